@@ -1,0 +1,57 @@
+# `make help` lists the targets. Every target that needs the environment makes it once, by itself.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+COMPILE := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11
+
+CONFIG ?= pipeline/configs/demo.yaml
+OUTPUT ?= runs/$(basename $(notdir $(CONFIG)))
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lock demo run test lint format clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## make .venv from the locked requirements (done once, by the other targets too)
+
+.uv/bin/uv:
+	$(PYTHON) -m venv .uv
+	.uv/bin/pip install --quiet uv
+
+$(READY): requirements/dev.lock pyproject.toml $(filter .uv/bin/uv,$(UV))
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q $(VENV)/lib/python3.11/site-packages -j 0 > /dev/null || true
+	@touch $@
+
+lock: $(filter .uv/bin/uv,$(UV))  ## resolve the requirements anew into requirements/*.lock
+	$(COMPILE) pyproject.toml --extra data --output-file requirements/data.lock
+	$(COMPILE) pyproject.toml --extra train --extra report --output-file requirements/trainer.lock
+	$(COMPILE) pyproject.toml --all-extras --output-file requirements/dev.lock
+
+demo: setup  ## from nothing to a scored ALBERT in minutes, on text already on this machine
+	@$(BIN)/albert demo-data --output runs/demo-data
+	@$(BIN)/albert run --config pipeline/configs/demo.yaml --output runs/demo $(ARGS)
+
+run: setup  ## the whole pipeline: make run CONFIG=pipeline/configs/small.yaml OUTPUT=runs/mine ARGS="--corpus.files 'text/*.txt'"
+	@$(BIN)/albert run --config $(CONFIG) --output $(OUTPUT) $(ARGS)
+
+test: setup lint  ## lint, types and all tests, as continuous integration runs them
+	$(BIN)/pytest
+
+lint: setup  ## ruff and mypy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: setup  ## let ruff fix and format the code
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:  ## remove the environment (runs/ stays)
+	rm -rf $(VENV) .uv
