@@ -1,0 +1,178 @@
+"""The architecture of an ALBERT model, and the named sizes."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from albert_core.errors import InputError
+
+HIDDEN_ACTIVATIONS = ("gelu", "relu", "tanh", "linear")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AlbertConfig:
+    """Architecture of an ALBERT model: every key of the original's albert_config.json.
+
+    Attributes:
+        vocab_size: Number of pieces in the vocabulary.
+        embedding_size: Width E of the factorised embeddings.
+        hidden_size: Width H of the encoder.
+        num_hidden_layers: How often the (shared) layers are applied.
+        num_hidden_groups: Number of distinct layers; 1 shares everything, as in the paper.
+        num_attention_heads: Attention heads N; H is a multiple of N.
+        intermediate_size: Width of the feed-forward layer.
+        inner_group_num: Attention + feed-forward blocks inside a group.
+        down_scale_factor: Kept for old files; the original reads it and uses it nowhere.
+        hidden_act: Activation of the feed-forward layer; `gelu` is the tanh form.
+        hidden_dropout_prob: Dropout on embeddings and block outputs while training.
+        attention_probs_dropout_prob: Dropout on attention probabilities while training.
+        max_position_embeddings: Longest sequence the model can read.
+        type_vocab_size: Number of segment ids.
+        initializer_range: Standard deviation of the truncated normal initialiser.
+        net_structure_type: Kept for old files; used nowhere in the released code.
+        gap_size: Kept for old files; used nowhere in the released code.
+        num_memory_blocks: Kept for old files; used nowhere in the released code.
+        layers_to_keep: Kept for old files; used nowhere in the released code.
+
+    Raises:
+        InputError: A size is not positive or does not divide as it must.
+    """
+
+    vocab_size: int
+    embedding_size: int = 128
+    hidden_size: int = 4096
+    num_hidden_layers: int = 12
+    num_hidden_groups: int = 1
+    num_attention_heads: int = 64
+    intermediate_size: int = 16384
+    inner_group_num: int = 1
+    down_scale_factor: int = 1
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: float = 0.0
+    attention_probs_dropout_prob: float = 0.0
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 2
+    initializer_range: float = 0.02
+    net_structure_type: int = 0
+    gap_size: int = 0
+    num_memory_blocks: int = 0
+    layers_to_keep: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in _POSITIVE:
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise InputError(
+                    f"{name} of the model: got {value!r}, expected a whole number of 1 or more"
+                )
+        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise InputError(
+                    f"{name} of the model: got {getattr(self, name)!r}, expected 0 <= p < 1"
+                )
+        if self.hidden_size % self.num_attention_heads:
+            raise InputError(
+                f"hidden_size of the model: got {self.hidden_size}, expected a multiple of "
+                f"num_attention_heads={self.num_attention_heads}"
+            )
+        if self.num_hidden_layers % self.num_hidden_groups:
+            raise InputError(
+                f"num_hidden_layers of the model: got {self.num_hidden_layers}, expected a "
+                f"multiple of num_hidden_groups={self.num_hidden_groups}"
+            )
+        if self.hidden_act not in HIDDEN_ACTIVATIONS:
+            raise InputError(
+                f"hidden_act of the model: got {self.hidden_act!r}, expected one of "
+                f"{', '.join(HIDDEN_ACTIVATIONS)}"
+            )
+
+    @property
+    def head_size(self) -> int:
+        """Width D of one attention head."""
+        return self.hidden_size // self.num_attention_heads
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "AlbertConfig":
+        """Build a configuration from the keys of an albert_config.json.
+
+        Raises:
+            InputError: A key is unknown, or `vocab_size` is missing.
+        """
+        unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
+        if unknown:
+            raise InputError(
+                f"model configuration: unknown keys {', '.join(unknown)}; expected the keys of "
+                "albert_config.json"
+            )
+        if "vocab_size" not in values:
+            raise InputError("model configuration: vocab_size is missing")
+        kept = values.get("layers_to_keep", ())
+        return cls(**{**values, "layers_to_keep": tuple(kept)})
+
+    @classmethod
+    def from_json_file(cls, path: str | Path) -> "AlbertConfig":
+        """Read an albert_config.json."""
+        return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every key, as albert_config.json holds them."""
+        return {**dataclasses.asdict(self), "layers_to_keep": list(self.layers_to_keep)}
+
+    def to_json_file(self, path: str | Path) -> None:
+        """Write an albert_config.json."""
+        Path(path).write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+
+
+_POSITIVE = (
+    "vocab_size",
+    "embedding_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_hidden_groups",
+    "num_attention_heads",
+    "intermediate_size",
+    "inner_group_num",
+    "max_position_embeddings",
+    "type_vocab_size",
+)
+
+
+def _sizes(hidden: int, layers: int, heads: int, **more: Any) -> dict[str, Any]:
+    return {
+        "hidden_size": hidden,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "intermediate_size": 4 * hidden,
+        **more,
+    }
+
+
+_DROPOUT = {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1}
+
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    # The tiers for one small machine; not released sizes.
+    "tiny": _sizes(128, 2, 2, embedding_size=64),
+    "small": _sizes(256, 4, 4, embedding_size=128),
+    # The released sizes. v1 was trained with dropout (xxlarge without), v2 with none.
+    "base_v1": _sizes(768, 12, 12, **_DROPOUT),
+    "large_v1": _sizes(1024, 24, 16, **_DROPOUT),
+    "xlarge_v1": _sizes(2048, 24, 16, **_DROPOUT),
+    "xxlarge_v1": _sizes(4096, 12, 64),
+    "base_v2": _sizes(768, 12, 12),
+    "large_v2": _sizes(1024, 24, 16),
+    "xlarge_v2": _sizes(2048, 24, 16),
+    "xxlarge_v2": _sizes(4096, 12, 64),
+}
+
+
+def preset(name: str, *, vocab_size: int, **overrides: Any) -> AlbertConfig:
+    """Return the named size for a vocabulary, with single keys overridden.
+
+    Raises:
+        InputError: The preset or an overridden key is unknown, or a value is impossible.
+    """
+    if name not in PRESETS:
+        raise InputError(f"model preset: got {name!r}, expected one of {', '.join(PRESETS)}")
+    return AlbertConfig.from_dict({**PRESETS[name], **overrides, "vocab_size": vocab_size})

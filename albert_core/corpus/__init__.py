@@ -1,0 +1,10 @@
+"""Text corpora: finding the files and reading documents as lists of sentences."""
+
+from albert_core.corpus.reading import (
+    CorpusConfig,
+    corpus_fingerprint,
+    find_corpus_files,
+    read_documents,
+)
+
+__all__ = ["CorpusConfig", "corpus_fingerprint", "find_corpus_files", "read_documents"]

@@ -1,0 +1,17 @@
+"""The ALBERT encoder and its heads in Keras 3; variables carry the original's names."""
+
+from albert_core.model.classification import AlbertForSequenceClassification
+from albert_core.model.encoder import AlbertEncoder
+from albert_core.model.pretraining import AlbertForPreTraining, pretraining_losses
+from albert_core.model.weights import load_weights, read_weights, weights_by_name, write_weights
+
+__all__ = [
+    "AlbertEncoder",
+    "AlbertForPreTraining",
+    "AlbertForSequenceClassification",
+    "load_weights",
+    "pretraining_losses",
+    "read_weights",
+    "weights_by_name",
+    "write_weights",
+]

@@ -1,0 +1,190 @@
+"""The pretraining model: masked language modelling and sentence-order heads, and their losses.
+
+Shape suffixes: B batch, S sequence, P predictions, H hidden, E embedding, V vocabulary.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+from keras import ops
+
+from albert_core.config import AlbertConfig
+from albert_core.model.encoder import (
+    AlbertEncoder,
+    build_under,
+    dense,
+    hidden_activation,
+    initializer,
+    layer_norm,
+)
+
+Tensors = Mapping[str, Any]
+
+
+class MaskedLmHead(keras.layers.Layer):
+    """Score the vocabulary at the masked positions; shares the word embeddings."""
+
+    def __init__(self, config: AlbertConfig) -> None:
+        super().__init__(name="predictions")
+        self.config = config
+        self.transform = dense(config, config.embedding_size, "dense")
+        self.activation = hidden_activation(config)
+        self.norm = layer_norm()
+
+    def build(self, input_shape: Any = None) -> None:
+        """Build the transform H to E and the output bias [V]."""
+        c = self.config
+        build_under("transform", self.transform, (None, None, c.hidden_size))
+        build_under("transform", self.norm, (None, None, c.embedding_size))
+        self.output_bias = self.add_weight(
+            name="output_bias", shape=(c.vocab_size,), initializer="zeros"
+        )
+
+    def call(self, sequence_BSH: Any, positions_BP: Any, word_embeddings_VE: Any) -> Any:
+        """Return logits [B, P, V] for the given positions."""
+        masked_BPH = ops.take_along_axis(sequence_BSH, positions_BP[:, :, None], axis=1)
+        transformed_BPE = self.norm(self.activation(self.transform(masked_BPH)))
+        table_VE = ops.cast(word_embeddings_VE, transformed_BPE.dtype)
+        logits_BPV = ops.matmul(transformed_BPE, ops.transpose(table_VE))
+        return logits_BPV + ops.cast(self.output_bias, logits_BPV.dtype)
+
+
+class SentenceOrderHead(keras.layers.Layer):
+    """Score `in order` (0) and `swapped` (1) from the pooled output."""
+
+    def __init__(self, config: AlbertConfig) -> None:
+        super().__init__(name="seq_relationship")
+        self.config = config
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the weights [2, H], transposed as in the original, and the bias [2]."""
+        shape = (2, self.config.hidden_size)
+        self.output_weights = self.add_weight(
+            name="output_weights", shape=shape, initializer=initializer(self.config)
+        )
+        self.output_bias = self.add_weight(name="output_bias", shape=(2,), initializer="zeros")
+
+    def call(self, pooled_BH: Any) -> Any:
+        """Return logits [B, 2]."""
+        weights_2H = ops.cast(self.output_weights, pooled_BH.dtype)
+        logits_B2 = ops.matmul(pooled_BH, ops.transpose(weights_2H))
+        return logits_B2 + ops.cast(self.output_bias, logits_B2.dtype)
+
+
+class AlbertForPreTraining(keras.Model):
+    """ALBERT with both pretraining heads; `fit` minimises their summed loss.
+
+    Inputs are a dict of `input_ids`, `input_mask`, `segment_ids` [B, S] and
+    `masked_lm_positions` [B, P]; targets are `masked_lm_ids`, `masked_lm_weights` [B, P] and
+    `sentence_order_labels` [B]. Evaluation reports the original's metrics.
+
+    Args:
+        config: The architecture.
+    """
+
+    def __init__(self, config: AlbertConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.bert = AlbertEncoder(config)
+        self.masked_lm = MaskedLmHead(config)
+        self.sentence_order = SentenceOrderHead(config)
+        self.means = {name: keras.metrics.Mean(name=name) for name in METRIC_NAMES}
+        self.build()
+
+    def build(self, input_shape: Any = None) -> None:
+        """Build all variables at once, under the original's names."""
+        self.bert.build()
+        build_under("cls", self.masked_lm, None)
+        build_under("cls", self.sentence_order, None)
+        self.built = True
+
+    def call(self, inputs: Tensors, training: bool | None = None) -> dict[str, Any]:
+        """Return the encoder's outputs, `masked_lm_logits` and `sentence_order_logits`."""
+        outputs = self.bert(
+            inputs["input_ids"],
+            input_mask=inputs.get("input_mask"),
+            segment_ids=inputs.get("segment_ids"),
+            training=training,
+        )
+        masked_lm_logits = self.masked_lm(
+            outputs["sequence_output"],
+            positions_BP=inputs["masked_lm_positions"],
+            word_embeddings_VE=self.bert.embeddings.word_embeddings,
+        )
+        return {
+            **outputs,
+            "masked_lm_logits": masked_lm_logits,
+            "sentence_order_logits": self.sentence_order(outputs["pooled_output"]),
+        }
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """Return the sum of both losses and note every metric on the way."""
+        losses = pretraining_losses(y, y_pred)
+        weights_BP, labels_B = y["masked_lm_weights"], y["sentence_order_labels"]
+        hits_BP = ops.argmax(y_pred["masked_lm_logits"], axis=-1) == y["masked_lm_ids"]
+        hits_B = ops.argmax(y_pred["sentence_order_logits"], axis=-1) == labels_B
+        observed = {
+            "masked_lm_accuracy": (ops.cast(hits_BP, "float32"), weights_BP),
+            "masked_lm_loss": (losses["masked_lm_example_loss"], weights_BP),
+            "sentence_order_accuracy": (ops.cast(hits_B, "float32"), None),
+            "sentence_order_loss": (losses["sentence_order_example_loss"], None),
+        }
+        for name, (values, weights) in observed.items():
+            self.means[name].update_state(values, sample_weight=weights)
+        return losses["loss"]
+
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
+        """Return the metrics noted by `compute_loss`."""
+        return self.get_metrics_result()
+
+
+METRIC_NAMES = (
+    "masked_lm_accuracy",
+    "masked_lm_loss",
+    "sentence_order_accuracy",
+    "sentence_order_loss",
+)
+
+
+def pretraining_losses(targets: Tensors, outputs: Tensors) -> dict[str, Any]:
+    """Return the original's losses, in float32.
+
+    Args:
+        targets: `masked_lm_ids`, `masked_lm_weights` [B, P], `sentence_order_labels` [B].
+        outputs: `masked_lm_logits` [B, P, V], `sentence_order_logits` [B, 2].
+
+    Returns:
+        `masked_lm_example_loss` [B, P] (unweighted), `masked_lm_loss`, their weighted mean over
+        the batch; `sentence_order_example_loss` [B], `sentence_order_loss`; `loss`, the sum.
+    """
+    masked_lm_example_loss_BP = cross_entropy(targets["masked_lm_ids"], outputs["masked_lm_logits"])
+    weights_BP = ops.cast(targets["masked_lm_weights"], "float32")
+    masked_lm_loss = ops.sum(weights_BP * masked_lm_example_loss_BP) / (ops.sum(weights_BP) + 1e-5)
+    sentence_order_example_loss_B = cross_entropy(
+        targets["sentence_order_labels"], outputs["sentence_order_logits"]
+    )
+    sentence_order_loss = ops.mean(sentence_order_example_loss_B)
+    return {
+        "masked_lm_example_loss": masked_lm_example_loss_BP,
+        "masked_lm_loss": masked_lm_loss,
+        "sentence_order_example_loss": sentence_order_example_loss_B,
+        "sentence_order_loss": sentence_order_loss,
+        "loss": masked_lm_loss + sentence_order_loss,
+    }
+
+
+def cross_entropy(labels: Any, logits: Any) -> Any:
+    """Return softmax cross entropy per label, in float32: [...] and [..., C] to [...]."""
+    return keras.losses.sparse_categorical_crossentropy(
+        labels, ops.cast(logits, "float32"), from_logits=True
+    )

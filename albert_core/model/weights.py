@@ -1,0 +1,70 @@
+"""Weights by the original's variable names, and safetensors files of them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from albert_core.errors import InputError
+from albert_core.runs.files import write_atomically
+
+WEIGHTS_NAME = "model.safetensors"
+
+
+def weights_by_name(model: keras.Model) -> dict[str, Any]:
+    """Return a model's weights under the names they have in the original's checkpoints."""
+    return {weight.path.partition("/")[2]: weight for weight in model.trainable_weights}
+
+
+def write_weights(path: Path, weights: Mapping[str, Any]) -> None:
+    """Write named variables or arrays to a safetensors file."""
+    arrays = {
+        name: np.ascontiguousarray(keras.ops.convert_to_numpy(value))
+        for name, value in weights.items()
+    }
+    write_atomically(path, safetensors.numpy.save(arrays))
+
+
+def read_weights(path: Path) -> dict[str, np.ndarray]:
+    """Read a safetensors file into arrays by name.
+
+    Raises:
+        InputError: The file is missing, truncated or of another format.
+    """
+    try:
+        return safetensors.numpy.load_file(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise InputError(f"weights {path}: cannot be read as safetensors ({error})") from error
+
+
+def load_weights(
+    model: keras.Model, arrays: Mapping[str, np.ndarray], *, prefix: str = "", source: str
+) -> None:
+    """Assign arrays to the model's variables of the same names.
+
+    Args:
+        model: The model to fill.
+        arrays: Values by name; those outside `prefix` are left alone.
+        prefix: Only variables whose name starts so take part, for example `bert/`.
+        source: Where the arrays come from, for messages.
+
+    Raises:
+        InputError: A variable is missing, unknown or of another shape; all are listed.
+    """
+    wanted = {name: w for name, w in weights_by_name(model).items() if name.startswith(prefix)}
+    given = {name: array for name, array in arrays.items() if name.startswith(prefix)}
+    problems = [f"missing {name}" for name in sorted(wanted.keys() - given.keys())]
+    problems += [f"unknown {name}" for name in sorted(given.keys() - wanted.keys())]
+    problems += [
+        f"{name} is {given[name].shape}, expected {tuple(wanted[name].shape)}"
+        for name in sorted(wanted.keys() & given.keys())
+        if given[name].shape != tuple(wanted[name].shape)
+    ]
+    if problems:
+        raise InputError(f"weights {source}: do not fit the model: {'; '.join(problems)}")
+    for name, weight in wanted.items():
+        weight.assign(given[name])

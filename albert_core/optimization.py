@@ -1,0 +1,200 @@
+"""LAMB and AdamW as the original defines them, and its learning-rate schedule.
+
+Neither corrects the bias of the moments. Source: lamb_optimizer.py and optimization.py of
+google-research/albert; You et al. 2020, algorithm 2.
+"""
+
+import math
+import re
+from typing import Any, Literal
+
+import keras
+from keras import ops
+
+from albert_core.errors import InputError
+
+OptimizerName = Literal["lamb", "adamw"]
+
+# Variables left out of weight decay, and of LAMB's trust ratio.
+_NOT_ADAPTED = re.compile(r"LayerNorm|layer_norm|bias")
+
+
+@keras.saving.register_keras_serializable(package="albert")
+class AdamW(keras.optimizers.Optimizer):
+    """Adam with decoupled weight decay and without bias correction.
+
+    Args:
+        learning_rate: A rate or a schedule of rates.
+        decay_rate: Weight decay, times the learning rate, of all kernels and embeddings.
+        beta_1: Decay of the first moment.
+        beta_2: Decay of the second moment.
+        epsilon: Added to the root of the second moment.
+        name: Name of the optimizer.
+        **kwargs: Passed on to Keras, for example `global_clipnorm`.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 5e-5,
+        *,
+        decay_rate: float = 0.01,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-6,
+        name: str = "adamw",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(learning_rate=learning_rate, name=name, **kwargs)
+        self.decay_rate = decay_rate
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+
+    def build(self, variables: list[Any]) -> None:
+        """Make the two moments of every variable."""
+        if self.built:
+            return
+        super().build(variables)
+        self.adam_m, self.adam_v = self.add_optimizer_variables(variables, ["adam_m", "adam_v"])
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Move one variable one step."""
+        update = self._direction(ops.cast(gradient, variable.dtype), variable)
+        rate = ops.cast(learning_rate, variable.dtype) * self._trust_ratio(variable, update)
+        self.assign_sub(variable, rate * update)
+
+    def _direction(self, gradient: Any, variable: Any) -> Any:
+        index = self._get_variable_index(variable)
+        adam_m, adam_v = self.adam_m[index], self.adam_v[index]
+        next_m = self.beta_1 * adam_m + (1.0 - self.beta_1) * gradient
+        next_v = self.beta_2 * adam_v + (1.0 - self.beta_2) * ops.square(gradient)
+        self.assign(adam_m, next_m)
+        self.assign(adam_v, next_v)
+        direction = next_m / (ops.sqrt(next_v) + self.epsilon)
+        return direction + self.decay_rate * variable if _is_adapted(variable) else direction
+
+    def _trust_ratio(self, variable: Any, update: Any) -> Any:
+        return 1.0
+
+    def slots_by_name(self) -> dict[str, Any]:
+        """Return the moments under the names they have in the original's checkpoints."""
+        return {
+            f"{variable.path.partition('/')[2]}/{slot}": moments[index]
+            for slot, moments in (("adam_m", self.adam_m), ("adam_v", self.adam_v))
+            for index, variable in enumerate(self._trainable_variables)
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments for serialisation."""
+        return {
+            **super().get_config(),
+            "decay_rate": self.decay_rate,
+            "beta_1": self.beta_1,
+            "beta_2": self.beta_2,
+            "epsilon": self.epsilon,
+        }
+
+
+@keras.saving.register_keras_serializable(package="albert")
+class LAMB(AdamW):
+    """AdamW whose step is scaled, per variable, by the ratio of weight norm to update norm.
+
+    Args:
+        learning_rate: A rate or a schedule of rates.
+        name: Name of the optimizer.
+        **kwargs: As for `AdamW`.
+    """
+
+    def __init__(self, learning_rate: Any = 0.00176, *, name: str = "lamb", **kwargs: Any) -> None:
+        super().__init__(learning_rate, name=name, **kwargs)
+
+    def _trust_ratio(self, variable: Any, update: Any) -> Any:
+        if not _is_adapted(variable):
+            return 1.0
+        weight_norm, update_norm = _norm(variable), _norm(update)
+        usable = ops.logical_and(weight_norm > 0.0, update_norm > 0.0)
+        safe_update_norm = ops.where(usable, update_norm, 1.0)
+        return ops.where(usable, weight_norm / safe_update_norm, 1.0)
+
+
+def _is_adapted(variable: Any) -> bool:
+    return _NOT_ADAPTED.search(variable.path) is None
+
+
+def _norm(tensor: Any) -> Any:
+    return ops.sqrt(ops.sum(ops.square(tensor)))
+
+
+@keras.saving.register_keras_serializable(package="albert")
+class WarmUpPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear warm-up from 0, then polynomial decay to 0 at the last step.
+
+    As in the original the decay counts from step 0, so the rate steps down a little where the
+    warm-up ends. `rate(0)` is 0 with a warm-up.
+
+    Args:
+        peak: Rate the warm-up leads to.
+        num_train_steps: Step at which the rate is 0.
+        num_warmup_steps: Length of the warm-up.
+        power: Exponent of the decay; 1 is linear.
+    """
+
+    def __init__(
+        self, peak: float, *, num_train_steps: int, num_warmup_steps: int = 0, power: float = 1.0
+    ) -> None:
+        super().__init__()
+        self.peak = peak
+        self.num_train_steps = num_train_steps
+        self.num_warmup_steps = num_warmup_steps
+        self.power = power
+
+    def __call__(self, step: Any) -> Any:
+        """Return the rate for the update that is made at `step`."""
+        step = ops.cast(step, "float32")
+        left = 1.0 - ops.minimum(step, self.num_train_steps) / self.num_train_steps
+        decayed = self.peak * ops.power(left, self.power)
+        if not self.num_warmup_steps:
+            return decayed
+        warming = self.peak * step / self.num_warmup_steps
+        return ops.where(step < self.num_warmup_steps, warming, decayed)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments for serialisation."""
+        return {
+            "peak": self.peak,
+            "num_train_steps": self.num_train_steps,
+            "num_warmup_steps": self.num_warmup_steps,
+            "power": self.power,
+        }
+
+
+def make_optimizer(
+    name: OptimizerName,
+    *,
+    learning_rate: float,
+    num_train_steps: int,
+    num_warmup_steps: int,
+    power: float = 1.0,
+    decay_rate: float = 0.01,
+    clip_norm: float = 1.0,
+) -> AdamW:
+    """Return LAMB or AdamW with the original's schedule and clipping of the global norm.
+
+    Raises:
+        InputError: A number is out of its range.
+    """
+    if not (math.isfinite(learning_rate) and learning_rate > 0):
+        raise InputError(f"learning_rate: got {learning_rate}, expected a number above 0")
+    if not 0 <= num_warmup_steps < num_train_steps:
+        raise InputError(
+            f"num_warmup_steps: got {num_warmup_steps}, expected from 0 to below "
+            f"num_train_steps={num_train_steps}"
+        )
+    schedule = WarmUpPolynomialDecay(
+        learning_rate,
+        num_train_steps=num_train_steps,
+        num_warmup_steps=num_warmup_steps,
+        power=power,
+    )
+    optimizer = {"lamb": LAMB, "adamw": AdamW}[name]
+    return optimizer(schedule, decay_rate=decay_rate, global_clipnorm=clip_norm)

@@ -1,0 +1,184 @@
+"""Makes the demo's two tasks, `docs-package` and `docs-next`, from documents already split.
+
+Both take the documents of one side (train or dev) and return rows; the files have the formats of
+GLUE's SST-2 and RTE, and a `task.yaml` beside them that declares names, columns and labels.
+"""
+
+import hashlib
+import random
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import yaml
+
+from components.demo_data.docstrings import Document
+
+NEXT_LABELS = ("not_next", "next")
+
+MAX_PASSAGE_SENTENCES = 3
+MAX_PASSAGE_WORDS = 60
+MIN_PASSAGE_WORDS = 8
+MAX_PASSAGES = 4
+MIN_SENTENCE_WORDS = 4
+MAX_SENTENCE_WORDS = 60
+MAX_PAIRS = 2
+
+# With these in a passage the task would be about a keyword and not about language.
+_PACKAGE_NAME = re.compile(
+    r"(?<![a-z])(tf(?![a-z])|tflite|tensorflow|keras|np(?![a-z])|numpy|beam|apache"
+    r"|[a-z]*python|[a-z]*pydoc)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskDeclaration:
+    """What a task says about itself; the keys of `task.yaml`.
+
+    Attributes:
+        name: Name of the task.
+        text_columns: Columns with the text or the two texts, from 0.
+        label_column: Column with the label, from 0.
+        labels: The labels, in the order of their ids.
+        train_file: Training rows.
+        dev_file: Development rows.
+        has_header: Whether the files begin with a line of column names.
+        metrics: Metrics to report.
+    """
+
+    name: str
+    text_columns: list[int]
+    label_column: int
+    labels: list[str]
+    train_file: str = "train.tsv"
+    dev_file: str = "dev.tsv"
+    has_header: bool = True
+    metrics: tuple[str, ...] = ("accuracy",)
+
+    def write(self, folder: Path) -> None:
+        """Writes `task.yaml` into a folder."""
+        content = asdict(self) | {"metrics": list(self.metrics)}
+        text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=100)
+        (folder / "task.yaml").write_text(text, encoding="utf-8")
+
+
+def document_digest(document: Document, seed: int) -> bytes:
+    """Returns a keyed hash of a document's text; all that is random about it follows from this."""
+    text = "\n".join(sentence.text for sentence in document.sentences)
+    return hashlib.blake2b(text.encode(), digest_size=16, key=str(seed).encode()).digest()
+
+
+def package_rows(
+    documents: Sequence[Document], *, max_rows_per_package: int, seed: int
+) -> list[tuple[str, str]]:
+    """Returns shuffled rows (passage, package), equally many of each package.
+
+    A package's rows are the first passages of its documents, in an order drawn from their hashes,
+    then the second passages, and so on until there are enough.
+    """
+    ranked: dict[str, list[tuple[int, bytes, str]]] = defaultdict(list)
+    for document in documents:
+        digest = document_digest(document, seed)
+        for rank, passage in enumerate(_passages(document)):
+            ranked[document.package].append((rank, digest, passage))
+    quota = min([max_rows_per_package, *map(len, ranked.values())])
+    rows = [
+        (passage, package)
+        for package in sorted(ranked)
+        for _, _, passage in sorted(ranked[package])[:quota]
+    ]
+    random.Random(seed).shuffle(rows)
+    return rows
+
+
+def _passages(document: Document) -> list[str]:
+    """Returns the first non-overlapping passages of a document that name no package."""
+    passages: list[list[str]] = [[]]
+    num_words = 0
+    for text in (sentence.text for sentence in document.sentences):
+        num_words += len(text.split())
+        if num_words > MAX_PASSAGE_WORDS or len(passages[-1]) == MAX_PASSAGE_SENTENCES:
+            passages.append([])
+            num_words = len(text.split())
+        passages[-1].append(text)
+    joined = [" ".join(sentences) for sentences in passages[:MAX_PASSAGES]]
+    return [passage for passage in joined if _is_good_passage(passage)]
+
+
+def _is_good_passage(passage: str) -> bool:
+    num_words = len(passage.split())
+    is_length_good = MIN_PASSAGE_WORDS <= num_words <= MAX_PASSAGE_WORDS
+    return is_length_good and _PACKAGE_NAME.search(passage) is None
+
+
+def next_rows(
+    documents: Sequence[Document], *, max_rows: int, seed: int
+) -> list[tuple[str, str, str]]:
+    """Returns shuffled rows (first, second, label); half are `next`, half are `not_next`.
+
+    Each pair of neighbouring sentences makes one row: as it is, in the wrong order, or with a
+    second sentence that is the second of a pair in another document of the same package. Four pairs
+    in the order of their hashes make two, one and one of these.
+    """
+    pairs = sorted(
+        (document_digest(document, seed), index, document.package, pair)
+        for document in documents
+        for index, pair in enumerate(_pairs(document))
+    )
+    pairs = pairs[: min(max_rows, len(pairs)) // 4 * 4]
+    seconds: dict[str, list[tuple[bytes, str]]] = defaultdict(list)
+    for digest, _, package, (_, second) in pairs:
+        seconds[package].append((digest, second))
+    rows = []
+    for number, (digest, index, package, (first, second)) in enumerate(pairs):
+        if number % 4 == 0:
+            other = _draw_other(seconds[package], digest, index)
+            rows.append((first, other, "not_next"))
+        elif number % 4 == 2:
+            rows.append((second, first, "not_next"))
+        else:
+            rows.append((first, second, "next"))
+    random.Random(seed).shuffle(rows)
+    return rows
+
+
+def _draw_other(seconds: Sequence[tuple[bytes, str]], digest: bytes, index: int) -> str:
+    """Draws a second sentence of another document than the one with this digest."""
+    others = len(seconds) - sum(owner == digest for owner, _ in seconds)
+    if not others:
+        return seconds[0][1]
+    random_state = random.Random(digest + bytes([index]))
+    while True:
+        owner, sentence = random_state.choice(seconds)
+        if owner != digest:
+            return sentence
+
+
+def _pairs(document: Document) -> list[tuple[str, str]]:
+    """Returns up to MAX_PAIRS neighbouring sentences that share no sentence with each other."""
+    return list(_neighbours(document))[:MAX_PAIRS]
+
+
+def _neighbours(document: Document) -> Iterator[tuple[str, str]]:
+    for run in document.runs:
+        texts = [sentence.text for sentence in run]
+        position = 0
+        while position + 1 < len(texts):
+            first, second = texts[position : position + 2]
+            is_good = _is_good_sentence(first) and _is_good_sentence(second)
+            if is_good:
+                yield first, second
+            position += 2 if is_good else 1
+
+
+def _is_good_sentence(sentence: str) -> bool:
+    return MIN_SENTENCE_WORDS <= len(sentence.split()) <= MAX_SENTENCE_WORDS
+
+
+def write_rows(file: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Writes a TSV file without quoting; cells hold neither tabs nor line ends."""
+    lines = ["\t".join(row) for row in (header, *rows)]
+    file.write_bytes(("\n".join(lines) + "\n").encode())
