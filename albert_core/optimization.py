@@ -56,22 +56,25 @@ class AdamW(keras.optimizers.Optimizer):
             return
         super().build(variables)
         self.adam_m, self.adam_v = self.add_optimizer_variables(variables, ["adam_m", "adam_v"])
+        self._adapted = [_NOT_ADAPTED.search(variable.path) is None for variable in variables]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Move one variable one step."""
-        update = self._direction(ops.cast(gradient, variable.dtype), variable)
-        rate = ops.cast(learning_rate, variable.dtype) * self._trust_ratio(variable, update)
+        index = self._get_variable_index(variable)
+        update = self._direction(ops.cast(gradient, variable.dtype), index)
+        rate = ops.cast(learning_rate, variable.dtype)
+        if self._adapted[index]:
+            update = update + self.decay_rate * variable
+            rate = rate * self._trust_ratio(variable, update)
         self.assign_sub(variable, rate * update)
 
-    def _direction(self, gradient: Any, variable: Any) -> Any:
-        index = self._get_variable_index(variable)
+    def _direction(self, gradient: Any, index: int) -> Any:
         adam_m, adam_v = self.adam_m[index], self.adam_v[index]
         next_m = self.beta_1 * adam_m + (1.0 - self.beta_1) * gradient
         next_v = self.beta_2 * adam_v + (1.0 - self.beta_2) * ops.square(gradient)
         self.assign(adam_m, next_m)
         self.assign(adam_v, next_v)
-        direction = next_m / (ops.sqrt(next_v) + self.epsilon)
-        return direction + self.decay_rate * variable if _is_adapted(variable) else direction
+        return next_m / (ops.sqrt(next_v) + self.epsilon)
 
     def _trust_ratio(self, variable: Any, update: Any) -> Any:
         return 1.0
@@ -109,16 +112,10 @@ class LAMB(AdamW):
         super().__init__(learning_rate, name=name, **kwargs)
 
     def _trust_ratio(self, variable: Any, update: Any) -> Any:
-        if not _is_adapted(variable):
-            return 1.0
         weight_norm, update_norm = _norm(variable), _norm(update)
         usable = ops.logical_and(weight_norm > 0.0, update_norm > 0.0)
         safe_update_norm = ops.where(usable, update_norm, 1.0)
         return ops.where(usable, weight_norm / safe_update_norm, 1.0)
-
-
-def _is_adapted(variable: Any) -> bool:
-    return _NOT_ADAPTED.search(variable.path) is None
 
 
 def _norm(tensor: Any) -> Any:

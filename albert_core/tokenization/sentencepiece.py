@@ -98,6 +98,10 @@ class SentencePieceTokenizer:
         """
         return np.array([_starts_word(piece) for piece in self.pieces], dtype=bool)
 
+    def scores(self) -> list[float]:
+        """Return the log probability of each piece."""
+        return self._processor.GetScore(list(range(len(self))))
+
     def save(self, folder: Path) -> None:
         """Write model and settings into a folder, for `load_tokenizer`."""
         (folder / MODEL_NAME).write_bytes(self.model)

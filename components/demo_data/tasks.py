@@ -14,6 +14,7 @@ from pathlib import Path
 
 import yaml
 
+from albert_core.errors import InputError
 from components.demo_data.docstrings import Document
 
 NEXT_LABELS = ("not_next", "next")
@@ -21,7 +22,7 @@ NEXT_LABELS = ("not_next", "next")
 MAX_PASSAGE_SENTENCES = 3
 MAX_PASSAGE_WORDS = 60
 MIN_PASSAGE_WORDS = 8
-MAX_PASSAGES = 4
+MAX_PASSAGES = 6
 MIN_SENTENCE_WORDS = 4
 MAX_SENTENCE_WORDS = 60
 MAX_PAIRS = 2
@@ -123,42 +124,49 @@ def next_rows(
     second sentence that is the second of a pair in another document of the same package. Four pairs
     in the order of their hashes make two, one and one of these.
     """
-    pairs = sorted(
-        (document_digest(document, seed), index, document.package, pair)
-        for document in documents
-        for index, pair in enumerate(_pairs(document))
-    )
+    not_next, is_next = NEXT_LABELS
+    pairs = _ranked_pairs(documents, seed)
     pairs = pairs[: min(max_rows, len(pairs)) // 4 * 4]
     seconds: dict[str, list[tuple[bytes, str]]] = defaultdict(list)
     for digest, _, package, (_, second) in pairs:
         seconds[package].append((digest, second))
     rows = []
     for number, (digest, index, package, (first, second)) in enumerate(pairs):
-        if number % 4 == 0:
-            other = _draw_other(seconds[package], digest, index)
-            rows.append((first, other, "not_next"))
-        elif number % 4 == 2:
-            rows.append((second, first, "not_next"))
-        else:
-            rows.append((first, second, "next"))
+        match number % 4:
+            case 0:
+                rows.append((first, _draw_other(seconds[package], digest, index), not_next))
+            case 2:
+                rows.append((second, first, not_next))
+            case _:
+                rows.append((first, second, is_next))
     random.Random(seed).shuffle(rows)
     return rows
 
 
+def _ranked_pairs(
+    documents: Sequence[Document], seed: int
+) -> list[tuple[bytes, int, str, tuple[str, str]]]:
+    """Returns (digest, index in the document, package, pair), sorted."""
+    return sorted(
+        (document_digest(document, seed), index, document.package, pair)
+        for document in documents
+        for index, pair in enumerate(_pairs(document))
+    )
+
+
 def _draw_other(seconds: Sequence[tuple[bytes, str]], digest: bytes, index: int) -> str:
     """Draws a second sentence of another document than the one with this digest."""
-    others = len(seconds) - sum(owner == digest for owner, _ in seconds)
+    others = [sentence for owner, sentence in seconds if owner != digest]
     if not others:
-        return seconds[0][1]
-    random_state = random.Random(digest + bytes([index]))
-    while True:
-        owner, sentence = random_state.choice(seconds)
-        if owner != digest:
-            return sentence
+        raise InputError(
+            "docs-next: got a package with sentence pairs in one document only, expected two or "
+            "more such documents; use packages with more documentation"
+        )
+    return random.Random(digest + bytes([index])).choice(others)
 
 
 def _pairs(document: Document) -> list[tuple[str, str]]:
-    """Returns up to MAX_PAIRS neighbouring sentences that share no sentence with each other."""
+    """Returns the first pairs of neighbouring sentences; no sentence is in two of them."""
     return list(_neighbours(document))[:MAX_PAIRS]
 
 

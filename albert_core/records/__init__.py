@@ -1,0 +1,1 @@
+"""Pretraining records: segment pairs, their file format, masking, and the input pipeline."""

@@ -1,0 +1,216 @@
+"""Writes the demo's data set: a corpus and two tasks from the documentation of installed packages.
+
+No sentence and no family of near-copies is on both sides of the split. Two rules see to it:
+
+1. A sentence that repeats an earlier one (see `Sentence.key`) is dropped; the first document, by
+   package, path and line, keeps it. That removes boilerplate ("A name for the operation.") and
+   exact copies of docstrings, and a sentence left over is on one side only. It costs little text:
+   dropping every copy would lose the prose of wrappers and of the functions they wrap alike.
+2. Documents that shared a long sentence before rule 1, such as a function and its `compat.v1`
+   wrapper, are a family and go to the same side, for what is left of them differs in a few words.
+   Sentences in more than MAX_FAMILY_SHARE documents are boilerplate and make no family; with them
+   one family would hold a tenth of all documents.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from albert_core.errors import InputError
+from components.demo_data.docstrings import PACKAGES, Document, Sentence, read_documents
+from components.demo_data.tasks import (
+    NEXT_LABELS,
+    TaskDeclaration,
+    document_digest,
+    next_rows,
+    package_rows,
+    write_rows,
+)
+
+DEV_FRACTION = 0.1
+MIN_FAMILY_WORDS = 8
+MAX_FAMILY_SHARE = 10
+MIN_DOCUMENT_SENTENCES = 2
+PART_BYTES = 2_000_000
+
+MAX_PACKAGE_TRAIN_ROWS = 1_200
+MAX_PACKAGE_DEV_ROWS = 200
+MAX_NEXT_TRAIN_ROWS = 10_000
+MAX_NEXT_DEV_ROWS = 1_200
+
+
+def write_demo_data(output: Path, *, seed: int = 12345) -> dict[str, float | int]:
+    """Writes the demo's corpus and tasks and returns their key figures.
+
+    Needs no network: the text is the documentation of the installed packages PACKAGES. The files
+    depend on these packages' versions and the seed, and on nothing else.
+
+    Args:
+        output: Folder that receives `corpus/` and `tasks/`; made if missing.
+        seed: Decides the split into train and dev and the draws of the tasks.
+
+    Returns:
+        `num_documents`, `num_sentences`, `corpus_bytes` of the corpus, `num_dev_documents`, and
+        `<task>_train_rows` and `<task>_dev_rows` of both tasks.
+
+    Raises:
+        InputError: One of the packages is not installed.
+    """
+    return write_data_set(output, packages=PACKAGES, seed=seed)
+
+
+def write_data_set(
+    output: Path, *, packages: Sequence[str], seed: int, num_processes: int | None = None
+) -> dict[str, float | int]:
+    """Does the work of `write_demo_data` for any packages; see there."""
+    train, dev = split_documents(read_documents(packages, num_processes), seed)
+    if not train or not dev:
+        raise InputError(
+            f"demo data packages: got {len(train)} train and {len(dev)} dev documents from "
+            f"{', '.join(packages)}, expected some of both; use packages with more documentation"
+        )
+    figures = write_corpus(output / "corpus", train)
+    figures["num_dev_documents"] = len(dev)
+    figures |= _write_package_task(output / "tasks" / "docs-package", train, dev, seed)
+    figures |= _write_next_task(output / "tasks" / "docs-next", train, dev, seed)
+    return figures
+
+
+def split_documents(
+    documents: Sequence[Document], seed: int
+) -> tuple[list[Document], list[Document]]:
+    """Returns the train and the dev documents, without repeated sentences, in the given order."""
+    families = _families(documents)
+    smallest: dict[int, bytes] = {}
+    for family, document in zip(families, documents, strict=True):
+        digest = document_digest(document, seed)
+        smallest[family] = min(smallest.get(family, digest), digest)
+    train: list[Document] = []
+    dev: list[Document] = []
+    for family, document in zip(families, _without_repetitions(documents), strict=True):
+        if len(document.sentences) >= MIN_DOCUMENT_SENTENCES:
+            is_dev = int.from_bytes(smallest[family][-8:]) < DEV_FRACTION * 2**64
+            (dev if is_dev else train).append(document)
+    return train, dev
+
+
+def _families(documents: Sequence[Document]) -> list[int]:
+    """Returns a family number per document: union-find over the long sentences they share."""
+    owners: dict[str, set[int]] = defaultdict(set)
+    for number, document in enumerate(documents):
+        for sentence in document.sentences:
+            if len(sentence.key.split()) >= MIN_FAMILY_WORDS:
+                owners[sentence.key].add(number)
+    parents = list(range(len(documents)))
+    for sharing in owners.values():
+        if 2 <= len(sharing) <= MAX_FAMILY_SHARE:
+            roots = [_root(parents, number) for number in sharing]
+            for root in roots:
+                parents[root] = min(roots)
+    return [_root(parents, number) for number in range(len(documents))]
+
+
+def _root(parents: list[int], number: int) -> int:
+    while parents[number] != number:
+        parents[number] = parents[parents[number]]
+        number = parents[number]
+    return number
+
+
+def _without_repetitions(documents: Sequence[Document]) -> Iterator[Document]:
+    """Yields the documents without sentences seen before; a sentence left out ends its run."""
+    seen: set[str] = set()
+
+    def is_new(sentence: Sentence) -> bool:
+        if sentence.key in seen:
+            return False
+        seen.add(sentence.key)
+        return True
+
+    for document in documents:
+        runs = [
+            tuple(run)
+            for old_run in document.runs
+            for is_kept, run in groupby(old_run, key=is_new)
+            if is_kept
+        ]
+        yield document._replace(runs=tuple(runs))
+
+
+def write_corpus(folder: Path, documents: Sequence[Document]) -> dict[str, float | int]:
+    """Writes `part-*.txt`, one sentence a line and a blank line between documents.
+
+    Args:
+        folder: Receives the files; parts of an earlier run are removed.
+        documents: What to write, in this order.
+
+    Returns:
+        `num_documents`, `num_sentences` and `corpus_bytes`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for old_part in folder.glob("part-*.txt"):
+        old_part.unlink()
+    corpus_bytes = 0
+    for number, part in enumerate(_corpus_parts(documents)):
+        (folder / f"part-{number:05d}.txt").write_bytes(part)
+        corpus_bytes += len(part)
+    return {
+        "num_documents": len(documents),
+        "num_sentences": sum(len(document.sentences) for document in documents),
+        "corpus_bytes": corpus_bytes,
+    }
+
+
+def _corpus_parts(documents: Sequence[Document]) -> Iterator[bytes]:
+    """Yields the contents of the part files; a part ends with the document that fills it."""
+    texts: list[bytes] = []
+    size = 0
+    for document in documents:
+        text = "\n".join(sentence.text for sentence in document.sentences)
+        texts.append(f"{text}\n".encode())
+        size += len(texts[-1]) + 1
+        if size >= PART_BYTES:
+            yield b"\n".join(texts)
+            texts, size = [], 0
+    if texts:
+        yield b"\n".join(texts)
+
+
+def _write_package_task(
+    folder: Path, train: Sequence[Document], dev: Sequence[Document], seed: int
+) -> dict[str, int]:
+    labels = sorted({document.package for document in train})
+    task = TaskDeclaration(name=folder.name, text_columns=[0], label_column=1, labels=labels)
+    train_rows = package_rows(train, max_rows_per_package=MAX_PACKAGE_TRAIN_ROWS, seed=seed)
+    dev_rows = package_rows(dev, max_rows_per_package=MAX_PACKAGE_DEV_ROWS, seed=seed)
+    return _write_task(folder, task, ("sentence", "label"), train_rows, dev_rows)
+
+
+def _write_next_task(
+    folder: Path, train: Sequence[Document], dev: Sequence[Document], seed: int
+) -> dict[str, int]:
+    task = TaskDeclaration(
+        name=folder.name, text_columns=[1, 2], label_column=3, labels=list(NEXT_LABELS)
+    )
+    header = ("index", "sentence1", "sentence2", "label")
+    train_rows, dev_rows = (
+        [(str(index), *row) for index, row in enumerate(next_rows(side, max_rows=rows, seed=seed))]
+        for side, rows in ((train, MAX_NEXT_TRAIN_ROWS), (dev, MAX_NEXT_DEV_ROWS))
+    )
+    return _write_task(folder, task, header, train_rows, dev_rows)
+
+
+def _write_task(
+    folder: Path,
+    task: TaskDeclaration,
+    header: Sequence[str],
+    train_rows: Sequence[Sequence[str]],
+    dev_rows: Sequence[Sequence[str]],
+) -> dict[str, int]:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_rows(folder / task.train_file, header, train_rows)
+    write_rows(folder / task.dev_file, header, dev_rows)
+    task.write(folder)
+    prefix = task.name.replace("-", "_")
+    return {f"{prefix}_train_rows": len(train_rows), f"{prefix}_dev_rows": len(dev_rows)}

@@ -1,0 +1,81 @@
+"""What a run came to: read from the manifests of its steps, shown by terminal table and page."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StepSummary:
+    """One step of the run.
+
+    Attributes:
+        name: `vocab`, `records`, `pretrain`, `finetune cola`, `evaluate cola`, ...
+        seconds: Wall-clock time it took when it ran.
+        figures: Its key figures, as in its manifest.
+        config: Its settings.
+        code_version: Hash of the sources that ran.
+    """
+
+    name: str
+    seconds: float
+    figures: Mapping[str, Any]
+    config: Mapping[str, Any]
+    code_version: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaskSummary:
+    """Scores of one task on its dev set.
+
+    Attributes:
+        name: Name of the task.
+        metric: The task's own metric, for example `matthews_correlation`.
+        score: Its value with the pretrained model.
+        random_weights_score: Its value after the same fine-tuning from random weights, or None.
+        majority_score: Its value when always the most frequent label (or the mean) is predicted.
+        metrics: All metrics of the pretrained model, by name.
+        num_train: Training examples.
+        num_dev: Dev examples.
+        history: A row a dev evaluation while fine-tuning: global_step, train_loss, metrics.
+        random_weights_history: The same from random weights, empty if it was not run.
+    """
+
+    name: str
+    metric: str
+    score: float
+    random_weights_score: float | None
+    majority_score: float
+    metrics: Mapping[str, float]
+    num_train: int
+    num_dev: int
+    history: Sequence[Mapping[str, Any]]
+    random_weights_history: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunSummary:
+    """A whole run.
+
+    Attributes:
+        title: Name of the run.
+        created: When the report was made, ISO 8601 with zone.
+        steps: Every step, in order.
+        vocabulary: The vocabulary's report: vocab_size, pieces_per_word, characters_per_piece,
+            unknown_share, num_sentences, and `examples`, each with `text` and `pieces`.
+        records: The records' report: counts, sequence_length, padding_share.
+        pretraining_history: A row a held-out evaluation: global_step, seconds, train_loss and
+            train_masked_lm_accuracy, and the held-out masked_lm_accuracy, masked_lm_loss,
+            sentence_order_accuracy, sentence_order_loss, loss.
+        most_frequent_share: Masked-LM accuracy of always guessing the most frequent piece.
+        tasks: Scores.
+    """
+
+    title: str
+    created: str
+    steps: Sequence[StepSummary]
+    vocabulary: Mapping[str, Any]
+    records: Mapping[str, Any]
+    pretraining_history: Sequence[Mapping[str, Any]]
+    most_frequent_share: float
+    tasks: Sequence[TaskSummary]
