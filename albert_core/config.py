@@ -176,3 +176,20 @@ def preset(name: str, *, vocab_size: int, **overrides: Any) -> AlbertConfig:
     if name not in PRESETS:
         raise InputError(f"model preset: got {name!r}, expected one of {', '.join(PRESETS)}")
     return AlbertConfig.from_dict({**PRESETS[name], **overrides, "vocab_size": vocab_size})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Which model a run trains; the vocabulary gives its `vocab_size`.
+
+    Attributes:
+        preset: A named size.
+        overrides: Keys of albert_config.json that differ from the preset.
+    """
+
+    preset: str = "base_v2"
+    overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def with_vocabulary(self, vocab_size: int) -> AlbertConfig:
+        """Return the architecture for a vocabulary."""
+        return preset(self.preset, vocab_size=vocab_size, **self.overrides)

@@ -4,16 +4,13 @@ Neither corrects the bias of the moments. Source: lamb_optimizer.py and optimiza
 google-research/albert; You et al. 2020, algorithm 2.
 """
 
-import math
 import re
-from typing import Any, Literal
+from typing import Any
 
 import keras
 from keras import ops
 
-from albert_core.errors import InputError
-
-OptimizerName = Literal["lamb", "adamw"]
+from albert_core.training.plan import OptimizerName, check_rates
 
 # Variables left out of weight decay, and of LAMB's trust ratio.
 _NOT_ADAPTED = re.compile(r"LayerNorm|layer_norm|bias")
@@ -180,13 +177,7 @@ def make_optimizer(
     Raises:
         InputError: A number is out of its range.
     """
-    if not (math.isfinite(learning_rate) and learning_rate > 0):
-        raise InputError(f"learning_rate: got {learning_rate}, expected a number above 0")
-    if not 0 <= num_warmup_steps < num_train_steps:
-        raise InputError(
-            f"num_warmup_steps: got {num_warmup_steps}, expected from 0 to below "
-            f"num_train_steps={num_train_steps}"
-        )
+    check_rates(learning_rate, num_warmup_steps, num_train_steps)
     schedule = WarmUpPolynomialDecay(
         learning_rate,
         num_train_steps=num_train_steps,

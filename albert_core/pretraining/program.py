@@ -1,23 +1,20 @@
 """The pretraining program: data, model, optimizer, `fit`, held-out evaluation."""
 
-import dataclasses
 import json
 from pathlib import Path
 
 import keras
 
 from albert_core.config import AlbertConfig
-from albert_core.errors import InputError
 from albert_core.model import AlbertForPreTraining, weights_by_name, write_weights
 from albert_core.model.weights import WEIGHTS_NAME
-from albert_core.optimization import OptimizerName, make_optimizer
+from albert_core.optimization import make_optimizer
+from albert_core.pretraining.config import PretrainingConfig
 from albert_core.records.dataset import PretrainingData
-from albert_core.records.masking import MaskingConfig
 from albert_core.runs.manifest import Figures
 from albert_core.runs.progress import ReportProgress, quiet
 from albert_core.tokenization import SentencePieceTokenizer
-from albert_core.training import TrainingPlan, fit_resumably
-from albert_core.training.loop import best_row
+from albert_core.training.loop import best_row, fit_resumably
 
 CONFIG_NAME = "albert_config.json"
 HISTORY_NAME = "metrics.jsonl"
@@ -28,41 +25,6 @@ EVALUATION_METRICS = (
     "sentence_order_loss",
     "loss",
 )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class PretrainingConfig:
-    """How to pretrain.
-
-    Attributes:
-        optimizer: `lamb` or `adamw`.
-        learning_rate: Peak rate, for this batch size.
-        num_train_steps: Updates in all.
-        num_warmup_steps: Updates of linear warm-up.
-        batch_size: Sequences in an update.
-        evaluation_interval_steps: Updates between held-out evaluations, each with a checkpoint.
-        masking: What is predicted.
-        steps_per_execution: Updates made by one call into the backend.
-        jit_compile: Whether XLA compiles the step.
-        seed: Seed of initial weights, order and masks.
-    """
-
-    optimizer: OptimizerName = "lamb"
-    learning_rate: float = 0.00176
-    num_train_steps: int = 125_000
-    num_warmup_steps: int = 3_125
-    batch_size: int = 4096
-    evaluation_interval_steps: int = 5_000
-    masking: MaskingConfig = dataclasses.field(default_factory=MaskingConfig)
-    steps_per_execution: int = 1
-    jit_compile: bool = False
-    seed: int = 12345
-
-    def __post_init__(self) -> None:
-        names = ("num_train_steps", "batch_size", "evaluation_interval_steps")
-        for name in (*names, "steps_per_execution"):
-            if getattr(self, name) < 1:
-                raise InputError(f"pretraining.{name}: got {getattr(self, name)}, expected 1 or more")
 
 
 def run_pretraining(
@@ -104,7 +66,6 @@ def run_pretraining(
             num_train_steps=config.num_train_steps,
             num_warmup_steps=config.num_warmup_steps,
         ),
-        steps_per_execution=config.steps_per_execution,
         jit_compile=config.jit_compile,
     )
     held_out = data.held_out_batches(config.batch_size)
@@ -112,11 +73,7 @@ def run_pretraining(
         model,
         batches_from=lambda step: data.train_batches(config.batch_size, start_step=step),
         evaluate=lambda: evaluate_held_out(model, held_out),
-        plan=TrainingPlan(
-            num_train_steps=config.num_train_steps,
-            interval_steps=config.evaluation_interval_steps,
-            monitor="masked_lm_accuracy",
-        ),
+        plan=config.plan(),
         folder=checkpoints,
         progress=progress,
     )
@@ -126,9 +83,7 @@ def run_pretraining(
     return {
         **{name: round(best[name], 4) for name in (*EVALUATION_METRICS, "global_step")},
         "num_parameters": int(sum(weight.shape.num_elements() for weight in model.weights)),
-        "num_epochs": round(
-            config.num_train_steps * config.batch_size / data.num_train_records, 2
-        ),
+        "num_epochs": round(config.num_train_steps * config.batch_size / data.num_train_records, 2),
         "tokens_per_second": round(num_tokens / state.seconds),
     }
 

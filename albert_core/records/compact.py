@@ -1,51 +1,13 @@
 """The compact record: a segment pair's pieces once; masks and swaps are drawn when it is read."""
 
-import dataclasses
+from pathlib import Path
 
 import numpy as np
 
-from albert_core.errors import InputError
-from albert_core.records.pairs import NUM_SPECIAL_PIECES, SegmentPair
-from albert_core.records.tfrecord import encode_example
+from albert_core.records.pairs import SegmentPair
+from albert_core.records.tfrecord import decode_bytes_feature, encode_example, read_tfrecords
 
 TRAIN_PREFIX, HELD_OUT_PREFIX = "train", "held_out"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class RecordsConfig:
-    """How documents become records.
-
-    Attributes:
-        sequence_length: Length S of the model's input in pieces, [CLS] and both [SEP] included.
-        short_sequence_probability: Chance that a document is cut for a random shorter length.
-        dupe_factor: How often each document is cut, each time differently.
-        held_out_share: Share of the documents kept apart for evaluation, chosen by their hash.
-        num_shards: Number of files of training records.
-        seed: Seed of every draw.
-    """
-
-    sequence_length: int = 512
-    short_sequence_probability: float = 0.1
-    dupe_factor: int = 1
-    held_out_share: float = 0.01
-    num_shards: int = 8
-    seed: int = 12345
-
-    def __post_init__(self) -> None:
-        shortest = NUM_SPECIAL_PIECES + 2
-        if self.sequence_length < shortest:
-            raise InputError(
-                f"records.sequence_length: got {self.sequence_length}, expected at least "
-                f"{shortest}: [CLS] A [SEP] B [SEP]"
-            )
-        for name in ("short_sequence_probability", "held_out_share"):
-            if not 0.0 <= getattr(self, name) < 1.0:
-                raise InputError(
-                    f"records.{name}: got {getattr(self, name)}, expected from 0 to below 1"
-                )
-        for name in ("dupe_factor", "num_shards"):
-            if getattr(self, name) < 1:
-                raise InputError(f"records.{name}: got {getattr(self, name)}, expected 1 or more")
 
 
 def piece_dtype(vocab_size: int) -> np.dtype:
@@ -57,3 +19,13 @@ def encode_pair(pair: SegmentPair, dtype: np.dtype) -> bytes:
     """Serialise a pair as a tf.train.Example of `pieces` (bytes) and `first_length` (int64)."""
     pieces = np.array(pair.first + pair.second, dtype=dtype).tobytes()
     return encode_example({"pieces": pieces, "first_length": len(pair.first)})
+
+
+def piece_counts(path: Path, vocab_size: int) -> np.ndarray:
+    """Return how often each piece occurs in a shard: int64 [V]."""
+    dtype = piece_dtype(vocab_size)
+    counts = np.zeros(vocab_size, np.int64)
+    for record in read_tfrecords(path):
+        pieces = np.frombuffer(decode_bytes_feature(record, "pieces"), dtype)
+        counts += np.bincount(pieces, minlength=vocab_size)
+    return counts

@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from albert_core.errors import InputError
 from albert_core.records.compact import HELD_OUT_PREFIX, TRAIN_PREFIX, piece_dtype
-from albert_core.records.masking import MaskingConfig, mask_pairs, streams_of
+from albert_core.records.config import MaskingConfig
+from albert_core.records.masking import mask_pairs, streams_of
 from albert_core.runs.manifest import read_manifest
 
 _SHUFFLE_BUFFER = 16_384  # records; shards are in random order of documents already
@@ -69,7 +70,8 @@ class PretrainingData:
         files = self._files(TRAIN_PREFIX)
         first = self._epoch(files, tf.constant(epoch, tf.int64)).skip(skipped)
         later = tf.data.Dataset.counter(epoch + 1).flat_map(lambda e: self._epoch(files, e))
-        return self._batches(first.concatenate(later), batch_size)
+        batches = self._batches(first.concatenate(later), batch_size)
+        return batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
     def held_out_batches(self, batch_size: int) -> tf.data.Dataset:
         """Return one pass over the held-out records; masks are the same every time.
@@ -84,7 +86,9 @@ class PretrainingData:
             )
         records = tf.data.TFRecordDataset(self._files(HELD_OUT_PREFIX)).enumerate()
         keyed = records.map(lambda index, record: (_HELD_OUT_EPOCH, index, record))
-        return self._batches(keyed, min(batch_size, num_records))
+        batch_size = min(batch_size, num_records)
+        batches = self._batches(keyed, batch_size)
+        return batches.apply(tf.data.experimental.assert_cardinality(num_records // batch_size))
 
     def _files(self, prefix: str) -> Sequence[str]:
         return sorted(str(path) for path in self.folder.glob(f"{prefix}-*.tfrecord"))
@@ -111,7 +115,10 @@ class PretrainingData:
         flat = tf.numpy_function(
             self._draw,
             [epochs_B, indices_B, parsed["pieces"], parsed["first_length"]],
-            [tf.float32 if name == "masked_lm_weights" else tf.int32 for name in _INPUTS + _TARGETS],
+            [
+                tf.float32 if name == "masked_lm_weights" else tf.int32
+                for name in _INPUTS + _TARGETS
+            ],
             stateful=False,
         )
         batch = dict(zip(_INPUTS + _TARGETS, flat, strict=True))

@@ -7,52 +7,13 @@ the original: a word never runs across [SEP], every draw is seeded, and swaps ar
 (docs/deviations.md).
 """
 
-import dataclasses
-import math
 from typing import Any
 
 import numba
 import numpy as np
 
-from albert_core.errors import InputError
+from albert_core.records.config import MaskingConfig
 from albert_core.tokenization.sentencepiece import CLS_ID, MASK_ID, SEP_ID
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class MaskingConfig:
-    """Which pieces are predicted.
-
-    Attributes:
-        mask_probability: Share of a sequence's pieces that are predicted.
-        max_ngram: Longest masked run, in words.
-        favor_shorter_ngram: Whether runs of n words are drawn in proportion to 1/n; else the
-            longest are the most likely.
-        whole_word: Whether all pieces of a word are masked together.
-    """
-
-    mask_probability: float = 0.15
-    max_ngram: int = 3
-    favor_shorter_ngram: bool = True
-    whole_word: bool = True
-
-    def __post_init__(self) -> None:
-        if not 0.0 < self.mask_probability < 1.0:
-            raise InputError(
-                f"masking.mask_probability: got {self.mask_probability}, expected between 0 and 1"
-            )
-        if self.max_ngram < 1:
-            raise InputError(f"masking.max_ngram: got {self.max_ngram}, expected 1 or more")
-
-    def max_predictions(self, sequence_length: int) -> int:
-        """Return the number P of prediction slots that never cuts the share short."""
-        return math.ceil(sequence_length * self.mask_probability)
-
-    def ngram_odds(self) -> np.ndarray:
-        """Return the cumulative odds [max_ngram] of a run's length in words."""
-        odds = 1.0 / np.arange(1, self.max_ngram + 1)
-        if not self.favor_shorter_ngram:
-            odds = odds[::-1]
-        return np.cumsum(odds / odds.sum())
 
 
 def mask_pairs(

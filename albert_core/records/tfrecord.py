@@ -66,6 +66,11 @@ def encode_example(features: Mapping[str, bytes | int]) -> bytes:
     return example.SerializeToString(deterministic=True)
 
 
+def decode_bytes_feature(record: bytes, name: str) -> bytes:
+    """Return a feature that holds one byte string from a serialised tf.train.Example."""
+    return _example_class().FromString(record).features.feature[name].bytes_list.value[0]
+
+
 def write_tfrecords(path: Path, records: Iterable[bytes]) -> None:
     """Write records in TFRecord framing: length, its checksum, data, its checksum."""
     with path.open("wb") as file:

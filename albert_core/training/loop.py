@@ -1,6 +1,5 @@
 """Keras `fit` in intervals: train, evaluate, checkpoint; and go on where a killed run stopped."""
 
-import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,38 +8,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from albert_core.errors import InputError
 from albert_core.model.weights import read_weights, weights_by_name, write_weights
 from albert_core.runs.progress import ReportProgress
 from albert_core.training.checkpoint import TrainingState, restore_latest, save_checkpoint
+from albert_core.training.plan import TrainingPlan
 
 _BEST = "best.safetensors"
 _REPORT_EVERY_S = 2.0
 _KEPT_CHECKPOINTS = 2
 
 Evaluate = Callable[[], Mapping[str, float]]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainingPlan:
-    """How long to train, and how often to look.
-
-    Attributes:
-        num_train_steps: Updates in all; a multiple of `interval_steps`.
-        interval_steps: Updates between evaluations, each with a checkpoint.
-        monitor: Figure of the evaluation whose largest value marks the best weights.
-    """
-
-    num_train_steps: int
-    interval_steps: int
-    monitor: str
-
-    def __post_init__(self) -> None:
-        if self.interval_steps < 1 or self.num_train_steps % self.interval_steps:
-            raise InputError(
-                f"num_train_steps: got {self.num_train_steps}, expected a multiple of the "
-                f"{self.interval_steps} steps between evaluations"
-            )
 
 
 def fit_resumably(
@@ -75,6 +52,7 @@ def fit_resumably(
             initial_epoch=state.step // plan.interval_steps,
             epochs=plan.num_train_steps // plan.interval_steps,
             callbacks=[callback],
+            shuffle=False,
             verbose=0,
         )
     best = read_weights(folder / _BEST)

@@ -17,11 +17,16 @@ from albert_core.corpus import CorpusConfig, read_documents
 from albert_core.records.compact import (
     HELD_OUT_PREFIX,
     TRAIN_PREFIX,
-    RecordsConfig,
     encode_pair,
     piece_dtype,
 )
-from albert_core.records.pairs import document_key, document_random, segment_pairs
+from albert_core.records.config import RecordsConfig
+from albert_core.records.pairs import (
+    SegmentPair,
+    document_key,
+    document_random,
+    segment_pairs,
+)
 from albert_core.records.tfrecord import write_tfrecords
 from albert_core.runs.files import write_json
 from albert_core.tokenization import SentencePieceTokenizer, load_tokenizer
@@ -76,28 +81,29 @@ class CutDocuments(beam.DoFn):
 
     def _cut(self, sentences: list[str], ids: list[list[int]]) -> tuple[str, CutDocument]:
         key = document_key(sentences)
-        records = [
-            record
+        pairs = [
+            pair
             for instance in range(self.config.dupe_factor)
-            for record in self._records(key, ids, instance)
+            for pair in self._pairs(key, ids, instance)
         ]
         counts = {
             "num_documents": 1,
-            "num_documents_without_record": int(not records),
+            "num_documents_without_record": int(not pairs),
             "num_sentences": len(sentences),
             "num_pieces": sum(map(len, ids)),
+            "num_record_pieces": sum(len(pair.first) + len(pair.second) for pair in pairs),
         }
+        records = [encode_pair(pair, self.dtype) for pair in pairs]
         return _shard_name(key, self.config), (key, records, counts)
 
-    def _records(self, key: bytes, ids: list[list[int]], instance: int) -> list[bytes]:
-        pairs = segment_pairs(
+    def _pairs(self, key: bytes, ids: list[list[int]], instance: int) -> Iterator[SegmentPair]:
+        return segment_pairs(
             ids,
             sequence_length=self.config.sequence_length,
             short_sequence_probability=self.config.short_sequence_probability,
             word_starts=self.word_starts,
             rng=document_random(key, seed=self.config.seed, purpose=f"cut {instance}"),
         )
-        return [encode_pair(pair, self.dtype) for pair in pairs]
 
 
 def _batches(documents: Iterable[list[str]]) -> Iterator[list[list[str]]]:

@@ -5,9 +5,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from albert_core.corpus import CorpusConfig, corpus_fingerprint, find_corpus_files
 from albert_core.errors import InputError
-from albert_core.records.compact import HELD_OUT_PREFIX, TRAIN_PREFIX, RecordsConfig
+from albert_core.records.compact import HELD_OUT_PREFIX, TRAIN_PREFIX, piece_counts
+from albert_core.records.config import RecordsConfig
 from albert_core.runs.files import write_json
 from albert_core.runs.manifest import Figures, Manifest, read_manifest
 from albert_core.runs.progress import ReportProgress, quiet
@@ -44,8 +47,10 @@ def make_records(
         files = find_corpus_files(corpus)
         progress(0, 0, f"cutting {len(files):,} files into segment pairs")
         run_beam(files, corpus, Path(vocab), config, results, shard_statistics)
-        figures = _figures(shard_statistics, config, len(load_tokenizer(vocab)))
+        vocab_size = len(load_tokenizer(vocab))
+        figures = _figures(shard_statistics, config, vocab_size)
         _refuse_empty(figures, config)
+        figures["most_frequent_share"] = _most_frequent_share(results, vocab_size)
         write_json(results / "records_report.json", figures)
         return figures
 
@@ -78,6 +83,15 @@ def _figures(shard_statistics: Path, config: RecordsConfig, vocab_size: int) -> 
         **{name: count for name, count in totals.items() if not name.endswith("_records")},
         "padding_share": round(1 - num_pieces / capacity, 4) if capacity else 0.0,
     }
+
+
+def _most_frequent_share(shards: Path, vocab_size: int) -> float:
+    """Return the share of the held-out records' most frequent piece: what guessing it scores."""
+    shards_counts = [
+        piece_counts(path, vocab_size) for path in shards.glob(f"{HELD_OUT_PREFIX}-*.tfrecord")
+    ]
+    counts = sum(shards_counts, np.zeros(vocab_size, np.int64))
+    return round(float(counts.max() / max(1, counts.sum())), 4)
 
 
 def _refuse_empty(figures: dict[str, Any], config: RecordsConfig) -> None:

@@ -1,0 +1,1 @@
+"""Fine-tuning and evaluation on tasks of sentences and pairs of sentences."""

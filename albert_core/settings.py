@@ -1,0 +1,48 @@
+"""Plain values, from YAML or a pipeline's parameters, to validated settings."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import jsonargparse
+
+from albert_core.errors import InputError
+
+Settings = TypeVar("Settings")
+
+
+def parse_settings(cls: type[Settings], values: Any, *, source: str) -> Settings:
+    """Build a settings dataclass from a mapping, checking names, types and values.
+
+    Args:
+        cls: The dataclass.
+        values: Values by field, nested; whole floats pass for integers, as a pipeline's
+            parameters lose the difference.
+        source: Where the values come from, for messages.
+
+    Raises:
+        InputError: An unknown name, a wrong type or an impossible value.
+    """
+    if not isinstance(values, Mapping):
+        raise InputError(f"{source}: got {type(values).__name__}, expected settings by name")
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(cls, "settings")
+    try:
+        parsed = parser.parse_object({"settings": _whole_numbers(values)})
+    except (jsonargparse.ArgumentError, TypeError) as error:
+        raise InputError(f"{source}: {one_line(error)}") from error
+    return parser.instantiate(parsed).settings
+
+
+def one_line(error: Exception) -> str:
+    """Return an error of jsonargparse in one line, without the prefix used inside."""
+    return " ".join(str(error).replace("settings.", "").replace("Group 'settings'", "This").split())
+
+
+def _whole_numbers(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _whole_numbers(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_whole_numbers(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value

@@ -1,0 +1,46 @@
+"""How long to train; known before anything heavy is imported."""
+
+import dataclasses
+import math
+from typing import Literal
+
+from albert_core.errors import InputError
+
+OptimizerName = Literal["lamb", "adamw"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingPlan:
+    """How long to train, and how often to look.
+
+    Attributes:
+        num_train_steps: Updates in all; a multiple of `interval_steps`.
+        interval_steps: Updates between evaluations, each with a checkpoint.
+        monitor: Figure of the evaluation whose largest value marks the best weights.
+    """
+
+    num_train_steps: int
+    interval_steps: int
+    monitor: str
+
+    def __post_init__(self) -> None:
+        if self.interval_steps < 1 or self.num_train_steps % self.interval_steps:
+            raise InputError(
+                f"num_train_steps: got {self.num_train_steps}, expected a multiple of the "
+                f"{self.interval_steps} steps between evaluations"
+            )
+
+
+def check_rates(learning_rate: float, num_warmup_steps: int, num_train_steps: int) -> None:
+    """Refuse a rate that is not positive and a warm-up that does not end.
+
+    Raises:
+        InputError: One of them is out of its range.
+    """
+    if not (math.isfinite(learning_rate) and learning_rate > 0):
+        raise InputError(f"learning_rate: got {learning_rate}, expected a number above 0")
+    if not 0 <= num_warmup_steps < num_train_steps:
+        raise InputError(
+            f"num_warmup_steps: got {num_warmup_steps}, expected from 0 to below "
+            f"num_train_steps={num_train_steps}"
+        )

@@ -1,0 +1,247 @@
+"""Line charts of a run as SVG text to put inside a page.
+
+Every chart is one small panel, so that the page can lay panels out for any width. Colours are CSS
+variables with a fallback (`var(--series-1, #0072b2)`): the page's light and dark themes set them.
+The same input gives the same text, and every id begins with the chart's name.
+"""
+
+import dataclasses
+import html
+import io
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from components.report.summary import TaskSummary
+
+History = Sequence[Mapping[str, Any]]
+
+FIRST, SECOND, REFERENCE, INK, GRID = "#0072b2", "#d55e00", "#707780", "#4a5058", "#dde1e6"
+THEME = {
+    FIRST: "--series-1",
+    SECOND: "--series-2",
+    REFERENCE: "--reference",
+    INK: "--chart-ink",
+    GRID: "--grid",
+}
+
+METRIC_LABELS = {
+    "f1": "F1",
+    "matthews_correlation": "Matthews correlation",
+    "pearson": "Pearson correlation",
+    "spearman": "Spearman correlation",
+}
+
+_SIZE_INCHES = (4.7, 3.0)
+_TICK_STEPS = (1, 2, 2.5, 5, 10)
+_MOST_MARKERS = 30
+_LEAST_PERCENT_SPAN = 10.0
+_NO_METADATA = {"Creator": None, "Date": None, "Format": None, "Type": None}
+_STYLE: dict[Any, Any] = {
+    "axes.edgecolor": INK,
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.left": False,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.unicode_minus": True,
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 10.5,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 4.0,
+    "svg.fonttype": "none",
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "ytick.left": False,
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Line:
+    """One line of a chart.
+
+    Attributes:
+        label: Its name in the legend.
+        points: Pairs of global step and value; one point is drawn as a marker.
+        color: One of `THEME`.
+        marker: Matplotlib's marker, so that colour is not the only difference.
+    """
+
+    label: str
+    points: Sequence[tuple[float, float]]
+    color: str = FIRST
+    marker: str = "o"
+
+
+def loss_chart(history: History, name: str = "loss") -> str:
+    """Draws the training loss and the held-out loss against the global step.
+
+    Args:
+        history: `RunSummary.pretraining_history`.
+        name: Begins every id in the SVG; unique on the page.
+
+    Returns:
+        An `<svg>` element, or an empty string if there is nothing to draw.
+    """
+    lines = (
+        Line(label="train", points=_points(history, "train_loss"), color=SECOND, marker="s"),
+        Line(label="held-out", points=_points(history, "loss")),
+    )
+    return _chart(name, lines, y_label="loss")
+
+
+def masked_lm_chart(history: History, most_frequent_share: float, name: str = "mlm") -> str:
+    """Draws held-out masked-LM accuracy; the dashed line always guesses the same piece."""
+    points = _points(history, "masked_lm_accuracy", scale=100)
+    line = Line(label="held-out", points=points)
+    reference = Line(label="most frequent piece", points=[(0, 100 * most_frequent_share)])
+    return _chart(name, (line,), y_label="accuracy (%)", reference=reference)
+
+
+def sentence_order_chart(history: History, name: str = "sop") -> str:
+    """Draws held-out sentence-order accuracy; the dashed line is a coin's."""
+    points = _points(history, "sentence_order_accuracy", scale=100)
+    line = Line(label="held-out", points=points)
+    reference = Line(label="chance", points=[(0, 50.0)])
+    return _chart(name, (line,), y_label="accuracy (%)", reference=reference)
+
+
+def task_chart(task: TaskSummary, name: str) -> str:
+    """Draws a task's own metric while fine-tuning, pretrained against random weights.
+
+    Args:
+        task: The task; `random_weights_history` may be empty.
+        name: Begins every id in the SVG; unique on the page.
+
+    Returns:
+        An `<svg>` element, or an empty string if there is nothing to draw.
+    """
+    random = _points(task.random_weights_history, task.metric, scale=100)
+    lines = (
+        Line(label="random weights", points=random, color=SECOND, marker="s"),
+        Line(label="pretrained", points=_points(task.history, task.metric, scale=100)),
+    )
+    reference = Line(label="majority", points=[(0, 100 * task.majority_score)])
+    return _chart(name, lines, y_label=f"{metric_label(task.metric)} × 100", reference=reference)
+
+
+def metric_label(metric: str) -> str:
+    """Gives the name of a metric as people write it."""
+    return METRIC_LABELS.get(metric, metric.replace("_", " "))
+
+
+def _points(history: History, key: str, scale: float = 1.0) -> list[tuple[float, float]]:
+    """Reads the finite values of a column."""
+    points = []
+    for row in history:
+        value = row.get(key)
+        if value is not None and math.isfinite(value):
+            points.append((float(row["global_step"]), scale * value))
+    return points
+
+
+def _chart(name: str, lines: Sequence[Line], *, y_label: str, reference: Line | None = None) -> str:
+    drawn = [line for line in lines if line.points]
+    if not drawn:
+        return ""
+    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
+        figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
+        axes = figure.add_subplot()
+        for line in drawn:
+            _draw_line(axes, line)
+        if reference is not None and math.isfinite(reference.points[0][1]):
+            _draw_reference(axes, reference)
+        _finish_axes(axes, drawn, y_label=y_label, is_percent=reference is not None)
+        _draw_legend(figure, axes)
+        svg = _to_svg(figure)
+    return _for_page(svg, name, description=f"Line chart: {y_label} by global step")
+
+
+def _draw_line(axes: Axes, line: Line) -> None:
+    steps, values = zip(*line.points, strict=True)
+    marker = line.marker if len(steps) <= _MOST_MARKERS else ""
+    axes.plot(steps, values, color=line.color, marker=marker, label=line.label, clip_on=False)
+
+
+def _draw_reference(axes: Axes, line: Line) -> None:
+    axes.axhline(
+        line.points[0][1], color=REFERENCE, linestyle=(0, (5, 3)), linewidth=1.3, label=line.label
+    )
+
+
+def _finish_axes(axes: Axes, lines: Sequence[Line], *, y_label: str, is_percent: bool) -> None:
+    """Sets limits, ticks and labels; x begins at step 0, a percent axis never zooms into noise."""
+    last_step = max(step for line in lines for step, _ in line.points)
+    axes.set_xlim(0, max(1.03 * last_step, 1))
+    if is_percent:
+        low, high = axes.get_ylim()
+        missing = max(0.0, _LEAST_PERCENT_SPAN - (high - low)) / 2
+        axes.set_ylim(low - missing, high + missing)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=_TICK_STEPS, integer=True))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=_TICK_STEPS))
+    axes.set_axisbelow(True)
+    axes.set_xlabel("global step")
+    axes.set_ylabel(y_label, parse_math=False)
+
+
+def _draw_legend(figure: Figure, axes: Axes) -> None:
+    """Puts the legend above the panel, the line that matters first."""
+    handles, labels = axes.get_legend_handles_labels()
+    order = sorted(range(len(labels)), key=lambda index: (labels[index] != "pretrained", index))
+    figure.legend(
+        [handles[index] for index in order],
+        [labels[index] for index in order],
+        loc="outside upper left",
+        ncols=3,
+        frameon=False,
+        handlelength=1.6,
+        columnspacing=1.1,
+        borderaxespad=0.2,
+    )
+
+
+def _to_svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    FigureCanvasSVG(figure)
+    figure.savefig(buffer, format="svg", transparent=True, metadata=_NO_METADATA)
+    return buffer.getvalue()
+
+
+def _for_page(svg: str, name: str, *, description: str) -> str:
+    """Makes a stand-alone SVG document one element of a page.
+
+    The prolog, the fixed size and the style sheet (which would apply to the whole page) go; ids
+    get the chart's name in front, and colours become CSS variables.
+    """
+    svg = svg[svg.index("<svg") :].strip()
+    svg = re.sub(r"<style.*?</style>", "", svg, count=1, flags=re.DOTALL)
+    svg = re.sub(r'( id="|url\(#|xlink:href="#)', rf"\g<1>{name}-", svg)
+    svg = re.sub(
+        r"((?:fill|stroke): )(#[0-9a-f]{6})",
+        lambda match: match[1] + _theme_color(match[2]),
+        svg,
+    )
+    view_box = re.search(r'viewBox="[^"]*"', svg)
+    assert view_box is not None
+    label = html.escape(description, quote=True)
+    root = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'{view_box[0]} role="img" aria-label="{label}" stroke-linejoin="round">'
+    )
+    return root + svg[svg.index(">") + 1 :]
+
+
+def _theme_color(color: str) -> str:
+    return f"var({THEME[color]}, {color})" if color in THEME else color

@@ -1,0 +1,320 @@
+"""The report page: complete, well-formed, safe with hostile names, alone, the same every time."""
+
+import dataclasses
+import math
+import re
+import warnings
+from html.parser import HTMLParser
+from typing import Any
+from xml.etree import ElementTree
+
+import matplotlib
+import pytest
+
+from components.report.charts import loss_chart, masked_lm_chart
+from components.report.page import (
+    format_duration,
+    format_figure,
+    format_gain,
+    format_number,
+    format_percent,
+    format_points,
+    render_page,
+)
+from components.report.summary import RunSummary, StepSummary, TaskSummary
+
+HOSTILE = "<script>alert('&\"')</script>"
+VOID = {"meta", "br", "img", "link", "hr", "input"}
+SVG_NAMESPACES = {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+
+
+class Page(HTMLParser):
+    """Reads a page, requires that every element is closed in order, and keeps what tests ask."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.texts: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style" and data.strip():
+            self.texts.append(data.strip())
+
+
+def make_task(name: str, **changes: Any) -> TaskSummary:
+    task = TaskSummary(
+        name=name,
+        metric="accuracy",
+        score=0.7834,
+        random_weights_score=0.6612,
+        majority_score=0.5104,
+        metrics={"accuracy": 0.7834},
+        num_train=12044,
+        num_dev=1320,
+        history=[{"global_step": step, "accuracy": 0.5 + step / 1000} for step in (100, 200)],
+        random_weights_history=[{"global_step": 200, "accuracy": 0.6612}],
+    )
+    return dataclasses.replace(task, **changes)
+
+
+def make_step(name: str, seconds: float = 12.5) -> StepSummary:
+    config = {"seed": 1, "optimizer": {"learning_rate": 0.00176}, "checkpoint": None}
+    return StepSummary(
+        name=name,
+        seconds=seconds,
+        figures={"num_things": 7},
+        config=config,
+        code_version="9f31c02ab77e",
+    )
+
+
+def make_run(**changes: Any) -> RunSummary:
+    run = RunSummary(
+        title="a small run",
+        created="2026-11-03T12:41:07+00:00",
+        steps=[make_step("vocab"), make_step("records"), make_step("pretrain", seconds=3725.0)],
+        vocabulary={
+            "vocab_size": 4000,
+            "unknown_share": 0.000213,
+            "examples": [{"text": "Large values.", "pieces": ["▁large", "▁value", "s", "."]}],
+        },
+        records={"sequence_length": 128, "num_train_records": 88012, "padding_share": 0.0613},
+        pretraining_history=[
+            {
+                "global_step": step,
+                "seconds": step / 10,
+                "train_loss": 8.25 - step / 1000,
+                "train_masked_lm_accuracy": 0.11,
+                "masked_lm_accuracy": step / 5000,
+                "masked_lm_loss": 6.5,
+                "sentence_order_accuracy": 0.625,
+                "sentence_order_loss": 0.61,
+                "loss": 8.375 - step / 1000,
+            }
+            for step in (1000, 2000)
+        ],
+        most_frequent_share=0.0523,
+        tasks=[
+            make_task("docs-package"),
+            make_task(
+                "cola",
+                metric="matthews_correlation",
+                score=0.187,
+                random_weights_score=None,
+                majority_score=0.0,
+                metrics={"matthews_correlation": 0.187, "f1": 0.654},
+                history=[{"global_step": 50, "matthews_correlation": 0.187}],
+                random_weights_history=(),
+            ),
+        ],
+    )
+    return dataclasses.replace(run, **changes)
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    return render_page(make_run())
+
+
+@pytest.fixture(scope="module")
+def page(text: str) -> Page:
+    return Page(text)
+
+
+def test_shows_every_task_step_and_score(page: Page) -> None:
+    for expected in (
+        *("docs-package", "78.3", "66.1", "51.0", "+27.3", "12,044", "1,320"),
+        *("cola", "Matthews correlation", "18.7", "+18.7", "Matthews correlation 18.7 · F1 65.4"),
+        *("vocab", "records", "pretrain", "12.5 s", "1 h 02 min"),
+    ):
+        assert expected in page.texts, expected
+
+
+def test_shows_headline_figures(page: Page) -> None:
+    start = page.texts.index("Masked LM accuracy")
+    headlines = page.texts[start : start + 9]
+    assert headlines[1:3] == ["40.0%", "held-out, step 2,000; most frequent piece: 5.2%"]
+    assert headlines[4:6] == ["62.5%", "held-out, step 2,000; chance: 50.0%"]
+    assert headlines[7:9] == [
+        "+23.0",
+        "points over majority, 2 tasks; +12.2 over random weights (1 task)",
+    ]
+
+
+def test_headline_is_the_best_evaluation_which_is_the_one_kept() -> None:
+    history = [{"global_step": step, "masked_lm_accuracy": a} for step, a in ((1, 0.5), (2, 0.4))]
+    history.append({"global_step": 3, "masked_lm_accuracy": math.nan})
+    page = Page(render_page(make_run(pretraining_history=history)))
+    start = page.texts.index("Masked LM accuracy")
+    assert page.texts[start + 1] == "50.0%"
+    assert page.texts[start + 2].startswith("held-out, step 1;")
+
+
+def test_shows_evaluations_statistics_and_settings(page: Page) -> None:
+    for expected in (
+        *("1,000", "7.250", "7.375", "6.500", "3 min 20 s"),
+        *("Vocab size", "4,000", "Unknown", "0.0213%", "▁large", "Large values."),
+        *("Train records", "88,012", "Padding", "6.1%"),
+        *("optimizer.learning_rate", "0.00176", "num_things", "9f31c02ab77e"),
+        "2026-11-03 12:41 UTC",
+    ):
+        assert expected in page.texts, expected
+
+
+def test_draws_three_pretraining_charts_and_one_a_task(page: Page) -> None:
+    assert page.tags.count("svg") == 3 + 2
+    assert "most frequent piece" in page.texts
+    assert page.texts.count("majority") == 2
+
+
+def test_ids_are_unique_and_references_resolve(text: str, page: Page) -> None:
+    assert len(page.ids) == len(set(page.ids))
+    references = re.findall(r"url\(#([^)]+)\)", text)
+    references += [value[1:] for _, name, value in page.attributes if name == "xlink:href"]
+    assert references
+    assert set(references) <= set(page.ids)
+
+
+def test_needs_nothing_from_outside(text: str, page: Page) -> None:
+    addresses = set(re.findall(r"https?://[^\s\"'<>)]*", text))
+    assert addresses == SVG_NAMESPACES
+    for _, name, value in page.attributes:
+        if "://" in value:
+            assert name.startswith("xmlns")
+    assert not {"script", "link", "img", "iframe"} & set(page.tags)
+    assert "@import" not in text
+    assert {value[0] for _, name, value in page.attributes if name in ("href", "src")} <= {"#"}
+
+
+def test_same_summary_gives_same_bytes(text: str) -> None:
+    assert render_page(make_run()).encode() == text.encode()
+
+
+def test_hostile_names_are_text() -> None:
+    hostile_task = make_task(
+        HOSTILE,
+        metric=HOSTILE,
+        metrics={HOSTILE: 0.5, "f1": 0.5},
+        history=[{"global_step": 1, HOSTILE: 0.5}],
+    )
+    hostile_step = dataclasses.replace(
+        make_step(HOSTILE),
+        config={HOSTILE: HOSTILE, "list": [HOSTILE]},
+        figures={HOSTILE: HOSTILE},
+        code_version=HOSTILE,
+    )
+    text = render_page(
+        make_run(
+            title=HOSTILE,
+            tasks=[hostile_task, make_task("$x^2$", metric="$\\alpha_{")],
+            steps=[hostile_step],
+            vocabulary={HOSTILE: HOSTILE, "examples": [{"text": HOSTILE, "pieces": [HOSTILE]}]},
+            records={HOSTILE: HOSTILE},
+        )
+    )
+    page = Page(text)
+    assert "<script" not in text
+    assert "script" not in page.tags
+    assert page.texts.count(HOSTILE) >= 10
+    assert not any(name.startswith("on") for _, name, _ in page.attributes)
+
+
+def test_run_without_tasks() -> None:
+    page = Page(render_page(make_run(tasks=())))
+    assert "No task was fine-tuned in this run." in page.texts
+    assert page.texts[page.texts.index("Mean task gain") + 1] == "–"
+    assert "finetuning" not in page.ids
+
+
+def test_run_without_pretraining_vocabulary_records_and_steps() -> None:
+    empty = make_run(pretraining_history=(), vocabulary={}, records={}, tasks=(), steps=())
+    page = Page(render_page(empty))
+    assert "svg" not in page.tags
+    assert "No held-out evaluation was recorded." in page.texts
+    assert not {"vocabulary", "records"} & set(page.ids)
+
+
+def test_one_row_and_missing_values_are_drawn_without_warnings() -> None:
+    row = {"global_step": 0, "loss": math.nan, "train_loss": None, "masked_lm_accuracy": 0.05}
+    flat = make_task("flat", score=math.nan, history=[{"global_step": 1, "accuracy": 0.5}] * 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        page = Page(render_page(make_run(pretraining_history=[row], tasks=[flat])))
+    assert page.tags.count("svg") == 2
+    assert "nan" not in " ".join(page.texts).lower()
+
+
+def test_chart_is_one_element_with_text_and_theme_colours() -> None:
+    svg = masked_lm_chart(make_run().pretraining_history, 0.05)
+    root = ElementTree.fromstring(svg)
+    texts = ["".join(element.itertext()) for element in root.iter() if element.tag.endswith("text")]
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert {"global step", "accuracy (%)", "held-out", "most frequent piece"} <= set(texts)
+    assert "var(--series-1, #0072b2)" in svg
+    assert "stroke-dasharray" in svg
+    assert "<style" not in svg
+
+
+def test_lines_follow_the_values() -> None:
+    svg = loss_chart([{"global_step": 10, "loss": 4.0}, {"global_step": 20, "loss": 2.0}])
+    paths = re.findall(r'<path d="M ([^"]+)" [^>]*stroke: var\(--series-1', svg)
+    (x1, y1), (x2, y2) = [map(float, point.split()) for point in paths[0].split("L ")]
+    assert x1 < x2
+    assert y1 < y2  # a smaller loss is lower on the page
+
+
+def test_charts_leave_matplotlib_as_it_was() -> None:
+    before = dict(matplotlib.rcParams)
+    assert loss_chart(make_run().pretraining_history)
+    assert dict(matplotlib.rcParams) == before
+
+
+@pytest.mark.parametrize(
+    ("formatted", "expected"),
+    [
+        (format_points(0.7834), "78.3"),
+        (format_points(-0.00001), "0.0"),
+        (format_points(None), "–"),
+        (format_gain(-0.0312), "−3.1"),
+        (format_gain(0.1), "+10.0"),
+        (format_gain(-0.0001), "0.0"),
+        (format_percent(0.0), "0.0%"),
+        (format_percent(1.0), "100.0%"),
+        (format_percent(0.000213), "0.0213%"),
+        (format_number(1234567), "1,234,567"),
+        (format_number(12345.678), "12,346"),
+        (format_number(3.14159), "3.142"),
+        (format_number(True), "true"),
+        (format_number(math.inf), "–"),
+        (format_duration(4.21), "4.2 s"),
+        (format_duration(59.97), "1 min 00 s"),
+        (format_duration(3599.8), "1 h 00 min"),
+        (format_duration(7500), "2 h 05 min"),
+        (format_figure(0.0613, "padding_share"), "6.1%"),
+        (format_figure(61, "seconds"), "1 min 01 s"),
+        (format_figure(512, "sequence_length"), "512"),
+        (format_figure("lamb", "optimizer"), "lamb"),
+    ],
+)
+def test_formats(formatted: str, expected: str) -> None:
+    assert formatted == expected
