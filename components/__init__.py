@@ -1,0 +1,1 @@
+"""The pipeline's steps: a typed function each, and a thin Kubeflow component around it."""

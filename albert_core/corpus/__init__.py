@@ -2,9 +2,10 @@
 
 from albert_core.corpus.reading import (
     CorpusConfig,
+    check_utf8,
     corpus_fingerprint,
     find_corpus_files,
     read_documents,
 )
 
-__all__ = ["CorpusConfig", "corpus_fingerprint", "find_corpus_files", "read_documents"]
+__all__ = ["CorpusConfig", "check_utf8", "corpus_fingerprint", "find_corpus_files", "read_documents"]

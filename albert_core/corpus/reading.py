@@ -70,6 +70,17 @@ def corpus_fingerprint(config: CorpusConfig) -> str:
     return fingerprint({"settings": settings, "contents": contents})
 
 
+def check_utf8(config: CorpusConfig) -> None:
+    """Read the corpus once, to refuse it before work is spent on it.
+
+    Raises:
+        InputError: A file is not UTF-8; the message names the byte.
+    """
+    for path in find_corpus_files(config):
+        for _ in _utf8_lines(path):
+            pass
+
+
 def read_documents(path: Path, config: CorpusConfig) -> Iterator[list[str]]:
     """Yield the documents of one file, each a list of sentences as they stand in the text.
 

@@ -28,7 +28,7 @@ from albert_core.model import (
 )
 from albert_core.model.weights import WEIGHTS_NAME
 from albert_core.optimization import make_optimizer
-from albert_core.pretraining.program import CONFIG_NAME, HISTORY_NAME
+from albert_core.pretraining.config import CONFIG_NAME, HISTORY_NAME
 from albert_core.runs.manifest import Figures
 from albert_core.runs.progress import ReportProgress, quiet
 from albert_core.tasks import (

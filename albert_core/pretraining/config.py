@@ -6,6 +6,10 @@ from albert_core.errors import InputError
 from albert_core.records.config import MaskingConfig
 from albert_core.training.plan import OptimizerName, TrainingPlan, check_rates
 
+# Files of a model folder, beside the weights.
+CONFIG_NAME = "albert_config.json"
+HISTORY_NAME = "metrics.jsonl"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PretrainingConfig:

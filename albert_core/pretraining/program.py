@@ -9,15 +9,13 @@ from albert_core.config import AlbertConfig
 from albert_core.model import AlbertForPreTraining, weights_by_name, write_weights
 from albert_core.model.weights import WEIGHTS_NAME
 from albert_core.optimization import make_optimizer
-from albert_core.pretraining.config import PretrainingConfig
+from albert_core.pretraining.config import CONFIG_NAME, HISTORY_NAME, PretrainingConfig
 from albert_core.records.dataset import PretrainingData
 from albert_core.runs.manifest import Figures
 from albert_core.runs.progress import ReportProgress, quiet
 from albert_core.tokenization import SentencePieceTokenizer
 from albert_core.training.loop import best_row, fit_resumably
 
-CONFIG_NAME = "albert_config.json"
-HISTORY_NAME = "metrics.jsonl"
 EVALUATION_METRICS = (
     "masked_lm_accuracy",
     "masked_lm_loss",

@@ -1,0 +1,35 @@
+"""Kubeflow component: fine-tune on one task."""
+
+from kfp import dsl
+
+from components.image import component
+
+
+@component("trainer")
+def finetune(
+    job: dict,
+    work_root: str,
+    pretrained: dsl.Input[dsl.Model],
+    finetuned: dsl.Output[dsl.Model],
+    metrics: dsl.Output[dsl.Metrics],
+) -> None:
+    """Fine-tune as a `components.finetune.job.TaskJob` says."""
+    from albert_core.settings import parse_settings
+    from components.finetune.job import TaskJob
+    from components.finetune.step import finetune
+    from components.image import log_figures
+    from components.runtime import step_process
+
+    settings = parse_settings(TaskJob, job, source="task")
+    with step_process(settings.step_name("finetune")) as progress:
+        manifest = finetune(
+            task=settings.task,
+            data=settings.data,
+            pretrained=pretrained.path,
+            initialization=settings.initialization,
+            config=settings.finetuning,
+            output=finetuned.path,
+            work_root=work_root,
+            progress=progress,
+        )
+        log_figures(metrics, manifest.figures)

@@ -1,0 +1,69 @@
+"""Fine-tune a pretrained model on a task."""
+
+import dataclasses
+from pathlib import Path
+
+from albert_core.finetuning.config import FinetuningConfig, Initialization
+from albert_core.runs.manifest import Figures, Manifest, read_manifest
+from albert_core.runs.progress import ReportProgress, quiet
+from albert_core.runs.step import run_step
+from albert_core.tasks import Task, task_fingerprint
+
+
+def finetune(
+    *,
+    task: Task,
+    data: str | Path,
+    pretrained: str | Path,
+    initialization: Initialization,
+    config: FinetuningConfig,
+    output: str | Path,
+    work_root: str | Path | None = None,
+    progress: ReportProgress = quiet,
+) -> Manifest:
+    """Fine-tune and publish the best model by the task's first metric to `output`.
+
+    Args:
+        task: The task.
+        data: Folder of its files.
+        pretrained: A folder that `albert pretrain` wrote.
+        initialization: `pretrained`, or `random` weights of the same architecture.
+        config: How to train.
+        output: Folder to make.
+        work_root: Folder of the work folders; beside `output` when not given.
+        progress: Told how far it is.
+
+    Raises:
+        InputError: An input is missing or unusable.
+    """
+    inputs = {
+        "pretrained": read_manifest(pretrained, step="pretrain").content_hash,
+        "data": task_fingerprint(task, Path(data)),
+    }
+
+    def body(results: Path, checkpoints: Path) -> Figures:
+        from albert_core.finetuning.program import run_finetuning
+
+        return run_finetuning(
+            task=task,
+            data=Path(data),
+            pretrained=Path(pretrained),
+            initialization=initialization,
+            config=config,
+            results=results,
+            checkpoints=checkpoints,
+            progress=progress,
+        )
+
+    return run_step(
+        "finetune",
+        config={
+            "task": task.name,
+            "initialization": initialization,
+            "finetuning": dataclasses.asdict(config),
+        },
+        inputs=inputs,
+        output=output,
+        work_root=work_root,
+        body=body,
+    )

@@ -1,0 +1,36 @@
+"""Kubeflow component: pretrain."""
+
+from kfp import dsl
+
+from components.image import component
+
+
+@component("trainer")
+def pretrain(
+    model: dict,
+    config: dict,
+    work_root: str,
+    vocab: dsl.Input[dsl.Artifact],
+    records: dsl.Input[dsl.Dataset],
+    pretrained: dsl.Output[dsl.Model],
+    metrics: dsl.Output[dsl.Metrics],
+) -> None:
+    """Pretrain ALBERT on the records."""
+    from albert_core.config import ModelConfig
+    from albert_core.pretraining.config import PretrainingConfig
+    from albert_core.settings import parse_settings
+    from components.image import log_figures
+    from components.pretrain.step import pretrain
+    from components.runtime import step_process
+
+    with step_process("pretrain") as progress:
+        manifest = pretrain(
+            records=records.path,
+            vocab=vocab.path,
+            model=parse_settings(ModelConfig, model, source="model"),
+            config=parse_settings(PretrainingConfig, config, source="pretraining"),
+            output=pretrained.path,
+            work_root=work_root,
+            progress=progress,
+        )
+        log_figures(metrics, manifest.figures)

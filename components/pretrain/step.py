@@ -1,0 +1,64 @@
+"""Pretrain a model on records."""
+
+import dataclasses
+from pathlib import Path
+
+from albert_core.config import ModelConfig
+from albert_core.pretraining.config import PretrainingConfig
+from albert_core.runs.manifest import Figures, Manifest, read_manifest
+from albert_core.runs.progress import ReportProgress, quiet
+from albert_core.runs.step import run_step
+from albert_core.tokenization import load_tokenizer
+
+
+def pretrain(
+    *,
+    records: str | Path,
+    vocab: str | Path,
+    model: ModelConfig,
+    config: PretrainingConfig,
+    output: str | Path,
+    work_root: str | Path | None = None,
+    progress: ReportProgress = quiet,
+) -> Manifest:
+    """Pretrain and publish the best model by held-out accuracy to `output`.
+
+    Args:
+        records: A folder that `albert records` wrote.
+        vocab: The vocabulary those records were made with.
+        model: The architecture.
+        config: How to train.
+        output: Folder to make.
+        work_root: Folder of the work folders; beside `output` when not given.
+        progress: Told how far it is.
+
+    Raises:
+        InputError: An input is missing or does not fit another.
+    """
+    inputs = {
+        "records": read_manifest(records, step="records").content_hash,
+        "vocab": read_manifest(vocab, step="vocab").content_hash,
+    }
+    tokenizer = load_tokenizer(vocab)
+
+    def body(results: Path, checkpoints: Path) -> Figures:
+        from albert_core.pretraining.program import run_pretraining
+
+        return run_pretraining(
+            records=Path(records),
+            tokenizer=tokenizer,
+            model_config=model.with_vocabulary(len(tokenizer)),
+            config=config,
+            results=results,
+            checkpoints=checkpoints,
+            progress=progress,
+        )
+
+    return run_step(
+        "pretrain",
+        config={"model": dataclasses.asdict(model), "pretraining": dataclasses.asdict(config)},
+        inputs=inputs,
+        output=output,
+        work_root=work_root,
+        body=body,
+    )

@@ -1,0 +1,35 @@
+"""Kubeflow component: make the pretraining records."""
+
+from kfp import dsl
+
+from components.image import component
+
+
+@component("data")
+def make_records(
+    corpus: dict,
+    config: dict,
+    corpus_fingerprint: str,
+    work_root: str,
+    vocab: dsl.Input[dsl.Artifact],
+    records: dsl.Output[dsl.Dataset],
+    metrics: dsl.Output[dsl.Metrics],
+) -> None:
+    """Turn the corpus into TFRecord shards of segment pairs."""
+    from albert_core.corpus import CorpusConfig
+    from albert_core.records.config import RecordsConfig
+    from albert_core.settings import parse_settings
+    from components.image import log_figures
+    from components.records.step import make_records
+    from components.runtime import step_process
+
+    with step_process("records") as progress:
+        manifest = make_records(
+            corpus=parse_settings(CorpusConfig, corpus, source="corpus"),
+            vocab=vocab.path,
+            config=parse_settings(RecordsConfig, config, source="records"),
+            output=records.path,
+            work_root=work_root,
+            progress=progress,
+        )
+        log_figures(metrics, manifest.figures)

@@ -1,0 +1,41 @@
+"""Kubeflow component: the page of the run."""
+
+from typing import List
+
+from kfp import dsl
+
+from components.image import component
+
+
+@component("trainer")
+def report(
+    title: str,
+    work_root: str,
+    vocab: dsl.Input[dsl.Artifact],
+    records: dsl.Input[dsl.Dataset],
+    pretrained: dsl.Input[dsl.Model],
+    finetuned: dsl.Input[List[dsl.Model]],
+    evaluations: dsl.Input[List[dsl.Artifact]],
+    summary: dsl.Output[dsl.Artifact],
+    page: dsl.Output[dsl.HTML],
+) -> None:
+    """Write the report, and show its page."""
+    import pathlib
+    import shutil
+
+    from components.report.step import PAGE_NAME, write_report
+    from components.runtime import step_process
+
+    with step_process("report") as progress:
+        write_report(
+            title=title,
+            vocab=vocab.path,
+            records=records.path,
+            pretrained=pretrained.path,
+            finetuned=[artifact.path for artifact in finetuned],
+            evaluations=[artifact.path for artifact in evaluations],
+            output=summary.path,
+            work_root=work_root,
+            progress=progress,
+        )
+        shutil.copyfile(pathlib.Path(summary.path) / PAGE_NAME, page.path)

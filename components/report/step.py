@@ -1,0 +1,155 @@
+"""Write the page of a run from the artifacts of its steps."""
+
+import dataclasses
+import datetime
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from albert_core.pretraining.config import HISTORY_NAME
+from albert_core.runs.files import write_json
+from albert_core.runs.manifest import Figures, Manifest, read_manifest
+from albert_core.runs.progress import ReportProgress, quiet
+from albert_core.runs.step import run_step
+from components.finetune.job import task_step_name
+from components.report.page import render_page
+from components.report.summary import RunSummary, StepSummary, TaskSummary
+
+PAGE_NAME = "index.html"
+SUMMARY_NAME = "summary.json"
+
+
+def write_report(
+    *,
+    title: str,
+    vocab: str | Path,
+    records: str | Path,
+    pretrained: str | Path,
+    finetuned: Sequence[str | Path],
+    evaluations: Sequence[str | Path],
+    output: str | Path,
+    work_root: str | Path | None = None,
+    progress: ReportProgress = quiet,
+) -> Manifest:
+    """Publish index.html, a self-contained page, and the same as summary.json to `output`.
+
+    Args:
+        title: Name of the run.
+        vocab: Output of `albert vocab`.
+        records: Output of `albert records`.
+        pretrained: Output of `albert pretrain`.
+        finetuned: Outputs of `albert finetune`.
+        evaluations: Outputs of `albert evaluate`, in the same order.
+        output: Folder to make.
+        work_root: Folder of the work folders; beside `output` when not given.
+        progress: Told what it is doing.
+
+    Raises:
+        InputError: An input is missing or another step's.
+    """
+    folders = {
+        "vocab": [Path(vocab)],
+        "records": [Path(records)],
+        "pretrain": [Path(pretrained)],
+        "finetune": [Path(folder) for folder in finetuned],
+        "evaluate": [Path(folder) for folder in evaluations],
+    }
+    manifests = {
+        step: [read_manifest(folder, step=step) for folder in own] for step, own in folders.items()
+    }
+
+    def body(results: Path, _: Path) -> Figures:
+        progress(0, 0, "drawing")
+        summary = summarise(title, folders, manifests)
+        write_json(results / SUMMARY_NAME, dataclasses.asdict(summary))
+        (results / PAGE_NAME).write_text(render_page(summary), encoding="utf-8")
+        return {"num_tasks": len(summary.tasks)}
+
+    return run_step(
+        "report",
+        config={"title": title},
+        inputs={
+            f"{step} {index}": manifest.content_hash
+            for step, own in manifests.items()
+            for index, manifest in enumerate(own)
+        },
+        output=output,
+        work_root=work_root,
+        body=body,
+    )
+
+
+def summarise(
+    title: str, folders: dict[str, list[Path]], manifests: dict[str, list[Manifest]]
+) -> RunSummary:
+    """Gather what the steps of a run came to from their artifacts."""
+    (vocab,), (records,), (pretrained,) = (folders[s] for s in ("vocab", "records", "pretrain"))
+    return RunSummary(
+        title=title,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        steps=[_step_summary(manifest) for own in manifests.values() for manifest in own],
+        vocabulary=_read_json(vocab / "vocab_report.json"),
+        records=_read_json(records / "records_report.json"),
+        pretraining_history=_read_history(pretrained),
+        most_frequent_share=manifests["records"][0].figures["most_frequent_share"],
+        tasks=_task_summaries(folders, manifests),
+    )
+
+
+def step_name(manifest: Manifest) -> str:
+    """Return the name of a step as people read it, for example `finetune cola`."""
+    if "task" not in manifest.config:
+        return manifest.step
+    return task_step_name(
+        manifest.step, manifest.config["task"], manifest.config["initialization"]
+    )
+
+
+def _step_summary(manifest: Manifest) -> StepSummary:
+    return StepSummary(
+        name=step_name(manifest),
+        seconds=manifest.seconds,
+        figures=manifest.figures,
+        config=manifest.config,
+        code_version=manifest.code_version,
+    )
+
+
+def _task_summaries(
+    folders: dict[str, list[Path]], manifests: dict[str, list[Manifest]]
+) -> list[TaskSummary]:
+    """Pair each task's pretrained run with its run from random weights, if there is one."""
+    runs: dict[str, dict[str, tuple[Path, Manifest, Manifest]]] = {}
+    rows = zip(folders["finetune"], manifests["finetune"], manifests["evaluate"], strict=True)
+    for folder, tuned, evaluated in rows:
+        own = runs.setdefault(tuned.config["task"], {})
+        own[tuned.config["initialization"]] = (folder, tuned, evaluated)
+    return [_task_summary(name, own) for name, own in runs.items() if "pretrained" in own]
+
+
+def _task_summary(name: str, runs: dict[str, tuple[Path, Manifest, Manifest]]) -> TaskSummary:
+    folder, tuned, evaluated = runs["pretrained"]
+    metric = next(iter(evaluated.figures))
+    random = runs.get("random")
+    return TaskSummary(
+        name=name,
+        metric=metric,
+        score=evaluated.figures[metric],
+        random_weights_score=random[2].figures[metric] if random else None,
+        majority_score=tuned.figures["majority_score"],
+        metrics=evaluated.figures,
+        num_train=tuned.figures["num_train"],
+        num_dev=tuned.figures["num_dev"],
+        history=_read_history(folder),
+        random_weights_history=_read_history(random[0]) if random else [],
+    )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _read_history(folder: Path) -> list[dict[str, Any]]:
+    lines = (folder / HISTORY_NAME).read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]

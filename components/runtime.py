@@ -1,0 +1,77 @@
+"""What surrounds a step when a local run started its process: log file, events, a watch."""
+
+import contextlib
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+from albert_core.errors import InputError
+from albert_core.runs.progress import ReportProgress, append_event, to_events, to_stderr
+
+RUN_FOLDER_VARIABLE = "ALBERT_RUN_FOLDER"
+RUN_PROCESS_VARIABLE = "ALBERT_RUN_PROCESS"
+EVENTS_NAME = "events.jsonl"
+
+
+def log_path(run_folder: Path, step: str) -> Path:
+    """Return the file that a step of a local run logs to."""
+    return run_folder / "logs" / f"{step.replace(' ', '-')}.log"
+
+
+@contextlib.contextmanager
+def step_process(step: str) -> Iterator[ReportProgress]:
+    """Surround the body of a component; gives the function to report progress with.
+
+    In a local run all output goes to the step's own log file, progress and outcome go to the
+    run's events, and the process ends when the run's does. Anywhere else, as in a container,
+    progress is plain lines on standard error.
+    """
+    if RUN_FOLDER_VARIABLE not in os.environ:
+        yield to_stderr(step, every_s=30.0)
+        return
+    run_folder = Path(os.environ[RUN_FOLDER_VARIABLE])
+    _end_with(int(os.environ[RUN_PROCESS_VARIABLE]))
+    _send_output_to(log_path(run_folder, step))
+    events = run_folder / EVENTS_NAME
+    append_event(events, step=step, event="started")
+    try:
+        yield to_events(events, step)
+    except Exception as error:
+        traceback.print_exc()
+        append_event(
+            events,
+            step=step,
+            event="failed",
+            message=" ".join(str(error).split()) or type(error).__name__,
+            is_bad_input=isinstance(error, InputError),
+        )
+        raise
+    append_event(events, step=step, event="finished")
+
+
+def _end_with(process_id: int) -> None:
+    """End this process when another one has ended: a killed run leaves no step behind."""
+
+    def watch() -> None:
+        while True:
+            try:
+                os.kill(process_id, 0)
+            except ProcessLookupError:
+                os._exit(1)
+            time.sleep(0.5)
+
+    threading.Thread(target=watch, daemon=True, name="watch of the run").start()
+
+
+def _send_output_to(path: Path) -> None:
+    """Append standard output and error of this process to a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with path.open("a", encoding="utf-8") as log:
+        os.dup2(log.fileno(), sys.stdout.fileno())
+        os.dup2(log.fileno(), sys.stderr.fileno())

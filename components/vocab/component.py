@@ -1,0 +1,32 @@
+"""Kubeflow component: train the vocabulary."""
+
+from kfp import dsl
+
+from components.image import component
+
+
+@component("data")
+def train_vocab(
+    corpus: dict,
+    config: dict,
+    corpus_fingerprint: str,
+    work_root: str,
+    vocab: dsl.Output[dsl.Artifact],
+    metrics: dsl.Output[dsl.Metrics],
+) -> None:
+    """Train a SentencePiece vocabulary; `corpus_fingerprint` makes changed text a new task."""
+    from albert_core.corpus import CorpusConfig
+    from albert_core.settings import parse_settings
+    from components.image import log_figures
+    from components.runtime import step_process
+    from components.vocab.step import VocabConfig, train_vocab
+
+    with step_process("vocab") as progress:
+        manifest = train_vocab(
+            corpus=parse_settings(CorpusConfig, corpus, source="corpus"),
+            config=parse_settings(VocabConfig, config, source="vocab"),
+            output=vocab.path,
+            work_root=work_root,
+            progress=progress,
+        )
+        log_figures(metrics, manifest.figures)

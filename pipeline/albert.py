@@ -1,0 +1,56 @@
+"""The pipeline: one definition for local runs, Kubeflow and Vertex AI."""
+
+from kfp import dsl
+
+from components.evaluate.component import evaluate
+from components.finetune.component import finetune
+from components.pretrain.component import pretrain
+from components.records.component import make_records
+from components.report.component import report
+from components.vocab.component import train_vocab
+
+
+@dsl.pipeline(name="albert", description="Raw text in, a scored ALBERT out.")
+def albert_pipeline(
+    title: str,
+    corpus: dict,
+    corpus_fingerprint: str,
+    vocab: dict,
+    records: dict,
+    model: dict,
+    pretraining: dict,
+    jobs: list,
+    work_root: str,
+) -> None:
+    """Vocabulary, records, pretraining; fine-tuning and evaluation for each job; report.
+
+    Args:
+        title: Name of the run.
+        corpus: Settings of `albert_core.corpus.CorpusConfig`.
+        corpus_fingerprint: Hash of the corpus: changed text is new work.
+        vocab: Settings of the vocabulary.
+        records: Settings of the records.
+        model: The architecture.
+        pretraining: Settings of pretraining.
+        jobs: One `components.finetune.job.TaskJob` for each task and initialisation.
+        work_root: Folder of work in progress, the same for every run that may resume another's.
+    """
+    text = {"corpus": corpus, "corpus_fingerprint": corpus_fingerprint, "work_root": work_root}
+    vocabulary = train_vocab(config=vocab, **text).outputs["vocab"]
+    shards = make_records(config=records, vocab=vocabulary, **text).outputs["records"]
+    model_task = pretrain(
+        model=model, config=pretraining, vocab=vocabulary, records=shards, work_root=work_root
+    )
+    pretrained = model_task.outputs["pretrained"]
+    with dsl.ParallelFor(items=jobs, parallelism=2, name="tasks") as job:
+        tuned = finetune(job=job, pretrained=pretrained, work_root=work_root)
+        scored = evaluate(job=job, finetuned=tuned.outputs["finetuned"], work_root=work_root)
+    report(
+        title=title,
+        vocab=vocabulary,
+        records=shards,
+        pretrained=pretrained,
+        finetuned=dsl.Collected(tuned.outputs["finetuned"]),
+        evaluations=dsl.Collected(scored.outputs["evaluation"]),
+        work_root=work_root,
+    )

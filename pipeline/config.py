@@ -1,0 +1,112 @@
+"""The configuration of a run: one YAML file, a section for each step."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from albert_core.config import ModelConfig
+from albert_core.corpus import CorpusConfig
+from albert_core.errors import InputError
+from albert_core.finetuning.config import FinetuningConfig
+from albert_core.pretraining.config import PretrainingConfig
+from albert_core.records.config import RecordsConfig
+from albert_core.settings import parse_settings
+from components.vocab.step import VocabConfig
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything a run is made of.
+
+    Attributes:
+        title: Name of the run in its report.
+        corpus: The text.
+        vocab: The vocabulary.
+        records: The pretraining records.
+        model: The architecture.
+        pretraining: How to pretrain.
+        finetuning: How to fine-tune, with exceptions by task.
+        glue_dir: Folder of the tasks' folders, in GLUE's layout.
+        tasks: Tasks to fine-tune and evaluate: cola, sst-2, mrpc, sts-b, rte, or folders of
+            `glue_dir` with a task.yaml.
+        random_weights_baseline: Whether each task is fine-tuned from random weights, too.
+    """
+
+    title: str = "albert"
+    corpus: CorpusConfig = dataclasses.field(default_factory=CorpusConfig)
+    vocab: VocabConfig = dataclasses.field(default_factory=VocabConfig)
+    records: RecordsConfig = dataclasses.field(default_factory=RecordsConfig)
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    pretraining: PretrainingConfig = dataclasses.field(default_factory=PretrainingConfig)
+    finetuning: FinetuningConfig = dataclasses.field(default_factory=FinetuningConfig)
+    glue_dir: str = ""
+    tasks: tuple[str, ...] = ()
+    random_weights_baseline: bool = False
+
+    def __post_init__(self) -> None:
+        model = self.model.with_vocabulary(self.vocab.size)
+        lengths = {
+            "records.sequence_length": self.records.sequence_length,
+            "finetuning.sequence_length": self.finetuning.sequence_length,
+        }
+        for name, length in lengths.items():
+            if length > model.max_position_embeddings:
+                raise InputError(
+                    f"{name}: got {length}, expected at most the model's max_position_embeddings="
+                    f"{model.max_position_embeddings}"
+                )
+
+
+def to_values(config: RunConfig) -> dict[str, Any]:
+    """Return a configuration as plain values, as YAML and pipeline parameters hold them."""
+    return plain_values(dataclasses.asdict(config))
+
+
+def plain_values(value: Any) -> Any:
+    """Return nested mappings and sequences as dicts and lists."""
+    if isinstance(value, Mapping):
+        return {key: plain_values(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_values(item) for item in value]
+    return value
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read the values of a configuration file, without checking them.
+
+    Raises:
+        InputError: The file is missing or not a YAML mapping.
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"--config {path}: no such file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"--config {path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"--config {path}: got {type(values).__name__}, expected settings by name")
+    return values
+
+
+def read_config(path: str | Path) -> RunConfig:
+    """Read and check a configuration file.
+
+    Raises:
+        InputError: The file is missing, or a name, a type or a value is wrong.
+    """
+    return parse_settings(RunConfig, read_yaml(path), source=f"--config {path}")
+
+
+def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Return the dotted names of the settings that differ."""
+    found = []
+    for name in sorted(ours.keys() | theirs.keys()):
+        mine, other = ours.get(name), theirs.get(name)
+        if isinstance(mine, Mapping) and isinstance(other, Mapping):
+            found += differences(mine, other, f"{prefix}{name}.")
+        elif mine != other:
+            found.append(f"{prefix}{name}")
+    return found

@@ -1,0 +1,184 @@
+"""Run the pipeline on this machine: kfp's own local runner, a process a step, with its cache."""
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from albert_core.errors import InputError
+from albert_core.runs.files import write_atomically
+from albert_core.runs.progress import read_events
+from components.report.step import PAGE_NAME, SUMMARY_NAME
+from components.runtime import (
+    EVENTS_NAME,
+    RUN_FOLDER_VARIABLE,
+    RUN_PROCESS_VARIABLE,
+    log_path,
+)
+from pipeline.config import RunConfig, differences, to_values
+from pipeline.display import show_progress
+from pipeline.preflight import pipeline_arguments
+
+CONFIG_NAME = "config.yaml"
+# Settings that may change between runs of one folder: they add or leave out tasks.
+_FREE_SETTINGS = ("tasks", "random_weights_baseline")
+
+
+class StepFailedError(RuntimeError):
+    """A step of the run failed; the message names it and its log."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """What a finished run left.
+
+    Attributes:
+        page: The report.
+        summary: The report's `components.report.summary.RunSummary`, as plain values.
+        steps_run: Names of the steps that ran this time; the others were cached.
+    """
+
+    page: Path
+    summary: dict[str, Any]
+    steps_run: frozenset[str]
+
+
+def run_locally(config: RunConfig, folder: Path, *, reconfigure: bool = False) -> RunResult:
+    """Run the whole pipeline in a folder; what is there already is not done again.
+
+    Args:
+        config: The run.
+        folder: The run's folder: artifacts, work in progress, logs, report.
+        reconfigure: Whether the folder may take over changed settings; the steps they touch
+            run again.
+
+    Raises:
+        InputError: Bad input; the folder is as it was.
+        StepFailedError: A step failed; the next run continues there.
+    """
+    folder = folder.absolute()
+    arguments = pipeline_arguments(config, work_root=folder / "work")
+    is_new = not folder.exists()
+    with _claimed(folder, config, reconfigure=reconfigure):
+        events = folder / EVENTS_NAME
+        write_atomically(events, b"")
+        try:
+            with show_progress(events, num_jobs=len(arguments["jobs"])):
+                _run_pipeline(arguments, folder)
+        except RuntimeError as error:
+            raise _explained(error, folder, is_new=is_new) from error
+        return _result(folder)
+
+
+@contextlib.contextmanager
+def _claimed(folder: Path, config: RunConfig, *, reconfigure: bool) -> Iterator[None]:
+    """Hold the run's folder alone, refusing one of another configuration."""
+    _refuse_other_run(folder, config, reconfigure=reconfigure)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"output {folder}: another run is at work there") from None
+        text = yaml.safe_dump(to_values(config), sort_keys=False, allow_unicode=True)
+        write_atomically(folder / CONFIG_NAME, text.encode())
+        yield
+
+
+def _refuse_other_run(folder: Path, config: RunConfig, *, reconfigure: bool) -> None:
+    saved = folder / CONFIG_NAME
+    if not saved.is_file():
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise InputError(
+                f"output {folder}: exists and is not a run's folder; choose a new or empty one"
+            )
+        return
+    theirs = yaml.safe_load(saved.read_text(encoding="utf-8"))
+    changed = [
+        name for name in differences(to_values(config), theirs) if name not in _FREE_SETTINGS
+    ]
+    if changed and not reconfigure:
+        raise InputError(
+            f"output {folder}: belongs to another configuration, different in "
+            f"{', '.join(changed)}; choose another --output, or pass --reconfigure to run again "
+            "there what the change touches"
+        )
+
+
+def _run_pipeline(arguments: dict[str, Any], folder: Path) -> None:
+    """Run kfp with its own chatter in a log file."""
+    (folder / "logs").mkdir(exist_ok=True)
+    environment = {RUN_FOLDER_VARIABLE: str(folder), RUN_PROCESS_VARIABLE: str(os.getpid())}
+    with (
+        (folder / "logs" / "kfp.log").open("a", encoding="utf-8") as log,
+        contextlib.redirect_stdout(log),
+        contextlib.redirect_stderr(log),
+        _environment(environment),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        from kfp import local
+
+        from pipeline.albert import albert_pipeline
+
+        local.init(
+            runner=local.SubprocessRunner(use_venv=False),
+            pipeline_root=str(folder / "artifacts"),
+            workspace_root=str(folder / "artifacts"),
+            enable_caching=True,
+            cache_root=str(folder / "cache"),
+        )
+        albert_pipeline(**arguments)
+
+
+@contextlib.contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name in variables:
+            del os.environ[name]
+
+
+def _explained(error: RuntimeError, folder: Path, *, is_new: bool) -> Exception:
+    """Return the failure as the user should see it, from what the failing step left."""
+    events = read_events(folder / EVENTS_NAME)
+    failures = [event for event in events if event["event"] == "failed"]
+    if not failures:
+        lost = {e["step"] for e in events if e["event"] == "started"}
+        lost -= {e["step"] for e in events if e["event"] == "finished"}
+        logs = ", ".join(str(log_path(folder, step)) for step in sorted(lost))
+        return StepFailedError(
+            f"{', '.join(sorted(lost)) or 'the pipeline'} ended without a word ({error}); "
+            f"see {logs or folder / 'logs' / 'kfp.log'}; run again to continue there"
+        )
+    failure = failures[0]
+    if failure["is_bad_input"]:
+        if is_new and not any(event["event"] == "finished" for event in events):
+            shutil.rmtree(folder)
+        return InputError(failure["message"])
+    return StepFailedError(
+        f"{failure['step']} failed: {failure['message']}; log: "
+        f"{log_path(folder, failure['step'])}; run again to continue there"
+    )
+
+
+def _result(folder: Path) -> RunResult:
+    """Publish the newest report at `<folder>/report` and read what it says."""
+    events = read_events(folder / EVENTS_NAME)
+    steps_run = frozenset(event["step"] for event in events if event["event"] == "finished")
+    reports = sorted(folder.glob(f"artifacts/albert-*/report/summary/{SUMMARY_NAME}"))
+    return RunResult(
+        page=folder / "report" / PAGE_NAME,
+        summary=json.loads(reports[-1].read_text(encoding="utf-8")),
+        steps_run=steps_run,
+    )

@@ -1,0 +1,73 @@
+"""What is checked before a run starts, so that bad input costs nothing."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from albert_core.corpus import check_utf8, corpus_fingerprint, find_corpus_files
+from albert_core.errors import InputError
+from albert_core.finetuning.config import Initialization
+from albert_core.tasks import find_task, read_examples, task_fingerprint
+from components.finetune.job import TaskJob
+from pipeline.config import RunConfig, plain_values, to_values
+
+
+def pipeline_arguments(config: RunConfig, *, work_root: Path) -> dict[str, Any]:
+    """Check every input of a run and return the pipeline's arguments.
+
+    Raises:
+        InputError: The corpus or a task's data is missing or unusable.
+    """
+    corpus = dataclasses.replace(
+        config.corpus, files=tuple(str(path) for path in find_corpus_files(config.corpus))
+    )
+    check_utf8(corpus)
+    values = to_values(dataclasses.replace(config, corpus=corpus))
+    return {
+        "title": config.title,
+        "corpus": values["corpus"],
+        "corpus_fingerprint": corpus_fingerprint(corpus),
+        **{name: values[name] for name in ("vocab", "records", "model", "pretraining")},
+        "jobs": [plain_values(dataclasses.asdict(job)) for job in task_jobs(config)],
+        "work_root": str(work_root),
+    }
+
+
+def task_jobs(config: RunConfig) -> list[TaskJob]:
+    """Return the run's fine-tunings, having read every task's files once.
+
+    Raises:
+        InputError: No task is named, or a task or a file of it is missing or wrong.
+    """
+    if not config.tasks:
+        raise InputError(
+            "tasks: got none; expected one or more, for example --tasks cola,sst-2 (to pretrain "
+            "only, use `albert pretrain`)"
+        )
+    if not config.glue_dir:
+        raise InputError("glue_dir: got nothing; expected the folder of the tasks' folders")
+    initializations: list[Initialization] = ["pretrained"]
+    if config.random_weights_baseline:
+        initializations.append("random")
+    return [job for name in config.tasks for job in _jobs_of_task(name, config, initializations)]
+
+
+def _jobs_of_task(
+    name: str, config: RunConfig, initializations: list[Initialization]
+) -> list[TaskJob]:
+    task, folder = find_task(name, config.glue_dir)
+    data_fingerprint = task_fingerprint(task, folder)
+    read_examples(task, folder, "train")
+    read_examples(task, folder, "dev")
+    if task.test_file and (folder / task.test_file).is_file():
+        read_examples(task, folder, "test")
+    return [
+        TaskJob(
+            task=task,
+            data=str(folder.absolute()),
+            data_fingerprint=data_fingerprint,
+            initialization=initialization,
+            finetuning=config.finetuning.for_task(name),
+        )
+        for initialization in initializations
+    ]
