@@ -21,7 +21,7 @@ def albert_pipeline(
     pretraining: dict,
     jobs: list,
     work_root: str,
-) -> None:
+) -> dsl.Artifact:
     """Vocabulary, records, pretraining; fine-tuning and evaluation for each job; report.
 
     Args:
@@ -34,6 +34,9 @@ def albert_pipeline(
         pretraining: Settings of pretraining.
         jobs: One `components.finetune.job.TaskJob` for each task and initialisation.
         work_root: Folder of work in progress, the same for every run that may resume another's.
+
+    Returns:
+        The report.
     """
     text = {"corpus": corpus, "corpus_fingerprint": corpus_fingerprint, "work_root": work_root}
     vocabulary = train_vocab(config=vocab, **text).outputs["vocab"]
@@ -45,7 +48,7 @@ def albert_pipeline(
     with dsl.ParallelFor(items=jobs, parallelism=2, name="tasks") as job:
         tuned = finetune(job=job, pretrained=pretrained, work_root=work_root)
         scored = evaluate(job=job, finetuned=tuned.outputs["finetuned"], work_root=work_root)
-    report(
+    page = report(
         title=title,
         vocab=vocabulary,
         records=shards,
@@ -54,3 +57,4 @@ def albert_pipeline(
         evaluations=dsl.Collected(scored.outputs["evaluation"]),
         work_root=work_root,
     )
+    return page.outputs["summary"]

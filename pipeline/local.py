@@ -71,11 +71,11 @@ def run_locally(config: RunConfig, folder: Path, *, reconfigure: bool = False) -
         events = folder / EVENTS_NAME
         write_atomically(events, b"")
         try:
-            with show_progress(events, num_jobs=len(arguments["jobs"])):
-                _run_pipeline(arguments, folder)
+            with show_progress(events):
+                report = _run_pipeline(arguments, folder)
         except RuntimeError as error:
             raise _explained(error, folder, is_new=is_new) from error
-        return _result(folder)
+        return _result(folder, report)
 
 
 @contextlib.contextmanager
@@ -113,8 +113,8 @@ def _refuse_other_run(folder: Path, config: RunConfig, *, reconfigure: bool) -> 
         )
 
 
-def _run_pipeline(arguments: dict[str, Any], folder: Path) -> None:
-    """Run kfp with its own chatter in a log file."""
+def _run_pipeline(arguments: dict[str, Any], folder: Path) -> Path:
+    """Run kfp with its own chatter in a log file; return the report's folder."""
     (folder / "logs").mkdir(exist_ok=True)
     environment = {RUN_FOLDER_VARIABLE: str(folder), RUN_PROCESS_VARIABLE: str(os.getpid())}
     with (
@@ -136,7 +136,7 @@ def _run_pipeline(arguments: dict[str, Any], folder: Path) -> None:
             enable_caching=True,
             cache_root=str(folder / "cache"),
         )
-        albert_pipeline(**arguments)
+        return Path(albert_pipeline(**arguments).output.path)
 
 
 @contextlib.contextmanager
@@ -172,13 +172,13 @@ def _explained(error: RuntimeError, folder: Path, *, is_new: bool) -> Exception:
     )
 
 
-def _result(folder: Path) -> RunResult:
-    """Publish the newest report at `<folder>/report` and read what it says."""
+def _result(folder: Path, report: Path) -> RunResult:
+    """Put the page where it stays from run to run, and read what it says."""
+    page = folder / PAGE_NAME
+    write_atomically(page, (report / PAGE_NAME).read_bytes())
     events = read_events(folder / EVENTS_NAME)
-    steps_run = frozenset(event["step"] for event in events if event["event"] == "finished")
-    reports = sorted(folder.glob(f"artifacts/albert-*/report/summary/{SUMMARY_NAME}"))
     return RunResult(
-        page=folder / "report" / PAGE_NAME,
-        summary=json.loads(reports[-1].read_text(encoding="utf-8")),
-        steps_run=steps_run,
+        page=page,
+        summary=json.loads((report / SUMMARY_NAME).read_text(encoding="utf-8")),
+        steps_run=frozenset(event["step"] for event in events if event["event"] == "finished"),
     )

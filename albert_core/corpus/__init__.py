@@ -8,4 +8,10 @@ from albert_core.corpus.reading import (
     read_documents,
 )
 
-__all__ = ["CorpusConfig", "check_utf8", "corpus_fingerprint", "find_corpus_files", "read_documents"]
+__all__ = [
+    "CorpusConfig",
+    "check_utf8",
+    "corpus_fingerprint",
+    "find_corpus_files",
+    "read_documents",
+]

@@ -12,12 +12,17 @@ No sentence and no family of near-copies is on both sides of the split. Two rule
    one family would hold a tenth of all documents.
 """
 
+import importlib.metadata
+import platform
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
 from albert_core.errors import InputError
+from albert_core.runs.manifest import Figures, Manifest
+from albert_core.runs.progress import ReportProgress, quiet
+from albert_core.runs.step import run_step
 from components.demo_data.docstrings import PACKAGES, Document, Sentence, read_documents
 from components.demo_data.tasks import (
     NEXT_LABELS,
@@ -38,6 +43,46 @@ MAX_PACKAGE_TRAIN_ROWS = 1_200
 MAX_PACKAGE_DEV_ROWS = 200
 MAX_NEXT_TRAIN_ROWS = 10_000
 MAX_NEXT_DEV_ROWS = 1_200
+
+
+def make_demo_data(
+    *,
+    output: str | Path,
+    seed: int = 12345,
+    work_root: str | Path | None = None,
+    progress: ReportProgress = quiet,
+) -> Manifest:
+    """Publishes the demo's corpus and tasks to `output`, unless they are there already.
+
+    Args:
+        output: Folder to make.
+        seed: Decides the split into train and dev and the draws of the tasks.
+        work_root: Folder of the work folders; beside `output` when not given.
+        progress: Told what it is doing.
+
+    Raises:
+        InputError: One of the packages is not installed.
+    """
+
+    def body(results: Path, _: Path) -> Figures:
+        progress(0, 0, f"reading the documentation of {', '.join(PACKAGES)}")
+        return write_demo_data(results, seed=seed)
+
+    return run_step(
+        "demo-data",
+        config={"seed": seed},
+        inputs={package: _version(package) for package in PACKAGES},
+        output=output,
+        work_root=work_root,
+        body=body,
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return platform.python_version()  # the standard library
 
 
 def write_demo_data(output: Path, *, seed: int = 12345) -> dict[str, float | int]:

@@ -1,7 +1,5 @@
 """Kubeflow component: the page of the run."""
 
-from typing import List
-
 from kfp import dsl
 
 from components.image import component
@@ -14,8 +12,8 @@ def report(
     vocab: dsl.Input[dsl.Artifact],
     records: dsl.Input[dsl.Dataset],
     pretrained: dsl.Input[dsl.Model],
-    finetuned: dsl.Input[List[dsl.Model]],
-    evaluations: dsl.Input[List[dsl.Artifact]],
+    finetuned: dsl.Input[list[dsl.Model]],
+    evaluations: dsl.Input[list[dsl.Artifact]],
     summary: dsl.Output[dsl.Artifact],
     page: dsl.Output[dsl.HTML],
 ) -> None:

@@ -101,9 +101,7 @@ def step_name(manifest: Manifest) -> str:
     """Return the name of a step as people read it, for example `finetune cola`."""
     if "task" not in manifest.config:
         return manifest.step
-    return task_step_name(
-        manifest.step, manifest.config["task"], manifest.config["initialization"]
-    )
+    return task_step_name(manifest.step, manifest.config["task"], manifest.config["initialization"])
 
 
 def _step_summary(manifest: Manifest) -> StepSummary:

@@ -1,0 +1,150 @@
+"""The `albert` command: exit status 0 for success, 1 for failure, 2 for bad input."""
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jsonargparse
+
+from albert_core.errors import InputError
+from albert_core.settings import one_line
+from pipeline import commands
+from pipeline.config import RunConfig, read_config, to_values
+
+COMMANDS: Mapping[str, Callable[..., None]] = {
+    "run": commands.run,
+    "demo-data": commands.demo_data,
+    "vocab": commands.vocab,
+    "records": commands.records,
+    "pretrain": commands.pretrain,
+    "finetune": commands.finetune,
+    "evaluate": commands.evaluate,
+    "report": commands.report,
+}
+
+# Options that take several values separated by commas.
+_LIST_OPTIONS = ("--corpus.files", "--tasks", "--finetuned_dirs", "--evaluation_dirs")
+_ALIASES = {"--corpus": "--corpus.files"}
+_SECTIONS = tuple(field.name for field in dataclasses.fields(RunConfig))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; the function behind the console script.
+
+    Args:
+        argv: The arguments; the process's own when not given.
+
+    Returns:
+        The exit status.
+    """
+    arguments = _with_json_lists(list(sys.argv[1:] if argv is None else argv))
+    try:
+        _run_command(arguments)
+    except (InputError, jsonargparse.ArgumentError) as error:
+        print(f"albert: error: {one_line(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("albert: interrupted; run again to continue", file=sys.stderr)
+        return 1
+    except Exception as error:
+        if _is_expected_failure(error):
+            print(f"albert: {error}", file=sys.stderr)
+            return 1
+        raise
+    return 0
+
+
+def _is_expected_failure(error: Exception) -> bool:
+    from pipeline.local import StepFailedError
+
+    return isinstance(error, StepFailedError)
+
+
+def _run_command(arguments: list[str]) -> None:
+    parsers = {name: _parser(name, function) for name, function in COMMANDS.items()}
+    main_parser = jsonargparse.ArgumentParser(
+        prog="albert",
+        exit_on_error=False,
+        description="Raw text in, a scored and exportable ALBERT out, as one resumable pipeline.",
+    )
+    subcommands = main_parser.add_subcommands(dest="command")
+    for name, parser in parsers.items():
+        subcommands.add_subcommand(name, parser, help=_summary(COMMANDS[name]))
+    name = arguments[0] if arguments else ""
+    if name in parsers:
+        _take_defaults(parsers[name], name, arguments[1:])
+    parsed = main_parser.parse_args(arguments)
+    name = parsed.command
+    settings = parsers[name].instantiate(parsed[name]).as_dict()
+    del settings["config"]
+    if name == "run":
+        output, reconfigure = settings.pop("output"), settings.pop("reconfigure")
+        settings = {
+            "config": RunConfig(**settings),
+            "output": output,
+            "reconfigure": reconfigure,
+        }
+    COMMANDS[name](**settings)
+
+
+def _parser(name: str, function: Callable[..., None]) -> jsonargparse.ArgumentParser:
+    parser = jsonargparse.ArgumentParser(
+        exit_on_error=False, allow_abbrev=False, description=_summary(function)
+    )
+    parser.add_argument(
+        "--config", type=str, default="", help="YAML file of a run; options given here win"
+    )
+    if name == "run":
+        parser.add_class_arguments(RunConfig, as_group=False)
+        parser.add_function_arguments(function, as_group=False, skip={"config"})
+    else:
+        parser.add_function_arguments(function, as_group=False)
+    return parser
+
+
+def _summary(function: Callable[..., None]) -> str:
+    return (function.__doc__ or "").partition("\n")[0]
+
+
+def _take_defaults(parser: jsonargparse.ArgumentParser, name: str, arguments: list[str]) -> None:
+    """Make the sections of the configuration file the defaults of a command's options."""
+    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    finder.add_argument("--config", type=str, default="")
+    path: str = finder.parse_known_args(arguments)[0].config
+    if not path:
+        return
+    values = to_values(read_config(path))
+    known = vars(parser.get_defaults())
+    flat = _flattened({section: value for section, value in values.items() if section in known})
+    parser.set_defaults(flat)
+
+
+def _flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        is_section = isinstance(value, dict) and f"{prefix}{key}" not in _MAPPINGS
+        flat |= _flattened(value, f"{prefix}{key}.") if is_section else {f"{prefix}{key}": value}
+    return flat
+
+
+# Settings that are mappings themselves, not sections.
+_MAPPINGS = ("model.overrides", "finetuning.per_task")
+
+
+def _with_json_lists(arguments: list[str]) -> list[str]:
+    """Spell out aliases, and turn `--tasks cola,rte` into the list jsonargparse expects."""
+    spelled: list[str] = []
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        name = _ALIASES.get(name, name)
+        if name.startswith("--") and equals:
+            spelled += [name, value] if name in _LIST_OPTIONS else [argument]
+        else:
+            spelled.append(name if argument.startswith("--") else argument)
+    for index, name in enumerate(spelled[:-1]):
+        if name in _LIST_OPTIONS and not spelled[index + 1].startswith("["):
+            spelled[index + 1] = json.dumps(spelled[index + 1].split(","))
+    return spelled

@@ -1,0 +1,199 @@
+"""What the subcommands of `albert` do; their signatures are the command line."""
+
+from pathlib import Path
+from typing import Any
+
+from albert_core.config import ModelConfig
+from albert_core.corpus import CorpusConfig
+from albert_core.finetuning.config import FinetuningConfig, Initialization
+from albert_core.pretraining.config import PretrainingConfig
+from albert_core.records.config import RecordsConfig
+from albert_core.runs.manifest import Manifest
+from albert_core.runs.progress import to_stderr
+from albert_core.tasks import find_task
+from components.vocab.step import VocabConfig
+from pipeline.config import RunConfig
+
+
+def demo_data(output: str) -> None:
+    """Make the demo's corpus and tasks from the documentation of installed packages.
+
+    Args:
+        output: Folder to make.
+    """
+    from components.demo_data.step import make_demo_data
+
+    _print_manifest(make_demo_data(output=output, progress=to_stderr("demo-data")), output)
+
+
+def vocab(corpus: CorpusConfig, vocab: VocabConfig, output: str) -> None:
+    """Train the vocabulary of a corpus.
+
+    Args:
+        corpus: The text.
+        vocab: The vocabulary.
+        output: Folder to make.
+    """
+    from components.vocab.step import train_vocab
+
+    manifest = train_vocab(corpus=corpus, config=vocab, output=output, progress=to_stderr("vocab"))
+    _print_manifest(manifest, output)
+
+
+def records(corpus: CorpusConfig, records: RecordsConfig, vocab_dir: str, output: str) -> None:
+    """Turn a corpus into pretraining records.
+
+    Args:
+        corpus: The text.
+        records: The records.
+        vocab_dir: Output of `albert vocab`.
+        output: Folder to make.
+    """
+    from components.records.step import make_records
+
+    manifest = make_records(
+        corpus=corpus,
+        vocab=vocab_dir,
+        config=records,
+        output=output,
+        progress=to_stderr("records"),
+    )
+    _print_manifest(manifest, output)
+
+
+def pretrain(
+    model: ModelConfig,
+    pretraining: PretrainingConfig,
+    vocab_dir: str,
+    records_dir: str,
+    output: str,
+) -> None:
+    """Pretrain a model on records.
+
+    Args:
+        model: The architecture.
+        pretraining: How to pretrain.
+        vocab_dir: Output of `albert vocab`.
+        records_dir: Output of `albert records`.
+        output: Folder to make.
+    """
+    from components.pretrain.step import pretrain as step
+
+    manifest = step(
+        records=records_dir,
+        vocab=vocab_dir,
+        model=model,
+        config=pretraining,
+        output=output,
+        progress=to_stderr("pretrain"),
+    )
+    _print_manifest(manifest, output)
+
+
+def finetune(
+    finetuning: FinetuningConfig,
+    task: str,
+    glue_dir: str,
+    pretrained_dir: str,
+    output: str,
+    initialization: Initialization = "pretrained",
+) -> None:
+    """Fine-tune a pretrained model on a task.
+
+    Args:
+        finetuning: How to fine-tune.
+        task: A GLUE task, or a folder of `glue_dir` with a task.yaml.
+        glue_dir: Folder of the tasks' folders, in GLUE's layout.
+        pretrained_dir: Output of `albert pretrain`.
+        output: Folder to make.
+        initialization: Start from the `pretrained` weights or, as a baseline, from `random` ones.
+    """
+    from components.finetune.step import finetune as step
+
+    declared, data = find_task(task, glue_dir)
+    manifest = step(
+        task=declared,
+        data=data,
+        pretrained=pretrained_dir,
+        initialization=initialization,
+        config=finetuning.for_task(task),
+        output=output,
+        progress=to_stderr(f"finetune {task}"),
+    )
+    _print_manifest(manifest, output)
+
+
+def evaluate(task: str, glue_dir: str, finetuned_dir: str, output: str) -> None:
+    """Score a fine-tuned model on its task's dev set and write predictions.
+
+    Args:
+        task: The task it was fine-tuned on.
+        glue_dir: Folder of the tasks' folders, in GLUE's layout.
+        finetuned_dir: Output of `albert finetune`.
+        output: Folder to make.
+    """
+    from components.evaluate.step import evaluate as step
+
+    _, data = find_task(task, glue_dir)
+    manifest = step(
+        model=finetuned_dir, data=data, output=output, progress=to_stderr(f"evaluate {task}")
+    )
+    _print_manifest(manifest, output)
+
+
+def report(
+    vocab_dir: str,
+    records_dir: str,
+    pretrained_dir: str,
+    finetuned_dirs: tuple[str, ...],
+    evaluation_dirs: tuple[str, ...],
+    output: str,
+    title: str = "albert",
+) -> None:
+    """Write the page of a run from the outputs of its steps.
+
+    Args:
+        vocab_dir: Output of `albert vocab`.
+        records_dir: Output of `albert records`.
+        pretrained_dir: Output of `albert pretrain`.
+        finetuned_dirs: Outputs of `albert finetune`.
+        evaluation_dirs: Outputs of `albert evaluate`, in the same order.
+        output: Folder to make.
+        title: Name of the run.
+    """
+    from components.report.step import PAGE_NAME, write_report
+
+    write_report(
+        title=title,
+        vocab=vocab_dir,
+        records=records_dir,
+        pretrained=pretrained_dir,
+        finetuned=finetuned_dirs,
+        evaluations=evaluation_dirs,
+        output=output,
+        progress=to_stderr("report"),
+    )
+    print(Path(output) / PAGE_NAME)
+
+
+def run(config: RunConfig, output: str, reconfigure: bool = False) -> None:
+    """Run the whole pipeline on this machine; what is done already is not done again.
+
+    Args:
+        config: The run.
+        output: The run's folder.
+        reconfigure: Let the folder take over changed settings; the steps they touch run again.
+    """
+    from pipeline.display import print_result
+    from pipeline.local import run_locally
+
+    result = run_locally(config, Path(output), reconfigure=reconfigure)
+    print_result(result.summary, result.steps_run, result.page)
+
+
+def _print_manifest(manifest: Manifest, output: str) -> None:
+    print(f"{output}: {_figures_text(manifest.figures)} ({manifest.seconds:.1f} s)")
+
+
+def _figures_text(figures: Any) -> str:
+    return ", ".join(f"{name} {value}" for name, value in figures.items())

@@ -1,0 +1,184 @@
+"""The terminal side of a local run: progress while it goes on, a table when it is done."""
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import rich.box
+import rich.console
+import rich.progress
+import rich.table
+
+from albert_core.runs.progress import progress_text, read_events
+
+_POLL_S = 0.25
+_PLAIN_EVERY_S = 10.0
+
+
+@contextlib.contextmanager
+def show_progress(events: Path) -> Iterator[None]:
+    """Show a run's events while the body goes on: live on a terminal, plain lines elsewhere."""
+    # The body redirects standard output; what is shown here must not follow it.
+    console = rich.console.Console(file=sys.stdout, highlight=False)
+    display = _Live(console) if console.is_terminal else _Plain(console)
+    done = threading.Event()
+
+    def follow() -> None:
+        shown = 0
+        while True:
+            is_last = done.wait(_POLL_S)
+            new = read_events(events)[shown:]
+            for event in new:
+                display.show(event)
+            shown += len(new)
+            if is_last:
+                return
+
+    with display:
+        thread = threading.Thread(target=follow, name="progress")
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+
+class _Plain(contextlib.AbstractContextManager):
+    """A line when a step starts and ends, and in between at most one in ten seconds a step."""
+
+    def __init__(self, console: rich.console.Console) -> None:
+        self._console = console
+        self._last: dict[str, float] = {}
+        self._started: dict[str, float] = {}
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def show(self, event: Mapping[str, Any]) -> None:
+        step, now = event["step"], event["time"]
+        if event["event"] == "started":
+            self._started[step] = now
+            self._print(step, "started")
+        elif event["event"] == "finished":
+            self._print(step, f"done in {now - self._started[step]:.1f} s")
+        elif event["event"] == "failed":
+            self._print(step, "failed")
+        elif now - self._last.get(step, 0.0) >= _PLAIN_EVERY_S:
+            self._last[step] = now
+            self._print(step, progress_text(event["done"], event["total"], event["text"]))
+
+    def _print(self, step: str, text: str) -> None:
+        stamp = time.strftime("%H:%M:%S")
+        self._console.print(f"{stamp}  {step:<24} {text}", soft_wrap=True, markup=False)
+
+
+class _Live(contextlib.AbstractContextManager):
+    """A bar for each step that is running."""
+
+    def __init__(self, console: rich.console.Console) -> None:
+        self._bars = rich.progress.Progress(
+            rich.progress.TextColumn("{task.description:<24}"),
+            rich.progress.BarColumn(bar_width=24),
+            rich.progress.TimeElapsedColumn(),
+            rich.progress.TimeRemainingColumn(),
+            rich.progress.TextColumn("{task.fields[text]}"),
+            console=console,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._ids: dict[str, rich.progress.TaskID] = {}
+
+    def __enter__(self) -> "_Live":
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def show(self, event: Mapping[str, Any]) -> None:
+        step = event["step"]
+        if step not in self._ids:
+            self._ids[step] = self._bars.add_task(step, total=None, text="")
+        task = self._ids[step]
+        if event["event"] == "progress":
+            text = progress_text(event["done"], event["total"], event["text"])
+            total = event["total"] or None
+            self._bars.update(task, completed=event["done"], total=total, text=text)
+        elif event["event"] != "started":
+            self._bars.update(task, completed=1, total=1, text=event["event"])
+            self._bars.stop_task(task)
+
+
+def print_result(summary: Mapping[str, Any], steps_run: frozenset[str], page: Path) -> None:
+    """Print steps, scores and the report's path on standard output."""
+    console = rich.console.Console(highlight=False, soft_wrap=True)
+    console.print()
+    console.print(_steps_table(summary, steps_run))
+    console.print()
+    console.print(_scores_table(summary))
+    console.print(f"\nReport: {page}", markup=False)
+
+
+def _table(*columns: str, right: tuple[str, ...] = ()) -> rich.table.Table:
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", no_wrap=True)
+    return table
+
+
+def _steps_table(summary: Mapping[str, Any], steps_run: frozenset[str]) -> rich.table.Table:
+    table = _table("step", "seconds", "", "key figures", right=("seconds",))
+    for step in summary["steps"]:
+        how = "run" if step["name"] in steps_run else "cached"
+        table.add_row(step["name"], f"{step['seconds']:.1f}", how, _key_figures(step))
+    return table
+
+
+_KEY_FIGURES = {
+    "vocab": ("vocab_size", "pieces_per_word", "unknown_share"),
+    "records": ("num_documents", "num_train_records", "num_held_out_records"),
+    "pretrain": ("masked_lm_accuracy", "sentence_order_accuracy", "loss", "tokens_per_second"),
+}
+_TASK_BOOKKEEPING = ("global_step", "majority_score", "num_train", "num_dev")
+
+
+def _key_figures(step: Mapping[str, Any]) -> str:
+    figures = step["figures"]
+    names = _KEY_FIGURES.get(step["name"]) or [n for n in figures if n not in _TASK_BOOKKEEPING]
+    return ", ".join(f"{name} {_number(figures[name])}" for name in names)
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+
+
+def _scores_table(summary: Mapping[str, Any]) -> rich.table.Table:
+    numbers = ("score", "random weights", "majority")
+    table = _table("task", "metric", *numbers, right=numbers)
+    most_frequent = summary["most_frequent_share"]
+    best = max(summary["pretraining_history"], key=lambda row: row["masked_lm_accuracy"])
+    table.add_row(
+        "masked LM", "accuracy", _percent(best["masked_lm_accuracy"]), "", _percent(most_frequent)
+    )
+    table.add_row(
+        "sentence order", "accuracy", _percent(best["sentence_order_accuracy"]), "", _percent(0.5)
+    )
+    for task in summary["tasks"]:
+        random = task["random_weights_score"]
+        table.add_row(
+            task["name"],
+            task["metric"].replace("_", " "),
+            _percent(task["score"]),
+            "" if random is None else _percent(random),
+            _percent(task["majority_score"]),
+        )
+    return table
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
