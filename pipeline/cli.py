@@ -67,6 +67,7 @@ def _run_command(arguments: list[str]) -> None:
     parsers = {name: _parser(name, function) for name, function in COMMANDS.items()}
     main_parser = jsonargparse.ArgumentParser(
         prog="albert",
+        allow_abbrev=False,
         exit_on_error=False,
         description="Raw text in, a scored and exportable ALBERT out, as one resumable pipeline.",
     )

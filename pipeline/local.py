@@ -132,7 +132,7 @@ def _run_pipeline(arguments: dict[str, Any], folder: Path) -> Path:
         local.init(
             runner=local.SubprocessRunner(use_venv=False),
             pipeline_root=str(folder / "artifacts"),
-            workspace_root=str(folder / "artifacts"),
+            workspace_root=str(folder / "work" / "kfp"),  # kfp removes it after the run
             enable_caching=True,
             cache_root=str(folder / "cache"),
         )
