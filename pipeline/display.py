@@ -17,6 +17,7 @@ from albert_core.runs.progress import progress_text, read_events
 
 _POLL_S = 0.25
 _PLAIN_EVERY_S = 10.0
+_PLAIN_WIDTH = 120
 
 
 @contextlib.contextmanager
@@ -116,18 +117,23 @@ class _Live(contextlib.AbstractContextManager):
 
 def print_result(summary: Mapping[str, Any], steps_run: frozenset[str], page: Path) -> None:
     """Print steps, scores and the report's path on standard output."""
-    console = rich.console.Console(highlight=False, soft_wrap=True)
+    console = rich.console.Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _PLAIN_WIDTH
     console.print()
     console.print(_steps_table(summary, steps_run))
     console.print()
     console.print(_scores_table(summary))
-    console.print(f"\nReport: {page}", markup=False)
+    console.print(f"\nReport: {page}", markup=False, soft_wrap=True)
 
 
 def _table(*columns: str, right: tuple[str, ...] = ()) -> rich.table.Table:
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", no_wrap=True)
+        is_prose = column == "key figures"
+        table.add_column(
+            column, justify="right" if column in right else "left", no_wrap=not is_prose
+        )
     return table
 
 

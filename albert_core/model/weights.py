@@ -23,7 +23,7 @@ def weights_by_name(model: keras.Model) -> dict[str, Any]:
 def write_weights(path: Path, weights: Mapping[str, Any]) -> None:
     """Write named variables or arrays to a safetensors file."""
     arrays = {
-        name: np.ascontiguousarray(keras.ops.convert_to_numpy(value))
+        name: np.asarray(keras.ops.convert_to_numpy(value), order="C")
         for name, value in weights.items()
     }
     write_atomically(path, safetensors.numpy.save(arrays))

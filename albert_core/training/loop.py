@@ -87,7 +87,8 @@ class _Interval(keras.callbacks.Callback):
         now = time.monotonic()
         if now - self._reported > _REPORT_EVERY_S:
             self._reported = now
-            text = ", ".join(f"{name} {float(value):.3f}" for name, value in (logs or {}).items())
+            shown = {n: v for n, v in (logs or {}).items() if n == "loss" or n.endswith("accuracy")}
+            text = ", ".join(f"{name} {float(value):.3f}" for name, value in shown.items())
             self.progress(self.state.step + batch + 1, self.plan.num_train_steps, text)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:

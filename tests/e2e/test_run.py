@@ -1,0 +1,190 @@
+"""`albert run` as a user lives with it: once, again, with one more task, killed, failing."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from tiny_run import TINY_CONFIG, write_tiny_run
+
+pytestmark = pytest.mark.slow
+
+ALBERT = [str(Path(sys.executable).with_name("albert"))]
+
+
+def albert_run(config: Path, output: Path, *more: str) -> subprocess.CompletedProcess:
+    command = [*ALBERT, "run", "--config", str(config), "--output", str(output), *more]
+    return subprocess.run(command, capture_output=True, text=True, timeout=400)
+
+
+def steps_of(events: Path, kind: str) -> list[str]:
+    lines = events.read_text().splitlines()
+    return [event["step"] for event in map(json.loads, lines) if event["event"] == kind]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("run")
+
+
+@pytest.fixture(scope="module")
+def config(folder):
+    return write_tiny_run(folder)
+
+
+@pytest.fixture(scope="module")
+def first(config, folder):
+    result = albert_run(config, folder / "out")
+    assert result.returncode == 0, result.stderr
+    return result
+
+
+def pretrained_weights(run: Path) -> str:
+    (weights,) = run.glob("artifacts/albert-*/pretrain/pretrained/model.safetensors")
+    return hashlib.sha256(weights.read_bytes()).hexdigest()
+
+
+def test_a_run_ends_with_its_tables_and_a_report(first, folder):
+    for text in ("vocab", "records", "pretrain", "finetune topic", "evaluate topic", "majority"):
+        assert text in first.stdout
+    page = folder / "out" / "index.html"
+    assert f"Report: {page}" in first.stdout
+    assert "topic" in page.read_text(encoding="utf-8")
+
+
+def test_every_artifact_is_complete_and_nothing_is_in_progress(first, folder):
+    run = folder / "out"
+    manifests = list(run.glob("artifacts/**/manifest.json"))
+    assert len(manifests) == 6
+    for path in manifests:
+        files = json.loads(path.read_text())["files"]
+        for name, entry in files.items():
+            digest = hashlib.sha256((path.parent / name).read_bytes()).hexdigest()
+            assert digest == entry["sha256"]
+    assert not list(run.glob("work/*/progress"))
+
+
+def test_pretraining_reports_the_metrics_of_the_original(first, folder):
+    (path,) = (folder / "out").glob("artifacts/albert-*/pretrain/pretrained/eval_results.txt")
+    assert [line.split(" = ")[0] for line in path.read_text().splitlines()] == [
+        "global_step",
+        "loss",
+        "masked_lm_accuracy",
+        "masked_lm_loss",
+        "sentence_order_accuracy",
+        "sentence_order_loss",
+    ]
+
+
+def test_a_second_run_is_cached_and_takes_seconds(first, config, folder):
+    started = time.monotonic()
+    again = albert_run(config, folder / "out")
+    assert again.returncode == 0, again.stderr
+    assert time.monotonic() - started < 20
+    assert steps_of(folder / "out" / "events.jsonl", "started") == []
+    assert "cached" in again.stdout
+
+
+def test_one_more_task_runs_only_that_task_and_the_report(first, config, folder):
+    result = albert_run(config, folder / "out", "--tasks", "topic,cola")
+    assert result.returncode == 0, result.stderr
+    assert steps_of(folder / "out" / "events.jsonl", "finished") == [
+        "finetune cola",
+        "evaluate cola",
+        "report",
+    ]
+    found = (folder / "out").glob("artifacts/**/predictions_test.tsv")
+    (predictions,) = [path for path in found if "cola" not in path.parts]
+    assert len(predictions.read_text().splitlines()) == 1 + 5
+
+
+def test_an_output_folder_of_another_configuration_is_refused(first, config, folder):
+    result = albert_run(config, folder / "out", "--pretraining.learning_rate", "0.001")
+    assert result.returncode == 2
+    assert "pretraining.learning_rate" in result.stderr
+    assert "--reconfigure" in result.stderr
+
+
+def run_until_killed(config: Path, output: Path, condition: Callable[[], bool]) -> None:
+    """Start a run and SIGKILL it as soon as a condition holds."""
+    command = [*ALBERT, "run", "--config", str(config), "--output", str(output)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 120
+        while not condition():
+            assert process.poll() is None, "the run ended before the condition held"
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+def has_started(output: Path, step: str) -> Callable[[], bool]:
+    events = output / "events.jsonl"
+    return lambda: events.exists() and step in steps_of(events, "started")
+
+
+def has_checkpoint(output: Path, step: str) -> Callable[[], bool]:
+    return lambda: bool(list(output.glob(f"work/{step}-*/progress/checkpoint-*")))
+
+
+def test_a_run_killed_again_and_again_ends_with_the_same_weights(first, config, folder):
+    output = folder / "killed"
+    run_until_killed(config, output, has_started(output, "records"))
+    run_until_killed(config, output, has_checkpoint(output, "pretrain"))
+    run_until_killed(config, output, has_checkpoint(output, "finetune"))
+    result = albert_run(config, output)
+    assert result.returncode == 0, result.stderr
+    assert steps_of(output / "events.jsonl", "finished")[-1] == "report"
+    assert pretrained_weights(output) == pretrained_weights(folder / "out")
+
+
+def test_no_step_outlives_a_killed_run(config, folder):
+    output = folder / "orphan"
+    run_until_killed(config, output, has_started(output, "pretrain"))
+    deadline = time.monotonic() + 10
+    while processes_of(output) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert processes_of(output) == []
+
+
+def processes_of(output: Path) -> list[int]:
+    """Ids of the processes that were started for the run in a folder (Linux)."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            is_ours = str(output).encode() in (entry / "environ").read_bytes()
+        except (OSError, ValueError):
+            continue
+        if entry.name.isdigit() and is_ours and int(entry.name) != os.getpid():
+            found.append(int(entry.name))
+    return found
+
+
+def test_a_failed_step_names_its_log_and_the_next_run_goes_on_there(folder):
+    own = folder / "failing"
+    own.mkdir()
+    changed = {**TINY_CONFIG["pretraining"], "learning_rate": 1e30}
+    config = write_tiny_run(own, pretraining=changed)
+    result = albert_run(config, own / "out")
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert "pretrain failed" in line
+    assert "diverged" in line
+    assert "pretrain.log" in line
+    log = own / "out" / "logs" / "pretrain.log"
+    assert "FloatingPointError" in log.read_text()
+    values = yaml.safe_load(config.read_text())
+    values["pretraining"]["learning_rate"] = 0.003
+    config.write_text(yaml.safe_dump(values))
+    again = albert_run(config, own / "out", "--reconfigure", "true")
+    assert again.returncode == 0, again.stderr
+    assert steps_of(own / "out" / "events.jsonl", "started")[0] == "pretrain"
