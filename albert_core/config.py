@@ -154,7 +154,7 @@ _DROPOUT = {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1}
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     # The tiers for one small machine; not released sizes.
     "tiny": _sizes(128, 2, 2, embedding_size=64),
-    "small": _sizes(256, 4, 4, embedding_size=128),
+    "small": _sizes(192, 4, 3),
     # The released sizes. v1 was trained with dropout (xxlarge without), v2 with none.
     "base_v1": _sizes(768, 12, 12, **_DROPOUT),
     "large_v1": _sizes(1024, 24, 16, **_DROPOUT),
