@@ -1,0 +1,1 @@
+"""Runs on disk: work folders, published artifacts, manifests, progress."""

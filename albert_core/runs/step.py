@@ -1,0 +1,165 @@
+"""Run a step so that it can be killed, resumed, published once and never half."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from albert_core.errors import InputError
+from albert_core.runs.files import fingerprint
+from albert_core.runs.manifest import (
+    Figures,
+    Manifest,
+    code_version,
+    describe_files,
+    find_manifest,
+)
+
+LOCK_PATIENCE_S = 20.0
+
+StepBody = Callable[[Path, Path], Figures]
+
+
+def run_step(
+    step: str,
+    *,
+    config: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    output: str | Path,
+    body: StepBody,
+    work_root: str | Path | None = None,
+) -> Manifest:
+    """Do a step's work in a work folder and publish the finished result to `output`.
+
+    The work folder is named after the fingerprint of (step, config, inputs). Whoever starts the
+    same work again, after a kill or as a retried task, finds what is there and continues.
+
+    Args:
+        step: Name of the step.
+        config: Its settings, resolved; JSON values only.
+        inputs: Content hash of each input, by name.
+        output: Folder that receives the results; made here, with its manifest written last.
+        body: Function of (results, progress): writes result files into the first folder, keeps
+            what it needs to resume in the second, and returns the key figures.
+        work_root: Folder of the work folders; beside `output` when not given, and then removed
+            after success.
+
+    Raises:
+        InputError: `output` holds something else, or another process is doing this work.
+    """
+    identity = fingerprint({"step": step, "config": config, "inputs": inputs})
+    output = Path(output)
+    published = _published(output, identity)
+    if published:
+        return published
+    root = Path(work_root) if work_root else output.with_name(f".{output.name}.work")
+    work = root / f"{step}-{identity[:12]}"
+    is_new = not work.exists()
+    try:
+        with _only_worker(work):
+            manifest = _finish(step, identity, config, inputs, work, body)
+            _publish(work / "results", output)
+    except InputError:
+        if is_new:
+            _remove(work, root)
+        raise
+    if work_root is None:
+        _remove(work, root)
+    return manifest
+
+
+def _published(output: Path, identity: str) -> Manifest | None:
+    """Return the manifest if `output` already holds this very work; refuse anything else there."""
+    manifest = find_manifest(output)
+    if manifest is None:
+        if output.exists() and (not output.is_dir() or any(output.iterdir())):
+            raise InputError(
+                f"output {output}: exists and was not made by this program; expected a new or "
+                "empty folder"
+            )
+        return None
+    if manifest.fingerprint != identity:
+        raise InputError(
+            f"output {output}: belongs to another configuration (a {manifest.step} of other "
+            "settings or inputs); choose another --output or remove that folder"
+        )
+    return manifest if manifest.code_version == code_version() else None
+
+
+def _finish(
+    step: str,
+    identity: str,
+    config: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    work: Path,
+    body: StepBody,
+) -> Manifest:
+    results, progress = work / "results", work / "progress"
+    manifest = find_manifest(results)
+    if manifest and manifest.code_version == code_version():
+        return manifest
+    if manifest:  # finished by other code: nothing of it is reused
+        shutil.rmtree(results)
+    results.mkdir(parents=True, exist_ok=True)
+    progress.mkdir(exist_ok=True)
+    started = time.monotonic()
+    figures = body(results, progress)
+    manifest = Manifest(
+        step=step,
+        fingerprint=identity,
+        code_version=code_version(),
+        config=config,
+        inputs=inputs,
+        files=describe_files(results),
+        figures=figures,
+        seconds=round(time.monotonic() - started, 2),
+    )
+    manifest.write(results)
+    shutil.rmtree(progress)
+    return manifest
+
+
+def _publish(results: Path, output: Path) -> None:
+    """Put the results at `output` in one rename; hard links where the file system has them."""
+    partial = output.with_name(f".{output.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(results, partial, copy_function=_link_or_copy)
+    if output.exists():
+        shutil.rmtree(output)
+    os.replace(partial, output)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+@contextlib.contextmanager
+def _only_worker(work: Path) -> Iterator[None]:
+    """Hold the work folder's lock, waiting a little for a dying predecessor."""
+    work.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + LOCK_PATIENCE_S
+    with (work / "lock").open("w") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise InputError(
+                        f"{work}: another process is doing this very work; wait for it or stop it"
+                    ) from None
+                time.sleep(0.2)
+        yield
+
+
+def _remove(work: Path, root: Path) -> None:
+    shutil.rmtree(work, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        root.rmdir()

@@ -1,0 +1,60 @@
+"""What all tests share: the golden files, a small vocabulary, settings of hypothesis."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is first imported
+
+import hypothesis
+import pytest
+
+from albert_core.corpus import CorpusConfig
+from albert_core.tokenization import SentencePieceTokenizer, load_tokenizer
+
+SHARED = Path(__file__).resolve().parents[1].parent / "shared"
+
+# The same examples on every run; nothing is written beside the tests.
+hypothesis.settings.register_profile(
+    "repeatable", deadline=None, derandomize=True, database=None, max_examples=60
+)
+hypothesis.settings.load_profile("repeatable")
+
+SENTENCES = (
+    "The harbour master counted 12,400 crates before the storm reached the islands.",
+    "Nobody in the village remembered who had painted the old lighthouse white.",
+    "A slow train carried apples, letters and two sleeping dogs to the coast.",
+    "Her brother repaired clocks, although he never arrived anywhere on time.",
+    "Every winter the river froze (twice in 1897) and children crossed it to school.",
+    "The baker sold warm bread at dawn; by noon only crumbs were left.",
+    "Musicians tuned their strings while the audience argued about the weather.",
+    'Someone wrote "closed until spring" on the door of the small museum.',
+)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of golden files and data sets that lies beside the repository."""
+    if not SHARED.is_dir():
+        pytest.skip("needs the folder `shared` beside the repository: golden files and data sets")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def goldens(shared: Path) -> Path:
+    """Inputs and outputs recorded with the original's code."""
+    return shared / "goldens"
+
+
+@pytest.fixture(scope="session")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> SentencePieceTokenizer:
+    """A vocabulary of 160 pieces, trained on the sentences above."""
+    from components.vocab.step import VocabConfig, train_vocab
+
+    folder = tmp_path_factory.mktemp("vocabulary")
+    (folder / "corpus.txt").write_text("\n".join(SENTENCES) + "\n", encoding="utf-8")
+    train_vocab(
+        corpus=CorpusConfig(files=(str(folder / "corpus.txt"),)),
+        config=VocabConfig(size=160),
+        output=folder / "vocab",
+    )
+    return load_tokenizer(folder / "vocab")
