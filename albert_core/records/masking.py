@@ -123,10 +123,16 @@ def _word_bounds(row: Any, length: int, starts: Any, bounds: Any) -> int:
 
 
 @numba.njit(cache=True)
+def _num_pieces(row: Any, begin: int, end: int) -> int:
+    """Count the pieces of a run of words, which may run across [SEP]."""
+    return np.sum(row[begin:end] != SEP_ID)
+
+
+@numba.njit(cache=True)
 def _choose_positions(
     row: Any, length: int, bounds: Any, num_words: int, quota: int, odds: Any, chosen: Any,
     order: Any, state: Any,
-) -> int:  # fmt: skip
+) -> None:  # fmt: skip
     """Mark n-grams of words, from words in random order, until the quota is full."""
     for index in range(num_words):
         order[index] = index
@@ -138,24 +144,17 @@ def _choose_positions(
             break
         word = order[index]
         ngram = np.searchsorted(odds, _uniform(state), side="right") + 1
-        ngram = min(ngram, num_words - word)
-        while ngram > 0:
-            begin, end = bounds[word], bounds[word + ngram]
-            size, is_free = 0, True
-            for position in range(begin, end):
-                if row[position] != SEP_ID:
-                    size += 1
-                    is_free = is_free and not chosen[position]
-            if count + size <= quota:
-                break
+        ngram = min(ngram, len(odds), num_words - word)
+        begin = bounds[word]
+        while ngram and count + _num_pieces(row, begin, bounds[word + ngram]) > quota:
             ngram -= 1
-        if ngram == 0 or not is_free:
+        end = bounds[word + ngram]
+        if ngram == 0 or chosen[begin:end].any():
             continue
+        count += _num_pieces(row, begin, end)
         for position in range(begin, end):
             if row[position] != SEP_ID:
                 chosen[position] = True
-        count += size
-    return count
 
 
 @numba.njit(cache=True)

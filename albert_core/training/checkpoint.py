@@ -46,7 +46,7 @@ def save_checkpoint(folder: Path, model: keras.Model, state: TrainingState, *, k
 
 
 def restore_latest(folder: Path, model: keras.Model) -> TrainingState:
-    """Load the newest checkpoint into a built model and its optimizer; a new state if there is none.
+    """Load the newest checkpoint into a built model and its optimizer; or return a new state.
 
     Raises:
         InputError: The checkpoint does not fit the model.

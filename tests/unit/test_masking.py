@@ -1,0 +1,225 @@
+"""Masking: quota, shares and run lengths of the original; whole words; reproducible draws."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from albert_core.records.config import MaskingConfig
+from albert_core.records.masking import mask_pairs, streams_of
+from albert_core.records.pairs import SegmentPair
+from albert_core.tokenization import load_tokenizer
+from albert_core.tokenization.sentencepiece import CLS_ID, MASK_ID, SEP_ID
+
+NUM_PIECES = 100
+FIRST_ORDINARY = 5
+EVEN_PIECES_START = np.arange(NUM_PIECES) % 2 == 0
+EVERY_PIECE_STARTS = np.ones(NUM_PIECES, bool)
+
+Batch = dict[str, np.ndarray]
+segments = st.lists(st.integers(FIRST_ORDINARY, NUM_PIECES - 1), min_size=1, max_size=30)
+pairs_of_segments = st.builds(SegmentPair, segments, segments)
+
+
+def mask(
+    pairs: list[SegmentPair],
+    *,
+    config: MaskingConfig | None = None,
+    word_starts: np.ndarray = EVEN_PIECES_START,
+    sequence_length: int = 64,
+    epoch: int = 0,
+    seed: int = 1,
+) -> Batch:
+    return mask_pairs(
+        np.concatenate([pair.first + pair.second for pair in pairs]).astype(np.int32),
+        np.array([len(pair.first) + len(pair.second) for pair in pairs]),
+        np.array([len(pair.first) for pair in pairs]),
+        streams_of(seed, np.full(len(pairs), epoch), np.arange(len(pairs))),
+        config=config or MaskingConfig(),
+        sequence_length=sequence_length,
+        word_starts=word_starts,
+    )
+
+
+def random_pairs(count: int, *, length: int = 30, seed: int = 0) -> list[SegmentPair]:
+    rng = np.random.default_rng(seed)
+    ids = rng.integers(FIRST_ORDINARY, NUM_PIECES, (count, 2, length))
+    return [SegmentPair(first.tolist(), second.tolist()) for first, second in ids]
+
+
+def masked_positions(batch: Batch, row: int) -> np.ndarray:
+    return batch["masked_lm_positions"][row][batch["masked_lm_weights"][row] > 0]
+
+
+def restored(batch: Batch, row: int) -> list[int]:
+    """Return a row as it was before masking, without padding."""
+    ids = batch["input_ids"][row].copy()
+    positions = masked_positions(batch, row)
+    ids[positions] = batch["masked_lm_ids"][row][: len(positions)]
+    return ids[batch["input_mask"][row] == 1].tolist()
+
+
+def words(sequence: list[int], word_starts: np.ndarray) -> list[list[int]]:
+    """Return the positions of each word; special pieces belong to none."""
+    found: list[list[int]] = []
+    for position, piece in enumerate(sequence):
+        if piece in (CLS_ID, SEP_ID):
+            continue
+        if sequence[position - 1] in (CLS_ID, SEP_ID) or word_starts[piece]:
+            found.append([])
+        found[-1].append(position)
+    return found
+
+
+def run_lengths(batch: Batch, word_starts: np.ndarray) -> list[list[int]]:
+    """Return, for each row, the lengths of the unbroken runs of masked words."""
+    runs = []
+    for row in range(len(batch["input_ids"])):
+        chosen = set(masked_positions(batch, row).tolist())
+        flags = [word[0] in chosen for word in words(restored(batch, row), word_starts)]
+        text = "".join("x" if flag else " " for flag in flags)
+        runs.append(sorted(map(len, text.split())))
+    return runs
+
+
+@given(pairs_of_segments, st.integers(0, 5))
+def test_labels_restore_the_sequence_in_its_layout(pair: SegmentPair, epoch: int) -> None:
+    batch = mask([pair], epoch=epoch)
+    swapped = batch["sentence_order_labels"][0]
+    a, b = (pair.second, pair.first) if swapped else (pair.first, pair.second)
+    assert restored(batch, 0) == [CLS_ID, *a, SEP_ID, *b, SEP_ID]
+    num_padding = 64 - len(a) - len(b) - 3
+    segment_ids = [0] * (len(a) + 2) + [1] * (len(b) + 1) + [0] * num_padding
+    assert batch["segment_ids"][0].tolist() == segment_ids
+    assert not batch["input_ids"][0][64 - num_padding :].any()
+
+
+@given(pairs_of_segments, st.integers(0, 5))
+def test_words_are_masked_whole_and_within_the_quota(pair: SegmentPair, epoch: int) -> None:
+    batch = mask([pair], epoch=epoch)
+    positions = masked_positions(batch, 0).tolist()
+    chosen = set(positions)
+    for word in words(restored(batch, 0), EVEN_PIECES_START):
+        assert chosen.issuperset(word) or chosen.isdisjoint(word)
+    length = int(batch["input_mask"].sum())
+    assert len(chosen) <= max(1, round(0.15 * length))
+    assert positions == sorted(chosen)
+
+
+@pytest.mark.parametrize("whole_word", [True, False])
+def test_quota_is_reached(whole_word: bool) -> None:
+    batch = mask(random_pairs(2000), config=MaskingConfig(whole_word=whole_word))
+    assert batch["masked_lm_weights"].shape == (2000, 10)  # never fewer slots than 15 %
+    counts = batch["masked_lm_weights"].sum(axis=1)
+    assert (counts <= round(63 * 0.15)).all()
+    assert np.mean(counts == round(63 * 0.15)) > 0.999
+
+
+def test_four_fifths_masked_one_tenth_kept_one_tenth_random() -> None:
+    batch = mask(random_pairs(5000))
+    chosen = batch["masked_lm_weights"] > 0
+    shown = np.take_along_axis(batch["input_ids"], batch["masked_lm_positions"], axis=1)[chosen]
+    labels = batch["masked_lm_ids"][chosen]
+    is_random = (shown != MASK_ID) & (shown != labels)
+    assert np.mean(shown == MASK_ID) == pytest.approx(0.8 + 0.1 / NUM_PIECES, abs=0.01)
+    assert np.mean(shown == labels) == pytest.approx(0.1 + 0.1 / NUM_PIECES, abs=0.01)
+    assert set(shown[is_random].tolist()) == set(range(NUM_PIECES)) - {MASK_ID}
+
+
+def test_half_of_the_pairs_are_swapped() -> None:
+    assert mask(random_pairs(5000))["sentence_order_labels"].mean() == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("favor_shorter", [True, False])
+def test_runs_of_n_words_are_drawn_in_proportion_to_their_odds(favor_shorter: bool) -> None:
+    """With a quota of three, the runs of a row tell the first draw, or the first two."""
+    pairs = random_pairs(6000, length=250)
+    config = MaskingConfig(mask_probability=3 / 503, favor_shorter_ngram=favor_shorter)
+    batch = mask(pairs, config=config, word_starts=EVERY_PIECE_STARTS, sequence_length=503)
+    rows = Counter(map(tuple, run_lengths(batch, EVERY_PIECE_STARTS)))
+    one, two, three = (6 / 11, 3 / 11, 2 / 11) if favor_shorter else (2 / 11, 3 / 11, 6 / 11)
+    expected = {(3,): three, (1, 2): two + one * (1 - one), (1, 1, 1): one * one}
+    for runs, share in expected.items():
+        assert rows[runs] / 6000 == pytest.approx(share, abs=0.025)
+
+
+def test_longest_run_is_set_by_max_ngram() -> None:
+    config = MaskingConfig(max_ngram=1, mask_probability=2 / 503)
+    batch = mask(
+        random_pairs(1000, length=250),
+        config=config,
+        word_starts=EVERY_PIECE_STARTS,
+        sequence_length=503,
+    )
+    rows = Counter(map(tuple, run_lengths(batch, EVERY_PIECE_STARTS)))
+    assert rows[1, 1] > 980  # two single words, seldom side by side
+
+
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [
+        ("exact_default_L64", MaskingConfig()),
+        ("exact_nowwm_longer_L64", MaskingConfig(whole_word=False, favor_shorter_ngram=False)),
+    ],
+)
+def test_run_lengths_are_the_originals_on_its_own_sequences(
+    name: str, config: MaskingConfig, goldens: Path
+) -> None:
+    tokenizer = load_tokenizer(goldens / "tokenizer" / "2k-clean.model", lower_case=True)
+    ids = {piece: index for index, piece in enumerate(tokenizer.pieces)}
+    starts = tokenizer.word_starts() if config.whole_word else np.ones(len(tokenizer), bool)
+    originals = Counter[int]()
+    pairs = []
+    text = (goldens / "pretrain_data" / f"{name}.jsonl").read_text(encoding="utf-8")
+    for record in map(json.loads, text.splitlines()):
+        pieces = record["tokens"]
+        for position, label in zip(
+            record["masked_lm_positions"], record["masked_lm_labels"], strict=True
+        ):
+            pieces[position] = label
+        sequence = [ids.get(piece, 1) for piece in pieces]
+        separator = sequence.index(SEP_ID)
+        pairs.append(SegmentPair(sequence[1:separator], sequence[separator + 1 : -1]))
+        chosen = set(record["masked_lm_positions"])
+        flags = ["x" if word[0] in chosen else " " for word in words(sequence, starts)]
+        originals.update(map(len, "".join(flags).split()))
+    ours = Counter[int]()
+    for epoch in range(20):
+        batch = mask(pairs, config=config, word_starts=starts, epoch=epoch)
+        ours.update(length for runs in run_lengths(batch, starts) for length in runs)
+    for length in (1, 2, 3):
+        share = ours[length] / ours.total()
+        error = (share * (1 - share) / originals.total()) ** 0.5  # of the original's few draws
+        assert originals[length] / originals.total() == pytest.approx(share, abs=3 * error)
+
+
+def test_same_stream_same_draw_and_every_epoch_another() -> None:
+    pairs = random_pairs(20)
+    first, again, epoch, seed = (
+        mask(pairs, **draw) for draw in ({}, {}, {"epoch": 1}, {"seed": 2})
+    )
+    for name, values in first.items():
+        np.testing.assert_array_equal(values, again[name])
+    for other in (epoch, seed):
+        assert (other["input_ids"] != first["input_ids"]).any(axis=1).sum() >= 19
+
+
+def test_draw_of_a_pair_does_not_depend_on_its_neighbours() -> None:
+    pairs = random_pairs(5)
+    together = mask(pairs)
+    streams = streams_of(1, np.zeros(5, int), np.arange(5))
+    alone = mask_pairs(
+        np.array(pairs[3].first + pairs[3].second, np.int32),
+        np.array([60]),
+        np.array([30]),
+        streams[3:4],
+        config=MaskingConfig(),
+        sequence_length=64,
+        word_starts=EVEN_PIECES_START,
+    )
+    for name, values in together.items():
+        np.testing.assert_array_equal(values[3], alone[name][0])
