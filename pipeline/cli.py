@@ -1,7 +1,6 @@
 """The `albert` command: exit status 0 for success, 1 for failure, 2 for bad input."""
 
 import argparse
-import dataclasses
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -9,10 +8,10 @@ from typing import Any
 
 import jsonargparse
 
-from albert_core.errors import InputError
+from albert_core.errors import InputError, StepFailedError
 from albert_core.settings import one_line
 from pipeline import commands
-from pipeline.config import RunConfig, read_config, to_values
+from pipeline.config import read_config, to_values
 
 COMMANDS: Mapping[str, Callable[..., None]] = {
     "run": commands.run,
@@ -28,7 +27,6 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
 # Options that take several values separated by commas.
 _LIST_OPTIONS = ("--corpus.files", "--tasks", "--finetuned_dirs", "--evaluation_dirs")
 _ALIASES = {"--corpus": "--corpus.files"}
-_SECTIONS = tuple(field.name for field in dataclasses.fields(RunConfig))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,18 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("albert: interrupted; run again to continue", file=sys.stderr)
         return 1
-    except Exception as error:
-        if _is_expected_failure(error):
-            print(f"albert: {error}", file=sys.stderr)
-            return 1
-        raise
+    except StepFailedError as error:
+        print(f"albert: {error}", file=sys.stderr)
+        return 1
     return 0
-
-
-def _is_expected_failure(error: Exception) -> bool:
-    from pipeline.local import StepFailedError
-
-    return isinstance(error, StepFailedError)
 
 
 def _run_command(arguments: list[str]) -> None:
@@ -81,13 +71,6 @@ def _run_command(arguments: list[str]) -> None:
     name = parsed.command
     settings = parsers[name].instantiate(parsed[name]).as_dict()
     del settings["config"]
-    if name == "run":
-        output, reconfigure = settings.pop("output"), settings.pop("reconfigure")
-        settings = {
-            "config": RunConfig(**settings),
-            "output": output,
-            "reconfigure": reconfigure,
-        }
     COMMANDS[name](**settings)
 
 
@@ -98,11 +81,7 @@ def _parser(name: str, function: Callable[..., None]) -> jsonargparse.ArgumentPa
     parser.add_argument(
         "--config", type=str, default="", help="YAML file of a run; options given here win"
     )
-    if name == "run":
-        parser.add_class_arguments(RunConfig, as_group=False)
-        parser.add_function_arguments(function, as_group=False, skip={"config"})
-    else:
-        parser.add_function_arguments(function, as_group=False)
+    parser.add_function_arguments(function, as_group=False)
     return parser
 
 

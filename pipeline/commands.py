@@ -176,18 +176,18 @@ def report(
     print(Path(output) / PAGE_NAME)
 
 
-def run(config: RunConfig, output: str, reconfigure: bool = False) -> None:
+def run(output: str, reconfigure: bool = False, **settings: Any) -> None:
     """Run the whole pipeline on this machine; what is done already is not done again.
 
     Args:
-        config: The run.
         output: The run's folder.
         reconfigure: Let the folder take over changed settings; the steps they touch run again.
+        **settings: The sections of the run's configuration.
     """
     from pipeline.display import print_result
     from pipeline.local import run_locally
 
-    result = run_locally(config, Path(output), reconfigure=reconfigure)
+    result = run_locally(RunConfig(**settings), Path(output), reconfigure=reconfigure)
     print_result(result.summary, result.steps_run, result.page)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from albert_core.errors import InputError
+from albert_core.errors import InputError, StepFailedError
 from albert_core.runs.files import write_atomically
 from albert_core.runs.progress import read_events
 from components.report.step import PAGE_NAME, SUMMARY_NAME
@@ -30,10 +30,6 @@ from pipeline.preflight import pipeline_arguments
 CONFIG_NAME = "config.yaml"
 # Settings that may change between runs of one folder: they add or leave out tasks.
 _FREE_SETTINGS = ("tasks", "random_weights_baseline")
-
-
-class StepFailedError(RuntimeError):
-    """A step of the run failed; the message names it and its log."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -50,8 +50,8 @@ def run_pretraining(
         The original's evaluation metrics on the held-out records, and sizes and speed.
     """
     keras.utils.set_random_seed(config.seed)
-    data = PretrainingData(
-        folder=records,
+    data = PretrainingData.of_folder(
+        records,
         masking=config.masking,
         word_starts=tokenizer.word_starts(),
         seed=config.seed,

@@ -15,7 +15,7 @@ from albert_core.errors import InputError
 from albert_core.records.compact import HELD_OUT_PREFIX, TRAIN_PREFIX, piece_dtype
 from albert_core.records.config import MaskingConfig
 from albert_core.records.masking import mask_pairs, streams_of
-from albert_core.runs.manifest import read_manifest
+from albert_core.runs.manifest import Figures, read_manifest
 
 _SHUFFLE_BUFFER = 16_384  # records; shards are in random order of documents already
 _HELD_OUT_EPOCH = 2**31 - 1  # evaluation draws its masks from an epoch training never reaches
@@ -29,37 +29,46 @@ class PretrainingData:
 
     Attributes:
         folder: A folder that `albert records` wrote.
+        figures: The figures of its manifest.
         masking: What to mask.
         word_starts: bool [V], whether a piece begins a word.
         seed: Seed of order, swaps and masks.
     """
 
     folder: Path
+    figures: Figures
     masking: MaskingConfig
     word_starts: np.ndarray
     seed: int
 
-    def __post_init__(self) -> None:
-        figures = read_manifest(self.folder, step="records").figures
-        if figures["vocab_size"] != len(self.word_starts):
+    @classmethod
+    def of_folder(
+        cls, folder: Path, *, masking: MaskingConfig, word_starts: np.ndarray, seed: int
+    ) -> "PretrainingData":
+        """Open a folder of records.
+
+        Raises:
+            InputError: It is not one, or was made with another vocabulary.
+        """
+        figures = read_manifest(folder, step="records").figures
+        if figures["vocab_size"] != len(word_starts):
             raise InputError(
-                f"records {self.folder}: made with a vocabulary of {figures['vocab_size']} pieces, "
-                f"got one of {len(self.word_starts)}; make the records anew"
+                f"records {folder}: made with a vocabulary of {figures['vocab_size']} pieces, "
+                f"got one of {len(word_starts)}; make the records anew"
             )
-        object.__setattr__(self, "_figures", figures)
+        return cls(
+            folder=folder, figures=figures, masking=masking, word_starts=word_starts, seed=seed
+        )
 
     @property
     def sequence_length(self) -> int:
         """Length S of a sequence."""
-        return self._figure("sequence_length")
+        return self.figures["sequence_length"]
 
     @property
     def num_train_records(self) -> int:
         """Records in an epoch."""
-        return self._figure("num_train_records")
-
-    def _figure(self, name: str) -> int:
-        return getattr(self, "_figures")[name]  # noqa: B009  set behind the frozen dataclass
+        return self.figures["num_train_records"]
 
     def train_batches(self, batch_size: int, *, start_step: int = 0) -> tf.data.Dataset:
         """Return endless batches (inputs, targets) in the order of the run seed.
@@ -79,7 +88,7 @@ class PretrainingData:
         Raises:
             InputError: The records were made without a held-out share.
         """
-        num_records = self._figure("num_held_out_records")
+        num_records = self.figures["num_held_out_records"]
         if not num_records:
             raise InputError(
                 f"records {self.folder}: no held-out records; raise records.held_out_share"

@@ -143,7 +143,7 @@ def _choose_positions(
         if count >= quota:
             break
         word = order[index]
-        ngram = np.searchsorted(odds, _uniform(state), side="right") + 1
+        ngram = int(np.searchsorted(odds, _uniform(state), side="right")) + 1
         ngram = min(ngram, len(odds), num_words - word)
         begin = bounds[word]
         while ngram and count + _num_pieces(row, begin, bounds[word + ngram]) > quota:
