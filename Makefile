@@ -30,8 +30,8 @@ $(READY): requirements/dev.lock pyproject.toml $(filter .uv/bin/uv,$(UV))
 	@touch $@
 
 lock: $(filter .uv/bin/uv,$(UV))  ## resolve the requirements anew into requirements/*.lock
-	$(COMPILE) pyproject.toml --extra data --output-file requirements/data.lock
-	$(COMPILE) pyproject.toml --extra train --extra report --output-file requirements/trainer.lock
+	$(COMPILE) pyproject.toml --extra data --extra pipeline --output-file requirements/data.lock
+	$(COMPILE) pyproject.toml --extra train --extra report --extra pipeline --output-file requirements/trainer.lock
 	$(COMPILE) pyproject.toml --all-extras --output-file requirements/dev.lock
 
 demo: setup  ## from nothing to a scored ALBERT in minutes, on text already on this machine

@@ -14,6 +14,7 @@ from albert_core.runs.progress import ReportProgress, append_event, to_events, t
 
 RUN_FOLDER_VARIABLE = "ALBERT_RUN_FOLDER"
 RUN_PROCESS_VARIABLE = "ALBERT_RUN_PROCESS"
+RUN_WORKERS_VARIABLE = "ALBERT_RUN_WORKERS"
 EVENTS_NAME = "events.jsonl"
 
 
@@ -23,17 +24,25 @@ def log_path(run_folder: Path, step: str) -> Path:
 
 
 @contextlib.contextmanager
-def step_process(step: str) -> Iterator[ReportProgress]:
+def step_process(step: str, *, shares_machine: bool = False) -> Iterator[ReportProgress]:
     """Surround the body of a component; gives the function to report progress with.
 
     In a local run all output goes to the step's own log file, progress and outcome go to the
     run's events, and the process ends when the run's does. Anywhere else, as in a container,
     progress is plain lines on standard error.
+
+    Args:
+        step: Name of the step.
+        shares_machine: Whether a local run has several such steps at work at a time; each then
+            computes on its share of the cores.
     """
     if RUN_FOLDER_VARIABLE not in os.environ:
         yield to_stderr(step, every_s=30.0)
         return
     run_folder = Path(os.environ[RUN_FOLDER_VARIABLE])
+    if shares_machine:
+        threads = (os.cpu_count() or 1) // int(os.environ[RUN_WORKERS_VARIABLE])
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, threads)))
     _end_with(int(os.environ[RUN_PROCESS_VARIABLE]))
     _send_output_to(log_path(run_folder, step))
     events = run_folder / EVENTS_NAME

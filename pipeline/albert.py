@@ -9,6 +9,8 @@ from components.records.component import make_records
 from components.report.component import report
 from components.vocab.component import train_vocab
 
+PARALLEL_JOBS = 2  # kfp's local runner never has more at work
+
 
 @dsl.pipeline(name="albert", description="Raw text in, a scored ALBERT out.")
 def albert_pipeline(
@@ -45,7 +47,7 @@ def albert_pipeline(
         model=model, config=pretraining, vocab=vocabulary, records=shards, work_root=work_root
     )
     pretrained = model_task.outputs["pretrained"]
-    with dsl.ParallelFor(items=jobs, parallelism=2, name="tasks") as job:
+    with dsl.ParallelFor(items=jobs, parallelism=PARALLEL_JOBS, name="tasks") as job:
         tuned = finetune(job=job, pretrained=pretrained, work_root=work_root)
         scored = evaluate(job=job, finetuned=tuned.outputs["finetuned"], work_root=work_root)
     page = report(

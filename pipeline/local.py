@@ -21,8 +21,10 @@ from components.runtime import (
     EVENTS_NAME,
     RUN_FOLDER_VARIABLE,
     RUN_PROCESS_VARIABLE,
+    RUN_WORKERS_VARIABLE,
     log_path,
 )
+from pipeline.albert import PARALLEL_JOBS, albert_pipeline
 from pipeline.config import RunConfig, differences, to_values
 from pipeline.display import show_progress
 from pipeline.preflight import pipeline_arguments
@@ -112,7 +114,11 @@ def _refuse_other_run(folder: Path, config: RunConfig, *, reconfigure: bool) -> 
 def _run_pipeline(arguments: dict[str, Any], folder: Path) -> Path:
     """Run kfp with its own chatter in a log file; return the report's folder."""
     (folder / "logs").mkdir(exist_ok=True)
-    environment = {RUN_FOLDER_VARIABLE: str(folder), RUN_PROCESS_VARIABLE: str(os.getpid())}
+    environment = {
+        RUN_FOLDER_VARIABLE: str(folder),
+        RUN_PROCESS_VARIABLE: str(os.getpid()),
+        RUN_WORKERS_VARIABLE: str(min(PARALLEL_JOBS, len(arguments["jobs"]))),
+    }
     with (
         (folder / "logs" / "kfp.log").open("a", encoding="utf-8") as log,
         contextlib.redirect_stdout(log),
@@ -122,8 +128,6 @@ def _run_pipeline(arguments: dict[str, Any], folder: Path) -> Path:
     ):
         warnings.simplefilter("ignore")
         from kfp import local
-
-        from pipeline.albert import albert_pipeline
 
         local.init(
             runner=local.SubprocessRunner(use_venv=False),

@@ -21,7 +21,8 @@ def evaluate(
     from components.runtime import step_process
 
     settings = parse_settings(TaskJob, job, source="task")
-    with step_process(settings.step_name("evaluate")) as progress:
+    name = settings.step_name("evaluate")
+    with step_process(name, shares_machine=True) as progress:
         manifest = evaluate(
             model=finetuned.path,
             data=settings.data,

@@ -21,7 +21,8 @@ def finetune(
     from components.runtime import step_process
 
     settings = parse_settings(TaskJob, job, source="task")
-    with step_process(settings.step_name("finetune")) as progress:
+    name = settings.step_name("finetune")
+    with step_process(name, shares_machine=True) as progress:
         manifest = finetune(
             task=settings.task,
             data=settings.data,

@@ -106,7 +106,7 @@ def test_bad_input_found_late_keeps_the_progress_of_earlier_runs(tmp_path: Path)
     with pytest.raises(RuntimeError):
         run(tmp_path, Work(failure=RuntimeError("out of memory")))
     with pytest.raises(InputError):
-        run(tmp_path, Work(failure=InputError("disk is full")))
+        run(tmp_path, Work(failure=InputError("a file has gone")))
     body = Work()
     run(tmp_path, body)
     assert body.found == [["checkpoint-1"]]
