@@ -63,15 +63,18 @@ class AlbertConfig:
     def __post_init__(self) -> None:
         for name in _POSITIVE:
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
+            if type(value) is not int or value < 1:
                 raise InputError(
                     f"{name} of the model: got {value!r}, expected a whole number of 1 or more"
                 )
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
-            if not 0.0 <= getattr(self, name) < 1.0:
-                raise InputError(
-                    f"{name} of the model: got {getattr(self, name)!r}, expected 0 <= p < 1"
-                )
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 0.0 <= value < 1.0:
+                raise InputError(f"{name} of the model: got {value!r}, expected 0 <= p < 1")
+        if not isinstance(self.initializer_range, int | float) or self.initializer_range <= 0:
+            raise InputError(
+                f"initializer_range of the model: got {self.initializer_range!r}, expected above 0"
+            )
         if self.hidden_size % self.num_attention_heads:
             raise InputError(
                 f"hidden_size of the model: got {self.hidden_size}, expected a multiple of "
@@ -114,7 +117,11 @@ class AlbertConfig:
     @classmethod
     def from_json_file(cls, path: str | Path) -> "AlbertConfig":
         """Read an albert_config.json."""
-        return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        try:
+            values = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"model configuration {path}: cannot be read ({error})") from error
+        return cls.from_dict(values)
 
     def to_dict(self) -> dict[str, Any]:
         """Return every key, as albert_config.json holds them."""

@@ -1,4 +1,4 @@
-"""The pipeline: one definition for local runs, Kubeflow and Vertex AI."""
+"""The pipeline, as Kubeflow knows it."""
 
 from kfp import dsl
 

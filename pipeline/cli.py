@@ -59,7 +59,7 @@ def _run_command(arguments: list[str]) -> None:
         prog="albert",
         allow_abbrev=False,
         exit_on_error=False,
-        description="Raw text in, a scored and exportable ALBERT out, as one resumable pipeline.",
+        description="Raw text in, a scored ALBERT out, as one resumable pipeline.",
     )
     subcommands = main_parser.add_subcommands(dest="command")
     for name, parser in parsers.items():

@@ -8,7 +8,7 @@ from albert_core.corpus import CorpusConfig
 from albert_core.finetuning.config import FinetuningConfig, Initialization
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.records.config import RecordsConfig
-from albert_core.runs.manifest import Manifest
+from albert_core.runs.manifest import Manifest, read_manifest
 from albert_core.runs.progress import to_stderr
 from albert_core.tasks import find_task
 from components.vocab.step import VocabConfig
@@ -123,17 +123,17 @@ def finetune(
     _print_manifest(manifest, output)
 
 
-def evaluate(task: str, glue_dir: str, finetuned_dir: str, output: str) -> None:
+def evaluate(glue_dir: str, finetuned_dir: str, output: str) -> None:
     """Score a fine-tuned model on its task's dev set and write predictions.
 
     Args:
-        task: The task it was fine-tuned on.
         glue_dir: Folder of the tasks' folders, in GLUE's layout.
         finetuned_dir: Output of `albert finetune`.
         output: Folder to make.
     """
     from components.evaluate.step import evaluate as step
 
+    task = read_manifest(finetuned_dir, step="finetune").config["task"]
     _, data = find_task(task, glue_dir)
     manifest = step(
         model=finetuned_dir, data=data, output=output, progress=to_stderr(f"evaluate {task}")

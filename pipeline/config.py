@@ -51,6 +51,12 @@ class RunConfig:
         lengths = {
             "records.sequence_length": self.records.sequence_length,
             "finetuning.sequence_length": self.finetuning.sequence_length,
+            **{
+                f"finetuning.per_task.{name}.sequence_length": self.finetuning.for_task(
+                    name
+                ).sequence_length
+                for name in self.finetuning.per_task
+            },
         }
         for name, length in lengths.items():
             if length > model.max_position_embeddings:

@@ -30,6 +30,7 @@ from pipeline.display import show_progress
 from pipeline.preflight import pipeline_arguments
 
 CONFIG_NAME = "config.yaml"
+LOCK_NAME = "lock"
 # Settings that may change between runs of one folder: they add or leave out tasks.
 _FREE_SETTINGS = ("tasks", "random_weights_baseline")
 
@@ -59,7 +60,7 @@ def run_locally(config: RunConfig, folder: Path, *, reconfigure: bool = False) -
             run again.
 
     Raises:
-        InputError: Bad input; the folder is as it was.
+        InputError: Bad input. What can be found before anything runs leaves the folder as it was.
         StepFailedError: A step failed; the next run continues there.
     """
     folder = folder.absolute()
@@ -81,7 +82,7 @@ def _claimed(folder: Path, config: RunConfig, *, reconfigure: bool) -> Iterator[
     """Hold the run's folder alone, refusing one of another configuration."""
     _refuse_other_run(folder, config, reconfigure=reconfigure)
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
+    with (folder / LOCK_NAME).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -94,7 +95,7 @@ def _claimed(folder: Path, config: RunConfig, *, reconfigure: bool) -> Iterator[
 def _refuse_other_run(folder: Path, config: RunConfig, *, reconfigure: bool) -> None:
     saved = folder / CONFIG_NAME
     if not saved.is_file():
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if folder.exists() and (not folder.is_dir() or _holds_more_than_a_lock(folder)):
             raise InputError(
                 f"output {folder}: exists and is not a run's folder; choose a new or empty one"
             )
@@ -109,6 +110,11 @@ def _refuse_other_run(folder: Path, config: RunConfig, *, reconfigure: bool) -> 
             f"{', '.join(changed)}; choose another --output, or pass --reconfigure to run again "
             "there what the change touches"
         )
+
+
+def _holds_more_than_a_lock(folder: Path) -> bool:
+    """Whether a folder without a configuration is more than a run killed as it began."""
+    return any(entry.name != LOCK_NAME for entry in folder.iterdir())
 
 
 def _run_pipeline(arguments: dict[str, Any], folder: Path) -> Path:

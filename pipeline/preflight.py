@@ -7,7 +7,7 @@ from typing import Any
 from albert_core.corpus import check_utf8, corpus_fingerprint, find_corpus_files
 from albert_core.errors import InputError
 from albert_core.finetuning.config import Initialization
-from albert_core.tasks import find_task, read_examples, task_fingerprint
+from albert_core.tasks import GLUE_TASKS, find_task, read_examples, task_fingerprint
 from components.finetune.job import TaskJob
 from pipeline.config import RunConfig, plain_values, to_values
 
@@ -46,10 +46,20 @@ def task_jobs(config: RunConfig) -> list[TaskJob]:
         )
     if not config.glue_dir:
         raise InputError("glue_dir: got nothing; expected the folder of the tasks' folders")
+    _refuse_unknown_exceptions(config)
     initializations: list[Initialization] = ["pretrained"]
     if config.random_weights_baseline:
         initializations.append("random")
     return [job for name in config.tasks for job in _jobs_of_task(name, config, initializations)]
+
+
+def _refuse_unknown_exceptions(config: RunConfig) -> None:
+    """Refuse settings for a task that neither exists nor runs: a misspelt name does nothing."""
+    if unknown := sorted(config.finetuning.per_task.keys() - GLUE_TASKS.keys() - set(config.tasks)):
+        raise InputError(
+            f"finetuning.per_task: got {', '.join(unknown)}, expected names of tasks: "
+            f"{', '.join([*GLUE_TASKS, *config.tasks])}"
+        )
 
 
 def _jobs_of_task(

@@ -22,7 +22,8 @@ class CorpusConfig:
         format: `sentences`: one sentence a line. `running_text`: lines are joined and split
             into sentences. `wikiextractor`: running text in `<doc ...>` ... `</doc>` blocks.
         documents: What ends a document of the first two formats: a `blank_line`, or only the
-            end of the `file`. The end of a file always ends a document.
+            end of the `file`. The end of a file always ends a document (deviates from the
+            original, where it does not).
         language: Language of the text, an ISO 639 code, for sentence splitting.
     """
 
@@ -66,7 +67,7 @@ def _matches(pattern: str) -> list[Path]:
 def corpus_fingerprint(config: CorpusConfig) -> str:
     """Return a hash of what will be read: the files' bytes and how they are read."""
     settings = dataclasses.asdict(config) | {"files": []}
-    contents = sorted(sha256_of_file(path) for path in find_corpus_files(config))
+    contents = [sha256_of_file(path) for path in find_corpus_files(config)]
     return fingerprint({"settings": settings, "contents": contents})
 
 

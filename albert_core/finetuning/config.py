@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from albert_core.errors import InputError
-from albert_core.training.plan import OptimizerName
+from albert_core.settings import check_seed, parse_settings
+from albert_core.training.plan import OptimizerName, check_rates
 
 Initialization = Literal["pretrained", "random"]
 
@@ -21,7 +22,8 @@ class FinetuningConfig:
         warmup_share: Share of the updates that warm up.
         batch_size: Examples in an update.
         sequence_length: Longest input in pieces, special pieces included.
-        num_evaluations: Dev evaluations, evenly spread; the best one's weights are kept.
+        num_evaluations: Dev evaluations, evenly spread; the best one's weights are kept. Training
+            goes on to the end of the last interval between two of them.
         classifier_dropout: Dropout before the head while training.
         seed: Seed of the head's weights, order and dropout.
         per_task: Settings of this section that differ for a task, by the task's name.
@@ -50,6 +52,8 @@ class FinetuningConfig:
             )
         if self.num_epochs <= 0:
             raise InputError(f"finetuning.num_epochs: got {self.num_epochs}, expected above 0")
+        check_rates(self.learning_rate, num_warmup_steps=0, num_train_steps=1)
+        check_seed("finetuning.seed", self.seed)
         for name in ("warmup_share", "classifier_dropout"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise InputError(
@@ -60,11 +64,5 @@ class FinetuningConfig:
 
     def for_task(self, name: str) -> "FinetuningConfig":
         """Return the settings of one task."""
-        own = self.per_task.get(name, {})
-        known = {field.name for field in dataclasses.fields(self)} - {"per_task"}
-        if unknown := sorted(set(own) - known):
-            raise InputError(
-                f"finetuning.per_task.{name}: unknown keys {', '.join(unknown)}; expected some of "
-                f"{', '.join(sorted(known))}"
-            )
-        return dataclasses.replace(self, **own, per_task={})
+        values = {**dataclasses.asdict(self), **self.per_task.get(name, {}), "per_task": {}}
+        return parse_settings(FinetuningConfig, values, source=f"finetuning.per_task.{name}")

@@ -106,14 +106,14 @@ def _epoch(
 ) -> list[np.ndarray]:
     """Return the batches of an epoch as arrays of example numbers."""
     order = rng.permutation(len(features))
+    order = order[: max(1, len(order) // batch_size) * batch_size]
     lengths = np.array([len(feature.ids) for feature in features])
     pool_size = batch_size * _POOL_BATCHES
     batches = []
     for start in range(0, len(order), pool_size):
         pool = order[start : start + pool_size]
         pool = pool[np.argsort(lengths[pool], kind="stable")]
-        num_batches = max(1, len(pool) // batch_size) if start == 0 else len(pool) // batch_size
-        batches += [pool[batch_size * k : batch_size * (k + 1)] for k in range(num_batches)]
+        batches += [pool[k : k + batch_size] for k in range(0, len(pool), batch_size)]
     return [batches[k] for k in rng.permutation(len(batches))]
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -157,9 +158,10 @@ def targets_of(features: Sequence[Features]) -> np.ndarray:
 def _plan(config: FinetuningConfig, task: Task, num_examples: int) -> TrainingPlan:
     """Return the steps for a training set of this size."""
     steps = round(config.num_epochs * batches_in_epoch(num_examples, config.batch_size))
-    interval = max(1, round(steps / config.num_evaluations))
+    num_evaluations = min(config.num_evaluations, max(1, steps))
+    interval = max(1, math.ceil(steps / num_evaluations))
     return TrainingPlan(
-        num_train_steps=interval * max(1, round(steps / interval)),
+        num_train_steps=interval * num_evaluations,
         interval_steps=interval,
         monitor=task.metrics[0],
     )

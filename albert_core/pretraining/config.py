@@ -4,6 +4,7 @@ import dataclasses
 
 from albert_core.errors import InputError
 from albert_core.records.config import MaskingConfig
+from albert_core.settings import check_seed
 from albert_core.training.plan import OptimizerName, TrainingPlan, check_rates
 
 # Files of a model folder, beside the weights.
@@ -44,6 +45,7 @@ class PretrainingConfig:
                     f"pretraining.{name}: got {getattr(self, name)}, expected 1 or more"
                 )
         self.plan()
+        check_seed("pretraining.seed", self.seed)
         check_rates(self.learning_rate, self.num_warmup_steps, self.num_train_steps)
 
     def plan(self) -> TrainingPlan:

@@ -48,14 +48,9 @@ class PretrainingData:
         """Open a folder of records.
 
         Raises:
-            InputError: It is not one, or was made with another vocabulary.
+            InputError: It is not one.
         """
         figures = read_manifest(folder, step="records").figures
-        if figures["vocab_size"] != len(word_starts):
-            raise InputError(
-                f"records {folder}: made with a vocabulary of {figures['vocab_size']} pieces, "
-                f"got one of {len(word_starts)}; make the records anew"
-            )
         return cls(
             folder=folder, figures=figures, masking=masking, word_starts=word_starts, seed=seed
         )
@@ -83,7 +78,7 @@ class PretrainingData:
         return batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
     def held_out_batches(self, batch_size: int) -> tf.data.Dataset:
-        """Return one pass over the held-out records; masks are the same every time.
+        """Return one pass over the held-out records in whole batches; masks are always the same.
 
         Raises:
             InputError: The records were made without a held-out share.

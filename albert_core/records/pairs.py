@@ -105,10 +105,10 @@ def _truncated(pair: SegmentPair, limit: int, rng: random.Random) -> SegmentPair
 
 def _excess_of_each(first: int, second: int, excess: int) -> tuple[int, int]:
     """Return how many pieces each segment loses if the longer (the second on a tie) always does."""
-    head_start = min(excess, abs(first - second))
-    rest = excess - head_start
-    shorter, longer = rest // 2, head_start + (rest + 1) // 2
-    return (longer, shorter) if first > second else (shorter, longer)
+    until_equal = min(excess, abs(first - second))
+    drop_first, drop_second = (until_equal, 0) if first > second else (0, until_equal)
+    rest = excess - until_equal
+    return drop_first + rest // 2, drop_second + (rest + 1) // 2
 
 
 def _cut_ends(ids: Ids, num_dropped: int, rng: random.Random) -> Ids:

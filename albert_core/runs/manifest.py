@@ -90,9 +90,15 @@ def find_manifest(folder: Path) -> Manifest | None:
     if not path.is_file():
         return None
     try:
-        return Manifest(**json.loads(path.read_text(encoding="utf-8")))
+        manifest = Manifest(**json.loads(path.read_text(encoding="utf-8")))
     except (TypeError, ValueError) as error:
         raise InputError(f"{path}: not a manifest of this program ({error})") from error
+    if manifest.schema_version != SCHEMA_VERSION:
+        raise InputError(
+            f"{path}: of schema version {manifest.schema_version}, this program reads "
+            f"{SCHEMA_VERSION}; make the artifact anew"
+        )
+    return manifest
 
 
 def read_manifest(folder: str | Path, *, step: str) -> Manifest:

@@ -42,7 +42,7 @@ def to_events(path: Path, step: str) -> ReportProgress:
 
 
 def to_stderr(step: str, *, every_s: float = 5.0) -> ReportProgress:
-    """Report as plain lines on standard error, at most one in `every_s` seconds."""
+    """Report as plain lines on standard error, those of a count at most every `every_s`."""
     last = -every_s
 
     def report(done: int, total: int, text: str) -> None:
@@ -57,7 +57,7 @@ def to_stderr(step: str, *, every_s: float = 5.0) -> ReportProgress:
 
 
 def progress_text(done: int, total: int, text: str) -> str:
-    """Format a report, for example `1,200 of 4,000 (30 %), loss 5.1`."""
+    """Format a report, for example `1,200 of 4,000 (30%), loss 5.1`."""
     if not total:
         return text
     return f"{done:,} of {total:,} ({done / total:.0%})" + (f", {text}" if text else "")

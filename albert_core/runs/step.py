@@ -58,15 +58,14 @@ def run_step(
         return published
     root = Path(work_root) if work_root else output.with_name(f".{output.name}.work")
     work = root / f"{step}-{identity[:12]}"
-    is_new = not work.exists()
-    try:
-        with _only_worker(work):
+    with _only_worker(work) as is_new:
+        try:
             manifest = _finish(step, identity, config, inputs, work, body)
             _publish(work / "results", output)
-    except InputError:
-        if is_new:
-            _remove(work, root)
-        raise
+        except InputError:
+            if is_new:
+                _remove(work, root)
+            raise
     if work_root is None:
         _remove(work, root)
     return manifest
@@ -101,10 +100,11 @@ def _finish(
     results, progress = work / "results", work / "progress"
     manifest = find_manifest(results)
     if manifest and manifest.code_version == code_version():
+        shutil.rmtree(progress, ignore_errors=True)
         return manifest
-    if manifest:  # finished by other code: nothing of it is reused
-        shutil.rmtree(results)
-    results.mkdir(parents=True, exist_ok=True)
+    # Half-written results, or finished by other code: only what is in `progress` is taken up.
+    shutil.rmtree(results, ignore_errors=True)
+    results.mkdir(parents=True)
     progress.mkdir(exist_ok=True)
     started = time.monotonic()
     figures = body(results, progress)
@@ -141,8 +141,8 @@ def _link_or_copy(source: str, target: str) -> None:
 
 
 @contextlib.contextmanager
-def _only_worker(work: Path) -> Iterator[None]:
-    """Hold the work folder's lock, waiting a little for a dying predecessor."""
+def _only_worker(work: Path) -> Iterator[bool]:
+    """Hold the work folder's lock, waiting a little for a dying predecessor; yield if it is new."""
     work.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + LOCK_PATIENCE_S
     with (work / "lock").open("w") as lock:
@@ -156,7 +156,7 @@ def _only_worker(work: Path) -> Iterator[None]:
                         f"{work}: another process is doing this very work; wait for it or stop it"
                     ) from None
                 time.sleep(0.2)
-        yield
+        yield not (work / "results").exists()
 
 
 def _remove(work: Path, root: Path) -> None:

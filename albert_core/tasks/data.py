@@ -1,6 +1,7 @@
 """Reading a task's tab-separated files."""
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,11 +64,12 @@ def read_examples(task: Task, folder: Path, split: Split) -> list[Example]:
 
 def _rows(path: Path, *, skip_header: bool) -> Iterator[tuple[int, list[str]]]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").rstrip("\n").split("\n")
+        text = path.read_bytes().decode("utf-8").removeprefix("\ufeff")
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 at byte {error.start}") from error
+    lines = text.rstrip("\n").split("\n")
     for number, line in enumerate(lines, start=1):
         if number > skip_header and line.strip():
             yield number, line.rstrip("\r").split("\t")
@@ -77,9 +79,12 @@ def _target(label: str | None, task: Task, path: Path, number: int) -> float | N
     if label is None:
         return None
     try:
-        return float(label) if task.is_regression else float(task.labels.index(label))
+        target = float(label) if task.is_regression else float(task.labels.index(label))
+        if not math.isfinite(target):
+            raise ValueError(label)
     except ValueError as error:
         expected = "a number" if task.is_regression else f"one of {', '.join(task.labels)}"
         raise InputError(
             f"{path}, line {number}: got label {label!r}, expected {expected}"
         ) from error
+    return target

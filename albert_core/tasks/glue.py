@@ -82,7 +82,13 @@ def find_task(name: str, data_dir: str | Path) -> tuple[Task, Path]:
             )
         return task, data_dir / folder
     if (data_dir / name / DECLARATION_NAME).is_file():
-        return _declared_task(data_dir / name / DECLARATION_NAME), data_dir / name
+        task = _declared_task(data_dir / name / DECLARATION_NAME)
+        if task.name != name:
+            raise InputError(
+                f"{data_dir / name / DECLARATION_NAME}: got name {task.name!r}, expected the "
+                f"folder's, {name!r}"
+            )
+        return task, data_dir / name
     raise InputError(
         f"task {name!r}: unknown; expected one of {', '.join(GLUE_TASKS)}, or a folder of "
         f"{data_dir} with a {DECLARATION_NAME}"

@@ -8,6 +8,9 @@ from albert_core.errors import InputError
 Metric = Literal["accuracy", "f1", "matthews_correlation", "pearson", "spearman"]
 Split = Literal["train", "dev", "test"]
 
+_METRICS_OF_LABELS = ("accuracy", "f1", "matthews_correlation")
+_METRICS_OF_SCORES = ("pearson", "spearman")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Task:
@@ -38,16 +41,29 @@ class Task:
     metrics: tuple[Metric, ...]
 
     def __post_init__(self) -> None:
-        if len(self.text_columns) not in (1, 2):
+        if len(self.text_columns) not in (1, 2) or min(self.text_columns) < 0:
             raise InputError(
-                f"task {self.name}: got text_columns {self.text_columns}, expected one or two"
+                f"task {self.name}: got text_columns {self.text_columns}, expected one or two, "
+                "counted from 0"
             )
-        if len(self.labels) == 1:
+        if self.test_file and len(self.test_text_columns) != len(self.text_columns):
             raise InputError(
-                f"task {self.name}: got one label, expected two or more, or none for regression"
+                f"task {self.name}: got test_text_columns {self.test_text_columns}, expected "
+                f"{len(self.text_columns)} as in text_columns"
             )
-        if not self.metrics:
-            raise InputError(f"task {self.name}: got no metrics, expected one or more")
+        if len(self.labels) == 1 or len(set(self.labels)) < len(self.labels):
+            raise InputError(
+                f"task {self.name}: got labels {', '.join(self.labels)}, expected two or more "
+                "different ones, or none for regression"
+            )
+        known = _METRICS_OF_SCORES if self.is_regression else _METRICS_OF_LABELS
+        if not self.metrics or not set(self.metrics) <= set(known):
+            raise InputError(
+                f"task {self.name}: got metrics {', '.join(self.metrics) or 'none'}, expected some "
+                f"of {', '.join(known)}"
+            )
+        if "f1" in self.metrics and len(self.labels) != 2:
+            raise InputError(f"task {self.name}: f1 needs two labels, got {len(self.labels)}")
 
     @property
     def is_regression(self) -> bool:

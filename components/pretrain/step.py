@@ -3,7 +3,8 @@
 import dataclasses
 from pathlib import Path
 
-from albert_core.config import ModelConfig
+from albert_core.config import AlbertConfig, ModelConfig
+from albert_core.errors import InputError
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.runs.manifest import Figures, Manifest, read_manifest
 from albert_core.runs.progress import ReportProgress, quiet
@@ -35,11 +36,11 @@ def pretrain(
     Raises:
         InputError: An input is missing or does not fit another.
     """
-    inputs = {
-        "records": read_manifest(records, step="records").content_hash,
-        "vocab": read_manifest(vocab, step="vocab").content_hash,
-    }
+    made_records = read_manifest(records, step="records")
+    vocabulary = read_manifest(vocab, step="vocab")
     tokenizer = load_tokenizer(vocab)
+    model_config = model.with_vocabulary(len(tokenizer))
+    _refuse_mismatch(made_records, vocabulary, model_config)
 
     def body(results: Path, checkpoints: Path) -> Figures:
         from albert_core.pretraining.program import run_pretraining
@@ -47,7 +48,7 @@ def pretrain(
         return run_pretraining(
             records=Path(records),
             tokenizer=tokenizer,
-            model_config=model.with_vocabulary(len(tokenizer)),
+            model_config=model_config,
             config=config,
             results=results,
             checkpoints=checkpoints,
@@ -57,8 +58,21 @@ def pretrain(
     return run_step(
         "pretrain",
         config={"model": dataclasses.asdict(model), "pretraining": dataclasses.asdict(config)},
-        inputs=inputs,
+        inputs={"records": made_records.content_hash, "vocab": vocabulary.content_hash},
         output=output,
         work_root=work_root,
         body=body,
     )
+
+
+def _refuse_mismatch(records: Manifest, vocab: Manifest, model_config: AlbertConfig) -> None:
+    if records.inputs["vocab"] != vocab.content_hash:
+        raise InputError(
+            "records: made with another vocabulary than the one given; give the one they were "
+            "made with, or make them anew"
+        )
+    if records.figures["sequence_length"] > model_config.max_position_embeddings:
+        raise InputError(
+            f"records: of sequence_length {records.figures['sequence_length']}, expected at most "
+            f"the model's max_position_embeddings={model_config.max_position_embeddings}"
+        )

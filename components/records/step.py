@@ -11,12 +11,24 @@ from albert_core.corpus import CorpusConfig, corpus_fingerprint, find_corpus_fil
 from albert_core.errors import InputError
 from albert_core.records.compact import HELD_OUT_PREFIX, TRAIN_PREFIX, piece_counts
 from albert_core.records.config import RecordsConfig
+from albert_core.records.pairs import NUM_SPECIAL_PIECES
 from albert_core.runs.files import write_json
 from albert_core.runs.manifest import Figures, Manifest, read_manifest
 from albert_core.runs.progress import ReportProgress, quiet
 from albert_core.runs.step import run_step
 from albert_core.tokenization import load_tokenizer
 from components.records.beam_pipeline import run_beam
+
+COUNTS = (
+    "num_train_records",
+    "num_held_out_records",
+    "num_documents",
+    "num_duplicate_documents",
+    "num_documents_without_record",
+    "num_sentences",
+    "num_pieces",
+    "num_record_pieces",
+)
 
 
 def make_records(
@@ -65,22 +77,19 @@ def make_records(
 
 
 def _figures(shard_statistics: Path, config: RecordsConfig, vocab_size: int) -> dict[str, Any]:
-    totals: dict[str, int] = {}
+    totals = dict.fromkeys(COUNTS, 0)
     for path in sorted(shard_statistics.glob("*.json")):
         prefix = HELD_OUT_PREFIX if path.name.startswith(HELD_OUT_PREFIX) else TRAIN_PREFIX
         for name, count in json.loads(path.read_text(encoding="utf-8")).items():
             key = f"num_{prefix}_records" if name == "num_records" else name
-            totals[key] = totals.get(key, 0) + count
-    num_pieces = totals.pop("num_record_pieces", 0)
-    num_train = totals.get(f"num_{TRAIN_PREFIX}_records", 0)
-    num_held_out = totals.get(f"num_{HELD_OUT_PREFIX}_records", 0)
-    capacity = (num_train + num_held_out) * (config.sequence_length - 3)
+            totals[key] += count
+    num_pieces = totals.pop("num_record_pieces")
+    num_records = totals["num_train_records"] + totals["num_held_out_records"]
+    capacity = num_records * (config.sequence_length - NUM_SPECIAL_PIECES)
     return {
         "vocab_size": vocab_size,
         "sequence_length": config.sequence_length,
-        "num_train_records": num_train,
-        "num_held_out_records": num_held_out,
-        **{name: count for name, count in totals.items() if not name.endswith("_records")},
+        **totals,
         "padding_share": round(1 - num_pieces / capacity, 4) if capacity else 0.0,
     }
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from albert_core.errors import InputError
 from albert_core.pretraining.config import HISTORY_NAME
 from albert_core.runs.files import write_json
 from albert_core.runs.manifest import Figures, Manifest, read_manifest
@@ -59,6 +60,8 @@ def write_report(
         step: [read_manifest(folder, step=step) for folder in own] for step, own in folders.items()
     }
 
+    _refuse_unpaired(manifests["finetune"], manifests["evaluate"])
+
     def body(results: Path, _: Path) -> Figures:
         progress(0, 0, "drawing")
         summary = summarise(title, folders, manifests)
@@ -78,6 +81,16 @@ def write_report(
         work_root=work_root,
         body=body,
     )
+
+
+def _refuse_unpaired(finetuned: Sequence[Manifest], evaluations: Sequence[Manifest]) -> None:
+    models = [manifest.content_hash for manifest in finetuned]
+    scored = [manifest.inputs["model"] for manifest in evaluations]
+    if models != scored:
+        raise InputError(
+            f"report: got {len(models)} fine-tuned models and {len(scored)} evaluations, expected "
+            "each model's own evaluation, in the same order"
+        )
 
 
 def summarise(

@@ -11,7 +11,7 @@ class StepSummary:
 
     Attributes:
         name: `vocab`, `records`, `pretrain`, `finetune cola`, `evaluate cola`, ...
-        seconds: Wall-clock time it took when it ran.
+        seconds: Wall-clock time of the process that finished it.
         figures: Its key figures, as in its manifest.
         config: Its settings.
         code_version: Hash of the sources that ran.

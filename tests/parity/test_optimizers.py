@@ -54,7 +54,7 @@ def test_five_updates_of_single_variables(name: str, goldens: Path) -> None:
         for key, actual in {**variables, **optimizer.slots_by_name()}.items():
             expected = recorded[f"after{step}:{key}"]
             np.testing.assert_allclose(
-                actual.numpy(), expected, rtol=1e-6, atol=1e-7, err_msg=f"{key}, update {step}"
+                actual.numpy(), expected, rtol=1e-6, err_msg=f"{key}, update {step}"
             )
 
 
@@ -133,6 +133,8 @@ def test_five_training_steps(config: str, name: str, goldens: Path) -> None:
     for step in range(1, 6):
         loss, gradients, norm = gradients_and_original_norm(model, recorded)
         assert loss == pytest.approx(float(expected[f"loss_before_step_{step}"]), abs=2e-5)
+        if step == 1:
+            assert norm == pytest.approx(float(recorded["global_grad_norm"]), rel=1e-5)
         clipped = [gradient / max(norm, 1.0) for gradient in gradients]
         optimizer.apply(clipped, model.trainable_variables)
         if step in (1, 2, 5):
@@ -153,14 +155,6 @@ def assert_state(
         np.testing.assert_allclose(
             actual.numpy(), expected[prefix + name], rtol=0, atol=atol, err_msg=name
         )
-
-
-@pytest.mark.parametrize("config", ["g1i1_factorised", "g2i2_equal_emb"])
-def test_global_norm_of_the_original(config: str, goldens: Path) -> None:
-    folder = goldens / "model" / config
-    recorded = dict(np.load(folder / "io_masked.npz"))
-    _, _, norm = gradients_and_original_norm(load_model(folder), recorded)
-    assert norm == pytest.approx(float(recorded["global_grad_norm"]), rel=1e-5)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

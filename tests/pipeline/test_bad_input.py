@@ -138,7 +138,7 @@ def test_a_value_of_the_wrong_type(capsys, folder):
         ("--model.preset", "huge", "model preset: got 'huge'"),
         ("--model.overrides", '{"hidden_size": 33}', "expected a multiple of num_attention_heads"),
         ("--model.overrides", '{"hiden_size": 32}', "unknown keys hiden_size"),
-        ("--finetuning.per_task", '{"topic": {"epochs": 1}}', "unknown keys epochs"),
+        ("--finetuning.per_task", '{"topic": {"epochs": 1}}', "does not accept option 'epochs'"),
     ],
 )
 def test_an_impossible_setting(capsys, folder, option, value, reason):

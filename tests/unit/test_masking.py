@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from albert_core.records.config import MaskingConfig
 from albert_core.records.masking import mask_pairs, streams_of
 from albert_core.records.pairs import SegmentPair
 from albert_core.tokenization import load_tokenizer
-from albert_core.tokenization.sentencepiece import CLS_ID, MASK_ID, SEP_ID
+from albert_core.tokenization.sentencepiece import CLS_ID, MASK_ID, SEP_ID, UNKNOWN_ID
 
 NUM_PIECES = 100
 FIRST_ORDINARY = 5
@@ -21,6 +22,7 @@ EVEN_PIECES_START = np.arange(NUM_PIECES) % 2 == 0
 EVERY_PIECE_STARTS = np.ones(NUM_PIECES, bool)
 
 Batch = dict[str, np.ndarray]
+Recorded = tuple[list[int], set[int]]  # sequence, masked positions
 segments = st.lists(st.integers(FIRST_ORDINARY, NUM_PIECES - 1), min_size=1, max_size=30)
 pairs_of_segments = st.builds(SegmentPair, segments, segments)
 
@@ -75,15 +77,17 @@ def words(sequence: list[int], word_starts: np.ndarray) -> list[list[int]]:
     return found
 
 
+def runs_of_words(sequence: list[int], chosen: set[int], word_starts: np.ndarray) -> list[int]:
+    """Return the lengths of the unbroken runs of masked words, in ascending order."""
+    flags = ["x" if word[0] in chosen else " " for word in words(sequence, word_starts)]
+    return sorted(map(len, "".join(flags).split()))
+
+
 def run_lengths(batch: Batch, word_starts: np.ndarray) -> list[list[int]]:
-    """Return, for each row, the lengths of the unbroken runs of masked words."""
-    runs = []
-    for row in range(len(batch["input_ids"])):
-        chosen = set(masked_positions(batch, row).tolist())
-        flags = [word[0] in chosen for word in words(restored(batch, row), word_starts)]
-        text = "".join("x" if flag else " " for flag in flags)
-        runs.append(sorted(map(len, text.split())))
-    return runs
+    return [
+        runs_of_words(restored(batch, row), set(masked_positions(batch, row)), word_starts)
+        for row in range(len(batch["input_ids"]))
+    ]
 
 
 @given(pairs_of_segments, st.integers(0, 5))
@@ -134,29 +138,37 @@ def test_half_of_the_pairs_are_swapped() -> None:
     assert mask(random_pairs(5000))["sentence_order_labels"].mean() == pytest.approx(0.5, abs=0.02)
 
 
-@pytest.mark.parametrize("favor_shorter", [True, False])
-def test_runs_of_n_words_are_drawn_in_proportion_to_their_odds(favor_shorter: bool) -> None:
-    """With a quota of three, the runs of a row tell the first draw, or the first two."""
-    pairs = random_pairs(6000, length=250)
-    config = MaskingConfig(mask_probability=3 / 503, favor_shorter_ngram=favor_shorter)
-    batch = mask(pairs, config=config, word_starts=EVERY_PIECE_STARTS, sequence_length=503)
+@pytest.mark.parametrize(
+    ("config", "odds"),
+    [
+        ({}, (6 / 11, 3 / 11, 2 / 11)),
+        ({"favor_shorter_ngram": False}, (2 / 11, 3 / 11, 6 / 11)),
+        ({"max_ngram": 2}, (2 / 3, 1 / 3, 0)),
+        ({"max_ngram": 1}, (1, 0, 0)),
+    ],
+)
+def test_runs_of_n_words_are_drawn_by_their_odds(
+    config: dict[str, int], odds: tuple[float, float, float]
+) -> None:
+    """With a quota of three pieces, a row's runs tell the first draw, or the first two."""
+    pairs = random_pairs(4000, length=250)
+    masking = MaskingConfig(mask_probability=3 / 503, **config)
+    batch = mask(pairs, config=masking, word_starts=EVERY_PIECE_STARTS, sequence_length=503)
     rows = Counter(map(tuple, run_lengths(batch, EVERY_PIECE_STARTS)))
-    one, two, three = (6 / 11, 3 / 11, 2 / 11) if favor_shorter else (2 / 11, 3 / 11, 6 / 11)
+    one, two, three = odds
     expected = {(3,): three, (1, 2): two + one * (1 - one), (1, 1, 1): one * one}
     for runs, share in expected.items():
-        assert rows[runs] / 6000 == pytest.approx(share, abs=0.025)
+        assert rows[runs] / 4000 == pytest.approx(share, abs=0.025)
 
 
-def test_longest_run_is_set_by_max_ngram() -> None:
-    config = MaskingConfig(max_ngram=1, mask_probability=2 / 503)
-    batch = mask(
-        random_pairs(1000, length=250),
-        config=config,
-        word_starts=EVERY_PIECE_STARTS,
-        sequence_length=503,
-    )
-    rows = Counter(map(tuple, run_lengths(batch, EVERY_PIECE_STARTS)))
-    assert rows[1, 1] > 980  # two single words, seldom side by side
+def recorded_sequences(goldens: Path, name: str, ids: dict[str, int]) -> Iterator[Recorded]:
+    """Yield the original's sequences as they were before masking, and its masked positions."""
+    path = goldens / "pretrain_data" / f"{name}.jsonl"
+    for record in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
+        pieces, positions = record["tokens"], record["masked_lm_positions"]
+        for position, label in zip(positions, record["masked_lm_labels"], strict=True):
+            pieces[position] = label
+        yield [ids.get(piece, UNKNOWN_ID) for piece in pieces], set(positions)
 
 
 @pytest.mark.parametrize(
@@ -170,24 +182,13 @@ def test_run_lengths_are_the_originals_on_its_own_sequences(
     name: str, config: MaskingConfig, goldens: Path
 ) -> None:
     tokenizer = load_tokenizer(goldens / "tokenizer" / "2k-clean.model", lower_case=True)
-    ids = {piece: index for index, piece in enumerate(tokenizer.pieces)}
     starts = tokenizer.word_starts() if config.whole_word else np.ones(len(tokenizer), bool)
-    originals = Counter[int]()
-    pairs = []
-    text = (goldens / "pretrain_data" / f"{name}.jsonl").read_text(encoding="utf-8")
-    for record in map(json.loads, text.splitlines()):
-        pieces = record["tokens"]
-        for position, label in zip(
-            record["masked_lm_positions"], record["masked_lm_labels"], strict=True
-        ):
-            pieces[position] = label
-        sequence = [ids.get(piece, 1) for piece in pieces]
+    ids = {piece: index for index, piece in enumerate(tokenizer.pieces)}
+    originals, ours, pairs = Counter[int](), Counter[int](), []
+    for sequence, chosen in recorded_sequences(goldens, name, ids):
+        originals.update(runs_of_words(sequence, chosen, starts))
         separator = sequence.index(SEP_ID)
         pairs.append(SegmentPair(sequence[1:separator], sequence[separator + 1 : -1]))
-        chosen = set(record["masked_lm_positions"])
-        flags = ["x" if word[0] in chosen else " " for word in words(sequence, starts)]
-        originals.update(map(len, "".join(flags).split()))
-    ours = Counter[int]()
     for epoch in range(20):
         batch = mask(pairs, config=config, word_starts=starts, epoch=epoch)
         ours.update(length for runs in run_lengths(batch, starts) for length in runs)

@@ -161,7 +161,7 @@ def test_same_work_twice_at_once_is_refused(
 def test_input_folder_must_be_the_finished_output_of_the_named_step(tmp_path: Path) -> None:
     manifest = run(tmp_path, Work())
     assert read_manifest(tmp_path / "output", step="vocab") == manifest
-    with pytest.raises(InputError, match="made by `albert vocab`, expected .* `albert records`"):
+    with pytest.raises(InputError, match=r"made by `albert vocab`, expected .* `albert records`"):
         read_manifest(tmp_path / "output", step="records")
     with pytest.raises(InputError, match=r"no manifest\.json there"):
         read_manifest(tmp_path, step="vocab")

@@ -1,19 +1,15 @@
-"""Tasks: files in GLUE's layouts, rows that are refused, tasks that declare themselves, metrics."""
+"""Tasks: files in GLUE's layouts, rows that are refused, tasks that declare themselves."""
 
 import dataclasses
 import tarfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from albert_core.errors import InputError
 from albert_core.tasks import (
     GLUE_TASKS,
     Example,
-    Task,
-    compute_metrics,
-    constant_prediction_score,
     find_task,
     read_examples,
     task_fingerprint,
@@ -119,6 +115,13 @@ def test_bad_row_is_refused_by_file_and_line(row: str, message: str, data_dir: P
         read_examples(task, folder, "train")
 
 
+def test_bad_byte_is_counted_from_the_beginning_of_the_file(data_dir: Path) -> None:
+    task, folder = find_task("mrpc", data_dir)
+    (folder / "dev.tsv").write_bytes("\ufeffQuality".encode() + b"\xe9\n")
+    with pytest.raises(InputError, match=r"dev\.tsv: not UTF-8 at byte 10$"):
+        read_examples(task, folder, "dev")
+
+
 def test_score_must_be_a_number_and_files_must_have_rows(data_dir: Path) -> None:
     task, folder = find_task("sts-b", data_dir)
     path = folder / "dev.tsv"
@@ -156,8 +159,13 @@ def test_folder_declares_its_own_task(tmp_path: Path) -> None:
     ("declaration", "message"),
     [
         (DECLARATION.replace("[1]", "[0, 1, 2]"), "expected one or two"),
-        (DECLARATION.replace("[fine, wet]", "[fine]"), "got one label"),
-        (DECLARATION.replace("[accuracy, f1]", "[]"), "got no metrics"),
+        (DECLARATION.replace("[fine, wet]", "[fine]"), "two or more different ones"),
+        (DECLARATION.replace("[fine, wet]", "[wet, wet]"), "two or more different ones"),
+        (DECLARATION.replace("[fine, wet]", "[fine, wet, dry]"), "f1 needs two labels"),
+        (DECLARATION.replace("[fine, wet]", "[]"), "expected some of pearson, spearman"),
+        (DECLARATION + "test_file: test.tsv\n", "got test_text_columns"),
+        (DECLARATION.replace("name: weather", "name: climate"), "expected the folder's"),
+        (DECLARATION.replace("[accuracy, f1]", "[]"), "got metrics none"),
         (DECLARATION.replace("accuracy", "bleu"), r"task\.yaml.*metrics"),
         (DECLARATION + "lables: [a, b]\n", r"task\.yaml.*lables"),
         ("- a\n- b", r"task\.yaml: got list, expected settings by name"),
@@ -176,73 +184,3 @@ def test_unknown_task_and_missing_folder_are_refused(tmp_path: Path) -> None:
         find_task("mrp", tmp_path)
     with pytest.raises(InputError, match="no folder CoLA in"):
         find_task("cola", tmp_path)
-
-
-def task_with(metric: str, *labels: str) -> Task:
-    return Task(name="t", text_columns=(0,), label_column=1, labels=labels, metrics=(metric,))
-
-
-def logits_of(predictions: list[int]) -> np.ndarray:
-    return np.eye(2)[predictions]
-
-
-@pytest.mark.parametrize(
-    ("metric", "expected"),
-    # Three true positives, one false positive, two false negatives, four true negatives.
-    [("accuracy", 7 / 10), ("f1", 6 / 9), ("matthews_correlation", 10 / 600**0.5)],
-)
-def test_classes_are_scored_as_by_hand(metric: str, expected: float) -> None:
-    targets = np.array([1, 1, 1, 0, 1, 1, 0, 0, 0, 0])
-    outputs = logits_of([1, 1, 1, 1, 0, 0, 0, 0, 0, 0])
-    scores = compute_metrics(task_with(metric, "a", "b"), outputs, targets)
-    assert scores == {metric: pytest.approx(expected)}
-
-
-def test_scores_are_correlated_as_by_hand() -> None:
-    targets, outputs = np.array([0.0, 1.0, 2.0, 3.0]), np.array([[0.0], [1.0], [4.0], [3.0]])
-    pearson = compute_metrics(task_with("pearson"), outputs, targets)["pearson"]
-    assert pearson == pytest.approx(6 / (5 * 10) ** 0.5)
-    spearman = compute_metrics(task_with("spearman"), outputs, targets)["spearman"]
-    assert spearman == pytest.approx(1 - 6 * 2 / (4 * 15))
-
-
-@pytest.mark.parametrize(
-    ("name", "metric", "of_the_original"),
-    [
-        ("mnli", "accuracy", "eval_accuracy"),
-        ("cola", "accuracy", "eval_accuracy"),
-        ("cola", "matthews_correlation", "matthew_corr"),
-        ("sts-b", "pearson", "pearson"),
-    ],
-)
-def test_metrics_are_the_originals(
-    name: str, metric: str, of_the_original: str, goldens: Path
-) -> None:
-    file = np.load(goldens / "heads" / f"metrics_{name}.npz")
-    real = np.concatenate([file[f"batch{k}:is_real_example"] for k in range(3)]) > 0
-    outputs, targets = (
-        np.concatenate([file[f"batch{k}:{key}"] for k in range(3)])[real]
-        for key in ("logits", "labels")
-    )
-    labels = () if name == "sts-b" else tuple("abc"[: outputs.shape[1]])
-    outputs = outputs.reshape(len(outputs), -1)
-    score = compute_metrics(task_with(metric, *labels), outputs, targets)[metric]
-    assert score == pytest.approx(float(file[f"final:{of_the_original}"]), abs=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("metric", "labels", "expected"),
-    [
-        ("accuracy", ("a", "b"), 0.75),
-        ("f1", ("a", "b"), 6 / 7),
-        ("matthews_correlation", ("a", "b"), 0.0),
-        ("pearson", (), 0.0),
-        ("spearman", (), 0.0),
-    ],
-)
-def test_constant_prediction_is_the_floor(
-    metric: str, labels: tuple[str, ...], expected: float
-) -> None:
-    train, targets = np.array([1.0, 0.0, 1.0]), np.array([1.0, 1.0, 0.0, 1.0])
-    score = constant_prediction_score(task_with(metric, *labels), train, targets)
-    assert score == pytest.approx(expected)
