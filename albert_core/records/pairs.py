@@ -1,7 +1,8 @@
 """From a document's sentences to segment pairs, as sequences of piece ids.
 
 Source: create_instances_from_document of the original's create_pretraining_data.py. Deviates from
-the original: a chunk of one sentence is never paired with a random document (docs/deviations.md).
+the original: a chunk has two sentences or more wherever the document has, so that the order to be
+told is that of sentences; none is paired with a random document (docs/deviations.md).
 """
 
 import dataclasses
@@ -65,12 +66,15 @@ def segment_pairs(
 
 
 def _chunks(sentences: Sequence[Ids], target: int) -> Iterator[list[Ids]]:
-    """Group consecutive sentences until a group has `target` pieces; a lone last one joins."""
+    """Group consecutive sentences, two or more, until a group has `target` pieces.
+
+    A lone last sentence joins the group before it.
+    """
     chunks: list[list[Ids]] = []
     chunk: list[Ids] = []
     for ids in sentences:
         chunk.append(ids)
-        if sum(map(len, chunk)) >= target:
+        if len(chunk) > 1 and sum(map(len, chunk)) >= target:
             chunks.append(chunk)
             chunk = []
     if len(chunk) == 1 and chunks:
@@ -99,16 +103,22 @@ def _truncated(pair: SegmentPair, limit: int, rng: random.Random) -> SegmentPair
     excess = len(first) + len(second) - limit
     if excess <= 0:
         return pair
-    drop_first, drop_second = _excess_of_each(len(first), len(second), excess)
+    drop_first, drop_second = _excess_of_each(len(first), len(second), excess, rng)
     return SegmentPair(_cut_ends(first, drop_first, rng), _cut_ends(second, drop_second, rng))
 
 
-def _excess_of_each(first: int, second: int, excess: int) -> tuple[int, int]:
-    """Return how many pieces each segment loses if the longer (the second on a tie) always does."""
+def _excess_of_each(first: int, second: int, excess: int, rng: random.Random) -> tuple[int, int]:
+    """Return how many pieces each segment loses if the longer always does.
+
+    Deviates from the original: on a tie the coin decides. There it is always the second, which is
+    no harm where segments are swapped before; here they are swapped later, and lengths that knew
+    the order of the text would give the swap away.
+    """
     until_equal = min(excess, abs(first - second))
     drop_first, drop_second = (until_equal, 0) if first > second else (0, until_equal)
     rest = excess - until_equal
-    return drop_first + rest // 2, drop_second + (rest + 1) // 2
+    odd = (rest % 2) * rng.randint(0, 1)
+    return drop_first + rest // 2 + odd, drop_second + rest // 2 + (rest % 2) - odd
 
 
 def _cut_ends(ids: Ids, num_dropped: int, rng: random.Random) -> Ids:
