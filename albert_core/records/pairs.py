@@ -1,8 +1,7 @@
 """From a document's sentences to segment pairs, as sequences of piece ids.
 
 Source: create_instances_from_document of the original's create_pretraining_data.py. Deviates from
-the original: a chunk has two sentences or more wherever the document has, so that the order to be
-told is that of sentences; none is paired with a random document (docs/deviations.md).
+the original: a chunk of one sentence is never paired with a random document (docs/deviations.md).
 """
 
 import dataclasses
@@ -66,15 +65,12 @@ def segment_pairs(
 
 
 def _chunks(sentences: Sequence[Ids], target: int) -> Iterator[list[Ids]]:
-    """Group consecutive sentences, two or more, until a group has `target` pieces.
-
-    A lone last sentence joins the group before it.
-    """
+    """Group consecutive sentences until a group has `target` pieces; a lone last one joins."""
     chunks: list[list[Ids]] = []
     chunk: list[Ids] = []
     for ids in sentences:
         chunk.append(ids)
-        if len(chunk) > 1 and sum(map(len, chunk)) >= target:
+        if sum(map(len, chunk)) >= target:
             chunks.append(chunk)
             chunk = []
     if len(chunk) == 1 and chunks:

@@ -97,8 +97,10 @@ class CutDocuments(beam.DoFn):
         return _shard_name(key, self.config), (key, records, counts)
 
     def _pairs(self, key: bytes, ids: list[list[int]], instance: int) -> Iterator[SegmentPair]:
+        # Every other copy begins one sentence later, so that other sentences meet.
+        first = instance % 2 if len(ids) > 2 else 0
         return segment_pairs(
-            ids,
+            ids[first:],
             sequence_length=self.config.sequence_length,
             short_sequence_probability=self.config.short_sequence_probability,
             word_starts=self.word_starts,
