@@ -142,3 +142,21 @@ def test_draws_depend_on_text_seed_and_purpose() -> None:
     assert len(draws) == 8
     again = document_random(key, seed=1, purpose="cut 0").random()
     assert again in draws
+
+
+def test_the_lengths_of_a_truncated_pair_do_not_tell_the_order_of_the_text() -> None:
+    """Swaps are drawn later: if one side were longer more often, the swap could be read off."""
+    word_starts = np.ones(200, dtype=bool)
+    sentences = [list(range(20, 60)), list(range(100, 140))]
+    longer_first = [
+        len(pair.first) > len(pair.second)
+        for seed in range(400)
+        for pair in segment_pairs(
+            sentences,
+            sequence_length=32,
+            short_sequence_probability=0.0,
+            word_starts=word_starts,
+            rng=random.Random(seed),
+        )
+    ]
+    assert 0.4 < np.mean(longer_first) < 0.6
