@@ -56,7 +56,7 @@ def segment_pairs(
     target = rng.randint(2, limit) if rng.random() < short_sequence_probability else limit
     for chunk in _chunks([ids for ids in sentences if ids], target):
         if len(chunk) == 1:
-            pair = _split_sentence(chunk[0], word_starts)
+            pair = _split_sentence(chunk[0], word_starts, rng)
         else:
             cut = rng.randint(1, len(chunk) - 1)
             pair = SegmentPair(_joined(chunk[:cut]), _joined(chunk[cut:]))
@@ -80,12 +80,16 @@ def _chunks(sentences: Sequence[Ids], target: int) -> Iterator[list[Ids]]:
     return iter(chunks)
 
 
-def _split_sentence(ids: Ids, word_starts: np.ndarray) -> SegmentPair | None:
-    """Split one sentence at the word start nearest its middle; None for a single word."""
+def _split_sentence(ids: Ids, word_starts: np.ndarray, rng: random.Random) -> SegmentPair | None:
+    """Split one sentence at the word start nearest its middle; None for a single word.
+
+    Of two equally near the coin decides, so that the lengths do not tell the order of the text.
+    """
     starts = [index for index in range(1, len(ids)) if word_starts[ids[index]]]
     if not starts:
         return None
-    cut = min(starts, key=lambda index: abs(2 * index - len(ids)))
+    nearest = min(abs(2 * index - len(ids)) for index in starts)
+    cut = rng.choice([index for index in starts if abs(2 * index - len(ids)) == nearest])
     return SegmentPair(ids[:cut], ids[cut:])
 
 

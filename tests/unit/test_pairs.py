@@ -144,10 +144,17 @@ def test_draws_depend_on_text_seed_and_purpose() -> None:
     assert again in draws
 
 
-def test_the_lengths_of_a_truncated_pair_do_not_tell_the_order_of_the_text() -> None:
+@pytest.mark.parametrize(
+    "sentences",
+    [
+        pytest.param([list(range(20, 60)), list(range(100, 140))], id="truncated"),
+        pytest.param([list(range(20, 60))], id="one-sentence-truncated"),
+        pytest.param([list(range(20, 35))], id="one-sentence-whole"),
+    ],
+)
+def test_lengths_do_not_tell_the_order_of_the_text(sentences: list[list[int]]) -> None:
     """Swaps are drawn later: if one side were longer more often, the swap could be read off."""
     word_starts = np.ones(200, dtype=bool)
-    sentences = [list(range(20, 60)), list(range(100, 140))]
     longer_first = [
         len(pair.first) > len(pair.second)
         for seed in range(400)
