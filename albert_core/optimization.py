@@ -124,22 +124,32 @@ class WarmUpPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
     """Linear warm-up from 0, then polynomial decay to 0 at the last step.
 
     As in the original the decay counts from step 0, so the rate steps down a little where the
-    warm-up ends. `rate(0)` is 0 with a warm-up.
+    warm-up ends. The rate of the first warm-up step is 0.
+
+    Deviates from the original: before `start_warmup_step` the rate is 0; there it is negative.
 
     Args:
         peak: Rate the warm-up leads to.
         num_train_steps: Step at which the rate is 0.
         num_warmup_steps: Length of the warm-up.
+        start_warmup_step: Step at which the warm-up begins.
         power: Exponent of the decay; 1 is linear.
     """
 
     def __init__(
-        self, peak: float, *, num_train_steps: int, num_warmup_steps: int = 0, power: float = 1.0
+        self,
+        peak: float,
+        *,
+        num_train_steps: int,
+        num_warmup_steps: int = 0,
+        start_warmup_step: int = 0,
+        power: float = 1.0,
     ) -> None:
         super().__init__()
         self.peak = peak
         self.num_train_steps = num_train_steps
         self.num_warmup_steps = num_warmup_steps
+        self.start_warmup_step = start_warmup_step
         self.power = power
 
     def __call__(self, step: Any) -> Any:
@@ -149,8 +159,9 @@ class WarmUpPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
         decayed = self.peak * ops.power(left, self.power)
         if not self.num_warmup_steps:
             return decayed
-        warming = self.peak * step / self.num_warmup_steps
-        return ops.where(step < self.num_warmup_steps, warming, decayed)
+        warmed = step - self.start_warmup_step
+        warming = self.peak * ops.maximum(warmed, 0.0) / self.num_warmup_steps
+        return ops.where(warmed < self.num_warmup_steps, warming, decayed)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments for serialisation."""
@@ -158,6 +169,7 @@ class WarmUpPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
             "peak": self.peak,
             "num_train_steps": self.num_train_steps,
             "num_warmup_steps": self.num_warmup_steps,
+            "start_warmup_step": self.start_warmup_step,
             "power": self.power,
         }
 
@@ -168,7 +180,8 @@ def make_optimizer(
     learning_rate: float,
     num_train_steps: int,
     num_warmup_steps: int,
-    power: float = 1.0,
+    start_warmup_step: int = 0,
+    poly_power: float = 1.0,
     decay_rate: float = 0.01,
     clip_norm: float = 1.0,
 ) -> AdamW:
@@ -177,12 +190,19 @@ def make_optimizer(
     Raises:
         InputError: A number is out of its range.
     """
-    check_rates(learning_rate, num_warmup_steps, num_train_steps)
+    check_rates(
+        learning_rate,
+        num_warmup_steps,
+        num_train_steps,
+        start_warmup_step=start_warmup_step,
+        poly_power=poly_power,
+    )
     schedule = WarmUpPolynomialDecay(
         learning_rate,
         num_train_steps=num_train_steps,
         num_warmup_steps=num_warmup_steps,
-        power=power,
+        start_warmup_step=start_warmup_step,
+        power=poly_power,
     )
     optimizer = {"lamb": LAMB, "adamw": AdamW}[name]
     return optimizer(schedule, decay_rate=decay_rate, global_clipnorm=clip_norm)

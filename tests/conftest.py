@@ -46,6 +46,12 @@ def goldens(shared: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def numeric_goldens() -> Path:
+    """Those of the recordings that are in the repository: numbers of small models, no texts."""
+    return Path(__file__).parent / "parity" / "goldens"
+
+
+@pytest.fixture(scope="session")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> SentencePieceTokenizer:
     """A vocabulary of 120 pieces, trained on the sentences above."""
     from components.vocab.step import VocabConfig, train_vocab

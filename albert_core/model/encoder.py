@@ -12,9 +12,11 @@ import contextlib
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from albert_core.config import AlbertConfig
+from albert_core.errors import InputError
 
 _MASKED_SCORE = -10000.0  # added to the attention scores of masked positions, as in the original
 
@@ -75,18 +77,42 @@ class Embeddings(keras.layers.Layer):
 
     def call(self, ids_BS: Any, segments_BS: Any, training: bool | None = None) -> Any:
         """Return the normalised sum of the three embeddings [B, S, E]."""
-        length = ids_BS.shape[1]
-        if length is not None and length > self.config.max_position_embeddings:
-            raise ValueError(
-                f"sequence length: got {length}, expected at most max_position_embeddings="
-                f"{self.config.max_position_embeddings}"
-            )
+        self._check(ids_BS, segments_BS)
         words_BSE = ops.take(self.word_embeddings, ids_BS, axis=0)
         types_BST = ops.one_hot(segments_BS, self.config.type_vocab_size, dtype=words_BSE.dtype)
         types_BSE = ops.matmul(types_BST, ops.cast(self.token_type_embeddings, words_BSE.dtype))
         positions_SE = self.position_embeddings[: ops.shape(ids_BS)[1]]
         summed_BSE = words_BSE + types_BSE + ops.cast(positions_SE, words_BSE.dtype)
         return self.dropout(self.norm(summed_BSE), training=training)
+
+    def _check(self, ids_BS: Any, segments_BS: Any) -> None:
+        c = self.config
+        length = ids_BS.shape[1]
+        if length is not None and length > c.max_position_embeddings:
+            raise InputError(
+                f"sequence length: got {length}, expected at most max_position_embeddings="
+                f"{c.max_position_embeddings}"
+            )
+        check_range("input_ids", ids_BS, "vocab_size", c.vocab_size)
+        check_range("segment_ids", segments_BS, "type_vocab_size", c.type_vocab_size)
+
+
+def check_range(name: str, ids: Any, limit_name: str, limit: int) -> None:
+    """Refuse ids outside a table, where their values are known.
+
+    Inside a compiled step they are not; there an id out of range is the backend's affair, an
+    error in TensorFlow on a CPU and a wrong row elsewhere.
+
+    Raises:
+        InputError: An id is below 0, or at or over the limit.
+    """
+    try:
+        values = np.asarray(ids)
+    except (TypeError, ValueError, NotImplementedError):  # symbolic: being compiled
+        return
+    for value in (values.min(initial=0), values.max(initial=0)):
+        if not 0 <= value < limit:
+            raise InputError(f"{name}: got {value}, expected from 0 to below {limit_name}={limit}")
 
 
 class SelfAttention(keras.layers.Layer):

@@ -13,6 +13,7 @@ from albert_core.config import AlbertConfig
 from albert_core.model.encoder import (
     AlbertEncoder,
     build_under,
+    check_range,
     dense,
     hidden_activation,
     initializer,
@@ -43,6 +44,8 @@ class MaskedLmHead(keras.layers.Layer):
 
     def call(self, sequence_BSH: Any, positions_BP: Any, word_embeddings_VE: Any) -> Any:
         """Return logits [B, P, V] for the given positions."""
+        length = sequence_BSH.shape[1]
+        check_range("masked_lm_positions", positions_BP, "sequence length", length)
         masked_BPH = ops.take_along_axis(sequence_BSH, positions_BP[:, :, None], axis=1)
         transformed_BPE = self.norm(self.activation(self.transform(masked_BPH)))
         table_VE = ops.cast(word_embeddings_VE, transformed_BPE.dtype)

@@ -21,6 +21,8 @@ class PretrainingConfig:
         learning_rate: Peak rate, for this batch size.
         num_train_steps: Updates in all.
         num_warmup_steps: Updates of linear warm-up.
+        start_warmup_step: Update at which the warm-up begins; the rate is 0 before.
+        poly_power: Exponent of the decay to 0 at the end; 1 is linear.
         batch_size: Sequences in an update.
         evaluation_interval_steps: Updates between held-out evaluations, each with a checkpoint.
         masking: What is predicted.
@@ -32,6 +34,8 @@ class PretrainingConfig:
     learning_rate: float = 0.00176
     num_train_steps: int = 125_000
     num_warmup_steps: int = 3_125
+    start_warmup_step: int = 0
+    poly_power: float = 1.0
     batch_size: int = 4096
     evaluation_interval_steps: int = 5_000
     masking: MaskingConfig = dataclasses.field(default_factory=MaskingConfig)
@@ -46,7 +50,13 @@ class PretrainingConfig:
                 )
         self.plan()
         check_seed("pretraining.seed", self.seed)
-        check_rates(self.learning_rate, self.num_warmup_steps, self.num_train_steps)
+        check_rates(
+            self.learning_rate,
+            self.num_warmup_steps,
+            self.num_train_steps,
+            start_warmup_step=self.start_warmup_step,
+            poly_power=self.poly_power,
+        )
 
     def plan(self) -> TrainingPlan:
         """Return how long to train and when to look."""

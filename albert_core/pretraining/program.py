@@ -63,6 +63,8 @@ def run_pretraining(
             learning_rate=config.learning_rate,
             num_train_steps=config.num_train_steps,
             num_warmup_steps=config.num_warmup_steps,
+            start_warmup_step=config.start_warmup_step,
+            poly_power=config.poly_power,
         ),
         jit_compile=config.jit_compile,
     )

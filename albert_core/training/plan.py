@@ -31,16 +31,28 @@ class TrainingPlan:
             )
 
 
-def check_rates(learning_rate: float, num_warmup_steps: int, num_train_steps: int) -> None:
+def check_rates(
+    learning_rate: float,
+    num_warmup_steps: int,
+    num_train_steps: int,
+    *,
+    start_warmup_step: int = 0,
+    poly_power: float = 1.0,
+) -> None:
     """Refuse a rate that is not positive and a warm-up that does not end.
 
     Raises:
         InputError: One of them is out of its range.
     """
-    if not (math.isfinite(learning_rate) and learning_rate > 0):
-        raise InputError(f"learning_rate: got {learning_rate}, expected a number above 0")
-    if not 0 <= num_warmup_steps < num_train_steps:
+    for name, value in (("learning_rate", learning_rate), ("poly_power", poly_power)):
+        if not (math.isfinite(value) and value > 0):
+            raise InputError(f"{name}: got {value}, expected a number above 0")
+    if start_warmup_step < 0:
+        raise InputError(f"start_warmup_step: got {start_warmup_step}, expected 0 or more")
+    last = num_train_steps - start_warmup_step
+    if not 0 <= num_warmup_steps < last:
+        after = f" - start_warmup_step={start_warmup_step}" if start_warmup_step else ""
         raise InputError(
             f"num_warmup_steps: got {num_warmup_steps}, expected from 0 to below "
-            f"num_train_steps={num_train_steps}"
+            f"num_train_steps={num_train_steps}{after}"
         )
