@@ -10,8 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from albert_core.tasks import Example
-from albert_core.tokenization import SentencePieceTokenizer
-from albert_core.tokenization.sentencepiece import CLS_ID, SEP_ID
+from albert_core.tokenization import SpecialIds, Tokenizer
 
 _LENGTH_MULTIPLE = 8
 _POOL_BATCHES = 32  # batches are formed from this many batches' worth of shuffled examples
@@ -35,7 +34,7 @@ class Features:
 
 
 def make_features(
-    examples: Sequence[Example], tokenizer: SentencePieceTokenizer, sequence_length: int
+    examples: Sequence[Example], tokenizer: Tokenizer, sequence_length: int
 ) -> list[Features]:
     """Encode examples, the longer text losing its end until both fit `sequence_length`.
 
@@ -46,26 +45,31 @@ def make_features(
         for texts in zip(*(example.texts for example in examples), strict=True)
     ]
     return [
-        _features(list(texts), example.target or 0.0, sequence_length)
+        _features(list(texts), example.target or 0.0, sequence_length, tokenizer.special_ids)
         for *texts, example in zip(*columns, examples, strict=True)
     ]
 
 
-def _features(texts: list[list[int]], target: float, sequence_length: int) -> Features:
+def _features(
+    texts: list[list[int]], target: float, sequence_length: int, special_ids: SpecialIds
+) -> Features:
     excess = sum(map(len, texts)) - (sequence_length - len(texts) - 1)
     while excess > 0:
         longest = max(reversed(texts), key=len)
         longest.pop()
         excess -= 1
-    ids = [CLS_ID, *texts[0], SEP_ID]
+    ids = [special_ids.cls, *texts[0], special_ids.sep]
     second_start = len(ids)
     if len(texts) == 2:
-        ids += [*texts[1], SEP_ID]
+        ids += [*texts[1], special_ids.sep]
     return Features(ids, second_start, target)
 
 
 def pad_batch(features: Sequence[Features]) -> Batch:
-    """Return inputs `input_ids`, `input_mask`, `segment_ids` int32 [B, S], and targets [B]."""
+    """Return inputs `input_ids`, `input_mask`, `segment_ids` int32 [B, S], and targets [B].
+
+    As in the original, padding is 0 whatever piece that is; `input_mask` tells it apart.
+    """
     longest = max(len(feature.ids) for feature in features)
     length = -(-longest // _LENGTH_MULTIPLE) * _LENGTH_MULTIPLE
     inputs = {

@@ -38,7 +38,7 @@ from albert_core.tasks import (
     constant_prediction_score,
     read_examples,
 )
-from albert_core.tokenization import SentencePieceTokenizer, load_tokenizer
+from albert_core.tokenization import Tokenizer, load_tokenizer
 from albert_core.training.loop import best_row, fit_resumably
 from albert_core.training.plan import TrainingPlan
 
@@ -186,7 +186,7 @@ def _new_model(
 def _write_results(
     results: Path,
     model: AlbertForSequenceClassification,
-    tokenizer: SentencePieceTokenizer,
+    tokenizer: Tokenizer,
     task: Task,
     history: Sequence[Mapping[str, Any]],
 ) -> None:

@@ -13,7 +13,7 @@ from albert_core.pretraining.config import CONFIG_NAME, HISTORY_NAME, Pretrainin
 from albert_core.records.dataset import PretrainingData
 from albert_core.runs.manifest import Figures
 from albert_core.runs.progress import ReportProgress, quiet
-from albert_core.tokenization import SentencePieceTokenizer
+from albert_core.tokenization import Tokenizer
 from albert_core.training.loop import best_row, fit_resumably
 
 EVALUATION_METRICS = (
@@ -28,7 +28,7 @@ EVALUATION_METRICS = (
 def run_pretraining(
     *,
     records: Path,
-    tokenizer: SentencePieceTokenizer,
+    tokenizer: Tokenizer,
     model_config: AlbertConfig,
     config: PretrainingConfig,
     results: Path,
@@ -53,7 +53,7 @@ def run_pretraining(
     data = PretrainingData.of_folder(
         records,
         masking=config.masking,
-        word_starts=tokenizer.word_starts(),
+        tokenizer=tokenizer,
         seed=config.seed,
     )
     model = AlbertForPreTraining(model_config)
@@ -97,7 +97,7 @@ def evaluate_held_out(model: keras.Model, batches: object) -> dict[str, float]:
 def _write_results(
     results: Path,
     model: AlbertForPreTraining,
-    tokenizer: SentencePieceTokenizer,
+    tokenizer: Tokenizer,
     history: list[dict[str, float]],
     best: dict[str, float],
 ) -> None:

@@ -16,6 +16,7 @@ from albert_core.records.compact import HELD_OUT_PREFIX, TRAIN_PREFIX, piece_dty
 from albert_core.records.config import MaskingConfig
 from albert_core.records.masking import mask_pairs, streams_of
 from albert_core.runs.manifest import Figures, read_manifest
+from albert_core.tokenization import SpecialIds, Tokenizer
 
 _SHUFFLE_BUFFER = 16_384  # records; shards are in random order of documents already
 _HELD_OUT_EPOCH = 2**31 - 1  # evaluation draws its masks from an epoch training never reaches
@@ -32,6 +33,7 @@ class PretrainingData:
         figures: The figures of its manifest.
         masking: What to mask.
         word_starts: bool [V], whether a piece begins a word.
+        special_ids: The vocabulary's special pieces.
         seed: Seed of order, swaps and masks.
     """
 
@@ -39,20 +41,25 @@ class PretrainingData:
     figures: Figures
     masking: MaskingConfig
     word_starts: np.ndarray
+    special_ids: SpecialIds
     seed: int
 
     @classmethod
     def of_folder(
-        cls, folder: Path, *, masking: MaskingConfig, word_starts: np.ndarray, seed: int
+        cls, folder: Path, *, masking: MaskingConfig, tokenizer: Tokenizer, seed: int
     ) -> "PretrainingData":
-        """Open a folder of records.
+        """Open a folder of records that were made with a tokenizer.
 
         Raises:
             InputError: It is not one.
         """
-        figures = read_manifest(folder, step="records").figures
         return cls(
-            folder=folder, figures=figures, masking=masking, word_starts=word_starts, seed=seed
+            folder=folder,
+            figures=read_manifest(folder, step="records").figures,
+            masking=masking,
+            word_starts=tokenizer.word_starts(),
+            special_ids=tokenizer.special_ids,
+            seed=seed,
         )
 
     @property
@@ -143,6 +150,7 @@ class PretrainingData:
             config=self.masking,
             sequence_length=self.sequence_length,
             word_starts=self.word_starts,
+            special_ids=self.special_ids,
         )
         return [batch[name] for name in _INPUTS + _TARGETS]
 

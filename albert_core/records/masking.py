@@ -13,7 +13,7 @@ import numba
 import numpy as np
 
 from albert_core.records.config import MaskingConfig
-from albert_core.tokenization.sentencepiece import CLS_ID, MASK_ID, SEP_ID
+from albert_core.tokenization import SpecialIds
 
 
 def mask_pairs(
@@ -25,6 +25,7 @@ def mask_pairs(
     config: MaskingConfig,
     sequence_length: int,
     word_starts: np.ndarray,
+    special_ids: SpecialIds,
 ) -> dict[str, np.ndarray]:
     """Draw swap and masks of a batch of segment pairs.
 
@@ -36,11 +37,13 @@ def mask_pairs(
         config: What to mask.
         sequence_length: Length S of the input.
         word_starts: bool [V], whether a piece begins a word.
+        special_ids: Where the vocabulary has [CLS], [SEP] and [MASK].
 
     Returns:
         int32 `input_ids`, `input_mask`, `segment_ids` [B, S], `masked_lm_positions`,
         `masked_lm_ids` [B, P], float32 `masked_lm_weights` [B, P] and int32
-        `sentence_order_labels` [B]: 1 where the segments are swapped.
+        `sentence_order_labels` [B]: 1 where the segments are swapped. As in the original, padding
+        is 0 whatever piece that is; `input_mask` tells it apart.
     """
     num_pairs, num_predictions = len(lengths), config.max_predictions(sequence_length)
     per_piece, per_prediction = (num_pairs, sequence_length), (num_pairs, num_predictions)
@@ -57,7 +60,7 @@ def mask_pairs(
     odds = config.ngram_odds()
     _mask_batch(
         pieces, lengths, first_lengths, streams, starts, odds, config.mask_probability,
-        *batch.values(),
+        special_ids.cls, special_ids.sep, special_ids.mask, *batch.values(),
     )  # fmt: skip
     return batch
 
@@ -90,32 +93,34 @@ def _uniform(state: Any) -> float:
 
 
 @numba.njit(cache=True)
-def _place_segments(row: Any, segments: Any, pieces: Any, first_length: int, swap: bool) -> int:
+def _place_segments(
+    row: Any, segments: Any, pieces: Any, first_length: int, swap: bool, cls: int, sep: int
+) -> int:
     """Write [CLS] A [SEP] B [SEP] and the segment ids; return the length."""
     a, b = pieces[:first_length], pieces[first_length:]
     if swap:
         a, b = b, a
     length = len(pieces) + 3
-    row[0] = CLS_ID
+    row[0] = cls
     row[1 : 1 + len(a)] = a
-    row[1 + len(a)] = SEP_ID
+    row[1 + len(a)] = sep
     row[2 + len(a) : length - 1] = b
-    row[length - 1] = SEP_ID
+    row[length - 1] = sep
     segments[2 + len(a) : length] = 1
     return length
 
 
 @numba.njit(cache=True)
-def _word_bounds(row: Any, length: int, starts: Any, bounds: Any) -> int:
+def _word_bounds(row: Any, length: int, starts: Any, bounds: Any, sep: int) -> int:
     """Write the positions where words begin, and one past the last; return the number of words.
 
     Special pieces belong to no word: a position counts as a word's begin behind them, too.
     """
     num_words = 0
     for position in range(1, length - 1):
-        if row[position] == SEP_ID:
+        if row[position] == sep:
             continue
-        if row[position - 1] in (CLS_ID, SEP_ID) or starts[row[position]]:
+        if position == 1 or row[position - 1] == sep or starts[row[position]]:
             bounds[num_words] = position
             num_words += 1
     bounds[num_words] = length - 1
@@ -123,15 +128,15 @@ def _word_bounds(row: Any, length: int, starts: Any, bounds: Any) -> int:
 
 
 @numba.njit(cache=True)
-def _num_pieces(row: Any, begin: int, end: int) -> int:
+def _num_pieces(row: Any, begin: int, end: int, sep: int) -> int:
     """Count the pieces of a run of words, which may run across [SEP]."""
-    return np.sum(row[begin:end] != SEP_ID)
+    return np.sum(row[begin:end] != sep)
 
 
 @numba.njit(cache=True)
 def _choose_positions(
     row: Any, length: int, bounds: Any, num_words: int, quota: int, odds: Any, chosen: Any,
-    order: Any, state: Any,
+    order: Any, state: Any, sep: int,
 ) -> None:  # fmt: skip
     """Mark n-grams of words, from words in random order, until the quota is full."""
     for index in range(num_words):
@@ -146,23 +151,23 @@ def _choose_positions(
         ngram = int(np.searchsorted(odds, _uniform(state), side="right")) + 1
         ngram = min(ngram, len(odds), num_words - word)
         begin = bounds[word]
-        while ngram and count + _num_pieces(row, begin, bounds[word + ngram]) > quota:
+        while ngram and count + _num_pieces(row, begin, bounds[word + ngram], sep) > quota:
             ngram -= 1
         end = bounds[word + ngram]
         if ngram == 0 or chosen[begin:end].any():
             continue
-        count += _num_pieces(row, begin, end)
+        count += _num_pieces(row, begin, end, sep)
         for position in range(begin, end):
-            if row[position] != SEP_ID:
+            if row[position] != sep:
                 chosen[position] = True
 
 
 @numba.njit(cache=True)
-def _replacement(piece: int, vocab_size: int, state: Any) -> int:
+def _replacement(piece: int, vocab_size: int, state: Any, mask: int) -> int:
     """Return [MASK] in 80 %, the piece itself in 10 %, a random piece in 10 % of the draws."""
     draw = _uniform(state)
     if draw < 0.8:
-        return MASK_ID
+        return mask
     if draw < 0.9:
         return piece
     return int(_uniform(state) * vocab_size)
@@ -171,8 +176,8 @@ def _replacement(piece: int, vocab_size: int, state: Any) -> int:
 @numba.njit(cache=True, nogil=True)
 def _mask_batch(
     pieces: Any, lengths: Any, first_lengths: Any, streams: Any, starts: Any, odds: Any,
-    mask_probability: float, input_ids: Any, input_mask: Any, segment_ids: Any, positions: Any,
-    labels: Any, weights: Any, swaps: Any,
+    mask_probability: float, cls: int, sep: int, mask: int, input_ids: Any, input_mask: Any,
+    segment_ids: Any, positions: Any, labels: Any, weights: Any, swaps: Any,
 ) -> None:  # fmt: skip
     sequence_length, num_slots = input_ids.shape[1], positions.shape[1]
     bounds = np.zeros(sequence_length + 1, np.int64)
@@ -186,17 +191,18 @@ def _mask_batch(
         swap = _uniform(state) < 0.5
         swaps[example] = swap
         row = input_ids[example]
-        length = _place_segments(row, segment_ids[example], pair, first_lengths[example], swap)
+        first_length = first_lengths[example]
+        length = _place_segments(row, segment_ids[example], pair, first_length, swap, cls, sep)
         input_mask[example, :length] = 1
-        num_words = _word_bounds(row, length, starts, bounds)
+        num_words = _word_bounds(row, length, starts, bounds, sep)
         quota = min(num_slots, max(1, round(length * mask_probability)))
         chosen = np.zeros(length, np.bool_)
-        _choose_positions(row, length, bounds, num_words, quota, odds, chosen, order, state)
+        _choose_positions(row, length, bounds, num_words, quota, odds, chosen, order, state, sep)
         slot = 0
         for position in range(length):
             if chosen[position]:
                 positions[example, slot] = position
                 labels[example, slot] = row[position]
                 weights[example, slot] = 1.0
-                row[position] = _replacement(row[position], len(starts), state)
+                row[position] = _replacement(row[position], len(starts), state, mask)
                 slot += 1

@@ -1,23 +1,24 @@
 """SentencePiece tokenization as ALBERT does it."""
 
-import json
 import string
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 import sentencepiece
 
 from albert_core.errors import InputError
-from albert_core.tokenization.text import preprocess_text
+from albert_core.tokenization.interface import Tokenizer, find_special_ids, save_settings
+from albert_core.tokenization.model_file import is_whole, without_pieces
+from albert_core.tokenization.text import preprocess_text, preprocess_text_as_hugging_face
 
-PAD_ID, UNKNOWN_ID, CLS_ID, SEP_ID, MASK_ID = range(5)
+PAD, UNKNOWN = "<pad>", "<unk>"
+PAD_ID, UNKNOWN_ID = 0, 1  # of every vocabulary trained here; others may have them elsewhere
 CONTROL_SYMBOLS = ("[CLS]", "[SEP]", "[MASK]")
 USER_DEFINED_SYMBOLS = ("(", ")", '"', "-", ".", "–", "£", "€")
 
 MODEL_NAME = "spiece.model"
-SETTINGS_NAME = "tokenizer.json"
 
 WORD_START = "▁"
 # As the original lists them: ASCII punctuation without ' < = >.
@@ -25,71 +26,73 @@ _PUNCTUATION = frozenset(string.punctuation) - frozenset("'<=>")
 _ENGLISH = _PUNCTUATION | frozenset(string.ascii_letters)
 
 Compat = Literal["original", "huggingface"]
+_Item = TypeVar("_Item", int, str)
 
 
-class SentencePieceTokenizer:
+class SentencePieceTokenizer(Tokenizer):
     """A SentencePiece model behind ALBERT's text normalisation and its digit-comma rule.
 
-    The rule splits a trailing comma from a piece that ends in a digit and encodes the rest anew.
-    Under Python 3 the original fails to remove the word start that the new encoding adds; the
-    Hugging Face port removes it. Both variants are in use.
+    The rule keeps a comma apart from the digit before it. The original splits pieces that end in
+    both and encodes what is left anew, which under Python 3 adds a word start inside a number.
+    Hugging Face's tokenizer never uses such pieces; it also normalises a little differently.
+    With the released vocabulary both give the same ids for all but rare characters.
 
     Args:
         model: A serialised SentencePiece model.
         lower_case: Whether text is lower-cased first.
-        compat: Whose digit-comma rule to follow. `original`, the default, keeps the numbers of
-            the code this project re-implements.
+        compat: Whose rules to follow. `original`, the default, keeps the numbers of the code this
+            project re-implements. `huggingface` is the AlbertTokenizer of transformers 5.23 with
+            the tokenizer.json of the released models.
+
+    Raises:
+        InputError: It is no model, it is cut short, it lacks a special piece, or `compat` is
+            unknown.
     """
 
     def __init__(self, model: bytes, *, lower_case: bool, compat: Compat = "original") -> None:
+        if compat not in get_args(Compat):
+            raise InputError(
+                f"compat: got {compat!r}, expected one of {', '.join(get_args(Compat))}"
+            )
         self.model = model
         self.lower_case = lower_case
         self.compat = compat
-        self._processor = sentencepiece.SentencePieceProcessor()
-        self._processor.LoadFromSerializedProto(model)
-        self.pieces: list[str] = self._processor.IdToPiece(list(range(len(self))))
-        self._digit_comma_ids = frozenset(
-            index for index, piece in enumerate(self.pieces) if _ends_in_digit_comma(piece)
-        )
+        self._processor = _processor(model)
+        self.pieces = self._processor.IdToPiece(list(range(self._processor.GetPieceSize())))
+        self.special_ids = find_special_ids(self.pieces, pad=PAD, unknown=UNKNOWN)
+        self._split_pieces: dict[str, list[str]] = {}
+        self._split_ids: dict[int, list[int]] = {}
+        self._set_up_digit_comma_rule()
 
-    def __len__(self) -> int:
-        return self._processor.GetPieceSize()
+    def _set_up_digit_comma_rule(self) -> None:
+        digit_commas = {
+            index: piece
+            for index, piece in enumerate(self.pieces)
+            if len(piece) > 1 and piece[-1] == "," and piece[-2].isdigit()
+        }
+        if self.compat == "huggingface":
+            self._processor = _processor(without_pieces(self.model, digit_commas))
+            return
+        for index, piece in digit_commas.items():
+            number = piece[:-1].replace(WORD_START, "")
+            self._split_pieces[piece] = [*self._processor.EncodeAsPieces(number), ","]
+            self._split_ids[index] = self._processor.PieceToId(self._split_pieces[piece])
 
     def preprocess(self, text: str) -> str:
         """Return the text as it is encoded."""
+        if self.compat == "huggingface":
+            return preprocess_text_as_hugging_face(text, lower_case=self.lower_case)
         return preprocess_text(text, lower_case=self.lower_case)
-
-    def encode(self, text: str) -> list[int]:
-        """Return the piece ids of a text, without special pieces."""
-        return self.encode_batch([text])[0]
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the piece ids of each text."""
         batch = self._processor.EncodeAsIds([self.preprocess(text) for text in texts])
-        if not self._digit_comma_ids:
-            return batch
-        return [self._split_digit_commas(ids) for ids in batch]
+        return [_replaced(ids, self._split_ids) for ids in batch]
 
-    def tokenize(self, text: str) -> list[str]:
-        """Return the pieces of a text."""
-        return [self.pieces[index] for index in self.encode(text)]
-
-    def _split_digit_commas(self, ids: list[int]) -> list[int]:
-        if self._digit_comma_ids.isdisjoint(ids):
-            return ids
-        split: list[int] = []
-        for index in ids:
-            if index in self._digit_comma_ids:
-                split.extend(self._without_digit_comma(self.pieces[index]))
-            else:
-                split.append(index)
-        return split
-
-    def _without_digit_comma(self, piece: str) -> list[int]:
-        pieces = self._processor.EncodeAsPieces(piece[:-1].replace(WORD_START, ""))
-        if self.compat == "huggingface" and not piece.startswith(WORD_START):
-            pieces = pieces[1:] if pieces[0] == WORD_START else [pieces[0][1:], *pieces[1:]]
-        return self._processor.PieceToId([*pieces, ","])
+    def tokenize_batch(self, texts: Sequence[str]) -> list[list[str]]:
+        """Return the pieces of each text; characters of no piece stand for themselves."""
+        batch = self._processor.EncodeAsPieces([self.preprocess(text) for text in texts])
+        return [_replaced(pieces, self._split_pieces) for pieces in batch]
 
     def word_starts(self) -> np.ndarray:
         """Return a table [V] of bool: whether a piece begins a word for whole-word masking.
@@ -105,39 +108,34 @@ class SentencePieceTokenizer:
     def save(self, folder: Path) -> None:
         """Write model and settings into a folder, for `load_tokenizer`."""
         (folder / MODEL_NAME).write_bytes(self.model)
-        settings = {"lower_case": self.lower_case, "compat": self.compat}
-        (folder / SETTINGS_NAME).write_text(json.dumps(settings) + "\n", encoding="utf-8")
+        save_settings(folder, {"lower_case": self.lower_case, "compat": self.compat})
 
 
-def _ends_in_digit_comma(piece: str) -> bool:
-    return len(piece) > 1 and piece[-1] == "," and piece[-2].isdigit()
+def _processor(model: bytes) -> sentencepiece.SentencePieceProcessor:
+    processor = sentencepiece.SentencePieceProcessor()
+    try:
+        processor.LoadFromSerializedProto(model)
+    except RuntimeError as error:
+        raise InputError(
+            f"not a SentencePiece model; got {len(model):,} bytes of something else or of a model "
+            "that is cut short; expected the .model file, whole"
+        ) from error
+    if not is_whole(model):
+        raise InputError(
+            f"not a whole SentencePiece model; got {len(model):,} bytes that end in the list of "
+            "pieces; copy the file anew"
+        )
+    return processor
+
+
+def _replaced(items: list[_Item], parts: Mapping[_Item, list[_Item]]) -> list[_Item]:
+    """Return the items, those of the table replaced by their parts."""
+    if parts.keys().isdisjoint(items):
+        return items
+    return [part for item in items for part in parts.get(item, (item,))]
 
 
 def _starts_word(piece: str) -> bool:
     return (
         piece.startswith((WORD_START, "<")) or piece in _PUNCTUATION or not set(piece) <= _ENGLISH
     )
-
-
-def load_tokenizer(path: str | Path, **settings: Any) -> SentencePieceTokenizer:
-    """Load a tokenizer from a vocabulary folder, or from a SentencePiece model file.
-
-    Args:
-        path: A folder that `albert vocab` or `SentencePieceTokenizer.save` wrote, or a model file.
-        **settings: `lower_case` and `compat`; they win over the folder's own. A model file alone
-            needs `lower_case`.
-
-    Raises:
-        InputError: There is no SentencePiece model at the path.
-    """
-    path = Path(path)
-    model_path = path / MODEL_NAME if path.is_dir() else path
-    if not model_path.is_file():
-        raise InputError(f"vocabulary {path}: no {MODEL_NAME} there")
-    saved = path / SETTINGS_NAME
-    if saved.is_file():
-        settings = {**json.loads(saved.read_text(encoding="utf-8")), **settings}
-    try:
-        return SentencePieceTokenizer(model_path.read_bytes(), **settings)
-    except RuntimeError as error:
-        raise InputError(f"vocabulary {model_path}: not a SentencePiece model") from error

@@ -29,7 +29,7 @@ from albert_core.records.pairs import (
 )
 from albert_core.records.tfrecord import write_tfrecords
 from albert_core.runs.files import write_json
-from albert_core.tokenization import SentencePieceTokenizer, load_tokenizer
+from albert_core.tokenization import Tokenizer, load_tokenizer
 
 _BATCH_SENTENCES = 4096  # encoded in one call
 
@@ -67,7 +67,7 @@ class CutDocuments(beam.DoFn):
 
     def setup(self) -> None:
         """Load the tokenizer once a worker."""
-        self.tokenizer: SentencePieceTokenizer = load_tokenizer(self.vocab)
+        self.tokenizer: Tokenizer = load_tokenizer(self.vocab)
         self.word_starts = self.tokenizer.word_starts()
         self.dtype = piece_dtype(len(self.tokenizer))
 

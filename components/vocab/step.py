@@ -23,7 +23,7 @@ from albert_core.runs.files import write_json
 from albert_core.runs.manifest import Figures, Manifest
 from albert_core.runs.progress import ReportProgress, quiet
 from albert_core.runs.step import run_step
-from albert_core.tokenization import SentencePieceTokenizer, preprocess_text
+from albert_core.tokenization import SentencePieceTokenizer, Tokenizer, preprocess_text
 from albert_core.tokenization.sentencepiece import (
     CONTROL_SYMBOLS,
     PAD_ID,
@@ -175,13 +175,13 @@ def _vocabulary_table(tokenizer: SentencePieceTokenizer) -> str:
     return "".join(f"{piece}\t{score:g}\n" for piece, score in lines)
 
 
-def describe_vocabulary(tokenizer: SentencePieceTokenizer, corpus: CorpusConfig) -> dict[str, Any]:
+def describe_vocabulary(tokenizer: Tokenizer, corpus: CorpusConfig) -> dict[str, Any]:
     """Return how a vocabulary fits a corpus, from the corpus's first sentences."""
     sentences = list(itertools.islice(_corpus_sentences(corpus), _REPORT_SENTENCES))
     encoded = tokenizer.encode_batch(sentences)
     num_words = sum(len(sentence.split()) for sentence in sentences)
     num_pieces = sum(map(len, encoded))
-    num_unknown = sum(ids.count(UNKNOWN_ID) for ids in encoded)
+    num_unknown = sum(ids.count(tokenizer.special_ids.unknown) for ids in encoded)
     return {
         "vocab_size": len(tokenizer),
         "num_sentences": len(sentences),

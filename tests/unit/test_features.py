@@ -17,9 +17,9 @@ from albert_core.finetuning.features import (
     training_batches,
 )
 from albert_core.tasks import Example
-from albert_core.tokenization import SentencePieceTokenizer
-from albert_core.tokenization.sentencepiece import CLS_ID, SEP_ID
+from albert_core.tokenization import Tokenizer, WordPieceTokenizer
 
+CLS_ID, SEP_ID = 2, 3  # of the vocabulary trained for the tests
 LONG = "the old lighthouse and the slow train and the river"
 SHORT = "two dogs"
 
@@ -38,14 +38,14 @@ def examples_in(batches: list[Batch]) -> list[int]:
     return [int(target) for _, targets in batches for target in targets]
 
 
-def test_single_text_lies_between_its_special_pieces(tokenizer: SentencePieceTokenizer) -> None:
+def test_single_text_lies_between_its_special_pieces(tokenizer: Tokenizer) -> None:
     (features,) = make_features([Example((SHORT,), 1.0)], tokenizer, 64)
     ids = [CLS_ID, *tokenizer.encode(SHORT), SEP_ID]
     assert features == Features(ids, second_start=len(ids), target=1.0)
 
 
 def test_second_text_is_segment_one_and_ends_in_a_separator(
-    tokenizer: SentencePieceTokenizer,
+    tokenizer: Tokenizer,
 ) -> None:
     (features,) = make_features([Example((SHORT, LONG), None)], tokenizer, 200)
     first, second = tokenizer.encode(SHORT), tokenizer.encode(LONG)
@@ -54,8 +54,15 @@ def test_second_text_is_segment_one_and_ends_in_a_separator(
     assert features.target == 0.0
 
 
+def test_special_pieces_may_lie_anywhere_in_the_vocabulary() -> None:
+    pieces = ["two", "[SEP]", "dogs", "[MASK]", "[CLS]", "[UNK]", "[PAD]"]
+    tokenizer = WordPieceTokenizer(pieces, lower_case=True)
+    (features,) = make_features([Example(("Two dogs", "two cats"), 1.0)], tokenizer, 64)
+    assert features == Features([4, 0, 2, 1, 0, 5, 1], second_start=4, target=1.0)
+
+
 @pytest.mark.parametrize("length", [8, 12, 20, 40])
-def test_single_text_loses_its_end(length: int, tokenizer: SentencePieceTokenizer) -> None:
+def test_single_text_loses_its_end(length: int, tokenizer: Tokenizer) -> None:
     (features,) = make_features([Example((LONG,), 1.0)], tokenizer, length)
     assert features.ids == [CLS_ID, *tokenizer.encode(LONG)[: length - 2], SEP_ID]
 
@@ -63,7 +70,7 @@ def test_single_text_loses_its_end(length: int, tokenizer: SentencePieceTokenize
 @pytest.mark.parametrize("texts", [(LONG, SHORT), (SHORT, LONG), (LONG, LONG)])
 @pytest.mark.parametrize("length", [8, 9, 16, 24, 25])
 def test_longer_text_loses_its_end(
-    texts: tuple[str, str], length: int, tokenizer: SentencePieceTokenizer
+    texts: tuple[str, str], length: int, tokenizer: Tokenizer
 ) -> None:
     """As in the original: piece by piece from the longer text, the second one on a tie."""
     first, second = (tokenizer.encode(text) for text in texts)

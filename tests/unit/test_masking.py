@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from albert_core.records.config import MaskingConfig
 from albert_core.records.masking import mask_pairs, streams_of
 from albert_core.records.pairs import SegmentPair
-from albert_core.tokenization import load_tokenizer
-from albert_core.tokenization.sentencepiece import CLS_ID, MASK_ID, SEP_ID, UNKNOWN_ID
+from albert_core.tokenization import SpecialIds, load_tokenizer
 
 NUM_PIECES = 100
 FIRST_ORDINARY = 5
+SPECIAL = SpecialIds(pad=0, unknown=1, cls=2, sep=3, mask=4)
 EVEN_PIECES_START = np.arange(NUM_PIECES) % 2 == 0
 EVERY_PIECE_STARTS = np.ones(NUM_PIECES, bool)
 
@@ -35,6 +35,7 @@ def mask(
     sequence_length: int = 64,
     epoch: int = 0,
     seed: int = 1,
+    special_ids: SpecialIds = SPECIAL,
 ) -> Batch:
     return mask_pairs(
         np.concatenate([pair.first + pair.second for pair in pairs]).astype(np.int32),
@@ -44,6 +45,7 @@ def mask(
         config=config or MaskingConfig(),
         sequence_length=sequence_length,
         word_starts=word_starts,
+        special_ids=special_ids,
     )
 
 
@@ -69,9 +71,9 @@ def words(sequence: list[int], word_starts: np.ndarray) -> list[list[int]]:
     """Return the positions of each word; special pieces belong to none."""
     found: list[list[int]] = []
     for position, piece in enumerate(sequence):
-        if piece in (CLS_ID, SEP_ID):
+        if piece in (SPECIAL.cls, SPECIAL.sep):
             continue
-        if sequence[position - 1] in (CLS_ID, SEP_ID) or word_starts[piece]:
+        if sequence[position - 1] in (SPECIAL.cls, SPECIAL.sep) or word_starts[piece]:
             found.append([])
         found[-1].append(position)
     return found
@@ -95,7 +97,7 @@ def test_labels_restore_the_sequence_in_its_layout(pair: SegmentPair, epoch: int
     batch = mask([pair], epoch=epoch)
     swapped = batch["sentence_order_labels"][0]
     a, b = (pair.second, pair.first) if swapped else (pair.first, pair.second)
-    assert restored(batch, 0) == [CLS_ID, *a, SEP_ID, *b, SEP_ID]
+    assert restored(batch, 0) == [SPECIAL.cls, *a, SPECIAL.sep, *b, SPECIAL.sep]
     num_padding = 64 - len(a) - len(b) - 3
     segment_ids = [0] * (len(a) + 2) + [1] * (len(b) + 1) + [0] * num_padding
     assert batch["segment_ids"][0].tolist() == segment_ids
@@ -128,10 +130,23 @@ def test_four_fifths_masked_one_tenth_kept_one_tenth_random() -> None:
     chosen = batch["masked_lm_weights"] > 0
     shown = np.take_along_axis(batch["input_ids"], batch["masked_lm_positions"], axis=1)[chosen]
     labels = batch["masked_lm_ids"][chosen]
-    is_random = (shown != MASK_ID) & (shown != labels)
-    assert np.mean(shown == MASK_ID) == pytest.approx(0.8 + 0.1 / NUM_PIECES, abs=0.01)
+    is_random = (shown != SPECIAL.mask) & (shown != labels)
+    assert np.mean(shown == SPECIAL.mask) == pytest.approx(0.8 + 0.1 / NUM_PIECES, abs=0.01)
     assert np.mean(shown == labels) == pytest.approx(0.1 + 0.1 / NUM_PIECES, abs=0.01)
-    assert set(shown[is_random].tolist()) == set(range(NUM_PIECES)) - {MASK_ID}
+    assert set(shown[is_random].tolist()) == set(range(NUM_PIECES)) - {SPECIAL.mask}
+
+
+def test_special_pieces_may_lie_anywhere_in_the_vocabulary() -> None:
+    elsewhere = SpecialIds(pad=0, unknown=96, cls=97, sep=98, mask=99)
+    batch = mask([SegmentPair([5, 7, 9], [2, 3, 4])], special_ids=elsewhere)
+    swapped = bool(batch["sentence_order_labels"][0])
+    a, b = ([2, 3, 4], [5, 7, 9]) if swapped else ([5, 7, 9], [2, 3, 4])
+    assert restored(batch, 0) == [97, *a, 98, *b, 98]
+    pairs = [SegmentPair([5, 8, 11, 60] * 7, [95, 94, 20] * 10) for _ in range(500)]
+    default, moved = mask(pairs), mask(pairs, special_ids=elsewhere)
+    np.testing.assert_array_equal(moved["masked_lm_positions"], default["masked_lm_positions"])
+    num_masked = (default["input_ids"] == SPECIAL.mask).sum()
+    assert (moved["input_ids"] == elsewhere.mask).sum() == pytest.approx(num_masked, rel=0.01)
 
 
 def test_half_of_the_pairs_are_swapped() -> None:
@@ -168,7 +183,7 @@ def recorded_sequences(goldens: Path, name: str, ids: dict[str, int]) -> Iterato
         pieces, positions = record["tokens"], record["masked_lm_positions"]
         for position, label in zip(positions, record["masked_lm_labels"], strict=True):
             pieces[position] = label
-        yield [ids.get(piece, UNKNOWN_ID) for piece in pieces], set(positions)
+        yield [ids.get(piece, SPECIAL.unknown) for piece in pieces], set(positions)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +202,7 @@ def test_run_lengths_are_the_originals_on_its_own_sequences(
     originals, ours, pairs = Counter[int](), Counter[int](), []
     for sequence, chosen in recorded_sequences(goldens, name, ids):
         originals.update(runs_of_words(sequence, chosen, starts))
-        separator = sequence.index(SEP_ID)
+        separator = sequence.index(SPECIAL.sep)
         pairs.append(SegmentPair(sequence[1:separator], sequence[separator + 1 : -1]))
     for epoch in range(20):
         batch = mask(pairs, config=config, word_starts=starts, epoch=epoch)
@@ -221,6 +236,7 @@ def test_draw_of_a_pair_does_not_depend_on_its_neighbours() -> None:
         config=MaskingConfig(),
         sequence_length=64,
         word_starts=EVEN_PIECES_START,
+        special_ids=SPECIAL,
     )
     for name, values in together.items():
         np.testing.assert_array_equal(values[3], alone[name][0])

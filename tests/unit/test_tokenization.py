@@ -1,94 +1,42 @@
-"""Tokenization: the original's pieces exactly, also where they look odd; files that hold them."""
+"""Tokenizers: one interface, text covered by pieces, files and folders of many origins."""
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from albert_core.errors import InputError
-from albert_core.tokenization import SentencePieceTokenizer, load_tokenizer, preprocess_text
-from albert_core.tokenization.sentencepiece import (
-    CLS_ID,
-    CONTROL_SYMBOLS,
-    MASK_ID,
-    PAD_ID,
-    SEP_ID,
-    UNKNOWN_ID,
-    USER_DEFINED_SYMBOLS,
+from albert_core.tokenization import (
     Compat,
-    _starts_word,
+    SentencePieceTokenizer,
+    SpecialIds,
+    Tokenizer,
+    WordPieceTokenizer,
+    load_tokenizer,
+    preprocess_text,
 )
+from albert_core.tokenization.sentencepiece import CONTROL_SYMBOLS, USER_DEFINED_SYMBOLS
+from albert_core.tokenization.text import preprocess_text_as_hugging_face
+from albert_core.tokenization.wordpiece import read_pieces
 
-MODELS = ("2k-clean", "digits")
-
-
-def golden_tokenizer(goldens: Path, model: str, compat: Compat) -> SentencePieceTokenizer:
-    path = goldens / "tokenizer" / f"{model}.model"
-    return load_tokenizer(path, lower_case=True, compat=compat)
-
-
-def read_json(goldens: Path, name: str) -> list[dict[str, Any]]:
-    return json.loads((goldens / "tokenizer" / name).read_text(encoding="utf-8"))
+WORD_PIECES = (
+    *("[PAD]", "the", "[UNK]", "[CLS]", "[MASK]", "[SEP]", "北", "京", "run", "runn", "##ning"),
+    *("##n", "##ing", ",", "$", "cafe", "##s", "a", "##a", "1", "##9", "\u2028"),
+)
+texts = st.text(alphabet="aceghinorstuABC 0123456789,.()$北京é–\t\u2028😀")
 
 
-def cases_of(goldens: Path, model: str) -> list[dict[str, Any]]:
-    cases = read_json(goldens, "sentencepiece_cases.json")
-    return [case for case in cases if case["model"] == model and case["remove_space"]]
-
-
-def known_pieces(case: dict[str, Any]) -> list[str]:
-    """Return a case's pieces; the original prints characters of no piece, we print <unk>."""
-    pairs = zip(case["pieces"], case["ids"], strict=True)
-    return ["<unk>" if index == UNKNOWN_ID else piece for piece, index in pairs]
-
-
-@pytest.mark.parametrize("model", MODELS)
-def test_text_pieces_and_ids_are_the_originals(model: str, goldens: Path) -> None:
-    tokenizer = golden_tokenizer(goldens, model, "original")
-    cases = cases_of(goldens, model)
-    texts = [case["text"] for case in cases]
-    assert [tokenizer.preprocess(text) for text in texts] == [c["preprocessed"] for c in cases]
-    assert tokenizer.encode_batch(texts) == [case["ids"] for case in cases]
-    assert [tokenizer.tokenize(text) for text in texts] == [known_pieces(c) for c in cases]
-
-
-@pytest.mark.parametrize("model", MODELS)
-def test_hugging_face_variant_differs_at_digit_commas_only(model: str, goldens: Path) -> None:
-    tokenizer = golden_tokenizer(goldens, model, "huggingface")
-    for case in cases_of(goldens, model):
-        pieces = tokenizer.tokenize(case["text"])
-        if case["digit_comma_changed"]:
-            assert "".join(pieces) == "".join(case["sp_raw_pieces"])
-            assert not any(len(piece) > 1 and piece.endswith(",") for piece in pieces)
-        else:
-            assert pieces == known_pieces(case)
-
-
-def test_variants_differ_where_the_comma_follows_the_inside_of_a_number(goldens: Path) -> None:
-    original, port = (
-        golden_tokenizer(goldens, "2k-clean", compat) for compat in ("original", "huggingface")
-    )
-    text = "1,000 items"
-    assert original.tokenize(text)[:3] == ["▁", "▁1", ","]
-    assert port.tokenize(text)[:3] == ["▁", "1", ","]
-
-
-@pytest.mark.parametrize("model", MODELS)
-def test_word_starts_are_the_originals(model: str, goldens: Path) -> None:
-    (expected,) = (
-        entry["is_start_piece_sp"]
-        for entry in read_json(goldens, "is_start_piece.json")
-        if entry.get("model") == model
-    )
-    word_starts = golden_tokenizer(goldens, model, "original").word_starts()
-    np.testing.assert_array_equal(word_starts, np.array(expected, dtype=bool))
-
-
-def test_pieces_of_no_vocabulary_start_words_as_in_the_original(goldens: Path) -> None:
-    entry = read_json(goldens, "is_start_piece.json")[-1]
-    assert [int(_starts_word(piece)) for piece in entry["pieces"]] == entry["is_start_piece_sp"]
+@pytest.fixture(
+    scope="module", params=["sentencepiece", "sentencepiece as huggingface", "wordpiece"]
+)
+def any_tokenizer(request: pytest.FixtureRequest, tokenizer: SentencePieceTokenizer) -> Tokenizer:
+    if request.param == "wordpiece":
+        return WordPieceTokenizer(WORD_PIECES, lower_case=True)
+    compat: Compat = "huggingface" if "huggingface" in request.param else "original"
+    return SentencePieceTokenizer(tokenizer.model, lower_case=True, compat=compat)
 
 
 @pytest.mark.parametrize(
@@ -98,6 +46,8 @@ def test_pieces_of_no_vocabulary_start_words_as_in_the_original(goldens: Path) -
         ("Crème Brûlée", "creme brulee"),
         ("ﬁne １２", "fine 12"),
         ("``quoted''", "``quoted''"),
+        ("ΟΔΟΣ", "οδος"),
+        ("हिन्दी", "हिनदी"),
         ("", ""),
     ],
 )
@@ -105,8 +55,64 @@ def test_text_is_normalised(text: str, expected: str) -> None:
     assert preprocess_text(text, lower_case=True) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("  two\t spaces \n", "two spaces"),
+        ("Crème Brûlée", "creme brulee"),
+        ("``quoted''", '"quoted"'),
+        ("ΟΔΟΣ", "οδοσ"),
+        ("हिन्दी", "हनद"),
+    ],
+)
+def test_text_is_normalised_as_hugging_face_does(text: str, expected: str) -> None:
+    assert preprocess_text_as_hugging_face(text, lower_case=True) == expected
+
+
 def test_case_is_kept_when_asked() -> None:
     assert preprocess_text("Ångström", lower_case=False) == "Angstrom"
+    assert preprocess_text_as_hugging_face("ΟΔΟΣ Ångström", lower_case=False) == "ΟΔΟΣ Angstrom"
+
+
+@given(st.lists(texts, max_size=4))
+def test_a_batch_is_its_texts(any_tokenizer: Tokenizer, batch: list[str]) -> None:
+    assert any_tokenizer.encode_batch(batch) == [any_tokenizer.encode(text) for text in batch]
+    assert any_tokenizer.tokenize_batch(batch) == [any_tokenizer.tokenize(text) for text in batch]
+
+
+@given(texts)
+def test_ids_are_those_of_the_pieces(any_tokenizer: Tokenizer, text: str) -> None:
+    ids = {piece: index for index, piece in enumerate(any_tokenizer.pieces)}
+    pieces, unknown = any_tokenizer.tokenize(text), any_tokenizer.special_ids.unknown
+    assert any_tokenizer.encode(text) == [ids.get(piece, unknown) for piece in pieces]
+
+
+@pytest.mark.parametrize("compat", ["original", "huggingface"])
+@given(text=texts)
+def test_pieces_cover_the_text(
+    tokenizer: SentencePieceTokenizer, compat: Compat, text: str
+) -> None:
+    same = SentencePieceTokenizer(tokenizer.model, lower_case=True, compat=compat)
+    joined = "".join(same.tokenize(text)).replace("▁", "")
+    assert joined == same.preprocess(text).replace(" ", "")
+
+
+@given(texts)
+def test_word_pieces_cover_each_word_or_are_unknown(text: str) -> None:
+    tokenizer = WordPieceTokenizer(WORD_PIECES, lower_case=True)
+    for word in tokenizer.words(text):
+        pieces = tokenizer.tokenize(word)
+        covered = "".join(piece.removeprefix("##") for piece in pieces)
+        assert covered == word or pieces == ["[UNK]"]
+
+
+def test_word_starts_tell_pieces_that_begin_a_word(any_tokenizer: Tokenizer) -> None:
+    word_starts = any_tokenizer.word_starts()
+    assert (word_starts.dtype, word_starts.shape) == (np.dtype(bool), (len(any_tokenizer),))
+    begin, go_on = {"▁the", "▁", ",", "1", "[UNK]", "the", "北"}, {"s", "e", "##s", "##ing"}
+    for piece, starts in zip(any_tokenizer.pieces, word_starts, strict=True):
+        assert starts or piece not in begin
+        assert not (starts and piece in go_on)
 
 
 def test_trained_vocabulary_begins_with_the_special_pieces(
@@ -114,39 +120,163 @@ def test_trained_vocabulary_begins_with_the_special_pieces(
 ) -> None:
     special = ["<pad>", "<unk>", *CONTROL_SYMBOLS, *USER_DEFINED_SYMBOLS]
     assert tokenizer.pieces[: len(special)] == special
-    assert (PAD_ID, CLS_ID, SEP_ID, MASK_ID) == (0, 2, 3, 4)
+    assert tokenizer.special_ids == SpecialIds(pad=0, unknown=1, cls=2, sep=3, mask=4)
     assert len(tokenizer) == 120
 
 
-@pytest.mark.parametrize("compat", ["original", "huggingface"])
+def test_characters_of_no_piece_stand_for_themselves(tokenizer: SentencePieceTokenizer) -> None:
+    assert tokenizer.tokenize("the 北京") == ["▁the", "▁", "北京"]
+    assert tokenizer.encode("the 北京")[-1] == tokenizer.special_ids.unknown
+
+
+@pytest.mark.parametrize("text", ["[CLS]", "[SEP] [MASK]", "<pad> <unk>", "[PAD]"])
+def test_special_pieces_in_a_text_are_text(any_tokenizer: Tokenizer, text: str) -> None:
+    special = any_tokenizer.special_ids
+    assert not {special.pad, special.cls, special.sep, special.mask} & {*any_tokenizer.encode(text)}
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("running", ["runn", "##ing"]),
+        ("Runs", ["run", "##s"]),
+        ("runx", ["[UNK]"]),
+        ("北京 CAFÉ,$1999", ["北", "京", "cafe", ",", "$", "1", "##9", "##9", "##9"]),
+        ("the\u2028\u00adthe\u0000", ["the", "the"]),
+        ("a" * 200, ["a", *["##a"] * 199]),
+        ("a" * 201, ["[UNK]"]),
+    ],
+)
+def test_words_are_cut_into_the_longest_pieces_from_the_left(text: str, pieces: list[str]) -> None:
+    assert WordPieceTokenizer(WORD_PIECES, lower_case=True).tokenize(text) == pieces
+
+
+def test_case_and_accents_of_words_are_kept_when_asked() -> None:
+    assert WordPieceTokenizer(WORD_PIECES, lower_case=False).words("Café, 北A") == [
+        *("Café", ",", "北", "A")
+    ]
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("last", ["", "\n"])
+@pytest.mark.parametrize("first", ["", "\ufeff"])
+def test_a_vocabulary_is_a_piece_a_line(line_end: str, last: str, first: str) -> None:
+    text = first + line_end.join(WORD_PIECES) + last
+    assert read_pieces(text.encode()) == list(WORD_PIECES)
+
+
 @pytest.mark.parametrize("lower_case", [True, False])
-def test_saved_tokenizer_comes_back(
+@pytest.mark.parametrize("compat", ["original", "huggingface"])
+def test_saved_sentencepiece_tokenizer_comes_back(
     compat: Compat, lower_case: bool, tokenizer: SentencePieceTokenizer, tmp_path: Path
 ) -> None:
     saved = SentencePieceTokenizer(tokenizer.model, lower_case=lower_case, compat=compat)
     saved.save(tmp_path)
     loaded = load_tokenizer(tmp_path)
+    assert isinstance(loaded, SentencePieceTokenizer)
     assert (loaded.model, loaded.lower_case, loaded.compat) == (saved.model, lower_case, compat)
     assert loaded.encode("The Dogs of 1,897") == saved.encode("The Dogs of 1,897")
+
+
+@pytest.mark.parametrize("lower_case", [True, False])
+def test_saved_wordpiece_tokenizer_comes_back(lower_case: bool, tmp_path: Path) -> None:
+    WordPieceTokenizer(WORD_PIECES, lower_case=lower_case).save(tmp_path)
+    loaded = load_tokenizer(tmp_path)
+    assert isinstance(loaded, WordPieceTokenizer)
+    assert (loaded.pieces, loaded.lower_case) == (list(WORD_PIECES), lower_case)
+    assert loaded.special_ids == SpecialIds(pad=0, unknown=2, cls=3, sep=5, mask=4)
 
 
 def test_settings_given_win_over_the_folders(
     tokenizer: SentencePieceTokenizer, tmp_path: Path
 ) -> None:
     tokenizer.save(tmp_path)
-    assert load_tokenizer(tmp_path, lower_case=False).lower_case is False
+    loaded = load_tokenizer(tmp_path, lower_case=False, compat="huggingface")
+    assert (loaded.lower_case, loaded.compat) == (False, "huggingface")
 
 
-def test_folder_without_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no spiece\.model there"):
+@pytest.mark.parametrize("name", ["30k-clean.model", "spiece.model"])
+def test_folder_of_a_release_is_lower_cased_and_follows_the_original(
+    name: str, tokenizer: SentencePieceTokenizer, tmp_path: Path
+) -> None:
+    for file in (name, "30k-clean.vocab", "albert_config.json", "model.ckpt-best.index"):
+        (tmp_path / file).write_bytes(tokenizer.model)
+    for loaded in (load_tokenizer(tmp_path), load_tokenizer(tmp_path / name)):
+        assert (loaded.lower_case, loaded.compat) == (True, "original")
+        assert loaded.encode("The dogs") == tokenizer.encode("the dogs")
+
+
+@pytest.mark.parametrize("name", ["vocab.txt", "vocab_chinese.txt"])
+def test_folder_of_a_chinese_release_has_words(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("\n".join(WORD_PIECES), encoding="utf-8")
+    for loaded in (load_tokenizer(tmp_path), load_tokenizer(tmp_path / name)):
+        assert loaded.tokenize("The 北京") == ["the", "北", "京"]
+
+
+def test_folder_of_hugging_face_keeps_its_case(
+    tokenizer: SentencePieceTokenizer, tmp_path: Path
+) -> None:
+    (tmp_path / "spiece.model").write_bytes(tokenizer.model)
+    (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false}')
+    (tmp_path / "tokenizer.json").write_text('{"version": "1.0", "model": {}}')  # theirs, not ours
+    loaded = load_tokenizer(tmp_path)
+    assert (loaded.lower_case, loaded.compat) == (False, "original")
+    assert load_tokenizer(tmp_path, lower_case=True).lower_case
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, r"no vocabulary there; expected one file named \*\.model or \*vocab\*\.txt"),
+        ({"a.model": b"", "vocab.txt": b""}, r"got a\.model, vocab\.txt.*give the file's path"),
+        ({"a.model": b"text"}, r"a\.model: not a SentencePiece model; got 4 bytes"),
+        (
+            {"vocab.txt": b"[PAD]\n[UNK]\n[CLS]"},
+            r"vocab\.txt: got 3 pieces without \[SEP\], \[MASK",
+        ),
+        ({"vocab.txt": b"[PAD]\n\xff"}, r"vocab\.txt: not UTF-8 at byte 6"),
+        ({"vocab.txt": b"[PAD]\n\nthe"}, r"vocab\.txt: line 2 is empty"),
+        (
+            {"vocab.txt": "\n".join([*WORD_PIECES, "the"]).encode()},
+            r"piece 'the' as number 1 and 22",
+        ),
+        ({"a.model": b"", "tokenizer.json": b"{"}, r"tokenizer\.json: not a JSON object"),
+        ({"a.model": b"", "tokenizer.json": b"[1]"}, r"tokenizer\.json: not a JSON object"),
+        ({"a.model": b"", "tokenizer_config.json": b'{"keep_accents": true}'}, "keep_accents=True"),
+    ],
+)
+def test_unusable_folder_is_refused(files: dict[str, bytes], message: str, tmp_path: Path) -> None:
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message):
         load_tokenizer(tmp_path)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.5])
-def test_damaged_model_is_refused(
-    share: float, tokenizer: SentencePieceTokenizer, tmp_path: Path
-) -> None:
-    path = tmp_path / "broken.model"
-    path.write_bytes(tokenizer.model[: int(share * len(tokenizer.model))])
-    with pytest.raises(InputError, match=r"broken\.model: not a SentencePiece model"):
-        load_tokenizer(path, lower_case=True)
+def test_absent_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"absent\.model: no such file or folder; expected"):
+        load_tokenizer(tmp_path / "absent.model")
+
+
+def test_unknown_rules_are_refused(tokenizer: SentencePieceTokenizer, tmp_path: Path) -> None:
+    tokenizer.save(tmp_path)
+    with pytest.raises(InputError, match="compat: got 'google', expected one of original, hugg"):
+        load_tokenizer(tmp_path, compat="google")  # type: ignore[arg-type]
+
+
+def test_rules_of_sentencepiece_are_refused_for_words(tmp_path: Path) -> None:
+    WordPieceTokenizer(WORD_PIECES, lower_case=True).save(tmp_path)
+    with pytest.raises(InputError, match=r"vocab\.txt: compat: got 'original', expected nothing"):
+        load_tokenizer(tmp_path, compat="original")
+
+
+def test_model_cut_anywhere_is_refused(tokenizer: SentencePieceTokenizer) -> None:
+    length_of_pieces = 3000  # a cut between two of them loads in SentencePiece
+    for length in (*range(length_of_pieces), len(tokenizer.model) - 1):
+        with pytest.raises(InputError, match="SentencePiece model"):
+            SentencePieceTokenizer(tokenizer.model[:length], lower_case=True)
+
+
+def test_settings_are_written_as_json(tokenizer: SentencePieceTokenizer, tmp_path: Path) -> None:
+    tokenizer.save(tmp_path)
+    settings = json.loads((tmp_path / "tokenizer.json").read_text(encoding="utf-8"))
+    assert settings == {"lower_case": True, "compat": "original"}

@@ -1,0 +1,102 @@
+"""What every tokenizer offers, whatever kind of vocabulary it has.
+
+Shape suffix: V vocabulary.
+"""
+
+import abc
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from albert_core.errors import InputError
+
+SETTINGS_NAME = "tokenizer.json"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SpecialIds:
+    """Where a vocabulary has its special pieces; no two vocabularies need agree.
+
+    Attributes:
+        pad: Fills sequences up.
+        unknown: Stands for what has no piece.
+        cls: Begins every sequence.
+        sep: Ends every segment.
+        mask: Hides a piece that is to be predicted.
+    """
+
+    pad: int
+    unknown: int
+    cls: int
+    sep: int
+    mask: int
+
+
+def find_special_ids(pieces: Sequence[str], *, pad: str, unknown: str) -> SpecialIds:
+    """Return the ids of the special pieces, two of which have other names in each kind.
+
+    Raises:
+        InputError: One is missing.
+    """
+    names = {"pad": pad, "unknown": unknown, "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
+    ids = {piece: index for index, piece in enumerate(pieces)}
+    missing = [piece for piece in names.values() if piece not in ids]
+    if missing:
+        raise InputError(
+            f"got {len(pieces)} pieces without {', '.join(missing)}, expected all of "
+            f"{', '.join(names.values())}; give a vocabulary that was made for ALBERT"
+        )
+    return SpecialIds(**{role: ids[piece] for role, piece in names.items()})
+
+
+class Tokenizer(abc.ABC):
+    """Text to pieces and piece ids, without special pieces.
+
+    Attributes:
+        pieces: The vocabulary [V]; a piece's id is its place.
+        lower_case: Whether text is lower-cased first.
+        special_ids: The ids of the special pieces.
+    """
+
+    pieces: list[str]
+    lower_case: bool
+    special_ids: SpecialIds
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    @abc.abstractmethod
+    def preprocess(self, text: str) -> str:
+        """Return the text as it is cut into pieces."""
+
+    def tokenize(self, text: str) -> list[str]:
+        """Return the pieces of a text."""
+        return self.tokenize_batch([text])[0]
+
+    @abc.abstractmethod
+    def tokenize_batch(self, texts: Sequence[str]) -> list[list[str]]:
+        """Return the pieces of each text."""
+
+    def encode(self, text: str) -> list[int]:
+        """Return the piece ids of a text."""
+        return self.encode_batch([text])[0]
+
+    @abc.abstractmethod
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the piece ids of each text."""
+
+    @abc.abstractmethod
+    def word_starts(self) -> np.ndarray:
+        """Return a table [V] of bool: whether a piece begins a word for whole-word masking."""
+
+    @abc.abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write vocabulary and settings into a folder, for `load_tokenizer`."""
+
+
+def save_settings(folder: Path, settings: dict[str, bool | str]) -> None:
+    """Write what a vocabulary's file does not say."""
+    (folder / SETTINGS_NAME).write_text(json.dumps(settings) + "\n", encoding="utf-8")

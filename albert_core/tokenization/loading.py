@@ -1,0 +1,107 @@
+"""Tokenizers from the files and folders people have."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from albert_core.errors import InputError
+from albert_core.tokenization.interface import SETTINGS_NAME, Tokenizer
+from albert_core.tokenization.sentencepiece import Compat, SentencePieceTokenizer
+from albert_core.tokenization.wordpiece import WordPieceTokenizer, read_pieces
+
+_HUGGING_FACE_SETTINGS_NAME = "tokenizer_config.json"
+# Settings of Hugging Face folders that have one value in ALBERT, the default.
+_FIXED_SETTINGS = {
+    "keep_accents": False,
+    "remove_space": True,
+    "strip_accents": None,
+    "tokenize_chinese_chars": True,
+}
+_VOCABULARY_PATTERNS = ("*.model", "*vocab*.txt")
+
+
+def load_tokenizer(
+    path: str | Path, *, lower_case: bool | None = None, compat: Compat | None = None
+) -> Tokenizer:
+    """Load a tokenizer from a file or folder.
+
+    Args:
+        path: A SentencePiece model, a WordPiece vocabulary (.txt), or a folder that holds one of
+            them: one that `Tokenizer.save` wrote, the folder of a release of the original, or one
+            of Hugging Face.
+        lower_case: Whether text is lower-cased first; wins over the folder's own setting. With
+            neither, true: the default of the original's `do_lower_case`.
+        compat: Whose rules to follow (`SentencePieceTokenizer`); wins over the folder's own
+            setting. With neither, `original`, also for a folder of Hugging Face: the weights of
+            the released models were trained with the original's code, whoever packs them.
+
+    Raises:
+        InputError: There is no vocabulary at the path, or more than one, or it is damaged, or a
+            setting does not fit it.
+    """
+    path = Path(path)
+    file = _vocabulary_in(path) if path.is_dir() else path
+    if not file.is_file():
+        raise InputError(
+            f"vocabulary {path}: no such file or folder; expected a folder that `albert vocab` "
+            "wrote, a SentencePiece model or a vocab.txt"
+        )
+    settings = _settings_of(path)
+    given = {"lower_case": lower_case, "compat": compat}
+    settings.update({name: value for name, value in given.items() if value is not None})
+    settings.setdefault("lower_case", True)
+    try:
+        return _load(file.read_bytes(), settings, wordpiece=file.suffix == ".txt")
+    except InputError as error:
+        raise InputError(f"vocabulary {file}: {error}") from error
+
+
+def _load(vocabulary: bytes, settings: dict[str, Any], *, wordpiece: bool) -> Tokenizer:
+    if not wordpiece:
+        return SentencePieceTokenizer(vocabulary, **settings)
+    if "compat" in settings:
+        raise InputError(
+            f"compat: got {settings['compat']!r}, expected nothing, since it is about "
+            "SentencePiece models; leave it out"
+        )
+    return WordPieceTokenizer(read_pieces(vocabulary), **settings)
+
+
+def _vocabulary_in(folder: Path) -> Path:
+    """Return the one vocabulary file of a folder."""
+    files = sorted(
+        file for pattern in _VOCABULARY_PATTERNS for file in folder.glob(pattern) if file.is_file()
+    )
+    if len(files) == 1:
+        return files[0]
+    expected = f"one file named {' or '.join(_VOCABULARY_PATTERNS)}"
+    if not files:
+        raise InputError(f"vocabulary {folder}: no vocabulary there; expected {expected}")
+    names = ", ".join(file.name for file in files)
+    raise InputError(f"vocabulary {folder}: got {names}, expected {expected}; give the file's path")
+
+
+def _settings_of(folder: Path) -> dict[str, Any]:
+    """Return the settings a folder was saved with, by us or by Hugging Face; none of a file."""
+    own = _read_json(folder / SETTINGS_NAME)
+    if "lower_case" in own:  # Hugging Face has another file of this name
+        return {name: own[name] for name in ("lower_case", "compat") if name in own}
+    file = folder / _HUGGING_FACE_SETTINGS_NAME
+    theirs = _read_json(file)
+    for name, value in _FIXED_SETTINGS.items():
+        if theirs.get(name, value) != value:
+            raise InputError(
+                f"{file}: got {name}={theirs[name]}, expected {value}: ALBERT's text "
+                "normalisation has no other; use a tokenizer without this setting"
+            )
+    return {"lower_case": theirs["do_lower_case"]} if "do_lower_case" in theirs else {}
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    """Return a JSON object, or an empty one where there is no file."""
+    if not file.is_file():
+        return {}
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{file}: not a JSON object ({error}); write it anew") from error

@@ -1,0 +1,165 @@
+"""WordPiece tokenization, which the original's Chinese models have.
+
+Sources: BasicTokenizer and WordpieceTokenizer of the original's tokenization.py.
+"""
+
+import unicodedata
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from albert_core.errors import InputError
+from albert_core.tokenization.interface import Tokenizer, find_special_ids, save_settings
+
+VOCABULARY_NAME = "vocab.txt"
+
+PAD, UNKNOWN = "[PAD]", "[UNK]"
+CONTINUATION = "##"
+MAX_WORD_CHARACTERS = 200
+_IDEOGRAPHS = (
+    (0x4E00, 0x9FFF),
+    (0x3400, 0x4DBF),
+    (0x20000, 0x2A6DF),
+    (0x2A700, 0x2B73F),
+    (0x2B740, 0x2B81F),
+    (0x2B820, 0x2CEAF),
+    (0xF900, 0xFAFF),
+    (0x2F800, 0x2FA1F),
+)
+
+
+class WordPieceTokenizer(Tokenizer):
+    """A list of pieces, and words cut into the longest of them from left to right.
+
+    A word that cannot be cut, or of more than 200 characters, is one unknown piece.
+
+    Args:
+        pieces: The vocabulary.
+        lower_case: Whether text is lower-cased and stripped of accents first.
+
+    Raises:
+        InputError: A piece occurs twice, or a special piece is missing.
+    """
+
+    def __init__(self, pieces: Sequence[str], *, lower_case: bool) -> None:
+        self.pieces = list(pieces)
+        self.lower_case = lower_case
+        self.special_ids = find_special_ids(self.pieces, pad=PAD, unknown=UNKNOWN)
+        self._ids = {piece: index for index, piece in enumerate(self.pieces)}
+        self._refuse_repetition()
+        self._longest = max(map(len, self.pieces))
+
+    def _refuse_repetition(self) -> None:
+        for index, piece in enumerate(self.pieces):
+            if self._ids[piece] != index:
+                raise InputError(
+                    f"got piece {piece!r} as number {index} and {self._ids[piece]}, expected every "
+                    "piece once; give the list the model was trained with, as it was"
+                )
+
+    def preprocess(self, text: str) -> str:
+        """Return the text's words with a space between them."""
+        return " ".join(self.words(text))
+
+    def words(self, text: str) -> list[str]:
+        """Return words, punctuation marks and ideographs, each by itself, as they are cut."""
+        text = text.translate(_SPACED_IDEOGRAPHS)
+        if self.lower_case:
+            text = unicodedata.normalize("NFD", text.lower()).translate(_WITHOUT_ACCENTS)
+        return text.translate(_SPACED_PUNCTUATION).split()
+
+    def tokenize_batch(self, texts: Sequence[str]) -> list[list[str]]:
+        """Return the pieces of each text; a word that cannot be cut is [UNK]."""
+        return [
+            [piece for word in self.words(text) for piece in self._pieces_of(word)]
+            for text in texts
+        ]
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the piece ids of each text."""
+        return [[self._ids[piece] for piece in pieces] for pieces in self.tokenize_batch(texts)]
+
+    def _pieces_of(self, word: str) -> list[str]:
+        """Cut a word into the longest pieces of the vocabulary, from left to right."""
+        if len(word) > MAX_WORD_CHARACTERS:
+            return [UNKNOWN]
+        pieces: list[str] = []
+        start = 0
+        while start < len(word):
+            prefix = CONTINUATION if start else ""
+            for end in range(min(len(word), start + self._longest), start, -1):
+                if (piece := prefix + word[start:end]) in self._ids:
+                    break
+            else:
+                return [UNKNOWN]
+            pieces.append(piece)
+            start = end
+        return pieces
+
+    def word_starts(self) -> np.ndarray:
+        """Return a table [V] of bool: whether a piece begins a word for whole-word masking.
+
+        Source: `_is_start_piece_bert` of the original's create_pretraining_data.py.
+        """
+        return np.array([not piece.startswith(CONTINUATION) for piece in self.pieces], dtype=bool)
+
+    def save(self, folder: Path) -> None:
+        """Write vocabulary and settings into a folder, for `load_tokenizer`."""
+        lines = "".join(f"{piece}\n" for piece in self.pieces)
+        (folder / VOCABULARY_NAME).write_bytes(lines.encode())
+        save_settings(folder, {"lower_case": self.lower_case})
+
+
+def read_pieces(vocabulary: bytes) -> list[str]:
+    """Return the pieces of a vocabulary file, one a line.
+
+    Raises:
+        InputError: It is not UTF-8, or a line is empty.
+    """
+    try:
+        text = vocabulary.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"not UTF-8 at byte {error.start}; expected a list of pieces, one a line"
+        ) from error
+    # Not splitlines: the Chinese vocabulary has the line separator U+2028 as a piece.
+    pieces = [line.strip(" \t\r") for line in text.removesuffix("\n").split("\n")]
+    if "" in pieces:
+        raise InputError(
+            f"line {pieces.index('') + 1} is empty; expected one piece a line, since lines count "
+            "as ids"
+        )
+    return pieces
+
+
+class _Translation(dict[int, str]):
+    """A table for `str.translate` that asks a function about characters it has not met."""
+
+    def __init__(self, translate: Callable[[str], str]) -> None:
+        self._translate = translate
+
+    def __missing__(self, code: int) -> str:
+        self[code] = self._translate(chr(code))
+        return self[code]
+
+
+def _cleaned(char: str) -> str:
+    category = unicodedata.category(char)
+    if char in " \t\n\r" or category == "Zs":
+        return " "
+    if char in "\0\ufffd" or category in ("Cc", "Cf"):
+        return ""
+    if any(first <= ord(char) <= last for first, last in _IDEOGRAPHS):
+        return f" {char} "
+    return char
+
+
+def _spaced_if_punctuation(char: str) -> str:
+    is_symbol = "!" <= char <= "~" and not char.isalnum()  # such as $ and +: no punctuation else
+    return f" {char} " if is_symbol or unicodedata.category(char)[0] == "P" else char
+
+
+_SPACED_IDEOGRAPHS = _Translation(_cleaned)
+_WITHOUT_ACCENTS = _Translation(lambda char: "" if unicodedata.category(char) == "Mn" else char)
+_SPACED_PUNCTUATION = _Translation(_spaced_if_punctuation)
