@@ -11,7 +11,7 @@ OUTPUT ?= runs/$(basename $(notdir $(CONFIG)))
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo run test lint format clean
+.PHONY: help setup lock demo run test benchmark lint format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,10 @@ run: setup  ## the whole pipeline: make run CONFIG=pipeline/configs/small.yaml O
 
 test: setup lint  ## lint, types and all tests, as continuous integration runs them
 	$(BIN)/pytest
+	KERAS_BACKEND=jax $(BIN)/pytest -m backends
+
+benchmark: setup  ## time what users wait for, next to a peer
+	$(BIN)/python tests/benchmarks/startup.py
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check
