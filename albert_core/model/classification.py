@@ -1,6 +1,6 @@
-"""One label or one number for a sentence or a pair: the GLUE head.
+"""Heads on the pooled output: a label or a number for a text or a pair (GLUE), a choice (RACE).
 
-Shape suffixes: B batch, C classes, H hidden.
+Shape suffixes: B batch, C classes or choices, S sequence, H hidden.
 """
 
 from typing import Any
@@ -9,11 +9,47 @@ import keras
 from keras import ops
 
 from albert_core.config import AlbertConfig
-from albert_core.model.encoder import AlbertEncoder, initializer
+from albert_core.model.heads import (
+    ENCODER_INPUTS,
+    AlbertWithHead,
+    add_output_layer,
+    check_axes,
+    output_logits,
+)
 from albert_core.model.pretraining import Tensors, cross_entropy
 
 
-class AlbertForSequenceClassification(keras.Model):
+class PooledOutputModel(AlbertWithHead):
+    """ALBERT with dropout and one output layer on the pooled output.
+
+    Args:
+        config: The architecture.
+        num_outputs: Width of the output layer.
+        classifier_dropout: Dropout on the pooled output while training.
+    """
+
+    def __init__(
+        self, config: AlbertConfig, *, num_outputs: int, classifier_dropout: float
+    ) -> None:
+        super().__init__(config)
+        self.num_outputs = num_outputs
+        self.dropout = keras.layers.Dropout(classifier_dropout)
+        self.build()
+
+    def build(self, input_shape: Any = None) -> None:
+        """Build all variables at once, under the original's names."""
+        self.bert.build()
+        with keras.name_scope(self.name, caller=self):
+            add_output_layer(self, self.config, self.num_outputs)
+        self.built = True
+
+    def logits(self, inputs: Tensors, training: bool | None) -> Any:
+        """Return one row of outputs for each sequence: [B, S] inputs to [B, num_outputs]."""
+        pooled_BH = self.encode(inputs, training)["pooled_output"]
+        return output_logits(self, self.dropout(pooled_BH, training=training))
+
+
+class AlbertForSequenceClassification(PooledOutputModel):
     """ALBERT with the original's classification head; one output and squared error: regression.
 
     Inputs are a dict of `input_ids`, `input_mask`, `segment_ids` [B, S]; targets are class
@@ -28,50 +64,42 @@ class AlbertForSequenceClassification(keras.Model):
     def __init__(
         self, config: AlbertConfig, *, num_labels: int, classifier_dropout: float = 0.1
     ) -> None:
-        super().__init__()
-        self.config = config
-        self.num_labels = num_labels
-        self.bert = AlbertEncoder(config)
-        self.dropout = keras.layers.Dropout(classifier_dropout)
-        self.build()
-
-    def build(self, input_shape: Any = None) -> None:
-        """Build all variables at once, under the original's names."""
-        self.bert.build()
-        with keras.name_scope(self.name, caller=self):
-            self.output_weights = self.add_weight(
-                name="output_weights",
-                shape=(self.num_labels, self.config.hidden_size),
-                initializer=initializer(self.config),
-            )
-            self.output_bias = self.add_weight(
-                name="output_bias", shape=(self.num_labels,), initializer="zeros"
-            )
-        self.built = True
+        super().__init__(config, num_outputs=num_labels, classifier_dropout=classifier_dropout)
 
     def call(self, inputs: Tensors, training: bool | None = None) -> Any:
         """Return logits [B, C], or scores [B, 1] for regression."""
-        pooled_BH = self.bert(
-            inputs["input_ids"],
-            input_mask=inputs["input_mask"],
-            segment_ids=inputs["segment_ids"],
-            training=training,
-        )["pooled_output"]
-        pooled_BH = self.dropout(pooled_BH, training=training)
-        weights_CH = ops.cast(self.output_weights, pooled_BH.dtype)
-        logits_BC = ops.matmul(pooled_BH, ops.transpose(weights_CH))
-        return logits_BC + ops.cast(self.output_bias, logits_BC.dtype)
+        return self.logits(inputs, training)
 
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Any:
-        """Return the mean cross entropy, or the mean squared error for regression."""
-        if self.num_labels == 1:
-            scores_B = ops.cast(y_pred[:, 0], "float32")
-            return ops.mean(ops.square(scores_B - ops.cast(y, "float32")))
-        return ops.mean(cross_entropy(y, y_pred))
+    def example_losses(self, targets: Any, outputs: Any) -> Any:
+        """Return the cross entropy [B], or the squared error for regression."""
+        if self.num_outputs > 1:
+            return cross_entropy(targets, outputs)
+        scores_B = ops.cast(outputs[:, 0], "float32")
+        return ops.square(scores_B - ops.cast(targets, "float32"))
+
+
+class AlbertForMultipleChoice(PooledOutputModel):
+    """ALBERT that chooses among C texts about one thing, as RACE asks for.
+
+    Inputs are a dict of `input_ids`, `input_mask`, `segment_ids` [B, C, S], one sequence for each
+    choice; targets are the numbers of the right choices [B]. The number of choices is that of the
+    inputs. Source: race_utils.py of the original.
+
+    Args:
+        config: The architecture.
+        classifier_dropout: Dropout on the pooled output while training.
+    """
+
+    def __init__(self, config: AlbertConfig, *, classifier_dropout: float = 0.1) -> None:
+        super().__init__(config, num_outputs=1, classifier_dropout=classifier_dropout)
+
+    def call(self, inputs: Tensors, training: bool | None = None) -> Any:
+        """Return logits [B, C], one for each choice."""
+        check_axes(inputs, "batch", "choices", "sequence")
+        _, num_choices, length = ops.shape(inputs["input_ids"])
+        flat = {name: ops.reshape(inputs[name], (-1, length)) for name in ENCODER_INPUTS}
+        return ops.reshape(self.logits(flat, training), (-1, num_choices))
+
+    def example_losses(self, targets: Any, outputs: Any) -> Any:
+        """Return the cross entropy over the choices [B]."""
+        return cross_entropy(targets, outputs)

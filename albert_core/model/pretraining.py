@@ -132,8 +132,8 @@ class AlbertForPreTraining(keras.Model):
         """Return the sum of both losses and note every metric on the way."""
         losses = pretraining_losses(y, y_pred)
         weights_BP, labels_B = y["masked_lm_weights"], y["sentence_order_labels"]
-        hits_BP = ops.argmax(y_pred["masked_lm_logits"], axis=-1) == y["masked_lm_ids"]
-        hits_B = ops.argmax(y_pred["sentence_order_logits"], axis=-1) == labels_B
+        hits_BP = ops.equal(ops.argmax(y_pred["masked_lm_logits"], axis=-1), y["masked_lm_ids"])
+        hits_B = ops.equal(ops.argmax(y_pred["sentence_order_logits"], axis=-1), labels_B)
         observed = {
             "masked_lm_accuracy": (ops.cast(hits_BP, "float32"), weights_BP),
             "masked_lm_loss": (losses["masked_lm_example_loss"], weights_BP),

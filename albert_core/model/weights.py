@@ -17,16 +17,17 @@ WEIGHTS_NAME = "model.safetensors"
 
 def weights_by_name(model: keras.Model) -> dict[str, Any]:
     """Return a model's weights under the names they have in the original's checkpoints."""
-    return {weight.path.partition("/")[2]: weight for weight in model.trainable_weights}
+    return {weight.path.partition("/")[2]: weight for weight in model.weights}
+
+
+def arrays_of(weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Return the values of named variables, or of arrays, as contiguous arrays."""
+    return {name: np.asarray(value, order="C") for name, value in weights.items()}
 
 
 def write_weights(path: Path, weights: Mapping[str, Any]) -> None:
     """Write named variables or arrays to a safetensors file."""
-    arrays = {
-        name: np.asarray(keras.ops.convert_to_numpy(value), order="C")
-        for name, value in weights.items()
-    }
-    write_atomically(path, safetensors.numpy.save(arrays))
+    write_atomically(path, safetensors.numpy.save(arrays_of(weights)))
 
 
 def read_weights(path: Path) -> dict[str, np.ndarray]:
@@ -57,14 +58,30 @@ def load_weights(
     """
     wanted = {name: w for name, w in weights_by_name(model).items() if name.startswith(prefix)}
     given = {name: array for name, array in arrays.items() if name.startswith(prefix)}
-    problems = [f"missing {name}" for name in sorted(wanted.keys() - given.keys())]
-    problems += [f"unknown {name}" for name in sorted(given.keys() - wanted.keys())]
+    assign_by_name(wanted, given, source=source)
+
+
+def assign_by_name(
+    variables: Mapping[str, Any], arrays: Mapping[str, np.ndarray], *, source: str
+) -> None:
+    """Assign arrays to variables of the same names: all of them, or none.
+
+    Args:
+        variables: Variables by name.
+        arrays: Values by name.
+        source: Where the arrays come from, for messages.
+
+    Raises:
+        InputError: A variable is missing, unknown or of another shape; all are listed.
+    """
+    problems = [f"missing {name}" for name in sorted(variables.keys() - arrays.keys())]
+    problems += [f"unknown {name}" for name in sorted(arrays.keys() - variables.keys())]
     problems += [
-        f"{name} is {given[name].shape}, expected {tuple(wanted[name].shape)}"
-        for name in sorted(wanted.keys() & given.keys())
-        if given[name].shape != tuple(wanted[name].shape)
+        f"{name} is {arrays[name].shape}, expected {tuple(variables[name].shape)}"
+        for name in sorted(variables.keys() & arrays.keys())
+        if arrays[name].shape != tuple(variables[name].shape)
     ]
     if problems:
         raise InputError(f"weights {source}: do not fit the model: {'; '.join(problems)}")
-    for name, weight in wanted.items():
-        weight.assign(given[name])
+    for name, variable in variables.items():
+        variable.assign(arrays[name])

@@ -46,6 +46,10 @@ def _matthews_correlation(targets: np.ndarray, predicted: np.ndarray) -> float:
     return float(sklearn.metrics.matthews_corrcoef(targets, predicted))
 
 
+def _mean_squared_error(targets: np.ndarray, predicted: np.ndarray) -> float:
+    return float(np.mean(np.square(targets - predicted)))
+
+
 def _pearson(targets: np.ndarray, predicted: np.ndarray) -> float:
     import scipy.stats
 
@@ -69,6 +73,7 @@ _FUNCTIONS: Mapping[Metric, Callable[[np.ndarray, np.ndarray], float]] = {
     "accuracy": _accuracy,
     "f1": _f1,
     "matthews_correlation": _matthews_correlation,
+    "mean_squared_error": _mean_squared_error,
     "pearson": _pearson,
     "spearman": _spearman,
 }

@@ -5,11 +5,13 @@ from typing import Literal
 
 from albert_core.errors import InputError
 
-Metric = Literal["accuracy", "f1", "matthews_correlation", "pearson", "spearman"]
+Metric = Literal[
+    "accuracy", "f1", "matthews_correlation", "mean_squared_error", "pearson", "spearman"
+]
 Split = Literal["train", "dev", "test"]
 
 _METRICS_OF_LABELS = ("accuracy", "f1", "matthews_correlation")
-_METRICS_OF_SCORES = ("pearson", "spearman")
+_METRICS_OF_SCORES = ("pearson", "spearman", "mean_squared_error")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,7 +28,7 @@ class Task:
         label_column: Column of the label; -1 is the last.
         labels: Class names in order of their numbers; none for regression.
         test_text_columns: Columns of the texts in the test file, which has a header.
-        metrics: What is reported; the first chooses the best checkpoint.
+        metrics: What is reported; the first chooses the best checkpoint, by its highest value.
     """
 
     name: str
@@ -61,6 +63,11 @@ class Task:
             raise InputError(
                 f"task {self.name}: got metrics {', '.join(self.metrics) or 'none'}, expected some "
                 f"of {', '.join(known)}"
+            )
+        if self.metrics[0] == "mean_squared_error":
+            raise InputError(
+                f"task {self.name}: got mean_squared_error as the first metric, expected one whose "
+                "highest value is the best: pearson or spearman"
             )
         if "f1" in self.metrics and len(self.labels) != 2:
             raise InputError(f"task {self.name}: f1 needs two labels, got {len(self.labels)}")

@@ -70,8 +70,8 @@ def _checkpoints(folder: Path) -> list[Path]:
 
 def _all_variables(model: keras.Model) -> dict[str, Any]:
     """Return weights, optimizer slots and step by the original's names, and random states."""
-    metrics = {id(variable) for variable in model.metrics_variables}
-    states = [v for v in model.non_trainable_variables if id(v) not in metrics]
+    known = {id(variable) for variable in (*model.weights, *model.metrics_variables)}
+    states = [v for v in model.non_trainable_variables if id(v) not in known]
     return {
         **weights_by_name(model),
         **model.optimizer.slots_by_name(),

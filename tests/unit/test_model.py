@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 from albert_core.model import AlbertForPreTraining, load_weights, weights_by_name
+from albert_core.optimization import make_optimizer
+from albert_core.training.plan import OptimizerName
 
 pytestmark = pytest.mark.backends
 
@@ -138,6 +140,33 @@ def test_half_precision_stays_near_full_precision(model: AlbertForPreTraining, p
     for name in ("sequence_output", "pooled_output"):
         distance = np.abs(actual[name] - expected[name]).max()
         assert 0 < distance < BFLOAT16_DISTANCE, name
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "learning_rate", "policy"),
+    [("lamb", 0.05, "float32"), ("adamw", 0.01, "mixed_bfloat16")],
+)
+def test_fit_learns(optimizer: OptimizerName, learning_rate: float, policy: str) -> None:
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = AlbertForPreTraining(CONFIG)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model.compile(
+        optimizer=make_optimizer(
+            optimizer, learning_rate=learning_rate, num_train_steps=100, num_warmup_steps=10
+        ),
+        jit_compile=True,
+    )
+    rng, inputs = np.random.default_rng(0), random_inputs(0)
+    targets = {
+        "masked_lm_ids": rng.integers(0, CONFIG.vocab_size, (BATCH, PREDICTIONS)),
+        "masked_lm_weights": np.ones((BATCH, PREDICTIONS), "float32"),
+        "sentence_order_labels": rng.integers(0, 2, BATCH),
+    }
+    fitted = model.fit(inputs, targets, batch_size=BATCH, epochs=100, verbose=0).history
+    assert fitted["loss"][-1] < 0.7 * fitted["loss"][0]
+    assert model.optimizer.adam_m[0].dtype == "float32"
 
 
 @pytest.mark.parametrize(

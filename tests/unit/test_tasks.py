@@ -163,6 +163,10 @@ def test_folder_declares_its_own_task(tmp_path: Path) -> None:
         (DECLARATION.replace("[fine, wet]", "[wet, wet]"), "two or more different ones"),
         (DECLARATION.replace("[fine, wet]", "[fine, wet, dry]"), "f1 needs two labels"),
         (DECLARATION.replace("[fine, wet]", "[]"), "expected some of pearson, spearman"),
+        (
+            DECLARATION.replace("[fine, wet]", "[]").replace("accuracy, f1", "mean_squared_error"),
+            "got mean_squared_error as the first metric",
+        ),
         (DECLARATION + "test_file: test.tsv\n", "got test_text_columns"),
         (DECLARATION.replace("name: weather", "name: climate"), "expected the folder's"),
         (DECLARATION.replace("[accuracy, f1]", "[]"), "got metrics none"),

@@ -1,0 +1,92 @@
+"""What the models for tasks share: the encoder's inputs, the output layer, the mean loss.
+
+Shape suffixes: B batch, C outputs, H hidden.
+"""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from albert_core.config import AlbertConfig
+from albert_core.errors import InputError
+from albert_core.model.encoder import AlbertEncoder, initializer
+from albert_core.model.pretraining import Tensors
+
+ENCODER_INPUTS = ("input_ids", "input_mask", "segment_ids")
+
+
+class AlbertWithHead(keras.Model):
+    """The encoder, and a loss that is a mean over examples; the head is the subclass's.
+
+    Args:
+        config: The architecture.
+    """
+
+    def __init__(self, config: AlbertConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.bert = AlbertEncoder(config)
+
+    def encode(self, inputs: Tensors, training: bool | None) -> dict[str, Any]:
+        """Return the encoder's outputs for `input_ids`, `input_mask`, `segment_ids` [B, S]."""
+        check_axes(inputs, "batch", "sequence")
+        ids, mask, segments = (inputs[name] for name in ENCODER_INPUTS)
+        return self.bert(ids, input_mask=mask, segment_ids=segments, training=training)
+
+    def example_losses(self, targets: Any, outputs: Any) -> Any:
+        """Return the loss of each example [B], in float32."""
+        raise NotImplementedError
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """Return the mean loss of the examples; with weights [B], their weighted mean."""
+        return mean_loss(self.example_losses(y, y_pred), sample_weight)
+
+
+def check_axes(inputs: Tensors, *axes: str) -> None:
+    """Refuse inputs of the encoder that do not have exactly the named axes.
+
+    Raises:
+        InputError: An input has more or fewer axes.
+    """
+    for name in ENCODER_INPUTS:
+        shape = tuple(inputs[name].shape)
+        if len(shape) != len(axes):
+            raise InputError(f"{name}: got shape {shape}, expected [{', '.join(axes)}]")
+
+
+def add_output_layer(owner: keras.layers.Layer, config: AlbertConfig, num_outputs: int) -> None:
+    """Give a layer or model the original's output weights [C, H], transposed, and bias [C].
+
+    They become the owner's own variables, because a layer's name would enter theirs.
+    """
+    owner.output_weights = owner.add_weight(
+        name="output_weights",
+        shape=(num_outputs, config.hidden_size),
+        initializer=initializer(config),
+    )
+    owner.output_bias = owner.add_weight(
+        name="output_bias", shape=(num_outputs,), initializer="zeros"
+    )
+
+
+def output_logits(owner: keras.layers.Layer, hidden: Any) -> Any:
+    """Apply the layer that `add_output_layer` made: [..., H] to logits [..., C]."""
+    weights_CH = ops.cast(owner.output_weights, hidden.dtype)
+    logits = ops.matmul(hidden, ops.transpose(weights_CH))
+    return logits + ops.cast(owner.output_bias, logits.dtype)
+
+
+def mean_loss(losses_B: Any, weights_B: Any = None) -> Any:
+    """Return the mean over a batch, weighted if there are weights; rows of padding weigh 0."""
+    if weights_B is None:
+        return ops.mean(losses_B)
+    weights_B = ops.cast(weights_B, "float32")
+    return ops.divide_no_nan(ops.sum(weights_B * losses_B), ops.sum(weights_B))
