@@ -22,7 +22,11 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "finetune": commands.finetune,
     "evaluate": commands.evaluate,
     "report": commands.report,
+    "convert": commands.convert,
+    "info": commands.info,
 }
+# Those that take paths as arguments, and no settings of a run.
+_PATH_COMMANDS = ("convert", "info")
 
 # Options that take several values separated by commas.
 _LIST_OPTIONS = ("--corpus.files", "--tasks", "--finetuned_dirs", "--evaluation_dirs")
@@ -65,12 +69,13 @@ def _run_command(arguments: list[str]) -> None:
     for name, parser in parsers.items():
         subcommands.add_subcommand(name, parser, help=_summary(COMMANDS[name]))
     name = arguments[0] if arguments else ""
-    if name in parsers:
+    if name in parsers and name not in _PATH_COMMANDS:
         _take_defaults(parsers[name], name, arguments[1:])
     parsed = main_parser.parse_args(arguments)
     name = parsed.command
     settings = parsers[name].instantiate(parsed[name]).as_dict()
-    del settings["config"]
+    if name not in _PATH_COMMANDS:
+        del settings["config"]
     COMMANDS[name](**settings)
 
 
@@ -78,6 +83,9 @@ def _parser(name: str, function: Callable[..., None]) -> jsonargparse.ArgumentPa
     parser = jsonargparse.ArgumentParser(
         exit_on_error=False, allow_abbrev=False, description=_summary(function)
     )
+    if name in _PATH_COMMANDS:
+        parser.add_function_arguments(function, as_group=False, as_positional=True)
+        return parser
     parser.add_argument(
         "--config", type=str, default="", help="YAML file of a run; options given here win"
     )

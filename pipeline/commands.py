@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from albert_core.checkpoints.kinds import Target
 from albert_core.config import ModelConfig
 from albert_core.corpus import CorpusConfig
 from albert_core.finetuning.config import FinetuningConfig, Initialization
@@ -174,6 +175,48 @@ def report(
         progress=to_stderr("report"),
     )
     print(Path(output) / PAGE_NAME)
+
+
+def convert(
+    source: str,
+    destination: str,
+    *,
+    to: Target,
+    vocab: str | None = None,
+    config: str | None = None,
+    lower_case: bool | None = None,
+) -> None:
+    """Write a checkpoint as another kind, and prove that it is the same model.
+
+    Args:
+        source: A model's folder (ours or of Hugging Face), or a TensorFlow 1 checkpoint of the
+            original: its folder, or folder/model.ckpt-best.
+        destination: Folder to make.
+        to: For whom: the original's scripts, transformers, or this program.
+        vocab: Vocabulary, if not the one beside the source.
+        config: The model's albert_config.json, if a TensorFlow 1 checkpoint has none beside it.
+        lower_case: Whether the vocabulary is for lower-cased text, if nothing beside it says so.
+    """
+    from albert_core.checkpoints import convert as convert_checkpoint
+    from pipeline.checkpoint_display import print_conversion
+
+    print_conversion(
+        convert_checkpoint(
+            source, destination, to=to, vocab=vocab, config=config, lower_case=lower_case
+        )
+    )
+
+
+def info(path: str) -> None:
+    """Tell what a checkpoint or a folder of the pipeline is, and what it holds.
+
+    Args:
+        path: A folder, or the path of a TensorFlow 1 checkpoint such as folder/model.ckpt-best.
+    """
+    from albert_core.checkpoints import describe
+    from pipeline.checkpoint_display import print_description
+
+    print_description(describe(path))
 
 
 def run(output: str, reconfigure: bool = False, **settings: Any) -> None:

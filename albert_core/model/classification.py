@@ -9,13 +9,8 @@ import keras
 from keras import ops
 
 from albert_core.config import AlbertConfig
-from albert_core.model.heads import (
-    ENCODER_INPUTS,
-    AlbertWithHead,
-    add_output_layer,
-    check_axes,
-    output_logits,
-)
+from albert_core.model.heads import ENCODER_INPUTS, AlbertWithHead, check_axes
+from albert_core.model.layers import add_output_layer, output_logits
 from albert_core.model.pretraining import Tensors, cross_entropy
 
 

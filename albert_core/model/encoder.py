@@ -8,48 +8,23 @@ Layers are named and nested so that a variable's path is its name in the origina
 Source: modeling.py of google-research/albert; Lan et al. 2020, section 3.
 """
 
-import contextlib
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
+from albert_core.model.layers import (
+    build_under,
+    check_range,
+    dense,
+    hidden_activation,
+    initializer,
+    layer_norm,
+)
 
 _MASKED_SCORE = -10000.0  # added to the attention scores of masked positions, as in the original
-
-
-def layer_norm(name: str = "LayerNorm") -> keras.layers.LayerNormalization:
-    """Return layer normalisation with the original's epsilon: 1e-12, and 1e-3 in float16."""
-    epsilon = 1e-3 if keras.config.dtype_policy().compute_dtype == "float16" else 1e-12
-    return keras.layers.LayerNormalization(epsilon=epsilon, name=name)
-
-
-def initializer(config: AlbertConfig) -> keras.initializers.Initializer:
-    """Return the truncated normal initialiser of all kernels and embeddings."""
-    return keras.initializers.TruncatedNormal(stddev=config.initializer_range)
-
-
-def dense(config: AlbertConfig, units: int, name: str, **kwargs: Any) -> keras.layers.Dense:
-    """Return a dense layer initialised as the original's."""
-    return keras.layers.Dense(units, kernel_initializer=initializer(config), name=name, **kwargs)
-
-
-def hidden_activation(config: AlbertConfig) -> Any:
-    """Return the function for `hidden_act`; gelu is the tanh approximation."""
-    if config.hidden_act == "gelu":
-        return lambda x: ops.gelu(x, approximate=True)
-    return keras.activations.get(config.hidden_act)
-
-
-def build_under(scopes: str, layer: keras.layers.Layer, input_shape: Any) -> None:
-    """Build a layer so that its variables' paths go on with `scopes`, a `/`-joined path."""
-    with contextlib.ExitStack() as stack:
-        for scope in scopes.split("/"):
-            stack.enter_context(keras.name_scope(scope))
-        layer.build(input_shape)
 
 
 class Embeddings(keras.layers.Layer):
@@ -95,24 +70,6 @@ class Embeddings(keras.layers.Layer):
             )
         check_range("input_ids", ids_BS, "vocab_size", c.vocab_size)
         check_range("segment_ids", segments_BS, "type_vocab_size", c.type_vocab_size)
-
-
-def check_range(name: str, ids: Any, limit_name: str, limit: int) -> None:
-    """Refuse ids outside a table, where their values are known.
-
-    Inside a compiled step they are not; there an id out of range is the backend's affair, an
-    error in TensorFlow on a CPU and a wrong row elsewhere.
-
-    Raises:
-        InputError: An id is below 0, or at or over the limit.
-    """
-    try:
-        values = np.asarray(ids)
-    except (TypeError, ValueError, NotImplementedError):  # symbolic: being compiled
-        return
-    for value in (values.min(initial=0), values.max(initial=0)):
-        if not 0 <= value < limit:
-            raise InputError(f"{name}: got {value}, expected from 0 to below {limit_name}={limit}")
 
 
 class SelfAttention(keras.layers.Layer):

@@ -1,6 +1,6 @@
-"""What the models for tasks share: the encoder's inputs, the output layer, the mean loss.
+"""What the models for tasks share: the encoder, its inputs, the mean loss.
 
-Shape suffixes: B batch, C outputs, H hidden.
+Shape suffixes: B batch, S sequence.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from keras import ops
 
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
-from albert_core.model.encoder import AlbertEncoder, initializer
+from albert_core.model.encoder import AlbertEncoder
 from albert_core.model.pretraining import Tensors
 
 ENCODER_INPUTS = ("input_ids", "input_mask", "segment_ids")
@@ -60,28 +60,6 @@ def check_axes(inputs: Tensors, *axes: str) -> None:
         shape = tuple(inputs[name].shape)
         if len(shape) != len(axes):
             raise InputError(f"{name}: got shape {shape}, expected [{', '.join(axes)}]")
-
-
-def add_output_layer(owner: keras.layers.Layer, config: AlbertConfig, num_outputs: int) -> None:
-    """Give a layer or model the original's output weights [C, H], transposed, and bias [C].
-
-    They become the owner's own variables, because a layer's name would enter theirs.
-    """
-    owner.output_weights = owner.add_weight(
-        name="output_weights",
-        shape=(num_outputs, config.hidden_size),
-        initializer=initializer(config),
-    )
-    owner.output_bias = owner.add_weight(
-        name="output_bias", shape=(num_outputs,), initializer="zeros"
-    )
-
-
-def output_logits(owner: keras.layers.Layer, hidden: Any) -> Any:
-    """Apply the layer that `add_output_layer` made: [..., H] to logits [..., C]."""
-    weights_CH = ops.cast(owner.output_weights, hidden.dtype)
-    logits = ops.matmul(hidden, ops.transpose(weights_CH))
-    return logits + ops.cast(owner.output_bias, logits.dtype)
 
 
 def mean_loss(losses_B: Any, weights_B: Any = None) -> Any:

@@ -10,14 +10,15 @@ import keras
 from keras import ops
 
 from albert_core.config import AlbertConfig
-from albert_core.model.encoder import (
-    AlbertEncoder,
+from albert_core.model.encoder import AlbertEncoder
+from albert_core.model.layers import (
+    add_output_layer,
     build_under,
     check_range,
     dense,
     hidden_activation,
-    initializer,
     layer_norm,
+    output_logits,
 )
 
 Tensors = Mapping[str, Any]
@@ -61,18 +62,12 @@ class SentenceOrderHead(keras.layers.Layer):
         self.config = config
 
     def build(self, input_shape: Any = None) -> None:
-        """Make the weights [2, H], transposed as in the original, and the bias [2]."""
-        shape = (2, self.config.hidden_size)
-        self.output_weights = self.add_weight(
-            name="output_weights", shape=shape, initializer=initializer(self.config)
-        )
-        self.output_bias = self.add_weight(name="output_bias", shape=(2,), initializer="zeros")
+        """Make the weights [2, H] and the bias [2]."""
+        add_output_layer(self, self.config, 2)
 
     def call(self, pooled_BH: Any) -> Any:
         """Return logits [B, 2]."""
-        weights_2H = ops.cast(self.output_weights, pooled_BH.dtype)
-        logits_B2 = ops.matmul(pooled_BH, ops.transpose(weights_2H))
-        return logits_B2 + ops.cast(self.output_bias, logits_B2.dtype)
+        return output_logits(self, pooled_BH)
 
 
 class AlbertForPreTraining(keras.Model):

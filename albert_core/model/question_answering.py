@@ -12,8 +12,16 @@ from keras import ops
 
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
-from albert_core.model.encoder import build_under, check_range, dense, initializer, layer_norm
-from albert_core.model.heads import AlbertWithHead, add_output_layer, output_logits
+from albert_core.model.heads import AlbertWithHead
+from albert_core.model.layers import (
+    add_output_layer,
+    build_under,
+    check_range,
+    dense,
+    initializer,
+    layer_norm,
+    output_logits,
+)
 from albert_core.model.pretraining import Tensors, cross_entropy
 
 _MASKED_LOGIT = -1e30  # of positions that cannot be in an answer, as in the original; float32 only

@@ -5,9 +5,11 @@ fields that each begin with a byte for their kind and their length: the pieces i
 their ids, then the training settings, then the normaliser.
 """
 
+import itertools
 from collections.abc import Collection, Iterator
 
 _PIECE, _NORMALIZER = 0x0A, 0x1A
+_CHARACTER_MAP = 0x12  # of the normaliser
 _MARKED_UNUSED = b"\x18\x05"  # field 3, the piece's type; of a repeated field the last one counts
 
 
@@ -17,6 +19,13 @@ def is_whole(model: bytes) -> bool:
     A file cut between two pieces loads, too, as a smaller vocabulary without normalisation.
     """
     return any(kind == _NORMALIZER for kind, _ in _fields(model))
+
+
+def character_map(model: bytes) -> bytes:
+    """Return the table with which a model normalises characters; empty if it has none."""
+    normalizer = next(content for kind, content in _fields(model) if kind == _NORMALIZER)
+    sized = itertools.takewhile(lambda field: field[0] & 7 == 2, _fields(normalizer))
+    return next((content for kind, content in sized if kind == _CHARACTER_MAP), b"")
 
 
 def without_pieces(model: bytes, ids: Collection[int]) -> bytes:

@@ -66,9 +66,7 @@ class SentencePieceTokenizer(Tokenizer):
 
     def _set_up_digit_comma_rule(self) -> None:
         digit_commas = {
-            index: piece
-            for index, piece in enumerate(self.pieces)
-            if len(piece) > 1 and piece[-1] == "," and piece[-2].isdigit()
+            index: piece for index, piece in enumerate(self.pieces) if ends_in_digit_comma(piece)
         }
         if self.compat == "huggingface":
             self._processor = _processor(without_pieces(self.model, digit_commas))
@@ -126,6 +124,11 @@ def _processor(model: bytes) -> sentencepiece.SentencePieceProcessor:
             "pieces; copy the file anew"
         )
     return processor
+
+
+def ends_in_digit_comma(piece: str) -> bool:
+    """Return whether the digit-comma rule is about a piece."""
+    return len(piece) > 1 and piece[-1] == "," and piece[-2].isdigit()
 
 
 def _replaced(items: list[_Item], parts: Mapping[_Item, list[_Item]]) -> list[_Item]:

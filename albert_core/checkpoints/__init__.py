@@ -1,0 +1,45 @@
+"""Checkpoints of the original, of Hugging Face's transformers and of ours, read and written.
+
+Importing this loads neither Keras nor TensorFlow; what needs them does.
+"""
+
+from albert_core.checkpoints.checkpoint import Checkpoint, model_of
+from albert_core.checkpoints.conversion import Conversion, convert, read_checkpoint
+from albert_core.checkpoints.description import Description, describe
+from albert_core.checkpoints.folder import read_folder, save_folder
+from albert_core.checkpoints.huggingface import read_huggingface, save_huggingface
+from albert_core.checkpoints.kinds import Kind, Target, detect
+from albert_core.checkpoints.release import read_release, save_release
+from albert_core.checkpoints.tf1 import (
+    Restored,
+    find_tf1_checkpoint,
+    load_tf1_checkpoint,
+    read_tf1_checkpoint,
+    save_tf1_checkpoint,
+    write_tf1_checkpoint,
+)
+
+__all__ = [
+    "Checkpoint",
+    "Conversion",
+    "Description",
+    "Kind",
+    "Restored",
+    "Target",
+    "convert",
+    "describe",
+    "detect",
+    "find_tf1_checkpoint",
+    "load_tf1_checkpoint",
+    "model_of",
+    "read_checkpoint",
+    "read_folder",
+    "read_huggingface",
+    "read_release",
+    "read_tf1_checkpoint",
+    "save_folder",
+    "save_huggingface",
+    "save_release",
+    "save_tf1_checkpoint",
+    "write_tf1_checkpoint",
+]

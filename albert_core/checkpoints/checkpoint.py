@@ -1,0 +1,140 @@
+"""A model as a file holds it, whichever file; and the Keras model it stands for."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from albert_core.checkpoints.names import HEADS, POOLER, heads_of
+from albert_core.config import AlbertConfig
+from albert_core.errors import InputError
+from albert_core.tokenization import Tokenizer
+
+if TYPE_CHECKING:
+    import keras
+
+TASK_NAME = "task.json"
+
+# Heads on single positions: without another head beside them the pooler has no part in anything,
+# and transformers leaves it out.
+_WITHOUT_POOLER = frozenset({"masked_lm", "span", "span_beam"})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """Architecture, weights and what goes with them.
+
+    Attributes:
+        config: The architecture.
+        weights: Arrays by the original's variable names, without the optimizer's.
+        source: Where they come from, for messages.
+        tokenizer: The vocabulary, if it is known.
+        task: The declaration of the task (task.json) the model was fine-tuned on, if there is one.
+        is_multiple_choice: Whether the classifier's one output scores a choice, not a text.
+        notes: What people should know about how it was read.
+    """
+
+    config: AlbertConfig
+    weights: Mapping[str, np.ndarray]
+    source: str
+    tokenizer: Tokenizer | None = None
+    task: Mapping[str, Any] | None = None
+    is_multiple_choice: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def heads(self) -> frozenset[str]:
+        """The heads the weights hold, by the names in `albert_core.checkpoints.names.HEADS`."""
+        return heads_of(self.weights)
+
+    @property
+    def lacks_pooler(self) -> bool:
+        """Whether there is no pooler, as in transformers' models that do without one."""
+        has_pooler = any(name.startswith(POOLER) for name in self.weights)
+        return bool(self.heads) and self.heads <= _WITHOUT_POOLER and not has_pooler
+
+    def with_pooler(self) -> "Checkpoint":
+        """Return it with a pooler, of zeros if there is none: the original always has one."""
+        if not self.lacks_pooler:
+            return self
+        width = self.config.hidden_size
+        pooler = {
+            f"{POOLER}dense/kernel": np.zeros((width, width), np.float32),
+            f"{POOLER}dense/bias": np.zeros(width, np.float32),
+        }
+        note = f"{self.source} has no pooler: a pooler of zeros stands in for it"
+        return dataclasses.replace(
+            self, weights={**self.weights, **pooler}, notes=(*self.notes, note)
+        )
+
+
+def model_of(checkpoint: Checkpoint) -> "keras.Model":
+    """Return the Keras model of a checkpoint, with its weights.
+
+    Its class follows from the heads. Pretraining heads that are not there are zeros, and so are
+    both of them for an encoder alone.
+
+    Raises:
+        InputError: A variable is missing, unknown or of another shape; all are listed.
+    """
+    from albert_core.model import load_weights, weights_by_name
+
+    model = _new_model(checkpoint)
+    absent = tuple(
+        scope
+        for head in HEADS.keys() - checkpoint.heads
+        for scope in HEADS[head]
+        if scope[-1] == "/"
+    )
+    stand_ins = {
+        name: np.zeros(variable.shape, np.float32)
+        for name, variable in weights_by_name(model).items()
+        if name.startswith(absent)
+    }
+    weights = {**stand_ins, **checkpoint.with_pooler().weights}
+    load_weights(model, weights, source=checkpoint.source)
+    return model
+
+
+def _new_model(checkpoint: Checkpoint) -> "keras.Model":
+    from albert_core import model as models
+
+    config, heads = checkpoint.config, checkpoint.heads
+    if "classifier" in heads and checkpoint.is_multiple_choice:
+        return models.AlbertForMultipleChoice(config)
+    if "classifier" in heads:
+        rows = [array for name, array in checkpoint.weights.items() if name in HEADS["classifier"]]
+        return models.AlbertForSequenceClassification(config, num_labels=len(rows[0]))
+    if "span" in heads:
+        return models.AlbertForQuestionAnswering(config)
+    if "span_beam" in heads:
+        return models.AlbertForQuestionAnsweringWithBeam(config)
+    return models.AlbertForPreTraining(config)
+
+
+def read_task(folder: Path) -> dict[str, Any] | None:
+    """Return the declaration of a task that lies in a model's folder, if there is one.
+
+    Raises:
+        InputError: There is one, but it is not a JSON object.
+    """
+    path = folder / TASK_NAME
+    return read_json(path) if path.is_file() else None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file.
+
+    Raises:
+        InputError: The file is missing or holds something else.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as JSON ({error})") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: got a {type(values).__name__}, expected a JSON object")
+    return values

@@ -1,0 +1,159 @@
+"""Convert checkpoints between the kinds there are, and prove that nothing changed."""
+
+import dataclasses
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from albert_core.checkpoints.checkpoint import TASK_NAME, Checkpoint
+from albert_core.checkpoints.folder import read_folder, save_folder
+from albert_core.checkpoints.huggingface import read_huggingface, save_huggingface
+from albert_core.checkpoints.kinds import Kind, Target, detect
+from albert_core.checkpoints.proof import differences, outputs_of
+from albert_core.checkpoints.release import read_release, save_release
+from albert_core.checkpoints.vocabulary import check_size
+from albert_core.errors import InputError, StepFailedError
+from albert_core.runs.files import write_json
+
+LARGEST_DIFFERENCE = 1e-6
+
+_READERS: Mapping[str, Callable[..., Checkpoint]] = {
+    "huggingface": read_huggingface,
+    "keras": read_folder,
+}
+_WRITERS: Mapping[Target, Callable[[Checkpoint, Path], tuple[str, ...]]] = {
+    "tf1": save_release,
+    "huggingface": save_huggingface,
+    "keras": save_folder,
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """What `convert` did.
+
+    Attributes:
+        source: The path it read.
+        kind: What was there.
+        destination: The folder it made.
+        target: What is there now.
+        heads: The heads that were taken along.
+        differences: Largest difference of each output between source and destination.
+        notes: What people should know.
+    """
+
+    source: str
+    kind: Kind
+    destination: str
+    target: Target
+    heads: tuple[str, ...]
+    differences: Mapping[str, float]
+    notes: tuple[str, ...]
+
+
+def read_checkpoint(
+    path: str | Path,
+    *,
+    config: str | Path | None = None,
+    vocab: str | Path | None = None,
+    lower_case: bool | None = None,
+) -> Checkpoint:
+    """Read a checkpoint of any kind.
+
+    Args:
+        path: Anything `detect` knows that holds a model.
+        config: An albert_config.json, for a TensorFlow 1 checkpoint that has none beside it.
+        vocab: Vocabulary, if not the one in the checkpoint's folder.
+        lower_case: Setting of the vocabulary, if not the one found.
+
+    Raises:
+        InputError: There is no model at the path, or it or its vocabulary cannot be used.
+    """
+    kind = detect(path)
+    if kind == "tf1":
+        checkpoint = read_release(path, config=config, vocab=vocab, lower_case=lower_case)
+    elif config is not None:
+        raise InputError(f"config: got {config}, expected none, since {path} has its own")
+    elif kind in _READERS:
+        checkpoint = _READERS[kind](path, vocab=vocab, lower_case=lower_case)
+    else:
+        raise InputError(
+            f"{path}: holds no finished model; expected one, such as the output of `albert "
+            "pretrain` or `albert finetune`"
+        )
+    if checkpoint.tokenizer:
+        check_size(checkpoint.tokenizer, checkpoint.config, source=str(vocab or path))
+    return checkpoint
+
+
+def convert(
+    source: str | Path,
+    destination: str | Path,
+    *,
+    to: Target,
+    vocab: str | Path | None = None,
+    config: str | Path | None = None,
+    lower_case: bool | None = None,
+) -> Conversion:
+    """Write a checkpoint as another kind, vocabulary and task included, and prove it the same.
+
+    Args:
+        source: A checkpoint of any kind.
+        destination: Folder to make; it appears only when everything is done.
+        to: `tf1` for the original's scripts, `huggingface` for transformers, `keras` for ours.
+        vocab: Vocabulary, if not the one in the source's folder.
+        config: An albert_config.json, for a TensorFlow 1 checkpoint that has none beside it.
+        lower_case: Setting of the vocabulary, if not the one found.
+
+    Raises:
+        InputError: The source cannot be read or expressed so, or the destination holds something.
+        StepFailedError: What was written is not the same model.
+    """
+    if to not in _WRITERS:
+        raise InputError(f"to: got {to!r}, expected one of {', '.join(_WRITERS)}")
+    destination = Path(destination)
+    _refuse_occupied(destination)
+    checkpoint = read_checkpoint(source, config=config, vocab=vocab, lower_case=lower_case)
+    before = outputs_of(checkpoint)
+    partial = destination.with_name(f".{destination.name}.{os.getpid()}.partial")
+    try:
+        notes = _write(checkpoint, partial, to)
+        found = differences(before, outputs_of(read_checkpoint(partial)))
+        _refuse_change(found, destination)
+        os.replace(partial, destination)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return Conversion(
+        source=str(source),
+        kind=detect(source),
+        destination=str(destination),
+        target=to,
+        heads=tuple(sorted(checkpoint.heads)),
+        differences=found,
+        notes=(*checkpoint.notes, *notes),
+    )
+
+
+def _write(checkpoint: Checkpoint, folder: Path, to: Target) -> tuple[str, ...]:
+    """Write everything into a folder and return what people should know."""
+    notes = _WRITERS[to](checkpoint, folder)
+    if checkpoint.task:
+        write_json(folder / TASK_NAME, checkpoint.task)
+    if checkpoint.is_multiple_choice and to != "huggingface":
+        notes = (*notes, "the classifier scores choices, which the files do not say")
+    if not checkpoint.tokenizer:
+        notes = (*notes, f"no vocabulary beside {checkpoint.source}, so none was written")
+    return notes
+
+
+def _refuse_occupied(destination: Path) -> None:
+    if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
+        raise InputError(f"destination {destination}: exists; choose a new or empty folder")
+
+
+def _refuse_change(found: Mapping[str, float], destination: Path) -> None:
+    changed = {name: value for name, value in found.items() if not value <= LARGEST_DIFFERENCE}
+    if changed:
+        text = ", ".join(f"{name} by {value:.3g}" for name, value in changed.items())
+        raise StepFailedError(f"convert to {destination}: outputs changed ({text}); not written")

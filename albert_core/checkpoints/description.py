@@ -1,0 +1,201 @@
+"""What a checkpoint or a step's folder holds, from its headers: without Keras or big arrays."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors
+
+from albert_core.checkpoints.checkpoint import read_json
+from albert_core.checkpoints.huggingface import HUGGINGFACE_CONFIG_NAME, weights_path
+from albert_core.checkpoints.huggingface_config import config_from_huggingface
+from albert_core.checkpoints.huggingface_weights import original_names
+from albert_core.checkpoints.kinds import STATE_NAME, VARIABLES_NAME, WEIGHTS_NAME, Kind, detect
+from albert_core.checkpoints.names import GLOBAL_STEP, SLOTS, heads_of, is_training_state
+from albert_core.checkpoints.tf1 import (
+    Variable,
+    find_tf1_checkpoint,
+    list_tf1_checkpoint,
+    read_tf1_checkpoint,
+)
+from albert_core.checkpoints.vocabulary import find_tokenizer
+from albert_core.config import PRESETS, AlbertConfig
+from albert_core.errors import InputError
+from albert_core.pretraining.config import CONFIG_NAME
+from albert_core.runs.manifest import Manifest, find_manifest
+from albert_core.tokenization import SentencePieceTokenizer
+
+_DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelDescription:
+    """The model in a checkpoint.
+
+    Attributes:
+        config: The architecture; None where no file says.
+        size: Name of the preset it is, such as `base v2`; empty if it is none.
+        num_parameters: Numbers in the model's variables, the optimizer's left out.
+        num_variables: Variables of the model.
+        dtypes: Their types.
+        heads: Heads by the names in `albert_core.checkpoints.names.HEADS`.
+        num_slots: Variables of the optimizer.
+        global_step: Updates made; None where it is not kept.
+    """
+
+    config: AlbertConfig | None
+    size: str
+    num_parameters: int
+    num_variables: int
+    dtypes: tuple[str, ...]
+    heads: tuple[str, ...]
+    num_slots: int = 0
+    global_step: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Description:
+    """What `albert info` tells about a path.
+
+    Attributes:
+        path: The path.
+        kind: What it is.
+        model: The model, if there is one.
+        vocabulary: Kind, size and case of the vocabulary; empty if there is none.
+        manifest: What the pipeline's step noted, if one made the folder.
+        files: Size in bytes of each file.
+    """
+
+    path: str
+    kind: Kind
+    model: ModelDescription | None
+    vocabulary: str
+    manifest: Manifest | None
+    files: Mapping[str, int]
+
+
+def describe(path: str | Path) -> Description:
+    """Look at a checkpoint of any kind, or at the results of a step.
+
+    Raises:
+        InputError: The path is neither, or a file in it cannot be read.
+    """
+    path, kind = Path(path), detect(path)
+    readers = {
+        "tf1": _tf1_model,
+        "huggingface": _huggingface_model,
+        "keras": _own_model,
+        "training": _training_model,
+    }
+    folder = path if path.is_dir() else path.parent
+    return Description(
+        path=str(path),
+        kind=kind,
+        model=readers[kind](path) if kind in readers else None,
+        vocabulary=_vocabulary(folder),
+        manifest=find_manifest(folder),
+        files=_sizes(path),
+    )
+
+
+def size_name(config: AlbertConfig) -> str:
+    """Return the preset an architecture is; empty if it is none.
+
+    Vocabulary and initialisation may differ.
+    """
+    free = {"vocab_size": config.vocab_size, "initializer_range": config.initializer_range}
+    names = [
+        name.replace("_", " ")
+        for name, sizes in PRESETS.items()
+        if AlbertConfig(**{**sizes, **free}) == config
+    ]
+    return " or ".join(names)
+
+
+def _tf1_model(path: Path) -> ModelDescription:
+    prefix = find_tf1_checkpoint(path)
+    variables = list_tf1_checkpoint(prefix)
+    config_path = prefix.with_name(CONFIG_NAME)
+    config = AlbertConfig.from_json_file(config_path) if config_path.is_file() else None
+    step = None
+    if GLOBAL_STEP in variables:
+        step = int(read_tf1_checkpoint(prefix, names=[GLOBAL_STEP])[GLOBAL_STEP])
+    return _model(variables, config, global_step=step)
+
+
+def _own_model(folder: Path) -> ModelDescription:
+    config = AlbertConfig.from_json_file(folder / CONFIG_NAME)
+    return _model(_list_safetensors(folder / WEIGHTS_NAME), config)
+
+
+def _huggingface_model(folder: Path) -> ModelDescription:
+    path = folder / HUGGINGFACE_CONFIG_NAME
+    config, _ = config_from_huggingface(read_json(path), source=str(path))
+    variables = _list_safetensors(weights_path(folder))
+    names = original_names(config, variables)
+    return _model({ours: variables[theirs] for theirs, ours in names.items()}, config)
+
+
+def _training_model(folder: Path) -> ModelDescription:
+    variables = _list_safetensors(folder / VARIABLES_NAME)
+    return _model(variables, None, global_step=read_json(folder / STATE_NAME).get("step"))
+
+
+def _model(
+    variables: Mapping[str, Variable],
+    config: AlbertConfig | None,
+    *,
+    global_step: int | None = None,
+) -> ModelDescription:
+    of_model = {name: v for name, v in variables.items() if not is_training_state(name)}
+    return ModelDescription(
+        config=config,
+        size=size_name(config) if config else "",
+        num_parameters=sum(math.prod(variable.shape) for variable in of_model.values()),
+        num_variables=len(of_model),
+        dtypes=tuple(sorted({variable.dtype for variable in of_model.values()})),
+        heads=tuple(sorted(heads_of(of_model))),
+        num_slots=sum(name.endswith(SLOTS) for name in variables),
+        global_step=global_step,
+    )
+
+
+def _list_safetensors(path: Path) -> dict[str, Variable]:
+    try:
+        with safetensors.safe_open(path, "numpy") as file:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            return {
+                name: Variable(
+                    shape=tuple(part.get_shape()),
+                    dtype=_DTYPES.get(part.get_dtype(), part.get_dtype()),
+                )
+                for name, part in slices.items()
+            }
+    except (OSError, safetensors.SafetensorError) as error:
+        raise InputError(f"weights {path}: cannot be read as safetensors ({error})") from error
+
+
+def _vocabulary(folder: Path) -> str:
+    """Return a vocabulary in words; one that cannot be used is no reason to tell nothing."""
+    try:
+        tokenizer = find_tokenizer(folder)
+    except InputError as error:
+        return f"unusable: {error}"
+    if tokenizer is None:
+        return ""
+    kind = "SentencePiece" if isinstance(tokenizer, SentencePieceTokenizer) else "WordPiece"
+    case = "lower case" if tokenizer.lower_case else "cased"
+    return f"{kind}, {len(tokenizer):,} pieces, {case}"
+
+
+def _sizes(path: Path) -> dict[str, int]:
+    """Return the sizes of a checkpoint's files, or of all in a folder."""
+    folder, pattern = path, "*"
+    if not path.is_dir():
+        folder, pattern = path.parent, f"{path.name.removesuffix('.index')}.*"
+    return {
+        file.relative_to(folder).as_posix(): file.stat().st_size
+        for file in sorted(folder.rglob(pattern))
+        if file.is_file()
+    }

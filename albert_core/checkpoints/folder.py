@@ -1,0 +1,52 @@
+"""Model folders of ours: albert_config.json, model.safetensors and the vocabulary."""
+
+from pathlib import Path
+
+from albert_core.checkpoints.checkpoint import Checkpoint, read_task
+from albert_core.checkpoints.huggingface import WEIGHTS_NAME
+from albert_core.checkpoints.vocabulary import find_tokenizer
+from albert_core.config import AlbertConfig
+from albert_core.pretraining.config import CONFIG_NAME
+
+
+def read_folder(
+    folder: str | Path, *, vocab: str | Path | None = None, lower_case: bool | None = None
+) -> Checkpoint:
+    """Read a folder that `albert pretrain`, `albert finetune` or `save_folder` wrote.
+
+    Args:
+        folder: The folder.
+        vocab: Vocabulary, if not the one there.
+        lower_case: Setting of the vocabulary, if not the one found.
+
+    Raises:
+        InputError: A file is missing or damaged.
+    """
+    from albert_core.model.weights import read_weights
+
+    folder = Path(folder)
+    return Checkpoint(
+        config=AlbertConfig.from_json_file(folder / CONFIG_NAME),
+        weights=read_weights(folder / WEIGHTS_NAME),
+        source=str(folder),
+        tokenizer=find_tokenizer(folder, vocab, lower_case=lower_case),
+        task=read_task(folder),
+    )
+
+
+def save_folder(checkpoint: Checkpoint, folder: str | Path) -> tuple[str, ...]:
+    """Write a folder that fine-tuning and evaluation read.
+
+    Returns:
+        What had to be added, for people.
+    """
+    from albert_core.model.weights import write_weights
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    whole = checkpoint.with_pooler()
+    write_weights(folder / WEIGHTS_NAME, whole.weights)
+    checkpoint.config.to_json_file(folder / CONFIG_NAME)
+    if checkpoint.tokenizer:
+        checkpoint.tokenizer.save(folder)
+    return whole.notes[len(checkpoint.notes) :]

@@ -1,0 +1,100 @@
+"""Folders of Hugging Face's transformers: config.json, model.safetensors and the vocabulary."""
+
+from pathlib import Path
+
+import safetensors.numpy
+
+from albert_core.checkpoints.checkpoint import Checkpoint, read_json, read_task
+from albert_core.checkpoints.huggingface_config import (
+    MULTIPLE_CHOICE,
+    QUESTION_ANSWERING,
+    config_from_huggingface,
+    config_to_huggingface,
+)
+from albert_core.checkpoints.huggingface_weights import (
+    weights_from_huggingface,
+    weights_to_huggingface,
+)
+from albert_core.checkpoints.names import POOLER
+from albert_core.checkpoints.vocabulary import find_tokenizer, write_huggingface_vocabulary
+from albert_core.errors import InputError
+from albert_core.runs.files import write_atomically, write_json
+
+HUGGINGFACE_CONFIG_NAME = "config.json"
+WEIGHTS_NAME = "model.safetensors"
+# Other forms its weights come in: pickled, and cut into several files.
+OTHER_WEIGHTS_NAMES = ("pytorch_model.bin", "model.safetensors.index.json")
+
+
+def read_huggingface(
+    folder: str | Path, *, vocab: str | Path | None = None, lower_case: bool | None = None
+) -> Checkpoint:
+    """Read a folder that transformers, or `save_huggingface`, wrote.
+
+    Weights of another floating type become float32. `classifier_dropout_prob`, a setting of
+    training, is not part of our architecture and is left.
+
+    Args:
+        folder: The folder.
+        vocab: Vocabulary, if not the one there.
+        lower_case: Setting of the vocabulary, if not the one found.
+
+    Raises:
+        InputError: A file is missing or damaged; the model is no ALBERT, or one that differs from
+            the original's; or a parameter is unknown (all are listed).
+    """
+    from albert_core.model.weights import read_weights
+
+    folder = Path(folder)
+    config_path, path = folder / HUGGINGFACE_CONFIG_NAME, weights_path(folder)
+    values = read_json(config_path)
+    config, notes = config_from_huggingface(values, source=str(config_path))
+    return Checkpoint(
+        config=config,
+        weights=weights_from_huggingface(config, read_weights(path), source=str(path)),
+        source=str(folder),
+        tokenizer=find_tokenizer(folder, vocab, lower_case=lower_case),
+        task=read_task(folder),
+        is_multiple_choice=MULTIPLE_CHOICE in (values.get("architectures") or ()),
+        notes=notes,
+    )
+
+
+def save_huggingface(checkpoint: Checkpoint, folder: str | Path) -> tuple[str, ...]:
+    """Write a folder that transformers' `from_pretrained` reads.
+
+    Returns:
+        What had to be left out, for people.
+
+    Raises:
+        InputError: transformers has no model with these heads, or a variable is unknown.
+    """
+    folder = Path(folder)
+    values = config_to_huggingface(checkpoint)
+    left_out = set()
+    if values["architectures"] == [QUESTION_ANSWERING]:
+        left_out = {name for name in checkpoint.weights if name.startswith(POOLER)}
+    weights = {name: a for name, a in checkpoint.weights.items() if name not in left_out}
+    arrays = weights_to_huggingface(checkpoint.config, weights, source=checkpoint.source)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / WEIGHTS_NAME, safetensors.numpy.save(arrays, {"format": "pt"}))
+    write_json(folder / HUGGINGFACE_CONFIG_NAME, values)
+    if checkpoint.tokenizer:
+        write_huggingface_vocabulary(checkpoint.tokenizer, checkpoint.config, folder)
+    return (f"left out {POOLER}*, which {QUESTION_ANSWERING} does without",) if left_out else ()
+
+
+def weights_path(folder: Path) -> Path:
+    """Return the path of a folder's weights.
+
+    Raises:
+        InputError: They are there in a form that is not read here.
+    """
+    path = folder / WEIGHTS_NAME
+    other = [name for name in OTHER_WEIGHTS_NAMES if (folder / name).is_file()]
+    if not path.is_file() and other:
+        raise InputError(
+            f"weights {folder}: got {other[0]}, expected {WEIGHTS_NAME}; load the model in "
+            "transformers and write it with model.save_pretrained(folder, max_shard_size='50GB')"
+        )
+    return path

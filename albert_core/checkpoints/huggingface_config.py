@@ -1,0 +1,129 @@
+"""config.json of transformers' ALBERT from and to ours."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from albert_core.checkpoints.checkpoint import Checkpoint
+from albert_core.config import AlbertConfig
+from albert_core.errors import InputError
+
+# Which of its models have which heads. A classifier may also score choices.
+ARCHITECTURES: Mapping[frozenset[str], str] = {
+    frozenset(): "AlbertModel",
+    frozenset({"masked_lm"}): "AlbertForMaskedLM",
+    frozenset({"masked_lm", "sentence_order"}): "AlbertForPreTraining",
+    frozenset({"classifier"}): "AlbertForSequenceClassification",
+    frozenset({"span"}): "AlbertForQuestionAnswering",
+}
+MULTIPLE_CHOICE = "AlbertForMultipleChoice"
+QUESTION_ANSWERING = "AlbertForQuestionAnswering"
+
+# The original's gelu is the tanh approximation; transformers has it under several names, and calls
+# the exact function "gelu".
+_ACTIVATIONS = {"gelu": "gelu_new", "relu": "relu", "tanh": "tanh", "linear": "linear"}
+_TANH_GELUS = ("gelu_new", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_accurate", "gelu_fast")
+_EXACT_GELU = "gelu"
+
+# Settings that have one value in the original.
+_FIXED = {"layer_norm_eps": 1e-12, "position_embedding_type": "absolute"}
+_VOCAB_SIZE = 30_000  # of transformers, where config.json does not say
+_CLASSIFIER_DROPOUT = 0.1
+
+
+def config_from_huggingface(
+    values: Mapping[str, Any], *, source: str
+) -> tuple[AlbertConfig, tuple[str, ...]]:
+    """Return the architecture in a config.json, and what people should know about it.
+
+    The exact gelu is taken for the original's. Config files of released models have said so by
+    mistake; a model that was trained with it in transformers changes by up to 5e-4 a layer.
+
+    Raises:
+        InputError: It is no ALBERT that the original could have, or none we can express.
+    """
+    _refuse_other_models(values, source)
+    names = {field.name for field in dataclasses.fields(AlbertConfig)}
+    known = {name: value for name, value in values.items() if name in names}
+    activation = values.get("hidden_act", _ACTIVATIONS["gelu"])
+    notes: list[str] = []
+    if activation == _EXACT_GELU:
+        notes.append(
+            f"{source}: hidden_act is the exact gelu; the original's tanh form takes its place"
+        )
+    if activation in (*_TANH_GELUS, _EXACT_GELU):
+        activation = "gelu"
+    config = {"vocab_size": _VOCAB_SIZE, **known, "hidden_act": activation}
+    return AlbertConfig.from_dict(config), tuple(notes)
+
+
+def config_to_huggingface(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return the contents of a config.json.
+
+    Raises:
+        InputError: transformers has no model with these heads.
+    """
+    config = checkpoint.config
+    values = {
+        "architectures": [_architecture(checkpoint)],
+        "model_type": "albert",
+        **config.to_dict(),
+        "hidden_act": _ACTIVATIONS[config.hidden_act],
+        "layer_norm_eps": _FIXED["layer_norm_eps"],
+        "classifier_dropout_prob": _CLASSIFIER_DROPOUT,
+        "dtype": "float32",
+        **_special_ids(checkpoint),
+    }
+    if "classifier" in checkpoint.heads and not checkpoint.is_multiple_choice:
+        values |= _labels(checkpoint)
+    return values
+
+
+def _refuse_other_models(values: Mapping[str, Any], source: str) -> None:
+    expected: dict[str, Any] = {"model_type": "albert", **_FIXED}
+    for name, value in expected.items():
+        if values.get(name, value) != value:
+            raise InputError(
+                f"{source}: got {name}={values[name]!r}, expected {value!r}: the original's ALBERT "
+                "has no other"
+            )
+    known = (*ARCHITECTURES.values(), MULTIPLE_CHOICE)
+    for name in values.get("architectures") or ():
+        if name not in known:
+            raise InputError(
+                f"{source}: got architecture {name}, expected one of {', '.join(known)}"
+            )
+
+
+def _architecture(checkpoint: Checkpoint) -> str:
+    if checkpoint.is_multiple_choice:
+        return MULTIPLE_CHOICE
+    if checkpoint.heads not in ARCHITECTURES:
+        raise InputError(
+            f"weights {checkpoint.source}: transformers has no ALBERT with the heads "
+            f"{', '.join(sorted(checkpoint.heads))}; expected one of "
+            f"{', '.join('+'.join(sorted(heads)) or 'none' for heads in ARCHITECTURES)}; "
+            "convert to keras or tf1 instead"
+        )
+    return ARCHITECTURES[checkpoint.heads]
+
+
+def _special_ids(checkpoint: Checkpoint) -> dict[str, int]:
+    """Return the ids of padding, begin and end; those of SentencePiece if no vocabulary says."""
+    ids = (0, 2, 3)
+    if checkpoint.tokenizer:
+        special = checkpoint.tokenizer.special_ids
+        ids = (special.pad, special.cls, special.sep)
+    return dict(zip(("pad_token_id", "bos_token_id", "eos_token_id"), ids, strict=True))
+
+
+def _labels(checkpoint: Checkpoint) -> dict[str, Any]:
+    num_labels = len(checkpoint.weights["output_bias"])
+    names = list((checkpoint.task or {}).get("labels") or ())
+    if len(names) != num_labels:
+        names = [f"LABEL_{index}" for index in range(num_labels)]
+    return {
+        "id2label": {str(index): name for index, name in enumerate(names)},
+        "label2id": {name: index for index, name in enumerate(names)},
+        "problem_type": "regression" if num_labels == 1 else "single_label_classification",
+    }

@@ -1,0 +1,119 @@
+"""Parameters of transformers' ALBERT to the original's variables, and back.
+
+Shape suffixes: E embedding, H hidden.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from albert_core.checkpoints.names import name_pairs
+from albert_core.config import AlbertConfig
+from albert_core.errors import InputError
+
+_BASE = "albert."  # which the parameters of a model without a head lack
+_WORDS = "embeddings.word_embeddings.weight"
+# What older versions wrote, too: constants, and second copies of shared parameters.
+_CONSTANTS = (".position_ids", ".token_type_ids")
+_COPIES = {
+    "predictions.decoder.weight": _BASE + _WORDS,
+    "predictions.decoder.bias": "predictions.bias",
+}
+# transformers projects from E to H always, the original only where they differ.
+_PROJECTION = "albert.encoder.embedding_hidden_mapping_in"
+
+
+def weights_to_huggingface(
+    config: AlbertConfig, weights: Mapping[str, np.ndarray], *, source: str
+) -> dict[str, np.ndarray]:
+    """Return weights under transformers' names; shared ones once, as it writes them itself.
+
+    Where embeddings are as wide as the encoder, the projection it then still has is the identity.
+
+    Args:
+        config: The architecture.
+        weights: Arrays by the original's names.
+        source: Where they come from, for messages.
+
+    Raises:
+        InputError: A variable has no counterpart; all are listed.
+    """
+    pairs = {pair.original: pair for pair in name_pairs(config)}
+    _refuse_unknown(weights.keys() - pairs.keys(), source)
+    arrays = {
+        pairs[name].huggingface: array.T if pairs[name].is_transposed else array
+        for name, array in weights.items()
+    }
+    if config.embedding_size == config.hidden_size:
+        arrays |= _identity(config)
+    if all(name.startswith(_BASE) for name in arrays):
+        arrays = {name.removeprefix(_BASE): array for name, array in arrays.items()}
+    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+
+
+def weights_from_huggingface(
+    config: AlbertConfig, arrays: Mapping[str, np.ndarray], *, source: str
+) -> dict[str, np.ndarray]:
+    """Return weights under the original's names, in float32.
+
+    Args:
+        config: The architecture.
+        arrays: Parameters by transformers' names, with or without `albert.` in front.
+        source: Where they come from, for messages.
+
+    Raises:
+        InputError: A parameter is unknown (all are listed), an output layer does not share the
+            word embeddings, or the projection is not the identity where the original has none.
+    """
+    if _WORDS in arrays:
+        arrays = {_BASE + name: array for name, array in arrays.items()}
+    arrays = {name: array for name, array in arrays.items() if not name.endswith(_CONSTANTS)}
+    for copy, original in _COPIES.items():
+        if copy in arrays and not _equal(arrays.pop(copy), arrays.get(original)):
+            raise InputError(
+                f"weights {source}: {copy} differs from {original}; expected the same values, "
+                "which ALBERT shares"
+            )
+    if config.embedding_size == config.hidden_size:
+        for name, expected in _identity(config).items():
+            if name in arrays and not _equal(arrays.pop(name), expected):
+                raise InputError(
+                    f"weights {source}: {name} is not the identity; with embedding_size = "
+                    f"hidden_size = {config.hidden_size} the original has no projection, so this "
+                    "model has no counterpart"
+                )
+    pairs = {pair.huggingface: pair for pair in name_pairs(config)}
+    _refuse_unknown(arrays.keys() - pairs.keys(), source)
+    return {
+        pairs[name].original: np.ascontiguousarray(
+            array.T if pairs[name].is_transposed else array, np.float32
+        )
+        for name, array in arrays.items()
+    }
+
+
+def original_names(config: AlbertConfig, names: Iterable[str]) -> dict[str, str]:
+    """Return the original's name of each parameter that has one."""
+    names = tuple(names)
+    base = _BASE if _WORDS in names else ""
+    pairs = {pair.huggingface: pair.original for pair in name_pairs(config)}
+    return {name: pairs[base + name] for name in names if base + name in pairs}
+
+
+def _identity(config: AlbertConfig) -> dict[str, np.ndarray]:
+    return {
+        f"{_PROJECTION}.weight": np.eye(config.hidden_size, dtype=np.float32),
+        f"{_PROJECTION}.bias": np.zeros(config.hidden_size, np.float32),
+    }
+
+
+def _equal(array: np.ndarray, other: np.ndarray | None) -> bool:
+    return other is not None and np.array_equal(array, other)
+
+
+def _refuse_unknown(names: set[str], source: str) -> None:
+    if names:
+        raise InputError(
+            f"weights {source}: no counterpart for {', '.join(sorted(names))}; expected the "
+            "variables of an ALBERT of the configured layers, groups and blocks"
+        )

@@ -1,0 +1,61 @@
+"""What a path is: a checkpoint of the original, a folder of transformers, or one of ours."""
+
+from pathlib import Path
+from typing import Literal
+
+from albert_core.checkpoints.huggingface import (
+    HUGGINGFACE_CONFIG_NAME,
+    OTHER_WEIGHTS_NAMES,
+    WEIGHTS_NAME,
+)
+from albert_core.errors import InputError
+from albert_core.pretraining.config import CONFIG_NAME
+from albert_core.runs.manifest import MANIFEST_NAME
+
+# Of a training's checkpoint; `albert_core.training.checkpoint` writes them, and imports Keras.
+VARIABLES_NAME, STATE_NAME = "variables.safetensors", "state.json"
+
+Target = Literal["tf1", "huggingface", "keras"]
+Kind = Literal[Target, "training", "artifact"]
+
+
+def detect(path: str | Path) -> Kind:
+    """Return what a path is.
+
+    Returns:
+        `tf1`: the prefix of a checkpoint of the original, or a folder of them; `huggingface`: a
+        folder of transformers; `keras`: a model folder of ours, from a pipeline's step or not;
+        `training`: a checkpoint of a training of ours; `artifact`: any other step's results.
+
+    Raises:
+        InputError: It is none of these.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        if Path(f"{path}.index").is_file() or path.suffix == ".index":
+            return "tf1"
+        raise InputError(
+            f"{path}: no folder, and no {path.name}.index beside it; expected a model's folder, or "
+            "the prefix of a TensorFlow 1 checkpoint, such as folder/model.ckpt-best"
+        )
+    kinds: dict[Kind, bool] = {
+        "keras": _has(path, CONFIG_NAME) and _has(path, WEIGHTS_NAME),
+        "huggingface": _has(path, HUGGINGFACE_CONFIG_NAME)
+        and _has(path, WEIGHTS_NAME, *OTHER_WEIGHTS_NAMES),
+        "tf1": any(path.glob("*.index")),
+        "training": _has(path, VARIABLES_NAME) and _has(path, STATE_NAME),
+        "artifact": _has(path, MANIFEST_NAME),
+    }
+    for kind, fits in kinds.items():
+        if fits:
+            return kind
+    raise InputError(
+        f"{path}: not a folder this program knows; expected {CONFIG_NAME} and {WEIGHTS_NAME} "
+        f"(ours), {HUGGINGFACE_CONFIG_NAME} and {WEIGHTS_NAME} (Hugging Face), *.index files "
+        f"(TensorFlow 1), or {MANIFEST_NAME} (a step of the pipeline)"
+    )
+
+
+def _has(folder: Path, *names: str) -> bool:
+    """Return whether one of the files is there."""
+    return any((folder / name).is_file() for name in names)

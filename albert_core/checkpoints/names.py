@@ -1,0 +1,114 @@
+"""The variables of ALBERT under both their names: the original's and transformers'."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+
+from albert_core.config import AlbertConfig
+
+POOLER = "bert/pooler/"
+
+# Heads by their scopes in the original's checkpoints.
+HEADS: Mapping[str, tuple[str, ...]] = {
+    "masked_lm": ("cls/predictions/",),
+    "sentence_order": ("cls/seq_relationship/",),
+    "classifier": ("output_weights", "output_bias"),
+    "span": ("cls/squad/",),
+    "span_beam": ("start_logits/", "end_logits/", "answer_class/"),
+}
+
+# What checkpoints of a training hold beside the model; the random states are ours.
+SLOTS = ("/adam_m", "/adam_v")
+GLOBAL_STEP = "global_step"
+_RANDOM_STATE = "random_state_"
+
+
+@dataclasses.dataclass(frozen=True)
+class NamePair:
+    """A variable's two names.
+
+    Attributes:
+        original: Name in the original's checkpoints, which is ours.
+        huggingface: Name of the parameter in transformers.
+        is_transposed: Whether transformers keeps the matrix transposed.
+    """
+
+    original: str
+    huggingface: str
+    is_transposed: bool
+
+
+# The variables of a layer: ends of both names, and whether the matrix is transposed.
+_Variables = tuple[tuple[str, str, bool], ...]
+_TABLE: _Variables = (("", ".weight", False),)
+_VECTOR: _Variables = (("", "", False),)
+_DENSE: _Variables = (("/kernel", ".weight", True), ("/bias", ".bias", False))
+_NORM: _Variables = (("/gamma", ".weight", False), ("/beta", ".bias", False))
+_HEAD: _Variables = (("output_weights", ".weight", False), ("output_bias", ".bias", False))
+
+_BLOCK = "bert/encoder/transformer/group_{group}/inner_group_{inner}/"
+_LAYER = "albert.encoder.albert_layer_groups.{group}.albert_layers.{inner}."
+
+_PROJECTION = (
+    "bert/encoder/embedding_hidden_mapping_in",
+    "albert.encoder.embedding_hidden_mapping_in",
+    _DENSE,
+)
+_LAYERS: tuple[tuple[str, str, _Variables], ...] = (
+    ("bert/embeddings/word_embeddings", "albert.embeddings.word_embeddings", _TABLE),
+    ("bert/embeddings/token_type_embeddings", "albert.embeddings.token_type_embeddings", _TABLE),
+    ("bert/embeddings/position_embeddings", "albert.embeddings.position_embeddings", _TABLE),
+    ("bert/embeddings/LayerNorm", "albert.embeddings.LayerNorm", _NORM),
+    _PROJECTION,
+    (_BLOCK + "attention_1/self/query", _LAYER + "attention.query", _DENSE),
+    (_BLOCK + "attention_1/self/key", _LAYER + "attention.key", _DENSE),
+    (_BLOCK + "attention_1/self/value", _LAYER + "attention.value", _DENSE),
+    (_BLOCK + "attention_1/output/dense", _LAYER + "attention.dense", _DENSE),
+    (_BLOCK + "LayerNorm", _LAYER + "attention.LayerNorm", _NORM),
+    (_BLOCK + "ffn_1/intermediate/dense", _LAYER + "ffn", _DENSE),
+    (_BLOCK + "ffn_1/intermediate/output/dense", _LAYER + "ffn_output", _DENSE),
+    (_BLOCK + "LayerNorm_1", _LAYER + "full_layer_layer_norm", _NORM),
+    ("bert/pooler/dense", "albert.pooler", _DENSE),
+    ("cls/predictions/transform/dense", "predictions.dense", _DENSE),
+    ("cls/predictions/transform/LayerNorm", "predictions.LayerNorm", _NORM),
+    ("cls/predictions/output_bias", "predictions.bias", _VECTOR),
+    ("cls/seq_relationship/", "sop_classifier.classifier", _HEAD),
+    ("cls/squad/", "qa_outputs", _HEAD),
+    ("", "classifier", _HEAD),
+)
+
+
+def name_pairs(config: AlbertConfig) -> tuple[NamePair, ...]:
+    """Return both names of every variable that transformers has a counterpart for.
+
+    A model whose embeddings are as wide as its encoder has no projection between them.
+    """
+    places = [
+        {"group": group, "inner": inner}
+        for group in range(config.num_hidden_groups)
+        for inner in range(config.inner_group_num)
+    ]
+    pairs = {
+        NamePair(
+            original=(layer[0] + end).format(**place),
+            huggingface=(layer[1] + their_end).format(**place),
+            is_transposed=transposed,
+        )
+        for layer in _LAYERS
+        if layer is not _PROJECTION or config.embedding_size != config.hidden_size
+        for end, their_end, transposed in layer[2]
+        for place in places
+    }
+    return tuple(sorted(pairs, key=lambda pair: pair.original))
+
+
+def heads_of(names: Iterable[str]) -> frozenset[str]:
+    """Return which heads some variables belong to."""
+    names = tuple(names)
+    return frozenset(
+        head for head, scopes in HEADS.items() if any(name.startswith(scopes) for name in names)
+    )
+
+
+def is_training_state(name: str) -> bool:
+    """Return whether a variable is the training's, not the model's."""
+    return name == GLOBAL_STEP or name.endswith(SLOTS) or name.startswith(_RANDOM_STATE)

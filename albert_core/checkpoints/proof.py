@@ -1,0 +1,76 @@
+"""Proof that two checkpoints are one model: the same batch through both.
+
+Shape suffixes: B batch, S sequence, P predictions.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from albert_core.checkpoints.checkpoint import Checkpoint, model_of
+from albert_core.checkpoints.names import HEADS
+from albert_core.config import AlbertConfig
+
+_BATCH, _LONGEST, _PREDICTIONS = 4, 32, 5
+
+Outputs = Mapping[str, np.ndarray]
+
+
+def random_batch(config: AlbertConfig, *, seed: int = 0) -> dict[str, np.ndarray]:
+    """Return inputs of every model [B, S]: masks that end early and with holes, both segments."""
+    rng = np.random.default_rng(seed)
+    length = min(_LONGEST, config.max_position_embeddings)
+    shape_BS = (_BATCH, length)
+    mask_BS = rng.integers(0, 2, shape_BS)
+    mask_BS[:, 0] = 1
+    mask_BS[0] = 1
+    mask_BS[1] = np.arange(length) < (length + 1) // 2
+    batch = {
+        "input_ids": rng.integers(0, config.vocab_size, shape_BS),
+        "input_mask": mask_BS,
+        "segment_ids": rng.integers(0, config.type_vocab_size, shape_BS),
+        "masked_lm_positions": rng.integers(0, length, (_BATCH, _PREDICTIONS)),
+        "p_mask": 1 - mask_BS,
+        "start_positions": rng.integers(0, length, _BATCH),
+    }
+    return {name: array.astype(np.int32) for name, array in batch.items()}
+
+
+def outputs_of(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
+    """Return what a checkpoint's model computes for the random batch.
+
+    Returns:
+        `sequence_output`; `pooled_output`, if there is a pooler; and the logits of each head.
+    """
+    model, batch = model_of(checkpoint), random_batch(checkpoint.config)
+    inputs = {name: batch[name] for name in ("input_ids", "input_mask", "segment_ids")}
+    encoded = model.bert(**inputs, training=False)
+    outputs = {"sequence_output": encoded["sequence_output"]}
+    if not checkpoint.lacks_pooler:
+        outputs["pooled_output"] = encoded["pooled_output"]
+    if checkpoint.is_multiple_choice:  # the batch is one question; not every file says it is
+        choices = {name: array[None] for name, array in inputs.items()}
+        outputs["logits"] = model(choices, training=False)[0][:, None]
+    else:
+        outputs |= _logits(model(batch, training=False), checkpoint.heads)
+    return {name: np.asarray(value) for name, value in outputs.items()}
+
+
+def differences(first: Outputs, second: Outputs) -> dict[str, float]:
+    """Return the largest difference of each output that both have; NaN is one."""
+    return {
+        name: float(np.max(np.abs(first[name] - second[name]))) for name in first if name in second
+    }
+
+
+def _logits(outputs: Any, heads: frozenset[str]) -> dict[str, Any]:
+    """Return the logits of the heads that are there; a pretraining model has those of both."""
+    if not isinstance(outputs, Mapping):
+        return {"logits": outputs}
+    absent = {f"{head}_logits" for head in HEADS.keys() - heads}
+    return {
+        name: value
+        for name, value in outputs.items()
+        if name.endswith("_logits") and name not in absent
+    }

@@ -1,0 +1,84 @@
+"""Folders as the original's releases have them: a TensorFlow 1 checkpoint and what goes with it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from albert_core.checkpoints.checkpoint import Checkpoint, read_task
+from albert_core.checkpoints.names import GLOBAL_STEP, SLOTS, is_training_state
+from albert_core.checkpoints.tf1 import (
+    find_tf1_checkpoint,
+    read_tf1_checkpoint,
+    write_tf1_checkpoint,
+)
+from albert_core.checkpoints.vocabulary import find_tokenizer, write_original_vocabulary
+from albert_core.config import AlbertConfig
+from albert_core.errors import InputError
+from albert_core.pretraining.config import CONFIG_NAME
+
+CHECKPOINT_NAME = "model.ckpt-best"
+
+
+def read_release(
+    path: str | Path,
+    *,
+    config: str | Path | None = None,
+    vocab: str | Path | None = None,
+    lower_case: bool | None = None,
+) -> Checkpoint:
+    """Read a checkpoint with the configuration and the vocabulary beside it.
+
+    Slots and global_step are left out, which a note says.
+
+    Args:
+        path: As for `find_tf1_checkpoint`.
+        config: An albert_config.json, if there is none beside it.
+        vocab: Vocabulary, if not the one beside it.
+        lower_case: Setting of the vocabulary, if not the one found.
+
+    Raises:
+        InputError: A file is missing or damaged.
+    """
+    prefix = find_tf1_checkpoint(path)
+    config_path = Path(config) if config is not None else prefix.with_name(CONFIG_NAME)
+    if not config_path.is_file():
+        raise InputError(
+            f"checkpoint {prefix}: no file {config_path}; give the model's {CONFIG_NAME} with "
+            "--config"
+        )
+    arrays = read_tf1_checkpoint(prefix)
+    weights = {name: array for name, array in arrays.items() if not is_training_state(name)}
+    return Checkpoint(
+        config=AlbertConfig.from_json_file(config_path),
+        weights=weights,
+        source=str(prefix),
+        tokenizer=find_tokenizer(prefix.parent, vocab, lower_case=lower_case),
+        task=read_task(prefix.parent),
+        notes=_left_out(arrays),
+    )
+
+
+def _left_out(arrays: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+    """Return in words what is of a training only; an export's step 0 is nothing."""
+    step = int(arrays.get(GLOBAL_STEP, 0))
+    num_slots = sum(name.endswith(SLOTS) for name in arrays)
+    parts = [f"global_step {step:,}"] if step else []
+    parts += [f"{num_slots} slots of the optimizer"] if num_slots else []
+    return (f"left out {' and '.join(parts)}",) if parts else ()
+
+
+def save_release(checkpoint: Checkpoint, folder: str | Path) -> tuple[str, ...]:
+    """Write a folder that the original's scripts can start from or export.
+
+    Returns:
+        What had to be added, for people.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    whole = checkpoint.with_pooler()
+    write_tf1_checkpoint(folder / CHECKPOINT_NAME, whole.weights)
+    checkpoint.config.to_json_file(folder / CONFIG_NAME)
+    if checkpoint.tokenizer:
+        write_original_vocabulary(checkpoint.tokenizer, folder)
+    return whole.notes[len(checkpoint.notes) :]

@@ -1,0 +1,267 @@
+"""Checkpoints of the original: TensorFlow 1, name-based, version 2 of the file format."""
+
+import contextlib
+import dataclasses
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from albert_core.checkpoints.names import GLOBAL_STEP, SLOTS, is_training_state
+from albert_core.errors import InputError
+from albert_core.pretraining.config import CONFIG_NAME
+from albert_core.runs.files import write_atomically
+
+if TYPE_CHECKING:
+    import keras
+
+STATE_NAME = "checkpoint"
+_HUB_SCOPE = "module/"
+_OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+
+
+@dataclasses.dataclass(frozen=True)
+class Variable:
+    """Shape and type of a variable in a file."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Restored:
+    """What `load_tf1_checkpoint` did.
+
+    Attributes:
+        restored: Names of the variables that were assigned.
+        ignored: Names in the checkpoint that were left alone.
+    """
+
+    restored: tuple[str, ...]
+    ignored: tuple[str, ...]
+
+
+def find_tf1_checkpoint(path: str | Path) -> Path:
+    """Return the prefix of the one checkpoint a path stands for.
+
+    Args:
+        path: A prefix, such as `folder/model.ckpt-best`; or a folder with one checkpoint, or with
+            several and a `checkpoint` file that names one of them.
+
+    Raises:
+        InputError: There is no checkpoint, or more than one.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        prefix = path.with_name(path.name.removesuffix(".index"))
+        _refuse_missing_files(prefix)
+        return prefix
+    found = sorted(index.name.removesuffix(".index") for index in path.glob("*.index"))
+    if len(found) > 1 and (latest := _latest(path)) in found:
+        found = [latest]
+    if len(found) != 1:
+        raise InputError(
+            f"checkpoint {path}: holds {', '.join(found) or 'no *.index file'}; expected one "
+            "checkpoint, or the path of one, such as folder/model.ckpt-best"
+        )
+    return find_tf1_checkpoint(path / found[0])
+
+
+def list_tf1_checkpoint(path: str | Path) -> dict[str, Variable]:
+    """Return shape and type of every variable of a checkpoint.
+
+    Args:
+        path: As for `find_tf1_checkpoint`.
+
+    Raises:
+        InputError: A file is missing, damaged or of another format.
+    """
+    reader, names = _open(find_tf1_checkpoint(path))
+    shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+    return {
+        name: Variable(shape=tuple(shapes[raw]), dtype=dtypes[raw].name)
+        for name, raw in names.items()
+    }
+
+
+def read_tf1_checkpoint(
+    path: str | Path, *, names: Iterable[str] | None = None
+) -> dict[str, np.ndarray]:
+    """Read variables of a checkpoint by name, slots and global_step included.
+
+    The scope `module/`, under which TF-Hub modules keep their variables, is taken off.
+
+    Args:
+        path: As for `find_tf1_checkpoint`.
+        names: Only these; all when not given.
+
+    Raises:
+        InputError: A file is missing, truncated, corrupt or of another format.
+    """
+    prefix = find_tf1_checkpoint(path)
+    reader, known = _open(prefix)
+    wanted = known if names is None else names
+    with _explained(f"{prefix}.data-*"):
+        return {name: reader.get_tensor(known[name]) for name in wanted}
+
+
+def write_tf1_checkpoint(prefix: str | Path, arrays: Mapping[str, Any]) -> None:
+    """Write arrays as a checkpoint that `tf.train.Saver` restores, and name it the latest.
+
+    There is no `.meta` file: the original's scripts build their graphs themselves.
+
+    Args:
+        prefix: Path without `.index`; its folder must exist.
+        arrays: Values by variable name; `global_step` is added as 0 if it is not there.
+    """
+    import tensorflow as tf
+
+    prefix = Path(prefix)
+    values = {GLOBAL_STEP: 0, **arrays}
+    values[GLOBAL_STEP] = np.asarray(values[GLOBAL_STEP], np.int64)
+    temporary = prefix.with_name(f".{prefix.name}.{os.getpid()}.tmp")
+    try:
+        tf.raw_ops.SaveV2(
+            prefix=str(temporary),
+            tensor_names=list(values),
+            shape_and_slices=[""] * len(values),
+            tensors=[tf.convert_to_tensor(value) for value in values.values()],
+        )
+        for end in (".data-00000-of-00001", ".index"):
+            os.replace(f"{temporary}{end}", f"{prefix}{end}")
+    finally:
+        for path in prefix.parent.iterdir():
+            if path.name.startswith(temporary.name):
+                path.unlink()
+    state = f'model_checkpoint_path: "{prefix.name}"\nall_model_checkpoint_paths: "{prefix.name}"\n'
+    write_atomically(prefix.with_name(STATE_NAME), state.encode())
+
+
+def load_tf1_checkpoint(model: "keras.Model", path: str | Path, *, prefix: str = "") -> Restored:
+    """Assign a checkpoint to a model's variables of the same names.
+
+    Slots and global_step go into a compiled optimizer of ours if the whole model is loaded and
+    the checkpoint has slots; else they are ignored, as the original does with `init_checkpoint`.
+
+    Args:
+        model: The model to fill.
+        path: As for `find_tf1_checkpoint`.
+        prefix: Only variables whose name starts so take part, for example `bert/` to begin
+            fine-tuning from a pretrained model.
+
+    Raises:
+        InputError: A file cannot be read; or a variable is missing, unknown or of another shape,
+            and then nothing is assigned and all of them are listed.
+    """
+    from albert_core.model.weights import assign_by_name, weights_by_name
+
+    arrays = read_tf1_checkpoint(path)
+    variables = weights_by_name(model)
+    if not prefix and any(name.endswith(SLOTS) for name in arrays):
+        variables |= _optimizer_variables(model)
+    takes_state = GLOBAL_STEP in variables
+    wanted = {name: value for name, value in variables.items() if name.startswith(prefix)}
+    given = {
+        name: array
+        for name, array in arrays.items()
+        if name.startswith(prefix) and (takes_state or not is_training_state(name))
+    }
+    assign_by_name(wanted, given, source=str(path))
+    return Restored(
+        restored=tuple(sorted(given)), ignored=tuple(sorted(arrays.keys() - given.keys()))
+    )
+
+
+def save_tf1_checkpoint(
+    model: "keras.Model", prefix: str | Path, *, include_optimizer: bool = False
+) -> None:
+    """Write a model as a checkpoint of the original, with `albert_config.json` beside it.
+
+    Args:
+        model: A model of ours.
+        prefix: Path without `.index`; its folder is made if need be.
+        include_optimizer: Whether slots and global_step are written, too; else global_step is 0.
+
+    Raises:
+        InputError: The optimizer is asked for, and the model is not compiled with one of ours.
+    """
+    from albert_core.model.weights import arrays_of, weights_by_name
+
+    variables = weights_by_name(model)
+    if include_optimizer:
+        slots = _optimizer_variables(model)
+        if not slots:
+            raise InputError(
+                f"checkpoint {prefix}: the model has no optimizer whose state could be written; "
+                "compile it with LAMB or AdamW of albert_core.optimization"
+            )
+        variables |= slots
+    prefix = Path(prefix)
+    prefix.parent.mkdir(parents=True, exist_ok=True)
+    write_tf1_checkpoint(prefix, arrays_of(variables))
+    model.config.to_json_file(prefix.with_name(CONFIG_NAME))
+
+
+def _optimizer_variables(model: "keras.Model") -> dict[str, Any]:
+    """Return slots and global_step of a compiled optimizer of ours; none otherwise."""
+    from albert_core.optimization import AdamW
+
+    optimizer = getattr(model, "optimizer", None)
+    if not isinstance(optimizer, AdamW):
+        return {}
+    optimizer.build(model.trainable_variables)
+    return {**optimizer.slots_by_name(), GLOBAL_STEP: optimizer.iterations}
+
+
+def _open(prefix: Path) -> tuple[Any, dict[str, str]]:
+    """Return TensorFlow's reader, and the names in the file by the names they have here."""
+    import tensorflow as tf
+
+    with _explained(f"{prefix}.index"):
+        reader = tf.train.load_checkpoint(str(prefix))
+        raw = sorted(reader.get_variable_to_shape_map())
+    if _OBJECT_GRAPH in raw:
+        raise InputError(
+            f"checkpoint {prefix}: keyed by objects, as TensorFlow 2 writes them; expected one "
+            "keyed by names, as the original's scripts write them"
+        )
+    return reader, {name.removeprefix(_HUB_SCOPE): name for name in raw}
+
+
+def _latest(folder: Path) -> str | None:
+    """Return the name that the folder's `checkpoint` file gives as the latest."""
+    state = folder / STATE_NAME
+    text = state.read_text(encoding="utf-8") if state.is_file() else ""
+    match = re.search(r'^model_checkpoint_path: "(.*)"$', text, re.MULTILINE)
+    return Path(match[1]).name if match else None
+
+
+def _refuse_missing_files(prefix: Path) -> None:
+    if not Path(f"{prefix}.index").is_file():
+        raise InputError(
+            f"checkpoint {prefix}: no file {prefix.name}.index there; expected the prefix of a "
+            "TensorFlow 1 checkpoint, such as folder/model.ckpt-best"
+        )
+    pattern = re.compile(re.escape(prefix.name) + r"\.data-\d{5}-of-(\d{5})")
+    names = {path.name for path in prefix.parent.iterdir()}
+    num_shards = max((int(m[1]) for name in names if (m := pattern.fullmatch(name))), default=1)
+    shards = [f"{prefix.name}.data-{k:05d}-of-{num_shards:05d}" for k in range(num_shards)]
+    if missing := [name for name in shards if name not in names]:
+        raise InputError(f"checkpoint {prefix}: no file {', '.join(missing)} there; copy it, too")
+
+
+@contextlib.contextmanager
+def _explained(file: str) -> Iterator[None]:
+    """Turn TensorFlow's errors while it reads a file into one that names the file."""
+    import tensorflow as tf
+
+    try:
+        yield
+    except (tf.errors.OpError, LookupError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"checkpoint {file}: truncated, corrupt or of another format ({reason}); copy it anew"
+        ) from error
