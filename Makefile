@@ -3,6 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+INTEROP := .venv-interop
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 COMPILE := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
@@ -11,7 +12,7 @@ OUTPUT ?= runs/$(basename $(notdir $(CONFIG)))
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo run test benchmark lint format clean
+.PHONY: help setup lock demo run test test-interop benchmark lint format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +35,7 @@ lock: $(filter .uv/bin/uv,$(UV))  ## resolve the requirements anew into requirem
 	$(COMPILE) pyproject.toml --extra data --extra pipeline --output-file requirements/data.lock
 	$(COMPILE) pyproject.toml --extra train --extra report --extra pipeline --output-file requirements/trainer.lock
 	$(COMPILE) pyproject.toml --all-extras --output-file requirements/dev.lock
+	$(COMPILE) pyproject.toml requirements/interop.in --output-file requirements/interop.lock
 
 demo: setup  ## from nothing to a scored ALBERT in minutes, on text already on this machine
 	@$(BIN)/albert demo-data --output runs/demo-data
@@ -45,6 +47,12 @@ run: setup  ## the whole pipeline: make run CONFIG=pipeline/configs/small.yaml O
 test: setup lint  ## lint, types and all tests, as continuous integration runs them
 	$(BIN)/pytest
 	KERAS_BACKEND=jax $(BIN)/pytest -m backends
+
+test-interop:  ## our models and tokenizers beside Hugging Face's, in an environment of their own
+	$(PYTHON) -m venv $(INTEROP)
+	$(INTEROP)/bin/pip install --quiet --require-hashes -r requirements/interop.lock
+	$(INTEROP)/bin/pip install --quiet torch==2.13.0
+	KERAS_BACKEND=jax $(INTEROP)/bin/python -m pytest tests/interop
 
 benchmark: setup  ## time what users wait for, next to a peer
 	$(BIN)/python tests/benchmarks/startup.py
@@ -58,5 +66,5 @@ format: setup  ## let ruff fix and format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-clean:  ## remove the environment (runs/ stays)
-	rm -rf $(VENV) .uv
+clean:  ## remove the environments (runs/ stays)
+	rm -rf $(VENV) $(INTEROP) .uv

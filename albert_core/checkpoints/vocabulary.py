@@ -62,13 +62,14 @@ def write_original_vocabulary(tokenizer: Tokenizer, folder: Path) -> None:
 def write_huggingface_vocabulary(tokenizer: Tokenizer, config: AlbertConfig, folder: Path) -> None:
     """Write the files from which transformers' AutoTokenizer makes its own."""
     tokenizer.save(folder)
-    (folder / SETTINGS_NAME).unlink()  # transformers has another file of this name
-    is_sentencepiece = isinstance(tokenizer, SentencePieceTokenizer)
+    (folder / SETTINGS_NAME).unlink()  # tokenizer_config.json says the same
+    tokenizer_class = "BertTokenizer"
     if isinstance(tokenizer, SentencePieceTokenizer):
+        tokenizer_class = "AlbertTokenizer"
         write_json(folder / "tokenizer.json", fast_tokenizer(tokenizer))
     special = _special_pieces(tokenizer)
     settings: dict[str, Any] = {
-        "tokenizer_class": "AlbertTokenizer" if is_sentencepiece else "BertTokenizer",
+        "tokenizer_class": tokenizer_class,
         "do_lower_case": tokenizer.lower_case,
         "model_max_length": config.max_position_embeddings,
         "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],

@@ -13,7 +13,7 @@ import numpy as np
 
 from albert_core.errors import InputError
 
-SETTINGS_NAME = "tokenizer.json"
+SETTINGS_NAME = "tokenizer_settings.json"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -84,8 +84,8 @@ def _vocabulary_in(folder: Path) -> Path:
 def _settings_of(folder: Path) -> dict[str, Any]:
     """Return the settings a folder was saved with, by us or by Hugging Face; none of a file."""
     own = _read_json(folder / SETTINGS_NAME)
-    if "lower_case" in own:  # Hugging Face has another file of this name
-        return {name: own[name] for name in ("lower_case", "compat") if name in own}
+    if own:
+        return own
     file = folder / _HUGGING_FACE_SETTINGS_NAME
     theirs = _read_json(file)
     for name, value in _FIXED_SETTINGS.items():

@@ -240,8 +240,8 @@ def test_folder_of_hugging_face_keeps_its_case(
             {"vocab.txt": "\n".join([*WORD_PIECES, "the"]).encode()},
             r"piece 'the' as number 1 and 22",
         ),
-        ({"a.model": b"", "tokenizer.json": b"{"}, r"tokenizer\.json: not a JSON object"),
-        ({"a.model": b"", "tokenizer.json": b"[1]"}, r"tokenizer\.json: not a JSON object"),
+        ({"a.model": b"", "tokenizer_settings.json": b"{"}, r"settings\.json: not a JSON object"),
+        ({"a.model": b"", "tokenizer_settings.json": b"[1]"}, r"settings\.json: not a JSON object"),
         ({"a.model": b"", "tokenizer_config.json": b'{"keep_accents": true}'}, "keep_accents=True"),
     ],
 )
@@ -278,5 +278,5 @@ def test_model_cut_anywhere_is_refused(tokenizer: SentencePieceTokenizer) -> Non
 
 def test_settings_are_written_as_json(tokenizer: SentencePieceTokenizer, tmp_path: Path) -> None:
     tokenizer.save(tmp_path)
-    settings = json.loads((tmp_path / "tokenizer.json").read_text(encoding="utf-8"))
+    settings = json.loads((tmp_path / "tokenizer_settings.json").read_text(encoding="utf-8"))
     assert settings == {"lower_case": True, "compat": "original"}
