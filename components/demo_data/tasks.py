@@ -14,7 +14,6 @@ from pathlib import Path
 
 import yaml
 
-from albert_core.errors import InputError
 from components.demo_data.docstrings import Document
 
 NEXT_LABELS = ("not_next", "next")
@@ -120,49 +119,27 @@ def next_rows(
 ) -> list[tuple[str, str, str]]:
     """Returns shuffled rows (first, second, label); half are `next`, half are `not_next`.
 
-    Each pair of neighbouring sentences makes one row: as it is, in the wrong order, or with a
-    second sentence that is the second of a pair in another document of the same package. Four pairs
-    in the order of their hashes make two, one and one of these.
+    Each pair of neighbouring sentences makes one row: as it is, or in the wrong order. Pairs take
+    turns in the order of their hashes.
     """
     not_next, is_next = NEXT_LABELS
     pairs = _ranked_pairs(documents, seed)
-    pairs = pairs[: min(max_rows, len(pairs)) // 4 * 4]
-    seconds: dict[str, list[tuple[bytes, str]]] = defaultdict(list)
-    for digest, _, package, (_, second) in pairs:
-        seconds[package].append((digest, second))
-    rows = []
-    for number, (digest, index, package, (first, second)) in enumerate(pairs):
-        match number % 4:
-            case 0:
-                rows.append((first, _draw_other(seconds[package], digest, index), not_next))
-            case 2:
-                rows.append((second, first, not_next))
-            case _:
-                rows.append((first, second, is_next))
+    rows = [
+        (first, second, is_next) if number % 2 else (second, first, not_next)
+        for number, (first, second) in enumerate(pairs[: min(max_rows, len(pairs)) // 2 * 2])
+    ]
     random.Random(seed).shuffle(rows)
     return rows
 
 
-def _ranked_pairs(
-    documents: Sequence[Document], seed: int
-) -> list[tuple[bytes, int, str, tuple[str, str]]]:
-    """Returns (digest, index in the document, package, pair), sorted."""
-    return sorted(
-        (document_digest(document, seed), index, document.package, pair)
+def _ranked_pairs(documents: Sequence[Document], seed: int) -> list[tuple[str, str]]:
+    """Returns the pairs of all documents, in the order of the documents' hashes."""
+    ranked = sorted(
+        (document_digest(document, seed), index, pair)
         for document in documents
         for index, pair in enumerate(_pairs(document))
     )
-
-
-def _draw_other(seconds: Sequence[tuple[bytes, str]], digest: bytes, index: int) -> str:
-    """Draws a second sentence of another document than the one with this digest."""
-    others = [sentence for owner, sentence in seconds if owner != digest]
-    if not others:
-        raise InputError(
-            "docs-next: got a package with sentence pairs in one document only, expected two or "
-            "more such documents; use packages with more documentation"
-        )
-    return random.Random(digest + bytes([index])).choice(others)
+    return [pair for _, _, pair in ranked]
 
 
 def _pairs(document: Document) -> list[tuple[str, str]]:
