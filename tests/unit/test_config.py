@@ -84,7 +84,7 @@ def test_model_section_overrides_single_keys() -> None:
     model = ModelConfig(preset="tiny", overrides={"num_hidden_layers": 4})
     config = model.with_vocabulary(500)
     assert config == preset("tiny", vocab_size=500, num_hidden_layers=4)
-    assert (config.vocab_size, config.num_hidden_layers, config.head_size) == (500, 4, 64)
+    assert (config.vocab_size, config.num_hidden_layers, config.head_size) == (500, 4, 32)
 
 
 @pytest.mark.parametrize(
