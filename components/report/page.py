@@ -103,7 +103,7 @@ def _headlines(summary: RunSummary) -> Iterator[Headline]:
     )
     yield _task_headline(summary.tasks)
     yield Headline(
-        label="Time",
+        label="Time of all steps",
         value=format_duration(_total_seconds(summary.steps)),
         note=_count(len(summary.steps), "step"),
     )

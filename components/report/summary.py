@@ -62,7 +62,7 @@ class RunSummary:
         created: When the report was made, ISO 8601 with zone.
         steps: Every step, in order.
         vocabulary: The vocabulary's report: vocab_size, pieces_per_word, characters_per_piece,
-            unknown_share, num_sentences, and `examples`, each with `text` and `pieces`.
+            unknown_share, num_described_sentences, and `examples`, each with `text` and `pieces`.
         records: The records' report: counts, sequence_length, padding_share.
         pretraining_history: A row a held-out evaluation: global_step, seconds, train_loss and
             train_masked_lm_accuracy, and the held-out masked_lm_accuracy, masked_lm_loss,

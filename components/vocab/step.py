@@ -184,7 +184,7 @@ def describe_vocabulary(tokenizer: Tokenizer, corpus: CorpusConfig) -> dict[str,
     num_unknown = sum(ids.count(tokenizer.special_ids.unknown) for ids in encoded)
     return {
         "vocab_size": len(tokenizer),
-        "num_sentences": len(sentences),
+        "num_described_sentences": len(sentences),
         "pieces_per_word": round(num_pieces / num_words, 3),
         "characters_per_piece": round(sum(map(len, sentences)) / num_pieces, 2),
         "unknown_share": round(num_unknown / num_pieces, 6),
