@@ -12,10 +12,10 @@ OUTPUT ?= runs/$(basename $(notdir $(CONFIG)))
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo run test test-interop benchmark lint format clean
+.PHONY: help setup lock demo run test test-tensorflow test-jax test-interop benchmark lint format clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## make .venv from the locked requirements (done once, by the other targets too)
 
@@ -45,7 +45,12 @@ run: setup  ## the whole pipeline: make run CONFIG=pipeline/configs/small.yaml O
 	@$(BIN)/albert run --config $(CONFIG) --output $(OUTPUT) $(ARGS)
 
 test: setup lint  ## lint, types and all tests, as continuous integration runs them
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-tensorflow test-jax
+
+test-tensorflow: setup  ## all tests, under TensorFlow
 	$(BIN)/pytest
+
+test-jax: setup  ## those of model, heads, optimizers and checkpoints, under JAX
 	KERAS_BACKEND=jax $(BIN)/pytest -m backends
 
 test-interop:  ## our models and tokenizers beside Hugging Face's, in an environment of their own

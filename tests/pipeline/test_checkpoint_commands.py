@@ -48,7 +48,7 @@ def test_convert_takes_vocabulary_and_configuration_from_elsewhere(
 ) -> None:
     for name in ("albert_config.json", "30k-clean.model"):
         (release / name).rename(tmp_path / name)
-    (release / "tokenizer.json").unlink()
+    (release / "tokenizer_settings.json").unlink()
     status = main(
         [
             *("convert", str(release / "model.ckpt-best"), str(tmp_path / "out"), "--to", "keras"),

@@ -147,5 +147,5 @@ def test_nothing_temporary_is_left_beside_a_checkpoint(tf1: Path) -> None:
         "checkpoint",
         "model.ckpt-best.data-00000-of-00001",
         "model.ckpt-best.index",
-        "tokenizer.json",
+        "tokenizer_settings.json",
     }

@@ -123,7 +123,7 @@ def test_a_vocabulary_of_another_size_is_refused(tf1: Path, tmp_path: Path) -> N
 
 
 def test_case_is_a_setting_of_the_vocabulary(tf1: Path, tmp_path: Path) -> None:
-    (tf1 / "tokenizer.json").unlink()
+    (tf1 / "tokenizer_settings.json").unlink()
     assert read_checkpoint(tf1).tokenizer.lower_case
     assert not read_checkpoint(tf1, lower_case=False).tokenizer.lower_case
     (tf1 / "30k-clean.model").unlink()
