@@ -1,0 +1,263 @@
+"""Files by their address: a local path, or gs://bucket/name in Google Cloud Storage.
+
+The one module that knows where files lie. google-cloud-storage is imported when the first gs://
+address is met, so that nothing on one machine needs it.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import glob
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from albert_core.errors import InputError
+from albert_core.runs.files import sha256_of_file, write_atomically
+
+_SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_REMOTE = "gs://"
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class StoredFile:
+    """A file and its size.
+
+    Attributes:
+        path: Its address: an absolute path or a gs:// address.
+        num_bytes: Its size.
+    """
+
+    path: str
+    num_bytes: int
+
+
+def is_remote(path: str | Path) -> bool:
+    """Return whether an address is in Google Cloud Storage.
+
+    Raises:
+        InputError: It is in another kind of storage.
+    """
+    scheme = _SCHEME.match(str(path))
+    if scheme and scheme[0].lower() != _REMOTE:
+        raise InputError(
+            f"{path}: got an address of {scheme[0]}, expected a local path or {_REMOTE}; copy the "
+            "files to one of these"
+        )
+    return scheme is not None
+
+
+def join(folder: str, name: str) -> str:
+    """Return the address of a file in a folder."""
+    return f"{folder.rstrip('/')}/{name}"
+
+
+def find_files(pattern: str) -> list[StoredFile]:
+    """Return the files that a pattern names, sorted by address.
+
+    Args:
+        pattern: A file, a folder (read recursively) or a glob; `**` stands for any folders.
+
+    Raises:
+        InputError: There is none.
+    """
+    found = sorted(_find_remote(pattern) if is_remote(pattern) else _find_local(pattern))
+    if not found:
+        where = "" if is_remote(pattern) else f" (read from {Path.cwd()})"
+        raise InputError(
+            f"{pattern!r}: no file matches; expected a file, a folder or a glob{where}"
+        )
+    return found
+
+
+def _find_local(pattern: str) -> Iterator[StoredFile]:
+    named = Path(pattern)
+    candidates = (
+        named.rglob("*") if named.is_dir() else map(Path, glob.glob(pattern, recursive=True))
+    )
+    for path in candidates:
+        if path.is_file():
+            yield StoredFile(str(path.absolute()), path.stat().st_size)
+
+
+def _find_remote(pattern: str) -> Iterator[StoredFile]:
+    bucket, name = _bucket_and_name(pattern)
+    literal = re.split(r"[*?\[]", name, maxsplit=1)[0]
+    is_glob = literal != name
+    wanted = (
+        _glob_expression(name) if is_glob else re.compile(f"{re.escape(name.rstrip('/'))}(/|$)")
+    )
+    with _clear_errors(pattern):
+        for blob in _client().list_blobs(bucket, prefix=literal if is_glob else name.rstrip("/")):
+            matches = wanted.fullmatch(blob.name) if is_glob else wanted.match(blob.name)
+            if (matches or not name) and not blob.name.endswith("/"):
+                yield StoredFile(f"{_REMOTE}{bucket}/{blob.name}", blob.size)
+
+
+def _glob_expression(pattern: str) -> re.Pattern[str]:
+    wild = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", pattern)
+    return re.compile("".join(wild.get(p, p if p.startswith("[") else re.escape(p)) for p in parts))
+
+
+def open_file(path: str) -> BinaryIO:
+    """Open a file for reading; it can be sought in.
+
+    Raises:
+        InputError: There is no such file.
+    """
+    if is_remote(path):
+        return cast(BinaryIO, _existing_blob(path).open("rb"))
+    try:
+        return Path(path).open("rb")
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; expected a readable file") from error
+
+
+def exists(path: str) -> bool:
+    """Return whether there is a file."""
+    if not is_remote(path):
+        return Path(path).is_file()
+    with _clear_errors(path):
+        return _blob(path).exists()
+
+
+def content_hash(path: str) -> str:
+    """Return a hash of a file's bytes: sha256, or the checksum Google keeps of an object."""
+    if not is_remote(path):
+        return sha256_of_file(Path(path))
+    return f"crc32c:{_existing_blob(path).crc32c}"
+
+
+def read_bytes(path: str) -> bytes:
+    """Return the whole file."""
+    with open_file(path) as file:
+        return file.read()
+
+
+def write_bytes(path: str, data: bytes, *, only_new: bool = False) -> None:
+    """Write a file that is either whole or not there.
+
+    Args:
+        path: Where.
+        data: What.
+        only_new: Refuse an address that is taken, also by a writer at the same time.
+
+    Raises:
+        InputError: It is taken.
+    """
+    if is_remote(path):
+        with _clear_errors(path):
+            _blob(path).upload_from_string(
+                data,
+                content_type="application/octet-stream",
+                checksum="crc32c",
+                if_generation_match=0 if only_new else None,
+            )
+        return
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    if only_new and Path(path).exists():
+        raise _taken(path)
+    write_atomically(Path(path), data)
+
+
+def write_file(path: str, source: Path) -> None:
+    """Put a finished local file at an address, whole or not at all."""
+    if is_remote(path):
+        with _clear_errors(path):
+            _blob(path).upload_from_filename(
+                str(source), content_type="application/octet-stream", checksum="crc32c"
+            )
+        return
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    shutil.copyfile(source, partial)
+    os.replace(partial, target)
+
+
+def fetch_file(path: str, target: Path) -> None:
+    """Bring a file to a local path, by a hard link where that is possible."""
+    if not is_remote(path):
+        try:
+            os.link(path, target)
+        except OSError:
+            shutil.copyfile(path, target)
+        return
+    with _clear_errors(path):
+        _existing_blob(path).download_to_filename(str(target), checksum="crc32c")
+
+
+def remove_folder(path: str) -> None:
+    """Remove a folder and all in it; nothing happens where there is none."""
+    if not is_remote(path):
+        shutil.rmtree(path, ignore_errors=True)
+        return
+    bucket, name = _bucket_and_name(path)
+    with _clear_errors(path):
+        for blob in list(_client().list_blobs(bucket, prefix=f"{name.rstrip('/')}/")):
+            blob.delete()
+
+
+@functools.cache
+def _client_of_process(_: int) -> Any:
+    import google.cloud.storage as storage
+
+    if os.environ.get("STORAGE_EMULATOR_HOST"):
+        return storage.Client.create_anonymous_client()
+    return storage.Client()
+
+
+def _client() -> Any:
+    """Return the client of this process: a forked one must not share its connections."""
+    return _client_of_process(os.getpid())
+
+
+def _bucket_and_name(path: str) -> tuple[str, str]:
+    bucket, _, name = path[len(_REMOTE) :].partition("/")
+    if not bucket:
+        raise InputError(f"{path}: got no bucket, expected {_REMOTE}bucket/name")
+    return bucket, name
+
+
+def _blob(path: str) -> Any:
+    bucket, name = _bucket_and_name(path)
+    return _client().bucket(bucket).blob(name)
+
+
+def _existing_blob(path: str) -> Any:
+    bucket, name = _bucket_and_name(path)
+    with _clear_errors(path):
+        blob = _client().bucket(bucket).get_blob(name)
+    if blob is None:
+        raise InputError(f"{path}: no such object; expected one that exists")
+    return blob
+
+
+def _taken(path: str) -> InputError:
+    return InputError(f"{path}: exists already; another run was faster, whose result is complete")
+
+
+@contextlib.contextmanager
+def _clear_errors(path: str | Path) -> Iterator[None]:
+    """Say in one line what Google Cloud Storage refused, and what helps."""
+    from google.api_core import exceptions
+    from google.auth.exceptions import GoogleAuthError
+
+    try:
+        yield
+    except exceptions.PreconditionFailed as error:
+        raise _taken(str(path)) from error
+    except exceptions.NotFound as error:
+        raise InputError(f"{path}: no such bucket or object; check the address") from error
+    except (exceptions.Forbidden, exceptions.Unauthorized) as error:
+        raise InputError(
+            f"{path}: permission denied; give this account a role such as Storage Object Admin"
+        ) from error
+    except GoogleAuthError as error:
+        raise InputError(
+            f"{path}: no usable Google credentials; run `gcloud auth application-default login`"
+        ) from error
