@@ -1,17 +1,31 @@
 """Text corpora: finding the files and reading documents as lists of sentences."""
 
-from albert_core.corpus.reading import (
-    CorpusConfig,
-    check_utf8,
+from albert_core.corpus.config import CorpusConfig
+from albert_core.corpus.files import (
+    CorpusSplit,
+    FileRange,
     corpus_fingerprint,
+    corpus_splits,
     find_corpus_files,
+)
+from albert_core.corpus.lines import ReadCounts
+from albert_core.corpus.reading import (
+    check_corpus,
+    corpus_documents,
     read_documents,
+    read_split,
 )
 
 __all__ = [
     "CorpusConfig",
-    "check_utf8",
+    "CorpusSplit",
+    "FileRange",
+    "ReadCounts",
+    "check_corpus",
+    "corpus_documents",
     "corpus_fingerprint",
+    "corpus_splits",
     "find_corpus_files",
     "read_documents",
+    "read_split",
 ]

@@ -1,155 +1,225 @@
 """Readers: files of text to documents, a document being a list of sentences."""
 
-import dataclasses
-import glob
+import html
+import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
+from albert_core.corpus.config import CorpusConfig
+from albert_core.corpus.files import CorpusSplit, FileRange, find_corpus_files
+from albert_core.corpus.lines import Lines, ReadCounts, clean_text, read_lines, read_raw_lines
+from albert_core.corpus.sentences import bounded, split_sentences
 from albert_core.errors import InputError
-from albert_core.runs.files import fingerprint, sha256_of_file
+from albert_core.storage import is_remote, open_file
 
-CorpusFormat = Literal["sentences", "running_text", "wikiextractor"]
+_CHECKED_BYTES = 1 << 30  # a larger corpus is checked at the beginning of its files
+_CHECKED_BEGINNING = 16 << 20
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class CorpusConfig:
-    """Where the text is and how it is laid out.
-
-    Attributes:
-        files: Files, folders (read recursively) or globs of UTF-8 text.
-        format: `sentences`: one sentence a line. `running_text`: lines are joined and split
-            into sentences. `wikiextractor`: running text in `<doc ...>` ... `</doc>` blocks.
-        documents: What ends a document of the first two formats: a `blank_line`, or only the
-            end of the `file`. The end of a file always ends a document (deviates from the
-            original, where it does not).
-        language: Language of the text, an ISO 639 code, for sentence splitting.
-    """
-
-    files: tuple[str, ...] = ()
-    format: CorpusFormat = "sentences"
-    documents: Literal["blank_line", "file"] = "blank_line"
-    language: str = "en"
+Document = list[str]
 
 
-def find_corpus_files(config: CorpusConfig) -> list[Path]:
-    """Return the corpus's files, sorted and without repetition.
+def read_documents(
+    source: FileRange | str | Path, config: CorpusConfig, counts: ReadCounts | None = None
+) -> Iterator[Document]:
+    """Yield the documents of a file or a part of it, each a list of sentences.
+
+    Args:
+        source: A whole file, or the documents that begin in a range of it. Whatever the ranges
+            of a file, each document belongs to exactly one.
+        config: How the file is laid out.
+        counts: Receives what was met.
 
     Raises:
-        InputError: A pattern matches no file, or all files together are empty.
+        InputError: The file is damaged, not UTF-8, or not what the settings say.
     """
-    if not config.files:
-        raise InputError(
-            "corpus.files: got nothing; expected files, folders or globs of text, for example "
-            "--corpus 'folder/*.txt'"
-        )
-    files = sorted({path for pattern in config.files for path in _matches(pattern)})
-    if not any(path.stat().st_size for path in files):
-        raise InputError(f"corpus.files {', '.join(config.files)}: {len(files)} files, all empty")
-    return files
-
-
-def _matches(pattern: str) -> list[Path]:
-    named = Path(pattern)
-    candidates = (
-        named.rglob("*") if named.is_dir() else map(Path, glob.glob(pattern, recursive=True))
-    )
-    files = [path.absolute() for path in candidates if path.is_file()]
-    if not files:
-        raise InputError(
-            f"corpus.files {pattern!r}: no file matches; expected a file, a folder or a glob "
-            f"(read from {Path.cwd()})"
-        )
-    return files
-
-
-def corpus_fingerprint(config: CorpusConfig) -> str:
-    """Return a hash of what will be read: the files' bytes and how they are read."""
-    settings = dataclasses.asdict(config) | {"files": []}
-    contents = [sha256_of_file(path) for path in find_corpus_files(config)]
-    return fingerprint({"settings": settings, "contents": contents})
-
-
-def check_utf8(config: CorpusConfig) -> None:
-    """Read the corpus once, to refuse it before work is spent on it.
-
-    Raises:
-        InputError: A file is not UTF-8; the message names the byte.
-    """
-    for path in find_corpus_files(config):
-        for _ in _utf8_lines(path):
-            pass
-
-
-def read_documents(path: Path, config: CorpusConfig) -> Iterator[list[str]]:
-    """Yield the documents of one file, each a list of sentences as they stand in the text.
-
-    Raises:
-        InputError: The file is not UTF-8; the message names the byte.
-    """
-    lines = _utf8_lines(path)
-    if config.format == "wikiextractor":
-        groups = _wikiextractor_articles(lines)
-    elif config.documents == "file":
-        groups = iter([[line for line in lines if line]])
+    if not isinstance(source, FileRange):
+        with open_file(str(source)) as file:
+            source = FileRange(str(source), 0, file.seek(0, 2))
+    counts = counts if counts is not None else ReadCounts()
+    if config.format in ("jsonl", "parquet"):
+        rows = (_json_texts if config.format == "jsonl" else _parquet_texts)(source, config)
+        documents = _documents_of_texts(rows, config, counts)
     else:
-        groups = _groups_between_blank_lines(lines)
-    for group in groups:
-        sentences = (
-            group if config.format == "sentences" else split_sentences(group, config.language)
-        )
-        if sentences:
+        documents = _documents_of_lines(source, config, counts)
+    for document in documents:
+        if sentences := list(bounded(document, counts=counts)):
             yield sentences
 
 
-def _utf8_lines(path: Path) -> Iterator[str]:
-    """Yield stripped lines: without line ends, byte order mark and outer white space."""
-    offset = 0
-    with path.open("rb") as file:
-        for raw in file:
-            try:
-                line = raw.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise InputError(
-                    f"{path}: not UTF-8 at byte {offset + error.start}; convert the file, for "
-                    "example with iconv"
-                ) from error
-            yield (line.removeprefix("\ufeff") if offset == 0 else line).strip()
-            offset += len(raw)
+def read_split(
+    split: CorpusSplit, config: CorpusConfig, counts: ReadCounts | None = None
+) -> Iterator[Document]:
+    """Yield the documents of a part of a corpus."""
+    for source in split.ranges:
+        yield from read_documents(source, config, counts)
 
 
-def _groups_between_blank_lines(lines: Iterable[str]) -> Iterator[list[str]]:
+def corpus_documents(config: CorpusConfig) -> Iterator[Document]:
+    """Yield the documents of all files."""
+    for file in find_corpus_files(config):
+        yield from read_documents(FileRange(file.path, 0, file.num_bytes), config)
+
+
+def check_corpus(config: CorpusConfig) -> None:
+    """Read a corpus once, to refuse it before work is spent on it.
+
+    Of a corpus of more than a gigabyte, or in the cloud, the beginnings of the files are read.
+
+    Raises:
+        InputError: As of `read_documents`.
+    """
+    files = find_corpus_files(config)
+    is_small = sum(file.num_bytes for file in files) <= _CHECKED_BYTES
+    for file in files:
+        whole = is_small and not is_remote(file.path)
+        end = file.num_bytes if whole else min(file.num_bytes, _CHECKED_BEGINNING)
+        if config.format in ("jsonl", "parquet"):
+            next(read_documents(FileRange(file.path, 0, file.num_bytes), config), None)
+            continue
+        for offset, _ in read_lines(FileRange(file.path, 0, end), config, ReadCounts()):
+            if offset > end:
+                break
+
+
+def _documents_of_lines(
+    source: FileRange, config: CorpusConfig, counts: ReadCounts
+) -> Iterator[Document]:
+    lines = read_lines(source, config, counts)
+    if config.format == "wikiextractor":
+        groups = _articles(lines, source)
+    elif config.documents == "file":
+        groups = iter([[line for _, line in lines if line]])
+    else:
+        groups = _between_blank_lines(lines, source)
+    for group in groups:
+        yield group if config.format == "sentences" else split_sentences(group, config.language)
+
+
+def _between_blank_lines(lines: Lines, source: FileRange) -> Iterator[list[str]]:
+    """Yield the groups behind the blank lines that begin in the range; the first has none."""
     group: list[str] = []
-    for line in lines:
-        if line:
+    is_ours = source.start == 0
+    for offset, line in lines:
+        if line and is_ours:
             group.append(line)
-        elif group:
-            yield group
-            group = []
+        elif line and offset >= source.end:
+            return
+        elif not line:
+            if group:
+                yield group
+                group = []
+            if offset >= source.end:
+                return
+            is_ours = True
     if group:
         yield group
 
 
-_DOC_START = re.compile(r"<doc\b[^>]*>$")
+_DOC_START = re.compile(r'<doc\b(?:[^>]*\btitle="([^"]*)")?[^>]*>$')
 
 
-def _wikiextractor_articles(lines: Iterable[str]) -> Iterator[list[str]]:
-    """Yield the paragraphs of each article, without the title that repeats as its first line."""
-    article: list[str] = []
-    for line in lines:
-        if _DOC_START.match(line):
-            article = []
+def _articles(lines: Lines, source: FileRange) -> Iterator[list[str]]:
+    """Yield the paragraphs of each article that begins in the range, its title left out.
+
+    An article without an end ends where the next one begins. Text outside articles is no text.
+    """
+    article: list[str] | None = None
+    title = ""
+    for offset, line in lines:
+        start = _DOC_START.match(line)
+        if start and article:
+            yield _without_title(article, title)
+        if start or article is None:
+            if offset >= source.end:
+                return
+            article, title = ([], html.unescape(start[1] or "")) if start else (None, "")
         elif line == "</doc>":
-            yield article[1:]
-            article = []
+            yield _without_title(article, title)
+            article = None
         elif line:
             article.append(line)
+    if article:
+        yield _without_title(article, title)
 
 
-def split_sentences(lines: list[str], language: str) -> list[str]:
-    """Split the lines of a document into sentences; a sentence may span lines."""
-    import sentencex
+def _without_title(article: list[str], title: str) -> list[str]:
+    return article[1:] if article and html.unescape(article[0]) == title else article
 
-    sentences = sentencex.segment(language, " ".join(lines))
-    return [stripped for sentence in sentences if (stripped := sentence.strip())]
+
+def _json_texts(source: FileRange, config: CorpusConfig) -> Iterator[Any]:
+    """Yield the texts of the objects whose lines begin in the range."""
+    for offset, raw in read_raw_lines(source):
+        if offset >= source.end:
+            return
+        text = raw.removeprefix(b"\xef\xbb\xbf") if offset == 0 else raw
+        if not text.strip(b"\0 \t\r\n"):
+            continue
+        try:
+            row = json.loads(text.decode("utf-8", errors=_decode_errors(config)))
+            value = row[config.text_field]
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise InputError(
+                f"{source.path}, line at byte {offset}: got {_shown(text)}, expected a JSON object "
+                f"with the text under {config.text_field!r} ({type(error).__name__}); correct the "
+                "line or set corpus.text_field"
+            ) from error
+        yield _checked_text(value, f"{source.path}, line at byte {offset}", config)
+
+
+def _decode_errors(config: CorpusConfig) -> str:
+    return "strict" if config.invalid_utf8 == "refuse" else "replace"
+
+
+def _shown(text: bytes) -> str:
+    return repr(text[:60].decode("utf-8", errors="replace"))
+
+
+def _parquet_texts(source: FileRange, config: CorpusConfig) -> Iterator[Any]:
+    import pyarrow
+    import pyarrow.parquet
+
+    with open_file(source.path) as file:
+        try:
+            table = pyarrow.parquet.ParquetFile(file)
+            if config.text_field not in table.schema_arrow.names:
+                raise InputError(
+                    f"{source.path}: got the columns {', '.join(table.schema_arrow.names)}, "
+                    f"expected {config.text_field!r}; set corpus.text_field"
+                )
+            for batch in table.iter_batches(batch_size=1024, columns=[config.text_field]):
+                for value in batch.column(0).to_pylist():
+                    yield _checked_text(value, f"{source.path}, {config.text_field}", config)
+        except (pyarrow.ArrowException, OSError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(
+                f"{source.path}: not a Parquet file ({reason}); copy it anew"
+            ) from error
+
+
+def _checked_text(value: Any, where: str, config: CorpusConfig) -> Any:
+    is_sentences = isinstance(value, list) and all(isinstance(item, str) for item in value)
+    if value is None or isinstance(value, str) or is_sentences:
+        return value
+    raise InputError(
+        f"{where}: got a text of type {type(value).__name__}, expected a string or a list of "
+        f"strings; set corpus.text_field (now {config.text_field!r})"
+    )
+
+
+def _documents_of_texts(
+    texts: Iterator[Any], config: CorpusConfig, counts: ReadCounts
+) -> Iterator[Document]:
+    for text in texts:
+        if not text:
+            counts.num_empty_texts += 1
+            continue
+        is_running = isinstance(text, str)
+        parts = text.split("\n") if is_running else text
+        lines = [line for part in parts if (line := _cleaned(part, counts))]
+        yield split_sentences(lines, config.language) if is_running else lines
+
+
+def _cleaned(text: str, counts: ReadCounts) -> str:
+    return clean_text(text, text.encode("utf-8", errors="replace"), counts).strip()

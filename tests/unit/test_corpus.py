@@ -7,7 +7,7 @@ import pytest
 
 from albert_core.corpus import (
     CorpusConfig,
-    check_utf8,
+    check_corpus,
     corpus_fingerprint,
     find_corpus_files,
     read_documents,
@@ -42,6 +42,10 @@ def write(folder: Path, name: str, text: str | bytes) -> Path:
 
 def documents_of(path: Path, **settings: str) -> list[list[str]]:
     return list(read_documents(path, CorpusConfig(files=(str(path),), **settings)))
+
+
+def found(patterns: tuple[str, ...]) -> list[Path]:
+    return [Path(file.path) for file in find_corpus_files(CorpusConfig(files=patterns))]
 
 
 def test_blank_lines_separate_documents_however_many(tmp_path: Path) -> None:
@@ -83,8 +87,8 @@ def test_files_folders_and_globs_are_found_once_each(tmp_path: Path) -> None:
     a, b = write(tmp_path, "a.txt", "A."), write(tmp_path, "deep/down/b.txt", "B.")
     c = write(tmp_path, "c.text", "C.")
     patterns = (str(a), str(tmp_path), f"{tmp_path}/*.text", f"{tmp_path}/**/b.txt")
-    assert find_corpus_files(CorpusConfig(files=patterns)) == [a, c, b]
-    assert find_corpus_files(CorpusConfig(files=patterns[3:])) == [b]
+    assert found(patterns) == [a, c, b]
+    assert found(patterns[3:]) == [b]
 
 
 @pytest.mark.parametrize("pattern", ["missing.txt", "no/folder", "*.nothing"])
@@ -124,7 +128,7 @@ def test_other_encodings_are_refused_at_their_first_byte(
     with pytest.raises(InputError, match=rf"latin\.txt: not UTF-8 at byte {offset};"):
         documents_of(path)
     with pytest.raises(InputError, match=rf"at byte {offset};"):
-        check_utf8(CorpusConfig(files=(str(path),)))
+        check_corpus(CorpusConfig(files=(str(path),)))
 
 
 def test_fingerprint_follows_bytes_and_settings_not_names_or_order(tmp_path: Path) -> None:

@@ -1,0 +1,34 @@
+"""Where the text is and how it is laid out."""
+
+import dataclasses
+from typing import Literal
+
+CorpusFormat = Literal["sentences", "running_text", "wikiextractor", "jsonl", "parquet"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CorpusConfig:
+    """Where the text is and how it is laid out.
+
+    Attributes:
+        files: Files, folders (read recursively) or globs, local or gs://; those named .gz, .bz2
+            or .zst are decompressed.
+        format: `sentences`: one sentence a line. `running_text`: lines are joined and split
+            into sentences. `wikiextractor`: running text in `<doc ...>` ... `</doc>` blocks.
+            `jsonl`, `parquet`: a document of running text in each object or row.
+        documents: What ends a document of the first two formats: a `blank_line`, or only the
+            end of the `file`. The end of a file always ends a document (deviates from the
+            original, where it does not).
+        text_field: Key or column of the text of `jsonl` and `parquet`; a list there is a document
+            of sentences.
+        language: Language of the text, an ISO 639 code, for sentence splitting.
+        invalid_utf8: Whether bytes that are not UTF-8 `refuse` the corpus, or are counted and
+            `replace`d by U+FFFD.
+    """
+
+    files: tuple[str, ...] = ()
+    format: CorpusFormat = "sentences"
+    documents: Literal["blank_line", "file"] = "blank_line"
+    text_field: str = "text"
+    language: str = "en"
+    invalid_utf8: Literal["refuse", "replace"] = "refuse"

@@ -1,0 +1,108 @@
+"""The files of a corpus, and the parts they are read in."""
+
+import dataclasses
+from collections.abc import Iterator
+
+from albert_core.corpus.config import CorpusConfig
+from albert_core.errors import InputError
+from albert_core.runs.files import fingerprint
+from albert_core.storage import StoredFile, content_hash, find_files
+
+COMPRESSED_SUFFIXES = (".gz", ".bz2", ".zst", ".zstd")
+_SPLIT_BYTES = 16 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class FileRange:
+    """The documents of a file that begin in a range of its bytes.
+
+    Attributes:
+        path: The file's address.
+        start: First byte.
+        end: One past the last byte.
+    """
+
+    path: str
+    start: int
+    end: int
+
+
+@dataclasses.dataclass(frozen=True)
+class CorpusSplit:
+    """A part of a corpus that one worker reads in one go."""
+
+    ranges: tuple[FileRange, ...]
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of its files or parts of files, as they are stored."""
+        return sum(part.end - part.start for part in self.ranges)
+
+
+def find_corpus_files(config: CorpusConfig) -> list[StoredFile]:
+    """Return the corpus's files, sorted and without repetition.
+
+    Raises:
+        InputError: A pattern matches no file, or all files together are empty.
+    """
+    if not config.files:
+        raise InputError(
+            "corpus.files: got nothing; expected files, folders or globs of text, for example "
+            "--corpus 'folder/*.txt'"
+        )
+    files = sorted({file for pattern in config.files for file in _files_of(pattern)})
+    if not any(file.num_bytes for file in files):
+        raise InputError(f"corpus.files {', '.join(config.files)}: {len(files)} files, all empty")
+    return files
+
+
+def _files_of(pattern: str) -> list[StoredFile]:
+    try:
+        return find_files(pattern)
+    except InputError as error:
+        raise InputError(f"corpus.files {error}") from error
+
+
+def corpus_fingerprint(config: CorpusConfig) -> str:
+    """Return a hash of what will be read: the files' bytes and how they are read."""
+    settings = dataclasses.asdict(config) | {"files": []}
+    contents = sorted(content_hash(file.path) for file in find_corpus_files(config))
+    return fingerprint({"settings": settings, "contents": contents})
+
+
+def corpus_splits(config: CorpusConfig, target_bytes: int = _SPLIT_BYTES) -> list[CorpusSplit]:
+    """Return the parts of a corpus: large files in several, small ones together.
+
+    Args:
+        config: The corpus.
+        target_bytes: About the size of a part.
+    """
+    splits: list[CorpusSplit] = []
+    together: list[FileRange] = []
+    size = 0
+    for file in find_corpus_files(config):
+        for part in _ranges(file, config, target_bytes):
+            together.append(part)
+            size += part.end - part.start
+            if size >= target_bytes:
+                splits.append(CorpusSplit(tuple(together)))
+                together, size = [], 0
+    if together:
+        splits.append(CorpusSplit(tuple(together)))
+    return splits
+
+
+def _ranges(file: StoredFile, config: CorpusConfig, target_bytes: int) -> Iterator[FileRange]:
+    if not _is_splittable(file.path, config):
+        yield FileRange(file.path, 0, file.num_bytes)
+        return
+    num_parts = max(1, round(file.num_bytes / target_bytes))
+    ends = [file.num_bytes * (part + 1) // num_parts for part in range(num_parts)]
+    for start, end in zip([0, *ends], ends, strict=False):
+        yield FileRange(file.path, start, end)
+
+
+def _is_splittable(path: str, config: CorpusConfig) -> bool:
+    if path.lower().endswith(COMPRESSED_SUFFIXES) or config.format == "parquet":
+        return False
+    return config.format in ("wikiextractor", "jsonl") or config.documents == "blank_line"

@@ -1,0 +1,124 @@
+"""Bytes to lines of clean text."""
+
+import bz2
+import contextlib
+import dataclasses
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, cast
+
+from albert_core.corpus.config import CorpusConfig
+from albert_core.corpus.files import FileRange
+from albert_core.errors import InputError
+from albert_core.storage import open_file
+
+# Control characters, without those that are white space, and halves of surrogate pairs.
+_CONTROL_BYTES = bytes({*range(0x09), *range(0x0E, 0x1C), 0x7F})
+_CONTROLS = re.compile("[\x00-\x08\x0e-\x1b\x7f\x80-\x84\x86-\x9f\ud800-\udfff]")
+_REPLACEMENT = "\ufffd"
+_BUFFER_BYTES = 1 << 20
+
+Lines = Iterator[tuple[int, str]]
+"""The offset of each line and its text, without line end and outer white space."""
+
+
+@dataclasses.dataclass
+class ReadCounts:
+    """What reading met.
+
+    Attributes:
+        num_invalid_utf8: Byte sequences that were not UTF-8 and were replaced.
+        num_control_characters: Control characters that were removed.
+        num_cut_sentences: Sentences cut because they were too long for any model.
+        num_empty_texts: Rows without a text.
+    """
+
+    num_invalid_utf8: int = 0
+    num_control_characters: int = 0
+    num_cut_sentences: int = 0
+    num_empty_texts: int = 0
+
+
+def read_lines(source: FileRange, config: CorpusConfig, counts: ReadCounts) -> Lines:
+    """Yield the lines of a file that begin at or behind the start of a range, to the file's end.
+
+    Raises:
+        InputError: The file is not UTF-8, and that is refused; or it is damaged.
+    """
+    for offset, raw in read_raw_lines(source):
+        text = _decoded(raw, offset, source.path, config, counts)
+        yield offset, clean_text(text, raw, counts).strip()
+
+
+def read_raw_lines(source: FileRange) -> Iterator[tuple[int, bytes]]:
+    """Yield lines as bytes, with their offsets, the byte order mark left out."""
+    with open_text(source.path) as file:
+        offset = 0
+        if source.start:
+            file.seek(source.start - 1)
+            offset = source.start - 1 + len(file.readline())
+        for raw in file:
+            yield offset, raw
+            offset += len(raw)
+
+
+@contextlib.contextmanager
+def open_text(path: str) -> Iterator[BinaryIO]:
+    """Open a file, decompressed if its name says that it is compressed.
+
+    Raises:
+        InputError: While it is read: it is damaged.
+    """
+    opener = _opener(path)
+    with open_file(path) as stored:
+        if opener is None:
+            yield stored
+            return
+        try:
+            with opener(stored) as file:
+                yield file
+        except (EOFError, OSError, zlib.error) as error:
+            raise InputError(
+                f"{path}: damaged or not compressed as its name says ({error}); copy it anew"
+            ) from error
+
+
+def _opener(path: str) -> Callable[[BinaryIO], BinaryIO] | None:
+    suffix = path.lower().rpartition(".")[2]
+    openers = {"gz": gzip.open, "bz2": bz2.open, "zst": _open_zstd, "zstd": _open_zstd}
+    return cast("Callable[[BinaryIO], BinaryIO] | None", openers.get(suffix))
+
+
+def _open_zstd(stored: BinaryIO) -> BinaryIO:
+    import pyarrow
+
+    stream = pyarrow.CompressedInputStream(pyarrow.PythonFile(stored, mode="r"), "zstd")
+    return io.BufferedReader(stream, _BUFFER_BYTES)
+
+
+def _decoded(raw: bytes, offset: int, path: str, config: CorpusConfig, counts: ReadCounts) -> str:
+    if offset == 0:
+        raw = raw.removeprefix(b"\xef\xbb\xbf")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if config.invalid_utf8 == "refuse":
+            raise InputError(
+                f"{path}: not UTF-8 at byte {offset + error.start}; convert the file, for "
+                "example with iconv, or set corpus.invalid_utf8=replace"
+            ) from error
+    text = raw.decode("utf-8", errors="replace")
+    counts.num_invalid_utf8 += text.count(_REPLACEMENT) - raw.count(_REPLACEMENT.encode())
+    return text
+
+
+def clean_text(text: str, raw: bytes, counts: ReadCounts) -> str:
+    """Return a text without control characters; `raw` are its bytes, which tell sooner."""
+    if text.isascii() and len(raw.translate(None, _CONTROL_BYTES)) == len(raw):
+        return text
+    cleaned, num_removed = _CONTROLS.subn("", text)
+    counts.num_control_characters += num_removed
+    return cleaned

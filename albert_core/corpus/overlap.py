@@ -1,0 +1,186 @@
+"""Runs of words that a document shares with evaluation data.
+
+A document that holds a question of a test set teaches its answer. As in the work on GPT-3, a run
+of 13 words in common counts as such, whatever its case, punctuation and line breaks.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from albert_core.errors import InputError
+from albert_core.storage import find_files, open_file, read_bytes, write_file
+
+# A word is a run of letters and digits; in scripts without spaces each character is one.
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+_WORDS = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+
+EvaluationSets = Mapping[str, Sequence[str]]
+
+
+@dataclasses.dataclass(frozen=True)
+class OverlapIndex:
+    """The n-grams of evaluation data.
+
+    Attributes:
+        names: The evaluation sets.
+        ngram: Words in an n-gram.
+        hashes: uint64 [G], the n-grams of all sets, sorted.
+        owners: int32 [G], the number of the set that each is of; the first of several.
+        counts: For each set how many texts it has, how many are too short for an n-gram and so
+            cannot be found, and how many n-grams.
+    """
+
+    names: tuple[str, ...]
+    ngram: int
+    hashes: np.ndarray
+    owners: np.ndarray
+    counts: Mapping[str, Mapping[str, int]]
+
+    @classmethod
+    def build(cls, sets: EvaluationSets, *, ngram: int) -> "OverlapIndex":
+        """Read evaluation sets.
+
+        Args:
+            sets: Files, folders or globs by name.
+            ngram: Words in an n-gram.
+
+        Raises:
+            InputError: A file is missing or not in a known format.
+        """
+        hashes, owners, counts = [np.zeros(0, np.uint64)], [np.zeros(0, np.int32)], {}
+        for number, (name, patterns) in enumerate(sets.items()):
+            texts = [text for pattern in patterns for text in _texts_of(pattern)]
+            grams = [ngram_hashes(words_of([text]), ngram) for text in texts]
+            own = np.unique(np.concatenate([np.zeros(0, np.uint64), *grams]))
+            hashes.append(own)
+            owners.append(np.full(len(own), number, np.int32))
+            counts[name] = {
+                "num_texts": len(texts),
+                "num_texts_too_short": sum(not len(gram) for gram in grams),
+                "num_ngrams": len(own),
+            }
+        unique, first = np.unique(np.concatenate(hashes), return_index=True)
+        return cls(tuple(sets), ngram, unique, np.concatenate(owners)[first], counts)
+
+    def find(self, sentences: Sequence[str]) -> tuple[str, str] | None:
+        """Return the name of a set that a document overlaps and the words they share first."""
+        if not len(self.hashes):
+            return None
+        words = words_of(sentences)
+        grams = ngram_hashes(words, self.ngram)
+        places = np.searchsorted(self.hashes, grams)
+        places[places == len(self.hashes)] = 0
+        matches = np.flatnonzero(self.hashes[places] == grams)
+        if not len(matches):
+            return None
+        at = int(matches[0])
+        shared = " ".join(words[at : at + self.ngram])
+        return self.names[int(self.owners[places[at]])], shared
+
+    def save(self, path: str, *, scratch: Path) -> None:
+        """Write the index for workers; `scratch` is a new local file."""
+        described = json.dumps([self.names, self.ngram, self.counts])
+        with scratch.open("wb") as file:
+            np.savez(file, hashes=self.hashes, owners=self.owners, described=described)
+        write_file(path, scratch)
+
+    @classmethod
+    def load(cls, path: str) -> "OverlapIndex":
+        """Read a saved index."""
+        with open_file(path) as file:
+            arrays = np.load(file, allow_pickle=False)
+            names, ngram, counts = json.loads(str(arrays["described"]))
+            return cls(tuple(names), ngram, arrays["hashes"], arrays["owners"], counts)
+
+
+def words_of(sentences: Sequence[str]) -> list[str]:
+    """Return the words of a text, without case and punctuation."""
+    text = " ".join(sentences)
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    return _WORDS.findall(text.casefold())
+
+
+def ngram_hashes(words: Sequence[str], ngram: int) -> np.ndarray:
+    """Return the hashes uint64 [max(0, W - n + 1)] of all runs of n words.
+
+    Among a billion runs of words and ten million n-grams about one in a thousand such corpora
+    meets an equal hash by chance.
+    """
+    count = len(words) - ngram + 1
+    if count < 1:
+        return np.zeros(0, np.uint64)
+    hashed = np.fromiter(map(_word_hash, words), np.uint64, len(words))
+    grams = np.zeros(count, np.uint64)
+    for place in range(ngram):
+        grams = grams * _MULTIPLIER + hashed[place : place + count]
+    return grams ^ (grams >> np.uint64(29))
+
+
+@functools.lru_cache(maxsize=1 << 18)
+def _word_hash(word: str) -> int:
+    """Return 64 bits, the same in every process, unlike Python's own hash."""
+    return int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "little")
+
+
+def _texts_of(pattern: str) -> Iterator[str]:
+    for file in find_files(pattern):
+        data = read_bytes(file.path).removeprefix(b"\xef\xbb\xbf")
+        try:
+            text = data.decode("utf-8")
+            texts = list(_TEXTS.get(file.path.rpartition(".")[2].lower(), _plain_texts)(text))
+        except ValueError as error:
+            raise InputError(
+                f"evaluation data {file.path}: {' '.join(str(error).split())}; expected UTF-8 "
+                "text in a .tsv, .json, .jsonl or .txt file"
+            ) from error
+        if not texts:
+            raise InputError(f"evaluation data {file.path}: no text in it; remove it")
+        yield from texts
+
+
+def _table_texts(text: str) -> Iterator[str]:
+    """Yield the fields of a GLUE file."""
+    for line in text.splitlines():
+        yield from filter(None, line.split("\t"))
+
+
+def _json_texts(text: str) -> Iterator[str]:
+    """Yield every string in a JSON value, or in one on each line."""
+    try:
+        yield from _strings(json.loads(text))
+    except ValueError:
+        for line in text.splitlines():
+            if line.strip():
+                yield from _strings(json.loads(line))
+
+
+def _plain_texts(text: str) -> Iterable[str]:
+    """Yield the strings of a RACE file, which holds JSON, or the paragraphs of a text."""
+    if text.lstrip().startswith("{"):
+        return _json_texts(text)
+    return (part for part in re.split(r"\n\s*\n", text) if part.strip())
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)
+
+
+_TEXTS = {"tsv": _table_texts, "json": _json_texts, "jsonl": _json_texts}

@@ -1,0 +1,65 @@
+"""Running text to sentences, and sentences no longer than anything can use."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from albert_core.corpus.lines import ReadCounts
+
+MAX_SENTENCE_CHARACTERS = 10_000
+_PASSAGE_CHARACTERS = 100_000  # split in one call
+_SENTENCE_END = re.compile(r"[.!?。！？…][\"'”’»)\]」』]*$")
+
+
+def split_sentences(lines: Sequence[str], language: str) -> list[str]:
+    """Split the lines of a document into sentences; a sentence may span lines."""
+    import sentencex
+
+    return [
+        stripped
+        for passage in _passages(lines)
+        for sentence in sentencex.segment(language, passage)
+        if (stripped := sentence.strip())
+    ]
+
+
+def _passages(lines: Sequence[str]) -> Iterator[str]:
+    """Join lines up to a size that is split in good time, cut where a sentence surely ends."""
+    passage: list[str] = []
+    size = 0
+    for line in lines:
+        for part in bounded([line], _PASSAGE_CHARACTERS):
+            passage.append(part)
+            size += len(part)
+            if size >= _PASSAGE_CHARACTERS and (
+                _SENTENCE_END.search(part) or size >= 10 * _PASSAGE_CHARACTERS
+            ):
+                yield " ".join(passage)
+                passage, size = [], 0
+    if passage:
+        yield " ".join(passage)
+
+
+def bounded(
+    texts: Iterable[str],
+    limit: int = MAX_SENTENCE_CHARACTERS,
+    counts: ReadCounts | None = None,
+) -> Iterator[str]:
+    """Yield texts, longer ones in parts of at most `limit` characters, cut at white space.
+
+    A text without white space is cut where the limit is.
+    """
+    for text in texts:
+        if len(text) <= limit:
+            yield text
+            continue
+        if counts is not None:
+            counts.num_cut_sentences += 1
+        start = 0
+        while start < len(text):
+            end = start + limit
+            if end < len(text):
+                space = text.rfind(" ", start + 1, end + 1)
+                end = space if space > start else end
+            if part := text[start:end].strip():
+                yield part
+            start = end
