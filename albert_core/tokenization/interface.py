@@ -5,6 +5,7 @@ Shape suffix: V vocabulary.
 
 import abc
 import dataclasses
+import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 
 from albert_core.errors import InputError
 
+_BATCH_TEXTS = 4096  # encoded in one call
 SETTINGS_NAME = "tokenizer_settings.json"
 
 
@@ -88,9 +90,32 @@ class Tokenizer(abc.ABC):
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the piece ids of each text."""
 
+    def encode_flat(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the piece ids of all texts, one after the other, and how many each has.
+
+        Works in batches on one thread, in the memory of the result and a batch.
+
+        Returns:
+            int32 [T], int64 [N].
+        """
+        flat, lengths = [np.zeros(0, np.int32)], [np.zeros(0, np.int64)]
+        for begin in range(0, len(texts), _BATCH_TEXTS):
+            batch = self._encode_on_one_thread(texts[begin : begin + _BATCH_TEXTS])
+            lengths.append(np.fromiter(map(len, batch), np.int64, len(batch)))
+            pieces = itertools.chain.from_iterable(batch)
+            flat.append(np.fromiter(pieces, np.int32, int(lengths[-1].sum())))
+        return np.concatenate(flat), np.concatenate(lengths)
+
+    def _encode_on_one_thread(self, texts: Sequence[str]) -> list[list[int]]:
+        return self.encode_batch(texts)
+
     @abc.abstractmethod
     def word_starts(self) -> np.ndarray:
         """Return a table [V] of bool: whether a piece begins a word for whole-word masking."""
+
+    @abc.abstractmethod
+    def content_hash(self) -> str:
+        """Return a hash of vocabulary and settings: equal means the same ids of every text."""
 
     @abc.abstractmethod
     def save(self, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """SentencePiece tokenization as ALBERT does it."""
 
+import hashlib
 import string
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import sentencepiece
 
 from albert_core.errors import InputError
+from albert_core.runs.files import fingerprint
 from albert_core.tokenization.interface import Tokenizer, find_special_ids, save_settings
 from albert_core.tokenization.model_file import is_whole, without_pieces
 from albert_core.tokenization.text import preprocess_text, preprocess_text_as_hugging_face
@@ -84,7 +86,16 @@ class SentencePieceTokenizer(Tokenizer):
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the piece ids of each text."""
-        batch = self._processor.EncodeAsIds([self.preprocess(text) for text in texts])
+        return self._encode(texts, num_threads=-1)
+
+    def _encode_on_one_thread(self, texts: Sequence[str]) -> list[list[int]]:
+        return self._encode(texts, num_threads=1)
+
+    def _encode(self, texts: Sequence[str], *, num_threads: int) -> list[list[int]]:
+        preprocessed = [self.preprocess(text) for text in texts]
+        batch = self._processor.EncodeAsIds(preprocessed, num_threads=num_threads)
+        if not self._split_ids:
+            return batch
         return [_replaced(ids, self._split_ids) for ids in batch]
 
     def tokenize_batch(self, texts: Sequence[str]) -> list[list[str]]:
@@ -103,10 +114,17 @@ class SentencePieceTokenizer(Tokenizer):
         """Return the log probability of each piece."""
         return self._processor.GetScore(list(range(len(self))))
 
+    def content_hash(self) -> str:
+        """Return a hash of vocabulary and settings."""
+        return fingerprint({"model": hashlib.sha256(self.model).hexdigest()} | self._settings())
+
     def save(self, folder: Path) -> None:
         """Write model and settings into a folder, for `load_tokenizer`."""
         (folder / MODEL_NAME).write_bytes(self.model)
-        save_settings(folder, {"lower_case": self.lower_case, "compat": self.compat})
+        save_settings(folder, self._settings())
+
+    def _settings(self) -> dict[str, bool | str]:
+        return {"lower_case": self.lower_case, "compat": self.compat}
 
 
 def _processor(model: bytes) -> sentencepiece.SentencePieceProcessor:

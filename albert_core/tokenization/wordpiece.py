@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from albert_core.errors import InputError
+from albert_core.runs.files import fingerprint
 from albert_core.tokenization.interface import Tokenizer, find_special_ids, save_settings
 
 VOCABULARY_NAME = "vocab.txt"
@@ -103,6 +104,10 @@ class WordPieceTokenizer(Tokenizer):
         Source: `_is_start_piece_bert` of the original's create_pretraining_data.py.
         """
         return np.array([not piece.startswith(CONTINUATION) for piece in self.pieces], dtype=bool)
+
+    def content_hash(self) -> str:
+        """Return a hash of vocabulary and settings."""
+        return fingerprint({"pieces": self.pieces, "lower_case": self.lower_case})
 
     def save(self, folder: Path) -> None:
         """Write vocabulary and settings into a folder, for `load_tokenizer`."""
