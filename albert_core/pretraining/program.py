@@ -11,6 +11,7 @@ from albert_core.model.weights import WEIGHTS_NAME
 from albert_core.optimization import make_optimizer
 from albert_core.pretraining.config import CONFIG_NAME, HISTORY_NAME, PretrainingConfig
 from albert_core.records.dataset import PretrainingData
+from albert_core.records.description import RecordsDescription
 from albert_core.runs.manifest import Figures
 from albert_core.runs.progress import ReportProgress, quiet
 from albert_core.tokenization import Tokenizer
@@ -27,7 +28,7 @@ EVALUATION_METRICS = (
 
 def run_pretraining(
     *,
-    records: Path,
+    records: RecordsDescription,
     tokenizer: Tokenizer,
     model_config: AlbertConfig,
     config: PretrainingConfig,
@@ -38,7 +39,7 @@ def run_pretraining(
     """Pretrain on a records folder and write the best model into `results`.
 
     Args:
-        records: A folder that `albert records` wrote.
+        records: What there is to read.
         tokenizer: The vocabulary of those records.
         model_config: The architecture.
         config: How to train.
@@ -50,11 +51,8 @@ def run_pretraining(
         The original's evaluation metrics on the held-out records, and sizes and speed.
     """
     keras.utils.set_random_seed(config.seed)
-    data = PretrainingData.of_folder(
-        records,
-        masking=config.masking,
-        tokenizer=tokenizer,
-        seed=config.seed,
+    data = PretrainingData.of_records(
+        records, masking=config.masking, tokenizer=tokenizer, seed=config.seed
     )
     model = AlbertForPreTraining(model_config)
     model.compile(
@@ -79,11 +77,13 @@ def run_pretraining(
     )
     best = best_row(state.history, "masked_lm_accuracy")
     _write_results(results, model, tokenizer, state.history, best)
-    num_tokens = config.num_train_steps * config.batch_size * data.sequence_length
+    num_tokens = config.num_train_steps * config.batch_size * records.sequence_length
     return {
         **{name: round(best[name], 4) for name in (*EVALUATION_METRICS, "global_step")},
         "num_parameters": int(sum(weight.shape.num_elements() for weight in model.weights)),
-        "num_epochs": round(config.num_train_steps * config.batch_size / data.num_train_records, 2),
+        "num_epochs": round(
+            config.num_train_steps * config.batch_size / records.num_train_records, 2
+        ),
         "tokens_per_second": round(num_tokens / state.seconds),
     }
 

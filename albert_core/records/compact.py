@@ -1,13 +1,9 @@
 """The compact record: a segment pair's pieces once; masks and swaps are drawn when it is read."""
 
-from pathlib import Path
-
 import numpy as np
 
-from albert_core.records.pairs import SegmentPair
-from albert_core.records.tfrecord import decode_bytes_feature, encode_example, read_tfrecords
-
-TRAIN_PREFIX, HELD_OUT_PREFIX = "train", "held_out"
+from albert_core.records.pairs import UNDECIDED, SegmentPairs
+from albert_core.records.wire import Ragged, encode_examples
 
 
 def piece_dtype(vocab_size: int) -> np.dtype:
@@ -15,17 +11,16 @@ def piece_dtype(vocab_size: int) -> np.dtype:
     return np.dtype("<u2" if vocab_size <= 2**16 else "<u4")
 
 
-def encode_pair(pair: SegmentPair, dtype: np.dtype) -> bytes:
-    """Serialise a pair as a tf.train.Example of `pieces` (bytes) and `first_length` (int64)."""
-    pieces = np.array(pair.first + pair.second, dtype=dtype).tobytes()
-    return encode_example({"pieces": pieces, "first_length": len(pair.first)})
+def encode_compact(pairs: SegmentPairs, dtype: np.dtype) -> list[bytes]:
+    """Serialise pairs as tf.train.Examples of `pieces` (bytes) and `first_length` (int64).
 
-
-def piece_counts(path: Path, vocab_size: int) -> np.ndarray:
-    """Return how often each piece occurs in a shard: int64 [V]."""
-    dtype = piece_dtype(vocab_size)
-    counts = np.zeros(vocab_size, np.int64)
-    for record in read_tfrecords(path):
-        pieces = np.frombuffer(decode_bytes_feature(record, "pieces"), dtype)
-        counts += np.bincount(pieces, minlength=vocab_size)
-    return counts
+    Pairs whose order is decided have it as `sentence_order_label` (int64), too.
+    """
+    pieces = pairs.pieces.astype(dtype).view(np.uint8)
+    features: dict[str, np.ndarray | Ragged] = {
+        "pieces": (pieces, np.cumsum(pairs.lengths) * dtype.itemsize),
+        "first_length": pairs.first_lengths[:, None],
+    }
+    if np.any(pairs.labels != UNDECIDED):
+        features["sentence_order_label"] = pairs.labels[:, None]
+    return encode_examples(features)

@@ -2,12 +2,81 @@
 
 import dataclasses
 import math
+from typing import Literal
 
 import numpy as np
 
 from albert_core.errors import InputError
-from albert_core.records.pairs import NUM_SPECIAL_PIECES
 from albert_core.settings import check_seed
+
+NUM_SPECIAL_PIECES = 3  # [CLS] A [SEP] B [SEP]
+TRAIN_PREFIX, HELD_OUT_PREFIX = "train", "held_out"
+
+Compat = Literal["none", "original"]
+RecordFormat = Literal["compact", "static"]
+
+_ORIGINAL_MAX_PREDICTIONS = 20
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MaskingConfig:
+    """Which pieces are predicted.
+
+    Attributes:
+        mask_probability: Share of a sequence's pieces that are predicted.
+        max_ngram: Longest masked run, in words.
+        favor_shorter_ngram: Whether runs of n words are drawn in proportion to 1/n; else the
+            longest are the most likely.
+        whole_word: Whether all pieces of a word are masked together.
+        permutation: Whether as many further pieces trade places and are predicted, too.
+        max_predictions_per_sequence: Most masked pieces of a sequence; by default as many as
+            `mask_probability` asks for.
+        compat: `original` also follows its defects: 20 masked pieces at most, by default, and a
+            word's continuation right after [SEP] joins the last word before it.
+    """
+
+    mask_probability: float = 0.15
+    max_ngram: int = 3
+    favor_shorter_ngram: bool = True
+    whole_word: bool = True
+    permutation: bool = False
+    max_predictions_per_sequence: int | None = None
+    compat: Compat = "none"
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.mask_probability < 1.0:
+            raise InputError(
+                f"masking.mask_probability: got {self.mask_probability}, expected between 0 and 1"
+            )
+        if self.max_ngram < 1:
+            raise InputError(f"masking.max_ngram: got {self.max_ngram}, expected 1 or more")
+        if self.max_predictions_per_sequence is not None and self.max_predictions_per_sequence < 1:
+            raise InputError(
+                "masking.max_predictions_per_sequence: got "
+                f"{self.max_predictions_per_sequence}, expected 1 or more, or nothing"
+            )
+
+    def max_masked(self, sequence_length: int) -> int:
+        """Return the most pieces of a sequence that are masked.
+
+        Deviates from the original, where it is 20 by default: 3.9 % of 512 pieces.
+        """
+        if self.max_predictions_per_sequence is not None:
+            return self.max_predictions_per_sequence
+        if self.compat == "original":
+            return _ORIGINAL_MAX_PREDICTIONS
+        return math.ceil(sequence_length * self.mask_probability)
+
+    def max_predictions(self, sequence_length: int) -> int:
+        """Return the number P of prediction slots: masked and permuted pieces."""
+        return self.max_masked(sequence_length) * (2 if self.permutation else 1)
+
+    def ngram_odds(self) -> np.ndarray:
+        """Return the cumulative odds [max_ngram] of a run's length in words."""
+        odds = 1.0 / np.arange(1, self.max_ngram + 1)
+        if not self.favor_shorter_ngram:
+            odds = odds[::-1]
+        return np.cumsum(odds / odds.sum())
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -15,18 +84,28 @@ class RecordsConfig:
     """How documents become records.
 
     Attributes:
+        format: `compact`: pieces once, masks and swaps drawn whenever a record is read. `static`:
+            the original's eight features, masks and swaps drawn here.
         sequence_length: Length S of the model's input in pieces, [CLS] and both [SEP] included.
         short_sequence_probability: Chance that a document is cut for a random shorter length.
         dupe_factor: How often each document is cut, each time differently. Deviates from the
             original: 1 by default, not 40, since masks are drawn anew whenever a record is read.
+        random_next_sentence: Whether half the second segments come from another document, to be
+            told from true ones (BERT's task); else segments are swapped.
+        masking: What is masked in static records; compact ones are masked as pretraining says.
+        compat: `original` also follows the original's defects when it cuts and masks.
         held_out_share: Share of the documents kept apart for evaluation, chosen by their hash.
         num_shards: Number of files of training records.
         seed: Seed of every draw.
     """
 
+    format: RecordFormat = "compact"
     sequence_length: int = 512
     short_sequence_probability: float = 0.1
     dupe_factor: int = 1
+    random_next_sentence: bool = False
+    masking: MaskingConfig = dataclasses.field(default_factory=MaskingConfig)
+    compat: Compat = "none"
     held_out_share: float = 0.01
     num_shards: int = 8
     seed: int = 12345
@@ -47,43 +126,15 @@ class RecordsConfig:
         for name in ("dupe_factor", "num_shards"):
             if getattr(self, name) < 1:
                 raise InputError(f"records.{name}: got {getattr(self, name)}, expected 1 or more")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class MaskingConfig:
-    """Which pieces are predicted.
-
-    Attributes:
-        mask_probability: Share of a sequence's pieces that are predicted.
-        max_ngram: Longest masked run, in words.
-        favor_shorter_ngram: Whether runs of n words are drawn in proportion to 1/n; else the
-            longest are the most likely.
-        whole_word: Whether all pieces of a word are masked together.
-    """
-
-    mask_probability: float = 0.15
-    max_ngram: int = 3
-    favor_shorter_ngram: bool = True
-    whole_word: bool = True
-
-    def __post_init__(self) -> None:
-        if not 0.0 < self.mask_probability < 1.0:
+        if self.format == "compact" and self.masking != MaskingConfig():
             raise InputError(
-                f"masking.mask_probability: got {self.mask_probability}, expected between 0 and 1"
+                "records.masking: got settings for compact records, which hold no masks; set "
+                "pretraining.masking, or records.format=static"
             )
-        if self.max_ngram < 1:
-            raise InputError(f"masking.max_ngram: got {self.max_ngram}, expected 1 or more")
 
-    def max_predictions(self, sequence_length: int) -> int:
-        """Return the number P of prediction slots that never cuts the share short.
-
-        Deviates from the original: 20 by default there, which masks 3.9 % of 512 pieces.
-        """
-        return math.ceil(sequence_length * self.mask_probability)
-
-    def ngram_odds(self) -> np.ndarray:
-        """Return the cumulative odds [max_ngram] of a run's length in words."""
-        odds = 1.0 / np.arange(1, self.max_ngram + 1)
-        if not self.favor_shorter_ngram:
-            odds = odds[::-1]
-        return np.cumsum(odds / odds.sum())
+    @property
+    def static_masking(self) -> MaskingConfig:
+        """What is masked in static records."""
+        if self.compat == "original":
+            return dataclasses.replace(self.masking, compat="original")
+        return self.masking

@@ -1,4 +1,4 @@
-"""Compact records to batches for `fit`, as a tf.data pipeline that can start at any step.
+"""Records to batches for `fit`, as a tf.data pipeline that can start at any step.
 
 Shape suffixes: B batch, S sequence, P predictions.
 """
@@ -12,151 +12,198 @@ import numpy as np
 import tensorflow as tf
 
 from albert_core.errors import InputError
-from albert_core.records.compact import HELD_OUT_PREFIX, TRAIN_PREFIX, piece_dtype
+from albert_core.records.compact import piece_dtype
 from albert_core.records.config import MaskingConfig
+from albert_core.records.description import RecordsDescription
 from albert_core.records.masking import mask_pairs, streams_of
-from albert_core.runs.manifest import Figures, read_manifest
+from albert_core.records.pairs import UNDECIDED, SegmentPairs
+from albert_core.records.static import LABEL_FEATURE
 from albert_core.tokenization import SpecialIds, Tokenizer
 
-_SHUFFLE_BUFFER = 16_384  # records; shards are in random order of documents already
+_SHUFFLE_BUFFER = 16_384  # records; those of a shard are in random order by blocks already
 _HELD_OUT_EPOCH = 2**31 - 1  # evaluation draws its masks from an epoch training never reaches
+_ORIGINAL_EVALUATION_BATCHES = 100
 _INPUTS = ("input_ids", "input_mask", "segment_ids", "masked_lm_positions")
 _TARGETS = ("masked_lm_ids", "masked_lm_weights", "sentence_order_labels")
+
+Batch = tuple[dict[str, Any], dict[str, Any]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PretrainingData:
-    """The compact records of a folder, read with masks drawn anew in every epoch.
+    """The records of a folder; compact ones with masks drawn anew in every epoch.
 
     Attributes:
-        folder: A folder that `albert records` wrote.
-        figures: The figures of its manifest.
-        masking: What to mask.
+        records: What there is to read.
+        masking: What to mask in compact records.
         word_starts: bool [V], whether a piece begins a word.
         special_ids: The vocabulary's special pieces.
         seed: Seed of order, swaps and masks.
     """
 
-    folder: Path
-    figures: Figures
+    records: RecordsDescription
     masking: MaskingConfig
     word_starts: np.ndarray
     special_ids: SpecialIds
     seed: int
 
     @classmethod
-    def of_folder(
-        cls, folder: Path, *, masking: MaskingConfig, tokenizer: Tokenizer, seed: int
+    def of_records(
+        cls,
+        records: RecordsDescription,
+        *,
+        masking: MaskingConfig,
+        tokenizer: Tokenizer,
+        seed: int,
     ) -> "PretrainingData":
-        """Open a folder of records that were made with a tokenizer.
+        """Open records that were made with a tokenizer.
 
         Raises:
-            InputError: It is not one.
+            InputError: Masks are asked for that static records do not have.
         """
+        if records.format == "static" and masking not in (MaskingConfig(), records.masking):
+            raise InputError(
+                "pretraining.masking: got settings for static records, which have their masks "
+                "already; remove them, or make compact records"
+            )
         return cls(
-            folder=folder,
-            figures=read_manifest(folder, step="records").figures,
+            records=records,
             masking=masking,
             word_starts=tokenizer.word_starts(),
             special_ids=tokenizer.special_ids,
             seed=seed,
         )
 
-    @property
-    def sequence_length(self) -> int:
-        """Length S of a sequence."""
-        return self.figures["sequence_length"]
-
-    @property
-    def num_train_records(self) -> int:
-        """Records in an epoch."""
-        return self.figures["num_train_records"]
-
     def train_batches(self, batch_size: int, *, start_step: int = 0) -> tf.data.Dataset:
         """Return endless batches (inputs, targets) in the order of the run seed.
 
         Batch k is the same whether the run began at step 0 or resumed at `start_step` = k.
         """
-        epoch, skipped = divmod(start_step * batch_size, self.num_train_records)
-        files = self._files(TRAIN_PREFIX)
-        first = self._epoch(files, tf.constant(epoch, tf.int64)).skip(skipped)
-        later = tf.data.Dataset.counter(epoch + 1).flat_map(lambda e: self._epoch(files, e))
-        batches = self._batches(first.concatenate(later), batch_size)
+        num_records = self.records.num_train_records
+        epoch, skipped = divmod(start_step * batch_size, num_records)
+        first = self._epoch(tf.constant(epoch, tf.int64)).skip(skipped)
+        later = tf.data.Dataset.counter(epoch + 1).flat_map(self._epoch)
+        numbered = first.concatenate(later).batch(batch_size, drop_remainder=True)
+
+        def place(step: Any) -> Any:
+            places_B = step * batch_size + tf.range(batch_size, dtype=tf.int64)
+            return places_B // num_records, places_B % num_records
+
+        batches = self._batches(numbered.enumerate(start_step), place)
         return batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
     def held_out_batches(self, batch_size: int) -> tf.data.Dataset:
         """Return one pass over the held-out records in whole batches; masks are always the same.
 
+        Of the original's records, which have none held out, it is the first 100 batches, as there.
+
         Raises:
             InputError: The records were made without a held-out share.
         """
-        num_records = self.figures["num_held_out_records"]
+        files, num_records = self.records.held_out_files, self.records.num_held_out_records
+        if self.records.vocabulary is None:
+            files, num_records = self.records.train_files, self.records.num_train_records
         if not num_records:
-            raise InputError(
-                f"records {self.folder}: no held-out records; raise records.held_out_share"
-            )
-        records = tf.data.TFRecordDataset(self._files(HELD_OUT_PREFIX)).enumerate()
-        keyed = records.map(lambda index, record: (_HELD_OUT_EPOCH, index, record))
+            raise InputError("records: none are held out; raise records.held_out_share")
         batch_size = min(batch_size, num_records)
-        batches = self._batches(keyed, batch_size)
-        return batches.apply(tf.data.experimental.assert_cardinality(num_records // batch_size))
+        num_batches = num_records // batch_size
+        if self.records.vocabulary is None:
+            num_batches = min(num_batches, _ORIGINAL_EVALUATION_BATCHES)
+        numbered = _read(files).batch(batch_size, drop_remainder=True).take(num_batches)
 
-    def _files(self, prefix: str) -> Sequence[str]:
-        return sorted(str(path) for path in self.folder.glob(f"{prefix}-*.tfrecord"))
+        def place(step: Any) -> Any:
+            indices_B = step * batch_size + tf.range(batch_size, dtype=tf.int64)
+            return tf.fill([batch_size], tf.constant(_HELD_OUT_EPOCH, tf.int64)), indices_B
 
-    def _epoch(self, files: Sequence[str], epoch: Any) -> tf.data.Dataset:
+        batches = self._batches(numbered.enumerate(), place)
+        return batches.apply(tf.data.experimental.assert_cardinality(num_batches))
+
+    def _epoch(self, epoch: Any) -> tf.data.Dataset:
         seeds = tf.stack([tf.constant(self.seed, tf.int64), epoch])
-        shuffled = tf.random.experimental.stateless_shuffle(tf.constant(files), seed=seeds)
-        records = tf.data.TFRecordDataset(shuffled)
+        files = tf.constant([str(file) for file in self.records.train_files])
+        shuffled = tf.random.experimental.stateless_shuffle(files, seed=seeds)
         order = self.seed + epoch * 1_000_003
-        records = records.shuffle(_SHUFFLE_BUFFER, seed=order, reshuffle_each_iteration=False)
-        return records.enumerate().map(lambda index, record: (epoch, index, record))
+        return _read(shuffled).shuffle(_SHUFFLE_BUFFER, seed=order, reshuffle_each_iteration=False)
 
-    def _batches(self, keyed_records: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
-        batches = keyed_records.batch(batch_size, drop_remainder=True)
-        masked = batches.map(self._mask, num_parallel_calls=2, deterministic=True)
-        return masked.prefetch(8)
+    def _batches(self, numbered: tf.data.Dataset, place: Any) -> tf.data.Dataset:
+        def parse(step: Any, records_B: Any) -> Batch:
+            if self.records.format == "static":
+                return self._parse_static(records_B)
+            epochs_B, indices_B = place(step)
+            return self._mask(epochs_B, indices_B, records_B)
 
-    def _mask(self, epochs_B: Any, indices_B: Any, records_B: Any) -> Any:
+        return numbered.map(parse, num_parallel_calls=2, deterministic=True).prefetch(8)
+
+    def _parse_static(self, records_B: Any) -> Batch:
+        features = {
+            name: tf.io.FixedLenFeature(self._shape(name), _dtype(name, tf.int64))
+            for name in (*_INPUTS, *_TARGETS)
+            if name != "sentence_order_labels"
+        }
+        features[LABEL_FEATURE] = tf.io.FixedLenFeature([], tf.int64)
+        parsed = tf.io.parse_example(records_B, features)
+        parsed["sentence_order_labels"] = parsed.pop(LABEL_FEATURE)
+        batch = {name: tf.cast(value, _dtype(name, tf.int32)) for name, value in parsed.items()}
+        return {n: batch[n] for n in _INPUTS}, {n: batch[n] for n in _TARGETS}
+
+    def _mask(self, epochs_B: Any, indices_B: Any, records_B: Any) -> Batch:
         features = {
             "pieces": tf.io.FixedLenFeature([], tf.string),
             "first_length": tf.io.FixedLenFeature([], tf.int64),
+            "sentence_order_label": tf.io.FixedLenFeature([], tf.int64, UNDECIDED),
         }
         parsed = tf.io.parse_example(records_B, features)
         flat = tf.numpy_function(
             self._draw,
-            [epochs_B, indices_B, parsed["pieces"], parsed["first_length"]],
-            [
-                tf.float32 if name == "masked_lm_weights" else tf.int32
-                for name in _INPUTS + _TARGETS
-            ],
+            [epochs_B, indices_B, *(parsed[name] for name in features)],
+            [_dtype(name, tf.int32) for name in _INPUTS + _TARGETS],
             stateful=False,
         )
         batch = dict(zip(_INPUTS + _TARGETS, flat, strict=True))
         for name, tensor in batch.items():
-            tensor.set_shape(self._shape(name, records_B.shape[0]))
+            tensor.set_shape([records_B.shape[0], *self._shape(name)])
         return {n: batch[n] for n in _INPUTS}, {n: batch[n] for n in _TARGETS}
 
     def _draw(
-        self, epochs: np.ndarray, indices: np.ndarray, pieces: np.ndarray, first: np.ndarray
+        self,
+        epochs: np.ndarray,
+        indices: np.ndarray,
+        pieces: np.ndarray,
+        first_lengths: np.ndarray,
+        labels: np.ndarray,
     ) -> list[np.ndarray]:
         dtype = piece_dtype(len(self.word_starts))
-        lengths = np.array([len(text) // dtype.itemsize for text in pieces])
+        pairs = SegmentPairs(
+            pieces=np.frombuffer(b"".join(pieces), dtype).astype(np.int32),
+            lengths=np.array([len(text) // dtype.itemsize for text in pieces]),
+            first_lengths=first_lengths,
+            labels=labels.astype(np.int8),
+            streams=streams_of(self.seed, epochs, indices),
+        )
         batch = mask_pairs(
-            np.frombuffer(b"".join(pieces), dtype).astype(np.int32),
-            lengths,
-            first,
-            streams_of(self.seed, epochs, indices),
+            pairs,
             config=self.masking,
-            sequence_length=self.sequence_length,
+            sequence_length=self.records.sequence_length,
             word_starts=self.word_starts,
             special_ids=self.special_ids,
         )
         return [batch[name] for name in _INPUTS + _TARGETS]
 
-    def _shape(self, name: str, batch_size: int) -> list[int]:
+    def _shape(self, name: str) -> list[int]:
+        """Return the shape of a row."""
         if name == "sentence_order_labels":
-            return [batch_size]
-        if name.startswith("masked_lm"):
-            return [batch_size, self.masking.max_predictions(self.sequence_length)]
-        return [batch_size, self.sequence_length]
+            return []
+        if not name.startswith("masked_lm"):
+            return [self.records.sequence_length]
+        if self.records.format == "static":
+            return [self.records.max_predictions]
+        return [self.masking.max_predictions(self.records.sequence_length)]
+
+
+def _read(files: Sequence[Path] | Any) -> tf.data.Dataset:
+    names = files if tf.is_tensor(files) else [str(file) for file in files]
+    return tf.data.TFRecordDataset(names, buffer_size=1 << 20)
+
+
+def _dtype(name: str, integer: tf.DType) -> tf.DType:
+    return tf.float32 if name == "masked_lm_weights" else integer

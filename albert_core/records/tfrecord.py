@@ -2,7 +2,7 @@
 
 import functools
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,28 +55,40 @@ def _example_class() -> Any:
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("albert.Example"))
 
 
-def encode_example(features: Mapping[str, bytes | int]) -> bytes:
-    """Serialise a tf.train.Example of single bytes and integers; equal features, equal bytes."""
-    example = _example_class()()
-    for name, value in features.items():
-        if isinstance(value, bytes):
-            example.features.feature[name].bytes_list.value.append(value)
-        else:
-            example.features.feature[name].int64_list.value.append(value)
-    return example.SerializeToString(deterministic=True)
+def parse_example(record: bytes) -> dict[str, Any]:
+    """Return the features of a serialised tf.train.Example: lists of bytes, floats or integers.
+
+    Raises:
+        InputError: It is not one.
+    """
+    from google.protobuf.message import DecodeError
+
+    try:
+        features = _example_class().FromString(record).features.feature
+    except DecodeError as error:
+        raise InputError(
+            f"record: got {len(record)} bytes that are no tf.train.Example; make the records anew"
+        ) from error
+    return {
+        name: list(getattr(feature, feature.WhichOneof("kind")).value)
+        for name, feature in features.items()
+        if feature.WhichOneof("kind")
+    }
 
 
-def decode_bytes_feature(record: bytes, name: str) -> bytes:
-    """Return a feature that holds one byte string from a serialised tf.train.Example."""
-    return _example_class().FromString(record).features.feature[name].bytes_list.value[0]
+def write_tfrecords(path: Path, records: Iterable[bytes]) -> int:
+    """Write records in TFRecord framing: length, its checksum, data, its checksum.
 
-
-def write_tfrecords(path: Path, records: Iterable[bytes]) -> None:
-    """Write records in TFRecord framing: length, its checksum, data, its checksum."""
+    Returns:
+        The number of records.
+    """
+    count = 0
     with path.open("wb") as file:
         for record in records:
             header = struct.pack("<Q", len(record))
             file.write(header + _masked_crc(header) + record + _masked_crc(record))
+            count += 1
+    return count
 
 
 def read_tfrecords(path: Path) -> Iterator[bytes]:
@@ -85,18 +97,43 @@ def read_tfrecords(path: Path) -> Iterator[bytes]:
     Raises:
         InputError: The file ends inside a record or a checksum is wrong; names the offset.
     """
+    offset = 0
     with path.open("rb") as file:
         while header := file.read(12):
-            offset = file.tell() - len(header)
-            record = b""
-            if len(header) == 12 and header[8:] == _masked_crc(header[:8]):
-                (length,) = struct.unpack("<Q", header[:8])
-                record = file.read(length)
+            record = file.read(_record_size(path, offset, header))
             if not record or file.read(4) != _masked_crc(record):
-                raise InputError(
-                    f"{path}: truncated or corrupt record at byte {offset}; make the records anew"
-                )
+                raise _damaged(path, offset)
+            offset += len(record) + 16
             yield record
+
+
+def count_tfrecords(path: Path) -> int:
+    """Return the number of records of a TFRecord file, checking the checksums of their sizes.
+
+    Raises:
+        InputError: The file ends inside a record, or the checksum of a size is wrong.
+    """
+    count, offset, end = 0, 0, path.stat().st_size
+    with path.open("rb") as file:
+        while header := file.read(12):
+            after = offset + _record_size(path, offset, header) + 16
+            if after > end:
+                raise _damaged(path, offset)
+            offset = file.seek(after)
+            count += 1
+    return count
+
+
+def _record_size(path: Path, offset: int, header: bytes) -> int:
+    if len(header) < 12 or header[8:] != _masked_crc(header[:8]):
+        raise _damaged(path, offset)
+    return struct.unpack("<Q", header[:8])[0]
+
+
+def _damaged(path: Path, offset: int) -> InputError:
+    return InputError(
+        f"{path}: truncated or corrupt record at byte {offset}; make the records anew"
+    )
 
 
 def _masked_crc(data: bytes) -> bytes:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from segment_samples import Pair, segment_pairs_of
 
 from albert_core.records.config import MaskingConfig
 from albert_core.records.masking import mask_pairs, streams_of
-from albert_core.records.pairs import SegmentPair
 from albert_core.tokenization import SpecialIds, load_tokenizer
 
 NUM_PIECES = 100
@@ -24,11 +24,11 @@ EVERY_PIECE_STARTS = np.ones(NUM_PIECES, bool)
 Batch = dict[str, np.ndarray]
 Recorded = tuple[list[int], set[int]]  # sequence, masked positions
 segments = st.lists(st.integers(FIRST_ORDINARY, NUM_PIECES - 1), min_size=1, max_size=30)
-pairs_of_segments = st.builds(SegmentPair, segments, segments)
+pairs_of_segments = st.builds(Pair, segments, segments, st.just(-1))
 
 
 def mask(
-    pairs: list[SegmentPair],
+    pairs: list[Pair],
     *,
     config: MaskingConfig | None = None,
     word_starts: np.ndarray = EVEN_PIECES_START,
@@ -37,11 +37,9 @@ def mask(
     seed: int = 1,
     special_ids: SpecialIds = SPECIAL,
 ) -> Batch:
+    streams = streams_of(seed, np.full(len(pairs), epoch), np.arange(len(pairs)))
     return mask_pairs(
-        np.concatenate([pair.first + pair.second for pair in pairs]).astype(np.int32),
-        np.array([len(pair.first) + len(pair.second) for pair in pairs]),
-        np.array([len(pair.first) for pair in pairs]),
-        streams_of(seed, np.full(len(pairs), epoch), np.arange(len(pairs))),
+        segment_pairs_of(pairs, streams),
         config=config or MaskingConfig(),
         sequence_length=sequence_length,
         word_starts=word_starts,
@@ -49,10 +47,10 @@ def mask(
     )
 
 
-def random_pairs(count: int, *, length: int = 30, seed: int = 0) -> list[SegmentPair]:
+def random_pairs(count: int, *, length: int = 30, seed: int = 0) -> list[Pair]:
     rng = np.random.default_rng(seed)
     ids = rng.integers(FIRST_ORDINARY, NUM_PIECES, (count, 2, length))
-    return [SegmentPair(first.tolist(), second.tolist()) for first, second in ids]
+    return [Pair(first.tolist(), second.tolist()) for first, second in ids]
 
 
 def masked_positions(batch: Batch, row: int) -> np.ndarray:
@@ -93,7 +91,7 @@ def run_lengths(batch: Batch, word_starts: np.ndarray) -> list[list[int]]:
 
 
 @given(pairs_of_segments, st.integers(0, 5))
-def test_labels_restore_the_sequence_in_its_layout(pair: SegmentPair, epoch: int) -> None:
+def test_labels_restore_the_sequence_in_its_layout(pair: Pair, epoch: int) -> None:
     batch = mask([pair], epoch=epoch)
     swapped = batch["sentence_order_labels"][0]
     a, b = (pair.second, pair.first) if swapped else (pair.first, pair.second)
@@ -105,7 +103,7 @@ def test_labels_restore_the_sequence_in_its_layout(pair: SegmentPair, epoch: int
 
 
 @given(pairs_of_segments, st.integers(0, 5))
-def test_words_are_masked_whole_and_within_the_quota(pair: SegmentPair, epoch: int) -> None:
+def test_words_are_masked_whole_and_within_the_quota(pair: Pair, epoch: int) -> None:
     batch = mask([pair], epoch=epoch)
     positions = masked_positions(batch, 0).tolist()
     chosen = set(positions)
@@ -138,11 +136,11 @@ def test_four_fifths_masked_one_tenth_kept_one_tenth_random() -> None:
 
 def test_special_pieces_may_lie_anywhere_in_the_vocabulary() -> None:
     elsewhere = SpecialIds(pad=0, unknown=96, cls=97, sep=98, mask=99)
-    batch = mask([SegmentPair([5, 7, 9], [2, 3, 4])], special_ids=elsewhere)
+    batch = mask([Pair([5, 7, 9], [2, 3, 4])], special_ids=elsewhere)
     swapped = bool(batch["sentence_order_labels"][0])
     a, b = ([2, 3, 4], [5, 7, 9]) if swapped else ([5, 7, 9], [2, 3, 4])
     assert restored(batch, 0) == [97, *a, 98, *b, 98]
-    pairs = [SegmentPair([5, 8, 11, 60] * 7, [95, 94, 20] * 10) for _ in range(500)]
+    pairs = [Pair([5, 8, 11, 60] * 7, [95, 94, 20] * 10) for _ in range(500)]
     default, moved = mask(pairs), mask(pairs, special_ids=elsewhere)
     np.testing.assert_array_equal(moved["masked_lm_positions"], default["masked_lm_positions"])
     num_masked = (default["input_ids"] == SPECIAL.mask).sum()
@@ -203,7 +201,7 @@ def test_run_lengths_are_the_originals_on_its_own_sequences(
     for sequence, chosen in recorded_sequences(goldens, name, ids):
         originals.update(runs_of_words(sequence, chosen, starts))
         separator = sequence.index(SPECIAL.sep)
-        pairs.append(SegmentPair(sequence[1:separator], sequence[separator + 1 : -1]))
+        pairs.append(Pair(sequence[1:separator], sequence[separator + 1 : -1]))
     for epoch in range(20):
         batch = mask(pairs, config=config, word_starts=starts, epoch=epoch)
         ours.update(length for runs in run_lengths(batch, starts) for length in runs)
@@ -229,10 +227,7 @@ def test_draw_of_a_pair_does_not_depend_on_its_neighbours() -> None:
     together = mask(pairs)
     streams = streams_of(1, np.zeros(5, int), np.arange(5))
     alone = mask_pairs(
-        np.array(pairs[3].first + pairs[3].second, np.int32),
-        np.array([60]),
-        np.array([30]),
-        streams[3:4],
+        segment_pairs_of(pairs[3:4], streams[3:4]),
         config=MaskingConfig(),
         sequence_length=64,
         word_starts=EVEN_PIECES_START,
@@ -240,3 +235,49 @@ def test_draw_of_a_pair_does_not_depend_on_its_neighbours() -> None:
     )
     for name, values in together.items():
         np.testing.assert_array_equal(values[3], alone[name][0])
+
+
+def test_decided_orders_are_kept() -> None:
+    pairs = [Pair([5, 7], [9, 11], label) for label in (0, 1) for _ in range(20)]
+    batch = mask(pairs)
+    assert batch["sentence_order_labels"].tolist() == [0] * 20 + [1] * 20
+    assert all(restored(batch, row)[1:3] == [5, 7] for row in range(40))
+
+
+def test_permuted_pieces_trade_places_and_are_predicted() -> None:
+    pairs = random_pairs(500)
+    batch = mask(pairs, config=MaskingConfig(permutation=True))
+    assert batch["masked_lm_weights"].shape == (500, 20)
+    counts = batch["masked_lm_weights"].sum(axis=1)
+    assert np.mean(counts) == pytest.approx(18, abs=0.2)
+    shown = np.take_along_axis(batch["input_ids"], batch["masked_lm_positions"], axis=1)
+    for row in range(500):
+        first, second, _ = pairs[row]
+        a, b = (second, first) if batch["sentence_order_labels"][row] else (first, second)
+        assert restored(batch, row) == [SPECIAL.cls, *a, SPECIAL.sep, *b, SPECIAL.sep]
+        num = int(counts[row])
+        hidden, seen = batch["masked_lm_ids"][row, :num], shown[row, :num]
+        is_mask = seen == SPECIAL.mask
+        left = Counter(hidden[~is_mask].tolist())
+        assert sum((left & Counter(seen[~is_mask].tolist())).values()) >= num / 2 - 3
+
+
+def test_the_original_masks_twenty_pieces_at_most_by_default() -> None:
+    pairs = random_pairs(50, length=100)
+    assert mask(pairs, sequence_length=512)["masked_lm_weights"].sum(axis=1).max() == 30
+    config = MaskingConfig(compat="original")
+    assert mask(pairs, config=config, sequence_length=512)["masked_lm_ids"].shape == (50, 20)
+
+
+def test_the_originals_words_run_across_sep() -> None:
+    """A continuation right behind [SEP] belongs to the word before it, and neither is cut off."""
+    word_starts = np.zeros(NUM_PIECES, bool)
+    word_starts[10:] = True
+    pairs = [Pair([20, 6], [7, *range(30, 50)], 0)] * 400
+    for compat, always_together in (("original", True), ("none", False)):
+        config = MaskingConfig(compat=compat, max_ngram=1)
+        batch = mask(pairs, config=config, word_starts=word_starts)
+        chosen = [set(masked_positions(batch, row).tolist()) for row in range(400)]
+        together = [({1, 2} <= found) == (4 in found) for found in chosen]
+        assert all(together) == always_together
+        assert all(3 not in found for found in chosen)

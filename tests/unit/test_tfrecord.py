@@ -9,11 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from albert_core.errors import InputError
-from albert_core.records.compact import encode_pair, piece_counts, piece_dtype
-from albert_core.records.pairs import SegmentPair
 from albert_core.records.tfrecord import (
-    decode_bytes_feature,
-    encode_example,
+    count_tfrecords,
+    parse_example,
     read_tfrecords,
     write_tfrecords,
 )
@@ -91,45 +89,15 @@ def test_tensorflow_reads_the_files(folder: Path, whole: bytes) -> None:
     assert [record.numpy() for record in dataset] == RECORDS
 
 
-def test_tensorflow_reads_the_examples() -> None:
-    import tensorflow as tf
-
-    record = encode_example({"pieces": b"\x00\xff\n", "first_length": 2**40})
-    features = tf.train.Example.FromString(record).features.feature
-    assert features["pieces"].bytes_list.value == [b"\x00\xff\n"]
-    assert features["first_length"].int64_list.value == [2**40]
-    schema = {
-        "pieces": tf.io.FixedLenFeature([], tf.string),
-        "first_length": tf.io.FixedLenFeature([], tf.int64),
-    }
-    parsed = tf.io.parse_single_example(record, schema)
-    assert parsed["pieces"].numpy() == b"\x00\xff\n"
-    assert parsed["first_length"].numpy() == 2**40
+def test_records_are_counted_without_reading_them(folder: Path, whole: bytes) -> None:
+    path = folder / "counted.tfrecord"
+    path.write_bytes(whole)
+    assert count_tfrecords(path) == len(RECORDS)
+    path.write_bytes(whole[:-1])
+    with pytest.raises(InputError, match=f"corrupt record at byte {OFFSETS[-2]};"):
+        count_tfrecords(path)
 
 
-@given(st.dictionaries(st.text(min_size=1, max_size=9), st.binary(max_size=50), min_size=1))
-def test_bytes_features_come_back(features: dict[str, bytes]) -> None:
-    record = encode_example(features)
-    assert {name: decode_bytes_feature(record, name) for name in features} == features
-
-
-def test_examples_do_not_depend_on_the_order_of_features() -> None:
-    features = {"pieces": b"abc", "first_length": 1}
-    backwards = dict(reversed(features.items()))
-    assert encode_example(features) == encode_example(backwards)
-
-
-@pytest.mark.parametrize(("vocab_size", "itemsize"), [(2**16, 2), (2**16 + 1, 4)])
-def test_pairs_are_stored_as_small_as_the_vocabulary_allows(vocab_size: int, itemsize: int) -> None:
-    largest = vocab_size - 1
-    record = encode_pair(SegmentPair([5, 6], [largest]), piece_dtype(vocab_size))
-    stored = decode_bytes_feature(record, "pieces")
-    assert len(stored) == 3 * itemsize
-    assert np.frombuffer(stored, piece_dtype(vocab_size)).tolist() == [5, 6, largest]
-
-
-def test_pieces_of_a_shard_are_counted(tmp_path: Path) -> None:
-    pairs = [SegmentPair([5, 6], [7]), SegmentPair([5], [9, 5])]
-    path = tmp_path / "held_out.tfrecord"
-    write_tfrecords(path, (encode_pair(pair, piece_dtype(10)) for pair in pairs))
-    assert piece_counts(path, 10).tolist() == [0, 0, 0, 0, 0, 3, 1, 1, 0, 1]
+def test_what_is_no_example_is_refused() -> None:
+    with pytest.raises(InputError, match=r"got 4 bytes that are no tf\.train\.Example"):
+        parse_example(b"\xff\xff\xff\xff")

@@ -1,0 +1,113 @@
+"""What a folder of records holds, whether this project made it or the original did."""
+
+import dataclasses
+from pathlib import Path
+
+from albert_core.errors import InputError
+from albert_core.records.config import (
+    HELD_OUT_PREFIX,
+    TRAIN_PREFIX,
+    MaskingConfig,
+    RecordFormat,
+    RecordsConfig,
+)
+from albert_core.records.static import LABEL_FEATURE, PIECE_FEATURES, PREDICTION_FEATURES
+from albert_core.records.tfrecord import count_tfrecords, parse_example, read_tfrecords
+from albert_core.runs.files import fingerprint, sha256_of_file
+from albert_core.runs.manifest import find_manifest
+from albert_core.settings import parse_settings
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RecordsDescription:
+    """What must be known to read a folder of records.
+
+    Attributes:
+        format: Kind of the records.
+        sequence_length: Length S of a sequence.
+        max_predictions: Prediction slots P of static records; 0 where the reader decides.
+        masking: How static records were masked, where that is known.
+        train_files: The files to train on.
+        held_out_files: The files to evaluate on; none in folders of the original.
+        num_train_records: Records in an epoch.
+        num_held_out_records: Records held out.
+        vocabulary: Hash of the vocabulary, where it is known.
+        content_hash: Hash of the files.
+    """
+
+    format: RecordFormat
+    sequence_length: int
+    max_predictions: int
+    masking: MaskingConfig | None
+    train_files: tuple[Path, ...]
+    held_out_files: tuple[Path, ...]
+    num_train_records: int
+    num_held_out_records: int
+    vocabulary: str | None
+    content_hash: str
+
+
+def describe_records(path: str | Path) -> RecordsDescription:
+    """Describe what `albert records` wrote, or TFRecord files of the original.
+
+    Args:
+        path: A folder; of the original's files one of them, too.
+
+    Raises:
+        InputError: It is neither.
+    """
+    folder = Path(path)
+    manifest = find_manifest(folder)
+    if manifest is None:
+        return _describe_original(folder)
+    if manifest.step != "records":
+        raise InputError(
+            f"{path}: made by `albert {manifest.step}`, expected the output of `albert records`"
+        )
+    config = parse_settings(RecordsConfig, manifest.config["records"], source=f"{path}: records")
+    is_static = config.format == "static"
+    masking = config.static_masking if is_static else None
+    return RecordsDescription(
+        format=config.format,
+        sequence_length=config.sequence_length,
+        max_predictions=masking.max_predictions(config.sequence_length) if masking else 0,
+        masking=masking,
+        train_files=tuple(sorted(folder.glob(f"{TRAIN_PREFIX}-*.tfrecord"))),
+        held_out_files=tuple(sorted(folder.glob(f"{HELD_OUT_PREFIX}-*.tfrecord"))),
+        num_train_records=manifest.figures["num_train_records"],
+        num_held_out_records=manifest.figures["num_held_out_records"],
+        vocabulary=manifest.inputs["vocab"],
+        content_hash=manifest.content_hash,
+    )
+
+
+def _describe_original(path: Path) -> RecordsDescription:
+    files = tuple(sorted(path.glob("*.tfrecord*"))) if path.is_dir() else (path,)
+    if not files or not all(file.is_file() for file in files):
+        raise InputError(
+            f"records {path}: no records there; expected the output of `albert records`, or "
+            "*.tfrecord files of the original's create_pretraining_data.py"
+        )
+    counts = [count_tfrecords(file) for file in files]
+    if not sum(counts):
+        raise InputError(f"records {path}: {len(files)} files without a record")
+    first = next(file for file, count in zip(files, counts, strict=True) if count)
+    features = parse_example(next(read_tfrecords(first)))
+    expected = {*PIECE_FEATURES, *PREDICTION_FEATURES, LABEL_FEATURE}
+    if missing := sorted(expected - features.keys()):
+        raise InputError(
+            f"{first}: its records lack {', '.join(missing)}; expected the eight features of the "
+            "original's create_pretraining_data.py"
+        )
+    return RecordsDescription(
+        format="static",
+        sequence_length=len(features["input_ids"]),
+        max_predictions=len(features["masked_lm_ids"]),
+        masking=None,
+        train_files=files,
+        held_out_files=(),
+        num_train_records=sum(counts),
+        num_held_out_records=0,
+        vocabulary=None,
+        content_hash=fingerprint([sha256_of_file(file) for file in files]),
+    )
