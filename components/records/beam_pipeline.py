@@ -1,156 +1,163 @@
 """The Beam pipeline of the records step: it only carries what `albert_core.records` computes.
 
-Create, ParDo and GroupByKey only, and one leaf: what every runner gets right. The order of
-elements is never relied on: a shard is sorted by document key before it is written, so that its
-bytes are the same on every runner and for any number of workers.
+Create, ParDo and GroupByKey only, and one leaf: what every runner gets right. Beam moves the
+places of files, not text: a worker leaves the encoded documents of its split in a file, and the
+builder of a shard merges its sections of all of them. A file that is there is not made again, so
+a killed run continues, and one done twice by two workers is the same file.
 """
 
 import collections
-import os
-from collections.abc import Iterable, Iterator, Sequence
+import dataclasses
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from albert_core.corpus import CorpusConfig, read_documents
-from albert_core.records.compact import (
-    HELD_OUT_PREFIX,
-    TRAIN_PREFIX,
-    encode_pair,
-    piece_dtype,
-)
+from albert_core.corpus import CorpusConfig, CorpusSplit, ReadCounts, read_split
+from albert_core.corpus.cleaning import CleaningConfig, DocumentFilter
+from albert_core.corpus.overlap import OverlapIndex
 from albert_core.records.config import RecordsConfig
-from albert_core.records.pairs import (
-    SegmentPair,
-    document_key,
-    document_random,
-    segment_pairs,
-)
+from albert_core.records.documents import encode_documents, shard_names
+from albert_core.records.encoded import merged_documents, write_encoded
+from albert_core.records.shards import ShardBuilder
+from albert_core.records.statistics import Counts
 from albert_core.records.tfrecord import write_tfrecords
-from albert_core.runs.files import write_json
-from albert_core.tokenization import Tokenizer, load_tokenizer
-
-_BATCH_SENTENCES = 4096  # encoded in one call
-
-CutDocument = tuple[bytes, list[bytes], dict[str, int]]
-"""Key, serialised records, counts."""
+from albert_core.runs.files import fingerprint
+from albert_core.storage import content_hash, exists, join, write_bytes, write_file
+from albert_core.tokenization import Tokenizer
 
 
-def run_beam(
-    files: Sequence[Path],
-    corpus: CorpusConfig,
-    vocab: Path,
-    config: RecordsConfig,
-    shards: Path,
-    statistics: Path,
-) -> None:
-    """Write the shards of all files, and a JSON file of counts for each shard."""
-    options = PipelineOptions(
-        ["--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"]
-    )
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RecordsJob:
+    """What every worker must know.
+
+    Attributes:
+        corpus: How the text is read.
+        cleaning: What is left out.
+        config: How documents become records.
+        tokenizer: The vocabulary.
+        folder: Where encoded documents and shards go, local or gs://.
+    """
+
+    corpus: CorpusConfig
+    cleaning: CleaningConfig
+    config: RecordsConfig
+    tokenizer: Tokenizer
+    folder: str
+
+    def encoded_path(self, split: str) -> str:
+        """Return where the encoded documents of a split are."""
+        return join(self.folder, f"encoded-{split}")
+
+    def shard_path(self, shard: str) -> str:
+        """Return where a shard is."""
+        return join(self.folder, f"{shard}.tfrecord")
+
+    def counts_path(self, shard: str) -> str:
+        """Return where the counts of a shard are; they are written after the shard."""
+        return join(self.folder, f"{shard}.json")
+
+    @property
+    def overlap_path(self) -> str:
+        """Where the n-grams of the evaluation sets are."""
+        return join(self.folder, "evaluation_ngrams.npz")
+
+    def prepare(self) -> None:
+        """Read the evaluation sets once, for all workers."""
+        if not self.cleaning.evaluation_sets or exists(self.overlap_path):
+            return
+        index = OverlapIndex.build(self.cleaning.evaluation_sets, ngram=self.cleaning.overlap_ngram)
+        with tempfile.TemporaryDirectory() as folder:
+            index.save(self.overlap_path, scratch=Path(folder) / "index")
+
+    def overlap_index(self) -> OverlapIndex | None:
+        """Return what `prepare` read; None where there are no evaluation sets."""
+        return OverlapIndex.load(self.overlap_path) if self.cleaning.evaluation_sets else None
+
+
+def name_splits(splits: Sequence[CorpusSplit]) -> dict[str, CorpusSplit]:
+    """Name the parts of a corpus by what they hold, the same whatever their files are called."""
+    paths = {file.path for split in splits for file in split.ranges}
+    hashes = {path: content_hash(path) for path in sorted(paths)}
+    named, repetitions = {}, collections.Counter[str]()
+    for split in splits:
+        content = fingerprint([[hashes[file.path], file.start, file.end] for file in split.ranges])
+        named[f"{content[:16]}-{repetitions[content]}"] = split
+        repetitions[content] += 1
+    return named
+
+
+def run_beam(job: RecordsJob, splits: Mapping[str, CorpusSplit], options: PipelineOptions) -> None:
+    """Write the shards of all splits, and a JSON file of counts for each shard."""
     with beam.Pipeline(options=options) as pipeline:
         _ = (
             pipeline
-            | "Files" >> beam.Create([str(path) for path in files])
-            | "CutDocuments" >> beam.ParDo(CutDocuments(corpus, str(vocab), config))
+            | "Splits" >> beam.Create(list(splits.items()))
+            | "SpreadSplits" >> beam.Reshuffle()
+            | "EncodeSplit" >> beam.ParDo(EncodeSplit(job))
             | "GroupByShard" >> beam.GroupByKey()
-            | "WriteShard" >> beam.ParDo(WriteShard(str(shards), str(statistics)))
+            | "BuildShard" >> beam.ParDo(BuildShard(job))
         )
 
 
-class CutDocuments(beam.DoFn):
-    """A file's documents to (shard name, cut document)."""
+class EncodeSplit(beam.DoFn):
+    """A named split of the corpus to (shard, place of its encoded documents) for every shard."""
 
-    def __init__(self, corpus: CorpusConfig, vocab: str, config: RecordsConfig) -> None:
-        self.corpus, self.vocab, self.config = corpus, vocab, config
+    def __init__(self, job: RecordsJob) -> None:
+        self.job = job
 
     def setup(self) -> None:
-        """Load the tokenizer once a worker."""
-        self.tokenizer: Tokenizer = load_tokenizer(self.vocab)
-        self.word_starts = self.tokenizer.word_starts()
-        self.dtype = piece_dtype(len(self.tokenizer))
+        """Load the filter once a worker."""
+        self.document_filter = DocumentFilter(self.job.cleaning, self.job.overlap_index())
 
-    def process(self, path: str) -> Iterator[tuple[str, CutDocument]]:
-        """Read, encode in batches, cut, serialise."""
-        for documents in _batches(read_documents(Path(path), self.corpus)):
-            flat = [sentence for document in documents for sentence in document]
-            encoded = iter(self.tokenizer.encode_batch(flat))
-            for document in documents:
-                yield self._cut(document, [next(encoded) for _ in document])
+    def process(self, element: tuple[str, CorpusSplit]) -> Iterator[tuple[str, str]]:
+        """Read, clean, encode, write."""
+        name, split = element
+        path = self.job.encoded_path(name)
+        if not exists(path):
+            self._encode(split, path)
+        for shard in shard_names(self.job.config):
+            yield shard, path
 
-    def _cut(self, sentences: list[str], ids: list[list[int]]) -> tuple[str, CutDocument]:
-        key = document_key(sentences)
-        pairs = [
-            pair
-            for instance in range(self.config.dupe_factor)
-            for pair in self._pairs(key, ids, instance)
-        ]
-        counts = {
-            "num_documents": 1,
-            "num_documents_without_record": int(not pairs),
-            "num_sentences": len(sentences),
-            "num_pieces": sum(map(len, ids)),
-            "num_record_pieces": sum(len(pair.first) + len(pair.second) for pair in pairs),
-        }
-        records = [encode_pair(pair, self.dtype) for pair in pairs]
-        return _shard_name(key, self.config), (key, records, counts)
+    def _encode(self, split: CorpusSplit, path: str) -> None:
+        reading = ReadCounts()
+        documents, counts = encode_documents(
+            read_split(split, self.job.corpus, reading),
+            tokenizer=self.job.tokenizer,
+            document_filter=self.document_filter,
+            config=self.job.config,
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            scratch = Path(folder) / "encoded"
+            write_encoded(
+                path, documents, counts | {"reading": dataclasses.asdict(reading)}, scratch=scratch
+            )
 
-    def _pairs(self, key: bytes, ids: list[list[int]], instance: int) -> Iterator[SegmentPair]:
-        # Every other copy begins one sentence later, so that other sentences meet.
-        first = instance % 2 if len(ids) > 2 else 0
-        return segment_pairs(
-            ids[first:],
-            sequence_length=self.config.sequence_length,
-            short_sequence_probability=self.config.short_sequence_probability,
-            word_starts=self.word_starts,
-            rng=document_random(key, seed=self.config.seed, purpose=f"cut {instance}"),
+
+class BuildShard(beam.DoFn):
+    """The encoded documents of a shard to one TFRecord file, and its counts."""
+
+    def __init__(self, job: RecordsJob) -> None:
+        self.job = job
+
+    def setup(self) -> None:
+        """Make the vocabulary's tables once a worker."""
+        self.builder = ShardBuilder.of_tokenizer(
+            self.job.tokenizer, self.job.config, deduplicate=self.job.cleaning.deduplicate
         )
 
-
-def _batches(documents: Iterable[list[str]]) -> Iterator[list[list[str]]]:
-    """Group documents into lists of about `_BATCH_SENTENCES` sentences."""
-    batch: list[list[str]] = []
-    size = 0
-    for document in documents:
-        batch.append(document)
-        size += len(document)
-        if size >= _BATCH_SENTENCES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
-def _shard_name(key: bytes, config: RecordsConfig) -> str:
-    draw = document_random(key, seed=config.seed, purpose="split").random()
-    if draw < config.held_out_share:
-        return f"{HELD_OUT_PREFIX}-00000-of-00001"
-    shard = int.from_bytes(key[:8], "little") % config.num_shards
-    return f"{TRAIN_PREFIX}-{shard:05d}-of-{config.num_shards:05d}"
-
-
-class WriteShard(beam.DoFn):
-    """A shard's cut documents to one TFRecord file, sorted, without repeated documents."""
-
-    def __init__(self, shards: str, statistics: str) -> None:
-        self.shards, self.statistics = shards, statistics
-
-    def process(self, element: tuple[str, Iterable[CutDocument]]) -> None:
-        """Write shard and counts, each in one rename, the counts last."""
-        name, documents = element
-        by_key: dict[bytes, CutDocument] = {}
-        counts: collections.Counter[str] = collections.Counter()
-        for document in documents:
-            counts["num_duplicate_documents"] += int(document[0] in by_key)
-            by_key[document[0]] = document
-        records = []
-        for _, own_records, own_counts in (by_key[key] for key in sorted(by_key)):
-            records.extend(own_records)
-            counts.update(own_counts)
-        counts["num_records"] = len(records)
-        target = Path(self.shards) / f"{name}.tfrecord"
-        partial = target.with_name(f".{target.name}.partial")
-        write_tfrecords(partial, records)
-        os.replace(partial, target)
-        write_json(Path(self.statistics) / f"{name}.json", counts)
+    def process(self, element: tuple[str, Iterable[str]]) -> None:
+        """Merge, cut, serialise, write; the counts last."""
+        shard, paths = element
+        if exists(self.job.counts_path(shard)):
+            return
+        counts: Counts = {}
+        with tempfile.TemporaryDirectory() as folder:
+            scratch = Path(folder) / "records"
+            records = self.builder.records(merged_documents(sorted(paths), shard), counts)
+            counts["num_records"] = write_tfrecords(scratch, records)
+            write_file(self.job.shard_path(shard), scratch)
+        write_bytes(self.job.counts_path(shard), json.dumps(counts).encode())

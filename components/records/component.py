@@ -8,7 +8,9 @@ from components.image import component
 @component("data")
 def make_records(
     corpus: dict,
+    cleaning: dict,
     config: dict,
+    beam: dict,
     corpus_fingerprint: str,
     work_root: str,
     vocab: dsl.Input[dsl.Artifact],
@@ -17,9 +19,11 @@ def make_records(
 ) -> None:
     """Turn the corpus into TFRecord shards of segment pairs."""
     from albert_core.corpus import CorpusConfig
+    from albert_core.corpus.cleaning import CleaningConfig
     from albert_core.records.config import RecordsConfig
     from albert_core.settings import parse_settings
     from components.image import log_figures
+    from components.records.runners import BeamConfig
     from components.records.step import make_records
     from components.runtime import step_process
 
@@ -27,7 +31,9 @@ def make_records(
         manifest = make_records(
             corpus=parse_settings(CorpusConfig, corpus, source="corpus"),
             vocab=vocab.path,
+            cleaning=parse_settings(CleaningConfig, cleaning, source="cleaning"),
             config=parse_settings(RecordsConfig, config, source="records"),
+            beam=parse_settings(BeamConfig, beam, source="beam"),
             output=records.path,
             work_root=work_root,
             progress=progress,

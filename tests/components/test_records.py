@@ -10,10 +10,11 @@ from albert_core.corpus import CorpusConfig
 from albert_core.errors import InputError
 from albert_core.records.compact import piece_dtype
 from albert_core.records.config import RecordsConfig
-from albert_core.records.tfrecord import decode_bytes_feature, read_tfrecords
+from albert_core.records.tfrecord import parse_example, read_tfrecords
 from albert_core.tokenization import load_tokenizer
 from components.records.step import make_records
-from components.vocab.step import VocabConfig, train_vocab
+from components.vocab.config import VocabConfig
+from components.vocab.step import train_vocab
 
 CONFIG = RecordsConfig(sequence_length=24, held_out_share=0.2, num_shards=3)
 
@@ -38,7 +39,7 @@ def shards(folder):
 
 def pieces_in(folder, pattern):
     return [
-        np.frombuffer(decode_bytes_feature(record, "pieces"), piece_dtype(60))
+        np.frombuffer(parse_example(record)["pieces"][0], piece_dtype(60))
         for path in sorted(folder.glob(pattern))
         for record in read_tfrecords(path)
     ]

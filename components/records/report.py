@@ -1,0 +1,116 @@
+"""What the finished shards hold, checked against what was read."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from albert_core.corpus.cleaning import RemovedDocuments
+from albert_core.errors import InputError, StepFailedError
+from albert_core.records.config import HELD_OUT_PREFIX, TRAIN_PREFIX, RecordsConfig
+from albert_core.records.documents import HELD_OUT_SHARD, shard_names
+from albert_core.records.encoded import read_index
+from albert_core.records.statistics import Counts, add_counts, shares
+from albert_core.storage import read_bytes
+from components.records.beam_pipeline import RecordsJob
+
+_READ = (
+    "num_documents",
+    "num_kept_documents",
+    "num_sentences",
+    "num_words",
+    "num_pieces",
+    "num_unknown_pieces",
+)
+
+
+def describe_shards(job: RecordsJob, splits: Iterable[str]) -> dict[str, Any]:
+    """Return the figures of all shards of the splits named.
+
+    Raises:
+        StepFailedError: The shards do not hold the documents that were read.
+        InputError: The corpus gave no record.
+    """
+    read: Counts = dict.fromkeys(_READ, 0)
+    reading: Counts = {}
+    num_removed = 0
+    for split in splits:
+        counts = read_index(job.encoded_path(split)).counts
+        add_counts(read, {name: counts.get(name, 0) for name in _READ})
+        add_counts(reading, counts["reading"])
+        num_removed += sum(counts["removed"]["counts"].values())
+    made = {
+        shard: json.loads(read_bytes(job.counts_path(shard))) for shard in shard_names(job.config)
+    }
+    _refuse_loss(read["num_kept_documents"], made)
+    _refuse_empty(read, made, job.config)
+    num_records = {
+        prefix: sum(c["num_records"] for shard, c in made.items() if shard.startswith(prefix))
+        for prefix in (TRAIN_PREFIX, HELD_OUT_PREFIX)
+    }
+    masked: Counts = {}
+    for counts in made.values():
+        if counts["masked"]:
+            add_counts(masked, counts["masked"])
+    held_out = made.get(HELD_OUT_SHARD, {"num_most_frequent_pieces": 0, "num_record_pieces": 0})
+    return {
+        "vocab_size": len(job.tokenizer),
+        "sequence_length": job.config.sequence_length,
+        "num_train_records": num_records[TRAIN_PREFIX],
+        "num_held_out_records": num_records[HELD_OUT_PREFIX],
+        **read,
+        **{
+            name: sum(counts[name] for counts in made.values())
+            for name in ("num_duplicate_documents", "num_documents_without_record")
+        },
+        "pieces_per_word": round(read["num_pieces"] / max(1, read["num_words"]), 3),
+        "unknown_share": round(read["num_unknown_pieces"] / max(1, read["num_pieces"]), 6),
+        "most_frequent_share": round(
+            held_out["num_most_frequent_pieces"] / max(1, held_out["num_record_pieces"]), 4
+        ),
+        **shares(masked),
+        "num_removed_documents": num_removed,
+        **reading,
+    }
+
+
+def describe_cleaning(job: RecordsJob, splits: Iterable[str]) -> dict[str, Any]:
+    """Return how many documents were left out, why, and how many for each evaluation set."""
+    removed = RemovedDocuments()
+    for split in splits:
+        removed.merge(read_index(job.encoded_path(split)).counts["removed"])
+    overlap = job.overlap_index()
+    return {
+        "num_removed_documents": dict(sorted(removed.counts.items())),
+        "evaluation_sets": {
+            name: {**counts, "num_removed_documents": removed.counts.get(f"overlap:{name}", 0)}
+            for name, counts in (overlap.counts.items() if overlap else ())
+        },
+        "examples": {
+            reason: [{"evidence": evidence, "text": text} for _, evidence, text in examples]
+            for reason, examples in sorted(removed.examples.items())
+        },
+    }
+
+
+def _refuse_loss(num_read: int, made: Mapping[str, Counts]) -> None:
+    num_in_shards = sum(counts["num_shard_documents"] for counts in made.values())
+    if num_in_shards != num_read:
+        raise StepFailedError(
+            f"records: {num_read:,} documents were encoded and {num_in_shards:,} are in the "
+            "shards; the Beam runner lost or repeated some, so nothing is published; use another "
+            "runner"
+        )
+
+
+def _refuse_empty(read: Counts, made: Mapping[str, Counts], config: RecordsConfig) -> None:
+    num_train = sum(c["num_records"] for name, c in made.items() if name != HELD_OUT_SHARD)
+    if not num_train:
+        raise InputError(
+            f"corpus: {read['num_documents']} documents gave no training record; expected "
+            "documents of two sentences or more"
+        )
+    if config.held_out_share and not made[HELD_OUT_SHARD]["num_records"]:
+        raise InputError(
+            f"records.held_out_share: got {config.held_out_share}, which keeps none of the "
+            f"{read['num_documents']} documents; raise it"
+        )

@@ -1,0 +1,86 @@
+"""Where the Beam pipeline runs: on this machine, on a Dask cluster, or by Beam's own options."""
+
+import dataclasses
+import os
+from typing import TYPE_CHECKING, Literal
+
+from albert_core.errors import InputError
+
+if TYPE_CHECKING:
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+_FN_API_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+_BYTES_PER_PROCESS = 32 << 20  # less text than this does not pay for starting another process
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BeamConfig:
+    """Where and how widely the records are made; the bytes are the same everywhere.
+
+    Attributes:
+        runner: `local`; `dask`; or any runner Beam knows, such as `DataflowRunner`, `FlinkRunner`
+            or `SparkRunner`, with its own settings in `options`.
+        mode: How local workers run: `in_memory` (one), `multi_threading` or `multi_processing`;
+            `auto` takes processes where there is text enough for more than one.
+        num_workers: Local workers; 0 for as many as there are cores and the text is worth.
+        dask_scheduler: Address of the Dask scheduler, such as `tcp://host:8786`.
+        shared_folder: Folder that all workers reach, local or gs://, for work in progress; the
+            step's own work folder when not given, which suits workers on this machine.
+        options: Further options of Beam, such as `--project=mine`.
+    """
+
+    runner: str = "local"
+    mode: Literal["auto", "in_memory", "multi_threading", "multi_processing"] = "auto"
+    num_workers: int = 0
+    dask_scheduler: str = ""
+    shared_folder: str = ""
+    options: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.num_workers < 0:
+            raise InputError(f"beam.num_workers: got {self.num_workers}, expected 0 or more")
+        if self.runner != "local" and (self.mode != "auto" or self.num_workers):
+            raise InputError(
+                f"beam.runner: got {self.runner} with beam.mode or beam.num_workers, which are for "
+                "local workers; remove them, or set them in beam.options as that runner knows them"
+            )
+        if (self.runner == "dask") != bool(self.dask_scheduler):
+            raise InputError(
+                f"beam.dask_scheduler: got {self.dask_scheduler!r} with beam.runner={self.runner}; "
+                "expected an address such as tcp://host:8786 with beam.runner=dask, else nothing"
+            )
+        if self.runner not in ("local", "dask") and not self.shared_folder:
+            raise InputError(
+                f"beam.shared_folder: got nothing with beam.runner={self.runner}; expected a "
+                "folder that all workers reach, such as gs://bucket/work"
+            )
+
+    def options_for(self, *, num_bytes: int, num_splits: int) -> "PipelineOptions":
+        """Return Beam's options for a corpus of this size."""
+        from apache_beam.options.pipeline_options import PipelineOptions
+
+        if self.runner == "dask":
+            own = [
+                "--runner=apache_beam.runners.dask.dask_runner.DaskRunner",
+                f"--dask_client_address={self.dask_scheduler}",
+                f"--dask_npartitions={num_splits}",
+            ]
+        elif self.runner == "local":
+            own = self._local_options(num_bytes)
+        else:
+            own = [f"--runner={self.runner}"]
+        return PipelineOptions([*own, *self.options])
+
+    def _local_options(self, num_bytes: int) -> list[str]:
+        # Named in full: DirectRunner would first try to download another runner.
+        cores = len(os.sched_getaffinity(0))
+        worthwhile = 1 if self.mode == "in_memory" else 1 + num_bytes // _BYTES_PER_PROCESS
+        num_workers = self.num_workers or min(cores, worthwhile)
+        mode = self.mode
+        if mode == "auto":
+            mode = "multi_processing" if num_workers > 1 else "in_memory"
+        return [
+            f"--runner={_FN_API_RUNNER}",
+            f"--direct_running_mode={mode}",
+            f"--direct_num_workers={num_workers}",
+        ]
