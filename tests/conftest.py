@@ -54,7 +54,8 @@ def numeric_goldens() -> Path:
 @pytest.fixture(scope="session")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> SentencePieceTokenizer:
     """A vocabulary of 120 pieces, trained on the sentences above."""
-    from components.vocab.step import VocabConfig, train_vocab
+    from components.vocab.config import VocabConfig
+    from components.vocab.step import train_vocab
 
     folder = tmp_path_factory.mktemp("vocabulary")
     (folder / "corpus.txt").write_text("\n".join(SENTENCES) + "\n", encoding="utf-8")

@@ -19,7 +19,8 @@ def train_vocab(
     from albert_core.settings import parse_settings
     from components.image import log_figures
     from components.runtime import step_process
-    from components.vocab.step import VocabConfig, train_vocab
+    from components.vocab.config import VocabConfig
+    from components.vocab.step import train_vocab
 
     with step_process("vocab") as progress:
         manifest = train_vocab(

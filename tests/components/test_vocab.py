@@ -1,7 +1,11 @@
 """The vocabulary step: the original's pieces, the run-time text, the same bytes each time."""
 
 import itertools
+import os
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import sentencepiece
@@ -9,8 +13,10 @@ import sentencepiece
 from albert_core.corpus import CorpusConfig
 from albert_core.errors import InputError
 from albert_core.tokenization import load_tokenizer
-from components.vocab.step import VocabConfig, train_vocab
+from components.vocab.config import VocabConfig
+from components.vocab.step import train_vocab
 
+ROOT = Path(__file__).resolve().parents[2]
 SYLLABLES = ["ka", "lo", "mi", "tu", "re", "sha", "bon", "quer", "st", "é"]
 
 
@@ -52,13 +58,58 @@ def test_case_is_kept_when_asked(corpus, tmp_path):
     assert tokenizer.encode("Kalo") != tokenizer.encode("kalo")
 
 
-@pytest.mark.parametrize("max_sentences", [1_000_000, 300])
-def test_the_same_corpus_gives_the_same_bytes(corpus, tmp_path, max_sentences):
-    config = VocabConfig(size=150, max_sentences=max_sentences)
-    first, second = (
-        train_vocab(corpus=corpus, config=config, output=tmp_path / name) for name in "ab"
+@pytest.mark.parametrize("kind", ["sentencepiece", "wordpiece"])
+@pytest.mark.parametrize("memory_gb", [8.0, 0.0006])
+def test_the_same_text_gives_the_same_bytes(corpus, tmp_path, kind, memory_gb):
+    config = VocabConfig(kind=kind, size=90, memory_gb=memory_gb)
+    lines = Path(corpus.files[0]).read_text().splitlines()
+    for number, part in enumerate((lines[500:], lines[:200], lines[200:500])):
+        (tmp_path / f"{number}.txt").write_text("\n".join(part))
+    parts = CorpusConfig(files=(str(tmp_path / "*.txt"),))
+    whole = train_vocab(corpus=corpus, config=config, output=tmp_path / "a")
+    again = train_vocab(corpus=parts, config=config, output=tmp_path / "b")
+    assert whole.content_hash == again.content_hash
+    num_sentences = whole.figures["num_training_sentences"]
+    assert num_sentences == 800 if memory_gb == 8 else 200 < num_sentences < 600
+
+
+def test_wordpiece_gives_the_same_bytes_in_every_process(corpus, tmp_path):
+    """The trainer's hash tables differ from process to process."""
+    code = (
+        "import sys; from albert_core.corpus import CorpusConfig as C; "
+        "from components.vocab.config import VocabConfig as V; "
+        "from components.vocab.step import train_vocab; "
+        "train_vocab(corpus=C(files=(sys.argv[1],)), config=V(kind='wordpiece', size=120), "
+        "output=sys.argv[2])"
     )
-    assert first.content_hash == second.content_hash
+    for seed in "123":
+        command = [sys.executable, "-c", code, corpus.files[0], str(tmp_path / seed)]
+        subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": seed})
+    texts = {(tmp_path / seed / "vocab.txt").read_bytes() for seed in "123"}
+    assert len(texts) == 1
+
+
+def test_wordpiece_has_every_character_at_the_beginning_and_inside_of_words(tmp_path):
+    (tmp_path / "zh.txt").write_text("我们在unhappy的船上。\n船长说happily走了！\n" * 20)
+    corpus = CorpusConfig(files=(str(tmp_path / "zh.txt"),))
+    config = VocabConfig(kind="wordpiece", size=36, character_coverage=1.0)
+    figures = train_vocab(corpus=corpus, config=config, output=tmp_path / "vocab").figures
+    tokenizer = load_tokenizer(tmp_path / "vocab")
+    assert tokenizer.pieces[:5] == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    assert figures["special_ids"] == {p: i for i, p in enumerate(tokenizer.pieces[:5])}
+    assert figures["unknown_share"] == 0
+    assert figures["character_coverage"] == 1
+    assert tokenizer.tokenize("船上的y")[:3] == ["船", "上", "的"]
+    assert tokenizer.tokenize("豚") == ["[UNK]"]
+
+
+def test_rare_characters_are_left_to_the_unknown_piece(tmp_path):
+    (tmp_path / "text.txt").write_text("a few words in a row\n" * 999 + "ж\n")
+    corpus = CorpusConfig(files=(str(tmp_path / "text.txt"),))
+    config = VocabConfig(kind="wordpiece", size=30, character_coverage=0.999)
+    figures = train_vocab(corpus=corpus, config=config, output=tmp_path / "vocab").figures
+    assert 0.999 < figures["character_coverage"] < 1
+    assert 0 < figures["unknown_share"] < 0.001
 
 
 def test_the_report_describes_the_vocabulary(corpus, tmp_path):
@@ -69,8 +120,12 @@ def test_the_report_describes_the_vocabulary(corpus, tmp_path):
     assert 1 < figures["pieces_per_word"] < 6
 
 
+@pytest.mark.parametrize("kind", ["sentencepiece", "wordpiece"])
 @pytest.mark.parametrize("size", [100_000, 15])
-def test_a_size_the_text_cannot_give_is_refused(corpus, tmp_path, size):
-    with pytest.raises(InputError, match=rf"vocab\.size: got {size}, expected "):
-        train_vocab(corpus=corpus, config=VocabConfig(size=size), output=tmp_path / "vocab")
+def test_a_size_the_text_cannot_give_is_refused(corpus, tmp_path, kind, size):
+    config = VocabConfig(kind=kind, size=size)
+    with pytest.raises(
+        InputError, match=rf"vocab\.size: got {size}, expected at (most|least)|more"
+    ):
+        train_vocab(corpus=corpus, config=config, output=tmp_path / "vocab")
     assert not list(itertools.chain(tmp_path.iterdir()))

@@ -1,0 +1,42 @@
+"""Settings of the vocabulary."""
+
+import dataclasses
+from typing import Literal
+
+from albert_core.errors import InputError
+from albert_core.tokenization.sentencepiece import CONTROL_SYMBOLS, USER_DEFINED_SYMBOLS
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VocabConfig:
+    """How to train the vocabulary; the defaults are the original's but for the memory.
+
+    Attributes:
+        kind: `sentencepiece`, a unigram model as the English ALBERT has; `wordpiece`, as the
+            Chinese one has.
+        size: Number of pieces, special ones included.
+        character_coverage: Share of the text's characters that get a piece.
+        lower_case: Whether text is lower-cased, here and by every later use.
+        memory_gb: Memory that training may take, in gigabytes. Of a larger corpus as many
+            sentences are used as fit, chosen by their hash.
+    """
+
+    kind: Literal["sentencepiece", "wordpiece"] = "sentencepiece"
+    size: int = 30_000
+    character_coverage: float = 0.99995
+    lower_case: bool = True
+    memory_gb: float = 8.0
+
+    def __post_init__(self) -> None:
+        smallest = 2 + len(CONTROL_SYMBOLS) + len(USER_DEFINED_SYMBOLS) + 1
+        if self.size < smallest:
+            raise InputError(
+                f"vocab.size: got {self.size}, expected at least {smallest}, above the special "
+                "pieces"
+            )
+        if not 0.9 <= self.character_coverage <= 1.0:
+            raise InputError(
+                f"vocab.character_coverage: got {self.character_coverage}, expected 0.9 to 1"
+            )
+        if not self.memory_gb > 0:
+            raise InputError(f"vocab.memory_gb: got {self.memory_gb}, expected more than 0")
