@@ -17,8 +17,10 @@ def albert_pipeline(
     title: str,
     corpus: dict,
     corpus_fingerprint: str,
+    cleaning: dict,
     vocab: dict,
     records: dict,
+    beam: dict,
     model: dict,
     pretraining: dict,
     jobs: list,
@@ -30,8 +32,10 @@ def albert_pipeline(
         title: Name of the run.
         corpus: Settings of `albert_core.corpus.CorpusConfig`.
         corpus_fingerprint: Hash of the corpus: changed text is new work.
+        cleaning: Settings of `albert_core.corpus.cleaning.CleaningConfig`.
         vocab: Settings of the vocabulary.
         records: Settings of the records.
+        beam: Settings of where the records are made.
         model: The architecture.
         pretraining: Settings of pretraining.
         jobs: One `components.finetune.job.TaskJob` for each task and initialisation.
@@ -42,7 +46,9 @@ def albert_pipeline(
     """
     text = {"corpus": corpus, "corpus_fingerprint": corpus_fingerprint, "work_root": work_root}
     vocabulary = train_vocab(config=vocab, **text).outputs["vocab"]
-    shards = make_records(config=records, vocab=vocabulary, **text).outputs["records"]
+    shards = make_records(
+        cleaning=cleaning, config=records, beam=beam, vocab=vocabulary, **text
+    ).outputs["records"]
     model_task = pretrain(
         model=model, config=pretraining, vocab=vocabulary, records=shards, work_root=work_root
     )

@@ -119,7 +119,7 @@ def _flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 # Settings that are mappings themselves, not sections.
-_MAPPINGS = ("model.overrides", "finetuning.per_task")
+_MAPPINGS = ("model.overrides", "finetuning.per_task", "cleaning.evaluation_sets")
 
 
 def _with_json_lists(arguments: list[str]) -> list[str]:

@@ -6,13 +6,15 @@ from typing import Any
 from albert_core.checkpoints.kinds import Target
 from albert_core.config import ModelConfig
 from albert_core.corpus import CorpusConfig
+from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.finetuning.config import FinetuningConfig, Initialization
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.records.config import RecordsConfig
 from albert_core.runs.manifest import Manifest, read_manifest
 from albert_core.runs.progress import to_stderr
 from albert_core.tasks import find_task
-from components.vocab.step import VocabConfig
+from components.records.runners import BeamConfig
+from components.vocab.config import VocabConfig
 from pipeline.config import RunConfig
 
 
@@ -41,13 +43,23 @@ def vocab(corpus: CorpusConfig, vocab: VocabConfig, output: str) -> None:
     _print_manifest(manifest, output)
 
 
-def records(corpus: CorpusConfig, records: RecordsConfig, vocab_dir: str, output: str) -> None:
+def records(
+    corpus: CorpusConfig,
+    cleaning: CleaningConfig,
+    records: RecordsConfig,
+    beam: BeamConfig,
+    vocab_dir: str,
+    output: str,
+) -> None:
     """Turn a corpus into pretraining records.
 
     Args:
         corpus: The text.
+        cleaning: Which documents are left out.
         records: The records.
-        vocab_dir: Output of `albert vocab`.
+        beam: Where the work is done.
+        vocab_dir: Output of `albert vocab`, or another vocabulary: a SentencePiece model, a
+            vocab.txt or a folder that holds one.
         output: Folder to make.
     """
     from components.records.step import make_records
@@ -56,6 +68,8 @@ def records(corpus: CorpusConfig, records: RecordsConfig, vocab_dir: str, output
         corpus=corpus,
         vocab=vocab_dir,
         config=records,
+        cleaning=cleaning,
+        beam=beam,
         output=output,
         progress=to_stderr("records"),
     )
@@ -74,8 +88,8 @@ def pretrain(
     Args:
         model: The architecture.
         pretraining: How to pretrain.
-        vocab_dir: Output of `albert vocab`.
-        records_dir: Output of `albert records`.
+        vocab_dir: The vocabulary the records were made with.
+        records_dir: Output of `albert records`, or TFRecord files of the original.
         output: Folder to make.
     """
     from components.pretrain.step import pretrain as step

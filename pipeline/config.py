@@ -9,12 +9,14 @@ import yaml
 
 from albert_core.config import ModelConfig
 from albert_core.corpus import CorpusConfig
+from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.records.config import RecordsConfig
 from albert_core.settings import parse_settings
-from components.vocab.step import VocabConfig
+from components.records.runners import BeamConfig
+from components.vocab.config import VocabConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,8 +26,10 @@ class RunConfig:
     Attributes:
         title: Name of the run in its report.
         corpus: The text.
+        cleaning: Which documents are left out of the records.
         vocab: The vocabulary.
         records: The pretraining records.
+        beam: Where the records are made.
         model: The architecture.
         pretraining: How to pretrain.
         finetuning: How to fine-tune, with exceptions by task.
@@ -37,8 +41,10 @@ class RunConfig:
 
     title: str = "albert"
     corpus: CorpusConfig = dataclasses.field(default_factory=CorpusConfig)
+    cleaning: CleaningConfig = dataclasses.field(default_factory=CleaningConfig)
     vocab: VocabConfig = dataclasses.field(default_factory=VocabConfig)
     records: RecordsConfig = dataclasses.field(default_factory=RecordsConfig)
+    beam: BeamConfig = dataclasses.field(default_factory=BeamConfig)
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     pretraining: PretrainingConfig = dataclasses.field(default_factory=PretrainingConfig)
     finetuning: FinetuningConfig = dataclasses.field(default_factory=FinetuningConfig)
@@ -72,9 +78,9 @@ def to_values(config: RunConfig) -> dict[str, Any]:
 
 
 def plain_values(value: Any) -> Any:
-    """Return nested mappings and sequences as dicts and lists."""
+    """Return nested mappings and sequences as dicts and lists, without what is not set (None)."""
     if isinstance(value, Mapping):
-        return {key: plain_values(item) for key, item in value.items()}
+        return {key: plain_values(item) for key, item in value.items() if item is not None}
     if isinstance(value, list | tuple):
         return [plain_values(item) for item in value]
     return value

@@ -4,12 +4,17 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from albert_core.corpus import check_utf8, corpus_fingerprint, find_corpus_files
+from albert_core.corpus import check_corpus, corpus_fingerprint, find_corpus_files
+from albert_core.corpus.cleaning import CleaningConfig
+from albert_core.corpus.overlap import OverlapIndex
 from albert_core.errors import InputError
 from albert_core.finetuning.config import Initialization
+from albert_core.storage import find_files
 from albert_core.tasks import GLUE_TASKS, find_task, read_examples, task_fingerprint
 from components.finetune.job import TaskJob
 from pipeline.config import RunConfig, plain_values, to_values
+
+_SECTIONS = ("cleaning", "vocab", "records", "beam", "model", "pretraining")
 
 
 def pipeline_arguments(config: RunConfig, *, work_root: Path) -> dict[str, Any]:
@@ -19,18 +24,29 @@ def pipeline_arguments(config: RunConfig, *, work_root: Path) -> dict[str, Any]:
         InputError: The corpus or a task's data is missing or unusable.
     """
     corpus = dataclasses.replace(
-        config.corpus, files=tuple(str(path) for path in find_corpus_files(config.corpus))
+        config.corpus, files=tuple(file.path for file in find_corpus_files(config.corpus))
     )
-    check_utf8(corpus)
-    values = to_values(dataclasses.replace(config, corpus=corpus))
+    check_corpus(corpus)
+    cleaning = _with_absolute_files(config.cleaning)
+    values = to_values(dataclasses.replace(config, corpus=corpus, cleaning=cleaning))
     return {
         "title": config.title,
         "corpus": values["corpus"],
         "corpus_fingerprint": corpus_fingerprint(corpus),
-        **{name: values[name] for name in ("vocab", "records", "model", "pretraining")},
+        **{name: values[name] for name in _SECTIONS},
         "jobs": [plain_values(dataclasses.asdict(job)) for job in task_jobs(config)],
         "work_root": str(work_root),
     }
+
+
+def _with_absolute_files(cleaning: CleaningConfig) -> CleaningConfig:
+    """Name the evaluation files one by one, having read each."""
+    OverlapIndex.build(cleaning.evaluation_sets, ngram=cleaning.overlap_ngram)
+    files = {
+        name: tuple(file.path for pattern in patterns for file in find_files(pattern))
+        for name, patterns in cleaning.evaluation_sets.items()
+    }
+    return dataclasses.replace(cleaning, evaluation_sets=files)
 
 
 def task_jobs(config: RunConfig) -> list[TaskJob]:
