@@ -30,7 +30,7 @@ def segment_pairs_of(pairs: Sequence[Pair], streams: np.ndarray | None = None) -
         pieces=np.concatenate([[*pair[0], *pair[1]] for pair in pairs]).astype(np.int32),
         lengths=np.array([len(pair[0]) + len(pair[1]) for pair in pairs]),
         first_lengths=np.array([len(pair[0]) for pair in pairs]),
-        labels=np.array([pair.label for pair in pairs], np.int8),
+        labels=np.array([Pair(*pair).label for pair in pairs], np.int8),
         streams=np.arange(len(pairs), dtype=np.uint64) if streams is None else streams,
     )
 
