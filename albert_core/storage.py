@@ -11,12 +11,13 @@ import glob
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from albert_core.errors import InputError
-from albert_core.runs.files import sha256_of_file, write_atomically
+from albert_core.runs.files import fingerprint, sha256_of_file, write_atomically
 
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _REMOTE = "gs://"
@@ -200,6 +201,54 @@ def remove_folder(path: str) -> None:
     with _clear_errors(path):
         for blob in list(_client().list_blobs(bucket, prefix=f"{name.rstrip('/')}/")):
             blob.delete()
+
+
+def has_files(folder: str) -> bool:
+    """Return whether there is a file in a folder, at any depth."""
+    if not is_remote(folder):
+        return any(path.is_file() for path in Path(folder).rglob("*"))
+    bucket, name = _bucket_and_name(folder)
+    with _clear_errors(folder):
+        prefix = f"{name.rstrip('/')}/" if name else ""
+        return any(True for _ in _client().list_blobs(bucket, prefix=prefix, max_results=1))
+
+
+def remove_file(path: str) -> None:
+    """Remove a file.
+
+    Raises:
+        InputError: There is none.
+    """
+    if is_remote(path):
+        with _clear_errors(path):
+            _blob(path).delete()
+    else:
+        Path(path).unlink(missing_ok=True)
+
+
+def local_folder(path: str | Path) -> Path:
+    """Return a folder of that content on this machine: fetched, if it is in the cloud.
+
+    A fetched one is kept in the folder for temporary files, by the checksums of its files.
+
+    Raises:
+        InputError: There is no such folder in the cloud.
+    """
+    if not is_remote(path):
+        return Path(path)
+    address = str(path).rstrip("/")
+    hashes = {file.path: content_hash(file.path) for file in find_files(address)}
+    cached = Path(tempfile.gettempdir()) / "albert-fetched" / fingerprint(hashes)[:16]
+    if not cached.is_dir():
+        cached.parent.mkdir(exist_ok=True)
+        partial = Path(tempfile.mkdtemp(dir=cached.parent))
+        for file in hashes:
+            target = partial / file.removeprefix(address).lstrip("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            fetch_file(file, target)
+        with contextlib.suppress(OSError):  # another process was faster
+            partial.rename(cached)
+    return cached
 
 
 @functools.cache

@@ -12,6 +12,7 @@ from albert_core.pretraining.config import PretrainingConfig
 from albert_core.records.config import RecordsConfig
 from albert_core.runs.manifest import Manifest, read_manifest
 from albert_core.runs.progress import to_stderr
+from albert_core.storage import local_folder
 from albert_core.tasks import find_task
 from components.records.runners import BeamConfig
 from components.vocab.config import VocabConfig
@@ -66,7 +67,7 @@ def records(
 
     manifest = make_records(
         corpus=corpus,
-        vocab=vocab_dir,
+        vocab=local_folder(vocab_dir),
         config=records,
         cleaning=cleaning,
         beam=beam,
@@ -95,8 +96,8 @@ def pretrain(
     from components.pretrain.step import pretrain as step
 
     manifest = step(
-        records=records_dir,
-        vocab=vocab_dir,
+        records=local_folder(records_dir),
+        vocab=local_folder(vocab_dir),
         model=model,
         config=pretraining,
         output=output,
@@ -125,11 +126,11 @@ def finetune(
     """
     from components.finetune.step import finetune as step
 
-    declared, data = find_task(task, glue_dir)
+    declared, data = find_task(task, local_folder(glue_dir))
     manifest = step(
         task=declared,
         data=data,
-        pretrained=pretrained_dir,
+        pretrained=local_folder(pretrained_dir),
         initialization=initialization,
         config=finetuning.for_task(task),
         output=output,
@@ -148,11 +149,10 @@ def evaluate(glue_dir: str, finetuned_dir: str, output: str) -> None:
     """
     from components.evaluate.step import evaluate as step
 
-    task = read_manifest(finetuned_dir, step="finetune").config["task"]
-    _, data = find_task(task, glue_dir)
-    manifest = step(
-        model=finetuned_dir, data=data, output=output, progress=to_stderr(f"evaluate {task}")
-    )
+    model = local_folder(finetuned_dir)
+    task = read_manifest(model, step="finetune").config["task"]
+    _, data = find_task(task, local_folder(glue_dir))
+    manifest = step(model=model, data=data, output=output, progress=to_stderr(f"evaluate {task}"))
     _print_manifest(manifest, output)
 
 
@@ -180,11 +180,11 @@ def report(
 
     write_report(
         title=title,
-        vocab=vocab_dir,
-        records=records_dir,
-        pretrained=pretrained_dir,
-        finetuned=finetuned_dirs,
-        evaluations=evaluation_dirs,
+        vocab=local_folder(vocab_dir),
+        records=local_folder(records_dir),
+        pretrained=local_folder(pretrained_dir),
+        finetuned=[local_folder(folder) for folder in finetuned_dirs],
+        evaluations=[local_folder(folder) for folder in evaluation_dirs],
         output=output,
         progress=to_stderr("report"),
     )

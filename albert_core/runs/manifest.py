@@ -87,15 +87,22 @@ def find_manifest(folder: Path) -> Manifest | None:
         InputError: There is a manifest, but not one this version can read.
     """
     path = folder / MANIFEST_NAME
-    if not path.is_file():
-        return None
+    return parse_manifest(path.read_bytes(), str(path)) if path.is_file() else None
+
+
+def parse_manifest(data: bytes, source: str) -> Manifest:
+    """Return a manifest from its file's bytes.
+
+    Raises:
+        InputError: It is not one this version can read; names `source`.
+    """
     try:
-        manifest = Manifest(**json.loads(path.read_text(encoding="utf-8")))
+        manifest = Manifest(**json.loads(data))
     except (TypeError, ValueError) as error:
-        raise InputError(f"{path}: not a manifest of this program ({error})") from error
+        raise InputError(f"{source}: not a manifest of this program ({error})") from error
     if manifest.schema_version != SCHEMA_VERSION:
         raise InputError(
-            f"{path}: of schema version {manifest.schema_version}, this program reads "
+            f"{source}: of schema version {manifest.schema_version}, this program reads "
             f"{SCHEMA_VERSION}; make the artifact anew"
         )
     return manifest

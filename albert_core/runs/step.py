@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +17,7 @@ from albert_core.runs.manifest import (
     describe_files,
     find_manifest,
 )
+from albert_core.runs.outputs import Output, output_at
 
 LOCK_PATIENCE_S = 20.0
 
@@ -42,26 +42,26 @@ def run_step(
         step: Name of the step.
         config: Its settings, resolved; JSON values only.
         inputs: Content hash of each input, by name.
-        output: Folder that receives the results; made here, with its manifest written last.
+        output: Folder that receives the results, local or gs://; made here, with its manifest
+            written last.
         body: Function of (results, progress): writes result files into the first folder, keeps
             what it needs to resume in the second, and returns the key figures.
-        work_root: Folder of the work folders; beside `output` when not given, and then removed
-            after success.
+        work_root: Folder of the work folders; beside `output` when not given (of gs:// outputs
+            below the current folder), and then removed after success.
 
     Raises:
         InputError: `output` holds something else, or another process is doing this work.
     """
     identity = fingerprint({"step": step, "config": config, "inputs": inputs})
-    output = Path(output)
-    published = _published(output, identity)
-    if published:
+    target = output_at(output)
+    if published := _published(target, identity):
         return published
-    root = Path(work_root) if work_root else output.with_name(f".{output.name}.work")
+    root = Path(work_root) if work_root else target.default_work_root
     work = root / f"{step}-{identity[:12]}"
     with _only_worker(work) as is_new:
         try:
             manifest = _finish(step, identity, config, inputs, work, body)
-            _publish(work / "results", output)
+            target.publish(work / "results")
         except InputError:
             if is_new:
                 _remove(work, root)
@@ -71,20 +71,16 @@ def run_step(
     return manifest
 
 
-def _published(output: Path, identity: str) -> Manifest | None:
+def _published(output: Output, identity: str) -> Manifest | None:
     """Return the manifest if `output` already holds this very work; refuse anything else there."""
-    manifest = find_manifest(output)
+    manifest = output.manifest()
     if manifest is None:
-        if output.exists() and (not output.is_dir() or any(output.iterdir())):
-            raise InputError(
-                f"output {output}: exists and was not made by this program; expected a new or "
-                "empty folder"
-            )
+        output.refuse_others()
         return None
     if manifest.fingerprint != identity:
         raise InputError(
-            f"output {output}: belongs to another configuration (a {manifest.step} of other "
-            "settings or inputs); choose another --output or remove that folder"
+            f"output {output.address}: belongs to another configuration (a {manifest.step} of "
+            "other settings or inputs); choose another --output or remove that folder"
         )
     return manifest if manifest.code_version == code_version() else None
 
@@ -121,23 +117,6 @@ def _finish(
     manifest.write(results)
     shutil.rmtree(progress)
     return manifest
-
-
-def _publish(results: Path, output: Path) -> None:
-    """Put the results at `output` in one rename; hard links where the file system has them."""
-    partial = output.with_name(f".{output.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(results, partial, copy_function=_link_or_copy)
-    if output.exists():
-        shutil.rmtree(output)
-    os.replace(partial, output)
-
-
-def _link_or_copy(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
 
 
 @contextlib.contextmanager

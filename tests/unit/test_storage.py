@@ -1,0 +1,204 @@
+"""Files by their address: the same functions for local paths and gs://, whole or not at all."""
+
+import gzip
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from object_storage import emulated_bucket
+
+from albert_core import storage
+from albert_core.corpus import CorpusConfig, corpus_documents, corpus_fingerprint, corpus_splits
+from albert_core.errors import InputError
+from albert_core.runs.step import run_step
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+
+
+@pytest.fixture(scope="module")
+def bucket():
+    with emulated_bucket() as address:
+        yield address
+
+
+@pytest.fixture(params=["local", "remote"])
+def folder(request, bucket, tmp_path) -> str:
+    return str(tmp_path) if request.param == "local" else f"{bucket}/{tmp_path.name}"
+
+
+def test_bytes_come_back(folder):
+    path = storage.join(folder, "a/b.bin")
+    assert not storage.exists(path)
+    storage.write_bytes(path, b"\x00abc")
+    assert storage.read_bytes(path) == b"\x00abc"
+    assert storage.exists(path)
+
+
+def test_large_files_come_back_and_can_be_sought_in(folder, tmp_path):
+    data = bytes(range(256)) * 40_000
+    (tmp_path / "source").write_bytes(data)
+    path = storage.join(folder, "large")
+    storage.write_file(path, tmp_path / "source")
+    storage.fetch_file(path, tmp_path / "target")
+    assert (tmp_path / "target").read_bytes() == data
+    with storage.open_file(path) as file:
+        assert file.seek(0, 2) == len(data)
+        file.seek(5_000_001)
+        assert file.read(3) == data[5_000_001:5_000_004]
+
+
+def test_content_hashes_tell_content(folder):
+    first, second, third = (storage.join(folder, name) for name in "abc")
+    for path, data in ((first, b"one"), (second, b"one"), (third, b"two")):
+        storage.write_bytes(path, data)
+    assert storage.content_hash(first) == storage.content_hash(second)
+    assert storage.content_hash(first) != storage.content_hash(third)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("", "abcd"),
+        ("x", "abc"),
+        ("x/*.txt", "a"),
+        ("x/**/*.txt", "abc"),
+        ("x/y/b.txt", "b"),
+        ("*/*/b.t?t", "b"),
+        ("x/y/[bc].txt", "bc"),
+    ],
+)
+def test_files_are_found_by_folder_and_glob(folder, pattern, expected):
+    for name in ("x/a.txt", "x/y/b.txt", "x/y/c.txt", "d.txt"):
+        storage.write_bytes(storage.join(folder, name), b"12")
+    found = storage.find_files(storage.join(folder, pattern) if pattern else folder)
+    assert [Path(file.path).stem for file in found] == sorted(expected, key="dabc".index)
+    assert {file.num_bytes for file in found} == {2}
+
+
+def test_what_is_not_there_is_named(folder):
+    with pytest.raises(InputError, match="no file matches"):
+        storage.find_files(storage.join(folder, "*.nothing"))
+    with pytest.raises(InputError, match=r"missing"):
+        storage.open_file(storage.join(folder, "missing"))
+
+
+def test_other_kinds_of_storage_are_refused():
+    with pytest.raises(
+        InputError, match=r"got an address of s3://, expected a local path or gs://"
+    ):
+        storage.find_files("s3://bucket/file")
+
+
+def test_a_missing_bucket_is_named(bucket):
+    with pytest.raises(InputError, match="gs://no-such-bucket"):
+        storage.find_files("gs://no-such-bucket/*")
+
+
+def test_a_folder_is_removed_whole(folder):
+    storage.write_bytes(storage.join(folder, "gone/a"), b"1")
+    storage.write_bytes(storage.join(folder, "gone/b/c"), b"1")
+    storage.write_bytes(storage.join(folder, "gone_not"), b"1")
+    storage.remove_folder(storage.join(folder, "gone"))
+    assert not storage.has_files(storage.join(folder, "gone"))
+    assert storage.exists(storage.join(folder, "gone_not"))
+
+
+def test_a_taken_address_is_refused(tmp_path):
+    path = str(tmp_path / "manifest.json")
+    storage.write_bytes(path, b"first", only_new=True)
+    with pytest.raises(InputError, match="exists already"):
+        storage.write_bytes(path, b"second", only_new=True)
+    assert storage.read_bytes(path) == b"first"
+
+
+def test_a_remote_folder_is_fetched_once(bucket):
+    storage.write_bytes(f"{bucket}/model/sub/a.bin", b"123")
+    fetched = storage.local_folder(f"{bucket}/model")
+    assert (fetched / "sub" / "a.bin").read_bytes() == b"123"
+    before = (fetched / "sub" / "a.bin").stat().st_mtime_ns
+    assert storage.local_folder(f"{bucket}/model/") == fetched
+    assert (fetched / "sub" / "a.bin").stat().st_mtime_ns == before
+    storage.write_bytes(f"{bucket}/model/sub/a.bin", b"456")
+    assert storage.local_folder(f"{bucket}/model") != fetched
+
+
+def test_a_corpus_is_read_from_a_bucket(bucket, tmp_path):
+    text = "One.\nTwo.\n\nThree.\n"
+    storage.write_bytes(f"{bucket}/text/plain.txt", text.encode())
+    storage.write_bytes(f"{bucket}/text/packed.txt.gz", gzip.compress(b"Four.\n"))
+    corpus = CorpusConfig(files=(f"{bucket}/text/*",))
+    assert list(corpus_documents(corpus)) == [["Four."], ["One.", "Two."], ["Three."]]
+    assert sum(split.num_bytes for split in corpus_splits(corpus)) > len(text)
+    before = corpus_fingerprint(corpus)
+    storage.write_bytes(f"{bucket}/text/plain.txt", b"Five.\n")
+    assert corpus_fingerprint(corpus) != before
+
+
+def work(output, calls, *, figure=1, fail=False):
+    def body(results, progress):
+        calls.append(1)
+        (results / "data.bin").write_bytes(b"data" * figure)
+        if fail:
+            raise InputError("bad")
+        return {"figure": figure}
+
+    return run_step("step", config={"figure": figure}, inputs={}, output=output, body=body)
+
+
+def test_a_step_publishes_to_a_bucket_once(bucket, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    calls: list[int] = []
+    output = f"{bucket}/published"
+    manifest = work(output, calls)
+    assert work(output, calls) == manifest
+    assert len(calls) == 1
+    names = [Path(file.path).name for file in storage.find_files(output)]
+    assert names == ["data.bin", "manifest.json"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failed_step_leaves_nothing_in_the_bucket(bucket, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="bad"):
+        work(f"{bucket}/failed", [], fail=True)
+    assert not storage.has_files(f"{bucket}/failed")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_remote_folder_of_something_else_is_refused(bucket, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    work(f"{bucket}/other", [])
+    with pytest.raises(InputError, match="belongs to another configuration"):
+        work(f"{bucket}/other", [], figure=2)
+    storage.write_bytes(f"{bucket}/foreign/file", b"1")
+    with pytest.raises(InputError, match="was not made by this program"):
+        work(f"{bucket}/foreign", [])
+    assert storage.read_bytes(f"{bucket}/foreign/file") == b"1"
+
+
+def test_a_half_done_upload_is_done_again(bucket, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    output = f"{bucket}/half"
+    storage.write_bytes(f"{output}/uploading.txt", b"")
+    storage.write_bytes(f"{output}/data.bin", b"da")
+    work(output, [])
+    assert storage.read_bytes(f"{output}/data.bin") == b"data"
+    assert not storage.exists(f"{output}/uploading.txt")
+
+
+def test_a_killed_writer_leaves_no_half_file(tmp_path):
+    code = (
+        "import sys, pathlib; from albert_core import storage\n"
+        "data = b'x' * 50_000_000\n"
+        "while True: storage.write_bytes(sys.argv[1], data)"
+    )
+    path = tmp_path / "file"
+    writer = subprocess.Popen([sys.executable, "-c", code, str(path)], cwd=Path.cwd())
+    while not path.exists():
+        time.sleep(0.01)
+    time.sleep(0.2)
+    writer.kill()
+    writer.wait()
+    assert path.stat().st_size == 50_000_000
