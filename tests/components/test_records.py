@@ -1,5 +1,7 @@
 """The records step: the same bytes however the text lies, nothing lost, nothing leaked."""
 
+import dataclasses
+import json
 import random
 
 import numpy as np
@@ -7,9 +9,10 @@ import pytest
 from tiny_run import write_corpus
 
 from albert_core.corpus import CorpusConfig
+from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.errors import InputError
 from albert_core.records.compact import piece_dtype
-from albert_core.records.config import RecordsConfig
+from albert_core.records.config import MaskingConfig, RecordsConfig
 from albert_core.records.tfrecord import parse_example, read_tfrecords
 from albert_core.tokenization import load_tokenizer
 from components.records.step import make_records
@@ -17,6 +20,7 @@ from components.vocab.config import VocabConfig
 from components.vocab.step import train_vocab
 
 CONFIG = RecordsConfig(sequence_length=24, held_out_share=0.2, num_shards=3)
+STATIC = dataclasses.replace(CONFIG, format="static")
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +29,7 @@ def folder(tmp_path_factory):
     write_corpus(folder / "corpus", num_documents=120)
     corpus = corpus_of(folder)
     train_vocab(corpus=corpus, config=VocabConfig(size=60), output=folder / "vocab")
-    make_records(corpus=corpus, vocab=folder / "vocab", config=CONFIG, output=folder / "whole")
+    make(folder, folder / "whole")
     return folder
 
 
@@ -33,60 +37,131 @@ def corpus_of(folder):
     return CorpusConfig(files=(str(folder / "corpus"),))
 
 
+def make(folder, output, *, config=CONFIG, corpus=None, **more):
+    return make_records(
+        corpus=corpus or corpus_of(folder),
+        vocab=folder / "vocab",
+        config=config,
+        output=output,
+        **more,
+    )
+
+
 def shards(folder):
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.tfrecord"))}
 
 
-def pieces_in(folder, pattern):
+def examples_in(folder, pattern="*.tfrecord"):
     return [
-        np.frombuffer(parse_example(record)["pieces"][0], piece_dtype(60))
+        parse_example(record)
         for path in sorted(folder.glob(pattern))
         for record in read_tfrecords(path)
     ]
 
 
-def test_the_bytes_do_not_depend_on_how_the_corpus_is_split_and_ordered(folder, tmp_path):
-    documents = (folder / "corpus" / "text.txt").read_text().split("\n\n")
+def pieces_in(folder, pattern="*.tfrecord"):
+    examples = examples_in(folder, pattern)
+    return [np.frombuffer(example["pieces"][0], piece_dtype(60)) for example in examples]
+
+
+def documents_of(folder):
+    return (folder / "corpus" / "text.txt").read_text().strip().split("\n\n")
+
+
+@pytest.mark.parametrize("num_files", [4, 50])
+def test_the_bytes_do_not_depend_on_how_the_corpus_is_split_and_ordered(
+    folder, tmp_path, num_files
+):
+    documents = documents_of(folder)
     random.Random(5).shuffle(documents)
-    for number in range(4):
-        part = documents[number::4]
+    numbers = list(range(num_files))
+    for number in numbers:
+        part = documents[number::num_files]
         (tmp_path / f"{number}.txt").write_text("\r\n\r\n".join(part).replace("\n", "\r\n"))
-    corpus = CorpusConfig(files=tuple(str(tmp_path / f"{n}.txt") for n in (2, 0, 3, 1)))
-    output = tmp_path / "records"
-    make_records(corpus=corpus, vocab=folder / "vocab", config=CONFIG, output=output)
-    assert shards(output) == shards(folder / "whole")
+    random.Random(6).shuffle(numbers)
+    corpus = CorpusConfig(files=tuple(str(tmp_path / f"{n}.txt") for n in numbers))
+    for config, output in ((CONFIG, "compact"), (STATIC, "static")):
+        make(folder, tmp_path / output, config=config, corpus=corpus)
+    assert shards(tmp_path / "compact") == shards(folder / "whole")
+    make(folder, tmp_path / "static_whole", config=STATIC)
+    assert shards(tmp_path / "static") == shards(tmp_path / "static_whole")
 
 
-def test_another_seed_gives_other_records(folder, tmp_path):
-    config = RecordsConfig(sequence_length=24, held_out_share=0.2, num_shards=3, seed=7)
-    make_records(
-        corpus=corpus_of(folder), vocab=folder / "vocab", config=config, output=tmp_path / "other"
-    )
-    assert shards(tmp_path / "other") != shards(folder / "whole")
+@pytest.mark.parametrize("config", [CONFIG, STATIC])
+def test_another_seed_gives_other_records(folder, tmp_path, config):
+    make(folder, tmp_path / "first", config=config)
+    make(folder, tmp_path / "other", config=dataclasses.replace(config, seed=7))
+    first, other = shards(tmp_path / "first"), shards(tmp_path / "other")
+    assert all(first[name] != other[name] for name in first)
 
 
-def test_figures_agree_with_the_shards(folder, tmp_path):
-    manifest = make_records(
-        corpus=corpus_of(folder), vocab=folder / "vocab", config=CONFIG, output=folder / "whole"
-    )
+def test_figures_agree_with_the_shards(folder):
+    figures = make(folder, folder / "whole").figures
     train = pieces_in(folder / "whole", "train-*.tfrecord")
     held_out = pieces_in(folder / "whole", "held_out-*.tfrecord")
-    figures = manifest.figures
     assert figures["num_train_records"] == len(train)
     assert figures["num_held_out_records"] == len(held_out)
     counts = np.bincount(np.concatenate(held_out))
     assert figures["most_frequent_share"] == pytest.approx(counts.max() / counts.sum(), abs=1e-4)
-    assert figures["num_documents"] + figures["num_duplicate_documents"] == 120
+    assert figures["num_documents"] == 120
+    unique = len(set(documents_of(folder)))
+    assert figures["num_duplicate_documents"] == 120 - unique
+
+
+def test_statistics_agree_with_static_shards(folder, tmp_path):
+    figures = make(folder, tmp_path / "static", config=STATIC).figures
+    examples = examples_in(tmp_path / "static")
+    lengths = [sum(example["input_mask"]) for example in examples]
+    num_masked = sum(sum(example["masked_lm_weights"]) for example in examples)
+    labels = [example["next_sentence_labels"][0] for example in examples]
+    assert figures["num_records"] == len(examples)
+    assert figures["padding_share"] == pytest.approx(1 - np.mean(lengths) / 24, abs=1e-4)
+    assert figures["predicted_share"] == pytest.approx(num_masked / sum(lengths), abs=1e-4)
+    assert figures["not_in_order_share"] == pytest.approx(np.mean(labels), abs=1e-4)
+    shown = figures["mask_piece_share"] + figures["kept_share"] + figures["random_share"]
+    assert shown == pytest.approx(1, abs=1e-3)
+    assert sum(figures["run_length_shares"]) == pytest.approx(1, abs=1e-3)
+
+
+def test_tensorflow_parses_static_shards_with_the_specification_of_the_original(folder, tmp_path):
+    import tensorflow as tf
+
+    masking = MaskingConfig(permutation=True, max_predictions_per_sequence=5)
+    config = dataclasses.replace(STATIC, masking=masking)
+    make(folder, tmp_path / "static", config=config)
+    integers = {
+        **dict.fromkeys(("input_ids", "input_mask", "segment_ids", "token_boundary"), 24),
+        **dict.fromkeys(("masked_lm_positions", "masked_lm_ids"), 10),
+        "next_sentence_labels": 1,
+    }
+    schema = {name: tf.io.FixedLenFeature([size], tf.int64) for name, size in integers.items()}
+    schema["masked_lm_weights"] = tf.io.FixedLenFeature([10], tf.float32)
+    for path in sorted((tmp_path / "static").glob("*.tfrecord")):
+        for record in tf.data.TFRecordDataset(str(path)):
+            assert tf.io.parse_single_example(record, schema).keys() == schema.keys()
+            assert len(tf.train.Example.FromString(record.numpy()).features.feature) == 8
+
+
+def test_copies_of_a_document_are_cut_differently(folder, tmp_path):
+    config = dataclasses.replace(CONFIG, dupe_factor=4, sequence_length=16)
+    once = make(
+        folder, tmp_path / "once", config=dataclasses.replace(config, dupe_factor=1)
+    ).figures["num_train_records"]
+    make(folder, tmp_path / "copies", config=config)
+    pairs = {
+        (example["pieces"][0], example["first_length"][0])
+        for example in examples_in(tmp_path / "copies", "train-*")
+    }
+    assert len(pairs) > 2.5 * once
 
 
 def test_every_record_is_text_of_the_corpus(folder):
     tokenizer = load_tokenizer(folder / "vocab")
-    sentences = (folder / "corpus" / "text.txt").read_text().split("\n\n")
     texts = [
         " ".join(map(str, (i for line in d.splitlines() for i in tokenizer.encode(line))))
-        for d in sentences
+        for d in documents_of(folder)
     ]
-    for pieces in pieces_in(folder / "whole", "*.tfrecord"):
+    for pieces in pieces_in(folder / "whole"):
         assert len(pieces) <= 21
         record = " ".join(map(str, pieces))
         assert any(is_in_two_stretches(record, text) for text in texts)
@@ -102,12 +177,61 @@ def is_in_two_stretches(record, text):
     )
 
 
+def test_duplicates_stay_when_asked(folder, tmp_path):
+    (tmp_path / "twice.txt").write_text("\n\n".join(documents_of(folder) * 2) + "\n")
+    corpus = CorpusConfig(files=(str(tmp_path / "twice.txt"),))
+    once = make(folder, tmp_path / "once", corpus=corpus).figures
+    kept = make(
+        folder, tmp_path / "kept", corpus=corpus, cleaning=CleaningConfig(deduplicate=False)
+    ).figures
+    assert shards(tmp_path / "once") == shards(folder / "whole")
+    assert kept["num_train_records"] > 1.8 * once["num_train_records"]
+
+
+def test_documents_of_an_evaluation_set_are_removed_and_reported(folder, tmp_path):
+    documents = documents_of(folder)
+    leaked = " ".join(max(documents, key=len).split())
+    (tmp_path / "dev.tsv").write_text(f"sentence\tlabel\n{leaked.upper()}\t1\nshort\t0\n")
+    cleaning = CleaningConfig(
+        evaluation_sets={"sst-2": (str(tmp_path / "dev.tsv"),)}, min_characters=60
+    )
+    figures = make(folder, tmp_path / "records", cleaning=cleaning).figures
+    report = json.loads((tmp_path / "records" / "cleaning_report.json").read_text())
+    removed = report["num_removed_documents"]
+    short = sum(sum(map(len, document.split("\n"))) < 60 for document in documents)
+    assert removed["too_short"] == short
+    assert removed["overlap:sst-2"] >= 1
+    assert figures["num_removed_documents"] == sum(removed.values())
+    assert figures["num_kept_documents"] == 120 - sum(removed.values())
+    assert report["evaluation_sets"]["sst-2"]["num_removed_documents"] == removed["overlap:sst-2"]
+    (example, *_) = report["examples"]["overlap:sst-2"]
+    assert len(example["evidence"].split()) == 13
+    assert example["text"].split()[0] in leaked
+
+
+def test_the_forecast_is_about_right(folder, tmp_path):
+    told = []
+    figures = make(
+        folder, tmp_path / "records", progress=lambda _done, _all, text: told.append(text)
+    ).figures
+    forecast = next(text for text in told if text.startswith("forecast"))
+    num_records = int(forecast.split("about ")[1].split(" records")[0].replace(",", ""))
+    expected = figures["num_train_records"] + figures["num_held_out_records"]
+    assert num_records == pytest.approx(expected, rel=0.2)
+
+
 def test_documents_too_short_for_a_pair_are_refused_when_there_are_no_others(folder, tmp_path):
     path = tmp_path / "words.txt"
     path.write_text("ship\n\nwave\n")
-    corpus = CorpusConfig(files=(str(path),))
     with pytest.raises(InputError, match="2 documents gave no training record"):
-        make_records(
-            corpus=corpus, vocab=folder / "vocab", config=CONFIG, output=tmp_path / "records"
-        )
+        make(folder, tmp_path / "records", corpus=CorpusConfig(files=(str(path),)))
     assert [entry.name for entry in tmp_path.iterdir()] == ["words.txt"]
+
+
+def test_documents_without_text_for_the_vocabulary_do_no_harm(folder, tmp_path):
+    text = "\n\n".join(["\u0301", *documents_of(folder), "\u200d"])
+    (tmp_path / "odd.txt").write_text(text, encoding="utf-8")
+    corpus = CorpusConfig(files=(str(tmp_path / "odd.txt"),))
+    config = dataclasses.replace(CONFIG, random_next_sentence=True)
+    figures = make(folder, tmp_path / "records", corpus=corpus, config=config).figures
+    assert figures["num_documents"] == 122

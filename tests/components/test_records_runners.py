@@ -1,0 +1,271 @@
+"""The records step on its runners: the same bytes from all, and whatever is killed meanwhile."""
+
+import contextlib
+import functools
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from object_storage import emulated_bucket
+from tiny_run import write_corpus
+
+from albert_core.corpus import CorpusConfig, corpus_splits
+from albert_core.errors import InputError
+from albert_core.records.config import RecordsConfig
+from components.records import step
+from components.records.runners import BeamConfig
+from components.vocab.config import VocabConfig
+from components.vocab.step import train_vocab
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = RecordsConfig(sequence_length=24, held_out_share=0.2, num_shards=3)
+SPLIT_BYTES = 4_000
+
+# Beam and Dask leave sockets and files to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runners")
+    write_corpus(folder / "corpus", num_documents=400)
+    corpus = corpus_of(folder)
+    train_vocab(corpus=corpus, config=VocabConfig(size=60), output=folder / "vocab")
+    step.make_records(corpus=corpus, vocab=folder / "vocab", config=CONFIG, output=folder / "whole")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def small_splits(monkeypatch):
+    splits = functools.partial(corpus_splits, target_bytes=SPLIT_BYTES)
+    monkeypatch.setattr(step, "corpus_splits", splits)
+
+
+def corpus_of(folder):
+    return CorpusConfig(files=(str(folder / "corpus"),))
+
+
+def make(folder, output, beam, **more):
+    return step.make_records(
+        corpus=corpus_of(folder),
+        vocab=folder / "vocab",
+        config=CONFIG,
+        output=output,
+        beam=beam,
+        **more,
+    )
+
+
+def contents(folder):
+    """Return the bytes of every file but the manifest, which tells the time."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "manifest.json"
+    }
+
+
+def test_there_are_several_splits(folder):
+    assert len(step.corpus_splits(corpus_of(folder))) > 5
+
+
+@pytest.mark.parametrize(
+    ("mode", "num_workers"),
+    [("in_memory", 1), ("multi_threading", 2), ("multi_processing", 2)],
+)
+def test_local_workers_of_every_kind_give_the_same_bytes(folder, tmp_path, mode, num_workers):
+    make(folder, tmp_path / "records", BeamConfig(mode=mode, num_workers=num_workers))
+    assert contents(tmp_path / "records") == contents(folder / "whole")
+
+
+@contextlib.contextmanager
+def dask_cluster(folder: Path, num_workers: int = 2) -> Iterator[tuple[str, list]]:
+    """Start a scheduler and workers as processes; yield its address and theirs."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+    dask = [sys.executable, "-m", "dask"]
+    quiet = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    scheduler = subprocess.Popen(
+        [*dask, "scheduler", "--host", address, "--no-dashboard", "--no-show"], **quiet
+    )
+    worker = [*dask, "worker", address, "--nthreads=1", "--no-dashboard", "--no-nanny"]
+    workers = [subprocess.Popen(worker, **quiet) for _ in range(num_workers)]
+    try:
+        wait_for_workers(address, num_workers)
+        yield address, workers
+    finally:
+        for process in [*workers, scheduler]:
+            process.kill()
+            process.wait()
+
+
+def wait_for_workers(address: str, num_workers: int) -> None:
+    import distributed
+
+    with distributed.Client(address, timeout=60) as client:
+        client.wait_for_workers(num_workers, timeout=60)
+
+
+def test_two_dask_workers_give_the_same_bytes(folder, tmp_path):
+    with dask_cluster(tmp_path) as (address, _):
+        make(folder, tmp_path / "records", BeamConfig(runner="dask", dask_scheduler=address))
+    assert contents(tmp_path / "records") == contents(folder / "whole")
+
+
+STEP = """
+import sys, functools
+from albert_core.corpus import CorpusConfig, corpus_splits
+from albert_core.records.config import RecordsConfig
+from components.records import step
+from components.records.runners import BeamConfig
+if __name__ == "__main__":
+    folder, output, dask = sys.argv[1:]
+    step.corpus_splits = functools.partial(corpus_splits, target_bytes=4_000)
+    step.make_records(
+        corpus=CorpusConfig(files=(folder + "/corpus",)),
+        vocab=folder + "/vocab",
+        config=RecordsConfig(sequence_length=24, held_out_share=0.2, num_shards=3),
+        output=output,
+        beam=BeamConfig(runner="dask" if dask else "local", dask_scheduler=dask),
+    )
+"""
+
+
+def start(folder: Path, output: Path, dask: str = "") -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-c", STEP, str(folder), str(output), dask],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 60
+    while not condition() and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def work_files(output: Path) -> int:
+    work = output.with_name(f".{output.name}.work")
+    return sum(path.is_file() for path in work.rglob("*"))
+
+
+@pytest.mark.slow
+def test_a_dask_worker_killed_during_the_run_changes_nothing(folder, tmp_path):
+    """The work of the lost worker is done by the other one, or the run fails and says so."""
+    with dask_cluster(tmp_path) as (address, workers):
+        process = start(folder, tmp_path / "records", address)
+        wait_until(lambda: work_files(tmp_path / "records") >= 3, process)
+        workers[0].kill()
+        _, errors = process.communicate(timeout=120)
+    if process.returncode:
+        assert "Error" in errors.splitlines()[-1]
+        assert not (tmp_path / "records").exists()
+        make(folder, tmp_path / "records", BeamConfig(mode="in_memory"))
+    assert contents(tmp_path / "records") == contents(folder / "whole")
+
+
+@pytest.mark.slow
+def test_a_step_killed_at_ten_moments_ends_with_the_same_bytes(folder, tmp_path):
+    """Each time it is killed when some more files are there, now and then mid-write."""
+    rng, output, num_kills = random.Random(1), tmp_path / "records", 0
+    for kill in range(10):
+        process = start(folder, output)
+        wait_until(lambda wanted=1 + 2 * kill: work_files(output) >= wanted, process)
+        time.sleep(rng.random() * 0.02)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stderr.close()
+        num_kills += process.returncode == -signal.SIGKILL
+    assert num_kills >= 8
+    last = start(folder, output)
+    _, errors = last.communicate(timeout=120)
+    assert last.returncode == 0, errors
+    assert contents(output) == contents(folder / "whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["records"]
+
+
+@pytest.mark.slow
+def test_a_second_run_into_the_same_folder_is_refused(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("albert_core.runs.step.LOCK_PATIENCE_S", 0.2)
+    output = tmp_path / "records"
+    first = start(folder, output)
+    wait_until(lambda: work_files(output) >= 2, first)
+    first.send_signal(signal.SIGSTOP)
+    try:
+        with pytest.raises(InputError, match="another process is doing this very work"):
+            make(folder, output, BeamConfig())
+    finally:
+        first.send_signal(signal.SIGCONT)
+        _, errors = first.communicate(timeout=120)
+    assert first.returncode == 0, errors
+    assert contents(output) == contents(folder / "whole")
+
+
+def test_corpus_work_and_results_in_a_bucket(folder, tmp_path, monkeypatch):
+    from albert_core import storage
+
+    monkeypatch.chdir(tmp_path)
+    with emulated_bucket() as bucket:
+        text = (folder / "corpus" / "text.txt").read_bytes()
+        storage.write_bytes(f"{bucket}/corpus/text.txt", text)
+        step.make_records(
+            corpus=CorpusConfig(files=(f"{bucket}/corpus",)),
+            vocab=folder / "vocab",
+            config=CONFIG,
+            output=f"{bucket}/records",
+            beam=BeamConfig(mode="in_memory", shared_folder=f"{bucket}/work"),
+        )
+        published = storage.local_folder(f"{bucket}/records")
+        assert contents(published) == contents(folder / "whole")
+        assert not storage.has_files(f"{bucket}/work")
+    assert not list(tmp_path.iterdir())
+
+
+def test_lost_documents_are_noticed(folder, tmp_path, monkeypatch):
+    """What a runner drops without an error must not be published."""
+    from albert_core.errors import StepFailedError
+    from components.records import beam_pipeline
+
+    whole = beam_pipeline.merged_documents
+    monkeypatch.setattr(
+        beam_pipeline, "merged_documents", lambda paths, shard: whole(paths[1:], shard)
+    )
+    with pytest.raises(StepFailedError, match=r"documents were encoded and .* are in the shards"):
+        make(folder, tmp_path / "records", BeamConfig(mode="in_memory"))
+    assert not (tmp_path / "records").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"runner": "dask"}, r"beam\.dask_scheduler"),
+        ({"runner": "DataflowRunner"}, r"beam\.shared_folder"),
+        ({"runner": "FlinkRunner", "mode": "in_memory"}, r"beam\.mode"),
+        ({"num_workers": -1}, r"beam\.num_workers: got -1"),
+        ({"dask_scheduler": "tcp://x:1"}, r"beam\.dask_scheduler"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(settings, message):
+    with pytest.raises(InputError, match=message):
+        BeamConfig(**settings)
+
+
+def test_processes_are_started_only_for_text_that_is_worth_them():
+    little = BeamConfig().options_for(num_bytes=1000, num_splits=1).get_all_options()
+    much = BeamConfig().options_for(num_bytes=10**9, num_splits=60).get_all_options()
+    assert little["direct_running_mode"] == "in_memory"
+    cores = len(os.sched_getaffinity(0))
+    assert much["direct_num_workers"] == cores
+    assert much["direct_running_mode"] == ("multi_processing" if cores > 1 else "in_memory")
