@@ -1,0 +1,80 @@
+"""Pretraining on records that `albert records` did not make, and on Chinese ones."""
+
+import pytest
+from archives import read_member
+
+from albert_core.config import ModelConfig
+from albert_core.corpus import CorpusConfig
+from albert_core.corpus.cleaning import CleaningConfig
+from albert_core.pretraining.config import PretrainingConfig
+from albert_core.records.config import RecordsConfig
+from albert_core.tokenization import load_tokenizer
+from components.pretrain.step import pretrain
+from components.records.step import make_records
+from components.vocab.config import VocabConfig
+from components.vocab.step import train_vocab
+
+OVERRIDES = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "embedding_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "initializer_range": 0.1,
+}
+MODEL = ModelConfig(preset="tiny", overrides=OVERRIDES)
+
+
+def short_pretraining(**settings):
+    return PretrainingConfig(
+        optimizer="adamw",
+        learning_rate=0.003,
+        num_warmup_steps=2,
+        **{"num_train_steps": 20, "evaluation_interval_steps": 10, "batch_size": 16, **settings},
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["exact_default_L64", "exact_nowwm_longer_L64", "exact_nsp_L64", "exact_perm_L64"],
+)
+def test_records_of_the_original_train(name, goldens, tmp_path):
+    manifest = pretrain(
+        records=goldens / "pretrain_data" / f"{name}.tfrecord",
+        vocab=goldens / "tokenizer" / "2k-clean.model",
+        model=MODEL,
+        config=short_pretraining(),
+        output=tmp_path / "model",
+    )
+    assert manifest.figures["num_epochs"] > 2
+    assert 0 < manifest.figures["masked_lm_loss"] < 8
+
+
+def test_chinese_text_becomes_wordpiece_records_and_trains(shared, tmp_path):
+    text = read_member(shared, "corpus_zhwiki", "corpus/zhwiki/AA/wiki_00")
+    (tmp_path / "wiki").write_bytes(text[: text.rindex(b"<doc", 0, 3_000_000)])
+    corpus = CorpusConfig(files=(str(tmp_path / "wiki"),), format="wikiextractor", language="zh")
+    vocab, records = tmp_path / "vocab", tmp_path / "records"
+    described = train_vocab(
+        corpus=corpus, config=VocabConfig(kind="wordpiece", size=8000), output=vocab
+    ).figures
+    assert described["unknown_share"] < 0.002
+    figures = make_records(
+        corpus=corpus,
+        vocab=vocab,
+        cleaning=CleaningConfig(min_characters=50),
+        config=RecordsConfig(sequence_length=64, held_out_share=0.05, num_shards=2),
+        output=records,
+    ).figures
+    assert figures["unknown_share"] == pytest.approx(described["unknown_share"], abs=0.002)
+    assert figures["predicted_share"] == pytest.approx(0.15, abs=0.01)
+    trained = pretrain(
+        records=records,
+        vocab=vocab,
+        model=MODEL,
+        config=short_pretraining(num_train_steps=300, evaluation_interval_steps=150),
+        output=tmp_path / "model",
+    ).figures
+    tokenizer = load_tokenizer(tmp_path / "model")
+    assert tokenizer.tokenize("北京") == ["北", "京"]
+    assert trained["masked_lm_accuracy"] > figures["most_frequent_share"] / 2
