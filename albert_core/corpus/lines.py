@@ -20,6 +20,7 @@ _CONTROL_BYTES = bytes({*range(0x09), *range(0x0E, 0x1C), 0x7F})
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x1b\x7f\x80-\x84\x86-\x9f\ud800-\udfff]")
 _REPLACEMENT = "\ufffd"
 _BUFFER_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 16  # read and looked at together
 
 Lines = Iterator[tuple[int, str]]
 """The offset of each line and its text, without line end and outer white space."""
@@ -48,21 +49,57 @@ def read_lines(source: FileRange, config: CorpusConfig, counts: ReadCounts) -> L
     Raises:
         InputError: The file is not UTF-8, and that is refused; or it is damaged.
     """
-    for offset, raw in read_raw_lines(source):
-        text = _decoded(raw, offset, source.path, config, counts)
-        yield offset, clean_text(text, raw, counts).strip()
+    for offset, lines in _blocks(source):
+        texts = _clean_texts(lines) if offset else None
+        if texts is None:
+            yield from _cleaned_one_by_one(offset, lines, source.path, config, counts)
+            continue
+        for raw, text in zip(lines, texts, strict=True):
+            yield offset, text.strip()
+            offset += len(raw)
 
 
 def read_raw_lines(source: FileRange) -> Iterator[tuple[int, bytes]]:
-    """Yield lines as bytes, with their offsets, the byte order mark left out."""
+    """Yield lines as bytes, with their offsets."""
+    for offset, lines in _blocks(source):
+        for raw in lines:
+            yield offset, raw
+            offset += len(raw)
+
+
+def _blocks(source: FileRange) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield some lines at a time, and the offset of the first."""
     with open_text(source.path) as file:
         offset = 0
         if source.start:
             file.seek(source.start - 1)
             offset = source.start - 1 + len(file.readline())
-        for raw in file:
-            yield offset, raw
-            offset += len(raw)
+        while lines := file.readlines(_BLOCK_BYTES):
+            yield offset, lines
+            offset += sum(map(len, lines))
+
+
+def _clean_texts(lines: list[bytes]) -> list[str] | None:
+    """Return the texts of lines that are UTF-8 without control characters; else None."""
+    block = b"".join(lines)
+    if len(block.translate(None, _CONTROL_BYTES)) != len(block):
+        return None
+    try:
+        text = block.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    if not text.isascii() and _CONTROLS.search(text):
+        return None
+    return text.removesuffix("\n").split("\n")
+
+
+def _cleaned_one_by_one(
+    offset: int, lines: list[bytes], path: str, config: CorpusConfig, counts: ReadCounts
+) -> Lines:
+    for raw in lines:
+        text = _decoded(raw, offset, path, config, counts)
+        yield offset, clean_text(text, raw, counts).strip()
+        offset += len(raw)
 
 
 @contextlib.contextmanager

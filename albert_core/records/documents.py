@@ -63,7 +63,7 @@ def encode_documents(
         flat = [sentence for document in batch for sentence in document]
         pieces, lengths = tokenizer.encode_flat(flat)
         counts["num_sentences"] += len(flat)
-        counts["num_words"] += sum(sentence.count(" ") + 1 for sentence in flat)
+        counts["num_words"] += " ".join(flat).count(" ") + 1
         counts["num_pieces"] += len(pieces)
         counts["num_unknown_pieces"] += int(np.sum(pieces == tokenizer.special_ids.unknown))
         sentence, piece = 0, 0

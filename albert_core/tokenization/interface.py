@@ -98,16 +98,14 @@ class Tokenizer(abc.ABC):
         Returns:
             int32 [T], int64 [N].
         """
-        flat, lengths = [np.zeros(0, np.int32)], [np.zeros(0, np.int64)]
-        for begin in range(0, len(texts), _BATCH_TEXTS):
-            batch = self._encode_on_one_thread(texts[begin : begin + _BATCH_TEXTS])
-            lengths.append(np.fromiter(map(len, batch), np.int64, len(batch)))
-            pieces = itertools.chain.from_iterable(batch)
-            flat.append(np.fromiter(pieces, np.int32, int(lengths[-1].sum())))
-        return np.concatenate(flat), np.concatenate(lengths)
+        begins = range(0, max(1, len(texts)), _BATCH_TEXTS)
+        batches = [self._encode_some(texts[begin : begin + _BATCH_TEXTS]) for begin in begins]
+        pieces, lengths = zip(*batches, strict=True)
+        return np.concatenate(pieces), np.concatenate(lengths)
 
-    def _encode_on_one_thread(self, texts: Sequence[str]) -> list[list[int]]:
-        return self.encode_batch(texts)
+    def _encode_some(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Encode a batch on one thread."""
+        return flattened(self.encode_batch(texts))
 
     @abc.abstractmethod
     def word_starts(self) -> np.ndarray:
@@ -120,6 +118,13 @@ class Tokenizer(abc.ABC):
     @abc.abstractmethod
     def save(self, folder: Path) -> None:
         """Write vocabulary and settings into a folder, for `load_tokenizer`."""
+
+
+def flattened(batch: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ids of a batch one after the other, int32 [T], and its lengths, int64 [N]."""
+    lengths = np.fromiter(map(len, batch), np.int64, len(batch))
+    ids = itertools.chain.from_iterable(batch)
+    return np.fromiter(ids, np.int32, int(lengths.sum())), lengths
 
 
 def save_settings(folder: Path, settings: dict[str, bool | str]) -> None:

@@ -11,9 +11,18 @@ import sentencepiece
 
 from albert_core.errors import InputError
 from albert_core.runs.files import fingerprint
-from albert_core.tokenization.interface import Tokenizer, find_special_ids, save_settings
+from albert_core.tokenization.interface import (
+    Tokenizer,
+    find_special_ids,
+    flattened,
+    save_settings,
+)
 from albert_core.tokenization.model_file import is_whole, without_pieces
-from albert_core.tokenization.text import preprocess_text, preprocess_text_as_hugging_face
+from albert_core.tokenization.text import (
+    preprocess_text,
+    preprocess_text_as_hugging_face,
+    preprocess_texts,
+)
 
 PAD, UNKNOWN = "<pad>", "<unk>"
 PAD_ID, UNKNOWN_ID = 0, 1  # of every vocabulary trained here; others may have them elsewhere
@@ -65,6 +74,8 @@ class SentencePieceTokenizer(Tokenizer):
         self._split_pieces: dict[str, list[str]] = {}
         self._split_ids: dict[int, list[int]] = {}
         self._set_up_digit_comma_rule()
+        self._is_split = np.zeros(len(self.pieces), bool)
+        self._is_split[list(self._split_ids)] = True
 
     def _set_up_digit_comma_rule(self) -> None:
         digit_commas = {
@@ -84,23 +95,29 @@ class SentencePieceTokenizer(Tokenizer):
             return preprocess_text_as_hugging_face(text, lower_case=self.lower_case)
         return preprocess_text(text, lower_case=self.lower_case)
 
+    def _preprocess_batch(self, texts: Sequence[str]) -> list[str]:
+        if self.compat == "huggingface":
+            return [self.preprocess(text) for text in texts]
+        return preprocess_texts(texts, lower_case=self.lower_case)
+
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the piece ids of each text."""
-        return self._encode(texts, num_threads=-1)
-
-    def _encode_on_one_thread(self, texts: Sequence[str]) -> list[list[int]]:
-        return self._encode(texts, num_threads=1)
-
-    def _encode(self, texts: Sequence[str], *, num_threads: int) -> list[list[int]]:
-        preprocessed = [self.preprocess(text) for text in texts]
-        batch = self._processor.EncodeAsIds(preprocessed, num_threads=num_threads)
-        if not self._split_ids:
-            return batch
+        batch = self._processor.EncodeAsIds(self._preprocess_batch(texts))
         return [_replaced(ids, self._split_ids) for ids in batch]
+
+    def _encode_some(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        batch = self._processor.EncodeAsIds(self._preprocess_batch(texts), num_threads=1)
+        pieces, lengths = flattened(batch)
+        split = np.flatnonzero(self._is_split[pieces])
+        if not len(split):
+            return pieces, lengths
+        for text in set(np.searchsorted(np.cumsum(lengths), split, side="right").tolist()):
+            batch[text] = _replaced(batch[text], self._split_ids)
+        return flattened(batch)
 
     def tokenize_batch(self, texts: Sequence[str]) -> list[list[str]]:
         """Return the pieces of each text; characters of no piece stand for themselves."""
-        batch = self._processor.EncodeAsPieces([self.preprocess(text) for text in texts])
+        batch = self._processor.EncodeAsPieces(self._preprocess_batch(texts))
         return [_replaced(pieces, self._split_pieces) for pieces in batch]
 
     def word_starts(self) -> np.ndarray:

@@ -1,6 +1,21 @@
 """Text normalisation before tokenization."""
 
 import unicodedata
+from collections.abc import Callable, Sequence
+
+
+class Translation(dict[int, str]):
+    """A table for `str.translate` that asks a function about characters it has not met."""
+
+    def __init__(self, translate: Callable[[str], str]) -> None:
+        self._translate = translate
+
+    def __missing__(self, code: int) -> str:
+        self[code] = self._translate(chr(code))
+        return self[code]
+
+
+_WITHOUT_MARKS = Translation(lambda char: "" if unicodedata.combining(char) else char)
 
 
 def preprocess_text(text: str, *, lower_case: bool) -> str:
@@ -9,11 +24,23 @@ def preprocess_text(text: str, *, lower_case: bool) -> str:
     White space is folded to single spaces, then compatibility decomposition (NFKD), combining
     marks dropped, lower case. Source: `preprocess_text` of the original's tokenization.py.
     """
-    text = " ".join(text.split())
-    if not text.isascii():
-        decomposed = unicodedata.normalize("NFKD", text)
-        text = "".join(char for char in decomposed if not unicodedata.combining(char))
-    return text.lower() if lower_case else text
+    return preprocess_texts([text], lower_case=lower_case)[0]
+
+
+def preprocess_texts(texts: Sequence[str], *, lower_case: bool) -> list[str]:
+    """Normalise many texts, each as `preprocess_text` does."""
+    folded = [text if _is_folded(text) else " ".join(text.split()) for text in texts]
+    plain = [text if text.isascii() else _without_marks(text) for text in folded]
+    return list(map(str.lower, plain)) if lower_case else plain
+
+
+def _is_folded(text: str) -> bool:
+    """Return whether white space surely needs no folding: this is quicker than to fold it."""
+    return text.isprintable() and "  " not in text and text[:1] != " " and text[-1:] != " "
+
+
+def _without_marks(text: str) -> str:
+    return unicodedata.normalize("NFKD", text).translate(_WITHOUT_MARKS)
 
 
 def preprocess_text_as_hugging_face(text: str, *, lower_case: bool) -> str:

@@ -4,7 +4,7 @@ Sources: BasicTokenizer and WordpieceTokenizer of the original's tokenization.py
 """
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from albert_core.errors import InputError
 from albert_core.runs.files import fingerprint
 from albert_core.tokenization.interface import Tokenizer, find_special_ids, save_settings
+from albert_core.tokenization.text import Translation
 
 VOCABULARY_NAME = "vocab.txt"
 
@@ -138,17 +139,6 @@ def read_pieces(vocabulary: bytes) -> list[str]:
     return pieces
 
 
-class _Translation(dict[int, str]):
-    """A table for `str.translate` that asks a function about characters it has not met."""
-
-    def __init__(self, translate: Callable[[str], str]) -> None:
-        self._translate = translate
-
-    def __missing__(self, code: int) -> str:
-        self[code] = self._translate(chr(code))
-        return self[code]
-
-
 def _cleaned(char: str) -> str:
     category = unicodedata.category(char)
     if char in " \t\n\r" or category == "Zs":
@@ -165,6 +155,6 @@ def _spaced_if_punctuation(char: str) -> str:
     return f" {char} " if is_symbol or unicodedata.category(char)[0] == "P" else char
 
 
-_SPACED_IDEOGRAPHS = _Translation(_cleaned)
-_WITHOUT_ACCENTS = _Translation(lambda char: "" if unicodedata.category(char) == "Mn" else char)
-_SPACED_PUNCTUATION = _Translation(_spaced_if_punctuation)
+_SPACED_IDEOGRAPHS = Translation(_cleaned)
+_WITHOUT_ACCENTS = Translation(lambda char: "" if unicodedata.category(char) == "Mn" else char)
+_SPACED_PUNCTUATION = Translation(_spaced_if_punctuation)

@@ -1,6 +1,7 @@
 """Tokenizers: one interface, text covered by pieces, files and folders of many origins."""
 
 import json
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from albert_core.tokenization import (
     preprocess_text,
 )
 from albert_core.tokenization.sentencepiece import CONTROL_SYMBOLS, USER_DEFINED_SYMBOLS
-from albert_core.tokenization.text import preprocess_text_as_hugging_face
+from albert_core.tokenization.text import preprocess_text_as_hugging_face, preprocess_texts
 from albert_core.tokenization.wordpiece import read_pieces
 
 WORD_PIECES = (
@@ -280,3 +281,29 @@ def test_settings_are_written_as_json(tokenizer: SentencePieceTokenizer, tmp_pat
     tokenizer.save(tmp_path)
     settings = json.loads((tmp_path / "tokenizer_settings.json").read_text(encoding="utf-8"))
     assert settings == {"lower_case": True, "compat": "original"}
+
+
+@pytest.mark.parametrize("compat", ["original", "huggingface"])
+def test_flat_ids_are_those_of_the_texts(tokenizer, compat):
+    own = SentencePieceTokenizer(tokenizer.model, lower_case=True, compat=compat)
+    texts = [*"The tide is late.", "", "  in  1897,  12,400, Á ", "x" * 50, "1999, 2000,"] * 700
+    pieces, lengths = own.encode_flat(texts)
+    encoded = own.encode_batch(texts)
+    assert lengths.tolist() == [len(ids) for ids in encoded]
+    assert pieces.tolist() == [index for ids in encoded for index in ids]
+    assert own.encode_flat([])[0].tolist() == []
+
+
+@given(
+    st.lists(st.text(alphabet="aA é\u0301\u00a0\t\nΣ\u00a8\u1e9b\u2028ß ", max_size=9), max_size=4)
+)
+def test_many_texts_are_preprocessed_like_one(texts):
+    expected = [
+        "".join(
+            char
+            for char in unicodedata.normalize("NFKD", " ".join(text.split()))
+            if not unicodedata.combining(char)
+        ).lower()
+        for text in texts
+    ]
+    assert preprocess_texts(texts, lower_case=True) == expected
