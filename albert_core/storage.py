@@ -252,17 +252,15 @@ def local_folder(path: str | Path) -> Path:
 
 
 @functools.cache
-def _client_of_process(_: int) -> Any:
+def _client_of_process(_: int, emulator: str | None) -> Any:
     import google.cloud.storage as storage
 
-    if os.environ.get("STORAGE_EMULATOR_HOST"):
-        return storage.Client.create_anonymous_client()
-    return storage.Client()
+    return storage.Client.create_anonymous_client() if emulator else storage.Client()
 
 
 def _client() -> Any:
     """Return the client of this process: a forked one must not share its connections."""
-    return _client_of_process(os.getpid())
+    return _client_of_process(os.getpid(), os.environ.get("STORAGE_EMULATOR_HOST"))
 
 
 def _bucket_and_name(path: str) -> tuple[str, str]:

@@ -9,7 +9,8 @@ from albert_core.runs.files import fingerprint
 from albert_core.storage import StoredFile, content_hash, find_files
 
 COMPRESSED_SUFFIXES = (".gz", ".bz2", ".zst", ".zstd")
-_SPLIT_BYTES = 16 << 20
+_NUM_SPLITS = 64  # about; of sizes between these
+_SMALLEST_SPLIT, _LARGEST_SPLIT = 4 << 20, 64 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,17 +71,22 @@ def corpus_fingerprint(config: CorpusConfig) -> str:
     return fingerprint({"settings": settings, "contents": contents})
 
 
-def corpus_splits(config: CorpusConfig, target_bytes: int = _SPLIT_BYTES) -> list[CorpusSplit]:
+def corpus_splits(config: CorpusConfig, target_bytes: int | None = None) -> list[CorpusSplit]:
     """Return the parts of a corpus: large files in several, small ones together.
 
     Args:
         config: The corpus.
-        target_bytes: About the size of a part.
+        target_bytes: About the size of a part; by default so that there are enough for many
+            workers, and few enough to keep track of.
     """
+    files = find_corpus_files(config)
+    if target_bytes is None:
+        share = sum(file.num_bytes for file in files) // _NUM_SPLITS
+        target_bytes = min(max(share, _SMALLEST_SPLIT), _LARGEST_SPLIT)
     splits: list[CorpusSplit] = []
     together: list[FileRange] = []
     size = 0
-    for file in find_corpus_files(config):
+    for file in files:
         for part in _ranges(file, config, target_bytes):
             together.append(part)
             size += part.end - part.start

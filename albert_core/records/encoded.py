@@ -20,6 +20,8 @@ from albert_core.storage import open_file, write_file
 
 _DOCUMENT = struct.Struct("<16sII")  # key, number of sentences, bytes of pieces
 _INDEX_SIZE = struct.Struct("<Q")
+_MERGE_BYTES = 256 << 20  # held in memory of all sections that are merged
+_SMALLEST_BLOCK, _LARGEST_BLOCK = 64 << 10, 4 << 20
 _LENGTH_DTYPE = np.dtype("<u4")
 
 
@@ -37,6 +39,11 @@ class EncodedDocument:
     sentence_lengths: bytes
     pieces: bytes
 
+    @property
+    def num_bytes(self) -> int:
+        """Size in a file."""
+        return _DOCUMENT.size + len(self.sentence_lengths) + len(self.pieces)
+
 
 @dataclasses.dataclass(frozen=True)
 class EncodedSplit:
@@ -46,11 +53,13 @@ class EncodedSplit:
         path: Where it is.
         sections: First and last byte of the section of each shard, by the shard's name.
         counts: What was read, kept and removed.
+        is_last: Whether no further file of the split follows.
     """
 
     path: str
     sections: Mapping[str, tuple[int, int]]
     counts: Mapping[str, Any]
+    is_last: bool
 
 
 def write_encoded(
@@ -59,6 +68,7 @@ def write_encoded(
     counts: Mapping[str, Any],
     *,
     scratch: Path,
+    is_last: bool = True,
 ) -> None:
     """Write a split's documents by shard, whole or not at all; `scratch` is a new local file."""
     sections = {}
@@ -71,7 +81,7 @@ def write_encoded(
                 file.write(document.sentence_lengths)
                 file.write(document.pieces)
             sections[shard] = (begin, file.tell())
-        index = json.dumps({"sections": sections, "counts": counts}).encode()
+        index = json.dumps({"sections": sections, "counts": counts, "is_last": is_last}).encode()
         file.write(index)
         file.write(_INDEX_SIZE.pack(len(index)))
     write_file(path, scratch)
@@ -89,25 +99,35 @@ def read_index(path: str) -> EncodedSplit:
 
 
 def merged_documents(paths: Iterable[str], shard: str) -> Iterator[EncodedDocument]:
-    """Yield a shard's documents of all files in the order of their keys."""
-    sections = [_read_section(path, shard) for path in paths]
+    """Yield a shard's documents of all files in the order of their keys.
+
+    No file stays open: there may be more of them than a process may have open.
+    """
+    paths = list(paths)
+    block_bytes = min(max(_MERGE_BYTES // max(1, len(paths)), _SMALLEST_BLOCK), _LARGEST_BLOCK)
+    sections = [_read_section(path, shard, block_bytes) for path in paths]
     return heapq.merge(*sections, key=operator.attrgetter("key"))
 
 
-def _read_section(path: str, shard: str) -> Iterator[EncodedDocument]:
-    begin, end = read_index(path).sections.get(shard, (0, 0))
-    if begin == end:
-        return
-    with open_file(path) as file:
-        file.seek(begin)
-        while file.tell() < end:
-            yield _read_document(file)
+def _read_section(path: str, shard: str, block_bytes: int) -> Iterator[EncodedDocument]:
+    position, end = read_index(path).sections.get(shard, (0, 0))
+    while position < end:
+        with open_file(path) as file:
+            documents = _read_documents(file, position, min(end, position + block_bytes))
+        yield from documents
+        position += sum(document.num_bytes for document in documents)
 
 
-def _read_document(file: BinaryIO) -> EncodedDocument:
-    key, num_sentences, num_bytes = _DOCUMENT.unpack(file.read(_DOCUMENT.size))
-    lengths = file.read(num_sentences * _LENGTH_DTYPE.itemsize)
-    return EncodedDocument(key, lengths, file.read(num_bytes))
+def _read_documents(file: BinaryIO, begin: int, end: int) -> list[EncodedDocument]:
+    """Return the documents that begin in a range of a file."""
+    file.seek(begin)
+    documents = []
+    while begin < end:
+        key, num_sentences, num_bytes = _DOCUMENT.unpack(file.read(_DOCUMENT.size))
+        lengths = file.read(num_sentences * _LENGTH_DTYPE.itemsize)
+        documents.append(EncodedDocument(key, lengths, file.read(num_bytes)))
+        begin += documents[-1].num_bytes
+    return documents
 
 
 def encoded_document(

@@ -8,6 +8,7 @@ a killed run continues, and one done twice by two workers is the same file.
 
 import collections
 import dataclasses
+import itertools
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,13 +22,20 @@ from albert_core.corpus.cleaning import CleaningConfig, DocumentFilter
 from albert_core.corpus.overlap import OverlapIndex
 from albert_core.records.config import RecordsConfig
 from albert_core.records.documents import encode_documents, shard_names
-from albert_core.records.encoded import merged_documents, write_encoded
+from albert_core.records.encoded import (
+    EncodedSplit,
+    merged_documents,
+    read_index,
+    write_encoded,
+)
 from albert_core.records.shards import ShardBuilder
 from albert_core.records.statistics import Counts
 from albert_core.records.tfrecord import write_tfrecords
 from albert_core.runs.files import fingerprint
 from albert_core.storage import content_hash, exists, join, write_bytes, write_file
 from albert_core.tokenization import Tokenizer
+
+_PART_CHARACTERS = 64_000_000  # of the text that one file of encoded documents is made of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,9 +56,19 @@ class RecordsJob:
     tokenizer: Tokenizer
     folder: str
 
-    def encoded_path(self, split: str) -> str:
-        """Return where the encoded documents of a split are."""
-        return join(self.folder, f"encoded-{split}")
+    def encoded_path(self, split: str, part: int) -> str:
+        """Return where some of the encoded documents of a split are."""
+        return join(self.folder, f"encoded-{split}-{part}")
+
+    def encoded_parts(self, split: str) -> list[EncodedSplit]:
+        """Return the files of a split's encoded documents; none if not all are there."""
+        parts: list[EncodedSplit] = []
+        while not parts or not parts[-1].is_last:
+            path = self.encoded_path(split, len(parts))
+            if not exists(path):
+                return []
+            parts.append(read_index(path))
+        return parts
 
     def shard_path(self, shard: str) -> str:
         """Return where a shard is."""
@@ -116,25 +134,46 @@ class EncodeSplit(beam.DoFn):
     def process(self, element: tuple[str, CorpusSplit]) -> Iterator[tuple[str, str]]:
         """Read, clean, encode, write."""
         name, split = element
-        path = self.job.encoded_path(name)
-        if not exists(path):
-            self._encode(split, path)
-        for shard in shard_names(self.job.config):
-            yield shard, path
+        if not self.job.encoded_parts(name):
+            self._encode(name, split)
+        for part in self.job.encoded_parts(name):
+            for shard in shard_names(self.job.config):
+                yield shard, part.path
 
-    def _encode(self, split: CorpusSplit, path: str) -> None:
+    def _encode(self, name: str, split: CorpusSplit) -> None:
+        """Write files of as many documents as fit in memory; a split may be one large file."""
         reading = ReadCounts()
-        documents, counts = encode_documents(
-            read_split(split, self.job.corpus, reading),
-            tokenizer=self.job.tokenizer,
-            document_filter=self.document_filter,
-            config=self.job.config,
-        )
-        with tempfile.TemporaryDirectory() as folder:
-            scratch = Path(folder) / "encoded"
-            write_encoded(
-                path, documents, counts | {"reading": dataclasses.asdict(reading)}, scratch=scratch
+        documents = read_split(split, self.job.corpus, reading)
+        for part in itertools.count():
+            shards, counts = encode_documents(
+                _first_characters(documents, _PART_CHARACTERS),
+                tokenizer=self.job.tokenizer,
+                document_filter=self.document_filter,
+                config=self.job.config,
             )
+            following = next(documents, None)
+            if following is not None:
+                documents = itertools.chain([following], documents)
+            else:
+                counts["reading"] = dataclasses.asdict(reading)
+            with tempfile.TemporaryDirectory() as folder:
+                write_encoded(
+                    self.job.encoded_path(name, part),
+                    shards,
+                    counts,
+                    scratch=Path(folder) / "encoded",
+                    is_last=following is None,
+                )
+            if following is None:
+                return
+
+
+def _first_characters(documents: Iterator[list[str]], limit: int) -> Iterator[list[str]]:
+    """Take documents until they have so many characters; the others stay."""
+    num_characters = 0
+    while num_characters < limit and (document := next(documents, None)) is not None:
+        num_characters += sum(map(len, document))
+        yield document
 
 
 class BuildShard(beam.DoFn):

@@ -1,14 +1,13 @@
 """What the finished shards hold, checked against what was read."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from albert_core.corpus.cleaning import RemovedDocuments
 from albert_core.errors import InputError, StepFailedError
 from albert_core.records.config import HELD_OUT_PREFIX, TRAIN_PREFIX, RecordsConfig
 from albert_core.records.documents import HELD_OUT_SHARD, shard_names
-from albert_core.records.encoded import read_index
 from albert_core.records.statistics import Counts, add_counts, shares
 from albert_core.storage import read_bytes
 from components.records.beam_pipeline import RecordsJob
@@ -33,10 +32,9 @@ def describe_shards(job: RecordsJob, splits: Iterable[str]) -> dict[str, Any]:
     read: Counts = dict.fromkeys(_READ, 0)
     reading: Counts = {}
     num_removed = 0
-    for split in splits:
-        counts = read_index(job.encoded_path(split)).counts
+    for counts in _counts_of(job, splits):
         add_counts(read, {name: counts.get(name, 0) for name in _READ})
-        add_counts(reading, counts["reading"])
+        add_counts(reading, counts.get("reading", {}))
         num_removed += sum(counts["removed"]["counts"].values())
     made = {
         shard: json.loads(read_bytes(job.counts_path(shard))) for shard in shard_names(job.config)
@@ -76,8 +74,8 @@ def describe_shards(job: RecordsJob, splits: Iterable[str]) -> dict[str, Any]:
 def describe_cleaning(job: RecordsJob, splits: Iterable[str]) -> dict[str, Any]:
     """Return how many documents were left out, why, and how many for each evaluation set."""
     removed = RemovedDocuments()
-    for split in splits:
-        removed.merge(read_index(job.encoded_path(split)).counts["removed"])
+    for counts in _counts_of(job, splits):
+        removed.merge(counts["removed"])
     overlap = job.overlap_index()
     return {
         "num_removed_documents": dict(sorted(removed.counts.items())),
@@ -90,6 +88,12 @@ def describe_cleaning(job: RecordsJob, splits: Iterable[str]) -> dict[str, Any]:
             for reason, examples in sorted(removed.examples.items())
         },
     }
+
+
+def _counts_of(job: RecordsJob, splits: Iterable[str]) -> Iterator[Mapping[str, Any]]:
+    for split in splits:
+        for part in job.encoded_parts(split):
+            yield part.counts
 
 
 def _refuse_loss(num_read: int, made: Mapping[str, Counts]) -> None:

@@ -4,13 +4,14 @@
 
 FOLDER holds the wikiextractor files of Simple English Wikipedia. 50 MB of them are used, one
 sentence a line, with a vocabulary of 8,000 pieces trained on them. Times are CPU seconds on one
-core without start-up, the best of three. Limits are ratios: to SentencePiece alone, measured in
+core without start-up, medians of five. Limits are ratios: to SentencePiece alone, measured in
 the same run, and to the original's speed as it was once measured on such text (dupe_factor 1).
 """
 
 import argparse
 import dataclasses
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,7 +24,8 @@ TEXT_BYTES = 50_000_000
 LIBRARY_BYTES = 5_000_000  # of which the library's own time is taken
 ORIGINAL_MB_PER_S = {128: 0.30, 512: 0.27}
 READING_LIMIT = {128: 60_000, 512: 20_000}
-REPETITIONS = 3
+LITTLE_BYTES = 1_000_000  # timed to take the start-up off
+REPETITIONS = 5
 
 
 def main() -> None:
@@ -76,14 +78,15 @@ def train_vocabulary(text: Path, output: Path) -> Path:
     return output
 
 
-def cpu_seconds(function: Callable[[], Any]) -> float:
-    """Return the CPU seconds of a call, the best of a few."""
-    seconds = []
+def cpu_seconds(*functions: Callable[[], Any]) -> list[float]:
+    """Return the CPU seconds of calls, the medians of a few, taken in turn."""
+    seconds: list[list[float]] = [[] for _ in functions]
     for _ in range(REPETITIONS):
-        started = time.process_time()
-        function()
-        seconds.append(time.process_time() - started)
-    return min(seconds)
+        for function, own in zip(functions, seconds, strict=True):
+            started = time.process_time()
+            function()
+            own.append(time.process_time() - started)
+    return list(map(statistics.median, seconds))
 
 
 def report(
@@ -106,15 +109,17 @@ def time_library(text: Path, vocab: Path) -> None:
     tokenizer: Any = load_tokenizer(vocab)
     part = part_of(text, LIBRARY_BYTES)
     lines = [tokenizer.preprocess(line) for line in part.read_text("utf-8").splitlines()]
-    alone = cpu_seconds(lambda: tokenizer._processor.EncodeAsIds(lines, num_threads=1))
-    report("sentencepiece, batches, alone", LIBRARY_BYTES / 1e6 / alone, "MB/s")
     for length in (128, 512):
         for kind in ("compact", "static"):
             config = RecordsConfig(format=kind, sequence_length=length)
             transform(part, tokenizer, config)  # compiles
-            seconds = cpu_seconds(lambda config=config: transform(part, tokenizer, config))
+            alone, seconds = cpu_seconds(
+                lambda: tokenizer._processor.EncodeAsIds(lines, num_threads=1),
+                lambda config=config: transform(part, tokenizer, config),
+            )
             name = f"library, {kind}, length {length}"
             speed = LIBRARY_BYTES / 1e6 / seconds
+            report("sentencepiece, batches, alone", LIBRARY_BYTES / 1e6 / alone, "MB/s")
             report(name, speed, "MB/s")
             report(f"{name}: times the original", speed / ORIGINAL_MB_PER_S[length], "x", 20)
             report(f"{name}: times sentencepiece alone", seconds / alone, "x", 2.5, most=True)
@@ -143,13 +148,14 @@ def transform(text: Path, tokenizer: Any, config: Any) -> None:
 
 
 def time_beam(text: Path, vocab: Path) -> None:
-    """Time the whole step in a process of its own, less one that has next to nothing to do."""
-    little = part_of(text, 100_000)
+    """Time the whole step in a process of its own, less the time that little text takes."""
+    little = part_of(text, LITTLE_BYTES)
     for length in (128, 512):
         for kind in ("compact", "static"):
-            idle = run_step(little, vocab, length, kind, "in_memory", 1)
+            start = run_step(little, vocab, length, kind, "in_memory", 1)
             whole = run_step(text, vocab, length, kind, "in_memory", 1)
-            speed = text.stat().st_size / 1e6 / (whole.cpu_seconds - idle.cpu_seconds)
+            num_bytes = text.stat().st_size - little.stat().st_size
+            speed = num_bytes / 1e6 / (whole.cpu_seconds - start.cpu_seconds)
             name = f"in Beam, {kind}, length {length}"
             report(name, speed, "MB/s")
             report(f"{name}: times the original", speed / ORIGINAL_MB_PER_S[length], "x", 10)
@@ -157,7 +163,7 @@ def time_beam(text: Path, vocab: Path) -> None:
 
 def time_processes(text: Path, vocab: Path) -> None:
     """Time one worker process and two, of text enough to be worth them."""
-    large = repeated(text, 4)
+    large = repeated(text, 8)
     one = run_step(large, vocab, 128, "static", "multi_processing", 1)
     two = run_step(large, vocab, 128, "static", "multi_processing", 2)
     report("one process", one.seconds, "s")
@@ -186,7 +192,7 @@ def time_reading(text: Path, vocab: Path) -> None:
             for _ in range(REPETITIONS)
         ]
         name = f"reading with dynamic masks, length {length}"
-        report(name, max(speeds), "examples/s a core", READING_LIMIT[length])
+        report(name, statistics.median(speeds), "examples/s a core", READING_LIMIT[length])
 
 
 def read_records(records: str, vocab: str) -> None:

@@ -269,3 +269,22 @@ def test_processes_are_started_only_for_text_that_is_worth_them():
     cores = len(os.sched_getaffinity(0))
     assert much["direct_num_workers"] == cores
     assert much["direct_running_mode"] == ("multi_processing" if cores > 1 else "in_memory")
+
+
+def test_a_split_too_large_for_memory_gives_the_same_bytes(folder, tmp_path, monkeypatch):
+    from albert_core.records import encoded
+    from components.records import beam_pipeline
+
+    monkeypatch.setattr(beam_pipeline, "_PART_CHARACTERS", 1_000)
+    for name in ("_MERGE_BYTES", "_SMALLEST_BLOCK"):
+        monkeypatch.setattr(encoded, name, 100)
+    parts = []
+    write = beam_pipeline.write_encoded
+    monkeypatch.setattr(
+        beam_pipeline,
+        "write_encoded",
+        lambda path, *a, **k: (parts.append(path), write(path, *a, **k)),
+    )
+    make(folder, tmp_path / "records", BeamConfig(mode="in_memory"))
+    assert contents(tmp_path / "records") == contents(folder / "whole")
+    assert len(parts) > 2 * len(step.corpus_splits(corpus_of(folder)))
