@@ -7,12 +7,13 @@ from albert_core.checkpoints.kinds import Target
 from albert_core.config import ModelConfig
 from albert_core.corpus import CorpusConfig
 from albert_core.corpus.cleaning import CleaningConfig
+from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig, Initialization
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.records.config import RecordsConfig
 from albert_core.runs.manifest import Manifest, read_manifest
 from albert_core.runs.progress import to_stderr
-from albert_core.storage import local_folder
+from albert_core.storage import is_remote, local_folder
 from albert_core.tasks import find_task
 from components.records.runners import BeamConfig
 from components.vocab.config import VocabConfig
@@ -244,6 +245,11 @@ def run(output: str, reconfigure: bool = False, **settings: Any) -> None:
     from pipeline.display import print_result
     from pipeline.local import run_locally
 
+    if is_remote(output):
+        raise InputError(
+            f"output {output}: got an address in the cloud, expected a local folder for a whole "
+            "run, which locks and renames; single steps write there"
+        )
     result = run_locally(RunConfig(**settings), Path(output), reconfigure=reconfigure)
     print_result(result.summary, result.steps_run, result.page)
 

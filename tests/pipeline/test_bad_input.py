@@ -43,6 +43,21 @@ def test_no_file_matches_the_corpus(capsys, folder):
     assert "'missing/*.txt': no file matches" in line
 
 
+def test_a_run_folder_in_the_cloud(capsys, folder):
+    line = refuse(capsys, folder, "--output", "gs://bucket/run")
+    assert "output gs://bucket/run: got an address in the cloud, expected a local folder" in line
+
+
+@pytest.mark.parametrize("text", ["", "{"])
+def test_an_evaluation_set_that_cannot_be_read(capsys, folder, text):
+    dev = folder / "dev.json"
+    dev.write_text(text)
+    sets = f'{{"squad": ["{dev}"]}}'
+    line = refuse(capsys, folder, "--cleaning.evaluation_sets", sets)
+    assert "evaluation data" in line
+    assert "dev.json" in line
+
+
 def test_an_empty_corpus(capsys, folder):
     empty = folder / "empty.txt"
     empty.touch()

@@ -6,6 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 from object_storage import emulated_bucket
 
@@ -134,6 +136,15 @@ def test_a_corpus_is_read_from_a_bucket(bucket, tmp_path):
     before = corpus_fingerprint(corpus)
     storage.write_bytes(f"{bucket}/text/plain.txt", b"Five.\n")
     assert corpus_fingerprint(corpus) != before
+
+
+def test_parquet_is_read_from_a_bucket(bucket):
+    table = pyarrow.table({"text": [f"Row {n} is here." for n in range(5000)]})
+    sink = pyarrow.BufferOutputStream()
+    pyarrow.parquet.write_table(table, sink, row_group_size=1000)
+    storage.write_bytes(f"{bucket}/rows/part.parquet", sink.getvalue().to_pybytes())
+    corpus = CorpusConfig(files=(f"{bucket}/rows",), format="parquet")
+    assert list(corpus_documents(corpus)) == [[text] for text in table["text"].to_pylist()]
 
 
 def work(output, calls, *, figure=1, fail=False):
