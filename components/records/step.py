@@ -5,6 +5,7 @@ from pathlib import Path
 
 from albert_core.corpus import CorpusConfig, corpus_fingerprint, corpus_splits
 from albert_core.corpus.cleaning import CleaningConfig
+from albert_core.errors import InputError, StepFailedError
 from albert_core.records.config import RecordsConfig
 from albert_core.records.documents import shard_names
 from albert_core.runs.files import write_json
@@ -44,6 +45,7 @@ def make_records(
 
     Raises:
         InputError: An input is missing or unusable, or the corpus gives no record.
+        StepFailedError: The Beam runner lost documents or repeated some.
     """
     cleaning, beam = cleaning or CleaningConfig(), beam or BeamConfig()
     tokenizer = load_tokenizer(vocab)
@@ -63,7 +65,11 @@ def make_records(
         refuse_full_disk(forecast, work)
         options = beam.options_for(num_bytes=forecast.num_text_bytes, num_splits=len(splits))
         run_beam(job, splits, options)
-        figures = describe_shards(job, splits)
+        try:
+            figures = describe_shards(job, splits)
+        except (InputError, StepFailedError):
+            remove_folder(job.folder)  # of no use to another try
+            raise
         write_json(results / "cleaning_report.json", describe_cleaning(job, splits))
         for shard in shard_names(config):
             fetch_file(job.shard_path(shard), results / f"{shard}.tfrecord")

@@ -245,6 +245,9 @@ def test_lost_documents_are_noticed(folder, tmp_path, monkeypatch):
     with pytest.raises(StepFailedError, match=r"documents were encoded and .* are in the shards"):
         make(folder, tmp_path / "records", BeamConfig(mode="in_memory"))
     assert not (tmp_path / "records").exists()
+    monkeypatch.setattr(beam_pipeline, "merged_documents", whole)
+    make(folder, tmp_path / "records", BeamConfig(mode="in_memory"))
+    assert contents(tmp_path / "records") == contents(folder / "whole")
 
 
 @pytest.mark.parametrize(
