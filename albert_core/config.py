@@ -96,6 +96,11 @@ class AlbertConfig:
         """Width D of one attention head."""
         return self.hidden_size // self.num_attention_heads
 
+    @property
+    def has_dropout(self) -> bool:
+        """Whether anything in the encoder is dropped while training."""
+        return self.hidden_dropout_prob > 0 or self.attention_probs_dropout_prob > 0
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "AlbertConfig":
         """Build a configuration from the keys of an albert_config.json.

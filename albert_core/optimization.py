@@ -4,7 +4,9 @@ Neither corrects the bias of the moments. Source: lamb_optimizer.py and optimiza
 google-research/albert; You et al. 2020, algorithm 2.
 """
 
+import itertools
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -19,6 +21,8 @@ _NOT_ADAPTED = re.compile(r"LayerNorm|layer_norm|bias")
 @keras.saving.register_keras_serializable(package="albert")
 class AdamW(keras.optimizers.Optimizer):
     """Adam with decoupled weight decay and without bias correction.
+
+    Its variable `rate_factor`, 1 unless training had to go back, multiplies the learning rate.
 
     Args:
         learning_rate: A rate or a schedule of rates.
@@ -53,13 +57,14 @@ class AdamW(keras.optimizers.Optimizer):
             return
         super().build(variables)
         self.adam_m, self.adam_v = self.add_optimizer_variables(variables, ["adam_m", "adam_v"])
+        self.rate_factor = self.add_variable(shape=(), initializer="ones", name="rate_factor")
         self._adapted = [_NOT_ADAPTED.search(variable.path) is None for variable in variables]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Move one variable one step."""
         index = self._get_variable_index(variable)
         update = self._direction(ops.cast(gradient, variable.dtype), index)
-        rate = ops.cast(learning_rate, variable.dtype)
+        rate = ops.cast(learning_rate, variable.dtype) * self.rate_factor
         if self._adapted[index]:
             update = update + self.decay_rate * variable
             rate = rate * self._trust_ratio(variable, update)
@@ -82,6 +87,14 @@ class AdamW(keras.optimizers.Optimizer):
             f"{variable.path.partition('/')[2]}/{slot}": moments[index]
             for slot, moments in (("adam_m", self.adam_m), ("adam_v", self.adam_v))
             for index, variable in enumerate(self._trainable_variables)
+        }
+
+    def state_by_name(self) -> dict[str, Any]:
+        """Return everything that changes: moments, number of updates, factor of the rate."""
+        return {
+            **self.slots_by_name(),
+            "global_step": self.iterations,
+            "rate_factor": self.rate_factor,
         }
 
     def get_config(self) -> dict[str, Any]:
@@ -174,6 +187,43 @@ class WarmUpPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
         }
 
 
+@keras.saving.register_keras_serializable(package="albert")
+class ScheduleOfPhases(keras.optimizers.schedules.LearningRateSchedule):
+    """One schedule after the other, each counting its steps from its own beginning.
+
+    Args:
+        schedules: The schedules.
+        num_steps: How many steps each of them lasts.
+    """
+
+    def __init__(
+        self, schedules: Sequence[WarmUpPolynomialDecay], *, num_steps: Sequence[int]
+    ) -> None:
+        super().__init__()
+        self.schedules = list(schedules)
+        self.num_steps = list(num_steps)
+
+    def __call__(self, step: Any) -> Any:
+        """Return the rate for the update that is made at `step`."""
+        rate = self.schedules[0](step)
+        for begin, schedule in zip(
+            itertools.accumulate(self.num_steps), self.schedules[1:], strict=False
+        ):
+            rate = ops.where(step >= begin, schedule(step - begin), rate)
+        return rate
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments for serialisation."""
+        schedules = [keras.saving.serialize_keras_object(each) for each in self.schedules]
+        return {"schedules": schedules, "num_steps": self.num_steps}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "ScheduleOfPhases":
+        """Build one from `get_config`."""
+        schedules = map(keras.saving.deserialize_keras_object, config["schedules"])
+        return cls(list(schedules), num_steps=config["num_steps"])
+
+
 def make_optimizer(
     name: OptimizerName,
     *,
@@ -197,12 +247,23 @@ def make_optimizer(
         start_warmup_step=start_warmup_step,
         poly_power=poly_power,
     )
-    schedule = WarmUpPolynomialDecay(
-        learning_rate,
-        num_train_steps=num_train_steps,
-        num_warmup_steps=num_warmup_steps,
-        start_warmup_step=start_warmup_step,
-        power=poly_power,
+    return optimizer_with(
+        WarmUpPolynomialDecay(
+            learning_rate,
+            num_train_steps=num_train_steps,
+            num_warmup_steps=num_warmup_steps,
+            start_warmup_step=start_warmup_step,
+            power=poly_power,
+        ),
+        name,
+        decay_rate=decay_rate,
+        clip_norm=clip_norm,
     )
+
+
+def optimizer_with(
+    schedule: Any, name: OptimizerName, *, decay_rate: float = 0.01, clip_norm: float = 1.0
+) -> AdamW:
+    """Return LAMB or AdamW with any schedule; decay and clipping are the original's."""
     optimizer = {"lamb": LAMB, "adamw": AdamW}[name]
     return optimizer(schedule, decay_rate=decay_rate, global_clipnorm=clip_norm)

@@ -19,7 +19,7 @@ def albert_pipeline(
     corpus_fingerprint: str,
     cleaning: dict,
     vocab: dict,
-    records: dict,
+    records: list,
     beam: dict,
     model: dict,
     pretraining: dict,
@@ -34,7 +34,7 @@ def albert_pipeline(
         corpus_fingerprint: Hash of the corpus: changed text is new work.
         cleaning: Settings of `albert_core.corpus.cleaning.CleaningConfig`.
         vocab: Settings of the vocabulary.
-        records: Settings of the records.
+        records: One `components.records.job.RecordsJob` for each sequence length of a phase.
         beam: Settings of where the records are made.
         model: The architecture.
         pretraining: Settings of pretraining.
@@ -46,11 +46,14 @@ def albert_pipeline(
     """
     text = {"corpus": corpus, "corpus_fingerprint": corpus_fingerprint, "work_root": work_root}
     vocabulary = train_vocab(config=vocab, **text).outputs["vocab"]
-    shards = make_records(
-        cleaning=cleaning, config=records, beam=beam, vocab=vocabulary, **text
-    ).outputs["records"]
+    with dsl.ParallelFor(items=records, parallelism=1, name="records") as records_job:
+        made = make_records(cleaning=cleaning, job=records_job, beam=beam, vocab=vocabulary, **text)
     model_task = pretrain(
-        model=model, config=pretraining, vocab=vocabulary, records=shards, work_root=work_root
+        model=model,
+        config=pretraining,
+        vocab=vocabulary,
+        records=dsl.Collected(made.outputs["records"]),
+        work_root=work_root,
     )
     pretrained = model_task.outputs["pretrained"]
     with dsl.ParallelFor(items=jobs, parallelism=PARALLEL_JOBS, name="tasks") as job:
@@ -59,7 +62,7 @@ def albert_pipeline(
     page = report(
         title=title,
         vocab=vocabulary,
-        records=shards,
+        records=dsl.Collected(made.outputs["records"]),
         pretrained=pretrained,
         finetuned=dsl.Collected(tuned.outputs["finetuned"]),
         evaluations=dsl.Collected(scored.outputs["evaluation"]),

@@ -29,7 +29,13 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
 _PATH_COMMANDS = ("convert", "info")
 
 # Options that take several values separated by commas.
-_LIST_OPTIONS = ("--corpus.files", "--tasks", "--finetuned_dirs", "--evaluation_dirs")
+_LIST_OPTIONS = (
+    "--corpus.files",
+    "--tasks",
+    "--records_dir",
+    "--finetuned_dirs",
+    "--evaluation_dirs",
+)
 _ALIASES = {"--corpus": "--corpus.files"}
 
 

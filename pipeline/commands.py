@@ -82,7 +82,7 @@ def pretrain(
     model: ModelConfig,
     pretraining: PretrainingConfig,
     vocab_dir: str,
-    records_dir: str,
+    records_dir: tuple[str, ...],
     output: str,
 ) -> None:
     """Pretrain a model on records.
@@ -91,13 +91,14 @@ def pretrain(
         model: The architecture.
         pretraining: How to pretrain.
         vocab_dir: The vocabulary the records were made with.
-        records_dir: Output of `albert records`, or TFRecord files of the original.
+        records_dir: Output of `albert records`, or TFRecord files of the original; for phases of
+            several sequence lengths one of each.
         output: Folder to make.
     """
     from components.pretrain.step import pretrain as step
 
     manifest = step(
-        records=local_folder(records_dir),
+        records=[local_folder(folder) for folder in records_dir],
         vocab=local_folder(vocab_dir),
         model=model,
         config=pretraining,
@@ -159,7 +160,7 @@ def evaluate(glue_dir: str, finetuned_dir: str, output: str) -> None:
 
 def report(
     vocab_dir: str,
-    records_dir: str,
+    records_dir: tuple[str, ...],
     pretrained_dir: str,
     finetuned_dirs: tuple[str, ...],
     evaluation_dirs: tuple[str, ...],
@@ -170,7 +171,7 @@ def report(
 
     Args:
         vocab_dir: Output of `albert vocab`.
-        records_dir: Output of `albert records`.
+        records_dir: Output of `albert records`, one for each sequence length.
         pretrained_dir: Output of `albert pretrain`.
         finetuned_dirs: Outputs of `albert finetune`.
         evaluation_dirs: Outputs of `albert evaluate`, in the same order.
@@ -182,7 +183,7 @@ def report(
     write_report(
         title=title,
         vocab=local_folder(vocab_dir),
-        records=local_folder(records_dir),
+        records=[local_folder(folder) for folder in records_dir],
         pretrained=local_folder(pretrained_dir),
         finetuned=[local_folder(folder) for folder in finetuned_dirs],
         evaluations=[local_folder(folder) for folder in evaluation_dirs],

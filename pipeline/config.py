@@ -15,6 +15,7 @@ from albert_core.finetuning.config import FinetuningConfig
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.records.config import RecordsConfig
 from albert_core.settings import parse_settings
+from components.records.job import RecordsJob, records_jobs
 from components.records.runners import BeamConfig
 from components.vocab.config import VocabConfig
 
@@ -55,7 +56,10 @@ class RunConfig:
     def __post_init__(self) -> None:
         model = self.model.with_vocabulary(self.vocab.size)
         lengths = {
-            "records.sequence_length": self.records.sequence_length,
+            **{
+                f"sequence_length of {job.step}": job.records.sequence_length
+                for job in self.records_jobs()
+            },
             "finetuning.sequence_length": self.finetuning.sequence_length,
             **{
                 f"finetuning.per_task.{name}.sequence_length": self.finetuning.for_task(
@@ -70,6 +74,11 @@ class RunConfig:
                     f"{name}: got {length}, expected at most the model's max_position_embeddings="
                     f"{model.max_position_embeddings}"
                 )
+
+    def records_jobs(self) -> list[RecordsJob]:
+        """Return the records to make: of `records.sequence_length`, or of each phase's."""
+        lengths = self.pretraining.sequence_lengths(default=self.records.sequence_length)
+        return records_jobs(self.records, lengths)
 
 
 def to_values(config: RunConfig) -> dict[str, Any]:

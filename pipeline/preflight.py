@@ -14,7 +14,7 @@ from albert_core.tasks import GLUE_TASKS, find_task, read_examples, task_fingerp
 from components.finetune.job import TaskJob
 from pipeline.config import RunConfig, plain_values, to_values
 
-_SECTIONS = ("cleaning", "vocab", "records", "beam", "model", "pretraining")
+_SECTIONS = ("cleaning", "vocab", "beam", "model", "pretraining")
 
 
 def pipeline_arguments(config: RunConfig, *, work_root: Path) -> dict[str, Any]:
@@ -34,6 +34,7 @@ def pipeline_arguments(config: RunConfig, *, work_root: Path) -> dict[str, Any]:
         "corpus": values["corpus"],
         "corpus_fingerprint": corpus_fingerprint(corpus),
         **{name: values[name] for name in _SECTIONS},
+        "records": [plain_values(dataclasses.asdict(job)) for job in config.records_jobs()],
         "jobs": [plain_values(dataclasses.asdict(job)) for job in task_jobs(config)],
         "work_root": str(work_root),
     }

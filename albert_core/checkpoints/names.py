@@ -16,10 +16,10 @@ HEADS: Mapping[str, tuple[str, ...]] = {
     "span_beam": ("start_logits/", "end_logits/", "answer_class/"),
 }
 
-# What checkpoints of a training hold beside the model; the random states are ours.
+# What checkpoints of a training hold beside the model; the last row is ours.
 SLOTS = ("/adam_m", "/adam_v")
 GLOBAL_STEP = "global_step"
-_RANDOM_STATE = "random_state_"
+_OF_TRAINING = ("random_state_", "metric_", "rate_factor")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,4 +111,4 @@ def heads_of(names: Iterable[str]) -> frozenset[str]:
 
 def is_training_state(name: str) -> bool:
     """Return whether a variable is the training's, not the model's."""
-    return name == GLOBAL_STEP or name.endswith(SLOTS) or name.startswith(_RANDOM_STATE)
+    return name == GLOBAL_STEP or name.endswith(SLOTS) or name.startswith(_OF_TRAINING)

@@ -41,6 +41,7 @@ from albert_core.tasks import (
 from albert_core.tokenization import Tokenizer, load_tokenizer
 from albert_core.training.loop import best_row, fit_resumably
 from albert_core.training.plan import TrainingPlan
+from albert_core.training.safeguards import SafeguardConfig
 
 _EVALUATION_BATCH_SIZE = 64
 
@@ -94,10 +95,11 @@ def run_finetuning(
         batches_from=lambda step: training_batches(
             train, config.batch_size, seed=config.seed, start_step=step
         ),
-        evaluate=lambda: compute_metrics(task, predict(model, dev), targets_of(dev)),
+        evaluate=lambda _: compute_metrics(task, predict(model, dev), targets_of(dev)),
         plan=plan,
         folder=checkpoints,
         progress=progress,
+        safeguards=SafeguardConfig(spike_ratio=0.0),  # losses near 0 jump by large ratios
     )
     best = best_row(state.history, plan.monitor)
     _write_results(results, model, tokenizer, task, state.history)
@@ -161,7 +163,7 @@ def _plan(config: FinetuningConfig, task: Task, num_examples: int) -> TrainingPl
     num_evaluations = min(config.num_evaluations, max(1, steps))
     interval = max(1, math.ceil(steps / num_evaluations))
     return TrainingPlan(
-        num_train_steps=interval * num_evaluations,
+        phase_steps=(interval * num_evaluations,),
         interval_steps=interval,
         monitor=task.metrics[0],
     )

@@ -1,13 +1,16 @@
 """Embeddings, shared encoder and pooler of ALBERT.
 
-Shape suffixes: B batch, S sequence, H hidden, N heads, D head size, E embedding, T segment
-types, I intermediate.
+Shape suffixes: B batch, S sequence, Q queries, P predictions, H hidden, N heads, D head size,
+E embedding, T segment types, I intermediate.
 
 Layers are named and nested so that a variable's path is its name in the original's checkpoints,
 `bert/encoder/transformer/group_0/inner_group_0/attention_1/self/query/kernel` and so on.
 Source: modeling.py of google-research/albert; Lan et al. 2020, section 3.
 """
 
+import functools
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -24,6 +27,8 @@ from albert_core.model.layers import (
     layer_norm,
 )
 
+# TensorFlow has no kernel for it, and its einsum is slower than matrix products by head.
+HAS_FUSED_ATTENTION = keras.backend.backend() == "jax"
 _MASKED_SCORE = -10000.0  # added to the attention scores of masked positions, as in the original
 
 
@@ -87,26 +92,59 @@ class SelfAttention(keras.layers.Layer):
         for projection in (self.query, self.key, self.value):
             projection.build(input_shape)
 
-    def call(self, x_BSH: Any, bias_B11S: Any, training: bool | None = None) -> Any:
-        """Return the attended values [B, S, H]; `bias_B11S` is added to the scores."""
+    def call(
+        self, queries_BQH: Any, x_BSH: Any, bias_B11S: Any, training: bool | None = None
+    ) -> Any:
+        """Return what each of Q positions attends to [B, Q, H]; the bias is added to the scores."""
         c = self.config
-        heads = (-1, ops.shape(x_BSH)[1], c.num_attention_heads, c.head_size)
-        q_BSND, k_BSND, v_BSND = (
-            ops.reshape(projection(x_BSH), heads)
-            for projection in (self.query, self.key, self.value)
+        q_BQND, k_BSND, v_BSND = (
+            ops.reshape(
+                projection(inputs), (-1, ops.shape(inputs)[1], c.num_attention_heads, c.head_size)
+            )
+            for projection, inputs in (
+                (self.query, queries_BQH),
+                (self.key, x_BSH),
+                (self.value, x_BSH),
+            )
         )
-        if training and c.attention_probs_dropout_prob:
-            context_BSND = self._with_dropout(q_BSND, k_BSND, v_BSND, bias_B11S)
+        has_dropout = training and c.attention_probs_dropout_prob > 0
+        if HAS_FUSED_ATTENTION and not has_dropout:
+            context_BQND = ops.dot_product_attention(q_BQND, k_BSND, v_BSND, bias=bias_B11S)
         else:
-            context_BSND = ops.dot_product_attention(q_BSND, k_BSND, v_BSND, bias=bias_B11S)
-        return ops.reshape(context_BSND, ops.shape(x_BSH))
+            context_BQND = self._attend(q_BQND, k_BSND, v_BSND, bias_B11S, training)
+        return ops.reshape(context_BQND, ops.shape(queries_BQH))
 
-    def _with_dropout(self, q_BSND: Any, k_BSND: Any, v_BSND: Any, bias_B11S: Any) -> Any:
-        """Attend with dropout on the probabilities, which the fused operation does not offer."""
-        scores_BNSS = ops.einsum("bqnd,bknd->bnqk", q_BSND, k_BSND) * self.config.head_size**-0.5
-        probabilities_BNSS = ops.softmax(scores_BNSS + bias_B11S, axis=-1)
-        dropped_BNSS = self.dropout(probabilities_BNSS, training=True)
-        return ops.einsum("bnqk,bknd->bqnd", dropped_BNSS, v_BSND)
+    def _attend(
+        self, q_BQND: Any, k_BSND: Any, v_BSND: Any, bias_B11S: Any, training: bool | None
+    ) -> Any:
+        """Attend in batched matrix products, with dropout on the probabilities."""
+        scaled_BQND = q_BQND * self.config.head_size**-0.5
+        scores_BNQS = ops.matmul(_by_head(scaled_BQND), ops.transpose(k_BSND, (0, 2, 3, 1)))
+        probabilities_BNQS = ops.softmax(scores_BNQS + bias_B11S, axis=-1)
+        dropped_BNQS = self.dropout(probabilities_BNQS, training=training)
+        return _by_head(ops.matmul(dropped_BNQS, _by_head(v_BSND)))
+
+
+def _is_compiled_by_jax(x: Any) -> bool:
+    if keras.backend.backend() != "jax":
+        return False
+    import jax
+
+    return isinstance(x, jax.core.Tracer)
+
+
+def select_positions(x_BSH: Any, positions_BP: Any) -> Any:
+    """Return the rows of some positions: [B, S, H] and int [B, P] to [B, P, H].
+
+    A matrix product with ones and zeros: exact, and unlike a gather it has a gradient that
+    accelerators and batches spread over devices take in their stride.
+    """
+    return ops.matmul(ops.one_hot(positions_BP, x_BSH.shape[1], dtype=x_BSH.dtype), x_BSH)
+
+
+def _by_head(tensor: Any) -> Any:
+    """Exchange the second and third axes: [B, S, N, D] to [B, N, S, D], and back."""
+    return ops.transpose(tensor, (0, 2, 1, 3))
 
 
 class Block(keras.layers.Layer):
@@ -134,27 +172,40 @@ class Block(keras.layers.Layer):
         build_under("ffn_1/intermediate/output", self.output_projection, wide)
         self.output_norm.build(input_shape)
 
-    def call(self, x_BSH: Any, bias_B11S: Any, training: bool | None = None) -> Any:
-        """Return the block's output [B, S, H]."""
-        attended_BSH = self.attention_output(
-            self.attention(x_BSH, bias_B11S=bias_B11S, training=training)
+    def call(
+        self,
+        x_BSH: Any,
+        bias_B11S: Any,
+        positions_BQ: Any = None,
+        training: bool | None = None,
+    ) -> Any:
+        """Return the block's output [B, S, H], or that of the given positions alone [B, Q, H]."""
+        queries_BQH = x_BSH if positions_BQ is None else select_positions(x_BSH, positions_BQ)
+        attended_BQH = self.attention_output(
+            self.attention(queries_BQH, x_BSH=x_BSH, bias_B11S=bias_B11S, training=training)
         )
-        x_BSH = self.attention_norm(x_BSH + self.dropout(attended_BSH, training=training))
-        wide_BSI = self.activation(self.intermediate(x_BSH))
-        narrow_BSH = self.output_projection(wide_BSI)
-        return self.output_norm(x_BSH + self.dropout(narrow_BSH, training=training))
+        x_BQH = self.attention_norm(queries_BQH + self.dropout(attended_BQH, training=training))
+        wide_BQI = self.activation(self.intermediate(x_BQH), training=training)
+        narrow_BQH = self.output_projection(wide_BQI)
+        return self.output_norm(x_BQH + self.dropout(narrow_BQH, training=training))
 
 
 class AlbertEncoder(keras.layers.Layer):
     """Embeddings, the shared layers applied over and over, and the pooler.
 
+    On JAX the shared layers are one compiled body in a loop, without dropout: compiled in a
+    fraction of the time that copies of it take, and as fast.
+
     Args:
         config: The architecture.
+        rematerialize: Whether a layer's intermediate values are computed again for the gradient
+            instead of kept: a third more work, memory for one layer instead of all.
     """
 
-    def __init__(self, config: AlbertConfig) -> None:
+    def __init__(self, config: AlbertConfig, *, rematerialize: bool = False) -> None:
         super().__init__(name="bert")
         self.config = config
+        self.rematerialize = rematerialize
         self.embeddings = Embeddings(config)
         self.projection = None
         if config.embedding_size != config.hidden_size:
@@ -182,6 +233,8 @@ class AlbertEncoder(keras.layers.Layer):
         input_ids: Any,
         input_mask: Any = None,
         segment_ids: Any = None,
+        output_positions: Any = None,
+        return_all_layers: bool = False,
         training: bool | None = None,
     ) -> dict[str, Any]:
         """Encode a batch.
@@ -190,11 +243,15 @@ class AlbertEncoder(keras.layers.Layer):
             input_ids: int [B, S], piece ids.
             input_mask: int [B, S], 1 where a position may be attended to; all when None.
             segment_ids: int [B, S], segment of each position; all 0 when None.
+            output_positions: int [B, P], positions whose output is needed; all when None. The last
+                layer then computes those and [CLS] only, with the same result.
+            return_all_layers: Whether `all_layer_outputs` is returned, too.
             training: Whether dropout is on.
 
         Returns:
-            `sequence_output` [B, S, H], `pooled_output` [B, H], and `all_layer_outputs`, a list
-            with the output [B, S, H] of every block application.
+            `sequence_output` [B, S, H], or [B, P, H] for the given positions; `pooled_output`
+            [B, H]; and on demand `all_layer_outputs`, a list with the output [B, S, H] of every
+            block application.
         """
         input_mask = ops.ones_like(input_ids) if input_mask is None else input_mask
         segment_ids = ops.zeros_like(input_ids) if segment_ids is None else segment_ids
@@ -202,14 +259,53 @@ class AlbertEncoder(keras.layers.Layer):
         bias_B11S = (1.0 - ops.cast(input_mask, x.dtype))[:, None, None, :] * _MASKED_SCORE
         if self.projection is not None:
             x = self.projection(x)
+        if return_all_layers:
+            outputs = self._every_output(x, bias_B11S, training)
+            x = outputs[-1]
+            more = {"all_layer_outputs": outputs}
+        else:
+            x, more = self._last_output(x, bias_B11S, output_positions, training), {}
+        first = int(output_positions is not None)
+        return {"sequence_output": x[:, first:], "pooled_output": self.pooler(x[:, 0]), **more}
+
+    def _blocks_by_layer(self) -> list[list[Block]]:
+        """Return the blocks of each layer in the order they are applied."""
+        c = self.config
+        return [
+            self.groups[layer * c.num_hidden_groups // c.num_hidden_layers]
+            for layer in range(c.num_hidden_layers)
+        ]
+
+    def _every_output(self, x: Any, bias_B11S: Any, training: bool | None) -> list[Any]:
         outputs = []
-        for layer in range(self.config.num_hidden_layers):
-            group = layer * self.config.num_hidden_groups // self.config.num_hidden_layers
-            for block in self.groups[group]:
+        for block in itertools.chain.from_iterable(self._blocks_by_layer()):
+            x = block(x, bias_B11S=bias_B11S, training=training)
+            outputs.append(x)
+        return outputs
+
+    def _last_output(
+        self, x: Any, bias_B11S: Any, output_positions: Any, training: bool | None
+    ) -> Any:
+        """Return the output of the last layer: [B, S, H], or [B, 1 + P, H] with [CLS] first."""
+
+        def apply(blocks: Sequence[Block], x: Any, bias_B11S: Any) -> Any:
+            for block in blocks:
                 x = block(x, bias_B11S=bias_B11S, training=training)
-                outputs.append(x)
-        return {
-            "sequence_output": x,
-            "pooled_output": self.pooler(x[:, 0]),
-            "all_layer_outputs": outputs,
-        }
+            return x
+
+        def rematerialized(function: Callable[..., Any]) -> Callable[..., Any]:
+            return keras.remat(function) if self.rematerialize and training else function
+
+        *layers, last_layer = self._blocks_by_layer()
+        has_dropout = training and self.config.has_dropout
+        if _is_compiled_by_jax(x) and self.config.num_hidden_groups == 1 and not has_dropout:
+            layer = rematerialized(functools.partial(apply, last_layer))
+            x, _ = ops.scan(lambda x, _: (layer(x, bias_B11S), None), x, length=len(layers))
+        else:
+            for blocks in layers:
+                x = rematerialized(functools.partial(apply, blocks))(x, bias_B11S)
+        *blocks, last_block = last_layer
+        x = apply(blocks, x, bias_B11S)
+        if output_positions is not None:
+            output_positions = ops.pad(output_positions, ((0, 0), (1, 0)))
+        return last_block(x, bias_B11S=bias_B11S, positions_BQ=output_positions, training=training)

@@ -10,7 +10,7 @@ import keras
 from keras import ops
 
 from albert_core.config import AlbertConfig
-from albert_core.model.encoder import AlbertEncoder
+from albert_core.model.encoder import AlbertEncoder, select_positions
 from albert_core.model.layers import (
     add_output_layer,
     build_under,
@@ -20,7 +20,9 @@ from albert_core.model.layers import (
     layer_norm,
     output_logits,
 )
+from albert_core.model.updates import ModelUpdatedInParts
 
+_SMALLEST_TOTAL = 1e-5  # so that a batch without a prediction divides by something
 Tensors = Mapping[str, Any]
 
 
@@ -43,11 +45,8 @@ class MaskedLmHead(keras.layers.Layer):
             name="output_bias", shape=(c.vocab_size,), initializer="zeros"
         )
 
-    def call(self, sequence_BSH: Any, positions_BP: Any, word_embeddings_VE: Any) -> Any:
-        """Return logits [B, P, V] for the given positions."""
-        length = sequence_BSH.shape[1]
-        check_range("masked_lm_positions", positions_BP, "sequence length", length)
-        masked_BPH = ops.take_along_axis(sequence_BSH, positions_BP[:, :, None], axis=1)
+    def call(self, masked_BPH: Any, word_embeddings_VE: Any) -> Any:
+        """Return logits [B, P, V] for the outputs at the masked positions."""
         transformed_BPE = self.norm(self.activation(self.transform(masked_BPH)))
         table_VE = ops.cast(word_embeddings_VE, transformed_BPE.dtype)
         logits_BPV = ops.matmul(transformed_BPE, ops.transpose(table_VE))
@@ -70,7 +69,7 @@ class SentenceOrderHead(keras.layers.Layer):
         return output_logits(self, pooled_BH)
 
 
-class AlbertForPreTraining(keras.Model):
+class AlbertForPreTraining(ModelUpdatedInParts):
     """ALBERT with both pretraining heads; `fit` minimises their summed loss.
 
     Inputs are a dict of `input_ids`, `input_mask`, `segment_ids` [B, S] and
@@ -79,12 +78,18 @@ class AlbertForPreTraining(keras.Model):
 
     Args:
         config: The architecture.
+        rematerialize: Whether the encoder computes intermediate values again for the gradient
+            instead of keeping them.
+        num_micro_batches: Parts that a batch goes through the model in.
     """
 
-    def __init__(self, config: AlbertConfig) -> None:
+    def __init__(
+        self, config: AlbertConfig, *, rematerialize: bool = False, num_micro_batches: int = 1
+    ) -> None:
         super().__init__()
         self.config = config
-        self.bert = AlbertEncoder(config)
+        self.num_micro_batches = num_micro_batches
+        self.bert = AlbertEncoder(config, rematerialize=rematerialize)
         self.masked_lm = MaskedLmHead(config)
         self.sentence_order = SentenceOrderHead(config)
         self.means = {name: keras.metrics.Mean(name=name) for name in METRIC_NAMES}
@@ -98,23 +103,37 @@ class AlbertForPreTraining(keras.Model):
         self.built = True
 
     def call(self, inputs: Tensors, training: bool | None = None) -> dict[str, Any]:
-        """Return the encoder's outputs, `masked_lm_logits` and `sentence_order_logits`."""
+        """Return `masked_lm_logits`, `sentence_order_logits`, and the encoder's outputs.
+
+        Its `sequence_output` is [B, S, H], while training only of the masked positions [B, P, H].
+        """
+        positions_BP = inputs["masked_lm_positions"]
+        length = inputs["input_ids"].shape[1]
+        check_range("masked_lm_positions", positions_BP, "sequence length", length)
         outputs = self.bert(
             inputs["input_ids"],
             input_mask=inputs.get("input_mask"),
             segment_ids=inputs.get("segment_ids"),
+            output_positions=positions_BP if training else None,
             training=training,
         )
-        masked_lm_logits = self.masked_lm(
-            outputs["sequence_output"],
-            positions_BP=inputs["masked_lm_positions"],
-            word_embeddings_VE=self.bert.embeddings.word_embeddings,
+        masked_BPH = outputs["sequence_output"]
+        if not training:
+            masked_BPH = select_positions(masked_BPH, positions_BP)
+        logits_BPV = self.masked_lm(
+            masked_BPH, word_embeddings_VE=self.bert.embeddings.word_embeddings
         )
         return {
             **outputs,
-            "masked_lm_logits": masked_lm_logits,
+            "masked_lm_logits": logits_BPV,
             "sentence_order_logits": self.sentence_order(outputs["pooled_output"]),
         }
+
+    def batch_totals(self, targets: Tensors) -> dict[str, Any]:
+        """Return the number of predictions and of sequences."""
+        weights_BP = ops.cast(targets["masked_lm_weights"], "float32")
+        num_sequences = ops.cast(ops.shape(weights_BP)[0], "float32")
+        return {"num_predictions": ops.sum(weights_BP), "num_sequences": num_sequences}
 
     def compute_loss(
         self,
@@ -158,20 +177,24 @@ def pretraining_losses(targets: Tensors, outputs: Tensors) -> dict[str, Any]:
     """Return the original's losses, in float32.
 
     Args:
-        targets: `masked_lm_ids`, `masked_lm_weights` [B, P], `sentence_order_labels` [B].
+        targets: `masked_lm_ids`, `masked_lm_weights` [B, P], `sentence_order_labels` [B]; and for
+            a part of a batch the whole batch's `num_predictions` and `num_sequences`.
         outputs: `masked_lm_logits` [B, P, V], `sentence_order_logits` [B, 2].
 
     Returns:
         `masked_lm_example_loss` [B, P] (unweighted), `masked_lm_loss`, their weighted mean over
-        the batch; `sentence_order_example_loss` [B], `sentence_order_loss`; `loss`, the sum.
+        the batch; `sentence_order_example_loss` [B], `sentence_order_loss`; `loss`, the sum. Of a
+        part of a batch they are what it adds to the means over the whole.
     """
     masked_lm_example_loss_BP = cross_entropy(targets["masked_lm_ids"], outputs["masked_lm_logits"])
     weights_BP = ops.cast(targets["masked_lm_weights"], "float32")
-    masked_lm_loss = ops.sum(weights_BP * masked_lm_example_loss_BP) / (ops.sum(weights_BP) + 1e-5)
+    num_predictions = targets.get("num_predictions", ops.sum(weights_BP)) + _SMALLEST_TOTAL
+    masked_lm_loss = ops.sum(weights_BP * masked_lm_example_loss_BP) / num_predictions
     sentence_order_example_loss_B = cross_entropy(
         targets["sentence_order_labels"], outputs["sentence_order_logits"]
     )
-    sentence_order_loss = ops.mean(sentence_order_example_loss_B)
+    num_sequences = targets.get("num_sequences", sentence_order_example_loss_B.shape[0])
+    sentence_order_loss = ops.sum(sentence_order_example_loss_B) / num_sequences
     return {
         "masked_lm_example_loss": masked_lm_example_loss_BP,
         "masked_lm_loss": masked_lm_loss,

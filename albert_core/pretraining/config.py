@@ -1,15 +1,82 @@
 """Settings of pretraining."""
 
 import dataclasses
+import math
+from collections.abc import Sequence
 
 from albert_core.errors import InputError
 from albert_core.records.config import MaskingConfig
 from albert_core.settings import check_seed
+from albert_core.training.devices import Precision, StrategyName
 from albert_core.training.plan import OptimizerName, TrainingPlan, check_rates
+from albert_core.training.safeguards import SafeguardConfig
 
 # Files of a model folder, beside the weights.
 CONFIG_NAME = "albert_config.json"
 HISTORY_NAME = "metrics.jsonl"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PhaseConfig:
+    """A stretch of the run on sequences of one length; what is not set is as for the run.
+
+    Attributes:
+        sequence_length: Length S of its sequences in pieces.
+        num_train_steps: Its updates.
+        batch_size: Sequences in an update.
+        device_batch_size: Sequences that a device takes at a time.
+        learning_rate: Its peak rate.
+        num_warmup_steps: Updates of linear warm-up at its beginning.
+    """
+
+    sequence_length: int
+    num_train_steps: int | None = None
+    batch_size: int | None = None
+    device_batch_size: int | None = None
+    learning_rate: float | None = None
+    num_warmup_steps: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Phase:
+    """A phase with everything settled.
+
+    Attributes:
+        sequence_length: Length S of its sequences in pieces.
+        num_train_steps: Its updates.
+        batch_size: Sequences in an update.
+        device_batch_size: Sequences that a device takes at a time; None: all at once.
+        learning_rate: Its peak rate, for this batch size.
+        num_warmup_steps: Updates of linear warm-up at its beginning.
+    """
+
+    sequence_length: int
+    num_train_steps: int
+    batch_size: int
+    device_batch_size: int | None
+    learning_rate: float
+    num_warmup_steps: int
+
+    @property
+    def num_tokens(self) -> int:
+        """Positions the phase trains on."""
+        return self.num_train_steps * self.batch_size * self.sequence_length
+
+    def num_micro_batches(self, num_shares: int) -> int:
+        """Return the parts a batch is cut into when so many devices, or groups, share it.
+
+        Raises:
+            InputError: They cannot share it evenly.
+        """
+        each = self.device_batch_size or self.batch_size // num_shares or 1
+        if self.batch_size % (each * num_shares):
+            unit = "device" if self.device_batch_size is None else f"device x {each} sequences"
+            raise InputError(
+                f"pretraining.batch_size: got {self.batch_size}, expected a multiple of "
+                f"{each * num_shares} ({num_shares} {unit}); change batch_size or "
+                "device_batch_size, or train on fewer devices"
+            )
+        return self.batch_size // (each * num_shares)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -18,50 +85,160 @@ class PretrainingConfig:
 
     Attributes:
         optimizer: `lamb` or `adamw`.
-        learning_rate: Peak rate, for this batch size.
-        num_train_steps: Updates in all.
+        learning_rate: Peak rate, for `reference_batch_size`.
+        reference_batch_size: Batch size the rates are meant for; a rate is multiplied by the
+            square root of the real one over it. None: the rates are meant as they are.
+        num_train_steps: Updates in all; 0 evaluates only.
         num_warmup_steps: Updates of linear warm-up.
         start_warmup_step: Update at which the warm-up begins; the rate is 0 before.
         poly_power: Exponent of the decay to 0 at the end; 1 is linear.
-        batch_size: Sequences in an update.
+        batch_size: Sequences in an update, over all devices.
+        device_batch_size: Sequences that a device takes at a time; an update adds up as many such
+            micro-batches as `batch_size` needs. None: all at once.
+        phases: Stretches on sequences of different lengths, one after the other, each with its own
+            warm-up and decay; records of each length are needed. None: a single one.
         evaluation_interval_steps: Updates between held-out evaluations, each with a checkpoint.
+        checkpoint_interval_steps: Updates between further checkpoints; 0: none.
+        checkpoint_interval_minutes: Minutes between further checkpoints; 0: none.
+        keep_checkpoints: Newest checkpoints that are kept, besides the best weights.
+        log_interval_steps: Updates between lines of training_log.jsonl and looks at the loss.
+        stop_after_steps: Updates after which to stop early.
+        stop_after_tokens: Positions trained on after which to stop early.
+        stop_after_minutes: Minutes of training after which to stop early.
+        safeguards: What to do when training goes wrong.
+        init_checkpoint: Model to start from: of the original, of Hugging Face or of ours.
         masking: What is predicted.
-        jit_compile: Whether XLA compiles the step.
+        precision: `bfloat16`, `float32`, or `auto`: bfloat16 on accelerators made for it.
+        jit_compile: Whether XLA compiles the step. None: always with JAX and on accelerators; on a
+            CPU for small models only, since TensorFlow's own kernels are faster for large ones.
+        rematerialize: Whether to compute a layer's values again for the gradient instead of
+            keeping them: a third more work, far less memory. Not with dropout.
+        strategy: How devices share the work; `auto` takes all there are.
+        model_parallel_size: Devices that hold one copy of the weights together.
         seed: Seed of initial weights, order and masks.
     """
 
     optimizer: OptimizerName = "lamb"
     learning_rate: float = 0.00176
+    reference_batch_size: int | None = None
     num_train_steps: int = 125_000
     num_warmup_steps: int = 3_125
     start_warmup_step: int = 0
     poly_power: float = 1.0
     batch_size: int = 4096
+    device_batch_size: int | None = None
+    phases: tuple[PhaseConfig, ...] = ()
     evaluation_interval_steps: int = 5_000
+    checkpoint_interval_steps: int = 0
+    checkpoint_interval_minutes: float = 10.0
+    keep_checkpoints: int = 2
+    log_interval_steps: int = 50
+    stop_after_steps: int | None = None
+    stop_after_tokens: int | None = None
+    stop_after_minutes: float | None = None
+    safeguards: SafeguardConfig = dataclasses.field(default_factory=SafeguardConfig)
+    init_checkpoint: str = ""
     masking: MaskingConfig = dataclasses.field(default_factory=MaskingConfig)
-    jit_compile: bool = False
+    precision: Precision = "auto"
+    jit_compile: bool | None = None
+    rematerialize: bool = False
+    strategy: StrategyName = "auto"
+    model_parallel_size: int = 1
     seed: int = 12345
 
     def __post_init__(self) -> None:
-        for name in ("num_train_steps", "batch_size", "evaluation_interval_steps"):
-            if getattr(self, name) < 1:
-                raise InputError(
-                    f"pretraining.{name}: got {getattr(self, name)}, expected 1 or more"
-                )
-        self.plan()
+        at_least = {
+            "batch_size": 1,
+            "evaluation_interval_steps": 1,
+            "num_train_steps": 0,
+            "checkpoint_interval_steps": 0,
+            "checkpoint_interval_minutes": 0,
+            "keep_checkpoints": 1,
+            "log_interval_steps": 1,
+            "model_parallel_size": 1,
+            "device_batch_size": 1,
+            "reference_batch_size": 1,
+            "stop_after_steps": 1,
+            "stop_after_tokens": 1,
+            "stop_after_minutes": 0,
+        }
+        for name, least in at_least.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise InputError(f"pretraining.{name}: got {value}, expected {least} or more")
         check_seed("pretraining.seed", self.seed)
-        check_rates(
-            self.learning_rate,
-            self.num_warmup_steps,
-            self.num_train_steps,
-            start_warmup_step=self.start_warmup_step,
-            poly_power=self.poly_power,
+        if not self.num_train_steps and not self.init_checkpoint:
+            raise InputError(
+                "pretraining.num_train_steps: got 0, which evaluates only; expected with it "
+                "init_checkpoint, the model to evaluate"
+            )
+        phases = self.settled_phases(sequence_length=1)
+        for phase in phases if self.num_train_steps else ():
+            check_rates(
+                phase.learning_rate,
+                phase.num_warmup_steps,
+                phase.num_train_steps,
+                start_warmup_step=self.start_warmup_step,
+                poly_power=self.poly_power,
+            )
+        self.plan(phases)
+
+    def sequence_lengths(self, default: int) -> tuple[int, ...]:
+        """Return the lengths that records are needed of, each once, in order."""
+        lengths = [phase.sequence_length for phase in self.phases] or [default]
+        return tuple(dict.fromkeys(lengths))
+
+    def settled_phases(self, sequence_length: int) -> tuple[Phase, ...]:
+        """Return the phases; of a run without any the one on sequences of the given length."""
+        own = self.phases or (PhaseConfig(sequence_length=sequence_length),)
+        return tuple(self._settled(phase) for phase in own)
+
+    def _settled(self, phase: PhaseConfig) -> Phase:
+        def chosen(name: str) -> int:
+            value = getattr(phase, name)
+            return getattr(self, name) if value is None else value
+
+        batch_size = chosen("batch_size")
+        for name, value in (
+            ("sequence_length", phase.sequence_length),
+            ("batch_size", batch_size),
+            ("device_batch_size", chosen("device_batch_size")),
+        ):
+            if value is not None and value < 1:
+                raise InputError(f"pretraining.phases: got {name} {value}, expected 1 or more")
+        ratio = batch_size / (self.reference_batch_size or batch_size)
+        return Phase(
+            sequence_length=phase.sequence_length,
+            num_train_steps=chosen("num_train_steps"),
+            batch_size=batch_size,
+            device_batch_size=chosen("device_batch_size"),
+            learning_rate=chosen("learning_rate") * math.sqrt(ratio),
+            num_warmup_steps=chosen("num_warmup_steps"),
         )
 
-    def plan(self) -> TrainingPlan:
+    def plan(self, phases: Sequence[Phase]) -> TrainingPlan:
         """Return how long to train and when to look."""
         return TrainingPlan(
-            num_train_steps=self.num_train_steps,
+            phase_steps=tuple(phase.num_train_steps for phase in phases),
             interval_steps=self.evaluation_interval_steps,
             monitor="masked_lm_accuracy",
+            checkpoint_steps=self.checkpoint_interval_steps,
+            checkpoint_minutes=self.checkpoint_interval_minutes,
+            keep_checkpoints=self.keep_checkpoints,
+            log_steps=self.log_interval_steps,
+            stop_after_steps=self._step_to_stop_after(phases),
+            stop_after_minutes=self.stop_after_minutes,
         )
+
+    def _step_to_stop_after(self, phases: Sequence[Phase]) -> int | None:
+        """Return the earlier of the step and the token budget, in steps."""
+        steps = [] if self.stop_after_steps is None else [self.stop_after_steps]
+        left, before = self.stop_after_tokens, 0
+        for phase in phases:
+            if left is None:
+                break
+            if left <= phase.num_tokens:
+                steps.append(before + math.ceil(left / (phase.batch_size * phase.sequence_length)))
+                break
+            left, before = left - phase.num_tokens, before + phase.num_train_steps
+        return min(steps, default=None)

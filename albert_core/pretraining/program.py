@@ -1,20 +1,32 @@
-"""The pretraining program: data, model, optimizer, `fit`, held-out evaluation."""
+"""The pretraining program: devices, data, model, optimizer, `fit`, held-out evaluation."""
 
 import json
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 
 from albert_core.config import AlbertConfig
 from albert_core.model import AlbertForPreTraining, weights_by_name, write_weights
 from albert_core.model.weights import WEIGHTS_NAME
-from albert_core.optimization import make_optimizer
-from albert_core.pretraining.config import CONFIG_NAME, HISTORY_NAME, PretrainingConfig
+from albert_core.optimization import ScheduleOfPhases, WarmUpPolynomialDecay, optimizer_with
+from albert_core.pretraining.config import CONFIG_NAME, HISTORY_NAME, Phase, PretrainingConfig
+from albert_core.pretraining.initialization import initialize
 from albert_core.records.dataset import PretrainingData
 from albert_core.records.description import RecordsDescription
 from albert_core.runs.manifest import Figures
 from albert_core.runs.progress import ReportProgress, quiet
 from albert_core.tokenization import Tokenizer
+from albert_core.training.checkpoint import TrainingState
+from albert_core.training.devices import Devices, use_devices, use_precision
+from albert_core.training.flops import (
+    measured_matrix_flops,
+    peak_flops,
+    training_flops_per_token,
+)
+from albert_core.training.log import LOG_NAME, TENSORBOARD_NAME, read_log
 from albert_core.training.loop import best_row, fit_resumably
 
 EVALUATION_METRICS = (
@@ -24,11 +36,12 @@ EVALUATION_METRICS = (
     "sentence_order_loss",
     "loss",
 )
+_SMALL_HIDDEN_SIZE = 512  # below it XLA's fused loops gain more on a CPU than its products lose
 
 
 def run_pretraining(
     *,
-    records: RecordsDescription,
+    records: Mapping[int, RecordsDescription],
     tokenizer: Tokenizer,
     model_config: AlbertConfig,
     config: PretrainingConfig,
@@ -36,56 +49,119 @@ def run_pretraining(
     checkpoints: Path,
     progress: ReportProgress = quiet,
 ) -> Figures:
-    """Pretrain on a records folder and write the best model into `results`.
+    """Pretrain on records and write the best model into `results`.
 
     Args:
-        records: What there is to read.
+        records: What there is to read, by sequence length: every length a phase asks for.
         tokenizer: The vocabulary of those records.
         model_config: The architecture.
         config: How to train.
-        results: Receives configuration, weights, vocabulary, metrics.jsonl, eval_results.txt.
+        results: Receives configuration, weights, vocabulary, metrics, log, eval_results.txt.
         checkpoints: Keeps the checkpoints; a killed run continues from the newest.
         progress: Told how far it is.
 
     Returns:
         The original's evaluation metrics on the held-out records, and sizes and speed.
     """
-    keras.utils.set_random_seed(config.seed)
-    data = PretrainingData.of_records(
-        records, masking=config.masking, tokenizer=tokenizer, seed=config.seed
-    )
-    model = AlbertForPreTraining(model_config)
-    model.compile(
-        optimizer=make_optimizer(
-            config.optimizer,
-            learning_rate=config.learning_rate,
-            num_train_steps=config.num_train_steps,
-            num_warmup_steps=config.num_warmup_steps,
-            start_warmup_step=config.start_warmup_step,
-            poly_power=config.poly_power,
-        ),
-        jit_compile=config.jit_compile,
-    )
-    held_out = data.held_out_batches(config.batch_size)
-    state = fit_resumably(
-        model,
-        batches_from=lambda step: data.train_batches(config.batch_size, start_step=step),
-        evaluate=lambda: evaluate_held_out(model, held_out),
-        plan=config.plan(),
-        folder=checkpoints,
-        progress=progress,
-    )
-    best = best_row(state.history, "masked_lm_accuracy")
-    _write_results(results, model, tokenizer, state.history, best)
-    num_tokens = config.num_train_steps * config.batch_size * records.sequence_length
+    with use_devices(config.strategy, model_parallel_size=config.model_parallel_size) as devices:
+        progress(0, 0, f"training: {devices}")
+        precision = use_precision(config.precision, devices.name)
+        phases = config.settled_phases(next(iter(records)))
+        keras.utils.set_random_seed(config.seed)
+        data = [
+            PretrainingData.of_records(
+                records[phase.sequence_length],
+                masking=config.masking,
+                tokenizer=tokenizer,
+                seed=config.seed + index,
+                process_index=devices.process_index,
+                num_processes=devices.num_processes,
+            )
+            for index, phase in enumerate(phases)
+        ]
+        model = compiled_model(model_config, config, phases, devices)
+        if config.init_checkpoint:
+            initialize(model, config.init_checkpoint, tokenizer)
+        state = _train(model, data, phases, config, devices, checkpoints, progress)
+        best = best_row(state.history, "masked_lm_accuracy")
+        if devices.is_chief:
+            _write_results(results, model, tokenizer, state.history, best, checkpoints)
+    keras.config.set_dtype_policy("float32")
+    log = read_log(checkpoints)
     return {
         **{name: round(best[name], 4) for name in (*EVALUATION_METRICS, "global_step")},
         "num_parameters": int(sum(weight.shape.num_elements() for weight in model.weights)),
-        "num_epochs": round(
-            config.num_train_steps * config.batch_size / records.num_train_records, 2
-        ),
-        "tokens_per_second": round(num_tokens / state.seconds),
+        **_speed_figures(phases, data, state, log),
+        "strategy": str(devices),
+        "precision": precision,
+        **({"stopped_by": state.stopped_by} if state.stopped_by else {}),
     }
+
+
+def compiled_model(
+    model_config: AlbertConfig,
+    config: PretrainingConfig,
+    phases: Sequence[Phase],
+    devices: Devices,
+) -> AlbertForPreTraining:
+    """Return a new model, compiled with the optimizer and schedule of the phases."""
+    model = AlbertForPreTraining(model_config, rematerialize=config.rematerialize)
+    schedules = [
+        WarmUpPolynomialDecay(
+            phase.learning_rate,
+            num_train_steps=max(phase.num_train_steps, 1),
+            num_warmup_steps=phase.num_warmup_steps,
+            start_warmup_step=config.start_warmup_step,
+            power=config.poly_power,
+        )
+        for phase in phases
+    ]
+    schedule = ScheduleOfPhases(schedules, num_steps=[phase.num_train_steps for phase in phases])
+    jit_compile = config.jit_compile
+    if jit_compile is None:
+        is_small = model_config.hidden_size < _SMALL_HIDDEN_SIZE
+        jit_compile = keras.backend.backend() == "jax" or devices.name != "CPU" or is_small
+    model.compile(optimizer=optimizer_with(schedule, config.optimizer), jit_compile=jit_compile)
+    return model
+
+
+def _train(
+    model: AlbertForPreTraining,
+    data: Sequence[PretrainingData],
+    phases: Sequence[Phase],
+    config: PretrainingConfig,
+    devices: Devices,
+    checkpoints: Path,
+    progress: ReportProgress,
+) -> TrainingState:
+    """Train phase after phase; the plan of `config` says when one ends."""
+    plan = config.plan(phases)
+    shares = devices.num_data_parallel
+    num_parts = [phase.num_micro_batches(shares) for phase in phases]
+    held_out = [
+        own.held_out_batches(phase.batch_size // parts, multiple_of=shares)
+        for own, phase, parts in zip(data, phases, num_parts, strict=True)
+    ]
+
+    def batches_from(step: int) -> Any:
+        index = plan.phase_of(step)
+        if model.num_micro_batches != num_parts[index]:
+            model.num_micro_batches = num_parts[index]
+            model.make_train_function(force=True)
+        begin = plan.phase_ends[index] - plan.phase_steps[index]
+        return data[index].train_batches(phases[index].batch_size, start_step=step - begin)
+
+    return fit_resumably(
+        model,
+        batches_from=batches_from,
+        evaluate=lambda step: evaluate_held_out(model, held_out[plan.phase_of(max(step - 1, 0))]),
+        plan=plan,
+        folder=checkpoints,
+        progress=progress,
+        safeguards=config.safeguards,
+        measure_speed=_Speedometer(model.config, data, phases, plan.phase_of, devices),
+        is_chief=devices.is_chief,
+    )
 
 
 def evaluate_held_out(model: keras.Model, batches: object) -> dict[str, float]:
@@ -94,12 +170,80 @@ def evaluate_held_out(model: keras.Model, batches: object) -> dict[str, float]:
     return {name: float(metrics[name]) for name in EVALUATION_METRICS}
 
 
+class _Speedometer:
+    """Figures of speed for a line of the log.
+
+    `model_flops_share` is the share of what the devices can do at most that went into the model's
+    matrix products (MFU): of the data sheet's rate, or of the best that a matrix product reaches
+    here at the start where there is none. `input_wait_share` is the share of the time that
+    training waited for a batch.
+    """
+
+    def __init__(
+        self,
+        model_config: AlbertConfig,
+        data: Sequence[PretrainingData],
+        phases: Sequence[Phase],
+        phase_of: Any,
+        devices: Devices,
+    ) -> None:
+        self._data, self._phases, self._phase_of = data, phases, phase_of
+        self._peak = devices.num_devices * (peak_flops(devices.name) or measured_matrix_flops())
+        self._flops_per_token = [
+            training_flops_per_token(model_config, phase.sequence_length, own.num_predictions)
+            for own, phase in zip(data, phases, strict=True)
+        ]
+        self._waited = 0.0
+
+    def __call__(self, first: int, last: int, seconds: float) -> dict[str, float]:
+        """Return the figures for the updates after `first` up to `last`."""
+        index = self._phase_of(last - 1)
+        phase = self._phases[index]
+        tokens_per_second = (last - first) * phase.batch_size * phase.sequence_length / seconds
+        waited = sum(own.waiting.seconds for own in self._data)
+        share = min((waited - self._waited) / seconds, 1.0)
+        self._waited = waited
+        flops_share = tokens_per_second * self._flops_per_token[index] / self._peak
+        return {
+            "tokens_per_second": round(tokens_per_second, 1),
+            "model_flops_share": round(flops_share, 4),
+            "input_wait_share": round(share, 4),
+        }
+
+
+def _speed_figures(
+    phases: Sequence[Phase],
+    data: Sequence[PretrainingData],
+    state: TrainingState,
+    log: Sequence[Mapping[str, Any]],
+) -> dict[str, float]:
+    """Return epochs and tokens a second over the whole run, and the log's shares on average."""
+    left, num_tokens, num_epochs = state.step, 0, 0.0
+    for phase, own in zip(phases, data, strict=True):
+        num_sequences = min(left, phase.num_train_steps) * phase.batch_size
+        left -= min(left, phase.num_train_steps)
+        num_tokens += num_sequences * phase.sequence_length
+        num_epochs += num_sequences / own.records.num_train_records
+    shares = {
+        name: round(sum(row[name] for row in log) / len(log), 4)
+        for name in ("model_flops_share", "input_wait_share")
+        if log
+    }
+    return {
+        "num_tokens": num_tokens,
+        "num_epochs": round(num_epochs, 2),
+        "tokens_per_second": round(num_tokens / max(state.seconds, 1e-9)),
+        **shares,
+    }
+
+
 def _write_results(
     results: Path,
     model: AlbertForPreTraining,
     tokenizer: Tokenizer,
     history: list[dict[str, float]],
     best: dict[str, float],
+    checkpoints: Path,
 ) -> None:
     model.config.to_json_file(results / CONFIG_NAME)
     tokenizer.save(results)
@@ -109,3 +253,6 @@ def _write_results(
     names = sorted((*EVALUATION_METRICS, "global_step"))
     text = "".join(f"{name} = {best[name]}\n" for name in names)
     (results / "eval_results.txt").write_text(text, encoding="utf-8")
+    shutil.copy(checkpoints / LOG_NAME, results / LOG_NAME)
+    if (checkpoints / TENSORBOARD_NAME).is_dir():
+        shutil.copytree(checkpoints / TENSORBOARD_NAME, results / TENSORBOARD_NAME)

@@ -39,6 +39,9 @@ class PretrainingData:
         word_starts: bool [V], whether a piece begins a word.
         special_ids: The vocabulary's special pieces.
         seed: Seed of order, swaps and masks.
+        process_index: Which of several processes this is.
+        num_processes: Processes that share every batch; each gets as many of its rows.
+        waiting: Counts the time that training waited for batches.
     """
 
     records: RecordsDescription
@@ -46,6 +49,9 @@ class PretrainingData:
     word_starts: np.ndarray
     special_ids: SpecialIds
     seed: int
+    process_index: int = 0
+    num_processes: int = 1
+    waiting: "Waiting" = dataclasses.field(default_factory=lambda: Waiting())
 
     @classmethod
     def of_records(
@@ -55,6 +61,8 @@ class PretrainingData:
         masking: MaskingConfig,
         tokenizer: Tokenizer,
         seed: int,
+        process_index: int = 0,
+        num_processes: int = 1,
     ) -> "PretrainingData":
         """Open records that were made with a tokenizer.
 
@@ -72,12 +80,15 @@ class PretrainingData:
             word_starts=tokenizer.word_starts(),
             special_ids=tokenizer.special_ids,
             seed=seed,
+            process_index=process_index,
+            num_processes=num_processes,
         )
 
     def train_batches(self, batch_size: int, *, start_step: int = 0) -> tf.data.Dataset:
         """Return endless batches (inputs, targets) in the order of the run seed.
 
-        Batch k is the same whether the run began at step 0 or resumed at `start_step` = k.
+        Batch k is the same whether the run began at step 0 or resumed at `start_step` = k. Of
+        several processes each gets its own rows, B / num_processes of them.
         """
         num_records = self.records.num_train_records
         epoch, skipped = divmod(start_step * batch_size, num_records)
@@ -90,10 +101,13 @@ class PretrainingData:
             return places_B // num_records, places_B % num_records
 
         batches = self._batches(numbered.enumerate(start_step), place)
-        return batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+        timed = self.waiting.timed(batches)
+        return timed.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
-    def held_out_batches(self, batch_size: int) -> tf.data.Dataset:
+    def held_out_batches(self, batch_size: int, *, multiple_of: int = 1) -> tf.data.Dataset:
         """Return one pass over the held-out records in whole batches; masks are always the same.
+
+        A batch is smaller if there are fewer records, but always a multiple of `multiple_of`.
 
         Of the original's records, which have none held out, it is the first 100 batches, as there.
 
@@ -105,7 +119,12 @@ class PretrainingData:
             files, num_records = self.records.train_files, self.records.num_train_records
         if not num_records:
             raise InputError("records: none are held out; raise records.held_out_share")
-        batch_size = min(batch_size, num_records)
+        batch_size = min(batch_size, num_records) // multiple_of * multiple_of
+        if not batch_size:
+            raise InputError(
+                f"records: {num_records} are held out, expected at least {multiple_of}, one for "
+                "each device; raise records.held_out_share"
+            )
         num_batches = num_records // batch_size
         if self.records.vocabulary is None:
             num_batches = min(num_batches, _ORIGINAL_EVALUATION_BATCHES)
@@ -118,6 +137,13 @@ class PretrainingData:
         batches = self._batches(numbered.enumerate(), place)
         return batches.apply(tf.data.experimental.assert_cardinality(num_batches))
 
+    @property
+    def num_predictions(self) -> int:
+        """Prediction slots P of a sequence."""
+        if self.records.format == "static":
+            return self.records.max_predictions
+        return self.masking.max_predictions(self.records.sequence_length)
+
     def _epoch(self, epoch: Any) -> tf.data.Dataset:
         seeds = tf.stack([tf.constant(self.seed, tf.int64), epoch])
         files = tf.constant([str(file) for file in self.records.train_files])
@@ -127,12 +153,17 @@ class PretrainingData:
 
     def _batches(self, numbered: tf.data.Dataset, place: Any) -> tf.data.Dataset:
         def parse(step: Any, records_B: Any) -> Batch:
+            own = self._own_rows(records_B.shape[0])
             if self.records.format == "static":
-                return self._parse_static(records_B)
+                return self._parse_static(records_B[own])
             epochs_B, indices_B = place(step)
-            return self._mask(epochs_B, indices_B, records_B)
+            return self._mask(epochs_B[own], indices_B[own], records_B[own])
 
         return numbered.map(parse, num_parallel_calls=2, deterministic=True).prefetch(8)
+
+    def _own_rows(self, batch_size: int) -> slice:
+        num_rows = batch_size // self.num_processes
+        return slice(self.process_index * num_rows, (self.process_index + 1) * num_rows)
 
     def _parse_static(self, records_B: Any) -> Batch:
         features = {
@@ -195,9 +226,34 @@ class PretrainingData:
             return []
         if not name.startswith("masked_lm"):
             return [self.records.sequence_length]
-        if self.records.format == "static":
-            return [self.records.max_predictions]
-        return [self.masking.max_predictions(self.records.sequence_length)]
+        return [self.num_predictions]
+
+
+class Waiting:
+    """Seconds that the consumer of a data set spent waiting for it, so far.
+
+    Attributes:
+        seconds: The sum.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def timed(self, batches: tf.data.Dataset) -> tf.data.Dataset:
+        """Return the same batches; the time from asking for one to having it is counted."""
+        clock = tf.data.Dataset.counter().map(lambda _: tf.timestamp())
+
+        def count(asked: Any, batch: Batch, there: Any) -> Batch:
+            tf.numpy_function(self._add, [there - asked], [])
+            return batch
+
+        options = tf.data.Options()
+        options.experimental_optimization.inject_prefetch = False  # would ask ahead of need
+        timed = tf.data.Dataset.zip((clock, batches, clock)).map(count)
+        return timed.with_options(options)
+
+    def _add(self, seconds: np.ndarray) -> None:
+        self.seconds += float(seconds)
 
 
 def _read(files: Sequence[Path] | Any) -> tf.data.Dataset:

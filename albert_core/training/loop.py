@@ -8,16 +8,20 @@ from typing import Any
 import keras
 import numpy as np
 
+from albert_core.errors import StepFailedError
 from albert_core.model.weights import read_weights, weights_by_name, write_weights
 from albert_core.runs.progress import ReportProgress
 from albert_core.training.checkpoint import TrainingState, restore_latest, save_checkpoint
+from albert_core.training.log import TrainingLog
 from albert_core.training.plan import TrainingPlan
+from albert_core.training.safeguards import SafeguardConfig, StuckError, TrainingTroubleError
+from albert_core.training.signals import noticed_signals
 
 _BEST = "best.safetensors"
 _REPORT_EVERY_S = 2.0
-_KEPT_CHECKPOINTS = 2
 
-Evaluate = Callable[[], Mapping[str, float]]
+Evaluate = Callable[[int], Mapping[str, float]]
+MeasureSpeed = Callable[[int, int, float], Mapping[str, float]]
 
 
 def fit_resumably(
@@ -28,46 +32,76 @@ def fit_resumably(
     plan: TrainingPlan,
     folder: Path,
     progress: ReportProgress,
+    safeguards: SafeguardConfig | None = None,
+    measure_speed: MeasureSpeed = lambda first, last, seconds: {},
+    is_chief: bool = True,
 ) -> TrainingState:
     """Train a compiled model to the end of the plan and leave the best weights in it.
 
     Args:
         model: Built and compiled with one of our optimizers.
-        batches_from: Function of a step; returns the endless batches from that step on.
-        evaluate: Returns figures of the model as it stands.
+        batches_from: Function of a step; returns endless batches of its phase from that step on.
+        evaluate: Function of a step; returns figures of the model as it stands.
         plan: How long to train.
-        folder: Where checkpoints live; a killed run continues from the newest one.
+        folder: Where checkpoints and log live; a killed run continues from the newest one.
         progress: Told the steps done, of how many, and the losses.
+        safeguards: What to do when training goes wrong; the defaults when not given.
+        measure_speed: Function of (first step, last step, seconds between them); returns figures
+            for the log.
+        is_chief: Whether this process writes; of several, one does.
 
     Returns:
         The final state; its history has a row of figures for each evaluation.
+
+    Raises:
+        StepFailedError: It was interrupted, or training went wrong; a checkpoint is left.
     """
+    safeguards = safeguards or SafeguardConfig()
     model.optimizer.build(model.trainable_variables)
     state = restore_latest(folder, model)
-    callback = _Interval(state, evaluate, plan, folder, progress)
-    if state.step < plan.num_train_steps:
-        model.fit(
-            batches_from(state.step),
-            steps_per_epoch=plan.interval_steps,
-            initial_epoch=state.step // plan.interval_steps,
-            epochs=plan.num_train_steps // plan.interval_steps,
-            callbacks=[callback],
-            shuffle=False,
-            verbose=0,
+    if state.num_lost_checkpoints:
+        progress(state.step, plan.num_train_steps, "a damaged checkpoint is left out")
+    with noticed_signals() as signal_name:
+        conductor = _Conductor(
+            state, evaluate, plan, folder, progress, safeguards, measure_speed, signal_name
         )
-    best = read_weights(folder / _BEST)
-    for name, weight in weights_by_name(model).items():
-        weight.assign(best[name])
-    return state
+        conductor.is_chief = is_chief
+        conductor.set_model(model)
+        if safeguards.action == "roll_back" and not state.step:
+            conductor.save()
+        while not conductor.is_finished():
+            try:
+                conductor.fit(batches_from)
+            except _BudgetSpent as spent:
+                conductor.state.stopped_by = str(spent)
+                conductor.evaluate_and_save()
+            except TrainingTroubleError as trouble:
+                conductor.roll_back(trouble)
+    if is_chief:
+        best = read_weights(folder / _BEST)
+        for name, weight in weights_by_name(model).items():
+            weight.assign(best[name])
+    return conductor.state
 
 
 def best_row(history: list[dict[str, Any]], monitor: str) -> dict[str, Any]:
-    """Return the row of the best evaluation, the earlier one on a tie."""
-    return max(history, key=lambda row: row[monitor])
+    """Return the row of the best evaluation of the last phase, the earlier one on a tie."""
+    last = [row for row in history if row["phase"] == history[-1]["phase"]]
+    return max(last, key=lambda row: row[monitor])
 
 
-class _Interval(keras.callbacks.Callback):
-    """At the end of an interval (an epoch, to Keras): evaluate, keep the best, checkpoint."""
+class _BudgetSpent(Exception):  # noqa: N818 - no error
+    """The run may take no longer; the message names the setting that says so."""
+
+
+class _Conductor(keras.callbacks.Callback):
+    """Counts the updates and does between them what is due.
+
+    An interval between evaluations is an epoch to Keras; one that was broken off is taken up as
+    a shorter one.
+    """
+
+    is_chief = True
 
     def __init__(
         self,
@@ -76,36 +110,197 @@ class _Interval(keras.callbacks.Callback):
         plan: TrainingPlan,
         folder: Path,
         progress: ReportProgress,
+        safeguards: SafeguardConfig,
+        measure_speed: MeasureSpeed,
+        signal_name: Callable[[], str | None],
     ) -> None:
         super().__init__()
-        self.state, self.evaluate, self.plan = state, evaluate, plan
-        self.folder, self.progress = folder, progress
-        self._started = self._reported = time.monotonic() - state.seconds
+        self.state, self.plan, self.folder, self.progress = state, plan, folder, progress
+        self._evaluate, self._measure_speed = evaluate, measure_speed
+        self._safeguards, self._signal_name = safeguards, signal_name
+        self._log = TrainingLog(folder, state.step)
+        self._begun = time.monotonic() - state.seconds
+        self._reported = self._saved = time.monotonic()
+        self._logged = (state.step, time.monotonic())
+        self._kept_metrics: list[np.ndarray] | None = None
+
+    def is_finished(self) -> bool:
+        """Whether nothing is left to do; evaluates what a killed run had no time to."""
+        if self._steps_in_interval() == 0 and self._is_unevaluated():
+            self.evaluate_and_save()
+        state = self.state
+        return state.stopped_by is not None or state.step >= self.plan.num_train_steps
+
+    def fit(self, batches_from: Callable[[int], Any]) -> None:
+        """Train to the end of the phase, or of an interval that was broken off."""
+        step, interval = self.state.step, self.plan.interval_steps
+        begun = self._steps_in_interval()
+        end = self.plan.phase_ends[self.plan.phase_of(step)]
+        self._kept_metrics = [np.array(m) for m in self.model.metrics_variables] if begun else None
+        self.model.fit(
+            batches_from(step),
+            steps_per_epoch=interval - begun,
+            epochs=1 if begun else (end - step) // interval,
+            callbacks=[self],
+            shuffle=False,
+            verbose=0,
+        )
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Take up the figures of an interval that was broken off."""
+        if self._kept_metrics is not None:
+            for variable, value in zip(
+                self.model.metrics_variables, self._kept_metrics, strict=True
+            ):
+                variable.assign(value)
+            self._kept_metrics = None
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Report, at most once in a few seconds: reading the losses waits for the device."""
-        now = time.monotonic()
-        if now - self._reported > _REPORT_EVERY_S:
-            self._reported = now
-            shown = {n: v for n, v in (logs or {}).items() if n == "loss" or n.endswith("accuracy")}
-            text = ", ".join(f"{name} {float(value):.3f}" for name, value in shown.items())
-            self.progress(self.state.step + batch + 1, self.plan.num_train_steps, text)
+        """Count an update; log, report and save when it is time."""
+        state, plan = self.state, self.plan
+        state.step += 1
+        ends_interval = self._steps_in_interval() == 0
+        if ends_interval or state.step % plan.log_steps == 0:
+            self._write_log(logs or {})
+        if time.monotonic() - self._reported > _REPORT_EVERY_S:
+            self._report(logs or {})
+        if ends_interval and not self._signal_name():
+            return
+        if self._signal_name() or self._is_checkpoint_due():
+            self.save()
+        if name := self._signal_name():
+            raise StepFailedError(
+                f"stopped by {name} after {state.step:,} steps; they are saved in {self.folder}: "
+                "run again to continue there"
+            )
+        if spent := self._spent_budget():
+            raise _BudgetSpent(spent)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Evaluate and save."""
-        state = self.state
-        state.step += self.plan.interval_steps
-        trained = {f"train_{name}": float(value) for name, value in (logs or {}).items()}
-        row = {"global_step": state.step, **trained, **self.evaluate()}
-        if not np.isfinite(row["train_loss"]):
-            raise FloatingPointError(
-                f"loss {row['train_loss']} before step {state.step}: training diverged; lower the "
-                "learning rate or lengthen the warm-up"
-            )
-        state.seconds = time.monotonic() - self._started
+        self.evaluate_and_save()
+        if spent := self._spent_budget():
+            self.state.stopped_by = spent
+            self.save()
+            self.model.stop_training = True
+
+    def evaluate_and_save(self) -> None:
+        """Evaluate the model as it is, keep it if it is the best, write a checkpoint."""
+        state, plan = self.state, self.plan
+        trained = {f"train_{n}": float(v) for n, v in self.model.get_metrics_result().items()}
+        phase = plan.phase_of(max(state.step - 1, 0))
+        row = {"global_step": state.step, "phase": phase, **trained, **self._evaluate(state.step)}
+        state.seconds = time.monotonic() - self._begun
         state.history.append({**row, "seconds": round(state.seconds, 1)})
-        if best_row(state.history, self.plan.monitor) is state.history[-1]:
+        self._safeguards.check_history(state.history)
+        state.log_start = {}
+        if phase != plan.phase_of(state.step):
+            state.lowest_loss = None
+        if self.is_chief and best_row(state.history, plan.monitor) is state.history[-1]:
             write_weights(self.folder / _BEST, weights_by_name(self.model))
-        save_checkpoint(self.folder, self.model, state, keep=_KEPT_CHECKPOINTS)
-        text = f"{self.plan.monitor} {row[self.plan.monitor]:.3f}"
-        self.progress(state.step, self.plan.num_train_steps, text)
+        self.save()
+        text = f"{plan.monitor} {row[plan.monitor]:.3f}"
+        self.progress(state.step, plan.num_train_steps, text)
+
+    def save(self) -> None:
+        """Write a checkpoint of this very step."""
+        if keras.backend.backend() == "jax":
+            self.model.jax_state_sync()
+        self.state.seconds = time.monotonic() - self._begun
+        self._saved = time.monotonic()
+        if self.is_chief:
+            save_checkpoint(self.folder, self.model, self.state, keep=self.plan.keep_checkpoints)
+
+    def roll_back(self, trouble: TrainingTroubleError) -> None:
+        """Return to the newest checkpoint with a lower rate; or give up.
+
+        Raises:
+            StepFailedError: That is the setting, or it was tried too often.
+        """
+        num_before, guard = self.state.num_roll_backs, self._safeguards
+        restored = restore_latest(self.folder, self.model)
+        if (
+            guard.action == "stop"
+            or isinstance(trouble, StuckError)
+            or num_before >= guard.max_roll_backs
+        ):
+            raise StepFailedError(
+                f"{trouble}; training stopped, its last good checkpoint (step {restored.step:,}) "
+                f"is kept in {self.folder}; lower the learning rate or lengthen the warm-up"
+                + (f" ({num_before} roll-backs did not help)" if num_before else "")
+            ) from trouble
+        restored.num_roll_backs = num_before + 1
+        factor = guard.roll_back_factor**restored.num_roll_backs
+        self.model.optimizer.rate_factor.assign(factor)
+        self.state, self._log = restored, TrainingLog(self.folder, restored.step)
+        self._logged = (restored.step, time.monotonic())
+        self.save()
+        text = f"{trouble}: back to step {restored.step:,} with {factor:g} times the rate"
+        self.progress(restored.step, self.plan.num_train_steps, text)
+
+    def _steps_in_interval(self) -> int:
+        return self.state.step % self.plan.interval_steps
+
+    def _is_unevaluated(self) -> bool:
+        history = self.state.history
+        if not self.state.step:
+            return self.plan.num_train_steps == 0
+        return not history or history[-1]["global_step"] != self.state.step
+
+    def _is_checkpoint_due(self) -> bool:
+        plan = self.plan
+        if plan.checkpoint_steps and self.state.step % plan.checkpoint_steps == 0:
+            return True
+        minutes = (time.monotonic() - self._saved) / 60
+        return bool(plan.checkpoint_minutes) and minutes >= plan.checkpoint_minutes
+
+    def _spent_budget(self) -> str | None:
+        plan, minutes = self.plan, (time.monotonic() - self._begun) / 60
+        if plan.stop_after_steps is not None and self.state.step >= plan.stop_after_steps:
+            return "stop_after_steps"
+        if plan.stop_after_minutes is not None and minutes >= plan.stop_after_minutes:
+            return "stop_after_minutes"
+        return None
+
+    def _write_log(self, logs: Mapping[str, Any]) -> None:
+        """Add the means over the updates since the last line."""
+        state = self.state
+        count = self._steps_in_interval() or self.plan.interval_steps
+        means = {name: float(value) for name, value in logs.items()}
+        before = state.log_start or {"count": 0, "means": dict.fromkeys(means, 0.0)}
+        if count == before["count"]:
+            return
+        recent = {
+            name: (mean * count - before["means"][name] * before["count"])
+            / (count - before["count"])
+            for name, mean in means.items()
+        }
+        state.log_start = {"count": count, "means": means}
+        self._safeguards.check_loss(state.step, recent["loss"], state.lowest_loss)
+        state.lowest_loss = min(recent["loss"], state.lowest_loss or recent["loss"])
+        first, since = self._logged
+        self._logged = (state.step, time.monotonic())
+        seconds = self._logged[1] - since
+        row = {
+            "global_step": state.step,
+            **{name: round(value, 5) for name, value in recent.items()},
+            "learning_rate": float(self.model.optimizer.learning_rate)
+            * float(self.model.optimizer.rate_factor),
+            "seconds": round(self._logged[1] - self._begun, 2),
+            "steps_per_second": round((state.step - first) / seconds, 4),
+            **self._measure_speed(first, state.step, seconds),
+        }
+        if self.is_chief:
+            self._log.append(row)
+
+    def _report(self, logs: Mapping[str, Any]) -> None:
+        now = time.monotonic()
+        self._reported = now
+        shown = {n: v for n, v in logs.items() if n == "loss" or n.endswith("accuracy")}
+        parts = [f"{name} {float(value):.3f}" for name, value in shown.items()]
+        first, since = self._logged
+        if self.state.step > first:
+            left = self.plan.num_train_steps - self.state.step
+            minutes = left * (now - since) / (self.state.step - first) / 60
+            parts.append(f"{minutes:,.0f} min left" if minutes >= 1 else "under a minute left")
+        self.progress(self.state.step, self.plan.num_train_steps, ", ".join(parts))

@@ -1,6 +1,7 @@
-"""How long to train; known before anything heavy is imported."""
+"""How long to train, when to look and when to save; known before anything heavy is imported."""
 
 import dataclasses
+import itertools
 import math
 from typing import Literal
 
@@ -11,24 +12,53 @@ OptimizerName = Literal["lamb", "adamw"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingPlan:
-    """How long to train, and how often to look.
+    """How long to train, how often to look, what to keep.
 
     Attributes:
-        num_train_steps: Updates in all; a multiple of `interval_steps`.
+        phase_steps: Updates of each phase, a multiple of `interval_steps` each; batches change
+            their shape from one to the next.
         interval_steps: Updates between evaluations, each with a checkpoint.
-        monitor: Figure of the evaluation whose largest value marks the best weights.
+        monitor: Figure of the evaluation whose largest value, in the last phase, marks the best
+            weights.
+        checkpoint_steps: Updates between further checkpoints; 0: none.
+        checkpoint_minutes: Minutes between further checkpoints; 0: none.
+        keep_checkpoints: How many checkpoints are kept, the newest ones.
+        log_steps: Updates between lines of the log.
+        stop_after_steps: Updates after which to stop early; None: never.
+        stop_after_minutes: Minutes of training, over all interruptions, after which to stop early.
     """
 
-    num_train_steps: int
+    phase_steps: tuple[int, ...]
     interval_steps: int
     monitor: str
+    checkpoint_steps: int = 0
+    checkpoint_minutes: float = 0.0
+    keep_checkpoints: int = 2
+    log_steps: int = 50
+    stop_after_steps: int | None = None
+    stop_after_minutes: float | None = None
 
     def __post_init__(self) -> None:
-        if self.interval_steps < 1 or self.num_train_steps % self.interval_steps:
-            raise InputError(
-                f"num_train_steps: got {self.num_train_steps}, expected a multiple of the "
-                f"{self.interval_steps} steps between evaluations"
-            )
+        for num_steps in self.phase_steps:
+            if self.interval_steps < 1 or num_steps % self.interval_steps:
+                raise InputError(
+                    f"num_train_steps: got {num_steps}, expected a multiple of the "
+                    f"{self.interval_steps} steps between evaluations"
+                )
+
+    @property
+    def num_train_steps(self) -> int:
+        """Updates in all."""
+        return sum(self.phase_steps)
+
+    @property
+    def phase_ends(self) -> tuple[int, ...]:
+        """The step at which each phase ends."""
+        return tuple(itertools.accumulate(self.phase_steps))
+
+    def phase_of(self, step: int) -> int:
+        """Return the phase that the update after `step` updates belongs to."""
+        return sum(step >= end for end in self.phase_ends[:-1])
 
 
 def check_rates(

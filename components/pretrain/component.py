@@ -11,7 +11,7 @@ def pretrain(
     config: dict,
     work_root: str,
     vocab: dsl.Input[dsl.Artifact],
-    records: dsl.Input[dsl.Dataset],
+    records: dsl.Input[list[dsl.Dataset]],
     pretrained: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
 ) -> None:
@@ -25,7 +25,7 @@ def pretrain(
 
     with step_process("pretrain") as progress:
         manifest = pretrain(
-            records=records.path,
+            records=[artifact.path for artifact in records],
             vocab=vocab.path,
             model=parse_settings(ModelConfig, model, source="model"),
             config=parse_settings(PretrainingConfig, config, source="pretraining"),

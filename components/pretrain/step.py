@@ -1,12 +1,16 @@
 """Pretrain a model on records."""
 
 import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from albert_core.checkpoints import read_checkpoint
 from albert_core.config import AlbertConfig, ModelConfig
 from albert_core.errors import InputError
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.records.description import RecordsDescription, describe_records
+from albert_core.runs.files import fingerprint
 from albert_core.runs.manifest import Figures, Manifest
 from albert_core.runs.progress import ReportProgress, quiet
 from albert_core.runs.step import run_step
@@ -15,7 +19,7 @@ from albert_core.tokenization import Tokenizer, load_tokenizer
 
 def pretrain(
     *,
-    records: str | Path,
+    records: str | Path | Sequence[str | Path],
     vocab: str | Path,
     model: ModelConfig,
     config: PretrainingConfig,
@@ -27,7 +31,7 @@ def pretrain(
 
     Args:
         records: A folder that `albert records` wrote, or TFRecord files of the original's
-            create_pretraining_data.py.
+            create_pretraining_data.py; for phases of several sequence lengths, one of each.
         vocab: The vocabulary those records were made with.
         model: The architecture.
         config: How to train.
@@ -38,16 +42,26 @@ def pretrain(
     Raises:
         InputError: An input is missing or does not fit another.
     """
-    described = describe_records(records)
+    folders = [records] if isinstance(records, str | Path) else records
+    described = [describe_records(folder) for folder in folders]
     tokenizer = load_tokenizer(vocab)
     model_config = model.with_vocabulary(len(tokenizer))
-    _refuse_mismatch(described, tokenizer, model_config)
+    for each in described:
+        _refuse_mismatch(each, tokenizer, model_config)
+    by_length = {each.sequence_length: each for each in described}
+    _refuse_missing_lengths(by_length, config)
+    inputs = {
+        **{f"records {length}": each.content_hash for length, each in by_length.items()},
+        "vocab": tokenizer.content_hash(),
+    }
+    if config.init_checkpoint:
+        inputs["init_checkpoint"] = checkpoint_hash(config.init_checkpoint)
 
     def body(results: Path, checkpoints: Path) -> Figures:
         from albert_core.pretraining.program import run_pretraining
 
         return run_pretraining(
-            records=described,
+            records=by_length,
             tokenizer=tokenizer,
             model_config=model_config,
             config=config,
@@ -59,11 +73,37 @@ def pretrain(
     return run_step(
         "pretrain",
         config={"model": dataclasses.asdict(model), "pretraining": dataclasses.asdict(config)},
-        inputs={"records": described.content_hash, "vocab": tokenizer.content_hash()},
+        inputs=inputs,
         output=output,
         work_root=work_root,
         body=body,
     )
+
+
+def checkpoint_hash(path: str | Path) -> str:
+    """Return a hash of a model's architecture and weights, whatever kind of checkpoint holds it.
+
+    Raises:
+        InputError: There is no model at the path.
+    """
+    checkpoint = read_checkpoint(path)
+    weights = {
+        name: hashlib.sha256(array.tobytes()).hexdigest()
+        for name, array in checkpoint.weights.items()
+    }
+    return fingerprint({"config": checkpoint.config.to_dict(), "weights": weights})
+
+
+def _refuse_missing_lengths(
+    records: Mapping[int, RecordsDescription], config: PretrainingConfig
+) -> None:
+    needed = set(config.sequence_lengths(default=next(iter(records))))
+    if needed != records.keys():
+        raise InputError(
+            f"records: got sequence lengths {', '.join(map(str, sorted(records)))}, expected "
+            f"{', '.join(map(str, sorted(needed)))} for pretraining.phases; make records of each "
+            "(records.sequence_length) and name all their folders"
+        )
 
 
 def _refuse_mismatch(

@@ -9,7 +9,7 @@ from components.image import component
 def make_records(
     corpus: dict,
     cleaning: dict,
-    config: dict,
+    job: dict,
     beam: dict,
     corpus_fingerprint: str,
     work_root: str,
@@ -17,22 +17,23 @@ def make_records(
     records: dsl.Output[dsl.Dataset],
     metrics: dsl.Output[dsl.Metrics],
 ) -> None:
-    """Turn the corpus into TFRecord shards of segment pairs."""
+    """Turn the corpus into TFRecord shards, as a `components.records.job.RecordsJob` says."""
     from albert_core.corpus import CorpusConfig
     from albert_core.corpus.cleaning import CleaningConfig
-    from albert_core.records.config import RecordsConfig
     from albert_core.settings import parse_settings
     from components.image import log_figures
+    from components.records.job import RecordsJob
     from components.records.runners import BeamConfig
     from components.records.step import make_records
     from components.runtime import step_process
 
-    with step_process("records") as progress:
+    settings = parse_settings(RecordsJob, job, source="records")
+    with step_process(settings.step) as progress:
         manifest = make_records(
             corpus=parse_settings(CorpusConfig, corpus, source="corpus"),
             vocab=vocab.path,
             cleaning=parse_settings(CleaningConfig, cleaning, source="cleaning"),
-            config=parse_settings(RecordsConfig, config, source="records"),
+            config=settings.records,
             beam=parse_settings(BeamConfig, beam, source="beam"),
             output=records.path,
             work_root=work_root,

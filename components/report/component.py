@@ -10,7 +10,7 @@ def report(
     title: str,
     work_root: str,
     vocab: dsl.Input[dsl.Artifact],
-    records: dsl.Input[dsl.Dataset],
+    records: dsl.Input[list[dsl.Dataset]],
     pretrained: dsl.Input[dsl.Model],
     finetuned: dsl.Input[list[dsl.Model]],
     evaluations: dsl.Input[list[dsl.Artifact]],
@@ -28,7 +28,7 @@ def report(
         write_report(
             title=title,
             vocab=vocab.path,
-            records=records.path,
+            records=[artifact.path for artifact in records],
             pretrained=pretrained.path,
             finetuned=[artifact.path for artifact in finetuned],
             evaluations=[artifact.path for artifact in evaluations],

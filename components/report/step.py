@@ -14,6 +14,7 @@ from albert_core.runs.manifest import Figures, Manifest, read_manifest
 from albert_core.runs.progress import ReportProgress, quiet
 from albert_core.runs.step import run_step
 from components.finetune.job import task_step_name
+from components.records.job import records_step_names
 from components.report.page import render_page
 from components.report.summary import RunSummary, StepSummary, TaskSummary
 
@@ -25,7 +26,7 @@ def write_report(
     *,
     title: str,
     vocab: str | Path,
-    records: str | Path,
+    records: Sequence[str | Path],
     pretrained: str | Path,
     finetuned: Sequence[str | Path],
     evaluations: Sequence[str | Path],
@@ -38,7 +39,7 @@ def write_report(
     Args:
         title: Name of the run.
         vocab: Output of `albert vocab`.
-        records: Output of `albert records`.
+        records: Outputs of `albert records`, one for each sequence length, the last phase's last.
         pretrained: Output of `albert pretrain`.
         finetuned: Outputs of `albert finetune`.
         evaluations: Outputs of `albert evaluate`, in the same order.
@@ -51,7 +52,7 @@ def write_report(
     """
     folders = {
         "vocab": [Path(vocab)],
-        "records": [Path(records)],
+        "records": [Path(folder) for folder in records],
         "pretrain": [Path(pretrained)],
         "finetune": [Path(folder) for folder in finetuned],
         "evaluate": [Path(folder) for folder in evaluations],
@@ -97,29 +98,37 @@ def summarise(
     title: str, folders: dict[str, list[Path]], manifests: dict[str, list[Manifest]]
 ) -> RunSummary:
     """Gather what the steps of a run came to from their artifacts."""
-    (vocab,), (records,), (pretrained,) = (folders[s] for s in ("vocab", "records", "pretrain"))
+    (vocab,), (*_, records), (pretrained,) = (folders[s] for s in ("vocab", "records", "pretrain"))
     return RunSummary(
         title=title,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        steps=[_step_summary(manifest) for own in manifests.values() for manifest in own],
+        steps=[
+            _step_summary(name, manifest)
+            for step, own in manifests.items()
+            for name, manifest in zip(step_names(step, own), own, strict=True)
+        ],
         vocabulary=_read_json(vocab / "vocab_report.json"),
         records=_read_json(records / "records_report.json"),
         pretraining_history=_read_history(pretrained),
-        most_frequent_share=manifests["records"][0].figures["most_frequent_share"],
+        most_frequent_share=manifests["records"][-1].figures["most_frequent_share"],
         tasks=_task_summaries(folders, manifests),
     )
 
 
-def step_name(manifest: Manifest) -> str:
-    """Return the name of a step as people read it, for example `finetune cola`."""
-    if "task" not in manifest.config:
-        return manifest.step
-    return task_step_name(manifest.step, manifest.config["task"], manifest.config["initialization"])
+def step_names(step: str, manifests: Sequence[Manifest]) -> list[str]:
+    """Return the names of a step's runs as people read them, for example `finetune cola`."""
+    configs = [manifest.config for manifest in manifests]
+    if step == "records":
+        return records_step_names([config["records"]["sequence_length"] for config in configs])
+    return [
+        task_step_name(step, config["task"], config["initialization"]) if "task" in config else step
+        for config in configs
+    ]
 
 
-def _step_summary(manifest: Manifest) -> StepSummary:
+def _step_summary(name: str, manifest: Manifest) -> StepSummary:
     return StepSummary(
-        name=step_name(manifest),
+        name=name,
         seconds=manifest.seconds,
         figures=manifest.figures,
         config=manifest.config,

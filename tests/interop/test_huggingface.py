@@ -64,7 +64,7 @@ def our_outputs(checkpoint: Checkpoint) -> Outputs:
     """Return what our model computes for the batch, under transformers' names."""
     model, batch = model_of(checkpoint), random_batch(CONFIG)
     inputs = {name: batch[name] for name in ("input_ids", "input_mask", "segment_ids")}
-    encoded = model.bert(**inputs, training=False)
+    encoded = model.bert(**inputs, return_all_layers=True, training=False)
     every_position = np.tile(np.arange(batch["input_ids"].shape[1]), (len(batch["input_ids"]), 1))
     if checkpoint.is_multiple_choice:
         inputs = {name: array[None] for name, array in inputs.items()}

@@ -54,5 +54,8 @@ def test_no_parameter_is_optional(spec):
 
 def test_tasks_fan_out_and_come_together_in_the_report(spec):
     tasks = spec["root"]["dag"]["tasks"]
-    (loop,) = [name for name, task in tasks.items() if "parameterIterator" in task]
-    assert loop in tasks["report"]["dependentTasks"]
+    loops = {name for name, task in tasks.items() if "parameterIterator" in task}
+    assert len(loops) == 2
+    assert loops <= set(tasks["report"]["dependentTasks"])
+    (records,) = loops & set(tasks["pretrain"]["dependentTasks"])
+    assert tasks[records]["parameterIterator"]["items"]["inputParameter"].endswith("records")
