@@ -204,8 +204,7 @@ class _Conductor(keras.callbacks.Callback):
 
     def save(self) -> None:
         """Write a checkpoint of this very step."""
-        if keras.backend.backend() == "jax":
-            self.model.jax_state_sync()
+        self._hand_back_variables()
         self.state.seconds = time.monotonic() - self._begun
         self._saved = time.monotonic()
         if self.is_chief:
@@ -237,6 +236,11 @@ class _Conductor(keras.callbacks.Callback):
         self.save()
         text = f"{trouble}: back to step {restored.step:,} with {factor:g} times the rate"
         self.progress(restored.step, self.plan.num_train_steps, text)
+
+    def _hand_back_variables(self) -> None:
+        """Let the variables have their values; with JAX `fit` keeps them to itself."""
+        if keras.backend.backend() == "jax":
+            self.model.jax_state_sync()
 
     def _steps_in_interval(self) -> int:
         return self.state.step % self.plan.interval_steps
@@ -278,6 +282,7 @@ class _Conductor(keras.callbacks.Callback):
         state.log_start = {"count": count, "means": means}
         self._safeguards.check_loss(state.step, recent["loss"], state.lowest_loss)
         state.lowest_loss = min(recent["loss"], state.lowest_loss or recent["loss"])
+        self._hand_back_variables()
         first, since = self._logged
         self._logged = (state.step, time.monotonic())
         seconds = self._logged[1] - since

@@ -46,6 +46,12 @@ def pretrain(
     described = [describe_records(folder) for folder in folders]
     tokenizer = load_tokenizer(vocab)
     model_config = model.with_vocabulary(len(tokenizer))
+    if config.rematerialize and model_config.has_dropout:
+        raise InputError(
+            "pretraining.rematerialize: got true with dropout, which would be drawn anew for the "
+            "gradient; expected a model without (the v2 presets, or hidden_dropout_prob and "
+            "attention_probs_dropout_prob 0)"
+        )
     for each in described:
         _refuse_mismatch(each, tokenizer, model_config)
     by_length = {each.sequence_length: each for each in described}
