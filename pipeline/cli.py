@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "finetune": commands.finetune,
     "evaluate": commands.evaluate,
     "report": commands.report,
+    "estimate": commands.estimate,
     "convert": commands.convert,
     "info": commands.info,
 }
@@ -93,7 +94,10 @@ def _parser(name: str, function: Callable[..., None]) -> jsonargparse.ArgumentPa
         parser.add_function_arguments(function, as_group=False, as_positional=True)
         return parser
     parser.add_argument(
-        "--config", type=str, default="", help="YAML file of a run; options given here win"
+        "--config",
+        type=str,
+        default="",
+        help="YAML file of a run, or the name of a model preset; options given here win",
     )
     parser.add_function_arguments(function, as_group=False)
     return parser

@@ -13,11 +13,12 @@ from albert_core.pretraining.config import PretrainingConfig
 from albert_core.records.config import RecordsConfig
 from albert_core.runs.manifest import Manifest, read_manifest
 from albert_core.runs.progress import to_stderr
+from albert_core.settings import parse_settings
 from albert_core.storage import is_remote, local_folder
 from albert_core.tasks import find_task
 from components.records.runners import BeamConfig
 from components.vocab.config import VocabConfig
-from pipeline.config import RunConfig
+from pipeline.config import RunConfig, read_yaml
 
 
 def demo_data(output: str) -> None:
@@ -233,6 +234,45 @@ def info(path: str) -> None:
     from pipeline.checkpoint_display import print_description
 
     print_description(describe(path))
+
+
+def estimate(
+    model: ModelConfig,
+    vocab: VocabConfig,
+    records: RecordsConfig,
+    pretraining: PretrainingConfig,
+    accelerator: str,
+    utilisation: float = 0.4,
+    prices: str = "",
+) -> None:
+    """Tell what a pretraining would need on a slice of TPUs, without having one.
+
+    Args:
+        model: The architecture.
+        vocab: The vocabulary; its size counts.
+        records: The records; their sequence length counts.
+        pretraining: How to pretrain.
+        accelerator: The slice: v5e-256, v6e-8 (chips) or v5p-8 (cores), for example.
+        utilisation: Share of the chips' peak that training is taken to reach.
+        prices: YAML file with date, source, currency and per_chip_hour; list prices without it.
+    """
+    from albert_core.estimation.accelerators import find_slice
+    from albert_core.estimation.estimate import estimate as estimate_phases
+    from albert_core.estimation.prices import LIST_PRICES, Prices
+    from pipeline.estimate_display import print_estimate
+
+    source = f"--prices {prices}"
+    table = parse_settings(Prices, read_yaml(prices), source=source) if prices else LIST_PRICES
+    estimates = estimate_phases(
+        model=model.with_vocabulary(vocab.size),
+        config=pretraining,
+        sequence_length=records.sequence_length,
+        accelerator=find_slice(accelerator),
+        utilisation=utilisation,
+        prices=table,
+        progress=to_stderr("estimate"),
+    )
+    print_estimate(estimates, table)
 
 
 def run(output: str, reconfigure: bool = False, **settings: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from albert_core.config import ModelConfig
+from albert_core.config import PRESETS, ModelConfig
 from albert_core.corpus import CorpusConfig
 from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.errors import InputError
@@ -96,15 +96,19 @@ def plain_values(value: Any) -> Any:
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Read the values of a configuration file, without checking them.
+    """Read the values of a configuration file, without checking them; or a model preset by name.
 
     Raises:
         InputError: The file is missing or not a YAML mapping.
     """
+    if path in PRESETS:
+        return {"model": {"preset": path}}
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise InputError(f"--config {path}: no such file") from error
+        raise InputError(
+            f"--config {path}: no such file, nor a model preset ({', '.join(PRESETS)})"
+        ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"--config {path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):

@@ -11,7 +11,7 @@ import keras
 from albert_core.config import AlbertConfig
 from albert_core.model import AlbertForPreTraining, weights_by_name, write_weights
 from albert_core.model.weights import WEIGHTS_NAME
-from albert_core.optimization import ScheduleOfPhases, WarmUpPolynomialDecay, optimizer_with
+from albert_core.pretraining.compilation import compiled_model
 from albert_core.pretraining.config import CONFIG_NAME, HISTORY_NAME, Phase, PretrainingConfig
 from albert_core.pretraining.initialization import initialize
 from albert_core.records.dataset import PretrainingData
@@ -36,7 +36,6 @@ EVALUATION_METRICS = (
     "sentence_order_loss",
     "loss",
 )
-_SMALL_HIDDEN_SIZE = 512  # below it XLA's fused loops gain more on a CPU than its products lose
 
 
 def run_pretraining(
@@ -79,7 +78,7 @@ def run_pretraining(
             )
             for index, phase in enumerate(phases)
         ]
-        model = compiled_model(model_config, config, phases, devices)
+        model = compiled_model(model_config, config, phases, device_name=devices.name)
         if config.init_checkpoint:
             initialize(model, config.init_checkpoint, tokenizer)
         state = _train(model, data, phases, config, devices, checkpoints, progress)
@@ -96,33 +95,6 @@ def run_pretraining(
         "precision": precision,
         **({"stopped_by": state.stopped_by} if state.stopped_by else {}),
     }
-
-
-def compiled_model(
-    model_config: AlbertConfig,
-    config: PretrainingConfig,
-    phases: Sequence[Phase],
-    devices: Devices,
-) -> AlbertForPreTraining:
-    """Return a new model, compiled with the optimizer and schedule of the phases."""
-    model = AlbertForPreTraining(model_config, rematerialize=config.rematerialize)
-    schedules = [
-        WarmUpPolynomialDecay(
-            phase.learning_rate,
-            num_train_steps=max(phase.num_train_steps, 1),
-            num_warmup_steps=phase.num_warmup_steps,
-            start_warmup_step=config.start_warmup_step,
-            power=config.poly_power,
-        )
-        for phase in phases
-    ]
-    schedule = ScheduleOfPhases(schedules, num_steps=[phase.num_train_steps for phase in phases])
-    jit_compile = config.jit_compile
-    if jit_compile is None:
-        is_small = model_config.hidden_size < _SMALL_HIDDEN_SIZE
-        jit_compile = keras.backend.backend() == "jax" or devices.name != "CPU" or is_small
-    model.compile(optimizer=optimizer_with(schedule, config.optimizer), jit_compile=jit_compile)
-    return model
 
 
 def _train(

@@ -6,8 +6,6 @@ Only matrix products count, a multiplication and an addition each; the rest is a
 import time
 from collections.abc import Mapping
 
-import keras
-
 from albert_core.config import AlbertConfig
 
 # Dense bfloat16 FLOP/s of one device by what its driver calls it, from the makers' data sheets.
@@ -82,6 +80,7 @@ def measured_matrix_flops(num_repeats: int = 3) -> float:
 
     The yardstick where no data sheet is at hand, as on CPUs; takes a fraction of a second.
     """
+    import keras
     from keras import ops
 
     dtype = keras.config.dtype_policy().compute_dtype

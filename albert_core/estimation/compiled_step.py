@@ -1,0 +1,219 @@
+"""Compile the training step for a slice of TPUs, on a machine that has none.
+
+The compiler comes with `jax[tpu]`. It asks the environment what machine it is on, so it runs in
+a process of its own: `in_compiler_process`.
+"""
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import importlib.util
+import multiprocessing
+import os
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from albert_core.config import AlbertConfig
+from albert_core.errors import InputError
+from albert_core.estimation.accelerators import Slice
+from albert_core.estimation.exchange import exchanged_bytes
+from albert_core.pretraining.config import Phase, PretrainingConfig
+
+# What makes the compiler believe that it is on a host of four chips; any topology can be asked of
+# it then.
+_ENVIRONMENT = {
+    "KERAS_BACKEND": "jax",
+    "JAX_PLATFORMS": "cpu",
+    "TPU_SKIP_MDS_QUERY": "1",
+    "TPU_ACCELERATOR_TYPE": "v5litepod-4",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+    "TPU_WORKER_ID": "0",
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+    "TPU_MIN_LOG_LEVEL": "4",
+    "TPU_STDERR_LOG_LEVEL": "4",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
+_GIB = 2**30
+_UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+# Two wordings: of the whole program, and of its temporaries alone.
+_EXCEEDED = re.compile(r"(?:Used |temporaries \()([\d.]+)([KMGT])\)? (?:of|exceeds)")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StepRequest:
+    """A training step to compile.
+
+    Attributes:
+        model: The architecture.
+        config: How to train.
+        phase: The phase whose step it is.
+        accelerator: What it is compiled for.
+    """
+
+    model: AlbertConfig
+    config: PretrainingConfig
+    phase: Phase
+    accelerator: Slice
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CompiledStep:
+    """What the compiler says of a step.
+
+    Attributes:
+        memory_bytes: HBM of a chip that it needs at its peak.
+        is_within_memory: Whether the chip has that much.
+        flops: FLOPs of a chip, loops counted once; 0 if it does not fit.
+        exchanged_bytes: Bytes a chip sends in a step; 0 if it does not fit.
+        seconds: Time it took to compile.
+    """
+
+    memory_bytes: float
+    is_within_memory: bool
+    flops: float
+    exchanged_bytes: int
+    seconds: float
+
+
+@contextlib.contextmanager
+def in_compiler_process(num_processes: int) -> Iterator[concurrent.futures.Executor]:
+    """Give an executor whose processes can call `compile_step`.
+
+    Raises:
+        InputError: The compiler is not installed.
+    """
+    if importlib.util.find_spec("libtpu") is None:
+        raise InputError(
+            "albert estimate: the TPU compiler is not installed; expected the package libtpu: "
+            "pip install 'albert-pipeline[train,tpu]'"
+        )
+    with concurrent.futures.ProcessPoolExecutor(
+        num_processes,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_prepare_process,
+    ) as executor:
+        yield executor
+
+
+def _prepare_process() -> None:
+    os.environ.update(_ENVIRONMENT)
+    # Libraries greet on the stream itself; errors come back as exceptions.
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+
+
+def compile_step(request: StepRequest) -> CompiledStep:
+    """Lower and compile the update that `fit` makes, for every chip of the slice.
+
+    Raises:
+        InputError: The devices cannot share the batch.
+    """
+    import jax
+
+    started = time.perf_counter()
+    lowered = _lowered(request)
+    try:
+        compiled = lowered.compile()
+    except jax.errors.JaxRuntimeError as error:
+        if not (exceeded := _EXCEEDED.search(str(error))):
+            raise
+        return CompiledStep(
+            memory_bytes=float(exceeded[1]) * _UNITS[exceeded[2]],
+            is_within_memory=False,
+            flops=0.0,
+            exchanged_bytes=0,
+            seconds=time.perf_counter() - started,
+        )
+    memory = compiled.memory_analysis().peak_memory_in_bytes
+    return CompiledStep(
+        memory_bytes=memory,
+        is_within_memory=memory <= request.accelerator.chip.memory_gib * _GIB,
+        flops=compiled.cost_analysis()["flops"],
+        exchanged_bytes=exchanged_bytes(compiled.as_text()),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _lowered(request: StepRequest) -> Any:
+    import jax
+    import keras
+    from jax.experimental import topologies
+
+    from albert_core.pretraining.compilation import compiled_model
+    from albert_core.training.devices import use_precision
+
+    accelerator, config, phase = request.accelerator, request.config, request.phase
+    shape = (accelerator.num_chips // config.model_parallel_size, config.model_parallel_size)
+    options = {"chips_per_host_bounds": [1, 1, 1]} if accelerator.num_chips == 1 else {}
+    topology = topologies.get_topology_desc(
+        platform="tpu", topology_name=accelerator.topology, **options
+    )
+    mesh = topologies.make_mesh(topology, shape, ("data", "model"))
+    use_precision(config.precision, "TPU")
+    keras.utils.set_random_seed(config.seed)
+    model = compiled_model(request.model, config, [phase], device_name="TPU")
+    model.num_micro_batches = phase.num_micro_batches(shape[0])
+    model.optimizer.build(model.trainable_variables)
+    state = _state(model, mesh)
+    shardings = jax.tree.map(lambda spec: spec.sharding, state)
+    step = jax.jit(model.train_step, donate_argnums=0, out_shardings=(None, shardings))
+    return step.lower(state, _batch(phase, config, mesh))
+
+
+def _state(model: Any, mesh: Any) -> Any:
+    """Return the shapes of everything an update changes, and where it lies."""
+    import jax
+    from jax.sharding import NamedSharding, PartitionSpec
+
+    from albert_core.training.devices import MODEL_PARALLEL_LAYOUT
+
+    def axes_of(path: str) -> tuple[str | None, ...]:
+        found = (axes for name, axes in MODEL_PARALLEL_LAYOUT.items() if re.search(name, path))
+        return next(found, ())
+
+    optimizer = model.optimizer
+    weight_paths = {
+        id(moment): weight.path
+        for moments in (optimizer.adam_m, optimizer.adam_v)
+        for weight, moment in zip(model.trainable_variables, moments, strict=True)
+    }
+
+    def spec(variable: Any) -> Any:
+        path = weight_paths.get(id(variable), variable.path)
+        sharding = NamedSharding(mesh, PartitionSpec(*axes_of(path)))
+        return jax.ShapeDtypeStruct(variable.shape, variable.dtype, sharding=sharding)
+
+    groups = (
+        model.trainable_variables,
+        model.non_trainable_variables,
+        optimizer.variables,
+        model.metrics_variables,
+    )
+    return tuple([spec(variable) for variable in variables] for variables in groups)
+
+
+def _batch(phase: Phase, config: PretrainingConfig, mesh: Any) -> Any:
+    """Return the shapes of a batch of records, its rows spread over the slice."""
+    import jax
+    from jax.sharding import NamedSharding, PartitionSpec
+
+    num_predictions = config.masking.max_predictions(phase.sequence_length)
+
+    def spec(*sizes: int, dtype: str = "int32") -> Any:
+        sharding = NamedSharding(mesh, PartitionSpec("data"))
+        return jax.ShapeDtypeStruct((phase.batch_size, *sizes), dtype, sharding=sharding)
+
+    inputs = {
+        **{
+            name: spec(phase.sequence_length) for name in ("input_ids", "input_mask", "segment_ids")
+        },
+        "masked_lm_positions": spec(num_predictions),
+    }
+    targets = {
+        "masked_lm_ids": spec(num_predictions),
+        "masked_lm_weights": spec(num_predictions, dtype="float32"),
+        "sentence_order_labels": spec(),
+    }
+    return inputs, targets

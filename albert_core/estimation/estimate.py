@@ -1,0 +1,244 @@
+"""Estimate a pretraining on a slice of TPUs: does it fit, how long does it take, what does it cost.
+
+Memory, FLOPs and exchanged bytes are the compiler's; time follows from them and a utilisation.
+"""
+
+import dataclasses
+from concurrent.futures import Executor
+
+from albert_core.config import AlbertConfig
+from albert_core.errors import InputError
+from albert_core.estimation.accelerators import Slice
+from albert_core.estimation.compiled_step import (
+    CompiledStep,
+    StepRequest,
+    compile_step,
+    in_compiler_process,
+)
+from albert_core.estimation.prices import Prices
+from albert_core.pretraining.config import PretrainingConfig
+from albert_core.runs.progress import ReportProgress, quiet
+from albert_core.training.flops import skipped_flops_per_token, training_flops_per_token
+
+_NUM_PROCESSES = 2
+_MOST_ATTEMPTS = 4
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PhaseEstimate:
+    """What a phase would need.
+
+    Attributes:
+        request: The step that was compiled.
+        compiled: What the compiler says of it.
+        flops_per_step: FLOPs of a chip in a step, every run of a loop counted.
+        formula_flops_per_step: The same by the formula of a model without shortcuts.
+        skipped_flops_per_step: What of the formula the last layer does without.
+        utilisation: Share of a chip's peak that the compiled FLOPs are taken to run at.
+        price_per_hour: Of the whole slice; None if the table has none.
+    """
+
+    request: StepRequest
+    compiled: CompiledStep
+    flops_per_step: float
+    formula_flops_per_step: float
+    skipped_flops_per_step: float
+    utilisation: float
+    price_per_hour: float | None
+
+    @property
+    def num_shares(self) -> int:
+        """Shares the chips divide a batch into."""
+        return _num_shares(self.request)
+
+    @property
+    def num_micro_batches(self) -> int:
+        """Parts that a share goes through the model in."""
+        return _num_parts(self.request)
+
+    @property
+    def formula_ratio(self) -> float:
+        """Compiled FLOPs over the formula's."""
+        return self.flops_per_step / self.formula_flops_per_step
+
+    @property
+    def needed_ratio(self) -> float:
+        """Compiled FLOPs over the formula's without what the last layer skips."""
+        return self.flops_per_step / (self.formula_flops_per_step - self.skipped_flops_per_step)
+
+    @property
+    def exchange_seconds(self) -> float:
+        """Time the exchange of a step takes at the links' speed; part of it is hidden."""
+        chip = self.request.accelerator.chip
+        return self.compiled.exchanged_bytes / chip.link_bytes_per_second
+
+    @property
+    def step_seconds(self) -> float:
+        """Time of an update at the utilisation."""
+        peak = self.request.accelerator.chip.peak_flops
+        return self.flops_per_step / (peak * self.utilisation)
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Positions trained on in a second, by the whole slice."""
+        phase = self.request.phase
+        return phase.batch_size * phase.sequence_length / self.step_seconds
+
+    @property
+    def hours(self) -> float:
+        """Time of the whole phase, at the utilisation."""
+        return self.request.phase.num_train_steps * self.step_seconds / 3600
+
+    @property
+    def cost(self) -> float | None:
+        """Price of the whole phase."""
+        return None if self.price_per_hour is None else self.hours * self.price_per_hour
+
+
+def estimate(
+    *,
+    model: AlbertConfig,
+    config: PretrainingConfig,
+    sequence_length: int,
+    accelerator: Slice,
+    utilisation: float,
+    prices: Prices,
+    progress: ReportProgress = quiet,
+) -> list[PhaseEstimate]:
+    """Compile the step of every phase and tell what it needs.
+
+    Args:
+        model: The architecture.
+        config: How to train.
+        sequence_length: Length of the sequences where the configuration has no phases.
+        accelerator: What to train on.
+        utilisation: Share of a chip's peak that the compiled FLOPs are taken to run at.
+        prices: What an hour of a chip costs.
+        progress: Told what is being compiled.
+
+    Returns:
+        An estimate of each phase.
+
+    Raises:
+        InputError: The batch cannot be shared, or a step needs more memory than a chip has; the
+            message says what would fit.
+    """
+    if not 0.0 < utilisation <= 1.0:
+        raise InputError(f"--utilisation: got {utilisation}, expected above 0, at most 1")
+    if accelerator.num_chips % config.model_parallel_size:
+        raise InputError(
+            f"pretraining.model_parallel_size: got {config.model_parallel_size}, expected a "
+            f"divisor of the {accelerator.num_chips} chips of {accelerator.name}"
+        )
+    requests = [
+        StepRequest(model=model, config=config, phase=phase, accelerator=accelerator)
+        for phase in config.settled_phases(sequence_length)
+    ]
+    for request in requests:
+        _num_parts(request)
+    with in_compiler_process(_NUM_PROCESSES) as executor:
+        return [
+            _estimated(request, executor, utilisation, prices, progress) for request in requests
+        ]
+
+
+def _estimated(
+    request: StepRequest,
+    executor: Executor,
+    utilisation: float,
+    prices: Prices,
+    progress: ReportProgress,
+) -> PhaseEstimate:
+    phase, num_chips = request.phase, request.accelerator.num_chips
+    progress(0, 0, f"compiling the step of sequence length {phase.sequence_length}")
+    compiling = executor.submit(compile_step, request)
+    # Layers that are scanned are counted once; a model of one layer tells how much that is.
+    single = dataclasses.replace(request.model, num_hidden_layers=1)
+    compiling_single = executor.submit(compile_step, dataclasses.replace(request, model=single))
+    compiled = compiling.result()
+    if not compiled.is_within_memory:
+        progress(0, 0, f"{_gib(compiled.memory_bytes)} a chip do not fit; looking for what does")
+        raise InputError(_refusal(request, compiled, executor))
+    flops, without = compiled.flops, compiling_single.result().flops
+    if _is_scanned(request.model):
+        flops += (request.model.num_hidden_layers - 2) * (flops - without)
+    tokens = phase.batch_size * phase.sequence_length
+    sizes = (
+        request.model,
+        phase.sequence_length,
+        request.config.masking.max_predictions(phase.sequence_length),
+    )
+    price = prices.per_chip_hour.get(request.accelerator.generation)
+    return PhaseEstimate(
+        request=request,
+        compiled=compiled,
+        flops_per_step=flops * _num_parts(request),
+        formula_flops_per_step=training_flops_per_token(*sizes) * tokens / num_chips,
+        skipped_flops_per_step=skipped_flops_per_token(*sizes) * tokens / num_chips,
+        utilisation=utilisation,
+        price_per_hour=None if price is None else price * num_chips,
+    )
+
+
+def _is_scanned(model: AlbertConfig) -> bool:
+    return model.num_hidden_groups == 1 and not model.has_dropout and model.num_hidden_layers > 1
+
+
+def _refusal(request: StepRequest, compiled: CompiledStep, executor: Executor) -> str:
+    """Return the message that names the settings with which the step would fit."""
+    num_gib = request.accelerator.chip.memory_gib
+    excess = compiled.memory_bytes / (num_gib * 2**30)
+    each = _sequences_at_a_time(request)
+    remedies = [_fitting(request, _halved(each, excess), executor)]
+    if not (request.config.rematerialize or request.model.has_dropout):
+        again = dataclasses.replace(request.config, rematerialize=True)
+        remedies.append(_fitting(dataclasses.replace(request, config=again), each, executor))
+    advice = " or ".join(remedy for remedy in remedies if remedy) or (
+        "model parallelism (pretraining.strategy model_parallel, pretraining.model_parallel_size), "
+        "or chips with more memory"
+    )
+    return (
+        f"{request.accelerator.name} at sequence length {request.phase.sequence_length}: the step "
+        f"needs {_gib(compiled.memory_bytes)} a chip, expected at most {num_gib} GiB; it fits with "
+        f"{advice}"
+    )
+
+
+def _fitting(request: StepRequest, each: int, executor: Executor) -> str | None:
+    """Return settings that were compiled and fit, with `each` sequences at a time or fewer."""
+    num_gib = request.accelerator.chip.memory_gib
+    for _ in range(_MOST_ATTEMPTS):
+        phase = dataclasses.replace(request.phase, device_batch_size=each)
+        compiled = executor.submit(compile_step, dataclasses.replace(request, phase=phase)).result()
+        if compiled.is_within_memory:
+            flag = "--pretraining.rematerialize true " if request.config.rematerialize else ""
+            size = f"--pretraining.device_batch_size {each}"
+            return f"{flag}{size} ({_gib(compiled.memory_bytes)} a chip)"
+        smaller = _halved(each, compiled.memory_bytes / (num_gib * 2**30))
+        if smaller == each:
+            break
+        each = smaller
+    return None
+
+
+def _halved(each: int, excess: float) -> int:
+    """Halve until `excess` times the memory would be enough, if all of it went with the batch."""
+    while excess > 1.0 and each % 2 == 0:
+        each, excess = each // 2, excess / 2
+    return each
+
+
+def _num_shares(request: StepRequest) -> int:
+    return request.accelerator.num_chips // request.config.model_parallel_size
+
+
+def _num_parts(request: StepRequest) -> int:
+    return request.phase.num_micro_batches(_num_shares(request))
+
+
+def _sequences_at_a_time(request: StepRequest) -> int:
+    return request.phase.batch_size // _num_shares(request) // _num_parts(request)
+
+
+def _gib(num_bytes: float) -> str:
+    return f"{num_bytes / 2**30:.2f} GiB"
