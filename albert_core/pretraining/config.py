@@ -68,15 +68,15 @@ class Phase:
         Raises:
             InputError: They cannot share it evenly.
         """
-        each = self.device_batch_size or self.batch_size // num_shares or 1
-        if self.batch_size % (each * num_shares):
-            unit = "device" if self.device_batch_size is None else f"device x {each} sequences"
+        at_once = num_shares * (self.device_batch_size or 1)
+        if self.batch_size % at_once:
+            each = f" x {self.device_batch_size} sequences" if self.device_batch_size else ""
             raise InputError(
-                f"pretraining.batch_size: got {self.batch_size}, expected a multiple of "
-                f"{each * num_shares} ({num_shares} {unit}); change batch_size or "
-                "device_batch_size, or train on fewer devices"
+                f"pretraining.batch_size: got {self.batch_size}, expected a multiple of {at_once} "
+                f"({num_shares} devices{each}); change batch_size or device_batch_size, or train "
+                "on fewer devices"
             )
-        return self.batch_size // (each * num_shares)
+        return self.batch_size // at_once if self.device_batch_size else 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from albert_core.model.weights import WEIGHTS_NAME
 from albert_core.pretraining.compilation import compiled_model
 from albert_core.pretraining.config import CONFIG_NAME, HISTORY_NAME, Phase, PretrainingConfig
 from albert_core.pretraining.initialization import initialize
-from albert_core.records.dataset import PretrainingData
+from albert_core.records.dataset import PretrainingData, damage_named
 from albert_core.records.description import RecordsDescription
 from albert_core.runs.manifest import Figures
 from albert_core.runs.progress import ReportProgress, quiet
@@ -81,7 +81,8 @@ def run_pretraining(
         model = compiled_model(model_config, config, phases, device_name=devices.name)
         if config.init_checkpoint:
             initialize(model, config.init_checkpoint, tokenizer)
-        state = _train(model, data, phases, config, devices, checkpoints, progress)
+        with damage_named(data):
+            state = _train(model, data, phases, config, devices, checkpoints, progress)
         best = best_row(state.history, "masked_lm_accuracy")
         if devices.is_chief:
             _write_results(results, model, tokenizer, state.history, best, checkpoints)

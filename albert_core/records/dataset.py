@@ -3,21 +3,24 @@
 Shape suffixes: B batch, S sequence, P predictions.
 """
 
+import collections
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from albert_core.errors import InputError
+from albert_core.errors import InputError, StepFailedError
 from albert_core.records.compact import piece_dtype
 from albert_core.records.config import MaskingConfig
 from albert_core.records.description import RecordsDescription
 from albert_core.records.masking import mask_pairs, streams_of
 from albert_core.records.pairs import UNDECIDED, SegmentPairs
 from albert_core.records.static import LABEL_FEATURE
+from albert_core.records.tfrecord import read_tfrecords
 from albert_core.tokenization import SpecialIds, Tokenizer
 
 _SHUFFLE_BUFFER = 16_384  # records; those of a shard are in random order by blocks already
@@ -227,6 +230,25 @@ class PretrainingData:
         if not name.startswith("masked_lm"):
             return [self.records.sequence_length]
         return [self.num_predictions]
+
+
+@contextlib.contextmanager
+def damage_named(data: Sequence[PretrainingData]) -> Iterator[None]:
+    """Tell the file and the place of a record that cannot be read.
+
+    Raises:
+        StepFailedError: A record's checksum was wrong; what was trained before is kept.
+    """
+    try:
+        yield
+    except tf.errors.DataLossError as error:
+        for own in data:
+            for path in (*own.records.train_files, *own.records.held_out_files):
+                try:
+                    collections.deque(read_tfrecords(path), maxlen=0)
+                except InputError as damage:
+                    raise StepFailedError(str(damage)) from error
+        raise
 
 
 class Waiting:

@@ -3,12 +3,13 @@
 import contextlib
 import fcntl
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from albert_core.errors import InputError
+from albert_core.errors import InputError, StepFailedError
 from albert_core.runs.files import fingerprint
 from albert_core.runs.manifest import (
     Figures,
@@ -20,6 +21,7 @@ from albert_core.runs.manifest import (
 from albert_core.runs.outputs import Output, output_at
 
 LOCK_PATIENCE_S = 20.0
+_LEADER_PATIENCE_S = 300.0
 
 StepBody = Callable[[Path, Path], Figures]
 
@@ -69,6 +71,46 @@ def run_step(
     if work_root is None:
         _remove(work, root)
     return manifest
+
+
+def take_part_in_step(
+    step: str,
+    *,
+    config: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    output: str | Path,
+    body: StepBody,
+    work_root: str | Path | None = None,
+) -> Manifest:
+    """Do one process's share of a step that another process leads by `run_step`.
+
+    It takes up what the leader keeps to resume (on a disk that both see) and publishes nothing.
+
+    Raises:
+        StepFailedError: The leader does not begin, or does not publish.
+    """
+    identity = fingerprint({"step": step, "config": config, "inputs": inputs})
+    target = output_at(output)
+    if published := _published(target, identity):
+        return published
+    root = Path(work_root) if work_root else target.default_work_root
+    progress = root / f"{step}-{identity[:12]}" / "progress"
+    _wait_for(progress.is_dir, f"{progress}: the leading process has not begun")
+    with tempfile.TemporaryDirectory() as own:
+        body(Path(own), progress)
+    _wait_for(
+        lambda: target.manifest() is not None,
+        f"output {target.address}: the leading process has published nothing",
+    )
+    return target.manifest()
+
+
+def _wait_for(is_there: Callable[[], bool], failure: str) -> None:
+    deadline = time.monotonic() + _LEADER_PATIENCE_S
+    while not is_there():
+        if time.monotonic() > deadline:
+            raise StepFailedError(f"{failure} after {_LEADER_PATIENCE_S:.0f} s; see its log")
+        time.sleep(0.2)
 
 
 def _published(output: Output, identity: str) -> Manifest | None:

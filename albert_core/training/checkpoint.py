@@ -89,7 +89,7 @@ def restore_latest(folder: Path, model: keras.Model) -> TrainingState:
             arrays = read_weights(path / _VARIABLES)
             assign_by_name(_all_variables(model), arrays, source=f"checkpoint {path}")
             return TrainingState(**{**state, "num_lost_checkpoints": num_lost})
-        shutil.rmtree(path)
+        shutil.rmtree(path, ignore_errors=True)  # another process may have been first
         num_lost += 1
     return TrainingState(num_lost_checkpoints=num_lost)
 

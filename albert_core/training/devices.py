@@ -72,7 +72,8 @@ def use_devices(strategy: StrategyName, *, model_parallel_size: int = 1) -> Iter
     """Let models made inside be trained on all devices there are.
 
     With JAX several processes find each other by `KERAS_DISTRIBUTION_JOB_ADDRESSES`,
-    `KERAS_DISTRIBUTION_NUM_PROCESSES` and `KERAS_DISTRIBUTION_PROCESS_ID`.
+    `KERAS_DISTRIBUTION_NUM_PROCESSES` and `KERAS_DISTRIBUTION_PROCESS_ID`; on a TPU slice of
+    several hosts by what the slice tells them.
 
     Args:
         strategy: `auto` takes every device, `single` the first. Of TensorFlow: `mirrored` (GPUs of
@@ -147,7 +148,7 @@ def _tensorflow_name(has_gpu: bool) -> str:
 def _use_jax(strategy: StrategyName, model_parallel_size: int) -> Iterator[Devices]:
     import keras
 
-    if "KERAS_DISTRIBUTION_JOB_ADDRESSES" in os.environ:
+    if _is_one_of_several():
         keras.distribution.initialize()
     import jax
 
@@ -194,6 +195,22 @@ def _jax_distribution(model_parallel_size: int) -> Any:
     return keras.distribution.ModelParallel(
         layout_map=layout, batch_dim_name="data", auto_shard_dataset=False
     )
+
+
+def is_led_by_another() -> bool:
+    """Whether this is one of several processes that train together, but not the first."""
+    return _is_one_of_several() and _process_index() > 0
+
+
+def _is_one_of_several() -> bool:
+    """Tell from the environment: as Keras asks for it, or as a TPU slice of many hosts sets it."""
+    by_hand = "KERAS_DISTRIBUTION_JOB_ADDRESSES" in os.environ
+    return by_hand or "," in os.environ.get("TPU_WORKER_HOSTNAMES", "")
+
+
+def _process_index() -> int:
+    by_slice = os.environ.get("TPU_WORKER_ID", "0")
+    return int(os.environ.get("KERAS_DISTRIBUTION_PROCESS_ID", by_slice))
 
 
 def use_precision(precision: Precision, device_name: str) -> str:

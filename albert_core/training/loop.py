@@ -63,9 +63,16 @@ def fit_resumably(
         progress(state.step, plan.num_train_steps, "a damaged checkpoint is left out")
     with noticed_signals() as signal_name:
         conductor = _Conductor(
-            state, evaluate, plan, folder, progress, safeguards, measure_speed, signal_name
+            state,
+            evaluate,
+            plan,
+            folder,
+            progress,
+            safeguards,
+            measure_speed,
+            signal_name,
+            is_chief,
         )
-        conductor.is_chief = is_chief
         conductor.set_model(model)
         if safeguards.action == "roll_back" and not state.step:
             conductor.save()
@@ -101,8 +108,6 @@ class _Conductor(keras.callbacks.Callback):
     a shorter one.
     """
 
-    is_chief = True
-
     def __init__(
         self,
         state: TrainingState,
@@ -113,12 +118,14 @@ class _Conductor(keras.callbacks.Callback):
         safeguards: SafeguardConfig,
         measure_speed: MeasureSpeed,
         signal_name: Callable[[], str | None],
+        is_chief: bool,
     ) -> None:
         super().__init__()
         self.state, self.plan, self.folder, self.progress = state, plan, folder, progress
         self._evaluate, self._measure_speed = evaluate, measure_speed
         self._safeguards, self._signal_name = safeguards, signal_name
-        self._log = TrainingLog(folder, state.step)
+        self._is_chief = is_chief
+        self._log = self._log_from(state.step)
         self._begun = time.monotonic() - state.seconds
         self._reported = self._saved = time.monotonic()
         self._logged = (state.step, time.monotonic())
@@ -196,7 +203,7 @@ class _Conductor(keras.callbacks.Callback):
         state.log_start = {}
         if phase != plan.phase_of(state.step):
             state.lowest_loss = None
-        if self.is_chief and best_row(state.history, plan.monitor) is state.history[-1]:
+        if self._is_chief and best_row(state.history, plan.monitor) is state.history[-1]:
             write_weights(self.folder / _BEST, weights_by_name(self.model))
         self.save()
         text = f"{plan.monitor} {row[plan.monitor]:.3f}"
@@ -207,7 +214,7 @@ class _Conductor(keras.callbacks.Callback):
         self._hand_back_variables()
         self.state.seconds = time.monotonic() - self._begun
         self._saved = time.monotonic()
-        if self.is_chief:
+        if self._is_chief:
             save_checkpoint(self.folder, self.model, self.state, keep=self.plan.keep_checkpoints)
 
     def roll_back(self, trouble: TrainingTroubleError) -> None:
@@ -231,11 +238,14 @@ class _Conductor(keras.callbacks.Callback):
         restored.num_roll_backs = num_before + 1
         factor = guard.roll_back_factor**restored.num_roll_backs
         self.model.optimizer.rate_factor.assign(factor)
-        self.state, self._log = restored, TrainingLog(self.folder, restored.step)
+        self.state, self._log = restored, self._log_from(restored.step)
         self._logged = (restored.step, time.monotonic())
         self.save()
         text = f"{trouble}: back to step {restored.step:,} with {factor:g} times the rate"
         self.progress(restored.step, self.plan.num_train_steps, text)
+
+    def _log_from(self, step: int) -> TrainingLog | None:
+        return TrainingLog(self.folder, step) if self._is_chief else None
 
     def _hand_back_variables(self) -> None:
         """Let the variables have their values; with JAX `fit` keeps them to itself."""
@@ -295,7 +305,7 @@ class _Conductor(keras.callbacks.Callback):
             "steps_per_second": round((state.step - first) / seconds, 4),
             **self._measure_speed(first, state.step, seconds),
         }
-        if self.is_chief:
+        if self._log:
             self._log.append(row)
 
     def _report(self, logs: Mapping[str, Any]) -> None:

@@ -13,8 +13,9 @@ from albert_core.records.description import RecordsDescription, describe_records
 from albert_core.runs.files import fingerprint
 from albert_core.runs.manifest import Figures, Manifest
 from albert_core.runs.progress import ReportProgress, quiet
-from albert_core.runs.step import run_step
+from albert_core.runs.step import run_step, take_part_in_step
 from albert_core.tokenization import Tokenizer, load_tokenizer
+from albert_core.training.devices import is_led_by_another
 
 
 def pretrain(
@@ -76,7 +77,8 @@ def pretrain(
             progress=progress,
         )
 
-    return run_step(
+    run = take_part_in_step if is_led_by_another() else run_step
+    return run(
         "pretrain",
         config={"model": dataclasses.asdict(model), "pretraining": dataclasses.asdict(config)},
         inputs=inputs,
