@@ -11,7 +11,7 @@ class UpdateStep:
 
     def train_step(self: Any, data: Any) -> dict[str, Any]:
         """Update once; return the metrics."""
-        inputs, targets = data
+        inputs, targets = data[:2]
         totals = _sum_over_replicas(self.batch_totals(targets))
         if self.num_micro_batches == 1:
             loss, gradients = self._loss_and_gradients(inputs, {**targets, **totals})

@@ -1,0 +1,95 @@
+"""Phases, rates, batches and budgets of a pretraining, settled before it starts."""
+
+import pytest
+
+from albert_core.errors import InputError
+from albert_core.pretraining.config import PhaseConfig, PretrainingConfig
+
+TWO_PHASES = (
+    PhaseConfig(sequence_length=128, num_train_steps=900),
+    PhaseConfig(sequence_length=512, num_train_steps=100, batch_size=16, learning_rate=0.001),
+)
+
+
+def config(**settings):
+    defaults = {
+        "num_train_steps": 1000,
+        "num_warmup_steps": 10,
+        "batch_size": 64,
+        "evaluation_interval_steps": 100,
+    }
+    return PretrainingConfig(**{**defaults, **settings})
+
+
+def test_a_phase_takes_from_the_run_what_it_does_not_set():
+    short, long = config(phases=TWO_PHASES, learning_rate=0.004).settled_phases(24)
+    assert (short.batch_size, short.learning_rate, short.num_warmup_steps) == (64, 0.004, 10)
+    assert (long.batch_size, long.learning_rate, long.num_train_steps) == (16, 0.001, 100)
+    assert (short.num_tokens, long.num_tokens) == (900 * 64 * 128, 100 * 16 * 512)
+
+
+def test_rates_follow_the_square_root_of_the_batch():
+    (phase,) = config(
+        batch_size=256, reference_batch_size=4096, learning_rate=0.00176
+    ).settled_phases(24)
+    assert phase.learning_rate == pytest.approx(0.00176 / 4)
+
+
+def test_records_of_every_length_are_asked_for_once():
+    again = (*TWO_PHASES, PhaseConfig(sequence_length=128, num_train_steps=100))
+    assert config(phases=again).sequence_lengths(default=24) == (128, 512)
+    assert config().sequence_lengths(default=24) == (24,)
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected"),
+    [
+        ({"stop_after_steps": 300}, 300),
+        ({"stop_after_tokens": 64 * 128 * 10}, 10),
+        ({"stop_after_tokens": 64 * 128 * 10 + 1}, 11),
+        ({"stop_after_tokens": 64 * 128 * 900 + 16 * 512 * 5}, 905),
+        ({"stop_after_tokens": 64 * 128 * 10, "stop_after_steps": 7}, 7),
+        ({"stop_after_tokens": 10**12}, None),
+    ],
+)
+def test_budgets_become_steps(budget, expected):
+    settled = config(phases=TWO_PHASES, **budget)
+    assert settled.plan(settled.settled_phases(24)).stop_after_steps == expected
+
+
+@pytest.mark.parametrize(
+    ("device_batch_size", "num_devices", "expected"), [(None, 8, 1), (8, 1, 8), (4, 2, 8)]
+)
+def test_a_batch_in_parts(device_batch_size, num_devices, expected):
+    (phase,) = config(device_batch_size=device_batch_size).settled_phases(24)
+    assert phase.num_micro_batches(num_devices) == expected
+
+
+@pytest.mark.parametrize(
+    ("device_batch_size", "num_devices", "named"),
+    [
+        (None, 3, r"a multiple of 3 \(3 devices\)"),
+        (3, 2, r"a multiple of 6 \(2 devices x 3 sequences\)"),
+    ],
+)
+def test_a_batch_that_devices_cannot_divide(device_batch_size, num_devices, named):
+    (phase,) = config(device_batch_size=device_batch_size).settled_phases(24)
+    with pytest.raises(InputError, match=f"got 64, expected {named}"):
+        phase.num_micro_batches(num_devices)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"num_train_steps": 0}, "expected with it init_checkpoint"),
+        ({"device_batch_size": 0}, "pretraining.device_batch_size: got 0"),
+        ({"stop_after_tokens": 0}, "pretraining.stop_after_tokens: got 0"),
+        ({"num_warmup_steps": 1000}, "num_warmup_steps: got 1000"),
+        ({"num_train_steps": 950}, "expected a multiple of the 100 steps between evaluations"),
+        ({"phases": (PhaseConfig(sequence_length=0),)}, "got sequence_length 0"),
+        ({"poly_power": 0.0}, "poly_power: got 0.0"),
+    ],
+)
+def test_settings_out_of_range(settings, named):
+    with pytest.raises(InputError, match=named):
+        config(**settings)
