@@ -36,7 +36,7 @@ class Material:
 
 
 def make_material(folder: Path) -> Material:
-    corpus = CorpusConfig(files=(str(write_corpus(folder)),))
+    corpus = CorpusConfig(files=(str(write_corpus(folder / "corpus")),))
     material = Material(folder / "vocab", folder / "short", folder / "long")
     train_vocab(corpus=corpus, config=VocabConfig(size=60), output=material.vocab)
     for output, length in ((material.short, 24), (material.long, 48)):

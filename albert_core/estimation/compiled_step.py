@@ -142,7 +142,7 @@ def _lowered(request: StepRequest) -> Any:
     from jax.experimental import topologies
 
     from albert_core.pretraining.compilation import compiled_model
-    from albert_core.training.devices import use_precision
+    from albert_core.training.devices import Devices, use_precision
 
     accelerator, config, phase = request.accelerator, request.config, request.phase
     shape = (accelerator.num_chips // config.model_parallel_size, config.model_parallel_size)
@@ -153,7 +153,8 @@ def _lowered(request: StepRequest) -> Any:
     mesh = topologies.make_mesh(topology, shape, ("data", "model"))
     use_precision(config.precision, "TPU")
     keras.utils.set_random_seed(config.seed)
-    model = compiled_model(request.model, config, [phase], device_name="TPU")
+    devices = Devices(strategy="data_parallel", num_devices=accelerator.num_chips, name="TPU")
+    model = compiled_model(request.model, config, [phase], devices)
     model.num_micro_batches = phase.num_micro_batches(shape[0])
     model.optimizer.build(model.trainable_variables)
     state = _state(model, mesh)

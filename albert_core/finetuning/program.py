@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,6 @@ from albert_core.model import (
     AlbertForSequenceClassification,
     load_weights,
     read_weights,
-    weights_by_name,
-    write_weights,
 )
 from albert_core.model.weights import WEIGHTS_NAME
 from albert_core.optimization import make_optimizer
@@ -39,7 +38,7 @@ from albert_core.tasks import (
     read_examples,
 )
 from albert_core.tokenization import Tokenizer, load_tokenizer
-from albert_core.training.loop import best_row, fit_resumably
+from albert_core.training.loop import BEST_NAME, best_row, fit_resumably
 from albert_core.training.plan import TrainingPlan
 from albert_core.training.safeguards import SafeguardConfig
 
@@ -102,7 +101,7 @@ def run_finetuning(
         safeguards=SafeguardConfig(spike_ratio=0.0),  # losses near 0 jump by large ratios
     )
     best = best_row(state.history, plan.monitor)
-    _write_results(results, model, tokenizer, task, state.history)
+    _write_results(results, model, tokenizer, task, state.history, checkpoints)
     return {
         **{name: round(best[name], 4) for name in task.metrics},
         "global_step": best["global_step"],
@@ -191,10 +190,11 @@ def _write_results(
     tokenizer: Tokenizer,
     task: Task,
     history: Sequence[Mapping[str, Any]],
+    checkpoints: Path,
 ) -> None:
     model.config.to_json_file(results / CONFIG_NAME)
     tokenizer.save(results)
-    write_weights(results / WEIGHTS_NAME, weights_by_name(model))
+    shutil.copy(checkpoints / BEST_NAME, results / WEIGHTS_NAME)
     declaration = json.dumps(dataclasses.asdict(task), indent=2) + "\n"
     (results / "task.json").write_text(declaration, encoding="utf-8")
     lines = "".join(json.dumps(row) + "\n" for row in history)

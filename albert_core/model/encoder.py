@@ -139,7 +139,8 @@ def select_positions(x_BSH: Any, positions_BP: Any) -> Any:
     A matrix product with ones and zeros: exact, and unlike a gather it has a gradient that
     accelerators and batches spread over devices take in their stride.
     """
-    return ops.matmul(ops.one_hot(positions_BP, x_BSH.shape[1], dtype=x_BSH.dtype), x_BSH)
+    length = ops.shape(x_BSH)[1]
+    return ops.matmul(ops.one_hot(positions_BP, length, dtype=x_BSH.dtype), x_BSH)
 
 
 def _by_head(tensor: Any) -> Any:

@@ -8,6 +8,7 @@ from albert_core.config import AlbertConfig
 from albert_core.model import AlbertForPreTraining
 from albert_core.optimization import ScheduleOfPhases, WarmUpPolynomialDecay, optimizer_with
 from albert_core.pretraining.config import Phase, PretrainingConfig
+from albert_core.training.devices import Devices
 
 _SMALL_HIDDEN_SIZE = 512  # below it XLA's fused loops gain more on a CPU than its products lose
 
@@ -16,8 +17,7 @@ def compiled_model(
     model_config: AlbertConfig,
     config: PretrainingConfig,
     phases: Sequence[Phase],
-    *,
-    device_name: str,
+    devices: Devices,
 ) -> AlbertForPreTraining:
     """Return a new model, compiled with the optimizer and schedule of the phases."""
     model = AlbertForPreTraining(model_config, rematerialize=config.rematerialize)
@@ -34,7 +34,14 @@ def compiled_model(
     schedule = ScheduleOfPhases(schedules, num_steps=[phase.num_train_steps for phase in phases])
     jit_compile = config.jit_compile
     if jit_compile is None:
-        is_small = model_config.hidden_size < _SMALL_HIDDEN_SIZE
-        jit_compile = keras.backend.backend() == "jax" or device_name != "CPU" or is_small
+        jit_compile = _pays_xla(model_config, devices)
     model.compile(optimizer=optimizer_with(schedule, config.optimizer), jit_compile=jit_compile)
     return model
+
+
+def _pays_xla(model_config: AlbertConfig, devices: Devices) -> bool:
+    if keras.backend.backend() == "jax":
+        return True
+    if devices.strategy != "single":  # TensorFlow's XLA takes the replicas' variables for foreign
+        return False
+    return devices.name != "CPU" or model_config.hidden_size < _SMALL_HIDDEN_SIZE

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from albert_core.config import AlbertConfig
-from albert_core.model import AlbertForPreTraining, weights_by_name, write_weights
+from albert_core.model import AlbertForPreTraining
 from albert_core.model.weights import WEIGHTS_NAME
 from albert_core.pretraining.compilation import compiled_model
 from albert_core.pretraining.config import CONFIG_NAME, HISTORY_NAME, Phase, PretrainingConfig
@@ -27,7 +27,7 @@ from albert_core.training.flops import (
     training_flops_per_token,
 )
 from albert_core.training.log import LOG_NAME, TENSORBOARD_NAME, read_log
-from albert_core.training.loop import best_row, fit_resumably
+from albert_core.training.loop import BEST_NAME, best_row, fit_resumably
 
 EVALUATION_METRICS = (
     "masked_lm_accuracy",
@@ -78,7 +78,7 @@ def run_pretraining(
             )
             for index, phase in enumerate(phases)
         ]
-        model = compiled_model(model_config, config, phases, device_name=devices.name)
+        model = compiled_model(model_config, config, phases, devices)
         if config.init_checkpoint:
             initialize(model, config.init_checkpoint, tokenizer)
         with damage_named(data):
@@ -90,7 +90,7 @@ def run_pretraining(
     log = read_log(checkpoints)
     return {
         **{name: round(best[name], 4) for name in (*EVALUATION_METRICS, "global_step")},
-        "num_parameters": int(sum(weight.shape.num_elements() for weight in model.weights)),
+        "num_parameters": model.count_params(),
         **_speed_figures(phases, data, state, log),
         "strategy": str(devices),
         "precision": precision,
@@ -118,9 +118,9 @@ def _train(
 
     def batches_from(step: int) -> Any:
         index = plan.phase_of(step)
-        if model.num_micro_batches != num_parts[index]:
-            model.num_micro_batches = num_parts[index]
-            model.make_train_function(force=True)
+        model.num_micro_batches = num_parts[index]
+        for make_function in (model.make_train_function, model.make_test_function):
+            make_function(force=True)  # or TensorFlow would generalise over the phases' shapes
         begin = plan.phase_ends[index] - plan.phase_steps[index]
         return data[index].train_batches(phases[index].batch_size, start_step=step - begin)
 
@@ -220,7 +220,7 @@ def _write_results(
 ) -> None:
     model.config.to_json_file(results / CONFIG_NAME)
     tokenizer.save(results)
-    write_weights(results / WEIGHTS_NAME, weights_by_name(model))
+    shutil.copy(checkpoints / BEST_NAME, results / WEIGHTS_NAME)
     lines = "".join(json.dumps(row) + "\n" for row in history)
     (results / HISTORY_NAME).write_text(lines, encoding="utf-8")
     names = sorted((*EVALUATION_METRICS, "global_step"))

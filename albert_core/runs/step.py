@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from albert_core.errors import InputError, StepFailedError
 from albert_core.runs.files import fingerprint
@@ -23,6 +23,7 @@ from albert_core.runs.outputs import Output, output_at
 LOCK_PATIENCE_S = 20.0
 _LEADER_PATIENCE_S = 300.0
 
+_Found = TypeVar("_Found")
 StepBody = Callable[[Path, Path], Figures]
 
 
@@ -98,19 +99,17 @@ def take_part_in_step(
     _wait_for(progress.is_dir, f"{progress}: the leading process has not begun")
     with tempfile.TemporaryDirectory() as own:
         body(Path(own), progress)
-    _wait_for(
-        lambda: target.manifest() is not None,
-        f"output {target.address}: the leading process has published nothing",
-    )
-    return target.manifest()
+    failure = f"output {target.address}: the leading process has published nothing"
+    return _wait_for(target.manifest, failure)
 
 
-def _wait_for(is_there: Callable[[], bool], failure: str) -> None:
+def _wait_for(look: Callable[[], _Found | None], failure: str) -> _Found:
     deadline = time.monotonic() + _LEADER_PATIENCE_S
-    while not is_there():
+    while not (found := look()):
         if time.monotonic() > deadline:
             raise StepFailedError(f"{failure} after {_LEADER_PATIENCE_S:.0f} s; see its log")
         time.sleep(0.2)
+    return found
 
 
 def _published(output: Output, identity: str) -> Manifest | None:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from albert_core.errors import StepFailedError
-from albert_core.model.weights import read_weights, weights_by_name, write_weights
+from albert_core.model.weights import weights_by_name, write_weights
 from albert_core.runs.progress import ReportProgress
 from albert_core.training.checkpoint import TrainingState, restore_latest, save_checkpoint
 from albert_core.training.log import TrainingLog
@@ -17,7 +17,7 @@ from albert_core.training.plan import TrainingPlan
 from albert_core.training.safeguards import SafeguardConfig, StuckError, TrainingTroubleError
 from albert_core.training.signals import noticed_signals
 
-_BEST = "best.safetensors"
+BEST_NAME = "best.safetensors"
 _REPORT_EVERY_S = 2.0
 
 Evaluate = Callable[[int], Mapping[str, float]]
@@ -36,14 +36,14 @@ def fit_resumably(
     measure_speed: MeasureSpeed = lambda first, last, seconds: {},
     is_chief: bool = True,
 ) -> TrainingState:
-    """Train a compiled model to the end of the plan and leave the best weights in it.
+    """Train a compiled model to the end of the plan; its best weights are left in `BEST_NAME`.
 
     Args:
         model: Built and compiled with one of our optimizers.
         batches_from: Function of a step; returns endless batches of its phase from that step on.
         evaluate: Function of a step; returns figures of the model as it stands.
         plan: How long to train.
-        folder: Where checkpoints and log live; a killed run continues from the newest one.
+        folder: Where checkpoints, best weights and log live; a killed run continues from there.
         progress: Told the steps done, of how many, and the losses.
         safeguards: What to do when training goes wrong; the defaults when not given.
         measure_speed: Function of (first step, last step, seconds between them); returns figures
@@ -84,10 +84,6 @@ def fit_resumably(
                 conductor.evaluate_and_save()
             except TrainingTroubleError as trouble:
                 conductor.roll_back(trouble)
-    if is_chief:
-        best = read_weights(folder / _BEST)
-        for name, weight in weights_by_name(model).items():
-            weight.assign(best[name])
     return conductor.state
 
 
@@ -204,7 +200,7 @@ class _Conductor(keras.callbacks.Callback):
         if phase != plan.phase_of(state.step):
             state.lowest_loss = None
         if self._is_chief and best_row(state.history, plan.monitor) is state.history[-1]:
-            write_weights(self.folder / _BEST, weights_by_name(self.model))
+            write_weights(self.folder / BEST_NAME, weights_by_name(self.model))
         self.save()
         text = f"{plan.monitor} {row[plan.monitor]:.3f}"
         self.progress(state.step, plan.num_train_steps, text)

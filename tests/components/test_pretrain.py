@@ -1,0 +1,233 @@
+"""`albert pretrain` on a tiny corpus: phases, budgets, trouble, other beginnings, bad input."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from tiny_pretraining import Material, history_of, log_of, losses_of, make_material, train
+
+from albert_core.checkpoints import convert
+from albert_core.corpus import CorpusConfig
+from albert_core.errors import InputError, StepFailedError
+from albert_core.model.weights import read_weights
+from albert_core.pretraining.config import PhaseConfig
+from albert_core.training.safeguards import SafeguardConfig
+from components.vocab.config import VocabConfig
+from components.vocab.step import train_vocab
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory) -> Material:
+    return make_material(tmp_path_factory.mktemp("material"))
+
+
+@pytest.fixture(scope="module")
+def trained(material, tmp_path_factory) -> Path:
+    output = tmp_path_factory.mktemp("trained") / "model"
+    train(material, output, num_train_steps=200, evaluation_interval_steps=50)
+    return output
+
+
+def weights_of(output: Path):
+    return read_weights(output / "model.safetensors")
+
+
+def test_the_log_has_what_a_user_watches(trained):
+    rows = log_of(trained)
+    assert [row["global_step"] for row in rows] == list(range(1, 201))
+    assert rows[-1].keys() >= {
+        *("loss", "masked_lm_accuracy", "sentence_order_accuracy", "learning_rate"),
+        *("tokens_per_second", "model_flops_share", "input_wait_share"),
+    }
+    assert max(row["learning_rate"] for row in rows) == pytest.approx(0.003, rel=0.05)
+    assert rows[-1]["learning_rate"] < 1e-4
+    assert rows[-1]["loss"] < 0.8 * rows[0]["loss"]
+    assert list((trained / "tensorboard").glob("events.*"))
+
+
+def test_micro_batches_change_nothing(material, tmp_path):
+    train(material, tmp_path / "whole")
+    train(material, tmp_path / "parts", device_batch_size=4)
+    whole, parts = losses_of(tmp_path / "whole"), losses_of(tmp_path / "parts")
+    assert parts == pytest.approx(whole, rel=1e-4)
+
+
+def test_a_longer_phase_goes_on_where_the_shorter_ended(material, tmp_path):
+    """The optimizer's moments and the weights are kept; only sequences, batch and rate change."""
+    phases = (
+        PhaseConfig(sequence_length=24, num_train_steps=200),
+        PhaseConfig(sequence_length=48, num_train_steps=100, batch_size=8, learning_rate=0.001),
+    )
+    output = tmp_path / "model"
+    records = [material.short, material.long]
+    train(material, output, records=records, phases=phases, evaluation_interval_steps=50)
+    train(
+        material,
+        tmp_path / "long",
+        records=material.long,
+        phases=phases[1:],
+        evaluation_interval_steps=50,
+    )
+    history, rows = history_of(output), log_of(output)
+    assert [row["phase"] for row in history] == [0, 0, 0, 0, 1, 1]
+    assert history[-1]["loss"] < history[3]["loss"]
+    # Without its moments Adam's first steps would be as long as the rate.
+    first_of_long, before = rows[200]["loss"], rows[199]["loss"]
+    assert first_of_long < before + 1.0
+    assert history[-1]["loss"] < history_of(tmp_path / "long")[-1]["loss"]
+
+
+@pytest.mark.parametrize(
+    ("budget", "num_steps"),
+    [({"stop_after_steps": 7}, 7), ({"stop_after_tokens": 24 * 16 * 9}, 9)],
+)
+def test_a_budget_ends_training_with_an_evaluation(material, tmp_path, budget, num_steps):
+    figures = train(material, tmp_path / "model", **budget).figures
+    assert (figures["global_step"], figures["stopped_by"]) == (num_steps, "stop_after_steps")
+    assert figures["num_tokens"] == num_steps * 16 * 24
+
+
+def test_a_budget_of_minutes(material, tmp_path):
+    figures = train(material, tmp_path / "model", stop_after_minutes=0.0).figures
+    assert (figures["global_step"], figures["stopped_by"]) == (1, "stop_after_minutes")
+
+
+def test_evaluation_only_scores_the_model_as_it_is(material, trained, tmp_path):
+    output = tmp_path / "evaluated"
+    figures = train(
+        material, output, init_checkpoint=str(trained), num_train_steps=0, num_warmup_steps=0
+    ).figures
+    best = max(row["masked_lm_accuracy"] for row in history_of(trained))
+    assert figures["masked_lm_accuracy"] == pytest.approx(best, abs=1e-3)
+    before, after = weights_of(trained), weights_of(output)
+    assert all((before[name] == after[name]).all() for name in before)
+
+
+@pytest.mark.parametrize("to", ["tf1", "huggingface", "keras"])
+def test_training_begins_from_any_kind_of_checkpoint(material, trained, tmp_path, to):
+    convert(str(trained), str(tmp_path / "converted"), to=to)
+    source = str(tmp_path / "converted")
+    train(material, tmp_path / "model", init_checkpoint=source, num_train_steps=20)
+    # Of the same batch: the seed is the same.
+    assert log_of(tmp_path / "model")[0]["loss"] < log_of(trained)[0]["loss"] - 0.5
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(material, trained, tmp_path):
+    with pytest.raises(InputError, match="has hidden_size 32, expected 64"):
+        train(
+            material,
+            tmp_path / "model",
+            overrides={"hidden_size": 64},
+            init_checkpoint=str(trained),
+        )
+
+
+BROKEN = {"learning_rate": 1e30, "num_warmup_steps": 0}
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_reason(material, tmp_path):
+    with pytest.raises(StepFailedError, match=r"the loss is nan at step \d.* lower the learning"):
+        train(material, tmp_path / "model", **BROKEN)
+    assert not (tmp_path / "model").exists()
+
+
+def test_roll_backs_lower_the_rate_and_are_counted(material, tmp_path):
+    guard = SafeguardConfig(action="roll_back", roll_back_factor=1e-33, max_roll_backs=1)
+    train(material, tmp_path / "model", safeguards=guard, **BROKEN)
+    assert all(row["learning_rate"] < 1e-2 for row in log_of(tmp_path / "model"))
+    guard = dataclasses.replace(guard, roll_back_factor=0.5, max_roll_backs=2)
+    with pytest.raises(StepFailedError, match=r"\(2 roll-backs did not help\)"):
+        train(material, tmp_path / "other", safeguards=guard, **BROKEN)
+
+
+def test_sentence_order_at_chance_stops_the_run(material, tmp_path):
+    guard = SafeguardConfig(stuck_after_steps=40)
+    with pytest.raises(StepFailedError, match="sentence-order accuracy was never above"):
+        train(material, tmp_path / "model", safeguards=guard, learning_rate=1e-9)
+
+
+def copy_of(folder: Path, to: Path) -> Path:
+    shutil.copytree(folder, to)
+    return to
+
+
+def test_a_folder_without_records(material, tmp_path):
+    with pytest.raises(InputError, match="no records there"):
+        train(material, tmp_path / "model", records=tmp_path)
+
+
+def test_a_truncated_shard_is_named_before_training(material, tmp_path):
+    records = copy_of(material.short, tmp_path / "records")
+    shard = next(records.glob("train-*"))
+    shard.write_bytes(shard.read_bytes()[:-5])
+    with pytest.raises(InputError, match=rf"{shard}: got [\d,]+ bytes, expected [\d,]+"):
+        train(material, tmp_path / "model", records=records)
+
+
+def test_a_missing_shard_is_named_before_training(material, tmp_path):
+    records = copy_of(material.short, tmp_path / "records")
+    shard = next(records.glob("train-*"))
+    shard.unlink()
+    with pytest.raises(InputError, match=f"{shard}: it is missing"):
+        train(material, tmp_path / "model", records=records)
+
+
+def test_a_corrupt_record_is_named_with_its_place_and_the_run_kept(material, tmp_path):
+    records = copy_of(material.short, tmp_path / "records")
+    shard = next(records.glob("train-*"))
+    content = bytearray(shard.read_bytes())
+    content[-10] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(StepFailedError, match=rf"{shard}: truncated or corrupt record at byte \d"):
+        train(material, tmp_path / "model", records=records, num_train_steps=200)
+    assert list(tmp_path.glob("*/pretrain-*/progress"))
+
+
+def test_records_of_another_vocabulary(material, tmp_path):
+    corpus = CorpusConfig(files=(str(material.vocab.parent / "corpus"),))
+    train_vocab(corpus=corpus, config=VocabConfig(size=50), output=tmp_path / "vocab")
+    other = dataclasses.replace(material, vocab=tmp_path / "vocab")
+    with pytest.raises(InputError, match="made with another vocabulary"):
+        train(other, tmp_path / "model")
+
+
+def test_records_of_another_sequence_length(material, tmp_path):
+    phases = (PhaseConfig(sequence_length=48),)
+    with pytest.raises(InputError, match="got sequence lengths 24, expected 48"):
+        train(material, tmp_path / "model", phases=phases)
+    with pytest.raises(InputError, match="expected at most the model's max_position_embeddings=16"):
+        train(material, tmp_path / "model", overrides={"max_position_embeddings": 16})
+
+
+def test_another_architecture_is_other_work(material, trained):
+    with pytest.raises(InputError, match="belongs to another configuration"):
+        train(
+            material,
+            trained,
+            overrides={"hidden_size": 64},
+            num_train_steps=200,
+            evaluation_interval_steps=50,
+        )
+
+
+def test_rematerialisation_with_dropout_is_refused(material, tmp_path):
+    with pytest.raises(InputError, match="rematerialize: got true with dropout"):
+        train(
+            material,
+            tmp_path / "model",
+            overrides={"hidden_dropout_prob": 0.1},
+            rematerialize=True,
+        )
+
+
+def test_figures_and_files_of_a_finished_run(trained):
+    manifest = json.loads((trained / "manifest.json").read_text())
+    figures = manifest["figures"]
+    assert figures["strategy"].startswith("single on 1 CPU device (there is no GPU")
+    assert figures["precision"] == "float32"
+    assert 0 <= figures["input_wait_share"] <= 1
+    assert 0 < figures["model_flops_share"] < 1

@@ -1,0 +1,157 @@
+"""The same loss curve on one device and on several, which must be there before Keras is."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+from tiny_pretraining import OVERRIDES, Material, losses_of, make_material
+
+pytestmark = pytest.mark.slow
+
+NUM_STEPS = 20
+TOLERANCE = 1e-4
+SETTINGS = {
+    "model": {"preset": "tiny", "overrides": {**OVERRIDES, "num_hidden_layers": 2}},
+    "pretraining": {
+        "optimizer": "lamb",
+        "learning_rate": 0.01,
+        "num_train_steps": NUM_STEPS,
+        "num_warmup_steps": 2,
+        "batch_size": 16,
+        "evaluation_interval_steps": NUM_STEPS,
+        "log_interval_steps": 1,
+        "precision": "float32",
+    },
+}
+JAX = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+EIGHT_DEVICES = {**JAX, "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+# What TensorFlow takes for one device is set by a call, not by the environment.
+TWO_LOGICAL_CPUS = """
+import sys, tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from pipeline.cli import main
+sys.exit(main())
+"""
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory) -> Material:
+    return make_material(tmp_path_factory.mktemp("material"))
+
+
+@pytest.fixture(scope="module")
+def arguments(material, tmp_path_factory) -> list[str]:
+    config = tmp_path_factory.mktemp("settings") / "config.yaml"
+    config.write_text(yaml.safe_dump(SETTINGS), encoding="utf-8")
+    inputs = ["--vocab_dir", str(material.vocab), "--records_dir", str(material.short)]
+    return ["pretrain", "--config", str(config), *inputs]
+
+
+def start(
+    arguments: list[str], output: Path, environment: Mapping[str, str], code: str | None = None
+) -> subprocess.Popen[str]:
+    command = code or "import sys; from pipeline.cli import main; sys.exit(main())"
+    return subprocess.Popen(
+        [sys.executable, "-c", command, *arguments, "--output", str(output)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
+    )
+
+
+def finished(process: subprocess.Popen[str]) -> str:
+    """Return what a process said on its way to success."""
+    try:
+        _, said = process.communicate(timeout=200)
+    finally:
+        process.kill()
+    assert process.returncode == 0, said
+    return said
+
+
+@pytest.fixture(scope="module")
+def one_jax_device(arguments, tmp_path_factory) -> list[float]:
+    output = tmp_path_factory.mktemp("one") / "model"
+    assert "training: single on 1 cpu device" in finished(start(arguments, output, JAX))
+    return losses_of(output)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "data_parallel on 8 cpu devices (there are 8)"),
+        (["--pretraining.device_batch_size", "1"], "data_parallel on 8 cpu devices"),
+        (
+            [
+                *("--pretraining.strategy", "model_parallel"),
+                *("--pretraining.model_parallel_size", "2"),
+            ],
+            "model_parallel on 8 cpu devices",
+        ),
+    ],
+    ids=["data parallel", "in two micro-batches", "model parallel"],
+)
+def test_eight_devices_of_jax(arguments, one_jax_device, tmp_path, options, said):
+    output = tmp_path / "model"
+    assert said in finished(start([*arguments, *options], output, EIGHT_DEVICES))
+    assert losses_of(output) == pytest.approx(one_jax_device, abs=TOLERANCE)
+
+
+def test_two_processes_of_jax(arguments, one_jax_device, tmp_path):
+    """Both see one folder; the first of them writes."""
+    output = tmp_path / "model"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    processes = [
+        start(
+            arguments,
+            output,
+            {
+                **JAX,
+                "KERAS_DISTRIBUTION_JOB_ADDRESSES": address,
+                "KERAS_DISTRIBUTION_NUM_PROCESSES": "2",
+                "KERAS_DISTRIBUTION_PROCESS_ID": str(index),
+            },
+        )
+        for index in (0, 1)
+    ]
+    for process in processes:
+        assert "data_parallel on 2 cpu devices in 2 processes" in finished(process)
+    assert losses_of(output) == pytest.approx(one_jax_device, abs=TOLERANCE)
+
+
+def test_two_logical_devices_of_tensorflow(arguments, tmp_path):
+    mirrored = [*arguments, "--pretraining.strategy", "mirrored"]
+    environment = {"KERAS_BACKEND": "tensorflow"}
+    finished(start(arguments, tmp_path / "one", environment))
+    two = start(mirrored, tmp_path / "two", environment, TWO_LOGICAL_CPUS)
+    assert "mirrored on 2 CPU devices" in finished(two)
+    parts = [*mirrored, "--pretraining.device_batch_size", "4"]
+    finished(start(parts, tmp_path / "parts", environment, TWO_LOGICAL_CPUS))
+    one = losses_of(tmp_path / "one")
+    assert losses_of(tmp_path / "two") == pytest.approx(one, abs=TOLERANCE)
+    assert losses_of(tmp_path / "parts") == pytest.approx(one, abs=TOLERANCE)
+
+
+def test_a_batch_that_the_devices_cannot_divide(arguments, tmp_path):
+    options = ["--pretraining.batch_size", "12"]
+    process = start([*arguments, *options], tmp_path / "model", EIGHT_DEVICES)
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 2
+    assert "batch_size: got 12, expected a multiple of 8 (8 devices)" in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_strategy_of_the_other_backend(arguments, tmp_path):
+    process = start([*arguments, "--pretraining.strategy", "mirrored"], tmp_path / "model", JAX)
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 2
+    assert "got mirrored, expected with the jax backend auto, single, data_parallel" in said

@@ -1,0 +1,117 @@
+"""A pretraining that is killed again and again ends with the weights of one that never was."""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from tiny_pretraining import OVERRIDES, Material, make_material
+
+pytestmark = [pytest.mark.slow, pytest.mark.backends]
+
+NUM_STEPS = 120
+SETTINGS = {
+    # Dropout needs the random state to come back, too.
+    "model": {"preset": "tiny", "overrides": {**OVERRIDES, "hidden_dropout_prob": 0.1}},
+    "pretraining": {
+        "optimizer": "lamb",
+        "learning_rate": 0.005,
+        "num_train_steps": NUM_STEPS,
+        "num_warmup_steps": 5,
+        "batch_size": 256,
+        "device_batch_size": 128,
+        "evaluation_interval_steps": 40,
+        "checkpoint_interval_steps": 7,
+        "log_interval_steps": 1,
+        "jit_compile": False,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory) -> Material:
+    return make_material(tmp_path_factory.mktemp("material"))
+
+
+@pytest.fixture
+def command(material, tmp_path) -> list[str]:
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(SETTINGS), encoding="utf-8")
+    albert = str(Path(sys.executable).with_name("albert"))
+    inputs = ["--vocab_dir", str(material.vocab), "--records_dir", str(material.short)]
+    return [albert, "pretrain", "--config", str(config), *inputs, "--output"]
+
+
+def start(command: list[str], output: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*command, str(output)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+
+
+def logged_step(output: Path) -> int:
+    """Return the last step in the log of a run that is under way."""
+    for log in output.parent.glob(f".{output.name}.work/pretrain-*/progress/training_log.jsonl"):
+        lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
+        whole = [line for line in lines if line.endswith("\n")]
+        return json.loads(whole[-1])["global_step"] if whole else 0
+    return 0
+
+
+def send_at(process: subprocess.Popen[str], output: Path, step: int, kind: signal.Signals) -> str:
+    """Send a signal once a step is logged; return what the process said, when it is gone."""
+    while logged_step(output) < step:
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.002)
+    process.send_signal(kind)
+    return process.communicate(timeout=60)[1]
+
+
+def finish(process: subprocess.Popen[str]) -> None:
+    said = process.communicate(timeout=300)[1]
+    assert process.returncode == 0, said
+
+
+def weights_hash(output: Path) -> str:
+    return hashlib.sha256((output / "model.safetensors").read_bytes()).hexdigest()
+
+
+def test_five_kills_and_five_terminations_change_no_bit(command, tmp_path):
+    undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
+    finish(start(command, undisturbed))
+    rng = random.Random(4)
+    steps = sorted(rng.sample(range(3, NUM_STEPS - 10), 10))
+    kinds = [signal.SIGKILL, signal.SIGTERM] * 5
+    rng.shuffle(kinds)
+    for step, kind in zip(steps, kinds, strict=True):
+        process = start(command, disturbed)
+        said = send_at(process, disturbed, step, kind)
+        if kind == signal.SIGTERM:
+            assert process.returncode == 1
+            assert "stopped by SIGTERM after" in said
+        else:
+            assert process.returncode == -signal.SIGKILL
+    finish(start(command, disturbed))
+    assert weights_hash(disturbed) == weights_hash(undisturbed)
+    for name in ("metrics.jsonl", "training_log.jsonl"):
+        assert without_times(disturbed / name) == without_times(undisturbed / name)
+
+
+def without_times(path: Path) -> list[dict[str, float]]:
+    """Return the rows of a log less what depends on the clock."""
+    by_the_clock = ("second", "share")
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [
+        {name: v for name, v in row.items() if not any(word in name for word in by_the_clock)}
+        for row in rows
+    ]
