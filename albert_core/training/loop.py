@@ -295,14 +295,17 @@ class _Conductor(keras.callbacks.Callback):
         row = {
             "global_step": state.step,
             **{name: round(value, 5) for name, value in recent.items()},
-            "learning_rate": float(self.model.optimizer.learning_rate)
-            * float(self.model.optimizer.rate_factor),
+            "learning_rate": self._rate(),
             "seconds": round(self._logged[1] - self._begun, 2),
             "steps_per_second": round((state.step - first) / seconds, 4),
             **self._measure_speed(first, state.step, seconds),
         }
         if self._log:
             self._log.append(row)
+
+    def _rate(self) -> float:
+        optimizer = self.model.optimizer
+        return float(keras.ops.convert_to_numpy(optimizer.learning_rate * optimizer.rate_factor))
 
     def _report(self, logs: Mapping[str, Any]) -> None:
         now = time.monotonic()
