@@ -23,7 +23,6 @@ PEAK_FLOPS: Mapping[str, float] = {
     "Tesla V100": 125e12,
     "Tesla T4": 65e12,
 }
-_PROBE_SIZE = 2048
 
 
 def training_flops_per_token(
@@ -75,8 +74,8 @@ def peak_flops(device_name: str) -> float | None:
     return PEAK_FLOPS[max(names, key=len)] if names else None
 
 
-def measured_matrix_flops(num_repeats: int = 3) -> float:
-    """Return the best rate of a matrix product on the default device, in FLOP/s.
+def measured_matrix_flops(num_repeats: int = 3, size: int = 2048) -> float:
+    """Return the best rate of a product of two [size, size] on the default device, in FLOP/s.
 
     The yardstick where no data sheet is at hand, as on CPUs; takes a fraction of a second.
     """
@@ -84,10 +83,10 @@ def measured_matrix_flops(num_repeats: int = 3) -> float:
     from keras import ops
 
     dtype = keras.config.dtype_policy().compute_dtype
-    square = ops.cast(keras.random.normal((_PROBE_SIZE, _PROBE_SIZE), seed=1), dtype)
+    square = ops.cast(keras.random.normal((size, size), seed=1), dtype)
     best = float("inf")
     for _ in range(num_repeats + 1):  # the first one warms up
         started = time.perf_counter()
         ops.convert_to_numpy(ops.matmul(square, square)[:1, :1])
         best = min(best, time.perf_counter() - started)
-    return 2 * _PROBE_SIZE**3 / best
+    return 2 * size**3 / best

@@ -19,6 +19,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from components.report.reference_run import reference_history
 from components.report.summary import TaskSummary
 
 History = Sequence[Mapping[str, Any]]
@@ -102,19 +103,31 @@ def loss_chart(history: History, name: str = "loss") -> str:
 
 
 def masked_lm_chart(history: History, most_frequent_share: float, name: str = "mlm") -> str:
-    """Draws held-out masked-LM accuracy; the dashed line always guesses the same piece."""
-    points = _points(history, "masked_lm_accuracy", scale=100)
-    line = Line(label="held-out", points=points)
+    """Draws held-out masked-LM accuracy beside a healthy run's.
+
+    The dashed line always guesses the same piece.
+    """
     reference = Line(label="most frequent piece", points=[(0, 100 * most_frequent_share)])
-    return _chart(name, (line,), y_label="accuracy (%)", reference=reference)
+    lines = _beside_reference_run(history, "masked_lm_accuracy")
+    return _chart(name, lines, y_label="accuracy (%)", reference=reference)
 
 
 def sentence_order_chart(history: History, name: str = "sop") -> str:
-    """Draws held-out sentence-order accuracy; the dashed line is a coin's."""
-    points = _points(history, "sentence_order_accuracy", scale=100)
-    line = Line(label="held-out", points=points)
+    """Draws held-out sentence-order accuracy beside a healthy run's; the dashed line a coin's."""
     reference = Line(label="chance", points=[(0, 50.0)])
-    return _chart(name, (line,), y_label="accuracy (%)", reference=reference)
+    lines = _beside_reference_run(history, "sentence_order_accuracy")
+    return _chart(name, lines, y_label="accuracy (%)", reference=reference)
+
+
+def _beside_reference_run(history: History, key: str) -> tuple[Line, ...]:
+    points = _points(history, key, scale=100)
+    if not points:
+        return ()
+    other = _points(reference_history(int(points[-1][0])), key, scale=100)
+    return (
+        Line(label="held-out", points=points),
+        Line(label="reference run", points=other, color=SECOND, marker=""),
+    )
 
 
 def task_chart(task: TaskSummary, name: str) -> str:

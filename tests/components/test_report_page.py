@@ -12,6 +12,7 @@ import matplotlib
 import pytest
 
 from components.report.charts import loss_chart, masked_lm_chart
+from components.report.reference_run import reference_history
 from components.report.page import (
     format_duration,
     format_figure,
@@ -269,7 +270,8 @@ def test_chart_is_one_element_with_text_and_theme_colours() -> None:
     root = ElementTree.fromstring(svg)
     texts = ["".join(element.itertext()) for element in root.iter() if element.tag.endswith("text")]
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
-    assert {"global step", "accuracy (%)", "held-out", "most frequent piece"} <= set(texts)
+    named = {"global step", "accuracy (%)", "held-out", "reference run", "most frequent piece"}
+    assert named <= set(texts)
     assert "var(--series-1, #0072b2)" in svg
     assert "stroke-dasharray" in svg
     assert "<style" not in svg
@@ -281,6 +283,12 @@ def test_lines_follow_the_values() -> None:
     (x1, y1), (x2, y2) = [map(float, point.split()) for point in paths[0].split("L ")]
     assert x1 < x2
     assert y1 < y2  # a smaller loss is lower on the page
+
+
+def test_the_reference_run_ends_where_the_run_does() -> None:
+    steps = [row["global_step"] for row in reference_history(330)]
+    assert steps[0] == pytest.approx(30)
+    assert steps[-1] == 330
 
 
 def test_charts_leave_matplotlib_as_it_was() -> None:

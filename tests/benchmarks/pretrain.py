@@ -1,0 +1,240 @@
+"""Speed of a pretraining update beside Hugging Face's, and beside this machine's matrix products.
+
+    python tests/benchmarks/pretrain.py --peer .venv-interop/bin/python
+
+An update is forward, backward and optimizer without dropout, on batches that are there already.
+The peer is AlbertForPreTraining of transformers under PyTorch, in bfloat16 autocast, with and
+without torch.compile, in the environment that `make test-interop` makes; without --peer it is left
+out. All take turns, `ROUNDS` times; medians count, and of several settings of one side the best.
+The rate in FLOP/s is tokens/s times the formula of albert_core.training.flops; the limit is the
+largest rate of a bfloat16 matrix product seen in the same run. The backend is KERAS_BACKEND's;
+with JAX, TensorFlow is not needed.
+"""
+
+import argparse
+import dataclasses
+import itertools
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+ROUNDS = 3
+PEER_RATIO, MATRIX_SHARE = 1.4, 0.65
+SECONDS_PER_TURN = 15.0
+MATRIX_SIZES = (2048, 4096)
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """A model and the batches it is trained on."""
+
+    preset: str
+    batch_size: int
+    sequence_length: int
+    num_predictions: int
+
+    def __str__(self) -> str:
+        return f"{self.preset}, {self.batch_size} x {self.sequence_length}"
+
+
+ON_CPU = (Shape("base_v2", 16, 128, 20), Shape("small", 16, 64, 10))
+ON_GPU = (
+    Shape("base_v2", 256, 128, 20),
+    Shape("base_v2", 64, 512, 77),
+    Shape("large_v2", 128, 128, 20),
+    Shape("large_v2", 32, 512, 77),
+)
+OURS = (
+    {"jit_compile": False, "precision": "bfloat16"},
+    {"jit_compile": True, "precision": "bfloat16"},
+    {"jit_compile": True, "precision": "float32"},
+)
+PEERS = ({"is_compiled": False}, {"is_compiled": True})
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--peer", help="Python of an environment with torch and transformers")
+    parser.add_argument("--gpu", action="store_true", help="the shapes meant for a GPU")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)  # what a turn starts
+    arguments = parser.parse_args()
+    if arguments.worker:
+        work = json.loads(arguments.worker)
+        function = {"ours": time_ours, "peer": time_peer, "matrix": time_matrices}[work.pop("who")]
+        print(json.dumps(function(**work)))
+        return
+    for shape in ON_GPU if arguments.gpu else ON_CPU:
+        compare(shape, arguments.peer)
+
+
+def compare(shape: Shape, peer: str | None) -> None:
+    """Let all take turns on a shape and print what came out."""
+    from albert_core.config import preset
+    from albert_core.training.flops import training_flops_per_token
+
+    sizes = dataclasses.asdict(shape)
+    contestants = [(sys.executable, {"who": "ours", **sizes, **setting}) for setting in OURS]
+    if peer:
+        contestants += [(peer, {"who": "peer", **sizes, **setting}) for setting in PEERS]
+    rates: dict[str, list[float]] = {}
+    matrix_rate = 0.0
+    for _, (python, work) in itertools.product(range(ROUNDS), contestants):
+        matrix_rate = max(matrix_rate, turn(sys.executable, {"who": "matrix"}))
+        name = ", ".join(str(v) for k, v in work.items() if k not in sizes)
+        rates.setdefault(name, []).append(turn(python, work))
+    model = preset(shape.preset, vocab_size=30_000)
+    flops = training_flops_per_token(model, shape.sequence_length, shape.num_predictions)
+    print(f"\n{shape}: {flops / 1e9:.3f} GFLOP a token")
+    print(f"  matrix product in bfloat16: {matrix_rate / 1e9:,.0f} GFLOP/s")
+    medians = {name: statistics.median(values) for name, values in rates.items()}
+    for name, median in medians.items():
+        share = median * flops / matrix_rate
+        print(f"  {name}: {median:,.0f} tokens/s, {median * flops / 1e9:,.0f} GFLOP/s, {share:.0%}")
+    ours = max(value for name, value in medians.items() if name.startswith("ours"))
+    print(f"  of the matrix rate: {ours * flops / matrix_rate:.1%} (at least {MATRIX_SHARE:.0%})")
+    if peer:
+        theirs = max(value for name, value in medians.items() if name.startswith("peer"))
+        print(f"  over the peer: {ours / theirs:.2f} times (at least {PEER_RATIO})")
+
+
+def turn(python: str, work: Mapping[str, Any]) -> float:
+    """Return what a worker measures in a process of its own."""
+    command = [python, __file__, "--worker", json.dumps(work)]
+    result = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    if result.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{result.stderr}")
+    return float(result.stdout.splitlines()[-1])
+
+
+def tokens_per_second(update: Callable[[int], None], tokens: int) -> float:
+    """Return the rate of a function that makes so many updates and waits for the last."""
+    update(2)
+    started = time.perf_counter()
+    update(1)
+    num_updates = max(3, int(SECONDS_PER_TURN / (time.perf_counter() - started)))
+    started = time.perf_counter()
+    update(num_updates)
+    return num_updates * tokens / (time.perf_counter() - started)
+
+
+def examples(shape: Shape, vocab_size: int) -> dict[str, Any]:
+    """Return a batch of random pieces."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    size, length, predictions = shape.batch_size, shape.sequence_length, shape.num_predictions
+    positions = np.stack([rng.permutation(length)[:predictions] for _ in range(size)])
+    return {
+        "input_ids": rng.integers(0, vocab_size, (size, length), dtype="int32"),
+        "input_mask": np.ones((size, length), "int32"),
+        "segment_ids": np.repeat([[0, 1]], length // 2, axis=1).repeat(size, 0).astype("int32"),
+        "masked_lm_positions": np.sort(positions).astype("int32"),
+        "masked_lm_ids": rng.integers(0, vocab_size, (size, predictions), dtype="int32"),
+        "masked_lm_weights": np.ones((size, predictions), "float32"),
+        "sentence_order_labels": rng.integers(0, 2, size, dtype="int32"),
+    }
+
+
+def time_ours(*, jit_compile: bool, precision: Any, **sizes: Any) -> float:
+    """Return the tokens/s of `fit` with our model."""
+    from albert_core.config import preset
+    from albert_core.pretraining.compilation import compiled_model
+    from albert_core.pretraining.config import PretrainingConfig
+    from albert_core.training.devices import use_devices, use_precision
+
+    shape = Shape(**sizes)
+    config = PretrainingConfig(batch_size=shape.batch_size, jit_compile=jit_compile)
+    model_config = preset(shape.preset, vocab_size=30_000)
+    batch = examples(shape, model_config.vocab_size)
+    inputs = {name: batch.pop(name) for name in list(batch)[:4]}
+    with use_devices("single") as devices:
+        use_precision(precision, devices.name)
+        phases = config.settled_phases(shape.sequence_length)
+        model = compiled_model(model_config, config, phases, devices)
+
+        def update(times: int) -> None:
+            repeated = itertools.repeat((inputs, batch))
+            model.fit(repeated, steps_per_epoch=times, epochs=1, verbose=0)
+
+        return tokens_per_second(update, shape.batch_size * shape.sequence_length)
+
+
+def time_peer(*, is_compiled: bool, **sizes: Any) -> float:
+    """Return the tokens/s of Hugging Face's model, with AdamW."""
+    import torch
+    import transformers
+
+    shape = Shape(**sizes)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    config = peer_config(shape.preset)
+    model = transformers.AlbertForPreTraining(config).to(device).train()
+    batch = examples(shape, config.vocab_size)
+    labels = torch.full((shape.batch_size, shape.sequence_length), -100)
+    labels.scatter_(
+        1,
+        torch.from_numpy(batch["masked_lm_positions"]).long(),
+        torch.from_numpy(batch["masked_lm_ids"]).long(),
+    )
+    inputs = {
+        "input_ids": torch.from_numpy(batch["input_ids"]).long().to(device),
+        "attention_mask": torch.from_numpy(batch["input_mask"]).to(device),
+        "token_type_ids": torch.from_numpy(batch["segment_ids"]).long().to(device),
+        "labels": labels.to(device),
+        "sentence_order_label": torch.from_numpy(batch["sentence_order_labels"]).long().to(device),
+    }
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    forward = torch.compile(model) if is_compiled else model
+
+    def update(times: int) -> None:
+        for _ in range(times):
+            with torch.autocast(device, dtype=torch.bfloat16):
+                loss = forward(**inputs).loss
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        loss.item()
+
+    return tokens_per_second(update, shape.batch_size * shape.sequence_length)
+
+
+def peer_config(name: str) -> Any:
+    """Return transformers' configuration of one of our presets."""
+    import transformers
+
+    from albert_core.config import preset
+
+    ours = preset(name, vocab_size=30_000)
+    shared = ("vocab_size", "embedding_size", "hidden_size", "num_hidden_layers")
+    more = ("num_attention_heads", "intermediate_size", "max_position_embeddings", "hidden_act")
+    values = {field: getattr(ours, field) for field in shared + more}
+    return transformers.AlbertConfig(
+        **{**values, "hidden_act": "gelu_new"},
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+
+
+def time_matrices() -> float:
+    """Return the largest rate of a bfloat16 matrix product, in FLOP/s."""
+    from albert_core.training.devices import use_devices, use_precision
+    from albert_core.training.flops import measured_matrix_flops
+
+    with use_devices("single") as devices:
+        use_precision("bfloat16", devices.name)
+        return max(measured_matrix_flops(size=size) for size in MATRIX_SIZES)
+
+
+if __name__ == "__main__":
+    main()
