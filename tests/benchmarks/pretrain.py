@@ -21,8 +21,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).resolve().parents[2]
 ROUNDS = 3
 PEER_RATIO, MATRIX_SHARE = 1.4, 0.65
 SECONDS_PER_TURN = 15.0
@@ -111,7 +113,7 @@ def turn(python: str, work: Mapping[str, Any]) -> float:
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)},
     )
     if result.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{result.stderr}")

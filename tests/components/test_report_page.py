@@ -12,7 +12,6 @@ import matplotlib
 import pytest
 
 from components.report.charts import loss_chart, masked_lm_chart
-from components.report.reference_run import reference_history
 from components.report.page import (
     format_duration,
     format_figure,
@@ -22,6 +21,7 @@ from components.report.page import (
     format_points,
     render_page,
 )
+from components.report.reference_run import reference_history
 from components.report.summary import RunSummary, StepSummary, TaskSummary
 
 HOSTILE = "<script>alert('&\"')</script>"
