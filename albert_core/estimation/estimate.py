@@ -4,7 +4,7 @@ Memory, FLOPs and exchanged bytes are the compiler's; time follows from them and
 """
 
 import dataclasses
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
@@ -152,16 +152,15 @@ def _estimated(
     phase, num_chips = request.phase, request.accelerator.num_chips
     progress(0, 0, f"compiling the step of sequence length {phase.sequence_length}")
     compiling = executor.submit(compile_step, request)
-    # Layers that are scanned are counted once; a model of one layer tells how much that is.
-    single = dataclasses.replace(request.model, num_hidden_layers=1)
-    compiling_single = executor.submit(compile_step, dataclasses.replace(request, model=single))
+    compiling_single = _submit_single_layer(request, executor)
     compiled = compiling.result()
     if not compiled.is_within_memory:
         progress(0, 0, f"{_gib(compiled.memory_bytes)} a chip do not fit; looking for what does")
         raise InputError(_refusal(request, compiled, executor))
-    flops, without = compiled.flops, compiling_single.result().flops
-    if _is_scanned(request.model):
-        flops += (request.model.num_hidden_layers - 2) * (flops - without)
+    flops = compiled.flops
+    if compiling_single:
+        layer_flops = flops - compiling_single.result().flops
+        flops += (request.model.num_hidden_layers - 2) * layer_flops
     tokens = phase.batch_size * phase.sequence_length
     sizes = (
         request.model,
@@ -180,8 +179,16 @@ def _estimated(
     )
 
 
-def _is_scanned(model: AlbertConfig) -> bool:
-    return model.num_hidden_groups == 1 and not model.has_dropout and model.num_hidden_layers > 1
+def _submit_single_layer(request: StepRequest, executor: Executor) -> Future[CompiledStep] | None:
+    """Compile the model with one layer, if more are scanned: those are counted once.
+
+    The difference to one layer is then what the scan's body comes to.
+    """
+    model = request.model
+    if model.num_hidden_groups > 1 or model.has_dropout or model.num_hidden_layers == 1:
+        return None
+    single = dataclasses.replace(model, num_hidden_layers=1)
+    return executor.submit(compile_step, dataclasses.replace(request, model=single))
 
 
 def _refusal(request: StepRequest, compiled: CompiledStep, executor: Executor) -> str:
