@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from albert_core.errors import InputError
+from albert_core.training.flops import PEAK_FLOPS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -17,8 +18,7 @@ class Generation:
         peak_flops: Dense bfloat16 FLOP/s of a chip.
         memory_gib: HBM of a chip that its compiler lets a program use.
         link_bytes_per_second: What a chip exchanges with its neighbours at most.
-        cores_per_chip: TensorCores of a chip.
-        counts_cores: Whether the number in a slice's name counts cores; else chips.
+        cores_per_chip: TensorCores of a chip; the number in a slice's name counts them.
         topologies: How the chips of a slice are laid out, by their number.
     """
 
@@ -26,7 +26,6 @@ class Generation:
     memory_gib: float
     link_bytes_per_second: float
     cores_per_chip: int
-    counts_cores: bool
     topologies: Mapping[int, str]
 
 
@@ -55,27 +54,24 @@ _DEEP = {
 
 GENERATIONS: Mapping[str, Generation] = {
     "v5e": Generation(
-        peak_flops=197e12,
+        peak_flops=PEAK_FLOPS["TPU v5 lite"],
         memory_gib=15.75,
         link_bytes_per_second=400e9,
         cores_per_chip=1,
-        counts_cores=False,
         topologies=_FLAT,
     ),
     "v5p": Generation(
-        peak_flops=459e12,
+        peak_flops=PEAK_FLOPS["TPU v5p"],
         memory_gib=95.74,
         link_bytes_per_second=1200e9,
         cores_per_chip=2,
-        counts_cores=True,
         topologies=_DEEP,
     ),
     "v6e": Generation(
-        peak_flops=918e12,
+        peak_flops=PEAK_FLOPS["TPU v6 lite"],
         memory_gib=31.25,
         link_bytes_per_second=800e9,
         cores_per_chip=1,
-        counts_cores=False,
         topologies=_FLAT,
     ),
 }
@@ -126,8 +122,7 @@ def find_slice(name: str) -> Slice:
     generation, _, size = name.partition("-")
     if generation in GENERATIONS and size.isdecimal():
         chip = GENERATIONS[generation]
-        per_chip = chip.cores_per_chip if chip.counts_cores else 1
-        num_chips, rest = divmod(int(size), per_chip)
+        num_chips, rest = divmod(int(size), chip.cores_per_chip)
         if num_chips in chip.topologies and not rest:
             return Slice(name=name, generation=generation, num_chips=num_chips)
     names = [slice_names(generation) for generation in GENERATIONS]
@@ -137,5 +132,4 @@ def find_slice(name: str) -> Slice:
 def slice_names(generation: str) -> str:
     """Return the names of a generation's slices, separated by commas."""
     chip = GENERATIONS[generation]
-    per_chip = chip.cores_per_chip if chip.counts_cores else 1
-    return ", ".join(f"{generation}-{count * per_chip}" for count in chip.topologies)
+    return ", ".join(f"{generation}-{count * chip.cores_per_chip}" for count in chip.topologies)
