@@ -167,7 +167,7 @@ def time_ours(*, jit_compile: bool, precision: Any, **sizes: Any) -> float:
         model = compiled_model(model_config, config, phases, devices)
 
         def update(times: int) -> None:
-            repeated = itertools.repeat((inputs, batch))
+            repeated = ((inputs, batch) for _ in range(times))
             model.fit(repeated, steps_per_epoch=times, epochs=1, verbose=0)
 
         return tokens_per_second(update, shape.batch_size * shape.sequence_length)
