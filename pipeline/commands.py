@@ -11,11 +11,11 @@ from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig, Initialization
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.records.config import RecordsConfig
-from albert_core.runs.manifest import Manifest, read_manifest
+from albert_core.runs.manifest import Manifest
 from albert_core.runs.progress import to_stderr
 from albert_core.settings import parse_settings
 from albert_core.storage import is_remote, local_folder
-from albert_core.tasks import find_task
+from albert_core.tasks import data_folder, find_task
 from components.records.runners import BeamConfig
 from components.vocab.config import VocabConfig
 from pipeline.config import RunConfig, read_yaml
@@ -112,7 +112,7 @@ def pretrain(
 def finetune(
     finetuning: FinetuningConfig,
     task: str,
-    glue_dir: str,
+    data_dir: str,
     pretrained_dir: str,
     output: str,
     initialization: Initialization = "pretrained",
@@ -121,42 +121,52 @@ def finetune(
 
     Args:
         finetuning: How to fine-tune.
-        task: A GLUE task, or a folder of `glue_dir` with a task.yaml.
-        glue_dir: Folder of the tasks' folders, in GLUE's layout.
-        pretrained_dir: Output of `albert pretrain`.
+        task: A known task, such as cola, squad2 or race; a folder of `data_dir` with a task.yaml;
+            or the path of such a file.
+        data_dir: Folder of the tasks' folders, as they are published.
+        pretrained_dir: A checkpoint of any kind that `albert convert` knows.
         output: Folder to make.
         initialization: Start from the `pretrained` weights or, as a baseline, from `random` ones.
     """
     from components.finetune.step import finetune as step
 
-    declared, data = find_task(task, local_folder(glue_dir))
+    declared, data = find_task(task, local_folder(data_dir))
     manifest = step(
         task=declared,
         data=data,
         pretrained=local_folder(pretrained_dir),
         initialization=initialization,
-        config=finetuning.for_task(task),
+        config=finetuning.for_task(declared),
         output=output,
-        progress=to_stderr(f"finetune {task}"),
+        progress=to_stderr(f"finetune {declared.name}"),
     )
     _print_manifest(manifest, output)
 
 
-def evaluate(glue_dir: str, finetuned_dir: str, output: str) -> None:
-    """Score a fine-tuned model on its task's dev set and write predictions.
+def evaluate(data_dir: str, finetuned_dirs: tuple[str, ...], output: str) -> None:
+    """Score fine-tuned models on their tasks' dev sets and write predictions.
 
     Args:
-        glue_dir: Folder of the tasks' folders, in GLUE's layout.
-        finetuned_dir: Output of `albert finetune`.
-        output: Folder to make.
+        data_dir: Folder of the tasks' folders, as they are published.
+        finetuned_dirs: Outputs of `albert finetune`.
+        output: Folder to make; of several models one below it for each.
     """
     from components.evaluate.step import evaluate as step
+    from components.evaluate.step import task_of
+    from pipeline.display import print_scores
 
-    model = local_folder(finetuned_dir)
-    task = read_manifest(model, step="finetune").config["task"]
-    _, data = find_task(task, local_folder(glue_dir))
-    manifest = step(model=model, data=data, output=output, progress=to_stderr(f"evaluate {task}"))
-    _print_manifest(manifest, output)
+    models = [local_folder(folder) for folder in finetuned_dirs]
+    figures = {}
+    for model in models:
+        name = task_of(model).name
+        manifest = step(
+            model=model,
+            data=data_folder(task_of(model), local_folder(data_dir)),
+            output=output if len(models) == 1 else f"{output}/{Path(model).name}",
+            progress=to_stderr(f"evaluate {name}"),
+        )
+        figures[f"{name} ({Path(model).name})"] = manifest.figures
+    print_scores(figures)
 
 
 def report(

@@ -34,9 +34,9 @@ class RunConfig:
         model: The architecture.
         pretraining: How to pretrain.
         finetuning: How to fine-tune, with exceptions by task.
-        glue_dir: Folder of the tasks' folders, in GLUE's layout.
-        tasks: Tasks to fine-tune and evaluate: cola, sst-2, mrpc, sts-b, rte, or folders of
-            `glue_dir` with a task.yaml.
+        data_dir: Folder of the tasks' folders, as they are published.
+        tasks: Tasks to fine-tune and evaluate: those of GLUE, squad1, squad2, race, Chinese ones
+            such as tnews; folders of `data_dir` with a task.yaml, or paths of such files.
         random_weights_baseline: Whether each task is fine-tuned from random weights, too.
     """
 
@@ -49,7 +49,7 @@ class RunConfig:
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     pretraining: PretrainingConfig = dataclasses.field(default_factory=PretrainingConfig)
     finetuning: FinetuningConfig = dataclasses.field(default_factory=FinetuningConfig)
-    glue_dir: str = ""
+    data_dir: str = ""
     tasks: tuple[str, ...] = ()
     random_weights_baseline: bool = False
 
@@ -62,10 +62,9 @@ class RunConfig:
             },
             "finetuning.sequence_length": self.finetuning.sequence_length,
             **{
-                f"finetuning.per_task.{name}.sequence_length": self.finetuning.for_task(
-                    name
-                ).sequence_length
-                for name in self.finetuning.per_task
+                f"finetuning.per_task.{name}.sequence_length": values["sequence_length"]
+                for name, values in self.finetuning.per_task.items()
+                if "sequence_length" in values
             },
         }
         for name, length in lengths.items():

@@ -127,6 +127,25 @@ def print_result(summary: Mapping[str, Any], steps_run: frozenset[str], page: Pa
     console.print(f"\nReport: {page}", markup=False, soft_wrap=True)
 
 
+def print_scores(figures: Mapping[str, Mapping[str, float]]) -> None:
+    """Print a table of evaluations: the first metric with its interval, and all others."""
+    console = rich.console.Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _PLAIN_WIDTH
+    numbers = ("score", "95 % interval")
+    table = _table("task", "metric", *numbers, "key figures", right=numbers)
+    for name, own in figures.items():
+        metric = next(iter(own))
+        interval = f"{_percent(own['low'])} to {_percent(own['high'])}"
+        rest = ", ".join(
+            f"{key} {_number(value)}"
+            for key, value in own.items()
+            if key not in (metric, "low", "high")
+        )
+        table.add_row(name, metric.replace("_", " "), _percent(own[metric]), interval, rest)
+    console.print(table)
+
+
 def _table(*columns: str, right: tuple[str, ...] = ()) -> rich.table.Table:
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:

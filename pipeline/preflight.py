@@ -1,6 +1,7 @@
 """What is checked before a run starts, so that bad input costs nothing."""
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,16 @@ from albert_core.corpus.overlap import OverlapIndex
 from albert_core.errors import InputError
 from albert_core.finetuning.config import Initialization
 from albert_core.storage import find_files
-from albert_core.tasks import GLUE_TASKS, find_task, read_examples, task_fingerprint
+from albert_core.tasks import (
+    TASKS,
+    Flaws,
+    Task,
+    find_task,
+    read_examples,
+    read_questions,
+    task_fingerprint,
+)
+from albert_core.tasks.reading import SPLITS
 from components.finetune.job import TaskJob
 from pipeline.config import RunConfig, plain_values, to_values
 
@@ -61,40 +71,47 @@ def task_jobs(config: RunConfig) -> list[TaskJob]:
             "tasks: got none; expected one or more, for example --tasks cola,sst-2 (to pretrain "
             "only, use `albert pretrain`)"
         )
-    if not config.glue_dir:
-        raise InputError("glue_dir: got nothing; expected the folder of the tasks' folders")
-    _refuse_unknown_exceptions(config)
+    if not config.data_dir:
+        raise InputError("data_dir: got nothing; expected the folder of the tasks' folders")
+    tasks = [find_task(name, config.data_dir) for name in config.tasks]
+    _refuse_unknown_exceptions(config, [task.name for task, _ in tasks])
     initializations: list[Initialization] = ["pretrained"]
     if config.random_weights_baseline:
         initializations.append("random")
-    return [job for name in config.tasks for job in _jobs_of_task(name, config, initializations)]
+    return [
+        job for task, folder in tasks for job in _jobs_of_task(task, folder, config, initializations)
+    ]
 
 
-def _refuse_unknown_exceptions(config: RunConfig) -> None:
+def _refuse_unknown_exceptions(config: RunConfig, tasks: Iterable[str]) -> None:
     """Refuse settings for a task that neither exists nor runs: a misspelt name does nothing."""
-    if unknown := sorted(config.finetuning.per_task.keys() - GLUE_TASKS.keys() - set(config.tasks)):
+    if unknown := sorted(config.finetuning.per_task.keys() - TASKS.keys() - set(tasks)):
         raise InputError(
             f"finetuning.per_task: got {', '.join(unknown)}, expected names of tasks: "
-            f"{', '.join([*GLUE_TASKS, *config.tasks])}"
+            f"{', '.join(dict.fromkeys([*TASKS, *tasks]))}"
         )
 
 
 def _jobs_of_task(
-    name: str, config: RunConfig, initializations: list[Initialization]
+    task: Task, folder: Path, config: RunConfig, initializations: list[Initialization]
 ) -> list[TaskJob]:
-    task, folder = find_task(name, config.glue_dir)
+    finetuning = config.finetuning.for_task(task)
+    _read_all(task, folder, leaves_out=finetuning.leaves_out(task))
     data_fingerprint = task_fingerprint(task, folder)
-    read_examples(task, folder, "train")
-    read_examples(task, folder, "dev")
-    if task.test_file and (folder / task.test_file).is_file():
-        read_examples(task, folder, "test")
     return [
         TaskJob(
             task=task,
             data=str(folder.absolute()),
             data_fingerprint=data_fingerprint,
             initialization=initialization,
-            finetuning=config.finetuning.for_task(name),
+            finetuning=finetuning,
         )
         for initialization in initializations
     ]
+
+
+def _read_all(task: Task, folder: Path, *, leaves_out: bool) -> None:
+    read = read_questions if task.kind == "question_answering" else read_examples
+    for split in SPLITS:
+        flaws = Flaws("leave_out" if leaves_out and split == "train" else "refuse")
+        read(task, folder, split, flaws=flaws)

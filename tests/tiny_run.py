@@ -91,8 +91,8 @@ def _write_topic_task(folder: Path, rng: random.Random) -> None:
     folder.mkdir()
     declaration = {
         "name": "topic",
-        "text_columns": [0],
-        "label_column": 1,
+        "texts": [0],
+        "label": 1,
         "labels": list(TOPICS),
         "metrics": ["accuracy"],
     }
@@ -108,7 +108,7 @@ def write_tiny_run(folder: Path, **changes: object) -> Path:
     values = {
         **TINY_CONFIG,
         "corpus": {"files": [str(write_corpus(folder / "corpus"))]},
-        "glue_dir": str(write_tasks(folder / "glue")),
+        "data_dir": str(write_tasks(folder / "glue")),
         "tasks": ["topic"],
         **changes,
     }

@@ -1,6 +1,7 @@
 """A model as a file holds it, whichever file; and the Keras model it stands for."""
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from albert_core.checkpoints.names import HEADS, POOLER, heads_of
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
+from albert_core.runs.files import fingerprint
 from albert_core.tokenization import Tokenizer
 
 if TYPE_CHECKING:
@@ -55,6 +57,17 @@ class Checkpoint:
         """Whether there is no pooler, as in transformers' models that do without one."""
         has_pooler = any(name.startswith(POOLER) for name in self.weights)
         return bool(self.heads) and self.heads <= _WITHOUT_POOLER and not has_pooler
+
+    def content_hash(self) -> str:
+        """Return a hash of architecture, weights and vocabulary, whatever file holds them."""
+        weights = {
+            name: hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+            for name, array in self.weights.items()
+        }
+        vocabulary = self.tokenizer.content_hash() if self.tokenizer else None
+        return fingerprint(
+            {"config": self.config.to_dict(), "weights": weights, "vocabulary": vocabulary}
+        )
 
     def with_pooler(self) -> "Checkpoint":
         """Return it with a pooler, of zeros if there is none: the original always has one."""

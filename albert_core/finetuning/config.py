@@ -1,14 +1,49 @@
 """Settings of fine-tuning."""
 
 import dataclasses
+import itertools
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from albert_core.errors import InputError
 from albert_core.settings import check_seed, parse_settings
+from albert_core.tasks.task import Task
+from albert_core.training.devices import Precision
 from albert_core.training.plan import OptimizerName, check_rates
 
 Initialization = Literal["pretrained", "random"]
+RecipeName = Literal["general", "original"]
+Frozen = Literal["nothing", "embeddings", "encoder"]
+BadRowsSetting = Literal["as_declared", "refuse", "leave_out"]
+
+# Settings that say the same in two ways: a share or passes, and a number of updates.
+_ALTERNATIVES = (("num_epochs", "num_train_steps"), ("warmup_share", "num_warmup_steps"))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class QuestionConfig:
+    """How questions about texts are shown and answered.
+
+    Attributes:
+        doc_stride: Pieces between the begins of two windows over a long text.
+        max_query_length: Pieces of a question that are kept.
+        max_answer_length: Longest answer in pieces.
+        n_best_size: Candidates written for each question.
+        start_n_top: Starts that are searched where there may be no answer.
+        end_n_top: Ends that are searched for each of them.
+    """
+
+    doc_stride: int = 128
+    max_query_length: int = 64
+    max_answer_length: int = 30
+    n_best_size: int = 20
+    start_n_top: int = 5
+    end_n_top: int = 5
+
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            if value < 1:
+                raise InputError(f"finetuning.questions.{name}: got {value}, expected 1 or more")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -16,53 +51,136 @@ class FinetuningConfig:
     """How to fine-tune.
 
     Attributes:
+        recipe: `original`: what the original recommends for a task replaces the settings here;
+            `general`: these settings for every task.
         optimizer: `adamw` or `lamb`.
         learning_rate: Peak rate.
         num_epochs: Passes over the training set.
         warmup_share: Share of the updates that warm up.
+        num_train_steps: Updates; instead of `num_epochs`.
+        num_warmup_steps: Updates that warm up; instead of `warmup_share`.
         batch_size: Examples in an update.
         sequence_length: Longest input in pieces, special pieces included.
+        max_choice_length: Longest choice in pieces, where a task has choices.
+        questions: How questions about texts are shown and answered.
         num_evaluations: Dev evaluations, evenly spread; the best one's weights are kept. Training
             goes on to the end of the last interval between two of them.
+        patience: Evaluations without a better one after which training ends; 0: never.
         classifier_dropout: Dropout before the head while training.
+        hidden_dropout: Dropout of the encoder's layers; that of the pretrained model if not given.
+        attention_dropout: Dropout of its attention; that of the pretrained model if not given.
+        frozen: What keeps its pretrained weights: `embeddings`, or the whole `encoder` below the
+            pooler.
+        precision: `bfloat16` computes in it; `auto` does where it is faster.
         seed: Seed of the head's weights, order and dropout.
+        num_seeds: Trainings with seed, seed + 1, ...; scores are given as mean and deviation, and
+            the best model is kept.
+        grid_learning_rates: Rates to try instead of `learning_rate`.
+        grid_batch_sizes: Batch sizes to try instead of `batch_size`. Of all combinations the one
+            with the best mean dev score is kept.
+        bad_rows: What to do with training rows that cannot be used, if not what the task says.
         per_task: Settings of this section that differ for a task, by the task's name.
     """
 
+    recipe: RecipeName = "general"
     optimizer: OptimizerName = "adamw"
     learning_rate: float = 5e-5
     num_epochs: float = 3.0
     warmup_share: float = 0.1
+    num_train_steps: int | None = None
+    num_warmup_steps: int | None = None
     batch_size: int = 32
     sequence_length: int = 128
+    max_choice_length: int = 128
+    questions: QuestionConfig = dataclasses.field(default_factory=QuestionConfig)
     num_evaluations: int = 3
+    patience: int = 0
     classifier_dropout: float = 0.1
+    hidden_dropout: float | None = None
+    attention_dropout: float | None = None
+    frozen: Frozen = "nothing"
+    precision: Precision = "auto"
     seed: int = 12345
+    num_seeds: int = 1
+    grid_learning_rates: tuple[float, ...] = ()
+    grid_batch_sizes: tuple[int, ...] = ()
+    bad_rows: BadRowsSetting = "as_declared"
     per_task: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "num_evaluations"):
-            if getattr(self, name) < 1:
-                raise InputError(
-                    f"finetuning.{name}: got {getattr(self, name)}, expected 1 or more"
-                )
-        if self.sequence_length < 8:
-            raise InputError(
-                f"finetuning.sequence_length: got {self.sequence_length}, expected 8 or more"
-            )
+        self._check_counts()
         if self.num_epochs <= 0:
             raise InputError(f"finetuning.num_epochs: got {self.num_epochs}, expected above 0")
-        check_rates(self.learning_rate, num_warmup_steps=0, num_train_steps=1)
+        for rate in self.learning_rates:
+            check_rates(
+                rate,
+                num_warmup_steps=self.num_warmup_steps or 0,
+                num_train_steps=self.num_train_steps or (self.num_warmup_steps or 0) + 1,
+            )
         check_seed("finetuning.seed", self.seed)
-        for name in ("warmup_share", "classifier_dropout"):
-            if not 0.0 <= getattr(self, name) < 1.0:
-                raise InputError(
-                    f"finetuning.{name}: got {getattr(self, name)}, expected from 0 to below 1"
-                )
-        for name in self.per_task:
-            self.for_task(name)
+        for name in ("warmup_share", "classifier_dropout", "hidden_dropout", "attention_dropout"):
+            value = getattr(self, name)
+            if value is not None and not 0.0 <= value < 1.0:
+                raise InputError(f"finetuning.{name}: got {value}, expected from 0 to below 1")
+        for name, values in self.per_task.items():
+            self._overlaid(values, source=f"finetuning.per_task.{name}")
 
-    def for_task(self, name: str) -> "FinetuningConfig":
-        """Return the settings of one task."""
-        values = {**dataclasses.asdict(self), **self.per_task.get(name, {}), "per_task": {}}
-        return parse_settings(FinetuningConfig, values, source=f"finetuning.per_task.{name}")
+    def _check_counts(self) -> None:
+        least = {
+            "batch_size": 1,
+            "num_evaluations": 1,
+            "num_seeds": 1,
+            "max_choice_length": 1,
+            "sequence_length": 8,
+            "patience": 0,
+            "num_train_steps": 1,
+            "num_warmup_steps": 0,
+        }
+        for name, smallest in least.items():
+            value = getattr(self, name)
+            if value is not None and value < smallest:
+                raise InputError(f"finetuning.{name}: got {value}, expected {smallest} or more")
+        for size in self.grid_batch_sizes:
+            if size < 1:
+                raise InputError(f"finetuning.grid_batch_sizes: got {size}, expected 1 or more")
+
+    def leaves_out(self, task: Task) -> bool:
+        """Whether training rows that cannot be used are left out and counted, not refused."""
+        policy = task.bad_rows if self.bad_rows == "as_declared" else self.bad_rows
+        return policy == "leave_out"
+
+    @property
+    def learning_rates(self) -> tuple[float, ...]:
+        """The rates to try."""
+        return self.grid_learning_rates or (self.learning_rate,)
+
+    def for_task(self, task: Task) -> "FinetuningConfig":
+        """Return the settings of one task: those of its recipe, if asked for, and its exceptions."""
+        recipe = task.recipe.settings() if self.recipe == "original" else {}
+        exceptions = self.per_task.get(task.name, {})
+        return self._overlaid(recipe, exceptions, source=f"finetuning.per_task.{task.name}")
+
+    def _overlaid(self, *layers: Mapping[str, Any], source: str) -> "FinetuningConfig":
+        """Return it with other values, the last layer's first; passes replace a count of updates."""
+        values = {**dataclasses.asdict(self), "per_task": {}}
+        for layer in layers:
+            for by_share, by_count in _ALTERNATIVES:
+                if by_share in layer:
+                    values[by_count] = None
+            values.update(layer)
+        known = {name: value for name, value in values.items() if value is not None}
+        return parse_settings(FinetuningConfig, known, source=source)
+
+    def settings_to_try(self) -> list["FinetuningConfig"]:
+        """Return the settings of each point of the grid; of one, if there is none."""
+        sizes = self.grid_batch_sizes or (self.batch_size,)
+        return [
+            dataclasses.replace(
+                self,
+                learning_rate=rate,
+                batch_size=size,
+                grid_learning_rates=(),
+                grid_batch_sizes=(),
+            )
+            for rate, size in itertools.product(self.learning_rates, sizes)
+        ]

@@ -1,139 +1,125 @@
-"""Examples to padded batches; every batch is only as long as its longest example.
+"""Examples to sequences of pieces, kept one after the other in flat arrays.
 
-Shape suffixes: B batch, S sequence (of this batch).
+Shape suffixes: T pieces of all sequences, N sequences, M examples.
 """
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from albert_core.tasks import Example
 from albert_core.tokenization import SpecialIds, Tokenizer
 
-_LENGTH_MULTIPLE = 8
-_POOL_BATCHES = 32  # batches are formed from this many batches' worth of shuffled examples
 
-Batch = tuple[dict[str, np.ndarray], np.ndarray]
-
-
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Features:
-    """An example as the model reads it: [CLS] A [SEP] or [CLS] A [SEP] B [SEP].
+    """What a model reads, and what it should answer.
 
     Attributes:
-        ids: Piece ids, special pieces included.
-        second_start: Where segment 1 begins; the length if there is none.
-        target: Class number or score; 0 where unknown.
+        ids: Piece ids of all sequences, special pieces included, int32 [T].
+        begins: Where each sequence begins in `ids`, and the end, int64 [N + 1].
+        second_starts: Where segment 1 begins in each sequence; its length if there is none [N].
+        targets: Arrays [M] by name; empty where nothing is known.
+        group_size: Sequences of an example, N / M: its choices.
     """
 
-    ids: list[int]
-    second_start: int
-    target: float
+    ids: np.ndarray
+    begins: np.ndarray
+    second_starts: np.ndarray
+    targets: Mapping[str, np.ndarray]
+    group_size: int = 1
+
+    @classmethod
+    def of_sequences(
+        cls,
+        sequences: Sequence[np.ndarray | list[int]],
+        second_starts: Sequence[int],
+        targets: Mapping[str, np.ndarray],
+        group_size: int = 1,
+    ) -> "Features":
+        """Put sequences one after the other."""
+        lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
+        arrays = [np.asarray(sequence, np.int32) for sequence in sequences]
+        return cls(
+            ids=np.concatenate([np.zeros(0, np.int32), *arrays]),
+            begins=np.concatenate([[0], np.cumsum(lengths)]),
+            second_starts=np.asarray(second_starts, np.int32),
+            targets=targets,
+            group_size=group_size,
+        )
+
+    def __len__(self) -> int:
+        return (len(self.begins) - 1) // self.group_size
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Pieces of the longest sequence of each example [M]."""
+        return np.diff(self.begins).reshape(-1, self.group_size).max(axis=1, initial=0)
 
 
 def make_features(
-    examples: Sequence[Example], tokenizer: Tokenizer, sequence_length: int
-) -> list[Features]:
-    """Encode examples, the longer text losing its end until both fit `sequence_length`.
+    examples: Sequence[Example],
+    tokenizer: Tokenizer,
+    sequence_length: int,
+    *,
+    max_choice_length: int = 128,
+) -> Features:
+    """Encode examples: [CLS] A [SEP], [CLS] A [SEP] B [SEP], or the latter for each choice.
 
-    Source: convert_single_example of the original's classifier_utils.py.
+    Of a pair the longer text loses its end until both fit; of a choice all but its last
+    `max_choice_length` pieces go, and then the end of the text before it. Source:
+    convert_single_example of the original's classifier_utils.py and of its race_utils.py.
+
+    Args:
+        examples: As many texts in each.
+        tokenizer: The tokenizer.
+        sequence_length: Longest sequence in pieces.
+        max_choice_length: Longest choice in pieces, where there are choices.
     """
     columns = [
         tokenizer.encode_batch(texts)
         for texts in zip(*(example.texts for example in examples), strict=True)
     ]
-    return [
-        _features(list(texts), example.target or 0.0, sequence_length, tokenizer.special_ids)
-        for *texts, example in zip(*columns, examples, strict=True)
-    ]
+    num_choices = len(columns) - 1 if len(columns) > 2 else 1
+    sequences, second_starts = [], []
+    for texts in zip(*columns, strict=True):
+        for pair in _pairs(texts, sequence_length, max_choice_length):
+            sequence, second_start = _sequence(pair, tokenizer.special_ids)
+            sequences.append(sequence)
+            second_starts.append(second_start)
+    targets = [example.target for example in examples]
+    known = {} if None in targets else {"target": np.array(targets, np.float32)}
+    return Features.of_sequences(sequences, second_starts, known, group_size=num_choices)
 
 
-def _features(
-    texts: list[list[int]], target: float, sequence_length: int, special_ids: SpecialIds
-) -> Features:
-    excess = sum(map(len, texts)) - (sequence_length - len(texts) - 1)
-    while excess > 0:
-        longest = max(reversed(texts), key=len)
-        longest.pop()
-        excess -= 1
+def _pairs(
+    texts: Sequence[list[int]], sequence_length: int, max_choice_length: int
+) -> list[list[list[int]]]:
+    """Return the one or two texts of each sequence, cut to fit."""
+    if len(texts) <= 2:
+        return [_cut(list(texts), sequence_length)]
+    first, *choices = texts
+    pairs = []
+    for choice in choices:
+        kept = choice[-min(max_choice_length, sequence_length - 4) :]
+        pairs.append([first[: sequence_length - 3 - len(kept)], kept])
+    return pairs
+
+
+def _cut(texts: list[list[int]], sequence_length: int) -> list[list[int]]:
+    """Return texts without so much of their ends that they fit; the longer one loses first."""
+    room = sequence_length - len(texts) - 1
+    if len(texts) == 1:
+        return [texts[0][:room]]
+    first, second = texts
+    num_second = min(len(second), max(room // 2, room - len(first)))
+    return [first[: room - num_second], second[:num_second]]
+
+
+def _sequence(texts: Sequence[list[int]], special_ids: SpecialIds) -> tuple[list[int], int]:
     ids = [special_ids.cls, *texts[0], special_ids.sep]
     second_start = len(ids)
     if len(texts) == 2:
         ids += [*texts[1], special_ids.sep]
-    return Features(ids, second_start, target)
-
-
-def pad_batch(features: Sequence[Features]) -> Batch:
-    """Return inputs `input_ids`, `input_mask`, `segment_ids` int32 [B, S], and targets [B].
-
-    As in the original, padding is 0 whatever piece that is; `input_mask` tells it apart.
-    """
-    longest = max(len(feature.ids) for feature in features)
-    length = -(-longest // _LENGTH_MULTIPLE) * _LENGTH_MULTIPLE
-    inputs = {
-        name: np.zeros((len(features), length), np.int32)
-        for name in ("input_ids", "input_mask", "segment_ids")
-    }
-    for row, feature in enumerate(features):
-        inputs["input_ids"][row, : len(feature.ids)] = feature.ids
-        inputs["input_mask"][row, : len(feature.ids)] = 1
-        inputs["segment_ids"][row, feature.second_start : len(feature.ids)] = 1
-    return inputs, np.array([feature.target for feature in features], np.float32)
-
-
-def batches_in_epoch(num_examples: int, batch_size: int) -> int:
-    """Return the batches of an epoch; a last, smaller one is left out."""
-    return max(1, num_examples // batch_size)
-
-
-def training_batches(
-    features: Sequence[Features], batch_size: int, *, seed: int, start_step: int = 0
-) -> tf.data.Dataset:
-    """Return endless batches of examples of like length; batch k is the same after a resume."""
-
-    def generate() -> Iterator[Batch]:
-        epoch, done = divmod(start_step, batches_in_epoch(len(features), batch_size))
-        while True:
-            for indices in _epoch(features, batch_size, np.random.default_rng((seed, epoch)))[
-                done:
-            ]:
-                yield pad_batch([features[index] for index in indices])
-            epoch, done = epoch + 1, 0
-
-    return _dataset(generate)
-
-
-def _epoch(
-    features: Sequence[Features], batch_size: int, rng: np.random.Generator
-) -> list[np.ndarray]:
-    """Return the batches of an epoch as arrays of example numbers."""
-    order = rng.permutation(len(features))
-    order = order[: max(1, len(order) // batch_size) * batch_size]
-    lengths = np.array([len(feature.ids) for feature in features])
-    pool_size = batch_size * _POOL_BATCHES
-    batches = []
-    for start in range(0, len(order), pool_size):
-        pool = order[start : start + pool_size]
-        pool = pool[np.argsort(lengths[pool], kind="stable")]
-        batches += [pool[k : k + batch_size] for k in range(0, len(pool), batch_size)]
-    return [batches[k] for k in rng.permutation(len(batches))]
-
-
-def evaluation_batches(features: Sequence[Features], batch_size: int) -> tf.data.Dataset:
-    """Return all examples once, in order."""
-
-    def generate() -> Iterator[Batch]:
-        for start in range(0, len(features), batch_size):
-            yield pad_batch(features[start : start + batch_size])
-
-    num_batches = -(-len(features) // batch_size)
-    return _dataset(generate).apply(tf.data.experimental.assert_cardinality(num_batches))
-
-
-def _dataset(generate: object) -> tf.data.Dataset:
-    ids_BS = tf.TensorSpec((None, None), tf.int32)
-    inputs = {"input_ids": ids_BS, "input_mask": ids_BS, "segment_ids": ids_BS}
-    signature = (inputs, tf.TensorSpec((None,), tf.float32))
-    return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(4)
+    return ids, second_start

@@ -1,4 +1,7 @@
-"""The fine-tuning program: features, model, optimizer, `fit`, best weights by the dev metric."""
+"""The fine-tuning program: features, trials of seeds and settings, the best model.
+
+Shape suffixes: M examples.
+"""
 
 import dataclasses
 import json
@@ -11,38 +14,55 @@ from typing import Any
 import keras
 import numpy as np
 
+from albert_core.checkpoints import Checkpoint, read_checkpoint
+from albert_core.checkpoints.vocabulary import check_size
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
-from albert_core.finetuning.config import FinetuningConfig, Initialization
-from albert_core.finetuning.features import (
-    Features,
+from albert_core.finetuning.batches import (
     batches_in_epoch,
     evaluation_batches,
-    make_features,
+    padded_length,
     training_batches,
 )
-from albert_core.model import (
-    AlbertForSequenceClassification,
-    load_weights,
-    read_weights,
-)
+from albert_core.finetuning.cache import cached_features
+from albert_core.finetuning.config import FinetuningConfig, Frozen, Initialization
+from albert_core.finetuning.judgement import baseline_score, judge
+from albert_core.finetuning.task_program import Outputs, TaskData, TaskProgram, task_program
+from albert_core.model import load_weights
+from albert_core.model.heads import AlbertWithHead
 from albert_core.model.weights import WEIGHTS_NAME
 from albert_core.optimization import make_optimizer
 from albert_core.pretraining.config import CONFIG_NAME, HISTORY_NAME
-from albert_core.runs.manifest import Figures
+from albert_core.runs.files import fingerprint, write_json
+from albert_core.runs.manifest import Figures, code_version
 from albert_core.runs.progress import ReportProgress, quiet
-from albert_core.tasks import (
-    Task,
-    compute_metrics,
-    constant_prediction_score,
-    read_examples,
-)
-from albert_core.tokenization import Tokenizer, load_tokenizer
+from albert_core.tasks import Task, task_fingerprint
+from albert_core.tokenization import Tokenizer
+from albert_core.training.devices import use_devices, use_precision
 from albert_core.training.loop import BEST_NAME, best_row, fit_resumably
 from albert_core.training.plan import TrainingPlan
 from albert_core.training.safeguards import SafeguardConfig
 
+TRIALS_NAME = "trials.json"
 _EVALUATION_BATCH_SIZE = 64
+_ENCODER = "bert/"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One training: its settings, and what came out.
+
+    Attributes:
+        name: Name of its folder.
+        config: Its settings; of a grid one point, of several seeds one.
+        history: A row a dev evaluation.
+        best: The best row.
+    """
+
+    name: str
+    config: FinetuningConfig
+    history: Sequence[Mapping[str, Any]]
+    best: Mapping[str, Any]
 
 
 def run_finetuning(
@@ -54,6 +74,7 @@ def run_finetuning(
     config: FinetuningConfig,
     results: Path,
     checkpoints: Path,
+    feature_cache: Path,
     progress: ReportProgress = quiet,
 ) -> Figures:
     """Fine-tune on a task and write the best model into `results`.
@@ -61,141 +82,254 @@ def run_finetuning(
     Args:
         task: The task.
         data: Folder of its files.
-        pretrained: A folder that `albert pretrain` wrote.
+        pretrained: A checkpoint of any kind that `albert convert` knows.
         initialization: `pretrained`, or `random` weights of the same architecture, as a baseline.
         config: How to train.
-        results: Receives configuration, weights, vocabulary, task.json and metrics.jsonl.
+        results: Receives configuration, weights, vocabulary, task.json, metrics.jsonl, trials.json.
         checkpoints: Keeps the checkpoints; a killed run continues from the newest.
+        feature_cache: Keeps the training set's features, for whoever needs the same.
         progress: Told how far it is.
 
     Returns:
-        The best dev metrics, the majority baseline, and the sizes of the sets.
+        The best dev metrics with mean and deviation over the seeds, the score of a baseline that
+        needs no model, and the sizes of the sets.
     """
+    checkpoint = read_checkpoint(pretrained).with_pooler()
+    tokenizer = _tokenizer_of(checkpoint)
+    model_config = _model_config(checkpoint.config, config)
+    weights = checkpoint.weights if initialization == "pretrained" else {}
+    with use_devices("single") as devices:
+        use_precision(config.precision, devices.name)
+        program = task_program(task, config, tokenizer)
+        progress(0, 0, "making features")
+        train, dev = _read(program, data, feature_cache), program.read(data, "dev")
+        trials = [
+            _run_trial(program, trial, model_config, weights, train, dev, checkpoints, progress)
+            for settings in config.settings_to_try()
+            for trial in _seeded(settings)
+        ]
+    keras.config.set_dtype_policy("float32")
+    chosen = _best_settings(trials, task.metrics[0])
+    best = max(chosen, key=lambda trial: trial.best[task.metrics[0]])
+    _write_results(results, model_config, tokenizer, task, trials, best, checkpoints)
+    return {
+        **{name: round(best.best[name], 4) for name in task.metrics},
+        **_spread(chosen, task),
+        "global_step": best.best["global_step"],
+        "learning_rate": best.config.learning_rate,
+        "batch_size": best.config.batch_size,
+        "seed": best.config.seed,
+        "majority_score": round(baseline_score(program, train, dev), 4),
+        "num_train": len(train.examples),
+        "num_dev": len(dev.examples),
+        **{f"num_left_out ({cause})": number for cause, number in train.left_out.items()},
+    }
+
+
+def load_finetuned(
+    folder: Path, task: Task, config: FinetuningConfig
+) -> tuple[AlbertWithHead, TaskProgram]:
+    """Return a fine-tuned model of a folder that `run_finetuning` wrote, ready to predict."""
+    checkpoint = read_checkpoint(folder)
+    program = task_program(task, config, _tokenizer_of(checkpoint))
+    model = program.new_model(checkpoint.config)
+    load_weights(model, checkpoint.weights, source=str(folder))
+    model.compile(jit_compile=_compiles())
+    return model, program
+
+
+def predict(model: AlbertWithHead, program: TaskProgram, data: TaskData) -> Outputs:
+    """Return the model's outputs, one array for each example in their order, by name."""
+    features = data.features
+    batches = evaluation_batches(features.lengths, _EVALUATION_BATCH_SIZE)
+    outputs: dict[str, list[np.ndarray]] = {}
+    for examples in batches:
+        length = padded_length(features, examples, program.config.sequence_length)
+        out = model.predict_on_batch(program.inputs(features, examples, length))
+        named = out if isinstance(out, dict) else {"logits": out}
+        for name, rows in named.items():
+            own = outputs.setdefault(name, [np.zeros(0)] * len(features))
+            for example, row in zip(examples, np.asarray(rows), strict=True):
+                own[example] = row
+    return outputs
+
+
+def _tokenizer_of(checkpoint: Checkpoint) -> Tokenizer:
+    if checkpoint.tokenizer is None:
+        raise InputError(
+            f"{checkpoint.source}: has no vocabulary; put the one it was trained with beside it"
+        )
+    check_size(checkpoint.tokenizer, checkpoint.config, source=checkpoint.source)
+    return checkpoint.tokenizer
+
+
+def _model_config(pretrained: AlbertConfig, config: FinetuningConfig) -> AlbertConfig:
+    """Return the architecture with the dropout of fine-tuning."""
+    if config.sequence_length > pretrained.max_position_embeddings:
+        raise InputError(
+            f"finetuning.sequence_length: got {config.sequence_length}, expected at most the "
+            f"model's max_position_embeddings={pretrained.max_position_embeddings}"
+        )
+    dropout = {
+        "hidden_dropout_prob": config.hidden_dropout,
+        "attention_probs_dropout_prob": config.attention_dropout,
+    }
+    given = {name: value for name, value in dropout.items() if value is not None}
+    return dataclasses.replace(pretrained, **given)
+
+
+def _read(program: TaskProgram, data: Path, feature_cache: Path) -> TaskData:
+    """Return the training set; its features from the cache, if they are there."""
+    train = program.read(data, "train")
+    key = fingerprint(
+        {
+            "task": task_fingerprint(program.task, data),
+            "vocabulary": program.tokenizer.content_hash(),
+            "lengths": program.feature_settings(),
+            "code": code_version(),
+        }
+    )
+    features = cached_features(feature_cache / key[:16], lambda: train.features)
+    return dataclasses.replace(train, features=features)
+
+
+def _seeded(config: FinetuningConfig) -> list[FinetuningConfig]:
+    """Return the settings with each of their seeds."""
+    return [
+        dataclasses.replace(config, seed=config.seed + index, num_seeds=1)
+        for index in range(config.num_seeds)
+    ]
+
+
+def _run_trial(
+    program: TaskProgram,
+    config: FinetuningConfig,
+    model_config: AlbertConfig,
+    weights: Mapping[str, np.ndarray],
+    train: TaskData,
+    dev: TaskData,
+    checkpoints: Path,
+    progress: ReportProgress,
+) -> Trial:
+    """Train once; a trial that is done already is only read."""
+    keras.utils.clear_session()
     keras.utils.set_random_seed(config.seed)
-    tokenizer = load_tokenizer(pretrained)
-    model = _new_model(task, pretrained, config)
-    if initialization == "pretrained":
-        arrays = read_weights(pretrained / WEIGHTS_NAME)
-        load_weights(model, arrays, prefix="bert/", source=str(pretrained))
-    train = make_features(read_examples(task, data, "train"), tokenizer, config.sequence_length)
-    dev = make_features(read_examples(task, data, "dev"), tokenizer, config.sequence_length)
-    plan = _plan(config, task, len(train))
+    model = program.new_model(model_config)
+    if weights:
+        load_weights(model, weights, prefix=_ENCODER, source="the pretrained model")
+    _freeze(model, config.frozen)
+    plan = _plan(config, program.task, len(train.features))
     model.compile(
         optimizer=make_optimizer(
             config.optimizer,
             learning_rate=config.learning_rate,
             num_train_steps=plan.num_train_steps,
-            num_warmup_steps=int(config.warmup_share * plan.num_train_steps),
+            num_warmup_steps=_num_warmup_steps(config, plan),
         ),
-        jit_compile=False,  # batches differ in length; XLA would compile every length
+        jit_compile=_compiles(),
     )
+    name = f"rate-{config.learning_rate:g}-batch-{config.batch_size}-seed-{config.seed}"
+    folder = checkpoints / name
+    folder.mkdir(exist_ok=True)
+
+    def make_batch(examples: np.ndarray) -> Any:
+        length = padded_length(train.features, examples, config.sequence_length)
+        return program.batch(train.features, examples, length)
+
     state = fit_resumably(
         model,
         batches_from=lambda step: training_batches(
-            train, config.batch_size, seed=config.seed, start_step=step
+            train.features.lengths,
+            make_batch,
+            config.batch_size,
+            seed=config.seed,
+            start_step=step,
         ),
-        evaluate=lambda _: compute_metrics(task, predict(model, dev), targets_of(dev)),
+        evaluate=lambda _: judge(program, dev, predict(model, program, dev)).metrics(),
         plan=plan,
-        folder=checkpoints,
+        folder=folder,
         progress=progress,
         safeguards=SafeguardConfig(spike_ratio=0.0),  # losses near 0 jump by large ratios
     )
     best = best_row(state.history, plan.monitor)
-    _write_results(results, model, tokenizer, task, state.history, checkpoints)
-    return {
-        **{name: round(best[name], 4) for name in task.metrics},
-        "global_step": best["global_step"],
-        "majority_score": round(
-            constant_prediction_score(task, targets_of(train), targets_of(dev)), 4
-        ),
-        "num_train": len(train),
-        "num_dev": len(dev),
+    return Trial(name=name, config=config, history=state.history, best=best)
+
+
+def _freeze(model: AlbertWithHead, frozen: Frozen) -> None:
+    encoder = model.bert
+    parts = {
+        "nothing": [],
+        "embeddings": [encoder.embeddings],
+        "encoder": [
+            encoder.embeddings,
+            *filter(None, [encoder.projection]),
+            *(block for group in encoder.groups for block in group),
+        ],
     }
+    for part in parts[frozen]:
+        part.trainable = False
 
 
-def evaluate_model(
-    *, folder: Path, task: Task, data: Path, sequence_length: int
-) -> tuple[dict[str, float], np.ndarray, np.ndarray | None]:
-    """Score a fine-tuned model on the dev set and predict the test set, if there is one.
-
-    Args:
-        folder: A folder that `albert finetune` wrote.
-        task: Its task.
-        data: Folder of the task's files.
-        sequence_length: Longest input in pieces.
-
-    Returns:
-        The dev metrics, the dev outputs [N, C], and the test outputs or None.
-    """
-    tokenizer = load_tokenizer(folder)
-    config = AlbertConfig.from_json_file(folder / CONFIG_NAME)
-    model = AlbertForSequenceClassification(config, num_labels=task.num_outputs)
-    load_weights(model, read_weights(folder / WEIGHTS_NAME), source=str(folder))
-    model.compile(jit_compile=False)
-    dev = make_features(read_examples(task, data, "dev"), tokenizer, sequence_length)
-    dev_outputs = predict(model, dev)
-    test_outputs = None
-    if task.test_file and (data / task.test_file).is_file():
-        test = make_features(read_examples(task, data, "test"), tokenizer, sequence_length)
-        test_outputs = predict(model, test)
-    return compute_metrics(task, dev_outputs, targets_of(dev)), dev_outputs, test_outputs
-
-
-def predict(model: keras.Model, features: Sequence[Features]) -> np.ndarray:
-    """Return the model's outputs [N, C] in the order of the features."""
-    order = np.argsort([len(feature.ids) for feature in features], kind="stable")
-    batches = evaluation_batches([features[index] for index in order], _EVALUATION_BATCH_SIZE)
-    by_length = model.predict(batches, verbose=0)
-    outputs = np.empty_like(by_length)
-    outputs[order] = by_length
-    return outputs
-
-
-def targets_of(features: Sequence[Features]) -> np.ndarray:
-    """Return class numbers or scores [N]."""
-    return np.array([feature.target for feature in features])
+def _compiles() -> bool:
+    """With TensorFlow batches differ in length, and XLA would compile every length."""
+    return keras.backend.backend() == "jax"
 
 
 def _plan(config: FinetuningConfig, task: Task, num_examples: int) -> TrainingPlan:
     """Return the steps for a training set of this size."""
-    steps = round(config.num_epochs * batches_in_epoch(num_examples, config.batch_size))
-    num_evaluations = min(config.num_evaluations, max(1, steps))
-    interval = max(1, math.ceil(steps / num_evaluations))
+    in_epoch = batches_in_epoch(num_examples, config.batch_size)
+    steps = config.num_train_steps or max(1, round(config.num_epochs * in_epoch))
+    num_evaluations = min(config.num_evaluations, steps)
+    interval = math.ceil(steps / num_evaluations)
     return TrainingPlan(
         phase_steps=(interval * num_evaluations,),
         interval_steps=interval,
         monitor=task.metrics[0],
+        keep_checkpoints=1,
+        patience=config.patience,
     )
 
 
-def _new_model(
-    task: Task, pretrained: Path, config: FinetuningConfig
-) -> AlbertForSequenceClassification:
-    model_config = AlbertConfig.from_json_file(pretrained / CONFIG_NAME)
-    if config.sequence_length > model_config.max_position_embeddings:
-        raise InputError(
-            f"finetuning.sequence_length: got {config.sequence_length}, expected at most the "
-            f"model's max_position_embeddings={model_config.max_position_embeddings}"
-        )
-    return AlbertForSequenceClassification(
-        model_config,
-        num_labels=task.num_outputs,
-        classifier_dropout=config.classifier_dropout,
-    )
+def _num_warmup_steps(config: FinetuningConfig, plan: TrainingPlan) -> int:
+    if config.num_warmup_steps is not None:
+        return min(config.num_warmup_steps, plan.num_train_steps - 1)
+    return int(config.warmup_share * plan.num_train_steps)
+
+
+def _best_settings(trials: Sequence[Trial], metric: str) -> list[Trial]:
+    """Return the trials of the settings with the best mean score."""
+    groups: dict[tuple[float, int], list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault((trial.config.learning_rate, trial.config.batch_size), []).append(trial)
+    return max(groups.values(), key=lambda own: np.mean([trial.best[metric] for trial in own]))
+
+
+def _spread(trials: Sequence[Trial], task: Task) -> dict[str, float | int]:
+    """Return mean and sample deviation of the metrics over several seeds."""
+    if len(trials) == 1:
+        return {}
+    figures: dict[str, float | int] = {"num_seeds": len(trials)}
+    for name in task.metrics:
+        values = [trial.best[name] for trial in trials]
+        figures[f"{name}_mean"] = round(float(np.mean(values)), 4)
+        figures[f"{name}_deviation"] = round(float(np.std(values, ddof=1)), 4)
+    return figures
 
 
 def _write_results(
     results: Path,
-    model: AlbertForSequenceClassification,
+    model_config: AlbertConfig,
     tokenizer: Tokenizer,
     task: Task,
-    history: Sequence[Mapping[str, Any]],
+    trials: Sequence[Trial],
+    best: Trial,
     checkpoints: Path,
 ) -> None:
-    model.config.to_json_file(results / CONFIG_NAME)
+    model_config.to_json_file(results / CONFIG_NAME)
     tokenizer.save(results)
-    shutil.copy(checkpoints / BEST_NAME, results / WEIGHTS_NAME)
-    declaration = json.dumps(dataclasses.asdict(task), indent=2) + "\n"
-    (results / "task.json").write_text(declaration, encoding="utf-8")
-    lines = "".join(json.dumps(row) + "\n" for row in history)
+    shutil.copy(checkpoints / best.name / BEST_NAME, results / WEIGHTS_NAME)
+    write_json(results / "task.json", dataclasses.asdict(task))
+    rows = [{"name": trial.name, "seed": trial.config.seed, **trial.best} for trial in trials]
+    write_json(results / TRIALS_NAME, {"chosen": best.name, "trials": rows})
+    lines = "".join(json.dumps(row) + "\n" for row in best.history)
     (results / HISTORY_NAME).write_text(lines, encoding="utf-8")

@@ -40,7 +40,8 @@ class PooledOutputModel(AlbertWithHead):
 
     def logits(self, inputs: Tensors, training: bool | None) -> Any:
         """Return one row of outputs for each sequence: [B, S] inputs to [B, num_outputs]."""
-        pooled_BH = self.encode(inputs, training)["pooled_output"]
+        outputs = self.encode(inputs, training, positions=inputs["input_ids"][:, :1] * 0)
+        pooled_BH = outputs["pooled_output"]
         return output_logits(self, self.dropout(pooled_BH, training=training))
 
 

@@ -28,11 +28,22 @@ class AlbertWithHead(keras.Model):
         self.config = config
         self.bert = AlbertEncoder(config)
 
-    def encode(self, inputs: Tensors, training: bool | None) -> dict[str, Any]:
-        """Return the encoder's outputs for `input_ids`, `input_mask`, `segment_ids` [B, S]."""
+    def encode(
+        self, inputs: Tensors, training: bool | None, positions: Any = None
+    ) -> dict[str, Any]:
+        """Return the encoder's outputs for `input_ids`, `input_mask`, `segment_ids` [B, S].
+
+        With `positions` [B, P] the last layer computes those and [CLS] alone.
+        """
         check_axes(inputs, "batch", "sequence")
         ids, mask, segments = (inputs[name] for name in ENCODER_INPUTS)
-        return self.bert(ids, input_mask=mask, segment_ids=segments, training=training)
+        return self.bert(
+            ids,
+            input_mask=mask,
+            segment_ids=segments,
+            output_positions=positions,
+            training=training,
+        )
 
     def example_losses(self, targets: Any, outputs: Any) -> Any:
         """Return the loss of each example [B], in float32."""

@@ -1,17 +1,24 @@
-"""Tasks as declarations: files, columns, labels, metrics; and how they are read and scored."""
+"""Tasks as declarations: files, labels, metrics, recipes; and how they are read and scored."""
 
-from albert_core.tasks.data import Example, read_examples, task_fingerprint
-from albert_core.tasks.glue import GLUE_TASKS, find_task
-from albert_core.tasks.metrics import compute_metrics, constant_prediction_score
-from albert_core.tasks.task import Task
+from albert_core.tasks.catalogue import TASKS, data_folder, find_task
+from albert_core.tasks.examples import Answer, Example, Flaws, Question
+from albert_core.tasks.metrics import compute_metrics
+from albert_core.tasks.reading import read_examples, read_questions, task_fingerprint
+from albert_core.tasks.task import Recipe, Source, Task
 
 __all__ = [
-    "GLUE_TASKS",
+    "TASKS",
+    "Answer",
     "Example",
+    "Flaws",
+    "Question",
+    "Recipe",
+    "Source",
     "Task",
     "compute_metrics",
-    "constant_prediction_score",
+    "data_folder",
     "find_task",
     "read_examples",
+    "read_questions",
     "task_fingerprint",
 ]

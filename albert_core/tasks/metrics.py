@@ -1,33 +1,87 @@
 """Metrics of the tasks, by scikit-learn and SciPy."""
 
-import collections
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from albert_core.tasks.task import Metric, Task
 
+Scores = dict[str, float]
 
-def compute_metrics(task: Task, outputs: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+
+def predicted_targets(task: Task, outputs: np.ndarray) -> np.ndarray:
+    """Return class numbers, scores or numbers of choices [M] of outputs [M, C]."""
+    return outputs[:, 0] if task.kind == "regression" else outputs.argmax(axis=-1)
+
+
+def compute_metrics(task: Task, outputs: np.ndarray, targets: np.ndarray) -> Scores:
     """Return the task's metrics.
 
     Args:
-        task: The task.
-        outputs: Logits [N, C], or scores [N, 1] for regression.
-        targets: Class numbers or scores [N].
+        task: A task of texts.
+        outputs: Logits [M, C], or scores [M, 1] for regression.
+        targets: Class numbers, scores or numbers of choices [M].
     """
-    predicted = outputs[:, 0] if task.is_regression else outputs.argmax(axis=-1)
-    return {name: _FUNCTIONS[name](targets, predicted) for name in task.metrics}
+    predicted = predicted_targets(task, outputs)
+    return {name: FUNCTIONS[name](targets, predicted) for name in task.metrics}
 
 
-def constant_prediction_score(task: Task, train: np.ndarray, targets: np.ndarray) -> float:
-    """Return the task's first metric when always the commonest training target is predicted."""
-    if task.is_regression:
-        outputs = np.full((len(targets), 1), train.mean())
+def scores_of_sources(
+    task: Task, metrics_of: Callable[[np.ndarray], Scores], sources: Sequence[str]
+) -> Scores:
+    """Return the task's metrics over all rows, and where there are several files, over each.
+
+    Args:
+        task: The task.
+        metrics_of: Function of the numbers of some rows; returns their metrics.
+        sources: The name of each row's file.
+
+    Returns:
+        Metrics by name; of a file called `matched`, as `matched_accuracy`.
+    """
+    names = np.array(sources)
+    rows = {name: np.flatnonzero(names == name) for name in dict.fromkeys(sources)}
+    if len(rows) == 1:
+        return metrics_of(np.arange(len(sources)))
+    own = {name: metrics_of(numbers) for name, numbers in rows.items()}
+    if task.averages_sources:
+        overall = {
+            metric: float(np.mean([scores[metric] for scores in own.values()]))
+            for metric in task.metrics
+        }
     else:
-        commonest, _ = collections.Counter(train.astype(int).tolist()).most_common(1)[0]
-        outputs = np.tile(np.eye(len(task.labels))[commonest], (len(targets), 1))
-    return compute_metrics(task, outputs, targets)[task.metrics[0]]
+        overall = metrics_of(np.arange(len(sources)))
+    return overall | {
+        f"{name}_{metric}": scores[metric] for name, scores in own.items() for metric in task.metrics
+    }
+
+
+def combined_score(task: Task, metrics: Mapping[str, float]) -> float:
+    """Return the one number of a task that GLUE averages: the mean of its `combined` metrics."""
+    return float(np.mean([metrics[name] for name in task.combined or task.metrics[:1]]))
+
+
+def bootstrap_interval(
+    statistic: Callable[[np.ndarray], float],
+    num_rows: int,
+    *,
+    num_samples: int = 1000,
+    share: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Return the interval that holds a share of a statistic's values over resampled rows.
+
+    Args:
+        statistic: Function of row numbers, some of them several times.
+        num_rows: Number of rows.
+        num_samples: How often rows are drawn, as many as there are.
+        share: What share of the values lies within; as much lies below as above.
+        seed: Seed of the draws.
+    """
+    rng = np.random.default_rng(seed)
+    values = [statistic(rng.integers(0, num_rows, num_rows)) for _ in range(num_samples)]
+    low, high = np.quantile(values, [(1 - share) / 2, (1 + share) / 2])
+    return float(low), float(high)
 
 
 def _accuracy(targets: np.ndarray, predicted: np.ndarray) -> float:
@@ -69,7 +123,7 @@ def _or_zero(correlation: Callable, targets: np.ndarray, predicted: np.ndarray) 
     return float(correlation(targets, predicted).statistic)
 
 
-_FUNCTIONS: Mapping[Metric, Callable[[np.ndarray, np.ndarray], float]] = {
+FUNCTIONS: Mapping[Metric, Callable[[np.ndarray, np.ndarray], float]] = {
     "accuracy": _accuracy,
     "f1": _f1,
     "matthews_correlation": _matthews_correlation,

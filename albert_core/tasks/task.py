@@ -1,87 +1,224 @@
-"""The declaration of a task on sentences or pairs of sentences."""
+"""The declaration of a task: its files, labels, metrics and recipe, checked before anything runs."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Literal
 
 from albert_core.errors import InputError
 
-Metric = Literal[
-    "accuracy", "f1", "matthews_correlation", "mean_squared_error", "pearson", "spearman"
-]
+Kind = Literal["classification", "regression", "multiple_choice", "question_answering"]
+Format = Literal["auto", "tsv", "jsonl", "squad", "race"]
 Split = Literal["train", "dev", "test"]
+Metric = Literal[
+    "accuracy",
+    "f1",
+    "matthews_correlation",
+    "mean_squared_error",
+    "pearson",
+    "spearman",
+    "exact",
+    "cmrc_f1",
+    "cmrc_exact",
+]
+BadRows = Literal["refuse", "leave_out"]
+Column = int | str
 
-_METRICS_OF_LABELS = ("accuracy", "f1", "matthews_correlation")
-_METRICS_OF_SCORES = ("pearson", "spearman", "mean_squared_error")
+METRICS_OF_KIND: Mapping[Kind, tuple[Metric, ...]] = {
+    "classification": ("accuracy", "f1", "matthews_correlation"),
+    "regression": ("pearson", "spearman", "mean_squared_error"),
+    "multiple_choice": ("accuracy",),
+    "question_answering": ("f1", "exact", "cmrc_f1", "cmrc_exact"),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Source:
+    """A data file of a task, or several of one layout.
+
+    Attributes:
+        file: Path below the task's folder; with `*` all files it matches, in order of their names.
+        name: What tells it from the other sources of its split: scores are also given by name.
+        format: `tsv` (tab-separated, quotes are ordinary characters), `jsonl` (a JSON object a
+            line), `squad` or `race`; `auto` goes by the ending and the task's kind.
+        has_header: Whether the first line of a `tsv` names the columns.
+        texts: Where the texts are, if not where the task says.
+        label: Where the label is, if not where the task says.
+        id: Where the id of a row is; rows are numbered without it.
+        is_labelled: Whether rows have labels.
+        is_optional: Whether the file may be missing.
+        submission: The file that GLUE's site takes its predictions in, if it does.
+    """
+
+    file: str
+    name: str = ""
+    format: Format = "auto"
+    has_header: bool = True
+    texts: tuple[Column, ...] = ()
+    label: Column | None = None
+    id: Column | None = None
+    is_labelled: bool = True
+    is_optional: bool = False
+    submission: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How the original fine-tunes on a task; what is None it leaves to the general settings.
+
+    Attributes:
+        learning_rate: Peak rate.
+        batch_size: Examples in an update.
+        num_train_steps: Updates.
+        num_warmup_steps: Updates that warm up.
+        num_epochs: Passes over the training set, where the original counts those.
+        warmup_share: Share of the updates that warm up, where the original counts so.
+        sequence_length: Longest input in pieces.
+        source: Where the original says so.
+    """
+
+    learning_rate: float | None = None
+    batch_size: int | None = None
+    num_train_steps: int | None = None
+    num_warmup_steps: int | None = None
+    num_epochs: float | None = None
+    warmup_share: float | None = None
+    sequence_length: int | None = None
+    source: str = ""
+
+    def settings(self) -> dict[str, float | int]:
+        """Return the values that are set, by the names of `FinetuningConfig`."""
+        values = dataclasses.asdict(self)
+        return {k: v for k, v in values.items() if k != "source" and v is not None}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Task:
-    """Files, columns, labels and metrics of a task in tab-separated files.
+    """What a task is made of.
 
     Attributes:
         name: Name on the command line and in reports.
-        train_file: Training file, relative to the task's folder.
-        dev_file: Development file.
-        test_file: Test file without labels; empty if there is none.
-        has_header: Whether the first line of training and development file names columns.
-        text_columns: Columns of the one or two texts, counted from 0.
-        label_column: Column of the label; -1 is the last.
-        labels: Class names in order of their numbers; none for regression.
-        test_text_columns: Columns of the texts in the test file, which has a header.
+        kind: What is asked: a class or a number for a text or a pair, one of several choices, or
+            the part of a text that answers a question.
+        train: Training files.
+        dev: Development files.
+        test: Test files, predicted and, where they have labels, scored.
+        texts: Columns by number from 0, or names of the header or of JSON keys. One or two; of
+            multiple choice the text, then one list of choices. A name with braces is a template
+            of keys, such as `{target[span1_text]}`. None for `squad` and `race` files.
+        label: Column or name of the label; -1 is the last column.
+        labels: Class names in order of their numbers; of classification only.
+        skipped_labels: Labels of rows that have none; they are left out.
         metrics: What is reported; the first chooses the best checkpoint, by its highest value.
+        combined: The metrics whose mean is the task's score; the first one where none is given.
+        averages_sources: Whether scores over all dev files are means of theirs, not of all rows.
+        has_unanswerable: Whether a question may have no answer (as in SQuAD 2.0).
+        bad_rows: What to do with rows of the training files that cannot be used.
+        recipe: How the original fine-tunes.
+        paper_scores: Scores in percent that others reached on the dev set, by model, in the first
+            metric.
     """
 
     name: str
-    train_file: str = "train.tsv"
-    dev_file: str = "dev.tsv"
-    test_file: str = ""
-    has_header: bool = True
-    text_columns: tuple[int, ...]
-    label_column: int
+    kind: Kind = "classification"
+    train: tuple[Source, ...] = (Source(file="train.tsv"),)
+    dev: tuple[Source, ...] = (Source(file="dev.tsv"),)
+    test: tuple[Source, ...] = ()
+    texts: tuple[Column, ...] = ()
+    label: Column = "label"
     labels: tuple[str, ...] = ()
-    test_text_columns: tuple[int, ...] = ()
+    skipped_labels: tuple[str, ...] = ()
     metrics: tuple[Metric, ...]
+    combined: tuple[Metric, ...] = ()
+    averages_sources: bool = False
+    has_unanswerable: bool = False
+    bad_rows: BadRows = "refuse"
+    recipe: Recipe = dataclasses.field(default_factory=Recipe)
+    paper_scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if len(self.text_columns) not in (1, 2) or min(self.text_columns) < 0:
+        if not self.train or not self.dev:
+            raise InputError(f"task {self.name}: got no train or no dev file, expected both")
+        self._check_sources()
+        self._check_labels()
+        self._check_metrics()
+
+    def _check_sources(self) -> None:
+        for split in ("train", "dev", "test"):
+            sources = self.sources(split)
+            names = [source.name for source in sources]
+            if len(set(names)) < len(names):
+                raise InputError(
+                    f"task {self.name}: got {len(names)} {split} files named "
+                    f"{', '.join(name or 'nothing' for name in names)}, expected a different name "
+                    "for each"
+                )
+            for source in sources:
+                self._check_texts(source)
+
+    def _check_texts(self, source: Source) -> None:
+        num_texts = len(source.texts or self.texts)
+        if self.format_of(source) in ("squad", "race"):
+            if num_texts:
+                raise InputError(
+                    f"task {self.name}: got texts for {source.file}, expected none: its format "
+                    "says where they are"
+                )
+            return
+        expected = {"multiple_choice": (2,), "question_answering": ()}.get(self.kind, (1, 2))
+        if num_texts not in expected:
             raise InputError(
-                f"task {self.name}: got text_columns {self.text_columns}, expected one or two, "
-                "counted from 0"
+                f"task {self.name}: got {num_texts} texts for {source.file}, expected "
+                f"{' or '.join(map(str, expected)) or 'a file in the squad format'}"
             )
-        if self.test_file and len(self.test_text_columns) != len(self.text_columns):
+
+    def _check_labels(self) -> None:
+        if self.kind != "classification" and self.labels:
             raise InputError(
-                f"task {self.name}: got test_text_columns {self.test_text_columns}, expected "
-                f"{len(self.text_columns)} as in text_columns"
+                f"task {self.name}: got labels of a {self.kind} task, expected none there"
             )
-        if len(self.labels) == 1 or len(set(self.labels)) < len(self.labels):
+        if self.kind == "classification" and len(set(self.labels)) != max(2, len(self.labels)):
             raise InputError(
-                f"task {self.name}: got labels {', '.join(self.labels)}, expected two or more "
-                "different ones, or none for regression"
+                f"task {self.name}: got labels {', '.join(self.labels) or 'none'}, expected two or "
+                "more different ones (for scores: kind: regression)"
             )
-        known = _METRICS_OF_SCORES if self.is_regression else _METRICS_OF_LABELS
+        if self.has_unanswerable and self.kind != "question_answering":
+            raise InputError(
+                f"task {self.name}: has_unanswerable is about question_answering, got {self.kind}"
+            )
+
+    def _check_metrics(self) -> None:
+        known = METRICS_OF_KIND[self.kind]
         if not self.metrics or not set(self.metrics) <= set(known):
             raise InputError(
                 f"task {self.name}: got metrics {', '.join(self.metrics) or 'none'}, expected some "
                 f"of {', '.join(known)}"
+            )
+        if not set(self.combined) <= set(self.metrics):
+            raise InputError(
+                f"task {self.name}: got combined {', '.join(self.combined)}, expected some of its "
+                f"metrics, {', '.join(self.metrics)}"
             )
         if self.metrics[0] == "mean_squared_error":
             raise InputError(
                 f"task {self.name}: got mean_squared_error as the first metric, expected one whose "
                 "highest value is the best: pearson or spearman"
             )
-        if "f1" in self.metrics and len(self.labels) != 2:
+        if self.kind == "classification" and "f1" in self.metrics and len(self.labels) != 2:
             raise InputError(f"task {self.name}: f1 needs two labels, got {len(self.labels)}")
 
     @property
-    def is_regression(self) -> bool:
-        """Whether the target is a number."""
-        return not self.labels
-
-    @property
     def num_outputs(self) -> int:
-        """Width of the model's output."""
+        """Width of the output layer of a classification or a regression."""
         return len(self.labels) or 1
 
-    def file_of(self, split: Split) -> str:
-        """Return the file name of a split; empty where there is none."""
-        return {"train": self.train_file, "dev": self.dev_file, "test": self.test_file}[split]
+    def sources(self, split: Split) -> tuple[Source, ...]:
+        """Return the files of a split."""
+        return {"train": self.train, "dev": self.dev, "test": self.test}[split]
+
+    def format_of(self, source: Source) -> Format:
+        """Return the format of a file, settled."""
+        if source.format != "auto":
+            return source.format
+        if self.kind == "question_answering":
+            return "squad"
+        return "jsonl" if source.file.endswith((".json", ".jsonl")) else "tsv"

@@ -87,6 +87,14 @@ class Tokenizer(abc.ABC):
         return self.encode_batch([text])[0]
 
     @abc.abstractmethod
+    def surfaces(self, pieces: Sequence[str]) -> list[str]:
+        """Return what of the normalised text each piece stands for."""
+
+    @abc.abstractmethod
+    def normalize_character(self, character: str) -> str:
+        """Return what becomes of a character by itself in the text that `surfaces` returns."""
+
+    @abc.abstractmethod
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the piece ids of each text."""
 

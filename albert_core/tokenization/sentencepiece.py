@@ -2,6 +2,7 @@
 
 import hashlib
 import string
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
@@ -119,6 +120,16 @@ class SentencePieceTokenizer(Tokenizer):
         """Return the pieces of each text; characters of no piece stand for themselves."""
         batch = self._processor.EncodeAsPieces(self._preprocess_batch(texts))
         return [_replaced(pieces, self._split_pieces) for pieces in batch]
+
+    def surfaces(self, pieces: Sequence[str]) -> list[str]:
+        """Return the pieces with spaces where words start."""
+        return [piece.replace(WORD_START, " ") for piece in pieces]
+
+    def normalize_character(self, character: str) -> str:
+        """Return what becomes of a character by itself; white space stays."""
+        if character.isspace():
+            return unicodedata.normalize("NFKD", character)
+        return self.preprocess(character)
 
     def word_starts(self) -> np.ndarray:
         """Return a table [V] of bool: whether a piece begins a word for whole-word masking.

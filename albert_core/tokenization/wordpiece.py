@@ -19,6 +19,7 @@ VOCABULARY_NAME = "vocab.txt"
 PAD, UNKNOWN = "[PAD]", "[UNK]"
 CONTINUATION = "##"
 MAX_WORD_CHARACTERS = 200
+_REPLACEMENT = "\ufffd"
 _IDEOGRAPHS = (
     (0x4E00, 0x9FFF),
     (0x3400, 0x4DBF),
@@ -77,6 +78,17 @@ class WordPieceTokenizer(Tokenizer):
             [piece for word in self.words(text) for piece in self._pieces_of(word)]
             for text in texts
         ]
+
+    def surfaces(self, pieces: Sequence[str]) -> list[str]:
+        """Return the pieces without their marks; an unknown one stands for one character."""
+        return [
+            _REPLACEMENT if piece == UNKNOWN else piece.removeprefix(CONTINUATION)
+            for piece in pieces
+        ]
+
+    def normalize_character(self, character: str) -> str:
+        """Return what becomes of a character by itself: nothing of white space."""
+        return "".join(self.words(character))
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the piece ids of each text."""

@@ -132,6 +132,7 @@ class _Conductor(keras.callbacks.Callback):
         if self._steps_in_interval() == 0 and self._is_unevaluated():
             self.evaluate_and_save()
         state = self.state
+        state.stopped_by = state.stopped_by or self._lost_patience()
         return state.stopped_by is not None or state.step >= self.plan.num_train_steps
 
     def fit(self, batches_from: Callable[[int], Any]) -> None:
@@ -182,7 +183,7 @@ class _Conductor(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Evaluate and save."""
         self.evaluate_and_save()
-        if spent := self._spent_budget():
+        if spent := self._lost_patience() or self._spent_budget():
             self.state.stopped_by = spent
             self.save()
             self.model.stop_training = True
@@ -271,6 +272,13 @@ class _Conductor(keras.callbacks.Callback):
         if plan.stop_after_minutes is not None and minutes >= plan.stop_after_minutes:
             return "stop_after_minutes"
         return None
+
+    def _lost_patience(self) -> str | None:
+        history, patience = self.state.history, self.plan.patience
+        if not patience or not history:
+            return None
+        without_gain = len(history) - 1 - history.index(best_row(history, self.plan.monitor))
+        return "patience" if without_gain >= patience else None
 
     def _write_log(self, logs: Mapping[str, Any]) -> None:
         """Add the means over the updates since the last line."""

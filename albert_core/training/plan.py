@@ -24,6 +24,7 @@ class TrainingPlan:
         checkpoint_minutes: Minutes between further checkpoints; 0: none.
         keep_checkpoints: How many checkpoints are kept, the newest ones.
         log_steps: Updates between lines of the log.
+        patience: Evaluations without a better one after which to stop early; 0: never.
         stop_after_steps: Updates after which to stop early; None: never.
         stop_after_minutes: Minutes of training, over all interruptions, after which to stop early.
     """
@@ -35,6 +36,7 @@ class TrainingPlan:
     checkpoint_minutes: float = 0.0
     keep_checkpoints: int = 2
     log_steps: int = 50
+    patience: int = 0
     stop_after_steps: int | None = None
     stop_after_minutes: float | None = None
 

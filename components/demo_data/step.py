@@ -226,7 +226,7 @@ def _write_package_task(
     folder: Path, train: Sequence[Document], dev: Sequence[Document], seed: int
 ) -> dict[str, int]:
     labels = sorted({document.package for document in train})
-    task = TaskDeclaration(name=folder.name, text_columns=[0], label_column=1, labels=labels)
+    task = TaskDeclaration(name=folder.name, texts=[0], label=1, labels=labels)
     train_rows = package_rows(train, max_rows_per_package=MAX_PACKAGE_TRAIN_ROWS, seed=seed)
     dev_rows = package_rows(dev, max_rows_per_package=MAX_PACKAGE_DEV_ROWS, seed=seed)
     return _write_task(folder, task, ("sentence", "label"), train_rows, dev_rows)
@@ -236,7 +236,7 @@ def _write_next_task(
     folder: Path, train: Sequence[Document], dev: Sequence[Document], seed: int
 ) -> dict[str, int]:
     task = TaskDeclaration(
-        name=folder.name, text_columns=[1, 2], label_column=3, labels=list(NEXT_LABELS)
+        name=folder.name, texts=[1, 2], label=3, labels=list(NEXT_LABELS)
     )
     header = ("index", "sentence1", "sentence2", "label")
     train_rows, dev_rows = (
@@ -254,8 +254,8 @@ def _write_task(
     dev_rows: Sequence[Sequence[str]],
 ) -> dict[str, int]:
     folder.mkdir(parents=True, exist_ok=True)
-    write_rows(folder / task.train_file, header, train_rows)
-    write_rows(folder / task.dev_file, header, dev_rows)
+    write_rows(folder / task.train, header, train_rows)
+    write_rows(folder / task.dev, header, dev_rows)
     task.write(folder)
     prefix = task.name.replace("-", "_")
     return {f"{prefix}_train_rows": len(train_rows), f"{prefix}_dev_rows": len(dev_rows)}

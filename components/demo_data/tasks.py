@@ -40,22 +40,20 @@ class TaskDeclaration:
 
     Attributes:
         name: Name of the task.
-        text_columns: Columns with the text or the two texts, from 0.
-        label_column: Column with the label, from 0.
+        texts: Columns with the text or the two texts, from 0.
+        label: Column with the label, from 0.
         labels: The labels, in the order of their ids.
-        train_file: Training rows.
-        dev_file: Development rows.
-        has_header: Whether the files begin with a line of column names.
+        train: File of the training rows.
+        dev: File of the development rows.
         metrics: Metrics to report.
     """
 
     name: str
-    text_columns: list[int]
-    label_column: int
+    texts: list[int]
+    label: int
     labels: list[str]
-    train_file: str = "train.tsv"
-    dev_file: str = "dev.tsv"
-    has_header: bool = True
+    train: str = "train.tsv"
+    dev: str = "dev.tsv"
     metrics: tuple[str, ...] = ("accuracy",)
 
     def write(self, folder: Path) -> None:

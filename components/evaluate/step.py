@@ -1,18 +1,17 @@
 """Score a fine-tuned model on its task's dev set and write predictions."""
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from albert_core.errors import InputError
+from albert_core.checkpoints.checkpoint import TASK_NAME, read_json
+from albert_core.finetuning.config import FinetuningConfig
 from albert_core.runs.files import write_json
 from albert_core.runs.manifest import Figures, Manifest, read_manifest
 from albert_core.runs.progress import ReportProgress, quiet
 from albert_core.runs.step import run_step
 from albert_core.settings import parse_settings
 from albert_core.tasks import Task, task_fingerprint
+
+METRICS_NAME = "metrics.json"
 
 
 def evaluate(
@@ -23,10 +22,7 @@ def evaluate(
     work_root: str | Path | None = None,
     progress: ReportProgress = quiet,
 ) -> Manifest:
-    """Publish metrics.json and predictions_dev.tsv, and predictions_test.tsv where a test set is.
-
-    A predictions file has a header, a row an example, and the columns `index`, `prediction` (a
-    label or a score) and one of each label's probability.
+    """Publish metrics.json and predictions on the dev files, and on the test files that are there.
 
     Args:
         model: A folder that `albert finetune` wrote; it knows its task.
@@ -39,23 +35,26 @@ def evaluate(
         InputError: An input is missing or unusable.
     """
     tuned = read_manifest(model, step="finetune")
-    task = _task_of(Path(model))
+    task = task_of(model)
+    config = parse_settings(
+        FinetuningConfig,
+        {k: v for k, v in tuned.config["finetuning"].items() if v is not None},
+        source=f"{model}: finetuning",
+    )
 
     def body(results: Path, _: Path) -> Figures:
-        from albert_core.finetuning.program import evaluate_model
+        from albert_core.finetuning.evaluation import evaluate_splits
 
-        progress(0, 0, "predicting")
-        metrics, dev, test = evaluate_model(
+        scores = evaluate_splits(
             folder=Path(model),
             task=task,
+            config=config,
             data=Path(data),
-            sequence_length=tuned.config["finetuning"]["sequence_length"],
+            results=results,
+            progress=progress,
         )
-        write_json(results / "metrics.json", metrics)
-        _write_predictions(results / "predictions_dev.tsv", task, dev)
-        if test is not None:
-            _write_predictions(results / "predictions_test.tsv", task, test)
-        return {name: round(value, 4) for name, value in metrics.items()}
+        write_json(results / METRICS_NAME, scores)
+        return {name: round(value, 4) for name, value in scores.items()}
 
     return run_step(
         "evaluate",
@@ -67,27 +66,11 @@ def evaluate(
     )
 
 
-def _task_of(model: Path) -> Task:
-    path = model / "task.json"
-    if not path.is_file():
-        raise InputError(f"{model}: no task.json there; expected the output of `albert finetune`")
-    return parse_settings(Task, json.loads(path.read_text(encoding="utf-8")), source=str(path))
+def task_of(model: str | Path) -> Task:
+    """Return the task of a folder that `albert finetune` wrote.
 
-
-def _write_predictions(path: Path, task: Task, outputs: np.ndarray) -> None:
-    header = ["index", "prediction", *task.labels]
-    rows = [_regression_row(output) for output in outputs]
-    if not task.is_regression:
-        rows = [_classification_row(task, logits) for logits in outputs]
-    lines = ["\t".join(header)]
-    lines += ["\t".join([str(index), *row]) for index, row in enumerate(rows)]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def _regression_row(output: np.ndarray) -> Sequence[str]:
-    return [f"{output[0]:.6g}"]
-
-
-def _classification_row(task: Task, logits: np.ndarray) -> Sequence[str]:
-    odds = np.exp(logits - logits.max())
-    return [task.labels[logits.argmax()], *(f"{share:.6g}" for share in odds / odds.sum())]
+    Raises:
+        InputError: There is no task.json, or it declares no task.
+    """
+    path = Path(model) / TASK_NAME
+    return parse_settings(Task, read_json(path), source=str(path))

@@ -3,8 +3,9 @@
 import dataclasses
 from pathlib import Path
 
+from albert_core.checkpoints import read_checkpoint
 from albert_core.finetuning.config import FinetuningConfig, Initialization
-from albert_core.runs.manifest import Figures, Manifest, read_manifest
+from albert_core.runs.manifest import Figures, Manifest
 from albert_core.runs.progress import ReportProgress, quiet
 from albert_core.runs.step import run_step
 from albert_core.tasks import Task, task_fingerprint
@@ -26,7 +27,7 @@ def finetune(
     Args:
         task: The task.
         data: Folder of its files.
-        pretrained: A folder that `albert pretrain` wrote.
+        pretrained: A checkpoint of any kind that `albert convert` knows, with its vocabulary.
         initialization: `pretrained`, or `random` weights of the same architecture.
         config: How to train.
         output: Folder to make.
@@ -37,7 +38,7 @@ def finetune(
         InputError: An input is missing or unusable.
     """
     inputs = {
-        "pretrained": read_manifest(pretrained, step="pretrain").content_hash,
+        "pretrained": read_checkpoint(pretrained).content_hash(),
         "data": task_fingerprint(task, Path(data)),
     }
 
@@ -52,6 +53,7 @@ def finetune(
             config=config,
             results=results,
             checkpoints=checkpoints,
+            feature_cache=Path(work_root) / "features" if work_root else checkpoints / "features",
             progress=progress,
         )
 

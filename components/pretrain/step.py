@@ -1,7 +1,6 @@
 """Pretrain a model on records."""
 
 import dataclasses
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,7 +9,6 @@ from albert_core.config import AlbertConfig, ModelConfig
 from albert_core.errors import InputError
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.records.description import RecordsDescription, describe_records
-from albert_core.runs.files import fingerprint
 from albert_core.runs.manifest import Figures, Manifest
 from albert_core.runs.progress import ReportProgress, quiet
 from albert_core.runs.step import run_step, take_part_in_step
@@ -62,7 +60,7 @@ def pretrain(
         "vocab": tokenizer.content_hash(),
     }
     if config.init_checkpoint:
-        inputs["init_checkpoint"] = checkpoint_hash(config.init_checkpoint)
+        inputs["init_checkpoint"] = read_checkpoint(config.init_checkpoint).content_hash()
 
     def body(results: Path, checkpoints: Path) -> Figures:
         from albert_core.pretraining.program import run_pretraining
@@ -86,20 +84,6 @@ def pretrain(
         work_root=work_root,
         body=body,
     )
-
-
-def checkpoint_hash(path: str | Path) -> str:
-    """Return a hash of a model's architecture and weights, whatever kind of checkpoint holds it.
-
-    Raises:
-        InputError: There is no model at the path.
-    """
-    checkpoint = read_checkpoint(path)
-    weights = {
-        name: hashlib.sha256(array.tobytes()).hexdigest()
-        for name, array in checkpoint.weights.items()
-    }
-    return fingerprint({"config": checkpoint.config.to_dict(), "weights": weights})
 
 
 def _refuse_missing_lengths(

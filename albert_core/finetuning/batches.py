@@ -1,0 +1,138 @@
+"""Features to padded batches; every batch is only as long as its longest sequence.
+
+Shape suffixes: B batch, C choices, S sequence (of this batch), N sequences.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from albert_core.finetuning.features import Features
+
+# JAX compiles every length anew, so there are fewer of them.
+_LENGTH_MULTIPLE = {"tensorflow": 8, "jax": 64}
+_POOL_BATCHES = 32  # batches are formed from this many batches' worth of shuffled examples
+_PREFETCHED = 4
+
+Inputs = dict[str, np.ndarray]
+Batch = tuple[Inputs, Any, np.ndarray]
+MakeBatch = Callable[[np.ndarray, int], Batch]
+
+
+def pad_inputs(features: Features, examples: np.ndarray, length: int) -> Inputs:
+    """Return the encoder's inputs for some examples, with `p_mask` for questions.
+
+    As in the original, padding is 0 whatever piece that is; `input_mask` tells it apart.
+
+    Args:
+        features: All features.
+        examples: Numbers of the examples [B].
+        length: Length S of the batch.
+
+    Returns:
+        int32 `input_ids`, `input_mask`, `segment_ids` [B, S]; of choices [B, C, S].
+    """
+    group = features.group_size
+    sequences_N = (examples[:, None] * group + np.arange(group)).reshape(-1)
+    begins_N = features.begins[sequences_N]
+    lengths_N = features.begins[sequences_N + 1] - begins_N
+    columns_S = np.arange(length)
+    is_piece_NS = columns_S < lengths_N[:, None]
+    places_NS = np.where(is_piece_NS, begins_N[:, None] + columns_S, 0)
+    is_second_NS = is_piece_NS & (columns_S >= features.second_starts[sequences_N][:, None])
+    inputs = {
+        "input_ids": np.where(is_piece_NS, features.ids[places_NS], 0).astype(np.int32),
+        "input_mask": is_piece_NS.astype(np.int32),
+        "segment_ids": is_second_NS.astype(np.int32),
+    }
+    if group > 1:
+        return {name: array.reshape(-1, group, length) for name, array in inputs.items()}
+    return inputs
+
+
+def answer_mask(inputs: Inputs) -> np.ndarray:
+    """Return where no answer can start or end [B, S]: 0 for [CLS] and the context, else 1."""
+    segments_BS, mask_BS = inputs["segment_ids"], inputs["input_mask"]
+    p_mask_BS = 1 - segments_BS
+    p_mask_BS[np.arange(len(mask_BS)), mask_BS.sum(axis=1) - 1] = 1
+    p_mask_BS[:, 0] = 0
+    return p_mask_BS
+
+
+def padded_length(features: Features, examples: np.ndarray, longest: int) -> int:
+    """Return the length of a batch: a round number, but no more than the longest allowed."""
+    multiple = _LENGTH_MULTIPLE[keras.backend.backend()]
+    length = int(features.lengths[examples].max())
+    return min(-(-length // multiple) * multiple, max(longest, length))
+
+
+def batches_in_epoch(num_examples: int, batch_size: int) -> int:
+    """Return the batches of an epoch; a last, smaller one is left out."""
+    return max(1, num_examples // batch_size)
+
+
+def training_batches(
+    lengths: np.ndarray,
+    make_batch: Callable[[np.ndarray], Any],
+    batch_size: int,
+    *,
+    seed: int,
+    start_step: int = 0,
+) -> Any:
+    """Return endless batches of examples of like length; batch k is the same after a resume.
+
+    Args:
+        lengths: Length of each example.
+        make_batch: Function of the numbers of a batch's examples.
+        batch_size: Examples of a batch.
+        seed: Seed of the order.
+        start_step: Batches that are left out at the beginning.
+    """
+
+    def generate() -> Iterator[Any]:
+        epoch, done = divmod(start_step, batches_in_epoch(len(lengths), batch_size))
+        while True:
+            for examples in epoch_batches(lengths, batch_size, seed=seed, epoch=epoch)[done:]:
+                yield make_batch(examples)
+            epoch, done = epoch + 1, 0
+
+    return _fed(generate)
+
+
+def epoch_batches(
+    lengths: np.ndarray, batch_size: int, *, seed: int, epoch: int
+) -> list[np.ndarray]:
+    """Return the batches of an epoch as arrays of example numbers."""
+    rng = np.random.default_rng((seed, epoch))
+    order = rng.permutation(len(lengths))
+    order = order[: max(1, len(order) // batch_size) * batch_size]
+    pool_size = batch_size * _POOL_BATCHES
+    batches = []
+    for start in range(0, len(order), pool_size):
+        pool = order[start : start + pool_size]
+        pool = pool[np.argsort(lengths[pool], kind="stable")]
+        batches += [pool[k : k + batch_size] for k in range(0, len(pool), batch_size)]
+    return [batches[k] for k in rng.permutation(len(batches))]
+
+
+def evaluation_batches(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
+    """Return the numbers of all examples, once, in batches of like length."""
+    order = np.argsort(lengths, kind="stable")
+    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+
+
+def _fed(generate: Callable[[], Iterator[Any]]) -> Any:
+    """Return what `fit` reads: with TensorFlow a pipeline that prepares batches ahead."""
+    if keras.backend.backend() != "tensorflow":
+        return generate()
+    import tensorflow as tf
+
+    def spec(value: Any) -> tf.TensorSpec:
+        array = np.asarray(value)
+        return tf.TensorSpec((None,) * array.ndim, tf.as_dtype(array.dtype))
+
+    signature = tf.nest.map_structure(spec, next(generate()))
+    dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
+    return dataset.prefetch(_PREFETCHED)

@@ -1,0 +1,50 @@
+"""Features kept on disk, under a key of everything they follow from."""
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from albert_core.finetuning.features import Features
+from albert_core.runs.files import write_json
+
+_ARRAYS = ("ids", "begins", "second_starts")
+_FACTS_NAME = "features.json"
+
+
+def cached_features(entry: Path, make: Callable[[], Features]) -> Features:
+    """Return features from a folder, made and stored there first if it does not exist.
+
+    They are read from disk as they are needed and take no memory of their own.
+
+    Args:
+        entry: The folder, named after everything the features follow from.
+        make: Makes the features.
+    """
+    if not entry.is_dir():
+        _store(make(), entry)
+    facts = json.loads((entry / _FACTS_NAME).read_text(encoding="utf-8"))
+    return Features(
+        **{name: np.load(entry / f"{name}.npy", mmap_mode="r") for name in _ARRAYS},
+        targets={name: np.load(entry / f"target-{name}.npy") for name in facts["targets"]},
+        group_size=facts["group_size"],
+    )
+
+
+def _store(features: Features, entry: Path) -> None:
+    partial = entry.with_name(f".{entry.name}.{uuid.uuid4().hex}")
+    partial.mkdir(parents=True)
+    for name in _ARRAYS:
+        np.save(partial / f"{name}.npy", getattr(features, name))
+    for name, array in features.targets.items():
+        np.save(partial / f"target-{name}.npy", array)
+    facts = {"group_size": features.group_size, "targets": sorted(features.targets)}
+    write_json(partial / _FACTS_NAME, facts)
+    try:
+        os.replace(partial, entry)
+    except OSError:  # another process was faster
+        shutil.rmtree(partial)

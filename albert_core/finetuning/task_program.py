@@ -1,0 +1,197 @@
+"""What training and evaluation have to know about a kind of task: one interface, two kinds of data.
+
+Shape suffixes: B batch, M examples, C classes or choices.
+"""
+
+import abc
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from albert_core.config import AlbertConfig
+from albert_core.finetuning.batches import Inputs, answer_mask, pad_inputs
+from albert_core.finetuning.config import FinetuningConfig
+from albert_core.finetuning.features import Features, make_features
+from albert_core.finetuning.question_features import Window, make_question_features
+from albert_core.model import (
+    AlbertForMultipleChoice,
+    AlbertForQuestionAnswering,
+    AlbertForQuestionAnsweringWithBeam,
+    AlbertForSequenceClassification,
+)
+from albert_core.model.heads import AlbertWithHead
+from albert_core.tasks import Example, Flaws, Question, Task, read_examples, read_questions
+from albert_core.tasks.task import Split
+from albert_core.tokenization import Tokenizer
+
+Outputs = Mapping[str, Sequence[np.ndarray]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaskData:
+    """A split of a task, as it was read and as the model reads it.
+
+    Attributes:
+        examples: Its examples or questions, M.
+        features: Their sequences.
+        windows: Of questions: what each sequence shows.
+        left_out: Rows that were left out, by cause.
+    """
+
+    examples: Sequence[Any]
+    features: Features
+    windows: Sequence[Window] = ()
+    left_out: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+    @property
+    def sources(self) -> list[str]:
+        """The name of each example's file."""
+        return [example.source for example in self.examples]
+
+
+class TaskProgram(abc.ABC):
+    """A task, its settings and its vocabulary.
+
+    Args:
+        task: The task.
+        config: Its settings.
+        tokenizer: The vocabulary.
+    """
+
+    def __init__(self, task: Task, config: FinetuningConfig, tokenizer: Tokenizer) -> None:
+        self.task, self.config, self.tokenizer = task, config, tokenizer
+
+    @abc.abstractmethod
+    def new_model(self, model_config: AlbertConfig) -> AlbertWithHead:
+        """Return a model with new weights."""
+
+    @abc.abstractmethod
+    def read(self, folder: Path, split: Split) -> TaskData:
+        """Read a split and make its features; with targets, where rows have labels."""
+
+    @abc.abstractmethod
+    def batch(self, features: Features, examples: np.ndarray, length: int) -> tuple[Inputs, Any]:
+        """Return inputs and targets of a batch for training."""
+
+    @abc.abstractmethod
+    def feature_settings(self) -> dict[str, Any]:
+        """Return the settings that the features follow from."""
+
+    def inputs(self, features: Features, examples: np.ndarray, length: int) -> Inputs:
+        """Return the inputs of a batch for prediction."""
+        return pad_inputs(features, examples, length)
+
+    def _flaws(self, split: Split) -> Flaws:
+        leaves_out = split == "train" and self.config.leaves_out(self.task)
+        return Flaws("leave_out" if leaves_out else "refuse")
+
+
+class TextProgram(TaskProgram):
+    """Classification, regression and multiple choice."""
+
+    def new_model(self, model_config: AlbertConfig) -> AlbertWithHead:
+        """Return a model with new weights."""
+        dropout = self.config.classifier_dropout
+        if self.task.kind == "multiple_choice":
+            return AlbertForMultipleChoice(model_config, classifier_dropout=dropout)
+        return AlbertForSequenceClassification(
+            model_config, num_labels=self.task.num_outputs, classifier_dropout=dropout
+        )
+
+    def read(self, folder: Path, split: Split) -> TaskData:
+        """Read a split and make its features; with targets, where rows have labels."""
+        flaws = self._flaws(split)
+        examples: list[Example] = read_examples(self.task, folder, split, flaws=flaws)
+        features = make_features(
+            examples,
+            self.tokenizer,
+            self.config.sequence_length,
+            max_choice_length=self.config.max_choice_length,
+        )
+        return TaskData(examples=examples, features=features, left_out=dict(flaws.counts))
+
+    def feature_settings(self) -> dict[str, Any]:
+        """Return the settings that the features follow from."""
+        names = ("sequence_length", "max_choice_length", "bad_rows")
+        return {name: getattr(self.config, name) for name in names}
+
+    def batch(self, features: Features, examples: np.ndarray, length: int) -> tuple[Inputs, Any]:
+        """Return inputs and targets [B]."""
+        return pad_inputs(features, examples, length), features.targets["target"][examples]
+
+
+class QuestionProgram(TaskProgram):
+    """Questions about texts that all have an answer, as in SQuAD 1.1."""
+
+    def new_model(self, model_config: AlbertConfig) -> AlbertWithHead:
+        """Return a model with new weights."""
+        return AlbertForQuestionAnswering(model_config)
+
+    def read(self, folder: Path, split: Split) -> TaskData:
+        """Read a split and make its features; of training files with targets."""
+        flaws = self._flaws(split)
+        questions: list[Question] = read_questions(self.task, folder, split, flaws=flaws)
+        made = make_question_features(
+            questions,
+            self.tokenizer,
+            sequence_length=self.config.sequence_length,
+            doc_stride=self.config.questions.doc_stride,
+            max_query_length=self.config.questions.max_query_length,
+            with_answers=split == "train",
+        )
+        left_out = dict(flaws.counts)
+        if made.num_unaligned:
+            left_out["context unlike its pieces"] = made.num_unaligned
+        return TaskData(
+            examples=questions, features=made.features, windows=made.windows, left_out=left_out
+        )
+
+    def feature_settings(self) -> dict[str, Any]:
+        """Return the settings that the features follow from."""
+        return {
+            "sequence_length": self.config.sequence_length,
+            "bad_rows": self.config.bad_rows,
+            "questions": dataclasses.asdict(self.config.questions),
+        }
+
+    def batch(self, features: Features, examples: np.ndarray, length: int) -> tuple[Inputs, Any]:
+        """Return inputs, and `start_positions` and `end_positions` [B]."""
+        targets = {name: array[examples] for name, array in features.targets.items()}
+        return self.inputs(features, examples, length), targets
+
+
+class AnswerabilityProgram(QuestionProgram):
+    """Questions about texts that may have no answer, as in SQuAD 2.0."""
+
+    def new_model(self, model_config: AlbertConfig) -> AlbertWithHead:
+        """Return a model with new weights."""
+        questions = self.config.questions
+        return AlbertForQuestionAnsweringWithBeam(
+            model_config,
+            start_n_top=questions.start_n_top,
+            end_n_top=questions.end_n_top,
+            classifier_dropout=self.config.classifier_dropout,
+        )
+
+    def inputs(self, features: Features, examples: np.ndarray, length: int) -> Inputs:
+        """Return the inputs of a batch for prediction, with `p_mask`."""
+        inputs = pad_inputs(features, examples, length)
+        return {**inputs, "p_mask": answer_mask(inputs)}
+
+    def batch(self, features: Features, examples: np.ndarray, length: int) -> tuple[Inputs, Any]:
+        """Return inputs with the starts that ends are scored for, and the targets [B]."""
+        inputs, targets = super().batch(features, examples, length)
+        return {**inputs, "start_positions": targets["start_positions"]}, targets
+
+
+def task_program(task: Task, config: FinetuningConfig, tokenizer: Tokenizer) -> TaskProgram:
+    """Return the program of a task's kind."""
+    programs: Mapping[bool, Callable[..., TaskProgram]] = {
+        True: AnswerabilityProgram,
+        False: QuestionProgram,
+    }
+    program = programs[task.has_unanswerable] if task.kind == "question_answering" else TextProgram
+    return program(task, config, tokenizer)

@@ -1,0 +1,108 @@
+"""All tasks by name, where their files are looked for, and tasks that people declare."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from albert_core.errors import InputError
+from albert_core.settings import parse_settings
+from albert_core.tasks.clue import CLUE_FOLDERS, CLUE_TASKS
+from albert_core.tasks.glue import GLUE_FOLDERS, GLUE_TASKS
+from albert_core.tasks.reading_comprehension import (
+    RACE_FOLDERS,
+    RACE_TASKS,
+    SQUAD_FOLDERS,
+    SQUAD_TASKS,
+)
+from albert_core.tasks.reading import SPLITS
+from albert_core.tasks.task import Task
+
+DECLARATION_NAME = "task.yaml"
+
+TASKS: Mapping[str, Task] = {
+    task.name: task for task in (*GLUE_TASKS, *SQUAD_TASKS, *RACE_TASKS, *CLUE_TASKS)
+}
+_FOLDERS: Mapping[str, tuple[str, ...]] = {
+    **{name: (folder, f"glue/{folder}") for name, folder in GLUE_FOLDERS.items()},
+    **{task.name: SQUAD_FOLDERS for task in SQUAD_TASKS},
+    **{task.name: RACE_FOLDERS for task in RACE_TASKS},
+    **{
+        task.name: (own := CLUE_FOLDERS.get(task.name, task.name), f"clue/{own}")
+        for task in CLUE_TASKS
+    },
+}
+
+
+def find_task(name: str, data_dir: str | Path) -> tuple[Task, Path]:
+    """Return a task and the folder of its files.
+
+    Args:
+        name: One of `TASKS`, a folder of `data_dir` that declares itself in a task.yaml, or the
+            path of such a file, whose task's files are in that folder or else in `data_dir`.
+        data_dir: Folder of the tasks' folders.
+
+    Raises:
+        InputError: The task or its folder is unknown, or the declaration is wrong.
+    """
+    own_file = Path(data_dir) / name / DECLARATION_NAME
+    if name in TASKS:
+        task = TASKS[name]
+    elif name.endswith((".yaml", ".yml")):
+        task = read_task_file(Path(name))
+    elif own_file.is_file():
+        task = read_task_file(own_file)
+        if task.name != name:
+            raise InputError(
+                f"{own_file}: got name {task.name!r}, expected the folder's, {name!r}"
+            )
+    else:
+        raise InputError(
+            f"task {name!r}: unknown; expected one of {', '.join(TASKS)}, a folder of {data_dir} "
+            f"with a {DECLARATION_NAME}, or the path of such a file"
+        )
+    return task, data_folder(task, data_dir)
+
+
+def data_folder(task: Task, data_dir: str | Path) -> Path:
+    """Return the first of the folders a task's files may be in that has its development files.
+
+    Raises:
+        InputError: There is none.
+    """
+    candidates = _FOLDERS.get(task.name, (task.name, "."))
+    for folder in candidates:
+        if any(True for source in task.dev for _ in (Path(data_dir) / folder).glob(source.file)):
+            return Path(data_dir) / folder
+    raise InputError(
+        f"task {task.name}: no {task.dev[0].file} in {data_dir} or below it in "
+        f"{' or '.join(folder for folder in candidates if folder != '.')}; expected the files as "
+        "they are published"
+    )
+
+
+def read_task_file(path: Path) -> Task:
+    """Return the task that a YAML file declares.
+
+    Its fields are those of `Task`; of a source its file's name alone will do.
+
+    Raises:
+        InputError: The file is missing, no YAML, or the declaration is wrong.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"task {path}: cannot be read ({error.strerror})") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if isinstance(values, Mapping):
+        files = {split: _sources(values[split]) for split in SPLITS if split in values}
+        values = {**values, **files}
+    return parse_settings(Task, values, source=str(path))
+
+
+def _sources(value: Any) -> list[Any]:
+    """Return the sources that a file's name, a source or a list of them stands for."""
+    items = value if isinstance(value, list) else [value]
+    return [{"file": item} if isinstance(item, str) else item for item in items]

@@ -1,0 +1,50 @@
+"""Reading RACE: passages with questions of four options each."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from albert_core.errors import InputError
+from albert_core.tasks.examples import Example
+from albert_core.tasks.tables import decoded
+from albert_core.tasks.task import Source
+
+_LETTERS = "ABCDEFGH"
+_BLANK = "_"
+
+
+def read_race(source: Source, path: Path) -> Iterator[Example]:
+    """Yield the questions of a file of passages, a JSON object a line or one for the whole file.
+
+    The texts of an example are the passage and, of each option, the question with the option in
+    its blank, or after it. Source: `_create_examples` of the original's race_utils.py.
+
+    Raises:
+        InputError: The file is not of this format.
+    """
+    text = decoded(path)
+    for line in text.split("\n") if text.count('"article"') > 1 else [text]:
+        if line.strip():
+            try:
+                yield from _examples(json.loads(line), source, path)
+            except (ValueError, KeyError, TypeError, IndexError) as error:
+                raise InputError(
+                    f"{path}: not a passage of RACE ({type(error).__name__}: {error}); expected "
+                    "article, questions, options, answers"
+                ) from error
+
+
+def _examples(passage: dict[str, Any], source: Source, path: Path) -> Iterator[Example]:
+    rows = zip(passage["questions"], passage["options"], passage["answers"], strict=True)
+    for index, (question, options, answer) in enumerate(rows):
+        yield Example(
+            id=f"{source.name}/{passage.get('id', path.name)}-{index}".lstrip("/"),
+            texts=(passage["article"], *(_filled(question, option) for option in options)),
+            target=float(_LETTERS[: len(options)].index(answer)),
+            source=source.name,
+        )
+
+
+def _filled(question: str, option: str) -> str:
+    return question.replace(_BLANK, option) if _BLANK in question else f"{question} {option}"

@@ -1,0 +1,120 @@
+"""SQuAD and RACE, in the layouts they are published in.
+
+Source of recipes and scores in percent: the README of the original.
+"""
+
+from albert_core.tasks.task import Recipe, Source, Task
+
+SQUAD_FOLDERS = ("squad", "SQuAD", ".")
+RACE_FOLDERS = ("race", "RACE", ".")
+
+_SQUAD_RECIPE = Recipe(
+    learning_rate=5e-5,
+    batch_size=48,
+    num_epochs=2.0,
+    warmup_share=0.1,
+    sequence_length=384,
+    source="README, run_squad_v1",
+)
+_RACE_RECIPE = Recipe(
+    learning_rate=1e-5,
+    batch_size=32,
+    num_train_steps=12000,
+    num_warmup_steps=1000,
+    sequence_length=512,
+    source="README, run_race",
+)
+
+SQUAD_TASKS = (
+    Task(
+        name="squad1",
+        kind="question_answering",
+        train=(Source(file="train-v1.1.json"),),
+        dev=(Source(file="dev-v1.1.json"),),
+        metrics=("f1", "exact"),
+        recipe=_SQUAD_RECIPE,
+        paper_scores={
+            "BERT-large": 90.9,
+            "XLNet-large": 94.5,
+            "RoBERTa-large": 94.6,
+            "ALBERT-xxlarge (1.5M steps)": 94.8,
+            "ALBERT-base v2": 90.2,
+        },
+    ),
+    Task(
+        name="squad2",
+        kind="question_answering",
+        train=(Source(file="train-v2.0.json"),),
+        dev=(Source(file="dev-v2.0.json"),),
+        metrics=("f1", "exact"),
+        has_unanswerable=True,
+        recipe=_SQUAD_RECIPE,
+        paper_scores={
+            "BERT-large": 81.8,
+            "XLNet-large": 88.8,
+            "RoBERTa-large": 89.4,
+            "ALBERT-xxlarge (1.5M steps)": 90.2,
+            "ALBERT-base v2": 82.1,
+        },
+    ),
+)
+
+
+def _race(name: str, *levels: str, paper_scores: dict[str, float]) -> Task:
+    def files(split: str) -> tuple[Source, ...]:
+        return tuple(
+            Source(
+                file=f"{split}/{level}/*.txt",
+                name=level,
+                format="race",
+                is_optional=split == "test",
+            )
+            for level in levels
+        )
+
+    return Task(
+        name=name,
+        kind="multiple_choice",
+        train=files("train"),
+        dev=files("dev"),
+        test=files("test"),
+        metrics=("accuracy",),
+        recipe=_RACE_RECIPE,
+        paper_scores=paper_scores,
+    )
+
+
+RACE_TASKS = (
+    _race(
+        "race",
+        "middle",
+        "high",
+        paper_scores={
+            "BERT-large": 72.0,
+            "XLNet-large": 81.8,
+            "RoBERTa-large": 83.2,
+            "ALBERT-xxlarge (1.5M steps)": 86.5,
+            "ALBERT-base v2": 66.8,
+        },
+    ),
+    _race(
+        "race-middle",
+        "middle",
+        paper_scores={
+            "BERT-large": 76.6,
+            "XLNet-large": 85.5,
+            "RoBERTa-large": 86.5,
+            "ALBERT-xxlarge (1.5M steps)": 89.0,
+        },
+    ),
+    _race(
+        "race-high",
+        "high",
+        paper_scores={
+            "BERT-large": 70.1,
+            "XLNet-large": 80.2,
+            "RoBERTa-large": 81.3,
+            "ALBERT-xxlarge (1.5M steps)": 85.5,
+        },
+    ),
+)
