@@ -77,7 +77,7 @@ class Answers:
 def find_answers(
     questions: Sequence[Question],
     windows: Sequence[Window],
-    outputs: Mapping[str, np.ndarray],
+    outputs: Mapping[str, Sequence[np.ndarray]],
     *,
     n_best_size: int,
     max_answer_length: int,
@@ -103,7 +103,7 @@ def find_answers(
 def find_answers_or_none(
     questions: Sequence[Question],
     windows: Sequence[Window],
-    outputs: Mapping[str, np.ndarray],
+    outputs: Mapping[str, Sequence[np.ndarray]],
     *,
     n_best_size: int,
     max_answer_length: int,
@@ -118,12 +118,16 @@ def find_answers_or_none(
         n_best_size: Candidates kept.
         max_answer_length: Longest answer in pieces.
     """
-    num_ends = outputs["end_top_index"].shape[1] // outputs["start_top_index"].shape[1]
+    starts_WK, start_log_probs_WK, ends_WE, end_log_probs_WE = (
+        np.stack(outputs[name])
+        for name in ("start_top_index", "start_top_log_probs", "end_top_index", "end_top_log_probs")
+    )
+    num_ends = ends_WE.shape[1] // starts_WK.shape[1]
     pairs = zip(
-        np.repeat(outputs["start_top_index"], num_ends, axis=1),
-        outputs["end_top_index"],
-        np.repeat(outputs["start_top_log_probs"].astype(float), num_ends, axis=1),
-        outputs["end_top_log_probs"].astype(float),
+        np.repeat(starts_WK, num_ends, axis=1),
+        ends_WE,
+        np.repeat(start_log_probs_WK.astype(float), num_ends, axis=1),
+        end_log_probs_WE.astype(float),
         strict=True,
     )
     null_odds = {question.id: _UNSEEN_NULL_ODDS for question in questions}

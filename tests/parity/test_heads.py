@@ -168,7 +168,8 @@ def test_metrics(name: str, metric: Any, of_the_original: str, numeric_goldens: 
     outputs = outputs.reshape(len(outputs), -1)
     labels = tuple("abc"[: outputs.shape[1]]) if outputs.shape[1] > 1 else ()
     metrics = (metric,) if labels else ("spearman", metric)
-    task = Task(name="t", text_columns=(0,), label_column=1, labels=labels, metrics=metrics)
+    kind: Any = "classification" if labels else "regression"
+    task = Task(name="t", kind=kind, texts=(0,), labels=labels, metrics=metrics)
     score = compute_metrics(task, outputs, targets)[metric]
     assert score == pytest.approx(float(recorded[of_the_original]), abs=1e-6)
 

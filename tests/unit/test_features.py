@@ -1,70 +1,80 @@
 """Fine-tuning input: what the model reads of an example, and batches that resume exactly."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from albert_core.finetuning.features import (
-    Batch,
-    Features,
+from albert_core.finetuning.batches import (
+    answer_mask,
     batches_in_epoch,
+    epoch_batches,
     evaluation_batches,
-    make_features,
-    pad_batch,
+    pad_inputs,
+    padded_length,
     training_batches,
 )
+from albert_core.finetuning.cache import cached_features
+from albert_core.finetuning.features import Features, make_features
 from albert_core.tasks import Example
 from albert_core.tokenization import Tokenizer, WordPieceTokenizer
 
 CLS_ID, SEP_ID = 2, 3  # of the vocabulary trained for the tests
 LONG = "the old lighthouse and the slow train and the river"
 SHORT = "two dogs"
+BLANK = "the slow river and the train"
 
 
-def features_of_lengths(lengths: list[int]) -> list[Features]:
-    """Return one example for each length; its target is its number."""
-    return [Features([7] * length, length, number) for number, length in enumerate(lengths)]
+def example_of(*texts: str, target: float | None = 1.0) -> Example:
+    return Example(id="0", texts=texts, target=target)
 
 
-def take(features: list[Features], batch_size: int, count: int, **settings: int) -> list[Batch]:
-    batches = training_batches(features, batch_size, **{"seed": 1, **settings})
-    return list(itertools.islice(batches.as_numpy_iterator(), count))
+def sequences(features: Features) -> list[list[int]]:
+    return [ids.tolist() for ids in np.split(features.ids, features.begins[1:-1])]
 
 
-def examples_in(batches: list[Batch]) -> list[int]:
-    return [int(target) for _, targets in batches for target in targets]
+def lengths_of(count: int) -> np.ndarray:
+    return np.array([5 + number % 30 for number in range(count)])
+
+
+def take(lengths: np.ndarray, batch_size: int, count: int, **settings: int) -> list[list[int]]:
+    """Return the numbers of the examples of the first batches."""
+    values = {"seed": 1, **settings}
+    batches = training_batches(lengths, lambda examples: examples, batch_size, **values)
+    return [np.asarray(batch).tolist() for batch in itertools.islice(iter(batches), count)]
 
 
 def test_single_text_lies_between_its_special_pieces(tokenizer: Tokenizer) -> None:
-    (features,) = make_features([Example((SHORT,), 1.0)], tokenizer, 64)
+    features = make_features([example_of(SHORT)], tokenizer, 64)
     ids = [CLS_ID, *tokenizer.encode(SHORT), SEP_ID]
-    assert features == Features(ids, second_start=len(ids), target=1.0)
+    assert sequences(features) == [ids]
+    assert features.second_starts.tolist() == [len(ids)]
+    assert features.targets["target"].tolist() == [1.0]
 
 
-def test_second_text_is_segment_one_and_ends_in_a_separator(
-    tokenizer: Tokenizer,
-) -> None:
-    (features,) = make_features([Example((SHORT, LONG), None)], tokenizer, 200)
+def test_second_text_is_segment_one_and_ends_in_a_separator(tokenizer: Tokenizer) -> None:
+    features = make_features([example_of(SHORT, LONG, target=None)], tokenizer, 200)
     first, second = tokenizer.encode(SHORT), tokenizer.encode(LONG)
-    assert features.ids == [CLS_ID, *first, SEP_ID, *second, SEP_ID]
-    assert features.ids[features.second_start :] == [*second, SEP_ID]
-    assert features.target == 0.0
+    assert sequences(features) == [[CLS_ID, *first, SEP_ID, *second, SEP_ID]]
+    assert features.ids[features.second_starts[0] :].tolist() == [*second, SEP_ID]
+    assert not features.targets
 
 
 def test_special_pieces_may_lie_anywhere_in_the_vocabulary() -> None:
     pieces = ["two", "[SEP]", "dogs", "[MASK]", "[CLS]", "[UNK]", "[PAD]"]
     tokenizer = WordPieceTokenizer(pieces, lower_case=True)
-    (features,) = make_features([Example(("Two dogs", "two cats"), 1.0)], tokenizer, 64)
-    assert features == Features([4, 0, 2, 1, 0, 5, 1], second_start=4, target=1.0)
+    features = make_features([example_of("Two dogs", "two cats")], tokenizer, 64)
+    assert sequences(features) == [[4, 0, 2, 1, 0, 5, 1]]
+    assert features.second_starts.tolist() == [4]
 
 
 @pytest.mark.parametrize("length", [8, 12, 20, 40])
 def test_single_text_loses_its_end(length: int, tokenizer: Tokenizer) -> None:
-    (features,) = make_features([Example((LONG,), 1.0)], tokenizer, length)
-    assert features.ids == [CLS_ID, *tokenizer.encode(LONG)[: length - 2], SEP_ID]
+    features = make_features([example_of(LONG)], tokenizer, length)
+    assert sequences(features) == [[CLS_ID, *tokenizer.encode(LONG)[: length - 2], SEP_ID]]
 
 
 @pytest.mark.parametrize("texts", [(LONG, SHORT), (SHORT, LONG), (LONG, LONG)])
@@ -76,87 +86,118 @@ def test_longer_text_loses_its_end(
     first, second = (tokenizer.encode(text) for text in texts)
     while len(first) + len(second) > length - 3:
         (first if len(first) > len(second) else second).pop()
-    (features,) = make_features([Example(texts, 1.0)], tokenizer, length)
-    assert features.ids == [CLS_ID, *first, SEP_ID, *second, SEP_ID]
-    assert features.second_start == len(first) + 2
+    features = make_features([example_of(*texts)], tokenizer, length)
+    assert sequences(features) == [[CLS_ID, *first, SEP_ID, *second, SEP_ID]]
+    assert features.second_starts.tolist() == [len(first) + 2]
+
+
+@pytest.mark.parametrize(("length", "longest_choice"), [(24, 10), (24, 200), (64, 5)])
+def test_choice_keeps_its_end_and_the_text_loses_its_own(
+    length: int, longest_choice: int, tokenizer: Tokenizer
+) -> None:
+    """As in the original's race_utils.py; a choice leaves room for a piece of the text, too."""
+    example = example_of(LONG, SHORT, BLANK, target=1.0)
+    features = make_features([example], tokenizer, length, max_choice_length=longest_choice)
+    expected = []
+    for choice in (SHORT, BLANK):
+        kept = tokenizer.encode(choice)[-min(longest_choice, length - 4) :]
+        text = tokenizer.encode(LONG)[: length - 3 - len(kept)]
+        expected.append([CLS_ID, *text, SEP_ID, *kept, SEP_ID])
+    assert sequences(features) == expected
+    assert (len(features), features.group_size) == (1, 2)
+    inputs = pad_inputs(features, np.array([0]), length)
+    assert inputs["input_ids"].shape == (1, 2, length)
+    assert inputs["input_ids"][0, 1, : len(expected[1])].tolist() == expected[1]
 
 
 @given(st.lists(st.tuples(st.integers(3, 40), st.integers(0, 40)), min_size=1, max_size=9))
-def test_batch_is_padded_to_a_multiple_of_eight(shapes: list[tuple[int, int]]) -> None:
-    features = [
-        Features(list(range(10, 10 + length)), min(second, length), number)
-        for number, (length, second) in enumerate(shapes)
-    ]
-    inputs, targets = pad_batch(features)
-    width = inputs["input_ids"].shape[1]
+def test_batch_is_padded(shapes: list[tuple[int, int]]) -> None:
+    ids = [list(range(10, 10 + length)) for length, _ in shapes]
+    starts = [min(second, length) for length, second in shapes]
+    features = Features.of_sequences(ids, starts, {})
+    rows = np.arange(len(shapes))[::-1]
+    width = padded_length(features, rows, 1000)
+    inputs = pad_inputs(features, rows, width)
     longest = max(length for length, _ in shapes)
-    assert width % 8 == 0
-    assert longest <= width < longest + 8
-    for row, feature in enumerate(features):
-        length = len(feature.ids)
-        assert inputs["input_ids"][row].tolist() == feature.ids + [0] * (width - length)
-        assert inputs["input_mask"][row].tolist() == [1] * length + [0] * (width - length)
-        assert np.flatnonzero(inputs["segment_ids"][row]).tolist() == list(
-            range(feature.second_start, length)
+    assert longest <= width
+    for own, row in enumerate(rows):
+        length = len(ids[row])
+        assert inputs["input_ids"][own].tolist() == ids[row] + [0] * (width - length)
+        assert inputs["input_mask"][own].tolist() == [1] * length + [0] * (width - length)
+        assert np.flatnonzero(inputs["segment_ids"][own]).tolist() == list(
+            range(starts[row], length)
         )
-    assert targets.tolist() == list(range(len(features)))
+
+
+def test_batch_is_a_round_number_long_but_no_longer_than_allowed() -> None:
+    features = Features.of_sequences([[1] * 13, [1] * 4], [13, 4], {})
+    assert padded_length(features, np.array([0, 1]), 128) in (16, 64)
+    assert padded_length(features, np.array([0]), 15) == 15
+
+
+def test_answers_start_and_end_in_the_context_or_at_the_beginning() -> None:
+    features = Features.of_sequences([[2, 7, 3, 8, 9, 3]], [3], {})
+    mask = answer_mask(pad_inputs(features, np.array([0]), 8))
+    assert mask.tolist() == [[0, 1, 1, 0, 0, 1, 1, 1]]
 
 
 @pytest.mark.parametrize(("count", "batch_size"), [(60, 4), (300, 2), (7, 7), (12, 1)])
 def test_every_example_comes_once_an_epoch(count: int, batch_size: int) -> None:
-    features = features_of_lengths([5 + number % 30 for number in range(count)])
     steps = batches_in_epoch(count, batch_size)
-    batches = take(features, batch_size, 2 * steps)
-    first, second = examples_in(batches[:steps]), examples_in(batches[steps:])
+    batches = take(lengths_of(count), batch_size, 2 * steps)
+    first, second = (list(itertools.chain(*own)) for own in (batches[:steps], batches[steps:]))
     assert sorted(first) == sorted(second) == list(range(count))
     assert first != second or count <= batch_size
 
 
 @pytest.mark.parametrize(("count", "batch_size"), [(61, 4), (300, 7), (9, 5), (3, 8)])
 def test_incomplete_batch_is_left_out_and_none_comes_twice(count: int, batch_size: int) -> None:
-    features = features_of_lengths([5 + number % 30 for number in range(count)])
     steps = batches_in_epoch(count, batch_size)
-    examples = examples_in(take(features, batch_size, steps))
+    examples = list(itertools.chain(*take(lengths_of(count), batch_size, steps)))
     assert len(examples) == len(set(examples)) == min(count, steps * batch_size)
 
 
 def test_no_example_is_left_out_of_every_epoch() -> None:
-    features = features_of_lengths([10, 20, 30, 40, 50])
-    batches = take(features, 2, 2 * 20)  # twenty epochs, each without one example
-    assert set(examples_in(batches)) == set(range(5))
+    batches = take(np.array([10, 20, 30, 40, 50]), 2, 2 * 20)  # twenty epochs, each without one
+    assert set(itertools.chain(*batches)) == set(range(5))
 
 
 @pytest.mark.parametrize("start_step", [1, 14, 15, 16, 40])
 def test_batches_resume_where_they_stopped(start_step: int) -> None:
-    features = features_of_lengths([5 + number % 30 for number in range(61)])  # 15 batches
-    whole = take(features, 4, start_step + 20)[start_step:]
-    resumed = take(features, 4, 20, start_step=start_step)
-    for (inputs, targets), (inputs_again, targets_again) in zip(whole, resumed, strict=True):
-        np.testing.assert_array_equal(targets, targets_again)
-        for name, values in inputs.items():
-            np.testing.assert_array_equal(values, inputs_again[name])
+    lengths = lengths_of(61)  # 15 batches
+    whole = take(lengths, 4, start_step + 20)[start_step:]
+    assert take(lengths, 4, 20, start_step=start_step) == whole
 
 
 def test_order_follows_the_seed() -> None:
-    features = features_of_lengths([5 + number % 30 for number in range(60)])
-    orders = [examples_in(take(features, 4, 15, seed=seed)) for seed in (1, 1, 2)]
+    orders = [take(lengths_of(60), 4, 15, seed=seed) for seed in (1, 1, 2)]
     assert orders[0] == orders[1] != orders[2]
 
 
 def test_batches_of_like_length_need_little_padding() -> None:
-    lengths = np.random.default_rng(0).integers(5, 100, 128).tolist()
-    features = features_of_lengths(lengths)
-    batches = take(features, 4, 32)
-    in_file_order = [pad_batch(features[start : start + 4]) for start in range(0, 128, 4)]
+    lengths = np.random.default_rng(0).integers(5, 100, 128)
+    in_file_order = np.arange(128).reshape(-1, 4)
     paddings = [
-        np.mean([1 - inputs["input_mask"].mean() for inputs, _ in some])
-        for some in (batches, in_file_order)
+        sum(lengths[batch].max() * len(batch) for batch in batches) - lengths.sum()
+        for batches in (epoch_batches(lengths, 4, seed=1, epoch=0), in_file_order)
     ]
     assert paddings[0] < paddings[1] / 3
 
 
-def test_evaluation_reads_all_examples_once_in_order() -> None:
-    features = features_of_lengths([5 + number % 30 for number in range(61)])
-    batches = evaluation_batches(features, 8)
-    assert int(batches.cardinality()) == 8
-    assert examples_in(list(batches.as_numpy_iterator())) == list(range(61))
+def test_evaluation_reads_all_examples_once() -> None:
+    batches = evaluation_batches(lengths_of(61), 8)
+    assert sorted(itertools.chain(*batches)) == list(range(61))
+    assert len(batches) == 8
+
+
+def test_features_are_kept_and_made_once(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    made = []
+
+    def make() -> Features:
+        made.append(1)
+        return make_features([example_of(LONG, SHORT), example_of(SHORT, LONG)], tokenizer, 40)
+
+    first, second = (cached_features(tmp_path / "cache" / "key", make) for _ in range(2))
+    assert len(made) == 1
+    assert sequences(first) == sequences(second) == sequences(make())
+    assert second.targets["target"].tolist() == [1.0, 1.0]

@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
-from albert_core.tasks import Task, compute_metrics, constant_prediction_score
+from albert_core.tasks import TASKS, Task, compute_metrics
+from albert_core.tasks.metrics import bootstrap_interval, combined_score, scores_of_sources
 
 
 def task_with(metric: str, *labels: str) -> Task:
-    return Task(name="t", text_columns=(0,), label_column=1, labels=labels, metrics=(metric,))
+    kind = "classification" if labels else "regression"
+    return Task(name="t", kind=kind, texts=(0,), label=1, labels=labels, metrics=(metric,))
 
 
 def logits_of(predictions: list[int]) -> np.ndarray:
@@ -36,26 +38,42 @@ def test_scores_are_correlated_as_by_hand() -> None:
 
 def test_scores_are_compared_as_by_hand() -> None:
     task = Task(
-        name="t", text_columns=(0,), label_column=1, metrics=("pearson", "mean_squared_error")
+        name="t",
+        kind="regression",
+        texts=(0,),
+        metrics=("pearson", "mean_squared_error"),
     )
     targets, outputs = np.array([0.0, 1.0, 2.0, 3.0]), np.array([[0.5], [1.0], [4.0], [2.0]])
     error = compute_metrics(task, outputs, targets)["mean_squared_error"]
     assert error == pytest.approx((0.25 + 0 + 4 + 1) / 4)
 
 
-@pytest.mark.parametrize(
-    ("metric", "labels", "expected"),
-    [
-        ("accuracy", ("a", "b"), 0.75),
-        ("f1", ("a", "b"), 6 / 7),
-        ("matthews_correlation", ("a", "b"), 0.0),
-        ("pearson", (), 0.0),
-        ("spearman", (), 0.0),
-    ],
-)
-def test_constant_prediction_is_the_floor(
-    metric: str, labels: tuple[str, ...], expected: float
-) -> None:
-    train, targets = np.array([1.0, 0.0, 1.0]), np.array([1.0, 1.0, 0.0, 1.0])
-    score = constant_prediction_score(task_with(metric, *labels), train, targets)
-    assert score == pytest.approx(expected)
+def test_correlation_with_a_constant_is_zero() -> None:
+    task = TASKS["sts-b"]
+    scores = compute_metrics(task, np.ones((3, 1)), np.array([1.0, 2.0, 3.0]))
+    assert scores == {"pearson": 0.0, "spearman": 0.0}
+
+
+@pytest.mark.parametrize(("name", "overall"), [("mnli", (1.0 + 0.25) / 2), ("race", 0.4)])
+def test_files_are_scored_one_by_one_and_together(name: str, overall: float) -> None:
+    """GLUE averages the two files of MNLI; RACE counts the questions of both levels."""
+    right = np.array([1, 0, 1, 0, 0]) if name == "mnli" else np.array([1, 0, 1, 0, 0])
+    sources = ["a", "b", "b", "b", "b"]
+    scores = scores_of_sources(
+        TASKS[name], lambda rows: {"accuracy": float(right[rows].mean())}, sources
+    )
+    assert scores == {"accuracy": overall, "a_accuracy": 1.0, "b_accuracy": 0.25}
+
+
+def test_score_of_a_task_is_what_glue_averages() -> None:
+    scores = {"accuracy": 0.8, "f1": 0.9}
+    assert combined_score(TASKS["mrpc"], scores) == pytest.approx(0.85)
+    cola = {"matthews_correlation": 0.3, "accuracy": 0.8}
+    assert combined_score(TASKS["cola"], cola) == 0.3
+
+
+def test_interval_of_a_mean_is_as_wide_as_theory_says() -> None:
+    values = np.random.default_rng(0).random(400) < 0.7
+    low, high = bootstrap_interval(lambda rows: float(values[rows].mean()), 400)
+    assert low < values.mean() < high
+    assert high - low == pytest.approx(2 * 1.96 * (0.7 * 0.3 / 400) ** 0.5, rel=0.15)
