@@ -79,7 +79,9 @@ def task_jobs(config: RunConfig) -> list[TaskJob]:
     if config.random_weights_baseline:
         initializations.append("random")
     return [
-        job for task, folder in tasks for job in _jobs_of_task(task, folder, config, initializations)
+        job
+        for task, folder in tasks
+        for job in _jobs_of_task(task, folder, config, initializations)
     ]
 
 

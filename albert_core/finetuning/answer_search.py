@@ -180,9 +180,7 @@ def _ranked(
     }
 
 
-def _best_candidates(
-    found: Sequence[tuple[Window, _Pairs]], n_best_size: int
-) -> list[Candidate]:
+def _best_candidates(found: Sequence[tuple[Window, _Pairs]], n_best_size: int) -> list[Candidate]:
     if not found:
         return []
     owners = np.repeat(np.arange(len(found)), [len(pairs[0]) for _, pairs in found])

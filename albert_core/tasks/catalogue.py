@@ -54,9 +54,7 @@ def find_task(name: str, data_dir: str | Path) -> tuple[Task, Path]:
     elif own_file.is_file():
         task = read_task_file(own_file)
         if task.name != name:
-            raise InputError(
-                f"{own_file}: got name {task.name!r}, expected the folder's, {name!r}"
-            )
+            raise InputError(f"{own_file}: got name {task.name!r}, expected the folder's, {name!r}")
     else:
         raise InputError(
             f"task {name!r}: unknown; expected one of {', '.join(TASKS)}, a folder of {data_dir} "

@@ -52,7 +52,9 @@ def scores_of_sources(
     else:
         overall = metrics_of(np.arange(len(sources)))
     return overall | {
-        f"{name}_{metric}": scores[metric] for name, scores in own.items() for metric in task.metrics
+        f"{name}_{metric}": scores[metric]
+        for name, scores in own.items()
+        for metric in task.metrics
     }
 
 

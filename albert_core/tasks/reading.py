@@ -94,4 +94,3 @@ def _read_file(
     if file_format == "race":
         return read_race(source, path)
     return read_table(task, source, path, checks_texts=trains, flaws=flaws)
-

@@ -112,9 +112,7 @@ class _Rows:
                 "classification": f"one of {', '.join(task.labels)}",
                 "multiple_choice": f"the number of a choice, 0 to {num_choices - 1}",
             }.get(task.kind, "a number")
-            raise _Unusable(
-                "unknown label", f"got label {label!r}, expected {expected}"
-            ) from error
+            raise _Unusable("unknown label", f"got label {label!r}, expected {expected}") from error
         return target
 
 

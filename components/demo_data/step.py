@@ -235,9 +235,7 @@ def _write_package_task(
 def _write_next_task(
     folder: Path, train: Sequence[Document], dev: Sequence[Document], seed: int
 ) -> dict[str, int]:
-    task = TaskDeclaration(
-        name=folder.name, texts=[1, 2], label=3, labels=list(NEXT_LABELS)
-    )
+    task = TaskDeclaration(name=folder.name, texts=[1, 2], label=3, labels=list(NEXT_LABELS))
     header = ("index", "sentence1", "sentence2", "label")
     train_rows, dev_rows = (
         [(str(index), *row) for index, row in enumerate(next_rows(side, max_rows=rows, seed=seed))]

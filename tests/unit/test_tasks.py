@@ -193,7 +193,10 @@ def test_score_must_be_a_number_and_files_must_have_rows(data_dir: Path) -> None
 def test_fingerprint_follows_files_and_declaration(data_dir: Path) -> None:
     task, folder = find_task("rte", data_dir)
     original = task_fingerprint(task, folder)
-    assert task_fingerprint(dataclasses.replace(task, metrics=("matthews_correlation",)), folder) != original
+    assert (
+        task_fingerprint(dataclasses.replace(task, metrics=("matthews_correlation",)), folder)
+        != original
+    )
     (folder / "test.tsv").unlink()
     assert task_fingerprint(task, folder) != original
 

@@ -1,0 +1,295 @@
+"""Fine-tuning and evaluation of every kind of task, on a small model from no pretraining."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from tiny_tasks import (
+    NUM_DEV,
+    NUM_TRAIN,
+    TINY_TASKS,
+    squad_file,
+    tiny_finetuning,
+    write_tiny_model,
+    write_tiny_tasks,
+)
+
+from albert_core.checkpoints import convert, read_checkpoint
+from albert_core.errors import InputError, StepFailedError
+from albert_core.runs.manifest import Manifest
+from albert_core.tasks import Source
+from components.evaluate.step import evaluate
+from components.finetune.step import finetune
+
+pytestmark = pytest.mark.slow
+
+# Enough for each kind to be far above a baseline without a model.
+STEPS = {"topic": 60, "sea": 120, "held": 240, "whale": 120, "no-whale": 120}
+
+
+@pytest.fixture(scope="module")
+def tasks(tmp_path_factory) -> Path:
+    return write_tiny_tasks(tmp_path_factory.mktemp("tasks"))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture
+def tune(tasks, model, tmp_path):
+    """Fine-tune on a task by name, into a folder of that name."""
+
+    def run(name: str, *, output: str | None = None, **settings: Any) -> Manifest:
+        options = {
+            "initialization": settings.pop("initialization", "pretrained"),
+            "pretrained": settings.pop("pretrained", model),
+            "task": settings.pop("task", TINY_TASKS[name]),
+            "data": settings.pop("data", tasks / name),
+            "progress": settings.pop("progress", lambda done, total, text: None),
+        }
+        return finetune(
+            config=tiny_finetuning(**settings), output=tmp_path / (output or name), **options
+        )
+
+    return run
+
+
+def weights_of(folder: Path) -> dict[str, np.ndarray]:
+    return safetensors.numpy.load_file(folder / "model.safetensors")
+
+
+@pytest.mark.parametrize("name", TINY_TASKS)
+def test_every_kind_of_task_is_learned_and_scored_again(name, tune, tasks, tmp_path):
+    tuned = tune(name, num_train_steps=STEPS[name], learning_rate=0.01)
+    figures = tuned.figures
+    metric = TINY_TASKS[name].metrics[0]
+    assert (figures["num_train"], figures["num_dev"]) == (NUM_TRAIN, NUM_DEV)
+    assert figures[metric] > figures["majority_score"] + 0.2
+
+    evaluated = evaluate(model=tmp_path / name, data=tasks / name, output=tmp_path / "scores")
+    scores = evaluated.figures
+    assert next(iter(scores)) == metric
+    for own in TINY_TASKS[name].metrics:
+        assert scores[own] == pytest.approx(figures[own], abs=2e-4)
+    assert scores["low"] <= scores[metric] <= scores["high"]
+
+
+def test_predictions_and_what_glue_takes(tune, tasks, tmp_path):
+    tune("topic")
+    evaluate(model=tmp_path / "topic", data=tasks / "topic", output=tmp_path / "scores")
+    header, *rows = (tmp_path / "scores/predictions_dev.tsv").read_text().splitlines()
+    assert header.split("\t") == ["id", "prediction", "sea", "farm", "town"]
+    labels = [row["label"] for row in rows_of(tasks, "topic", "dev")]
+    cells = [row.split("\t") for row in rows]
+    assert [own[0] for own in cells] == [str(number) for number in range(NUM_DEV)]
+    right = np.mean([own[1] == label for own, label in zip(cells, labels, strict=True)])
+    metrics = json.loads((tmp_path / "scores/metrics.json").read_text())
+    assert right == pytest.approx(metrics["accuracy"])
+    assert sum(map(float, cells[0][2:])) == pytest.approx(1, abs=1e-4)
+    submitted = (tmp_path / "scores/submission/Topic.tsv").read_text().splitlines()
+    assert submitted[0] == "index\tprediction"
+    assert [line.split("\t")[0] for line in submitted[1:]] == [str(n) for n in range(100, 107)]
+
+
+def test_answers_are_written_as_the_original_writes_them(tune, tasks, tmp_path):
+    tune("no-whale", num_train_steps=STEPS["no-whale"], learning_rate=0.01)
+    scores = evaluate(model=tmp_path / "no-whale", data=tasks / "no-whale", output=tmp_path / "s")
+    read = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "s").glob("*.json")}
+    predictions, n_best = read["predictions_dev"], read["nbest_predictions_dev"]
+    assert predictions.keys() == n_best.keys() == read["null_odds_dev"].keys()
+    for key, answer in predictions.items():
+        assert answer in ("", n_best[key][0]["text"])
+    assert {"answerable_f1", "none_f1", "null_threshold"} <= scores.figures.keys()
+    curve = (tmp_path / "s/threshold_curve_dev.tsv").read_text().splitlines()
+    assert curve[0].split("\t") == ["threshold", "f1", "exact"]
+    best = max(float(line.split("\t")[1]) for line in curve[1:])
+    assert best == pytest.approx(scores.figures["f1"], abs=0.03)
+
+
+def test_same_seed_same_weights_another_seed_others(tune, tmp_path):
+    for output, seed in (("one", 1), ("again", 1), ("other", 2)):
+        tune("topic", output=output, seed=seed, num_train_steps=8)
+    one, again, other = (weights_of(tmp_path / name) for name in ("one", "again", "other"))
+    assert all(np.array_equal(one[key], again[key]) for key in one)
+    assert not np.array_equal(one["output_weights"], other["output_weights"])
+
+
+def test_seeds_and_a_grid_are_tried_and_the_best_kept(tune, tmp_path):
+    figures = tune(
+        "topic",
+        num_train_steps=60,
+        num_seeds=2,
+        grid_learning_rates=(1e-7, 0.003),
+        grid_batch_sizes=(8, 16),
+    ).figures
+    trials = json.loads((tmp_path / "topic/trials.json").read_text())
+    assert len(trials["trials"]) == 2 * 2 * 2
+    assert figures["learning_rate"] == 0.003
+    chosen = [
+        row["accuracy"]
+        for row in trials["trials"]
+        if row["name"].startswith(f"rate-0.003-batch-{figures['batch_size']}-")
+    ]
+    assert figures["accuracy_mean"] == pytest.approx(np.mean(chosen), abs=1e-4)
+    assert figures["accuracy_deviation"] == pytest.approx(np.std(chosen, ddof=1), abs=1e-4)
+    assert figures["accuracy"] == pytest.approx(max(chosen), abs=1e-4)
+
+
+class Interrupted(Exception):
+    pass
+
+
+def test_a_killed_fine_tuning_ends_like_one_that_was_not(tune, tmp_path):
+    settings = {"num_seeds": 2, "num_train_steps": 12, "num_evaluations": 3}
+    tune("topic", output="undisturbed", **settings)
+
+    seen = []
+
+    def interrupt(done: int, total: int, text: str) -> None:
+        seen.append(done)
+        if len([d for d in seen if d == 8]) == 2:  # in the second seed's training
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        tune("topic", output="disturbed", progress=interrupt, **settings)
+    tune("topic", output="disturbed", **settings)
+    undisturbed, disturbed = (weights_of(tmp_path / n) for n in ("undisturbed", "disturbed"))
+    assert all(np.array_equal(undisturbed[key], disturbed[key]) for key in undisturbed)
+
+
+def test_frozen_parts_keep_their_weights(tune, model, tmp_path):
+    before = read_checkpoint(model).weights
+    for frozen in ("embeddings", "encoder"):
+        tune("topic", output=frozen, frozen=frozen, num_train_steps=8)
+        after = weights_of(tmp_path / frozen)
+        changed = {n for n in after if n in before and not np.array_equal(after[n], before[n])}
+        assert not any(name.startswith("bert/embeddings") for name in changed)
+        assert any("inner_group_0" in name for name in changed) == (frozen == "embeddings")
+        assert "bert/pooler/dense/kernel" in changed
+
+
+def test_training_ends_when_it_gets_no_better(tune, tmp_path):
+    figures = tune(
+        "topic", learning_rate=1e-9, num_train_steps=20, num_evaluations=10, patience=2
+    ).figures
+    rows = (tmp_path / "topic/metrics.jsonl").read_text().splitlines()
+    assert len(rows) == 3
+    assert figures["global_step"] == 2
+
+
+def test_dropout_of_the_encoder_can_be_set(tune, tmp_path):
+    tune("topic", hidden_dropout=0.25, num_train_steps=2)
+    config = json.loads((tmp_path / "topic/albert_config.json").read_text())
+    assert (config["hidden_dropout_prob"], config["attention_probs_dropout_prob"]) == (0.25, 0.0)
+
+
+def test_bfloat16_learns_as_well(tune):
+    settings = {"num_train_steps": STEPS["topic"], "learning_rate": 0.01}
+    scores = [
+        tune("topic", output=precision, precision=precision, **settings).figures["accuracy"]
+        for precision in ("float32", "bfloat16")
+    ]
+    assert min(scores) > 0.5
+    assert scores[0] == pytest.approx(scores[1], abs=0.1)
+
+
+@pytest.mark.parametrize("kind", ["tf1", "huggingface"])
+def test_other_checkpoints_are_taken_up(kind, tune, model, tmp_path):
+    convert(model, tmp_path / kind, to=kind)
+    tune("topic", num_train_steps=4)
+    tune("topic", output="other", pretrained=tmp_path / kind, num_train_steps=4)
+    ours, theirs = weights_of(tmp_path / "topic"), weights_of(tmp_path / "other")
+    assert all(np.allclose(ours[key], theirs[key], atol=1e-6) for key in ours)
+
+
+def test_features_are_made_once_for_the_same_data(tasks, model, tmp_path):
+    def run(name: str, **settings: Any) -> None:
+        finetune(
+            task=TINY_TASKS["topic"],
+            data=tasks / "topic",
+            pretrained=model,
+            initialization="pretrained",
+            config=tiny_finetuning(num_train_steps=2, **settings),
+            output=tmp_path / name,
+            work_root=tmp_path / "work",
+        )
+
+    run("one", seed=1)
+    run("two", seed=2)
+    assert len(list((tmp_path / "work/features").iterdir())) == 1
+    run("three", sequence_length=32)
+    assert len(list((tmp_path / "work/features").iterdir())) == 2
+
+
+def rows_of(tasks: Path, name: str, split: str = "train") -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (tasks / name / f"{split}.jsonl").read_text().splitlines()]
+
+
+def write_rows(folder: Path, rows: list[dict[str, Any]]) -> Path:
+    folder.mkdir()
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    for split in ("train", "dev"):
+        (folder / f"{split}.jsonl").write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        ({"label": "sky"}, "unknown label"),
+        ({"text": "  "}, "empty text"),
+        ({"text": None}, "missing key"),
+    ],
+)
+def test_unusable_rows_are_refused_or_counted(change, cause, tune, tasks, tmp_path):
+    rows = rows_of(tasks, "topic")
+    rows[4] = {key: v for key, v in {**rows[4], **change}.items() if v is not None}
+    data = write_rows(tmp_path / "data", rows)
+    (data / "dev.jsonl").write_text((tasks / "topic/dev.jsonl").read_text())
+    with pytest.raises(InputError, match=r"train\.jsonl, line 5: got .*bad_rows"):
+        tune("topic", data=data, num_train_steps=2)
+    figures = tune("topic", data=data, num_train_steps=2, bad_rows="leave_out").figures
+    assert figures[f"num_left_out ({cause})"] == 1
+    assert figures["num_train"] == NUM_TRAIN - 1
+
+
+def test_ids_must_differ(tune, tasks, tmp_path):
+    task = dataclasses.replace(TINY_TASKS["topic"], train=(Source(file="train.jsonl", id="id"),))
+    rows = rows_of(tasks, "topic")
+    rows[4]["id"] = rows[3]["id"]
+    data = write_rows(tmp_path / "data", rows)
+    (data / "dev.jsonl").write_text((tasks / "topic/dev.jsonl").read_text())
+    with pytest.raises(InputError, match=r"line 5: got id '103' again"):
+        tune("topic", task=task, data=data, num_train_steps=2)
+
+
+def test_answers_outside_their_context_are_refused_or_counted(tune, tasks, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    content = json.loads((tasks / "whale/train.json").read_text())
+    paragraphs = content["data"][0]["paragraphs"]
+    paragraphs[7]["qas"][0]["answers"][0]["answer_start"] += 1
+    for split in ("train", "dev"):
+        (data / f"{split}.json").write_text(json.dumps(squad_file(paragraphs)))
+    with pytest.raises(InputError, match=r"question q7: got answer 'WHALE' at character"):
+        tune("whale", data=data, num_train_steps=2)
+    figures = tune("whale", data=data, num_train_steps=2, bad_rows="leave_out").figures
+    assert figures["num_left_out (answer not in context)"] == 1
+
+
+def test_a_vocabulary_of_another_model_is_refused(tune, model, tokenizer, tmp_path):
+    convert(model, tmp_path / "copy", to="keras")
+    tokenizer.save(tmp_path / "copy")
+    with pytest.raises(InputError, match="got 120 pieces, expected the model's vocab_size=64"):
+        tune("topic", pretrained=tmp_path / "copy")
+
+
+def test_a_diverging_training_says_so(tune):
+    with pytest.raises((StepFailedError, InputError), match="loss"):
+        tune("sea", learning_rate=1e30, num_train_steps=20)
