@@ -164,45 +164,43 @@ def _longest_common_subsequence(first, second, max_distance):  # type: ignore[no
 
     Only pairs (i, j) with i - max_distance <= j < i + max_distance are looked at.
     """
-    num_first, num_second = len(first), len(second)
-    width = 2 * max_distance
-    lengths = np.zeros((num_first, width), np.int32)
-    moves = np.full((num_first, width), _UNREACHED, np.int8)
-    for i in range(num_first):
-        for k in range(width):
-            j = i - max_distance + k
-            if j < 0 or j >= num_second:
-                continue
-            best, move = 0, _UNREACHED
-            if i > 0:
-                move = _UP
-                best = lengths[i - 1, k + 1] if k + 1 < width else 0
-            if j > 0 and k > 0 and lengths[i, k - 1] > best:
-                move = _LEFT
-                best = lengths[i, k - 1]
-            if first[i] == second[j]:
-                diagonal = lengths[i - 1, k] if i > 0 and j > 0 else 0
-                if diagonal + 1 > best:
-                    move = _MATCH
-                    best = diagonal + 1
-            lengths[i, k] = best
-            moves[i, k] = move
-    in_second = np.full(num_first, _ABSENT, np.int32)
-    in_first = np.full(num_second, _ABSENT, np.int32)
-    i, j = num_first - 1, num_second - 1
+    lengths, moves = _fill(first, second, max_distance)
+    in_second = np.full(len(first), _ABSENT, np.int32)
+    in_first = np.full(len(second), _ABSENT, np.int32)
+    i, j = len(first) - 1, len(second) - 1
+    last = j - i + max_distance
     while i >= 0 and j >= 0:
         k = j - i + max_distance
-        if k < 0 or k >= width or moves[i, k] == _UNREACHED:
+        if k < 0 or k >= 2 * max_distance or moves[i, k] == _UNREACHED:
             break
         if moves[i, k] == _MATCH:
             in_second[i], in_first[j] = j, i
-            i, j = i - 1, j - 1
-        elif moves[i, k] == _LEFT:
-            j -= 1
-        else:
-            i -= 1
-    last = num_second - num_first + max_distance
-    return lengths[num_first - 1, last], in_second, in_first
+        i, j = i - (moves[i, k] != _LEFT), j - (moves[i, k] != _UP)
+    return lengths[-1, last], in_second, in_first
+
+
+@numba.njit(nogil=True, cache=True)
+def _fill(first, second, max_distance):  # type: ignore[no-untyped-def]
+    """Return the lengths up to each pair (i, i + k - max_distance), and the moves to it."""
+    width = 2 * max_distance
+    # One column more, always 0: to the right of the band nothing is known.
+    lengths = np.zeros((len(first), width + 1), np.int32)
+    moves = np.full((len(first), width), _UNREACHED, np.int8)
+    for i in range(len(first)):
+        begin = max(0, max_distance - i)
+        for k in range(begin, min(width, len(second) - i + max_distance)):
+            j = i - max_distance + k
+            best, move = 0, _UNREACHED
+            if i > 0:
+                best, move = lengths[i - 1, k + 1], _UP
+            if k > begin and lengths[i, k - 1] > best:
+                best, move = lengths[i, k - 1], _LEFT
+            if first[i] == second[j]:
+                diagonal = lengths[i - 1, k] if i > 0 and j > 0 else 0
+                if diagonal + 1 > best:
+                    best, move = diagonal + 1, _MATCH
+            lengths[i, k], moves[i, k] = best, move
+    return lengths, moves
 
 
 def _code_points(text: str) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Logits of sequences to answers of questions.
 
-Source: accumulate_predictions_v1, write_predictions_v1 and their v2 in the original's squad_utils.py.
+Source: accumulate_predictions_v1 and write_predictions_v1 of the original's squad_utils.py, and v2.
 
 Shape suffixes: W windows, S sequence, K starts, L ends of each.
 """
@@ -159,7 +159,7 @@ def _allowed(window: Window, pairs: _Pairs, max_length: int) -> _Pairs:
     is_shown = (window.offset <= start) & (start <= end) & (end < window.offset + window.length)
     within = np.clip(start - window.offset, 0, window.length - 1)
     chosen = is_shown & (end - start < max_length) & window.is_max_context[within]
-    return tuple(values[chosen] for values in pairs)  # type: ignore[return-value]
+    return tuple(values[chosen] for values in pairs)
 
 
 def _ranked(

@@ -155,13 +155,13 @@ class FinetuningConfig:
         return self.grid_learning_rates or (self.learning_rate,)
 
     def for_task(self, task: Task) -> "FinetuningConfig":
-        """Return the settings of one task: those of its recipe, if asked for, and its exceptions."""
+        """Return the settings of one task: of its recipe, if asked for, and its exceptions."""
         recipe = task.recipe.settings() if self.recipe == "original" else {}
         exceptions = self.per_task.get(task.name, {})
         return self._overlaid(recipe, exceptions, source=f"finetuning.per_task.{task.name}")
 
     def _overlaid(self, *layers: Mapping[str, Any], source: str) -> "FinetuningConfig":
-        """Return it with other values, the last layer's first; passes replace a count of updates."""
+        """Return it with other values, the last layer's first; passes replace counted updates."""
         values = {**dataclasses.asdict(self), "per_task": {}}
         for layer in layers:
             for by_share, by_count in _ALTERNATIVES:

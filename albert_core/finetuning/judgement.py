@@ -126,7 +126,7 @@ class TextJudgement(Judgement):
         }.get(self.task.kind, list(self.task.labels))
         lines = ["\t".join(["id", "prediction", *columns])]
         for row in rows:
-            shares = [] if not columns else _softmax(self._logits[row])
+            shares = _softmax(self._logits[row]) if columns else np.zeros(0)
             cells = [self.data.examples[row].id, self._prediction(row)]
             lines.append("\t".join([*cells, *(f"{share:.6g}" for share in shares)]))
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -177,7 +177,7 @@ class QuestionJudgement(Judgement):
 
     @functools.cached_property
     def threshold(self) -> float | None:
-        """The null odds from which on no answer is given; if not given, the best by the first metric.
+        """The null odds from which on no answer is given; if not set, the best on this split.
 
         Source: `find_best_thresh` of SQuAD's evaluate-v2.0.py.
         """
@@ -261,7 +261,7 @@ def baseline_score(program: TaskProgram, train: TaskData, dev: TaskData) -> floa
             has_unanswerable=task.has_unanswerable,
         )
         return float(scores.mean())
-    constant = TextJudgement(program, dev, {"logits": _constant(task, train, dev)})
+    constant = TextJudgement(program, dev, {"logits": list(_constant(task, train, dev))})
     return constant.metrics()[task.metrics[0]]
 
 

@@ -174,7 +174,7 @@ def _model_config(pretrained: AlbertConfig, config: FinetuningConfig) -> AlbertC
         "hidden_dropout_prob": config.hidden_dropout,
         "attention_probs_dropout_prob": config.attention_dropout,
     }
-    given = {name: value for name, value in dropout.items() if value is not None}
+    given: dict[str, Any] = {name: v for name, v in dropout.items() if v is not None}
     return dataclasses.replace(pretrained, **given)
 
 

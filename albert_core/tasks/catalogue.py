@@ -10,13 +10,13 @@ from albert_core.errors import InputError
 from albert_core.settings import parse_settings
 from albert_core.tasks.clue import CLUE_FOLDERS, CLUE_TASKS
 from albert_core.tasks.glue import GLUE_FOLDERS, GLUE_TASKS
+from albert_core.tasks.reading import SPLITS
 from albert_core.tasks.reading_comprehension import (
     RACE_FOLDERS,
     RACE_TASKS,
     SQUAD_FOLDERS,
     SQUAD_TASKS,
 )
-from albert_core.tasks.reading import SPLITS
 from albert_core.tasks.task import Task
 
 DECLARATION_NAME = "task.yaml"

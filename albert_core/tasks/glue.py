@@ -37,7 +37,7 @@ def _test(
     submission: str,
     file: str = "test.tsv",
     name: str = "",
-    id: Column = 0,  # noqa: A002 - the name of the field
+    id: Column = 0,
 ) -> Source:
     return Source(
         file=file,

@@ -45,7 +45,7 @@ def scores_of_sources(
         return metrics_of(np.arange(len(sources)))
     own = {name: metrics_of(numbers) for name, numbers in rows.items()}
     if task.averages_sources:
-        overall = {
+        overall: Scores = {
             metric: float(np.mean([scores[metric] for scores in own.values()]))
             for metric in task.metrics
         }

@@ -11,7 +11,7 @@ from albert_core.errors import InputError
 from albert_core.tasks.examples import Example, Flaws
 from albert_core.tasks.task import Column, Source, Task
 
-Row = list[str] | dict[str, Any]
+Row = Any  # a list of cells, or a JSON object
 
 
 class _Unusable(Exception):  # noqa: N818 - caught here

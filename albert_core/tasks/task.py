@@ -1,4 +1,4 @@
-"""The declaration of a task: its files, labels, metrics and recipe, checked before anything runs."""
+"""The declaration of a task: files, labels, metrics, recipe; checked before anything runs."""
 
 import dataclasses
 from collections.abc import Mapping

@@ -141,7 +141,7 @@ def test_seeds_and_a_grid_are_tried_and_the_best_kept(tune, tmp_path):
     assert figures["accuracy"] == pytest.approx(max(chosen), abs=1e-4)
 
 
-class Interrupted(Exception):
+class InterruptedHereError(Exception):
     pass
 
 
@@ -154,9 +154,9 @@ def test_a_killed_fine_tuning_ends_like_one_that_was_not(tune, tmp_path):
     def interrupt(done: int, total: int, text: str) -> None:
         seen.append(done)
         if len([d for d in seen if d == 8]) == 2:  # in the second seed's training
-            raise Interrupted
+            raise InterruptedHereError
 
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptedHereError):
         tune("topic", output="disturbed", progress=interrupt, **settings)
     tune("topic", output="disturbed", **settings)
     undisturbed, disturbed = (weights_of(tmp_path / n) for n in ("undisturbed", "disturbed"))
