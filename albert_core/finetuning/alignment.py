@@ -63,12 +63,11 @@ class Aligner:
 
     def align(self, texts: Sequence[str]) -> list[AlignedText | None]:
         """Return texts with their pieces; None where too little of a text is found in them."""
-        pieces = self._tokenizer.tokenize_batch(texts)
-        ids = self._tokenizer.encode_batch(texts)
-        surfaces = map(self._tokenizer.surfaces, pieces)
-        return [self._align(*row) for row in zip(texts, ids, surfaces, strict=True)]
+        batch = self._tokenizer.tokenize_batch(texts)
+        return [self._align(text, pieces) for text, pieces in zip(texts, batch, strict=True)]
 
-    def _align(self, text: str, ids: list[int], surfaces: list[str]) -> AlignedText | None:
+    def _align(self, text: str, pieces: list[str]) -> AlignedText | None:
+        surfaces = self._tokenizer.surfaces(pieces)
         joined = "".join(surfaces)
         if not text or not joined:
             return None
@@ -84,7 +83,7 @@ class Aligner:
         characters_C = np.arange(len(text))
         return AlignedText(
             text=text,
-            ids=np.array(ids, np.int32),
+            ids=np.array(self._tokenizer.ids_of(pieces), np.int32),
             starts=from_pieces_K.starts(ends_P - lengths_P),
             ends=from_pieces_K.ends(ends_P - 1),
             piece_of_start=piece_of_K[from_text_C.starts(characters_C)],
@@ -94,7 +93,7 @@ class Aligner:
     def _normalised(self, text: str) -> np.ndarray:
         """Return the code point that tokenization makes of each character, if it makes one."""
         codes_C = _code_points(text)
-        for code in np.unique(codes_C[self._codes[codes_C] == _UNMET]):
+        for code in set(codes_C[self._codes[codes_C] == _UNMET].tolist()):
             normal = self._tokenizer.normalize_character(chr(code))
             several = _NOT_ONE if normal else _VANISHING
             self._codes[code] = ord(normal) if len(normal) == 1 else several

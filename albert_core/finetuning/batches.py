@@ -98,7 +98,7 @@ def training_batches(
                 yield make_batch(examples)
             epoch, done = epoch + 1, 0
 
-    return _fed(generate)
+    return fed_batches(generate)
 
 
 def epoch_batches(
@@ -123,8 +123,12 @@ def evaluation_batches(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
 
-def _fed(generate: Callable[[], Iterator[Any]]) -> Any:
-    """Return what `fit` reads: with TensorFlow a pipeline that prepares batches ahead."""
+def fed_batches(generate: Callable[[], Iterator[Any]]) -> Any:
+    """Return what `fit` reads: with TensorFlow a pipeline that prepares batches ahead.
+
+    Args:
+        generate: Begins to yield batches; with TensorFlow it is called twice.
+    """
     if keras.backend.backend() != "tensorflow":
         return generate()
     import tensorflow as tf

@@ -5,6 +5,7 @@ Shape suffix: V vocabulary.
 
 import abc
 import dataclasses
+import functools
 import itertools
 import json
 from collections.abc import Sequence
@@ -89,6 +90,15 @@ class Tokenizer(abc.ABC):
     @abc.abstractmethod
     def surfaces(self, pieces: Sequence[str]) -> list[str]:
         """Return what of the normalised text each piece stands for."""
+
+    def ids_of(self, pieces: Sequence[str]) -> list[int]:
+        """Return the ids of pieces that `tokenize` returned."""
+        known, unknown = self._id_of_piece, self.special_ids.unknown
+        return [known.get(piece, unknown) for piece in pieces]
+
+    @functools.cached_property
+    def _id_of_piece(self) -> dict[str, int]:
+        return {piece: index for index, piece in enumerate(self.pieces)}
 
     @abc.abstractmethod
     def normalize_character(self, character: str) -> str:

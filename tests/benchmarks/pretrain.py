@@ -106,8 +106,13 @@ def compare(shape: Shape, peer: str | None) -> None:
 
 
 def turn(python: str, work: Mapping[str, Any]) -> float:
-    """Return what a worker measures in a process of its own."""
-    command = [python, __file__, "--worker", json.dumps(work)]
+    """Return what a worker of this file measures in a process of its own."""
+    return turn_of(__file__, python, work)
+
+
+def turn_of(script: str, python: str, work: Mapping[str, Any]) -> float:
+    """Return the number that a script's worker prints last."""
+    command = [python, script, "--worker", json.dumps(work)]
     result = subprocess.run(
         command,
         capture_output=True,

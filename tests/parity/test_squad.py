@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from answer_coverage import answer_coverage, read_file
+from archives import read_member
 
 from albert_core.finetuning.alignment import Bridged
 from albert_core.finetuning.answer_search import Answers, find_answers, find_answers_or_none
@@ -172,3 +174,27 @@ def test_published_systems_score_as_published(
         )
         for prefix, chosen in kinds.items():
             assert 100 * scores[chosen].mean() == pytest.approx(expected[prefix + key], rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("archive", "file", "vocabulary"),
+    [
+        ("squad", "squad/dev-v1.1.json", "spm/albert_v1v2/spiece.model"),
+        ("squad", "squad/dev-v2.0.json", "spm/albert_v1v2/spiece.model"),
+        ("squad", "squad/shifts/new_wiki_v1.0.json", "spm/albert_v1v2/spiece.model"),
+        ("squad", "squad/shifts/amazon_reviews_v1.0.json", "spm/albert_v1v2/spiece.model"),
+        ("squad", "squad/shifts/reddit_v1.0.json", "spm/albert_v1v2/spiece.model"),
+        ("clue", "clue/drcd/DRCD_dev.json", "spm/zh_wordpiece/vocab.txt"),
+        ("clue", "clue/cmrc2018/cmrc2018_dev.json", "spm/zh_wordpiece/vocab.txt"),
+    ],
+)
+def test_answers_survive_tokenization(
+    archive: str, file: str, vocabulary: str, shared: Path, tmp_path: Path
+) -> None:
+    """All but those that begin or end inside a piece: `Israel` in `Israeli`."""
+    paths = [tmp_path / Path(name).name for name in (file, vocabulary)]
+    for path, own, name in zip(paths, (archive, "spm"), (file, vocabulary), strict=True):
+        path.write_bytes(read_member(shared, own, name))
+    coverage = answer_coverage(read_file(paths[0]), load_tokenizer(paths[1], lower_case=True))
+    assert coverage.num_kept / coverage.num_answers > 0.995
+    assert coverage.causes.keys() <= {"ends inside a piece or word"}

@@ -1,0 +1,200 @@
+"""Speed of fine-tuning beside Hugging Face's, on batches of the lengths a task really has.
+
+    python tests/benchmarks/finetune.py --peer .venv-interop/bin/python
+
+Both train the base model in bfloat16, without dropout, on the same random sequences: first all
+padded to the longest, as the original and most scripts of Hugging Face do, then ours with batches
+of like length. Lengths are drawn like those of SST-2 (sequence 128, batch 32) and of SQuAD
+(sequence 384, batch 16). All take turns, `ROUNDS` times; medians count. Without --peer, the
+environment of `make test-interop`, only ours is timed.
+"""
+
+import argparse
+import dataclasses
+import itertools
+import json
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from pretrain import peer_config, tokens_per_second, turn_of
+
+ROUNDS = 3
+PEER_RATIO = 1.5
+VOCAB_SIZE = 30_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """A task's shape: longest sequence, batch, and the lengths that examples have.
+
+    Mean and deviation are those of SST-2's training set and of the windows of SQuAD's dev set with
+    the released vocabulary.
+    """
+
+    task: str
+    sequence_length: int
+    batch_size: int
+    mean_length: float
+    length_deviation: float
+
+
+SHAPES = (Shape("SST-2", 128, 32, 13.3, 9.3), Shape("SQuAD", 384, 16, 174.0, 64.0))
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--peer", help="Python of an environment with torch and transformers")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)  # what a turn starts
+    arguments = parser.parse_args()
+    if arguments.worker:
+        work = json.loads(arguments.worker)
+        function = {"ours": time_ours, "peer": time_peer}[work.pop("who")]
+        print(json.dumps(function(Shape(**work.pop("shape")), **work)))
+        return
+    for shape in SHAPES:
+        compare(shape, arguments.peer)
+
+
+def compare(shape: Shape, peer: str | None) -> None:
+    """Let all take turns on a shape and print what came out."""
+    contestants: dict[str, tuple[str, dict[str, Any]]] = {
+        "ours, padded": (sys.executable, {"who": "ours", "is_bucketed": False}),
+        "ours, of like length": (sys.executable, {"who": "ours", "is_bucketed": True}),
+    }
+    if peer:
+        contestants["peer"] = (peer, {"who": "peer", "is_compiled": False})
+        contestants["peer, compiled"] = (peer, {"who": "peer", "is_compiled": True})
+    rates: dict[str, list[float]] = {name: [] for name in contestants}
+    for _, name in itertools.product(range(ROUNDS), contestants):
+        python, work = contestants[name]
+        own = {**work, "shape": dataclasses.asdict(shape)}
+        rates[name].append(turn_of(__file__, python, own))
+    medians = {name: statistics.median(values) for name, values in rates.items()}
+    print(f"\n{shape.task}, base, sequence {shape.sequence_length}, batch {shape.batch_size}")
+    for name, median in medians.items():
+        print(f"  {name}: {median:.1f} examples/s")
+    if peer:
+        theirs = max(median for name, median in medians.items() if name.startswith("peer"))
+        ratio = medians["ours, padded"] / theirs
+        print(f"  over the peer, padded: {ratio:.2f} times (at least {PEER_RATIO})")
+        print(
+            f"  with batches of like length: {medians['ours, of like length'] / theirs:.2f} times"
+        )
+
+
+def lengths_of(shape: Shape, count: int) -> Any:
+    """Return lengths of examples as the task has them, from a gamma distribution."""
+    import numpy as np
+
+    k = (shape.mean_length / shape.length_deviation) ** 2
+    drawn = np.random.default_rng(0).gamma(k, shape.mean_length / k, count)
+    return np.clip(drawn.round(), 4, shape.sequence_length).astype(int)
+
+
+def time_ours(shape: Shape, *, is_bucketed: bool) -> float:
+    """Return the examples/s of `fit` with our model."""
+    import keras
+    import numpy as np
+
+    from albert_core.config import preset
+    from albert_core.finetuning.batches import (
+        epoch_batches,
+        fed_batches,
+        pad_inputs,
+        padded_length,
+    )
+    from albert_core.finetuning.features import Features
+    from albert_core.model import AlbertForQuestionAnswering, AlbertForSequenceClassification
+    from albert_core.optimization import make_optimizer
+    from albert_core.training.devices import use_precision
+
+    use_precision("bfloat16", "CPU")
+    config = preset("base_v2", vocab_size=VOCAB_SIZE)
+    is_asked = shape.task == "SQuAD"
+    model: Any = (
+        AlbertForQuestionAnswering(config)
+        if is_asked
+        else AlbertForSequenceClassification(config, num_labels=2, classifier_dropout=0.0)
+    )
+    optimizer = make_optimizer(
+        "adamw", learning_rate=1e-5, num_train_steps=10_000, num_warmup_steps=0
+    )
+    model.compile(optimizer=optimizer, jit_compile=keras.backend.backend() == "jax")
+    lengths = lengths_of(shape, 64 * shape.batch_size)
+    rng = np.random.default_rng(1)
+    features = Features.of_sequences(
+        [rng.integers(5, VOCAB_SIZE, length) for length in lengths], lengths, {}
+    )
+    order = itertools.cycle(epoch_batches(lengths, shape.batch_size, seed=1, epoch=0))
+
+    def batch() -> Any:
+        rows = next(order)
+        length = (
+            padded_length(features, rows, shape.sequence_length)
+            if is_bucketed
+            else shape.sequence_length
+        )
+        zeros = np.zeros(len(rows), np.int32)
+        targets = (
+            {"start_positions": zeros, "end_positions": zeros}
+            if is_asked
+            else zeros.astype(np.float32)
+        )
+        return pad_inputs(features, rows, length), targets
+
+    batches = fed_batches(lambda: (batch() for _ in itertools.count()))
+
+    def update(times: int) -> None:
+        model.fit(batches, steps_per_epoch=times, epochs=1, verbose=0)
+
+    return tokens_per_second(update, shape.batch_size)
+
+
+def time_peer(shape: Shape, *, is_compiled: bool) -> float:
+    """Return the examples/s of Hugging Face's model, with AdamW, on padded batches."""
+    import numpy as np
+    import torch
+    import transformers
+
+    config = peer_config("base_v2")
+    is_asked = shape.task == "SQuAD"
+    kind = (
+        transformers.AlbertForQuestionAnswering
+        if is_asked
+        else transformers.AlbertForSequenceClassification
+    )
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = kind(config).to(device).train()
+    lengths = lengths_of(shape, shape.batch_size)
+    columns = np.arange(shape.sequence_length)
+    zeros = torch.zeros(shape.batch_size, dtype=torch.long, device=device)
+    targets = {"start_positions": zeros, "end_positions": zeros} if is_asked else {"labels": zeros}
+    ids = np.random.default_rng(1).integers(5, VOCAB_SIZE, (shape.batch_size, len(columns)))
+    inputs = {
+        "input_ids": torch.from_numpy(ids).to(device),
+        "attention_mask": torch.from_numpy((columns < lengths[:, None]).astype(int)).to(device),
+        **targets,
+    }
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5)
+    forward = torch.compile(model) if is_compiled else model
+
+    def update(times: int) -> None:
+        for _ in range(times):
+            with torch.autocast(device, dtype=torch.bfloat16):
+                loss = forward(**inputs).loss
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        loss.item()
+
+    return tokens_per_second(update, shape.batch_size)
+
+
+if __name__ == "__main__":
+    main()
