@@ -11,7 +11,7 @@ from albert_core.checkpoints.folder import read_folder, save_folder
 from albert_core.checkpoints.huggingface import read_huggingface, save_huggingface
 from albert_core.checkpoints.kinds import Kind, Target, detect
 from albert_core.checkpoints.proof import differences, outputs_of
-from albert_core.checkpoints.release import read_release, save_release
+from albert_core.checkpoints.release import read_hub_module, read_release, save_release
 from albert_core.checkpoints.vocabulary import check_size
 from albert_core.errors import InputError, StepFailedError
 from albert_core.runs.files import write_json
@@ -19,6 +19,7 @@ from albert_core.runs.files import write_json
 LARGEST_DIFFERENCE = 1e-6
 
 _READERS: Mapping[str, Callable[..., Checkpoint]] = {
+    "hub": read_hub_module,
     "huggingface": read_huggingface,
     "keras": read_folder,
 }

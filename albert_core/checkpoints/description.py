@@ -11,7 +11,15 @@ from albert_core.checkpoints.checkpoint import read_json
 from albert_core.checkpoints.huggingface import HUGGINGFACE_CONFIG_NAME, weights_path
 from albert_core.checkpoints.huggingface_config import config_from_huggingface
 from albert_core.checkpoints.huggingface_weights import original_names
-from albert_core.checkpoints.kinds import STATE_NAME, VARIABLES_NAME, WEIGHTS_NAME, Kind, detect
+from albert_core.checkpoints.kinds import (
+    HUB_ASSETS,
+    HUB_VARIABLES,
+    STATE_NAME,
+    VARIABLES_NAME,
+    WEIGHTS_NAME,
+    Kind,
+    detect,
+)
 from albert_core.checkpoints.names import GLOBAL_STEP, SLOTS, heads_of, is_training_state
 from albert_core.checkpoints.tf1 import (
     Variable,
@@ -85,16 +93,19 @@ def describe(path: str | Path) -> Description:
     readers = {
         "tf1": _tf1_model,
         "huggingface": _huggingface_model,
+        "hub": _hub_model,
         "keras": _own_model,
         "training": _training_model,
     }
     folder = path if path.is_dir() else path.parent
+    if kind == "hub":
+        folder = path / HUB_ASSETS
     return Description(
         path=str(path),
         kind=kind,
         model=readers[kind](path) if kind in readers else None,
         vocabulary=_vocabulary(folder),
-        manifest=find_manifest(folder),
+        manifest=find_manifest(path if path.is_dir() else path.parent),
         files=_sizes(path),
     )
 
@@ -113,10 +124,14 @@ def size_name(config: AlbertConfig) -> str:
     return " or ".join(names)
 
 
-def _tf1_model(path: Path) -> ModelDescription:
+def _hub_model(folder: Path) -> ModelDescription:
+    return _tf1_model(folder / HUB_VARIABLES, config_path=folder / HUB_ASSETS / CONFIG_NAME)
+
+
+def _tf1_model(path: Path, config_path: Path | None = None) -> ModelDescription:
     prefix = find_tf1_checkpoint(path)
     variables = list_tf1_checkpoint(prefix)
-    config_path = prefix.with_name(CONFIG_NAME)
+    config_path = config_path or prefix.with_name(CONFIG_NAME)
     config = AlbertConfig.from_json_file(config_path) if config_path.is_file() else None
     step = None
     if GLOBAL_STEP in variables:

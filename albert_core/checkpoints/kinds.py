@@ -16,7 +16,10 @@ from albert_core.runs.manifest import MANIFEST_NAME
 VARIABLES_NAME, STATE_NAME = "variables.safetensors", "state.json"
 
 Target = Literal["tf1", "huggingface", "keras"]
-Kind = Literal[Target, "training", "artifact"]
+Kind = Literal[Target, "hub", "training", "artifact"]
+
+# Of a TF-Hub module, which is a SavedModel.
+HUB_VARIABLES, HUB_ASSETS = "variables/variables", "assets"
 
 
 def detect(path: str | Path) -> Kind:
@@ -24,8 +27,9 @@ def detect(path: str | Path) -> Kind:
 
     Returns:
         `tf1`: the prefix of a checkpoint of the original, or a folder of them; `huggingface`: a
-        folder of transformers; `keras`: a model folder of ours, from a pipeline's step or not;
-        `training`: a checkpoint of a training of ours; `artifact`: any other step's results.
+        folder of transformers; `hub`: a TF-Hub module of the original; `keras`: a model folder of
+        ours, from a pipeline's step or not; `training`: a checkpoint of a training of ours;
+        `artifact`: any other step's results.
 
     Raises:
         InputError: It is none of these.
@@ -42,6 +46,7 @@ def detect(path: str | Path) -> Kind:
         "keras": _has(path, CONFIG_NAME) and _has(path, WEIGHTS_NAME),
         "huggingface": _has(path, HUGGINGFACE_CONFIG_NAME)
         and _has(path, WEIGHTS_NAME, *OTHER_WEIGHTS_NAMES),
+        "hub": _has(path, "saved_model.pb") and _has(path, f"{HUB_VARIABLES}.index"),
         "tf1": any(path.glob("*.index")),
         "training": _has(path, VARIABLES_NAME) and _has(path, STATE_NAME),
         "artifact": _has(path, MANIFEST_NAME),

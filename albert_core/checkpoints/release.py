@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from albert_core.checkpoints.checkpoint import Checkpoint, read_task
+from albert_core.checkpoints.kinds import HUB_ASSETS, HUB_VARIABLES
 from albert_core.checkpoints.names import GLOBAL_STEP, SLOTS, is_training_state
 from albert_core.checkpoints.tf1 import (
     find_tf1_checkpoint,
@@ -56,6 +57,29 @@ def read_release(
         tokenizer=find_tokenizer(prefix.parent, vocab, lower_case=lower_case),
         task=read_task(prefix.parent),
         notes=_left_out(arrays),
+    )
+
+
+def read_hub_module(
+    folder: str | Path, *, vocab: str | Path | None = None, lower_case: bool | None = None
+) -> Checkpoint:
+    """Read a TF-Hub module of the original: a SavedModel with configuration and vocabulary.
+
+    Args:
+        folder: The module's folder.
+        vocab: Vocabulary, if not the one among its assets.
+        lower_case: Setting of the vocabulary, if not the one found.
+
+    Raises:
+        InputError: A file is missing or damaged, or its variables have no names (those of a
+            TensorFlow 2 SavedModel have not).
+    """
+    assets = Path(folder) / HUB_ASSETS
+    return read_release(
+        Path(folder) / HUB_VARIABLES,
+        config=assets / CONFIG_NAME,
+        vocab=vocab or assets,
+        lower_case=lower_case,
     )
 
 

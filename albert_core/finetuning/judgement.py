@@ -31,7 +31,7 @@ from albert_core.tasks.squad_metrics import (
     question_scores,
     word_f1,
 )
-from albert_core.tasks.task import Metric, Split
+from albert_core.tasks.task import SUBMISSION_FOLDER, Metric, Split
 
 _GUESSED_WORDS = 3
 
@@ -115,8 +115,8 @@ class TextJudgement(Judgement):
             name = "_".join(filter(None, ("predictions", split, source.name)))
             self._write_table(folder / f"{name}.tsv", rows)
             if source.submission:
-                (folder / "submission").mkdir(exist_ok=True)
-                self._write_submission(folder / "submission" / source.submission, rows)
+                (folder / SUBMISSION_FOLDER).mkdir(exist_ok=True)
+                self._write_submission(folder / SUBMISSION_FOLDER / source.submission, rows)
 
     def _write_table(self, path: Path, rows: Sequence[int]) -> None:
         num_choices = self._logits.shape[1]

@@ -23,6 +23,8 @@ Metric = Literal[
 BadRows = Literal["refuse", "leave_out"]
 Column = int | str
 
+SUBMISSION_FOLDER = "submission"  # of an evaluation: what GLUE's site takes
+
 METRICS_OF_KIND: Mapping[Kind, tuple[Metric, ...]] = {
     "classification": ("accuracy", "f1", "matthews_correlation"),
     "regression": ("pearson", "spearman", "mean_squared_error"),

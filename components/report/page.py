@@ -73,6 +73,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
+        details=task_details,
         duration=format_duration,
         exact=format_exact,
         figure=format_figure,
@@ -133,6 +134,27 @@ def _task_headline(tasks: Sequence[TaskSummary]) -> Headline:
             notes[-1] += f" ({_count(len(over_random), 'task')})"
     value = format_gain(statistics.fmean(gains) if gains else None)
     return Headline(label="Mean task gain", value=value, note="; ".join(notes))
+
+
+def task_details(task: TaskSummary) -> Iterator[str]:
+    """Yields what else is known of a score: all metrics, interval, seeds, what others got."""
+    scores = [
+        f"{_capitalize_metric(name)} {format_points(v)}"
+        for name, v in task.metrics.items()
+        if name != "null_threshold"
+    ]
+    if len(scores) > 1:
+        yield " · ".join(scores)
+    if task.interval:
+        low, high = map(format_points, task.interval)
+        seeds = f"; best of {task.num_seeds} seeds" if task.num_seeds > 1 else ""
+        if task.mean_score is not None:
+            deviation = format_points(task.score_deviation)
+            seeds += f", mean {format_points(task.mean_score)}, deviation {deviation}"
+        yield f"95 % interval {low} to {high}{seeds}"
+    if task.paper_scores:
+        others = (f"{model} {score:.1f}" for model, score in task.paper_scores.items())
+        yield f"Published: {' · '.join(others)}"
 
 
 def _pretraining_charts(summary: RunSummary) -> list[Chart]:

@@ -3,16 +3,19 @@
 import dataclasses
 import datetime
 import json
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from albert_core.checkpoints.checkpoint import TASK_NAME
 from albert_core.errors import InputError
 from albert_core.pretraining.config import HISTORY_NAME
 from albert_core.runs.files import write_json
 from albert_core.runs.manifest import Figures, Manifest, read_manifest
 from albert_core.runs.progress import ReportProgress, quiet
 from albert_core.runs.step import run_step
+from albert_core.tasks.task import SUBMISSION_FOLDER
 from components.finetune.job import task_step_name
 from components.records.job import records_step_names
 from components.report.page import render_page
@@ -20,6 +23,8 @@ from components.report.summary import RunSummary, StepSummary, TaskSummary
 
 PAGE_NAME = "index.html"
 SUMMARY_NAME = "summary.json"
+SUBMISSION_NAME = "glue_submission.zip"
+_ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the same predictions give the same bytes
 
 
 def write_report(
@@ -35,6 +40,8 @@ def write_report(
     progress: ReportProgress = quiet,
 ) -> Manifest:
     """Publish index.html, a self-contained page, and the same as summary.json to `output`.
+
+    Predictions on GLUE's test files are packed as its site takes them.
 
     Args:
         title: Name of the run.
@@ -68,6 +75,7 @@ def write_report(
         summary = summarise(title, folders, manifests)
         write_json(results / SUMMARY_NAME, dataclasses.asdict(summary))
         (results / PAGE_NAME).write_text(render_page(summary), encoding="utf-8")
+        write_submission(folders["evaluate"], manifests["evaluate"], results / SUBMISSION_NAME)
         return {"num_tasks": len(summary.tasks)}
 
     return run_step(
@@ -92,6 +100,26 @@ def _refuse_unpaired(finetuned: Sequence[Manifest], evaluations: Sequence[Manife
             f"report: got {len(models)} fine-tuned models and {len(scored)} evaluations, expected "
             "each model's own evaluation, in the same order"
         )
+
+
+def write_submission(
+    evaluations: Sequence[Path], manifests: Sequence[Manifest], path: Path
+) -> None:
+    """Pack the predictions of pretrained models on GLUE's test files; no file without any.
+
+    The site wants all eleven files; those of tasks that were not run are not in it.
+    """
+    files = {
+        file.name: file
+        for folder, manifest in zip(evaluations, manifests, strict=True)
+        if manifest.config["initialization"] == "pretrained"
+        for file in sorted((folder / SUBMISSION_FOLDER).glob("*.tsv"))
+    }
+    if not files:
+        return
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, file in sorted(files.items()):
+            archive.writestr(zipfile.ZipInfo(name, date_time=_ZIP_DATE), file.read_bytes())
 
 
 def summarise(
@@ -152,13 +180,20 @@ def _task_summary(name: str, runs: dict[str, tuple[Path, Manifest, Manifest]]) -
     folder, tuned, evaluated = runs["pretrained"]
     metric = next(iter(evaluated.figures))
     random = runs.get("random")
+    scores = dict(evaluated.figures)
+    interval = (scores.pop("low"), scores.pop("high"))
     return TaskSummary(
         name=name,
         metric=metric,
         score=evaluated.figures[metric],
         random_weights_score=random[2].figures[metric] if random else None,
         majority_score=tuned.figures["majority_score"],
-        metrics=evaluated.figures,
+        metrics=scores,
+        interval=interval,
+        num_seeds=tuned.figures.get("num_seeds", 1),
+        mean_score=tuned.figures.get(f"{metric}_mean"),
+        score_deviation=tuned.figures.get(f"{metric}_deviation"),
+        paper_scores=_read_json(folder / TASK_NAME).get("paper_scores", {}),
         num_train=tuned.figures["num_train"],
         num_dev=tuned.figures["num_dev"],
         history=_read_history(folder),

@@ -35,6 +35,11 @@ class TaskSummary:
         random_weights_score: Its value after the same fine-tuning from random weights, or None.
         majority_score: Its value when always the most frequent label (or the mean) is predicted.
         metrics: All metrics of the pretrained model, by name.
+        interval: Bootstrap interval of the score (95 %), or None.
+        num_seeds: Trainings with different seeds; the score is that of the best.
+        mean_score: Mean over the seeds, or None of a single one.
+        score_deviation: Sample deviation over the seeds, or None of a single one.
+        paper_scores: What others reached, by model, in percent.
         num_train: Training examples.
         num_dev: Dev examples.
         history: A row a dev evaluation while fine-tuning: global_step, train_loss, metrics.
@@ -50,6 +55,11 @@ class TaskSummary:
     num_train: int
     num_dev: int
     history: Sequence[Mapping[str, Any]]
+    interval: tuple[float, float] | None = None
+    num_seeds: int = 1
+    mean_score: float | None = None
+    score_deviation: float | None = None
+    paper_scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
     random_weights_history: Sequence[Mapping[str, Any]] = ()
 
 

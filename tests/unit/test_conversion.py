@@ -270,3 +270,22 @@ def test_a_damaged_vocabulary_does_not_hide_the_rest(own: Path) -> None:
     shutil.copy(own / "albert_config.json", own / "model.safetensors")
     with pytest.raises(InputError, match="cannot be read as safetensors"):
         describe(own)
+
+
+def test_modules_of_tf_hub_are_read(sample: Checkpoint, tmp_path: Path) -> None:
+    """As the original exports them: variables below `module/`, all else among the assets."""
+    save_release(sample, tmp_path / "module/assets")
+    (tmp_path / "module/variables").mkdir()
+    (tmp_path / "module/saved_model.pb").write_bytes(b"not looked at")
+    scoped = {f"module/{name}": array for name, array in sample.weights.items()}
+    write_tf1_checkpoint(tmp_path / "module/variables/variables", scoped)
+    for file in (tmp_path / "module/assets").glob("model.ckpt*"):
+        file.unlink()
+    assert detect(tmp_path / "module") == "hub"
+    description = describe(tmp_path / "module")
+    assert description.model
+    assert "120" in description.vocabulary
+    checkpoint = read_checkpoint(tmp_path / "module")
+    assert checkpoint.weights.keys() == sample.weights.keys()
+    assert checkpoint.config == sample.config
+    assert checkpoint.content_hash() == sample.content_hash()
