@@ -90,7 +90,7 @@ def describe(path: str | Path) -> Description:
         InputError: The path is neither, or a file in it cannot be read.
     """
     path, kind = Path(path), detect(path)
-    readers = {
+    readers: Mapping[Kind, Callable[[Path], ModelDescription]] = {
         "tf1": _tf1_model,
         "huggingface": _huggingface_model,
         "hub": _hub_model,

@@ -75,8 +75,8 @@ def data_folder(task: Task, data_dir: str | Path) -> Path:
             return Path(data_dir) / folder
     raise InputError(
         f"task {task.name}: no {task.dev[0].file} in {data_dir} or below it in "
-        f"{' or '.join(folder for folder in candidates if folder != '.')}; expected the files as "
-        "they are published"
+        f"{' or '.join(folder for folder in candidates if folder != '.')}; expected the task's "
+        "dev set, in files as they are published"
     )
 
 

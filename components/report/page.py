@@ -138,11 +138,8 @@ def _task_headline(tasks: Sequence[TaskSummary]) -> Headline:
 
 def task_details(task: TaskSummary) -> Iterator[str]:
     """Yields what else is known of a score: all metrics, interval, seeds, what others got."""
-    scores = [
-        f"{_capitalize_metric(name)} {format_points(v)}"
-        for name, v in task.metrics.items()
-        if name != "null_threshold"
-    ]
+    metrics = {name: value for name, value in task.metrics.items() if name != "null_threshold"}
+    scores = [f"{_capitalize_metric(name)} {format_points(v)}" for name, v in metrics.items()]
     if len(scores) > 1:
         yield " · ".join(scores)
     if task.interval:

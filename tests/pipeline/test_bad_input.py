@@ -93,7 +93,7 @@ def test_no_task(capsys, folder):
 
 
 def test_a_glue_folder_without_the_tasks_folder(capsys, folder):
-    assert "no folder SST-2" in refuse(capsys, folder, "--tasks", "sst-2")
+    assert "in SST-2 or glue/SST-2" in refuse(capsys, folder, "--tasks", "sst-2")
 
 
 def test_a_task_folder_without_its_files(capsys, folder):
