@@ -35,6 +35,8 @@ _LIST_OPTIONS = (
     "--tasks",
     "--records_dir",
     "--finetuned_dirs",
+    "--finetuning.grid_learning_rates",
+    "--finetuning.grid_batch_sizes",
     "--evaluation_dirs",
 )
 _ALIASES = {"--corpus": "--corpus.files"}

@@ -222,10 +222,10 @@ def test_task_files_match_their_declaration(
         assert got_header == header
         assert len(rows) == figures[f"{name.replace('-', '_')}_{side}_rows"] > 50
         assert {len(row) for row in rows} == {len(header)}
-        counts = Counter(row[task["label_column"]] for row in rows)
+        counts = Counter(row[task["label"]] for row in rows)
         assert sorted(counts) == sorted(task["labels"])
         assert len(set(counts.values())) == 1
-        assert all(row[column].strip() for row in rows for column in task["text_columns"])
+        assert all(row[column].strip() for row in rows for column in task["texts"])
 
 
 def test_passages_name_no_package() -> None:
