@@ -56,8 +56,16 @@ def start(command: list[str], output: Path) -> subprocess.Popen[str]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **_compiled_once(output.parent)},
     )
+
+
+def _compiled_once(folder: Path) -> dict[str, str]:
+    """Let JAX compile the step for the first run only."""
+    return {
+        "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
 
 
 def logged_step(output: Path) -> int:
