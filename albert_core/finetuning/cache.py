@@ -13,6 +13,7 @@ from albert_core.finetuning.features import Features
 from albert_core.runs.files import write_json
 
 _ARRAYS = ("ids", "begins", "second_starts")
+_COUNTS = ("group_size", "num_left_out")
 _FACTS_NAME = "features.json"
 
 
@@ -31,7 +32,7 @@ def cached_features(entry: Path, make: Callable[[], Features]) -> Features:
     return Features(
         **{name: np.load(entry / f"{name}.npy", mmap_mode="r") for name in _ARRAYS},
         targets={name: np.load(entry / f"target-{name}.npy") for name in facts["targets"]},
-        group_size=facts["group_size"],
+        **{name: facts[name] for name in _COUNTS},
     )
 
 
@@ -42,7 +43,8 @@ def _store(features: Features, entry: Path) -> None:
         np.save(partial / f"{name}.npy", getattr(features, name))
     for name, array in features.targets.items():
         np.save(partial / f"target-{name}.npy", array)
-    facts = {"group_size": features.group_size, "targets": sorted(features.targets)}
+    counts = {name: getattr(features, name) for name in _COUNTS}
+    facts = {**counts, "targets": sorted(features.targets)}
     write_json(partial / _FACTS_NAME, facts)
     try:
         os.replace(partial, entry)

@@ -171,16 +171,19 @@ class FinetuningConfig:
         known = {name: value for name, value in values.items() if value is not None}
         return parse_settings(FinetuningConfig, known, source=source)
 
-    def settings_to_try(self) -> list["FinetuningConfig"]:
-        """Return the settings of each point of the grid; of one, if there is none."""
+    def trials(self) -> list["FinetuningConfig"]:
+        """Return the settings of every training: each point of the grid with each seed."""
         sizes = self.grid_batch_sizes or (self.batch_size,)
+        seeds = range(self.seed, self.seed + self.num_seeds)
         return [
             dataclasses.replace(
                 self,
                 learning_rate=rate,
                 batch_size=size,
+                seed=seed,
+                num_seeds=1,
                 grid_learning_rates=(),
                 grid_batch_sizes=(),
             )
-            for rate, size in itertools.product(self.learning_rates, sizes)
+            for rate, size, seed in itertools.product(self.learning_rates, sizes, seeds)
         ]

@@ -22,6 +22,7 @@ class Features:
         second_starts: Where segment 1 begins in each sequence; its length if there is none [N].
         targets: Arrays [M] by name; empty where nothing is known.
         group_size: Sequences of an example, N / M: its choices.
+        num_left_out: Examples of which no sequence could be made.
     """
 
     ids: np.ndarray
@@ -29,6 +30,7 @@ class Features:
     second_starts: np.ndarray
     targets: Mapping[str, np.ndarray]
     group_size: int = 1
+    num_left_out: int = 0
 
     @classmethod
     def of_sequences(
@@ -37,6 +39,7 @@ class Features:
         second_starts: Sequence[int],
         targets: Mapping[str, np.ndarray],
         group_size: int = 1,
+        num_left_out: int = 0,
     ) -> "Features":
         """Put sequences one after the other."""
         lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
@@ -47,6 +50,7 @@ class Features:
             second_starts=np.asarray(second_starts, np.int32),
             targets=targets,
             group_size=group_size,
+            num_left_out=num_left_out,
         )
 
     def __len__(self) -> int:

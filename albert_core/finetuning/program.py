@@ -24,7 +24,6 @@ from albert_core.finetuning.batches import (
     padded_length,
     training_batches,
 )
-from albert_core.finetuning.cache import cached_features
 from albert_core.finetuning.config import FinetuningConfig, Frozen, Initialization
 from albert_core.finetuning.judgement import baseline_score, judge
 from albert_core.finetuning.task_program import Outputs, TaskData, TaskProgram, task_program
@@ -33,10 +32,10 @@ from albert_core.model.heads import AlbertWithHead
 from albert_core.model.weights import WEIGHTS_NAME
 from albert_core.optimization import make_optimizer
 from albert_core.pretraining.config import CONFIG_NAME, HISTORY_NAME
-from albert_core.runs.files import fingerprint, write_json
-from albert_core.runs.manifest import Figures, code_version
+from albert_core.runs.files import write_json
+from albert_core.runs.manifest import Figures
 from albert_core.runs.progress import ReportProgress, quiet
-from albert_core.tasks import Task, task_fingerprint
+from albert_core.tasks import Task
 from albert_core.tokenization import Tokenizer
 from albert_core.training.devices import use_devices, use_precision
 from albert_core.training.loop import BEST_NAME, best_row, fit_resumably
@@ -100,14 +99,19 @@ def run_finetuning(
     weights = checkpoint.weights if initialization == "pretrained" else {}
     with use_devices("single") as devices:
         use_precision(config.precision, devices.name)
-        program = task_program(task, config, tokenizer)
+        program = task_program(task, config, tokenizer, feature_cache)
         progress(0, 0, "making features")
-        train, dev = _read(program, data, feature_cache), program.read(data, "dev")
-        trials = [
-            _run_trial(program, trial, model_config, weights, train, dev, checkpoints, progress)
-            for settings in config.settings_to_try()
-            for trial in _seeded(settings)
-        ]
+        train, dev = program.read(data, "train"), program.read(data, "dev")
+        trainer = _Trainer(
+            program=program,
+            model_config=model_config,
+            weights=weights,
+            train=train,
+            dev=dev,
+            checkpoints=checkpoints,
+            progress=progress,
+        )
+        trials = [trainer.run(trial) for trial in config.trials()]
     keras.config.set_dtype_policy("float32")
     chosen = _best_settings(trials, task.metrics[0])
     best = max(chosen, key=lambda trial: trial.best[task.metrics[0]])
@@ -178,81 +182,76 @@ def _model_config(pretrained: AlbertConfig, config: FinetuningConfig) -> AlbertC
     return dataclasses.replace(pretrained, **given)
 
 
-def _read(program: TaskProgram, data: Path, feature_cache: Path) -> TaskData:
-    """Return the training set; its features from the cache, if they are there."""
-    train = program.read(data, "train")
-    key = fingerprint(
-        {
-            "task": task_fingerprint(program.task, data),
-            "vocabulary": program.tokenizer.content_hash(),
-            "lengths": program.feature_settings(),
-            "code": code_version(),
-        }
-    )
-    features = cached_features(feature_cache / key[:16], lambda: train.features)
-    return dataclasses.replace(train, features=features)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Trainer:
+    """What all trials share.
 
+    Attributes:
+        program: The task.
+        model_config: The architecture.
+        weights: What the encoder starts from; nothing for random weights.
+        train: The training set.
+        dev: The development set.
+        checkpoints: Folder of the trials' folders.
+        progress: Told how far it is.
+    """
 
-def _seeded(config: FinetuningConfig) -> list[FinetuningConfig]:
-    """Return the settings with each of their seeds."""
-    return [
-        dataclasses.replace(config, seed=config.seed + index, num_seeds=1)
-        for index in range(config.num_seeds)
-    ]
+    program: TaskProgram
+    model_config: AlbertConfig
+    weights: Mapping[str, np.ndarray]
+    train: TaskData
+    dev: TaskData
+    checkpoints: Path
+    progress: ReportProgress
 
+    def run(self, config: FinetuningConfig) -> Trial:
+        """Train once; a trial that is done already is only read."""
+        name = f"rate-{config.learning_rate:g}-batch-{config.batch_size}-seed-{config.seed}"
+        folder = self.checkpoints / name
+        folder.mkdir(exist_ok=True)
+        plan = _plan(config, self.program.task, len(self.train.features))
+        model = self._new_model(config, plan)
+        state = fit_resumably(
+            model,
+            batches_from=lambda step: self._batches_from(step, config),
+            evaluate=lambda _: self._dev_metrics(model),
+            plan=plan,
+            folder=folder,
+            progress=self.progress,
+            safeguards=SafeguardConfig(spike_ratio=0.0),  # losses near 0 jump by large ratios
+        )
+        best = best_row(state.history, plan.monitor)
+        return Trial(name=name, config=config, history=state.history, best=best)
 
-def _run_trial(
-    program: TaskProgram,
-    config: FinetuningConfig,
-    model_config: AlbertConfig,
-    weights: Mapping[str, np.ndarray],
-    train: TaskData,
-    dev: TaskData,
-    checkpoints: Path,
-    progress: ReportProgress,
-) -> Trial:
-    """Train once; a trial that is done already is only read."""
-    keras.utils.clear_session()
-    keras.utils.set_random_seed(config.seed)
-    model = program.new_model(model_config)
-    if weights:
-        load_weights(model, weights, prefix=_ENCODER, source="the pretrained model")
-    _freeze(model, config.frozen)
-    plan = _plan(config, program.task, len(train.features))
-    model.compile(
-        optimizer=make_optimizer(
+    def _new_model(self, config: FinetuningConfig, plan: TrainingPlan) -> AlbertWithHead:
+        keras.utils.clear_session()
+        keras.utils.set_random_seed(config.seed)
+        model = self.program.new_model(self.model_config)
+        if self.weights:
+            load_weights(model, self.weights, prefix=_ENCODER, source="the pretrained model")
+        _freeze(model, config.frozen)
+        optimizer = make_optimizer(
             config.optimizer,
             learning_rate=config.learning_rate,
             num_train_steps=plan.num_train_steps,
             num_warmup_steps=_num_warmup_steps(config, plan),
-        ),
-        jit_compile=_compiles(),
-    )
-    name = f"rate-{config.learning_rate:g}-batch-{config.batch_size}-seed-{config.seed}"
-    folder = checkpoints / name
-    folder.mkdir(exist_ok=True)
+        )
+        model.compile(optimizer=optimizer, jit_compile=_compiles())
+        return model
 
-    def make_batch(examples: np.ndarray) -> Any:
-        length = padded_length(train.features, examples, config.sequence_length)
-        return program.batch(train.features, examples, length)
+    def _batches_from(self, step: int, config: FinetuningConfig) -> Any:
+        features = self.train.features
 
-    state = fit_resumably(
-        model,
-        batches_from=lambda step: training_batches(
-            train.features.lengths,
-            make_batch,
-            config.batch_size,
-            seed=config.seed,
-            start_step=step,
-        ),
-        evaluate=lambda _: judge(program, dev, predict(model, program, dev)).metrics(),
-        plan=plan,
-        folder=folder,
-        progress=progress,
-        safeguards=SafeguardConfig(spike_ratio=0.0),  # losses near 0 jump by large ratios
-    )
-    best = best_row(state.history, plan.monitor)
-    return Trial(name=name, config=config, history=state.history, best=best)
+        def make_batch(examples: np.ndarray) -> Any:
+            length = padded_length(features, examples, config.sequence_length)
+            return self.program.batch(features, examples, length)
+
+        return training_batches(
+            features.lengths, make_batch, config.batch_size, seed=config.seed, start_step=step
+        )
+
+    def _dev_metrics(self, model: AlbertWithHead) -> Mapping[str, float]:
+        return judge(self.program, self.dev, predict(model, self.program, self.dev)).metrics()
 
 
 def _freeze(model: AlbertWithHead, frozen: Frozen) -> None:

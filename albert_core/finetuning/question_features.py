@@ -51,12 +51,10 @@ class QuestionFeatures:
         features: The sequences, with the targets `start_positions`, `end_positions` and
             `is_impossible` if answers were asked for; 0, 0, 1 of windows without the answer.
         windows: What each sequence shows.
-        num_unaligned: Questions left out because pieces and text of their context do not match.
     """
 
     features: Features
     windows: list[Window]
-    num_unaligned: int
 
 
 def make_question_features(
@@ -69,6 +67,8 @@ def make_question_features(
     with_answers: bool,
 ) -> QuestionFeatures:
     """Return the sequences [CLS] question [SEP] part of the context [SEP].
+
+    Questions whose context does not match its own pieces are left out.
 
     Args:
         questions: The questions.
@@ -142,9 +142,9 @@ class _Builder:
                 self._sequences,
                 [window.offset for window in self._windows],
                 dict(zip(names, targets.T, strict=True)) if self._with_answers else {},
+                num_left_out=self._num_unaligned,
             ),
             windows=self._windows,
-            num_unaligned=self._num_unaligned,
         )
 
 

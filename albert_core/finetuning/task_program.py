@@ -5,6 +5,7 @@ Shape suffixes: B batch, M examples, C classes or choices.
 
 import abc
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,14 @@ import numpy as np
 
 from albert_core.config import AlbertConfig
 from albert_core.finetuning.batches import Inputs, answer_mask, pad_inputs
+from albert_core.finetuning.cache import cached_features
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.finetuning.features import Features, make_features
-from albert_core.finetuning.question_features import Window, make_question_features
+from albert_core.finetuning.question_features import (
+    QuestionFeatures,
+    Window,
+    make_question_features,
+)
 from albert_core.model import (
     AlbertForMultipleChoice,
     AlbertForQuestionAnswering,
@@ -23,7 +29,16 @@ from albert_core.model import (
     AlbertForSequenceClassification,
 )
 from albert_core.model.heads import AlbertWithHead
-from albert_core.tasks import Example, Flaws, Question, Task, read_examples, read_questions
+from albert_core.runs.files import fingerprint
+from albert_core.runs.manifest import code_version
+from albert_core.tasks import (
+    Flaws,
+    Question,
+    Task,
+    read_examples,
+    read_questions,
+    task_fingerprint,
+)
 from albert_core.tasks.task import Split
 from albert_core.tokenization import Tokenizer
 
@@ -59,10 +74,18 @@ class TaskProgram(abc.ABC):
         task: The task.
         config: Its settings.
         tokenizer: The vocabulary.
+        feature_cache: Keeps the features of training sets, if given.
     """
 
-    def __init__(self, task: Task, config: FinetuningConfig, tokenizer: Tokenizer) -> None:
+    def __init__(
+        self,
+        task: Task,
+        config: FinetuningConfig,
+        tokenizer: Tokenizer,
+        feature_cache: Path | None = None,
+    ) -> None:
         self.task, self.config, self.tokenizer = task, config, tokenizer
+        self._feature_cache = feature_cache
 
     @abc.abstractmethod
     def new_model(self, model_config: AlbertConfig) -> AlbertWithHead:
@@ -70,7 +93,10 @@ class TaskProgram(abc.ABC):
 
     @abc.abstractmethod
     def read(self, folder: Path, split: Split) -> TaskData:
-        """Read a split and make its features; with targets, where rows have labels."""
+        """Read a split and make its features, with targets where rows have labels.
+
+        Features of the training set come from the cache if they are there.
+        """
 
     @abc.abstractmethod
     def batch(self, features: Features, examples: np.ndarray, length: int) -> tuple[Inputs, Any]:
@@ -83,6 +109,20 @@ class TaskProgram(abc.ABC):
     def inputs(self, features: Features, examples: np.ndarray, length: int) -> Inputs:
         """Return the inputs of a batch for prediction."""
         return pad_inputs(features, examples, length)
+
+    def _cached(self, folder: Path, make: Callable[[], Features]) -> Features:
+        """Return the features of the training set, kept under all that they follow from."""
+        if self._feature_cache is None:
+            return make()
+        key = fingerprint(
+            {
+                "task": task_fingerprint(self.task, folder),
+                "vocabulary": self.tokenizer.content_hash(),
+                "settings": self.feature_settings(),
+                "code": code_version(),
+            }
+        )
+        return cached_features(self._feature_cache / key[:16], make)
 
     def _flaws(self, split: Split) -> Flaws:
         leaves_out = split == "train" and self.config.leaves_out(self.task)
@@ -102,15 +142,17 @@ class TextProgram(TaskProgram):
         )
 
     def read(self, folder: Path, split: Split) -> TaskData:
-        """Read a split and make its features; with targets, where rows have labels."""
+        """Read a split and make its features, with targets where rows have labels."""
         flaws = self._flaws(split)
-        examples: list[Example] = read_examples(self.task, folder, split, flaws=flaws)
-        features = make_features(
+        examples = read_examples(self.task, folder, split, flaws=flaws)
+        make = functools.partial(
+            make_features,
             examples,
             self.tokenizer,
             self.config.sequence_length,
             max_choice_length=self.config.max_choice_length,
         )
+        features = self._cached(folder, make) if split == "train" else make()
         return TaskData(examples=examples, features=features, left_out=dict(flaws.counts))
 
     def feature_settings(self) -> dict[str, Any]:
@@ -131,22 +173,28 @@ class QuestionProgram(TaskProgram):
         return AlbertForQuestionAnswering(model_config)
 
     def read(self, folder: Path, split: Split) -> TaskData:
-        """Read a split and make its features; of training files with targets."""
+        """Read a split and make its features, of training files with targets."""
         flaws = self._flaws(split)
-        questions: list[Question] = read_questions(self.task, folder, split, flaws=flaws)
-        made = make_question_features(
+        questions = read_questions(self.task, folder, split, flaws=flaws)
+        windows: Sequence[Window] = ()
+        if split == "train":
+            features = self._cached(folder, lambda: self._made(questions, True).features)
+        else:
+            made = self._made(questions, False)
+            features, windows = made.features, made.windows
+        left_out = dict(flaws.counts)
+        if features.num_left_out:
+            left_out["context unlike its pieces"] = features.num_left_out
+        return TaskData(examples=questions, features=features, windows=windows, left_out=left_out)
+
+    def _made(self, questions: Sequence[Question], with_answers: bool) -> QuestionFeatures:
+        return make_question_features(
             questions,
             self.tokenizer,
             sequence_length=self.config.sequence_length,
             doc_stride=self.config.questions.doc_stride,
             max_query_length=self.config.questions.max_query_length,
-            with_answers=split == "train",
-        )
-        left_out = dict(flaws.counts)
-        if made.num_unaligned:
-            left_out["context unlike its pieces"] = made.num_unaligned
-        return TaskData(
-            examples=questions, features=made.features, windows=made.windows, left_out=left_out
+            with_answers=with_answers,
         )
 
     def feature_settings(self) -> dict[str, Any]:
@@ -187,11 +235,14 @@ class AnswerabilityProgram(QuestionProgram):
         return {**inputs, "start_positions": targets["start_positions"]}, targets
 
 
-def task_program(task: Task, config: FinetuningConfig, tokenizer: Tokenizer) -> TaskProgram:
-    """Return the program of a task's kind."""
-    programs: Mapping[bool, Callable[..., TaskProgram]] = {
-        True: AnswerabilityProgram,
-        False: QuestionProgram,
-    }
-    program = programs[task.has_unanswerable] if task.kind == "question_answering" else TextProgram
-    return program(task, config, tokenizer)
+def task_program(
+    task: Task,
+    config: FinetuningConfig,
+    tokenizer: Tokenizer,
+    feature_cache: Path | None = None,
+) -> TaskProgram:
+    """Return the program of a task's kind; arguments are those of `TaskProgram`."""
+    program: type[TaskProgram] = TextProgram
+    if task.kind == "question_answering":
+        program = AnswerabilityProgram if task.has_unanswerable else QuestionProgram
+    return program(task, config, tokenizer, feature_cache)
