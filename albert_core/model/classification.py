@@ -40,8 +40,7 @@ class PooledOutputModel(AlbertWithHead):
 
     def logits(self, inputs: Tensors, training: bool | None) -> Any:
         """Return one row of outputs for each sequence: [B, S] inputs to [B, num_outputs]."""
-        outputs = self.encode(inputs, training, positions=inputs["input_ids"][:, :1] * 0)
-        pooled_BH = outputs["pooled_output"]
+        pooled_BH = self.encode(inputs, training, pooled_only=True)["pooled_output"]
         return output_logits(self, self.dropout(pooled_BH, training=training))
 
 

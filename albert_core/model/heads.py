@@ -29,11 +29,11 @@ class AlbertWithHead(keras.Model):
         self.bert = AlbertEncoder(config)
 
     def encode(
-        self, inputs: Tensors, training: bool | None, positions: Any = None
+        self, inputs: Tensors, training: bool | None, *, pooled_only: bool = False
     ) -> dict[str, Any]:
         """Return the encoder's outputs for `input_ids`, `input_mask`, `segment_ids` [B, S].
 
-        With `positions` [B, P] the last layer computes those and [CLS] alone.
+        With `pooled_only` the last layer computes what `pooled_output` needs, and no more.
         """
         check_axes(inputs, "batch", "sequence")
         ids, mask, segments = (inputs[name] for name in ENCODER_INPUTS)
@@ -41,7 +41,7 @@ class AlbertWithHead(keras.Model):
             ids,
             input_mask=mask,
             segment_ids=segments,
-            output_positions=positions,
+            output_positions=ops.zeros_like(ids[:, :1]) if pooled_only else None,
             training=training,
         )
 

@@ -215,10 +215,9 @@ def test_task_files_match_their_declaration(
     folder = output / "tasks" / name
     task = yaml.safe_load((folder / "task.yaml").read_text())
     assert task["name"] == name
-    assert task["has_header"] is True
     assert task["metrics"] == ["accuracy"]
     for side in ("train", "dev"):
-        got_header, rows = read_rows(folder / task[f"{side}_file"])
+        got_header, rows = read_rows(folder / task[side])
         assert got_header == header
         assert len(rows) == figures[f"{name.replace('-', '_')}_{side}_rows"] > 50
         assert {len(row) for row in rows} == {len(header)}

@@ -133,7 +133,7 @@ def has_started(output: Path, step: str) -> Callable[[], bool]:
 
 
 def has_checkpoint(output: Path, step: str) -> Callable[[], bool]:
-    return lambda: bool(list(output.glob(f"work/{step}-*/progress/checkpoint-*")))
+    return lambda: bool(list(output.glob(f"work/{step}-*/progress/**/checkpoint-*")))
 
 
 def test_a_run_killed_again_and_again_ends_with_the_same_weights(first, config, folder):
