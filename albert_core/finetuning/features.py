@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from albert_core.errors import InputError
 from albert_core.tasks import Example
 from albert_core.tokenization import SpecialIds, Tokenizer
 
@@ -80,7 +81,11 @@ def make_features(
         tokenizer: The tokenizer.
         sequence_length: Longest sequence in pieces.
         max_choice_length: Longest choice in pieces, where there are choices.
+
+    Raises:
+        InputError: An example has more or fewer choices than the first.
     """
+    _refuse_uneven(examples)
     columns = [
         tokenizer.encode_batch(texts)
         for texts in zip(*(example.texts for example in examples), strict=True)
@@ -95,6 +100,15 @@ def make_features(
     targets = [example.target for example in examples]
     known = {} if None in targets else {"target": np.array(targets, np.float32)}
     return Features.of_sequences(sequences, second_starts, known, group_size=num_choices)
+
+
+def _refuse_uneven(examples: Sequence[Example]) -> None:
+    for example in examples:
+        if len(example.texts) != len(examples[0].texts):
+            raise InputError(
+                f"example {example.id}: got {len(example.texts) - 1} choices, expected "
+                f"{len(examples[0].texts) - 1} as in the first; give every row as many"
+            )
 
 
 def _pairs(

@@ -16,10 +16,9 @@ from albert_core.finetuning.task_program import Outputs, TaskData, TaskProgram
 from albert_core.runs.files import write_json
 from albert_core.tasks import Question, Task
 from albert_core.tasks.metrics import (
-    FUNCTIONS,
     Scores,
     bootstrap_interval,
-    predicted_targets,
+    compute_metrics,
     scores_of_sources,
 )
 from albert_core.tasks.squad_metrics import (
@@ -103,8 +102,7 @@ class TextJudgement(Judgement):
 
     def _metrics_of(self, rows: np.ndarray) -> Scores:
         targets = self.data.features.targets["target"][rows]
-        predicted = predicted_targets(self.task, self._logits[rows])
-        return {name: FUNCTIONS[name](targets, predicted) for name in self.task.metrics}
+        return compute_metrics(self.task, self._logits[rows], targets)
 
     def write(self, folder: Path, split: Split) -> None:
         """Write a table for each file, and what GLUE's site takes."""

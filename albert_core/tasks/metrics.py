@@ -9,11 +9,6 @@ from albert_core.tasks.task import Metric, Task
 Scores = dict[str, float]
 
 
-def predicted_targets(task: Task, outputs: np.ndarray) -> np.ndarray:
-    """Return class numbers, scores or numbers of choices [M] of outputs [M, C]."""
-    return outputs[:, 0] if task.kind == "regression" else outputs.argmax(axis=-1)
-
-
 def compute_metrics(task: Task, outputs: np.ndarray, targets: np.ndarray) -> Scores:
     """Return the task's metrics.
 
@@ -22,8 +17,8 @@ def compute_metrics(task: Task, outputs: np.ndarray, targets: np.ndarray) -> Sco
         outputs: Logits [M, C], or scores [M, 1] for regression.
         targets: Class numbers, scores or numbers of choices [M].
     """
-    predicted = predicted_targets(task, outputs)
-    return {name: FUNCTIONS[name](targets, predicted) for name in task.metrics}
+    predicted = outputs[:, 0] if task.kind == "regression" else outputs.argmax(axis=-1)
+    return {name: _FUNCTIONS[name](targets, predicted) for name in task.metrics}
 
 
 def scores_of_sources(
@@ -125,7 +120,7 @@ def _or_zero(correlation: Callable, targets: np.ndarray, predicted: np.ndarray) 
     return float(correlation(targets, predicted).statistic)
 
 
-FUNCTIONS: Mapping[Metric, Callable[[np.ndarray, np.ndarray], float]] = {
+_FUNCTIONS: Mapping[Metric, Callable[[np.ndarray, np.ndarray], float]] = {
     "accuracy": _accuracy,
     "f1": _f1,
     "matthews_correlation": _matthews_correlation,

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from albert_core.errors import InputError
 from albert_core.finetuning.batches import (
     answer_mask,
     batches_in_epoch,
@@ -108,6 +109,12 @@ def test_choice_keeps_its_end_and_the_text_loses_its_own(
     inputs = pad_inputs(features, np.array([0]), length)
     assert inputs["input_ids"].shape == (1, 2, length)
     assert inputs["input_ids"][0, 1, : len(expected[1])].tolist() == expected[1]
+
+
+def test_every_example_has_as_many_choices(tokenizer: Tokenizer) -> None:
+    examples = [example_of(LONG, SHORT, BLANK), example_of(LONG, SHORT)]
+    with pytest.raises(InputError, match="got 1 choices, expected 2 as in the first"):
+        make_features(examples, tokenizer, 24)
 
 
 @given(st.lists(st.tuples(st.integers(3, 40), st.integers(0, 40)), min_size=1, max_size=9))
