@@ -13,6 +13,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lock demo run test test-tensorflow test-jax test-interop benchmark lint format clean
+.PHONY: test-components test-core test-runs
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,10 +46,19 @@ run: setup  ## the whole pipeline: make run CONFIG=pipeline/configs/small.yaml O
 	@$(BIN)/albert run --config $(CONFIG) --output $(OUTPUT) $(ARGS)
 
 test: setup lint  ## lint, types and all tests, as continuous integration runs them
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-tensorflow test-jax
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-jax test-components test-core test-runs
 
-test-tensorflow: setup  ## all tests, under TensorFlow
-	$(BIN)/pytest
+test-tensorflow: test-components test-core test-runs  ## all tests, under TensorFlow
+
+# Parts of about the same length, for two at a time.
+test-components: setup
+	$(BIN)/pytest tests/components
+
+test-core: setup
+	$(BIN)/pytest tests/unit tests/parity tests/interop
+
+test-runs: setup
+	$(BIN)/pytest tests/e2e tests/pipeline
 
 test-jax: setup  ## those of model, heads, optimizers and checkpoints, under JAX
 	KERAS_BACKEND=jax $(BIN)/pytest -m backends
