@@ -184,7 +184,8 @@ class QuestionJudgement(Judgement):
         best = self.answers.best()
         answered = np.array([bool(best[question.id]) for question in self.data.examples])
         scores = self._scores(self.task.metrics[0], best)
-        return best_threshold(scores, self.null_odds, self.is_answerable, answered)
+        best_odds = best_threshold(scores, self.null_odds, self.is_answerable, answered)
+        return float(np.nextafter(best_odds, np.inf))  # the question with these odds is answered
 
     def _scores(self, metric: Metric, predictions: Mapping[str, str]) -> np.ndarray:
         return question_scores(

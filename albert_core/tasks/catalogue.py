@@ -10,7 +10,7 @@ from albert_core.errors import InputError
 from albert_core.settings import parse_settings
 from albert_core.tasks.clue import CLUE_FOLDERS, CLUE_TASKS
 from albert_core.tasks.glue import GLUE_FOLDERS, GLUE_TASKS
-from albert_core.tasks.reading import SPLITS
+from albert_core.tasks.reading import SPLITS, existing_files
 from albert_core.tasks.reading_comprehension import (
     RACE_FOLDERS,
     RACE_TASKS,
@@ -71,7 +71,7 @@ def data_folder(task: Task, data_dir: str | Path) -> Path:
     """
     candidates = _FOLDERS.get(task.name, (task.name, "."))
     for folder in candidates:
-        if any(True for source in task.dev for _ in (Path(data_dir) / folder).glob(source.file)):
+        if any(existing_files(source, Path(data_dir) / folder) for source in task.dev):
             return Path(data_dir) / folder
     raise InputError(
         f"task {task.name}: no {task.dev[0].file} in {data_dir} or below it in "

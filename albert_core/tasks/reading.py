@@ -36,15 +36,18 @@ def files_of(task: Task, source: Source, folder: Path, split: Split) -> list[Pat
     Raises:
         InputError: There is none, and it is needed: of all but test files one must be there.
     """
-    if "*" in source.file:
-        found = sorted(path for path in folder.glob(source.file) if path.is_file())
-    else:
-        found = [path for path in [folder / source.file] if path.is_file()]
+    found = existing_files(source, folder)
     if not found and not source.is_optional and split != "test":
         raise InputError(
             f"task {task.name}: no file {folder / source.file}; expected the task's {split} set"
         )
     return found
+
+
+def existing_files(source: Source, folder: Path) -> list[Path]:
+    """Return the files that a source stands for and that are there, in order."""
+    paths = sorted(folder.glob(source.file)) if "*" in source.file else [folder / source.file]
+    return [path for path in paths if path.is_file()]
 
 
 def read_examples(
