@@ -17,12 +17,10 @@ _POOL_BATCHES = 32  # batches are formed from this many batches' worth of shuffl
 _PREFETCHED = 4
 
 Inputs = dict[str, np.ndarray]
-Batch = tuple[Inputs, Any, np.ndarray]
-MakeBatch = Callable[[np.ndarray, int], Batch]
 
 
 def pad_inputs(features: Features, examples: np.ndarray, length: int) -> Inputs:
-    """Return the encoder's inputs for some examples, with `p_mask` for questions.
+    """Return the encoder's inputs for some examples.
 
     As in the original, padding is 0 whatever piece that is; `input_mask` tells it apart.
 

@@ -117,12 +117,7 @@ def run_finetuning(
     best = max(chosen, key=lambda trial: trial.best[task.metrics[0]])
     _write_results(results, model_config, tokenizer, task, trials, best, checkpoints)
     return {
-        **{name: round(best.best[name], 4) for name in task.metrics},
-        **_spread(chosen, task),
-        "global_step": best.best["global_step"],
-        "learning_rate": best.config.learning_rate,
-        "batch_size": best.config.batch_size,
-        "seed": best.config.seed,
+        **_score_figures(chosen, best, task),
         "majority_score": round(baseline_score(program, train, dev), 4),
         "num_train": len(train.examples),
         "num_dev": len(dev.examples),
@@ -303,16 +298,22 @@ def _best_settings(trials: Sequence[Trial], metric: str) -> list[Trial]:
     return max(groups.values(), key=lambda own: np.mean([trial.best[metric] for trial in own]))
 
 
-def _spread(trials: Sequence[Trial], task: Task) -> dict[str, float | int]:
-    """Return mean and sample deviation of the metrics over several seeds."""
-    if len(trials) == 1:
-        return {}
-    figures: dict[str, float | int] = {"num_seeds": len(trials)}
-    for name in task.metrics:
-        values = [trial.best[name] for trial in trials]
-        figures[f"{name}_mean"] = round(float(np.mean(values)), 4)
-        figures[f"{name}_deviation"] = round(float(np.std(values, ddof=1)), 4)
-    return figures
+def _score_figures(trials: Sequence[Trial], best: Trial, task: Task) -> Figures:
+    """Return the best trial's metrics and settings; mean and sample deviation over seeds."""
+    figures: dict[str, Any] = {name: round(best.best[name], 4) for name in task.metrics}
+    if len(trials) > 1:
+        figures["num_seeds"] = len(trials)
+        for name in task.metrics:
+            values = [trial.best[name] for trial in trials]
+            figures[f"{name}_mean"] = round(float(np.mean(values)), 4)
+            figures[f"{name}_deviation"] = round(float(np.std(values, ddof=1)), 4)
+    return {
+        **figures,
+        "global_step": best.best["global_step"],
+        "learning_rate": best.config.learning_rate,
+        "batch_size": best.config.batch_size,
+        "seed": best.config.seed,
+    }
 
 
 def _write_results(

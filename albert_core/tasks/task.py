@@ -116,8 +116,8 @@ class Task:
         has_unanswerable: Whether a question may have no answer (as in SQuAD 2.0).
         bad_rows: What to do with rows of the training files that cannot be used.
         recipe: How the original fine-tunes.
-        paper_scores: Scores in percent that others reached on the dev set, by model, in the first
-            metric.
+        paper_scores: Scores in percent that others published, by model, in the first metric: on
+            the dev set, of RACE on the test set.
     """
 
     name: str

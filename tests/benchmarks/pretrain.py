@@ -179,7 +179,7 @@ def time_ours(*, jit_compile: bool, precision: Any, **sizes: Any) -> float:
 
 
 def time_peer(*, is_compiled: bool, **sizes: Any) -> float:
-    """Return the tokens/s of Hugging Face's model, with AdamW."""
+    """Return the tokens/s of Hugging Face's model."""
     import torch
     import transformers
 
@@ -201,6 +201,16 @@ def time_peer(*, is_compiled: bool, **sizes: Any) -> float:
         "labels": labels.to(device),
         "sentence_order_label": torch.from_numpy(batch["sentence_order_labels"]).long().to(device),
     }
+    update = peer_update(model, inputs, device, is_compiled=is_compiled)
+    return tokens_per_second(update, shape.batch_size * shape.sequence_length)
+
+
+def peer_update(
+    model: Any, inputs: Mapping[str, Any], device: str, *, is_compiled: bool
+) -> Callable[[int], None]:
+    """Return a function that makes so many updates of a model of transformers, with AdamW."""
+    import torch
+
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
     forward = torch.compile(model) if is_compiled else model
 
@@ -213,7 +223,7 @@ def time_peer(*, is_compiled: bool, **sizes: Any) -> float:
             optimizer.zero_grad()
         loss.item()
 
-    return tokens_per_second(update, shape.batch_size * shape.sequence_length)
+    return update
 
 
 def peer_config(name: str) -> Any:
