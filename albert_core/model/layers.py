@@ -18,6 +18,10 @@ from albert_core.errors import InputError
 def layer_norm(name: str = "LayerNorm") -> keras.layers.LayerNormalization:
     """Return layer normalisation with the original's epsilon: 1e-12, and 1e-3 in float16."""
     epsilon = 1e-3 if keras.config.dtype_policy().compute_dtype == "float16" else 1e-12
+    if keras.backend.backend() == "tensorflow":
+        from albert_core.model.compiled_layer_norm import CompiledLayerNormalization
+
+        return CompiledLayerNormalization(epsilon=epsilon, name=name)
     return keras.layers.LayerNormalization(epsilon=epsilon, name=name)
 
 
