@@ -33,8 +33,10 @@ $(READY): requirements/dev.lock pyproject.toml $(filter .uv/bin/uv,$(UV))
 	@touch $@
 
 lock: $(filter .uv/bin/uv,$(UV))  ## resolve the requirements anew into requirements/*.lock
-	$(COMPILE) pyproject.toml --extra data --extra pipeline --output-file requirements/data.lock
+	$(COMPILE) pyproject.toml --extra data --extra dask --extra pipeline --output-file requirements/data.lock
 	$(COMPILE) pyproject.toml --extra train --extra report --extra pipeline --output-file requirements/trainer.lock
+	$(COMPILE) pyproject.toml requirements/gpu.in --extra train --extra report --extra pipeline --output-file requirements/trainer-gpu.lock
+	$(COMPILE) pyproject.toml --extra train --extra tpu --extra pipeline --output-file requirements/tpu.lock
 	$(COMPILE) pyproject.toml --all-extras --output-file requirements/dev.lock
 	$(COMPILE) pyproject.toml requirements/interop.in --output-file requirements/interop.lock
 
