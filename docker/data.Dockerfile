@@ -36,8 +36,9 @@ USER 1000:0
 ENTRYPOINT ["/app/bin/entrypoint"]
 CMD ["albert", "--help"]
 ARG VERSION
-ARG SOURCE_HASH
+ARG TAG
+ENV ALBERT_TAG=${TAG}
 LABEL org.opencontainers.image.title="albert-python-data" \
       org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${SOURCE_HASH}" \
+      org.opencontainers.image.revision="${TAG}" \
       org.opencontainers.image.licenses="Apache-2.0"
