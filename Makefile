@@ -6,6 +6,8 @@ READY := $(VENV)/.ready
 INTEROP := .venv-interop
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 COMPILE := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11
+# In an image the versions that were tested.
+COMPILE_ROLE := $(COMPILE) pyproject.toml --extra pipeline --constraint requirements/dev.lock
 
 CONFIG ?= pipeline/configs/demo.yaml
 OUTPUT ?= runs/$(basename $(notdir $(CONFIG)))
@@ -41,11 +43,11 @@ $(READY): requirements/dev.lock pyproject.toml $(filter .uv/bin/uv,$(UV))
 	@touch $@
 
 lock: $(filter .uv/bin/uv,$(UV))  ## resolve the requirements anew into requirements/*.lock
-	$(COMPILE) pyproject.toml --extra data --extra dask --extra pipeline --output-file requirements/data.lock
-	$(COMPILE) pyproject.toml --extra train --extra report --extra pipeline --output-file requirements/trainer.lock
-	$(COMPILE) pyproject.toml requirements/gpu.in --extra train --extra report --extra pipeline --output-file requirements/trainer-gpu.lock
-	$(COMPILE) pyproject.toml --extra train --extra tpu --extra pipeline --output-file requirements/tpu.lock
 	$(COMPILE) pyproject.toml --all-extras --output-file requirements/dev.lock
+	$(COMPILE_ROLE) --extra data --extra dask --output-file requirements/data.lock
+	$(COMPILE_ROLE) --extra train --extra report --output-file requirements/trainer.lock
+	$(COMPILE_ROLE) --extra train --extra report requirements/gpu.in --output-file requirements/trainer-gpu.lock
+	$(COMPILE_ROLE) --extra train --extra tpu --output-file requirements/tpu.lock
 	$(COMPILE) pyproject.toml requirements/interop.in --output-file requirements/interop.lock
 
 demo: setup  ## from nothing to a scored ALBERT in minutes, on text already on this machine

@@ -1,5 +1,6 @@
 """The steps of a local run as containers: who they run as, and what of the machine they see."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -38,14 +39,10 @@ def container_runner(
             f"runner: got docker on {sys.platform}, expected Linux, where containers see the lock "
             "of the run's folder; use --runner process"
         )
-    try:
-        import docker
-        from kfp.local import DockerRunner
-    except ImportError as error:
-        raise InputError(
-            "runner: docker needs the package docker; install the extra `docker`"
-        ) from error
-    _refuse_missing_images(docker)
+    _refuse_missing_images()
+    from docker.types import Mount
+    from kfp.local import DockerRunner
+
     return DockerRunner(
         network_mode="none",
         user=":".join(map(str, _user())),
@@ -54,8 +51,8 @@ def container_runner(
         labels={RUN_LABEL: str(folder)},
         environment=dict(environment),
         mounts=[
-            docker.types.Mount(str(folder), str(folder), type="bind"),
-            *(docker.types.Mount(path, path, type="bind", read_only=True) for path in inputs),
+            Mount(str(folder), str(folder), type="bind"),
+            *(Mount(path, path, type="bind", read_only=True) for path in inputs),
         ],
     )
 
@@ -96,12 +93,18 @@ def _input_folders(arguments: Mapping[str, Any]) -> list[str]:
     return [str(path) for path in sorted(folders) if not folders & set(path.parents)]
 
 
-def _refuse_missing_images(docker: Any) -> None:
+def _refuse_missing_images() -> None:
     try:
-        client = docker.from_env()
-        names = {tag for image in client.images.list() for tag in image.tags}
-        client.close()
-    except docker.errors.DockerException as error:
+        from docker import from_env
+        from docker.errors import DockerException
+    except ImportError as error:
+        raise InputError(
+            "runner: got docker, but not its package; install the extra `docker`"
+        ) from error
+    try:
+        with contextlib.closing(from_env()) as client:
+            names = {tag for image in client.images.list() for tag in image.tags}
+    except DockerException as error:
         raise InputError(
             f"runner: got docker, but no Docker engine answers ({error}); start one or set "
             "DOCKER_HOST, or use --runner process"
