@@ -19,7 +19,7 @@ from albert_core.storage import is_remote, join, local_folder
 from albert_core.tasks import data_folder, find_task
 from components.records.runners import BeamConfig
 from components.vocab.config import VocabConfig
-from pipeline.config import RunConfig, read_yaml
+from pipeline.config import RunConfig, Runner, read_yaml
 
 
 def demo_data(output: str) -> None:
@@ -285,12 +285,16 @@ def estimate(
     print_estimate(estimates, table)
 
 
-def run(output: str, reconfigure: bool = False, **settings: Any) -> None:
+def run(
+    output: str, reconfigure: bool = False, runner: Runner = "process", **settings: Any
+) -> None:
     """Run the whole pipeline on this machine; what is done already is not done again.
 
     Args:
         output: The run's folder.
         reconfigure: Let the folder take over changed settings; the steps they touch run again.
+        runner: What a step is: a `process` in this environment, or a `docker` container without
+            network, of the images of `make images`.
         **settings: The sections of the run's configuration.
     """
     from pipeline.display import print_result
@@ -301,7 +305,9 @@ def run(output: str, reconfigure: bool = False, **settings: Any) -> None:
             f"output {output}: got an address in the cloud, expected a local folder for a whole "
             "run, which locks and renames; single steps write there"
         )
-    result = run_locally(RunConfig(**settings), Path(output), reconfigure=reconfigure)
+    result = run_locally(
+        RunConfig(**settings), Path(output), reconfigure=reconfigure, runner=runner
+    )
     print_result(result.summary, result.steps_run, result.page)
 
 
