@@ -9,12 +9,11 @@ import fcntl
 import json
 import os
 import shutil
-import signal
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -34,6 +33,7 @@ from pipeline.albert import PARALLEL_JOBS, albert_pipeline
 from pipeline.config import RunConfig, Runner, differences, to_values
 from pipeline.containers import container_runner, hand_over
 from pipeline.display import show_progress
+from pipeline.interruption import call_in_thread, leaving_at_once
 from pipeline.preflight import pipeline_arguments
 
 CONFIG_NAME = "config.yaml"
@@ -85,22 +85,20 @@ def run_locally(
     }
     containers = container_runner(arguments, folder, environment) if runner == "docker" else None
     is_new = not folder.exists()
-    with _claimed(folder, config, run_id, reconfigure=reconfigure) as lock:
+    with _claimed(folder, config, run_id, reconfigure=reconfigure):
         events = folder / EVENTS_NAME
         write_atomically(events, b"")
         try:
-            with show_progress(events), _steps_end_at_interrupt(lock), _environment(environment):
-                report = _run_pipeline(arguments, folder, containers)
+            with _environment(environment), leaving_at_once(), show_progress(events):
+                report = call_in_thread(lambda: _run_pipeline(arguments, folder, containers))
         except RuntimeError as error:
             raise _explained(error, folder, is_new=is_new) from error
         return _result(folder, report)
 
 
 @contextlib.contextmanager
-def _claimed(
-    folder: Path, config: RunConfig, run_id: str, *, reconfigure: bool
-) -> Iterator[TextIO]:
-    """Hold the run's folder alone, refusing one of another configuration; yields the lock."""
+def _claimed(folder: Path, config: RunConfig, run_id: str, *, reconfigure: bool) -> Iterator[None]:
+    """Hold the run's folder alone, refusing one of another configuration."""
     _refuse_other_run(folder, config, reconfigure=reconfigure)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK_NAME).open("a", encoding="utf-8") as lock:
@@ -113,22 +111,7 @@ def _claimed(
         lock.flush()
         text = yaml.safe_dump(to_values(config), sort_keys=False, allow_unicode=True)
         write_atomically(folder / CONFIG_NAME, text.encode())
-        yield lock
-
-
-@contextlib.contextmanager
-def _steps_end_at_interrupt(lock: TextIO) -> Iterator[None]:
-    """Let Ctrl-C end the steps: kfp waits for them before it passes the interruption on."""
-
-    def give_up(*_: object) -> None:
-        lock.truncate(0)
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, give_up)
-    try:
         yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _refuse_other_run(folder: Path, config: RunConfig, *, reconfigure: bool) -> None:
