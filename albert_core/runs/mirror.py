@@ -96,13 +96,15 @@ def _sigterm_as_exit() -> Iterator[None]:
 
 
 def fetch_progress(address: str, folder: Path) -> Version | None:
-    """Fetch the files that a work folder in the cloud lists; None where it lists nothing.
+    """Make a local folder what a work folder in the cloud lists; None where there is no list.
 
     Raises:
         InputError: A file is lost.
     """
     index = join(address, INDEX_NAME)
     while (version := read_version(index)) is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
         try:
             objects = _entries(version).items()
             fetch_files({name: join(address, own) for name, own in objects}, folder)
@@ -136,6 +138,7 @@ class _Mirror:
             InputError: There is one, and it is alive.
         """
         deadline = time.monotonic() + 2 * LEASE_S
+        is_told = False
         while True:
             with contextlib.suppress(TakenError):
                 version = read_version(self._index_path)
@@ -148,12 +151,14 @@ class _Mirror:
                     f"{self._address}: another process is doing this very work"
                     f"{f' ({_holder(version)})' if version else ''}; wait for it or stop it"
                 )
+            if not is_told:
+                text = f"another process did this work {LEASE_S:.0f} s ago or less; waiting for it"
+                print(f"{self._address}: {text}", file=sys.stderr)
+                is_told = True
             time.sleep(min(1.0, LEASE_S / 10))
 
     def restore(self) -> None:
         """Make the local folder what the cloud lists, and remove what is there unlisted."""
-        shutil.rmtree(self._progress, ignore_errors=True)
-        self._progress.mkdir(parents=True)
         fetch_progress(self._address, self._progress)
         inodes = _complete_files(self._progress)
         self._identities = {

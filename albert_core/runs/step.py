@@ -129,7 +129,6 @@ def take_part_in_step(
         _wait_for(lambda: published() or has_begun(), begun)
         if not published():
             (Path(own) / "results").mkdir()
-            progress.mkdir(exist_ok=True)
             body(Path(own) / "results", progress)
     failure = f"output {target.address}: the leading process has published nothing"
     return _wait_for(published, failure)
