@@ -140,6 +140,7 @@ def run_until(
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=_heed_interrupts,
     )
     try:
         deadline = time.monotonic() + 300
@@ -151,6 +152,11 @@ def run_until(
         end(process)
         _, messages = process.communicate(timeout=20)
     return process.returncode, messages
+
+
+def _heed_interrupts() -> None:
+    """Undo what a shell does to what it starts in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def has_started(output: Path, step: str) -> Callable[[], bool]:
