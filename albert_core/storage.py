@@ -7,7 +7,6 @@ address is met, so that nothing on one machine needs it.
 import contextlib
 import dataclasses
 import datetime
-import functools
 import glob
 import os
 import re
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from albert_core.errors import InputError
+from albert_core.google_client import storage_client
 from albert_core.runs.files import (
     fingerprint,
     link_or_copy,
@@ -117,7 +117,9 @@ def _find_remote(pattern: str) -> Iterator[StoredFile]:
         _glob_expression(name) if is_glob else re.compile(f"{re.escape(name.rstrip('/'))}(/|$)")
     )
     with _clear_errors(pattern):
-        for blob in _client().list_blobs(bucket, prefix=literal if is_glob else name.rstrip("/")):
+        for blob in storage_client().list_blobs(
+            bucket, prefix=literal if is_glob else name.rstrip("/")
+        ):
             matches = wanted.fullmatch(blob.name) if is_glob else wanted.match(blob.name)
             if (matches or not name) and not blob.name.endswith("/"):
                 yield StoredFile(f"{_REMOTE}{bucket}/{blob.name}", blob.size)
@@ -198,7 +200,7 @@ def read_version(path: str) -> Version | None:
     """
     bucket, name = _bucket_and_name(path)
     with _clear_errors(path):
-        blob = _client().bucket(bucket).get_blob(name)
+        blob = storage_client().bucket(bucket).get_blob(name)
         if blob is None:
             return None
         data = blob.download_as_bytes(if_generation_match=blob.generation)
@@ -259,7 +261,7 @@ def remove_folder(path: str) -> None:
         return
     bucket, name = _bucket_and_name(path)
     with _clear_errors(path):
-        for blob in list(_client().list_blobs(bucket, prefix=f"{name.rstrip('/')}/")):
+        for blob in list(storage_client().list_blobs(bucket, prefix=f"{name.rstrip('/')}/")):
             blob.delete()
 
 
@@ -270,7 +272,7 @@ def has_files(folder: str) -> bool:
     bucket, name = _bucket_and_name(folder)
     with _clear_errors(folder):
         prefix = f"{name.rstrip('/')}/" if name else ""
-        return any(True for _ in _client().list_blobs(bucket, prefix=prefix, max_results=1))
+        return any(True for _ in storage_client().list_blobs(bucket, prefix=prefix, max_results=1))
 
 
 def remove_file(path: str) -> None:
@@ -327,18 +329,6 @@ def fetch_files(files: Mapping[str, str], folder: Path) -> None:
         fetch_file(address, target)
 
 
-@functools.cache
-def _client_of_process(_: int, emulator: str | None) -> Any:
-    import google.cloud.storage as storage
-
-    return storage.Client.create_anonymous_client() if emulator else storage.Client()
-
-
-def _client() -> Any:
-    """Return the client of this process: a forked one must not share its connections."""
-    return _client_of_process(os.getpid(), os.environ.get("STORAGE_EMULATOR_HOST"))
-
-
 def _bucket_and_name(path: str) -> tuple[str, str]:
     bucket, _, name = path[len(_REMOTE) :].partition("/")
     if not bucket:
@@ -348,13 +338,13 @@ def _bucket_and_name(path: str) -> tuple[str, str]:
 
 def _blob(path: str) -> Any:
     bucket, name = _bucket_and_name(path)
-    return _client().bucket(bucket).blob(name)
+    return storage_client().bucket(bucket).blob(name)
 
 
 def _existing_blob(path: str) -> Any:
     bucket, name = _bucket_and_name(path)
     with _clear_errors(path):
-        blob = _client().bucket(bucket).get_blob(name)
+        blob = storage_client().bucket(bucket).get_blob(name)
     if blob is None:
         raise InputError(f"{path}: no such object; expected one that exists")
     return blob
