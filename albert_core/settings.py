@@ -9,9 +9,11 @@ from albert_core.errors import InputError
 
 Settings = TypeVar("Settings")
 
-# Settings are values: no name in them is imported, and nothing it stands for is called.
+# Settings are values: no name in them is imported but ours, and nothing is called by its name.
 jsonargparse.set_parsing_settings(
-    instantiate_subclass_spec_in_any=False, import_path_denylist=["*"]
+    instantiate_subclass_spec_in_any=False,
+    import_path_denylist=["*"],
+    import_path_allowlist=["albert_core", "components", "pipeline"],
 )
 
 

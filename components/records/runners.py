@@ -51,12 +51,10 @@ class BeamConfig:
                 f"beam.dask_scheduler: got {self.dask_scheduler!r} with beam.runner={self.runner}; "
                 "expected an address such as tcp://host:8786 with beam.runner=dask, else nothing"
             )
-        if secrets := [
-            match[0] for option in self.options if (match := _SECRET_OPTION.match(option))
-        ]:
+        if secrets := list(filter(_SECRET_OPTION.match, self.options)):
             raise InputError(
-                f"beam.options: got {secrets[0]}, expected no secrets, since settings are kept with "
-                "every run; give it to the workers by their environment or service account"
+                f"beam.options: got {secrets[0].partition('=')[0]}, expected no secrets, since "
+                "settings are kept with every run; give workers theirs by environment or account"
             )
         if self.runner not in ("local", "dask") and not self.shared_folder:
             raise InputError(
