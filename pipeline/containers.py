@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +64,17 @@ def hand_over(folder: Path) -> None:
     if os.getuid() == 0:
         for path in (folder, *folder.rglob("*")):
             os.chown(path, *_user(), follow_symlinks=False)
+
+
+@contextlib.contextmanager
+def engine_failures() -> Iterator[None]:
+    """Make the engine's own failures, such as a lost connection, failures of the run."""
+    from docker.errors import DockerException
+
+    try:
+        yield
+    except DockerException as error:
+        raise RuntimeError(f"Docker: {error}") from error
 
 
 def _user() -> tuple[int, int]:
