@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from albert_core.errors import InputError
+from albert_core.runs.manifest import code_version
 from albert_core.storage import is_remote
 from albert_core.tasks.reading import SPLITS
 from pipeline.albert import albert_pipeline
@@ -50,7 +51,11 @@ def container_runner(
         cap_drop=["ALL"],
         security_opt=["no-new-privileges"],
         labels={RUN_LABEL: str(folder)},
-        environment=dict(environment),
+        environment={
+            **environment,
+            # Compiled once a run, not in every container; files in images have no time to compare.
+            "NUMBA_CACHE_DIR": str(folder / "work" / "numba" / code_version()),
+        },
         mounts=[
             Mount(str(folder), str(folder), type="bind"),
             *(
