@@ -106,8 +106,10 @@ test-jax: setup  ## those of model, heads, optimizers and checkpoints, under JAX
 test-docker: images  ## the images, and a run in them, on a Docker engine
 	ALBERT_REGISTRY=$(REGISTRY) $(BIN)/pytest tests/docker
 
-audit: setup  ## known vulnerabilities of the locked packages
-	$(BIN)/python -m pip_audit --version > /dev/null
+audit: $(filter .uv/bin/uv,$(UV))  ## known vulnerabilities of the locked packages; asks the database osv.dev
+	@for lock in requirements/*.lock; do echo $$lock; \
+		$(UV) tool run --quiet pip-audit==2.10.1 --disable-pip --require-hashes --vulnerability-service osv \
+			--requirement $$lock || failed=1; done; test -z "$$failed"
 
 test-interop:  ## our models and tokenizers beside Hugging Face's, in an environment of their own
 	$(PYTHON) -m venv $(INTEROP)

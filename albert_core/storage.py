@@ -294,12 +294,14 @@ def local_folder(path: str | Path) -> Path:
     A fetched one is kept in the folder for temporary files, by the checksums of its files.
 
     Raises:
-        InputError: There is no such folder in the cloud.
+        InputError: There is no such folder in the cloud, or an object's name leads out of it.
     """
     if not is_remote(path):
         return Path(path)
     address = str(path).rstrip("/")
     hashes = {file.path: content_hash(file.path) for file in find_files(address)}
+    if outside := [name for name in hashes if ".." in name.removeprefix(address).split("/")]:
+        raise InputError(f"{outside[0]}: its name leads out of {address}; expected none with ..")
     cached = Path(tempfile.gettempdir()) / "albert-fetched" / fingerprint(hashes)[:16]
     if not cached.is_dir():
         cached.parent.mkdir(exist_ok=True)

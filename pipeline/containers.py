@@ -3,12 +3,14 @@
 import contextlib
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from albert_core.errors import InputError
+from albert_core.runs.manifest import code_version
 from albert_core.storage import is_remote
+from albert_core.tasks.reading import SPLITS
 from pipeline.albert import albert_pipeline
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ def container_runner(
     Raises:
         InputError: There is no engine or an image is missing, or a file is not on this machine.
     """
-    inputs = _input_folders(arguments)
+    inputs = input_folders(arguments)
     if sys.platform != "linux":
         raise InputError(
             f"runner: got docker on {sys.platform}, expected Linux, where containers see the lock "
@@ -49,10 +51,18 @@ def container_runner(
         cap_drop=["ALL"],
         security_opt=["no-new-privileges"],
         labels={RUN_LABEL: str(folder)},
-        environment=dict(environment),
+        environment={
+            **environment,
+            # Compiled once a run, not in every container; files in images have no time to compare.
+            "NUMBA_CACHE_DIR": str(folder / "work" / "numba" / code_version()),
+        },
         mounts=[
             Mount(str(folder), str(folder), type="bind"),
-            *(Mount(path, path, type="bind", read_only=True) for path in inputs),
+            *(
+                Mount(path, path, type="bind", read_only=True)
+                for path in inputs
+                if os.path.isdir(path)  # a test set may be missing
+            ),
         ],
     )
 
@@ -66,13 +76,28 @@ def hand_over(folder: Path) -> None:
             os.chown(path, *_user(), follow_symlinks=False)
 
 
+@contextlib.contextmanager
+def engine_failures() -> Iterator[None]:
+    """Make the engine's own failures, such as a lost connection, failures of the run."""
+    from docker.errors import DockerException
+
+    try:
+        yield
+    except DockerException as error:
+        raise RuntimeError(f"Docker: {error}") from error
+
+
 def _user() -> tuple[int, int]:
     """Return the ids that containers run as: the user's own, or for root the images'."""
     return (os.getuid(), os.getgid()) if os.getuid() else (_IMAGE_USER, _IMAGE_GROUP)
 
 
-def _input_folders(arguments: Mapping[str, Any]) -> list[str]:
-    """Return the outermost folders that hold all files a run reads."""
+def input_folders(arguments: Mapping[str, Any]) -> list[str]:
+    """Return the outermost folders that hold all files a run reads.
+
+    Raises:
+        InputError: A file is not on this machine, or the records are made elsewhere.
+    """
     files = [
         *arguments["corpus"]["files"],
         *(path for paths in arguments["cleaning"]["evaluation_sets"].values() for path in paths),
@@ -89,7 +114,13 @@ def _input_folders(arguments: Mapping[str, Any]) -> list[str]:
         )
     folders = {Path(path).parent for path in files}
     folders |= {Path(path).resolve().parent for path in files}  # files may be links
-    folders |= {Path(job["data"]) for job in arguments["jobs"]}
+    for job in arguments["jobs"]:
+        folders |= {Path(job["data"]), Path(job["data"]).resolve()}
+        folders |= {
+            Path(os.path.normpath(f"{job['data']}/{source['file']}")).parent  # may be beside it
+            for split in SPLITS
+            for source in job["task"].get(split, ())
+        }
     return [str(path) for path in sorted(folders) if not folders & set(path.parents)]
 
 

@@ -31,7 +31,7 @@ from components.runtime import (
 )
 from pipeline.albert import PARALLEL_JOBS, albert_pipeline
 from pipeline.config import RunConfig, Runner, differences, to_values
-from pipeline.containers import container_runner, hand_over
+from pipeline.containers import container_runner, engine_failures, hand_over
 from pipeline.display import show_progress
 from pipeline.interruption import call_in_thread, leaving_at_once
 from pipeline.preflight import pipeline_arguments
@@ -91,6 +91,8 @@ def run_locally(
         try:
             with _environment(environment), leaving_at_once(), show_progress(events):
                 report = call_in_thread(lambda: _run_pipeline(arguments, folder, containers))
+            if not (report / PAGE_NAME).is_file():  # kfp takes a container that vanished for done
+                raise RuntimeError("no report")
         except RuntimeError as error:
             raise _explained(error, folder, is_new=is_new) from error
         return _result(folder, report)
@@ -151,6 +153,7 @@ def _run_pipeline(
         contextlib.redirect_stdout(log),
         contextlib.redirect_stderr(log),
         warnings.catch_warnings(),
+        engine_failures() if containers else contextlib.nullcontext(),
     ):
         warnings.simplefilter("ignore")
         from kfp import local

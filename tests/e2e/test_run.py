@@ -17,11 +17,19 @@ from tiny_run import TINY_CONFIG, write_tiny_run
 pytestmark = pytest.mark.slow
 
 ALBERT = [str(Path(sys.executable).with_name("albert"))]
+SECRET = "s3cr3t-d0-n0t-k33p"
+SECRETS = {
+    "AWS_SECRET_ACCESS_KEY": SECRET,
+    "GOOGLE_API_KEY": SECRET,
+    "HTTPS_PROXY": f"http://user:{SECRET}@localhost:9",
+    "MY_PASSWORD": SECRET,
+}
 
 
 def albert_run(config: Path, output: Path, *more: str) -> subprocess.CompletedProcess:
     command = [*ALBERT, "run", "--config", str(config), "--output", str(output), *more]
-    return subprocess.run(command, capture_output=True, text=True, timeout=400)
+    environment = {**os.environ, **SECRETS}
+    return subprocess.run(command, capture_output=True, text=True, timeout=400, env=environment)
 
 
 def steps_of(events: Path, kind: str) -> list[str]:
@@ -103,6 +111,21 @@ def test_one_more_task_runs_only_that_task_and_the_report(first, config, folder)
     found = (folder / "out").glob("artifacts/**/predictions_test.tsv")
     (predictions,) = [path for path in found if "cola" not in path.parts]
     assert len(predictions.read_text().splitlines()) == 1 + 5
+
+
+def test_a_run_keeps_no_secret_of_its_environment(first, folder):
+    files = [path for path in (folder / "out").rglob("*") if path.is_file()]
+    assert not [path for path in files if SECRET.encode() in path.read_bytes()]
+    assert SECRET not in first.stdout + first.stderr
+
+
+def test_a_secret_in_the_settings_is_refused_and_not_repeated(config, folder):
+    option = json.dumps([f"--s3_secret_access_key={SECRET}"])
+    result = albert_run(config, folder / "secret", "--beam.options", option)
+    assert result.returncode == 2
+    assert "beam.options: got --s3_secret_access_key, expected no secrets" in result.stderr
+    assert SECRET not in result.stdout + result.stderr
+    assert not (folder / "secret").exists()
 
 
 def test_an_output_folder_of_another_configuration_is_refused(first, config, folder):
