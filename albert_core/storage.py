@@ -300,8 +300,6 @@ def local_folder(path: str | Path) -> Path:
         return Path(path)
     address = str(path).rstrip("/")
     hashes = {file.path: content_hash(file.path) for file in find_files(address)}
-    if outside := [name for name in hashes if ".." in name.removeprefix(address).split("/")]:
-        raise InputError(f"{outside[0]}: its name leads out of {address}; expected none with ..")
     cached = Path(tempfile.gettempdir()) / "albert-fetched" / fingerprint(hashes)[:16]
     if not cached.is_dir():
         cached.parent.mkdir(exist_ok=True)
@@ -324,9 +322,10 @@ def fetch_files(files: Mapping[str, str], folder: Path) -> None:
         InputError: A file is not there, or its name leads out of the folder.
     """
     for name, address in files.items():
+        if ".." in Path(name).parts or Path(name).is_absolute():
+            raise InputError(f"{address}: its name, {name}, leads out of the folder; rename it")
+    for name, address in files.items():
         target = folder / name
-        if ".." in target.parts or not target.is_relative_to(folder):
-            raise InputError(f"{address}: got the name {name}, expected one inside the folder")
         target.parent.mkdir(parents=True, exist_ok=True)
         fetch_file(address, target)
 

@@ -70,5 +70,5 @@ def test_what_no_step_wrote_is_taken_as_it_is(tmp_path):
 def test_names_that_lead_out_of_the_folder_are_refused(bucket, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     storage.write_bytes(f"{bucket}/hostile/../../evil", b"1")
-    with pytest.raises(InputError, match="inside the folder"):
+    with pytest.raises(InputError, match="leads out of the folder"):
         input_folder(f"{bucket}/hostile")
