@@ -9,6 +9,13 @@ from albert_core.errors import InputError
 
 Settings = TypeVar("Settings")
 
+# Settings are values: no name in them is imported but ours, and nothing is called by its name.
+jsonargparse.set_parsing_settings(
+    instantiate_subclass_spec_in_any=False,
+    import_path_denylist=["*"],
+    import_path_allowlist=["albert_core", "components", "pipeline"],
+)
+
 
 def parse_settings(cls: type[Settings], values: Any, *, source: str) -> Settings:
     """Build a settings dataclass from a mapping, checking names, types and values.
@@ -28,7 +35,7 @@ def parse_settings(cls: type[Settings], values: Any, *, source: str) -> Settings
     parser.add_class_arguments(cls, "settings")
     try:
         parsed = parser.parse_object({"settings": _whole_numbers(values)})
-    except (jsonargparse.ArgumentError, TypeError) as error:
+    except (jsonargparse.ArgumentError, TypeError, ImportError) as error:
         raise InputError(f"{source}: {one_line(error)}") from error
     return parser.instantiate(parsed).settings
 

@@ -6,18 +6,24 @@ address is met, so that nothing on one machine needs it.
 
 import contextlib
 import dataclasses
-import functools
+import datetime
 import glob
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from albert_core.errors import InputError
-from albert_core.runs.files import fingerprint, sha256_of_file, write_atomically
+from albert_core.google_client import storage_client
+from albert_core.runs.files import (
+    fingerprint,
+    link_or_copy,
+    sha256_of_file,
+    write_atomically,
+)
 
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _REMOTE = "gs://"
@@ -34,6 +40,25 @@ class StoredFile:
 
     path: str
     num_bytes: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Version:
+    """An object in the cloud as it was when it was read.
+
+    Attributes:
+        data: Its bytes.
+        generation: The number Google gave to this write of it.
+        age_s: Seconds since that write, by this machine's clock.
+    """
+
+    data: bytes
+    generation: int
+    age_s: float
+
+
+class TakenError(InputError):
+    """An address holds what another writer put there since this one looked."""
 
 
 def is_remote(path: str | Path) -> bool:
@@ -92,7 +117,9 @@ def _find_remote(pattern: str) -> Iterator[StoredFile]:
         _glob_expression(name) if is_glob else re.compile(f"{re.escape(name.rstrip('/'))}(/|$)")
     )
     with _clear_errors(pattern):
-        for blob in _client().list_blobs(bucket, prefix=literal if is_glob else name.rstrip("/")):
+        for blob in storage_client().list_blobs(
+            bucket, prefix=literal if is_glob else name.rstrip("/")
+        ):
             matches = wanted.fullmatch(blob.name) if is_glob else wanted.match(blob.name)
             if (matches or not name) and not blob.name.endswith("/"):
                 yield StoredFile(f"{_REMOTE}{bucket}/{blob.name}", blob.size)
@@ -148,7 +175,7 @@ def write_bytes(path: str, data: bytes, *, only_new: bool = False) -> None:
         only_new: Refuse an address that is taken, also by a writer at the same time.
 
     Raises:
-        InputError: It is taken.
+        TakenError: It is taken.
     """
     if is_remote(path):
         with _clear_errors(path):
@@ -163,6 +190,44 @@ def write_bytes(path: str, data: bytes, *, only_new: bool = False) -> None:
     if only_new and Path(path).exists():
         raise _taken(path)
     write_atomically(Path(path), data)
+
+
+def read_version(path: str) -> Version | None:
+    """Return an object of the cloud with its generation; None where there is none.
+
+    Raises:
+        TakenError: It was replaced at this very moment.
+    """
+    bucket, name = _bucket_and_name(path)
+    with _clear_errors(path):
+        blob = storage_client().bucket(bucket).get_blob(name)
+        if blob is None:
+            return None
+        data = blob.download_as_bytes(if_generation_match=blob.generation)
+    age = datetime.datetime.now(datetime.UTC) - blob.updated
+    return Version(data=data, generation=blob.generation, age_s=age.total_seconds())
+
+
+def write_version(path: str, data: bytes, *, generation: int) -> int:
+    """Replace an object of the cloud if it is still of a generation; return the new one.
+
+    Args:
+        path: Where.
+        data: What.
+        generation: What must be there; 0 for nothing.
+
+    Raises:
+        TakenError: Something else is there.
+    """
+    blob = _blob(path)
+    with _clear_errors(path):
+        blob.upload_from_string(
+            data,
+            content_type="application/octet-stream",
+            checksum="crc32c",
+            if_generation_match=generation,
+        )
+    return blob.generation
 
 
 def write_file(path: str, source: Path) -> None:
@@ -183,10 +248,7 @@ def write_file(path: str, source: Path) -> None:
 def fetch_file(path: str, target: Path) -> None:
     """Bring a file to a local path, by a hard link where that is possible."""
     if not is_remote(path):
-        try:
-            os.link(path, target)
-        except OSError:
-            shutil.copyfile(path, target)
+        link_or_copy(path, target)
         return
     with _clear_errors(path):
         _existing_blob(path).download_to_filename(str(target), checksum="crc32c")
@@ -199,7 +261,7 @@ def remove_folder(path: str) -> None:
         return
     bucket, name = _bucket_and_name(path)
     with _clear_errors(path):
-        for blob in list(_client().list_blobs(bucket, prefix=f"{name.rstrip('/')}/")):
+        for blob in list(storage_client().list_blobs(bucket, prefix=f"{name.rstrip('/')}/")):
             blob.delete()
 
 
@@ -210,7 +272,7 @@ def has_files(folder: str) -> bool:
     bucket, name = _bucket_and_name(folder)
     with _clear_errors(folder):
         prefix = f"{name.rstrip('/')}/" if name else ""
-        return any(True for _ in _client().list_blobs(bucket, prefix=prefix, max_results=1))
+        return any(True for _ in storage_client().list_blobs(bucket, prefix=prefix, max_results=1))
 
 
 def remove_file(path: str) -> None:
@@ -232,7 +294,7 @@ def local_folder(path: str | Path) -> Path:
     A fetched one is kept in the folder for temporary files, by the checksums of its files.
 
     Raises:
-        InputError: There is no such folder in the cloud.
+        InputError: There is no such folder in the cloud, or an object's name leads out of it.
     """
     if not is_remote(path):
         return Path(path)
@@ -242,25 +304,30 @@ def local_folder(path: str | Path) -> Path:
     if not cached.is_dir():
         cached.parent.mkdir(exist_ok=True)
         partial = Path(tempfile.mkdtemp(dir=cached.parent))
-        for file in hashes:
-            target = partial / file.removeprefix(address).lstrip("/")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            fetch_file(file, target)
+        names = {file.removeprefix(address).lstrip("/") or Path(file).name: file for file in hashes}
+        fetch_files(names, partial)
         with contextlib.suppress(OSError):  # another process was faster
             partial.rename(cached)
     return cached
 
 
-@functools.cache
-def _client_of_process(_: int, emulator: str | None) -> Any:
-    import google.cloud.storage as storage
+def fetch_files(files: Mapping[str, str], folder: Path) -> None:
+    """Bring files to a folder on this machine.
 
-    return storage.Client.create_anonymous_client() if emulator else storage.Client()
+    Args:
+        files: Address of each, by its name in the folder; `/` in a name makes folders.
+        folder: Where to.
 
-
-def _client() -> Any:
-    """Return the client of this process: a forked one must not share its connections."""
-    return _client_of_process(os.getpid(), os.environ.get("STORAGE_EMULATOR_HOST"))
+    Raises:
+        InputError: A file is not there, or its name leads out of the folder.
+    """
+    for name, address in files.items():
+        if ".." in Path(name).parts or Path(name).is_absolute():
+            raise InputError(f"{address}: its name, {name}, leads out of the folder; rename it")
+    for name, address in files.items():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fetch_file(address, target)
 
 
 def _bucket_and_name(path: str) -> tuple[str, str]:
@@ -272,20 +339,20 @@ def _bucket_and_name(path: str) -> tuple[str, str]:
 
 def _blob(path: str) -> Any:
     bucket, name = _bucket_and_name(path)
-    return _client().bucket(bucket).blob(name)
+    return storage_client().bucket(bucket).blob(name)
 
 
 def _existing_blob(path: str) -> Any:
     bucket, name = _bucket_and_name(path)
     with _clear_errors(path):
-        blob = _client().bucket(bucket).get_blob(name)
+        blob = storage_client().bucket(bucket).get_blob(name)
     if blob is None:
         raise InputError(f"{path}: no such object; expected one that exists")
     return blob
 
 
-def _taken(path: str) -> InputError:
-    return InputError(f"{path}: exists already; another run was faster, whose result is complete")
+def _taken(path: str) -> TakenError:
+    return TakenError(f"{path}: exists already; another run was faster, whose result is complete")
 
 
 @contextlib.contextmanager

@@ -1,7 +1,8 @@
 """All tasks by name, where their files are looked for, and tasks that people declare."""
 
+import re
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -17,13 +18,14 @@ from albert_core.tasks.reading_comprehension import (
     SQUAD_FOLDERS,
     SQUAD_TASKS,
 )
-from albert_core.tasks.task import Task
+from albert_core.tasks.task import Source, Task
 
 DECLARATION_NAME = "task.yaml"
 
 TASKS: Mapping[str, Task] = {
     task.name: task for task in (*GLUE_TASKS, *SQUAD_TASKS, *RACE_TASKS, *CLUE_TASKS)
 }
+_PLAIN_NAME = re.compile(r"(?!\.)[^/\\\x00-\x1f]+")
 _FOLDERS: Mapping[str, tuple[str, ...]] = {
     **{name: (folder, f"glue/{folder}") for name, folder in GLUE_FOLDERS.items()},
     **{task.name: SQUAD_FOLDERS for task in SQUAD_TASKS},
@@ -86,7 +88,8 @@ def read_task_file(path: Path) -> Task:
     Its fields are those of `Task`; of a source its file's name alone will do.
 
     Raises:
-        InputError: The file is missing, no YAML, or the declaration is wrong.
+        InputError: The file is missing, no YAML, or the declaration is wrong or leads out of the
+            folders of task and results.
     """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -97,7 +100,31 @@ def read_task_file(path: Path) -> Task:
     if isinstance(values, Mapping):
         files = {split: _sources(values[split]) for split in SPLITS if split in values}
         values = {**values, **files}
-    return parse_settings(Task, values, source=str(path))
+    task = parse_settings(Task, values, source=str(path))
+    _refuse_ways_out(task, path)
+    return task
+
+
+def _refuse_ways_out(task: Task, path: Path) -> None:
+    """Refuse names that would read or write elsewhere: declarations come with other people's data.
+
+    The name of a task is part of the names of folders and logs.
+    """
+    sources = [source for split in SPLITS for source in task.sources(split)]
+    names = [task.name, *(source.submission for source in sources if source.submission)]
+    if wrong := [name for name in names if not _PLAIN_NAME.fullmatch(name)]:
+        raise InputError(
+            f"{path}: got name {wrong[0]!r}, expected one without '/' that does not begin with '.'"
+        )
+    if outside := [source.file for source in sources if not _is_below(source)]:
+        raise InputError(
+            f"{path}: got file {outside[0]!r}, expected a path below the task's folder"
+        )
+
+
+def _is_below(source: Source) -> bool:
+    file = PurePosixPath(source.file)
+    return not file.is_absolute() and ".." not in file.parts
 
 
 def _sources(value: Any) -> list[Any]:

@@ -140,7 +140,8 @@ class _Conductor(keras.callbacks.Callback):
         step, interval = self.state.step, self.plan.interval_steps
         begun = self._steps_in_interval()
         end = self.plan.phase_ends[self.plan.phase_of(step)]
-        self._kept_metrics = [np.array(m) for m in self.model.metrics_variables] if begun else None
+        metrics = [np.asarray(metric).copy() for metric in self.model.metrics_variables]
+        self._kept_metrics = metrics if begun else None
         self.model.fit(
             batches_from(step),
             steps_per_epoch=interval - begun,

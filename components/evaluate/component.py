@@ -15,6 +15,7 @@ def evaluate(
 ) -> None:
     """Score the model on its task's dev set and write predictions."""
     from albert_core.settings import parse_settings
+    from components.artifacts import address_of
     from components.evaluate.step import evaluate
     from components.finetune.job import TaskJob
     from components.image import log_figures
@@ -24,9 +25,9 @@ def evaluate(
     name = settings.step_name("evaluate")
     with step_process(name, shares_machine=True) as progress:
         manifest = evaluate(
-            model=finetuned.path,
+            model=address_of(finetuned),
             data=settings.data,
-            output=evaluation.path,
+            output=address_of(evaluation),
             work_root=work_root,
             progress=progress,
         )

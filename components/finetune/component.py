@@ -15,6 +15,7 @@ def finetune(
 ) -> None:
     """Fine-tune as a `components.finetune.job.TaskJob` says."""
     from albert_core.settings import parse_settings
+    from components.artifacts import address_of
     from components.finetune.job import TaskJob
     from components.finetune.step import finetune
     from components.image import log_figures
@@ -26,10 +27,10 @@ def finetune(
         manifest = finetune(
             task=settings.task,
             data=settings.data,
-            pretrained=pretrained.path,
+            pretrained=address_of(pretrained),
             initialization=settings.initialization,
             config=settings.finetuning,
-            output=finetuned.path,
+            output=address_of(finetuned),
             work_root=work_root,
             progress=progress,
         )

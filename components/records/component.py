@@ -21,6 +21,7 @@ def make_records(
     from albert_core.corpus import CorpusConfig
     from albert_core.corpus.cleaning import CleaningConfig
     from albert_core.settings import parse_settings
+    from components.artifacts import address_of
     from components.image import log_figures
     from components.records.job import RecordsJob
     from components.records.runners import BeamConfig
@@ -31,11 +32,11 @@ def make_records(
     with step_process(settings.step) as progress:
         manifest = make_records(
             corpus=parse_settings(CorpusConfig, corpus, source="corpus"),
-            vocab=vocab.path,
+            vocab=address_of(vocab),
             cleaning=parse_settings(CleaningConfig, cleaning, source="cleaning"),
             config=settings.records,
             beam=parse_settings(BeamConfig, beam, source="beam"),
-            output=records.path,
+            output=address_of(records),
             work_root=work_root,
             progress=progress,
         )

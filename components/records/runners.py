@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 from typing import TYPE_CHECKING, Literal
 
 from albert_core.errors import InputError
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
 _FN_API_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 _BYTES_PER_PROCESS = 32 << 20  # less text than this does not pay for starting another process
+_SECRET_OPTION = re.compile(r"--\w*(secret|password|token|connection_string)\w*", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,11 @@ class BeamConfig:
             raise InputError(
                 f"beam.dask_scheduler: got {self.dask_scheduler!r} with beam.runner={self.runner}; "
                 "expected an address such as tcp://host:8786 with beam.runner=dask, else nothing"
+            )
+        if secrets := list(filter(_SECRET_OPTION.match, self.options)):
+            raise InputError(
+                f"beam.options: got {secrets[0].partition('=')[0]}, expected no secrets, since "
+                "settings are kept with every run; give workers theirs by environment or account"
             )
         if self.runner not in ("local", "dask") and not self.shared_folder:
             raise InputError(

@@ -17,6 +17,7 @@ def train_vocab(
     """Train a SentencePiece vocabulary; `corpus_fingerprint` makes changed text a new task."""
     from albert_core.corpus import CorpusConfig
     from albert_core.settings import parse_settings
+    from components.artifacts import address_of
     from components.image import log_figures
     from components.runtime import step_process
     from components.vocab.config import VocabConfig
@@ -26,7 +27,7 @@ def train_vocab(
         manifest = train_vocab(
             corpus=parse_settings(CorpusConfig, corpus, source="corpus"),
             config=parse_settings(VocabConfig, config, source="vocab"),
-            output=vocab.path,
+            output=address_of(vocab),
             work_root=work_root,
             progress=progress,
         )

@@ -1,6 +1,7 @@
 """Files by their address: the same functions for local paths and gs://, whole or not at all."""
 
 import gzip
+import random
 import subprocess
 import sys
 import time
@@ -113,6 +114,15 @@ def test_a_taken_address_is_refused(tmp_path):
     with pytest.raises(InputError, match="exists already"):
         storage.write_bytes(path, b"second", only_new=True)
     assert storage.read_bytes(path) == b"first"
+
+
+def test_uploads_draw_no_random_numbers_that_a_training_has_seeded(bucket):
+    random.seed(1)
+    expected = random.random()
+    random.seed(1)
+    storage.write_bytes(f"{bucket}/drawing", b"1")
+    assert storage.read_version(f"{bucket}/drawing").data == b"1"
+    assert random.random() == expected
 
 
 def test_a_remote_folder_is_fetched_once(bucket):

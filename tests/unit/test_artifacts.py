@@ -1,0 +1,18 @@
+"""Addresses of artifacts on the platforms."""
+
+import pytest
+from kfp import dsl
+
+from components.artifacts import address_of
+
+
+@pytest.mark.parametrize(
+    ("uri", "address"),
+    [
+        ("gs://bucket/run/model", "gs://bucket/run/model"),
+        ("minio://bucket/run/model", "/minio/bucket/run/model"),
+        ("/runs/mine/model", "/runs/mine/model"),
+    ],
+)
+def test_only_artifacts_in_google_cloud_storage_have_remote_addresses(uri, address):
+    assert address_of(dsl.Model(uri=uri)) == address
