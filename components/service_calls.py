@@ -7,7 +7,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from albert_core.errors import InputError, ServiceError
 
@@ -196,16 +196,16 @@ def _outcome(error: BaseException) -> str:
 
 def _message_of(error: BaseException) -> str:
     """Return what the service itself says, in brackets, or nothing."""
-    text = _body_message(getattr(error, "body", None)) or getattr(error, "message", "")
-    line = " ".join(str(text).split())[:_LONGEST_MESSAGE]
+    body = getattr(error, "body", None) or getattr(getattr(error, "response", None), "text", "")
+    line = " ".join(_body_message(body).split())[:_LONGEST_MESSAGE]
     return f" ({line})" if line else ""
 
 
-def _body_message(body: Any) -> str:
+def _body_message(body: str | bytes) -> str:
     try:
         values = json.loads(body)
-    except (TypeError, ValueError):
-        return str(body or "")
+    except ValueError:
+        return ""  # a page for people, by a proxy between
     if not isinstance(values, dict):
         return ""
     error = values.get("error")
