@@ -1,8 +1,6 @@
 """Pretraining on TPUs as a custom job of Vertex AI, on loopback."""
 
-import os
 import signal
-import threading
 from pathlib import Path
 
 import pytest
@@ -91,8 +89,7 @@ def test_a_platform_that_fails_for_a_moment_while_the_job_runs(server):
 
 
 def test_a_signal_cancels_the_job(server):
-    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM))
-    timer.start()
+    server.send_signal(signal.SIGTERM, "GET", "/customJobs/1", nth=3)
     with pytest.raises(StepFailedError, match=r"cancelled .*customJobs/1, as SIGTERM came"):
         run(server, *[RUNNING] * 100)
     (job,) = server.service.resources.values()

@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import http.server
 import json
+import os
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -44,6 +45,7 @@ class Loopback:
         self.calls: list[Call] = []
         self.is_over = threading.Event()
         self._failures: dict[tuple[str, str], collections.deque[Failure]] = {}
+        self._signal: tuple[int, str, str, int] | None = None
 
     @property
     def address(self) -> str:
@@ -52,6 +54,18 @@ class Loopback:
     def fail(self, method: str, path_part: str, *failures: Failure) -> None:
         """Let the next calls of that kind fail, each in its way."""
         self._failures[method, path_part] = collections.deque(failures)
+
+    def send_signal(self, number: int, method: str, path_part: str, nth: int) -> None:
+        """Send this process a signal when the nth call of a kind comes."""
+        self._signal = (number, method, path_part, nth)
+
+    def receive(self, call: Call) -> None:
+        self.calls.append(call)
+        if self._signal:
+            number, method, path_part, nth = self._signal
+            if len(self.sent(method, path_part)) >= nth:
+                self._signal = None
+                os.kill(os.getpid(), number)
 
     def next_failure(self, call: Call) -> Failure | None:
         for (method, path_part), failures in self._failures.items():
@@ -94,7 +108,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             body=json.loads(content) if content else None,
             headers={name.lower(): value for name, value in self.headers.items()},
         )
-        running.calls.append(call)
+        running.receive(call)
         failure = running.next_failure(call)
         if failure == "hang":
             running.is_over.wait(20)
