@@ -80,8 +80,7 @@ class Loopback:
 @contextlib.contextmanager
 def loopback(service: Service) -> Iterator[Loopback]:
     """Serve until the block ends; the process's clients go there without a proxy."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), _Handler)
     running = server.loopback = Loopback(service, server.server_port)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     with pytest.MonkeyPatch.context() as patch:
@@ -92,6 +91,13 @@ def loopback(service: Service) -> Iterator[Loopback]:
             running.is_over.set()
             server.shutdown()
             server.server_close()
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing of clients that went away before their answer."""
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):

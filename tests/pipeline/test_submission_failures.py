@@ -1,7 +1,7 @@
 """A platform that refuses, fails, hangs or drops the connection: what is said and sent again."""
 
 import pytest
-from platforms import CALLS, MONDAYS, PLATFORMS, RUNS, SCHEDULES, running, submission
+from platforms import CALLS, IMPATIENT, MONDAYS, PLATFORMS, RUNS, SCHEDULES, running, submission
 
 from albert_core.errors import InputError, ServiceError
 from pipeline import schedules
@@ -74,6 +74,7 @@ def test_what_will_not_pass_is_said_at_once(platform, failure, said):
     assert len(platform.server.sent("POST", RUNS[platform.name])) == 1
 
 
+@pytest.mark.parametrize("name", PLATFORMS)
 @pytest.mark.parametrize(
     ("failure", "said"),
     [
@@ -83,20 +84,21 @@ def test_what_will_not_pass_is_said_at_once(platform, failure, said):
         ("drop before", "the connection dropped, tried for 1 s"),
     ],
 )
-def test_what_does_not_pass_is_given_up_with_a_clear_message(platform, failure, said):
-    platform.server.fail("POST", RUNS[platform.name], *[failure] * 100)
-    with pytest.raises(ServiceError) as caught:
-        start(platform)
-    assert said in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert len(platform.server.sent("POST", RUNS[platform.name])) > 1
-    assert not platform.stored("runs")
+def test_what_does_not_pass_is_given_up_with_a_clear_message(name, failure, said):
+    with running(name, IMPATIENT) as platform:
+        platform.server.fail("POST", RUNS[name], *[failure] * 100)
+        with pytest.raises(ServiceError) as caught:
+            start(platform)
+        assert said in str(caught.value)
+        assert "\n" not in str(caught.value)
+        assert len(platform.server.sent("POST", RUNS[name])) > 1
+        assert not platform.stored("runs")
 
 
-def test_a_server_that_is_not_there(platform):
-    platform.server.is_over.set()
-    with running(platform.name) as other:
-        target = other.target
+@pytest.mark.parametrize("name", PLATFORMS)
+def test_a_server_that_is_not_there(name):
+    with running(name, IMPATIENT) as platform:
+        target = platform.target
     with pytest.raises(ServiceError, match="the connection dropped"):
         submit(target, submission(), "tiny-1")
 
