@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from albert_core.errors import InputError
+from albert_core.errors import InputError, NoAccessError
 from albert_core.runs.files import fingerprint, sha256_of_file, write_atomically
 
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -301,10 +301,10 @@ def _clear_errors(path: str | Path) -> Iterator[None]:
     except exceptions.NotFound as error:
         raise InputError(f"{path}: no such bucket or object; check the address") from error
     except (exceptions.Forbidden, exceptions.Unauthorized) as error:
-        raise InputError(
+        raise NoAccessError(
             f"{path}: permission denied; give this account a role such as Storage Object Admin"
         ) from error
     except GoogleAuthError as error:
-        raise InputError(
+        raise NoAccessError(
             f"{path}: no usable Google credentials; run `gcloud auth application-default login`"
         ) from error

@@ -10,20 +10,35 @@ from kfp import dsl
 
 from albert_core.runs.manifest import code_version
 
-ImageRole = Literal["data", "trainer"]
+ImageRole = Literal["data", "trainer", "tpu"]
 
 
 def component(role: ImageRole) -> Callable[[Callable], Any]:
     """Return the decorator that makes a component of a function, run in the image of a role.
 
-    Nothing is installed at run time: the image holds the packages. Its tag is a hash of the
-    sources, so that no cache serves what older code computed. `python` is part of the name
-    because kfp's local runner wants it there.
+    Nothing is installed at run time: the image holds the packages.
+    """
+    image = image_name(role)
+    return functools.partial(dsl.component, base_image=image, install_kfp_package=False)
+
+
+def image_name(role: ImageRole) -> str:
+    """Return the image of a role: of the registry `ALBERT_REGISTRY`, with the tag `ALBERT_TAG`.
+
+    The tag is a hash of the sources, so that no cache serves what older code computed. `python`
+    is part of the name because kfp's local runner wants it there.
     """
     registry = os.environ.get("ALBERT_REGISTRY", "local")
-    tag = os.environ.get("ALBERT_TAG", f"src-{code_version()}")
-    image = f"{registry}/albert-python-{role}:{tag}"
-    return functools.partial(dsl.component, base_image=image, install_kfp_package=False)
+    tag = os.environ.get("ALBERT_TAG") or f"src-{code_version()}"
+    return f"{registry}/albert-python-{role}:{tag}"
+
+
+def output_address(artifact: dsl.Artifact) -> str:
+    """Return where a step publishes an artifact: gs:// itself, not a folder mounted from there.
+
+    A mounted bucket has no rename of folders, and its manifest would not be written last.
+    """
+    return artifact.uri if artifact.uri.startswith("gs://") else artifact.path
 
 
 def log_figures(metrics: Any, figures: Mapping[str, Any]) -> None:
@@ -37,3 +52,18 @@ def log_figures(metrics: Any, figures: Mapping[str, Any]) -> None:
             metrics.log_metric(name, float(value))
     with open(metrics.path, "w", encoding="utf-8") as file:
         json.dump(figures, file)
+
+
+def log_classification(metrics: Any, drawn: Mapping[str, Any] | None) -> None:
+    """Show a confusion matrix and the ROC curve of two labels, and leave them as a file, too.
+
+    Args:
+        metrics: The artifact, of ClassificationMetrics.
+        drawn: What `albert evaluate` wrote of a classification; None of other tasks.
+    """
+    if drawn:
+        metrics.log_confusion_matrix(drawn["labels"], drawn["confusion_matrix"])
+        if curve := drawn.get("roc_curve"):
+            metrics.log_roc_curve(curve["fpr"], curve["tpr"], curve["thresholds"])
+    with open(metrics.path, "w", encoding="utf-8") as file:
+        json.dump(drawn or {}, file)

@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "evaluate": commands.evaluate,
     "report": commands.report,
     "estimate": commands.estimate,
+    "compile": commands.compile_for,
     "convert": commands.convert,
     "info": commands.info,
 }

@@ -14,11 +14,12 @@ from albert_core.records.config import RecordsConfig
 from albert_core.runs.manifest import Manifest
 from albert_core.runs.progress import to_stderr
 from albert_core.settings import parse_settings
-from albert_core.storage import is_remote, local_folder
+from albert_core.storage import is_remote, local_folder, write_bytes
 from albert_core.tasks import data_folder, find_task
 from components.records.runners import BeamConfig
 from components.vocab.config import VocabConfig
 from pipeline.config import RunConfig, read_yaml
+from pipeline.resources import TargetName, read_resources
 
 
 def demo_data(output: str) -> None:
@@ -85,6 +86,7 @@ def pretrain(
     vocab_dir: str,
     records_dir: tuple[str, ...],
     output: str,
+    work_root: str = "",
 ) -> None:
     """Pretrain a model on records.
 
@@ -95,6 +97,7 @@ def pretrain(
         records_dir: Output of `albert records`, or TFRecord files of the original; for phases of
             several sequence lengths one of each.
         output: Folder to make.
+        work_root: Folder of work in progress; beside the output when not given.
     """
     from components.pretrain.step import pretrain as step
 
@@ -104,6 +107,7 @@ def pretrain(
         model=model,
         config=pretraining,
         output=output,
+        work_root=work_root or None,
         progress=to_stderr("pretrain"),
     )
     _print_manifest(manifest, output)
@@ -303,6 +307,42 @@ def run(output: str, reconfigure: bool = False, **settings: Any) -> None:
         )
     result = run_locally(RunConfig(**settings), Path(output), reconfigure=reconfigure)
     print_result(result.summary, result.steps_run, result.page)
+
+
+def compile_for(
+    output: str,
+    target: TargetName,
+    work_root: str,
+    resources: str = "",
+    caching: bool = False,
+    **settings: Any,
+) -> None:
+    """Compile the pipeline of a configuration for Kubeflow or Vertex AI; nothing is submitted.
+
+    The configuration's values are the defaults of the pipeline's parameters. ALBERT_REGISTRY is
+    the registry that holds the images.
+
+    Args:
+        output: YAML file to write.
+        target: `kubeflow` or `vertex`.
+        work_root: gs:// folder of work in progress, by which later runs go on with this one's.
+        resources: YAML file with what steps get, where it is not the default: machines,
+            accelerators, retries, timeouts.
+        caching: Let the target skip steps it has seen with these inputs, as they are now; for a
+            pipeline that runs once, now.
+        **settings: The sections of the run's configuration.
+    """
+    from pipeline.compilation import compile_pipeline
+
+    compiled = compile_pipeline(
+        RunConfig(**settings),
+        resources=read_resources(target, resources),
+        work_root=work_root,
+        caching=caching,
+        progress=to_stderr("compile"),
+    )
+    write_bytes(output, compiled.text.encode())
+    print(f"{output}: for {target}, {compiled.num_parameter_bytes:,} bytes of parameters")
 
 
 def _print_manifest(manifest: Manifest, output: str) -> None:

@@ -45,7 +45,7 @@ def pipeline_arguments(config: RunConfig, *, work_root: Path) -> dict[str, Any]:
         "corpus_fingerprint": corpus_fingerprint(corpus),
         **{name: values[name] for name in _SECTIONS},
         "records": [plain_values(dataclasses.asdict(job)) for job in config.records_jobs()],
-        "jobs": [plain_values(dataclasses.asdict(job)) for job in task_jobs(config)],
+        "jobs": [job.to_values() for job in task_jobs(config)],
         "work_root": str(work_root),
     }
 

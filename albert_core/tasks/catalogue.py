@@ -69,7 +69,7 @@ def data_folder(task: Task, data_dir: str | Path) -> Path:
     Raises:
         InputError: There is none.
     """
-    candidates = _FOLDERS.get(task.name, (task.name, "."))
+    candidates = folders_of(task)
     for folder in candidates:
         if any(existing_files(source, Path(data_dir) / folder) for source in task.dev):
             return Path(data_dir) / folder
@@ -78,6 +78,11 @@ def data_folder(task: Task, data_dir: str | Path) -> Path:
         f"{' or '.join(folder for folder in candidates if folder != '.')}; expected the task's "
         "dev set, in files as they are published"
     )
+
+
+def folders_of(task: Task) -> tuple[str, ...]:
+    """Return the folders, below that of all tasks, that a task's files may be in."""
+    return _FOLDERS.get(task.name, (task.name, "."))
 
 
 def read_task_file(path: Path) -> Task:

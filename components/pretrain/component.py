@@ -19,17 +19,18 @@ def pretrain(
     from albert_core.config import ModelConfig
     from albert_core.pretraining.config import PretrainingConfig
     from albert_core.settings import parse_settings
-    from components.image import log_figures
+    from components.image import log_figures, output_address
     from components.pretrain.step import pretrain
     from components.runtime import step_process
 
-    with step_process("pretrain") as progress:
+    output = output_address(pretrained)
+    with step_process("pretrain", output=output, work_root=work_root) as progress:
         manifest = pretrain(
             records=[artifact.path for artifact in records],
             vocab=vocab.path,
             model=parse_settings(ModelConfig, model, source="model"),
             config=parse_settings(PretrainingConfig, config, source="pretraining"),
-            output=pretrained.path,
+            output=output,
             work_root=work_root,
             progress=progress,
         )

@@ -19,12 +19,14 @@ def report(
 ) -> None:
     """Write the report, and show its page."""
     import pathlib
-    import shutil
 
+    from albert_core.storage import join, read_bytes
+    from components.image import output_address
     from components.report.step import PAGE_NAME, write_report
     from components.runtime import step_process
 
-    with step_process("report") as progress:
+    output = output_address(summary)
+    with step_process("report", output=output, work_root=work_root) as progress:
         write_report(
             title=title,
             vocab=vocab.path,
@@ -32,8 +34,8 @@ def report(
             pretrained=pretrained.path,
             finetuned=[artifact.path for artifact in finetuned],
             evaluations=[artifact.path for artifact in evaluations],
-            output=summary.path,
+            output=output,
             work_root=work_root,
             progress=progress,
         )
-        shutil.copyfile(pathlib.Path(summary.path) / PAGE_NAME, page.path)
+        pathlib.Path(page.path).write_bytes(read_bytes(join(output, PAGE_NAME)))
