@@ -33,14 +33,6 @@ def image_name(role: ImageRole) -> str:
     return f"{registry}/albert-python-{role}:{tag}"
 
 
-def output_address(artifact: dsl.Artifact) -> str:
-    """Return where a step publishes an artifact: gs:// itself, not a folder mounted from there.
-
-    A mounted bucket has no rename of folders, and its manifest would not be written last.
-    """
-    return artifact.uri if artifact.uri.startswith("gs://") else artifact.path
-
-
 def log_figures(metrics: Any, figures: Mapping[str, Any]) -> None:
     """Show a step's key figures as its metrics, and leave them as a file.
 

@@ -13,7 +13,7 @@ from kfp import compiler
 
 from albert_core.errors import InputError, NoAccessError
 from albert_core.runs.progress import ReportProgress, quiet
-from pipeline.albert import placed_pipeline
+from pipeline.albert import build_pipeline_with_summary
 from pipeline.config import RunConfig
 from pipeline.placement import TargetPlacement
 from pipeline.remote_inputs import look_at_inputs, refuse_local_inputs, remote_arguments
@@ -80,7 +80,7 @@ def compile_pipeline(
     parameters = remote_arguments(config, work_root=work_root, listing=listing, with_hashes=caching)
     if resources.target == "kubeflow":
         _refuse_large(parameters)
-    pipeline = placed_pipeline(TargetPlacement(resources, caching=caching), parameters)
+    pipeline = build_pipeline_with_summary(TargetPlacement(resources, caching=caching), parameters)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pipeline.yaml"
         compiler.Compiler().compile(pipeline, str(path))

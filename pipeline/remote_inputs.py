@@ -2,7 +2,7 @@
 
 import dataclasses
 import fnmatch
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,7 @@ from components.image import image_name
 from pipeline.config import RunConfig, plain_values, to_values
 
 UNKNOWN = "unknown"
-_IMAGE_OPTION = "--sdk_container_image"
-_SECTIONS = ("corpus", "cleaning", "vocab", "model", "pretraining")
+_SECTIONS = ("corpus", "cleaning", "vocab", "beam", "model", "pretraining")
 
 Listing = Sequence[str]
 """Addresses of all files below `data_dir`."""
@@ -84,7 +83,8 @@ def remote_arguments(
     Raises:
         InputError: A task or a file of it is missing.
     """
-    values = to_values(config)
+    beam = config.beam.with_worker_image(image_name("data"))
+    values = to_values(dataclasses.replace(config, beam=beam))
     jobs = [
         job
         for name in config.tasks
@@ -94,21 +94,10 @@ def remote_arguments(
         "title": config.title,
         "corpus_fingerprint": corpus_fingerprint(config.corpus) if with_hashes else UNKNOWN,
         **{name: values[name] for name in _SECTIONS},
-        "beam": _with_worker_image(values["beam"]),
         "records": [plain_values(dataclasses.asdict(job)) for job in config.records_jobs()],
         "jobs": [job.to_values() for job in jobs],
         "work_root": work_root,
     }
-
-
-def _with_worker_image(beam: Mapping[str, Any]) -> dict[str, Any]:
-    """Let Dataflow's workers run in the data image, if the options name no other."""
-    options = beam["options"]
-    is_named = any(option.startswith(_IMAGE_OPTION) for option in options)
-    if "dataflow" not in beam["runner"].lower() or is_named:
-        return dict(beam)
-    image = [f"{_IMAGE_OPTION}={image_name('data')}", "--sdk_location=container"]
-    return {**beam, "options": [*options, *image]}
 
 
 def _jobs_of_task(

@@ -15,19 +15,19 @@ def evaluate(
     classification: dsl.Output[dsl.ClassificationMetrics],
 ) -> None:
     """Score the model on its task's dev set and write predictions."""
-    from albert_core.storage import local_folder
+    from components.artifacts import address_of
     from components.evaluate.step import evaluate, read_classification
     from components.finetune.job import parse_job
-    from components.image import log_classification, log_figures, output_address
+    from components.image import log_classification, log_figures
     from components.runtime import step_process
 
     settings = parse_job(job)
     name = settings.step_name("evaluate")
-    output = output_address(evaluation)
+    output = address_of(evaluation)
     with step_process(name, output=output, work_root=work_root, shares_machine=True) as progress:
         manifest = evaluate(
-            model=finetuned.path,
-            data=local_folder(settings.data),
+            model=address_of(finetuned),
+            data=settings.data,
             output=output,
             work_root=work_root,
             progress=progress,

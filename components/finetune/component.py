@@ -14,20 +14,20 @@ def finetune(
     metrics: dsl.Output[dsl.Metrics],
 ) -> None:
     """Fine-tune as a `components.finetune.job.TaskJob` says."""
-    from albert_core.storage import local_folder
+    from components.artifacts import address_of
     from components.finetune.job import parse_job
     from components.finetune.step import finetune
-    from components.image import log_figures, output_address
+    from components.image import log_figures
     from components.runtime import step_process
 
     settings = parse_job(job)
     name = settings.step_name("finetune")
-    output = output_address(finetuned)
+    output = address_of(finetuned)
     with step_process(name, output=output, work_root=work_root, shares_machine=True) as progress:
         manifest = finetune(
             task=settings.task,
-            data=local_folder(settings.data),
-            pretrained=pretrained.path,
+            data=settings.data,
+            pretrained=address_of(pretrained),
             initialization=settings.initialization,
             config=settings.finetuning,
             output=output,

@@ -21,19 +21,19 @@ def report(
     import pathlib
 
     from albert_core.storage import join, read_bytes
-    from components.image import output_address
+    from components.artifacts import address_of
     from components.report.step import PAGE_NAME, write_report
     from components.runtime import step_process
 
-    output = output_address(summary)
+    output = address_of(summary)
     with step_process("report", output=output, work_root=work_root) as progress:
         write_report(
             title=title,
-            vocab=vocab.path,
-            records=[artifact.path for artifact in records],
-            pretrained=pretrained.path,
-            finetuned=[artifact.path for artifact in finetuned],
-            evaluations=[artifact.path for artifact in evaluations],
+            vocab=address_of(vocab),
+            records=[address_of(artifact) for artifact in records],
+            pretrained=address_of(pretrained),
+            finetuned=[address_of(artifact) for artifact in finetuned],
+            evaluations=[address_of(artifact) for artifact in evaluations],
             output=output,
             work_root=work_root,
             progress=progress,

@@ -20,8 +20,8 @@ def summarise_run(
     """Write what became of each step; `run` and `run_id` are what the platform calls the run."""
     import pathlib
 
+    from components.artifacts import address_of
     from components.finetune.job import parse_job
-    from components.image import output_address
     from components.run_summary.step import planned_steps, write_run_summary
 
     text = write_run_summary(
@@ -32,7 +32,7 @@ def summarise_run(
         error=status.error_message or "",
         planned=planned_steps([job["step"] for job in records], [parse_job(job) for job in jobs]),
         work_root=work_root,
-        output=output_address(summary),
+        output=address_of(summary),
     )
     pathlib.Path(page.path).write_text(text, encoding="utf-8")
     print(text)
