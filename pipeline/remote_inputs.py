@@ -3,14 +3,13 @@
 import dataclasses
 import fnmatch
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from albert_core.corpus import corpus_fingerprint, find_corpus_files
 from albert_core.errors import InputError
 from albert_core.finetuning.config import Initialization
 from albert_core.runs.files import fingerprint
-from albert_core.storage import content_hash, find_files, is_remote, join, local_folder
+from albert_core.storage import content_hash, find_files, is_remote, join
 from albert_core.tasks import TASKS, Task
 from albert_core.tasks.catalogue import DECLARATION_NAME, folders_of, read_task_file
 from albert_core.tasks.reading import SPLITS
@@ -130,10 +129,8 @@ def _declared(name: str, data_dir: str) -> Task:
     """Return a task: a known one, of a file on this machine, or of its folder in the bucket."""
     if name in TASKS:
         return TASKS[name]
-    if name.endswith((".yaml", ".yml")):
-        return read_task_file(Path(name))
-    declaration = local_folder(join(join(data_dir, name), DECLARATION_NAME))
-    return read_task_file(declaration)
+    is_file = name.endswith((".yaml", ".yml"))
+    return read_task_file(name if is_file else join(join(data_dir, name), DECLARATION_NAME))
 
 
 def _find_files(task: Task, data_dir: str, listing: Listing) -> tuple[str, list[str]]:
