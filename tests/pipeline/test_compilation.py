@@ -226,7 +226,5 @@ def test_dataflow_gets_its_options_and_the_data_image_for_its_workers(documents,
 def test_all_of_glue_twice_fits_into_the_parameters_of_kubeflow(documents):
     values = defaults(documents["kubeflow"])
     glue = ("cola", "sst-2", "mrpc", "sts-b", "qqp", "mnli", "qnli", "rte", "wnli")
-    jobs = [
-        {**values["jobs"][0], "task": name, "data_fingerprint": "0" * 64} for name in glue * 2
-    ]
+    jobs = [{**values["jobs"][0], "task": name, "data_fingerprint": "0" * 64} for name in glue * 2]
     assert len(json.dumps({**values, "jobs": jobs})) < 10_000
