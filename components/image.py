@@ -1,9 +1,11 @@
 """The decorator of our components, and the image each of them runs in."""
 
 import functools
+import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from kfp import dsl
@@ -11,6 +13,8 @@ from kfp import dsl
 from albert_core.runs.manifest import code_version
 
 ImageRole = Literal["data", "trainer", "tpu"]
+# What an image is made of beside the sources, in the repository.
+_RECIPES = ("docker/*.Dockerfile", "docker/bin/*", "requirements/*.lock")
 
 
 def component(role: ImageRole) -> Callable[[Callable], Any]:
@@ -25,12 +29,24 @@ def component(role: ImageRole) -> Callable[[Callable], Any]:
 def image_name(role: ImageRole) -> str:
     """Return the image of a role: of the registry `ALBERT_REGISTRY`, with the tag `ALBERT_TAG`.
 
-    The tag is a hash of the sources, so that no cache serves what older code computed. `python`
-    is part of the name because kfp's local runner wants it there.
+    `python` is part of the name because kfp's local runner wants it there.
     """
     registry = os.environ.get("ALBERT_REGISTRY", "local")
-    tag = os.environ.get("ALBERT_TAG") or f"src-{code_version()}"
-    return f"{registry}/albert-python-{role}:{tag}"
+    return f"{registry}/albert-python-{role}:{os.environ.get('ALBERT_TAG') or image_tag()}"
+
+
+@functools.cache
+def image_tag() -> str:
+    """Return the tag of the images: a hash of the sources and of what else images are made of.
+
+    The same tag is always the same content, so that no cache serves what older code computed.
+    """
+    root = Path(__file__).parents[1]
+    digest = hashlib.sha256(code_version().encode())
+    for path in sorted(path for pattern in _RECIPES for path in root.glob(pattern)):
+        digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
+        digest.update(path.read_bytes())
+    return f"src-{digest.hexdigest()[:12]}"
 
 
 def log_figures(metrics: Any, figures: Mapping[str, Any]) -> None:

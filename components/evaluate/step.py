@@ -7,6 +7,7 @@ from typing import Any
 from albert_core.checkpoints.checkpoint import TASK_NAME, read_json
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.runs.files import write_json
+from albert_core.runs.inputs import input_folder
 from albert_core.runs.manifest import Figures, Manifest, read_manifest
 from albert_core.runs.progress import ReportProgress, quiet
 from albert_core.runs.step import run_step
@@ -40,6 +41,7 @@ def evaluate(
     Raises:
         InputError: An input is missing or unusable.
     """
+    model, data = input_folder(model), input_folder(data)
     tuned = read_manifest(model, step="finetune")
     task = task_of(model)
     config = parse_settings(
@@ -52,10 +54,10 @@ def evaluate(
         from albert_core.finetuning.evaluation import evaluate_splits
 
         scores = evaluate_splits(
-            folder=Path(model),
+            folder=model,
             task=task,
             config=config,
-            data=Path(data),
+            data=data,
             results=results,
             progress=progress,
         )
@@ -65,7 +67,7 @@ def evaluate(
     return run_step(
         "evaluate",
         config={"task": task.name, "initialization": tuned.config["initialization"]},
-        inputs={"model": tuned.content_hash, "data": task_fingerprint(task, Path(data))},
+        inputs={"model": tuned.content_hash, "data": task_fingerprint(task, data)},
         output=output,
         work_root=work_root,
         body=body,
