@@ -15,3 +15,10 @@ class NoAccessError(InputError):
 
 class StepFailedError(RuntimeError):
     """A step of a run failed; the message names the step and its log. Exit status 1."""
+
+
+class ServiceError(RuntimeError):
+    """A service refused a call or kept failing; the message names call, service and remedy.
+
+    Exit status 1.
+    """

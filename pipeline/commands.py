@@ -14,12 +14,11 @@ from albert_core.records.config import RecordsConfig
 from albert_core.runs.inputs import input_folder
 from albert_core.runs.manifest import Manifest
 from albert_core.runs.progress import to_stderr
-from albert_core.settings import parse_settings
 from albert_core.storage import is_remote, join, local_folder, write_bytes
 from albert_core.tasks import data_folder, find_task
 from components.records.runners import BeamConfig
 from components.vocab.config import VocabConfig
-from pipeline.config import RunConfig, Runner, read_yaml
+from pipeline.config import RunConfig, Runner
 from pipeline.resources import TargetName, read_resources
 
 
@@ -270,21 +269,17 @@ def estimate(
         utilisation: Share of the chips' peak that training is taken to reach.
         prices: YAML file with date, source, currency and per_chip_hour; list prices without it.
     """
-    from albert_core.estimation.accelerators import find_slice
-    from albert_core.estimation.estimate import estimate as estimate_phases
-    from albert_core.estimation.prices import LIST_PRICES, Prices
     from pipeline.estimate_display import print_estimate
+    from pipeline.estimation import estimate_run
 
-    source = f"--prices {prices}"
-    table = parse_settings(Prices, read_yaml(prices), source=source) if prices else LIST_PRICES
-    estimates = estimate_phases(
-        model=model.with_vocabulary(vocab.size),
-        config=pretraining,
-        sequence_length=records.sequence_length,
-        accelerator=find_slice(accelerator),
+    estimates, table = estimate_run(
+        model=model,
+        vocab=vocab,
+        records=records,
+        pretraining=pretraining,
+        accelerator=accelerator,
         utilisation=utilisation,
-        prices=table,
-        progress=to_stderr("estimate"),
+        prices=prices,
     )
     print_estimate(estimates, table)
 

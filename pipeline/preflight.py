@@ -29,7 +29,7 @@ from pipeline.config import RunConfig, plain_values, to_values
 _SECTIONS = ("cleaning", "vocab", "beam", "model", "pretraining")
 
 
-def pipeline_arguments(config: RunConfig, *, work_root: Path) -> dict[str, Any]:
+def pipeline_arguments(config: RunConfig, *, work_root: str | Path) -> dict[str, Any]:
     """Check every input of a run and return the pipeline's arguments.
 
     Raises:
