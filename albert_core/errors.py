@@ -9,6 +9,10 @@ class InputError(ValueError):
     """
 
 
+class NoAccessError(InputError):
+    """A bucket cannot be read from here: there is no account, or it has no right to."""
+
+
 class StepFailedError(RuntimeError):
     """A step of a run failed; the message names the step and its log. Exit status 1."""
 

@@ -1,4 +1,7 @@
-"""The `albert` command: exit status 0 for success, 1 for failure, 2 for bad input."""
+"""The `albert` command.
+
+Its exit status is 0 for success, 1 for failure, 2 for bad input, 130 when it was interrupted.
+"""
 
 import argparse
 import json
@@ -12,6 +15,7 @@ from albert_core.errors import InputError, ServiceError, StepFailedError
 from albert_core.settings import one_line
 from pipeline import commands, platform_commands
 from pipeline.config import read_config, to_values
+from pipeline.interruption import INTERRUPTED_STATUS, say_interrupted
 
 Command = Callable[..., None]
 
@@ -25,6 +29,7 @@ COMMANDS: Mapping[str, Command] = {
     "evaluate": commands.evaluate,
     "report": commands.report,
     "estimate": commands.estimate,
+    "compile": commands.compile_for,
     "convert": commands.convert,
     "info": commands.info,
     "submit": platform_commands.submit,
@@ -75,8 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"albert: error: {one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("albert: interrupted; run again to continue", file=sys.stderr)
-        return 1
+        say_interrupted()
+        return INTERRUPTED_STATUS
     except (StepFailedError, ServiceError) as error:
         print(f"albert: {error}", file=sys.stderr)
         return 1

@@ -11,13 +11,15 @@ from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig, Initialization
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.records.config import RecordsConfig
+from albert_core.runs.inputs import input_folder
 from albert_core.runs.manifest import Manifest
 from albert_core.runs.progress import to_stderr
-from albert_core.storage import is_remote, local_folder
+from albert_core.storage import is_remote, join, local_folder, write_bytes
 from albert_core.tasks import data_folder, find_task
 from components.records.runners import BeamConfig
 from components.vocab.config import VocabConfig
-from pipeline.config import RunConfig
+from pipeline.config import RunConfig, Runner
+from pipeline.resources import TargetName, read_resources
 
 
 def demo_data(output: str) -> None:
@@ -68,7 +70,7 @@ def records(
 
     manifest = make_records(
         corpus=corpus,
-        vocab=local_folder(vocab_dir),
+        vocab=vocab_dir,
         config=records,
         cleaning=cleaning,
         beam=beam,
@@ -84,6 +86,7 @@ def pretrain(
     vocab_dir: str,
     records_dir: tuple[str, ...],
     output: str,
+    work_root: str = "",
 ) -> None:
     """Pretrain a model on records.
 
@@ -94,15 +97,17 @@ def pretrain(
         records_dir: Output of `albert records`, or TFRecord files of the original; for phases of
             several sequence lengths one of each.
         output: Folder to make.
+        work_root: Folder of work in progress; beside the output when not given.
     """
     from components.pretrain.step import pretrain as step
 
     manifest = step(
-        records=[local_folder(folder) for folder in records_dir],
-        vocab=local_folder(vocab_dir),
+        records=records_dir,
+        vocab=vocab_dir,
         model=model,
         config=pretraining,
         output=output,
+        work_root=work_root or None,
         progress=to_stderr("pretrain"),
     )
     _print_manifest(manifest, output)
@@ -133,7 +138,7 @@ def finetune(
     manifest = step(
         task=declared,
         data=data,
-        pretrained=local_folder(pretrained_dir),
+        pretrained=pretrained_dir,
         initialization=initialization,
         config=finetuning.for_task(declared),
         output=output,
@@ -154,17 +159,16 @@ def evaluate(data_dir: str, finetuned_dirs: tuple[str, ...], output: str) -> Non
     from components.evaluate.step import task_of
     from pipeline.display import print_scores
 
-    models = [local_folder(folder) for folder in finetuned_dirs]
     figures = {}
-    for model in models:
-        name = task_of(model).name
+    for folder in finetuned_dirs:
+        task, model_name = task_of(input_folder(folder)), Path(folder).name
         manifest = step(
-            model=model,
-            data=data_folder(task_of(model), local_folder(data_dir)),
-            output=output if len(models) == 1 else f"{output}/{Path(model).name}",
-            progress=to_stderr(f"evaluate {name}"),
+            model=folder,
+            data=data_folder(task, local_folder(data_dir)),
+            output=output if len(finetuned_dirs) == 1 else join(output, model_name),
+            progress=to_stderr(f"evaluate {task.name}"),
         )
-        figures[f"{name} ({Path(model).name})"] = manifest.figures
+        figures[f"{task.name} ({model_name})"] = manifest.figures
     print_scores(figures)
 
 
@@ -192,15 +196,15 @@ def report(
 
     write_report(
         title=title,
-        vocab=local_folder(vocab_dir),
-        records=[local_folder(folder) for folder in records_dir],
-        pretrained=local_folder(pretrained_dir),
-        finetuned=[local_folder(folder) for folder in finetuned_dirs],
-        evaluations=[local_folder(folder) for folder in evaluation_dirs],
+        vocab=vocab_dir,
+        records=records_dir,
+        pretrained=pretrained_dir,
+        finetuned=finetuned_dirs,
+        evaluations=evaluation_dirs,
         output=output,
         progress=to_stderr("report"),
     )
-    print(Path(output) / PAGE_NAME)
+    print(join(output, PAGE_NAME))
 
 
 def convert(
@@ -280,12 +284,16 @@ def estimate(
     print_estimate(estimates, table)
 
 
-def run(output: str, reconfigure: bool = False, **settings: Any) -> None:
+def run(
+    output: str, reconfigure: bool = False, runner: Runner = "process", **settings: Any
+) -> None:
     """Run the whole pipeline on this machine; what is done already is not done again.
 
     Args:
         output: The run's folder.
         reconfigure: Let the folder take over changed settings; the steps they touch run again.
+        runner: What a step is: a `process` in this environment, or a `docker` container without
+            network, of the images of `make images`.
         **settings: The sections of the run's configuration.
     """
     from pipeline.display import print_result
@@ -296,8 +304,46 @@ def run(output: str, reconfigure: bool = False, **settings: Any) -> None:
             f"output {output}: got an address in the cloud, expected a local folder for a whole "
             "run, which locks and renames; single steps write there"
         )
-    result = run_locally(RunConfig(**settings), Path(output), reconfigure=reconfigure)
+    result = run_locally(
+        RunConfig(**settings), Path(output), reconfigure=reconfigure, runner=runner
+    )
     print_result(result.summary, result.steps_run, result.page)
+
+
+def compile_for(
+    output: str,
+    target: TargetName,
+    work_root: str,
+    resources: str = "",
+    caching: bool = False,
+    **settings: Any,
+) -> None:
+    """Compile the pipeline of a configuration for Kubeflow or Vertex AI; nothing is submitted.
+
+    The configuration's values are the defaults of the pipeline's parameters. ALBERT_REGISTRY is
+    the registry that holds the images.
+
+    Args:
+        output: YAML file to write.
+        target: `kubeflow` or `vertex`.
+        work_root: gs:// folder of work in progress, by which later runs go on with this one's.
+        resources: YAML file with what steps get, where it is not the default: machines,
+            accelerators, retries, timeouts.
+        caching: Let the target skip steps it has seen with these inputs, as they are now; for a
+            pipeline that runs once, now.
+        **settings: The sections of the run's configuration.
+    """
+    from pipeline.compilation import compile_pipeline
+
+    compiled = compile_pipeline(
+        RunConfig(**settings),
+        resources=read_resources(target, resources),
+        work_root=work_root,
+        caching=caching,
+        progress=to_stderr("compile"),
+    )
+    write_bytes(output, compiled.text.encode())
+    print(f"{output}: for {target}, {compiled.num_parameter_bytes:,} bytes of parameters")
 
 
 def _print_manifest(manifest: Manifest, output: str) -> None:

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -18,6 +18,9 @@ from albert_core.settings import parse_settings
 from components.records.job import RecordsJob, records_jobs
 from components.records.runners import BeamConfig
 from components.vocab.config import VocabConfig
+
+Runner = Literal["process", "docker"]
+"""What a step of a local run is."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """What is checked before a run starts, so that bad input costs nothing."""
 
 import dataclasses
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from albert_core.tasks import (
 )
 from albert_core.tasks.reading import SPLITS
 from components.finetune.job import TaskJob
+from components.image import image_name
 from pipeline.config import RunConfig, plain_values, to_values
 
 _SECTIONS = ("cleaning", "vocab", "beam", "model", "pretraining")
@@ -38,14 +40,17 @@ def pipeline_arguments(config: RunConfig, *, work_root: str | Path) -> dict[str,
     )
     check_corpus(corpus)
     cleaning = _with_absolute_files(config.cleaning)
-    values = to_values(dataclasses.replace(config, corpus=corpus, cleaning=cleaning))
+    beam = config.beam
+    if "ALBERT_REGISTRY" in os.environ:
+        beam = beam.with_worker_image(image_name("data"))
+    values = to_values(dataclasses.replace(config, corpus=corpus, cleaning=cleaning, beam=beam))
     return {
         "title": config.title,
         "corpus": values["corpus"],
         "corpus_fingerprint": corpus_fingerprint(corpus),
         **{name: values[name] for name in _SECTIONS},
         "records": [plain_values(dataclasses.asdict(job)) for job in config.records_jobs()],
-        "jobs": [plain_values(dataclasses.asdict(job)) for job in task_jobs(config)],
+        "jobs": [job.to_values() for job in task_jobs(config)],
         "work_root": str(work_root),
     }
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from kfp import compiler
 
-from albert_core.runs.manifest import code_version
+from components.image import image_tag
 from pipeline.albert import albert_pipeline
 
 
@@ -27,9 +27,9 @@ def test_nothing_is_installed_at_run_time(containers):
     assert not [name for name, c in containers.items() if "pip install" in str(c["command"])]
 
 
-def test_every_image_carries_the_hash_of_the_sources(containers):
+def test_every_image_carries_the_hash_of_the_sources_and_recipes(containers):
     for container in containers.values():
-        assert container["image"].endswith(f":src-{code_version()}")
+        assert container["image"].endswith(f":{image_tag()}")
 
 
 def test_data_steps_run_without_tensorflow_and_training_steps_without_beam(containers):
