@@ -26,7 +26,7 @@ _REMEDIES: Mapping[int, tuple[str, str]] = {
     409: ("taken", "choose another name"),
     429: ("quota exhausted", "ask for more quota, or try again later"),
 }
-_SERVICE_FAILED = ("the service failed", "try again later; what arrived is not made twice")
+_SERVICE_FAILED = ("the service failed", "try again later")
 _LONGEST_MESSAGE = 300
 
 
@@ -137,9 +137,7 @@ class Service:
         if status is None:
             return ServiceError(
                 f"{what}: {self.name}: {_outcome(error)}, tried for {config.retry_for_s:g} s; "
-                "check the address and the network (calls.timeout_s is "
-                f"{config.timeout_s:g} s), then give the same command again: what arrived is not "
-                "made twice"
+                f"check the address and the network (calls.timeout_s is {config.timeout_s:g} s)"
             )
         meaning, remedy = _REMEDIES.get(status, _SERVICE_FAILED)
         tried = f", tried for {config.retry_for_s:g} s" if status in _TEMPORARY else ""
@@ -196,12 +194,13 @@ def _outcome(error: BaseException) -> str:
 
 def _message_of(error: BaseException) -> str:
     """Return what the service itself says, in brackets, or nothing."""
-    body = getattr(error, "body", None) or getattr(getattr(error, "response", None), "text", "")
+    response = getattr(error, "response", None)
+    body = str(getattr(error, "body", None) or getattr(response, "text", ""))
     line = " ".join(_body_message(body).split())[:_LONGEST_MESSAGE]
     return f" ({line})" if line else ""
 
 
-def _body_message(body: str | bytes) -> str:
+def _body_message(body: str) -> str:
     try:
         values = json.loads(body)
     except ValueError:

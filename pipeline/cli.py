@@ -79,8 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (InputError, jsonargparse.ArgumentError) as error:
         print(f"albert: error: {one_line(error)}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        say_interrupted()
+    except KeyboardInterrupt as error:
+        say_interrupted(*error.args)
         return INTERRUPTED_STATUS
     except (StepFailedError, ServiceError) as error:
         print(f"albert: {error}", file=sys.stderr)

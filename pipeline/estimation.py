@@ -14,6 +14,7 @@ from albert_core.runs.progress import to_stderr
 from albert_core.settings import parse_settings
 from components.vocab.config import VocabConfig
 from pipeline.config import RunConfig, read_yaml
+from pipeline.tpu import TpuSlice
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,24 +23,17 @@ class CostLimit:
 
     Attributes:
         max_cost: The most, in the currency of the prices; 0 for no limit.
-        accelerator: The slice it runs on: v5e-256, v6e-8 (chips) or v5p-8 (cores), for example.
         utilisation: Share of the chips' peak that training is taken to reach.
         prices: YAML file with date, source, currency and per_chip_hour; list prices without it.
     """
 
     max_cost: float = 0.0
-    accelerator: str = ""
     utilisation: float = 0.4
     prices: str = ""
 
     def __post_init__(self) -> None:
         if not self.max_cost >= 0:
             raise InputError(f"--max_cost: got {self.max_cost}, expected 0 or more")
-        if bool(self.max_cost) != bool(self.accelerator):
-            raise InputError(
-                f"--accelerator: got {self.accelerator!r} with --max_cost {self.max_cost:g}, "
-                "expected both, such as v5e-16 and 100, or neither"
-            )
 
 
 def estimate_run(
@@ -71,31 +65,41 @@ def estimate_run(
     return estimates, table
 
 
-def check_cost(config: RunConfig, limit: CostLimit) -> None:
+def check_cost(config: RunConfig, tpu: TpuSlice | None, limit: CostLimit) -> None:
     """Refuse a run whose pretraining is estimated above the limit.
 
+    Args:
+        config: The run.
+        tpu: What it pretrains on.
+        limit: The most it may cost.
+
     Raises:
-        InputError: It is, or there is no price.
+        InputError: It is, or there is no estimate.
     """
     if not limit.max_cost:
         return
+    if tpu is None:
+        raise InputError(
+            "--max_cost: got it for pretraining without TPUs, for which there is no estimate; "
+            "remove it"
+        )
     estimates, prices = estimate_run(
         model=config.model,
         vocab=config.vocab,
         records=config.records,
         pretraining=config.pretraining,
-        accelerator=limit.accelerator,
+        accelerator=tpu.name,
         utilisation=limit.utilisation,
         prices=limit.prices,
     )
     costs = [estimate.cost for estimate in estimates]
     if None in costs:
         raise InputError(
-            f"--prices: no price of {limit.accelerator} ({prices.source}); give a file that has it"
+            f"--prices: no price of {tpu.name} ({prices.source}); give a file that has it"
         )
     cost = sum(cost for cost in costs if cost is not None)
     if cost > limit.max_cost:
         raise InputError(
-            f"--max_cost: got {limit.max_cost:,.2f}, but pretraining on {limit.accelerator} is "
-            f"estimated at {cost:,.2f} {prices.currency}; raise it, or train less"
+            f"--max_cost: got {limit.max_cost:,.2f}, but pretraining on {tpu.name} is estimated at "
+            f"{cost:,.2f} {prices.currency}; raise it, or train less"
         )

@@ -1,15 +1,13 @@
 """A compiled pipeline, as `albert compile` writes it: what it needs before it can be submitted."""
 
-import copy
 import dataclasses
-import json
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
 
 from albert_core.errors import InputError
+from albert_core.storage import read_bytes
 
 _COMPILE = "compile it with `albert compile`"
 
@@ -29,67 +27,54 @@ class Package:
     platform: Mapping[str, Any] | None
 
     def images(self) -> list[str]:
-        """Return the images of all tasks, each once."""
-        executors = self.spec.get("deploymentSpec", {}).get("executors", {}).values()
-        return sorted({entry["container"]["image"] for entry in executors if "container" in entry})
+        """Return the images of all tasks, and of jobs that tasks start, each once."""
+        return sorted(set(_images_in(self.spec)))
 
-    def check_parameters(self, parameters: Mapping[str, Any], *, max_bytes: int | None) -> None:
-        """Refuse parameters that the platform would refuse, or only miss when tasks need them.
-
-        Args:
-            parameters: Values by name.
-            max_bytes: Most bytes of all of them as JSON; None where there is no limit.
+    def parameters(self) -> dict[str, Any]:
+        """Return the values of the pipeline's parameters, which are their defaults there.
 
         Raises:
-            InputError: One is missing or unknown, or they are too large.
+            InputError: One has no value: the platforms would only miss it when a task needs it.
         """
         known = self.spec["root"].get("inputDefinitions", {}).get("parameters", {})
-        required = {
-            name
-            for name, entry in known.items()
-            if not entry.get("isOptional") and "defaultValue" not in entry
-        }
-        if missing := sorted(required - parameters.keys()):
+        if missing := sorted(name for name, entry in known.items() if "defaultValue" not in entry):
             raise InputError(
-                f"{self.source}: needs {', '.join(missing)}, which this version does not give; "
-                f"{_COMPILE} of this version"
+                f"{self.source}: got no value of {', '.join(missing)}, expected a value of every "
+                f"parameter; {_COMPILE}"
             )
-        if unknown := sorted(parameters.keys() - known.keys()):
-            raise InputError(
-                f"{self.source}: has no parameter {', '.join(unknown)}; {_COMPILE} of this version"
-            )
-        num_bytes = len(json.dumps(parameters).encode())
-        if max_bytes is not None and num_bytes > max_bytes:
-            sizes = {name: len(json.dumps(value)) for name, value in parameters.items()}
-            largest = max(sizes, key=lambda name: sizes[name])
-            raise InputError(
-                f"parameters: got {num_bytes:,} bytes as JSON, expected at most {max_bytes:,}; the "
-                f"largest is {largest} ({sizes[largest]:,} bytes): name fewer files or tasks, or "
-                "raise MAX_PARAMETER_BYTES of the API server and kubeflow.max_parameter_bytes"
-            )
-
-    def without_caching(self) -> "Package":
-        """Return the same pipeline with every step run anew."""
-        spec = copy.deepcopy(dict(self.spec))
-        graphs = [spec["root"], *spec.get("components", {}).values()]
-        for graph in graphs:
-            for task in graph.get("dag", {}).get("tasks", {}).values():
-                task["cachingOptions"] = {}
-        return dataclasses.replace(self, spec=spec)
+        return {name: entry["defaultValue"] for name, entry in known.items()}
 
 
-def read_package(path: str | Path) -> Package:
+def _images_in(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        if isinstance(image := value.get("image"), str):
+            yield image
+        for item in value.values():
+            yield from _images_in(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _images_in(item)
+
+
+def read_package(path: str) -> Package:
     """Read a compiled pipeline.
 
     Raises:
         InputError: It is missing, or something else.
     """
+    return parse_package(read_bytes(path), source=f"--package {path}")
+
+
+def parse_package(text: str | bytes, *, source: str) -> Package:
+    """Return the pipeline of a compiled one's text.
+
+    Raises:
+        InputError: It is something else.
+    """
     try:
-        documents = list(yaml.safe_load_all(Path(path).read_text(encoding="utf-8")))
-    except OSError as error:
-        raise InputError(f"--package {path}: {error.strerror}; {_COMPILE}") from error
+        documents = list(yaml.safe_load_all(text))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"--package {path}: not YAML; {_COMPILE}") from error
+        raise InputError(f"{source}: not YAML; {_COMPILE}") from error
     is_package = (
         1 <= len(documents) <= 2
         and all(isinstance(document, dict) for document in documents)
@@ -97,6 +82,6 @@ def read_package(path: str | Path) -> Package:
         and all("platforms" in document for document in documents[1:])
     )
     if not is_package:
-        raise InputError(f"--package {path}: not a compiled pipeline; {_COMPILE}")
+        raise InputError(f"{source}: not a compiled pipeline; {_COMPILE}")
     platform = documents[1] if len(documents) == 2 else None
-    return Package(source=f"--package {path}", spec=documents[0], platform=platform)
+    return Package(source=source, spec=documents[0], platform=platform)

@@ -1,30 +1,29 @@
 """`albert submit` and `albert schedule`; their signatures are the command line."""
 
 import json
-from typing import Any, Literal
+from typing import Any
 
 from albert_core.errors import InputError
 from components.service_calls import CallConfig
 from pipeline.config import RunConfig
 from pipeline.cron import CronSchedule
+from pipeline.resources import TargetName
 from pipeline.targets.kubeflow import KubeflowConfig, KubeflowTarget
 from pipeline.targets.target import Request, Target
 from pipeline.targets.vertex import VertexConfig, VertexTarget
 
-Platform = Literal["kubeflow", "vertex"]
-
 
 def submit(
-    target: Platform,
+    target: TargetName,
     kubeflow: KubeflowConfig,
     vertex: VertexConfig,
     calls: CallConfig,
+    resources: str = "",
     package: str = "",
     run_id: str = "",
-    caching: bool = True,
+    caching: bool = False,
     check_images: bool = True,
     max_cost: float = 0.0,
-    accelerator: str = "",
     utilisation: float = 0.4,
     prices: str = "",
     dry_run: bool = False,
@@ -33,20 +32,23 @@ def submit(
 ) -> None:
     """Start the pipeline on Kubeflow or Vertex AI, having checked all that can be from here.
 
+    ALBERT_REGISTRY is the registry that holds the images.
+
     Args:
         target: The platform.
         kubeflow: Kubeflow Pipelines: where, and as whom.
         vertex: Vertex AI: where, and as whom.
         calls: How patient calls to the platform and the registry are.
-        package: The compiled pipeline, from `albert compile`.
+        resources: YAML file with what steps get, where it is not the default: machines,
+            accelerators, retries, timeouts.
+        package: A pipeline that `albert compile` wrote, in place of --config and --resources.
         run_id: Name of the run; given again, it stands for the same run and starts no other. Title
             and time when empty.
-        caching: Whether the platform may take steps that ran before from its cache.
+        caching: Let the platform skip steps it has seen with these inputs.
         check_images: Whether the registry is asked for the images; false where only the platform
             reaches it.
-        max_cost: Most that pretraining may cost by the estimate, in the currency of the prices; 0
-            for no limit.
-        accelerator: The slice that the estimate is for, such as v5e-16.
+        max_cost: Most that pretraining on TPUs may cost by the estimate, in the currency of the
+            prices; 0 for no limit.
         utilisation: Share of the chips' peak that the estimate takes training to reach.
         prices: YAML file with date, source, currency and per_chip_hour; list prices without it.
         dry_run: Check, print the request and send nothing.
@@ -57,16 +59,20 @@ def submit(
     from pipeline.estimation import CostLimit
 
     platform = _platform(target, kubeflow, vertex, calls)
-    prepared = submission.prepare(
-        RunConfig(**settings),
-        platform,
-        package=package,
-        caching=caching,
-        limit=CostLimit(
-            max_cost=max_cost, accelerator=accelerator, utilisation=utilisation, prices=prices
-        ),
-        image_calls=calls if check_images else None,
-    )
+    image_calls = calls if check_images else None
+    config = RunConfig(**settings)
+    if package:
+        _refuse_with_package(config, resources, caching=caching, max_cost=max_cost)
+        prepared = submission.prepare_package(package, platform, image_calls=image_calls)
+    else:
+        prepared = submission.prepare(
+            config,
+            platform,
+            resources=resources,
+            caching=caching,
+            limit=CostLimit(max_cost=max_cost, utilisation=utilisation, prices=prices),
+            image_calls=image_calls,
+        )
     run_id = run_id or submission.new_run_id(prepared.title)
     if dry_run:
         _print_request(platform.run_request(prepared, run_id))
@@ -80,18 +86,20 @@ def submit(
 def create_schedule(
     name: str,
     cron: str,
-    target: Platform,
+    target: TargetName,
     kubeflow: KubeflowConfig,
     vertex: VertexConfig,
     calls: CallConfig,
     time_zone: str = "UTC",
+    resources: str = "",
     package: str = "",
-    caching: bool = True,
     check_images: bool = True,
     dry_run: bool = False,
     **settings: Any,
 ) -> None:
     """Run the pipeline regularly; a schedule of that name is changed to what is given here.
+
+    ALBERT_REGISTRY is the registry that holds the images.
 
     Args:
         name: Name of the schedule.
@@ -101,8 +109,8 @@ def create_schedule(
         vertex: Vertex AI: where, and as whom.
         calls: How patient calls to the platform and the registry are.
         time_zone: By whose clock, such as Europe/Rome.
-        package: The compiled pipeline, from `albert compile`.
-        caching: Whether the platform may take steps that ran before from its cache.
+        resources: YAML file with what steps get, where it is not the default.
+        package: A pipeline that `albert compile` wrote, in place of --config and --resources.
         check_images: Whether the registry is asked for the images; false where only the platform
             reaches it.
         dry_run: Check, print the request and send nothing.
@@ -113,14 +121,20 @@ def create_schedule(
 
     times = CronSchedule(cron=cron, time_zone=time_zone)
     platform = _platform(target, kubeflow, vertex, calls)
-    prepared = submission.prepare(
-        RunConfig(**settings),
-        platform,
-        package=package,
-        caching=caching,
-        limit=CostLimit(),
-        image_calls=calls if check_images else None,
-    )
+    image_calls = calls if check_images else None
+    config = RunConfig(**settings)
+    if package:
+        _refuse_with_package(config, resources)
+        prepared = submission.prepare_package(package, platform, image_calls=image_calls)
+    else:
+        prepared = submission.prepare(
+            config,
+            platform,
+            resources=resources,
+            caching=False,  # it would go by hashes of today's inputs
+            limit=CostLimit(),
+            image_calls=image_calls,
+        )
     request = platform.schedule_request(prepared, name, times)
     if dry_run:
         _print_request(request)
@@ -181,7 +195,7 @@ def delete_schedule(name: str, **platform: Any) -> None:
 
 
 def _platform(
-    target: Platform, kubeflow: KubeflowConfig, vertex: VertexConfig, calls: CallConfig
+    target: TargetName, kubeflow: KubeflowConfig, vertex: VertexConfig, calls: CallConfig
 ) -> Target:
     """Return the platform, refusing settings that are for the other one.
 
@@ -198,6 +212,17 @@ def _platform(
     if target == "kubeflow":
         return KubeflowTarget(kubeflow, calls)
     return VertexTarget(vertex, calls)
+
+
+def _refuse_with_package(
+    config: RunConfig, resources: str, *, caching: bool = False, max_cost: float = 0.0
+) -> None:
+    """Refuse settings beside a compiled pipeline, which has its own."""
+    if config != RunConfig() or resources or caching or max_cost:
+        raise InputError(
+            "--package: got it with settings of a run (--config, --resources, --caching, "
+            "--max_cost or others), expected one of both: a compiled pipeline has its own"
+        )
 
 
 def _print_request(request: Request) -> None:

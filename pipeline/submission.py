@@ -1,20 +1,17 @@
 """Submit the pipeline to a platform: check everything first, start it once, watch it."""
 
-import dataclasses
 import datetime
 import re
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from albert_core.errors import InputError, ServiceError, StepFailedError
-from albert_core.storage import is_remote, local_folder
+from albert_core.runs.progress import to_stderr
 from components.service_calls import CallConfig
 from pipeline.config import RunConfig
 from pipeline.estimation import CostLimit, check_cost
-from pipeline.package import Package, read_package
-from pipeline.preflight import pipeline_arguments
-from pipeline.submission_checks import check_images, check_inputs_are_remote
+from pipeline.package import Package, parse_package, read_package
+from pipeline.registry import check_image
 from pipeline.targets.target import RemoteRun, RunState, Submission, Target
 
 _LONGEST_PAUSE_S = 60.0
@@ -24,18 +21,18 @@ def prepare(
     config: RunConfig,
     target: Target,
     *,
-    package: str,
+    resources: str,
     caching: bool,
     limit: CostLimit,
     image_calls: CallConfig | None,
 ) -> Submission:
-    """Check a run as far as that goes from here, and return what to submit.
+    """Compile a run for a platform, check it as far as that goes, and return what to submit.
 
     Args:
         config: The run.
         target: Where to.
-        package: File of the compiled pipeline.
-        caching: Whether steps that ran before may be taken from the platform's cache.
+        resources: YAML file with what steps get, where it is not the default.
+        caching: Whether the platform may skip steps it has seen with these inputs.
         limit: The most it may cost.
         image_calls: How patient to be with the registry; None to leave the images unchecked.
 
@@ -43,36 +40,52 @@ def prepare(
         InputError: Something is missing, wrong, too large or too expensive.
         ServiceError: A registry did not answer.
     """
-    check_inputs_are_remote(config)
-    compiled = _compiled(package)
-    parameters = _parameters(config, target.work_root)
-    compiled.check_parameters(parameters, max_bytes=target.max_parameter_bytes)
-    if image_calls is not None:
-        check_images(compiled, image_calls)
-    check_cost(config, limit)
-    return Submission(
-        title=config.title,
-        package=compiled if caching else compiled.without_caching(),
-        parameters=parameters,
+    from pipeline.compilation import compile_pipeline
+
+    table = target.read_resources(resources)
+    compiled = compile_pipeline(
+        config,
+        resources=table,
+        work_root=target.work_root,
+        caching=caching,
+        progress=to_stderr("compile"),
     )
+    package = parse_package(compiled.text, source="the compiled pipeline")
+    checked = _checked(package, image_calls)
+    check_cost(config, table.pretrain.tpu, limit)
+    return checked
 
 
-def _compiled(package: str) -> Package:
-    if not package:
-        raise InputError("--package: got nothing, expected the file that `albert compile` wrote")
-    return read_package(package)
+def prepare_package(path: str, target: Target, *, image_calls: CallConfig | None) -> Submission:
+    """Check a pipeline that was compiled before, and return what to submit.
+
+    Args:
+        path: Its file.
+        target: Where to.
+        image_calls: How patient to be with the registry; None to leave the images unchecked.
+
+    Raises:
+        InputError: Something is missing or wrong.
+        ServiceError: A registry did not answer.
+    """
+    submission = _checked(read_package(path), image_calls)
+    compiled_for = submission.parameters.get("work_root")
+    if compiled_for != target.work_root:
+        raise InputError(
+            f"--package {path}: compiled with --work_root {compiled_for}, expected "
+            f"{target.work_root}, which {target.name}'s settings say; make them the same"
+        )
+    return submission
 
 
-def _parameters(config: RunConfig, work_root: str) -> dict[str, Any]:
-    """Return the pipeline's parameters; the tasks' data is read here, and named where it lies."""
-    if not is_remote(config.data_dir):
-        return pipeline_arguments(config, work_root=work_root)
-    here = str(local_folder(config.data_dir))
-    arguments = pipeline_arguments(dataclasses.replace(config, data_dir=here), work_root=work_root)
-    address = config.data_dir.rstrip("/")
-    for job in arguments["jobs"]:
-        job["data"] = job["data"].replace(here, address, 1)
-    return arguments
+def _checked(package: Package, image_calls: CallConfig | None) -> Submission:
+    parameters = package.parameters()
+    if image_calls is not None:
+        for image in package.images():
+            check_image(image, image_calls)
+    return Submission(
+        title=str(parameters.get("title", "albert")), package=package, parameters=parameters
+    )
 
 
 def new_run_id(title: str) -> str:
@@ -90,11 +103,14 @@ def submit(target: Target, submission: Submission, run_id: str) -> RemoteRun:
         ServiceError: The platform refused, or kept failing.
     """
     request = target.run_request(submission, run_id)
-    run = target.service.create_once(
-        f"submit {run_id}",
-        find=lambda timeout_s: target.find_run(run_id, timeout_s),
-        create=lambda timeout_s: target.start_run(request, run_id, timeout_s),
-    )
+    try:
+        run = target.service.create_once(
+            f"submit {run_id}",
+            find=lambda timeout_s: target.find_run(run_id, timeout_s),
+            create=lambda timeout_s: target.start_run(request, run_id, timeout_s),
+        )
+    except ServiceError as error:
+        raise ServiceError(f"{error}; again with --run_id {run_id} it starts no second") from error
     if run.fingerprint != request.fingerprint:
         raise InputError(
             f"--run_id: {run_id} is a run of other settings already ({run.url}); choose another"
@@ -112,8 +128,12 @@ def watch(target: Target, run: RemoteRun, run_id: str, show: Callable[[str], Non
         show: Told each change as a line.
 
     Raises:
-        StepFailedError: The run failed, or is not watched to its end.
+        StepFailedError: The run failed, or the platform did not answer any more.
+        KeyboardInterrupt: With a message that says where the run goes on.
     """
+    goes_on = (
+        f"the run goes on: {run.url}; watch it again by the same command with --run_id {run_id}"
+    )
     shown: dict[str, str] = {}
     try:
         for state in _states(target, run):
@@ -125,12 +145,10 @@ def watch(target: Target, run: RemoteRun, run_id: str, show: Callable[[str], Non
             shown |= changes
             for name, value in changes.items():
                 show(f"{datetime.datetime.now():%H:%M:%S}  {name}: {value}")
-    except (KeyboardInterrupt, ServiceError) as error:
-        reason = "stopped watching" if isinstance(error, KeyboardInterrupt) else str(error)
-        raise StepFailedError(
-            f"{reason}; the run goes on: {run.url}; watch it again by the same command with "
-            f"--run_id {run_id}"
-        ) from error
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(f"stopped watching; {goes_on}") from error
+    except ServiceError as error:
+        raise StepFailedError(f"{error}; {goes_on}") from error
     if not state.has_succeeded:
         reasons = "; ".join(f"{name}: {text}" for name, text in state.errors.items())
         raise StepFailedError(

@@ -79,6 +79,13 @@ class TpuSlice:
         return _MACHINES[self.machine].chips[self.machine]
 
     @property
+    def name(self) -> str:
+        """Name of the slice as `albert estimate` takes it, such as `v5e-4`."""
+        generation = _MACHINES[self.machine].generation
+        num_cores = _num_chips(self.topology) * GENERATIONS[generation].cores_per_chip
+        return f"{generation}-{num_cores}"
+
+    @property
     def num_hosts(self) -> int:
         """How many machines the slice is."""
         return _num_chips(self.topology) // self.chips_per_machine

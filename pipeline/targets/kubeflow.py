@@ -11,6 +11,7 @@ from albert_core.errors import InputError
 from albert_core.storage import join
 from components.service_calls import CallConfig, Service
 from pipeline.cron import CronSchedule
+from pipeline.resources import Resources, TargetName, read_resources
 from pipeline.targets.target import (
     RemoteRun,
     RemoteSchedule,
@@ -35,11 +36,9 @@ class KubeflowConfig:
         namespace: Namespace of a server with several users; nothing for one without.
         experiment: Experiment that the runs belong to.
         root: Folder for artifacts, in a storage that the server knows: gs://, s3:// or minio://.
-        work_root: Folder of work in progress that the containers reach: a gs:// folder, or the
-            path of a mounted volume; `work` in `root` when empty.
+        work_root: gs:// folder of work in progress; `work` in `root` when empty.
         service_account: Kubernetes service account of the steps; the server's own when empty.
         time_zone: What the server schedules by, its CRON_SCHEDULE_TIMEZONE.
-        max_parameter_bytes: Most bytes of a run's parameters, the server's MAX_PARAMETER_BYTES.
     """
 
     host: str = ""
@@ -49,7 +48,6 @@ class KubeflowConfig:
     work_root: str = ""
     service_account: str = ""
     time_zone: str = "UTC"
-    max_parameter_bytes: int = 10_000
 
 
 class KubeflowTarget:
@@ -58,12 +56,13 @@ class KubeflowTarget:
     Runs carry no labels there: the hash of their request is in their description.
     """
 
+    name: TargetName = "kubeflow"
+
     def __init__(self, config: KubeflowConfig, calls: CallConfig) -> None:
         if not config.host:
             raise InputError("kubeflow.host: got nothing, expected it for --target kubeflow")
         self.config = config
         self.service = Service(name=f"Kubeflow at {config.host}", config=calls)
-        self.max_parameter_bytes: int | None = config.max_parameter_bytes
 
     @property
     def work_root(self) -> str:
@@ -74,9 +73,13 @@ class KubeflowTarget:
         if not self.config.work_root and not root.startswith("gs://"):
             raise InputError(
                 f"kubeflow.work_root: got nothing with kubeflow.root={root}, expected a gs:// "
-                "folder or the path of a volume mounted in every step"
+                "folder"
             )
         return self.config.work_root or join(root, "work")
+
+    def read_resources(self, path: str) -> Resources:
+        """Return the table of Kubeflow with a file's values."""
+        return read_resources(self.name, path)
 
     @functools.cached_property
     def _client(self) -> Any:

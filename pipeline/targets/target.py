@@ -8,6 +8,7 @@ from albert_core.runs.files import fingerprint
 from components.service_calls import Service
 from pipeline.cron import CronSchedule
 from pipeline.package import Package
+from pipeline.resources import Resources, TargetName
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -102,12 +103,12 @@ class Target(Protocol):
     """A platform that runs the pipeline; every method with `timeout_s` makes one call.
 
     Attributes:
+        name: Its name.
         service: How to call it, again where that is right.
-        max_parameter_bytes: Most bytes of all parameters as JSON, if there is a limit.
     """
 
+    name: TargetName
     service: Service
-    max_parameter_bytes: int | None
 
     @property
     def work_root(self) -> str:
@@ -116,6 +117,9 @@ class Target(Protocol):
         Raises:
             InputError: The settings do not say.
         """
+
+    def read_resources(self, path: str) -> Resources:
+        """Return what the steps get: the platform's defaults, and a file's values over them."""
 
     def run_request(self, submission: Submission, run_id: str) -> Request:
         """Return the request that starts a run, without sending it."""

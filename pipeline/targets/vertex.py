@@ -11,6 +11,7 @@ from albert_core.storage import is_remote, join
 from components.service_calls import NOT_FOUND, CallConfig, Service, status_of
 from components.vertex import REQUEST_LABEL, pipeline_client, schedule_client, to_message
 from pipeline.cron import CronSchedule
+from pipeline.resources import CustomJobSettings, Resources, TargetName, read_resources
 from pipeline.targets.target import (
     RemoteRun,
     RemoteSchedule,
@@ -67,7 +68,7 @@ class VertexConfig:
 class VertexTarget:
     """Vertex AI Pipelines of a project and location."""
 
-    max_parameter_bytes: int | None = None
+    name: TargetName = "vertex"
 
     def __init__(self, config: VertexConfig, calls: CallConfig) -> None:
         for name in ("project", "location"):
@@ -83,6 +84,17 @@ class VertexTarget:
         if not self.config.root:
             raise InputError("vertex.root: got nothing, expected a gs:// folder")
         return join(self.config.root, "work")
+
+    def read_resources(self, path: str) -> Resources:
+        """Let the custom job of TPUs run as the other steps do, where the file says nothing."""
+        resources = read_resources(self.name, path)
+        if resources.custom_job != CustomJobSettings() or not resources.uses_custom_job:
+            return resources
+        same = {
+            field.name: getattr(self.config, field.name)
+            for field in dataclasses.fields(CustomJobSettings)
+        }
+        return dataclasses.replace(resources, custom_job=CustomJobSettings(**same))
 
     @functools.cached_property
     def _pipelines(self) -> Any:

@@ -1,6 +1,7 @@
 """`albert submit` and `albert schedule` from the command line, against platforms on loopback."""
 
 import json
+import re
 import shlex
 import signal
 from pathlib import Path
@@ -9,14 +10,14 @@ import pytest
 import yaml
 from fakes.loopback import loopback
 from fakes.registry import Registry
-from kfp import compiler
 from object_storage import emulated_bucket
 from platforms import CALLS, PLATFORMS, RUNS, SCHEDULES, running
 from tiny_run import write_tiny_run
 
 from albert_core import storage
-from pipeline.albert import albert_pipeline
 from pipeline.cli import main
+from pipeline.interruption import INTERRUPTED_STATUS
+from pipeline.package import read_package
 
 PATIENCE = shlex.split(
     f"--calls.timeout_s {CALLS.timeout_s} --calls.retry_for_s {CALLS.retry_for_s} "
@@ -41,23 +42,32 @@ def config(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def registry(compiled):
-    """A registry with the images of the package, and a package that names it."""
-    text = compiled.read_text()
-    executors = yaml.safe_load(text)["deploymentSpec"]["executors"].values()
-    images = {entry["container"]["image"].removeprefix("local/") for entry in executors}
-    with loopback(Registry(*(f"albert/{image}" for image in images))) as server:
-        package = compiled.with_name("package.yaml")
-        package.write_text(text.replace("local/", f"127.0.0.1:{server.port}/albert/"))
-        server.package = package
+def registry():
+    """A registry for the images, which is empty at first."""
+    with loopback(Registry()) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def compiled(tmp_path_factory):
-    path = tmp_path_factory.mktemp("compiled") / "albert.yaml"
-    compiler.Compiler().compile(albert_pipeline, str(path))
-    return path
+def packages(config, registry, tmp_path_factory):
+    """What `albert compile` makes of the configuration, with images of that registry.
+
+    The steps' images are named when the components are first imported, as other tests do.
+    """
+    folder = tmp_path_factory.mktemp("compiled")
+    made = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ALBERT_REGISTRY", f"127.0.0.1:{registry.port}/albert")
+        for name in PLATFORMS:
+            path = folder / f"{name}.yaml"
+            options = f"--target {name} --config {config} --work_root gs://bucket/albert/work"
+            assert main(["compile", *shlex.split(options), "--output", str(path)]) == 0
+            own = f"127.0.0.1:{registry.port}/albert/albert-python"
+            path.write_text(re.sub(r"[\w./:-]+/albert-python", own, path.read_text()))
+            made[name] = path
+    images = {image for path in made.values() for image in read_package(str(path)).images()}
+    registry.service.images = {image.partition("/")[2] for image in images}
+    return made
 
 
 @pytest.fixture(params=PLATFORMS)
@@ -83,17 +93,16 @@ def connection(platform):
 
 
 @pytest.fixture
-def albert(config, registry, capsys):
+def albert(config, capfd, monkeypatch):
     """Run a command for a platform; returns status, output and errors."""
+    monkeypatch.setenv("ALBERT_REGISTRY", "us-docker.pkg.dev/proj/albert")
 
     def run(command, platform, *options):
         words = shlex.split(command)
-        if words[0] == "submit" or words[1:2] == ["create"]:
-            words += ["--config", str(config), "--package", str(registry.package)]
-            if platform.name == "kubeflow" and "--kubeflow.max_parameter_bytes" not in options:
-                words += ["--kubeflow.max_parameter_bytes", "20000"]
+        if (words[0] == "submit" or words[1:2] == ["create"]) and "--package" not in options:
+            words += ["--config", str(config), "--check_images", "false"]
         status = main([*words, *connection(platform), *options])
-        captured = capsys.readouterr()
+        captured = capfd.readouterr()
         return status, captured.out, captured.err
 
     return run
@@ -138,7 +147,7 @@ def test_the_pipeline_is_submitted_with_every_parameter_and_watched(albert, plat
     (job,) = parameters["jobs"]
     assert job["data"] == "gs://albert-test/glue/topic"
     assert parameters["work_root"] == "gs://bucket/albert/work"
-    assert parameters["corpus"]["files"] == ["gs://albert-test/corpus/text.txt"]
+    assert parameters["corpus"]["files"] == ["gs://albert-test/corpus"]
 
 
 def test_a_run_that_fails_names_the_step_and_the_reason(albert, platform):
@@ -155,7 +164,7 @@ def test_ctrl_c_leaves_the_run_at_work_and_says_so(albert, platform):
     watched = {"kubeflow": "/runs/", "vertex": "/pipelineJobs/tiny-1"}[platform.name]
     platform.server.send_signal(signal.SIGINT, "GET", watched, nth=4)
     status, _, err = albert("submit --run_id tiny-1 --wait true", platform)
-    assert status == 1
+    assert status == INTERRUPTED_STATUS
     assert "stopped watching; the run goes on: http" in err
     assert err.rstrip().endswith("--run_id tiny-1")
     assert not platform.server.sent("DELETE")
@@ -202,15 +211,20 @@ def test_a_schedule_from_its_creation_to_its_end(albert, platform):
     ("options", "said"),
     [
         (["--corpus", "gs://albert-test/none/*"], "'gs://albert-test/none/*': no file matches"),
-        (["--corpus", "text/*.txt"], "corpus.files: got the local path text/*.txt, expected a gs"),
+        (
+            ["--corpus", "text/*.txt"],
+            "corpus.files: got text/*.txt, expected an address such as gs",
+        ),
         (["--data_dir", "gs://albert-test/none"], "'gs://albert-test/none': no file matches"),
-        (["--data_dir", "glue"], "data_dir: got the local path glue"),
+        (["--data_dir", "glue"], "data_dir: got glue, expected an address"),
         (["--tasks", "cola,nil"], "task 'nil': unknown"),
-        (["--package", ""], "--package: got nothing"),
-        (["--package", "nowhere.yaml"], "--package nowhere.yaml: No such file"),
+        (["--package", "nowhere.yaml"], "nowhere.yaml: No such file"),
         (["--package", "{config}"], "not a compiled pipeline"),
+        (["--package", "{config}", "--caching", "true"], "a compiled pipeline has its own"),
+        (["--package", "{config}", "--tasks", "cola"], "a compiled pipeline has its own"),
+        (["--resources", "nowhere.yaml"], "nowhere.yaml: no such file"),
         (["--run_id", "Tiny 1"], "--run_id: got 'Tiny 1'"),
-        (["--max_cost", "5"], "--accelerator: got '' with --max_cost 5"),
+        (["--max_cost", "-5"], "--max_cost: got -5.0, expected 0 or more"),
         (["--vertex.root", "runs/tiny"], "vertex.root: got 'runs/tiny', expected a gs:// folder"),
         (["--vertex.labels", '{"Team": "x"}'], "vertex.labels: got 'Team'"),
         (["--vertex.endpoint", "http://example.org"], "credentials are not sent in the clear"),
@@ -230,43 +244,66 @@ def test_bad_input_is_refused_before_anything_is_sent(albert, vertex, config, op
     assert not vertex.server.calls
 
 
-def test_an_image_that_was_not_pushed_is_refused(albert, vertex, registry, tmp_path):
-    package = tmp_path / "other.yaml"
-    package.write_text(registry.package.read_text().replace("trainer:src-", "trainer:other-"))
-    status, _, err = albert("submit", vertex, "--package", str(package))
+def test_a_compiled_pipeline_is_submitted_once_all_its_images_are_pushed(
+    albert, platform, packages, registry
+):
+    options = ("--package", str(packages[platform.name]))
+    assert albert("submit --run_id tiny-1", platform, *options)[0] == 0
+    asked = {call.path.partition("/manifests/")[0] for call in registry.sent("HEAD")}
+    assert {name.rpartition("-")[2] for name in asked} == {"data", "trainer", "tpu"}
+    assert albert("schedule create --name weekly --cron '0 3 * * 1'", platform, *options)[0] == 0
+    with pytest.MonkeyPatch.context() as patch:
+        kept = {image for image in registry.service.images if "-tpu:" not in image}
+        patch.setattr(registry.service, "images", kept)
+        status, _, err = albert("submit --run_id tiny-2", platform, *options)
     assert status == 2
-    assert "albert-python-trainer:other-" in err
+    assert "albert-python-tpu:" in err
     assert "not in the registry; push it" in err
-    assert not vertex.server.calls
-    status, _, err = albert("submit", vertex, "--package", str(package), "--check_images", "false")
-    assert status == 0, err
+    assert len(platform.stored("runs")) == 1
 
 
-def test_parameters_must_be_those_of_the_package_and_under_the_limit(albert, registry, tmp_path):
-    with running("kubeflow") as kubeflow:
-        limit = ("--kubeflow.max_parameter_bytes", "1000")
-        status, _, err = albert("submit", kubeflow, *limit)
-        assert status == 2
-        assert "expected at most 1,000; the largest is " in err
+def test_a_package_for_another_work_root_or_without_values_is_refused(
+    albert, vertex, packages, tmp_path
+):
+    def status_and_line(text):
         package = tmp_path / "other.yaml"
-        documents = list(yaml.safe_load_all(registry.package.read_text()))
-        parameters = documents[0]["root"]["inputDefinitions"]["parameters"]
-        parameters["more"] = {"parameterType": "STRING"}
-        package.write_text(yaml.safe_dump_all(documents))
-        status, _, err = albert("submit", kubeflow, "--package", str(package))
+        package.write_text(text)
+        options = ("--package", str(package), "--check_images", "false")
+        status, _, err = albert("submit", vertex, *options)
+        return status, err
+
+    text = packages["vertex"].read_text()
+    status, err = status_and_line(text.replace("gs://bucket/albert/work", "gs://other/work"))
+    assert status == 2
+    assert "compiled with --work_root gs://other/work, expected gs://bucket/albert/work" in err
+    spec = yaml.safe_load(text)
+    del spec["root"]["inputDefinitions"]["parameters"]["title"]["defaultValue"]
+    status, err = status_and_line(yaml.safe_dump(spec))
+    assert status == 2
+    assert "got no value of title, expected a value of every parameter" in err
+    assert not vertex.server.calls
+
+
+def test_too_many_parameters_for_kubeflow(albert, config):
+    with running("kubeflow") as kubeflow:
+        address = f"gs://albert-test/corpus/{'x' * 9_000}"
+        status, _, err = albert(
+            "submit", kubeflow, "--cleaning.min_characters", "1", "--title", address
+        )
         assert status == 2
-        assert f"--package {package}: needs more, which this version does not give" in err
-        del parameters["more"], parameters["beam"]
-        package.write_text(yaml.safe_dump_all(documents))
-        status, _, err = albert("submit", kubeflow, "--package", str(package))
-        assert "has no parameter beam" in err
+        assert "expected at most 10,000, the limit of Kubeflow" in err
         assert not kubeflow.server.calls
 
 
-def test_without_caching_no_step_is_taken_from_the_cache(albert, vertex):
-    assert albert("submit --run_id tiny-1 --caching false", vertex)[0] == 0
-    ((job),) = vertex.stored("runs")
-    assert "enableCache" not in json.dumps(job["pipelineSpec"])
+def test_the_job_on_tpus_runs_as_the_other_steps_do(albert, vertex):
+    account = "runner@proj.iam.gserviceaccount.com"
+    options = ("--vertex.service_account", account, "--vertex.labels", '{"team": "language"}')
+    assert albert("submit --run_id tiny-1", vertex, *options)[0] == 0
+    (job,) = vertex.stored("runs")
+    assert job["serviceAccount"] == account
+    text = json.dumps(job["pipelineSpec"])
+    assert f'"service_account": "{account}"' in text
+    assert '"labels": {"team": "language"}' in text
 
 
 @pytest.mark.slow
@@ -274,10 +311,9 @@ def test_a_run_above_the_most_it_may_cost_is_refused(albert, vertex, tmp_path):
     prices = tmp_path / "prices.yaml"
     values = {"date": "2026-11-25", "source": "the test", "per_chip_hour": {"v5e": 1e9}}
     prices.write_text(yaml.safe_dump(values))
-    options = shlex.split(f"--accelerator v5e-1 --max_cost 0.5 --prices {prices}")
-    status, _, err = albert("submit", vertex, *options)
+    status, _, err = albert("submit", vertex, "--max_cost", "0.5", "--prices", str(prices))
     assert status == 2
-    assert "--max_cost: got 0.50, but pretraining on v5e-1 is estimated at" in err
+    assert "--max_cost: got 0.50, but pretraining on v5e-4 is estimated at" in err
     assert not vertex.server.calls
 
 
