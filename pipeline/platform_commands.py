@@ -7,9 +7,10 @@ from albert_core.errors import InputError
 from components.service_calls import CallConfig
 from pipeline.config import RunConfig
 from pipeline.cron import CronSchedule
+from pipeline.estimation import CostLimit
 from pipeline.resources import TargetName
 from pipeline.targets.kubeflow import KubeflowConfig, KubeflowTarget
-from pipeline.targets.target import Request, Target
+from pipeline.targets.target import Request, Submission, Target
 from pipeline.targets.vertex import VertexConfig, VertexTarget
 
 
@@ -56,23 +57,17 @@ def submit(
         **settings: The sections of the run's configuration.
     """
     from pipeline import submission
-    from pipeline.estimation import CostLimit
 
     platform = _platform(target, kubeflow, vertex, calls)
-    image_calls = calls if check_images else None
-    config = RunConfig(**settings)
-    if package:
-        _refuse_with_package(config, resources, caching=caching, max_cost=max_cost)
-        prepared = submission.prepare_package(package, platform, image_calls=image_calls)
-    else:
-        prepared = submission.prepare(
-            config,
-            platform,
-            resources=resources,
-            caching=caching,
-            limit=CostLimit(max_cost=max_cost, utilisation=utilisation, prices=prices),
-            image_calls=image_calls,
-        )
+    prepared = _prepared(
+        platform,
+        RunConfig(**settings),
+        package=package,
+        resources=resources,
+        image_calls=calls if check_images else None,
+        caching=caching,
+        limit=CostLimit(max_cost=max_cost, utilisation=utilisation, prices=prices),
+    )
     run_id = run_id or submission.new_run_id(prepared.title)
     if dry_run:
         _print_request(platform.run_request(prepared, run_id))
@@ -116,25 +111,19 @@ def create_schedule(
         dry_run: Check, print the request and send nothing.
         **settings: The sections of the run's configuration.
     """
-    from pipeline import schedules, submission
-    from pipeline.estimation import CostLimit
+    from pipeline import schedules
 
     times = CronSchedule(cron=cron, time_zone=time_zone)
     platform = _platform(target, kubeflow, vertex, calls)
-    image_calls = calls if check_images else None
-    config = RunConfig(**settings)
-    if package:
-        _refuse_with_package(config, resources)
-        prepared = submission.prepare_package(package, platform, image_calls=image_calls)
-    else:
-        prepared = submission.prepare(
-            config,
-            platform,
-            resources=resources,
-            caching=False,  # it would go by hashes of today's inputs
-            limit=CostLimit(),
-            image_calls=image_calls,
-        )
+    prepared = _prepared(
+        platform,
+        RunConfig(**settings),
+        package=package,
+        resources=resources,
+        image_calls=calls if check_images else None,
+        caching=False,  # it would go by hashes of today's inputs
+        limit=CostLimit(),
+    )
     request = platform.schedule_request(prepared, name, times)
     if dry_run:
         _print_request(request)
@@ -214,15 +203,34 @@ def _platform(
     return VertexTarget(vertex, calls)
 
 
-def _refuse_with_package(
-    config: RunConfig, resources: str, *, caching: bool = False, max_cost: float = 0.0
-) -> None:
-    """Refuse settings beside a compiled pipeline, which has its own."""
-    if config != RunConfig() or resources or caching or max_cost:
+def _prepared(
+    platform: Target,
+    config: RunConfig,
+    *,
+    package: str,
+    resources: str,
+    image_calls: CallConfig | None,
+    caching: bool,
+    limit: CostLimit,
+) -> Submission:
+    """Return what to submit: of a configuration, or of a compiled pipeline, but not of both."""
+    from pipeline import submission
+
+    if not package:
+        return submission.prepare(
+            config,
+            platform,
+            resources=resources,
+            caching=caching,
+            limit=limit,
+            image_calls=image_calls,
+        )
+    if config != RunConfig() or resources or caching or limit.max_cost:
         raise InputError(
             "--package: got it with settings of a run (--config, --resources, --caching, "
             "--max_cost or others), expected one of both: a compiled pipeline has its own"
         )
+    return submission.prepare_package(package, platform, image_calls=image_calls)
 
 
 def _print_request(request: Request) -> None:

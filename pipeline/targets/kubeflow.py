@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import os
 import re
 import warnings
 from typing import Any
@@ -85,12 +86,16 @@ class KubeflowTarget:
     def _client(self) -> Any:
         """The client of kfp, which knows the ways of logging in."""
         import kfp
+        from kfp.client import KF_PIPELINES_SA_TOKEN_ENV, ServiceAccountTokenVolumeCredentials
 
+        has_token = KF_PIPELINES_SA_TOKEN_ENV in os.environ
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             # With its default namespace it would ask the server's mode, without a time-out.
             return kfp.Client(
-                host=self.config.host, namespace=self.config.namespace or "single-user"
+                host=self.config.host,
+                namespace=self.config.namespace or "single-user",
+                credentials=ServiceAccountTokenVolumeCredentials() if has_token else None,
             )
 
     def run_request(self, submission: Submission, run_id: str) -> Request:

@@ -93,14 +93,18 @@ def connection(platform):
 
 
 @pytest.fixture
-def albert(config, capfd, monkeypatch):
-    """Run a command for a platform; returns status, output and errors."""
+def albert(config, packages, capfd, monkeypatch):
+    """Run a command for a platform; returns status, output and errors.
+
+    What is submitted is the compiled pipeline, or with `compiles` the configuration.
+    """
     monkeypatch.setenv("ALBERT_REGISTRY", "us-docker.pkg.dev/proj/albert")
 
-    def run(command, platform, *options):
+    def run(command, platform, *options, compiles=False):
         words = shlex.split(command)
-        if (words[0] == "submit" or words[1:2] == ["create"]) and "--package" not in options:
-            words += ["--config", str(config), "--check_images", "false"]
+        if words[0] == "submit" or words[1:2] == ["create"]:
+            source = ("--config", config) if compiles else ("--package", packages[platform.name])
+            words += [*map(str, source), "--check_images", "false"]
         status = main([*words, *connection(platform), *options])
         captured = capfd.readouterr()
         return status, captured.out, captured.err
@@ -128,7 +132,7 @@ def platform_state(platform, state, tasks, error=""):
 def test_the_pipeline_is_submitted_with_every_parameter_and_watched(albert, platform):
     done = dict.fromkeys(TASKS, "SUCCEEDED")
     states(platform, ("RUNNING", TASKS), ("RUNNING", TASKS), ("SUCCEEDED", done))
-    status, out, err = albert("submit --run_id tiny-1 --wait true", platform)
+    status, out, err = albert("submit --run_id tiny-1 --wait true", platform, compiles=True)
     assert status == 0, err
     first, *lines = out.splitlines()
     assert first.startswith("tiny-1: http")
@@ -218,12 +222,7 @@ def test_a_schedule_from_its_creation_to_its_end(albert, platform):
         (["--data_dir", "gs://albert-test/none"], "'gs://albert-test/none': no file matches"),
         (["--data_dir", "glue"], "data_dir: got glue, expected an address"),
         (["--tasks", "cola,nil"], "task 'nil': unknown"),
-        (["--package", "nowhere.yaml"], "nowhere.yaml: No such file"),
-        (["--package", "{config}"], "not a compiled pipeline"),
-        (["--package", "{config}", "--caching", "true"], "a compiled pipeline has its own"),
-        (["--package", "{config}", "--tasks", "cola"], "a compiled pipeline has its own"),
         (["--resources", "nowhere.yaml"], "nowhere.yaml: no such file"),
-        (["--run_id", "Tiny 1"], "--run_id: got 'Tiny 1'"),
         (["--max_cost", "-5"], "--max_cost: got -5.0, expected 0 or more"),
         (["--vertex.root", "runs/tiny"], "vertex.root: got 'runs/tiny', expected a gs:// folder"),
         (["--vertex.labels", '{"Team": "x"}'], "vertex.labels: got 'Team'"),
@@ -235,19 +234,35 @@ def test_a_schedule_from_its_creation_to_its_end(albert, platform):
         ),
     ],
 )
-def test_bad_input_is_refused_before_anything_is_sent(albert, vertex, config, options, said):
-    options = [option.replace("{config}", str(config)) for option in options]
-    status, out, err = albert("submit", vertex, *options)
+def test_bad_input_is_refused_before_anything_is_sent(albert, vertex, options, said):
+    status, out, err = albert("submit", vertex, *options, compiles=True)
     (line,) = err.splitlines()
     assert (status, out) == (2, "")
     assert said in line
     assert not vertex.server.calls
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--run_id", "Tiny 1"], "--run_id: got 'Tiny 1'"),
+        (["--package", "nowhere.yaml"], "nowhere.yaml: No such file"),
+        (["--package", __file__], "not YAML"),
+        (["--caching", "true"], "a compiled pipeline has its own"),
+        (["--tasks", "cola"], "a compiled pipeline has its own"),
+    ],
+)
+def test_what_a_compiled_pipeline_cannot_have(albert, vertex, options, said):
+    status, _, err = albert("submit", vertex, *options)
+    assert (status, err.count("\n")) == (2, 1)
+    assert said in err
+    assert not vertex.server.calls
+
+
 def test_a_compiled_pipeline_is_submitted_once_all_its_images_are_pushed(
-    albert, platform, packages, registry
+    albert, platform, registry
 ):
-    options = ("--package", str(packages[platform.name]))
+    options = ("--check_images", "true")
     assert albert("submit --run_id tiny-1", platform, *options)[0] == 0
     asked = {call.path.partition("/manifests/")[0] for call in registry.sent("HEAD")}
     assert {name.rpartition("-")[2] for name in asked} == {"data", "trainer", "tpu"}
@@ -268,8 +283,7 @@ def test_a_package_for_another_work_root_or_without_values_is_refused(
     def status_and_line(text):
         package = tmp_path / "other.yaml"
         package.write_text(text)
-        options = ("--package", str(package), "--check_images", "false")
-        status, _, err = albert("submit", vertex, *options)
+        status, _, err = albert("submit", vertex, "--package", str(package))
         return status, err
 
     text = packages["vertex"].read_text()
@@ -284,12 +298,10 @@ def test_a_package_for_another_work_root_or_without_values_is_refused(
     assert not vertex.server.calls
 
 
-def test_too_many_parameters_for_kubeflow(albert, config):
+def test_too_many_parameters_for_kubeflow(albert):
     with running("kubeflow") as kubeflow:
-        address = f"gs://albert-test/corpus/{'x' * 9_000}"
-        status, _, err = albert(
-            "submit", kubeflow, "--cleaning.min_characters", "1", "--title", address
-        )
+        options = ("--title", "x" * 9_000)
+        status, _, err = albert("submit", kubeflow, *options, compiles=True)
         assert status == 2
         assert "expected at most 10,000, the limit of Kubeflow" in err
         assert not kubeflow.server.calls
@@ -298,7 +310,7 @@ def test_too_many_parameters_for_kubeflow(albert, config):
 def test_the_job_on_tpus_runs_as_the_other_steps_do(albert, vertex):
     account = "runner@proj.iam.gserviceaccount.com"
     options = ("--vertex.service_account", account, "--vertex.labels", '{"team": "language"}')
-    assert albert("submit --run_id tiny-1", vertex, *options)[0] == 0
+    assert albert("submit --run_id tiny-1", vertex, *options, compiles=True)[0] == 0
     (job,) = vertex.stored("runs")
     assert job["serviceAccount"] == account
     text = json.dumps(job["pipelineSpec"])
@@ -311,7 +323,7 @@ def test_a_run_above_the_most_it_may_cost_is_refused(albert, vertex, tmp_path):
     prices = tmp_path / "prices.yaml"
     values = {"date": "2026-11-25", "source": "the test", "per_chip_hour": {"v5e": 1e9}}
     prices.write_text(yaml.safe_dump(values))
-    status, _, err = albert("submit", vertex, "--max_cost", "0.5", "--prices", str(prices))
+    status, _, err = albert("submit --max_cost 0.5", vertex, "--prices", str(prices), compiles=True)
     assert status == 2
     assert "--max_cost: got 0.50, but pretraining on v5e-4 is estimated at" in err
     assert not vertex.server.calls

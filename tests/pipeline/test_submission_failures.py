@@ -121,6 +121,20 @@ def test_two_submissions_at_once_are_one_on_vertex():
         assert len(platform.stored("runs")) == 1
 
 
+def test_the_token_of_kubeflow_is_sent_and_nowhere_said(tmp_path, monkeypatch, capfd):
+    token = tmp_path / "token"
+    token.write_text("secret-token")
+    monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(token))
+    with running("kubeflow") as platform:
+        platform.server.fail("POST", "/runs", 503, 403)
+        with pytest.raises(ServiceError, match="answered 403") as caught:
+            start(platform)
+        headers = {call.headers.get("authorization") for call in platform.server.calls}
+        bodies = repr([call.body for call in platform.server.calls])
+    assert headers == {"Bearer secret-token"}
+    assert "secret" not in f"{caught.value} {bodies} {capfd.readouterr()}"
+
+
 def test_patience_is_checked():
     with pytest.raises(InputError, match=r"calls\.timeout_s: got 0"):
         type(CALLS)(timeout_s=0)
