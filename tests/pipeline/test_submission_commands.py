@@ -221,7 +221,7 @@ def test_a_schedule_from_its_creation_to_its_end(albert, platform):
         ),
         (["--data_dir", "gs://albert-test/none"], "'gs://albert-test/none': no file matches"),
         (["--data_dir", "glue"], "data_dir: got glue, expected an address"),
-        (["--tasks", "cola,nil"], "task 'nil': unknown"),
+        (["--tasks", "cola,nil"], "gs://albert-test/glue/nil/task.yaml: no such object"),
         (["--resources", "nowhere.yaml"], "nowhere.yaml: no such file"),
         (["--max_cost", "-5"], "--max_cost: got -5.0, expected 0 or more"),
         (["--vertex.root", "runs/tiny"], "vertex.root: got 'runs/tiny', expected a gs:// folder"),
