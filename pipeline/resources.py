@@ -54,7 +54,8 @@ class StepResources:
         timeout_s: Seconds after which a try is ended; 0: never. On Vertex AI of pretraining on
             TPUs only.
         caching: Whether the target may skip it when it has seen its inputs.
-        env: Environment variables; no secrets, for anyone who sees the pipeline can read them.
+        env: Environment variables; no secrets, for anyone who sees the pipeline can read them. On
+            TPUs KERAS_BACKEND is jax if not set here.
     """
 
     display_name: str
@@ -71,6 +72,11 @@ class StepResources:
     timeout_s: int = 0
     caching: bool = True
     env: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """All environment variables."""
+        return {"KERAS_BACKEND": "jax", **self.env} if self.tpu else dict(self.env)
 
     def check(self, step: str, target: TargetName) -> None:
         """Refuse what no step, this step or this target can have.
@@ -235,7 +241,6 @@ def default_resources(target: TargetName) -> Resources:
             tpu=TpuSlice(),
             retries=3,
             timeout_s=7 * _DAY_S,
-            env={"KERAS_BACKEND": "jax"},
         ),
         finetune=StepResources(
             display_name="Fine-tuning", cpus=8, memory_gib=32, timeout_s=timeout_s

@@ -20,6 +20,7 @@ def test_the_defaults_pass_their_own_checks_and_a_file_may_change_nothing(tmp_pa
 
 
 def test_a_file_changes_what_it_names_and_nothing_else(tmp_path):
+    before = default_resources("kubeflow")
     table = read(
         tmp_path,
         "kubeflow",
@@ -32,11 +33,11 @@ def test_a_file_changes_what_it_names_and_nothing_else(tmp_path):
             },
         },
     )
-    before = default_resources("kubeflow")
     assert table.parallel_tasks == 8
     assert table.pretrain.tpu is None
     assert table.pretrain.accelerator == Accelerator(type="nvidia.com/gpu", count=8)
-    assert set(table.pretrain.env) == {"KERAS_BACKEND", "XLA_FLAGS"}
+    assert set(table.pretrain.environment) == {"XLA_FLAGS"}  # no backend that GPUs' image lacks
+    assert before.pretrain.environment == {"KERAS_BACKEND": "jax"}
     assert table.pretrain.memory_gib == before.pretrain.memory_gib
     assert table.finetune == before.finetune
 
