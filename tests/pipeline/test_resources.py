@@ -58,6 +58,9 @@ EITHER = [
     ({"pretrain": {"tpu": {"topology": "2x4"}, "accelerator": {"type": "x"}}}, "pretrain.tpu"),
     ({"finetune": {"tpu": {"topology": "2x2"}}}, "finetune.tpu: got ct5lp-hightpu-4t"),
     ({"vocab": {"accelerator": {"type": "nvidia.com/gpu"}}}, "vocab.accelerator"),
+    ({"finetune": {"accelerator": {"type": "x", "count": 0}}}, "accelerator.count: got 0"),
+    ({"summary": {"caching": True}}, "summary.caching: got true"),
+    ({"pretrain": {"tpu": {"topology": "3x3"}}}, "pretrain.tpu.topology: got '3x3' with ct5lp"),
     ({"vocab": {"env": {"2X": "1"}}}, "vocab.env: got '2X'"),
     ({"finetune": {"env": {"HF_TOKEN": "s3cr3t"}}}, "finetune.env: got HF_TOKEN, expected no"),
     ({"target": "vertex"}, "got target, expected it as --target"),
@@ -97,9 +100,18 @@ def test_what_cannot_be_is_refused(tmp_path, target, changes, message):
         ("ct5lp-hightpu-4t", "1x1", "expected one of 2x2, 2x4"),
         ("ct5lp-hightpu-8t", "4x4", "expected one of 2x4"),
         ("ct5p-hightpu-4t", "2x2", "expected one of 2x2x1"),
-        ("n2-standard-8", "2x2", "tpu.machine: got 'n2-standard-8', expected one of ct5lp"),
+        (
+            "n2-standard-8",
+            "2x2",
+            "tpu.machine: got 'n2-standard-8', expected one of ct5lp",
+        ),
     ],
 )
 def test_a_layout_of_chips_that_the_machines_do_not_make(machine, topology, message):
     with pytest.raises(InputError, match=message):
-        TpuSlice(machine=machine, topology=topology)
+        TpuSlice(machine=machine, topology=topology).check("pretrain.tpu")
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(InputError, match=r"--resources .*none\.yaml: no such file$"):
+        read_resources("vertex", str(tmp_path / "none.yaml"))
