@@ -17,6 +17,7 @@ from albert_core.errors import InputError, StepFailedError
 from albert_core.runs.files import write_atomically
 from albert_core.runs.progress import read_events
 from components.report.step import PAGE_NAME, SUMMARY_NAME
+from components.resolve.dates import NO_DATE
 from components.runtime import (
     EVENTS_NAME,
     RUN_FOLDER_VARIABLE,
@@ -24,7 +25,7 @@ from components.runtime import (
     RUN_WORKERS_VARIABLE,
     log_path,
 )
-from pipeline.albert import PARALLEL_JOBS, albert_pipeline
+from pipeline.albert import PARALLEL_JOBS, build_pipeline
 from pipeline.config import RunConfig, differences, to_values
 from pipeline.display import show_progress
 from pipeline.preflight import pipeline_arguments
@@ -50,12 +51,15 @@ class RunResult:
     steps_run: frozenset[str]
 
 
-def run_locally(config: RunConfig, folder: Path, *, reconfigure: bool = False) -> RunResult:
+def run_locally(
+    config: RunConfig, folder: Path, *, date: str = NO_DATE, reconfigure: bool = False
+) -> RunResult:
     """Run the whole pipeline in a folder; what is there already is not done again.
 
     Args:
         config: The run.
         folder: The run's folder: artifacts, work in progress, logs, report.
+        date: Its date, if anything depends on that.
         reconfigure: Whether the folder may take over changed settings; the steps they touch
             run again.
 
@@ -64,14 +68,15 @@ def run_locally(config: RunConfig, folder: Path, *, reconfigure: bool = False) -
         StepFailedError: A step failed; the next run continues there.
     """
     folder = folder.absolute()
-    arguments = pipeline_arguments(config, work_root=folder / "work")
+    arguments = pipeline_arguments(config, work_root=folder / "work", date=date)
+    pipeline = build_pipeline(config, date=date)
     is_new = not folder.exists()
     with _claimed(folder, config, reconfigure=reconfigure):
         events = folder / EVENTS_NAME
         write_atomically(events, b"")
         try:
             with show_progress(events):
-                report = _run_pipeline(arguments, folder)
+                report = _run_pipeline(pipeline, arguments, folder)
         except RuntimeError as error:
             raise _explained(error, folder, is_new=is_new) from error
         return _result(folder, report)
@@ -117,7 +122,7 @@ def _holds_more_than_a_lock(folder: Path) -> bool:
     return any(entry.name != LOCK_NAME for entry in folder.iterdir())
 
 
-def _run_pipeline(arguments: dict[str, Any], folder: Path) -> Path:
+def _run_pipeline(pipeline: Any, arguments: dict[str, Any], folder: Path) -> Path:
     """Run kfp with its own chatter in a log file; return the report's folder."""
     (folder / "logs").mkdir(exist_ok=True)
     environment = {
@@ -142,7 +147,7 @@ def _run_pipeline(arguments: dict[str, Any], folder: Path) -> Path:
             enable_caching=True,
             cache_root=str(folder / "cache"),
         )
-        return Path(albert_pipeline(**arguments).output.path)
+        return Path(pipeline(**arguments).output.path)
 
 
 @contextlib.contextmanager

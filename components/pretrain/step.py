@@ -12,6 +12,7 @@ from albert_core.records.description import RecordsDescription, describe_records
 from albert_core.runs.manifest import Figures, Manifest
 from albert_core.runs.progress import ReportProgress, quiet
 from albert_core.runs.step import run_step, take_part_in_step
+from albert_core.storage import local_folder
 from albert_core.tokenization import Tokenizer, load_tokenizer
 from albert_core.training.devices import is_led_by_another
 
@@ -60,7 +61,8 @@ def pretrain(
         "vocab": tokenizer.content_hash(),
     }
     if config.init_checkpoint:
-        inputs["init_checkpoint"] = read_checkpoint(config.init_checkpoint).content_hash()
+        start = read_checkpoint(local_folder(config.init_checkpoint))
+        inputs["init_checkpoint"] = start.content_hash()
 
     def body(results: Path, checkpoints: Path) -> Figures:
         from albert_core.pretraining.program import run_pretraining

@@ -16,6 +16,8 @@ def report(
     evaluations: dsl.Input[list[dsl.Artifact]],
     summary: dsl.Output[dsl.Artifact],
     page: dsl.Output[dsl.HTML],
+    exported: dsl.Input[dsl.Model] = None,
+    promotion: dsl.Input[dsl.Artifact] = None,
 ) -> None:
     """Write the report, and show its page."""
     import pathlib
@@ -32,6 +34,8 @@ def report(
             pretrained=pretrained.path,
             finetuned=[artifact.path for artifact in finetuned],
             evaluations=[artifact.path for artifact in evaluations],
+            exported=exported.path if exported else None,
+            promotion=promotion.path if promotion else None,
             output=summary.path,
             work_root=work_root,
             progress=progress,
