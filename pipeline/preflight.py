@@ -150,6 +150,7 @@ def task_jobs(config: RunConfig) -> list[TaskJob]:
     names = [task.name for task, _ in tasks]
     _refuse_unknown_tasks("finetuning.per_task", config.finetuning.per_task, names)
     _refuse_unknown_tasks("export.thresholds", config.export.thresholds, names)
+    _refuse_impossible_exports(config, [task for task, _ in tasks])
     initializations: list[Initialization] = ["pretrained"]
     if config.random_weights_baseline:
         initializations.append("random")
@@ -166,6 +167,16 @@ def _refuse_unknown_tasks(name: str, settings: Iterable[str], tasks: Sequence[st
         raise InputError(
             f"{name}: got {', '.join(unknown)}, expected names of tasks: "
             f"{', '.join(dict.fromkeys([*TASKS, *tasks]))}"
+        )
+
+
+def _refuse_impossible_exports(config: RunConfig, tasks: Iterable[Task]) -> None:
+    """Refuse a format without a counterpart for a task's head before models are trained."""
+    without = [task.name for task in tasks if task.has_unanswerable]
+    if without and "huggingface" in config.export.formats:
+        raise InputError(
+            f"export.formats: got huggingface with {', '.join(without)}, expected other formats, "
+            "since transformers has no ALBERT with the head for questions without an answer"
         )
 
 

@@ -117,11 +117,12 @@ def accept(folder: str, model: AcceptedModel) -> None:
     pointer = join(folder, POINTER_NAME)
     seen = generation(pointer)
     dates = accepted_dates(folder)
-    data = (json.dumps(dataclasses.asdict(model), indent=2) + "\n").encode()
+    entry = _history_path(folder, model.date)
     if model.date not in dates:
-        write_bytes(_history_path(folder, model.date), data, only_new=True)
-    if not dates or model.date >= dates[-1]:
-        write_bytes(pointer, data, replaces=seen)
+        text = json.dumps(dataclasses.asdict(model), indent=2) + "\n"
+        write_bytes(entry, text.encode(), only_new=True)
+    if model.date >= max(dates, default=model.date):
+        write_bytes(pointer, read_bytes(entry), replaces=seen)
 
 
 def _history_path(folder: str, date: str) -> str:

@@ -113,4 +113,4 @@ def _objections(promotion: Promotion, config: RetrainingConfig) -> list[str]:
 
 
 def _points(difference: float) -> str:
-    return f"{100 * difference:+.1f}"
+    return f"{100 * difference:+.2f}"
