@@ -24,7 +24,7 @@ def test_dates_and_times_are_dates(text):
     "text", ["", "today", "2026-13-01", "2026-11-011", "[[ScheduledTime.2006-01-02]]"]
 )
 def test_anything_else_is_refused(text):
-    with pytest.raises(InputError, match="date: got .*, expected YYYY-MM-DD"):
+    with pytest.raises(InputError, match=r"date: got .*, expected YYYY-MM-DD"):
         parse_date(text)
 
 
