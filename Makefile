@@ -6,14 +6,24 @@ READY := $(VENV)/.ready
 INTEROP := .venv-interop
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 COMPILE := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11
+# In an image the versions that were tested.
+COMPILE_ROLE := $(COMPILE) pyproject.toml --extra pipeline --constraint requirements/dev.lock
 
 CONFIG ?= pipeline/configs/demo.yaml
 OUTPUT ?= runs/$(basename $(notdir $(CONFIG)))
 ARGS ?=
+TARGET ?= kubeflow
+
+DOCKER ?= docker
+ROLES := data trainer tpu
+REGISTRY ?= $(or $(ALBERT_REGISTRY),local)
+IMAGE_ARGS ?=
+image = $(shell ALBERT_REGISTRY=$(REGISTRY) $(BIN)/python -c "from components.image import image_name; print(image_name('$(1)'))")
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lock demo run test test-tensorflow test-jax test-interop benchmark lint format clean
-.PHONY: test-components test-core test-runs
+.PHONY: test-components test-core test-runs test-docker images push run-docker audit
+.PHONY: compile submit schedule estimate $(ROLES:%=image-%) $(ROLES:%=push-%)
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,9 +43,11 @@ $(READY): requirements/dev.lock pyproject.toml $(filter .uv/bin/uv,$(UV))
 	@touch $@
 
 lock: $(filter .uv/bin/uv,$(UV))  ## resolve the requirements anew into requirements/*.lock
-	$(COMPILE) pyproject.toml --extra data --extra pipeline --output-file requirements/data.lock
-	$(COMPILE) pyproject.toml --extra train --extra report --extra pipeline --output-file requirements/trainer.lock
 	$(COMPILE) pyproject.toml --all-extras --output-file requirements/dev.lock
+	$(COMPILE_ROLE) --extra data --extra dask --output-file requirements/data.lock
+	$(COMPILE_ROLE) --extra train --extra report --output-file requirements/trainer.lock
+	$(COMPILE_ROLE) --extra train --extra report requirements/gpu.in --output-file requirements/trainer-gpu.lock
+	$(COMPILE_ROLE) --extra train --extra tpu --output-file requirements/tpu.lock
 	$(COMPILE) pyproject.toml requirements/interop.in --output-file requirements/interop.lock
 
 demo: setup  ## from nothing to a scored ALBERT in minutes, on text already on this machine
@@ -44,6 +56,34 @@ demo: setup  ## from nothing to a scored ALBERT in minutes, on text already on t
 
 run: setup  ## the whole pipeline: make run CONFIG=pipeline/configs/small.yaml OUTPUT=runs/mine ARGS="--corpus.files 'text/*.txt'"
 	@$(BIN)/albert run --config $(CONFIG) --output $(OUTPUT) $(ARGS)
+
+images: $(ROLES:%=image-%)  ## build the images of the three roles: REGISTRY=..., IMAGE_ARGS="--build-arg BASE=..." (docker/README.md)
+
+$(ROLES:%=image-%): image-%: setup
+	$(eval IMAGE := $(call image,$*))
+	$(DOCKER) build $(IMAGE_ARGS) --file docker/$*.Dockerfile --tag $(IMAGE) \
+		--build-arg VERSION=$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
+		--build-arg TAG=$(lastword $(subst :, ,$(IMAGE))) .
+
+push: $(ROLES:%=push-%)  ## push them: make images push REGISTRY=...
+
+$(ROLES:%=push-%): push-%: setup
+	$(DOCKER) push $(call image,$*)
+
+run-docker: setup  ## like `run`, every step a container of its image (after make images)
+	@ALBERT_REGISTRY=$(REGISTRY) $(BIN)/albert run --runner docker --config $(CONFIG) --output $(OUTPUT) $(ARGS)
+
+compile: setup  ## the pipeline as YAML: make compile TARGET=vertex CONFIG=... OUTPUT=albert.yaml REGISTRY=...
+	@ALBERT_REGISTRY=$(REGISTRY) $(BIN)/albert compile --target $(TARGET) --config $(CONFIG) --output $(OUTPUT) $(ARGS)
+
+submit: setup  ## run it there: make submit TARGET=vertex CONFIG=... REGISTRY=... ARGS=...
+	@ALBERT_REGISTRY=$(REGISTRY) $(BIN)/albert submit --target $(TARGET) --config $(CONFIG) $(ARGS)
+
+schedule: setup  ## run it there again and again: make schedule TARGET=vertex CONFIG=... ARGS=...
+	@ALBERT_REGISTRY=$(REGISTRY) $(BIN)/albert schedule --target $(TARGET) --config $(CONFIG) $(ARGS)
+
+estimate: setup  ## what a pretraining needs on TPUs: make estimate CONFIG=... ARGS="--accelerator v5e-256"
+	@$(BIN)/albert estimate --config $(CONFIG) $(ARGS)
 
 test: setup lint  ## lint, types and all tests, as continuous integration runs them
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-jax test-components test-core test-runs
@@ -62,6 +102,12 @@ test-runs: setup
 
 test-jax: setup  ## those of model, heads, optimizers and checkpoints, under JAX
 	KERAS_BACKEND=jax $(BIN)/pytest -m backends
+
+test-docker: images  ## the images, and a run in them, on a Docker engine
+	ALBERT_REGISTRY=$(REGISTRY) $(BIN)/pytest tests/docker
+
+audit: setup  ## known vulnerabilities of the locked packages
+	$(BIN)/python -m pip_audit --version > /dev/null
 
 test-interop:  ## our models and tokenizers beside Hugging Face's, in an environment of their own
 	$(PYTHON) -m venv $(INTEROP)

@@ -6,18 +6,24 @@ address is met, so that nothing on one machine needs it.
 
 import contextlib
 import dataclasses
+import datetime
 import functools
 import glob
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from albert_core.errors import InputError
-from albert_core.runs.files import fingerprint, sha256_of_file, write_atomically
+from albert_core.errors import InputError, NoAccessError
+from albert_core.runs.files import (
+    fingerprint,
+    link_or_copy,
+    sha256_of_file,
+    write_atomically,
+)
 
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _REMOTE = "gs://"
@@ -34,6 +40,25 @@ class StoredFile:
 
     path: str
     num_bytes: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Version:
+    """An object in the cloud as it was when it was read.
+
+    Attributes:
+        data: Its bytes.
+        generation: The number Google gave to this write of it.
+        age_s: Seconds since that write, by this machine's clock.
+    """
+
+    data: bytes
+    generation: int
+    age_s: float
+
+
+class TakenError(InputError):
+    """An address holds what another writer put there since this one looked."""
 
 
 def is_remote(path: str | Path) -> bool:
@@ -161,7 +186,7 @@ def write_bytes(
         replaces: Refuse an address that is of another `generation` than this.
 
     Raises:
-        InputError: It is taken.
+        TakenError: It is taken.
     """
     expected = 0 if only_new else replaces
     if is_remote(path):
@@ -177,6 +202,44 @@ def write_bytes(
     if expected is not None and generation(path) != expected:
         raise _taken(path)
     write_atomically(Path(path), data)
+
+
+def read_version(path: str) -> Version | None:
+    """Return an object of the cloud with its generation; None where there is none.
+
+    Raises:
+        TakenError: It was replaced at this very moment.
+    """
+    bucket, name = _bucket_and_name(path)
+    with _clear_errors(path):
+        blob = _client().bucket(bucket).get_blob(name)
+        if blob is None:
+            return None
+        data = blob.download_as_bytes(if_generation_match=blob.generation)
+    age = datetime.datetime.now(datetime.UTC) - blob.updated
+    return Version(data=data, generation=blob.generation, age_s=age.total_seconds())
+
+
+def write_version(path: str, data: bytes, *, generation: int) -> int:
+    """Replace an object of the cloud if it is still of a generation; return the new one.
+
+    Args:
+        path: Where.
+        data: What.
+        generation: What must be there; 0 for nothing.
+
+    Raises:
+        TakenError: Something else is there.
+    """
+    blob = _blob(path)
+    with _clear_errors(path):
+        blob.upload_from_string(
+            data,
+            content_type="application/octet-stream",
+            checksum="crc32c",
+            if_generation_match=generation,
+        )
+    return blob.generation
 
 
 def write_file(path: str, source: Path) -> None:
@@ -197,10 +260,7 @@ def write_file(path: str, source: Path) -> None:
 def fetch_file(path: str, target: Path) -> None:
     """Bring a file to a local path, by a hard link where that is possible."""
     if not is_remote(path):
-        try:
-            os.link(path, target)
-        except OSError:
-            shutil.copyfile(path, target)
+        link_or_copy(path, target)
         return
     with _clear_errors(path):
         _existing_blob(path).download_to_filename(str(target), checksum="crc32c")
@@ -256,13 +316,29 @@ def local_folder(path: str | Path) -> Path:
     if not cached.is_dir():
         cached.parent.mkdir(exist_ok=True)
         partial = Path(tempfile.mkdtemp(dir=cached.parent))
-        for file in hashes:
-            target = partial / file.removeprefix(address).lstrip("/")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            fetch_file(file, target)
+        names = {file.removeprefix(address).lstrip("/") or Path(file).name: file for file in hashes}
+        fetch_files(names, partial)
         with contextlib.suppress(OSError):  # another process was faster
             partial.rename(cached)
     return cached
+
+
+def fetch_files(files: Mapping[str, str], folder: Path) -> None:
+    """Bring files to a folder on this machine.
+
+    Args:
+        files: Address of each, by its name in the folder; `/` in a name makes folders.
+        folder: Where to.
+
+    Raises:
+        InputError: A file is not there, or its name leads out of the folder.
+    """
+    for name, address in files.items():
+        target = folder / name
+        if ".." in target.parts or not target.is_relative_to(folder):
+            raise InputError(f"{address}: got the name {name}, expected one inside the folder")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fetch_file(address, target)
 
 
 @functools.cache
@@ -298,8 +374,8 @@ def _existing_blob(path: str) -> Any:
     return blob
 
 
-def _taken(path: str) -> InputError:
-    return InputError(f"{path}: exists already; another run was faster, whose result is complete")
+def _taken(path: str) -> TakenError:
+    return TakenError(f"{path}: exists already; another run was faster, whose result is complete")
 
 
 @contextlib.contextmanager
@@ -315,10 +391,10 @@ def _clear_errors(path: str | Path) -> Iterator[None]:
     except exceptions.NotFound as error:
         raise InputError(f"{path}: no such bucket or object; check the address") from error
     except (exceptions.Forbidden, exceptions.Unauthorized) as error:
-        raise InputError(
+        raise NoAccessError(
             f"{path}: permission denied; give this account a role such as Storage Object Admin"
         ) from error
     except GoogleAuthError as error:
-        raise InputError(
+        raise NoAccessError(
             f"{path}: no usable Google credentials; run `gcloud auth application-default login`"
         ) from error

@@ -1,6 +1,7 @@
 """What surrounds a step when a local run started its process: log file, events, a watch."""
 
 import contextlib
+import fcntl
 import os
 import sys
 import threading
@@ -11,11 +12,13 @@ from pathlib import Path
 
 from albert_core.errors import InputError
 from albert_core.runs.progress import ReportProgress, append_event, to_events, to_stderr
+from components.outcomes import recorded
 
 RUN_FOLDER_VARIABLE = "ALBERT_RUN_FOLDER"
-RUN_PROCESS_VARIABLE = "ALBERT_RUN_PROCESS"
+RUN_ID_VARIABLE = "ALBERT_RUN_ID"
 RUN_WORKERS_VARIABLE = "ALBERT_RUN_WORKERS"
 EVENTS_NAME = "events.jsonl"
+LOCK_NAME = "lock"
 
 
 def log_path(run_folder: Path, step: str) -> Path:
@@ -24,26 +27,31 @@ def log_path(run_folder: Path, step: str) -> Path:
 
 
 @contextlib.contextmanager
-def step_process(step: str, *, shares_machine: bool = False) -> Iterator[ReportProgress]:
+def step_process(
+    step: str, *, output: str, work_root: str, shares_machine: bool = False
+) -> Iterator[ReportProgress]:
     """Surround the body of a component; gives the function to report progress with.
 
     In a local run all output goes to the step's own log file, progress and outcome go to the
-    run's events, and the process ends when the run's does. Anywhere else, as in a container,
-    progress is plain lines on standard error.
+    run's events, and the process ends when the run does. Anywhere else, as on a cluster, progress
+    is plain lines on standard error, and the outcome is recorded for the run's summary.
 
     Args:
         step: Name of the step.
+        output: Address of what the step makes.
+        work_root: Folder of work in progress.
         shares_machine: Whether a local run has several such steps at work at a time; each then
             computes on its share of the cores.
     """
     if RUN_FOLDER_VARIABLE not in os.environ:
-        yield to_stderr(step, every_s=30.0)
+        with recorded(step, output=output, work_root=work_root):
+            yield to_stderr(step, every_s=30.0)
         return
     run_folder = Path(os.environ[RUN_FOLDER_VARIABLE])
     if shares_machine:
         threads = (os.cpu_count() or 1) // int(os.environ[RUN_WORKERS_VARIABLE])
         os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, threads)))
-    _end_with(int(os.environ[RUN_PROCESS_VARIABLE]))
+    _end_with_run(run_folder / LOCK_NAME, os.environ[RUN_ID_VARIABLE])
     _send_output_to(log_path(run_folder, step))
     events = run_folder / EVENTS_NAME
     append_event(events, step=step, event="started")
@@ -62,18 +70,30 @@ def step_process(step: str, *, shares_machine: bool = False) -> Iterator[ReportP
     append_event(events, step=step, event="finished")
 
 
-def _end_with(process_id: int) -> None:
-    """End this process when another one has ended: a killed run leaves no step behind."""
+def _end_with_run(lock: Path, run_id: str) -> None:
+    """End this process when the run ends: a killed run leaves no step behind."""
 
     def watch() -> None:
-        while True:
-            try:
-                os.kill(process_id, 0)
-            except ProcessLookupError:
-                os._exit(1)
+        while _holds(lock, run_id):
             time.sleep(0.5)
+        os._exit(1)
 
     threading.Thread(target=watch, daemon=True, name="watch of the run").start()
+
+
+def _holds(lock: Path, run_id: str) -> bool:
+    """Return whether a run holds the lock of its folder, and no later one does.
+
+    Unlike the ids of processes, locks of files are the same inside a container.
+    """
+    with lock.open(encoding="utf-8") as file:
+        if file.read() != run_id:
+            return False
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
 
 
 def _send_output_to(path: Path) -> None:

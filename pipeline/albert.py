@@ -2,7 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kfp import dsl
@@ -15,11 +16,26 @@ from components.promote.component import promote
 from components.records.component import make_records
 from components.report.component import report
 from components.resolve.component import resolve
-from components.resolve.dates import NO_DATE, is_set_at_run_time
+from components.run_summary.component import summarise_run
 from components.vocab.component import train_vocab
 from pipeline.config import RunConfig
 
 PARALLEL_JOBS = 2  # kfp's local runner never has more at work
+
+
+class Placement:
+    """Where tasks run. This one, of a local run, leaves them as they are."""
+
+    parallel_tasks = PARALLEL_JOBS
+
+    @property
+    def pretrain(self) -> Any:
+        """The component that pretrains."""
+        return pretrain
+
+    def put(self, step: str, task: dsl.PipelineTask) -> dsl.PipelineTask:
+        """Give the task of a step what it needs there."""
+        return task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,35 +46,85 @@ class OptionalSteps:
     are not the same on every backend.
 
     Attributes:
-        resolve: Whether the date is known at run time only, and what follows from it.
+        resolve: Whether text and start follow from a date that is known at run time only.
         export: Whether models are exported.
         promote: Whether the model may take the place of the accepted one.
     """
 
-    resolve: bool
-    export: bool
-    promote: bool
+    resolve: bool = False
+    export: bool = False
+    promote: bool = False
 
 
-def build_pipeline(config: RunConfig, *, date: str = NO_DATE) -> Any:
-    """Return the pipeline of a configuration, to compile it or to call it.
+def optional_steps(config: RunConfig, *, resolves: bool = False) -> OptionalSteps:
+    """Return the optional steps of a configuration.
 
     Args:
         config: The run.
-        date: As for `pipeline.preflight.pipeline_arguments`, which gives the arguments.
+        resolves: Whether it is the run that finds out what follows from its date, if anything does.
     """
-    steps = OptionalSteps(
-        resolve=is_set_at_run_time(date),
+    return OptionalSteps(
+        resolve=resolves and config.is_dated,
         export=bool(config.export.formats),
         promote=bool(config.retraining.accepted),
     )
-    function: Any = functools.partial(_albert, steps)
+
+
+_NO_MORE = OptionalSteps()
+
+
+def build_pipeline(placement: Placement, more: OptionalSteps = _NO_MORE) -> Any:
+    """Return the pipeline of all steps; its output is the report."""
+    return _pipeline(_steps_on(placement, more))
+
+
+def build_pipeline_with_summary(
+    placement: Placement, defaults: Mapping[str, Any], more: OptionalSteps = _NO_MORE
+) -> Any:
+    """Return the pipeline of all steps and of a summary that is made however they end.
+
+    Parameters are the same; there is no output, for kfp lets none out of an exit handler.
+
+    Args:
+        placement: Where its tasks run.
+        defaults: Values of its parameters if a run gives no others.
+        more: Which steps it has beside those of every run.
+    """
+    steps = _steps_on(placement, more)
+    signature = inspect.signature(steps)
+
+    def albert(*values: Any) -> None:
+        given = signature.bind(*values).arguments
+        ended = summarise_run(
+            **{name: given[name] for name in ("title", "records", "jobs", "work_root")},
+            run=dsl.PIPELINE_JOB_RESOURCE_NAME_PLACEHOLDER,
+            run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+        )
+        with dsl.ExitHandler(placement.put("summary", ended), name="steps"):
+            steps(*values)
+
+    parameters = [
+        parameter.replace(default=defaults.get(name, inspect.Parameter.empty))
+        for name, parameter in signature.parameters.items()
+    ]
+    albert.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    albert.__doc__ = steps.__doc__
+    return _pipeline(albert)
+
+
+def _steps_on(placement: Placement, more: OptionalSteps) -> Callable[..., Any]:
+    function: Any = functools.partial(_albert, placement, more)
     function.__name__, function.__doc__ = "albert", _albert.__doc__  # kfp asks for both
+    return function
+
+
+def _pipeline(function: Callable[..., Any]) -> Any:
     return dsl.pipeline(function, name="albert", description="Raw text in, a scored ALBERT out.")
 
 
 def _albert(
-    steps: OptionalSteps,
+    placement: Placement,
+    more: OptionalSteps,
     title: str,
     date: str,
     corpus: dict,
@@ -78,9 +144,10 @@ def _albert(
     """Vocabulary, records, pretraining; fine-tuning and evaluation for each job; report.
 
     Args:
-        steps: Which steps there are beside those.
+        placement: Where the tasks run.
+        more: Which steps there are beside those.
         title: Name of the run.
-        date: Date of the run; `components.resolve.dates.SCHEDULED_DATE` where a schedule sets it.
+        date: Its date; `components.resolve.dates.SCHEDULED_DATE` where a schedule sets it.
         corpus: Settings of `albert_core.corpus.CorpusConfig`.
         corpus_fingerprint: Hash of the corpus: changed text is new work.
         cleaning: Settings of `albert_core.corpus.cleaning.CleaningConfig`.
@@ -98,55 +165,50 @@ def _albert(
     Returns:
         The report.
     """
-    if steps.resolve:
+    put, root = placement.put, {"work_root": work_root}
+    if more.resolve:
         start = {"vocab": vocab, "pretraining": pretraining, "retraining": retraining}
-        resolved = resolve(title=title, date=date, corpus=corpus, **start)
-        found = resolved.set_caching_options(False).outputs  # text and models come without notice
+        resolving = put("resolve", resolve(title=title, date=date, corpus=corpus, **start, **root))
+        found = resolving.set_caching_options(False).outputs  # text and models come unnoticed
         title, date, corpus = found["title"], found["date"], found["corpus"]
         corpus_fingerprint, accepted = found["corpus_fingerprint"], found["accepted"]
         vocab, pretraining = found["vocab"], found["pretraining"]
-    text = {"corpus": corpus, "corpus_fingerprint": corpus_fingerprint, "work_root": work_root}
-    vocabulary = train_vocab(config=vocab, **text).outputs["vocab"]
+    text = {"corpus": corpus, "corpus_fingerprint": corpus_fingerprint, **root}
+    vocabulary = put("vocab", train_vocab(config=vocab, **text)).outputs["vocab"]
     with dsl.ParallelFor(items=records, parallelism=1, name="records") as records_job:
-        made = make_records(cleaning=cleaning, job=records_job, beam=beam, vocab=vocabulary, **text)
-    data = {"records": made.outputs["records"]}
-    trained = pretrain(
-        model=model, config=pretraining, vocab=vocabulary, work_root=work_root, **_collected(data)
-    )
-    pretrained = trained.outputs["pretrained"]
-    with dsl.ParallelFor(items=jobs, parallelism=PARALLEL_JOBS, name="tasks") as job:
-        tuned = finetune(job=job, pretrained=pretrained, work_root=work_root)
-        scored = evaluate(job=job, finetuned=tuned.outputs["finetuned"], work_root=work_root)
-    scores = {"evaluations": scored.outputs["evaluation"]}
-    models = {"finetuned": tuned.outputs["finetuned"], **scores}
-    more: dict[str, Any] = {}
-    if steps.export:
-        exported = export_models(config=export, work_root=work_root, **_collected(models))
-        more["exported"] = exported.outputs["exported"]
-    if steps.promote:
-        promoted = promote(
-            title=title,
-            date=date,
-            accepted=accepted,
-            retraining=retraining,
-            pretrained=pretrained,
-            work_root=work_root,
-            **_collected(scores),
+        making = make_records(
+            cleaning=cleaning, job=records_job, beam=beam, vocab=vocabulary, **text
         )
-        if steps.export:
-            promoted.after(exported)
-        more["promotion"] = promoted.outputs["promotion"]
-    page = report(
-        title=title,
-        vocab=vocabulary,
-        pretrained=pretrained,
-        work_root=work_root,
-        **_collected(data | models),
-        **more,
+        made = {"records": put("records", making).outputs["records"]}
+    pretraining_task = placement.pretrain(
+        model=model, config=pretraining, vocab=vocabulary, **_collected(made), **root
     )
-    return page.outputs["summary"]
+    pretrained = put("pretrain", pretraining_task).outputs["pretrained"]
+    with dsl.ParallelFor(items=jobs, parallelism=placement.parallel_tasks, name="tasks") as job:
+        tuning = finetune(job=job, pretrained=pretrained, **root)
+        tuned = put("finetune", tuning).outputs["finetuned"]
+        scoring = evaluate(job=job, finetuned=tuned, **root)
+        scored = {"evaluations": put("evaluate", scoring).outputs["evaluation"]}
+    models = {"finetuned": tuned, **scored}
+    outcomes: dict[str, Any] = {}
+    if more.export:
+        exporting = put("export", export_models(config=export, **_collected(models), **root))
+        outcomes["exported"] = exporting.outputs["exported"]
+    if more.promote:
+        run = {"title": title, "date": date, "retraining": retraining, "accepted": accepted}
+        promoting = promote(pretrained=pretrained, **run, **_collected(scored), **root)
+        if more.export:
+            promoting.after(exporting)
+        outcomes["promotion"] = put("promote", promoting).outputs["promotion"]
+    lists = _collected(made | models)
+    page = report(title=title, vocab=vocabulary, pretrained=pretrained, **lists, **outcomes, **root)
+    return put("report", page).outputs["summary"]
 
 
 def _collected(outputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Gather the outputs of a loop as lists, anew for each use: kfp changes what it is given."""
+    """Gather the outputs of loops as lists, anew for each use: kfp changes what it is given."""
     return {name: dsl.Collected(output) for name, output in outputs.items()}
+
+
+albert_pipeline = build_pipeline(Placement())
+"""The pipeline of a local run without optional steps."""

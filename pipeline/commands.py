@@ -11,16 +11,17 @@ from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig, Initialization
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.records.config import RecordsConfig
+from albert_core.runs.inputs import input_folder
 from albert_core.runs.manifest import Manifest
 from albert_core.runs.progress import to_stderr
-from albert_core.settings import parse_settings
-from albert_core.storage import is_remote, local_folder
+from albert_core.storage import is_remote, join, local_folder, write_bytes
 from albert_core.tasks import data_folder, find_task
 from components.export.config import ExportFormat
 from components.records.runners import BeamConfig
 from components.resolve.dates import NO_DATE, has_date, parse_date, today, with_date
 from components.vocab.config import VocabConfig
-from pipeline.config import RunConfig, read_yaml
+from pipeline.config import RunConfig, Runner
+from pipeline.resources import TargetName, read_resources
 
 
 def demo_data(output: str) -> None:
@@ -71,7 +72,7 @@ def records(
 
     manifest = make_records(
         corpus=corpus,
-        vocab=local_folder(vocab_dir),
+        vocab=vocab_dir,
         config=records,
         cleaning=cleaning,
         beam=beam,
@@ -87,6 +88,7 @@ def pretrain(
     vocab_dir: str,
     records_dir: tuple[str, ...],
     output: str,
+    work_root: str = "",
 ) -> None:
     """Pretrain a model on records.
 
@@ -97,15 +99,17 @@ def pretrain(
         records_dir: Output of `albert records`, or TFRecord files of the original; for phases of
             several sequence lengths one of each.
         output: Folder to make.
+        work_root: Folder of work in progress; beside the output when not given.
     """
     from components.pretrain.step import pretrain as step
 
     manifest = step(
-        records=[local_folder(folder) for folder in records_dir],
-        vocab=local_folder(vocab_dir),
+        records=records_dir,
+        vocab=vocab_dir,
         model=model,
         config=pretraining,
         output=output,
+        work_root=work_root or None,
         progress=to_stderr("pretrain"),
     )
     _print_manifest(manifest, output)
@@ -136,7 +140,7 @@ def finetune(
     manifest = step(
         task=declared,
         data=data,
-        pretrained=local_folder(pretrained_dir),
+        pretrained=pretrained_dir,
         initialization=initialization,
         config=finetuning.for_task(declared),
         output=output,
@@ -157,17 +161,16 @@ def evaluate(data_dir: str, finetuned_dirs: tuple[str, ...], output: str) -> Non
     from components.evaluate.step import task_of
     from pipeline.display import print_scores
 
-    models = [local_folder(folder) for folder in finetuned_dirs]
     figures = {}
-    for model in models:
-        name = task_of(model).name
+    for folder in finetuned_dirs:
+        task, model_name = task_of(input_folder(folder)), Path(folder).name
         manifest = step(
-            model=model,
-            data=data_folder(task_of(model), local_folder(data_dir)),
-            output=output if len(models) == 1 else f"{output}/{Path(model).name}",
-            progress=to_stderr(f"evaluate {name}"),
+            model=folder,
+            data=data_folder(task, local_folder(data_dir)),
+            output=output if len(finetuned_dirs) == 1 else join(output, model_name),
+            progress=to_stderr(f"evaluate {task.name}"),
         )
-        figures[f"{name} ({Path(model).name})"] = manifest.figures
+        figures[f"{task.name} ({model_name})"] = manifest.figures
     print_scores(figures)
 
 
@@ -199,17 +202,17 @@ def report(
 
     write_report(
         title=title,
-        vocab=local_folder(vocab_dir),
-        records=[local_folder(folder) for folder in records_dir],
-        pretrained=local_folder(pretrained_dir),
-        finetuned=[local_folder(folder) for folder in finetuned_dirs],
-        evaluations=[local_folder(folder) for folder in evaluation_dirs],
-        exported=local_folder(exported_dir) if exported_dir else None,
-        promotion=local_folder(promotion_dir) if promotion_dir else None,
+        vocab=vocab_dir,
+        records=records_dir,
+        pretrained=pretrained_dir,
+        finetuned=finetuned_dirs,
+        evaluations=evaluation_dirs,
+        exported=exported_dir or None,
+        promotion=promotion_dir or None,
         output=output,
         progress=to_stderr("report"),
     )
-    print(Path(output) / PAGE_NAME)
+    print(join(output, PAGE_NAME))
 
 
 def export(model: str, *, to: tuple[ExportFormat, ...], output: str) -> None:
@@ -222,9 +225,7 @@ def export(model: str, *, to: tuple[ExportFormat, ...], output: str) -> None:
     """
     from components.export.step import export_model
 
-    manifest = export_model(
-        model=local_folder(model), formats=to, output=output, progress=to_stderr("export")
-    )
+    manifest = export_model(model=model, formats=to, output=output, progress=to_stderr("export"))
     _print_manifest(manifest, output)
 
 
@@ -290,26 +291,28 @@ def estimate(
         utilisation: Share of the chips' peak that training is taken to reach.
         prices: YAML file with date, source, currency and per_chip_hour; list prices without it.
     """
-    from albert_core.estimation.accelerators import find_slice
-    from albert_core.estimation.estimate import estimate as estimate_phases
-    from albert_core.estimation.prices import LIST_PRICES, Prices
     from pipeline.estimate_display import print_estimate
+    from pipeline.estimation import estimate_run
 
-    source = f"--prices {prices}"
-    table = parse_settings(Prices, read_yaml(prices), source=source) if prices else LIST_PRICES
-    estimates = estimate_phases(
-        model=model.with_vocabulary(vocab.size),
-        config=pretraining,
-        sequence_length=records.sequence_length,
-        accelerator=find_slice(accelerator),
+    estimates, table = estimate_run(
+        model=model,
+        vocab=vocab,
+        records=records,
+        pretraining=pretraining,
+        accelerator=accelerator,
         utilisation=utilisation,
-        prices=table,
-        progress=to_stderr("estimate"),
+        prices=prices,
     )
     print_estimate(estimates, table)
 
 
-def run(output: str, date: str = "", reconfigure: bool = False, **settings: Any) -> None:
+def run(
+    output: str,
+    date: str = "",
+    reconfigure: bool = False,
+    runner: Runner = "process",
+    **settings: Any,
+) -> None:
     """Run the whole pipeline on this machine; what is done already is not done again.
 
     Args:
@@ -318,6 +321,8 @@ def run(output: str, date: str = "", reconfigure: bool = False, **settings: Any)
             run with retraining goes on from the model accepted last before it. Today, in UTC, if
             a run needs one.
         reconfigure: Let the folder take over changed settings; the steps they touch run again.
+        runner: What a step is: a `process` in this environment, or a `docker` container without
+            network, of the images of `make images`.
         **settings: The sections of the run's configuration.
     """
     from pipeline.display import print_result
@@ -336,8 +341,45 @@ def run(output: str, date: str = "", reconfigure: bool = False, **settings: Any)
         Path(with_date(output, day)),
         date=day if is_needed else NO_DATE,
         reconfigure=reconfigure,
+        runner=runner,
     )
     print_result(result.summary, result.steps_run, result.page)
+
+
+def compile_for(
+    output: str,
+    target: TargetName,
+    work_root: str,
+    resources: str = "",
+    caching: bool = False,
+    **settings: Any,
+) -> None:
+    """Compile the pipeline of a configuration for Kubeflow or Vertex AI; nothing is submitted.
+
+    The configuration's values are the defaults of the pipeline's parameters. ALBERT_REGISTRY is
+    the registry that holds the images.
+
+    Args:
+        output: YAML file to write.
+        target: `kubeflow` or `vertex`.
+        work_root: gs:// folder of work in progress, by which later runs go on with this one's.
+        resources: YAML file with what steps get, where it is not the default: machines,
+            accelerators, retries, timeouts.
+        caching: Let the target skip steps it has seen with these inputs, as they are now; for a
+            pipeline that runs once, now.
+        **settings: The sections of the run's configuration.
+    """
+    from pipeline.compilation import compile_pipeline
+
+    compiled = compile_pipeline(
+        RunConfig(**settings),
+        resources=read_resources(target, resources),
+        work_root=work_root,
+        caching=caching,
+        progress=to_stderr("compile"),
+    )
+    write_bytes(output, compiled.text.encode())
+    print(f"{output}: for {target}, {compiled.num_parameter_bytes:,} bytes of parameters")
 
 
 def _print_manifest(manifest: Manifest, output: str) -> None:

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -21,6 +21,9 @@ from components.records.job import RecordsJob, records_jobs
 from components.records.runners import BeamConfig
 from components.resolve.dates import DATE_PLACEHOLDER, has_date
 from components.vocab.config import VocabConfig
+
+Runner = Literal["process", "docker"]
+"""What a step of a local run is."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

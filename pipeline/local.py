@@ -1,4 +1,7 @@
-"""Run the pipeline on this machine: kfp's own local runner, a process a step, with its cache."""
+"""Run the pipeline on this machine: kfp's own local runner, with its cache.
+
+A step is a process in the environment of the run, or a container of its image.
+"""
 
 import contextlib
 import dataclasses
@@ -6,10 +9,11 @@ import fcntl
 import json
 import os
 import shutil
+import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -20,18 +24,23 @@ from components.report.step import PAGE_NAME, SUMMARY_NAME
 from components.resolve.dates import NO_DATE
 from components.runtime import (
     EVENTS_NAME,
+    LOCK_NAME,
     RUN_FOLDER_VARIABLE,
-    RUN_PROCESS_VARIABLE,
+    RUN_ID_VARIABLE,
     RUN_WORKERS_VARIABLE,
     log_path,
 )
-from pipeline.albert import PARALLEL_JOBS, build_pipeline
-from pipeline.config import RunConfig, differences, to_values
+from pipeline.albert import PARALLEL_JOBS, Placement, build_pipeline, optional_steps
+from pipeline.config import RunConfig, Runner, differences, to_values
+from pipeline.containers import container_runner, hand_over
 from pipeline.display import show_progress
+from pipeline.interruption import call_in_thread, leaving_at_once
 from pipeline.preflight import pipeline_arguments
 
 CONFIG_NAME = "config.yaml"
-LOCK_NAME = "lock"
+if TYPE_CHECKING:
+    from kfp.local import DockerRunner
+
 # Settings that may change between runs of one folder: they add or leave out tasks.
 _FREE_SETTINGS = ("tasks", "random_weights_baseline")
 
@@ -52,7 +61,12 @@ class RunResult:
 
 
 def run_locally(
-    config: RunConfig, folder: Path, *, date: str = NO_DATE, reconfigure: bool = False
+    config: RunConfig,
+    folder: Path,
+    *,
+    date: str = NO_DATE,
+    reconfigure: bool = False,
+    runner: Runner = "process",
 ) -> RunResult:
     """Run the whole pipeline in a folder; what is there already is not done again.
 
@@ -62,6 +76,7 @@ def run_locally(
         date: Its date, if anything depends on that.
         reconfigure: Whether the folder may take over changed settings; the steps they touch
             run again.
+        runner: What a step is: a `process` in this environment, or a `docker` container.
 
     Raises:
         InputError: Bad input. What can be found before anything runs leaves the folder as it was.
@@ -69,29 +84,41 @@ def run_locally(
     """
     folder = folder.absolute()
     arguments = pipeline_arguments(config, work_root=folder / "work", date=date)
-    pipeline = build_pipeline(config, date=date)
+    pipeline = build_pipeline(Placement(), optional_steps(config))
+    run_id = uuid.uuid4().hex
+    environment = {
+        RUN_FOLDER_VARIABLE: str(folder),
+        RUN_ID_VARIABLE: run_id,
+        RUN_WORKERS_VARIABLE: str(min(PARALLEL_JOBS, len(arguments["jobs"]))),
+    }
+    containers = container_runner(arguments, folder, environment) if runner == "docker" else None
     is_new = not folder.exists()
-    with _claimed(folder, config, reconfigure=reconfigure):
+    with _claimed(folder, config, run_id, reconfigure=reconfigure):
         events = folder / EVENTS_NAME
         write_atomically(events, b"")
         try:
-            with show_progress(events):
-                report = _run_pipeline(pipeline, arguments, folder)
+            with _environment(environment), leaving_at_once(), show_progress(events):
+                report = call_in_thread(
+                    lambda: _run_pipeline(pipeline, arguments, folder, containers)
+                )
         except RuntimeError as error:
             raise _explained(error, folder, is_new=is_new) from error
         return _result(folder, report)
 
 
 @contextlib.contextmanager
-def _claimed(folder: Path, config: RunConfig, *, reconfigure: bool) -> Iterator[None]:
+def _claimed(folder: Path, config: RunConfig, run_id: str, *, reconfigure: bool) -> Iterator[None]:
     """Hold the run's folder alone, refusing one of another configuration."""
     _refuse_other_run(folder, config, reconfigure=reconfigure)
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK_NAME).open("w") as lock:
+    with (folder / LOCK_NAME).open("a", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(f"output {folder}: another run is at work there") from None
+        lock.truncate(0)
+        lock.write(run_id)
+        lock.flush()
         text = yaml.safe_dump(to_values(config), sort_keys=False, allow_unicode=True)
         write_atomically(folder / CONFIG_NAME, text.encode())
         yield
@@ -122,26 +149,27 @@ def _holds_more_than_a_lock(folder: Path) -> bool:
     return any(entry.name != LOCK_NAME for entry in folder.iterdir())
 
 
-def _run_pipeline(pipeline: Any, arguments: dict[str, Any], folder: Path) -> Path:
+def _run_pipeline(
+    pipeline: Any,
+    arguments: Mapping[str, Any],
+    folder: Path,
+    containers: "DockerRunner | None",
+) -> Path:
     """Run kfp with its own chatter in a log file; return the report's folder."""
     (folder / "logs").mkdir(exist_ok=True)
-    environment = {
-        RUN_FOLDER_VARIABLE: str(folder),
-        RUN_PROCESS_VARIABLE: str(os.getpid()),
-        RUN_WORKERS_VARIABLE: str(min(PARALLEL_JOBS, len(arguments["jobs"]))),
-    }
+    if containers:
+        hand_over(folder)
     with (
         (folder / "logs" / "kfp.log").open("a", encoding="utf-8") as log,
         contextlib.redirect_stdout(log),
         contextlib.redirect_stderr(log),
-        _environment(environment),
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")
         from kfp import local
 
         local.init(
-            runner=local.SubprocessRunner(use_venv=False),
+            runner=containers or local.SubprocessRunner(use_venv=False),
             pipeline_root=str(folder / "artifacts"),
             workspace_root=str(folder / "work" / "kfp"),  # kfp removes it after the run
             enable_caching=True,

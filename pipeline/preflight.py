@@ -1,6 +1,7 @@
 """What is checked before a run starts, so that bad input costs nothing."""
 
 import dataclasses
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,30 +24,36 @@ from albert_core.tasks import (
 )
 from albert_core.tasks.reading import SPLITS
 from components.finetune.job import TaskJob
-from components.resolve.dates import DATE_PLACEHOLDER, NO_DATE, is_set_at_run_time
-from components.resolve.step import resolve
+from components.image import image_name
+from components.resolve.dates import (
+    DATE_PLACEHOLDER,
+    NO_DATE,
+    is_set_at_run_time,
+    parse_date,
+    with_date,
+)
+from components.resolve.step import FOUND_AT_RUN_TIME, resolve
 from pipeline.config import RunConfig, plain_values, to_values
 
 _SECTIONS = ("cleaning", "vocab", "beam", "model", "pretraining", "export", "retraining")
-_FOUND_AT_RUN_TIME = "found by the step resolve"
 
 
 def pipeline_arguments(
-    config: RunConfig, *, work_root: Path, date: str = NO_DATE
+    config: RunConfig, *, work_root: str | Path, date: str = NO_DATE, resolves: bool = False
 ) -> dict[str, Any]:
     """Check every input of a run and return the pipeline's arguments.
 
     Args:
         config: The run.
         work_root: Folder of work in progress.
-        date: Date of a dated run; or what a schedule passes for it, and then text and accepted
-            model are looked for at run time.
+        date: Date of a dated run, or what a schedule passes for it.
+        resolves: Whether the run itself finds out what follows from its date.
 
     Raises:
         InputError: The corpus or a task's data is missing or unusable, or the date is, or the
             accepted model is gone.
     """
-    start = _start(_with_absolute_files(config), date)
+    start = _start(_for_other_places(config), date, resolves=resolves)
     values = to_values(start.config)
     return {
         "title": start.config.title,
@@ -56,7 +63,7 @@ def pipeline_arguments(
         **{name: values[name] for name in _SECTIONS},
         "accepted": plain_values(dataclasses.asdict(start.accepted)) if start.accepted else {},
         "records": [plain_values(dataclasses.asdict(job)) for job in config.records_jobs()],
-        "jobs": [plain_values(dataclasses.asdict(job)) for job in task_jobs(config)],
+        "jobs": [job.to_values() for job in task_jobs(config)],
         "work_root": str(work_root),
     }
 
@@ -70,11 +77,14 @@ class _Start:
     accepted: AcceptedModel | None = None
 
 
-def _start(config: RunConfig, date: str) -> _Start:
+def _start(config: RunConfig, date: str, *, resolves: bool) -> _Start:
     if not config.is_dated:
         return _undated_start(config, date)
-    if is_set_at_run_time(date):
-        return _Start(config, _FOUND_AT_RUN_TIME)
+    if resolves:
+        if not is_set_at_run_time(date):
+            files = with_date(config.corpus.files, parse_date(date))
+            check_corpus(dataclasses.replace(config.corpus, files=files))
+        return _Start(config, FOUND_AT_RUN_TIME)
     found = resolve(
         date=date,
         title=config.title,
@@ -106,11 +116,15 @@ def _undated_start(config: RunConfig, date: str) -> _Start:
     return _Start(dataclasses.replace(config, corpus=corpus), corpus_fingerprint(corpus))
 
 
-def _with_absolute_files(config: RunConfig) -> RunConfig:
-    """Make addresses absolute: steps may run elsewhere."""
+def _for_other_places(config: RunConfig) -> RunConfig:
+    """Make addresses absolute, and name the image of Beam's workers: steps may run elsewhere."""
     files = tuple(_absolute(file) for file in config.corpus.files)
+    beam = config.beam
+    if "ALBERT_REGISTRY" in os.environ:
+        beam = beam.with_worker_image(image_name("data"))
     return dataclasses.replace(
         config,
+        beam=beam,
         corpus=dataclasses.replace(config.corpus, files=files),
         cleaning=_with_named_files(config.cleaning),
         retraining=dataclasses.replace(

@@ -14,7 +14,7 @@ from albert_core.records.config import (
 from albert_core.records.static import LABEL_FEATURE, PIECE_FEATURES, PREDICTION_FEATURES
 from albert_core.records.tfrecord import count_tfrecords, parse_example, read_tfrecords
 from albert_core.runs.files import fingerprint, sha256_of_file
-from albert_core.runs.manifest import Manifest, find_manifest
+from albert_core.runs.manifest import find_manifest
 from albert_core.settings import parse_settings
 
 
@@ -64,7 +64,6 @@ def describe_records(path: str | Path) -> RecordsDescription:
         raise InputError(
             f"{path}: made by `albert {manifest.step}`, expected the output of `albert records`"
         )
-    _refuse_other_sizes(folder, manifest)
     config = parse_settings(RecordsConfig, manifest.config["records"], source=f"{path}: records")
     is_static = config.format == "static"
     masking = config.static_masking if is_static else None
@@ -80,17 +79,6 @@ def describe_records(path: str | Path) -> RecordsDescription:
         vocabulary=manifest.inputs["vocab"],
         content_hash=manifest.content_hash,
     )
-
-
-def _refuse_other_sizes(folder: Path, manifest: Manifest) -> None:
-    for name, entry in manifest.files.items():
-        size = (folder / name).stat().st_size if (folder / name).is_file() else None
-        if size != entry["bytes"]:
-            got = "it is missing" if size is None else f"got {size:,} bytes"
-            raise InputError(
-                f"records {folder / name}: {got}, expected {entry['bytes']:,} as its manifest "
-                "says; copy the folder again or make the records anew"
-            )
 
 
 def _describe_original(path: Path) -> RecordsDescription:

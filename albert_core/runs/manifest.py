@@ -63,6 +63,11 @@ class Manifest:
         """Hash of the files alone: the same bytes give the same hash, whoever made them."""
         return fingerprint({name: entry["sha256"] for name, entry in self.files.items()})
 
+    @property
+    def num_bytes(self) -> int:
+        """Size of all files together."""
+        return sum(entry["bytes"] for entry in self.files.values())
+
     def write(self, folder: Path) -> None:
         """Write `manifest.json` into the folder: from now on the folder is complete."""
         write_json(folder / MANIFEST_NAME, dataclasses.asdict(self))
@@ -78,6 +83,25 @@ def describe_files(folder: Path) -> dict[str, dict[str, Any]]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != MANIFEST_NAME
     }
+
+
+def find_damage(folder: Path, manifest: Manifest, *, with_hashes: bool) -> str | None:
+    """Return what is wrong with a folder's files in the words of a message, or None.
+
+    Args:
+        folder: The folder.
+        manifest: What it should hold.
+        with_hashes: Whether files are compared by sha256, too, not by size alone.
+    """
+    for name, entry in manifest.files.items():
+        path, num_bytes = folder / name, entry["bytes"]
+        if not path.is_file():
+            return f"{name} is missing"
+        if (found := path.stat().st_size) != num_bytes:
+            return f"{name} has {found:,} bytes, expected {num_bytes:,}"
+        if with_hashes and sha256_of_file(path) != entry["sha256"]:
+            return f"{name} holds something else than was written (its sha256 differs)"
+    return None
 
 
 def find_manifest(folder: Path) -> Manifest | None:

@@ -6,14 +6,15 @@ written last, and only where there is none.
 
 import abc
 import contextlib
-import os
 import shutil
 from pathlib import Path
 
 from albert_core.errors import InputError
+from albert_core.runs.files import link_or_copy
 from albert_core.runs.manifest import MANIFEST_NAME, Manifest, find_manifest, parse_manifest
 from albert_core.storage import (
     exists,
+    find_files,
     has_files,
     is_remote,
     join,
@@ -54,6 +55,14 @@ class Output(abc.ABC):
     def publish(self, results: Path) -> None:
         """Publish a folder with its manifest."""
 
+    def is_whole(self, manifest: Manifest) -> bool:
+        """Return whether all files of a manifest are there with their sizes."""
+        root = self.address if is_remote(self.address) else str(Path(self.address).absolute())
+        found = {file.path: file.num_bytes for file in find_files(root)}
+        return all(
+            found.get(join(root, name)) == entry["bytes"] for name, entry in manifest.files.items()
+        )
+
     def _not_ours(self) -> InputError:
         return InputError(
             f"output {self.address}: exists and was not made by this program; expected a new or "
@@ -87,10 +96,10 @@ class LocalOutput(Output):
         """Put the results there in one rename; hard links where the file system has them."""
         partial = self.folder.with_name(f".{self.folder.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(results, partial, copy_function=_link_or_copy)
+        shutil.copytree(results, partial, copy_function=link_or_copy)
         if self.folder.exists():
             shutil.rmtree(self.folder)
-        os.replace(partial, self.folder)
+        partial.replace(self.folder)
 
 
 class RemoteOutput(Output):
@@ -126,10 +135,3 @@ class RemoteOutput(Output):
         write_bytes(self._manifest_path, manifest, only_new=True)
         with contextlib.suppress(InputError):
             remove_file(self._uploading_path)
-
-
-def _link_or_copy(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)

@@ -140,7 +140,8 @@ class _Conductor(keras.callbacks.Callback):
         step, interval = self.state.step, self.plan.interval_steps
         begun = self._steps_in_interval()
         end = self.plan.phase_ends[self.plan.phase_of(step)]
-        self._kept_metrics = [np.array(m) for m in self.model.metrics_variables] if begun else None
+        metrics = map(keras.ops.convert_to_numpy, self.model.metrics_variables)
+        self._kept_metrics = [np.array(metric) for metric in metrics] if begun else None
         self.model.fit(
             batches_from(step),
             steps_per_epoch=interval - begun,

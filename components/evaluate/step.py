@@ -1,15 +1,20 @@
 """Score a fine-tuned model on its task's dev set and write predictions."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 from albert_core.checkpoints.checkpoint import TASK_NAME, read_json
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.runs.files import write_json
+from albert_core.runs.inputs import input_folder
 from albert_core.runs.manifest import Figures, Manifest, read_manifest
 from albert_core.runs.progress import ReportProgress, quiet
 from albert_core.runs.step import run_step
 from albert_core.settings import parse_settings
+from albert_core.storage import exists, join, read_bytes
 from albert_core.tasks import Task, task_fingerprint
+from albert_core.tasks.metrics import CLASSIFICATION_NAME
 
 METRICS_NAME = "metrics.json"
 
@@ -24,6 +29,8 @@ def evaluate(
 ) -> Manifest:
     """Publish metrics.json and predictions on the dev files, and on the test files that are there.
 
+    Of a classification also its confusion matrix.
+
     Args:
         model: A folder that `albert finetune` wrote; it knows its task.
         data: Folder of the task's files.
@@ -34,6 +41,7 @@ def evaluate(
     Raises:
         InputError: An input is missing or unusable.
     """
+    model, data = input_folder(model), input_folder(data)
     tuned = read_manifest(model, step="finetune")
     task = task_of(model)
     config = parse_settings(
@@ -46,10 +54,10 @@ def evaluate(
         from albert_core.finetuning.evaluation import evaluate_splits
 
         scores = evaluate_splits(
-            folder=Path(model),
+            folder=model,
             task=task,
             config=config,
-            data=Path(data),
+            data=data,
             results=results,
             progress=progress,
         )
@@ -59,7 +67,7 @@ def evaluate(
     return run_step(
         "evaluate",
         config={"task": task.name, "initialization": tuned.config["initialization"]},
-        inputs={"model": tuned.content_hash, "data": task_fingerprint(task, Path(data))},
+        inputs={"model": tuned.content_hash, "data": task_fingerprint(task, data)},
         output=output,
         work_root=work_root,
         body=body,
@@ -74,3 +82,9 @@ def task_of(model: str | Path) -> Task:
     """
     path = Path(model) / TASK_NAME
     return parse_settings(Task, read_json(path), source=str(path))
+
+
+def read_classification(evaluation: str) -> dict[str, Any] | None:
+    """Return confusion matrix and ROC curve of an evaluation, local or gs://; None if not one's."""
+    path = join(evaluation, CLASSIFICATION_NAME)
+    return json.loads(read_bytes(path)) if exists(path) else None

@@ -16,17 +16,19 @@ def export_models(
 ) -> None:
     """Publish the models that reach their thresholds."""
     from albert_core.settings import parse_settings
+    from components.artifacts import address_of
     from components.export.config import ExportConfig
     from components.export.step import export_models
     from components.image import log_figures
     from components.runtime import step_process
 
-    with step_process("export") as progress:
+    output = address_of(exported)
+    with step_process("export", output=output, work_root=work_root) as progress:
         manifest = export_models(
-            models=[artifact.path for artifact in finetuned],
-            evaluations=[artifact.path for artifact in evaluations],
+            models=[address_of(artifact) for artifact in finetuned],
+            evaluations=[address_of(artifact) for artifact in evaluations],
             config=parse_settings(ExportConfig, config, source="export"),
-            output=exported.path,
+            output=output,
             work_root=work_root,
             progress=progress,
         )

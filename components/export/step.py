@@ -7,6 +7,7 @@ from pathlib import Path
 from albert_core.checkpoints import read_checkpoint
 from albert_core.errors import InputError
 from albert_core.runs.files import write_json
+from albert_core.runs.inputs import input_folder
 from albert_core.runs.manifest import Figures, Manifest, read_manifest
 from albert_core.runs.progress import ReportProgress, quiet
 from albert_core.runs.step import run_step
@@ -54,12 +55,12 @@ def export_model(
         InputError: The model cannot be read, or not be expressed in a format.
         StepFailedError: What was written is not the same model.
     """
-    config = ExportConfig(formats=tuple(formats))
+    config, model = ExportConfig(formats=tuple(formats)), input_folder(model)
     if not formats:
         raise InputError(f"to: got nothing, expected one or more of {', '.join(WRITERS)}")
 
     def body(results: Path, _: Path) -> Figures:
-        return _write(Path(model), config.formats, results, progress, label="")
+        return _write(model, config.formats, results, progress, label="")
 
     return run_step(
         "export",
@@ -95,9 +96,9 @@ def export_models(
         InputError: An input is missing or another step's, or a model cannot be expressed so.
         StepFailedError: What was written is not the same model.
     """
-    scored = [read_manifest(folder, step="evaluate") for folder in evaluations]
+    scored = [read_manifest(input_folder(folder), step="evaluate") for folder in evaluations]
     pairs = [
-        (Path(model), manifest)
+        (input_folder(model), manifest)
         for model, manifest in zip(models, scored, strict=True)
         if manifest.config["initialization"] == "pretrained"
     ]

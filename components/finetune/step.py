@@ -5,9 +5,10 @@ from pathlib import Path
 
 from albert_core.checkpoints import read_checkpoint
 from albert_core.finetuning.config import FinetuningConfig, Initialization
+from albert_core.runs.inputs import input_folder
 from albert_core.runs.manifest import Figures, Manifest
 from albert_core.runs.progress import ReportProgress, quiet
-from albert_core.runs.step import run_step
+from albert_core.runs.step import local_work_root, run_step
 from albert_core.tasks import Task, task_fingerprint
 
 
@@ -37,9 +38,11 @@ def finetune(
     Raises:
         InputError: An input is missing or unusable.
     """
+    pretrained, data = input_folder(pretrained), input_folder(data)
+    cache = local_work_root(work_root) / "features" if work_root else None
     inputs = {
         "pretrained": read_checkpoint(pretrained).content_hash(),
-        "data": task_fingerprint(task, Path(data)),
+        "data": task_fingerprint(task, data),
     }
 
     def body(results: Path, checkpoints: Path) -> Figures:
@@ -47,13 +50,13 @@ def finetune(
 
         return run_finetuning(
             task=task,
-            data=Path(data),
-            pretrained=Path(pretrained),
+            data=data,
+            pretrained=pretrained,
             initialization=initialization,
             config=config,
             results=results,
             checkpoints=checkpoints,
-            feature_cache=Path(work_root) / "features" if work_root else checkpoints / "features",
+            feature_cache=cache or checkpoints / "features",
             progress=progress,
         )
 

@@ -19,17 +19,19 @@ def pretrain(
     from albert_core.config import ModelConfig
     from albert_core.pretraining.config import PretrainingConfig
     from albert_core.settings import parse_settings
+    from components.artifacts import address_of
     from components.image import log_figures
     from components.pretrain.step import pretrain
     from components.runtime import step_process
 
-    with step_process("pretrain") as progress:
+    output = address_of(pretrained)
+    with step_process("pretrain", output=output, work_root=work_root) as progress:
         manifest = pretrain(
-            records=[artifact.path for artifact in records],
-            vocab=vocab.path,
+            records=[address_of(artifact) for artifact in records],
+            vocab=address_of(vocab),
             model=parse_settings(ModelConfig, model, source="model"),
             config=parse_settings(PretrainingConfig, config, source="pretraining"),
-            output=pretrained.path,
+            output=output,
             work_root=work_root,
             progress=progress,
         )

@@ -9,10 +9,10 @@ from albert_core.config import AlbertConfig, ModelConfig
 from albert_core.errors import InputError
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.records.description import RecordsDescription, describe_records
+from albert_core.runs.inputs import input_folder
 from albert_core.runs.manifest import Figures, Manifest
 from albert_core.runs.progress import ReportProgress, quiet
 from albert_core.runs.step import run_step, take_part_in_step
-from albert_core.storage import local_folder
 from albert_core.tokenization import Tokenizer, load_tokenizer
 from albert_core.training.devices import is_led_by_another
 
@@ -43,8 +43,8 @@ def pretrain(
         InputError: An input is missing or does not fit another.
     """
     folders = [records] if isinstance(records, str | Path) else records
-    described = [describe_records(folder) for folder in folders]
-    tokenizer = load_tokenizer(vocab)
+    described = [describe_records(input_folder(folder)) for folder in folders]
+    tokenizer = load_tokenizer(input_folder(vocab))
     model_config = model.with_vocabulary(len(tokenizer))
     if config.rematerialize and model_config.has_dropout:
         raise InputError(
@@ -61,7 +61,7 @@ def pretrain(
         "vocab": tokenizer.content_hash(),
     }
     if config.init_checkpoint:
-        start = read_checkpoint(local_folder(config.init_checkpoint))
+        start = read_checkpoint(input_folder(config.init_checkpoint))
         inputs["init_checkpoint"] = start.content_hash()
 
     def body(results: Path, checkpoints: Path) -> Figures:

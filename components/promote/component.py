@@ -20,23 +20,25 @@ def promote(
     """Compare the model with the accepted one, and let later runs go on from the better."""
     from albert_core.runs.acceptance import AcceptedModel
     from albert_core.settings import parse_settings
+    from components.artifacts import address_of
     from components.image import log_figures
     from components.promote.config import RetrainingConfig
     from components.promote.step import promote
     from components.runtime import step_process
 
-    with step_process("promote") as progress:
+    output = address_of(promotion)
+    with step_process("promote", output=output, work_root=work_root) as progress:
         manifest = promote(
-            pretrained=pretrained.path,
+            pretrained=address_of(pretrained),
             address=pretrained.uri,
-            evaluations=[artifact.path for artifact in evaluations],
+            evaluations=[address_of(artifact) for artifact in evaluations],
             accepted=(
                 parse_settings(AcceptedModel, accepted, source="accepted") if accepted else None
             ),
             config=parse_settings(RetrainingConfig, retraining, source="retraining"),
             date=date,
             title=title,
-            output=promotion.path,
+            output=output,
             work_root=work_root,
             progress=progress,
         )

@@ -12,6 +12,7 @@ from albert_core.runs.acceptance import (
     read_accepted,
 )
 from albert_core.runs.files import write_json
+from albert_core.runs.inputs import input_folder
 from albert_core.runs.manifest import Figures, Manifest, read_manifest
 from albert_core.runs.progress import ReportProgress, quiet
 from albert_core.runs.step import run_step
@@ -55,8 +56,8 @@ def promote(
         InputError: An input is missing or another step's, or another run was faster.
     """
     is_remote(address)  # refuses other kinds of storage
-    trained = read_manifest(pretrained, step="pretrain")
-    scored = [read_manifest(folder, step="evaluate") for folder in evaluations]
+    trained = read_manifest(input_folder(pretrained), step="pretrain")
+    scored = [read_manifest(input_folder(folder), step="evaluate") for folder in evaluations]
     model = AcceptedModel(
         date=date,
         address=address,

@@ -21,6 +21,7 @@ def make_records(
     from albert_core.corpus import CorpusConfig
     from albert_core.corpus.cleaning import CleaningConfig
     from albert_core.settings import parse_settings
+    from components.artifacts import address_of
     from components.image import log_figures
     from components.records.job import RecordsJob
     from components.records.runners import BeamConfig
@@ -28,14 +29,15 @@ def make_records(
     from components.runtime import step_process
 
     settings = parse_settings(RecordsJob, job, source="records")
-    with step_process(settings.step) as progress:
+    output = address_of(records)
+    with step_process(settings.step, output=output, work_root=work_root) as progress:
         manifest = make_records(
             corpus=parse_settings(CorpusConfig, corpus, source="corpus"),
-            vocab=vocab.path,
+            vocab=address_of(vocab),
             cleaning=parse_settings(CleaningConfig, cleaning, source="cleaning"),
             config=settings.records,
             beam=parse_settings(BeamConfig, beam, source="beam"),
-            output=records.path,
+            output=output,
             work_root=work_root,
             progress=progress,
         )

@@ -9,6 +9,7 @@ from albert_core.errors import InputError, StepFailedError
 from albert_core.records.config import RecordsConfig
 from albert_core.records.documents import shard_names
 from albert_core.runs.files import write_json
+from albert_core.runs.inputs import input_folder
 from albert_core.runs.manifest import Figures, Manifest
 from albert_core.runs.progress import ReportProgress, quiet
 from albert_core.runs.step import run_step
@@ -48,7 +49,7 @@ def make_records(
         StepFailedError: The Beam runner lost documents or repeated some.
     """
     cleaning, beam = cleaning or CleaningConfig(), beam or BeamConfig()
-    tokenizer = load_tokenizer(vocab)
+    tokenizer = load_tokenizer(input_folder(vocab))
 
     def body(results: Path, work: Path) -> Figures:
         job = RecordsJob(

@@ -21,23 +21,25 @@ def report(
 ) -> None:
     """Write the report, and show its page."""
     import pathlib
-    import shutil
 
+    from albert_core.storage import join, read_bytes
+    from components.artifacts import address_of
     from components.report.step import PAGE_NAME, write_report
     from components.runtime import step_process
 
-    with step_process("report") as progress:
+    output = address_of(summary)
+    with step_process("report", output=output, work_root=work_root) as progress:
         write_report(
             title=title,
-            vocab=vocab.path,
-            records=[artifact.path for artifact in records],
-            pretrained=pretrained.path,
-            finetuned=[artifact.path for artifact in finetuned],
-            evaluations=[artifact.path for artifact in evaluations],
-            exported=exported.path if exported else None,
-            promotion=promotion.path if promotion else None,
-            output=summary.path,
+            vocab=address_of(vocab),
+            records=[address_of(artifact) for artifact in records],
+            pretrained=address_of(pretrained),
+            finetuned=[address_of(artifact) for artifact in finetuned],
+            evaluations=[address_of(artifact) for artifact in evaluations],
+            exported=address_of(exported) if exported else None,
+            promotion=address_of(promotion) if promotion else None,
+            output=output,
             work_root=work_root,
             progress=progress,
         )
-        shutil.copyfile(pathlib.Path(summary.path) / PAGE_NAME, page.path)
+        pathlib.Path(page.path).write_bytes(read_bytes(join(output, PAGE_NAME)))

@@ -12,6 +12,7 @@ from albert_core.checkpoints.checkpoint import TASK_NAME
 from albert_core.errors import InputError
 from albert_core.pretraining.config import HISTORY_NAME
 from albert_core.runs.files import write_json
+from albert_core.runs.inputs import input_folder
 from albert_core.runs.manifest import Figures, Manifest, read_manifest
 from albert_core.runs.progress import ReportProgress, quiet
 from albert_core.runs.step import run_step
@@ -66,13 +67,13 @@ def write_report(
         InputError: An input is missing or another step's.
     """
     folders = {
-        "vocab": [Path(vocab)],
-        "records": [Path(folder) for folder in records],
-        "pretrain": [Path(pretrained)],
-        "finetune": [Path(folder) for folder in finetuned],
-        "evaluate": [Path(folder) for folder in evaluations],
-        "export": [Path(exported)] if exported else [],
-        "promote": [Path(promotion)] if promotion else [],
+        "vocab": [input_folder(vocab)],
+        "records": [input_folder(folder) for folder in records],
+        "pretrain": [input_folder(pretrained)],
+        "finetune": [input_folder(folder) for folder in finetuned],
+        "evaluate": [input_folder(folder) for folder in evaluations],
+        "export": [input_folder(exported)] if exported else [],
+        "promote": [input_folder(promotion)] if promotion else [],
     }
     manifests = {
         step: [read_manifest(folder, step=step) for folder in own] for step, own in folders.items()

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from kfp import dsl
+
 from components.image import component
 
 
@@ -13,6 +15,8 @@ def resolve(
     vocab: dict,
     pretraining: dict,
     retraining: dict,
+    work_root: str,
+    resolved: dsl.Output[dsl.Artifact],
 ) -> NamedTuple(  # type: ignore[valid-type]
     "Outputs",
     [
@@ -28,17 +32,21 @@ def resolve(
     """Put the date into the settings and look up the accepted model."""
     import collections
     import dataclasses
+    import json
 
     from albert_core.corpus import CorpusConfig
     from albert_core.pretraining.config import PretrainingConfig
     from albert_core.settings import parse_settings, plain_values
+    from albert_core.storage import join, write_bytes
+    from components.artifacts import address_of
     from components.promote.config import RetrainingConfig
-    from components.resolve.step import resolve
+    from components.resolve.step import RESOLVED_NAME, resolve
     from components.runtime import step_process
     from components.vocab.config import VocabConfig
 
-    with step_process("resolve"):
-        resolved = resolve(
+    output = address_of(resolved)
+    with step_process("resolve", output=output, work_root=work_root):
+        found = resolve(
             date=date,
             title=title,
             corpus=parse_settings(CorpusConfig, corpus, source="corpus"),
@@ -46,6 +54,6 @@ def resolve(
             pretraining=parse_settings(PretrainingConfig, pretraining, source="pretraining"),
             retraining=parse_settings(RetrainingConfig, retraining, source="retraining"),
         )
-    values = plain_values(dataclasses.asdict(resolved))
-    values.setdefault("accepted", {})
+        values = {"accepted": {}, **plain_values(dataclasses.asdict(found))}
+        write_bytes(join(output, RESOLVED_NAME), json.dumps(values, indent=2).encode())
     return collections.namedtuple("Outputs", values)(**values)

@@ -9,6 +9,9 @@ from components.promote.config import RetrainingConfig
 from components.resolve.dates import parse_date, with_date
 from components.vocab.config import VocabConfig
 
+FOUND_AT_RUN_TIME = "found by the step resolve"  # in place of the text's hash
+RESOLVED_NAME = "resolved.json"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Resolved:

@@ -17,16 +17,18 @@ def train_vocab(
     """Train a SentencePiece vocabulary; `corpus_fingerprint` makes changed text a new task."""
     from albert_core.corpus import CorpusConfig
     from albert_core.settings import parse_settings
+    from components.artifacts import address_of
     from components.image import log_figures
     from components.runtime import step_process
     from components.vocab.config import VocabConfig
     from components.vocab.step import train_vocab
 
-    with step_process("vocab") as progress:
+    output = address_of(vocab)
+    with step_process("vocab", output=output, work_root=work_root) as progress:
         manifest = train_vocab(
             corpus=parse_settings(CorpusConfig, corpus, source="corpus"),
             config=parse_settings(VocabConfig, config, source="vocab"),
-            output=vocab.path,
+            output=output,
             work_root=work_root,
             progress=progress,
         )

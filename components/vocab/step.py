@@ -7,10 +7,10 @@ from pathlib import Path
 from albert_core.corpus import CorpusConfig, corpus_documents, corpus_fingerprint
 from albert_core.errors import InputError
 from albert_core.runs.files import write_json
+from albert_core.runs.inputs import input_folder
 from albert_core.runs.manifest import Figures, Manifest
 from albert_core.runs.progress import ReportProgress, quiet
 from albert_core.runs.step import run_step
-from albert_core.storage import local_folder
 from albert_core.tokenization import SentencePieceTokenizer, Tokenizer, load_tokenizer
 from components.vocab.config import VocabConfig
 from components.vocab.report import describe_vocabulary
@@ -80,7 +80,7 @@ def train_vocab(
 
 def _source(config: VocabConfig) -> Tokenizer:
     """Return the vocabulary to take, refusing settings it does not have."""
-    tokenizer = load_tokenizer(local_folder(config.source))
+    tokenizer = load_tokenizer(input_folder(config.source))
     is_sentencepiece = isinstance(tokenizer, SentencePieceTokenizer)
     found = {
         "kind": "sentencepiece" if is_sentencepiece else "wordpiece",

@@ -13,6 +13,7 @@ from albert_core.corpus import CorpusConfig
 from albert_core.errors import InputError, StepFailedError
 from albert_core.model.weights import read_weights
 from albert_core.pretraining.config import PhaseConfig
+from albert_core.runs import inputs
 from albert_core.training.safeguards import SafeguardConfig
 from components.vocab.config import VocabConfig
 from components.vocab.step import train_vocab
@@ -164,7 +165,7 @@ def test_a_truncated_shard_is_named_before_training(material, tmp_path):
     records = copy_of(material.short, tmp_path / "records")
     shard = next(records.glob("train-*"))
     shard.write_bytes(shard.read_bytes()[:-5])
-    with pytest.raises(InputError, match=rf"{shard}: got [\d,]+ bytes, expected [\d,]+"):
+    with pytest.raises(InputError, match=rf"{shard.name} has [\d,]+ bytes, expected [\d,]+"):
         train(material, tmp_path / "model", records=records)
 
 
@@ -172,16 +173,32 @@ def test_a_missing_shard_is_named_before_training(material, tmp_path):
     records = copy_of(material.short, tmp_path / "records")
     shard = next(records.glob("train-*"))
     shard.unlink()
-    with pytest.raises(InputError, match=f"{shard}: it is missing"):
+    with pytest.raises(InputError, match=f"{records}: {shard.name} is missing"):
         train(material, tmp_path / "model", records=records)
 
 
-def test_a_corrupt_record_is_named_with_its_place_and_the_run_kept(material, tmp_path):
-    records = copy_of(material.short, tmp_path / "records")
+def with_a_corrupt_record(records: Path) -> Path:
+    """Change a byte near the end of a shard; return its path."""
     shard = next(records.glob("train-*"))
     content = bytearray(shard.read_bytes())
     content[-10] ^= 1
     shard.write_bytes(content)
+    return shard
+
+
+def test_a_corrupt_shard_is_named_before_training(material, tmp_path):
+    records = copy_of(material.short, tmp_path / "records")
+    shard = with_a_corrupt_record(records)
+    with pytest.raises(InputError, match=rf"{shard.name} holds something else .* delete this"):
+        train(material, tmp_path / "model", records=records)
+
+
+def test_in_records_too_large_to_hash_a_corrupt_one_is_named_and_the_run_kept(
+    material, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(inputs, "_MAX_HASHED_BYTES", 0)
+    records = copy_of(material.short, tmp_path / "records")
+    shard = with_a_corrupt_record(records)
     with pytest.raises(StepFailedError, match=rf"{shard}: truncated or corrupt record at byte \d"):
         train(material, tmp_path / "model", records=records, num_train_steps=200)
     assert list(tmp_path.glob("*/pretrain-*/progress"))

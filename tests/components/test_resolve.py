@@ -1,6 +1,9 @@
 """What a dated run reads follows from its date alone."""
 
+import json
+
 import pytest
+from kfp import dsl
 from tiny_run import write_corpus
 
 from albert_core.corpus import CorpusConfig
@@ -99,9 +102,13 @@ def test_the_component_hands_plain_values_on(tmp_path):
         vocab={"size": 60.0},
         pretraining={"num_train_steps": 10_000.0},
         retraining={"accepted": str(tmp_path / "accepted"), "min_gain": 0.01},
+        work_root=str(tmp_path / "work"),
+        resolved=dsl.Artifact(uri=str(tmp_path / "resolved")),
     )
     assert outputs.title == "news of 2026-11-01"
     assert outputs.corpus["files"] == [str(tmp_path / "2026-11-01")]
     assert outputs.vocab["size"] == 60
     assert outputs.pretraining["init_checkpoint"] == ""
     assert outputs.accepted == {}
+    kept = json.loads((tmp_path / "resolved" / "resolved.json").read_text())
+    assert kept == outputs._asdict()

@@ -112,19 +112,45 @@ def test_an_output_folder_of_another_configuration_is_refused(first, config, fol
     assert "--reconfigure" in result.stderr
 
 
-def run_until_killed(config: Path, output: Path, condition: Callable[[], bool]) -> None:
-    """Start a run and SIGKILL it as soon as a condition holds."""
+def kill(process: subprocess.Popen) -> None:
+    process.send_signal(signal.SIGKILL)
+
+
+def interrupt(process: subprocess.Popen) -> None:
+    """Send SIGINT to the run's own process alone."""
+    process.send_signal(signal.SIGINT)
+
+
+def press_ctrl_c(process: subprocess.Popen) -> None:
+    """Send SIGINT to the run and all its steps, as a terminal does."""
+    os.killpg(process.pid, signal.SIGINT)
+
+
+def run_until(
+    config: Path,
+    output: Path,
+    condition: Callable[[], bool],
+    end: Callable[[subprocess.Popen], None] = kill,
+) -> tuple[int, str]:
+    """Start a run and end it as soon as a condition holds; return exit status and messages."""
     command = [*ALBERT, "run", "--config", str(config), "--output", str(output)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while not condition():
             assert process.poll() is None, "the run ended before the condition held"
             assert time.monotonic() < deadline
             time.sleep(0.05)
     finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        end(process)
+        _, messages = process.communicate(timeout=20)
+    return process.returncode, messages
 
 
 def has_started(output: Path, step: str) -> Callable[[], bool]:
@@ -136,24 +162,40 @@ def has_checkpoint(output: Path, step: str) -> Callable[[], bool]:
     return lambda: bool(list(output.glob(f"work/{step}-*/progress/**/checkpoint-*")))
 
 
-def test_a_run_killed_again_and_again_ends_with_the_same_weights(first, config, folder):
+def test_a_run_killed_and_interrupted_ends_with_the_same_weights_and_scores(first, config, folder):
     output = folder / "killed"
-    run_until_killed(config, output, has_started(output, "records"))
-    run_until_killed(config, output, has_checkpoint(output, "pretrain"))
-    run_until_killed(config, output, has_checkpoint(output, "finetune"))
+    run_until(config, output, has_started(output, "records"))
+    assert are_gone(output)
+    for step, end in (("pretrain", press_ctrl_c), ("finetune", interrupt)):
+        status, messages = run_until(config, output, has_checkpoint(output, step), end)
+        assert status == 130
+        assert messages == "albert: interrupted; run again to continue\n"
+        assert are_gone(output)
     result = albert_run(config, output)
     assert result.returncode == 0, result.stderr
     assert steps_of(output / "events.jsonl", "finished")[-1] == "report"
     assert pretrained_weights(output) == pretrained_weights(folder / "out")
+    assert scores_of(output) <= scores_of(folder / "out")
+
+
+def scores_of(run: Path) -> set[str]:
+    found = {path.read_text() for path in run.glob("artifacts/**/evaluation/metrics.json")}
+    assert found
+    return found
 
 
 def test_no_step_outlives_a_killed_run(config, folder):
     output = folder / "orphan"
-    run_until_killed(config, output, has_started(output, "pretrain"))
+    run_until(config, output, has_started(output, "pretrain"))
+    assert are_gone(output)
+
+
+def are_gone(output: Path) -> bool:
+    """Whether all processes of a run end within seconds."""
     deadline = time.monotonic() + 10
     while processes_of(output) and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert processes_of(output) == []
+    return processes_of(output) == []
 
 
 def processes_of(output: Path) -> list[int]:

@@ -6,32 +6,25 @@ import pytest
 import yaml
 from kfp import compiler
 
-from albert_core.runs.manifest import code_version
-from components.export.config import ExportConfig
-from components.promote.config import RetrainingConfig
-from components.resolve.dates import NO_DATE, SCHEDULED_DATE
-from pipeline.albert import build_pipeline
-from pipeline.config import RunConfig
-
-RETRAINING = RunConfig(
-    export=ExportConfig(formats=("huggingface",)), retraining=RetrainingConfig(accepted="gs://b/a")
-)
+from components.image import image_tag
+from pipeline.albert import OptionalSteps, Placement, albert_pipeline, build_pipeline
 
 
-def compiled(path, config, *, date=NO_DATE):
-    compiler.Compiler().compile(build_pipeline(config, date=date), str(path))
+def compiled(path, pipeline):
+    compiler.Compiler().compile(pipeline, str(path))
     return yaml.safe_load(path.read_text())
 
 
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory):
-    return compiled(tmp_path_factory.mktemp("ir") / "albert.yaml", RunConfig())
+    return compiled(tmp_path_factory.mktemp("ir") / "albert.yaml", albert_pipeline)
 
 
 @pytest.fixture(scope="module")
 def scheduled(tmp_path_factory):
+    more = OptionalSteps(resolve=True, export=True, promote=True)
     path = tmp_path_factory.mktemp("ir") / "scheduled.yaml"
-    return compiled(path, RETRAINING, date=SCHEDULED_DATE["vertex"])
+    return compiled(path, build_pipeline(Placement(), more))
 
 
 @pytest.fixture
@@ -44,9 +37,9 @@ def test_nothing_is_installed_at_run_time(containers):
     assert not [name for name, c in containers.items() if "pip install" in str(c["command"])]
 
 
-def test_every_image_carries_the_hash_of_the_sources(containers):
+def test_every_image_carries_the_hash_of_the_sources_and_recipes(containers):
     for container in containers.values():
-        assert container["image"].endswith(f":src-{code_version()}")
+        assert container["image"].endswith(f":{image_tag()}")
 
 
 def test_data_steps_run_without_tensorflow_and_training_steps_without_beam(containers):
@@ -87,13 +80,6 @@ def test_a_scheduled_run_looks_for_text_and_model_first_and_accepts_the_model_la
     (scoring,) = (name for name in tasks if "jobs" in str(tasks[name].get("parameterIterator")))
     assert {scoring, "export-models"} <= set(tasks["promote"]["dependentTasks"])
     assert {"promote", "export-models"} <= set(tasks["report"]["dependentTasks"])
-
-
-def test_a_run_whose_date_is_known_has_nothing_to_look_for(tmp_path):
-    spec = compiled(tmp_path / "dated.yaml", RETRAINING, date="2026-11-01")
-    tasks = spec["root"]["dag"]["tasks"]
-    assert "resolve" not in tasks
-    assert "promote" in tasks
 
 
 def test_the_optional_steps_have_images_of_their_own_and_install_nothing(scheduled):

@@ -86,6 +86,27 @@ def test_work_of_other_code_is_done_again(tmp_path: Path) -> None:
     assert "output/left-over.txt" not in names_in(tmp_path)
 
 
+@pytest.mark.parametrize("has_work_root", [True, False])
+def test_an_output_that_lost_a_file_is_published_again(has_work_root: bool, tmp_path: Path) -> None:
+    body = Work()
+    work_root = tmp_path / "work" if has_work_root else None
+    run(tmp_path, body, work_root=work_root)
+    (tmp_path / "output/deep/result.txt").unlink()
+    run(tmp_path, body, work_root=work_root)
+    assert (tmp_path / "output/deep/result.txt").read_text() == "whole"
+    assert len(body.found) == (1 if has_work_root else 2)
+
+
+def test_damaged_results_are_not_published_again(tmp_path: Path) -> None:
+    body = Work()
+    run(tmp_path, body, work_root=tmp_path / "work")
+    (path,) = (tmp_path / "work").glob("*/results/deep/result.txt")
+    path.write_text("other")
+    run(tmp_path, body, work_root=tmp_path / "work", output=tmp_path / "elsewhere")
+    assert (tmp_path / "elsewhere/deep/result.txt").read_text() == "whole"
+    assert len(body.found) == 2
+
+
 def test_killed_work_is_resumed_with_its_progress(tmp_path: Path) -> None:
     body = Work(failure=KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):

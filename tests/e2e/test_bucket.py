@@ -1,0 +1,287 @@
+"""The pipeline's components with everything in a bucket, each on a machine that has seen nothing.
+
+The emulator keeps to generations, as Google does. A machine is an empty folder for temporary
+files. Artifacts have gs:// addresses as on Vertex AI; metrics and page are local files.
+"""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kfp import dsl
+from object_storage import strict_bucket
+from tiny_pretraining import OVERRIDES
+from tiny_run import TINY_CONFIG, write_corpus, write_tasks
+
+from albert_core import storage
+from albert_core.config import ModelConfig
+from albert_core.errors import InputError
+from albert_core.finetuning.config import FinetuningConfig
+from albert_core.pretraining.config import PretrainingConfig
+from albert_core.records.config import RecordsConfig
+from albert_core.runs import mirror
+from albert_core.runs.manifest import parse_manifest
+from albert_core.settings import parse_settings
+from albert_core.tasks import find_task
+from components.evaluate.component import evaluate
+from components.finetune.component import finetune
+from components.finetune.job import TaskJob
+from components.pretrain.component import pretrain
+from components.pretrain.step import pretrain as pretrain_step
+from components.records.component import make_records
+from components.records.job import RecordsJob
+from components.report.component import report
+from components.vocab.component import train_vocab
+from pipeline.config import plain_values
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ResourceWarning")]
+
+ROOT = Path(__file__).resolve().parents[2]
+NUM_STEPS = 120
+MODEL = {"preset": "tiny", "overrides": {**OVERRIDES, "hidden_dropout_prob": 0.1}}
+PRETRAINING = {
+    "optimizer": "lamb",
+    "learning_rate": 0.005,
+    "num_train_steps": NUM_STEPS,
+    "num_warmup_steps": 5,
+    "batch_size": 256,
+    "evaluation_interval_steps": 20,
+    "checkpoint_interval_steps": 10,
+    "jit_compile": False,
+}
+
+
+class Cloud:
+    """Artifacts and work folders in a bucket, and the machines that come and go.
+
+    Attributes:
+        bucket: Its address.
+        folder: Local folder of the machines.
+    """
+
+    def __init__(self, bucket: str, folder: Path) -> None:
+        self.bucket, self.folder = bucket, folder
+        self._num_machines = 0
+
+    @property
+    def text(self) -> dict[str, Any]:
+        return {"corpus": {"files": [f"{self.bucket}/corpus/*"]}, "corpus_fingerprint": "1"}
+
+    def artifact(self, name: str) -> dsl.Artifact:
+        return dsl.Artifact(uri=f"{self.bucket}/run/{name}")
+
+    def local(self, name: str) -> dsl.Artifact:
+        return dsl.Artifact(uri=str(self.folder / name))
+
+    def metrics(self) -> dsl.Metrics:
+        return dsl.Metrics(uri=str(self.folder / "metrics.json"))
+
+    def scores(self, name: str) -> dict[str, dsl.Artifact]:
+        """Return what an evaluation writes to."""
+        classification = dsl.ClassificationMetrics(uri=str(self.folder / "classification.json"))
+        shown = {"metrics": self.metrics(), "classification": classification}
+        return {"evaluation": self.artifact(name), **shown}
+
+    def new_machine(self) -> Path:
+        self._num_machines += 1
+        machine = self.folder / f"machine-{self._num_machines}"
+        machine.mkdir()
+        return machine
+
+    def run(self, component: Any, *, work_root: str = "", **arguments: Any) -> None:
+        """Run a component's function on a new machine."""
+        before, tempfile.tempdir = tempfile.tempdir, str(self.new_machine())
+        try:
+            component.python_func(work_root=work_root or f"{self.bucket}/work", **arguments)
+        finally:
+            tempfile.tempdir = before
+
+    def manifest(self, artifact: dsl.Artifact) -> Any:
+        return parse_manifest(storage.read_bytes(f"{artifact.uri}/manifest.json"), artifact.uri)
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cloud")
+    with strict_bucket() as bucket, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mirror, "LEASE_S", 2.0)
+        upload(write_corpus(folder / "corpus"), f"{bucket}/corpus")
+        upload(write_tasks(folder / "glue"), f"{bucket}/glue")
+        yield Cloud(bucket, folder)
+
+
+def upload(folder: Path, address: str) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            storage.write_file(f"{address}/{path.relative_to(folder).as_posix()}", path)
+
+
+@pytest.fixture(scope="module")
+def vocab(cloud):
+    vocab = cloud.artifact("vocab")
+    cloud.run(train_vocab, **cloud.text, config={"size": 60}, vocab=vocab, metrics=cloud.metrics())
+    return vocab
+
+
+@pytest.fixture(scope="module")
+def records(cloud, vocab):
+    records = cloud.artifact("records")
+    settings = parse_settings(RecordsConfig, TINY_CONFIG["records"], source="records")
+    job = plain_values(dataclasses.asdict(RecordsJob(step="records", records=settings)))
+    others = {"cleaning": {}, "beam": {}, "vocab": vocab, "metrics": cloud.metrics()}
+    cloud.run(make_records, **cloud.text, job=job, records=records, **others)
+    return records
+
+
+@pytest.fixture(scope="module")
+def pretrained(cloud, vocab, records):
+    pretrained = cloud.artifact("pretrained")
+    arguments = {"model": MODEL, "config": PRETRAINING, "vocab": vocab, "records": [records]}
+    cloud.run(pretrain, **arguments, pretrained=pretrained, metrics=cloud.metrics())
+    return pretrained
+
+
+@pytest.fixture(scope="module")
+def job(cloud):
+    task, data = find_task("topic", cloud.folder / "glue")
+    job = TaskJob(
+        task=task,
+        data=f"{cloud.bucket}/glue/{data.name}",
+        data_fingerprint="1",
+        initialization="pretrained",
+        finetuning=parse_settings(FinetuningConfig, TINY_CONFIG["finetuning"], source="finetuning"),
+    )
+    return plain_values(dataclasses.asdict(job))
+
+
+@pytest.fixture(scope="module")
+def finetuned(cloud, pretrained, job):
+    finetuned = cloud.artifact("finetuned")
+    arguments = {"job": job, "pretrained": pretrained, "metrics": cloud.metrics()}
+    cloud.run(finetune, **arguments, finetuned=finetuned)
+    return finetuned
+
+
+def test_from_text_to_report_everything_is_in_the_bucket(
+    cloud, vocab, records, pretrained, finetuned, job
+):
+    scores, summary, page = cloud.scores("scores"), cloud.artifact("summary"), cloud.local("page")
+    cloud.run(evaluate, job=job, finetuned=finetuned, **scores)
+    assert json.loads((cloud.folder / "metrics.json").read_text())["accuracy"] > 0.4
+    cloud.run(
+        report,
+        title="in a bucket",
+        vocab=vocab,
+        records=[records],
+        pretrained=pretrained,
+        finetuned=[finetuned],
+        evaluations=[scores["evaluation"]],
+        summary=summary,
+        page=page,
+    )
+    assert storage.read_bytes(f"{summary.uri}/index.html").decode() == Path(page.path).read_text()
+    for artifact in (vocab, records, pretrained, finetuned, scores["evaluation"], summary):
+        sizes = {file.path: file.num_bytes for file in storage.find_files(artifact.uri)}
+        for name, entry in cloud.manifest(artifact).files.items():
+            assert sizes[f"{artifact.uri}/{name}"] == entry["bytes"]
+    work = [file.path.split("/")[5] for file in storage.find_files(f"{cloud.bucket}/work")]
+    assert set(work) == {"results"}
+
+
+KILLED = """
+import json, sys
+from kfp import dsl
+from albert_core.runs import mirror
+from components.pretrain.component import pretrain
+mirror.SYNC_EVERY_S = 0.05
+values = json.loads(sys.argv[1])
+pretrain.python_func(
+    **values["settings"],
+    vocab=dsl.Artifact(uri=values["vocab"]),
+    records=[dsl.Artifact(uri=values["records"])],
+    pretrained=dsl.Artifact(uri=values["pretrained"]),
+    metrics=dsl.Metrics(uri=values["metrics"]),
+)
+"""
+
+
+def test_a_killed_pretraining_goes_on_from_the_bucket_on_another_machine(
+    cloud, vocab, records, pretrained
+):
+    work_root, output = f"{cloud.bucket}/killed/work", f"{cloud.bucket}/killed/pretrained"
+    values = {
+        "settings": {"model": MODEL, "config": PRETRAINING, "work_root": work_root},
+        "vocab": vocab.uri,
+        "records": records.uri,
+        "pretrained": output,
+        "metrics": cloud.metrics().uri,
+    }
+    kill_at(cloud, values, lambda: newest_checkpoint(work_root) >= 50)
+    reached = newest_checkpoint(work_root)
+    assert 50 <= reached < NUM_STEPS
+    reported: list[int] = []
+    before, tempfile.tempdir = tempfile.tempdir, str(cloud.new_machine())
+    pretrain_step(
+        records=records.uri,
+        vocab=vocab.uri,
+        model=parse_settings(ModelConfig, MODEL, source="model"),
+        config=parse_settings(PretrainingConfig, PRETRAINING, source="pretraining"),
+        output=output,
+        work_root=work_root,
+        progress=lambda done, total, text: reported.append(done),
+    )
+    tempfile.tempdir = before
+    assert min(step for step in reported if step) > reached
+    weights = [storage.content_hash(f"{a}/model.safetensors") for a in (output, pretrained.uri)]
+    assert weights[0] == weights[1]
+
+
+def newest_checkpoint(work_root: str) -> int:
+    """Return the step of the newest checkpoint that a work root in the bucket lists; or 0."""
+    if not storage.has_files(work_root):
+        return 0
+    indices = [f for f in storage.find_files(work_root) if f.path.endswith(mirror.INDEX_NAME)]
+    files = [json.loads(storage.read_bytes(index.path))["files"] for index in indices]
+    names = [Path(name).parts[0] for own in files for name in own if "checkpoint-" in name]
+    return max((int(name.removeprefix("checkpoint-")) for name in names), default=0)
+
+
+def kill_at(cloud: Cloud, values: dict[str, Any], condition: Callable[[], bool]) -> None:
+    """Start a pretraining on a new machine and SIGKILL it as soon as a condition holds."""
+    environment = {**os.environ, "TMPDIR": str(cloud.new_machine()), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", KILLED, json.dumps(values)]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 300
+    try:
+        while not condition():
+            assert process.poll() is None, "it ended before the condition held"
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+def test_a_lost_object_is_named_and_comes_back_without_being_computed(
+    cloud, pretrained, finetuned, job
+):
+    before = cloud.manifest(finetuned)
+    storage.remove_file(f"{finetuned.uri}/model.safetensors")
+    scores = cloud.scores("later scores")
+    message = f"{finetuned.uri}: model.safetensors is missing, .* run `albert finetune`"
+    with pytest.raises(InputError, match=message):
+        cloud.run(evaluate, job=job, finetuned=finetuned, **scores)
+    storage.remove_folder(finetuned.uri)
+    arguments = {"job": job, "pretrained": pretrained, "metrics": cloud.metrics()}
+    cloud.run(finetune, **arguments, finetuned=finetuned)
+    assert cloud.manifest(finetuned) == before
+    cloud.run(evaluate, job=job, finetuned=finetuned, **scores)
