@@ -21,6 +21,7 @@ def submit(
     calls: CallConfig,
     resources: str = "",
     package: str = "",
+    date: str = "",
     run_id: str = "",
     caching: bool = False,
     check_images: bool = True,
@@ -43,6 +44,7 @@ def submit(
         resources: YAML file with what steps get, where it is not the default: machines,
             accelerators, retries, timeouts.
         package: A pipeline that `albert compile` wrote, in place of --config and --resources.
+        date: Date that takes the place of {{ds}}, YYYY-MM-DD; today, in UTC, if the run needs one.
         run_id: Name of the run; given again, it stands for the same run and starts no other. Title
             and time when empty.
         caching: Let the platform skip steps it has seen with these inputs.
@@ -68,6 +70,7 @@ def submit(
         caching=caching,
         limit=CostLimit(max_cost=max_cost, utilisation=utilisation, prices=prices),
     )
+    prepared = submission.on_date(prepared, date)
     run_id = run_id or submission.new_run_id(prepared.title)
     if dry_run:
         _print_request(platform.run_request(prepared, run_id))

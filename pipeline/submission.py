@@ -1,5 +1,6 @@
 """Submit the pipeline to a platform: check everything first, start it once, watch it."""
 
+import dataclasses
 import datetime
 import re
 import time
@@ -7,6 +8,13 @@ from collections.abc import Callable, Iterator
 
 from albert_core.errors import InputError, ServiceError, StepFailedError
 from albert_core.runs.progress import to_stderr
+from components.resolve.dates import (
+    NO_DATE,
+    is_set_at_run_time,
+    parse_date,
+    today,
+    with_date,
+)
 from components.service_calls import CallConfig
 from pipeline.config import RunConfig
 from pipeline.estimation import CostLimit, check_cost
@@ -85,6 +93,28 @@ def _checked(package: Package, image_calls: CallConfig | None) -> Submission:
             check_image(image, image_calls)
     return Submission(
         title=str(parameters.get("title", "albert")), package=package, parameters=parameters
+    )
+
+
+def on_date(submission: Submission, date: str) -> Submission:
+    """Return a submission for one date, in place of the one that a schedule would pass.
+
+    Args:
+        submission: What is submitted.
+        date: YYYY-MM-DD; today, in UTC, when empty.
+
+    Raises:
+        InputError: It is not a date, or nothing depends on it.
+    """
+    if not is_set_at_run_time(str(submission.parameters.get("date", NO_DATE))):
+        if date:
+            raise InputError(f"--date: got {date}, expected none, since nothing depends on it")
+        return submission
+    day = parse_date(date or today())
+    return dataclasses.replace(
+        submission,
+        title=with_date(submission.title, day),
+        parameters={**submission.parameters, "date": day},
     )
 
 

@@ -15,6 +15,7 @@ from platforms import CALLS, PLATFORMS, RUNS, SCHEDULES, running
 from tiny_run import write_tiny_run
 
 from albert_core import storage
+from components.resolve.dates import SCHEDULED_DATE
 from pipeline.cli import main
 from pipeline.interruption import INTERRUPTED_STATUS
 from pipeline.package import read_package
@@ -316,6 +317,28 @@ def test_the_job_on_tpus_runs_as_the_other_steps_do(albert, vertex):
     text = json.dumps(job["pipelineSpec"])
     assert f'"service_account": "{account}"' in text
     assert '"labels": {"team": "language"}' in text
+
+
+def test_a_dated_run_has_its_date_and_a_schedule_that_of_each_run(albert, platform):
+    title = "weekly {{ds}}"
+    command = f"submit --run_id tiny-1 --date 2026-11-23 --title '{title}'"
+    status, _, err = albert(command, platform, compiles=True)
+    assert status == 0, err
+    (run,) = platform.stored("runs")
+    assert '"date": "2026-11-23"' in json.dumps(run)
+    if platform.name == "vertex":
+        assert run["displayName"] == "weekly 2026-11-23"
+    command = f"schedule create --name weekly --cron '0 3 * * 1' --title '{title}'"
+    status, _, err = albert(command, platform, compiles=True)
+    assert status == 0, err
+    (schedule,) = platform.stored("schedules")
+    assert f'"date": "{SCHEDULED_DATE[platform.name]}"' in json.dumps(schedule)
+
+
+def test_a_date_that_nothing_depends_on_is_refused(albert, vertex):
+    status, _, err = albert("submit --date 2026-11-23", vertex)
+    assert status == 2
+    assert "--date: got 2026-11-23, expected none" in err
 
 
 @pytest.mark.slow
