@@ -97,7 +97,8 @@ def _input_folders(arguments: Mapping[str, Any]) -> list[str]:
     folders |= {Path(path).resolve().parent for path in files}  # files may be links
     folders |= {Path(job["data"]) for job in arguments["jobs"]}
     starts = (arguments["vocab"]["source"], arguments["pretraining"]["init_checkpoint"])
-    folders |= {path if path.is_dir() else path.parent for path in map(Path, filter(None, starts))}
+    paths = [Path(start).absolute() for start in starts if start]
+    folders |= {path if path.is_dir() else path.parent for path in paths}
     return [str(path) for path in sorted(folders) if not folders & set(path.parents)]
 
 

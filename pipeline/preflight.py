@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from albert_core.corpus import check_corpus, corpus_fingerprint, find_corpus_files
+from albert_core.corpus import CorpusConfig, check_corpus, corpus_fingerprint, find_corpus_files
 from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.corpus.overlap import OverlapIndex
 from albert_core.errors import InputError
@@ -96,7 +96,7 @@ def _start(config: RunConfig, date: str, *, resolves: bool) -> _Start:
     dated = dataclasses.replace(
         config,
         title=found.title,
-        corpus=found.corpus,
+        corpus=_with_files(found.corpus),
         vocab=found.vocab,
         pretraining=found.pretraining,
     )
@@ -104,37 +104,36 @@ def _start(config: RunConfig, date: str, *, resolves: bool) -> _Start:
 
 
 def _undated_start(config: RunConfig, date: str) -> _Start:
-    """Name the corpus's files one by one, having read them."""
     if date != NO_DATE:
         raise InputError(
             f"date: got {date}, expected none, since nothing depends on it; put {DATE_PLACEHOLDER} "
             "into corpus.files or title, or set retraining.accepted"
         )
-    files = tuple(file.path for file in find_corpus_files(config.corpus))
-    corpus = dataclasses.replace(config.corpus, files=files)
+    corpus = _with_files(config.corpus)
     check_corpus(corpus)
     return _Start(dataclasses.replace(config, corpus=corpus), corpus_fingerprint(corpus))
 
 
+def _with_files(corpus: CorpusConfig) -> CorpusConfig:
+    """Name the files one by one."""
+    files = tuple(file.path for file in find_corpus_files(corpus))
+    return dataclasses.replace(corpus, files=files)
+
+
 def _for_other_places(config: RunConfig) -> RunConfig:
     """Make addresses absolute, and name the image of Beam's workers: steps may run elsewhere."""
-    files = tuple(_absolute(file) for file in config.corpus.files)
+    accepted = config.retraining.accepted
+    if accepted and not is_remote(accepted):
+        accepted = str(Path(accepted).absolute())
     beam = config.beam
     if "ALBERT_REGISTRY" in os.environ:
         beam = beam.with_worker_image(image_name("data"))
     return dataclasses.replace(
         config,
         beam=beam,
-        corpus=dataclasses.replace(config.corpus, files=files),
         cleaning=_with_named_files(config.cleaning),
-        retraining=dataclasses.replace(
-            config.retraining, accepted=_absolute(config.retraining.accepted)
-        ),
+        retraining=dataclasses.replace(config.retraining, accepted=accepted),
     )
-
-
-def _absolute(address: str) -> str:
-    return address if not address or is_remote(address) else str(Path(address).absolute())
 
 
 def _with_named_files(cleaning: CleaningConfig) -> CleaningConfig:
