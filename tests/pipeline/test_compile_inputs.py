@@ -156,7 +156,8 @@ def test_an_input_missing_in_its_bucket(bucket, message, changes):
 
 
 @pytest.mark.parametrize("target", ["kubeflow", "vertex"])
-def test_the_date_of_a_dated_run_is_what_its_schedule_puts_there(target):
+def test_the_date_of_a_dated_run_is_what_its_schedule_puts_there(target, monkeypatch):
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)  # of the bucket of other tests here
     values = {
         **CONFIG,
         "title": "news of {{ds}}",
