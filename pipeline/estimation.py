@@ -1,6 +1,7 @@
 """What a run's pretraining would take and cost on a slice of TPUs."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from albert_core.config import ModelConfig
 from albert_core.errors import InputError
@@ -92,14 +93,22 @@ def check_cost(config: RunConfig, tpu: TpuSlice | None, limit: CostLimit) -> Non
         utilisation=limit.utilisation,
         prices=limit.prices,
     )
+    refuse_above(limit.max_cost, estimates, prices)
+
+
+def refuse_above(max_cost: float, estimates: Sequence[PhaseEstimate], prices: Prices) -> None:
+    """Refuse a pretraining whose phases are estimated at more than a limit.
+
+    Raises:
+        InputError: They are, or the prices have none for the slice.
+    """
+    name = estimates[0].request.accelerator.name
     costs = [estimate.cost for estimate in estimates]
     if None in costs:
-        raise InputError(
-            f"--prices: no price of {tpu.name} ({prices.source}); give a file that has it"
-        )
+        raise InputError(f"--prices: no price of {name} ({prices.source}); give a file that has it")
     cost = sum(cost for cost in costs if cost is not None)
-    if cost > limit.max_cost:
+    if cost > max_cost:
         raise InputError(
-            f"--max_cost: got {limit.max_cost:,.2f}, but pretraining on {tpu.name} is estimated at "
+            f"--max_cost: got {max_cost:,.2f}, but pretraining on {name} is estimated at "
             f"{cost:,.2f} {prices.currency}; raise it, or train less"
         )

@@ -341,14 +341,13 @@ def test_a_date_that_nothing_depends_on_is_refused(albert, vertex):
     assert "--date: got 2026-11-23, expected none" in err
 
 
-@pytest.mark.slow
-def test_a_run_above_the_most_it_may_cost_is_refused(albert, vertex, tmp_path):
-    prices = tmp_path / "prices.yaml"
-    values = {"date": "2026-11-25", "source": "the test", "per_chip_hour": {"v5e": 1e9}}
-    prices.write_text(yaml.safe_dump(values))
-    status, _, err = albert("submit --max_cost 0.5", vertex, "--prices", str(prices), compiles=True)
+def test_a_limit_of_cost_needs_an_estimate(albert, vertex, tmp_path):
+    resources = tmp_path / "resources.yaml"
+    resources.write_text(yaml.safe_dump({"pretrain": {"tpu": None, "timeout_s": 0}}))
+    options = ("--resources", str(resources), "--max_cost", "5")
+    status, _, err = albert("submit", vertex, *options, compiles=True)
     assert status == 2
-    assert "--max_cost: got 0.50, but pretraining on v5e-4 is estimated at" in err
+    assert "--max_cost: got it for pretraining without TPUs" in err
     assert not vertex.server.calls
 
 
