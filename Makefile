@@ -79,8 +79,8 @@ compile: setup  ## the pipeline as YAML: make compile TARGET=vertex CONFIG=... O
 submit: setup  ## run it there: make submit TARGET=vertex CONFIG=... REGISTRY=... ARGS=...
 	@ALBERT_REGISTRY=$(REGISTRY) $(BIN)/albert submit --target $(TARGET) --config $(CONFIG) $(ARGS)
 
-schedule: setup  ## run it there again and again: make schedule TARGET=vertex CONFIG=... ARGS=...
-	@ALBERT_REGISTRY=$(REGISTRY) $(BIN)/albert schedule --target $(TARGET) --config $(CONFIG) $(ARGS)
+schedule: setup  ## run it there again and again: make schedule TARGET=vertex CONFIG=... ARGS="--name weekly --cron '0 3 * * 1' ..."
+	@ALBERT_REGISTRY=$(REGISTRY) $(BIN)/albert schedule create --target $(TARGET) --config $(CONFIG) $(ARGS)
 
 estimate: setup  ## what a pretraining needs on TPUs: make estimate CONFIG=... ARGS="--accelerator v5e-256"
 	@$(BIN)/albert estimate --config $(CONFIG) $(ARGS)

@@ -9,5 +9,16 @@ class InputError(ValueError):
     """
 
 
+class NoAccessError(InputError):
+    """A bucket cannot be read from here: there is no account, or it has no right to."""
+
+
 class StepFailedError(RuntimeError):
     """A step of a run failed; the message names the step and its log. Exit status 1."""
+
+
+class ServiceError(RuntimeError):
+    """A service refused a call or kept failing; the message names call, service and remedy.
+
+    Exit status 1.
+    """

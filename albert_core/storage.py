@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from albert_core.errors import InputError
+from albert_core.errors import InputError, NoAccessError
 from albert_core.google_client import storage_client
 from albert_core.runs.files import (
     fingerprint,
@@ -166,28 +166,42 @@ def read_bytes(path: str) -> bytes:
         return file.read()
 
 
-def write_bytes(path: str, data: bytes, *, only_new: bool = False) -> None:
+def generation(path: str) -> int:
+    """Return what changes whenever a file is written anew: 0 where there is none."""
+    if is_remote(path):
+        bucket, name = _bucket_and_name(path)
+        with _clear_errors(path):
+            blob = _client().bucket(bucket).get_blob(name)
+        return int(blob.generation) if blob else 0
+    return Path(path).stat().st_mtime_ns if Path(path).exists() else 0
+
+
+def write_bytes(
+    path: str, data: bytes, *, only_new: bool = False, replaces: int | None = None
+) -> None:
     """Write a file that is either whole or not there.
 
     Args:
         path: Where.
         data: What.
         only_new: Refuse an address that is taken, also by a writer at the same time.
+        replaces: Refuse an address that is of another `generation` than this.
 
     Raises:
         TakenError: It is taken.
     """
+    expected = 0 if only_new else replaces
     if is_remote(path):
         with _clear_errors(path):
             _blob(path).upload_from_string(
                 data,
                 content_type="application/octet-stream",
                 checksum="crc32c",
-                if_generation_match=0 if only_new else None,
+                if_generation_match=expected,
             )
         return
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    if only_new and Path(path).exists():
+    if expected is not None and generation(path) != expected:
         raise _taken(path)
     write_atomically(Path(path), data)
 
@@ -368,10 +382,10 @@ def _clear_errors(path: str | Path) -> Iterator[None]:
     except exceptions.NotFound as error:
         raise InputError(f"{path}: no such bucket or object; check the address") from error
     except (exceptions.Forbidden, exceptions.Unauthorized) as error:
-        raise InputError(
+        raise NoAccessError(
             f"{path}: permission denied; give this account a role such as Storage Object Admin"
         ) from error
     except GoogleAuthError as error:
-        raise InputError(
+        raise NoAccessError(
             f"{path}: no usable Google credentials; run `gcloud auth application-default login`"
         ) from error

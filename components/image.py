@@ -60,3 +60,18 @@ def log_figures(metrics: Any, figures: Mapping[str, Any]) -> None:
             metrics.log_metric(name, float(value))
     with open(metrics.path, "w", encoding="utf-8") as file:
         json.dump(figures, file)
+
+
+def log_classification(metrics: Any, drawn: Mapping[str, Any] | None) -> None:
+    """Show a confusion matrix and the ROC curve of two labels, and leave them as a file, too.
+
+    Args:
+        metrics: The artifact, of ClassificationMetrics.
+        drawn: What `albert evaluate` wrote of a classification; None of other tasks.
+    """
+    if drawn:
+        metrics.log_confusion_matrix(drawn["labels"], drawn["confusion_matrix"])
+        if curve := drawn.get("roc_curve"):
+            metrics.log_roc_curve(curve["fpr"], curve["tpr"], curve["thresholds"])
+    with open(metrics.path, "w", encoding="utf-8") as file:
+        json.dump(drawn or {}, file)

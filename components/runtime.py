@@ -12,6 +12,7 @@ from pathlib import Path
 
 from albert_core.errors import InputError
 from albert_core.runs.progress import ReportProgress, append_event, to_events, to_stderr
+from components.outcomes import recorded
 
 RUN_FOLDER_VARIABLE = "ALBERT_RUN_FOLDER"
 RUN_ID_VARIABLE = "ALBERT_RUN_ID"
@@ -26,20 +27,25 @@ def log_path(run_folder: Path, step: str) -> Path:
 
 
 @contextlib.contextmanager
-def step_process(step: str, *, shares_machine: bool = False) -> Iterator[ReportProgress]:
+def step_process(
+    step: str, *, output: str, work_root: str, shares_machine: bool = False
+) -> Iterator[ReportProgress]:
     """Surround the body of a component; gives the function to report progress with.
 
     In a local run all output goes to the step's own log file, progress and outcome go to the
     run's events, and the process ends when the run does. Anywhere else, as on a cluster, progress
-    is plain lines on standard error.
+    is plain lines on standard error, and the outcome is recorded for the run's summary.
 
     Args:
         step: Name of the step.
+        output: Address of what the step makes.
+        work_root: Folder of work in progress.
         shares_machine: Whether a local run has several such steps at work at a time; each then
             computes on its share of the cores.
     """
     if RUN_FOLDER_VARIABLE not in os.environ:
-        yield to_stderr(step, every_s=30.0)
+        with recorded(step, output=output, work_root=work_root):
+            yield to_stderr(step, every_s=30.0)
         return
     run_folder = Path(os.environ[RUN_FOLDER_VARIABLE])
     if shares_machine:

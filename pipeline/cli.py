@@ -11,13 +11,15 @@ from typing import Any
 
 import jsonargparse
 
-from albert_core.errors import InputError, StepFailedError
+from albert_core.errors import InputError, ServiceError, StepFailedError
 from albert_core.settings import one_line
-from pipeline import commands
+from pipeline import commands, platform_commands
 from pipeline.config import read_config, to_values
 from pipeline.interruption import INTERRUPTED_STATUS, say_interrupted
 
-COMMANDS: Mapping[str, Callable[..., None]] = {
+Command = Callable[..., None]
+
+COMMANDS: Mapping[str, Command] = {
     "run": commands.run,
     "demo-data": commands.demo_data,
     "vocab": commands.vocab,
@@ -27,11 +29,28 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "evaluate": commands.evaluate,
     "report": commands.report,
     "estimate": commands.estimate,
+    "export": commands.export,
+    "compile": commands.compile_for,
     "convert": commands.convert,
     "info": commands.info,
+    "submit": platform_commands.submit,
 }
-# Those that take paths as arguments, and no settings of a run.
-_PATH_COMMANDS = ("convert", "info")
+# Commands with commands of their own.
+GROUPS: Mapping[str, tuple[str, Mapping[str, Command]]] = {
+    "schedule": (
+        "Run the pipeline regularly on Kubeflow or Vertex AI.",
+        {
+            "create": platform_commands.create_schedule,
+            "list": platform_commands.list_schedules,
+            "pause": platform_commands.pause_schedule,
+            "resume": platform_commands.resume_schedule,
+            "delete": platform_commands.delete_schedule,
+        },
+    ),
+}
+# Those that take paths as arguments, and no settings of a run; and others without the latter.
+_PATH_COMMANDS = ("export", "convert", "info")
+_WITHOUT_SETTINGS = (*_PATH_COMMANDS, "list", "pause", "resume", "delete")
 
 # Options that take several values separated by commas.
 _LIST_OPTIONS = (
@@ -42,7 +61,9 @@ _LIST_OPTIONS = (
     "--finetuning.grid_learning_rates",
     "--finetuning.grid_batch_sizes",
     "--evaluation_dirs",
+    "--export.formats",
 )
+_LIST_OPTIONS_OF = {"export": ("--to",)}  # of a single command
 _ALIASES = {"--corpus": "--corpus.files"}
 
 
@@ -61,35 +82,51 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (InputError, jsonargparse.ArgumentError) as error:
         print(f"albert: error: {one_line(error)}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        say_interrupted()
+    except KeyboardInterrupt as error:
+        say_interrupted(*error.args)
         return INTERRUPTED_STATUS
-    except StepFailedError as error:
+    except (StepFailedError, ServiceError) as error:
         print(f"albert: {error}", file=sys.stderr)
         return 1
     return 0
 
 
 def _run_command(arguments: list[str]) -> None:
-    parsers = {name: _parser(name, function) for name, function in COMMANDS.items()}
+    group = arguments[0] if arguments else ""
+    if group in GROUPS:
+        summary, commands_of_group = GROUPS[group]
+        _run_one_of(commands_of_group, arguments[1:], prog=f"albert {group}", summary=summary)
+    else:
+        summary = "Raw text in, a scored ALBERT out, as one resumable pipeline."
+        _run_one_of(COMMANDS, arguments, prog="albert", summary=summary, groups=GROUPS)
+
+
+def _run_one_of(
+    functions: Mapping[str, Command],
+    arguments: list[str],
+    *,
+    prog: str,
+    summary: str,
+    groups: Mapping[str, tuple[str, Mapping[str, Command]]] | None = None,
+) -> None:
+    parsers = {name: _parser(name, function) for name, function in functions.items()}
     main_parser = jsonargparse.ArgumentParser(
-        prog="albert",
-        allow_abbrev=False,
-        exit_on_error=False,
-        description="Raw text in, a scored ALBERT out, as one resumable pipeline.",
+        prog=prog, allow_abbrev=False, exit_on_error=False, description=summary
     )
     subcommands = main_parser.add_subcommands(dest="command")
     for name, parser in parsers.items():
-        subcommands.add_subcommand(name, parser, help=_summary(COMMANDS[name]))
+        subcommands.add_subcommand(name, parser, help=_summary(functions[name]))
+    for name, (summary_of_group, _) in (groups or {}).items():
+        subcommands.add_subcommand(name, jsonargparse.ArgumentParser(), help=summary_of_group)
     name = arguments[0] if arguments else ""
-    if name in parsers and name not in _PATH_COMMANDS:
+    if name in parsers and name not in _WITHOUT_SETTINGS:
         _take_defaults(parsers[name], name, arguments[1:])
     parsed = main_parser.parse_args(arguments)
     name = parsed.command
     settings = parsers[name].instantiate(parsed[name]).as_dict()
-    if name not in _PATH_COMMANDS:
+    if name not in _WITHOUT_SETTINGS:
         del settings["config"]
-    COMMANDS[name](**settings)
+    functions[name](**settings)
 
 
 def _parser(name: str, function: Callable[..., None]) -> jsonargparse.ArgumentParser:
@@ -99,12 +136,13 @@ def _parser(name: str, function: Callable[..., None]) -> jsonargparse.ArgumentPa
     if name in _PATH_COMMANDS:
         parser.add_function_arguments(function, as_group=False, as_positional=True)
         return parser
-    parser.add_argument(
-        "--config",
-        type=str,
-        default="",
-        help="YAML file of a run, or the name of a model preset; options given here win",
-    )
+    if name not in _WITHOUT_SETTINGS:
+        parser.add_argument(
+            "--config",
+            type=str,
+            default="",
+            help="YAML file of a run, or the name of a model preset; options given here win",
+        )
     parser.add_function_arguments(function, as_group=False)
     return parser
 
@@ -135,20 +173,26 @@ def _flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 # Settings that are mappings themselves, not sections.
-_MAPPINGS = ("model.overrides", "finetuning.per_task", "cleaning.evaluation_sets")
+_MAPPINGS = (
+    "model.overrides",
+    "finetuning.per_task",
+    "cleaning.evaluation_sets",
+    "export.thresholds",
+)
 
 
 def _with_json_lists(arguments: list[str]) -> list[str]:
     """Spell out aliases, and turn `--tasks cola,rte` into the list jsonargparse expects."""
+    lists = (*_LIST_OPTIONS, *_LIST_OPTIONS_OF.get(arguments[0] if arguments else "", ()))
     spelled: list[str] = []
     for argument in arguments:
         name, equals, value = argument.partition("=")
         name = _ALIASES.get(name, name)
         if name.startswith("--") and equals:
-            spelled += [name, value] if name in _LIST_OPTIONS else [argument]
+            spelled += [name, value] if name in lists else [argument]
         else:
             spelled.append(name if argument.startswith("--") else argument)
     for index, name in enumerate(spelled[:-1]):
-        if name in _LIST_OPTIONS and not spelled[index + 1].startswith("["):
+        if name in lists and not spelled[index + 1].startswith("["):
             spelled[index + 1] = json.dumps(spelled[index + 1].split(","))
     return spelled

@@ -14,12 +14,14 @@ from albert_core.records.config import RecordsConfig
 from albert_core.runs.inputs import input_folder
 from albert_core.runs.manifest import Manifest
 from albert_core.runs.progress import to_stderr
-from albert_core.settings import parse_settings
-from albert_core.storage import is_remote, join, local_folder
+from albert_core.storage import is_remote, join, local_folder, write_bytes
 from albert_core.tasks import data_folder, find_task
+from components.export.config import ExportFormat
 from components.records.runners import BeamConfig
+from components.resolve.dates import NO_DATE, has_date, parse_date, today, with_date
 from components.vocab.config import VocabConfig
-from pipeline.config import RunConfig, Runner, read_yaml
+from pipeline.config import RunConfig, Runner
+from pipeline.resources import TargetName, read_resources
 
 
 def demo_data(output: str) -> None:
@@ -86,6 +88,7 @@ def pretrain(
     vocab_dir: str,
     records_dir: tuple[str, ...],
     output: str,
+    work_root: str = "",
 ) -> None:
     """Pretrain a model on records.
 
@@ -96,6 +99,7 @@ def pretrain(
         records_dir: Output of `albert records`, or TFRecord files of the original; for phases of
             several sequence lengths one of each.
         output: Folder to make.
+        work_root: Folder of work in progress; beside the output when not given.
     """
     from components.pretrain.step import pretrain as step
 
@@ -105,6 +109,7 @@ def pretrain(
         model=model,
         config=pretraining,
         output=output,
+        work_root=work_root or None,
         progress=to_stderr("pretrain"),
     )
     _print_manifest(manifest, output)
@@ -177,6 +182,8 @@ def report(
     evaluation_dirs: tuple[str, ...],
     output: str,
     title: str = "albert",
+    exported_dir: str = "",
+    promotion_dir: str = "",
 ) -> None:
     """Write the page of a run from the outputs of its steps.
 
@@ -188,6 +195,8 @@ def report(
         evaluation_dirs: Outputs of `albert evaluate`, in the same order.
         output: Folder to make.
         title: Name of the run.
+        exported_dir: Output of the run's step `export`, if it had one.
+        promotion_dir: Output of the run's step `promote`, if it had one.
     """
     from components.report.step import PAGE_NAME, write_report
 
@@ -198,10 +207,26 @@ def report(
         pretrained=pretrained_dir,
         finetuned=finetuned_dirs,
         evaluations=evaluation_dirs,
+        exported=exported_dir or None,
+        promotion=promotion_dir or None,
         output=output,
         progress=to_stderr("report"),
     )
     print(join(output, PAGE_NAME))
+
+
+def export(model: str, *, to: tuple[ExportFormat, ...], output: str) -> None:
+    """Publish a model in formats that others read, each with a proof that it is the same.
+
+    Args:
+        model: A pretrained or fine-tuned model: any kind of checkpoint that `albert convert` knows.
+        to: The formats, separated by commas: huggingface, tf1, keras.
+        output: Folder to make, with a folder below it for each format.
+    """
+    from components.export.step import export_model
+
+    manifest = export_model(model=model, formats=to, output=output, progress=to_stderr("export"))
+    _print_manifest(manifest, output)
 
 
 def convert(
@@ -266,32 +291,35 @@ def estimate(
         utilisation: Share of the chips' peak that training is taken to reach.
         prices: YAML file with date, source, currency and per_chip_hour; list prices without it.
     """
-    from albert_core.estimation.accelerators import find_slice
-    from albert_core.estimation.estimate import estimate as estimate_phases
-    from albert_core.estimation.prices import LIST_PRICES, Prices
     from pipeline.estimate_display import print_estimate
+    from pipeline.estimation import estimate_run
 
-    source = f"--prices {prices}"
-    table = parse_settings(Prices, read_yaml(prices), source=source) if prices else LIST_PRICES
-    estimates = estimate_phases(
-        model=model.with_vocabulary(vocab.size),
-        config=pretraining,
-        sequence_length=records.sequence_length,
-        accelerator=find_slice(accelerator),
+    estimates, table = estimate_run(
+        model=model,
+        vocab=vocab,
+        records=records,
+        pretraining=pretraining,
+        accelerator=accelerator,
         utilisation=utilisation,
-        prices=table,
-        progress=to_stderr("estimate"),
+        prices=prices,
     )
     print_estimate(estimates, table)
 
 
 def run(
-    output: str, reconfigure: bool = False, runner: Runner = "process", **settings: Any
+    output: str,
+    date: str = "",
+    reconfigure: bool = False,
+    runner: Runner = "process",
+    **settings: Any,
 ) -> None:
     """Run the whole pipeline on this machine; what is done already is not done again.
 
     Args:
-        output: The run's folder.
+        output: The run's folder; may hold {{ds}}.
+        date: Date that takes the place of {{ds}} in output, corpus.files and title, YYYY-MM-DD; a
+            run with retraining goes on from the model accepted last before it. Today, in UTC, if
+            a run needs one.
         reconfigure: Let the folder take over changed settings; the steps they touch run again.
         runner: What a step is: a `process` in this environment, or a `docker` container without
             network, of the images of `make images`.
@@ -305,10 +333,53 @@ def run(
             f"output {output}: got an address in the cloud, expected a local folder for a whole "
             "run, which locks and renames; single steps write there"
         )
+    config = RunConfig(**settings)
+    day = parse_date(date or today())
+    is_needed = config.is_dated or (date and not has_date(output))
     result = run_locally(
-        RunConfig(**settings), Path(output), reconfigure=reconfigure, runner=runner
+        config,
+        Path(with_date(output, day)),
+        date=day if is_needed else NO_DATE,
+        reconfigure=reconfigure,
+        runner=runner,
     )
     print_result(result.summary, result.steps_run, result.page)
+
+
+def compile_for(
+    output: str,
+    target: TargetName,
+    work_root: str,
+    resources: str = "",
+    caching: bool = False,
+    **settings: Any,
+) -> None:
+    """Compile the pipeline of a configuration for Kubeflow or Vertex AI; nothing is submitted.
+
+    The configuration's values are the defaults of the pipeline's parameters. ALBERT_REGISTRY is
+    the registry that holds the images.
+
+    Args:
+        output: YAML file to write.
+        target: `kubeflow` or `vertex`.
+        work_root: gs:// folder of work in progress, by which later runs go on with this one's.
+        resources: YAML file with what steps get, where it is not the default: machines,
+            accelerators, retries, timeouts.
+        caching: Let the target skip steps it has seen with these inputs, as they are now; for a
+            pipeline that runs once, now.
+        **settings: The sections of the run's configuration.
+    """
+    from pipeline.compilation import compile_pipeline
+
+    compiled = compile_pipeline(
+        RunConfig(**settings),
+        resources=read_resources(target, resources),
+        work_root=work_root,
+        caching=caching,
+        progress=to_stderr("compile"),
+    )
+    write_bytes(output, compiled.text.encode())
+    print(f"{output}: for {target}, {compiled.num_parameter_bytes:,} bytes of parameters")
 
 
 def _print_manifest(manifest: Manifest, output: str) -> None:

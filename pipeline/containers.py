@@ -36,6 +36,12 @@ def container_runner(
         InputError: There is no engine or an image is missing, or a file is not on this machine.
     """
     inputs = input_folders(arguments)
+    accepted = arguments["retraining"]["accepted"]
+    if accepted and folder not in Path(accepted).parents:
+        raise InputError(
+            f"retraining.accepted: got {accepted} with runner docker, whose containers write into "
+            f"the run's folder only; expected a folder in {folder}, or --runner process"
+        )
     if sys.platform != "linux":
         raise InputError(
             f"runner: got docker on {sys.platform}, expected Linux, where containers see the lock "
@@ -121,6 +127,9 @@ def input_folders(arguments: Mapping[str, Any]) -> list[str]:
             for split in SPLITS
             for source in job["task"].get(split, ())
         }
+    starts = (arguments["vocab"]["source"], arguments["pretraining"]["init_checkpoint"])
+    paths = [Path(start).absolute() for start in starts if start]
+    folders |= {path if path.is_dir() else path.parent for path in paths}
     return [str(path) for path in sorted(folders) if not folders & set(path.parents)]
 
 

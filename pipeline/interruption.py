@@ -12,9 +12,9 @@ INTERRUPTED_STATUS = 130  # 128 and the number of SIGINT
 _Result = TypeVar("_Result")
 
 
-def say_interrupted() -> None:
+def say_interrupted(message: str = "interrupted; run again to continue") -> None:
     """Say so on standard error, wherever that is redirected to."""
-    print("albert: interrupted; run again to continue", file=sys.__stderr__, flush=True)
+    print(f"albert: {message}", file=sys.__stderr__, flush=True)
 
 
 @contextlib.contextmanager

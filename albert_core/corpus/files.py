@@ -61,7 +61,7 @@ def _files_of(pattern: str) -> list[StoredFile]:
     try:
         return find_files(pattern)
     except InputError as error:
-        raise InputError(f"corpus.files {error}") from error
+        raise type(error)(f"corpus.files {error}") from error
 
 
 def corpus_fingerprint(config: CorpusConfig) -> str:

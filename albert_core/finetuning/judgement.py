@@ -16,9 +16,11 @@ from albert_core.finetuning.task_program import Outputs, TaskData, TaskProgram
 from albert_core.runs.files import write_json
 from albert_core.tasks import Question, Task
 from albert_core.tasks.metrics import (
+    CLASSIFICATION_NAME,
     Scores,
     bootstrap_interval,
     compute_metrics,
+    describe_classification,
     scores_of_sources,
 )
 from albert_core.tasks.squad_metrics import (
@@ -105,7 +107,12 @@ class TextJudgement(Judgement):
         return compute_metrics(self.task, self._logits[rows], targets)
 
     def write(self, folder: Path, split: Split) -> None:
-        """Write a table for each file, and what GLUE's site takes."""
+        """Write a table for each file and what GLUE's site takes; of dev classes the confusion."""
+        if split == "dev" and self.task.kind == "classification":
+            targets = self.data.features.targets["target"]
+            probabilities = np.stack([_softmax(row) for row in self._logits])
+            described = describe_classification(self.task, probabilities, targets)
+            write_json(folder / CLASSIFICATION_NAME, described)
         for source in self.task.sources(split):
             rows = [i for i, name in enumerate(self.data.sources) if name == source.name]
             if not rows:

@@ -9,6 +9,7 @@ import yaml
 
 from albert_core.errors import InputError
 from albert_core.settings import parse_settings
+from albert_core.storage import read_bytes
 from albert_core.tasks.clue import CLUE_FOLDERS, CLUE_TASKS
 from albert_core.tasks.glue import GLUE_FOLDERS, GLUE_TASKS
 from albert_core.tasks.reading import SPLITS, existing_files
@@ -71,7 +72,7 @@ def data_folder(task: Task, data_dir: str | Path) -> Path:
     Raises:
         InputError: There is none.
     """
-    candidates = _FOLDERS.get(task.name, (task.name, "."))
+    candidates = folders_of(task)
     for folder in candidates:
         if any(existing_files(source, Path(data_dir) / folder) for source in task.dev):
             return Path(data_dir) / folder
@@ -82,8 +83,13 @@ def data_folder(task: Task, data_dir: str | Path) -> Path:
     )
 
 
-def read_task_file(path: Path) -> Task:
-    """Return the task that a YAML file declares.
+def folders_of(task: Task) -> tuple[str, ...]:
+    """Return the folders, below that of all tasks, that a task's files may be in."""
+    return _FOLDERS.get(task.name, (task.name, "."))
+
+
+def read_task_file(path: str | Path) -> Task:
+    """Return the task that a YAML file declares, local or gs://.
 
     Its fields are those of `Task`; of a source its file's name alone will do.
 
@@ -92,9 +98,7 @@ def read_task_file(path: Path) -> Task:
             folders of task and results.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"task {path}: cannot be read ({error.strerror})") from error
+        values = yaml.safe_load(read_bytes(str(path)))
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if isinstance(values, Mapping):

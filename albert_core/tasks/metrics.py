@@ -1,10 +1,14 @@
 """Metrics of the tasks, by scikit-learn and SciPy."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from albert_core.tasks.task import Metric, Task
+
+CLASSIFICATION_NAME = "classification.json"
+_MAX_CURVE_POINTS = 101
 
 Scores = dict[str, float]
 
@@ -79,6 +83,35 @@ def bootstrap_interval(
     values = [statistic(rng.integers(0, num_rows, num_rows)) for _ in range(num_samples)]
     low, high = np.quantile(values, [(1 - share) / 2, (1 + share) / 2])
     return float(low), float(high)
+
+
+def describe_classification(
+    task: Task, probabilities: np.ndarray, targets: np.ndarray
+) -> dict[str, Any]:
+    """Return the confusion matrix and, of two labels, the ROC curve of the second one.
+
+    Args:
+        task: A classification.
+        probabilities: Of each label [M, C].
+        targets: Class numbers [M].
+
+    Returns:
+        `labels`; `confusion_matrix`, a row of counts for each true label; `roc_curve` with `fpr`,
+        `tpr` and `thresholds`, at most 101 points of it, where both labels occur.
+    """
+    import sklearn.metrics
+
+    numbers = np.arange(len(task.labels))
+    matrix = sklearn.metrics.confusion_matrix(
+        targets, probabilities.argmax(axis=-1), labels=numbers
+    )
+    described = {"labels": list(task.labels), "confusion_matrix": matrix.tolist()}
+    if len(task.labels) == 2 and len(np.unique(targets)) == 2:
+        fpr, tpr, thresholds = sklearn.metrics.roc_curve(targets, probabilities[:, 1])
+        kept = np.linspace(0, len(fpr) - 1, min(len(fpr), _MAX_CURVE_POINTS)).round().astype(int)
+        curve = {"fpr": fpr, "tpr": tpr, "thresholds": np.minimum(thresholds, 1.0)}  # starts at inf
+        described["roc_curve"] = {name: own[kept].tolist() for name, own in curve.items()}
+    return described
 
 
 def _accuracy(targets: np.ndarray, predicted: np.ndarray) -> float:

@@ -12,23 +12,25 @@ def evaluate(
     finetuned: dsl.Input[dsl.Model],
     evaluation: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
+    classification: dsl.Output[dsl.ClassificationMetrics],
 ) -> None:
     """Score the model on its task's dev set and write predictions."""
-    from albert_core.settings import parse_settings
     from components.artifacts import address_of
-    from components.evaluate.step import evaluate
-    from components.finetune.job import TaskJob
-    from components.image import log_figures
+    from components.evaluate.step import evaluate, read_classification
+    from components.finetune.job import parse_job
+    from components.image import log_classification, log_figures
     from components.runtime import step_process
 
-    settings = parse_settings(TaskJob, job, source="task")
+    settings = parse_job(job)
     name = settings.step_name("evaluate")
-    with step_process(name, shares_machine=True) as progress:
+    output = address_of(evaluation)
+    with step_process(name, output=output, work_root=work_root, shares_machine=True) as progress:
         manifest = evaluate(
             model=address_of(finetuned),
             data=settings.data,
-            output=address_of(evaluation),
+            output=output,
             work_root=work_root,
             progress=progress,
         )
         log_figures(metrics, manifest.figures)
+        log_classification(classification, read_classification(output))

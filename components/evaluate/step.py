@@ -1,6 +1,8 @@
 """Score a fine-tuned model on its task's dev set and write predictions."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 from albert_core.checkpoints.checkpoint import TASK_NAME, read_json
 from albert_core.finetuning.config import FinetuningConfig
@@ -10,7 +12,9 @@ from albert_core.runs.manifest import Figures, Manifest, read_manifest
 from albert_core.runs.progress import ReportProgress, quiet
 from albert_core.runs.step import run_step
 from albert_core.settings import parse_settings
+from albert_core.storage import exists, join, read_bytes
 from albert_core.tasks import Task, task_fingerprint
+from albert_core.tasks.metrics import CLASSIFICATION_NAME
 
 METRICS_NAME = "metrics.json"
 
@@ -24,6 +28,8 @@ def evaluate(
     progress: ReportProgress = quiet,
 ) -> Manifest:
     """Publish metrics.json and predictions on the dev files, and on the test files that are there.
+
+    Of a classification also its confusion matrix.
 
     Args:
         model: A folder that `albert finetune` wrote; it knows its task.
@@ -76,3 +82,9 @@ def task_of(model: str | Path) -> Task:
     """
     path = Path(model) / TASK_NAME
     return parse_settings(Task, read_json(path), source=str(path))
+
+
+def read_classification(evaluation: str) -> dict[str, Any] | None:
+    """Return confusion matrix and ROC curve of an evaluation, local or gs://; None if not one's."""
+    path = join(evaluation, CLASSIFICATION_NAME)
+    return json.loads(read_bytes(path)) if exists(path) else None

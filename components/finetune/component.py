@@ -14,23 +14,23 @@ def finetune(
     metrics: dsl.Output[dsl.Metrics],
 ) -> None:
     """Fine-tune as a `components.finetune.job.TaskJob` says."""
-    from albert_core.settings import parse_settings
     from components.artifacts import address_of
-    from components.finetune.job import TaskJob
+    from components.finetune.job import parse_job
     from components.finetune.step import finetune
     from components.image import log_figures
     from components.runtime import step_process
 
-    settings = parse_settings(TaskJob, job, source="task")
+    settings = parse_job(job)
     name = settings.step_name("finetune")
-    with step_process(name, shares_machine=True) as progress:
+    output = address_of(finetuned)
+    with step_process(name, output=output, work_root=work_root, shares_machine=True) as progress:
         manifest = finetune(
             task=settings.task,
             data=settings.data,
             pretrained=address_of(pretrained),
             initialization=settings.initialization,
             config=settings.finetuning,
-            output=address_of(finetuned),
+            output=output,
             work_root=work_root,
             progress=progress,
         )

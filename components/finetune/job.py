@@ -1,9 +1,13 @@
 """One item of the pipeline's fan-out over tasks."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
+from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig, Initialization
-from albert_core.tasks import Task
+from albert_core.settings import parse_settings
+from albert_core.tasks import TASKS, Task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -12,7 +16,7 @@ class TaskJob:
 
     Attributes:
         task: The task.
-        data: Folder of its files.
+        data: Folder of its files, local or gs://.
         data_fingerprint: Hash of those files: changed data is a new job.
         initialization: What weights it starts from.
         finetuning: The settings for this task.
@@ -28,7 +32,56 @@ class TaskJob:
         """Return the name of one of the job's steps as people read it."""
         return task_step_name(step, self.task.name, self.initialization)
 
+    def to_values(self) -> dict[str, Any]:
+        """Return the job as a pipeline's parameters hold it, which may not be long.
+
+        Known tasks are their names, and settings that are the default are left out.
+        """
+        is_known = TASKS.get(self.task.name) == self.task
+        return {
+            "task": self.task.name if is_known else _changed(self.task),
+            "data": self.data,
+            "data_fingerprint": self.data_fingerprint,
+            "initialization": self.initialization,
+            "finetuning": _changed(self.finetuning),
+        }
+
+
+def parse_job(values: Mapping[str, Any]) -> TaskJob:
+    """Return the job of a pipeline's parameters.
+
+    Raises:
+        InputError: They are not one of this version.
+    """
+    task = values.get("task")
+    if not isinstance(task, str):
+        return parse_settings(TaskJob, values, source="task")
+    if task not in TASKS:
+        raise InputError(f"task {task!r}: unknown to this version; compile the pipeline with it")
+    named = dataclasses.asdict(TASKS[task])
+    return parse_settings(TaskJob, {**values, "task": named}, source=f"task {task}")
+
 
 def task_step_name(step: str, task: str, initialization: str) -> str:
     """Return the name of a task's step; the baseline from random weights is marked."""
     return f"{step} {task}" + (" random" if initialization == "random" else "")
+
+
+def _changed(settings: Any) -> Any:
+    """Return settings as plain values, without those that are the default."""
+    if isinstance(settings, list | tuple):
+        return [_changed(item) for item in settings]
+    if isinstance(settings, Mapping):
+        return {key: _changed(value) for key, value in settings.items()}
+    if not dataclasses.is_dataclass(settings):
+        return settings
+    return {
+        field.name: _changed(value)
+        for field in dataclasses.fields(settings)
+        if (value := getattr(settings, field.name)) != _default(field)
+    }
+
+
+def _default(field: dataclasses.Field) -> Any:
+    factory = field.default_factory
+    return field.default if factory is dataclasses.MISSING else factory()

@@ -24,13 +24,14 @@ def pretrain(
     from components.pretrain.step import pretrain
     from components.runtime import step_process
 
-    with step_process("pretrain") as progress:
+    output = address_of(pretrained)
+    with step_process("pretrain", output=output, work_root=work_root) as progress:
         manifest = pretrain(
             records=[address_of(artifact) for artifact in records],
             vocab=address_of(vocab),
             model=parse_settings(ModelConfig, model, source="model"),
             config=parse_settings(PretrainingConfig, config, source="pretraining"),
-            output=address_of(pretrained),
+            output=output,
             work_root=work_root,
             progress=progress,
         )

@@ -29,14 +29,15 @@ def make_records(
     from components.runtime import step_process
 
     settings = parse_settings(RecordsJob, job, source="records")
-    with step_process(settings.step) as progress:
+    output = address_of(records)
+    with step_process(settings.step, output=output, work_root=work_root) as progress:
         manifest = make_records(
             corpus=parse_settings(CorpusConfig, corpus, source="corpus"),
             vocab=address_of(vocab),
             cleaning=parse_settings(CleaningConfig, cleaning, source="cleaning"),
             config=settings.records,
             beam=parse_settings(BeamConfig, beam, source="beam"),
-            output=address_of(records),
+            output=output,
             work_root=work_root,
             progress=progress,
         )

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
 _FN_API_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+_IMAGE_OPTION = "--sdk_container_image"
 _BYTES_PER_PROCESS = 32 << 20  # less text than this does not pay for starting another process
 _SECRET_OPTION = re.compile(r"--\w*(secret|password|token|connection_string)\w*", re.IGNORECASE)
 
@@ -61,6 +62,14 @@ class BeamConfig:
                 f"beam.shared_folder: got nothing with beam.runner={self.runner}; expected a "
                 "folder that all workers reach, such as gs://bucket/work"
             )
+
+    def with_worker_image(self, image: str) -> "BeamConfig":
+        """Return it with an image for Dataflow's workers, unless the options name one."""
+        is_named = any(option.startswith(_IMAGE_OPTION) for option in self.options)
+        if "dataflow" not in self.runner.lower() or is_named:
+            return self
+        own = (f"{_IMAGE_OPTION}={image}", "--sdk_location=container")
+        return dataclasses.replace(self, options=(*self.options, *own))
 
     def options_for(self, *, num_bytes: int, num_splits: int) -> "PipelineOptions":
         """Return Beam's options for a corpus of this size."""

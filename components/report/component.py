@@ -16,6 +16,8 @@ def report(
     evaluations: dsl.Input[list[dsl.Artifact]],
     summary: dsl.Output[dsl.Artifact],
     page: dsl.Output[dsl.HTML],
+    exported: dsl.Input[dsl.Model] = None,
+    promotion: dsl.Input[dsl.Artifact] = None,
 ) -> None:
     """Write the report, and show its page."""
     import pathlib
@@ -25,7 +27,8 @@ def report(
     from components.report.step import PAGE_NAME, write_report
     from components.runtime import step_process
 
-    with step_process("report") as progress:
+    output = address_of(summary)
+    with step_process("report", output=output, work_root=work_root) as progress:
         write_report(
             title=title,
             vocab=address_of(vocab),
@@ -33,8 +36,10 @@ def report(
             pretrained=address_of(pretrained),
             finetuned=[address_of(artifact) for artifact in finetuned],
             evaluations=[address_of(artifact) for artifact in evaluations],
-            output=address_of(summary),
+            exported=address_of(exported) if exported else None,
+            promotion=address_of(promotion) if promotion else None,
+            output=output,
             work_root=work_root,
             progress=progress,
         )
-        pathlib.Path(page.path).write_bytes(read_bytes(join(address_of(summary), PAGE_NAME)))
+        pathlib.Path(page.path).write_bytes(read_bytes(join(output, PAGE_NAME)))

@@ -23,11 +23,12 @@ def train_vocab(
     from components.vocab.config import VocabConfig
     from components.vocab.step import train_vocab
 
-    with step_process("vocab") as progress:
+    output = address_of(vocab)
+    with step_process("vocab", output=output, work_root=work_root) as progress:
         manifest = train_vocab(
             corpus=parse_settings(CorpusConfig, corpus, source="corpus"),
             config=parse_settings(VocabConfig, config, source="vocab"),
-            output=address_of(vocab),
+            output=output,
             work_root=work_root,
             progress=progress,
         )

@@ -85,6 +85,12 @@ class Cloud:
     def metrics(self) -> dsl.Metrics:
         return dsl.Metrics(uri=str(self.folder / "metrics.json"))
 
+    def scores(self, name: str) -> dict[str, dsl.Artifact]:
+        """Return what an evaluation writes to."""
+        classification = dsl.ClassificationMetrics(uri=str(self.folder / "classification.json"))
+        shown = {"metrics": self.metrics(), "classification": classification}
+        return {"evaluation": self.artifact(name), **shown}
+
     def new_machine(self) -> Path:
         self._num_machines += 1
         machine = self.folder / f"machine-{self._num_machines}"
@@ -168,8 +174,8 @@ def finetuned(cloud, pretrained, job):
 def test_from_text_to_report_everything_is_in_the_bucket(
     cloud, vocab, records, pretrained, finetuned, job
 ):
-    scores, summary, page = cloud.artifact("scores"), cloud.artifact("summary"), cloud.local("page")
-    cloud.run(evaluate, job=job, finetuned=finetuned, evaluation=scores, metrics=cloud.metrics())
+    scores, summary, page = cloud.scores("scores"), cloud.artifact("summary"), cloud.local("page")
+    cloud.run(evaluate, job=job, finetuned=finetuned, **scores)
     assert json.loads((cloud.folder / "metrics.json").read_text())["accuracy"] > 0.4
     cloud.run(
         report,
@@ -178,12 +184,12 @@ def test_from_text_to_report_everything_is_in_the_bucket(
         records=[records],
         pretrained=pretrained,
         finetuned=[finetuned],
-        evaluations=[scores],
+        evaluations=[scores["evaluation"]],
         summary=summary,
         page=page,
     )
     assert storage.read_bytes(f"{summary.uri}/index.html").decode() == Path(page.path).read_text()
-    for artifact in (vocab, records, pretrained, finetuned, scores, summary):
+    for artifact in (vocab, records, pretrained, finetuned, scores["evaluation"], summary):
         sizes = {file.path: file.num_bytes for file in storage.find_files(artifact.uri)}
         for name, entry in cloud.manifest(artifact).files.items():
             assert sizes[f"{artifact.uri}/{name}"] == entry["bytes"]
@@ -271,7 +277,7 @@ def test_a_lost_object_is_named_and_comes_back_without_being_computed(
 ):
     before = cloud.manifest(finetuned)
     storage.remove_file(f"{finetuned.uri}/model.safetensors")
-    scores = {"evaluation": cloud.artifact("later scores"), "metrics": cloud.metrics()}
+    scores = cloud.scores("later scores")
     message = f"{finetuned.uri}: model.safetensors is missing, .* run `albert finetune`"
     with pytest.raises(InputError, match=message):
         cloud.run(evaluate, job=job, finetuned=finetuned, **scores)

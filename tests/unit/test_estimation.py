@@ -1,5 +1,7 @@
 """Estimates for slices of TPUs: names, bytes exchanged, prices, and a step really compiled."""
 
+import dataclasses
+
 import pytest
 
 from albert_core.config import preset
@@ -10,6 +12,7 @@ from albert_core.estimation.exchange import exchanged_bytes
 from albert_core.estimation.prices import LIST_PRICES, Prices
 from albert_core.pretraining.config import PretrainingConfig
 from pipeline.cli import main
+from pipeline.estimation import refuse_above
 
 # A loop of 11 rounds inside one of 4, as the compiler prints them, less what is not looked at.
 PROGRAM = """\
@@ -148,3 +151,13 @@ def test_time_and_price_follow_from_the_utilisation(compiled):
     assert compiled.step_seconds == pytest.approx(seconds)
     assert compiled.tokens_per_second == pytest.approx(64 * 64 / seconds)
     assert compiled.cost == pytest.approx(1000 * seconds / 3600 * 4 * 1.20)
+
+
+@pytest.mark.slow
+def test_a_pretraining_above_the_most_it_may_cost_is_refused(compiled):
+    refuse_above(compiled.cost, [compiled], LIST_PRICES)
+    with pytest.raises(InputError, match=r"--max_cost: got .* on v5e-4 is estimated at"):
+        refuse_above(compiled.cost, [compiled, compiled], LIST_PRICES)
+    unknown = dataclasses.replace(compiled, price_per_hour=None)
+    with pytest.raises(InputError, match="--prices: no price of v5e-4"):
+        refuse_above(compiled.cost, [unknown], LIST_PRICES)

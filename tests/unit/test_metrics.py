@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from albert_core.tasks import TASKS, Task, compute_metrics
-from albert_core.tasks.metrics import bootstrap_interval, combined_score, scores_of_sources
+from albert_core.tasks.metrics import (
+    bootstrap_interval,
+    combined_score,
+    describe_classification,
+    scores_of_sources,
+)
 
 
 def task_with(metric: str, *labels: str) -> Task:
@@ -77,3 +82,34 @@ def test_interval_of_a_mean_is_as_wide_as_theory_says() -> None:
     low, high = bootstrap_interval(lambda rows: float(values[rows].mean()), 400)
     assert low < values.mean() < high
     assert high - low == pytest.approx(2 * 1.96 * (0.7 * 0.3 / 400) ** 0.5, rel=0.15)
+
+
+def test_classes_are_confused_as_by_hand() -> None:
+    targets = np.array([0, 0, 1, 1])
+    probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.6, 0.4], [0.2, 0.8]])
+    described = describe_classification(task_with("accuracy", "a", "b"), probabilities, targets)
+    assert described["labels"] == ["a", "b"]
+    assert described["confusion_matrix"] == [[1, 1], [1, 1]]  # a row for each true label
+    assert described["roc_curve"] == {
+        "fpr": [0.0, 0.0, 0.5, 0.5, 1.0],
+        "tpr": [0.0, 0.5, 0.5, 1.0, 1.0],
+        "thresholds": [1.0, 0.8, 0.6, 0.4, 0.1],
+    }
+
+
+def test_a_long_curve_keeps_its_ends_and_101_points() -> None:
+    rng = np.random.default_rng(0)
+    second = rng.random(5000)
+    targets = (rng.random(5000) < 0.5).astype(int)
+    probabilities = np.stack([1 - second, second], axis=1)
+    task = task_with("accuracy", "a", "b")
+    curve = describe_classification(task, probabilities, targets)["roc_curve"]
+    assert {len(values) for values in curve.values()} == {101}
+    assert (curve["fpr"][0], curve["fpr"][-1], curve["tpr"][-1]) == (0.0, 1.0, 1.0)
+
+
+def test_there_is_no_curve_of_three_classes_or_of_one() -> None:
+    three, two = task_with("accuracy", "a", "b", "c"), task_with("accuracy", "a", "b")
+    targets = np.array([1, 1])
+    assert "roc_curve" not in describe_classification(three, np.eye(3)[[1, 2]], targets)
+    assert "roc_curve" not in describe_classification(two, np.eye(2)[[1, 0]], targets)

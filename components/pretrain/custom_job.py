@@ -1,0 +1,176 @@
+"""Pretrain on TPUs by a custom job of Vertex AI, from a component that only waits for it."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from albert_core.errors import StepFailedError
+from albert_core.runs.files import fingerprint
+from albert_core.runs.progress import ReportProgress, quiet
+from albert_core.training.signals import noticed_signals
+from components.service_calls import CallConfig, Service
+from components.vertex import REQUEST_LABEL, job_client, to_message
+
+_UNFINISHED = ("JOB_STATE_QUEUED", "JOB_STATE_PENDING", "JOB_STATE_RUNNING")
+_ENDED = ("JOB_STATE_SUCCEEDED", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED", "JOB_STATE_EXPIRED")
+_LONGEST_PAUSE_S = 15.0  # a signal is seen within the 30 s that Kubernetes gives
+
+
+def run_custom_job(
+    *,
+    project: str,
+    location: str,
+    display_name: str,
+    image: str,
+    command: Sequence[str],
+    machine_type: str,
+    tpu_topology: str,
+    staging_bucket: str,
+    timeout_s: int,
+    service_account: str = "",
+    network: str = "",
+    encryption_key: str = "",
+    labels: Mapping[str, str] | None = None,
+    endpoint: str = "",
+    calls: CallConfig | None = None,
+    progress: ReportProgress = quiet,
+) -> None:
+    """Run a command on a slice of TPUs and wait for its end.
+
+    A repeated call, as by a retried component, finds the unfinished job of the same settings and
+    waits for that one. SIGTERM and Ctrl-C cancel the job, which would otherwise go on costing.
+
+    Args:
+        project: Google Cloud project.
+        location: Region that has the TPUs.
+        display_name: Name of the job.
+        image: Image of the role `tpu`.
+        command: What to run in it.
+        machine_type: Machine with TPUs, such as `ct5lp-hightpu-4t`.
+        tpu_topology: Layout of the slice, such as `4x4`.
+        staging_bucket: gs:// folder for the job's own outputs.
+        timeout_s: Seconds after which Vertex AI ends the job.
+        service_account: What the job runs as; the default of Vertex AI when empty.
+        network: VPC network to peer with, as `projects/NUMBER/global/networks/NAME`.
+        encryption_key: Name of the Cloud KMS key for what the job writes.
+        labels: Further labels of the job.
+        endpoint: Address of Vertex AI; that of the location when empty.
+        calls: How patient calls to Vertex AI are.
+        progress: Told the job's states.
+
+    Raises:
+        StepFailedError: The job failed, was cancelled or ran out of time.
+        ServiceError: Vertex AI refused a call, or kept failing.
+    """
+    job = _job(
+        display_name=display_name,
+        spec=_spec(image, command, machine_type, tpu_topology, staging_bucket, timeout_s),
+        job_spec={"serviceAccount": service_account, "network": network},
+        encryption_key=encryption_key,
+        labels=labels or {},
+    )
+    service = Service(name=f"Vertex AI in {location}", config=calls or CallConfig())
+    jobs = _CustomJobs(job_client(location, endpoint), f"projects/{project}/locations/{location}")
+    name = service.create_once(
+        f"custom job {display_name}",
+        find=lambda timeout_s: jobs.find_unfinished(job["labels"][REQUEST_LABEL], timeout_s),
+        create=lambda timeout_s: jobs.create(job, timeout_s),
+    )
+    _wait(service, jobs, name, display_name, progress)
+
+
+def _spec(
+    image: str,
+    command: Sequence[str],
+    machine_type: str,
+    tpu_topology: str,
+    staging_bucket: str,
+    timeout_s: int,
+) -> dict[str, Any]:
+    pool = {
+        "machineSpec": {"machineType": machine_type, "tpuTopology": tpu_topology},
+        "replicaCount": "1",
+        "containerSpec": {"imageUri": image, "command": list(command)},
+    }
+    return {
+        "workerPoolSpecs": [pool],
+        "scheduling": {"timeout": f"{timeout_s}s"},
+        "baseOutputDirectory": {"outputUriPrefix": staging_bucket},
+    }
+
+
+def _job(
+    *,
+    display_name: str,
+    spec: dict[str, Any],
+    job_spec: dict[str, str],
+    encryption_key: str,
+    labels: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return the JSON of the job, labelled with the hash of everything else in it."""
+    job: dict[str, Any] = {
+        "displayName": display_name,
+        "jobSpec": {**spec, **{key: value for key, value in job_spec.items() if value}},
+        "labels": dict(labels),
+    }
+    if encryption_key:
+        job["encryptionSpec"] = {"kmsKeyName": encryption_key}
+    job["labels"][REQUEST_LABEL] = fingerprint(job)[:32]
+    return job
+
+
+class _CustomJobs:
+    """The custom jobs of a project and location."""
+
+    def __init__(self, client: Any, parent: str) -> None:
+        self.client = client
+        self.parent = parent
+
+    def find_unfinished(self, request: str, timeout_s: float) -> str | None:
+        states = " OR ".join(f'state="{state}"' for state in _UNFINISHED)
+        wanted = f'labels.{REQUEST_LABEL}="{request}" AND ({states})'
+        found = self.client.list_custom_jobs(
+            request={"parent": self.parent, "filter": wanted}, retry=None, timeout=timeout_s
+        )
+        return next((job.name for job in found), None)
+
+    def create(self, values: dict[str, Any], timeout_s: float) -> str:
+        from google.cloud.aiplatform_v1.types import CustomJob
+
+        job = to_message(CustomJob, values)
+        made = self.client.create_custom_job(
+            parent=self.parent, custom_job=job, retry=None, timeout=timeout_s
+        )
+        return str(made.name)
+
+    def get(self, name: str, timeout_s: float) -> Any:
+        return self.client.get_custom_job(name=name, retry=None, timeout=timeout_s)
+
+    def cancel(self, name: str, timeout_s: float) -> None:
+        self.client.cancel_custom_job(name=name, retry=None, timeout=timeout_s)
+
+
+def _wait(
+    service: Service, jobs: _CustomJobs, name: str, display_name: str, progress: ReportProgress
+) -> None:
+    pause_s, shown = service.config.first_pause_s, ""
+    with noticed_signals() as signal_name:
+        while True:
+            job = service.call(f"watch {name}", lambda timeout_s: jobs.get(name, timeout_s))
+            state = job.state.name
+            if state != shown:
+                progress(0, 0, f"{display_name}: {state.removeprefix('JOB_STATE_').lower()}")
+                shown = state
+            if state in _ENDED:
+                break
+            if came := signal_name():
+                service.call(f"cancel {name}", lambda timeout_s: jobs.cancel(name, timeout_s))
+                raise StepFailedError(f"{display_name}: cancelled {name}, as {came} came")
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+    if state != "JOB_STATE_SUCCEEDED":
+        reason = f": {job.error.message}" if job.error.message else ""
+        raise StepFailedError(
+            f"{display_name}: {name} ended as {state.removeprefix('JOB_STATE_').lower()}{reason}; "
+            "its log is in Cloud Logging"
+        )

@@ -1,0 +1,43 @@
+"""Kubeflow component: pretrain on TPUs by a custom job of Vertex AI, and wait for it."""
+
+from kfp import dsl
+
+from components.image import component
+
+
+@component("data")
+def pretrain_in_custom_job(
+    model: dict,
+    config: dict,
+    work_root: str,
+    project: str,
+    location: str,
+    job: dict,
+    vocab: dsl.Input[dsl.Artifact],
+    records: dsl.Input[list[dsl.Dataset]],
+    pretrained: dsl.Output[dsl.Model],
+    metrics: dsl.Output[dsl.Metrics],
+) -> None:
+    """Pretrain as a `components.pretrain.tpu_job.TpuJob` says, from gs:// to gs://."""
+    from albert_core.config import ModelConfig
+    from albert_core.pretraining.config import PretrainingConfig
+    from albert_core.settings import parse_settings
+    from components.image import log_figures
+    from components.pretrain.tpu_job import TpuJob, pretrain_on_tpus
+    from components.runtime import step_process
+
+    output = pretrained.uri
+    with step_process("pretrain", output=output, work_root=work_root) as progress:
+        manifest = pretrain_on_tpus(
+            records=[artifact.uri for artifact in records],
+            vocab=vocab.uri,
+            model=parse_settings(ModelConfig, model, source="model"),
+            config=parse_settings(PretrainingConfig, config, source="pretraining"),
+            output=output,
+            work_root=work_root,
+            project=project,
+            location=location,
+            job=parse_settings(TpuJob, job, source="job"),
+            progress=progress,
+        )
+        log_figures(metrics, manifest.figures)

@@ -1,0 +1,137 @@
+"""Pretraining as a command for a slice of TPUs, given to a custom job of Vertex AI."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+
+from albert_core.config import ModelConfig
+from albert_core.errors import StepFailedError
+from albert_core.pretraining.config import PretrainingConfig
+from albert_core.runs.manifest import Manifest
+from albert_core.runs.outputs import output_at
+from albert_core.runs.progress import ReportProgress, quiet
+from albert_core.storage import join
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TpuJob:
+    """A custom job on TPUs.
+
+    Attributes:
+        display_name: Its name.
+        image: Image of the role `tpu`.
+        machine_type: Machine with TPUs, such as `ct5lp-hightpu-4t`.
+        tpu_topology: Layout of the slice, such as `4x4`.
+        timeout_s: Seconds after which it is ended.
+        env: Environment variables of the command.
+        service_account: What it runs as; the default of Vertex AI when empty.
+        network: VPC network to peer with.
+        encryption_key: Name of the Cloud KMS key for what it writes.
+        labels: Labels of the job.
+    """
+
+    display_name: str
+    image: str
+    machine_type: str
+    tpu_topology: str
+    timeout_s: int
+    env: Mapping[str, str]
+    service_account: str = ""
+    network: str = ""
+    encryption_key: str = ""
+    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def pretrain_on_tpus(
+    *,
+    records: Sequence[str],
+    vocab: str,
+    model: ModelConfig,
+    config: PretrainingConfig,
+    output: str,
+    work_root: str,
+    project: str,
+    location: str,
+    job: TpuJob,
+    progress: ReportProgress = quiet,
+) -> Manifest:
+    """Run `albert pretrain` on TPUs and wait for it; all addresses are gs://.
+
+    Args:
+        records: Outputs of `albert records`.
+        vocab: Output of `albert vocab`.
+        model: The architecture.
+        config: How to train.
+        output: Folder to make.
+        work_root: Folder of work in progress, by which a job goes on with a killed one's.
+        project: Google Cloud project.
+        location: Region that has the TPUs.
+        job: The job.
+        progress: Told the job's states.
+
+    Raises:
+        StepFailedError: The job failed, or left nothing.
+    """
+    from components.pretrain.custom_job import run_custom_job
+
+    run_custom_job(
+        project=project,
+        location=location,
+        display_name=job.display_name,
+        image=job.image,
+        command=pretrain_command(
+            records=records,
+            vocab=vocab,
+            model=model,
+            config=config,
+            output=output,
+            work_root=work_root,
+            env=job.env,
+        ),
+        machine_type=job.machine_type,
+        tpu_topology=job.tpu_topology,
+        staging_bucket=join(work_root, "custom_jobs"),
+        timeout_s=job.timeout_s,
+        service_account=job.service_account,
+        network=job.network,
+        encryption_key=job.encryption_key,
+        labels=job.labels,
+        progress=progress,
+    )
+    manifest = output_at(output).manifest()
+    if manifest is None:
+        raise StepFailedError(
+            f"{job.display_name}: succeeded, but left no finished model at {output}; see its log"
+        )
+    return manifest
+
+
+def pretrain_command(
+    *,
+    records: Sequence[str],
+    vocab: str,
+    model: ModelConfig,
+    config: PretrainingConfig,
+    output: str,
+    work_root: str,
+    env: Mapping[str, str],
+) -> list[str]:
+    """Return the command line of a pretraining with these settings."""
+    return [
+        "env",
+        *(f"{name}={value}" for name, value in sorted(env.items())),
+        "albert",
+        "pretrain",
+        "--model",
+        json.dumps(dataclasses.asdict(model)),
+        "--pretraining",
+        json.dumps(dataclasses.asdict(config)),
+        "--vocab_dir",
+        vocab,
+        "--records_dir",
+        ",".join(records),
+        "--output",
+        output,
+        "--work_root",
+        work_root,
+    ]

@@ -1,0 +1,1 @@
+"""The step that says what became of a run, however it ended."""

@@ -1,0 +1,67 @@
+"""Clients of Vertex AI, with the platform's own credentials."""
+
+import urllib.parse
+from typing import Any
+
+from albert_core.errors import InputError
+
+REQUEST_LABEL = "albert-request"
+"""Label with the hash of the request that made a job, by which it is known again."""
+
+_LOOPBACK = ("localhost", "127.0.0.1")
+
+
+def pipeline_client(location: str, endpoint: str = "") -> Any:
+    """Return the client of pipeline jobs in a location."""
+    from google.cloud.aiplatform_v1 import PipelineServiceClient
+
+    return _client(PipelineServiceClient, location, endpoint)
+
+
+def schedule_client(location: str, endpoint: str = "") -> Any:
+    """Return the client of schedules in a location."""
+    from google.cloud.aiplatform_v1 import ScheduleServiceClient
+
+    return _client(ScheduleServiceClient, location, endpoint)
+
+
+def job_client(location: str, endpoint: str = "") -> Any:
+    """Return the client of custom jobs in a location."""
+    from google.cloud.aiplatform_v1 import JobServiceClient
+
+    return _client(JobServiceClient, location, endpoint)
+
+
+def to_message(message: Any, values: Any) -> Any:
+    """Return a message of the API from its JSON."""
+    from google.protobuf import json_format
+
+    return message.wrap(json_format.ParseDict(values, message.pb(message())))
+
+
+def _client(kind: Any, location: str, endpoint: str) -> Any:
+    """Return a client that speaks REST, with Application Default Credentials.
+
+    A plain http endpoint is a server on this machine: it gets no credentials.
+    """
+    from google.auth.credentials import AnonymousCredentials
+    from google.auth.exceptions import DefaultCredentialsError
+
+    address = endpoint or f"{location}-aiplatform.googleapis.com"
+    is_plain = address.startswith("http://")
+    if is_plain and urllib.parse.urlsplit(address).hostname not in _LOOPBACK:
+        raise InputError(
+            f"vertex.endpoint: got {endpoint}, expected https, or a server on this machine: "
+            "credentials are not sent in the clear"
+        )
+    try:
+        return kind(
+            credentials=AnonymousCredentials() if is_plain else None,
+            transport="rest",
+            client_options={"api_endpoint": address},
+        )
+    except DefaultCredentialsError as error:
+        raise InputError(
+            f"Vertex AI in {location}: no usable Google credentials; run `gcloud auth "
+            "application-default login`"
+        ) from error

@@ -1,0 +1,87 @@
+"""A compiled pipeline, as `albert compile` writes it: what it needs before it can be submitted."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from albert_core.errors import InputError
+from albert_core.storage import read_bytes
+
+_COMPILE = "compile it with `albert compile`"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Package:
+    """A compiled pipeline.
+
+    Attributes:
+        source: Where it was read.
+        spec: The pipeline.
+        platform: What is for Kubernetes only; None in a package for Vertex AI.
+    """
+
+    source: str
+    spec: Mapping[str, Any]
+    platform: Mapping[str, Any] | None
+
+    def images(self) -> list[str]:
+        """Return the images of all tasks, and of jobs that tasks start, each once."""
+        return sorted(set(_images_in(self.spec)))
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the values of the pipeline's parameters, which are their defaults there.
+
+        Raises:
+            InputError: One has no value: the platforms would only miss it when a task needs it.
+        """
+        known = self.spec["root"].get("inputDefinitions", {}).get("parameters", {})
+        if missing := sorted(name for name, entry in known.items() if "defaultValue" not in entry):
+            raise InputError(
+                f"{self.source}: got no value of {', '.join(missing)}, expected a value of every "
+                f"parameter; {_COMPILE}"
+            )
+        return {name: entry["defaultValue"] for name, entry in known.items()}
+
+
+def _images_in(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        if isinstance(image := value.get("image"), str):
+            yield image
+        for item in value.values():
+            yield from _images_in(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _images_in(item)
+
+
+def read_package(path: str) -> Package:
+    """Read a compiled pipeline.
+
+    Raises:
+        InputError: It is missing, or something else.
+    """
+    return parse_package(read_bytes(path), source=f"--package {path}")
+
+
+def parse_package(text: str | bytes, *, source: str) -> Package:
+    """Return the pipeline of a compiled one's text.
+
+    Raises:
+        InputError: It is something else.
+    """
+    try:
+        documents = list(yaml.safe_load_all(text))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{source}: not YAML; {_COMPILE}") from error
+    is_package = (
+        1 <= len(documents) <= 2
+        and all(isinstance(document, dict) for document in documents)
+        and {"root", "pipelineInfo"} <= documents[0].keys()
+        and all("platforms" in document for document in documents[1:])
+    )
+    if not is_package:
+        raise InputError(f"{source}: not a compiled pipeline; {_COMPILE}")
+    platform = documents[1] if len(documents) == 2 else None
+    return Package(source=source, spec=documents[0], platform=platform)

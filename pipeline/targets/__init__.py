@@ -1,0 +1,1 @@
+"""Where the pipeline can be submitted to: Kubeflow and Vertex AI behind one interface."""

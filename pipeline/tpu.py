@@ -1,0 +1,105 @@
+"""Slices of TPUs as Google Cloud rents them: machines, and how their chips are laid out."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+from albert_core.errors import InputError
+from albert_core.estimation.accelerators import GENERATIONS
+
+
+@dataclasses.dataclass(frozen=True)
+class _Family:
+    """Machines of one generation of chips.
+
+    Attributes:
+        generation: Name of the generation.
+        chips: Chips of each machine, by its name.
+        node_label: Value of the label cloud.google.com/gke-tpu-accelerator of its nodes.
+    """
+
+    generation: str
+    chips: Mapping[str, int]
+    node_label: str
+
+
+# Source: "TPUs in GKE" and "Machine types" of Google's documentation.
+_FAMILIES = (
+    _Family(
+        "v5e",
+        {"ct5lp-hightpu-1t": 1, "ct5lp-hightpu-4t": 4, "ct5lp-hightpu-8t": 8},
+        "tpu-v5-lite-podslice",
+    ),
+    _Family("v5p", {"ct5p-hightpu-4t": 4}, "tpu-v5p-slice"),
+    _Family(
+        "v6e",
+        {"ct6e-standard-1t": 1, "ct6e-standard-4t": 4, "ct6e-standard-8t": 8},
+        "tpu-v6e-slice",
+    ),
+)
+_CHIPS_OF_JOINED = 4  # of the machines that larger slices are made of
+_MACHINES = {machine: family for family in _FAMILIES for machine in family.chips}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TpuSlice:
+    """Chips that work together, in one machine or several.
+
+    Attributes:
+        machine: Type of the machines: `ct5lp-hightpu-4t` has four v5e chips.
+        topology: How all chips are laid out, such as `2x2` or `4x4`.
+    """
+
+    machine: str = "ct5lp-hightpu-4t"
+    topology: str = "2x2"
+
+    def check(self, name: str) -> None:
+        """Refuse a machine or a layout that there is not.
+
+        Raises:
+            InputError: There is no such thing; calls it `name`.
+        """
+        if self.machine not in _MACHINES:
+            raise InputError(
+                f"{name}.machine: got {self.machine!r}, expected one of {', '.join(_MACHINES)}"
+            )
+        family = _MACHINES[self.machine]
+        layouts = GENERATIONS[family.generation].topologies.values()
+        fitting = [layout for layout in layouts if self._makes(_num_chips(layout))]
+        if self.topology not in fitting:
+            raise InputError(
+                f"{name}.topology: got {self.topology!r} with {self.machine} "
+                f"({self.chips_per_machine} {family.generation} chips a machine), expected one of "
+                f"{', '.join(fitting)}"
+            )
+
+    def _makes(self, num_chips: int) -> bool:
+        """Whether so many chips are one of these machines, or several that can be joined."""
+        own = self.chips_per_machine
+        return num_chips == own or (own == _CHIPS_OF_JOINED and num_chips % own == 0)
+
+    @property
+    def chips_per_machine(self) -> int:
+        """Chips of one machine."""
+        return _MACHINES[self.machine].chips[self.machine]
+
+    @property
+    def name(self) -> str:
+        """Name of the slice as `albert estimate` takes it, such as `v5e-4`."""
+        generation = _MACHINES[self.machine].generation
+        num_cores = _num_chips(self.topology) * GENERATIONS[generation].cores_per_chip
+        return f"{generation}-{num_cores}"
+
+    @property
+    def num_hosts(self) -> int:
+        """How many machines the slice is."""
+        return _num_chips(self.topology) // self.chips_per_machine
+
+    @property
+    def node_label(self) -> str:
+        """Value of the label cloud.google.com/gke-tpu-accelerator of its nodes."""
+        return _MACHINES[self.machine].node_label
+
+
+def _num_chips(topology: str) -> int:
+    return math.prod(int(side) for side in topology.split("x"))
