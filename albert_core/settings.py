@@ -33,6 +33,15 @@ def parse_settings(cls: type[Settings], values: Any, *, source: str) -> Settings
     return parser.instantiate(parsed).settings
 
 
+def plain_values(value: Any) -> Any:
+    """Return nested mappings and sequences as dicts and lists, without what is not set (None)."""
+    if isinstance(value, Mapping):
+        return {key: plain_values(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [plain_values(item) for item in value]
+    return value
+
+
 def check_seed(name: str, seed: int) -> None:
     """Refuse a negative seed.
 

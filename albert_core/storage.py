@@ -164,28 +164,42 @@ def read_bytes(path: str) -> bytes:
         return file.read()
 
 
-def write_bytes(path: str, data: bytes, *, only_new: bool = False) -> None:
+def generation(path: str) -> int:
+    """Return what changes whenever a file is written anew: 0 where there is none."""
+    if is_remote(path):
+        bucket, name = _bucket_and_name(path)
+        with _clear_errors(path):
+            blob = _client().bucket(bucket).get_blob(name)
+        return int(blob.generation) if blob else 0
+    return Path(path).stat().st_mtime_ns if Path(path).exists() else 0
+
+
+def write_bytes(
+    path: str, data: bytes, *, only_new: bool = False, replaces: int | None = None
+) -> None:
     """Write a file that is either whole or not there.
 
     Args:
         path: Where.
         data: What.
         only_new: Refuse an address that is taken, also by a writer at the same time.
+        replaces: Refuse an address that is of another `generation` than this.
 
     Raises:
         TakenError: It is taken.
     """
+    expected = 0 if only_new else replaces
     if is_remote(path):
         with _clear_errors(path):
             _blob(path).upload_from_string(
                 data,
                 content_type="application/octet-stream",
                 checksum="crc32c",
-                if_generation_match=0 if only_new else None,
+                if_generation_match=expected,
             )
         return
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    if only_new and Path(path).exists():
+    if expected is not None and generation(path) != expected:
         raise _taken(path)
     write_atomically(Path(path), data)
 

@@ -1,5 +1,6 @@
 """The pipeline, as Kubeflow knows it."""
 
+import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Mapping
@@ -8,12 +9,16 @@ from typing import Any
 from kfp import dsl
 
 from components.evaluate.component import evaluate
+from components.export.component import export_models
 from components.finetune.component import finetune
 from components.pretrain.component import pretrain
+from components.promote.component import promote
 from components.records.component import make_records
 from components.report.component import report
+from components.resolve.component import resolve
 from components.run_summary.component import summarise_run
 from components.vocab.component import train_vocab
+from pipeline.config import RunConfig
 
 PARALLEL_JOBS = 2  # kfp's local runner never has more at work
 
@@ -33,12 +38,49 @@ class Placement:
         return task
 
 
-def build_pipeline(placement: Placement) -> Any:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OptionalSteps:
+    """Which steps a pipeline has beside those of every run.
+
+    What a run has no use for is left out when its pipeline is built: branches taken at run time
+    are not the same on every backend.
+
+    Attributes:
+        resolve: Whether text and start follow from a date that is known at run time only.
+        export: Whether models are exported.
+        promote: Whether the model may take the place of the accepted one.
+    """
+
+    resolve: bool = False
+    export: bool = False
+    promote: bool = False
+
+
+def optional_steps(config: RunConfig, *, resolves: bool = False) -> OptionalSteps:
+    """Return the optional steps of a configuration.
+
+    Args:
+        config: The run.
+        resolves: Whether it is the run that finds out what follows from its date, if anything does.
+    """
+    return OptionalSteps(
+        resolve=resolves and config.is_dated,
+        export=bool(config.export.formats),
+        promote=bool(config.retraining.accepted),
+    )
+
+
+_NO_MORE = OptionalSteps()
+
+
+def build_pipeline(placement: Placement, more: OptionalSteps = _NO_MORE) -> Any:
     """Return the pipeline of all steps; its output is the report."""
-    return _pipeline(_steps_on(placement))
+    return _pipeline(_steps_on(placement, more))
 
 
-def build_pipeline_with_summary(placement: Placement, defaults: Mapping[str, Any]) -> Any:
+def build_pipeline_with_summary(
+    placement: Placement, defaults: Mapping[str, Any], more: OptionalSteps = _NO_MORE
+) -> Any:
     """Return the pipeline of all steps and of a summary that is made however they end.
 
     Parameters are the same; there is no output, for kfp lets none out of an exit handler.
@@ -46,14 +88,16 @@ def build_pipeline_with_summary(placement: Placement, defaults: Mapping[str, Any
     Args:
         placement: Where its tasks run.
         defaults: Values of its parameters if a run gives no others.
+        more: Which steps it has beside those of every run.
     """
-    steps = _steps_on(placement)
+    steps = _steps_on(placement, more)
     signature = inspect.signature(steps)
 
     def albert(*values: Any) -> None:
         given = signature.bind(*values).arguments
         ended = summarise_run(
             **{name: given[name] for name in ("title", "records", "jobs", "work_root")},
+            more=[name for name, is_there in dataclasses.asdict(more).items() if is_there],
             run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
             run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
         )
@@ -69,8 +113,8 @@ def build_pipeline_with_summary(placement: Placement, defaults: Mapping[str, Any
     return _pipeline(albert)
 
 
-def _steps_on(placement: Placement) -> Callable[..., Any]:
-    function: Any = functools.partial(_albert, placement)
+def _steps_on(placement: Placement, more: OptionalSteps) -> Callable[..., Any]:
+    function: Any = functools.partial(_albert, placement, more)
     function.__name__, function.__doc__ = "albert", _albert.__doc__  # kfp asks for both
     return function
 
@@ -81,7 +125,9 @@ def _pipeline(function: Callable[..., Any]) -> Any:
 
 def _albert(
     placement: Placement,
+    more: OptionalSteps,
     title: str,
+    date: str,
     corpus: dict,
     corpus_fingerprint: str,
     cleaning: dict,
@@ -91,13 +137,18 @@ def _albert(
     model: dict,
     pretraining: dict,
     jobs: list,
+    export: dict,
+    retraining: dict,
+    accepted: dict,
     work_root: str,
 ) -> dsl.Artifact:
     """Vocabulary, records, pretraining; fine-tuning and evaluation for each job; report.
 
     Args:
         placement: Where the tasks run.
+        more: Which steps there are beside those.
         title: Name of the run.
+        date: Its date; `components.resolve.dates.SCHEDULED_DATE` where a schedule sets it.
         corpus: Settings of `albert_core.corpus.CorpusConfig`.
         corpus_fingerprint: Hash of the corpus: changed text is new work.
         cleaning: Settings of `albert_core.corpus.cleaning.CleaningConfig`.
@@ -107,40 +158,58 @@ def _albert(
         model: The architecture.
         pretraining: Settings of pretraining.
         jobs: One `components.finetune.job.TaskJob` for each task and initialisation.
+        export: Settings of the export.
+        retraining: Settings of `components.promote.config.RetrainingConfig`.
+        accepted: The `albert_core.runs.acceptance.AcceptedModel` to go on from; empty: none.
         work_root: Folder of work in progress, the same for every run that may resume another's.
 
     Returns:
         The report.
     """
     put, root = placement.put, {"work_root": work_root}
+    if more.resolve:
+        start = {"vocab": vocab, "pretraining": pretraining, "retraining": retraining}
+        resolving = put("resolve", resolve(title=title, date=date, corpus=corpus, **start, **root))
+        found = resolving.set_caching_options(False).outputs  # text and models come unnoticed
+        title, date, corpus = found["title"], found["date"], found["corpus"]
+        corpus_fingerprint, accepted = found["corpus_fingerprint"], found["accepted"]
+        vocab, pretraining = found["vocab"], found["pretraining"]
     text = {"corpus": corpus, "corpus_fingerprint": corpus_fingerprint, **root}
     vocabulary = put("vocab", train_vocab(config=vocab, **text)).outputs["vocab"]
     with dsl.ParallelFor(items=records, parallelism=1, name="records") as records_job:
         making = make_records(
             cleaning=cleaning, job=records_job, beam=beam, vocab=vocabulary, **text
         )
-        made = put("records", making).outputs["records"]
-    collected = dsl.Collected(made)
+        made = {"records": put("records", making).outputs["records"]}
     pretraining_task = placement.pretrain(
-        model=model, config=pretraining, vocab=vocabulary, records=collected, **root
+        model=model, config=pretraining, vocab=vocabulary, **_collected(made), **root
     )
     pretrained = put("pretrain", pretraining_task).outputs["pretrained"]
     with dsl.ParallelFor(items=jobs, parallelism=placement.parallel_tasks, name="tasks") as job:
         tuning = finetune(job=job, pretrained=pretrained, **root)
         tuned = put("finetune", tuning).outputs["finetuned"]
         scoring = evaluate(job=job, finetuned=tuned, **root)
-        scored = put("evaluate", scoring).outputs["evaluation"]
-    page = report(
-        title=title,
-        vocab=vocabulary,
-        records=dsl.Collected(made),
-        pretrained=pretrained,
-        finetuned=dsl.Collected(tuned),
-        evaluations=dsl.Collected(scored),
-        **root,
-    )
+        scored = {"evaluations": put("evaluate", scoring).outputs["evaluation"]}
+    models = {"finetuned": tuned, **scored}
+    outcomes: dict[str, Any] = {}
+    if more.export:
+        exporting = put("export", export_models(config=export, **_collected(models), **root))
+        outcomes["exported"] = exporting.outputs["exported"]
+    if more.promote:
+        run = {"title": title, "date": date, "retraining": retraining, "accepted": accepted}
+        promoting = promote(pretrained=pretrained, **run, **_collected(scored), **root)
+        if more.export:
+            promoting.after(exporting)
+        outcomes["promotion"] = put("promote", promoting).outputs["promotion"]
+    lists = _collected(made | models)
+    page = report(title=title, vocab=vocabulary, pretrained=pretrained, **lists, **outcomes, **root)
     return put("report", page).outputs["summary"]
 
 
+def _collected(outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Gather the outputs of loops as lists, anew for each use: kfp changes what it is given."""
+    return {name: dsl.Collected(output) for name, output in outputs.items()}
+
+
 albert_pipeline = build_pipeline(Placement())
-"""The pipeline of a local run."""
+"""The pipeline of a local run without optional steps."""

@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, Command] = {
     "evaluate": commands.evaluate,
     "report": commands.report,
     "estimate": commands.estimate,
+    "export": commands.export,
     "compile": commands.compile_for,
     "convert": commands.convert,
     "info": commands.info,
@@ -48,7 +49,7 @@ GROUPS: Mapping[str, tuple[str, Mapping[str, Command]]] = {
     ),
 }
 # Those that take paths as arguments, and no settings of a run; and others without the latter.
-_PATH_COMMANDS = ("convert", "info")
+_PATH_COMMANDS = ("export", "convert", "info")
 _WITHOUT_SETTINGS = (*_PATH_COMMANDS, "list", "pause", "resume", "delete")
 
 # Options that take several values separated by commas.
@@ -60,7 +61,9 @@ _LIST_OPTIONS = (
     "--finetuning.grid_learning_rates",
     "--finetuning.grid_batch_sizes",
     "--evaluation_dirs",
+    "--export.formats",
 )
+_LIST_OPTIONS_OF = {"export": ("--to",)}  # of a single command
 _ALIASES = {"--corpus": "--corpus.files"}
 
 
@@ -170,20 +173,26 @@ def _flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 # Settings that are mappings themselves, not sections.
-_MAPPINGS = ("model.overrides", "finetuning.per_task", "cleaning.evaluation_sets")
+_MAPPINGS = (
+    "model.overrides",
+    "finetuning.per_task",
+    "cleaning.evaluation_sets",
+    "export.thresholds",
+)
 
 
 def _with_json_lists(arguments: list[str]) -> list[str]:
     """Spell out aliases, and turn `--tasks cola,rte` into the list jsonargparse expects."""
+    lists = (*_LIST_OPTIONS, *_LIST_OPTIONS_OF.get(arguments[0] if arguments else "", ()))
     spelled: list[str] = []
     for argument in arguments:
         name, equals, value = argument.partition("=")
         name = _ALIASES.get(name, name)
         if name.startswith("--") and equals:
-            spelled += [name, value] if name in _LIST_OPTIONS else [argument]
+            spelled += [name, value] if name in lists else [argument]
         else:
             spelled.append(name if argument.startswith("--") else argument)
     for index, name in enumerate(spelled[:-1]):
-        if name in _LIST_OPTIONS and not spelled[index + 1].startswith("["):
+        if name in lists and not spelled[index + 1].startswith("["):
             spelled[index + 1] = json.dumps(spelled[index + 1].split(","))
     return spelled

@@ -16,7 +16,9 @@ from albert_core.runs.manifest import Manifest
 from albert_core.runs.progress import to_stderr
 from albert_core.storage import is_remote, join, local_folder, write_bytes
 from albert_core.tasks import data_folder, find_task
+from components.export.config import ExportFormat
 from components.records.runners import BeamConfig
+from components.resolve.dates import NO_DATE, has_date, parse_date, today, with_date
 from components.vocab.config import VocabConfig
 from pipeline.config import RunConfig, Runner
 from pipeline.resources import TargetName, read_resources
@@ -180,6 +182,8 @@ def report(
     evaluation_dirs: tuple[str, ...],
     output: str,
     title: str = "albert",
+    exported_dir: str = "",
+    promotion_dir: str = "",
 ) -> None:
     """Write the page of a run from the outputs of its steps.
 
@@ -191,6 +195,8 @@ def report(
         evaluation_dirs: Outputs of `albert evaluate`, in the same order.
         output: Folder to make.
         title: Name of the run.
+        exported_dir: Output of the run's step `export`, if it had one.
+        promotion_dir: Output of the run's step `promote`, if it had one.
     """
     from components.report.step import PAGE_NAME, write_report
 
@@ -201,10 +207,26 @@ def report(
         pretrained=pretrained_dir,
         finetuned=finetuned_dirs,
         evaluations=evaluation_dirs,
+        exported=exported_dir or None,
+        promotion=promotion_dir or None,
         output=output,
         progress=to_stderr("report"),
     )
     print(join(output, PAGE_NAME))
+
+
+def export(model: str, *, to: tuple[ExportFormat, ...], output: str) -> None:
+    """Publish a model in formats that others read, each with a proof that it is the same.
+
+    Args:
+        model: A pretrained or fine-tuned model: any kind of checkpoint that `albert convert` knows.
+        to: The formats, separated by commas: huggingface, tf1, keras.
+        output: Folder to make, with a folder below it for each format.
+    """
+    from components.export.step import export_model
+
+    manifest = export_model(model=model, formats=to, output=output, progress=to_stderr("export"))
+    _print_manifest(manifest, output)
 
 
 def convert(
@@ -285,12 +307,19 @@ def estimate(
 
 
 def run(
-    output: str, reconfigure: bool = False, runner: Runner = "process", **settings: Any
+    output: str,
+    date: str = "",
+    reconfigure: bool = False,
+    runner: Runner = "process",
+    **settings: Any,
 ) -> None:
     """Run the whole pipeline on this machine; what is done already is not done again.
 
     Args:
-        output: The run's folder.
+        output: The run's folder; may hold {{ds}}.
+        date: Date that takes the place of {{ds}} in output, corpus.files and title, YYYY-MM-DD; a
+            run with retraining goes on from the model accepted last before it. Today, in UTC, if
+            a run needs one.
         reconfigure: Let the folder take over changed settings; the steps they touch run again.
         runner: What a step is: a `process` in this environment, or a `docker` container without
             network, of the images of `make images`.
@@ -304,8 +333,15 @@ def run(
             f"output {output}: got an address in the cloud, expected a local folder for a whole "
             "run, which locks and renames; single steps write there"
         )
+    config = RunConfig(**settings)
+    day = parse_date(date or today())
+    is_needed = config.is_dated or (date and not has_date(output))
     result = run_locally(
-        RunConfig(**settings), Path(output), reconfigure=reconfigure, runner=runner
+        config,
+        Path(with_date(output, day)),
+        date=day if is_needed else NO_DATE,
+        reconfigure=reconfigure,
+        runner=runner,
     )
     print_result(result.summary, result.steps_run, result.page)
 

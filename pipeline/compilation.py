@@ -13,7 +13,8 @@ from kfp import compiler
 
 from albert_core.errors import InputError, NoAccessError
 from albert_core.runs.progress import ReportProgress, quiet
-from pipeline.albert import build_pipeline_with_summary
+from components.resolve.dates import NO_DATE, SCHEDULED_DATE
+from pipeline.albert import build_pipeline_with_summary, optional_steps
 from pipeline.config import RunConfig
 from pipeline.placement import TargetPlacement
 from pipeline.remote_inputs import look_at_inputs, refuse_local_inputs, remote_arguments
@@ -77,10 +78,15 @@ def compile_pipeline(
             raise
         progress(0, 0, f"inputs not looked at ({error})")
         listing = None
-    parameters = remote_arguments(config, work_root=work_root, listing=listing, with_hashes=caching)
+    date = SCHEDULED_DATE[resources.target] if config.is_dated else NO_DATE
+    parameters = remote_arguments(
+        config, work_root=work_root, date=date, listing=listing, with_hashes=caching
+    )
     if resources.target == "kubeflow":
         _refuse_large(parameters)
-    pipeline = build_pipeline_with_summary(TargetPlacement(resources, caching=caching), parameters)
+    placement = TargetPlacement(resources, caching=caching)
+    more = optional_steps(config, resolves=True)
+    pipeline = build_pipeline_with_summary(placement, parameters, more)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pipeline.yaml"
         compiler.Compiler().compile(pipeline, str(path))

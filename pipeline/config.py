@@ -14,9 +14,12 @@ from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.records.config import RecordsConfig
-from albert_core.settings import parse_settings
+from albert_core.settings import parse_settings, plain_values
+from components.export.config import ExportConfig
+from components.promote.config import RetrainingConfig
 from components.records.job import RecordsJob, records_jobs
 from components.records.runners import BeamConfig
+from components.resolve.dates import DATE_PLACEHOLDER, has_date
 from components.vocab.config import VocabConfig
 
 Runner = Literal["process", "docker"]
@@ -41,6 +44,8 @@ class RunConfig:
         tasks: Tasks to fine-tune and evaluate: those of GLUE, squad1, squad2, race, Chinese ones
             such as tnews; folders of `data_dir` with a task.yaml, or paths of such files.
         random_weights_baseline: Whether each task is fine-tuned from random weights, too.
+        export: In which formats fine-tuned models are published, and which of them.
+        retraining: From which model the run goes on, and when it takes that model's place.
     """
 
     title: str = "albert"
@@ -55,8 +60,11 @@ class RunConfig:
     data_dir: str = ""
     tasks: tuple[str, ...] = ()
     random_weights_baseline: bool = False
+    export: ExportConfig = dataclasses.field(default_factory=ExportConfig)
+    retraining: RetrainingConfig = dataclasses.field(default_factory=RetrainingConfig)
 
     def __post_init__(self) -> None:
+        self._refuse_stray_dates()
         model = self.model.with_vocabulary(self.vocab.size)
         lengths = {
             **{
@@ -77,6 +85,20 @@ class RunConfig:
                     f"{model.max_position_embeddings}"
                 )
 
+    @property
+    def is_dated(self) -> bool:
+        """Whether the run depends on its date: by its text, its title or an accepted model."""
+        return has_date((self.title, self.corpus.files)) or bool(self.retraining.accepted)
+
+    def _refuse_stray_dates(self) -> None:
+        values = dataclasses.asdict(self)
+        del values["title"], values["corpus"]["files"]
+        if found := [name for name, value in values.items() if has_date(value)]:
+            raise InputError(
+                f"{', '.join(found)}: got {DATE_PLACEHOLDER}, expected it only in corpus.files and "
+                "title"
+            )
+
     def records_jobs(self) -> list[RecordsJob]:
         """Return the records to make: of `records.sequence_length`, or of each phase's."""
         lengths = self.pretraining.sequence_lengths(default=self.records.sequence_length)
@@ -86,15 +108,6 @@ class RunConfig:
 def to_values(config: RunConfig) -> dict[str, Any]:
     """Return a configuration as plain values, as YAML and pipeline parameters hold them."""
     return plain_values(dataclasses.asdict(config))
-
-
-def plain_values(value: Any) -> Any:
-    """Return nested mappings and sequences as dicts and lists, without what is not set (None)."""
-    if isinstance(value, Mapping):
-        return {key: plain_values(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list | tuple):
-        return [plain_values(item) for item in value]
-    return value
 
 
 def read_yaml(path: str | Path, *, option: str = "--config") -> dict[str, Any]:

@@ -34,6 +34,12 @@ def container_runner(
         InputError: There is no engine or an image is missing, or a file is not on this machine.
     """
     inputs = _input_folders(arguments)
+    accepted = arguments["retraining"]["accepted"]
+    if accepted and folder not in Path(accepted).parents:
+        raise InputError(
+            f"retraining.accepted: got {accepted} with runner docker, whose containers write into "
+            f"the run's folder only; expected a folder in {folder}, or --runner process"
+        )
     if sys.platform != "linux":
         raise InputError(
             f"runner: got docker on {sys.platform}, expected Linux, where containers see the lock "
@@ -90,6 +96,8 @@ def _input_folders(arguments: Mapping[str, Any]) -> list[str]:
     folders = {Path(path).parent for path in files}
     folders |= {Path(path).resolve().parent for path in files}  # files may be links
     folders |= {Path(job["data"]) for job in arguments["jobs"]}
+    starts = (arguments["vocab"]["source"], arguments["pretraining"]["init_checkpoint"])
+    folders |= {path if path.is_dir() else path.parent for path in map(Path, filter(None, starts))}
     return [str(path) for path in sorted(folders) if not folders & set(path.parents)]
 
 

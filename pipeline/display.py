@@ -124,6 +124,8 @@ def print_result(summary: Mapping[str, Any], steps_run: frozenset[str], page: Pa
     console.print(_steps_table(summary, steps_run))
     console.print()
     console.print(_scores_table(summary))
+    for line in _outcomes(summary):
+        console.print(line, markup=False, soft_wrap=True)
     console.print(f"\nReport: {page}", markup=False, soft_wrap=True)
 
 
@@ -182,8 +184,28 @@ def _number(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
 
 
+def _outcomes(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what became of the models: exported or held back, accepted or not."""
+    for export in summary["exports"]:
+        if export["differences"]:
+            yield f"Exported {export['task']}: {', '.join(export['differences'])}"
+        else:
+            yield (
+                f"Not exported {export['task']}: {export['metric'].replace('_', ' ')} "
+                f"{_percent(export['score'])}, threshold {_percent(export['threshold'])}"
+            )
+    if promotion := summary["promotion"]:
+        verdict = "Accepted" if promotion["is_promoted"] else "Not accepted"
+        before = promotion["accepted_date"]
+        than = f" (compared with the model of {before})" if before else ""
+        yield f"{verdict} for {promotion['date']}: {promotion['reason']}{than}"
+
+
 def _scores_table(summary: Mapping[str, Any]) -> rich.table.Table:
-    numbers = ("score", "random weights", "majority")
+    promotion = summary["promotion"] or {"comparisons": []}
+    accepted = {one["task"]: one["accepted_score"] for one in promotion["comparisons"]}
+    has_accepted = any(score is not None for score in accepted.values())
+    numbers = ("score", "random weights", "majority", *(("accepted",) if has_accepted else ()))
     table = _table("task", "metric", *numbers, right=numbers)
     most_frequent = summary["most_frequent_share"]
     best = max(summary["pretraining_history"], key=lambda row: row["masked_lm_accuracy"])
@@ -199,10 +221,15 @@ def _scores_table(summary: Mapping[str, Any]) -> rich.table.Table:
             task["name"],
             task["metric"].replace("_", " "),
             _percent(task["score"]),
-            "" if random is None else _percent(random),
+            _percent_or_nothing(random),
             _percent(task["majority_score"]),
+            *((_percent_or_nothing(accepted.get(task["name"])),) if has_accepted else ()),
         )
     return table
+
+
+def _percent_or_nothing(share: float | None) -> str:
+    return "" if share is None else _percent(share)
 
 
 def _percent(share: float) -> str:

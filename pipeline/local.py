@@ -21,6 +21,7 @@ from albert_core.errors import InputError, StepFailedError
 from albert_core.runs.files import write_atomically
 from albert_core.runs.progress import read_events
 from components.report.step import PAGE_NAME, SUMMARY_NAME
+from components.resolve.dates import NO_DATE
 from components.runtime import (
     EVENTS_NAME,
     LOCK_NAME,
@@ -29,7 +30,7 @@ from components.runtime import (
     RUN_WORKERS_VARIABLE,
     log_path,
 )
-from pipeline.albert import PARALLEL_JOBS, albert_pipeline
+from pipeline.albert import PARALLEL_JOBS, Placement, build_pipeline, optional_steps
 from pipeline.config import RunConfig, Runner, differences, to_values
 from pipeline.containers import container_runner, hand_over
 from pipeline.display import show_progress
@@ -60,13 +61,19 @@ class RunResult:
 
 
 def run_locally(
-    config: RunConfig, folder: Path, *, reconfigure: bool = False, runner: Runner = "process"
+    config: RunConfig,
+    folder: Path,
+    *,
+    date: str = NO_DATE,
+    reconfigure: bool = False,
+    runner: Runner = "process",
 ) -> RunResult:
     """Run the whole pipeline in a folder; what is there already is not done again.
 
     Args:
         config: The run.
         folder: The run's folder: artifacts, work in progress, logs, report.
+        date: Its date, if anything depends on that.
         reconfigure: Whether the folder may take over changed settings; the steps they touch
             run again.
         runner: What a step is: a `process` in this environment, or a `docker` container.
@@ -76,7 +83,8 @@ def run_locally(
         StepFailedError: A step failed; the next run continues there.
     """
     folder = folder.absolute()
-    arguments = pipeline_arguments(config, work_root=folder / "work")
+    arguments = pipeline_arguments(config, work_root=folder / "work", date=date)
+    pipeline = build_pipeline(Placement(), optional_steps(config))
     run_id = uuid.uuid4().hex
     environment = {
         RUN_FOLDER_VARIABLE: str(folder),
@@ -90,7 +98,9 @@ def run_locally(
         write_atomically(events, b"")
         try:
             with _environment(environment), leaving_at_once(), show_progress(events):
-                report = call_in_thread(lambda: _run_pipeline(arguments, folder, containers))
+                report = call_in_thread(
+                    lambda: _run_pipeline(pipeline, arguments, folder, containers)
+                )
         except RuntimeError as error:
             raise _explained(error, folder, is_new=is_new) from error
         return _result(folder, report)
@@ -140,7 +150,10 @@ def _holds_more_than_a_lock(folder: Path) -> bool:
 
 
 def _run_pipeline(
-    arguments: Mapping[str, Any], folder: Path, containers: "DockerRunner | None"
+    pipeline: Any,
+    arguments: Mapping[str, Any],
+    folder: Path,
+    containers: "DockerRunner | None",
 ) -> Path:
     """Run kfp with its own chatter in a log file; return the report's folder."""
     (folder / "logs").mkdir(exist_ok=True)
@@ -162,7 +175,7 @@ def _run_pipeline(
             enable_caching=True,
             cache_root=str(folder / "cache"),
         )
-        return Path(albert_pipeline(**arguments).output.path)
+        return Path(pipeline(**arguments).output.path)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ import json
 from typing import Any, Literal
 
 from albert_core.errors import InputError
+from components.resolve.dates import NO_DATE, SCHEDULED_DATE, parse_date, today
 from components.service_calls import CallConfig
 from pipeline.config import RunConfig
 from pipeline.cron import CronSchedule
@@ -20,6 +21,7 @@ def submit(
     vertex: VertexConfig,
     calls: CallConfig,
     package: str = "",
+    date: str = "",
     run_id: str = "",
     caching: bool = True,
     check_images: bool = True,
@@ -39,6 +41,8 @@ def submit(
         vertex: Vertex AI: where, and as whom.
         calls: How patient calls to the platform and the registry are.
         package: The compiled pipeline, from `albert compile`.
+        date: Date that takes the place of {{ds}} in corpus.files and title, YYYY-MM-DD; today, in
+            UTC, if the run needs one.
         run_id: Name of the run; given again, it stands for the same run and starts no other. Title
             and time when empty.
         caching: Whether the platform may take steps that ran before from its cache.
@@ -57,10 +61,12 @@ def submit(
     from pipeline.estimation import CostLimit
 
     platform = _platform(target, kubeflow, vertex, calls)
+    config = RunConfig(**settings)
     prepared = submission.prepare(
-        RunConfig(**settings),
+        config,
         platform,
         package=package,
+        date=parse_date(date or today()) if date or config.is_dated else NO_DATE,
         caching=caching,
         limit=CostLimit(
             max_cost=max_cost, accelerator=accelerator, utilisation=utilisation, prices=prices
@@ -113,10 +119,12 @@ def create_schedule(
 
     times = CronSchedule(cron=cron, time_zone=time_zone)
     platform = _platform(target, kubeflow, vertex, calls)
+    config = RunConfig(**settings)
     prepared = submission.prepare(
-        RunConfig(**settings),
+        config,
         platform,
         package=package,
+        date=SCHEDULED_DATE[target] if config.is_dated else NO_DATE,
         caching=caching,
         limit=CostLimit(),
         image_calls=calls if check_images else None,

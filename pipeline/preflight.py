@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.corpus.overlap import OverlapIndex
 from albert_core.errors import InputError
 from albert_core.finetuning.config import Initialization
-from albert_core.storage import find_files
+from albert_core.runs.acceptance import AcceptedModel
+from albert_core.storage import find_files, is_remote
 from albert_core.tasks import (
     TASKS,
     Flaws,
@@ -24,38 +25,119 @@ from albert_core.tasks import (
 from albert_core.tasks.reading import SPLITS
 from components.finetune.job import TaskJob
 from components.image import image_name
+from components.resolve.dates import (
+    DATE_PLACEHOLDER,
+    NO_DATE,
+    is_set_at_run_time,
+    parse_date,
+    with_date,
+)
+from components.resolve.step import FOUND_AT_RUN_TIME, resolve
 from pipeline.config import RunConfig, plain_values, to_values
 
-_SECTIONS = ("cleaning", "vocab", "beam", "model", "pretraining")
+_SECTIONS = ("cleaning", "vocab", "beam", "model", "pretraining", "export", "retraining")
 
 
-def pipeline_arguments(config: RunConfig, *, work_root: str | Path) -> dict[str, Any]:
+def pipeline_arguments(
+    config: RunConfig, *, work_root: str | Path, date: str = NO_DATE, resolves: bool = False
+) -> dict[str, Any]:
     """Check every input of a run and return the pipeline's arguments.
 
+    Args:
+        config: The run.
+        work_root: Folder of work in progress.
+        date: Date of a dated run, or what a schedule passes for it.
+        resolves: Whether the run itself finds out what follows from its date.
+
     Raises:
-        InputError: The corpus or a task's data is missing or unusable.
+        InputError: The corpus or a task's data is missing or unusable, or the date is, or the
+            accepted model is gone.
     """
-    corpus = dataclasses.replace(
-        config.corpus, files=tuple(file.path for file in find_corpus_files(config.corpus))
-    )
-    check_corpus(corpus)
-    cleaning = _with_absolute_files(config.cleaning)
-    beam = config.beam
-    if "ALBERT_REGISTRY" in os.environ:
-        beam = beam.with_worker_image(image_name("data"))
-    values = to_values(dataclasses.replace(config, corpus=corpus, cleaning=cleaning, beam=beam))
+    start = _start(_for_other_places(config), date, resolves=resolves)
+    values = to_values(start.config)
     return {
-        "title": config.title,
+        "title": start.config.title,
+        "date": date,
         "corpus": values["corpus"],
-        "corpus_fingerprint": corpus_fingerprint(corpus),
+        "corpus_fingerprint": start.corpus_fingerprint,
         **{name: values[name] for name in _SECTIONS},
+        "accepted": plain_values(dataclasses.asdict(start.accepted)) if start.accepted else {},
         "records": [plain_values(dataclasses.asdict(job)) for job in config.records_jobs()],
         "jobs": [job.to_values() for job in task_jobs(config)],
         "work_root": str(work_root),
     }
 
 
-def _with_absolute_files(cleaning: CleaningConfig) -> CleaningConfig:
+@dataclasses.dataclass(frozen=True)
+class _Start:
+    """What a run starts from: settings with its date in them, its text, the accepted model."""
+
+    config: RunConfig
+    corpus_fingerprint: str
+    accepted: AcceptedModel | None = None
+
+
+def _start(config: RunConfig, date: str, *, resolves: bool) -> _Start:
+    if not config.is_dated:
+        return _undated_start(config, date)
+    if resolves:
+        if not is_set_at_run_time(date):
+            files = with_date(config.corpus.files, parse_date(date))
+            check_corpus(dataclasses.replace(config.corpus, files=files))
+        return _Start(config, FOUND_AT_RUN_TIME)
+    found = resolve(
+        date=date,
+        title=config.title,
+        corpus=config.corpus,
+        vocab=config.vocab,
+        pretraining=config.pretraining,
+        retraining=config.retraining,
+    )
+    dated = dataclasses.replace(
+        config,
+        title=found.title,
+        corpus=found.corpus,
+        vocab=found.vocab,
+        pretraining=found.pretraining,
+    )
+    return _Start(dated, found.corpus_fingerprint, found.accepted)
+
+
+def _undated_start(config: RunConfig, date: str) -> _Start:
+    """Name the corpus's files one by one, having read them."""
+    if date != NO_DATE:
+        raise InputError(
+            f"date: got {date}, expected none, since nothing depends on it; put {DATE_PLACEHOLDER} "
+            "into corpus.files or title, or set retraining.accepted"
+        )
+    files = tuple(file.path for file in find_corpus_files(config.corpus))
+    corpus = dataclasses.replace(config.corpus, files=files)
+    check_corpus(corpus)
+    return _Start(dataclasses.replace(config, corpus=corpus), corpus_fingerprint(corpus))
+
+
+def _for_other_places(config: RunConfig) -> RunConfig:
+    """Make addresses absolute, and name the image of Beam's workers: steps may run elsewhere."""
+    files = tuple(_absolute(file) for file in config.corpus.files)
+    beam = config.beam
+    if "ALBERT_REGISTRY" in os.environ:
+        beam = beam.with_worker_image(image_name("data"))
+    return dataclasses.replace(
+        config,
+        beam=beam,
+        corpus=dataclasses.replace(config.corpus, files=files),
+        cleaning=_with_named_files(config.cleaning),
+        retraining=dataclasses.replace(
+            config.retraining, accepted=_absolute(config.retraining.accepted)
+        ),
+    )
+
+
+def _absolute(address: str) -> str:
+    return address if not address or is_remote(address) else str(Path(address).absolute())
+
+
+def _with_named_files(cleaning: CleaningConfig) -> CleaningConfig:
     """Name the evaluation files one by one, having read each."""
     OverlapIndex.build(cleaning.evaluation_sets, ngram=cleaning.overlap_ngram)
     files = {
@@ -79,7 +161,10 @@ def task_jobs(config: RunConfig) -> list[TaskJob]:
     if not config.data_dir:
         raise InputError("data_dir: got nothing; expected the folder of the tasks' folders")
     tasks = [find_task(name, config.data_dir) for name in config.tasks]
-    _refuse_unknown_exceptions(config, [task.name for task, _ in tasks])
+    names = [task.name for task, _ in tasks]
+    _refuse_unknown_tasks("finetuning.per_task", config.finetuning.per_task, names)
+    _refuse_unknown_tasks("export.thresholds", config.export.thresholds, names)
+    _refuse_impossible_exports(config, [task for task, _ in tasks])
     initializations: list[Initialization] = ["pretrained"]
     if config.random_weights_baseline:
         initializations.append("random")
@@ -90,12 +175,22 @@ def task_jobs(config: RunConfig) -> list[TaskJob]:
     ]
 
 
-def _refuse_unknown_exceptions(config: RunConfig, tasks: Iterable[str]) -> None:
+def _refuse_unknown_tasks(name: str, settings: Iterable[str], tasks: Sequence[str]) -> None:
     """Refuse settings for a task that neither exists nor runs: a misspelt name does nothing."""
-    if unknown := sorted(config.finetuning.per_task.keys() - TASKS.keys() - set(tasks)):
+    if unknown := sorted(set(settings) - TASKS.keys() - set(tasks)):
         raise InputError(
-            f"finetuning.per_task: got {', '.join(unknown)}, expected names of tasks: "
+            f"{name}: got {', '.join(unknown)}, expected names of tasks: "
             f"{', '.join(dict.fromkeys([*TASKS, *tasks]))}"
+        )
+
+
+def _refuse_impossible_exports(config: RunConfig, tasks: Iterable[Task]) -> None:
+    """Refuse a format without a counterpart for a task's head before models are trained."""
+    without = [task.name for task in tasks if task.has_unanswerable]
+    if without and "huggingface" in config.export.formats:
+        raise InputError(
+            f"export.formats: got huggingface with {', '.join(without)}, expected other formats, "
+            "since transformers has no ALBERT with the head for questions without an answer"
         )
 
 

@@ -15,10 +15,20 @@ from albert_core.tasks.catalogue import DECLARATION_NAME, folders_of, read_task_
 from albert_core.tasks.reading import SPLITS
 from components.finetune.job import TaskJob
 from components.image import image_name
+from components.resolve.dates import has_date
 from pipeline.config import RunConfig, plain_values, to_values
 
 UNKNOWN = "unknown"
-_SECTIONS = ("corpus", "cleaning", "vocab", "beam", "model", "pretraining")
+_SECTIONS = (
+    "corpus",
+    "cleaning",
+    "vocab",
+    "beam",
+    "model",
+    "pretraining",
+    "export",
+    "retraining",
+)
 
 Listing = Sequence[str]
 """Addresses of all files below `data_dir`."""
@@ -49,6 +59,10 @@ def _addresses(config: RunConfig, work_root: str) -> Iterator[tuple[str, str]]:
     yield "data_dir", config.data_dir
     if config.pretraining.init_checkpoint:
         yield "pretraining.init_checkpoint", config.pretraining.init_checkpoint
+    if config.vocab.source:
+        yield "vocab.source", config.vocab.source
+    if config.retraining.accepted:
+        yield "retraining.accepted", config.retraining.accepted
     if config.beam.shared_folder:
         yield "beam.shared_folder", config.beam.shared_folder
 
@@ -60,7 +74,8 @@ def look_at_inputs(config: RunConfig) -> Listing:
         NoAccessError: A bucket cannot be read from here.
         InputError: An input is missing.
     """
-    find_corpus_files(config.corpus)
+    if not has_date(config.corpus.files):
+        find_corpus_files(config.corpus)
     for patterns in config.cleaning.evaluation_sets.values():
         for pattern in patterns:
             find_files(pattern)
@@ -68,13 +83,19 @@ def look_at_inputs(config: RunConfig) -> Listing:
 
 
 def remote_arguments(
-    config: RunConfig, *, work_root: str, listing: Listing | None, with_hashes: bool
+    config: RunConfig,
+    *,
+    work_root: str,
+    date: str,
+    listing: Listing | None,
+    with_hashes: bool,
 ) -> dict[str, Any]:
     """Return the pipeline's arguments.
 
     Args:
         config: The run.
         work_root: Folder of work in progress.
+        date: What a schedule passes as the date of a dated run.
         listing: What `look_at_inputs` found; None if the buckets cannot be read from here. Tasks
             then are in the first folder that they may be in.
         with_hashes: Whether hashes of the inputs are among the arguments.
@@ -89,9 +110,12 @@ def remote_arguments(
         for name in config.tasks
         for job in _jobs_of_task(name, config, listing, with_hashes=with_hashes)
     ]
+    hashes_text = with_hashes and not config.is_dated
     return {
         "title": config.title,
-        "corpus_fingerprint": corpus_fingerprint(config.corpus) if with_hashes else UNKNOWN,
+        "date": date,
+        "corpus_fingerprint": corpus_fingerprint(config.corpus) if hashes_text else UNKNOWN,
+        "accepted": {},
         **{name: values[name] for name in _SECTIONS},
         "records": [plain_values(dataclasses.asdict(job)) for job in config.records_jobs()],
         "jobs": [job.to_values() for job in jobs],

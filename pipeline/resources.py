@@ -193,11 +193,14 @@ class Resources:
 
     Attributes:
         target: The target.
+        resolve: Finding out what a dated run reads.
         vocab: Training the vocabulary.
         records: Making the records; with a cluster behind it, what starts the work there.
         pretrain: Pretraining.
         finetune: Fine-tuning, of each task.
         evaluate: Evaluation, of each task.
+        export: The export.
+        promote: The comparison with the accepted model.
         report: The report.
         summary: The summary of the run, which is made however it ends.
         parallel_tasks: Fine-tunings and evaluations at a time.
@@ -205,11 +208,14 @@ class Resources:
     """
 
     target: TargetName
+    resolve: StepResources
     vocab: StepResources
     records: StepResources
     pretrain: StepResources
     finetune: StepResources
     evaluate: StepResources
+    export: StepResources
+    promote: StepResources
     report: StepResources
     summary: StepResources
     parallel_tasks: int = 4
@@ -242,6 +248,9 @@ def default_resources(target: TargetName) -> Resources:
     timeout_s = 0 if on_vertex else _DAY_S
     return Resources(
         target=target,
+        resolve=StepResources(
+            display_name="Text and start", cpus=2, memory_gib=8, timeout_s=timeout_s, caching=False
+        ),
         vocab=StepResources(display_name="Vocabulary", timeout_s=timeout_s),
         records=StepResources(display_name="Records", cpus=8, memory_gib=32, timeout_s=timeout_s),
         pretrain=StepResources(
@@ -257,6 +266,8 @@ def default_resources(target: TargetName) -> Resources:
             display_name="Fine-tuning", cpus=8, memory_gib=32, timeout_s=timeout_s
         ),
         evaluate=StepResources(display_name="Evaluation", timeout_s=timeout_s),
+        export=StepResources(display_name="Export", timeout_s=timeout_s),
+        promote=StepResources(display_name="Promotion", cpus=2, memory_gib=8, timeout_s=timeout_s),
         report=StepResources(display_name="Report", cpus=2, memory_gib=8, timeout_s=timeout_s),
         summary=StepResources(
             display_name="Summary", cpus=1, memory_gib=4, timeout_s=timeout_s, caching=False

@@ -25,6 +25,7 @@ def prepare(
     target: Target,
     *,
     package: str,
+    date: str,
     caching: bool,
     limit: CostLimit,
     image_calls: CallConfig | None,
@@ -35,6 +36,7 @@ def prepare(
         config: The run.
         target: Where to.
         package: File of the compiled pipeline.
+        date: Date of a dated run, or what a schedule passes for it.
         caching: Whether steps that ran before may be taken from the platform's cache.
         limit: The most it may cost.
         image_calls: How patient to be with the registry; None to leave the images unchecked.
@@ -45,7 +47,7 @@ def prepare(
     """
     check_inputs_are_remote(config)
     compiled = _compiled(package)
-    parameters = _parameters(config, target.work_root)
+    parameters = _parameters(config, target.work_root, date)
     compiled.check_parameters(parameters, max_bytes=target.max_parameter_bytes)
     if image_calls is not None:
         check_images(compiled, image_calls)
@@ -63,12 +65,13 @@ def _compiled(package: str) -> Package:
     return read_package(package)
 
 
-def _parameters(config: RunConfig, work_root: str) -> dict[str, Any]:
+def _parameters(config: RunConfig, work_root: str, date: str) -> dict[str, Any]:
     """Return the pipeline's parameters; the tasks' data is read here, and named where it lies."""
     if not is_remote(config.data_dir):
-        return pipeline_arguments(config, work_root=work_root)
+        return pipeline_arguments(config, work_root=work_root, date=date, resolves=True)
     here = str(local_folder(config.data_dir))
-    arguments = pipeline_arguments(dataclasses.replace(config, data_dir=here), work_root=work_root)
+    local = dataclasses.replace(config, data_dir=here)
+    arguments = pipeline_arguments(local, work_root=work_root, date=date, resolves=True)
     address = config.data_dir.rstrip("/")
     for job in arguments["jobs"]:
         job["data"] = job["data"].replace(here, address, 1)

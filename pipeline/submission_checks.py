@@ -34,6 +34,10 @@ def _inputs(config: RunConfig) -> Iterator[tuple[str, str]]:
         yield "data_dir", config.data_dir
     if config.pretraining.init_checkpoint:
         yield "pretraining.init_checkpoint", str(config.pretraining.init_checkpoint)
+    if config.vocab.source:
+        yield "vocab.source", config.vocab.source
+    if config.retraining.accepted:
+        yield "retraining.accepted", config.retraining.accepted
 
 
 def check_images(package: Package, calls: CallConfig) -> None:

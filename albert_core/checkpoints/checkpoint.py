@@ -138,6 +138,11 @@ def read_task(folder: Path) -> dict[str, Any] | None:
     return read_json(path) if path.is_file() else None
 
 
+def is_multiple_choice(task: Mapping[str, Any] | None) -> bool:
+    """Return whether a task's declaration says that its model scores choices."""
+    return (task or {}).get("kind") == "multiple_choice"
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file.
 

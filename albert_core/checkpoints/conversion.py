@@ -141,7 +141,7 @@ def _write(checkpoint: Checkpoint, folder: Path, to: Target) -> tuple[str, ...]:
     notes = _WRITERS[to](checkpoint, folder)
     if checkpoint.task:
         write_json(folder / TASK_NAME, checkpoint.task)
-    if checkpoint.is_multiple_choice and to != "huggingface":
+    if checkpoint.is_multiple_choice and not checkpoint.task and to != "huggingface":
         notes = (*notes, "the classifier scores choices, which the files do not say")
     if not checkpoint.tokenizer:
         notes = (*notes, f"no vocabulary beside {checkpoint.source}, so none was written")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from albert_core.checkpoints.checkpoint import Checkpoint, read_task
+from albert_core.checkpoints.checkpoint import Checkpoint, is_multiple_choice, read_task
 from albert_core.checkpoints.huggingface import WEIGHTS_NAME
 from albert_core.checkpoints.vocabulary import find_tokenizer
 from albert_core.config import AlbertConfig
@@ -25,12 +25,14 @@ def read_folder(
     from albert_core.model.weights import read_weights
 
     folder = Path(folder)
+    task = read_task(folder)
     return Checkpoint(
         config=AlbertConfig.from_json_file(folder / CONFIG_NAME),
         weights=read_weights(folder / WEIGHTS_NAME),
         source=str(folder),
         tokenizer=find_tokenizer(folder, vocab, lower_case=lower_case),
-        task=read_task(folder),
+        task=task,
+        is_multiple_choice=is_multiple_choice(task),
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from albert_core.checkpoints.checkpoint import Checkpoint, read_task
+from albert_core.checkpoints.checkpoint import Checkpoint, is_multiple_choice, read_task
 from albert_core.checkpoints.kinds import HUB_ASSETS, HUB_VARIABLES
 from albert_core.checkpoints.names import GLOBAL_STEP, SLOTS, is_training_state
 from albert_core.checkpoints.tf1 import (
@@ -49,13 +49,15 @@ def read_release(
             "--config"
         )
     arrays = read_tf1_checkpoint(prefix)
+    task = read_task(prefix.parent)
     weights = {name: array for name, array in arrays.items() if not is_training_state(name)}
     return Checkpoint(
         config=AlbertConfig.from_json_file(config_path),
         weights=weights,
         source=str(prefix),
         tokenizer=find_tokenizer(prefix.parent, vocab, lower_case=lower_case),
-        task=read_task(prefix.parent),
+        task=task,
+        is_multiple_choice=is_multiple_choice(task),
         notes=_left_out(arrays),
     )
 

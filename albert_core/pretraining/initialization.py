@@ -4,6 +4,7 @@ from albert_core.checkpoints import read_checkpoint
 from albert_core.errors import InputError
 from albert_core.model import AlbertForPreTraining, weights_by_name
 from albert_core.model.weights import assign_by_name
+from albert_core.storage import local_folder
 from albert_core.tokenization import Tokenizer
 
 _SHAPING = (
@@ -30,7 +31,7 @@ def initialize(model: AlbertForPreTraining, path: str, tokenizer: Tokenizer) -> 
     Raises:
         InputError: There is no model at the path, or its architecture or vocabulary is another.
     """
-    checkpoint = read_checkpoint(path).with_pooler()
+    checkpoint = read_checkpoint(local_folder(path)).with_pooler()
     ours, theirs = model.config.to_dict(), checkpoint.config.to_dict()
     if different := [name for name in _SHAPING if ours[name] != theirs[name]]:
         pairs = (f"{name} {theirs[name]}, expected {ours[name]}" for name in different)
@@ -42,7 +43,7 @@ def initialize(model: AlbertForPreTraining, path: str, tokenizer: Tokenizer) -> 
     if known and known.content_hash() != tokenizer.content_hash():
         raise InputError(
             f"pretraining.init_checkpoint {path}: trained with another vocabulary than the one of "
-            "these records; make the records with its own (--vocab_dir)"
+            "these records; make the records with its own (--vocab_dir; vocab.source of a run)"
         )
     variables = weights_by_name(model)
     known_heads = {

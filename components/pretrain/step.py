@@ -61,7 +61,8 @@ def pretrain(
         "vocab": tokenizer.content_hash(),
     }
     if config.init_checkpoint:
-        inputs["init_checkpoint"] = read_checkpoint(config.init_checkpoint).content_hash()
+        start = read_checkpoint(input_folder(config.init_checkpoint))
+        inputs["init_checkpoint"] = start.content_hash()
 
     def body(results: Path, checkpoints: Path) -> Figures:
         from albert_core.pretraining.program import run_pretraining

@@ -16,6 +16,8 @@ def report(
     evaluations: dsl.Input[list[dsl.Artifact]],
     summary: dsl.Output[dsl.Artifact],
     page: dsl.Output[dsl.HTML],
+    exported: dsl.Input[dsl.Model] = None,
+    promotion: dsl.Input[dsl.Artifact] = None,
 ) -> None:
     """Write the report, and show its page."""
     import pathlib
@@ -34,6 +36,8 @@ def report(
             pretrained=address_of(pretrained),
             finetuned=[address_of(artifact) for artifact in finetuned],
             evaluations=[address_of(artifact) for artifact in evaluations],
+            exported=address_of(exported) if exported else None,
+            promotion=address_of(promotion) if promotion else None,
             output=output,
             work_root=work_root,
             progress=progress,

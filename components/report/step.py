@@ -16,8 +16,12 @@ from albert_core.runs.inputs import input_folder
 from albert_core.runs.manifest import Figures, Manifest, read_manifest
 from albert_core.runs.progress import ReportProgress, quiet
 from albert_core.runs.step import run_step
+from albert_core.settings import parse_settings
 from albert_core.tasks.task import SUBMISSION_FOLDER
+from components.export.step import EXPORT_NAME, TaskExport
 from components.finetune.job import task_step_name
+from components.promote.decision import Promotion
+from components.promote.step import PROMOTION_NAME
 from components.records.job import records_step_names
 from components.report.page import render_page
 from components.report.summary import RunSummary, StepSummary, TaskSummary
@@ -37,6 +41,8 @@ def write_report(
     finetuned: Sequence[str | Path],
     evaluations: Sequence[str | Path],
     output: str | Path,
+    exported: str | Path | None = None,
+    promotion: str | Path | None = None,
     work_root: str | Path | None = None,
     progress: ReportProgress = quiet,
 ) -> Manifest:
@@ -52,6 +58,8 @@ def write_report(
         finetuned: Outputs of `albert finetune`.
         evaluations: Outputs of `albert evaluate`, in the same order.
         output: Folder to make.
+        exported: Output of the step `export`, if there was one.
+        promotion: Output of the step `promote`, if there was one.
         work_root: Folder of the work folders; beside `output` when not given.
         progress: Told what it is doing.
 
@@ -64,6 +72,8 @@ def write_report(
         "pretrain": [input_folder(pretrained)],
         "finetune": [input_folder(folder) for folder in finetuned],
         "evaluate": [input_folder(folder) for folder in evaluations],
+        "export": [input_folder(exported)] if exported else [],
+        "promote": [input_folder(promotion)] if promotion else [],
     }
     manifests = {
         step: [read_manifest(folder, step=step) for folder in own] for step, own in folders.items()
@@ -141,6 +151,12 @@ def summarise(
         pretraining_history=_read_history(pretrained),
         most_frequent_share=manifests["records"][-1].figures["most_frequent_share"],
         tasks=_task_summaries(folders, manifests),
+        exports=[
+            parse_settings(TaskExport, values, source=str(folder))
+            for folder in folders["export"]
+            for values in _read_json(folder / EXPORT_NAME)["models"]
+        ],
+        promotion=next(map(_read_promotion, folders["promote"]), None),
     )
 
 
@@ -200,6 +216,11 @@ def _task_summary(name: str, runs: dict[str, tuple[Path, Manifest, Manifest]]) -
         history=_read_history(folder),
         random_weights_history=_read_history(random[0]) if random else [],
     )
+
+
+def _read_promotion(folder: Path) -> Promotion:
+    path = folder / PROMOTION_NAME
+    return parse_settings(Promotion, _read_json(path), source=str(path))
 
 
 def _read_json(path: Path) -> dict[str, Any]:

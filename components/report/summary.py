@@ -4,6 +4,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from components.export.step import TaskExport
+from components.promote.decision import Promotion
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StepSummary:
@@ -79,6 +82,9 @@ class RunSummary:
             sentence_order_accuracy, sentence_order_loss, loss.
         most_frequent_share: Masked-LM accuracy of always guessing the most frequent piece.
         tasks: Scores.
+        exports: What was exported and what was held back; empty of a run without export.
+        promotion: Whether the model took the place of the accepted one; None of a run without
+            retraining.
     """
 
     title: str
@@ -89,3 +95,5 @@ class RunSummary:
     pretraining_history: Sequence[Mapping[str, Any]]
     most_frequent_share: float
     tasks: Sequence[TaskSummary]
+    exports: Sequence[TaskExport] = ()
+    promotion: Promotion | None = None

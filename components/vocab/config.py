@@ -19,6 +19,8 @@ class VocabConfig:
         lower_case: Whether text is lower-cased, here and by every later use.
         memory_gb: Memory that training may take, in gigabytes. Of a larger corpus as many
             sentences are used as fit, chosen by their hash.
+        source: A vocabulary to take instead of training one, local or gs://: a model's folder or
+            one that `albert vocab` wrote. It must be of the kind, size and case set here.
     """
 
     kind: Literal["sentencepiece", "wordpiece"] = "sentencepiece"
@@ -26,6 +28,7 @@ class VocabConfig:
     character_coverage: float = 0.99995
     lower_case: bool = True
     memory_gb: float = 8.0
+    source: str = ""
 
     def __post_init__(self) -> None:
         smallest = 2 + len(CONTROL_SYMBOLS) + len(USER_DEFINED_SYMBOLS) + 1

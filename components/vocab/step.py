@@ -7,10 +7,11 @@ from pathlib import Path
 from albert_core.corpus import CorpusConfig, corpus_documents, corpus_fingerprint
 from albert_core.errors import InputError
 from albert_core.runs.files import write_json
+from albert_core.runs.inputs import input_folder
 from albert_core.runs.manifest import Figures, Manifest
 from albert_core.runs.progress import ReportProgress, quiet
 from albert_core.runs.step import run_step
-from albert_core.tokenization import SentencePieceTokenizer
+from albert_core.tokenization import SentencePieceTokenizer, Tokenizer, load_tokenizer
 from components.vocab.config import VocabConfig
 from components.vocab.report import describe_vocabulary
 from components.vocab.sample import sample_sentences
@@ -28,7 +29,7 @@ def train_vocab(
     work_root: str | Path | None = None,
     progress: ReportProgress = quiet,
 ) -> Manifest:
-    """Train a vocabulary and publish it and a report to `output`.
+    """Train a vocabulary, or take one, and publish it and a report on the corpus to `output`.
 
     Args:
         corpus: The text.
@@ -38,8 +39,10 @@ def train_vocab(
         progress: Told what it is doing.
 
     Raises:
-        InputError: The corpus is missing, empty or not UTF-8, or too small for the size.
+        InputError: The corpus is missing, empty or not UTF-8, or too small for the size; or the
+            vocabulary to take is missing or not as the settings say.
     """
+    source = _source(config) if config.source else None
 
     def body(results: Path, _: Path) -> Figures:
         progress(0, 0, "choosing sentences")
@@ -48,14 +51,15 @@ def train_vocab(
         )
         if not sentences:
             raise InputError(f"corpus.files {', '.join(corpus.files)}: no text in any of the files")
-        progress(0, 0, f"training {config.size:,} pieces on {len(sentences):,} sentences")
-        tokenizer = train_tokenizer(sentences, config)
+        if not source:
+            progress(0, 0, f"training {config.size:,} pieces on {len(sentences):,} sentences")
+        tokenizer = source or train_tokenizer(sentences, config)
         tokenizer.save(results)
         if isinstance(tokenizer, SentencePieceTokenizer):
             (results / "spiece.vocab").write_text(_vocabulary_table(tokenizer), encoding="utf-8")
         progress(0, 0, "describing the vocabulary")
         report = {
-            "num_training_sentences": len(sentences),
+            "num_training_sentences": 0 if source else len(sentences),
             **describe_vocabulary(tokenizer, sentences[:_REPORT_SENTENCES]),
         }
         write_json(results / "vocab_report.json", report)
@@ -64,11 +68,32 @@ def train_vocab(
     return run_step(
         "vocab",
         config=dataclasses.asdict(config),
-        inputs={"corpus": corpus_fingerprint(corpus)},
+        inputs={
+            "corpus": corpus_fingerprint(corpus),
+            **({"source": source.content_hash()} if source else {}),
+        },
         output=output,
         work_root=work_root,
         body=body,
     )
+
+
+def _source(config: VocabConfig) -> Tokenizer:
+    """Return the vocabulary to take, refusing settings it does not have."""
+    tokenizer = load_tokenizer(input_folder(config.source))
+    is_sentencepiece = isinstance(tokenizer, SentencePieceTokenizer)
+    found = {
+        "kind": "sentencepiece" if is_sentencepiece else "wordpiece",
+        "size": len(tokenizer),
+        "lower_case": tokenizer.lower_case,
+    }
+    for name, value in found.items():
+        if getattr(config, name) != value:
+            raise InputError(
+                f"vocab.{name}: got {getattr(config, name)}, expected {value}, as the vocabulary "
+                f"at vocab.source {config.source} has it"
+            )
+    return tokenizer
 
 
 def _corpus_sentences(corpus: CorpusConfig) -> Iterator[str]:

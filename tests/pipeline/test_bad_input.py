@@ -1,5 +1,6 @@
 """Bad input gets one clear line and exit status 2, and leaves nothing behind."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -158,6 +159,42 @@ def test_a_value_of_the_wrong_type(capsys, folder):
 )
 def test_an_impossible_setting(capsys, folder, option, value, reason):
     assert reason in refuse(capsys, folder, option, value)
+
+
+def test_a_date_that_nothing_depends_on(capsys, folder):
+    line = refuse(capsys, folder, "--date", "2026-11-01")
+    assert "date: got 2026-11-01, expected none" in line
+
+
+def test_a_date_that_is_none(capsys, folder):
+    assert "expected YYYY-MM-DD" in refuse(
+        capsys, folder, "--date", "yesterday", "--title", "{{ds}}"
+    )
+
+
+def test_a_date_without_text(capsys, folder):
+    pattern = str(folder / "corpus-{{ds}}")
+    line = refuse(capsys, folder, "--date", "2026-11-01", "--corpus", pattern)
+    assert "corpus-2026-11-01': no file matches" in line
+
+
+def test_a_date_where_it_has_no_place(capsys, folder):
+    line = refuse(capsys, folder, "--data_dir", "tasks/{{ds}}")
+    assert "data_dir: got {{ds}}, expected it only in corpus.files and title" in line
+
+
+def test_an_accepted_model_that_is_gone(capsys, folder):
+    entry = {"date": "2026-10-31", "address": "/gone", "content_hash": "h", "run": "", "scores": {}}
+    history = folder / "accepted" / "history"
+    history.mkdir(parents=True)
+    (history / "2026-10-31.json").write_text(json.dumps(entry))
+    line = refuse(capsys, folder, "--retraining.accepted", str(folder / "accepted"))
+    assert "the accepted model at /gone is gone" in line
+
+
+def test_a_threshold_of_a_task_that_does_not_exist(capsys, folder):
+    options = ["--export.formats", "huggingface", "--export.thresholds", '{"topics": 0.5}']
+    assert "export.thresholds: got topics, expected names" in refuse(capsys, folder, *options)
 
 
 def test_an_output_folder_that_is_not_a_run(capsys, folder):

@@ -11,6 +11,7 @@ from albert_core import storage
 from albert_core.errors import InputError
 from albert_core.settings import parse_settings
 from components.finetune.job import parse_job
+from components.resolve.dates import SCHEDULED_DATE
 from pipeline.cli import main
 from pipeline.compilation import compile_pipeline
 from pipeline.config import RunConfig
@@ -48,6 +49,8 @@ def refuse(capsys, tmp_path, *options: str, target: str = "kubeflow", **changes:
         ("data_dir", {"data_dir": "glue"}),
         ("cleaning.evaluation_sets.squad", {"cleaning": {"evaluation_sets": {"squad": ["dev"]}}}),
         ("pretraining.init_checkpoint", {"pretraining": {"init_checkpoint": "albert_base"}}),
+        ("vocab.source", {"vocab": {"source": "albert_base"}}),
+        ("retraining.accepted", {"retraining": {"accepted": "accepted"}}),
     ],
 )
 def test_an_input_of_this_machine(capsys, tmp_path, name, changes):
@@ -150,3 +153,29 @@ def test_an_input_missing_in_its_bucket(bucket, message, changes):
     named = json.loads(json.dumps(changes).replace("{bucket}", bucket))
     with pytest.raises(InputError, match=message):
         compiled(config_of(bucket, **named), caching=False)
+
+
+@pytest.mark.parametrize("target", ["kubeflow", "vertex"])
+def test_the_date_of_a_dated_run_is_what_its_schedule_puts_there(target):
+    values = {
+        **CONFIG,
+        "title": "news of {{ds}}",
+        "corpus": {"files": ["gs://no-bucket/text/{{ds}}/*.txt"]},
+        "retraining": {"accepted": "gs://no-bucket/accepted"},
+    }
+    compiled = compile_pipeline(
+        parse_settings(RunConfig, values, source="test"),
+        resources=default_resources(target),
+        work_root="gs://no-bucket/work",
+    )
+    assert compiled.parameters["date"] == SCHEDULED_DATE[target]
+    assert compiled.parameters["corpus"]["files"] == ["gs://no-bucket/text/{{ds}}/*.txt"]
+    spec = next(iter(yaml.safe_load_all(compiled.text)))
+    tasks = next(
+        component["dag"]["tasks"]
+        for component in spec["components"].values()
+        if "resolve" in component.get("dag", {}).get("tasks", {})
+    )
+    assert tasks["resolve"]["cachingOptions"] == {}
+    assert "resolve" in tasks["train-vocab"]["dependentTasks"]
+    assert "promote" in tasks["report"]["dependentTasks"]

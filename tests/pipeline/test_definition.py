@@ -7,14 +7,24 @@ import yaml
 from kfp import compiler
 
 from components.image import image_tag
-from pipeline.albert import albert_pipeline
+from pipeline.albert import OptionalSteps, Placement, albert_pipeline, build_pipeline
+
+
+def compiled(path, pipeline):
+    compiler.Compiler().compile(pipeline, str(path))
+    return yaml.safe_load(path.read_text())
 
 
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory):
-    path = tmp_path_factory.mktemp("ir") / "albert.yaml"
-    compiler.Compiler().compile(albert_pipeline, str(path))
-    return yaml.safe_load(path.read_text())
+    return compiled(tmp_path_factory.mktemp("ir") / "albert.yaml", albert_pipeline)
+
+
+@pytest.fixture(scope="module")
+def scheduled(tmp_path_factory):
+    more = OptionalSteps(resolve=True, export=True, promote=True)
+    path = tmp_path_factory.mktemp("ir") / "scheduled.yaml"
+    return compiled(path, build_pipeline(Placement(), more))
 
 
 @pytest.fixture
@@ -59,3 +69,22 @@ def test_tasks_fan_out_and_come_together_in_the_report(spec):
     assert loops <= set(tasks["report"]["dependentTasks"])
     (records,) = loops & set(tasks["pretrain"]["dependentTasks"])
     assert tasks[records]["parameterIterator"]["items"]["inputParameter"].endswith("records")
+
+
+def test_a_scheduled_run_looks_for_text_and_model_first_and_accepts_the_model_last(scheduled):
+    tasks = scheduled["root"]["dag"]["tasks"]
+    assert "enableCache" not in tasks["resolve"]["cachingOptions"]
+    assert "dependentTasks" not in tasks["resolve"]
+    for name in ("train-vocab", "pretrain", "promote", "report"):
+        assert "resolve" in tasks[name]["dependentTasks"]
+    (scoring,) = (name for name in tasks if "jobs" in str(tasks[name].get("parameterIterator")))
+    assert {scoring, "export-models"} <= set(tasks["promote"]["dependentTasks"])
+    assert {"promote", "export-models"} <= set(tasks["report"]["dependentTasks"])
+
+
+def test_the_optional_steps_have_images_of_their_own_and_install_nothing(scheduled):
+    executors = scheduled["deploymentSpec"]["executors"]
+    images = {name: executors[f"exec-{name}"]["container"] for name in ("resolve", "promote")}
+    assert all("albert-python-data:" in container["image"] for container in images.values())
+    assert "albert-python-trainer:" in executors["exec-export-models"]["container"]["image"]
+    assert "pip install" not in str(executors)

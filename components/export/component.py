@@ -1,0 +1,35 @@
+"""Kubeflow component: publish the fine-tuned models in other formats."""
+
+from kfp import dsl
+
+from components.image import component
+
+
+@component("trainer")
+def export_models(
+    config: dict,
+    work_root: str,
+    finetuned: dsl.Input[list[dsl.Model]],
+    evaluations: dsl.Input[list[dsl.Artifact]],
+    exported: dsl.Output[dsl.Model],
+    metrics: dsl.Output[dsl.Metrics],
+) -> None:
+    """Publish the models that reach their thresholds."""
+    from albert_core.settings import parse_settings
+    from components.artifacts import address_of
+    from components.export.config import ExportConfig
+    from components.export.step import export_models
+    from components.image import log_figures
+    from components.runtime import step_process
+
+    output = address_of(exported)
+    with step_process("export", output=output, work_root=work_root) as progress:
+        manifest = export_models(
+            models=[address_of(artifact) for artifact in finetuned],
+            evaluations=[address_of(artifact) for artifact in evaluations],
+            config=parse_settings(ExportConfig, config, source="export"),
+            output=output,
+            work_root=work_root,
+            progress=progress,
+        )
+        log_figures(metrics, manifest.figures)

@@ -1,0 +1,1 @@
+"""Accept a model if it is better than the one before."""

@@ -1,0 +1,45 @@
+"""Kubeflow component: accept the model if it is better."""
+
+from kfp import dsl
+
+from components.image import component
+
+
+@component("data")
+def promote(
+    retraining: dict,
+    accepted: dict,
+    date: str,
+    title: str,
+    work_root: str,
+    pretrained: dsl.Input[dsl.Model],
+    evaluations: dsl.Input[list[dsl.Artifact]],
+    promotion: dsl.Output[dsl.Artifact],
+    metrics: dsl.Output[dsl.Metrics],
+) -> None:
+    """Compare the model with the accepted one, and let later runs go on from the better."""
+    from albert_core.runs.acceptance import AcceptedModel
+    from albert_core.settings import parse_settings
+    from components.artifacts import address_of
+    from components.image import log_figures
+    from components.promote.config import RetrainingConfig
+    from components.promote.step import promote
+    from components.runtime import step_process
+
+    output = address_of(promotion)
+    with step_process("promote", output=output, work_root=work_root) as progress:
+        manifest = promote(
+            pretrained=address_of(pretrained),
+            address=pretrained.uri,
+            evaluations=[address_of(artifact) for artifact in evaluations],
+            accepted=(
+                parse_settings(AcceptedModel, accepted, source="accepted") if accepted else None
+            ),
+            config=parse_settings(RetrainingConfig, retraining, source="retraining"),
+            date=date,
+            title=title,
+            output=output,
+            work_root=work_root,
+            progress=progress,
+        )
+        log_figures(metrics, manifest.figures)

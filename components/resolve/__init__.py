@@ -1,0 +1,1 @@
+"""What a dated run reads."""

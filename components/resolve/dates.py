@@ -1,0 +1,58 @@
+"""Dates in settings: `{{ds}}` stands for the date of the run."""
+
+import datetime
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from albert_core.errors import InputError
+
+DATE_PLACEHOLDER = "{{ds}}"
+NO_DATE = "none"
+
+# What a schedule passes as the date: the platform puts the time of the run in its place.
+SCHEDULED_DATE: Mapping[str, str] = {
+    "kubeflow": "[[ScheduledTime.2006-01-02]]",
+    "vertex": "{{$.pipeline_job_schedule_time_utc}}",
+}
+
+
+def is_set_at_run_time(date: str) -> bool:
+    """Return whether a date is one that a schedule passes."""
+    return date in SCHEDULED_DATE.values()
+
+
+def today() -> str:
+    """Return the date in UTC, YYYY-MM-DD."""
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
+
+
+def parse_date(text: str) -> str:
+    """Return the date, YYYY-MM-DD, of a date or of a time that begins with one.
+
+    Raises:
+        InputError: It is neither, such as a schedule's placeholder that nothing was put in for.
+    """
+    found = re.match(r"\d{4}-\d{2}-\d{2}(?=T|$)", text)
+    try:
+        return datetime.date.fromisoformat(found[0] if found else text).isoformat()
+    except ValueError as error:
+        raise InputError(
+            f"date: got {text!r}, expected YYYY-MM-DD, for example {today()}"
+        ) from error
+
+
+def with_date(value: Any, date: str) -> Any:
+    """Return a text, or a sequence of texts, with the date in place of every `{{ds}}`."""
+    if isinstance(value, str):
+        return value.replace(DATE_PLACEHOLDER, date)
+    return tuple(with_date(item, date) for item in value)
+
+
+def has_date(value: Any) -> bool:
+    """Return whether there is a `{{ds}}` in a value, however deep."""
+    if isinstance(value, Mapping):
+        return any(has_date(item) for item in value.values())
+    if isinstance(value, list | tuple):
+        return any(has_date(item) for item in value)
+    return isinstance(value, str) and DATE_PLACEHOLDER in value

@@ -1,0 +1,76 @@
+"""Find out what a dated run reads: the text of its date, and the model it goes on from."""
+
+import dataclasses
+
+from albert_core.corpus import CorpusConfig, check_corpus, corpus_fingerprint
+from albert_core.pretraining.config import PretrainingConfig
+from albert_core.runs.acceptance import AcceptedModel, accepted_before
+from components.promote.config import RetrainingConfig
+from components.resolve.dates import parse_date, with_date
+from components.vocab.config import VocabConfig
+
+FOUND_AT_RUN_TIME = "found by the step resolve"  # in place of the text's hash
+RESOLVED_NAME = "resolved.json"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """The settings of a run as its date makes them.
+
+    Attributes:
+        date: The date, YYYY-MM-DD.
+        title: Name of the run.
+        corpus: The text.
+        corpus_fingerprint: Hash of the text.
+        vocab: The vocabulary: the accepted model's, if there is one.
+        pretraining: How to pretrain: from the accepted model, if there is one.
+        accepted: The model accepted last before the date.
+    """
+
+    date: str
+    title: str
+    corpus: CorpusConfig
+    corpus_fingerprint: str
+    vocab: VocabConfig
+    pretraining: PretrainingConfig
+    accepted: AcceptedModel | None
+
+
+def resolve(
+    *,
+    date: str,
+    title: str,
+    corpus: CorpusConfig,
+    vocab: VocabConfig,
+    pretraining: PretrainingConfig,
+    retraining: RetrainingConfig,
+) -> Resolved:
+    """Put a date into the settings and look up the accepted model.
+
+    Args:
+        date: A date or a time, as a schedule passes it.
+        title: Name of the run; may hold `{{ds}}`.
+        corpus: The text; its addresses may hold `{{ds}}`.
+        vocab: The vocabulary to train where there is no accepted model.
+        pretraining: How to pretrain.
+        retraining: Where the accepted models are.
+
+    Raises:
+        InputError: It is no date; there is no text of it; or the accepted model is gone.
+    """
+    date = parse_date(date)
+    corpus = dataclasses.replace(corpus, files=with_date(corpus.files, date))
+    check_corpus(corpus)
+    accepted = accepted_before(retraining.accepted, date) if retraining.accepted else None
+    if accepted:
+        vocab = dataclasses.replace(vocab, source=accepted.address)
+        pretraining = dataclasses.replace(pretraining, init_checkpoint=accepted.address)
+    return Resolved(
+        date=date,
+        title=with_date(title, date),
+        corpus=corpus,
+        corpus_fingerprint=corpus_fingerprint(corpus),
+        vocab=vocab,
+        pretraining=pretraining,
+        accepted=accepted,
+    )

@@ -1,0 +1,149 @@
+"""Which models are accepted: better ones, compared on the same data, each date once."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from albert_core.errors import InputError
+from albert_core.runs.acceptance import AcceptedModel, TaskScore, accepted_before, accepted_dates
+from albert_core.runs.step import run_step
+from components.promote.config import RetrainingConfig
+from components.promote.decision import judge
+from components.promote.step import promote
+
+
+def scores_of(data: str = "d", **scores: float) -> dict[str, TaskScore]:
+    return {
+        task: TaskScore(metric="accuracy", score=score, data=data) for task, score in scores.items()
+    }
+
+
+def accepted_with(**scores: float) -> AcceptedModel:
+    return AcceptedModel(
+        date="2026-11-01", address="/m", content_hash="h", run="r", scores=scores_of(**scores)
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "reason"),
+    [
+        ({"cola": 0.5}, {"cola": 0.501}, ""),
+        ({"cola": 0.5}, {"cola": 0.5009}, "mean gain +0.09, at least +0.10 is needed"),
+        ({"cola": 0.5, "rte": 0.6}, {"cola": 0.58, "rte": 0.58}, ""),
+        (
+            {"cola": 0.5, "rte": 0.6},
+            {"cola": 0.7, "rte": 0.57},
+            "rte changed by -3.00, at most -2.00",
+        ),
+        ({"cola": 0.5, "rte": 0.6}, {"cola": 0.4, "rte": 0.5}, "cola changed by -10.00"),
+        ({"cola": 0.5}, {"cola": 0.6, "rte": 0.1}, ""),
+        ({"cola": 0.5}, {"rte": 0.9}, "no task has the data"),
+    ],
+)
+def test_a_model_is_accepted_if_the_mean_gains_and_no_task_loses_much(before, after, reason):
+    accepted = accepted_with(**before)
+    judged = judge(scores_of(**after), accepted, RetrainingConfig(), date="2026-11-02")
+    assert judged.is_promoted == (not reason)
+    assert reason in judged.reason
+
+
+def test_scores_on_other_data_are_not_compared():
+    judged = judge(
+        scores_of("other", cola=0.9), accepted_with(cola=0.5), RetrainingConfig(), date="2026-11-02"
+    )
+    assert not judged.is_promoted
+    assert judged.comparisons[0].accepted_score is None
+
+
+def test_impossible_bounds_are_refused():
+    with pytest.raises(InputError, match=r"retraining.min_gain: got 2, expected 0 to 1"):
+        RetrainingConfig(min_gain=2)
+
+
+def finished(step: str, folder: Path, figures: dict[str, float], **config: str) -> Path:
+    """Make a finished step's folder with figures, as the step itself would leave it."""
+
+    def body(results: Path, _: Path) -> dict[str, float]:
+        (results / "file").write_text(str(folder))
+        return figures
+
+    run_step(step, config=config, inputs={"data": "d"}, output=folder, body=body)
+    return folder
+
+
+@pytest.fixture
+def run_on(tmp_path):
+    """Promote a model of a date with a score on one task."""
+
+    def run(date: str, score: float, name: str = "", **more: Any) -> dict[str, Any]:
+        folder = tmp_path / (name or date)
+        accepted = str(tmp_path / "accepted")
+        options = {"accepted": accepted_before(accepted, date), **more}
+        of_task = {"task": "cola", "initialization": "pretrained"}
+        of_baseline = {"task": "cola", "initialization": "random"}
+        promote(
+            pretrained=finished("pretrain", folder / "model", {}),
+            address=str(folder / "model"),
+            evaluations=[
+                finished("evaluate", folder / "scores", {"accuracy": score, "low": 0}, **of_task),
+                finished("evaluate", folder / "baseline", {"accuracy": 1.0}, **of_baseline),
+            ],
+            config=RetrainingConfig(accepted=accepted),
+            date=date,
+            title="news",
+            output=folder / "promotion",
+            **options,
+        )
+        return json.loads((folder / "promotion" / "promotion.json").read_text())
+
+    return run
+
+
+def test_dates_are_promoted_and_refused_one_after_the_other(run_on, tmp_path):
+    assert run_on("2026-11-01", 0.5)["reason"] == "the first model"
+    assert run_on("2026-11-02", 0.6)["is_promoted"]
+    refused = run_on("2026-11-03", 0.55)
+    assert not refused["is_promoted"]
+    (comparison,) = refused["comparisons"]
+    assert comparison == {
+        "task": "cola",
+        "metric": "accuracy",
+        "score": 0.55,
+        "accepted_score": 0.6,
+    }
+    assert accepted_dates(str(tmp_path / "accepted")) == ["2026-11-01", "2026-11-02"]
+    pointer = json.loads((tmp_path / "accepted" / "accepted.json").read_text())
+    assert pointer["address"] == str(tmp_path / "2026-11-02" / "model")
+
+
+def test_a_date_has_one_accepted_model(run_on):
+    run_on("2026-11-01", 0.5)
+    rival = run_on("2026-11-01", 0.9, name="rival")
+    assert rival["reason"] == "another model of 2026-11-01 is accepted already"
+    assert not rival["is_promoted"]
+
+
+def test_a_model_that_was_overtaken_is_not_accepted(run_on):
+    run_on("2026-11-02", 0.5)
+    before = run_on("2026-11-01", 0.9)
+    assert "2026-11-02, a later date, is accepted already" in before["reason"]
+    beside = run_on("2026-11-03", 0.9, accepted=None)
+    assert "the model of 2026-11-02 was accepted while this one was trained" in beside["reason"]
+    assert not before["is_promoted"]
+    assert not beside["is_promoted"]
+
+
+def test_a_model_in_other_storage_is_refused(tmp_path):
+    with pytest.raises(InputError, match="expected a local path or gs://"):
+        promote(
+            pretrained=tmp_path,
+            address="minio://bucket/model",
+            evaluations=[],
+            accepted=None,
+            config=RetrainingConfig(accepted=str(tmp_path)),
+            date="2026-11-01",
+            title="news",
+            output=tmp_path / "out",
+        )

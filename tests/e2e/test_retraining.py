@@ -1,0 +1,110 @@
+"""Three dates of a schedule on one machine: the first model, a better one, one that is not.
+
+How good a model is, is decided here by how long it is fine-tuned: one step, many, one.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_run import TINY_CONFIG, write_corpus, write_tiny_run
+
+from albert_core.checkpoints import read_checkpoint
+
+pytestmark = pytest.mark.slow
+
+ALBERT = str(Path(sys.executable).with_name("albert"))
+SHORT = {"num_train_steps": 40, "evaluation_interval_steps": 40, "jit_compile": False}
+STEPS = {"num_train_steps": 1, "num_evaluations": 1}, {"num_train_steps": 150, "num_evaluations": 5}
+FIRST, BETTER, WORSE = "2026-11-01", "2026-11-02", "2026-11-03"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("retraining")
+    for seed, date in enumerate((FIRST, BETTER, WORSE)):
+        write_corpus(folder / "news" / date, num_documents=100, seed=seed)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def config(folder):
+    return write_tiny_run(
+        folder,
+        title="news of {{ds}}",
+        corpus={"files": [str(folder / "news" / "{{ds}}")]},
+        pretraining={**TINY_CONFIG["pretraining"], **SHORT},
+        finetuning={**TINY_CONFIG["finetuning"], "sequence_length": 24},
+        retraining={"accepted": str(folder / "accepted")},
+        export={"formats": ["huggingface"], "thresholds": {"topic": 0.7}},
+    )
+
+
+@pytest.fixture(scope="module")
+def run(config, folder):
+    """Run a date; return what was printed and which steps were at work."""
+
+    def run_date(date: str, *, is_long: bool) -> tuple[str, list[str]]:
+        command = [ALBERT, "run", "--config", str(config), "--output", str(folder / "out")]
+        options = ["--date", date, "--reconfigure", "true"]
+        for name, value in STEPS[is_long].items():
+            options += [f"--finetuning.{name}", str(value)]
+        result = subprocess.run([*command, *options], capture_output=True, text=True, timeout=600)
+        assert result.returncode == 0, result.stderr
+        events = map(json.loads, (folder / "out" / "events.jsonl").read_text().splitlines())
+        return result.stdout, [event["step"] for event in events if event["event"] == "started"]
+
+    return run_date
+
+
+def pointer_of(folder: Path) -> dict:
+    return json.loads((folder / "accepted" / "accepted.json").read_text())
+
+
+def history_of(folder: Path) -> list[str]:
+    return sorted(path.stem for path in (folder / "accepted" / "history").iterdir())
+
+
+def test_the_first_model_is_accepted_and_one_below_its_threshold_not_exported(run, folder):
+    printed, steps = run(FIRST, is_long=False)
+    assert f"Accepted for {FIRST}: the first model" in printed
+    assert "Not exported topic: accuracy" in printed
+    assert steps[-3:] == ["export", "promote", "report"]
+    assert pointer_of(folder)["run"] == f"news of {FIRST}"
+
+
+def test_a_better_model_goes_on_from_it_and_takes_its_place(run, folder):
+    before = pointer_of(folder)
+    printed, _ = run(BETTER, is_long=True)
+    assert f"Accepted for {BETTER}: better" in printed
+    assert f"(compared with the model of {FIRST})" in printed
+    assert "Exported topic: huggingface" in printed
+    now = pointer_of(folder)
+    assert now["scores"]["topic"]["score"] > before["scores"]["topic"]["score"]
+    manifest = json.loads((Path(now["address"]) / "manifest.json").read_text())
+    assert manifest["config"]["pretraining"]["init_checkpoint"] == before["address"]
+    vocabularies = {read_checkpoint(m["address"]).tokenizer.content_hash() for m in (before, now)}
+    assert len(vocabularies) == 1
+
+
+def test_a_model_that_is_not_better_is_refused_and_the_report_says_why(run, folder):
+    before = pointer_of(folder)
+    printed, _ = run(WORSE, is_long=False)
+    assert f"Not accepted for {WORSE}: " in printed
+    assert "mean gain" in printed
+    assert pointer_of(folder) == before
+    assert history_of(folder) == [FIRST, BETTER]
+    page = (folder / "out" / "index.html").read_text(encoding="utf-8")
+    assert "Not accepted" in page
+    assert f"compared with the model accepted on {BETTER}" in " ".join(page.split())
+
+
+def test_a_date_done_again_is_cached_and_nothing_is_accepted_twice(run, folder):
+    before = pointer_of(folder)
+    printed, steps = run(BETTER, is_long=True)
+    assert steps == []
+    assert f"Accepted for {BETTER}: better" in printed
+    assert pointer_of(folder) == before
+    assert history_of(folder) == [FIRST, BETTER]
