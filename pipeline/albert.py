@@ -97,6 +97,7 @@ def build_pipeline_with_summary(
         given = signature.bind(*values).arguments
         ended = summarise_run(
             **{name: given[name] for name in ("title", "records", "jobs", "work_root")},
+            more=[name for name, is_there in dataclasses.asdict(more).items() if is_there],
             run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
             run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
         )

@@ -10,6 +10,7 @@ def summarise_run(
     title: str,
     records: list,
     jobs: list,
+    more: list,
     work_root: str,
     run_name: str,
     run_id: str,
@@ -24,13 +25,14 @@ def summarise_run(
     from components.finetune.job import parse_job
     from components.run_summary.step import planned_steps, write_run_summary
 
+    of_tasks = [parse_job(job) for job in jobs]
     text = write_run_summary(
         title=title,
         run=status.pipeline_job_resource_name or run_name,
         runs=(run_id, run_name),
         is_success=status.state == "SUCCEEDED",
         error=status.error_message or "",
-        planned=planned_steps([job["step"] for job in records], [parse_job(job) for job in jobs]),
+        planned=planned_steps([job["step"] for job in records], of_tasks, more),
         work_root=work_root,
         output=address_of(summary),
     )

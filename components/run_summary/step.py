@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 from albert_core.storage import join, write_bytes
@@ -11,6 +11,7 @@ from components.finetune.job import TaskJob
 from components.outcomes import Outcome, read_outcomes
 
 SUMMARY_NAME = "summary.json"
+_FIRST_STEPS, _LAST_STEPS = ("resolve",), ("export", "promote")
 _VERTEX_RUN = re.compile(r"projects/([^/]+)/locations/([^/]+)/pipelineJobs/([^/]+)$")
 
 StepState = Literal["finished", "failed", "killed", "cached", "not run"]
@@ -61,10 +62,20 @@ class RunOutcome:
     steps: Sequence[StepOutcome]
 
 
-def planned_steps(records: Sequence[str], jobs: Sequence[TaskJob]) -> list[str]:
-    """Return the names of a run's steps in order."""
+def planned_steps(
+    records: Sequence[str], jobs: Sequence[TaskJob], more: Collection[str]
+) -> list[str]:
+    """Return the names of a run's steps in order.
+
+    Args:
+        records: Those of the records.
+        jobs: The tasks.
+        more: Those that not every run has.
+    """
     tasks = [job.step_name(step) for job in jobs for step in ("finetune", "evaluate")]
-    return ["vocab", *records, "pretrain", *tasks, "report"]
+    always = ["vocab", *records, "pretrain", *tasks]
+    first, last = ([name for name in own if name in more] for own in (_FIRST_STEPS, _LAST_STEPS))
+    return [*first, *always, *last, "report"]
 
 
 def write_run_summary(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from components.outcomes import read_outcomes, recorded
-from components.run_summary.step import write_run_summary
+from components.run_summary.step import planned_steps, write_run_summary
 
 PLANNED = ("vocab", "records", "pretrain", "finetune cola", "evaluate cola", "report")
 VERTEX_RUN = "projects/proj/locations/europe-west4/pipelineJobs/albert-7"
@@ -110,3 +110,8 @@ def test_on_kubernetes_the_log_is_that_of_the_pod(root, monkeypatch):
     attempt(root, "vocab", "run-id", "no memory")
     (outcome,) = read_outcomes(str(root), ["run-id"])
     assert outcome.log.startswith("kubectl logs ")
+
+
+def test_steps_that_not_every_run_has_are_in_their_place():
+    names = planned_steps(["records"], [], ["resolve", "promote"])
+    assert names == ["resolve", "vocab", "records", "pretrain", "promote", "report"]
