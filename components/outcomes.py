@@ -10,7 +10,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from albert_core.settings import parse_settings
@@ -71,17 +71,17 @@ def recorded(step: str, *, output: str, work_root: str) -> Iterator[None]:
     write("finished")
 
 
-def read_outcomes(work_root: str, runs: Collection[str]) -> list[Outcome]:
+def read_outcomes(work_root: str, runs: Sequence[str]) -> list[Outcome]:
     """Return the tries of a run's steps, in the order they began.
 
     Args:
         work_root: Folder of work in progress.
-        runs: What the platform may call the run's folder of outputs.
+        runs: What the platform may call the run's folder of outputs; the first that there is.
     """
     folder = join(work_root, _FOLDER)
-    if not has_files(folder):
-        return []
-    paths = [file.path for file in find_files(folder) if set(runs) & set(file.path.split("/"))]
+    addresses = [file.path for file in find_files(folder)] if has_files(folder) else []
+    of_runs = ([path for path in addresses if run in path.split("/")] for run in runs)
+    paths: list[str] = next(filter(None, of_runs), [])
     found = [parse_settings(Outcome, json.loads(read_bytes(path)), source=path) for path in paths]
     return sorted(found, key=lambda outcome: outcome.started)
 

@@ -97,7 +97,7 @@ def build_pipeline_with_summary(
         given = signature.bind(*values).arguments
         ended = summarise_run(
             **{name: given[name] for name in ("title", "records", "jobs", "work_root")},
-            run=dsl.PIPELINE_JOB_RESOURCE_NAME_PLACEHOLDER,
+            run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
             run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
         )
         with dsl.ExitHandler(placement.put("summary", ended), name="steps"):

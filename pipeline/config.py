@@ -110,24 +110,28 @@ def to_values(config: RunConfig) -> dict[str, Any]:
     return plain_values(dataclasses.asdict(config))
 
 
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Read the values of a configuration file, without checking them; or a model preset by name.
+def read_yaml(path: str | Path, *, option: str = "--config") -> dict[str, Any]:
+    """Read the values of a YAML file, without checking them; or a model preset by name.
+
+    Args:
+        path: The file; of `--config` also the name of a preset.
+        option: The option that names it.
 
     Raises:
         InputError: The file is missing or not a YAML mapping.
     """
-    if path in PRESETS:
+    takes_presets = option == "--config"
+    if takes_presets and path in PRESETS:
         return {"model": {"preset": path}}
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise InputError(
-            f"--config {path}: no such file, nor a model preset ({', '.join(PRESETS)})"
-        ) from error
+        presets = f", nor a model preset ({', '.join(PRESETS)})" if takes_presets else ""
+        raise InputError(f"{option} {path}: no such file{presets}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"--config {path}: not YAML: {' '.join(str(error).split())}") from error
+        raise InputError(f"{option} {path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
-        raise InputError(f"--config {path}: got {type(values).__name__}, expected settings by name")
+        raise InputError(f"{option} {path}: got {type(values).__name__}, expected settings by name")
     return values
 
 

@@ -43,7 +43,7 @@ class TargetPlacement(Placement):
             machine_type=slice_.machine,
             tpu_topology=slice_.topology,
             timeout_s=resources.pretrain.timeout_s,
-            env=resources.pretrain.env,
+            env=resources.pretrain.environment,
             **dataclasses.asdict(resources.custom_job),
         )
         return functools.partial(
@@ -63,7 +63,8 @@ class TargetPlacement(Placement):
             task.set_retry(
                 own.retries, f"{own.backoff_s}s", own.backoff_factor, f"{own.max_backoff_s}s"
             )
-        for name, value in own.env.items():
+        is_elsewhere = step == "pretrain" and self._resources.uses_custom_job
+        for name, value in () if is_elsewhere else own.environment.items():
             task.set_env_variable(name, value)
         if own.accelerator:
             task.set_accelerator_type(own.accelerator.type)

@@ -30,10 +30,6 @@ class Accelerator:
     type: str
     count: int = 1
 
-    def __post_init__(self) -> None:
-        if self.count < 1:
-            raise InputError(f"accelerator.count: got {self.count}, expected 1 or more")
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StepResources:
@@ -54,7 +50,8 @@ class StepResources:
         timeout_s: Seconds after which a try is ended; 0: never. On Vertex AI of pretraining on
             TPUs only.
         caching: Whether the target may skip it when it has seen its inputs.
-        env: Environment variables; no secrets, for anyone who sees the pipeline can read them.
+        env: Environment variables; no secrets, for anyone who sees the pipeline can read them. On
+            TPUs KERAS_BACKEND is jax if not set here.
     """
 
     display_name: str
@@ -72,6 +69,11 @@ class StepResources:
     caching: bool = True
     env: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """All environment variables."""
+        return {"KERAS_BACKEND": "jax", **self.env} if self.tpu else dict(self.env)
+
     def check(self, step: str, target: TargetName) -> None:
         """Refuse what no step, this step or this target can have.
 
@@ -80,17 +82,32 @@ class StepResources:
         """
         self._check_numbers(step)
         self._check_env(step)
-        if self.tpu and (step != "pretrain" or self.accelerator):
-            raise InputError(
-                f"{step}.tpu: got {self.tpu.machine}, expected it for pretrain only, and "
-                "without an accelerator; remove one (`tpu: null`)"
-            )
-        if self.accelerator and step not in _TRAINING_STEPS:
-            raise InputError(
-                f"{step}.accelerator: got {self.accelerator.type}, expected none: this step does "
-                f"not train (those that do: {', '.join(_TRAINING_STEPS)})"
-            )
+        if self.tpu:
+            self._check_tpu(step, self.tpu)
+        if self.accelerator:
+            self._check_accelerator(step, self.accelerator)
+        if self.caching and step in ("resolve", "summary"):
+            raise InputError(f"{step}.caching: got true, expected false: each run has its own")
         (self._check_kubeflow if target == "kubeflow" else self._check_vertex)(step)
+
+    def _check_tpu(self, step: str, tpu: TpuSlice) -> None:
+        if step != "pretrain" or self.accelerator:
+            raise InputError(
+                f"{step}.tpu: got {tpu.machine}, expected it for pretrain only, and without an "
+                "accelerator; remove one (`tpu: null`)"
+            )
+        tpu.check(f"{step}.tpu")
+
+    def _check_accelerator(self, step: str, accelerator: Accelerator) -> None:
+        if step not in _TRAINING_STEPS:
+            raise InputError(
+                f"{step}.accelerator: got {accelerator.type}, expected none: this step does not "
+                f"train (those that do: {', '.join(_TRAINING_STEPS)})"
+            )
+        if accelerator.count < 1:
+            raise InputError(
+                f"{step}.accelerator.count: got {accelerator.count}, expected 1 or more"
+            )
 
     def _check_numbers(self, step: str) -> None:
         least = {"cpus": 1, "memory_gib": 1, "backoff_factor": 1.0} | dict.fromkeys(
@@ -244,7 +261,6 @@ def default_resources(target: TargetName) -> Resources:
             tpu=TpuSlice(),
             retries=3,
             timeout_s=7 * _DAY_S,
-            env={"KERAS_BACKEND": "jax"},
         ),
         finetune=StepResources(
             display_name="Fine-tuning", cpus=8, memory_gib=32, timeout_s=timeout_s
@@ -272,7 +288,7 @@ def read_resources(target: TargetName, path: str = "") -> Resources:
     defaults = default_resources(target)
     if not path:
         return defaults
-    changes = read_yaml(path)
+    changes = read_yaml(path, option="--resources")
     if "target" in changes:
         raise InputError(f"--resources {path}: got target, expected it as --target")
     values = _merged(dataclasses.asdict(defaults), changes)

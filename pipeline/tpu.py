@@ -53,17 +53,22 @@ class TpuSlice:
     machine: str = "ct5lp-hightpu-4t"
     topology: str = "2x2"
 
-    def __post_init__(self) -> None:
+    def check(self, name: str) -> None:
+        """Refuse a machine or a layout that there is not.
+
+        Raises:
+            InputError: There is no such thing; calls it `name`.
+        """
         if self.machine not in _MACHINES:
             raise InputError(
-                f"tpu.machine: got {self.machine!r}, expected one of {', '.join(_MACHINES)}"
+                f"{name}.machine: got {self.machine!r}, expected one of {', '.join(_MACHINES)}"
             )
         family = _MACHINES[self.machine]
         layouts = GENERATIONS[family.generation].topologies.values()
         fitting = [layout for layout in layouts if self._makes(_num_chips(layout))]
         if self.topology not in fitting:
             raise InputError(
-                f"tpu.topology: got {self.topology!r} with {self.machine} "
+                f"{name}.topology: got {self.topology!r} with {self.machine} "
                 f"({self.chips_per_machine} {family.generation} chips a machine), expected one of "
                 f"{', '.join(fitting)}"
             )

@@ -11,13 +11,13 @@ def summarise_run(
     records: list,
     jobs: list,
     work_root: str,
-    run: str,
+    run_name: str,
     run_id: str,
     status: dsl.PipelineTaskFinalStatus,
     summary: dsl.Output[dsl.Artifact],
     page: dsl.Output[dsl.Markdown],
 ) -> None:
-    """Write what became of each step; `run` and `run_id` are what the platform calls the run."""
+    """Write what became of each step; `run_name` and `run_id` are the platform's."""
     import pathlib
 
     from components.artifacts import address_of
@@ -26,8 +26,8 @@ def summarise_run(
 
     text = write_run_summary(
         title=title,
-        run=run,
-        runs=(run.rpartition("/")[2], run_id),
+        run=status.pipeline_job_resource_name or run_name,
+        runs=(run_id, run_name),
         is_success=status.state == "SUCCEEDED",
         error=status.error_message or "",
         planned=planned_steps([job["step"] for job in records], [parse_job(job) for job in jobs]),

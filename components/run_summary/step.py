@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 from albert_core.storage import join, write_bytes
@@ -71,7 +71,7 @@ def write_run_summary(
     *,
     title: str,
     run: str,
-    runs: Collection[str],
+    runs: Sequence[str],
     is_success: bool,
     error: str,
     planned: Sequence[str],
@@ -83,7 +83,7 @@ def write_run_summary(
     Args:
         title: Name of the run.
         run: What the platform calls it.
-        runs: What the platform may call the folder of its outputs.
+        runs: What the platform may call the folder of its outputs; the first that there is.
         is_success: Whether all went well.
         error: What the platform says of a failure.
         planned: Names of the steps in order.

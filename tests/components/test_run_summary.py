@@ -35,7 +35,7 @@ def summarise(root: Path, **changes: object) -> tuple[dict, str]:
     arguments = {
         "title": "wiki",
         "run": VERTEX_RUN,
-        "runs": ("albert-7", "12345"),
+        "runs": ("12345", "albert-7"),
         "is_success": False,
         "error": "The DAG failed because some tasks failed.",
         "planned": PLANNED,
@@ -88,6 +88,14 @@ def test_steps_of_other_runs_do_not_count(root):
     attempt(root, "vocab", "albert-77", "other")
     assert summarise(root)[0]["steps"][0]["state"] == "not run"
     assert [outcome.message for outcome in read_outcomes(str(root), ["albert-6"])] == ["old"]
+
+
+def test_a_run_named_as_the_pipeline_is_known_by_its_id(root):
+    """Kubeflow has the pipeline's name in every run's addresses, and lets people name runs."""
+    attempt(root, "vocab", "albert/0c3f-other", "other")
+    attempt(root, "vocab", "albert/12345")
+    summary, _ = summarise(root, runs=("12345", "albert"))
+    assert (summary["steps"][0]["state"], summary["steps"][0]["num_tries"]) == ("finished", 1)
 
 
 def test_what_did_not_run_in_a_good_run_was_cached(root):

@@ -103,10 +103,10 @@ STEPS = {
     "report": (TRAINER, "2", "8Gi", 2, {}, "Report"),
     "summarise-run": (DATA, "1", "4Gi", 2, {}, "Summary"),
 }
-JAX = {"KERAS_BACKEND": "jax"}
+JAX = {"KERAS_BACKEND": "jax"}  # of the custom job, too, but not of what waits for it
 PRETRAINING = {
     "kubeflow": {"pretrain": (TPU, "24", "96Gi", 3, JAX, "Pretraining")},
-    "vertex": {"pretrain-in-custom-job": (DATA, "2", "8Gi", 3, JAX, "Pretraining")},
+    "vertex": {"pretrain-in-custom-job": (DATA, "2", "8Gi", 3, {}, "Pretraining")},
 }
 
 
@@ -173,6 +173,7 @@ def test_for_vertex_it_is_one_document_whose_pretraining_starts_a_job_on_tpus(do
         "2x2",
     )
     assert job["timeout_s"] == 7 * 24 * 3600
+    assert job["env"] == JAX
     assert inputs["project"]["runtimeValue"]["constant"].startswith("{{$.pipeline_google_cloud")
 
 

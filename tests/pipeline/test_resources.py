@@ -20,6 +20,7 @@ def test_the_defaults_pass_their_own_checks_and_a_file_may_change_nothing(tmp_pa
 
 
 def test_a_file_changes_what_it_names_and_nothing_else(tmp_path):
+    before = default_resources("kubeflow")
     table = read(
         tmp_path,
         "kubeflow",
@@ -32,11 +33,11 @@ def test_a_file_changes_what_it_names_and_nothing_else(tmp_path):
             },
         },
     )
-    before = default_resources("kubeflow")
     assert table.parallel_tasks == 8
     assert table.pretrain.tpu is None
     assert table.pretrain.accelerator == Accelerator(type="nvidia.com/gpu", count=8)
-    assert set(table.pretrain.env) == {"KERAS_BACKEND", "XLA_FLAGS"}
+    assert set(table.pretrain.environment) == {"XLA_FLAGS"}  # no backend that GPUs' image lacks
+    assert before.pretrain.environment == {"KERAS_BACKEND": "jax"}
     assert table.pretrain.memory_gib == before.pretrain.memory_gib
     assert table.finetune == before.finetune
 
@@ -57,6 +58,9 @@ EITHER = [
     ({"pretrain": {"tpu": {"topology": "2x4"}, "accelerator": {"type": "x"}}}, "pretrain.tpu"),
     ({"finetune": {"tpu": {"topology": "2x2"}}}, "finetune.tpu: got ct5lp-hightpu-4t"),
     ({"vocab": {"accelerator": {"type": "nvidia.com/gpu"}}}, "vocab.accelerator"),
+    ({"finetune": {"accelerator": {"type": "x", "count": 0}}}, "accelerator.count: got 0"),
+    ({"summary": {"caching": True}}, "summary.caching: got true"),
+    ({"pretrain": {"tpu": {"topology": "3x3"}}}, "pretrain.tpu.topology: got '3x3' with ct5lp"),
     ({"vocab": {"env": {"2X": "1"}}}, "vocab.env: got '2X'"),
     ({"finetune": {"env": {"HF_TOKEN": "s3cr3t"}}}, "finetune.env: got HF_TOKEN, expected no"),
     ({"target": "vertex"}, "got target, expected it as --target"),
@@ -96,9 +100,18 @@ def test_what_cannot_be_is_refused(tmp_path, target, changes, message):
         ("ct5lp-hightpu-4t", "1x1", "expected one of 2x2, 2x4"),
         ("ct5lp-hightpu-8t", "4x4", "expected one of 2x4"),
         ("ct5p-hightpu-4t", "2x2", "expected one of 2x2x1"),
-        ("n2-standard-8", "2x2", "tpu.machine: got 'n2-standard-8', expected one of ct5lp"),
+        (
+            "n2-standard-8",
+            "2x2",
+            "tpu.machine: got 'n2-standard-8', expected one of ct5lp",
+        ),
     ],
 )
 def test_a_layout_of_chips_that_the_machines_do_not_make(machine, topology, message):
     with pytest.raises(InputError, match=message):
-        TpuSlice(machine=machine, topology=topology)
+        TpuSlice(machine=machine, topology=topology).check("pretrain.tpu")
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(InputError, match=r"--resources .*none\.yaml: no such file$"):
+        read_resources("vertex", str(tmp_path / "none.yaml"))
