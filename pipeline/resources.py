@@ -86,8 +86,8 @@ class StepResources:
             self._check_tpu(step, self.tpu)
         if self.accelerator:
             self._check_accelerator(step, self.accelerator)
-        if self.caching and step == "summary":
-            raise InputError("summary.caching: got true, expected false: each run has its own")
+        if self.caching and step in ("resolve", "summary"):
+            raise InputError(f"{step}.caching: got true, expected false: each run has its own")
         (self._check_kubeflow if target == "kubeflow" else self._check_vertex)(step)
 
     def _check_tpu(self, step: str, tpu: TpuSlice) -> None:
