@@ -171,7 +171,7 @@ def generation(path: str) -> int:
     if is_remote(path):
         bucket, name = _bucket_and_name(path)
         with _clear_errors(path):
-            blob = _client().bucket(bucket).get_blob(name)
+            blob = storage_client().bucket(bucket).get_blob(name)
         return int(blob.generation) if blob else 0
     return Path(path).stat().st_mtime_ns if Path(path).exists() else 0
 
