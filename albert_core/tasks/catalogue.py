@@ -109,7 +109,7 @@ def read_task_file(path: str | Path) -> Task:
     return task
 
 
-def _refuse_ways_out(task: Task, path: Path) -> None:
+def _refuse_ways_out(task: Task, path: str | Path) -> None:
     """Refuse names that would read or write elsewhere: declarations come with other people's data.
 
     The name of a task is part of the names of folders and logs.
