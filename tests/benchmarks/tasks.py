@@ -84,11 +84,12 @@ def print_table(jobs: list[Job], output: Path) -> None:
     for job, values in figures.items():
         if job.initialization == "random":
             continue
+        metric = first_metric(output / job.name)
         cells = [
             job.task,
-            first_metric(output / job.name),
-            spread(values),
-            spread(random[job.task]) if job.task in random else "",
+            metric,
+            spread(values, metric),
+            spread(random[job.task], metric) if job.task in random else "",
             f"{100 * values['majority_score']:.1f}",
             f"{values['num_train']:,}",
             f"{values['num_dev']:,}",
@@ -101,9 +102,9 @@ def first_metric(folder: Path) -> str:
     return json.loads((folder / "task.json").read_text())["metrics"][0]
 
 
-def spread(figures: dict[str, Any]) -> str:
+def spread(figures: dict[str, Any], metric: str) -> str:
     """Return mean and deviation over the seeds."""
-    return f"{100 * figures['mean_score']:.1f} ± {100 * figures['score_deviation']:.1f}"
+    return f"{100 * figures[f'{metric}_mean']:.1f} ± {100 * figures[f'{metric}_deviation']:.1f}"
 
 
 if __name__ == "__main__":
