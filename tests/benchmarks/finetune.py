@@ -5,8 +5,8 @@
 Both train the base model in bfloat16, without dropout, on the same random sequences: first all
 padded to the longest, as the original and most scripts of Hugging Face do, then ours with batches
 of like length. Lengths are drawn like those of SST-2 (sequence 128, batch 32) and of SQuAD
-(sequence 384, batch 16). All take turns, `ROUNDS` times; medians count. Without --peer, the
-environment of `make test-interop`, only ours is timed.
+(sequence 384, batch 16). All take turns, three times (`--rounds`); medians count. Without --peer,
+the environment of `make test-interop`, only ours is timed.
 """
 
 import argparse
@@ -15,6 +15,8 @@ import itertools
 import json
 import statistics
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from pretrain import peer_config, peer_update, tokens_per_second, turn_of
 
 ROUNDS = 3
+NUM_BATCHES = 16
 PEER_RATIO = 1.5
 VOCAB_SIZE = 30_000
 
@@ -50,6 +53,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--peer", help="Python of an environment with torch and transformers")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--worker", help=argparse.SUPPRESS)  # what a turn starts
     arguments = parser.parse_args()
     if arguments.worker:
@@ -58,10 +62,10 @@ def main() -> None:
         print(json.dumps(function(Shape(**work.pop("shape")), **work)))
         return
     for shape in SHAPES:
-        compare(shape, arguments.peer)
+        compare(shape, arguments.peer, arguments.rounds)
 
 
-def compare(shape: Shape, peer: str | None) -> None:
+def compare(shape: Shape, peer: str | None, rounds: int) -> None:
     """Let all take turns on a shape and print what came out."""
     contestants: dict[str, tuple[str, dict[str, Any]]] = {
         "ours, padded": (sys.executable, {"who": "ours", "is_bucketed": False}),
@@ -71,7 +75,7 @@ def compare(shape: Shape, peer: str | None) -> None:
         contestants["peer"] = (peer, {"who": "peer", "is_compiled": False})
         contestants["peer, compiled"] = (peer, {"who": "peer", "is_compiled": True})
     rates: dict[str, list[float]] = {name: [] for name in contestants}
-    for _, name in itertools.product(range(ROUNDS), contestants):
+    for _, name in itertools.product(range(rounds), contestants):
         python, work = contestants[name]
         own = {**work, "shape": dataclasses.asdict(shape)}
         rates[name].append(turn_of(__file__, python, own))
@@ -126,36 +130,34 @@ def time_ours(shape: Shape, *, is_bucketed: bool) -> float:
         "adamw", learning_rate=1e-5, num_train_steps=10_000, num_warmup_steps=0
     )
     model.compile(optimizer=optimizer, jit_compile=keras.backend.backend() == "jax")
-    lengths = lengths_of(shape, 64 * shape.batch_size)
+    lengths = lengths_of(shape, NUM_BATCHES * shape.batch_size)
     rng = np.random.default_rng(1)
     features = Features.of_sequences(
         [rng.integers(5, VOCAB_SIZE, length) for length in lengths], lengths, {}
     )
     epoch = epoch_batches(lengths, shape.batch_size, seed=1, epoch=0)
-    order = itertools.cycle(epoch)
+    longest = shape.sequence_length
 
-    def batch() -> Any:
-        rows = next(order)
-        length = (
-            padded_length(features, rows, shape.sequence_length)
-            if is_bucketed
-            else shape.sequence_length
-        )
+    def length_of(rows: Any) -> int:
+        return padded_length(features, rows, longest) if is_bucketed else longest
+
+    def batch(rows: Any) -> Any:
         zeros = np.zeros(len(rows), np.int32)
         targets = (
             {"start_positions": zeros, "end_positions": zeros}
             if is_asked
             else zeros.astype(np.float32)
         )
-        return pad_inputs(features, rows, length), targets
+        return pad_inputs(features, rows, length_of(rows)), targets
 
-    batches = fed_batches(lambda: (batch() for _ in itertools.count()))
+    def update(rows: Sequence[Any]) -> None:
+        batches = fed_batches(lambda: map(batch, rows))
+        model.fit(batches, steps_per_epoch=len(rows), epochs=1, verbose=0)
 
-    def update(times: int) -> None:
-        model.fit(batches, steps_per_epoch=times, epochs=1, verbose=0)
-
-    update(len(epoch))  # every length there is is compiled once, before time counts
-    return tokens_per_second(update, shape.batch_size)
+    update(list({length_of(rows): rows for rows in epoch}.values()))  # compiles every length
+    started = time.perf_counter()
+    update(epoch)
+    return len(epoch) * shape.batch_size / (time.perf_counter() - started)
 
 
 def time_peer(shape: Shape, *, is_compiled: bool) -> float:

@@ -20,7 +20,7 @@ from components.runtime import (
 STEP = """
 import time
 from components.runtime import step_process
-with step_process("sleep"):
+with step_process("sleep", output="made", work_root="work"):
     time.sleep(60)
 """
 RUN = {RUN_ID_VARIABLE: "this run", RUN_WORKERS_VARIABLE: "1"}

@@ -47,6 +47,12 @@ MODELS: dict[str, Callable[[], AlbertWithHead]] = {
     "with_beam": lambda: AlbertForQuestionAnsweringWithBeam(CONFIG, start_n_top=3, end_n_top=2),
 }
 OUTPUT_LAYER = {"output_weights", "output_bias"}
+# A softmax over positions is the same whatever these are: their gradient is 0 but for rounding.
+ADDED_TO_ALL_POSITIONS = {
+    "cls/squad/output_bias",
+    "start_logits/dense/bias",
+    "end_logits/dense_1/bias",
+}
 HEAD_VARIABLES = {
     "classification": OUTPUT_LAYER,
     "regression": OUTPUT_LAYER,
@@ -136,7 +142,7 @@ def test_a_pooler_that_is_not_used_is_not_trained_and_not_lost(head: str, tmp_pa
     model.fit(inputs, targets, batch_size=BATCH, epochs=1, verbose=0)
     after = arrays_of(weights_by_name(model))
     same = {name for name in after if np.array_equal(after[name], before[name])}
-    assert same == {"bert/pooler/dense/kernel", "bert/pooler/dense/bias"}
+    assert same - ADDED_TO_ALL_POSITIONS == {"bert/pooler/dense/kernel", "bert/pooler/dense/bias"}
     save_checkpoint(tmp_path, model, TrainingState(step=1), keep=1)
     resumed = compile_model(MODELS[head]())
     resumed.optimizer.build(resumed.trainable_variables)
