@@ -11,6 +11,7 @@ from albert_core.errors import InputError
 from albert_core.runs.manifest import code_version
 from albert_core.storage import is_remote
 from albert_core.tasks.reading import SPLITS
+from components.finetune.job import parse_job
 from pipeline.albert import albert_pipeline
 
 if TYPE_CHECKING:
@@ -120,12 +121,12 @@ def input_folders(arguments: Mapping[str, Any]) -> list[str]:
         )
     folders = {Path(path).parent for path in files}
     folders |= {Path(path).resolve().parent for path in files}  # files may be links
-    for job in arguments["jobs"]:
-        folders |= {Path(job["data"]), Path(job["data"]).resolve()}
+    for job in map(parse_job, arguments["jobs"]):
+        folders |= {Path(job.data), Path(job.data).resolve()}
         folders |= {
-            Path(os.path.normpath(f"{job['data']}/{source['file']}")).parent  # may be beside it
+            Path(os.path.normpath(f"{job.data}/{source.file}")).parent  # may be beside it
             for split in SPLITS
-            for source in job["task"].get(split, ())
+            for source in job.task.sources(split)
         }
     starts = (arguments["vocab"]["source"], arguments["pretraining"]["init_checkpoint"])
     paths = [Path(start).absolute() for start in starts if start]

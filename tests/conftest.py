@@ -1,6 +1,7 @@
 """What all tests share: the golden files, a small vocabulary, settings of hypothesis."""
 
 import os
+import signal
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is first imported
@@ -10,6 +11,9 @@ import pytest
 
 from albert_core.corpus import CorpusConfig
 from albert_core.tokenization import SentencePieceTokenizer, load_tokenizer
+
+# A shell lets what it starts in the background ignore Ctrl-C, which some tests send.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 

@@ -5,15 +5,28 @@ import gc
 import pytest
 
 from albert_core.errors import InputError
+from albert_core.finetuning.config import FinetuningConfig
+from albert_core.tasks import TASKS
+from components.finetune.job import TaskJob
 from pipeline.containers import container_runner, input_folders
 
 
-def arguments(*files: str, beam_runner: str = "local", data: str = "/data/glue/CoLA") -> dict:
+def arguments(*files: str, beam_runner: str = "local") -> dict:
+    job = TaskJob(
+        task=TASKS["mnli"],  # one of its test files is in another folder
+        data="/data/glue/MNLI",
+        data_fingerprint="",
+        initialization="pretrained",
+        finetuning=FinetuningConfig(),
+    )
     return {
         "corpus": {"files": list(files)},
         "cleaning": {"evaluation_sets": {}},
+        "vocab": {"source": ""},
         "beam": {"runner": beam_runner},
-        "jobs": [{"data": data, "task": {"test": [{"file": "../diagnostic/diagnostic.tsv"}]}}],
+        "pretraining": {"init_checkpoint": ""},
+        "retraining": {"accepted": ""},
+        "jobs": [job.to_values()],
     }
 
 
@@ -35,7 +48,7 @@ def test_containers_without_network_take_no_remote_text_and_no_remote_runner():
 def test_the_outermost_folders_of_all_inputs_are_seen():
     files = ["/text/a.txt", "/text/more/b.txt", "/other/c.txt"]
     assert input_folders(arguments(*files)) == [
-        "/data/glue/CoLA",
+        "/data/glue/MNLI",
         "/data/glue/diagnostic",
         "/other",
         "/text",
