@@ -172,10 +172,21 @@ def time_ours(*, jit_compile: bool, precision: Any, **sizes: Any) -> float:
         model = compiled_model(model_config, config, phases, devices)
 
         def update(times: int) -> None:
-            repeated = ((inputs, batch) for _ in range(times))
-            model.fit(repeated, steps_per_epoch=times, epochs=1, verbose=0)
+            batches = repeated((inputs, batch), times)
+            model.fit(batches, steps_per_epoch=times, epochs=1, verbose=0)
 
         return tokens_per_second(update, shape.batch_size * shape.sequence_length)
+
+
+def repeated(batch: Any, times: int) -> Any:
+    """Return a batch so many times; TensorFlow knows its shapes, as those of records."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return itertools.repeat(batch, times)
+    import tensorflow as tf
+
+    return tf.data.Dataset.from_tensors(batch).repeat(times)
 
 
 def time_peer(*, is_compiled: bool, **sizes: Any) -> float:
