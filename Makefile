@@ -45,8 +45,8 @@ $(READY): requirements/dev.lock pyproject.toml $(filter .uv/bin/uv,$(UV))
 lock: $(filter .uv/bin/uv,$(UV))  ## resolve the requirements anew into requirements/*.lock
 	$(COMPILE) pyproject.toml --all-extras --output-file requirements/dev.lock
 	$(COMPILE_ROLE) --extra data --extra dask --output-file requirements/data.lock
-	$(COMPILE_ROLE) --extra train --extra report --output-file requirements/trainer.lock
-	$(COMPILE_ROLE) --extra train --extra report requirements/gpu.in --output-file requirements/trainer-gpu.lock
+	$(COMPILE_ROLE) --extra train --extra report --extra export --output-file requirements/trainer.lock
+	$(COMPILE_ROLE) --extra train --extra report --extra export requirements/gpu.in --output-file requirements/trainer-gpu.lock
 	$(COMPILE_ROLE) --extra train --extra tpu --output-file requirements/tpu.lock
 	$(COMPILE) pyproject.toml requirements/interop.in --output-file requirements/interop.lock
 
