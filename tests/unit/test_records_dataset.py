@@ -16,6 +16,8 @@ from components.records.step import make_records
 from components.vocab.config import VocabConfig
 from components.vocab.step import train_vocab
 
+pytestmark = pytest.mark.backends
+
 LENGTH, BATCH = 24, 8
 COMPACT = RecordsConfig(sequence_length=LENGTH, held_out_share=0.2, num_shards=3)
 KINDS = {
@@ -49,7 +51,7 @@ def data_of(folder, name="compact", *, masking=None, seed=1):
 
 def taken(batches, count):
     return [
-        {name: tensor.numpy() for part in batch for name, tensor in part.items()}
+        {name: np.asarray(tensor) for part in batch for name, tensor in part.items()}
         for batch in itertools.islice(batches, count)
     ]
 
