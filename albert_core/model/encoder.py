@@ -24,11 +24,11 @@ from albert_core.model.layers import (
     dense,
     hidden_activation,
     initializer,
+    kept,
     layer_norm,
 )
 
-# TensorFlow has no kernel for it, and its einsum is slower than matrix products by head.
-HAS_FUSED_ATTENTION = keras.backend.backend() == "jax"
+IS_JAX = keras.backend.backend() == "jax"
 _MASKED_SCORE = -10000.0  # added to the attention scores of masked positions, as in the original
 
 
@@ -99,7 +99,8 @@ class SelfAttention(keras.layers.Layer):
         c = self.config
         q_BQND, k_BSND, v_BSND = (
             ops.reshape(
-                projection(inputs), (-1, ops.shape(inputs)[1], c.num_attention_heads, c.head_size)
+                kept(projection(inputs)),
+                (-1, ops.shape(inputs)[1], c.num_attention_heads, c.head_size),
             )
             for projection, inputs in (
                 (self.query, queries_BQH),
@@ -108,8 +109,10 @@ class SelfAttention(keras.layers.Layer):
             )
         )
         has_dropout = training and c.attention_probs_dropout_prob > 0
-        if HAS_FUSED_ATTENTION and not has_dropout:
-            context_BQND = ops.dot_product_attention(q_BQND, k_BSND, v_BSND, bias=bias_B11S)
+        if IS_JAX and not has_dropout:
+            from albert_core.model.attention_jax import attend
+
+            context_BQND = attend(q_BQND, k_BSND, v_BSND, bias_B11S)
         else:
             context_BQND = self._attend(q_BQND, k_BSND, v_BSND, bias_B11S, training)
         return ops.reshape(context_BQND, ops.shape(queries_BQH))
@@ -126,7 +129,7 @@ class SelfAttention(keras.layers.Layer):
 
 
 def _is_compiled_by_jax(x: Any) -> bool:
-    if keras.backend.backend() != "jax":
+    if not IS_JAX:
         return False
     import jax
 
@@ -182,12 +185,13 @@ class Block(keras.layers.Layer):
     ) -> Any:
         """Return the block's output [B, S, H], or that of the given positions alone [B, Q, H]."""
         queries_BQH = x_BSH if positions_BQ is None else select_positions(x_BSH, positions_BQ)
-        attended_BQH = self.attention_output(
-            self.attention(queries_BQH, x_BSH=x_BSH, bias_B11S=bias_B11S, training=training)
+        context_BQH = self.attention(
+            queries_BQH, x_BSH=x_BSH, bias_B11S=bias_B11S, training=training
         )
+        attended_BQH = kept(self.attention_output(context_BQH))
         x_BQH = self.attention_norm(queries_BQH + self.dropout(attended_BQH, training=training))
-        wide_BQI = self.activation(self.intermediate(x_BQH), training=training)
-        narrow_BQH = self.output_projection(wide_BQI)
+        wide_BQI = self.activation(kept(self.intermediate(x_BQH)), training=training)
+        narrow_BQH = kept(self.output_projection(kept(wide_BQI)))
         return self.output_norm(x_BQH + self.dropout(narrow_BQH, training=training))
 
 
@@ -300,8 +304,10 @@ class AlbertEncoder(keras.layers.Layer):
         *layers, last_layer = self._blocks_by_layer()
         has_dropout = training and self.config.has_dropout
         if _is_compiled_by_jax(x) and self.config.num_hidden_groups == 1 and not has_dropout:
-            layer = rematerialized(functools.partial(apply, last_layer))
-            x, _ = ops.scan(lambda x, _: (layer(x, bias_B11S), None), x, length=len(layers))
+            from albert_core.model.loop_jax import applied
+
+            layer = functools.partial(apply, last_layer, bias_B11S=bias_B11S)
+            x = applied(layer, x, len(layers), rematerialize=self.rematerialize)
         else:
             for blocks in layers:
                 x = rematerialized(functools.partial(apply, blocks))(x, bias_B11S)

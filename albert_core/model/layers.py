@@ -14,6 +14,14 @@ from keras import ops
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 
+if keras.backend.backend() == "jax":
+    from albert_core.model.loop_jax import kept as kept
+else:
+
+    def kept(x: Any) -> Any:
+        """Return x; what the gradient needs of it is TensorFlow's affair."""
+        return x
+
 
 def layer_norm(name: str = "LayerNorm") -> keras.layers.LayerNormalization:
     """Return layer normalisation with the original's epsilon: 1e-12, and 1e-3 in float16."""
@@ -22,7 +30,9 @@ def layer_norm(name: str = "LayerNorm") -> keras.layers.LayerNormalization:
         from albert_core.model.compiled_layer_norm import CompiledLayerNormalization
 
         return CompiledLayerNormalization(epsilon=epsilon, name=name)
-    return keras.layers.LayerNormalization(epsilon=epsilon, name=name)
+    from albert_core.model.layer_norm_jax import OnePassLayerNormalization
+
+    return OnePassLayerNormalization(epsilon=epsilon, name=name)
 
 
 def initializer(config: AlbertConfig) -> keras.initializers.Initializer:

@@ -1,0 +1,87 @@
+"""Attention and the loop over layers as JAX runs them; on an NVIDIA GPU also cuDNN's kernel."""
+
+import keras
+import numpy as np
+import pytest
+
+pytestmark = [
+    pytest.mark.backends,
+    pytest.mark.skipif(keras.backend.backend() != "jax", reason="of the JAX backend"),
+]
+
+BATCH, LENGTH, HEADS, HEAD_SIZE = 3, 64, 2, 64
+
+
+def vectors(seed, length=LENGTH):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(BATCH, length, HEADS, HEAD_SIZE)).astype("float32")
+
+
+def bias():
+    """Keep the last positions of some sequences from being attended to."""
+    lengths = np.array([LENGTH, 9, 2])
+    is_padding = np.arange(LENGTH) >= lengths[:, None]
+    return np.where(is_padding, -10000.0, 0.0).astype("float32")[:, None, None]
+
+
+def expected(q, k, v):
+    scores = np.einsum("bqnd,bsnd->bnqs", q, k) / HEAD_SIZE**0.5 + bias()
+    weights = np.exp(scores - scores.max(-1, keepdims=True))
+    weights /= weights.sum(-1, keepdims=True)
+    return np.einsum("bnqs,bsnd->bqnd", weights, v)
+
+
+@pytest.mark.parametrize("num_queries", [LENGTH, 5])
+def test_padding_is_not_attended_to(num_queries):
+    from albert_core.model.attention_jax import attend
+
+    q, k, v = vectors(0, num_queries), vectors(1), vectors(2)
+    np.testing.assert_allclose(attend(q, k, v, bias()), expected(q, k, v), rtol=2e-3, atol=2e-3)
+
+
+def test_the_fused_kernel_computes_the_same():
+    import jax
+    import jax.numpy as jnp
+
+    from albert_core.model import attention_jax
+
+    if not attention_jax._has_cudnn_kernel():
+        pytest.skip("needs an NVIDIA GPU, Ampere or later")
+    narrow = [jnp.asarray(vectors(seed), jnp.bfloat16) for seed in range(3)]
+    narrow_bias = jnp.asarray(bias(), jnp.bfloat16)
+
+    def loss(q, k, v):
+        return jnp.sum(jnp.square(attention_jax.attend(q, k, v, narrow_bias).astype(jnp.float32)))
+
+    text = jax.jit(loss).lower(*narrow).as_text()
+    assert "fmha" in text or "cudnn" in text.lower()
+    fused = jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2)))(*narrow)
+    wide = [x.astype(jnp.float32) for x in narrow]
+    plain = jax.value_and_grad(loss, argnums=(0, 1, 2))(*wide)
+    for one, other in zip(jax.tree.leaves(fused), jax.tree.leaves(plain), strict=True):
+        np.testing.assert_allclose(np.asarray(one, "float32"), other, rtol=3e-2, atol=6e-2)
+
+
+@pytest.mark.parametrize("rematerialize", [False, True])
+def test_what_is_kept_does_not_change_the_gradient(rematerialize):
+    import jax
+    import jax.numpy as jnp
+
+    from albert_core.model.loop_jax import applied, kept
+
+    kernel = jnp.asarray(np.random.default_rng(3).normal(size=(4, 4)), jnp.float32)
+
+    def looped(kernel, x):
+        return jnp.sum(
+            applied(lambda x: jnp.tanh(kept(x @ kernel)), x, 3, rematerialize=rematerialize)
+        )
+
+    def written_out(kernel, x):
+        for _ in range(3):
+            x = jnp.tanh(x @ kernel)
+        return jnp.sum(x)
+
+    x = jnp.ones((2, 4))
+    with jax.default_matmul_precision("highest"):
+        gradient, plain = jax.grad(looped)(kernel, x), jax.grad(written_out)(kernel, x)
+    np.testing.assert_allclose(gradient, plain, rtol=1e-5, atol=1e-6)
