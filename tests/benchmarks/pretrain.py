@@ -13,7 +13,6 @@ with JAX, TensorFlow is not needed.
 
 import argparse
 import dataclasses
-import itertools
 import json
 import os
 import statistics
@@ -26,9 +25,9 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 ROUNDS = 3
-PEER_RATIO, MATRIX_SHARE = 1.4, 0.65
 SECONDS_PER_TURN = 15.0
-MATRIX_SIZES = (2048, 4096)
+MATRIX_SIZES = {"cpu": (2048, 4096), "gpu": (4096, 8192)}
+PRODUCTS_IN_A_ROW = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,26 +43,58 @@ class Shape:
         return f"{self.preset}, {self.batch_size} x {self.sequence_length}"
 
 
-ON_CPU = (Shape("base_v2", 16, 128, 20), Shape("small", 16, 64, 10))
-ON_GPU = (
-    Shape("base_v2", 256, 128, 20),
-    Shape("base_v2", 64, 512, 77),
-    Shape("large_v2", 128, 128, 20),
-    Shape("large_v2", 32, 512, 77),
-)
 OURS = (
     {"jit_compile": False, "precision": "bfloat16"},
     {"jit_compile": True, "precision": "bfloat16"},
     {"jit_compile": True, "precision": "float32"},
 )
+OURS_WITH_JAX = ({"jit_compile": True, "precision": "bfloat16"},)
 PEERS = ({"is_compiled": False}, {"is_compiled": True})
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """What is compared on a kind of device, and what we want to reach.
+
+    Attributes:
+        shapes: What is trained.
+        peers: Settings of the peer.
+        peer_ratio: Our rate over the peer's.
+        matrix_share: Our rate over that of matrix products.
+    """
+
+    shapes: tuple[Shape, ...]
+    peers: tuple[Mapping[str, Any], ...]
+    peer_ratio: float
+    matrix_share: float
+
+
+ON_CPU = Setup(
+    shapes=(Shape("base_v2", 16, 128, 20), Shape("small", 16, 64, 10)),
+    peers=PEERS,
+    peer_ratio=1.4,
+    matrix_share=0.65,
+)
+ON_GPU = Setup(
+    shapes=(
+        Shape("base_v2", 256, 128, 20),
+        Shape("base_v2", 64, 512, 77),
+        Shape("large_v2", 128, 128, 20),
+        Shape("large_v2", 32, 512, 77),
+    ),
+    peers=PEERS[1:],
+    peer_ratio=1.3,
+    matrix_share=0.5,
+)
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--peer", help="Python of an environment with torch and transformers")
-    parser.add_argument("--gpu", action="store_true", help="the shapes meant for a GPU")
+    parser.add_argument("--gpu", action="store_true", help="the shapes and bars meant for a GPU")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--preset", help="only the shapes of this model")
     parser.add_argument("--worker", help=argparse.SUPPRESS)  # what a turn starts
     arguments = parser.parse_args()
     if arguments.worker:
@@ -71,25 +102,29 @@ def main() -> None:
         function = {"ours": time_ours, "peer": time_peer, "matrix": time_matrices}[work.pop("who")]
         print(json.dumps(function(**work)))
         return
-    for shape in ON_GPU if arguments.gpu else ON_CPU:
-        compare(shape, arguments.peer)
+    setup = ON_GPU if arguments.gpu else ON_CPU
+    for shape in setup.shapes:
+        if arguments.preset in (None, shape.preset):
+            compare(shape, arguments.peer, arguments.rounds, setup)
 
 
-def compare(shape: Shape, peer: str | None) -> None:
+def compare(shape: Shape, peer: str | None, rounds: int, setup: Setup) -> None:
     """Let all take turns on a shape and print what came out."""
     from albert_core.config import preset
     from albert_core.training.flops import training_flops_per_token
 
     sizes = dataclasses.asdict(shape)
-    contestants = [(sys.executable, {"who": "ours", **sizes, **setting}) for setting in OURS]
+    settings = OURS_WITH_JAX if os.environ.get("KERAS_BACKEND") == "jax" else OURS
+    contestants = [(sys.executable, {"who": "ours", **sizes, **setting}) for setting in settings]
     if peer:
-        contestants += [(peer, {"who": "peer", **sizes, **setting}) for setting in PEERS]
+        contestants += [(peer, {"who": "peer", **sizes, **setting}) for setting in setup.peers]
     rates: dict[str, list[float]] = {}
     matrix_rate = 0.0
-    for _, (python, work) in itertools.product(range(ROUNDS), contestants):
+    for _ in range(rounds):
         matrix_rate = max(matrix_rate, turn(sys.executable, {"who": "matrix"}))
-        name = ", ".join(str(v) for k, v in work.items() if k not in sizes)
-        rates.setdefault(name, []).append(turn(python, work))
+        for python, work in contestants:
+            name = ", ".join(str(v) for k, v in work.items() if k not in sizes)
+            rates.setdefault(name, []).append(turn(python, work))
     model = preset(shape.preset, vocab_size=30_000)
     flops = training_flops_per_token(model, shape.sequence_length, shape.num_predictions)
     print(f"\n{shape}: {flops / 1e9:.3f} GFLOP a token")
@@ -99,10 +134,13 @@ def compare(shape: Shape, peer: str | None) -> None:
         share = median * flops / matrix_rate
         print(f"  {name}: {median:,.0f} tokens/s, {median * flops / 1e9:,.0f} GFLOP/s, {share:.0%}")
     ours = max(value for name, value in medians.items() if name.startswith("ours"))
-    print(f"  of the matrix rate: {ours * flops / matrix_rate:.1%} (at least {MATRIX_SHARE:.0%})")
+    share = ours * flops / matrix_rate
+    print(f"  of the matrix rate: {share:.1%} (at least {setup.matrix_share:.0%})")
     if peer:
         theirs = max(value for name, value in medians.items() if name.startswith("peer"))
-        print(f"  over the peer: {ours / theirs:.2f} times (at least {PEER_RATIO})")
+        print(
+            f"  over the peer: {ours / theirs:.2f} times (at least {setup.peer_ratio})", flush=True
+        )
 
 
 def turn(python: str, work: Mapping[str, Any]) -> float:
@@ -113,12 +151,13 @@ def turn(python: str, work: Mapping[str, Any]) -> float:
 def turn_of(script: str, python: str, work: Mapping[str, Any]) -> float:
     """Return the number that a script's worker prints last."""
     command = [python, script, "--worker", json.dumps(work)]
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     result = subprocess.run(
         command,
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": path},
     )
     if result.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{result.stderr}")
@@ -130,7 +169,8 @@ def tokens_per_second(update: Callable[[int], None], tokens: int) -> float:
     update(2)
     started = time.perf_counter()
     update(1)
-    num_updates = max(3, int(SECONDS_PER_TURN / (time.perf_counter() - started)))
+    seconds = float(os.environ.get("SECONDS_PER_TURN", SECONDS_PER_TURN))
+    num_updates = max(3, int(seconds / (time.perf_counter() - started)))
     started = time.perf_counter()
     update(num_updates)
     return num_updates * tokens / (time.perf_counter() - started)
@@ -183,7 +223,7 @@ def repeated(batch: Any, times: int) -> Any:
     import keras
 
     if keras.backend.backend() != "tensorflow":
-        return itertools.repeat(batch, times)
+        return (batch for _ in range(times))
     import tensorflow as tf
 
     return tf.data.Dataset.from_tensors(batch).repeat(times)
@@ -261,7 +301,10 @@ def time_matrices() -> float:
 
     with use_devices("single") as devices:
         use_precision("bfloat16", devices.name)
-        return max(measured_matrix_flops(size=size) for size in MATRIX_SIZES)
+        sizes = MATRIX_SIZES["cpu" if devices.name.lower() == "cpu" else "gpu"]
+        return max(
+            measured_matrix_flops(size=size, num_products=PRODUCTS_IN_A_ROW) for size in sizes
+        )
 
 
 if __name__ == "__main__":
