@@ -27,7 +27,7 @@ class Lineage:
     """
 
     vocab: Manifest | None = None
-    records: Sequence[Manifest] = ()
+    records: tuple[Manifest, ...] = ()
     pretrained: Manifest | None = None
     finetuned: Manifest | None = None
     evaluated: Manifest | None = None
@@ -72,7 +72,7 @@ def lineage_at(
 
     return Lineage(
         vocab=manifest_at(vocab),
-        records=[manifest for each in records if (manifest := manifest_at(each))],
+        records=tuple(manifest for each in records if (manifest := manifest_at(each))),
         pretrained=manifest_at(pretrained),
         finetuned=manifest_at(finetuned),
         evaluated=manifest_at(evaluated),
@@ -122,7 +122,7 @@ def _of_model(own: Manifest, found: Sequence[_Found]) -> Lineage:
     }
     return Lineage(
         vocab=_vocabulary_of(wanted.get("vocab"), found),
-        records=[records[value] for value in wanted.values() if value in records],
+        records=tuple(records[value] for value in wanted.values() if value in records),
         pretrained=pretrained,
         finetuned=tuned,
         evaluated=evaluated,
