@@ -23,6 +23,16 @@ _HUB_TASKS = {
     "question_answering": "question-answering",
 }
 _NO_METRICS = ("score", "low", "high", "null_threshold")
+_SCORE_COLUMNS = (
+    "Metric",
+    "Score",
+    "Mean over seeds",
+    "Deviation over seeds",
+    "95 % interval",
+    "Majority baseline",
+    "From random weights",
+)
+_UNUSABLE = "unusable"  # how a description begins of a vocabulary that is none
 
 Values = Mapping[str, Any]
 
@@ -85,7 +95,7 @@ def facts_of(
 
 def _name_of(model: ModelDescription | None, task: Values) -> str:
     name = f"ALBERT {model.size}".strip() if model else "ALBERT"
-    return f"{name}, fine-tuned on {task['name']}" if task else name
+    return f"{name}, fine-tuned on {task['name']}" if "name" in task else name
 
 
 def _header(
@@ -93,7 +103,7 @@ def _header(
 ) -> Values:
     heads = model.heads if model else ()
     hub_task = _HUB_TASKS.get(task.get("kind", ""), "fill-mask" if "masked_lm" in heads else "")
-    tags = ("albert", *([task["name"]] if task else []), export_format, *card.tags)
+    tags = ("albert", task.get("name"), export_format, *card.tags)
     values = {
         "license": card.license,
         "language": list(card.languages),
@@ -108,7 +118,7 @@ def _header(
 def _model_section(
     description: Description, task: Values, export_format: str, card: CardConfig
 ) -> Section:
-    model = description.model
+    model, vocabulary = description.model, description.vocabulary
     config = model.config if model else None
     return Section(
         title="Model",
@@ -126,7 +136,7 @@ def _model_section(
             ("Embedding size", config and config.embedding_size),
             ("Activation", config and config.hidden_act),
             ("Pieces in the vocabulary", config and config.vocab_size),
-            ("Vocabulary", description.vocabulary),
+            ("Vocabulary", "" if vocabulary.startswith(_UNUSABLE) else vocabulary),
             ("Longest input, in pieces", config and config.max_position_embeddings),
             ("Task", task.get("name")),
             ("Kind of task", task.get("kind", "").replace("_", " ")),
@@ -142,32 +152,25 @@ def _scores_section(task: Values, lineage: Lineage) -> Section:
     figures = tuned.figures
     own = scored.figures if scored else {k: figures[k] for k in task.get("metrics", ())}
     names = [name for name in own if name not in _NO_METRICS]
-    first = next(iter(names), None)
     rows = [
         (
             name.replace("_", " "),
             own[name],
             figures.get(f"{name}_mean"),
             figures.get(f"{name}_deviation"),
-            f"{exact(own['low'])} to {exact(own['high'])}"
-            if name == first and "low" in own
-            else None,
-            figures["majority_score"] if name == first else None,
+            *(_of_first_metric(tuned, own) if name == names[0] else (None, None)),
             random.figures.get(name) if random else None,
         )
         for name in names
     ]
-    columns = (
-        "Metric",
-        "Score",
-        "Mean over seeds",
-        "Deviation over seeds",
-        "95 % interval",
-        "Majority baseline",
-        "From random weights",
-    )
     notes = _score_notes(tuned, has_test=any(name.startswith("test_") for name in names))
-    return Section(title="Scores", notes=list(notes), table=Table.of(columns, rows))
+    return Section(title="Scores", notes=list(notes), table=Table.of(_SCORE_COLUMNS, rows))
+
+
+def _of_first_metric(tuned: Manifest, own: Values) -> tuple[str | None, float]:
+    """Return what is known of the first metric alone: its interval and its baseline."""
+    interval = f"{exact(own['low'])} to {exact(own['high'])}" if "low" in own else None
+    return interval, tuned.figures["majority_score"]
 
 
 def _score_notes(tuned: Manifest, *, has_test: bool) -> Iterator[str]:

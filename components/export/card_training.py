@@ -26,7 +26,7 @@ def finetuning_section(tuned: Manifest | None) -> Section:
     return Section(
         title="Fine-tuning",
         facts=present(
-            ("Weights at the start", tuned.config["initialization"]),
+            ("Initialization", tuned.config["initialization"]),
             ("Training examples", figures["num_train"]),
             *((name.replace("_", " ").capitalize(), value) for name, value in left_out),
             ("Optimizer", settings["optimizer"]),

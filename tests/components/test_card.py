@@ -337,3 +337,13 @@ def test_outputs_in_one_folder_of_another_model_are_left_out(run, lineage, tmp_p
     shutil.copytree(run / "random scores", tmp_path / "scores")
     (tmp_path / "manifest.json").write_text("{}")
     assert find_lineage(run / "tuned", tmp_path) == Lineage(finetuned=lineage.finetuned)
+
+
+def test_no_place_on_this_machine_is_told(run, lineage, tmp_path):
+    shutil.copytree(run / "tuned", tmp_path / "tuned")
+    (tmp_path / "tuned" / "manifest.json").unlink()
+    (tmp_path / "tuned" / "spiece.model").write_bytes(b"damaged")
+    assert str(tmp_path) in describe(tmp_path / "tuned").vocabulary
+    text = card_of(tmp_path / "tuned", lineage=lineage)
+    assert str(tmp_path) not in text
+    assert str(run) not in text
