@@ -9,7 +9,7 @@ from albert_core.checkpoints.description import ModelDescription
 from albert_core.runs.manifest import Manifest
 from components.export.card_config import CardConfig
 from components.export.card_data import data_section, vocabulary_section
-from components.export.card_sections import Section, Table, exact, present, share
+from components.export.card_sections import Section, Table, exact, present, rounded, share
 from components.export.card_training import finetuning_section, pretraining_section
 from components.export.lineage import Lineage
 
@@ -223,16 +223,21 @@ def _export_section(parity: Values) -> Section:
         facts=present(
             ("Sentences that both models read", parity.get("num_sentences")),
             *(
-                (f"Largest difference of {what}{name}", value)
+                (f"Largest difference of {what}{name}", rounded(value))
                 for name, value in differences.items()
             ),
             ("Bytes of the files", parity.get("file_bytes")),
             ("Bytes of the files for each byte of the parameters", parity.get("size_ratio")),
-            (f"{metric.capitalize()} before the export", scores.get("before")),
-            (f"{metric.capitalize()} after the export", scores.get("after")),
+            (f"{metric.capitalize()} before the export", _four_digits(scores.get("before"))),
+            (f"{metric.capitalize()} after the export", _four_digits(scores.get("after"))),
             ("Dev examples of that comparison", scores.get("num_examples")),
         ),
     )
+
+
+def _four_digits(score: float | None) -> float | None:
+    """Round a score as the steps round theirs."""
+    return None if score is None else round(score, 4)
 
 
 def _provenance_section(manifests: Sequence[Manifest]) -> Section:

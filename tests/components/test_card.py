@@ -247,9 +247,9 @@ def test_a_checkpoint_without_manifests_has_a_card_of_its_sizes(tokenizer, tmp_p
 def test_what_an_export_was_compared_by_is_read_beside_it(run, lineage, tmp_path):
     parity = {
         "format": "onnx_int8",
-        "differences": {"logits": 0.0123},
+        "differences": {"logits": 0.0123456},
         "size_ratio": 0.26,
-        "scores": {"metric": "accuracy", "before": 0.81, "after": 0.8},
+        "scores": {"metric": "accuracy", "before": 0.8123456, "after": 0.8},
         "bounds": {"is_quantized": True},
         "of_a_later_version": [1, 2],
     }
@@ -259,7 +259,7 @@ def test_what_an_export_was_compared_by_is_read_beside_it(run, lineage, tmp_path
     assert facts_in(text, "Export") == {
         "Largest difference of probabilities of logits": "0.0123",
         "Bytes of the files for each byte of the parameters": "0.26",
-        "Accuracy before the export": "0.81",
+        "Accuracy before the export": "0.8123",
         "Accuracy after the export": "0.8",
     }
     assert "onnx_int8" in header_of(text)["tags"]
