@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, Command] = {
     "report": commands.report,
     "estimate": commands.estimate,
     "export": commands.export,
+    "card": commands.card,
     "compile": commands.compile_for,
     "convert": commands.convert,
     "info": commands.info,
@@ -49,7 +50,7 @@ GROUPS: Mapping[str, tuple[str, Mapping[str, Command]]] = {
     ),
 }
 # Those that take paths as arguments, and no settings of a run; and others without the latter.
-_PATH_COMMANDS = ("export", "convert", "info")
+_PATH_COMMANDS = ("export", "card", "convert", "info")
 _WITHOUT_SETTINGS = (*_PATH_COMMANDS, "list", "pause", "resume", "delete")
 
 # Options that take several values separated by commas.
@@ -62,6 +63,8 @@ _LIST_OPTIONS = (
     "--finetuning.grid_batch_sizes",
     "--evaluation_dirs",
     "--export.formats",
+    "--card.languages",
+    "--card.tags",
 )
 _LIST_OPTIONS_OF = {"export": ("--to",)}  # of a single command
 _ALIASES = {"--corpus": "--corpus.files"}

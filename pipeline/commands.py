@@ -16,6 +16,7 @@ from albert_core.runs.manifest import Manifest
 from albert_core.runs.progress import to_stderr
 from albert_core.storage import is_remote, join, local_folder, write_bytes
 from albert_core.tasks import data_folder, find_task
+from components.export.card_config import CardConfig
 from components.export.config import ExportFormat
 from components.records.runners import BeamConfig
 from components.resolve.dates import NO_DATE, has_date, parse_date, today, with_date
@@ -227,6 +228,26 @@ def export(model: str, *, to: tuple[ExportFormat, ...], output: str) -> None:
 
     manifest = export_model(model=model, formats=to, output=output, progress=to_stderr("export"))
     _print_manifest(manifest, output)
+
+
+def card(model: str, *, output: str, run: str = "", card: CardConfig) -> None:
+    """Write the card of a model and its text from what the steps noted; nothing is invented.
+
+    Args:
+        model: Output of `albert pretrain` or `albert finetune`; or any kind of checkpoint, of which
+            less is known.
+        output: Markdown file to write, README.md for the Hugging Face hub.
+        run: Folder on this machine below which the other steps' outputs are, such as the run's;
+            they are found by their hashes.
+        card: What only people know.
+    """
+    from components.export.card import card_of
+    from components.export.lineage import find_lineage
+
+    lineage = find_lineage(model, run or None)
+    write_bytes(output, card_of(model, lineage=lineage, card=card).encode())
+    steps = ", ".join(manifest.step for manifest in lineage.manifests)
+    print(f"{output}: from {steps or 'the checkpoint alone'}")
 
 
 def convert(

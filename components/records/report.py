@@ -31,11 +31,11 @@ def describe_shards(job: RecordsJob, splits: Iterable[str]) -> dict[str, Any]:
     """
     read: Counts = dict.fromkeys(_READ, 0)
     reading: Counts = {}
-    num_removed = 0
+    removed = RemovedDocuments()
     for counts in _counts_of(job, splits):
         add_counts(read, {name: counts.get(name, 0) for name in _READ})
         add_counts(reading, counts.get("reading", {}))
-        num_removed += sum(counts["removed"]["counts"].values())
+        removed.merge(counts["removed"])
     made = {
         shard: json.loads(read_bytes(job.counts_path(shard))) for shard in shard_names(job.config)
     }
@@ -66,7 +66,10 @@ def describe_shards(job: RecordsJob, splits: Iterable[str]) -> dict[str, Any]:
             held_out["num_most_frequent_pieces"] / max(1, held_out["num_record_pieces"]), 4
         ),
         **shares(masked),
-        "num_removed_documents": num_removed,
+        "num_removed_documents": sum(removed.counts.values()),
+        "num_overlapping_documents": sum(
+            count for reason, count in removed.counts.items() if reason.startswith("overlap:")
+        ),
         **reading,
     }
 

@@ -202,6 +202,7 @@ def test_documents_of_an_evaluation_set_are_removed_and_reported(folder, tmp_pat
     assert removed["too_short"] == short
     assert removed["overlap:sst-2"] >= 1
     assert figures["num_removed_documents"] == sum(removed.values())
+    assert figures["num_overlapping_documents"] == removed["overlap:sst-2"]
     assert figures["num_kept_documents"] == 120 - sum(removed.values())
     assert report["evaluation_sets"]["sst-2"]["num_removed_documents"] == removed["overlap:sst-2"]
     (example, *_) = report["examples"]["overlap:sst-2"]
