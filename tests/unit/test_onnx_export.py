@@ -55,11 +55,11 @@ def test_int8_is_a_fraction_of_the_size_and_predicts_alike(heads: str, tmp_path:
     inputs = mixed_batch(checkpoint, 32, 24)
     expected, outputs = reference_runner(checkpoint)(inputs), open_onnx(tmp_path)(inputs)
     assert outputs.keys() == expected.keys()
-    for name in outputs.keys() & {"logits", "masked_lm_logits", "sentence_order_logits"}:
-        difference = _probabilities(outputs[name]) - _probabilities(expected[name])
-        assert np.abs(difference).max() < 0.1
-        same = outputs[name].argmax(axis=-1) == expected[name].argmax(axis=-1)
-        assert same.mean() > 0.9
+    for name, values in expected.items():  # of random logits the largest is no matter of course
+        assert np.corrcoef(outputs[name].ravel(), values.ravel())[0, 1] > 0.998, name
+        if name.endswith("logits"):
+            difference = _probabilities(outputs[name]) - _probabilities(values)
+            assert np.abs(difference).max() < 0.05, name
 
 
 def test_exports_are_float32_whatever_is_trained_in(tmp_path: Path) -> None:
