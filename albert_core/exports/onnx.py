@@ -1,0 +1,77 @@
+"""Models as ONNX: `model.onnx`, of any batch size and length, each weight stored once."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from albert_core.checkpoints.checkpoint import Checkpoint
+from albert_core.errors import InputError
+from albert_core.exports.graph import float32_graph
+from albert_core.exports.runner import Inputs, Outputs, Runner
+from albert_core.exports.seal import read_sealed, write_sealed
+
+ONNX_NAME = "model.onnx"
+_OPSET = 18
+_ONLY_ERRORS = 3
+
+
+def write_onnx(checkpoint: Checkpoint, folder: Path, *, quantized: bool = False) -> None:
+    """Write a checkpoint's model as ONNX.
+
+    Args:
+        checkpoint: The model.
+        folder: Receives `model.onnx`.
+        quantized: Whether matrices and word embeddings are int8, a quarter of the size; see
+            `albert_core.exports.onnx_quantization`.
+
+    Raises:
+        InputError: Keras does not run on TensorFlow, or the weights do not fit the model.
+    """
+    import tf2onnx
+
+    from albert_core.exports.onnx_weights import store_once
+
+    graph = float32_graph(checkpoint)
+    model, _ = tf2onnx.convert.from_function(
+        graph.function, input_signature=graph.signature, opset=_OPSET
+    )
+    store_once(model, checkpoint.weights)
+    if quantized:
+        from albert_core.exports.onnx_quantization import quantize
+
+        model = quantize(model)
+    write_sealed(folder / ONNX_NAME, model.SerializeToString(deterministic=True))
+
+
+def open_onnx(folder: Path, *, num_threads: int | None = None) -> Runner:
+    """Return a model that `write_onnx` wrote, in onnxruntime on the CPU.
+
+    Args:
+        folder: The folder with `model.onnx`.
+        num_threads: Threads of a matrix product; as many as this process may have cores if None.
+
+    Raises:
+        InputError: The file is missing, cut off, altered or no model that onnxruntime can run.
+    """
+    import onnxruntime
+    from onnxruntime.capi import onnxruntime_pybind11_state as errors
+
+    path = folder / ONNX_NAME
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = num_threads or len(os.sched_getaffinity(0))
+    options.log_severity_level = _ONLY_ERRORS
+    try:
+        session = onnxruntime.InferenceSession(
+            read_sealed(path), options, providers=["CPUExecutionProvider"]
+        )
+    except (errors.Fail, errors.InvalidGraph, errors.InvalidProtobuf) as error:
+        raise InputError(f"{path}: onnxruntime cannot open it ({error})") from error
+    input_names = [value.name for value in session.get_inputs()]
+    output_names = [value.name for value in session.get_outputs()]
+
+    def run(inputs: Inputs) -> Outputs:
+        given = {name: np.asarray(inputs[name], np.int32) for name in input_names}
+        return dict(zip(output_names, session.run(output_names, given), strict=True))
+
+    return run
