@@ -50,10 +50,10 @@ TASK_OF = {
 }
 LONG = "before the storm " * 9
 TEXTS = ("The Harbour master", "counted 12,400 crates, twice!", "", LONG, "été Σ")
-WORDS = (  # characters of right-to-left scripts and emoji are wider than they look
-    "naïve Ångström ÉCOLE Straße ΟΔΥΣΣΕΥΣ Σ привет ЁЖИК שָׁלוֹם مَرْحَبًا नमस्ते สวัสดี 東京 한국어 ﬁne ½ x² Ⅻ "
-    "１，２３４ 1,000 12,345,678 1999, 3,14 ①② 🙂 👩\u200d🚀 🇫🇷 “quoted” ‘it’s’ ``so'' «non» — … can't "
-    "U.S. $5.00 [CLS] <unk> ▁"
+WORDS = (
+    "naïve Ångström ÉCOLE Straße ΟΔΥΣΣΕΥΣ Σ привет ЁЖИК שָׁלוֹם مَرْحَبًا नमस्ते สวัสดี 東京 "
+    "한국어 ﬁne ½ x² Ⅻ １，２３４ 1,000 12,345,678 1999, 3,14 ①② 🙂 👩\u200d🚀 🇫🇷 “quoted” "
+    "‘it’s’ ``so'' «non» — … can't U.S. $5.00 [CLS] <unk> ▁"
 )
 Saved = Callable[[str], tuple[Checkpoint, Path]]
 
