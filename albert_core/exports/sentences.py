@@ -25,7 +25,7 @@ _BATCH_SIZE = 16
 _LONGEST = 512
 _NUM_CHOICES = 4
 _NUM_PREDICTIONS = 4
-_QUERY_SHARE = 4  # of a sequence at most a quarter is the question, and a quarter is shared
+_WINDOW_SHARE = 4  # of a sequence a quarter is for the question, and windows are as far apart
 
 
 def read_sentences(path: str | Path | None = None) -> list[str]:
@@ -51,8 +51,8 @@ def sentence_batches(checkpoint: Checkpoint, sentences: Sequence[str]) -> list[I
     """Return batches of short and long sentences, each as long as its longest.
 
     What a batch holds fits the heads: texts or pairs as the task has them (pairs where none is
-    known), texts with choices, questions with contexts; before fine-tuning pairs with masked
-    places. A checkpoint without a vocabulary gets a batch of random pieces.
+    known), texts with choices, questions with contexts (where these take several windows, as many
+    windows as there are sentences); before fine-tuning pairs with masked places. A checkpoint without a vocabulary gets a batch of random pieces.
     """
     if checkpoint.tokenizer is None:
         return [_random_inputs(checkpoint)]
@@ -60,8 +60,9 @@ def sentence_batches(checkpoint: Checkpoint, sentences: Sequence[str]) -> list[I
     features = _features(checkpoint, checkpoint.tokenizer, sentences, longest)
     names = input_names(checkpoint)
     batches: list[Inputs] = []
-    for start in range(0, len(features), _BATCH_SIZE):
-        examples = np.arange(start, min(start + _BATCH_SIZE, len(features)))
+    chosen = np.unique(np.linspace(0, len(features) - 1, len(sentences)).astype(int))
+    for start in range(0, len(chosen), _BATCH_SIZE):
+        examples = chosen[start : start + _BATCH_SIZE]
         inputs: Inputs = pad_inputs(features, examples, int(features.lengths[examples].max()))
         if "p_mask" in names:
             inputs = {**inputs, "p_mask": answer_mask(inputs)}
@@ -85,8 +86,8 @@ def _features(
             list(_questions(sentences)),
             tokenizer,
             sequence_length=longest,
-            doc_stride=longest // _QUERY_SHARE,
-            max_query_length=longest // _QUERY_SHARE,
+            doc_stride=longest // _WINDOW_SHARE,
+            max_query_length=longest // _WINDOW_SHARE,
             with_answers=False,
         ).features
     groups = _groups(sentences, _texts_of_example(checkpoint))

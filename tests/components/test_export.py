@@ -137,7 +137,7 @@ def test_the_command_publishes_a_folder_for_each_format(capsys, tmp_path):
     assert main(command) == 0
     assert "huggingface 0.0, tf1 0.0" in capsys.readouterr().out
     assert find_manifest(tmp_path / "out").config["formats"] == ["huggingface", "tf1"]
-    assert main([*command[:3], "onnx", *command[4:]]) == 2
-    assert "onnx" in capsys.readouterr().err
+    assert main([*command[:3], "pytorch", *command[4:]]) == 2
+    assert "pytorch" in capsys.readouterr().err
     assert main(["export", str(tmp_path / "nowhere"), *command[2:]]) == 2
     assert "no folder" in capsys.readouterr().err
