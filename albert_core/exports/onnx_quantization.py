@@ -49,9 +49,7 @@ def _large_products(model: "onnx.ModelProto") -> list[str]:
         if len(constant.dims) == 2 and min(constant.dims) >= _FEWEST_OUTPUTS
     }
     return [
-        node.name
-        for node in model.graph.node
-        if node.op_type == "MatMul" and node.input[1] in wide
+        node.name for node in model.graph.node if node.op_type == "MatMul" and node.input[1] in wide
     ]
 
 

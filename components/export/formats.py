@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 _SAME_DIFFERENCE, _SAME_SCORE = 1e-4, 0.001
 _INT8_DIFFERENCE = 0.35
-_HEADER_BYTES = 1 << 16  # of files of weights
-_GRAPH_BYTES = 4 << 20  # of a graph with every layer written out, whatever the parameters
+
+# What files hold beside parameters, however many these are: names, a graph with every layer
+# written out, and in SavedModels several graphs with the tables that normalise text.
+_HEADER_BYTES, _GRAPH_BYTES, _MODULE_BYTES = 1 << 16, 1 << 20, 8 << 20
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,12 +32,14 @@ class Format:
         open: Opens what was written, in its own runtime.
         holds_graph: Whether the files hold the computation, too, not weights alone: then
             vocabulary, settings and task are put beside them.
+        overhead_bytes: What the files may hold beside the parameters.
         packages: What it needs to be installed beside what training does.
     """
 
     write: "Callable[[Checkpoint, Path], None]"
     open: "Callable[[Path], Runner]"
     holds_graph: bool = True
+    overhead_bytes: int = _GRAPH_BYTES
     packages: tuple[str, ...] = ()
 
 
@@ -53,15 +57,16 @@ def _weights(kind: "Target") -> Format:
 
         return reference_runner(read_checkpoint(folder))
 
-    return Format(write=write, open=open_weights, holds_graph=False)
+    return Format(write=write, open=open_weights, holds_graph=False, overhead_bytes=_HEADER_BYTES)
 
 
-def _graph(room: str, *packages: str, **options: Any) -> Format:
+def _graph(room: str, *packages: str, overhead_bytes: int = _GRAPH_BYTES, **options: Any) -> Format:
     """Return a format of the module of that name in `albert_core.exports`.
 
     Args:
         room: The module; it has `write_<room>` and `open_<room>`.
         packages: What it needs.
+        overhead_bytes: What its files may hold beside the parameters.
         options: For the writer.
     """
 
@@ -72,6 +77,7 @@ def _graph(room: str, *packages: str, **options: Any) -> Format:
     return Format(
         write=lambda checkpoint, folder: function("write")(checkpoint, folder, **options),
         open=lambda folder: function("open")(folder),
+        overhead_bytes=overhead_bytes,
         packages=packages,
     )
 
@@ -80,7 +86,7 @@ FORMATS: Mapping[ExportFormat, Format] = {
     "huggingface": _weights("huggingface"),
     "tf1": _weights("tf1"),
     "keras": _weights("keras"),
-    "saved_model": _graph("saved_model", "tensorflow_text"),
+    "saved_model": _graph("saved_model", "tensorflow_text", overhead_bytes=_MODULE_BYTES),
     "onnx": _graph("onnx", "onnx", "onnxruntime", "tf2onnx"),
     "onnx_int8": _graph("onnx", "onnx", "onnxruntime", "tf2onnx", quantized=True),
     "litert": _graph("litert", "ai_edge_litert"),
@@ -97,7 +103,7 @@ def bounds_of(name: ExportFormat, config: ExportConfig) -> "Bounds":
         difference=_INT8_DIFFERENCE if is_quantized else _SAME_DIFFERENCE,
         score_change=config.allowed_score_loss if is_quantized else _SAME_SCORE,
         is_quantized=is_quantized,
-        overhead_bytes=_GRAPH_BYTES if FORMATS[name].holds_graph else _HEADER_BYTES,
+        overhead_bytes=FORMATS[name].overhead_bytes,
     )
 
 
@@ -113,7 +119,7 @@ def write_format(checkpoint: "Checkpoint", folder: Path, *, to: ExportFormat) ->
         InputError: The model cannot be expressed so.
         StepFailedError: What was written is not the same model.
     """
-    from albert_core.checkpoints.checkpoint import TASK_NAME
+    from albert_core.checkpoints.checkpoint import FINETUNING_NAME, TASK_NAME
     from albert_core.pretraining.config import CONFIG_NAME
     from albert_core.runs.files import write_json
 
@@ -124,8 +130,12 @@ def write_format(checkpoint: "Checkpoint", folder: Path, *, to: ExportFormat) ->
     checkpoint.config.to_json_file(folder / CONFIG_NAME)
     if checkpoint.tokenizer:
         checkpoint.tokenizer.save(folder)
-    if checkpoint.task:
-        write_json(folder / TASK_NAME, checkpoint.task)
+    for file, values in {
+        TASK_NAME: checkpoint.task,
+        FINETUNING_NAME: checkpoint.finetuning,
+    }.items():
+        if values:
+            write_json(folder / file, values)
 
 
 def refuse_missing_packages(formats: Collection[ExportFormat]) -> None:
