@@ -21,7 +21,7 @@ from albert_core.tasks import Example, Question
 from albert_core.tokenization import Tokenizer
 
 SENTENCES_NAME = "sentences.txt"
-_BATCH_SIZE = 16
+_BATCH_SIZE = 32
 _LONGEST = 512
 _NUM_CHOICES = 4
 _NUM_PREDICTIONS = 4

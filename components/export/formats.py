@@ -20,7 +20,7 @@ _INT8_DIFFERENCE = 0.35
 
 # What files hold beside parameters, however many these are: names, a graph with every layer
 # written out, and in SavedModels several graphs with the tables that normalise text.
-_HEADER_BYTES, _GRAPH_BYTES, _MODULE_BYTES = 1 << 16, 1 << 20, 8 << 20
+_HEADER_BYTES, _GRAPH_BYTES, _MODULE_BYTES = 1 << 16, 1 << 20, 4 << 20
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from tiny_tasks import (
 
 from albert_core.checkpoints import Checkpoint, read_checkpoint, save_folder
 from albert_core.errors import InputError, StepFailedError
+from albert_core.exports.sentences import read_sentences
 from albert_core.model import (
     AlbertForMultipleChoice,
     AlbertForQuestionAnswering,
@@ -85,6 +86,14 @@ def test_a_model_that_changed_is_not_published(tmp_path, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.fixture
+def few(tmp_path) -> Path:
+    """A file of sentences that is read faster than the one of the package."""
+    path = tmp_path / "few.txt"
+    path.write_text("\n".join(read_sentences()[:20]), encoding="utf-8")
+    return path
+
+
 def altered(checkpoint: Checkpoint, folder: Path) -> None:
     """Write a model with one weight that is another's."""
     weights = {name: array.copy() for name, array in checkpoint.weights.items()}
@@ -119,25 +128,28 @@ def twice(checkpoint: Checkpoint, folder: Path) -> None:
     ],
 )
 def test_a_wrong_export_is_found_out_and_nothing_is_published(
-    write, reason, tokenizer, tmp_path, monkeypatch
+    write, reason, few, tokenizer, tmp_path, monkeypatch
 ):
     model = saved(classifier(2, tokenizer=tokenizer), tmp_path / "model")
     damaging = dataclasses.replace(FORMATS["keras"], write=write)
     monkeypatch.setitem(FORMATS, "onnx", damaging)
+    settings = {"model": model, "output": tmp_path / "out", "sentences": few}
     with pytest.raises(StepFailedError, match=f"export onnx of .*model: .*{reason}"):
-        export_model(model=model, formats=("huggingface", "onnx"), output=tmp_path / "out")
+        export_model(formats=("keras", "onnx"), **settings)
     assert not (tmp_path / "out").exists()
 
 
+# Of Keras's own conversion of a variable of TensorFlow to an array.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 @pytest.mark.parametrize("name", ["saved_model", "onnx", "onnx_int8", "litert", "keras_archive"])
-def test_a_format_with_a_graph_is_proven_in_its_own_runtime(name, tokenizer, tmp_path):
+def test_a_format_with_a_graph_is_proven_in_its_own_runtime(name, few, tokenizer, tmp_path):
     model = saved(classifier(3, task=TOPICS, tokenizer=tokenizer), tmp_path / "model")
-    export_model(model=model, formats=(name,), output=tmp_path / "out")
+    export_model(model=model, formats=(name,), output=tmp_path / "out", sentences=few)
     folder = tmp_path / "out" / name
     assert {"albert_config.json", "spiece.model", "task.json", "parity.json"} <= names_in(folder)
     parity = json.loads((folder / "parity.json").read_text())
     assert parity["passed"]
-    assert parity["num_sentences"] == 200
+    assert parity["num_sentences"] == 20
     assert parity["differences"]["logits"] <= parity["bounds"]["difference"]
 
 
@@ -164,9 +176,9 @@ def topic(tmp_path_factory) -> tuple[Path, Path]:
     return folder / "topic", data
 
 
-def test_the_score_is_taken_before_and_after(topic, capsys, tmp_path):
+def test_the_score_is_taken_before_and_after(topic, few, capsys, tmp_path):
     model, data = topic
-    options = ["--data_dir", str(data), "--output", str(tmp_path / "out")]
+    options = ["--data_dir", str(data), "--sentences", str(few), "--output", str(tmp_path / "out")]
     assert main(["export", str(model), "--to", "keras,tf1", *options]) == 0
     dev = read_manifest(model, step="finetune").figures["accuracy"]
     for name in ("keras", "tf1"):
@@ -183,12 +195,14 @@ def forgetful(checkpoint: Checkpoint, folder: Path) -> None:
     FORMATS["keras"].write(dataclasses.replace(checkpoint, weights=weights), folder)
 
 
-def test_a_rounded_model_may_lose_so_much_of_its_score_and_no_more(topic, tmp_path, monkeypatch):
+def test_a_rounded_model_may_lose_so_much_of_its_score_and_no_more(
+    topic, few, tmp_path, monkeypatch
+):
     model, data = topic
     rounded = dataclasses.replace(FORMATS["keras"], write=forgetful)
     monkeypatch.setitem(FORMATS, "onnx_int8", rounded)
     monkeypatch.setattr("components.export.formats._INT8_DIFFERENCE", 1.0)
-    settings = {"model": model, "formats": ("onnx_int8",), "data_dir": data}
+    settings = {"model": model, "formats": ("onnx_int8",), "data_dir": data, "sentences": few}
     with pytest.raises(
         StepFailedError, match=r"accuracy is 0\.\d+, before 0\.\d+, allowed .* 0.02"
     ):
