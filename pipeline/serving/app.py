@@ -36,7 +36,7 @@ _PAGE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 _FAILURES: dict[int | str, dict[str, Any]] = {
-    status: {"model": FailureResponse} for status in (400, 413, 422, 503)
+    status: {"model": FailureResponse} for status in (400, 408, 413, 415, 422, 503)
 }
 
 

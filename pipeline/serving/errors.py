@@ -8,19 +8,19 @@ _LONGEST_GOT = 80
 
 # What pydantic expected where its own words say less, by the type of its error.
 _EXPECTED = {
-    "missing": "this field",
+    "missing": "something here",
     "extra_forbidden": "no such field",
     "string_type": "a string",
     "string_unicode": "a string of whole characters, without lone surrogates",
     "list_type": "a list",
     "int_type": "a whole number",
     "model_type": "an object",
-    "model_attributes_type": "an object in JSON, with Content-Type: application/json",
+    "model_attributes_type": "an object",
 }
 _LIMITS = {
     "string_too_long": ("at most {max_length:,} characters", "characters"),
     "too_long": ("at most {max_length:,} items", "items"),
-    "too_short": ("at least {min_length:,} items", "items"),
+    "too_short": ("{min_length:,} or more items", "items"),
 }
 
 
@@ -58,6 +58,8 @@ def of_validation(error: Mapping[str, Any]) -> RequestError:
     if kind == "json_invalid":
         reason = f"{context['error']} at character {error['loc'][-1]:,}"
         return RequestError(400, "body", reason, "JSON")
+    if isinstance(error["input"], bytes):
+        return RequestError(415, "Content-Type", "another or none", "application/json")
     what = _path(error["loc"][1:])
     if kind in _LIMITS:
         expected, unit = _LIMITS[kind]

@@ -61,7 +61,7 @@ class LimitedApp:
                 return None
             body += message.get("body", b"")
             if len(body) > self._max_body_bytes:
-                raise self._too_long("more")
+                raise self._too_long("more than that")
             if not message.get("more_body", False):
                 return bytes(body)
 

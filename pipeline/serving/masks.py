@@ -22,9 +22,9 @@ MAX_MASKS = 16  # of a text: each costs scores for the whole vocabulary
 class MaskPredictor(Predictor):
     """A pretrained model that says what masks stand for."""
 
-    def sample(self) -> Item:
-        """Return an example that can be answered."""
-        return {"text": f"word {MASK}", "top_k": 1}
+    def sample(self, text: str) -> Item:
+        """Return an example with a text that can be answered."""
+        return {"text": f"{MASK} {text}", "top_k": 1}
 
     def predict(self, items: Sequence[Item]) -> list[Prediction]:
         """Return the likeliest pieces for each mask, or what is wrong with a text."""

@@ -44,17 +44,18 @@ class Predictor(abc.ABC):
         """Return a prediction for each example, or what is wrong with it."""
 
     @abc.abstractmethod
-    def sample(self) -> Item:
-        """Return an example that can be answered."""
+    def sample(self, text: str) -> Item:
+        """Return an example with a text that can be answered."""
 
     def check(self) -> None:
-        """Answer a sample, so that what is needed for the first request is loaded.
+        """Answer samples of two shapes, so that all that requests need is loaded and compiled.
 
         Raises:
             InputError: The model does not have the outputs of its kind.
         """
         try:
-            self.predict([self.sample()])
+            self.predict([self.sample("word")])
+            self.predict([self.sample("words of another length " * 4)] * 2)
         except (KeyError, StopIteration) as error:
             raise InputError(
                 f"model {self.model.name}: has not the outputs of {self.model.kind} ({error}); "

@@ -16,16 +16,16 @@ from pipeline.serving.errors import RequestError
 from pipeline.serving.predictor import Item, Prediction, Predictor, rounded
 
 _UNALIGNED = RequestError(
-    422, "context", "characters that no piece stands for", "text of the model's language"
+    422, "context", "a text that its pieces do not match", "text in the vocabulary's language"
 )
 
 
 class AnswerPredictor(Predictor):
     """Questions about texts."""
 
-    def sample(self) -> Item:
-        """Return an example that can be answered."""
-        return {"question": "what", "context": "word", "top_k": 1}
+    def sample(self, text: str) -> Item:
+        """Return an example with a text that can be answered."""
+        return {"question": text, "context": text, "top_k": 1}
 
     def predict(self, items: Sequence[Item]) -> list[Prediction]:
         """Return a prediction for each question, or that its context has no pieces of its own."""
@@ -89,7 +89,7 @@ class AnswerPredictor(Predictor):
         answers: Answers,
         number: int,
     ) -> Prediction:
-        candidates = [__rounded_candidate(candidate) for candidate in n_best[: item["top_k"]]]
+        candidates = [_rounded_candidate(candidate) for candidate in n_best[: item["top_k"]]]
         null_odds = answers.null_odds.get(str(number))
         return schemas.AnswerPrediction(
             answer=answer,
@@ -102,6 +102,6 @@ class AnswerPredictor(Predictor):
         )
 
 
-def __rounded_candidate(values: Mapping[str, Any]) -> schemas.AnswerCandidate:
+def _rounded_candidate(values: Mapping[str, Any]) -> schemas.AnswerCandidate:
     numbers = {name: rounded(value) for name, value in values.items() if name != "text"}
     return schemas.AnswerCandidate(text=values["text"], **numbers)

@@ -15,6 +15,7 @@ from pipeline.serving.opening import open_export
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _SHUTDOWN_TIMEOUT_S = 30
+_BACKLOG = 2048
 
 
 def run_server(model: str, config: ServingConfig) -> None:
@@ -42,7 +43,9 @@ def run_server(model: str, config: ServingConfig) -> None:
 def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=2048)
+        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or answers wait 40 ms
+        return listener
     except (OSError, UnicodeError) as error:
         raise InputError(
             f"host, port: cannot listen on {host} port {port} ({error}); give another, or --port 0 "

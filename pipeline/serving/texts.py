@@ -20,11 +20,11 @@ _ENDLESS = 1 << 30
 class TextPredictor(Predictor):
     """Classification, regression and multiple choice."""
 
-    def sample(self) -> Item:
-        """Return an example that can be answered."""
-        texts = {"text": "word", "texts": ["word", "other word"]}
+    def sample(self, text: str) -> Item:
+        """Return an example with a text that can be answered."""
+        values = {"text": text, "texts": [text, text]}
         fields = schemas.fields_of(self.model)
-        return {name: texts[what] for name, what in fields.items() if what in texts}
+        return {name: values[what] for name, what in fields.items() if what in values}
 
     def predict(self, items: Sequence[Item]) -> list[Prediction]:
         """Return a prediction for each example."""
@@ -44,11 +44,19 @@ class TextPredictor(Predictor):
         features = self._features(
             examples, self.settings.sequence_length, self.settings.max_choice_length
         )
+        rows = zip(
+            self._outputs(features)["logits"], self._are_truncated(examples, features), strict=True
+        )
+        return [self._prediction(logits_C, is_truncated) for logits_C, is_truncated in rows]
+
+    def _are_truncated(self, examples: Sequence[Example], features: Features) -> list[bool]:
+        """Return of each example whether its sequences would be longer without limits."""
+        is_full = features.lengths.max() == self.settings.sequence_length
+        if features.group_size == 1 and not is_full:
+            return [False] * len(examples)
         whole = self._features(examples, _ENDLESS, _ENDLESS)
         is_shorter = np.diff(features.begins) < np.diff(whole.begins)
-        is_truncated = is_shorter.reshape(-1, features.group_size).any(axis=1).tolist()
-        rows = zip(self._outputs(features)["logits"], is_truncated, strict=True)
-        return [self._prediction(logits_C, is_cut) for logits_C, is_cut in rows]
+        return [any(own) for own in is_shorter.reshape(-1, features.group_size)]
 
     def _features(self, examples: Sequence[Example], length: int, choice_length: int) -> Features:
         return make_features(
