@@ -1,6 +1,7 @@
 """The process that serves: opens the model, listens, and ends in an orderly way."""
 
 import contextlib
+import gc
 import signal
 import socket
 from collections.abc import Iterator
@@ -24,20 +25,25 @@ def run_server(model: str, config: ServingConfig) -> None:
     Raises:
         InputError: The model cannot be served, or the address not be listened on.
     """
-    listener = _listen(config.host, config.port)
-    served = open_export(input_folder(model))
-    settings = uvicorn.Config(
-        make_app(served, config),
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=_SHUTDOWN_TIMEOUT_S,
-    )
-    host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    line = f"Serving {served.name} ({served.kind}, {served.format}) on http://{shown}:{port}"
-    _Server(settings, line).run(sockets=[listener])
+    with _listen(config.host, config.port) as listener:
+        served = open_export(input_folder(model))
+        settings = uvicorn.Config(
+            make_app(served, config),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_SHUTDOWN_TIMEOUT_S,
+        )
+        gc.collect()
+        gc.freeze()  # or looking through all that is loaded stops the server for a second at times
+        what = f"{served.name} ({served.kind}, {served.format})"
+        _Server(settings, f"Serving {what} on {_address(listener)}").run(sockets=[listener])
     print("Stopped", flush=True)
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _listen(host: str, port: int) -> socket.socket:
