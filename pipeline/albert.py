@@ -193,7 +193,8 @@ def _albert(
     models = {"finetuned": tuned, **scored}
     outcomes: dict[str, Any] = {}
     if more.export:
-        exporting = put("export", export_models(config=export, **_collected(models), **root))
+        exports = export_models(config=export, jobs=jobs, **_collected(models), **root)
+        exporting = put("export", exports)
         outcomes["exported"] = exporting.outputs["exported"]
     if more.promote:
         run = {"title": title, "date": date, "retraining": retraining, "accepted": accepted}

@@ -216,17 +216,41 @@ def report(
     print(join(output, PAGE_NAME))
 
 
-def export(model: str, *, to: tuple[ExportFormat, ...], output: str) -> None:
-    """Publish a model in formats that others read, each with a proof that it is the same.
+def export(
+    model: str,
+    *,
+    to: tuple[ExportFormat, ...],
+    output: str,
+    data_dir: str | None = None,
+    sentences: str | None = None,
+    max_score_loss: float | None = None,
+) -> None:
+    """Publish a model in formats that others run or read, each with a proof that it is the same.
 
     Args:
         model: A pretrained or fine-tuned model: any kind of checkpoint that `albert convert` knows.
-        to: The formats, separated by commas: huggingface, tf1, keras.
+        to: The formats, separated by commas: saved_model, onnx, onnx_int8, litert, keras_archive,
+            huggingface, tf1, keras.
         output: Folder to make, with a folder below it for each format.
+        data_dir: Folder of the tasks' folders, to score a fine-tuned model before and after.
+        sentences: File of sentences to compare outputs on, one a line; 200 English ones if not
+            given.
+        max_score_loss: What a score may lose by rounded weights, from 0 to 1; 0.02 (2 points) if
+            not given.
     """
-    from components.export.step import export_model
+    from components.export.step import export_model, read_parity
+    from pipeline.display import print_parities
 
-    manifest = export_model(model=model, formats=to, output=output, progress=to_stderr("export"))
+    manifest = export_model(
+        model=model,
+        formats=to,
+        output=output,
+        max_score_loss=max_score_loss,
+        data_dir=data_dir,
+        sentences=sentences,
+        progress=to_stderr("export"),
+    )
+    print_parities([read_parity(join(output, name)) for name in to])
     _print_manifest(manifest, output)
 
 

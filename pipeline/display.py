@@ -1,10 +1,11 @@
 """The terminal side of a local run: progress while it goes on, a table when it is done."""
 
 import contextlib
+import dataclasses
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,9 @@ def print_result(summary: Mapping[str, Any], steps_run: frozenset[str], page: Pa
     console.print(_steps_table(summary, steps_run))
     console.print()
     console.print(_scores_table(summary))
+    if rows := list(_export_rows(summary["exports"])):
+        console.print()
+        console.print(_exports_table(rows))
     for line in _outcomes(summary):
         console.print(line, markup=False, soft_wrap=True)
     console.print(f"\nReport: {page}", markup=False, soft_wrap=True)
@@ -146,6 +150,71 @@ def print_scores(figures: Mapping[str, Mapping[str, float]]) -> None:
         )
         table.add_row(name, metric.replace("_", " "), _percent(own[metric]), interval, rest)
     console.print(table)
+
+
+def print_parities(parities: Sequence[Mapping[str, Any]]) -> None:
+    """Print a table of a model's formats, from the parity.json of each."""
+    console = rich.console.Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _PLAIN_WIDTH
+    rows = []
+    for parity in parities:
+        scores = parity["scores"] or {"metric": "", "before": None, "after": None}
+        rows.append(
+            _ExportRow(
+                name=parity["format"],
+                metric=scores["metric"],
+                file_bytes=parity["file_bytes"],
+                size_ratio=parity["size_ratio"],
+                difference=max(parity["differences"].values()),
+                before=scores["before"],
+                after=scores["after"],
+            )
+        )
+    console.print(_exports_table(rows))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _ExportRow:
+    """A model in a format: how large, how different, and its score before and after."""
+
+    name: str
+    metric: str
+    file_bytes: int
+    size_ratio: float
+    difference: float
+    before: float | None
+    after: float | None
+
+
+def _export_rows(exports: Sequence[Mapping[str, Any]]) -> Iterator[_ExportRow]:
+    for export in exports:
+        for name, difference in export["differences"].items():
+            yield _ExportRow(
+                name=f"{export['task']} {name}",
+                metric=export["metric"],
+                file_bytes=export["file_bytes"][name],
+                size_ratio=export["size_ratios"][name],
+                difference=difference,
+                before=export["score_before"],
+                after=export["scores"].get(name),
+            )
+
+
+def _exports_table(rows: Sequence[_ExportRow]) -> rich.table.Table:
+    numbers = ("MB", "size / parameters", "difference", "score before", "after")
+    table = _table("export", *numbers, "metric", right=numbers)
+    for row in rows:
+        table.add_row(
+            row.name,
+            f"{row.file_bytes / 1e6:.1f}",
+            f"{row.size_ratio:.2f}",
+            f"{row.difference:.1e}",
+            _percent_or_nothing(row.before),
+            _percent_or_nothing(row.after),
+            row.metric.replace("_", " ") if row.before is not None else "",
+        )
+    return table
 
 
 def _table(*columns: str, right: tuple[str, ...] = ()) -> rich.table.Table:

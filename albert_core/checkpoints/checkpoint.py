@@ -13,12 +13,14 @@ from albert_core.checkpoints.names import HEADS, POOLER, heads_of
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 from albert_core.runs.files import fingerprint
+from albert_core.runs.manifest import find_manifest
 from albert_core.tokenization import Tokenizer
 
 if TYPE_CHECKING:
     import keras
 
 TASK_NAME = "task.json"
+FINETUNING_NAME = "finetuning.json"
 
 # Heads on single positions: without another head beside them the pooler has no part in anything,
 # and transformers leaves it out.
@@ -35,6 +37,7 @@ class Checkpoint:
         source: Where they come from, for messages.
         tokenizer: The vocabulary, if it is known.
         task: The declaration of the task (task.json) the model was fine-tuned on, if there is one.
+        finetuning: The settings it was fine-tuned with (`FinetuningConfig`), if they are known.
         is_multiple_choice: Whether the classifier's one output scores a choice, not a text.
         notes: What people should know about how it was read.
     """
@@ -44,6 +47,7 @@ class Checkpoint:
     source: str
     tokenizer: Tokenizer | None = None
     task: Mapping[str, Any] | None = None
+    finetuning: Mapping[str, Any] | None = None
     is_multiple_choice: bool = False
     notes: tuple[str, ...] = ()
 
@@ -136,6 +140,20 @@ def read_task(folder: Path) -> dict[str, Any] | None:
     """
     path = folder / TASK_NAME
     return read_json(path) if path.is_file() else None
+
+
+def read_finetuning(folder: Path) -> dict[str, Any] | None:
+    """Return the settings that the model of a folder was fine-tuned with, if any file says.
+
+    Raises:
+        InputError: There is a file, but it cannot be read.
+    """
+    if (folder / FINETUNING_NAME).is_file():
+        return read_json(folder / FINETUNING_NAME)
+    manifest = find_manifest(folder)
+    if manifest is None or manifest.step != "finetune":
+        return None
+    return dict(manifest.config["finetuning"])
 
 
 def is_multiple_choice(task: Mapping[str, Any] | None) -> bool:

@@ -116,15 +116,7 @@ def convert(
     destination = Path(destination)
     _refuse_occupied(destination)
     checkpoint = read_checkpoint(source, config=config, vocab=vocab, lower_case=lower_case)
-    before = outputs_of(checkpoint)
-    partial = destination.with_name(f".{destination.name}.{os.getpid()}.partial")
-    try:
-        notes = _write(checkpoint, partial, to)
-        found = differences(before, outputs_of(read_checkpoint(partial)))
-        _refuse_change(found, destination)
-        os.replace(partial, destination)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    found, notes = write_proven(checkpoint, destination, to=to)
     return Conversion(
         source=str(source),
         kind=detect(source),
@@ -134,6 +126,35 @@ def convert(
         differences=found,
         notes=(*checkpoint.notes, *notes),
     )
+
+
+def write_proven(
+    checkpoint: Checkpoint, destination: Path, *, to: Target
+) -> tuple[Mapping[str, float], tuple[str, ...]]:
+    """Write a checkpoint, vocabulary and task included, read it back and compare the outputs.
+
+    Args:
+        checkpoint: The model.
+        destination: Folder to make, or an empty one; filled only when everything is done.
+        to: The kind.
+
+    Returns:
+        The largest difference of each output, and what people should know.
+
+    Raises:
+        InputError: The model cannot be expressed so.
+        StepFailedError: What was written is not the same model.
+    """
+    before = outputs_of(checkpoint)
+    partial = destination.with_name(f".{destination.name}.{os.getpid()}.partial")
+    try:
+        notes = _write(checkpoint, partial, to)
+        found = differences(before, outputs_of(read_checkpoint(partial)))
+        _refuse_change(found, destination)
+        os.replace(partial, destination)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return found, notes
 
 
 def _write(checkpoint: Checkpoint, folder: Path, to: Target) -> tuple[str, ...]:

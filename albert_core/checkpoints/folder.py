@@ -2,7 +2,12 @@
 
 from pathlib import Path
 
-from albert_core.checkpoints.checkpoint import Checkpoint, is_multiple_choice, read_task
+from albert_core.checkpoints.checkpoint import (
+    Checkpoint,
+    is_multiple_choice,
+    read_finetuning,
+    read_task,
+)
 from albert_core.checkpoints.huggingface import WEIGHTS_NAME
 from albert_core.checkpoints.vocabulary import find_tokenizer
 from albert_core.config import AlbertConfig
@@ -32,6 +37,7 @@ def read_folder(
         source=str(folder),
         tokenizer=find_tokenizer(folder, vocab, lower_case=lower_case),
         task=task,
+        finetuning=read_finetuning(folder),
         is_multiple_choice=is_multiple_choice(task),
     )
 

@@ -1,6 +1,7 @@
 """The variables of ALBERT under both their names: the original's and transformers'."""
 
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping
 
 from albert_core.config import AlbertConfig
@@ -15,6 +16,11 @@ HEADS: Mapping[str, tuple[str, ...]] = {
     "span": ("cls/squad/",),
     "span_beam": ("start_logits/", "end_logits/", "answer_class/"),
 }
+
+PRETRAINING_HEADS = frozenset({"masked_lm", "sentence_order"})
+
+# Attribute of our SavedModels that holds the variables by the original's names.
+NAMED_VARIABLES = "weights"
 
 # What checkpoints of a training hold beside the model; the last row is ours.
 SLOTS = ("/adam_m", "/adam_v")
@@ -107,6 +113,19 @@ def heads_of(names: Iterable[str]) -> frozenset[str]:
     return frozenset(
         head for head, scopes in HEADS.items() if any(name.startswith(scopes) for name in names)
     )
+
+
+def name_of_key(key: str) -> str | None:
+    """Return the name of a variable in a SavedModel of ours; None of anything else.
+
+    Args:
+        key: Its key in the file: the attribute, the name with `/` and `.` escaped, and an ending.
+    """
+    prefix, suffix = f"{NAMED_VARIABLES}/", "/.ATTRIBUTES/VARIABLE_VALUE"
+    if not (key.startswith(prefix) and key.endswith(suffix)):
+        return None
+    escaped = key.removeprefix(prefix).removesuffix(suffix)
+    return re.sub(r"\.[S.]", lambda match: "/" if match[0] == ".S" else ".", escaped)
 
 
 def is_training_state(name: str) -> bool:

@@ -5,7 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from albert_core.checkpoints.checkpoint import Checkpoint, is_multiple_choice, read_task
+from albert_core.checkpoints.checkpoint import (
+    Checkpoint,
+    is_multiple_choice,
+    read_finetuning,
+    read_task,
+)
 from albert_core.checkpoints.kinds import HUB_ASSETS, HUB_VARIABLES
 from albert_core.checkpoints.names import GLOBAL_STEP, SLOTS, is_training_state
 from albert_core.checkpoints.tf1 import (
@@ -43,29 +48,13 @@ def read_release(
     """
     prefix = find_tf1_checkpoint(path)
     config_path = Path(config) if config is not None else prefix.with_name(CONFIG_NAME)
-    if not config_path.is_file():
-        raise InputError(
-            f"checkpoint {prefix}: no file {config_path}; give the model's {CONFIG_NAME} with "
-            "--config"
-        )
-    arrays = read_tf1_checkpoint(prefix)
-    task = read_task(prefix.parent)
-    weights = {name: array for name, array in arrays.items() if not is_training_state(name)}
-    return Checkpoint(
-        config=AlbertConfig.from_json_file(config_path),
-        weights=weights,
-        source=str(prefix),
-        tokenizer=find_tokenizer(prefix.parent, vocab, lower_case=lower_case),
-        task=task,
-        is_multiple_choice=is_multiple_choice(task),
-        notes=_left_out(arrays),
-    )
+    return _read(prefix, prefix.parent, config_path, vocab, lower_case)
 
 
 def read_hub_module(
     folder: str | Path, *, vocab: str | Path | None = None, lower_case: bool | None = None
 ) -> Checkpoint:
-    """Read a TF-Hub module of the original: a SavedModel with configuration and vocabulary.
+    """Read a TF-Hub module of the original, or a SavedModel of ours in the same layout.
 
     Args:
         folder: The module's folder.
@@ -73,15 +62,39 @@ def read_hub_module(
         lower_case: Setting of the vocabulary, if not the one found.
 
     Raises:
-        InputError: A file is missing or damaged, or its variables have no names (those of a
-            TensorFlow 2 SavedModel have not).
+        InputError: A file is missing or damaged, or its variables have no names (those of other
+            TensorFlow 2 SavedModels have not).
     """
     assets = Path(folder) / HUB_ASSETS
-    return read_release(
-        Path(folder) / HUB_VARIABLES,
-        config=assets / CONFIG_NAME,
-        vocab=vocab or assets,
-        lower_case=lower_case,
+    prefix = find_tf1_checkpoint(Path(folder) / HUB_VARIABLES)
+    return _read(prefix, assets, assets / CONFIG_NAME, vocab, lower_case)
+
+
+def _read(
+    prefix: Path,
+    folder: Path,
+    config_path: Path,
+    vocab: str | Path | None,
+    lower_case: bool | None,
+) -> Checkpoint:
+    """Read a checkpoint and what lies in a folder."""
+    if not config_path.is_file():
+        raise InputError(
+            f"checkpoint {prefix}: no file {config_path}; give the model's {CONFIG_NAME} with "
+            "--config"
+        )
+    arrays = read_tf1_checkpoint(prefix)
+    task = read_task(folder)
+    weights = {name: array for name, array in arrays.items() if not is_training_state(name)}
+    return Checkpoint(
+        config=AlbertConfig.from_json_file(config_path),
+        weights=weights,
+        source=str(prefix),
+        tokenizer=find_tokenizer(folder, vocab, lower_case=lower_case),
+        task=task,
+        finetuning=read_finetuning(folder),
+        is_multiple_choice=is_multiple_choice(task),
+        notes=_left_out(arrays),
     )
 
 

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from albert_core.checkpoints.names import GLOBAL_STEP, SLOTS, is_training_state
+from albert_core.checkpoints.names import (
+    GLOBAL_STEP,
+    SLOTS,
+    is_training_state,
+    name_of_key,
+)
 from albert_core.errors import InputError
 from albert_core.pretraining.config import CONFIG_NAME
 from albert_core.runs.files import write_atomically
@@ -224,11 +229,20 @@ def _open(prefix: Path) -> tuple[Any, dict[str, str]]:
         reader = tf.train.load_checkpoint(str(prefix))
         raw = sorted(reader.get_variable_to_shape_map())
     if _OBJECT_GRAPH in raw:
+        return reader, _names_of_objects(raw, prefix)
+    return reader, {name.removeprefix(_HUB_SCOPE): name for name in raw}
+
+
+def _names_of_objects(keys: Iterable[str], prefix: Path) -> dict[str, str]:
+    """Return the keys of a SavedModel of ours by the names of its variables."""
+    named = {name: key for key in keys if (name := name_of_key(key)) is not None}
+    if not named:
         raise InputError(
             f"checkpoint {prefix}: keyed by objects, as TensorFlow 2 writes them; expected one "
-            "keyed by names, as the original's scripts write them"
+            "keyed by names, as the original's scripts write them, or a SavedModel that `albert "
+            "export` wrote"
         )
-    return reader, {name.removeprefix(_HUB_SCOPE): name for name in raw}
+    return named
 
 
 def _latest(folder: Path) -> str | None:

@@ -10,6 +10,7 @@ from albert_core.runs.files import write_json
 from albert_core.tokenization import SentencePieceTokenizer, Tokenizer, load_tokenizer
 from albert_core.tokenization.interface import SETTINGS_NAME
 from albert_core.tokenization.sentencepiece import MODEL_NAME
+from albert_core.tokenization.wordpiece import VOCABULARY_NAME
 
 # As the original's export scripts want them.
 _ORIGINAL_NAME = "30k-clean"
@@ -49,11 +50,18 @@ def check_size(tokenizer: Tokenizer, config: AlbertConfig, *, source: str) -> No
         )
 
 
+def original_vocabulary_name(tokenizer: Tokenizer) -> str:
+    """Return the name of the vocabulary's file in the original's releases."""
+    if isinstance(tokenizer, SentencePieceTokenizer):
+        return f"{_ORIGINAL_NAME}.model"
+    return VOCABULARY_NAME
+
+
 def write_original_vocabulary(tokenizer: Tokenizer, folder: Path) -> None:
     """Write the files of the original's releases, and our settings beside them."""
     tokenizer.save(folder)
     if isinstance(tokenizer, SentencePieceTokenizer):
-        (folder / MODEL_NAME).rename(folder / f"{_ORIGINAL_NAME}.model")
+        (folder / MODEL_NAME).rename(folder / original_vocabulary_name(tokenizer))
         scored = zip(tokenizer.pieces, tokenizer.scores(), strict=True)
         lines = "".join(f"{piece}\t{score:g}\n" for piece, score in scored)
         (folder / f"{_ORIGINAL_NAME}.vocab").write_bytes(lines.encode())

@@ -18,6 +18,9 @@ from albert_core.checkpoints import Checkpoint, read_checkpoint
 from albert_core.checkpoints.vocabulary import check_size
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
+from albert_core.exports.runner import Inputs as ModelInputs
+from albert_core.exports.runner import Outputs as ModelOutputs
+from albert_core.exports.runner import Runner
 from albert_core.finetuning.batches import (
     batches_in_epoch,
     evaluation_batches,
@@ -137,16 +140,30 @@ def load_finetuned(
     return model, program
 
 
-def predict(model: AlbertWithHead, program: TaskProgram, data: TaskData) -> Outputs:
-    """Return the model's outputs, one array for each example in their order, by name."""
+def compiled_runner(model: AlbertWithHead) -> Runner:
+    """Return a Keras model as what predicts, by the function that Keras compiles for it."""
+
+    def run(inputs: ModelInputs) -> ModelOutputs:
+        outputs = model.predict_on_batch(inputs)
+        return outputs if isinstance(outputs, Mapping) else {"logits": outputs}
+
+    return run
+
+
+def predict(run: Runner, program: TaskProgram, data: TaskData) -> Outputs:
+    """Return a model's outputs, one array for each example in their order, by name.
+
+    Args:
+        run: The model, in whatever runtime.
+        program: The task.
+        data: The split.
+    """
     features = data.features
     batches = evaluation_batches(features.lengths, _EVALUATION_BATCH_SIZE)
     outputs: dict[str, list[np.ndarray]] = {}
     for examples in batches:
         length = padded_length(features, examples, program.config.sequence_length)
-        out = model.predict_on_batch(program.inputs(features, examples, length))
-        named = out if isinstance(out, dict) else {"logits": out}
-        for name, rows in named.items():
+        for name, rows in run(program.inputs(features, examples, length)).items():
             own = outputs.setdefault(name, [np.zeros(0)] * len(features))
             for example, row in zip(examples, np.asarray(rows), strict=True):
                 own[example] = row
@@ -246,7 +263,8 @@ class _Trainer:
         )
 
     def _dev_metrics(self, model: AlbertWithHead) -> Mapping[str, float]:
-        return judge(self.program, self.dev, predict(model, self.program, self.dev)).metrics()
+        outputs = predict(compiled_runner(model), self.program, self.dev)
+        return judge(self.program, self.dev, outputs).metrics()
 
 
 def _freeze(model: AlbertWithHead, frozen: Frozen) -> None:

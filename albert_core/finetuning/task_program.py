@@ -8,7 +8,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -43,6 +43,7 @@ from albert_core.tasks.task import Split
 from albert_core.tokenization import Tokenizer
 
 Outputs = Mapping[str, Sequence[np.ndarray]]
+_Row = TypeVar("_Row")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -92,10 +93,15 @@ class TaskProgram(abc.ABC):
         """Return a model with new weights."""
 
     @abc.abstractmethod
-    def read(self, folder: Path, split: Split) -> TaskData:
+    def read(self, folder: Path, split: Split, *, most: int | None = None) -> TaskData:
         """Read a split and make its features, with targets where rows have labels.
 
         Features of the training set come from the cache if they are there.
+
+        Args:
+            folder: Folder of the task's files.
+            split: Which files.
+            most: Of dev and test files no more examples than these, spread over the split.
         """
 
     @abc.abstractmethod
@@ -141,10 +147,10 @@ class TextProgram(TaskProgram):
             model_config, num_labels=self.task.num_outputs, classifier_dropout=dropout
         )
 
-    def read(self, folder: Path, split: Split) -> TaskData:
+    def read(self, folder: Path, split: Split, *, most: int | None = None) -> TaskData:
         """Read a split and make its features, with targets where rows have labels."""
         flaws = self._flaws(split)
-        examples = read_examples(self.task, folder, split, flaws=flaws)
+        examples = _spread(read_examples(self.task, folder, split, flaws=flaws), most)
         make = functools.partial(
             make_features,
             examples,
@@ -172,10 +178,10 @@ class QuestionProgram(TaskProgram):
         """Return a model with new weights."""
         return AlbertForQuestionAnswering(model_config)
 
-    def read(self, folder: Path, split: Split) -> TaskData:
+    def read(self, folder: Path, split: Split, *, most: int | None = None) -> TaskData:
         """Read a split and make its features, of training files with targets."""
         flaws = self._flaws(split)
-        questions = read_questions(self.task, folder, split, flaws=flaws)
+        questions = _spread(read_questions(self.task, folder, split, flaws=flaws), most)
         windows: Sequence[Window] = ()
         if split == "train":
             features = self._cached(folder, lambda: self._made(questions, True).features)
@@ -233,6 +239,13 @@ class AnswerabilityProgram(QuestionProgram):
         """Return inputs with the starts that ends are scored for, and the targets [B]."""
         inputs, targets = super().batch(features, examples, length)
         return {**inputs, "start_positions": targets["start_positions"]}, targets
+
+
+def _spread(examples: Sequence[_Row], most: int | None) -> Sequence[_Row]:
+    """Return no more examples than `most`, in their order, as far apart as they can be."""
+    if most is None or len(examples) <= most:
+        return examples
+    return [examples[number * len(examples) // most] for number in range(most)]
 
 
 def task_program(

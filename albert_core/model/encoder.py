@@ -257,7 +257,8 @@ class AlbertEncoder(keras.layers.Layer):
         input_mask = ops.ones_like(input_ids) if input_mask is None else input_mask
         segment_ids = ops.zeros_like(input_ids) if segment_ids is None else segment_ids
         x = self.embeddings(input_ids, segments_BS=segment_ids, training=training)
-        bias_B11S = (1.0 - ops.cast(input_mask, x.dtype))[:, None, None, :] * _MASKED_SCORE
+        hidden_BS = 1.0 - ops.cast(input_mask, x.dtype)
+        bias_B11S = ops.expand_dims(hidden_BS, (1, 2)) * _MASKED_SCORE
         if self.projection is not None:
             x = self.projection(x)
         if return_all_layers:

@@ -56,6 +56,10 @@ class SentencePieceTokenizer(Tokenizer):
             project re-implements. `huggingface` is the AlbertTokenizer of transformers 5.23 with
             the tokenizer.json of the released models.
 
+    Attributes:
+        used_model: The model text is encoded with: as it was given, or without some pieces.
+        split_ids: What the digit-comma rule makes of piece ids after that.
+
     Raises:
         InputError: It is no model, it is cut short, it lacks a special piece, or `compat` is
             unknown.
@@ -66,29 +70,30 @@ class SentencePieceTokenizer(Tokenizer):
             raise InputError(
                 f"compat: got {compat!r}, expected one of {', '.join(get_args(Compat))}"
             )
-        self.model = model
+        self.model = self.used_model = model
         self.lower_case = lower_case
         self.compat = compat
         self._processor = _processor(model)
         self.pieces = self._processor.IdToPiece(list(range(self._processor.GetPieceSize())))
         self.special_ids = find_special_ids(self.pieces, pad=PAD, unknown=UNKNOWN)
         self._split_pieces: dict[str, list[str]] = {}
-        self._split_ids: dict[int, list[int]] = {}
+        self.split_ids: dict[int, list[int]] = {}
         self._set_up_digit_comma_rule()
         self._is_split = np.zeros(len(self.pieces), bool)
-        self._is_split[list(self._split_ids)] = True
+        self._is_split[list(self.split_ids)] = True
 
     def _set_up_digit_comma_rule(self) -> None:
         digit_commas = {
             index: piece for index, piece in enumerate(self.pieces) if ends_in_digit_comma(piece)
         }
         if self.compat == "huggingface":
-            self._processor = _processor(without_pieces(self.model, digit_commas))
+            self.used_model = without_pieces(self.model, digit_commas)
+            self._processor = _processor(self.used_model)
             return
         for index, piece in digit_commas.items():
             number = piece[:-1].replace(WORD_START, "")
             self._split_pieces[piece] = [*self._processor.EncodeAsPieces(number), ","]
-            self._split_ids[index] = self._processor.PieceToId(self._split_pieces[piece])
+            self.split_ids[index] = self._processor.PieceToId(self._split_pieces[piece])
 
     def preprocess(self, text: str) -> str:
         """Return the text as it is encoded."""
@@ -104,7 +109,7 @@ class SentencePieceTokenizer(Tokenizer):
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the piece ids of each text."""
         batch = self._processor.EncodeAsIds(self._preprocess_batch(texts))
-        return [_replaced(ids, self._split_ids) for ids in batch]
+        return [_replaced(ids, self.split_ids) for ids in batch]
 
     def _encode_some(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         batch = self._processor.EncodeAsIds(self._preprocess_batch(texts), num_threads=1)
@@ -113,7 +118,7 @@ class SentencePieceTokenizer(Tokenizer):
         if not len(split):
             return pieces, lengths
         for text in set(np.searchsorted(np.cumsum(lengths), split, side="right").tolist()):
-            batch[text] = _replaced(batch[text], self._split_ids)
+            batch[text] = _replaced(batch[text], self.split_ids)
         return flattened(batch)
 
     def tokenize_batch(self, texts: Sequence[str]) -> list[list[str]]:

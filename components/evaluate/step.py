@@ -44,11 +44,7 @@ def evaluate(
     model, data = input_folder(model), input_folder(data)
     tuned = read_manifest(model, step="finetune")
     task = task_of(model)
-    config = parse_settings(
-        FinetuningConfig,
-        {k: v for k, v in tuned.config["finetuning"].items() if v is not None},
-        source=f"{model}: finetuning",
-    )
+    config = finetuning_of(model, tuned)
 
     def body(results: Path, _: Path) -> Figures:
         from albert_core.finetuning.evaluation import evaluate_splits
@@ -82,6 +78,12 @@ def task_of(model: str | Path) -> Task:
     """
     path = Path(model) / TASK_NAME
     return parse_settings(Task, read_json(path), source=str(path))
+
+
+def finetuning_of(model: Path, tuned: Manifest) -> FinetuningConfig:
+    """Return the settings a model was fine-tuned with, as its manifest has them."""
+    values = {k: v for k, v in tuned.config["finetuning"].items() if v is not None}
+    return parse_settings(FinetuningConfig, values, source=f"{model}: finetuning")
 
 
 def read_classification(evaluation: str) -> dict[str, Any] | None:

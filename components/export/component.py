@@ -8,17 +8,19 @@ from components.image import component
 @component("trainer")
 def export_models(
     config: dict,
+    jobs: list,
     work_root: str,
     finetuned: dsl.Input[list[dsl.Model]],
     evaluations: dsl.Input[list[dsl.Artifact]],
     exported: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
 ) -> None:
-    """Publish the models that reach their thresholds."""
+    """Publish the models that reach their thresholds, scored once more on the jobs' dev sets."""
     from albert_core.settings import parse_settings
     from components.artifacts import address_of
     from components.export.config import ExportConfig
     from components.export.step import export_models
+    from components.finetune.job import parse_job
     from components.image import log_figures
     from components.runtime import step_process
 
@@ -28,6 +30,7 @@ def export_models(
             models=[address_of(artifact) for artifact in finetuned],
             evaluations=[address_of(artifact) for artifact in evaluations],
             config=parse_settings(ExportConfig, config, source="export"),
+            data={job.task.name: job.data for job in map(parse_job, jobs)},
             output=output,
             work_root=work_root,
             progress=progress,

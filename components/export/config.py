@@ -6,7 +6,19 @@ from typing import Literal
 
 from albert_core.errors import InputError
 
-ExportFormat = Literal["huggingface", "tf1", "keras"]
+ExportFormat = Literal[
+    "huggingface",
+    "tf1",
+    "keras",
+    "saved_model",
+    "onnx",
+    "onnx_int8",
+    "litert",
+    "keras_archive",
+]
+
+QUANTIZED: tuple[ExportFormat, ...] = ("onnx_int8",)
+_MAX_SCORE_LOSS = 0.02
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -14,14 +26,19 @@ class ExportConfig:
     """In which formats the fine-tuned models of a run are published, and which of them.
 
     Attributes:
-        formats: `huggingface` for transformers, `tf1` for the original's scripts, `keras` for this
+        formats: `saved_model` for TensorFlow and TF Serving, `onnx` and `onnx_int8` (rounded
+            weights) for ONNX Runtime, `litert` for phones, `keras_archive` for Keras,
+            `huggingface` for transformers, `tf1` for the original's scripts, `keras` for this
             program. None: no export.
         thresholds: Least score by task, of its first metric on the dev set (0.8 is 80 points); a
             model that misses it is not exported. Tasks without one are exported.
+        max_score_loss: What a score may lose by rounded weights, from 0 to 1 (0.02 is 2 points,
+            the default). Those of other formats must stay the same.
     """
 
     formats: tuple[ExportFormat, ...] = ()
     thresholds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    max_score_loss: float | None = None
 
     def __post_init__(self) -> None:
         if self.thresholds and not self.formats:
@@ -38,3 +55,23 @@ class ExportConfig:
                 raise InputError(
                     f"export.thresholds.{task}: got {least}, expected -1 to 1 (0.8 is 80 points)"
                 )
+        self._check_score_loss()
+
+    def _check_score_loss(self) -> None:
+        if self.max_score_loss is None:
+            return
+        if not 0 <= self.max_score_loss <= 1:
+            raise InputError(
+                f"export.max_score_loss: got {self.max_score_loss}, expected 0 to 1 (0.02 is 2 "
+                "points)"
+            )
+        if not set(self.formats) & set(QUANTIZED):
+            raise InputError(
+                f"export.max_score_loss: got {self.max_score_loss} without a format of rounded "
+                f"weights ({', '.join(QUANTIZED)}); scores of the others must stay the same"
+            )
+
+    @property
+    def allowed_score_loss(self) -> float:
+        """What a score may lose by rounded weights."""
+        return _MAX_SCORE_LOSS if self.max_score_loss is None else self.max_score_loss

@@ -1,39 +1,72 @@
 """Publish models in formats that others read."""
 
 import dataclasses
+import gc
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from albert_core.checkpoints import read_checkpoint
+from albert_core.checkpoints.checkpoint import TASK_NAME
 from albert_core.errors import InputError
-from albert_core.runs.files import write_json
+from albert_core.runs.files import fingerprint, write_json
 from albert_core.runs.inputs import input_folder
-from albert_core.runs.manifest import Figures, Manifest, read_manifest
+from albert_core.runs.manifest import Figures, Manifest, find_manifest, read_manifest
 from albert_core.runs.progress import ReportProgress, quiet
 from albert_core.runs.step import run_step
+from albert_core.storage import join, read_bytes
+from albert_core.tasks import Task, data_folder, task_fingerprint
+from components.evaluate.step import finetuning_of, task_of
 from components.export.config import ExportConfig, ExportFormat
-from components.export.formats import WRITERS
+from components.export.formats import FORMATS, bounds_of, refuse_missing_packages, write_format
+
+if TYPE_CHECKING:
+    from albert_core.exports.parity import Parity
+    from albert_core.finetuning.evaluation import DevSet
 
 EXPORT_NAME = "export.json"
+_MOST_DEV_EXAMPLES = 2000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TaskExport:
-    """What became of one fine-tuned model.
+    """What became of one fine-tuned model; mappings by format are empty if it was held back.
 
     Attributes:
         task: Its task.
         metric: The task's first metric.
         score: Its value on the dev set.
         threshold: What it had to reach, or None.
-        differences: Largest difference of the outputs by format; empty of a model held back.
+        differences: Largest difference of the outputs by format.
+        file_bytes: Size of the model's files by format.
+        size_ratios: The same for each byte of the parameters.
+        scores: The score in the format's own runtime, by format, of up to 2,000 dev examples.
+        score_before: The score on those before the export; None without them.
     """
 
     task: str
     metric: str
     score: float
     threshold: float | None
-    differences: Mapping[str, float]
+    differences: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    file_bytes: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    size_ratios: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    score_before: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _DevFiles:
+    """Where the dev set of a fine-tuned model is, and how it is read."""
+
+    task: Task
+    data: Path
+    tuned: Manifest
+
+    @classmethod
+    def of(cls, model: Path, data: Path) -> "_DevFiles":
+        return cls(task=task_of(model), data=data, tuned=read_manifest(model, step="finetune"))
 
 
 def export_model(
@@ -41,34 +74,69 @@ def export_model(
     model: str | Path,
     formats: Sequence[ExportFormat],
     output: str | Path,
+    max_score_loss: float | None = None,
+    data_dir: str | Path | None = None,
+    sentences: str | Path | None = None,
     progress: ReportProgress = quiet,
 ) -> Manifest:
     """Publish one model, pretrained or fine-tuned, to a folder of `output` for each format.
 
     Args:
         model: A checkpoint of any kind that `albert convert` knows.
-        formats: Names in `WRITERS`.
+        formats: Names in `FORMATS`.
         output: Folder to make.
+        max_score_loss: As in `ExportConfig`.
+        data_dir: Folder of the tasks' folders, to score an output of `albert finetune`.
+        sentences: File of sentences to compare outputs on, one a line; those of the package if
+            not given.
         progress: Told what it is doing.
 
     Raises:
-        InputError: The model cannot be read, or not be expressed in a format.
+        InputError: The model cannot be read, or not be expressed in a format; or its task's dev set
+            is not there.
         StepFailedError: What was written is not the same model.
     """
-    config, model = ExportConfig(formats=tuple(formats)), input_folder(model)
-    if not formats:
-        raise InputError(f"to: got nothing, expected one or more of {', '.join(WRITERS)}")
+    from albert_core.exports.sentences import read_sentences
+
+    config = ExportConfig(formats=tuple(formats), max_score_loss=max_score_loss)
+    if not config.formats:
+        raise InputError(f"to: got nothing, expected one or more of {', '.join(FORMATS)}")
+    refuse_missing_packages(config.formats)
+    model = input_folder(model)
+    dev, texts = _dev_files(model, data_dir), read_sentences(sentences)
+    inputs = {"model": read_checkpoint(model).content_hash()}
+    if sentences:
+        inputs["sentences"] = fingerprint(texts)
+    if dev:
+        inputs["data"] = task_fingerprint(dev.task, dev.data)
 
     def body(results: Path, _: Path) -> Figures:
-        return _write(model, config.formats, results, progress, label="")
+        exporter = _Exporter(config, texts, progress)
+        parities = exporter.export(model, results, dev, label="")
+        return {parity.format: parity.largest_difference for parity in parities}
 
     return run_step(
-        "export",
-        config=dataclasses.asdict(config),
-        inputs={"model": read_checkpoint(model).content_hash()},
-        output=output,
-        body=body,
+        "export", config=dataclasses.asdict(config), inputs=inputs, output=output, body=body
     )
+
+
+def read_parity(export: str) -> dict[str, Any]:
+    """Return the proof in the folder of one format, local or gs://."""
+    from albert_core.exports.parity import PARITY_NAME
+
+    return json.loads(read_bytes(join(export, PARITY_NAME)))
+
+
+def _dev_files(model: Path, data_dir: str | Path | None) -> _DevFiles | None:
+    if data_dir is None:
+        return None
+    found = find_manifest(model)
+    if found is None or found.step != "finetune" or not (model / TASK_NAME).is_file():
+        raise InputError(
+            f"data_dir: got {data_dir}, expected none, for {model} is no output of `albert "
+            "finetune`, which says what task to score and how"
+        )
+    return _DevFiles.of(model, data_folder(task_of(model), input_folder(data_dir)))
 
 
 def export_models(
@@ -77,6 +145,7 @@ def export_models(
     evaluations: Sequence[str | Path],
     config: ExportConfig,
     output: str | Path,
+    data: Mapping[str, str | Path] | None = None,
     work_root: str | Path | None = None,
     progress: ReportProgress = quiet,
 ) -> Manifest:
@@ -89,6 +158,7 @@ def export_models(
         evaluations: Outputs of `albert evaluate`, in the same order.
         config: The formats and the thresholds.
         output: Folder to make; a model's formats are in a folder below it named as its task.
+        data: Folder of a task's files by task: what is exported is scored where there is one.
         work_root: Folder of the work folders; beside `output` when not given.
         progress: Told what it is doing.
 
@@ -96,15 +166,24 @@ def export_models(
         InputError: An input is missing or another step's, or a model cannot be expressed so.
         StepFailedError: What was written is not the same model.
     """
+    refuse_missing_packages(config.formats)
     scored = [read_manifest(input_folder(folder), step="evaluate") for folder in evaluations]
     pairs = [
         (input_folder(model), manifest)
         for model, manifest in zip(models, scored, strict=True)
         if manifest.config["initialization"] == "pretrained"
     ]
+    folders = data or {}
 
     def body(results: Path, _: Path) -> Figures:
-        exports = [_export(model, own, config, results, progress) for model, own in pairs]
+        from albert_core.exports.sentences import read_sentences
+
+        exporter = _Exporter(config, read_sentences(), progress)
+        exports = []
+        for model, manifest in pairs:
+            folder = folders.get(manifest.config["task"])
+            dev = _DevFiles.of(model, input_folder(folder)) if folder else None
+            exports.append(_export_task(exporter, model, manifest, results, dev))
         write_json(
             results / EXPORT_NAME, {"models": [dataclasses.asdict(export) for export in exports]}
         )
@@ -112,43 +191,84 @@ def export_models(
 
     return run_step(
         "export",
-        config=dataclasses.asdict(config),
+        config=dataclasses.asdict(config) | {"scored_tasks": sorted(folders)},
         inputs={manifest.config["task"]: manifest.content_hash for _, manifest in pairs}
-        | {f"{manifest.config['task']} model": manifest.inputs["model"] for _, manifest in pairs},
+        | {f"{manifest.config['task']} model": manifest.inputs["model"] for _, manifest in pairs}
+        | {f"{manifest.config['task']} data": manifest.inputs["data"] for _, manifest in pairs},
         output=output,
         work_root=work_root,
         body=body,
     )
 
 
-def _export(
-    model: Path, scored: Manifest, config: ExportConfig, results: Path, progress: ReportProgress
+def _export_task(
+    exporter: "_Exporter", model: Path, scored: Manifest, results: Path, dev: _DevFiles | None
 ) -> TaskExport:
+    """Export one model of a run, or hold it back."""
     task, metric = scored.config["task"], next(iter(scored.figures))
-    score, threshold = scored.figures[metric], config.thresholds.get(task)
-    differences: dict[str, float] = {}
+    score, threshold = scored.figures[metric], exporter.config.thresholds.get(task)
+    parities: list[Parity] = []
     if threshold is None or score >= threshold:
-        differences = _write(model, config.formats, results / task, progress, label=f"{task} ")
+        parities = exporter.export(model, results / task, dev, label=f"{task} ")
+    scores = {parity.format: parity.scores for parity in parities if parity.scores}
     return TaskExport(
-        task=task, metric=metric, score=score, threshold=threshold, differences=differences
+        task=task,
+        metric=metric,
+        score=score,
+        threshold=threshold,
+        differences={parity.format: parity.largest_difference for parity in parities},
+        file_bytes={parity.format: parity.file_bytes for parity in parities},
+        size_ratios={parity.format: round(parity.size_ratio, 4) for parity in parities},
+        scores={name: own.after for name, own in scores.items()},
+        score_before=next((own.before for own in scores.values()), None),
     )
 
 
-def _write(
-    model: Path,
-    formats: Sequence[ExportFormat],
-    folder: Path,
-    progress: ReportProgress,
-    *,
-    label: str,
-) -> dict[str, float]:
-    """Write a model in every format and return the largest difference of each."""
-    folder.mkdir(exist_ok=True)
-    differences: dict[str, float] = {}
-    for name in formats:
-        progress(0, 0, f"{label}{name}")
-        differences[name] = WRITERS[name](model, folder / name)
-    return differences
+@dataclasses.dataclass(frozen=True)
+class _Exporter:
+    """Writes models in all formats of a configuration, one after the other."""
+
+    config: ExportConfig
+    sentences: Sequence[str]
+    progress: ReportProgress
+
+    def export(
+        self, model: Path, folder: Path, dev: _DevFiles | None, *, label: str
+    ) -> "list[Parity]":
+        """Write a model in every format and return how far each is from it."""
+        from albert_core.exports.parity import make_reference, prove
+
+        folder.mkdir(exist_ok=True)
+        checkpoint = read_checkpoint(model)
+        self.progress(0, 0, f"{label}reference")
+        scored = _scored(model, dev) if dev else None
+        reference = make_reference(checkpoint, self.sentences, scored)
+        parities = []
+        for name in self.config.formats:
+            self.progress(0, 0, f"{label}{name}")
+            write_format(checkpoint, folder / name, to=name)
+            gc.collect()  # a large model is in memory in one runtime at a time
+            parity = prove(
+                reference,
+                folder / name,
+                name=name,
+                open_format=FORMATS[name].open,
+                bounds=bounds_of(name, self.config),
+            )
+            parities.append(parity)
+        return parities
+
+
+def _scored(model: Path, dev: _DevFiles) -> "DevSet":
+    from albert_core.finetuning.evaluation import scored_dev_set
+
+    return scored_dev_set(
+        folder=model,
+        task=dev.task,
+        config=finetuning_of(model, dev.tuned),
+        data=dev.data,
+        most=_MOST_DEV_EXAMPLES,
+    )
 
 
 def _figures(exports: Sequence[TaskExport]) -> Figures:

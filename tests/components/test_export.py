@@ -1,11 +1,19 @@
 """Models in other formats: proven the same, held back below a threshold, never half."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from checkpoint_samples import CONFIG, classifier, names_in, of_model, pretrained
+from checkpoint_samples import CONFIG, KERNEL, classifier, names_in, of_model, pretrained
+from tiny_tasks import (
+    NUM_DEV,
+    TINY_TASKS,
+    tiny_finetuning,
+    write_tiny_model,
+    write_tiny_tasks,
+)
 
 from albert_core.checkpoints import Checkpoint, read_checkpoint, save_folder
 from albert_core.errors import InputError, StepFailedError
@@ -14,14 +22,16 @@ from albert_core.model import (
     AlbertForQuestionAnswering,
     AlbertForQuestionAnsweringWithBeam,
 )
-from albert_core.runs.manifest import find_manifest
+from albert_core.runs.manifest import find_manifest, read_manifest
 from albert_core.runs.step import run_step
-from components.export.config import ExportConfig
-from components.export.formats import WRITERS
+from components.export.config import ExportConfig, ExportFormat
+from components.export.formats import FORMATS
 from components.export.step import export_model, export_models
+from components.finetune.step import finetune
 from pipeline.cli import main
 
-FORMATS = tuple(WRITERS)
+WEIGHTS: tuple[ExportFormat, ...] = ("huggingface", "tf1", "keras")
+TOPICS = {"name": "topics", "texts": ["text"], "labels": ["a", "b", "c"]}
 CHOICES = {"name": "race", "kind": "multiple_choice"}
 
 
@@ -47,10 +57,10 @@ def saved(checkpoint: Checkpoint, folder: Path) -> Path:
 def test_every_model_is_the_same_in_every_format(checkpoint, architecture, tokenizer, tmp_path):
     own = checkpoint()
     model = saved(Checkpoint(**{**vars(own), "tokenizer": tokenizer}), tmp_path / "model")
-    manifest = export_model(model=model, formats=FORMATS, output=tmp_path / "out")
-    assert names_in(tmp_path / "out") == {*FORMATS, "manifest.json"}
-    assert manifest.figures == dict.fromkeys(FORMATS, 0.0)
-    for name in FORMATS:
+    manifest = export_model(model=model, formats=WEIGHTS, output=tmp_path / "out")
+    assert names_in(tmp_path / "out") == {*WEIGHTS, "manifest.json"}
+    assert manifest.figures == dict.fromkeys(WEIGHTS, 0.0)
+    for name in WEIGHTS:
         found = read_checkpoint(tmp_path / "out" / name)
         assert found.heads == own.heads
         assert found.task == own.task
@@ -73,6 +83,139 @@ def test_a_model_that_changed_is_not_published(tmp_path, monkeypatch):
     with pytest.raises(StepFailedError, match="outputs changed"):
         export_model(model=model, formats=("keras",), output=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def altered(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write a model with one weight that is another's."""
+    weights = {name: array.copy() for name, array in checkpoint.weights.items()}
+    weights[KERNEL][0, 0] += 0.5
+    FORMATS["keras"].write(dataclasses.replace(checkpoint, weights=weights), folder)
+
+
+def truncated(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write a model whose file ends early, as on a full disk."""
+    FORMATS["keras"].write(checkpoint, folder)
+    data = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(data[: len(data) // 2])
+
+
+def lost(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write nothing."""
+
+
+def twice(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write a model and a second copy of every weight."""
+    FORMATS["keras"].write(checkpoint, folder)
+    (folder / "copy.bin").write_bytes(b"\0" * 200_000)
+
+
+@pytest.mark.parametrize(
+    ("write", "reason"),
+    [
+        (altered, r"not the same model: logits differ by \S+, allowed 0.0001"),
+        (truncated, "does not run: weights .*model.safetensors"),
+        (lost, "does not run: .*not a folder this program knows"),
+        (twice, "files hold .* times the parameters' .*, allowed 1.1 times"),
+    ],
+)
+def test_a_wrong_export_is_found_out_and_nothing_is_published(
+    write, reason, tokenizer, tmp_path, monkeypatch
+):
+    model = saved(classifier(2, tokenizer=tokenizer), tmp_path / "model")
+    damaging = dataclasses.replace(FORMATS["keras"], write=write)
+    monkeypatch.setitem(FORMATS, "onnx", damaging)
+    with pytest.raises(StepFailedError, match=f"export onnx of .*model: .*{reason}"):
+        export_model(model=model, formats=("huggingface", "onnx"), output=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["saved_model", "onnx", "onnx_int8", "litert", "keras_archive"])
+def test_a_format_with_a_graph_is_proven_in_its_own_runtime(name, tokenizer, tmp_path):
+    model = saved(classifier(3, task=TOPICS, tokenizer=tokenizer), tmp_path / "model")
+    export_model(model=model, formats=(name,), output=tmp_path / "out")
+    folder = tmp_path / "out" / name
+    assert {"albert_config.json", "spiece.model", "task.json", "parity.json"} <= names_in(folder)
+    parity = json.loads((folder / "parity.json").read_text())
+    assert parity["passed"]
+    assert parity["num_sentences"] == 200
+    assert parity["differences"]["logits"] <= parity["bounds"]["difference"]
+
+
+def test_a_format_that_nothing_here_runs_is_refused(tmp_path, monkeypatch):
+    absent = dataclasses.replace(FORMATS["onnx"], packages=("onnx", "no_such_runtime"))
+    monkeypatch.setitem(FORMATS, "onnx", absent)
+    with pytest.raises(InputError, match="format onnx: needs no_such_runtime, which is not"):
+        export_model(model=tmp_path, formats=("onnx",), output=tmp_path / "out")
+
+
+@pytest.fixture(scope="module")
+def topic(tmp_path_factory) -> tuple[Path, Path]:
+    """A model fine-tuned on a task, and the folder of the tasks."""
+    folder = tmp_path_factory.mktemp("topic")
+    data = write_tiny_tasks(folder / "tasks")
+    finetune(
+        task=TINY_TASKS["topic"],
+        data=data / "topic",
+        pretrained=write_tiny_model(folder / "tiny"),
+        initialization="pretrained",
+        config=tiny_finetuning(learning_rate=0.01),
+        output=folder / "topic",
+    )
+    return folder / "topic", data
+
+
+def test_the_score_is_taken_before_and_after(topic, capsys, tmp_path):
+    model, data = topic
+    options = ["--data_dir", str(data), "--output", str(tmp_path / "out")]
+    assert main(["export", str(model), "--to", "keras,tf1", *options]) == 0
+    dev = read_manifest(model, step="finetune").figures["accuracy"]
+    for name in ("keras", "tf1"):
+        scores = json.loads((tmp_path / "out" / name / "parity.json").read_text())["scores"]
+        assert scores["before"] == scores["after"] == pytest.approx(dev, abs=1e-4)
+        assert (scores["metric"], scores["num_examples"]) == ("accuracy", NUM_DEV)
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith(" tf1")]
+    assert row.split()[-3:] == [f"{100 * dev:.1f}", f"{100 * dev:.1f}", "accuracy"]
+
+
+def forgetful(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write a model that is a little different, and gives one class only."""
+    weights = {**checkpoint.weights, "output_weights": 1e-3 * checkpoint.weights["output_weights"]}
+    FORMATS["keras"].write(dataclasses.replace(checkpoint, weights=weights), folder)
+
+
+def test_a_rounded_model_may_lose_so_much_of_its_score_and_no_more(topic, tmp_path, monkeypatch):
+    model, data = topic
+    rounded = dataclasses.replace(FORMATS["keras"], write=forgetful)
+    monkeypatch.setitem(FORMATS, "onnx_int8", rounded)
+    monkeypatch.setattr("components.export.formats._INT8_DIFFERENCE", 1.0)
+    settings = {"model": model, "formats": ("onnx_int8",), "data_dir": data}
+    with pytest.raises(
+        StepFailedError, match=r"accuracy is 0\.\d+, before 0\.\d+, allowed .* 0.02"
+    ):
+        export_model(**settings, output=tmp_path / "out")
+    assert export_model(**settings, output=tmp_path / "out", max_score_loss=1.0).figures
+
+
+def test_data_that_cannot_be_scored_is_refused(topic, tmp_path):
+    model, _ = topic
+    settings = {"formats": ("keras",), "output": tmp_path / "out", "data_dir": tmp_path}
+    with pytest.raises(InputError, match=r"task topic: no dev.jsonl in .*expected the task's dev"):
+        export_model(model=model, **settings)
+    with pytest.raises(InputError, match="is no output of `albert finetune`"):
+        export_model(model=saved(classifier(2), tmp_path / "model"), **settings)
+
+
+def test_another_folder_and_other_sentences_are_looked_at(tokenizer, tmp_path):
+    model = saved(classifier(2, tokenizer=tokenizer), tmp_path / "model")
+    settings = {"model": model, "formats": ("keras",), "output": tmp_path / "out"}
+    (tmp_path / "own.txt").write_text("One.\nTwo and three.\n", encoding="utf-8")
+    export_model(**settings, sentences=tmp_path / "own.txt")
+    parity = json.loads((tmp_path / "out/keras/parity.json").read_text())
+    assert parity["num_sentences"] == parity["num_sequences"] == 2
+    with pytest.raises(InputError, match="belongs to another configuration"):
+        export_model(**settings)
+    with pytest.raises(InputError, match="nowhere.txt"):
+        export_model(**settings, sentences=tmp_path / "nowhere.txt")
 
 
 @pytest.fixture
@@ -125,6 +268,8 @@ def test_a_run_exports_the_models_that_reach_their_thresholds(finetuned, tmp_pat
         ({"thresholds": {"cola": 0.5}}, "got some without export.formats"),
         ({"formats": ("keras",), "thresholds": {"cola": 50}}, "export.thresholds.cola: got 50"),
         ({"formats": ("keras", "keras")}, "expected each of them once"),
+        ({"formats": ("onnx",), "max_score_loss": 0.1}, "without a format of rounded weights"),
+        ({"formats": ("onnx_int8",), "max_score_loss": 2.0}, "max_score_loss: got 2.0, expected"),
     ],
 )
 def test_settings_that_do_nothing_or_mean_something_else_are_refused(settings, reason):
@@ -138,7 +283,7 @@ def test_the_command_publishes_a_folder_for_each_format(capsys, tmp_path):
     assert main(command) == 0
     assert "huggingface 0.0, tf1 0.0" in capsys.readouterr().out
     assert find_manifest(tmp_path / "out").config["formats"] == ["huggingface", "tf1"]
-    assert main([*command[:3], "onnx", *command[4:]]) == 2
-    assert "onnx" in capsys.readouterr().err
+    assert main([*command[:3], "pytorch", *command[4:]]) == 2
+    assert "pytorch" in capsys.readouterr().err
     assert main(["export", str(tmp_path / "nowhere"), *command[2:]]) == 2
     assert "no folder" in capsys.readouterr().err

@@ -1,0 +1,72 @@
+"""A checkpoint's model as a function that TensorFlow has traced, for converters to read.
+
+Shape suffixes: B batch, C choices, S sequence, P predictions.
+"""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from albert_core.checkpoints.checkpoint import Checkpoint, model_of
+from albert_core.errors import InputError
+from albert_core.exports.runner import input_names, outputs_by_name
+
+_MODEL_NAME = "albert"  # else Keras counts models, and a file depends on those made before
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Graph:
+    """A model to convert.
+
+    Attributes:
+        function: The `tf.function`, from int32 inputs in the order of `input_names` to a dict.
+        signature: A `tf.TensorSpec` for each input, of any size.
+        variables: The `tf.Variable`s it reads.
+    """
+
+    function: Any
+    signature: tuple[Any, ...]
+    variables: tuple[Any, ...]
+
+
+def float32_graph(checkpoint: Checkpoint) -> Graph:
+    """Return the model of a checkpoint in float32, whatever the precision of models made now.
+
+    Raises:
+        InputError: Keras runs on something else than TensorFlow, or the weights do not fit.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise InputError(
+            f"KERAS_BACKEND: got {keras.backend.backend()!r}, expected 'tensorflow': graphs for "
+            "other runtimes come from TensorFlow; export in a process that sets it so"
+        )
+    import tensorflow as tf
+
+    with _float32():
+        model = model_of(checkpoint)
+    model.name = _MODEL_NAME
+    names = input_names(checkpoint)
+    rank = 3 if checkpoint.is_multiple_choice else 2
+    signature = tuple(tf.TensorSpec((None,) * rank, tf.int32, name=name) for name in names)
+
+    @tf.function(input_signature=signature, autograph=False)
+    def function(*inputs: Any) -> dict[str, Any]:
+        return outputs_by_name(model, dict(zip(names, inputs, strict=True)))
+
+    variables = tuple(variable.value for variable in model.variables)
+    return Graph(function=function, signature=signature, variables=variables)
+
+
+@contextlib.contextmanager
+def _float32() -> Iterator[None]:
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

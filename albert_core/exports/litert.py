@@ -1,0 +1,74 @@
+"""Models as LiteRT (TensorFlow Lite): `model.tflite`, of any batch size and length.
+
+Only operations of plain LiteRT are in it, none of TensorFlow's ("flex"), and each weight once.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from albert_core.checkpoints.checkpoint import Checkpoint
+from albert_core.errors import InputError
+from albert_core.exports.graph import Graph, float32_graph
+from albert_core.exports.runner import Inputs, Outputs, Runner
+from albert_core.exports.seal import read_sealed, write_sealed
+
+LITERT_NAME = "model.tflite"
+
+
+def write_litert(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write a checkpoint's model as LiteRT, with one signature that names inputs and outputs.
+
+    Args:
+        checkpoint: The model.
+        folder: Receives `model.tflite`.
+
+    Raises:
+        InputError: Keras does not run on TensorFlow, or the weights do not fit the model.
+    """
+    graph = float32_graph(checkpoint)
+    with tempfile.TemporaryDirectory() as saved:
+        write_sealed(folder / LITERT_NAME, _converted(graph, saved))
+
+
+def open_litert(folder: Path, *, num_threads: int | None = None) -> Runner:
+    """Return a model that `write_litert` wrote, in the LiteRT interpreter on the CPU.
+
+    Args:
+        folder: The folder with `model.tflite`.
+        num_threads: Threads of a matrix product; as many as this process may have cores if None.
+
+    Raises:
+        InputError: The file is missing, cut off, altered or no model that LiteRT can run.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    path = folder / LITERT_NAME
+    content = read_sealed(path)
+    try:
+        interpreter = Interpreter(
+            model_content=content, num_threads=num_threads or len(os.sched_getaffinity(0))
+        )
+        signature = interpreter.get_signature_runner()
+    except ValueError as error:
+        raise InputError(f"{path}: LiteRT cannot open it ({error})") from error
+    names = tuple(signature.get_input_details())
+
+    def run(inputs: Inputs) -> Outputs:
+        return dict(signature(**{name: np.asarray(inputs[name], np.int32) for name in names}))
+
+    return run
+
+
+def _converted(graph: Graph, folder: str) -> bytes:
+    """Return the flatbuffer of a graph, converted by way of a SavedModel in `folder`."""
+    import tensorflow as tf
+
+    module: Any = tf.Module()
+    module.graph_variables = graph.variables
+    signature = graph.function.get_concrete_function()
+    tf.saved_model.save(module, folder, signatures=signature)
+    return tf.lite.TFLiteConverter.from_saved_model(folder).convert()

@@ -1,0 +1,140 @@
+"""What our tokenizers do to text before they cut it, as tables for a TensorFlow graph.
+
+The tables are read off the tokenizer itself, character by character between two letters, so they
+are right by construction for whatever depends on no neighbour. Three things do depend on them and
+are done apart: white space is folded, a capital sigma becomes another small one at a word's end,
+and Hugging Face's rules make one quotation mark of two.
+
+Shape suffix: T characters of all texts.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from albert_core.exports.code_points import (
+    NUM_CODE_POINTS,
+    Characters,
+    Replacement,
+    Table,
+    folded,
+)
+from albert_core.tokenization import SentencePieceTokenizer, Tokenizer
+
+# Outside these no character is white space, a mark or a capital, or decomposes.
+_LOOKED_AT = (range(0xD800), range(0xE000, 0x30000), range(0xE0000, 0xE1000))
+_SIGMA, _FINAL_SIGMA = ord("σ"), ord("ς")
+_TRANSPARENT, _OF_WORD = 1, 2  # what a character is to the sigma beside it; 0: no letter
+# A combining acute accent is dropped later and keeps the places of what follows right.
+_PAIRS_OF_QUOTES, _ONE_QUOTE = "``|''", '"\u0301'
+
+
+class Normalization:
+    """The normalisation of a tokenizer as a function of a graph.
+
+    Args:
+        tokenizer: The tokenizer.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._is_huggingface = getattr(tokenizer, "compat", None) == "huggingface"
+        self._is_folded = isinstance(tokenizer, SentencePieceTokenizer)
+        codes = [code for part in _LOOKED_AT for code in part]
+        between = [text[1:-1] for text in _normalized(tokenizer, "a{}a", codes)]
+        pairs = zip(codes, between, strict=True)
+        self._replacement = Replacement(
+            {code: [*map(ord, text)] for code, text in pairs if text != chr(code)},
+            NUM_CODE_POINTS,
+        )
+        self._is_space = _table(codes, [chr(code).isspace() for code in codes])
+        self._final_sigma = _FinalSigma(tokenizer, codes) if tokenizer.lower_case else None
+
+    def __call__(self, texts_N: Any) -> Characters:
+        """Return the characters of normalised texts."""
+        if self._is_huggingface:
+            texts_N = tf.strings.regex_replace(texts_N, _PAIRS_OF_QUOTES, _ONE_QUOTE)
+        characters = Characters.of(texts_N)
+        if self._is_folded and not self._is_huggingface:
+            characters = folded(characters, self._is_space)
+        codes, source = self._replacement(characters.codes)
+        if self._final_sigma:
+            is_final = tf.gather(self._final_sigma(characters), source)
+            codes = tf.where(is_final, _FINAL_SIGMA, codes)
+        characters = characters.taken(codes, source)
+        return folded(characters, self._is_space) if self._is_huggingface else characters
+
+
+class _FinalSigma:
+    """Finds the capital sigmas that end a word, as `str.lower` does.
+
+    Args:
+        tokenizer: A tokenizer that lower-cases.
+        codes: The characters that matter.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, codes: Sequence[int]) -> None:
+        final, inside = chr(_FINAL_SIGMA), chr(_SIGMA)
+        as_last, within, before, behind, after, amid = (
+            _normalized(tokenizer, form, codes)
+            for form in ("a{}", "a{}a", "{}Σ", "a{}Σ", "aΣ{}", "aΣ{}a")
+        )
+        self._is_sigma = _table(
+            codes,
+            [
+                last == f"a{final}" and between == f"a{inside}a"
+                for last, between in zip(as_last, within, strict=True)
+            ],
+        )
+        self._before = _table(
+            codes,
+            [
+                _OF_WORD if alone[-1] == final else _TRANSPARENT * (beside[-1] == final)
+                for alone, beside in zip(before, behind, strict=True)
+            ],
+        )
+        self._after = _table(
+            codes,
+            [
+                _OF_WORD if first[1] == inside else _TRANSPARENT * (second[1] == inside)
+                for first, second in zip(after, amid, strict=True)
+            ],
+        )
+
+    def __call__(self, characters: Characters) -> Any:
+        """Return whether each character is a sigma after a letter and before none [T]."""
+        codes_T = characters.codes
+        before_T = _nearest(characters, self._before(codes_T), tf.identity)
+        after_T = _nearest(characters, self._after(codes_T), _backwards)
+        return (self._is_sigma(codes_T) > 0) & (before_T == _OF_WORD) & (after_T != _OF_WORD)
+
+
+def _nearest(characters: Characters, classes_T: Any, directed: Callable[[Any], Any]) -> Any:
+    """Return the class of the nearest character before each that is not transparent [T].
+
+    0 where there is none in the text. With `_backwards` that of the nearest behind each.
+    """
+    rows_T, classes_T = directed(characters.rows), directed(classes_T)
+    solid_T = classes_T != _TRANSPARENT
+    # How many solid ones there are before each tells which of them is the nearest.
+    number_T = tf.cumsum(tf.cast(solid_T, tf.int32), exclusive=True)
+    solid_rows = tf.concat([[-1], rows_T[solid_T]], 0)
+    solid_classes = tf.concat([[0], classes_T[solid_T]], 0)
+    is_same_text_T = tf.gather(solid_rows, number_T) == rows_T
+    return directed(tf.where(is_same_text_T, tf.gather(solid_classes, number_T), 0))
+
+
+def _backwards(values_T: Any) -> Any:
+    return values_T[::-1]
+
+
+def _normalized(tokenizer: Tokenizer, form: str, codes: Sequence[int]) -> list[str]:
+    before, after = form.split("{}")
+    return [tokenizer.preprocess(f"{before}{chr(code)}{after}") for code in codes]
+
+
+def _table(codes: Sequence[int], values: Sequence[int]) -> Table:
+    array = np.zeros(NUM_CODE_POINTS, np.int32)
+    array[codes] = values
+    return Table(array)

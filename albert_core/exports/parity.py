@@ -1,0 +1,251 @@
+"""Proof that an exported model is the same model: real sentences through both, sizes, scores."""
+
+import dataclasses
+import fnmatch
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from albert_core.checkpoints.checkpoint import Checkpoint
+from albert_core.errors import StepFailedError
+from albert_core.exports.comparison import largest_differences
+from albert_core.exports.runner import Inputs, Outputs, Runner, reference_runner
+from albert_core.exports.sentences import sentence_batches
+from albert_core.finetuning.evaluation import DevSet
+from albert_core.runs.files import write_json
+
+PARITY_NAME = "parity.json"
+
+# What lies beside a model: settings and the vocabulary, in the names of every kind.
+_NO_MODEL_FILES = ("*.json", "*.model", "*.vocab", "*vocab*.txt")
+_ROUNDING = 1e-9
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """How far an exported model may be from the one it was made of.
+
+    Attributes:
+        difference: Largest difference of an output.
+        score_change: Largest change of the score, as a share; of a small dev set one example may
+            change. Of a quantized model the largest loss.
+        overhead_bytes: What the files may hold beside parameters, such as the graph.
+        is_quantized: Whether weights are rounded: then probabilities are compared, not logits.
+        size_ratio: Most bytes of the files for each byte of the parameters, overhead aside.
+    """
+
+    difference: float
+    score_change: float
+    overhead_bytes: int
+    is_quantized: bool = False
+    size_ratio: float = 1.1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scores:
+    """A task's score before the export and after it.
+
+    Attributes:
+        metric: The task's first metric.
+        before: That of the Keras model.
+        after: That of the exported model, in its own runtime.
+        num_examples: Examples of the dev set that were taken.
+    """
+
+    metric: str
+    before: float
+    after: float
+    num_examples: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Parity:
+    """How far an exported model is from the one it was made of.
+
+    Attributes:
+        format: The format.
+        num_sentences: Sentences that both read; 0 without a vocabulary, when the pieces are random.
+        num_sequences: Sequences made of them.
+        longest_sequence: Pieces of the longest.
+        differences: Largest difference of each output, or of its probabilities if quantized.
+        file_bytes: Size of the files, without the vocabulary and settings.
+        parameter_bytes: Size of the parameters in float32.
+        scores: The task's score before and after, if there was a dev set.
+        bounds: What was allowed.
+    """
+
+    format: str
+    num_sentences: int
+    num_sequences: int
+    longest_sequence: int
+    differences: Mapping[str, float]
+    file_bytes: int
+    parameter_bytes: int
+    scores: Scores | None
+    bounds: Bounds
+
+    @property
+    def largest_difference(self) -> float:
+        """Largest difference of all outputs."""
+        return float(np.max(list(self.differences.values())))
+
+    @property
+    def size_ratio(self) -> float:
+        """Bytes of the files for each byte of the parameters."""
+        return self.file_bytes / self.parameter_bytes
+
+    @property
+    def failures(self) -> list[str]:
+        """The bounds that are not kept, with what was found, in words; empty if all are."""
+        return [*self._differing_outputs(), *self._excess_size(), *self._changed_score()]
+
+    def _differing_outputs(self) -> Iterator[str]:
+        what = "probabilities of " if self.bounds.is_quantized else ""
+        for name, value in self.differences.items():
+            if not value <= self.bounds.difference:
+                yield f"{what}{name} differ by {value:.3g}, allowed {self.bounds.difference:g}"
+
+    def _excess_size(self) -> Iterator[str]:
+        bounds = self.bounds
+        if self.file_bytes > bounds.size_ratio * self.parameter_bytes + bounds.overhead_bytes:
+            yield (
+                f"files hold {self.file_bytes:,} bytes, {self.size_ratio:.2f} times the "
+                f"parameters' {self.parameter_bytes:,}, allowed {bounds.size_ratio:g} times and "
+                f"{bounds.overhead_bytes:,}"
+            )
+
+    def _changed_score(self) -> Iterator[str]:
+        if self.scores is None:
+            return
+        loss = self.scores.before - self.scores.after
+        change, allowed = loss if self.bounds.is_quantized else abs(loss), self.bounds.score_change
+        if not self.bounds.is_quantized:
+            allowed = max(allowed, 1 / self.scores.num_examples)
+        if not change <= allowed + _ROUNDING:
+            yield (
+                f"{self.scores.metric} is {self.scores.after:.4f}, before {self.scores.before:.4f}"
+                f", allowed a change of {allowed:.2g}"
+            )
+
+    def to_values(self) -> dict[str, Any]:
+        """Return it as parity.json holds it."""
+        return {
+            **dataclasses.asdict(self),
+            "size_ratio": round(self.size_ratio, 4),
+            "passed": not self.failures,
+        }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reference:
+    """What the Keras model computes, and its size.
+
+    Attributes:
+        source: Where the model comes from, for messages.
+        batches: What it read.
+        outputs: What it computed, a batch each.
+        num_sentences: Sentences in the batches; 0 of random pieces.
+        parameter_bytes: Size of the parameters.
+        dev: The task's dev set with the model's score, if it is at hand.
+    """
+
+    source: str
+    batches: Sequence[Inputs]
+    outputs: Sequence[Outputs]
+    num_sentences: int
+    parameter_bytes: int
+    dev: DevSet | None = None
+
+
+def make_reference(
+    checkpoint: Checkpoint, sentences: Sequence[str], dev: DevSet | None = None
+) -> Reference:
+    """Run the Keras model once, for all formats that are compared with it."""
+    batches = sentence_batches(checkpoint, sentences)
+    run = reference_runner(checkpoint)
+    return Reference(
+        source=checkpoint.source,
+        batches=batches,
+        outputs=[run(batch) for batch in batches],
+        num_sentences=len(sentences) if checkpoint.tokenizer else 0,
+        parameter_bytes=sum(array.nbytes for array in checkpoint.weights.values()),
+        dev=dev,
+    )
+
+
+def prove(
+    reference: Reference,
+    folder: Path,
+    *,
+    name: str,
+    open_format: Callable[[Path], Runner],
+    bounds: Bounds,
+) -> Parity:
+    """Open what was written, compare it with the reference and write parity.json beside it.
+
+    Args:
+        reference: What the Keras model computed.
+        folder: What was written.
+        name: Name of the format.
+        open_format: Opens the folder in the format's own runtime.
+        bounds: How far it may be from the reference.
+
+    Raises:
+        StepFailedError: It cannot be opened or run, or a bound is not kept; all are named.
+    """
+    what = f"export {name} of {reference.source}"
+    try:
+        parity = _measure(reference, open_format(folder), folder, name, bounds)
+    except Exception as error:  # each runtime has exceptions of its own
+        why = " ".join(str(error).split()) or type(error).__name__
+        raise StepFailedError(f"{what}: what was written does not run: {why}") from error
+    if parity.failures:
+        raise StepFailedError(f"{what}: not the same model: {'; '.join(parity.failures)}")
+    write_json(folder / PARITY_NAME, parity.to_values())
+    return parity
+
+
+def _measure(reference: Reference, run: Runner, folder: Path, name: str, bounds: Bounds) -> Parity:
+    shapes = [batch["input_ids"].shape for batch in reference.batches]
+    scores = None
+    differences = _differences(reference, run, as_probabilities=bounds.is_quantized)
+    if reference.dev:
+        scores = Scores(
+            metric=reference.dev.metric,
+            before=reference.dev.score,
+            after=reference.dev.score_of(run),
+            num_examples=len(reference.dev.data.examples),
+        )
+    return Parity(
+        format=name,
+        num_sentences=reference.num_sentences,
+        num_sequences=sum(math.prod(shape[:-1]) for shape in shapes),
+        longest_sequence=max(shape[-1] for shape in shapes),
+        differences=differences,
+        file_bytes=_model_bytes(folder),
+        parameter_bytes=reference.parameter_bytes,
+        scores=scores,
+        bounds=bounds,
+    )
+
+
+def _differences(reference: Reference, run: Runner, *, as_probabilities: bool) -> dict[str, float]:
+    """Return the largest difference of each output over all batches; NaN is one."""
+    largest: dict[str, float] = {}
+    for inputs, expected in zip(reference.batches, reference.outputs, strict=True):
+        found = largest_differences(expected, run(inputs), as_probabilities=as_probabilities)
+        for name, value in found.items():
+            largest[name] = float(np.maximum(largest.get(name, 0.0), value))
+    return largest
+
+
+def _model_bytes(folder: Path) -> int:
+    """Return the size of a folder's files, without settings and vocabulary."""
+    return sum(
+        path.stat().st_size
+        for path in folder.rglob("*")
+        if path.is_file() and not any(fnmatch.fnmatch(path.name, p) for p in _NO_MODEL_FILES)
+    )

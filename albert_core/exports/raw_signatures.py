@@ -1,0 +1,174 @@
+"""What a fine-tuned model answers to strings: a signature for each kind of task.
+
+Shape suffixes: B texts, C classes or choices, W windows, S sequence.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from albert_core.checkpoints.checkpoint import Checkpoint
+from albert_core.errors import InputError
+from albert_core.exports.code_points import differs_from_next
+from albert_core.exports.raw_inputs import (
+    answer_mask,
+    choice_inputs,
+    text_inputs,
+    window_inputs,
+)
+from albert_core.exports.raw_text import GraphTokenizer
+from albert_core.finetuning.config import FinetuningConfig
+from albert_core.settings import parse_settings
+from albert_core.tokenization import Tokenizer
+
+Run = Callable[[Mapping[str, Any]], dict[str, Any]]
+"""The model: inputs and outputs by the names of `albert_core.exports.runner`."""
+
+_BLANK = "_"
+_TEXTS_B = tf.TensorSpec([None], tf.string)
+_TEXTS_BC = tf.TensorSpec([None, None], tf.string)
+
+
+class RawSignatures:
+    """The signature on strings of a fine-tuned model; what it returns is said at each method.
+
+    Args:
+        checkpoint: The model.
+        tokenizer: Its vocabulary.
+        run: The model as a function of a graph.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, tokenizer: Tokenizer, run: Run) -> None:
+        self._run = run
+        self._task = dict(checkpoint.task or {})
+        self._config = settings_of(checkpoint)
+        self._special_ids = tokenizer.special_ids
+        self._is_beam = "span_beam" in checkpoint.heads
+        self._is_multiple_choice = checkpoint.is_multiple_choice
+        self._num_outputs = len(checkpoint.weights.get("output_bias", ()))
+        self.tokenizer = GraphTokenizer(tokenizer)
+
+    def function(self) -> Any:
+        """Return the concrete function that fits the task."""
+        if not self._num_outputs:
+            return concrete_function(self._answer, question=_TEXTS_B, context=_TEXTS_B)
+        if self._is_multiple_choice:
+            texts = {"text": _TEXTS_B, "choices": _TEXTS_BC}
+            if _is_race(self._task):
+                return concrete_function(self._choose_option, **texts, question=_TEXTS_B)
+            return concrete_function(self._choose, **texts)
+        judge = self._rate if self._num_outputs == 1 else self._classify
+        texts = {"text": _TEXTS_B}
+        if _num_texts(self._task) == 2:
+            texts["text_b"] = _TEXTS_B
+        return concrete_function(judge, **texts)
+
+    def _classify(self, text: Any, text_b: Any = None) -> dict[str, Any]:
+        """Return `logits` and `probabilities` [B, C], and `label` [B] where the task names them."""
+        outputs = _with_probabilities(self._logits(text, text_b))
+        if labels := self._task.get("labels"):
+            best_B = tf.argmax(outputs["logits"], -1)
+            outputs["label"] = tf.gather(tf.constant(labels, tf.string), best_B)
+        return outputs
+
+    def _rate(self, text: Any, text_b: Any = None) -> dict[str, Any]:
+        """Return `scores` [B]."""
+        return {"scores": self._logits(text, text_b)[:, 0]}
+
+    def _logits(self, text: Any, text_b: Any) -> Any:
+        second = None if text_b is None else self.tokenizer.encode(text_b)
+        inputs = text_inputs(
+            self.tokenizer.encode(text), second, self._special_ids, self._config.sequence_length
+        )
+        return self._run(inputs)["logits"]
+
+    def _choose_option(self, text: Any, question: Any, choices: Any) -> dict[str, Any]:
+        """Return what `_choose` does of the question with each option filled in, as in RACE."""
+        num_choices = tf.shape(choices)[1]
+        filled = _filled(tf.repeat(question, num_choices), tf.reshape(choices, [-1]))
+        return self._choose(text, tf.reshape(filled, tf.shape(choices)))
+
+    def _choose(self, text: Any, choices: Any) -> dict[str, Any]:
+        """Return `logits` and `probabilities` [B, C]."""
+        inputs = choice_inputs(
+            self.tokenizer.encode(text),
+            self.tokenizer.encode(tf.reshape(choices, [-1])),
+            tf.shape(choices)[1],
+            self._special_ids,
+            self._config,
+        )
+        return _with_probabilities(self._run(inputs)["logits"])
+
+    def _answer(self, question: Any, context: Any) -> dict[str, Any]:
+        """Return the model's outputs for each window over a context, and what it shows.
+
+        `question_index` [W] is the number of the question; `input_ids` [W, S] are the pieces, and
+        `context_begins`, `context_ends` [W, S] say which characters of the context each stands
+        for, -1 where it is not of the context: an answer from position s to e is
+        `context[context_begins[w, s] : context_ends[w, e]]`.
+        """
+        windows = window_inputs(
+            self.tokenizer.encode(question),
+            self.tokenizer.encode_with_places(context),
+            self._special_ids,
+            self._config,
+        )
+        inputs = windows.inputs
+        if self._is_beam:
+            inputs = {**inputs, "p_mask": answer_mask(inputs)}
+        return {
+            **self._run(inputs),
+            "question_index": windows.questions,
+            "input_ids": inputs["input_ids"],
+            "context_begins": windows.begins,
+            "context_ends": windows.ends,
+        }
+
+
+def settings_of(checkpoint: Checkpoint) -> FinetuningConfig:
+    """Return the settings a model was fine-tuned with; if unknown, all it can read.
+
+    Raises:
+        InputError: They are not settings of fine-tuning, or longer than the model can read.
+    """
+    longest = checkpoint.config.max_position_embeddings
+    known = {name: v for name, v in (checkpoint.finetuning or {}).items() if v is not None}
+    config = parse_settings(
+        FinetuningConfig, {"sequence_length": longest, **known}, source=checkpoint.source
+    )
+    if config.sequence_length > longest:
+        raise InputError(
+            f"{checkpoint.source}: fine-tuned with sequence_length={config.sequence_length}, "
+            f"expected at most the model's max_position_embeddings={longest}"
+        )
+    return config
+
+
+def concrete_function(method: Callable[..., dict[str, Any]], **specs: Any) -> Any:
+    """Return the concrete function of a method for inputs of some types."""
+    return tf.function(method, autograph=False).get_concrete_function(**specs)
+
+
+def _with_probabilities(logits: Any) -> dict[str, Any]:
+    return {"logits": logits, "probabilities": tf.nn.softmax(logits)}
+
+
+def _filled(questions: Any, options: Any) -> Any:
+    """Return questions with the option in each blank, or after it, as `race_file` does [B * C]."""
+    parts = tf.strings.split(questions, _BLANK)
+    rows = parts.value_rowids()
+    option = tf.gather(options, rows)
+    after_last = tf.where(tf.gather(parts.row_lengths(), rows) == 1, " " + option, "")
+    after = tf.where(differs_from_next(rows), after_last, option)
+    return tf.strings.unsorted_segment_join(parts.values + after, rows, tf.size(questions))
+
+
+def _is_race(task: Mapping[str, Any]) -> bool:
+    return any(source.get("format") == "race" for source in task.get("train", ()))
+
+
+def _num_texts(task: Mapping[str, Any]) -> int:
+    """Return how many texts an example has; 1 where the task does not say."""
+    sources = [source.get("texts") for source in task.get("train", ())]
+    return len(next(filter(None, [*sources, task.get("texts")]), ("text",)))

@@ -1,0 +1,180 @@
+"""TensorFlow SavedModels in the layout of the original's TF-Hub modules, and more signatures.
+
+Signatures, all with dynamic batch and length, int32 in and float32 out:
+
+- `tokens`: `input_ids`, `input_mask`, `segment_ids` [B, S] to `sequence_output` and
+  `pooled_output`; `sop` and `mlm`, of models with these heads, also to `sop_log_probs` [B, 2], and
+  with `mlm_positions` [B, P] to `mlm_logits` [B * P, V]; `tokenization_info`: `vocab_file` and
+  `do_lower_case`. So has the original (export_to_tfhub.py).
+- `ids`: what `albert_core.exports.runner` says, of every model.
+- `serving_default`, of fine-tuned models with their vocabulary: strings in (`RawSignatures`), cut
+  into pieces inside the graph. Whoever loads such a model imports `tensorflow_text` before.
+
+Variables are kept by the original's names, each once, so that `albert_core.checkpoints` reads the
+folder as a checkpoint without running it.
+"""
+
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from albert_core.checkpoints.checkpoint import (
+    FINETUNING_NAME,
+    TASK_NAME,
+    Checkpoint,
+    model_of,
+)
+from albert_core.checkpoints.kinds import HUB_ASSETS
+from albert_core.checkpoints.names import NAMED_VARIABLES, PRETRAINING_HEADS
+from albert_core.checkpoints.vocabulary import (
+    original_vocabulary_name,
+    write_original_vocabulary,
+)
+from albert_core.errors import InputError
+from albert_core.exports.raw_signatures import RawSignatures, concrete_function
+from albert_core.exports.runner import Inputs, Outputs, Runner, input_names, outputs_by_name
+from albert_core.model.heads import ENCODER_INPUTS
+from albert_core.pretraining.config import CONFIG_NAME
+from albert_core.runs.files import write_json
+
+IDS_SIGNATURE = "ids"
+_IDS_BS = tf.TensorSpec([None, None], tf.int32)
+_IDS_BCS = tf.TensorSpec([None, None, None], tf.int32)
+
+
+def write_saved_model(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write a SavedModel into an existing, empty folder.
+
+    Its assets are the configuration, the vocabulary, and the task and its settings if known.
+
+    Raises:
+        InputError: Keras does not run on TensorFlow, or the settings do not fit the model.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise InputError(
+            f"saved_model: got Keras on {keras.backend.backend()}, expected it on TensorFlow; set "
+            "KERAS_BACKEND=tensorflow"
+        )
+    with tempfile.TemporaryDirectory() as assets:
+        _write_assets(checkpoint, Path(assets))
+        module, functions = _module_of(checkpoint, Path(assets))
+        tf.saved_model.save(module, str(folder), signatures=functions)
+        for path in Path(assets).iterdir():
+            (folder / HUB_ASSETS / path.name).write_bytes(path.read_bytes())
+
+
+def open_saved_model(folder: Path) -> Runner:
+    """Return the model of a folder that `write_saved_model` wrote, run by TensorFlow alone."""
+    import tensorflow_text  # noqa: F401  (operations that the graph may hold)
+
+    loaded = tf.saved_model.load(str(folder))
+
+    def run(inputs: Inputs) -> Outputs:
+        tensors = {name: tf.constant(array, tf.int32) for name, array in inputs.items()}
+        outputs = loaded.signatures[IDS_SIGNATURE](**tensors)
+        return {name: np.asarray(value) for name, value in outputs.items()}
+
+    return run
+
+
+def _module_of(checkpoint: Checkpoint, assets: Path) -> tuple[Any, dict[str, Any]]:
+    """Return what is saved, and its signatures."""
+    from albert_core.model import weights_by_name
+
+    model = model_of(checkpoint)
+    variables = {name: weight.value for name, weight in weights_by_name(model).items()}
+    module = tf.Module()
+    setattr(module, NAMED_VARIABLES, {name: variables.pop(name) for name in checkpoint.weights})
+    # Zeros in the place of heads that the checkpoint lacks; nobody reads them back.
+    module.stand_ins = variables
+    if checkpoint.tokenizer:
+        file = original_vocabulary_name(checkpoint.tokenizer)
+        module.vocabulary = tf.saved_model.Asset(str(assets / file))
+    signatures = _Signatures(checkpoint, model, getattr(module, "vocabulary", None))
+    if signatures.raw:
+        module.tokenizer = signatures.raw.tokenizer
+    return module, signatures.functions()
+
+
+class _Signatures:
+    """The signatures of a model.
+
+    Args:
+        checkpoint: The model.
+        model: Its Keras model.
+        vocabulary: The asset of its vocabulary, if it has one.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, model: keras.Model, vocabulary: Any) -> None:
+        self._checkpoint, self._model, self._vocabulary = checkpoint, model, vocabulary
+        self.raw: RawSignatures | None = None
+        if checkpoint.tokenizer and not checkpoint.heads <= PRETRAINING_HEADS:
+            self.raw = RawSignatures(checkpoint, checkpoint.tokenizer, self._run)
+
+    def functions(self) -> dict[str, Any]:
+        """Return the concrete functions by name."""
+        heads = self._checkpoint.heads
+        functions = {"tokens": _on_ids(self._encode), IDS_SIGNATURE: self._on_own_inputs()}
+        if "sentence_order" in heads:
+            functions["sop"] = _on_ids(self._order)
+        if "masked_lm" in heads:
+            functions["mlm"] = _on_ids(self._predict, mlm_positions=_IDS_BS)
+        if self._vocabulary:
+            functions["tokenization_info"] = concrete_function(self._tokenization)
+        if self.raw:
+            functions["serving_default"] = self.raw.function()
+        return functions
+
+    def _run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        return outputs_by_name(self._model, inputs)
+
+    def _on_own_inputs(self) -> Any:
+        """Return the signature of the runners."""
+        has_choices = self._checkpoint.is_multiple_choice
+        specs = {
+            name: _IDS_BCS if has_choices else _IDS_BS for name in input_names(self._checkpoint)
+        }
+        return concrete_function(lambda **inputs: self._run(inputs), **specs)
+
+    def _encode(self, **inputs: Any) -> dict[str, Any]:
+        return dict(self._model.bert(**inputs, training=False))
+
+    def _order(self, **inputs: Any) -> dict[str, Any]:
+        outputs = self._encode(**inputs)
+        logits_B2 = self._model.sentence_order(outputs["pooled_output"])
+        return {**outputs, "sop_log_probs": tf.nn.log_softmax(logits_B2)}
+
+    def _predict(self, mlm_positions: Any, **inputs: Any) -> dict[str, Any]:
+        outputs = self._run({**inputs, "masked_lm_positions": mlm_positions})
+        logits_BPV = outputs["masked_lm_logits"]
+        return {
+            "sequence_output": outputs["sequence_output"],
+            "pooled_output": outputs["pooled_output"],
+            "mlm_logits": tf.reshape(logits_BPV, [-1, logits_BPV.shape[-1]]),
+        }
+
+    def _tokenization(self) -> dict[str, Any]:
+        tokenizer = self._checkpoint.tokenizer
+        return {
+            "vocab_file": self._vocabulary.asset_path,
+            "do_lower_case": tf.constant(bool(tokenizer and tokenizer.lower_case)),
+        }
+
+
+def _on_ids(method: Callable[..., dict[str, Any]], **more: Any) -> Any:
+    return concrete_function(method, **dict.fromkeys(ENCODER_INPUTS, _IDS_BS), **more)
+
+
+def _write_assets(checkpoint: Checkpoint, folder: Path) -> None:
+    checkpoint.config.to_json_file(folder / CONFIG_NAME)
+    if checkpoint.tokenizer:
+        write_original_vocabulary(checkpoint.tokenizer, folder)
+    described = {TASK_NAME: checkpoint.task, FINETUNING_NAME: checkpoint.finetuning}
+    for name, values in described.items():
+        if values:
+            write_json(folder / name, values)

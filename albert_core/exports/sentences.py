@@ -1,0 +1,124 @@
+"""Real sentences as what a model reads: pairs, questions about contexts, texts with choices.
+
+Shape suffixes: B batch, S sequence, P predictions.
+"""
+
+import importlib.resources
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from albert_core.checkpoints.checkpoint import Checkpoint
+from albert_core.checkpoints.proof import random_batch
+from albert_core.errors import InputError
+from albert_core.exports.runner import Inputs, input_names
+from albert_core.finetuning.batches import answer_mask, pad_inputs
+from albert_core.finetuning.features import Features, make_features
+from albert_core.finetuning.question_features import make_question_features
+from albert_core.storage import read_bytes
+from albert_core.tasks import Example, Question
+from albert_core.tokenization import Tokenizer
+
+SENTENCES_NAME = "sentences.txt"
+_BATCH_SIZE = 16
+_LONGEST = 512
+_NUM_CHOICES = 4
+_NUM_PREDICTIONS = 4
+_WINDOW_SHARE = 4  # of a sequence a quarter is for the question, and windows are as far apart
+
+
+def read_sentences(path: str | Path | None = None) -> list[str]:
+    """Return the sentences of a file, one a line, local or gs://; those of this package without.
+
+    Raises:
+        InputError: The file is missing, not UTF-8, or has no sentence.
+    """
+    if path is None:
+        text = importlib.resources.files(__package__).joinpath(SENTENCES_NAME).read_text("utf-8")
+        return text.splitlines()
+    try:
+        lines = read_bytes(str(path)).decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"sentences {path}: not UTF-8 ({error}); save it as UTF-8") from error
+    sentences = [line.strip() for line in lines if line.strip()]
+    if not sentences:
+        raise InputError(f"sentences {path}: no text in it; expected a sentence a line")
+    return sentences
+
+
+def sentence_batches(checkpoint: Checkpoint, sentences: Sequence[str]) -> list[Inputs]:
+    """Return batches of short and long sentences, each as long as its longest.
+
+    What a batch holds fits the heads: texts or pairs as the task has them (pairs where none is
+    known), texts with choices, questions with contexts (where these take several windows, as many
+    windows as there are sentences); before fine-tuning pairs with masked places. A checkpoint without a vocabulary gets a batch of random pieces.
+    """
+    if checkpoint.tokenizer is None:
+        return [_random_inputs(checkpoint)]
+    longest = min(_LONGEST, checkpoint.config.max_position_embeddings)
+    features = _features(checkpoint, checkpoint.tokenizer, sentences, longest)
+    names = input_names(checkpoint)
+    batches: list[Inputs] = []
+    chosen = np.unique(np.linspace(0, len(features) - 1, len(sentences)).astype(int))
+    for start in range(0, len(chosen), _BATCH_SIZE):
+        examples = chosen[start : start + _BATCH_SIZE]
+        inputs: Inputs = pad_inputs(features, examples, int(features.lengths[examples].max()))
+        if "p_mask" in names:
+            inputs = {**inputs, "p_mask": answer_mask(inputs)}
+        if "masked_lm_positions" in names:
+            inputs = _masked(inputs, checkpoint.tokenizer.special_ids.mask)
+        batches.append(inputs)
+    return batches
+
+
+def _random_inputs(checkpoint: Checkpoint) -> Inputs:
+    batch = random_batch(checkpoint.config)
+    inputs = {name: batch[name] for name in input_names(checkpoint)}
+    return {k: v[None] for k, v in inputs.items()} if checkpoint.is_multiple_choice else inputs
+
+
+def _features(
+    checkpoint: Checkpoint, tokenizer: Tokenizer, sentences: Sequence[str], longest: int
+) -> Features:
+    if checkpoint.heads & {"span", "span_beam"}:
+        return make_question_features(
+            list(_questions(sentences)),
+            tokenizer,
+            sequence_length=longest,
+            doc_stride=longest // _WINDOW_SHARE,
+            max_query_length=longest // _WINDOW_SHARE,
+            with_answers=False,
+        ).features
+    groups = _groups(sentences, _texts_of_example(checkpoint))
+    examples = [Example(id=str(n), texts=texts, target=None) for n, texts in enumerate(groups)]
+    return make_features(examples, tokenizer, longest, max_choice_length=longest // 2)
+
+
+def _texts_of_example(checkpoint: Checkpoint) -> int:
+    if checkpoint.is_multiple_choice:
+        return 1 + _NUM_CHOICES
+    declared: Mapping = checkpoint.task or {}
+    return len(declared.get("texts") or ()) or 2
+
+
+def _groups(sentences: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
+    """Yield each sentence once as a first text, with those that follow it, around the end."""
+    for number in range(len(sentences)):
+        yield tuple(sentences[(number + k) % len(sentences)] for k in range(size))
+
+
+def _questions(sentences: Sequence[str]) -> Iterator[Question]:
+    """Yield each sentence once as a question about the three that follow it."""
+    for number, (question, *context) in enumerate(_groups(sentences, 4)):
+        yield Question(id=str(number), question=question, context=" ".join(context))
+
+
+def _masked(inputs: Mapping[str, np.ndarray], mask: int) -> Inputs:
+    """Put masks at places spread over each sequence."""
+    lengths_B1 = inputs["input_mask"].sum(axis=1, keepdims=True)
+    shares_P = np.arange(1, _NUM_PREDICTIONS + 1) / (_NUM_PREDICTIONS + 1)
+    positions_BP = (lengths_B1 * shares_P).astype(np.int32)
+    ids_BS = inputs["input_ids"].copy()
+    np.put_along_axis(ids_BS, positions_BP, mask, axis=1)
+    return {**inputs, "input_ids": ids_BS, "masked_lm_positions": positions_BP}
