@@ -9,8 +9,7 @@ from checkpoint_samples import CONFIG, of_model
 from tiny_tasks import TINY_TASKS
 
 from albert_core.checkpoints import save_folder
-from albert_core.checkpoints.checkpoint import TASK_NAME
-from albert_core.exports.prediction import PredictionConfig
+from albert_core.checkpoints.checkpoint import FINETUNING_NAME, TASK_NAME
 from albert_core.finetuning.config import FinetuningConfig, QuestionConfig
 from albert_core.finetuning.task_program import task_program
 from albert_core.model import AlbertForPreTraining
@@ -32,7 +31,7 @@ def save_task_model(folder: Path, task: Task, tokenizer: Tokenizer) -> Path:
     model = task_program(task, SETTINGS, tokenizer).new_model(MODEL_CONFIG)
     save_folder(of_model(model, tokenizer=tokenizer), folder)
     write_json(folder / TASK_NAME, dataclasses.asdict(task))
-    PredictionConfig(sequence_length=20, max_choice_length=8, questions=QUESTIONS).write(folder)
+    write_json(folder / FINETUNING_NAME, dataclasses.asdict(SETTINGS))
     return folder
 
 

@@ -6,16 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from albert_core.checkpoints import Checkpoint, detect, model_of, read_checkpoint
-from albert_core.checkpoints.checkpoint import read_task
+from albert_core.checkpoints.checkpoint import read_finetuning, read_json, read_task
 from albert_core.checkpoints.names import HEADS
 from albert_core.checkpoints.vocabulary import check_size
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
-from albert_core.exports.prediction import PredictionConfig, read_prediction_config
-from albert_core.exports.runner import Inputs, Outputs, Runner
+from albert_core.exports.runner import Runner
+from albert_core.finetuning.config import FinetuningConfig
 from albert_core.pretraining.config import CONFIG_NAME
 from albert_core.settings import parse_settings
 from albert_core.tasks import Task
@@ -32,6 +30,8 @@ _EXPORT_FILES: Mapping[str, str] = {
     "model.keras": "keras_archive",
 }
 _SAVED_MODEL_ASSETS = "assets"
+_TRIALS_NAME = "trials.json"  # beside what `albert finetune` writes
+_LONGEST_DEFAULT = 512
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,8 @@ class ServedModel:
         has_questions: Whether a choice is an answer to a question, as in RACE.
         has_unanswerable: Whether a question may have no answer.
         tokenizer: The vocabulary.
-        prediction: How texts become inputs.
+        finetuning: Its settings of fine-tuning; how texts become inputs is among them.
+        null_threshold: Null odds from which on a question has no answer, where that may be.
         run: The model in its runtime.
     """
 
@@ -59,7 +60,8 @@ class ServedModel:
     has_questions: bool
     has_unanswerable: bool
     tokenizer: Tokenizer
-    prediction: PredictionConfig
+    finetuning: FinetuningConfig
+    null_threshold: float
     run: Runner
 
 
@@ -102,7 +104,8 @@ def _of_export(folder: Path, module_name: str) -> ServedModel:
         name=task.name if task else folder.resolve().name,
         format=module_name,
         tokenizer=tokenizer,
-        prediction=_prediction(side, config),
+        finetuning=_finetuning(read_finetuning(side), config, side),
+        null_threshold=_null_threshold(side),
         run=getattr(module, f"open_{module_name}")(folder),
         **_asked(task) if task else _asked_of_heads(frozenset({"masked_lm"}), 0),
     )
@@ -121,7 +124,8 @@ def _of_checkpoint(path: Path) -> ServedModel:
         name=task.name if task else path.resolve().name,
         format=detect(path),
         tokenizer=checkpoint.tokenizer,
-        prediction=_prediction(path, checkpoint.config),
+        finetuning=_finetuning(checkpoint.finetuning, checkpoint.config, path),
+        null_threshold=_null_threshold(path),
         run=_compiled_runner(checkpoint),
         **_asked(task) if task else _asked_of_heads(checkpoint.heads, _num_labels(checkpoint)),
     )
@@ -131,11 +135,24 @@ def _task(declaration: Mapping[str, Any] | None, folder: Path) -> Task | None:
     return parse_settings(Task, declaration, source=f"{folder}: task") if declaration else None
 
 
-def _prediction(folder: Path, config: AlbertConfig) -> PredictionConfig:
-    """Return the settings in the folder or the defaults; no longer than the model can read."""
-    found = read_prediction_config(folder) or PredictionConfig()
-    length = min(found.sequence_length, config.max_position_embeddings)
-    return dataclasses.replace(found, sequence_length=length)
+def _finetuning(
+    found: Mapping[str, Any] | None, config: AlbertConfig, folder: Path
+) -> FinetuningConfig:
+    """Return settings as they were found, or defaults with all the model can read."""
+    longest = config.max_position_embeddings
+    values = {"sequence_length": min(longest, _LONGEST_DEFAULT)} if found is None else found
+    given = {name: value for name, value in values.items() if value is not None}
+    finetuning = parse_settings(FinetuningConfig, given, source=f"{folder}: finetuning")
+    return dataclasses.replace(finetuning, sequence_length=min(finetuning.sequence_length, longest))
+
+
+def _null_threshold(folder: Path) -> float:
+    """Return the best threshold on the dev set, if a fine-tuning left it there, or 0."""
+    if not (folder / _TRIALS_NAME).is_file():
+        return 0.0
+    trials = read_json(folder / _TRIALS_NAME)
+    rows = {row["name"]: row for row in trials["trials"]}
+    return rows[trials["chosen"]].get("null_threshold", 0.0)
 
 
 def _asked(task: Task) -> dict[str, Any]:
@@ -173,13 +190,9 @@ def _num_labels(checkpoint: Checkpoint) -> int:
 
 
 def _compiled_runner(checkpoint: Checkpoint) -> Runner:
-    """Return the Keras model as evaluation runs it: compiled, with TensorFlow for any length."""
+    """Return the Keras model as evaluation runs it; TensorFlow compiles it for any length."""
+    from albert_core.finetuning.program import compiled_runner
+
     model = model_of(checkpoint)
     model.compile(jit_compile=False)
-
-    def run(inputs: Inputs) -> Outputs:
-        outputs = model.predict_on_batch(dict(inputs))
-        named = outputs if isinstance(outputs, Mapping) else {"logits": outputs}
-        return {name: np.asarray(value) for name, value in named.items()}
-
-    return run
+    return compiled_runner(model)

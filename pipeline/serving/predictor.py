@@ -36,7 +36,7 @@ class Predictor(abc.ABC):
     def __init__(
         self, model: ServedModel, *, max_batch_size: int, observe: Callable[[int], None]
     ) -> None:
-        self.model, self.settings = model, model.prediction
+        self.model, self.settings = model, model.finetuning
         self._max_batch_size, self._observe = max_batch_size, observe
 
     @abc.abstractmethod

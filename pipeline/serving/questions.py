@@ -49,7 +49,7 @@ class AnswerPredictor(Predictor):
 
     @property
     def _threshold(self) -> float | None:
-        return self.settings.null_threshold if self.model.has_unanswerable else None
+        return self.model.null_threshold if self.model.has_unanswerable else None
 
     @property
     def _max_query_length(self) -> int:

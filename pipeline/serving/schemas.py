@@ -209,7 +209,7 @@ def description_of(model: ServedModel, config: ServingConfig) -> ModelDescriptio
         fields=fields_of(model),
         labels=list(model.labels),
         has_unanswerable=model.has_unanswerable,
-        sequence_length=model.prediction.sequence_length,
+        sequence_length=model.finetuning.sequence_length,
         max_text_characters=config.max_text_characters,
         max_examples=config.max_examples,
         max_top_k=MAX_TOP_K if model.kind in _WITH_TOP_K else None,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checkpoint_samples import classifier, encoder_of, of_model
+from checkpoint_samples import classifier, edit_json, encoder_of, of_model
 from conftest import SENTENCES
 from scipy.special import softmax
 from served_models import (
@@ -23,15 +23,14 @@ from served_models import (
 
 from albert_core.checkpoints import model_of, read_checkpoint, save_folder
 from albert_core.errors import InputError
-from albert_core.exports.prediction import PredictionConfig, read_prediction_config
+from albert_core.exports.runner import reference_runner
 from albert_core.finetuning.features import make_features
 from albert_core.finetuning.judgement import judge
-from albert_core.finetuning.program import load_finetuned, predict
+from albert_core.finetuning.program import predict
 from albert_core.finetuning.question_features import make_question_features
-from albert_core.finetuning.task_program import TaskData
+from albert_core.finetuning.task_program import TaskData, TaskProgram, task_program
 from albert_core.model import AlbertForQuestionAnswering
 from albert_core.runs.files import write_json
-from albert_core.runs.manifest import Manifest
 from albert_core.tasks import Example, Question
 from albert_core.tokenization import SentencePieceTokenizer
 from albert_core.tokenization.masked import encode_masked
@@ -51,15 +50,19 @@ def served(
     return predictor.predict(items)
 
 
+def program_for(folder: Path, name: str) -> TaskProgram:
+    """Return the task's side of evaluation."""
+    return task_program(TASKS_BY_NAME[name], SETTINGS, read_checkpoint(folder).tokenizer)
+
+
 def logits_of_evaluation(folder: Path, name: str, examples: Sequence[Example]) -> np.ndarray:
     """Return the logits that evaluation would judge."""
-    model, program = load_finetuned(folder, TASKS_BY_NAME[name], SETTINGS)
+    program = program_for(folder, name)
     features = make_features(
         examples, program.tokenizer, SETTINGS.sequence_length, max_choice_length=8
     )
-    return np.stack(
-        predict(model, program, TaskData(examples=examples, features=features))["logits"]
-    )
+    data = TaskData(examples=examples, features=features)
+    return np.stack(predict(reference_runner(read_checkpoint(folder)), program, data)["logits"])
 
 
 def test_labels_are_those_of_evaluation(tokenizer: SentencePieceTokenizer, tmp_path: Path) -> None:
@@ -123,7 +126,7 @@ def test_answers_are_those_of_evaluation(
         Question(id=str(number), question=one, context=other)
         for number, (one, other) in enumerate(asked)
     ]
-    model, program = load_finetuned(folder, task, SETTINGS)
+    program = program_for(folder, name)
     made = make_question_features(
         questions,
         tokenizer,
@@ -133,7 +136,8 @@ def test_answers_are_those_of_evaluation(
         with_answers=False,
     )
     data = TaskData(examples=questions, features=made.features, windows=made.windows)
-    answers = judge(program, data, predict(model, program, data), threshold=0.0).answers
+    outputs = predict(reference_runner(read_checkpoint(folder)), program, data)
+    answers = judge(program, data, outputs, threshold=0.0).answers
     found = served(folder, items)
     for number, one in enumerate(found):
         best = answers.n_best()[str(number)]
@@ -161,7 +165,7 @@ def test_a_question_as_long_as_all_that_is_read_leaves_room_for_the_context(
     tokenizer: SentencePieceTokenizer, tmp_path: Path
 ) -> None:
     folder = save_task_model(tmp_path, TASKS_BY_NAME["whale"], tokenizer)
-    PredictionConfig(sequence_length=20).write(folder)
+    edit_json(folder / "finetuning.json", questions={"max_query_length": 64})
     (found,) = served(folder, [{"question": LONG, "context": "on the door", "top_k": 1}])
     assert found.is_truncated
 
@@ -208,33 +212,15 @@ def test_what_follows_a_mask_begins_a_word_only_after_a_space(
     assert encode_masked(tokenizer, "the bread") == tokenizer.encode("the bread")
 
 
-def test_settings_are_those_of_the_fine_tuning(tmp_path: Path) -> None:
-    write_json(
-        tmp_path / "trials.json",
-        {"chosen": "b", "trials": [{"name": "a"}, {"name": "b", "null_threshold": -1.5}]},
-    )
-    manifest = Manifest(
-        step="finetune",
-        fingerprint="",
-        code_version="",
-        config={"finetuning": dataclasses.asdict(SETTINGS)},
-        inputs={},
-        files={},
-        figures={},
-        seconds=0.0,
-    )
-    manifest.write(tmp_path)
-    found = read_prediction_config(tmp_path)
-    expected = PredictionConfig(
-        sequence_length=20, max_choice_length=8, questions=QUESTIONS, null_threshold=-1.5
-    )
-    assert found == expected
-    (tmp_path / "elsewhere").mkdir()
-    found.write(tmp_path / "elsewhere")
-    assert read_prediction_config(tmp_path / "elsewhere") == expected
-    (tmp_path / "elsewhere" / "prediction.json").write_text('{"sequence_length": "many"}')
-    with pytest.raises(InputError, match="sequence_length"):
-        read_prediction_config(tmp_path / "elsewhere")
+def test_the_threshold_for_no_answer_is_that_of_the_fine_tuning(
+    tokenizer: SentencePieceTokenizer, tmp_path: Path
+) -> None:
+    folder = save_task_model(tmp_path, TASKS_BY_NAME["no-whale"], tokenizer)
+    trials = [{"name": "a"}, {"name": "b", "null_threshold": -1e9}]
+    write_json(folder / "trials.json", {"chosen": "b", "trials": trials})
+    (found,) = served(folder, [{"question": "Where?", "context": "on the door", "top_k": 1}])
+    assert (found.answer, found.null_threshold) == ("", -1e9)
+    assert open_export(folder).finetuning == SETTINGS
 
 
 def test_models_without_a_declared_task_go_by_their_heads(
