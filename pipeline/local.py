@@ -20,6 +20,7 @@ import yaml
 from albert_core.errors import InputError, StepFailedError
 from albert_core.runs.files import write_atomically
 from albert_core.runs.progress import read_events
+from components.export.formats import refuse_missing_packages
 from components.report.step import PAGE_NAME, SUMMARY_NAME
 from components.resolve.dates import NO_DATE
 from components.runtime import (
@@ -83,6 +84,8 @@ def run_locally(
         StepFailedError: A step failed; the next run continues there.
     """
     folder = folder.absolute()
+    if runner == "process":
+        refuse_missing_packages(config.export.formats)
     arguments = pipeline_arguments(config, work_root=folder / "work", date=date)
     pipeline = build_pipeline(Placement(), optional_steps(config))
     run_id = uuid.uuid4().hex

@@ -1,5 +1,6 @@
 """Small checkpoints with random weights, and ways to spoil them."""
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,14 @@ import safetensors.numpy
 
 from albert_core.checkpoints import Checkpoint
 from albert_core.config import AlbertConfig
-from albert_core.model import AlbertForPreTraining, AlbertForSequenceClassification
+from albert_core.exports.runner import input_names
+from albert_core.model import (
+    AlbertForMultipleChoice,
+    AlbertForPreTraining,
+    AlbertForQuestionAnswering,
+    AlbertForQuestionAnsweringWithBeam,
+    AlbertForSequenceClassification,
+)
 from albert_core.model.weights import arrays_of, weights_by_name
 
 CONFIG = AlbertConfig(
@@ -44,6 +52,49 @@ def pretrained(config: AlbertConfig = CONFIG, **more: Any) -> Checkpoint:
 def classifier(num_labels: int, config: AlbertConfig = CONFIG, **more: Any) -> Checkpoint:
     """Return an encoder with a classification head."""
     return of_model(AlbertForSequenceClassification(config, num_labels=num_labels), **more)
+
+
+def multiple_choice(config: AlbertConfig = CONFIG, **more: Any) -> Checkpoint:
+    """Return an encoder with a head that scores choices."""
+    return of_model(AlbertForMultipleChoice(config), is_multiple_choice=True, **more)
+
+
+def span(config: AlbertConfig = CONFIG, **more: Any) -> Checkpoint:
+    """Return an encoder with the head of SQuAD 1.1."""
+    return of_model(AlbertForQuestionAnswering(config), **more)
+
+
+def span_beam(config: AlbertConfig = CONFIG, **more: Any) -> Checkpoint:
+    """Return an encoder with the head of SQuAD 2.0."""
+    return of_model(AlbertForQuestionAnsweringWithBeam(config), **more)
+
+
+SAMPLES: dict[str, Callable[..., Checkpoint]] = {
+    "pretrained": pretrained,
+    "classification": functools.partial(classifier, 3),
+    "regression": functools.partial(classifier, 1),
+    "multiple_choice": multiple_choice,
+    "span": span,
+    "span_beam": span_beam,
+}
+
+
+def batch_of(
+    checkpoint: Checkpoint, lengths: tuple[int, ...] = (24, 9, 17), seed: int = 0
+) -> Arrays:
+    """Return inputs of a model for sequences of some lengths, of three choices each if need be."""
+    rng = np.random.default_rng(seed)
+    shape = (len(lengths), 3) if checkpoint.is_multiple_choice else (len(lengths),)
+    length = np.array(lengths).reshape(-1, *[1] * len(shape))
+    mask = np.broadcast_to(np.arange(max(lengths)) < length, (*shape, max(lengths))).astype(int)
+    batch = {
+        "input_ids": rng.integers(0, checkpoint.config.vocab_size, mask.shape) * mask,
+        "input_mask": mask,
+        "segment_ids": rng.integers(0, 2, mask.shape) * mask,
+        "masked_lm_positions": rng.integers(0, min(lengths), (len(lengths), 4)),
+        "p_mask": 1 - mask,
+    }
+    return {name: batch[name].astype(np.int32) for name in input_names(checkpoint)}
 
 
 def encoder_of(checkpoint: Checkpoint) -> Arrays:

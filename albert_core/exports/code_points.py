@@ -24,13 +24,13 @@ class Table:
     def __init__(self, values: np.ndarray) -> None:
         padded = np.zeros(-(-len(values) // _BLOCK) * _BLOCK, np.int32)
         padded[: len(values)] = values
-        blocks, self._block_of = np.unique(padded.reshape(-1, _BLOCK), axis=0, return_inverse=True)
-        self._values = blocks.reshape(-1)
+        blocks, block_of = np.unique(padded.reshape(-1, _BLOCK), axis=0, return_inverse=True)
+        self._values, self._block_of = _narrow(blocks.reshape(-1)), _narrow(block_of)
 
     def __call__(self, index: Any) -> Any:
         """Return the values at int32 indices of any shape."""
-        block = tf.gather(tf.constant(self._block_of, tf.int32), index // _BLOCK)
-        return tf.gather(tf.constant(self._values), block * _BLOCK + index % _BLOCK)
+        block = _taken(self._block_of, index // _BLOCK)
+        return _taken(self._values, block * _BLOCK + index % _BLOCK)
 
 
 class Replacement:
@@ -45,20 +45,29 @@ class Replacement:
         row_of = np.zeros(size, np.int32)
         row_of[list(parts)] = 1 + np.arange(len(parts))
         self._row_of = Table(row_of)
-        self._lengths = np.array([1, *map(len, parts.values())], np.int32)
-        self._begins = np.cumsum(self._lengths, dtype=np.int32) - self._lengths
+        self._lengths = _narrow(np.array([1, *map(len, parts.values())]))
         self._parts = np.array([0, *(n for part in parts.values() for n in part)], np.int32)
 
     def __call__(self, numbers_T: Any) -> tuple[Any, Any]:
         """Return the new numbers, and of each the place of the one it comes from."""
         row_T = self._row_of(numbers_T)
-        length_T = tf.gather(tf.constant(self._lengths), row_T)
+        length_T = _taken(self._lengths, row_T)
         source = tf.repeat(tf.range(tf.size(row_T)), length_T)
         within = tf.range(tf.size(source)) - tf.gather(tf.cumsum(length_T, exclusive=True), source)
         row = tf.gather(row_T, source)
-        place = tf.gather(tf.constant(self._begins), row) + within
-        replaced = tf.gather(tf.constant(self._parts), place)
+        begins = tf.cumsum(tf.cast(tf.constant(self._lengths), tf.int32), exclusive=True)
+        replaced = tf.gather(tf.constant(self._parts), tf.gather(begins, row) + within)
         return tf.where(row == 0, tf.gather(numbers_T, source), replaced), source
+
+
+def _narrow(values: np.ndarray) -> np.ndarray:
+    """Return numbers from 0 in a type that holds them all: a graph keeps them as they are."""
+    return values.astype(np.min_scalar_type(values.max(initial=0)))
+
+
+def _taken(values: np.ndarray, index: Any) -> Any:
+    """Return the values at some indices, int32."""
+    return tf.cast(tf.gather(tf.constant(values), index), tf.int32)
 
 
 @dataclasses.dataclass(frozen=True)

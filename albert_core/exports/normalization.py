@@ -10,6 +10,7 @@ Shape suffix: T characters of all texts.
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from unicodedata import category
 
 import numpy as np
 import tensorflow as tf
@@ -43,13 +44,16 @@ class Normalization:
         self._is_folded = isinstance(tokenizer, SentencePieceTokenizer)
         codes = [code for part in _LOOKED_AT for code in part]
         between = [text[1:-1] for text in _normalized(tokenizer, "a{}a", codes)]
-        pairs = zip(codes, between, strict=True)
+        normal = dict(zip(codes, between, strict=True))
         self._replacement = Replacement(
-            {code: [*map(ord, text)] for code, text in pairs if text != chr(code)},
+            {code: [*map(ord, text)] for code, text in normal.items() if text != chr(code)},
             NUM_CODE_POINTS,
         )
         self._is_space = _table(codes, [chr(code).isspace() for code in codes])
-        self._final_sigma = _FinalSigma(tokenizer, codes) if tokenizer.lower_case else None
+        self._final_sigma = None
+        if tokenizer.lower_case:
+            beside = [code for code, text in normal.items() if not _is_caseless(chr(code) + text)]
+            self._final_sigma = _FinalSigma(tokenizer, beside)
 
     def __call__(self, texts_N: Any) -> Characters:
         """Return the characters of normalised texts."""
@@ -127,6 +131,11 @@ def _nearest(characters: Characters, classes_T: Any, directed: Callable[[Any], A
 
 def _backwards(values_T: Any) -> Any:
     return values_T[::-1]
+
+
+def _is_caseless(characters: str) -> bool:
+    """Return whether characters are all letters without case or nothing at all."""
+    return not any(c.islower() or category(c) not in ("Lo", "Cn") for c in characters)
 
 
 def _normalized(tokenizer: Tokenizer, form: str, codes: Sequence[int]) -> list[str]:

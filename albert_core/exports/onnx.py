@@ -1,15 +1,7 @@
-"""Models as ONNX: `model.onnx`, of any batch size and length, each weight stored once.
-
-tf2onnx gives every transposed use of a weight a copy of its own, and copies of shared layers are
-what makes ALBERT in ONNX several times as large as it is. Here the file holds the checkpoint's
-arrays under their names, and transposes are part of the graph: onnxruntime does them when it opens
-the file.
-"""
+"""Models as ONNX: `model.onnx`, of any batch size and length, each weight stored once."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,9 +10,6 @@ from albert_core.errors import InputError
 from albert_core.exports.graph import float32_graph
 from albert_core.exports.runner import Inputs, Outputs, Runner
 from albert_core.exports.seal import read_sealed, write_sealed
-
-if TYPE_CHECKING:
-    import onnx
 
 ONNX_NAME = "model.onnx"
 _OPSET = 18
@@ -41,11 +30,13 @@ def write_onnx(checkpoint: Checkpoint, folder: Path, *, quantized: bool = False)
     """
     import tf2onnx
 
+    from albert_core.exports.onnx_weights import store_once
+
     graph = float32_graph(checkpoint)
     model, _ = tf2onnx.convert.from_function(
         graph.function, input_signature=graph.signature, opset=_OPSET
     )
-    _store_once(model, checkpoint.weights)
+    store_once(model, checkpoint.weights)
     if quantized:
         from albert_core.exports.onnx_quantization import quantize
 
@@ -84,44 +75,3 @@ def open_onnx(folder: Path, *, num_threads: int | None = None) -> Runner:
         return dict(zip(output_names, session.run(output_names, given), strict=True))
 
     return run
-
-
-def _store_once(model: "onnx.ModelProto", weights: Mapping[str, np.ndarray]) -> None:
-    """Replace the constants that are a weight, or one transposed, by the weight."""
-    import onnx
-
-    names = {_content(array): name for name, array in reversed(weights.items())}
-    stored: dict[str, onnx.TensorProto] = {}
-    replaced: dict[str, str] = {}
-    transposes = {}
-    for constant in model.graph.initializer:
-        array = onnx.numpy_helper.to_array(constant)
-        name, new_name = names.get(_content(array)), constant.name
-        if name is not None:
-            new_name = name
-        elif array.ndim == 2 and (name := names.get(_content(array.T))) is not None:
-            new_name, array = f"{name}/transposed", array.T
-            transposes[new_name] = onnx.helper.make_node(
-                "Transpose", [name], [new_name], name=new_name, perm=[1, 0]
-            )
-        replaced[constant.name] = new_name
-        stored[name or new_name] = onnx.numpy_helper.from_array(
-            np.ascontiguousarray(array), name or new_name
-        )
-    nodes = [*transposes.values(), *model.graph.node]
-    for node in nodes:
-        node.input[:] = [replaced.get(value, value) for value in node.input]
-    _assign(model.graph, nodes, list(stored.values()))
-
-
-def _assign(
-    graph: "onnx.GraphProto", nodes: list["onnx.NodeProto"], constants: list["onnx.TensorProto"]
-) -> None:
-    copied = [type(node).FromString(node.SerializeToString()) for node in nodes]
-    del graph.node[:], graph.initializer[:]
-    graph.node.extend(copied)
-    graph.initializer.extend(constants)
-
-
-def _content(array: np.ndarray) -> tuple[tuple[int, ...], str, bytes]:
-    return array.shape, array.dtype.str, np.ascontiguousarray(array).tobytes()

@@ -22,7 +22,7 @@ from albert_core.finetuning.config import FinetuningConfig
 from albert_core.settings import parse_settings
 from albert_core.tokenization import Tokenizer
 
-Run = Callable[[Mapping[str, Any]], dict[str, Any]]
+Run = Callable[..., dict[str, Any]]
 """The model: inputs and outputs by the names of `albert_core.exports.runner`."""
 
 _BLANK = "_"
@@ -44,10 +44,10 @@ class RawSignatures:
         self._task = dict(checkpoint.task or {})
         self._config = settings_of(checkpoint)
         self._special_ids = tokenizer.special_ids
+        self._num_outputs = len(checkpoint.weights.get("output_bias", ()))
         self._is_beam = "span_beam" in checkpoint.heads
         self._is_multiple_choice = checkpoint.is_multiple_choice
-        self._num_outputs = len(checkpoint.weights.get("output_bias", ()))
-        self.tokenizer = GraphTokenizer(tokenizer)
+        self.tokenizer = GraphTokenizer(tokenizer, knows_places=not self._num_outputs)
 
     def function(self) -> Any:
         """Return the concrete function that fits the task."""
@@ -81,7 +81,7 @@ class RawSignatures:
         inputs = text_inputs(
             self.tokenizer.encode(text), second, self._special_ids, self._config.sequence_length
         )
-        return self._run(inputs)["logits"]
+        return self._run(**inputs)["logits"]
 
     def _choose_option(self, text: Any, question: Any, choices: Any) -> dict[str, Any]:
         """Return what `_choose` does of the question with each option filled in, as in RACE."""
@@ -98,7 +98,7 @@ class RawSignatures:
             self._special_ids,
             self._config,
         )
-        return _with_probabilities(self._run(inputs)["logits"])
+        return _with_probabilities(self._run(**inputs)["logits"])
 
     def _answer(self, question: Any, context: Any) -> dict[str, Any]:
         """Return the model's outputs for each window over a context, and what it shows.
@@ -118,7 +118,7 @@ class RawSignatures:
         if self._is_beam:
             inputs = {**inputs, "p_mask": answer_mask(inputs)}
         return {
-            **self._run(inputs),
+            **self._run(**inputs),
             "question_index": windows.questions,
             "input_ids": inputs["input_ids"],
             "context_begins": windows.begins,

@@ -52,24 +52,29 @@ class Pieces:
         return tf.RaggedTensor.from_row_splits(values_P, self.row_splits, validate=False)
 
 
-class GraphTokenizer(tf.Module):
+class GraphTokenizer:
     """A tokenizer of ours as a function of a graph.
 
     Args:
         tokenizer: The tokenizer.
+        knows_places: Whether it has `encode_with_places`.
+
+    Attributes:
+        resources: What has to be saved with the graph.
 
     Raises:
         InputError: It is of a kind that has no operation here.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        super().__init__()
-        self._normalize = Normalization(tokenizer)
-        self.cutter: _SentencePieceCutter | _WordPieceCutter
+    def __init__(self, tokenizer: Tokenizer, *, knows_places: bool) -> None:
+        self._normalization = Normalization(tokenizer)
+        self._cutter: _SentencePieceCutter | _WordPieceCutter
+        self.resources: list[Any] = []
         if isinstance(tokenizer, SentencePieceTokenizer):
-            self.cutter = _SentencePieceCutter(tokenizer)
+            self._cutter = _SentencePieceCutter(tokenizer, knows_places=knows_places)
+            self.resources = [self._cutter.placing]
         elif isinstance(tokenizer, WordPieceTokenizer):
-            self.cutter = _WordPieceCutter(tokenizer)
+            self._cutter = _WordPieceCutter(tokenizer)
         else:
             raise InputError(
                 f"vocabulary: got a {type(tokenizer).__name__}, expected SentencePiece or WordPiece"
@@ -77,24 +82,26 @@ class GraphTokenizer(tf.Module):
 
     def encode(self, texts_N: Any) -> Any:
         """Return the piece ids of strings [N, (P)]."""
-        ids, row_splits = self._encode(texts_N)
-        return tf.RaggedTensor.from_row_splits(ids, row_splits, validate=False)
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
-    def _encode(self, texts_N: Any) -> tuple[Any, Any]:
-        """Encode texts; a function of its own, so that a graph holds it once."""
-        ids = self.cutter.cut(self._normalize(texts_N), tf.size(texts_N, tf.int64))
-        return ids.values, ids.row_splits
+        return self._cutter.cut(self._normalize(texts_N), tf.size(texts_N, tf.int64))
 
     def encode_with_places(self, texts_N: Any) -> Pieces:
         """Return the pieces of strings and which characters they stand for.
 
         What the digit-comma rule split is told apart as number and comma.
         """
-        return self.cutter.cut_with_places(self._normalize(texts_N), tf.size(texts_N, tf.int64))
+        return self._cutter.cut_with_places(self._normalize(texts_N), tf.size(texts_N, tf.int64))
+
+    def _normalize(self, texts_N: Any) -> Characters:
+        return Characters(*self._normalized(texts_N))
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
+    def _normalized(self, texts_N: Any) -> tuple[Any, Any, Any]:
+        """Normalise texts; a function of its own, so that a graph holds its tables once."""
+        characters = self._normalization(texts_N)
+        return characters.codes, characters.rows, characters.places
 
 
-class _SentencePieceCutter(tf.Module):
+class _SentencePieceCutter:
     """SentencePiece and the digit-comma rule.
 
     One operation rounds as Python does but for rare texts, the other knows the places; where they
@@ -102,11 +109,13 @@ class _SentencePieceCutter(tf.Module):
     pieces that are never used, as Hugging Face's rules have.
     """
 
-    def __init__(self, tokenizer: SentencePieceTokenizer) -> None:
-        super().__init__()
-        self.placing = tensorflow_text.SentencepieceTokenizer(tokenizer.used_model)
+    def __init__(self, tokenizer: SentencePieceTokenizer, *, knows_places: bool) -> None:
+        is_original = tokenizer.compat == "original"
+        self.placing: Any = None
+        if knows_places or not is_original:
+            self.placing = tensorflow_text.SentencepieceTokenizer(tokenizer.used_model)
         self._exact = self.placing
-        if tokenizer.compat == "original":
+        if is_original:
             self._exact = tensorflow_text.FastSentencepieceTokenizer(tokenizer.used_model)
         self._split = Replacement(tokenizer.split_ids, len(tokenizer))
 
@@ -138,11 +147,10 @@ class _SentencePieceCutter(tf.Module):
         return _pieces(characters, ids_P, rows_P, num_texts, first_P, last_P)
 
 
-class _WordPieceCutter(tf.Module):
+class _WordPieceCutter:
     """Words cut into the longest pieces; a word of too many characters is unknown."""
 
     def __init__(self, tokenizer: WordPieceTokenizer) -> None:
-        super().__init__()
         self._operation = tensorflow_text.FastWordpieceTokenizer(
             tokenizer.pieces,
             suffix_indicator=CONTINUATION,

@@ -15,7 +15,7 @@ folder as a checkpoint without running it.
 """
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,7 @@ def _module_of(checkpoint: Checkpoint, assets: Path) -> tuple[Any, dict[str, Any
         module.vocabulary = tf.saved_model.Asset(str(assets / file))
     signatures = _Signatures(checkpoint, model, getattr(module, "vocabulary", None))
     if signatures.raw:
-        module.tokenizer = signatures.raw.tokenizer
+        module.resources = signatures.raw.tokenizer.resources
     return module, signatures.functions()
 
 
@@ -112,14 +112,18 @@ class _Signatures:
 
     def __init__(self, checkpoint: Checkpoint, model: keras.Model, vocabulary: Any) -> None:
         self._checkpoint, self._model, self._vocabulary = checkpoint, model, vocabulary
+        spec = _IDS_BCS if checkpoint.is_multiple_choice else _IDS_BS
+        # Functions of their own, which the others call, so that the graph holds the model twice.
+        self._ids = concrete_function(self._run, **dict.fromkeys(input_names(checkpoint), spec))
+        self._tokens = _on_ids(self._encode)
         self.raw: RawSignatures | None = None
         if checkpoint.tokenizer and not checkpoint.heads <= PRETRAINING_HEADS:
-            self.raw = RawSignatures(checkpoint, checkpoint.tokenizer, self._run)
+            self.raw = RawSignatures(checkpoint, checkpoint.tokenizer, self._ids)
 
     def functions(self) -> dict[str, Any]:
         """Return the concrete functions by name."""
         heads = self._checkpoint.heads
-        functions = {"tokens": _on_ids(self._encode), IDS_SIGNATURE: self._on_own_inputs()}
+        functions = {"tokens": self._tokens, IDS_SIGNATURE: self._ids}
         if "sentence_order" in heads:
             functions["sop"] = _on_ids(self._order)
         if "masked_lm" in heads:
@@ -130,27 +134,19 @@ class _Signatures:
             functions["serving_default"] = self.raw.function()
         return functions
 
-    def _run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def _run(self, **inputs: Any) -> dict[str, Any]:
         return outputs_by_name(self._model, inputs)
-
-    def _on_own_inputs(self) -> Any:
-        """Return the signature of the runners."""
-        has_choices = self._checkpoint.is_multiple_choice
-        specs = {
-            name: _IDS_BCS if has_choices else _IDS_BS for name in input_names(self._checkpoint)
-        }
-        return concrete_function(lambda **inputs: self._run(inputs), **specs)
 
     def _encode(self, **inputs: Any) -> dict[str, Any]:
         return dict(self._model.bert(**inputs, training=False))
 
     def _order(self, **inputs: Any) -> dict[str, Any]:
-        outputs = self._encode(**inputs)
+        outputs = self._tokens(**inputs)
         logits_B2 = self._model.sentence_order(outputs["pooled_output"])
         return {**outputs, "sop_log_probs": tf.nn.log_softmax(logits_B2)}
 
     def _predict(self, mlm_positions: Any, **inputs: Any) -> dict[str, Any]:
-        outputs = self._run({**inputs, "masked_lm_positions": mlm_positions})
+        outputs = self._ids(**inputs, masked_lm_positions=mlm_positions)
         logits_BPV = outputs["masked_lm_logits"]
         return {
             "sequence_output": outputs["sequence_output"],

@@ -52,7 +52,8 @@ def sentence_batches(checkpoint: Checkpoint, sentences: Sequence[str]) -> list[I
 
     What a batch holds fits the heads: texts or pairs as the task has them (pairs where none is
     known), texts with choices, questions with contexts (where these take several windows, as many
-    windows as there are sentences); before fine-tuning pairs with masked places. A checkpoint without a vocabulary gets a batch of random pieces.
+    windows as there are sentences); before fine-tuning pairs with masked places. A checkpoint
+    without a vocabulary gets a batch of random pieces.
     """
     if checkpoint.tokenizer is None:
         return [_random_inputs(checkpoint)]

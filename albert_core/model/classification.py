@@ -10,7 +10,7 @@ from keras import ops
 
 from albert_core.config import AlbertConfig
 from albert_core.model.heads import ENCODER_INPUTS, AlbertWithHead, check_axes
-from albert_core.model.layers import add_output_layer, output_logits
+from albert_core.model.layers import PACKAGE, add_output_layer, output_logits
 from albert_core.model.pretraining import Tensors, cross_entropy
 
 
@@ -38,12 +38,17 @@ class PooledOutputModel(AlbertWithHead):
             add_output_layer(self, self.config, self.num_outputs)
         self.built = True
 
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the model as JSON holds them."""
+        return {**super().get_config(), "classifier_dropout": self.dropout.rate}
+
     def logits(self, inputs: Tensors, training: bool | None) -> Any:
         """Return one row of outputs for each sequence: [B, S] inputs to [B, num_outputs]."""
         pooled_BH = self.encode(inputs, training, pooled_only=True)["pooled_output"]
         return output_logits(self, self.dropout(pooled_BH, training=training))
 
 
+@keras.saving.register_keras_serializable(PACKAGE)
 class AlbertForSequenceClassification(PooledOutputModel):
     """ALBERT with the original's classification head; one output and squared error: regression.
 
@@ -61,6 +66,10 @@ class AlbertForSequenceClassification(PooledOutputModel):
     ) -> None:
         super().__init__(config, num_outputs=num_labels, classifier_dropout=classifier_dropout)
 
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the model as JSON holds them."""
+        return {**super().get_config(), "num_labels": self.num_outputs}
+
     def call(self, inputs: Tensors, training: bool | None = None) -> Any:
         """Return logits [B, C], or scores [B, 1] for regression."""
         return self.logits(inputs, training)
@@ -73,6 +82,7 @@ class AlbertForSequenceClassification(PooledOutputModel):
         return ops.square(scores_B - ops.cast(targets, "float32"))
 
 
+@keras.saving.register_keras_serializable(PACKAGE)
 class AlbertForMultipleChoice(PooledOutputModel):
     """ALBERT that chooses among C texts about one thing, as RACE asks for.
 

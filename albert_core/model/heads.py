@@ -11,12 +11,13 @@ from keras import ops
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 from albert_core.model.encoder import AlbertEncoder
+from albert_core.model.layers import MadeFromConfig
 from albert_core.model.pretraining import Tensors
 
 ENCODER_INPUTS = ("input_ids", "input_mask", "segment_ids")
 
 
-class AlbertWithHead(keras.Model):
+class AlbertWithHead(MadeFromConfig, keras.Model):
     """The encoder, and a loss that is a mean over examples; the head is the subclass's.
 
     Args:

@@ -4,7 +4,7 @@ Shape suffixes: C outputs, H hidden.
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -13,6 +13,24 @@ from keras import ops
 
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
+
+# Under which Keras finds our classes when it loads an archive.
+PACKAGE = "albert_core"
+
+
+class MadeFromConfig:
+    """What lets Keras make a model anew from its arguments: the architecture, and what is added."""
+
+    config: AlbertConfig
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the model as JSON holds them."""
+        return {"config": self.config.to_dict()}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> "MadeFromConfig":
+        """Return a new model of the arguments that `get_config` returned."""
+        return cls(**{**config, "config": AlbertConfig.from_dict(config["config"])})
 
 
 def layer_norm(name: str = "LayerNorm") -> keras.layers.LayerNormalization:

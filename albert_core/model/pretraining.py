@@ -12,6 +12,8 @@ from keras import ops
 from albert_core.config import AlbertConfig
 from albert_core.model.encoder import AlbertEncoder, select_positions
 from albert_core.model.layers import (
+    PACKAGE,
+    MadeFromConfig,
     add_output_layer,
     build_under,
     check_range,
@@ -69,7 +71,8 @@ class SentenceOrderHead(keras.layers.Layer):
         return output_logits(self, pooled_BH)
 
 
-class AlbertForPreTraining(ModelUpdatedInParts):
+@keras.saving.register_keras_serializable(PACKAGE)
+class AlbertForPreTraining(MadeFromConfig, ModelUpdatedInParts):
     """ALBERT with both pretraining heads; `fit` minimises their summed loss.
 
     Inputs are a dict of `input_ids`, `input_mask`, `segment_ids` [B, S] and
@@ -94,6 +97,14 @@ class AlbertForPreTraining(ModelUpdatedInParts):
         self.sentence_order = SentenceOrderHead(config)
         self.means = {name: keras.metrics.Mean(name=name) for name in METRIC_NAMES}
         self.build()
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the model as JSON holds them."""
+        more = {
+            "rematerialize": self.bert.rematerialize,
+            "num_micro_batches": self.num_micro_batches,
+        }
+        return {**super().get_config(), **more}
 
     def build(self, input_shape: Any = None) -> None:
         """Build all variables at once, under the original's names."""

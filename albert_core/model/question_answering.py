@@ -14,6 +14,7 @@ from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 from albert_core.model.heads import AlbertWithHead
 from albert_core.model.layers import (
+    PACKAGE,
     add_output_layer,
     build_under,
     check_range,
@@ -43,6 +44,7 @@ class SpanHead(keras.layers.Layer):
         return output_logits(self, sequence_BSH)
 
 
+@keras.saving.register_keras_serializable(PACKAGE)
 class AlbertForQuestionAnswering(AlbertWithHead):
     """ALBERT for SQuAD 1.1: every question has an answer; start and end are independent.
 
@@ -75,6 +77,7 @@ class AlbertForQuestionAnswering(AlbertWithHead):
         return _span_losses(targets, outputs)
 
 
+@keras.saving.register_keras_serializable(PACKAGE)
 class AlbertForQuestionAnsweringWithBeam(AlbertWithHead):
     """ALBERT for SQuAD 2.0: the end depends on the start, and there may be no answer.
 
@@ -114,6 +117,15 @@ class AlbertForQuestionAnsweringWithBeam(AlbertWithHead):
         self.dropout = keras.layers.Dropout(classifier_dropout)
         self.answer_logit = dense(config, 1, "dense_1", use_bias=False)
         self.build()
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the model as JSON holds them."""
+        more = {
+            "start_n_top": self.start_n_top,
+            "end_n_top": self.end_n_top,
+            "classifier_dropout": self.dropout.rate,
+        }
+        return {**super().get_config(), **more}
 
     def build(self, input_shape: Any = None) -> None:
         """Build all variables at once, under the original's names."""

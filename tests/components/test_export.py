@@ -214,7 +214,7 @@ def test_another_folder_and_other_sentences_are_looked_at(tokenizer, tmp_path):
     assert parity["num_sentences"] == parity["num_sequences"] == 2
     with pytest.raises(InputError, match="belongs to another configuration"):
         export_model(**settings)
-    with pytest.raises(InputError, match="nowhere.txt"):
+    with pytest.raises(InputError, match="nowhere"):
         export_model(**settings, sentences=tmp_path / "nowhere.txt")
 
 
