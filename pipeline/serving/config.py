@@ -29,6 +29,8 @@ class ServingConfig:
         max_body_bytes: Longest body of a request, in bytes.
         max_text_characters: Longest text, question or context, in characters.
         max_examples: Most examples of a request.
+        null_threshold: Null odds from which on a question has no answer, where that may be; if not
+            given, the best on the dev set where a fine-tuning left it beside the model, else 0.
     """
 
     host: str = "127.0.0.1"
@@ -39,6 +41,7 @@ class ServingConfig:
     max_body_bytes: int = 1_000_000
     max_text_characters: int = 5_000
     max_examples: int = 64
+    null_threshold: float | None = None
 
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():

@@ -4,7 +4,7 @@ import dataclasses
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from albert_core.checkpoints import Checkpoint, detect, model_of, read_checkpoint
 from albert_core.checkpoints.checkpoint import read_finetuning, read_json, read_task
@@ -19,6 +19,7 @@ from albert_core.settings import parse_settings
 from albert_core.tasks import Task
 from albert_core.tasks.task import Kind
 from albert_core.tokenization import Tokenizer, load_tokenizer
+from components.export.config import ExportFormat
 
 ServedKind = Literal[Kind, "masked_lm"]
 
@@ -101,7 +102,7 @@ def _of_export(folder: Path, module_name: str) -> ServedModel:
     task = _task(read_task(side), side)
     module = importlib.import_module(f"albert_core.exports.{module_name}")
     return ServedModel(
-        name=task.name if task else folder.resolve().name,
+        name=task.name if task else _name(folder),
         format=module_name,
         tokenizer=tokenizer,
         finetuning=_finetuning(read_finetuning(side), config, side),
@@ -121,7 +122,7 @@ def _of_checkpoint(path: Path) -> ServedModel:
         )
     task = _task(checkpoint.task, path)
     return ServedModel(
-        name=task.name if task else path.resolve().name,
+        name=task.name if task else _name(path),
         format=detect(path),
         tokenizer=checkpoint.tokenizer,
         finetuning=_finetuning(checkpoint.finetuning, checkpoint.config, path),
@@ -133,6 +134,12 @@ def _of_checkpoint(path: Path) -> ServedModel:
 
 def _task(declaration: Mapping[str, Any] | None, folder: Path) -> Task | None:
     return parse_settings(Task, declaration, source=f"{folder}: task") if declaration else None
+
+
+def _name(path: Path) -> str:
+    """Return the name of a model's folder; of an export, a format's folder in it, the export's."""
+    path = path.resolve()
+    return path.parent.name if path.name in get_args(ExportFormat) else path.name
 
 
 def _finetuning(

@@ -1,6 +1,7 @@
 """The process that serves: opens the model, listens, and ends in an orderly way."""
 
 import contextlib
+import dataclasses
 import gc
 import signal
 import socket
@@ -27,6 +28,8 @@ def run_server(model: str, config: ServingConfig) -> None:
     """
     with _listen(config.host, config.port) as listener:
         served = open_export(input_folder(model))
+        if config.null_threshold is not None:
+            served = dataclasses.replace(served, null_threshold=config.null_threshold)
         settings = uvicorn.Config(
             make_app(served, config),
             log_level="warning",

@@ -34,6 +34,8 @@ from albert_core.runs.files import write_json
 from albert_core.tasks import Example, Question
 from albert_core.tokenization import SentencePieceTokenizer
 from albert_core.tokenization.masked import encode_masked
+from components.export.config import ExportFormat
+from components.export.formats import write_format
 from pipeline.serving.errors import RequestError
 from pipeline.serving.opening import open_export
 from pipeline.serving.predictors import predictor_for
@@ -221,6 +223,21 @@ def test_the_threshold_for_no_answer_is_that_of_the_fine_tuning(
     (found,) = served(folder, [{"question": "Where?", "context": "on the door", "top_k": 1}])
     assert (found.answer, found.null_threshold) == ("", -1e9)
     assert open_export(folder).finetuning == SETTINGS
+
+
+@pytest.mark.parametrize("to", ["onnx", "saved_model"])
+def test_exports_are_served_by_their_own_runtimes(
+    tokenizer: SentencePieceTokenizer, tmp_path: Path, to: ExportFormat
+) -> None:
+    folder = save_task_model(tmp_path / "model", TASKS_BY_NAME["topic"], tokenizer)
+    write_format(read_checkpoint(folder), tmp_path / "export", to=to)
+    model = open_export(tmp_path / "export")
+    assert (model.name, model.format, model.finetuning) == ("topic", to, SETTINGS)
+    items = [{"text": text} for text in (SENTENCES[0], "Bread.")]
+    expected = served(folder, items)
+    for one, other in zip(served(tmp_path / "export", items), expected, strict=True):
+        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-4)
+        assert one.is_truncated == other.is_truncated
 
 
 def test_models_without_a_declared_task_go_by_their_heads(
