@@ -117,7 +117,7 @@ def fields_of(model: ServedModel) -> dict[str, str]:
     if model.kind == "multiple_choice":
         asked = {"question": "text"} if model.has_questions else {}
         return {"text": "text", **asked, "choices": "texts"}
-    second = {1: {}, 2: {"second_text": "text"}, None: {"second_text": "optional text"}}
+    second = {1: {}, 2: {"text_b": "text"}, None: {"text_b": "optional text"}}
     return {"text": "text", **second[model.num_texts]}
 
 

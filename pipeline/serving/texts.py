@@ -92,4 +92,4 @@ def _texts(item: Item) -> tuple[str, ...]:
         if "question" in item:
             choices = [filled(item["question"], choice) for choice in choices]
         return (item["text"], *choices)
-    return (item["text"], *filter(None, [item.get("second_text")]))
+    return (item["text"], *filter(None, [item.get("text_b")]))

@@ -29,7 +29,7 @@ CONNECTIONS = (1, 8, 64)
 SENTENCE = "The harbour master counted 12,400 crates before the storm reached the islands."
 VALUES: dict[str, Any] = {
     "text": SENTENCE,
-    "second_text": SENTENCE,
+    "text_b": SENTENCE,
     "question": "Who counted the crates?",
     "context": SENTENCE,
     "choices": [SENTENCE, SENTENCE],

@@ -94,9 +94,9 @@ BAD_BODIES = {
     "10,000 characters": (asking("x" * 10_000), 422, "examples[0].text"),
     "unknown field": ({**asking("a"), "top_k": 3}, 422, "top_k"),
     "field of another kind": (
-        {"examples": [{"text": "a", "second_text": "b"}]},
+        {"examples": [{"text": "a", "text_b": "b"}]},
         422,
-        "examples[0].second_text",
+        "examples[0].text_b",
     ),
     "10 MB": (asking("x" * 10_000_000), 413, "body"),
 }

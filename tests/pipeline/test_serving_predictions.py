@@ -85,7 +85,7 @@ def test_scores_of_pairs_are_those_of_evaluation(
 ) -> None:
     folder = save_task_model(tmp_path, TASKS_BY_NAME["sea"], tokenizer)
     pairs = [(SENTENCES[0], SENTENCES[1]), ("Bread.", "Dogs.")]
-    found = served(folder, [{"text": one, "second_text": other} for one, other in pairs])
+    found = served(folder, [{"text": one, "text_b": other} for one, other in pairs])
     examples = [Example(id="", texts=pair, target=None) for pair in pairs]
     logits = logits_of_evaluation(folder, "sea", examples)
     np.testing.assert_allclose([one.score for one in found], logits[:, 0], atol=2e-6)
@@ -259,7 +259,7 @@ def test_models_without_a_declared_task_go_by_their_heads(
     ]
     assert kinds["labels"].labels == ("0", "1", "2")
     assert kinds["labels"].num_texts is None
-    items = [{"text": "Bread.", "second_text": None}, {"text": "a", "second_text": "b"}]
+    items = [{"text": "Bread.", "text_b": None}, {"text": "a", "text_b": "b"}]
     assert [one.label in "012" for one in served(tmp_path / "labels", items)] == [True, True]
 
 
