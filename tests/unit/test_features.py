@@ -56,7 +56,7 @@ def test_single_text_lies_between_its_special_pieces(tokenizer: Tokenizer) -> No
     assert features.targets["target"].tolist() == [1.0]
 
 
-def test_text_b_is_segment_one_and_ends_in_a_separator(tokenizer: Tokenizer) -> None:
+def test_second_text_is_segment_one_and_ends_in_a_separator(tokenizer: Tokenizer) -> None:
     features = make_features([example_of(SHORT, LONG, target=None)], tokenizer, 200)
     first, second = tokenizer.encode(SHORT), tokenizer.encode(LONG)
     assert sequences(features) == [[CLS_ID, *first, SEP_ID, *second, SEP_ID]]

@@ -1,13 +1,16 @@
 """Archives of Keras: every kind of model comes back, on both backends."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from checkpoint_samples import SAMPLES, batch_of
+from checkpoint_samples import SAMPLES, batch_of, of_model
 
+from albert_core.checkpoints import Checkpoint
 from albert_core.exports.keras_archive import open_keras_archive, write_keras_archive
 from albert_core.exports.runner import reference_runner
+from albert_core.model import AlbertForPreTraining, AlbertForQuestionAnsweringWithBeam
 
 pytestmark = [
     pytest.mark.backends,
