@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, Command] = {
     "compile": commands.compile_for,
     "convert": commands.convert,
     "info": commands.info,
+    "serve": commands.serve,
     "submit": platform_commands.submit,
 }
 # Commands with commands of their own.
@@ -50,7 +51,7 @@ GROUPS: Mapping[str, tuple[str, Mapping[str, Command]]] = {
     ),
 }
 # Those that take paths as arguments, and no settings of a run; and others without the latter.
-_PATH_COMMANDS = ("export", "card", "convert", "info")
+_PATH_COMMANDS = ("export", "card", "convert", "info", "serve")
 _WITHOUT_SETTINGS = (*_PATH_COMMANDS, "list", "pause", "resume", "delete")
 
 # Options that take several values separated by commas.

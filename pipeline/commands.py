@@ -23,6 +23,7 @@ from components.resolve.dates import NO_DATE, has_date, parse_date, today, with_
 from components.vocab.config import VocabConfig
 from pipeline.config import RunConfig, Runner
 from pipeline.resources import TargetName, read_resources
+from pipeline.serving.config import ServingConfig
 
 
 def demo_data(output: str) -> None:
@@ -302,6 +303,23 @@ def convert(
             source, destination, to=to, vocab=vocab, config=config, lower_case=lower_case
         )
     )
+
+
+def serve(model: str, **settings: Any) -> None:
+    """Answer requests over HTTP with a model, until Ctrl-C.
+
+    Args:
+        model: An export of `albert export`, or any checkpoint that `albert convert` knows.
+        **settings: Where to listen, how requests are run together, and what they may ask for.
+    """
+    config = ServingConfig(**settings)
+    try:
+        from pipeline.serving.server import run_server
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"serve: needs the package {error.name}, which is not here; install the extra `serve`"
+        ) from error
+    run_server(model, config)
 
 
 def info(path: str) -> None:

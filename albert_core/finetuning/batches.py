@@ -6,7 +6,6 @@ Shape suffixes: B batch, C choices, S sequence (of this batch), N sequences.
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import keras
 import numpy as np
 
 from albert_core.finetuning.features import Features
@@ -61,6 +60,8 @@ def answer_mask(inputs: Inputs) -> np.ndarray:
 
 def padded_length(features: Features, examples: np.ndarray, longest: int) -> int:
     """Return the length of a batch: a round number, but no more than the longest allowed."""
+    import keras
+
     multiple = _LENGTH_MULTIPLE[keras.backend.backend()]
     length = int(features.lengths[examples].max())
     return min(-(-length // multiple) * multiple, max(longest, length))
@@ -127,6 +128,8 @@ def fed_batches(generate: Callable[[], Iterator[Any]]) -> Any:
     Args:
         generate: Begins to yield batches; with TensorFlow it is called twice.
     """
+    import keras
+
     if keras.backend.backend() != "tensorflow":
         return generate()
     import tensorflow as tf

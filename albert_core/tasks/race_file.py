@@ -40,11 +40,12 @@ def _examples(passage: dict[str, Any], source: Source, path: Path) -> Iterator[E
     for index, (question, options, answer) in enumerate(rows):
         yield Example(
             id=f"{source.name}/{passage.get('id', path.name)}-{index}".lstrip("/"),
-            texts=(passage["article"], *(_filled(question, option) for option in options)),
+            texts=(passage["article"], *(filled(question, option) for option in options)),
             target=float(_LETTERS[: len(options)].index(answer)),
             source=source.name,
         )
 
 
-def _filled(question: str, option: str) -> str:
+def filled(question: str, option: str) -> str:
+    """Return a question with an option in its blank, or after it."""
     return question.replace(_BLANK, option) if _BLANK in question else f"{question} {option}"

@@ -1,0 +1,1 @@
+"""A model over HTTP: `albert serve`."""

@@ -1,0 +1,185 @@
+"""The web application: its endpoints, and how errors are answered."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from importlib import resources
+from typing import Any
+
+import fastapi
+import pydantic
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from pipeline.serving.batching import Batcher, QueueFullError
+from pipeline.serving.config import ServingConfig
+from pipeline.serving.errors import RequestError, of_unreadable, of_validation
+from pipeline.serving.limits import LimitedApp
+from pipeline.serving.metrics import CONTENT_TYPE, MeasuredApp, Metrics
+from pipeline.serving.opening import ServedModel
+from pipeline.serving.predictor import Item, Prediction
+from pipeline.serving.predictors import predictor_for
+from pipeline.serving.schemas import (
+    FailureResponse,
+    Health,
+    ModelDescription,
+    description_of,
+    endpoint_of,
+    request_type,
+    response_type,
+)
+
+_RETRY_AFTER_S = 1
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
+    "script-src 'unsafe-inline'; connect-src 'self'; img-src data:; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
+_FAILURES: dict[int | str, dict[str, Any]] = {
+    status: {"model": FailureResponse} for status in (400, 408, 413, 415, 422, 503)
+}
+
+
+def make_app(model: ServedModel, config: ServingConfig) -> fastapi.FastAPI:
+    """Return the application that answers with a model.
+
+    Raises:
+        InputError: The model cannot answer a sample.
+    """
+    metrics = Metrics()
+    predictor = predictor_for(
+        model, max_batch_size=config.max_batch_size, observe=metrics.batch_size.observe
+    )
+    predictor.check()
+    batcher: Batcher[Item, Prediction] = Batcher(
+        predictor.predict,
+        max_batch_size=config.max_batch_size,
+        max_wait_s=config.max_wait_ms / 1000,
+        max_queued=config.max_queued_examples,
+    )
+    metrics.queued.set_function(lambda: batcher.num_queued)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: fastapi.FastAPI) -> AsyncIterator[None]:
+        batcher.start()
+        yield
+        await batcher.close()
+
+    app = fastapi.FastAPI(
+        title=f"ALBERT: {model.name}",
+        docs_url=None,  # these pages load scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    _add_prediction(app, model, config, batcher)
+    _add_pages(app, description_of(model, config), batcher, metrics)
+    _add_error_handlers(app)
+    app.add_middleware(LimitedApp, max_body_bytes=config.max_body_bytes)
+    app.add_middleware(MeasuredApp, metrics=metrics, endpoints=_paths(app))
+    return app
+
+
+def _add_prediction(
+    app: fastapi.FastAPI,
+    model: ServedModel,
+    config: ServingConfig,
+    batcher: Batcher[Item, Prediction],
+) -> None:
+    of_request, of_response = request_type(model, config), response_type(model)
+
+    async def predict(request: of_request) -> pydantic.BaseModel:  # type: ignore[valid-type]
+        """Answer each example."""
+        values: dict[str, Any] = request.model_dump()  # type: ignore[attr-defined]
+        examples = values.pop("examples")
+        try:
+            predictions = await batcher.submit([{**example, **values} for example in examples])
+        except QueueFullError:
+            raise RequestError(
+                503,
+                "queue",
+                f"{batcher.num_queued} examples that wait",
+                f"at most {config.max_queued_examples}; try again in {_RETRY_AFTER_S} s",
+                {"Retry-After": str(_RETRY_AFTER_S)},
+            ) from None
+        return of_response(predictions=_refusing_wrong(predictions))
+
+    app.add_api_route(
+        endpoint_of(model),
+        predict,
+        methods=["POST"],
+        response_model=of_response,
+        responses=_FAILURES,
+    )
+
+
+def _refusing_wrong(predictions: Any) -> Any:
+    """Return predictions, if none is an error."""
+    for number, prediction in enumerate(predictions):
+        if isinstance(prediction, RequestError):
+            what = f"examples[{number}].{prediction.what}"
+            raise RequestError(prediction.status, what, prediction.got, prediction.expected)
+    return predictions
+
+
+def _add_pages(
+    app: fastapi.FastAPI,
+    description: ModelDescription,
+    batcher: Batcher[Item, Prediction],
+    metrics: Metrics,
+) -> None:
+    page = resources.files("pipeline.serving").joinpath("page.html").read_text(encoding="utf-8")
+
+    @app.get("/", response_class=HTMLResponse)
+    async def form() -> HTMLResponse:
+        """Return a form to try the model with."""
+        return HTMLResponse(page, headers=_PAGE_HEADERS)
+
+    @app.get("/model")
+    async def describe() -> ModelDescription:
+        """Return what the model is and what may be asked."""
+        return description
+
+    @app.get("/healthz", responses={503: {"model": FailureResponse}})
+    async def health() -> Health:
+        """Return whether requests are answered."""
+        if not batcher.is_running:
+            raise RequestError(503, "server", "a stopped model", "a running one; start it again")
+        return Health(status="ok")
+
+    @app.get("/metrics")
+    async def expose() -> Response:
+        """Return the metrics for Prometheus."""
+        return Response(metrics.exposition(), media_type=CONTENT_TYPE)
+
+
+def _add_error_handlers(app: fastapi.FastAPI) -> None:
+    paths = ", ".join(sorted(_paths(app)))
+
+    @app.exception_handler(RequestError)
+    async def refuse(_: fastapi.Request, error: RequestError) -> JSONResponse:
+        return JSONResponse(error.body(), error.status, headers=error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def refuse_invalid(request: fastapi.Request, error: RequestValidationError) -> Any:
+        return await refuse(request, of_validation(error.errors()[0]))
+
+    @app.exception_handler(HTTPException)
+    async def refuse_http(request: fastapi.Request, error: HTTPException) -> Any:
+        headers = error.headers or {}
+        if error.status_code == 404:
+            own = RequestError(404, "path", request.url.path, f"one of {paths}")
+        elif error.status_code == 405:
+            own = RequestError(405, "method", request.method, headers["Allow"], headers)
+        else:
+            own = of_unreadable(error.__cause__)
+        return await refuse(request, own)
+
+    @app.exception_handler(Exception)
+    async def admit(request: fastapi.Request, _: Exception) -> Any:
+        own = RequestError(500, "server", "an error of its own", "none; its log says more")
+        return await refuse(request, own)
+
+
+def _paths(app: fastapi.FastAPI) -> frozenset[str]:
+    return frozenset(route.path for route in app.routes if hasattr(route, "path"))

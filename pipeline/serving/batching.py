@@ -1,0 +1,151 @@
+"""Requests that arrive together are run together, in a thread beside the event loop."""
+
+import asyncio
+import collections
+import contextlib
+import dataclasses
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class QueueFullError(Exception):
+    """No more examples can wait."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Waiting(Generic[Item, Result]):
+    """The examples of a request, when they came, and where their results go."""
+
+    items: Sequence[Item]
+    arrived_s: float
+    results: "asyncio.Future[Sequence[Result]]"
+
+
+class Batcher(Generic[Item, Result]):
+    """Collects examples of requests and runs a function on them.
+
+    A batch is run when it is full, or when its first request has waited long enough; while one is
+    run, the next one collects. Requests are not taken apart: one that is larger than a batch is run
+    by itself.
+
+    Args:
+        run: Function of a batch's examples that returns a result for each; called in one thread.
+        max_batch_size: Examples of a batch.
+        max_wait_s: Seconds that a request waits for others.
+        max_queued: Examples that may wait.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Sequence[Item]], Sequence[Result]],
+        *,
+        max_batch_size: int,
+        max_wait_s: float,
+        max_queued: int,
+    ) -> None:
+        self._run = run
+        self._max_batch_size, self._max_wait_s = max_batch_size, max_wait_s
+        self._max_queued = max_queued
+        self._waiting: collections.deque[_Waiting[Item, Result]] = collections.deque()
+        self._has_news = asyncio.Event()
+        self._is_closing = False
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def num_queued(self) -> int:
+        """Examples that wait to be run."""
+        return sum(len(waiting.items) for waiting in self._waiting)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether requests are answered."""
+        return self._task is not None and not self._task.done()
+
+    def start(self) -> None:
+        """Begin to run batches."""
+        self._task = asyncio.create_task(self._run_batches(), name="batches")
+
+    async def close(self) -> None:
+        """Run what waits, and end."""
+        self._is_closing = True
+        self._has_news.set()
+        if self._task:
+            await self._task
+        self._thread.shutdown()
+
+    async def submit(self, items: Sequence[Item]) -> Sequence[Result]:
+        """Return the results of some examples, when they have been run.
+
+        Raises:
+            QueueFullError: Too many wait already.
+        """
+        if self.num_queued + len(items) > self._max_queued:
+            raise QueueFullError
+        loop = asyncio.get_running_loop()
+        waiting: _Waiting[Item, Result] = _Waiting(items, loop.time(), loop.create_future())
+        self._waiting.append(waiting)
+        self._has_news.set()
+        return await waiting.results
+
+    async def _run_batches(self) -> None:
+        while batch := await self._next_batch():
+            try:
+                await self._answer(batch)
+            except Exception as error:
+                await self._answer_one_by_one(batch, error)
+
+    async def _next_batch(self) -> list[_Waiting[Item, Result]]:
+        """Return the next requests to run together; none when it is over."""
+        while not self._waiting and not self._is_closing:
+            self._has_news.clear()
+            await self._has_news.wait()
+        await self._wait_for_more()
+        batch: list[_Waiting[Item, Result]] = []
+        count = 0
+        while self._waiting:
+            count += len(self._waiting[0].items)
+            if batch and count > self._max_batch_size:
+                break
+            batch.append(self._waiting.popleft())
+        return batch
+
+    async def _wait_for_more(self) -> None:
+        """Wait until a batch is full, or its first request has waited long enough."""
+        while self._waiting and self.num_queued < self._max_batch_size and not self._is_closing:
+            now_s = asyncio.get_running_loop().time()
+            remaining_s = self._waiting[0].arrived_s + self._max_wait_s - now_s
+            if remaining_s <= 0:
+                return
+            self._has_news.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._has_news.wait(), remaining_s)
+
+    async def _answer(self, batch: Sequence[_Waiting[Item, Result]]) -> None:
+        """Run a batch and hand out its results."""
+        items = [item for waiting in batch for item in waiting.items]
+        loop = asyncio.get_running_loop()
+        results = await loop.run_in_executor(self._thread, self._run, items)
+        begin = 0
+        for waiting in batch:
+            end = begin + len(waiting.items)
+            if not waiting.results.done():  # the client may have gone
+                waiting.results.set_result(results[begin:end])
+            begin = end
+
+    async def _answer_one_by_one(
+        self, batch: Sequence[_Waiting[Item, Result]], error: Exception
+    ) -> None:
+        """Run requests by themselves after a failure, so that only one that fails is told so."""
+        for waiting in batch:
+            try:
+                if len(batch) == 1:
+                    raise error
+                await self._answer([waiting])
+            except Exception as own:
+                if not waiting.results.done():
+                    waiting.results.set_exception(own)

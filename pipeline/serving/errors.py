@@ -1,0 +1,98 @@
+"""Errors as clients see them: JSON of one shape, a reason in it, never a traceback."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_LONGEST_GOT = 80
+
+# What pydantic expected where its own words say less, by the type of its error.
+_EXPECTED = {
+    "missing": "something here",
+    "extra_forbidden": "no such field",
+    "string_type": "a string",
+    "string_unicode": "a string of whole characters, without lone surrogates",
+    "list_type": "a list",
+    "int_type": "a whole number",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+}
+_LIMITS = {
+    "string_too_long": ("at most {max_length:,} characters", "characters"),
+    "too_long": ("at most {max_length:,} items", "items"),
+    "too_short": ("{min_length:,} or more items", "items"),
+}
+
+
+class RequestError(Exception):
+    """A request that cannot be answered.
+
+    Args:
+        status: The HTTP status.
+        what: The thing that is wrong.
+        got: What it is.
+        expected: What it should be.
+        headers: Headers of the answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        what: str,
+        got: str,
+        expected: str,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(f"{what}: got {got}, expected {expected}")
+        self.status, self.what, self.got, self.expected = status, what, got, expected
+        self.headers = dict(headers or {})
+
+    def body(self) -> dict[str, Any]:
+        """Return the body of the answer."""
+        return {"error": {"what": self.what, "got": self.got, "expected": self.expected}}
+
+
+def of_validation(error: Mapping[str, Any]) -> RequestError:
+    """Return the error that one of pydantic's or FastAPI's stands for."""
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "json_invalid":
+        reason = f"{context['error']} at character {error['loc'][-1]:,}"
+        return RequestError(400, "body", reason, "JSON")
+    if isinstance(error["input"], bytes):
+        return RequestError(415, "Content-Type", "another or none", "application/json")
+    what = _path(error["loc"][1:])
+    if kind in _LIMITS:
+        expected, unit = _LIMITS[kind]
+        got = f"{len(error['input']):,} {unit}"
+        return RequestError(422, what, got, expected.format(**context))
+    if kind == "value_error":
+        return RequestError(422, what, shortened(error["input"]), str(context["error"]))
+    got = "nothing" if kind == "missing" else shortened(error["input"])
+    return RequestError(422, what, got, _EXPECTED.get(kind, error["msg"]))
+
+
+def of_unreadable(cause: BaseException | None) -> RequestError:
+    """Return the error for a body that is no JSON in another way than its grammar."""
+    reasons: Sequence[tuple[type[BaseException], str]] = (
+        (RecursionError, "lists or objects within each other, too deep"),
+        (UnicodeDecodeError, "bytes that are not UTF-8"),
+    )
+    for kind, reason in reasons:
+        if isinstance(cause, kind):
+            return RequestError(400, "body", reason, "JSON")
+    return RequestError(400, "body", "something that cannot be read", "JSON")
+
+
+def shortened(value: Any) -> str:
+    """Return a value as JSON, cut if it is long."""
+    try:
+        text = json.dumps(value, default=str)
+    except (ValueError, RecursionError):
+        text = type(value).__name__
+    return text if len(text) <= _LONGEST_GOT else f"{text[:_LONGEST_GOT]}..."
+
+
+def _path(parts: Sequence[str | int]) -> str:
+    """Return the place of a value, such as `examples[2].text`."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+    return text.removeprefix(".") or "body"

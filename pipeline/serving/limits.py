@@ -1,0 +1,108 @@
+"""Bodies of requests: no longer and no slower than allowed, whatever the client says of them."""
+
+import asyncio
+import contextlib
+import json
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pipeline.serving.errors import RequestError
+
+BODY_TIMEOUT_S = 30.0
+_DRAINED_BYTES, _DRAIN_TIMEOUT_S = 64_000_000, 10.0
+
+
+class LimitedApp:
+    """An ASGI application that gets a request when its whole body is there.
+
+    A body that is too long is refused by its Content-Length, or as soon as so much has come. Of
+    what still comes then so much is thrown away that clients that send before they read get to
+    read why.
+
+    Args:
+        app: The application.
+        max_body_bytes: Longest body.
+    """
+
+    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
+        self._app, self._max_body_bytes = app, max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            self._check_length(scope)
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                body = await self._body(receive)
+        except TimeoutError:
+            slow = RequestError(
+                408, "body", "no end of it", f"all of it within {BODY_TIMEOUT_S:g} s"
+            )
+            await _refuse(slow, receive, send, drains=False)
+        except RequestError as error:
+            await _refuse(error, receive, send, drains=True)
+        else:
+            if body is not None:
+                await self._app(scope, _replayed(body, receive), send)
+
+    def _check_length(self, scope: Scope) -> None:
+        length = dict(scope["headers"]).get(b"content-length", b"")
+        if length.isdigit() and int(length) > self._max_body_bytes:
+            raise self._too_long(f"{int(length):,} bytes")
+
+    async def _body(self, receive: Receive) -> bytes | None:
+        """Return the body; None if the client went away."""
+        body = bytearray()
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            body += message.get("body", b"")
+            if len(body) > self._max_body_bytes:
+                raise self._too_long("more than that")
+            if not message.get("more_body", False):
+                return bytes(body)
+
+    def _too_long(self, got: str) -> RequestError:
+        return RequestError(413, "body", got, f"at most {self._max_body_bytes:,} bytes")
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """Return a function that receives a body that was read already, and then what comes."""
+    is_sent = False
+
+    async def replay() -> Message:
+        nonlocal is_sent
+        if is_sent:
+            return await receive()
+        is_sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
+
+
+async def _refuse(error: RequestError, receive: Receive, send: Send, *, drains: bool) -> None:
+    """Send an answer, and close the connection, which may be in the middle of a body."""
+    content = json.dumps(error.body()).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(content)).encode()),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": content, "more_body": True})
+    if drains:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_TIMEOUT_S):
+                await _drain(receive)
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _drain(receive: Receive) -> None:
+    num_bytes, has_more = 0, True
+    while has_more and num_bytes < _DRAINED_BYTES:
+        message = await receive()
+        num_bytes += len(message.get("body", b""))
+        has_more = message["type"] == "http.request" and message.get("more_body", False)

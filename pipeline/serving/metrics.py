@@ -1,0 +1,82 @@
+"""What the server counts and times, for Prometheus."""
+
+import time
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_UNKNOWN = "unknown"
+
+
+class Metrics:
+    """The server's metrics, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "albert_requests", "Requests answered", ["endpoint", "status"], registry=self.registry
+        )
+        self.errors = Counter(
+            "albert_errors", "Requests answered with 4xx or 5xx", ["status"], registry=self.registry
+        )
+        self.request_seconds = Histogram(
+            "albert_request_seconds",
+            "Seconds from a request's headers to the end of its answer",
+            ["endpoint"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.batch_size = Histogram(
+            "albert_batch_size",
+            "Sequences the model was run on at once",
+            buckets=_SIZES,
+            registry=self.registry,
+        )
+        self.queued = Gauge(
+            "albert_queued_examples", "Examples that wait to be run", registry=self.registry
+        )
+
+    def exposition(self) -> bytes:
+        """Return all metrics in the text format of Prometheus."""
+        return generate_latest(self.registry)
+
+
+class MeasuredApp:
+    """An ASGI application whose requests are counted and timed.
+
+    Args:
+        app: The application.
+        metrics: Where to count.
+        endpoints: The paths that are told apart.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, endpoints: frozenset[str]) -> None:
+        self._app, self._metrics, self._endpoints = app, metrics, endpoints
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, status = time.perf_counter(), 500
+
+        async def noticing_send(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noticing_send)
+        finally:
+            self._count(scope["path"], status, time.perf_counter() - started)
+
+    def _count(self, path: str, status: int, seconds: float) -> None:
+        endpoint = path if path in self._endpoints else _UNKNOWN
+        self._metrics.requests.labels(endpoint, status).inc()
+        self._metrics.request_seconds.labels(endpoint).observe(seconds)
+        if status >= 400:
+            self._metrics.errors.labels(status).inc()

@@ -1,0 +1,216 @@
+"""What requests and answers look like; FastAPI checks the former and describes both."""
+
+from typing import Annotated, Any, Protocol
+
+import pydantic
+from pydantic import AfterValidator, Field, StringConstraints
+
+from albert_core.tokenization.masked import MASK
+from pipeline.serving.config import ServingConfig
+from pipeline.serving.opening import ServedModel
+
+DEFAULT_TOP_K, MAX_TOP_K = 5, 20
+MAX_CHOICES = 16
+
+Share = Annotated[float, Field(description="from 0 to 1")]
+IsTruncated = Annotated[
+    bool, Field(description="whether the end of a text was left out, as the model reads no more")
+]
+
+
+class Strict(pydantic.BaseModel):
+    """An object without other fields, whose values have the types they should."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", strict=True)
+
+
+class Request(Protocol):
+    """What every request has."""
+
+    examples: list[Any]
+
+
+class ClassificationPrediction(Strict):
+    """The likeliest label, and how likely each is."""
+
+    label: str
+    probability: Share
+    probabilities: dict[str, Share]
+    is_truncated: IsTruncated
+
+
+class RegressionPrediction(Strict):
+    """A score, on the scale of the task's labels."""
+
+    score: float
+    is_truncated: IsTruncated
+
+
+class ChoicePrediction(Strict):
+    """The likeliest choice by its number from 0, and how likely each is."""
+
+    choice: int
+    probability: Share
+    probabilities: list[Share]
+    is_truncated: IsTruncated
+
+
+class AnswerCandidate(Strict):
+    """A part of the context that may be the answer; probabilities are among the candidates."""
+
+    text: str
+    probability: Share
+    start_log_prob: float
+    end_log_prob: float
+
+
+class AnswerPrediction(Strict):
+    """The answer, empty if there is none."""
+
+    answer: str
+    probability: Annotated[Share, Field(description="of the best candidate")]
+    null_odds: Annotated[
+        float | None,
+        Field(description="how much no answer is preferred; from the threshold on: none"),
+    ]
+    null_threshold: float | None
+    n_best: list[AnswerCandidate]
+    is_truncated: Annotated[
+        bool, Field(description="whether the end of the question was left out; contexts never are")
+    ]
+
+
+class MaskPiece(Strict):
+    """A piece of the vocabulary that may stand in place of a mask."""
+
+    piece: str
+    text: str
+    probability: Share
+
+
+class MaskPrediction(Strict):
+    """The likeliest pieces for each mask, and the text with the likeliest of all in it."""
+
+    filled: str
+    masks: list[list[MaskPiece]]
+
+
+_PREDICTIONS: dict[str, type[Strict]] = {
+    "classification": ClassificationPrediction,
+    "regression": RegressionPrediction,
+    "multiple_choice": ChoicePrediction,
+    "question_answering": AnswerPrediction,
+    "masked_lm": MaskPrediction,
+}
+_WITH_TOP_K = ("question_answering", "masked_lm")
+
+
+def endpoint_of(model: ServedModel) -> str:
+    """Return the path of the endpoint that runs a model."""
+    return "/fill-mask" if model.kind == "masked_lm" else "/predict"
+
+
+def fields_of(model: ServedModel) -> dict[str, str]:
+    """Return the fields of an example, and what is in them: text, optional text, or texts."""
+    if model.kind == "question_answering":
+        return {"question": "text", "context": "text"}
+    if model.kind == "multiple_choice":
+        asked = {"question": "text"} if model.has_questions else {}
+        return {"text": "text", **asked, "choices": "texts"}
+    second = {1: {}, 2: {"text_b": "text"}, None: {"text_b": "optional text"}}
+    return {"text": "text", **second[model.num_texts]}
+
+
+def request_type(model: ServedModel, config: ServingConfig) -> type[pydantic.BaseModel]:
+    """Return the type of requests to a model, with the server's limits in it."""
+    text: Any = Annotated[
+        str,
+        StringConstraints(max_length=config.max_text_characters),
+        AfterValidator(_not_blank),
+    ]
+    if model.kind == "masked_lm":
+        text = Annotated[text, AfterValidator(_has_mask)]
+    types: dict[str, Any] = {
+        "text": (text, ...),
+        "optional text": (text | None, None),
+        "texts": (Annotated[list[text], Field(min_length=2, max_length=MAX_CHOICES)], ...),
+    }
+    fields = {name: types[what] for name, what in fields_of(model).items()}
+    example = pydantic.create_model("Example", __base__=Strict, **fields)
+    examples = Annotated[list[example], Field(min_length=1, max_length=config.max_examples)]  # type: ignore[valid-type]
+    of_request: dict[str, Any] = {"examples": (examples, ...)}
+    if model.kind in _WITH_TOP_K:
+        of_request["top_k"] = (Annotated[int, Field(ge=1, le=MAX_TOP_K)], DEFAULT_TOP_K)
+    return pydantic.create_model("Request", __base__=Strict, **of_request)
+
+
+def response_type(model: ServedModel) -> type[pydantic.BaseModel]:
+    """Return the type of a model's answers."""
+    prediction = _PREDICTIONS[model.kind]
+    fields: dict[str, Any] = {"predictions": (list[prediction], ...)}  # type: ignore[valid-type]
+    return pydantic.create_model("Response", __base__=Strict, **fields)
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("a text that is not empty")
+    return text
+
+
+def _has_mask(text: str) -> str:
+    if MASK not in text:
+        raise ValueError(f"a text with {MASK} in it")
+    return text
+
+
+class Failure(Strict):
+    """What was wrong: the thing, what was got, what was expected."""
+
+    what: str
+    got: str
+    expected: str
+
+
+class FailureResponse(Strict):
+    """The body of every answer but 200."""
+
+    error: Failure
+
+
+class Health(Strict):
+    """Whether the server answers requests."""
+
+    status: str
+
+
+class ModelDescription(Strict):
+    """The model, and what may be asked."""
+
+    name: str
+    kind: str
+    format: str
+    endpoint: str
+    fields: dict[str, str]
+    labels: list[str]
+    has_unanswerable: bool
+    sequence_length: int
+    max_text_characters: int
+    max_examples: int
+    max_top_k: int | None
+
+
+def description_of(model: ServedModel, config: ServingConfig) -> ModelDescription:
+    """Describe a model to people and to the form."""
+    return ModelDescription(
+        name=model.name,
+        kind=model.kind,
+        format=model.format,
+        endpoint=endpoint_of(model),
+        fields=fields_of(model),
+        labels=list(model.labels),
+        has_unanswerable=model.has_unanswerable,
+        sequence_length=model.finetuning.sequence_length,
+        max_text_characters=config.max_text_characters,
+        max_examples=config.max_examples,
+        max_top_k=MAX_TOP_K if model.kind in _WITH_TOP_K else None,
+    )

@@ -1,0 +1,90 @@
+"""The process that serves: opens the model, listens, and ends in an orderly way."""
+
+import contextlib
+import dataclasses
+import gc
+import signal
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+
+from albert_core.errors import InputError
+from albert_core.runs.inputs import input_folder
+from pipeline.serving.app import make_app
+from pipeline.serving.config import ServingConfig
+from pipeline.serving.opening import open_export
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_SHUTDOWN_TIMEOUT_S = 30
+_BACKLOG = 2048
+
+
+def run_server(model: str, config: ServingConfig) -> None:
+    """Serve a model until SIGTERM or Ctrl-C; what was asked before is answered.
+
+    Raises:
+        InputError: The model cannot be served, or the address not be listened on.
+    """
+    with _listen(config.host, config.port) as listener:
+        served = open_export(input_folder(model))
+        if config.null_threshold is not None:
+            served = dataclasses.replace(served, null_threshold=config.null_threshold)
+        settings = uvicorn.Config(
+            make_app(served, config),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_SHUTDOWN_TIMEOUT_S,
+        )
+        gc.collect()
+        gc.freeze()  # or looking through all that is loaded stops the server for a second at times
+        what = f"{served.name} ({served.kind}, {served.format})"
+        _Server(settings, f"Serving {what} on {_address(listener)}").run(sockets=[listener])
+    print("Stopped", flush=True)
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or answers wait 40 ms
+        return listener
+    except (OSError, UnicodeError) as error:
+        raise InputError(
+            f"host, port: cannot listen on {host} port {port} ({error}); give another, or --port 0 "
+            "for a free one"
+        ) from error
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn, which says where it is and for which a signal is an orderly end.
+
+    Args:
+        config: Its settings.
+        line: What to say when it answers.
+    """
+
+    def __init__(self, config: uvicorn.Config, line: str) -> None:
+        super().__init__(config)
+        self._line = line
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer."""
+        await super().startup(sockets)
+        print(f"{self._line} (Ctrl-C ends it)", flush=True)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Let signals end the server; Uvicorn's own would send them again afterwards."""
+        before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

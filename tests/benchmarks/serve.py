@@ -1,0 +1,156 @@
+"""What `albert serve` does under load: `python tests/benchmarks/serve.py --model FOLDER`.
+
+The load comes from a process of its own: wrk where it is installed, else a few threads that each
+send one request after the other. Every request holds one example. Prints requests a second, errors
+and the times of requests for each number of connections, and how large the batches were.
+"""
+
+import argparse
+import concurrent.futures
+import dataclasses
+import http.client
+import json
+import multiprocessing
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from served import Server, serving
+
+CONNECTIONS = (1, 8, 64)
+SENTENCE = "The harbour master counted 12,400 crates before the storm reached the islands."
+VALUES: dict[str, Any] = {
+    "text": SENTENCE,
+    "text_b": SENTENCE,
+    "question": "Who counted the crates?",
+    "context": SENTENCE,
+    "choices": [SENTENCE, SENTENCE],
+}
+_UNITS_MS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
+
+
+@dataclasses.dataclass(frozen=True)
+class Load:
+    """What came of a load: requests a second, failed requests, times in milliseconds."""
+
+    requests_per_s: float
+    num_errors: int
+    p50_ms: float
+    p99_ms: float
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--model", required=True, type=Path, help="what `albert serve` serves")
+    parser.add_argument("--seconds", type=int, default=60, help="seconds of each load")
+    arguments = parser.parse_args()
+    generate = wrk_load if shutil.which("wrk") else own_load
+    print(f"load by {generate.__name__.removesuffix('_load')}, {arguments.seconds} s each")
+    with serving(arguments.model) as server:
+        path, body = request_of(server)
+        for connections in CONNECTIONS:
+            before = server.metrics()
+            load = generate(server.port, path, body, connections, arguments.seconds)
+            print(
+                f"{connections:3} connections: {load.requests_per_s:7.1f} requests/s, "
+                f"{load.num_errors} errors, p50 {load.p50_ms:.1f} ms, p99 {load.p99_ms:.1f} ms, "
+                f"{mean_batch(before, server.metrics()):.1f} sequences a batch"
+            )
+
+
+def request_of(server: Server) -> tuple[str, bytes]:
+    """Return a request that fits the model."""
+    model = server.get("/model").body
+    example = {name: VALUES[name] for name in model["fields"]}
+    if model["kind"] == "masked_lm":
+        example["text"] = SENTENCE.replace("storm", "[MASK]")
+    return model["endpoint"], json.dumps({"examples": [example]}).encode()
+
+
+def mean_batch(before: dict[str, float], after: dict[str, float]) -> float:
+    """Return the mean size of the batches between two looks at the metrics."""
+    total, count = (
+        after[f"albert_batch_size_{name}"] - before[f"albert_batch_size_{name}"]
+        for name in ("sum", "count")
+    )
+    return total / max(count, 1)
+
+
+def wrk_load(port: int, path: str, body: bytes, connections: int, seconds: int) -> Load:
+    """Let wrk send requests."""
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        script.write(
+            'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\n'
+            f"wrk.body = {json.dumps(body.decode())}\n"
+        )
+        script.flush()
+        options = [f"-c{connections}", "-t1", f"-d{seconds}s", "--latency", "-s", script.name]
+        command = ["wrk", *options, f"http://127.0.0.1:{port}{path}"]
+        printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    failed = re.findall(r"(?:Non-2xx or 3xx responses:|connect|read|write|timeout) (\d+)", printed)
+    return Load(
+        requests_per_s=float(re.findall(r"Requests/sec: +([\d.]+)", printed)[0]),
+        num_errors=sum(map(int, failed)),
+        p50_ms=_percentile_of_wrk(printed, 50),
+        p99_ms=_percentile_of_wrk(printed, 99),
+    )
+
+
+def _percentile_of_wrk(printed: str, percent: int) -> float:
+    value, unit = re.findall(rf"{percent}% +([\d.]+)([a-z]+)", printed)[0]
+    return float(value) * _UNITS_MS[unit]
+
+
+def own_load(port: int, path: str, body: bytes, connections: int, seconds: int) -> Load:
+    """Send requests from threads of a new process."""
+    with concurrent.futures.ProcessPoolExecutor(
+        1, mp_context=multiprocessing.get_context("spawn")
+    ) as process:
+        sending = process.submit(_send_from_threads, port, path, body, connections, seconds)
+        times, num_errors = sending.result()
+    percentiles = statistics.quantiles(times, n=100)
+    return Load(
+        requests_per_s=len(times) / seconds,
+        num_errors=num_errors,
+        p50_ms=1000 * percentiles[49],
+        p99_ms=1000 * percentiles[98],
+    )
+
+
+def _send_from_threads(
+    port: int, path: str, body: bytes, connections: int, seconds: int
+) -> tuple[list[float], int]:
+    """Return the seconds of each request that was answered, and how many were not."""
+    end = time.perf_counter() + seconds
+    with concurrent.futures.ThreadPoolExecutor(connections) as threads:
+        sent = [threads.submit(_send_until, end, port, path, body) for _ in range(connections)]
+        results = [own.result() for own in sent]
+    return [s for times, _ in results for s in times], sum(errors for _, errors in results)
+
+
+def _send_until(end: float, port: int, path: str, body: bytes) -> tuple[list[float], int]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    times, num_errors = [], 0
+    while (started := time.perf_counter()) < end:
+        connection.request("POST", path, body, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        response.read()
+        if response.status == 200:
+            times.append(time.perf_counter() - started)
+        else:
+            num_errors += 1
+    connection.close()
+    return times, num_errors
+
+
+if __name__ == "__main__":
+    main()
