@@ -95,6 +95,7 @@ def main() -> None:
     parser.add_argument("--gpu", action="store_true", help="the shapes and bars meant for a GPU")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--preset", help="only the shapes of this model")
+    parser.add_argument("--length", type=int, help="only the shapes of this sequence length")
     parser.add_argument("--worker", help=argparse.SUPPRESS)  # what a turn starts
     arguments = parser.parse_args()
     if arguments.worker:
@@ -104,7 +105,8 @@ def main() -> None:
         return
     setup = ON_GPU if arguments.gpu else ON_CPU
     for shape in setup.shapes:
-        if arguments.preset in (None, shape.preset):
+        is_wanted = arguments.preset in (None, shape.preset)
+        if is_wanted and arguments.length in (None, shape.sequence_length):
             compare(shape, arguments.peer, arguments.rounds, setup)
 
 
