@@ -93,6 +93,15 @@ def best_row(history: list[dict[str, Any]], monitor: str) -> dict[str, Any]:
     return max(last, key=lambda row: row[monitor])
 
 
+class _UnreadLogs(keras.callbacks.CallbackList):
+    """Hands a batch's figures on as they are: reading them would wait for the device each time."""
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Call the callbacks."""
+        for callback in self.callbacks:
+            callback.on_train_batch_end(batch, logs)
+
+
 class _BudgetSpent(Exception):  # noqa: N818 - no error
     """The run may take no longer; the message names the setting that says so."""
 
@@ -146,7 +155,7 @@ class _Conductor(keras.callbacks.Callback):
             batches_from(step),
             steps_per_epoch=interval - begun,
             epochs=1 if begun else (end - step) // interval,
-            callbacks=[self],
+            callbacks=_UnreadLogs([self], add_history=True, model=self.model),
             shuffle=False,
             verbose=0,
         )
