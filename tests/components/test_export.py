@@ -170,7 +170,7 @@ def topic(tmp_path_factory) -> tuple[Path, Path]:
         data=data / "topic",
         pretrained=write_tiny_model(folder / "tiny"),
         initialization="pretrained",
-        config=tiny_finetuning(learning_rate=0.01),
+        config=tiny_finetuning(learning_rate=0.01, num_train_steps=60),
         output=folder / "topic",
     )
     return folder / "topic", data
@@ -181,6 +181,7 @@ def test_the_score_is_taken_before_and_after(topic, few, capsys, tmp_path):
     options = ["--data_dir", str(data), "--sentences", str(few), "--output", str(tmp_path / "out")]
     assert main(["export", str(model), "--to", "keras,tf1", *options]) == 0
     dev = read_manifest(model, step="finetune").figures["accuracy"]
+    assert dev > 0.5
     for name in ("keras", "tf1"):
         scores = json.loads((tmp_path / "out" / name / "parity.json").read_text())["scores"]
         assert scores["before"] == scores["after"] == pytest.approx(dev, abs=1e-4)
