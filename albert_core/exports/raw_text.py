@@ -19,7 +19,7 @@ import dataclasses
 from typing import Any
 
 import tensorflow as tf
-import tensorflow_text
+import tensorflow_text  # type: ignore[import-untyped]
 
 from albert_core.errors import InputError
 from albert_core.exports.code_points import Characters, Replacement, differs_from_next

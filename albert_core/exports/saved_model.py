@@ -8,7 +8,8 @@ Signatures, all with dynamic batch and length, int32 in and float32 out:
   `do_lower_case`. So has the original (export_to_tfhub.py).
 - `ids`: what `albert_core.exports.runner` says, of every model.
 - `serving_default`, of fine-tuned models with their vocabulary: strings in (`RawSignatures`), cut
-  into pieces inside the graph. Whoever loads such a model imports `tensorflow_text` before.
+  into pieces inside the graph. Whoever loads such a model imports `tensorflow_text` before, which
+  itself imports Keras; nothing else here needs Keras or this program to run.
 
 Variables are kept by the original's names, each once, so that `albert_core.checkpoints` reads the
 folder as a checkpoint without running it.
@@ -70,7 +71,7 @@ def write_saved_model(checkpoint: Checkpoint, folder: Path) -> None:
 
 def open_saved_model(folder: Path) -> Runner:
     """Return the model of a folder that `write_saved_model` wrote, run by TensorFlow alone."""
-    import tensorflow_text  # noqa: F401  (operations that the graph may hold)
+    import tensorflow_text  # type: ignore[import-untyped]  # noqa: F401  (operations that the graph may hold)
 
     loaded = tf.saved_model.load(str(folder))
 
