@@ -64,9 +64,9 @@ def sentence_batches(checkpoint: Checkpoint, sentences: Sequence[str]) -> list[I
     chosen = np.unique(np.linspace(0, len(features) - 1, len(sentences)).astype(int))
     for start in range(0, len(chosen), _BATCH_SIZE):
         examples = chosen[start : start + _BATCH_SIZE]
-        inputs: Inputs = pad_inputs(features, examples, int(features.lengths[examples].max()))
+        inputs = pad_inputs(features, examples, int(features.lengths[examples].max()))
         if "p_mask" in names:
-            inputs = {**inputs, "p_mask": answer_mask(inputs)}
+            inputs["p_mask"] = answer_mask(inputs)
         if "masked_lm_positions" in names:
             inputs = _masked(inputs, checkpoint.tokenizer.special_ids.mask)
         batches.append(inputs)
@@ -115,7 +115,7 @@ def _questions(sentences: Sequence[str]) -> Iterator[Question]:
         yield Question(id=str(number), question=question, context=" ".join(context))
 
 
-def _masked(inputs: Mapping[str, np.ndarray], mask: int) -> Inputs:
+def _masked(inputs: dict[str, np.ndarray], mask: int) -> dict[str, np.ndarray]:
     """Put masks at places spread over each sequence."""
     lengths_B1 = inputs["input_mask"].sum(axis=1, keepdims=True)
     shares_P = np.arange(1, _NUM_PREDICTIONS + 1) / (_NUM_PREDICTIONS + 1)
