@@ -193,8 +193,8 @@ def _albert(
     models = {"finetuned": tuned, **scored}
     outcomes: dict[str, Any] = {}
     if more.export:
-        exports = export_models(config=export, jobs=jobs, **_collected(models), **root)
-        exporting = put("export", exports)
+        origins = {"vocab": vocabulary, "pretrained": pretrained, **_collected(made | models)}
+        exporting = put("export", export_models(config=export, jobs=jobs, **origins, **root))
         outcomes["exported"] = exporting.outputs["exported"]
     if more.promote:
         run = {"title": title, "date": date, "retraining": retraining, "accepted": accepted}

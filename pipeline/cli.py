@@ -66,6 +66,8 @@ _LIST_OPTIONS = (
     "--export.formats",
     "--card.languages",
     "--card.tags",
+    "--export.card.languages",
+    "--export.card.tags",
 )
 _LIST_OPTIONS_OF = {"export": ("--to",)}  # of a single command
 _ALIASES = {"--corpus": "--corpus.files"}

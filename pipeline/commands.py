@@ -225,6 +225,8 @@ def export(
     data_dir: str | None = None,
     sentences: str | None = None,
     max_score_loss: float | None = None,
+    run: str | None = None,
+    card: CardConfig,
 ) -> None:
     """Publish a model in formats that others run or read, each with a proof that it is the same.
 
@@ -238,6 +240,8 @@ def export(
             given.
         max_score_loss: What a score may lose by rounded weights, from 0 to 1; 0.02 (2 points) if
             not given.
+        run: Folder below which the outputs of the steps are that led to the model, for its card.
+        card: What only people know, for its card.
     """
     from components.export.step import export_model, read_parity
     from pipeline.display import print_parities
@@ -249,6 +253,8 @@ def export(
         max_score_loss=max_score_loss,
         data_dir=data_dir,
         sentences=sentences,
+        run=run,
+        card=card,
         progress=to_stderr("export"),
     )
     print_parities([read_parity(join(output, name)) for name in to])

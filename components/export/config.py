@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from albert_core.errors import InputError
+from components.export.card_config import CardConfig
 
 ExportFormat = Literal[
     "huggingface",
@@ -34,11 +35,13 @@ class ExportConfig:
             model that misses it is not exported. Tasks without one are exported.
         max_score_loss: What a score may lose by rounded weights, from 0 to 1 (0.02 is 2 points,
             the default). Those of other formats must stay the same.
+        card: What only people know, for the cards of the models.
     """
 
     formats: tuple[ExportFormat, ...] = ()
     thresholds: Mapping[str, float] = dataclasses.field(default_factory=dict)
     max_score_loss: float | None = None
+    card: CardConfig = dataclasses.field(default_factory=CardConfig)
 
     def __post_init__(self) -> None:
         if self.thresholds and not self.formats:

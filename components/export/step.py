@@ -18,8 +18,11 @@ from albert_core.runs.step import run_step
 from albert_core.storage import join, read_bytes
 from albert_core.tasks import Task, data_folder, task_fingerprint
 from components.evaluate.step import finetuning_of, task_of
+from components.export.card import write_card
+from components.export.card_config import CardConfig
 from components.export.config import ExportConfig, ExportFormat
 from components.export.formats import FORMATS, bounds_of, refuse_missing_packages, write_format
+from components.export.lineage import Lineage, find_lineage, lineage_at
 
 if TYPE_CHECKING:
     from albert_core.exports.parity import Parity
@@ -77,6 +80,8 @@ def export_model(
     max_score_loss: float | None = None,
     data_dir: str | Path | None = None,
     sentences: str | Path | None = None,
+    run: str | Path | None = None,
+    card: CardConfig | None = None,
     progress: ReportProgress = quiet,
 ) -> Manifest:
     """Publish one model, pretrained or fine-tuned, to a folder of `output` for each format.
@@ -89,6 +94,8 @@ def export_model(
         data_dir: Folder of the tasks' folders, to score an output of `albert finetune`.
         sentences: File of sentences to compare outputs on, one a line; those of the package if
             not given.
+        run: Folder of the run that made it, or one with the outputs of its steps, for the card.
+        card: What the card says beside.
         progress: Told what it is doing.
 
     Raises:
@@ -98,13 +105,16 @@ def export_model(
     """
     from albert_core.exports.sentences import read_sentences
 
-    config = ExportConfig(formats=tuple(formats), max_score_loss=max_score_loss)
+    config = ExportConfig(
+        formats=tuple(formats), max_score_loss=max_score_loss, card=card or CardConfig()
+    )
     if not config.formats:
         raise InputError(f"to: got nothing, expected one or more of {', '.join(FORMATS)}")
     refuse_missing_packages(config.formats)
     model = input_folder(model)
     dev, texts = _dev_files(model, data_dir), read_sentences(sentences)
-    inputs = {"model": read_checkpoint(model).content_hash()}
+    lineage = find_lineage(model, run)
+    inputs = {"model": read_checkpoint(model).content_hash(), "lineage": _hash_of(lineage)}
     if sentences:
         inputs["sentences"] = fingerprint(texts)
     if dev:
@@ -112,7 +122,7 @@ def export_model(
 
     def body(results: Path, _: Path) -> Figures:
         exporter = _Exporter(config, texts, progress)
-        parities = exporter.export(model, results, dev, label="")
+        parities = exporter.export(model, results, dev, lineage, label="")
         return {parity.format: parity.largest_difference for parity in parities}
 
     return run_step(
@@ -146,6 +156,9 @@ def export_models(
     config: ExportConfig,
     output: str | Path,
     data: Mapping[str, str | Path] | None = None,
+    vocab: str | Path | None = None,
+    records: Sequence[str | Path] = (),
+    pretrained: str | Path | None = None,
     work_root: str | Path | None = None,
     progress: ReportProgress = quiet,
 ) -> Manifest:
@@ -159,6 +172,9 @@ def export_models(
         config: The formats and the thresholds.
         output: Folder to make; a model's formats are in a folder below it named as its task.
         data: Folder of a task's files by task: what is exported is scored where there is one.
+        vocab: Output of `albert vocab`, for the cards; so are the next two.
+        records: Outputs of `albert records`.
+        pretrained: Output of `albert pretrain`.
         work_root: Folder of the work folders; beside `output` when not given.
         progress: Told what it is doing.
 
@@ -168,9 +184,25 @@ def export_models(
     """
     refuse_missing_packages(config.formats)
     scored = [read_manifest(input_folder(folder), step="evaluate") for folder in evaluations]
-    pairs = [
-        (input_folder(model), manifest)
-        for model, manifest in zip(models, scored, strict=True)
+    baselines = {
+        manifest.config["task"]: folder
+        for folder, manifest in zip(evaluations, scored, strict=True)
+        if manifest.config["initialization"] != "pretrained"
+    }
+    candidates = [
+        _Candidate(
+            model=input_folder(model),
+            scored=manifest,
+            lineage=lineage_at(
+                finetuned=model,
+                evaluated=evaluation,
+                random_evaluated=baselines.get(manifest.config["task"]),
+                pretrained=pretrained,
+                records=records,
+                vocab=vocab,
+            ),
+        )
+        for model, evaluation, manifest in zip(models, evaluations, scored, strict=True)
         if manifest.config["initialization"] == "pretrained"
     ]
     folders = data or {}
@@ -180,10 +212,10 @@ def export_models(
 
         exporter = _Exporter(config, read_sentences(), progress)
         exports = []
-        for model, manifest in pairs:
-            folder = folders.get(manifest.config["task"])
-            dev = _DevFiles.of(model, input_folder(folder)) if folder else None
-            exports.append(_export_task(exporter, model, manifest, results, dev))
+        for candidate in candidates:
+            folder = folders.get(candidate.task)
+            dev = _DevFiles.of(candidate.model, input_folder(folder)) if folder else None
+            exports.append(_export_task(exporter, candidate, results, dev))
         write_json(
             results / EXPORT_NAME, {"models": [dataclasses.asdict(export) for export in exports]}
         )
@@ -192,24 +224,46 @@ def export_models(
     return run_step(
         "export",
         config=dataclasses.asdict(config) | {"scored_tasks": sorted(folders)},
-        inputs={manifest.config["task"]: manifest.content_hash for _, manifest in pairs}
-        | {f"{manifest.config['task']} model": manifest.inputs["model"] for _, manifest in pairs}
-        | {f"{manifest.config['task']} data": manifest.inputs["data"] for _, manifest in pairs},
+        inputs={c.task: c.scored.content_hash for c in candidates}
+        | {f"{c.task} model": c.scored.inputs["model"] for c in candidates}
+        | {f"{c.task} data": c.scored.inputs["data"] for c in candidates}
+        | {f"{c.task} lineage": _hash_of(c.lineage) for c in candidates},
         output=output,
         work_root=work_root,
         body=body,
     )
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Candidate:
+    """A model of a run that may be exported, its evaluation, and where it comes from."""
+
+    model: Path
+    scored: Manifest
+    lineage: Lineage
+
+    @property
+    def task(self) -> str:
+        return self.scored.config["task"]
+
+
+def _hash_of(lineage: Lineage) -> str:
+    known = [*lineage.manifests, *filter(None, [lineage.random_evaluated])]
+    return fingerprint([manifest.content_hash for manifest in known])
+
+
 def _export_task(
-    exporter: "_Exporter", model: Path, scored: Manifest, results: Path, dev: _DevFiles | None
+    exporter: "_Exporter", candidate: _Candidate, results: Path, dev: _DevFiles | None
 ) -> TaskExport:
     """Export one model of a run, or hold it back."""
-    task, metric = scored.config["task"], next(iter(scored.figures))
-    score, threshold = scored.figures[metric], exporter.config.thresholds.get(task)
+    task, figures = candidate.task, candidate.scored.figures
+    metric = next(iter(figures))
+    score, threshold = figures[metric], exporter.config.thresholds.get(task)
     parities: list[Parity] = []
     if threshold is None or score >= threshold:
-        parities = exporter.export(model, results / task, dev, label=f"{task} ")
+        parities = exporter.export(
+            candidate.model, results / task, dev, candidate.lineage, label=f"{task} "
+        )
     scores = {parity.format: parity.scores for parity in parities if parity.scores}
     return TaskExport(
         task=task,
@@ -233,7 +287,7 @@ class _Exporter:
     progress: ReportProgress
 
     def export(
-        self, model: Path, folder: Path, dev: _DevFiles | None, *, label: str
+        self, model: Path, folder: Path, dev: _DevFiles | None, lineage: Lineage, *, label: str
     ) -> "list[Parity]":
         """Write a model in every format and return how far each is from it."""
         from albert_core.exports.parity import make_reference, prove
@@ -256,6 +310,13 @@ class _Exporter:
                 bounds=bounds_of(name, self.config),
             )
             parities.append(parity)
+            write_card(
+                folder / name,
+                model=model,
+                lineage=lineage,
+                export_format=name,
+                card=self.config.card,
+            )
         return parities
 
 
