@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from albert_core.errors import InputError
 from albert_core.finetuning.alignment import AlignedText, Aligner
 from albert_core.finetuning.features import Features
 from albert_core.tasks import Question
@@ -77,6 +78,9 @@ def make_question_features(
         doc_stride: Pieces between the begins of two windows.
         max_query_length: Pieces of a question that are kept.
         with_answers: Whether targets are made, of each question's first answer.
+
+    Raises:
+        InputError: A question leaves no room for its context.
     """
     builder = _Builder(tokenizer, sequence_length, doc_stride, with_answers)
     queries = tokenizer.encode_batch([question.question for question in questions])
@@ -111,6 +115,12 @@ class _Builder:
         prefix = np.array([self._special_ids.cls, *query, self._special_ids.sep], np.int32)
         suffix = np.array([self._special_ids.sep], np.int32)
         room = self._sequence_length - len(prefix) - len(suffix)
+        if room < 1:
+            raise InputError(
+                f"finetuning.questions.max_query_length: a question of {len(query)} pieces leaves "
+                f"no room for its text in a sequence of {self._sequence_length}; expected at most "
+                f"{self._sequence_length - 4}; lower it, or raise finetuning.sequence_length"
+            )
         spans = _spans(len(text.ids), room, self._doc_stride)
         answer = self._answer_pieces(question, text) if self._with_answers else None
         for (start, length), is_max_context in zip(spans, _max_contexts(spans), strict=True):
