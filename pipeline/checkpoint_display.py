@@ -15,7 +15,7 @@ _SHOWN_FILES = 12
 
 _KINDS = {
     "tf1": "TensorFlow 1 checkpoint of the original",
-    "hub": "TF-Hub module of the original",
+    "hub": "SavedModel, or TF-Hub module of the original",
     "huggingface": "Hugging Face folder",
     "keras": "model folder",
     "training": "checkpoint of a training",

@@ -27,9 +27,9 @@ def detect(path: str | Path) -> Kind:
 
     Returns:
         `tf1`: the prefix of a checkpoint of the original, or a folder of them; `huggingface`: a
-        folder of transformers; `hub`: a TF-Hub module of the original; `keras`: a model folder of
-        ours, from a pipeline's step or not; `training`: a checkpoint of a training of ours;
-        `artifact`: any other step's results.
+        folder of transformers; `hub`: a TF-Hub module of the original, or a SavedModel of ours;
+        `keras`: a model folder of ours, from a pipeline's step or not; `training`: a checkpoint of
+        a training of ours; `artifact`: any other step's results.
 
     Raises:
         InputError: It is none of these.
