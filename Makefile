@@ -47,7 +47,7 @@ lock: $(filter .uv/bin/uv,$(UV))  ## resolve the requirements anew into requirem
 	$(COMPILE_ROLE) --extra data --extra dask --output-file requirements/data.lock
 	$(COMPILE_ROLE) --extra train --extra report --extra export --output-file requirements/trainer.lock
 	$(COMPILE_ROLE) --extra train --extra report --extra export requirements/gpu.in --output-file requirements/trainer-gpu.lock
-	$(COMPILE_ROLE) --extra train --extra tpu --output-file requirements/tpu.lock
+	$(COMPILE_ROLE) --extra model --extra tpu --output-file requirements/tpu.lock
 	$(COMPILE) pyproject.toml requirements/interop.in --output-file requirements/interop.lock
 
 demo: setup  ## from nothing to a scored ALBERT in minutes, on text already on this machine

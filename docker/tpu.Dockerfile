@@ -1,4 +1,4 @@
-# Pretraining on TPUs under JAX; tf.data reads the records, so TensorFlow is in it. No Beam.
+# Pretraining on TPUs under JAX. No TensorFlow, no Beam.
 ARG BASE=python:3.11-slim
 
 FROM ${BASE} AS build
@@ -6,10 +6,8 @@ ARG SOURCE_DATE_EPOCH=0
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONHASHSEED=0
 RUN python -m venv --without-pip /opt/albert
 COPY requirements/tpu.lock /build/
-# TensorFlow's headers are of use only to those who compile operations.
 RUN python -m pip --python /opt/albert/bin/python install --no-deps --no-cache-dir --no-compile \
         --require-hashes -r /build/tpu.lock \
-    && rm -r /opt/albert/lib/python3.11/site-packages/tensorflow/include \
     && python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/albert/lib \
     && find /opt/albert -exec touch -h -d "@${SOURCE_DATE_EPOCH}" {} +
 COPY albert_core /app/albert_core

@@ -223,7 +223,13 @@ def _optimizer_variables(model: "keras.Model") -> dict[str, Any]:
 
 def _open(prefix: Path) -> tuple[Any, dict[str, str]]:
     """Return TensorFlow's reader, and the names in the file by the names they have here."""
-    import tensorflow as tf
+    try:
+        import tensorflow as tf
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"checkpoint {prefix}: TensorFlow reads it, which is not installed here; convert it "
+            f"where it is: albert convert {prefix} FOLDER --to keras"
+        ) from error
 
     with _explained(f"{prefix}.index"):
         reader = tf.train.load_checkpoint(str(prefix))

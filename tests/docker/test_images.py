@@ -10,12 +10,12 @@ STEPS = {
     "data": "components.records.beam_pipeline, components.vocab.training, distributed",
     "trainer": "albert_core.pretraining.program, albert_core.finetuning.program, "
     "components.report.page",
-    "tpu": "albert_core.pretraining.program, jax, tensorflow",
+    "tpu": "albert_core.pretraining.program, jax",
 }
 ABSENT = {
     "data": ("tensorflow", "keras", "jax"),
     "trainer": ("apache_beam", "jax"),
-    "tpu": ("apache_beam", "torch"),
+    "tpu": ("apache_beam", "tensorflow", "torch"),
 }
 
 

@@ -45,9 +45,8 @@ ROLES = {
             "google.cloud.storage",
             "jax",
             "pipeline.cli",
-            "tensorflow",
         ],
-        "absent": ["apache_beam", "torch"],
+        "absent": ["apache_beam", "tensorflow", "torch"],
     },
 }
 
