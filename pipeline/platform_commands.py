@@ -92,6 +92,9 @@ def create_schedule(
     resources: str = "",
     package: str = "",
     check_images: bool = True,
+    max_cost: float = 0.0,
+    utilisation: float = 0.4,
+    prices: str = "",
     dry_run: bool = False,
     **settings: Any,
 ) -> None:
@@ -111,6 +114,10 @@ def create_schedule(
         package: A pipeline that `albert compile` wrote, in place of --config and --resources.
         check_images: Whether the registry is asked for the images; false where only the platform
             reaches it.
+        max_cost: Most that pretraining on TPUs may cost in each run by the estimate, in the
+            currency of the prices; 0 for no limit.
+        utilisation: Share of the chips' peak that the estimate takes training to reach.
+        prices: YAML file with date, source, currency and per_chip_hour; list prices without it.
         dry_run: Check, print the request and send nothing.
         **settings: The sections of the run's configuration.
     """
@@ -125,7 +132,7 @@ def create_schedule(
         resources=resources,
         image_calls=calls if check_images else None,
         caching=False,  # it would go by hashes of today's inputs
-        limit=CostLimit(),
+        limit=CostLimit(max_cost=max_cost, utilisation=utilisation, prices=prices),
     )
     request = platform.schedule_request(prepared, name, times)
     if dry_run:

@@ -341,11 +341,12 @@ def test_a_date_that_nothing_depends_on_is_refused(albert, vertex):
     assert "--date: got 2026-11-23, expected none" in err
 
 
-def test_a_limit_of_cost_needs_an_estimate(albert, vertex, tmp_path):
+@pytest.mark.parametrize("command", ["submit", "schedule create --name weekly --cron '0 3 * * 1'"])
+def test_a_limit_of_cost_needs_an_estimate(albert, vertex, tmp_path, command):
     resources = tmp_path / "resources.yaml"
     resources.write_text(yaml.safe_dump({"pretrain": {"tpu": None, "timeout_s": 0}}))
     options = ("--resources", str(resources), "--max_cost", "5")
-    status, _, err = albert("submit", vertex, *options, compiles=True)
+    status, _, err = albert(command, vertex, *options, compiles=True)
     assert status == 2
     assert "--max_cost: got it for pretraining without TPUs" in err
     assert not vertex.server.calls
