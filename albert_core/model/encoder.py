@@ -20,6 +20,7 @@ from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 from albert_core.model.layers import (
     build_under,
+    cast_once,
     check_range,
     dense,
     hidden_activation,
@@ -176,6 +177,12 @@ class Block(keras.layers.Layer):
         build_under("ffn_1/intermediate/output", self.output_projection, wide)
         self.output_norm.build(input_shape)
 
+    @property
+    def dense_layers(self) -> tuple[keras.layers.Dense, ...]:
+        """The layers with most of the weights."""
+        projections = (self.attention.query, self.attention.key, self.attention.value)
+        return (*projections, self.attention_output, self.intermediate, self.output_projection)
+
     def call(
         self,
         x_BSH: Any,
@@ -270,7 +277,11 @@ class AlbertEncoder(keras.layers.Layer):
             x = outputs[-1]
             more = {"all_layer_outputs": outputs}
         else:
-            x, more = self._last_output(x, bias_B11S, output_positions, training), {}
+            blocks = itertools.chain.from_iterable(self.groups)
+            is_shared = training and not self.rematerialize
+            layers = [layer for block in blocks for layer in block.dense_layers]
+            with cast_once(layers if is_shared else ()):
+                x, more = self._last_output(x, bias_B11S, output_positions, training), {}
         first = int(output_positions is not None)
         return {"sequence_output": x[:, first:], "pooled_output": self.pooler(x[:, 0]), **more}
 

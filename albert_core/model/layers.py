@@ -4,7 +4,7 @@ Shape suffixes: C outputs, H hidden.
 """
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import keras
@@ -61,7 +61,24 @@ def initializer(config: AlbertConfig) -> keras.initializers.Initializer:
 
 def dense(config: AlbertConfig, units: int, name: str, **kwargs: Any) -> keras.layers.Dense:
     """Return a dense layer initialised as the original's."""
-    return keras.layers.Dense(units, kernel_initializer=initializer(config), name=name, **kwargs)
+    settings = {"kernel_initializer": initializer(config), "name": name, **kwargs}
+    if keras.backend.backend() == "tensorflow":
+        from albert_core.model.shared_dense import SharedDense
+
+        return SharedDense(units, **settings)
+    return keras.layers.Dense(units, **settings)
+
+
+def cast_once(layers: Iterable[keras.layers.Layer]) -> contextlib.ExitStack:
+    """Let dense layers cast their weights once, for all calls within the returned context.
+
+    Under JAX that is the compiler's affair.
+    """
+    stack = contextlib.ExitStack()
+    for layer in layers:
+        if hasattr(layer, "cast_once"):
+            stack.enter_context(layer.cast_once())
+    return stack
 
 
 def hidden_activation(config: AlbertConfig) -> Callable[..., Any]:
