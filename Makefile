@@ -117,10 +117,12 @@ test-interop:  ## our models and tokenizers beside Hugging Face's, in an environ
 	$(INTEROP)/bin/pip install --quiet torch==2.13.0
 	KERAS_BACKEND=jax $(INTEROP)/bin/python -m pytest tests/interop
 
-benchmark: setup  ## time what users wait for, next to a peer (after make test-interop: Hugging Face, too); CORPUS=folder of Simple Wikipedia: the data side, too; SQUAD=folder of its files VOCAB=vocabulary: its features, too
+benchmark: setup  ## time what users wait for, next to a peer (after make test-interop: Hugging Face, too); CORPUS=folder of Simple Wikipedia: the data side, too; SQUAD=folder of its files VOCAB=vocabulary: its features, too; MODEL=folder: serve it under load
 	$(BIN)/python tests/benchmarks/startup.py
 	$(BIN)/python tests/benchmarks/pretrain.py $(addprefix --peer ,$(wildcard $(INTEROP)/bin/python))
 	$(BIN)/python tests/benchmarks/finetune.py $(addprefix --peer ,$(wildcard $(INTEROP)/bin/python))
+	$(BIN)/python tests/benchmarks/export.py $(addprefix --peer ,$(wildcard $(INTEROP)/bin/python))
+	@test -z "$(MODEL)" || $(BIN)/python tests/benchmarks/serve.py --model $(MODEL)
 	@test -z "$(SQUAD)" || $(BIN)/python tests/benchmarks/squad.py --data $(SQUAD) --vocab $(VOCAB)
 	@test -z "$(CORPUS)" || $(BIN)/python tests/benchmarks/data.py $(CORPUS)
 
