@@ -22,7 +22,7 @@ image = $(shell ALBERT_REGISTRY=$(REGISTRY) $(BIN)/python -c "from components.im
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lock demo run test test-tensorflow test-jax test-interop benchmark lint format clean
-.PHONY: test-components test-core test-runs test-docker images push run-docker audit
+.PHONY: test-pretraining test-components test-unit test-parity test-runs test-docker images push run-docker audit
 .PHONY: compile submit schedule estimate $(ROLES:%=image-%) $(ROLES:%=push-%)
 
 help:  ## list the targets
@@ -86,16 +86,23 @@ estimate: setup  ## what a pretraining needs on TPUs: make estimate CONFIG=... A
 	@$(BIN)/albert estimate --config $(CONFIG) $(ARGS)
 
 test: setup lint  ## lint, types and all tests, as continuous integration runs them
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-jax test-components test-core test-runs
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target \
+		test-runs test-jax test-pretraining test-components test-unit test-parity
 
-test-tensorflow: test-components test-core test-runs  ## all tests, under TensorFlow
+test-tensorflow: test-runs test-pretraining test-components test-unit test-parity  ## all tests, under TensorFlow
 
-# Parts of about the same length, for two at a time.
+# For two at a time, the longest first.
+test-pretraining: setup
+	$(BIN)/pytest tests/components/test_pretrain*.py
+
 test-components: setup
-	$(BIN)/pytest tests/components
+	$(BIN)/pytest tests/components --ignore-glob 'tests/components/test_pretrain*.py'
 
-test-core: setup
-	$(BIN)/pytest tests/unit tests/parity tests/interop
+test-unit: setup
+	$(BIN)/pytest tests/unit
+
+test-parity: setup
+	$(BIN)/pytest tests/parity tests/interop
 
 test-runs: setup
 	$(BIN)/pytest tests/e2e tests/pipeline
