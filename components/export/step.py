@@ -183,28 +183,8 @@ def export_models(
         StepFailedError: What was written is not the same model.
     """
     refuse_missing_packages(config.formats)
-    scored = [read_manifest(input_folder(folder), step="evaluate") for folder in evaluations]
-    baselines = {
-        manifest.config["task"]: folder
-        for folder, manifest in zip(evaluations, scored, strict=True)
-        if manifest.config["initialization"] != "pretrained"
-    }
-    candidates = [
-        _Candidate(
-            model=input_folder(model),
-            scored=manifest,
-            lineage=lineage_at(
-                finetuned=model,
-                evaluated=evaluation,
-                random_evaluated=baselines.get(manifest.config["task"]),
-                pretrained=pretrained,
-                records=records,
-                vocab=vocab,
-            ),
-        )
-        for model, evaluation, manifest in zip(models, evaluations, scored, strict=True)
-        if manifest.config["initialization"] == "pretrained"
-    ]
+    origins = {"pretrained": pretrained, "records": records, "vocab": vocab}
+    candidates = _candidates(models, evaluations, origins)
     folders = data or {}
 
     def body(results: Path, _: Path) -> Figures:
@@ -245,6 +225,32 @@ class _Candidate:
     @property
     def task(self) -> str:
         return self.scored.config["task"]
+
+
+def _candidates(
+    models: Sequence[str | Path], evaluations: Sequence[str | Path], origins: Mapping[str, Any]
+) -> list[_Candidate]:
+    """Return the models that were pretrained; `origins` are further arguments of `lineage_at`."""
+    scored = [read_manifest(input_folder(folder), step="evaluate") for folder in evaluations]
+    baselines = {
+        manifest.config["task"]: folder
+        for folder, manifest in zip(evaluations, scored, strict=True)
+        if manifest.config["initialization"] != "pretrained"
+    }
+    return [
+        _Candidate(
+            model=input_folder(model),
+            scored=manifest,
+            lineage=lineage_at(
+                finetuned=model,
+                evaluated=evaluation,
+                random_evaluated=baselines.get(manifest.config["task"]),
+                **origins,
+            ),
+        )
+        for model, evaluation, manifest in zip(models, evaluations, scored, strict=True)
+        if manifest.config["initialization"] == "pretrained"
+    ]
 
 
 def _hash_of(lineage: Lineage) -> str:
