@@ -8,10 +8,12 @@ Layers are named and nested so that a variable's path is its name in the origina
 Source: modeling.py of google-research/albert; Lan et al. 2020, section 3.
 """
 
+import collections
+import contextlib
 import functools
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
@@ -31,6 +33,18 @@ from albert_core.model.layers import (
 
 IS_JAX = keras.backend.backend() == "jax"
 _MASKED_SCORE = -10000.0  # added to the attention scores of masked positions, as in the original
+
+
+class Visible(NamedTuple):
+    """Which positions may be attended to.
+
+    Attributes:
+        bias: [B, 1, 1, S], added to the attention scores.
+        lengths: int [B], how many positions those are, where they are the first of a sequence.
+    """
+
+    bias: Any
+    lengths: Any = None
 
 
 class Embeddings(keras.layers.Layer):
@@ -94,9 +108,9 @@ class SelfAttention(keras.layers.Layer):
             projection.build(input_shape)
 
     def call(
-        self, queries_BQH: Any, x_BSH: Any, bias_B11S: Any, training: bool | None = None
+        self, queries_BQH: Any, x_BSH: Any, visible: Visible, training: bool | None = None
     ) -> Any:
-        """Return what each of Q positions attends to [B, Q, H]; the bias is added to the scores."""
+        """Return what each of Q positions attends to [B, Q, H]."""
         c = self.config
         q_BQND, k_BSND, v_BSND = (
             ops.reshape(
@@ -113,9 +127,9 @@ class SelfAttention(keras.layers.Layer):
         if IS_JAX and not has_dropout:
             from albert_core.model.attention_jax import attend
 
-            context_BQND = attend(q_BQND, k_BSND, v_BSND, bias_B11S)
+            context_BQND = attend(q_BQND, k_BSND, v_BSND, *visible)
         else:
-            context_BQND = self._attend(q_BQND, k_BSND, v_BSND, bias_B11S, training)
+            context_BQND = self._attend(q_BQND, k_BSND, v_BSND, visible.bias, training)
         return ops.reshape(context_BQND, ops.shape(queries_BQH))
 
     def _attend(
@@ -186,20 +200,19 @@ class Block(keras.layers.Layer):
     def call(
         self,
         x_BSH: Any,
-        bias_B11S: Any,
+        visible: Visible,
         positions_BQ: Any = None,
         training: bool | None = None,
     ) -> Any:
         """Return the block's output [B, S, H], or that of the given positions alone [B, Q, H]."""
         queries_BQH = x_BSH if positions_BQ is None else select_positions(x_BSH, positions_BQ)
-        context_BQH = self.attention(
-            queries_BQH, x_BSH=x_BSH, bias_B11S=bias_B11S, training=training
-        )
-        attended_BQH = kept(self.attention_output(context_BQH))
-        x_BQH = self.attention_norm(queries_BQH + self.dropout(attended_BQH, training=training))
+        context_BQH = self.attention(queries_BQH, x_BSH=x_BSH, visible=visible, training=training)
+        attended_BQH = self.attention_output(context_BQH)
+        summed_BQH = queries_BQH + self.dropout(attended_BQH, training=training)
+        x_BQH = self.attention_norm(kept(summed_BQH))
         wide_BQI = self.activation(kept(self.intermediate(x_BQH)), training=training)
-        narrow_BQH = kept(self.output_projection(kept(wide_BQI)))
-        return self.output_norm(x_BQH + self.dropout(narrow_BQH, training=training))
+        narrow_BQH = self.output_projection(kept(wide_BQI))
+        return self.output_norm(kept(x_BQH + self.dropout(narrow_BQH, training=training)))
 
 
 class AlbertEncoder(keras.layers.Layer):
@@ -253,7 +266,9 @@ class AlbertEncoder(keras.layers.Layer):
 
         Args:
             input_ids: int [B, S], piece ids.
-            input_mask: int [B, S], 1 where a position may be attended to; all when None.
+            input_mask: int [B, S], 1 where a position may be attended to; all when None. To train
+                with JAX on an NVIDIA GPU in bfloat16, the ones come first; the output is NaN where
+                they do not.
             segment_ids: int [B, S], segment of each position; all 0 when None.
             output_positions: int [B, P], positions whose output is needed; all when None. The last
                 layer then computes those and [CLS] only, with the same result.
@@ -269,19 +284,21 @@ class AlbertEncoder(keras.layers.Layer):
         segment_ids = ops.zeros_like(input_ids) if segment_ids is None else segment_ids
         x = self.embeddings(input_ids, segments_BS=segment_ids, training=training)
         hidden_BS = 1.0 - ops.cast(input_mask, x.dtype)
-        bias_B11S = ops.expand_dims(hidden_BS, (1, 2)) * _MASKED_SCORE
+        visible = Visible(ops.expand_dims(hidden_BS, (1, 2)) * _MASKED_SCORE)
+        if IS_JAX and training:
+            from albert_core.model.attention_jax import lengths_of
+
+            lengths_B, x = lengths_of(input_mask, x)
+            visible = visible._replace(lengths=lengths_B)
         if self.projection is not None:
             x = self.projection(x)
         if return_all_layers:
-            outputs = self._every_output(x, bias_B11S, training)
+            outputs = self._every_output(x, visible, training)
             x = outputs[-1]
             more = {"all_layer_outputs": outputs}
         else:
-            blocks = itertools.chain.from_iterable(self.groups)
-            is_shared = training and not self.rematerialize
-            layers = [layer for block in blocks for layer in block.dense_layers]
-            with cast_once(layers if is_shared else ()):
-                x, more = self._last_output(x, bias_B11S, output_positions, training), {}
+            with self._weights_cast_once(training):
+                x, more = self._last_output(x, visible, output_positions, training), {}
         first = int(output_positions is not None)
         return {"sequence_output": x[:, first:], "pooled_output": self.pooler(x[:, 0]), **more}
 
@@ -293,21 +310,28 @@ class AlbertEncoder(keras.layers.Layer):
             for layer in range(c.num_hidden_layers)
         ]
 
-    def _every_output(self, x: Any, bias_B11S: Any, training: bool | None) -> list[Any]:
+    def _weights_cast_once(self, training: bool | None) -> contextlib.AbstractContextManager[Any]:
+        if not training or self.rematerialize:
+            return contextlib.nullcontext()
+        uses = collections.Counter(itertools.chain.from_iterable(self._blocks_by_layer()))
+        layers = ((layer, times) for block, times in uses.items() for layer in block.dense_layers)
+        return cast_once(dict(layers))
+
+    def _every_output(self, x: Any, visible: Visible, training: bool | None) -> list[Any]:
         outputs = []
         for block in itertools.chain.from_iterable(self._blocks_by_layer()):
-            x = block(x, bias_B11S=bias_B11S, training=training)
+            x = block(x, visible=visible, training=training)
             outputs.append(x)
         return outputs
 
     def _last_output(
-        self, x: Any, bias_B11S: Any, output_positions: Any, training: bool | None
+        self, x: Any, visible: Visible, output_positions: Any, training: bool | None
     ) -> Any:
         """Return the output of the last layer: [B, S, H], or [B, 1 + P, H] with [CLS] first."""
 
-        def apply(blocks: Sequence[Block], x: Any, bias_B11S: Any) -> Any:
+        def apply(blocks: Sequence[Block], x: Any, visible: Visible) -> Any:
             for block in blocks:
-                x = block(x, bias_B11S=bias_B11S, training=training)
+                x = block(x, visible=visible, training=training)
             return x
 
         def rematerialized(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -318,13 +342,13 @@ class AlbertEncoder(keras.layers.Layer):
         if _is_compiled_by_jax(x) and self.config.num_hidden_groups == 1 and not has_dropout:
             from albert_core.model.loop_jax import applied
 
-            layer = functools.partial(apply, last_layer, bias_B11S=bias_B11S)
+            layer = functools.partial(apply, last_layer, visible=visible)
             x = applied(layer, x, len(layers), rematerialize=self.rematerialize)
         else:
             for blocks in layers:
-                x = rematerialized(functools.partial(apply, blocks))(x, bias_B11S)
+                x = rematerialized(functools.partial(apply, blocks))(x, visible)
         *blocks, last_block = last_layer
-        x = apply(blocks, x, bias_B11S)
+        x = apply(blocks, x, visible)
         if output_positions is not None:
             output_positions = ops.pad(output_positions, ((0, 0), (1, 0)))
-        return last_block(x, bias_B11S=bias_B11S, positions_BQ=output_positions, training=training)
+        return last_block(x, visible=visible, positions_BQ=output_positions, training=training)

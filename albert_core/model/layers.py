@@ -4,7 +4,8 @@ Shape suffixes: C outputs, H hidden.
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -69,15 +70,18 @@ def dense(config: AlbertConfig, units: int, name: str, **kwargs: Any) -> keras.l
     return keras.layers.Dense(units, **settings)
 
 
-def cast_once(layers: Iterable[keras.layers.Layer]) -> contextlib.ExitStack:
+def cast_once(uses: Mapping[keras.layers.Layer, int]) -> contextlib.ExitStack:
     """Let dense layers cast their weights once, for all calls within the returned context.
 
     Under JAX that is the compiler's affair.
+
+    Args:
+        uses: How often each layer will be called.
     """
     stack = contextlib.ExitStack()
-    for layer in layers:
+    for layer, times in uses.items():
         if hasattr(layer, "cast_once"):
-            stack.enter_context(layer.cast_once())
+            stack.enter_context(layer.cast_once(times))
     return stack
 
 
@@ -96,7 +100,18 @@ def hidden_activation(config: AlbertConfig) -> Callable[..., Any]:
         return lambda x, training=None: (
             compiled_gelu(x) if training else ops.gelu(x, approximate=True)
         )
-    return lambda x, training=None: ops.gelu(x, approximate=True)
+    return lambda x, training=None: _gelu(x)
+
+
+def _gelu(x: Any) -> Any:
+    """Return the tanh form of gelu by the logistic function, computed in float32.
+
+    Where a compiler joins it all, rounding every intermediate value to bfloat16 would take most of
+    the time.
+    """
+    wide = ops.cast(x, "float32")
+    doubled = 2.0 * math.sqrt(2.0 / math.pi) * (wide + 0.044715 * wide * wide * wide)
+    return ops.cast(wide * ops.sigmoid(doubled), x.dtype)
 
 
 def build_under(scopes: str, layer: keras.layers.Layer, input_shape: Any) -> None:

@@ -28,6 +28,9 @@ MODEL_PARALLEL_LAYOUT: Mapping[str, tuple[str | None, ...]] = {
 }
 
 
+_PRODUCT_FLAGS = "--xla_gpu_enable_triton_gemm=false --xla_gpu_dot_merger_threshold_mb=0"
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Devices:
     """What a run trains on.
@@ -148,6 +151,7 @@ def _tensorflow_name(has_gpu: bool) -> str:
 def _use_jax(strategy: StrategyName, model_parallel_size: int) -> Iterator[Devices]:
     import keras
 
+    _choose_products()
     if _is_one_of_several():
         keras.distribution.initialize()
     import jax
@@ -179,6 +183,18 @@ def _use_jax(strategy: StrategyName, model_parallel_size: int) -> Iterator[Devic
         )
     finally:
         keras.distribution.set_distribution(before)
+
+
+def _choose_products() -> None:
+    """Let NVIDIA's library compute a GPU's matrix products, each with its bias, as they stand.
+
+    Left alone, XLA times kernels of its own against it, adds the bias in a pass of its own
+    wherever the library's wins, and joins some products at the price of copies. What XLA_FLAGS
+    says already is left as it is. On other devices this means nothing.
+    """
+    given = os.environ.get("XLA_FLAGS", "")
+    if _PRODUCT_FLAGS not in given:
+        os.environ["XLA_FLAGS"] = f"{_PRODUCT_FLAGS} {given}".rstrip()
 
 
 def _jax_distribution(model_parallel_size: int) -> Any:

@@ -17,10 +17,12 @@ def vectors(seed, length=LENGTH):
     return rng.normal(size=(BATCH, length, HEADS, HEAD_SIZE)).astype("float32")
 
 
+LENGTHS = np.array([LENGTH, 9, 2], "int32")
+
+
 def bias():
     """Keep the last positions of some sequences from being attended to."""
-    lengths = np.array([LENGTH, 9, 2])
-    is_padding = np.arange(LENGTH) >= lengths[:, None]
+    is_padding = np.arange(LENGTH) >= LENGTHS[:, None]
     return np.where(is_padding, -10000.0, 0.0).astype("float32")[:, None, None]
 
 
@@ -39,7 +41,8 @@ def test_padding_is_not_attended_to(num_queries):
     np.testing.assert_allclose(attend(q, k, v, bias()), expected(q, k, v), rtol=2e-3, atol=2e-3)
 
 
-def test_the_fused_kernel_computes_the_same():
+@pytest.mark.parametrize("has_lengths", [False, True])
+def test_the_fused_kernel_computes_the_same(has_lengths):
     import jax
     import jax.numpy as jnp
 
@@ -50,8 +53,11 @@ def test_the_fused_kernel_computes_the_same():
     narrow = [jnp.asarray(vectors(seed), jnp.bfloat16) for seed in range(3)]
     narrow_bias = jnp.asarray(bias(), jnp.bfloat16)
 
+    lengths = jnp.asarray(LENGTHS) if has_lengths else None
+
     def loss(q, k, v):
-        return jnp.sum(jnp.square(attention_jax.attend(q, k, v, narrow_bias).astype(jnp.float32)))
+        attended = attention_jax.attend(q, k, v, narrow_bias, lengths)
+        return jnp.sum(jnp.square(attended.astype(jnp.float32)))
 
     text = jax.jit(loss).lower(*narrow).as_text()
     assert "fmha" in text or "cudnn" in text.lower()
@@ -60,6 +66,24 @@ def test_the_fused_kernel_computes_the_same():
     plain = jax.value_and_grad(loss, argnums=(0, 1, 2))(*wide)
     for one, other in zip(jax.tree.leaves(fused), jax.tree.leaves(plain), strict=True):
         np.testing.assert_allclose(np.asarray(one, "float32"), other, rtol=3e-2, atol=6e-2)
+
+
+def test_masks_that_lengths_cannot_say_give_nan(monkeypatch):
+    import jax.numpy as jnp
+
+    from albert_core.model import attention_jax
+
+    masks = np.array([[1, 1, 1, 0], [1, 0, 1, 1], [0, 0, 0, 0]])
+    x = jnp.ones((3, 4, 2), jnp.bfloat16)
+    monkeypatch.setattr(attention_jax, "_has_cudnn_kernel", lambda: True)
+    lengths, marked = attention_jax.lengths_of(masks, x)
+    assert np.asarray(lengths)[[0, 2]].tolist() == [3, 1]  # no kernel is told of a sequence of none
+    assert marked.dtype == x.dtype
+    assert np.isnan(np.asarray(marked, "float32")).all((1, 2)).tolist() == [False, True, False]
+    for unused in (x.astype(jnp.float32), x[:, :3]):
+        lengths, same = attention_jax.lengths_of(masks[:, : unused.shape[1]], unused)
+        assert lengths is None
+        assert same is unused
 
 
 @pytest.mark.parametrize("rematerialize", [False, True])
