@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import gc
 import os
 import sys
 import threading
@@ -66,8 +67,21 @@ def step_process(
             message=" ".join(str(error).split()) or type(error).__name__,
             is_bad_input=isinstance(error, InputError),
         )
+        let_go(error)
         raise
     append_event(events, step=step, event="finished")
+
+
+def let_go(error: BaseException | None) -> None:
+    """Free what the functions that an error came through still hold.
+
+    TensorFlow's readers call Python from threads of their own; one that is left for the end of
+    the process can wait for Python for ever, and the process for it.
+    """
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+    gc.collect()
 
 
 def _end_with_run(lock: Path, run_id: str) -> None:

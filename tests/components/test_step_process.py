@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from components.runtime import (
     RUN_FOLDER_VARIABLE,
     RUN_ID_VARIABLE,
     RUN_WORKERS_VARIABLE,
+    let_go,
 )
 
 STEP = """
@@ -68,3 +70,29 @@ def test_it_ends_when_another_run_has_the_folder(step, lock):
     lock.write("a later run")
     lock.flush()
     assert step.wait(timeout=20) == 1
+
+
+def test_an_error_lets_go_of_what_its_functions_held():
+    class Held:
+        pass
+
+    held = []
+
+    def inner():
+        mine = Held()
+        held.append(weakref.ref(mine))
+        raise ValueError("inner")
+
+    def outer():
+        also_mine = Held()
+        held.append(weakref.ref(also_mine))
+        try:
+            inner()
+        except ValueError as error:
+            raise RuntimeError("outer") from error
+
+    with pytest.raises(RuntimeError) as caught:
+        outer()
+    assert all(reference() is not None for reference in held)
+    let_go(caught.value)
+    assert all(reference() is None for reference in held)
