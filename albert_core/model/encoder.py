@@ -329,26 +329,31 @@ class AlbertEncoder(keras.layers.Layer):
     ) -> Any:
         """Return the output of the last layer: [B, S, H], or [B, 1 + P, H] with [CLS] first."""
 
-        def apply(blocks: Sequence[Block], x: Any, visible: Visible) -> Any:
+        def apply(blocks: Sequence[Block], x: Any, *visible: Any) -> Any:
             for block in blocks:
-                x = block(x, visible=visible, training=training)
+                x = block(x, visible=Visible(*visible), training=training)
             return x
 
         def rematerialized(function: Callable[..., Any]) -> Callable[..., Any]:
             return keras.remat(function) if self.rematerialize and training else function
 
+        tensors = tuple(tensor for tensor in visible if tensor is not None)
         *layers, last_layer = self._blocks_by_layer()
         has_dropout = training and self.config.has_dropout
         if _is_compiled_by_jax(x) and self.config.num_hidden_groups == 1 and not has_dropout:
             from albert_core.model.loop_jax import applied
 
-            layer = functools.partial(apply, last_layer, visible=visible)
-            x = applied(layer, x, len(layers), rematerialize=self.rematerialize)
+            x = applied(
+                lambda x: apply(last_layer, x, *tensors),
+                x,
+                len(layers),
+                rematerialize=self.rematerialize,
+            )
         else:
             for blocks in layers:
-                x = rematerialized(functools.partial(apply, blocks))(x, visible)
+                x = rematerialized(functools.partial(apply, blocks))(x, *tensors)
         *blocks, last_block = last_layer
-        x = apply(blocks, x, visible)
+        x = apply(blocks, x, *tensors)
         if output_positions is not None:
             output_positions = ops.pad(output_positions, ((0, 0), (1, 0)))
         return last_block(x, visible=visible, positions_BQ=output_positions, training=training)
