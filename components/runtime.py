@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import gc
 import os
 import sys
 import threading
@@ -81,7 +80,6 @@ def let_go(error: BaseException | None) -> None:
     while error is not None:
         traceback.clear_frames(error.__traceback__)
         error = error.__cause__ or error.__context__
-    gc.collect()
 
 
 def _end_with_run(lock: Path, run_id: str) -> None:

@@ -5,7 +5,7 @@ Shape suffixes: C outputs, H hidden.
 
 import contextlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import keras
@@ -70,18 +70,15 @@ def dense(config: AlbertConfig, units: int, name: str, **kwargs: Any) -> keras.l
     return keras.layers.Dense(units, **settings)
 
 
-def cast_once(uses: Mapping[keras.layers.Layer, int]) -> contextlib.ExitStack:
+def cast_once(layers: Iterable[keras.layers.Layer]) -> contextlib.ExitStack:
     """Let dense layers cast their weights once, for all calls within the returned context.
 
     Under JAX that is the compiler's affair.
-
-    Args:
-        uses: How often each layer will be called.
     """
     stack = contextlib.ExitStack()
-    for layer, times in uses.items():
+    for layer in layers:
         if hasattr(layer, "cast_once"):
-            stack.enter_context(layer.cast_once(times))
+            stack.enter_context(layer.cast_once())
     return stack
 
 
