@@ -3,7 +3,7 @@
 Shape suffixes: B batch, Q queries, S sequence, N heads, D head size.
 
 cuDNN adds a bias slowly: at 512 positions its kernels take twice as long as with sequences'
-lengths, and also compute the gradient of the bias, which nobody asks for.
+lengths, also because they compute the gradient of the bias, which nobody asks for.
 
 `keras.ops.dot_product_attention` is not used: on a TPU Keras 3.15 leaves the bias out, which is
 what keeps padding from being attended to.

@@ -10,14 +10,12 @@ pytestmark = [
 ]
 
 BATCH, LENGTH, HEADS, HEAD_SIZE = 3, 64, 2, 64
+LENGTHS = np.array([LENGTH, 9, 2], "int32")
 
 
 def vectors(seed, length=LENGTH):
     rng = np.random.default_rng(seed)
     return rng.normal(size=(BATCH, length, HEADS, HEAD_SIZE)).astype("float32")
-
-
-LENGTHS = np.array([LENGTH, 9, 2], "int32")
 
 
 def bias():
