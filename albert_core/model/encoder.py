@@ -208,7 +208,7 @@ class Block(keras.layers.Layer):
         attended_BQH = self.attention_output(context_BQH)
         summed_BQH = queries_BQH + self.dropout(attended_BQH, training=training)
         x_BQH = self.attention_norm(kept(summed_BQH))
-        wide_BQI = self.activation(kept(self.intermediate(x_BQH)), training=training)
+        wide_BQI = self.activation(self.intermediate(x_BQH), training=training)
         narrow_BQH = self.output_projection(kept(wide_BQI))
         return self.output_norm(kept(x_BQH + self.dropout(narrow_BQH, training=training)))
 

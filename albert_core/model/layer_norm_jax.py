@@ -43,8 +43,14 @@ def _backward(epsilon: float, residuals: Any, upstream: Any) -> tuple[Any, Any, 
     normal = (x.astype(jnp.float32) - mean) * inverse_deviation
     rows = tuple(range(x.ndim - 1))
     to_normal = upstream * gamma
-    along = jnp.mean(to_normal * normal, -1, keepdims=True)
-    to_x = inverse_deviation * (to_normal - jnp.mean(to_normal, -1, keepdims=True) - normal * along)
+    # The barrier makes XLA read rows once for their sums, and once more for all that is left.
+    along, shift = jax.lax.optimization_barrier(
+        (
+            jnp.sum(to_normal * normal, -1, keepdims=True),
+            jnp.sum(to_normal, -1, keepdims=True),
+        )
+    )
+    to_x = inverse_deviation * (to_normal - (shift + normal * along) / x.shape[-1])
     to_gamma, to_beta = jnp.sum(upstream * normal, rows), jnp.sum(upstream, rows)
     return to_x.astype(x.dtype), to_gamma, to_beta
 

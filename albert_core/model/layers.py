@@ -4,7 +4,6 @@ Shape suffixes: C outputs, H hidden.
 """
 
 import contextlib
-import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -90,25 +89,16 @@ def hidden_activation(config: AlbertConfig) -> Callable[..., Any]:
     """
     if config.hidden_act != "gelu":
         function = keras.activations.get(config.hidden_act)
-        return lambda x, training=None: function(x)
+        return lambda x, training=None: function(kept(x))
     if keras.backend.backend() == "tensorflow":
         from albert_core.model.compiled_gelu import compiled_gelu
 
         return lambda x, training=None: (
             compiled_gelu(x) if training else ops.gelu(x, approximate=True)
         )
-    return lambda x, training=None: _gelu(x)
+    from albert_core.model.gelu_jax import gelu
 
-
-def _gelu(x: Any) -> Any:
-    """Return the tanh form of gelu by the logistic function, computed in float32.
-
-    Where a compiler joins it all, rounding every intermediate value to bfloat16 would take most of
-    the time.
-    """
-    wide = ops.cast(x, "float32")
-    doubled = 2.0 * math.sqrt(2.0 / math.pi) * (wide + 0.044715 * wide * wide * wide)
-    return ops.cast(wide * ops.sigmoid(doubled), x.dtype)
+    return gelu
 
 
 def build_under(scopes: str, layer: keras.layers.Layer, input_shape: Any) -> None:

@@ -30,9 +30,16 @@ def applied(layer: Callable[[Any], Any], x: Any, times: int, *, rematerialize: b
         rematerialize: Whether to keep nothing but the layers' inputs.
     """
     is_unrolled = jax.default_backend() == "gpu"
-    policy = jax.checkpoint_policies.nothing_saveable if rematerialize else _is_kept
+    is_kept = _is_kept_or_cast_weight if is_unrolled else _is_kept
+    policy = jax.checkpoint_policies.nothing_saveable if rematerialize else is_kept
     layer = jax.checkpoint(layer, policy=policy, prevent_cse=is_unrolled)
     return jax.lax.scan(lambda x, _: (layer(x), None), x, length=times, unroll=is_unrolled)[0]
+
+
+def _is_kept_or_cast_weight(primitive: Any, *inputs: Any, **parameters: Any) -> bool:
+    """Also keep weights in the type of the products: unrolled, all layers share one copy."""
+    is_cast_weight = primitive.name == "convert_element_type" and inputs[0].ndim == 2
+    return is_cast_weight or _is_kept(primitive, *inputs, **parameters)
 
 
 def _is_kept(primitive: Any, *_: Any, **parameters: Any) -> bool:
