@@ -27,8 +27,14 @@ from components.finetune.step import finetune
 
 pytestmark = pytest.mark.slow
 
-# Enough for each kind to be far above a baseline without a model.
-STEPS = {"topic": 60, "sea": 120, "held": 240, "whale": 120, "no-whale": 120}
+# What brings each kind far above a baseline without a model, whatever the seed.
+ENOUGH: dict[str, dict[str, Any]] = {
+    "topic": {"num_train_steps": 120, "learning_rate": 0.003},
+    "sea": {"num_train_steps": 360, "learning_rate": 0.002},
+    "held": {"num_train_steps": 720, "learning_rate": 0.002},
+    "whale": {"num_train_steps": 240, "learning_rate": 0.003},
+    "no-whale": {"num_train_steps": 240, "learning_rate": 0.003},
+}
 
 
 @pytest.fixture(scope="module")
@@ -66,11 +72,11 @@ def weights_of(folder: Path) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("name", TINY_TASKS)
 def test_every_kind_of_task_is_learned_and_scored_again(name, tune, tasks, tmp_path):
-    tuned = tune(name, num_train_steps=STEPS[name], learning_rate=0.01)
+    tuned = tune(name, **ENOUGH[name])
     figures = tuned.figures
     metric = TINY_TASKS[name].metrics[0]
     assert (figures["num_train"], figures["num_dev"]) == (NUM_TRAIN, NUM_DEV)
-    assert figures[metric] > figures["majority_score"] + 0.2
+    assert figures[metric] > figures["majority_score"] + 0.3
 
     evaluated = evaluate(model=tmp_path / name, data=tasks / name, output=tmp_path / "scores")
     scores = evaluated.figures
@@ -98,7 +104,7 @@ def test_predictions_and_what_glue_takes(tune, tasks, tmp_path):
 
 
 def test_answers_are_written_as_the_original_writes_them(tune, tasks, tmp_path):
-    tune("no-whale", num_train_steps=STEPS["no-whale"], learning_rate=0.01)
+    tune("no-whale", **ENOUGH["no-whale"])
     scores = evaluate(model=tmp_path / "no-whale", data=tasks / "no-whale", output=tmp_path / "s")
     read = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "s").glob("*.json")}
     predictions, n_best = read["predictions_dev"], read["nbest_predictions_dev"]
@@ -190,9 +196,8 @@ def test_dropout_of_the_encoder_can_be_set(tune, tmp_path):
 
 
 def test_bfloat16_learns_as_well(tune):
-    settings = {"num_train_steps": STEPS["topic"], "learning_rate": 0.01}
     scores = [
-        tune("topic", output=precision, precision=precision, **settings).figures["accuracy"]
+        tune("topic", output=precision, precision=precision, **ENOUGH["topic"]).figures["accuracy"]
         for precision in ("float32", "bfloat16")
     ]
     assert min(scores) > 0.5
