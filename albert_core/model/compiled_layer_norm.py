@@ -10,17 +10,22 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from albert_core.model.sums_tensorflow import sum_of_rows
+
+_WIDE = 512
+
 
 class CompiledLayerNormalization(keras.layers.LayerNormalization):
-    """Normalise the last axis, by the compiled loops while training on a known shape.
+    """Normalise the last axis, by the compiled loops while training.
 
     Each shape is compiled by itself, in a fifth of a second: batches of many lengths, which the
-    traced step does not know, are left to TensorFlow's operations.
+    traced step does not know, are left to TensorFlow's operations where the model is small.
     """
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Return the normalised input, of the same shape and type."""
-        if not training or not inputs.shape.is_fully_defined():
+        is_worth_it = inputs.shape.is_fully_defined() or inputs.shape[-1] >= _WIDE
+        if not training or not is_worth_it:
             return super().call(inputs)
         scale, offset = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
         return compiled_layer_norm(inputs, scale, offset, tf.constant(self.epsilon))
@@ -34,7 +39,11 @@ def compiled_layer_norm(
     normalized, mean, inverse_deviation = _forward(x, gamma, beta, epsilon)
 
     def gradient(upstream: Any) -> Any:
-        return *_backward(x, gamma, mean, inverse_deviation, upstream), None
+        to_x, to_each_gamma = _backward(x, gamma, mean, inverse_deviation, upstream)
+        to_gamma, to_beta = (
+            tf.cast(sum_of_rows(each), tf.float32) for each in (to_each_gamma, upstream)
+        )
+        return to_x, to_gamma, to_beta, None
 
     return normalized, gradient
 
@@ -53,11 +62,9 @@ def _forward(x: Any, gamma: Any, beta: Any, epsilon: Any) -> Any:
 def _backward(x: Any, gamma: Any, mean: Any, inverse_deviation: Any, upstream: Any) -> Any:
     upstream = tf.cast(upstream, tf.float32)
     normal = (tf.cast(x, tf.float32) - mean) * inverse_deviation
-    rows = list(range(x.shape.rank - 1))
     to_normal = upstream * gamma
     along = tf.reduce_mean(to_normal * normal, -1, keepdims=True)
     to_x = inverse_deviation * (
         to_normal - tf.reduce_mean(to_normal, -1, keepdims=True) - normal * along
     )
-    to_gamma, to_beta = tf.reduce_sum(upstream * normal, rows), tf.reduce_sum(upstream, rows)
-    return tf.cast(to_x, x.dtype), to_gamma, to_beta
+    return tf.cast(to_x, x.dtype), tf.cast(upstream * normal, x.dtype)

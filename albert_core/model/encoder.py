@@ -8,6 +8,8 @@ Layers are named and nested so that a variable's path is its name in the origina
 Source: modeling.py of google-research/albert; Lan et al. 2020, section 3.
 """
 
+import collections
+import contextlib
 import functools
 import itertools
 from collections.abc import Callable, Sequence
@@ -295,10 +297,7 @@ class AlbertEncoder(keras.layers.Layer):
             x = outputs[-1]
             more = {"all_layer_outputs": outputs}
         else:
-            blocks = itertools.chain.from_iterable(self.groups)
-            is_shared = training and not self.rematerialize
-            layers = [layer for block in blocks for layer in block.dense_layers]
-            with cast_once(layers if is_shared else ()):
+            with self._weights_cast_once(training):
                 x, more = self._last_output(x, visible, output_positions, training), {}
         first = int(output_positions is not None)
         return {"sequence_output": x[:, first:], "pooled_output": self.pooler(x[:, 0]), **more}
@@ -310,6 +309,13 @@ class AlbertEncoder(keras.layers.Layer):
             self.groups[layer * c.num_hidden_groups // c.num_hidden_layers]
             for layer in range(c.num_hidden_layers)
         ]
+
+    def _weights_cast_once(self, training: bool | None) -> contextlib.AbstractContextManager[Any]:
+        if not training or self.rematerialize:
+            return contextlib.nullcontext()
+        uses = collections.Counter(itertools.chain.from_iterable(self._blocks_by_layer()))
+        layers = ((layer, times) for block, times in uses.items() for layer in block.dense_layers)
+        return cast_once(dict(layers))
 
     def _every_output(self, x: Any, visible: Visible, training: bool | None) -> list[Any]:
         outputs = []

@@ -4,7 +4,7 @@ Shape suffixes: C outputs, H hidden.
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -69,15 +69,18 @@ def dense(config: AlbertConfig, units: int, name: str, **kwargs: Any) -> keras.l
     return keras.layers.Dense(units, **settings)
 
 
-def cast_once(layers: Iterable[keras.layers.Layer]) -> contextlib.ExitStack:
+def cast_once(uses: Mapping[keras.layers.Layer, int]) -> contextlib.ExitStack:
     """Let dense layers cast their weights once, for all calls within the returned context.
 
     Under JAX that is the compiler's affair.
+
+    Args:
+        uses: How often each layer will be called.
     """
     stack = contextlib.ExitStack()
-    for layer in layers:
+    for layer, times in uses.items():
         if hasattr(layer, "cast_once"):
-            stack.enter_context(layer.cast_once())
+            stack.enter_context(layer.cast_once(times))
     return stack
 
 

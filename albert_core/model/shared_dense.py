@@ -1,6 +1,6 @@
 """Dense layers for TensorFlow that are applied many times in a step.
 
-Shape suffixes: I inputs, O outputs.
+Shape suffixes: I inputs, O outputs, R rows.
 """
 
 import contextlib
@@ -9,15 +9,16 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras import ops
+
+from albert_core.model.sums_tensorflow import sum_of_rows, sum_of_tensors
 
 
 class SharedDense(keras.layers.Dense):
     """A dense layer whose weights are cast once, however often `call` reads them meanwhile.
 
     In bfloat16 a layer that is applied twelve times would cast its weights twelve times, and its
-    twelve gradients back; here the gradients are summed before. The gradient of the bias is a
-    matrix product with ones, which TensorFlow runs on all cores, unlike its own sum.
+    twelve gradients back; here the gradients are summed before. Product and bias stand next to
+    each other, so that TensorFlow runs them as one.
     """
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
@@ -25,13 +26,13 @@ class SharedDense(keras.layers.Dense):
         self._held = _Held()
 
     @contextlib.contextmanager
-    def cast_once(self) -> Iterator[None]:
-        """Cast the weights now, for all calls inside."""
-        kernel_IO, bias_O = (
-            tf.cast(tf.convert_to_tensor(variable), self.compute_dtype)
+    def cast_once(self, times: int) -> Iterator[None]:
+        """Cast the weights now, for so many calls inside."""
+        casts = (
+            cast_to_many(tf.convert_to_tensor(variable), self.compute_dtype, times)
             for variable in (self.kernel, self.bias)
         )
-        self._held.weights = kernel_IO, bias_O
+        self._held.weights = zip(*casts, strict=True)
         try:
             yield
         finally:
@@ -41,21 +42,43 @@ class SharedDense(keras.layers.Dense):
         """Return [..., O] for [..., I]."""
         if self._held.weights is None:
             return super().call(inputs, training=training)
-        kernel_IO, bias_O = self._held.weights
-        return self.activation(_add_bias(ops.matmul(inputs, kernel_IO), bias_O))
+        return self.activation(_affine(inputs, *next(self._held.weights)))
 
 
 class _Held:
     """What Keras shall not track: tensors of the step being built."""
 
-    weights: tuple[Any, Any] | None = None
+    weights: Iterator[tuple[Any, Any]] | None = None
+
+
+def cast_to_many(weight: Any, dtype: str, times: int) -> list[Any]:
+    """Return so many equal tensors; their gradients are summed in the type of the weight."""
+
+    @tf.custom_gradient
+    def copies(weight: Any) -> tuple[list[Any], Callable[..., Any]]:
+        cast = tf.cast(weight, dtype)
+        return [tf.identity(cast) for _ in range(times)], lambda *upstream: sum_of_tensors(upstream)
+
+    return copies(weight)
 
 
 @tf.custom_gradient
-def _add_bias(x: Any, bias_O: Any) -> tuple[Any, Callable[[Any], Any]]:
-    def gradient(upstream: Any) -> Any:
-        rows_O = tf.reshape(upstream, (-1, upstream.shape[-1]))
-        ones = tf.ones((1, tf.shape(rows_O)[0]), rows_O.dtype)
-        return upstream, tf.reshape(tf.matmul(ones, rows_O), (-1,))
+def _affine(x: Any, kernel_IO: Any, bias_O: Any) -> tuple[Any, Callable[[Any], Any]]:
+    num_inputs, num_outputs = kernel_IO.shape
+    *leading, _ = (
+        known if known is not None else actual
+        for known, actual in zip(x.shape, tf.unstack(tf.shape(x)), strict=True)
+    )
+    x_RI = tf.reshape(x, (-1, num_inputs))
 
-    return tf.nn.bias_add(x, bias_O), gradient
+    def gradient(upstream: Any) -> tuple[Any, Any, Any]:
+        upstream_RO = tf.reshape(upstream, (-1, num_outputs))
+        to_x_RI = tf.matmul(upstream_RO, kernel_IO, transpose_b=True)
+        return (
+            tf.reshape(to_x_RI, (*leading, num_inputs)),
+            tf.matmul(x_RI, upstream_RO, transpose_a=True),
+            sum_of_rows(upstream_RO),
+        )
+
+    y_RO = tf.nn.bias_add(tf.matmul(x_RI, kernel_IO), bias_O)
+    return tf.reshape(y_RO, (*leading, num_outputs)), gradient

@@ -36,17 +36,23 @@ def test_values_and_gradients_are_those_of_keras(shape: tuple[int, ...]) -> None
         np.testing.assert_allclose(mine, other, rtol=1e-5, atol=1e-5)
 
 
-def test_a_length_that_the_step_does_not_know_is_left_to_tensorflow() -> None:
+@pytest.mark.parametrize(("width", "is_compiled"), [(8, False), (768, True)])
+def test_unknown_lengths_are_compiled_where_the_model_is_wide(
+    width: int, is_compiled: bool
+) -> None:
     layer = CompiledLayerNormalization(epsilon=1e-12)
-    layer.build((None, None, 8))
+    layer.build((None, None, width))
 
-    @tf.function(input_signature=[tf.TensorSpec((2, None, 8))])
+    @tf.function(input_signature=[tf.TensorSpec((2, None, width))])
     def step(x: tf.Tensor) -> tf.Tensor:
         return layer(x, training=True)
 
-    called = [op.type for op in step.get_concrete_function().graph.get_operations()]
-    assert "StatefulPartitionedCall" not in called
-    assert step(tf.random.normal((2, 3, 8))).shape == (2, 3, 8)
+    operations = step.get_concrete_function().graph.get_operations()
+    assert any("PartitionedCall" in each.type for each in operations) == is_compiled
+    for length in (3, 5):
+        x = np.random.default_rng(length).normal(size=(2, length, width)).astype("float32")
+        expected = (x - x.mean(-1, keepdims=True)) / x.std(-1, keepdims=True)
+        np.testing.assert_allclose(step(x), expected, atol=1e-5)
 
 
 _KINDS = (CompiledLayerNormalization, keras.layers.LayerNormalization)
