@@ -47,7 +47,8 @@ def _by_logistic(x: Any) -> Any:
 def _by_tanh(x: Any) -> Any:
     """Return gelu in the form that XLA leaves to cuBLAS at the end of a matrix product.
 
-    There it is computed in float32 and costs no pass over memory.
+    There it is computed in float32 and costs no pass over memory; where XLA finds no product
+    before it, in the type of x.
     """
     half, one, scale, cube = (jnp.asarray(c, x.dtype) for c in (0.5, 1.0, _SCALE, _CUBE))
     return x * (half * (one + jnp.tanh(scale * (x + cube * (x * (x * x))))))
