@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from albert_core.errors import InputError, NoAccessError
-from albert_core.google_client import storage_client
-from albert_core.runs.files import (
+from albert_core.files import (
     fingerprint,
     link_or_copy,
     sha256_of_file,
     write_atomically,
 )
+from albert_core.google_client import storage_client
 
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _REMOTE = "gs://"

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from kfp import dsl
 
-from albert_core.runs.manifest import code_version
+from albert_core.artifacts.manifest import code_version
 
 ImageRole = Literal["data", "trainer", "tpu"]
 # What an image is made of beside the sources, in the repository.

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from albert_core.errors import InputError
-from albert_core.runs.progress import ReportProgress, append_event, to_events, to_stderr
+from albert_core.progress import ReportProgress, append_event, to_events, to_stderr
 from components.outcomes import recorded
 
 RUN_FOLDER_VARIABLE = "ALBERT_RUN_FOLDER"

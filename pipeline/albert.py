@@ -160,7 +160,7 @@ def _albert(
         jobs: One `components.finetune.job.TaskJob` for each task and initialisation.
         export: Settings of the export.
         retraining: Settings of `components.promote.config.RetrainingConfig`.
-        accepted: The `albert_core.runs.acceptance.AcceptedModel` to go on from; empty: none.
+        accepted: The `components.promote.model_registry.AcceptedModel` to go on from; empty: none.
         work_root: Folder of work in progress, the same for every run that may resume another's.
 
     Returns:

@@ -15,12 +15,12 @@ from albert_core.finetuning.config import FinetuningConfig
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.records.config import RecordsConfig
 from albert_core.settings import parse_settings, plain_values
+from albert_core.tokenization.config import VocabConfig
 from components.export.config import ExportConfig
 from components.promote.config import RetrainingConfig
 from components.records.job import RecordsJob, records_jobs
 from components.records.runners import BeamConfig
 from components.resolve.dates import DATE_PLACEHOLDER, has_date
-from components.vocab.config import VocabConfig
 
 Runner = Literal["process", "docker"]
 """What a step of a local run is."""

@@ -11,7 +11,6 @@ from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.corpus.overlap import OverlapIndex
 from albert_core.errors import InputError
 from albert_core.finetuning.config import Initialization
-from albert_core.runs.acceptance import AcceptedModel
 from albert_core.storage import find_files, is_remote
 from albert_core.tasks import (
     TASKS,
@@ -25,6 +24,7 @@ from albert_core.tasks import (
 from albert_core.tasks.reading import SPLITS
 from components.finetune.job import TaskJob
 from components.image import image_name
+from components.promote.model_registry import AcceptedModel
 from components.resolve.dates import (
     DATE_PLACEHOLDER,
     NO_DATE,

@@ -58,7 +58,7 @@ def numeric_goldens() -> Path:
 @pytest.fixture(scope="session")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> SentencePieceTokenizer:
     """A vocabulary of 120 pieces, trained on the sentences above."""
-    from components.vocab.config import VocabConfig
+    from albert_core.tokenization.config import VocabConfig
     from components.vocab.step import train_vocab
 
     folder = tmp_path_factory.mktemp("vocabulary")

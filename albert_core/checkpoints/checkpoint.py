@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from albert_core.artifacts.manifest import find_manifest
 from albert_core.checkpoints.names import HEADS, POOLER, heads_of
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
-from albert_core.runs.files import fingerprint
-from albert_core.runs.manifest import find_manifest
+from albert_core.files import fingerprint
 from albert_core.tokenization import Tokenizer
 
 if TYPE_CHECKING:

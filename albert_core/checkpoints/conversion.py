@@ -14,7 +14,7 @@ from albert_core.checkpoints.proof import differences, outputs_of
 from albert_core.checkpoints.release import read_hub_module, read_release, save_release
 from albert_core.checkpoints.vocabulary import check_size
 from albert_core.errors import InputError, StepFailedError
-from albert_core.runs.files import write_json
+from albert_core.files import write_json
 
 LARGEST_DIFFERENCE = 1e-6
 

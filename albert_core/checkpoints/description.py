@@ -7,6 +7,7 @@ from pathlib import Path
 
 import safetensors
 
+from albert_core.artifacts.manifest import Manifest, find_manifest
 from albert_core.checkpoints.checkpoint import read_json
 from albert_core.checkpoints.huggingface import HUGGINGFACE_CONFIG_NAME, weights_path
 from albert_core.checkpoints.huggingface_config import config_from_huggingface
@@ -31,7 +32,6 @@ from albert_core.checkpoints.vocabulary import find_tokenizer
 from albert_core.config import PRESETS, AlbertConfig
 from albert_core.errors import InputError
 from albert_core.pretraining.config import CONFIG_NAME
-from albert_core.runs.manifest import Manifest, find_manifest
 from albert_core.tokenization import SentencePieceTokenizer
 
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64"}

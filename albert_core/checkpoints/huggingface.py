@@ -18,7 +18,7 @@ from albert_core.checkpoints.huggingface_weights import (
 from albert_core.checkpoints.names import POOLER
 from albert_core.checkpoints.vocabulary import find_tokenizer, write_huggingface_vocabulary
 from albert_core.errors import InputError
-from albert_core.runs.files import write_atomically, write_json
+from albert_core.files import write_atomically, write_json
 
 HUGGINGFACE_CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
+from albert_core.artifacts.manifest import MANIFEST_NAME
 from albert_core.checkpoints.huggingface import (
     HUGGINGFACE_CONFIG_NAME,
     OTHER_WEIGHTS_NAMES,
@@ -10,7 +11,6 @@ from albert_core.checkpoints.huggingface import (
 )
 from albert_core.errors import InputError
 from albert_core.pretraining.config import CONFIG_NAME
-from albert_core.runs.manifest import MANIFEST_NAME
 
 # Of a training's checkpoint; `albert_core.training.checkpoint` writes them, and imports Keras.
 VARIABLES_NAME, STATE_NAME = "variables.safetensors", "state.json"

@@ -17,8 +17,8 @@ from albert_core.checkpoints.names import (
     name_of_key,
 )
 from albert_core.errors import InputError
+from albert_core.files import write_atomically
 from albert_core.pretraining.config import CONFIG_NAME
-from albert_core.runs.files import write_atomically
 
 if TYPE_CHECKING:
     import keras

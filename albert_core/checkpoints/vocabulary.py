@@ -6,7 +6,7 @@ from typing import Any
 from albert_core.checkpoints.fast_tokenizer import fast_tokenizer
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
-from albert_core.runs.files import write_json
+from albert_core.files import write_json
 from albert_core.tokenization import SentencePieceTokenizer, Tokenizer, load_tokenizer
 from albert_core.tokenization.interface import SETTINGS_NAME
 from albert_core.tokenization.sentencepiece import MODEL_NAME

@@ -6,7 +6,7 @@ from typing import Any
 
 from albert_core.corpus.overlap import OverlapIndex
 from albert_core.errors import InputError
-from albert_core.runs.files import fingerprint
+from albert_core.files import fingerprint
 from albert_core.storage import content_hash, find_files
 
 _NUM_EXAMPLES = 5

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from albert_core.corpus.config import CorpusConfig
 from albert_core.errors import InputError
-from albert_core.runs.files import fingerprint
+from albert_core.files import fingerprint
 from albert_core.storage import StoredFile, content_hash, find_files
 
 COMPRESSED_SUFFIXES = (".gz", ".bz2", ".zst", ".zstd")

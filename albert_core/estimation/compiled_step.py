@@ -18,7 +18,7 @@ from typing import Any
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 from albert_core.estimation.accelerators import Slice
-from albert_core.estimation.exchange import exchanged_bytes
+from albert_core.estimation.collectives import exchanged_bytes
 from albert_core.pretraining.config import Phase, PretrainingConfig
 
 # What makes the compiler believe that it is on a host of four chips; any topology can be asked of

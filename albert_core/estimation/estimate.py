@@ -17,7 +17,7 @@ from albert_core.estimation.compiled_step import (
 )
 from albert_core.estimation.prices import Prices
 from albert_core.pretraining.config import PretrainingConfig
-from albert_core.runs.progress import ReportProgress, quiet
+from albert_core.progress import ReportProgress, quiet
 from albert_core.training.flops import skipped_flops_per_token, training_flops_per_token
 
 _NUM_PROCESSES = 2

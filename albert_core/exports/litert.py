@@ -12,9 +12,9 @@ import numpy as np
 
 from albert_core.checkpoints.checkpoint import Checkpoint
 from albert_core.errors import InputError
+from albert_core.exports.checksum import read_sealed, write_sealed
 from albert_core.exports.graph import Graph, float32_graph
 from albert_core.exports.runner import Inputs, Outputs, Runner
-from albert_core.exports.seal import read_sealed, write_sealed
 
 LITERT_NAME = "model.tflite"
 

@@ -14,8 +14,8 @@ from albert_core.errors import StepFailedError
 from albert_core.exports.comparison import largest_differences
 from albert_core.exports.runner import Inputs, Outputs, Runner, reference_runner
 from albert_core.exports.sentences import sentence_batches
+from albert_core.files import write_json
 from albert_core.finetuning.evaluation import DevSet
-from albert_core.runs.files import write_json
 
 PARITY_NAME = "parity.json"
 

@@ -39,9 +39,9 @@ from albert_core.checkpoints.vocabulary import (
 from albert_core.errors import InputError
 from albert_core.exports.raw_signatures import RawSignatures, concrete_function
 from albert_core.exports.runner import Inputs, Outputs, Runner, input_names, outputs_by_name
+from albert_core.files import write_json
 from albert_core.model.heads import ENCODER_INPUTS
 from albert_core.pretraining.config import CONFIG_NAME
-from albert_core.runs.files import write_json
 
 IDS_SIGNATURE = "ids"
 _IDS_BS = tf.TensorSpec([None, None], tf.int32)

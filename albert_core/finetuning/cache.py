@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from albert_core.files import write_json
 from albert_core.finetuning.features import Features
-from albert_core.runs.files import write_json
 
 _ARRAYS = ("ids", "begins", "second_starts")
 _COUNTS = ("group_size", "num_left_out")

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from albert_core.exports.runner import Runner
 from albert_core.finetuning.config import FinetuningConfig
-from albert_core.finetuning.judgement import judge
+from albert_core.finetuning.evaluators import judge
 from albert_core.finetuning.program import compiled_runner, load_finetuned, predict
 from albert_core.finetuning.task_program import TaskData, TaskProgram
-from albert_core.runs.progress import ReportProgress, quiet
+from albert_core.progress import ReportProgress, quiet
 from albert_core.tasks import Task
 from albert_core.tasks.metrics import Scores, combined_score
 from albert_core.tasks.task import Split

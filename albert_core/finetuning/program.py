@@ -14,6 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from albert_core.artifacts.manifest import Figures
 from albert_core.checkpoints import Checkpoint, read_checkpoint
 from albert_core.checkpoints.vocabulary import check_size
 from albert_core.config import AlbertConfig
@@ -21,6 +22,7 @@ from albert_core.errors import InputError
 from albert_core.exports.runner import Inputs as ModelInputs
 from albert_core.exports.runner import Outputs as ModelOutputs
 from albert_core.exports.runner import Runner
+from albert_core.files import write_json
 from albert_core.finetuning.batches import (
     batches_in_epoch,
     evaluation_batches,
@@ -28,16 +30,14 @@ from albert_core.finetuning.batches import (
     training_batches,
 )
 from albert_core.finetuning.config import FinetuningConfig, Frozen, Initialization
-from albert_core.finetuning.judgement import baseline_score, judge
+from albert_core.finetuning.evaluators import baseline_score, judge
 from albert_core.finetuning.task_program import Outputs, TaskData, TaskProgram, task_program
 from albert_core.model import load_weights
 from albert_core.model.heads import AlbertWithHead
 from albert_core.model.weights import WEIGHTS_NAME
 from albert_core.optimization import make_optimizer
 from albert_core.pretraining.config import CONFIG_NAME, HISTORY_NAME
-from albert_core.runs.files import write_json
-from albert_core.runs.manifest import Figures
-from albert_core.runs.progress import ReportProgress, quiet
+from albert_core.progress import ReportProgress, quiet
 from albert_core.tasks import Task
 from albert_core.tokenization import Tokenizer
 from albert_core.training.devices import use_devices, use_precision

@@ -12,7 +12,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from albert_core.artifacts.manifest import code_version
 from albert_core.config import AlbertConfig
+from albert_core.files import fingerprint
 from albert_core.finetuning.batches import Inputs, answer_mask, pad_inputs
 from albert_core.finetuning.cache import cached_features
 from albert_core.finetuning.config import FinetuningConfig
@@ -29,8 +31,6 @@ from albert_core.model import (
     AlbertForSequenceClassification,
 )
 from albert_core.model.heads import AlbertWithHead
-from albert_core.runs.files import fingerprint
-from albert_core.runs.manifest import code_version
 from albert_core.tasks import (
     Flaws,
     Question,

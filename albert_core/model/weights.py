@@ -10,7 +10,7 @@ import safetensors
 import safetensors.numpy
 
 from albert_core.errors import InputError
-from albert_core.runs.files import write_atomically
+from albert_core.files import write_atomically
 
 WEIGHTS_NAME = "model.safetensors"
 

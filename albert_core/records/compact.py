@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from albert_core.records.example_encoder import Ragged, encode_examples
 from albert_core.records.pairs import UNDECIDED, SegmentPairs
-from albert_core.records.wire import Ragged, encode_examples
 
 
 def piece_dtype(vocab_size: int) -> np.dtype:

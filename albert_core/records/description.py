@@ -3,7 +3,9 @@
 import dataclasses
 from pathlib import Path
 
+from albert_core.artifacts.manifest import find_manifest
 from albert_core.errors import InputError
+from albert_core.files import fingerprint, sha256_of_file
 from albert_core.records.config import (
     HELD_OUT_PREFIX,
     TRAIN_PREFIX,
@@ -13,8 +15,6 @@ from albert_core.records.config import (
 )
 from albert_core.records.static import LABEL_FEATURE, PIECE_FEATURES, PREDICTION_FEATURES
 from albert_core.records.tfrecord import count_tfrecords, parse_example, read_tfrecords
-from albert_core.runs.files import fingerprint, sha256_of_file
-from albert_core.runs.manifest import find_manifest
 from albert_core.settings import parse_settings
 
 

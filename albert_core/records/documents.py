@@ -10,8 +10,8 @@ import numpy as np
 from albert_core.corpus.cleaning import DocumentFilter, RemovedDocuments
 from albert_core.records.compact import piece_dtype
 from albert_core.records.config import HELD_OUT_PREFIX, TRAIN_PREFIX, RecordsConfig
-from albert_core.records.draws import document_key, document_stream
 from albert_core.records.encoded import EncodedDocument, encoded_document
+from albert_core.records.rng import document_key, document_stream
 from albert_core.tokenization import Tokenizer
 
 _BATCH_SENTENCES = 4096  # encoded in one call

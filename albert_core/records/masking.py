@@ -13,8 +13,8 @@ import numba
 import numpy as np
 
 from albert_core.records.config import MaskingConfig
-from albert_core.records.draws import below, uniform
 from albert_core.records.pairs import SegmentPairs
+from albert_core.records.rng import below, uniform
 from albert_core.tokenization import SpecialIds
 
 _INDEX_STEP = np.uint64(0xD1342543DE82EF95)

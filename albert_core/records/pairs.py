@@ -14,7 +14,7 @@ import numba
 import numpy as np
 
 from albert_core.records.config import NUM_SPECIAL_PIECES, RecordsConfig
-from albert_core.records.draws import below, next_bits, uniform
+from albert_core.records.rng import below, next_bits, uniform
 
 IN_ORDER, NOT_IN_ORDER, UNDECIDED = 0, 1, -1
 

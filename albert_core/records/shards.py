@@ -8,10 +8,10 @@ import numpy as np
 
 from albert_core.records.compact import encode_compact, piece_dtype
 from albert_core.records.config import MaskingConfig, RecordsConfig
-from albert_core.records.draws import document_stream
 from albert_core.records.encoded import EncodedDocument, joined_documents
 from albert_core.records.masking import mask_pairs
 from albert_core.records.pairs import SegmentPairs, cut_pairs
+from albert_core.records.rng import document_stream
 from albert_core.records.static import encode_static
 from albert_core.records.statistics import Counts, add_counts, count_batch
 from albert_core.tokenization import SpecialIds, Tokenizer

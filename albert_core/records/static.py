@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from albert_core.records.wire import encode_examples
+from albert_core.records.example_encoder import encode_examples
 from albert_core.tokenization import SpecialIds
 
 PIECE_FEATURES = ("input_ids", "input_mask", "segment_ids", "token_boundary")

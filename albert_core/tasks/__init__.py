@@ -1,9 +1,9 @@
 """Tasks as declarations: files, labels, metrics, recipes; and how they are read and scored."""
 
-from albert_core.tasks.catalogue import TASKS, data_folder, find_task
 from albert_core.tasks.examples import Answer, Example, Flaws, Question
 from albert_core.tasks.metrics import compute_metrics
 from albert_core.tasks.reading import read_examples, read_questions, task_fingerprint
+from albert_core.tasks.registry import TASKS, data_folder, find_task
 from albert_core.tasks.task import Recipe, Source, Task
 
 __all__ = [

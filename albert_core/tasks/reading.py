@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from albert_core.errors import InputError
-from albert_core.runs.files import fingerprint, sha256_of_file
+from albert_core.files import fingerprint, sha256_of_file
 from albert_core.tasks.examples import Example, Flaws, Question
 from albert_core.tasks.race_file import read_race
 from albert_core.tasks.squad_file import read_squad

@@ -11,7 +11,7 @@ import numpy as np
 import sentencepiece
 
 from albert_core.errors import InputError
-from albert_core.runs.files import fingerprint
+from albert_core.files import fingerprint
 from albert_core.tokenization.interface import (
     Tokenizer,
     find_special_ids,

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from albert_core.errors import InputError
-from albert_core.runs.files import fingerprint
+from albert_core.files import fingerprint
 from albert_core.tokenization.interface import Tokenizer, find_special_ids, save_settings
 from albert_core.tokenization.text import Translation
 

@@ -10,8 +10,8 @@ from typing import Any
 import keras
 
 from albert_core.errors import StepFailedError
+from albert_core.files import sha256_of_file, write_json
 from albert_core.model.weights import assign_by_name, read_weights, weights_by_name, write_weights
-from albert_core.runs.files import sha256_of_file, write_json
 
 _PREFIX = "checkpoint-"
 _VARIABLES, _STATE = "variables.safetensors", "state.json"

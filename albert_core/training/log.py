@@ -7,7 +7,7 @@ from typing import Any
 
 from tensorboard.summary import Writer
 
-from albert_core.runs.files import write_atomically
+from albert_core.files import write_atomically
 
 LOG_NAME = "training_log.jsonl"
 TENSORBOARD_NAME = "tensorboard"

@@ -10,7 +10,7 @@ import numpy as np
 
 from albert_core.errors import StepFailedError
 from albert_core.model.weights import weights_by_name, write_weights
-from albert_core.runs.progress import ReportProgress
+from albert_core.progress import ReportProgress
 from albert_core.training.checkpoint import TrainingState, restore_latest, save_checkpoint
 from albert_core.training.log import TrainingLog
 from albert_core.training.plan import TrainingPlan

@@ -19,10 +19,10 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
+from albert_core.artifacts.manifest import Figures, Manifest
+from albert_core.artifacts.step import run_step
 from albert_core.errors import InputError
-from albert_core.runs.manifest import Figures, Manifest
-from albert_core.runs.progress import ReportProgress, quiet
-from albert_core.runs.step import run_step
+from albert_core.progress import ReportProgress, quiet
 from components.demo_data.docstrings import PACKAGES, Document, Sentence, read_documents
 from components.demo_data.tasks import (
     NEXT_LABELS,

@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from albert_core.artifacts.inputs import input_folder
+from albert_core.artifacts.manifest import Figures, Manifest, read_manifest
+from albert_core.artifacts.step import run_step
 from albert_core.checkpoints.checkpoint import TASK_NAME, read_json
+from albert_core.files import write_json
 from albert_core.finetuning.config import FinetuningConfig
-from albert_core.runs.files import write_json
-from albert_core.runs.inputs import input_folder
-from albert_core.runs.manifest import Figures, Manifest, read_manifest
-from albert_core.runs.progress import ReportProgress, quiet
-from albert_core.runs.step import run_step
+from albert_core.progress import ReportProgress, quiet
 from albert_core.settings import parse_settings
 from albert_core.storage import exists, join, read_bytes
 from albert_core.tasks import Task, task_fingerprint

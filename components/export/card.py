@@ -8,10 +8,10 @@ from typing import Any
 import jinja2
 import yaml
 
+from albert_core.artifacts.inputs import input_folder
 from albert_core.checkpoints import describe
 from albert_core.checkpoints.checkpoint import read_json, read_task
-from albert_core.runs.files import write_atomically
-from albert_core.runs.inputs import input_folder
+from albert_core.files import write_atomically
 from components.export.card_config import CardConfig
 from components.export.card_facts import CardFacts, facts_of
 from components.export.lineage import Lineage

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from albert_core.runs.manifest import Manifest
+from albert_core.artifacts.manifest import Manifest
 from components.export.card_config import CardConfig
 from components.export.card_sections import Section, present, share
 

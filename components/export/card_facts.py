@@ -4,9 +4,9 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from albert_core.artifacts.manifest import Manifest
 from albert_core.checkpoints import Description
 from albert_core.checkpoints.description import ModelDescription
-from albert_core.runs.manifest import Manifest
 from components.export.card_config import CardConfig
 from components.export.card_data import data_section, vocabulary_section
 from components.export.card_sections import Section, Table, exact, present, rounded, share

@@ -4,10 +4,10 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from albert_core.artifacts.manifest import Manifest
 from albert_core.config import AlbertConfig
 from albert_core.pretraining.config import Phase, PretrainingConfig
 from albert_core.records.config import MaskingConfig, RecordsConfig
-from albert_core.runs.manifest import Manifest
 from albert_core.settings import parse_settings, plain_values
 from albert_core.training.flops import training_flops_per_token
 from components.export.card_config import CardConfig

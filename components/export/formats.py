@@ -120,8 +120,8 @@ def write_format(checkpoint: "Checkpoint", folder: Path, *, to: ExportFormat) ->
         StepFailedError: What was written is not the same model.
     """
     from albert_core.checkpoints.checkpoint import FINETUNING_NAME, TASK_NAME
+    from albert_core.files import write_json
     from albert_core.pretraining.config import CONFIG_NAME
-    from albert_core.runs.files import write_json
 
     folder.mkdir(parents=True)
     FORMATS[to].write(checkpoint, folder)

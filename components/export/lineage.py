@@ -5,11 +5,11 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from albert_core.artifacts.inputs import input_folder
+from albert_core.artifacts.manifest import MANIFEST_NAME, Manifest, find_manifest
+from albert_core.artifacts.outputs import output_at
 from albert_core.checkpoints import read_checkpoint
 from albert_core.errors import InputError
-from albert_core.runs.inputs import input_folder
-from albert_core.runs.manifest import MANIFEST_NAME, Manifest, find_manifest
-from albert_core.runs.outputs import output_at
 from albert_core.tokenization import load_tokenizer
 
 

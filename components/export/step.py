@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from albert_core.artifacts.inputs import input_folder
+from albert_core.artifacts.manifest import Figures, Manifest, find_manifest, read_manifest
+from albert_core.artifacts.step import run_step
 from albert_core.checkpoints import read_checkpoint
 from albert_core.checkpoints.checkpoint import TASK_NAME
 from albert_core.errors import InputError
-from albert_core.runs.files import fingerprint, write_json
-from albert_core.runs.inputs import input_folder
-from albert_core.runs.manifest import Figures, Manifest, find_manifest, read_manifest
-from albert_core.runs.progress import ReportProgress, quiet
-from albert_core.runs.step import run_step
+from albert_core.files import fingerprint, write_json
+from albert_core.progress import ReportProgress, quiet
 from albert_core.storage import join, read_bytes
 from albert_core.tasks import Task, data_folder, task_fingerprint
 from components.evaluate.step import finetuning_of, task_of

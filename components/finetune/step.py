@@ -3,12 +3,12 @@
 import dataclasses
 from pathlib import Path
 
+from albert_core.artifacts.inputs import input_folder
+from albert_core.artifacts.manifest import Figures, Manifest
+from albert_core.artifacts.step import local_work_root, run_step
 from albert_core.checkpoints import read_checkpoint
 from albert_core.finetuning.config import FinetuningConfig, Initialization
-from albert_core.runs.inputs import input_folder
-from albert_core.runs.manifest import Figures, Manifest
-from albert_core.runs.progress import ReportProgress, quiet
-from albert_core.runs.step import local_work_root, run_step
+from albert_core.progress import ReportProgress, quiet
 from albert_core.tasks import Task, task_fingerprint
 
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from albert_core.errors import StepFailedError
-from albert_core.runs.files import fingerprint
-from albert_core.runs.progress import ReportProgress, quiet
+from albert_core.files import fingerprint
+from albert_core.progress import ReportProgress, quiet
 from albert_core.training.signals import noticed_signals
 from components.service_calls import CallConfig, Service
 from components.vertex import REQUEST_LABEL, job_client, to_message

@@ -4,15 +4,15 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from albert_core.artifacts.inputs import input_folder
+from albert_core.artifacts.manifest import Figures, Manifest
+from albert_core.artifacts.step import run_step, take_part_in_step
 from albert_core.checkpoints import read_checkpoint
 from albert_core.config import AlbertConfig, ModelConfig
 from albert_core.errors import InputError
 from albert_core.pretraining.config import PretrainingConfig
+from albert_core.progress import ReportProgress, quiet
 from albert_core.records.description import RecordsDescription, describe_records
-from albert_core.runs.inputs import input_folder
-from albert_core.runs.manifest import Figures, Manifest
-from albert_core.runs.progress import ReportProgress, quiet
-from albert_core.runs.step import run_step, take_part_in_step
 from albert_core.tokenization import Tokenizer, load_tokenizer
 from albert_core.training.devices import is_led_by_another
 

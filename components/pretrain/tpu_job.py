@@ -4,12 +4,12 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 
+from albert_core.artifacts.manifest import Manifest
+from albert_core.artifacts.outputs import output_at
 from albert_core.config import ModelConfig
 from albert_core.errors import StepFailedError
 from albert_core.pretraining.config import PretrainingConfig
-from albert_core.runs.manifest import Manifest
-from albert_core.runs.outputs import output_at
-from albert_core.runs.progress import ReportProgress, quiet
+from albert_core.progress import ReportProgress, quiet
 from albert_core.storage import join
 
 

@@ -18,11 +18,11 @@ def promote(
     metrics: dsl.Output[dsl.Metrics],
 ) -> None:
     """Compare the model with the accepted one, and let later runs go on from the better."""
-    from albert_core.runs.acceptance import AcceptedModel
     from albert_core.settings import parse_settings
     from components.artifacts import address_of
     from components.image import log_figures
     from components.promote.config import RetrainingConfig
+    from components.promote.model_registry import AcceptedModel
     from components.promote.step import promote
     from components.runtime import step_process
 

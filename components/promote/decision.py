@@ -4,8 +4,8 @@ import dataclasses
 import statistics
 from collections.abc import Mapping, Sequence
 
-from albert_core.runs.acceptance import AcceptedModel, TaskScore
 from components.promote.config import RetrainingConfig
+from components.promote.model_registry import AcceptedModel, TaskScore
 
 _ROUNDING = 1e-9  # of differences of scores, which have four decimals
 

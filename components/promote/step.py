@@ -4,21 +4,21 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from albert_core.runs.acceptance import (
+from albert_core.artifacts.inputs import input_folder
+from albert_core.artifacts.manifest import Figures, Manifest, read_manifest
+from albert_core.artifacts.step import run_step
+from albert_core.files import write_json
+from albert_core.progress import ReportProgress, quiet
+from albert_core.storage import is_remote
+from components.promote.config import RetrainingConfig
+from components.promote.decision import Promotion, judge
+from components.promote.model_registry import (
     AcceptedModel,
     TaskScore,
     accept,
     accepted_dates,
     read_accepted,
 )
-from albert_core.runs.files import write_json
-from albert_core.runs.inputs import input_folder
-from albert_core.runs.manifest import Figures, Manifest, read_manifest
-from albert_core.runs.progress import ReportProgress, quiet
-from albert_core.runs.step import run_step
-from albert_core.storage import is_remote
-from components.promote.config import RetrainingConfig
-from components.promote.decision import Promotion, judge
 
 PROMOTION_NAME = "promotion.json"
 

@@ -20,6 +20,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from albert_core.corpus import CorpusConfig, CorpusSplit, ReadCounts, read_split
 from albert_core.corpus.cleaning import CleaningConfig, DocumentFilter
 from albert_core.corpus.overlap import OverlapIndex
+from albert_core.files import fingerprint
 from albert_core.records.config import RecordsConfig
 from albert_core.records.documents import encode_documents, shard_names
 from albert_core.records.encoded import (
@@ -31,7 +32,6 @@ from albert_core.records.encoded import (
 from albert_core.records.shards import ShardBuilder
 from albert_core.records.statistics import Counts
 from albert_core.records.tfrecord import write_tfrecords
-from albert_core.runs.files import fingerprint
 from albert_core.storage import content_hash, exists, join, write_bytes, write_file
 from albert_core.tokenization import Tokenizer
 

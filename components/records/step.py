@@ -3,22 +3,22 @@
 import dataclasses
 from pathlib import Path
 
+from albert_core.artifacts.inputs import input_folder
+from albert_core.artifacts.manifest import Figures, Manifest
+from albert_core.artifacts.step import run_step
 from albert_core.corpus import CorpusConfig, corpus_fingerprint, corpus_splits
 from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.errors import InputError, StepFailedError
+from albert_core.files import write_json
+from albert_core.progress import ReportProgress, quiet
 from albert_core.records.config import RecordsConfig
 from albert_core.records.documents import shard_names
-from albert_core.runs.files import write_json
-from albert_core.runs.inputs import input_folder
-from albert_core.runs.manifest import Figures, Manifest
-from albert_core.runs.progress import ReportProgress, quiet
-from albert_core.runs.step import run_step
 from albert_core.storage import fetch_file, join, remove_folder
 from albert_core.tokenization import load_tokenizer
 from components.records.beam_pipeline import RecordsJob, name_splits, run_beam
-from components.records.forecast import forecast_records, refuse_full_disk
 from components.records.report import describe_cleaning, describe_shards
 from components.records.runners import BeamConfig
+from components.records.time_estimate import forecast_records, refuse_full_disk
 
 
 def make_records(

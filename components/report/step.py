@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from albert_core.artifacts.inputs import input_folder
+from albert_core.artifacts.manifest import Figures, Manifest, read_manifest
+from albert_core.artifacts.step import run_step
 from albert_core.checkpoints.checkpoint import TASK_NAME
 from albert_core.errors import InputError
+from albert_core.files import write_json
 from albert_core.pretraining.config import HISTORY_NAME
-from albert_core.runs.files import write_json
-from albert_core.runs.inputs import input_folder
-from albert_core.runs.manifest import Figures, Manifest, read_manifest
-from albert_core.runs.progress import ReportProgress, quiet
-from albert_core.runs.step import run_step
+from albert_core.progress import ReportProgress, quiet
 from albert_core.settings import parse_settings
 from albert_core.tasks.task import SUBMISSION_FOLDER
 from components.export.step import EXPORT_NAME, TaskExport

@@ -38,11 +38,11 @@ def resolve(
     from albert_core.pretraining.config import PretrainingConfig
     from albert_core.settings import parse_settings, plain_values
     from albert_core.storage import join, write_bytes
+    from albert_core.tokenization.config import VocabConfig
     from components.artifacts import address_of
     from components.promote.config import RetrainingConfig
     from components.resolve.step import RESOLVED_NAME, resolve
     from components.runtime import step_process
-    from components.vocab.config import VocabConfig
 
     output = address_of(resolved)
     with step_process("resolve", output=output, work_root=work_root):

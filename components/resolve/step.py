@@ -4,10 +4,10 @@ import dataclasses
 
 from albert_core.corpus import CorpusConfig, check_corpus, corpus_fingerprint
 from albert_core.pretraining.config import PretrainingConfig
-from albert_core.runs.acceptance import AcceptedModel, accepted_before
+from albert_core.tokenization.config import VocabConfig
 from components.promote.config import RetrainingConfig
+from components.promote.model_registry import AcceptedModel, accepted_before
 from components.resolve.dates import parse_date, with_date
-from components.vocab.config import VocabConfig
 
 FOUND_AT_RUN_TIME = "found by the step resolve"  # in place of the text's hash
 RESOLVED_NAME = "resolved.json"

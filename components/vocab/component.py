@@ -17,10 +17,10 @@ def train_vocab(
     """Train a SentencePiece vocabulary; `corpus_fingerprint` makes changed text a new task."""
     from albert_core.corpus import CorpusConfig
     from albert_core.settings import parse_settings
+    from albert_core.tokenization.config import VocabConfig
     from components.artifacts import address_of
     from components.image import log_figures
     from components.runtime import step_process
-    from components.vocab.config import VocabConfig
     from components.vocab.step import train_vocab
 
     output = address_of(vocab)

@@ -4,18 +4,18 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
+from albert_core.artifacts.inputs import input_folder
+from albert_core.artifacts.manifest import Figures, Manifest
+from albert_core.artifacts.step import run_step
 from albert_core.corpus import CorpusConfig, corpus_documents, corpus_fingerprint
 from albert_core.errors import InputError
-from albert_core.runs.files import write_json
-from albert_core.runs.inputs import input_folder
-from albert_core.runs.manifest import Figures, Manifest
-from albert_core.runs.progress import ReportProgress, quiet
-from albert_core.runs.step import run_step
+from albert_core.files import write_json
+from albert_core.progress import ReportProgress, quiet
 from albert_core.tokenization import SentencePieceTokenizer, Tokenizer, load_tokenizer
-from components.vocab.config import VocabConfig
+from albert_core.tokenization.config import VocabConfig
+from albert_core.tokenization.training import train_tokenizer
 from components.vocab.report import describe_vocabulary
 from components.vocab.sample import sample_sentences
-from components.vocab.training import train_tokenizer
 
 _REPORT_SENTENCES = 10_000
 _MEMORY_PER_BYTE = 30  # of text: training took 22 for each at 5, 20 and 49 MB, the sample 2

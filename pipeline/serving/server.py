@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import uvicorn
 
+from albert_core.artifacts.inputs import input_folder
 from albert_core.errors import InputError
-from albert_core.runs.inputs import input_folder
 from pipeline.serving.app import make_app
 from pipeline.serving.config import ServingConfig
 from pipeline.serving.opening import open_export

@@ -70,7 +70,7 @@ def write_sentences(folder: str, target: Path, num_bytes: int) -> Path:
 def train_vocabulary(text: Path, output: Path) -> Path:
     """Train the vocabulary that all measurements use."""
     from albert_core.corpus import CorpusConfig
-    from components.vocab.config import VocabConfig
+    from albert_core.tokenization.config import VocabConfig
     from components.vocab.step import train_vocab
 
     corpus = CorpusConfig(files=(str(text),))

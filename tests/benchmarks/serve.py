@@ -23,7 +23,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from served import Server, serving
+from helpers.served import Server, serving
 
 CONNECTIONS = (1, 8, 64)
 SENTENCE = "The harbour master counted 12,400 crates before the storm reached the islands."

@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from answer_coverage import answer_coverage, read_file
+from helpers.answer_coverage import answer_coverage, read_file
 
 from albert_core.finetuning.alignment import Aligner
 from albert_core.finetuning.question_features import make_question_features

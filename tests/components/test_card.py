@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 import yaml
-from checkpoint_samples import pretrained
+from helpers.checkpoint_samples import pretrained
+from helpers.tiny_pretraining import make_material, train
+from helpers.tiny_tasks import TINY_TASKS, tiny_finetuning, write_tiny_tasks
 from markdown_it import MarkdownIt
-from tiny_pretraining import make_material, train
-from tiny_tasks import TINY_TASKS, tiny_finetuning, write_tiny_tasks
 
+from albert_core.artifacts.manifest import Manifest, read_manifest
 from albert_core.checkpoints import convert, describe, save_folder
 from albert_core.checkpoints.checkpoint import read_task
 from albert_core.errors import InputError
 from albert_core.pretraining.config import PhaseConfig
-from albert_core.runs.manifest import Manifest, read_manifest
 from albert_core.tasks import Source
 from albert_core.training.flops import training_flops_per_token
 from components.evaluate.step import evaluate
@@ -27,7 +27,7 @@ from components.export.card_config import CardConfig
 from components.export.card_facts import facts_of
 from components.export.lineage import Lineage, find_lineage, lineage_at
 from components.finetune.step import finetune
-from pipeline.cli import main
+from pipeline.cli.main import main
 
 PHASES = (
     PhaseConfig(sequence_length=24, num_train_steps=20),

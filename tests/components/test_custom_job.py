@@ -4,10 +4,10 @@ import signal
 from pathlib import Path
 
 import pytest
-from fakes.loopback import loopback
-from fakes.vertex import Vertex
-from golden_files import check_golden
-from platforms import CALLS
+from helpers.fakes.loopback import loopback
+from helpers.fakes.vertex import Vertex
+from helpers.golden_files import check_golden
+from helpers.platforms import CALLS
 
 from albert_core.errors import ServiceError, StepFailedError
 from components.pretrain.custom_job import run_custom_job

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checkpoint_samples import CONFIG, KERNEL, classifier, names_in, of_model, pretrained
-from tiny_tasks import (
+from helpers.checkpoint_samples import CONFIG, KERNEL, classifier, names_in, of_model, pretrained
+from helpers.tiny_tasks import (
     NUM_DEV,
     TINY_TASKS,
     tiny_finetuning,
@@ -15,6 +15,8 @@ from tiny_tasks import (
     write_tiny_tasks,
 )
 
+from albert_core.artifacts.manifest import find_manifest, read_manifest
+from albert_core.artifacts.step import run_step
 from albert_core.checkpoints import Checkpoint, read_checkpoint, save_folder
 from albert_core.errors import InputError, StepFailedError
 from albert_core.exports.sentences import read_sentences
@@ -23,13 +25,11 @@ from albert_core.model import (
     AlbertForQuestionAnswering,
     AlbertForQuestionAnsweringWithBeam,
 )
-from albert_core.runs.manifest import find_manifest, read_manifest
-from albert_core.runs.step import run_step
 from components.export.config import ExportConfig, ExportFormat
 from components.export.formats import FORMATS
 from components.export.step import export_model, export_models
 from components.finetune.step import finetune
-from pipeline.cli import main
+from pipeline.cli.main import main
 
 WEIGHTS: tuple[ExportFormat, ...] = ("huggingface", "tf1", "keras")
 TOPICS = {"name": "topics", "texts": ["text"], "labels": ["a", "b", "c"]}

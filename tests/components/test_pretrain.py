@@ -6,16 +6,16 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tiny_pretraining import Material, history_of, log_of, losses_of, make_material, train
+from helpers.tiny_pretraining import Material, history_of, log_of, losses_of, make_material, train
 
+from albert_core.artifacts import inputs
 from albert_core.checkpoints import convert
 from albert_core.corpus import CorpusConfig
 from albert_core.errors import InputError, StepFailedError
 from albert_core.model.weights import read_weights
 from albert_core.pretraining.config import PhaseConfig
-from albert_core.runs import inputs
+from albert_core.tokenization.config import VocabConfig
 from albert_core.training.safeguards import SafeguardConfig
-from components.vocab.config import VocabConfig
 from components.vocab.step import train_vocab
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tiny_pretraining import OVERRIDES, Material, losses_of, make_material
+from helpers.tiny_pretraining import OVERRIDES, Material, losses_of, make_material
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +35,7 @@ TWO_LOGICAL_CPUS = """
 import sys, tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from pipeline.cli import main
+from pipeline.cli.main import main
 sys.exit(main())
 """
 
@@ -56,7 +56,7 @@ def arguments(material, tmp_path_factory) -> list[str]:
 def start(
     arguments: list[str], output: Path, environment: Mapping[str, str], code: str | None = None
 ) -> subprocess.Popen[str]:
-    command = code or "import sys; from pipeline.cli import main; sys.exit(main())"
+    command = code or "import sys; from pipeline.cli.main import main; sys.exit(main())"
     return subprocess.Popen(
         [sys.executable, "-c", command, *arguments, "--output", str(output)],
         stdout=subprocess.PIPE,

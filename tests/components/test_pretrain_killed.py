@@ -13,7 +13,7 @@ from pathlib import Path
 import keras
 import pytest
 import yaml
-from tiny_pretraining import OVERRIDES, Material, make_material
+from helpers.tiny_pretraining import OVERRIDES, Material, make_material
 
 pytestmark = [pytest.mark.slow, pytest.mark.backends]
 

@@ -1,7 +1,7 @@
 """Pretraining on records that `albert records` did not make, and on Chinese ones."""
 
 import pytest
-from archives import read_member
+from helpers.archives import read_member
 
 from albert_core.config import ModelConfig
 from albert_core.corpus import CorpusConfig
@@ -9,9 +9,9 @@ from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.records.config import RecordsConfig
 from albert_core.tokenization import load_tokenizer
+from albert_core.tokenization.config import VocabConfig
 from components.pretrain.step import pretrain
 from components.records.step import make_records
-from components.vocab.config import VocabConfig
 from components.vocab.step import train_vocab
 
 OVERRIDES = {

@@ -6,11 +6,16 @@ from typing import Any
 
 import pytest
 
+from albert_core.artifacts.step import run_step
 from albert_core.errors import InputError
-from albert_core.runs.acceptance import AcceptedModel, TaskScore, accepted_before, accepted_dates
-from albert_core.runs.step import run_step
 from components.promote.config import RetrainingConfig
 from components.promote.decision import judge
+from components.promote.model_registry import (
+    AcceptedModel,
+    TaskScore,
+    accepted_before,
+    accepted_dates,
+)
 from components.promote.step import promote
 
 

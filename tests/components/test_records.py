@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 import pytest
-from tiny_run import write_corpus
+from helpers.tiny_run import write_corpus
 
 from albert_core.corpus import CorpusConfig
 from albert_core.corpus.cleaning import CleaningConfig
@@ -15,8 +15,8 @@ from albert_core.records.compact import piece_dtype
 from albert_core.records.config import MaskingConfig, RecordsConfig
 from albert_core.records.tfrecord import parse_example, read_tfrecords
 from albert_core.tokenization import load_tokenizer
+from albert_core.tokenization.config import VocabConfig
 from components.records.step import make_records
-from components.vocab.config import VocabConfig
 from components.vocab.step import train_vocab
 
 CONFIG = RecordsConfig(sequence_length=24, held_out_share=0.2, num_shards=3)

@@ -5,17 +5,17 @@ import json
 import threading
 
 import pytest
-from object_storage import emulated_bucket
-from tiny_run import write_corpus
+from helpers.object_storage import emulated_bucket
+from helpers.tiny_run import write_corpus
 
 from albert_core import storage
 from albert_core.corpus import CorpusConfig, corpus_splits
 from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.records.config import RecordsConfig
 from albert_core.tokenization import load_tokenizer
+from albert_core.tokenization.config import VocabConfig
 from components.records.beam_pipeline import RecordsJob, name_splits, run_beam
 from components.records.runners import BeamConfig
-from components.vocab.config import VocabConfig
 from components.vocab.step import train_vocab
 
 IMAGE = "europe-docker.pkg.dev/proj/albert/data:1.0"

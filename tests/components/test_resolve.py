@@ -3,19 +3,19 @@
 import json
 
 import pytest
+from helpers.tiny_run import write_corpus
 from kfp import dsl
-from tiny_run import write_corpus
 
+from albert_core.artifacts.step import run_step
 from albert_core.corpus import CorpusConfig
 from albert_core.errors import InputError
 from albert_core.pretraining.config import PretrainingConfig
-from albert_core.runs.acceptance import AcceptedModel, accept
-from albert_core.runs.step import run_step
+from albert_core.tokenization.config import VocabConfig
 from components.promote.config import RetrainingConfig
+from components.promote.model_registry import AcceptedModel, accept
 from components.resolve.component import resolve as resolve_component
 from components.resolve.dates import has_date, parse_date, with_date
 from components.resolve.step import resolve
-from components.vocab.config import VocabConfig
 
 
 @pytest.mark.parametrize("text", ["2026-11-01", "2026-11-01T06:00:00Z", "2026-11-01T06:00:00.5Z"])

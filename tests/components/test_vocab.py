@@ -13,7 +13,7 @@ import sentencepiece
 from albert_core.corpus import CorpusConfig
 from albert_core.errors import InputError
 from albert_core.tokenization import load_tokenizer
-from components.vocab.config import VocabConfig
+from albert_core.tokenization.config import VocabConfig
 from components.vocab.step import train_vocab
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,7 +77,7 @@ def test_wordpiece_gives_the_same_bytes_in_every_process(corpus, tmp_path):
     """The trainer's hash tables differ from process to process."""
     code = (
         "import sys; from albert_core.corpus import CorpusConfig as C; "
-        "from components.vocab.config import VocabConfig as V; "
+        "from albert_core.tokenization.config import VocabConfig as V; "
         "from components.vocab.step import train_vocab; "
         "train_vocab(corpus=C(files=(sys.argv[1],)), config=V(kind='wordpiece', size=120), "
         "output=sys.argv[2])"

@@ -2,12 +2,12 @@
 
 import pytest
 
-from albert_core.runs.manifest import code_version
+from albert_core.artifacts.manifest import code_version
 from components.image import image_name, image_tag
 
 ROLES = ("data", "trainer", "tpu")
 STEPS = {
-    "data": "components.records.beam_pipeline, components.vocab.training, distributed",
+    "data": "components.records.beam_pipeline, albert_core.tokenization.training, distributed",
     "trainer": "albert_core.pretraining.program, albert_core.finetuning.program, "
     "components.report.page",
     "tpu": "albert_core.pretraining.program, jax",
@@ -36,7 +36,13 @@ def test_its_size(engine, role, capsys):
 
 @pytest.mark.parametrize("role", ROLES)
 def test_it_runs_the_steps_of_its_role_and_no_others(engine, role):
-    run(engine, role, "python", "-c", f"import {STEPS[role]}, kfp.dsl.executor_main, pipeline.cli")
+    run(
+        engine,
+        role,
+        "python",
+        "-c",
+        f"import {STEPS[role]}, kfp.dsl.executor_main, pipeline.cli.main",
+    )
     for module in ABSENT[role]:
         found = f"import importlib.util; print(importlib.util.find_spec({module!r}))"
         assert run(engine, role, "python", "-c", found) == "None"
@@ -44,7 +50,7 @@ def test_it_runs_the_steps_of_its_role_and_no_others(engine, role):
 
 @pytest.mark.parametrize("role", ROLES)
 def test_it_holds_these_sources_and_says_so(engine, role):
-    code = "from albert_core.runs.manifest import code_version; print(code_version())"
+    code = "from albert_core.artifacts.manifest import code_version; print(code_version())"
     assert run(engine, role, "python", "-c", code) == code_version()
     attributes = engine.images.get(image_name(role)).attrs["Config"]
     assert attributes["Labels"]["org.opencontainers.image.revision"] == image_tag()

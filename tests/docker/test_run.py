@@ -11,10 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tiny_run import write_tiny_run
+from helpers.tiny_run import write_tiny_run
 
 from components.image import image_name
-from pipeline.containers import RUN_LABEL
+from pipeline.local.containers import RUN_LABEL
 
 pytestmark = pytest.mark.slow
 

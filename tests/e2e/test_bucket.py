@@ -17,19 +17,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.object_storage import strict_bucket
+from helpers.tiny_pretraining import OVERRIDES
+from helpers.tiny_run import TINY_CONFIG, write_corpus, write_tasks
 from kfp import dsl
-from object_storage import strict_bucket
-from tiny_pretraining import OVERRIDES
-from tiny_run import TINY_CONFIG, write_corpus, write_tasks
 
 from albert_core import storage
+from albert_core.artifacts import work_sync as mirror
+from albert_core.artifacts.manifest import parse_manifest
 from albert_core.config import ModelConfig
 from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.records.config import RecordsConfig
-from albert_core.runs import mirror
-from albert_core.runs.manifest import parse_manifest
 from albert_core.settings import parse_settings
 from albert_core.tasks import find_task
 from components.evaluate.component import evaluate
@@ -201,7 +201,7 @@ def test_from_text_to_report_everything_is_in_the_bucket(
 KILLED = """
 import json, sys
 from kfp import dsl
-from albert_core.runs import mirror
+from albert_core.artifacts import work_sync as mirror
 from components.pretrain.component import pretrain
 mirror.SYNC_EVERY_S = 0.05
 values = json.loads(sys.argv[1])

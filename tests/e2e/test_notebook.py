@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from albert_core.runs.manifest import read_manifest
+from albert_core.artifacts.manifest import read_manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT / "docs" / "glue_fine_tuning.ipynb"

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_run import TINY_CONFIG, write_corpus, write_tiny_run
+from helpers.tiny_run import TINY_CONFIG, write_corpus, write_tiny_run
 
 from albert_core.checkpoints import read_checkpoint
 

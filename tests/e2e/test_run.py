@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tiny_run import TINY_CONFIG, write_tiny_run
+from helpers.tiny_run import TINY_CONFIG, write_tiny_run
 
 pytestmark = pytest.mark.slow
 

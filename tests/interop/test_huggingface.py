@@ -15,7 +15,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs PyTorch: make test-interop")
 transformers = pytest.importorskip("transformers", reason="needs transformers: make test-interop")
 
-from checkpoint_samples import CONFIG, of_model  # noqa: E402
+from helpers.checkpoint_samples import CONFIG, of_model  # noqa: E402
 
 from albert_core.checkpoints import (  # noqa: E402
     Checkpoint,

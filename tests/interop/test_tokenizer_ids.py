@@ -16,7 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from archives import article_lines, read_member
+from helpers.archives import article_lines, read_member
 
 from albert_core.tokenization import Tokenizer, load_tokenizer
 from albert_core.tokenization.sentencepiece import USER_DEFINED_SYMBOLS

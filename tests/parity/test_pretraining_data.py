@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from archives import read_member
-from original_pretraining_data import Instance, Original
-from segment_samples import documents_of, segment_pairs_of
+from helpers.archives import read_member
+from helpers.original_pretraining_data import Instance, Original
+from helpers.segment_samples import documents_of, segment_pairs_of
 
 from albert_core.corpus import CorpusConfig, read_documents
 from albert_core.records.config import MaskingConfig, RecordsConfig

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from answer_coverage import answer_coverage, read_file
-from archives import read_member
+from helpers.answer_coverage import answer_coverage, read_file
+from helpers.archives import read_member
 
 from albert_core.finetuning.alignment import Bridged
 from albert_core.finetuning.answer_search import Answers, find_answers, find_answers_or_none

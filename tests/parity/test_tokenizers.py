@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sentencepiece
-from archives import article_lines, read_member
+from helpers.archives import article_lines, read_member
 
 from albert_core.tokenization import (
     SentencePieceTokenizer,

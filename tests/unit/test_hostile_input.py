@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import yaml
-from checkpoint_samples import CONFIG
+from helpers.checkpoint_samples import CONFIG
 
 from albert_core import storage
 from albert_core.checkpoints import read_checkpoint
@@ -24,7 +24,7 @@ from albert_core.corpus.overlap import OverlapIndex
 from albert_core.errors import InputError
 from albert_core.finetuning.cache import cached_features
 from albert_core.model.weights import read_weights
-from albert_core.tasks.catalogue import read_task_file
+from albert_core.tasks.registry import read_task_file
 from pipeline.config import read_config
 
 ROOT = Path(__file__).resolve().parents[2]

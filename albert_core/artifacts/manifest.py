@@ -1,0 +1,150 @@
+"""`manifest.json`: what an artifact folder holds, from what it was made, and that it is whole."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from albert_core.errors import InputError
+from albert_core.files import fingerprint, sha256_of_file, write_json
+
+MANIFEST_NAME = "manifest.json"
+SCHEMA_VERSION = 1
+
+Figures = Mapping[str, Any]
+
+
+@functools.cache
+def code_version() -> str:
+    """Return a hash of the sources that decide what a step computes.
+
+    Caches and image tags carry it, so that an edited package never serves a stale result.
+    """
+    root = Path(__file__).parents[2]
+    digest = hashlib.sha256()
+    for package in ("albert_core", "components"):
+        for path in sorted((root / package).rglob("*")):
+            if path.suffix in {".py", ".j2"}:
+                digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
+                digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """The record a step leaves beside its results, written last.
+
+    Attributes:
+        step: Name of the step.
+        fingerprint: Hash of step, config and inputs: equal means the same work.
+        code_version: Hash of the sources that did the work.
+        config: The settings the step used, resolved.
+        inputs: Content hash of each input, by name.
+        files: Size and sha256 of each file, by path relative to the folder.
+        figures: Key figures for tables and reports.
+        seconds: Wall-clock time of the process that finished the step.
+    """
+
+    step: str
+    fingerprint: str
+    code_version: str
+    config: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    files: Mapping[str, Mapping[str, Any]]
+    figures: Figures
+    seconds: float
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def content_hash(self) -> str:
+        """Hash of the files alone: the same bytes give the same hash, whoever made them."""
+        return fingerprint({name: entry["sha256"] for name, entry in self.files.items()})
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of all files together."""
+        return sum(entry["bytes"] for entry in self.files.values())
+
+    def write(self, folder: Path) -> None:
+        """Write `manifest.json` into the folder: from now on the folder is complete."""
+        write_json(folder / MANIFEST_NAME, dataclasses.asdict(self))
+
+
+def describe_files(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return size and sha256 of every file below a folder, by relative path."""
+    return {
+        path.relative_to(folder).as_posix(): {
+            "bytes": path.stat().st_size,
+            "sha256": sha256_of_file(path),
+        }
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != MANIFEST_NAME
+    }
+
+
+def find_damage(folder: Path, manifest: Manifest, *, with_hashes: bool) -> str | None:
+    """Return what is wrong with a folder's files in the words of a message, or None.
+
+    Args:
+        folder: The folder.
+        manifest: What it should hold.
+        with_hashes: Whether files are compared by sha256, too, not by size alone.
+    """
+    for name, entry in manifest.files.items():
+        path, num_bytes = folder / name, entry["bytes"]
+        if not path.is_file():
+            return f"{name} is missing"
+        if (found := path.stat().st_size) != num_bytes:
+            return f"{name} has {found:,} bytes, expected {num_bytes:,}"
+        if with_hashes and sha256_of_file(path) != entry["sha256"]:
+            return f"{name} holds something else than was written (its sha256 differs)"
+    return None
+
+
+def find_manifest(folder: Path) -> Manifest | None:
+    """Return the manifest of a complete folder, or None where there is none.
+
+    Raises:
+        InputError: There is a manifest, but not one this version can read.
+    """
+    path = folder / MANIFEST_NAME
+    return parse_manifest(path.read_bytes(), str(path)) if path.is_file() else None
+
+
+def parse_manifest(data: bytes, source: str) -> Manifest:
+    """Return a manifest from its file's bytes.
+
+    Raises:
+        InputError: It is not one this version can read; names `source`.
+    """
+    try:
+        manifest = Manifest(**json.loads(data))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{source}: not a manifest of this program ({error})") from error
+    if manifest.schema_version != SCHEMA_VERSION:
+        raise InputError(
+            f"{source}: of schema version {manifest.schema_version}, this program reads "
+            f"{SCHEMA_VERSION}; make the artifact anew"
+        )
+    return manifest
+
+
+def read_manifest(folder: str | Path, *, step: str) -> Manifest:
+    """Return the manifest of an input that a named step must have made.
+
+    Raises:
+        InputError: The folder is missing, incomplete or another step's.
+    """
+    manifest = find_manifest(Path(folder))
+    if manifest is None:
+        raise InputError(
+            f"{folder}: no {MANIFEST_NAME} there; expected the finished output of `albert {step}`"
+        )
+    if manifest.step != step:
+        raise InputError(
+            f"{folder}: made by `albert {manifest.step}`, expected the output of `albert {step}`"
+        )
+    return manifest

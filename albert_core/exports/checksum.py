@@ -1,0 +1,42 @@
+"""A hash at the end of a model file: runtimes open damaged files, and some crash."""
+
+import hashlib
+from pathlib import Path
+
+from albert_core.errors import InputError
+from albert_core.files import write_atomically
+
+# A metadata entry `sha256` as ONNX encodes it, so that a sealed model is a valid one; a
+# flatbuffer may be followed by anything.
+_MARK = b"\x72\x4a\x0a\x06sha256\x12\x40"
+_LENGTH = len(_MARK) + 64
+
+
+def write_sealed(path: Path, content: bytes) -> None:
+    """Write a file of some bytes and their hash."""
+    write_atomically(path, content + _MARK + hashlib.sha256(content).hexdigest().encode())
+
+
+def read_sealed(path: Path) -> bytes:
+    """Return the bytes of a file that `write_sealed` wrote, hash included.
+
+    Raises:
+        InputError: The file is missing, cut off or altered.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
+    content, seal = data[:-_LENGTH], data[-_LENGTH:]
+    if not seal.startswith(_MARK):
+        raise InputError(
+            f"{path}: got a file of {len(data):,} bytes that does not end in its hash, expected a "
+            "whole model as `albert export` writes it; copy or export it again"
+        )
+    got, expected = hashlib.sha256(content).hexdigest(), seal[len(_MARK) :].decode("latin-1")
+    if got != expected:
+        raise InputError(
+            f"{path}: got content with the hash {got[:12]}, expected {expected[:12]} as noted at "
+            "its end: the file was altered; copy or export it again"
+        )
+    return data

@@ -1,0 +1,295 @@
+"""What a model's outputs on a split come to: scores, their intervals, files of predictions.
+
+Shape suffixes: M examples, C classes or choices.
+"""
+
+import abc
+import functools
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from albert_core.files import write_json
+from albert_core.finetuning.answer_search import Answers, find_answers, find_answers_or_none
+from albert_core.finetuning.task_program import Outputs, TaskData, TaskProgram
+from albert_core.tasks import Question, Task
+from albert_core.tasks.metrics import (
+    CLASSIFICATION_NAME,
+    Scores,
+    bootstrap_interval,
+    compute_metrics,
+    describe_classification,
+    scores_of_sources,
+)
+from albert_core.tasks.squad_metrics import (
+    AnswerScore,
+    best_threshold,
+    cmrc_exact_match,
+    cmrc_f1,
+    exact_match,
+    question_scores,
+    word_f1,
+)
+from albert_core.tasks.task import SUBMISSION_FOLDER, Metric, Split
+
+_GUESSED_WORDS = 3
+
+_ANSWER_SCORES: Mapping[Metric, AnswerScore] = {
+    "f1": word_f1,
+    "exact": exact_match,
+    "cmrc_f1": cmrc_f1,
+    "cmrc_exact": cmrc_exact_match,
+}
+
+
+class Judgement(abc.ABC):
+    """Outputs on a split and what they come to.
+
+    Args:
+        program: The task and its settings.
+        data: The split.
+        outputs: The model's outputs for each of its sequences or examples.
+        threshold: Null odds from which on no answer is given; found on this split if not given.
+    """
+
+    def __init__(
+        self,
+        program: TaskProgram,
+        data: TaskData,
+        outputs: Outputs,
+        threshold: float | None = None,
+    ) -> None:
+        self.task: Task = program.task
+        self.config = program.config
+        self.data, self.outputs, self._given_threshold = data, outputs, threshold
+
+    @property
+    @abc.abstractmethod
+    def is_scored(self) -> bool:
+        """Whether the right answers are known."""
+
+    @abc.abstractmethod
+    def _metrics_of(self, rows: np.ndarray) -> Scores:
+        """Return the metrics over some examples."""
+
+    @abc.abstractmethod
+    def write(self, folder: Path, split: Split) -> None:
+        """Write the predictions."""
+
+    def metrics(self) -> Scores:
+        """Return the task's metrics over all files, and over each if there are several."""
+        return scores_of_sources(self.task, self._metrics_of, self.data.sources)
+
+    def interval(self) -> tuple[float, float]:
+        """Return the bootstrap interval of the first metric over all examples (95 %)."""
+        first = self.task.metrics[0]
+        return bootstrap_interval(
+            lambda rows: self._metrics_of(rows)[first], len(self.data.examples)
+        )
+
+
+class TextJudgement(Judgement):
+    """Of classification, regression and multiple choice; `outputs` has `logits` [M, C]."""
+
+    @functools.cached_property
+    def _logits(self) -> np.ndarray:
+        return np.stack(self.outputs["logits"]) if len(self.data.examples) else np.zeros((0, 1))
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether all examples have labels."""
+        return "target" in self.data.features.targets and bool(self.data.examples)
+
+    def _metrics_of(self, rows: np.ndarray) -> Scores:
+        targets = self.data.features.targets["target"][rows]
+        return compute_metrics(self.task, self._logits[rows], targets)
+
+    def write(self, folder: Path, split: Split) -> None:
+        """Write a table for each file and what GLUE's site takes; of dev classes the confusion."""
+        if split == "dev" and self.task.kind == "classification":
+            targets = self.data.features.targets["target"]
+            probabilities = np.stack([_softmax(row) for row in self._logits])
+            described = describe_classification(self.task, probabilities, targets)
+            write_json(folder / CLASSIFICATION_NAME, described)
+        for source in self.task.sources(split):
+            rows = [i for i, name in enumerate(self.data.sources) if name == source.name]
+            if not rows:
+                continue
+            name = "_".join(filter(None, ("predictions", split, source.name)))
+            self._write_table(folder / f"{name}.tsv", rows)
+            if source.submission:
+                (folder / SUBMISSION_FOLDER).mkdir(exist_ok=True)
+                self._write_submission(folder / SUBMISSION_FOLDER / source.submission, rows)
+
+    def _write_table(self, path: Path, rows: Sequence[int]) -> None:
+        num_choices = self._logits.shape[1]
+        columns = {
+            "regression": [],
+            "multiple_choice": [str(number) for number in range(num_choices)],
+        }.get(self.task.kind, list(self.task.labels))
+        lines = ["\t".join(["id", "prediction", *columns])]
+        for row in rows:
+            shares = _softmax(self._logits[row]) if columns else np.zeros(0)
+            cells = [self.data.examples[row].id, self._prediction(row)]
+            lines.append("\t".join([*cells, *(f"{share:.6g}" for share in shares)]))
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def _write_submission(self, path: Path, rows: Sequence[int]) -> None:
+        lines = ["index\tprediction"]
+        lines += [f"{self.data.examples[row].id}\t{self._prediction(row)}" for row in rows]
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def _prediction(self, row: int) -> str:
+        logits = self._logits[row]
+        if self.task.kind == "regression":
+            return f"{logits[0]:.6g}"
+        best = int(logits.argmax())
+        return str(best) if self.task.kind == "multiple_choice" else self.task.labels[best]
+
+
+class QuestionJudgement(Judgement):
+    """Of question answering."""
+
+    @functools.cached_property
+    def answers(self) -> Answers:
+        """The answers found."""
+        questions = self.config.questions
+        find = find_answers_or_none if self.task.has_unanswerable else find_answers
+        return find(
+            self.data.examples,
+            self.data.windows,
+            self.outputs,
+            n_best_size=questions.n_best_size,
+            max_answer_length=questions.max_answer_length,
+        )
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether answers are known."""
+        return any(question.answers for question in self.data.examples)
+
+    @functools.cached_property
+    def is_answerable(self) -> np.ndarray:
+        """Whether each question has an answer [M]."""
+        return np.array([not question.is_impossible for question in self.data.examples])
+
+    @functools.cached_property
+    def null_odds(self) -> np.ndarray:
+        """How much no answer is preferred for each question [M]."""
+        return np.array([self.answers.null_odds[question.id] for question in self.data.examples])
+
+    @functools.cached_property
+    def threshold(self) -> float | None:
+        """The null odds from which on no answer is given; if not set, the best on this split.
+
+        Source: `find_best_thresh` of SQuAD's evaluate-v2.0.py.
+        """
+        if self._given_threshold is not None or not self.task.has_unanswerable:
+            return self._given_threshold
+        best = self.answers.best()
+        answered = np.array([bool(best[question.id]) for question in self.data.examples])
+        scores = self._scores(self.task.metrics[0], best)
+        best_odds = best_threshold(scores, self.null_odds, self.is_answerable, answered)
+        return float(np.nextafter(best_odds, np.inf))  # the question with these odds is answered
+
+    def _scores(self, metric: Metric, predictions: Mapping[str, str]) -> np.ndarray:
+        return question_scores(
+            _ANSWER_SCORES[metric],
+            self.data.examples,
+            predictions,
+            has_unanswerable=self.task.has_unanswerable,
+        )
+
+    @functools.cached_property
+    def _scores_by_metric(self) -> dict[Metric, np.ndarray]:
+        predictions = self.answers.best(self.threshold)
+        return {metric: self._scores(metric, predictions) for metric in self.task.metrics}
+
+    def _metrics_of(self, rows: np.ndarray) -> Scores:
+        return {name: float(own[rows].mean()) for name, own in self._scores_by_metric.items()}
+
+    def metrics(self) -> Scores:
+        """Return the metrics; with unanswerable questions also those of either kind of question."""
+        metrics = super().metrics()
+        if not self.task.has_unanswerable:
+            return metrics
+        for kind, chosen in (("answerable", self.is_answerable), ("none", ~self.is_answerable)):
+            if chosen.any():
+                own = self._metrics_of(np.flatnonzero(chosen))
+                metrics |= {f"{kind}_{name}": value for name, value in own.items()}
+        return metrics | {"null_threshold": float(self.threshold or 0.0)}
+
+    def write(self, folder: Path, split: Split) -> None:
+        """Write predictions, n-best lists and null odds as the original does, and the curve."""
+        write_json(folder / f"predictions_{split}.json", self.answers.best(self.threshold))
+        write_json(folder / f"nbest_predictions_{split}.json", self.answers.n_best())
+        if self.task.has_unanswerable:
+            write_json(folder / f"null_odds_{split}.json", dict(self.answers.null_odds))
+            if self.is_scored:
+                self._write_curve(folder / f"threshold_curve_{split}.tsv")
+
+    def _write_curve(self, path: Path, num_points: int = 101) -> None:
+        """Write the metrics at thresholds that let through 0 %, 1 %, ... of the questions."""
+        best = self.answers.best()
+        scores = {metric: self._scores(metric, best) for metric in self.task.metrics}
+        lines = ["\t".join(["threshold", *self.task.metrics])]
+        for threshold in np.quantile(self.null_odds, np.linspace(0, 1, num_points)):
+            kept = self.null_odds < threshold
+            values = [np.where(kept, own, ~self.is_answerable).mean() for own in scores.values()]
+            lines.append("\t".join(f"{value:.6g}" for value in (threshold, *values)))
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def judge(
+    program: TaskProgram, data: TaskData, outputs: Outputs, *, threshold: float | None = None
+) -> Judgement:
+    """Return what outputs on a split come to; arguments are those of `Judgement`."""
+    is_asked = program.task.kind == "question_answering"
+    judgement = QuestionJudgement if is_asked else TextJudgement
+    return judgement(program, data, outputs, threshold)
+
+
+def baseline_score(program: TaskProgram, train: TaskData, dev: TaskData) -> float:
+    """Return the first metric of predictions that need no model.
+
+    Always the commonest class or choice of the training set, or its mean score; no answer where
+    that may be right; three words from a random place of the context where it never is.
+    """
+    task = program.task
+    if task.kind == "question_answering":
+        guesses = {} if task.has_unanswerable else {q.id: _guess(q) for q in dev.examples}
+        scores = question_scores(
+            _ANSWER_SCORES[task.metrics[0]],
+            dev.examples,
+            guesses,
+            has_unanswerable=task.has_unanswerable,
+        )
+        return float(scores.mean())
+    constant = TextJudgement(program, dev, {"logits": list(_constant(task, train, dev))})
+    return constant.metrics()[task.metrics[0]]
+
+
+def _constant(task: Task, train: TaskData, dev: TaskData) -> np.ndarray:
+    targets = train.features.targets["target"]
+    num_rows = len(dev.examples)
+    if task.kind == "regression":
+        return np.full((num_rows, 1), targets.mean())
+    counts = np.bincount(targets.astype(int), minlength=2)
+    return np.tile(counts, (num_rows, 1))
+
+
+def _guess(question: Question) -> str:
+    """Return three words from a place of the context that depends on the question's id."""
+    words = question.context.split()
+    if len(words) < _GUESSED_WORDS:
+        words = list(question.context)
+    start = zlib.crc32(question.id.encode()) % max(1, len(words) - _GUESSED_WORDS + 1)
+    joint = " " if " " in question.context else ""
+    return joint.join(words[start : start + _GUESSED_WORDS])
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    odds = np.exp(logits - logits.max())
+    return odds / odds.sum()

@@ -1,0 +1,132 @@
+"""What `albert convert` and `albert info` print."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import rich.console
+import rich.markup
+import rich.table
+
+from albert_core.artifacts.manifest import Manifest
+from albert_core.checkpoints import Conversion, Description
+from albert_core.checkpoints.description import ModelDescription
+
+_SHOWN_FILES = 12
+
+_KINDS = {
+    "tf1": "TensorFlow 1 checkpoint of the original",
+    "hub": "SavedModel, or TF-Hub module of the original",
+    "huggingface": "Hugging Face folder",
+    "keras": "model folder",
+    "training": "checkpoint of a training",
+    "artifact": "results of a step",
+}
+_HEADS = {
+    "masked_lm": "masked LM",
+    "sentence_order": "sentence order",
+    "classifier": "classifier",
+    "span": "answer span",
+    "span_beam": "answer span with beam (SQuAD 2)",
+}
+
+Row = tuple[str, str]
+
+
+def print_conversion(conversion: Conversion) -> None:
+    """Print what was converted, how far the outputs differ, and what to know."""
+    rows = [
+        ("source", f"{conversion.source} ({_KINDS[conversion.kind]})"),
+        ("destination", f"{conversion.destination} ({_KINDS[conversion.target]})"),
+        ("heads", _heads(conversion.heads)),
+    ]
+    rows += [
+        (f"difference of {name}", f"{value:.3g}") for name, value in conversion.differences.items()
+    ]
+    rows += [("note", note) for note in conversion.notes]
+    _print(rows)
+
+
+def print_description(description: Description) -> None:
+    """Print what a path is and holds."""
+    rows = [("path", description.path), ("kind", _KINDS[description.kind])]
+    if description.manifest:
+        rows += _manifest_rows(description.manifest)
+    if description.model:
+        rows += _model_rows(description.model)
+    if description.vocabulary:
+        rows.append(("vocabulary", description.vocabulary))
+    _print([*rows, *_file_rows(description.files)])
+
+
+def _model_rows(model: ModelDescription) -> Iterator[Row]:
+    if model.config:
+        yield "size", model.size or "none of the presets"
+        yield "architecture", _changed_settings(model.config.to_dict())
+    yield "parameters", f"{model.num_parameters:,} in {model.num_variables} variables"
+    yield "type", ", ".join(model.dtypes)
+    yield "heads", _heads(model.heads)
+    if model.num_slots:
+        yield "optimizer", f"{model.num_slots} slots"
+    if model.global_step is not None:
+        yield "global step", f"{model.global_step:,}"
+
+
+def _manifest_rows(manifest: Manifest) -> Iterator[Row]:
+    yield "step", f"albert {manifest.step}, {manifest.seconds:,.1f} s"
+    yield "figures", ", ".join(f"{name} {_text(v)}" for name, v in manifest.figures.items())
+    yield "settings", ", ".join(_flat(manifest.config))
+
+
+def _file_rows(files: Mapping[str, int]) -> Iterator[Row]:
+    yield "files", f"{len(files):,}, {_bytes(sum(files.values()))}"
+    for name, size in list(files.items())[:_SHOWN_FILES]:
+        yield f"  {name}", _bytes(size)
+    if len(files) > _SHOWN_FILES:
+        yield "  ...", f"{len(files) - _SHOWN_FILES:,} more"
+
+
+def _changed_settings(values: Mapping[str, Any]) -> str:
+    """Return the settings of an architecture without those that are nothing or unused."""
+    return ", ".join(f"{name} {_text(value)}" for name, value in values.items() if value)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name} {_text(value)}"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def _heads(heads: tuple[str, ...]) -> str:
+    return ", ".join(_HEADS[head] for head in heads) or "none: the encoder alone"
+
+
+def _bytes(size: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:,.0f} {unit}" if unit == "B" else f"{size:,.1f} {unit}"
+        size /= 1000
+    return f"{size:,.1f} GB"
+
+
+def _print(rows: list[Row]) -> None:
+    """Print a table of two columns; elsewhere than on a terminal, a line for each row."""
+    console = rich.console.Console(highlight=False)
+    if not console.is_terminal:
+        width = max(len(name) for name, _ in rows)
+        for name, value in rows:
+            print(f"{name:<{width}}  {value}")
+        return
+    table = rich.table.Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(rich.markup.escape(name), rich.markup.escape(value))
+    console.print(table)

@@ -1,0 +1,248 @@
+"""`albert submit` and `albert schedule`; their signatures are the command line."""
+
+import json
+from typing import Any
+
+from albert_core.errors import InputError
+from components.service_calls import CallConfig
+from pipeline.cli.estimation import CostLimit
+from pipeline.config import RunConfig
+from pipeline.remote.cron import CronSchedule
+from pipeline.remote.resources import TargetName
+from pipeline.remote.targets.kubeflow import KubeflowConfig, KubeflowTarget
+from pipeline.remote.targets.target import Request, Submission, Target
+from pipeline.remote.targets.vertex import VertexConfig, VertexTarget
+
+
+def submit(
+    target: TargetName,
+    kubeflow: KubeflowConfig,
+    vertex: VertexConfig,
+    calls: CallConfig,
+    resources: str = "",
+    package: str = "",
+    date: str = "",
+    run_id: str = "",
+    caching: bool = False,
+    check_images: bool = True,
+    max_cost: float = 0.0,
+    utilisation: float = 0.4,
+    prices: str = "",
+    dry_run: bool = False,
+    wait: bool = False,
+    **settings: Any,
+) -> None:
+    """Start the pipeline on Kubeflow or Vertex AI, having checked all that can be from here.
+
+    ALBERT_REGISTRY is the registry that holds the images.
+
+    Args:
+        target: The platform.
+        kubeflow: Kubeflow Pipelines: where, and as whom.
+        vertex: Vertex AI: where, and as whom.
+        calls: How patient calls to the platform and the registry are.
+        resources: YAML file with what steps get, where it is not the default: machines,
+            accelerators, retries, timeouts.
+        package: A pipeline that `albert compile` wrote, in place of --config and --resources.
+        date: Date that takes the place of {{ds}}, YYYY-MM-DD; today, in UTC, if the run needs one.
+        run_id: Name of the run; given again, it stands for the same run and starts no other. Title
+            and time when empty.
+        caching: Let the platform skip steps it has seen with these inputs.
+        check_images: Whether the registry is asked for the images; false where only the platform
+            reaches it.
+        max_cost: Most that pretraining on TPUs may cost by the estimate, in the currency of the
+            prices; 0 for no limit.
+        utilisation: Share of the chips' peak that the estimate takes training to reach.
+        prices: YAML file with date, source, currency and per_chip_hour; list prices without it.
+        dry_run: Check, print the request and send nothing.
+        wait: Watch the run to its end, showing the states of its tasks.
+        **settings: The sections of the run's configuration.
+    """
+    from pipeline.remote import submission
+
+    platform = _platform(target, kubeflow, vertex, calls)
+    prepared = _prepared(
+        platform,
+        RunConfig(**settings),
+        package=package,
+        resources=resources,
+        image_calls=calls if check_images else None,
+        caching=caching,
+        limit=CostLimit(max_cost=max_cost, utilisation=utilisation, prices=prices),
+    )
+    prepared = submission.on_date(prepared, date)
+    run_id = run_id or submission.new_run_id(prepared.title)
+    if dry_run:
+        _print_request(platform.run_request(prepared, run_id))
+        return
+    run = submission.submit(platform, prepared, run_id)
+    print(f"{run_id}: {run.url}", flush=True)
+    if wait:
+        submission.watch(platform, run, run_id, show=lambda line: print(line, flush=True))
+
+
+def create_schedule(
+    name: str,
+    cron: str,
+    target: TargetName,
+    kubeflow: KubeflowConfig,
+    vertex: VertexConfig,
+    calls: CallConfig,
+    time_zone: str = "UTC",
+    resources: str = "",
+    package: str = "",
+    check_images: bool = True,
+    max_cost: float = 0.0,
+    utilisation: float = 0.4,
+    prices: str = "",
+    dry_run: bool = False,
+    **settings: Any,
+) -> None:
+    """Run the pipeline regularly; a schedule of that name is changed to what is given here.
+
+    ALBERT_REGISTRY is the registry that holds the images.
+
+    Args:
+        name: Name of the schedule.
+        cron: Minute, hour, day of month, month and day of week, such as '0 3 * * 1'.
+        target: The platform.
+        kubeflow: Kubeflow Pipelines: where, and as whom.
+        vertex: Vertex AI: where, and as whom.
+        calls: How patient calls to the platform and the registry are.
+        time_zone: By whose clock, such as Europe/Rome.
+        resources: YAML file with what steps get, where it is not the default.
+        package: A pipeline that `albert compile` wrote, in place of --config and --resources.
+        check_images: Whether the registry is asked for the images; false where only the platform
+            reaches it.
+        max_cost: Most that pretraining on TPUs may cost in each run by the estimate, in the
+            currency of the prices; 0 for no limit.
+        utilisation: Share of the chips' peak that the estimate takes training to reach.
+        prices: YAML file with date, source, currency and per_chip_hour; list prices without it.
+        dry_run: Check, print the request and send nothing.
+        **settings: The sections of the run's configuration.
+    """
+    from pipeline.remote import schedules
+
+    times = CronSchedule(cron=cron, time_zone=time_zone)
+    platform = _platform(target, kubeflow, vertex, calls)
+    prepared = _prepared(
+        platform,
+        RunConfig(**settings),
+        package=package,
+        resources=resources,
+        image_calls=calls if check_images else None,
+        caching=False,  # it would go by hashes of today's inputs
+        limit=CostLimit(max_cost=max_cost, utilisation=utilisation, prices=prices),
+    )
+    request = platform.schedule_request(prepared, name, times)
+    if dry_run:
+        _print_request(request)
+        return
+    schedule, outcome = schedules.set_schedule(platform, request, name)
+    print(f"{name}: {outcome}, {schedule.state}, {schedule.cron}")
+
+
+def list_schedules(**platform: Any) -> None:
+    """List the schedules that this program made.
+
+    Args:
+        **platform: The platform, and how to reach it.
+    """
+    from pipeline.remote import schedules
+
+    for each in schedules.list_schedules(_platform(**platform)):
+        print(f"{each.name}  {each.state}  {each.cron}")
+
+
+def pause_schedule(name: str, **platform: Any) -> None:
+    """Let a schedule start nothing until it is resumed; runs at work go on.
+
+    Args:
+        name: Name of the schedule.
+        **platform: The platform, and how to reach it.
+    """
+    from pipeline.remote import schedules
+
+    schedules.pause_schedule(_platform(**platform), name)
+    print(f"{name}: paused")
+
+
+def resume_schedule(name: str, **platform: Any) -> None:
+    """Let a paused schedule go on; what it missed is not made up for.
+
+    Args:
+        name: Name of the schedule.
+        **platform: The platform, and how to reach it.
+    """
+    from pipeline.remote import schedules
+
+    schedules.resume_schedule(_platform(**platform), name)
+    print(f"{name}: active")
+
+
+def delete_schedule(name: str, **platform: Any) -> None:
+    """Remove a schedule; its runs stay, and nothing happens where there is none.
+
+    Args:
+        name: Name of the schedule.
+        **platform: The platform, and how to reach it.
+    """
+    from pipeline.remote import schedules
+
+    schedules.delete_schedule(_platform(**platform), name)
+    print(f"{name}: gone")
+
+
+def _platform(
+    target: TargetName, kubeflow: KubeflowConfig, vertex: VertexConfig, calls: CallConfig
+) -> Target:
+    """Return the platform, refusing settings that are for the other one.
+
+    Args:
+        target: The platform.
+        kubeflow: Kubeflow Pipelines: where, and as whom.
+        vertex: Vertex AI: where, and as whom.
+        calls: How patient calls to the platform are.
+    """
+    other = vertex if target == "kubeflow" else kubeflow
+    if other != type(other)():
+        name = "vertex" if target == "kubeflow" else "kubeflow"
+        raise InputError(f"{name}: got settings of {name} with --target {target}; remove them")
+    if target == "kubeflow":
+        return KubeflowTarget(kubeflow, calls)
+    return VertexTarget(vertex, calls)
+
+
+def _prepared(
+    platform: Target,
+    config: RunConfig,
+    *,
+    package: str,
+    resources: str,
+    image_calls: CallConfig | None,
+    caching: bool,
+    limit: CostLimit,
+) -> Submission:
+    """Return what to submit: of a configuration, or of a compiled pipeline, but not of both."""
+    from pipeline.remote import submission
+
+    if not package:
+        return submission.prepare(
+            config,
+            platform,
+            resources=resources,
+            caching=caching,
+            limit=limit,
+            image_calls=image_calls,
+        )
+    if config != RunConfig() or resources or caching or limit.max_cost:
+        raise InputError(
+            "--package: got it with settings of a run (--config, --resources, --caching, "
+            "--max_cost or others), expected one of both: a compiled pipeline has its own"
+        )
+    return submission.prepare_package(package, platform, image_calls=image_calls)
+
+
+def _print_request(request: Request) -> None:
+    print(f"POST {request.path}")
+    print(json.dumps(request.body, indent=2, ensure_ascii=False))

@@ -1,0 +1,161 @@
+"""The steps of a local run as containers: who they run as, and what of the machine they see."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from albert_core.artifacts.manifest import code_version
+from albert_core.errors import InputError
+from albert_core.storage import is_remote
+from albert_core.tasks.reading import SPLITS
+from components.finetune.job import parse_job
+from pipeline.albert import albert_pipeline
+
+if TYPE_CHECKING:
+    from kfp.local import DockerRunner
+
+RUN_LABEL = "albert.run"
+# Who a run of root's hands its folder to: the user of the images.
+_IMAGE_USER, _IMAGE_GROUP = 1000, 0
+_WRITTEN_BY_STEPS = ("artifacts", "logs", "work", "work/kfp")
+
+
+def container_runner(
+    arguments: Mapping[str, Any], folder: Path, environment: Mapping[str, str]
+) -> "DockerRunner":
+    """Return kfp's runner of containers: no network, no root, and only the run's folder writable.
+
+    Args:
+        arguments: Those of the pipeline; the files they name are mounted, read-only.
+        folder: The run's folder.
+        environment: Variables of every container.
+
+    Raises:
+        InputError: There is no engine or an image is missing, or a file is not on this machine.
+    """
+    inputs = input_folders(arguments)
+    accepted = arguments["retraining"]["accepted"]
+    if accepted and folder not in Path(accepted).parents:
+        raise InputError(
+            f"retraining.accepted: got {accepted} with runner docker, whose containers write into "
+            f"the run's folder only; expected a folder in {folder}, or --runner process"
+        )
+    if sys.platform != "linux":
+        raise InputError(
+            f"runner: got docker on {sys.platform}, expected Linux, where containers see the lock "
+            "of the run's folder; use --runner process"
+        )
+    _refuse_missing_images()
+    from docker.types import Mount
+    from kfp.local import DockerRunner
+
+    return DockerRunner(
+        network_mode="none",
+        user=":".join(map(str, _user())),
+        cap_drop=["ALL"],
+        security_opt=["no-new-privileges"],
+        labels={RUN_LABEL: str(folder)},
+        environment={
+            **environment,
+            # Compiled once a run, not in every container; files in images have no time to compare.
+            "NUMBA_CACHE_DIR": str(folder / "work" / "numba" / code_version()),
+        },
+        mounts=[
+            Mount(str(folder), str(folder), type="bind"),
+            *(
+                Mount(path, path, type="bind", read_only=True)
+                for path in inputs
+                if os.path.isdir(path)  # a test set may be missing
+            ),
+        ],
+    )
+
+
+def hand_over(folder: Path) -> None:
+    """Make what a run's containers write into, writable for the user they run as."""
+    for name in _WRITTEN_BY_STEPS:
+        (folder / name).mkdir(exist_ok=True)
+    if os.getuid() == 0:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, *_user(), follow_symlinks=False)
+
+
+@contextlib.contextmanager
+def engine_failures() -> Iterator[None]:
+    """Make the engine's own failures, such as a lost connection, failures of the run."""
+    from docker.errors import DockerException
+
+    try:
+        yield
+    except DockerException as error:
+        raise RuntimeError(f"Docker: {error}") from error
+
+
+def _user() -> tuple[int, int]:
+    """Return the ids that containers run as: the user's own, or for root the images'."""
+    return (os.getuid(), os.getgid()) if os.getuid() else (_IMAGE_USER, _IMAGE_GROUP)
+
+
+def input_folders(arguments: Mapping[str, Any]) -> list[str]:
+    """Return the outermost folders that hold all files a run reads.
+
+    Raises:
+        InputError: A file is not on this machine, or the records are made elsewhere.
+    """
+    files = [
+        *arguments["corpus"]["files"],
+        *(path for paths in arguments["cleaning"]["evaluation_sets"].values() for path in paths),
+    ]
+    if remote := [path for path in files if is_remote(path)]:
+        raise InputError(
+            f"runner: got docker, whose containers have no network, with {remote[0]}; expected "
+            "files on this machine, or --runner process"
+        )
+    if arguments["beam"]["runner"] != "local":
+        raise InputError(
+            "runner: got docker, whose containers have no network, with beam.runner="
+            f"{arguments['beam']['runner']}; expected beam.runner=local, or --runner process"
+        )
+    folders = {Path(path).parent for path in files}
+    folders |= {Path(path).resolve().parent for path in files}  # files may be links
+    for job in map(parse_job, arguments["jobs"]):
+        folders |= {Path(job.data), Path(job.data).resolve()}
+        folders |= {
+            Path(os.path.normpath(f"{job.data}/{source.file}")).parent  # may be beside it
+            for split in SPLITS
+            for source in job.task.sources(split)
+        }
+    starts = (arguments["vocab"]["source"], arguments["pretraining"]["init_checkpoint"])
+    paths = [Path(start).absolute() for start in starts if start]
+    folders |= {path if path.is_dir() else path.parent for path in paths}
+    return [str(path) for path in sorted(folders) if not folders & set(path.parents)]
+
+
+def _refuse_missing_images() -> None:
+    try:
+        from docker import from_env
+        from docker.errors import DockerException
+    except ImportError as error:
+        raise InputError(
+            "runner: got docker, but not its package; install the extra `docker`"
+        ) from error
+    try:
+        with contextlib.closing(from_env()) as client:
+            names = {tag for image in client.images.list() for tag in image.tags}
+    except DockerException as error:
+        raise InputError(
+            f"runner: got docker, but no Docker engine answers ({error}); start one or set "
+            "DOCKER_HOST, or use --runner process"
+        ) from error
+    if missing := sorted(set(_images()) - names):
+        raise InputError(
+            f"runner: no image {', '.join(missing)} on this machine; make them with `make images`"
+        )
+
+
+def _images() -> Iterable[str]:
+    executors = albert_pipeline.pipeline_spec.deployment_spec["executors"]
+    return (executor["container"]["image"] for executor in executors.values())

@@ -1,0 +1,203 @@
+"""Submit the pipeline to a platform: check everything first, start it once, watch it."""
+
+import dataclasses
+import datetime
+import re
+import time
+from collections.abc import Callable, Iterator
+
+from albert_core.errors import InputError, ServiceError, StepFailedError
+from albert_core.progress import to_stderr
+from components.resolve.dates import (
+    NO_DATE,
+    is_set_at_run_time,
+    parse_date,
+    today,
+    with_date,
+)
+from components.service_calls import CallConfig
+from pipeline.cli.estimation import CostLimit, check_cost
+from pipeline.config import RunConfig
+from pipeline.remote.package import Package, parse_package, read_package
+from pipeline.remote.registry import check_image
+from pipeline.remote.targets.target import RemoteRun, RunState, Submission, Target
+
+_LONGEST_PAUSE_S = 60.0
+
+
+def prepare(
+    config: RunConfig,
+    target: Target,
+    *,
+    resources: str,
+    caching: bool,
+    limit: CostLimit,
+    image_calls: CallConfig | None,
+) -> Submission:
+    """Compile a run for a platform, check it as far as that goes, and return what to submit.
+
+    Args:
+        config: The run.
+        target: Where to.
+        resources: YAML file with what steps get, where it is not the default.
+        caching: Whether the platform may skip steps it has seen with these inputs.
+        limit: The most it may cost.
+        image_calls: How patient to be with the registry; None to leave the images unchecked.
+
+    Raises:
+        InputError: Something is missing, wrong, too large or too expensive.
+        ServiceError: A registry did not answer.
+    """
+    from pipeline.remote.compilation import compile_pipeline
+
+    table = target.read_resources(resources)
+    compiled = compile_pipeline(
+        config,
+        resources=table,
+        work_root=target.work_root,
+        caching=caching,
+        progress=to_stderr("compile"),
+    )
+    package = parse_package(compiled.text, source="the compiled pipeline")
+    checked = _checked(package, image_calls)
+    check_cost(config, table.pretrain.tpu, limit)
+    return checked
+
+
+def prepare_package(path: str, target: Target, *, image_calls: CallConfig | None) -> Submission:
+    """Check a pipeline that was compiled before, and return what to submit.
+
+    Args:
+        path: Its file.
+        target: Where to.
+        image_calls: How patient to be with the registry; None to leave the images unchecked.
+
+    Raises:
+        InputError: Something is missing or wrong.
+        ServiceError: A registry did not answer.
+    """
+    submission = _checked(read_package(path), image_calls)
+    compiled_for = submission.parameters.get("work_root")
+    if compiled_for != target.work_root:
+        raise InputError(
+            f"--package {path}: compiled with --work_root {compiled_for}, expected "
+            f"{target.work_root}, which {target.name}'s settings say; make them the same"
+        )
+    return submission
+
+
+def _checked(package: Package, image_calls: CallConfig | None) -> Submission:
+    parameters = package.parameters()
+    if image_calls is not None:
+        for image in package.images():
+            check_image(image, image_calls)
+    return Submission(
+        title=str(parameters.get("title", "albert")), package=package, parameters=parameters
+    )
+
+
+def on_date(submission: Submission, date: str) -> Submission:
+    """Return a submission for one date, in place of the one that a schedule would pass.
+
+    Args:
+        submission: What is submitted.
+        date: YYYY-MM-DD; today, in UTC, when empty.
+
+    Raises:
+        InputError: It is not a date, or nothing depends on it.
+    """
+    if not is_set_at_run_time(str(submission.parameters.get("date", NO_DATE))):
+        if date:
+            raise InputError(f"--date: got {date}, expected none, since nothing depends on it")
+        return submission
+    day = parse_date(date or today())
+    return dataclasses.replace(
+        submission,
+        title=with_date(submission.title, day),
+        parameters={**submission.parameters, "date": day},
+    )
+
+
+def new_run_id(title: str) -> str:
+    """Return a name for a run: its title, and the time."""
+    slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+    now = datetime.datetime.now(datetime.UTC)
+    return f"{slug if slug[:1].isalpha() else f'albert-{slug}'}-{now:%Y%m%d-%H%M%S}"
+
+
+def submit(target: Target, submission: Submission, run_id: str) -> RemoteRun:
+    """Start a run, or find the one that this command started before.
+
+    Raises:
+        InputError: The name is taken by a run of something else.
+        ServiceError: The platform refused, or kept failing.
+    """
+    request = target.run_request(submission, run_id)
+    try:
+        run = target.service.create_once(
+            f"submit {run_id}",
+            find=lambda timeout_s: target.find_run(run_id, timeout_s),
+            create=lambda timeout_s: target.start_run(request, run_id, timeout_s),
+        )
+    except ServiceError as error:
+        raise ServiceError(f"{error}; again with --run_id {run_id} it starts no second") from error
+    if run.fingerprint != request.fingerprint:
+        raise InputError(
+            f"--run_id: {run_id} is a run of other settings already ({run.url}); choose another"
+        )
+    return run
+
+
+def watch(target: Target, run: RemoteRun, run_id: str, show: Callable[[str], None]) -> None:
+    """Show the states of a run's tasks until it ends. Ctrl-C ends the watching, not the run.
+
+    Args:
+        target: Where it runs.
+        run: The run.
+        run_id: Its name.
+        show: Told each change as a line.
+
+    Raises:
+        StepFailedError: The run failed, or the platform did not answer any more.
+        KeyboardInterrupt: With a message that says where the run goes on.
+    """
+    goes_on = (
+        f"the run goes on: {run.url}; watch it again by the same command with --run_id {run_id}"
+    )
+    shown: dict[str, str] = {}
+    try:
+        for state in _states(target, run):
+            changes = {
+                name: value
+                for name, value in {**state.tasks, "the run": state.state}.items()
+                if shown.get(name) != value
+            }
+            shown |= changes
+            for name, value in changes.items():
+                show(f"{datetime.datetime.now():%H:%M:%S}  {name}: {value}")
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(f"stopped watching; {goes_on}") from error
+    except ServiceError as error:
+        raise StepFailedError(f"{error}; {goes_on}") from error
+    if not state.has_succeeded:
+        reasons = "; ".join(f"{name}: {text}" for name, text in state.errors.items())
+        raise StepFailedError(
+            f"{run_id} ended as {state.state}{': ' if reasons else ''}{' '.join(reasons.split())}; "
+            f"logs: {run.url}; submit again to continue there"
+        )
+
+
+def _states(target: Target, run: RemoteRun) -> Iterator[RunState]:
+    """Yield the states of a run, ever more slowly while nothing changes."""
+    first = pause_s = target.service.config.first_pause_s
+    before = None
+    while True:
+        state = target.service.call(
+            f"watch {run.name}", lambda timeout_s: target.run_state(run, timeout_s)
+        )
+        yield state
+        if state.has_ended:
+            return
+        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S) if state == before else first
+        before = state
+        time.sleep(pause_s)

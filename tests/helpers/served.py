@@ -1,0 +1,92 @@
+"""A server in a process of its own, and a client for it."""
+
+import contextlib
+import dataclasses
+import http.client
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+_PROGRAM = "import sys; from pipeline.cli.main import main; sys.exit(main())"
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    content: bytes
+
+    @property
+    def body(self) -> Any:
+        return json.loads(self.content)
+
+
+@dataclasses.dataclass(frozen=True)
+class Client:
+    """Sends requests to a port of this machine, each on a connection of its own."""
+
+    port: int
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+        *,
+        chunked: bool = False,
+    ) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        with contextlib.closing(connection):
+            connection.request(method, path, body, headers or {}, encode_chunked=chunked)
+            response = connection.getresponse()
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            return Answer(response.status, headers, response.read())
+
+    def get(self, path: str) -> Answer:
+        return self.send("GET", path)
+
+    def post(self, path: str, value: Any) -> Answer:
+        """Send a value as JSON, or bytes as they are."""
+        body = value if isinstance(value, bytes) else json.dumps(value).encode()
+        return self.send("POST", path, body, {"Content-Type": "application/json"})
+
+    def metrics(self) -> dict[str, float]:
+        """Return the server's metrics by name and labels, as they are exposed."""
+        lines = self.get("/metrics").content.decode().splitlines()
+        rows = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+        return {name: float(value) for name, _, value in rows}
+
+
+@dataclasses.dataclass(frozen=True)
+class Server(Client):
+    process: subprocess.Popen[str]
+
+    def end(self, number: int) -> tuple[int, str]:
+        """Send a signal; return the exit status and what was still printed."""
+        self.process.send_signal(number)
+        printed, _ = self.process.communicate(timeout=60)
+        return self.process.returncode, printed
+
+
+@contextlib.contextmanager
+def serving(model: Path, *options: str) -> Iterator[Server]:
+    """Run `albert serve` on a free port until the block ends."""
+    command = [sys.executable, "-c", _PROGRAM, "serve", str(model), "--port", "0", *options]
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        line = process.stdout.readline()
+        found = re.search(r"on http://127\.0\.0\.1:(\d+) ", line)
+        assert found, line
+        yield Server(int(found.group(1)), process)
+    finally:
+        process.kill()
+        process.communicate()

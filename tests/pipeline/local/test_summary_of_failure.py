@@ -1,0 +1,77 @@
+"""The pipeline of a target, run by kfp's local runner, with a step that fails."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers.tiny_run import write_tiny_run
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[3]
+
+# As on a cluster: no run folder, so that steps record what becomes of them in the work root.
+RUN = """
+import json, sys
+from kfp import local
+from pipeline.albert import Placement, build_pipeline_with_summary
+
+class Retried(Placement):
+    def put(self, step, task):
+        return task.set_retry(1, "0s") if step == "records" else task
+
+folder, arguments = sys.argv[1], json.load(open(sys.argv[2]))
+local.init(
+    runner=local.SubprocessRunner(use_venv=False),
+    pipeline_root=f"{folder}/artifacts",
+    enable_caching=True,
+    cache_root=f"{folder}/cache",
+)
+build_pipeline_with_summary(Retried(), arguments)()
+"""
+
+
+def run(folder: Path, arguments: Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-c", RUN, str(folder), str(arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900
+    )
+
+
+def summary_of(folder: Path) -> dict:
+    (path,) = folder.glob("artifacts/albert-*/summarise-run/summary/summary.json")
+    return json.loads(path.read_text())
+
+
+def test_a_step_that_fails_is_tried_again_and_the_summary_tells_what_became_of_all(tmp_path):
+    from pipeline.config import read_config
+    from pipeline.preflight import pipeline_arguments
+
+    exam = tmp_path / "exam.txt"
+    exam.write_text("The ship sails slowly.\n")
+    config = write_tiny_run(tmp_path, cleaning={"evaluation_sets": {"exam": [str(exam)]}})
+    arguments = tmp_path / "arguments.json"
+    values = pipeline_arguments(read_config(config), work_root=tmp_path / "work")
+    arguments.write_text(json.dumps(values))
+    exam.unlink()
+
+    result = run(tmp_path, arguments)
+    assert result.returncode == 1, result.stderr
+    assert "# tiny: failed" in result.stdout
+    summary = summary_of(tmp_path)
+    assert not summary["is_success"]
+    states = {step["name"]: (step["state"], step["num_tries"]) for step in summary["steps"]}
+    assert states == {
+        "vocab": ("finished", 1),
+        "records": ("failed", 2),
+        "pretrain": ("not run", 0),
+        "finetune topic": ("not run", 0),
+        "evaluate topic": ("not run", 0),
+        "report": ("not run", 0),
+    }
+    (failed,) = [step for step in summary["steps"] if step["state"] == "failed"]
+    assert "exam.txt" in failed["message"]

@@ -1,0 +1,182 @@
+"""What `albert compile` refuses, and what it finds out of the buckets it can read."""
+
+import json
+
+import pytest
+import yaml
+from helpers.object_storage import emulated_bucket
+from helpers.tiny_run import write_corpus, write_tasks
+
+from albert_core import storage
+from albert_core.errors import InputError
+from albert_core.settings import parse_settings
+from components.finetune.job import parse_job
+from components.resolve.dates import SCHEDULED_DATE
+from pipeline.cli.main import main
+from pipeline.config import RunConfig
+from pipeline.remote.compilation import compile_pipeline
+from pipeline.remote.resources import default_resources
+
+CONFIG = {
+    "corpus": {"files": ["gs://no-bucket/text/*.txt"]},
+    "data_dir": "gs://no-bucket/glue",
+    "tasks": ["cola"],
+}
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("ALBERT_REGISTRY", "europe-docker.pkg.dev/proj/albert")
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+def refuse(capsys, tmp_path, *options: str, target: str = "kubeflow", **changes: object) -> str:
+    """Compile what must be refused; return the one line that says why."""
+    config, output = tmp_path / "config.yaml", tmp_path / "pipeline.yaml"
+    config.write_text(yaml.safe_dump({**CONFIG, **changes}))
+    command = ["compile", "--target", target, "--config", str(config), "--output", str(output)]
+    assert main([*command, "--work_root", "gs://no-bucket/work", *options]) == 2
+    assert not output.exists()
+    (line,) = [one for one in capsys.readouterr().err.splitlines() if "not looked at" not in one]
+    return line
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("corpus.files", {"corpus": {"files": ["text/*.txt"]}}),
+        ("data_dir", {"data_dir": "glue"}),
+        ("cleaning.evaluation_sets.squad", {"cleaning": {"evaluation_sets": {"squad": ["dev"]}}}),
+        ("pretraining.init_checkpoint", {"pretraining": {"init_checkpoint": "albert_base"}}),
+        ("vocab.source", {"vocab": {"source": "albert_base"}}),
+        ("retraining.accepted", {"retraining": {"accepted": "accepted"}}),
+    ],
+)
+def test_an_input_of_this_machine(capsys, tmp_path, name, changes):
+    line = refuse(capsys, tmp_path, **changes)
+    assert f"{name}: got " in line
+    assert "expected an address such as gs://bucket/folder" in line
+
+
+def test_a_work_root_of_this_machine(capsys, tmp_path):
+    assert "--work_root: got work, expected" in refuse(capsys, tmp_path, "--work_root", "work")
+
+
+def test_a_run_without_tasks(capsys, tmp_path):
+    assert "tasks: got none" in refuse(capsys, tmp_path, tasks=[])
+
+
+def test_no_registry(capsys, tmp_path, monkeypatch):
+    monkeypatch.delenv("ALBERT_REGISTRY")
+    assert "ALBERT_REGISTRY: got nothing" in refuse(capsys, tmp_path)
+
+
+def test_more_parameters_than_kubeflow_takes(capsys, tmp_path):
+    files = [f"gs://no-bucket/text/part-{number:05}.txt" for number in range(300)]
+    line = refuse(capsys, tmp_path, corpus={"files": files})
+    assert "bytes as JSON, of which corpus is " in line
+    assert "expected at most 10,000" in line
+    assert "name folders or globs instead of many files" in line
+
+
+def test_hashes_of_inputs_that_cannot_be_read(capsys, tmp_path):
+    line = refuse(capsys, tmp_path, "--caching", "true")
+    assert "no usable Google credentials" in line
+
+
+@pytest.fixture(scope="module")
+def bucket(tmp_path_factory):
+    """A bucket with a corpus and two tasks, one of which declares itself."""
+    folder = tmp_path_factory.mktemp("inputs")
+    write_corpus(folder / "text", num_documents=3)
+    write_tasks(folder / "glue")
+    with emulated_bucket() as address:
+        for path in folder.rglob("*"):
+            if path.is_file():
+                name = path.relative_to(folder).as_posix()
+                storage.write_bytes(f"{address}/{name}", path.read_bytes())
+        yield address
+
+
+def config_of(bucket: str, **changes: object) -> RunConfig:
+    values = {
+        "corpus": {"files": [f"{bucket}/text/*.txt"]},
+        "data_dir": f"{bucket}/glue",
+        "tasks": ["cola", "topic"],
+    }
+    return parse_settings(RunConfig, {**values, **changes}, source="the test")
+
+
+def compiled(config: RunConfig, *, caching: bool) -> tuple[dict, str]:
+    made = compile_pipeline(
+        config,
+        resources=default_resources("vertex"),
+        work_root="gs://bucket/work",
+        caching=caching,
+    )
+    return dict(made.parameters), made.text
+
+
+def test_inputs_in_a_bucket_are_found_and_their_hashes_let_the_platform_skip_steps(bucket):
+    parameters, text = compiled(config_of(bucket), caching=True)
+    cola, topic = (parse_job(job) for job in parameters["jobs"])
+    assert (cola.data, topic.data) == (f"{bucket}/glue/CoLA", f"{bucket}/glue/topic")
+    assert topic.task.labels == ("sea", "farm", "town")
+    hashes = {parameters["corpus_fingerprint"], cola.data_fingerprint, topic.data_fingerprint}
+    assert {len(value) for value in hashes} == {64}
+    assert len(hashes) == 3
+    assert text.count("enableCache: true") == 6
+
+
+def test_changed_text_is_new_work(bucket):
+    before, _ = compiled(config_of(bucket), caching=True)
+    storage.write_bytes(f"{bucket}/text/more.txt", b"One more sentence.\n")
+    try:
+        after, _ = compiled(config_of(bucket), caching=True)
+    finally:
+        storage.remove_file(f"{bucket}/text/more.txt")
+    changed = [name for name in before if before[name] != after[name]]
+    assert changed == ["corpus_fingerprint"]
+
+
+@pytest.mark.parametrize(
+    ("message", "changes"),
+    [
+        ("no file matches", {"corpus": {"files": ["{bucket}/none/*.txt"]}}),
+        ("task rte: no dev.tsv in", {"tasks": ["rte"]}),
+        ("no such object", {"tasks": ["unknown"]}),
+        ("no file matches", {"cleaning": {"evaluation_sets": {"x": ["{bucket}/dev.json"]}}}),
+    ],
+)
+def test_an_input_missing_in_its_bucket(bucket, message, changes):
+    named = json.loads(json.dumps(changes).replace("{bucket}", bucket))
+    with pytest.raises(InputError, match=message):
+        compiled(config_of(bucket, **named), caching=False)
+
+
+@pytest.mark.parametrize("target", ["kubeflow", "vertex"])
+def test_the_date_of_a_dated_run_is_what_its_schedule_puts_there(target, monkeypatch):
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)  # of the bucket of other tests here
+    values = {
+        **CONFIG,
+        "title": "news of {{ds}}",
+        "corpus": {"files": ["gs://no-bucket/text/{{ds}}/*.txt"]},
+        "retraining": {"accepted": "gs://no-bucket/accepted"},
+    }
+    compiled = compile_pipeline(
+        parse_settings(RunConfig, values, source="test"),
+        resources=default_resources(target),
+        work_root="gs://no-bucket/work",
+    )
+    assert compiled.parameters["date"] == SCHEDULED_DATE[target]
+    assert compiled.parameters["corpus"]["files"] == ["gs://no-bucket/text/{{ds}}/*.txt"]
+    spec = next(iter(yaml.safe_load_all(compiled.text)))
+    tasks = next(
+        component["dag"]["tasks"]
+        for component in spec["components"].values()
+        if "resolve" in component.get("dag", {}).get("tasks", {})
+    )
+    assert tasks["resolve"]["cachingOptions"] == {}
+    assert "resolve" in tasks["train-vocab"]["dependentTasks"]
+    assert "promote" in tasks["report"]["dependentTasks"]

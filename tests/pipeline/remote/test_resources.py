@@ -1,0 +1,117 @@
+"""The table of resources: what may be changed, and what is refused before it costs money."""
+
+import pytest
+import yaml
+
+from albert_core.errors import InputError
+from pipeline.remote.resources import Accelerator, Resources, default_resources, read_resources
+from pipeline.remote.tpu import TpuSlice
+
+
+def read(tmp_path, target: str, changes: object) -> Resources:
+    path = tmp_path / "resources.yaml"
+    path.write_text(yaml.safe_dump(changes))
+    return read_resources(target, str(path))
+
+
+@pytest.mark.parametrize("target", ["kubeflow", "vertex"])
+def test_the_defaults_pass_their_own_checks_and_a_file_may_change_nothing(tmp_path, target):
+    assert read(tmp_path, target, {}) == default_resources(target)
+
+
+def test_a_file_changes_what_it_names_and_nothing_else(tmp_path):
+    before = default_resources("kubeflow")
+    table = read(
+        tmp_path,
+        "kubeflow",
+        {
+            "parallel_tasks": 8,
+            "pretrain": {
+                "tpu": None,
+                "accelerator": {"type": "nvidia.com/gpu", "count": 8},
+                "env": {"XLA_FLAGS": "--xla_gpu_autotune_level=2"},
+            },
+        },
+    )
+    assert table.parallel_tasks == 8
+    assert table.pretrain.tpu is None
+    assert table.pretrain.accelerator == Accelerator(type="nvidia.com/gpu", count=8)
+    assert set(table.pretrain.environment) == {"XLA_FLAGS"}  # no backend that GPUs' image lacks
+    assert before.pretrain.environment == {"KERAS_BACKEND": "jax"}
+    assert table.pretrain.memory_gib == before.pretrain.memory_gib
+    assert table.finetune == before.finetune
+
+
+def test_a_slice_of_several_machines_on_vertex(tmp_path):
+    table = read(tmp_path, "vertex", {"pretrain": {"tpu": {"topology": "4x4"}}})
+    assert table.pretrain.tpu == TpuSlice(machine="ct5lp-hightpu-4t", topology="4x4")
+    assert table.pretrain.tpu.num_hosts == 4
+
+
+EITHER = [
+    ({"pretrian": {"cpus": 1}}, "pretrian"),
+    ({"pretrain": {"cpu": 1}}, "cpu"),
+    ({"vocab": {"cpus": 0}}, "vocab.cpus: got 0, expected 1 or more"),
+    ({"vocab": {"retries": -1}}, "vocab.retries: got -1"),
+    ({"vocab": {"backoff_factor": 0.5}}, "backoff_factor"),
+    ({"parallel_tasks": 0}, "parallel_tasks: got 0"),
+    ({"pretrain": {"tpu": {"topology": "2x4"}, "accelerator": {"type": "x"}}}, "pretrain.tpu"),
+    ({"finetune": {"tpu": {"topology": "2x2"}}}, "finetune.tpu: got ct5lp-hightpu-4t"),
+    ({"vocab": {"accelerator": {"type": "nvidia.com/gpu"}}}, "vocab.accelerator"),
+    ({"finetune": {"accelerator": {"type": "x", "count": 0}}}, "accelerator.count: got 0"),
+    ({"summary": {"caching": True}}, "summary.caching: got true"),
+    ({"pretrain": {"tpu": {"topology": "3x3"}}}, "pretrain.tpu.topology: got '3x3' with ct5lp"),
+    ({"vocab": {"env": {"2X": "1"}}}, "vocab.env: got '2X'"),
+    ({"finetune": {"env": {"HF_TOKEN": "s3cr3t"}}}, "finetune.env: got HF_TOKEN, expected no"),
+    ({"target": "vertex"}, "got target, expected it as --target"),
+]
+KUBEFLOW = [
+    ({"pretrain": {"tpu": {"topology": "4x4"}}}, "4 machines of ct5lp-hightpu-4t; expected one"),
+    ({"finetune": {"accelerator": {"type": "NVIDIA_L4"}}}, "such as nvidia.com/gpu"),
+    ({"custom_job": {"network": "mine"}}, "custom_job: got settings, expected none"),
+    ({"pretrain": {"shared_memory_gib": 96}}, "expected less than memory_gib"),
+]
+VERTEX = [
+    ({"finetune": {"accelerator": {"type": "nvidia.com/gpu"}}}, "such as NVIDIA_L4"),
+    ({"vocab": {"timeout_s": 60}}, "vocab.timeout_s: got 60, expected nothing"),
+    ({"vocab": {"node_selectors": {"pool": "big"}}}, "vocab.node_selectors"),
+    ({"vocab": {"shared_memory_gib": 1}}, "vocab.shared_memory_gib"),
+    ({"pretrain": {"timeout_s": 0}}, "pretrain.timeout_s: got 0"),
+]
+
+
+@pytest.mark.parametrize(
+    ("target", "changes", "message"),
+    [(target, *case) for target in ("kubeflow", "vertex") for case in EITHER]
+    + [("kubeflow", *case) for case in KUBEFLOW]
+    + [("vertex", *case) for case in VERTEX],
+)
+def test_what_cannot_be_is_refused(tmp_path, target, changes, message):
+    with pytest.raises(InputError) as refused:
+        read(tmp_path, target, changes)
+    assert message in str(refused.value)
+    assert "s3cr3t" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("machine", "topology", "message"),
+    [
+        ("ct5lp-hightpu-4t", "4x8x2", "expected one of 2x2, 2x4, 4x4"),
+        ("ct5lp-hightpu-4t", "1x1", "expected one of 2x2, 2x4"),
+        ("ct5lp-hightpu-8t", "4x4", "expected one of 2x4"),
+        ("ct5p-hightpu-4t", "2x2", "expected one of 2x2x1"),
+        (
+            "n2-standard-8",
+            "2x2",
+            "tpu.machine: got 'n2-standard-8', expected one of ct5lp",
+        ),
+    ],
+)
+def test_a_layout_of_chips_that_the_machines_do_not_make(machine, topology, message):
+    with pytest.raises(InputError, match=message):
+        TpuSlice(machine=machine, topology=topology).check("pretrain.tpu")
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(InputError, match=r"--resources .*none\.yaml: no such file$"):
+        read_resources("vertex", str(tmp_path / "none.yaml"))

@@ -1,0 +1,153 @@
+"""What the real clients of Kubeflow and Vertex AI send, request by request."""
+
+import json
+from pathlib import Path
+
+import pytest
+from helpers.golden_files import check_golden
+from helpers.platforms import MONDAYS, SCHEDULES, running, submission
+
+from albert_core.errors import InputError
+from pipeline.remote import schedules
+from pipeline.remote.cron import CronSchedule
+from pipeline.remote.submission import submit
+
+GOLDENS = Path(__file__).parent / "goldens" / "requests"
+VERTEX = {
+    "service_account": "runner@proj.iam.gserviceaccount.com",
+    "network": "projects/1234/global/networks/albert",
+    "encryption_key": "projects/proj/locations/us-central1/keyRings/albert/cryptoKeys/runs",
+    "labels": {"team": "language"},
+}
+KUBEFLOW = {"namespace": "language", "service_account": "pipeline-runner"}
+
+
+def check_requests(name, calls):
+    recorded = [
+        {"method": call.method, "path": call.path, "query": readable(call.query), "body": call.body}
+        for call in calls
+    ]
+    check_golden(GOLDENS / f"{name}.json", recorded)
+
+
+def readable(query):
+    """Filters are JSON within the query."""
+    return {
+        name: json.loads(value) if value.startswith("{") else value for name, value in query.items()
+    }
+
+
+@pytest.fixture
+def vertex():
+    with running("vertex", **VERTEX) as platform:
+        yield platform
+
+
+@pytest.fixture
+def kubeflow():
+    with running("kubeflow", **KUBEFLOW) as platform:
+        yield platform
+
+
+def submission_for(platform):
+    return submission(for_kubernetes=platform.name == "kubeflow")
+
+
+def schedule_for(platform, title="tiny"):
+    work = submission(title, for_kubernetes=platform.name == "kubeflow")
+    request = platform.target.schedule_request(work, "weekly", MONDAYS)
+    return schedules.set_schedule(platform.target, request, "weekly")
+
+
+def test_a_run_on_vertex_is_a_pipeline_job_with_account_network_key_and_labels(vertex):
+    run = submit(vertex.target, submission_for(vertex), "tiny-1")
+    assert run.name == "projects/proj/locations/us-central1/pipelineJobs/tiny-1"
+    check_requests("vertex_run", vertex.server.calls)
+
+
+def test_a_run_on_kubeflow_has_the_part_for_kubernetes_with_it(kubeflow):
+    run = submit(kubeflow.target, submission_for(kubeflow), "tiny-1")
+    assert run.url.endswith("/#/runs/details/runs-2")
+    check_requests("kubeflow_run", kubeflow.server.calls)
+
+
+@pytest.mark.parametrize("name", ["vertex", "kubeflow"])
+def test_what_a_dry_run_prints_is_what_is_sent(request, name):
+    platform = request.getfixturevalue(name)
+    work = submission_for(platform)
+    printed = platform.target.run_request(work, "tiny-1")
+    submit(platform.target, work, "tiny-1")
+    (sent,) = platform.server.sent("POST", printed.path.partition("?")[0])
+    if name == "vertex":
+        assert sent.query["pipelineJobId"] == "tiny-1"
+        # Enumerations travel as numbers.
+        printed.body["runtimeConfig"]["failurePolicy"] = 1
+        assert sent.body == printed.body
+    else:
+        assert sent.body == {**printed.body, "experiment_id": "experiments-1"}
+
+
+@pytest.mark.parametrize("name", ["vertex", "kubeflow"])
+def test_a_schedule_is_created_listed_paused_resumed_and_deleted(request, name):
+    platform = request.getfixturevalue(name)
+    target, server = platform.target, platform.server
+    steps = {
+        "create": lambda: schedule_for(platform),
+        "list": lambda: schedules.list_schedules(target),
+        "pause": lambda: schedules.pause_schedule(target, "weekly"),
+        "resume": lambda: schedules.resume_schedule(target, "weekly"),
+        "delete": lambda: schedules.delete_schedule(target, "weekly"),
+    }
+    results = {}
+    for step, act in steps.items():
+        server.calls.clear()
+        results[step] = act()
+        check_requests(f"{name}_schedule_{step}", server.calls)
+    schedule, outcome = results["create"]
+    assert outcome == "created"
+    assert results["list"] == [schedule]
+    assert not platform.stored("schedules")
+
+
+@pytest.mark.parametrize("name", ["vertex", "kubeflow"])
+def test_the_same_schedule_again_changes_nothing(request, name):
+    platform = request.getfixturevalue(name)
+    first, _ = schedule_for(platform)
+    again, outcome = schedule_for(platform)
+    assert (again.id, outcome) == (first.id, "unchanged")
+    assert len(platform.server.sent("POST", SCHEDULES[name])) == 1
+
+
+@pytest.mark.parametrize("name", ["vertex", "kubeflow"])
+def test_another_schedule_of_that_name_replaces_it_and_stays_paused(request, name):
+    platform = request.getfixturevalue(name)
+    schedule_for(platform)
+    schedules.pause_schedule(platform.target, "weekly")
+    platform.server.calls.clear()
+    changed, outcome = schedule_for(platform, title="other")
+    check_requests(f"{name}_schedule_change", platform.server.calls)
+    assert (changed.state, outcome) == ("paused", "changed")
+    assert len(platform.stored("schedules")) == 1
+
+
+def test_schedules_of_others_are_neither_listed_nor_needed_on_one_page(kubeflow):
+    names = ["one", "two", "three"]
+    for name in names:
+        request = kubeflow.target.schedule_request(submission_for(kubeflow), name, MONDAYS)
+        schedules.set_schedule(kubeflow.target, request, name)
+    kubeflow.stored("schedules")[0]["description"] = "made by hand"
+    listed = schedules.list_schedules(kubeflow.target)
+    assert [each.name for each in listed] == ["three", "two"]
+
+
+def test_the_time_zone_goes_with_a_schedule_on_vertex_and_must_be_the_servers_on_kubeflow():
+    rome = CronSchedule(cron="30  2 1 * mon-fri", time_zone="Europe/Rome")
+    assert rome.for_vertex() == "TZ=Europe/Rome 30 2 1 * mon-fri"
+    assert rome.for_kubeflow("Europe/Rome") == "0 30 2 1 * mon-fri"
+    with pytest.raises(InputError, match=r"got Europe/Rome, expected UTC.*CRON_SCHEDULE_TIMEZONE"):
+        rome.for_kubeflow("UTC")
+
+
+def test_a_package_for_kubeflow_is_refused_on_vertex(vertex):
+    with pytest.raises(InputError, match="compiled for Kubeflow"):
+        vertex.target.run_request(submission(for_kubernetes=True), "tiny-1")

@@ -1,0 +1,283 @@
+"""`albert serve` as a process: right answers, refusals with a reason, batches, an orderly end."""
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from conftest import SENTENCES
+from helpers.served import Answer, Client, Server, serving
+from helpers.served_models import TASKS_BY_NAME, save_pretrained_model, save_task_model
+
+from albert_core.exports.runner import Inputs, Outputs
+from albert_core.tokenization import SentencePieceTokenizer
+from pipeline.cli.main import main
+from pipeline.serving.app import make_app
+from pipeline.serving.config import ServingConfig
+from pipeline.serving.opening import open_export
+from pipeline.serving.predictors import predictor_for
+
+WAIT_MS = 200
+OPTIONS = ("--max_examples", "4", "--max_queued_examples", "8", "--max_wait_ms", str(WAIT_MS))
+
+
+@pytest.fixture(scope="module")
+def topic_model(
+    tokenizer: SentencePieceTokenizer, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    return save_task_model(
+        tmp_path_factory.mktemp("served") / "topic", TASKS_BY_NAME["topic"], tokenizer
+    )
+
+
+@pytest.fixture(scope="module")
+def server(topic_model: Path) -> Iterator[Server]:
+    with serving(topic_model, *OPTIONS) as running:
+        yield running
+        assert running.end(signal.SIGINT) == (0, "Stopped\n")
+
+
+def asking(*texts: Any) -> dict[str, Any]:
+    return {"examples": [{"text": text} for text in texts]}
+
+
+def at_once(count: int, send: Callable[[int], Answer]) -> list[Answer]:
+    """Send requests at the same time."""
+    barrier = threading.Barrier(count)
+
+    def wait_and_send(number: int) -> Answer:
+        barrier.wait()
+        return send(number)
+
+    with ThreadPoolExecutor(count) as threads:
+        return list(threads.map(wait_and_send, range(count)))
+
+
+def test_answers_are_the_models(server: Server, topic_model: Path) -> None:
+    predictor = predictor_for(open_export(topic_model), max_batch_size=4, observe=lambda _: None)
+    expected = predictor.predict([{"text": text} for text in SENTENCES[:4]])
+    answer = server.post("/predict", asking(*SENTENCES[:4]))
+    assert answer.status == 200
+    for got, wanted in zip(answer.body["predictions"], expected, strict=True):
+        assert got["label"] == wanted.label
+        assert got["probabilities"] == pytest.approx(wanted.probabilities, abs=1e-5)
+
+
+BAD_BODIES = {
+    "cut short": (b'{"examples": [', 400, "body"),
+    "no body": (b"", 422, "body"),
+    "not an object": (b"[]", 422, "body"),
+    "not UTF-8": (b'{"examples": [{"text": "\xff"}]}', 400, "body"),
+    "deep": (b"[" * 100_000, 400, "body"),
+    "deep objects": (b'{"a":' * 100_000, 400, "body"),
+    "a number without end": (b'{"examples": ' + b"9" * 9_000 + b"}", 400, "body"),
+    "NaN": (b'{"examples": NaN}', 422, "examples"),
+    "Infinity": (b'{"examples": [{"text": Infinity}]}', 422, "examples[0].text"),
+    "lone surrogate": (b'{"examples": [{"text": "\\ud800"}]}', 422, "examples[0].text"),
+    "no examples": ({}, 422, "examples"),
+    "none": ({"examples": []}, 422, "examples"),
+    "too many": (asking(*"abcde"), 422, "examples"),
+    "number": (asking("a", 5), 422, "examples[1].text"),
+    "null": (asking(None), 422, "examples[0].text"),
+    "empty": (asking(""), 422, "examples[0].text"),
+    "blank": (asking(" \n\t"), 422, "examples[0].text"),
+    "10,000 characters": (asking("x" * 10_000), 422, "examples[0].text"),
+    "unknown field": ({**asking("a"), "top_k": 3}, 422, "top_k"),
+    "field of another kind": (
+        {"examples": [{"text": "a", "text_b": "b"}]},
+        422,
+        "examples[0].text_b",
+    ),
+    "10 MB": (asking("x" * 10_000_000), 413, "body"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_BODIES)
+def test_bad_bodies_are_refused_with_a_reason(server: Server, name: str) -> None:
+    body, status, what = BAD_BODIES[name]
+    answer = server.post("/predict", body)
+    assert answer.status == status
+    assert answer.headers["content-type"] == "application/json"
+    error = answer.body["error"]
+    assert error.keys() == {"what", "got", "expected"}
+    assert error["what"] == what
+    assert all(error.values())
+    assert len(answer.content) < 400
+
+
+def test_a_long_body_is_refused_though_nobody_says_how_long(server: Server) -> None:
+    parts = (b"x" * 50_000 for _ in range(200))
+    answer = server.send("POST", "/predict", parts, {"Transfer-Encoding": "chunked"}, chunked=True)
+    assert (answer.status, answer.headers["connection"]) == (413, "close")
+    assert answer.body["error"]["expected"] == "at most 1,000,000 bytes"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "what"),
+    [
+        ("GET", "/nowhere", 404, "path"),
+        ("POST", "/fill-mask", 404, "path"),
+        ("GET", "/%ff", 404, "path"),
+        ("GET", "/predict", 405, "method"),
+        ("DELETE", "/healthz", 405, "method"),
+        ("POST", "/predict", 415, "Content-Type"),
+    ],
+)
+def test_bad_requests_are_refused_with_a_reason(
+    server: Server, method: str, path: str, status: int, what: str
+) -> None:
+    answer = server.send(method, path, json.dumps(asking("a")) if method == "POST" else None)
+    assert answer.status == status
+    assert answer.body["error"]["what"] == what
+    assert ("allow" in answer.headers) == (status == 405)
+
+
+def test_strange_texts_are_answered(server: Server) -> None:
+    texts = ("\x00", "\u202e\u200b", "😀" * 2_000, "word " * 999)
+    predictions = server.post("/predict", asking(*texts)).body["predictions"]
+    assert predictions[3]["is_truncated"]
+    assert all(0 <= one["probability"] <= 1 for one in predictions)
+
+
+def test_requests_that_come_together_are_run_together(server: Server) -> None:
+    before = server.metrics()
+    answered = at_once(8, lambda number: server.post("/predict", asking(SENTENCES[number])))
+    after = server.metrics()
+    assert [answer.status for answer in answered] == [200] * 8
+    num_batches, num_sequences = (
+        after[f"albert_batch_size_{name}"] - before[f"albert_batch_size_{name}"]
+        for name in ("count", "sum")
+    )
+    assert num_sequences == 8
+    assert num_batches < 8
+    alone = server.post("/predict", asking(SENTENCES[3])).body["predictions"][0]
+    together = answered[3].body["predictions"][0]
+    assert together["probabilities"] == pytest.approx(alone["probabilities"], abs=1e-5)
+
+
+def test_what_cannot_wait_is_told_to_come_again(server: Server) -> None:
+    answered = at_once(8, lambda _: server.post("/predict", asking(*"abcd")))
+    statuses = [answer.status for answer in answered]
+    assert set(statuses) == {200, 503}
+    refused = answered[statuses.index(503)]
+    assert refused.headers["retry-after"] == "1"
+    assert refused.body["error"]["what"] == "queue"
+    assert server.post("/predict", asking("a")).status == 200
+
+
+def test_metrics_count_requests_and_errors(server: Server) -> None:
+    before = server.metrics()
+    server.post("/predict", asking("a"))
+    server.post("/predict", asking(""))
+    server.get(f"/{'x' * 50}")
+    after = server.metrics()
+    for name in (
+        'albert_requests_total{endpoint="/predict",status="200"}',
+        'albert_requests_total{endpoint="/predict",status="422"}',
+        'albert_requests_total{endpoint="unknown",status="404"}',
+        'albert_errors_total{status="422"}',
+        'albert_request_seconds_count{endpoint="unknown"}',
+    ):
+        assert after[name] == before.get(name, 0) + 1
+    assert not any("xxx" in name for name in after)
+
+
+def test_the_server_describes_itself(server: Server) -> None:
+    assert server.get("/healthz").body == {"status": "ok"}
+    model = server.get("/model").body
+    assert (model["name"], model["kind"], model["labels"]) == (
+        "topic",
+        "classification",
+        ["sea", "farm", "town"],
+    )
+    schema = server.get("/openapi.json").body
+    assert {"/", "/predict", "/model", "/healthz", "/metrics"} == schema["paths"].keys()
+    example = schema["components"]["schemas"]["Example"]
+    assert example["additionalProperties"] is False
+    assert example["properties"]["text"]["maxLength"] == 5_000
+    page = server.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    assert b"http://" not in page.content
+    assert b"https://" not in page.content
+
+
+def test_sigterm_ends_it_after_what_was_asked(
+    tokenizer: SentencePieceTokenizer, tmp_path: Path
+) -> None:
+    model = save_pretrained_model(tmp_path / "pretrained", tokenizer)
+    with serving(model, "--max_wait_ms", "1500") as running, ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(running.post, "/fill-mask", asking("The [MASK]."))
+        while not running.metrics()["albert_queued_examples"]:
+            assert not asked.done()
+        assert running.end(signal.SIGTERM) == (0, "Stopped\n")
+        answer = asked.result()
+    assert answer.status == 200
+    assert len(answer.body["predictions"][0]["masks"][0]) == 5
+
+
+@contextlib.contextmanager
+def in_a_thread(app: Any) -> Iterator[Client]:
+    """Serve an application in this process."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    running = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on"))
+    thread = threading.Thread(target=asyncio.run, args=(running.serve(sockets=[listener]),))
+    thread.start()
+    try:
+        yield Client(listener.getsockname()[1])
+    finally:
+        running.should_exit = True
+        thread.join()
+        listener.close()
+
+
+def test_a_failure_of_the_model_is_no_traceback(topic_model: Path) -> None:
+    model, fails = open_export(topic_model), threading.Event()
+
+    def run(inputs: Inputs) -> Outputs:
+        if fails.is_set() and inputs["input_ids"].shape[1] == 20:
+            raise MemoryError("secret")
+        return model.run(inputs)
+
+    app = make_app(dataclasses.replace(model, run=run), ServingConfig())
+    fails.set()
+    with in_a_thread(app) as client:
+        failed = client.post("/predict", asking(SENTENCES[0]))
+        assert failed.status == 500
+        assert failed.body["error"]["what"] == "server"
+        assert b"secret" not in failed.content
+        assert client.post("/predict", asking("a")).status == 200
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Run a command that must be refused; return the one line that says why."""
+    assert main(["serve", *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+def test_what_cannot_be_served_is_refused_before(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    topic_model: Path,
+    tmp_path: Path,
+) -> None:
+    assert "no folder" in refusal(capsys, str(tmp_path / "nowhere"), "--port", "0")
+    assert "max_batch_size: got 0" in refusal(capsys, str(topic_model), "--max_batch_size", "0")
+    assert "port: got 70000" in refusal(capsys, str(topic_model), "--port", "70000")
+    assert "max_queued_examples" in refusal(capsys, str(topic_model), "--max_examples", "9999")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert "--port 0" in refusal(capsys, str(topic_model), "--port", port)
+    monkeypatch.delitem(sys.modules, "pipeline.serving.server")
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    assert "install the extra `serve`" in refusal(capsys, str(topic_model))

@@ -1,0 +1,74 @@
+"""Inputs: a file that was lost or changed since its step wrote it is named, wherever it lies."""
+
+from pathlib import Path
+
+import pytest
+from helpers.object_storage import strict_bucket
+
+from albert_core import storage
+from albert_core.artifacts import inputs
+from albert_core.artifacts.inputs import input_folder
+from albert_core.artifacts.step import run_step
+from albert_core.errors import InputError
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+
+
+@pytest.fixture(scope="module")
+def bucket():
+    with strict_bucket() as address:
+        yield address
+
+
+@pytest.fixture(params=["local", "remote"])
+def artifact(request, bucket, tmp_path) -> str:
+    def body(results: Path, _: Path) -> dict[str, int]:
+        (results / "model.bin").write_bytes(b"weights")
+        (results / "log.txt").write_text("line")
+        return {}
+
+    output = str(tmp_path / "out") if request.param == "local" else f"{bucket}/{tmp_path.name}"
+    run_step("pretrain", config={}, inputs={}, output=output, body=body, work_root=tmp_path / "w")
+    return output
+
+
+def test_a_whole_artifact_is_taken(artifact):
+    assert (input_folder(artifact) / "model.bin").read_bytes() == b"weights"
+
+
+def test_a_lost_file_is_named_with_the_remedy(artifact):
+    storage.remove_file(f"{artifact}/model.bin")
+    message = f"{artifact}: model.bin is missing, .* delete this folder and run `albert pretrain`"
+    with pytest.raises(InputError, match=message):
+        input_folder(artifact)
+
+
+def test_a_file_of_another_size_is_named(artifact):
+    storage.write_bytes(f"{artifact}/model.bin", b"weigh")
+    with pytest.raises(InputError, match=r"model.bin has 5 bytes, expected 7"):
+        input_folder(artifact)
+
+
+def test_a_changed_byte_is_named(artifact):
+    storage.write_bytes(f"{artifact}/model.bin", b"heights")
+    with pytest.raises(InputError, match=r"model.bin holds something else than was written"):
+        input_folder(artifact)
+
+
+@pytest.mark.parametrize("artifact", ["local"], indirect=True)
+def test_a_large_local_folder_is_not_hashed(artifact, monkeypatch):
+    monkeypatch.setattr(inputs, "_MAX_HASHED_BYTES", 0)
+    storage.write_bytes(f"{artifact}/model.bin", b"heights")
+    input_folder(artifact)
+
+
+def test_what_no_step_wrote_is_taken_as_it_is(tmp_path):
+    assert input_folder(tmp_path) == tmp_path
+    assert input_folder(tmp_path / "folder" / "model.ckpt") == tmp_path / "folder" / "model.ckpt"
+
+
+def test_names_that_lead_out_of_the_folder_are_refused(bucket, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    storage.write_bytes(f"{bucket}/hostile/../../evil", b"1")
+    with pytest.raises(InputError, match="leads out of the folder"):
+        input_folder(f"{bucket}/hostile")

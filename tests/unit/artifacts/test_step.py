@@ -1,0 +1,191 @@
+"""Steps: published once and whole, resumed after a kill, never on top of something else."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from albert_core.artifacts import step as step_module
+from albert_core.artifacts.manifest import Manifest, find_manifest, read_manifest
+from albert_core.artifacts.step import run_step
+from albert_core.errors import InputError
+
+CONFIG = {"size": 3}
+
+
+class Work:
+    """A step's body that counts its runs, keeps progress, and fails when told to."""
+
+    def __init__(self, failure: BaseException | None = None) -> None:
+        self.failure = failure
+        self.found: list[list[str]] = []
+
+    def __call__(self, results: Path, progress: Path) -> dict[str, Any]:
+        self.found.append(sorted(path.name for path in progress.iterdir()))
+        (progress / f"checkpoint-{len(self.found)}").touch()
+        (results / "deep").mkdir(exist_ok=True)
+        (results / "deep" / "result.txt").write_text("half")
+        if self.failure and len(self.found) == 1:
+            raise self.failure
+        (results / "deep" / "result.txt").write_text("whole")
+        return {"num_runs": len(self.found)}
+
+
+def run(folder: Path, body: Callable[[Path, Path], Any], **changes: Any) -> Manifest:
+    settings = {
+        "config": CONFIG,
+        "inputs": {"corpus": "abc"},
+        "output": folder / "output",
+        **changes,
+    }
+    return run_step("vocab", body=body, **settings)
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def test_results_are_published_with_their_manifest_and_nothing_else_is_left(
+    tmp_path: Path,
+) -> None:
+    manifest = run(tmp_path, Work())
+    files = ["output", "output/deep", "output/deep/result.txt", "output/manifest.json"]
+    assert names_in(tmp_path) == files
+    assert (tmp_path / "output/deep/result.txt").read_text() == "whole"
+    assert find_manifest(tmp_path / "output") == manifest
+    assert manifest.config == CONFIG
+    assert manifest.figures == {"num_runs": 1}
+    assert manifest.files["deep/result.txt"]["bytes"] == 5
+
+
+def test_finished_work_is_not_done_again(tmp_path: Path) -> None:
+    body = Work()
+    assert run(tmp_path, body) == run(tmp_path, body)
+    assert len(body.found) == 1
+
+
+def test_finished_work_is_published_to_a_second_place_without_doing_it(tmp_path: Path) -> None:
+    body = Work()
+    first = run(tmp_path, body, work_root=tmp_path / "work")
+    second = run(tmp_path, body, work_root=tmp_path / "work", output=tmp_path / "elsewhere")
+    assert first == second
+    assert len(body.found) == 1
+    assert (tmp_path / "elsewhere/deep/result.txt").read_text() == "whole"
+
+
+def test_work_of_other_code_is_done_again(tmp_path: Path) -> None:
+    body = Work()
+    run(tmp_path, body)
+    path = tmp_path / "output/manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps({**manifest, "code_version": "older"}))
+    (tmp_path / "output/left-over.txt").touch()
+    assert run(tmp_path, body).figures == {"num_runs": 2}
+    assert "output/left-over.txt" not in names_in(tmp_path)
+
+
+@pytest.mark.parametrize("has_work_root", [True, False])
+def test_an_output_that_lost_a_file_is_published_again(has_work_root: bool, tmp_path: Path) -> None:
+    body = Work()
+    work_root = tmp_path / "work" if has_work_root else None
+    run(tmp_path, body, work_root=work_root)
+    (tmp_path / "output/deep/result.txt").unlink()
+    run(tmp_path, body, work_root=work_root)
+    assert (tmp_path / "output/deep/result.txt").read_text() == "whole"
+    assert len(body.found) == (1 if has_work_root else 2)
+
+
+def test_damaged_results_are_not_published_again(tmp_path: Path) -> None:
+    body = Work()
+    run(tmp_path, body, work_root=tmp_path / "work")
+    (path,) = (tmp_path / "work").glob("*/results/deep/result.txt")
+    path.write_text("other")
+    run(tmp_path, body, work_root=tmp_path / "work", output=tmp_path / "elsewhere")
+    assert (tmp_path / "elsewhere/deep/result.txt").read_text() == "whole"
+    assert len(body.found) == 2
+
+
+def test_killed_work_is_resumed_with_its_progress(tmp_path: Path) -> None:
+    body = Work(failure=KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, body)
+    assert not (tmp_path / "output").exists()
+    assert run(tmp_path, body).figures == {"num_runs": 2}
+    assert body.found == [[], ["checkpoint-1"]]
+    assert names_in(tmp_path)[0] == "output"  # and the work folder is gone
+
+
+def test_bad_input_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="corpus is empty"):
+        run(tmp_path, Work(failure=InputError("corpus is empty")))
+    assert names_in(tmp_path) == []
+
+
+def test_bad_input_found_late_keeps_the_progress_of_earlier_runs(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError):
+        run(tmp_path, Work(failure=RuntimeError("out of memory")))
+    with pytest.raises(InputError):
+        run(tmp_path, Work(failure=InputError("a file has gone")))
+    body = Work()
+    run(tmp_path, body)
+    assert body.found == [["checkpoint-1"]]
+
+
+@pytest.mark.parametrize("changes", [{"config": {"size": 4}}, {"inputs": {"corpus": "other"}}])
+def test_output_of_other_settings_or_inputs_is_refused(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
+    run(tmp_path, Work())
+    body = Work()
+    with pytest.raises(InputError, match="belongs to another configuration"):
+        run(tmp_path, body, **changes)
+    assert not body.found
+    assert find_manifest(tmp_path / "output").config == CONFIG
+
+
+@pytest.mark.parametrize("name", ["output/letters.txt", "output"])
+def test_output_made_by_someone_else_is_refused(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("mine")
+    body = Work()
+    with pytest.raises(InputError, match="was not made by this program"):
+        run(tmp_path, body)
+    assert not body.found
+    assert path.read_text() == "mine"
+
+
+def test_empty_output_folder_is_used(tmp_path: Path) -> None:
+    (tmp_path / "output").mkdir()
+    run(tmp_path, Work())
+    assert (tmp_path / "output/manifest.json").is_file()
+
+
+def test_same_work_twice_at_once_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step_module, "LOCK_PATIENCE_S", 0.05)
+    second = Work()
+
+    def body(results: Path, progress: Path) -> dict[str, Any]:
+        with pytest.raises(InputError, match="another process is doing this very work"):
+            run(tmp_path, second)
+        return {}
+
+    run(tmp_path, body)
+    assert not second.found
+    assert find_manifest(tmp_path / "output")
+
+
+def test_input_folder_must_be_the_finished_output_of_the_named_step(tmp_path: Path) -> None:
+    manifest = run(tmp_path, Work())
+    assert read_manifest(tmp_path / "output", step="vocab") == manifest
+    with pytest.raises(InputError, match=r"made by `albert vocab`, expected .* `albert records`"):
+        read_manifest(tmp_path / "output", step="records")
+    with pytest.raises(InputError, match=r"no manifest\.json there"):
+        read_manifest(tmp_path, step="vocab")
+    (tmp_path / "output/manifest.json").write_text("{}")
+    with pytest.raises(InputError, match="not a manifest of this program"):
+        find_manifest(tmp_path / "output")

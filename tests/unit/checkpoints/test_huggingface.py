@@ -1,0 +1,193 @@
+"""Folders of Hugging Face: what is written, what is read, and which models are refused."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers.checkpoint_samples import (
+    CONFIG,
+    KERNEL,
+    Arrays,
+    classifier,
+    edit_json,
+    edit_weights,
+    names_in,
+    of_model,
+    pretrained,
+)
+
+from albert_core.checkpoints import (
+    read_checkpoint,
+    read_huggingface,
+    save_huggingface,
+    save_release,
+)
+from albert_core.checkpoints.names import name_pairs
+from albert_core.errors import InputError
+from albert_core.model import AlbertForQuestionAnswering, AlbertForQuestionAnsweringWithBeam
+from albert_core.tokenization import SentencePieceTokenizer, WordPieceTokenizer
+
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"piece{k}" for k in range(115))]
+TASK = {"name": "moods", "labels": ["sad", "glad", "mad"]}
+
+
+@pytest.fixture
+def huggingface(tokenizer: SentencePieceTokenizer, tmp_path: Path) -> Path:
+    save_huggingface(pretrained(tokenizer=tokenizer), tmp_path / "huggingface")
+    return tmp_path / "huggingface"
+
+
+def test_no_two_variables_share_a_name() -> None:
+    pairs = name_pairs(CONFIG)
+    assert len({pair.original for pair in pairs}) == len(pairs)
+    assert len({pair.huggingface for pair in pairs}) == len(pairs)
+
+
+def test_transformers_configuration(huggingface: Path) -> None:
+    values = json.loads((huggingface / "config.json").read_text())
+    expected = {
+        "architectures": ["AlbertForPreTraining"],
+        "model_type": "albert",
+        "hidden_act": "gelu_new",
+        "inner_group_num": 2,
+        "num_hidden_groups": 2,
+        "layer_norm_eps": 1e-12,
+        "pad_token_id": 0,
+        "bos_token_id": 2,
+        "eos_token_id": 3,
+    }
+    assert {name: values[name] for name in expected} == expected
+    assert read_huggingface(huggingface).config == CONFIG
+
+
+def test_names_of_the_labels_go_along(tmp_path: Path) -> None:
+    save_huggingface(classifier(3, task=TASK), tmp_path)
+    values = json.loads((tmp_path / "config.json").read_text())
+    assert values["architectures"] == ["AlbertForSequenceClassification"]
+    assert values["id2label"] == {"0": "sad", "1": "glad", "2": "mad"}
+    assert values["problem_type"] == "single_label_classification"
+
+
+def test_one_output_is_a_regression_unless_it_scores_choices(tmp_path: Path) -> None:
+    save_huggingface(classifier(1), tmp_path / "regression")
+    values = json.loads((tmp_path / "regression" / "config.json").read_text())
+    assert (values["problem_type"], len(values["id2label"])) == ("regression", 1)
+    save_huggingface(classifier(1, is_multiple_choice=True), tmp_path / "choice")
+    assert read_huggingface(tmp_path / "choice").is_multiple_choice
+    assert not read_huggingface(tmp_path / "regression").is_multiple_choice
+
+
+def test_question_answering_loses_only_the_pooler_it_does_not_have(tmp_path: Path) -> None:
+    checkpoint = of_model(AlbertForQuestionAnswering(CONFIG))
+    notes = save_huggingface(checkpoint, tmp_path)
+    assert "left out bert/pooler/" in notes[0]
+    back = read_huggingface(tmp_path)
+    assert back.lacks_pooler
+    whole = back.with_pooler()
+    assert whole.weights.keys() == checkpoint.weights.keys()
+    assert not whole.weights[KERNEL].any()
+    assert "a pooler of zeros stands in" in whole.notes[0]
+
+
+def test_squad_2_has_no_counterpart(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no ALBERT with the heads span_beam"):
+        save_huggingface(of_model(AlbertForQuestionAnsweringWithBeam(CONFIG)), tmp_path)
+    assert not names_in(tmp_path)
+
+
+def test_what_older_versions_wrote_twice_is_read_once(huggingface: Path) -> None:
+    names = read_huggingface(huggingface).weights.keys()
+
+    def add(arrays: Arrays) -> None:
+        words = arrays["albert.embeddings.word_embeddings.weight"]
+        arrays["predictions.decoder.weight"] = words.copy()
+        arrays["predictions.decoder.bias"] = arrays["predictions.bias"].copy()
+        arrays["albert.embeddings.position_ids"] = np.arange(24)[None]
+
+    edit_weights(huggingface / "model.safetensors", add)
+    assert read_huggingface(huggingface).weights.keys() == names
+
+
+def test_an_output_layer_of_its_own_is_refused(huggingface: Path) -> None:
+    def untie(arrays: Arrays) -> None:
+        arrays["predictions.decoder.weight"] = np.zeros((120, 8), np.float32)
+
+    edit_weights(huggingface / "model.safetensors", untie)
+    with pytest.raises(InputError, match=r"predictions\.decoder\.weight differs from albert"):
+        read_huggingface(huggingface)
+
+
+def test_half_precision_is_read_as_single(huggingface: Path) -> None:
+    def halve(arrays: Arrays) -> None:
+        arrays.update({name: array.astype(np.float16) for name, array in arrays.items()})
+
+    edit_weights(huggingface / "model.safetensors", halve)
+    dtypes = {array.dtype for array in read_huggingface(huggingface).weights.values()}
+    assert dtypes == {np.dtype(np.float32)}
+
+
+def test_unknown_parameters_are_listed(huggingface: Path) -> None:
+    names = ["adapter.down", "adapter.up"]
+    edit_weights(
+        huggingface / "model.safetensors",
+        lambda arrays: arrays.update({name: np.zeros(1, np.float32) for name in names}),
+    )
+    with pytest.raises(InputError, match=r"no counterpart for adapter\.down, adapter\.up"):
+        read_huggingface(huggingface)
+
+
+def test_a_projection_the_original_does_not_have_is_refused(tmp_path: Path) -> None:
+    checkpoint = pretrained(dataclasses.replace(CONFIG, embedding_size=16))
+    save_huggingface(checkpoint, tmp_path)
+    assert read_huggingface(tmp_path).weights.keys() == checkpoint.weights.keys()
+    edit_weights(
+        tmp_path / "model.safetensors",
+        lambda arrays: arrays["albert.encoder.embedding_hidden_mapping_in.weight"].fill(0.5),
+    )
+    with pytest.raises(InputError, match=r"mapping_in\.weight is not the identity"):
+        read_huggingface(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"model_type": "bert"}, "got model_type='bert', expected 'albert'"),
+        ({"layer_norm_eps": 1e-5}, "got layer_norm_eps=1e-05, expected 1e-12"),
+        ({"position_embedding_type": "relative_key"}, "expected 'absolute'"),
+        ({"hidden_act": "silu"}, "hidden_act of the model: got 'silu'"),
+        ({"architectures": ["AlbertForTokenClassification"]}, "got architecture AlbertForToken"),
+    ],
+)
+def test_a_model_the_original_cannot_be_is_refused(
+    changes: dict[str, Any], reason: str, huggingface: Path
+) -> None:
+    edit_json(huggingface / "config.json", **changes)
+    with pytest.raises(InputError, match=reason):
+        read_huggingface(huggingface)
+
+
+def test_the_exact_gelu_is_taken_for_the_originals_and_said_so(huggingface: Path) -> None:
+    edit_json(huggingface / "config.json", hidden_act="gelu")
+    checkpoint = read_huggingface(huggingface)
+    assert checkpoint.config.hidden_act == "gelu"
+    assert "the original's tanh form takes its place" in checkpoint.notes[0]
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.safetensors.index.json"])
+def test_other_forms_of_weights_are_refused_with_the_remedy(name: str, huggingface: Path) -> None:
+    (huggingface / "model.safetensors").rename(huggingface / name)
+    with pytest.raises(InputError, match=rf"got {name}, expected .*save_pretrained"):
+        read_huggingface(huggingface)
+
+
+def test_chinese_vocabularies_go_along(tmp_path: Path) -> None:
+    checkpoint = pretrained(tokenizer=WordPieceTokenizer(PIECES, lower_case=False))
+    for to, save in (("huggingface", save_huggingface), ("tf1", save_release)):
+        save(checkpoint, tmp_path / to)
+        back = read_checkpoint(tmp_path / to)
+        assert (back.tokenizer.pieces, back.tokenizer.lower_case) == (PIECES, False)
+    settings = json.loads((tmp_path / "huggingface" / "tokenizer_config.json").read_text())
+    assert (settings["tokenizer_class"], settings["pad_token"]) == ("BertTokenizer", "[PAD]")

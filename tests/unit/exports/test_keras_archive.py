@@ -1,0 +1,45 @@
+"""Archives of Keras: every kind of model comes back by Keras's own loader."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from helpers.checkpoint_samples import CONFIG, SAMPLES, batch_of
+
+from albert_core.exports.keras_archive import (
+    ARCHIVE_NAME,
+    open_keras_archive,
+    write_keras_archive,
+)
+from albert_core.exports.runner import reference_runner
+from albert_core.model import AlbertForPreTraining, AlbertForQuestionAnsweringWithBeam
+
+# Of Keras's own conversion of a variable of TensorFlow to an array.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_an_archive_computes_the_same(kind: str, tmp_path: Path) -> None:
+    checkpoint = SAMPLES[kind]()
+    write_keras_archive(checkpoint, tmp_path)
+    batch = batch_of(checkpoint)
+    expected, found = reference_runner(checkpoint)(batch), open_keras_archive(tmp_path)(batch)
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        AlbertForPreTraining(CONFIG, rematerialize=True, num_micro_batches=3),
+        AlbertForQuestionAnsweringWithBeam(CONFIG, start_n_top=2, end_n_top=3),
+    ],
+)
+def test_an_archive_keeps_a_models_arguments(model: keras.Model, tmp_path: Path) -> None:
+    model.save(tmp_path / ARCHIVE_NAME)
+    loaded = keras.saving.load_model(tmp_path / ARCHIVE_NAME)
+    assert type(loaded) is type(model)
+    assert loaded.get_config() == model.get_config()
+    assert loaded.config == CONFIG

@@ -1,0 +1,365 @@
+"""SavedModels: the same numbers, the layout of the original's modules, read back, strings in."""
+
+import dataclasses
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers.archives import article_lines, read_member
+from helpers.checkpoint_samples import CONFIG, SAMPLES, batch_of, classifier, names_in, pretrained
+from helpers.tiny_tasks import TINY_TASKS
+
+from albert_core.checkpoints import (
+    Checkpoint,
+    convert,
+    describe,
+    detect,
+    read_checkpoint,
+    save_folder,
+)
+from albert_core.errors import InputError
+from albert_core.exports.runner import reference_runner
+from albert_core.exports.saved_model import open_saved_model, write_saved_model
+from albert_core.finetuning.batches import answer_mask, pad_inputs
+from albert_core.finetuning.config import FinetuningConfig, QuestionConfig
+from albert_core.finetuning.features import Features, make_features
+from albert_core.finetuning.question_features import make_question_features
+from albert_core.tasks import TASKS, Example, Question
+from albert_core.tokenization import SentencePieceTokenizer, WordPieceTokenizer
+
+SETTINGS = FinetuningConfig(
+    sequence_length=20,
+    max_choice_length=6,
+    questions=QuestionConfig(doc_stride=5, max_query_length=4),
+)
+FINETUNING = json.loads(json.dumps(dataclasses.asdict(SETTINGS)))
+SHALLOW = dataclasses.replace(CONFIG, num_hidden_layers=2, inner_group_num=1)
+TASK_OF = {
+    "classification": "topic",
+    "regression": "sea",
+    "multiple_choice": "held",
+    "span": "whale",
+    "span_beam": "no-whale",
+}
+LONG = "before the storm " * 9
+TEXTS = ("The Harbour master", "counted 12,400 crates, twice!", "", LONG, "été Σ")
+WORDS = (
+    "naïve Ångström ÉCOLE Straße ΟΔΥΣΣΕΥΣ Σ привет ЁЖИК שָׁלוֹם مَرْحَبًا नमस्ते สวัสดี 東京 "
+    "한국어 ﬁne ½ x² Ⅻ １，２３４ 1,000 12,345,678 1999, 3,14 ①② 🙂 👩\u200d🚀 🇫🇷 “quoted” "
+    "‘it’s’ ``so'' «non» — … can't U.S. $5.00 [CLS] <unk> ▁"
+)
+Saved = Callable[[str], tuple[Checkpoint, Path]]
+
+
+@pytest.fixture(scope="module")
+def saved(tokenizer: SentencePieceTokenizer, tmp_path_factory: pytest.TempPathFactory) -> Saved:
+    """Makes the checkpoint and the SavedModel of a kind, once."""
+    made: dict[str, tuple[Checkpoint, Path]] = {}
+
+    def make(kind: str) -> tuple[Checkpoint, Path]:
+        if kind not in made:
+            more: dict[str, Any] = {}
+            if kind in TASK_OF:
+                task = json.loads(json.dumps(dataclasses.asdict(TINY_TASKS[TASK_OF[kind]])))
+                more = {"task": task, "finetuning": FINETUNING}
+            checkpoint = SAMPLES[kind](SHALLOW, tokenizer=tokenizer, **more)
+            folder = tmp_path_factory.mktemp(kind)
+            write_saved_model(checkpoint, folder)
+            made[kind] = checkpoint, folder
+        return made[kind]
+
+    return make
+
+
+def served(folder: Path, **inputs: Any) -> dict[str, np.ndarray]:
+    """Return what the signature on strings computes."""
+    signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    tensors = {name: tf.constant(value, tf.string) for name, value in inputs.items()}
+    return {name: value.numpy() for name, value in signature(**tensors).items()}
+
+
+def in_python(checkpoint: Checkpoint, features: Features) -> dict[str, np.ndarray]:
+    """Return what the Keras model computes of features."""
+    inputs = pad_inputs(features, np.arange(len(features)), int(features.lengths.max()))
+    if "span_beam" in checkpoint.heads:
+        inputs["p_mask"] = answer_mask(inputs)
+    return {**reference_runner(checkpoint)(inputs), "input_ids": inputs["input_ids"]}
+
+
+def examples_of(*columns: Any) -> list[Example]:
+    rows = zip(*columns, strict=True)
+    return [Example(id="", texts=tuple(row), target=None) for row in rows]
+
+
+def assert_close(found: np.ndarray, expected: np.ndarray) -> None:
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_a_saved_model_computes_the_same_for_batches_of_any_length(kind: str, saved: Saved) -> None:
+    checkpoint, folder = saved(kind)
+    run, reference = open_saved_model(folder), reference_runner(checkpoint)
+    for seed, lengths in enumerate([(24, 9, 17), (6,), (5, 12)]):
+        batch = batch_of(checkpoint, lengths, seed)
+        found, expected = run(batch), reference(batch)
+        assert found.keys() == expected.keys()
+        for name, value in expected.items():
+            assert found[name].dtype == value.dtype
+            assert_close(found[name], value)
+
+
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_a_saved_model_is_a_checkpoint(kind: str, saved: Saved, tmp_path: Path) -> None:
+    checkpoint, folder = saved(kind)
+    back = read_checkpoint(folder)
+    assert back.content_hash() == checkpoint.content_hash()
+    assert back.weights.keys() == checkpoint.weights.keys()
+    assert (back.task, back.finetuning) == (checkpoint.task, checkpoint.finetuning)
+    assert back.is_multiple_choice == checkpoint.is_multiple_choice
+    assert (detect(folder), describe(folder).kind) == ("hub", "hub")
+    assert set(describe(folder).model.heads) == checkpoint.heads
+    assert set(convert(folder, tmp_path / "own", to="keras").differences.values()) == {0.0}
+    stored = [key for key, _ in tf.train.list_variables(str(folder / "variables/variables"))]
+    assert len([key for key in stored if "VARIABLE_VALUE" in key]) == len(checkpoint.weights)
+
+
+def test_the_layout_is_that_of_the_originals_modules(saved: Saved) -> None:
+    checkpoint, folder = saved("pretrained")
+    vocabulary = {"30k-clean.model", "30k-clean.vocab", "tokenizer_settings.json"}
+    assert names_in(folder / "assets") == {"albert_config.json", *vocabulary}
+    module = tf.saved_model.load(str(folder))
+    assert set(module.signatures) == {"tokens", "sop", "mlm", "tokenization_info", "ids"}
+    batch = {name: tf.constant(array) for name, array in batch_of(checkpoint).items()}
+    positions = batch.pop("masked_lm_positions")
+    expected = reference_runner(checkpoint)(batch_of(checkpoint))
+    tokens = module.signatures["tokens"](**batch)
+    assert tokens.keys() == {"sequence_output", "pooled_output"}
+    order = module.signatures["sop"](**batch)
+    words = module.signatures["mlm"](**batch, mlm_positions=positions)
+    for outputs in (tokens, order, words):
+        assert_close(outputs["sequence_output"], expected["sequence_output"])
+        assert_close(outputs["pooled_output"], expected["pooled_output"])
+    log_odds = expected["sentence_order_logits"]
+    assert_close(order["sop_log_probs"], tf.nn.log_softmax(log_odds))
+    assert_close(words["mlm_logits"], expected["masked_lm_logits"].reshape(-1, CONFIG.vocab_size))
+    information = module.signatures["tokenization_info"]()
+    assert information["do_lower_case"].numpy()
+    file = Path(information["vocab_file"].numpy().decode())
+    assert file.read_bytes() == checkpoint.tokenizer.model
+
+
+def test_an_encoder_alone_has_no_other_signatures_and_no_vocabulary_if_there_is_none(
+    tmp_path: Path,
+) -> None:
+    whole = pretrained()  # of several groups and blocks
+    encoder = {name: a for name, a in whole.weights.items() if name.startswith("bert/")}
+    write_saved_model(dataclasses.replace(whole, weights=encoder), tmp_path)
+    assert set(tf.saved_model.load(str(tmp_path)).signatures) == {"tokens", "ids"}
+    assert names_in(tmp_path / "assets") == {"albert_config.json"}
+    back = read_checkpoint(tmp_path)
+    assert back.weights.keys() == encoder.keys()
+    assert (back.tokenizer, back.task) == (None, None)
+
+
+def test_strings_of_a_class(saved: Saved) -> None:
+    checkpoint, folder = saved("classification")
+    outputs = served(folder, text=TEXTS)
+    features = make_features(examples_of(TEXTS), checkpoint.tokenizer, 20)
+    expected = in_python(checkpoint, features)["logits"]
+    assert_close(outputs["logits"], expected)
+    assert_close(outputs["probabilities"].sum(-1), np.ones(len(TEXTS)))
+    labels = TINY_TASKS["topic"].labels
+    assert [x.decode() for x in outputs["label"]] == [labels[k] for k in expected.argmax(-1)]
+
+
+def test_strings_of_a_score(saved: Saved) -> None:
+    checkpoint, folder = saved("regression")
+    pairs = [(a, b) for a in TEXTS for b in TEXTS]
+    first, second = zip(*pairs, strict=True)
+    features = make_features(examples_of(first, second), checkpoint.tokenizer, 20)
+    expected = in_python(checkpoint, features)["logits"][:, 0]
+    assert_close(served(folder, text=first, text_b=second)["scores"], expected)
+
+
+def test_strings_of_choices(saved: Saved) -> None:
+    checkpoint, folder = saved("multiple_choice")
+    choices = [[*TEXTS[k:], *TEXTS[:k]][:3] for k in range(len(TEXTS))]
+    outputs = served(folder, text=TEXTS, choices=choices)
+    features = make_features(
+        examples_of(TEXTS, *zip(*choices, strict=True)),
+        checkpoint.tokenizer,
+        20,
+        max_choice_length=6,
+    )
+    assert_close(outputs["logits"], in_python(checkpoint, features)["logits"])
+    assert outputs["probabilities"].shape == (5, 3)
+
+
+def test_strings_of_race(tokenizer: SentencePieceTokenizer, tmp_path: Path) -> None:
+    """The option fills the question's blank, or follows it, as when the files are read."""
+    task = json.loads(json.dumps(dataclasses.asdict(TASKS["race"])))
+    checkpoint = SAMPLES["multiple_choice"](
+        SHALLOW, tokenizer=tokenizer, task=task, finetuning=FINETUNING
+    )
+    write_saved_model(checkpoint, tmp_path)
+    questions = ["Who _ the _ ?", "Who?", ""]
+    options = [["paints", "sells"], ["the baker", "a dog"], ["x", ""]]
+    filled = [
+        [q.replace("_", o) if "_" in q else f"{q} {o}" for o in own]
+        for q, own in zip(questions, options, strict=True)
+    ]
+    outputs = served(tmp_path, text=TEXTS[:3], question=questions, choices=options)
+    features = make_features(
+        examples_of(TEXTS[:3], *zip(*filled, strict=True)), tokenizer, 20, max_choice_length=6
+    )
+    assert_close(outputs["logits"], in_python(checkpoint, features)["logits"])
+
+
+@pytest.mark.parametrize("kind", ["span", "span_beam"])
+def test_strings_of_questions(kind: str, saved: Saved) -> None:
+    """Every window over a context, and which characters its pieces stand for."""
+    checkpoint, folder = saved(kind)
+    contexts = [TEXTS[3] + TEXTS[1], TEXTS[1], TEXTS[0]]
+    questions = [TEXTS[0], "", "Who counted all those many crates?"]
+    outputs = served(folder, question=questions, context=contexts)
+    made = make_question_features(
+        [
+            Question(id=str(k), question=question, context=context)
+            for k, (question, context) in enumerate(zip(questions, contexts, strict=True))
+        ],
+        checkpoint.tokenizer,
+        sequence_length=20,
+        doc_stride=5,
+        max_query_length=4,
+        with_answers=False,
+    )
+    expected = in_python(checkpoint, made.features)
+    for name, value in expected.items():
+        assert_close(outputs[name], value)
+    assert outputs["question_index"].tolist() == [window.question for window in made.windows]
+    for row, window in enumerate(made.windows):
+        is_context = np.zeros(outputs["input_ids"].shape[1], bool)
+        is_context[window.offset : window.offset + window.length] = True
+        assert np.array_equal(outputs["context_begins"][row] >= 0, is_context)
+        assert np.array_equal(outputs["context_ends"][row] >= 0, is_context)
+        context, last = contexts[window.question], window.offset + window.length - 1
+        begin = outputs["context_begins"][row, window.offset]
+        end = outputs["context_ends"][row, last]
+        assert context[begin:end].strip() == window.answer(window.offset, last)
+
+
+def test_strings_of_a_chinese_model(tmp_path: Path) -> None:
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"中国的，。ab", "##a", "##b"]
+    own = WordPieceTokenizer([*pieces, *(f"[unused{k}]" for k in range(106))], lower_case=True)
+    checkpoint = classifier(3, SHALLOW, tokenizer=own, finetuning=FINETUNING)
+    write_saved_model(checkpoint, tmp_path)
+    texts = ["中国的，AB。", "", "国 ab x" * 9]
+    features = make_features(examples_of(texts), own, 20)
+    outputs = served(tmp_path, text=texts)
+    assert_close(outputs["logits"], in_python(checkpoint, features)["logits"])
+    assert outputs.keys() == {"logits", "probabilities"}
+    assert read_checkpoint(tmp_path).tokenizer.pieces == own.pieces
+
+
+def test_settings_longer_than_the_model_reads_are_refused(
+    tokenizer: SentencePieceTokenizer, tmp_path: Path
+) -> None:
+    checkpoint = classifier(3, tokenizer=tokenizer, finetuning={"sequence_length": 64})
+    with pytest.raises(InputError, match="max_position_embeddings=24"):
+        write_saved_model(checkpoint, tmp_path)
+
+
+def test_settings_come_from_the_folder_of_fine_tuning(
+    tokenizer: SentencePieceTokenizer, tmp_path: Path
+) -> None:
+    save_folder(classifier(3, tokenizer=tokenizer), tmp_path)
+    assert read_checkpoint(tmp_path).finetuning is None
+    (tmp_path / "finetuning.json").write_text(json.dumps({"sequence_length": 11}))
+    assert read_checkpoint(tmp_path).finetuning == {"sequence_length": 11}
+
+
+BLOCKED = """
+import importlib.abc, importlib.machinery, json, sys
+
+class Blocker(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in sys.argv[2].split():
+            return importlib.machinery.ModuleSpec(name, self, origin=f"/nowhere/{name}.py")
+
+    def exec_module(self, module):
+        raise ImportError(f"{module.__name__} is blocked")
+
+sys.meta_path.insert(0, Blocker())
+import tensorflow as tf
+"""
+ON_IDS = """
+signature = tf.saved_model.load(sys.argv[1]).signatures["ids"]
+inputs = {name: tf.constant(value) for name, value in json.loads(sys.argv[3]).items()}
+print(signature(**inputs)["masked_lm_logits"].numpy().tolist())
+"""
+ON_STRINGS = """
+import tensorflow_text
+signature = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+print(signature(text=tf.constant([json.loads(sys.argv[3])]))["logits"].numpy().tolist())
+"""
+OURS = "albert_core components pipeline"
+
+
+def run_without(modules: str, code: str, folder: Path, argument: Any) -> np.ndarray:
+    """Return what code prints in a process that cannot import some modules."""
+    command = [sys.executable, "-c", BLOCKED + code, str(folder), modules, json.dumps(argument)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return np.array(json.loads(result.stdout))
+
+
+def test_a_saved_model_runs_where_neither_this_program_nor_keras_is(saved: Saved) -> None:
+    checkpoint, folder = saved("pretrained")
+    batch = batch_of(checkpoint)
+    lists = {name: array.tolist() for name, array in batch.items()}
+    found = run_without(f"{OURS} keras", ON_IDS, folder, lists)
+    assert_close(found, reference_runner(checkpoint)(batch)["masked_lm_logits"])
+
+
+def test_strings_need_tensorflow_text_but_not_this_program(saved: Saved) -> None:
+    checkpoint, folder = saved("classification")
+    text = "Her brother repaired 1,000 clocks."
+    features = make_features(examples_of([text]), checkpoint.tokenizer, 20)
+    found = run_without(OURS, ON_STRINGS, folder, text)
+    assert_close(found, in_python(checkpoint, features)["logits"])
+
+
+def mixed_unicode(count: int) -> list[str]:
+    """Return texts of many scripts with accents, emoji, marks, quotes and odd spaces and digits."""
+    rng = random.Random(11)
+    marks = ["e\u0301", "a\u0308\u0323", "\u200b", "\ufeff", "\u00ad", "\0", "\u2028"]
+    words = [*WORDS.split(" "), *marks]
+    spaces = [" ", "  ", "\u00a0", "\t", "\u3000", "\n", ""]
+    return [
+        "".join(rng.choice(words) + rng.choice(spaces) for _ in range(rng.randrange(1, 25)))
+        for _ in range(count)
+    ]
+
+
+def test_real_and_mixed_texts_have_the_same_probabilities(shared: Path, tmp_path: Path) -> None:
+    """2,000 sentences of Simple Wikipedia and 200 mixed texts, with the released vocabulary."""
+    model = read_member(shared, "spm", "spm/albert_v1v2/spiece.model")
+    own = SentencePieceTokenizer(model, lower_case=True)
+    config = dataclasses.replace(SHALLOW, vocab_size=len(own), max_position_embeddings=128)
+    checkpoint = classifier(3, config, tokenizer=own, finetuning={"sequence_length": 96})
+    (tmp_path / "saved").mkdir()
+    write_saved_model(checkpoint, tmp_path / "saved")
+    corpus = read_member(shared, "corpus_simplewiki", "corpus/simplewiki/AA/wiki_00")
+    texts = [*article_lines(corpus)[:2000], *mixed_unicode(200)]
+    outputs = served(tmp_path / "saved", text=texts)
+    features = make_features(examples_of(texts), own, 96)
+    logits = tf.constant(in_python(checkpoint, features)["logits"])
+    assert len(texts) == 2200
+    assert_close(outputs["probabilities"], tf.nn.softmax(logits))
