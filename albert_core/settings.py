@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import jsonargparse
 
 from albert_core.errors import InputError
+from albert_core.old_names import rename_settings
 
 Settings = TypeVar("Settings")
 
@@ -34,7 +35,8 @@ def parse_settings(cls: type[Settings], values: Any, *, source: str) -> Settings
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(cls, "settings")
     try:
-        parsed = parser.parse_object({"settings": _whole_numbers(values)})
+        named = rename_settings(values, source=source)
+        parsed = parser.parse_object({"settings": _whole_numbers(named)})
     except (jsonargparse.ArgumentError, TypeError, ImportError) as error:
         raise InputError(f"{source}: {one_line(error)}") from error
     return parser.instantiate(parsed).settings

@@ -49,7 +49,7 @@ def image_tag() -> str:
     return f"src-{digest.hexdigest()[:12]}"
 
 
-def log_figures(metrics: Any, figures: Mapping[str, Any]) -> None:
+def log_metrics(metrics: Any, figures: Mapping[str, Any]) -> None:
     """Show a step's key figures as its metrics, and leave them as a file.
 
     kfp's local cache counts a missing file as a miss, so a metrics artifact without one would

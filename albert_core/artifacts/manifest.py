@@ -10,11 +10,12 @@ from typing import Any
 
 from albert_core.errors import InputError
 from albert_core.files import fingerprint, sha256_of_file, write_json
+from albert_core.old_names import rename_metrics, rename_settings
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 1
 
-Figures = Mapping[str, Any]
+Metrics = Mapping[str, Any]
 
 
 @functools.cache
@@ -44,7 +45,7 @@ class Manifest:
         config: The settings the step used, resolved.
         inputs: Content hash of each input, by name.
         files: Size and sha256 of each file, by path relative to the folder.
-        figures: Key figures for tables and reports.
+        metrics: Key metrics for tables and reports.
         seconds: Wall-clock time of the process that finished the step.
     """
 
@@ -54,7 +55,7 @@ class Manifest:
     config: Mapping[str, Any]
     inputs: Mapping[str, str]
     files: Mapping[str, Mapping[str, Any]]
-    figures: Figures
+    metrics: Metrics
     seconds: float
     schema_version: int = SCHEMA_VERSION
 
@@ -121,7 +122,7 @@ def parse_manifest(data: bytes, source: str) -> Manifest:
         InputError: It is not one this version can read; names `source`.
     """
     try:
-        manifest = Manifest(**json.loads(data))
+        manifest = Manifest(**_with_todays_names(json.loads(data)))
     except (TypeError, ValueError) as error:
         raise InputError(f"{source}: not a manifest of this program ({error})") from error
     if manifest.schema_version != SCHEMA_VERSION:
@@ -130,6 +131,18 @@ def parse_manifest(data: bytes, source: str) -> Manifest:
             f"{SCHEMA_VERSION}; make the artifact anew"
         )
     return manifest
+
+
+def _with_todays_names(values: dict[str, Any]) -> dict[str, Any]:
+    """Return a manifest's values as this version names them; early ones called metrics figures."""
+    metrics = values.pop("figures", None)
+    if metrics is not None:
+        values["metrics"] = metrics
+    return {
+        **values,
+        "config": rename_settings(values.get("config", {})),
+        "metrics": rename_metrics(values.get("metrics", {})),
+    }
 
 
 def read_manifest(folder: str | Path, *, step: str) -> Manifest:

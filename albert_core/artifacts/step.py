@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from albert_core.artifacts.manifest import (
     MANIFEST_NAME,
-    Figures,
     Manifest,
+    Metrics,
     code_version,
     describe_files,
     find_damage,
@@ -28,7 +28,7 @@ LOCK_PATIENCE_S = 20.0
 _LEADER_PATIENCE_S = 300.0
 
 _Found = TypeVar("_Found")
-StepBody = Callable[[Path, Path], Figures]
+StepBody = Callable[[Path, Path], Metrics]
 
 
 def run_step(
@@ -188,7 +188,7 @@ def _do(
         config=config,
         inputs=inputs,
         files=describe_files(results),
-        figures=figures,
+        metrics=figures,
         seconds=round(time.monotonic() - started, 2),
     )
     manifest.write(results)

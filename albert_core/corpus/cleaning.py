@@ -25,8 +25,8 @@ class CleaningConfig:
         overlap_ngram: Words in a row that count as an overlap.
         min_characters: Shortest document that is kept.
         max_characters: Longest document that is kept; no bound when not given.
-        min_letter_share: Least share of letters among the characters that are not white space.
-        max_repeated_share: Largest share of a document's characters in sentences that it has
+        min_letter_fraction: Least share of letters among the characters that are not white space.
+        max_repeated_fraction: Largest share of a document's characters in sentences that it has
             before.
     """
 
@@ -35,11 +35,11 @@ class CleaningConfig:
     overlap_ngram: int = 13
     min_characters: int = 0
     max_characters: int | None = None
-    min_letter_share: float = 0.0
-    max_repeated_share: float = 1.0
+    min_letter_fraction: float = 0.0
+    max_repeated_fraction: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("min_letter_share", "max_repeated_share"):
+        for name in ("min_letter_fraction", "max_repeated_fraction"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise InputError(f"cleaning.{name}: got {getattr(self, name)}, expected 0 to 1")
         if self.overlap_ngram < 2:
@@ -89,11 +89,14 @@ class DocumentFilter:
             return "too_short", f"{num_characters} characters"
         if config.max_characters is not None and num_characters > config.max_characters:
             return "too_long", f"{num_characters} characters"
-        if config.min_letter_share and (share := letter_share(sentences)) < config.min_letter_share:
+        if (
+            config.min_letter_fraction
+            and (share := letter_fraction(sentences)) < config.min_letter_fraction
+        ):
             return "few_letters", f"{share:.0%} letters"
-        if config.max_repeated_share < 1.0:
-            share = repeated_share(sentences)
-            if share > config.max_repeated_share:
+        if config.max_repeated_fraction < 1.0:
+            share = repeated_fraction(sentences)
+            if share > config.max_repeated_fraction:
                 return "repeated", f"{share:.0%} repeated"
         if self.overlap and (found := self.overlap.find(sentences)):
             return f"overlap:{found[0]}", found[1]
@@ -129,13 +132,13 @@ class RemovedDocuments:
         self.examples[reason] = sorted([*known, *examples])[:_NUM_EXAMPLES]
 
 
-def letter_share(sentences: Sequence[str]) -> float:
+def letter_fraction(sentences: Sequence[str]) -> float:
     """Return the share of letters, of any script, among characters that are not white space."""
     characters = "".join("".join(sentences).split())
     return sum(map(str.isalpha, characters)) / max(1, len(characters))
 
 
-def repeated_share(sentences: Sequence[str]) -> float:
+def repeated_fraction(sentences: Sequence[str]) -> float:
     """Return the share of a document's characters in sentences it has had before."""
     total = sum(map(len, sentences))
     return 1 - sum(map(len, set(sentences))) / total if total else 0.0

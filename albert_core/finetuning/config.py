@@ -17,7 +17,7 @@ Frozen = Literal["nothing", "embeddings", "encoder"]
 BadRowsSetting = Literal["as_declared", "refuse", "leave_out"]
 
 # Settings that say the same in two ways: a share or passes, and a number of updates.
-_ALTERNATIVES = (("num_epochs", "num_train_steps"), ("warmup_share", "num_warmup_steps"))
+_ALTERNATIVES = (("num_epochs", "num_train_steps"), ("warmup_ratio", "num_warmup_steps"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,9 +56,9 @@ class FinetuningConfig:
         optimizer: `adamw` or `lamb`.
         learning_rate: Peak rate.
         num_epochs: Passes over the training set.
-        warmup_share: Share of the updates that warm up.
+        warmup_ratio: Share of the updates that warm up.
         num_train_steps: Updates; instead of `num_epochs`.
-        num_warmup_steps: Updates that warm up; instead of `warmup_share`.
+        num_warmup_steps: Updates that warm up; instead of `warmup_ratio`.
         batch_size: Examples in an update.
         sequence_length: Longest input in pieces, special pieces included.
         max_choice_length: Longest choice in pieces, where a task has choices.
@@ -86,7 +86,7 @@ class FinetuningConfig:
     optimizer: OptimizerName = "adamw"
     learning_rate: float = 5e-5
     num_epochs: float = 3.0
-    warmup_share: float = 0.1
+    warmup_ratio: float = 0.1
     num_train_steps: int | None = None
     num_warmup_steps: int | None = None
     batch_size: int = 32
@@ -118,7 +118,7 @@ class FinetuningConfig:
                 num_train_steps=self.num_train_steps or (self.num_warmup_steps or 0) + 1,
             )
         check_seed("finetuning.seed", self.seed)
-        for name in ("warmup_share", "classifier_dropout", "hidden_dropout", "attention_dropout"):
+        for name in ("warmup_ratio", "classifier_dropout", "hidden_dropout", "attention_dropout"):
             value = getattr(self, name)
             if value is not None and not 0.0 <= value < 1.0:
                 raise InputError(f"finetuning.{name}: got {value}, expected from 0 to below 1")
@@ -164,8 +164,8 @@ class FinetuningConfig:
         """Return it with other values, the last layer's first; passes replace counted updates."""
         values = {**dataclasses.asdict(self), "per_task": {}}
         for layer in layers:
-            for by_share, by_count in _ALTERNATIVES:
-                if by_share in layer:
+            for by_fraction, by_count in _ALTERNATIVES:
+                if by_fraction in layer:
                     values[by_count] = None
             values.update(layer)
         known = {name: value for name, value in values.items() if value is not None}

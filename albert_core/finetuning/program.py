@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from albert_core.artifacts.manifest import Figures
+from albert_core.artifacts.manifest import Metrics
 from albert_core.checkpoints import Checkpoint, read_checkpoint
 from albert_core.checkpoints.vocabulary import check_size
 from albert_core.config import AlbertConfig
@@ -78,7 +78,7 @@ def run_finetuning(
     checkpoints: Path,
     feature_cache: Path,
     progress: ReportProgress = quiet,
-) -> Figures:
+) -> Metrics:
     """Fine-tune on a task and write the best model into `results`.
 
     Args:
@@ -305,7 +305,7 @@ def _plan(config: FinetuningConfig, task: Task, num_examples: int) -> TrainingPl
 def _num_warmup_steps(config: FinetuningConfig, plan: TrainingPlan) -> int:
     if config.num_warmup_steps is not None:
         return min(config.num_warmup_steps, plan.num_train_steps - 1)
-    return int(config.warmup_share * plan.num_train_steps)
+    return int(config.warmup_ratio * plan.num_train_steps)
 
 
 def _best_settings(trials: Sequence[Trial], metric: str) -> list[Trial]:
@@ -316,7 +316,7 @@ def _best_settings(trials: Sequence[Trial], metric: str) -> list[Trial]:
     return max(groups.values(), key=lambda own: np.mean([trial.best[metric] for trial in own]))
 
 
-def _score_figures(trials: Sequence[Trial], best: Trial, task: Task) -> Figures:
+def _score_figures(trials: Sequence[Trial], best: Trial, task: Task) -> Metrics:
     """Return the best trial's metrics and settings; mean and sample deviation over seeds."""
     figures: dict[str, Any] = {name: round(best.best[name], 4) for name in task.metrics}
     if len(trials) > 1:
@@ -324,7 +324,7 @@ def _score_figures(trials: Sequence[Trial], best: Trial, task: Task) -> Figures:
         for name in task.metrics:
             values = [trial.best[name] for trial in trials]
             figures[f"{name}_mean"] = round(float(np.mean(values)), 4)
-            figures[f"{name}_deviation"] = round(float(np.std(values, ddof=1)), 4)
+            figures[f"{name}_std"] = round(float(np.std(values, ddof=1)), 4)
     return {
         **figures,
         "global_step": best.best["global_step"],

@@ -158,13 +158,13 @@ class _Builder:
         )
 
 
-def _spans(num_pieces: int, room: int, stride: int) -> list[tuple[int, int]]:
+def _spans(num_tokens: int, room: int, stride: int) -> list[tuple[int, int]]:
     """Return (start, length) of the windows over a context."""
     spans, start = [], 0
-    while start < num_pieces:
-        length = min(num_pieces - start, room)
+    while start < num_tokens:
+        length = min(num_tokens - start, room)
         spans.append((start, length))
-        if start + length == num_pieces:
+        if start + length == num_tokens:
             break
         start += min(length, stride)
     return spans

@@ -36,10 +36,10 @@ def compiled_layer_norm(
     x: Any, gamma: Any, beta: Any, epsilon: Any
 ) -> tuple[Any, Callable[[Any], Any]]:
     """Return `gamma * (x - mean) / sqrt(variance + epsilon) + beta` over the last axis of x."""
-    normalized, mean, inverse_deviation = _forward(x, gamma, beta, epsilon)
+    normalized, mean, inverse_std = _forward(x, gamma, beta, epsilon)
 
     def gradient(upstream: Any) -> Any:
-        to_x, to_each_gamma = _backward(x, gamma, mean, inverse_deviation, upstream)
+        to_x, to_each_gamma = _backward(x, gamma, mean, inverse_std, upstream)
         to_gamma, to_beta = (
             tf.cast(sum_of_rows(each), tf.float32) for each in (to_each_gamma, upstream)
         )
@@ -53,18 +53,16 @@ def _forward(x: Any, gamma: Any, beta: Any, epsilon: Any) -> Any:
     wide = tf.cast(x, tf.float32)
     mean = tf.reduce_mean(wide, -1, keepdims=True)
     variance = tf.reduce_mean(tf.square(wide - mean), -1, keepdims=True)
-    inverse_deviation = tf.math.rsqrt(variance + epsilon)
-    normalized = (wide - mean) * inverse_deviation * gamma + beta
-    return tf.cast(normalized, x.dtype), mean, inverse_deviation
+    inverse_std = tf.math.rsqrt(variance + epsilon)
+    normalized = (wide - mean) * inverse_std * gamma + beta
+    return tf.cast(normalized, x.dtype), mean, inverse_std
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _backward(x: Any, gamma: Any, mean: Any, inverse_deviation: Any, upstream: Any) -> Any:
+def _backward(x: Any, gamma: Any, mean: Any, inverse_std: Any, upstream: Any) -> Any:
     upstream = tf.cast(upstream, tf.float32)
-    normal = (tf.cast(x, tf.float32) - mean) * inverse_deviation
+    normal = (tf.cast(x, tf.float32) - mean) * inverse_std
     to_normal = upstream * gamma
     along = tf.reduce_mean(to_normal * normal, -1, keepdims=True)
-    to_x = inverse_deviation * (
-        to_normal - tf.reduce_mean(to_normal, -1, keepdims=True) - normal * along
-    )
+    to_x = inverse_std * (to_normal - tf.reduce_mean(to_normal, -1, keepdims=True) - normal * along)
     return tf.cast(to_x, x.dtype), tf.cast(upstream * normal, x.dtype)

@@ -32,15 +32,15 @@ def _forward(x: Any, gamma: Any, beta: Any, epsilon: float) -> tuple[Any, Any]:
     mean = jnp.mean(wide, -1, keepdims=True)
     variance = jnp.mean(jnp.square(wide), -1, keepdims=True) - jnp.square(mean)
     mean = kept(mean)
-    inverse_deviation = kept(jax.lax.rsqrt(jnp.maximum(variance, 0.0) + epsilon))
-    normalized = (wide - mean) * inverse_deviation * gamma + beta
-    return normalized.astype(x.dtype), (x, gamma, mean, inverse_deviation)
+    inverse_std = kept(jax.lax.rsqrt(jnp.maximum(variance, 0.0) + epsilon))
+    normalized = (wide - mean) * inverse_std * gamma + beta
+    return normalized.astype(x.dtype), (x, gamma, mean, inverse_std)
 
 
 def _backward(epsilon: float, residuals: Any, upstream: Any) -> tuple[Any, Any, Any]:
-    x, gamma, mean, inverse_deviation = residuals
+    x, gamma, mean, inverse_std = residuals
     upstream = upstream.astype(jnp.float32)
-    normal = (x.astype(jnp.float32) - mean) * inverse_deviation
+    normal = (x.astype(jnp.float32) - mean) * inverse_std
     rows = tuple(range(x.ndim - 1))
     to_normal = upstream * gamma
     # The barrier makes XLA read rows once for their sums, and once more for all that is left.
@@ -50,7 +50,7 @@ def _backward(epsilon: float, residuals: Any, upstream: Any) -> tuple[Any, Any, 
             jnp.sum(to_normal, -1, keepdims=True),
         )
     )
-    to_x = inverse_deviation * (to_normal - (shift + normal * along) / x.shape[-1])
+    to_x = inverse_std * (to_normal - (shift + normal * along) / x.shape[-1])
     to_gamma, to_beta = jnp.sum(upstream * normal, rows), jnp.sum(upstream, rows)
     return to_x.astype(x.dtype), to_gamma, to_beta
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from albert_core.artifacts.manifest import Figures
+from albert_core.artifacts.manifest import Metrics
 from albert_core.config import AlbertConfig
 from albert_core.model import AlbertForPreTraining
 from albert_core.model.weights import WEIGHTS_NAME
@@ -47,7 +47,7 @@ def run_pretraining(
     results: Path,
     checkpoints: Path,
     progress: ReportProgress = quiet,
-) -> Figures:
+) -> Metrics:
     """Pretrain on records and write the best model into `results`.
 
     Args:
@@ -144,11 +144,11 @@ def evaluate_held_out(model: keras.Model, batches: object) -> dict[str, float]:
 
 
 class _Speedometer:
-    """Figures of speed for a line of the log.
+    """Metrics of speed for a line of the log.
 
-    `model_flops_share` is the share of what the devices can do at most that went into the model's
-    matrix products (MFU): of the data sheet's rate, or of the best that a matrix product reaches
-    here at the start where there is none. `input_wait_share` is the share of the time that
+    `model_flops_utilization` (MFU) is the rate of the model's matrix products over the most that
+    the devices can do: the data sheet's rate, or of the best that a matrix product reaches
+    here at the start where there is none. `input_wait_fraction` is the share of the time that
     training waited for a batch.
     """
 
@@ -176,11 +176,11 @@ class _Speedometer:
         waited = sum(own.waiting.seconds for own in self._data)
         share = min((waited - self._waited) / seconds, 1.0)
         self._waited = waited
-        flops_share = tokens_per_second * self._flops_per_token[index] / self._peak
+        flops_fraction = tokens_per_second * self._flops_per_token[index] / self._peak
         return {
             "tokens_per_second": round(tokens_per_second, 1),
-            "model_flops_share": round(flops_share, 4),
-            "input_wait_share": round(share, 4),
+            "model_flops_utilization": round(flops_fraction, 4),
+            "input_wait_fraction": round(share, 4),
         }
 
 
@@ -199,7 +199,7 @@ def _speed_figures(
         num_epochs += num_sequences / own.records.num_train_records
     shares = {
         name: round(sum(row[name] for row in log) / len(log), 4)
-        for name in ("model_flops_share", "input_wait_share")
+        for name in ("model_flops_utilization", "input_wait_fraction")
         if log
     }
     return {

@@ -94,7 +94,7 @@ class RecordsConfig:
             told from true ones (BERT's task); else segments are swapped.
         masking: What is masked in static records; compact ones are masked as pretraining says.
         compat: `original` also follows the original's defects when it cuts and masks.
-        held_out_share: Share of the documents kept apart for evaluation, chosen by their hash.
+        held_out_fraction: Share of the documents kept apart for evaluation, chosen by their hash.
         num_shards: Number of files of training records.
         seed: Seed of every draw.
     """
@@ -106,7 +106,7 @@ class RecordsConfig:
     random_next_sentence: bool = False
     masking: MaskingConfig = dataclasses.field(default_factory=MaskingConfig)
     compat: Compat = "none"
-    held_out_share: float = 0.01
+    held_out_fraction: float = 0.01
     num_shards: int = 8
     seed: int = 12345
 
@@ -118,7 +118,7 @@ class RecordsConfig:
                 f"{shortest}: [CLS] A [SEP] B [SEP]"
             )
         check_seed("records.seed", self.seed)
-        for name in ("short_sequence_probability", "held_out_share"):
+        for name in ("short_sequence_probability", "held_out_fraction"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise InputError(
                     f"records.{name}: got {getattr(self, name)}, expected from 0 to below 1"

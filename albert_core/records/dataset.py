@@ -108,12 +108,12 @@ class PretrainingData:
         if self.records.vocabulary is None:
             files, num_records = self.records.train_files, self.records.num_train_records
         if not num_records:
-            raise InputError("records: none are held out; raise records.held_out_share")
+            raise InputError("records: none are held out; raise records.held_out_fraction")
         batch_size = min(batch_size, num_records) // multiple_of * multiple_of
         if not batch_size:
             raise InputError(
                 f"records: {num_records} are held out, expected at least {multiple_of}, one for "
-                "each device; raise records.held_out_share"
+                "each device; raise records.held_out_fraction"
             )
         num_batches = num_records // batch_size
         if self.records.vocabulary is None:

@@ -74,8 +74,8 @@ def describe_records(path: str | Path) -> RecordsDescription:
         masking=masking,
         train_files=tuple(sorted(folder.glob(f"{TRAIN_PREFIX}-*.tfrecord"))),
         held_out_files=tuple(sorted(folder.glob(f"{HELD_OUT_PREFIX}-*.tfrecord"))),
-        num_train_records=manifest.figures["num_train_records"],
-        num_held_out_records=manifest.figures["num_held_out_records"],
+        num_train_records=manifest.metrics["num_train_records"],
+        num_held_out_records=manifest.metrics["num_held_out_records"],
         vocabulary=manifest.inputs["vocab"],
         content_hash=manifest.content_hash,
     )

@@ -21,13 +21,13 @@ HELD_OUT_SHARD = f"{HELD_OUT_PREFIX}-00000-of-00001"
 
 def shard_names(config: RecordsConfig) -> list[str]:
     """Return the names of all shards that records have."""
-    held_out = [HELD_OUT_SHARD] if config.held_out_share else []
+    held_out = [HELD_OUT_SHARD] if config.held_out_fraction else []
     return [*(_train_shard(index, config) for index in range(config.num_shards)), *held_out]
 
 
 def shard_of(key: bytes, config: RecordsConfig) -> str:
     """Return the name of the shard that a document belongs to, by its key alone."""
-    if document_stream(key, seed=config.seed, purpose="split") < config.held_out_share * 2**64:
+    if document_stream(key, seed=config.seed, purpose="split") < config.held_out_fraction * 2**64:
         return HELD_OUT_SHARD
     return _train_shard(int.from_bytes(key[:8], "little") % config.num_shards, config)
 
@@ -64,7 +64,7 @@ def encode_documents(
         pieces, lengths = tokenizer.encode_flat(flat)
         counts["num_sentences"] += len(flat)
         counts["num_words"] += " ".join(flat).count(" ") + 1
-        counts["num_pieces"] += len(pieces)
+        counts["num_tokens"] += len(pieces)
         counts["num_unknown_pieces"] += int(np.sum(pieces == tokenizer.special_ids.unknown))
         sentence, piece = 0, 0
         for document in batch:

@@ -33,7 +33,7 @@ def count_batch(
     return {
         "num_records": len(pieces),
         "num_positions": int(pieces.size),
-        "num_pieces": int(lengths.sum()),
+        "num_tokens": int(lengths.sum()),
         "num_predicted": len(rows),
         "num_mask": int(np.sum(shown == special_ids.mask)),
         "num_kept": int(np.sum((shown == hidden) & (shown != special_ids.mask))),
@@ -80,13 +80,13 @@ def shares(counts: Mapping[str, Any]) -> dict[str, Any]:
     predicted, runs = counts["num_predicted"], counts["num_runs_of_words"]
     return {
         "num_records": counts["num_records"],
-        "padding_share": share(
-            counts["num_positions"] - counts["num_pieces"], counts["num_positions"]
+        "padding_fraction": share(
+            counts["num_positions"] - counts["num_tokens"], counts["num_positions"]
         ),
-        "predicted_share": share(predicted, counts["num_pieces"]),
-        "mask_piece_share": share(counts["num_mask"], predicted),
-        "kept_share": share(counts["num_kept"], predicted),
-        "random_share": share(predicted - counts["num_mask"] - counts["num_kept"], predicted),
-        "not_in_order_share": share(counts["num_not_in_order"], counts["num_records"]),
+        "predicted_fraction": share(predicted, counts["num_tokens"]),
+        "mask_piece_fraction": share(counts["num_mask"], predicted),
+        "kept_fraction": share(counts["num_kept"], predicted),
+        "random_fraction": share(predicted - counts["num_mask"] - counts["num_kept"], predicted),
+        "not_in_order_fraction": share(counts["num_not_in_order"], counts["num_records"]),
         "run_length_shares": [share(run, sum(runs)) for run in runs],
     }

@@ -12,7 +12,7 @@ _SQUAD_RECIPE = Recipe(
     learning_rate=5e-5,
     batch_size=48,
     num_epochs=2.0,
-    warmup_share=0.1,
+    warmup_ratio=0.1,
     sequence_length=384,
     source="README, run_squad_v1",
 )

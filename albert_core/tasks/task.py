@@ -73,7 +73,7 @@ class Recipe:
         num_train_steps: Updates.
         num_warmup_steps: Updates that warm up.
         num_epochs: Passes over the training set, where the original counts those.
-        warmup_share: Share of the updates that warm up, where the original counts so.
+        warmup_ratio: Share of the updates that warm up, where the original counts so.
         sequence_length: Longest input in pieces.
         source: Where the original says so.
     """
@@ -83,7 +83,7 @@ class Recipe:
     num_train_steps: int | None = None
     num_warmup_steps: int | None = None
     num_epochs: float | None = None
-    warmup_share: float | None = None
+    warmup_ratio: float | None = None
     sequence_length: int | None = None
     source: str = ""
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from albert_core.artifacts.manifest import Figures, Manifest
+from albert_core.artifacts.manifest import Manifest, Metrics
 from albert_core.artifacts.step import run_step
 from albert_core.errors import InputError
 from albert_core.progress import ReportProgress, quiet
@@ -64,7 +64,7 @@ def make_demo_data(
         InputError: One of the packages is not installed.
     """
 
-    def body(results: Path, _: Path) -> Figures:
+    def body(results: Path, _: Path) -> Metrics:
         progress(0, 0, f"reading the documentation of {', '.join(PACKAGES)}")
         return write_demo_data(results, seed=seed)
 

@@ -18,7 +18,7 @@ def evaluate(
     from components.artifacts import address_of
     from components.evaluate.step import evaluate, read_classification
     from components.finetune.job import parse_job
-    from components.image import log_classification, log_figures
+    from components.image import log_classification, log_metrics
     from components.runtime import step_process
 
     settings = parse_job(job)
@@ -32,5 +32,5 @@ def evaluate(
             work_root=work_root,
             progress=progress,
         )
-        log_figures(metrics, manifest.figures)
+        log_metrics(metrics, manifest.metrics)
         log_classification(classification, read_classification(output))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from albert_core.artifacts.inputs import input_folder
-from albert_core.artifacts.manifest import Figures, Manifest, read_manifest
+from albert_core.artifacts.manifest import Manifest, Metrics, read_manifest
 from albert_core.artifacts.step import run_step
 from albert_core.checkpoints.checkpoint import TASK_NAME, read_json
 from albert_core.files import write_json
@@ -46,7 +46,7 @@ def evaluate(
     task = task_of(model)
     config = finetuning_of(model, tuned)
 
-    def body(results: Path, _: Path) -> Figures:
+    def body(results: Path, _: Path) -> Metrics:
         from albert_core.finetuning.evaluation import evaluate_splits
 
         scores = evaluate_splits(

@@ -149,17 +149,17 @@ def _scores_section(task: Values, lineage: Lineage) -> Section:
     tuned, scored, random = lineage.finetuned, lineage.evaluated, lineage.random_evaluated
     if tuned is None:
         return Section(title="Scores")
-    figures = tuned.figures
-    own = scored.figures if scored else {k: figures[k] for k in task.get("metrics", ())}
+    figures = tuned.metrics
+    own = scored.metrics if scored else {k: figures[k] for k in task.get("metrics", ())}
     names = [name for name in own if name not in _NO_METRICS]
     rows = [
         (
             name.replace("_", " "),
             own[name],
             figures.get(f"{name}_mean"),
-            figures.get(f"{name}_deviation"),
+            figures.get(f"{name}_std"),
             *(_of_first_metric(tuned, own) if name == names[0] else (None, None)),
-            random.figures.get(name) if random else None,
+            random.metrics.get(name) if random else None,
         )
         for name in names
     ]
@@ -170,11 +170,11 @@ def _scores_section(task: Values, lineage: Lineage) -> Section:
 def _of_first_metric(tuned: Manifest, own: Values) -> tuple[str | None, float]:
     """Return what is known of the first metric alone: its interval and its baseline."""
     interval = f"{exact(own['low'])} to {exact(own['high'])}" if "low" in own else None
-    return interval, tuned.figures["majority_score"]
+    return interval, tuned.metrics["majority_score"]
 
 
 def _score_notes(tuned: Manifest, *, has_test: bool) -> Iterator[str]:
-    settings, figures = tuned.config["finetuning"], tuned.figures
+    settings, figures = tuned.config["finetuning"], tuned.metrics
     test = "; rows that begin with test are on the test set" if has_test else ""
     yield f"On the dev set of {tuned.config['task']}, {exact(figures['num_dev'])} examples{test}."
     seeds = f", of {figures['num_seeds']} seeds" if "num_seeds" in figures else ""
@@ -203,14 +203,14 @@ def _limits_section(
                 tuned and tuned.config["finetuning"]["sequence_length"],
             ),
             ("Case", "text is lower-cased, so that case is lost" if case else ""),
-            ("Pieces of the text that the vocabulary lacks", _unknown_share(lineage.records)),
+            ("Pieces of the text that the vocabulary lacks", _unknown_fraction(lineage.records)),
             ("Scored on", scored and f"{task.get('name', scored.config['task'])} alone"),
         ),
     )
 
 
-def _unknown_share(records: Sequence[Manifest]) -> str | None:
-    return share(records[-1].figures["unknown_share"]) if records else None
+def _unknown_fraction(records: Sequence[Manifest]) -> str | None:
+    return share(records[-1].metrics["unknown_fraction"]) if records else None
 
 
 def _export_section(parity: Values) -> Section:

@@ -21,7 +21,7 @@ def finetuning_section(tuned: Manifest | None) -> Section:
     """Return the recipe of a fine-tuning and what it took."""
     if tuned is None:
         return Section(title="Fine-tuning")
-    settings, figures = tuned.config["finetuning"], tuned.figures
+    settings, figures = tuned.config["finetuning"], tuned.metrics
     left_out = [(k.removeprefix("num_"), v) for k, v in figures.items() if k.startswith("num_left")]
     return Section(
         title="Fine-tuning",
@@ -37,7 +37,7 @@ def finetuning_section(tuned: Manifest | None) -> Section:
             ("Warm-up, updates", settings["num_warmup_steps"]),
             (
                 "Warm-up, share of the updates",
-                _unless(settings, "num_warmup_steps", "warmup_share"),
+                _unless(settings, "num_warmup_steps", "warmup_ratio"),
             ),
             ("Longest input, in pieces", settings["sequence_length"]),
             ("Precision", settings["precision"]),
@@ -61,7 +61,7 @@ def pretraining_section(lineage: Lineage, model: AlbertConfig | None, card: Card
         return Section(title="Pretraining")
     config = _config_of(manifest)
     phases = config.settled_phases(_default_length(manifest))
-    figures = manifest.figures
+    figures = manifest.metrics
     return Section(
         title="Pretraining",
         facts=[
@@ -104,13 +104,13 @@ def _recipe(config: PretrainingConfig, manifest: Manifest) -> list[Fact]:
         ("Decay of the rate, exponent", config.poly_power),
         ("Share of the pieces that are predicted", share(masking.mask_probability)),
         ("Longest masked run, in words", masking.max_ngram),
-        ("Precision", manifest.figures["precision"]),
+        ("Precision", manifest.metrics["precision"]),
         ("Seed", str(config.seed)),
     )
 
 
 def _baseline(records: Sequence[Manifest]) -> str | None:
-    return share(records[-1].figures["most_frequent_share"]) if records else None
+    return share(records[-1].metrics["most_frequent_fraction"]) if records else None
 
 
 def _phases_table(phases: Sequence[Phase]) -> Table:
@@ -134,7 +134,7 @@ def _flops(
     phases: Sequence[Phase], config: PretrainingConfig, lineage: Lineage, model: AlbertConfig
 ) -> str:
     """Return the FLOPs of the matrix products, by the formula, for the tokens of each phase."""
-    num_tokens = lineage.pretrained.figures["num_tokens"] if lineage.pretrained else 0
+    num_tokens = lineage.pretrained.metrics["num_tokens"] if lineage.pretrained else 0
     total = sum(
         own * training_flops_per_token(model, length, masking.max_predictions(length))
         for own, length, masking in _work(phases, num_tokens, config, lineage.records)

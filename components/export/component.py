@@ -24,7 +24,7 @@ def export_models(
     from components.export.config import ExportConfig
     from components.export.step import export_models
     from components.finetune.job import parse_job
-    from components.image import log_figures
+    from components.image import log_metrics
     from components.runtime import step_process
 
     output = address_of(exported)
@@ -41,4 +41,4 @@ def export_models(
             work_root=work_root,
             progress=progress,
         )
-        log_figures(metrics, manifest.figures)
+        log_metrics(metrics, manifest.metrics)

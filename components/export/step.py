@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from albert_core.artifacts.inputs import input_folder
-from albert_core.artifacts.manifest import Figures, Manifest, find_manifest, read_manifest
+from albert_core.artifacts.manifest import Manifest, Metrics, find_manifest, read_manifest
 from albert_core.artifacts.step import run_step
 from albert_core.checkpoints import read_checkpoint
 from albert_core.checkpoints.checkpoint import TASK_NAME
@@ -120,7 +120,7 @@ def export_model(
     if dev:
         inputs["data"] = task_fingerprint(dev.task, dev.data)
 
-    def body(results: Path, _: Path) -> Figures:
+    def body(results: Path, _: Path) -> Metrics:
         exporter = _Exporter(config, texts, progress)
         parities = exporter.export(model, results, dev, lineage, label="")
         return {parity.format: parity.largest_difference for parity in parities}
@@ -187,7 +187,7 @@ def export_models(
     candidates = _candidates(models, evaluations, origins)
     folders = data or {}
 
-    def body(results: Path, _: Path) -> Figures:
+    def body(results: Path, _: Path) -> Metrics:
         from albert_core.exports.sentences import read_sentences
 
         exporter = _Exporter(config, read_sentences(), progress)
@@ -262,7 +262,7 @@ def _export_task(
     exporter: "_Exporter", candidate: _Candidate, results: Path, dev: _DevFiles | None
 ) -> TaskExport:
     """Export one model of a run, or hold it back."""
-    task, figures = candidate.task, candidate.scored.figures
+    task, figures = candidate.task, candidate.scored.metrics
     metric = next(iter(figures))
     score, threshold = figures[metric], exporter.config.thresholds.get(task)
     parities: list[Parity] = []
@@ -338,7 +338,7 @@ def _scored(model: Path, dev: _DevFiles) -> "DevSet":
     )
 
 
-def _figures(exports: Sequence[TaskExport]) -> Figures:
+def _figures(exports: Sequence[TaskExport]) -> Metrics:
     exported = [export for export in exports if export.differences]
     return {
         "num_exported": len(exported),

@@ -17,7 +17,7 @@ def finetune(
     from components.artifacts import address_of
     from components.finetune.job import parse_job
     from components.finetune.step import finetune
-    from components.image import log_figures
+    from components.image import log_metrics
     from components.runtime import step_process
 
     settings = parse_job(job)
@@ -34,4 +34,4 @@ def finetune(
             work_root=work_root,
             progress=progress,
         )
-        log_figures(metrics, manifest.figures)
+        log_metrics(metrics, manifest.metrics)

@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from albert_core.artifacts.inputs import input_folder
-from albert_core.artifacts.manifest import Figures, Manifest
+from albert_core.artifacts.manifest import Manifest, Metrics
 from albert_core.artifacts.step import local_work_root, run_step
 from albert_core.checkpoints import read_checkpoint
 from albert_core.finetuning.config import FinetuningConfig, Initialization
@@ -45,7 +45,7 @@ def finetune(
         "data": task_fingerprint(task, data),
     }
 
-    def body(results: Path, checkpoints: Path) -> Figures:
+    def body(results: Path, checkpoints: Path) -> Metrics:
         from albert_core.finetuning.program import run_finetuning
 
         return run_finetuning(

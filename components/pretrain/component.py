@@ -20,7 +20,7 @@ def pretrain(
     from albert_core.pretraining.config import PretrainingConfig
     from albert_core.settings import parse_settings
     from components.artifacts import address_of
-    from components.image import log_figures
+    from components.image import log_metrics
     from components.pretrain.step import pretrain
     from components.runtime import step_process
 
@@ -35,4 +35,4 @@ def pretrain(
             work_root=work_root,
             progress=progress,
         )
-        log_figures(metrics, manifest.figures)
+        log_metrics(metrics, manifest.metrics)

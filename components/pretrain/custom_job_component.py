@@ -22,7 +22,7 @@ def pretrain_in_custom_job(
     from albert_core.config import ModelConfig
     from albert_core.pretraining.config import PretrainingConfig
     from albert_core.settings import parse_settings
-    from components.image import log_figures
+    from components.image import log_metrics
     from components.pretrain.tpu_job import TpuJob, pretrain_on_tpus
     from components.runtime import step_process
 
@@ -40,4 +40,4 @@ def pretrain_in_custom_job(
             job=parse_settings(TpuJob, job, source="job"),
             progress=progress,
         )
-        log_figures(metrics, manifest.figures)
+        log_metrics(metrics, manifest.metrics)

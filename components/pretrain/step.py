@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from albert_core.artifacts.inputs import input_folder
-from albert_core.artifacts.manifest import Figures, Manifest
+from albert_core.artifacts.manifest import Manifest, Metrics
 from albert_core.artifacts.step import run_step, take_part_in_step
 from albert_core.checkpoints import read_checkpoint
 from albert_core.config import AlbertConfig, ModelConfig
@@ -64,7 +64,7 @@ def pretrain(
         start = read_checkpoint(input_folder(config.init_checkpoint))
         inputs["init_checkpoint"] = start.content_hash()
 
-    def body(results: Path, checkpoints: Path) -> Figures:
+    def body(results: Path, checkpoints: Path) -> Metrics:
         from albert_core.pretraining.program import run_pretraining
 
         return run_pretraining(

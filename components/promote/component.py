@@ -20,7 +20,7 @@ def promote(
     """Compare the model with the accepted one, and let later runs go on from the better."""
     from albert_core.settings import parse_settings
     from components.artifacts import address_of
-    from components.image import log_figures
+    from components.image import log_metrics
     from components.promote.config import RetrainingConfig
     from components.promote.model_registry import AcceptedModel
     from components.promote.step import promote
@@ -42,4 +42,4 @@ def promote(
             work_root=work_root,
             progress=progress,
         )
-        log_figures(metrics, manifest.figures)
+        log_metrics(metrics, manifest.metrics)

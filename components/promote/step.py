@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from albert_core.artifacts.inputs import input_folder
-from albert_core.artifacts.manifest import Figures, Manifest, read_manifest
+from albert_core.artifacts.manifest import Manifest, Metrics, read_manifest
 from albert_core.artifacts.step import run_step
 from albert_core.files import write_json
 from albert_core.progress import ReportProgress, quiet
@@ -66,7 +66,7 @@ def promote(
         scores=_scores(scored),
     )
 
-    def body(results: Path, _: Path) -> Figures:
+    def body(results: Path, _: Path) -> Metrics:
         progress(0, 0, "comparing")
         judged = judge(model.scores, accepted, config, date=date)
         promotion = _unless_overtaken(judged, model, accepted, config.accepted)
@@ -94,9 +94,9 @@ def _scores(evaluations: Sequence[Manifest]) -> dict[str, TaskScore]:
     scores = {}
     for manifest in evaluations:
         if manifest.config["initialization"] == "pretrained":
-            metric = next(iter(manifest.figures))
+            metric = next(iter(manifest.metrics))
             scores[manifest.config["task"]] = TaskScore(
-                metric=metric, score=manifest.figures[metric], data=manifest.inputs["data"]
+                metric=metric, score=manifest.metrics[metric], data=manifest.inputs["data"]
             )
     return scores
 

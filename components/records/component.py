@@ -22,7 +22,7 @@ def make_records(
     from albert_core.corpus.cleaning import CleaningConfig
     from albert_core.settings import parse_settings
     from components.artifacts import address_of
-    from components.image import log_figures
+    from components.image import log_metrics
     from components.records.job import RecordsJob
     from components.records.runners import BeamConfig
     from components.records.step import make_records
@@ -41,4 +41,4 @@ def make_records(
             work_root=work_root,
             progress=progress,
         )
-        log_figures(metrics, manifest.figures)
+        log_metrics(metrics, manifest.metrics)

@@ -17,7 +17,7 @@ _READ = (
     "num_kept_documents",
     "num_sentences",
     "num_words",
-    "num_pieces",
+    "num_tokens",
     "num_unknown_pieces",
 )
 
@@ -60,9 +60,9 @@ def describe_shards(job: RecordsJob, splits: Iterable[str]) -> dict[str, Any]:
             name: sum(counts[name] for counts in made.values())
             for name in ("num_duplicate_documents", "num_documents_without_record")
         },
-        "pieces_per_word": round(read["num_pieces"] / max(1, read["num_words"]), 3),
-        "unknown_share": round(read["num_unknown_pieces"] / max(1, read["num_pieces"]), 6),
-        "most_frequent_share": round(
+        "tokens_per_word": round(read["num_tokens"] / max(1, read["num_words"]), 3),
+        "unknown_fraction": round(read["num_unknown_pieces"] / max(1, read["num_tokens"]), 6),
+        "most_frequent_fraction": round(
             held_out["num_most_frequent_pieces"] / max(1, held_out["num_record_pieces"]), 4
         ),
         **shares(masked),
@@ -116,8 +116,8 @@ def _refuse_empty(read: Counts, made: Mapping[str, Counts], config: RecordsConfi
             f"corpus: {read['num_documents']} documents gave no training record; expected "
             "documents of two sentences or more"
         )
-    if config.held_out_share and not made[HELD_OUT_SHARD]["num_records"]:
+    if config.held_out_fraction and not made[HELD_OUT_SHARD]["num_records"]:
         raise InputError(
-            f"records.held_out_share: got {config.held_out_share}, which keeps none of the "
+            f"records.held_out_fraction: got {config.held_out_fraction}, which keeps none of the "
             f"{read['num_documents']} documents; raise it"
         )

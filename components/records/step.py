@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from albert_core.artifacts.inputs import input_folder
-from albert_core.artifacts.manifest import Figures, Manifest
+from albert_core.artifacts.manifest import Manifest, Metrics
 from albert_core.artifacts.step import run_step
 from albert_core.corpus import CorpusConfig, corpus_fingerprint, corpus_splits
 from albert_core.corpus.cleaning import CleaningConfig
@@ -51,7 +51,7 @@ def make_records(
     cleaning, beam = cleaning or CleaningConfig(), beam or BeamConfig()
     tokenizer = load_tokenizer(input_folder(vocab))
 
-    def body(results: Path, work: Path) -> Figures:
+    def body(results: Path, work: Path) -> Metrics:
         job = RecordsJob(
             corpus=corpus,
             cleaning=cleaning,

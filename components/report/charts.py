@@ -102,12 +102,12 @@ def loss_chart(history: History, name: str = "loss") -> str:
     return _chart(name, lines, y_label="loss")
 
 
-def masked_lm_chart(history: History, most_frequent_share: float, name: str = "mlm") -> str:
+def masked_lm_chart(history: History, most_frequent_fraction: float, name: str = "mlm") -> str:
     """Draws held-out masked-LM accuracy beside a healthy run's.
 
     The dashed line always guesses the same piece.
     """
-    reference = Line(label="most frequent piece", points=[(0, 100 * most_frequent_share)])
+    reference = Line(label="most frequent piece", points=[(0, 100 * most_frequent_fraction)])
     lines = _beside_reference_run(history, "masked_lm_accuracy")
     return _chart(name, lines, y_label="accuracy (%)", reference=reference)
 

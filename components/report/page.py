@@ -95,7 +95,7 @@ def _headlines(summary: RunSummary) -> Iterator[Headline]:
     yield Headline(
         label="Masked LM accuracy",
         value=format_percent(best.get("masked_lm_accuracy")),
-        note=f"{held_out}; most frequent piece: {format_percent(summary.most_frequent_share)}",
+        note=f"{held_out}; most frequent piece: {format_percent(summary.most_frequent_fraction)}",
     )
     yield Headline(
         label="Sentence order accuracy",
@@ -146,7 +146,7 @@ def task_details(task: TaskSummary) -> Iterator[str]:
         low, high = map(format_points, task.interval)
         seeds = f"; best of {task.num_seeds} seeds" if task.num_seeds > 1 else ""
         if task.mean_score is not None:
-            deviation = format_points(task.score_deviation)
+            deviation = format_points(task.score_std)
             seeds += f", mean {format_points(task.mean_score)}, deviation {deviation}"
         yield f"95 % interval {low} to {high}{seeds}"
     if task.paper_scores:
@@ -158,7 +158,7 @@ def _pretraining_charts(summary: RunSummary) -> list[Chart]:
     history = summary.pretraining_history
     return _drawn(
         ("Loss", loss_chart(history)),
-        ("Masked LM accuracy", masked_lm_chart(history, summary.most_frequent_share)),
+        ("Masked LM accuracy", masked_lm_chart(history, summary.most_frequent_fraction)),
         ("Sentence order accuracy", sentence_order_chart(history)),
     )
 
@@ -253,9 +253,9 @@ def format_exact(value: object) -> str:
 
 
 def format_figure(value: object, key: str) -> str:
-    """Formats a figure of a manifest by the unit in its name (`_share`, `_s`, `seconds`)."""
+    """Formats a figure of a manifest by the unit in its name (`_fraction`, `_s`, `seconds`)."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        if key.endswith(("_share", "_accuracy")):
+        if key.endswith(("_fraction", "_accuracy")):
             return format_percent(value)
         if key.endswith(("_s", "seconds")):
             return format_duration(value)
@@ -264,7 +264,7 @@ def format_figure(value: object, key: str) -> str:
 
 def format_label(key: str) -> str:
     """Makes a key's name readable: `num_train_records` as Train records."""
-    words = key.removeprefix("num_").removesuffix("_share").replace("_", " ")
+    words = key.removeprefix("num_").removesuffix("_fraction").replace("_", " ")
     return words[:1].upper() + words[1:]
 
 

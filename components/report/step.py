@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from albert_core.artifacts.inputs import input_folder
-from albert_core.artifacts.manifest import Figures, Manifest, read_manifest
+from albert_core.artifacts.manifest import Manifest, Metrics, read_manifest
 from albert_core.artifacts.step import run_step
 from albert_core.checkpoints.checkpoint import TASK_NAME
 from albert_core.errors import InputError
@@ -81,7 +81,7 @@ def write_report(
 
     _refuse_unpaired(manifests["finetune"], manifests["evaluate"])
 
-    def body(results: Path, _: Path) -> Figures:
+    def body(results: Path, _: Path) -> Metrics:
         progress(0, 0, "drawing")
         summary = summarise(title, folders, manifests)
         write_json(results / SUMMARY_NAME, dataclasses.asdict(summary))
@@ -149,7 +149,7 @@ def summarise(
         vocabulary=_read_json(vocab / "vocab_report.json"),
         records=_read_json(records / "records_report.json"),
         pretraining_history=_read_history(pretrained),
-        most_frequent_share=manifests["records"][-1].figures["most_frequent_share"],
+        most_frequent_fraction=manifests["records"][-1].metrics["most_frequent_fraction"],
         tasks=_task_summaries(folders, manifests),
         exports=[
             parse_settings(TaskExport, values, source=str(folder))
@@ -175,7 +175,7 @@ def _step_summary(name: str, manifest: Manifest) -> StepSummary:
     return StepSummary(
         name=name,
         seconds=manifest.seconds,
-        figures=manifest.figures,
+        metrics=manifest.metrics,
         config=manifest.config,
         code_version=manifest.code_version,
     )
@@ -195,24 +195,24 @@ def _task_summaries(
 
 def _task_summary(name: str, runs: dict[str, tuple[Path, Manifest, Manifest]]) -> TaskSummary:
     folder, tuned, evaluated = runs["pretrained"]
-    metric = next(iter(evaluated.figures))
+    metric = next(iter(evaluated.metrics))
     random = runs.get("random")
-    scores = dict(evaluated.figures)
+    scores = dict(evaluated.metrics)
     interval = (scores.pop("low"), scores.pop("high"))
     return TaskSummary(
         name=name,
         metric=metric,
-        score=evaluated.figures[metric],
-        random_weights_score=random[2].figures[metric] if random else None,
-        majority_score=tuned.figures["majority_score"],
+        score=evaluated.metrics[metric],
+        random_weights_score=random[2].metrics[metric] if random else None,
+        majority_score=tuned.metrics["majority_score"],
         metrics=scores,
         interval=interval,
-        num_seeds=tuned.figures.get("num_seeds", 1),
-        mean_score=tuned.figures.get(f"{metric}_mean"),
-        score_deviation=tuned.figures.get(f"{metric}_deviation"),
+        num_seeds=tuned.metrics.get("num_seeds", 1),
+        mean_score=tuned.metrics.get(f"{metric}_mean"),
+        score_std=tuned.metrics.get(f"{metric}_std"),
         paper_scores=_read_json(folder / TASK_NAME).get("paper_scores", {}),
-        num_train=tuned.figures["num_train"],
-        num_dev=tuned.figures["num_dev"],
+        num_train=tuned.metrics["num_train"],
+        num_dev=tuned.metrics["num_dev"],
         history=_read_history(folder),
         random_weights_history=_read_history(random[0]) if random else [],
     )

@@ -15,14 +15,14 @@ class StepSummary:
     Attributes:
         name: `vocab`, `records`, `pretrain`, `finetune cola`, `evaluate cola`, ...
         seconds: Wall-clock time of the process that finished it.
-        figures: Its key figures, as in its manifest.
+        metrics: Its key figures, as in its manifest.
         config: Its settings.
         code_version: Hash of the sources that ran.
     """
 
     name: str
     seconds: float
-    figures: Mapping[str, Any]
+    metrics: Mapping[str, Any]
     config: Mapping[str, Any]
     code_version: str
 
@@ -41,7 +41,7 @@ class TaskSummary:
         interval: Bootstrap interval of the score (95 %), or None.
         num_seeds: Trainings with different seeds; the score is that of the best.
         mean_score: Mean over the seeds, or None of a single one.
-        score_deviation: Sample deviation over the seeds, or None of a single one.
+        score_std: Sample deviation over the seeds, or None of a single one.
         paper_scores: What others reached, by model, in percent.
         num_train: Training examples.
         num_dev: Dev examples.
@@ -61,7 +61,7 @@ class TaskSummary:
     interval: tuple[float, float] | None = None
     num_seeds: int = 1
     mean_score: float | None = None
-    score_deviation: float | None = None
+    score_std: float | None = None
     paper_scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
     random_weights_history: Sequence[Mapping[str, Any]] = ()
 
@@ -74,13 +74,14 @@ class RunSummary:
         title: Name of the run.
         created: When the report was made, ISO 8601 with zone.
         steps: Every step, in order.
-        vocabulary: The vocabulary's report: vocab_size, pieces_per_word, characters_per_piece,
-            unknown_share, num_described_sentences, and `examples`, each with `text` and `pieces`.
-        records: The records' report: counts, sequence_length, padding_share.
+        vocabulary: The vocabulary's report: vocab_size, tokens_per_word, characters_per_token,
+            unknown_fraction, num_described_sentences, and `examples`, each with `text` and
+            `pieces`.
+        records: The records' report: counts, sequence_length, padding_fraction.
         pretraining_history: A row a held-out evaluation: global_step, seconds, train_loss and
             train_masked_lm_accuracy, and the held-out masked_lm_accuracy, masked_lm_loss,
             sentence_order_accuracy, sentence_order_loss, loss.
-        most_frequent_share: Masked-LM accuracy of always guessing the most frequent piece.
+        most_frequent_fraction: Masked-LM accuracy of always guessing the most frequent piece.
         tasks: Scores.
         exports: What was exported and what was held back; empty of a run without export.
         promotion: Whether the model took the place of the accepted one; None of a run without
@@ -93,7 +94,7 @@ class RunSummary:
     vocabulary: Mapping[str, Any]
     records: Mapping[str, Any]
     pretraining_history: Sequence[Mapping[str, Any]]
-    most_frequent_share: float
+    most_frequent_fraction: float
     tasks: Sequence[TaskSummary]
     exports: Sequence[TaskExport] = ()
     promotion: Promotion | None = None

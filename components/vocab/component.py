@@ -19,7 +19,7 @@ def train_vocab(
     from albert_core.settings import parse_settings
     from albert_core.tokenization.config import VocabConfig
     from components.artifacts import address_of
-    from components.image import log_figures
+    from components.image import log_metrics
     from components.runtime import step_process
     from components.vocab.step import train_vocab
 
@@ -32,4 +32,4 @@ def train_vocab(
             work_root=work_root,
             progress=progress,
         )
-        log_figures(metrics, manifest.figures)
+        log_metrics(metrics, manifest.metrics)

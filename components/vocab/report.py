@@ -17,20 +17,20 @@ def describe_vocabulary(tokenizer: Tokenizer, sentences: Sequence[str]) -> dict[
     """Return how a vocabulary cuts sentences, with examples.
 
     `character_coverage` is the share of their characters that have a piece of their own,
-    `unknown_share` the share of pieces that stand for something the vocabulary lacks.
+    `unknown_fraction` the share of pieces that stand for something the vocabulary lacks.
     """
     encoded = tokenizer.encode_batch(sentences)
     num_words = sum(len(sentence.split()) for sentence in sentences)
-    num_pieces = max(1, sum(map(len, encoded)))
+    num_tokens = max(1, sum(map(len, encoded)))
     num_unknown = sum(ids.count(tokenizer.special_ids.unknown) for ids in encoded)
     special = tokenizer.special_ids
     return {
         "vocab_size": len(tokenizer),
         "num_described_sentences": len(sentences),
-        "pieces_per_word": round(num_pieces / max(1, num_words), 3),
-        "characters_per_piece": round(sum(map(len, sentences)) / num_pieces, 2),
+        "tokens_per_word": round(num_tokens / max(1, num_words), 3),
+        "characters_per_token": round(sum(map(len, sentences)) / num_tokens, 2),
         "character_coverage": round(_coverage(tokenizer, sentences), 6),
-        "unknown_share": round(num_unknown / num_pieces, 6),
+        "unknown_fraction": round(num_unknown / num_tokens, 6),
         "ascii_pieces": sum(set(piece) <= _ASCII for piece in tokenizer.pieces),
         "special_ids": {
             tokenizer.pieces[index]: index

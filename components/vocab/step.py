@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from albert_core.artifacts.inputs import input_folder
-from albert_core.artifacts.manifest import Figures, Manifest
+from albert_core.artifacts.manifest import Manifest, Metrics
 from albert_core.artifacts.step import run_step
 from albert_core.corpus import CorpusConfig, corpus_documents, corpus_fingerprint
 from albert_core.errors import InputError
@@ -44,7 +44,7 @@ def train_vocab(
     """
     source = _source(config) if config.source else None
 
-    def body(results: Path, _: Path) -> Figures:
+    def body(results: Path, _: Path) -> Metrics:
         progress(0, 0, "choosing sentences")
         sentences = sample_sentences(
             _corpus_sentences(corpus), max_bytes=int(config.memory_gb * 1e9 / _MEMORY_PER_BYTE)

@@ -73,7 +73,7 @@ def _model_rows(model: ModelDescription) -> Iterator[Row]:
 
 def _manifest_rows(manifest: Manifest) -> Iterator[Row]:
     yield "step", f"albert {manifest.step}, {manifest.seconds:,.1f} s"
-    yield "figures", ", ".join(f"{name} {_text(v)}" for name, v in manifest.figures.items())
+    yield "figures", ", ".join(f"{name} {_text(v)}" for name, v in manifest.metrics.items())
     yield "settings", ", ".join(_flat(manifest.config))
 
 

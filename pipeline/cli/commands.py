@@ -172,7 +172,7 @@ def evaluate(data_dir: str, finetuned_dirs: tuple[str, ...], output: str) -> Non
             output=output if len(finetuned_dirs) == 1 else join(output, model_name),
             progress=to_stderr(f"evaluate {task.name}"),
         )
-        figures[f"{task.name} ({model_name})"] = manifest.figures
+        figures[f"{task.name} ({model_name})"] = manifest.metrics
     print_scores(figures)
 
 
@@ -452,7 +452,7 @@ def compile_for(
 
 
 def _print_manifest(manifest: Manifest, output: str) -> None:
-    print(f"{output}: {_figures_text(manifest.figures)} ({manifest.seconds:.1f} s)")
+    print(f"{output}: {_figures_text(manifest.metrics)} ({manifest.seconds:.1f} s)")
 
 
 def _figures_text(figures: Any) -> str:

@@ -236,7 +236,7 @@ def _steps_table(summary: Mapping[str, Any], steps_run: frozenset[str]) -> rich.
 
 
 _KEY_FIGURES = {
-    "vocab": ("vocab_size", "pieces_per_word", "unknown_share"),
+    "vocab": ("vocab_size", "tokens_per_word", "unknown_fraction"),
     "records": ("num_documents", "num_train_records", "num_held_out_records"),
     "pretrain": ("masked_lm_accuracy", "sentence_order_accuracy", "loss", "tokens_per_second"),
 }
@@ -244,7 +244,7 @@ _TASK_BOOKKEEPING = ("global_step", "majority_score", "num_train", "num_dev")
 
 
 def _key_figures(step: Mapping[str, Any]) -> str:
-    figures = step["figures"]
+    figures = step["metrics"]
     names = _KEY_FIGURES.get(step["name"]) or [n for n in figures if n not in _TASK_BOOKKEEPING]
     return ", ".join(f"{name} {_number(figures[name])}" for name in names)
 
@@ -276,7 +276,7 @@ def _scores_table(summary: Mapping[str, Any]) -> rich.table.Table:
     has_accepted = any(score is not None for score in accepted.values())
     numbers = ("score", "random weights", "majority", *(("accepted",) if has_accepted else ()))
     table = _table("task", "metric", *numbers, right=numbers)
-    most_frequent = summary["most_frequent_share"]
+    most_frequent = summary["most_frequent_fraction"]
     best = max(summary["pretraining_history"], key=lambda row: row["masked_lm_accuracy"])
     table.add_row(
         "masked LM", "accuracy", _percent(best["masked_lm_accuracy"]), "", _percent(most_frequent)

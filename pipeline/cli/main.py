@@ -12,6 +12,7 @@ from typing import Any
 import jsonargparse
 
 from albert_core.errors import InputError, ServiceError, StepFailedError
+from albert_core.old_names import rename_setting
 from albert_core.settings import one_line
 from pipeline.cli import commands, platform_commands
 from pipeline.config import read_config, to_values
@@ -194,8 +195,11 @@ def _with_json_lists(arguments: list[str]) -> list[str]:
     for argument in arguments:
         name, equals, value = argument.partition("=")
         name = _ALIASES.get(name, name)
+        if name.startswith("--"):
+            section, dot, setting = name.rpartition(".")
+            name = f"{section}{dot}{rename_setting(setting, source='command line')}"
         if name.startswith("--") and equals:
-            spelled += [name, value] if name in lists else [argument]
+            spelled += [name, value] if name in lists else [f"{name}={value}"]
         else:
             spelled.append(name if argument.startswith("--") else argument)
     for index, name in enumerate(spelled[:-1]):

@@ -104,7 +104,7 @@ def first_metric(folder: Path) -> str:
 
 def spread(figures: dict[str, Any], metric: str) -> str:
     """Return mean and deviation over the seeds."""
-    return f"{100 * figures[f'{metric}_mean']:.1f} ± {100 * figures[f'{metric}_deviation']:.1f}"
+    return f"{100 * figures[f'{metric}_mean']:.1f} ± {100 * figures[f'{metric}_std']:.1f}"
 
 
 if __name__ == "__main__":

@@ -145,16 +145,16 @@ def test_outputs_of_different_models_make_no_card(run, lineage):
 def test_scores_are_those_of_the_evaluation(run, lineage):
     text = card(run, lineage)
     row, test = table_in(text, "Scores")
-    tuned, scored = lineage.finetuned.figures, lineage.evaluated.figures
+    tuned, scored = lineage.finetuned.metrics, lineage.evaluated.metrics
     assert row["Metric"] == "accuracy"
     assert test["Metric"] == "test accuracy"
     assert float(row["Score"]) == scored["accuracy"]
     assert float(test["Score"]) == scored["test_accuracy"]
     assert float(row["Mean over seeds"]) == tuned["accuracy_mean"]
-    assert float(row["Deviation over seeds"]) == tuned["accuracy_deviation"]
+    assert float(row["Deviation over seeds"]) == tuned["accuracy_std"]
     assert row["95 % interval"] == f"{scored['low']} to {scored['high']}"
     assert float(row["Majority baseline"]) == tuned["majority_score"]
-    assert float(row["From random weights"]) == lineage.random_evaluated.figures["accuracy"]
+    assert float(row["From random weights"]) == lineage.random_evaluated.metrics["accuracy"]
     assert "the best of 2 evaluations, of 2 seeds" in text
     assert "60 examples; rows that begin with test are on the test set" in text
 
@@ -162,13 +162,13 @@ def test_scores_are_those_of_the_evaluation(run, lineage):
 def test_the_recipes_are_those_of_the_steps(run, lineage):
     text = card(run, lineage)
     tuned, pretraining = facts_in(text, "Fine-tuning"), facts_in(text, "Pretraining")
-    figures = lineage.finetuned.figures
+    figures = lineage.finetuned.metrics
     assert tuned["Updates of these weights"] == str(figures["global_step"])
     assert tuned["Peak rate"] == str(figures["learning_rate"])
     assert tuned["Seed of these weights"] == str(figures["seed"])
     assert tuned["Training examples"] == str(figures["num_train"])
     assert "Passes over the training set" not in tuned
-    figures = lineage.pretrained.figures
+    figures = lineage.pretrained.metrics
     assert pretraining["Tokens trained on"] == f"{figures['num_tokens']:,}"
     assert pretraining["Hardware"] == figures["strategy"]
     share = float(pretraining["Held-out masked LM accuracy"].removesuffix(" %"))
@@ -180,7 +180,7 @@ def test_the_recipes_are_those_of_the_steps(run, lineage):
 def test_work_cost_and_energy_follow_from_tokens_and_time(run, lineage):
     costs = CardConfig(price_per_hour=3600.0, currency="EUR", watts=1000.0)
     told = facts_in(card(run, lineage, card=costs), "Pretraining")
-    figures = lineage.pretrained.figures
+    figures = lineage.pretrained.metrics
     hours = figures["num_tokens"] / figures["tokens_per_second"] / 3600
     config = describe(run / "model").model.config
     flops = sum(
@@ -197,11 +197,11 @@ def test_work_cost_and_energy_follow_from_tokens_and_time(run, lineage):
 
 
 def test_the_data_card_says_what_was_read_and_left_out(run, lineage):
-    figures = lineage.records[1].figures
+    figures = lineage.records[1].metrics
     told = facts_in(card(run, lineage), "Data")
     assert told["License of the text"] == "not stated"
     assert told["Documents"] == str(figures["num_documents"])
-    assert told["Tokens (pieces)"] == f"{figures['num_pieces']:,}"
+    assert told["Tokens (pieces)"] == f"{figures['num_tokens']:,}"
     assert told["Documents removed as repetitions"] == str(figures["num_duplicate_documents"])
     assert told["Evaluation sets that documents were compared with"] == "none"
     assert not any("overlap" in label for label in told)
@@ -216,9 +216,9 @@ def test_the_data_card_says_what_was_read_and_left_out(run, lineage):
 
 def with_evaluation_set(records: Manifest, path: str) -> Manifest:
     cleaning = {**records.config["cleaning"], "evaluation_sets": {"sst-2": [path]}}
-    figures = {**records.figures, "num_removed_documents": 9, "num_overlapping_documents": 7}
+    figures = {**records.metrics, "num_removed_documents": 9, "num_overlapping_documents": 7}
     config = {**records.config, "cleaning": cleaning}
-    return dataclasses.replace(records, config=config, figures=figures)
+    return dataclasses.replace(records, config=config, metrics=figures)
 
 
 def test_what_is_not_known_leaves_nothing_behind(run, lineage):

@@ -60,7 +60,7 @@ def test_every_model_is_the_same_in_every_format(checkpoint, architecture, token
     model = saved(Checkpoint(**{**vars(own), "tokenizer": tokenizer}), tmp_path / "model")
     manifest = export_model(model=model, formats=WEIGHTS, output=tmp_path / "out")
     assert names_in(tmp_path / "out") == {*WEIGHTS, "manifest.json"}
-    assert manifest.figures == dict.fromkeys(WEIGHTS, 0.0)
+    assert manifest.metrics == dict.fromkeys(WEIGHTS, 0.0)
     for name in WEIGHTS:
         found = read_checkpoint(tmp_path / "out" / name)
         assert found.heads == own.heads
@@ -72,7 +72,7 @@ def test_every_model_is_the_same_in_every_format(checkpoint, architecture, token
 
 def test_a_head_that_transformers_does_not_have_is_refused(tmp_path):
     model = saved(of_model(AlbertForQuestionAnsweringWithBeam(CONFIG)), tmp_path / "model")
-    assert export_model(model=model, formats=("tf1",), output=tmp_path / "tf1").figures
+    assert export_model(model=model, formats=("tf1",), output=tmp_path / "tf1").metrics
     with pytest.raises(InputError, match="transformers has no ALBERT with the heads span_beam"):
         export_model(model=model, formats=("tf1", "huggingface"), output=tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -180,7 +180,7 @@ def test_the_score_is_taken_before_and_after(topic, few, capsys, tmp_path):
     model, data = topic
     options = ["--data_dir", str(data), "--sentences", str(few), "--output", str(tmp_path / "out")]
     assert main(["export", str(model), "--to", "keras,tf1", *options]) == 0
-    dev = read_manifest(model, step="finetune").figures["accuracy"]
+    dev = read_manifest(model, step="finetune").metrics["accuracy"]
     assert dev > 0.5
     for name in ("keras", "tf1"):
         scores = json.loads((tmp_path / "out" / name / "parity.json").read_text())["scores"]
@@ -208,7 +208,7 @@ def test_a_rounded_model_may_lose_so_much_of_its_score_and_no_more(
         StepFailedError, match=r"accuracy is 0\.\d+, before 0\.\d+, allowed .* 0.02"
     ):
         export_model(**settings, output=tmp_path / "out")
-    assert export_model(**settings, output=tmp_path / "out", max_score_loss=1.0).figures
+    assert export_model(**settings, output=tmp_path / "out", max_score_loss=1.0).metrics
 
 
 def test_data_that_cannot_be_scored_is_refused(topic, tmp_path):
@@ -268,7 +268,7 @@ def test_a_run_exports_the_models_that_reach_their_thresholds(finetuned, tmp_pat
     )
     assert names_in(tmp_path / "out") == {"good", "free", "export.json", "manifest.json"}
     assert read_checkpoint(tmp_path / "out/good/keras").task == {"name": "good"}
-    assert manifest.figures == {"num_exported": 2, "num_held_back": 1, "largest_difference": 0.0}
+    assert manifest.metrics == {"num_exported": 2, "num_held_back": 1, "largest_difference": 0.0}
     rows = {
         row["task"]: row for row in json.loads((tmp_path / "out/export.json").read_text())["models"]
     }

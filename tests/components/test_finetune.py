@@ -73,13 +73,13 @@ def weights_of(folder: Path) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("name", TINY_TASKS)
 def test_every_kind_of_task_is_learned_and_scored_again(name, tune, tasks, tmp_path):
     tuned = tune(name, **ENOUGH[name])
-    figures = tuned.figures
+    figures = tuned.metrics
     metric = TINY_TASKS[name].metrics[0]
     assert (figures["num_train"], figures["num_dev"]) == (NUM_TRAIN, NUM_DEV)
     assert figures[metric] > figures["majority_score"] + 0.3
 
     evaluated = evaluate(model=tmp_path / name, data=tasks / name, output=tmp_path / "scores")
-    scores = evaluated.figures
+    scores = evaluated.metrics
     assert next(iter(scores)) == metric
     for own in TINY_TASKS[name].metrics:
         assert scores[own] == pytest.approx(figures[own], abs=2e-4)
@@ -111,11 +111,11 @@ def test_answers_are_written_as_the_original_writes_them(tune, tasks, tmp_path):
     assert predictions.keys() == n_best.keys() == read["null_odds_dev"].keys()
     for key, answer in predictions.items():
         assert answer in ("", n_best[key][0]["text"])
-    assert {"answerable_f1", "none_f1", "null_threshold"} <= scores.figures.keys()
+    assert {"answerable_f1", "none_f1", "null_threshold"} <= scores.metrics.keys()
     curve = (tmp_path / "s/threshold_curve_dev.tsv").read_text().splitlines()
     assert curve[0].split("\t") == ["threshold", "f1", "exact"]
     best = max(float(line.split("\t")[1]) for line in curve[1:])
-    assert best == pytest.approx(scores.figures["f1"], abs=0.03)
+    assert best == pytest.approx(scores.metrics["f1"], abs=0.03)
 
 
 def test_same_seed_same_weights_another_seed_others(tune, tmp_path):
@@ -133,7 +133,7 @@ def test_seeds_and_a_grid_are_tried_and_the_best_kept(tune, tmp_path):
         num_seeds=2,
         grid_learning_rates=(1e-7, 0.003),
         grid_batch_sizes=(8, 16),
-    ).figures
+    ).metrics
     trials = json.loads((tmp_path / "topic/trials.json").read_text())
     assert len(trials["trials"]) == 2 * 2 * 2
     assert figures["learning_rate"] == 0.003
@@ -143,7 +143,7 @@ def test_seeds_and_a_grid_are_tried_and_the_best_kept(tune, tmp_path):
         if row["name"].startswith(f"rate-0.003-batch-{figures['batch_size']}-")
     ]
     assert figures["accuracy_mean"] == pytest.approx(np.mean(chosen), abs=1e-4)
-    assert figures["accuracy_deviation"] == pytest.approx(np.std(chosen, ddof=1), abs=1e-4)
+    assert figures["accuracy_std"] == pytest.approx(np.std(chosen, ddof=1), abs=1e-4)
     assert figures["accuracy"] == pytest.approx(max(chosen), abs=1e-4)
 
 
@@ -183,7 +183,7 @@ def test_frozen_parts_keep_their_weights(tune, model, tmp_path):
 def test_training_ends_when_it_gets_no_better(tune, tmp_path):
     figures = tune(
         "topic", learning_rate=1e-9, num_train_steps=20, num_evaluations=10, patience=2
-    ).figures
+    ).metrics
     rows = (tmp_path / "topic/metrics.jsonl").read_text().splitlines()
     assert len(rows) == 3
     assert figures["global_step"] == 2
@@ -197,7 +197,7 @@ def test_dropout_of_the_encoder_can_be_set(tune, tmp_path):
 
 def test_bfloat16_learns_as_well(tune):
     scores = [
-        tune("topic", output=precision, precision=precision, **ENOUGH["topic"]).figures["accuracy"]
+        tune("topic", output=precision, precision=precision, **ENOUGH["topic"]).metrics["accuracy"]
         for precision in ("float32", "bfloat16")
     ]
     assert min(scores) > 0.5
@@ -259,7 +259,7 @@ def test_unusable_rows_are_refused_or_counted(change, cause, tune, tasks, tmp_pa
     (data / "dev.jsonl").write_text((tasks / "topic/dev.jsonl").read_text())
     with pytest.raises(InputError, match=r"train\.jsonl, line 5: got .*bad_rows"):
         tune("topic", data=data, num_train_steps=2)
-    figures = tune("topic", data=data, num_train_steps=2, bad_rows="leave_out").figures
+    figures = tune("topic", data=data, num_train_steps=2, bad_rows="leave_out").metrics
     assert figures[f"num_left_out ({cause})"] == 1
     assert figures["num_train"] == NUM_TRAIN - 1
 
@@ -284,7 +284,7 @@ def test_answers_outside_their_context_are_refused_or_counted(tune, tasks, tmp_p
         (data / f"{split}.json").write_text(json.dumps(squad_file(paragraphs)))
     with pytest.raises(InputError, match=r"question q7: got answer 'WHALE' at character"):
         tune("whale", data=data, num_train_steps=2)
-    figures = tune("whale", data=data, num_train_steps=2, bad_rows="leave_out").figures
+    figures = tune("whale", data=data, num_train_steps=2, bad_rows="leave_out").metrics
     assert figures["num_left_out (answer not in context)"] == 1
 
 

@@ -42,7 +42,7 @@ def test_the_log_has_what_a_user_watches(trained):
     assert [row["global_step"] for row in rows] == list(range(1, 201))
     assert rows[-1].keys() >= {
         *("loss", "masked_lm_accuracy", "sentence_order_accuracy", "learning_rate"),
-        *("tokens_per_second", "model_flops_share", "input_wait_share"),
+        *("tokens_per_second", "model_flops_utilization", "input_wait_fraction"),
     }
     assert max(row["learning_rate"] for row in rows) == pytest.approx(0.003, rel=0.05)
     assert rows[-1]["learning_rate"] < 1e-4
@@ -87,13 +87,13 @@ def test_a_longer_phase_goes_on_where_the_shorter_ended(material, tmp_path):
     [({"stop_after_steps": 7}, 7), ({"stop_after_tokens": 24 * 16 * 9}, 9)],
 )
 def test_a_budget_ends_training_with_an_evaluation(material, tmp_path, budget, num_steps):
-    figures = train(material, tmp_path / "model", **budget).figures
+    figures = train(material, tmp_path / "model", **budget).metrics
     assert (figures["global_step"], figures["stopped_by"]) == (num_steps, "stop_after_steps")
     assert figures["num_tokens"] == num_steps * 16 * 24
 
 
 def test_a_budget_of_minutes(material, tmp_path):
-    figures = train(material, tmp_path / "model", stop_after_minutes=0.0).figures
+    figures = train(material, tmp_path / "model", stop_after_minutes=0.0).metrics
     assert (figures["global_step"], figures["stopped_by"]) == (1, "stop_after_minutes")
 
 
@@ -101,7 +101,7 @@ def test_evaluation_only_scores_the_model_as_it_is(material, trained, tmp_path):
     output = tmp_path / "evaluated"
     figures = train(
         material, output, init_checkpoint=str(trained), num_train_steps=0, num_warmup_steps=0
-    ).figures
+    ).metrics
     best = max(row["masked_lm_accuracy"] for row in history_of(trained))
     assert figures["masked_lm_accuracy"] == pytest.approx(best, abs=1e-3)
     before, after = weights_of(trained), weights_of(output)
@@ -246,5 +246,5 @@ def test_figures_and_files_of_a_finished_run(trained):
     figures = manifest["figures"]
     assert figures["strategy"].startswith("single on 1 CPU device (there is no GPU")
     assert figures["precision"] == "float32"
-    assert 0 <= figures["input_wait_share"] <= 1
-    assert 0 < figures["model_flops_share"] < 1
+    assert 0 <= figures["input_wait_fraction"] <= 1
+    assert 0 < figures["model_flops_utilization"] < 1

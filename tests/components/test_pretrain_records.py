@@ -46,8 +46,8 @@ def test_records_of_the_original_train(name, goldens, tmp_path):
         config=short_pretraining(),
         output=tmp_path / "model",
     )
-    assert manifest.figures["num_epochs"] > 2
-    assert 0 < manifest.figures["masked_lm_loss"] < 8
+    assert manifest.metrics["num_epochs"] > 2
+    assert 0 < manifest.metrics["masked_lm_loss"] < 8
 
 
 def test_chinese_text_becomes_wordpiece_records_and_trains(shared, tmp_path):
@@ -57,24 +57,24 @@ def test_chinese_text_becomes_wordpiece_records_and_trains(shared, tmp_path):
     vocab, records = tmp_path / "vocab", tmp_path / "records"
     described = train_vocab(
         corpus=corpus, config=VocabConfig(kind="wordpiece", size=8000), output=vocab
-    ).figures
-    assert described["unknown_share"] < 0.002
+    ).metrics
+    assert described["unknown_fraction"] < 0.002
     figures = make_records(
         corpus=corpus,
         vocab=vocab,
         cleaning=CleaningConfig(min_characters=50),
-        config=RecordsConfig(sequence_length=64, held_out_share=0.05, num_shards=2),
+        config=RecordsConfig(sequence_length=64, held_out_fraction=0.05, num_shards=2),
         output=records,
-    ).figures
-    assert figures["unknown_share"] == pytest.approx(described["unknown_share"], abs=0.002)
-    assert figures["predicted_share"] == pytest.approx(0.15, abs=0.01)
+    ).metrics
+    assert figures["unknown_fraction"] == pytest.approx(described["unknown_fraction"], abs=0.002)
+    assert figures["predicted_fraction"] == pytest.approx(0.15, abs=0.01)
     trained = pretrain(
         records=records,
         vocab=vocab,
         model=MODEL,
         config=short_pretraining(num_train_steps=300, evaluation_interval_steps=150),
         output=tmp_path / "model",
-    ).figures
+    ).metrics
     tokenizer = load_tokenizer(tmp_path / "model")
     assert tokenizer.tokenize("北京") == ["北", "京"]
-    assert trained["masked_lm_accuracy"] > figures["most_frequent_share"] / 2
+    assert trained["masked_lm_accuracy"] > figures["most_frequent_fraction"] / 2

@@ -19,7 +19,7 @@ from albert_core.tokenization.config import VocabConfig
 from components.records.step import make_records
 from components.vocab.step import train_vocab
 
-CONFIG = RecordsConfig(sequence_length=24, held_out_share=0.2, num_shards=3)
+CONFIG = RecordsConfig(sequence_length=24, held_out_fraction=0.2, num_shards=3)
 STATIC = dataclasses.replace(CONFIG, format="static")
 
 
@@ -96,29 +96,29 @@ def test_another_seed_gives_other_records(folder, tmp_path, config):
 
 
 def test_figures_agree_with_the_shards(folder):
-    figures = make(folder, folder / "whole").figures
+    figures = make(folder, folder / "whole").metrics
     train = pieces_in(folder / "whole", "train-*.tfrecord")
     held_out = pieces_in(folder / "whole", "held_out-*.tfrecord")
     assert figures["num_train_records"] == len(train)
     assert figures["num_held_out_records"] == len(held_out)
     counts = np.bincount(np.concatenate(held_out))
-    assert figures["most_frequent_share"] == pytest.approx(counts.max() / counts.sum(), abs=1e-4)
+    assert figures["most_frequent_fraction"] == pytest.approx(counts.max() / counts.sum(), abs=1e-4)
     assert figures["num_documents"] == 120
     unique = len(set(documents_of(folder)))
     assert figures["num_duplicate_documents"] == 120 - unique
 
 
 def test_statistics_agree_with_static_shards(folder, tmp_path):
-    figures = make(folder, tmp_path / "static", config=STATIC).figures
+    figures = make(folder, tmp_path / "static", config=STATIC).metrics
     examples = examples_in(tmp_path / "static")
     lengths = [sum(example["input_mask"]) for example in examples]
     num_masked = sum(sum(example["masked_lm_weights"]) for example in examples)
     labels = [example["next_sentence_labels"][0] for example in examples]
     assert figures["num_records"] == len(examples)
-    assert figures["padding_share"] == pytest.approx(1 - np.mean(lengths) / 24, abs=1e-4)
-    assert figures["predicted_share"] == pytest.approx(num_masked / sum(lengths), abs=1e-4)
-    assert figures["not_in_order_share"] == pytest.approx(np.mean(labels), abs=1e-4)
-    shown = figures["mask_piece_share"] + figures["kept_share"] + figures["random_share"]
+    assert figures["padding_fraction"] == pytest.approx(1 - np.mean(lengths) / 24, abs=1e-4)
+    assert figures["predicted_fraction"] == pytest.approx(num_masked / sum(lengths), abs=1e-4)
+    assert figures["not_in_order_fraction"] == pytest.approx(np.mean(labels), abs=1e-4)
+    shown = figures["mask_piece_fraction"] + figures["kept_fraction"] + figures["random_fraction"]
     assert shown == pytest.approx(1, abs=1e-3)
     assert sum(figures["run_length_shares"]) == pytest.approx(1, abs=1e-3)
 
@@ -146,7 +146,7 @@ def test_copies_of_a_document_are_cut_differently(folder, tmp_path):
     config = dataclasses.replace(CONFIG, dupe_factor=4, sequence_length=16)
     once = make(
         folder, tmp_path / "once", config=dataclasses.replace(config, dupe_factor=1)
-    ).figures["num_train_records"]
+    ).metrics["num_train_records"]
     make(folder, tmp_path / "copies", config=config)
     pairs = {
         (example["pieces"][0], example["first_length"][0])
@@ -180,10 +180,10 @@ def is_in_two_stretches(record, text):
 def test_duplicates_stay_when_asked(folder, tmp_path):
     (tmp_path / "twice.txt").write_text("\n\n".join(documents_of(folder) * 2) + "\n")
     corpus = CorpusConfig(files=(str(tmp_path / "twice.txt"),))
-    once = make(folder, tmp_path / "once", corpus=corpus).figures
+    once = make(folder, tmp_path / "once", corpus=corpus).metrics
     kept = make(
         folder, tmp_path / "kept", corpus=corpus, cleaning=CleaningConfig(deduplicate=False)
-    ).figures
+    ).metrics
     assert shards(tmp_path / "once") == shards(folder / "whole")
     assert kept["num_train_records"] > 1.8 * once["num_train_records"]
 
@@ -195,7 +195,7 @@ def test_documents_of_an_evaluation_set_are_removed_and_reported(folder, tmp_pat
     cleaning = CleaningConfig(
         evaluation_sets={"sst-2": (str(tmp_path / "dev.tsv"),)}, min_characters=60
     )
-    figures = make(folder, tmp_path / "records", cleaning=cleaning).figures
+    figures = make(folder, tmp_path / "records", cleaning=cleaning).metrics
     report = json.loads((tmp_path / "records" / "cleaning_report.json").read_text())
     removed = report["num_removed_documents"]
     short = sum(sum(map(len, document.split("\n"))) < 60 for document in documents)
@@ -214,7 +214,7 @@ def test_the_forecast_is_about_right(folder, tmp_path):
     told = []
     figures = make(
         folder, tmp_path / "records", progress=lambda _done, _all, text: told.append(text)
-    ).figures
+    ).metrics
     forecast = next(text for text in told if text.startswith("forecast"))
     num_records = int(forecast.split("about ")[1].split(" records")[0].replace(",", ""))
     expected = figures["num_train_records"] + figures["num_held_out_records"]
@@ -234,5 +234,5 @@ def test_documents_without_text_for_the_vocabulary_do_no_harm(folder, tmp_path):
     (tmp_path / "odd.txt").write_text(text, encoding="utf-8")
     corpus = CorpusConfig(files=(str(tmp_path / "odd.txt"),))
     config = dataclasses.replace(CONFIG, random_next_sentence=True)
-    figures = make(folder, tmp_path / "records", corpus=corpus, config=config).figures
+    figures = make(folder, tmp_path / "records", corpus=corpus, config=config).metrics
     assert figures["num_documents"] == 122

@@ -25,7 +25,7 @@ from components.records.runners import BeamConfig
 from components.vocab.step import train_vocab
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIG = RecordsConfig(sequence_length=24, held_out_share=0.2, num_shards=3)
+CONFIG = RecordsConfig(sequence_length=24, held_out_fraction=0.2, num_shards=3)
 SPLIT_BYTES = 4_000
 
 # Beam and Dask leave sockets and files to the garbage collector.
@@ -132,7 +132,7 @@ if __name__ == "__main__":
     step.make_records(
         corpus=CorpusConfig(files=(folder + "/corpus",)),
         vocab=folder + "/vocab",
-        config=RecordsConfig(sequence_length=24, held_out_share=0.2, num_shards=3),
+        config=RecordsConfig(sequence_length=24, held_out_fraction=0.2, num_shards=3),
         output=output,
         beam=BeamConfig(runner="dask" if dask else "local", dask_scheduler=dask),
     )

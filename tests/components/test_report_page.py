@@ -83,7 +83,7 @@ def make_step(name: str, seconds: float = 12.5) -> StepSummary:
     return StepSummary(
         name=name,
         seconds=seconds,
-        figures={"num_things": 7},
+        metrics={"num_things": 7},
         config=config,
         code_version="9f31c02ab77e",
     )
@@ -96,10 +96,10 @@ def make_run(**changes: Any) -> RunSummary:
         steps=[make_step("vocab"), make_step("records"), make_step("pretrain", seconds=3725.0)],
         vocabulary={
             "vocab_size": 4000,
-            "unknown_share": 0.000213,
+            "unknown_fraction": 0.000213,
             "examples": [{"text": "Large values.", "pieces": ["▁large", "▁value", "s", "."]}],
         },
-        records={"sequence_length": 128, "num_train_records": 88012, "padding_share": 0.0613},
+        records={"sequence_length": 128, "num_train_records": 88012, "padding_fraction": 0.0613},
         pretraining_history=[
             {
                 "global_step": step,
@@ -114,7 +114,7 @@ def make_run(**changes: Any) -> RunSummary:
             }
             for step in (1000, 2000)
         ],
-        most_frequent_share=0.0523,
+        most_frequent_fraction=0.0523,
         tasks=[
             make_task("docs-package"),
             make_task(
@@ -221,7 +221,7 @@ def test_hostile_names_are_text() -> None:
     hostile_step = dataclasses.replace(
         make_step(HOSTILE),
         config={HOSTILE: HOSTILE, "list": [HOSTILE]},
-        figures={HOSTILE: HOSTILE},
+        metrics={HOSTILE: HOSTILE},
         code_version=HOSTILE,
     )
     text = render_page(
@@ -318,7 +318,7 @@ def test_charts_leave_matplotlib_as_it_was() -> None:
         (format_duration(59.97), "1 min 00 s"),
         (format_duration(3599.8), "1 h 00 min"),
         (format_duration(7500), "2 h 05 min"),
-        (format_figure(0.0613, "padding_share"), "6.1%"),
+        (format_figure(0.0613, "padding_fraction"), "6.1%"),
         (format_figure(61, "seconds"), "1 min 01 s"),
         (format_figure(512, "sequence_length"), "512"),
         (format_figure("lamb", "optimizer"), "lamb"),

@@ -36,12 +36,12 @@ def test_the_notebook_runs_and_learns(notebook, tmp_path, monkeypatch):
     ]
     parameters.source = parameters.source.replace('OUTPUT = ""', f"OUTPUT = {str(tmp_path)!r}")
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    tuned = read_manifest(tmp_path / "tuned", step="finetune").figures
+    tuned = read_manifest(tmp_path / "tuned", step="finetune").metrics
     assert tuned["accuracy"] > tuned["majority_score"] + 0.2
     printed = "".join(
         output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", ())
     )
     assert (
-        f"{read_manifest(tmp_path / 'scores', step='evaluate').figures['accuracy']:.4f}" in printed
+        f"{read_manifest(tmp_path / 'scores', step='evaluate').metrics['accuracy']:.4f}" in printed
     )
     assert "# ALBERT, fine-tuned on docs-package" in printed

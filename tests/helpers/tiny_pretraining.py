@@ -42,7 +42,7 @@ def make_material(folder: Path) -> Material:
         make_records(
             corpus=corpus,
             vocab=material.vocab,
-            config=RecordsConfig(sequence_length=length, held_out_share=0.2, num_shards=2),
+            config=RecordsConfig(sequence_length=length, held_out_fraction=0.2, num_shards=2),
             output=output,
         )
     return material

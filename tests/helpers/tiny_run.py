@@ -19,7 +19,7 @@ ADVERBS = ["slowly", "again", "today", "alone", "at last", "before noon", "in th
 TINY_CONFIG = {
     "title": "tiny",
     "vocab": {"size": 60},
-    "records": {"sequence_length": 24, "held_out_share": 0.1, "num_shards": 2},
+    "records": {"sequence_length": 24, "held_out_fraction": 0.1, "num_shards": 2},
     "model": {
         "preset": "tiny",
         "overrides": {

@@ -37,7 +37,7 @@ RECORDED_SHARES = {
     "opt_nowwm": (128, {"whole_word": False}),
     "opt_perm": (128, {"permutation": True}),
 }
-OF_PAIRS = ("padding_share", "not_in_order_share")
+OF_PAIRS = ("padding_fraction", "not_in_order_fraction")
 PAIR_VARIANTS = {
     "default": {},
     "random_next": {"random_next_sentence": True},
@@ -221,13 +221,13 @@ def test_masks_have_the_recorded_statistics(name, tokenizer, goldens) -> None:
     starts = tokenizer.word_starts()
     is_unit = starts if config.masking.whole_word else np.ones_like(starts)
     ours = shares(our_counts(documents, tokenizer, config, is_unit))
-    assert ours["predicted_share"] == pytest.approx(
+    assert ours["predicted_fraction"] == pytest.approx(
         recorded["masked_fraction_of_nonpad"], abs=SHARE
     )
     for own, other in (("mask_piece", "mask"), ("kept", "keep"), ("random", "random")):
         if name != "opt_perm":  # there the recording's text decides which permuted pieces stay
             recorded_share = recorded[f"replace_{other}"]
-            assert ours[f"{own}_share"] == pytest.approx(recorded_share, abs=SHARE)
+            assert ours[f"{own}_fraction"] == pytest.approx(recorded_share, abs=SHARE)
     unit = "words" if config.masking.whole_word else "tokens"
     runs = Counter({int(length): n for length, n in recorded[f"run_len_{unit}"].items()})
     expected = [runs[length] / runs.total() for length in range(1, 10)]

@@ -119,7 +119,7 @@ def test_missing_vocabulary_size_and_unknown_preset_are_refused() -> None:
     [
         (RecordsConfig, "sequence_length", 4),
         (RecordsConfig, "short_sequence_probability", 1.0),
-        (RecordsConfig, "held_out_share", -0.1),
+        (RecordsConfig, "held_out_fraction", -0.1),
         (RecordsConfig, "dupe_factor", 0),
         (RecordsConfig, "num_shards", 0),
         (MaskingConfig, "mask_probability", 0.0),
@@ -130,7 +130,7 @@ def test_missing_vocabulary_size_and_unknown_preset_are_refused() -> None:
         (PretrainingConfig, "evaluation_interval_steps", 7),
         (FinetuningConfig, "sequence_length", 7),
         (FinetuningConfig, "num_epochs", 0.0),
-        (FinetuningConfig, "warmup_share", 1.0),
+        (FinetuningConfig, "warmup_ratio", 1.0),
         (FinetuningConfig, "per_task", {"cola": {"batchsize": 8}}),
         (FinetuningConfig, "per_task", {"cola": {"batch_size": 0}}),
     ],

@@ -146,7 +146,7 @@ def test_a_value_of_the_wrong_type(capsys, folder):
         ("--records.sequence_length", "0", "records.sequence_length: got 0, expected at least 5"),
         ("--records.sequence_length", "1024", "max_position_embeddings=512"),
         ("--finetuning.sequence_length", "1024", "max_position_embeddings=512"),
-        ("--records.held_out_share", "1.5", "held_out_share: got 1.5"),
+        ("--records.held_out_fraction", "1.5", "held_out_fraction: got 1.5"),
         ("--pretraining.learning_rate", "-1", "learning_rate: got -1"),
         ("--pretraining.num_warmup_steps", "400", "num_warmup_steps: got 400"),
         ("--pretraining.num_train_steps", "410", "expected a multiple of"),

@@ -56,7 +56,7 @@ def test_results_are_published_with_their_manifest_and_nothing_else_is_left(
     assert (tmp_path / "output/deep/result.txt").read_text() == "whole"
     assert find_manifest(tmp_path / "output") == manifest
     assert manifest.config == CONFIG
-    assert manifest.figures == {"num_runs": 1}
+    assert manifest.metrics == {"num_runs": 1}
     assert manifest.files["deep/result.txt"]["bytes"] == 5
 
 
@@ -82,7 +82,7 @@ def test_work_of_other_code_is_done_again(tmp_path: Path) -> None:
     manifest = json.loads(path.read_text())
     path.write_text(json.dumps({**manifest, "code_version": "older"}))
     (tmp_path / "output/left-over.txt").touch()
-    assert run(tmp_path, body).figures == {"num_runs": 2}
+    assert run(tmp_path, body).metrics == {"num_runs": 2}
     assert "output/left-over.txt" not in names_in(tmp_path)
 
 
@@ -112,7 +112,7 @@ def test_killed_work_is_resumed_with_its_progress(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, body)
     assert not (tmp_path / "output").exists()
-    assert run(tmp_path, body).figures == {"num_runs": 2}
+    assert run(tmp_path, body).metrics == {"num_runs": 2}
     assert body.found == [[], ["checkpoint-1"]]
     assert names_in(tmp_path)[0] == "output"  # and the work folder is gone
 

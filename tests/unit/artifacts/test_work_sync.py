@@ -88,7 +88,7 @@ def test_failed_work_goes_on_elsewhere_with_what_it_kept(root, machine, tmp_path
     assert not list((tmp_path / "first" / "albert-work").rglob("number"))
     machine("second")
     body = Work()
-    assert run(root, tmp_path / "out", body).figures == {"number": 2}
+    assert run(root, tmp_path / "out", body).metrics == {"number": 2}
     assert body.found == [1]
     assert (tmp_path / "out" / "number.txt").read_text() == "whole"
 

@@ -260,12 +260,12 @@ def test_results_of_a_step_are_described_by_their_manifest(own: Path, tmp_path: 
             config={"seed": 1},
             inputs={},
             files=describe_files(folder),
-            figures={"loss": 2.5},
+            metrics={"loss": 2.5},
             seconds=1.0,
         ).write(folder)
     description = describe(records)
     assert (description.kind, description.model) == ("artifact", None)
-    assert description.manifest.figures == {"loss": 2.5}
+    assert description.manifest.metrics == {"loss": 2.5}
     assert description.files["train-00000-of-00001.tfrecord"] == 5
     assert (describe(own).kind, describe(own).manifest.step) == ("keras", "pretrain")
 

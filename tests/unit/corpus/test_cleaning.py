@@ -102,10 +102,10 @@ def test_evaluation_data_that_cannot_be_read_is_refused(tmp_path, name, text, me
     [
         ({"min_characters": 10}, ["Too short"], "too_short"),
         ({"max_characters": 10}, ["Too long for it"], "too_long"),
-        ({"min_letter_share": 0.7}, ["12 34 56 a"], "few_letters"),
-        ({"min_letter_share": 0.7}, ["только буквы", "文字"], None),
-        ({"max_repeated_share": 0.5}, ["Buy now!"] * 3, "repeated"),
-        ({"max_repeated_share": 0.5}, ["Buy now!", "Why not?"], None),
+        ({"min_letter_fraction": 0.7}, ["12 34 56 a"], "few_letters"),
+        ({"min_letter_fraction": 0.7}, ["только буквы", "文字"], None),
+        ({"max_repeated_fraction": 0.5}, ["Buy now!"] * 3, "repeated"),
+        ({"max_repeated_fraction": 0.5}, ["Buy now!", "Why not?"], None),
         ({}, ["1"], None),
     ],
 )
@@ -117,8 +117,8 @@ def test_bounds_name_their_reason(settings, document, reason):
 @pytest.mark.parametrize(
     "settings",
     [
-        {"min_letter_share": 1.5},
-        {"max_repeated_share": -0.1},
+        {"min_letter_fraction": 1.5},
+        {"max_repeated_fraction": -0.1},
         {"overlap_ngram": 1},
         {"min_characters": 5, "max_characters": 4},
         {"min_characters": -1},

@@ -19,7 +19,7 @@ from components.vocab.step import train_vocab
 pytestmark = pytest.mark.backends
 
 LENGTH, BATCH = 24, 8
-COMPACT = RecordsConfig(sequence_length=LENGTH, held_out_share=0.2, num_shards=3)
+COMPACT = RecordsConfig(sequence_length=LENGTH, held_out_fraction=0.2, num_shards=3)
 KINDS = {
     "compact": COMPACT,
     "static": dataclasses.replace(COMPACT, format="static"),

@@ -1,0 +1,69 @@
+"""Names that settings and metrics had in earlier versions, for the files that people still have.
+
+Run configurations, `task.yaml`, compiled pipelines and manifests keep being read: their old names
+are replaced here, on reading, and nowhere else.
+"""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+# Old name -> today's. No old name is, or ever was, the name of anything else.
+SETTINGS: Mapping[str, str] = {
+    "held_out_share": "held_out_fraction",
+    "max_repeated_share": "max_repeated_fraction",
+    "min_letter_share": "min_letter_fraction",
+    "warmup_share": "warmup_ratio",
+}
+METRICS: Mapping[str, str] = {
+    "characters_per_piece": "characters_per_token",
+    "input_wait_share": "input_wait_fraction",
+    "model_flops_share": "model_flops_utilization",
+    "most_frequent_share": "most_frequent_fraction",
+    "num_pieces": "num_tokens",
+    "padding_share": "padding_fraction",
+    "pieces_per_word": "tokens_per_word",
+    "unknown_share": "unknown_fraction",
+}
+
+_noticed: set[str] = set()
+
+
+def rename_settings(values: Any, *, source: str = "") -> Any:
+    """Return nested settings under today's names.
+
+    Args:
+        values: Mappings, sequences and plain values; anything else is returned as it is.
+        source: Where the values come from. If given, each old name is noticed on standard error,
+            once per process.
+    """
+    if isinstance(values, list | tuple):
+        return [rename_settings(item, source=source) for item in values]
+    if not isinstance(values, Mapping):
+        return values
+    renamed = {}
+    for name, value in values.items():
+        today = rename_setting(name, source=source)
+        # Where a file has both, today's name wins whatever their order.
+        if today == name or today not in values:
+            renamed[today] = rename_settings(value, source=source)
+    return renamed
+
+
+def rename_setting(name: Any, *, source: str = "") -> Any:
+    """Return today's name of a setting; names that never changed are returned as they are."""
+    today = SETTINGS.get(name, name) if isinstance(name, str) else name
+    if today != name and source and name not in _noticed:
+        _noticed.add(name)
+        print(f"albert: {source}: {name} is called {today} now", file=sys.stderr)
+    return today
+
+
+def rename_metrics(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metrics of a manifest under today's names."""
+    return {
+        METRICS.get(name, name.removesuffix("_deviation") + "_std")
+        if name in METRICS or name.endswith("_deviation")
+        else name: value
+        for name, value in values.items()
+    }
