@@ -11,8 +11,6 @@ from albert_core.training.devices import Precision, StrategyName
 from albert_core.training.plan import OptimizerName, TrainingPlan, check_rates
 from albert_core.training.safeguards import SafeguardConfig
 
-# Files of a model folder, beside the weights.
-CONFIG_NAME = "albert_config.json"
 HISTORY_NAME = "metrics.jsonl"
 
 
