@@ -16,9 +16,9 @@ from albert_core.checkpoints.names import (
     is_training_state,
     name_of_key,
 )
+from albert_core.config import CONFIG_NAME
 from albert_core.errors import InputError
 from albert_core.files import write_atomically
-from albert_core.pretraining.config import CONFIG_NAME
 
 if TYPE_CHECKING:
     import keras

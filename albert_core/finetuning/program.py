@@ -16,11 +16,8 @@ import numpy as np
 from albert_core.artifacts.manifest import Metrics
 from albert_core.checkpoints import Checkpoint, read_checkpoint
 from albert_core.checkpoints.vocabulary import check_size
-from albert_core.config import AlbertConfig
+from albert_core.config import CONFIG_NAME, AlbertConfig
 from albert_core.errors import InputError
-from albert_core.exports.runner import Inputs as ModelInputs
-from albert_core.exports.runner import Outputs as ModelOutputs
-from albert_core.exports.runner import Runner
 from albert_core.files import write_json
 from albert_core.finetuning.batches import (
     batches_in_epoch,
@@ -34,8 +31,8 @@ from albert_core.finetuning.task_program import Outputs, TaskData, TaskProgram, 
 from albert_core.model import load_weights
 from albert_core.model.heads import AlbertWithHead
 from albert_core.model.weights import WEIGHTS_NAME
+from albert_core.model_function import ModelFunction, compiled_function
 from albert_core.optimizers.factory import make_optimizer
-from albert_core.pretraining.config import CONFIG_NAME
 from albert_core.progress import ReportProgress, quiet
 from albert_core.tasks import Task
 from albert_core.tokenization import Tokenizer
@@ -140,17 +137,7 @@ def load_finetuned(
     return model, program
 
 
-def compiled_runner(model: AlbertWithHead) -> Runner:
-    """Return a Keras model as what predicts, by the function that Keras compiles for it."""
-
-    def run(inputs: ModelInputs) -> ModelOutputs:
-        outputs = model.predict_on_batch(inputs)
-        return outputs if isinstance(outputs, Mapping) else {"logits": outputs}
-
-    return run
-
-
-def predict(run: Runner, program: TaskProgram, data: TaskData) -> Outputs:
+def predict(run: ModelFunction, program: TaskProgram, data: TaskData) -> Outputs:
     """Return a model's outputs, one array for each example in their order, by name.
 
     Args:
@@ -263,7 +250,7 @@ class _Trainer:
         )
 
     def _dev_metrics(self, model: AlbertWithHead) -> Mapping[str, float]:
-        outputs = predict(compiled_runner(model), self.program, self.dev)
+        outputs = predict(compiled_function(model), self.program, self.dev)
         return judge(self.program, self.dev, outputs).metrics()
 
 

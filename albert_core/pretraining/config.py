@@ -12,9 +12,6 @@ from albert_core.training.devices import Precision, StrategyName
 from albert_core.training.plan import TrainingPlan
 from albert_core.training.safeguards import SafeguardConfig
 
-# Files of a model folder, beside the weights.
-CONFIG_NAME = "albert_config.json"
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PhaseConfig:
