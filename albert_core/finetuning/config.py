@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from albert_core.errors import InputError
+from albert_core.optimizers.settings import OptimizerName, check_rates
 from albert_core.settings import check_seed, parse_settings
 from albert_core.tasks.task import Task
 from albert_core.training.devices import Precision
-from albert_core.training.plan import OptimizerName, check_rates
 
 Initialization = Literal["pretrained", "random"]
 RecipeName = Literal["general", "original"]
