@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from albert_core.checks import check_at_least, check_between, check_minimum, check_seed
 from albert_core.errors import InputError
+from albert_core.optimizers.settings import OptimizerName, check_rates
 from albert_core.settings import parse_settings
 from albert_core.tasks.task import Task
 from albert_core.training.devices import Precision
-from albert_core.training.plan import OptimizerName, check_rates
 
 Initialization = Literal["pretrained", "random"]
 RecipeName = Literal["general", "original"]

@@ -11,7 +11,7 @@ from albert_core.errors import InputError
 _CHANCE = 0.52  # accuracy on a balanced choice of two that is not above chance
 
 
-class TrainingTroubleError(RuntimeError):
+class DivergenceError(RuntimeError):
     """Training does not do what it should; the message says what was seen."""
 
 
@@ -48,12 +48,12 @@ class SafeguardConfig:
         """Look at the mean loss of the last few updates.
 
         Raises:
-            TrainingTroubleError: It is not finite, or a spike.
+            DivergenceError: It is not finite, or a spike.
         """
         if not math.isfinite(loss):
-            raise TrainingTroubleError(f"the loss is {loss} at step {step}")
+            raise DivergenceError(f"the loss is {loss} at step {step}")
         if self.spike_ratio and lowest_loss and loss > self.spike_ratio * lowest_loss:
-            raise TrainingTroubleError(
+            raise DivergenceError(
                 f"the loss jumped to {loss:.3f} at step {step}, over {self.spike_ratio:g} times "
                 f"the lowest so far ({lowest_loss:.3f})"
             )
@@ -75,5 +75,5 @@ class SafeguardConfig:
             )
 
 
-class StuckError(TrainingTroubleError):
+class StuckError(DivergenceError):
     """Training does not learn; going back would not help."""

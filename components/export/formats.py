@@ -13,7 +13,7 @@ from components.export.config import QUANTIZED, ExportConfig, ExportFormat
 if TYPE_CHECKING:
     from albert_core.checkpoints import Checkpoint, Target
     from albert_core.exports.parity import Bounds
-    from albert_core.exports.runner import Runner
+    from albert_core.model_function import ModelFunction
 
 _SAME_DIFFERENCE, _SAME_SCORE = 1e-4, 0.001
 _INT8_DIFFERENCE = 0.35
@@ -37,7 +37,7 @@ class Format:
     """
 
     write: "Callable[[Checkpoint, Path], None]"
-    open: "Callable[[Path], Runner]"
+    open: "Callable[[Path], ModelFunction]"
     holds_graph: bool = True
     overhead_bytes: int = _GRAPH_BYTES
     packages: tuple[str, ...] = ()
@@ -51,11 +51,11 @@ def _weights(kind: "Target") -> Format:
 
         write_proven(checkpoint, folder, to=kind)
 
-    def open_weights(folder: Path) -> "Runner":
+    def open_weights(folder: Path) -> "ModelFunction":
         from albert_core.checkpoints import read_checkpoint
-        from albert_core.exports.runner import reference_runner
+        from albert_core.checkpoints.checkpoint import reference_function
 
-        return reference_runner(read_checkpoint(folder))
+        return reference_function(read_checkpoint(folder))
 
     return Format(write=write, open=open_weights, holds_graph=False, overhead_bytes=_HEADER_BYTES)
 
@@ -120,8 +120,8 @@ def write_format(checkpoint: "Checkpoint", folder: Path, *, to: ExportFormat) ->
         StepFailedError: What was written is not the same model.
     """
     from albert_core.checkpoints.checkpoint import FINETUNING_NAME, TASK_NAME
+    from albert_core.config import CONFIG_NAME
     from albert_core.files import write_json
-    from albert_core.pretraining.config import CONFIG_NAME
 
     folder.mkdir(parents=True)
     FORMATS[to].write(checkpoint, folder)
