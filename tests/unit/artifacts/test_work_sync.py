@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.object_storage import strict_bucket
 
 from albert_core import storage
 from albert_core.artifacts import work_sync as mirror_module
 from albert_core.artifacts.step import run_step, take_part_in_step
 from albert_core.artifacts.work_sync import INDEX_NAME, mirrored
 from albert_core.errors import InputError, StepFailedError
+from tests.helpers.object_storage import strict_bucket
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
