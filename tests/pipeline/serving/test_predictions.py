@@ -207,7 +207,7 @@ def test_too_many_masks_or_pieces_are_refused(
 def test_what_follows_a_mask_begins_a_word_only_after_a_space(
     tokenizer: SentencePieceTokenizer,
 ) -> None:
-    mask, stop = tokenizer.special_ids.mask, tokenizer.ids_of(["."])
+    mask, stop = tokenizer.special_ids.mask, tokenizer.token_ids(["."])
     assert encode_masked(tokenizer, "the [MASK].") == [*tokenizer.encode("the"), mask, *stop]
     assert encode_masked(tokenizer, "[MASK] the") == [mask, *tokenizer.encode("the")]
     assert encode_masked(tokenizer, "[MASK][MASK]") == [mask, mask]
