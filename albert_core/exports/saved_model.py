@@ -25,10 +25,9 @@ import numpy as np
 import tensorflow as tf
 
 from albert_core.checkpoints.checkpoint import (
-    FINETUNING_NAME,
-    TASK_NAME,
     Checkpoint,
     model_of,
+    write_task,
 )
 from albert_core.checkpoints.kinds import HUB_ASSETS
 from albert_core.checkpoints.names import NAMED_VARIABLES, PRETRAINING_HEADS
@@ -39,7 +38,6 @@ from albert_core.checkpoints.vocabulary import (
 from albert_core.errors import InputError
 from albert_core.exports.raw_signatures import RawSignatures, concrete_function
 from albert_core.exports.runner import Inputs, Outputs, Runner, input_names, outputs_by_name
-from albert_core.files import write_json
 from albert_core.model.heads import ENCODER_INPUTS
 from albert_core.pretraining.config import CONFIG_NAME
 
@@ -171,7 +169,4 @@ def _write_assets(checkpoint: Checkpoint, folder: Path) -> None:
     checkpoint.config.to_json_file(folder / CONFIG_NAME)
     if checkpoint.tokenizer:
         write_original_vocabulary(checkpoint.tokenizer, folder)
-    described = {TASK_NAME: checkpoint.task, FINETUNING_NAME: checkpoint.finetuning}
-    for name, values in described.items():
-        if values:
-            write_json(folder / name, values)
+    write_task(checkpoint, folder)

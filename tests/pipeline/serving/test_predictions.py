@@ -23,6 +23,7 @@ from scipy.special import softmax
 
 from albert_core.checkpoints import model_of, read_checkpoint, save_folder
 from albert_core.errors import InputError
+from albert_core.exports.formats import ExportFormat, write_format
 from albert_core.exports.runner import reference_runner
 from albert_core.files import write_json
 from albert_core.finetuning.evaluators import judge
@@ -34,8 +35,6 @@ from albert_core.model import AlbertForQuestionAnswering
 from albert_core.tasks import Example, Question
 from albert_core.tokenization import SentencePieceTokenizer
 from albert_core.tokenization.masked import encode_masked
-from components.export.config import ExportFormat
-from components.export.formats import write_format
 from pipeline.serving.errors import RequestError
 from pipeline.serving.opening import open_export
 from pipeline.serving.predictors import predictor_for
