@@ -14,6 +14,7 @@ from albert_core.checkpoints.names import HEADS, POOLER, heads_of
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 from albert_core.files import fingerprint, write_json
+from albert_core.model_function import ModelFunction, eager_function
 from albert_core.tokenization import Tokenizer
 
 if TYPE_CHECKING:
@@ -55,6 +56,16 @@ class Checkpoint:
     def heads(self) -> frozenset[str]:
         """The heads the weights hold, by the names in `albert_core.checkpoints.names.HEADS`."""
         return heads_of(self.weights)
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The names of its model's inputs (`ModelInputs`), in the same order in every format."""
+        head_inputs: tuple[str, ...] = ()
+        if "span_beam" in self.heads:
+            head_inputs = ("p_mask",)
+        elif not self.heads & {"classifier", "span"}:
+            head_inputs = ("masked_lm_positions",)
+        return ("input_ids", "input_mask", "segment_ids", *head_inputs)
 
     @property
     def lacks_pooler(self) -> bool:
@@ -114,6 +125,11 @@ def model_of(checkpoint: Checkpoint) -> "keras.Model":
     weights = {**stand_ins, **checkpoint.with_pooler().weights}
     load_weights(model, weights, source=checkpoint.source)
     return model
+
+
+def reference_function(checkpoint: Checkpoint) -> ModelFunction:
+    """Return a checkpoint's Keras model, not compiled, as what other formats are compared with."""
+    return eager_function(model_of(checkpoint))
 
 
 def _new_model(checkpoint: Checkpoint) -> "keras.Model":

@@ -29,9 +29,8 @@ from albert_core.checkpoints.tf1 import (
     read_tf1_checkpoint,
 )
 from albert_core.checkpoints.vocabulary import find_tokenizer
-from albert_core.config import PRESETS, AlbertConfig
+from albert_core.config import CONFIG_NAME, PRESETS, AlbertConfig
 from albert_core.errors import InputError
-from albert_core.pretraining.config import CONFIG_NAME
 from albert_core.tokenization import SentencePieceTokenizer
 
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64"}

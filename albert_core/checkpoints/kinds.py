@@ -9,8 +9,8 @@ from albert_core.checkpoints.huggingface import (
     OTHER_WEIGHTS_NAMES,
     WEIGHTS_NAME,
 )
+from albert_core.config import CONFIG_NAME
 from albert_core.errors import InputError
-from albert_core.pretraining.config import CONFIG_NAME
 
 # Of a training's checkpoint; `albert_core.training.checkpoint` writes them, and imports Keras.
 VARIABLES_NAME, STATE_NAME = "variables.safetensors", "state.json"

@@ -16,7 +16,7 @@ from albert_core.errors import InputError
 
 if TYPE_CHECKING:
     from albert_core.checkpoints import Checkpoint
-    from albert_core.exports.runner import Runner
+    from albert_core.model_function import ModelFunction
 
 ExportFormat = Literal[
     "saved_model",
@@ -79,7 +79,7 @@ class FormatSpec:
     title: str
     description: str
     write: "Callable[[Checkpoint, Path], None]"
-    open: "Callable[[Path], Runner]"
+    open: "Callable[[Path], ModelFunction]"
     files: tuple[str, ...] = ()
     settings_folder: str = "."
     has_graph: bool = True
@@ -212,7 +212,7 @@ def write_format(checkpoint: "Checkpoint", folder: Path, *, to: ExportFormat) ->
         StepFailedError: A format of weights was read back as another model.
     """
     from albert_core.checkpoints.checkpoint import write_task
-    from albert_core.pretraining.config import CONFIG_NAME
+    from albert_core.config import CONFIG_NAME
 
     folder.mkdir(parents=True)
     spec = FORMATS[to]

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from albert_core.checkpoints import Checkpoint, CheckpointFormat, read_checkpoint
+from albert_core.checkpoints.checkpoint import reference_function
 from albert_core.checkpoints.conversion import write_proven
-from albert_core.exports.runner import Runner, reference_runner
+from albert_core.model_function import ModelFunction
 
 
 def write_weights(checkpoint: Checkpoint, folder: Path, *, to: CheckpointFormat) -> None:
@@ -17,6 +18,6 @@ def write_weights(checkpoint: Checkpoint, folder: Path, *, to: CheckpointFormat)
     write_proven(checkpoint, folder, to=to)
 
 
-def open_weights(folder: Path) -> Runner:
+def open_weights(folder: Path) -> ModelFunction:
     """Return the Keras model of a folder that `write_weights` wrote."""
-    return reference_runner(read_checkpoint(folder))
+    return reference_function(read_checkpoint(folder))

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 
+from albert_core.checks import check_between
 from albert_core.errors import InputError
 from albert_core.exports.formats import FORMATS, QUANTIZED, Bounds, ExportFormat
 from components.export.card_config import CardConfig
@@ -47,11 +48,7 @@ class ExportConfig:
     def _check_score_loss(self) -> None:
         if self.max_score_loss is None:
             return
-        if not 0 <= self.max_score_loss <= 1:
-            raise InputError(
-                f"export.max_score_loss: got {self.max_score_loss}, expected 0 to 1 (0.02 is 2 "
-                "points)"
-            )
+        check_between(self, "export", "max_score_loss", hint="0.02 is 2 points")
         if not set(self.formats) & set(QUANTIZED):
             raise InputError(
                 f"export.max_score_loss: got {self.max_score_loss} without a format of rounded "

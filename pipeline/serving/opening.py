@@ -9,12 +9,11 @@ from albert_core.checkpoints import Checkpoint, detect, model_of, read_checkpoin
 from albert_core.checkpoints.checkpoint import read_finetuning, read_json, read_task
 from albert_core.checkpoints.names import HEADS
 from albert_core.checkpoints.vocabulary import check_size
-from albert_core.config import AlbertConfig
+from albert_core.config import CONFIG_NAME, AlbertConfig
 from albert_core.errors import InputError
 from albert_core.exports.formats import FORMATS, ExportFormat, find_export_format
-from albert_core.exports.runner import Runner
 from albert_core.finetuning.config import FinetuningConfig
-from albert_core.pretraining.config import CONFIG_NAME
+from albert_core.model_function import ModelFunction, compiled_function
 from albert_core.settings import parse_settings
 from albert_core.tasks import Task
 from albert_core.tasks.task import Kind
@@ -54,7 +53,7 @@ class ServedModel:
     tokenizer: Tokenizer
     finetuning: FinetuningConfig
     null_threshold: float
-    run: Runner
+    run: ModelFunction
 
 
 def open_export(path: str | Path) -> ServedModel:
@@ -112,7 +111,7 @@ def _of_checkpoint(path: Path) -> ServedModel:
         tokenizer=checkpoint.tokenizer,
         finetuning=_finetuning(checkpoint.finetuning, checkpoint.config, path),
         null_threshold=_null_threshold(path),
-        run=_compiled_runner(checkpoint),
+        run=_compiled_model(checkpoint),
         **_asked(task) if task else _asked_of_heads(checkpoint.heads, _num_labels(checkpoint)),
     )
 
@@ -181,10 +180,8 @@ def _num_labels(checkpoint: Checkpoint) -> int:
     return next(len(checkpoint.weights[n]) for n in HEADS["classifier"] if n in checkpoint.weights)
 
 
-def _compiled_runner(checkpoint: Checkpoint) -> Runner:
+def _compiled_model(checkpoint: Checkpoint) -> ModelFunction:
     """Return the Keras model as evaluation runs it; TensorFlow compiles it for any length."""
-    from albert_core.finetuning.program import compiled_runner
-
     model = model_of(checkpoint)
     model.compile(jit_compile=False)
-    return compiled_runner(model)
+    return compiled_function(model)

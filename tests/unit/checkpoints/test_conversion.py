@@ -38,7 +38,7 @@ from albert_core.model import (
     AlbertForQuestionAnswering,
     AlbertForQuestionAnsweringWithBeam,
 )
-from albert_core.optimization import make_optimizer
+from albert_core.optimizers.factory import make_optimizer
 from albert_core.tokenization import SentencePieceTokenizer
 from albert_core.training.checkpoint import TrainingState, save_checkpoint
 
