@@ -8,6 +8,8 @@ from typing import Any
 
 from albert_core.errors import InputError
 
+CONFIG_NAME = "albert_config.json"  # in the folder of every model
+
 HIDDEN_ACTIVATIONS = ("gelu", "relu", "tanh", "linear")
 
 

@@ -13,7 +13,8 @@ from albert_core.artifacts.manifest import find_manifest
 from albert_core.checkpoints.names import HEADS, POOLER, heads_of
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
-from albert_core.files import fingerprint
+from albert_core.files import fingerprint, write_json
+from albert_core.model_function import ModelFunction, eager_function
 from albert_core.tokenization import Tokenizer
 
 if TYPE_CHECKING:
@@ -55,6 +56,16 @@ class Checkpoint:
     def heads(self) -> frozenset[str]:
         """The heads the weights hold, by the names in `albert_core.checkpoints.names.HEADS`."""
         return heads_of(self.weights)
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The names of its model's inputs (`ModelInputs`), in the same order in every format."""
+        head_inputs: tuple[str, ...] = ()
+        if "span_beam" in self.heads:
+            head_inputs = ("p_mask",)
+        elif not self.heads & {"classifier", "span"}:
+            head_inputs = ("masked_lm_positions",)
+        return ("input_ids", "input_mask", "segment_ids", *head_inputs)
 
     @property
     def lacks_pooler(self) -> bool:
@@ -116,6 +127,11 @@ def model_of(checkpoint: Checkpoint) -> "keras.Model":
     return model
 
 
+def reference_function(checkpoint: Checkpoint) -> ModelFunction:
+    """Return a checkpoint's Keras model, not compiled, as what other formats are compared with."""
+    return eager_function(model_of(checkpoint))
+
+
 def _new_model(checkpoint: Checkpoint) -> "keras.Model":
     from albert_core import model as models
 
@@ -154,6 +170,14 @@ def read_finetuning(folder: Path) -> dict[str, Any] | None:
     if manifest is None or manifest.step != "finetune":
         return None
     return dict(manifest.config["finetuning"])
+
+
+def write_task(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write task.json and finetuning.json into a folder, each only if the checkpoint knows it."""
+    files = {TASK_NAME: checkpoint.task, FINETUNING_NAME: checkpoint.finetuning}
+    for name, values in files.items():
+        if values:
+            write_json(folder / name, values)
 
 
 def is_multiple_choice(task: Mapping[str, Any] | None) -> bool:

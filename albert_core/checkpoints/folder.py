@@ -10,8 +10,7 @@ from albert_core.checkpoints.checkpoint import (
 )
 from albert_core.checkpoints.huggingface import WEIGHTS_NAME
 from albert_core.checkpoints.vocabulary import find_tokenizer
-from albert_core.config import AlbertConfig
-from albert_core.pretraining.config import CONFIG_NAME
+from albert_core.config import CONFIG_NAME, AlbertConfig
 
 
 def read_folder(

@@ -19,9 +19,8 @@ from albert_core.checkpoints.tf1 import (
     write_tf1_checkpoint,
 )
 from albert_core.checkpoints.vocabulary import find_tokenizer, write_original_vocabulary
-from albert_core.config import AlbertConfig
+from albert_core.config import CONFIG_NAME, AlbertConfig
 from albert_core.errors import InputError
-from albert_core.pretraining.config import CONFIG_NAME
 
 CHECKPOINT_NAME = "model.ckpt-best"
 

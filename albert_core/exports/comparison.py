@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from albert_core.errors import StepFailedError
-from albert_core.exports.runner import Outputs
+from albert_core.model_function import ModelOutputs
 
 Candidates = Mapping[Hashable, float]
 """Log probability by position."""
@@ -19,7 +19,7 @@ _LEAST_LOG_PROBABILITY = float(np.log(np.finfo(np.float32).tiny))
 
 
 def largest_differences(
-    reference: Outputs, found: Outputs, *, as_probabilities: bool = False
+    reference: ModelOutputs, found: ModelOutputs, *, as_probabilities: bool = False
 ) -> dict[str, float]:
     """Return the largest difference of each output; NaN is one.
 
@@ -52,7 +52,7 @@ def largest_differences(
     return differences
 
 
-def _refuse_other_outputs(reference: Outputs, found: Outputs) -> None:
+def _refuse_other_outputs(reference: ModelOutputs, found: ModelOutputs) -> None:
     for name, expected in reference.items():
         if name not in found:
             raise StepFailedError(f"no output {name}, only {', '.join(sorted(found))}")
@@ -82,7 +82,7 @@ def _sigmoid(logits: np.ndarray) -> np.ndarray:
 
 
 def _search_differences(
-    reference: Outputs, found: Outputs, measure: Callable[[Any], Any] | None
+    reference: ModelOutputs, found: ModelOutputs, measure: Callable[[Any], Any] | None
 ) -> dict[str, float]:
     """Return the largest difference among the starts that were found, and among their ends."""
     found_of: dict[str, list[float]] = {"start_top_log_probs": [], "end_top_log_probs": []}
@@ -98,7 +98,7 @@ def _search_differences(
     return {name: float(np.max(values, initial=0.0)) for name, values in found_of.items()}
 
 
-def _searches(outputs: Outputs) -> Iterator[tuple[Candidates, Mapping[int, Candidates]]]:
+def _searches(outputs: ModelOutputs) -> Iterator[tuple[Candidates, Mapping[int, Candidates]]]:
     """Yield of each example the starts, and the ends of each start."""
     starts_BK, ends_BKL = outputs["start_top_index"], outputs["end_top_index"]
     shape_BKL = (*starts_BK.shape, ends_BKL.shape[1] // starts_BK.shape[1])

@@ -10,7 +10,7 @@ from typing import Any
 
 from albert_core.checkpoints.checkpoint import Checkpoint, model_of
 from albert_core.errors import InputError
-from albert_core.exports.runner import input_names, outputs_by_name
+from albert_core.model_function import outputs_by_name
 
 _MODEL_NAME = "albert"  # else Keras counts models, and a file depends on those made before
 
@@ -48,7 +48,7 @@ def float32_graph(checkpoint: Checkpoint) -> Graph:
     with _float32():
         model = model_of(checkpoint)
     model.name = _MODEL_NAME
-    names = input_names(checkpoint)
+    names = checkpoint.input_names
     rank = 3 if checkpoint.is_multiple_choice else 2
     signature = tuple(tf.TensorSpec((None,) * rank, tf.int32, name=name) for name in names)
 

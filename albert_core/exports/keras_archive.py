@@ -6,10 +6,8 @@ registered there with Keras.
 
 from pathlib import Path
 
-import numpy as np
-
 from albert_core.checkpoints.checkpoint import Checkpoint, model_of
-from albert_core.exports.runner import Inputs, Outputs, Runner, outputs_by_name
+from albert_core.model_function import ModelFunction, eager_function
 
 ARCHIVE_NAME = "model.keras"
 
@@ -19,16 +17,11 @@ def write_keras_archive(checkpoint: Checkpoint, folder: Path) -> None:
     model_of(checkpoint).save(folder / ARCHIVE_NAME)
 
 
-def open_keras_archive(folder: Path) -> Runner:
+def open_keras_archive(folder: Path) -> ModelFunction:
     """Return the model of a folder that `write_keras_archive` wrote."""
     import keras
 
     import albert_core.model  # noqa: F401  (registers its classes)
 
     model = keras.saving.load_model(folder / ARCHIVE_NAME)
-
-    def run(inputs: Inputs) -> Outputs:
-        outputs = outputs_by_name(model, inputs)
-        return {name: np.asarray(value) for name, value in outputs.items()}
-
-    return run
+    return eager_function(model)

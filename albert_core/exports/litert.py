@@ -14,7 +14,7 @@ from albert_core.checkpoints.checkpoint import Checkpoint
 from albert_core.errors import InputError
 from albert_core.exports.checksum import read_sealed, write_sealed
 from albert_core.exports.graph import Graph, float32_graph
-from albert_core.exports.runner import Inputs, Outputs, Runner
+from albert_core.model_function import ModelFunction, ModelInputs, ModelOutputs
 
 LITERT_NAME = "model.tflite"
 
@@ -34,7 +34,7 @@ def write_litert(checkpoint: Checkpoint, folder: Path) -> None:
         write_sealed(folder / LITERT_NAME, _converted(graph, saved))
 
 
-def open_litert(folder: Path, *, num_threads: int | None = None) -> Runner:
+def open_litert(folder: Path, *, num_threads: int | None = None) -> ModelFunction:
     """Return a model that `write_litert` wrote, in the LiteRT interpreter on the CPU.
 
     Args:
@@ -57,7 +57,7 @@ def open_litert(folder: Path, *, num_threads: int | None = None) -> Runner:
         raise InputError(f"{path}: LiteRT cannot open it ({error})") from error
     names = tuple(signature.get_input_details())
 
-    def run(inputs: Inputs) -> Outputs:
+    def run(inputs: ModelInputs) -> ModelOutputs:
         return dict(signature(**{name: np.asarray(inputs[name], np.int32) for name in names}))
 
     return run

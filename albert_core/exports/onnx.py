@@ -9,7 +9,7 @@ from albert_core.checkpoints.checkpoint import Checkpoint
 from albert_core.errors import InputError
 from albert_core.exports.checksum import read_sealed, write_sealed
 from albert_core.exports.graph import float32_graph
-from albert_core.exports.runner import Inputs, Outputs, Runner
+from albert_core.model_function import ModelFunction, ModelInputs, ModelOutputs
 
 ONNX_NAME = "model.onnx"
 _OPSET = 18
@@ -44,7 +44,7 @@ def write_onnx(checkpoint: Checkpoint, folder: Path, *, quantized: bool = False)
     write_sealed(folder / ONNX_NAME, model.SerializeToString(deterministic=True))
 
 
-def open_onnx(folder: Path, *, num_threads: int | None = None) -> Runner:
+def open_onnx(folder: Path, *, num_threads: int | None = None) -> ModelFunction:
     """Return a model that `write_onnx` wrote, in onnxruntime on the CPU.
 
     Args:
@@ -70,7 +70,7 @@ def open_onnx(folder: Path, *, num_threads: int | None = None) -> Runner:
     input_names = [value.name for value in session.get_inputs()]
     output_names = [value.name for value in session.get_outputs()]
 
-    def run(inputs: Inputs) -> Outputs:
+    def run(inputs: ModelInputs) -> ModelOutputs:
         given = {name: np.asarray(inputs[name], np.int32) for name in input_names}
         return dict(zip(output_names, session.run(output_names, given), strict=True))
 

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from albert_core.checkpoints.checkpoint import Checkpoint
+from albert_core.checkpoints.checkpoint import Checkpoint, reference_function
 from albert_core.errors import StepFailedError
 from albert_core.exports.comparison import largest_differences
-from albert_core.exports.runner import Inputs, Outputs, Runner, reference_runner
+from albert_core.exports.formats import Bounds
 from albert_core.exports.sentences import sentence_batches
 from albert_core.files import write_json
 from albert_core.finetuning.evaluation import DevSet
+from albert_core.model_function import ModelFunction, ModelInputs, ModelOutputs
 from albert_core.tokenization.kinds import vocabulary_patterns
 
 PARITY_NAME = "parity.json"
@@ -23,26 +24,6 @@ PARITY_NAME = "parity.json"
 # What lies beside a model: settings and the vocabulary, in the names of every kind.
 _NO_MODEL_FILES = ("*.json", "*.vocab", *vocabulary_patterns())
 _ROUNDING = 1e-9
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Bounds:
-    """How far an exported model may be from the one it was made of.
-
-    Attributes:
-        difference: Largest difference of an output.
-        score_change: Largest change of the score, as a share; of a small dev set one example may
-            change. Of a quantized model the largest loss.
-        overhead_bytes: What the files may hold beside parameters, such as the graph.
-        is_quantized: Whether weights are rounded: then probabilities are compared, not logits.
-        size_ratio: Most bytes of the files for each byte of the parameters, overhead aside.
-    """
-
-    difference: float
-    score_change: float
-    overhead_bytes: int
-    is_quantized: bool = False
-    size_ratio: float = 1.1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -154,8 +135,8 @@ class Reference:
     """
 
     source: str
-    batches: Sequence[Inputs]
-    outputs: Sequence[Outputs]
+    batches: Sequence[ModelInputs]
+    outputs: Sequence[ModelOutputs]
     num_sentences: int
     parameter_bytes: int
     dev: DevSet | None = None
@@ -166,7 +147,7 @@ def make_reference(
 ) -> Reference:
     """Run the Keras model once, for all formats that are compared with it."""
     batches = sentence_batches(checkpoint, sentences)
-    run = reference_runner(checkpoint)
+    run = reference_function(checkpoint)
     return Reference(
         source=checkpoint.source,
         batches=batches,
@@ -182,7 +163,7 @@ def prove(
     folder: Path,
     *,
     name: str,
-    open_format: Callable[[Path], Runner],
+    open_format: Callable[[Path], ModelFunction],
     bounds: Bounds,
 ) -> Parity:
     """Open what was written, compare it with the reference and write parity.json beside it.
@@ -209,7 +190,9 @@ def prove(
     return parity
 
 
-def _measure(reference: Reference, run: Runner, folder: Path, name: str, bounds: Bounds) -> Parity:
+def _measure(
+    reference: Reference, run: ModelFunction, folder: Path, name: str, bounds: Bounds
+) -> Parity:
     shapes = [batch["input_ids"].shape for batch in reference.batches]
     scores = None
     differences = _differences(reference, run, as_probabilities=bounds.is_quantized)
@@ -233,7 +216,9 @@ def _measure(reference: Reference, run: Runner, folder: Path, name: str, bounds:
     )
 
 
-def _differences(reference: Reference, run: Runner, *, as_probabilities: bool) -> dict[str, float]:
+def _differences(
+    reference: Reference, run: ModelFunction, *, as_probabilities: bool
+) -> dict[str, float]:
     """Return the largest difference of each output over all batches; NaN is one."""
     largest: dict[str, float] = {}
     for inputs, expected in zip(reference.batches, reference.outputs, strict=True):

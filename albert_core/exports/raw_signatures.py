@@ -23,7 +23,7 @@ from albert_core.settings import parse_settings
 from albert_core.tokenization import Tokenizer
 
 Run = Callable[..., dict[str, Any]]
-"""The model: inputs and outputs by the names of `albert_core.exports.runner`."""
+"""The model: inputs and outputs by the names of `ModelInputs` and `ModelOutputs`."""
 
 _BLANK = "_"
 _TEXTS_B = tf.TensorSpec([None], tf.string)

@@ -6,7 +6,7 @@ Signatures, all with dynamic batch and length, int32 in and float32 out:
   `pooled_output`; `sop` and `mlm`, of models with these heads, also to `sop_log_probs` [B, 2], and
   with `mlm_positions` [B, P] to `mlm_logits` [B * P, V]; `tokenization_info`: `vocab_file` and
   `do_lower_case`. So has the original (export_to_tfhub.py).
-- `ids`: what `albert_core.exports.runner` says, of every model.
+- `ids`: `ModelInputs` to `ModelOutputs`, of every model.
 - `serving_default`, of fine-tuned models with their vocabulary: strings in (`RawSignatures`), cut
   into pieces inside the graph. Whoever loads such a model imports `tensorflow_text` before, which
   itself imports Keras; nothing else here needs Keras or this program to run.
@@ -25,22 +25,20 @@ import numpy as np
 import tensorflow as tf
 
 from albert_core.checkpoints.checkpoint import (
-    FINETUNING_NAME,
-    TASK_NAME,
     Checkpoint,
     model_of,
+    write_task,
 )
 from albert_core.checkpoints.kinds import HUB_ASSETS
 from albert_core.checkpoints.names import NAMED_VARIABLES, PRETRAINING_HEADS
 from albert_core.checkpoints.vocabulary import (
     write_original_vocabulary,
 )
+from albert_core.config import CONFIG_NAME
 from albert_core.errors import InputError
 from albert_core.exports.raw_signatures import RawSignatures, concrete_function
-from albert_core.exports.runner import Inputs, Outputs, Runner, input_names, outputs_by_name
-from albert_core.files import write_json
 from albert_core.model.heads import ENCODER_INPUTS
-from albert_core.pretraining.config import CONFIG_NAME
+from albert_core.model_function import ModelFunction, ModelInputs, ModelOutputs, outputs_by_name
 
 IDS_SIGNATURE = "ids"
 _IDS_BS = tf.TensorSpec([None, None], tf.int32)
@@ -68,13 +66,13 @@ def write_saved_model(checkpoint: Checkpoint, folder: Path) -> None:
             (folder / HUB_ASSETS / path.name).write_bytes(path.read_bytes())
 
 
-def open_saved_model(folder: Path) -> Runner:
+def open_saved_model(folder: Path) -> ModelFunction:
     """Return the model of a folder that `write_saved_model` wrote, run by TensorFlow alone."""
     import tensorflow_text  # type: ignore[import-untyped]  # noqa: F401  (operations that the graph may hold)
 
     loaded = tf.saved_model.load(str(folder))
 
-    def run(inputs: Inputs) -> Outputs:
+    def run(inputs: ModelInputs) -> ModelOutputs:
         tensors = {name: tf.constant(array, tf.int32) for name, array in inputs.items()}
         outputs = loaded.signatures[IDS_SIGNATURE](**tensors)
         return {name: np.asarray(value) for name, value in outputs.items()}
@@ -114,7 +112,7 @@ class _Signatures:
         self._checkpoint, self._model, self._vocabulary = checkpoint, model, vocabulary
         spec = _IDS_BCS if checkpoint.is_multiple_choice else _IDS_BS
         # Functions of their own, which the others call, so that the graph holds the model twice.
-        self._ids = concrete_function(self._run, **dict.fromkeys(input_names(checkpoint), spec))
+        self._ids = concrete_function(self._run, **dict.fromkeys(checkpoint.input_names, spec))
         self._tokens = _on_ids(self._encode)
         self.raw: RawSignatures | None = None
         if checkpoint.tokenizer and not checkpoint.heads <= PRETRAINING_HEADS:
@@ -170,7 +168,4 @@ def _write_assets(checkpoint: Checkpoint, folder: Path) -> None:
     checkpoint.config.to_json_file(folder / CONFIG_NAME)
     if checkpoint.tokenizer:
         write_original_vocabulary(checkpoint.tokenizer, folder)
-    described = {TASK_NAME: checkpoint.task, FINETUNING_NAME: checkpoint.finetuning}
-    for name, values in described.items():
-        if values:
-            write_json(folder / name, values)
+    write_task(checkpoint, folder)

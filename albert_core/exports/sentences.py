@@ -12,10 +12,10 @@ import numpy as np
 from albert_core.checkpoints.checkpoint import Checkpoint
 from albert_core.checkpoints.proof import random_batch
 from albert_core.errors import InputError
-from albert_core.exports.runner import Inputs, input_names
 from albert_core.finetuning.batches import answer_mask, pad_inputs
 from albert_core.finetuning.features import Features, make_features
 from albert_core.finetuning.question_features import make_question_features
+from albert_core.model_function import ModelInputs
 from albert_core.storage import read_bytes
 from albert_core.tasks import Example, Question
 from albert_core.tokenization import Tokenizer
@@ -47,7 +47,7 @@ def read_sentences(path: str | Path | None = None) -> list[str]:
     return sentences
 
 
-def sentence_batches(checkpoint: Checkpoint, sentences: Sequence[str]) -> list[Inputs]:
+def sentence_batches(checkpoint: Checkpoint, sentences: Sequence[str]) -> list[ModelInputs]:
     """Return batches of short and long sentences, each as long as its longest.
 
     What a batch holds fits the heads: texts or pairs as the task has them (pairs where none is
@@ -59,8 +59,8 @@ def sentence_batches(checkpoint: Checkpoint, sentences: Sequence[str]) -> list[I
         return [_random_inputs(checkpoint)]
     longest = min(_LONGEST, checkpoint.config.max_position_embeddings)
     features = _features(checkpoint, checkpoint.tokenizer, sentences, longest)
-    names = input_names(checkpoint)
-    batches: list[Inputs] = []
+    names = checkpoint.input_names
+    batches: list[ModelInputs] = []
     chosen = np.unique(np.linspace(0, len(features) - 1, len(sentences)).astype(int))
     for start in range(0, len(chosen), _BATCH_SIZE):
         examples = chosen[start : start + _BATCH_SIZE]
@@ -73,9 +73,9 @@ def sentence_batches(checkpoint: Checkpoint, sentences: Sequence[str]) -> list[I
     return batches
 
 
-def _random_inputs(checkpoint: Checkpoint) -> Inputs:
+def _random_inputs(checkpoint: Checkpoint) -> ModelInputs:
     batch = random_batch(checkpoint.config)
-    inputs = {name: batch[name] for name in input_names(checkpoint)}
+    inputs = {name: batch[name] for name in checkpoint.input_names}
     return {k: v[None] for k, v in inputs.items()} if checkpoint.is_multiple_choice else inputs
 
 

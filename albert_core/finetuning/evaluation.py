@@ -3,11 +3,11 @@
 import dataclasses
 from pathlib import Path
 
-from albert_core.exports.runner import Runner
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.finetuning.evaluators import judge
-from albert_core.finetuning.program import compiled_runner, load_finetuned, predict
+from albert_core.finetuning.program import load_finetuned, predict
 from albert_core.finetuning.task_program import TaskData, TaskProgram
+from albert_core.model_function import ModelFunction, compiled_function
 from albert_core.progress import ReportProgress, quiet
 from albert_core.tasks import Task
 from albert_core.tasks.metrics import Scores, combined_score
@@ -41,7 +41,7 @@ def evaluate_splits(
         as `test_accuracy`.
     """
     model, program = load_finetuned(folder, task, config)
-    run = compiled_runner(model)
+    run = compiled_function(model)
     scores: Scores = {}
     for split in _SPLITS:
         progress(0, 0, f"predicting {split}")
@@ -79,7 +79,7 @@ class DevSet:
         """Name of the task's first metric."""
         return self.program.task.metrics[0]
 
-    def score_of(self, run: Runner) -> float:
+    def score_of(self, run: ModelFunction) -> float:
         """Return the first metric of the model in another runtime."""
         return _first_metric(run, self.program, self.data)
 
@@ -98,9 +98,9 @@ def scored_dev_set(
     """
     model, program = load_finetuned(folder, task, config)
     dev = program.read(data, "dev", most=most)
-    score = _first_metric(compiled_runner(model), program, dev)
+    score = _first_metric(compiled_function(model), program, dev)
     return DevSet(program=program, data=dev, score=score)
 
 
-def _first_metric(run: Runner, program: TaskProgram, data: TaskData) -> float:
+def _first_metric(run: ModelFunction, program: TaskProgram, data: TaskData) -> float:
     return judge(program, data, predict(run, program, data)).metrics()[program.task.metrics[0]]

@@ -4,7 +4,6 @@ Shape suffixes: M examples.
 """
 
 import dataclasses
-import json
 import math
 import shutil
 from collections.abc import Mapping, Sequence
@@ -17,11 +16,8 @@ import numpy as np
 from albert_core.artifacts.manifest import Metrics
 from albert_core.checkpoints import Checkpoint, read_checkpoint
 from albert_core.checkpoints.vocabulary import check_size
-from albert_core.config import AlbertConfig
+from albert_core.config import CONFIG_NAME, AlbertConfig
 from albert_core.errors import InputError
-from albert_core.exports.runner import Inputs as ModelInputs
-from albert_core.exports.runner import Outputs as ModelOutputs
-from albert_core.exports.runner import Runner
 from albert_core.files import write_json
 from albert_core.finetuning.batches import (
     batches_in_epoch,
@@ -35,13 +31,14 @@ from albert_core.finetuning.task_program import Outputs, TaskData, TaskProgram, 
 from albert_core.model import load_weights
 from albert_core.model.heads import AlbertWithHead
 from albert_core.model.weights import WEIGHTS_NAME
-from albert_core.optimization import make_optimizer
-from albert_core.pretraining.config import CONFIG_NAME, HISTORY_NAME
+from albert_core.model_function import ModelFunction, compiled_function
+from albert_core.optimizers.factory import make_optimizer
 from albert_core.progress import ReportProgress, quiet
 from albert_core.tasks import Task
 from albert_core.tokenization import Tokenizer
 from albert_core.training.devices import use_devices, use_precision
-from albert_core.training.loop import BEST_NAME, best_row, fit_resumably
+from albert_core.training.history import best_row, write_history
+from albert_core.training.loop import BEST_NAME, train
 from albert_core.training.plan import TrainingPlan
 from albert_core.training.safeguards import SafeguardConfig
 
@@ -140,17 +137,7 @@ def load_finetuned(
     return model, program
 
 
-def compiled_runner(model: AlbertWithHead) -> Runner:
-    """Return a Keras model as what predicts, by the function that Keras compiles for it."""
-
-    def run(inputs: ModelInputs) -> ModelOutputs:
-        outputs = model.predict_on_batch(inputs)
-        return outputs if isinstance(outputs, Mapping) else {"logits": outputs}
-
-    return run
-
-
-def predict(run: Runner, program: TaskProgram, data: TaskData) -> Outputs:
+def predict(run: ModelFunction, program: TaskProgram, data: TaskData) -> Outputs:
     """Return a model's outputs, one array for each example in their order, by name.
 
     Args:
@@ -223,7 +210,7 @@ class _Trainer:
         folder.mkdir(exist_ok=True)
         plan = _plan(config, self.program.task, len(self.train.features))
         model = self._new_model(config, plan)
-        state = fit_resumably(
+        state = train(
             model,
             batches_from=lambda step: self._batches_from(step, config),
             evaluate=lambda _: self._dev_metrics(model),
@@ -263,7 +250,7 @@ class _Trainer:
         )
 
     def _dev_metrics(self, model: AlbertWithHead) -> Mapping[str, float]:
-        outputs = predict(compiled_runner(model), self.program, self.dev)
+        outputs = predict(compiled_function(model), self.program, self.dev)
         return judge(self.program, self.dev, outputs).metrics()
 
 
@@ -349,5 +336,4 @@ def _write_results(
     write_json(results / "task.json", dataclasses.asdict(task))
     rows = [{"name": trial.name, "seed": trial.config.seed, **trial.best} for trial in trials]
     write_json(results / TRIALS_NAME, {"chosen": best.name, "trials": rows})
-    lines = "".join(json.dumps(row) + "\n" for row in best.history)
-    (results / HISTORY_NAME).write_text(lines, encoding="utf-8")
+    write_history(results, best.history)

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from albert_core.checks import check_between, check_positive
 from albert_core.errors import InputError
 from albert_core.tokenization.kinds import KindName
 from albert_core.tokenization.sentencepiece import CONTROL_SYMBOLS, USER_DEFINED_SYMBOLS
@@ -37,9 +38,5 @@ class VocabConfig:
                 f"vocab.size: got {self.size}, expected at least {smallest}, above the special "
                 "pieces"
             )
-        if not 0.9 <= self.character_coverage <= 1.0:
-            raise InputError(
-                f"vocab.character_coverage: got {self.character_coverage}, expected 0.9 to 1"
-            )
-        if not self.memory_gb > 0:
-            raise InputError(f"vocab.memory_gb: got {self.memory_gb}, expected more than 0")
+        check_between(self, "vocab", "character_coverage", low=0.9)
+        check_positive(self, "vocab", "memory_gb")

@@ -12,10 +12,11 @@ from albert_core.errors import StepFailedError
 from albert_core.model.weights import weights_by_name, write_weights
 from albert_core.progress import ReportProgress
 from albert_core.training.checkpoint import TrainingState, restore_latest, save_checkpoint
+from albert_core.training.history import best_row
 from albert_core.training.log import TrainingLog
 from albert_core.training.plan import TrainingPlan
-from albert_core.training.safeguards import SafeguardConfig, StuckError, TrainingTroubleError
-from albert_core.training.signals import noticed_signals
+from albert_core.training.safeguards import DivergenceError, SafeguardConfig, StuckError
+from albert_core.training.signals import catch_signals
 
 BEST_NAME = "best.safetensors"
 _REPORT_EVERY_S = 2.0
@@ -24,7 +25,7 @@ Evaluate = Callable[[int], Mapping[str, float]]
 MeasureSpeed = Callable[[int, int, float], Mapping[str, float]]
 
 
-def fit_resumably(
+def train(
     model: keras.Model,
     *,
     batches_from: Callable[[int], Any],
@@ -61,7 +62,7 @@ def fit_resumably(
     state = restore_latest(folder, model)
     if state.num_lost_checkpoints:
         progress(state.step, plan.num_train_steps, "a damaged checkpoint is left out")
-    with noticed_signals() as signal_name:
+    with catch_signals() as signal_name:
         conductor = _Conductor(
             state,
             evaluate,
@@ -82,15 +83,9 @@ def fit_resumably(
             except _BudgetSpent as spent:
                 conductor.state.stopped_by = str(spent)
                 conductor.evaluate_and_save()
-            except TrainingTroubleError as trouble:
+            except DivergenceError as trouble:
                 conductor.roll_back(trouble)
     return conductor.state
-
-
-def best_row(history: list[dict[str, Any]], monitor: str) -> dict[str, Any]:
-    """Return the row of the best evaluation of the last phase, the earlier one on a tie."""
-    last = [row for row in history if row["phase"] == history[-1]["phase"]]
-    return max(last, key=lambda row: row[monitor])
 
 
 class _UnreadLogs(keras.callbacks.CallbackList):
@@ -224,7 +219,7 @@ class _Conductor(keras.callbacks.Callback):
         if self._is_chief:
             save_checkpoint(self.folder, self.model, self.state, keep=self.plan.keep_checkpoints)
 
-    def roll_back(self, trouble: TrainingTroubleError) -> None:
+    def roll_back(self, trouble: DivergenceError) -> None:
         """Return to the newest checkpoint with a lower rate; or give up.
 
         Raises:

@@ -60,7 +60,7 @@ def pretraining_section(lineage: Lineage, model: AlbertConfig | None, card: Card
     if manifest is None:
         return Section(title="Pretraining")
     config = _config_of(manifest)
-    phases = config.settled_phases(_default_length(manifest))
+    phases = config.resolved_phases(_default_length(manifest))
     figures = manifest.metrics
     return Section(
         title="Pretraining",

@@ -14,10 +14,10 @@ from albert_core.artifacts.step import run_step
 from albert_core.checkpoints.checkpoint import TASK_NAME
 from albert_core.errors import InputError
 from albert_core.files import write_json
-from albert_core.pretraining.config import HISTORY_NAME
 from albert_core.progress import ReportProgress, quiet
 from albert_core.settings import parse_settings
 from albert_core.tasks.task import SUBMISSION_FOLDER
+from albert_core.training.history import read_history
 from components.export.step import EXPORT_NAME, TaskExport
 from components.finetune.job import task_step_name
 from components.promote.decision import Promotion
@@ -148,7 +148,7 @@ def summarise(
         ],
         vocabulary=_read_json(vocab / "vocab_report.json"),
         records=_read_json(records / "records_report.json"),
-        pretraining_history=_read_history(pretrained),
+        pretraining_history=read_history(pretrained),
         most_frequent_fraction=manifests["records"][-1].metrics["most_frequent_fraction"],
         tasks=_task_summaries(folders, manifests),
         exports=[
@@ -213,8 +213,8 @@ def _task_summary(name: str, runs: dict[str, tuple[Path, Manifest, Manifest]]) -
         paper_scores=_read_json(folder / TASK_NAME).get("paper_scores", {}),
         num_train=tuned.metrics["num_train"],
         num_dev=tuned.metrics["num_dev"],
-        history=_read_history(folder),
-        random_weights_history=_read_history(random[0]) if random else [],
+        history=read_history(folder),
+        random_weights_history=read_history(random[0]) if random else [],
     )
 
 
@@ -225,8 +225,3 @@ def _read_promotion(folder: Path) -> Promotion:
 
 def _read_json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _read_history(folder: Path) -> list[dict[str, Any]]:
-    lines = (folder / HISTORY_NAME).read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import softmax
 
-from albert_core.exports.runner import Inputs
 from albert_core.finetuning.batches import pad_inputs
 from albert_core.finetuning.features import Features
+from albert_core.model_function import ModelInputs
 from albert_core.tokenization.masked import MASK, encode_masked
 from pipeline.serving import schemas
 from pipeline.serving.errors import RequestError
@@ -49,7 +49,7 @@ class MaskPredictor(Predictor):
             )
         return ids
 
-    def _inputs(self, features: Features, examples: np.ndarray, length: int) -> Inputs:
+    def _inputs(self, features: Features, examples: np.ndarray, length: int) -> ModelInputs:
         inputs = pad_inputs(features, examples, length)
         is_mask = inputs["input_ids"] == self.model.tokenizer.special_ids.mask
         positions_BP = np.zeros((len(examples), int(is_mask.sum(axis=1).max())), np.int32)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from albert_core.errors import InputError
-from albert_core.exports.runner import Inputs
 from albert_core.finetuning.batches import evaluation_batches, pad_inputs
 from albert_core.finetuning.features import Features
+from albert_core.model_function import ModelInputs
 from pipeline.serving.errors import RequestError
 from pipeline.serving.opening import ServedModel
 from pipeline.serving.schemas import Strict
@@ -62,7 +62,7 @@ class Predictor(abc.ABC):
                 "a model for a task needs its task.json beside it"
             ) from error
 
-    def _inputs(self, features: Features, examples: np.ndarray, length: int) -> Inputs:
+    def _inputs(self, features: Features, examples: np.ndarray, length: int) -> ModelInputs:
         return pad_inputs(features, examples, length)
 
     def _outputs(self, features: Features) -> dict[str, list[np.ndarray]]:

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from albert_core.exports.runner import Inputs
 from albert_core.finetuning.answer_search import Answers, find_answers, find_answers_or_none
 from albert_core.finetuning.batches import answer_mask, pad_inputs
 from albert_core.finetuning.features import Features
 from albert_core.finetuning.question_features import QuestionFeatures, make_question_features
+from albert_core.model_function import ModelInputs
 from albert_core.tasks import Question
 from pipeline.serving import schemas
 from pipeline.serving.errors import RequestError
@@ -67,7 +67,7 @@ class AnswerPredictor(Predictor):
             with_answers=False,
         )
 
-    def _inputs(self, features: Features, examples: np.ndarray, length: int) -> Inputs:
+    def _inputs(self, features: Features, examples: np.ndarray, length: int) -> ModelInputs:
         inputs = pad_inputs(features, examples, length)
         return inputs | {"p_mask": answer_mask(inputs)} if self.model.has_unanswerable else inputs
 

@@ -114,7 +114,7 @@ def time_ours(shape: Shape, *, is_bucketed: bool) -> float:
     )
     from albert_core.finetuning.features import Features
     from albert_core.model import AlbertForQuestionAnswering, AlbertForSequenceClassification
-    from albert_core.optimization import make_optimizer
+    from albert_core.optimizers.factory import make_optimizer
     from albert_core.training.devices import use_precision
 
     use_precision("bfloat16", "CPU")

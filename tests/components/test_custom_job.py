@@ -12,7 +12,7 @@ from helpers.platforms import CALLS
 from albert_core.errors import ServiceError, StepFailedError
 from components.pretrain.custom_job import run_custom_job
 
-GOLDEN = Path(__file__).parents[1] / "pipeline" / "goldens" / "requests" / "vertex_custom_job.json"
+GOLDEN = Path(__file__).parents[1] / "pipeline/remote/goldens/requests/vertex_custom_job.json"
 SUCCEEDED = {"state": "JOB_STATE_SUCCEEDED"}
 RUNNING = {"state": "JOB_STATE_RUNNING"}
 

@@ -11,7 +11,6 @@ import safetensors.numpy
 
 from albert_core.checkpoints import Checkpoint
 from albert_core.config import AlbertConfig
-from albert_core.exports.runner import input_names
 from albert_core.model import (
     AlbertForMultipleChoice,
     AlbertForPreTraining,
@@ -94,7 +93,7 @@ def batch_of(
         "masked_lm_positions": rng.integers(0, min(lengths), (len(lengths), 4)),
         "p_mask": 1 - mask,
     }
-    return {name: batch[name].astype(np.int32) for name in input_names(checkpoint)}
+    return {name: batch[name].astype(np.int32) for name in checkpoint.input_names}
 
 
 def encoder_of(checkpoint: Checkpoint) -> Arrays:

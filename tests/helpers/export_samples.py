@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from albert_core.checkpoints import Checkpoint
-from albert_core.exports.runner import Inputs, Outputs, Runner, input_names, reference_runner
+from albert_core.checkpoints.checkpoint import reference_function
 from albert_core.model import (
     AlbertForMultipleChoice,
     AlbertForQuestionAnswering,
     AlbertForQuestionAnsweringWithBeam,
 )
+from albert_core.model_function import ModelFunction, ModelInputs, ModelOutputs
 from helpers.checkpoint_samples import CONFIG, classifier, of_model, pretrained
 
 SHALLOW = dataclasses.replace(CONFIG, num_hidden_layers=2, num_hidden_groups=1, inner_group_num=1)
@@ -33,7 +34,7 @@ def parameter_bytes(checkpoint: Checkpoint) -> int:
     return sum(array.nbytes for array in checkpoint.weights.values())
 
 
-def mixed_batch(checkpoint: Checkpoint, batch_size: int, length: int) -> Inputs:
+def mixed_batch(checkpoint: Checkpoint, batch_size: int, length: int) -> ModelInputs:
     """Return random inputs of a model whose sequences end anywhere, the first at the end."""
     rng = np.random.default_rng(batch_size)
     shape = (batch_size, 4, length) if checkpoint.is_multiple_choice else (batch_size, length)
@@ -47,18 +48,18 @@ def mixed_batch(checkpoint: Checkpoint, batch_size: int, length: int) -> Inputs:
         "masked_lm_positions": rng.integers(0, length, (batch_size, 3)),
         "p_mask": ~mask,
     }
-    return {name: drawn[name].astype(np.int32) for name in input_names(checkpoint)}
+    return {name: drawn[name].astype(np.int32) for name in checkpoint.input_names}
 
 
-def assert_same_model(checkpoint: Checkpoint, run: Runner) -> None:
+def assert_same_model(checkpoint: Checkpoint, run: ModelFunction) -> None:
     """Check all outputs of a runner on batches of several sizes, in any order."""
-    reference = reference_runner(checkpoint)
+    reference = reference_function(checkpoint)
     for batch_size, length in ((3, 24), (1, 9), (4, 16)):
         inputs = mixed_batch(checkpoint, batch_size, length)
         assert_close(run(inputs), reference(inputs))
 
 
-def assert_close(outputs: Outputs, expected: Outputs) -> None:
+def assert_close(outputs: ModelOutputs, expected: ModelOutputs) -> None:
     """Check names, types, shapes and values."""
     assert outputs.keys() == expected.keys()
     for name, values in expected.items():

@@ -20,7 +20,10 @@ from albert_core.model import (
     pretraining_losses,
     weights_by_name,
 )
-from albert_core.optimization import LAMB, AdamW, WarmUpPolynomialDecay, make_optimizer
+from albert_core.optimizers.adamw import AdamW
+from albert_core.optimizers.factory import make_optimizer
+from albert_core.optimizers.lamb import LAMB
+from albert_core.optimizers.schedules import WarmUpPolynomialDecay
 
 pytestmark = pytest.mark.backends
 

@@ -22,8 +22,9 @@ from helpers.served_models import (
 from scipy.special import softmax
 
 from albert_core.checkpoints import model_of, read_checkpoint, save_folder
+from albert_core.checkpoints.checkpoint import reference_function
 from albert_core.errors import InputError
-from albert_core.exports.runner import reference_runner
+from albert_core.exports.formats import ExportFormat, write_format
 from albert_core.files import write_json
 from albert_core.finetuning.evaluators import judge
 from albert_core.finetuning.features import make_features
@@ -34,8 +35,6 @@ from albert_core.model import AlbertForQuestionAnswering
 from albert_core.tasks import Example, Question
 from albert_core.tokenization import SentencePieceTokenizer
 from albert_core.tokenization.masked import encode_masked
-from components.export.config import ExportFormat
-from components.export.formats import write_format
 from pipeline.serving.errors import RequestError
 from pipeline.serving.opening import open_export
 from pipeline.serving.predictors import predictor_for
@@ -64,7 +63,7 @@ def logits_of_evaluation(folder: Path, name: str, examples: Sequence[Example]) -
         examples, program.tokenizer, SETTINGS.sequence_length, max_choice_length=8
     )
     data = TaskData(examples=examples, features=features)
-    return np.stack(predict(reference_runner(read_checkpoint(folder)), program, data)["logits"])
+    return np.stack(predict(reference_function(read_checkpoint(folder)), program, data)["logits"])
 
 
 def test_labels_are_those_of_evaluation(tokenizer: SentencePieceTokenizer, tmp_path: Path) -> None:
@@ -138,7 +137,7 @@ def test_answers_are_those_of_evaluation(
         with_answers=False,
     )
     data = TaskData(examples=questions, features=made.features, windows=made.windows)
-    outputs = predict(reference_runner(read_checkpoint(folder)), program, data)
+    outputs = predict(reference_function(read_checkpoint(folder)), program, data)
     answers = judge(program, data, outputs, threshold=0.0).answers
     found = served(folder, items)
     for number, one in enumerate(found):

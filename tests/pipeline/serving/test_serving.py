@@ -19,7 +19,7 @@ from conftest import SENTENCES
 from helpers.served import Answer, Client, Server, serving
 from helpers.served_models import TASKS_BY_NAME, save_pretrained_model, save_task_model
 
-from albert_core.exports.runner import Inputs, Outputs
+from albert_core.model_function import ModelInputs, ModelOutputs
 from albert_core.tokenization import SentencePieceTokenizer
 from pipeline.cli.main import main
 from pipeline.serving.app import make_app
@@ -243,7 +243,7 @@ def in_a_thread(app: Any) -> Iterator[Client]:
 def test_a_failure_of_the_model_is_no_traceback(topic_model: Path) -> None:
     model, fails = open_export(topic_model), threading.Event()
 
-    def run(inputs: Inputs) -> Outputs:
+    def run(inputs: ModelInputs) -> ModelOutputs:
         if fails.is_set() and inputs["input_ids"].shape[1] == 20:
             raise MemoryError("secret")
         return model.run(inputs)

@@ -19,7 +19,7 @@ from albert_core.checkpoints import (
 from albert_core.errors import InputError
 from albert_core.model import AlbertForPreTraining, AlbertForSequenceClassification
 from albert_core.model.weights import arrays_of, weights_by_name
-from albert_core.optimization import make_optimizer
+from albert_core.optimizers.factory import make_optimizer
 from albert_core.tokenization import SentencePieceTokenizer
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from helpers.checkpoint_samples import CONFIG, SAMPLES, batch_of
 
+from albert_core.checkpoints.checkpoint import reference_function
 from albert_core.exports.keras_archive import (
     ARCHIVE_NAME,
     open_keras_archive,
     write_keras_archive,
 )
-from albert_core.exports.runner import reference_runner
 from albert_core.model import AlbertForPreTraining, AlbertForQuestionAnsweringWithBeam
 
 # Of Keras's own conversion of a variable of TensorFlow to an array.
@@ -24,7 +24,7 @@ def test_an_archive_computes_the_same(kind: str, tmp_path: Path) -> None:
     checkpoint = SAMPLES[kind]()
     write_keras_archive(checkpoint, tmp_path)
     batch = batch_of(checkpoint)
-    expected, found = reference_runner(checkpoint)(batch), open_keras_archive(tmp_path)(batch)
+    expected, found = reference_function(checkpoint)(batch), open_keras_archive(tmp_path)(batch)
     assert expected.keys() == found.keys()
     for name, value in expected.items():
         np.testing.assert_array_equal(found[name], value, err_msg=name)

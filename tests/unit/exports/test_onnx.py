@@ -22,9 +22,9 @@ from helpers.export_samples import (
 )
 from onnx import numpy_helper
 
+from albert_core.checkpoints.checkpoint import reference_function
 from albert_core.errors import InputError
 from albert_core.exports.onnx import open_onnx, write_onnx
-from albert_core.exports.runner import reference_runner
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -53,7 +53,7 @@ def test_int8_is_a_fraction_of_the_size_and_predicts_alike(heads: str, tmp_path:
     write_onnx(checkpoint, tmp_path, quantized=True)
     assert (tmp_path / "model.onnx").stat().st_size <= 0.35 * parameter_bytes(checkpoint)
     inputs = mixed_batch(checkpoint, 32, 24)
-    expected, outputs = reference_runner(checkpoint)(inputs), open_onnx(tmp_path)(inputs)
+    expected, outputs = reference_function(checkpoint)(inputs), open_onnx(tmp_path)(inputs)
     assert outputs.keys() == expected.keys()
     for name, values in expected.items():  # of random logits the largest is no matter of course
         assert np.corrcoef(outputs[name].ravel(), values.ravel())[0, 1] > 0.998, name
@@ -65,7 +65,7 @@ def test_int8_is_a_fraction_of_the_size_and_predicts_alike(heads: str, tmp_path:
 def test_exports_are_float32_whatever_is_trained_in(tmp_path: Path) -> None:
     checkpoint = KINDS["classifier"]()
     inputs = mixed_batch(checkpoint, 2, 8)
-    expected = reference_runner(checkpoint)(inputs)
+    expected = reference_function(checkpoint)(inputs)
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         write_onnx(checkpoint, tmp_path)

@@ -8,10 +8,11 @@ import pytest
 from helpers.checkpoint_samples import CONFIG, classifier, of_model, pretrained
 
 from albert_core.checkpoints import Checkpoint
+from albert_core.checkpoints.checkpoint import reference_function
 from albert_core.errors import InputError, StepFailedError
 from albert_core.exports.comparison import largest_differences
-from albert_core.exports.parity import Bounds, Parity, Scores, make_reference, prove
-from albert_core.exports.runner import input_names, reference_runner
+from albert_core.exports.formats import Bounds
+from albert_core.exports.parity import Parity, Scores, make_reference, prove
 from albert_core.exports.sentences import read_sentences, sentence_batches
 from albert_core.model import (
     AlbertForMultipleChoice,
@@ -62,7 +63,7 @@ def test_what_a_model_reads_fits_its_heads_and_is_the_same_every_time(kind, toke
     batches = sentence_batches(checkpoint, SENTENCES)
     assert sum(len(batch["input_ids"]) for batch in batches) == len(SENTENCES)
     for batch, again in zip(batches, sentence_batches(checkpoint, SENTENCES), strict=True):
-        assert tuple(batch) == input_names(checkpoint)
+        assert tuple(batch) == checkpoint.input_names
         assert all(np.array_equal(batch[name], again[name]) for name in batch)
         assert batch["input_ids"].ndim == (3 if kind == "choices" else 2)
         assert batch["input_mask"].any(axis=-1).all()
@@ -95,7 +96,7 @@ def test_a_model_is_as_itself(kind, tokenizer, tmp_path):
             reference,
             tmp_path,
             name="keras",
-            open_format=lambda _: reference_runner(checkpoint),
+            open_format=lambda _: reference_function(checkpoint),
             bounds=bounds,
         )
         assert parity.largest_difference == 0

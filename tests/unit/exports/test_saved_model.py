@@ -24,8 +24,8 @@ from albert_core.checkpoints import (
     read_checkpoint,
     save_folder,
 )
+from albert_core.checkpoints.checkpoint import reference_function
 from albert_core.errors import InputError
-from albert_core.exports.runner import reference_runner
 from albert_core.exports.saved_model import open_saved_model, write_saved_model
 from albert_core.finetuning.batches import answer_mask, pad_inputs
 from albert_core.finetuning.config import FinetuningConfig, QuestionConfig
@@ -90,7 +90,7 @@ def in_python(checkpoint: Checkpoint, features: Features) -> dict[str, np.ndarra
     inputs = pad_inputs(features, np.arange(len(features)), int(features.lengths.max()))
     if "span_beam" in checkpoint.heads:
         inputs["p_mask"] = answer_mask(inputs)
-    return {**reference_runner(checkpoint)(inputs), "input_ids": inputs["input_ids"]}
+    return {**reference_function(checkpoint)(inputs), "input_ids": inputs["input_ids"]}
 
 
 def examples_of(*columns: Any) -> list[Example]:
@@ -105,7 +105,7 @@ def assert_close(found: np.ndarray, expected: np.ndarray) -> None:
 @pytest.mark.parametrize("kind", SAMPLES)
 def test_a_saved_model_computes_the_same_for_batches_of_any_length(kind: str, saved: Saved) -> None:
     checkpoint, folder = saved(kind)
-    run, reference = open_saved_model(folder), reference_runner(checkpoint)
+    run, reference = open_saved_model(folder), reference_function(checkpoint)
     for seed, lengths in enumerate([(24, 9, 17), (6,), (5, 12)]):
         batch = batch_of(checkpoint, lengths, seed)
         found, expected = run(batch), reference(batch)
@@ -138,7 +138,7 @@ def test_the_layout_is_that_of_the_originals_modules(saved: Saved) -> None:
     assert set(module.signatures) == {"tokens", "sop", "mlm", "tokenization_info", "ids"}
     batch = {name: tf.constant(array) for name, array in batch_of(checkpoint).items()}
     positions = batch.pop("masked_lm_positions")
-    expected = reference_runner(checkpoint)(batch_of(checkpoint))
+    expected = reference_function(checkpoint)(batch_of(checkpoint))
     tokens = module.signatures["tokens"](**batch)
     assert tokens.keys() == {"sequence_output", "pooled_output"}
     order = module.signatures["sop"](**batch)
@@ -325,7 +325,7 @@ def test_a_saved_model_runs_where_neither_this_program_nor_keras_is(saved: Saved
     batch = batch_of(checkpoint)
     lists = {name: array.tolist() for name, array in batch.items()}
     found = run_without(f"{OURS} keras", ON_IDS, folder, lists)
-    assert_close(found, reference_runner(checkpoint)(batch)["masked_lm_logits"])
+    assert_close(found, reference_function(checkpoint)(batch)["masked_lm_logits"])
 
 
 def test_strings_need_tensorflow_text_but_not_this_program(saved: Saved) -> None:

@@ -1,0 +1,53 @@
+"""A model in any runtime, as a function from arrays to arrays. Does not import Keras.
+
+Shape suffixes: B batch, C choices, S sequence, P predictions.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import keras
+
+ModelInputs = Mapping[str, np.ndarray]
+"""int32 arrays by name: `input_ids`, `input_mask`, `segment_ids` [B, S], for multiple choice
+[B, C, S]; also `masked_lm_positions` [B, P] for models with pretraining heads and `p_mask` [B, S]
+for the head of SQuAD 2.0 (see `Checkpoint.input_names`)."""
+
+ModelOutputs = Mapping[str, np.ndarray]
+"""float32 arrays by name: the outputs of the Keras model's dict, or `logits` for a model that
+returns one tensor."""
+
+ModelFunction = Callable[[ModelInputs], ModelOutputs]
+"""A model, ready to run in some runtime: Keras, TensorFlow, ONNX Runtime, LiteRT."""
+
+
+def eager_function(model: "keras.Model") -> ModelFunction:
+    """Return a function that calls a Keras model without compiling it."""
+
+    def run(inputs: ModelInputs) -> ModelOutputs:
+        outputs = outputs_by_name(model, inputs)
+        return {name: np.asarray(value) for name, value in outputs.items()}
+
+    return run
+
+
+def compiled_function(model: "keras.Model") -> ModelFunction:
+    """Return a function that runs a compiled Keras model through `predict_on_batch`."""
+
+    def run(inputs: ModelInputs) -> ModelOutputs:
+        outputs = model.predict_on_batch(inputs)
+        return outputs if isinstance(outputs, Mapping) else {"logits": outputs}
+
+    return run
+
+
+def outputs_by_name(model: "keras.Model", inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Call a Keras model without dropout and return its outputs as a dict of tensors.
+
+    The one tensor of a model that returns no dict is named `logits`.
+    """
+    outputs = model(dict(inputs), training=False)
+    return dict(outputs) if isinstance(outputs, Mapping) else {"logits": outputs}
