@@ -15,7 +15,7 @@ from albert_core.finetuning.config import Initialization
 from albert_core.storage import find_files, is_remote
 from albert_core.tasks import (
     TASKS,
-    Flaws,
+    InvalidRows,
     Task,
     find_task,
     read_examples,
@@ -217,5 +217,5 @@ def _jobs_of_task(
 def _read_all(task: Task, folder: Path, *, leaves_out: bool) -> None:
     read = read_questions if task.kind == "question_answering" else read_examples
     for split in SPLITS:
-        flaws = Flaws("leave_out" if leaves_out and split == "train" else "refuse")
-        read(task, folder, split, flaws=flaws)
+        invalid_rows = InvalidRows("leave_out" if leaves_out and split == "train" else "refuse")
+        read(task, folder, split, invalid_rows=invalid_rows)
