@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from albert_core.errors import InputError
-from albert_core.files import fingerprint
+from albert_core.files import hash_json
 from albert_core.tokenization.interface import Tokenizer, find_special_ids, save_settings
 from albert_core.tokenization.text import Translation
 
@@ -120,7 +120,7 @@ class WordPieceTokenizer(Tokenizer):
 
     def content_hash(self) -> str:
         """Return a hash of vocabulary and settings."""
-        return fingerprint({"pieces": self.pieces, "lower_case": self.lower_case})
+        return hash_json({"pieces": self.pieces, "lower_case": self.lower_case})
 
     def save(self, folder: Path) -> None:
         """Write vocabulary and settings into a folder, for `load_tokenizer`."""
