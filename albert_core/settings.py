@@ -51,16 +51,6 @@ def plain_values(value: Any) -> Any:
     return value
 
 
-def check_seed(name: str, seed: int) -> None:
-    """Refuse a negative seed.
-
-    Raises:
-        InputError: It is negative.
-    """
-    if seed < 0:
-        raise InputError(f"{name}: got {seed}, expected 0 or more")
-
-
 def one_line(error: Exception) -> str:
     """Return an error of jsonargparse in one line, without the prefix used inside."""
     return " ".join(str(error).replace("settings.", "").replace("Group 'settings'", "This").split())

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from albert_core.errors import InputError, StepFailedError
+from albert_core.exports.formats import refuse_missing_packages
 from albert_core.files import write_atomically
 from albert_core.progress import read_events
-from components.export.formats import refuse_missing_packages
 from components.report.step import PAGE_NAME, SUMMARY_NAME
 from components.resolve.dates import NO_DATE
 from components.runtime import (
