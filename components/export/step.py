@@ -13,6 +13,12 @@ from albert_core.artifacts.step import run_step
 from albert_core.checkpoints import read_checkpoint
 from albert_core.checkpoints.checkpoint import TASK_NAME
 from albert_core.errors import InputError
+from albert_core.exports.formats import (
+    FORMATS,
+    ExportFormat,
+    refuse_missing_packages,
+    write_format,
+)
 from albert_core.files import hash_json, write_json
 from albert_core.progress import ReportProgress, quiet
 from albert_core.storage import join, read_bytes
@@ -20,8 +26,7 @@ from albert_core.tasks import Task, data_folder, task_fingerprint
 from components.evaluate.step import finetuning_of, task_of
 from components.export.card import write_card
 from components.export.card_config import CardConfig
-from components.export.config import ExportConfig, ExportFormat
-from components.export.formats import FORMATS, bounds_of, refuse_missing_packages, write_format
+from components.export.config import ExportConfig
 from components.export.lineage import Lineage, find_lineage, lineage_at
 
 if TYPE_CHECKING:
@@ -313,7 +318,7 @@ class _Exporter:
                 folder / name,
                 name=name,
                 open_format=FORMATS[name].open,
-                bounds=bounds_of(name, self.config),
+                bounds=self.config.get_bounds(name),
             )
             parities.append(parity)
             write_card(

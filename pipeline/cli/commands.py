@@ -5,11 +5,12 @@ from typing import Any
 
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest
-from albert_core.checkpoints.kinds import Target
+from albert_core.checkpoints.kinds import CheckpointFormat
 from albert_core.config import ModelConfig
 from albert_core.corpus import CorpusConfig
 from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.errors import InputError
+from albert_core.exports.formats import ExportFormat
 from albert_core.finetuning.config import FinetuningConfig, Initialization
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.progress import to_stderr
@@ -18,7 +19,6 @@ from albert_core.storage import is_remote, join, local_folder, write_bytes
 from albert_core.tasks import data_folder, find_task
 from albert_core.tokenization.config import VocabConfig
 from components.export.card_config import CardConfig
-from components.export.config import ExportFormat
 from components.records.runners import BeamConfig
 from components.resolve.dates import NO_DATE, has_date, parse_date, today, with_date
 from pipeline.config import RunConfig, Runner
@@ -232,8 +232,7 @@ def export(
 
     Args:
         model: A pretrained or fine-tuned model: any kind of checkpoint that `albert convert` knows.
-        to: The formats, separated by commas: saved_model, onnx, onnx_int8, litert, keras_archive,
-            huggingface, tf1, keras.
+        to: The formats, separated by commas.
         output: Folder to make, with a folder below it for each format.
         data_dir: Folder of the tasks' folders, to score a fine-tuned model before and after.
         sentences: File of sentences to compare outputs on, one a line; 200 English ones if not
@@ -285,7 +284,7 @@ def convert(
     source: str,
     destination: str,
     *,
-    to: Target,
+    to: CheckpointFormat,
     vocab: str | None = None,
     config: str | None = None,
     lower_case: bool | None = None,
