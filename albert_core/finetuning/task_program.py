@@ -14,7 +14,7 @@ import numpy as np
 
 from albert_core.artifacts.manifest import code_version
 from albert_core.config import AlbertConfig
-from albert_core.files import fingerprint
+from albert_core.files import hash_json
 from albert_core.finetuning.batches import Inputs, answer_mask, pad_inputs
 from albert_core.finetuning.cache import cached_features
 from albert_core.finetuning.config import FinetuningConfig
@@ -120,7 +120,7 @@ class TaskProgram(abc.ABC):
         """Return the features of the training set, kept under all that they follow from."""
         if self._feature_cache is None:
             return make()
-        key = fingerprint(
+        key = hash_json(
             {
                 "task": task_fingerprint(self.task, folder),
                 "vocabulary": self.tokenizer.content_hash(),

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from albert_core.errors import InputError
-from albert_core.files import fingerprint, sha256_of_file
+from albert_core.files import hash_json, sha256_of_file
 from albert_core.tasks.examples import Example, InvalidRows, Question
 from albert_core.tasks.race_file import read_race
 from albert_core.tasks.squad_file import read_squad
@@ -27,7 +27,7 @@ def task_fingerprint(task: Task, folder: Path) -> str:
         for source in task.sources(split)
         for path in source_files(task, source, folder, split)
     }
-    return fingerprint({"task": dataclasses.asdict(task), "files": hashes})
+    return hash_json({"task": dataclasses.asdict(task), "files": hashes})
 
 
 def source_files(task: Task, source: Source, folder: Path, split: Split) -> list[Path]:

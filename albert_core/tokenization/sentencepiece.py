@@ -11,7 +11,7 @@ import numpy as np
 import sentencepiece
 
 from albert_core.errors import InputError
-from albert_core.files import fingerprint
+from albert_core.files import hash_json
 from albert_core.tokenization.interface import (
     ContextRules,
     Tokenizer,
@@ -175,7 +175,7 @@ class SentencePieceTokenizer(Tokenizer):
 
     def content_hash(self) -> str:
         """Return a hash of vocabulary and settings."""
-        return fingerprint({"model": hashlib.sha256(self.model).hexdigest()} | self._settings())
+        return hash_json({"model": hashlib.sha256(self.model).hexdigest()} | self._settings())
 
     def save(self, folder: Path) -> None:
         """Write model and settings into a folder, for `load_tokenizer`."""

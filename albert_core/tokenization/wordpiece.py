@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from albert_core.errors import InputError
-from albert_core.files import fingerprint
+from albert_core.files import hash_json
 from albert_core.tokenization.interface import (
     ContextRules,
     Tokenizer,
@@ -140,7 +140,7 @@ class WordPieceTokenizer(Tokenizer):
 
     def content_hash(self) -> str:
         """Return a hash of vocabulary and settings."""
-        return fingerprint({"pieces": self.pieces, "lower_case": self.lower_case})
+        return hash_json({"pieces": self.pieces, "lower_case": self.lower_case})
 
     def save(self, folder: Path) -> None:
         """Write vocabulary and settings into a folder, for `load_tokenizer`."""

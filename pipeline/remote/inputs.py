@@ -7,7 +7,7 @@ from typing import Any
 
 from albert_core.corpus import corpus_fingerprint, find_corpus_files
 from albert_core.errors import InputError
-from albert_core.files import fingerprint
+from albert_core.files import hash_json
 from albert_core.finetuning.config import Initialization
 from albert_core.storage import content_hash, find_files, is_remote, join
 from albert_core.tasks import TASKS, Task
@@ -133,7 +133,7 @@ def _jobs_of_task(
         folder, files = _find_files(task, config.data_dir, listing)
         if with_hashes:
             hashes = {file: content_hash(file) for file in files}
-            data_fingerprint = fingerprint({"task": dataclasses.asdict(task), "files": hashes})
+            data_fingerprint = hash_json({"task": dataclasses.asdict(task), "files": hashes})
     initializations: list[Initialization] = ["pretrained"]
     if config.random_weights_baseline:
         initializations.append("random")
