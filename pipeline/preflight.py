@@ -10,11 +10,12 @@ from albert_core.corpus import CorpusConfig, check_corpus, corpus_fingerprint, f
 from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.corpus.overlap import OverlapIndex
 from albert_core.errors import InputError
+from albert_core.exports.formats import FORMATS
 from albert_core.finetuning.config import Initialization
 from albert_core.storage import find_files, is_remote
 from albert_core.tasks import (
     TASKS,
-    Flaws,
+    InvalidRows,
     Task,
     find_task,
     read_examples,
@@ -185,12 +186,14 @@ def _refuse_unknown_tasks(name: str, settings: Iterable[str], tasks: Sequence[st
 
 def _refuse_impossible_exports(config: RunConfig, tasks: Iterable[Task]) -> None:
     """Refuse a format without a counterpart for a task's head before models are trained."""
-    without = [task.name for task in tasks if task.has_unanswerable]
-    if without and "huggingface" in config.export.formats:
-        raise InputError(
-            f"export.formats: got huggingface with {', '.join(without)}, expected other formats, "
-            "since transformers has no ALBERT with the head for questions without an answer"
-        )
+    unanswerable = [task.name for task in tasks if task.has_unanswerable]
+    for name in config.export.formats:
+        if unanswerable and "span_beam" in FORMATS[name].unsupported_heads:
+            raise InputError(
+                f"export.formats: got {name} with {', '.join(unanswerable)}, expected other "
+                f"formats, since {FORMATS[name].title} has no counterpart of the head for "
+                "questions without an answer"
+            )
 
 
 def _jobs_of_task(
@@ -214,5 +217,5 @@ def _jobs_of_task(
 def _read_all(task: Task, folder: Path, *, leaves_out: bool) -> None:
     read = read_questions if task.kind == "question_answering" else read_examples
     for split in SPLITS:
-        flaws = Flaws("leave_out" if leaves_out and split == "train" else "refuse")
-        read(task, folder, split, flaws=flaws)
+        invalid_rows = InvalidRows("leave_out" if leaves_out and split == "train" else "refuse")
+        read(task, folder, split, invalid_rows=invalid_rows)

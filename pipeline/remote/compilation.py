@@ -14,7 +14,7 @@ from kfp import compiler
 from albert_core.errors import InputError, NoAccessError
 from albert_core.progress import ReportProgress, quiet
 from components.resolve.dates import NO_DATE, SCHEDULED_DATE
-from pipeline.albert import build_pipeline_with_summary, optional_steps
+from pipeline.albert import build_pipeline, optional_steps_of
 from pipeline.config import RunConfig
 from pipeline.remote.inputs import look_at_inputs, refuse_local_inputs, remote_arguments
 from pipeline.remote.placement import TargetPlacement
@@ -85,11 +85,10 @@ def compile_pipeline(
     if resources.target == "kubeflow":
         _refuse_large(parameters)
     placement = TargetPlacement(resources, caching=caching)
-    more = optional_steps(config, resolves=True)
-    pipeline = build_pipeline_with_summary(placement, parameters, more)
+    pipeline = build_pipeline(placement, optional_steps_of(config, is_remote=True))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pipeline.yaml"
-        compiler.Compiler().compile(pipeline, str(path))
+        compiler.Compiler().compile(pipeline, str(path), pipeline_parameters=parameters)
         text = _without_header(path.read_text(encoding="utf-8"))
     return CompiledPipeline(text=text, parameters=parameters)
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from albert_core.corpus import corpus_fingerprint, find_corpus_files
 from albert_core.errors import InputError
-from albert_core.files import fingerprint
+from albert_core.files import hash_json
 from albert_core.finetuning.config import Initialization
 from albert_core.storage import content_hash, find_files, is_remote, join
 from albert_core.tasks import TASKS, Task
 from albert_core.tasks.reading import SPLITS
-from albert_core.tasks.registry import DECLARATION_NAME, folders_of, read_task_file
+from albert_core.tasks.registry import DECLARATION_NAME, candidate_folders, read_task_file
 from components.finetune.job import TaskJob
 from components.image import image_name
 from components.resolve.dates import has_date
@@ -127,13 +127,13 @@ def _jobs_of_task(
     name: str, config: RunConfig, listing: Listing | None, *, with_hashes: bool
 ) -> list[TaskJob]:
     task = _declared(name, config.data_dir)
-    folder = join(config.data_dir, folders_of(task)[0])
+    folder = join(config.data_dir, candidate_folders(task)[0])
     data_fingerprint = UNKNOWN
     if listing is not None:
         folder, files = _find_files(task, config.data_dir, listing)
         if with_hashes:
             hashes = {file: content_hash(file) for file in files}
-            data_fingerprint = fingerprint({"task": dataclasses.asdict(task), "files": hashes})
+            data_fingerprint = hash_json({"task": dataclasses.asdict(task), "files": hashes})
     initializations: list[Initialization] = ["pretrained"]
     if config.random_weights_baseline:
         initializations.append("random")
@@ -159,14 +159,15 @@ def _declared(name: str, data_dir: str) -> Task:
 
 def _find_files(task: Task, data_dir: str, listing: Listing) -> tuple[str, list[str]]:
     """Return the first of a task's folders that has its dev set, and all its files there."""
-    for name in folders_of(task):
+    for name in candidate_folders(task):
         folder = data_dir.rstrip("/") if name == "." else join(data_dir, name)
         if any(_matching(folder, source.file, listing) for source in task.dev):
             break
     else:
         raise InputError(
             f"task {task.name}: no {task.dev[0].file} in {data_dir} or below it in "
-            f"{' or '.join(n for n in folders_of(task) if n != '.')}; expected the task's dev set"
+            f"{' or '.join(n for n in candidate_folders(task) if n != '.')}; expected the "
+            "task's dev set"
         )
     files = []
     for split in SPLITS:

@@ -18,10 +18,11 @@ ROOT = Path(__file__).resolve().parents[3]
 RUN = """
 import json, sys
 from kfp import local
-from pipeline.albert import Placement, build_pipeline_with_summary
+from pipeline.albert import OptionalSteps, build_pipeline
+from pipeline.platform_config import PlatformConfig
 
-class Retried(Placement):
-    def put(self, step, task):
+class RetriedRecords(PlatformConfig):
+    def configure(self, task, step):
         return task.set_retry(1, "0s") if step == "records" else task
 
 folder, arguments = sys.argv[1], json.load(open(sys.argv[2]))
@@ -31,7 +32,7 @@ local.init(
     enable_caching=True,
     cache_root=f"{folder}/cache",
 )
-build_pipeline_with_summary(Retried(), arguments)()
+build_pipeline(RetriedRecords(), OptionalSteps(summary=True))(**arguments)
 """
 
 

@@ -10,7 +10,7 @@ import pytest
 from albert_core.artifacts.manifest import Manifest, describe_files
 from albert_core.checkpoints import (
     Checkpoint,
-    Target,
+    CheckpointFormat,
     convert,
     describe,
     detect,
@@ -99,7 +99,7 @@ def test_vocabulary_and_task_go_through_every_kind(
     ],
 )
 def test_heads_that_find_answers_go_along(
-    head: type, targets: tuple[Target, ...], logits: set[str], tmp_path: Path
+    head: type, targets: tuple[CheckpointFormat, ...], logits: set[str], tmp_path: Path
 ) -> None:
     source = tmp_path / "own"
     save_folder(of_model(head(CONFIG)), source)

@@ -10,7 +10,8 @@ from albert_core.checkpoints import Checkpoint
 from albert_core.checkpoints.checkpoint import reference_function
 from albert_core.errors import InputError, StepFailedError
 from albert_core.exports.comparison import largest_differences
-from albert_core.exports.parity import Bounds, Parity, Scores, make_reference, prove
+from albert_core.exports.formats import Bounds
+from albert_core.exports.parity import Parity, Scores, make_reference, prove
 from albert_core.exports.sentences import read_sentences, sentence_batches
 from albert_core.model import (
     AlbertForMultipleChoice,
