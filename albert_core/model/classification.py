@@ -43,7 +43,7 @@ class PooledOutputModel(AlbertWithHead):
         return {**super().get_config(), "classifier_dropout": self.dropout.rate}
 
     def logits(self, inputs: Tensors, training: bool | None) -> Any:
-        """Return the output layer's outputs for each sequence: [B, S] inputs to [B, num_outputs]."""
+        """Return a row of outputs for each sequence: [B, S] inputs to [B, num_outputs]."""
         pooled_BH = self.encode(inputs, training, pooled_only=True)["pooled_output"]
         return output_logits(self, self.dropout(pooled_BH, training=training))
 
