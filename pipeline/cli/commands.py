@@ -18,7 +18,7 @@ from albert_core.records.config import RecordsConfig
 from albert_core.storage import is_remote, join, local_folder, write_bytes
 from albert_core.tasks import data_folder, find_task
 from albert_core.tokenization.config import VocabConfig
-from components.export.card_config import CardConfig
+from components.export.card.config import CardConfig
 from components.records.runners import BeamConfig
 from components.resolve.dates import NO_DATE, has_date, parse_date, today, with_date
 from pipeline.config import RunConfig, Runner
@@ -271,11 +271,11 @@ def card(model: str, *, output: str, run: str = "", card: CardConfig) -> None:
             they are found by their hashes.
         card: What only people know.
     """
-    from components.export.card import card_of
+    from components.export.card.render import make_card
     from components.export.lineage import find_lineage
 
     lineage = find_lineage(model, run or None)
-    write_bytes(output, card_of(model, lineage=lineage, card=card).encode())
+    write_bytes(output, make_card(model, lineage=lineage, card=card).encode())
     steps = ", ".join(manifest.step for manifest in lineage.manifests)
     print(f"{output}: from {steps or 'the checkpoint alone'}")
 
