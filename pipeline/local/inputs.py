@@ -10,7 +10,7 @@ from albert_core.corpus.overlap import OverlapIndex
 from albert_core.errors import InputError
 from albert_core.storage import find_files, is_remote
 from albert_core.tasks import (
-    Flaws,
+    InvalidRows,
     Task,
     find_task,
     read_examples,
@@ -130,5 +130,5 @@ def _read_task(task: Task, folder: Path, *, leaves_out: bool) -> None:
     """Read every file of a task, refusing wrong rows but those that training leaves out."""
     read = read_questions if task.kind == "question_answering" else read_examples
     for split in SPLITS:
-        flaws = Flaws("leave_out" if leaves_out and split == "train" else "refuse")
-        read(task, folder, split, flaws=flaws)
+        invalid_rows = InvalidRows("leave_out" if leaves_out and split == "train" else "refuse")
+        read(task, folder, split, invalid_rows=invalid_rows)

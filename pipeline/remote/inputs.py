@@ -10,7 +10,7 @@ from albert_core.files import hash_json
 from albert_core.storage import content_hash, find_files, is_remote, join
 from albert_core.tasks import TASKS, Task
 from albert_core.tasks.reading import SPLITS
-from albert_core.tasks.registry import DECLARATION_NAME, folders_of, read_task_file
+from albert_core.tasks.registry import DECLARATION_NAME, candidate_folders, read_task_file
 from components.image import image_name
 from components.resolve.dates import has_date
 from pipeline.config import RunConfig
@@ -54,7 +54,7 @@ class RemoteInputs:
         """
         task = _find_declaration(name, config.data_dir)
         if self.listing is None:
-            folder = join(config.data_dir, folders_of(task)[0])
+            folder = join(config.data_dir, candidate_folders(task)[0])
             return TaskFiles(task=task, folder=folder, fingerprint=UNKNOWN)
         folder, files = _find_files(task, config.data_dir, self.listing)
         fingerprint = UNKNOWN
@@ -124,14 +124,14 @@ def _find_files(task: Task, data_dir: str, listing: Sequence[str]) -> tuple[str,
     Raises:
         InputError: No folder has the dev set, or a file of the training or dev set is missing.
     """
-    for name in folders_of(task):
+    for name in candidate_folders(task):
         folder = data_dir.rstrip("/") if name == "." else join(data_dir, name)
         if any(_matches(folder, source.file, listing) for source in task.dev):
             break
     else:
         raise InputError(
             f"task {task.name}: no {task.dev[0].file} in {data_dir} or below it in "
-            f"{' or '.join(n for n in folders_of(task) if n != '.')}; expected the task's dev set"
+            f"{' or '.join(n for n in candidate_folders(task) if n != '.')}; expected the task's dev set"
         )
     files = []
     for split in SPLITS:

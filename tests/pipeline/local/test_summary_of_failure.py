@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers.tiny_run import write_tiny_run
+
+from tests.helpers.tiny_run import write_tiny_run
 
 pytestmark = pytest.mark.slow
 

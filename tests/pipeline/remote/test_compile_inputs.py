@@ -4,8 +4,6 @@ import json
 
 import pytest
 import yaml
-from helpers.object_storage import emulated_bucket
-from helpers.tiny_run import write_corpus, write_tasks
 
 from albert_core import storage
 from albert_core.errors import InputError
@@ -16,6 +14,8 @@ from pipeline.cli.main import main
 from pipeline.config import RunConfig
 from pipeline.remote.compilation import compile_pipeline
 from pipeline.remote.resources import default_resources
+from tests.helpers.object_storage import emulated_bucket
+from tests.helpers.tiny_run import write_corpus, write_tasks
 
 CONFIG = {
     "corpus": {"files": ["gs://no-bucket/text/*.txt"]},
