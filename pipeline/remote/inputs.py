@@ -131,7 +131,8 @@ def _find_files(task: Task, data_dir: str, listing: Sequence[str]) -> tuple[str,
     else:
         raise InputError(
             f"task {task.name}: no {task.dev[0].file} in {data_dir} or below it in "
-            f"{' or '.join(n for n in candidate_folders(task) if n != '.')}; expected the task's dev set"
+            f"{' or '.join(n for n in candidate_folders(task) if n != '.')}; expected the "
+            "task's dev set"
         )
     files = []
     for split in SPLITS:
