@@ -13,7 +13,7 @@ from albert_core.artifacts.manifest import find_manifest
 from albert_core.checkpoints.names import HEADS, POOLER, heads_of
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
-from albert_core.files import fingerprint, write_json
+from albert_core.files import hash_json, write_json
 from albert_core.model_function import ModelFunction, eager_function
 from albert_core.tokenization import Tokenizer
 
@@ -80,7 +80,7 @@ class Checkpoint:
             for name, array in self.weights.items()
         }
         vocabulary = self.tokenizer.content_hash() if self.tokenizer else None
-        return fingerprint(
+        return hash_json(
             {"config": self.config.to_dict(), "weights": weights, "vocabulary": vocabulary}
         )
 

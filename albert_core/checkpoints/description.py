@@ -31,7 +31,6 @@ from albert_core.checkpoints.tf1 import (
 from albert_core.checkpoints.vocabulary import find_tokenizer
 from albert_core.config import CONFIG_NAME, PRESETS, AlbertConfig
 from albert_core.errors import InputError
-from albert_core.tokenization import SentencePieceTokenizer
 
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64"}
 
@@ -198,9 +197,8 @@ def _vocabulary(folder: Path) -> str:
         return f"unusable: {error}"
     if tokenizer is None:
         return ""
-    kind = "SentencePiece" if isinstance(tokenizer, SentencePieceTokenizer) else "WordPiece"
     case = "lower case" if tokenizer.lower_case else "cased"
-    return f"{kind}, {len(tokenizer):,} pieces, {case}"
+    return f"{tokenizer.display_name}, {len(tokenizer):,} pieces, {case}"
 
 
 def _sizes(path: Path) -> dict[str, int]:

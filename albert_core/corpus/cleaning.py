@@ -7,7 +7,7 @@ from typing import Any
 from albert_core.checks import check_between
 from albert_core.corpus.overlap import OverlapIndex
 from albert_core.errors import InputError
-from albert_core.files import fingerprint
+from albert_core.files import hash_json
 from albert_core.storage import content_hash, find_files
 
 _NUM_EXAMPLES = 5
@@ -58,7 +58,7 @@ class CleaningConfig:
         Raises:
             InputError: A pattern matches no file.
         """
-        return fingerprint(
+        return hash_json(
             {
                 name: sorted(
                     content_hash(file.path) for pattern in patterns for file in find_files(pattern)

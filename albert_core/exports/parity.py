@@ -17,11 +17,12 @@ from albert_core.exports.sentences import sentence_batches
 from albert_core.files import write_json
 from albert_core.finetuning.evaluation import DevSet
 from albert_core.model_function import ModelFunction, ModelInputs, ModelOutputs
+from albert_core.tokenization.kinds import vocabulary_patterns
 
 PARITY_NAME = "parity.json"
 
 # What lies beside a model: settings and the vocabulary, in the names of every kind.
-_NO_MODEL_FILES = ("*.json", "*.model", "*.vocab", "*vocab*.txt")
+_NO_MODEL_FILES = ("*.json", "*.vocab", *vocabulary_patterns())
 _ROUNDING = 1e-9
 
 

@@ -32,7 +32,6 @@ from albert_core.checkpoints.checkpoint import (
 from albert_core.checkpoints.kinds import HUB_ASSETS
 from albert_core.checkpoints.names import NAMED_VARIABLES, PRETRAINING_HEADS
 from albert_core.checkpoints.vocabulary import (
-    original_vocabulary_name,
     write_original_vocabulary,
 )
 from albert_core.config import CONFIG_NAME
@@ -92,8 +91,8 @@ def _module_of(checkpoint: Checkpoint, assets: Path) -> tuple[Any, dict[str, Any
     # Zeros in the place of heads that the checkpoint lacks; nobody reads them back.
     module.stand_ins = variables
     if checkpoint.tokenizer:
-        file = original_vocabulary_name(checkpoint.tokenizer)
-        module.vocabulary = tf.saved_model.Asset(str(assets / file))
+        file = assets / checkpoint.tokenizer.original_file_name
+        module.vocabulary = tf.saved_model.Asset(str(file))
     signatures = _Signatures(checkpoint, model, getattr(module, "vocabulary", None))
     if signatures.raw:
         module.resources = signatures.raw.tokenizer.resources

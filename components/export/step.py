@@ -19,7 +19,7 @@ from albert_core.exports.formats import (
     refuse_missing_packages,
     write_format,
 )
-from albert_core.files import fingerprint, write_json
+from albert_core.files import hash_json, write_json
 from albert_core.progress import ReportProgress, quiet
 from albert_core.storage import join, read_bytes
 from albert_core.tasks import Task, data_folder, task_fingerprint
@@ -121,7 +121,7 @@ def export_model(
     lineage = find_lineage(model, run)
     inputs = {"model": read_checkpoint(model).content_hash(), "lineage": _hash_of(lineage)}
     if sentences:
-        inputs["sentences"] = fingerprint(texts)
+        inputs["sentences"] = hash_json(texts)
     if dev:
         inputs["data"] = task_fingerprint(dev.task, dev.data)
 
@@ -260,7 +260,7 @@ def _candidates(
 
 def _hash_of(lineage: Lineage) -> str:
     known = [*lineage.manifests, *filter(None, [lineage.random_evaluated])]
-    return fingerprint([manifest.content_hash for manifest in known])
+    return hash_json([manifest.content_hash for manifest in known])
 
 
 def _export_task(

@@ -10,15 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import SENTENCES
-from helpers.checkpoint_samples import classifier, edit_json, encoder_of, of_model
-from helpers.served_models import (
-    MODEL_CONFIG,
-    QUESTIONS,
-    SETTINGS,
-    TASKS_BY_NAME,
-    save_pretrained_model,
-    save_task_model,
-)
 from scipy.special import softmax
 
 from albert_core.checkpoints import model_of, read_checkpoint, save_folder
@@ -38,6 +29,15 @@ from albert_core.tokenization.masked import encode_masked
 from pipeline.serving.errors import RequestError
 from pipeline.serving.opening import open_export
 from pipeline.serving.predictors import predictor_for
+from tests.helpers.checkpoint_samples import classifier, edit_json, encoder_of, of_model
+from tests.helpers.served_models import (
+    MODEL_CONFIG,
+    QUESTIONS,
+    SETTINGS,
+    TASKS_BY_NAME,
+    save_pretrained_model,
+    save_task_model,
+)
 
 LONG = " ".join(SENTENCES)
 
@@ -206,7 +206,7 @@ def test_too_many_masks_or_pieces_are_refused(
 def test_what_follows_a_mask_begins_a_word_only_after_a_space(
     tokenizer: SentencePieceTokenizer,
 ) -> None:
-    mask, stop = tokenizer.special_ids.mask, tokenizer.ids_of(["."])
+    mask, stop = tokenizer.special_ids.mask, tokenizer.token_ids(["."])
     assert encode_masked(tokenizer, "the [MASK].") == [*tokenizer.encode("the"), mask, *stop]
     assert encode_masked(tokenizer, "[MASK] the") == [mask, *tokenizer.encode("the")]
     assert encode_masked(tokenizer, "[MASK][MASK]") == [mask, mask]
