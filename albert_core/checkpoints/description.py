@@ -18,7 +18,7 @@ from albert_core.checkpoints.kinds import (
     STATE_NAME,
     VARIABLES_NAME,
     WEIGHTS_NAME,
-    Kind,
+    PathKind,
     detect,
 )
 from albert_core.checkpoints.names import GLOBAL_STEP, SLOTS, heads_of, is_training_state
@@ -31,7 +31,6 @@ from albert_core.checkpoints.tf1 import (
 from albert_core.checkpoints.vocabulary import find_tokenizer
 from albert_core.config import CONFIG_NAME, PRESETS, AlbertConfig
 from albert_core.errors import InputError
-from albert_core.tokenization import SentencePieceTokenizer
 
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64"}
 
@@ -69,13 +68,13 @@ class Description:
         path: The path.
         kind: What it is.
         model: The model, if there is one.
-        vocabulary: Kind, size and case of the vocabulary; empty if there is none.
+        vocabulary: PathKind, size and case of the vocabulary; empty if there is none.
         manifest: What the pipeline's step noted, if one made the folder.
         files: Size in bytes of each file.
     """
 
     path: str
-    kind: Kind
+    kind: PathKind
     model: ModelDescription | None
     vocabulary: str
     manifest: Manifest | None
@@ -89,7 +88,7 @@ def describe(path: str | Path) -> Description:
         InputError: The path is neither, or a file in it cannot be read.
     """
     path, kind = Path(path), detect(path)
-    readers: Mapping[Kind, Callable[[Path], ModelDescription]] = {
+    readers: Mapping[PathKind, Callable[[Path], ModelDescription]] = {
         "tf1": _tf1_model,
         "huggingface": _huggingface_model,
         "hub": _hub_model,
@@ -198,9 +197,8 @@ def _vocabulary(folder: Path) -> str:
         return f"unusable: {error}"
     if tokenizer is None:
         return ""
-    kind = "SentencePiece" if isinstance(tokenizer, SentencePieceTokenizer) else "WordPiece"
     case = "lower case" if tokenizer.lower_case else "cased"
-    return f"{kind}, {len(tokenizer):,} pieces, {case}"
+    return f"{tokenizer.display_name}, {len(tokenizer):,} pieces, {case}"
 
 
 def _sizes(path: Path) -> dict[str, int]:

@@ -3,6 +3,7 @@
 import math
 from typing import Literal
 
+from albert_core.checks import check_minimum
 from albert_core.errors import InputError
 
 OptimizerName = Literal["lamb", "adamw"]
@@ -24,8 +25,7 @@ def check_rates(
     for name, value in (("learning_rate", learning_rate), ("poly_power", poly_power)):
         if not (math.isfinite(value) and value > 0):
             raise InputError(f"{name}: got {value}, expected a number above 0")
-    if start_warmup_step < 0:
-        raise InputError(f"start_warmup_step: got {start_warmup_step}, expected 0 or more")
+    check_minimum("start_warmup_step", start_warmup_step, 0)
     last = num_train_steps - start_warmup_step
     if not 0 <= num_warmup_steps < last:
         after = f" - start_warmup_step={start_warmup_step}" if start_warmup_step else ""

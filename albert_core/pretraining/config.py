@@ -4,10 +4,10 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+from albert_core.checks import check_at_least, check_seed
 from albert_core.errors import InputError
 from albert_core.optimizers.settings import OptimizerName, check_rates
 from albert_core.records.config import MaskingConfig
-from albert_core.settings import check_seed
 from albert_core.training.devices import Precision, StrategyName
 from albert_core.training.plan import TrainingPlan
 from albert_core.training.safeguards import SafeguardConfig
@@ -144,25 +144,23 @@ class PretrainingConfig:
     seed: int = 12345
 
     def __post_init__(self) -> None:
-        at_least = {
-            "batch_size": 1,
-            "evaluation_interval_steps": 1,
-            "num_train_steps": 0,
-            "checkpoint_interval_steps": 0,
-            "checkpoint_interval_minutes": 0,
-            "keep_checkpoints": 1,
-            "log_interval_steps": 1,
-            "model_parallel_size": 1,
-            "device_batch_size": 1,
-            "reference_batch_size": 1,
-            "stop_after_steps": 1,
-            "stop_after_tokens": 1,
-            "stop_after_minutes": 0,
-        }
-        for name, least in at_least.items():
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise InputError(f"pretraining.{name}: got {value}, expected {least} or more")
+        check_at_least(
+            self,
+            "pretraining",
+            batch_size=1,
+            evaluation_interval_steps=1,
+            num_train_steps=0,
+            checkpoint_interval_steps=0,
+            checkpoint_interval_minutes=0,
+            keep_checkpoints=1,
+            log_interval_steps=1,
+            model_parallel_size=1,
+            device_batch_size=1,
+            reference_batch_size=1,
+            stop_after_steps=1,
+            stop_after_tokens=1,
+            stop_after_minutes=0,
+        )
         check_seed("pretraining.seed", self.seed)
         if not self.num_train_steps and not self.init_checkpoint:
             raise InputError(

@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from albert_core.checks import check_at_least, check_between
 from albert_core.errors import InputError
 
 _CHANCE = 0.52  # accuracy on a balanced choice of two that is not above chance
@@ -40,15 +41,8 @@ class SafeguardConfig:
             raise InputError(
                 f"safeguards.spike_ratio: got {self.spike_ratio}, expected above 1, or 0 for never"
             )
-        if not 0.0 < self.roll_back_factor < 1.0:
-            raise InputError(
-                f"safeguards.roll_back_factor: got {self.roll_back_factor}, expected between 0 "
-                "and 1"
-            )
-        if self.max_roll_backs < 0:
-            raise InputError(
-                f"safeguards.max_roll_backs: got {self.max_roll_backs}, expected 0 or more"
-            )
+        check_between(self, "safeguards", "roll_back_factor", inclusive="neither")
+        check_at_least(self, "safeguards", max_roll_backs=0)
 
     def check_loss(self, step: int, loss: float, lowest_loss: float | None) -> None:
         """Look at the mean loss of the last few updates.

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from albert_core.errors import StepFailedError
-from albert_core.files import fingerprint
+from albert_core.files import hash_json
 from albert_core.progress import ReportProgress, quiet
 from albert_core.training.signals import catch_signals
 from components.service_calls import CallConfig, Service
@@ -115,7 +115,7 @@ def _job(
     }
     if encryption_key:
         job["encryptionSpec"] = {"kmsKeyName": encryption_key}
-    job["labels"][REQUEST_LABEL] = fingerprint(job)[:32]
+    job["labels"][REQUEST_LABEL] = hash_json(job)[:32]
     return job
 
 

@@ -36,7 +36,7 @@ def print_conversion(conversion: Conversion) -> None:
     """Print what was converted, how far the outputs differ, and what to know."""
     rows = [
         ("source", f"{conversion.source} ({_KINDS[conversion.kind]})"),
-        ("destination", f"{conversion.destination} ({_KINDS[conversion.target]})"),
+        ("destination", f"{conversion.destination} ({_KINDS[conversion.format]})"),
         ("heads", _heads(conversion.heads)),
     ]
     rows += [

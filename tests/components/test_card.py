@@ -9,9 +9,6 @@ from typing import Any
 
 import pytest
 import yaml
-from helpers.checkpoint_samples import pretrained
-from helpers.tiny_pretraining import make_material, train
-from helpers.tiny_tasks import TINY_TASKS, tiny_finetuning, write_tiny_tasks
 from markdown_it import MarkdownIt
 
 from albert_core.artifacts.manifest import Manifest, read_manifest
@@ -28,6 +25,9 @@ from components.export.card_facts import facts_of
 from components.export.lineage import Lineage, find_lineage, lineage_at
 from components.finetune.step import finetune
 from pipeline.cli.main import main
+from tests.helpers.checkpoint_samples import pretrained
+from tests.helpers.tiny_pretraining import make_material, train
+from tests.helpers.tiny_tasks import TINY_TASKS, tiny_finetuning, write_tiny_tasks
 
 PHASES = (
     PhaseConfig(sequence_length=24, num_train_steps=20),
