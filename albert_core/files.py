@@ -1,4 +1,4 @@
-"""Hashes and atomic writes."""
+"""Hashes, and writes that leave a whole file or none."""
 
 import hashlib
 import json
@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 
-def fingerprint(value: Any) -> str:
+def hash_json(value: Any) -> str:
     """Return the sha256 of a JSON value, independent of the order of its keys."""
+    # These options decide the bytes: another separator would change every fingerprint, and with
+    # it the names of all work folders that people have.
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -22,12 +24,17 @@ def sha256_of_file(path: Path) -> str:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file that is either whole or not there, whenever the process is killed."""
+    """Write a file that is either whole or not there, whenever the process or machine stops."""
+    # In the same folder, since a rename is atomic within a file system only; with the process id,
+    # since two processes may write the same file at once; with a dot, so that uploads of work in
+    # progress leave it out.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
             file.write(data)
             file.flush()
+            # Without it, a machine that loses power after the rename may come back with the new
+            # name and an empty file.
             os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
@@ -40,6 +47,7 @@ def link_or_copy(source: str | Path, target: str | Path) -> None:
         os.link(source, target)
     except FileNotFoundError:
         raise
+    # Another device, a file system without links, or too many links of this file.
     except OSError:
         shutil.copy2(source, target)
 

@@ -1,4 +1,4 @@
-"""The client of Google Cloud Storage; its package is imported when it is first asked for."""
+"""The client of Google Cloud Storage; imports its package at the first call."""
 
 import functools
 import os
@@ -6,8 +6,8 @@ import random
 import sys
 from typing import Any
 
-# Those of Google's modules that draw random numbers, for pauses and for boundaries of uploads.
-_DRAWING_MODULES = (
+# Google's modules that draw random numbers, for pauses and for boundaries of uploads.
+_MODULES_USING_RANDOM = (
     "google.api_core.retry.retry_base",
     "google.auth._exponential_backoff",
     "google.cloud.storage._media._upload",
@@ -17,7 +17,10 @@ _DRAWING_MODULES = (
 
 
 def storage_client() -> Any:
-    """Return the client of this process: a forked one must not share its connections."""
+    """Return the client of this process, made at the first call.
+
+    A forked process gets a new one, as two processes must not share connections.
+    """
     return _client_of_process(os.getpid(), os.environ.get("STORAGE_EMULATOR_HOST"))
 
 
@@ -25,16 +28,16 @@ def storage_client() -> Any:
 def _client_of_process(_: int, emulator: str | None) -> Any:
     import google.cloud.storage as storage
 
-    _leave_seeded_numbers_alone()
+    _isolate_random_state()
     return storage.Client.create_anonymous_client() if emulator else storage.Client()
 
 
-def _leave_seeded_numbers_alone() -> None:
-    """Give Google's modules random numbers of their own.
+def _isolate_random_state() -> None:
+    """Give Google's modules a random state apart from that of Python's `random`.
 
-    Work in progress is uploaded beside a training, which seeds those of Python's `random` and is
-    repeatable only if nobody else draws from them.
+    A training seeds `random` and is repeatable only if nobody else draws from it, but uploads of
+    its work in progress draw at times that depend on the network.
     """
-    for name in _DRAWING_MODULES:
+    for name in _MODULES_USING_RANDOM:
         if module := sys.modules.get(name):
             module.random = random.Random()  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""How a step says how far it is: one function, passed in; a file of events or a terminal behind."""
+"""Progress of a step: a function that steps call, and its forms for terminals and event files."""
 
 import json
 import os
@@ -17,7 +17,8 @@ def quiet(done: int, total: int, text: str) -> None:
 
 
 def append_event(path: Path, **event: Any) -> None:
-    """Append one event to a file of JSON lines; whole lines even from several processes."""
+    """Append one event, with the time, to a file of JSON lines, safe from several processes."""
+    # One write with O_APPEND, which the kernel does not mix with others: lines stay whole.
     line = json.dumps({"time": round(time.time(), 2), **event}) + "\n"
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
@@ -27,13 +28,13 @@ def append_event(path: Path, **event: Any) -> None:
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:
-    """Return the events of a file; a line still being written is left out."""
+    """Return the events of a file, oldest first; leaves out a line that is still being written."""
     text = path.read_text(encoding="utf-8")
     return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
 
 
 def to_events(path: Path, step: str) -> ReportProgress:
-    """Report into a file of events, for the process that runs the whole pipeline to show."""
+    """Return a function that reports into a file of events, which `albert run` reads and shows."""
 
     def report(done: int, total: int, text: str) -> None:
         append_event(path, step=step, event="progress", done=done, total=total, text=text)
@@ -42,7 +43,11 @@ def to_events(path: Path, step: str) -> ReportProgress:
 
 
 def to_stderr(step: str, *, every_s: float = 5.0) -> ReportProgress:
-    """Report as plain lines on standard error, those of a count at most every `every_s`."""
+    """Return a function that prints plain lines on standard error.
+
+    Reports of a count are printed at most every `every_s` seconds; the last one, and reports
+    without a total, always.
+    """
     last = -every_s
 
     def report(done: int, total: int, text: str) -> None:

@@ -1,5 +1,6 @@
 """Plain values, from YAML or a pipeline's parameters, to validated settings."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -15,6 +16,11 @@ jsonargparse.set_parsing_settings(
     instantiate_subclass_spec_in_any=False,
     import_path_denylist=["*"],
     import_path_allowlist=["albert_core", "components", "pipeline"],
+)
+
+_REFUSED_IMPORT = re.compile(
+    r"(?:Problem with given class_path '[^']*': )?Importing '([^']*)' is not allowed, denied by "
+    r".*? to allow it\."
 )
 
 
@@ -51,19 +57,16 @@ def plain_values(value: Any) -> Any:
     return value
 
 
-def check_seed(name: str, seed: int) -> None:
-    """Refuse a negative seed.
-
-    Raises:
-        InputError: It is negative.
-    """
-    if seed < 0:
-        raise InputError(f"{name}: got {seed}, expected 0 or more")
-
-
 def one_line(error: Exception) -> str:
-    """Return an error of jsonargparse in one line, without the prefix used inside."""
-    return " ".join(str(error).replace("settings.", "").replace("Group 'settings'", "This").split())
+    """Return an error of jsonargparse in one line, in the words of the settings' reader.
+
+    The prefix that `parse_settings` uses inside is removed. Text in place of settings, such as
+    `vocab: spiece.model`, is taken for the name of a class and refused as such; the message then
+    says what was expected.
+    """
+    text = " ".join(str(error).split())
+    text = text.replace("settings.", "").replace("Group 'settings'", "This")
+    return _REFUSED_IMPORT.sub(r"got '\1', expected settings by name", text)
 
 
 def _whole_numbers(value: Any) -> Any:

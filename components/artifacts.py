@@ -1,5 +1,7 @@
-"""Where an artifact of Kubeflow is, as the steps take addresses."""
+"""kfp's artifacts: their addresses, and the metrics shown on a platform's pages."""
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 _GCS_MOUNT = "/gcs/"
@@ -13,3 +15,34 @@ def address_of(artifact: Any) -> str:
     links. Any other has a local path, from and to which the platform copies.
     """
     return artifact.uri if artifact.path.startswith(_GCS_MOUNT) else artifact.path
+
+
+def log_metrics(artifact: Any, metrics: Mapping[str, Any]) -> None:
+    """Add the numbers among a step's metrics to a Metrics artifact, and write all to its file.
+
+    The file is for kfp's local cache alone: it takes an artifact without one for a miss, and would
+    run the step every time.
+    """
+    for name, value in metrics.items():
+        if isinstance(value, int | float):
+            artifact.log_metric(name, float(value))
+    with open(artifact.path, "w", encoding="utf-8") as file:
+        json.dump(metrics, file)
+
+
+def log_classification(artifact: Any, results: Mapping[str, Any] | None) -> None:
+    """Add confusion matrix and, with two labels, ROC curve to a ClassificationMetrics artifact.
+
+    They are written to the artifact's file, too, for kfp's cache as in `log_metrics`.
+
+    Args:
+        artifact: The artifact.
+        results: What `components.evaluate.step.read_classification` returns; None of tasks that
+            are no classification.
+    """
+    if results:
+        artifact.log_confusion_matrix(results["labels"], results["confusion_matrix"])
+        if curve := results.get("roc_curve"):
+            artifact.log_roc_curve(curve["fpr"], curve["tpr"], curve["thresholds"])
+    with open(artifact.path, "w", encoding="utf-8") as file:
+        json.dump(results or {}, file)

@@ -1,35 +1,40 @@
-"""The decorator of our components, and the image each of them runs in."""
+"""The decorator of the pipeline's components, and the image that each of them runs in."""
 
 import functools
 import hashlib
-import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from kfp import dsl
 
 from albert_core.artifacts.manifest import code_version
+from components.steps import STEPS, ImageRole
 
-ImageRole = Literal["data", "trainer", "tpu"]
-# What an image is made of beside the sources, in the repository.
+# What an image is built from beside the sources, as patterns of files in the repository.
 _RECIPES = ("docker/*.Dockerfile", "docker/bin/*", "requirements/*.lock")
 
 
-def component(role: ImageRole) -> Callable[[Callable], Any]:
-    """Return the decorator that makes a component of a function, run in the image of a role.
+def component(step: str, *, image: ImageRole | None = None) -> Callable[[Callable], Any]:
+    """Return the decorator that makes a kfp component of a function.
 
-    Nothing is installed at run time: the image holds the packages.
+    kfp's own default would install kfp with pip whenever a task starts; here nothing is installed
+    at run time, for the image holds all packages.
+
+    Args:
+        step: Name of the step in the table of steps, which has the role of its image.
+        image: Role of another image, of a component that only waits for the step's work.
     """
-    image = image_name(role)
-    return functools.partial(dsl.component, base_image=image, install_kfp_package=False)
+    role = image or STEPS[step].image
+    return dsl.component(base_image=image_name(role), install_kfp_package=False)
 
 
 def image_name(role: ImageRole) -> str:
-    """Return the image of a role: of the registry `ALBERT_REGISTRY`, with the tag `ALBERT_TAG`.
+    """Return the name of a role's image, in the registry ALBERT_REGISTRY with the tag ALBERT_TAG.
 
-    `python` is part of the name because kfp's local runner wants it there.
+    Without these variables the registry is `local`, and the tag the hash of the sources. The name
+    holds `python` because kfp's local runner warns about images without it.
     """
     registry = os.environ.get("ALBERT_REGISTRY", "local")
     return f"{registry}/albert-python-{role}:{os.environ.get('ALBERT_TAG') or image_tag()}"
@@ -37,9 +42,10 @@ def image_name(role: ImageRole) -> str:
 
 @functools.cache
 def image_tag() -> str:
-    """Return the tag of the images: a hash of the sources and of what else images are made of.
+    """Return the tag of the images: a hash of the sources and of all else they are built from.
 
-    The same tag is always the same content, so that no cache serves what older code computed.
+    kfp's cache compares the names of images, not their contents. With this tag changed code has
+    another name, and no cache serves what older code computed.
     """
     root = Path(__file__).parents[1]
     digest = hashlib.sha256(code_version().encode())
@@ -47,31 +53,3 @@ def image_tag() -> str:
         digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
         digest.update(path.read_bytes())
     return f"src-{digest.hexdigest()[:12]}"
-
-
-def log_metrics(metrics: Any, figures: Mapping[str, Any]) -> None:
-    """Show a step's key figures as its metrics, and leave them as a file.
-
-    kfp's local cache counts a missing file as a miss, so a metrics artifact without one would
-    make the step run every time.
-    """
-    for name, value in figures.items():
-        if isinstance(value, int | float):
-            metrics.log_metric(name, float(value))
-    with open(metrics.path, "w", encoding="utf-8") as file:
-        json.dump(figures, file)
-
-
-def log_classification(metrics: Any, drawn: Mapping[str, Any] | None) -> None:
-    """Show a confusion matrix and the ROC curve of two labels, and leave them as a file, too.
-
-    Args:
-        metrics: The artifact, of ClassificationMetrics.
-        drawn: What `albert evaluate` wrote of a classification; None of other tasks.
-    """
-    if drawn:
-        metrics.log_confusion_matrix(drawn["labels"], drawn["confusion_matrix"])
-        if curve := drawn.get("roc_curve"):
-            metrics.log_roc_curve(curve["fpr"], curve["tpr"], curve["thresholds"])
-    with open(metrics.path, "w", encoding="utf-8") as file:
-        json.dump(drawn or {}, file)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+from albert_core.checks import check_positive
 from albert_core.errors import InputError, ServiceError
 
 Answer = TypeVar("Answer")
@@ -46,9 +47,7 @@ class CallConfig:
     first_pause_s: float = 1.0
 
     def __post_init__(self) -> None:
-        for name, value in dataclasses.asdict(self).items():
-            if not value > 0:
-                raise InputError(f"calls.{name}: got {value}, expected more than 0")
+        check_positive(self, "calls", *dataclasses.asdict(self))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""A step's inputs: on this machine, and as they were written."""
+"""A step's inputs: brought to this machine, and compared with their manifests."""
 
 from pathlib import Path
 
@@ -6,17 +6,21 @@ from albert_core.artifacts.manifest import MANIFEST_NAME, find_damage, find_mani
 from albert_core.errors import InputError
 from albert_core.storage import is_remote, local_folder
 
-_MAX_HASHED_BYTES = 1 << 30  # of a local folder: about a second
+# Hashing 1 GB takes about a second. Above that, hashing would take longer than some steps do, and
+# a local disk, other than a network, rarely changes a byte.
+_MAX_HASHED_BYTES = 1 << 30
 
 
 def input_folder(address: str | Path) -> Path:
-    """Return an input on this machine, fetched if it is in the cloud, after a look at its files.
+    """Return the local folder of an input, fetched if it is in the cloud, and check its files.
 
-    An artifact of a step is compared with its manifest: sizes always, sha256 if it was fetched or
-    has less than 1 GB. What has no manifest is taken as it is.
+    The output of a step is compared with its manifest: sizes always, sha256 if it was fetched or
+    has less than 1 GB. A folder or file without a manifest is returned unchecked; a local one need
+    not exist.
 
     Raises:
-        InputError: It does not exist in the cloud, or a file is lost or damaged.
+        InputError: It does not exist in the cloud, or a file that its manifest lists is lost or
+            damaged.
     """
     folder = local_folder(address)
     manifest = find_manifest(folder)

@@ -1,4 +1,4 @@
-"""`manifest.json`: what an artifact folder holds, from what it was made, and that it is whole."""
+"""`manifest.json`: the files of a step's results, the inputs and settings they were made from."""
 
 import dataclasses
 import functools
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from albert_core.errors import InputError
-from albert_core.files import fingerprint, sha256_of_file, write_json
+from albert_core.files import hash_json, sha256_of_file, write_json
 from albert_core.old_names import rename_metrics, rename_settings
 
 MANIFEST_NAME = "manifest.json"
@@ -22,13 +22,18 @@ Metrics = Mapping[str, Any]
 def code_version() -> str:
     """Return a hash of the sources that decide what a step computes.
 
-    Caches and image tags carry it, so that an edited package never serves a stale result.
+    Caches and image tags carry it, so that an edited package never serves a stale result. It is
+    computed once in a process.
     """
+    # A hash of the sources, not the package's version or the commit: an edit that is not yet
+    # committed counts, and installed packages and images have no repository.
     root = Path(__file__).parents[2]
     digest = hashlib.sha256()
     for package in ("albert_core", "components"):
         for path in sorted((root / package).rglob("*")):
             if path.suffix in {".py", ".j2"}:
+                # With the path, so that code moved between files counts; NUL ends it, since no
+                # path has one.
                 digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
                 digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
@@ -61,8 +66,10 @@ class Manifest:
 
     @property
     def content_hash(self) -> str:
-        """Hash of the files alone: the same bytes give the same hash, whoever made them."""
-        return fingerprint({name: entry["sha256"] for name, entry in self.files.items()})
+        """Hash of the files alone: the same bytes give the same hash, whatever made them."""
+        # Without settings, time and code version: a step whose inputs came out the same in bytes
+        # is not run again.
+        return hash_json({name: entry["sha256"] for name, entry in self.files.items()})
 
     @property
     def num_bytes(self) -> int:
@@ -70,7 +77,7 @@ class Manifest:
         return sum(entry["bytes"] for entry in self.files.values())
 
     def write(self, folder: Path) -> None:
-        """Write `manifest.json` into the folder: from now on the folder is complete."""
+        """Write `manifest.json` into the folder, which marks the folder as complete."""
         write_json(folder / MANIFEST_NAME, dataclasses.asdict(self))
 
 
@@ -87,7 +94,9 @@ def describe_files(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def find_damage(folder: Path, manifest: Manifest, *, with_hashes: bool) -> str | None:
-    """Return what is wrong with a folder's files in the words of a message, or None.
+    """Return the first difference of a folder's files from a manifest, for a message, or None.
+
+    Files that the manifest does not list are ignored.
 
     Args:
         folder: The folder.
@@ -98,8 +107,8 @@ def find_damage(folder: Path, manifest: Manifest, *, with_hashes: bool) -> str |
         path, num_bytes = folder / name, entry["bytes"]
         if not path.is_file():
             return f"{name} is missing"
-        if (found := path.stat().st_size) != num_bytes:
-            return f"{name} has {found:,} bytes, expected {num_bytes:,}"
+        if (actual := path.stat().st_size) != num_bytes:
+            return f"{name} has {actual:,} bytes, expected {num_bytes:,}"
         if with_hashes and sha256_of_file(path) != entry["sha256"]:
             return f"{name} holds something else than was written (its sha256 differs)"
     return None
@@ -122,7 +131,7 @@ def parse_manifest(data: bytes, source: str) -> Manifest:
         InputError: It is not one this version can read; names `source`.
     """
     try:
-        manifest = Manifest(**_with_todays_names(json.loads(data)))
+        manifest = Manifest(**_rename_old_keys(json.loads(data)))
     except (TypeError, ValueError) as error:
         raise InputError(f"{source}: not a manifest of this program ({error})") from error
     if manifest.schema_version != SCHEMA_VERSION:
@@ -133,8 +142,9 @@ def parse_manifest(data: bytes, source: str) -> Manifest:
     return manifest
 
 
-def _with_todays_names(values: dict[str, Any]) -> dict[str, Any]:
-    """Return a manifest's values as this version names them; early ones called metrics figures."""
+def _rename_old_keys(values: dict[str, Any]) -> dict[str, Any]:
+    """Return a manifest's values under the names of this version."""
+    # Manifests of earlier versions call metrics figures; people keep runs for years.
     metrics = values.pop("figures", None)
     if metrics is not None:
         values["metrics"] = metrics

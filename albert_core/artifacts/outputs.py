@@ -1,7 +1,7 @@
 """Where a step's results are published: a local folder, or one in Google Cloud Storage.
 
-Published means whole: a local folder appears in one rename; of a remote one the manifest is
-written last, and only where there is none.
+Results are never published in part: a local folder appears in one rename; in a remote one the
+manifest is written last, and readers take a folder without a manifest for unfinished.
 """
 
 import abc
@@ -25,6 +25,8 @@ from albert_core.storage import (
     write_file,
 )
 
+# Marks a folder as half uploaded by this program. Without it, a retried task could not tell the
+# objects of its killed predecessor from somebody else's, and would have to refuse the folder.
 _UPLOADING_NAME = "uploading.txt"
 
 
@@ -32,8 +34,8 @@ class Output(abc.ABC):
     """A folder that receives results.
 
     Attributes:
-        address: Where it is.
-        default_work_root: Where work folders are kept when nothing else is said.
+        address: Its local path or gs:// address.
+        default_work_root: Where work folders are if the step is given no work root.
     """
 
     address: str
@@ -41,29 +43,35 @@ class Output(abc.ABC):
 
     @abc.abstractmethod
     def manifest(self) -> Manifest | None:
-        """Return the manifest of what is published there."""
-
-    @abc.abstractmethod
-    def refuse_others(self) -> None:
-        """Refuse a folder without a manifest that holds anything else than our half-done upload.
+        """Return the manifest of the published results, or None where there is none.
 
         Raises:
-            InputError: It does.
+            InputError: There is one that this version cannot read.
+        """
+
+    @abc.abstractmethod
+    def refuse_foreign_files(self) -> None:
+        """Refuse a folder without a manifest, unless it is empty or a half-done upload.
+
+        Raises:
+            InputError: It holds files that this program did not write.
         """
 
     @abc.abstractmethod
     def publish(self, results: Path) -> None:
-        """Publish a folder with its manifest."""
+        """Publish a folder with its manifest; replaces results published there before."""
 
-    def is_whole(self, manifest: Manifest) -> bool:
+    def has_all_files(self, manifest: Manifest) -> bool:
         """Return whether all files of a manifest are there with their sizes."""
+        # Sizes only: hashing a published model on every start would read all of it, from the cloud
+        # perhaps. Whoever reads it as an input compares the hashes.
         root = self.address if is_remote(self.address) else str(Path(self.address).absolute())
-        found = {file.path: file.num_bytes for file in find_files(root)}
+        sizes = {file.path: file.num_bytes for file in find_files(root)}
         return all(
-            found.get(join(root, name)) == entry["bytes"] for name, entry in manifest.files.items()
+            sizes.get(join(root, name)) == entry["bytes"] for name, entry in manifest.files.items()
         )
 
-    def _not_ours(self) -> InputError:
+    def _foreign_files_error(self) -> InputError:
         return InputError(
             f"output {self.address}: exists and was not made by this program; expected a new or "
             "empty folder"
@@ -76,27 +84,35 @@ def output_at(address: str | Path) -> Output:
 
 
 class LocalOutput(Output):
-    """A folder on this machine."""
+    """A folder on this machine; its work folders are in a hidden folder beside it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.address = str(folder)
+        # Beside the output, so on the same file system: publishing links files, copying nothing.
         self.default_work_root = folder.with_name(f".{folder.name}.work")
 
     def manifest(self) -> Manifest | None:
-        """Return the manifest of what is published there."""
+        """Return the manifest of the published results, or None where there is none."""
         return find_manifest(self.folder)
 
-    def refuse_others(self) -> None:
-        """Refuse a folder that is not empty."""
+    def refuse_foreign_files(self) -> None:
+        """Refuse a folder that is not empty, and a file."""
+        # No half-done upload is possible here: the folder appears whole, by a rename.
         if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
-            raise self._not_ours()
+            raise self._foreign_files_error()
 
     def publish(self, results: Path) -> None:
-        """Put the results there in one rename; hard links where the file system has them."""
+        """Publish the results in one rename; by hard links where the file system has them.
+
+        Links, not a move: with a work root given, the results stay there, for the same work to be
+        published elsewhere without being computed again.
+        """
         partial = self.folder.with_name(f".{self.folder.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         shutil.copytree(results, partial, copy_function=link_or_copy)
+        # A rename replaces no folder that is not empty. A process killed between these two lines
+        # loses nothing: the results are still in the work folder.
         if self.folder.exists():
             shutil.rmtree(self.folder)
         partial.replace(self.folder)
@@ -112,18 +128,24 @@ class RemoteOutput(Output):
         self._uploading_path = join(address, _UPLOADING_NAME)
 
     def manifest(self) -> Manifest | None:
-        """Return the manifest of what is published there."""
+        """Return the manifest of the published results, or None where there is none."""
         if not exists(self._manifest_path):
             return None
         return parse_manifest(read_bytes(self._manifest_path), self._manifest_path)
 
-    def refuse_others(self) -> None:
-        """Refuse a folder with objects in it, unless an upload of ours was cut short there."""
+    def refuse_foreign_files(self) -> None:
+        """Refuse a folder with objects in it, unless an upload of this program ended early."""
         if has_files(self.address) and not exists(self._uploading_path):
-            raise self._not_ours()
+            raise self._foreign_files_error()
 
     def publish(self, results: Path) -> None:
-        """Upload file by file, the manifest last; results of other code make room before."""
+        """Upload file by file, the manifest last; removes published results of other code first.
+
+        Raises:
+            WriteConflictError: Another run published there meanwhile.
+        """
+        # Storage has no rename of folders. So the old manifest goes with its files before the
+        # first new file comes: a reader never sees a manifest that describes other files.
         if exists(self._manifest_path):
             remove_folder(self.address)
         write_bytes(self._uploading_path, b"An upload of albert is under way here.\n")
@@ -132,6 +154,8 @@ class RemoteOutput(Output):
             if path.is_file() and name != MANIFEST_NAME:
                 write_file(join(self.address, name), path)
         manifest = (results / MANIFEST_NAME).read_bytes()
+        # Of two runs that upload at once, one gets the manifest in; the other must not claim it.
         write_bytes(self._manifest_path, manifest, only_new=True)
+        # After the manifest, which makes the folder recognisable by itself.
         with contextlib.suppress(InputError):
             remove_file(self._uploading_path)

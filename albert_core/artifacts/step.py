@@ -1,16 +1,13 @@
-"""Run a step so that it can be killed, resumed, published once and never half."""
+"""Run a step so that it can be killed and resumed, and publishes its results once and whole."""
 
-import contextlib
-import fcntl
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from albert_core.artifacts.manifest import (
-    MANIFEST_NAME,
     Manifest,
     Metrics,
     code_version,
@@ -18,16 +15,23 @@ from albert_core.artifacts.manifest import (
     find_damage,
     find_manifest,
 )
-from albert_core.artifacts.outputs import Output, RemoteOutput, output_at
-from albert_core.artifacts.work_sync import fetch_progress, mirrored
+from albert_core.artifacts.outputs import Output, output_at
+from albert_core.artifacts.work_folder import (
+    exclusive_lock,
+    local_work_root,
+    remove_work_folder,
+    synchronized_work_folder,
+)
+from albert_core.artifacts.work_sync import fetch_progress
 from albert_core.errors import InputError, StepFailedError
-from albert_core.files import fingerprint
-from albert_core.storage import fetch_files, is_remote, join
+from albert_core.files import hash_json
+from albert_core.storage import is_remote, join
 
-LOCK_PATIENCE_S = 20.0
+# Longer than the leader needs to load TensorFlow, fetch its inputs and make the work folder, and
+# to upload its results at the end.
 _LEADER_PATIENCE_S = 300.0
 
-_Found = TypeVar("_Found")
+_Result = TypeVar("_Result")
 StepBody = Callable[[Path, Path], Metrics]
 
 
@@ -40,10 +44,11 @@ def run_step(
     body: StepBody,
     work_root: str | Path | None = None,
 ) -> Manifest:
-    """Do a step's work in a work folder and publish the finished result to `output`.
+    """Run a step in a work folder and publish its finished results to `output`.
 
     The work folder is named after the fingerprint of (step, config, inputs). Whoever starts the
-    same work again, after a kill or as a retried task, finds what is there and continues.
+    same work again, after a kill or as a retried task, finds its progress there and continues. If
+    `output` already holds this work, done by this code, nothing is run.
 
     Args:
         step: Name of the step.
@@ -52,48 +57,46 @@ def run_step(
         output: Folder that receives the results, local or gs://; made here, with its manifest
             written last.
         body: Function of (results, progress): writes result files into the first folder, keeps
-            what it needs to resume in the second, and returns the key figures.
-        work_root: Folder of the work folders, local or gs://; beside `output` when not given (of
-            gs:// outputs below the current folder), and then removed after success. One in gs://
-            is worked on here, and mirrored there.
+            what it needs to resume in the second, and returns the key metrics.
+        work_root: Folder of the work folders, local or gs://; beside `output` when not given (for
+            gs:// outputs below the current folder), and then removed after success. With one in
+            gs://, the work is done in a local folder that is synchronized with it.
 
     Raises:
-        InputError: `output` holds something else, or another process is doing this work.
+        InputError: `output` holds something else, or another process is doing this work. Removes
+            the work folder if it held nothing from earlier runs.
         StepFailedError: Another process has taken over this work.
     """
-    identity = fingerprint({"step": step, "config": config, "inputs": inputs})
+    fingerprint = _fingerprint(step, config, inputs)
     target = output_at(output)
-    if published := _published(target, identity):
+    if published := _find_published(target, fingerprint):
         return published
     root = local_work_root(work_root) if work_root else target.default_work_root
-    work = root / f"{step}-{identity[:12]}"
-    with _only_worker(work), _mirror_of(work, work_root) as kept:
+    work = root / _folder_name(step, fingerprint)
+    with exclusive_lock(work), synchronized_work_folder(work, work_root) as remote_results:
         is_new = not (work / "results").exists() and not any((work / "progress").glob("*"))
         try:
-            manifest = _finished(work / "results")
+            manifest = _find_finished(work / "results")
             if manifest is None:
-                manifest = _do(step, identity, config, inputs, work, body)
-                if kept:
-                    kept.publish(work / "results")
+                manifest = _execute(step, fingerprint, config, inputs, work, body)
+                if remote_results:
+                    # Before the target: should publishing there fail, another machine can still
+                    # publish these results without computing them again.
+                    remote_results.publish(work / "results")
+            # The results need no checkpoints any more, which may be many times their size.
             shutil.rmtree(work / "progress", ignore_errors=True)
             target.publish(work / "results")
         except InputError:
+            # Bad input leaves nothing behind, but never costs the progress of an earlier run.
             if is_new:
-                _remove(work, root)
+                remove_work_folder(work)
             raise
     if work_root is None:
-        _remove(work, root)
+        remove_work_folder(work)
     return manifest
 
 
-def local_work_root(work_root: str | Path) -> Path:
-    """Return where work folders are while steps run: the root itself, or a local one for gs://."""
-    if not is_remote(work_root):
-        return Path(work_root)
-    return Path(tempfile.gettempdir()) / "albert-work" / fingerprint(str(work_root))[:12]
-
-
-def take_part_in_step(
+def run_step_as_follower(
     step: str,
     *,
     config: Mapping[str, Any],
@@ -102,142 +105,129 @@ def take_part_in_step(
     body: StepBody,
     work_root: str | Path | None = None,
 ) -> Manifest:
-    """Do one process's share of a step that another process leads by `run_step`.
+    """Run the body in one of several processes of a step, of which another leads by `run_step`.
 
-    It takes up what the leader keeps to resume, in gs:// or on a disk that both see, and publishes
-    nothing.
+    Waits until the leader has begun, starts from the progress that the leader found, in gs:// or
+    on a disk that both see, and waits until the leader has published; publishes nothing itself.
+
+    Args:
+        step: As of `run_step`, and equal in all processes; so are the other arguments.
+        config: As of `run_step`.
+        inputs: As of `run_step`.
+        output: Folder that the leader publishes to.
+        body: As of `run_step`; what it writes as results and the metrics it returns are dropped.
+        work_root: As of `run_step`.
 
     Raises:
-        StepFailedError: The leader does not begin, or does not publish.
+        StepFailedError: The leader does not begin, or does not publish, within five minutes.
     """
-    identity = fingerprint({"step": step, "config": config, "inputs": inputs})
+    fingerprint = _fingerprint(step, config, inputs)
     target = output_at(output)
     root = local_work_root(work_root) if work_root else target.default_work_root
-    work = root / f"{step}-{identity[:12]}"
+    work = root / _folder_name(step, fingerprint)
     remote = join(str(work_root), work.name) if work_root and is_remote(work_root) else None
 
     def published() -> Manifest | None:
-        return _published(target, identity)
+        return _find_published(target, fingerprint)
 
-    with tempfile.TemporaryDirectory() as own:
-        progress = Path(own) / "progress" if remote else work / "progress"
+    with tempfile.TemporaryDirectory() as scratch:
+        # With a work root in gs://, the leader's local folder is on another machine, or is the
+        # folder of another process that writes into it: each process has a copy.
+        progress = Path(scratch) / "progress" if remote else work / "progress"
 
         def has_begun() -> bool:
             return bool(fetch_progress(remote, progress)) if remote else progress.is_dir()
 
-        begun = f"{remote or work}: the leading process has not begun"
-        _wait_for(lambda: published() or has_begun(), begun)
+        not_begun = f"{remote or work}: the leading process has not begun"
+        # A leader that finds the work published never begins: look for both.
+        _wait_for(lambda: published() or has_begun(), not_begun)
         if not published():
-            (Path(own) / "results").mkdir()
-            body(Path(own) / "results", progress)
-    failure = f"output {target.address}: the leading process has published nothing"
-    return _wait_for(published, failure)
+            (Path(scratch) / "results").mkdir()
+            body(Path(scratch) / "results", progress)
+    not_published = f"output {target.address}: the leading process has published nothing"
+    return _wait_for(published, not_published)
 
 
-def _wait_for(look: Callable[[], _Found | None], failure: str) -> _Found:
+def _fingerprint(step: str, config: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
+    """Return the hash that is equal for the same work; the code's version is checked apart."""
+    return hash_json({"step": step, "config": config, "inputs": inputs})
+
+
+def _folder_name(step: str, fingerprint: str) -> str:
+    # Without the code's version: progress made by other code is taken up, as checkpoints are read
+    # across versions, and only finished results of other code are made anew.
+    return f"{step}-{fingerprint[:12]}"
+
+
+def _wait_for(probe: Callable[[], _Result | None], failure: str) -> _Result:
+    """Call a function until it returns something true, which is returned.
+
+    Raises:
+        StepFailedError: It does not within five minutes; begins with `failure`.
+    """
     deadline = time.monotonic() + _LEADER_PATIENCE_S
-    while not (found := look()):
+    while not (result := probe()):
         if time.monotonic() > deadline:
             raise StepFailedError(f"{failure} after {_LEADER_PATIENCE_S:.0f} s; see its log")
         time.sleep(0.2)
-    return found
+    return result
 
 
-def _published(output: Output, identity: str) -> Manifest | None:
-    """Return the manifest if `output` already holds this very work; refuse anything else there."""
+def _find_published(output: Output, fingerprint: str) -> Manifest | None:
+    """Return the manifest if `output` already holds this work, by this code, with all its files.
+
+    Returns None if the folder is empty or missing, has lost files or holds results of other code.
+
+    Raises:
+        InputError: It holds other work or files that are not this program's.
+    """
     manifest = output.manifest()
     if manifest is None:
-        output.refuse_others()
+        output.refuse_foreign_files()
         return None
-    if manifest.fingerprint != identity:
+    if manifest.fingerprint != fingerprint:
         raise InputError(
             f"output {output.address}: belongs to another configuration (a {manifest.step} of "
             "other settings or inputs); choose another --output or remove that folder"
         )
-    is_current = manifest.code_version == code_version() and output.is_whole(manifest)
+    is_current = manifest.code_version == code_version() and output.has_all_files(manifest)
     return manifest if is_current else None
 
 
-def _finished(results: Path) -> Manifest | None:
-    """Return the manifest of whole results of this code; None if there is anything to do."""
+def _find_finished(results: Path) -> Manifest | None:
+    """Return the manifest of undamaged results of this code in a work folder, or None."""
     manifest = find_manifest(results)
     if manifest is None or manifest.code_version != code_version():
         return None
+    # By sha256: these bytes are about to be published as good.
     return None if find_damage(results, manifest, with_hashes=True) else manifest
 
 
-def _do(
+def _execute(
     step: str,
-    identity: str,
+    fingerprint: str,
     config: Mapping[str, Any],
     inputs: Mapping[str, str],
     work: Path,
     body: StepBody,
 ) -> Manifest:
+    """Run the body with an empty results folder and its earlier progress; write the manifest."""
     results, progress = work / "results", work / "progress"
     # Half-written, damaged, or finished by other code: only what is in `progress` is taken up.
     shutil.rmtree(results, ignore_errors=True)
     results.mkdir(parents=True)
     progress.mkdir(exist_ok=True)
     started = time.monotonic()
-    figures = body(results, progress)
+    metrics = body(results, progress)
     manifest = Manifest(
         step=step,
-        fingerprint=identity,
+        fingerprint=fingerprint,
         code_version=code_version(),
         config=config,
         inputs=inputs,
         files=describe_files(results),
-        metrics=figures,
+        metrics=metrics,
         seconds=round(time.monotonic() - started, 2),
     )
     manifest.write(results)
     return manifest
-
-
-@contextlib.contextmanager
-def _mirror_of(work: Path, work_root: str | Path | None) -> Iterator[RemoteOutput | None]:
-    """Take up, and keep up to date, what a work root in gs:// has of a work folder.
-
-    Gives the folder there that receives the finished results; None for a local work root.
-    """
-    if work_root is None or not is_remote(work_root):
-        yield None
-        return
-    address = join(str(work_root), work.name)
-    kept = RemoteOutput(join(address, "results"))
-    try:
-        with mirrored(work / "progress", address):
-            shutil.rmtree(work / "results", ignore_errors=True)
-            manifest = kept.manifest()
-            if manifest and manifest.code_version == code_version() and kept.is_whole(manifest):
-                names = (*manifest.files, MANIFEST_NAME)
-                fetch_files({name: join(kept.address, name) for name in names}, work / "results")
-            yield kept
-    finally:
-        _remove(work, work.parent)
-
-
-@contextlib.contextmanager
-def _only_worker(work: Path) -> Iterator[None]:
-    """Hold the work folder's lock, waiting a little for a dying predecessor."""
-    work.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + LOCK_PATIENCE_S
-    with (work / "lock").open("w") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise InputError(
-                        f"{work}: another process is doing this very work; wait for it or stop it"
-                    ) from None
-                time.sleep(0.2)
-        yield
-
-
-def _remove(work: Path, root: Path) -> None:
-    shutil.rmtree(work, ignore_errors=True)
-    with contextlib.suppress(OSError):
-        root.rmdir()

@@ -1,9 +1,9 @@
-"""A work folder's copy in Google Cloud Storage, by which another machine goes on with the work.
+"""A work folder's copy in Google Cloud Storage, from which another machine can continue.
 
-`progress.json` lists the files of one moment of `progress/`, each under an object name that is
-used once. It is written after those objects, and by one write that Google accepts only if nobody
-else has written it since this process did. So whenever a process is killed, what is listed is
-there, and is of one moment; and of several processes one can write, the holder.
+`progress.json`, the index, lists the files of one moment of `progress/`, each under an object name
+that is used once. It is written after those objects, and by a write that Google accepts only if
+nobody else has written it since this process did. The index always names a consistent snapshot;
+only the lease holder may update it.
 """
 
 import contextlib
@@ -20,11 +20,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from albert_core.artifacts.snapshot import FileStamp, file_stamps, take_snapshot
 from albert_core.errors import InputError, StepFailedError
-from albert_core.files import link_or_copy
 from albert_core.storage import (
-    TakenError,
     Version,
+    WriteConflictError,
     fetch_files,
     find_files,
     has_files,
@@ -37,54 +37,63 @@ from albert_core.storage import (
 
 INDEX_NAME = "progress.json"
 SYNC_EVERY_S = 15.0
-LEASE_S = 60.0  # a holder that has not written for so long is taken for dead
+# A holder that has not written for so long is taken for dead. Four times the interval, so that
+# one slow upload or a lost request or two do not cost a living process its lease.
+LEASE_S = 60.0
 _OBJECTS_NAME = "progress"
-_SNAPSHOT_TRIES = 20
 
-_Entries = Mapping[str, str]
+_ObjectNames = Mapping[str, str]
 """Name of the object of each file, by the file's name."""
-_Identity = tuple[int, int, int]
-"""Inode, size and time of a file: another one for other content."""
 
 
 @contextlib.contextmanager
-def mirrored(progress: Path, address: str) -> Iterator[None]:
-    """Fetch what a work folder in the cloud holds, and keep it up to date while the body goes on.
+def synchronized_progress(progress: Path, address: str) -> Iterator[None]:
+    """Fetch the progress of a work folder in the cloud, and upload it while the body runs.
 
     Files appear in the cloud within `SYNC_EVERY_S` of being complete, and at the end of the body,
     also of one that fails. Whoever replaces a file of `progress` must do it by a rename, and
-    write new ones under a name that begins with a dot; a log may grow in place.
+    write new ones under a name that begins with a dot; a log may grow in place. SIGTERM ends the
+    body by `SystemExit`; the loss of the lease interrupts it by SIGINT.
 
     Args:
-        progress: Local folder, made here.
+        progress: Local folder, made here; what it held before is replaced.
         address: The work folder in the cloud.
 
     Raises:
-        InputError: Another process is doing this work.
+        InputError: Another process is doing this work, or a file of the progress is lost.
         StepFailedError: Another process has taken over this work.
     """
-    mirror = _Mirror(progress, address)
-    mirror.take()
-    mirror.restore()
-    done = threading.Event()
-    thread = threading.Thread(target=mirror.follow, args=(done,), name="mirror", daemon=True)
+    sync = _ProgressSync(progress, address)
+    sync.acquire_lease()
+    sync.restore()
+    is_done = threading.Event()
+    # A thread, so that the lease is renewed while the body computes for minutes in one call; a
+    # daemon, so that it never keeps a process alive that is to end.
+    thread = threading.Thread(
+        target=sync.update_until, args=(is_done,), name="work-sync", daemon=True
+    )
     thread.start()
     try:
         with _sigterm_as_exit():
             yield
     finally:
-        done.set()
+        is_done.set()
         thread.join()
-        mirror.release()
+        sync.release_lease()
 
 
 @contextlib.contextmanager
 def _sigterm_as_exit() -> Iterator[None]:
-    """Let SIGTERM end the body as an exception does, so that there is a last update."""
+    """Let SIGTERM end the body as an exception does, so that there is a last upload.
+
+    Kubernetes and Vertex AI send it before they take a machine away. By default it would end the
+    process without running any `finally`.
+    """
 
     def leave(number: int, _: Any) -> None:
         raise SystemExit(128 + number)
 
+    # Python sets signal handlers in the main thread only.
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -96,55 +105,68 @@ def _sigterm_as_exit() -> Iterator[None]:
 
 
 def fetch_progress(address: str, folder: Path) -> Version | None:
-    """Make a local folder what a work folder in the cloud lists; None where there is no list.
+    """Replace a local folder by what a work folder in the cloud lists.
+
+    Returns:
+        The index that was fetched; None, with the folder untouched or empty, where there is none.
 
     Raises:
-        InputError: A file is lost.
+        InputError: A file that is listed is lost, or its name leads out of the folder.
     """
     index = join(address, INDEX_NAME)
     while (version := read_version(index)) is not None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         try:
-            objects = _entries(version).items()
-            fetch_files({name: join(address, own) for name, own in objects}, folder)
+            names = _object_names(version).items()
+            fetch_files({name: join(address, object_name) for name, object_name in names}, folder)
             return version
         except InputError as error:
-            now = read_version(index)
-            if now and now.generation == version.generation:
+            # The holder removes objects once a newer index does without them: if the index has
+            # changed meanwhile, nothing is damaged and the newer one is fetched.
+            newest = read_version(index)
+            if newest and newest.generation == version.generation:
                 raise InputError(
                     f"{error}; work in progress is damaged: remove {address} to begin anew"
                 ) from error
     return None
 
 
-class _Mirror:
-    """The holder of a work folder in the cloud, while it is one."""
+class _ProgressSync:
+    """Uploads one local progress folder as the holder of the lease on its copy in the cloud.
+
+    Holding the lease means: the index names this process, and has the generation that this
+    process wrote last. Every write of the index renews the lease.
+    """
 
     def __init__(self, progress: Path, address: str) -> None:
         self._progress, self._address = progress, address
         self._index_path = join(address, INDEX_NAME)
-        self._name = f"{socket.gethostname()} {os.getpid()} {uuid.uuid4().hex}"
+        # Host and pid are for people; pids come again, so that only the uuid tells holders apart.
+        self._holder_name = f"{socket.gethostname()} {os.getpid()} {uuid.uuid4().hex}"
         self._generation = 0
-        self._entries: dict[str, str] = {}
-        self._identities: dict[str, _Identity] = {}
-        self._num_writes, self._written = 0, 0.0
-        self._is_lost = False
+        self._object_names: dict[str, str] = {}
+        self._stamps: dict[str, FileStamp] = {}
+        self._num_writes, self._last_write_s = 0, 0.0
+        self._has_lost_lease = False
 
-    def take(self) -> None:
-        """Become the holder, waiting for one that may be dead.
+    def acquire_lease(self) -> None:
+        """Become the holder; waits up to two leases for a holder that may be dead.
 
         Raises:
-            InputError: There is one, and it is alive.
+            InputError: Another holder keeps renewing its lease.
         """
+        # Two leases: a holder that dies right after this process looks first expires in one.
         deadline = time.monotonic() + 2 * LEASE_S
         is_told = False
         while True:
-            with contextlib.suppress(TakenError):
+            # A conflict means that another process wrote between the two calls: look again.
+            with contextlib.suppress(WriteConflictError):
                 version = read_version(self._index_path)
                 if version is None or not _holder(version) or version.age_s > LEASE_S:
+                    # Generation 0 makes the write fail if anybody else creates the index first.
                     self._generation = version.generation if version else 0
-                    self._entries = dict(_entries(version)) if version else {}
+                    self._object_names = dict(_object_names(version)) if version else {}
                     return self._write_index()
             if time.monotonic() > deadline:
                 raise InputError(
@@ -158,132 +180,118 @@ class _Mirror:
             time.sleep(min(1.0, LEASE_S / 10))
 
     def restore(self) -> None:
-        """Make the local folder what the cloud lists, and remove what is there unlisted."""
+        """Replace the local folder by what the index lists; remove objects it does not list."""
         fetch_progress(self._address, self._progress)
-        inodes = _complete_files(self._progress)
-        self._identities = {
-            name: _identity(self._progress / name, inode) for name, inode in inodes.items()
-        }
-        listed = {join(self._address, own) for own in self._entries.values()}
+        self._stamps = file_stamps(self._progress)
+        # Objects without an entry were uploaded by a process that was killed before its next
+        # write of the index. Nobody else would ever find them, and they cost money.
+        listed = {join(self._address, name) for name in self._object_names.values()}
         folder = join(self._address, _OBJECTS_NAME)
         for file in find_files(folder) if has_files(folder) else ():
             if file.path not in listed:
                 remove_file(file.path)
 
-    def follow(self, done: threading.Event) -> None:
-        """Update the cloud again and again until the event is set."""
-        while not done.wait(SYNC_EVERY_S):
+    def update_until(self, is_done: threading.Event) -> None:
+        """Upload changes every `SYNC_EVERY_S` until the event is set or the lease is lost."""
+        while not is_done.wait(SYNC_EVERY_S):
             try:
                 self._update()
-            except TakenError:
-                self._is_lost = True
+            except WriteConflictError:
+                # The new holder trains on from the last snapshot. Whatever this process computes
+                # from here on is lost: interrupt the main thread, as Ctrl-C does.
+                self._has_lost_lease = True
                 os.kill(os.getpid(), signal.SIGINT)
                 return
             except Exception as error:
+                # A network that is down for a while must not end a training of days.
                 print(f"{self._address}: not updated ({error}); trying again", file=sys.stderr)
 
-    def release(self) -> None:
-        """Update the cloud a last time and be the holder no more.
+    def release_lease(self) -> None:
+        """Upload a last time and give the lease back; removes the index if there are no files.
+
+        An upload that fails is told on standard error only: the results may be good without it.
 
         Raises:
-            StepFailedError: It was so no more.
+            StepFailedError: Another process had taken the lease.
         """
-        if self._is_lost:
+        if self._has_lost_lease:
             raise StepFailedError(
                 f"{self._address}: another process has taken over this work, as this one had not "
                 f"been heard of for {LEASE_S:.0f} s; it goes on there"
             )
         try:
             self._update()
-            self._name = ""
+            # No holder: a retried task goes on at once, without waiting for the lease to end.
+            self._holder_name = ""
             self._write_index()
-            if not self._entries:
+            if not self._object_names:
                 remove_file(self._index_path)
         except Exception as error:
             print(f"{self._address}: not updated ({error})", file=sys.stderr)
 
     def _update(self) -> None:
-        """Upload what is new, list what there is, remove what there is no more."""
+        """Upload new and changed files, write the index, then remove objects it no longer lists.
+
+        The order matters: a process killed at any point leaves an index whose objects all exist.
+        """
         snapshot = self._progress.with_name("snapshot")
-        files = _linked(self._progress, snapshot)
+        files = take_snapshot(self._progress, snapshot)
         if files is None:
-            return self._write_index()
-        entries: dict[str, str] = {}
-        identities: dict[str, _Identity] = {}
-        for name, (link, identity) in files.items():
-            identities[name] = identity
-            if self._identities.get(name) == identity:
-                entries[name] = self._entries[name]
+            return self._write_index()  # nothing consistent to upload, but the lease goes on
+        object_names: dict[str, str] = {}
+        stamps: dict[str, FileStamp] = {}
+        for name, (link, stamp) in files.items():
+            stamps[name] = stamp
+            if self._stamps.get(name) == stamp:
+                object_names[name] = self._object_names[name]
                 continue
-            if time.monotonic() - self._written > SYNC_EVERY_S:
+            # Many large files may take longer than a lease: renew it, with the old entries.
+            if time.monotonic() - self._last_write_s > SYNC_EVERY_S:
                 self._write_index()
-            entries[name] = f"{_OBJECTS_NAME}/{uuid.uuid4().hex}"
-            write_file(join(self._address, entries[name]), link)
-        before, self._entries, self._identities = self._entries, entries, identities
+            # A new object name for new content: overwriting one would change what the index of
+            # this moment, which another machine may be reading, stands for.
+            object_names[name] = f"{_OBJECTS_NAME}/{uuid.uuid4().hex}"
+            write_file(join(self._address, object_names[name]), link)
+        before, self._object_names, self._stamps = self._object_names, object_names, stamps
         self._write_index()
         shutil.rmtree(snapshot)
-        for own in set(before.values()) - set(entries.values()):
-            with contextlib.suppress(InputError):
-                remove_file(join(self._address, own))
+        for object_name in set(before.values()) - set(object_names.values()):
+            with contextlib.suppress(InputError):  # removed already, or by the next holder
+                remove_file(join(self._address, object_name))
 
     def _write_index(self) -> None:
+        """Write the index over the generation that this process wrote last; renews the lease.
+
+        Raises:
+            WriteConflictError: Another process has written it since.
+        """
+        # The count makes each write's bytes unique, so that they can be told from an older one's.
         self._num_writes += 1
-        index = {"holder": self._name, "write": self._num_writes, "files": self._entries}
+        index = {
+            "holder": self._holder_name,
+            "write": self._num_writes,
+            "files": self._object_names,
+        }
         data = json.dumps(index).encode()
         try:
             self._generation = write_version(self._index_path, data, generation=self._generation)
-        except TakenError:
+        except WriteConflictError:
             # By this very write, if its answer was lost and the client repeated it.
             version = read_version(self._index_path)
             if version is None or version.data != data:
                 raise
             self._generation = version.generation
-        self._written = time.monotonic()
+        self._last_write_s = time.monotonic()
 
 
-def _index(version: Version) -> dict[str, Any]:
+def _parse_index(version: Version) -> dict[str, Any]:
     return json.loads(version.data)
 
 
 def _holder(version: Version) -> str:
-    return _index(version)["holder"]
+    """Return the name of the lease's holder; empty if it was given back."""
+    return _parse_index(version)["holder"]
 
 
-def _entries(version: Version) -> _Entries:
-    return _index(version)["files"]
-
-
-def _linked(folder: Path, snapshot: Path) -> dict[str, tuple[Path, _Identity]] | None:
-    """Link the complete files of one moment into a new folder; return links by name.
-
-    A listing before is compared with one after: if they are equal, all files were there together
-    between the two. None if the folder was never still.
-    """
-    for _ in range(_SNAPSHOT_TRIES):
-        shutil.rmtree(snapshot, ignore_errors=True)
-        snapshot.mkdir(parents=True)
-        with contextlib.suppress(FileNotFoundError):
-            before = _complete_files(folder)
-            links = {}
-            for index, (name, inode) in enumerate(before.items()):
-                link = snapshot / str(index)
-                link_or_copy(folder / name, link)
-                links[name] = (link, _identity(link, inode))
-            if _complete_files(folder) == before:
-                return links
-        time.sleep(0.05)
-    return None
-
-
-def _complete_files(folder: Path) -> dict[str, int]:
-    """Return the inode of each file that is not still being written, by name."""
-    return {
-        path.relative_to(folder).as_posix(): path.stat().st_ino
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not any(p.startswith(".") for p in path.relative_to(folder).parts)
-    }
-
-
-def _identity(path: Path, inode: int) -> _Identity:
-    status = path.stat()
-    return inode, status.st_size, status.st_mtime_ns
+def _object_names(version: Version) -> _ObjectNames:
+    return _parse_index(version)["files"]

@@ -8,7 +8,7 @@ from albert_core.checkpoints.conversion import Conversion, convert, read_checkpo
 from albert_core.checkpoints.description import Description, describe
 from albert_core.checkpoints.folder import read_folder, save_folder
 from albert_core.checkpoints.huggingface import read_huggingface, save_huggingface
-from albert_core.checkpoints.kinds import Kind, Target, detect
+from albert_core.checkpoints.kinds import CheckpointFormat, PathKind, detect
 from albert_core.checkpoints.release import read_release, save_release
 from albert_core.checkpoints.tf1 import (
     Restored,
@@ -21,11 +21,11 @@ from albert_core.checkpoints.tf1 import (
 
 __all__ = [
     "Checkpoint",
+    "CheckpointFormat",
     "Conversion",
     "Description",
-    "Kind",
+    "PathKind",
     "Restored",
-    "Target",
     "convert",
     "describe",
     "detect",

@@ -13,7 +13,7 @@ from albert_core.artifacts.manifest import find_manifest
 from albert_core.checkpoints.names import HEADS, POOLER, heads_of
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
-from albert_core.files import fingerprint
+from albert_core.files import hash_json, write_json
 from albert_core.model_function import ModelFunction, eager_function
 from albert_core.tokenization import Tokenizer
 
@@ -80,7 +80,7 @@ class Checkpoint:
             for name, array in self.weights.items()
         }
         vocabulary = self.tokenizer.content_hash() if self.tokenizer else None
-        return fingerprint(
+        return hash_json(
             {"config": self.config.to_dict(), "weights": weights, "vocabulary": vocabulary}
         )
 
@@ -170,6 +170,14 @@ def read_finetuning(folder: Path) -> dict[str, Any] | None:
     if manifest is None or manifest.step != "finetune":
         return None
     return dict(manifest.config["finetuning"])
+
+
+def write_task(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write task.json and finetuning.json into a folder, each only if the checkpoint knows it."""
+    files = {TASK_NAME: checkpoint.task, FINETUNING_NAME: checkpoint.finetuning}
+    for name, values in files.items():
+        if values:
+            write_json(folder / name, values)
 
 
 def is_multiple_choice(task: Mapping[str, Any] | None) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from albert_core.checkpoints.checkpoint import TASK_NAME, Checkpoint
 from albert_core.checkpoints.folder import read_folder, save_folder
 from albert_core.checkpoints.huggingface import read_huggingface, save_huggingface
-from albert_core.checkpoints.kinds import Kind, Target, detect
+from albert_core.checkpoints.kinds import CheckpointFormat, PathKind, detect
 from albert_core.checkpoints.proof import differences, outputs_of
 from albert_core.checkpoints.release import read_hub_module, read_release, save_release
 from albert_core.checkpoints.vocabulary import check_size
@@ -23,7 +23,7 @@ _READERS: Mapping[str, Callable[..., Checkpoint]] = {
     "huggingface": read_huggingface,
     "keras": read_folder,
 }
-_WRITERS: Mapping[Target, Callable[[Checkpoint, Path], tuple[str, ...]]] = {
+_WRITERS: Mapping[CheckpointFormat, Callable[[Checkpoint, Path], tuple[str, ...]]] = {
     "tf1": save_release,
     "huggingface": save_huggingface,
     "keras": save_folder,
@@ -38,16 +38,16 @@ class Conversion:
         source: The path it read.
         kind: What was there.
         destination: The folder it made.
-        target: What is there now.
+        format: The format of what was written.
         heads: The heads that were taken along.
         differences: Largest difference of each output between source and destination.
         notes: What people should know.
     """
 
     source: str
-    kind: Kind
+    kind: PathKind
     destination: str
-    target: Target
+    format: CheckpointFormat
     heads: tuple[str, ...]
     differences: Mapping[str, float]
     notes: tuple[str, ...]
@@ -92,7 +92,7 @@ def convert(
     source: str | Path,
     destination: str | Path,
     *,
-    to: Target,
+    to: CheckpointFormat,
     vocab: str | Path | None = None,
     config: str | Path | None = None,
     lower_case: bool | None = None,
@@ -121,7 +121,7 @@ def convert(
         source=str(source),
         kind=detect(source),
         destination=str(destination),
-        target=to,
+        format=to,
         heads=tuple(sorted(checkpoint.heads)),
         differences=found,
         notes=(*checkpoint.notes, *notes),
@@ -129,7 +129,7 @@ def convert(
 
 
 def write_proven(
-    checkpoint: Checkpoint, destination: Path, *, to: Target
+    checkpoint: Checkpoint, destination: Path, *, to: CheckpointFormat
 ) -> tuple[Mapping[str, float], tuple[str, ...]]:
     """Write a checkpoint, vocabulary and task included, read it back and compare the outputs.
 
@@ -157,7 +157,7 @@ def write_proven(
     return found, notes
 
 
-def _write(checkpoint: Checkpoint, folder: Path, to: Target) -> tuple[str, ...]:
+def _write(checkpoint: Checkpoint, folder: Path, to: CheckpointFormat) -> tuple[str, ...]:
     """Write everything into a folder and return what people should know."""
     notes = _WRITERS[to](checkpoint, folder)
     if checkpoint.task:

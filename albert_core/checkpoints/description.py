@@ -18,7 +18,7 @@ from albert_core.checkpoints.kinds import (
     STATE_NAME,
     VARIABLES_NAME,
     WEIGHTS_NAME,
-    Kind,
+    PathKind,
     detect,
 )
 from albert_core.checkpoints.names import GLOBAL_STEP, SLOTS, heads_of, is_training_state
@@ -31,13 +31,12 @@ from albert_core.checkpoints.tf1 import (
 from albert_core.checkpoints.vocabulary import find_tokenizer
 from albert_core.config import CONFIG_NAME, PRESETS, AlbertConfig
 from albert_core.errors import InputError
-from albert_core.tokenization import SentencePieceTokenizer
 
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ModelDescription:
+class ModelSummary:
     """The model in a checkpoint.
 
     Attributes:
@@ -69,14 +68,14 @@ class Description:
         path: The path.
         kind: What it is.
         model: The model, if there is one.
-        vocabulary: Kind, size and case of the vocabulary; empty if there is none.
+        vocabulary: PathKind, size and case of the vocabulary; empty if there is none.
         manifest: What the pipeline's step noted, if one made the folder.
         files: Size in bytes of each file.
     """
 
     path: str
-    kind: Kind
-    model: ModelDescription | None
+    kind: PathKind
+    model: ModelSummary | None
     vocabulary: str
     manifest: Manifest | None
     files: Mapping[str, int]
@@ -89,7 +88,7 @@ def describe(path: str | Path) -> Description:
         InputError: The path is neither, or a file in it cannot be read.
     """
     path, kind = Path(path), detect(path)
-    readers: Mapping[Kind, Callable[[Path], ModelDescription]] = {
+    readers: Mapping[PathKind, Callable[[Path], ModelSummary]] = {
         "tf1": _tf1_model,
         "huggingface": _huggingface_model,
         "hub": _hub_model,
@@ -123,11 +122,11 @@ def size_name(config: AlbertConfig) -> str:
     return " or ".join(names)
 
 
-def _hub_model(folder: Path) -> ModelDescription:
+def _hub_model(folder: Path) -> ModelSummary:
     return _tf1_model(folder / HUB_VARIABLES, config_path=folder / HUB_ASSETS / CONFIG_NAME)
 
 
-def _tf1_model(path: Path, config_path: Path | None = None) -> ModelDescription:
+def _tf1_model(path: Path, config_path: Path | None = None) -> ModelSummary:
     prefix = find_tf1_checkpoint(path)
     variables = list_tf1_checkpoint(prefix)
     config_path = config_path or prefix.with_name(CONFIG_NAME)
@@ -138,12 +137,12 @@ def _tf1_model(path: Path, config_path: Path | None = None) -> ModelDescription:
     return _model(variables, config, global_step=step)
 
 
-def _own_model(folder: Path) -> ModelDescription:
+def _own_model(folder: Path) -> ModelSummary:
     config = AlbertConfig.from_json_file(folder / CONFIG_NAME)
     return _model(_list_safetensors(folder / WEIGHTS_NAME), config)
 
 
-def _huggingface_model(folder: Path) -> ModelDescription:
+def _huggingface_model(folder: Path) -> ModelSummary:
     path = folder / HUGGINGFACE_CONFIG_NAME
     config, _ = config_from_huggingface(read_json(path), source=str(path))
     variables = _list_safetensors(weights_path(folder))
@@ -151,7 +150,7 @@ def _huggingface_model(folder: Path) -> ModelDescription:
     return _model({ours: variables[theirs] for theirs, ours in names.items()}, config)
 
 
-def _training_model(folder: Path) -> ModelDescription:
+def _training_model(folder: Path) -> ModelSummary:
     variables = _list_safetensors(folder / VARIABLES_NAME)
     return _model(variables, None, global_step=read_json(folder / STATE_NAME).get("step"))
 
@@ -161,9 +160,9 @@ def _model(
     config: AlbertConfig | None,
     *,
     global_step: int | None = None,
-) -> ModelDescription:
+) -> ModelSummary:
     of_model = {name: v for name, v in variables.items() if not is_training_state(name)}
-    return ModelDescription(
+    return ModelSummary(
         config=config,
         size=size_name(config) if config else "",
         num_parameters=sum(math.prod(variable.shape) for variable in of_model.values()),
@@ -198,9 +197,8 @@ def _vocabulary(folder: Path) -> str:
         return f"unusable: {error}"
     if tokenizer is None:
         return ""
-    kind = "SentencePiece" if isinstance(tokenizer, SentencePieceTokenizer) else "WordPiece"
     case = "lower case" if tokenizer.lower_case else "cased"
-    return f"{kind}, {len(tokenizer):,} pieces, {case}"
+    return f"{tokenizer.display_name}, {len(tokenizer):,} pieces, {case}"
 
 
 def _sizes(path: Path) -> dict[str, int]:

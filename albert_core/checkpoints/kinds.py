@@ -15,14 +15,14 @@ from albert_core.errors import InputError
 # Of a training's checkpoint; `albert_core.training.checkpoint` writes them, and imports Keras.
 VARIABLES_NAME, STATE_NAME = "variables.safetensors", "state.json"
 
-Target = Literal["tf1", "huggingface", "keras"]
-Kind = Literal[Target, "hub", "training", "artifact"]
+CheckpointFormat = Literal["tf1", "huggingface", "keras"]
+PathKind = Literal[CheckpointFormat, "hub", "training", "artifact"]
 
 # Of a TF-Hub module, which is a SavedModel.
 HUB_VARIABLES, HUB_ASSETS = "variables/variables", "assets"
 
 
-def detect(path: str | Path) -> Kind:
+def detect(path: str | Path) -> PathKind:
     """Return what a path is.
 
     Returns:
@@ -42,7 +42,7 @@ def detect(path: str | Path) -> Kind:
             f"{path}: no folder, and no {path.name}.index beside it; expected a model's folder, or "
             "the prefix of a TensorFlow 1 checkpoint, such as folder/model.ckpt-best"
         )
-    kinds: dict[Kind, bool] = {
+    kinds: dict[PathKind, bool] = {
         "keras": _has(path, CONFIG_NAME) and _has(path, WEIGHTS_NAME),
         "huggingface": _has(path, HUGGINGFACE_CONFIG_NAME)
         and _has(path, WEIGHTS_NAME, *OTHER_WEIGHTS_NAMES),

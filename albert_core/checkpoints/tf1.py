@@ -201,7 +201,7 @@ def save_tf1_checkpoint(
         if not slots:
             raise InputError(
                 f"checkpoint {prefix}: the model has no optimizer whose state could be written; "
-                "compile it with LAMB or AdamW of albert_core.optimization"
+                "compile it with LAMB or AdamW of albert_core.optimizers"
             )
         variables |= slots
     prefix = Path(prefix)
@@ -212,7 +212,7 @@ def save_tf1_checkpoint(
 
 def _optimizer_variables(model: "keras.Model") -> dict[str, Any]:
     """Return slots and global_step of a compiled optimizer of ours; none otherwise."""
-    from albert_core.optimization import AdamW
+    from albert_core.optimizers.adamw import AdamW
 
     optimizer = getattr(model, "optimizer", None)
     if not isinstance(optimizer, AdamW):

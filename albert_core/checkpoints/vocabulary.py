@@ -3,18 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from albert_core.checkpoints.fast_tokenizer import fast_tokenizer
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 from albert_core.files import write_json
-from albert_core.tokenization import SentencePieceTokenizer, Tokenizer, load_tokenizer
+from albert_core.tokenization import Tokenizer, load_tokenizer
 from albert_core.tokenization.interface import SETTINGS_NAME
-from albert_core.tokenization.sentencepiece import MODEL_NAME
-from albert_core.tokenization.wordpiece import VOCABULARY_NAME
-
-# As the original's export scripts want them.
-_ORIGINAL_NAME = "30k-clean"
-_PATTERNS = ("*.model", "*vocab*.txt")
+from albert_core.tokenization.kinds import vocabulary_patterns
 
 
 def find_tokenizer(
@@ -30,7 +24,8 @@ def find_tokenizer(
     Raises:
         InputError: There is one, but it cannot be used.
     """
-    if vocab is None and not any(True for pattern in _PATTERNS for _ in folder.glob(pattern)):
+    patterns = vocabulary_patterns()
+    if vocab is None and not any(True for pattern in patterns for _ in folder.glob(pattern)):
         if lower_case is not None:
             raise InputError(f"lower_case: got {lower_case}, but {folder} holds no vocabulary")
         return None
@@ -50,53 +45,46 @@ def check_size(tokenizer: Tokenizer, config: AlbertConfig, *, source: str) -> No
         )
 
 
-def original_vocabulary_name(tokenizer: Tokenizer) -> str:
-    """Return the name of the vocabulary's file in the original's releases."""
-    if isinstance(tokenizer, SentencePieceTokenizer):
-        return f"{_ORIGINAL_NAME}.model"
-    return VOCABULARY_NAME
-
-
 def write_original_vocabulary(tokenizer: Tokenizer, folder: Path) -> None:
-    """Write the files of the original's releases, and our settings beside them."""
+    """Write the vocabulary under the names that the original's export scripts want.
+
+    The tokenizer's settings, which those scripts ignore, go into the folder, too.
+    """
     tokenizer.save(folder)
-    if isinstance(tokenizer, SentencePieceTokenizer):
-        (folder / MODEL_NAME).rename(folder / original_vocabulary_name(tokenizer))
-        scored = zip(tokenizer.pieces, tokenizer.scores(), strict=True)
-        lines = "".join(f"{piece}\t{score:g}\n" for piece, score in scored)
-        (folder / f"{_ORIGINAL_NAME}.vocab").write_bytes(lines.encode())
+    vocabulary = folder / tokenizer.original_file_name
+    (folder / tokenizer.file_name).rename(vocabulary)
+    if table := tokenizer.score_table():
+        vocabulary.with_suffix(".vocab").write_bytes(table.encode())
 
 
 def write_huggingface_vocabulary(tokenizer: Tokenizer, config: AlbertConfig, folder: Path) -> None:
     """Write the files from which transformers' AutoTokenizer makes its own."""
     tokenizer.save(folder)
     (folder / SETTINGS_NAME).unlink()  # tokenizer_config.json says the same
-    tokenizer_class = "BertTokenizer"
-    if isinstance(tokenizer, SentencePieceTokenizer):
-        tokenizer_class = "AlbertTokenizer"
-        write_json(folder / "tokenizer.json", fast_tokenizer(tokenizer))
-    special = _special_pieces(tokenizer)
+    if tokenizer_json := tokenizer.hugging_face_json():
+        write_json(folder / "tokenizer.json", tokenizer_json)
+    special_tokens = _special_tokens(tokenizer)
     settings: dict[str, Any] = {
-        "tokenizer_class": tokenizer_class,
+        "tokenizer_class": tokenizer.hugging_face_class,
         "do_lower_case": tokenizer.lower_case,
         "model_max_length": config.max_position_embeddings,
         "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
-        **special,
+        **special_tokens,
     }
     write_json(folder / "tokenizer_config.json", settings)
-    write_json(folder / "special_tokens_map.json", special)
+    write_json(folder / "special_tokens_map.json", special_tokens)
 
 
-def _special_pieces(tokenizer: Tokenizer) -> dict[str, str]:
-    ids = tokenizer.special_ids
+def _special_tokens(tokenizer: Tokenizer) -> dict[str, str]:
+    """Return the special tokens by the names that transformers has for their roles."""
     roles = {
-        "pad_token": ids.pad,
-        "unk_token": ids.unknown,
-        "cls_token": ids.cls,
-        "sep_token": ids.sep,
-        "mask_token": ids.mask,
+        "pad_token": "pad",
+        "unk_token": "unknown",
+        "cls_token": "cls",
+        "sep_token": "sep",
+        "mask_token": "mask",
+        **tokenizer.hugging_face_roles,
     }
-    pieces = {role: tokenizer.pieces[index] for role, index in roles.items()}
-    if isinstance(tokenizer, SentencePieceTokenizer):
-        pieces |= {"bos_token": pieces["cls_token"], "eos_token": pieces["sep_token"]}
-    return pieces
+    return {
+        name: tokenizer.pieces[getattr(tokenizer.special_ids, role)] for name, role in roles.items()
+    }

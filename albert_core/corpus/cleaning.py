@@ -4,9 +4,10 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from albert_core.checks import check_between
 from albert_core.corpus.overlap import OverlapIndex
 from albert_core.errors import InputError
-from albert_core.files import fingerprint
+from albert_core.files import hash_json
 from albert_core.storage import content_hash, find_files
 
 _NUM_EXAMPLES = 5
@@ -39,9 +40,7 @@ class CleaningConfig:
     max_repeated_fraction: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("min_letter_fraction", "max_repeated_fraction"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise InputError(f"cleaning.{name}: got {getattr(self, name)}, expected 0 to 1")
+        check_between(self, "cleaning", "min_letter_fraction", "max_repeated_fraction")
         if self.overlap_ngram < 2:
             raise InputError(
                 f"cleaning.overlap_ngram: got {self.overlap_ngram}, expected 2 or more words"
@@ -59,7 +58,7 @@ class CleaningConfig:
         Raises:
             InputError: A pattern matches no file.
         """
-        return fingerprint(
+        return hash_json(
             {
                 name: sorted(
                     content_hash(file.path) for pattern in patterns for file in find_files(pattern)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from albert_core.corpus.config import CorpusConfig
 from albert_core.errors import InputError
-from albert_core.files import fingerprint
+from albert_core.files import hash_json
 from albert_core.storage import StoredFile, content_hash, find_files
 
 COMPRESSED_SUFFIXES = (".gz", ".bz2", ".zst", ".zstd")
@@ -68,7 +68,7 @@ def corpus_fingerprint(config: CorpusConfig) -> str:
     """Return a hash of what will be read: the files' bytes and how they are read."""
     settings = dataclasses.asdict(config) | {"files": []}
     contents = sorted(content_hash(file.path) for file in find_corpus_files(config))
-    return fingerprint({"settings": settings, "contents": contents})
+    return hash_json({"settings": settings, "contents": contents})
 
 
 def corpus_splits(config: CorpusConfig, target_bytes: int | None = None) -> list[CorpusSplit]:

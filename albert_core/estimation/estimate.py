@@ -132,7 +132,7 @@ def estimate(
         )
     requests = [
         StepRequest(model=model, config=config, phase=phase, accelerator=accelerator)
-        for phase in config.settled_phases(sequence_length)
+        for phase in config.resolved_phases(sequence_length)
     ]
     for request in requests:
         _num_parts(request)

@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 from collections.abc import Mapping
 
+from albert_core.checks import check_minimum
 from albert_core.errors import InputError
 
 
@@ -29,8 +30,7 @@ class Prices:
         except ValueError as error:
             raise InputError(f"date: got {self.date!r}, expected one as 2026-01-31") from error
         for generation, price in self.per_chip_hour.items():
-            if not price >= 0:
-                raise InputError(f"per_chip_hour.{generation}: got {price}, expected 0 or more")
+            check_minimum(f"per_chip_hour.{generation}", price, 0)
 
 
 LIST_PRICES = Prices(

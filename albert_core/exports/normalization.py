@@ -22,7 +22,7 @@ from albert_core.exports.code_points import (
     Table,
     folded,
 )
-from albert_core.tokenization import SentencePieceTokenizer, Tokenizer
+from albert_core.tokenization import Tokenizer
 
 # Outside these no character is white space, a mark or a capital, or decomposes.
 _LOOKED_AT = (range(0xD800), range(0xE000, 0x30000), range(0xE0000, 0xE1000))
@@ -40,8 +40,7 @@ class Normalization:
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        self._is_huggingface = getattr(tokenizer, "compat", None) == "huggingface"
-        self._is_folded = isinstance(tokenizer, SentencePieceTokenizer)
+        self._rules = tokenizer.context_rules
         codes = [code for part in _LOOKED_AT for code in part]
         between = [text[1:-1] for text in _normalized(tokenizer, "a{}a", codes)]
         normal = dict(zip(codes, between, strict=True))
@@ -57,17 +56,19 @@ class Normalization:
 
     def __call__(self, texts_N: Any) -> Characters:
         """Return the characters of normalised texts."""
-        if self._is_huggingface:
+        if self._rules.joins_quotes:
             texts_N = tf.strings.regex_replace(texts_N, _PAIRS_OF_QUOTES, _ONE_QUOTE)
         characters = Characters.of(texts_N)
-        if self._is_folded and not self._is_huggingface:
+        if self._rules.white_space == "folded_before":
             characters = folded(characters, self._is_space)
         codes, source = self._replacement(characters.codes)
         if self._final_sigma:
             is_final = tf.gather(self._final_sigma(characters), source)
             codes = tf.where(is_final, _FINAL_SIGMA, codes)
         characters = characters.taken(codes, source)
-        return folded(characters, self._is_space) if self._is_huggingface else characters
+        if self._rules.white_space == "folded_after":
+            return folded(characters, self._is_space)
+        return characters
 
 
 class _FinalSigma:

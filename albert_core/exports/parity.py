@@ -12,36 +12,18 @@ import numpy as np
 from albert_core.checkpoints.checkpoint import Checkpoint, reference_function
 from albert_core.errors import StepFailedError
 from albert_core.exports.comparison import largest_differences
+from albert_core.exports.formats import Bounds
 from albert_core.exports.sentences import sentence_batches
 from albert_core.files import write_json
 from albert_core.finetuning.evaluation import DevSet
 from albert_core.model_function import ModelFunction, ModelInputs, ModelOutputs
+from albert_core.tokenization.kinds import vocabulary_patterns
 
 PARITY_NAME = "parity.json"
 
 # What lies beside a model: settings and the vocabulary, in the names of every kind.
-_NO_MODEL_FILES = ("*.json", "*.model", "*.vocab", "*vocab*.txt")
+_NO_MODEL_FILES = ("*.json", "*.vocab", *vocabulary_patterns())
 _ROUNDING = 1e-9
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Bounds:
-    """How far an exported model may be from the one it was made of.
-
-    Attributes:
-        difference: Largest difference of an output.
-        score_change: Largest change of the score, as a share; of a small dev set one example may
-            change. Of a quantized model the largest loss.
-        overhead_bytes: What the files may hold beside parameters, such as the graph.
-        is_quantized: Whether weights are rounded: then probabilities are compared, not logits.
-        size_ratio: Most bytes of the files for each byte of the parameters, overhead aside.
-    """
-
-    difference: float
-    score_change: float
-    overhead_bytes: int
-    is_quantized: bool = False
-    size_ratio: float = 1.1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ themselves: texts for SentencePiece, words for WordPiece.
 """
 
 import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -68,17 +69,13 @@ class GraphTokenizer:
 
     def __init__(self, tokenizer: Tokenizer, *, knows_places: bool) -> None:
         self._normalization = Normalization(tokenizer)
-        self._cutter: _SentencePieceCutter | _WordPieceCutter
-        self.resources: list[Any] = []
-        if isinstance(tokenizer, SentencePieceTokenizer):
-            self._cutter = _SentencePieceCutter(tokenizer, knows_places=knows_places)
-            self.resources = [self._cutter.placing]
-        elif isinstance(tokenizer, WordPieceTokenizer):
-            self._cutter = _WordPieceCutter(tokenizer)
-        else:
+        if tokenizer.kind not in _CUTTERS:
             raise InputError(
-                f"vocabulary: got a {type(tokenizer).__name__}, expected SentencePiece or WordPiece"
+                f"vocabulary: got a {tokenizer.display_name} vocabulary, expected one of "
+                f"{', '.join(_CUTTERS)}: others have no operation in a TensorFlow graph"
             )
+        self._cutter = _CUTTERS[tokenizer.kind](tokenizer, knows_places)
+        self.resources = self._cutter.resources
 
     def encode(self, texts_N: Any) -> Any:
         """Return the piece ids of strings [N, (P)]."""
@@ -109,7 +106,7 @@ class _SentencePieceCutter:
     pieces that are never used, as Hugging Face's rules have.
     """
 
-    def __init__(self, tokenizer: SentencePieceTokenizer, *, knows_places: bool) -> None:
+    def __init__(self, tokenizer: SentencePieceTokenizer, knows_places: bool) -> None:
         is_original = tokenizer.compat == "original"
         self.placing: Any = None
         if knows_places or not is_original:
@@ -118,6 +115,7 @@ class _SentencePieceCutter:
         if is_original:
             self._exact = tensorflow_text.FastSentencepieceTokenizer(tokenizer.used_model)
         self._split = Replacement(tokenizer.split_ids, len(tokenizer))
+        self.resources: list[Any] = [self.placing]
 
     def cut(self, characters: Characters, num_texts: Any) -> Any:
         whole = self._whole(characters, num_texts)
@@ -150,7 +148,8 @@ class _SentencePieceCutter:
 class _WordPieceCutter:
     """Words cut into the longest pieces; a word of too many characters is unknown."""
 
-    def __init__(self, tokenizer: WordPieceTokenizer) -> None:
+    def __init__(self, tokenizer: WordPieceTokenizer, _knows_places: bool) -> None:
+        self.resources: list[Any] = []
         self._operation = tensorflow_text.FastWordpieceTokenizer(
             tokenizer.pieces,
             suffix_indicator=CONTINUATION,
@@ -183,6 +182,13 @@ class _WordPieceCutter:
         first_P, last_P, _ = _places(self, characters, words_T, num_words)
         rows_P = tf.gather(rows_U, ids.value_rowids())
         return _pieces(characters, ids.values, rows_P, num_texts, first_P, last_P)
+
+
+_CUTTERS: Mapping[str, Callable[[Any, bool], _SentencePieceCutter | _WordPieceCutter]] = {
+    SentencePieceTokenizer.kind: _SentencePieceCutter,
+    WordPieceTokenizer.kind: _WordPieceCutter,
+}
+"""The kinds of tokenizers that have an operation in a graph."""
 
 
 def _strings(characters: Characters, units_T: Any, num_units: Any) -> Any:

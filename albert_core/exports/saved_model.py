@@ -25,21 +25,18 @@ import numpy as np
 import tensorflow as tf
 
 from albert_core.checkpoints.checkpoint import (
-    FINETUNING_NAME,
-    TASK_NAME,
     Checkpoint,
     model_of,
+    write_task,
 )
 from albert_core.checkpoints.kinds import HUB_ASSETS
 from albert_core.checkpoints.names import NAMED_VARIABLES, PRETRAINING_HEADS
 from albert_core.checkpoints.vocabulary import (
-    original_vocabulary_name,
     write_original_vocabulary,
 )
 from albert_core.config import CONFIG_NAME
 from albert_core.errors import InputError
 from albert_core.exports.raw_signatures import RawSignatures, concrete_function
-from albert_core.files import write_json
 from albert_core.model.heads import ENCODER_INPUTS
 from albert_core.model_function import ModelFunction, ModelInputs, ModelOutputs, outputs_by_name
 
@@ -94,8 +91,8 @@ def _module_of(checkpoint: Checkpoint, assets: Path) -> tuple[Any, dict[str, Any
     # Zeros in the place of heads that the checkpoint lacks; nobody reads them back.
     module.stand_ins = variables
     if checkpoint.tokenizer:
-        file = original_vocabulary_name(checkpoint.tokenizer)
-        module.vocabulary = tf.saved_model.Asset(str(assets / file))
+        file = assets / checkpoint.tokenizer.original_file_name
+        module.vocabulary = tf.saved_model.Asset(str(file))
     signatures = _Signatures(checkpoint, model, getattr(module, "vocabulary", None))
     if signatures.raw:
         module.resources = signatures.raw.tokenizer.resources
@@ -171,7 +168,4 @@ def _write_assets(checkpoint: Checkpoint, folder: Path) -> None:
     checkpoint.config.to_json_file(folder / CONFIG_NAME)
     if checkpoint.tokenizer:
         write_original_vocabulary(checkpoint.tokenizer, folder)
-    described = {TASK_NAME: checkpoint.task, FINETUNING_NAME: checkpoint.finetuning}
-    for name, values in described.items():
-        if values:
-            write_json(folder / name, values)
+    write_task(checkpoint, folder)

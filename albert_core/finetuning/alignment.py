@@ -83,7 +83,7 @@ class Aligner:
         characters_C = np.arange(len(text))
         return AlignedText(
             text=text,
-            ids=np.array(self._tokenizer.ids_of(pieces), np.int32),
+            ids=np.array(self._tokenizer.token_ids(pieces), np.int32),
             starts=from_pieces_K.starts(ends_P - lengths_P),
             ends=from_pieces_K.ends(ends_P - 1),
             piece_of_start=piece_of_K[from_text_C.starts(characters_C)],

@@ -5,11 +5,12 @@ import itertools
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from albert_core.checks import check_at_least, check_between, check_minimum, check_seed
 from albert_core.errors import InputError
-from albert_core.settings import check_seed, parse_settings
+from albert_core.optimizers.settings import OptimizerName, check_rates
+from albert_core.settings import parse_settings
 from albert_core.tasks.task import Task
 from albert_core.training.devices import Precision
-from albert_core.training.plan import OptimizerName, check_rates
 
 Initialization = Literal["pretrained", "random"]
 RecipeName = Literal["general", "original"]
@@ -41,9 +42,8 @@ class QuestionConfig:
     end_n_top: int = 5
 
     def __post_init__(self) -> None:
-        for name, value in dataclasses.asdict(self).items():
-            if value < 1:
-                raise InputError(f"finetuning.questions.{name}: got {value}, expected 1 or more")
+        minimums = dict.fromkeys(dataclasses.asdict(self), 1)
+        check_at_least(self, "finetuning.questions", **minimums)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -118,31 +118,30 @@ class FinetuningConfig:
                 num_train_steps=self.num_train_steps or (self.num_warmup_steps or 0) + 1,
             )
         check_seed("finetuning.seed", self.seed)
-        for name in ("warmup_ratio", "classifier_dropout", "hidden_dropout", "attention_dropout"):
-            value = getattr(self, name)
-            if value is not None and not 0.0 <= value < 1.0:
-                raise InputError(f"finetuning.{name}: got {value}, expected from 0 to below 1")
+        check_between(
+            self,
+            "finetuning",
+            *("warmup_ratio", "classifier_dropout", "hidden_dropout", "attention_dropout"),
+            inclusive="left",
+        )
         for name, values in self.per_task.items():
             self._overlaid(values, source=f"finetuning.per_task.{name}")
 
     def _check_counts(self) -> None:
-        least = {
-            "batch_size": 1,
-            "num_evaluations": 1,
-            "num_seeds": 1,
-            "max_choice_length": 1,
-            "sequence_length": 8,
-            "patience": 0,
-            "num_train_steps": 1,
-            "num_warmup_steps": 0,
-        }
-        for name, smallest in least.items():
-            value = getattr(self, name)
-            if value is not None and value < smallest:
-                raise InputError(f"finetuning.{name}: got {value}, expected {smallest} or more")
+        check_at_least(
+            self,
+            "finetuning",
+            batch_size=1,
+            num_evaluations=1,
+            num_seeds=1,
+            max_choice_length=1,
+            sequence_length=8,
+            patience=0,
+            num_train_steps=1,
+            num_warmup_steps=0,
+        )
         for size in self.grid_batch_sizes:
-            if size < 1:
-                raise InputError(f"finetuning.grid_batch_sizes: got {size}, expected 1 or more")
+            check_minimum("finetuning.grid_batch_sizes", size, 1)
 
     def leaves_out(self, task: Task) -> bool:
         """Whether training rows that cannot be used are left out and counted, not refused."""

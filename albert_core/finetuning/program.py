@@ -4,7 +4,6 @@ Shape suffixes: M examples.
 """
 
 import dataclasses
-import json
 import math
 import shutil
 from collections.abc import Mapping, Sequence
@@ -33,13 +32,14 @@ from albert_core.model import load_weights
 from albert_core.model.heads import AlbertWithHead
 from albert_core.model.weights import WEIGHTS_NAME
 from albert_core.model_function import ModelFunction, compiled_function
-from albert_core.optimization import make_optimizer
-from albert_core.pretraining.config import HISTORY_NAME
+from albert_core.optimizers.factory import make_optimizer
 from albert_core.progress import ReportProgress, quiet
 from albert_core.tasks import Task
 from albert_core.tokenization import Tokenizer
+from albert_core.training.callbacks.checkpointing import BEST_NAME
 from albert_core.training.devices import use_devices, use_precision
-from albert_core.training.loop import BEST_NAME, best_row, fit_resumably
+from albert_core.training.history import best_row, write_history
+from albert_core.training.loop import train
 from albert_core.training.plan import TrainingPlan
 from albert_core.training.safeguards import SafeguardConfig
 
@@ -211,7 +211,7 @@ class _Trainer:
         folder.mkdir(exist_ok=True)
         plan = _plan(config, self.program.task, len(self.train.features))
         model = self._new_model(config, plan)
-        state = fit_resumably(
+        state = train(
             model,
             batches_from=lambda step: self._batches_from(step, config),
             evaluate=lambda _: self._dev_metrics(model),
@@ -337,5 +337,4 @@ def _write_results(
     write_json(results / "task.json", dataclasses.asdict(task))
     rows = [{"name": trial.name, "seed": trial.config.seed, **trial.best} for trial in trials]
     write_json(results / TRIALS_NAME, {"chosen": best.name, "trials": rows})
-    lines = "".join(json.dumps(row) + "\n" for row in best.history)
-    (results / HISTORY_NAME).write_text(lines, encoding="utf-8")
+    write_history(results, best.history)

@@ -6,7 +6,8 @@ import keras
 
 from albert_core.config import AlbertConfig
 from albert_core.model import AlbertForPreTraining
-from albert_core.optimization import ScheduleOfPhases, WarmUpPolynomialDecay, optimizer_with
+from albert_core.optimizers.factory import optimizer_with
+from albert_core.optimizers.schedules import ScheduleOfPhases, WarmUpPolynomialDecay
 from albert_core.pretraining.config import Phase, PretrainingConfig
 from albert_core.training.devices import Devices
 

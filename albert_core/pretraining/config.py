@@ -4,14 +4,13 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+from albert_core.checks import check_at_least, check_seed
 from albert_core.errors import InputError
+from albert_core.optimizers.settings import OptimizerName, check_rates
 from albert_core.records.config import MaskingConfig
-from albert_core.settings import check_seed
 from albert_core.training.devices import Precision, StrategyName
-from albert_core.training.plan import OptimizerName, TrainingPlan, check_rates
+from albert_core.training.plan import TrainingPlan
 from albert_core.training.safeguards import SafeguardConfig
-
-HISTORY_NAME = "metrics.jsonl"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -145,32 +144,30 @@ class PretrainingConfig:
     seed: int = 12345
 
     def __post_init__(self) -> None:
-        at_least = {
-            "batch_size": 1,
-            "evaluation_interval_steps": 1,
-            "num_train_steps": 0,
-            "checkpoint_interval_steps": 0,
-            "checkpoint_interval_minutes": 0,
-            "keep_checkpoints": 1,
-            "log_interval_steps": 1,
-            "model_parallel_size": 1,
-            "device_batch_size": 1,
-            "reference_batch_size": 1,
-            "stop_after_steps": 1,
-            "stop_after_tokens": 1,
-            "stop_after_minutes": 0,
-        }
-        for name, least in at_least.items():
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise InputError(f"pretraining.{name}: got {value}, expected {least} or more")
+        check_at_least(
+            self,
+            "pretraining",
+            batch_size=1,
+            evaluation_interval_steps=1,
+            num_train_steps=0,
+            checkpoint_interval_steps=0,
+            checkpoint_interval_minutes=0,
+            keep_checkpoints=1,
+            log_interval_steps=1,
+            model_parallel_size=1,
+            device_batch_size=1,
+            reference_batch_size=1,
+            stop_after_steps=1,
+            stop_after_tokens=1,
+            stop_after_minutes=0,
+        )
         check_seed("pretraining.seed", self.seed)
         if not self.num_train_steps and not self.init_checkpoint:
             raise InputError(
                 "pretraining.num_train_steps: got 0, which evaluates only; expected with it "
                 "init_checkpoint, the model to evaluate"
             )
-        phases = self.settled_phases(sequence_length=1)
+        phases = self.resolved_phases(sequence_length=1)
         for phase in phases if self.num_train_steps else ():
             check_rates(
                 phase.learning_rate,
@@ -186,7 +183,7 @@ class PretrainingConfig:
         lengths = [phase.sequence_length for phase in self.phases] or [default]
         return tuple(dict.fromkeys(lengths))
 
-    def settled_phases(self, sequence_length: int) -> tuple[Phase, ...]:
+    def resolved_phases(self, sequence_length: int) -> tuple[Phase, ...]:
         """Return the phases; of a run without any the one on sequences of the given length."""
         own = self.phases or (PhaseConfig(sequence_length=sequence_length),)
         return tuple(self._settled(phase) for phase in own)

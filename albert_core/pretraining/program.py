@@ -1,6 +1,5 @@
 """The pretraining program: devices, data, model, optimizer, `fit`, held-out evaluation."""
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,12 +12,13 @@ from albert_core.config import CONFIG_NAME, AlbertConfig
 from albert_core.model import AlbertForPreTraining
 from albert_core.model.weights import WEIGHTS_NAME
 from albert_core.pretraining.compilation import compiled_model
-from albert_core.pretraining.config import HISTORY_NAME, Phase, PretrainingConfig
+from albert_core.pretraining.config import Phase, PretrainingConfig
 from albert_core.pretraining.dataset import PretrainingData, locate_corrupt_record
 from albert_core.pretraining.initialization import initialize
 from albert_core.progress import ReportProgress, quiet
 from albert_core.records.description import RecordsDescription
 from albert_core.tokenization import Tokenizer
+from albert_core.training.callbacks.checkpointing import BEST_NAME
 from albert_core.training.checkpoint import TrainingState
 from albert_core.training.devices import Devices, use_devices, use_precision
 from albert_core.training.flops import (
@@ -26,8 +26,9 @@ from albert_core.training.flops import (
     peak_flops,
     training_flops_per_token,
 )
+from albert_core.training.history import best_row, write_history
 from albert_core.training.log import LOG_NAME, TENSORBOARD_NAME, read_log
-from albert_core.training.loop import BEST_NAME, best_row, fit_resumably
+from albert_core.training.loop import train
 
 EVALUATION_METRICS = (
     "masked_lm_accuracy",
@@ -65,7 +66,7 @@ def run_pretraining(
     with use_devices(config.strategy, model_parallel_size=config.model_parallel_size) as devices:
         progress(0, 0, f"training: {devices}")
         precision = use_precision(config.precision, devices.name)
-        phases = config.settled_phases(next(iter(records)))
+        phases = config.resolved_phases(next(iter(records)))
         keras.utils.set_random_seed(config.seed)
         data = [
             PretrainingData.from_records(
@@ -124,7 +125,7 @@ def _train(
         begin = plan.phase_ends[index] - plan.phase_steps[index]
         return data[index].train_batches(phases[index].batch_size, start_step=step - begin)
 
-    return fit_resumably(
+    return train(
         model,
         batches_from=batches_from,
         evaluate=lambda step: evaluate_held_out(model, held_out[plan.phase_of(max(step - 1, 0))]),
@@ -221,8 +222,7 @@ def _write_results(
     model.config.to_json_file(results / CONFIG_NAME)
     tokenizer.save(results)
     shutil.copy(checkpoints / BEST_NAME, results / WEIGHTS_NAME)
-    lines = "".join(json.dumps(row) + "\n" for row in history)
-    (results / HISTORY_NAME).write_text(lines, encoding="utf-8")
+    write_history(results, history)
     names = sorted((*EVALUATION_METRICS, "global_step"))
     text = "".join(f"{name} = {best[name]}\n" for name in names)
     (results / "eval_results.txt").write_text(text, encoding="utf-8")

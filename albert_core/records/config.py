@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
+from albert_core.checks import check_at_least, check_between, check_seed
 from albert_core.errors import InputError
-from albert_core.settings import check_seed
 
 NUM_SPECIAL_PIECES = 3  # [CLS] A [SEP] B [SEP]
 TRAIN_PREFIX, HELD_OUT_PREFIX = "train", "held_out"
@@ -44,12 +44,8 @@ class MaskingConfig:
     compat: Compat = "none"
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.mask_probability < 1.0:
-            raise InputError(
-                f"masking.mask_probability: got {self.mask_probability}, expected between 0 and 1"
-            )
-        if self.max_ngram < 1:
-            raise InputError(f"masking.max_ngram: got {self.max_ngram}, expected 1 or more")
+        check_between(self, "masking", "mask_probability", inclusive="neither")
+        check_at_least(self, "masking", max_ngram=1)
         if self.max_predictions_per_sequence is not None and self.max_predictions_per_sequence < 1:
             raise InputError(
                 "masking.max_predictions_per_sequence: got "
@@ -118,14 +114,9 @@ class RecordsConfig:
                 f"{shortest}: [CLS] A [SEP] B [SEP]"
             )
         check_seed("records.seed", self.seed)
-        for name in ("short_sequence_probability", "held_out_fraction"):
-            if not 0.0 <= getattr(self, name) < 1.0:
-                raise InputError(
-                    f"records.{name}: got {getattr(self, name)}, expected from 0 to below 1"
-                )
-        for name in ("dupe_factor", "num_shards"):
-            if getattr(self, name) < 1:
-                raise InputError(f"records.{name}: got {getattr(self, name)}, expected 1 or more")
+        fractions = ("short_sequence_probability", "held_out_fraction")
+        check_between(self, "records", *fractions, inclusive="left")
+        check_at_least(self, "records", dupe_factor=1, num_shards=1)
         if self.format == "compact" and self.masking != MaskingConfig():
             raise InputError(
                 "records.masking: got settings for compact records, which hold no masks; set "

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from albert_core.artifacts.manifest import find_manifest
 from albert_core.errors import InputError
-from albert_core.files import fingerprint, sha256_of_file
+from albert_core.files import hash_json, sha256_of_file
 from albert_core.records.config import (
     HELD_OUT_PREFIX,
     TRAIN_PREFIX,
@@ -109,5 +109,5 @@ def _describe_original(path: Path) -> RecordsDescription:
         num_train_records=sum(counts),
         num_held_out_records=0,
         vocabulary=None,
-        content_hash=fingerprint([sha256_of_file(file) for file in files]),
+        content_hash=hash_json([sha256_of_file(file) for file in files]),
     )

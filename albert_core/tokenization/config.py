@@ -1,9 +1,10 @@
 """Settings of the vocabulary."""
 
 import dataclasses
-from typing import Literal
 
+from albert_core.checks import check_between, check_positive
 from albert_core.errors import InputError
+from albert_core.tokenization.kinds import KindName
 from albert_core.tokenization.sentencepiece import CONTROL_SYMBOLS, USER_DEFINED_SYMBOLS
 
 
@@ -15,15 +16,15 @@ class VocabConfig:
         kind: `sentencepiece`, a unigram model as the English ALBERT has; `wordpiece`, as the
             Chinese one has.
         size: Number of pieces, special ones included.
-        character_coverage: Share of the text's characters that get a piece.
+        character_coverage: Fraction of the text's characters that get a piece.
         lower_case: Whether text is lower-cased, here and by every later use.
-        memory_gb: Memory that training may take, in gigabytes. Of a larger corpus as many
-            sentences are used as fit, chosen by their hash.
+        memory_gb: Memory that training may take, in gigabytes. If the corpus needs more, a sample
+            of its sentences that fits is used, chosen by their hashes.
         source: A vocabulary to take instead of training one, local or gs://: a model's folder or
             one that `albert vocab` wrote. It must be of the kind, size and case set here.
     """
 
-    kind: Literal["sentencepiece", "wordpiece"] = "sentencepiece"
+    kind: KindName = "sentencepiece"
     size: int = 30_000
     character_coverage: float = 0.99995
     lower_case: bool = True
@@ -37,9 +38,5 @@ class VocabConfig:
                 f"vocab.size: got {self.size}, expected at least {smallest}, above the special "
                 "pieces"
             )
-        if not 0.9 <= self.character_coverage <= 1.0:
-            raise InputError(
-                f"vocab.character_coverage: got {self.character_coverage}, expected 0.9 to 1"
-            )
-        if not self.memory_gb > 0:
-            raise InputError(f"vocab.memory_gb: got {self.memory_gb}, expected more than 0")
+        check_between(self, "vocab", "character_coverage", low=0.9)
+        check_positive(self, "vocab", "memory_gb")

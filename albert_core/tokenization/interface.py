@@ -8,8 +8,9 @@ import dataclasses
 import functools
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -21,14 +22,14 @@ SETTINGS_NAME = "tokenizer_settings.json"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SpecialIds:
-    """Where a vocabulary has its special pieces; no two vocabularies need agree.
+    """The ids of a vocabulary's special tokens; no two vocabularies need agree.
 
     Attributes:
         pad: Fills sequences up.
-        unknown: Stands for what has no piece.
+        unknown: Stands for text that the vocabulary lacks.
         cls: Begins every sequence.
         sep: Ends every segment.
-        mask: Hides a piece that is to be predicted.
+        mask: Hides a token that is to be predicted.
     """
 
     pad: int
@@ -39,7 +40,12 @@ class SpecialIds:
 
 
 def find_special_ids(pieces: Sequence[str], *, pad: str, unknown: str) -> SpecialIds:
-    """Return the ids of the special pieces, two of which have other names in each kind.
+    """Return the ids of the special pieces of a vocabulary.
+
+    Args:
+        pieces: The vocabulary.
+        pad: What padding is called; unlike [CLS], [SEP] and [MASK] it differs between kinds.
+        unknown: What the unknown piece is called, which differs, too.
 
     Raises:
         InputError: One is missing.
@@ -55,46 +61,96 @@ def find_special_ids(pieces: Sequence[str], *, pad: str, unknown: str) -> Specia
     return SpecialIds(**{role: ids[piece] for role, piece in names.items()})
 
 
-class Tokenizer(abc.ABC):
-    """Text to pieces and piece ids, without special pieces.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ContextRules:
+    """What `Tokenizer.preprocess` does that depends on neighbouring characters.
+
+    Everything else is a table of characters, which exports read off the tokenizer.
 
     Attributes:
-        pieces: The vocabulary [V]; a piece's id is its place.
-        lower_case: Whether text is lower-cased first.
-        special_ids: The ids of the special pieces.
+        white_space: When runs of white space become one space: before characters are replaced,
+            after that, or never, because words are split off anyway.
+        joins_quotes: Whether `` and '' become " first.
     """
+
+    white_space: Literal["folded_before", "folded_after", "splits_words"]
+    joins_quotes: bool = False
+
+
+class Tokenizer(abc.ABC):
+    """Text to tokens and their ids, without special tokens.
+
+    Attributes:
+        kind: Its name in `TOKENIZER_KINDS` and in the setting `vocab.kind`.
+        display_name: Its name as people read it.
+        file_name: Name of the vocabulary file that `save` writes.
+        original_file_name: Name of that file in the original's releases.
+        setting_names: Settings that `from_bytes` takes and `save` writes.
+        hugging_face_class: The class of transformers that reads the files of `save`.
+        hugging_face_roles: Special tokens that this class wants beside those of `SpecialIds`, by
+            transformers' name, with the field of `SpecialIds` that stands in.
+        pieces: The vocabulary [V]: a token's id is its place.
+        lower_case: Whether text is lower-cased first.
+        special_ids: The ids of the special tokens.
+    """
+
+    kind: ClassVar[str]
+    display_name: ClassVar[str]
+    file_name: ClassVar[str]
+    original_file_name: ClassVar[str]
+    setting_names: ClassVar[tuple[str, ...]] = ("lower_case",)
+    hugging_face_class: ClassVar[str]
+    hugging_face_roles: ClassVar[Mapping[str, str]] = {}
 
     pieces: list[str]
     lower_case: bool
     special_ids: SpecialIds
 
+    @classmethod
+    @abc.abstractmethod
+    def from_bytes(cls, vocabulary: bytes, **settings: Any) -> "Tokenizer":
+        """Make a tokenizer from the content of a vocabulary file and the `setting_names`.
+
+        Raises:
+            InputError: The content is damaged or not of this kind, or a setting is wrong.
+        """
+
     def __len__(self) -> int:
         return len(self.pieces)
 
+    @property
+    @abc.abstractmethod
+    def context_rules(self) -> ContextRules:
+        """What `preprocess` does that depends on neighbouring characters."""
+
     @abc.abstractmethod
     def preprocess(self, text: str) -> str:
-        """Return the text as it is cut into pieces."""
+        """Return the normalised text, which is then cut into tokens."""
 
     def tokenize(self, text: str) -> list[str]:
-        """Return the pieces of a text."""
+        """Return the tokens of a text."""
         return self.tokenize_batch([text])[0]
 
     @abc.abstractmethod
     def tokenize_batch(self, texts: Sequence[str]) -> list[list[str]]:
-        """Return the pieces of each text."""
+        """Return the tokens of each text."""
 
     def encode(self, text: str) -> list[int]:
-        """Return the piece ids of a text."""
+        """Return the token ids of a text."""
         return self.encode_batch([text])[0]
 
     @abc.abstractmethod
-    def surfaces(self, pieces: Sequence[str]) -> list[str]:
-        """Return what of the normalised text each piece stands for."""
+    def surfaces(self, tokens: Sequence[str]) -> list[str]:
+        """Return the part of the normalised text that each token stands for."""
 
-    def ids_of(self, pieces: Sequence[str]) -> list[int]:
-        """Return the ids of pieces that `tokenize` returned."""
-        known, unknown = self._id_of_piece, self.special_ids.unknown
-        return [known.get(piece, unknown) for piece in pieces]
+    @abc.abstractmethod
+    def without_mark(self, token: str) -> str:
+        """Return a token without the mark that says whether it begins or continues a word."""
+
+    def token_ids(self, tokens: Sequence[str]) -> list[int]:
+        """Return the ids of tokens that `tokenize` returned; the unknown id for any other text."""
+        ids, unknown = self._id_of_piece, self.special_ids.unknown
+        return [ids.get(token, unknown) for token in tokens]
 
     @functools.cached_property
     def _id_of_piece(self) -> dict[str, int]:
@@ -106,10 +162,10 @@ class Tokenizer(abc.ABC):
 
     @abc.abstractmethod
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the piece ids of each text."""
+        """Return the token ids of each text."""
 
     def encode_flat(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Return the piece ids of all texts, one after the other, and how many each has.
+        """Return the token ids of all texts, one after the other, and the number of each text's.
 
         Works in batches on one thread, in the memory of the result and a batch.
 
@@ -117,17 +173,20 @@ class Tokenizer(abc.ABC):
             int32 [T], int64 [N].
         """
         begins = range(0, max(1, len(texts)), _BATCH_TEXTS)
-        batches = [self._encode_some(texts[begin : begin + _BATCH_TEXTS]) for begin in begins]
-        pieces, lengths = zip(*batches, strict=True)
-        return np.concatenate(pieces), np.concatenate(lengths)
+        batches = [self._encode_batch_flat(texts[begin : begin + _BATCH_TEXTS]) for begin in begins]
+        ids, lengths = zip(*batches, strict=True)
+        return np.concatenate(ids), np.concatenate(lengths)
 
-    def _encode_some(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Encode a batch on one thread."""
-        return flattened(self.encode_batch(texts))
+    def _encode_batch_flat(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Return what `encode_flat` does, of one batch; on one thread.
+
+        Workers of a cluster run one process a core: threads would only get in each other's way.
+        """
+        return flatten(self.encode_batch(texts))
 
     @abc.abstractmethod
     def word_starts(self) -> np.ndarray:
-        """Return a table [V] of bool: whether a piece begins a word for whole-word masking."""
+        """Return a table [V] of bool: whether a token begins a word for whole-word masking."""
 
     @abc.abstractmethod
     def content_hash(self) -> str:
@@ -135,16 +194,27 @@ class Tokenizer(abc.ABC):
 
     @abc.abstractmethod
     def save(self, folder: Path) -> None:
-        """Write vocabulary and settings into a folder, for `load_tokenizer`."""
+        """Write vocabulary and settings into an existing folder, for `load_tokenizer`."""
+
+    def score_table(self) -> str | None:
+        """Return a line (piece, tab, log probability) for each id; None of kinds without scores."""
+        return None
+
+    def hugging_face_json(self) -> dict[str, Any] | None:
+        """Return the content of a tokenizer.json with the ids of `compat="huggingface"`.
+
+        None of kinds for which transformers makes the right one from the vocabulary file alone.
+        """
+        return None
 
 
-def flattened(batch: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+def flatten(batch: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
     """Return the ids of a batch one after the other, int32 [T], and its lengths, int64 [N]."""
     lengths = np.fromiter(map(len, batch), np.int64, len(batch))
     ids = itertools.chain.from_iterable(batch)
     return np.fromiter(ids, np.int32, int(lengths.sum())), lengths
 
 
-def save_settings(folder: Path, settings: dict[str, bool | str]) -> None:
-    """Write what a vocabulary's file does not say."""
+def save_settings(folder: Path, settings: Mapping[str, bool | str]) -> None:
+    """Write the settings that a vocabulary file does not hold, into an existing folder."""
     (folder / SETTINGS_NAME).write_text(json.dumps(settings) + "\n", encoding="utf-8")

@@ -6,8 +6,8 @@ from typing import Any
 
 from albert_core.errors import InputError
 from albert_core.tokenization.interface import SETTINGS_NAME, Tokenizer
-from albert_core.tokenization.sentencepiece import Compat, SentencePieceTokenizer
-from albert_core.tokenization.wordpiece import WordPieceTokenizer, read_pieces
+from albert_core.tokenization.kinds import tokenizer_class, vocabulary_patterns
+from albert_core.tokenization.sentencepiece import Compat
 
 _HUGGING_FACE_SETTINGS_NAME = "tokenizer_config.json"
 # Settings of Hugging Face folders that have one value in ALBERT, the default.
@@ -17,7 +17,6 @@ _FIXED_SETTINGS = {
     "strip_accents": None,
     "tokenize_chinese_chars": True,
 }
-_VOCABULARY_PATTERNS = ("*.model", "*vocab*.txt")
 
 
 def load_tokenizer(
@@ -40,61 +39,63 @@ def load_tokenizer(
             setting does not fit it.
     """
     path = Path(path)
-    file = _vocabulary_in(path) if path.is_dir() else path
+    file = _find_vocabulary(path) if path.is_dir() else path
     if not file.is_file():
         raise InputError(
             f"vocabulary {path}: no such file or folder; expected a folder that `albert vocab` "
             "wrote, a SentencePiece model or a vocab.txt"
         )
-    settings = _settings_of(path)
-    given = {"lower_case": lower_case, "compat": compat}
-    settings.update({name: value for name, value in given.items() if value is not None})
+    settings = _read_settings(path)
+    arguments = {"lower_case": lower_case, "compat": compat}
+    settings.update({name: value for name, value in arguments.items() if value is not None})
     settings.setdefault("lower_case", True)
     try:
-        return _load(file.read_bytes(), settings, wordpiece=file.suffix == ".txt")
+        return _load(tokenizer_class(file), file.read_bytes(), settings)
     except InputError as error:
         raise InputError(f"vocabulary {file}: {error}") from error
 
 
-def _load(vocabulary: bytes, settings: dict[str, Any], *, wordpiece: bool) -> Tokenizer:
-    if not wordpiece:
-        return SentencePieceTokenizer(vocabulary, **settings)
-    if "compat" in settings:
+def _load(kind: type[Tokenizer], vocabulary: bytes, settings: dict[str, Any]) -> Tokenizer:
+    if unknown := sorted(settings.keys() - set(kind.setting_names)):
         raise InputError(
-            f"compat: got {settings['compat']!r}, expected nothing, since it is about "
-            "SentencePiece models; leave it out"
+            f"{unknown[0]}: got {settings[unknown[0]]!r}, expected nothing: {kind.display_name} "
+            "vocabularies have no such setting; leave it out"
         )
-    return WordPieceTokenizer(read_pieces(vocabulary), **settings)
+    return kind.from_bytes(vocabulary, **settings)
 
 
-def _vocabulary_in(folder: Path) -> Path:
-    """Return the one vocabulary file of a folder."""
-    files = sorted(
-        file for pattern in _VOCABULARY_PATTERNS for file in folder.glob(pattern) if file.is_file()
-    )
+def _find_vocabulary(folder: Path) -> Path:
+    """Return the one vocabulary file of a folder; refuse none and several."""
+    patterns = vocabulary_patterns()
+    files = sorted(file for pattern in patterns for file in folder.glob(pattern) if file.is_file())
     if len(files) == 1:
         return files[0]
-    expected = f"one file named {' or '.join(_VOCABULARY_PATTERNS)}"
+    expected = f"one file named {' or '.join(patterns)}"
     if not files:
         raise InputError(f"vocabulary {folder}: no vocabulary there; expected {expected}")
     names = ", ".join(file.name for file in files)
     raise InputError(f"vocabulary {folder}: got {names}, expected {expected}; give the file's path")
 
 
-def _settings_of(folder: Path) -> dict[str, Any]:
-    """Return the settings a folder was saved with, by us or by Hugging Face; none of a file."""
-    own = _read_json(folder / SETTINGS_NAME)
-    if own:
-        return own
+def _read_settings(folder: Path) -> dict[str, Any]:
+    """Return the settings saved in a folder, by `Tokenizer.save` or by Hugging Face.
+
+    Of a file, and of a folder without settings, an empty dictionary.
+    """
+    settings = _read_json(folder / SETTINGS_NAME)
+    if settings:
+        return settings
     file = folder / _HUGGING_FACE_SETTINGS_NAME
-    theirs = _read_json(file)
+    hugging_face = _read_json(file)
     for name, value in _FIXED_SETTINGS.items():
-        if theirs.get(name, value) != value:
+        if hugging_face.get(name, value) != value:
             raise InputError(
-                f"{file}: got {name}={theirs[name]}, expected {value}: ALBERT's text "
+                f"{file}: got {name}={hugging_face[name]}, expected {value}: ALBERT's text "
                 "normalisation has no other; use a tokenizer without this setting"
             )
-    return {"lower_case": theirs["do_lower_case"]} if "do_lower_case" in theirs else {}
+    if "do_lower_case" not in hugging_face:
+        return {}
+    return {"lower_case": hugging_face["do_lower_case"]}
 
 
 def _read_json(file: Path) -> dict[str, Any]:

@@ -1,31 +1,30 @@
-"""Texts in which [MASK] stands for what is to be predicted."""
+"""Texts in which [MASK] stands for a token to be predicted."""
 
 from albert_core.tokenization.interface import Tokenizer
-from albert_core.tokenization.sentencepiece import WORD_START
 
 MASK = "[MASK]"
 
 
 def encode_masked(tokenizer: Tokenizer, text: str) -> list[int]:
-    """Return the piece ids of a text, with the id of the mask for every [MASK] in it.
+    """Return the token ids of a text, with the mask's id for every [MASK] in it.
 
-    What directly follows a [MASK], such as a full stop, begins no word; everything else is encoded
-    as it would be without.
+    Text that follows a [MASK] without a space, such as a full stop, begins no word, if the
+    vocabulary has such a token. Everything else is encoded as without [MASK].
     """
     first, *others = text.split(MASK)
     ids = tokenizer.encode(first)
     for part in others:
-        pieces = tokenizer.tokenize(part)
+        tokens = tokenizer.tokenize(part)
         if part[:1].strip():
-            pieces = _without_word_start(tokenizer, pieces)
-        ids += [tokenizer.special_ids.mask, *tokenizer.ids_of(pieces)]
+            tokens = _without_word_start(tokenizer, tokens)
+        ids += [tokenizer.special_ids.mask, *tokenizer.token_ids(tokens)]
     return ids
 
 
-def _without_word_start(tokenizer: Tokenizer, pieces: list[str]) -> list[str]:
-    """Return the pieces, the first one without its word start if there is such a piece."""
-    first = pieces[0].removeprefix(WORD_START) if pieces else ""
+def _without_word_start(tokenizer: Tokenizer, tokens: list[str]) -> list[str]:
+    """Return the tokens, the first without its word start if the vocabulary has such a token."""
+    first = tokenizer.without_mark(tokens[0]) if tokens else ""
     if not first:
-        return pieces[1:]
-    is_known = tokenizer.ids_of([first]) != [tokenizer.special_ids.unknown]
-    return [first, *pieces[1:]] if is_known else pieces
+        return tokens[1:]
+    is_known = tokenizer.token_ids([first]) != [tokenizer.special_ids.unknown]
+    return [first, *tokens[1:]] if is_known else tokens

@@ -5,17 +5,18 @@ import string
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, TypeVar, get_args
+from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 import numpy as np
 import sentencepiece
 
 from albert_core.errors import InputError
-from albert_core.files import fingerprint
+from albert_core.files import hash_json
 from albert_core.tokenization.interface import (
+    ContextRules,
     Tokenizer,
     find_special_ids,
-    flattened,
+    flatten,
     save_settings,
 )
 from albert_core.tokenization.model_file import is_whole, without_pieces
@@ -29,8 +30,6 @@ PAD, UNKNOWN = "<pad>", "<unk>"
 PAD_ID, UNKNOWN_ID = 0, 1  # of every vocabulary trained here; others may have them elsewhere
 CONTROL_SYMBOLS = ("[CLS]", "[SEP]", "[MASK]")
 USER_DEFINED_SYMBOLS = ("(", ")", '"', "-", ".", "–", "£", "€")
-
-MODEL_NAME = "spiece.model"
 
 WORD_START = "▁"
 # As the original lists them: ASCII punctuation without ' < = >.
@@ -65,6 +64,14 @@ class SentencePieceTokenizer(Tokenizer):
             unknown.
     """
 
+    kind: ClassVar[str] = "sentencepiece"
+    display_name: ClassVar[str] = "SentencePiece"
+    file_name: ClassVar[str] = "spiece.model"
+    original_file_name: ClassVar[str] = "30k-clean.model"
+    setting_names: ClassVar[tuple[str, ...]] = ("lower_case", "compat")
+    hugging_face_class: ClassVar[str] = "AlbertTokenizer"
+    hugging_face_roles: ClassVar[Mapping[str, str]] = {"bos_token": "cls", "eos_token": "sep"}
+
     def __init__(self, model: bytes, *, lower_case: bool, compat: Compat = "original") -> None:
         if compat not in get_args(Compat):
             raise InputError(
@@ -82,6 +89,11 @@ class SentencePieceTokenizer(Tokenizer):
         self._is_split = np.zeros(len(self.pieces), bool)
         self._is_split[list(self.split_ids)] = True
 
+    @classmethod
+    def from_bytes(cls, vocabulary: bytes, **settings: Any) -> "SentencePieceTokenizer":
+        """Make a tokenizer from the content of a model file."""
+        return cls(vocabulary, **settings)
+
     def _set_up_digit_comma_rule(self) -> None:
         digit_commas = {
             index: piece for index, piece in enumerate(self.pieces) if ends_in_digit_comma(piece)
@@ -95,8 +107,15 @@ class SentencePieceTokenizer(Tokenizer):
             self._split_pieces[piece] = [*self._processor.EncodeAsPieces(number), ","]
             self.split_ids[index] = self._processor.PieceToId(self._split_pieces[piece])
 
+    @property
+    def context_rules(self) -> ContextRules:
+        """What `preprocess` does that depends on neighbouring characters."""
+        if self.compat == "huggingface":
+            return ContextRules(white_space="folded_after", joins_quotes=True)
+        return ContextRules(white_space="folded_before")
+
     def preprocess(self, text: str) -> str:
-        """Return the text as it is encoded."""
+        """Return the normalised text, which is then cut into pieces."""
         if self.compat == "huggingface":
             return preprocess_text_as_hugging_face(text, lower_case=self.lower_case)
         return preprocess_text(text, lower_case=self.lower_case)
@@ -109,26 +128,33 @@ class SentencePieceTokenizer(Tokenizer):
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the piece ids of each text."""
         batch = self._processor.EncodeAsIds(self._preprocess_batch(texts))
-        return [_replaced(ids, self.split_ids) for ids in batch]
+        return [_replace_items(ids, self.split_ids) for ids in batch]
 
-    def _encode_some(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    def _encode_batch_flat(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         batch = self._processor.EncodeAsIds(self._preprocess_batch(texts), num_threads=1)
-        pieces, lengths = flattened(batch)
-        split = np.flatnonzero(self._is_split[pieces])
-        if not len(split):
-            return pieces, lengths
-        for text in set(np.searchsorted(np.cumsum(lengths), split, side="right").tolist()):
-            batch[text] = _replaced(batch[text], self.split_ids)
-        return flattened(batch)
+        ids, lengths = flatten(batch)
+        # Few texts hold a piece that the digit-comma rule splits: one look-up in a table finds
+        # them, so that the others are not walked through in Python.
+        split_positions = np.flatnonzero(self._is_split[ids])
+        if not len(split_positions):
+            return ids, lengths
+        rows = np.searchsorted(np.cumsum(lengths), split_positions, side="right")
+        for row in set(rows.tolist()):
+            batch[row] = _replace_items(batch[row], self.split_ids)
+        return flatten(batch)
 
     def tokenize_batch(self, texts: Sequence[str]) -> list[list[str]]:
         """Return the pieces of each text; characters of no piece stand for themselves."""
         batch = self._processor.EncodeAsPieces(self._preprocess_batch(texts))
-        return [_replaced(pieces, self._split_pieces) for pieces in batch]
+        return [_replace_items(pieces, self._split_pieces) for pieces in batch]
 
-    def surfaces(self, pieces: Sequence[str]) -> list[str]:
+    def surfaces(self, tokens: Sequence[str]) -> list[str]:
         """Return the pieces with spaces where words start."""
-        return [piece.replace(WORD_START, " ") for piece in pieces]
+        return [token.replace(WORD_START, " ") for token in tokens]
+
+    def without_mark(self, token: str) -> str:
+        """Return a piece without the mark of a word's start."""
+        return token.removeprefix(WORD_START)
 
     def normalize_character(self, character: str) -> str:
         """Return what becomes of a character by itself; white space stays."""
@@ -149,18 +175,30 @@ class SentencePieceTokenizer(Tokenizer):
 
     def content_hash(self) -> str:
         """Return a hash of vocabulary and settings."""
-        return fingerprint({"model": hashlib.sha256(self.model).hexdigest()} | self._settings())
+        return hash_json({"model": hashlib.sha256(self.model).hexdigest()} | self._settings())
 
     def save(self, folder: Path) -> None:
         """Write model and settings into a folder, for `load_tokenizer`."""
-        (folder / MODEL_NAME).write_bytes(self.model)
+        (folder / self.file_name).write_bytes(self.model)
         save_settings(folder, self._settings())
+
+    def score_table(self) -> str:
+        """Return a line (piece, tab, log probability) for each id, as SentencePiece writes it."""
+        lines = zip(self.pieces, self.scores(), strict=True)
+        return "".join(f"{piece}\t{score:g}\n" for piece, score in lines)
+
+    def hugging_face_json(self) -> dict[str, Any]:
+        """Return the content of a tokenizer.json; transformers makes another one by itself."""
+        from albert_core.tokenization.tokenizer_json import tokenizer_json
+
+        return tokenizer_json(self)
 
     def _settings(self) -> dict[str, bool | str]:
         return {"lower_case": self.lower_case, "compat": self.compat}
 
 
 def _processor(model: bytes) -> sentencepiece.SentencePieceProcessor:
+    """Load a serialised model, refusing one that is damaged or cut short."""
     processor = sentencepiece.SentencePieceProcessor()
     try:
         processor.LoadFromSerializedProto(model)
@@ -169,6 +207,7 @@ def _processor(model: bytes) -> sentencepiece.SentencePieceProcessor:
             f"not a SentencePiece model; got {len(model):,} bytes of something else or of a model "
             "that is cut short; expected the .model file, whole"
         ) from error
+    # SentencePiece loads a file cut between two pieces without complaint: a smaller vocabulary.
     if not is_whole(model):
         raise InputError(
             f"not a whole SentencePiece model; got {len(model):,} bytes that end in the list of "
@@ -178,18 +217,20 @@ def _processor(model: bytes) -> sentencepiece.SentencePieceProcessor:
 
 
 def ends_in_digit_comma(piece: str) -> bool:
-    """Return whether the digit-comma rule is about a piece."""
+    """Return whether a piece, such as `1,`, is one that the digit-comma rule splits."""
     return len(piece) > 1 and piece[-1] == "," and piece[-2].isdigit()
 
 
-def _replaced(items: list[_Item], parts: Mapping[_Item, list[_Item]]) -> list[_Item]:
-    """Return the items, those of the table replaced by their parts."""
+def _replace_items(items: list[_Item], parts: Mapping[_Item, list[_Item]]) -> list[_Item]:
+    """Return the items, each key of `parts` replaced by its value."""
     if parts.keys().isdisjoint(items):
         return items
     return [part for item in items for part in parts.get(item, (item,))]
 
 
 def _starts_word(piece: str) -> bool:
+    """Return whether a piece counts as a word's first in whole-word masking."""
+    # Whatever is not plain English letters counts, also inside a word: the original's rule.
     return (
         piece.startswith((WORD_START, "<")) or piece in _PUNCTUATION or not set(piece) <= _ENGLISH
     )

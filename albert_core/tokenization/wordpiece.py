@@ -6,15 +6,19 @@ Sources: BasicTokenizer and WordpieceTokenizer of the original's tokenization.py
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
 from albert_core.errors import InputError
-from albert_core.files import fingerprint
-from albert_core.tokenization.interface import Tokenizer, find_special_ids, save_settings
+from albert_core.files import hash_json
+from albert_core.tokenization.interface import (
+    ContextRules,
+    Tokenizer,
+    find_special_ids,
+    save_settings,
+)
 from albert_core.tokenization.text import Translation
-
-VOCABULARY_NAME = "vocab.txt"
 
 PAD, UNKNOWN = "[PAD]", "[UNK]"
 CONTINUATION = "##"
@@ -45,6 +49,12 @@ class WordPieceTokenizer(Tokenizer):
         InputError: A piece occurs twice, or a special piece is missing.
     """
 
+    kind: ClassVar[str] = "wordpiece"
+    display_name: ClassVar[str] = "WordPiece"
+    file_name: ClassVar[str] = "vocab.txt"
+    original_file_name: ClassVar[str] = "vocab.txt"
+    hugging_face_class: ClassVar[str] = "BertTokenizer"
+
     def __init__(self, pieces: Sequence[str], *, lower_case: bool) -> None:
         self.pieces = list(pieces)
         self.lower_case = lower_case
@@ -53,6 +63,11 @@ class WordPieceTokenizer(Tokenizer):
         self._refuse_repetition()
         self._longest = max(map(len, self.pieces))
 
+    @classmethod
+    def from_bytes(cls, vocabulary: bytes, **settings: Any) -> "WordPieceTokenizer":
+        """Make a tokenizer from the content of a file with a piece on each line."""
+        return cls(read_pieces(vocabulary), **settings)
+
     def _refuse_repetition(self) -> None:
         for index, piece in enumerate(self.pieces):
             if self._ids[piece] != index:
@@ -60,6 +75,11 @@ class WordPieceTokenizer(Tokenizer):
                     f"got piece {piece!r} as number {index} and {self._ids[piece]}, expected every "
                     "piece once; give the list the model was trained with, as it was"
                 )
+
+    @property
+    def context_rules(self) -> ContextRules:
+        """What `preprocess` does that depends on neighbouring characters."""
+        return ContextRules(white_space="splits_words")
 
     def preprocess(self, text: str) -> str:
         """Return the text's words with a space between them."""
@@ -75,16 +95,16 @@ class WordPieceTokenizer(Tokenizer):
     def tokenize_batch(self, texts: Sequence[str]) -> list[list[str]]:
         """Return the pieces of each text; a word that cannot be cut is [UNK]."""
         return [
-            [piece for word in self.words(text) for piece in self._pieces_of(word)]
-            for text in texts
+            [piece for word in self.words(text) for piece in self._cut_word(word)] for text in texts
         ]
 
-    def surfaces(self, pieces: Sequence[str]) -> list[str]:
+    def surfaces(self, tokens: Sequence[str]) -> list[str]:
         """Return the pieces without their marks; an unknown one stands for one character."""
-        return [
-            _REPLACEMENT if piece == UNKNOWN else piece.removeprefix(CONTINUATION)
-            for piece in pieces
-        ]
+        return [_REPLACEMENT if token == UNKNOWN else self.without_mark(token) for token in tokens]
+
+    def without_mark(self, token: str) -> str:
+        """Return a piece without the mark of a word's continuation."""
+        return token.removeprefix(CONTINUATION)
 
     def normalize_character(self, character: str) -> str:
         """Return what becomes of a character by itself: nothing of white space."""
@@ -94,7 +114,7 @@ class WordPieceTokenizer(Tokenizer):
         """Return the piece ids of each text."""
         return [[self._ids[piece] for piece in pieces] for pieces in self.tokenize_batch(texts)]
 
-    def _pieces_of(self, word: str) -> list[str]:
+    def _cut_word(self, word: str) -> list[str]:
         """Cut a word into the longest pieces of the vocabulary, from left to right."""
         if len(word) > MAX_WORD_CHARACTERS:
             return [UNKNOWN]
@@ -120,12 +140,12 @@ class WordPieceTokenizer(Tokenizer):
 
     def content_hash(self) -> str:
         """Return a hash of vocabulary and settings."""
-        return fingerprint({"pieces": self.pieces, "lower_case": self.lower_case})
+        return hash_json({"pieces": self.pieces, "lower_case": self.lower_case})
 
     def save(self, folder: Path) -> None:
         """Write vocabulary and settings into a folder, for `load_tokenizer`."""
         lines = "".join(f"{piece}\n" for piece in self.pieces)
-        (folder / VOCABULARY_NAME).write_bytes(lines.encode())
+        (folder / self.file_name).write_bytes(lines.encode())
         save_settings(folder, {"lower_case": self.lower_case})
 
 
@@ -151,7 +171,8 @@ def read_pieces(vocabulary: bytes) -> list[str]:
     return pieces
 
 
-def _cleaned(char: str) -> str:
+def _clean_character(char: str) -> str:
+    """Return a character with spaces around ideographs; white space as a space, no controls."""
     category = unicodedata.category(char)
     if char in " \t\n\r" or category == "Zs":
         return " "
@@ -162,11 +183,13 @@ def _cleaned(char: str) -> str:
     return char
 
 
-def _spaced_if_punctuation(char: str) -> str:
-    is_symbol = "!" <= char <= "~" and not char.isalnum()  # such as $ and +: no punctuation else
+def _space_punctuation(char: str) -> str:
+    """Return a character, with spaces around it if it is punctuation."""
+    # ASCII symbols such as $ and + count, although Unicode does not call them punctuation.
+    is_symbol = "!" <= char <= "~" and not char.isalnum()
     return f" {char} " if is_symbol or unicodedata.category(char)[0] == "P" else char
 
 
-_SPACED_IDEOGRAPHS = Translation(_cleaned)
+_SPACED_IDEOGRAPHS = Translation(_clean_character)
 _WITHOUT_ACCENTS = Translation(lambda char: "" if unicodedata.category(char) == "Mn" else char)
-_SPACED_PUNCTUATION = Translation(_spaced_if_punctuation)
+_SPACED_PUNCTUATION = Translation(_space_punctuation)

@@ -2,12 +2,8 @@
 
 import dataclasses
 import itertools
-import math
-from typing import Literal
 
 from albert_core.errors import InputError
-
-OptimizerName = Literal["lamb", "adamw"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,30 +57,3 @@ class TrainingPlan:
     def phase_of(self, step: int) -> int:
         """Return the phase that the update after `step` updates belongs to."""
         return sum(step >= end for end in self.phase_ends[:-1])
-
-
-def check_rates(
-    learning_rate: float,
-    num_warmup_steps: int,
-    num_train_steps: int,
-    *,
-    start_warmup_step: int = 0,
-    poly_power: float = 1.0,
-) -> None:
-    """Refuse a rate that is not positive and a warm-up that does not end.
-
-    Raises:
-        InputError: One of them is out of its range.
-    """
-    for name, value in (("learning_rate", learning_rate), ("poly_power", poly_power)):
-        if not (math.isfinite(value) and value > 0):
-            raise InputError(f"{name}: got {value}, expected a number above 0")
-    if start_warmup_step < 0:
-        raise InputError(f"start_warmup_step: got {start_warmup_step}, expected 0 or more")
-    last = num_train_steps - start_warmup_step
-    if not 0 <= num_warmup_steps < last:
-        after = f" - start_warmup_step={start_warmup_step}" if start_warmup_step else ""
-        raise InputError(
-            f"num_warmup_steps: got {num_warmup_steps}, expected from 0 to below "
-            f"num_train_steps={num_train_steps}{after}"
-        )

@@ -5,12 +5,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from albert_core.checks import check_at_least, check_between
 from albert_core.errors import InputError
 
 _CHANCE = 0.52  # accuracy on a balanced choice of two that is not above chance
 
 
-class TrainingTroubleError(RuntimeError):
+class DivergenceError(RuntimeError):
     """Training does not do what it should; the message says what was seen."""
 
 
@@ -40,26 +41,19 @@ class SafeguardConfig:
             raise InputError(
                 f"safeguards.spike_ratio: got {self.spike_ratio}, expected above 1, or 0 for never"
             )
-        if not 0.0 < self.roll_back_factor < 1.0:
-            raise InputError(
-                f"safeguards.roll_back_factor: got {self.roll_back_factor}, expected between 0 "
-                "and 1"
-            )
-        if self.max_roll_backs < 0:
-            raise InputError(
-                f"safeguards.max_roll_backs: got {self.max_roll_backs}, expected 0 or more"
-            )
+        check_between(self, "safeguards", "roll_back_factor", inclusive="neither")
+        check_at_least(self, "safeguards", max_roll_backs=0)
 
     def check_loss(self, step: int, loss: float, lowest_loss: float | None) -> None:
         """Look at the mean loss of the last few updates.
 
         Raises:
-            TrainingTroubleError: It is not finite, or a spike.
+            DivergenceError: It is not finite, or a spike.
         """
         if not math.isfinite(loss):
-            raise TrainingTroubleError(f"the loss is {loss} at step {step}")
+            raise DivergenceError(f"the loss is {loss} at step {step}")
         if self.spike_ratio and lowest_loss and loss > self.spike_ratio * lowest_loss:
-            raise TrainingTroubleError(
+            raise DivergenceError(
                 f"the loss jumped to {loss:.3f} at step {step}, over {self.spike_ratio:g} times "
                 f"the lowest so far ({lowest_loss:.3f})"
             )
@@ -81,5 +75,5 @@ class SafeguardConfig:
             )
 
 
-class StuckError(TrainingTroubleError):
+class StuckError(DivergenceError):
     """Training does not learn; going back would not help."""

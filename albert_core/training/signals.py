@@ -10,7 +10,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @contextlib.contextmanager
-def noticed_signals() -> Iterator[Callable[[], str | None]]:
+def catch_signals() -> Iterator[Callable[[], str | None]]:
     """Give a function that returns the name of the signal that came, or None.
 
     A second signal does what it always did. Outside the main thread nothing changes.

@@ -5,7 +5,7 @@ from kfp import dsl
 from components.image import component
 
 
-@component("trainer")
+@component("evaluate")
 def evaluate(
     job: dict,
     work_root: str,
@@ -15,10 +15,9 @@ def evaluate(
     classification: dsl.Output[dsl.ClassificationMetrics],
 ) -> None:
     """Score the model on its task's dev set and write predictions."""
-    from components.artifacts import address_of
+    from components.artifacts import address_of, log_classification, log_metrics
     from components.evaluate.step import evaluate, read_classification
     from components.finetune.job import parse_job
-    from components.image import log_classification, log_metrics
     from components.runtime import step_process
 
     settings = parse_job(job)

@@ -5,7 +5,7 @@ from kfp import dsl
 from components.image import component
 
 
-@component("trainer")
+@component("export")
 def export_models(
     config: dict,
     jobs: list,
@@ -20,11 +20,10 @@ def export_models(
 ) -> None:
     """Publish the models that reach their thresholds, scored once more on the jobs' dev sets."""
     from albert_core.settings import parse_settings
-    from components.artifacts import address_of
+    from components.artifacts import address_of, log_metrics
     from components.export.config import ExportConfig
     from components.export.step import export_models
     from components.finetune.job import parse_job
-    from components.image import log_metrics
     from components.runtime import step_process
 
     output = address_of(exported)

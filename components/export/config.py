@@ -2,24 +2,11 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Literal
 
+from albert_core.checks import check_between
 from albert_core.errors import InputError
-from components.export.card_config import CardConfig
-
-ExportFormat = Literal[
-    "huggingface",
-    "tf1",
-    "keras",
-    "saved_model",
-    "onnx",
-    "onnx_int8",
-    "litert",
-    "keras_archive",
-]
-
-QUANTIZED: tuple[ExportFormat, ...] = ("onnx_int8",)
-_MAX_SCORE_LOSS = 0.02
+from albert_core.exports.formats import FORMATS, QUANTIZED, Bounds, ExportFormat
+from components.export.card.config import CardConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,10 +14,8 @@ class ExportConfig:
     """In which formats the fine-tuned models of a run are published, and which of them.
 
     Attributes:
-        formats: `saved_model` for TensorFlow and TF Serving, `onnx` and `onnx_int8` (rounded
-            weights) for ONNX Runtime, `litert` for phones, `keras_archive` for Keras,
-            `huggingface` for transformers, `tf1` for the original's scripts, `keras` for this
-            program. None: no export.
+        formats: Names in the table of formats (`albert_core.exports.formats`, and this step's
+            README). None: no export.
         thresholds: Least score by task, of its first metric on the dev set (0.8 is 80 points); a
             model that misses it is not exported. Tasks without one are exported.
         max_score_loss: What a score may lose by rounded weights, from 0 to 1 (0.02 is 2 points,
@@ -63,18 +48,16 @@ class ExportConfig:
     def _check_score_loss(self) -> None:
         if self.max_score_loss is None:
             return
-        if not 0 <= self.max_score_loss <= 1:
-            raise InputError(
-                f"export.max_score_loss: got {self.max_score_loss}, expected 0 to 1 (0.02 is 2 "
-                "points)"
-            )
+        check_between(self, "export", "max_score_loss", hint="0.02 is 2 points")
         if not set(self.formats) & set(QUANTIZED):
             raise InputError(
                 f"export.max_score_loss: got {self.max_score_loss} without a format of rounded "
                 f"weights ({', '.join(QUANTIZED)}); scores of the others must stay the same"
             )
 
-    @property
-    def allowed_score_loss(self) -> float:
-        """What a score may lose by rounded weights."""
-        return _MAX_SCORE_LOSS if self.max_score_loss is None else self.max_score_loss
+    def get_bounds(self, name: ExportFormat) -> Bounds:
+        """Return the limits of a format's proof, with `max_score_loss` if weights are rounded."""
+        bounds = FORMATS[name].bounds
+        if self.max_score_loss is None or not bounds.is_quantized:
+            return bounds
+        return dataclasses.replace(bounds, score_change=self.max_score_loss)

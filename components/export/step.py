@@ -13,15 +13,20 @@ from albert_core.artifacts.step import run_step
 from albert_core.checkpoints import read_checkpoint
 from albert_core.checkpoints.checkpoint import TASK_NAME
 from albert_core.errors import InputError
-from albert_core.files import fingerprint, write_json
+from albert_core.exports.formats import (
+    FORMATS,
+    ExportFormat,
+    refuse_missing_packages,
+    write_format,
+)
+from albert_core.files import hash_json, write_json
 from albert_core.progress import ReportProgress, quiet
 from albert_core.storage import join, read_bytes
 from albert_core.tasks import Task, data_folder, task_fingerprint
 from components.evaluate.step import finetuning_of, task_of
-from components.export.card import write_card
-from components.export.card_config import CardConfig
-from components.export.config import ExportConfig, ExportFormat
-from components.export.formats import FORMATS, bounds_of, refuse_missing_packages, write_format
+from components.export.card.config import CardConfig
+from components.export.card.render import write_card
+from components.export.config import ExportConfig
 from components.export.lineage import Lineage, find_lineage, lineage_at
 
 if TYPE_CHECKING:
@@ -116,7 +121,7 @@ def export_model(
     lineage = find_lineage(model, run)
     inputs = {"model": read_checkpoint(model).content_hash(), "lineage": _hash_of(lineage)}
     if sentences:
-        inputs["sentences"] = fingerprint(texts)
+        inputs["sentences"] = hash_json(texts)
     if dev:
         inputs["data"] = task_fingerprint(dev.task, dev.data)
 
@@ -255,7 +260,7 @@ def _candidates(
 
 def _hash_of(lineage: Lineage) -> str:
     known = [*lineage.manifests, *filter(None, [lineage.random_evaluated])]
-    return fingerprint([manifest.content_hash for manifest in known])
+    return hash_json([manifest.content_hash for manifest in known])
 
 
 def _export_task(
@@ -313,7 +318,7 @@ class _Exporter:
                 folder / name,
                 name=name,
                 open_format=FORMATS[name].open,
-                bounds=bounds_of(name, self.config),
+                bounds=self.config.get_bounds(name),
             )
             parities.append(parity)
             write_card(

@@ -5,7 +5,7 @@ from kfp import dsl
 from components.image import component
 
 
-@component("trainer")
+@component("finetune")
 def finetune(
     job: dict,
     work_root: str,
@@ -14,10 +14,9 @@ def finetune(
     metrics: dsl.Output[dsl.Metrics],
 ) -> None:
     """Fine-tune as a `components.finetune.job.TaskJob` says."""
-    from components.artifacts import address_of
+    from components.artifacts import address_of, log_metrics
     from components.finetune.job import parse_job
     from components.finetune.step import finetune
-    from components.image import log_metrics
     from components.runtime import step_process
 
     settings = parse_job(job)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics
-from albert_core.artifacts.step import local_work_root, run_step
+from albert_core.artifacts.step import run_step
+from albert_core.artifacts.work_folder import local_work_root
 from albert_core.checkpoints import read_checkpoint
 from albert_core.finetuning.config import FinetuningConfig, Initialization
 from albert_core.progress import ReportProgress, quiet

@@ -5,7 +5,7 @@ from kfp import dsl
 from components.image import component
 
 
-@component("trainer")
+@component("pretrain")
 def pretrain(
     model: dict,
     config: dict,
@@ -19,8 +19,7 @@ def pretrain(
     from albert_core.config import ModelConfig
     from albert_core.pretraining.config import PretrainingConfig
     from albert_core.settings import parse_settings
-    from components.artifacts import address_of
-    from components.image import log_metrics
+    from components.artifacts import address_of, log_metrics
     from components.pretrain.step import pretrain
     from components.runtime import step_process
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from albert_core.errors import StepFailedError
-from albert_core.files import fingerprint
+from albert_core.files import hash_json
 from albert_core.progress import ReportProgress, quiet
-from albert_core.training.signals import noticed_signals
+from albert_core.training.signals import catch_signals
 from components.service_calls import CallConfig, Service
 from components.vertex import REQUEST_LABEL, job_client, to_message
 
@@ -115,7 +115,7 @@ def _job(
     }
     if encryption_key:
         job["encryptionSpec"] = {"kmsKeyName": encryption_key}
-    job["labels"][REQUEST_LABEL] = fingerprint(job)[:32]
+    job["labels"][REQUEST_LABEL] = hash_json(job)[:32]
     return job
 
 
@@ -154,7 +154,7 @@ def _wait(
     service: Service, jobs: _CustomJobs, name: str, display_name: str, progress: ReportProgress
 ) -> None:
     pause_s, shown = service.config.first_pause_s, ""
-    with noticed_signals() as signal_name:
+    with catch_signals() as signal_name:
         while True:
             job = service.call(f"watch {name}", lambda timeout_s: jobs.get(name, timeout_s))
             state = job.state.name

@@ -5,7 +5,7 @@ from kfp import dsl
 from components.image import component
 
 
-@component("data")
+@component("pretrain", image="data")
 def pretrain_in_custom_job(
     model: dict,
     config: dict,
@@ -22,7 +22,7 @@ def pretrain_in_custom_job(
     from albert_core.config import ModelConfig
     from albert_core.pretraining.config import PretrainingConfig
     from albert_core.settings import parse_settings
-    from components.image import log_metrics
+    from components.artifacts import log_metrics
     from components.pretrain.tpu_job import TpuJob, pretrain_on_tpus
     from components.runtime import step_process
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics
-from albert_core.artifacts.step import run_step, take_part_in_step
+from albert_core.artifacts.step import run_step, run_step_as_follower
 from albert_core.checkpoints import read_checkpoint
 from albert_core.config import AlbertConfig, ModelConfig
 from albert_core.errors import InputError
@@ -77,7 +77,7 @@ def pretrain(
             progress=progress,
         )
 
-    run = take_part_in_step if is_led_by_another() else run_step
+    run = run_step_as_follower if is_led_by_another() else run_step
     return run(
         "pretrain",
         config={"model": dataclasses.asdict(model), "pretraining": dataclasses.asdict(config)},

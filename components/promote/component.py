@@ -5,7 +5,7 @@ from kfp import dsl
 from components.image import component
 
 
-@component("data")
+@component("promote")
 def promote(
     retraining: dict,
     accepted: dict,
@@ -19,8 +19,7 @@ def promote(
 ) -> None:
     """Compare the model with the accepted one, and let later runs go on from the better."""
     from albert_core.settings import parse_settings
-    from components.artifacts import address_of
-    from components.image import log_metrics
+    from components.artifacts import address_of, log_metrics
     from components.promote.config import RetrainingConfig
     from components.promote.model_registry import AcceptedModel
     from components.promote.step import promote

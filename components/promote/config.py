@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from albert_core.errors import InputError
+from albert_core.checks import check_between
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,9 +23,4 @@ class RetrainingConfig:
     max_loss: float = 0.02
 
     def __post_init__(self) -> None:
-        for name in ("min_gain", "max_loss"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(
-                    f"retraining.{name}: got {getattr(self, name)}, expected 0 to 1 (0.01 is one "
-                    "point)"
-                )
+        check_between(self, "retraining", "min_gain", "max_loss", hint="0.01 is one point")

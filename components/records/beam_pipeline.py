@@ -20,7 +20,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from albert_core.corpus import CorpusConfig, CorpusSplit, ReadCounts, read_split
 from albert_core.corpus.cleaning import CleaningConfig, DocumentFilter
 from albert_core.corpus.overlap import OverlapIndex
-from albert_core.files import fingerprint
+from albert_core.files import hash_json
 from albert_core.records.config import RecordsConfig
 from albert_core.records.documents import encode_documents, shard_names
 from albert_core.records.encoded import (
@@ -102,7 +102,7 @@ def name_splits(splits: Sequence[CorpusSplit]) -> dict[str, CorpusSplit]:
     hashes = {path: content_hash(path) for path in sorted(paths)}
     named, repetitions = {}, collections.Counter[str]()
     for split in splits:
-        content = fingerprint([[hashes[file.path], file.start, file.end] for file in split.ranges])
+        content = hash_json([[hashes[file.path], file.start, file.end] for file in split.ranges])
         named[f"{content[:16]}-{repetitions[content]}"] = split
         repetitions[content] += 1
     return named

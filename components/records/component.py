@@ -5,7 +5,7 @@ from kfp import dsl
 from components.image import component
 
 
-@component("data")
+@component("records")
 def make_records(
     corpus: dict,
     cleaning: dict,
@@ -21,8 +21,7 @@ def make_records(
     from albert_core.corpus import CorpusConfig
     from albert_core.corpus.cleaning import CleaningConfig
     from albert_core.settings import parse_settings
-    from components.artifacts import address_of
-    from components.image import log_metrics
+    from components.artifacts import address_of, log_metrics
     from components.records.job import RecordsJob
     from components.records.runners import BeamConfig
     from components.records.step import make_records

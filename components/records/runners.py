@@ -5,6 +5,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Literal
 
+from albert_core.checks import check_at_least
 from albert_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,8 +41,7 @@ class BeamConfig:
     options: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.num_workers < 0:
-            raise InputError(f"beam.num_workers: got {self.num_workers}, expected 0 or more")
+        check_at_least(self, "beam", num_workers=0)
         if self.runner != "local" and (self.mode != "auto" or self.num_workers):
             raise InputError(
                 f"beam.runner: got {self.runner} with beam.mode or beam.num_workers, which are for "

@@ -5,7 +5,7 @@ from kfp import dsl
 from components.image import component
 
 
-@component("trainer")
+@component("report")
 def report(
     title: str,
     work_root: str,

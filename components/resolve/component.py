@@ -7,7 +7,7 @@ from kfp import dsl
 from components.image import component
 
 
-@component("data")
+@component("resolve")
 def resolve(
     date: str,
     title: str,

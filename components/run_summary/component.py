@@ -5,12 +5,12 @@ from kfp import dsl
 from components.image import component
 
 
-@component("data")
+@component("summary")
 def summarise_run(
     title: str,
     records: list,
     jobs: list,
-    more: list,
+    optional_steps: list,
     work_root: str,
     run_name: str,
     run_id: str,
@@ -18,21 +18,22 @@ def summarise_run(
     summary: dsl.Output[dsl.Artifact],
     page: dsl.Output[dsl.Markdown],
 ) -> None:
-    """Write what became of each step; `run_name` and `run_id` are the platform's."""
+    """Write what became of each step of a run; `run_name` and `run_id` are the platform's."""
     import pathlib
 
     from components.artifacts import address_of
     from components.finetune.job import parse_job
     from components.run_summary.step import planned_steps, write_run_summary
 
-    of_tasks = [parse_job(job) for job in jobs]
     text = write_run_summary(
         title=title,
         run=status.pipeline_job_resource_name or run_name,
         runs=(run_id, run_name),
         is_success=status.state == "SUCCEEDED",
         error=status.error_message or "",
-        planned=planned_steps([job["step"] for job in records], of_tasks, more),
+        planned=planned_steps(
+            [job["step"] for job in records], [parse_job(job) for job in jobs], optional_steps
+        ),
         work_root=work_root,
         output=address_of(summary),
     )

@@ -1,17 +1,19 @@
-"""Say what became of each step of a run on a cluster, and where its log is."""
+"""Tell what became of each step of a run on a platform, and where its log is."""
 
 import dataclasses
+import itertools
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Literal
 
 from albert_core.storage import join, write_bytes
 from components.finetune.job import TaskJob
 from components.outcomes import Outcome, read_outcomes
+from components.steps import STEPS
 
 SUMMARY_NAME = "summary.json"
-_FIRST_STEPS, _LAST_STEPS = ("resolve",), ("export", "promote")
+_OWN_STEP = "summary"
 _VERTEX_RUN = re.compile(r"projects/([^/]+)/locations/([^/]+)/pipelineJobs/([^/]+)$")
 
 StepState = Literal["finished", "failed", "killed", "cached", "not run"]
@@ -23,12 +25,12 @@ class StepOutcome:
 
     Attributes:
         name: `vocab`, `records`, `pretrain`, `finetune cola`, ...
-        state: `killed` began and ended without a word, as for want of memory or on a lost node;
-            `cached` was taken from an earlier run.
+        state: State of the last try. `killed` began and recorded no end, as when memory ran out or
+            its node was lost; `cached` was taken from an earlier run.
         num_tries: How often it began.
-        seconds: How long the last try took.
+        seconds: Duration of the last try.
         message: Why it failed.
-        output: Address of what it made.
+        output: Address of its output.
         log: Command that shows the log of the last try, where the platform is known.
     """
 
@@ -46,10 +48,10 @@ class RunOutcome:
     """What became of a run.
 
     Attributes:
-        title: Its name.
-        run: What the platform calls it.
-        is_success: Whether all went well.
-        error: What the platform says of a failure.
+        title: Title of the run.
+        run: The platform's name of the run.
+        is_success: Whether all steps succeeded.
+        error: The platform's message on a failure.
         page: The platform's page of the run, where it is known.
         steps: What became of each step, in order.
     """
@@ -63,19 +65,30 @@ class RunOutcome:
 
 
 def planned_steps(
-    records: Sequence[str], jobs: Sequence[TaskJob], more: Collection[str]
+    records_steps: Sequence[str], jobs: Sequence[TaskJob], optional_steps: Collection[str]
 ) -> list[str]:
-    """Return the names of a run's steps in order.
+    """Return the names of a run's steps, in the order of the table of steps, without the summary.
 
     Args:
-        records: Those of the records.
-        jobs: The tasks.
-        more: Those that not every run has.
+        records_steps: Names of the steps that make records, one for each sequence length.
+        jobs: The tasks, each of which is fine-tuned and evaluated.
+        optional_steps: Names of the optional steps that the run has.
     """
-    tasks = [job.step_name(step) for job in jobs for step in ("finetune", "evaluate")]
-    always = ["vocab", *records, "pretrain", *tasks]
-    first, last = ([name for name in own if name in more] for own in (_FIRST_STEPS, _LAST_STEPS))
-    return [*first, *always, *last, "report"]
+    steps = [
+        step
+        for step in STEPS.values()
+        if step.name != _OWN_STEP and (not step.is_optional or step.name in optional_steps)
+    ]
+    names: list[str] = []
+    for parameter, group in itertools.groupby(steps, key=lambda step: step.repeats_for):
+        group_names = [step.name for step in group]
+        if parameter == "records":
+            names += records_steps
+        elif parameter == "jobs":
+            names += [job.step_name(name) for job in jobs for name in group_names]
+        else:
+            names += group_names
+    return names
 
 
 def write_run_summary(
@@ -92,12 +105,13 @@ def write_run_summary(
     """Write summary.json to `output`, and return the same as Markdown.
 
     Args:
-        title: Name of the run.
-        run: What the platform calls it.
-        runs: What the platform may call the folder of its outputs; the first that there is.
-        is_success: Whether all went well.
-        error: What the platform says of a failure.
-        planned: Names of the steps in order.
+        title: Title of the run.
+        run: The platform's name of the run.
+        runs: Names that the folder of the run's outputs may have on the platform; the first under
+            which steps recorded anything counts.
+        is_success: Whether all steps succeeded.
+        error: The platform's message on a failure.
+        planned: Names of the steps in order. Others that recorded a try come after them.
         work_root: Folder of work in progress, where steps recorded what became of them.
         output: Folder to write to, local or gs://.
     """
@@ -109,8 +123,8 @@ def write_run_summary(
         run=run,
         is_success=is_success,
         error=error,
-        page=_page_of(run),
-        steps=[_step_outcome(name, own, is_success) for name, own in tries.items()],
+        page=_vertex_page(run),
+        steps=[_step_outcome(name, outcomes, is_success) for name, outcomes in tries.items()],
     )
     text = json.dumps(dataclasses.asdict(summary), indent=2, ensure_ascii=False) + "\n"
     write_bytes(join(output, SUMMARY_NAME), text.encode())
@@ -118,6 +132,10 @@ def write_run_summary(
 
 
 def _step_outcome(name: str, tries: Sequence[Outcome], is_success: bool) -> StepOutcome:
+    """Return what became of a step, from its tries in the order they began.
+
+    A step without any did not run: in a run that succeeded the platform's cache had its output.
+    """
     if not tries:
         return StepOutcome(name=name, state="cached" if is_success else "not run")
     last = tries[-1]
@@ -132,16 +150,22 @@ def _step_outcome(name: str, tries: Sequence[Outcome], is_success: bool) -> Step
     )
 
 
-def _page_of(run: str) -> str:
-    found = _VERTEX_RUN.match(run)
-    if not found:
+def _vertex_page(run: str) -> str:
+    """Return the address of a run's page on Vertex AI; empty for a run of another platform.
+
+    Args:
+        run: The platform's name, on Vertex AI `projects/P/locations/L/pipelineJobs/NAME`.
+    """
+    match = _VERTEX_RUN.match(run)
+    if not match:
         return ""
-    project, location, name = found.groups()
-    place = f"https://console.cloud.google.com/vertex-ai/pipelines/locations/{location}/runs/{name}"
-    return f"{place}?project={project}"
+    project, location, name = match.groups()
+    page = f"https://console.cloud.google.com/vertex-ai/pipelines/locations/{location}/runs/{name}"
+    return f"{page}?project={project}"
 
 
 def _to_markdown(summary: RunOutcome) -> str:
+    """Return a table of the steps, and a line for each that failed or was killed."""
     ending = "succeeded" if summary.is_success else "failed"
     lines = [f"# {summary.title}: {ending}", "", f"Run: {summary.page or summary.run}", ""]
     if summary.error:
@@ -151,9 +175,13 @@ def _to_markdown(summary: RunOutcome) -> str:
         f"| {step.name} | {step.state} | {step.num_tries} | {step.seconds:.1f} | {step.output} |"
         for step in summary.steps
     ]
-    for step in summary.steps:
-        if step.state in ("failed", "killed"):
-            why = step.message or "ended without a word: out of memory, or its node was lost"
-            log = f" Log: `{step.log}`" if step.log else ""
-            lines += ["", f"**{step.name}** {step.state}: {why}.{log}"]
+    lines += _failure_lines(summary.steps)
     return "\n".join(lines) + "\n"
+
+
+def _failure_lines(steps: Sequence[StepOutcome]) -> Iterator[str]:
+    for step in steps:
+        if step.state in ("failed", "killed"):
+            reason = step.message or "ended without a word: out of memory, or its node was lost"
+            log = f" Log: `{step.log}`" if step.log else ""
+            yield from ("", f"**{step.name}** {step.state}: {reason}.{log}")

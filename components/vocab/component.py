@@ -5,7 +5,7 @@ from kfp import dsl
 from components.image import component
 
 
-@component("data")
+@component("vocab")
 def train_vocab(
     corpus: dict,
     config: dict,
@@ -18,8 +18,7 @@ def train_vocab(
     from albert_core.corpus import CorpusConfig
     from albert_core.settings import parse_settings
     from albert_core.tokenization.config import VocabConfig
-    from components.artifacts import address_of
-    from components.image import log_metrics
+    from components.artifacts import address_of, log_metrics
     from components.runtime import step_process
     from components.vocab.step import train_vocab
 

@@ -1,4 +1,4 @@
-"""How a vocabulary fits its text."""
+"""How well a vocabulary fits its corpus."""
 
 import collections
 import string
@@ -6,18 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from albert_core.tokenization import Tokenizer
-from albert_core.tokenization.wordpiece import CONTINUATION
+from albert_core.tokenization.sentencepiece import WORD_START
 
-_WORD_MARK = "▁"  # before the pieces that begin a word, of SentencePiece
-_ASCII = frozenset(string.printable + _WORD_MARK)
+_ASCII = frozenset(string.printable + WORD_START)
 _NUM_EXAMPLES = 5
 
 
 def describe_vocabulary(tokenizer: Tokenizer, sentences: Sequence[str]) -> dict[str, Any]:
-    """Return how a vocabulary cuts sentences, with examples.
+    """Return metrics of how a vocabulary cuts sentences, with five tokenized examples.
 
-    `character_coverage` is the share of their characters that have a piece of their own,
-    `unknown_fraction` the share of pieces that stand for something the vocabulary lacks.
+    `character_coverage` is the fraction of their characters that are pieces by themselves,
+    `unknown_fraction` the fraction of tokens that are the unknown one.
     """
     encoded = tokenizer.encode_batch(sentences)
     num_words = sum(len(sentence.split()) for sentence in sentences)
@@ -29,7 +28,7 @@ def describe_vocabulary(tokenizer: Tokenizer, sentences: Sequence[str]) -> dict[
         "num_described_sentences": len(sentences),
         "tokens_per_word": round(num_tokens / max(1, num_words), 3),
         "characters_per_token": round(sum(map(len, sentences)) / num_tokens, 2),
-        "character_coverage": round(_coverage(tokenizer, sentences), 6),
+        "character_coverage": round(_character_coverage(tokenizer, sentences), 6),
         "unknown_fraction": round(num_unknown / num_tokens, 6),
         "ascii_pieces": sum(set(piece) <= _ASCII for piece in tokenizer.pieces),
         "special_ids": {
@@ -43,10 +42,11 @@ def describe_vocabulary(tokenizer: Tokenizer, sentences: Sequence[str]) -> dict[
     }
 
 
-def _coverage(tokenizer: Tokenizer, sentences: Sequence[str]) -> float:
-    own = {piece.removeprefix(CONTINUATION).removeprefix(_WORD_MARK) for piece in tokenizer.pieces}
+def _character_coverage(tokenizer: Tokenizer, sentences: Sequence[str]) -> float:
+    """Return the fraction of the sentences' characters that are pieces by themselves."""
+    covered = set(map(tokenizer.without_mark, tokenizer.pieces))
     counts = collections.Counter[str]()
     for sentence in sentences:
         counts.update("".join(tokenizer.preprocess(sentence).split()))
-    covered = sum(count for character, count in counts.items() if character in own)
-    return covered / max(1, counts.total())
+    num_covered = sum(count for character, count in counts.items() if character in covered)
+    return num_covered / max(1, counts.total())

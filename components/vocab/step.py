@@ -1,7 +1,7 @@
 """Train ALBERT's vocabulary on a corpus."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from albert_core.artifacts.inputs import input_folder
@@ -11,14 +11,14 @@ from albert_core.corpus import CorpusConfig, corpus_documents, corpus_fingerprin
 from albert_core.errors import InputError
 from albert_core.files import write_json
 from albert_core.progress import ReportProgress, quiet
-from albert_core.tokenization import SentencePieceTokenizer, Tokenizer, load_tokenizer
+from albert_core.tokenization import TOKENIZER_KINDS, Tokenizer, load_tokenizer
 from albert_core.tokenization.config import VocabConfig
-from albert_core.tokenization.training import train_tokenizer
 from components.vocab.report import describe_vocabulary
 from components.vocab.sample import sample_sentences
 
 _REPORT_SENTENCES = 10_000
-_MEMORY_PER_BYTE = 30  # of text: training took 22 for each at 5, 20 and 49 MB, the sample 2
+# Bytes of memory for a byte of text. Measured at 5, 20 and 49 MB: training took 22, the sample 2.
+_MEMORY_PER_BYTE = 30
 
 
 def train_vocab(
@@ -29,20 +29,20 @@ def train_vocab(
     work_root: str | Path | None = None,
     progress: ReportProgress = quiet,
 ) -> Manifest:
-    """Train a vocabulary, or take one, and publish it and a report on the corpus to `output`.
+    """Train a vocabulary, or copy `config.source`, and publish it with a report to `output`.
 
     Args:
-        corpus: The text.
+        corpus: The text to train on; the report describes how the vocabulary fits it.
         config: How to train.
         output: Folder to make.
         work_root: Folder of the work folders; beside `output` when not given.
-        progress: Told what it is doing.
+        progress: Called with messages about the work.
 
     Raises:
-        InputError: The corpus is missing, empty or not UTF-8, or too small for the size; or the
-            vocabulary to take is missing or not as the settings say.
+        InputError: The corpus is missing, empty or not UTF-8, or too small for the size; or
+            `config.source` is missing, or the settings differ from it.
     """
-    source = _source(config) if config.source else None
+    source = _load_source(config) if config.source else None
 
     def body(results: Path, _: Path) -> Metrics:
         progress(0, 0, "choosing sentences")
@@ -53,10 +53,8 @@ def train_vocab(
             raise InputError(f"corpus.files {', '.join(corpus.files)}: no text in any of the files")
         if not source:
             progress(0, 0, f"training {config.size:,} pieces on {len(sentences):,} sentences")
-        tokenizer = source or train_tokenizer(sentences, config)
-        tokenizer.save(results)
-        if isinstance(tokenizer, SentencePieceTokenizer):
-            (results / "spiece.vocab").write_text(_vocabulary_table(tokenizer), encoding="utf-8")
+        tokenizer = source or _train(sentences, config)
+        _write_vocabulary(tokenizer, results)
         progress(0, 0, "describing the vocabulary")
         report = {
             "num_training_sentences": 0 if source else len(sentences),
@@ -78,16 +76,15 @@ def train_vocab(
     )
 
 
-def _source(config: VocabConfig) -> Tokenizer:
-    """Return the vocabulary to take, refusing settings it does not have."""
+def _load_source(config: VocabConfig) -> Tokenizer:
+    """Load the vocabulary of `config.source`, refusing settings that differ from it."""
     tokenizer = load_tokenizer(input_folder(config.source))
-    is_sentencepiece = isinstance(tokenizer, SentencePieceTokenizer)
-    found = {
-        "kind": "sentencepiece" if is_sentencepiece else "wordpiece",
+    settings = {
+        "kind": tokenizer.kind,
         "size": len(tokenizer),
         "lower_case": tokenizer.lower_case,
     }
-    for name, value in found.items():
+    for name, value in settings.items():
         if getattr(config, name) != value:
             raise InputError(
                 f"vocab.{name}: got {getattr(config, name)}, expected {value}, as the vocabulary "
@@ -101,6 +98,18 @@ def _corpus_sentences(corpus: CorpusConfig) -> Iterator[str]:
         yield from document
 
 
-def _vocabulary_table(tokenizer: SentencePieceTokenizer) -> str:
-    lines = zip(tokenizer.pieces, tokenizer.scores(), strict=True)
-    return "".join(f"{piece}\t{score:g}\n" for piece, score in lines)
+def _train(sentences: Sequence[str], config: VocabConfig) -> Tokenizer:
+    return TOKENIZER_KINDS[config.kind].train(
+        sentences,
+        size=config.size,
+        character_coverage=config.character_coverage,
+        lower_case=config.lower_case,
+    )
+
+
+def _write_vocabulary(tokenizer: Tokenizer, folder: Path) -> None:
+    """Write the tokenizer's files and, of kinds with scores, its pieces with their scores."""
+    tokenizer.save(folder)
+    if table := tokenizer.score_table():
+        path = (folder / tokenizer.file_name).with_suffix(".vocab")
+        path.write_text(table, encoding="utf-8")

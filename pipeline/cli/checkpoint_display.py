@@ -9,7 +9,7 @@ import rich.table
 
 from albert_core.artifacts.manifest import Manifest
 from albert_core.checkpoints import Conversion, Description
-from albert_core.checkpoints.description import ModelDescription
+from albert_core.checkpoints.description import ModelSummary
 
 _SHOWN_FILES = 12
 
@@ -36,7 +36,7 @@ def print_conversion(conversion: Conversion) -> None:
     """Print what was converted, how far the outputs differ, and what to know."""
     rows = [
         ("source", f"{conversion.source} ({_KINDS[conversion.kind]})"),
-        ("destination", f"{conversion.destination} ({_KINDS[conversion.target]})"),
+        ("destination", f"{conversion.destination} ({_KINDS[conversion.format]})"),
         ("heads", _heads(conversion.heads)),
     ]
     rows += [
@@ -58,7 +58,7 @@ def print_description(description: Description) -> None:
     _print([*rows, *_file_rows(description.files)])
 
 
-def _model_rows(model: ModelDescription) -> Iterator[Row]:
+def _model_rows(model: ModelSummary) -> Iterator[Row]:
     if model.config:
         yield "size", model.size or "none of the presets"
         yield "architecture", _changed_settings(model.config.to_dict())

@@ -15,6 +15,7 @@ import rich.progress
 import rich.table
 
 from albert_core.progress import progress_text, read_events
+from components.steps import STEPS
 
 _POLL_S = 0.25
 _PLAIN_EVERY_S = 10.0
@@ -235,17 +236,13 @@ def _steps_table(summary: Mapping[str, Any], steps_run: frozenset[str]) -> rich.
     return table
 
 
-_KEY_FIGURES = {
-    "vocab": ("vocab_size", "tokens_per_word", "unknown_fraction"),
-    "records": ("num_documents", "num_train_records", "num_held_out_records"),
-    "pretrain": ("masked_lm_accuracy", "sentence_order_accuracy", "loss", "tokens_per_second"),
-}
 _TASK_BOOKKEEPING = ("global_step", "majority_score", "num_train", "num_dev")
 
 
 def _key_figures(step: Mapping[str, Any]) -> str:
     figures = step["metrics"]
-    names = _KEY_FIGURES.get(step["name"]) or [n for n in figures if n not in _TASK_BOOKKEEPING]
+    known = STEPS.get(step["name"])
+    names = (known and known.key_metrics) or [n for n in figures if n not in _TASK_BOOKKEEPING]
     return ", ".join(f"{name} {_number(figures[name])}" for name in names)
 
 

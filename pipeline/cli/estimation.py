@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
+from albert_core.checks import check_minimum
 from albert_core.config import ModelConfig
 from albert_core.errors import InputError
 from albert_core.estimation.accelerators import find_slice
@@ -33,8 +34,7 @@ class CostLimit:
     prices: str = ""
 
     def __post_init__(self) -> None:
-        if not self.max_cost >= 0:
-            raise InputError(f"--max_cost: got {self.max_cost}, expected 0 or more")
+        check_minimum("--max_cost", self.max_cost, 0)
 
 
 def estimate_run(

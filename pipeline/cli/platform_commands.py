@@ -15,6 +15,7 @@ from pipeline.remote.targets.vertex import VertexConfig, VertexTarget
 
 
 def submit(
+    *,
     target: TargetName,
     kubeflow: KubeflowConfig,
     vertex: VertexConfig,
@@ -60,7 +61,7 @@ def submit(
     """
     from pipeline.remote import submission
 
-    platform = _platform(target, kubeflow, vertex, calls)
+    platform = _platform(target=target, kubeflow=kubeflow, vertex=vertex, calls=calls)
     prepared = _prepared(
         platform,
         RunConfig(**settings),
@@ -82,6 +83,7 @@ def submit(
 
 
 def create_schedule(
+    *,
     name: str,
     cron: str,
     target: TargetName,
@@ -124,7 +126,7 @@ def create_schedule(
     from pipeline.remote import schedules
 
     times = CronSchedule(cron=cron, time_zone=time_zone)
-    platform = _platform(target, kubeflow, vertex, calls)
+    platform = _platform(target=target, kubeflow=kubeflow, vertex=vertex, calls=calls)
     prepared = _prepared(
         platform,
         RunConfig(**settings),
@@ -154,7 +156,7 @@ def list_schedules(**platform: Any) -> None:
         print(f"{each.name}  {each.state}  {each.cron}")
 
 
-def pause_schedule(name: str, **platform: Any) -> None:
+def pause_schedule(*, name: str, **platform: Any) -> None:
     """Let a schedule start nothing until it is resumed; runs at work go on.
 
     Args:
@@ -167,7 +169,7 @@ def pause_schedule(name: str, **platform: Any) -> None:
     print(f"{name}: paused")
 
 
-def resume_schedule(name: str, **platform: Any) -> None:
+def resume_schedule(*, name: str, **platform: Any) -> None:
     """Let a paused schedule go on; what it missed is not made up for.
 
     Args:
@@ -180,7 +182,7 @@ def resume_schedule(name: str, **platform: Any) -> None:
     print(f"{name}: active")
 
 
-def delete_schedule(name: str, **platform: Any) -> None:
+def delete_schedule(*, name: str, **platform: Any) -> None:
     """Remove a schedule; its runs stay, and nothing happens where there is none.
 
     Args:
@@ -194,7 +196,7 @@ def delete_schedule(name: str, **platform: Any) -> None:
 
 
 def _platform(
-    target: TargetName, kubeflow: KubeflowConfig, vertex: VertexConfig, calls: CallConfig
+    *, target: TargetName, kubeflow: KubeflowConfig, vertex: VertexConfig, calls: CallConfig
 ) -> Target:
     """Return the platform, refusing settings that are for the other one.
 

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from albert_core.errors import InputError, StepFailedError
+from albert_core.exports.formats import refuse_missing_packages
 from albert_core.files import write_atomically
 from albert_core.progress import read_events
-from components.export.formats import refuse_missing_packages
 from components.report.step import PAGE_NAME, SUMMARY_NAME
 from components.resolve.dates import NO_DATE
 from components.runtime import (
@@ -31,11 +31,13 @@ from components.runtime import (
     RUN_WORKERS_VARIABLE,
     log_path,
 )
-from pipeline.albert import PARALLEL_JOBS, Placement, build_pipeline, optional_steps
+from pipeline.albert import build_pipeline, optional_steps_of
 from pipeline.cli.display import show_progress
 from pipeline.config import RunConfig, Runner, differences, to_values
 from pipeline.local.containers import container_runner, engine_failures, hand_over
+from pipeline.local.inputs import LocalInputs
 from pipeline.local.interruption import call_in_thread, leaving_at_once
+from pipeline.platform_config import PARALLEL_JOBS, PlatformConfig
 from pipeline.preflight import pipeline_arguments
 
 CONFIG_NAME = "config.yaml"
@@ -86,8 +88,8 @@ def run_locally(
     folder = folder.absolute()
     if runner == "process":
         refuse_missing_packages(config.export.formats)
-    arguments = pipeline_arguments(config, work_root=folder / "work", date=date)
-    pipeline = build_pipeline(Placement(), optional_steps(config))
+    arguments = pipeline_arguments(config, LocalInputs(date=date), work_root=folder / "work")
+    pipeline = build_pipeline(PlatformConfig(), optional_steps_of(config))
     run_id = uuid.uuid4().hex
     environment = {
         RUN_FOLDER_VARIABLE: str(folder),

@@ -14,9 +14,10 @@ from kfp import compiler
 from albert_core.errors import InputError, NoAccessError
 from albert_core.progress import ReportProgress, quiet
 from components.resolve.dates import NO_DATE, SCHEDULED_DATE
-from pipeline.albert import build_pipeline_with_summary, optional_steps
+from pipeline.albert import build_pipeline, optional_steps_of
 from pipeline.config import RunConfig
-from pipeline.remote.inputs import look_at_inputs, refuse_local_inputs, remote_arguments
+from pipeline.preflight import pipeline_arguments
+from pipeline.remote.inputs import RemoteInputs, list_inputs, refuse_local_inputs
 from pipeline.remote.placement import TargetPlacement
 from pipeline.remote.resources import Resources
 
@@ -72,24 +73,22 @@ def compile_pipeline(
         )
     refuse_local_inputs(config, work_root)
     try:
-        listing = look_at_inputs(config)
+        listing: list[str] | None = list_inputs(config)
     except NoAccessError as error:
         if caching:
             raise
         progress(0, 0, f"inputs not looked at ({error})")
         listing = None
     date = SCHEDULED_DATE[resources.target] if config.is_dated else NO_DATE
-    parameters = remote_arguments(
-        config, work_root=work_root, date=date, listing=listing, with_hashes=caching
-    )
+    inputs = RemoteInputs(date=date, listing=listing, with_hashes=caching)
+    parameters = pipeline_arguments(config, inputs, work_root=work_root)
     if resources.target == "kubeflow":
         _refuse_large(parameters)
     placement = TargetPlacement(resources, caching=caching)
-    more = optional_steps(config, resolves=True)
-    pipeline = build_pipeline_with_summary(placement, parameters, more)
+    pipeline = build_pipeline(placement, optional_steps_of(config, is_remote=True))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pipeline.yaml"
-        compiler.Compiler().compile(pipeline, str(path))
+        compiler.Compiler().compile(pipeline, str(path), pipeline_parameters=parameters)
         text = _without_header(path.read_text(encoding="utf-8"))
     return CompiledPipeline(text=text, parameters=parameters)
 

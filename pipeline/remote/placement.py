@@ -1,7 +1,6 @@
 """The table of a target, applied to the tasks of the pipeline."""
 
 import dataclasses
-import functools
 from typing import Any
 
 from kfp import dsl, kubernetes
@@ -9,7 +8,7 @@ from kfp import dsl, kubernetes
 from components.image import image_name
 from components.pretrain.custom_job_component import pretrain_in_custom_job
 from components.pretrain.tpu_job import TpuJob
-from pipeline.albert import Placement
+from pipeline.platform_config import PlatformConfig
 from pipeline.remote.resources import Resources, StepResources
 
 # Vertex AI puts the run's own in their place, as in Google's components.
@@ -17,7 +16,7 @@ _PROJECT = "{{$.pipeline_google_cloud_project_id}}"
 _LOCATION = "{{$.pipeline_google_cloud_location}}"
 
 
-class TargetPlacement(Placement):
+class TargetPlacement(PlatformConfig):
     """Where the tasks run on a target.
 
     Args:
@@ -30,13 +29,12 @@ class TargetPlacement(Placement):
         self._resources = resources
         self._caching = caching
 
-    @property
-    def pretrain(self) -> Any:
-        """The component that pretrains."""
+    def pretrain(self, **inputs: Any) -> dsl.PipelineTask:
+        """Return the task that pretrains, or starts a job that does and waits for it."""
         resources = self._resources
         slice_ = resources.pretrain.tpu
         if slice_ is None or not resources.uses_custom_job:
-            return super().pretrain
+            return super().pretrain(**inputs)
         job = TpuJob(
             display_name="albert-pretrain",
             image=image_name("tpu"),
@@ -46,14 +44,11 @@ class TargetPlacement(Placement):
             env=resources.pretrain.environment,
             **dataclasses.asdict(resources.custom_job),
         )
-        return functools.partial(
-            pretrain_in_custom_job,
-            project=_PROJECT,
-            location=_LOCATION,
-            job=dataclasses.asdict(job),
+        return pretrain_in_custom_job(
+            **inputs, project=_PROJECT, location=_LOCATION, job=dataclasses.asdict(job)
         )
 
-    def put(self, step: str, task: dsl.PipelineTask) -> dsl.PipelineTask:
+    def configure(self, task: dsl.PipelineTask, step: str) -> dsl.PipelineTask:
         """Give a task what the table has for its step."""
         own = self._resources.steps()[step]
         task.set_display_name(own.display_name)

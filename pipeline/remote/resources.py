@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from albert_core.checks import check_at_least
 from albert_core.errors import InputError
 from albert_core.settings import parse_settings
 from pipeline.config import plain_values, read_yaml
@@ -104,20 +105,21 @@ class StepResources:
                 f"{step}.accelerator: got {accelerator.type}, expected none: this step does not "
                 f"train (those that do: {', '.join(_TRAINING_STEPS)})"
             )
-        if accelerator.count < 1:
-            raise InputError(
-                f"{step}.accelerator.count: got {accelerator.count}, expected 1 or more"
-            )
+        check_at_least(accelerator, f"{step}.accelerator", count=1)
 
     def _check_numbers(self, step: str) -> None:
-        least = {"cpus": 1, "memory_gib": 1, "backoff_factor": 1.0} | dict.fromkeys(
-            ("shared_memory_gib", "retries", "backoff_s", "max_backoff_s", "timeout_s"), 0
+        check_at_least(
+            self,
+            step,
+            cpus=1,
+            memory_gib=1,
+            backoff_factor=1.0,
+            shared_memory_gib=0,
+            retries=0,
+            backoff_s=0,
+            max_backoff_s=0,
+            timeout_s=0,
         )
-        for name, smallest in least.items():
-            if getattr(self, name) < smallest:
-                raise InputError(
-                    f"{step}.{name}: got {getattr(self, name)}, expected {smallest} or more"
-                )
         if self.shared_memory_gib >= self.memory_gib:
             raise InputError(
                 f"{step}.shared_memory_gib: got {self.shared_memory_gib}, expected less than "
@@ -224,8 +226,7 @@ class Resources:
     def __post_init__(self) -> None:
         for step, resources in self.steps().items():
             resources.check(step, self.target)
-        if self.parallel_tasks < 1:
-            raise InputError(f"parallel_tasks: got {self.parallel_tasks}, expected 1 or more")
+        check_at_least(self, parallel_tasks=1)
         if self.custom_job != CustomJobSettings() and not self.uses_custom_job:
             raise InputError(
                 "custom_job: got settings, expected none: it is of pretraining on TPUs on Vertex AI"

@@ -2,17 +2,9 @@
 
 import dataclasses
 
+from albert_core.checks import check_at_least
 from albert_core.errors import InputError
 
-_LEAST = {
-    "port": 0,
-    "max_batch_size": 1,
-    "max_wait_ms": 0,
-    "max_queued_examples": 1,
-    "max_body_bytes": 1000,
-    "max_text_characters": 1,
-    "max_examples": 1,
-}
 _MAX_PORT = 65535
 
 
@@ -44,10 +36,16 @@ class ServingConfig:
     null_threshold: float | None = None
 
     def __post_init__(self) -> None:
-        for name, least in _LEAST.items():
-            value = getattr(self, name)
-            if not value >= least:
-                raise InputError(f"{name}: got {value}, expected {least} or more")
+        check_at_least(
+            self,
+            port=0,
+            max_batch_size=1,
+            max_wait_ms=0,
+            max_queued_examples=1,
+            max_body_bytes=1000,
+            max_text_characters=1,
+            max_examples=1,
+        )
         if self.port > _MAX_PORT:
             raise InputError(f"port: got {self.port}, expected at most {_MAX_PORT}")
         if self.max_queued_examples < self.max_examples:

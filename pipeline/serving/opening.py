@@ -1,10 +1,9 @@
 """Which model a folder holds, and the runtime that runs it."""
 
 import dataclasses
-import importlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from albert_core.checkpoints import Checkpoint, detect, model_of, read_checkpoint
 from albert_core.checkpoints.checkpoint import read_finetuning, read_json, read_task
@@ -12,24 +11,16 @@ from albert_core.checkpoints.names import HEADS
 from albert_core.checkpoints.vocabulary import check_size
 from albert_core.config import CONFIG_NAME, AlbertConfig
 from albert_core.errors import InputError
+from albert_core.exports.formats import FORMATS, ExportFormat, find_export_format
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.model_function import ModelFunction, compiled_function
 from albert_core.settings import parse_settings
 from albert_core.tasks import Task
 from albert_core.tasks.task import Kind
 from albert_core.tokenization import Tokenizer, load_tokenizer
-from components.export.config import ExportFormat
 
 ServedKind = Literal[Kind, "masked_lm"]
 
-# The file that tells an export; the module of `albert_core.exports` that opens it.
-_EXPORT_FILES: Mapping[str, str] = {
-    "saved_model.pb": "saved_model",
-    "model.onnx": "onnx",
-    "model.tflite": "litert",
-    "model.keras": "keras_archive",
-}
-_SAVED_MODEL_ASSETS = "assets"
 _TRIALS_NAME = "trials.json"  # beside what `albert finetune` writes
 _LONGEST_DEFAULT = 512
 
@@ -72,41 +63,35 @@ def open_export(path: str | Path) -> ServedModel:
         InputError: There is no model, or it lacks its vocabulary or a head.
     """
     folder = Path(path)
-    for file_name, module_name in _EXPORT_FILES.items():
-        if (folder / file_name).is_file() and not _is_hub_module(folder):
-            return _of_export(folder, module_name)
+    export_format = find_export_format(folder)
+    if export_format:
+        return _of_export(folder, export_format)
     _refuse_several(folder)
     return _of_checkpoint(folder)
 
 
-def _is_hub_module(folder: Path) -> bool:
-    """Return whether a SavedModel is a module of the original, which TensorFlow 1 wrote."""
-    is_ours = (folder / _SAVED_MODEL_ASSETS / "tokenizer_settings.json").is_file()
-    return (folder / "saved_model.pb").is_file() and not is_ours
-
-
 def _refuse_several(folder: Path) -> None:
     """Refuse the folder above exports, and name them."""
-    names = [*_EXPORT_FILES, "model.safetensors"]
+    names = [*(spec.files[0] for spec in FORMATS.values() if spec.files), "model.safetensors"]
     below = sorted({path.parent.name for name in names for path in folder.glob(f"*/{name}")})
     if below and not any((folder / name).is_file() for name in names):
         raise InputError(f"{folder}: holds the models {', '.join(below)}; give the path of one")
 
 
-def _of_export(folder: Path, module_name: str) -> ServedModel:
-    side = folder / _SAVED_MODEL_ASSETS if module_name == "saved_model" else folder
+def _of_export(folder: Path, export_format: ExportFormat) -> ServedModel:
+    spec = FORMATS[export_format]
+    side = folder / spec.settings_folder
     config = AlbertConfig.from_json_file(side / CONFIG_NAME)
     tokenizer = load_tokenizer(side)
     check_size(tokenizer, config, source=str(side))
     task = _task(read_task(side), side)
-    module = importlib.import_module(f"albert_core.exports.{module_name}")
     return ServedModel(
         name=task.name if task else _name(folder),
-        format=module_name,
+        format=export_format,
         tokenizer=tokenizer,
         finetuning=_finetuning(read_finetuning(side), config, side),
         null_threshold=_null_threshold(side),
-        run=getattr(module, f"open_{module_name}")(folder),
+        run=spec.open(folder),
         **_asked(task) if task else _asked_of_heads(frozenset({"masked_lm"}), 0),
     )
 
@@ -138,7 +123,7 @@ def _task(declaration: Mapping[str, Any] | None, folder: Path) -> Task | None:
 def _name(path: Path) -> str:
     """Return the name of a model's folder; of an export, a format's folder in it, the export's."""
     path = path.resolve()
-    return path.parent.name if path.name in get_args(ExportFormat) else path.name
+    return path.parent.name if path.name in FORMATS else path.name
 
 
 def _finetuning(
@@ -168,7 +153,7 @@ def _asked(task: Task) -> dict[str, Any]:
         "kind": task.kind,
         "labels": task.labels,
         "num_texts": len(source.texts or task.texts),
-        "has_questions": task.format_of(source) == "race",
+        "has_questions": task.source_format(source) == "race",
         "has_unanswerable": task.has_unanswerable,
     }
 

@@ -19,10 +19,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from pretrain import clock, peer_config, peer_update, tokens_per_second, turn_of
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from tests.benchmarks.pretrain import clock, peer_config, peer_update, tokens_per_second, turn_of
 
 ROUNDS = 3
 NUM_BATCHES = 16
@@ -114,7 +112,7 @@ def time_ours(shape: Shape, *, is_bucketed: bool) -> float:
     )
     from albert_core.finetuning.features import Features
     from albert_core.model import AlbertForQuestionAnswering, AlbertForSequenceClassification
-    from albert_core.optimization import make_optimizer
+    from albert_core.optimizers.factory import make_optimizer
     from albert_core.training.devices import use_precision
 
     use_precision("bfloat16", "CPU")

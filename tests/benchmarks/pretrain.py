@@ -218,7 +218,7 @@ def time_ours(*, jit_compile: bool, precision: Any, **sizes: Any) -> float:
     inputs = {name: batch.pop(name) for name in list(batch)[:4]}
     with use_devices("single") as devices:
         use_precision(precision, devices.name)
-        phases = config.settled_phases(shape.sequence_length)
+        phases = config.resolved_phases(shape.sequence_length)
         model = compiled_model(model_config, config, phases, devices)
 
         def update(times: int) -> None:

@@ -4,8 +4,7 @@ import json
 
 from kfp import dsl
 
-from components.artifacts import address_of
-from components.image import log_classification
+from components.artifacts import address_of, log_classification
 
 
 def test_a_classification_is_shown_as_matrix_and_curve_and_kept_as_a_file(tmp_path):

@@ -6,30 +6,37 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.checkpoint_samples import CONFIG, KERNEL, classifier, names_in, of_model, pretrained
-from helpers.tiny_tasks import (
-    NUM_DEV,
-    TINY_TASKS,
-    tiny_finetuning,
-    write_tiny_model,
-    write_tiny_tasks,
-)
 
 from albert_core.artifacts.manifest import find_manifest, read_manifest
 from albert_core.artifacts.step import run_step
 from albert_core.checkpoints import Checkpoint, read_checkpoint, save_folder
 from albert_core.errors import InputError, StepFailedError
+from albert_core.exports.formats import FORMATS, ExportFormat
 from albert_core.exports.sentences import read_sentences
 from albert_core.model import (
     AlbertForMultipleChoice,
     AlbertForQuestionAnswering,
     AlbertForQuestionAnsweringWithBeam,
 )
-from components.export.config import ExportConfig, ExportFormat
-from components.export.formats import FORMATS
+from components.export.config import ExportConfig
 from components.export.step import export_model, export_models
 from components.finetune.step import finetune
 from pipeline.cli.main import main
+from tests.helpers.checkpoint_samples import (
+    CONFIG,
+    KERNEL,
+    classifier,
+    names_in,
+    of_model,
+    pretrained,
+)
+from tests.helpers.tiny_tasks import (
+    NUM_DEV,
+    TINY_TASKS,
+    tiny_finetuning,
+    write_tiny_model,
+    write_tiny_tasks,
+)
 
 WEIGHTS: tuple[ExportFormat, ...] = ("huggingface", "tf1", "keras")
 TOPICS = {"name": "topics", "texts": ["text"], "labels": ["a", "b", "c"]}
@@ -200,9 +207,9 @@ def test_a_rounded_model_may_lose_so_much_of_its_score_and_no_more(
     topic, few, tmp_path, monkeypatch
 ):
     model, data = topic
-    rounded = dataclasses.replace(FORMATS["keras"], write=contrary)
+    bounds = dataclasses.replace(FORMATS["onnx_int8"].bounds, difference=1.0)
+    rounded = dataclasses.replace(FORMATS["keras"], write=contrary, bounds=bounds)
     monkeypatch.setitem(FORMATS, "onnx_int8", rounded)
-    monkeypatch.setattr("components.export.formats._INT8_DIFFERENCE", 1.0)
     settings = {"model": model, "formats": ("onnx_int8",), "data_dir": data, "sentences": few}
     with pytest.raises(
         StepFailedError, match=r"accuracy is 0\.\d+, before 0\.\d+, allowed .* 0.02"

@@ -113,5 +113,5 @@ def test_on_kubernetes_the_log_is_that_of_the_pod(root, monkeypatch):
 
 
 def test_steps_that_not_every_run_has_are_in_their_place():
-    names = planned_steps(["records"], [], ["resolve", "promote"])
+    names = planned_steps(["records"], [], ["resolve", "promote", "summary"])
     assert names == ["resolve", "vocab", "records", "pretrain", "promote", "report"]

@@ -5,7 +5,8 @@ from typing import get_args
 
 import pytest
 
-from components.image import ImageRole, image_name
+from components.image import image_name
+from components.steps import ImageRole
 
 ROLES: tuple[ImageRole, ...] = get_args(ImageRole)
 

@@ -7,7 +7,7 @@ from components.image import image_name, image_tag
 
 ROLES = ("data", "trainer", "tpu")
 STEPS = {
-    "data": "components.records.beam_pipeline, albert_core.tokenization.training, distributed",
+    "data": "components.records.beam_pipeline, albert_core.tokenization.kinds, distributed",
     "trainer": "albert_core.pretraining.program, albert_core.finetuning.program, "
     "components.report.page",
     "tpu": "albert_core.pretraining.program, jax",

@@ -17,13 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.object_storage import strict_bucket
-from helpers.tiny_pretraining import OVERRIDES
-from helpers.tiny_run import TINY_CONFIG, write_corpus, write_tasks
 from kfp import dsl
 
 from albert_core import storage
-from albert_core.artifacts import work_sync as mirror
+from albert_core.artifacts import work_sync
 from albert_core.artifacts.manifest import parse_manifest
 from albert_core.config import ModelConfig
 from albert_core.errors import InputError
@@ -42,6 +39,9 @@ from components.records.job import RecordsJob
 from components.report.component import report
 from components.vocab.component import train_vocab
 from pipeline.config import plain_values
+from tests.helpers.object_storage import strict_bucket
+from tests.helpers.tiny_pretraining import OVERRIDES
+from tests.helpers.tiny_run import TINY_CONFIG, write_corpus, write_tasks
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
@@ -113,7 +113,7 @@ class Cloud:
 def cloud(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cloud")
     with strict_bucket() as bucket, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mirror, "LEASE_S", 2.0)
+        patch.setattr(work_sync, "LEASE_S", 2.0)
         upload(write_corpus(folder / "corpus"), f"{bucket}/corpus")
         upload(write_tasks(folder / "glue"), f"{bucket}/glue")
         yield Cloud(bucket, folder)
@@ -201,9 +201,9 @@ def test_from_text_to_report_everything_is_in_the_bucket(
 KILLED = """
 import json, sys
 from kfp import dsl
-from albert_core.artifacts import work_sync as mirror
+from albert_core.artifacts import work_sync
 from components.pretrain.component import pretrain
-mirror.SYNC_EVERY_S = 0.05
+work_sync.SYNC_EVERY_S = 0.05
 values = json.loads(sys.argv[1])
 pretrain.python_func(
     **values["settings"],
@@ -250,7 +250,7 @@ def newest_checkpoint(work_root: str) -> int:
     """Return the step of the newest checkpoint that a work root in the bucket lists; or 0."""
     if not storage.has_files(work_root):
         return 0
-    indices = [f for f in storage.find_files(work_root) if f.path.endswith(mirror.INDEX_NAME)]
+    indices = [f for f in storage.find_files(work_root) if f.path.endswith(work_sync.INDEX_NAME)]
     files = [json.loads(storage.read_bytes(index.path))["files"] for index in indices]
     names = [Path(name).parts[0] for own in files for name in own if "checkpoint-" in name]
     return max((int(name.removeprefix("checkpoint-")) for name in names), default=0)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from helpers.tiny_run import TINY_CONFIG, write_tiny_run
+
+from tests.helpers.tiny_run import TINY_CONFIG, write_tiny_run
 
 pytestmark = pytest.mark.slow
 
@@ -252,7 +253,7 @@ def test_a_failed_step_names_its_log_and_the_next_run_goes_on_there(folder):
     assert "the loss is nan" in line
     assert "pretrain.log" in line
     log = own / "out" / "logs" / "pretrain.log"
-    assert "TrainingTroubleError" in log.read_text()
+    assert "DivergenceError" in log.read_text()
     values = yaml.safe_load(config.read_text())
     values["pretraining"]["learning_rate"] = 0.003
     config.write_text(yaml.safe_dump(values))

@@ -11,10 +11,11 @@ from albert_core.corpus import CorpusConfig
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.records.config import RecordsConfig
 from albert_core.tokenization.config import VocabConfig
+from albert_core.training.history import read_history
 from components.pretrain.step import pretrain
 from components.records.step import make_records
 from components.vocab.step import train_vocab
-from helpers.tiny_run import TINY_CONFIG, write_corpus
+from tests.helpers.tiny_run import TINY_CONFIG, write_corpus
 
 OVERRIDES = TINY_CONFIG["model"]["overrides"]
 
@@ -82,8 +83,7 @@ def log_of(output: Path) -> list[dict[str, Any]]:
 
 
 def history_of(output: Path) -> list[dict[str, Any]]:
-    text = (output / "metrics.jsonl").read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.splitlines()]
+    return read_history(output)
 
 
 def losses_of(output: Path) -> list[float]:

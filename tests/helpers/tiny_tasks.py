@@ -22,7 +22,7 @@ from albert_core.tasks import Source, Task
 from albert_core.tokenization import load_tokenizer
 from albert_core.tokenization.config import VocabConfig
 from components.vocab.step import train_vocab
-from helpers.tiny_run import TINY_CONFIG, TOPICS, sentence
+from tests.helpers.tiny_run import TINY_CONFIG, TOPICS, sentence
 
 NUM_TRAIN, NUM_DEV = 240, 60
 JSONL = {"train": (Source(file="train.jsonl"),), "dev": (Source(file="dev.jsonl"),)}

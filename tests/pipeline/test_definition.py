@@ -7,7 +7,8 @@ import yaml
 from kfp import compiler
 
 from components.image import image_tag
-from pipeline.albert import OptionalSteps, Placement, albert_pipeline, build_pipeline
+from pipeline.albert import OptionalSteps, albert_pipeline, build_pipeline
+from pipeline.platform_config import PlatformConfig
 
 
 def compiled(path, pipeline):
@@ -22,9 +23,9 @@ def spec(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def scheduled(tmp_path_factory):
-    more = OptionalSteps(resolve=True, export=True, promote=True)
+    optional_steps = OptionalSteps(resolve=True, export=True, promote=True)
     path = tmp_path_factory.mktemp("ir") / "scheduled.yaml"
-    return compiled(path, build_pipeline(Placement(), more))
+    return compiled(path, build_pipeline(PlatformConfig(), optional_steps))
 
 
 @pytest.fixture

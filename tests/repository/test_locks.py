@@ -17,7 +17,7 @@ ROLES = {
             "components.records.beam_pipeline",
             "components.records.component",
             "components.vocab.component",
-            "albert_core.tokenization.training",
+            "albert_core.tokenization.kinds",
             "distributed",
             "google.cloud.storage",
             "pipeline.cli.main",

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from albert_core.files import fingerprint
+from albert_core.files import hash_json
 from components.service_calls import Service
 from pipeline.remote.cron import CronSchedule
 from pipeline.remote.package import Package
@@ -43,7 +43,7 @@ class Request:
 
 def fingerprint_of(body: Mapping[str, Any]) -> str:
     """Return the hash of a request, short enough for a label."""
-    return fingerprint(body)[:32]
+    return hash_json(body)[:32]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers.tiny_run import write_tiny_run
+
+from tests.helpers.tiny_run import write_tiny_run
 
 pytestmark = pytest.mark.slow
 
@@ -17,10 +18,11 @@ ROOT = Path(__file__).resolve().parents[3]
 RUN = """
 import json, sys
 from kfp import local
-from pipeline.albert import Placement, build_pipeline_with_summary
+from pipeline.albert import OptionalSteps, build_pipeline
+from pipeline.platform_config import PlatformConfig
 
-class Retried(Placement):
-    def put(self, step, task):
+class RetriedRecords(PlatformConfig):
+    def configure(self, task, step):
         return task.set_retry(1, "0s") if step == "records" else task
 
 folder, arguments = sys.argv[1], json.load(open(sys.argv[2]))
@@ -30,7 +32,7 @@ local.init(
     enable_caching=True,
     cache_root=f"{folder}/cache",
 )
-build_pipeline_with_summary(Retried(), arguments)()
+build_pipeline(RetriedRecords(), OptionalSteps(summary=True))(**arguments)
 """
 
 
@@ -49,13 +51,14 @@ def summary_of(folder: Path) -> dict:
 
 def test_a_step_that_fails_is_tried_again_and_the_summary_tells_what_became_of_all(tmp_path):
     from pipeline.config import read_config
+    from pipeline.local.inputs import LocalInputs
     from pipeline.preflight import pipeline_arguments
 
     exam = tmp_path / "exam.txt"
     exam.write_text("The ship sails slowly.\n")
     config = write_tiny_run(tmp_path, cleaning={"evaluation_sets": {"exam": [str(exam)]}})
     arguments = tmp_path / "arguments.json"
-    values = pipeline_arguments(read_config(config), work_root=tmp_path / "work")
+    values = pipeline_arguments(read_config(config), LocalInputs(), work_root=tmp_path / "work")
     arguments.write_text(json.dumps(values))
     exam.unlink()
 

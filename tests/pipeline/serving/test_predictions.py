@@ -10,20 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import SENTENCES
-from helpers.checkpoint_samples import classifier, edit_json, encoder_of, of_model
-from helpers.served_models import (
-    MODEL_CONFIG,
-    QUESTIONS,
-    SETTINGS,
-    TASKS_BY_NAME,
-    save_pretrained_model,
-    save_task_model,
-)
 from scipy.special import softmax
 
 from albert_core.checkpoints import model_of, read_checkpoint, save_folder
 from albert_core.checkpoints.checkpoint import reference_function
 from albert_core.errors import InputError
+from albert_core.exports.formats import ExportFormat, write_format
 from albert_core.files import write_json
 from albert_core.finetuning.evaluators import judge
 from albert_core.finetuning.features import make_features
@@ -34,11 +26,18 @@ from albert_core.model import AlbertForQuestionAnswering
 from albert_core.tasks import Example, Question
 from albert_core.tokenization import SentencePieceTokenizer
 from albert_core.tokenization.masked import encode_masked
-from components.export.config import ExportFormat
-from components.export.formats import write_format
 from pipeline.serving.errors import RequestError
 from pipeline.serving.opening import open_export
 from pipeline.serving.predictors import predictor_for
+from tests.helpers.checkpoint_samples import classifier, edit_json, encoder_of, of_model
+from tests.helpers.served_models import (
+    MODEL_CONFIG,
+    QUESTIONS,
+    SETTINGS,
+    TASKS_BY_NAME,
+    save_pretrained_model,
+    save_task_model,
+)
 
 LONG = " ".join(SENTENCES)
 
@@ -207,7 +206,7 @@ def test_too_many_masks_or_pieces_are_refused(
 def test_what_follows_a_mask_begins_a_word_only_after_a_space(
     tokenizer: SentencePieceTokenizer,
 ) -> None:
-    mask, stop = tokenizer.special_ids.mask, tokenizer.ids_of(["."])
+    mask, stop = tokenizer.special_ids.mask, tokenizer.token_ids(["."])
     assert encode_masked(tokenizer, "the [MASK].") == [*tokenizer.encode("the"), mask, *stop]
     assert encode_masked(tokenizer, "[MASK] the") == [mask, *tokenizer.encode("the")]
     assert encode_masked(tokenizer, "[MASK][MASK]") == [mask, mask]

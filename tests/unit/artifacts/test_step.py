@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from albert_core.artifacts import step as step_module
+from albert_core.artifacts import work_folder
 from albert_core.artifacts.manifest import Manifest, find_manifest, read_manifest
 from albert_core.artifacts.step import run_step
 from albert_core.errors import InputError
@@ -166,7 +166,7 @@ def test_empty_output_folder_is_used(tmp_path: Path) -> None:
 def test_same_work_twice_at_once_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(step_module, "LOCK_PATIENCE_S", 0.05)
+    monkeypatch.setattr(work_folder, "LOCK_PATIENCE_S", 0.05)
     second = Work()
 
     def body(results: Path, progress: Path) -> dict[str, Any]:

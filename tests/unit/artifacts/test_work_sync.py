@@ -1,6 +1,6 @@
-"""Work folders in a bucket: another machine goes on with what was complete, and only one at once.
+"""Work folders in a bucket: another machine continues from a whole snapshot, and only one at once.
 
-The emulator keeps to generations, as Google does. An empty folder for temporary files stands for
+The emulator checks generations, as Google does. An empty folder for temporary files stands for
 a machine that has seen nothing.
 """
 
@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.object_storage import strict_bucket
 
 from albert_core import storage
-from albert_core.artifacts import work_sync as mirror_module
-from albert_core.artifacts.step import run_step, take_part_in_step
-from albert_core.artifacts.work_sync import INDEX_NAME, mirrored
+from albert_core.artifacts import work_sync
+from albert_core.artifacts.step import run_step, run_step_as_follower
+from albert_core.artifacts.work_sync import INDEX_NAME, synchronized_progress
 from albert_core.errors import InputError, StepFailedError
+from tests.helpers.object_storage import strict_bucket
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
@@ -139,7 +139,7 @@ def test_bad_input_found_late_keeps_the_progress_of_earlier_runs(root, machine, 
 
 def listed(address: str) -> list[str]:
     version = storage.read_version(f"{address}/{INDEX_NAME}")
-    return sorted(mirror_module._entries(version)) if version else []
+    return sorted(work_sync._object_names(version)) if version else []
 
 
 def wait_until(condition) -> None:
@@ -150,9 +150,9 @@ def wait_until(condition) -> None:
 
 
 def test_files_appear_and_vanish_while_the_work_goes_on(root, tmp_path, monkeypatch):
-    monkeypatch.setattr(mirror_module, "SYNC_EVERY_S", 0.05)
+    monkeypatch.setattr(work_sync, "SYNC_EVERY_S", 0.05)
     progress = tmp_path / "progress"
-    with mirrored(progress, root):
+    with synchronized_progress(progress, root):
         (progress / "checkpoint-1").mkdir()
         (progress / "checkpoint-1" / "state").write_text("1")
         wait_until(lambda: listed(root) == ["checkpoint-1/state"])
@@ -166,40 +166,40 @@ def test_files_appear_and_vanish_while_the_work_goes_on(root, tmp_path, monkeypa
 
 
 def test_what_did_not_change_is_not_uploaded_again(root, tmp_path, monkeypatch):
-    monkeypatch.setattr(mirror_module, "SYNC_EVERY_S", 0.02)
+    monkeypatch.setattr(work_sync, "SYNC_EVERY_S", 0.02)
     progress = tmp_path / "progress"
-    with mirrored(progress, root):
+    with synchronized_progress(progress, root):
         (progress / "shard").write_text("1")
         wait_until(lambda: listed(root) == ["shard"])
     first = storage.find_files(f"{root}/progress")
-    with mirrored(tmp_path / "elsewhere" / "progress", root):
+    with synchronized_progress(tmp_path / "elsewhere" / "progress", root):
         generation = storage.read_version(f"{root}/{INDEX_NAME}").generation
         wait_until(lambda: storage.read_version(f"{root}/{INDEX_NAME}").generation > generation + 2)
     assert storage.find_files(f"{root}/progress") == first
 
 
 def test_a_second_worker_is_refused_while_the_first_is_alive(root, tmp_path, monkeypatch):
-    monkeypatch.setattr(mirror_module, "SYNC_EVERY_S", 0.05)
-    monkeypatch.setattr(mirror_module, "LEASE_S", 0.5)
+    monkeypatch.setattr(work_sync, "SYNC_EVERY_S", 0.05)
+    monkeypatch.setattr(work_sync, "LEASE_S", 0.5)
     with (
-        mirrored(tmp_path / "one", root),
+        synchronized_progress(tmp_path / "one", root),
         pytest.raises(InputError, match="another process is doing this very work"),
-        mirrored(tmp_path / "two", root),
+        synchronized_progress(tmp_path / "two", root),
     ):
         pass
-    with mirrored(tmp_path / "two", root):  # released
+    with synchronized_progress(tmp_path / "two", root):  # released
         pass
 
 
 def test_a_worker_that_was_taken_for_dead_stops_and_harms_nothing(root, tmp_path, monkeypatch):
-    monkeypatch.setattr(mirror_module, "LEASE_S", 0.3)
-    monkeypatch.setattr(mirror_module, "SYNC_EVERY_S", 3.0)  # it does not renew in time
+    monkeypatch.setattr(work_sync, "LEASE_S", 0.3)
+    monkeypatch.setattr(work_sync, "SYNC_EVERY_S", 3.0)  # it does not renew in time
     first, second = tmp_path / "one" / "progress", tmp_path / "two" / "progress"
 
     def work() -> None:
-        with mirrored(first, root):
+        with synchronized_progress(first, root):
             (first / "number").write_text("stale")
-            with mirrored(second, root):
+            with synchronized_progress(second, root):
                 (second / "number").write_text("fresh")
             threading.Event().wait(20)
 
@@ -225,7 +225,7 @@ def test_a_process_that_takes_part_goes_on_from_what_the_leader_found(root, mach
 
     leader = threading.Thread(target=run, args=(root, tmp_path / "out", lead))
     leader.start()
-    manifest = take_part_in_step(
+    manifest = run_step_as_follower(
         "train", config={}, inputs={}, output=tmp_path / "out", body=follow, work_root=root
     )
     leader.join()
@@ -235,9 +235,9 @@ def test_a_process_that_takes_part_goes_on_from_what_the_leader_found(root, mach
 
 SCRIPT = """
 import pathlib, sys, time
-from albert_core.artifacts import work_sync as mirror
+from albert_core.artifacts import work_sync
 from albert_core.artifacts.step import run_step
-mirror.SYNC_EVERY_S = 0.05
+work_sync.SYNC_EVERY_S = 0.05
 
 def body(results, progress):
     for number in range(10**6):
@@ -268,7 +268,7 @@ def start_endless_work(root: str, folder: Path) -> subprocess.Popen:
 def test_whenever_a_worker_is_killed_a_whole_checkpoint_is_listed(
     kind, root, machine, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(mirror_module, "LEASE_S", 0.5)
+    monkeypatch.setattr(work_sync, "LEASE_S", 0.5)
     numbers = []
 
     def body(results: Path, progress: Path) -> dict[str, Any]:
@@ -302,7 +302,7 @@ def test_an_index_that_leads_out_of_the_folder_is_refused(root, tmp_path):
     storage.write_bytes(f"{root}/progress/1", b"1")
     with (
         pytest.raises(InputError, match="leads out of the folder"),
-        mirrored(tmp_path / "p" / "q", root),
+        synchronized_progress(tmp_path / "p" / "q", root),
     ):
         pass
     assert not (tmp_path / "evil").exists()

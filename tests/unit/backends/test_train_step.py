@@ -8,7 +8,7 @@ import pytest
 
 from albert_core.config import AlbertConfig
 from albert_core.model import AlbertForPreTraining, weights_by_name
-from albert_core.optimization import make_optimizer
+from albert_core.optimizers.factory import make_optimizer
 
 pytestmark = pytest.mark.backends
 

@@ -6,20 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from helpers.checkpoint_samples import (
-    CONFIG,
-    KERNEL,
-    classifier,
-    edit_json,
-    names_in,
-    of_model,
-    pretrained,
-)
 
 from albert_core.artifacts.manifest import Manifest, describe_files
 from albert_core.checkpoints import (
     Checkpoint,
-    Target,
+    CheckpointFormat,
     convert,
     describe,
     detect,
@@ -38,9 +29,18 @@ from albert_core.model import (
     AlbertForQuestionAnswering,
     AlbertForQuestionAnsweringWithBeam,
 )
-from albert_core.optimization import make_optimizer
+from albert_core.optimizers.factory import make_optimizer
 from albert_core.tokenization import SentencePieceTokenizer
 from albert_core.training.checkpoint import TrainingState, save_checkpoint
+from tests.helpers.checkpoint_samples import (
+    CONFIG,
+    KERNEL,
+    classifier,
+    edit_json,
+    names_in,
+    of_model,
+    pretrained,
+)
 
 TASK = {"name": "moods", "labels": ["sad", "glad", "mad"]}
 
@@ -99,7 +99,7 @@ def test_vocabulary_and_task_go_through_every_kind(
     ],
 )
 def test_heads_that_find_answers_go_along(
-    head: type, targets: tuple[Target, ...], logits: set[str], tmp_path: Path
+    head: type, targets: tuple[CheckpointFormat, ...], logits: set[str], tmp_path: Path
 ) -> None:
     source = tmp_path / "own"
     save_folder(of_model(head(CONFIG)), source)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.checkpoint_samples import CONFIG, KERNEL, Arrays, names_in, pretrained
 
 from albert_core.checkpoints import (
     load_tf1_checkpoint,
@@ -19,8 +18,9 @@ from albert_core.checkpoints import (
 from albert_core.errors import InputError
 from albert_core.model import AlbertForPreTraining, AlbertForSequenceClassification
 from albert_core.model.weights import as_arrays, weights_by_name
-from albert_core.optimization import make_optimizer
+from albert_core.optimizers.factory import make_optimizer
 from albert_core.tokenization import SentencePieceTokenizer
+from tests.helpers.checkpoint_samples import CONFIG, KERNEL, Arrays, names_in, pretrained
 
 
 @pytest.fixture(scope="module")

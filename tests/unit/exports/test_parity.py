@@ -5,19 +5,20 @@ import math
 
 import numpy as np
 import pytest
-from helpers.checkpoint_samples import CONFIG, classifier, of_model, pretrained
 
 from albert_core.checkpoints import Checkpoint
 from albert_core.checkpoints.checkpoint import reference_function
 from albert_core.errors import InputError, StepFailedError
 from albert_core.exports.comparison import largest_differences
-from albert_core.exports.parity import Bounds, Parity, Scores, make_reference, prove
+from albert_core.exports.formats import Bounds
+from albert_core.exports.parity import Parity, Scores, make_reference, prove
 from albert_core.exports.sentences import read_sentences, sentence_batches
 from albert_core.model import (
     AlbertForMultipleChoice,
     AlbertForQuestionAnswering,
     AlbertForQuestionAnsweringWithBeam,
 )
+from tests.helpers.checkpoint_samples import CONFIG, classifier, of_model, pretrained
 
 SENTENCES = read_sentences()[:40]
 BOUNDS = Bounds(difference=1e-4, score_change=0.001, overhead_bytes=1000)

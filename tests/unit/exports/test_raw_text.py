@@ -107,7 +107,7 @@ def test_pieces_lie_where_their_characters_are(pair: tuple[Tokenizer, GraphToken
     shown = [text[begin:end] for begin, end in places]
     assert all(shown)
     for surface, part in zip(own.surfaces([own.pieces[i] for i in pieces.ids]), shown, strict=True):
-        if surface.strip() and own.ids_of([surface])[0] != own.special_ids.unknown:
+        if surface.strip() and own.token_ids([surface])[0] != own.special_ids.unknown:
             assert surface.split() == own.preprocess(part).split()
 
 
@@ -136,8 +136,8 @@ def test_spacing_marks_with_classes_keep_their_order(
     """Python sorts them, where it lower-cases for WordPiece: here 224 behind 9."""
     own, graph = pair
     if isinstance(own, WordPieceTokenizer) and own.lower_case:
-        assert graph_ids(graph, [MARKED]) == [own.ids_of([MARKED])]
-        assert own.encode(MARKED) == own.ids_of([SORTED])
+        assert graph_ids(graph, [MARKED]) == [own.token_ids([MARKED])]
+        assert own.encode(MARKED) == own.token_ids([SORTED])
     else:
         assert graph_ids(graph, [MARKED]) == [own.encode(MARKED)]
 

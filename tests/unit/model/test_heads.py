@@ -21,7 +21,7 @@ from albert_core.model import (
 )
 from albert_core.model.heads import AlbertWithHead
 from albert_core.model.weights import as_arrays
-from albert_core.optimization import make_optimizer
+from albert_core.optimizers.factory import make_optimizer
 from albert_core.training.checkpoint import TrainingState, restore_latest, save_checkpoint
 
 pytestmark = pytest.mark.backends

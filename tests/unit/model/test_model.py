@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 from albert_core.model import AlbertForPreTraining, load_weights, weights_by_name
-from albert_core.optimization import make_optimizer
-from albert_core.training.plan import OptimizerName
+from albert_core.optimizers.factory import make_optimizer
+from albert_core.optimizers.settings import OptimizerName
 
 pytestmark = pytest.mark.backends
 

@@ -22,7 +22,7 @@ def config(**settings):
 
 
 def test_a_phase_takes_from_the_run_what_it_does_not_set():
-    short, long = config(phases=TWO_PHASES, learning_rate=0.004).settled_phases(24)
+    short, long = config(phases=TWO_PHASES, learning_rate=0.004).resolved_phases(24)
     assert (short.batch_size, short.learning_rate, short.num_warmup_steps) == (64, 0.004, 10)
     assert (long.batch_size, long.learning_rate, long.num_train_steps) == (16, 0.001, 100)
     assert (short.num_tokens, long.num_tokens) == (900 * 64 * 128, 100 * 16 * 512)
@@ -31,7 +31,7 @@ def test_a_phase_takes_from_the_run_what_it_does_not_set():
 def test_rates_follow_the_square_root_of_the_batch():
     (phase,) = config(
         batch_size=256, reference_batch_size=4096, learning_rate=0.00176
-    ).settled_phases(24)
+    ).resolved_phases(24)
     assert phase.learning_rate == pytest.approx(0.00176 / 4)
 
 
@@ -54,14 +54,14 @@ def test_records_of_every_length_are_asked_for_once():
 )
 def test_budgets_become_steps(budget, expected):
     settled = config(phases=TWO_PHASES, **budget)
-    assert settled.plan(settled.settled_phases(24)).stop_after_steps == expected
+    assert settled.plan(settled.resolved_phases(24)).stop_after_steps == expected
 
 
 @pytest.mark.parametrize(
     ("device_batch_size", "num_devices", "expected"), [(None, 8, 1), (8, 1, 8), (4, 2, 8)]
 )
 def test_a_batch_in_parts(device_batch_size, num_devices, expected):
-    (phase,) = config(device_batch_size=device_batch_size).settled_phases(24)
+    (phase,) = config(device_batch_size=device_batch_size).resolved_phases(24)
     assert phase.num_micro_batches(num_devices) == expected
 
 
@@ -73,7 +73,7 @@ def test_a_batch_in_parts(device_batch_size, num_devices, expected):
     ],
 )
 def test_a_batch_that_devices_cannot_divide(device_batch_size, num_devices, named):
-    (phase,) = config(device_batch_size=device_batch_size).settled_phases(24)
+    (phase,) = config(device_batch_size=device_batch_size).resolved_phases(24)
     with pytest.raises(InputError, match=f"got 64, expected {named}"):
         phase.num_micro_batches(num_devices)
 

@@ -5,7 +5,6 @@ import itertools
 
 import numpy as np
 import pytest
-from helpers.tiny_run import write_corpus
 
 from albert_core.corpus import CorpusConfig
 from albert_core.errors import InputError
@@ -15,6 +14,7 @@ from albert_core.tokenization import load_tokenizer
 from albert_core.tokenization.config import VocabConfig
 from components.records.step import make_records
 from components.vocab.step import train_vocab
+from tests.helpers.tiny_run import write_corpus
 
 pytestmark = pytest.mark.backends
 

@@ -3,12 +3,12 @@
 import pytest
 
 from albert_core.errors import InputError
-from albert_core.training.safeguards import SafeguardConfig, StuckError, TrainingTroubleError
+from albert_core.training.safeguards import DivergenceError, SafeguardConfig, StuckError
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_is_trouble_whatever_the_settings(loss):
-    with pytest.raises(TrainingTroubleError, match=f"the loss is {loss} at step 7"):
+    with pytest.raises(DivergenceError, match=f"the loss is {loss} at step 7"):
         SafeguardConfig(spike_ratio=0.0).check_loss(7, loss, None)
 
 
@@ -16,7 +16,7 @@ def test_a_spike_is_measured_against_the_lowest_loss():
     guard = SafeguardConfig(spike_ratio=1.5)
     guard.check_loss(1, 9.0, None)
     guard.check_loss(2, 4.4, 3.0)
-    with pytest.raises(TrainingTroubleError, match=r"jumped to 4.600 .* the lowest so far \(3.000"):
+    with pytest.raises(DivergenceError, match=r"jumped to 4.600 .* the lowest so far \(3.000"):
         guard.check_loss(3, 4.6, 3.0)
 
 

@@ -1,4 +1,4 @@
-"""tokenizer.json of Hugging Face's tokenizers, from a SentencePiece vocabulary.
+"""The tokenizer.json of Hugging Face's tokenizers, from a SentencePiece vocabulary.
 
 With spiece.model alone transformers cuts text at every user-defined symbol, such as the hyphen, and
 begins a new word there: other ids than those the model was trained on. This file prevents it.
@@ -7,14 +7,17 @@ begins a new word there: other ids than those the model was trained on. This fil
 import base64
 from typing import Any
 
-from albert_core.tokenization import SentencePieceTokenizer
 from albert_core.tokenization.model_file import character_map
-from albert_core.tokenization.sentencepiece import WORD_START, ends_in_digit_comma
+from albert_core.tokenization.sentencepiece import (
+    WORD_START,
+    SentencePieceTokenizer,
+    ends_in_digit_comma,
+)
 
 _NEVER = -100.0  # added to the score of pieces that transformers' ALBERT must not use
 
 
-def fast_tokenizer(tokenizer: SentencePieceTokenizer) -> dict[str, Any]:
+def tokenizer_json(tokenizer: SentencePieceTokenizer) -> dict[str, Any]:
     """Return the contents of a tokenizer.json that follows the rules of transformers' ALBERT.
 
     They are those of `SentencePieceTokenizer(compat="huggingface")`.

@@ -1,0 +1,99 @@
+"""Folders of work in progress: where they are, who may work in one, and what removes them."""
+
+import contextlib
+import fcntl
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from albert_core.artifacts.manifest import MANIFEST_NAME, code_version
+from albert_core.artifacts.outputs import RemoteOutput
+from albert_core.artifacts.work_sync import synchronized_progress
+from albert_core.errors import InputError
+from albert_core.files import hash_json
+from albert_core.storage import fetch_files, is_remote, join
+
+# A killed process may take some seconds to die, and forked children share its lock.
+LOCK_PATIENCE_S = 20.0
+
+
+def local_work_root(work_root: str | Path) -> Path:
+    """Return where work folders are while steps run: the root itself, or a local one for gs://."""
+    if not is_remote(work_root):
+        return Path(work_root)
+    # By a hash of the address: runs with different roots must not share a work folder here.
+    return Path(tempfile.gettempdir()) / "albert-work" / hash_json(str(work_root))[:12]
+
+
+@contextlib.contextmanager
+def exclusive_lock(work: Path) -> Iterator[None]:
+    """Hold a work folder's lock file; makes the folder.
+
+    Raises:
+        InputError: Another process of this machine holds it for longer than `LOCK_PATIENCE_S`.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + LOCK_PATIENCE_S
+    # flock, not a file that exists or not: the kernel drops it when its process dies, however.
+    with (work / "lock").open("w") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise InputError(
+                        f"{work}: another process is doing this very work; wait for it or stop it"
+                    ) from None
+                time.sleep(0.2)
+        yield
+
+
+@contextlib.contextmanager
+def synchronized_work_folder(
+    work: Path, work_root: str | Path | None
+) -> Iterator[RemoteOutput | None]:
+    """Keep a local work folder and its copy in a gs:// work root in agreement.
+
+    Fetches progress and finished results of this code from there first; uploads progress while
+    the body of the `with` runs; removes the local folder at the end, also after an error.
+
+    Args:
+        work: The local work folder, made here.
+        work_root: The root; for None or a local one nothing is done.
+
+    Yields:
+        The folder in gs:// that receives the finished results; None for a local work root.
+
+    Raises:
+        InputError: Another process is doing this work.
+        StepFailedError: Another process has taken over this work.
+    """
+    if work_root is None or not is_remote(work_root):
+        yield None
+        return
+    address = join(str(work_root), work.name)
+    remote_results = RemoteOutput(join(address, "results"))
+    try:
+        with synchronized_progress(work / "progress", address):
+            # The copy in gs:// is the truth: local results may be of an earlier, lost holder.
+            shutil.rmtree(work / "results", ignore_errors=True)
+            manifest = remote_results.manifest()
+            is_current = manifest is not None and manifest.code_version == code_version()
+            if manifest and is_current and remote_results.has_all_files(manifest):
+                names = (*manifest.files, MANIFEST_NAME)
+                files = {name: join(remote_results.address, name) for name in names}
+                fetch_files(files, work / "results")
+            yield remote_results
+    finally:
+        # The next attempt may run on another machine, and nobody comes back to clean this one.
+        remove_work_folder(work)
+
+
+def remove_work_folder(work: Path) -> None:
+    """Remove a work folder, and the work root above it if that is empty now."""
+    shutil.rmtree(work, ignore_errors=True)
+    with contextlib.suppress(OSError):  # other work goes on in the root
+        work.parent.rmdir()

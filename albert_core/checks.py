@@ -1,0 +1,106 @@
+"""Checks of numbers in settings: each error names the setting, its value and what is expected.
+
+Light on purpose (no jsonargparse): settings of the data side are checked on Beam workers, too.
+"""
+
+from typing import Literal
+
+from albert_core.errors import InputError
+
+_RANGES = {
+    "both": "{low:g} to {high:g}",
+    "left": "from {low:g} to below {high:g}",
+    "neither": "between {low:g} and {high:g}",
+}
+
+
+def check_minimum(name: str, value: float, minimum: float) -> None:
+    """Refuse a number below `minimum`, or NaN.
+
+    Raises:
+        InputError: "{name}: got {value}, expected {minimum} or more".
+    """
+    # Written as a negation so that NaN, which compares false with everything, is refused.
+    if not value >= minimum:
+        raise InputError(f"{name}: got {value}, expected {minimum} or more")
+
+
+def check_at_least(settings: object, section: str = "", **minimums: float) -> None:
+    """Refuse settings below their minimum.
+
+    Args:
+        settings: The dataclass; fields that are None are not set and pass.
+        section: Name of these settings in the configuration, for messages, such as "pretraining".
+        **minimums: The smallest allowed value, by name of the field.
+
+    Raises:
+        InputError: A field is below its minimum, or NaN.
+    """
+    for name, minimum in minimums.items():
+        value = getattr(settings, name)
+        if value is not None:
+            check_minimum(_full_name(section, name), value, minimum)
+
+
+def check_positive(settings: object, section: str, *names: str) -> None:
+    """Refuse settings that are not above zero.
+
+    Args:
+        settings: The dataclass.
+        section: Name of these settings in the configuration, for messages.
+        *names: The fields to check.
+
+    Raises:
+        InputError: A field is zero, negative or NaN.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        if not value > 0:
+            raise InputError(f"{_full_name(section, name)}: got {value}, expected more than 0")
+
+
+def check_between(
+    settings: object,
+    section: str,
+    *names: str,
+    low: float = 0.0,
+    high: float = 1.0,
+    inclusive: Literal["both", "left", "neither"] = "both",
+    hint: str = "",
+) -> None:
+    """Refuse settings outside an interval.
+
+    Args:
+        settings: The dataclass; fields that are None are not set and pass.
+        section: Name of these settings in the configuration, for messages.
+        *names: The fields to check.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+        inclusive: Which ends belong to the interval.
+        hint: What to add to the message, such as "0.01 is one point".
+
+    Raises:
+        InputError: A field is outside, or NaN.
+    """
+    expected = _RANGES[inclusive].format(low=low, high=high) + (f" ({hint})" if hint else "")
+    for name in names:
+        value = getattr(settings, name)
+        if value is None:
+            continue
+        above = value > low if inclusive == "neither" else value >= low
+        below = value <= high if inclusive == "both" else value < high
+        if not (above and below):
+            raise InputError(f"{_full_name(section, name)}: got {value}, expected {expected}")
+
+
+def check_seed(name: str, seed: int) -> None:
+    """Refuse a negative seed, which numpy and the frameworks cannot take.
+
+    Raises:
+        InputError: It is negative.
+    """
+    check_minimum(name, seed, 0)
+
+
+def _full_name(section: str, name: str) -> str:
+    return f"{section}.{name}" if section else name

@@ -1,0 +1,23 @@
+"""Formats of weights alone: those that `albert convert` writes, run by the Keras model."""
+
+from pathlib import Path
+
+from albert_core.checkpoints import Checkpoint, CheckpointFormat, read_checkpoint
+from albert_core.checkpoints.checkpoint import reference_function
+from albert_core.checkpoints.conversion import write_proven
+from albert_core.model_function import ModelFunction
+
+
+def write_weights(checkpoint: Checkpoint, folder: Path, *, to: CheckpointFormat) -> None:
+    """Write a checkpoint of another format into an empty folder.
+
+    Raises:
+        InputError: The format has no model with these heads.
+        StepFailedError: What was written, read back, computes something else.
+    """
+    write_proven(checkpoint, folder, to=to)
+
+
+def open_weights(folder: Path) -> ModelFunction:
+    """Return the Keras model of a folder that `write_weights` wrote."""
+    return reference_function(read_checkpoint(folder))

@@ -1,0 +1,1 @@
+"""LAMB and AdamW as the original defines them, and learning-rate schedules."""

@@ -1,0 +1,103 @@
+"""AdamW as the original defines it: without correction of the moments' bias.
+
+Source: optimization.py of google-research/albert.
+"""
+
+import re
+from typing import Any
+
+import keras
+from keras import ops
+
+# Variables left out of weight decay, and of LAMB's trust ratio.
+_NOT_ADAPTED = re.compile(r"LayerNorm|layer_norm|bias")
+
+
+@keras.saving.register_keras_serializable(package="albert")
+class AdamW(keras.optimizers.Optimizer):
+    """Adam with decoupled weight decay and without bias correction.
+
+    Its variable `rate_factor`, 1 unless training had to go back, multiplies the learning rate.
+
+    Args:
+        learning_rate: A rate or a schedule of rates.
+        decay_rate: Weight decay, times the learning rate, of all kernels and embeddings.
+        beta_1: Decay of the first moment.
+        beta_2: Decay of the second moment.
+        epsilon: Added to the root of the second moment.
+        name: Name of the optimizer.
+        **kwargs: Passed on to Keras, for example `global_clipnorm`.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 5e-5,
+        *,
+        decay_rate: float = 0.01,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-6,
+        name: str = "adamw",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(learning_rate=learning_rate, name=name, **kwargs)
+        self.decay_rate = decay_rate
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+
+    def build(self, variables: list[Any]) -> None:
+        """Make the two moments of every variable."""
+        if self.built:
+            return
+        super().build(variables)
+        self.adam_m, self.adam_v = self.add_optimizer_variables(variables, ["adam_m", "adam_v"])
+        self.rate_factor = self.add_variable(shape=(), initializer="ones", name="rate_factor")
+        self._adapted = [_NOT_ADAPTED.search(variable.path) is None for variable in variables]
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Move one variable one step."""
+        index = self._get_variable_index(variable)
+        update = self._direction(ops.cast(gradient, variable.dtype), index)
+        rate = ops.cast(learning_rate, variable.dtype) * self.rate_factor
+        if self._adapted[index]:
+            update = update + self.decay_rate * variable
+            rate = rate * self._trust_ratio(variable, update)
+        self.assign_sub(variable, rate * update)
+
+    def _direction(self, gradient: Any, index: int) -> Any:
+        adam_m, adam_v = self.adam_m[index], self.adam_v[index]
+        next_m = self.beta_1 * adam_m + (1.0 - self.beta_1) * gradient
+        next_v = self.beta_2 * adam_v + (1.0 - self.beta_2) * ops.square(gradient)
+        self.assign(adam_m, next_m)
+        self.assign(adam_v, next_v)
+        return next_m / (ops.sqrt(next_v) + self.epsilon)
+
+    def _trust_ratio(self, variable: Any, update: Any) -> Any:
+        return 1.0
+
+    def slots_by_name(self) -> dict[str, Any]:
+        """Return the moments under the names they have in the original's checkpoints."""
+        return {
+            f"{variable.path.partition('/')[2]}/{slot}": moments[index]
+            for slot, moments in (("adam_m", self.adam_m), ("adam_v", self.adam_v))
+            for index, variable in enumerate(self._trainable_variables)
+        }
+
+    def state_by_name(self) -> dict[str, Any]:
+        """Return everything that changes: moments, number of updates, factor of the rate."""
+        return {
+            **self.slots_by_name(),
+            "global_step": self.iterations,
+            "rate_factor": self.rate_factor,
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments for serialisation."""
+        return {
+            **super().get_config(),
+            "decay_rate": self.decay_rate,
+            "beta_1": self.beta_1,
+            "beta_2": self.beta_2,
+            "epsilon": self.epsilon,
+        }

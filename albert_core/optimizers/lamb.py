@@ -1,0 +1,35 @@
+"""LAMB as the original defines it: AdamW with a trust ratio per variable.
+
+Source: lamb_optimizer.py of google-research/albert; You et al. 2020, algorithm 2.
+"""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from albert_core.optimizers.adamw import AdamW
+
+
+@keras.saving.register_keras_serializable(package="albert")
+class LAMB(AdamW):
+    """AdamW whose step is scaled, per variable, by the ratio of weight norm to update norm.
+
+    Args:
+        learning_rate: A rate or a schedule of rates.
+        name: Name of the optimizer.
+        **kwargs: As for `AdamW`.
+    """
+
+    def __init__(self, learning_rate: Any = 0.00176, *, name: str = "lamb", **kwargs: Any) -> None:
+        super().__init__(learning_rate, name=name, **kwargs)
+
+    def _trust_ratio(self, variable: Any, update: Any) -> Any:
+        weight_norm, update_norm = _norm(variable), _norm(update)
+        usable = ops.logical_and(weight_norm > 0.0, update_norm > 0.0)
+        safe_update_norm = ops.where(usable, update_norm, 1.0)
+        return ops.where(usable, weight_norm / safe_update_norm, 1.0)
+
+
+def _norm(tensor: Any) -> Any:
+    return ops.sqrt(ops.sum(ops.square(tensor)))

@@ -1,0 +1,63 @@
+"""The kinds of tokenizer there are. A new kind is a module of its own and an entry here."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import Literal, Protocol
+
+from albert_core.tokenization.interface import Tokenizer
+from albert_core.tokenization.sentencepiece import SentencePieceTokenizer
+from albert_core.tokenization.sentencepiece_training import train_sentencepiece
+from albert_core.tokenization.wordpiece import WordPieceTokenizer
+from albert_core.tokenization.wordpiece_training import train_wordpiece
+
+KindName = Literal["sentencepiece", "wordpiece"]
+"""The values of the setting `vocab.kind`."""
+
+
+class Trainer(Protocol):
+    """A function that trains a vocabulary on sentences."""
+
+    def __call__(
+        self, sentences: Sequence[str], *, size: int, character_coverage: float, lower_case: bool
+    ) -> Tokenizer:
+        """Return a tokenizer of `size` pieces, special ones included; refuse too little text."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TokenizerKind:
+    """A kind of tokenizer.
+
+    Attributes:
+        tokenizer: Its class.
+        file_pattern: Glob of the names that its vocabulary files have.
+        train: Its trainer.
+    """
+
+    tokenizer: type[Tokenizer]
+    file_pattern: str
+    train: Trainer
+
+
+TOKENIZER_KINDS: Mapping[KindName, TokenizerKind] = {
+    "sentencepiece": TokenizerKind(
+        tokenizer=SentencePieceTokenizer, file_pattern="*.model", train=train_sentencepiece
+    ),
+    "wordpiece": TokenizerKind(
+        tokenizer=WordPieceTokenizer, file_pattern="*vocab*.txt", train=train_wordpiece
+    ),
+}
+
+
+def vocabulary_patterns() -> list[str]:
+    """Return the globs of all vocabulary files."""
+    return [kind.file_pattern for kind in TOKENIZER_KINDS.values()]
+
+
+def tokenizer_class(file: PurePath) -> type[Tokenizer]:
+    """Return the class that reads a vocabulary file: by its suffix, else SentencePiece's."""
+    # By suffix, not by pattern: whoever gives a file's path may call it words.txt.
+    for kind in TOKENIZER_KINDS.values():
+        if PurePath(kind.file_pattern).suffix == file.suffix:
+            return kind.tokenizer
+    return SentencePieceTokenizer

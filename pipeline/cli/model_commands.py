@@ -1,0 +1,134 @@
+"""The commands of finished models: export, card, convert, info and serve."""
+
+from typing import Any
+
+from albert_core.checkpoints.kinds import CheckpointFormat
+from albert_core.errors import InputError
+from albert_core.exports.formats import ExportFormat
+from albert_core.progress import to_stderr
+from albert_core.storage import join, write_bytes
+from components.export.card.config import CardConfig
+from pipeline.cli.step_commands import print_manifest
+from pipeline.serving.config import ServingConfig
+
+
+def export(
+    model: str,
+    *,
+    to: tuple[ExportFormat, ...],
+    output: str,
+    data_dir: str | None = None,
+    sentences: str | None = None,
+    max_score_loss: float | None = None,
+    run: str | None = None,
+    card: CardConfig,
+) -> None:
+    """Publish a model in formats that others run or read, each with a proof that it is the same.
+
+    Args:
+        model: A pretrained or fine-tuned model: any kind of checkpoint that `albert convert` knows.
+        to: The formats, separated by commas.
+        output: Folder to make, with a folder below it for each format.
+        data_dir: Folder of the tasks' folders, to score a fine-tuned model before and after.
+        sentences: File of sentences to compare outputs on, one a line; 200 English ones if not
+            given.
+        max_score_loss: What a score may lose by rounded weights, from 0 to 1; 0.02 (2 points) if
+            not given.
+        run: Folder below which the outputs of the steps are that led to the model, for its card.
+        card: What only people know, for its card.
+    """
+    from components.export.step import export_model, read_parity
+    from pipeline.cli.display import print_parities
+
+    manifest = export_model(
+        model=model,
+        formats=to,
+        output=output,
+        max_score_loss=max_score_loss,
+        data_dir=data_dir,
+        sentences=sentences,
+        run=run,
+        card=card,
+        progress=to_stderr("export"),
+    )
+    print_parities([read_parity(join(output, name)) for name in to])
+    print_manifest(manifest, output)
+
+
+def card(model: str, *, output: str, run: str = "", card: CardConfig) -> None:
+    """Write the card of a model and its text from what the steps noted; nothing is invented.
+
+    Args:
+        model: Output of `albert pretrain` or `albert finetune`; or any kind of checkpoint, of which
+            less is known.
+        output: Markdown file to write, README.md for the Hugging Face hub.
+        run: Folder on this machine below which the other steps' outputs are, such as the run's;
+            they are found by their hashes.
+        card: What only people know.
+    """
+    from components.export.card.render import make_card
+    from components.export.lineage import find_lineage
+
+    lineage = find_lineage(model, run or None)
+    write_bytes(output, make_card(model, lineage=lineage, card=card).encode())
+    steps = ", ".join(manifest.step for manifest in lineage.manifests)
+    print(f"{output}: from {steps or 'the checkpoint alone'}")
+
+
+def convert(
+    source: str,
+    destination: str,
+    *,
+    to: CheckpointFormat,
+    vocab: str | None = None,
+    config: str | None = None,
+    lower_case: bool | None = None,
+) -> None:
+    """Write a checkpoint as another kind, and prove that it is the same model.
+
+    Args:
+        source: A model's folder (ours or of Hugging Face), or a TensorFlow 1 checkpoint of the
+            original: its folder, or folder/model.ckpt-best.
+        destination: Folder to make.
+        to: For whom: the original's scripts, transformers, or this program.
+        vocab: Vocabulary, if not the one beside the source.
+        config: The model's albert_config.json, if a TensorFlow 1 checkpoint has none beside it.
+        lower_case: Whether the vocabulary is for lower-cased text, if nothing beside it says so.
+    """
+    from albert_core.checkpoints import convert as convert_checkpoint
+    from pipeline.cli.checkpoint_display import print_conversion
+
+    print_conversion(
+        convert_checkpoint(
+            source, destination, to=to, vocab=vocab, config=config, lower_case=lower_case
+        )
+    )
+
+
+def info(path: str) -> None:
+    """Tell what a checkpoint or a folder of the pipeline is, and what it holds.
+
+    Args:
+        path: A folder, or the path of a TensorFlow 1 checkpoint such as folder/model.ckpt-best.
+    """
+    from albert_core.checkpoints import describe
+    from pipeline.cli.checkpoint_display import print_description
+
+    print_description(describe(path))
+
+
+def serve(model: str, **settings: Any) -> None:
+    """Answer requests over HTTP with a model, until Ctrl-C.
+
+    Args:
+        model: An export of `albert export`, or any checkpoint that `albert convert` knows.
+        **settings: Where to listen, how requests are run together, and what they may ask for.
+    """
+    config = ServingConfig(**settings)
+    try:
+        from pipeline.serving.server import run_server
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"serve: needs the package {error.name}, which is not here; install the extra `serve`"
+        ) from error
+    run_server(model, config)

@@ -1,0 +1,162 @@
+"""A function as a command: its signature is the command line, its docstring the help.
+
+Parameters before a bare `*` are arguments, all others options; a dataclass is a section of dotted
+options (`--vocab.size`) that also takes a YAML file (`--vocab vocab.yaml`), a tuple of plain values
+takes several separated by commas. Commands whose options are settings of a run take `--config`.
+"""
+
+import argparse
+import dataclasses
+import inspect
+import json
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jsonargparse
+import yaml
+
+from albert_core.old_names import rename_setting, rename_settings
+from pipeline.config import RunConfig, read_config, read_yaml, to_values
+
+Command = Callable[..., None]
+
+_ALIASES = {"--corpus": "--corpus.files"}
+# Parameters that the file of a run sets; `**settings` is all of them.
+_RUN_SETTINGS = {"settings", *(field.name for field in dataclasses.fields(RunConfig))}
+
+
+def get_summary(command: Command) -> str:
+    """Return the first line of a command's docstring."""
+    return (command.__doc__ or "").partition("\n")[0]
+
+
+class CommandParser:
+    """The parser of one command.
+
+    Attributes:
+        parser: jsonargparse's parser.
+        takes_config: Whether there is `--config`: the command has settings of a run, and is not
+            about a path that is its argument.
+        sections: Dotted names of the options that stand for a whole dataclass.
+    """
+
+    def __init__(self, command: Command) -> None:
+        self.takes_config = _takes_config(command)
+        self.parser = jsonargparse.ArgumentParser(
+            exit_on_error=False, allow_abbrev=False, description=get_summary(command)
+        )
+        if self.takes_config:
+            self.parser.add_argument(
+                "--config",
+                type=str,
+                default="",
+                help="YAML file of a run, or the name of a model preset; options given here win",
+            )
+        self.parser.add_function_arguments(command, as_group=False, as_positional=True)
+        defaults = self.parser.get_defaults()
+        self.sections = {
+            action.dest
+            for action in self.parser._actions
+            if isinstance(defaults.get(action.dest), jsonargparse.Namespace)
+        }
+
+    def spell_out(self, arguments: list[str]) -> list[str]:
+        """Return arguments as jsonargparse takes them.
+
+        Aliases and old names of settings become today's names; `--tasks cola,rte` a JSON list; the
+        YAML file of a section its content, which jsonargparse would take for a name to import.
+
+        Raises:
+            InputError: The file of a section is missing or does not hold settings.
+        """
+        lists = set(self._list_options())
+        sections = {f"--{name}" for name in self.sections}
+        spelled: list[str] = []
+        for argument in arguments:
+            if not argument.startswith("--"):
+                spelled.append(argument)
+                continue
+            option, equals, value = argument.partition("=")
+            option = _todays_name(option)
+            if equals and option in lists | sections:
+                spelled += [option, value]
+            else:
+                spelled.append(f"{option}{equals}{value}")
+        for index, option in enumerate(spelled[:-1]):
+            value = spelled[index + 1]
+            if option in lists and not value.startswith(("[", "-")):
+                spelled[index + 1] = json.dumps(value.split(","))
+            elif option in sections and not value.startswith("--"):
+                spelled[index + 1] = _read_section(option, value)
+        return spelled
+
+    def take_defaults(self, arguments: list[str]) -> None:
+        """Make the values of the file that `--config` names the defaults of the options.
+
+        Raises:
+            InputError: The file is missing, or a name, a type or a value in it is wrong.
+        """
+        if not self.takes_config:
+            return
+        finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        finder.add_argument("--config", type=str, default="")
+        path: str = finder.parse_known_args(arguments)[0].config
+        if not path:
+            return
+        known = vars(self.parser.get_defaults())
+        values = to_values(read_config(path))
+        self.parser.set_defaults(
+            dict(self._flatten({name: value for name, value in values.items() if name in known}))
+        )
+
+    def get_settings(self, parsed: jsonargparse.Namespace) -> dict[str, Any]:
+        """Return the arguments of the command's function.
+
+        Raises:
+            InputError: A value is impossible.
+        """
+        settings = self.parser.instantiate(parsed).as_dict()
+        if self.takes_config:
+            del settings["config"]
+        return settings
+
+    def _list_options(self) -> Iterator[str]:
+        """Yield the options that take several plain values."""
+        for action in self.parser._actions:
+            hint = getattr(action, "_typehint", None)
+            if typing.get_origin(hint) is tuple and not dataclasses.is_dataclass(
+                typing.get_args(hint)[0]
+            ):
+                yield from action.option_strings
+
+    def _flatten(self, values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+        """Yield the values of the options by their dotted names; some are mappings themselves."""
+        for key, value in values.items():
+            name = f"{prefix}{key}"
+            if isinstance(value, Mapping) and name in self.sections:
+                yield from self._flatten(value, f"{name}.")
+            else:
+                yield name, value
+
+
+def _takes_config(command: Command) -> bool:
+    parameters = inspect.signature(command).parameters
+    has_arguments = any(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters.values())
+    return not has_arguments and not _RUN_SETTINGS.isdisjoint(parameters)
+
+
+def _todays_name(option: str) -> str:
+    section, dot, setting = _ALIASES.get(option, option).rpartition(".")
+    return f"{section}{dot}{rename_setting(setting, source='command line')}"
+
+
+def _read_section(option: str, value: str) -> str:
+    """Return the settings of a section as JSON; YAML in place of a file's name stays as it is."""
+    try:
+        if isinstance(yaml.safe_load(value), Mapping):
+            return value
+    except yaml.YAMLError:
+        pass  # no YAML, so it is a name
+    values = rename_settings(read_yaml(value, option=option), source=f"{option} {value}")
+    return json.dumps(values, default=str)

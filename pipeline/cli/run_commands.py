@@ -1,0 +1,129 @@
+"""The commands of a whole run: run, compile and estimate; their signatures are the command line."""
+
+from pathlib import Path
+from typing import Any
+
+from albert_core.config import ModelConfig
+from albert_core.errors import InputError
+from albert_core.pretraining.config import PretrainingConfig
+from albert_core.progress import to_stderr
+from albert_core.records.config import RecordsConfig
+from albert_core.storage import is_remote, write_bytes
+from albert_core.tokenization.config import VocabConfig
+from components.resolve.dates import NO_DATE, has_date, parse_date, today, with_date
+from pipeline.config import RunConfig, Runner
+from pipeline.remote.resources import TargetName, read_resources
+
+
+def run(
+    *,
+    output: str,
+    date: str = "",
+    reconfigure: bool = False,
+    runner: Runner = "process",
+    **settings: Any,
+) -> None:
+    """Run the whole pipeline on this machine; what is done already is not done again.
+
+    Args:
+        output: The run's folder; may hold {{ds}}.
+        date: Date that takes the place of {{ds}} in output, corpus.files and title, YYYY-MM-DD; a
+            run with retraining goes on from the model accepted last before it. Today, in UTC, if
+            a run needs one.
+        reconfigure: Let the folder take over changed settings; the steps they touch run again.
+        runner: What a step is: a `process` in this environment, or a `docker` container without
+            network, of the images of `make images`.
+        **settings: The sections of the run's configuration.
+    """
+    from pipeline.cli.display import print_result
+    from pipeline.local.run import run_locally
+
+    if is_remote(output):
+        raise InputError(
+            f"output {output}: got an address in the cloud, expected a local folder for a whole "
+            "run, which locks and renames; single steps write there"
+        )
+    config = RunConfig(**settings)
+    day = parse_date(date or today())
+    is_needed = config.is_dated or (date and not has_date(output))
+    result = run_locally(
+        config,
+        Path(with_date(output, day)),
+        date=day if is_needed else NO_DATE,
+        reconfigure=reconfigure,
+        runner=runner,
+    )
+    print_result(result.summary, result.steps_run, result.page)
+
+
+def compile_for(
+    *,
+    output: str,
+    target: TargetName,
+    work_root: str,
+    resources: str = "",
+    caching: bool = False,
+    **settings: Any,
+) -> None:
+    """Compile the pipeline of a configuration for Kubeflow or Vertex AI; nothing is submitted.
+
+    The configuration's values are the defaults of the pipeline's parameters. ALBERT_REGISTRY is
+    the registry that holds the images.
+
+    Args:
+        output: YAML file to write.
+        target: `kubeflow` or `vertex`.
+        work_root: gs:// folder of work in progress, by which later runs go on with this one's.
+        resources: YAML file with what steps get, where it is not the default: machines,
+            accelerators, retries, timeouts.
+        caching: Let the target skip steps it has seen with these inputs, as they are now; for a
+            pipeline that runs once, now.
+        **settings: The sections of the run's configuration.
+    """
+    from pipeline.remote.compilation import compile_pipeline
+
+    compiled = compile_pipeline(
+        RunConfig(**settings),
+        resources=read_resources(target, resources),
+        work_root=work_root,
+        caching=caching,
+        progress=to_stderr("compile"),
+    )
+    write_bytes(output, compiled.text.encode())
+    print(f"{output}: for {target}, {compiled.num_parameter_bytes:,} bytes of parameters")
+
+
+def estimate(
+    *,
+    model: ModelConfig,
+    vocab: VocabConfig,
+    records: RecordsConfig,
+    pretraining: PretrainingConfig,
+    accelerator: str,
+    utilisation: float = 0.4,
+    prices: str = "",
+) -> None:
+    """Tell what a pretraining would need on a slice of TPUs, without having one.
+
+    Args:
+        model: The architecture.
+        vocab: The vocabulary; its size counts.
+        records: The records; their sequence length counts.
+        pretraining: How to pretrain.
+        accelerator: The slice: v5e-256, v6e-8 (chips) or v5p-8 (cores), for example.
+        utilisation: Share of the chips' peak that training is taken to reach.
+        prices: YAML file with date, source, currency and per_chip_hour; list prices without it.
+    """
+    from pipeline.cli.estimate_display import print_estimate
+    from pipeline.cli.estimation import estimate_run
+
+    estimates, table = estimate_run(
+        model=model,
+        vocab=vocab,
+        records=records,
+        pretraining=pretraining,
+        accelerator=accelerator,
+        utilisation=utilisation,
+        prices=prices,
+    )
+    print_estimate(estimates, table)

@@ -1,0 +1,218 @@
+"""The commands of the pipeline's single steps; their signatures are the command line."""
+
+from pathlib import Path
+
+from albert_core.artifacts.inputs import input_folder
+from albert_core.artifacts.manifest import Manifest
+from albert_core.config import ModelConfig
+from albert_core.corpus import CorpusConfig
+from albert_core.corpus.cleaning import CleaningConfig
+from albert_core.finetuning.config import FinetuningConfig, Initialization
+from albert_core.pretraining.config import PretrainingConfig
+from albert_core.progress import to_stderr
+from albert_core.records.config import RecordsConfig
+from albert_core.storage import join, local_folder
+from albert_core.tasks import data_folder, find_task
+from albert_core.tokenization.config import VocabConfig
+from components.records.runners import BeamConfig
+
+
+def demo_data(*, output: str) -> None:
+    """Make the demo's corpus and tasks from the documentation of installed packages.
+
+    Args:
+        output: Folder to make.
+    """
+    from components.demo_data.step import make_demo_data
+
+    print_manifest(make_demo_data(output=output, progress=to_stderr("demo-data")), output)
+
+
+def vocab(*, corpus: CorpusConfig, vocab: VocabConfig, output: str) -> None:
+    """Train the vocabulary of a corpus.
+
+    Args:
+        corpus: The text.
+        vocab: The vocabulary.
+        output: Folder to make.
+    """
+    from components.vocab.step import train_vocab
+
+    manifest = train_vocab(corpus=corpus, config=vocab, output=output, progress=to_stderr("vocab"))
+    print_manifest(manifest, output)
+
+
+def records(
+    *,
+    corpus: CorpusConfig,
+    cleaning: CleaningConfig,
+    records: RecordsConfig,
+    beam: BeamConfig,
+    vocab_dir: str,
+    output: str,
+) -> None:
+    """Turn a corpus into pretraining records.
+
+    Args:
+        corpus: The text.
+        cleaning: Which documents are left out.
+        records: The records.
+        beam: Where the work is done.
+        vocab_dir: Output of `albert vocab`, or another vocabulary: a SentencePiece model, a
+            vocab.txt or a folder that holds one.
+        output: Folder to make.
+    """
+    from components.records.step import make_records
+
+    manifest = make_records(
+        corpus=corpus,
+        vocab=vocab_dir,
+        config=records,
+        cleaning=cleaning,
+        beam=beam,
+        output=output,
+        progress=to_stderr("records"),
+    )
+    print_manifest(manifest, output)
+
+
+def pretrain(
+    *,
+    model: ModelConfig,
+    pretraining: PretrainingConfig,
+    vocab_dir: str,
+    records_dir: tuple[str, ...],
+    output: str,
+    work_root: str = "",
+) -> None:
+    """Pretrain a model on records.
+
+    Args:
+        model: The architecture.
+        pretraining: How to pretrain.
+        vocab_dir: The vocabulary the records were made with.
+        records_dir: Output of `albert records`, or TFRecord files of the original; for phases of
+            several sequence lengths one of each.
+        output: Folder to make.
+        work_root: Folder of work in progress; beside the output when not given.
+    """
+    from components.pretrain.step import pretrain as step
+
+    manifest = step(
+        records=records_dir,
+        vocab=vocab_dir,
+        model=model,
+        config=pretraining,
+        output=output,
+        work_root=work_root or None,
+        progress=to_stderr("pretrain"),
+    )
+    print_manifest(manifest, output)
+
+
+def finetune(
+    *,
+    finetuning: FinetuningConfig,
+    task: str,
+    data_dir: str,
+    pretrained_dir: str,
+    output: str,
+    initialization: Initialization = "pretrained",
+) -> None:
+    """Fine-tune a pretrained model on a task.
+
+    Args:
+        finetuning: How to fine-tune.
+        task: A known task, such as cola, squad2 or race; a folder of `data_dir` with a task.yaml;
+            or the path of such a file.
+        data_dir: Folder of the tasks' folders, as they are published.
+        pretrained_dir: A checkpoint of any kind that `albert convert` knows.
+        output: Folder to make.
+        initialization: Start from the `pretrained` weights or, as a baseline, from `random` ones.
+    """
+    from components.finetune.step import finetune as step
+
+    declared, data = find_task(task, local_folder(data_dir))
+    manifest = step(
+        task=declared,
+        data=data,
+        pretrained=pretrained_dir,
+        initialization=initialization,
+        config=finetuning.for_task(declared),
+        output=output,
+        progress=to_stderr(f"finetune {declared.name}"),
+    )
+    print_manifest(manifest, output)
+
+
+def evaluate(*, data_dir: str, finetuned_dirs: tuple[str, ...], output: str) -> None:
+    """Score fine-tuned models on their tasks' dev sets and write predictions.
+
+    Args:
+        data_dir: Folder of the tasks' folders, as they are published.
+        finetuned_dirs: Outputs of `albert finetune`.
+        output: Folder to make; of several models one below it for each.
+    """
+    from components.evaluate.step import evaluate as step
+    from components.evaluate.step import task_of
+    from pipeline.cli.display import print_scores
+
+    figures = {}
+    for folder in finetuned_dirs:
+        task, model_name = task_of(input_folder(folder)), Path(folder).name
+        manifest = step(
+            model=folder,
+            data=data_folder(task, local_folder(data_dir)),
+            output=output if len(finetuned_dirs) == 1 else join(output, model_name),
+            progress=to_stderr(f"evaluate {task.name}"),
+        )
+        figures[f"{task.name} ({model_name})"] = manifest.metrics
+    print_scores(figures)
+
+
+def report(
+    *,
+    vocab_dir: str,
+    records_dir: tuple[str, ...],
+    pretrained_dir: str,
+    finetuned_dirs: tuple[str, ...],
+    evaluation_dirs: tuple[str, ...],
+    output: str,
+    title: str = "albert",
+    exported_dir: str = "",
+    promotion_dir: str = "",
+) -> None:
+    """Write the page of a run from the outputs of its steps.
+
+    Args:
+        vocab_dir: Output of `albert vocab`.
+        records_dir: Output of `albert records`, one for each sequence length.
+        pretrained_dir: Output of `albert pretrain`.
+        finetuned_dirs: Outputs of `albert finetune`.
+        evaluation_dirs: Outputs of `albert evaluate`, in the same order.
+        output: Folder to make.
+        title: Name of the run.
+        exported_dir: Output of the run's step `export`, if it had one.
+        promotion_dir: Output of the run's step `promote`, if it had one.
+    """
+    from components.report.step import PAGE_NAME, write_report
+
+    write_report(
+        title=title,
+        vocab=vocab_dir,
+        records=records_dir,
+        pretrained=pretrained_dir,
+        finetuned=finetuned_dirs,
+        evaluations=evaluation_dirs,
+        exported=exported_dir or None,
+        promotion=promotion_dir or None,
+        output=output,
+        progress=to_stderr("report"),
+    )
+    print(join(output, PAGE_NAME))
+
+
+def print_manifest(manifest: Manifest, output: str) -> None:
+    """Print what a step made: the folder, its metrics and the seconds it took."""
+    metrics = ", ".join(f"{name} {value}" for name, value in manifest.metrics.items())
+    print(f"{output}: {metrics} ({manifest.seconds:.1f} s)")

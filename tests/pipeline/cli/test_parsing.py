@@ -1,0 +1,132 @@
+"""Options as people type them: files of sections, lists with commas, old names."""
+
+import json
+
+import pytest
+
+from albert_core.config import ModelConfig
+from albert_core.errors import InputError
+from albert_core.settings import parse_settings
+from pipeline.cli import model_commands, run_commands, step_commands
+from pipeline.cli.main import COMMANDS, CommandGroup, main
+from pipeline.cli.parsing import CommandParser
+from pipeline.config import RunConfig
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def run_parser():
+    return CommandParser(run_commands.run)
+
+
+def all_commands():
+    for name, command in COMMANDS.items():
+        if isinstance(command, CommandGroup):
+            yield from command.commands.items()
+        else:
+            yield name, command
+
+
+def parse(parser, *arguments):
+    spelled = parser.spell_out(list(arguments))
+    return parser.get_settings(parser.parser.parse_args(spelled))
+
+
+def refusal(capsys, *arguments):
+    assert main(list(arguments)) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+def test_every_section_of_every_command_takes_a_file_by_its_bare_name(folder):
+    (folder / "section.yaml").write_text("{}")
+    num_sections = 0
+    for _, command in all_commands():
+        parser = CommandParser(command)
+        for section in parser.sections - {"corpus"}:  # `--corpus` names text files
+            assert parser.spell_out([f"--{section}", "section.yaml"]) == [f"--{section}", "{}"]
+            num_sections += 1
+    assert num_sections > 50
+
+
+@pytest.mark.parametrize("form", [["--export.card", "card.yaml"], ["--export.card=card.yaml"]])
+def test_the_settings_of_a_file_reach_the_command(folder, run_parser, form):
+    (folder / "card.yaml").write_text("name: tiny\nlanguages: [en, it]\n")
+    settings = parse(run_parser, "--output", "out", *form, "--export.card.license", "mit")
+    card = settings["export"].card
+    assert (card.name, card.languages, card.license) == ("tiny", ("en", "it"), "mit")
+
+
+def test_a_section_takes_its_settings_in_place_of_a_file(run_parser):
+    settings = parse(run_parser, "--output", "out", "--model", "{preset: tiny}")
+    assert settings["model"] == ModelConfig(preset="tiny")
+
+
+def test_the_file_of_a_section_may_use_old_names(folder, run_parser, capsys):
+    (folder / "records.yaml").write_text("held_out_share: 0.25\n")
+    settings = parse(run_parser, "--output", "out", "--records", "records.yaml")
+    assert settings["records"].held_out_fraction == 0.25
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "--card card.yaml: no such file"),
+        ("[a]", "--card card.yaml: got list, expected settings by name"),
+        ("{", "--card card.yaml: not YAML"),
+        ("nam: x", "card.nam"),
+    ],
+)
+def test_an_unusable_file_of_a_section_is_refused_in_one_line(folder, capsys, content, reason):
+    if content:
+        (folder / "card.yaml").write_text(content)
+    assert reason in refusal(capsys, "card", "model", "--card", "card.yaml", "--output", "out.md")
+
+
+def test_text_in_place_of_a_section_of_a_configuration_is_refused_clearly():
+    for values in ({"vocab": "spiece.model"}, {"pretraining": {"phases": ["long.yaml"]}}):
+        with pytest.raises(InputError, match=r"got '.*', expected settings by name$"):
+            parse_settings(RunConfig, values, source="--config run.yaml")
+
+
+def test_lists_are_typed_with_commas(run_parser):
+    settings = parse(
+        run_parser,
+        *("--output", "out", "--tasks", "cola,rte", "--corpus", "a.txt,b.txt"),
+        "--finetuning.grid_learning_rates=1e-5,2e-5",
+    )
+    assert settings["tasks"] == ("cola", "rte")
+    assert settings["corpus"].files == ("a.txt", "b.txt")
+    assert settings["finetuning"].grid_learning_rates == (1e-5, 2e-5)
+    exported = parse(
+        CommandParser(model_commands.export), "model", "--to", "onnx,litert", "--output", "out"
+    )
+    assert exported["to"] == ("onnx", "litert")
+
+
+def test_options_of_the_beam_runner_may_hold_commas(run_parser):
+    options = json.dumps(["--experiments=a,b"])
+    settings = parse(run_parser, "--output", "out", "--beam.options", options)
+    assert settings["beam"].options == ("--experiments=a,b",)
+
+
+def test_a_mapping_of_the_configuration_file_is_one_default(folder, run_parser):
+    (folder / "run.yaml").write_text("finetuning: {per_task: {cola: {num_epochs: 3}}}\n")
+    parser = CommandParser(step_commands.finetune)
+    options = ["--config", "run.yaml", "--task", "cola", "--data_dir", "d", "--output", "o"]
+    parser.take_defaults(options)
+    settings = parse(parser, *options, "--pretrained_dir", "p")
+    assert settings["finetuning"].per_task == {"cola": {"num_epochs": 3}}
+
+
+def test_commands_about_a_path_take_no_configuration_of_a_run():
+    without = {name for name, command in all_commands() if not CommandParser(command).takes_config}
+    assert without == {
+        *("demo-data", "export", "card", "convert", "info", "serve"),
+        *("list", "pause", "resume", "delete"),
+    }
