@@ -18,6 +18,7 @@ from albert_core.progress import ReportProgress, quiet
 from albert_core.records.dataset import PretrainingData, damage_named
 from albert_core.records.description import RecordsDescription
 from albert_core.tokenization import Tokenizer
+from albert_core.training.callbacks.checkpointing import BEST_NAME
 from albert_core.training.checkpoint import TrainingState
 from albert_core.training.devices import Devices, use_devices, use_precision
 from albert_core.training.flops import (
@@ -27,7 +28,7 @@ from albert_core.training.flops import (
 )
 from albert_core.training.history import best_row, write_history
 from albert_core.training.log import LOG_NAME, TENSORBOARD_NAME, read_log
-from albert_core.training.loop import BEST_NAME, train
+from albert_core.training.loop import train
 
 EVALUATION_METRICS = (
     "masked_lm_accuracy",

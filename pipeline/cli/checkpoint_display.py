@@ -9,7 +9,7 @@ import rich.table
 
 from albert_core.artifacts.manifest import Manifest
 from albert_core.checkpoints import Conversion, Description
-from albert_core.checkpoints.description import ModelDescription
+from albert_core.checkpoints.description import ModelSummary
 from components.number_formats import format_bytes, format_number
 
 _SHOWN_FILES = 12
@@ -59,7 +59,7 @@ def print_description(description: Description) -> None:
     _print([*rows, *_file_rows(description.files)])
 
 
-def _model_rows(model: ModelDescription) -> Iterator[Row]:
+def _model_rows(model: ModelSummary) -> Iterator[Row]:
     if model.config:
         yield "size", model.size or "none of the presets"
         yield "architecture", _changed_settings(model.config.to_dict())

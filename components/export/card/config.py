@@ -1,4 +1,4 @@
-"""What only people know about a model and its text: settings of the card."""
+"""Settings of the card: what only people know about a model and its text."""
 
 import dataclasses
 
@@ -11,10 +11,10 @@ _NUMBERS = ("price_per_hour", "watts", "energy_kwh")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CardConfig:
-    """What the card says beside the facts of the run; what is not given is left out.
+    """What the card says beside the facts of the run; empty settings are left out of it.
 
     Attributes:
-        name: Name of the model; else it is told from its size and its task.
+        name: Name of the model; by default made of its size and its task.
         license: Licence of the model, by its identifier, such as apache-2.0.
         languages: Languages of the text, by their codes, such as en.
         tags: Further words to find the model by.
@@ -22,8 +22,8 @@ class CardConfig:
         data_license: Licence of the text.
         data_description: Where the text comes from.
         price_per_hour: Price of an hour of the machine, or machines, of pretraining.
-        currency: What the price is in.
-        watts: What they draw on average, for an estimate of the energy.
+        currency: Currency of the price.
+        watts: Average power of these machines, for an estimate of the energy.
         energy_kwh: The energy of pretraining, if it was measured.
     """
 
