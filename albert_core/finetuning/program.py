@@ -36,9 +36,10 @@ from albert_core.optimizers.factory import make_optimizer
 from albert_core.progress import ReportProgress, quiet
 from albert_core.tasks import Task
 from albert_core.tokenization import Tokenizer
+from albert_core.training.callbacks.checkpointing import BEST_NAME
 from albert_core.training.devices import use_devices, use_precision
 from albert_core.training.history import best_row, write_history
-from albert_core.training.loop import BEST_NAME, train
+from albert_core.training.loop import train
 from albert_core.training.plan import TrainingPlan
 from albert_core.training.safeguards import SafeguardConfig
 

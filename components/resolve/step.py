@@ -9,8 +9,6 @@ from components.promote.config import RetrainingConfig
 from components.promote.model_registry import AcceptedModel, accepted_before
 from components.resolve.dates import parse_date, with_date
 
-# What a scheduled pipeline has in place of the text's hash, which is not known when it is compiled.
-FOUND_AT_RUN_TIME = "found by the step resolve"
 RESOLVED_NAME = "resolved.json"
 
 

@@ -153,7 +153,7 @@ def _asked(task: Task) -> dict[str, Any]:
         "kind": task.kind,
         "labels": task.labels,
         "num_texts": len(source.texts or task.texts),
-        "has_questions": task.format_of(source) == "race",
+        "has_questions": task.source_format(source) == "race",
         "has_unanswerable": task.has_unanswerable,
     }
 

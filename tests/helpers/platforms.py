@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from components.service_calls import CallConfig
-from helpers.fakes.kubeflow import Kubeflow
-from helpers.fakes.loopback import Loopback, loopback
-from helpers.fakes.vertex import Vertex
 from pipeline.remote.cron import CronSchedule
 from pipeline.remote.package import Package
 from pipeline.remote.targets.kubeflow import KubeflowConfig, KubeflowTarget
 from pipeline.remote.targets.target import Submission, Target
 from pipeline.remote.targets.vertex import VertexConfig, VertexTarget
+from tests.helpers.fakes.kubeflow import Kubeflow
+from tests.helpers.fakes.loopback import Loopback, loopback
+from tests.helpers.fakes.vertex import Vertex
 
 PlatformName = Literal["kubeflow", "vertex"]
 PLATFORMS: tuple[PlatformName, ...] = ("kubeflow", "vertex")

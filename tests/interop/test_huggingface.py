@@ -15,8 +15,6 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs PyTorch: make test-interop")
 transformers = pytest.importorskip("transformers", reason="needs transformers: make test-interop")
 
-from helpers.checkpoint_samples import CONFIG, of_model  # noqa: E402
-
 from albert_core.checkpoints import (  # noqa: E402
     Checkpoint,
     convert,
@@ -34,6 +32,7 @@ from albert_core.model import (  # noqa: E402
     AlbertForSequenceClassification,
 )
 from albert_core.tokenization import SentencePieceTokenizer, WordPieceTokenizer  # noqa: E402
+from tests.helpers.checkpoint_samples import CONFIG, of_model  # noqa: E402
 
 EQUAL_WIDTHS = dataclasses.replace(CONFIG, embedding_size=CONFIG.hidden_size)
 CONFIGS = {"factorised": CONFIG, "equal_widths": EQUAL_WIDTHS}

@@ -10,15 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import SENTENCES
-from helpers.checkpoint_samples import classifier, edit_json, encoder_of, of_model
-from helpers.served_models import (
-    MODEL_CONFIG,
-    QUESTIONS,
-    SETTINGS,
-    TASKS_BY_NAME,
-    save_pretrained_model,
-    save_task_model,
-)
 from scipy.special import softmax
 
 from albert_core.checkpoints import model_of, read_checkpoint, save_folder
@@ -38,6 +29,15 @@ from albert_core.tokenization.masked import encode_masked
 from pipeline.serving.errors import RequestError
 from pipeline.serving.opening import open_export
 from pipeline.serving.predictors import predictor_for
+from tests.helpers.checkpoint_samples import classifier, edit_json, encoder_of, of_model
+from tests.helpers.served_models import (
+    MODEL_CONFIG,
+    QUESTIONS,
+    SETTINGS,
+    TASKS_BY_NAME,
+    save_pretrained_model,
+    save_task_model,
+)
 
 LONG = " ".join(SENTENCES)
 

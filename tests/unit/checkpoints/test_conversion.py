@@ -6,15 +6,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from helpers.checkpoint_samples import (
-    CONFIG,
-    KERNEL,
-    classifier,
-    edit_json,
-    names_in,
-    of_model,
-    pretrained,
-)
 
 from albert_core.artifacts.manifest import Manifest, describe_files
 from albert_core.checkpoints import (
@@ -41,6 +32,15 @@ from albert_core.model import (
 from albert_core.optimizers.factory import make_optimizer
 from albert_core.tokenization import SentencePieceTokenizer
 from albert_core.training.checkpoint import TrainingState, save_checkpoint
+from tests.helpers.checkpoint_samples import (
+    CONFIG,
+    KERNEL,
+    classifier,
+    edit_json,
+    names_in,
+    of_model,
+    pretrained,
+)
 
 TASK = {"name": "moods", "labels": ["sad", "glad", "mad"]}
 
