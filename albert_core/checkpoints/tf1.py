@@ -193,7 +193,7 @@ def save_tf1_checkpoint(
     Raises:
         InputError: The optimizer is asked for, and the model is not compiled with one of ours.
     """
-    from albert_core.model.weights import arrays_of, weights_by_name
+    from albert_core.model.weights import as_arrays, weights_by_name
 
     variables = weights_by_name(model)
     if include_optimizer:
@@ -206,7 +206,7 @@ def save_tf1_checkpoint(
         variables |= slots
     prefix = Path(prefix)
     prefix.parent.mkdir(parents=True, exist_ok=True)
-    write_tf1_checkpoint(prefix, arrays_of(variables))
+    write_tf1_checkpoint(prefix, as_arrays(variables))
     model.config.to_json_file(prefix.with_name(CONFIG_NAME))
 
 

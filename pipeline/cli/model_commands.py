@@ -38,7 +38,7 @@ def export(
         card: What only people know, for its card.
     """
     from components.export.step import export_model, read_parity
-    from pipeline.cli.display import print_parities
+    from pipeline.cli.tables import print_parities
 
     manifest = export_model(
         model=model,

@@ -32,11 +32,11 @@ from components.runtime import (
     log_path,
 )
 from pipeline.albert import build_pipeline, optional_steps_of
-from pipeline.cli.display import show_progress
 from pipeline.config import RunConfig, Runner, differences, to_values
 from pipeline.local.containers import container_runner, engine_failures, hand_over
 from pipeline.local.inputs import LocalInputs
 from pipeline.local.interruption import call_in_thread, leaving_at_once
+from pipeline.local.progress_display import show_progress
 from pipeline.platform_config import PARALLEL_JOBS, PlatformConfig
 from pipeline.preflight import pipeline_arguments
 
