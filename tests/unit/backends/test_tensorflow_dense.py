@@ -9,7 +9,7 @@ if keras.backend.backend() != "tensorflow":
 
 import tensorflow as tf
 
-from albert_core.model.shared_dense import SharedDense
+from albert_core.backends.tensorflow.dense import Dense
 
 TIMES = 3
 
@@ -17,7 +17,7 @@ TIMES = 3
 def _results(dtype: str, x: np.ndarray, *, is_cast_once: bool) -> list[np.ndarray]:
     """Return the output of a layer applied three times in a row, and every gradient."""
     keras.utils.set_random_seed(1)
-    layer = SharedDense(x.shape[-1], dtype=dtype, bias_initializer="random_normal")
+    layer = Dense(x.shape[-1], dtype=dtype, bias_initializer="random_normal")
     layer.build(x.shape)
     inputs = tf.constant(x)
 
@@ -44,13 +44,13 @@ def test_values_and_gradients_are_those_of_keras(dtype: str, distance: float) ->
     x = np.random.default_rng(0).normal(size=(2, 5, 16)).astype("float32")
     ours = _results(dtype, x, is_cast_once=True)
     theirs = _results("float32", x, is_cast_once=False)
-    for mine, other in zip(ours, theirs, strict=True):
-        assert mine.shape == other.shape
-        np.testing.assert_allclose(mine, other, atol=distance * np.abs(other).max())
+    for value, expected in zip(ours, theirs, strict=True):
+        assert value.shape == expected.shape
+        np.testing.assert_allclose(value, expected, atol=distance * np.abs(expected).max())
 
 
 def test_more_calls_than_said_are_refused() -> None:
-    layer = SharedDense(4)
+    layer = Dense(4)
     layer.build((2, 4))
     with layer.cast_once(1):
         layer(tf.ones((2, 4)))

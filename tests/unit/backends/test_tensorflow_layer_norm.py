@@ -9,7 +9,7 @@ if keras.backend.backend() != "tensorflow":
 
 import tensorflow as tf
 
-from albert_core.model.compiled_layer_norm import CompiledLayerNormalization
+from albert_core.backends.tensorflow.layer_norm import LayerNormalization
 
 
 def _results(layer: keras.layers.Layer, x: np.ndarray, upstream: np.ndarray) -> list[np.ndarray]:
@@ -32,15 +32,15 @@ def test_values_and_gradients_are_those_of_keras(shape: tuple[int, ...]) -> None
         layer.gamma.assign(np.linspace(0.5, 1.5, shape[-1]))
         layer.beta.assign(np.linspace(-1.0, 1.0, shape[-1]))
     ours, theirs = (_results(layer, x, upstream) for layer in layers)
-    for mine, other in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(mine, other, rtol=1e-5, atol=1e-5)
+    for value, expected in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(("width", "is_compiled"), [(8, False), (768, True)])
 def test_unknown_lengths_are_compiled_where_the_model_is_wide(
     width: int, is_compiled: bool
 ) -> None:
-    layer = CompiledLayerNormalization(epsilon=1e-12)
+    layer = LayerNormalization(epsilon=1e-12)
     layer.build((None, None, width))
 
     @tf.function(input_signature=[tf.TensorSpec((2, None, width))])
@@ -55,4 +55,4 @@ def test_unknown_lengths_are_compiled_where_the_model_is_wide(
         np.testing.assert_allclose(step(x), expected, atol=1e-5)
 
 
-_KINDS = (CompiledLayerNormalization, keras.layers.LayerNormalization)
+_KINDS = (LayerNormalization, keras.layers.LayerNormalization)

@@ -1,4 +1,4 @@
-"""An update is the same however it is computed: whole, in parts, rematerialised, cut short."""
+"""A step is the same however it is computed: whole, in micro-batches, rematerialised, cut short."""
 
 from typing import Any
 
@@ -83,7 +83,7 @@ def whole() -> tuple[list[float], dict[str, np.ndarray]]:
         {"rematerialize": True},
         {"num_micro_batches": 2, "rematerialize": True},
     ],
-    ids=["four parts", "rematerialised", "both"],
+    ids=["four micro-batches", "rematerialised", "both"],
 )
 def test_training_is_the_same(whole, arguments) -> None:
     losses, weights = trained(**arguments)

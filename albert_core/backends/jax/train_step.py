@@ -1,26 +1,28 @@
-"""The update step of `albert_core.model.updates` for JAX."""
+"""The train step of `GradientAccumulationModel` for JAX."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 
+from albert_core.backends.portable.micro_batches import split_micro_batches
 
-class UpdateStep:
+
+class TrainStep:
     """`train_step` as `keras.Model.fit` compiles it: a function of state and batch.
 
-    Over several devices it is the same function: JAX sums over the whole batch wherever its rows
-    are.
+    It is the same function for one device and for several: JAX sums over the whole batch, wherever
+    its rows are.
     """
 
     def train_step(self: Any, state: Any, data: Any) -> tuple[dict[str, Any], Any]:
-        """Update once; return the metrics and the next state."""
+        """Make one step; return the metrics and the next state."""
         trainable, non_trainable, optimizer_variables, metrics = state
         inputs, targets = data[:2]
         totals = self.batch_totals(targets)
         differentiate = jax.value_and_grad(self.compute_loss_and_updates, has_aux=True)
 
-        def gradients_of(
+        def compute_gradients(
             inputs: Mapping[str, Any], targets: Mapping[str, Any], non_trainable: Any, metrics: Any
         ) -> Any:
             (loss, (*_, non_trainable, metrics)), gradients = differentiate(
@@ -36,9 +38,9 @@ class UpdateStep:
             return loss, gradients, non_trainable, metrics
 
         if self.num_micro_batches == 1:
-            step = gradients_of(inputs, targets, non_trainable, metrics)
+            step = compute_gradients(inputs, targets, non_trainable, metrics)
         else:
-            step = self._accumulated(gradients_of, (inputs, targets), state)
+            step = self._accumulate_gradients(compute_gradients, (inputs, targets), state)
         loss, gradients, non_trainable, metrics = step
         trainable, optimizer_variables = self.optimizer.stateless_apply(
             optimizer_variables, gradients, trainable
@@ -46,18 +48,20 @@ class UpdateStep:
         logs, metrics = self._update_metrics_variables(metrics, loss, inputs, targets, None, None)
         return logs, (trainable, non_trainable, optimizer_variables, metrics)
 
-    def _accumulated(self: Any, gradients_of: Any, data: Any, state: Any) -> Any:
-        from albert_core.model.updates import in_parts
-
+    def _accumulate_gradients(self: Any, compute_gradients: Any, data: Any, state: Any) -> Any:
+        """Return summed loss and gradients of all micro-batches, and the last states."""
         trainable, non_trainable, _, metrics = state
-        parts = jax.tree.map(lambda t: in_parts(t, self.num_micro_batches), data)
+        micro_batches = jax.tree.map(
+            lambda tensor: split_micro_batches(tensor, self.num_micro_batches), data
+        )
 
-        def add(carried: Any, part: Any) -> Any:
-            loss, gradients, *states = carried
-            more_loss, more_gradients, *states = gradients_of(*part, *states)
-            summed = jax.tree.map(lambda a, b: a + b, gradients, more_gradients)
-            return (loss + more_loss, summed, *states), None
+        def add(sums: Any, micro_batch: Any) -> Any:
+            loss_sum, gradient_sums, *states = sums
+            loss, gradients, *states = compute_gradients(*micro_batch, *states)
+            gradient_sums = jax.tree.map(lambda a, b: a + b, gradient_sums, gradients)
+            return (loss_sum + loss, gradient_sums, *states), None
 
         zeros = jax.tree.map(jax.numpy.zeros_like, trainable)
-        carried, _ = jax.lax.scan(add, (0.0, zeros, non_trainable, metrics), parts)
-        return carried
+        # Random states and metrics travel with the sums: a loop's body may change nothing else.
+        sums, _ = jax.lax.scan(add, (0.0, zeros, non_trainable, metrics), micro_batches)
+        return sums

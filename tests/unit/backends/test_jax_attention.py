@@ -33,7 +33,7 @@ def expected(q, k, v):
 
 @pytest.mark.parametrize("num_queries", [LENGTH, 5])
 def test_padding_is_not_attended_to(num_queries):
-    from albert_core.model.attention_jax import attend
+    from albert_core.backends.jax.attention import attend
 
     q, k, v = vectors(0, num_queries), vectors(1), vectors(2)
     np.testing.assert_allclose(attend(q, k, v, bias()), expected(q, k, v), rtol=2e-3, atol=2e-3)
@@ -44,9 +44,9 @@ def test_the_fused_kernel_computes_the_same(has_lengths):
     import jax
     import jax.numpy as jnp
 
-    from albert_core.model import attention_jax
+    from albert_core.backends.jax import attention
 
-    if not attention_jax._has_cudnn_kernel():
+    if not attention._has_cudnn_kernel():
         pytest.skip("needs an NVIDIA GPU, Ampere or later")
     narrow = [jnp.asarray(vectors(seed), jnp.bfloat16) for seed in range(3)]
     narrow_bias = jnp.asarray(bias(), jnp.bfloat16)
@@ -54,7 +54,7 @@ def test_the_fused_kernel_computes_the_same(has_lengths):
     lengths = jnp.asarray(LENGTHS) if has_lengths else None
 
     def loss(q, k, v):
-        attended = attention_jax.attend(q, k, v, narrow_bias, lengths)
+        attended = attention.attend(q, k, v, narrow_bias, lengths)
         return jnp.sum(jnp.square(attended.astype(jnp.float32)))
 
     text = jax.jit(loss).lower(*narrow).as_text()
@@ -66,44 +66,52 @@ def test_the_fused_kernel_computes_the_same(has_lengths):
         np.testing.assert_allclose(np.asarray(one, "float32"), other, rtol=3e-2, atol=6e-2)
 
 
-def test_masks_that_lengths_cannot_say_give_nan(monkeypatch):
+def test_masks_that_are_no_prefix_give_nan(monkeypatch):
     import jax.numpy as jnp
 
-    from albert_core.model import attention_jax
+    from albert_core.backends.jax import attention
 
     masks = np.array([[1, 1, 1, 0], [1, 0, 1, 1], [0, 0, 0, 0]])
     x = jnp.ones((3, 4, 2), jnp.bfloat16)
-    monkeypatch.setattr(attention_jax, "_has_cudnn_kernel", lambda: True)
-    lengths, marked = attention_jax.lengths_of(masks, x)
-    assert np.asarray(lengths)[[0, 2]].tolist() == [3, 1]  # no kernel is told of a sequence of none
+    monkeypatch.setattr(attention, "_has_cudnn_kernel", lambda: True)
+    lengths, marked = attention.get_prefix_lengths(masks, x)
+    assert np.asarray(lengths)[[0, 2]].tolist() == [3, 1]  # never 0
     assert marked.dtype == x.dtype
     assert np.isnan(np.asarray(marked, "float32")).all((1, 2)).tolist() == [False, True, False]
     for unused in (x.astype(jnp.float32), x[:, :3]):
-        lengths, same = attention_jax.lengths_of(masks[:, : unused.shape[1]], unused)
+        lengths, same = attention.get_prefix_lengths(masks[:, : unused.shape[1]], unused)
         assert lengths is None
         assert same is unused
 
 
+@pytest.mark.parametrize("may_scan", [False, True])
 @pytest.mark.parametrize("rematerialize", [False, True])
-def test_what_is_kept_does_not_change_the_gradient(rematerialize):
+def test_what_is_saved_does_not_change_the_gradient(rematerialize, may_scan):
     import jax
     import jax.numpy as jnp
 
-    from albert_core.model.loop_jax import applied, kept
+    from albert_core.backends.jax.layer_loop import repeat_layer, save_for_backward
 
     kernel = jnp.asarray(np.random.default_rng(3).normal(size=(4, 4)), jnp.float32)
 
     def looped(kernel, x):
         return jnp.sum(
-            applied(lambda x: jnp.tanh(kept(x @ kernel)), x, 3, rematerialize=rematerialize)
+            repeat_layer(
+                lambda x, bias: jnp.tanh(save_for_backward(x @ kernel) + bias),
+                x,
+                [jnp.full((4,), 0.1)],
+                3,
+                may_scan=may_scan,
+                rematerialize=rematerialize,
+            )
         )
 
     def written_out(kernel, x):
         for _ in range(3):
-            x = jnp.tanh(x @ kernel)
+            x = jnp.tanh(x @ kernel + 0.1)
         return jnp.sum(x)
 
     x = jnp.ones((2, 4))
     with jax.default_matmul_precision("highest"):
-        gradient, plain = jax.grad(looped)(kernel, x), jax.grad(written_out)(kernel, x)
+        gradient, plain = (jax.jit(jax.grad(f))(kernel, x) for f in (looped, written_out))
     np.testing.assert_allclose(gradient, plain, rtol=1e-5, atol=1e-6)

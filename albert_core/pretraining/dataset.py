@@ -1,6 +1,6 @@
-"""Records to batches for `fit`: which, in what order, with which masks.
+"""Records to batches for `fit`: which records, in what order, with which masks.
 
-How they are read is the backend's: a tf.data pipeline, or with JAX a thread without TensorFlow.
+The backend's `record_reader.py` reads them: a tf.data pipeline, or with JAX a thread.
 
 Shape suffixes: B batch, S sequence, P predictions.
 """
@@ -8,15 +8,14 @@ Shape suffixes: B batch, S sequence, P predictions.
 import collections
 import contextlib
 import dataclasses
-import importlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 
+from albert_core.backends import record_reader
 from albert_core.errors import InputError, StepFailedError
-from albert_core.records.batch import INPUTS, TARGETS, Waiting
+from albert_core.records.batch import INPUTS, TARGETS, InputTimer
 from albert_core.records.compact import piece_dtype
 from albert_core.records.config import MaskingConfig
 from albert_core.records.description import RecordsDescription
@@ -27,22 +26,20 @@ from albert_core.tokenization import SpecialIds, Tokenizer
 
 _ORIGINAL_EVALUATION_BATCHES = 100
 
-_reading: Any = importlib.import_module(f"albert_core.records.reading_{keras.backend.backend()}")
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PretrainingData:
-    """The records of a folder; compact ones with masks drawn anew in every epoch.
+    """Records as batches; compact records get other masks in every epoch.
 
     Attributes:
-        records: What there is to read.
+        records: The files to read, and their format.
         masking: What to mask in compact records.
-        word_starts: bool [V], whether a piece begins a word.
-        special_ids: The vocabulary's special pieces.
+        word_starts: bool [V], whether a token begins a word.
+        special_ids: Ids of the vocabulary's special tokens.
         seed: Seed of order, swaps and masks.
-        process_index: Which of several processes this is.
-        num_processes: Processes that share every batch; each gets as many of its rows.
-        waiting: Counts the time that training waited for batches.
+        process_index: Index of this process among those that train together.
+        num_processes: Processes that share every batch; each gets equally many rows.
+        input_timer: Sums up the time that training waited for batches.
     """
 
     records: RecordsDescription
@@ -52,10 +49,10 @@ class PretrainingData:
     seed: int
     process_index: int = 0
     num_processes: int = 1
-    waiting: Waiting = dataclasses.field(default_factory=Waiting)
+    input_timer: InputTimer = dataclasses.field(default_factory=InputTimer)
 
     @classmethod
-    def of_records(
+    def from_records(
         cls,
         records: RecordsDescription,
         *,
@@ -65,10 +62,10 @@ class PretrainingData:
         process_index: int = 0,
         num_processes: int = 1,
     ) -> "PretrainingData":
-        """Open records that were made with a tokenizer.
+        """Return the data of records that were made with a tokenizer.
 
         Raises:
-            InputError: Masks are asked for that static records do not have.
+            InputError: `masking` is neither the default nor what static records were masked with.
         """
         if records.format == "static" and masking not in (MaskingConfig(), records.masking):
             raise InputError(
@@ -86,23 +83,24 @@ class PretrainingData:
         )
 
     def train_batches(self, batch_size: int, *, start_step: int = 0) -> Any:
-        """Return endless batches (inputs, targets) in the order of the run seed, for `fit`.
+        """Return endless batches (inputs, targets) for `fit`, in an order that follows the seed.
 
-        Batch k is the same whether the run began at step 0 or resumed at `start_step` = k. Of
-        several processes each gets its own rows, B / num_processes of them.
+        Batch k is the same whether the run began at step 0 or resumed at `start_step` = k. Each
+        process gets B / num_processes of the rows.
         """
-        return _reading.train_batches(self, batch_size, start_step)
+        return record_reader.train_batches(self, batch_size, start_step)
 
     def held_out_batches(self, batch_size: int, *, multiple_of: int = 1) -> Any:
-        """Return one pass over the held-out records in whole batches; masks are always the same.
+        """Return one pass over the held-out records, with the same masks each time it is read.
 
-        A batch is smaller if there are fewer records, but always a multiple of `multiple_of`.
-        `evaluate` can read them again and again.
+        All batches are of one size: `batch_size`, or fewer if there are fewer records, rounded
+        down to a multiple of `multiple_of`. Records that do not fill a batch are left out.
 
-        Of the original's records, which have none held out, it is the first 100 batches, as there.
+        Records of the original have no held-out part; of those it is the first 100 batches of the
+        training records, as in the original.
 
         Raises:
-            InputError: The records were made without a held-out share.
+            InputError: No records are held out, or fewer than `multiple_of`.
         """
         files, num_records = self.records.held_out_files, self.records.num_held_out_records
         if self.records.vocabulary is None:
@@ -118,29 +116,29 @@ class PretrainingData:
         num_batches = num_records // batch_size
         if self.records.vocabulary is None:
             num_batches = min(num_batches, _ORIGINAL_EVALUATION_BATCHES)
-        return _reading.held_out_batches(self, files, batch_size, num_batches)
+        return record_reader.held_out_batches(self, files, batch_size, num_batches)
 
     @property
     def num_predictions(self) -> int:
-        """Prediction slots P of a sequence."""
+        """Number P of predictions that a sequence has slots for."""
         if self.records.format == "static":
             return self.records.max_predictions
         return self.masking.max_predictions(self.records.sequence_length)
 
-    def own_rows(self, batch_size: int) -> slice:
-        """Return which rows of a batch are this process's."""
+    def process_rows(self, batch_size: int) -> slice:
+        """Return the rows of a batch that this process reads."""
         num_rows = batch_size // self.num_processes
         return slice(self.process_index * num_rows, (self.process_index + 1) * num_rows)
 
-    def shape(self, name: str) -> list[int]:
-        """Return the shape of a row of a feature."""
+    def row_shape(self, name: str) -> list[int]:
+        """Return the shape of one example of a feature: [], [S] or [P]."""
         if name == "sentence_order_labels":
             return []
         if not name.startswith("masked_lm"):
             return [self.records.sequence_length]
         return [self.num_predictions]
 
-    def draw(
+    def draw_masks(
         self,
         epochs: np.ndarray,
         indices: np.ndarray,
@@ -148,17 +146,17 @@ class PretrainingData:
         first_lengths: np.ndarray,
         labels: np.ndarray,
     ) -> list[np.ndarray]:
-        """Draw swaps and masks of compact records, by their places in an epoch.
+        """Draw swaps and masks of compact records; the same for the same epochs and places.
 
         Args:
             epochs: int64 [B].
             indices: int64 [B], places in the epoch.
-            pieces: bytes [B].
-            first_lengths: int64 [B], pieces of the first segment.
-            labels: int64 [B], `UNDECIDED` or the order.
+            pieces: bytes [B], token ids as the records hold them.
+            first_lengths: int64 [B], numbers of tokens of the first segments.
+            labels: int64 [B], `UNDECIDED`, or the order if the records decide it.
 
         Returns:
-            What `INPUTS` and `TARGETS` name.
+            The arrays that `INPUTS` and `TARGETS` name, in that order.
         """
         dtype = piece_dtype(len(self.word_starts))
         pairs = SegmentPairs(
@@ -179,19 +177,21 @@ class PretrainingData:
 
 
 @contextlib.contextmanager
-def damage_named(data: Sequence[PretrainingData]) -> Iterator[None]:
-    """Tell the file and the place of a record that cannot be read.
+def locate_corrupt_record(datasets: Sequence[PretrainingData]) -> Iterator[None]:
+    """Turn the error of a record that cannot be read into one that names its file and byte.
 
     Raises:
-        StepFailedError: A record's checksum was wrong; what was trained before is kept.
+        StepFailedError: A record's checksum is wrong. Checkpoints are kept.
     """
     try:
         yield
-    except _reading.DamageError as error:
-        for own in data:
-            for path in (*own.records.train_files, *own.records.held_out_files):
+    except record_reader.CorruptRecordError as error:
+        # Neither reader says where: TensorFlow's error has no file name, and batches are made
+        # ahead of need. So all files are read once more, outside of training.
+        for data in datasets:
+            for path in (*data.records.train_files, *data.records.held_out_files):
                 try:
                     collections.deque(read_tfrecords(path), maxlen=0)
-                except InputError as damage:
-                    raise StepFailedError(str(damage)) from error
+                except InputError as corruption:
+                    raise StepFailedError(str(corruption)) from error
         raise

@@ -39,9 +39,9 @@ def folder(tmp_path_factory):
 
 
 def data_of(folder, name="compact", *, masking=None, seed=1):
-    from albert_core.records.dataset import PretrainingData
+    from albert_core.pretraining.dataset import PretrainingData
 
-    return PretrainingData.of_records(
+    return PretrainingData.from_records(
         describe_records(folder / name),
         masking=masking or MaskingConfig(),
         tokenizer=load_tokenizer(folder / "vocab"),

@@ -21,14 +21,14 @@ def test_layer_normalization_and_its_gradient_equal_the_formula(shape, dtype):
     import jax
     import jax.numpy as jnp
 
-    from albert_core.model.layer_norm_jax import _normalized
+    from albert_core.backends.jax.layer_norm import _normalize
 
     x = jnp.asarray(0.3 + normal(*shape), dtype)
     gamma, beta = 1.0 + 0.1 * normal(shape[-1], seed=2), normal(shape[-1], seed=3)
     weights = jnp.asarray(normal(*shape, seed=4), dtype).astype(jnp.float32)
 
     def ours(x, gamma, beta):
-        y = _normalized(x, gamma, beta, EPSILON)
+        y = _normalize(x, gamma, beta, EPSILON)
         return jnp.sum(y.astype(jnp.float32) * weights), y
 
     def formula(x, gamma, beta):
@@ -54,7 +54,7 @@ def test_gelu_and_its_gradient_are_those_of_keras(training):
     import jax
     import jax.numpy as jnp
 
-    from albert_core.model.gelu_jax import gelu
+    from albert_core.backends.jax.gelu import gelu
 
     x = jnp.asarray(3.0 * normal(200))
     ours = jax.vmap(jax.value_and_grad(lambda x: gelu(x, training=training)))(x)
@@ -65,17 +65,18 @@ def test_gelu_and_its_gradient_are_those_of_keras(training):
 def test_the_form_for_cublas_is_gelu():
     import jax.numpy as jnp
 
-    from albert_core.model import gelu_jax
+    from albert_core.backends.jax import gelu
 
     x = jnp.asarray(3.0 * normal(200))
-    np.testing.assert_allclose(gelu_jax._by_tanh(x), gelu_jax._by_logistic(x), rtol=1e-4, atol=1e-5)
+    by_tanh, by_logistic = gelu._gelu_by_tanh(x), gelu._gelu_by_logistic(x)
+    np.testing.assert_allclose(by_tanh, by_logistic, rtol=1e-4, atol=1e-5)
 
 
 def test_cublas_computes_gelu_at_the_end_of_a_product():
     import jax
     import jax.numpy as jnp
 
-    from albert_core.model.gelu_jax import gelu
+    from albert_core.backends.jax.gelu import gelu
 
     if jax.default_backend() != "gpu":
         pytest.skip("needs a GPU")
