@@ -17,11 +17,10 @@ from albert_core.checkpoints.kinds import (
     HUB_VARIABLES,
     STATE_NAME,
     VARIABLES_NAME,
-    WEIGHTS_NAME,
     PathKind,
     detect,
 )
-from albert_core.checkpoints.names import GLOBAL_STEP, SLOTS, heads_of, is_training_state
+from albert_core.checkpoints.names import GLOBAL_STEP, SLOTS, find_heads, is_training_state
 from albert_core.checkpoints.tf1 import (
     Variable,
     find_tf1_checkpoint,
@@ -29,7 +28,7 @@ from albert_core.checkpoints.tf1 import (
     read_tf1_checkpoint,
 )
 from albert_core.checkpoints.vocabulary import find_tokenizer
-from albert_core.config import CONFIG_NAME, PRESETS, AlbertConfig
+from albert_core.config import CONFIG_NAME, PRESETS, WEIGHTS_NAME, AlbertConfig
 from albert_core.errors import InputError
 
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64"}
@@ -168,7 +167,7 @@ def _model(
         num_parameters=sum(math.prod(variable.shape) for variable in of_model.values()),
         num_variables=len(of_model),
         dtypes=tuple(sorted({variable.dtype for variable in of_model.values()})),
-        heads=tuple(sorted(heads_of(of_model))),
+        heads=tuple(sorted(find_heads(of_model))),
         num_slots=sum(name.endswith(SLOTS) for name in variables),
         global_step=global_step,
     )

@@ -17,7 +17,7 @@ from albert_core.artifacts.manifest import Metrics
 from albert_core.backends import JITS_VARYING_LENGTHS
 from albert_core.checkpoints import Checkpoint, read_checkpoint
 from albert_core.checkpoints.vocabulary import check_size
-from albert_core.config import CONFIG_NAME, AlbertConfig
+from albert_core.config import CONFIG_NAME, WEIGHTS_NAME, AlbertConfig
 from albert_core.errors import InputError
 from albert_core.files import write_json
 from albert_core.finetuning.batches import (
@@ -31,7 +31,6 @@ from albert_core.finetuning.evaluators import baseline_score, judge
 from albert_core.finetuning.task_program import Outputs, TaskData, TaskProgram, task_program
 from albert_core.model import load_weights
 from albert_core.model.heads import AlbertWithHead
-from albert_core.model.weights import WEIGHTS_NAME
 from albert_core.model_function import ModelFunction, compiled_function
 from albert_core.optimizers.factory import make_optimizer
 from albert_core.progress import ReportProgress, quiet

@@ -12,8 +12,6 @@ import safetensors.numpy
 from albert_core.errors import InputError
 from albert_core.files import write_atomically
 
-WEIGHTS_NAME = "model.safetensors"
-
 
 def weights_by_name(model: keras.Model) -> dict[str, Any]:
     """Return a model's variables by their names in the original's checkpoints."""

@@ -8,9 +8,8 @@ from typing import Any
 import keras
 
 from albert_core.artifacts.manifest import Metrics
-from albert_core.config import CONFIG_NAME, AlbertConfig
+from albert_core.config import CONFIG_NAME, WEIGHTS_NAME, AlbertConfig
 from albert_core.model import AlbertForPreTraining
-from albert_core.model.weights import WEIGHTS_NAME
 from albert_core.pretraining.compilation import compiled_model
 from albert_core.pretraining.config import Phase, PretrainingConfig
 from albert_core.pretraining.dataset import PretrainingData, locate_corrupt_record
