@@ -16,7 +16,8 @@ from albert_core.progress import ReportProgress, quiet
 from components.resolve.dates import NO_DATE, SCHEDULED_DATE
 from pipeline.albert import build_pipeline, optional_steps_of
 from pipeline.config import RunConfig
-from pipeline.remote.inputs import look_at_inputs, refuse_local_inputs, remote_arguments
+from pipeline.preflight import pipeline_arguments
+from pipeline.remote.inputs import RemoteInputs, list_inputs, refuse_local_inputs
 from pipeline.remote.placement import TargetPlacement
 from pipeline.remote.resources import Resources
 
@@ -72,16 +73,15 @@ def compile_pipeline(
         )
     refuse_local_inputs(config, work_root)
     try:
-        listing = look_at_inputs(config)
+        listing: list[str] | None = list_inputs(config)
     except NoAccessError as error:
         if caching:
             raise
         progress(0, 0, f"inputs not looked at ({error})")
         listing = None
     date = SCHEDULED_DATE[resources.target] if config.is_dated else NO_DATE
-    parameters = remote_arguments(
-        config, work_root=work_root, date=date, listing=listing, with_hashes=caching
-    )
+    inputs = RemoteInputs(date=date, listing=listing, with_hashes=caching)
+    parameters = pipeline_arguments(config, inputs, work_root=work_root)
     if resources.target == "kubeflow":
         _refuse_large(parameters)
     placement = TargetPlacement(resources, caching=caching)

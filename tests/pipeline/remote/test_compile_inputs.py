@@ -67,6 +67,11 @@ def test_a_run_without_tasks(capsys, tmp_path):
     assert "tasks: got none" in refuse(capsys, tmp_path, tasks=[])
 
 
+def test_settings_for_a_task_that_does_not_exist(capsys, tmp_path):
+    line = refuse(capsys, tmp_path, finetuning={"per_task": {"colla": {"num_epochs": 1}}})
+    assert "finetuning.per_task: got colla, expected names of tasks" in line
+
+
 def test_no_registry(capsys, tmp_path, monkeypatch):
     monkeypatch.delenv("ALBERT_REGISTRY")
     assert "ALBERT_REGISTRY: got nothing" in refuse(capsys, tmp_path)
