@@ -29,32 +29,28 @@ from components.promote.model_registry import AcceptedModel
 from components.resolve.dates import (
     DATE_PLACEHOLDER,
     NO_DATE,
-    is_set_at_run_time,
-    parse_date,
-    with_date,
 )
-from components.resolve.step import FOUND_AT_RUN_TIME, resolve
+from components.resolve.step import resolve
 from pipeline.config import RunConfig, plain_values, to_values
 
 _SECTIONS = ("cleaning", "vocab", "beam", "model", "pretraining", "export", "retraining")
 
 
 def pipeline_arguments(
-    config: RunConfig, *, work_root: str | Path, date: str = NO_DATE, resolves: bool = False
+    config: RunConfig, *, work_root: str | Path, date: str = NO_DATE
 ) -> dict[str, Any]:
     """Check every input of a run and return the pipeline's arguments.
 
     Args:
         config: The run.
         work_root: Folder of work in progress.
-        date: Date of a dated run, or what a schedule passes for it.
-        resolves: Whether the run itself finds out what follows from its date.
+        date: Date of a dated run.
 
     Raises:
         InputError: The corpus or a task's data is missing or unusable, or the date is, or the
             accepted model is gone.
     """
-    start = _start(_for_other_places(config), date, resolves=resolves)
+    start = _start(_for_other_places(config), date)
     values = to_values(start.config)
     return {
         "title": start.config.title,
@@ -78,14 +74,9 @@ class _Start:
     accepted: AcceptedModel | None = None
 
 
-def _start(config: RunConfig, date: str, *, resolves: bool) -> _Start:
+def _start(config: RunConfig, date: str) -> _Start:
     if not config.is_dated:
         return _undated_start(config, date)
-    if resolves:
-        if not is_set_at_run_time(date):
-            files = with_date(config.corpus.files, parse_date(date))
-            check_corpus(dataclasses.replace(config.corpus, files=files))
-        return _Start(config, FOUND_AT_RUN_TIME)
     found = resolve(
         date=date,
         title=config.title,

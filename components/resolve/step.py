@@ -9,7 +9,6 @@ from components.promote.config import RetrainingConfig
 from components.promote.model_registry import AcceptedModel, accepted_before
 from components.resolve.dates import parse_date, with_date
 
-FOUND_AT_RUN_TIME = "found by the step resolve"  # in place of the text's hash
 RESOLVED_NAME = "resolved.json"
 
 

@@ -31,7 +31,7 @@ from components.runtime import (
     RUN_WORKERS_VARIABLE,
     log_path,
 )
-from pipeline.albert import build_pipeline, optional_steps_of
+from pipeline.albert import OptionalSteps, build_pipeline
 from pipeline.cli.display import show_progress
 from pipeline.config import RunConfig, Runner, differences, to_values
 from pipeline.local.containers import container_runner, engine_failures, hand_over
@@ -88,7 +88,7 @@ def run_locally(
     if runner == "process":
         refuse_missing_packages(config.export.formats)
     arguments = pipeline_arguments(config, work_root=folder / "work", date=date)
-    pipeline = build_pipeline(PlatformConfig(), optional_steps_of(config))
+    pipeline = build_pipeline(PlatformConfig(), OptionalSteps.for_run(config))
     run_id = uuid.uuid4().hex
     environment = {
         RUN_FOLDER_VARIABLE: str(folder),

@@ -10,7 +10,7 @@ from helpers.fakes.registry import Registry
 from helpers.platforms import CALLS
 
 from albert_core.errors import InputError, ServiceError
-from pipeline.remote.registry import check_image, parse_image
+from pipeline.remote.image_registry import check_image, parse_image
 
 USER = ("robot", "pass:word")
 IMAGE = "albert/albert-python-data:src-1"
