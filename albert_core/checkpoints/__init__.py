@@ -3,7 +3,7 @@
 Importing this loads neither Keras nor TensorFlow; what needs them does.
 """
 
-from albert_core.checkpoints.checkpoint import Checkpoint, model_of
+from albert_core.checkpoints.checkpoint import Checkpoint, build_model
 from albert_core.checkpoints.conversion import Conversion, convert, read_checkpoint
 from albert_core.checkpoints.description import Description, describe
 from albert_core.checkpoints.folder import read_folder, save_folder
@@ -26,12 +26,12 @@ __all__ = [
     "Description",
     "PathKind",
     "Restored",
+    "build_model",
     "convert",
     "describe",
     "detect",
     "find_tf1_checkpoint",
     "load_tf1_checkpoint",
-    "model_of",
     "read_checkpoint",
     "read_folder",
     "read_huggingface",

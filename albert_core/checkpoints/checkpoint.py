@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from albert_core.artifacts.manifest import find_manifest
-from albert_core.checkpoints.names import HEADS, POOLER, heads_of
+from albert_core.checkpoints.names import HEADS, POOLER, find_heads
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 from albert_core.files import hash_json, write_json
@@ -55,7 +55,7 @@ class Checkpoint:
     @property
     def heads(self) -> frozenset[str]:
         """The heads the weights hold, by the names in `albert_core.checkpoints.names.HEADS`."""
-        return heads_of(self.weights)
+        return find_heads(self.weights)
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -99,7 +99,7 @@ class Checkpoint:
         )
 
 
-def model_of(checkpoint: Checkpoint) -> "keras.Model":
+def build_model(checkpoint: Checkpoint) -> "keras.Model":
     """Return the Keras model of a checkpoint, with its weights.
 
     Its class follows from the heads. Pretraining heads that are not there are zeros, and so are
@@ -129,7 +129,7 @@ def model_of(checkpoint: Checkpoint) -> "keras.Model":
 
 def reference_function(checkpoint: Checkpoint) -> ModelFunction:
     """Return a checkpoint's Keras model, not compiled, as what other formats are compared with."""
-    return eager_function(model_of(checkpoint))
+    return eager_function(build_model(checkpoint))
 
 
 def _new_model(checkpoint: Checkpoint) -> "keras.Model":

@@ -10,7 +10,7 @@ from albert_core.checkpoints.checkpoint import TASK_NAME, Checkpoint
 from albert_core.checkpoints.folder import read_folder, save_folder
 from albert_core.checkpoints.huggingface import read_huggingface, save_huggingface
 from albert_core.checkpoints.kinds import CheckpointFormat, PathKind, detect
-from albert_core.checkpoints.proof import differences, outputs_of
+from albert_core.checkpoints.proof import compute_outputs, differences
 from albert_core.checkpoints.release import read_hub_module, read_release, save_release
 from albert_core.checkpoints.vocabulary import check_size
 from albert_core.errors import InputError, StepFailedError
@@ -145,11 +145,11 @@ def write_proven(
         InputError: The model cannot be expressed so.
         StepFailedError: What was written is not the same model.
     """
-    before = outputs_of(checkpoint)
+    before = compute_outputs(checkpoint)
     partial = destination.with_name(f".{destination.name}.{os.getpid()}.partial")
     try:
         notes = _write(checkpoint, partial, to)
-        found = differences(before, outputs_of(read_checkpoint(partial)))
+        found = differences(before, compute_outputs(read_checkpoint(partial)))
         _refuse_change(found, destination)
         os.replace(partial, destination)
     finally:

@@ -17,11 +17,10 @@ from albert_core.checkpoints.kinds import (
     HUB_VARIABLES,
     STATE_NAME,
     VARIABLES_NAME,
-    WEIGHTS_NAME,
     PathKind,
     detect,
 )
-from albert_core.checkpoints.names import GLOBAL_STEP, SLOTS, heads_of, is_training_state
+from albert_core.checkpoints.names import GLOBAL_STEP, SLOTS, find_heads, is_training_state
 from albert_core.checkpoints.tf1 import (
     Variable,
     find_tf1_checkpoint,
@@ -29,14 +28,14 @@ from albert_core.checkpoints.tf1 import (
     read_tf1_checkpoint,
 )
 from albert_core.checkpoints.vocabulary import find_tokenizer
-from albert_core.config import CONFIG_NAME, PRESETS, AlbertConfig
+from albert_core.config import CONFIG_NAME, PRESETS, WEIGHTS_NAME, AlbertConfig
 from albert_core.errors import InputError
 
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ModelDescription:
+class ModelSummary:
     """The model in a checkpoint.
 
     Attributes:
@@ -75,7 +74,7 @@ class Description:
 
     path: str
     kind: PathKind
-    model: ModelDescription | None
+    model: ModelSummary | None
     vocabulary: str
     manifest: Manifest | None
     files: Mapping[str, int]
@@ -88,7 +87,7 @@ def describe(path: str | Path) -> Description:
         InputError: The path is neither, or a file in it cannot be read.
     """
     path, kind = Path(path), detect(path)
-    readers: Mapping[PathKind, Callable[[Path], ModelDescription]] = {
+    readers: Mapping[PathKind, Callable[[Path], ModelSummary]] = {
         "tf1": _tf1_model,
         "huggingface": _huggingface_model,
         "hub": _hub_model,
@@ -122,11 +121,11 @@ def size_name(config: AlbertConfig) -> str:
     return " or ".join(names)
 
 
-def _hub_model(folder: Path) -> ModelDescription:
+def _hub_model(folder: Path) -> ModelSummary:
     return _tf1_model(folder / HUB_VARIABLES, config_path=folder / HUB_ASSETS / CONFIG_NAME)
 
 
-def _tf1_model(path: Path, config_path: Path | None = None) -> ModelDescription:
+def _tf1_model(path: Path, config_path: Path | None = None) -> ModelSummary:
     prefix = find_tf1_checkpoint(path)
     variables = list_tf1_checkpoint(prefix)
     config_path = config_path or prefix.with_name(CONFIG_NAME)
@@ -137,12 +136,12 @@ def _tf1_model(path: Path, config_path: Path | None = None) -> ModelDescription:
     return _model(variables, config, global_step=step)
 
 
-def _own_model(folder: Path) -> ModelDescription:
+def _own_model(folder: Path) -> ModelSummary:
     config = AlbertConfig.from_json_file(folder / CONFIG_NAME)
     return _model(_list_safetensors(folder / WEIGHTS_NAME), config)
 
 
-def _huggingface_model(folder: Path) -> ModelDescription:
+def _huggingface_model(folder: Path) -> ModelSummary:
     path = folder / HUGGINGFACE_CONFIG_NAME
     config, _ = config_from_huggingface(read_json(path), source=str(path))
     variables = _list_safetensors(weights_path(folder))
@@ -150,7 +149,7 @@ def _huggingface_model(folder: Path) -> ModelDescription:
     return _model({ours: variables[theirs] for theirs, ours in names.items()}, config)
 
 
-def _training_model(folder: Path) -> ModelDescription:
+def _training_model(folder: Path) -> ModelSummary:
     variables = _list_safetensors(folder / VARIABLES_NAME)
     return _model(variables, None, global_step=read_json(folder / STATE_NAME).get("step"))
 
@@ -160,15 +159,15 @@ def _model(
     config: AlbertConfig | None,
     *,
     global_step: int | None = None,
-) -> ModelDescription:
+) -> ModelSummary:
     of_model = {name: v for name, v in variables.items() if not is_training_state(name)}
-    return ModelDescription(
+    return ModelSummary(
         config=config,
         size=size_name(config) if config else "",
         num_parameters=sum(math.prod(variable.shape) for variable in of_model.values()),
         num_variables=len(of_model),
         dtypes=tuple(sorted({variable.dtype for variable in of_model.values()})),
-        heads=tuple(sorted(heads_of(of_model))),
+        heads=tuple(sorted(find_heads(of_model))),
         num_slots=sum(name.endswith(SLOTS) for name in variables),
         global_step=global_step,
     )

@@ -8,9 +8,8 @@ from albert_core.checkpoints.checkpoint import (
     read_finetuning,
     read_task,
 )
-from albert_core.checkpoints.huggingface import WEIGHTS_NAME
 from albert_core.checkpoints.vocabulary import find_tokenizer
-from albert_core.config import CONFIG_NAME, AlbertConfig
+from albert_core.config import CONFIG_NAME, WEIGHTS_NAME, AlbertConfig
 
 
 def read_folder(

@@ -17,12 +17,12 @@ from albert_core.checkpoints.huggingface_weights import (
 )
 from albert_core.checkpoints.names import POOLER
 from albert_core.checkpoints.vocabulary import find_tokenizer, write_huggingface_vocabulary
+from albert_core.config import WEIGHTS_NAME
 from albert_core.errors import InputError
 from albert_core.files import write_atomically, write_json
 
 HUGGINGFACE_CONFIG_NAME = "config.json"
-WEIGHTS_NAME = "model.safetensors"
-# Other forms its weights come in: pickled, and cut into several files.
+# Other forms of weights, which are not read: pickled, and split into several files.
 OTHER_WEIGHTS_NAMES = ("pytorch_model.bin", "model.safetensors.index.json")
 
 

@@ -7,9 +7,8 @@ from albert_core.artifacts.manifest import MANIFEST_NAME
 from albert_core.checkpoints.huggingface import (
     HUGGINGFACE_CONFIG_NAME,
     OTHER_WEIGHTS_NAMES,
-    WEIGHTS_NAME,
 )
-from albert_core.config import CONFIG_NAME
+from albert_core.config import CONFIG_NAME, WEIGHTS_NAME
 from albert_core.errors import InputError
 
 # Of a training's checkpoint; `albert_core.training.checkpoint` writes them, and imports Keras.

@@ -107,7 +107,7 @@ def name_pairs(config: AlbertConfig) -> tuple[NamePair, ...]:
     return tuple(sorted(pairs, key=lambda pair: pair.original))
 
 
-def heads_of(names: Iterable[str]) -> frozenset[str]:
+def find_heads(names: Iterable[str]) -> frozenset[str]:
     """Return which heads some variables belong to."""
     names = tuple(names)
     return frozenset(
@@ -115,7 +115,7 @@ def heads_of(names: Iterable[str]) -> frozenset[str]:
     )
 
 
-def name_of_key(key: str) -> str | None:
+def get_variable_name(key: str) -> str | None:
     """Return the name of a variable in a SavedModel of ours; None of anything else.
 
     Args:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from albert_core.checkpoints.checkpoint import Checkpoint, model_of
+from albert_core.checkpoints.checkpoint import Checkpoint, build_model
 from albert_core.checkpoints.names import HEADS
 from albert_core.config import AlbertConfig
 
@@ -37,13 +37,13 @@ def random_batch(config: AlbertConfig, *, seed: int = 0) -> dict[str, np.ndarray
     return {name: array.astype(np.int32) for name, array in batch.items()}
 
 
-def outputs_of(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
+def compute_outputs(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
     """Return what a checkpoint's model computes for the random batch.
 
     Returns:
         `sequence_output`; `pooled_output`, if there is a pooler; and the logits of each head.
     """
-    model, batch = model_of(checkpoint), random_batch(checkpoint.config)
+    model, batch = build_model(checkpoint), random_batch(checkpoint.config)
     inputs = {name: batch[name] for name in ("input_ids", "input_mask", "segment_ids")}
     encoded = model.bert(**inputs, training=False)
     outputs = {"sequence_output": encoded["sequence_output"]}

@@ -13,8 +13,8 @@ import numpy as np
 from albert_core.checkpoints.names import (
     GLOBAL_STEP,
     SLOTS,
+    get_variable_name,
     is_training_state,
-    name_of_key,
 )
 from albert_core.config import CONFIG_NAME
 from albert_core.errors import InputError
@@ -65,7 +65,7 @@ def find_tf1_checkpoint(path: str | Path) -> Path:
         _refuse_missing_files(prefix)
         return prefix
     found = sorted(index.name.removesuffix(".index") for index in path.glob("*.index"))
-    if len(found) > 1 and (latest := _latest(path)) in found:
+    if len(found) > 1 and (latest := _read_latest_name(path)) in found:
         found = [latest]
     if len(found) != 1:
         raise InputError(
@@ -109,7 +109,7 @@ def read_tf1_checkpoint(
     prefix = find_tf1_checkpoint(path)
     reader, known = _open(prefix)
     wanted = known if names is None else names
-    with _explained(f"{prefix}.data-*"):
+    with _name_file_in_errors(f"{prefix}.data-*"):
         return {name: reader.get_tensor(known[name]) for name in wanted}
 
 
@@ -193,7 +193,7 @@ def save_tf1_checkpoint(
     Raises:
         InputError: The optimizer is asked for, and the model is not compiled with one of ours.
     """
-    from albert_core.model.weights import arrays_of, weights_by_name
+    from albert_core.model.weights import as_arrays, weights_by_name
 
     variables = weights_by_name(model)
     if include_optimizer:
@@ -206,7 +206,7 @@ def save_tf1_checkpoint(
         variables |= slots
     prefix = Path(prefix)
     prefix.parent.mkdir(parents=True, exist_ok=True)
-    write_tf1_checkpoint(prefix, arrays_of(variables))
+    write_tf1_checkpoint(prefix, as_arrays(variables))
     model.config.to_json_file(prefix.with_name(CONFIG_NAME))
 
 
@@ -231,17 +231,17 @@ def _open(prefix: Path) -> tuple[Any, dict[str, str]]:
             f"where it is: albert convert {prefix} FOLDER --to keras"
         ) from error
 
-    with _explained(f"{prefix}.index"):
+    with _name_file_in_errors(f"{prefix}.index"):
         reader = tf.train.load_checkpoint(str(prefix))
         raw = sorted(reader.get_variable_to_shape_map())
     if _OBJECT_GRAPH in raw:
-        return reader, _names_of_objects(raw, prefix)
+        return reader, _keys_by_variable_name(raw, prefix)
     return reader, {name.removeprefix(_HUB_SCOPE): name for name in raw}
 
 
-def _names_of_objects(keys: Iterable[str], prefix: Path) -> dict[str, str]:
+def _keys_by_variable_name(keys: Iterable[str], prefix: Path) -> dict[str, str]:
     """Return the keys of a SavedModel of ours by the names of its variables."""
-    named = {name: key for key in keys if (name := name_of_key(key)) is not None}
+    named = {name: key for key in keys if (name := get_variable_name(key)) is not None}
     if not named:
         raise InputError(
             f"checkpoint {prefix}: keyed by objects, as TensorFlow 2 writes them; expected one "
@@ -251,7 +251,7 @@ def _names_of_objects(keys: Iterable[str], prefix: Path) -> dict[str, str]:
     return named
 
 
-def _latest(folder: Path) -> str | None:
+def _read_latest_name(folder: Path) -> str | None:
     """Return the name that the folder's `checkpoint` file gives as the latest."""
     state = folder / STATE_NAME
     text = state.read_text(encoding="utf-8") if state.is_file() else ""
@@ -274,7 +274,7 @@ def _refuse_missing_files(prefix: Path) -> None:
 
 
 @contextlib.contextmanager
-def _explained(file: str) -> Iterator[None]:
+def _name_file_in_errors(file: str) -> Iterator[None]:
     """Turn TensorFlow's errors while it reads a file into one that names the file."""
     import tensorflow as tf
 

@@ -21,7 +21,7 @@ from albert_core.tasks.metrics import (
     bootstrap_interval,
     compute_metrics,
     describe_classification,
-    scores_of_sources,
+    scores_by_source,
 )
 from albert_core.tasks.squad_metrics import (
     AnswerScore,
@@ -80,7 +80,7 @@ class Judgement(abc.ABC):
 
     def metrics(self) -> Scores:
         """Return the task's metrics over all files, and over each if there are several."""
-        return scores_of_sources(self.task, self._metrics_of, self.data.sources)
+        return scores_by_source(self.task, self._metrics_of, self.data.sources)
 
     def interval(self) -> tuple[float, float]:
         """Return the bootstrap interval of the first metric over all examples (95 %)."""

@@ -32,7 +32,7 @@ from albert_core.model import (
 )
 from albert_core.model.heads import AlbertWithHead
 from albert_core.tasks import (
-    Flaws,
+    InvalidRows,
     Question,
     Task,
     read_examples,
@@ -130,9 +130,9 @@ class TaskProgram(abc.ABC):
         )
         return cached_features(self._feature_cache / key[:16], make)
 
-    def _flaws(self, split: Split) -> Flaws:
+    def _invalid_rows(self, split: Split) -> InvalidRows:
         leaves_out = split == "train" and self.config.leaves_out(self.task)
-        return Flaws("leave_out" if leaves_out else "refuse")
+        return InvalidRows("leave_out" if leaves_out else "refuse")
 
 
 class TextProgram(TaskProgram):
@@ -149,8 +149,8 @@ class TextProgram(TaskProgram):
 
     def read(self, folder: Path, split: Split, *, most: int | None = None) -> TaskData:
         """Read a split and make its features, with targets where rows have labels."""
-        flaws = self._flaws(split)
-        examples = _spread(read_examples(self.task, folder, split, flaws=flaws), most)
+        invalid_rows = self._invalid_rows(split)
+        examples = _spread(read_examples(self.task, folder, split, invalid_rows=invalid_rows), most)
         make = functools.partial(
             make_features,
             examples,
@@ -159,7 +159,7 @@ class TextProgram(TaskProgram):
             max_choice_length=self.config.max_choice_length,
         )
         features = self._cached(folder, make) if split == "train" else make()
-        return TaskData(examples=examples, features=features, left_out=dict(flaws.counts))
+        return TaskData(examples=examples, features=features, left_out=dict(invalid_rows.counts))
 
     def feature_settings(self) -> dict[str, Any]:
         """Return the settings that the features follow from."""
@@ -180,15 +180,17 @@ class QuestionProgram(TaskProgram):
 
     def read(self, folder: Path, split: Split, *, most: int | None = None) -> TaskData:
         """Read a split and make its features, of training files with targets."""
-        flaws = self._flaws(split)
-        questions = _spread(read_questions(self.task, folder, split, flaws=flaws), most)
+        invalid_rows = self._invalid_rows(split)
+        questions = _spread(
+            read_questions(self.task, folder, split, invalid_rows=invalid_rows), most
+        )
         windows: Sequence[Window] = ()
         if split == "train":
             features = self._cached(folder, lambda: self._made(questions, True).features)
         else:
             made = self._made(questions, False)
             features, windows = made.features, made.windows
-        left_out = dict(flaws.counts)
+        left_out = dict(invalid_rows.counts)
         if features.num_left_out:
             left_out["context unlike its pieces"] = features.num_left_out
         return TaskData(examples=questions, features=features, windows=windows, left_out=left_out)

@@ -1,6 +1,6 @@
-"""Tasks as declarations: files, labels, metrics, recipes; and how they are read and scored."""
+"""Declarations of tasks (files, labels, metrics, recipes), their readers and their metrics."""
 
-from albert_core.tasks.examples import Answer, Example, Flaws, Question
+from albert_core.tasks.examples import Answer, Example, InvalidRows, Question
 from albert_core.tasks.metrics import compute_metrics
 from albert_core.tasks.reading import read_examples, read_questions, task_fingerprint
 from albert_core.tasks.registry import TASKS, data_folder, find_task
@@ -10,7 +10,7 @@ __all__ = [
     "TASKS",
     "Answer",
     "Example",
-    "Flaws",
+    "InvalidRows",
     "Question",
     "Recipe",
     "Source",

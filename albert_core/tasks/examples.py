@@ -1,4 +1,4 @@
-"""What a task's files hold, row by row."""
+"""The rows of a task's files: examples and questions."""
 
 import collections
 import dataclasses
@@ -9,13 +9,13 @@ from albert_core.tasks.task import BadRows
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Example:
-    """Texts to be judged.
+    """Texts to classify, score or choose from.
 
     Attributes:
-        id: Its id in the file, or its number there from 0.
-        texts: One text, a pair, or of multiple choice a text and each choice.
+        id: Its id in the file, or the number of its row from 0.
+        texts: One text or a pair; for multiple choice a text, then every choice.
         target: Class number, score or number of the right choice; None where unknown.
-        source: Name of the file it comes from, as the task gives it.
+        source: `Source.name` of the file it comes from.
     """
 
     id: str
@@ -26,7 +26,7 @@ class Example:
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """A piece of the context: its text, and the number of its first character."""
+    """A stretch of the context: its text and the offset of its first character."""
 
     text: str
     start: int
@@ -40,10 +40,10 @@ class Question:
         id: Its id in the file.
         question: The question.
         context: The text that may hold the answer.
-        answers: The answers people gave; training takes the first. None where there is none, or
-            none is known.
+        answers: The answers people gave; training takes the first. Empty for questions without
+            an answer and where none is known.
         is_impossible: Whether the context does not answer it.
-        source: Name of the file it comes from, as the task gives it.
+        source: `Source.name` of the file it comes from.
     """
 
     id: str
@@ -54,11 +54,15 @@ class Question:
     source: str = ""
 
 
-class Flaws:
-    """Rows that cannot be used: refused, or counted by cause.
+class InvalidRows:
+    """Collects rows that cannot be used: raises at the first, or counts them by cause.
 
     Args:
-        bad_rows: Whether to refuse the first or to leave all out.
+        bad_rows: `refuse` raises at the first one, `leave_out` counts them.
+
+    Attributes:
+        counts: Number of rows by cause.
+        first: The message of the first row of each cause.
     """
 
     def __init__(self, bad_rows: BadRows = "refuse") -> None:
@@ -66,15 +70,15 @@ class Flaws:
         self.counts: collections.Counter[str] = collections.Counter()
         self.first: dict[str, str] = {}
 
-    def found(self, cause: str, message: str) -> None:
-        """Count a row.
+    def add(self, cause: str, message: str) -> None:
+        """Count an invalid row, which the caller then leaves out.
 
         Args:
-            cause: What is wrong, as a key of `counts`.
-            message: What is wrong where, and what was expected.
+            cause: Key of `counts`, such as `empty text`.
+            message: File, line, what is there and what was expected.
 
         Raises:
-            InputError: Such rows are refused.
+            InputError: `bad_rows` is `refuse`.
         """
         if self.bad_rows == "refuse":
             raise InputError(f"{message}; or leave such rows of training files out with bad_rows")

@@ -14,10 +14,10 @@ Scores = dict[str, float]
 
 
 def compute_metrics(task: Task, outputs: np.ndarray, targets: np.ndarray) -> Scores:
-    """Return the task's metrics.
+    """Compute the task's metrics.
 
     Args:
-        task: A task of texts.
+        task: A task of texts, not of question answering.
         outputs: Logits [M, C], or scores [M, 1] for regression.
         targets: Class numbers, scores or numbers of choices [M].
     """
@@ -25,40 +25,40 @@ def compute_metrics(task: Task, outputs: np.ndarray, targets: np.ndarray) -> Sco
     return {name: _FUNCTIONS[name](targets, predicted) for name in task.metrics}
 
 
-def scores_of_sources(
-    task: Task, metrics_of: Callable[[np.ndarray], Scores], sources: Sequence[str]
+def scores_by_source(
+    task: Task, compute: Callable[[np.ndarray], Scores], sources: Sequence[str]
 ) -> Scores:
-    """Return the task's metrics over all rows, and where there are several files, over each.
+    """Compute the task's metrics over all rows and, where there are several files, over each.
 
     Args:
         task: The task.
-        metrics_of: Function of the numbers of some rows; returns their metrics.
+        compute: Function of row numbers; returns the metrics of these rows.
         sources: The name of each row's file.
 
     Returns:
-        Metrics by name; of a file called `matched`, as `matched_accuracy`.
+        Metrics by name; those of a file called `matched` as `matched_accuracy`.
     """
     names = np.array(sources)
     rows = {name: np.flatnonzero(names == name) for name in dict.fromkeys(sources)}
     if len(rows) == 1:
-        return metrics_of(np.arange(len(sources)))
-    own = {name: metrics_of(numbers) for name, numbers in rows.items()}
+        return compute(np.arange(len(sources)))
+    by_source = {name: compute(numbers) for name, numbers in rows.items()}
     if task.averages_sources:
         overall: Scores = {
-            metric: float(np.mean([scores[metric] for scores in own.values()]))
+            metric: float(np.mean([scores[metric] for scores in by_source.values()]))
             for metric in task.metrics
         }
     else:
-        overall = metrics_of(np.arange(len(sources)))
+        overall = compute(np.arange(len(sources)))
     return overall | {
         f"{name}_{metric}": scores[metric]
-        for name, scores in own.items()
+        for name, scores in by_source.items()
         for metric in task.metrics
     }
 
 
 def combined_score(task: Task, metrics: Mapping[str, float]) -> float:
-    """Return the one number of a task that GLUE averages: the mean of its `combined` metrics."""
+    """Return the task's one score, as GLUE averages it: the mean of its `combined` metrics."""
     return float(np.mean([metrics[name] for name in task.combined or task.metrics[:1]]))
 
 
@@ -67,28 +67,28 @@ def bootstrap_interval(
     num_rows: int,
     *,
     num_samples: int = 1000,
-    share: float = 0.95,
+    confidence: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Return the interval that holds a share of a statistic's values over resampled rows.
+    """Return the bootstrap confidence interval (low, high) of a statistic of rows.
 
     Args:
-        statistic: Function of row numbers, some of them several times.
+        statistic: Function of `num_rows` row numbers, drawn with replacement.
         num_rows: Number of rows.
-        num_samples: How often rows are drawn, as many as there are.
-        share: What share of the values lies within; as much lies below as above.
+        num_samples: Number of resamples.
+        confidence: Fraction of the resampled values inside; as many lie below as above.
         seed: Seed of the draws.
     """
     rng = np.random.default_rng(seed)
     values = [statistic(rng.integers(0, num_rows, num_rows)) for _ in range(num_samples)]
-    low, high = np.quantile(values, [(1 - share) / 2, (1 + share) / 2])
+    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
 
 
 def describe_classification(
     task: Task, probabilities: np.ndarray, targets: np.ndarray
 ) -> dict[str, Any]:
-    """Return the confusion matrix and, of two labels, the ROC curve of the second one.
+    """Return the confusion matrix and, for two labels, the ROC curve of the second label.
 
     Args:
         task: A classification.
@@ -105,13 +105,14 @@ def describe_classification(
     matrix = sklearn.metrics.confusion_matrix(
         targets, probabilities.argmax(axis=-1), labels=numbers
     )
-    described = {"labels": list(task.labels), "confusion_matrix": matrix.tolist()}
+    description = {"labels": list(task.labels), "confusion_matrix": matrix.tolist()}
     if len(task.labels) == 2 and len(np.unique(targets)) == 2:
         fpr, tpr, thresholds = sklearn.metrics.roc_curve(targets, probabilities[:, 1])
-        kept = np.linspace(0, len(fpr) - 1, min(len(fpr), _MAX_CURVE_POINTS)).round().astype(int)
-        curve = {"fpr": fpr, "tpr": tpr, "thresholds": np.minimum(thresholds, 1.0)}  # starts at inf
-        described["roc_curve"] = {name: own[kept].tolist() for name, own in curve.items()}
-    return described
+        points = np.linspace(0, len(fpr) - 1, min(len(fpr), _MAX_CURVE_POINTS)).round().astype(int)
+        # The first threshold is infinite, which JSON cannot hold.
+        curve = {"fpr": fpr, "tpr": tpr, "thresholds": np.minimum(thresholds, 1.0)}
+        description["roc_curve"] = {name: values[points].tolist() for name, values in curve.items()}
+    return description
 
 
 def _accuracy(targets: np.ndarray, predicted: np.ndarray) -> float:
@@ -147,7 +148,7 @@ def _spearman(targets: np.ndarray, predicted: np.ndarray) -> float:
 
 
 def _or_zero(correlation: Callable, targets: np.ndarray, predicted: np.ndarray) -> float:
-    """Correlate; 0 where one side is constant and a correlation does not exist."""
+    """Return a correlation; 0 where one side is constant, so that it does not exist."""
     if np.ptp(targets) == 0 or np.ptp(predicted) == 0:
         return 0.0
     return float(correlation(targets, predicted).statistic)

@@ -1,4 +1,4 @@
-"""Reading RACE: passages with questions of four options each."""
+"""Read the files of RACE: passages, each with multiple-choice questions."""
 
 import json
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Any
 
 from albert_core.errors import InputError
 from albert_core.tasks.examples import Example
-from albert_core.tasks.tables import decoded
+from albert_core.tasks.tables import read_text
 from albert_core.tasks.task import Source
 
 _LETTERS = "ABCDEFGH"
@@ -15,15 +15,16 @@ _BLANK = "_"
 
 
 def read_race(source: Source, path: Path) -> Iterator[Example]:
-    """Yield the questions of a file of passages, a JSON object a line or one for the whole file.
+    """Yield the questions of a file, which is one JSON object or has one on each line.
 
-    The texts of an example are the passage and, of each option, the question with the option in
-    its blank, or after it. Source: `_create_examples` of the original's race_utils.py.
+    The texts of an example are the passage, then for every option the question with the option
+    filled in (`fill_blank`). Source: `_create_examples` of the original's race_utils.py.
 
     Raises:
         InputError: The file is not of this format.
     """
-    text = decoded(path)
+    text = read_text(path)
+    # RACE is published both ways; a passage by itself may be spread over several lines.
     for line in text.split("\n") if text.count('"article"') > 1 else [text]:
         if line.strip():
             try:
@@ -40,12 +41,12 @@ def _examples(passage: dict[str, Any], source: Source, path: Path) -> Iterator[E
     for index, (question, options, answer) in enumerate(rows):
         yield Example(
             id=f"{source.name}/{passage.get('id', path.name)}-{index}".lstrip("/"),
-            texts=(passage["article"], *(filled(question, option) for option in options)),
+            texts=(passage["article"], *(fill_blank(question, option) for option in options)),
             target=float(_LETTERS[: len(options)].index(answer)),
             source=source.name,
         )
 
 
-def filled(question: str, option: str) -> str:
-    """Return a question with an option in its blank, or after it."""
+def fill_blank(question: str, option: str) -> str:
+    """Return a question with an option in place of its blank `_`, or appended if it has none."""
     return question.replace(_BLANK, option) if _BLANK in question else f"{question} {option}"

@@ -1,4 +1,4 @@
-"""Reading the files of a task, whatever their format."""
+"""Read the files of a task in any of the formats."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from albert_core.errors import InputError
 from albert_core.files import hash_json, sha256_of_file
-from albert_core.tasks.examples import Example, Flaws, Question
+from albert_core.tasks.examples import Example, InvalidRows, Question
 from albert_core.tasks.race_file import read_race
 from albert_core.tasks.squad_file import read_squad
 from albert_core.tasks.tables import read_table
@@ -25,33 +25,33 @@ def task_fingerprint(task: Task, folder: Path) -> str:
         f"{source.file} {path.name}": sha256_of_file(path)
         for split in SPLITS
         for source in task.sources(split)
-        for path in files_of(task, source, folder, split)
+        for path in source_files(task, source, folder, split)
     }
     return hash_json({"task": dataclasses.asdict(task), "files": hashes})
 
 
-def files_of(task: Task, source: Source, folder: Path, split: Split) -> list[Path]:
-    """Return the files that a source stands for, in order; none if it may be missing and is.
+def source_files(task: Task, source: Source, folder: Path, split: Split) -> list[Path]:
+    """Return the existing files of a source, sorted by name.
 
     Raises:
-        InputError: There is none, and it is needed: of all but test files one must be there.
+        InputError: None exists, although the source is neither optional nor of the test split.
     """
-    found = existing_files(source, folder)
-    if not found and not source.is_optional and split != "test":
+    paths = existing_files(source, folder)
+    if not paths and not source.is_optional and split != "test":
         raise InputError(
             f"task {task.name}: no file {folder / source.file}; expected the task's {split} set"
         )
-    return found
+    return paths
 
 
 def existing_files(source: Source, folder: Path) -> list[Path]:
-    """Return the files that a source stands for and that are there, in order."""
+    """Return the files that match `source.file` below a folder, sorted by name."""
     paths = sorted(folder.glob(source.file)) if "*" in source.file else [folder / source.file]
     return [path for path in paths if path.is_file()]
 
 
 def read_examples(
-    task: Task, folder: Path, split: Split, *, flaws: Flaws | None = None
+    task: Task, folder: Path, split: Split, *, invalid_rows: InvalidRows | None = None
 ) -> list[Example]:
     """Return all examples of a split, in the order of its files and their rows.
 
@@ -59,27 +59,30 @@ def read_examples(
         task: A task of texts: classification, regression or multiple choice.
         folder: Folder of its files.
         split: Which files.
-        flaws: Receives rows that cannot be used; without it they are refused.
+        invalid_rows: Collects rows that cannot be used; by default the first one raises.
 
     Raises:
         InputError: A file is missing or not UTF-8, or a row is short or has an unknown label; the
             message names file and line.
     """
-    return list(_read(task, folder, split, flaws or Flaws()))
+    return list(_read(task, folder, split, invalid_rows or InvalidRows()))
 
 
 def read_questions(
-    task: Task, folder: Path, split: Split, *, flaws: Flaws | None = None
+    task: Task, folder: Path, split: Split, *, invalid_rows: InvalidRows | None = None
 ) -> list[Question]:
-    """Return all questions of a split of a question-answering task; as `read_examples`."""
-    return list(_read(task, folder, split, flaws or Flaws()))
+    """Return all questions of a split of a question-answering task.
+
+    Arguments, order and errors are those of `read_examples`.
+    """
+    return list(_read(task, folder, split, invalid_rows or InvalidRows()))
 
 
-def _read(task: Task, folder: Path, split: Split, flaws: Flaws) -> Iterator:
+def _read(task: Task, folder: Path, split: Split, invalid_rows: InvalidRows) -> Iterator:
     is_empty = True
     for source in task.sources(split):
-        for path in files_of(task, source, folder, split):
-            for example in _read_file(task, source, path, split, flaws):
+        for path in source_files(task, source, folder, split):
+            for example in _read_file(task, source, path, split, invalid_rows):
                 is_empty = False
                 yield example
     if is_empty and split != "test":
@@ -88,12 +91,13 @@ def _read(task: Task, folder: Path, split: Split, flaws: Flaws) -> Iterator:
 
 
 def _read_file(
-    task: Task, source: Source, path: Path, split: Split, flaws: Flaws
+    task: Task, source: Source, path: Path, split: Split, invalid_rows: InvalidRows
 ) -> Iterator[Example] | Iterator[Question]:
+    # Development and test rows must all be scored, so an empty text there is predicted like any.
     trains = split == "train"
-    file_format = task.format_of(source)
+    file_format = task.source_format(source)
     if file_format == "squad":
-        return read_squad(task, source, path, trains=trains, flaws=flaws)
+        return read_squad(task, source, path, trains=trains, invalid_rows=invalid_rows)
     if file_format == "race":
         return read_race(source, path)
-    return read_table(task, source, path, checks_texts=trains, flaws=flaws)
+    return read_table(task, source, path, checks_texts=trains, invalid_rows=invalid_rows)

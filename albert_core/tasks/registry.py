@@ -32,7 +32,7 @@ _FOLDERS: Mapping[str, tuple[str, ...]] = {
     **{task.name: SQUAD_FOLDERS for task in SQUAD_TASKS},
     **{task.name: RACE_FOLDERS for task in RACE_TASKS},
     **{
-        task.name: (own := CLUE_FOLDERS.get(task.name, task.name), f"clue/{own}")
+        task.name: (folder := CLUE_FOLDERS.get(task.name, task.name), f"clue/{folder}")
         for task in CLUE_TASKS
     },
 }
@@ -49,15 +49,17 @@ def find_task(name: str, data_dir: str | Path) -> tuple[Task, Path]:
     Raises:
         InputError: The task or its folder is unknown, or the declaration is wrong.
     """
-    own_file = Path(data_dir) / name / DECLARATION_NAME
+    declaration = Path(data_dir) / name / DECLARATION_NAME
     if name in TASKS:
         task = TASKS[name]
     elif name.endswith((".yaml", ".yml")):
         task = read_task_file(Path(name))
-    elif own_file.is_file():
-        task = read_task_file(own_file)
+    elif declaration.is_file():
+        task = read_task_file(declaration)
         if task.name != name:
-            raise InputError(f"{own_file}: got name {task.name!r}, expected the folder's, {name!r}")
+            raise InputError(
+                f"{declaration}: got name {task.name!r}, expected the folder's, {name!r}"
+            )
     else:
         raise InputError(
             f"task {name!r}: unknown; expected one of {', '.join(TASKS)}, a folder of {data_dir} "
@@ -67,12 +69,12 @@ def find_task(name: str, data_dir: str | Path) -> tuple[Task, Path]:
 
 
 def data_folder(task: Task, data_dir: str | Path) -> Path:
-    """Return the first of the folders a task's files may be in that has its development files.
+    """Return the first candidate folder below `data_dir` that holds development files of the task.
 
     Raises:
-        InputError: There is none.
+        InputError: No candidate holds any.
     """
-    candidates = folders_of(task)
+    candidates = candidate_folders(task)
     for folder in candidates:
         if any(existing_files(source, Path(data_dir) / folder) for source in task.dev):
             return Path(data_dir) / folder
@@ -83,15 +85,15 @@ def data_folder(task: Task, data_dir: str | Path) -> Path:
     )
 
 
-def folders_of(task: Task) -> tuple[str, ...]:
-    """Return the folders, below that of all tasks, that a task's files may be in."""
+def candidate_folders(task: Task) -> tuple[str, ...]:
+    """Return where to look for a task's files, as paths below the folder of all tasks."""
     return _FOLDERS.get(task.name, (task.name, "."))
 
 
 def read_task_file(path: str | Path) -> Task:
     """Return the task that a YAML file declares, local or gs://.
 
-    Its fields are those of `Task`; of a source its file's name alone will do.
+    Its keys are the fields of `Task`; a source may be given as the name of its file alone.
 
     Raises:
         InputError: The file is missing, no YAML, or the declaration is wrong or leads out of the
@@ -105,15 +107,14 @@ def read_task_file(path: str | Path) -> Task:
         files = {split: _sources(values[split]) for split in SPLITS if split in values}
         values = {**values, **files}
     task = parse_settings(Task, values, source=str(path))
-    _refuse_ways_out(task, path)
+    _refuse_outside_paths(task, path)
     return task
 
 
-def _refuse_ways_out(task: Task, path: str | Path) -> None:
-    """Refuse names that would read or write elsewhere: declarations come with other people's data.
-
-    The name of a task is part of the names of folders and logs.
-    """
+def _refuse_outside_paths(task: Task, path: str | Path) -> None:
+    """Refuse file names that lead out of the task's folder or the results' folder."""
+    # A declaration comes with other people's data, and the name of its task becomes part of the
+    # names of folders and logs: "../.." in it would write anywhere.
     sources = [source for split in SPLITS for source in task.sources(split)]
     names = [task.name, *(source.submission for source in sources if source.submission)]
     if wrong := [name for name in names if not _PLAIN_NAME.fullmatch(name)]:

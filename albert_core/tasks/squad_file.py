@@ -1,4 +1,4 @@
-"""Reading questions of SQuAD's format, versions 1.1 and 2.0."""
+"""Read questions in the format of SQuAD, versions 1.1 and 2.0."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from albert_core.errors import InputError
-from albert_core.tasks.examples import Answer, Flaws, Question
-from albert_core.tasks.tables import decoded
+from albert_core.tasks.examples import Answer, InvalidRows, Question
+from albert_core.tasks.tables import read_text
 from albert_core.tasks.task import Source, Task
 
 
 def read_squad(
-    task: Task, source: Source, path: Path, *, trains: bool, flaws: Flaws
+    task: Task, source: Source, path: Path, *, trains: bool, invalid_rows: InvalidRows
 ) -> Iterator[Question]:
     """Yield the questions of a file, in its order.
 
@@ -20,34 +20,34 @@ def read_squad(
         task: The task; without unanswerable questions, `is_impossible` in a file is refused.
         source: The file's declaration.
         path: The file.
-        trains: Whether answers must be where the file says; scoring needs only their texts.
-        flaws: Receives questions that cannot be used.
+        trains: Whether the first answer must stand where the file says; scores need its text only.
+        invalid_rows: Collects questions that cannot be used.
 
     Raises:
-        InputError: The file is missing or of another format, or a question is flawed and such are
-            refused.
+        InputError: The file is missing or of another format, or a question cannot be used and
+            `invalid_rows` refuses such.
     """
     seen: set[str] = set()
     for context, values in _questions(path):
         question = _question(context, values, source, path)
         place = f"{path}, question {question.id}"
         if question.id in seen:
-            flaws.found("duplicate id", f"{place}: got this id again")
+            invalid_rows.add("duplicate id", f"{place}: got this id again")
         elif not question.question.strip() or not context.strip():
-            flaws.found("empty text", f"{place}: got an empty question or context")
+            invalid_rows.add("empty text", f"{place}: got an empty question or context")
         elif question.is_impossible and not task.has_unanswerable:
-            flaws.found(
+            invalid_rows.add(
                 "unanswerable",
                 f"{place}: got is_impossible, expected none in task {task.name} (declare "
                 "has_unanswerable, as squad2 does)",
             )
         elif not question.answers and source.is_labelled and not question.is_impossible:
-            flaws.found("no answer", f"{place}: got no answer, expected one")
-        elif trains and (lost := _misplaced(question)):
-            flaws.found(
+            invalid_rows.add("no answer", f"{place}: got no answer, expected one")
+        elif trains and (misplaced := _misplaced_answer(question)):
+            invalid_rows.add(
                 "answer not in context",
-                f"{place}: got answer {lost.text!r} at character {lost.start:,}, where the context "
-                "has something else",
+                f"{place}: got answer {misplaced.text!r} at character {misplaced.start:,}, where "
+                "the context has something else",
             )
         else:
             yield question
@@ -56,7 +56,7 @@ def read_squad(
 
 def _questions(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     try:
-        data = json.loads(decoded(path))["data"]
+        data = json.loads(read_text(path))["data"]
         for article in data:
             for paragraph in article["paragraphs"]:
                 for question in paragraph["qas"]:
@@ -87,8 +87,8 @@ def _question(context: str, values: Mapping[str, Any], source: Source, path: Pat
         ) from error
 
 
-def _misplaced(question: Question) -> Answer | None:
-    """Return the answer that training would take, if the context does not have it there."""
+def _misplaced_answer(question: Question) -> Answer | None:
+    """Return the answer to train on if the context has other text at its offset, else None."""
     if question.is_impossible:
         return None
     answer = question.answers[0]

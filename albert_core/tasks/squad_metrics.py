@@ -1,4 +1,4 @@
-"""Scores of answers: SQuAD's official ones, and those of CMRC 2018 for Chinese.
+"""Metrics of predicted answers: SQuAD's official ones, and CMRC 2018's for Chinese.
 
 Source: evaluate-v1.1.py and evaluate-v2.0.py of SQuAD; cmrc2018_evaluate.py.
 """
@@ -32,10 +32,10 @@ def exact_match(prediction: str, answer: str) -> float:
 
 
 def word_f1(prediction: str, answer: str) -> float:
-    """Return the F1 of the words that both have."""
-    ours, theirs = (normalize_answer(text).split() for text in (prediction, answer))
-    num_same = sum((collections.Counter(ours) & collections.Counter(theirs)).values())
-    return _f1(num_same, len(ours), len(theirs))
+    """Return the F1 of the words of both, as bags of words after normalisation."""
+    predicted, expected = (normalize_answer(text).split() for text in (prediction, answer))
+    num_common = sum((collections.Counter(predicted) & collections.Counter(expected)).values())
+    return _f1(num_common, len(predicted), len(expected))
 
 
 def cmrc_exact_match(prediction: str, answer: str) -> float:
@@ -44,20 +44,20 @@ def cmrc_exact_match(prediction: str, answer: str) -> float:
 
 
 def cmrc_f1(prediction: str, answer: str) -> float:
-    """Return the F1 of the longest run that both have, in Chinese characters and other words.
+    """Return the F1 of the longest common run, counted in Chinese characters and other words.
 
     Deviates from cmrc2018_evaluate.py: words of other scripts are cut at white space, not by NLTK.
     """
-    ours, theirs = (
+    predicted, expected = (
         _CHINESE_UNIT.findall(_without_chinese_punctuation(text)) for text in (prediction, answer)
     )
-    return _f1(_longest_common_run(ours, theirs), len(ours), len(theirs))
+    return _f1(_longest_common_run(predicted, expected), len(predicted), len(expected))
 
 
-def _f1(num_same: int, num_ours: int, num_theirs: int) -> float:
-    if num_same == 0:
+def _f1(num_common: int, num_predicted: int, num_expected: int) -> float:
+    if num_common == 0:
         return 0.0
-    precision, recall = num_same / num_ours, num_same / num_theirs
+    precision, recall = num_common / num_predicted, num_common / num_expected
     return 2 * precision * recall / (precision + recall)
 
 
@@ -65,14 +65,16 @@ def _without_chinese_punctuation(text: str) -> str:
     return "".join(c for c in text.lower().strip() if c not in _CHINESE_PUNCTUATION)
 
 
-def _longest_common_run(ours: Sequence[str], theirs: Sequence[str]) -> int:
-    longest, before = 0, [0] * (len(theirs) + 1)
-    for own in ours:
-        now = [0] * (len(theirs) + 1)
-        for index, other in enumerate(theirs):
-            if own == other:
-                now[index + 1] = before[index] + 1
-        longest, before = max(longest, *now), now
+def _longest_common_run(first: Sequence[str], second: Sequence[str]) -> int:
+    """Return the length of the longest run of consecutive items that both sequences contain."""
+    # previous[k]: length of the common run that ends just before second[k], of the row above.
+    longest, previous = 0, [0] * (len(second) + 1)
+    for item in first:
+        current = [0] * (len(second) + 1)
+        for index, other in enumerate(second):
+            if item == other:
+                current[index + 1] = previous[index] + 1
+        longest, previous = max(longest, *current), current
     return longest
 
 
@@ -83,14 +85,14 @@ def question_scores(
     *,
     has_unanswerable: bool,
 ) -> np.ndarray:
-    """Return the score of each question [N]: its best over the answers that people gave.
+    """Return the score of every question [N]: the best over its reference answers.
 
     Args:
-        score: How a prediction is compared with an answer.
+        score: Metric of a prediction and a reference answer.
         questions: The questions.
-        predictions: Answers by the questions' ids; empty where none is given.
-        has_unanswerable: Whether to score as SQuAD 2.0 does: answers without a word count as
-            none, and a question without answers wants an empty prediction.
+        predictions: Predicted texts by the questions' ids; a missing one counts as empty.
+        has_unanswerable: Whether to score as SQuAD 2.0 does: a reference answer without a word is
+            dropped, and a question without references scores 1 for an empty prediction.
     """
     scores = []
     for question in questions:
@@ -108,16 +110,21 @@ def question_scores(
 def best_threshold(
     scores: np.ndarray, null_odds: np.ndarray, is_answerable: np.ndarray, answered: np.ndarray
 ) -> float:
-    """Return the null odds above which no answer is best given, by the mean score.
+    """Return the threshold on the null odds that gives the highest mean score.
+
+    A question whose null odds are above the threshold counts as unanswered.
 
     Args:
-        scores: Score of each question [N] if its best answer is given.
-        null_odds: How much no answer is preferred [N].
+        scores: Score of each question's predicted text [N].
+        null_odds: How strongly the model prefers no answer to its predicted text [N].
         is_answerable: Whether each question has an answer [N].
         answered: Whether each prediction is not empty [N].
 
-    Source: `find_best_thresh` of evaluate-v2.0.py; without gain it is 0.
+    Returns:
+        0 if no threshold gains anything. Source: `find_best_thresh` of evaluate-v2.0.py.
     """
+    # Raising the threshold past one question after the other answers them in this order; each
+    # gains its score, or costs a point if it has no answer. Stable, so that ties end up as there.
     order = np.argsort(null_odds, kind="stable")
     gains = np.where(is_answerable, scores, np.where(answered, -1.0, 0.0))[order]
     totals = np.cumsum(gains)
@@ -129,5 +136,5 @@ def best_threshold(
 def scores_at_threshold(
     scores: np.ndarray, null_odds: np.ndarray, is_answerable: np.ndarray, threshold: float
 ) -> np.ndarray:
-    """Return the scores [N] if no answer is given where the null odds are above a threshold."""
+    """Return the scores [N] with questions above the threshold counted as unanswered."""
     return np.where(null_odds > threshold, (~is_answerable).astype(float), scores)

@@ -1,4 +1,4 @@
-"""Reading rows of tab-separated files and of JSON lines."""
+"""Read examples from tab-separated files and JSON lines."""
 
 import dataclasses
 import json
@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from albert_core.errors import InputError
-from albert_core.tasks.examples import Example, Flaws
+from albert_core.tasks.examples import Example, InvalidRows
 from albert_core.tasks.task import Column, Source, Task
 
 Row = Any  # a list of cells, or a JSON object
 
 
 class _Unusable(Exception):  # noqa: N818 - caught here
-    """A row cannot be used: the cause, and what to say."""
+    """A row cannot be used. Carries the cause; the message says what is wrong."""
 
     def __init__(self, cause: str, message: str) -> None:
         super().__init__(message)
@@ -23,7 +23,7 @@ class _Unusable(Exception):  # noqa: N818 - caught here
 
 
 def read_table(
-    task: Task, source: Source, path: Path, *, checks_texts: bool, flaws: Flaws
+    task: Task, source: Source, path: Path, *, checks_texts: bool, invalid_rows: InvalidRows
 ) -> Iterator[Example]:
     """Yield the examples of a file, in its order.
 
@@ -34,13 +34,14 @@ def read_table(
         task: The task.
         source: The file's declaration.
         path: The file.
-        checks_texts: Whether a row with an empty text is flawed.
-        flaws: Receives rows that cannot be used.
+        checks_texts: Whether a row with an empty text is invalid.
+        invalid_rows: Collects rows that cannot be used.
 
     Raises:
-        InputError: The file is missing or unreadable, or a row is flawed and such are refused.
+        InputError: The file is missing or unreadable, or a row cannot be used and `invalid_rows`
+            refuses such.
     """
-    reader = _JsonRows if task.format_of(source) == "jsonl" else _TabSeparatedRows
+    reader = _JsonRows if task.source_format(source) == "jsonl" else _TabSeparatedRows
     rows = reader(task, source, path)
     seen: set[str] = set()
     for index, (number, row) in enumerate(rows):
@@ -56,14 +57,14 @@ def read_table(
             if checks_texts and not all(text.strip() for text in example.texts):
                 raise _Unusable("empty text", "got an empty text, expected words")
         except _Unusable as error:
-            flaws.found(error.cause, f"{place}: {error}")
+            invalid_rows.add(error.cause, f"{place}: {error}")
             continue
         yield example
 
 
 @dataclasses.dataclass
 class _Rows:
-    """The rows of a file, and how examples are made of them."""
+    """The rows of a file, and their conversion to examples."""
 
     task: Task
     source: Source
@@ -73,11 +74,14 @@ class _Rows:
         raise NotImplementedError
 
     def value(self, row: Row, column: Column) -> Any:
-        """Return what a row has in a column."""
+        """Return the value of a row in a column, by number or name."""
         raise NotImplementedError
 
     def example(self, row: Row, number: str) -> Example | None:
-        """Return the example of a row; None if its label says that it has none."""
+        """Convert a row to an example; None if its label is one of `skipped_labels`.
+
+        `number` becomes the example's id where the source names no id column.
+        """
         texts = [self.value(row, column) for column in self.source.texts or self.task.texts]
         if self.task.kind == "multiple_choice":
             context, choices = texts
@@ -120,7 +124,7 @@ class _TabSeparatedRows(_Rows):
     _names: Sequence[str] = ()
 
     def __iter__(self) -> Iterator[tuple[int, Row]]:
-        lines = decoded(self.path).rstrip("\n").split("\n")
+        lines = read_text(self.path).rstrip("\n").split("\n")
         for number, line in enumerate(lines, start=1):
             row = line.rstrip("\r").split("\t")
             if number == 1 and self.source.has_header:
@@ -147,7 +151,7 @@ class _TabSeparatedRows(_Rows):
 
 class _JsonRows(_Rows):
     def __iter__(self) -> Iterator[tuple[int, Row]]:
-        for number, line in enumerate(decoded(self.path).split("\n"), start=1):
+        for number, line in enumerate(read_text(self.path).split("\n"), start=1):
             if not line.strip():
                 continue
             try:
@@ -173,11 +177,11 @@ class _JsonRows(_Rows):
             ) from error
 
 
-def decoded(path: Path) -> str:
-    """Return a file's text, without a byte order mark.
+def read_text(path: Path) -> str:
+    """Read a file of UTF-8, without its byte order mark.
 
     Raises:
-        InputError: It is missing or not UTF-8.
+        InputError: The file is missing or not UTF-8.
     """
     try:
         return path.read_bytes().decode("utf-8").removeprefix("\ufeff")
@@ -188,5 +192,5 @@ def decoded(path: Path) -> str:
 
 
 def _text(value: Any) -> str:
-    """Return a text; a list of words becomes one."""
+    """Return a cell as text; a list of words, as of CSL, is joined by Chinese commas."""
     return "，".join(map(str, value)) if isinstance(value, list) else str(value)

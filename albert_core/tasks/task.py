@@ -1,4 +1,4 @@
-"""The declaration of a task: files, labels, metrics, recipe; checked before anything runs."""
+"""The declaration of a task: files, labels, metrics, recipe."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -23,9 +23,9 @@ Metric = Literal[
 BadRows = Literal["refuse", "leave_out"]
 Column = int | str
 
-SUBMISSION_FOLDER = "submission"  # of an evaluation: what GLUE's site takes
+SUBMISSION_FOLDER = "submission"  # of an evaluation's output: files for GLUE's site
 
-METRICS_OF_KIND: Mapping[Kind, tuple[Metric, ...]] = {
+METRICS_BY_KIND: Mapping[Kind, tuple[Metric, ...]] = {
     "classification": ("accuracy", "f1", "matthews_correlation"),
     "regression": ("pearson", "spearman", "mean_squared_error"),
     "multiple_choice": ("accuracy",),
@@ -39,7 +39,7 @@ class Source:
 
     Attributes:
         file: Path below the task's folder; with `*` all files it matches, in order of their names.
-        name: What tells it from the other sources of its split: scores are also given by name.
+        name: Tells it from the other sources of its split; scores are reported by it, too.
         format: `tsv` (tab-separated, quotes are ordinary characters), `jsonl` (a JSON object a
             line), `squad` or `race`; `auto` goes by the ending and the task's kind.
         has_header: Whether the first line of a `tsv` names the columns.
@@ -48,7 +48,7 @@ class Source:
         id: Where the id of a row is; rows are numbered without it.
         is_labelled: Whether rows have labels.
         is_optional: Whether the file may be missing.
-        submission: The file that GLUE's site takes its predictions in, if it does.
+        submission: Name of the file for its predictions on GLUE's site; empty for none.
     """
 
     file: str
@@ -65,16 +65,16 @@ class Source:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How the original fine-tunes on a task; what is None it leaves to the general settings.
+    """Hyperparameters with which the original fine-tunes on a task; None where it gives none.
 
     Attributes:
         learning_rate: Peak rate.
-        batch_size: Examples in an update.
-        num_train_steps: Updates.
-        num_warmup_steps: Updates that warm up.
-        num_epochs: Passes over the training set, where the original counts those.
-        warmup_ratio: Share of the updates that warm up, where the original counts so.
-        sequence_length: Longest input in pieces.
+        batch_size: Examples per step.
+        num_train_steps: Number of steps.
+        num_warmup_steps: Steps of warm-up.
+        num_epochs: Passes over the training set, where the original gives these, not steps.
+        warmup_ratio: Warm-up as a fraction of all steps, where the original gives that.
+        sequence_length: Longest input in tokens.
         source: Where the original says so.
     """
 
@@ -95,7 +95,7 @@ class Recipe:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Task:
-    """What a task is made of.
+    """A task: its files, how they are read, what is predicted and how it is scored.
 
     Attributes:
         name: Name on the command line and in reports.
@@ -112,7 +112,8 @@ class Task:
         skipped_labels: Labels of rows that have none; they are left out.
         metrics: What is reported; the first chooses the best checkpoint, by its highest value.
         combined: The metrics whose mean is the task's score; the first one where none is given.
-        averages_sources: Whether scores over all dev files are means of theirs, not of all rows.
+        averages_sources: Whether overall scores are the mean of the files' scores (as in MNLI),
+            not computed over all rows together.
         has_unanswerable: Whether a question may have no answer (as in SQuAD 2.0).
         bad_rows: What to do with rows of the training files that cannot be used.
         recipe: How the original fine-tunes.
@@ -159,7 +160,7 @@ class Task:
 
     def _check_texts(self, source: Source) -> None:
         num_texts = len(source.texts or self.texts)
-        if self.format_of(source) in ("squad", "race"):
+        if self.source_format(source) in ("squad", "race"):
             if num_texts:
                 raise InputError(
                     f"task {self.name}: got texts for {source.file}, expected none: its format "
@@ -189,7 +190,7 @@ class Task:
             )
 
     def _check_metrics(self) -> None:
-        known = METRICS_OF_KIND[self.kind]
+        known = METRICS_BY_KIND[self.kind]
         if not self.metrics or not set(self.metrics) <= set(known):
             raise InputError(
                 f"task {self.name}: got metrics {', '.join(self.metrics) or 'none'}, expected some "
@@ -217,8 +218,8 @@ class Task:
         """Return the files of a split."""
         return {"train": self.train, "dev": self.dev, "test": self.test}[split]
 
-    def format_of(self, source: Source) -> Format:
-        """Return the format of a file, settled."""
+    def source_format(self, source: Source) -> Format:
+        """Return the format of a file, with `auto` resolved."""
         if source.format != "auto":
             return source.format
         if self.kind == "question_answering":

@@ -42,8 +42,8 @@ METRIC_LABELS = {
 
 _SIZE_INCHES = (4.7, 3.0)
 _TICK_STEPS = (1, 2, 2.5, 5, 10)
-_MOST_MARKERS = 30
-_LEAST_PERCENT_SPAN = 10.0
+_MAX_MARKERS = 30
+_MIN_PERCENT_SPAN = 10.0
 _NO_METADATA = {"Creator": None, "Date": None, "Format": None, "Type": None}
 _STYLE: dict[Any, Any] = {
     "axes.edgecolor": INK,
@@ -86,7 +86,7 @@ class Line:
 
 
 def loss_chart(history: History, name: str = "loss") -> str:
-    """Draws the training loss and the held-out loss against the global step.
+    """Draw the training loss and the held-out loss against the global step.
 
     Args:
         history: `RunSummary.pretraining_history`.
@@ -103,35 +103,36 @@ def loss_chart(history: History, name: str = "loss") -> str:
 
 
 def masked_lm_chart(history: History, most_frequent_fraction: float, name: str = "mlm") -> str:
-    """Draws held-out masked-LM accuracy beside a healthy run's.
+    """Draw held-out masked-LM accuracy beside the reference run's.
 
-    The dashed line always guesses the same piece.
+    The dashed line is the accuracy of always guessing the most frequent token.
     """
-    reference = Line(label="most frequent piece", points=[(0, 100 * most_frequent_fraction)])
+    reference = Line(label="most frequent token", points=[(0, 100 * most_frequent_fraction)])
     lines = _beside_reference_run(history, "masked_lm_accuracy")
     return _chart(name, lines, y_label="accuracy (%)", reference=reference)
 
 
 def sentence_order_chart(history: History, name: str = "sop") -> str:
-    """Draws held-out sentence-order accuracy beside a healthy run's; the dashed line a coin's."""
+    """Draw held-out sentence-order accuracy beside the reference run's; dashed: chance."""
     reference = Line(label="chance", points=[(0, 50.0)])
     lines = _beside_reference_run(history, "sentence_order_accuracy")
     return _chart(name, lines, y_label="accuracy (%)", reference=reference)
 
 
 def _beside_reference_run(history: History, key: str) -> tuple[Line, ...]:
+    """Return the lines of a column and of the reference run, stretched over as many steps."""
     points = _points(history, key, scale=100)
     if not points:
         return ()
-    other = _points(reference_history(int(points[-1][0])), key, scale=100)
+    reference = _points(reference_history(int(points[-1][0])), key, scale=100)
     return (
         Line(label="held-out", points=points),
-        Line(label="reference run", points=other, color=SECOND, marker=""),
+        Line(label="reference run", points=reference, color=SECOND, marker=""),
     )
 
 
 def task_chart(task: TaskSummary, name: str) -> str:
-    """Draws a task's own metric while fine-tuning, pretrained against random weights.
+    """Draw a task's own metric while fine-tuning, pretrained against random weights.
 
     Args:
         task: The task; `random_weights_history` may be empty.
@@ -150,12 +151,12 @@ def task_chart(task: TaskSummary, name: str) -> str:
 
 
 def metric_label(metric: str) -> str:
-    """Gives the name of a metric as people write it."""
+    """Return the name of a metric as people write it."""
     return METRIC_LABELS.get(metric, metric.replace("_", " "))
 
 
 def _points(history: History, key: str, scale: float = 1.0) -> list[tuple[float, float]]:
-    """Reads the finite values of a column."""
+    """Return (global step, value × scale) of the rows where the column is a finite number."""
     points = []
     for row in history:
         value = row.get(key)
@@ -165,17 +166,18 @@ def _points(history: History, key: str, scale: float = 1.0) -> list[tuple[float,
 
 
 def _chart(name: str, lines: Sequence[Line], *, y_label: str, reference: Line | None = None) -> str:
-    drawn = [line for line in lines if line.points]
-    if not drawn:
+    nonempty = [line for line in lines if line.points]
+    if not nonempty:
         return ""
+    # The salt makes ids the same in every process, and different between the charts of a page.
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
         figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
         axes = figure.add_subplot()
-        for line in drawn:
+        for line in nonempty:
             _draw_line(axes, line)
         if reference is not None and math.isfinite(reference.points[0][1]):
             _draw_reference(axes, reference)
-        _finish_axes(axes, drawn, y_label=y_label, is_percent=reference is not None)
+        _finish_axes(axes, nonempty, y_label=y_label, is_percent=reference is not None)
         _draw_legend(figure, axes)
         svg = _to_svg(figure)
     return _for_page(svg, name, description=f"Line chart: {y_label} by global step")
@@ -183,7 +185,7 @@ def _chart(name: str, lines: Sequence[Line], *, y_label: str, reference: Line | 
 
 def _draw_line(axes: Axes, line: Line) -> None:
     steps, values = zip(*line.points, strict=True)
-    marker = line.marker if len(steps) <= _MOST_MARKERS else ""
+    marker = line.marker if len(steps) <= _MAX_MARKERS else ""
     axes.plot(steps, values, color=line.color, marker=marker, label=line.label, clip_on=False)
 
 
@@ -194,12 +196,13 @@ def _draw_reference(axes: Axes, line: Line) -> None:
 
 
 def _finish_axes(axes: Axes, lines: Sequence[Line], *, y_label: str, is_percent: bool) -> None:
-    """Sets limits, ticks and labels; x begins at step 0, a percent axis never zooms into noise."""
+    """Set limits, ticks and labels; x begins at step 0, an axis in percent spans 10 at least."""
     last_step = max(step for line in lines for step, _ in line.points)
     axes.set_xlim(0, max(1.03 * last_step, 1))
     if is_percent:
+        # Without a minimum, noise of half a point would fill the panel and look like a trend.
         low, high = axes.get_ylim()
-        missing = max(0.0, _LEAST_PERCENT_SPAN - (high - low)) / 2
+        missing = max(0.0, _MIN_PERCENT_SPAN - (high - low)) / 2
         axes.set_ylim(low - missing, high + missing)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=_TICK_STEPS, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
@@ -210,7 +213,7 @@ def _finish_axes(axes: Axes, lines: Sequence[Line], *, y_label: str, is_percent:
 
 
 def _draw_legend(figure: Figure, axes: Axes) -> None:
-    """Puts the legend above the panel, the line that matters first."""
+    """Put the legend above the panel, the pretrained model first."""
     handles, labels = axes.get_legend_handles_labels()
     order = sorted(range(len(labels)), key=lambda index: (labels[index] != "pretrained", index))
     figure.legend(
@@ -227,16 +230,17 @@ def _draw_legend(figure: Figure, axes: Axes) -> None:
 
 def _to_svg(figure: Figure) -> str:
     buffer = io.StringIO()
+    # No pyplot, which would keep the figure in memory and may look for a display.
     FigureCanvasSVG(figure)
     figure.savefig(buffer, format="svg", transparent=True, metadata=_NO_METADATA)
     return buffer.getvalue()
 
 
 def _for_page(svg: str, name: str, *, description: str) -> str:
-    """Makes a stand-alone SVG document one element of a page.
+    """Turn a stand-alone SVG document into one element of a page.
 
-    The prolog, the fixed size and the style sheet (which would apply to the whole page) go; ids
-    get the chart's name in front, and colours become CSS variables.
+    Removes the prolog, the fixed size and the style sheet, which would apply to the whole page;
+    prefixes ids with the chart's name; replaces the theme's colours by CSS variables.
     """
     svg = svg[svg.index("<svg") :].strip()
     svg = re.sub(r"<style.*?</style>", "", svg, count=1, flags=re.DOTALL)

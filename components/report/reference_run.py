@@ -1,9 +1,9 @@
-"""The held-out curve of a pretraining that went well, to hold another beside.
+"""The held-out curve of a pretraining that went well, to compare another one with.
 
-The small tier on all of Simple English Wikipedia, 22,000 updates of 16 sequences of 64 pieces
-(docs/benchmarks.md, 2026-11-24): on larger models and texts the level is another, the shape is
-not. Masked LM leaves the most frequent piece first; sentence order stays at chance for a while,
-then rises.
+The small tier on all of Simple English Wikipedia, 22,000 steps of 16 sequences of 64 tokens
+(docs/benchmarks.md, 2026-11-24). Larger models and texts reach another level by the same shape:
+masked LM first leaves the accuracy of the most frequent token; sentence order stays at chance for
+a while, then rises.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _SENTENCE_ORDER = (0.494, 0.584, 0.603, 0.634, 0.643, 0.670, 0.680, 0.702, 0.693
 
 
 def reference_history(num_steps: int) -> Sequence[dict[str, Any]]:
-    """Return the reference's evaluations, stretched over as many updates as another run has."""
+    """Return the reference run's evaluations, stretched over a number of steps."""
     return [
         {
             "global_step": num_steps * (index + 1) / len(_MASKED_LM),

@@ -29,7 +29,8 @@ from components.report.summary import RunSummary, StepSummary, TaskSummary
 PAGE_NAME = "index.html"
 SUMMARY_NAME = "summary.json"
 SUBMISSION_NAME = "glue_submission.zip"
-_ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the same predictions give the same bytes
+# A fixed date in the archive, so that the same predictions give the same bytes.
+_ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def write_report(
@@ -48,7 +49,8 @@ def write_report(
 ) -> Manifest:
     """Publish index.html, a self-contained page, and the same as summary.json to `output`.
 
-    Predictions on GLUE's test files are packed as its site takes them.
+    If the evaluations hold predictions on GLUE's test files, they are packed into
+    glue_submission.zip, in the form that the GLUE site takes.
 
     Args:
         title: Name of the run.
@@ -56,15 +58,16 @@ def write_report(
         records: Outputs of `albert records`, one for each sequence length, the last phase's last.
         pretrained: Output of `albert pretrain`.
         finetuned: Outputs of `albert finetune`.
-        evaluations: Outputs of `albert evaluate`, in the same order.
-        output: Folder to make.
+        evaluations: Outputs of `albert evaluate`, one for each of `finetuned`, in the same order.
+        output: Folder that receives the report, local or gs://; made here.
         exported: Output of the step `export`, if there was one.
         promotion: Output of the step `promote`, if there was one.
         work_root: Folder of the work folders; beside `output` when not given.
-        progress: Told what it is doing.
+        progress: Called with what the step is doing.
 
     Raises:
-        InputError: An input is missing or another step's.
+        InputError: An input is missing, damaged or another step's, or the evaluations are not
+            those of the fine-tuned models in their order.
     """
     folders = {
         "vocab": [input_folder(vocab)],
@@ -76,7 +79,8 @@ def write_report(
         "promote": [input_folder(promotion)] if promotion else [],
     }
     manifests = {
-        step: [read_manifest(folder, step=step) for folder in own] for step, own in folders.items()
+        step: [read_manifest(folder, step=step) for folder in outputs]
+        for step, outputs in folders.items()
     }
 
     _refuse_unpaired(manifests["finetune"], manifests["evaluate"])
@@ -94,8 +98,8 @@ def write_report(
         config={"title": title},
         inputs={
             f"{step} {index}": manifest.content_hash
-            for step, own in manifests.items()
-            for index, manifest in enumerate(own)
+            for step, of_step in manifests.items()
+            for index, manifest in enumerate(of_step)
         },
         output=output,
         work_root=work_root,
@@ -104,6 +108,12 @@ def write_report(
 
 
 def _refuse_unpaired(finetuned: Sequence[Manifest], evaluations: Sequence[Manifest]) -> None:
+    """Refuse evaluations that are not of the fine-tuned models, one each, in the same order.
+
+    Raises:
+        InputError: They are not.
+    """
+    # By content: two tasks with the same names of metrics would else swap scores unnoticed.
     models = [manifest.content_hash for manifest in finetuned]
     scored = [manifest.inputs["model"] for manifest in evaluations]
     if models != scored:
@@ -116,9 +126,15 @@ def _refuse_unpaired(finetuned: Sequence[Manifest], evaluations: Sequence[Manife
 def write_submission(
     evaluations: Sequence[Path], manifests: Sequence[Manifest], path: Path
 ) -> None:
-    """Pack the predictions of pretrained models on GLUE's test files; no file without any.
+    """Pack the predictions of pretrained models on GLUE's test files into a zip archive.
 
-    The site wants all eleven files; those of tasks that were not run are not in it.
+    Writes no archive if there are no predictions. The site wants all eleven files; those of tasks
+    that were not run are missing.
+
+    Args:
+        evaluations: Output folders of `albert evaluate`.
+        manifests: Their manifests, in the same order.
+        path: The archive.
     """
     files = {
         file.name: file
@@ -136,15 +152,21 @@ def write_submission(
 def summarise(
     title: str, folders: dict[str, list[Path]], manifests: dict[str, list[Manifest]]
 ) -> RunSummary:
-    """Gather what the steps of a run came to from their artifacts."""
+    """Read the summary of a run from its artifacts.
+
+    Args:
+        title: Name of the run.
+        folders: Output folders by step, as `write_report` reads them.
+        manifests: Their manifests, in the same order.
+    """
     (vocab,), (*_, records), (pretrained,) = (folders[s] for s in ("vocab", "records", "pretrain"))
     return RunSummary(
         title=title,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         steps=[
             _step_summary(name, manifest)
-            for step, own in manifests.items()
-            for name, manifest in zip(step_names(step, own), own, strict=True)
+            for step, of_step in manifests.items()
+            for name, manifest in zip(step_names(step, of_step), of_step, strict=True)
         ],
         vocabulary=_read_json(vocab / "vocab_report.json"),
         records=_read_json(records / "records_report.json"),
@@ -184,18 +206,29 @@ def _step_summary(name: str, manifest: Manifest) -> StepSummary:
 def _task_summaries(
     folders: dict[str, list[Path]], manifests: dict[str, list[Manifest]]
 ) -> list[TaskSummary]:
-    """Pair each task's pretrained run with its run from random weights, if there is one."""
+    """Return a summary for each task that has a run from pretrained weights, in their order.
+
+    The task's run from random weights, if there is one, becomes its baseline.
+    """
     runs: dict[str, dict[str, tuple[Path, Manifest, Manifest]]] = {}
     rows = zip(folders["finetune"], manifests["finetune"], manifests["evaluate"], strict=True)
     for folder, tuned, evaluated in rows:
-        own = runs.setdefault(tuned.config["task"], {})
-        own[tuned.config["initialization"]] = (folder, tuned, evaluated)
-    return [_task_summary(name, own) for name, own in runs.items() if "pretrained" in own]
+        of_task = runs.setdefault(tuned.config["task"], {})
+        of_task[tuned.config["initialization"]] = (folder, tuned, evaluated)
+    return [
+        _task_summary(name, of_task) for name, of_task in runs.items() if "pretrained" in of_task
+    ]
 
 
 def _task_summary(name: str, runs: dict[str, tuple[Path, Manifest, Manifest]]) -> TaskSummary:
+    """Return the summary of a task.
+
+    Args:
+        name: Name of the task.
+        runs: Folder of the model, its manifest and its evaluation's, by initialization.
+    """
     folder, tuned, evaluated = runs["pretrained"]
-    metric = next(iter(evaluated.metrics))
+    metric = next(iter(evaluated.metrics))  # the task's own metric is always the first
     random = runs.get("random")
     scores = dict(evaluated.metrics)
     interval = (scores.pop("low"), scores.pop("high"))

@@ -1,11 +1,15 @@
-"""What a run came to: read from the manifests of its steps, shown by terminal table and page."""
+"""The results of a run, from the manifests of its steps, for the terminal's table and the page."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from albert_core.training.history import best_row
 from components.export.step import TaskExport
 from components.promote.decision import Promotion
+
+_MONITOR = "masked_lm_accuracy"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -15,7 +19,7 @@ class StepSummary:
     Attributes:
         name: `vocab`, `records`, `pretrain`, `finetune cola`, `evaluate cola`, ...
         seconds: Wall-clock time of the process that finished it.
-        metrics: Its key figures, as in its manifest.
+        metrics: Its key metrics, as in its manifest.
         config: Its settings.
         code_version: Hash of the sources that ran.
     """
@@ -41,11 +45,11 @@ class TaskSummary:
         interval: Bootstrap interval of the score (95 %), or None.
         num_seeds: Trainings with different seeds; the score is that of the best.
         mean_score: Mean over the seeds, or None of a single one.
-        score_std: Sample deviation over the seeds, or None of a single one.
-        paper_scores: What others reached, by model, in percent.
+        score_std: Sample standard deviation over the seeds, or None of a single one.
+        paper_scores: Published scores, by model, in percent.
         num_train: Training examples.
         num_dev: Dev examples.
-        history: A row a dev evaluation while fine-tuning: global_step, train_loss, metrics.
+        history: A row for each dev evaluation of fine-tuning: global_step, train_loss, metrics.
         random_weights_history: The same from random weights, empty if it was not run.
     """
 
@@ -78,14 +82,14 @@ class RunSummary:
             unknown_fraction, num_described_sentences, and `examples`, each with `text` and
             `pieces`.
         records: The records' report: counts, sequence_length, padding_fraction.
-        pretraining_history: A row a held-out evaluation: global_step, seconds, train_loss and
+        pretraining_history: A row for each held-out evaluation: global_step, phase (if there are
+            several), seconds, train_loss and
             train_masked_lm_accuracy, and the held-out masked_lm_accuracy, masked_lm_loss,
             sentence_order_accuracy, sentence_order_loss, loss.
-        most_frequent_fraction: Masked-LM accuracy of always guessing the most frequent piece.
+        most_frequent_fraction: Masked-LM accuracy of always guessing the most frequent token.
         tasks: Scores.
         exports: What was exported and what was held back; empty of a run without export.
-        promotion: Whether the model took the place of the accepted one; None of a run without
-            retraining.
+        promotion: Whether the model replaced the accepted one; None of a run without retraining.
     """
 
     title: str
@@ -98,3 +102,20 @@ class RunSummary:
     tasks: Sequence[TaskSummary]
     exports: Sequence[TaskExport] = ()
     promotion: Promotion | None = None
+
+
+def published_evaluation(history: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the evaluation of the weights that pretraining published; empty without any.
+
+    Args:
+        history: Rows in the order of the steps. Of one whose masked LM accuracy is missing or not
+            finite, that accuracy is returned as minus infinity.
+    """
+    # A history may have gaps (a loss that diverged, a metric that was not measured), and NaN has
+    # no order: such an evaluation is the worst of its phase.
+    comparable = [{**row, _MONITOR: _finite(row.get(_MONITOR))} for row in history]
+    return best_row(comparable, _MONITOR) if comparable else {}
+
+
+def _finite(value: float | None) -> float:
+    return value if value is not None and math.isfinite(value) else -math.inf

@@ -36,7 +36,7 @@ def run(
             network, of the images of `make images`.
         **settings: The sections of the run's configuration.
     """
-    from pipeline.cli.display import print_result
+    from pipeline.cli.tables import print_result
     from pipeline.local.run import run_locally
 
     if is_remote(output):

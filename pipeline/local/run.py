@@ -32,10 +32,11 @@ from components.runtime import (
     log_path,
 )
 from pipeline.albert import OptionalSteps, build_pipeline
-from pipeline.cli.display import show_progress
 from pipeline.config import RunConfig, Runner, differences, to_values
 from pipeline.local.containers import container_runner, engine_failures, hand_over
+from pipeline.local.inputs import LocalInputs
 from pipeline.local.interruption import call_in_thread, leaving_at_once
+from pipeline.local.progress_display import show_progress
 from pipeline.platform_config import PARALLEL_JOBS, PlatformConfig
 from pipeline.preflight import pipeline_arguments
 
@@ -87,7 +88,7 @@ def run_locally(
     folder = folder.absolute()
     if runner == "process":
         refuse_missing_packages(config.export.formats)
-    arguments = pipeline_arguments(config, work_root=folder / "work", date=date)
+    arguments = pipeline_arguments(config, LocalInputs(date=date), work_root=folder / "work")
     pipeline = build_pipeline(PlatformConfig(), OptionalSteps.for_run(config))
     run_id = uuid.uuid4().hex
     environment = {

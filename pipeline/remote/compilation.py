@@ -16,7 +16,8 @@ from albert_core.progress import ReportProgress, quiet
 from components.resolve.dates import NO_DATE
 from pipeline.albert import OptionalSteps, build_pipeline
 from pipeline.config import RunConfig
-from pipeline.remote.inputs import look_at_inputs, refuse_local_inputs, remote_arguments
+from pipeline.preflight import pipeline_arguments
+from pipeline.remote.inputs import RemoteInputs, list_inputs, refuse_local_inputs
 from pipeline.remote.platform_config import RemotePlatformConfig
 from pipeline.remote.platforms.rules import PlatformRules
 from pipeline.remote.resources import Resources
@@ -71,7 +72,7 @@ def compile_pipeline(
         )
     refuse_local_inputs(config, work_root)
     try:
-        listing = look_at_inputs(config)
+        listing: list[str] | None = list_inputs(config)
     except NoAccessError as error:
         if caching:
             raise
@@ -79,9 +80,8 @@ def compile_pipeline(
         listing = None
     platform = resources.platform
     date = platform.scheduled_date if config.is_dated else NO_DATE
-    parameters = remote_arguments(
-        config, work_root=work_root, date=date, listing=listing, with_hashes=caching
-    )
+    inputs = RemoteInputs(date=date, listing=listing, with_hashes=caching)
+    parameters = pipeline_arguments(config, inputs, work_root=work_root)
     _refuse_large(parameters, platform)
     pipeline = build_pipeline(
         RemotePlatformConfig(resources, caching=caching),

@@ -10,7 +10,7 @@ from scipy.special import softmax
 
 from albert_core.finetuning.features import Features, make_features
 from albert_core.tasks import Example
-from albert_core.tasks.race_file import filled
+from albert_core.tasks.race_file import fill_blank
 from pipeline.serving import schemas
 from pipeline.serving.predictor import Item, Prediction, Predictor, rounded
 
@@ -90,6 +90,6 @@ def _texts(item: Item) -> tuple[str, ...]:
     if "choices" in item:
         choices = item["choices"]
         if "question" in item:
-            choices = [filled(item["question"], choice) for choice in choices]
+            choices = [fill_blank(item["question"], choice) for choice in choices]
         return (item["text"], *choices)
     return (item["text"], *filter(None, [item.get("text_b")]))

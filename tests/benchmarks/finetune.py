@@ -19,10 +19,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from pretrain import clock, peer_config, peer_update, tokens_per_second, turn_of
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from tests.benchmarks.pretrain import clock, peer_config, peer_update, tokens_per_second, turn_of
 
 ROUNDS = 3
 NUM_BATCHES = 16

@@ -11,16 +11,15 @@ from xml.etree import ElementTree
 import matplotlib
 import pytest
 
-from components.report.charts import loss_chart, masked_lm_chart
-from components.report.page import (
+from components.number_formats import (
     format_duration,
-    format_figure,
     format_gain,
     format_number,
     format_percent,
     format_points,
-    render_page,
 )
+from components.report.charts import loss_chart, masked_lm_chart
+from components.report.page import format_metric, render_page
 from components.report.reference_run import reference_history
 from components.report.summary import RunSummary, StepSummary, TaskSummary
 
@@ -151,10 +150,10 @@ def test_shows_every_task_step_and_score(page: Page) -> None:
         assert expected in page.texts, expected
 
 
-def test_shows_headline_figures(page: Page) -> None:
+def test_shows_headline_metrics(page: Page) -> None:
     start = page.texts.index("Masked LM accuracy")
     headlines = page.texts[start : start + 9]
-    assert headlines[1:3] == ["40.0%", "held-out, step 2,000; most frequent piece: 5.2%"]
+    assert headlines[1:3] == ["40.0%", "held-out, step 2,000; most frequent token: 5.2%"]
     assert headlines[4:6] == ["62.5%", "held-out, step 2,000; chance: 50.0%"]
     assert headlines[7:9] == [
         "+23.0",
@@ -171,6 +170,18 @@ def test_headline_is_the_best_evaluation_which_is_the_one_kept() -> None:
     assert page.texts[start + 2].startswith("held-out, step 1;")
 
 
+def test_headline_is_the_best_evaluation_of_the_last_phase_whose_weights_are_published() -> None:
+    rows = ((1, 0, 0.6), (2, 0, 0.5), (3, 1, 0.3), (4, 1, 0.4), (5, 1, 0.35))
+    history = [
+        {"global_step": step, "phase": phase, "masked_lm_accuracy": accuracy}
+        for step, phase, accuracy in rows
+    ]
+    page = Page(render_page(make_run(pretraining_history=history)))
+    start = page.texts.index("Masked LM accuracy")
+    assert page.texts[start + 1] == "40.0%"
+    assert page.texts[start + 2].startswith("held-out, step 4;")
+
+
 def test_shows_evaluations_statistics_and_settings(page: Page) -> None:
     for expected in (
         *("1,000", "7.250", "7.375", "6.500", "3 min 20 s"),
@@ -184,7 +195,7 @@ def test_shows_evaluations_statistics_and_settings(page: Page) -> None:
 
 def test_draws_three_pretraining_charts_and_one_a_task(page: Page) -> None:
     assert page.tags.count("svg") == 3 + 2
-    assert "most frequent piece" in page.texts
+    assert "most frequent token" in page.texts
     assert page.texts.count("majority") == 2
 
 
@@ -270,7 +281,7 @@ def test_chart_is_one_element_with_text_and_theme_colours() -> None:
     root = ElementTree.fromstring(svg)
     texts = ["".join(element.itertext()) for element in root.iter() if element.tag.endswith("text")]
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
-    named = {"global step", "accuracy (%)", "held-out", "reference run", "most frequent piece"}
+    named = {"global step", "accuracy (%)", "held-out", "reference run", "most frequent token"}
     assert named <= set(texts)
     assert "var(--series-1, #0072b2)" in svg
     assert "stroke-dasharray" in svg
@@ -312,16 +323,17 @@ def test_charts_leave_matplotlib_as_it_was() -> None:
         (format_number(1234567), "1,234,567"),
         (format_number(12345.678), "12,346"),
         (format_number(3.14159), "3.142"),
-        (format_number(True), "true"),
         (format_number(math.inf), "–"),
         (format_duration(4.21), "4.2 s"),
         (format_duration(59.97), "1 min 00 s"),
         (format_duration(3599.8), "1 h 00 min"),
         (format_duration(7500), "2 h 05 min"),
-        (format_figure(0.0613, "padding_fraction"), "6.1%"),
-        (format_figure(61, "seconds"), "1 min 01 s"),
-        (format_figure(512, "sequence_length"), "512"),
-        (format_figure("lamb", "optimizer"), "lamb"),
+        (format_metric(0.0613, "padding_fraction"), "6.1%"),
+        (format_metric(61, "seconds"), "1 min 01 s"),
+        (format_metric(512, "sequence_length"), "512"),
+        (format_metric("lamb", "optimizer"), "lamb"),
+        (format_metric(True, "is_whole"), "true"),
+        (format_metric(None, "null_threshold"), "–"),
     ],
 )
 def test_formats(formatted: str, expected: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from albert_core.finetuning.alignment import AlignedText, Aligner
-from albert_core.tasks import Answer, Flaws, Question, Task
+from albert_core.tasks import Answer, InvalidRows, Question, Task
 from albert_core.tasks.squad_file import read_squad
 from albert_core.tasks.squad_metrics import normalize_answer
 from albert_core.tasks.task import Source
@@ -35,7 +35,9 @@ class Coverage:
 def read_file(path: Path) -> list[Question]:
     """Read all questions, also those whose answers are not where the file says."""
     source = Source(file=path.name)
-    return list(read_squad(_TASK, source, path, trains=False, flaws=Flaws("leave_out")))
+    return list(
+        read_squad(_TASK, source, path, trains=False, invalid_rows=InvalidRows("leave_out"))
+    )
 
 
 def answer_coverage(questions: Sequence[Question], tokenizer: Tokenizer) -> Coverage:

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from components.service_calls import CallConfig
-from helpers.fakes.kubeflow import Kubeflow
-from helpers.fakes.loopback import Loopback, loopback
-from helpers.fakes.vertex import Vertex
 from pipeline.remote.cron import CronSchedule
 from pipeline.remote.package import Package
 from pipeline.remote.platforms.kubeflow.client import KubeflowConfig, KubeflowPlatform
 from pipeline.remote.platforms.platform import Platform, Submission
 from pipeline.remote.platforms.registry import PlatformName
 from pipeline.remote.platforms.vertex.client import VertexConfig, VertexPlatform
+from tests.helpers.fakes.kubeflow import Kubeflow
+from tests.helpers.fakes.loopback import Loopback, loopback
+from tests.helpers.fakes.vertex import Vertex
 
 PLATFORMS: tuple[PlatformName, ...] = ("kubeflow", "vertex")
 # For calls that work in the end, on a busy machine too; and for those that never do.

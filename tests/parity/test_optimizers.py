@@ -9,7 +9,6 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from helpers.gradients import value_and_gradients
 from keras import ops
 
 from albert_core.config import AlbertConfig
@@ -24,6 +23,7 @@ from albert_core.optimizers.adamw import AdamW
 from albert_core.optimizers.factory import make_optimizer
 from albert_core.optimizers.lamb import LAMB
 from albert_core.optimizers.schedules import WarmUpPolynomialDecay
+from tests.helpers.gradients import value_and_gradients
 
 pytestmark = pytest.mark.backends
 

@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.answer_coverage import answer_coverage, read_file
-from helpers.archives import read_member
 
 from albert_core.finetuning.alignment import Bridged
 from albert_core.finetuning.answer_search import Answers, find_answers, find_answers_or_none
 from albert_core.finetuning.batches import answer_mask, pad_inputs
 from albert_core.finetuning.question_features import QuestionFeatures, make_question_features
-from albert_core.tasks import TASKS, Flaws, Question, find_task, read_questions
+from albert_core.tasks import TASKS, InvalidRows, Question, find_task, read_questions
 from albert_core.tasks.squad_file import read_squad
 from albert_core.tasks.squad_metrics import (
     best_threshold,
@@ -26,6 +24,8 @@ from albert_core.tasks.squad_metrics import (
 )
 from albert_core.tasks.task import Source
 from albert_core.tokenization import load_tokenizer
+from tests.helpers.answer_coverage import answer_coverage, read_file
+from tests.helpers.archives import read_member
 
 RECORDINGS = {  # name: questions, longest sequence, stride, longest question
     "train_L64_s24_q12": ("train_v2", 64, 24, 12),
@@ -46,7 +46,9 @@ def questions_and_features(goldens: Path, name: str) -> tuple[list[Question], Qu
     trains = file.startswith("train")
     path = goldens / "squad" / f"{file}.json"
     source = Source(file=path.name)
-    questions = list(read_squad(TASKS["squad2"], source, path, trains=trains, flaws=Flaws()))
+    questions = list(
+        read_squad(TASKS["squad2"], source, path, trains=trains, invalid_rows=InvalidRows())
+    )
     tokenizer = load_tokenizer(goldens / "tokenizer" / "2k-clean.model", lower_case=True)
     made = make_question_features(
         questions,

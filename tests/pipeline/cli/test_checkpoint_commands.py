@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from helpers.checkpoint_samples import names_in, pretrained
 
 from albert_core.checkpoints import read_checkpoint, save_folder, save_release
 from albert_core.tokenization import SentencePieceTokenizer
 from pipeline.cli.main import main
+from tests.helpers.checkpoint_samples import names_in, pretrained
 
 
 @pytest.fixture

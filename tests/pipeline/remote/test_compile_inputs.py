@@ -4,8 +4,6 @@ import json
 
 import pytest
 import yaml
-from helpers.object_storage import emulated_bucket
-from helpers.tiny_run import write_corpus, write_tasks
 
 from albert_core import storage
 from albert_core.errors import InputError
@@ -16,6 +14,8 @@ from pipeline.config import RunConfig
 from pipeline.remote.compilation import compile_pipeline
 from pipeline.remote.platforms.registry import PLATFORMS
 from pipeline.remote.resources import default_resources
+from tests.helpers.object_storage import emulated_bucket
+from tests.helpers.tiny_run import write_corpus, write_tasks
 
 CONFIG = {
     "corpus": {"files": ["gs://no-bucket/text/*.txt"]},
@@ -65,6 +65,11 @@ def test_a_work_root_of_this_machine(capsys, tmp_path):
 
 def test_a_run_without_tasks(capsys, tmp_path):
     assert "tasks: got none" in refuse(capsys, tmp_path, tasks=[])
+
+
+def test_settings_for_a_task_that_does_not_exist(capsys, tmp_path):
+    line = refuse(capsys, tmp_path, finetuning={"per_task": {"colla": {"num_epochs": 1}}})
+    assert "finetuning.per_task: got colla, expected names of tasks" in line
 
 
 def test_no_registry(capsys, tmp_path, monkeypatch):

@@ -5,12 +5,12 @@ import json
 import sys
 
 import pytest
-from helpers.fakes.loopback import loopback
-from helpers.fakes.registry import Registry
-from helpers.platforms import CALLS
 
 from albert_core.errors import InputError, ServiceError
 from pipeline.remote.image_registry import check_image, parse_image
+from tests.helpers.fakes.loopback import loopback
+from tests.helpers.fakes.registry import Registry
+from tests.helpers.platforms import CALLS
 
 USER = ("robot", "pass:word")
 IMAGE = "albert/albert-python-data:src-1"

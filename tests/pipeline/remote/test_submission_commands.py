@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 import yaml
-from helpers.fakes.loopback import loopback
-from helpers.fakes.registry import Registry
-from helpers.object_storage import emulated_bucket
-from helpers.platforms import CALLS, PLATFORMS, RUNS, SCHEDULES, running
-from helpers.tiny_run import write_tiny_run
 
 from albert_core import storage
 from pipeline.cli.main import main
 from pipeline.local.interruption import INTERRUPTED_STATUS
 from pipeline.remote.package import read_package
+from tests.helpers.fakes.loopback import loopback
+from tests.helpers.fakes.registry import Registry
+from tests.helpers.object_storage import emulated_bucket
+from tests.helpers.platforms import CALLS, PLATFORMS, RUNS, SCHEDULES, running
+from tests.helpers.tiny_run import write_tiny_run
 
 PATIENCE = shlex.split(
     f"--calls.timeout_s {CALLS.timeout_s} --calls.retry_for_s {CALLS.retry_for_s} "

@@ -1,7 +1,11 @@
 """A platform that refuses, fails, hangs or drops the connection: what is said and sent again."""
 
 import pytest
-from helpers.platforms import (
+
+from albert_core.errors import InputError, ServiceError
+from pipeline.remote import schedules
+from pipeline.remote.submission import submit
+from tests.helpers.platforms import (
     CALLS,
     IMPATIENT,
     MONDAYS,
@@ -11,10 +15,6 @@ from helpers.platforms import (
     running,
     submission,
 )
-
-from albert_core.errors import InputError, ServiceError
-from pipeline.remote import schedules
-from pipeline.remote.submission import submit
 
 LOST = ("hang", "drop before", "drop after")
 TEMPORARY = (429, 500, 503)

@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
-from helpers.golden_files import check_golden
-from helpers.platforms import MONDAYS, SCHEDULES, running, submission
 
 from albert_core.errors import InputError
 from pipeline.remote import schedules
 from pipeline.remote.cron import CronSchedule
 from pipeline.remote.submission import submit
+from tests.helpers.golden_files import check_golden
+from tests.helpers.platforms import MONDAYS, SCHEDULES, running, submission
 
 GOLDENS = Path(__file__).parent / "goldens" / "requests"
 VERTEX = {

@@ -8,7 +8,7 @@ from albert_core.tasks.metrics import (
     bootstrap_interval,
     combined_score,
     describe_classification,
-    scores_of_sources,
+    scores_by_source,
 )
 
 
@@ -64,7 +64,7 @@ def test_files_are_scored_one_by_one_and_together(name: str, overall: float) -> 
     """GLUE averages the two files of MNLI; RACE counts the questions of both levels."""
     right = np.array([1, 0, 1, 0, 0])
     sources = ["a", "b", "b", "b", "b"]
-    scores = scores_of_sources(
+    scores = scores_by_source(
         TASKS[name], lambda rows: {"accuracy": float(right[rows].mean())}, sources
     )
     assert scores == {"accuracy": overall, "a_accuracy": 1.0, "b_accuracy": 0.25}

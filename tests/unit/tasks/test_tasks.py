@@ -10,7 +10,7 @@ from albert_core.errors import InputError
 from albert_core.tasks import (
     TASKS,
     Example,
-    Flaws,
+    InvalidRows,
     find_task,
     read_examples,
     read_questions,
@@ -128,9 +128,9 @@ def test_real_files_are_read_whole(name: str, data: Path) -> None:
     read = read_questions if task.kind == "question_answering" else read_examples
     for split, expected in zip(("train", "dev", "test"), ROWS[name], strict=True):
         if expected is not None:
-            flaws = Flaws(task.bad_rows)
-            assert len(read(task, folder, split, flaws=flaws)) == expected
-            assert not flaws.counts
+            invalid_rows = InvalidRows(task.bad_rows)
+            assert len(read(task, folder, split, invalid_rows=invalid_rows)) == expected
+            assert not invalid_rows.counts
 
 
 @pytest.mark.parametrize(
