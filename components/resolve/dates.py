@@ -1,4 +1,4 @@
-"""Dates in settings: `{{ds}}` stands for the date of the run."""
+"""Dates in settings, where `{{ds}}` stands for the date of the run, as in Airflow."""
 
 import datetime
 import re
@@ -12,19 +12,19 @@ NO_DATE = "none"
 
 
 def today() -> str:
-    """Return the date in UTC, YYYY-MM-DD."""
+    """Return today's date in UTC, YYYY-MM-DD."""
     return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
 def parse_date(text: str) -> str:
-    """Return the date, YYYY-MM-DD, of a date or of a time that begins with one.
+    """Return the date, YYYY-MM-DD, of a date or of an ISO time.
 
     Raises:
-        InputError: It is neither, such as a schedule's placeholder that nothing was put in for.
+        InputError: The text is neither, such as a placeholder that no platform has replaced.
     """
-    found = re.match(r"\d{4}-\d{2}-\d{2}(?=T|$)", text)
+    date = re.match(r"\d{4}-\d{2}-\d{2}(?=T|$)", text)
     try:
-        return datetime.date.fromisoformat(found[0] if found else text).isoformat()
+        return datetime.date.fromisoformat(date[0] if date else text).isoformat()
     except ValueError as error:
         raise InputError(
             f"date: got {text!r}, expected YYYY-MM-DD, for example {today()}"
