@@ -52,6 +52,7 @@ class MaskedLmHead(keras.layers.Layer):
     def call(self, masked_BPH: Any, word_embeddings_VE: Any) -> Any:
         """Return logits [B, P, V] for the outputs at the masked positions."""
         transformed_BPE = self.norm(self.activation(self.transform(masked_BPH)))
+        # The embeddings are the output layer, too: their gradient is the sum of both uses.
         table_VE = ops.cast(word_embeddings_VE, transformed_BPE.dtype)
         logits_BPV = ops.matmul(transformed_BPE, ops.transpose(table_VE))
         return logits_BPV + ops.cast(self.output_bias, logits_BPV.dtype)
@@ -110,6 +111,7 @@ class AlbertForPreTraining(ConfigSerializable, GradientAccumulationModel):
 
     def build(self, input_shape: Any = None) -> None:
         """Build all variables at once, under the original's names."""
+        # Not at the first call: then paths would follow the calls, not the original's names.
         self.bert.build()
         build_under("cls", self.masked_lm, None)
         build_under("cls", self.sentence_order, None)
@@ -127,6 +129,7 @@ class AlbertForPreTraining(ConfigSerializable, GradientAccumulationModel):
             inputs["input_ids"],
             input_mask=inputs.get("input_mask"),
             segment_ids=inputs.get("segment_ids"),
+            # Evaluation and exports compute every position: callers read `sequence_output`.
             output_positions=positions_BP if training else None,
             training=training,
         )
@@ -228,6 +231,7 @@ def pretraining_losses(targets: Tensors, outputs: Tensors) -> dict[str, Any]:
 
 def cross_entropy(labels: Any, logits: Any) -> Any:
     """Return softmax cross entropy per label, in float32: [...] and [..., C] to [...]."""
+    # float32: a softmax over 30,000 logits in bfloat16 has two or three digits.
     return keras.losses.sparse_categorical_crossentropy(
         labels, ops.cast(logits, "float32"), from_logits=True
     )

@@ -192,6 +192,7 @@ class AlbertForQuestionAnsweringWithBeam(AlbertWithHead):
 
     def _answerability(self, sequence_BSH: Any, start_logits_BS: Any, training: bool | None) -> Any:
         """Return the logit of no answer [B], from the expected start and the first position."""
+        # The expected start, not the likeliest: it can be differentiated.
         starts_BS = ops.cast(ops.softmax(start_logits_BS), sequence_BSH.dtype)
         start_BH = ops.einsum("bs,bsh->bh", starts_BS, sequence_BSH)
         pair_BH = self.answer_pair(start_BH, second=sequence_BSH[:, 0])
