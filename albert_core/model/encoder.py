@@ -100,7 +100,9 @@ class AlbertEncoder(keras.layers.Layer):
     Args:
         config: The architecture.
         rematerialize: Whether a layer's intermediate values are computed again for the gradient
-            instead of kept: a third more work, memory for one layer instead of all.
+            instead of kept: a third more work, memory for one layer instead of all. Not with
+            dropout: TensorFlow would draw other masks for the gradient, and JAX would fail. The
+            pretraining step refuses both settings together.
     """
 
     def __init__(self, config: AlbertConfig, *, rematerialize: bool = False) -> None:
@@ -219,12 +221,12 @@ class AlbertEncoder(keras.layers.Layer):
             return x
 
         *layers, last_layer = self._get_layers()
-        for group in self.groups:
+        for group in self.groups:  # the layers of one follow those of the other
             x = repeat_layer(
                 functools.partial(apply_blocks, group),
                 x,
                 mask.tensors,
-                sum(layer is group for layer in layers),
+                layers.count(group),
                 may_scan=self._may_scan(training),
                 rematerialize=self.rematerialize and bool(training),
             )
