@@ -23,7 +23,7 @@ from albert_core.config import AlbertConfig
 from albert_core.model.attention import AttentionMask, SelfAttention, make_attention_mask
 from albert_core.model.embeddings import Embeddings
 from albert_core.model.layers import (
-    build_under,
+    build_in_scope,
     dense,
     hidden_activation,
     layer_norm,
@@ -53,11 +53,11 @@ class Block(keras.layers.Layer):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Build under the original's names."""
         intermediate_shape = (*input_shape[:-1], self.config.intermediate_size)
-        build_under("attention_1", self.attention, input_shape)
-        build_under("attention_1/output", self.attention_output, input_shape)
+        build_in_scope("attention_1", self.attention, input_shape)
+        build_in_scope("attention_1/output", self.attention_output, input_shape)
         self.attention_norm.build(input_shape)
-        build_under("ffn_1/intermediate", self.intermediate, input_shape)
-        build_under("ffn_1/intermediate/output", self.output_projection, intermediate_shape)
+        build_in_scope("ffn_1/intermediate", self.intermediate, input_shape)
+        build_in_scope("ffn_1/intermediate/output", self.output_projection, intermediate_shape)
         self.output_norm.build(input_shape)
 
     @property
@@ -130,12 +130,12 @@ class AlbertEncoder(keras.layers.Layer):
         c = self.config
         self.embeddings.build((None, None))
         if self.projection is not None:
-            build_under("encoder", self.projection, (None, None, c.embedding_size))
+            build_in_scope("encoder", self.projection, (None, None, c.embedding_size))
         for index, group in enumerate(self.groups):
             for block in group:
                 scope = f"encoder/transformer/group_{index}"
-                build_under(scope, block, (None, None, c.hidden_size))
-        build_under("pooler", self.pooler, (None, c.hidden_size))
+                build_in_scope(scope, block, (None, None, c.hidden_size))
+        build_in_scope("pooler", self.pooler, (None, c.hidden_size))
 
     def call(
         self,

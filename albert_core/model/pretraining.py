@@ -16,12 +16,12 @@ from albert_core.model.layers import (
     PACKAGE,
     ConfigSerializable,
     add_output_layer,
-    build_under,
+    apply_output_layer,
+    build_in_scope,
     check_range,
     dense,
     hidden_activation,
     layer_norm,
-    output_logits,
     select_positions,
 )
 
@@ -43,8 +43,8 @@ class MaskedLmHead(keras.layers.Layer):
     def build(self, input_shape: Any = None) -> None:
         """Build the transform H to E and the output bias [V]."""
         c = self.config
-        build_under("transform", self.transform, (None, None, c.hidden_size))
-        build_under("transform", self.norm, (None, None, c.embedding_size))
+        build_in_scope("transform", self.transform, (None, None, c.hidden_size))
+        build_in_scope("transform", self.norm, (None, None, c.embedding_size))
         self.output_bias = self.add_weight(
             name="output_bias", shape=(c.vocab_size,), initializer="zeros"
         )
@@ -71,7 +71,7 @@ class SentenceOrderHead(keras.layers.Layer):
 
     def call(self, pooled_BH: Any) -> Any:
         """Return logits [B, 2]."""
-        return output_logits(self, pooled_BH)
+        return apply_output_layer(self, pooled_BH)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -113,8 +113,8 @@ class AlbertForPreTraining(ConfigSerializable, GradientAccumulationModel):
         """Build all variables at once, under the original's names."""
         # Not at the first call: then paths would follow the calls, not the original's names.
         self.bert.build()
-        build_under("cls", self.masked_lm, None)
-        build_under("cls", self.sentence_order, None)
+        build_in_scope("cls", self.masked_lm, None)
+        build_in_scope("cls", self.sentence_order, None)
         self.built = True
 
     def call(self, inputs: Tensors, training: bool | None = None) -> dict[str, Any]:
