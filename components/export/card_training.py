@@ -89,6 +89,11 @@ def _config_of(manifest: Manifest) -> PretrainingConfig:
     return parse_settings(PretrainingConfig, values, source="manifest of pretrain")
 
 
+def _schedule(config: PretrainingConfig) -> str:
+    settings = (f"{name} {value:g}" for name, value in config.schedule_settings.items() if value)
+    return f"{config.schedule} ({', '.join(settings)})"
+
+
 def _default_length(manifest: Manifest) -> int:
     """Return the sequence length of a run without phases, which has records of one length."""
     names = [name for name in manifest.inputs if name.startswith("records ")]
@@ -101,7 +106,7 @@ def _recipe(config: PretrainingConfig, manifest: Manifest) -> list[Fact]:
     return present(
         ("Weights at the start", f"of the model with the hash {start[:16]}" if start else "random"),
         ("Optimizer", config.optimizer),
-        ("Decay of the rate, exponent", config.poly_power),
+        ("Schedule of the rate", _schedule(config)),
         ("Share of the pieces that are predicted", share(masking.mask_probability)),
         ("Longest masked run, in words", masking.max_ngram),
         ("Precision", manifest.metrics["precision"]),
