@@ -66,16 +66,16 @@ def step_process(
             message=" ".join(str(error).split()) or type(error).__name__,
             is_bad_input=isinstance(error, InputError),
         )
-        let_go(error)
+        clear_frames(error)
         raise
     append_event(events, step=step, event="finished")
 
 
-def let_go(error: BaseException | None) -> None:
-    """Free what the functions that an error came through still hold.
+def clear_frames(error: BaseException | None) -> None:
+    """Delete the local variables of all functions that an error and its causes came through.
 
-    TensorFlow's readers call Python from threads of their own; one that is left for the end of
-    the process can wait for Python for ever, and the process for it.
+    A reader of TensorFlow's calls Python from its own threads. One that still exists when the
+    interpreter shuts down can wait for Python for ever, and the process for it.
     """
     while error is not None:
         traceback.clear_frames(error.__traceback__)

@@ -17,7 +17,7 @@ def promote(
     promotion: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
 ) -> None:
-    """Compare the model with the accepted one, and let later runs go on from the better."""
+    """Compare the model with the accepted one, and accept it for later runs if it is better."""
     from albert_core.settings import parse_settings
     from components.artifacts import address_of, log_metrics
     from components.promote.config import RetrainingConfig

@@ -17,8 +17,8 @@ transformers = pytest.importorskip("transformers", reason="needs transformers: m
 
 from albert_core.checkpoints import (  # noqa: E402
     Checkpoint,
+    build_model,
     convert,
-    model_of,
     read_huggingface,
     save_folder,
     save_huggingface,
@@ -61,7 +61,7 @@ def their_outputs(model: Any) -> Outputs:
 
 def our_outputs(checkpoint: Checkpoint) -> Outputs:
     """Return what our model computes for the batch, under transformers' names."""
-    model, batch = model_of(checkpoint), random_batch(CONFIG)
+    model, batch = build_model(checkpoint), random_batch(CONFIG)
     inputs = {name: batch[name] for name in ("input_ids", "input_mask", "segment_ids")}
     encoded = model.bert(**inputs, return_all_layers=True, training=False)
     every_position = np.tile(np.arange(batch["input_ids"].shape[1]), (len(batch["input_ids"]), 1))
