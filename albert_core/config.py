@@ -8,7 +8,8 @@ from typing import Any
 
 from albert_core.errors import InputError
 
-CONFIG_NAME = "albert_config.json"  # in the folder of every model
+# Files in the folder of every model; transformers calls its weights the same.
+CONFIG_NAME, WEIGHTS_NAME = "albert_config.json", "model.safetensors"
 
 HIDDEN_ACTIVATIONS = ("gelu", "relu", "tanh", "linear")
 
@@ -18,10 +19,10 @@ class AlbertConfig:
     """Architecture of an ALBERT model: every key of the original's albert_config.json.
 
     Attributes:
-        vocab_size: Number of pieces in the vocabulary.
+        vocab_size: Number of tokens in the vocabulary.
         embedding_size: Width E of the factorised embeddings.
         hidden_size: Width H of the encoder.
-        num_hidden_layers: How often the (shared) layers are applied.
+        num_hidden_layers: Number of times that the (shared) layers are applied.
         num_hidden_groups: Number of distinct layers; 1 shares everything, as in the paper.
         num_attention_heads: Attention heads N; H is a multiple of N.
         intermediate_size: Width of the feed-forward layer.
@@ -118,12 +119,16 @@ class AlbertConfig:
             )
         if "vocab_size" not in values:
             raise InputError("model configuration: vocab_size is missing")
-        kept = values.get("layers_to_keep", ())
-        return cls(**{**values, "layers_to_keep": tuple(kept)})
+        layers_to_keep = tuple(values.get("layers_to_keep", ()))  # JSON has lists only
+        return cls(**{**values, "layers_to_keep": layers_to_keep})
 
     @classmethod
     def from_json_file(cls, path: str | Path) -> "AlbertConfig":
-        """Read an albert_config.json."""
+        """Read an albert_config.json.
+
+        Raises:
+            InputError: The file cannot be read, or as for `from_dict`.
+        """
         try:
             values = json.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -153,13 +158,14 @@ _POSITIVE = (
 )
 
 
-def _sizes(hidden: int, layers: int, heads: int, **more: Any) -> dict[str, Any]:
+def _sizes(hidden: int, layers: int, heads: int, **overrides: Any) -> dict[str, Any]:
+    """Return the settings of a size, with the feed-forward layer 4 times as wide as the encoder."""
     return {
         "hidden_size": hidden,
         "num_hidden_layers": layers,
         "num_attention_heads": heads,
         "intermediate_size": 4 * hidden,
-        **more,
+        **overrides,
     }
 
 
@@ -167,7 +173,7 @@ _DROPOUT = {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1}
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     # The tiers for one small machine; not released sizes. The released models' initializer_range
-    # of 0.02 never leaves the plateau of the most frequent pieces there.
+    # of 0.02 never leaves the plateau of the most frequent tokens there.
     "tiny": _sizes(128, 2, 4, embedding_size=64, intermediate_size=256, initializer_range=0.06),
     "small": _sizes(192, 4, 3, initializer_range=0.06),
     # The released sizes. v1 was trained with dropout (xxlarge without), v2 with none.

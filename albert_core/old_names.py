@@ -69,7 +69,7 @@ def rename_setting(name: Any, *, source: str = "") -> Any:
 
 
 def rename_metrics(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the metrics of a manifest under today's names."""
+    """Return the metrics of a manifest or of a step's report under today's names."""
     return {
         METRICS.get(name, name.removesuffix("_deviation") + "_std")
         if name in METRICS or name.endswith("_deviation")

@@ -1,9 +1,9 @@
-"""Checkpoints of the original, of Hugging Face's transformers and of ours, read and written.
+"""Read and write checkpoints of the original, of Hugging Face's transformers and of this program.
 
-Importing this loads neither Keras nor TensorFlow; what needs them does.
+Importing this package loads neither Keras nor TensorFlow; calling what needs them does.
 """
 
-from albert_core.checkpoints.checkpoint import Checkpoint, model_of
+from albert_core.checkpoints.checkpoint import Checkpoint, build_model
 from albert_core.checkpoints.conversion import Conversion, convert, read_checkpoint
 from albert_core.checkpoints.description import Description, describe
 from albert_core.checkpoints.folder import read_folder, save_folder
@@ -26,12 +26,12 @@ __all__ = [
     "Description",
     "PathKind",
     "Restored",
+    "build_model",
     "convert",
     "describe",
     "detect",
     "find_tf1_checkpoint",
     "load_tf1_checkpoint",
-    "model_of",
     "read_checkpoint",
     "read_folder",
     "read_huggingface",

@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-from albert_core.checkpoints.checkpoint import Checkpoint, model_of
+from albert_core.checkpoints.checkpoint import Checkpoint, build_model
 from albert_core.errors import InputError
 from albert_core.model_function import outputs_by_name
 
@@ -46,7 +46,7 @@ def float32_graph(checkpoint: Checkpoint) -> Graph:
     import tensorflow as tf
 
     with _float32():
-        model = model_of(checkpoint)
+        model = build_model(checkpoint)
     model.name = _MODEL_NAME
     names = checkpoint.input_names
     rank = 3 if checkpoint.is_multiple_choice else 2

@@ -6,7 +6,7 @@ registered there with Keras.
 
 from pathlib import Path
 
-from albert_core.checkpoints.checkpoint import Checkpoint, model_of
+from albert_core.checkpoints.checkpoint import Checkpoint, build_model
 from albert_core.model_function import ModelFunction, eager_function
 
 ARCHIVE_NAME = "model.keras"
@@ -14,7 +14,7 @@ ARCHIVE_NAME = "model.keras"
 
 def write_keras_archive(checkpoint: Checkpoint, folder: Path) -> None:
     """Write `model.keras` into an existing folder."""
-    model_of(checkpoint).save(folder / ARCHIVE_NAME)
+    build_model(checkpoint).save(folder / ARCHIVE_NAME)
 
 
 def open_keras_archive(folder: Path) -> ModelFunction:

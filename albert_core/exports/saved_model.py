@@ -26,7 +26,7 @@ import tensorflow as tf
 
 from albert_core.checkpoints.checkpoint import (
     Checkpoint,
-    model_of,
+    build_model,
     write_task,
 )
 from albert_core.checkpoints.kinds import HUB_ASSETS
@@ -84,7 +84,7 @@ def _module_of(checkpoint: Checkpoint, assets: Path) -> tuple[Any, dict[str, Any
     """Return what is saved, and its signatures."""
     from albert_core.model import weights_by_name
 
-    model = model_of(checkpoint)
+    model = build_model(checkpoint)
     variables = {name: weight.value for name, weight in weights_by_name(model).items()}
     module = tf.Module()
     setattr(module, NAMED_VARIABLES, {name: variables.pop(name) for name in checkpoint.weights})

@@ -10,10 +10,7 @@ import numpy as np
 
 from albert_core.finetuning.features import Features
 
-# JAX compiles every length anew, so there are fewer of them.
-_LENGTH_MULTIPLE = {"tensorflow": 8, "jax": 64}
 _POOL_BATCHES = 32  # batches are formed from this many batches' worth of shuffled examples
-_PREFETCHED = 4
 
 Inputs = dict[str, np.ndarray]
 
@@ -60,11 +57,10 @@ def answer_mask(inputs: Inputs) -> np.ndarray:
 
 def padded_length(features: Features, examples: np.ndarray, longest: int) -> int:
     """Return the length of a batch: a round number, but no more than the longest allowed."""
-    import keras
+    from albert_core.backends import LENGTH_MULTIPLE
 
-    multiple = _LENGTH_MULTIPLE[keras.backend.backend()]
     length = int(features.lengths[examples].max())
-    return min(-(-length // multiple) * multiple, max(longest, length))
+    return min(-(-length // LENGTH_MULTIPLE) * LENGTH_MULTIPLE, max(longest, length))
 
 
 def batches_in_epoch(num_examples: int, batch_size: int) -> int:
@@ -97,7 +93,9 @@ def training_batches(
                 yield make_batch(examples)
             epoch, done = epoch + 1, 0
 
-    return fed_batches(generate)
+    from albert_core.backends import feed_batches
+
+    return feed_batches(generate)
 
 
 def epoch_batches(
@@ -120,24 +118,3 @@ def evaluation_batches(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]
     """Return the numbers of all examples, once, in batches of like length."""
     order = np.argsort(lengths, kind="stable")
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-
-
-def fed_batches(generate: Callable[[], Iterator[Any]]) -> Any:
-    """Return what `fit` reads: with TensorFlow a pipeline that prepares batches ahead.
-
-    Args:
-        generate: Begins to yield batches; with TensorFlow it is called twice.
-    """
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        return generate()
-    import tensorflow as tf
-
-    def spec(value: Any) -> tf.TensorSpec:
-        array = np.asarray(value)
-        return tf.TensorSpec((None,) * array.ndim, tf.as_dtype(array.dtype))
-
-    signature = tf.nest.map_structure(spec, next(generate()))
-    dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
-    return dataset.prefetch(_PREFETCHED)

@@ -14,9 +14,10 @@ import keras
 import numpy as np
 
 from albert_core.artifacts.manifest import Metrics
+from albert_core.backends import JITS_VARYING_LENGTHS
 from albert_core.checkpoints import Checkpoint, read_checkpoint
 from albert_core.checkpoints.vocabulary import check_size
-from albert_core.config import CONFIG_NAME, AlbertConfig
+from albert_core.config import CONFIG_NAME, WEIGHTS_NAME, AlbertConfig
 from albert_core.errors import InputError
 from albert_core.files import write_json
 from albert_core.finetuning.batches import (
@@ -30,15 +31,15 @@ from albert_core.finetuning.evaluators import baseline_score, judge
 from albert_core.finetuning.task_program import Outputs, TaskData, TaskProgram, task_program
 from albert_core.model import load_weights
 from albert_core.model.heads import AlbertWithHead
-from albert_core.model.weights import WEIGHTS_NAME
 from albert_core.model_function import ModelFunction, compiled_function
 from albert_core.optimizers.factory import make_optimizer
 from albert_core.progress import ReportProgress, quiet
 from albert_core.tasks import Task
 from albert_core.tokenization import Tokenizer
+from albert_core.training.callbacks.checkpointing import BEST_NAME
 from albert_core.training.devices import use_devices, use_precision
 from albert_core.training.history import best_row, write_history
-from albert_core.training.loop import BEST_NAME, train
+from albert_core.training.loop import train
 from albert_core.training.plan import TrainingPlan
 from albert_core.training.safeguards import SafeguardConfig
 
@@ -133,7 +134,7 @@ def load_finetuned(
     program = task_program(task, config, _tokenizer_of(checkpoint))
     model = program.new_model(checkpoint.config)
     load_weights(model, checkpoint.weights, source=str(folder))
-    model.compile(jit_compile=_compiles())
+    model.compile(jit_compile=JITS_VARYING_LENGTHS)
     return model, program
 
 
@@ -235,7 +236,7 @@ class _Trainer:
             num_train_steps=plan.num_train_steps,
             num_warmup_steps=_num_warmup_steps(config, plan),
         )
-        model.compile(optimizer=optimizer, jit_compile=_compiles())
+        model.compile(optimizer=optimizer, jit_compile=JITS_VARYING_LENGTHS)
         return model
 
     def _batches_from(self, step: int, config: FinetuningConfig) -> Any:
@@ -267,11 +268,6 @@ def _freeze(model: AlbertWithHead, frozen: Frozen) -> None:
     }
     for part in parts[frozen]:
         part.trainable = False
-
-
-def _compiles() -> bool:
-    """With TensorFlow batches differ in length, and XLA would compile every length."""
-    return keras.backend.backend() == "jax"
 
 
 def _plan(config: FinetuningConfig, task: Task, num_examples: int) -> TrainingPlan:

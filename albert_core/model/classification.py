@@ -10,7 +10,7 @@ from keras import ops
 
 from albert_core.config import AlbertConfig
 from albert_core.model.heads import ENCODER_INPUTS, AlbertWithHead, check_axes
-from albert_core.model.layers import PACKAGE, add_output_layer, output_logits
+from albert_core.model.layers import PACKAGE, add_output_layer, apply_output_layer
 from albert_core.model.pretraining import Tensors, cross_entropy
 
 
@@ -43,14 +43,14 @@ class PooledOutputModel(AlbertWithHead):
         return {**super().get_config(), "classifier_dropout": self.dropout.rate}
 
     def logits(self, inputs: Tensors, training: bool | None) -> Any:
-        """Return one row of outputs for each sequence: [B, S] inputs to [B, num_outputs]."""
+        """Return a row of outputs for each sequence: [B, S] inputs to [B, num_outputs]."""
         pooled_BH = self.encode(inputs, training, pooled_only=True)["pooled_output"]
-        return output_logits(self, self.dropout(pooled_BH, training=training))
+        return apply_output_layer(self, self.dropout(pooled_BH, training=training))
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class AlbertForSequenceClassification(PooledOutputModel):
-    """ALBERT with the original's classification head; one output and squared error: regression.
+    """ALBERT with the original's classification head; with one label it is regression.
 
     Inputs are a dict of `input_ids`, `input_mask`, `segment_ids` [B, S]; targets are class
     numbers [B], or float scores [B] for regression. Source: run_classifier.py of the original.
@@ -84,11 +84,11 @@ class AlbertForSequenceClassification(PooledOutputModel):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class AlbertForMultipleChoice(PooledOutputModel):
-    """ALBERT that chooses among C texts about one thing, as RACE asks for.
+    """ALBERT that chooses the right one of C texts, such as the answers to a question of RACE.
 
     Inputs are a dict of `input_ids`, `input_mask`, `segment_ids` [B, C, S], one sequence for each
-    choice; targets are the numbers of the right choices [B]. The number of choices is that of the
-    inputs. Source: race_utils.py of the original.
+    choice; targets are the indices of the right choices [B]. C may differ from batch to batch.
+    Source: race_utils.py of the original.
 
     Args:
         config: The architecture.

@@ -1,4 +1,4 @@
-"""What the models for tasks share: the encoder, its inputs, the mean loss.
+"""The base of the models for tasks: the encoder, its inputs, the mean loss.
 
 Shape suffixes: B batch, S sequence.
 """
@@ -11,14 +11,16 @@ from keras import ops
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 from albert_core.model.encoder import AlbertEncoder
-from albert_core.model.layers import MadeFromConfig
+from albert_core.model.layers import ConfigSerializable
 from albert_core.model.pretraining import Tensors
 
 ENCODER_INPUTS = ("input_ids", "input_mask", "segment_ids")
 
 
-class AlbertWithHead(MadeFromConfig, keras.Model):
-    """The encoder, and a loss that is a mean over examples; the head is the subclass's.
+class AlbertWithHead(ConfigSerializable, keras.Model):
+    """Base of the models for tasks: the encoder, and a loss that is a mean over examples.
+
+    Subclasses add the head, `call` and `example_losses`, and call `build` when they are made.
 
     Args:
         config: The architecture.
@@ -34,7 +36,7 @@ class AlbertWithHead(MadeFromConfig, keras.Model):
     ) -> dict[str, Any]:
         """Return the encoder's outputs for `input_ids`, `input_mask`, `segment_ids` [B, S].
 
-        With `pooled_only` the last layer computes what `pooled_output` needs, and no more.
+        With `pooled_only` the last layer computes [CLS] alone, and `sequence_output` is [B, 1, H].
         """
         check_axes(inputs, "batch", "sequence")
         ids, mask, segments = (inputs[name] for name in ENCODER_INPUTS)
@@ -42,6 +44,7 @@ class AlbertWithHead(MadeFromConfig, keras.Model):
             ids,
             input_mask=mask,
             segment_ids=segments,
+            # Position 0 once more: the encoder itself adds [CLS] to any positions.
             output_positions=ops.zeros_like(ids[:, :1]) if pooled_only else None,
             training=training,
         )
@@ -58,7 +61,7 @@ class AlbertWithHead(MadeFromConfig, keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """Return the mean loss of the examples; with weights [B], their weighted mean."""
+        """Return the mean loss of the examples; with `sample_weight` [B], their weighted mean."""
         return mean_loss(self.example_losses(y, y_pred), sample_weight)
 
 
@@ -75,8 +78,9 @@ def check_axes(inputs: Tensors, *axes: str) -> None:
 
 
 def mean_loss(losses_B: Any, weights_B: Any = None) -> Any:
-    """Return the mean over a batch, weighted if there are weights; rows of padding weigh 0."""
+    """Return the mean over a batch, weighted if there are weights; 0 if all weights are 0."""
     if weights_B is None:
         return ops.mean(losses_B)
     weights_B = ops.cast(weights_B, "float32")
+    # Rows of padding weigh 0, and a batch may have no others: no division by 0.
     return ops.divide_no_nan(ops.sum(weights_B * losses_B), ops.sum(weights_B))

@@ -1,6 +1,6 @@
-"""The building blocks of encoder and heads, made as the original makes them.
+"""The building blocks of encoder and heads, with the original's initialisation and names.
 
-Shape suffixes: C outputs, H hidden.
+Shape suffixes: B batch, S sequence, P positions, C outputs, H hidden.
 """
 
 import contextlib
@@ -11,24 +11,16 @@ import keras
 import numpy as np
 from keras import ops
 
+from albert_core.backends import Dense, LayerNormalization, gelu, save_for_backward
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 
-if keras.backend.backend() == "jax":
-    from albert_core.model.loop_jax import kept as kept
-else:
-
-    def kept(x: Any) -> Any:
-        """Return x; what the gradient needs of it is TensorFlow's affair."""
-        return x
-
-
-# Under which Keras finds our classes when it loads an archive.
+# Keras finds the classes of an archive by this name: archives that people have contain it.
 PACKAGE = "albert_core"
 
 
-class MadeFromConfig:
-    """What lets Keras make a model anew from its arguments: the architecture, and what is added."""
+class ConfigSerializable:
+    """A model that Keras can save and load: its arguments are `config` and what subclasses add."""
 
     config: AlbertConfig
 
@@ -37,21 +29,18 @@ class MadeFromConfig:
         return {"config": self.config.to_dict()}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> "MadeFromConfig":
+    def from_config(
+        cls, config: Mapping[str, Any], custom_objects: Any = None
+    ) -> "ConfigSerializable":
         """Return a new model of the arguments that `get_config` returned."""
         return cls(**{**config, "config": AlbertConfig.from_dict(config["config"])})
 
 
 def layer_norm(name: str = "LayerNorm") -> keras.layers.LayerNormalization:
     """Return layer normalisation with the original's epsilon: 1e-12, and 1e-3 in float16."""
+    # In float16 1e-12 is 0, and a row of equal values would become NaN.
     epsilon = 1e-3 if keras.config.dtype_policy().compute_dtype == "float16" else 1e-12
-    if keras.backend.backend() == "tensorflow":
-        from albert_core.model.compiled_layer_norm import CompiledLayerNormalization
-
-        return CompiledLayerNormalization(epsilon=epsilon, name=name)
-    from albert_core.model.layer_norm_jax import OnePassLayerNormalization
-
-    return OnePassLayerNormalization(epsilon=epsilon, name=name)
+    return LayerNormalization(epsilon=epsilon, name=name)
 
 
 def initializer(config: AlbertConfig) -> keras.initializers.Initializer:
@@ -62,50 +51,22 @@ def initializer(config: AlbertConfig) -> keras.initializers.Initializer:
 def dense(config: AlbertConfig, units: int, name: str, **kwargs: Any) -> keras.layers.Dense:
     """Return a dense layer initialised as the original's."""
     settings = {"kernel_initializer": initializer(config), "name": name, **kwargs}
-    if keras.backend.backend() == "tensorflow":
-        from albert_core.model.shared_dense import SharedDense
-
-        return SharedDense(units, **settings)
-    return keras.layers.Dense(units, **settings)
-
-
-def cast_once(uses: Mapping[keras.layers.Layer, int]) -> contextlib.ExitStack:
-    """Let dense layers cast their weights once, for all calls within the returned context.
-
-    Under JAX that is the compiler's affair.
-
-    Args:
-        uses: How often each layer will be called.
-    """
-    stack = contextlib.ExitStack()
-    for layer, times in uses.items():
-        if hasattr(layer, "cast_once"):
-            stack.enter_context(layer.cast_once(times))
-    return stack
+    return Dense(units, **settings)
 
 
 def hidden_activation(config: AlbertConfig) -> Callable[..., Any]:
     """Return the function for `hidden_act`, called as f(x, training=...).
 
-    gelu is the tanh approximation. TensorFlow runs it operation by operation, so that while
-    training a third of what is not a matrix product would be gelu: there it is one compiled loop.
+    `gelu` is the tanh approximation, as in the original.
     """
-    if config.hidden_act != "gelu":
-        function = keras.activations.get(config.hidden_act)
-        return lambda x, training=None: function(kept(x))
-    if keras.backend.backend() == "tensorflow":
-        from albert_core.model.compiled_gelu import compiled_gelu
-
-        return lambda x, training=None: (
-            compiled_gelu(x) if training else ops.gelu(x, approximate=True)
-        )
-    from albert_core.model.gelu_jax import gelu
-
-    return gelu
+    if config.hidden_act == "gelu":
+        return gelu
+    function = keras.activations.get(config.hidden_act)
+    return lambda x, training=None: function(save_for_backward(x))
 
 
-def build_under(scopes: str, layer: keras.layers.Layer, input_shape: Any) -> None:
-    """Build a layer so that its variables' paths go on with `scopes`, a `/`-joined path."""
+def build_in_scope(scopes: str, layer: keras.layers.Layer, input_shape: Any) -> None:
+    """Build a layer below name scopes: its variables' paths continue with `scopes`, joined by /."""
     with contextlib.ExitStack() as stack:
         for scope in scopes.split("/"):
             stack.enter_context(keras.name_scope(scope))
@@ -115,8 +76,10 @@ def build_under(scopes: str, layer: keras.layers.Layer, input_shape: Any) -> Non
 def add_output_layer(owner: keras.layers.Layer, config: AlbertConfig, num_outputs: int) -> None:
     """Give a layer or model the original's output weights [C, H], transposed, and bias [C].
 
-    They become the owner's own variables, because a layer's name would enter theirs.
+    They become variables of the owner, `output_weights` and `output_bias`.
     """
+    # Not a Dense layer: its name would become a part of the variables' names, and its kernel is
+    # [H, C], where the original's checkpoints have [C, H].
     owner.output_weights = owner.add_weight(
         name="output_weights",
         shape=(num_outputs, config.hidden_size),
@@ -127,7 +90,7 @@ def add_output_layer(owner: keras.layers.Layer, config: AlbertConfig, num_output
     )
 
 
-def output_logits(owner: keras.layers.Layer, hidden: Any) -> Any:
+def apply_output_layer(owner: keras.layers.Layer, hidden: Any) -> Any:
     """Apply the layer that `add_output_layer` made: [..., H] to logits [..., C]."""
     weights_CH = ops.cast(owner.output_weights, hidden.dtype)
     logits = ops.matmul(hidden, ops.transpose(weights_CH))
@@ -135,10 +98,9 @@ def output_logits(owner: keras.layers.Layer, hidden: Any) -> Any:
 
 
 def check_range(name: str, ids: Any, limit_name: str, limit: int) -> None:
-    """Refuse ids outside a table, where their values are known.
+    """Refuse ids outside a table; does nothing inside a compiled step, where values are unknown.
 
-    Inside a compiled step they are not; there an id out of range is the backend's affair, an
-    error in TensorFlow on a CPU and a wrong row elsewhere.
+    There TensorFlow on a CPU reports an error of its own, and all others read a wrong row.
 
     Raises:
         InputError: An id is below 0, or at or over the limit.
@@ -150,3 +112,11 @@ def check_range(name: str, ids: Any, limit_name: str, limit: int) -> None:
     for value in (values.min(initial=0), values.max(initial=0)):
         if not 0 <= value < limit:
             raise InputError(f"{name}: got {value}, expected from 0 to below {limit_name}={limit}")
+
+
+def select_positions(x_BSH: Any, positions_BP: Any) -> Any:
+    """Return the rows of some positions: [B, S, H] and int [B, P] to [B, P, H], exactly."""
+    # A product with one-hot rows, not a gather: its gradient is a product, too, which is efficient
+    # on accelerators and under data parallelism, where a gather's is a scatter.
+    length = ops.shape(x_BSH)[1]
+    return ops.matmul(ops.one_hot(positions_BP, length, dtype=x_BSH.dtype), x_BSH)

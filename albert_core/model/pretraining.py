@@ -10,21 +10,23 @@ import keras
 from keras import ops
 
 from albert_core.config import AlbertConfig
-from albert_core.model.encoder import AlbertEncoder, select_positions
+from albert_core.model.encoder import AlbertEncoder
+from albert_core.model.gradient_accumulation import GradientAccumulationModel
 from albert_core.model.layers import (
     PACKAGE,
-    MadeFromConfig,
+    ConfigSerializable,
     add_output_layer,
-    build_under,
+    apply_output_layer,
+    build_in_scope,
     check_range,
     dense,
     hidden_activation,
     layer_norm,
-    output_logits,
+    select_positions,
 )
-from albert_core.model.updates import ModelUpdatedInParts
 
-_SMALLEST_TOTAL = 1e-5  # so that a batch without a prediction divides by something
+# Added to the number of predictions, as in the original: a batch without any divides by it.
+_SMALLEST_TOTAL = 1e-5
 Tensors = Mapping[str, Any]
 
 
@@ -41,8 +43,8 @@ class MaskedLmHead(keras.layers.Layer):
     def build(self, input_shape: Any = None) -> None:
         """Build the transform H to E and the output bias [V]."""
         c = self.config
-        build_under("transform", self.transform, (None, None, c.hidden_size))
-        build_under("transform", self.norm, (None, None, c.embedding_size))
+        build_in_scope("transform", self.transform, (None, None, c.hidden_size))
+        build_in_scope("transform", self.norm, (None, None, c.embedding_size))
         self.output_bias = self.add_weight(
             name="output_bias", shape=(c.vocab_size,), initializer="zeros"
         )
@@ -50,6 +52,7 @@ class MaskedLmHead(keras.layers.Layer):
     def call(self, masked_BPH: Any, word_embeddings_VE: Any) -> Any:
         """Return logits [B, P, V] for the outputs at the masked positions."""
         transformed_BPE = self.norm(self.activation(self.transform(masked_BPH)))
+        # The embeddings are the output layer, too: their gradient is the sum of both uses.
         table_VE = ops.cast(word_embeddings_VE, transformed_BPE.dtype)
         logits_BPV = ops.matmul(transformed_BPE, ops.transpose(table_VE))
         return logits_BPV + ops.cast(self.output_bias, logits_BPV.dtype)
@@ -68,11 +71,11 @@ class SentenceOrderHead(keras.layers.Layer):
 
     def call(self, pooled_BH: Any) -> Any:
         """Return logits [B, 2]."""
-        return output_logits(self, pooled_BH)
+        return apply_output_layer(self, pooled_BH)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class AlbertForPreTraining(MadeFromConfig, ModelUpdatedInParts):
+class AlbertForPreTraining(ConfigSerializable, GradientAccumulationModel):
     """ALBERT with both pretraining heads; `fit` minimises their summed loss.
 
     Inputs are a dict of `input_ids`, `input_mask`, `segment_ids` [B, S] and
@@ -83,7 +86,7 @@ class AlbertForPreTraining(MadeFromConfig, ModelUpdatedInParts):
         config: The architecture.
         rematerialize: Whether the encoder computes intermediate values again for the gradient
             instead of keeping them.
-        num_micro_batches: Parts that a batch goes through the model in.
+        num_micro_batches: Number of micro-batches that a batch is cut into while training.
     """
 
     def __init__(
@@ -100,23 +103,24 @@ class AlbertForPreTraining(MadeFromConfig, ModelUpdatedInParts):
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of the model as JSON holds them."""
-        more = {
+        return {
+            **super().get_config(),
             "rematerialize": self.bert.rematerialize,
             "num_micro_batches": self.num_micro_batches,
         }
-        return {**super().get_config(), **more}
 
     def build(self, input_shape: Any = None) -> None:
         """Build all variables at once, under the original's names."""
+        # Not at the first call: then paths would follow the calls, not the original's names.
         self.bert.build()
-        build_under("cls", self.masked_lm, None)
-        build_under("cls", self.sentence_order, None)
+        build_in_scope("cls", self.masked_lm, None)
+        build_in_scope("cls", self.sentence_order, None)
         self.built = True
 
     def call(self, inputs: Tensors, training: bool | None = None) -> dict[str, Any]:
-        """Return `masked_lm_logits`, `sentence_order_logits`, and the encoder's outputs.
+        """Return `masked_lm_logits` [B, P, V], `sentence_order_logits` [B, 2], and encoder outputs.
 
-        Its `sequence_output` is [B, S, H], while training only of the masked positions [B, P, H].
+        Their `sequence_output` is [B, S, H]; while training [B, P, H], the masked positions alone.
         """
         positions_BP = inputs["masked_lm_positions"]
         length = inputs["input_ids"].shape[1]
@@ -125,6 +129,7 @@ class AlbertForPreTraining(MadeFromConfig, ModelUpdatedInParts):
             inputs["input_ids"],
             input_mask=inputs.get("input_mask"),
             segment_ids=inputs.get("segment_ids"),
+            # Evaluation and exports compute every position: callers read `sequence_output`.
             output_positions=positions_BP if training else None,
             training=training,
         )
@@ -154,7 +159,16 @@ class AlbertForPreTraining(MadeFromConfig, ModelUpdatedInParts):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """Return the sum of both losses and note every metric on the way."""
+        """Return the sum of both losses, and update the metrics.
+
+        Args:
+            x: Not used.
+            y: Targets; while training with the totals of the whole batch among them.
+            y_pred: Outputs of `call`.
+            sample_weight: Not used: `masked_lm_weights` among the targets weigh the predictions.
+            training: Not used.
+        """
+        # Not in `compute_metrics`: Keras calls it once a step, without micro-batches' outputs.
         losses = pretraining_losses(y, y_pred)
         weights_BP, labels_B = y["masked_lm_weights"], y["sentence_order_labels"]
         hits_BP = ops.equal(ops.argmax(y_pred["masked_lm_logits"], axis=-1), y["masked_lm_ids"])
@@ -172,7 +186,7 @@ class AlbertForPreTraining(MadeFromConfig, ModelUpdatedInParts):
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
     ) -> dict[str, Any]:
-        """Return the metrics noted by `compute_loss`."""
+        """Return the metrics that `compute_loss` has updated; no argument is used."""
         return self.get_metrics_result()
 
 
@@ -189,13 +203,13 @@ def pretraining_losses(targets: Tensors, outputs: Tensors) -> dict[str, Any]:
 
     Args:
         targets: `masked_lm_ids`, `masked_lm_weights` [B, P], `sentence_order_labels` [B]; and for
-            a part of a batch the whole batch's `num_predictions` and `num_sequences`.
+            a micro-batch the whole batch's `num_predictions` and `num_sequences`.
         outputs: `masked_lm_logits` [B, P, V], `sentence_order_logits` [B, 2].
 
     Returns:
         `masked_lm_example_loss` [B, P] (unweighted), `masked_lm_loss`, their weighted mean over
-        the batch; `sentence_order_example_loss` [B], `sentence_order_loss`; `loss`, the sum. Of a
-        part of a batch they are what it adds to the means over the whole.
+        the batch; `sentence_order_example_loss` [B], `sentence_order_loss`; `loss`, the sum. For a
+        micro-batch, its contributions to the means over the whole batch.
     """
     masked_lm_example_loss_BP = cross_entropy(targets["masked_lm_ids"], outputs["masked_lm_logits"])
     weights_BP = ops.cast(targets["masked_lm_weights"], "float32")
@@ -217,6 +231,7 @@ def pretraining_losses(targets: Tensors, outputs: Tensors) -> dict[str, Any]:
 
 def cross_entropy(labels: Any, logits: Any) -> Any:
     """Return softmax cross entropy per label, in float32: [...] and [..., C] to [...]."""
+    # float32: a softmax over 30,000 logits in bfloat16 has two or three digits.
     return keras.losses.sparse_categorical_crossentropy(
         labels, ops.cast(logits, "float32"), from_logits=True
     )

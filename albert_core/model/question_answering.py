@@ -16,16 +16,18 @@ from albert_core.model.heads import AlbertWithHead
 from albert_core.model.layers import (
     PACKAGE,
     add_output_layer,
-    build_under,
+    apply_output_layer,
+    build_in_scope,
     check_range,
     dense,
     initializer,
     layer_norm,
-    output_logits,
 )
 from albert_core.model.pretraining import Tensors, cross_entropy
 
-_MASKED_LOGIT = -1e30  # of positions that cannot be in an answer, as in the original; float32 only
+# Of positions that cannot be in an answer, as in the original. float16 cannot hold it: logits are
+# cast to float32 first.
+_MASKED_LOGIT = -1e30
 
 
 class SpanHead(keras.layers.Layer):
@@ -41,7 +43,7 @@ class SpanHead(keras.layers.Layer):
 
     def call(self, sequence_BSH: Any) -> Any:
         """Return logits [B, S, 2]."""
-        return output_logits(self, sequence_BSH)
+        return apply_output_layer(self, sequence_BSH)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -63,8 +65,8 @@ class AlbertForQuestionAnswering(AlbertWithHead):
     def build(self, input_shape: Any = None) -> None:
         """Build all variables at once, under the original's names."""
         self.bert.build()
-        self.bert.pooler.trainable = False
-        build_under("cls", self.head, None)
+        self.bert.pooler.trainable = False  # nothing reads its output: it has no gradient
+        build_in_scope("cls", self.head, None)
         self.built = True
 
     def call(self, inputs: Tensors, training: bool | None = None) -> dict[str, Any]:
@@ -108,7 +110,7 @@ class AlbertForQuestionAnsweringWithBeam(AlbertWithHead):
     ) -> None:
         super().__init__(config)
         self.start_n_top, self.end_n_top = start_n_top, end_n_top
-        self._check_searched(most=config.max_position_embeddings)
+        self._check_search_sizes(most=config.max_position_embeddings)
         self.start_logits = dense(config, 1, "dense")
         self.end_pair = PairLayer(config)
         self.end_norm = layer_norm()
@@ -120,23 +122,23 @@ class AlbertForQuestionAnsweringWithBeam(AlbertWithHead):
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of the model as JSON holds them."""
-        more = {
+        return {
+            **super().get_config(),
             "start_n_top": self.start_n_top,
             "end_n_top": self.end_n_top,
             "classifier_dropout": self.dropout.rate,
         }
-        return {**super().get_config(), **more}
 
     def build(self, input_shape: Any = None) -> None:
         """Build all variables at once, under the original's names."""
         hidden = (None, self.config.hidden_size)
         self.bert.build()
         self.bert.pooler.trainable = False
-        build_under("start_logits", self.start_logits, hidden)
+        build_in_scope("start_logits", self.start_logits, hidden)
         for layer in (self.end_pair, self.end_norm, self.end_logits):
-            build_under("end_logits", layer, hidden)
+            build_in_scope("end_logits", layer, hidden)
         for layer in (self.answer_pair, self.answer_logit):
-            build_under("answer_class", layer, hidden)
+            build_in_scope("answer_class", layer, hidden)
         self.built = True
 
     def call(self, inputs: Tensors, training: bool | None = None) -> dict[str, Any]:
@@ -153,8 +155,8 @@ class AlbertForQuestionAnsweringWithBeam(AlbertWithHead):
         start_logits_BS = _masked(self.start_logits(sequence_BSH)[..., 0], p_mask_BS)
         cls_logits_B = self._answerability(sequence_BSH, start_logits_BS, training)
         if "start_positions" not in inputs:
-            found = self._search(sequence_BSH, start_logits_BS, p_mask_BS)
-            return {**found, "cls_logits": cls_logits_B}
+            spans = self._search(sequence_BSH, start_logits_BS, p_mask_BS)
+            return {**spans, "cls_logits": cls_logits_B}
         starts_B1 = inputs["start_positions"][:, None]
         check_range("start_positions", starts_B1, "sequence length", sequence_BSH.shape[1])
         end_logits_BKS = self._end_logits(sequence_BSH, starts_B1, p_mask_BS)
@@ -190,6 +192,7 @@ class AlbertForQuestionAnsweringWithBeam(AlbertWithHead):
 
     def _answerability(self, sequence_BSH: Any, start_logits_BS: Any, training: bool | None) -> Any:
         """Return the logit of no answer [B], from the expected start and the first position."""
+        # The expected start, not the likeliest: it can be differentiated.
         starts_BS = ops.cast(ops.softmax(start_logits_BS), sequence_BSH.dtype)
         start_BH = ops.einsum("bs,bsh->bh", starts_BS, sequence_BSH)
         pair_BH = self.answer_pair(start_BH, second=sequence_BSH[:, 0])
@@ -197,10 +200,10 @@ class AlbertForQuestionAnsweringWithBeam(AlbertWithHead):
         return ops.cast(logits_B1[:, 0], "float32")
 
     def _search(self, sequence_BSH: Any, start_logits_BS: Any, p_mask_BS: Any) -> dict[str, Any]:
-        """Return the likeliest starts, and of each the likeliest ends."""
+        """Return the likeliest starts, and for each the likeliest ends, as `call` does."""
         length = sequence_BSH.shape[1]
         if length is not None:
-            self._check_searched(most=length)
+            self._check_search_sizes(most=length)
         start_log_probs_BK, starts_BK = ops.top_k(
             ops.log_softmax(start_logits_BS), self.start_n_top
         )
@@ -214,19 +217,15 @@ class AlbertForQuestionAnsweringWithBeam(AlbertWithHead):
             "end_top_index": ops.reshape(ends_BKL, flat),
         }
 
-    def _check_searched(self, most: int) -> None:
-        """Refuse to search more positions than the `most` there are."""
+    def _check_search_sizes(self, most: int) -> None:
+        """Refuse to search fewer than one position, or more than `most`."""
         for name, number in {"start_n_top": self.start_n_top, "end_n_top": self.end_n_top}.items():
             if not 1 <= number <= most:
                 raise InputError(f"{name}: got {number}, expected 1 to sequence length={most}")
 
 
 class PairLayer(keras.layers.Layer):
-    """A tanh layer on two vectors side by side, [..., H] each, that never builds the pair.
-
-    The vectors are multiplied by their halves of the kernel and broadcast against each other
-    afterwards, so K starts and S positions cost K + S products instead of K * S.
-    """
+    """A tanh layer on two vectors side by side, [..., H] each, without concatenating them."""
 
     def __init__(self, config: AlbertConfig) -> None:
         super().__init__(name="dense_0")
@@ -243,8 +242,10 @@ class PairLayer(keras.layers.Layer):
     def call(self, first: Any, second: Any) -> Any:
         """Return the activation of every pair; the leading axes broadcast."""
         kernel_2HH, bias_H = (ops.cast(v, first.dtype) for v in (self.kernel, self.bias))
-        of_first_HH, of_second_HH = ops.split(kernel_2HH, 2, axis=0)
-        return ops.tanh(ops.matmul(first, of_first_HH) + ops.matmul(second, of_second_HH) + bias_H)
+        first_HH, second_HH = ops.split(kernel_2HH, 2, axis=0)
+        # Each vector by its half of the kernel, then broadcast against the other: K starts and S
+        # positions cost K + S products instead of K * S.
+        return ops.tanh(ops.matmul(first, first_HH) + ops.matmul(second, second_HH) + bias_H)
 
 
 def _masked(logits: Any, mask: Any) -> Any:

@@ -12,22 +12,22 @@ import safetensors.numpy
 from albert_core.errors import InputError
 from albert_core.files import write_atomically
 
-WEIGHTS_NAME = "model.safetensors"
-
 
 def weights_by_name(model: keras.Model) -> dict[str, Any]:
-    """Return a model's weights under the names they have in the original's checkpoints."""
+    """Return a model's variables by their names in the original's checkpoints."""
+    # Paths begin with the model's own name, which no checkpoint of the original has.
     return {weight.path.partition("/")[2]: weight for weight in model.weights}
 
 
-def arrays_of(weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Return the values of named variables, or of arrays, as contiguous arrays."""
+def as_arrays(weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Return the values of named variables, or arrays, as contiguous arrays by the same names."""
+    # safetensors writes an array's memory as it lies, whatever its strides.
     return {name: np.asarray(value, order="C") for name, value in weights.items()}
 
 
 def write_weights(path: Path, weights: Mapping[str, Any]) -> None:
     """Write named variables or arrays to a safetensors file."""
-    write_atomically(path, safetensors.numpy.save(arrays_of(weights)))
+    write_atomically(path, safetensors.numpy.save(as_arrays(weights)))
 
 
 def read_weights(path: Path) -> dict[str, np.ndarray]:
@@ -49,16 +49,16 @@ def load_weights(
 
     Args:
         model: The model to fill.
-        arrays: Values by name; those outside `prefix` are left alone.
-        prefix: Only variables whose name starts so take part, for example `bert/`.
+        arrays: Values by name; names without the prefix are ignored.
+        prefix: Start of the names of variables to load, for example `bert/`; others are unchanged.
         source: Where the arrays come from, for messages.
 
     Raises:
         InputError: A variable is missing, unknown or of another shape; all are listed.
     """
-    wanted = {name: w for name, w in weights_by_name(model).items() if name.startswith(prefix)}
-    given = {name: array for name, array in arrays.items() if name.startswith(prefix)}
-    assign_by_name(wanted, given, source=source)
+    variables = {n: weight for n, weight in weights_by_name(model).items() if n.startswith(prefix)}
+    selected = {name: array for name, array in arrays.items() if name.startswith(prefix)}
+    assign_by_name(variables, selected, source=source)
 
 
 def assign_by_name(
@@ -74,6 +74,8 @@ def assign_by_name(
     Raises:
         InputError: A variable is missing, unknown or of another shape; all are listed.
     """
+    # Everything is checked before anything is assigned: a model half of random weights would
+    # train without a word.
     problems = [f"missing {name}" for name in sorted(variables.keys() - arrays.keys())]
     problems += [f"unknown {name}" for name in sorted(arrays.keys() - variables.keys())]
     problems += [

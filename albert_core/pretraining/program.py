@@ -8,16 +8,16 @@ from typing import Any
 import keras
 
 from albert_core.artifacts.manifest import Metrics
-from albert_core.config import CONFIG_NAME, AlbertConfig
+from albert_core.config import CONFIG_NAME, WEIGHTS_NAME, AlbertConfig
 from albert_core.model import AlbertForPreTraining
-from albert_core.model.weights import WEIGHTS_NAME
 from albert_core.pretraining.compilation import compiled_model
 from albert_core.pretraining.config import Phase, PretrainingConfig
+from albert_core.pretraining.dataset import PretrainingData, locate_corrupt_record
 from albert_core.pretraining.initialization import initialize
 from albert_core.progress import ReportProgress, quiet
-from albert_core.records.dataset import PretrainingData, damage_named
 from albert_core.records.description import RecordsDescription
 from albert_core.tokenization import Tokenizer
+from albert_core.training.callbacks.checkpointing import BEST_NAME
 from albert_core.training.checkpoint import TrainingState
 from albert_core.training.devices import Devices, use_devices, use_precision
 from albert_core.training.flops import (
@@ -27,7 +27,7 @@ from albert_core.training.flops import (
 )
 from albert_core.training.history import best_row, write_history
 from albert_core.training.log import LOG_NAME, TENSORBOARD_NAME, read_log
-from albert_core.training.loop import BEST_NAME, train
+from albert_core.training.loop import train
 
 EVALUATION_METRICS = (
     "masked_lm_accuracy",
@@ -68,7 +68,7 @@ def run_pretraining(
         phases = config.resolved_phases(next(iter(records)))
         keras.utils.set_random_seed(config.seed)
         data = [
-            PretrainingData.of_records(
+            PretrainingData.from_records(
                 records[phase.sequence_length],
                 masking=config.masking,
                 tokenizer=tokenizer,
@@ -81,7 +81,7 @@ def run_pretraining(
         model = compiled_model(model_config, config, phases, devices)
         if config.init_checkpoint:
             initialize(model, config.init_checkpoint, tokenizer)
-        with damage_named(data):
+        with locate_corrupt_record(data):
             state = _train(model, data, phases, config, devices, checkpoints, progress)
         best = best_row(state.history, "masked_lm_accuracy")
         if devices.is_chief:
@@ -173,7 +173,7 @@ class _Speedometer:
         index = self._phase_of(last - 1)
         phase = self._phases[index]
         tokens_per_second = (last - first) * phase.batch_size * phase.sequence_length / seconds
-        waited = sum(own.waiting.seconds for own in self._data)
+        waited = sum(own.input_timer.seconds for own in self._data)
         share = min((waited - self._waited) / seconds, 1.0)
         self._waited = waited
         flops_fraction = tokens_per_second * self._flops_per_token[index] / self._peak

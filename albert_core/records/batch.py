@@ -19,11 +19,11 @@ def named(values: Sequence[Any]) -> Batch:
     return {name: batch[name] for name in INPUTS}, {name: batch[name] for name in TARGETS}
 
 
-class Waiting:
-    """Seconds that the consumer of batches spent waiting for them, so far.
+class InputTimer:
+    """Time that the consumer of batches has spent waiting for them.
 
     Attributes:
-        seconds: The sum.
+        seconds: The sum so far.
     """
 
     def __init__(self) -> None:

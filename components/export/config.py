@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from albert_core.checks import check_between
 from albert_core.errors import InputError
 from albert_core.exports.formats import FORMATS, QUANTIZED, Bounds, ExportFormat
-from components.export.card_config import CardConfig
+from components.export.card.config import CardConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -24,8 +24,8 @@ from albert_core.progress import ReportProgress, quiet
 from albert_core.storage import join, read_bytes
 from albert_core.tasks import Task, data_folder, task_fingerprint
 from components.evaluate.step import finetuning_of, task_of
-from components.export.card import write_card
-from components.export.card_config import CardConfig
+from components.export.card.config import CardConfig
+from components.export.card.render import write_card
 from components.export.config import ExportConfig
 from components.export.lineage import Lineage, find_lineage, lineage_at
 

@@ -1,1 +1,1 @@
-"""Accept a model if it is better than the one before."""
+"""Accept a pretrained model if it is better than the accepted one."""

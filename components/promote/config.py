@@ -7,15 +7,15 @@ from albert_core.checks import check_between
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RetrainingConfig:
-    """From which model a run goes on, and when it takes that model's place.
+    """Which model a run starts from, and when the new model replaces it.
 
     Attributes:
-        accepted: Folder of the accepted models' pointers, local or gs://. Pretraining goes on from
+        accepted: Folder of the accepted models' pointers, local or gs://. Pretraining starts from
             the model accepted last before the run's date, with its vocabulary. Empty: no
             retraining.
-        min_gain: Least gain over that model, as the mean over the tasks of their first metric
-            (0.001 is 0.1 points).
-        max_loss: Most that a single task may lose.
+        min_gain: Smallest gain over that model at which the new one is accepted, as the mean over
+            the tasks of their first metric (0.001 is 0.1 points).
+        max_loss: Largest loss of a single task at which it is accepted.
     """
 
     accepted: str = ""

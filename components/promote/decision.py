@@ -7,18 +7,20 @@ from collections.abc import Mapping, Sequence
 from components.promote.config import RetrainingConfig
 from components.promote.model_registry import AcceptedModel, TaskScore
 
-_ROUNDING = 1e-9  # of differences of scores, which have four decimals
+# Scores have four decimals, but differences of floats come out as 0.00099999: a gain of exactly
+# min_gain must count.
+_ROUNDING = 1e-9
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Two models on one task's dev set.
+    """The scores of the new and the accepted model on one task's dev set.
 
     Attributes:
         task: Name of the task.
         metric: Its first metric.
-        score: The new model's.
-        accepted_score: The accepted model's; None where there is none on the same data.
+        score: The new model's score.
+        accepted_score: The accepted model's; None if it was not scored on the same data.
     """
 
     task: str
@@ -28,19 +30,19 @@ class Comparison:
 
     @property
     def gain(self) -> float | None:
-        """How much better the new model is."""
+        """Score of the new model minus that of the accepted one, or None."""
         return None if self.accepted_score is None else self.score - self.accepted_score
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Promotion:
-    """What became of a new model.
+    """The decision on a new model.
 
     Attributes:
         date: Date of its run.
         is_promoted: Whether it was accepted.
         reason: Why, or why not, in words.
-        accepted_date: Date of the model it was compared with; None of the first.
+        accepted_date: Date of the model it was compared with; None for the first model.
         comparisons: Both models' scores, by task.
     """
 
@@ -52,19 +54,29 @@ class Promotion:
 
     @property
     def mean_gain(self) -> float | None:
-        """Mean gain over the tasks that can be compared; None where there is none."""
+        """Mean gain over the tasks with a gain; None if no task has one."""
         gains = [one.gain for one in self.comparisons if one.gain is not None]
         return statistics.fmean(gains) if gains else None
 
 
-def judge(
+def decide(
     scores: Mapping[str, TaskScore],
     accepted: AcceptedModel | None,
     config: RetrainingConfig,
     *,
     date: str,
 ) -> Promotion:
-    """Compare a new model with the accepted one; the first is accepted as it is."""
+    """Decide whether a new model replaces the accepted one.
+
+    It does if its mean gain over the tasks that can be compared is `config.min_gain` or more and no
+    task loses more than `config.max_loss`. If no model was accepted before, it always does.
+
+    Args:
+        scores: The new model's scores, by task.
+        accepted: The accepted model, or None.
+        config: The bounds.
+        date: Date of the new model's run.
+    """
     promotion = Promotion(
         date=date,
         is_promoted=True,
@@ -84,6 +96,7 @@ def judge(
 
 def _comparison(task: str, score: TaskScore, accepted: AcceptedModel | None) -> Comparison:
     other = accepted.scores.get(task) if accepted else None
+    # A dev set that was extended, or another metric, would pass for a gain or a loss of the model.
     is_same_test = other and (other.metric, other.data) == (score.metric, score.data)
     return Comparison(
         task=task,
@@ -94,6 +107,7 @@ def _comparison(task: str, score: TaskScore, accepted: AcceptedModel | None) -> 
 
 
 def _objections(promotion: Promotion, config: RetrainingConfig) -> list[str]:
+    """Return the reasons against the new model, in words; empty if it is to be accepted."""
     mean = promotion.mean_gain
     if mean is None:
         return [

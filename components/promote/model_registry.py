@@ -1,7 +1,7 @@
-"""A folder of pointers to accepted models: which one counts, and which counted before.
+"""A registry of accepted models: a folder of pointers, one for each date.
 
-`history/DATE.json` is written once for each date and never changed; `accepted.json` says the same
-of the newest. The models stay where they were made.
+`history/DATE.json` is written once for each date and never changed; `accepted.json` is a copy of
+the newest. The models stay in the folders where their runs wrote them.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ class TaskScore:
     Attributes:
         metric: The task's first metric.
         score: Its value on the dev set.
-        data: Hash of the task's files: scores on other data cannot be compared.
+        data: Hash of the task's files; scores on different data cannot be compared.
     """
 
     metric: str
@@ -50,7 +50,7 @@ class AcceptedModel:
         address: The model's folder, local or gs://.
         content_hash: Hash of the files there, as its manifest says.
         run: Title of the run.
-        scores: What it reached after fine-tuning, by task.
+        scores: Its scores after fine-tuning, by task.
     """
 
     date: str
@@ -66,6 +66,7 @@ def accepted_dates(folder: str) -> list[str]:
     if not has_files(history):
         return []
     names = (PurePosixPath(file.path) for file in find_files(history))
+    # A name that begins with a dot is a local file that is still being written.
     return sorted(name.stem for name in names if name.suffix == ".json" and name.stem[0] != ".")
 
 
@@ -73,7 +74,7 @@ def read_accepted(folder: str, date: str) -> AcceptedModel:
     """Return the model accepted on a date.
 
     Raises:
-        InputError: There is none, or its file is damaged.
+        InputError: No model was accepted on that date, or its pointer is damaged.
     """
     path = _history_path(folder, date)
     try:
@@ -84,10 +85,13 @@ def read_accepted(folder: str, date: str) -> AcceptedModel:
 
 
 def accepted_before(folder: str, date: str) -> AcceptedModel | None:
-    """Return the last model accepted before a date, so that a date's run is always the same.
+    """Return the last model accepted before a date, or None; checks that it is still there.
+
+    Models of the date itself and of later ones do not count, so a date's run starts from the same
+    model whenever it is made. Re-running a date reuses its results.
 
     Raises:
-        InputError: The model is gone, or another one is in its place.
+        InputError: The model's folder is gone or holds another model.
     """
     earlier = [other for other in accepted_dates(folder) if other < date]
     if not earlier:
@@ -107,14 +111,16 @@ def accepted_before(folder: str, date: str) -> AcceptedModel | None:
 
 
 def accept(folder: str, model: AcceptedModel) -> None:
-    """Write a date's entry of the history, then let `accepted.json` point to it.
+    """Write a date's entry of the history, then `accepted.json` if the date is the newest.
 
-    Doing it again for the same model changes nothing.
+    Accepting a date again changes nothing: its entry is never replaced.
 
     Raises:
-        InputError: Another run was faster.
+        InputError: Another run has written one of the two files meanwhile.
     """
     pointer = join(folder, POINTER_NAME)
+    # Before the history is read: a pointer that another run writes after this line is newer than
+    # the dates below, and must not be replaced by this older one.
     seen = generation(pointer)
     dates = accepted_dates(folder)
     entry = _history_path(folder, model.date)
@@ -122,6 +128,7 @@ def accept(folder: str, model: AcceptedModel) -> None:
         text = json.dumps(dataclasses.asdict(model), indent=2) + "\n"
         write_bytes(entry, text.encode(), only_new=True)
     if model.date >= max(dates, default=model.date):
+        # From the entry, not from `model`: after a kill between the two writes, the entry counts.
         write_bytes(pointer, read_bytes(entry), replaces=seen)
 
 

@@ -1,4 +1,4 @@
-"""Accept a model if it is better than the one before."""
+"""Accept a pretrained model if it is better than the accepted one."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from albert_core.files import write_json
 from albert_core.progress import ReportProgress, quiet
 from albert_core.storage import is_remote
 from components.promote.config import RetrainingConfig
-from components.promote.decision import Promotion, judge
+from components.promote.decision import Promotion, decide
 from components.promote.model_registry import (
     AcceptedModel,
     TaskScore,
@@ -38,24 +38,25 @@ def promote(
 ) -> Manifest:
     """Compare a model with the accepted one, publish promotion.json, and accept it if better.
 
-    The pointer to it is written last. A model that is not better is no failure.
+    The pointer to it is written last. A model that is not better does not fail the step.
 
     Args:
         pretrained: Output of `albert pretrain`.
         address: Where later runs will find that folder: an absolute path or gs://.
         evaluations: Outputs of `albert evaluate`; those from random weights do not count.
-        accepted: The model that pretraining went on from; None if there was none.
-        config: Where the accepted models are, and what is better.
+        accepted: The accepted model that pretraining started from; None if there was none.
+        config: Folder of the accepted models, and the bounds.
         date: Date of the run, YYYY-MM-DD.
         title: Name of the run.
-        output: Folder to make.
+        output: Folder that receives promotion.json, local or gs://; made here.
         work_root: Folder of the work folders; beside `output` when not given.
-        progress: Told what it is doing.
+        progress: Called with what the step is doing.
 
     Raises:
-        InputError: An input is missing or another step's, or another run was faster.
+        InputError: An input is missing, damaged or another step's; `address` is in storage other
+            than local or gs://; or another run accepted a model at the same moment.
     """
-    is_remote(address)  # refuses other kinds of storage
+    is_remote(address)  # raises for other kinds of storage, which a later run could not read
     trained = read_manifest(input_folder(pretrained), step="pretrain")
     scored = [read_manifest(input_folder(folder), step="evaluate") for folder in evaluations]
     model = AcceptedModel(
@@ -68,9 +69,11 @@ def promote(
 
     def body(results: Path, _: Path) -> Metrics:
         progress(0, 0, "comparing")
-        judged = judge(model.scores, accepted, config, date=date)
-        promotion = _unless_overtaken(judged, model, accepted, config.accepted)
+        decision = decide(model.scores, accepted, config, date=date)
+        promotion = _refuse_if_superseded(decision, model, accepted, config.accepted)
         write_json(results / PROMOTION_NAME, dataclasses.asdict(promotion))
+        # Before the step is published, since a published step is never run again: killed in
+        # between, it would have decided for a model that is never accepted.
         if promotion.is_promoted:
             accept(config.accepted, model)
         gain = {} if promotion.mean_gain is None else {"mean_gain": round(promotion.mean_gain, 4)}
@@ -91,23 +94,34 @@ def promote(
 
 
 def _scores(evaluations: Sequence[Manifest]) -> dict[str, TaskScore]:
+    """Return the scores of the pretrained model by task, leaving out those from random weights."""
     scores = {}
     for manifest in evaluations:
         if manifest.config["initialization"] == "pretrained":
-            metric = next(iter(manifest.metrics))
+            metric = next(iter(manifest.metrics))  # the task's first metric
             scores[manifest.config["task"]] = TaskScore(
                 metric=metric, score=manifest.metrics[metric], data=manifest.inputs["data"]
             )
     return scores
 
 
-def _unless_overtaken(
+def _refuse_if_superseded(
     promotion: Promotion, model: AcceptedModel, accepted: AcceptedModel | None, folder: str
 ) -> Promotion:
-    """Refuse a model that was not compared with the last accepted one, or has a rival."""
+    """Return the decision, turned into a refusal if the registry has changed during the run.
+
+    Args:
+        promotion: The decision by scores.
+        model: The new model.
+        accepted: The model it was compared with, which was the last one when the run began.
+        folder: Folder of the accepted models.
+    """
+    # Runs take hours, and runs of two dates may overlap: what was the last accepted model at the
+    # start may no longer be it.
     dates = accepted_dates(folder)
     before = [date for date in dates if date < model.date]
     if model.date in dates:
+        # The same model: this step was killed after it had accepted, and is being repeated.
         if read_accepted(folder, model.date).content_hash == model.content_hash:
             return promotion
         reason = f"another model of {model.date} is accepted already"

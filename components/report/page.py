@@ -12,7 +12,6 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from albert_core.training.history import best_row
 from components.number_formats import (
     NOTHING,
     format_count,
@@ -30,7 +29,7 @@ from components.report.charts import (
     sentence_order_chart,
     task_chart,
 )
-from components.report.summary import RunSummary, StepSummary, TaskSummary
+from components.report.summary import RunSummary, StepSummary, TaskSummary, published_evaluation
 
 _TEMPLATE = "page.html.j2"
 _CHANCE_ACCURACY = 0.5  # of sentence order: half of the pairs are swapped
@@ -101,7 +100,7 @@ def _environment() -> jinja2.Environment:
 
 def _headlines(summary: RunSummary) -> Iterator[Headline]:
     """Yield the numbers at the top of the page, in their order."""
-    best = _published_evaluation(summary.pretraining_history)
+    best = published_evaluation(summary.pretraining_history)
     held_out = f"held-out, step {format_number(best['global_step'])}" if best else "held-out"
     yield Headline(
         label="Masked LM accuracy",
@@ -119,19 +118,6 @@ def _headlines(summary: RunSummary) -> Iterator[Headline]:
         value=format_duration(_total_seconds(summary.steps)),
         note=format_count(len(summary.steps), "step"),
     )
-
-
-def _published_evaluation(history: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return the evaluation of the weights that pretraining published; empty without any."""
-    monitor = "masked_lm_accuracy"
-    # A history may have gaps (a loss that diverged, a metric that was not measured), and NaN has
-    # no order: such an evaluation is the worst of its phase.
-    comparable = [{**row, monitor: _finite(row.get(monitor))} for row in history]
-    return best_row(comparable, monitor) if comparable else {}
-
-
-def _finite(value: float | None) -> float:
-    return value if value is not None and math.isfinite(value) else -math.inf
 
 
 def _task_headline(tasks: Sequence[TaskSummary]) -> Headline:

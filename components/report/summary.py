@@ -1,11 +1,15 @@
 """The results of a run, from the manifests of its steps, for the terminal's table and the page."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from albert_core.training.history import best_row
 from components.export.step import TaskExport
 from components.promote.decision import Promotion
+
+_MONITOR = "masked_lm_accuracy"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,3 +102,20 @@ class RunSummary:
     tasks: Sequence[TaskSummary]
     exports: Sequence[TaskExport] = ()
     promotion: Promotion | None = None
+
+
+def published_evaluation(history: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the evaluation of the weights that pretraining published; empty without any.
+
+    Args:
+        history: Rows in the order of the steps. Of one whose masked LM accuracy is missing or not
+            finite, that accuracy is returned as minus infinity.
+    """
+    # A history may have gaps (a loss that diverged, a metric that was not measured), and NaN has
+    # no order: such an evaluation is the worst of its phase.
+    comparable = [{**row, _MONITOR: _finite(row.get(_MONITOR))} for row in history]
+    return best_row(comparable, _MONITOR) if comparable else {}
+
+
+def _finite(value: float | None) -> float:
+    return value if value is not None and math.isfinite(value) else -math.inf

@@ -1,1 +1,1 @@
-"""What a dated run reads."""
+"""Resolve the settings of a dated run."""

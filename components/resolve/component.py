@@ -1,4 +1,4 @@
-"""Kubeflow component: find out what a dated run reads."""
+"""Kubeflow component: resolve the settings of a dated run."""
 
 from typing import NamedTuple
 
@@ -29,7 +29,7 @@ def resolve(
         ("accepted", dict),
     ],
 ):
-    """Put the date into the settings and look up the accepted model."""
+    """Fill the date into the settings and look up the accepted model."""
     import collections
     import dataclasses
     import json
@@ -39,14 +39,14 @@ def resolve(
     from albert_core.settings import parse_settings, plain_values
     from albert_core.storage import join, write_bytes
     from albert_core.tokenization.config import VocabConfig
-    from components.artifacts import address_of
+    from components.artifacts import artifact_address
     from components.promote.config import RetrainingConfig
     from components.resolve.step import RESOLVED_NAME, resolve
     from components.runtime import step_process
 
-    output = address_of(resolved)
+    output = artifact_address(resolved)
     with step_process("resolve", output=output, work_root=work_root):
-        found = resolve(
+        settings = resolve(
             date=date,
             title=title,
             corpus=parse_settings(CorpusConfig, corpus, source="corpus"),
@@ -54,6 +54,6 @@ def resolve(
             pretraining=parse_settings(PretrainingConfig, pretraining, source="pretraining"),
             retraining=parse_settings(RetrainingConfig, retraining, source="retraining"),
         )
-        values = {"accepted": {}, **plain_values(dataclasses.asdict(found))}
+        values = {"accepted": {}, **plain_values(dataclasses.asdict(settings))}
         write_bytes(join(output, RESOLVED_NAME), json.dumps(values, indent=2).encode())
     return collections.namedtuple("Outputs", values)(**values)

@@ -1,4 +1,4 @@
-"""Dates in settings: `{{ds}}` stands for the date of the run."""
+"""Dates in settings, where `{{ds}}` stands for the date of the run, as in Airflow."""
 
 import datetime
 import re
@@ -10,32 +10,21 @@ from albert_core.errors import InputError
 DATE_PLACEHOLDER = "{{ds}}"
 NO_DATE = "none"
 
-# What a schedule passes as the date: the platform puts the time of the run in its place.
-SCHEDULED_DATE: Mapping[str, str] = {
-    "kubeflow": "[[ScheduledTime.2006-01-02]]",
-    "vertex": "{{$.pipeline_job_schedule_time_utc}}",
-}
-
-
-def is_set_at_run_time(date: str) -> bool:
-    """Return whether a date is one that a schedule passes."""
-    return date in SCHEDULED_DATE.values()
-
 
 def today() -> str:
-    """Return the date in UTC, YYYY-MM-DD."""
+    """Return today's date in UTC, YYYY-MM-DD."""
     return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
 def parse_date(text: str) -> str:
-    """Return the date, YYYY-MM-DD, of a date or of a time that begins with one.
+    """Return the date, YYYY-MM-DD, of a date or of an ISO time.
 
     Raises:
-        InputError: It is neither, such as a schedule's placeholder that nothing was put in for.
+        InputError: The text is neither, such as a placeholder that no platform has replaced.
     """
-    found = re.match(r"\d{4}-\d{2}-\d{2}(?=T|$)", text)
+    date = re.match(r"\d{4}-\d{2}-\d{2}(?=T|$)", text)
     try:
-        return datetime.date.fromisoformat(found[0] if found else text).isoformat()
+        return datetime.date.fromisoformat(date[0] if date else text).isoformat()
     except ValueError as error:
         raise InputError(
             f"date: got {text!r}, expected YYYY-MM-DD, for example {today()}"

@@ -1,4 +1,4 @@
-"""Find out what a dated run reads: the text of its date, and the model it goes on from."""
+"""Resolve the settings of a dated run: the text of its date, and the model it starts from."""
 
 import dataclasses
 
@@ -9,18 +9,17 @@ from components.promote.config import RetrainingConfig
 from components.promote.model_registry import AcceptedModel, accepted_before
 from components.resolve.dates import parse_date, with_date
 
-FOUND_AT_RUN_TIME = "found by the step resolve"  # in place of the text's hash
 RESOLVED_NAME = "resolved.json"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Resolved:
-    """The settings of a run as its date makes them.
+    """The settings of a run with its date and the accepted model filled in.
 
     Attributes:
         date: The date, YYYY-MM-DD.
         title: Name of the run.
-        corpus: The text.
+        corpus: The text of that date.
         corpus_fingerprint: Hash of the text.
         vocab: The vocabulary: the accepted model's, if there is one.
         pretraining: How to pretrain: from the accepted model, if there is one.
@@ -45,7 +44,10 @@ def resolve(
     pretraining: PretrainingConfig,
     retraining: RetrainingConfig,
 ) -> Resolved:
-    """Put a date into the settings and look up the accepted model.
+    """Fill the date into the settings, and start from the accepted model if there is one.
+
+    The accepted model becomes `vocab.source` and `pretraining.init_checkpoint`. Re-running a date
+    reuses its results, since only models of earlier dates count.
 
     Args:
         date: A date or a time, as a schedule passes it.
@@ -53,10 +55,10 @@ def resolve(
         corpus: The text; its addresses may hold `{{ds}}`.
         vocab: The vocabulary to train where there is no accepted model.
         pretraining: How to pretrain.
-        retraining: Where the accepted models are.
+        retraining: Folder of the accepted models; without one, none is looked up.
 
     Raises:
-        InputError: It is no date; there is no text of it; or the accepted model is gone.
+        InputError: The date is not one, no file matches for it, or the accepted model is gone.
     """
     date = parse_date(date)
     corpus = dataclasses.replace(corpus, files=with_date(corpus.files, date))

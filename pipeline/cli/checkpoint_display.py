@@ -9,7 +9,8 @@ import rich.table
 
 from albert_core.artifacts.manifest import Manifest
 from albert_core.checkpoints import Conversion, Description
-from albert_core.checkpoints.description import ModelDescription
+from albert_core.checkpoints.description import ModelSummary
+from components.number_formats import format_bytes, format_number
 
 _SHOWN_FILES = 12
 
@@ -58,7 +59,7 @@ def print_description(description: Description) -> None:
     _print([*rows, *_file_rows(description.files)])
 
 
-def _model_rows(model: ModelDescription) -> Iterator[Row]:
+def _model_rows(model: ModelSummary) -> Iterator[Row]:
     if model.config:
         yield "size", model.size or "none of the presets"
         yield "architecture", _changed_settings(model.config.to_dict())
@@ -73,14 +74,14 @@ def _model_rows(model: ModelDescription) -> Iterator[Row]:
 
 def _manifest_rows(manifest: Manifest) -> Iterator[Row]:
     yield "step", f"albert {manifest.step}, {manifest.seconds:,.1f} s"
-    yield "figures", ", ".join(f"{name} {_text(v)}" for name, v in manifest.metrics.items())
+    yield "metrics", ", ".join(f"{name} {_text(v)}" for name, v in manifest.metrics.items())
     yield "settings", ", ".join(_flat(manifest.config))
 
 
 def _file_rows(files: Mapping[str, int]) -> Iterator[Row]:
-    yield "files", f"{len(files):,}, {_bytes(sum(files.values()))}"
+    yield "files", f"{len(files):,}, {format_bytes(sum(files.values()))}"
     for name, size in list(files.items())[:_SHOWN_FILES]:
-        yield f"  {name}", _bytes(size)
+        yield f"  {name}", format_bytes(size)
     if len(files) > _SHOWN_FILES:
         yield "  ...", f"{len(files) - _SHOWN_FILES:,} more"
 
@@ -101,19 +102,11 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 def _text(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+    return format_number(value)
 
 
 def _heads(heads: tuple[str, ...]) -> str:
     return ", ".join(_HEADS[head] for head in heads) or "none: the encoder alone"
-
-
-def _bytes(size: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:,.0f} {unit}" if unit == "B" else f"{size:,.1f} {unit}"
-        size /= 1000
-    return f"{size:,.1f} GB"
 
 
 def _print(rows: list[Row]) -> None:

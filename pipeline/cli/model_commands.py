@@ -7,7 +7,7 @@ from albert_core.errors import InputError
 from albert_core.exports.formats import ExportFormat
 from albert_core.progress import to_stderr
 from albert_core.storage import join, write_bytes
-from components.export.card_config import CardConfig
+from components.export.card.config import CardConfig
 from pipeline.cli.step_commands import print_manifest
 from pipeline.serving.config import ServingConfig
 
@@ -38,7 +38,7 @@ def export(
         card: What only people know, for its card.
     """
     from components.export.step import export_model, read_parity
-    from pipeline.cli.display import print_parities
+    from pipeline.cli.tables import print_parities
 
     manifest = export_model(
         model=model,
@@ -66,11 +66,11 @@ def card(model: str, *, output: str, run: str = "", card: CardConfig) -> None:
             they are found by their hashes.
         card: What only people know.
     """
-    from components.export.card import card_of
+    from components.export.card.render import make_card
     from components.export.lineage import find_lineage
 
     lineage = find_lineage(model, run or None)
-    write_bytes(output, card_of(model, lineage=lineage, card=card).encode())
+    write_bytes(output, make_card(model, lineage=lineage, card=card).encode())
     steps = ", ".join(manifest.step for manifest in lineage.manifests)
     print(f"{output}: from {steps or 'the checkpoint alone'}")
 

@@ -155,7 +155,7 @@ def evaluate(*, data_dir: str, finetuned_dirs: tuple[str, ...], output: str) -> 
     """
     from components.evaluate.step import evaluate as step
     from components.evaluate.step import task_of
-    from pipeline.cli.display import print_scores
+    from pipeline.cli.tables import print_scores
 
     figures = {}
     for folder in finetuned_dirs:

@@ -1,37 +1,67 @@
-"""The inputs of a run on a cluster, which are in buckets: looked for, and as parameters."""
+"""The inputs of a run on a cluster: looked for in their buckets, and hashed if asked for."""
 
 import dataclasses
 import fnmatch
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from albert_core.corpus import corpus_fingerprint, find_corpus_files
 from albert_core.errors import InputError
 from albert_core.files import hash_json
-from albert_core.finetuning.config import Initialization
 from albert_core.storage import content_hash, find_files, is_remote, join
 from albert_core.tasks import TASKS, Task
 from albert_core.tasks.reading import SPLITS
 from albert_core.tasks.registry import DECLARATION_NAME, candidate_folders, read_task_file
-from components.finetune.job import TaskJob
 from components.image import image_name
 from components.resolve.dates import has_date
-from pipeline.config import RunConfig, plain_values, to_values
+from pipeline.config import RunConfig
+from pipeline.preflight import RunStart, TaskFiles
 
 UNKNOWN = "unknown"
-_SECTIONS = (
-    "corpus",
-    "cleaning",
-    "vocab",
-    "beam",
-    "model",
-    "pretraining",
-    "export",
-    "retraining",
-)
+"""Fingerprint of files that were not read."""
 
-Listing = Sequence[str]
-"""Addresses of all files below `data_dir`."""
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RemoteInputs:
+    """A view of a run's files by what their buckets list.
+
+    Attributes:
+        date: What a schedule passes as the date of a dated run; else `NO_DATE`.
+        listing: Addresses of all files below `data_dir`; None if the buckets cannot be read from
+            here. Tasks then are taken to be in the first folder that they may be in.
+        with_hashes: Whether the contents of files are hashed. The platform then skips steps that
+            it has seen with these contents.
+    """
+
+    date: str
+    listing: Sequence[str] | None
+    with_hashes: bool
+
+    def find_start(self, config: RunConfig) -> RunStart:
+        """Return the run with the image that Beam's workers start from."""
+        is_hashed = self.with_hashes and not config.is_dated
+        beam = config.beam.with_worker_image(image_name("data"))
+        return RunStart(
+            config=dataclasses.replace(config, beam=beam),
+            date=self.date,
+            corpus_fingerprint=corpus_fingerprint(config.corpus) if is_hashed else UNKNOWN,
+        )
+
+    def find_task(self, name: str, config: RunConfig) -> TaskFiles:
+        """Find the files of a task in the listing.
+
+        Raises:
+            InputError: The task is unknown, or a file of it is missing.
+        """
+        task = _find_declaration(name, config.data_dir)
+        if self.listing is None:
+            folder = join(config.data_dir, candidate_folders(task)[0])
+            return TaskFiles(task=task, folder=folder, fingerprint=UNKNOWN)
+        folder, files = _find_files(task, config.data_dir, self.listing)
+        fingerprint = UNKNOWN
+        if self.with_hashes:
+            hashes = {file: content_hash(file) for file in files}
+            fingerprint = hash_json({"task": dataclasses.asdict(task), "files": hashes})
+        return TaskFiles(task=task, folder=folder, fingerprint=fingerprint)
 
 
 def refuse_local_inputs(config: RunConfig, work_root: str) -> None:
@@ -47,28 +77,26 @@ def refuse_local_inputs(config: RunConfig, work_root: str) -> None:
                 "gs://bucket/folder: the steps run on other machines; copy it there (`gcloud "
                 "storage cp`)"
             )
-    if not config.tasks:
-        raise InputError("tasks: got none; expected one or more, for example --tasks cola,sst-2")
 
 
 def _addresses(config: RunConfig, work_root: str) -> Iterator[tuple[str, str]]:
+    """Yield the addresses of a run with the names of their settings."""
     yield "--work_root", work_root
     yield from (("corpus.files", pattern) for pattern in config.corpus.files or ("",))
     for name, patterns in config.cleaning.evaluation_sets.items():
         yield from ((f"cleaning.evaluation_sets.{name}", pattern) for pattern in patterns)
     yield "data_dir", config.data_dir
-    if config.pretraining.init_checkpoint:
-        yield "pretraining.init_checkpoint", config.pretraining.init_checkpoint
-    if config.vocab.source:
-        yield "vocab.source", config.vocab.source
-    if config.retraining.accepted:
-        yield "retraining.accepted", config.retraining.accepted
-    if config.beam.shared_folder:
-        yield "beam.shared_folder", config.beam.shared_folder
+    optional = {
+        "pretraining.init_checkpoint": config.pretraining.init_checkpoint,
+        "vocab.source": config.vocab.source,
+        "retraining.accepted": config.retraining.accepted,
+        "beam.shared_folder": config.beam.shared_folder,
+    }
+    yield from ((name, address) for name, address in optional.items() if address)
 
 
-def look_at_inputs(config: RunConfig) -> Listing:
-    """Return the files of the tasks, having looked whether all inputs are there.
+def list_inputs(config: RunConfig) -> list[str]:
+    """Return the addresses of all files below `data_dir`, having looked for all other inputs.
 
     Raises:
         NoAccessError: A bucket cannot be read from here.
@@ -82,74 +110,7 @@ def look_at_inputs(config: RunConfig) -> Listing:
     return [file.path for file in find_files(config.data_dir)]
 
 
-def remote_arguments(
-    config: RunConfig,
-    *,
-    work_root: str,
-    date: str,
-    listing: Listing | None,
-    with_hashes: bool,
-) -> dict[str, Any]:
-    """Return the pipeline's arguments.
-
-    Args:
-        config: The run.
-        work_root: Folder of work in progress.
-        date: What a schedule passes as the date of a dated run.
-        listing: What `look_at_inputs` found; None if the buckets cannot be read from here. Tasks
-            then are in the first folder that they may be in.
-        with_hashes: Whether hashes of the inputs are among the arguments.
-
-    Raises:
-        InputError: A task or a file of it is missing.
-    """
-    beam = config.beam.with_worker_image(image_name("data"))
-    values = to_values(dataclasses.replace(config, beam=beam))
-    jobs = [
-        job
-        for name in config.tasks
-        for job in _jobs_of_task(name, config, listing, with_hashes=with_hashes)
-    ]
-    hashes_text = with_hashes and not config.is_dated
-    return {
-        "title": config.title,
-        "date": date,
-        "corpus_fingerprint": corpus_fingerprint(config.corpus) if hashes_text else UNKNOWN,
-        "accepted": {},
-        **{name: values[name] for name in _SECTIONS},
-        "records": [plain_values(dataclasses.asdict(job)) for job in config.records_jobs()],
-        "jobs": [job.to_values() for job in jobs],
-        "work_root": work_root,
-    }
-
-
-def _jobs_of_task(
-    name: str, config: RunConfig, listing: Listing | None, *, with_hashes: bool
-) -> list[TaskJob]:
-    task = _declared(name, config.data_dir)
-    folder = join(config.data_dir, candidate_folders(task)[0])
-    data_fingerprint = UNKNOWN
-    if listing is not None:
-        folder, files = _find_files(task, config.data_dir, listing)
-        if with_hashes:
-            hashes = {file: content_hash(file) for file in files}
-            data_fingerprint = hash_json({"task": dataclasses.asdict(task), "files": hashes})
-    initializations: list[Initialization] = ["pretrained"]
-    if config.random_weights_baseline:
-        initializations.append("random")
-    return [
-        TaskJob(
-            task=task,
-            data=folder,
-            data_fingerprint=data_fingerprint,
-            initialization=initialization,
-            finetuning=config.finetuning.for_task(task),
-        )
-        for initialization in initializations
-    ]
-
-
-def _declared(name: str, data_dir: str) -> Task:
+def _find_declaration(name: str, data_dir: str) -> Task:
     """Return a task: a known one, of a file on this machine, or of its folder in the bucket."""
     if name in TASKS:
         return TASKS[name]
@@ -157,11 +118,15 @@ def _declared(name: str, data_dir: str) -> Task:
     return read_task_file(name if is_file else join(join(data_dir, name), DECLARATION_NAME))
 
 
-def _find_files(task: Task, data_dir: str, listing: Listing) -> tuple[str, list[str]]:
-    """Return the first of a task's folders that has its dev set, and all its files there."""
+def _find_files(task: Task, data_dir: str, listing: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the first of a task's folders that has its dev set, and all its files there.
+
+    Raises:
+        InputError: No folder has the dev set, or a file of the training or dev set is missing.
+    """
     for name in candidate_folders(task):
         folder = data_dir.rstrip("/") if name == "." else join(data_dir, name)
-        if any(_matching(folder, source.file, listing) for source in task.dev):
+        if any(_matches(folder, source.file, listing) for source in task.dev):
             break
     else:
         raise InputError(
@@ -172,15 +137,15 @@ def _find_files(task: Task, data_dir: str, listing: Listing) -> tuple[str, list[
     files = []
     for split in SPLITS:
         for source in task.sources(split):
-            found = _matching(folder, source.file, listing)
-            if not found and split != "test" and not source.is_optional:
+            matches = _matches(folder, source.file, listing)
+            if not matches and split != "test" and not source.is_optional:
                 raise InputError(
                     f"task {task.name}: no file {join(folder, source.file)}; expected the task's "
                     f"{split} set"
                 )
-            files += found
+            files += matches
     return folder, files
 
 
-def _matching(folder: str, pattern: str, listing: Listing) -> list[str]:
+def _matches(folder: str, pattern: str, listing: Sequence[str]) -> list[str]:
     return fnmatch.filter(listing, join(folder, pattern))

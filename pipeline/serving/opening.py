@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from albert_core.checkpoints import Checkpoint, detect, model_of, read_checkpoint
+from albert_core.checkpoints import Checkpoint, build_model, detect, read_checkpoint
 from albert_core.checkpoints.checkpoint import read_finetuning, read_json, read_task
 from albert_core.checkpoints.names import HEADS
 from albert_core.checkpoints.vocabulary import check_size
@@ -182,6 +182,6 @@ def _num_labels(checkpoint: Checkpoint) -> int:
 
 def _compiled_model(checkpoint: Checkpoint) -> ModelFunction:
     """Return the Keras model as evaluation runs it; TensorFlow compiles it for any length."""
-    model = model_of(checkpoint)
+    model = build_model(checkpoint)
     model.compile(jit_compile=False)
     return compiled_function(model)

@@ -202,12 +202,12 @@ def time_reading(text: Path, vocab: Path) -> None:
 
 def read_records(records: str, vocab: str) -> None:
     """Print how many examples a CPU second are read."""
+    from albert_core.pretraining.dataset import PretrainingData
     from albert_core.records.config import MaskingConfig
-    from albert_core.records.dataset import PretrainingData
     from albert_core.records.description import describe_records
     from albert_core.tokenization import load_tokenizer
 
-    data = PretrainingData.of_records(
+    data = PretrainingData.from_records(
         describe_records(records), masking=MaskingConfig(), tokenizer=load_tokenizer(vocab), seed=1
     )
     batches = iter(data.train_batches(256))

@@ -73,11 +73,11 @@ def write_model(name: str, folder: Path) -> None:
     from albert_core.checkpoints import Checkpoint
     from albert_core.config import preset
     from albert_core.model import AlbertForSequenceClassification
-    from albert_core.model.weights import arrays_of, weights_by_name
+    from albert_core.model.weights import as_arrays, weights_by_name
 
     config = preset(PRESET, vocab_size=30_000)
     model = AlbertForSequenceClassification(config, num_labels=NUM_LABELS)
-    weights = arrays_of(weights_by_name(model))
+    weights = as_arrays(weights_by_name(model))
     folder.mkdir()
     write, _ = format_functions(name)
     write(Checkpoint(config=config, weights=weights, source="random weights"), folder)

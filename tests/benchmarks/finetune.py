@@ -19,10 +19,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from pretrain import clock, peer_config, peer_update, tokens_per_second, turn_of
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from tests.benchmarks.pretrain import clock, peer_config, peer_update, tokens_per_second, turn_of
 
 ROUNDS = 3
 NUM_BATCHES = 16
@@ -105,10 +103,10 @@ def time_ours(shape: Shape, *, is_bucketed: bool) -> float:
     import keras
     import numpy as np
 
+    from albert_core.backends import feed_batches
     from albert_core.config import preset
     from albert_core.finetuning.batches import (
         epoch_batches,
-        fed_batches,
         pad_inputs,
         padded_length,
     )
@@ -150,7 +148,7 @@ def time_ours(shape: Shape, *, is_bucketed: bool) -> float:
         return pad_inputs(features, rows, length_of(rows)), targets
 
     def update(rows: Sequence[Any]) -> None:
-        batches = fed_batches(lambda: map(batch, rows))
+        batches = feed_batches(lambda: map(batch, rows))
         model.fit(batches, steps_per_epoch=len(rows), epochs=1, verbose=0)
 
     update(list({length_of(rows): rows for rows in epoch}.values()))  # compiles every length

@@ -21,9 +21,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from helpers.served import Server, serving
+from tests.helpers.served import Server, serving
 
 CONNECTIONS = (1, 8, 64)
 SENTENCE = "The harbour master counted 12,400 crates before the storm reached the islands."

@@ -14,13 +14,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from helpers.answer_coverage import answer_coverage, read_file
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from albert_core.finetuning.alignment import Aligner
 from albert_core.finetuning.question_features import make_question_features
 from albert_core.tokenization import Tokenizer, load_tokenizer
+from tests.helpers.answer_coverage import answer_coverage, read_file
 
 ROUNDS = 5
 ORIGINAL_US, TIMES_FASTER, SHARE_KEPT = 27.0, 20, 0.995

@@ -9,9 +9,6 @@ from typing import Any
 
 import pytest
 import yaml
-from helpers.checkpoint_samples import pretrained
-from helpers.tiny_pretraining import make_material, train
-from helpers.tiny_tasks import TINY_TASKS, tiny_finetuning, write_tiny_tasks
 from markdown_it import MarkdownIt
 
 from albert_core.artifacts.manifest import Manifest, read_manifest
@@ -22,12 +19,15 @@ from albert_core.pretraining.config import PhaseConfig
 from albert_core.tasks import Source
 from albert_core.training.flops import training_flops_per_token
 from components.evaluate.step import evaluate
-from components.export.card import card_of, model_card, plain, write_card
-from components.export.card_config import CardConfig
-from components.export.card_facts import facts_of
+from components.export.card.config import CardConfig
+from components.export.card.facts import gather_facts
+from components.export.card.render import escape_markdown, make_card, render_card, write_card
 from components.export.lineage import Lineage, find_lineage, lineage_at
 from components.finetune.step import finetune
 from pipeline.cli.main import main
+from tests.helpers.checkpoint_samples import pretrained
+from tests.helpers.tiny_pretraining import make_material, train
+from tests.helpers.tiny_tasks import TINY_TASKS, tiny_finetuning, write_tiny_tasks
 
 PHASES = (
     PhaseConfig(sequence_length=24, num_train_steps=20),
@@ -76,7 +76,7 @@ def lineage(run) -> Lineage:
 
 
 def card(run: Path, lineage: Lineage | None, **more: Any) -> str:
-    return card_of(run / "tuned", lineage=lineage, **more)
+    return make_card(run / "tuned", lineage=lineage, **more)
 
 
 def facts_in(text: str, section: str) -> dict[str, str]:
@@ -151,7 +151,7 @@ def test_scores_are_those_of_the_evaluation(run, lineage):
     assert float(row["Score"]) == scored["accuracy"]
     assert float(test["Score"]) == scored["test_accuracy"]
     assert float(row["Mean over seeds"]) == tuned["accuracy_mean"]
-    assert float(row["Deviation over seeds"]) == tuned["accuracy_std"]
+    assert float(row["Standard deviation over seeds"]) == tuned["accuracy_std"]
     assert row["95 % interval"] == f"{scored['low']} to {scored['high']}"
     assert float(row["Majority baseline"]) == tuned["majority_score"]
     assert float(row["From random weights"]) == lineage.random_evaluated.metrics["accuracy"]
@@ -163,18 +163,21 @@ def test_the_recipes_are_those_of_the_steps(run, lineage):
     text = card(run, lineage)
     tuned, pretraining = facts_in(text, "Fine-tuning"), facts_in(text, "Pretraining")
     figures = lineage.finetuned.metrics
-    assert tuned["Updates of these weights"] == str(figures["global_step"])
-    assert tuned["Peak rate"] == str(figures["learning_rate"])
+    assert tuned["Steps of these weights"] == str(figures["global_step"])
+    assert tuned["Peak learning rate"] == str(figures["learning_rate"])
     assert tuned["Seed of these weights"] == str(figures["seed"])
     assert tuned["Training examples"] == str(figures["num_train"])
-    assert "Passes over the training set" not in tuned
+    assert "Epochs" not in tuned
     figures = lineage.pretrained.metrics
     assert pretraining["Tokens trained on"] == f"{figures['num_tokens']:,}"
     assert pretraining["Hardware"] == figures["strategy"]
     share = float(pretraining["Held-out masked LM accuracy"].removesuffix(" %"))
     assert share == pytest.approx(100 * figures["masked_lm_accuracy"])
     rows = table_in(text, "Pretraining")
-    assert [(row["Sequence length"], row["Batch"]) for row in rows] == [("24", "16"), ("48", "8")]
+    assert [(row["Sequence length"], row["Batch size"]) for row in rows] == [
+        ("24", "16"),
+        ("48", "8"),
+    ]
 
 
 def test_work_cost_and_energy_follow_from_tokens_and_time(run, lineage):
@@ -201,8 +204,8 @@ def test_the_data_card_says_what_was_read_and_left_out(run, lineage):
     told = facts_in(card(run, lineage), "Data")
     assert told["License of the text"] == "not stated"
     assert told["Documents"] == str(figures["num_documents"])
-    assert told["Tokens (pieces)"] == f"{figures['num_tokens']:,}"
-    assert told["Documents removed as repetitions"] == str(figures["num_duplicate_documents"])
+    assert told["Tokens"] == f"{figures['num_tokens']:,}"
+    assert told["Duplicate documents removed"] == str(figures["num_duplicate_documents"])
     assert told["Evaluation sets that documents were compared with"] == "none"
     assert not any("overlap" in label for label in told)
     cleaned = with_evaluation_set(lineage.records[1], "/home/me/dev.tsv")
@@ -210,7 +213,7 @@ def test_the_data_card_says_what_was_read_and_left_out(run, lineage):
     told = facts_in(text, "Data")
     assert told["License of the text"] == "CC0-1.0"
     assert told["Evaluation sets that documents were compared with"] == "sst-2"
-    assert told["Of these, for an overlap with an evaluation set"] == "7"
+    assert told["Documents removed for overlap with an evaluation set"] == "7"
     assert "/home/me" not in text
 
 
@@ -236,7 +239,7 @@ def test_what_is_not_known_leaves_nothing_behind(run, lineage):
 def test_a_checkpoint_without_manifests_has_a_card_of_its_sizes(tokenizer, tmp_path):
     save_folder(pretrained(), tmp_path / "ours")
     convert(tmp_path / "ours", tmp_path / "old", to="tf1")
-    text = card_of(tmp_path / "old", lineage=find_lineage(tmp_path / "old"))
+    text = make_card(tmp_path / "old", lineage=find_lineage(tmp_path / "old"))
     assert re.findall(r"^## (.+)", text, re.MULTILINE) == ["Model"]
     told = facts_in(text, "Model")
     assert (told["Layers"], told["Hidden size"]) == ("4", "16")
@@ -280,14 +283,14 @@ def test_no_text_becomes_markup(hostile, run, lineage):
         data_license=line,
         data_description=hostile,
     )
-    facts = facts_of(describe(run / "tuned"), task=task, lineage=lineage, card=words)
-    text = model_card(facts)
+    facts = gather_facts(describe(run / "tuned"), task=task, lineage=lineage, card=words)
+    text = render_card(facts)
     header = header_of(text)
     assert (header["license"], header["language"]) == (line, [line])
     assert {hostile, line} <= set(header["tags"])
     plain_words = CardConfig(name="x", intended_use="x\n\nx", data_description="x", license="x")
-    harmless = model_card(
-        facts_of(
+    harmless = render_card(
+        gather_facts(
             describe(run / "tuned"),
             task={**task, "name": "x", "labels": ["x", "b"]},
             lineage=lineage,
@@ -303,7 +306,7 @@ def tags_of(html: str) -> list[str]:
 
 @pytest.mark.parametrize("hostile", [text for text in HOSTILE if "\x1b" not in text])
 def test_escaped_text_reads_as_it_was(hostile):
-    html = MarkdownIt("commonmark").enable("table").renderInline(plain(hostile))
+    html = MarkdownIt("commonmark").enable("table").renderInline(escape_markdown(hostile))
     shown = html.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"')
     assert shown.replace("&amp;", "&") == " ".join(hostile.split())
 
@@ -344,6 +347,6 @@ def test_no_place_on_this_machine_is_told(run, lineage, tmp_path):
     (tmp_path / "tuned" / "manifest.json").unlink()
     (tmp_path / "tuned" / "spiece.model").write_bytes(b"damaged")
     assert str(tmp_path) in describe(tmp_path / "tuned").vocabulary
-    text = card_of(tmp_path / "tuned", lineage=lineage)
+    text = make_card(tmp_path / "tuned", lineage=lineage)
     assert str(tmp_path) not in text
     assert str(run) not in text

@@ -4,13 +4,13 @@ import signal
 from pathlib import Path
 
 import pytest
-from helpers.fakes.loopback import loopback
-from helpers.fakes.vertex import Vertex
-from helpers.golden_files import check_golden
-from helpers.platforms import CALLS
 
 from albert_core.errors import ServiceError, StepFailedError
 from components.pretrain.custom_job import run_custom_job
+from tests.helpers.fakes.loopback import loopback
+from tests.helpers.fakes.vertex import Vertex
+from tests.helpers.golden_files import check_golden
+from tests.helpers.platforms import CALLS
 
 GOLDEN = Path(__file__).parents[1] / "pipeline/remote/goldens/requests/vertex_custom_job.json"
 SUCCEEDED = {"state": "JOB_STATE_SUCCEEDED"}

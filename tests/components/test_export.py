@@ -6,14 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.checkpoint_samples import CONFIG, KERNEL, classifier, names_in, of_model, pretrained
-from helpers.tiny_tasks import (
-    NUM_DEV,
-    TINY_TASKS,
-    tiny_finetuning,
-    write_tiny_model,
-    write_tiny_tasks,
-)
 
 from albert_core.artifacts.manifest import find_manifest, read_manifest
 from albert_core.artifacts.step import run_step
@@ -30,6 +22,21 @@ from components.export.config import ExportConfig
 from components.export.step import export_model, export_models
 from components.finetune.step import finetune
 from pipeline.cli.main import main
+from tests.helpers.checkpoint_samples import (
+    CONFIG,
+    KERNEL,
+    classifier,
+    names_in,
+    of_model,
+    pretrained,
+)
+from tests.helpers.tiny_tasks import (
+    NUM_DEV,
+    TINY_TASKS,
+    tiny_finetuning,
+    write_tiny_model,
+    write_tiny_tasks,
+)
 
 WEIGHTS: tuple[ExportFormat, ...] = ("huggingface", "tf1", "keras")
 TOPICS = {"name": "topics", "texts": ["text"], "labels": ["a", "b", "c"]}

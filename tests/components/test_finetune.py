@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
-from helpers.tiny_tasks import (
+
+from albert_core.artifacts.manifest import Manifest
+from albert_core.checkpoints import convert, read_checkpoint
+from albert_core.errors import InputError, StepFailedError
+from albert_core.tasks import Source
+from components.evaluate.step import evaluate
+from components.finetune.step import finetune
+from tests.helpers.tiny_tasks import (
     NUM_DEV,
     NUM_TRAIN,
     TINY_TASKS,
@@ -17,13 +24,6 @@ from helpers.tiny_tasks import (
     write_tiny_model,
     write_tiny_tasks,
 )
-
-from albert_core.artifacts.manifest import Manifest
-from albert_core.checkpoints import convert, read_checkpoint
-from albert_core.errors import InputError, StepFailedError
-from albert_core.tasks import Source
-from components.evaluate.step import evaluate
-from components.finetune.step import finetune
 
 pytestmark = pytest.mark.slow
 

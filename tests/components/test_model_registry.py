@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from helpers.object_storage import emulated_bucket
 
 from albert_core import storage
 from albert_core.artifacts.manifest import Manifest
@@ -22,6 +21,7 @@ from components.promote.model_registry import (
     accepted_dates,
     read_accepted,
 )
+from tests.helpers.object_storage import emulated_bucket
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 

@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from helpers.tiny_pretraining import Material, history_of, log_of, losses_of, make_material, train
 
 from albert_core.artifacts import inputs
 from albert_core.checkpoints import convert
@@ -17,6 +16,14 @@ from albert_core.pretraining.config import PhaseConfig
 from albert_core.tokenization.config import VocabConfig
 from albert_core.training.safeguards import SafeguardConfig
 from components.vocab.step import train_vocab
+from tests.helpers.tiny_pretraining import (
+    Material,
+    history_of,
+    log_of,
+    losses_of,
+    make_material,
+    train,
+)
 
 pytestmark = pytest.mark.slow
 

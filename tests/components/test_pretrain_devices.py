@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from helpers.tiny_pretraining import OVERRIDES, Material, losses_of, make_material
+
+from tests.helpers.tiny_pretraining import OVERRIDES, Material, losses_of, make_material
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import keras
 import pytest
 import yaml
-from helpers.tiny_pretraining import OVERRIDES, Material, make_material
+
+from tests.helpers.tiny_pretraining import OVERRIDES, Material, make_material
 
 pytestmark = [pytest.mark.slow, pytest.mark.backends]
 

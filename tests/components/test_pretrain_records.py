@@ -1,7 +1,6 @@
 """Pretraining on records that `albert records` did not make, and on Chinese ones."""
 
 import pytest
-from helpers.archives import read_member
 
 from albert_core.config import ModelConfig
 from albert_core.corpus import CorpusConfig
@@ -13,6 +12,7 @@ from albert_core.tokenization.config import VocabConfig
 from components.pretrain.step import pretrain
 from components.records.step import make_records
 from components.vocab.step import train_vocab
+from tests.helpers.archives import read_member
 
 OVERRIDES = {
     "hidden_size": 32,

@@ -9,7 +9,7 @@ import pytest
 from albert_core.artifacts.step import run_step
 from albert_core.errors import InputError
 from components.promote.config import RetrainingConfig
-from components.promote.decision import judge
+from components.promote.decision import decide
 from components.promote.model_registry import (
     AcceptedModel,
     TaskScore,
@@ -49,17 +49,17 @@ def accepted_with(**scores: float) -> AcceptedModel:
 )
 def test_a_model_is_accepted_if_the_mean_gains_and_no_task_loses_much(before, after, reason):
     accepted = accepted_with(**before)
-    judged = judge(scores_of(**after), accepted, RetrainingConfig(), date="2026-11-02")
-    assert judged.is_promoted == (not reason)
-    assert reason in judged.reason
+    decision = decide(scores_of(**after), accepted, RetrainingConfig(), date="2026-11-02")
+    assert decision.is_promoted == (not reason)
+    assert reason in decision.reason
 
 
 def test_scores_on_other_data_are_not_compared():
-    judged = judge(
+    decision = decide(
         scores_of("other", cola=0.9), accepted_with(cola=0.5), RetrainingConfig(), date="2026-11-02"
     )
-    assert not judged.is_promoted
-    assert judged.comparisons[0].accepted_score is None
+    assert not decision.is_promoted
+    assert decision.comparisons[0].accepted_score is None
 
 
 def test_impossible_bounds_are_refused():
@@ -67,12 +67,12 @@ def test_impossible_bounds_are_refused():
         RetrainingConfig(min_gain=2)
 
 
-def finished(step: str, folder: Path, figures: dict[str, float], **config: str) -> Path:
-    """Make a finished step's folder with figures, as the step itself would leave it."""
+def finish_step(step: str, folder: Path, metrics: dict[str, float], **config: str) -> Path:
+    """Make a finished step's folder with metrics, as the step itself would leave it."""
 
     def body(results: Path, _: Path) -> dict[str, float]:
         (results / "file").write_text(str(folder))
-        return figures
+        return metrics
 
     run_step(step, config=config, inputs={"data": "d"}, output=folder, body=body)
     return folder
@@ -82,18 +82,20 @@ def finished(step: str, folder: Path, figures: dict[str, float], **config: str) 
 def run_on(tmp_path):
     """Promote a model of a date with a score on one task."""
 
-    def run(date: str, score: float, name: str = "", **more: Any) -> dict[str, Any]:
+    def run(date: str, score: float, name: str = "", **changes: Any) -> dict[str, Any]:
         folder = tmp_path / (name or date)
         accepted = str(tmp_path / "accepted")
-        options = {"accepted": accepted_before(accepted, date), **more}
+        options = {"accepted": accepted_before(accepted, date), **changes}
         of_task = {"task": "cola", "initialization": "pretrained"}
         of_baseline = {"task": "cola", "initialization": "random"}
         promote(
-            pretrained=finished("pretrain", folder / "model", {}),
+            pretrained=finish_step("pretrain", folder / "model", {}),
             address=str(folder / "model"),
             evaluations=[
-                finished("evaluate", folder / "scores", {"accuracy": score, "low": 0}, **of_task),
-                finished("evaluate", folder / "baseline", {"accuracy": 1.0}, **of_baseline),
+                finish_step(
+                    "evaluate", folder / "scores", {"accuracy": score, "low": 0}, **of_task
+                ),
+                finish_step("evaluate", folder / "baseline", {"accuracy": 1.0}, **of_baseline),
             ],
             config=RetrainingConfig(accepted=accepted),
             date=date,
@@ -130,7 +132,7 @@ def test_a_date_has_one_accepted_model(run_on):
     assert not rival["is_promoted"]
 
 
-def test_a_model_that_was_overtaken_is_not_accepted(run_on):
+def test_a_model_that_was_superseded_is_not_accepted(run_on):
     run_on("2026-11-02", 0.5)
     before = run_on("2026-11-01", 0.9)
     assert "2026-11-02, a later date, is accepted already" in before["reason"]

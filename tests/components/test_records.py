@@ -6,7 +6,6 @@ import random
 
 import numpy as np
 import pytest
-from helpers.tiny_run import write_corpus
 
 from albert_core.corpus import CorpusConfig
 from albert_core.corpus.cleaning import CleaningConfig
@@ -18,6 +17,7 @@ from albert_core.tokenization import load_tokenizer
 from albert_core.tokenization.config import VocabConfig
 from components.records.step import make_records
 from components.vocab.step import train_vocab
+from tests.helpers.tiny_run import write_corpus
 
 CONFIG = RecordsConfig(sequence_length=24, held_out_fraction=0.2, num_shards=3)
 STATIC = dataclasses.replace(CONFIG, format="static")

@@ -5,8 +5,6 @@ import json
 import threading
 
 import pytest
-from helpers.object_storage import emulated_bucket
-from helpers.tiny_run import write_corpus
 
 from albert_core import storage
 from albert_core.corpus import CorpusConfig, corpus_splits
@@ -17,6 +15,8 @@ from albert_core.tokenization.config import VocabConfig
 from components.records.beam_pipeline import WorkerContext, name_splits, run_beam
 from components.records.runners import BeamConfig
 from components.vocab.step import train_vocab
+from tests.helpers.object_storage import emulated_bucket
+from tests.helpers.tiny_run import write_corpus
 
 IMAGE = "europe-docker.pkg.dev/proj/albert/data:1.0"
 JOB = {"id": "job-1", "name": "records", "projectId": "proj", "location": "us-central1"}

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from helpers.object_storage import emulated_bucket
-from helpers.tiny_run import write_corpus
 
 from albert_core.corpus import CorpusConfig, corpus_splits
 from albert_core.errors import InputError
@@ -23,6 +21,8 @@ from albert_core.tokenization.config import VocabConfig
 from components.records import step
 from components.records.runners import BeamConfig
 from components.vocab.step import train_vocab
+from tests.helpers.object_storage import emulated_bucket
+from tests.helpers.tiny_run import write_corpus
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = RecordsConfig(sequence_length=24, held_out_fraction=0.2, num_shards=3)

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from helpers.tiny_run import write_corpus
 from kfp import dsl
 
 from albert_core.artifacts.step import run_step
@@ -16,6 +15,7 @@ from components.promote.model_registry import AcceptedModel, accept
 from components.resolve.component import resolve as resolve_component
 from components.resolve.dates import has_date, parse_date, with_date
 from components.resolve.step import resolve
+from tests.helpers.tiny_run import write_corpus
 
 
 @pytest.mark.parametrize("text", ["2026-11-01", "2026-11-01T06:00:00Z", "2026-11-01T06:00:00.5Z"])

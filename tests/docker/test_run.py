@@ -11,10 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers.tiny_run import write_tiny_run
 
 from components.image import image_name
 from pipeline.local.containers import RUN_LABEL
+from tests.helpers.tiny_run import write_tiny_run
 
 pytestmark = pytest.mark.slow
 

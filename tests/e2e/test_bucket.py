@@ -17,9 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.object_storage import strict_bucket
-from helpers.tiny_pretraining import OVERRIDES
-from helpers.tiny_run import TINY_CONFIG, write_corpus, write_tasks
 from kfp import dsl
 
 from albert_core import storage
@@ -42,6 +39,9 @@ from components.records.job import RecordsJob
 from components.report.component import report
 from components.vocab.component import train_vocab
 from pipeline.config import plain_values
+from tests.helpers.object_storage import strict_bucket
+from tests.helpers.tiny_pretraining import OVERRIDES
+from tests.helpers.tiny_run import TINY_CONFIG, write_corpus, write_tasks
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 

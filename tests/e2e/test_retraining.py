@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers.tiny_run import TINY_CONFIG, write_corpus, write_tiny_run
 
 from albert_core.checkpoints import read_checkpoint
+from tests.helpers.tiny_run import TINY_CONFIG, write_corpus, write_tiny_run
 
 pytestmark = pytest.mark.slow
 

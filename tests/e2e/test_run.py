@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from helpers.tiny_run import TINY_CONFIG, write_tiny_run
+
+from tests.helpers.tiny_run import TINY_CONFIG, write_tiny_run
 
 pytestmark = pytest.mark.slow
 

@@ -18,7 +18,7 @@ from albert_core.model import (
     AlbertForQuestionAnsweringWithBeam,
     AlbertForSequenceClassification,
 )
-from albert_core.model.weights import arrays_of, weights_by_name
+from albert_core.model.weights import as_arrays, weights_by_name
 
 CONFIG = AlbertConfig(
     vocab_size=120,
@@ -39,7 +39,7 @@ Arrays = dict[str, np.ndarray]
 
 def of_model(model: Any, **more: Any) -> Checkpoint:
     """Return a model's checkpoint."""
-    weights = arrays_of(weights_by_name(model))
+    weights = as_arrays(weights_by_name(model))
     return Checkpoint(config=model.config, weights=weights, source="memory", **more)
 
 

@@ -13,7 +13,7 @@ from albert_core.model import (
     AlbertForQuestionAnsweringWithBeam,
 )
 from albert_core.model_function import ModelFunction, ModelInputs, ModelOutputs
-from helpers.checkpoint_samples import CONFIG, classifier, of_model, pretrained
+from tests.helpers.checkpoint_samples import CONFIG, classifier, of_model, pretrained
 
 SHALLOW = dataclasses.replace(CONFIG, num_hidden_layers=2, num_hidden_groups=1, inner_group_num=1)
 # Its weights are large beside the graph, as those of a real model are.

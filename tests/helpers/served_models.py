@@ -14,8 +14,8 @@ from albert_core.finetuning.task_program import task_program
 from albert_core.model import AlbertForPreTraining
 from albert_core.tasks import TASKS, Task
 from albert_core.tokenization import Tokenizer
-from helpers.checkpoint_samples import CONFIG, of_model
-from helpers.tiny_tasks import TINY_TASKS
+from tests.helpers.checkpoint_samples import CONFIG, of_model
+from tests.helpers.tiny_tasks import TINY_TASKS
 
 TASKS_BY_NAME = {**TINY_TASKS, "race": TASKS["race"]}
 QUESTIONS = QuestionConfig(doc_stride=6, max_query_length=8, n_best_size=4)

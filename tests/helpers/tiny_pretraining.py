@@ -15,7 +15,7 @@ from albert_core.training.history import read_history
 from components.pretrain.step import pretrain
 from components.records.step import make_records
 from components.vocab.step import train_vocab
-from helpers.tiny_run import TINY_CONFIG, write_corpus
+from tests.helpers.tiny_run import TINY_CONFIG, write_corpus
 
 OVERRIDES = TINY_CONFIG["model"]["overrides"]
 

@@ -17,12 +17,12 @@ from albert_core.config import preset
 from albert_core.corpus import CorpusConfig
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.model import AlbertForPreTraining
-from albert_core.model.weights import arrays_of, weights_by_name
+from albert_core.model.weights import as_arrays, weights_by_name
 from albert_core.tasks import Source, Task
 from albert_core.tokenization import load_tokenizer
 from albert_core.tokenization.config import VocabConfig
 from components.vocab.step import train_vocab
-from helpers.tiny_run import TINY_CONFIG, TOPICS, sentence
+from tests.helpers.tiny_run import TINY_CONFIG, TOPICS, sentence
 
 NUM_TRAIN, NUM_DEV = 240, 60
 JSONL = {"train": (Source(file="train.jsonl"),), "dev": (Source(file="dev.jsonl"),)}
@@ -136,7 +136,7 @@ def write_tiny_model(folder: Path) -> Path:
     model = AlbertForPreTraining(config)
     checkpoint = Checkpoint(
         config=config,
-        weights=arrays_of(weights_by_name(model)),
+        weights=as_arrays(weights_by_name(model)),
         source="memory",
         tokenizer=tokenizer,
     )

@@ -15,12 +15,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs PyTorch: make test-interop")
 transformers = pytest.importorskip("transformers", reason="needs transformers: make test-interop")
 
-from helpers.checkpoint_samples import CONFIG, of_model  # noqa: E402
-
 from albert_core.checkpoints import (  # noqa: E402
     Checkpoint,
+    build_model,
     convert,
-    model_of,
     read_huggingface,
     save_folder,
     save_huggingface,
@@ -34,6 +32,7 @@ from albert_core.model import (  # noqa: E402
     AlbertForSequenceClassification,
 )
 from albert_core.tokenization import SentencePieceTokenizer, WordPieceTokenizer  # noqa: E402
+from tests.helpers.checkpoint_samples import CONFIG, of_model  # noqa: E402
 
 EQUAL_WIDTHS = dataclasses.replace(CONFIG, embedding_size=CONFIG.hidden_size)
 CONFIGS = {"factorised": CONFIG, "equal_widths": EQUAL_WIDTHS}
@@ -62,7 +61,7 @@ def their_outputs(model: Any) -> Outputs:
 
 def our_outputs(checkpoint: Checkpoint) -> Outputs:
     """Return what our model computes for the batch, under transformers' names."""
-    model, batch = model_of(checkpoint), random_batch(CONFIG)
+    model, batch = build_model(checkpoint), random_batch(CONFIG)
     inputs = {name: batch[name] for name in ("input_ids", "input_mask", "segment_ids")}
     encoded = model.bert(**inputs, return_all_layers=True, training=False)
     every_position = np.tile(np.arange(batch["input_ids"].shape[1]), (len(batch["input_ids"]), 1))

@@ -16,10 +16,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from helpers.archives import article_lines, read_member
 
 from albert_core.tokenization import Tokenizer, load_tokenizer
 from albert_core.tokenization.sentencepiece import USER_DEFINED_SYMBOLS
+from tests.helpers.archives import article_lines, read_member
 
 transformers = pytest.importorskip("transformers", reason="needs transformers: make test-interop")
 

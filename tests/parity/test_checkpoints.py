@@ -19,7 +19,7 @@ from albert_core.checkpoints import (
 )
 from albert_core.config import AlbertConfig
 from albert_core.model import AlbertForPreTraining, weights_by_name
-from albert_core.model.weights import arrays_of
+from albert_core.model.weights import as_arrays
 from albert_core.optimizers.factory import make_optimizer
 from albert_core.training.checkpoint import TrainingState, restore_latest, save_checkpoint
 
@@ -84,7 +84,7 @@ def test_a_checkpoint_of_the_original_is_read_to_the_last_bit(golden: Path) -> N
     assert_identical(read_tf1_checkpoint(golden / "model.ckpt"), expected)
     model = new_model(golden)
     restored = load_tf1_checkpoint(model, golden)
-    assert_identical(arrays_of(weights_by_name(model)), expected)
+    assert_identical(as_arrays(weights_by_name(model)), expected)
     assert (set(restored.restored), restored.ignored) == (expected.keys(), ())
 
 
@@ -135,7 +135,7 @@ def test_moments_are_left_where_there_is_no_optimizer(
     write_tf1_checkpoint(tmp_path / "model.ckpt", training_state)
     model = new_model(numeric_goldens / "model" / CONFIGS[0])
     restored = load_tf1_checkpoint(model, tmp_path)
-    weights = arrays_of(weights_by_name(model))
+    weights = as_arrays(weights_by_name(model))
     assert_identical(weights, {name: training_state[name] for name in weights})
     assert set(restored.ignored) == training_state.keys() - weights.keys()
 
@@ -149,7 +149,7 @@ def test_the_originals_code_restores_ours(numeric_goldens: Path, tmp_path: Path)
     command = [sys.executable, "-c", RESTORE_AS_THE_ORIGINAL, str(export), str(training)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    weights = arrays_of(weights_by_name(model))
+    weights = as_arrays(weights_by_name(model))
     for prefix, num_slots in ((export, 0), (training, 2 * len(weights))):
         restored = dict(np.load(f"{prefix}.npz"))
         assert_identical({name: restored[name] for name in weights}, weights)

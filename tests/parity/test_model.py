@@ -12,7 +12,6 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from helpers.gradients import value_and_gradients
 
 from albert_core.config import AlbertConfig, preset
 from albert_core.model import (
@@ -21,6 +20,7 @@ from albert_core.model import (
     pretraining_losses,
     weights_by_name,
 )
+from tests.helpers.gradients import value_and_gradients
 
 pytestmark = pytest.mark.backends
 

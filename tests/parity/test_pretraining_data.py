@@ -7,9 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.archives import read_member
-from helpers.original_pretraining_data import Instance, Original
-from helpers.segment_samples import documents_of, segment_pairs_of
 
 from albert_core.corpus import CorpusConfig, read_documents
 from albert_core.records.config import MaskingConfig, RecordsConfig
@@ -19,6 +16,9 @@ from albert_core.records.static import encode_static
 from albert_core.records.statistics import Counts, add_counts, count_batch, masking_statistics
 from albert_core.records.tfrecord import parse_example
 from albert_core.tokenization import Tokenizer, load_tokenizer
+from tests.helpers.archives import read_member
+from tests.helpers.original_pretraining_data import Instance, Original
+from tests.helpers.segment_samples import documents_of, segment_pairs_of
 
 SHARE, RUN_SHARE = 0.01, 0.015  # tolerances
 

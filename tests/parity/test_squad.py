@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.answer_coverage import answer_coverage, read_file
-from helpers.archives import read_member
 
 from albert_core.finetuning.alignment import Bridged
 from albert_core.finetuning.answer_search import Answers, find_answers, find_answers_or_none
@@ -26,6 +24,8 @@ from albert_core.tasks.squad_metrics import (
 )
 from albert_core.tasks.task import Source
 from albert_core.tokenization import load_tokenizer
+from tests.helpers.answer_coverage import answer_coverage, read_file
+from tests.helpers.archives import read_member
 
 RECORDINGS = {  # name: questions, longest sequence, stride, longest question
     "train_L64_s24_q12": ("train_v2", 64, 24, 12),

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import sentencepiece
-from helpers.archives import article_lines, read_member
 
 from albert_core.tokenization import (
     SentencePieceTokenizer,
@@ -17,6 +16,7 @@ from albert_core.tokenization import (
     preprocess_text,
 )
 from albert_core.tokenization.sentencepiece import _starts_word
+from tests.helpers.archives import article_lines, read_member
 
 MODELS = ("2k-clean", "digits")
 MEGABYTE = 10**6

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import yaml
-from helpers.checkpoint_samples import CONFIG
 
 from albert_core import storage
 from albert_core.checkpoints import read_checkpoint
@@ -26,6 +25,7 @@ from albert_core.finetuning.cache import cached_features
 from albert_core.model.weights import read_weights
 from albert_core.tasks.registry import read_task_file
 from pipeline.config import read_config
+from tests.helpers.checkpoint_samples import CONFIG
 
 ROOT = Path(__file__).resolve().parents[2]
 TASK = {"name": "mine", "texts": [0], "label": 1, "labels": ["a", "b"], "metrics": ["accuracy"]}

@@ -10,12 +10,12 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 import pytest
-from helpers.object_storage import emulated_bucket
 
 from albert_core import storage
 from albert_core.artifacts.step import run_step
 from albert_core.corpus import CorpusConfig, corpus_documents, corpus_fingerprint, corpus_splits
 from albert_core.errors import InputError
+from tests.helpers.object_storage import emulated_bucket
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 

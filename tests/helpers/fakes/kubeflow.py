@@ -4,7 +4,7 @@ import itertools
 import json
 from typing import Any
 
-from helpers.fakes.loopback import Answer, Call, refusal
+from tests.helpers.fakes.loopback import Answer, Call, refusal
 
 _API = "/apis/v2beta1/"
 _KINDS = {

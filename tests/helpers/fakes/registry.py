@@ -3,7 +3,7 @@
 import base64
 from typing import Literal
 
-from helpers.fakes.loopback import Answer, Call, refusal
+from tests.helpers.fakes.loopback import Answer, Call, refusal
 
 TOKEN = "token-of-the-registry"
 

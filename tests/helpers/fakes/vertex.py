@@ -4,7 +4,7 @@ import itertools
 import re
 from typing import Any
 
-from helpers.fakes.loopback import Answer, Call, refusal
+from tests.helpers.fakes.loopback import Answer, Call, refusal
 
 _FILTER_NAME = re.compile(r'display_name="([^"]*)"')
 _FILTER_LABEL = re.compile(r'labels\.([\w-]+)="([^"]*)"')

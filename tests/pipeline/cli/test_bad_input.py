@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from helpers.tiny_run import write_tiny_run
 
 from pipeline.cli.main import main
+from tests.helpers.tiny_run import write_tiny_run
 
 
 @pytest.fixture(scope="module")

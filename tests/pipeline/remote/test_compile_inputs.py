@@ -4,18 +4,18 @@ import json
 
 import pytest
 import yaml
-from helpers.object_storage import emulated_bucket
-from helpers.tiny_run import write_corpus, write_tasks
 
 from albert_core import storage
 from albert_core.errors import InputError
 from albert_core.settings import parse_settings
 from components.finetune.job import parse_job
-from components.resolve.dates import SCHEDULED_DATE
 from pipeline.cli.main import main
 from pipeline.config import RunConfig
 from pipeline.remote.compilation import compile_pipeline
+from pipeline.remote.platforms.registry import PLATFORMS
 from pipeline.remote.resources import default_resources
+from tests.helpers.object_storage import emulated_bucket
+from tests.helpers.tiny_run import write_corpus, write_tasks
 
 CONFIG = {
     "corpus": {"files": ["gs://no-bucket/text/*.txt"]},
@@ -67,6 +67,11 @@ def test_a_run_without_tasks(capsys, tmp_path):
     assert "tasks: got none" in refuse(capsys, tmp_path, tasks=[])
 
 
+def test_settings_for_a_task_that_does_not_exist(capsys, tmp_path):
+    line = refuse(capsys, tmp_path, finetuning={"per_task": {"colla": {"num_epochs": 1}}})
+    assert "finetuning.per_task: got colla, expected names of tasks" in line
+
+
 def test_no_registry(capsys, tmp_path, monkeypatch):
     monkeypatch.delenv("ALBERT_REGISTRY")
     assert "ALBERT_REGISTRY: got nothing" in refuse(capsys, tmp_path)
@@ -111,7 +116,7 @@ def config_of(bucket: str, **changes: object) -> RunConfig:
 def compiled(config: RunConfig, *, caching: bool) -> tuple[dict, str]:
     made = compile_pipeline(
         config,
-        resources=default_resources("vertex"),
+        resources=default_resources(PLATFORMS["vertex"].rules),
         work_root="gs://bucket/work",
         caching=caching,
     )
@@ -166,10 +171,10 @@ def test_the_date_of_a_dated_run_is_what_its_schedule_puts_there(target, monkeyp
     }
     compiled = compile_pipeline(
         parse_settings(RunConfig, values, source="test"),
-        resources=default_resources(target),
+        resources=default_resources(PLATFORMS[target].rules),
         work_root="gs://no-bucket/work",
     )
-    assert compiled.parameters["date"] == SCHEDULED_DATE[target]
+    assert compiled.parameters["date"] == PLATFORMS[target].rules.scheduled_date
     assert compiled.parameters["corpus"]["files"] == ["gs://no-bucket/text/{{ds}}/*.txt"]
     spec = next(iter(yaml.safe_load_all(compiled.text)))
     tasks = next(

@@ -10,18 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import SENTENCES
-from helpers.checkpoint_samples import classifier, edit_json, encoder_of, of_model
-from helpers.served_models import (
-    MODEL_CONFIG,
-    QUESTIONS,
-    SETTINGS,
-    TASKS_BY_NAME,
-    save_pretrained_model,
-    save_task_model,
-)
 from scipy.special import softmax
 
-from albert_core.checkpoints import model_of, read_checkpoint, save_folder
+from albert_core.checkpoints import build_model, read_checkpoint, save_folder
 from albert_core.checkpoints.checkpoint import reference_function
 from albert_core.errors import InputError
 from albert_core.exports.formats import ExportFormat, write_format
@@ -38,6 +29,15 @@ from albert_core.tokenization.masked import encode_masked
 from pipeline.serving.errors import RequestError
 from pipeline.serving.opening import open_export
 from pipeline.serving.predictors import predictor_for
+from tests.helpers.checkpoint_samples import classifier, edit_json, encoder_of, of_model
+from tests.helpers.served_models import (
+    MODEL_CONFIG,
+    QUESTIONS,
+    SETTINGS,
+    TASKS_BY_NAME,
+    save_pretrained_model,
+    save_task_model,
+)
 
 LONG = " ".join(SENTENCES)
 
@@ -177,7 +177,7 @@ def test_masks_are_filled_with_the_likeliest_pieces(
     folder = save_pretrained_model(tmp_path, tokenizer)
     texts = ("The [MASK] sold [MASK].", "[MASK]")
     found = served(folder, [{"text": text, "top_k": 2} for text in texts])
-    model = model_of(read_checkpoint(folder))
+    model = build_model(read_checkpoint(folder))
     for text, one in zip(texts, found, strict=True):
         special = tokenizer.special_ids
         ids = np.array([[special.cls, *encode_masked(tokenizer, text), special.sep]])

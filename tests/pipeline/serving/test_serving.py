@@ -16,8 +16,6 @@ from typing import Any
 import pytest
 import uvicorn
 from conftest import SENTENCES
-from helpers.served import Answer, Client, Server, serving
-from helpers.served_models import TASKS_BY_NAME, save_pretrained_model, save_task_model
 
 from albert_core.model_function import ModelInputs, ModelOutputs
 from albert_core.tokenization import SentencePieceTokenizer
@@ -26,6 +24,8 @@ from pipeline.serving.app import make_app
 from pipeline.serving.config import ServingConfig
 from pipeline.serving.opening import open_export
 from pipeline.serving.predictors import predictor_for
+from tests.helpers.served import Answer, Client, Server, serving
+from tests.helpers.served_models import TASKS_BY_NAME, save_pretrained_model, save_task_model
 
 WAIT_MS = 200
 OPTIONS = ("--max_examples", "4", "--max_queued_examples", "8", "--max_wait_ms", str(WAIT_MS))

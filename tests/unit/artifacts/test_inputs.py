@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-from helpers.object_storage import strict_bucket
 
 from albert_core import storage
 from albert_core.artifacts import inputs
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.step import run_step
 from albert_core.errors import InputError
+from tests.helpers.object_storage import strict_bucket
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.object_storage import strict_bucket
 
 from albert_core import storage
 from albert_core.artifacts import work_sync
 from albert_core.artifacts.step import run_step, run_step_as_follower
 from albert_core.artifacts.work_sync import INDEX_NAME, synchronized_progress
 from albert_core.errors import InputError, StepFailedError
+from tests.helpers.object_storage import strict_bucket
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 

@@ -6,24 +6,15 @@ import shutil
 from pathlib import Path
 
 import pytest
-from helpers.checkpoint_samples import (
-    CONFIG,
-    KERNEL,
-    classifier,
-    edit_json,
-    names_in,
-    of_model,
-    pretrained,
-)
 
 from albert_core.artifacts.manifest import Manifest, describe_files
 from albert_core.checkpoints import (
     Checkpoint,
     CheckpointFormat,
+    build_model,
     convert,
     describe,
     detect,
-    model_of,
     read_checkpoint,
     read_huggingface,
     save_folder,
@@ -41,6 +32,15 @@ from albert_core.model import (
 from albert_core.optimizers.factory import make_optimizer
 from albert_core.tokenization import SentencePieceTokenizer
 from albert_core.training.checkpoint import TrainingState, save_checkpoint
+from tests.helpers.checkpoint_samples import (
+    CONFIG,
+    KERNEL,
+    classifier,
+    edit_json,
+    names_in,
+    of_model,
+    pretrained,
+)
 
 TASK = {"name": "moods", "labels": ["sad", "glad", "mad"]}
 
@@ -201,7 +201,7 @@ def test_a_pretraining_head_alone_is_kept(sample: Checkpoint, tmp_path: Path) ->
 def test_a_head_that_is_only_half_there_is_refused(sample: Checkpoint) -> None:
     weights = {n: a for n, a in sample.weights.items() if n != "cls/predictions/output_bias"}
     with pytest.raises(InputError, match="missing cls/predictions/output_bias"):
-        model_of(dataclasses.replace(sample, weights=weights))
+        build_model(dataclasses.replace(sample, weights=weights))
 
 
 def test_kinds_are_told_apart(tf1: Path, own: Path, huggingface: Path) -> None:
@@ -224,7 +224,7 @@ def test_a_model_is_described_alike_in_every_kind(tf1: Path, own: Path, huggingf
         weight.size for weight in read_checkpoint(own).weights.values()
     )
     assert first.model.heads == ("masked_lm", "sentence_order")
-    assert first.vocabulary == "SentencePiece, 120 pieces, lower case"
+    assert first.vocabulary == "SentencePiece, 120 tokens, lower case"
     for other in others:
         assert dataclasses.replace(other.model, global_step=None) == first.model
         assert other.vocabulary == first.vocabulary

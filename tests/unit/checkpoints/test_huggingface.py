@@ -7,17 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.checkpoint_samples import (
-    CONFIG,
-    KERNEL,
-    Arrays,
-    classifier,
-    edit_json,
-    edit_weights,
-    names_in,
-    of_model,
-    pretrained,
-)
 
 from albert_core.checkpoints import (
     read_checkpoint,
@@ -29,6 +18,17 @@ from albert_core.checkpoints.names import name_pairs
 from albert_core.errors import InputError
 from albert_core.model import AlbertForQuestionAnswering, AlbertForQuestionAnsweringWithBeam
 from albert_core.tokenization import SentencePieceTokenizer, WordPieceTokenizer
+from tests.helpers.checkpoint_samples import (
+    CONFIG,
+    KERNEL,
+    Arrays,
+    classifier,
+    edit_json,
+    edit_weights,
+    names_in,
+    of_model,
+    pretrained,
+)
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"piece{k}" for k in range(115))]
 TASK = {"name": "moods", "labels": ["sad", "glad", "mad"]}

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.checkpoint_samples import CONFIG, KERNEL, Arrays, names_in, pretrained
 
 from albert_core.checkpoints import (
     load_tf1_checkpoint,
@@ -18,9 +17,10 @@ from albert_core.checkpoints import (
 )
 from albert_core.errors import InputError
 from albert_core.model import AlbertForPreTraining, AlbertForSequenceClassification
-from albert_core.model.weights import arrays_of, weights_by_name
+from albert_core.model.weights import as_arrays, weights_by_name
 from albert_core.optimizers.factory import make_optimizer
 from albert_core.tokenization import SentencePieceTokenizer
+from tests.helpers.checkpoint_samples import CONFIG, KERNEL, Arrays, names_in, pretrained
 
 
 @pytest.fixture(scope="module")
@@ -97,13 +97,13 @@ def test_all_misfits_are_listed_and_nothing_is_assigned(weights: Arrays, tmp_pat
     del arrays[KERNEL]
     write_tf1_checkpoint(tmp_path / "model.ckpt", arrays)
     model = AlbertForPreTraining(CONFIG)
-    before = arrays_of(weights_by_name(model))
+    before = as_arrays(weights_by_name(model))
     with pytest.raises(InputError) as refusal:
         load_tf1_checkpoint(model, tmp_path)
     assert f"missing {KERNEL}" in str(refusal.value)
     assert f"unknown {extra}" in str(refusal.value)
     assert f"{bias} is (7,), expected (120,)" in str(refusal.value)
-    after = arrays_of(weights_by_name(model))
+    after = as_arrays(weights_by_name(model))
     assert all(np.array_equal(before[name], after[name]) for name in before)
 
 
@@ -118,7 +118,7 @@ def test_fine_tuning_takes_the_encoder(tf1: Path, weights: Arrays) -> None:
     restored = load_tf1_checkpoint(model, tf1, prefix="bert/")
     assert set(restored.restored) == {name for name in weights if name.startswith("bert/")}
     assert "cls/predictions/output_bias" in restored.ignored
-    np.testing.assert_array_equal(arrays_of(weights_by_name(model))[KERNEL], weights[KERNEL])
+    np.testing.assert_array_equal(as_arrays(weights_by_name(model))[KERNEL], weights[KERNEL])
 
 
 def test_a_training_that_lacks_a_moment_is_refused(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from helpers.checkpoint_samples import CONFIG, SAMPLES, batch_of
 
 from albert_core.checkpoints.checkpoint import reference_function
 from albert_core.exports.keras_archive import (
@@ -14,6 +13,7 @@ from albert_core.exports.keras_archive import (
     write_keras_archive,
 )
 from albert_core.model import AlbertForPreTraining, AlbertForQuestionAnsweringWithBeam
+from tests.helpers.checkpoint_samples import CONFIG, SAMPLES, batch_of
 
 # Of Keras's own conversion of a variable of TensorFlow to an array.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from helpers.checkpoint_samples import classifier, pretrained
-from helpers.export_samples import KINDS, SHALLOW, WIDE, assert_same_model, parameter_bytes
 
 from albert_core.errors import InputError
 from albert_core.exports.checksum import write_sealed
 from albert_core.exports.litert import open_litert, write_litert
+from tests.helpers.checkpoint_samples import classifier, pretrained
+from tests.helpers.export_samples import KINDS, SHALLOW, WIDE, assert_same_model, parameter_bytes
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -10,8 +10,13 @@ import keras
 import numpy as np
 import onnx
 import pytest
-from helpers.checkpoint_samples import classifier, pretrained
-from helpers.export_samples import (
+from onnx import numpy_helper
+
+from albert_core.checkpoints.checkpoint import reference_function
+from albert_core.errors import InputError
+from albert_core.exports.onnx import open_onnx, write_onnx
+from tests.helpers.checkpoint_samples import classifier, pretrained
+from tests.helpers.export_samples import (
     KINDS,
     SHALLOW,
     WIDE,
@@ -20,11 +25,6 @@ from helpers.export_samples import (
     mixed_batch,
     parameter_bytes,
 )
-from onnx import numpy_helper
-
-from albert_core.checkpoints.checkpoint import reference_function
-from albert_core.errors import InputError
-from albert_core.exports.onnx import open_onnx, write_onnx
 
 
 @pytest.mark.parametrize("kind", KINDS)

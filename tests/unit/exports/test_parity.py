@@ -5,7 +5,6 @@ import math
 
 import numpy as np
 import pytest
-from helpers.checkpoint_samples import CONFIG, classifier, of_model, pretrained
 
 from albert_core.checkpoints import Checkpoint
 from albert_core.checkpoints.checkpoint import reference_function
@@ -19,6 +18,7 @@ from albert_core.model import (
     AlbertForQuestionAnswering,
     AlbertForQuestionAnsweringWithBeam,
 )
+from tests.helpers.checkpoint_samples import CONFIG, classifier, of_model, pretrained
 
 SENTENCES = read_sentences()[:40]
 BOUNDS = Bounds(difference=1e-4, score_change=0.001, overhead_bytes=1000)

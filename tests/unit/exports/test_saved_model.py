@@ -12,9 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers.archives import article_lines, read_member
-from helpers.checkpoint_samples import CONFIG, SAMPLES, batch_of, classifier, names_in, pretrained
-from helpers.tiny_tasks import TINY_TASKS
 
 from albert_core.checkpoints import (
     Checkpoint,
@@ -33,6 +30,16 @@ from albert_core.finetuning.features import Features, make_features
 from albert_core.finetuning.question_features import make_question_features
 from albert_core.tasks import TASKS, Example, Question
 from albert_core.tokenization import SentencePieceTokenizer, WordPieceTokenizer
+from tests.helpers.archives import article_lines, read_member
+from tests.helpers.checkpoint_samples import (
+    CONFIG,
+    SAMPLES,
+    batch_of,
+    classifier,
+    names_in,
+    pretrained,
+)
+from tests.helpers.tiny_tasks import TINY_TASKS
 
 SETTINGS = FinetuningConfig(
     sequence_length=20,

@@ -20,7 +20,7 @@ from albert_core.model import (
     weights_by_name,
 )
 from albert_core.model.heads import AlbertWithHead
-from albert_core.model.weights import arrays_of
+from albert_core.model.weights import as_arrays
 from albert_core.optimizers.factory import make_optimizer
 from albert_core.training.checkpoint import TrainingState, restore_latest, save_checkpoint
 
@@ -138,16 +138,16 @@ def test_variables_have_the_originals_names(head: str) -> None:
 @pytest.mark.parametrize("head", ["question_answering", "with_beam"])
 def test_a_pooler_that_is_not_used_is_not_trained_and_not_lost(head: str, tmp_path: Path) -> None:
     model, (inputs, targets) = compile_model(new_model(head)), batch_of(head)
-    before = arrays_of(weights_by_name(model))
+    before = as_arrays(weights_by_name(model))
     model.fit(inputs, targets, batch_size=BATCH, epochs=1, verbose=0)
-    after = arrays_of(weights_by_name(model))
+    after = as_arrays(weights_by_name(model))
     same = {name for name in after if np.array_equal(after[name], before[name])}
     assert same - ADDED_TO_ALL_POSITIONS == {"bert/pooler/dense/kernel", "bert/pooler/dense/bias"}
     save_checkpoint(tmp_path, model, TrainingState(step=1), keep=1)
     resumed = compile_model(MODELS[head]())
     resumed.optimizer.build(resumed.trainable_variables)
     restore_latest(tmp_path, resumed)
-    for name, values in arrays_of(weights_by_name(resumed)).items():
+    for name, values in as_arrays(weights_by_name(resumed)).items():
         np.testing.assert_array_equal(values, after[name], err_msg=name)
 
 

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from helpers.segment_samples import Pair, segment_pairs_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from albert_core.records.compact import encode_compact, token_dtype
 from albert_core.records.example_encoder import encode_examples
 from albert_core.records.tfrecord import parse_example
+from tests.helpers.segment_samples import Pair, segment_pairs_of
 
 rows = st.integers(1, 5)
 values = st.integers(0, 2**31 - 1)

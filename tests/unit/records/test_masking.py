@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.segment_samples import Pair, segment_pairs_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from albert_core.records.config import MaskingConfig
 from albert_core.records.masking import mask_pairs, record_rng_states
 from albert_core.tokenization import SpecialIds, load_tokenizer
+from tests.helpers.segment_samples import Pair, segment_pairs_of
 
 NUM_PIECES = 100
 FIRST_ORDINARY = 5

@@ -4,13 +4,13 @@ import itertools
 
 import numpy as np
 import pytest
-from helpers.segment_samples import Pair, cut
 from hypothesis import given
 from hypothesis import strategies as st
 
 from albert_core.records.config import NUM_SPECIAL_TOKENS
 from albert_core.records.pairs import IN_ORDER, NOT_IN_ORDER, UNDECIDED
 from albert_core.records.rng import document_key, document_rng_state
+from tests.helpers.segment_samples import Pair, cut
 
 # Piece number k of the text is the id k, so that a pair tells where it was cut.
 EVERY_PIECE_STARTS = np.ones(2000, bool)

@@ -1,0 +1,1 @@
+"""What JAX, and XLA below it, need to train ALBERT fast; no TensorFlow is imported."""

@@ -1,0 +1,90 @@
+"""Scaled dot-product attention for JAX: cuDNN's fused kernel where there is one, else XLA's.
+
+Shape suffixes: B batch, Q queries, S sequence, N heads, D head size, E embedding.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from albert_core.backends.portable.attention import attend_by_products
+
+_AMPERE = 8.0  # compute capability of the first GPUs that cuDNN has fused attention for
+
+
+def attend(
+    q_BQND: Any,
+    k_BSND: Any,
+    v_BSND: Any,
+    bias_B11S: Any,
+    lengths_B: Any = None,
+    dropout: Callable[[Any], Any] | None = None,
+) -> Any:
+    """Return what each query attends to [B, Q, N, D].
+
+    Args:
+        q_BQND: Queries.
+        k_BSND: Keys.
+        v_BSND: Values.
+        bias_B11S: Added to the scores; large and negative for masked positions.
+        lengths_B: int [B], numbers of unmasked positions from `get_prefix_lengths`; they replace
+            the bias in cuDNN's kernel. None if there are none.
+        dropout: Function of the attention probabilities; None while nothing is dropped.
+    """
+    if dropout is not None:
+        return attend_by_products(q_BQND, k_BSND, v_BSND, bias_B11S, dropout)
+    # Not `keras.ops.dot_product_attention`: on a TPU Keras 3.15 leaves the bias out, so padding
+    # would be attended to.
+    num_queries, length = q_BQND.shape[1], k_BSND.shape[1]
+    if num_queries != length or not _has_fused_attention(q_BQND.dtype, length):
+        return jax.nn.dot_product_attention(
+            q_BQND, k_BSND, v_BSND, bias=bias_B11S, implementation="xla"
+        )
+    if lengths_B is not None:
+        return jax.nn.dot_product_attention(
+            q_BQND, k_BSND, v_BSND, key_value_seq_lengths=lengths_B, implementation="cudnn"
+        )
+    # cuDNN takes no bias that broadcasts over the queries.
+    bias_BNQS = jnp.broadcast_to(bias_B11S, (bias_B11S.shape[0], 1, num_queries, length))
+    return jax.nn.dot_product_attention(
+        q_BQND, k_BSND, v_BSND, bias=bias_BNQS, implementation="cudnn"
+    )
+
+
+def get_prefix_lengths(mask_BS: Any, x_BSE: Any) -> tuple[Any, Any]:
+    """Return (lengths [B], x) for cuDNN, which needs prefix masks: ones first, then zeros.
+
+    Rows of x whose mask is not a prefix are set to NaN, so that training fails visibly instead of
+    attending to masked positions. Without a fused kernel lengths is None and x is unchanged.
+
+    Args:
+        mask_BS: 1 where a position may be attended to.
+        x_BSE: Embeddings of those positions; their type and length decide on the kernel.
+    """
+    # Why lengths at all: told of a bias, cuDNN takes twice as long at 512 positions, also because
+    # it computes the gradient of the bias, which is not needed.
+    if not _has_fused_attention(x_BSE.dtype, mask_BS.shape[1]):
+        return None, x_BSE
+    is_visible_BS = jnp.asarray(mask_BS) != 0
+    lengths_B = jnp.sum(is_visible_BS, axis=1, dtype=jnp.int32)
+    is_prefix_BS = jnp.arange(mask_BS.shape[1]) < lengths_B[:, None]
+    is_invalid_B11 = jnp.any(is_visible_BS != is_prefix_BS, axis=1)[:, None, None]
+    # At least 1: the softmax of a sequence without any position would be 0 / 0.
+    return jnp.maximum(lengths_B, 1), jnp.where(is_invalid_B11, jnp.nan, x_BSE)
+
+
+def _has_fused_attention(dtype: Any, length: int) -> bool:
+    """Tell whether cuDNN has a kernel for S = `length` positions of this type."""
+    # A bias that has a gradient must be of even length; so it is asked of lengths, too.
+    return dtype in (jnp.bfloat16, jnp.float16) and length % 2 == 0 and _has_cudnn_kernel()
+
+
+@functools.cache
+def _has_cudnn_kernel() -> bool:
+    """Tell whether the first device is an NVIDIA GPU, Ampere or later."""
+    device = jax.local_devices()[0]
+    is_nvidia = "cuda" in device.client.platform_version
+    return is_nvidia and float(device.compute_capability) >= _AMPERE

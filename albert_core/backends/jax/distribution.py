@@ -1,0 +1,93 @@
+"""Devices under JAX, and how they share a batch and the weights."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import keras
+
+from albert_core.errors import InputError
+from albert_core.training.devices import (
+    MODEL_PARALLEL_LAYOUT,
+    Devices,
+    StrategyName,
+    is_multi_process,
+)
+
+STRATEGIES: tuple[StrategyName, ...] = ("single", "data_parallel", "model_parallel")
+
+_XLA_FLAGS = "--xla_gpu_enable_triton_gemm=false --xla_gpu_dot_merger_threshold_mb=0"
+
+
+@contextlib.contextmanager
+def use_devices(strategy: StrategyName, model_parallel_size: int) -> Iterator[Devices]:
+    """Let models made inside be trained on the devices of a strategy.
+
+    Args:
+        strategy: One of `STRATEGIES`, or `auto`: every device.
+        model_parallel_size: Devices that hold one copy of the weights together.
+
+    Raises:
+        InputError: The devices do not divide by `model_parallel_size`.
+    """
+    _set_xla_flags()
+    if is_multi_process():
+        keras.distribution.initialize()  # before anything asks JAX for its devices
+    devices = jax.devices()
+    why = ""
+    if strategy == "auto":
+        strategy = "data_parallel" if len(devices) > 1 else "single"
+        why = f"there are {len(devices)}" if len(devices) > 1 else "there is one"
+    if strategy == "single":
+        devices = devices[:1]
+    if len(devices) % model_parallel_size:
+        raise InputError(
+            f"pretraining.model_parallel_size: got {model_parallel_size}, expected a divisor of "
+            f"the {len(devices)} devices"
+        )
+    before = keras.distribution.distribution()
+    if strategy != "single":
+        keras.distribution.set_distribution(_make_distribution(model_parallel_size))
+    try:
+        yield Devices(
+            strategy=strategy,
+            num_devices=len(devices),
+            name=devices[0].device_kind,
+            model_parallel_size=model_parallel_size,
+            num_processes=jax.process_count(),
+            process_index=jax.process_index(),
+            why=why,
+        )
+    finally:
+        keras.distribution.set_distribution(before)
+
+
+def _set_xla_flags() -> None:
+    """Add the flags for NVIDIA GPUs to XLA_FLAGS, before those that it holds; those win.
+
+    No effect on other devices, nor once JAX has looked for its devices.
+    """
+    # Left alone, XLA times Triton kernels of its own against cuBLAS, and wherever cuBLAS wins it
+    # adds the bias in a pass of its own; and it joins some products at the price of copies.
+    # docs/benchmarks.md has what both are worth.
+    given = os.environ.get("XLA_FLAGS", "")
+    if _XLA_FLAGS not in given:
+        os.environ["XLA_FLAGS"] = f"{_XLA_FLAGS} {given}".rstrip()
+
+
+def _make_distribution(model_parallel_size: int) -> Any:
+    """Return data parallelism over all devices, or over groups of them that cut the weights."""
+    # Records are read for each process by its rows already: Keras must not shard them again.
+    if model_parallel_size == 1:
+        return keras.distribution.DataParallel(auto_shard_dataset=False)
+    names = keras.distribution.list_devices()
+    shape = (len(names) // model_parallel_size, model_parallel_size)
+    mesh = keras.distribution.DeviceMesh(shape, ["data", "model"], names)
+    layout = keras.distribution.LayoutMap(mesh)
+    for pattern, axes in MODEL_PARALLEL_LAYOUT.items():
+        layout[pattern] = axes
+    return keras.distribution.ModelParallel(
+        layout_map=layout, batch_dim_name="data", auto_shard_dataset=False
+    )

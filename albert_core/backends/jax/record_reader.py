@@ -1,0 +1,177 @@
+"""Batches of records read and masked by a thread, without TensorFlow.
+
+Shape suffixes: B batch.
+"""
+
+import itertools
+import queue
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+
+from albert_core.errors import InputError
+from albert_core.records.batch import (
+    HELD_OUT_EPOCH,
+    INPUTS,
+    SHUFFLE_BUFFER,
+    TARGETS,
+    Batch,
+    named,
+)
+from albert_core.records.pairs import UNDECIDED
+from albert_core.records.static import LABEL_FEATURE
+from albert_core.records.tfrecord import parse_example, read_tfrecords
+
+if TYPE_CHECKING:
+    from albert_core.pretraining.dataset import PretrainingData
+
+CorruptRecordError = InputError
+"""What reading a record with a wrong checksum raises."""
+
+_NUM_PREFETCHED = 8  # batches
+
+
+def train_batches(data: "PretrainingData", batch_size: int, start_step: int) -> Iterator[Batch]:
+    """Yield endless batches from a step on, and add the time spent waiting to the input timer."""
+    batches = _prefetch(_generate_train_batches(data, batch_size, start_step))
+    while True:
+        asked = time.monotonic()
+        batch = next(batches)
+        data.input_timer.seconds += time.monotonic() - asked
+        yield batch
+
+
+def held_out_batches(
+    data: "PretrainingData", files: Sequence[Path], batch_size: int, num_batches: int
+) -> "keras.utils.PyDataset":
+    """Return the first batches of some files; their records are kept in memory."""
+    records = list(itertools.islice(_read(files), batch_size * num_batches))
+    return _HeldOutBatches(data, records, batch_size)
+
+
+class _HeldOutBatches(keras.utils.PyDataset):
+    """Batches masked when they are asked for, always with the same masks."""
+
+    # Not a generator: `evaluate` reads the same object after every interval.
+    def __init__(self, data: "PretrainingData", records: list[bytes], batch_size: int) -> None:
+        super().__init__()
+        self._data, self._records, self._batch_size = data, records, batch_size
+
+    def __len__(self) -> int:
+        return len(self._records) // self._batch_size
+
+    def __getitem__(self, step: int) -> Batch:
+        indices_B = step * self._batch_size + np.arange(self._batch_size)
+        records_B = [self._records[index] for index in indices_B]
+        epochs_B = np.full(len(indices_B), HELD_OUT_EPOCH)
+        return _make_batch(self._data, records_B, epochs_B, indices_B)
+
+
+def _generate_train_batches(
+    data: "PretrainingData", batch_size: int, start_step: int
+) -> Iterator[Batch]:
+    """Yield the batches from a step on, each made when it is asked for."""
+    num_records = data.records.num_train_records
+    first_epoch, num_skipped = divmod(start_step * batch_size, num_records)
+    epochs = (_read_epoch(data, epoch) for epoch in itertools.count(first_epoch))
+    # A resumed run reads and drops the records before its step: the order within an epoch comes of
+    # a shuffle buffer, whose state can only be had by filling it again.
+    records = itertools.islice(itertools.chain.from_iterable(epochs), num_skipped, None)
+    for step in itertools.count(start_step):
+        places_B = step * batch_size + np.arange(batch_size)
+        records_B = list(itertools.islice(records, batch_size))
+        yield _make_batch(data, records_B, *np.divmod(places_B, num_records))
+
+
+def _read_epoch(data: "PretrainingData", epoch: int) -> Iterator[bytes]:
+    """Yield the records of an epoch: files in random order, records shuffled within a buffer."""
+    rng = np.random.default_rng((data.seed, epoch))
+    files = [data.records.train_files[k] for k in rng.permutation(len(data.records.train_files))]
+    records = _read(files)
+    buffer = list(itertools.islice(records, SHUFFLE_BUFFER))
+    for record in records:
+        place = rng.integers(len(buffer))
+        yield buffer[place]
+        buffer[place] = record
+    for place in rng.permutation(len(buffer)):
+        yield buffer[place]
+
+
+def _read(files: Sequence[Path]) -> Iterator[bytes]:
+    """Yield the records of files, one file after the other."""
+    return itertools.chain.from_iterable(map(read_tfrecords, files))
+
+
+def _make_batch(
+    data: "PretrainingData", records_B: Sequence[bytes], epochs_B: np.ndarray, indices_B: np.ndarray
+) -> Batch:
+    """Return this process's rows of a batch: as stored if static, else with masks drawn."""
+    rows = data.process_rows(len(records_B))
+    examples = [parse_example(record) for record in records_B[rows]]
+    if data.records.format == "static":
+        stored_names = {"sentence_order_labels": LABEL_FEATURE}
+        return named(
+            [
+                np.array(
+                    [example[stored_names.get(name, name)] for example in examples],
+                    _get_dtype(name),
+                ).reshape(-1, *data.row_shape(name))
+                for name in INPUTS + TARGETS
+            ]
+        )
+    undecided = [UNDECIDED]
+    drawn = data.draw_masks(
+        epochs_B[rows],
+        indices_B[rows],
+        [example["pieces"][0] for example in examples],
+        np.array([example["first_length"][0] for example in examples]),
+        np.array([example.get("sentence_order_label", undecided)[0] for example in examples]),
+    )
+    return named(drawn)
+
+
+def _get_dtype(name: str) -> type[np.generic]:
+    """Return the type of a feature in a batch."""
+    return np.float32 if name == "masked_lm_weights" else np.int32
+
+
+def _prefetch(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Yield endless batches that a thread makes ahead of need; an error there is raised here.
+
+    The thread ends when the generator is closed or collected.
+    """
+    prefetched: queue.Queue[Batch | Exception] = queue.Queue(_NUM_PREFETCHED)
+    is_wanted = threading.Event()
+    is_wanted.set()
+
+    def put(item: Batch | Exception) -> None:
+        # Not a blocking `put`: it would never return once the consumer has gone.
+        while is_wanted.is_set():
+            try:
+                return prefetched.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+
+    def make_batches() -> None:
+        try:
+            for batch in batches:
+                put(batch)
+                if not is_wanted.is_set():
+                    return
+        except Exception as error:
+            put(error)
+
+    threading.Thread(target=make_batches, name="records", daemon=True).start()
+    try:
+        while True:
+            item = prefetched.get()
+            if isinstance(item, Exception):
+                raise item
+            yield item
+    finally:
+        is_wanted.clear()

@@ -1,0 +1,75 @@
+"""The train step of `GradientAccumulationModel` for JAX."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from albert_core.backends.portable.micro_batches import split_micro_batches
+
+
+class TrainStep:
+    """`train_step` as `keras.Model.fit` compiles it: a function of state and batch.
+
+    It is the same function for one device and for several: JAX sums over the whole batch, wherever
+    its rows are.
+    """
+
+    def train_step(self: Any, state: Any, data: Any) -> tuple[dict[str, Any], Any]:
+        """Make one step; return the metrics and the next state."""
+        trainable, non_trainable, optimizer_variables, metrics = state
+        inputs, targets = data[:2]
+        totals = self.batch_totals(targets)
+        differentiate = jax.value_and_grad(self.compute_loss_and_updates, has_aux=True)
+
+        def compute_gradients(
+            inputs: Mapping[str, Any], targets: Mapping[str, Any], non_trainable: Any, metrics: Any
+        ) -> Any:
+            (loss, (*_, non_trainable, metrics)), gradients = differentiate(
+                trainable,
+                non_trainable,
+                metrics,
+                inputs,
+                {**targets, **totals},
+                None,
+                training=True,
+                optimizer_variables=optimizer_variables,
+            )
+            return loss, gradients, non_trainable, metrics
+
+        if self.num_micro_batches == 1:
+            step = compute_gradients(inputs, targets, non_trainable, metrics)
+        else:
+            step = self._accumulate_gradients(compute_gradients, (inputs, targets), state)
+        loss, gradients, non_trainable, metrics = step
+        trainable, optimizer_variables = self.optimizer.stateless_apply(
+            optimizer_variables, gradients, trainable
+        )
+        logs, metrics = self._update_metrics_variables(metrics, loss, inputs, targets, None, None)
+        return logs, (trainable, non_trainable, optimizer_variables, metrics)
+
+    def _accumulate_gradients(self: Any, compute_gradients: Any, data: Any, state: Any) -> Any:
+        """Return summed loss and gradients of all micro-batches, and the last states."""
+        trainable, non_trainable, _, metrics = state
+        micro_batches = jax.tree.map(
+            lambda tensor: split_micro_batches(tensor, self.num_micro_batches), data
+        )
+
+        def add(sums: Any, micro_batch: Any) -> Any:
+            loss_sum, gradient_sums, *states = sums
+            loss, gradients, *states = compute_gradients(*micro_batch, *states)
+            gradient_sums = jax.tree.map(lambda a, b: a + b, gradient_sums, gradients)
+            return (loss_sum + loss, gradient_sums, *states), None
+
+        zeros = jax.tree.map(jax.numpy.zeros_like, trainable)
+        # Random states and metrics travel with the sums: a loop's body may change nothing else.
+        sums, _ = jax.lax.scan(add, (0.0, zeros, non_trainable, metrics), micro_batches)
+        return sums
+
+
+def sync_variables(model: Any) -> None:
+    """Write the values of the last step into the model's variables.
+
+    With JAX `fit` passes values from step to step and leaves the variables stale meanwhile.
+    """
+    model.jax_state_sync()

@@ -1,0 +1,1 @@
+"""What TensorFlow needs to train ALBERT fast; no JAX is imported."""

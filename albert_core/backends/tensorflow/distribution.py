@@ -1,0 +1,59 @@
+"""Devices under TensorFlow, and how they share a batch."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+
+from albert_core.training.devices import Devices, StrategyName
+
+STRATEGIES: tuple[StrategyName, ...] = ("single", "mirrored", "tpu")
+
+
+@contextlib.contextmanager
+def use_devices(strategy: StrategyName, model_parallel_size: int) -> Iterator[Devices]:
+    """Let models made inside be trained on the devices of a strategy.
+
+    Args:
+        strategy: One of `STRATEGIES`, or `auto`: every device.
+        model_parallel_size: 1: no strategy here cuts the weights.
+    """
+    gpus, cpus = (tf.config.list_logical_devices(kind) for kind in ("GPU", "CPU"))
+    why = ""
+    if strategy == "auto":
+        strategy, why = _choose_strategy(len(gpus))
+    if strategy == "tpu":
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver()
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+        distribution: Any = tf.distribute.TPUStrategy(resolver)
+        name = "TPU"
+    elif strategy == "mirrored":
+        # Logical CPUs, where there is no GPU: so several replicas can be tested on any machine.
+        distribution = tf.distribute.MirroredStrategy([device.name for device in gpus or cpus])
+        name = _get_device_name(bool(gpus))
+    else:
+        yield Devices(strategy="single", num_devices=1, name=_get_device_name(bool(gpus)), why=why)
+        return
+    with distribution.scope():
+        num_devices = distribution.num_replicas_in_sync
+        yield Devices(strategy=strategy, num_devices=num_devices, name=name, why=why)
+
+
+def _choose_strategy(num_gpus: int) -> tuple[StrategyName, str]:
+    """Return the strategy that uses every device, and why it is that one."""
+    if os.environ.get("TPU_NAME"):
+        return "tpu", "TPU_NAME is set"
+    if num_gpus > 1:
+        return "mirrored", f"there are {num_gpus} GPUs"
+    return "single", "there is one GPU" if num_gpus else "there is no GPU or TPU"
+
+
+def _get_device_name(has_gpu: bool) -> str:
+    """Return what the driver calls the first GPU, or CPU."""
+    if not has_gpu:
+        return "CPU"
+    details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
+    return details.get("device_name", "GPU")

@@ -1,0 +1,159 @@
+"""Batches of records read and masked by a tf.data pipeline.
+
+Shape suffixes: B batch.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from albert_core.records.batch import (
+    HELD_OUT_EPOCH,
+    INPUTS,
+    SHUFFLE_BUFFER,
+    TARGETS,
+    Batch,
+    InputTimer,
+    named,
+)
+from albert_core.records.pairs import UNDECIDED
+from albert_core.records.static import LABEL_FEATURE
+
+if TYPE_CHECKING:
+    from albert_core.pretraining.dataset import PretrainingData
+
+CorruptRecordError = tf.errors.DataLossError
+"""What reading a record with a wrong checksum raises."""
+
+_NUM_PREFETCHED = 8  # batches
+
+
+def train_batches(data: "PretrainingData", batch_size: int, start_step: int) -> tf.data.Dataset:
+    """Return endless batches from a step on; waiting for them is added to the input timer."""
+    num_records = data.records.num_train_records
+    epoch, num_skipped = divmod(start_step * batch_size, num_records)
+    # A resumed run reads and drops the records before its step: the order within an epoch comes of
+    # a shuffle buffer, whose state can only be had by filling it again.
+    first = _read_epoch(data, tf.constant(epoch, tf.int64)).skip(num_skipped)
+    later = tf.data.Dataset.counter(epoch + 1).flat_map(lambda epoch: _read_epoch(data, epoch))
+    records = first.concatenate(later).batch(batch_size, drop_remainder=True)
+
+    def get_places(step: Any) -> Any:
+        places_B = step * batch_size + tf.range(batch_size, dtype=tf.int64)
+        return places_B // num_records, places_B % num_records
+
+    batches = _make_batches(data, records.enumerate(start_step), get_places)
+    timed = _time(batches, data.input_timer)
+    # `fit` would otherwise look for the end, which `zip` hides from it.
+    return timed.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+
+
+def held_out_batches(
+    data: "PretrainingData", files: Sequence[Path], batch_size: int, num_batches: int
+) -> tf.data.Dataset:
+    """Return the first batches of some files, always with the same masks."""
+    records = _read(files).batch(batch_size, drop_remainder=True).take(num_batches)
+
+    def get_places(step: Any) -> Any:
+        indices_B = step * batch_size + tf.range(batch_size, dtype=tf.int64)
+        return tf.fill([batch_size], tf.constant(HELD_OUT_EPOCH, tf.int64)), indices_B
+
+    batches = _make_batches(data, records.enumerate(), get_places)
+    return batches.apply(tf.data.experimental.assert_cardinality(num_batches))
+
+
+def _read_epoch(data: "PretrainingData", epoch: Any) -> tf.data.Dataset:
+    """Return the records of an epoch: files in random order, records shuffled within a buffer."""
+    seeds = tf.stack([tf.constant(data.seed, tf.int64), epoch])
+    files = tf.constant([str(file) for file in data.records.train_files])
+    shuffled_files = tf.random.experimental.stateless_shuffle(files, seed=seeds)
+    seed = data.seed + epoch * 1_000_003  # a prime, so that seeds of near runs do not meet
+    return _read(shuffled_files).shuffle(SHUFFLE_BUFFER, seed=seed, reshuffle_each_iteration=False)
+
+
+def _read(files: Sequence[Path] | Any) -> tf.data.Dataset:
+    """Return the records of files, one file after the other."""
+    names = files if tf.is_tensor(files) else [str(file) for file in files]
+    return tf.data.TFRecordDataset(names, buffer_size=1 << 20)
+
+
+def _make_batches(
+    data: "PretrainingData", records: tf.data.Dataset, get_places: Any
+) -> tf.data.Dataset:
+    """Return batches of numbered batches of records.
+
+    Args:
+        data: Which they are, and how to mask them.
+        records: (step, serialized records [B]).
+        get_places: Function of the step to epochs [B] and places in the epoch [B].
+    """
+
+    def make_batch(step: Any, records_B: Any) -> Batch:
+        rows = data.process_rows(records_B.shape[0])
+        if data.records.format == "static":
+            return _parse_static(data, records_B[rows])
+        epochs_B, indices_B = get_places(step)
+        return _draw_masks(data, epochs_B[rows], indices_B[rows], records_B[rows])
+
+    batches = records.map(make_batch, num_parallel_calls=2, deterministic=True)
+    return batches.prefetch(_NUM_PREFETCHED)
+
+
+def _parse_static(data: "PretrainingData", records_B: Any) -> Batch:
+    """Return a batch of records that hold their masks."""
+    features = {
+        name: tf.io.FixedLenFeature(data.row_shape(name), _get_dtype(name, tf.int64))
+        for name in (*INPUTS, *TARGETS)
+        if name != "sentence_order_labels"
+    }
+    features[LABEL_FEATURE] = tf.io.FixedLenFeature([], tf.int64)
+    parsed = tf.io.parse_example(records_B, features)
+    parsed["sentence_order_labels"] = parsed.pop(LABEL_FEATURE)
+    return named([tf.cast(parsed[name], _get_dtype(name, tf.int32)) for name in INPUTS + TARGETS])
+
+
+def _draw_masks(data: "PretrainingData", epochs_B: Any, indices_B: Any, records_B: Any) -> Batch:
+    """Return a batch of compact records, masked by their places in an epoch."""
+    features = {
+        "pieces": tf.io.FixedLenFeature([], tf.string),
+        "first_length": tf.io.FixedLenFeature([], tf.int64),
+        "sentence_order_label": tf.io.FixedLenFeature([], tf.int64, UNDECIDED),
+    }
+    parsed = tf.io.parse_example(records_B, features)
+    # In numpy and numba, not in TensorFlow: the choice of n-grams is sequential, and it is the
+    # same code, with the same draws, as for JAX and for static records.
+    drawn = tf.numpy_function(
+        data.draw_masks,
+        [epochs_B, indices_B, *(parsed[name] for name in features)],
+        [_get_dtype(name, tf.int32) for name in INPUTS + TARGETS],
+        stateful=False,
+    )
+    for name, tensor in zip(INPUTS + TARGETS, drawn, strict=True):
+        tensor.set_shape([records_B.shape[0], *data.row_shape(name)])
+    return named(drawn)
+
+
+def _time(batches: tf.data.Dataset, timer: InputTimer) -> tf.data.Dataset:
+    """Return the same batches; the time from asking for one to having it is added to a timer."""
+    clock = tf.data.Dataset.counter().map(lambda _: tf.timestamp())
+
+    def add(seconds: np.ndarray) -> None:
+        timer.seconds += float(seconds)
+
+    def count(asked: Any, batch: Batch, received: Any) -> Batch:
+        tf.numpy_function(add, [received - asked], [])
+        return batch
+
+    options = tf.data.Options()
+    # A prefetch behind the clocks would ask ahead of need, and count the making of a batch.
+    options.experimental_optimization.inject_prefetch = False
+    timed = tf.data.Dataset.zip((clock, batches, clock)).map(count)
+    return timed.with_options(options)
+
+
+def _get_dtype(name: str, integer: tf.DType) -> tf.DType:
+    """Return the type of a feature; `integer` for all but the weights."""
+    return tf.float32 if name == "masked_lm_weights" else integer

@@ -1,0 +1,80 @@
+"""The train step of `GradientAccumulationModel` for TensorFlow."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from albert_core.backends.portable.micro_batches import split_micro_batches
+
+
+class TrainStep:
+    """`train_step` as `keras.Model.fit` calls it, once in each replica."""
+
+    def train_step(self: Any, data: Any) -> dict[str, Any]:
+        """Make one step; return the metrics."""
+        inputs, targets = data[:2]
+        totals = _sum_over_replicas(self.batch_totals(targets))
+        if self.num_micro_batches == 1:
+            loss, gradients = self._compute_gradients(inputs, {**targets, **totals})
+        else:
+            loss, gradients = self._accumulate_gradients(inputs, targets, totals)
+        loss, gradients = _sum_over_replicas((loss, gradients))
+        # `apply_gradients` sums over the replicas, and here the sum is made already, because the
+        # norm must be clipped of the whole gradient: each replica hands in its fraction of it.
+        fraction = 1.0 / tf.distribute.get_strategy().num_replicas_in_sync
+        clip_norm = self.optimizer.global_clipnorm
+        if fraction < 1.0 and clip_norm:
+            gradients, _ = tf.clip_by_global_norm(gradients, clip_norm)
+        if fraction < 1.0:
+            gradients = [fraction * gradient for gradient in gradients]
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
+        self._loss_tracker.update_state(loss)
+        return self.compute_metrics(inputs, targets, None)
+
+    def _compute_gradients(
+        self: Any, inputs: Mapping[str, Any], targets: Mapping[str, Any]
+    ) -> tuple[Any, list[Any]]:
+        """Return the loss of a (micro-)batch and its gradient by each trainable weight."""
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(inputs, targets, self(inputs, training=True))
+        gradients = tape.gradient(loss, self.trainable_weights)
+        # The gradient by the embeddings is sparse slices, which a loop cannot add up.
+        return loss, [tf.convert_to_tensor(gradient) for gradient in gradients]
+
+    def _accumulate_gradients(
+        self: Any, inputs: Mapping[str, Any], targets: Mapping[str, Any], totals: Mapping[str, Any]
+    ) -> tuple[Any, list[Any]]:
+        """Return summed loss and gradients of all micro-batches."""
+        num_micro_batches = self.num_micro_batches
+        micro_batches = tf.nest.map_structure(
+            lambda tensor: split_micro_batches(tensor, num_micro_batches), (inputs, targets)
+        )
+
+        def add(index: Any, loss_sum: Any, gradient_sums: list[Any]) -> Any:
+            inputs, targets = tf.nest.map_structure(lambda tensor: tensor[index], micro_batches)
+            loss, gradients = self._compute_gradients(inputs, {**targets, **totals})
+            gradient_sums = [a + b for a, b in zip(gradient_sums, gradients, strict=True)]
+            return index + 1, loss_sum + loss, gradient_sums
+
+        zeros = [tf.zeros(weight.shape, tf.float32) for weight in self.trainable_weights]
+        # One at a time: two micro-batches in flight would need the memory this is to save.
+        _, loss, gradients = tf.while_loop(
+            lambda index, *_: index < num_micro_batches,
+            add,
+            (0, 0.0, zeros),
+            parallel_iterations=1,
+        )
+        return loss, gradients
+
+
+def _sum_over_replicas(tensors: Any) -> Any:
+    """Return tensors, in any nesting, summed over the replicas of the strategy."""
+    context = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync == 1:
+        return tensors
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, tensors)
+
+
+def sync_variables(model: Any) -> None:
+    """No-op: with TensorFlow every step writes into the variables."""

@@ -1,0 +1,69 @@
+"""ALBERT's factorised embeddings: tables E wide, which the encoder projects to H.
+
+Shape suffixes: B batch, S sequence, V vocabulary, E embedding, T segment types, M positions.
+
+Source: embedding_lookup and embedding_postprocessor in modeling.py of google-research/albert;
+Lan et al. 2020, section 3.1.
+"""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from albert_core.config import AlbertConfig
+from albert_core.errors import InputError
+from albert_core.model.layers import check_range, initializer, layer_norm
+
+
+class Embeddings(keras.layers.Layer):
+    """Sum of word, segment and position embeddings, normalised: [B, S] ids to [B, S, E]."""
+
+    def __init__(self, config: AlbertConfig) -> None:
+        super().__init__(name="embeddings")
+        self.config = config
+        self.norm = layer_norm()
+        self.dropout = keras.layers.Dropout(config.hidden_dropout_prob)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Make the tables [V, E], [T, E], [M, E]."""
+        c = self.config
+        tables = {
+            "word_embeddings": c.vocab_size,
+            "token_type_embeddings": c.type_vocab_size,
+            "position_embeddings": c.max_position_embeddings,
+        }
+        for name, num_rows in tables.items():
+            shape = (num_rows, c.embedding_size)
+            table = self.add_weight(name=name, shape=shape, initializer=initializer(c))
+            setattr(self, name, table)
+        self.norm.build((*input_shape, c.embedding_size))
+
+    def call(self, ids_BS: Any, segments_BS: Any, training: bool | None = None) -> Any:
+        """Return the embeddings [B, S, E].
+
+        Raises:
+            InputError: The sequence is too long, or an id (of those known now) out of range.
+        """
+        self._check(ids_BS, segments_BS)
+        words_BSE = ops.take(self.word_embeddings, ids_BS, axis=0)
+        # As in the original: with so few rows a product is faster than a lookup.
+        segments_BST = ops.one_hot(segments_BS, self.config.type_vocab_size, dtype=words_BSE.dtype)
+        segments_BSE = ops.matmul(
+            segments_BST, ops.cast(self.token_type_embeddings, words_BSE.dtype)
+        )
+        positions_SE = self.position_embeddings[: ops.shape(ids_BS)[1]]
+        summed_BSE = words_BSE + segments_BSE + ops.cast(positions_SE, words_BSE.dtype)
+        return self.dropout(self.norm(summed_BSE), training=training)
+
+    def _check(self, ids_BS: Any, segments_BS: Any) -> None:
+        """Refuse sequences and ids that the tables have no rows for."""
+        c = self.config
+        length = ids_BS.shape[1]
+        if length is not None and length > c.max_position_embeddings:
+            raise InputError(
+                f"sequence length: got {length}, expected at most max_position_embeddings="
+                f"{c.max_position_embeddings}"
+            )
+        check_range("input_ids", ids_BS, "vocab_size", c.vocab_size)
+        check_range("segment_ids", segments_BS, "type_vocab_size", c.type_vocab_size)

@@ -1,0 +1,29 @@
+"""A model whose steps take the gradient of one or several micro-batches, on any devices."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from albert_core.backends import TrainStep
+
+
+class GradientAccumulationModel(TrainStep, keras.Model):
+    """A model that `fit` trains with the exact gradient of a whole batch, however it is cut.
+
+    A batch is cut into `num_micro_batches`, which go through the model one after the other, each
+    spread over the devices of a strategy. The loss is therefore a sum over examples, divided by
+    totals of the whole batch: `batch_totals` counts them, and `compute_loss` finds them among the
+    targets. The norm of the gradient is clipped once it is whole.
+
+    Deviates from the original, which on several cores takes the mean of the cores' own means, and
+    clips each core's gradient by itself; and from Keras's accumulation, which gives micro-batches
+    the same weight whatever they hold.
+    """
+
+    # Not Keras's `gradient_accumulation_steps`: it fails under MirroredStrategy, besides.
+    num_micro_batches = 1
+
+    def batch_totals(self, targets: Mapping[str, Any]) -> dict[str, Any]:
+        """Return scalars by name, sums over the examples of a batch, to divide losses by."""
+        raise NotImplementedError

@@ -1,0 +1,197 @@
+"""Records to batches for `fit`: which records, in what order, with which masks.
+
+The backend's `record_reader.py` reads them: a tf.data pipeline, or with JAX a thread.
+
+Shape suffixes: B batch, S sequence, P predictions.
+"""
+
+import collections
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from albert_core.backends import record_reader
+from albert_core.errors import InputError, StepFailedError
+from albert_core.records.batch import INPUTS, TARGETS, InputTimer
+from albert_core.records.compact import token_dtype
+from albert_core.records.config import MaskingConfig
+from albert_core.records.description import RecordsDescription
+from albert_core.records.masking import mask_pairs, record_rng_states
+from albert_core.records.pairs import SegmentPairs
+from albert_core.records.tfrecord import read_tfrecords
+from albert_core.tokenization import SpecialIds, Tokenizer
+
+_ORIGINAL_EVALUATION_BATCHES = 100
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PretrainingData:
+    """Records as batches; compact records get other masks in every epoch.
+
+    Attributes:
+        records: The files to read, and their format.
+        masking: What to mask in compact records.
+        word_starts: bool [V], whether a token begins a word.
+        special_ids: Ids of the vocabulary's special tokens.
+        seed: Seed of order, swaps and masks.
+        process_index: Index of this process among those that train together.
+        num_processes: Processes that share every batch; each gets equally many rows.
+        input_timer: Sums up the time that training waited for batches.
+    """
+
+    records: RecordsDescription
+    masking: MaskingConfig
+    word_starts: np.ndarray
+    special_ids: SpecialIds
+    seed: int
+    process_index: int = 0
+    num_processes: int = 1
+    input_timer: InputTimer = dataclasses.field(default_factory=InputTimer)
+
+    @classmethod
+    def from_records(
+        cls,
+        records: RecordsDescription,
+        *,
+        masking: MaskingConfig,
+        tokenizer: Tokenizer,
+        seed: int,
+        process_index: int = 0,
+        num_processes: int = 1,
+    ) -> "PretrainingData":
+        """Return the data of records that were made with a tokenizer.
+
+        Raises:
+            InputError: `masking` is neither the default nor what static records were masked with.
+        """
+        if records.format == "static" and masking not in (MaskingConfig(), records.masking):
+            raise InputError(
+                "pretraining.masking: got settings for static records, which have their masks "
+                "already; remove them, or make compact records"
+            )
+        return cls(
+            records=records,
+            masking=masking,
+            word_starts=tokenizer.word_starts(),
+            special_ids=tokenizer.special_ids,
+            seed=seed,
+            process_index=process_index,
+            num_processes=num_processes,
+        )
+
+    def train_batches(self, batch_size: int, *, start_step: int = 0) -> Any:
+        """Return endless batches (inputs, targets) for `fit`, in an order that follows the seed.
+
+        Batch k is the same whether the run began at step 0 or resumed at `start_step` = k. Each
+        process gets B / num_processes of the rows.
+        """
+        return record_reader.train_batches(self, batch_size, start_step)
+
+    def held_out_batches(self, batch_size: int, *, multiple_of: int = 1) -> Any:
+        """Return one pass over the held-out records, with the same masks each time it is read.
+
+        All batches are of one size: `batch_size`, or fewer if there are fewer records, rounded
+        down to a multiple of `multiple_of`. Records that do not fill a batch are left out.
+
+        Records of the original have no held-out part; of those it is the first 100 batches of the
+        training records, as in the original.
+
+        Raises:
+            InputError: No records are held out, or fewer than `multiple_of`.
+        """
+        files, num_records = self.records.held_out_files, self.records.num_held_out_records
+        if self.records.vocabulary is None:
+            files, num_records = self.records.train_files, self.records.num_train_records
+        if not num_records:
+            raise InputError("records: none are held out; raise records.held_out_fraction")
+        batch_size = min(batch_size, num_records) // multiple_of * multiple_of
+        if not batch_size:
+            raise InputError(
+                f"records: {num_records} are held out, expected at least {multiple_of}, one for "
+                "each device; raise records.held_out_fraction"
+            )
+        num_batches = num_records // batch_size
+        if self.records.vocabulary is None:
+            num_batches = min(num_batches, _ORIGINAL_EVALUATION_BATCHES)
+        return record_reader.held_out_batches(self, files, batch_size, num_batches)
+
+    @property
+    def num_predictions(self) -> int:
+        """Number P of predictions that a sequence has slots for."""
+        if self.records.format == "static":
+            return self.records.max_predictions
+        return self.masking.max_predictions(self.records.sequence_length)
+
+    def process_rows(self, batch_size: int) -> slice:
+        """Return the rows of a batch that this process reads."""
+        num_rows = batch_size // self.num_processes
+        return slice(self.process_index * num_rows, (self.process_index + 1) * num_rows)
+
+    def row_shape(self, name: str) -> list[int]:
+        """Return the shape of one example of a feature: [], [S] or [P]."""
+        if name == "sentence_order_labels":
+            return []
+        if not name.startswith("masked_lm"):
+            return [self.records.sequence_length]
+        return [self.num_predictions]
+
+    def draw_masks(
+        self,
+        epochs: np.ndarray,
+        indices: np.ndarray,
+        pieces: Sequence[bytes] | np.ndarray,
+        first_lengths: np.ndarray,
+        labels: np.ndarray,
+    ) -> list[np.ndarray]:
+        """Draw swaps and masks of compact records; the same for the same epochs and places.
+
+        Args:
+            epochs: int64 [B].
+            indices: int64 [B], places in the epoch.
+            pieces: bytes [B], token ids as the records hold them.
+            first_lengths: int64 [B], numbers of tokens of the first segments.
+            labels: int64 [B], `UNDECIDED`, or the order if the records decide it.
+
+        Returns:
+            The arrays that `INPUTS` and `TARGETS` name, in that order.
+        """
+        dtype = token_dtype(len(self.word_starts))
+        pairs = SegmentPairs(
+            token_ids=np.frombuffer(b"".join(pieces), dtype).astype(np.int32),
+            lengths=np.array([len(text) // dtype.itemsize for text in pieces]),
+            first_lengths=first_lengths,
+            labels=labels.astype(np.int8),
+            rng_states=record_rng_states(self.seed, epochs, indices),
+        )
+        batch = mask_pairs(
+            pairs,
+            config=self.masking,
+            sequence_length=self.records.sequence_length,
+            word_starts=self.word_starts,
+            special_ids=self.special_ids,
+        )
+        return [batch[name] for name in INPUTS + TARGETS]
+
+
+@contextlib.contextmanager
+def locate_corrupt_record(datasets: Sequence[PretrainingData]) -> Iterator[None]:
+    """Turn the error of a record that cannot be read into one that names its file and byte.
+
+    Raises:
+        StepFailedError: A record's checksum is wrong. Checkpoints are kept.
+    """
+    try:
+        yield
+    except record_reader.CorruptRecordError as error:
+        # Neither reader says where: TensorFlow's error has no file name, and batches are made
+        # ahead of need. So all files are read once more, outside of training.
+        for data in datasets:
+            for path in (*data.records.train_files, *data.records.held_out_files):
+                try:
+                    collections.deque(read_tfrecords(path), maxlen=0)
+                except InputError as corruption:
+                    raise StepFailedError(str(corruption)) from error
+        raise

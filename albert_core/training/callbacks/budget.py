@@ -1,0 +1,57 @@
+"""Ends training early: at a budget of steps or minutes, or when evaluations stop improving."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+
+from albert_core.training.history import best_row
+from albert_core.training.plan import TrainingPlan
+from albert_core.training.session import TrainingSession
+
+
+class Budget(keras.callbacks.Callback):
+    """Stops training and names the reason in the state's `stopped_by`.
+
+    Runs before the checkpoints, so that an interrupted process does not train beyond its budget
+    when it goes on.
+    """
+
+    def __init__(self, session: TrainingSession) -> None:
+        super().__init__()
+        self.session = session
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Stop at a spent budget; Keras then ends the epoch, which evaluates and saves."""
+        if self.session.interval_step:  # the last step of an interval: after its evaluation
+            self._stop_by(self._spent_budget())
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Stop at a spent budget, or when patience is lost."""
+        if self.session.state.stopped_by is None:
+            patience_lost = lost_patience(self.session.state.history, self.session.plan)
+            self._stop_by("patience" if patience_lost else self._spent_budget())
+
+    def _stop_by(self, setting: str | None) -> None:
+        if setting:
+            self.session.state.stopped_by = setting
+            self.session.model.stop_training = True
+
+    def _spent_budget(self) -> str | None:
+        """Return the name of the setting whose budget is spent."""
+        plan = self.session.plan
+        if plan.stop_after_steps is not None and self.session.state.step >= plan.stop_after_steps:
+            return "stop_after_steps"
+        minutes = self.session.seconds / 60
+        if plan.stop_after_minutes is not None and minutes >= plan.stop_after_minutes:
+            return "stop_after_minutes"
+        return None
+
+
+def lost_patience(history: Sequence[Mapping[str, Any]], plan: TrainingPlan) -> bool:
+    """Whether the last `plan.patience` evaluations were not better than the one before them."""
+    if not plan.patience or not history:
+        return False
+    best = best_row(history, plan.monitor)
+    index = next(index for index, row in enumerate(history) if row is best)
+    return len(history) - 1 - index >= plan.patience

@@ -1,0 +1,74 @@
+"""Writes checkpoints and the best weights, also when a signal asks the process to end."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from albert_core.errors import StepFailedError
+from albert_core.model.weights import weights_by_name, write_weights
+from albert_core.training.history import best_row
+from albert_core.training.session import TrainingSession
+
+BEST_NAME = "best.safetensors"
+
+
+class Checkpointing(keras.callbacks.Callback):
+    """Saves at every evaluation, as often between them as planned, and at a signal.
+
+    Args:
+        session: The training.
+        signal_name: Returns the name of the signal that the process received, or None.
+    """
+
+    def __init__(self, session: TrainingSession, signal_name: Callable[[], str | None]) -> None:
+        super().__init__()
+        self.session, self._signal_name = session, signal_name
+        self._interval_metrics: list[np.ndarray] | None = None
+
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Keep the metrics of an interval that is continued: Keras resets them as it begins."""
+        if self.session.interval_step:
+            metrics = self.session.model.metrics_variables
+            self._interval_metrics = [np.asarray(metric).copy() for metric in metrics]
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Put the metrics of a continued interval back."""
+        if self._interval_metrics is not None:
+            variables = self.session.model.metrics_variables
+            for variable, value in zip(variables, self._interval_metrics, strict=True):
+                variable.assign(value)
+            self._interval_metrics = None
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Save if a checkpoint is due or a signal was received.
+
+        Raises:
+            StepFailedError: A signal was received; the step is saved.
+        """
+        session, signal_name = self.session, self._signal_name()
+        # The end of an interval saves after its evaluation, unless there is no time for one.
+        if signal_name or (session.interval_step and self._is_due()):
+            session.save()
+        if signal_name:
+            raise StepFailedError(
+                f"stopped by {signal_name} after {session.state.step:,} steps; they are saved in "
+                f"{session.folder}: run again to continue there"
+            )
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Keep the weights if this evaluation is the best, then save."""
+        session, history = self.session, self.session.state.history
+        # Before the checkpoint: one that knows of this evaluation must find its weights written.
+        if session.is_chief and best_row(history, session.plan.monitor) is history[-1]:
+            write_weights(session.folder / BEST_NAME, weights_by_name(session.model))
+        session.save()
+
+    def _is_due(self) -> bool:
+        plan, step = self.session.plan, self.session.state.step
+        if plan.checkpoint_steps and step % plan.checkpoint_steps == 0:
+            return True
+        minutes = (time.monotonic() - self.session.last_save_s) / 60
+        return bool(plan.checkpoint_minutes) and minutes >= plan.checkpoint_minutes

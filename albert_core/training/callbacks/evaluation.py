@@ -1,0 +1,40 @@
+"""Evaluates the model at the end of every interval."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+
+from albert_core.training.session import TrainingSession
+
+Evaluate = Callable[[int], Mapping[str, float]]
+
+
+class Evaluation(keras.callbacks.Callback):
+    """Adds a row to the history at the end of every interval, and wherever training ends early.
+
+    Args:
+        session: The training.
+        evaluate: Function of a step; returns metrics of the model as it is.
+    """
+
+    def __init__(self, session: TrainingSession, evaluate: Evaluate) -> None:
+        super().__init__()
+        self.session = session
+        self._evaluate = evaluate
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Append the training metrics of the interval (`train_*`) and those of `evaluate`."""
+        session = self.session
+        step = session.state.step
+        # Read first: an evaluation resets the model's metrics.
+        metrics = session.model.get_metrics_result()
+        trained = {f"train_{name}": float(value) for name, value in metrics.items()}
+        row = {
+            "global_step": step,
+            "phase": session.last_phase,
+            **trained,
+            **self._evaluate(step),
+            "seconds": round(session.seconds, 1),
+        }
+        session.state.history.append(row)

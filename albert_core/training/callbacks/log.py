@@ -1,0 +1,60 @@
+"""Writes the running log: metrics, learning rate and speed every few steps."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+
+from albert_core.training.log import TrainingLog
+from albert_core.training.session import TrainingSession
+
+MeasureSpeed = Callable[[int, int, float], Mapping[str, float]]
+
+
+class LogWriter(keras.callbacks.Callback):
+    """Appends a row to the log at every step for which the session has recent metrics.
+
+    Args:
+        session: The training.
+        measure_speed: Function of (first step, last step, seconds between them); returns metrics
+            for the row.
+    """
+
+    def __init__(self, session: TrainingSession, measure_speed: MeasureSpeed) -> None:
+        super().__init__()
+        self.session = session
+        self._measure_speed = measure_speed
+        self._log: TrainingLog | None = None
+        self._num_roll_backs = session.state.num_roll_backs
+
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Open the log; after a roll-back again, to drop the rows of steps that are repeated."""
+        session = self.session
+        is_rolled_back = self._num_roll_backs != session.state.num_roll_backs
+        if session.is_chief and (self._log is None or is_rolled_back):
+            self._log = TrainingLog(session.folder, session.state.step)
+            self._num_roll_backs = session.state.num_roll_backs
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Append a row, if this step has one."""
+        session = self.session
+        if session.recent_metrics is None:
+            return
+        session.sync_variables()
+        (first, since), step, now = session.last_log, session.state.step, time.monotonic()
+        session.last_log = (step, now)
+        row = {
+            "global_step": step,
+            **{name: round(value, 5) for name, value in session.recent_metrics.items()},
+            "learning_rate": self._learning_rate(),
+            "seconds": round(session.seconds, 2),
+            "steps_per_second": round((step - first) / (now - since), 4),
+            **self._measure_speed(first, step, now - since),
+        }
+        if self._log:
+            self._log.append(row)
+
+    def _learning_rate(self) -> float:
+        optimizer = self.session.model.optimizer
+        return float(keras.ops.convert_to_numpy(optimizer.learning_rate * optimizer.rate_factor))

@@ -1,0 +1,43 @@
+"""Reports progress: the losses every few seconds, and the result of every evaluation."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from albert_core.progress import ReportProgress
+from albert_core.training.session import TrainingSession
+
+_REPORT_EVERY_S = 2.0
+
+
+class ProgressReport(keras.callbacks.Callback):
+    """Tells `report` the steps so far, of how many, and a line of text."""
+
+    def __init__(self, session: TrainingSession, report: ReportProgress) -> None:
+        super().__init__()
+        self.session, self._report = session, report
+        self._last_report_s = time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Report loss, accuracies and the time left, if the last report is some seconds old."""
+        session, now = self.session, time.monotonic()
+        # By the clock and not at every step: reading the metrics waits for the device.
+        if now - self._last_report_s <= _REPORT_EVERY_S:
+            return
+        self._last_report_s = now
+        shown = {n: v for n, v in (logs or {}).items() if n == "loss" or n.endswith("accuracy")}
+        parts = [f"{name} {float(value):.3f}" for name, value in shown.items()]
+        first, since = session.last_log
+        if session.state.step > first:
+            num_steps_left = session.plan.num_train_steps - session.state.step
+            minutes = num_steps_left * (now - since) / (session.state.step - first) / 60
+            parts.append(f"{minutes:,.0f} min left" if minutes >= 1 else "under a minute left")
+        self._report(session.state.step, session.plan.num_train_steps, ", ".join(parts))
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Report the monitored metric of the evaluation, once it is saved."""
+        plan, state = self.session.plan, self.session.state
+        text = f"{plan.monitor} {state.history[-1][plan.monitor]:.3f}"
+        self._report(state.step, plan.num_train_steps, text)

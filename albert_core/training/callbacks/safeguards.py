@@ -1,0 +1,67 @@
+"""Ends or rolls back a training that diverges."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from albert_core.errors import StepFailedError
+from albert_core.progress import ReportProgress
+from albert_core.training.checkpoint import restore_latest
+from albert_core.training.safeguards import DivergenceError, SafeguardConfig, StuckError
+from albert_core.training.session import TrainingSession
+
+
+class Safeguards(keras.callbacks.Callback):
+    """Raises `DivergenceError` at a loss or an evaluation that the settings call divergence.
+
+    Runs before the log and the checkpoints, so that neither holds a step that diverged.
+    """
+
+    def __init__(
+        self, session: TrainingSession, config: SafeguardConfig, report: ReportProgress
+    ) -> None:
+        super().__init__()
+        self.session, self.config, self._report = session, config, report
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Check the mean loss of the last steps and remember the lowest one of the phase."""
+        if self.session.recent_metrics is None:
+            return
+        state, loss = self.session.state, self.session.recent_metrics["loss"]
+        self.config.check_loss(state.step, loss, state.lowest_loss)
+        state.lowest_loss = min(loss, state.lowest_loss or loss)
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Check the evaluations."""
+        state, plan = self.session.state, self.session.plan
+        self.config.check_history(state.history)
+        if plan.phase_of(state.step) != self.session.last_phase:
+            state.lowest_loss = None  # longer sequences have another loss
+
+    def roll_back(self, error: DivergenceError) -> None:
+        """Restore the newest checkpoint with a lower learning rate, and save it so; or give up.
+
+        Raises:
+            StepFailedError: The settings say `stop`, it was tried too often or cannot help.
+        """
+        session, config = self.session, self.config
+        num_before = session.state.num_roll_backs
+        restored = restore_latest(session.folder, session.model)
+        is_hopeless = isinstance(error, StuckError) or num_before >= config.max_roll_backs
+        if config.action == "stop" or is_hopeless:
+            raise StepFailedError(
+                f"{error}; training stopped, its last good checkpoint (step {restored.step:,}) "
+                f"is kept in {session.folder}; lower the learning rate or lengthen the warm-up"
+                + (f" ({num_before} roll-backs did not help)" if num_before else "")
+            ) from error
+        # Counted here, not in the checkpoint, which may be older than the last roll-back.
+        restored.num_roll_backs = num_before + 1
+        factor = config.roll_back_factor**restored.num_roll_backs
+        session.model.optimizer.rate_factor.assign(factor)
+        session.state = restored
+        session.last_log = (restored.step, time.monotonic())
+        session.save()
+        text = f"{error}: back to step {restored.step:,} with {factor:g} times the rate"
+        self._report(restored.step, session.plan.num_train_steps, text)

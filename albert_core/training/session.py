@@ -1,0 +1,86 @@
+"""What the callbacks of one training share: model, state, plan and clock."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import keras
+
+from albert_core.backends import sync_variables
+from albert_core.training.checkpoint import TrainingState, save_checkpoint
+from albert_core.training.plan import TrainingPlan
+
+
+class TrainingSession:
+    """One training in this process, from a new or a restored state on.
+
+    Attributes:
+        model: The model, built and compiled.
+        state: What a checkpoint stores besides variables; a roll-back replaces it.
+        plan: How long to train.
+        folder: Folder of the checkpoints, the best weights and the log.
+        is_chief: Whether this process writes; of several processes one does.
+        recent_metrics: Means over the steps since the last line of the log; None at steps without
+            a line.
+        last_log: Step of the last line of the log, and when it was written (monotonic seconds).
+        last_save_s: When the last checkpoint was written (monotonic seconds).
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        state: TrainingState,
+        plan: TrainingPlan,
+        folder: Path,
+        *,
+        is_chief: bool = True,
+    ) -> None:
+        self.model, self.state, self.plan, self.folder = model, state, plan, folder
+        self.is_chief = is_chief
+        now = time.monotonic()
+        # The time trained before an interruption counts: budgets are for the whole run.
+        self._begin_s = now - state.seconds
+        self.recent_metrics: Mapping[str, float] | None = None
+        self.last_log = (state.step, now)
+        self.last_save_s = now
+
+    @property
+    def seconds(self) -> float:
+        """Time spent training, over all interruptions."""
+        return time.monotonic() - self._begin_s
+
+    @property
+    def interval_step(self) -> int:
+        """Steps since the end of the last whole interval between evaluations."""
+        return self.state.step % self.plan.interval_steps
+
+    @property
+    def last_phase(self) -> int:
+        """Phase of the last step."""
+        return self.plan.phase_of(max(self.state.step - 1, 0))
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the plan or a setting that stops early leaves nothing to train."""
+        return self.state.stopped_by is not None or self.state.step >= self.plan.num_train_steps
+
+    @property
+    def needs_evaluation(self) -> bool:
+        """Whether an evaluation is due that an interrupted process had no time for."""
+        history, step = self.state.history, self.state.step
+        if not step:
+            return self.plan.num_train_steps == 0 and not history
+        is_due = self.interval_step == 0 or self.state.stopped_by is not None
+        return is_due and (not history or history[-1]["global_step"] != step)
+
+    def sync_variables(self) -> None:
+        """Write the values of the last step into the model's variables."""
+        sync_variables(self.model)
+
+    def save(self) -> None:
+        """Write a checkpoint of the last step, if this process writes."""
+        self.sync_variables()
+        self.state.seconds = self.seconds
+        self.last_save_s = time.monotonic()
+        if self.is_chief:
+            save_checkpoint(self.folder, self.model, self.state, keep=self.plan.keep_checkpoints)

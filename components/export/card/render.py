@@ -1,0 +1,117 @@
+"""Write the card of a model as Markdown, with names and texts that cannot become markup."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+
+from albert_core.artifacts.inputs import input_folder
+from albert_core.checkpoints import describe
+from albert_core.checkpoints.checkpoint import read_json, read_task
+from albert_core.exports.formats import ExportFormat
+from albert_core.files import write_atomically
+from components.export.card.config import CardConfig
+from components.export.card.facts import CardFacts, gather_facts
+from components.export.lineage import Lineage
+
+CARD_NAME = "README.md"
+_TEMPLATE = "card.md.j2"
+_PARITY_NAME = "parity.json"  # as in albert_core.exports.parity, which imports the whole model
+
+# Control characters, and those that reverse the direction of the text that follows them.
+_INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+# An underscore between letters is no emphasis; escaped, it would only make names hard to read.
+_MARKUP = re.compile(r"[\\`*\[\]~$]|(?<![^\W_])_|_(?![^\W_])")
+# What begins a heading, a list or a definition; a sign before a digit is a number's.
+_BLOCK_BEGIN = re.compile(r"^(\d{1,9}(?=[.)](\s|$)))?([-+=:](?!\d)|[#.)])")
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"}
+
+
+def write_card(
+    folder: Path,
+    *,
+    model: str | Path,
+    lineage: Lineage | None = None,
+    export_format: ExportFormat | None = None,
+    card: CardConfig | None = None,
+) -> None:
+    """Write README.md into the folder of an exported model, with the results of its parity.json.
+
+    Args:
+        folder: The folder; a README.md there is replaced.
+        model: The model that was exported: a checkpoint of any kind, local or gs://.
+        lineage: Manifests of the steps that led to it.
+        export_format: The format of the export.
+        card: What only people know about it.
+
+    Raises:
+        InputError: The model, or parity.json, cannot be read.
+    """
+    parity = folder / _PARITY_NAME
+    text = make_card(
+        model,
+        lineage=lineage,
+        parity=read_json(parity) if parity.is_file() else None,
+        export_format=export_format,
+        card=card,
+    )
+    write_atomically(folder / CARD_NAME, text.encode())
+
+
+def make_card(
+    model: str | Path,
+    *,
+    lineage: Lineage | None = None,
+    parity: Mapping[str, Any] | None = None,
+    export_format: ExportFormat | None = None,
+    card: CardConfig | None = None,
+) -> str:
+    """Return the card of a checkpoint of any kind; the arguments are those of `gather_facts`.
+
+    Raises:
+        InputError: The checkpoint cannot be read.
+    """
+    source = input_folder(model)
+    facts = gather_facts(
+        describe(source),
+        task=read_task(source),
+        lineage=lineage,
+        parity=parity,
+        export_format=export_format,
+        card=card,
+    )
+    return render_card(facts)
+
+
+def render_card(facts: CardFacts) -> str:
+    """Return a card as Markdown, with the front matter of the Hugging Face hub.
+
+    The same facts give the same text. Names and texts appear as they are: none becomes markup,
+    HTML or another key of the front matter.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=False,  # jinja2 escapes HTML; `escape_markdown` does what Markdown needs
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(plain=escape_markdown, paragraphs=_split_paragraphs)
+    header = yaml.safe_dump(dict(facts.header), sort_keys=False, allow_unicode=True)
+    return environment.get_template(_TEMPLATE).render(card=facts, header=header)
+
+
+def escape_markdown(text: str) -> str:
+    """Return text on one line, escaped so that Markdown shows it as it is."""
+    line = " ".join(_INVISIBLE.sub(" ", text).split())
+    line = _MARKUP.sub(lambda match: f"\\{match[0]}", line)
+    line = _BLOCK_BEGIN.sub(r"\1\\\3", line)
+    return "".join(_ENTITIES.get(character, character) for character in line)
+
+
+def _split_paragraphs(text: str) -> list[str]:
+    """Return the parts of a text between empty lines."""
+    return [part for part in re.split(r"\n\s*\n", text) if part.strip()]

@@ -1,0 +1,78 @@
+"""The card's section about the scores of a fine-tuned model."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from albert_core.artifacts.manifest import Manifest
+from components.export.card.sections import CardTable, Section
+from components.export.lineage import Lineage
+from components.number_formats import format_exact
+
+# What a manifest of evaluation holds beside the task's metrics.
+_NO_METRICS = ("score", "low", "high", "null_threshold")
+_COLUMNS = (
+    "Metric",
+    "Score",
+    "Mean over seeds",
+    "Standard deviation over seeds",
+    "95 % interval",
+    "Majority baseline",
+    "From random weights",
+)
+
+
+def scores_section(task: Mapping[str, Any], lineage: Lineage) -> Section:
+    """Return a section with a row for each metric; those of the evaluation where there is one.
+
+    Without an evaluation the scores are those of the fine-tuning, on the dev set alone.
+    """
+    finetuned, random = lineage.finetuned, lineage.random_evaluated
+    if finetuned is None:
+        return Section(title="Scores")
+    if lineage.evaluated:
+        scores: Mapping[str, Any] = lineage.evaluated.metrics
+    else:
+        scores = {name: finetuned.metrics[name] for name in task.get("metrics", ())}
+    names = [name for name in scores if name not in _NO_METRICS]
+    rows = [
+        (
+            name.replace("_", " "),
+            scores[name],
+            finetuned.metrics.get(f"{name}_mean"),
+            finetuned.metrics.get(f"{name}_std"),
+            # Interval and baseline are only noted of the first metric.
+            *(_interval_and_baseline(finetuned, scores) if name == names[0] else (None, None)),
+            random.metrics.get(name) if random else None,
+        )
+        for name in names
+    ]
+    has_test = any(name.startswith("test_") for name in names)
+    return Section(
+        title="Scores",
+        notes=list(_notes(finetuned, has_test=has_test)),
+        table=CardTable.from_values(_COLUMNS, rows),
+    )
+
+
+def _interval_and_baseline(
+    finetuned: Manifest, scores: Mapping[str, Any]
+) -> tuple[str | None, float]:
+    """Return the confidence interval of the first metric, as text, and its majority baseline."""
+    interval = None
+    if "low" in scores:
+        interval = f"{format_exact(scores['low'])} to {format_exact(scores['high'])}"
+    return interval, finetuned.metrics["majority_score"]
+
+
+def _notes(finetuned: Manifest, *, has_test: bool) -> Iterator[str]:
+    """Yield sentences that say on what data the scores were taken, and what was chosen by it."""
+    settings, metrics = finetuned.config["finetuning"], finetuned.metrics
+    test = "; rows that begin with test are on the test set" if has_test else ""
+    num_dev = format_exact(metrics["num_dev"])
+    yield f"On the dev set of {finetuned.config['task']}, {num_dev} examples{test}."
+    seeds = f", of {metrics['num_seeds']} seeds" if "num_seeds" in metrics else ""
+    yield (
+        "The dev set also chose the weights: the best of "
+        f"{settings['num_evaluations']} evaluations{seeds}. The majority baseline needs no model: "
+        "it always predicts the most frequent label, or what stands for it in other kinds of tasks."
+    )

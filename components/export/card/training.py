@@ -1,0 +1,230 @@
+"""The card's sections about training: recipe, hardware, work, time, cost and energy."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from albert_core.artifacts.manifest import Manifest
+from albert_core.config import AlbertConfig
+from albert_core.pretraining.config import Phase, PretrainingConfig
+from albert_core.records.config import MaskingConfig, RecordsConfig
+from albert_core.settings import parse_settings, plain_values
+from albert_core.training.flops import training_flops_per_token
+from components.export.card.config import CardConfig
+from components.export.card.sections import CardTable, Fact, Section, keep_known
+from components.export.lineage import Lineage
+from components.number_formats import format_exact, format_exact_percent, format_number
+
+_HOUR_S = 3600.0
+_PHASE_COLUMNS = (
+    "Sequence length",
+    "Steps planned",
+    "Batch size",
+    "Peak learning rate",
+    "Warm-up steps",
+)
+
+
+def finetuning_section(finetuned: Manifest | None) -> Section:
+    """Return a section about the recipe of a fine-tuning and the time it took."""
+    if finetuned is None:
+        return Section(title="Fine-tuning")
+    settings, metrics = finetuned.config["finetuning"], finetuned.metrics
+    left_out = [
+        (name.removeprefix("num_").replace("_", " ").capitalize(), number)
+        for name, number in metrics.items()
+        if name.startswith("num_left")
+    ]
+    return Section(
+        title="Fine-tuning",
+        facts=keep_known(
+            ("Initialization", finetuned.config["initialization"]),
+            ("Training examples", metrics["num_train"]),
+            *left_out,
+            ("Optimizer", settings["optimizer"]),
+            ("Peak learning rate", metrics["learning_rate"]),
+            ("Batch size", metrics["batch_size"]),
+            ("Steps of these weights", metrics["global_step"]),
+            ("Epochs", _unless_replaced(settings, "num_epochs", by="num_train_steps")),
+            ("Warm-up steps", settings["num_warmup_steps"]),
+            ("Warm-up ratio", _unless_replaced(settings, "warmup_ratio", by="num_warmup_steps")),
+            ("Longest input, in tokens", settings["sequence_length"]),
+            ("Precision", settings["precision"]),
+            ("Frozen", settings["frozen"]),
+            ("Seeds", metrics.get("num_seeds", 1)),
+            # As text: a seed is a name, not a quantity that wants commas.
+            ("Seed of these weights", str(metrics["seed"])),
+            ("Seconds of the process that finished it, all seeds", finetuned.seconds),
+        ),
+    )
+
+
+def _unless_replaced(settings: Mapping[str, Any], name: str, *, by: str) -> Any:
+    """Return a setting; None if the setting that takes its place is set."""
+    return settings[name] if settings[by] is None else None
+
+
+def pretraining_section(
+    lineage: Lineage, architecture: AlbertConfig | None, card: CardConfig
+) -> Section:
+    """Return a section about the recipe of a pretraining, its accuracy and the work it took."""
+    manifest = lineage.pretrained
+    if manifest is None:
+        return Section(title="Pretraining")
+    values = plain_values(manifest.config["pretraining"])
+    config = parse_settings(PretrainingConfig, values, source="manifest of pretrain")
+    phases = config.resolved_phases(_first_sequence_length(manifest))
+    metrics = manifest.metrics
+    return Section(
+        title="Pretraining",
+        facts=[
+            *_recipe(config, manifest),
+            *keep_known(
+                ("Steps of these weights", metrics["global_step"]),
+                ("Stopped early by", metrics.get("stopped_by")),
+                (
+                    "Held-out masked LM accuracy",
+                    format_exact_percent(metrics["masked_lm_accuracy"]),
+                ),
+                ("Of always guessing the most frequent token", _baseline(lineage.records)),
+                (
+                    "Held-out sentence order accuracy",
+                    format_exact_percent(metrics["sentence_order_accuracy"]),
+                ),
+                ("Hardware", metrics["strategy"]),
+                ("Tokens trained on", metrics["num_tokens"]),
+                ("Epochs", metrics["num_epochs"]),
+                ("Tokens per second", metrics["tokens_per_second"]),
+                (
+                    "Model FLOPs",
+                    architecture and _count_flops(phases, config, lineage, architecture),
+                ),
+            ),
+            *_time_and_cost(metrics["num_tokens"], metrics["tokens_per_second"], card),
+        ],
+        table=_phases_table(phases),
+    )
+
+
+def _first_sequence_length(manifest: Manifest) -> int:
+    """Return the sequence length of a pretraining's first records, as its inputs name them.
+
+    It is that of the whole pretraining if it has no phases of other lengths.
+    """
+    names = [name for name in manifest.inputs if name.startswith("records ")]
+    return int(names[0].removeprefix("records "))
+
+
+def _schedule(config: PretrainingConfig) -> str:
+    """Return the name of the schedule with its settings that are not 0."""
+    settings = (f"{name} {value:g}" for name, value in config.schedule_settings.items() if value)
+    return f"{config.schedule} ({', '.join(settings)})"
+
+
+def _recipe(config: PretrainingConfig, manifest: Manifest) -> list[Fact]:
+    """Return the settings that hold in all phases of a pretraining."""
+    masking = config.masking
+    start = manifest.inputs.get("init_checkpoint")
+    return keep_known(
+        ("Initial weights", f"of the model with the hash {start[:16]}" if start else "random"),
+        ("Optimizer", config.optimizer),
+        ("Learning-rate schedule", _schedule(config)),
+        ("Tokens that are predicted", format_exact_percent(masking.mask_probability)),
+        ("Longest masked n-gram, in words", masking.max_ngram),
+        ("Precision", manifest.metrics["precision"]),
+        ("Seed", str(config.seed)),
+    )
+
+
+def _baseline(records: Sequence[Manifest]) -> str | None:
+    """Return the fraction of the most frequent token in the last records; None without records."""
+    if not records:
+        return None
+    return format_exact_percent(records[-1].metrics["most_frequent_fraction"])
+
+
+def _phases_table(phases: Sequence[Phase]) -> CardTable:
+    """Return the settings that differ between phases."""
+    rows = [
+        (
+            phase.sequence_length,
+            phase.num_train_steps,
+            phase.batch_size,
+            phase.learning_rate,
+            phase.num_warmup_steps,
+        )
+        for phase in phases
+    ]
+    return CardTable.from_values(_PHASE_COLUMNS, rows)
+
+
+def _count_flops(
+    phases: Sequence[Phase],
+    config: PretrainingConfig,
+    lineage: Lineage,
+    architecture: AlbertConfig,
+) -> str:
+    """Return the FLOPs of the matrix products of all phases, forwards and backwards, as text."""
+    num_tokens = lineage.pretrained.metrics["num_tokens"] if lineage.pretrained else 0
+    total = sum(
+        phase_tokens
+        * training_flops_per_token(architecture, length, masking.max_predictions(length))
+        for phase_tokens, length, masking in _split_by_phase(
+            num_tokens, phases, config, lineage.records
+        )
+    )
+    return format_number(float(total), digits=3)
+
+
+def _split_by_phase(
+    num_tokens: int,
+    phases: Sequence[Phase],
+    config: PretrainingConfig,
+    records: Sequence[Manifest],
+) -> Iterator[tuple[int, int, MaskingConfig]]:
+    """Yield the tokens trained on, the sequence length and the masking of each phase, in order.
+
+    A pretraining that stopped early has fewer tokens than planned in its last phases.
+    """
+    static = _static_masking(records)
+    ends = itertools.accumulate(phase.num_tokens for phase in phases)
+    begins = itertools.accumulate((phase.num_tokens for phase in phases), initial=0)
+    for phase, begin, end in zip(phases, begins, ends, strict=False):
+        length = phase.sequence_length
+        yield max(0, min(num_tokens, end) - begin), length, static.get(length, config.masking)
+
+
+def _static_masking(records: Sequence[Manifest]) -> dict[int, MaskingConfig]:
+    """Return the masking of static records by sequence length; others are masked when read."""
+    configs = [
+        parse_settings(
+            RecordsConfig, plain_values(m.config["records"]), source="manifest of records"
+        )
+        for m in records
+    ]
+    return {c.sequence_length: c.static_masking for c in configs if c.format == "static"}
+
+
+def _time_and_cost(num_tokens: int, tokens_per_second: float, card: CardConfig) -> list[Fact]:
+    """Return hours of training; and cost and energy, as far as the card's settings give rates."""
+    if not tokens_per_second:
+        return []
+    hours = num_tokens / tokens_per_second / _HOUR_S
+    price, energy = card.price_per_hour, card.energy_kwh
+    cost = None if price is None else hours * price
+    estimate = None if card.watts is None else hours * card.watts / 1000
+    return keep_known(
+        ("Hours of training", format_number(hours, digits=3)),
+        ("Cost", _format_with_rate(cost, card.currency, price, "an hour")),
+        ("Energy, measured", None if energy is None else f"{format_exact(energy)} kWh"),
+        ("Energy, estimated", _format_with_rate(estimate, "kWh", card.watts, "W")),
+    )
+
+
+def _format_with_rate(
+    value: float | None, unit: str, rate: float | None, rate_unit: str
+) -> str | None:
+    """Return a value and the hourly rate that it follows from; None if it is not known."""
+    if value is None:
+        return None
+    return f"{format_number(value, digits=3)} {unit}, at {format_exact(rate)} {rate_unit}"

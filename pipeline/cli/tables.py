@@ -1,0 +1,205 @@
+"""Tables on standard output: a run's steps, scores and exports."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import rich.box
+import rich.console
+import rich.table
+
+from components.number_formats import format_number, format_points
+from components.report.summary import published_evaluation
+from components.steps import STEPS
+
+_PLAIN_WIDTH = 120
+
+
+def print_result(summary: Mapping[str, Any], steps_run: frozenset[str], page: Path) -> None:
+    """Print steps, scores and the report's path on standard output."""
+    console = _make_console()
+    console.print()
+    console.print(_steps_table(summary, steps_run))
+    console.print()
+    console.print(_scores_table(summary))
+    if rows := list(_export_rows(summary["exports"])):
+        console.print()
+        console.print(_exports_table(rows))
+    for line in _outcomes(summary):
+        console.print(line, markup=False, soft_wrap=True)
+    console.print(f"\nReport: {page}", markup=False, soft_wrap=True)
+
+
+def print_scores(metrics: Mapping[str, Mapping[str, float]]) -> None:
+    """Print a table of evaluations.
+
+    Args:
+        metrics: Metrics of each evaluation by its name; the first one is the task's own, `low` and
+            `high` are its interval.
+    """
+    console = _make_console()
+    numbers = ("score", "95 % interval")
+    table = _make_table("task", "metric", *numbers, "key metrics", right=numbers)
+    for name, values in metrics.items():
+        metric = next(iter(values))
+        table.add_row(
+            name,
+            metric.replace("_", " "),
+            format_points(values[metric]),
+            f"{format_points(values['low'])} to {format_points(values['high'])}",
+            _metrics_text({k: v for k, v in values.items() if k not in (metric, "low", "high")}),
+        )
+    console.print(table)
+
+
+def print_parities(parities: Sequence[Mapping[str, Any]]) -> None:
+    """Print a table of a model's formats, from the parity.json of each."""
+    console = _make_console()
+    rows = []
+    for parity in parities:
+        scores = parity["scores"] or {"metric": "", "before": None, "after": None}
+        rows.append(
+            _ExportRow(
+                name=parity["format"],
+                metric=scores["metric"],
+                file_bytes=parity["file_bytes"],
+                size_ratio=parity["size_ratio"],
+                difference=max(parity["differences"].values()),
+                before=scores["before"],
+                after=scores["after"],
+            )
+        )
+    console.print(_exports_table(rows))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _ExportRow:
+    """A model in a format: how large, how different, and its score before and after."""
+
+    name: str
+    metric: str
+    file_bytes: int
+    size_ratio: float
+    difference: float
+    before: float | None
+    after: float | None
+
+
+def _export_rows(exports: Sequence[Mapping[str, Any]]) -> Iterator[_ExportRow]:
+    for export in exports:
+        for name, difference in export["differences"].items():
+            yield _ExportRow(
+                name=f"{export['task']} {name}",
+                metric=export["metric"],
+                file_bytes=export["file_bytes"][name],
+                size_ratio=export["size_ratios"][name],
+                difference=difference,
+                before=export["score_before"],
+                after=export["scores"].get(name),
+            )
+
+
+def _exports_table(rows: Sequence[_ExportRow]) -> rich.table.Table:
+    numbers = ("MB", "size / parameters", "difference", "score before", "after")
+    table = _make_table("export", *numbers, "metric", right=numbers)
+    for row in rows:
+        table.add_row(
+            row.name,
+            f"{row.file_bytes / 1e6:.1f}",
+            f"{row.size_ratio:.2f}",
+            f"{row.difference:.1e}",
+            _points_or_nothing(row.before),
+            _points_or_nothing(row.after),
+            row.metric.replace("_", " ") if row.before is not None else "",
+        )
+    return table
+
+
+def _make_console() -> rich.console.Console:
+    """Return a console as wide as the terminal, or of a fixed width elsewhere, as in a file."""
+    console = rich.console.Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _PLAIN_WIDTH
+    return console
+
+
+def _make_table(*columns: str, right: tuple[str, ...] = ()) -> rich.table.Table:
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        is_prose = column == "key metrics"
+        table.add_column(
+            column, justify="right" if column in right else "left", no_wrap=not is_prose
+        )
+    return table
+
+
+def _steps_table(summary: Mapping[str, Any], steps_run: frozenset[str]) -> rich.table.Table:
+    table = _make_table("step", "seconds", "", "key metrics", right=("seconds",))
+    for step in summary["steps"]:
+        how = "run" if step["name"] in steps_run else "cached"
+        table.add_row(step["name"], f"{step['seconds']:.1f}", how, _key_metrics(step))
+    return table
+
+
+# Metrics of fine-tuning and evaluation that are in the table of scores, or of no interest here.
+_TASK_BOOKKEEPING = ("global_step", "majority_score", "num_train", "num_dev")
+
+
+def _key_metrics(step: Mapping[str, Any]) -> str:
+    """Return the metrics that the table of steps names; of a task's step nearly all."""
+    metrics = step["metrics"]
+    known = STEPS.get(step["name"])
+    names = (known and known.key_metrics) or [n for n in metrics if n not in _TASK_BOOKKEEPING]
+    return _metrics_text({name: metrics[name] for name in names})
+
+
+def _metrics_text(metrics: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {format_number(value)}" for name, value in metrics.items())
+
+
+def _outcomes(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what became of the models: exported or held back, accepted or not."""
+    for export in summary["exports"]:
+        if export["differences"]:
+            yield f"Exported {export['task']}: {', '.join(export['differences'])}"
+        else:
+            yield (
+                f"Not exported {export['task']}: {export['metric'].replace('_', ' ')} "
+                f"{format_points(export['score'])}, threshold {format_points(export['threshold'])}"
+            )
+    if promotion := summary["promotion"]:
+        verdict = "Accepted" if promotion["is_promoted"] else "Not accepted"
+        before = promotion["accepted_date"]
+        than = f" (compared with the model of {before})" if before else ""
+        yield f"{verdict} for {promotion['date']}: {promotion['reason']}{than}"
+
+
+def _scores_table(summary: Mapping[str, Any]) -> rich.table.Table:
+    promotion = summary["promotion"] or {"comparisons": []}
+    accepted = {one["task"]: one["accepted_score"] for one in promotion["comparisons"]}
+    has_accepted = any(score is not None for score in accepted.values())
+    numbers = ("score", "random weights", "majority", *(("accepted",) if has_accepted else ()))
+    table = _make_table("task", "metric", *numbers, right=numbers)
+    published = published_evaluation(summary["pretraining_history"])
+    for name, metric, baseline in (
+        ("masked LM", "masked_lm_accuracy", summary["most_frequent_fraction"]),
+        ("sentence order", "sentence_order_accuracy", 0.5),
+    ):
+        score = format_points(published.get(metric))
+        table.add_row(name, "accuracy", score, "", format_points(baseline))
+    for task in summary["tasks"]:
+        random = task["random_weights_score"]
+        table.add_row(
+            task["name"],
+            task["metric"].replace("_", " "),
+            format_points(task["score"]),
+            _points_or_nothing(random),
+            format_points(task["majority_score"]),
+            *((_points_or_nothing(accepted.get(task["name"])),) if has_accepted else ()),
+        )
+    return table
+
+
+def _points_or_nothing(score: float | None) -> str:
+    return "" if score is None else format_points(score)

@@ -1,0 +1,112 @@
+"""The progress of a local run on the terminal, from the events that its steps write."""
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import rich.console
+import rich.progress
+
+from albert_core.progress import progress_text, read_events
+
+_POLL_S = 0.25
+_PLAIN_EVERY_S = 10.0
+
+
+@contextlib.contextmanager
+def show_progress(events: Path) -> Iterator[None]:
+    """Show a run's events while the body goes on: live on a terminal, plain lines elsewhere."""
+    # The body redirects standard output; what is shown here must not follow it.
+    console = rich.console.Console(file=sys.stdout, highlight=False)
+    display = _Live(console) if console.is_terminal else _Plain(console)
+    done = threading.Event()
+
+    def follow() -> None:
+        shown = 0
+        while True:
+            is_last = done.wait(_POLL_S)
+            new = read_events(events)[shown:]
+            for event in new:
+                display.show(event)
+            shown += len(new)
+            if is_last:
+                return
+
+    with display:
+        thread = threading.Thread(target=follow, name="progress")
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+
+class _Plain(contextlib.AbstractContextManager):
+    """A line when a step starts and ends, and in between at most one in ten seconds a step."""
+
+    def __init__(self, console: rich.console.Console) -> None:
+        self._console = console
+        self._last: dict[str, float] = {}
+        self._started: dict[str, float] = {}
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def show(self, event: Mapping[str, Any]) -> None:
+        step, now = event["step"], event["time"]
+        if event["event"] == "started":
+            self._started[step] = now
+            self._print(step, "started")
+        elif event["event"] == "finished":
+            self._print(step, f"done in {now - self._started[step]:.1f} s")
+        elif event["event"] == "failed":
+            self._print(step, "failed")
+        elif now - self._last.get(step, 0.0) >= _PLAIN_EVERY_S:
+            self._last[step] = now
+            self._print(step, progress_text(event["done"], event["total"], event["text"]))
+
+    def _print(self, step: str, text: str) -> None:
+        stamp = time.strftime("%H:%M:%S")
+        self._console.print(f"{stamp}  {step:<24} {text}", soft_wrap=True, markup=False)
+
+
+class _Live(contextlib.AbstractContextManager):
+    """A bar for each step that is running."""
+
+    def __init__(self, console: rich.console.Console) -> None:
+        self._bars = rich.progress.Progress(
+            rich.progress.TextColumn("{task.description:<24}"),
+            rich.progress.BarColumn(bar_width=24),
+            rich.progress.TimeElapsedColumn(),
+            rich.progress.TimeRemainingColumn(),
+            rich.progress.TextColumn("{task.fields[text]}"),
+            console=console,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._ids: dict[str, rich.progress.TaskID] = {}
+
+    def __enter__(self) -> "_Live":
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def show(self, event: Mapping[str, Any]) -> None:
+        step = event["step"]
+        if step not in self._ids:
+            self._ids[step] = self._bars.add_task(step, total=None, text="")
+        task = self._ids[step]
+        if event["event"] == "progress":
+            text = progress_text(event["done"], event["total"], event["text"])
+            total = event["total"] or None
+            self._bars.update(task, completed=event["done"], total=total, text=text)
+        elif event["event"] != "started":
+            self._bars.update(task, completed=1, total=1, text=event["event"])
+            self._bars.stop_task(task)

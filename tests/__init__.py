@@ -1,0 +1,1 @@
+"""Tests; `helpers` is what they share."""

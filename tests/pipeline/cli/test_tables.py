@@ -1,0 +1,82 @@
+"""The tables at the end of a run: the numbers shown are those of what was published."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli.tables import print_result, print_scores
+
+
+def make_summary(**changes: object) -> dict:
+    return {
+        "steps": [
+            {
+                "name": "vocab",
+                "seconds": 1.25,
+                "metrics": {"vocab_size": 30000, "tokens_per_word": 1.23456, "unknown_fraction": 0},
+            }
+        ],
+        "tasks": [
+            {
+                "name": "cola",
+                "metric": "matthews_correlation",
+                "score": 0.4567,
+                "random_weights_score": None,
+                "majority_score": 0.0,
+            }
+        ],
+        "pretraining_history": [
+            {"global_step": 10, "masked_lm_accuracy": 0.5, "sentence_order_accuracy": 0.8},
+        ],
+        "most_frequent_fraction": 0.05,
+        "exports": [],
+        "promotion": None,
+        **changes,
+    }
+
+
+def printed_rows(capsys: pytest.CaptureFixture[str], summary: dict) -> dict[str, list[str]]:
+    """Return the words of each printed line by its first word."""
+    print_result(summary, frozenset({"vocab"}), Path("/run/index.html"))
+    lines = capsys.readouterr().out.splitlines()
+    return {line.split()[0]: line.split() for line in lines if line.strip()}
+
+
+def test_the_evaluation_shown_is_that_of_the_last_phase_even_if_an_earlier_one_was_better(capsys):
+    history = [
+        {"phase": 0, "masked_lm_accuracy": 0.61, "sentence_order_accuracy": 0.90},
+        {"phase": 1, "masked_lm_accuracy": 0.42, "sentence_order_accuracy": 0.85},
+        {"phase": 1, "masked_lm_accuracy": 0.40, "sentence_order_accuracy": 0.88},
+    ]
+    rows = printed_rows(capsys, make_summary(pretraining_history=history))
+    assert rows["masked"] == ["masked", "LM", "accuracy", "42.0", "5.0"]
+    assert rows["sentence"] == ["sentence", "order", "accuracy", "85.0", "50.0"]
+
+
+def test_steps_and_tasks_are_shown_with_their_key_metrics(capsys):
+    rows = printed_rows(capsys, make_summary())
+    assert rows["vocab"][:3] == ["vocab", "1.2", "run"]
+    assert "vocab_size 30,000, tokens_per_word 1.235" in " ".join(rows["vocab"])
+    assert rows["cola"] == ["cola", "matthews", "correlation", "45.7", "0.0"]
+    assert rows["Report:"] == ["Report:", "/run/index.html"]
+
+
+def test_models_that_were_held_back_say_why(capsys):
+    export = {
+        "task": "cola",
+        "metric": "matthews_correlation",
+        "score": 0.1,
+        "threshold": 0.3,
+        "differences": {},
+    }
+    rows = printed_rows(capsys, make_summary(exports=[export]))
+    assert " ".join(rows["Not"]).endswith("matthews correlation 10.0, threshold 30.0")
+
+
+def test_an_evaluation_is_shown_with_its_interval_and_all_other_metrics(capsys):
+    print_scores({"cola (model)": {"accuracy": 0.75, "low": 0.7, "high": 0.8, "num_dev": 1043}})
+    out = capsys.readouterr().out
+    assert "75.0" in out
+    assert "70.0 to 80.0" in out
+    assert "num_dev 1,043" in out
+    assert "low" not in out

@@ -1,0 +1,108 @@
+"""A step is the same however it is computed: whole, in micro-batches, rematerialised, cut short."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from albert_core.config import AlbertConfig
+from albert_core.model import AlbertForPreTraining, weights_by_name
+from albert_core.optimizers.factory import make_optimizer
+
+pytestmark = pytest.mark.backends
+
+CONFIG = AlbertConfig(
+    vocab_size=50,
+    embedding_size=8,
+    hidden_size=16,
+    num_hidden_layers=3,
+    num_attention_heads=2,
+    intermediate_size=32,
+    max_position_embeddings=24,
+    initializer_range=0.3,
+)
+BATCH, LENGTH, PREDICTIONS = 8, 12, 3
+NUM_STEPS = 20
+
+
+def batches() -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return the examples of all steps; how many predictions count differs from row to row."""
+    rng = np.random.default_rng(5)
+    rows = NUM_STEPS * BATCH
+    shape = (rows, LENGTH)
+    inputs = {
+        "input_ids": rng.integers(0, CONFIG.vocab_size, shape),
+        "input_mask": (np.arange(LENGTH) < rng.integers(4, LENGTH + 1, (rows, 1))).astype(int),
+        "segment_ids": rng.integers(0, 2, shape),
+        "masked_lm_positions": rng.integers(0, LENGTH, (rows, PREDICTIONS)),
+    }
+    slots = np.arange(PREDICTIONS)
+    targets = {
+        "masked_lm_ids": rng.integers(0, CONFIG.vocab_size, (rows, PREDICTIONS)),
+        "masked_lm_weights": (slots < rng.integers(0, PREDICTIONS + 1, (rows, 1))).astype(
+            "float32"
+        ),
+        "sentence_order_labels": rng.integers(0, 2, rows),
+    }
+    return inputs, targets
+
+
+def new_model(**arguments: Any) -> AlbertForPreTraining:
+    keras.utils.set_random_seed(3)
+    return AlbertForPreTraining(CONFIG, **arguments)
+
+
+def trained(
+    jit_compile: bool = True, **arguments: Any
+) -> tuple[list[float], dict[str, np.ndarray]]:
+    """Return the loss of every step and the weights after the last."""
+    model = new_model(**arguments)
+    optimizer = make_optimizer(
+        "lamb", learning_rate=0.01, num_train_steps=NUM_STEPS, num_warmup_steps=2
+    )
+    model.compile(optimizer=optimizer, jit_compile=jit_compile)
+    losses: list[float] = []
+    for step in range(NUM_STEPS):
+        rows = slice(step * BATCH, (step + 1) * BATCH)
+        inputs, targets = ({n: a[rows] for n, a in part.items()} for part in batches())
+        losses.append(model.train_on_batch(inputs, targets, return_dict=True)["loss"])
+        model.reset_metrics()
+    return losses, {name: np.asarray(weight) for name, weight in weights_by_name(model).items()}
+
+
+@pytest.fixture(scope="module")
+def whole() -> tuple[list[float], dict[str, np.ndarray]]:
+    return trained()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"num_micro_batches": 4},
+        {"rematerialize": True},
+        {"num_micro_batches": 2, "rematerialize": True},
+    ],
+    ids=["four micro-batches", "rematerialised", "both"],
+)
+def test_training_is_the_same(whole, arguments) -> None:
+    losses, weights = trained(**arguments)
+    np.testing.assert_allclose(losses, whole[0], rtol=1e-5)
+    for name, weight in weights.items():
+        np.testing.assert_allclose(weight, whole[1][name], atol=1e-4, err_msg=name)
+
+
+def test_training_is_the_same_without_xla(whole) -> None:
+    losses, _ = trained(jit_compile=False)
+    np.testing.assert_allclose(losses, whole[0], rtol=1e-5)
+
+
+def test_a_training_step_predicts_what_evaluation_does() -> None:
+    """Its last layer computes nothing but [CLS] and the masked positions."""
+    model = new_model()
+    inputs = {name: array[:BATCH] for name, array in batches()[0].items()}
+    short, full = model(inputs, training=True), model(inputs, training=False)
+    assert short["sequence_output"].shape == (BATCH, PREDICTIONS, CONFIG.hidden_size)
+    assert full["sequence_output"].shape == (BATCH, LENGTH, CONFIG.hidden_size)
+    for name in ("masked_lm_logits", "sentence_order_logits", "pooled_output"):
+        np.testing.assert_allclose(short[name], full[name], atol=2e-5, err_msg=name)

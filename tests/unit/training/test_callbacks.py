@@ -1,0 +1,275 @@
+"""What each callback of a training does at a step and at the end of an interval."""
+
+import types
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from albert_core.config import AlbertConfig
+from albert_core.errors import StepFailedError
+from albert_core.model import AlbertForPreTraining
+from albert_core.optimizers.factory import make_optimizer
+from albert_core.training.callbacks.budget import Budget, lost_patience
+from albert_core.training.callbacks.checkpointing import BEST_NAME, Checkpointing
+from albert_core.training.callbacks.evaluation import Evaluation
+from albert_core.training.callbacks.log import LogWriter
+from albert_core.training.callbacks.progress import ProgressReport
+from albert_core.training.callbacks.safeguards import Safeguards
+from albert_core.training.callbacks.step_counter import StepCounter
+from albert_core.training.checkpoint import TrainingState, restore_latest
+from albert_core.training.log import read_log
+from albert_core.training.plan import TrainingPlan
+from albert_core.training.safeguards import DivergenceError, SafeguardConfig, StuckError
+from albert_core.training.session import TrainingSession
+
+SIZES = {
+    "vocab_size": 20,
+    "embedding_size": 4,
+    "hidden_size": 8,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 8,
+}
+
+
+@pytest.fixture(scope="module")
+def model() -> keras.Model:
+    model = AlbertForPreTraining(AlbertConfig(**SIZES))
+    model.compile(make_optimizer("lamb", learning_rate=0.1, num_train_steps=9, num_warmup_steps=0))
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def new_session(folder: Path, model: Any = None, **settings: Any) -> TrainingSession:
+    """Return a session of two phases of 20 and 10 steps with an evaluation every 10."""
+    plan = TrainingPlan(
+        **{"phase_steps": (20, 10), "interval_steps": 10, "monitor": "accuracy", **settings}
+    )
+    model = model or types.SimpleNamespace(stop_training=False, jax_state_sync=lambda: None)
+    return TrainingSession(model, TrainingState(), plan, folder)
+
+
+def run_steps(session: TrainingSession, *callbacks: keras.callbacks.Callback, to: int) -> None:
+    """Report a step with the loss 5 to the callbacks, until the session is at step `to`."""
+    while session.state.step < to:
+        for callback in (StepCounter(session), *callbacks):
+            callback.on_train_batch_end(0, {"loss": 5.0})
+
+
+def evaluated(step: int, accuracy: float, phase: int = 0) -> dict[str, float]:
+    return {"global_step": step, "phase": phase, "accuracy": accuracy}
+
+
+def test_the_counter_takes_means_over_the_steps_since_the_last_line(tmp_path):
+    session = new_session(tmp_path, log_steps=2)
+    counter = StepCounter(session)
+    losses = [4.0, 6.0, 1.0, 2.0]
+    recent = []
+    for count in range(1, 5):
+        # Keras hands over the mean since the beginning of the interval.
+        counter.on_train_batch_end(0, {"loss": np.mean(losses[:count])})
+        recent.append(session.recent_metrics)
+    assert (session.state.step, recent[0], recent[2]) == (4, None, None)
+    assert recent[1] == pytest.approx({"loss": 5.0})
+    assert recent[3] == pytest.approx({"loss": 1.5})
+
+
+def test_the_counter_reads_no_metrics_at_a_step_without_a_line(tmp_path):
+    class Unreadable:
+        def __float__(self) -> float:
+            raise AssertionError("read, which waits for the device")
+
+    session = new_session(tmp_path, log_steps=2)
+    StepCounter(session).on_train_batch_end(0, {"loss": Unreadable()})
+    assert session.state.step == 1
+
+
+def test_an_evaluation_adds_a_row_with_the_phase_of_the_last_step(tmp_path):
+    model = types.SimpleNamespace(get_metrics_result=lambda: {"loss": np.float32(2.5)})
+    session = new_session(tmp_path, model)
+    session.state.step = 20
+    Evaluation(session, lambda step: {"accuracy": step / 100}).on_epoch_end(0)
+    (row,) = session.state.history
+    assert row.pop("seconds") >= 0
+    assert row == {"global_step": 20, "phase": 0, "train_loss": 2.5, "accuracy": 0.2}
+
+
+def test_safeguards_raise_before_the_lowest_loss_is_lost(tmp_path):
+    session = new_session(tmp_path)
+    guard = Safeguards(session, SafeguardConfig(spike_ratio=2.0), lambda *_: None)
+    for loss in (3.0, 4.0):
+        session.recent_metrics = {"loss": loss}
+        guard.on_train_batch_end(0)
+    session.recent_metrics = {"loss": 7.0}
+    with pytest.raises(DivergenceError, match="jumped to 7"):
+        guard.on_train_batch_end(0)
+    assert session.state.lowest_loss == 3.0
+
+
+def test_safeguards_begin_anew_with_a_phase(tmp_path):
+    session = new_session(tmp_path)
+    guard = Safeguards(session, SafeguardConfig(), lambda *_: None)
+    session.state.history = [evaluated(10, 0.5)]
+    for step, lowest in ((10, 3.0), (20, None)):
+        session.state.step, session.state.lowest_loss = step, 3.0
+        guard.on_epoch_end(0)
+        assert session.state.lowest_loss == lowest
+
+
+def test_a_roll_back_restores_the_checkpoint_with_a_lower_rate(tmp_path, model):
+    session = new_session(tmp_path, model)
+    session.state.step = 4
+    session.save()
+    session.state.step, session.state.num_roll_backs = 7, 1
+    reports: list[Any] = []
+    config = SafeguardConfig(action="roll_back", roll_back_factor=0.5)
+    Safeguards(session, config, lambda *report: reports.append(report)).roll_back(
+        DivergenceError("the loss is nan at step 7")
+    )
+    assert (session.state.step, session.state.num_roll_backs) == (4, 2)
+    assert float(model.optimizer.rate_factor) == 0.25
+    assert restore_latest(tmp_path, model).num_roll_backs == 2
+    assert reports == [
+        (4, 30, "the loss is nan at step 7: back to step 4 with 0.25 times the rate")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("config", "error"),
+    [
+        (SafeguardConfig(action="stop"), DivergenceError("the loss is nan")),
+        (SafeguardConfig(action="roll_back"), StuckError("sentence order is guessed")),
+        (SafeguardConfig(action="roll_back", max_roll_backs=0), DivergenceError("a spike")),
+    ],
+)
+def test_where_a_roll_back_is_not_wanted_or_cannot_help_training_fails(
+    tmp_path, model, config, error
+):
+    session = new_session(tmp_path, model)
+    session.save()
+    with pytest.raises(StepFailedError, match=rf"{error}; training stopped, .* \(step 0\)"):
+        Safeguards(session, config, lambda *_: None).roll_back(error)
+
+
+def test_the_log_has_a_row_where_there_are_recent_metrics(tmp_path, model):
+    session = new_session(tmp_path, model, log_steps=3)
+    writer = LogWriter(session, lambda first, last, seconds: {"steps": last - first})
+    writer.on_train_begin()
+    run_steps(session, writer, to=7)
+    rows = read_log(tmp_path)
+    assert [(row["global_step"], row["loss"], row["steps"]) for row in rows] == [
+        (3, 5.0, 3),
+        (6, 5.0, 3),
+    ]
+    assert rows[0].keys() >= {"learning_rate", "seconds", "steps_per_second"}
+
+
+def test_after_a_roll_back_the_log_drops_the_rows_of_repeated_steps(tmp_path, model):
+    session = new_session(tmp_path, model, log_steps=1)
+    writer = LogWriter(session, lambda *_: {})
+    writer.on_train_begin()
+    run_steps(session, writer, to=5)
+    session.state = TrainingState(step=2, num_roll_backs=1)
+    writer.on_train_begin()
+    assert [row["global_step"] for row in read_log(tmp_path)] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("settings", "step", "stopped_by"),
+    [
+        ({}, 4, None),
+        ({"stop_after_steps": 5}, 4, None),
+        ({"stop_after_steps": 5}, 5, "stop_after_steps"),
+        ({"stop_after_minutes": 0.0}, 1, "stop_after_minutes"),
+        ({"stop_after_steps": 10}, 10, None),  # after the evaluation, which is due there anyway
+    ],
+)
+def test_a_spent_budget_stops_training_within_an_interval(tmp_path, settings, step, stopped_by):
+    session = new_session(tmp_path, **settings)
+    session.state.step = step
+    Budget(session).on_train_batch_end(0)
+    assert session.state.stopped_by == stopped_by
+    assert session.model.stop_training == (stopped_by is not None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "stopped_by"),
+    [
+        ({"patience": 2, "stop_after_steps": 30}, "patience"),
+        ({"patience": 3, "stop_after_steps": 30}, "stop_after_steps"),
+        ({"patience": 3}, None),
+    ],
+)
+def test_at_the_end_of_an_interval_patience_counts_too(tmp_path, settings, stopped_by):
+    session = new_session(tmp_path, phase_steps=(40,), **settings)
+    session.state.step = 30
+    session.state.history = [evaluated(10, 0.5), evaluated(20, 0.4), evaluated(30, 0.5)]
+    Budget(session).on_epoch_end(0)
+    assert session.state.stopped_by == stopped_by
+
+
+def test_patience_looks_at_the_last_phase(tmp_path):
+    plan = new_session(tmp_path, patience=2).plan
+    history = [evaluated(10, 0.9), evaluated(20, 0.8), evaluated(30, 0.5, phase=1)]
+    assert not lost_patience(history, plan)
+
+
+def test_checkpoints_are_written_when_due_and_not_twice_at_an_evaluation(tmp_path, model):
+    session = new_session(tmp_path, model, checkpoint_steps=5, keep_checkpoints=9)
+    run_steps(session, Checkpointing(session, lambda: None), to=15)
+    steps = [int(path.name.removeprefix("checkpoint-")) for path in tmp_path.glob("checkpoint-*")]
+    assert sorted(steps) == [5, 15]
+
+
+def test_a_signal_saves_the_step_and_ends_the_process_with_a_remedy(tmp_path, model):
+    session = new_session(tmp_path, model)
+    checkpointing = Checkpointing(session, lambda: "SIGTERM")
+    with pytest.raises(StepFailedError, match=r"stopped by SIGTERM after 1 steps; they are saved"):
+        run_steps(session, checkpointing, to=1)
+    assert restore_latest(tmp_path, model).step == 1
+
+
+def test_the_best_weights_are_those_of_the_best_evaluation(tmp_path, model):
+    session = new_session(tmp_path, model)
+    checkpointing = Checkpointing(session, lambda: None)
+    written = []
+    for row in (evaluated(10, 0.5), evaluated(20, 0.4), evaluated(30, 0.3, phase=1)):
+        (tmp_path / BEST_NAME).unlink(missing_ok=True)
+        session.state.history.append(row)
+        checkpointing.on_epoch_end(0)
+        written.append((tmp_path / BEST_NAME).exists())
+    assert written == [True, False, True]
+
+
+def test_a_continued_interval_keeps_its_metrics(tmp_path):
+    metric = keras.Variable(3.0)
+    model = types.SimpleNamespace(metrics_variables=[metric])
+    session = new_session(tmp_path, model)
+    session.state.step = 14
+    checkpointing = Checkpointing(session, lambda: None)
+    checkpointing.on_train_begin()
+    values = []
+    for epoch in (0, 1):
+        metric.assign(0.0)  # as Keras does at the beginning of an epoch
+        checkpointing.on_epoch_begin(epoch)
+        values.append(float(metric))
+    assert values == [3.0, 0.0]
+
+
+def test_progress_is_reported_by_the_clock_and_at_evaluations(tmp_path, monkeypatch):
+    session = new_session(tmp_path)
+    reports: list[Any] = []
+    report = ProgressReport(session, lambda *values: reports.append(values))
+    run_steps(session, report, to=3)
+    assert not reports
+    monkeypatch.setattr(report, "_last_report_s", float("-inf"))
+    run_steps(session, report, to=4)
+    session.state.history = [evaluated(4, 0.25)]
+    report.on_epoch_end(0)
+    assert reports == [
+        (4, 30, "loss 5.000, under a minute left"),
+        (4, 30, "accuracy 0.250"),
+    ]
