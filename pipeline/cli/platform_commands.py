@@ -5,8 +5,8 @@ from typing import Any
 
 from albert_core.errors import InputError
 from components.service_calls import CallConfig
-from pipeline.cli.estimation import CostLimit
 from pipeline.config import RunConfig
+from pipeline.estimation import CostLimit
 from pipeline.remote.cron import CronSchedule
 from pipeline.remote.platforms.platform import Platform, Request, Submission
 from pipeline.remote.platforms.registry import connect, connect_for_run

@@ -112,11 +112,11 @@ def estimate(
         records: The records; their sequence length counts.
         pretraining: How to pretrain.
         accelerator: The slice: v5e-256, v6e-8 (chips) or v5p-8 (cores), for example.
-        utilisation: Share of the chips' peak that training is taken to reach.
+        utilisation: Fraction of the chips' peak that training is taken to reach.
         prices: YAML file with date, source, currency and per_chip_hour; list prices without it.
     """
     from pipeline.cli.estimate_display import print_estimate
-    from pipeline.cli.estimation import estimate_run
+    from pipeline.estimation import estimate_run
 
     estimates, table = estimate_run(
         model=model,

@@ -10,8 +10,8 @@ from albert_core.errors import InputError, ServiceError, StepFailedError
 from albert_core.progress import to_stderr
 from components.resolve.dates import parse_date, today, with_date
 from components.service_calls import CallConfig
-from pipeline.cli.estimation import CostLimit, check_cost
 from pipeline.config import RunConfig
+from pipeline.estimation import CostLimit, check_cost
 from pipeline.remote.image_registry import check_image
 from pipeline.remote.package import Package, parse_package, read_package
 from pipeline.remote.platforms.platform import Platform, RemoteRun, RunState, Submission
