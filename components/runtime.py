@@ -12,7 +12,7 @@ from pathlib import Path
 
 from albert_core.errors import InputError
 from albert_core.progress import ReportProgress, append_event, to_events, to_stderr
-from components.outcomes import recorded
+from components.outcomes import record_attempt
 
 RUN_FOLDER_VARIABLE = "ALBERT_RUN_FOLDER"
 RUN_ID_VARIABLE = "ALBERT_RUN_ID"
@@ -45,7 +45,7 @@ def step_process(
             then uses a part of the cores in each; this must precede its import.
     """
     if RUN_FOLDER_VARIABLE not in os.environ:
-        with recorded(step, output=output, work_root=work_root):
+        with record_attempt(step, output=output, work_root=work_root):
             yield to_stderr(step, every_s=30.0)
         return
     run_folder = Path(os.environ[RUN_FOLDER_VARIABLE])

@@ -95,6 +95,7 @@ def test_pipeline_definition_needs_no_training_framework() -> None:
 def test_task_and_training_settings_are_known_without_a_training_framework() -> None:
     modules = (
         "albert_core.finetuning.config",
+        "albert_core.inference",
         "albert_core.optimizers.settings",
         "albert_core.pretraining.config",
         "albert_core.tasks",

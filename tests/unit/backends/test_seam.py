@@ -15,7 +15,6 @@ BACKENDS = ROOT / "albert_core" / "backends"
 NAMES = ("jax", "tensorflow")
 # These name it in the message that refuses what it cannot do.
 MAY_NAME_THE_BACKEND = {
-    "albert_core/pretraining/compilation.py",
     "albert_core/exports/graph.py",
     "albert_core/exports/saved_model.py",
     "albert_core/training/devices.py",
