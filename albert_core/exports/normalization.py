@@ -78,6 +78,19 @@ class Normalization:
         return characters
 
 
+# By the content hash of the tokenizer: the models of a run share a vocabulary, and to run it on all
+# characters takes seconds.
+_NORMALIZATIONS: dict[str, Normalization] = {}
+
+
+def get_normalization(tokenizer: Tokenizer) -> Normalization:
+    """Return the normalisation of a tokenizer, made once in a process for equal tokenizers."""
+    key = tokenizer.content_hash()
+    if key not in _NORMALIZATIONS:
+        _NORMALIZATIONS[key] = Normalization(tokenizer)
+    return _NORMALIZATIONS[key]
+
+
 class _FinalSigma:
     """Finds the capital sigmas that `str.lower` turns into a final sigma.
 

@@ -24,7 +24,7 @@ import tensorflow_text  # type: ignore[import-untyped]
 
 from albert_core.errors import InputError
 from albert_core.exports.code_points import Characters, Replacement, differs_from_next
-from albert_core.exports.normalization import Normalization
+from albert_core.exports.normalization import get_normalization
 from albert_core.tokenization import SentencePieceTokenizer, Tokenizer, WordPieceTokenizer
 from albert_core.tokenization.wordpiece import CONTINUATION, MAX_WORD_CHARACTERS, UNKNOWN
 
@@ -68,7 +68,7 @@ class GraphTokenizer:
     """
 
     def __init__(self, tokenizer: Tokenizer, *, with_offsets: bool) -> None:
-        self._normalization = Normalization(tokenizer)
+        self._normalization = get_normalization(tokenizer)
         if tokenizer.kind not in _OPERATIONS:
             raise InputError(
                 f"vocabulary: got a {tokenizer.display_name} vocabulary, expected one of "
