@@ -27,7 +27,7 @@ Runner = Literal["process", "docker"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """Everything a run is made of.
+    """The settings of a run.
 
     Attributes:
         title: Name of the run in its report.
@@ -90,6 +90,7 @@ class RunConfig:
         return has_date((self.title, self.corpus.files)) or bool(self.retraining.accepted)
 
     def _refuse_stray_dates(self) -> None:
+        """Refuse the placeholder of the date where nothing puts a date in."""
         values = dataclasses.asdict(self)
         del values["title"], values["corpus"]["files"]
         if dated := [name for name, value in values.items() if has_date(value)]:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from albert_core.checks import check_at_least, check_seed
 from albert_core.errors import InputError
-from albert_core.optimizers.settings import OptimizerName, check_rates
+from albert_core.optimizers.schedules import Schedule, ScheduleConfig, new_schedule
+from albert_core.optimizers.settings import OptimizerName
 from albert_core.records.config import MaskingConfig
 from albert_core.training.devices import Precision, StrategyName
 from albert_core.training.plan import TrainingPlan
@@ -77,8 +78,8 @@ class Phase:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PretrainingConfig:
-    """How to pretrain.
+class PretrainingConfig(ScheduleConfig):
+    """How to pretrain; the settings of the schedule are those of `ScheduleConfig`.
 
     Attributes:
         optimizer: `lamb` or `adamw`.
@@ -87,8 +88,6 @@ class PretrainingConfig:
             square root of the real one over it. None: the rates are meant as they are.
         num_train_steps: Updates in all; 0 evaluates only.
         num_warmup_steps: Updates of linear warm-up.
-        start_warmup_step: Update at which the warm-up begins; the rate is 0 before.
-        poly_power: Exponent of the decay to 0 at the end; 1 is linear.
         batch_size: Sequences in an update, over all devices.
         device_batch_size: Sequences that a device takes at a time; an update adds up as many such
             micro-batches as `batch_size` needs. None: all at once.
@@ -120,8 +119,6 @@ class PretrainingConfig:
     reference_batch_size: int | None = None
     num_train_steps: int = 125_000
     num_warmup_steps: int = 3_125
-    start_warmup_step: int = 0
-    poly_power: float = 1.0
     batch_size: int = 4096
     device_batch_size: int | None = None
     phases: tuple[PhaseConfig, ...] = ()
@@ -169,13 +166,7 @@ class PretrainingConfig:
             )
         phases = self.resolved_phases(sequence_length=1)
         for phase in phases if self.num_train_steps else ():
-            check_rates(
-                phase.learning_rate,
-                phase.num_warmup_steps,
-                phase.num_train_steps,
-                start_warmup_step=self.start_warmup_step,
-                poly_power=self.poly_power,
-            )
+            self.get_schedule(phase).check()
         self.plan(phases)
 
     def sequence_lengths(self, default: int) -> tuple[int, ...]:
@@ -209,6 +200,19 @@ class PretrainingConfig:
             device_batch_size=chosen("device_batch_size"),
             learning_rate=chosen("learning_rate") * math.sqrt(ratio),
             num_warmup_steps=chosen("num_warmup_steps"),
+        )
+
+    def get_schedule(self, phase: Phase) -> Schedule:
+        """Return the learning rates of a phase, by the steps since its beginning.
+
+        Raises:
+            InputError: A setting of another schedule is not at its default.
+        """
+        return new_schedule(
+            self,
+            peak=phase.learning_rate,
+            num_train_steps=phase.num_train_steps,
+            num_warmup_steps=phase.num_warmup_steps,
         )
 
     def plan(self, phases: Sequence[Phase]) -> TrainingPlan:

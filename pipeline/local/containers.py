@@ -1,4 +1,4 @@
-"""The steps of a local run as containers: who they run as, and what of the machine they see."""
+"""The steps of a local run as containers: their user, their mounts, and no network."""
 
 import contextlib
 import os
@@ -106,7 +106,12 @@ def _container_user() -> tuple[int, int]:
 
 
 def input_folders(arguments: Mapping[str, Any]) -> list[str]:
-    """Return the outermost folders that hold all files a run reads.
+    """Return the folders to mount for the files that a run reads: sorted, none inside another.
+
+    Links are followed, so that what they lead to is there, too. Folders need not exist.
+
+    Args:
+        arguments: The pipeline's.
 
     Raises:
         InputError: A file is not on this machine, or the records are made elsewhere.
@@ -144,7 +149,7 @@ def _refuse_missing_images() -> None:
     """Refuse a run without a Docker engine, or without an image of the pipeline's steps.
 
     Raises:
-        InputError: The package or the engine is missing, or an image.
+        InputError: The Docker package, the engine or an image is missing.
     """
     try:
         from docker import from_env

@@ -27,7 +27,7 @@ from components.runtime import (
     RUN_WORKERS_VARIABLE,
     log_path,
 )
-from pipeline.albert import build_pipeline, optional_steps_of
+from pipeline.albert import OptionalSteps, build_pipeline
 from pipeline.config import RunConfig, Runner
 from pipeline.local.containers import container_runner, engine_errors, make_writable
 from pipeline.local.inputs import LocalInputs
@@ -84,7 +84,7 @@ def run_locally(
     if runner == "process":
         refuse_missing_packages(config.export.formats)
     arguments = pipeline_arguments(config, LocalInputs(date=date), work_root=folder / "work")
-    pipeline = build_pipeline(PlatformConfig(), optional_steps_of(config))
+    pipeline = build_pipeline(PlatformConfig(), OptionalSteps.for_run(config))
     run_id = uuid.uuid4().hex
     environment = {
         RUN_FOLDER_VARIABLE: str(folder),

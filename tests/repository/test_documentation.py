@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pipeline.remote.targets.kubeflow import KubeflowConfig
+from pipeline.remote.targets.vertex import VertexConfig
 
 from albert_core.settings import parse_settings
 from albert_core.tasks.registry import read_task_file
 from pipeline.cli import main as cli
 from pipeline.config import RunConfig
 from pipeline.remote.resources import read_resources
-from pipeline.remote.targets.kubeflow import KubeflowConfig
-from pipeline.remote.targets.vertex import VertexConfig
 from tests.helpers.documented import DOCUMENTS, ROOT, Command, documented_commands, yaml_blocks
 
 ALBERT = [command for command in documented_commands() if command.words[0] == "albert"]

@@ -21,8 +21,8 @@ ALLOWED = {
     "components/service_calls.py": CLOUD,  # where services are called
     "components/vertex.py": CLOUD,
     "components/pretrain/custom_job.py": CLOUD,
-    "pipeline/remote/targets/vertex.py": CLOUD,
-    "pipeline/remote/registry.py": CLOUD,
+    "pipeline/remote/platforms/vertex/client.py": CLOUD,
+    "pipeline/remote/image_registry.py": CLOUD,
 }
 DATA_SIDE = (
     "albert_core",

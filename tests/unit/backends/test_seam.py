@@ -1,6 +1,7 @@
 """Both backends define the same names, and nothing else asks which of them runs."""
 
 import ast
+import importlib.util
 import os
 import re
 import subprocess
@@ -14,7 +15,6 @@ BACKENDS = ROOT / "albert_core" / "backends"
 NAMES = ("jax", "tensorflow")
 # These name it in the message that refuses what it cannot do.
 MAY_NAME_THE_BACKEND = {
-    "albert_core/pretraining/compilation.py",
     "albert_core/exports/graph.py",
     "albert_core/exports/saved_model.py",
     "albert_core/training/devices.py",
@@ -83,6 +83,8 @@ def test_no_other_module_asks_for_the_backend() -> None:
 
 @pytest.mark.parametrize(("backend", "other"), [NAMES, NAMES[::-1]])
 def test_the_library_of_the_other_backend_need_not_be_installed(backend: str, other: str) -> None:
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"needs {backend}")
     code = f"import sys; sys.modules[{other!r}] = None; import albert_core.model"
     environment = {**os.environ, "KERAS_BACKEND": backend}
     result = subprocess.run(

@@ -1,4 +1,4 @@
-"""What a run's pretraining would take and cost on a slice of TPUs."""
+"""Time and cost of a run's pretraining on a slice of TPUs, and the limit to that cost."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ class CostLimit:
 
     Attributes:
         max_cost: The most, in the currency of the prices; 0 for no limit.
-        utilisation: Share of the chips' peak that training is taken to reach.
+        utilisation: Fraction of the chips' peak that training is taken to reach.
         prices: YAML file with date, source, currency and per_chip_hour; list prices without it.
     """
 
@@ -47,7 +47,19 @@ def estimate_run(
     utilisation: float,
     prices: str,
 ) -> tuple[list[PhaseEstimate], Prices]:
-    """Estimate every phase of a pretraining; also return the prices that counted.
+    """Estimate every phase of a pretraining, without running anything on a TPU.
+
+    Args:
+        model: The architecture.
+        vocab: The vocabulary, of which the size counts.
+        records: The records, of which the sequence length counts.
+        pretraining: How to pretrain.
+        accelerator: Name of the slice, such as v5e-256.
+        utilisation: Fraction of the chips' peak that training is taken to reach.
+        prices: YAML file of prices; empty for the list prices.
+
+    Returns:
+        The estimates in the order of the phases, and the prices they were made with.
 
     Raises:
         InputError: The slice or the prices are unknown, or the training does not fit.
@@ -69,13 +81,15 @@ def estimate_run(
 def check_cost(config: RunConfig, tpu: TpuSlice | None, limit: CostLimit) -> None:
     """Refuse a run whose pretraining is estimated above the limit.
 
+    Compiles the training step, which takes a while; does nothing without a limit.
+
     Args:
         config: The run.
-        tpu: What it pretrains on.
+        tpu: The slice it pretrains on; None if it pretrains on something else.
         limit: The most it may cost.
 
     Raises:
-        InputError: It is, or there is no estimate.
+        InputError: The estimate is above the limit, or there is none without a TPU or a price.
     """
     if not limit.max_cost:
         return
@@ -99,8 +113,13 @@ def check_cost(config: RunConfig, tpu: TpuSlice | None, limit: CostLimit) -> Non
 def refuse_above(max_cost: float, estimates: Sequence[PhaseEstimate], prices: Prices) -> None:
     """Refuse a pretraining whose phases are estimated at more than a limit.
 
+    Args:
+        max_cost: The limit, in the currency of the prices.
+        estimates: One for each phase, all on the same slice.
+        prices: The prices they were made with, named in the message.
+
     Raises:
-        InputError: They are, or the prices have none for the slice.
+        InputError: The sum is above the limit, or the prices have none for the slice.
     """
     name = estimates[0].request.accelerator.name
     costs = [estimate.cost for estimate in estimates]

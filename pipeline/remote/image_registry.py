@@ -1,4 +1,4 @@
-"""Is an image in its registry? Asked by the registry's own HTTP interface, without pulling it."""
+"""Check that an image is in its registry, by the registry's HTTP API and without pulling it."""
 
 import base64
 import dataclasses
@@ -41,10 +41,10 @@ class ImageReference:
 
 
 def parse_image(image: str) -> ImageReference:
-    """Take an image's name apart.
+    """Split an image's name; the tag is `latest` if it has none.
 
     Raises:
-        InputError: It names no registry, as an image of this machine alone.
+        InputError: It names no registry, like an image that is on this machine only.
     """
     registry, _, rest = image.partition("/")
     if not rest or not re.search(r"[.:]|^localhost$", registry):
@@ -69,24 +69,26 @@ def check_image(image: str, calls: CallConfig) -> None:
     """
     import requests
 
-    name = parse_image(image)
-    scheme = "http" if _LOOPBACK.fullmatch(name.registry) else "https"
-    url = f"{scheme}://{name.registry}/v2/{name.repository}/manifests/{name.reference}"
+    reference = parse_image(image)
+    scheme = "http" if _LOOPBACK.fullmatch(reference.registry) else "https"
+    url = (
+        f"{scheme}://{reference.registry}/v2/{reference.repository}/manifests/{reference.reference}"
+    )
 
-    def ask(timeout_s: float) -> bool:
+    def is_there(timeout_s: float) -> bool:
         headers = {"Accept": _MANIFESTS}
         answer = requests.head(url, headers=headers, timeout=timeout_s, allow_redirects=True)
         if answer.status_code == 401:
             challenge = answer.headers.get("WWW-Authenticate", "")
-            headers["Authorization"] = _authorization(name.registry, challenge, timeout_s)
+            headers["Authorization"] = _authorization(reference.registry, challenge, timeout_s)
             answer = requests.head(url, headers=headers, timeout=timeout_s, allow_redirects=True)
         if answer.status_code == 404:
             return False
         answer.raise_for_status()
         return True
 
-    service = Service(name=f"the registry {name.registry}", config=calls)
-    if not service.call(f"image {image}", ask):
+    service = Service(name=f"the registry {reference.registry}", config=calls)
+    if not service.call(f"image {image}", is_there):
         raise InputError(
             f"image {image}: not in the registry; push it with `make images push REGISTRY=...`, or "
             "correct ALBERT_REGISTRY and ALBERT_TAG and compile again"
@@ -94,7 +96,14 @@ def check_image(image: str, calls: CallConfig) -> None:
 
 
 def _authorization(registry: str, challenge: str, timeout_s: float) -> str:
-    """Return the header that answers a registry's challenge."""
+    """Return the Authorization header that a registry asked for with status 401.
+
+    Args:
+        registry: Host of the registry.
+        challenge: Its header WWW-Authenticate: `Basic`, or `Bearer` with the address that gives
+            out tokens.
+        timeout_s: Seconds to wait for a token.
+    """
     import requests
 
     user = _google_login() if _GOOGLE.fullmatch(registry) else _docker_login(registry)
@@ -111,6 +120,7 @@ def _authorization(registry: str, challenge: str, timeout_s: float) -> str:
 
 
 def _google_login() -> tuple[str, str] | None:
+    """Return the user and password for Google's registries; None without Google credentials."""
     import google.auth
     from google.auth.exceptions import DefaultCredentialsError
     from google.auth.transport.requests import Request
@@ -126,7 +136,10 @@ def _google_login() -> tuple[str, str] | None:
 
 
 def _docker_login(registry: str) -> tuple[str, str] | None:
-    """Return the user and password that `docker login` left, or its credential helper knows."""
+    """Return the user and password that `docker login` stored; None if there are none.
+
+    They are in Docker's configuration file, or in the credential helper that it names.
+    """
     folder = Path(os.environ.get("DOCKER_CONFIG", Path.home() / ".docker"))
     try:
         config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -142,8 +155,8 @@ def _docker_login(registry: str) -> tuple[str, str] | None:
             check=False,
         )
         if result.returncode == 0:
-            found = json.loads(result.stdout)
-            return found["Username"], found["Secret"]
+            login = json.loads(result.stdout)
+            return login["Username"], login["Secret"]
     encoded = config.get("auths", {}).get(registry, {}).get("auth")
     if not encoded:
         return None

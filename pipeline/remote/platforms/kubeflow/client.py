@@ -1,4 +1,4 @@
-"""Kubeflow Pipelines."""
+"""Runs and schedules of Kubeflow Pipelines, by kfp's own client."""
 
 import dataclasses
 import functools
@@ -12,20 +12,21 @@ from albert_core.errors import InputError
 from albert_core.storage import join
 from components.service_calls import CallConfig, Service
 from pipeline.remote.cron import CronSchedule
-from pipeline.remote.resources import Resources, TargetName, read_resources
-from pipeline.remote.targets.target import (
+from pipeline.remote.platforms.kubeflow.rules import KubeflowRules
+from pipeline.remote.platforms.platform import (
+    Platform,
     RemoteRun,
     RemoteSchedule,
     Request,
     RunState,
     Submission,
-    fingerprint_of,
+    request_fingerprint,
 )
 
-_ENDED = ("succeeded", "failed", "canceled", "skipped")
+_FINAL_STATES = ("succeeded", "failed", "canceled", "skipped")
 _API = "/apis/v2beta1"
-_PAGE = 100
-_REQUEST = re.compile(r"albert request ([0-9a-f]+)")
+_PAGE_SIZE = 100
+_REQUEST_HASH = re.compile(r"albert request ([0-9a-f]+)")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,15 +52,16 @@ class KubeflowConfig:
     time_zone: str = "UTC"
 
 
-class KubeflowTarget:
+class KubeflowPlatform(Platform):
     """Kubeflow Pipelines of a host.
 
     Runs carry no labels there: the hash of their request is in their description.
     """
 
-    name: TargetName = "kubeflow"
+    rules = KubeflowRules()
 
     def __init__(self, config: KubeflowConfig, calls: CallConfig) -> None:
+        """Prepare to call Kubeflow; refuses settings without a host."""
         if not config.host:
             raise InputError("kubeflow.host: got nothing, expected it for --target kubeflow")
         self.config = config
@@ -78,20 +80,17 @@ class KubeflowTarget:
             )
         return self.config.work_root or join(root, "work")
 
-    def read_resources(self, path: str) -> Resources:
-        """Return the table of Kubeflow with a file's values."""
-        return read_resources(self.name, path)
-
     @functools.cached_property
     def _client(self) -> Any:
-        """The client of kfp, which knows the ways of logging in."""
+        """Kfp's client, which knows the ways of logging in."""
         import kfp
         from kfp.client import KF_PIPELINES_SA_TOKEN_ENV, ServiceAccountTokenVolumeCredentials
 
         has_token = KF_PIPELINES_SA_TOKEN_ENV in os.environ
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
-            # With its default namespace it would ask the server's mode, without a time-out.
+            # Given its default namespace the client asks the server whether it has several users,
+            # a call that cannot be given a time-out.
             return kfp.Client(
                 host=self.config.host,
                 namespace=self.config.namespace or "single-user",
@@ -100,79 +99,81 @@ class KubeflowTarget:
 
     def run_request(self, submission: Submission, run_id: str) -> Request:
         """Return a Run."""
-        return self._request("runs", run_id, self._work(submission))
+        return self._request("runs", run_id, self._run_values(submission))
 
     def find_run(self, run_id: str, timeout_s: float) -> RemoteRun | None:
         """Look for a Run of that display name in the experiment."""
         experiment = self._find_experiment(timeout_s)
         if experiment is None:
             return None
-        found = self._client.runs.run_service_list_runs(
-            experiment_id=experiment, filter=_named(run_id), **_within(timeout_s)
+        page = self._client.runs.run_service_list_runs(
+            experiment_id=experiment, filter=_name_filter(run_id), **_timeouts(timeout_s)
         )
-        return next((self._run(run) for run in found.runs or ()), None)
+        return next((self._remote_run(run) for run in page.runs or ()), None)
 
     def start_run(self, request: Request, run_id: str, timeout_s: float) -> RemoteRun:
         """Create a Run; Kubeflow itself would take a second one of its name."""
-        body = {**request.body, "experiment_id": self._experiment(timeout_s)}
-        return self._run(self._client.runs.run_service_create_run(body, **_within(timeout_s)))
+        body = {**request.body, "experiment_id": self._ensure_experiment(timeout_s)}
+        return self._remote_run(
+            self._client.runs.run_service_create_run(body, **_timeouts(timeout_s))
+        )
 
     def run_state(self, run: RemoteRun, timeout_s: float) -> RunState:
         """Read state and tasks of a Run."""
-        found = self._client.runs.run_service_get_run(run.name, **_within(timeout_s))
-        state = (found.state or "pending").lower()
-        tasks = (found.run_details and found.run_details.task_details) or []
-        failed = {task.display_name: task.error.message for task in tasks if task.error}
-        if found.error:
-            failed["the run"] = found.error.message
+        details = self._client.runs.run_service_get_run(run.name, **_timeouts(timeout_s))
+        state = (details.state or "pending").lower()
+        tasks = (details.run_details and details.run_details.task_details) or []
+        errors = {task.display_name: task.error.message for task in tasks if task.error}
+        if details.error:
+            errors["the run"] = details.error.message
         return RunState(
             state=state,
-            has_ended=state in _ENDED,
+            has_ended=state in _FINAL_STATES,
             has_succeeded=state == "succeeded",
             tasks={task.display_name: (task.state or "pending").lower() for task in tasks},
-            errors=failed,
+            errors=errors,
         )
 
     def schedule_request(
         self, submission: Submission, name: str, schedule: CronSchedule
     ) -> Request:
         """Return a RecurringRun."""
-        cron = schedule.for_kubeflow(self.config.time_zone)
+        cron = _to_cron(schedule, self.config.time_zone)
         timing = {
             "trigger": {"cron_schedule": {"cron": cron}},
             "max_concurrency": "1",
             "no_catchup": True,
             "mode": "ENABLE",
         }
-        return self._request("recurringruns", name, {**self._work(submission), **timing})
+        return self._request("recurringruns", name, {**self._run_values(submission), **timing})
 
     def find_schedules(self, name: str | None, timeout_s: float) -> list[RemoteSchedule]:
         """List RecurringRuns of the experiment, by display name."""
         experiment = self._find_experiment(timeout_s)
         if experiment is None:
             return []
-        wanted = {} if name is None else {"filter": _named(name)}
-        found: list[RemoteSchedule] = []
+        name_filter = {} if name is None else {"filter": _name_filter(name)}
+        schedules: list[RemoteSchedule] = []
         token = ""
         while True:
             page = self._client.recurring_runs.recurring_run_service_list_recurring_runs(
                 experiment_id=experiment,
                 page_token=token,
-                page_size=_PAGE,
-                **wanted,
-                **_within(timeout_s),
+                page_size=_PAGE_SIZE,
+                **name_filter,
+                **_timeouts(timeout_s),
             )
-            found += [_schedule(each) for each in page.recurring_runs or ()]
+            schedules += [_remote_schedule(item) for item in page.recurring_runs or ()]
             token = page.next_page_token
             if not token:
-                return found
+                return schedules
 
     def create_schedule(self, request: Request, timeout_s: float) -> RemoteSchedule:
         """Create a RecurringRun."""
-        body = {**request.body, "experiment_id": self._experiment(timeout_s)}
+        body = {**request.body, "experiment_id": self._ensure_experiment(timeout_s)}
         service = self._client.recurring_runs
-        return _schedule(
-            service.recurring_run_service_create_recurring_run(body, **_within(timeout_s))
+        return _remote_schedule(
+            service.recurring_run_service_create_recurring_run(body, **_timeouts(timeout_s))
         )
 
     def change_schedule(
@@ -186,28 +187,28 @@ class KubeflowTarget:
     def pause_schedule(self, schedule: RemoteSchedule, timeout_s: float) -> None:
         """Disable the RecurringRun."""
         self._client.recurring_runs.recurring_run_service_disable_recurring_run(
-            schedule.id, **_within(timeout_s)
+            schedule.id, **_timeouts(timeout_s)
         )
 
     def resume_schedule(self, schedule: RemoteSchedule, timeout_s: float) -> None:
         """Enable the RecurringRun; it was created without catching up."""
         self._client.recurring_runs.recurring_run_service_enable_recurring_run(
-            schedule.id, **_within(timeout_s)
+            schedule.id, **_timeouts(timeout_s)
         )
 
     def delete_schedule(self, schedule: RemoteSchedule, timeout_s: float) -> None:
         """Delete the RecurringRun."""
         self._client.recurring_runs.recurring_run_service_delete_recurring_run(
-            schedule.id, **_within(timeout_s)
+            schedule.id, **_timeouts(timeout_s)
         )
 
-    def _work(self, submission: Submission) -> dict[str, Any]:
-        """Return what runs and recurring runs have in common."""
+    def _run_values(self, submission: Submission) -> dict[str, Any]:
+        """Return the JSON that a Run and a RecurringRun have in common."""
         package = submission.package
         spec: dict[str, Any] = dict(package.spec)
         if package.platform is not None:
             spec = {"pipeline_spec": spec, "platform_spec": dict(package.platform)}
-        work: dict[str, Any] = {
+        values: dict[str, Any] = {
             "pipeline_spec": spec,
             "runtime_config": {
                 "parameters": dict(submission.parameters),
@@ -215,35 +216,39 @@ class KubeflowTarget:
             },
         }
         if self.config.service_account:
-            work["service_account"] = self.config.service_account
-        return work
+            values["service_account"] = self.config.service_account
+        return values
 
-    def _request(self, collection: str, name: str, work: dict[str, Any]) -> Request:
-        digest = fingerprint_of({**work, "display_name": name})
-        described = {"display_name": name, "description": f"albert request {digest}"}
-        return Request(path=f"{_API}/{collection}", body={**described, **work}, fingerprint=digest)
+    def _request(self, collection: str, name: str, values: dict[str, Any]) -> Request:
+        """Return the request that creates `name` in a collection, with its hash as description."""
+        digest = request_fingerprint({**values, "display_name": name})
+        body = {"display_name": name, "description": f"albert request {digest}", **values}
+        return Request(path=f"{_API}/{collection}", body=body, fingerprint=digest)
 
-    def _experiment(self, timeout_s: float) -> str:
+    def _ensure_experiment(self, timeout_s: float) -> str:
         """Return the id of the experiment, which is created if there is none."""
-        found = self._find_experiment(timeout_s)
-        if found is None:
-            body = {"display_name": self.config.experiment, **self._in_namespace()}
-            made = self._client.experiments.experiment_service_create_experiment(
-                body, **_within(timeout_s)
+        experiment = self._find_experiment(timeout_s)
+        if experiment is None:
+            body = {"display_name": self.config.experiment, **self._namespace()}
+            created = self._client.experiments.experiment_service_create_experiment(
+                body, **_timeouts(timeout_s)
             )
-            found = str(made.experiment_id)
-        return found
+            experiment = str(created.experiment_id)
+        return experiment
 
     def _find_experiment(self, timeout_s: float) -> str | None:
-        found = self._client.experiments.experiment_service_list_experiments(
-            **self._in_namespace(), filter=_named(self.config.experiment), **_within(timeout_s)
+        """Return the id of the experiment; None if there is none of its name."""
+        page = self._client.experiments.experiment_service_list_experiments(
+            **self._namespace(), filter=_name_filter(self.config.experiment), **_timeouts(timeout_s)
         )
-        return next((str(each.experiment_id) for each in found.experiments or ()), None)
+        return next((str(item.experiment_id) for item in page.experiments or ()), None)
 
-    def _in_namespace(self) -> dict[str, str]:
+    def _namespace(self) -> dict[str, str]:
+        """Return the namespace as arguments; none for a server without several users."""
         return {"namespace": self.config.namespace} if self.config.namespace else {}
 
-    def _run(self, run: Any) -> RemoteRun:
+    def _remote_run(self, run: Any) -> RemoteRun:
+        """Return a Run of kfp's client as the other platforms' runs are."""
         return RemoteRun(
             name=run.run_id,
             url=f"{self.config.host.rstrip('/')}/#/runs/details/{run.run_id}",
@@ -251,7 +256,28 @@ class KubeflowTarget:
         )
 
 
-def _schedule(recurring: Any) -> RemoteSchedule:
+def _to_cron(schedule: CronSchedule, server_time_zone: str) -> str:
+    """Return a schedule as Kubeflow writes it: six fields, seconds first, by the server's clock.
+
+    Args:
+        schedule: The schedule.
+        server_time_zone: Time zone of the cluster's scheduler, one for all schedules.
+
+    Raises:
+        InputError: The schedule is by another clock.
+    """
+    if schedule.time_zone != server_time_zone:
+        raise InputError(
+            f"time_zone: got {schedule.time_zone}, expected {server_time_zone}, by which the "
+            "Kubeflow server schedules; give the times in that zone, or set "
+            "CRON_SCHEDULE_TIMEZONE of its scheduled-workflow controller and name it in "
+            "kubeflow.time_zone"
+        )
+    return f"0 {schedule.fields}"
+
+
+def _remote_schedule(recurring: Any) -> RemoteSchedule:
+    """Return a RecurringRun of kfp's client as the other platforms' schedules are."""
     status = recurring.status or f"{recurring.mode}D"
     return RemoteSchedule(
         id=recurring.recurring_run_id,
@@ -263,15 +289,17 @@ def _schedule(recurring: Any) -> RemoteSchedule:
 
 
 def _fingerprint_in(description: str | None) -> str:
-    match = _REQUEST.search(description or "")
+    """Return the hash of a request from a description; empty if another program wrote it."""
+    match = _REQUEST_HASH.search(description or "")
     return match[1] if match else ""
 
 
-def _named(name: str) -> str:
+def _name_filter(name: str) -> str:
+    """Return the filter of the API for what has exactly this display name."""
     predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
     return json.dumps({"predicates": [predicate]})
 
 
-def _within(timeout_s: float) -> dict[str, tuple[float, float]]:
+def _timeouts(timeout_s: float) -> dict[str, tuple[float, float]]:
     """Return the time-out as the generated client takes it: to connect, and to read."""
     return {"_request_timeout": (timeout_s, timeout_s)}

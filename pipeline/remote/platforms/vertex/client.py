@@ -1,4 +1,4 @@
-"""Vertex AI Pipelines."""
+"""Runs and schedules of Vertex AI Pipelines, by Google's generated clients."""
 
 import dataclasses
 import functools
@@ -8,23 +8,26 @@ from typing import Any
 
 from albert_core.errors import InputError
 from albert_core.storage import is_remote, join
-from components.service_calls import NOT_FOUND, CallConfig, Service, status_of
+from components.service_calls import NOT_FOUND, CallConfig, Service, http_status
 from components.vertex import REQUEST_LABEL, pipeline_client, schedule_client, to_message
 from pipeline.remote.cron import CronSchedule
-from pipeline.remote.resources import CustomJobSettings, Resources, TargetName, read_resources
-from pipeline.remote.targets.target import (
+from pipeline.remote.platforms.platform import (
+    Platform,
     RemoteRun,
     RemoteSchedule,
     Request,
     RunState,
     Submission,
-    fingerprint_of,
+    request_fingerprint,
 )
+from pipeline.remote.platforms.vertex.rules import VertexRules
+from pipeline.remote.resources import Resources
+from pipeline.remote.step_resources import CustomJobSettings
 
 _RUN_ID = re.compile(r"[a-z][-a-z0-9]{0,127}")
 _LABEL = re.compile(r"[a-z0-9_-]{0,63}")
-_ENDED = ("succeeded", "failed", "cancelled")
-_CONSOLE = "https://console.cloud.google.com/vertex-ai/locations"
+_FINAL_STATES = ("succeeded", "failed", "cancelled")
+_PAGES = "https://console.cloud.google.com/vertex-ai/locations"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,12 +68,16 @@ class VertexConfig:
             raise InputError(f"vertex.labels: {REQUEST_LABEL} is set by the submission itself")
 
 
-class VertexTarget:
-    """Vertex AI Pipelines of a project and location."""
+class VertexPlatform(Platform):
+    """Vertex AI Pipelines of a project and location.
 
-    name: TargetName = "vertex"
+    The hash of a request is a label of its run or schedule.
+    """
+
+    rules = VertexRules()
 
     def __init__(self, config: VertexConfig, calls: CallConfig) -> None:
+        """Prepare to call Vertex AI; refuses settings without project or location."""
         for name in ("project", "location"):
             if not getattr(config, name):
                 raise InputError(f"vertex.{name}: got nothing, expected it for --target vertex")
@@ -86,15 +93,19 @@ class VertexTarget:
         return join(self.config.root, "work")
 
     def read_resources(self, path: str) -> Resources:
-        """Let the custom job of TPUs run as the other steps do, where the file says nothing."""
-        resources = read_resources(self.name, path)
+        """Return what the steps get.
+
+        Where the file has no settings of the custom job on TPUs, it gets the account, network, key
+        and labels that the pipeline itself runs with.
+        """
+        resources = super().read_resources(path)
         if resources.custom_job != CustomJobSettings() or not resources.uses_custom_job:
             return resources
-        same = {
+        settings = {
             field.name: getattr(self.config, field.name)
             for field in dataclasses.fields(CustomJobSettings)
         }
-        return dataclasses.replace(resources, custom_job=CustomJobSettings(**same))
+        return dataclasses.replace(resources, custom_job=CustomJobSettings(**settings))
 
     @functools.cached_property
     def _pipelines(self) -> Any:
@@ -111,7 +122,8 @@ class VertexTarget:
                 f"--run_id: got {run_id!r}, expected up to 128 lower-case letters, digits and -, "
                 "a letter first"
             )
-        body, digest = self._labelled({"displayName": submission.title, **self._job(submission)})
+        job = {"displayName": submission.title, **self._job_values(submission)}
+        body, digest = self._add_labels(job)
         path = f"/v1/{self._parent}/pipelineJobs?pipelineJobId={run_id}"
         return Request(path=path, body=body, fingerprint=digest)
 
@@ -121,10 +133,10 @@ class VertexTarget:
         try:
             job = self._pipelines.get_pipeline_job(name=name, retry=None, timeout=timeout_s)
         except Exception as error:
-            if status_of(error) == NOT_FOUND:
+            if http_status(error) == NOT_FOUND:
                 return None
             raise
-        return self._run(job)
+        return self._remote_run(job)
 
     def start_run(self, request: Request, run_id: str, timeout_s: float) -> RemoteRun:
         """Create a PipelineJob; Vertex AI refuses a second one of its id."""
@@ -137,22 +149,22 @@ class VertexTarget:
             retry=None,
             timeout=timeout_s,
         )
-        return self._run(job)
+        return self._remote_run(job)
 
     def run_state(self, run: RemoteRun, timeout_s: float) -> RunState:
         """Read state and tasks of a PipelineJob."""
         job = self._pipelines.get_pipeline_job(name=run.name, retry=None, timeout=timeout_s)
         state = job.state.name.removeprefix("PIPELINE_STATE_").lower()
         tasks = job.job_detail.task_details
-        failed = {task.task_name: task.error.message for task in tasks if task.error.message}
+        errors = {task.task_name: task.error.message for task in tasks if task.error.message}
         if job.error.message:
-            failed["the run"] = job.error.message
+            errors["the run"] = job.error.message
         return RunState(
             state=state,
-            has_ended=state in _ENDED,
+            has_ended=state in _FINAL_STATES,
             has_succeeded=state == "succeeded",
             tasks={task.task_name: task.state.name.lower() for task in tasks},
-            errors=failed,
+            errors=errors,
         )
 
     def schedule_request(
@@ -161,10 +173,10 @@ class VertexTarget:
         """Return a Schedule around a PipelineJob."""
         timing = {
             "displayName": name,
-            "cron": schedule.for_vertex(),
+            "cron": f"TZ={schedule.time_zone} {schedule.fields}",
             "maxConcurrentRunCount": "1",
         }
-        job, digest = self._labelled(self._job(submission), also=timing)
+        job, digest = self._add_labels(self._job_values(submission), timing)
         inner = {"parent": self._parent, "pipelineJob": job}
         return Request(
             path=f"/v1/{self._parent}/schedules",
@@ -177,15 +189,15 @@ class VertexTarget:
         request = {"parent": self._parent}
         if name is not None:
             request["filter"] = f'display_name="{name}"'
-        found = self._schedules.list_schedules(request=request, retry=None, timeout=timeout_s)
-        return [_schedule(each) for each in found]
+        pages = self._schedules.list_schedules(request=request, retry=None, timeout=timeout_s)
+        return [_remote_schedule(schedule) for schedule in pages]
 
     def create_schedule(self, request: Request, timeout_s: float) -> RemoteSchedule:
         """Create a Schedule."""
         from google.cloud.aiplatform_v1.types import Schedule
 
         values = to_message(Schedule, request.body)
-        return _schedule(
+        return _remote_schedule(
             self._schedules.create_schedule(
                 parent=self._parent, schedule=values, retry=None, timeout=timeout_s
             )
@@ -199,7 +211,7 @@ class VertexTarget:
 
         values = to_message(Schedule, {**request.body, "name": schedule.id})
         mask = {"paths": ["cron", "max_concurrent_run_count", "create_pipeline_job_request"]}
-        return _schedule(
+        return _remote_schedule(
             self._schedules.update_schedule(
                 schedule=values, update_mask=mask, retry=None, timeout=timeout_s
             )
@@ -218,8 +230,8 @@ class VertexTarget:
         operation = self._schedules.delete_schedule(name=schedule.id, retry=None, timeout=timeout_s)
         operation.result(timeout=timeout_s)
 
-    def _job(self, submission: Submission) -> dict[str, Any]:
-        """Return the JSON of a run that both submissions and schedules hold."""
+    def _job_values(self, submission: Submission) -> dict[str, Any]:
+        """Return the JSON of a PipelineJob that a run and a schedule have in common."""
         config = self.config
         if submission.package.platform is not None:
             raise InputError(
@@ -242,23 +254,31 @@ class VertexTarget:
             job["encryptionSpec"] = {"kmsKeyName": config.encryption_key}
         return job
 
-    def _labelled(
-        self, job: dict[str, Any], also: Mapping[str, Any] | None = None
+    def _add_labels(
+        self, job: dict[str, Any], schedule: Mapping[str, Any] | None = None
     ) -> tuple[dict[str, Any], str]:
-        digest = fingerprint_of({**job, "labels": self.config.labels, **(also or {})})
+        """Return a PipelineJob with its labels, among them the hash of the request; and the hash.
+
+        Args:
+            job: JSON of the job.
+            schedule: JSON of its schedule, which the hash covers, too.
+        """
+        digest = request_fingerprint({**job, "labels": self.config.labels, **(schedule or {})})
         return {**job, "labels": {**self.config.labels, REQUEST_LABEL: digest}}, digest
 
-    def _run(self, job: Any) -> RemoteRun:
+    def _remote_run(self, job: Any) -> RemoteRun:
+        """Return a PipelineJob of Google's client as the other platforms' runs are."""
         run_id = job.name.rpartition("/")[2]
         return RemoteRun(
             name=job.name,
-            url=f"{_CONSOLE}/{self.config.location}/pipelines/runs/{run_id}"
+            url=f"{_PAGES}/{self.config.location}/pipelines/runs/{run_id}"
             f"?project={self.config.project}",
             fingerprint=job.labels.get(REQUEST_LABEL, ""),
         )
 
 
-def _schedule(schedule: Any) -> RemoteSchedule:
+def _remote_schedule(schedule: Any) -> RemoteSchedule:
+    """Return a Schedule of Google's client as the other platforms' schedules are."""
     job = schedule.create_pipeline_job_request.pipeline_job
     return RemoteSchedule(
         id=schedule.name,

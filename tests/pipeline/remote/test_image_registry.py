@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from albert_core.errors import InputError, ServiceError
-from pipeline.remote.registry import check_image, parse_image
+from pipeline.remote.image_registry import check_image, parse_image
 from tests.helpers.fakes.loopback import loopback
 from tests.helpers.fakes.registry import Registry
 from tests.helpers.platforms import CALLS

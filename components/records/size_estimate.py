@@ -1,4 +1,4 @@
-"""What the records will come to, from a sample of the text, before work and disk are spent."""
+"""Estimate number and size of the records from a sample of the text, before any work is done."""
 
 import dataclasses
 import itertools
@@ -11,7 +11,7 @@ from albert_core.corpus.cleaning import DocumentFilter
 from albert_core.errors import InputError
 from albert_core.records.documents import encode_documents
 from albert_core.records.shards import ShardBuilder
-from components.records.beam_pipeline import RecordsJob
+from components.records.beam_pipeline import WorkerContext
 
 _SAMPLED_SPLITS = 4
 _SAMPLE_CHARACTERS = 200_000  # of each sampled split
@@ -20,8 +20,8 @@ _COMPRESSION = 3.0  # bytes of text in a byte of such files, about
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Forecast:
-    """An estimate; true to a few per cent where files are of one kind.
+class SizeEstimate:
+    """Estimated sizes; right to a few per cent where the files are of one kind.
 
     Attributes:
         num_text_bytes: Size of the text.
@@ -37,31 +37,33 @@ class Forecast:
 
     @property
     def text(self) -> str:
-        """The forecast for people."""
+        """The estimate in words."""
         return (
-            f"forecast: about {self.num_records:,} records, {_megabytes(self.num_record_bytes)}, "
+            f"estimate: about {self.num_records:,} records, {_megabytes(self.num_record_bytes)}, "
             f"from {_megabytes(self.num_text_bytes)} of text; "
             f"{_megabytes(self.num_work_bytes)} more while at work"
         )
 
 
-def forecast_records(job: RecordsJob, splits: Sequence[CorpusSplit]) -> Forecast:
-    """Make the records of a small sample and scale up."""
-    documents = list(_sample(job, splits))
+def estimate_records(context: WorkerContext, splits: Sequence[CorpusSplit]) -> SizeEstimate:
+    """Make the records of a small sample of the corpus in memory and scale their sizes up."""
+    documents = list(_sample_documents(context, splits))
     num_sampled = sum(len(s.encode()) + 1 for document in documents for s in document)
     shards, _ = encode_documents(
         documents,
-        tokenizer=job.tokenizer,
-        document_filter=DocumentFilter(job.cleaning),
-        config=job.config,
+        tokenizer=context.tokenizer,
+        document_filter=DocumentFilter(context.cleaning),
+        config=context.config,
     )
-    builder = ShardBuilder.of_tokenizer(job.tokenizer, job.config)
-    sizes = [len(record) for own in shards.values() for record in builder.records(own, {})]
-    num_work = sum(len(d.pieces) + len(d.sentence_lengths) for own in shards.values() for d in own)
+    builder = ShardBuilder.from_tokenizer(context.tokenizer, context.config)
+    sizes = [len(record) for part in shards.values() for record in builder.records(part, {})]
+    num_work = sum(
+        len(d.token_ids) + len(d.sentence_lengths) for part in shards.values() for d in part
+    )
     num_text = sum(_text_bytes(file) for split in splits for file in split.ranges)
     scale = num_text / max(1, num_sampled)
-    framing = 16 * len(sizes)
-    return Forecast(
+    framing = 16 * len(sizes)  # TFRecord's lengths and checksums
+    return SizeEstimate(
         num_text_bytes=round(num_text),
         num_records=round(len(sizes) * scale),
         num_record_bytes=round((sum(sizes) + framing) * scale),
@@ -69,14 +71,14 @@ def forecast_records(job: RecordsJob, splits: Sequence[CorpusSplit]) -> Forecast
     )
 
 
-def refuse_full_disk(forecast: Forecast, folder: Path) -> None:
-    """Refuse work that the disk has no room for.
+def refuse_full_disk(estimate: SizeEstimate, folder: Path) -> None:
+    """Refuse work that the disk of an existing folder has no room for.
 
     Raises:
-        InputError: It has not.
+        InputError: Less is free there than records and work in progress will need.
     """
     free = shutil.disk_usage(folder).free
-    needed = forecast.num_record_bytes + forecast.num_work_bytes
+    needed = estimate.num_record_bytes + estimate.num_work_bytes
     if needed > free:
         raise InputError(
             f"{folder}: {_megabytes(free)} are free there, expected about {_megabytes(needed)} "
@@ -84,11 +86,12 @@ def refuse_full_disk(forecast: Forecast, folder: Path) -> None:
         )
 
 
-def _sample(job: RecordsJob, splits: Sequence[CorpusSplit]) -> Iterator[list[str]]:
+def _sample_documents(context: WorkerContext, splits: Sequence[CorpusSplit]) -> Iterator[list[str]]:
+    """Yield the first documents of a few splits, spread evenly over the corpus."""
     step = max(1, len(splits) // _SAMPLED_SPLITS)
     for split in itertools.islice(splits[::step], _SAMPLED_SPLITS):
         num_characters = 0
-        for document in read_split(split, job.corpus):
+        for document in read_split(split, context.corpus):
             yield document
             num_characters += sum(map(len, document))
             if num_characters > _SAMPLE_CHARACTERS:
@@ -96,6 +99,7 @@ def _sample(job: RecordsJob, splits: Sequence[CorpusSplit]) -> Iterator[list[str
 
 
 def _text_bytes(file: FileRange) -> float:
+    """Return the size of a file's text, estimated where the file is compressed."""
     size = file.end - file.start
     return size * _COMPRESSION if file.path.lower().endswith(_COMPRESSED_SUFFIXES) else size
 
