@@ -12,14 +12,13 @@ import numpy as np
 from albert_core.checkpoints.checkpoint import Checkpoint, reference_function
 from albert_core.errors import StepFailedError
 from albert_core.exports.comparison import largest_differences
+from albert_core.exports.description import PARITY_NAME
 from albert_core.exports.formats import Bounds
 from albert_core.exports.sentences import sentence_batches
 from albert_core.files import write_json
 from albert_core.finetuning.evaluation import DevSet
 from albert_core.model_function import ModelFunction, ModelInputs, ModelOutputs
 from albert_core.tokenization.kinds import vocabulary_patterns
-
-PARITY_NAME = "parity.json"
 
 # Settings and vocabulary, by their names in all formats.
 _SIDE_FILES = ("*.json", "*.vocab", *vocabulary_patterns())

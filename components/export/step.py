@@ -13,6 +13,7 @@ from albert_core.artifacts.step import run_step
 from albert_core.checkpoints import read_checkpoint
 from albert_core.checkpoints.checkpoint import TASK_NAME
 from albert_core.errors import InputError
+from albert_core.exports.description import PARITY_NAME
 from albert_core.exports.formats import (
     FORMATS,
     ExportFormat,
@@ -138,8 +139,6 @@ def export_model(
 
 def read_parity(export: str) -> dict[str, Any]:
     """Return the contents of parity.json in the folder of one format, local or gs://."""
-    from albert_core.exports.parity import PARITY_NAME
-
     return json.loads(read_bytes(join(export, PARITY_NAME)))
 
 
