@@ -18,11 +18,20 @@ SETTINGS: Mapping[str, str] = {
 METRICS: Mapping[str, str] = {
     "characters_per_piece": "characters_per_token",
     "input_wait_share": "input_wait_fraction",
+    "kept_fraction": "unchanged_fraction",
+    "kept_share": "unchanged_fraction",
+    "mask_piece_fraction": "mask_token_fraction",
+    "mask_piece_share": "mask_token_fraction",
     "model_flops_share": "model_flops_utilization",
     "most_frequent_share": "most_frequent_fraction",
+    "not_in_order_share": "not_in_order_fraction",
     "num_pieces": "num_tokens",
+    "num_unknown_pieces": "num_unknown_tokens",
     "padding_share": "padding_fraction",
     "pieces_per_word": "tokens_per_word",
+    "predicted_share": "predicted_fraction",
+    "random_share": "random_fraction",
+    "run_length_shares": "run_length_fractions",
     "unknown_share": "unknown_fraction",
 }
 
@@ -60,7 +69,7 @@ def rename_setting(name: Any, *, source: str = "") -> Any:
 
 
 def rename_metrics(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the metrics of a manifest under today's names."""
+    """Return the metrics of a manifest or of a step's report under today's names."""
     return {
         METRICS.get(name, name.removesuffix("_deviation") + "_std")
         if name in METRICS or name.endswith("_deviation")

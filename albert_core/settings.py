@@ -11,7 +11,8 @@ from albert_core.old_names import rename_settings
 
 Settings = TypeVar("Settings")
 
-# Settings are values: no name in them is imported but ours, and nothing is called by its name.
+# Settings come from other people's files: without this, jsonargparse would import and call what a
+# value names. Its own denial takes names of this program's packages, for the settings' classes.
 jsonargparse.set_parsing_settings(
     instantiate_subclass_spec_in_any=False,
     import_path_denylist=["*"],
@@ -26,6 +27,8 @@ _REFUSED_IMPORT = re.compile(
 
 def parse_settings(cls: type[Settings], values: Any, *, source: str) -> Settings:
     """Build a settings dataclass from a mapping, checking names, types and values.
+
+    Old names of settings are taken, with a line on standard error.
 
     Args:
         cls: The dataclass.
@@ -70,6 +73,10 @@ def one_line(error: Exception) -> str:
 
 
 def _whole_numbers(value: Any) -> Any:
+    """Return nested values with integers in place of whole floats.
+
+    kfp passes numbers as protobuf's doubles; a float field takes an integer as well.
+    """
     if isinstance(value, Mapping):
         return {key: _whole_numbers(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -7,7 +7,7 @@ from typing import Any
 _GCS_MOUNT = "/gcs/"
 
 
-def address_of(artifact: Any) -> str:
+def artifact_address(artifact: Any) -> str:
     """Return the address of an artifact's folder.
 
     That of an artifact in Google Cloud Storage is its gs:// address, and steps read and write it

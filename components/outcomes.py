@@ -1,7 +1,8 @@
-"""What became of each step of a run on a cluster: small files in the work root, one a try.
+"""What became of each step of a run on a platform: small files in the work root, one an attempt.
 
-They are named after the step's output, which the platform puts into a folder of the run. So they
-tell runs apart without a parameter, which would make every run new to the platform's cache.
+They are named after the step's output, which the platform puts into a folder of the run. That
+tells runs apart without a parameter for it, which would differ in every run and keep the platform's
+cache from ever skipping a step.
 """
 
 import contextlib
@@ -18,17 +19,17 @@ from albert_core.storage import find_files, has_files, join, read_bytes, write_b
 
 _FOLDER = "outcomes"
 
-State = Literal["started", "finished", "failed"]
+AttemptState = Literal["started", "finished", "failed"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """One try of a step.
+class StepAttempt:
+    """One attempt of a step.
 
     Attributes:
         step: Name of the step.
-        state: What it came to; of one that was killed, `started`.
-        output: Address of what it makes.
+        state: How it ended; `started` if it is at work still, or was killed.
+        output: Address of the step's output.
         started: When it began, in seconds since the epoch.
         seconds: How long it took.
         message: Why it failed.
@@ -36,7 +37,7 @@ class Outcome:
     """
 
     step: str
-    state: State
+    state: AttemptState
     output: str
     started: float
     seconds: float = 0.0
@@ -45,22 +46,27 @@ class Outcome:
 
 
 @contextlib.contextmanager
-def recorded(step: str, *, output: str, work_root: str) -> Iterator[None]:
-    """Record what becomes of the body, a try of a step.
+def record_attempt(step: str, *, output: str, work_root: str) -> Iterator[None]:
+    """Record that an attempt of a step began, and how the body ended.
+
+    Both records are one file. It is written before the body, too, so that the run's summary can
+    tell a step that was killed from one that never began.
 
     Args:
         step: Name of the step.
-        output: Address of what it makes.
+        output: Address of the step's output.
         work_root: Folder of work in progress, where the record is kept.
     """
-    now = time.time()
-    path = join(_folder(work_root, output), f"{now * 1000:.0f}-{os.getpid()}.json")
-    outcome = Outcome(step=step, state="started", output=output, started=now, log=_log_command())
+    started = time.time()
+    path = join(_folder(work_root, output), f"{started * 1000:.0f}-{os.getpid()}.json")
+    attempt = StepAttempt(
+        step=step, state="started", output=output, started=started, log=_log_command()
+    )
 
-    def write(state: State, message: str = "") -> None:
-        seconds = round(time.time() - now, 1)
-        ended = dataclasses.replace(outcome, state=state, message=message, seconds=seconds)
-        write_bytes(path, json.dumps(dataclasses.asdict(ended)).encode())
+    def write(state: AttemptState, message: str = "") -> None:
+        seconds = round(time.time() - started, 1)
+        values = dataclasses.replace(attempt, state=state, message=message, seconds=seconds)
+        write_bytes(path, json.dumps(dataclasses.asdict(values)).encode())
 
     write("started")
     try:
@@ -71,26 +77,32 @@ def recorded(step: str, *, output: str, work_root: str) -> Iterator[None]:
     write("finished")
 
 
-def read_outcomes(work_root: str, runs: Sequence[str]) -> list[Outcome]:
-    """Return the tries of a run's steps, in the order they began.
+def read_attempts(work_root: str, runs: Sequence[str]) -> list[StepAttempt]:
+    """Return the attempts of a run's steps, in the order they began.
 
     Args:
         work_root: Folder of work in progress.
-        runs: What the platform may call the run's folder of outputs; the first that there is.
+        runs: Names that the folder of the run's outputs may have on the platform. The first that
+            is a folder in the address of any recorded output counts, the others are ignored: on
+            Kubeflow the second is the pipeline's name, which all its runs have in common.
     """
     folder = join(work_root, _FOLDER)
     addresses = [file.path for file in find_files(folder)] if has_files(folder) else []
-    of_runs = ([path for path in addresses if run in path.split("/")] for run in runs)
-    paths: list[str] = next(filter(None, of_runs), [])
-    found = [parse_settings(Outcome, json.loads(read_bytes(path)), source=path) for path in paths]
-    return sorted(found, key=lambda outcome: outcome.started)
+    by_run = ([path for path in addresses if run in path.split("/")] for run in runs)
+    paths: list[str] = next(filter(None, by_run), [])
+    attempts = [
+        parse_settings(StepAttempt, json.loads(read_bytes(path)), source=path) for path in paths
+    ]
+    return sorted(attempts, key=lambda attempt: attempt.started)
 
 
 def _folder(work_root: str, output: str) -> str:
+    """Return the folder of the attempts that have this output."""
     return join(join(work_root, _FOLDER), output.replace("://", "/").strip("/"))
 
 
 def _log_command() -> str:
+    """Return the command that shows this process's log; empty on an unknown platform."""
     if "KUBERNETES_SERVICE_HOST" in os.environ:
         return f"kubectl logs {socket.gethostname()} --container main"
     if job := os.environ.get("CLOUD_ML_JOB_ID"):  # set by Vertex AI

@@ -1,4 +1,4 @@
-"""What surrounds a step when a local run started its process: log file, events, a watch."""
+"""The surroundings of a step in its process: log file, events, and its end with the run's."""
 
 import contextlib
 import fcntl
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from albert_core.errors import InputError
 from albert_core.progress import ReportProgress, append_event, to_events, to_stderr
-from components.outcomes import recorded
+from components.outcomes import record_attempt
 
 RUN_FOLDER_VARIABLE = "ALBERT_RUN_FOLDER"
 RUN_ID_VARIABLE = "ALBERT_RUN_ID"
@@ -30,29 +30,30 @@ def log_path(run_folder: Path, step: str) -> Path:
 def step_process(
     step: str, *, output: str, work_root: str, shares_machine: bool = False
 ) -> Iterator[ReportProgress]:
-    """Surround the body of a component; gives the function to report progress with.
+    """Context of a component's body; its value is the function to report progress with.
 
     In a local run all output goes to the step's own log file, progress and outcome go to the
-    run's events, and the process ends when the run does. Anywhere else, as on a cluster, progress
-    is plain lines on standard error, and the outcome is recorded for the run's summary.
+    run's events, and the process exits with status 1 once the run has ended. Anywhere else, as on
+    a cluster, progress is plain lines on standard error, and the outcome is recorded for the run's
+    summary.
 
     Args:
         step: Name of the step.
         output: Address of what the step makes.
         work_root: Folder of work in progress.
-        shares_machine: Whether a local run has several such steps at work at a time; each then
-            computes on its share of the cores.
+        shares_machine: Whether a local run has several such steps at work at a time. TensorFlow
+            then uses a part of the cores in each; this must precede its import.
     """
     if RUN_FOLDER_VARIABLE not in os.environ:
-        with recorded(step, output=output, work_root=work_root):
+        with record_attempt(step, output=output, work_root=work_root):
             yield to_stderr(step, every_s=30.0)
         return
     run_folder = Path(os.environ[RUN_FOLDER_VARIABLE])
     if shares_machine:
         threads = (os.cpu_count() or 1) // int(os.environ[RUN_WORKERS_VARIABLE])
         os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, threads)))
-    _end_with_run(run_folder / LOCK_NAME, os.environ[RUN_ID_VARIABLE])
-    _send_output_to(log_path(run_folder, step))
+    _exit_when_run_ends(run_folder / LOCK_NAME, os.environ[RUN_ID_VARIABLE])
+    _redirect_output(log_path(run_folder, step))
     events = run_folder / EVENTS_NAME
     append_event(events, step=step, event="started")
     try:
@@ -66,37 +67,38 @@ def step_process(
             message=" ".join(str(error).split()) or type(error).__name__,
             is_bad_input=isinstance(error, InputError),
         )
-        let_go(error)
+        clear_frames(error)
         raise
     append_event(events, step=step, event="finished")
 
 
-def let_go(error: BaseException | None) -> None:
-    """Free what the functions that an error came through still hold.
+def clear_frames(error: BaseException | None) -> None:
+    """Delete the local variables of all functions that an error and its causes came through.
 
-    TensorFlow's readers call Python from threads of their own; one that is left for the end of
-    the process can wait for Python for ever, and the process for it.
+    A reader of TensorFlow's calls Python from its own threads. One that still exists when the
+    interpreter shuts down can wait for Python for ever, and the process for it.
     """
     while error is not None:
         traceback.clear_frames(error.__traceback__)
         error = error.__cause__ or error.__context__
 
 
-def _end_with_run(lock: Path, run_id: str) -> None:
-    """End this process when the run ends: a killed run leaves no step behind."""
+def _exit_when_run_ends(lock: Path, run_id: str) -> None:
+    """Start a thread that exits this process when the run has ended, even if it was killed."""
 
     def watch() -> None:
-        while _holds(lock, run_id):
+        while _is_at_work(lock, run_id):
             time.sleep(0.5)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True, name="watch of the run").start()
 
 
-def _holds(lock: Path, run_id: str) -> bool:
-    """Return whether a run holds the lock of its folder, and no later one does.
+def _is_at_work(lock: Path, run_id: str) -> bool:
+    """Return whether a run still holds the lock of its folder.
 
-    Unlike the ids of processes, locks of files are the same inside a container.
+    The file names the run that took the lock last, which may be a later one. The lock itself is
+    looked at, not the run's process: a container has other process ids, but the same locks.
     """
     with lock.open(encoding="utf-8") as file:
         if file.read() != run_id:
@@ -108,8 +110,11 @@ def _holds(lock: Path, run_id: str) -> bool:
         return False
 
 
-def _send_output_to(path: Path) -> None:
-    """Append standard output and error of this process to a file."""
+def _redirect_output(path: Path) -> None:
+    """Append standard output and error of this process to a file.
+
+    By descriptor, so that libraries in C++ write there, too.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()

@@ -1,6 +1,6 @@
-"""Calls to a service over HTTP: again where that is right, never twice the same work, clear errors.
+"""Calls to a service over HTTP: retried while that may help, never creating a thing twice.
 
-Works with the exceptions of Google's clients, of kfp's client and of requests alike.
+The exceptions of Google's clients, of kfp's client and of requests are understood alike.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ from typing import TypeVar
 from albert_core.checks import check_positive
 from albert_core.errors import InputError, ServiceError
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 NOT_FOUND, CONFLICT = 404, 409
 _TEMPORARY = (429, 500, 502, 503, 504)
@@ -28,7 +28,7 @@ _REMEDIES: Mapping[int, tuple[str, str]] = {
     429: ("quota exhausted", "ask for more quota, or try again later"),
 }
 _SERVICE_FAILED = ("the service failed", "try again later")
-_LONGEST_MESSAGE = 300
+_MAX_MESSAGE_LENGTH = 300
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,22 +52,26 @@ class CallConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Service:
-    """A service, by where it is and how to call it.
+    """A service, and how patiently to call it.
 
     Attributes:
-        name: Where, for messages, such as `Vertex AI in us-central1`.
+        name: Its name and place for messages, such as `Vertex AI in us-central1`.
         config: How patient to be.
     """
 
     name: str
     config: CallConfig
 
-    def call(self, what: str, function: Callable[[float], Answer]) -> Answer:
-        """Call until it works, or will not.
+    def call(self, action: str, function: Callable[[float], Result]) -> Result:
+        """Call a function until it succeeds; failures that may pass are retried.
+
+        Pauses grow, and everything ends after `config.retry_for_s` seconds. Errors that are
+        neither the service's nor the connection's are let through.
 
         Args:
-            what: What the call does, for messages, such as `submit run-1`.
-            function: Makes the call, within the given number of seconds; safe to repeat.
+            action: What the call does, for messages, such as `submit run-1`.
+            function: Makes the call within the given number of seconds; may be called again
+                although it did its work, when the answer was lost.
 
         Raises:
             ServiceError: The service refused, or kept failing.
@@ -76,10 +80,10 @@ class Service:
         from google.api_core.retry import Retry
 
         def announce(error: Exception) -> None:
-            print(f"{what}: {_outcome(error)}; trying again", file=sys.stderr, flush=True)
+            print(f"{action}: {_describe(error)}; trying again", file=sys.stderr, flush=True)
 
         retry = Retry(
-            predicate=_may_pass,
+            predicate=_is_temporary,
             initial=self.config.first_pause_s,
             maximum=30.0,
             timeout=self.config.retry_for_s,
@@ -88,65 +92,72 @@ class Service:
         try:
             return retry(function)(self.config.timeout_s)
         except RetryError as error:
-            raise self._explained(what, error.cause or error) from error
+            raise self._service_error(action, error.cause or error) from error
         except (InputError, ServiceError):
             raise
         except Exception as error:
-            if status_of(error) is None and not _is_lost_connection(error):
+            if http_status(error) is None and not _is_lost_connection(error):
                 raise
-            raise self._explained(what, error) from error
+            raise self._service_error(action, error) from error
 
     def create_once(
         self,
-        what: str,
+        action: str,
         *,
-        find: Callable[[float], Answer | None],
-        create: Callable[[float], Answer],
-    ) -> Answer:
-        """Return what is there, or create it; a repeated attempt looks again before it creates.
+        find: Callable[[float], Result | None],
+        create: Callable[[float], Result],
+    ) -> Result:
+        """Return what exists, or create it.
 
-        So an answer that got lost does not make two, nor does a command that is given again.
+        Every attempt looks before it creates: an answer may be lost after the service did the
+        work, and a command may be given again. Neither creates a second one.
 
         Args:
-            what: What is created, for messages.
-            find: Looks for it.
-            create: Creates it.
+            action: What the call does, for messages.
+            find: Returns it; None if it does not exist.
+            create: Creates and returns it.
 
         Raises:
             ServiceError: The service refused, or kept failing.
         """
 
-        def attempt(timeout_s: float) -> Answer:
-            found = find(timeout_s)
-            if found is not None:
-                return found
+        def attempt(timeout_s: float) -> Result:
+            existing = find(timeout_s)
+            if existing is not None:
+                return existing
             try:
                 return create(timeout_s)
             except Exception as error:
-                found = find(timeout_s) if status_of(error) == CONFLICT else None
-                if found is None:
+                # Taken since `find` looked: by a call of ours whose answer came too late.
+                existing = find(timeout_s) if http_status(error) == CONFLICT else None
+                if existing is None:
                     raise
-                return found
+                return existing
 
-        return self.call(what, attempt)
+        return self.call(action, attempt)
 
-    def _explained(self, what: str, error: BaseException) -> ServiceError:
-        status = status_of(error)
+    def _service_error(self, action: str, error: BaseException) -> ServiceError:
+        """Return an error that says what failed, where, for how long, and what to do about it."""
+        status = http_status(error)
         config = self.config
         if status is None:
             return ServiceError(
-                f"{what}: {self.name}: {_outcome(error)}, tried for {config.retry_for_s:g} s; "
+                f"{action}: {self.name}: {_describe(error)}, tried for {config.retry_for_s:g} s; "
                 f"check the address and the network (calls.timeout_s is {config.timeout_s:g} s)"
             )
         meaning, remedy = _REMEDIES.get(status, _SERVICE_FAILED)
         tried = f", tried for {config.retry_for_s:g} s" if status in _TEMPORARY else ""
         return ServiceError(
-            f"{what}: {self.name} answered {status}, {meaning}{tried}{_message_of(error)}; {remedy}"
+            f"{action}: {self.name} answered {status}, {meaning}{tried}"
+            f"{_service_message(error)}; {remedy}"
         )
 
 
-def status_of(error: BaseException) -> int | None:
-    """Return the HTTP status that an exception of a client tells of, if any."""
+def http_status(error: BaseException) -> int | None:
+    """Return the HTTP status in an exception of a client; None if it has none.
+
+    Google's clients have it as `code`, kfp's as `status`, requests in the response.
+    """
     response = getattr(error, "response", None)
     for status in (
         getattr(error, "code", None),
@@ -158,12 +169,18 @@ def status_of(error: BaseException) -> int | None:
     return None
 
 
-def _may_pass(error: Exception) -> bool:
-    status = status_of(error)
+def _is_temporary(error: Exception) -> bool:
+    """Return whether the same call may succeed later: quota, a failing service, a lost call."""
+    status = http_status(error)
     return _is_lost_connection(error) if status is None else status in _TEMPORARY
 
 
 def _is_lost_connection(error: BaseException) -> bool:
+    """Return whether an exception tells of a connection that dropped or did not answer in time.
+
+    A certificate that is refused is not one: to requests it is a connection error, too, but it
+    will be refused again.
+    """
     import requests.exceptions
     import urllib3.exceptions
     from google.auth.exceptions import TransportError
@@ -184,26 +201,28 @@ def _is_lost_connection(error: BaseException) -> bool:
     )
 
 
-def _outcome(error: BaseException) -> str:
-    status = status_of(error)
+def _describe(error: BaseException) -> str:
+    """Return in a few words how a call failed."""
+    status = http_status(error)
     if status is not None:
         return f"answered {status}"
     return "no answer in time" if "timed out" in str(error).lower() else "the connection dropped"
 
 
-def _message_of(error: BaseException) -> str:
-    """Return what the service itself says, in brackets, or nothing."""
+def _service_message(error: BaseException) -> str:
+    """Return the service's own message after a space, in brackets; empty if there is none."""
     response = getattr(error, "response", None)
     body = str(getattr(error, "body", None) or getattr(response, "text", ""))
-    line = " ".join(_body_message(body).split())[:_LONGEST_MESSAGE]
+    line = " ".join(_body_message(body).split())[:_MAX_MESSAGE_LENGTH]
     return f" ({line})" if line else ""
 
 
 def _body_message(body: str) -> str:
+    """Return the message in the JSON of an answer; empty for anything else."""
     try:
         values = json.loads(body)
     except ValueError:
-        return ""  # a page for people, by a proxy between
+        return ""  # such as the HTML page of a proxy
     if not isinstance(values, dict):
         return ""
     error = values.get("error")

@@ -1,4 +1,4 @@
-"""Clients of Vertex AI, with the platform's own credentials."""
+"""Google's clients of Vertex AI, which log in with Application Default Credentials."""
 
 import urllib.parse
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from albert_core.errors import InputError
 
 REQUEST_LABEL = "albert-request"
-"""Label with the hash of the request that made a job, by which it is known again."""
+"""Label with the hash of the request that made a job, so that a repeated command finds the job."""
 
 _LOOPBACK = ("localhost", "127.0.0.1")
 
@@ -33,16 +33,29 @@ def job_client(location: str, endpoint: str = "") -> Any:
 
 
 def to_message(message: Any, values: Any) -> Any:
-    """Return a message of the API from its JSON."""
+    """Return a message of the API with the values of its JSON.
+
+    Args:
+        message: Type of the message, of `google.cloud.aiplatform_v1.types`.
+        values: The JSON.
+    """
     from google.protobuf import json_format
 
     return message.wrap(json_format.ParseDict(values, message.pb(message())))
 
 
 def _client(kind: Any, location: str, endpoint: str) -> Any:
-    """Return a client that speaks REST, with Application Default Credentials.
+    """Return a client that speaks REST.
 
-    A plain http endpoint is a server on this machine: it gets no credentials.
+    A server on this machine may be reached by plain http, and then gets no credentials.
+
+    Args:
+        kind: Class of the client.
+        location: Region whose public endpoint is the default.
+        endpoint: Another endpoint.
+
+    Raises:
+        InputError: There are no credentials, or they would leave this machine unencrypted.
     """
     from google.auth.credentials import AnonymousCredentials
     from google.auth.exceptions import DefaultCredentialsError

@@ -38,26 +38,26 @@ class OptionalSteps:
     promote: bool = False
     summary: bool = False
 
+    @classmethod
+    def for_run(cls, config: RunConfig, *, is_remote: bool = False) -> "OptionalSteps":
+        """Return the optional steps of a run.
+
+        Args:
+            config: The run.
+            is_remote: Whether it runs on a platform. A local run resolves its date before it
+                starts, and shows on the terminal what a summary tells.
+        """
+        return cls(
+            resolve=is_remote and config.is_dated,
+            export=bool(config.export.formats),
+            promote=bool(config.retraining.accepted),
+            summary=is_remote,
+        )
+
     @property
     def names(self) -> list[str]:
         """Names of the steps that the pipeline has."""
         return [name for name, is_present in dataclasses.asdict(self).items() if is_present]
-
-
-def optional_steps_of(config: RunConfig, *, is_remote: bool = False) -> OptionalSteps:
-    """Return the optional steps of a run.
-
-    Args:
-        config: The run.
-        is_remote: Whether it runs on a platform. A local run resolves its date before it starts,
-            and shows on the terminal what a summary tells.
-    """
-    return OptionalSteps(
-        resolve=is_remote and config.is_dated,
-        export=bool(config.export.formats),
-        promote=bool(config.retraining.accepted),
-        summary=is_remote,
-    )
 
 
 _NO_OPTIONAL_STEPS = OptionalSteps()

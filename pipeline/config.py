@@ -1,7 +1,6 @@
 """The configuration of a run: one YAML file, a section for each step."""
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,7 +27,7 @@ Runner = Literal["process", "docker"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """Everything a run is made of.
+    """The settings of a run.
 
     Attributes:
         title: Name of the run in its report.
@@ -91,11 +90,12 @@ class RunConfig:
         return has_date((self.title, self.corpus.files)) or bool(self.retraining.accepted)
 
     def _refuse_stray_dates(self) -> None:
+        """Refuse the placeholder of the date where nothing puts a date in."""
         values = dataclasses.asdict(self)
         del values["title"], values["corpus"]["files"]
-        if found := [name for name, value in values.items() if has_date(value)]:
+        if dated := [name for name, value in values.items() if has_date(value)]:
             raise InputError(
-                f"{', '.join(found)}: got {DATE_PLACEHOLDER}, expected it only in corpus.files and "
+                f"{', '.join(dated)}: got {DATE_PLACEHOLDER}, expected it only in corpus.files and "
                 "title"
             )
 
@@ -142,15 +142,3 @@ def read_config(path: str | Path) -> RunConfig:
         InputError: The file is missing, or a name, a type or a value is wrong.
     """
     return parse_settings(RunConfig, read_yaml(path), source=f"--config {path}")
-
-
-def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Return the dotted names of the settings that differ."""
-    found = []
-    for name in sorted(ours.keys() | theirs.keys()):
-        mine, other = ours.get(name), theirs.get(name)
-        if isinstance(mine, Mapping) and isinstance(other, Mapping):
-            found += differences(mine, other, f"{prefix}{name}.")
-        elif mine != other:
-            found.append(f"{prefix}{name}")
-    return found

@@ -15,30 +15,47 @@ import keras
 if TYPE_CHECKING or keras.backend.backend() == "jax":
     from albert_core.backends.jax import distribution, record_reader
     from albert_core.backends.jax.attention import attend, get_prefix_lengths
+    from albert_core.backends.jax.compilation import (
+        JITS_VARYING_LENGTHS,
+        LENGTH_MULTIPLE,
+        should_jit,
+    )
     from albert_core.backends.jax.dense import Dense, cast_weights_once
+    from albert_core.backends.jax.feeding import feed_batches
     from albert_core.backends.jax.gelu import gelu
     from albert_core.backends.jax.layer_loop import repeat_layer, save_for_backward
     from albert_core.backends.jax.layer_norm import LayerNormalization
-    from albert_core.backends.jax.train_step import TrainStep
+    from albert_core.backends.jax.train_step import TrainStep, sync_variables
 else:
     from albert_core.backends.tensorflow import distribution, record_reader
     from albert_core.backends.tensorflow.attention import attend, get_prefix_lengths
+    from albert_core.backends.tensorflow.compilation import (
+        JITS_VARYING_LENGTHS,
+        LENGTH_MULTIPLE,
+        should_jit,
+    )
     from albert_core.backends.tensorflow.dense import Dense, cast_weights_once
+    from albert_core.backends.tensorflow.feeding import feed_batches
     from albert_core.backends.tensorflow.gelu import gelu
     from albert_core.backends.tensorflow.layer_loop import repeat_layer, save_for_backward
     from albert_core.backends.tensorflow.layer_norm import LayerNormalization
-    from albert_core.backends.tensorflow.train_step import TrainStep
+    from albert_core.backends.tensorflow.train_step import TrainStep, sync_variables
 
 __all__ = [
+    "JITS_VARYING_LENGTHS",
+    "LENGTH_MULTIPLE",
     "Dense",
     "LayerNormalization",
     "TrainStep",
     "attend",
     "cast_weights_once",
     "distribution",
+    "feed_batches",
     "gelu",
     "get_prefix_lengths",
     "record_reader",
     "repeat_layer",
     "save_for_backward",
+    "should_jit",
+    "sync_variables",
 ]

@@ -1,6 +1,6 @@
-"""Checkpoints of the original, of Hugging Face's transformers and of ours, read and written.
+"""Read and write checkpoints of the original, of Hugging Face's transformers and of this program.
 
-Importing this loads neither Keras nor TensorFlow; what needs them does.
+Importing this package loads neither Keras nor TensorFlow; calling what needs them does.
 """
 
 from albert_core.checkpoints.checkpoint import Checkpoint, build_model

@@ -1,4 +1,4 @@
-"""A model as a file holds it, whichever file; and the Keras model it stands for."""
+"""A model in memory, whatever the format it was read from; and the Keras model made of it."""
 
 import dataclasses
 import hashlib
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
 TASK_NAME = "task.json"
 FINETUNING_NAME = "finetuning.json"
 
-# Heads on single positions: without another head beside them the pooler has no part in anything,
-# and transformers leaves it out.
-_WITHOUT_POOLER = frozenset({"masked_lm", "span", "span_beam"})
+# These heads read single positions, so a model with no other head does not use its pooler, and
+# transformers leaves it out.
+_HEADS_WITHOUT_POOLER = frozenset({"masked_lm", "span", "span_beam"})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """Architecture, weights and what goes with them.
+    """A model: architecture, weights, vocabulary and task.
 
     Attributes:
         config: The architecture.
         weights: Arrays by the original's variable names, without the optimizer's.
-        source: Where they come from, for messages.
+        source: Path or name it was read from, for messages.
         tokenizer: The vocabulary, if it is known.
         task: The declaration of the task (task.json) the model was fine-tuned on, if there is one.
         finetuning: The settings it was fine-tuned with (`FinetuningConfig`), if they are known.
         is_multiple_choice: Whether the classifier's one output scores a choice, not a text.
-        notes: What people should know about how it was read.
+        notes: Sentences for the user about what was changed or left out on reading.
     """
 
     config: AlbertConfig
@@ -71,10 +71,10 @@ class Checkpoint:
     def lacks_pooler(self) -> bool:
         """Whether there is no pooler, as in transformers' models that do without one."""
         has_pooler = any(name.startswith(POOLER) for name in self.weights)
-        return bool(self.heads) and self.heads <= _WITHOUT_POOLER and not has_pooler
+        return bool(self.heads) and self.heads <= _HEADS_WITHOUT_POOLER and not has_pooler
 
     def content_hash(self) -> str:
-        """Return a hash of architecture, weights and vocabulary, whatever file holds them."""
+        """Return a hash of architecture, weights and vocabulary; the same in every format."""
         weights = {
             name: hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
             for name, array in self.weights.items()
@@ -85,7 +85,10 @@ class Checkpoint:
         )
 
     def with_pooler(self) -> "Checkpoint":
-        """Return it with a pooler, of zeros if there is none: the original always has one."""
+        """Return a checkpoint with a pooler: of zeros, with a note, if this one has none.
+
+        The original's scripts and the Keras models cannot do without one.
+        """
         if not self.lacks_pooler:
             return self
         width = self.config.hidden_size
@@ -102,8 +105,8 @@ class Checkpoint:
 def build_model(checkpoint: Checkpoint) -> "keras.Model":
     """Return the Keras model of a checkpoint, with its weights.
 
-    Its class follows from the heads. Pretraining heads that are not there are zeros, and so are
-    both of them for an encoder alone.
+    Its class follows from the heads: without one of a task it is `AlbertForPreTraining`, whose
+    heads are zeros where the checkpoint has none.
 
     Raises:
         InputError: A variable is missing, unknown or of another shape; all are listed.
@@ -133,6 +136,7 @@ def reference_function(checkpoint: Checkpoint) -> ModelFunction:
 
 
 def _new_model(checkpoint: Checkpoint) -> "keras.Model":
+    """Return a model with random weights of the class that has the checkpoint's heads."""
     from albert_core import model as models
 
     config, heads = checkpoint.config, checkpoint.heads
@@ -149,7 +153,7 @@ def _new_model(checkpoint: Checkpoint) -> "keras.Model":
 
 
 def read_task(folder: Path) -> dict[str, Any] | None:
-    """Return the declaration of a task that lies in a model's folder, if there is one.
+    """Return the declaration of a task in a model's folder; None if there is none.
 
     Raises:
         InputError: There is one, but it is not a JSON object.
@@ -159,7 +163,9 @@ def read_task(folder: Path) -> dict[str, Any] | None:
 
 
 def read_finetuning(folder: Path) -> dict[str, Any] | None:
-    """Return the settings that the model of a folder was fine-tuned with, if any file says.
+    """Return the settings that a model was fine-tuned with; None if they are not known.
+
+    They are in finetuning.json, or in the manifest of a folder that `albert finetune` wrote.
 
     Raises:
         InputError: There is a file, but it cannot be read.

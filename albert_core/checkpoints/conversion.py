@@ -1,4 +1,4 @@
-"""Convert checkpoints between the kinds there are, and prove that nothing changed."""
+"""Convert checkpoints from one format to another, and prove that the model stays the same."""
 
 import dataclasses
 import os
@@ -10,7 +10,7 @@ from albert_core.checkpoints.checkpoint import TASK_NAME, Checkpoint
 from albert_core.checkpoints.folder import read_folder, save_folder
 from albert_core.checkpoints.huggingface import read_huggingface, save_huggingface
 from albert_core.checkpoints.kinds import CheckpointFormat, PathKind, detect
-from albert_core.checkpoints.proof import compute_outputs, differences
+from albert_core.checkpoints.proof import compare_outputs, compute_outputs
 from albert_core.checkpoints.release import read_hub_module, read_release, save_release
 from albert_core.checkpoints.vocabulary import check_size
 from albert_core.errors import InputError, StepFailedError
@@ -32,16 +32,16 @@ _WRITERS: Mapping[CheckpointFormat, Callable[[Checkpoint, Path], tuple[str, ...]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Conversion:
-    """What `convert` did.
+    """The result of `convert`.
 
     Attributes:
-        source: The path it read.
-        kind: What was there.
-        destination: The folder it made.
+        source: The path that was read.
+        kind: What `detect` found there.
+        destination: The folder that was made.
         format: The format of what was written.
-        heads: The heads that were taken along.
-        differences: Largest difference of each output between source and destination.
-        notes: What people should know.
+        heads: The heads of the model.
+        differences: Largest absolute difference of each output between source and destination.
+        notes: Sentences for the user about what was changed or left out.
     """
 
     source: str
@@ -60,13 +60,13 @@ def read_checkpoint(
     vocab: str | Path | None = None,
     lower_case: bool | None = None,
 ) -> Checkpoint:
-    """Read a checkpoint of any kind.
+    """Read a checkpoint of any format, with the vocabulary and the task beside it.
 
     Args:
         path: Anything `detect` knows that holds a model.
         config: An albert_config.json, for a TensorFlow 1 checkpoint that has none beside it.
         vocab: Vocabulary, if not the one in the checkpoint's folder.
-        lower_case: Setting of the vocabulary, if not the one found.
+        lower_case: Whether the vocabulary is for lower-cased text, if not as its settings say.
 
     Raises:
         InputError: There is no model at the path, or it or its vocabulary cannot be used.
@@ -97,15 +97,16 @@ def convert(
     config: str | Path | None = None,
     lower_case: bool | None = None,
 ) -> Conversion:
-    """Write a checkpoint as another kind, vocabulary and task included, and prove it the same.
+    """Convert a checkpoint, vocabulary and task included, and prove that it is the same model.
 
     Args:
-        source: A checkpoint of any kind.
+        source: A checkpoint of any format.
         destination: Folder to make; it appears only when everything is done.
-        to: `tf1` for the original's scripts, `huggingface` for transformers, `keras` for ours.
+        to: `tf1` for the original's scripts, `huggingface` for transformers, `keras` for this
+            program.
         vocab: Vocabulary, if not the one in the source's folder.
         config: An albert_config.json, for a TensorFlow 1 checkpoint that has none beside it.
-        lower_case: Setting of the vocabulary, if not the one found.
+        lower_case: Whether the vocabulary is for lower-cased text, if not as its settings say.
 
     Raises:
         InputError: The source cannot be read or expressed so, or the destination holds something.
@@ -116,14 +117,14 @@ def convert(
     destination = Path(destination)
     _refuse_occupied(destination)
     checkpoint = read_checkpoint(source, config=config, vocab=vocab, lower_case=lower_case)
-    found, notes = write_proven(checkpoint, destination, to=to)
+    differences, notes = write_proven(checkpoint, destination, to=to)
     return Conversion(
         source=str(source),
         kind=detect(source),
         destination=str(destination),
         format=to,
         heads=tuple(sorted(checkpoint.heads)),
-        differences=found,
+        differences=differences,
         notes=(*checkpoint.notes, *notes),
     )
 
@@ -136,10 +137,10 @@ def write_proven(
     Args:
         checkpoint: The model.
         destination: Folder to make, or an empty one; filled only when everything is done.
-        to: The kind.
+        to: The format.
 
     Returns:
-        The largest difference of each output, and what people should know.
+        The largest difference of each output, and notes for the user.
 
     Raises:
         InputError: The model cannot be expressed so.
@@ -149,16 +150,17 @@ def write_proven(
     partial = destination.with_name(f".{destination.name}.{os.getpid()}.partial")
     try:
         notes = _write(checkpoint, partial, to)
-        found = differences(before, compute_outputs(read_checkpoint(partial)))
-        _refuse_change(found, destination)
+        differences = compare_outputs(before, compute_outputs(read_checkpoint(partial)))
+        _refuse_change(differences, destination)
+        # One rename: a killed conversion must not leave a folder that looks whole.
         os.replace(partial, destination)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return found, notes
+    return differences, notes
 
 
 def _write(checkpoint: Checkpoint, folder: Path, to: CheckpointFormat) -> tuple[str, ...]:
-    """Write everything into a folder and return what people should know."""
+    """Write weights, vocabulary and task into a new folder and return notes for the user."""
     notes = _WRITERS[to](checkpoint, folder)
     if checkpoint.task:
         write_json(folder / TASK_NAME, checkpoint.task)
@@ -174,8 +176,9 @@ def _refuse_occupied(destination: Path) -> None:
         raise InputError(f"destination {destination}: exists; choose a new or empty folder")
 
 
-def _refuse_change(found: Mapping[str, float], destination: Path) -> None:
-    changed = {name: value for name, value in found.items() if not value <= LARGEST_DIFFERENCE}
+def _refuse_change(differences: Mapping[str, float], destination: Path) -> None:
+    # Negated, so that NaN counts as a change.
+    changed = {name: v for name, v in differences.items() if not v <= LARGEST_DIFFERENCE}
     if changed:
         text = ", ".join(f"{name} by {value:.3g}" for name, value in changed.items())
         raise StepFailedError(f"convert to {destination}: outputs changed ({text}); not written")

@@ -1,4 +1,4 @@
-"""What a checkpoint or a step's folder holds, from its headers: without Keras or big arrays."""
+"""Describe a checkpoint or a step's folder by its headers alone: no Keras, no arrays in memory."""
 
 import dataclasses
 import math
@@ -36,17 +36,17 @@ _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelSummary:
-    """The model in a checkpoint.
+    """Architecture and size of the model in a checkpoint.
 
     Attributes:
         config: The architecture; None where no file says.
-        size: Name of the preset it is, such as `base v2`; empty if it is none.
-        num_parameters: Numbers in the model's variables, the optimizer's left out.
+        size: Name of the preset with that architecture, such as `base v2`; empty if none has it.
+        num_parameters: Parameters of the model, without the optimizer's variables.
         num_variables: Variables of the model.
-        dtypes: Their types.
+        dtypes: Their types, sorted.
         heads: Heads by the names in `albert_core.checkpoints.names.HEADS`.
         num_slots: Variables of the optimizer.
-        global_step: Updates made; None where it is not kept.
+        global_step: Training steps made; None if the checkpoint does not say.
     """
 
     config: AlbertConfig | None
@@ -61,15 +61,15 @@ class ModelSummary:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Description:
-    """What `albert info` tells about a path.
+    """What a path holds, as `albert info` prints it.
 
     Attributes:
         path: The path.
-        kind: What it is.
+        kind: The kind of checkpoint or folder.
         model: The model, if there is one.
-        vocabulary: PathKind, size and case of the vocabulary; empty if there is none.
-        manifest: What the pipeline's step noted, if one made the folder.
-        files: Size in bytes of each file.
+        vocabulary: Class, size and case of the vocabulary as text; empty if there is none.
+        manifest: Manifest of the step that wrote the folder, if one did.
+        files: Size in bytes by path in the folder, sorted.
     """
 
     path: str
@@ -81,7 +81,7 @@ class Description:
 
 
 def describe(path: str | Path) -> Description:
-    """Look at a checkpoint of any kind, or at the results of a step.
+    """Describe a checkpoint of any kind, or the results of a step.
 
     Raises:
         InputError: The path is neither, or a file in it cannot be read.
@@ -91,7 +91,7 @@ def describe(path: str | Path) -> Description:
         "tf1": _tf1_model,
         "huggingface": _huggingface_model,
         "hub": _hub_model,
-        "keras": _own_model,
+        "keras": _folder_model,
         "training": _training_model,
     }
     folder = path if path.is_dir() else path.parent
@@ -108,9 +108,9 @@ def describe(path: str | Path) -> Description:
 
 
 def size_name(config: AlbertConfig) -> str:
-    """Return the preset an architecture is; empty if it is none.
+    """Return the names of the presets with an architecture, joined by "or"; empty if none has it.
 
-    Vocabulary and initialisation may differ.
+    The size of the vocabulary and the initializer may differ.
     """
     free = {"vocab_size": config.vocab_size, "initializer_range": config.initializer_range}
     names = [
@@ -136,7 +136,7 @@ def _tf1_model(path: Path, config_path: Path | None = None) -> ModelSummary:
     return _model(variables, config, global_step=step)
 
 
-def _own_model(folder: Path) -> ModelSummary:
+def _folder_model(folder: Path) -> ModelSummary:
     config = AlbertConfig.from_json_file(folder / CONFIG_NAME)
     return _model(_list_safetensors(folder / WEIGHTS_NAME), config)
 
@@ -146,7 +146,7 @@ def _huggingface_model(folder: Path) -> ModelSummary:
     config, _ = config_from_huggingface(read_json(path), source=str(path))
     variables = _list_safetensors(weights_path(folder))
     names = original_names(config, variables)
-    return _model({ours: variables[theirs] for theirs, ours in names.items()}, config)
+    return _model({original: variables[name] for name, original in names.items()}, config)
 
 
 def _training_model(folder: Path) -> ModelSummary:
@@ -160,14 +160,14 @@ def _model(
     *,
     global_step: int | None = None,
 ) -> ModelSummary:
-    of_model = {name: v for name, v in variables.items() if not is_training_state(name)}
+    weights = {name: v for name, v in variables.items() if not is_training_state(name)}
     return ModelSummary(
         config=config,
         size=size_name(config) if config else "",
-        num_parameters=sum(math.prod(variable.shape) for variable in of_model.values()),
-        num_variables=len(of_model),
-        dtypes=tuple(sorted({variable.dtype for variable in of_model.values()})),
-        heads=tuple(sorted(find_heads(of_model))),
+        num_parameters=sum(math.prod(variable.shape) for variable in weights.values()),
+        num_variables=len(weights),
+        dtypes=tuple(sorted({variable.dtype for variable in weights.values()})),
+        heads=tuple(sorted(find_heads(weights))),
         num_slots=sum(name.endswith(SLOTS) for name in variables),
         global_step=global_step,
     )
@@ -189,7 +189,10 @@ def _list_safetensors(path: Path) -> dict[str, Variable]:
 
 
 def _vocabulary(folder: Path) -> str:
-    """Return a vocabulary in words; one that cannot be used is no reason to tell nothing."""
+    """Return kind, size and case of a folder's vocabulary as text; empty if it has none.
+
+    One that cannot be read is described as such: the rest of the folder is still worth telling.
+    """
     try:
         tokenizer = find_tokenizer(folder)
     except InputError as error:
@@ -197,11 +200,11 @@ def _vocabulary(folder: Path) -> str:
     if tokenizer is None:
         return ""
     case = "lower case" if tokenizer.lower_case else "cased"
-    return f"{tokenizer.display_name}, {len(tokenizer):,} pieces, {case}"
+    return f"{tokenizer.display_name}, {len(tokenizer):,} tokens, {case}"
 
 
 def _sizes(path: Path) -> dict[str, int]:
-    """Return the sizes of a checkpoint's files, or of all in a folder."""
+    """Return the sizes of all files in a folder, or of the files of a TensorFlow 1 prefix."""
     folder, pattern = path, "*"
     if not path.is_dir():
         folder, pattern = path.parent, f"{path.name.removesuffix('.index')}.*"

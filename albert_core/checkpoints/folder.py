@@ -1,4 +1,4 @@
-"""Model folders of ours: albert_config.json, model.safetensors and the vocabulary."""
+"""Model folders of this program: albert_config.json, model.safetensors and the vocabulary."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def read_folder(
     Args:
         folder: The folder.
         vocab: Vocabulary, if not the one there.
-        lower_case: Setting of the vocabulary, if not the one found.
+        lower_case: Whether the vocabulary is for lower-cased text, if not as its settings say.
 
     Raises:
         InputError: A file is missing or damaged.
@@ -41,18 +41,18 @@ def read_folder(
 
 
 def save_folder(checkpoint: Checkpoint, folder: str | Path) -> tuple[str, ...]:
-    """Write a folder that fine-tuning and evaluation read.
+    """Write a folder that `read_folder` reads; the task is not written.
 
     Returns:
-        What had to be added, for people.
+        Notes for the user about what had to be added.
     """
     from albert_core.model.weights import write_weights
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    whole = checkpoint.with_pooler()
-    write_weights(folder / WEIGHTS_NAME, whole.weights)
+    complete = checkpoint.with_pooler()
+    write_weights(folder / WEIGHTS_NAME, complete.weights)
     checkpoint.config.to_json_file(folder / CONFIG_NAME)
     if checkpoint.tokenizer:
         checkpoint.tokenizer.save(folder)
-    return whole.notes[len(checkpoint.notes) :]
+    return complete.notes[len(checkpoint.notes) :]

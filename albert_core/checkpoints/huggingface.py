@@ -31,13 +31,13 @@ def read_huggingface(
 ) -> Checkpoint:
     """Read a folder that transformers, or `save_huggingface`, wrote.
 
-    Weights of another floating type become float32. `classifier_dropout_prob`, a setting of
-    training, is not part of our architecture and is left.
+    Weights of another floating type become float32. `classifier_dropout_prob` is a setting of
+    training, not of the architecture, and is ignored.
 
     Args:
         folder: The folder.
         vocab: Vocabulary, if not the one there.
-        lower_case: Setting of the vocabulary, if not the one found.
+        lower_case: Whether the vocabulary is for lower-cased text, if not as its settings say.
 
     Raises:
         InputError: A file is missing or damaged; the model is no ALBERT, or one that differs from
@@ -64,7 +64,7 @@ def save_huggingface(checkpoint: Checkpoint, folder: str | Path) -> tuple[str, .
     """Write a folder that transformers' `from_pretrained` reads.
 
     Returns:
-        What had to be left out, for people.
+        Notes for the user about what had to be left out.
 
     Raises:
         InputError: transformers has no model with these heads, or a variable is unknown.
@@ -85,10 +85,10 @@ def save_huggingface(checkpoint: Checkpoint, folder: str | Path) -> tuple[str, .
 
 
 def weights_path(folder: Path) -> Path:
-    """Return the path of a folder's weights.
+    """Return the path of a folder's model.safetensors, which may be missing.
 
     Raises:
-        InputError: They are there in a form that is not read here.
+        InputError: The folder has no model.safetensors, but weights of another form.
     """
     path = folder / WEIGHTS_NAME
     other = [name for name in OTHER_WEIGHTS_NAMES if (folder / name).is_file()]

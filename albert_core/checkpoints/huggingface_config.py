@@ -1,4 +1,4 @@
-"""config.json of transformers' ALBERT from and to ours."""
+"""Convert config.json of transformers' ALBERT to `AlbertConfig` and back."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from albert_core.checkpoints.checkpoint import Checkpoint
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 
-# Which of its models have which heads. A classifier may also score choices.
+# Class names by heads. A classifier may also be an AlbertForMultipleChoice.
 ARCHITECTURES: Mapping[frozenset[str], str] = {
     frozenset(): "AlbertModel",
     frozenset({"masked_lm"}): "AlbertForMaskedLM",
@@ -34,13 +34,13 @@ _CLASSIFIER_DROPOUT = 0.1
 def config_from_huggingface(
     values: Mapping[str, Any], *, source: str
 ) -> tuple[AlbertConfig, tuple[str, ...]]:
-    """Return the architecture in a config.json, and what people should know about it.
+    """Return the architecture in a config.json, and notes for the user.
 
-    The exact gelu is taken for the original's. Config files of released models have said so by
-    mistake; a model that was trained with it in transformers changes by up to 5e-4 a layer.
+    The exact gelu becomes the original's tanh form: config files of released models name it by
+    mistake. A model that was trained with the exact one changes by up to 5e-4 a layer.
 
     Raises:
-        InputError: It is no ALBERT that the original could have, or none we can express.
+        InputError: It is no ALBERT, or one with settings that the original does not have.
     """
     _refuse_other_models(values, source)
     names = {field.name for field in dataclasses.fields(AlbertConfig)}
@@ -96,6 +96,7 @@ def _refuse_other_models(values: Mapping[str, Any], source: str) -> None:
 
 
 def _architecture(checkpoint: Checkpoint) -> str:
+    """Return the name of transformers' class for the heads of a checkpoint."""
     if checkpoint.is_multiple_choice:
         return MULTIPLE_CHOICE
     if checkpoint.heads not in ARCHITECTURES:
@@ -109,7 +110,7 @@ def _architecture(checkpoint: Checkpoint) -> str:
 
 
 def _special_ids(checkpoint: Checkpoint) -> dict[str, int]:
-    """Return the ids of padding, begin and end; those of SentencePiece if no vocabulary says."""
+    """Return the ids of padding, begin and end; without a vocabulary those of the releases."""
     ids = (0, 2, 3)
     if checkpoint.tokenizer:
         special = checkpoint.tokenizer.special_ids
@@ -118,6 +119,7 @@ def _special_ids(checkpoint: Checkpoint) -> dict[str, int]:
 
 
 def _labels(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return the names of the classes from the task, or numbered ones if they do not fit."""
     num_labels = len(checkpoint.weights["output_bias"])
     names = list((checkpoint.task or {}).get("labels") or ())
     if len(names) != num_labels:

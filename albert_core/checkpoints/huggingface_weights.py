@@ -1,4 +1,4 @@
-"""Parameters of transformers' ALBERT to the original's variables, and back.
+"""Convert the parameters of transformers' ALBERT to the original's variables and back.
 
 Shape suffixes: E embedding, H hidden.
 """
@@ -11,24 +11,24 @@ from albert_core.checkpoints.names import name_pairs
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 
-_BASE = "albert."  # which the parameters of a model without a head lack
+_BASE = "albert."  # prefix of the encoder's parameters, except in a model without a head
 _WORDS = "embeddings.word_embeddings.weight"
-# What older versions wrote, too: constants, and second copies of shared parameters.
+# Older versions of transformers also wrote constants, and second copies of shared parameters.
 _CONSTANTS = (".position_ids", ".token_type_ids")
 _COPIES = {
     "predictions.decoder.weight": _BASE + _WORDS,
     "predictions.decoder.bias": "predictions.bias",
 }
-# transformers projects from E to H always, the original only where they differ.
+# transformers always projects from E to H, the original only where E and H differ.
 _PROJECTION = "albert.encoder.embedding_hidden_mapping_in"
 
 
 def weights_to_huggingface(
     config: AlbertConfig, weights: Mapping[str, np.ndarray], *, source: str
 ) -> dict[str, np.ndarray]:
-    """Return weights under transformers' names; shared ones once, as it writes them itself.
+    """Return weights under transformers' names, shared ones once, as transformers writes them.
 
-    Where embeddings are as wide as the encoder, the projection it then still has is the identity.
+    Where E = H, the projection that transformers still has is the identity.
 
     Args:
         config: The architecture.
@@ -93,7 +93,7 @@ def weights_from_huggingface(
 
 
 def original_names(config: AlbertConfig, names: Iterable[str]) -> dict[str, str]:
-    """Return the original's name of each parameter that has one."""
+    """Return the original's names by transformers' names, of the parameters that have one."""
     names = tuple(names)
     base = _BASE if _WORDS in names else ""
     pairs = {pair.huggingface: pair.original for pair in name_pairs(config)}
@@ -101,6 +101,7 @@ def original_names(config: AlbertConfig, names: Iterable[str]) -> dict[str, str]
 
 
 def _identity(config: AlbertConfig) -> dict[str, np.ndarray]:
+    """Return the projection [H, H] and its bias [H] that change nothing."""
     return {
         f"{_PROJECTION}.weight": np.eye(config.hidden_size, dtype=np.float32),
         f"{_PROJECTION}.bias": np.zeros(config.hidden_size, np.float32),

@@ -1,4 +1,4 @@
-"""What a path is: a checkpoint of the original, a folder of transformers, or one of ours."""
+"""Detect what a path holds by the names of its files."""
 
 from pathlib import Path
 from typing import Literal
@@ -11,24 +11,24 @@ from albert_core.checkpoints.huggingface import (
 from albert_core.config import CONFIG_NAME, WEIGHTS_NAME
 from albert_core.errors import InputError
 
-# Of a training's checkpoint; `albert_core.training.checkpoint` writes them, and imports Keras.
+# Files of a training's checkpoint, repeated from `albert_core.training`, which imports Keras.
 VARIABLES_NAME, STATE_NAME = "variables.safetensors", "state.json"
 
 CheckpointFormat = Literal["tf1", "huggingface", "keras"]
 PathKind = Literal[CheckpointFormat, "hub", "training", "artifact"]
 
-# Of a TF-Hub module, which is a SavedModel.
+# Places in a TF-Hub module, which is a SavedModel.
 HUB_VARIABLES, HUB_ASSETS = "variables/variables", "assets"
 
 
 def detect(path: str | Path) -> PathKind:
-    """Return what a path is.
+    """Return the kind of checkpoint or folder at a path, by the names of its files.
 
     Returns:
         `tf1`: the prefix of a checkpoint of the original, or a folder of them; `huggingface`: a
-        folder of transformers; `hub`: a TF-Hub module of the original, or a SavedModel of ours;
-        `keras`: a model folder of ours, from a pipeline's step or not; `training`: a checkpoint of
-        a training of ours; `artifact`: any other step's results.
+        folder of transformers; `hub`: a TF-Hub module of the original, or a SavedModel of this
+        program; `keras`: a model folder of this program; `training`: a checkpoint of an unfinished
+        training; `artifact`: the results of any other step.
 
     Raises:
         InputError: It is none of these.
@@ -41,6 +41,7 @@ def detect(path: str | Path) -> PathKind:
             f"{path}: no folder, and no {path.name}.index beside it; expected a model's folder, or "
             "the prefix of a TensorFlow 1 checkpoint, such as folder/model.ckpt-best"
         )
+    # In order: a step's model folder has a manifest, too.
     kinds: dict[PathKind, bool] = {
         "keras": _has(path, CONFIG_NAME) and _has(path, WEIGHTS_NAME),
         "huggingface": _has(path, HUGGINGFACE_CONFIG_NAME)
@@ -61,5 +62,5 @@ def detect(path: str | Path) -> PathKind:
 
 
 def _has(folder: Path, *names: str) -> bool:
-    """Return whether one of the files is there."""
+    """Return whether a folder has at least one of the files."""
     return any((folder / name).is_file() for name in names)

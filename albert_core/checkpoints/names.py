@@ -1,4 +1,4 @@
-"""The variables of ALBERT under both their names: the original's and transformers'."""
+"""Names of ALBERT's variables in the original and in transformers."""
 
 import dataclasses
 import re
@@ -8,7 +8,7 @@ from albert_core.config import AlbertConfig
 
 POOLER = "bert/pooler/"
 
-# Heads by their scopes in the original's checkpoints.
+# Scopes or names of each head's variables in the original's checkpoints.
 HEADS: Mapping[str, tuple[str, ...]] = {
     "masked_lm": ("cls/predictions/",),
     "sentence_order": ("cls/seq_relationship/",),
@@ -19,23 +19,23 @@ HEADS: Mapping[str, tuple[str, ...]] = {
 
 PRETRAINING_HEADS = frozenset({"masked_lm", "sentence_order"})
 
-# Attribute of our SavedModels that holds the variables by the original's names.
+# Attribute of exported SavedModels that holds the variables by the original's names.
 NAMED_VARIABLES = "weights"
 
-# What checkpoints of a training hold beside the model; the last row is ours.
+# What checkpoints of a training hold beside the model; the original has only the first two.
 SLOTS = ("/adam_m", "/adam_v")
 GLOBAL_STEP = "global_step"
-_OF_TRAINING = ("random_state_", "metric_", "rate_factor")
+_TRAINING_PREFIXES = ("random_state_", "metric_", "rate_factor")
 
 
 @dataclasses.dataclass(frozen=True)
 class NamePair:
-    """A variable's two names.
+    """The two names of a variable.
 
     Attributes:
-        original: Name in the original's checkpoints, which is ours.
+        original: Name in the original's checkpoints, which this program uses, too.
         huggingface: Name of the parameter in transformers.
-        is_transposed: Whether transformers keeps the matrix transposed.
+        is_transposed: Whether transformers stores the matrix transposed.
     """
 
     original: str
@@ -43,7 +43,7 @@ class NamePair:
     is_transposed: bool
 
 
-# The variables of a layer: ends of both names, and whether the matrix is transposed.
+# Suffixes of both names of each of a layer's variables, and whether the matrix is transposed.
 _Variables = tuple[tuple[str, str, bool], ...]
 _TABLE: _Variables = (("", ".weight", False),)
 _VECTOR: _Variables = (("", "", False),)
@@ -84,31 +84,32 @@ _LAYERS: tuple[tuple[str, str, _Variables], ...] = (
 
 
 def name_pairs(config: AlbertConfig) -> tuple[NamePair, ...]:
-    """Return both names of every variable that transformers has a counterpart for.
+    """Return both names of every variable that transformers has, sorted by the original's.
 
-    A model whose embeddings are as wide as its encoder has no projection between them.
+    The projection is left out where the embeddings are as wide as the encoder: the original has
+    none there.
     """
-    places = [
+    positions = [
         {"group": group, "inner": inner}
         for group in range(config.num_hidden_groups)
         for inner in range(config.inner_group_num)
     ]
     pairs = {
         NamePair(
-            original=(layer[0] + end).format(**place),
-            huggingface=(layer[1] + their_end).format(**place),
+            original=(layer[0] + end).format(**position),
+            huggingface=(layer[1] + huggingface_end).format(**position),
             is_transposed=transposed,
         )
         for layer in _LAYERS
         if layer is not _PROJECTION or config.embedding_size != config.hidden_size
-        for end, their_end, transposed in layer[2]
-        for place in places
+        for end, huggingface_end, transposed in layer[2]
+        for position in positions
     }
     return tuple(sorted(pairs, key=lambda pair: pair.original))
 
 
 def find_heads(names: Iterable[str]) -> frozenset[str]:
-    """Return which heads some variables belong to."""
+    """Return the heads that have at least one of some variables."""
     names = tuple(names)
     return frozenset(
         head for head, scopes in HEADS.items() if any(name.startswith(scopes) for name in names)
@@ -116,10 +117,11 @@ def find_heads(names: Iterable[str]) -> frozenset[str]:
 
 
 def get_variable_name(key: str) -> str | None:
-    """Return the name of a variable in a SavedModel of ours; None of anything else.
+    """Return the name of a variable from its key in an exported SavedModel; None for other keys.
 
     Args:
-        key: Its key in the file: the attribute, the name with `/` and `.` escaped, and an ending.
+        key: `weights/<name>/.ATTRIBUTES/VARIABLE_VALUE`. TensorFlow writes `/` in a name as `.S`,
+            and `.` as `..`.
     """
     prefix, suffix = f"{NAMED_VARIABLES}/", "/.ATTRIBUTES/VARIABLE_VALUE"
     if not (key.startswith(prefix) and key.endswith(suffix)):
@@ -129,5 +131,5 @@ def get_variable_name(key: str) -> str | None:
 
 
 def is_training_state(name: str) -> bool:
-    """Return whether a variable is the training's, not the model's."""
-    return name == GLOBAL_STEP or name.endswith(SLOTS) or name.startswith(_OF_TRAINING)
+    """Return whether a variable belongs to the training, not to the model."""
+    return name == GLOBAL_STEP or name.endswith(SLOTS) or name.startswith(_TRAINING_PREFIXES)

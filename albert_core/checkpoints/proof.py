@@ -1,4 +1,4 @@
-"""Proof that two checkpoints are one model: the same batch through both.
+"""Compare two checkpoints by the outputs of their models on the same random batch.
 
 Shape suffixes: B batch, S sequence, P predictions.
 """
@@ -11,14 +11,16 @@ import numpy as np
 from albert_core.checkpoints.checkpoint import Checkpoint, build_model
 from albert_core.checkpoints.names import HEADS
 from albert_core.config import AlbertConfig
+from albert_core.model_function import ModelOutputs
 
 _BATCH, _LONGEST, _PREDICTIONS = 4, 32, 5
 
-Outputs = Mapping[str, np.ndarray]
-
 
 def random_batch(config: AlbertConfig, *, seed: int = 0) -> dict[str, np.ndarray]:
-    """Return inputs of every model [B, S]: masks that end early and with holes, both segments."""
+    """Return random inputs for a model with any head, as int32 arrays by name.
+
+    The masks [B, S] are full, cut off, and with holes, so that wrong masking changes outputs.
+    """
     rng = np.random.default_rng(seed)
     length = min(_LONGEST, config.max_position_embeddings)
     shape_BS = (_BATCH, length)
@@ -38,7 +40,7 @@ def random_batch(config: AlbertConfig, *, seed: int = 0) -> dict[str, np.ndarray
 
 
 def compute_outputs(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
-    """Return what a checkpoint's model computes for the random batch.
+    """Return the outputs of a checkpoint's model on `random_batch`.
 
     Returns:
         `sequence_output`; `pooled_output`, if there is a pooler; and the logits of each head.
@@ -49,7 +51,7 @@ def compute_outputs(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
     outputs = {"sequence_output": encoded["sequence_output"]}
     if not checkpoint.lacks_pooler:
         outputs["pooled_output"] = encoded["pooled_output"]
-    if checkpoint.is_multiple_choice:  # the batch is one question; not every file says it is
+    if checkpoint.is_multiple_choice:  # the sequences of the batch are the choices of one question
         choices = {name: array[None] for name, array in inputs.items()}
         outputs["logits"] = model(choices, training=False)[0][:, None]
     else:
@@ -57,15 +59,15 @@ def compute_outputs(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
     return {name: np.asarray(value) for name, value in outputs.items()}
 
 
-def differences(first: Outputs, second: Outputs) -> dict[str, float]:
-    """Return the largest difference of each output that both have; NaN is one."""
+def compare_outputs(first: ModelOutputs, second: ModelOutputs) -> dict[str, float]:
+    """Return the largest absolute difference of each output that both have; NaN if one has it."""
     return {
         name: float(np.max(np.abs(first[name] - second[name]))) for name in first if name in second
     }
 
 
 def _logits(outputs: Any, heads: frozenset[str]) -> dict[str, Any]:
-    """Return the logits of the heads that are there; a pretraining model has those of both."""
+    """Return the logits of some heads; a pretraining model also returns those of an absent head."""
     if not isinstance(outputs, Mapping):
         return {"logits": outputs}
     absent = {f"{head}_logits" for head in HEADS.keys() - heads}

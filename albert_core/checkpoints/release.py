@@ -1,4 +1,4 @@
-"""Folders as the original's releases have them: a TensorFlow 1 checkpoint and what goes with it."""
+"""Read and write folders like the original's releases: TensorFlow 1 checkpoint and vocabulary."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,15 +32,15 @@ def read_release(
     vocab: str | Path | None = None,
     lower_case: bool | None = None,
 ) -> Checkpoint:
-    """Read a checkpoint with the configuration and the vocabulary beside it.
+    """Read a TensorFlow 1 checkpoint with the configuration and the vocabulary beside it.
 
-    Slots and global_step are left out, which a note says.
+    The optimizer's slots and global_step are left out, and a note says so.
 
     Args:
         path: As for `find_tf1_checkpoint`.
         config: An albert_config.json, if there is none beside it.
         vocab: Vocabulary, if not the one beside it.
-        lower_case: Setting of the vocabulary, if not the one found.
+        lower_case: Whether the vocabulary is for lower-cased text, if not as its settings say.
 
     Raises:
         InputError: A file is missing or damaged.
@@ -53,16 +53,18 @@ def read_release(
 def read_hub_module(
     folder: str | Path, *, vocab: str | Path | None = None, lower_case: bool | None = None
 ) -> Checkpoint:
-    """Read a TF-Hub module of the original, or a SavedModel of ours in the same layout.
+    """Read the weights of a TF-Hub module, or of a SavedModel that `albert export` wrote.
+
+    Nothing in it is executed.
 
     Args:
         folder: The module's folder.
         vocab: Vocabulary, if not the one among its assets.
-        lower_case: Setting of the vocabulary, if not the one found.
+        lower_case: Whether the vocabulary is for lower-cased text, if not as its settings say.
 
     Raises:
-        InputError: A file is missing or damaged, or its variables have no names (those of other
-            TensorFlow 2 SavedModels have not).
+        InputError: A file is missing or damaged, or its variables have no names, as in other
+            TensorFlow 2 SavedModels.
     """
     assets = Path(folder) / HUB_ASSETS
     prefix = find_tf1_checkpoint(Path(folder) / HUB_VARIABLES)
@@ -76,7 +78,7 @@ def _read(
     vocab: str | Path | None,
     lower_case: bool | None,
 ) -> Checkpoint:
-    """Read a checkpoint and what lies in a folder."""
+    """Read a checkpoint, and vocabulary, task and settings from a folder."""
     if not config_path.is_file():
         raise InputError(
             f"checkpoint {prefix}: no file {config_path}; give the model's {CONFIG_NAME} with "
@@ -93,12 +95,15 @@ def _read(
         task=task,
         finetuning=read_finetuning(folder),
         is_multiple_choice=is_multiple_choice(task),
-        notes=_left_out(arrays),
+        notes=_describe_left_out(arrays),
     )
 
 
-def _left_out(arrays: Mapping[str, np.ndarray]) -> tuple[str, ...]:
-    """Return in words what is of a training only; an export's step 0 is nothing."""
+def _describe_left_out(arrays: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+    """Return a note about the variables of the training; none if only a global_step of 0 is there.
+
+    Checkpoints without a training have that step, too.
+    """
     step = int(arrays.get(GLOBAL_STEP, 0))
     num_slots = sum(name.endswith(SLOTS) for name in arrays)
     parts = [f"global_step {step:,}"] if step else []
@@ -110,13 +115,13 @@ def save_release(checkpoint: Checkpoint, folder: str | Path) -> tuple[str, ...]:
     """Write a folder that the original's scripts can start from or export.
 
     Returns:
-        What had to be added, for people.
+        Notes for the user about what had to be added.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    whole = checkpoint.with_pooler()
-    write_tf1_checkpoint(folder / CHECKPOINT_NAME, whole.weights)
+    complete = checkpoint.with_pooler()
+    write_tf1_checkpoint(folder / CHECKPOINT_NAME, complete.weights)
     checkpoint.config.to_json_file(folder / CONFIG_NAME)
     if checkpoint.tokenizer:
         write_original_vocabulary(checkpoint.tokenizer, folder)
-    return whole.notes[len(checkpoint.notes) :]
+    return complete.notes[len(checkpoint.notes) :]

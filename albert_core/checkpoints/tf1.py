@@ -1,4 +1,8 @@
-"""Checkpoints of the original: TensorFlow 1, name-based, version 2 of the file format."""
+"""Read and write checkpoints of the original: TensorFlow 1, keyed by names, file format 2.
+
+`tf.train.Checkpoint` of TensorFlow 2 keys by objects instead, and cannot write what the
+original's scripts restore. The raw reader and the raw operation do both.
+"""
 
 import contextlib
 import dataclasses
@@ -24,8 +28,8 @@ if TYPE_CHECKING:
     import keras
 
 STATE_NAME = "checkpoint"
-_HUB_SCOPE = "module/"
-_OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+_HUB_SCOPE = "module/"  # of the variables in TF-Hub modules
+_OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"  # key of every checkpoint that is keyed by objects
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,11 +42,11 @@ class Variable:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Restored:
-    """What `load_tf1_checkpoint` did.
+    """The result of `load_tf1_checkpoint`.
 
     Attributes:
         restored: Names of the variables that were assigned.
-        ignored: Names in the checkpoint that were left alone.
+        ignored: Names in the checkpoint that were not used.
     """
 
     restored: tuple[str, ...]
@@ -50,7 +54,7 @@ class Restored:
 
 
 def find_tf1_checkpoint(path: str | Path) -> Path:
-    """Return the prefix of the one checkpoint a path stands for.
+    """Return the prefix of the checkpoint that a path names.
 
     Args:
         path: A prefix, such as `folder/model.ckpt-best`; or a folder with one checkpoint, or with
@@ -64,15 +68,15 @@ def find_tf1_checkpoint(path: str | Path) -> Path:
         prefix = path.with_name(path.name.removesuffix(".index"))
         _refuse_missing_files(prefix)
         return prefix
-    found = sorted(index.name.removesuffix(".index") for index in path.glob("*.index"))
-    if len(found) > 1 and (latest := _read_latest_name(path)) in found:
-        found = [latest]
-    if len(found) != 1:
+    prefixes = sorted(index.name.removesuffix(".index") for index in path.glob("*.index"))
+    if len(prefixes) > 1 and (latest := _read_latest_name(path)) in prefixes:
+        prefixes = [latest]
+    if len(prefixes) != 1:
         raise InputError(
-            f"checkpoint {path}: holds {', '.join(found) or 'no *.index file'}; expected one "
+            f"checkpoint {path}: holds {', '.join(prefixes) or 'no *.index file'}; expected one "
             "checkpoint, or the path of one, such as folder/model.ckpt-best"
         )
-    return find_tf1_checkpoint(path / found[0])
+    return find_tf1_checkpoint(path / prefixes[0])
 
 
 def list_tf1_checkpoint(path: str | Path) -> dict[str, Variable]:
@@ -95,9 +99,9 @@ def list_tf1_checkpoint(path: str | Path) -> dict[str, Variable]:
 def read_tf1_checkpoint(
     path: str | Path, *, names: Iterable[str] | None = None
 ) -> dict[str, np.ndarray]:
-    """Read variables of a checkpoint by name, slots and global_step included.
+    """Read variables of a checkpoint by name, the optimizer's slots and global_step included.
 
-    The scope `module/`, under which TF-Hub modules keep their variables, is taken off.
+    The scope `module/` of TF-Hub modules is removed from the names.
 
     Args:
         path: As for `find_tf1_checkpoint`.
@@ -127,6 +131,8 @@ def write_tf1_checkpoint(prefix: str | Path, arrays: Mapping[str, Any]) -> None:
     prefix = Path(prefix)
     values = {GLOBAL_STEP: 0, **arrays}
     values[GLOBAL_STEP] = np.asarray(values[GLOBAL_STEP], np.int64)
+    # TensorFlow writes in place. With temporary names a killed process leaves no half checkpoint;
+    # the index comes last, because it makes the checkpoint visible.
     temporary = prefix.with_name(f".{prefix.name}.{os.getpid()}.tmp")
     try:
         tf.raw_ops.SaveV2(
@@ -148,13 +154,14 @@ def write_tf1_checkpoint(prefix: str | Path, arrays: Mapping[str, Any]) -> None:
 def load_tf1_checkpoint(model: "keras.Model", path: str | Path, *, prefix: str = "") -> Restored:
     """Assign a checkpoint to a model's variables of the same names.
 
-    Slots and global_step go into a compiled optimizer of ours if the whole model is loaded and
-    the checkpoint has slots; else they are ignored, as the original does with `init_checkpoint`.
+    Slots and global_step go into the optimizer of a model compiled with `AdamW` or `LAMB`, if the
+    whole model is loaded and the checkpoint has slots; else they are ignored, as by the original's
+    `init_checkpoint`.
 
     Args:
         model: The model to fill.
         path: As for `find_tf1_checkpoint`.
-        prefix: Only variables whose name starts so take part, for example `bert/` to begin
+        prefix: Load only variables whose name starts with it, such as `bert/` to begin
             fine-tuning from a pretrained model.
 
     Raises:
@@ -168,15 +175,15 @@ def load_tf1_checkpoint(model: "keras.Model", path: str | Path, *, prefix: str =
     if not prefix and any(name.endswith(SLOTS) for name in arrays):
         variables |= _optimizer_variables(model)
     takes_state = GLOBAL_STEP in variables
-    wanted = {name: value for name, value in variables.items() if name.startswith(prefix)}
-    given = {
+    targets = {name: value for name, value in variables.items() if name.startswith(prefix)}
+    chosen = {
         name: array
         for name, array in arrays.items()
         if name.startswith(prefix) and (takes_state or not is_training_state(name))
     }
-    assign_by_name(wanted, given, source=str(path))
+    assign_by_name(targets, chosen, source=str(path))
     return Restored(
-        restored=tuple(sorted(given)), ignored=tuple(sorted(arrays.keys() - given.keys()))
+        restored=tuple(sorted(chosen)), ignored=tuple(sorted(arrays.keys() - chosen.keys()))
     )
 
 
@@ -186,12 +193,13 @@ def save_tf1_checkpoint(
     """Write a model as a checkpoint of the original, with `albert_config.json` beside it.
 
     Args:
-        model: A model of ours.
-        prefix: Path without `.index`; its folder is made if need be.
-        include_optimizer: Whether slots and global_step are written, too; else global_step is 0.
+        model: A model of `albert_core.model`.
+        prefix: Path without `.index`; its folder is made if it is missing.
+        include_optimizer: Whether slots and global_step are written; else global_step is 0.
 
     Raises:
-        InputError: The optimizer is asked for, and the model is not compiled with one of ours.
+        InputError: The optimizer is asked for, and the model is not compiled with `AdamW` or
+            `LAMB` of this package.
     """
     from albert_core.model.weights import as_arrays, weights_by_name
 
@@ -211,7 +219,10 @@ def save_tf1_checkpoint(
 
 
 def _optimizer_variables(model: "keras.Model") -> dict[str, Any]:
-    """Return slots and global_step of a compiled optimizer of ours; none otherwise."""
+    """Return slots and global_step of a model compiled with `AdamW` or `LAMB`; else nothing.
+
+    Builds the optimizer, which makes its slots if there are none yet.
+    """
     from albert_core.optimizers.adamw import AdamW
 
     optimizer = getattr(model, "optimizer", None)
@@ -222,7 +233,7 @@ def _optimizer_variables(model: "keras.Model") -> dict[str, Any]:
 
 
 def _open(prefix: Path) -> tuple[Any, dict[str, str]]:
-    """Return TensorFlow's reader, and the names in the file by the names they have here."""
+    """Return TensorFlow's reader of a checkpoint, and its keys by variable name."""
     try:
         import tensorflow as tf
     except ModuleNotFoundError as error:
@@ -240,7 +251,11 @@ def _open(prefix: Path) -> tuple[Any, dict[str, str]]:
 
 
 def _keys_by_variable_name(keys: Iterable[str], prefix: Path) -> dict[str, str]:
-    """Return the keys of a SavedModel of ours by the names of its variables."""
+    """Return the keys of an exported SavedModel by variable name.
+
+    Raises:
+        InputError: No key is one of such a SavedModel.
+    """
     named = {name: key for key in keys if (name := get_variable_name(key)) is not None}
     if not named:
         raise InputError(
@@ -252,7 +267,7 @@ def _keys_by_variable_name(keys: Iterable[str], prefix: Path) -> dict[str, str]:
 
 
 def _read_latest_name(folder: Path) -> str | None:
-    """Return the name that the folder's `checkpoint` file gives as the latest."""
+    """Return the prefix that a folder's `checkpoint` file names as the latest; None without one."""
     state = folder / STATE_NAME
     text = state.read_text(encoding="utf-8") if state.is_file() else ""
     match = re.search(r'^model_checkpoint_path: "(.*)"$', text, re.MULTILINE)
@@ -260,6 +275,11 @@ def _read_latest_name(folder: Path) -> str | None:
 
 
 def _refuse_missing_files(prefix: Path) -> None:
+    """Refuse a checkpoint that lacks its index or one of its shards.
+
+    How many shards there are is known from the names of those that are there: only TensorFlow
+    can read it from the index.
+    """
     if not Path(f"{prefix}.index").is_file():
         raise InputError(
             f"checkpoint {prefix}: no file {prefix.name}.index there; expected the prefix of a "
@@ -275,7 +295,7 @@ def _refuse_missing_files(prefix: Path) -> None:
 
 @contextlib.contextmanager
 def _name_file_in_errors(file: str) -> Iterator[None]:
-    """Turn TensorFlow's errors while it reads a file into one that names the file."""
+    """Turn any error of TensorFlow while it reads a file into an InputError that names the file."""
     import tensorflow as tf
 
     try:

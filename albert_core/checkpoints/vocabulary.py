@@ -1,4 +1,4 @@
-"""The vocabulary beside a checkpoint, in the files that each kind of checkpoint expects."""
+"""Read the vocabulary beside a checkpoint; write it in the files that each format expects."""
 
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,15 @@ from albert_core.tokenization.kinds import vocabulary_patterns
 def find_tokenizer(
     folder: Path, vocab: str | Path | None = None, *, lower_case: bool | None = None
 ) -> Tokenizer | None:
-    """Return the vocabulary of a checkpoint; None where its folder has none.
+    """Return the vocabulary of a checkpoint; None if its folder has none.
 
     Args:
         folder: The checkpoint's folder.
         vocab: Another file or folder to take it from.
-        lower_case: Wins over the setting found.
+        lower_case: Whether it is for lower-cased text, if not as its settings say.
 
     Raises:
-        InputError: There is one, but it cannot be used.
+        InputError: It cannot be used; or `lower_case` is given and there is no vocabulary.
     """
     patterns = vocabulary_patterns()
     if vocab is None and not any(True for pattern in patterns for _ in folder.glob(pattern)):
@@ -33,7 +33,7 @@ def find_tokenizer(
 
 
 def check_size(tokenizer: Tokenizer, config: AlbertConfig, *, source: str) -> None:
-    """Refuse a vocabulary of another size than the model's.
+    """Refuse a vocabulary whose size is not the model's.
 
     Raises:
         InputError: The sizes differ.
@@ -58,7 +58,7 @@ def write_original_vocabulary(tokenizer: Tokenizer, folder: Path) -> None:
 
 
 def write_huggingface_vocabulary(tokenizer: Tokenizer, config: AlbertConfig, folder: Path) -> None:
-    """Write the files from which transformers' AutoTokenizer makes its own."""
+    """Write the files that transformers' AutoTokenizer reads."""
     tokenizer.save(folder)
     (folder / SETTINGS_NAME).unlink()  # tokenizer_config.json says the same
     if tokenizer_json := tokenizer.hugging_face_json():

@@ -10,7 +10,7 @@ from keras import ops
 
 from albert_core.config import AlbertConfig
 from albert_core.model.heads import ENCODER_INPUTS, AlbertWithHead, check_axes
-from albert_core.model.layers import PACKAGE, add_output_layer, output_logits
+from albert_core.model.layers import PACKAGE, add_output_layer, apply_output_layer
 from albert_core.model.pretraining import Tensors, cross_entropy
 
 
@@ -45,7 +45,7 @@ class PooledOutputModel(AlbertWithHead):
     def logits(self, inputs: Tensors, training: bool | None) -> Any:
         """Return a row of outputs for each sequence: [B, S] inputs to [B, num_outputs]."""
         pooled_BH = self.encode(inputs, training, pooled_only=True)["pooled_output"]
-        return output_logits(self, self.dropout(pooled_BH, training=training))
+        return apply_output_layer(self, self.dropout(pooled_BH, training=training))
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

@@ -23,7 +23,7 @@ from albert_core.config import AlbertConfig
 from albert_core.model.attention import AttentionMask, SelfAttention, make_attention_mask
 from albert_core.model.embeddings import Embeddings
 from albert_core.model.layers import (
-    build_under,
+    build_in_scope,
     dense,
     hidden_activation,
     layer_norm,
@@ -53,11 +53,11 @@ class Block(keras.layers.Layer):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Build under the original's names."""
         intermediate_shape = (*input_shape[:-1], self.config.intermediate_size)
-        build_under("attention_1", self.attention, input_shape)
-        build_under("attention_1/output", self.attention_output, input_shape)
+        build_in_scope("attention_1", self.attention, input_shape)
+        build_in_scope("attention_1/output", self.attention_output, input_shape)
         self.attention_norm.build(input_shape)
-        build_under("ffn_1/intermediate", self.intermediate, input_shape)
-        build_under("ffn_1/intermediate/output", self.output_projection, intermediate_shape)
+        build_in_scope("ffn_1/intermediate", self.intermediate, input_shape)
+        build_in_scope("ffn_1/intermediate/output", self.output_projection, intermediate_shape)
         self.output_norm.build(input_shape)
 
     @property
@@ -100,7 +100,9 @@ class AlbertEncoder(keras.layers.Layer):
     Args:
         config: The architecture.
         rematerialize: Whether a layer's intermediate values are computed again for the gradient
-            instead of kept: a third more work, memory for one layer instead of all.
+            instead of kept: a third more work, memory for one layer instead of all. Not with
+            dropout: TensorFlow would draw other masks for the gradient, and JAX would fail. The
+            pretraining step refuses both settings together.
     """
 
     def __init__(self, config: AlbertConfig, *, rematerialize: bool = False) -> None:
@@ -128,12 +130,12 @@ class AlbertEncoder(keras.layers.Layer):
         c = self.config
         self.embeddings.build((None, None))
         if self.projection is not None:
-            build_under("encoder", self.projection, (None, None, c.embedding_size))
+            build_in_scope("encoder", self.projection, (None, None, c.embedding_size))
         for index, group in enumerate(self.groups):
             for block in group:
                 scope = f"encoder/transformer/group_{index}"
-                build_under(scope, block, (None, None, c.hidden_size))
-        build_under("pooler", self.pooler, (None, c.hidden_size))
+                build_in_scope(scope, block, (None, None, c.hidden_size))
+        build_in_scope("pooler", self.pooler, (None, c.hidden_size))
 
     def call(
         self,
@@ -219,12 +221,12 @@ class AlbertEncoder(keras.layers.Layer):
             return x
 
         *layers, last_layer = self._get_layers()
-        for group in self.groups:
+        for group in self.groups:  # the layers of one follow those of the other
             x = repeat_layer(
                 functools.partial(apply_blocks, group),
                 x,
                 mask.tensors,
-                sum(layer is group for layer in layers),
+                layers.count(group),
                 may_scan=self._may_scan(training),
                 rematerialize=self.rematerialize and bool(training),
             )

@@ -44,6 +44,7 @@ class AlbertWithHead(ConfigSerializable, keras.Model):
             ids,
             input_mask=mask,
             segment_ids=segments,
+            # Position 0 once more: the encoder itself adds [CLS] to any positions.
             output_positions=ops.zeros_like(ids[:, :1]) if pooled_only else None,
             training=training,
         )
@@ -81,4 +82,5 @@ def mean_loss(losses_B: Any, weights_B: Any = None) -> Any:
     if weights_B is None:
         return ops.mean(losses_B)
     weights_B = ops.cast(weights_B, "float32")
+    # Rows of padding weigh 0, and a batch may have no others: no division by 0.
     return ops.divide_no_nan(ops.sum(weights_B * losses_B), ops.sum(weights_B))

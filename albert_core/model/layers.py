@@ -65,7 +65,7 @@ def hidden_activation(config: AlbertConfig) -> Callable[..., Any]:
     return lambda x, training=None: function(save_for_backward(x))
 
 
-def build_under(scopes: str, layer: keras.layers.Layer, input_shape: Any) -> None:
+def build_in_scope(scopes: str, layer: keras.layers.Layer, input_shape: Any) -> None:
     """Build a layer below name scopes: its variables' paths continue with `scopes`, joined by /."""
     with contextlib.ExitStack() as stack:
         for scope in scopes.split("/"):
@@ -90,7 +90,7 @@ def add_output_layer(owner: keras.layers.Layer, config: AlbertConfig, num_output
     )
 
 
-def output_logits(owner: keras.layers.Layer, hidden: Any) -> Any:
+def apply_output_layer(owner: keras.layers.Layer, hidden: Any) -> Any:
     """Apply the layer that `add_output_layer` made: [..., H] to logits [..., C]."""
     weights_CH = ops.cast(owner.output_weights, hidden.dtype)
     logits = ops.matmul(hidden, ops.transpose(weights_CH))

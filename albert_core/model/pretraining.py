@@ -16,12 +16,12 @@ from albert_core.model.layers import (
     PACKAGE,
     ConfigSerializable,
     add_output_layer,
-    build_under,
+    apply_output_layer,
+    build_in_scope,
     check_range,
     dense,
     hidden_activation,
     layer_norm,
-    output_logits,
     select_positions,
 )
 
@@ -43,8 +43,8 @@ class MaskedLmHead(keras.layers.Layer):
     def build(self, input_shape: Any = None) -> None:
         """Build the transform H to E and the output bias [V]."""
         c = self.config
-        build_under("transform", self.transform, (None, None, c.hidden_size))
-        build_under("transform", self.norm, (None, None, c.embedding_size))
+        build_in_scope("transform", self.transform, (None, None, c.hidden_size))
+        build_in_scope("transform", self.norm, (None, None, c.embedding_size))
         self.output_bias = self.add_weight(
             name="output_bias", shape=(c.vocab_size,), initializer="zeros"
         )
@@ -52,6 +52,7 @@ class MaskedLmHead(keras.layers.Layer):
     def call(self, masked_BPH: Any, word_embeddings_VE: Any) -> Any:
         """Return logits [B, P, V] for the outputs at the masked positions."""
         transformed_BPE = self.norm(self.activation(self.transform(masked_BPH)))
+        # The embeddings are the output layer, too: their gradient is the sum of both uses.
         table_VE = ops.cast(word_embeddings_VE, transformed_BPE.dtype)
         logits_BPV = ops.matmul(transformed_BPE, ops.transpose(table_VE))
         return logits_BPV + ops.cast(self.output_bias, logits_BPV.dtype)
@@ -70,7 +71,7 @@ class SentenceOrderHead(keras.layers.Layer):
 
     def call(self, pooled_BH: Any) -> Any:
         """Return logits [B, 2]."""
-        return output_logits(self, pooled_BH)
+        return apply_output_layer(self, pooled_BH)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -110,9 +111,10 @@ class AlbertForPreTraining(ConfigSerializable, GradientAccumulationModel):
 
     def build(self, input_shape: Any = None) -> None:
         """Build all variables at once, under the original's names."""
+        # Not at the first call: then paths would follow the calls, not the original's names.
         self.bert.build()
-        build_under("cls", self.masked_lm, None)
-        build_under("cls", self.sentence_order, None)
+        build_in_scope("cls", self.masked_lm, None)
+        build_in_scope("cls", self.sentence_order, None)
         self.built = True
 
     def call(self, inputs: Tensors, training: bool | None = None) -> dict[str, Any]:
@@ -127,6 +129,7 @@ class AlbertForPreTraining(ConfigSerializable, GradientAccumulationModel):
             inputs["input_ids"],
             input_mask=inputs.get("input_mask"),
             segment_ids=inputs.get("segment_ids"),
+            # Evaluation and exports compute every position: callers read `sequence_output`.
             output_positions=positions_BP if training else None,
             training=training,
         )
@@ -228,6 +231,7 @@ def pretraining_losses(targets: Tensors, outputs: Tensors) -> dict[str, Any]:
 
 def cross_entropy(labels: Any, logits: Any) -> Any:
     """Return softmax cross entropy per label, in float32: [...] and [..., C] to [...]."""
+    # float32: a softmax over 30,000 logits in bfloat16 has two or three digits.
     return keras.losses.sparse_categorical_crossentropy(
         labels, ops.cast(logits, "float32"), from_logits=True
     )

@@ -16,12 +16,12 @@ from albert_core.model.heads import AlbertWithHead
 from albert_core.model.layers import (
     PACKAGE,
     add_output_layer,
-    build_under,
+    apply_output_layer,
+    build_in_scope,
     check_range,
     dense,
     initializer,
     layer_norm,
-    output_logits,
 )
 from albert_core.model.pretraining import Tensors, cross_entropy
 
@@ -43,7 +43,7 @@ class SpanHead(keras.layers.Layer):
 
     def call(self, sequence_BSH: Any) -> Any:
         """Return logits [B, S, 2]."""
-        return output_logits(self, sequence_BSH)
+        return apply_output_layer(self, sequence_BSH)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -66,7 +66,7 @@ class AlbertForQuestionAnswering(AlbertWithHead):
         """Build all variables at once, under the original's names."""
         self.bert.build()
         self.bert.pooler.trainable = False  # nothing reads its output: it has no gradient
-        build_under("cls", self.head, None)
+        build_in_scope("cls", self.head, None)
         self.built = True
 
     def call(self, inputs: Tensors, training: bool | None = None) -> dict[str, Any]:
@@ -134,11 +134,11 @@ class AlbertForQuestionAnsweringWithBeam(AlbertWithHead):
         hidden = (None, self.config.hidden_size)
         self.bert.build()
         self.bert.pooler.trainable = False
-        build_under("start_logits", self.start_logits, hidden)
+        build_in_scope("start_logits", self.start_logits, hidden)
         for layer in (self.end_pair, self.end_norm, self.end_logits):
-            build_under("end_logits", layer, hidden)
+            build_in_scope("end_logits", layer, hidden)
         for layer in (self.answer_pair, self.answer_logit):
-            build_under("answer_class", layer, hidden)
+            build_in_scope("answer_class", layer, hidden)
         self.built = True
 
     def call(self, inputs: Tensors, training: bool | None = None) -> dict[str, Any]:
@@ -192,6 +192,7 @@ class AlbertForQuestionAnsweringWithBeam(AlbertWithHead):
 
     def _answerability(self, sequence_BSH: Any, start_logits_BS: Any, training: bool | None) -> Any:
         """Return the logit of no answer [B], from the expected start and the first position."""
+        # The expected start, not the likeliest: it can be differentiated.
         starts_BS = ops.cast(ops.softmax(start_logits_BS), sequence_BSH.dtype)
         start_BH = ops.einsum("bs,bsh->bh", starts_BS, sequence_BSH)
         pair_BH = self.answer_pair(start_BH, second=sequence_BSH[:, 0])

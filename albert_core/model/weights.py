@@ -15,11 +15,13 @@ from albert_core.files import write_atomically
 
 def weights_by_name(model: keras.Model) -> dict[str, Any]:
     """Return a model's variables by their names in the original's checkpoints."""
+    # Paths begin with the model's own name, which no checkpoint of the original has.
     return {weight.path.partition("/")[2]: weight for weight in model.weights}
 
 
 def as_arrays(weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Return the values of named variables, or arrays, as contiguous arrays by the same names."""
+    # safetensors writes an array's memory as it lies, whatever its strides.
     return {name: np.asarray(value, order="C") for name, value in weights.items()}
 
 
@@ -72,6 +74,8 @@ def assign_by_name(
     Raises:
         InputError: A variable is missing, unknown or of another shape; all are listed.
     """
+    # Everything is checked before anything is assigned: a model half of random weights would
+    # train without a word.
     problems = [f"missing {name}" for name in sorted(variables.keys() - arrays.keys())]
     problems += [f"unknown {name}" for name in sorted(arrays.keys() - variables.keys())]
     problems += [

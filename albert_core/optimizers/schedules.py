@@ -1,100 +1,198 @@
-"""Learning-rate schedules: the original's, and several one after the other."""
+"""Learning-rate schedules. A new one is added in this file alone: a class, its name and settings.
 
-import itertools
-from collections.abc import Sequence
-from typing import Any
+Does not import Keras, so that the configuration can be read without it.
+"""
 
-import keras
-from keras import ops
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from albert_core.errors import InputError
+from albert_core.optimizers.settings import check_rates
+
+ScheduleName = Literal["polynomial", "warmup_stable_decay"]
 
 
-@keras.saving.register_keras_serializable(package="albert")
-class WarmUpPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear warm-up from 0, then polynomial decay to 0 at the last step.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ScheduleConfig:
+    """Shape of the learning rate over a phase, whatever its peak and its length.
 
-    As in the original the decay counts from step 0, so the rate steps down a little where the
-    warm-up ends. The rate of the first warm-up step is 0.
+    Attributes:
+        schedule: How the rate decays after the warm-up: `polynomial` over all steps, or
+            `warmup_stable_decay`, which keeps the peak and decays linearly at the end.
+        start_warmup_step: Step at which the warm-up begins; the rate is 0 before.
+        poly_power: Exponent of the polynomial decay to 0 at the end; 1 is linear.
+        decay_ratio: Fraction of the steps, the last ones, over which `warmup_stable_decay` decays.
+    """
+
+    schedule: ScheduleName = "polynomial"
+    start_warmup_step: int = 0
+    poly_power: float = 1.0
+    decay_ratio: float = 0.2
+
+    @property
+    def schedule_settings(self) -> dict[str, Any]:
+        """Those of these settings that the named schedule has, by name."""
+        of_schedule = {field.name for field in dataclasses.fields(SCHEDULES[self.schedule])}
+        names = [field.name for field in dataclasses.fields(ScheduleConfig)]
+        return {name: getattr(self, name) for name in names if name in of_schedule}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """Linear warm-up from 0 to a peak; subclasses define the rate after it.
+
+    The rate of the first warm-up step is 0.
 
     Deviates from the original: before `start_warmup_step` the rate is 0; there it is negative.
 
-    Args:
+    Attributes:
         peak: Rate the warm-up leads to.
         num_train_steps: Step at which the rate is 0.
         num_warmup_steps: Length of the warm-up.
         start_warmup_step: Step at which the warm-up begins.
-        power: Exponent of the decay; 1 is linear.
     """
 
-    def __init__(
-        self,
-        peak: float,
-        *,
-        num_train_steps: int,
-        num_warmup_steps: int = 0,
-        start_warmup_step: int = 0,
-        power: float = 1.0,
-    ) -> None:
-        super().__init__()
-        self.peak = peak
-        self.num_train_steps = num_train_steps
-        self.num_warmup_steps = num_warmup_steps
-        self.start_warmup_step = start_warmup_step
-        self.power = power
+    peak: float
+    num_train_steps: int
+    num_warmup_steps: int = 0
+    start_warmup_step: int = 0
 
     def __call__(self, step: Any) -> Any:
-        """Return the rate for the update that is made at `step`."""
+        """Return the rate of the step that follows `step` steps: a scalar of the backend."""
+        from keras import ops
+
         step = ops.cast(step, "float32")
-        left = 1.0 - ops.minimum(step, self.num_train_steps) / self.num_train_steps
-        decayed = self.peak * ops.power(left, self.power)
+        decayed = self.decayed_rate(step)
         if not self.num_warmup_steps:
             return decayed
-        warmed = step - self.start_warmup_step
-        warming = self.peak * ops.maximum(warmed, 0.0) / self.num_warmup_steps
-        return ops.where(warmed < self.num_warmup_steps, warming, decayed)
+        warmup_step = step - self.start_warmup_step
+        warming = self.peak * ops.maximum(warmup_step, 0.0) / self.num_warmup_steps
+        return ops.where(warmup_step < self.num_warmup_steps, warming, decayed)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments for serialisation."""
-        return {
-            "peak": self.peak,
-            "num_train_steps": self.num_train_steps,
-            "num_warmup_steps": self.num_warmup_steps,
-            "start_warmup_step": self.start_warmup_step,
-            "power": self.power,
-        }
+    def decayed_rate(self, step: Any) -> Any:
+        """Return the rate after the warm-up.
+
+        Args:
+            step: Steps done since the beginning of training, float32.
+        """
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """Refuse numbers out of their range.
+
+        Raises:
+            InputError: The rate is not positive, or the warm-up does not end before training does.
+        """
+        check_rates(
+            self.peak,
+            self.num_warmup_steps,
+            self.num_train_steps,
+            start_warmup_step=self.start_warmup_step,
+        )
 
 
-@keras.saving.register_keras_serializable(package="albert")
-class ScheduleOfPhases(keras.optimizers.schedules.LearningRateSchedule):
-    """One schedule after the other, each counting its steps from its own beginning.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PolynomialDecay(Schedule):
+    """The original's schedule: polynomial decay to 0 at the last step.
 
-    Args:
-        schedules: The schedules.
-        num_steps: How many steps each of them lasts.
+    As in the original the decay counts from step 0, so the rate steps down a little where the
+    warm-up ends.
+
+    Attributes:
+        poly_power: Exponent of the decay; 1 is linear.
     """
 
-    def __init__(
-        self, schedules: Sequence[WarmUpPolynomialDecay], *, num_steps: Sequence[int]
-    ) -> None:
-        super().__init__()
-        self.schedules = list(schedules)
-        self.num_steps = list(num_steps)
+    poly_power: float = 1.0
 
-    def __call__(self, step: Any) -> Any:
-        """Return the rate for the update that is made at `step`."""
-        rate = self.schedules[0](step)
-        for begin, schedule in zip(
-            itertools.accumulate(self.num_steps), self.schedules[1:], strict=False
-        ):
-            rate = ops.where(step >= begin, schedule(step - begin), rate)
-        return rate
+    def decayed_rate(self, step: Any) -> Any:
+        """Return the peak times (1 - step / num_train_steps) ** poly_power."""
+        from keras import ops
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments for serialisation."""
-        schedules = [keras.saving.serialize_keras_object(each) for each in self.schedules]
-        return {"schedules": schedules, "num_steps": self.num_steps}
+        num_steps = max(self.num_train_steps, 1)  # with 0 the model is only evaluated
+        left = 1.0 - ops.minimum(step, num_steps) / num_steps
+        return self.peak * ops.power(left, self.poly_power)
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "ScheduleOfPhases":
-        """Build one from `get_config`."""
-        schedules = map(keras.saving.deserialize_keras_object, config["schedules"])
-        return cls(list(schedules), num_steps=config["num_steps"])
+    def check(self) -> None:
+        """Refuse numbers out of their range.
+
+        Raises:
+            InputError: As of every schedule, or `poly_power` is not positive.
+        """
+        super().check()
+        if not (math.isfinite(self.poly_power) and self.poly_power > 0):
+            raise InputError(f"poly_power: got {self.poly_power}, expected a number above 0")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WarmupStableDecay(Schedule):
+    """Warm-up to the peak, which is kept until a linear decay to 0 at the end.
+
+    Deviates from the original, which has polynomial decay only. Source: Hu et al. 2024, MiniCPM,
+    section 4: unlike a decay over all steps, the stable part does not depend on the number of
+    steps, so a training can be made longer, or decayed from any of its checkpoints.
+
+    Attributes:
+        decay_ratio: Fraction of the steps, the last ones, that the decay takes.
+    """
+
+    decay_ratio: float = 0.2
+
+    def decayed_rate(self, step: Any) -> Any:
+        """Return the peak before the decay, and then its part by the steps that are left."""
+        from keras import ops
+
+        num_steps = max(self.num_train_steps, 1)  # with 0 the model is only evaluated
+        left = num_steps - ops.minimum(step, num_steps)
+        return self.peak * ops.minimum(left / (self.decay_ratio * num_steps), 1.0)
+
+    def check(self) -> None:
+        """Refuse numbers out of their range.
+
+        Raises:
+            InputError: As of every schedule, `decay_ratio` is not a fraction above 0, or the
+                decay begins before the warm-up ends.
+        """
+        super().check()
+        if not 0.0 < self.decay_ratio <= 1.0:
+            raise InputError(
+                f"decay_ratio: got {self.decay_ratio}, expected above 0, and 1 at most"
+            )
+        warmup_end = self.start_warmup_step + self.num_warmup_steps
+        most = 1 - warmup_end / self.num_train_steps
+        if self.decay_ratio > most:
+            raise InputError(
+                f"decay_ratio: got {self.decay_ratio}, expected {most:g} at most, as the warm-up "
+                f"ends at step {warmup_end} of {self.num_train_steps}"
+            )
+
+
+SCHEDULES: Mapping[ScheduleName, type[Schedule]] = {
+    "polynomial": PolynomialDecay,
+    "warmup_stable_decay": WarmupStableDecay,
+}
+
+
+def new_schedule(
+    config: ScheduleConfig, *, peak: float, num_train_steps: int, num_warmup_steps: int
+) -> Schedule:
+    """Return the schedule that a configuration names, with those of its settings that it has.
+
+    Raises:
+        InputError: A setting of another schedule is not at its default: it would do nothing.
+    """
+    settings = config.schedule_settings
+    for field in dataclasses.fields(ScheduleConfig):
+        value = getattr(config, field.name)
+        if field.name not in {*settings, "schedule"} and value != field.default:
+            raise InputError(
+                f"{field.name}: got {value}, which the schedule {config.schedule} does not have; "
+                f"expected another schedule, or {field.default}"
+            )
+    return SCHEDULES[config.schedule](
+        peak=peak,
+        num_train_steps=num_train_steps,
+        num_warmup_steps=num_warmup_steps,
+        **settings,
+    )

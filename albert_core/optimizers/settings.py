@@ -15,16 +15,14 @@ def check_rates(
     num_train_steps: int,
     *,
     start_warmup_step: int = 0,
-    poly_power: float = 1.0,
 ) -> None:
     """Refuse a rate that is not positive and a warm-up that does not end before training does.
 
     Raises:
         InputError: One of them is out of its range.
     """
-    for name, value in (("learning_rate", learning_rate), ("poly_power", poly_power)):
-        if not (math.isfinite(value) and value > 0):
-            raise InputError(f"{name}: got {value}, expected a number above 0")
+    if not (math.isfinite(learning_rate) and learning_rate > 0):
+        raise InputError(f"learning_rate: got {learning_rate}, expected a number above 0")
     check_minimum("start_warmup_step", start_warmup_step, 0)
     last = num_train_steps - start_warmup_step
     if not 0 <= num_warmup_steps < last:

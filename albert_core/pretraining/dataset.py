@@ -16,10 +16,10 @@ import numpy as np
 from albert_core.backends import record_reader
 from albert_core.errors import InputError, StepFailedError
 from albert_core.records.batch import INPUTS, TARGETS, InputTimer
-from albert_core.records.compact import piece_dtype
+from albert_core.records.compact import token_dtype
 from albert_core.records.config import MaskingConfig
 from albert_core.records.description import RecordsDescription
-from albert_core.records.masking import mask_pairs, streams_of
+from albert_core.records.masking import mask_pairs, record_rng_states
 from albert_core.records.pairs import SegmentPairs
 from albert_core.records.tfrecord import read_tfrecords
 from albert_core.tokenization import SpecialIds, Tokenizer
@@ -158,13 +158,13 @@ class PretrainingData:
         Returns:
             The arrays that `INPUTS` and `TARGETS` name, in that order.
         """
-        dtype = piece_dtype(len(self.word_starts))
+        dtype = token_dtype(len(self.word_starts))
         pairs = SegmentPairs(
-            pieces=np.frombuffer(b"".join(pieces), dtype).astype(np.int32),
+            token_ids=np.frombuffer(b"".join(pieces), dtype).astype(np.int32),
             lengths=np.array([len(text) // dtype.itemsize for text in pieces]),
             first_lengths=first_lengths,
             labels=labels.astype(np.int8),
-            streams=streams_of(self.seed, epochs, indices),
+            rng_states=record_rng_states(self.seed, epochs, indices),
         )
         batch = mask_pairs(
             pairs,

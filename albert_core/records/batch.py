@@ -1,4 +1,4 @@
-"""What a batch for `fit` is, and what its readers share."""
+"""The batches that training reads, and the constants that both readers share."""
 
 from collections.abc import Sequence
 from typing import Any

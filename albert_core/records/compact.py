@@ -1,4 +1,4 @@
-"""The compact record: a segment pair's pieces once; masks and swaps are drawn when it is read."""
+"""The compact record: the tokens of a segment pair once; masks and swaps are drawn on reading."""
 
 import numpy as np
 
@@ -6,19 +6,21 @@ from albert_core.records.example_encoder import Ragged, encode_examples
 from albert_core.records.pairs import UNDECIDED, SegmentPairs
 
 
-def piece_dtype(vocab_size: int) -> np.dtype:
-    """Return the little-endian integer type that a record's pieces are stored in."""
+def token_dtype(vocab_size: int) -> np.dtype:
+    """Return the little-endian integer type in which records store token ids."""
     return np.dtype("<u2" if vocab_size <= 2**16 else "<u4")
 
 
 def encode_compact(pairs: SegmentPairs, dtype: np.dtype) -> list[bytes]:
-    """Serialise pairs as tf.train.Examples of `pieces` (bytes) and `first_length` (int64).
+    """Serialise each pair as a tf.train.Example of `pieces` (bytes) and `first_length` (int64).
 
-    Pairs whose order is decided have it as `sentence_order_label` (int64), too.
+    `pieces` are the token ids of both segments in `dtype`. If the order of any pair of the batch is
+    decided, all have it as `sentence_order_label` (int64), too.
     """
-    pieces = pairs.pieces.astype(dtype).view(np.uint8)
+    # Raw bytes: as an int64 list a token id takes up to three bytes, and reading it costs more.
+    token_bytes = pairs.token_ids.astype(dtype).view(np.uint8)
     features: dict[str, np.ndarray | Ragged] = {
-        "pieces": (pieces, np.cumsum(pairs.lengths) * dtype.itemsize),
+        "pieces": (token_bytes, np.cumsum(pairs.lengths) * dtype.itemsize),
         "first_length": pairs.first_lengths[:, None],
     }
     if np.any(pairs.labels != UNDECIDED):

@@ -1,4 +1,4 @@
-"""Settings of the records and of how they are masked."""
+"""Settings of records and of masking."""
 
 import dataclasses
 import math
@@ -9,7 +9,7 @@ import numpy as np
 from albert_core.checks import check_at_least, check_between, check_seed
 from albert_core.errors import InputError
 
-NUM_SPECIAL_PIECES = 3  # [CLS] A [SEP] B [SEP]
+NUM_SPECIAL_TOKENS = 3  # [CLS] A [SEP] B [SEP]
 TRAIN_PREFIX, HELD_OUT_PREFIX = "train", "held_out"
 
 Compat = Literal["none", "original"]
@@ -20,19 +20,19 @@ _ORIGINAL_MAX_PREDICTIONS = 20
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MaskingConfig:
-    """Which pieces are predicted.
+    """Which tokens are predicted.
 
     Attributes:
-        mask_probability: Share of a sequence's pieces that are predicted.
+        mask_probability: Fraction of a sequence's tokens that are predicted.
         max_ngram: Longest masked run, in words.
         favor_shorter_ngram: Whether runs of n words are drawn in proportion to 1/n; else the
             longest are the most likely.
-        whole_word: Whether all pieces of a word are masked together.
-        permutation: Whether as many further pieces trade places and are predicted, too.
-        max_predictions_per_sequence: Most masked pieces of a sequence; by default as many as
+        whole_word: Whether all tokens of a word are masked together.
+        permutation: Whether as many further tokens trade places and are predicted, too.
+        max_predictions_per_sequence: Most masked tokens of a sequence; by default as many as
             `mask_probability` asks for.
-        compat: `original` also follows its defects: 20 masked pieces at most, by default, and a
-            word's continuation right after [SEP] joins the last word before it.
+        compat: `original` also follows the original's defects: 20 masked tokens at most, by
+            default, and a word's continuation right after [SEP] joins the last word before it.
     """
 
     mask_probability: float = 0.15
@@ -53,9 +53,9 @@ class MaskingConfig:
             )
 
     def max_masked(self, sequence_length: int) -> int:
-        """Return the most pieces of a sequence that are masked.
+        """Return the most tokens of a sequence that are masked.
 
-        Deviates from the original, where it is 20 by default: 3.9 % of 512 pieces.
+        Deviates from the original, where it is 20 by default: 3.9 % of 512 tokens.
         """
         if self.max_predictions_per_sequence is not None:
             return self.max_predictions_per_sequence
@@ -64,11 +64,11 @@ class MaskingConfig:
         return math.ceil(sequence_length * self.mask_probability)
 
     def max_predictions(self, sequence_length: int) -> int:
-        """Return the number P of prediction slots: masked and permuted pieces."""
+        """Return the number P of prediction slots: masked and permuted tokens."""
         return self.max_masked(sequence_length) * (2 if self.permutation else 1)
 
     def ngram_odds(self) -> np.ndarray:
-        """Return the cumulative odds [max_ngram] of a run's length in words."""
+        """Return the cumulative odds float64 [max_ngram] of runs of 1, 2, ... words."""
         odds = 1.0 / np.arange(1, self.max_ngram + 1)
         if not self.favor_shorter_ngram:
             odds = odds[::-1]
@@ -80,17 +80,17 @@ class RecordsConfig:
     """How documents become records.
 
     Attributes:
-        format: `compact`: pieces once, masks and swaps drawn whenever a record is read. `static`:
-            the original's eight features, masks and swaps drawn here.
-        sequence_length: Length S of the model's input in pieces, [CLS] and both [SEP] included.
+        format: `compact`: tokens once, masks and swaps drawn whenever a record is read. `static`:
+            the original's eight features, masks and swaps drawn when records are made.
+        sequence_length: Length S of the model's input in tokens, [CLS] and both [SEP] included.
         short_sequence_probability: Chance that a document is cut for a random shorter length.
-        dupe_factor: How often each document is cut, each time differently. Deviates from the
+        dupe_factor: How often every document is cut, each time differently. Deviates from the
             original: 1 by default, not 40, since masks are drawn anew whenever a record is read.
-        random_next_sentence: Whether half the second segments come from another document, to be
-            told from true ones (BERT's task); else segments are swapped.
+        random_next_sentence: Whether half of the second segments come from another document and
+            are to be told from true ones (BERT's task); else segments are swapped.
         masking: What is masked in static records; compact ones are masked as pretraining says.
-        compat: `original` also follows the original's defects when it cuts and masks.
-        held_out_fraction: Share of the documents kept apart for evaluation, chosen by their hash.
+        compat: `original` also follows the original's defects in cutting and masking.
+        held_out_fraction: Fraction of the documents kept apart for evaluation, by their hash.
         num_shards: Number of files of training records.
         seed: Seed of every draw.
     """
@@ -107,7 +107,7 @@ class RecordsConfig:
     seed: int = 12345
 
     def __post_init__(self) -> None:
-        shortest = NUM_SPECIAL_PIECES + 2
+        shortest = NUM_SPECIAL_TOKENS + 2
         if self.sequence_length < shortest:
             raise InputError(
                 f"records.sequence_length: got {self.sequence_length}, expected at least "

@@ -1,4 +1,4 @@
-"""What a folder of records holds, whether this project made it or the original did."""
+"""Describe a folder of records, made by this project or by the original."""
 
 import dataclasses
 from pathlib import Path
@@ -13,7 +13,7 @@ from albert_core.records.config import (
     RecordFormat,
     RecordsConfig,
 )
-from albert_core.records.static import LABEL_FEATURE, PIECE_FEATURES, PREDICTION_FEATURES
+from albert_core.records.static import LABEL_FEATURE, PREDICTION_FEATURES, TOKEN_FEATURES
 from albert_core.records.tfrecord import count_tfrecords, parse_example, read_tfrecords
 from albert_core.settings import parse_settings
 
@@ -27,7 +27,7 @@ class RecordsDescription:
         sequence_length: Length S of a sequence.
         max_predictions: Prediction slots P of static records; 0 where the reader decides.
         masking: How static records were masked, where that is known.
-        train_files: The files to train on.
+        train_files: The files to train on, sorted.
         held_out_files: The files to evaluate on; none in folders of the original.
         num_train_records: Records in an epoch.
         num_held_out_records: Records held out.
@@ -51,10 +51,10 @@ def describe_records(path: str | Path) -> RecordsDescription:
     """Describe what `albert records` wrote, or TFRecord files of the original.
 
     Args:
-        path: A folder; of the original's files one of them, too.
+        path: A folder, or one TFRecord file of the original.
 
     Raises:
-        InputError: It is neither.
+        InputError: There are no records, or records of another kind.
     """
     folder = Path(path)
     manifest = find_manifest(folder)
@@ -82,6 +82,7 @@ def describe_records(path: str | Path) -> RecordsDescription:
 
 
 def _describe_original(path: Path) -> RecordsDescription:
+    """Describe TFRecord files without a manifest, from their sizes and their first record."""
     files = tuple(sorted(path.glob("*.tfrecord*"))) if path.is_dir() else (path,)
     if not files or not all(file.is_file() for file in files):
         raise InputError(
@@ -93,7 +94,7 @@ def _describe_original(path: Path) -> RecordsDescription:
         raise InputError(f"records {path}: {len(files)} files without a record")
     first = next(file for file, count in zip(files, counts, strict=True) if count)
     features = parse_example(next(read_tfrecords(first)))
-    expected = {*PIECE_FEATURES, *PREDICTION_FEATURES, LABEL_FEATURE}
+    expected = {*TOKEN_FEATURES, *PREDICTION_FEATURES, LABEL_FEATURE}
     if missing := sorted(expected - features.keys()):
         raise InputError(
             f"{first}: its records lack {', '.join(missing)}; expected the eight features of the "

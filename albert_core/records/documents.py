@@ -1,4 +1,4 @@
-"""Documents of text to encoded documents, sorted into shards."""
+"""Clean and encode documents of text, and choose the shard of each."""
 
 import collections
 import dataclasses
@@ -8,26 +8,29 @@ from typing import Any
 import numpy as np
 
 from albert_core.corpus.cleaning import DocumentFilter, RemovedDocuments
-from albert_core.records.compact import piece_dtype
+from albert_core.records.compact import token_dtype
 from albert_core.records.config import HELD_OUT_PREFIX, TRAIN_PREFIX, RecordsConfig
-from albert_core.records.encoded import EncodedDocument, encoded_document
-from albert_core.records.rng import document_key, document_stream
+from albert_core.records.encoded import EncodedDocument, encode_document
+from albert_core.records.rng import document_key, document_rng_state
 from albert_core.tokenization import Tokenizer
 
-_BATCH_SENTENCES = 4096  # encoded in one call
+_BATCH_SENTENCES = 4096  # encoded in one call of the tokenizer
 
 HELD_OUT_SHARD = f"{HELD_OUT_PREFIX}-00000-of-00001"
 
 
 def shard_names(config: RecordsConfig) -> list[str]:
-    """Return the names of all shards that records have."""
+    """Return the names of the training shards and, if documents are held out, of their shard."""
     held_out = [HELD_OUT_SHARD] if config.held_out_fraction else []
     return [*(_train_shard(index, config) for index in range(config.num_shards)), *held_out]
 
 
-def shard_of(key: bytes, config: RecordsConfig) -> str:
+def choose_shard(key: bytes, config: RecordsConfig) -> str:
     """Return the name of the shard that a document belongs to, by its key alone."""
-    if document_stream(key, seed=config.seed, purpose="split") < config.held_out_fraction * 2**64:
+    # By hash, not in turn: the shard does not depend on what other documents there are or on who
+    # reads them first, and repetitions meet in one shard, where they are found and dropped.
+    draw = document_rng_state(key, seed=config.seed, purpose="split")
+    if draw < config.held_out_fraction * 2**64:
         return HELD_OUT_SHARD
     return _train_shard(int.from_bytes(key[:8], "little") % config.num_shards, config)
 
@@ -43,47 +46,50 @@ def encode_documents(
     document_filter: DocumentFilter,
     config: RecordsConfig,
 ) -> tuple[dict[str, list[EncodedDocument]], dict[str, Any]]:
-    """Clean and encode documents.
+    """Filter and encode documents, and group them by shard.
 
     Args:
         documents: Each a list of sentences.
-        tokenizer: The vocabulary.
-        document_filter: Which documents to leave out.
-        config: What decides about a document's shard.
+        tokenizer: The tokenizer.
+        document_filter: Decides which documents are left out.
+        config: Its seed, number of shards and held-out fraction decide a document's shard.
 
     Returns:
-        The documents of each shard by its name; counts of what was read and kept, with the
-        attributes of `RemovedDocuments` as `removed`.
+        The encoded documents of each shard, by the shard's name. And counts of documents read and
+        kept, of sentences, words, tokens and unknown tokens kept; under `removed` the attributes
+        of `RemovedDocuments`.
     """
     shards = collections.defaultdict[str, list[EncodedDocument]](list)
     counts = collections.Counter[str]()
     removed = RemovedDocuments()
-    dtype = piece_dtype(len(tokenizer))
-    for batch in _batches(_kept(documents, document_filter, counts, removed)):
-        flat = [sentence for document in batch for sentence in document]
-        pieces, lengths = tokenizer.encode_flat(flat)
-        counts["num_sentences"] += len(flat)
-        counts["num_words"] += " ".join(flat).count(" ") + 1
-        counts["num_tokens"] += len(pieces)
-        counts["num_unknown_pieces"] += int(np.sum(pieces == tokenizer.special_ids.unknown))
-        sentence, piece = 0, 0
+    dtype = token_dtype(len(tokenizer))
+    for batch in _batches(_filter_documents(documents, document_filter, counts, removed)):
+        # All sentences of a batch in one call: a call for each would cost more than the encoding.
+        sentences = [sentence for document in batch for sentence in document]
+        token_ids, lengths = tokenizer.encode_flat(sentences)
+        counts["num_sentences"] += len(sentences)
+        counts["num_words"] += " ".join(sentences).count(" ") + 1
+        counts["num_tokens"] += len(token_ids)
+        counts["num_unknown_tokens"] += int(np.sum(token_ids == tokenizer.special_ids.unknown))
+        sentence, token = 0, 0
         for document in batch:
-            of_document = lengths[sentence : sentence + len(document)]
-            size = int(of_document.sum())
+            sentence_lengths = lengths[sentence : sentence + len(document)]
+            num_tokens = int(sentence_lengths.sum())
             key = document_key(document)
-            shards[shard_of(key, config)].append(
-                encoded_document(key, pieces[piece : piece + size], of_document, dtype)
+            shards[choose_shard(key, config)].append(
+                encode_document(key, token_ids[token : token + num_tokens], sentence_lengths, dtype)
             )
-            sentence, piece = sentence + len(document), piece + size
+            sentence, token = sentence + len(document), token + num_tokens
     return shards, {**counts, "removed": dataclasses.asdict(removed)}
 
 
-def _kept(
+def _filter_documents(
     documents: Iterable[list[str]],
     document_filter: DocumentFilter,
     counts: collections.Counter,
     removed: RemovedDocuments,
 ) -> Iterator[list[str]]:
+    """Yield the documents to keep; count all, and note the others in `removed`."""
     for document in documents:
         counts["num_documents"] += 1
         if reason := document_filter.reason(document):

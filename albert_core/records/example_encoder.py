@@ -1,10 +1,11 @@
-"""Batches of tf.train.Example messages, written as bytes without a message object for each.
+"""Serialise batches of tf.train.Example messages without a message object for each.
 
-Shape suffixes: B batch, K features.
+Shape suffixes: B batch, N values, K features, P bytes of all payloads.
 
 A row of a batch becomes one message. Fields and wire types are those of TensorFlow's
-example.proto and feature.proto; features are written in the order of their names, so that the
-bytes are those of protobuf's deterministic serialisation.
+example.proto and feature.proto. Protobuf leaves the order of map entries open; here features are
+written in the order of their names, so that the bytes are the same everywhere and equal to those
+of protobuf's deterministic serialisation.
 """
 
 from collections.abc import Mapping
@@ -14,20 +15,22 @@ import numba
 import numpy as np
 
 _BYTES_LIST, _FLOAT_LIST, _INT64_LIST = 1, 2, 3  # field numbers of Feature
+_LENGTH_DELIMITED = 2  # wire type of messages and bytes
 
 Ragged = tuple[np.ndarray, np.ndarray]
-"""uint8 payloads of all rows, one after the other, and int64 [B], where each row's ends."""
+"""Bytes of all rows, uint8, one row after the other; and int64 [B], the end of each row's."""
 
 
 def encode_examples(features: Mapping[str, np.ndarray | Ragged]) -> list[bytes]:
-    """Serialise a batch of examples.
+    """Serialise a batch of examples, one message a row.
 
     Args:
-        features: By name: integers [B, N], not negative, as int64 lists; float32 [B, N] as float
-            lists; ragged bytes as one byte string a row.
+        features: By name: integers [B, N], not negative, below 2**31, are written as int64 lists;
+            float32 [B, N] as float lists; ragged bytes as one byte string a row.
     """
     names = sorted(features)
     payloads = [_payload(features[name]) for name in names]
+    # All payloads in one array of bytes, whatever their types: compiled code sees one type.
     ends_KB = np.stack([ends for _, _, ends in payloads])
     bases = np.cumsum([0, *(len(data) for _, data, _ in payloads[:-1])])
     keys = [name.encode() for name in names]
@@ -44,7 +47,11 @@ def encode_examples(features: Mapping[str, np.ndarray | Ragged]) -> list[bytes]:
 
 
 def _payload(values: np.ndarray | Ragged) -> tuple[int, np.ndarray, np.ndarray]:
-    """Return field number, packed values uint8 and int64 [B], where each row's end."""
+    """Pack the values of a feature as the content of its list message.
+
+    Returns:
+        Field number in Feature, bytes of all rows uint8, int64 [B] with the end of each row's.
+    """
     if isinstance(values, tuple):
         return _BYTES_LIST, *values
     if values.dtype == np.float32:
@@ -55,6 +62,7 @@ def _payload(values: np.ndarray | Ragged) -> tuple[int, np.ndarray, np.ndarray]:
 
 @numba.njit(cache=True)
 def _write_varint(out: Any, end: int, value: int) -> int:
+    """Write a varint, seven bits a byte, at `out[end]`; return the position behind it."""
     while value > 127:
         out[end] = (value & 127) | 128
         value >>= 7
@@ -65,6 +73,7 @@ def _write_varint(out: Any, end: int, value: int) -> int:
 
 @numba.njit(cache=True)
 def _varint_size(value: int) -> int:
+    """Return the number of bytes of a varint."""
     size = 1
     while value > 127:
         value >>= 7
@@ -74,7 +83,12 @@ def _varint_size(value: int) -> int:
 
 @numba.njit(cache=True)
 def _pack_varints(values: Any) -> Any:
-    """Pack the rows of [B, N]; an int32 takes five bytes at most."""
+    """Write integers [B, N], not negative, below 2**31, as varints.
+
+    Returns:
+        The bytes of all rows, uint8; int64 [B] with the end of each row's.
+    """
+    # Five bytes hold 35 bits. Cut to size in the end: sizes are known when it is written.
     out = np.empty(values.size * 5, np.uint8)
     ends = np.empty(len(values), np.int64)
     end = 0
@@ -87,25 +101,41 @@ def _pack_varints(values: Any) -> Any:
 
 @numba.njit(cache=True)
 def _message_size(size: int) -> int:
-    """Return the size of a field of `size` bytes with its tag and length."""
+    """Return the size of a length-delimited field of `size` bytes, with its tag and length."""
+    # All field numbers here are below 16, so that a tag takes one byte.
     return 1 + _varint_size(size) + size
 
 
 @numba.njit(cache=True)
 def _open_message(out: Any, end: int, field: int, size: int) -> int:
-    out[end] = field << 3 | 2
+    """Write tag and length of a field at `out[end]`; return where its `size` bytes go."""
+    out[end] = field << 3 | _LENGTH_DELIMITED
     return _write_varint(out, end + 1, size)
 
 
 @numba.njit(cache=True, nogil=True)
 def _assemble(data: Any, ends: Any, bases: Any, kinds: Any, keys: Any, key_ends: Any) -> Any:
-    """Wrap the payloads of each row: Example > Features > entry (key, Feature > list > value)."""
+    """Wrap the payloads of each row: Example > Features > entry (key, Feature > list > value).
+
+    Args:
+        data: uint8 [P], the payloads of all features, each with all its rows.
+        ends: int64 [K, B], the end of each row's payload in `data`.
+        bases: int64 [K], where each feature's first payload begins.
+        kinds: int64 [K], the field number in Feature of each feature's list.
+        keys: uint8, the names of all features, one after the other.
+        key_ends: int64 [K], the end of each name.
+
+    Returns:
+        The messages of all rows, uint8; int64 [B] with the end of each.
+    """
     num_features, num_rows = ends.shape
+    # Five tags with lengths a feature, each of six bytes at most, and one around the row; and up.
     overhead = num_features * 40 + key_ends[-1] + 10
     out = np.empty(len(data) + num_rows * overhead, np.uint8)
     row_ends = np.empty(num_rows, np.int64)
     end = 0
     for row in range(num_rows):
+        # A message's length stands before its content, so all sizes are added up first.
         total = 0
         for feature in range(num_features):
             total += _message_size(_entry_size(feature, row, ends, bases, key_ends))
@@ -129,6 +159,7 @@ def _assemble(data: Any, ends: Any, bases: Any, kinds: Any, keys: Any, key_ends:
 
 @numba.njit(cache=True)
 def _entry_size(feature: int, row: int, ends: Any, bases: Any, key_ends: Any) -> int:
+    """Return the size of a map entry's content; arguments as in `_assemble`."""
     size = ends[feature, row] - (ends[feature, row - 1] if row else bases[feature])
     key_size = key_ends[feature] - (key_ends[feature - 1] if feature else 0)
     return _message_size(key_size) + _message_size(_message_size(_message_size(size)))

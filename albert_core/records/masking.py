@@ -1,10 +1,13 @@
 """N-gram whole-word masking and sentence-order swaps of segment pairs.
 
-Shape suffixes: B batch, S sequence, P predictions, V vocabulary.
+Shape suffixes: B batch, S sequence, P predictions, T tokens of all pairs, V vocabulary.
 
 Source: create_masked_lm_predictions of the original's create_pretraining_data.py. Deviates from
 the original: a word never runs across [SEP], every draw is seeded, and swaps are drawn here
 (docs/deviations.md).
+
+Every draw for a pair comes from the pair's own generator. The order of the draws is part of the
+format: another order gives other masks for the same seed, in records and in training.
 """
 
 from typing import Any
@@ -14,11 +17,11 @@ import numpy as np
 
 from albert_core.records.config import MaskingConfig
 from albert_core.records.pairs import SegmentPairs
-from albert_core.records.rng import below, uniform
+from albert_core.records.rng import integer_below, uniform
 from albert_core.tokenization import SpecialIds
 
 _INDEX_STEP = np.uint64(0xD1342543DE82EF95)
-_MASKED, _PERMUTED = 1, 2
+_MASKED, _PERMUTED = 1, 2  # marks of chosen positions; 0 is a position that is not predicted
 
 
 def mask_pairs(
@@ -29,34 +32,36 @@ def mask_pairs(
     word_starts: np.ndarray,
     special_ids: SpecialIds,
 ) -> dict[str, np.ndarray]:
-    """Draw swaps and masks of a batch of segment pairs.
+    """Draw swaps and masks of a batch of segment pairs, and add the special tokens.
 
     Args:
-        pairs: What to mask; swapped where their label leaves that open.
+        pairs: B pairs of at most S - 3 tokens; those with the label `UNDECIDED` are swapped with
+            probability 0.5.
         config: What to mask.
-        sequence_length: Length S of the input.
-        word_starts: bool [V], whether a piece begins a word.
-        special_ids: Where the vocabulary has [CLS], [SEP] and [MASK].
+        sequence_length: Length S of the model's input.
+        word_starts: bool [V], whether a token begins a word.
+        special_ids: The ids of [CLS], [SEP] and [MASK].
 
     Returns:
         int32 `input_ids`, `input_mask`, `segment_ids` [B, S], `masked_lm_positions`,
         `masked_lm_ids` [B, P], float32 `masked_lm_weights` [B, P] and int32
         `sentence_order_labels` [B]: 1 where the segments are not in the order of the text. As in
-        the original, padding is 0 whatever piece that is; `input_mask` tells it apart.
+        the original, padding has id 0 whatever token that is; `input_mask` tells it apart.
     """
     num_predictions = config.max_predictions(sequence_length)
-    per_piece, per_prediction = (len(pairs), sequence_length), (len(pairs), num_predictions)
+    of_tokens, of_predictions = (len(pairs), sequence_length), (len(pairs), num_predictions)
+    # In the order of the parameters of `_mask_batch`, which fills them in.
     batch = {
-        "input_ids": np.zeros(per_piece, np.int32),
-        "input_mask": np.zeros(per_piece, np.int32),
-        "segment_ids": np.zeros(per_piece, np.int32),
-        "masked_lm_positions": np.zeros(per_prediction, np.int32),
-        "masked_lm_ids": np.zeros(per_prediction, np.int32),
-        "masked_lm_weights": np.zeros(per_prediction, np.float32),
+        "input_ids": np.zeros(of_tokens, np.int32),
+        "input_mask": np.zeros(of_tokens, np.int32),
+        "segment_ids": np.zeros(of_tokens, np.int32),
+        "masked_lm_positions": np.zeros(of_predictions, np.int32),
+        "masked_lm_ids": np.zeros(of_predictions, np.int32),
+        "masked_lm_weights": np.zeros(of_predictions, np.float32),
         "sentence_order_labels": np.zeros(len(pairs), np.int32),
     }
     _mask_batch(
-        pairs.pieces, pairs.lengths, pairs.first_lengths, pairs.labels, pairs.streams,
+        pairs.token_ids, pairs.lengths, pairs.first_lengths, pairs.labels, pairs.rng_states,
         word_starts if config.whole_word else np.ones_like(word_starts),
         config.compat == "original" and config.whole_word, config.ngram_odds(),
         config.mask_probability, config.max_masked(sequence_length), config.permutation,
@@ -65,48 +70,76 @@ def mask_pairs(
     return batch
 
 
-def streams_of(seed: int, epochs: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    """Return the states uint64 [B] of the draws for records by their place: (epoch, index)."""
-    keys = {
+def record_rng_states(seed: int, epochs: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """Return the generator states uint64 [B] of records, by their places in the training data.
+
+    Args:
+        seed: The run's seed.
+        epochs: int64 [B].
+        indices: int64 [B], the place in the epoch.
+    """
+    # By place, not by draws made so far: a resumed run masks step k as the whole run does, and
+    # several processes agree on a batch without talking to each other.
+    states = {
         epoch: np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)[0]
         for epoch in set(epochs.tolist())
     }
-    of_epoch = np.array([keys[epoch] for epoch in epochs.tolist()], dtype=np.uint64)
-    return of_epoch + indices.astype(np.uint64) * _INDEX_STEP
+    epoch_states = np.array([states[epoch] for epoch in epochs.tolist()], dtype=np.uint64)
+    # An odd step visits all 2**64 states, so no two records of an epoch share one. It is not
+    # SplitMix64's own step, with which a record's second draw would be its neighbour's first.
+    return epoch_states + indices.astype(np.uint64) * _INDEX_STEP
 
 
 @numba.njit(cache=True)
 def _place_segments(
-    row: Any, segments: Any, pieces: Any, first_length: int, swap: bool, cls: int, sep: int
+    row: Any, segment_ids: Any, pair: Any, first_length: int, is_swapped: bool, cls: int, sep: int
 ) -> int:
-    """Write [CLS] A [SEP] B [SEP] and the segment ids; return the length."""
-    a, b = pieces[:first_length], pieces[first_length:]
-    if swap:
+    """Write [CLS] A [SEP] B [SEP] and its segment ids; return its length.
+
+    Args:
+        row: Receives int32 [S], the token ids.
+        segment_ids: Receives int32 [S], 1 from the first token of B on.
+        pair: int32 [length], the tokens of both segments.
+        first_length: Tokens of the first segment.
+        is_swapped: Whether the second segment becomes A.
+        cls: Id of [CLS].
+        sep: Id of [SEP].
+    """
+    a, b = pair[:first_length], pair[first_length:]
+    if is_swapped:
         a, b = b, a
-    length = len(pieces) + 3
+    length = len(pair) + 3
     row[0] = cls
     row[1 : 1 + len(a)] = a
     row[1 + len(a)] = sep
     row[2 + len(a) : length - 1] = b
     row[length - 1] = sep
-    segments[2 + len(a) : length] = 1
+    segment_ids[2 + len(a) : length] = 1
     return length
 
 
 @numba.njit(cache=True)
-def _word_bounds(
-    row: Any, length: int, starts: Any, joins_over_sep: bool, bounds: Any, sep: int
+def _find_words(
+    row: Any, length: int, word_starts: Any, joins_over_sep: bool, bounds: Any, sep: int
 ) -> int:
-    """Write the positions where words begin, and one past the last; return the number of words.
+    """Write the positions at which words begin, and one past the last; return their number.
 
-    Special pieces belong to no word: a position counts as a word's begin behind them, too.
+    Args:
+        row: int32 [S], a sequence with special tokens.
+        length: Its length without padding.
+        word_starts: bool [V], whether a token begins a word.
+        joins_over_sep: Whether a continuation right behind [SEP] belongs to the word before it.
+        bounds: Receives int64 [S + 1].
+        sep: Id of [SEP].
     """
     num_words = 0
     for position in range(1, length - 1):
         if row[position] == sep:
             continue
-        is_behind_special = position == 1 or (row[position - 1] == sep and not joins_over_sep)
-        if is_behind_special or starts[row[position]]:
+        # A segment may begin inside a word, where it was truncated: that rest is a word, too.
+        # The original joins it to the last word of the other segment, which is unrelated.
+        is_first = position == 1 or (row[position - 1] == sep and not joins_over_sep)
+        if is_first or word_starts[row[position]]:
             bounds[num_words] = position
             num_words += 1
     bounds[num_words] = length - 1
@@ -114,8 +147,8 @@ def _word_bounds(
 
 
 @numba.njit(cache=True)
-def _num_pieces(row: Any, begin: int, end: int, sep: int) -> int:
-    """Count the pieces of a run of words, which may run across [SEP]."""
+def _count_tokens(row: Any, begin: int, end: int, sep: int) -> int:
+    """Count the tokens of `row` from `begin` to `end`, without [SEP], which words may enclose."""
     count = 0
     for position in range(begin, end):
         count += row[position] != sep
@@ -123,104 +156,164 @@ def _num_pieces(row: Any, begin: int, end: int, sep: int) -> int:
 
 
 @numba.njit(cache=True)
-def _is_free(taken: Any, begin: int, end: int) -> bool:
-    return not np.any(taken[begin:end])
+def _is_free(marks: Any, begin: int, end: int) -> bool:
+    """Return whether no position from `begin` to `end` is marked."""
+    return not np.any(marks[begin:end])
 
 
 @numba.njit(cache=True)
-def _take_ngrams(
-    row: Any, bounds: Any, num_words: int, quota: int, odds: Any, taken: Any, mark: int,
+def _mark_ngrams(
+    row: Any, bounds: Any, num_words: int, quota: int, ngram_odds: Any, marks: Any, mark: int,
     order: Any, state: Any, sep: int,
 ) -> None:  # fmt: skip
-    """Mark n-grams of free words, from words in random order, until the quota is full."""
+    """Mark runs of words that have no mark yet, beginning at random words, up to a quota.
+
+    Args:
+        row: int32 [S], a sequence with special tokens.
+        bounds: int64 [S + 1], as `_find_words` writes them.
+        num_words: Number of words.
+        quota: Most tokens to mark.
+        ngram_odds: float64 [max_ngram], cumulative odds of a run's length in words.
+        marks: uint8 [S], the marks so far; changed in place.
+        mark: The mark to set, `_MASKED` or `_PERMUTED`.
+        order: int64 [S], scratch memory.
+        state: uint64 [1], the pair's generator.
+        sep: Id of [SEP], which is never marked.
+    """
     for index in range(num_words):
         order[index] = index
     count = 0
     for index in range(num_words):
-        other = index + below(state, num_words - index)
+        # One step of a Fisher-Yates shuffle a word: the quota is full after about a sixth of
+        # the words, and the others need not be shuffled.
+        other = index + integer_below(state, num_words - index)
         order[index], order[other] = order[other], order[index]
         if count >= quota:
             break
         word = order[index]
         ngram = 1
         draw = uniform(state)
-        while ngram < len(odds) and draw >= odds[ngram - 1]:
+        while ngram < len(ngram_odds) and draw >= ngram_odds[ngram - 1]:
             ngram += 1
         ngram = min(ngram, num_words - word)
         begin = bounds[word]
-        while ngram and count + _num_pieces(row, begin, bounds[word + ngram], sep) > quota:
+        # As in the original, a run that is too long for the quota loses words, not tokens: else
+        # the last word masked would be masked in part.
+        while ngram and count + _count_tokens(row, begin, bounds[word + ngram], sep) > quota:
             ngram -= 1
         end = bounds[word + ngram]
-        if ngram == 0 or not _is_free(taken, begin, end):
+        if ngram == 0 or not _is_free(marks, begin, end):
             continue
-        count += _num_pieces(row, begin, end, sep)
+        count += _count_tokens(row, begin, end, sep)
         for position in range(begin, end):
             if row[position] != sep:
-                taken[position] = mark
+                marks[position] = mark
 
 
 @numba.njit(cache=True)
-def _replacement(piece: int, vocab_size: int, state: Any, mask: int) -> int:
-    """Return [MASK] in 80 %, the piece itself in 10 %, a random piece in 10 % of the draws."""
+def _replacement(token_id: int, vocab_size: int, state: Any, mask: int) -> int:
+    """Return what a masked token is replaced by: [MASK] (80 %), itself (10 %) or any token (10 %).
+
+    As in the original, a random token may be a special one, and may be the token itself.
+    """
     draw = uniform(state)
     if draw < 0.8:
         return mask
     if draw < 0.9:
-        return piece
-    return below(state, vocab_size)
+        return token_id
+    return integer_below(state, vocab_size)
 
 
 @numba.njit(cache=True)
-def _permute(row: Any, length: int, taken: Any, order: Any, state: Any) -> None:
-    """Let the pieces marked for it trade places; `order` [S] is room to work in."""
+def _permute(row: Any, length: int, marks: Any, order: Any, state: Any) -> None:
+    """Shuffle the tokens of `row` [S] that are marked `_PERMUTED` among their positions.
+
+    `marks` is uint8 [S], `order` int64 [S] scratch memory, `state` the pair's generator.
+    """
     count = 0
     for position in range(length):
-        if taken[position] == _PERMUTED:
+        if marks[position] == _PERMUTED:
             order[count] = position
             count += 1
     for index in range(count - 1):
-        other = index + below(state, count - index)
+        other = index + integer_below(state, count - index)
         here, there = order[index], order[other]
         row[here], row[there] = row[there], row[here]
 
 
+# nogil: tf.data and the thread that reads for JAX mask while the training step holds the GIL.
 @numba.njit(cache=True, nogil=True)
 def _mask_batch(
-    pieces: Any, lengths: Any, first_lengths: Any, labels: Any, streams: Any, starts: Any,
-    joins_over_sep: bool, odds: Any, mask_probability: float, max_masked: int, permutation: bool,
-    cls: int, sep: int, mask: int, input_ids: Any, input_mask: Any, segment_ids: Any,
+    token_ids: Any, lengths: Any, first_lengths: Any, labels: Any, rng_states: Any,
+    word_starts: Any, joins_over_sep: bool, ngram_odds: Any, mask_probability: float,
+    max_masked: int, permutation: bool, cls: int, sep: int, mask: int,
+    input_ids: Any, input_mask: Any, segment_ids: Any,
     positions: Any, predicted: Any, weights: Any, order_labels: Any,
 ) -> None:  # fmt: skip
+    """Swap, place and mask every pair of a batch, and write the seven arrays of the model's input.
+
+    Args:
+        token_ids: int32 [T], the tokens of all pairs, one after the other.
+        lengths: int64 [B], number of tokens of each pair.
+        first_lengths: int64 [B], number of tokens of each first segment.
+        labels: int8 [B]: 0 or 1 are kept, a negative one asks for a swap by the toss of a coin.
+        rng_states: uint64 [B], the state of each pair's generator.
+        word_starts: bool [V], whether a token begins a word; all true masks token by token.
+        joins_over_sep: Whether a continuation right behind [SEP] belongs to the word before it.
+        ngram_odds: float64 [max_ngram], cumulative odds of a run's length in words.
+        mask_probability: Fraction of a sequence's positions that are predicted.
+        max_masked: Most masked tokens of a sequence.
+        permutation: Whether as many further tokens are shuffled and predicted.
+        cls: Id of [CLS].
+        sep: Id of [SEP].
+        mask: Id of [MASK].
+        input_ids: Receives int32 [B, S]; all seven outputs must be zeros before.
+        input_mask: Receives int32 [B, S], 1 where there is no padding.
+        segment_ids: Receives int32 [B, S].
+        positions: Receives int32 [B, P], the predicted positions, in ascending order.
+        predicted: Receives int32 [B, P], the true tokens there.
+        weights: Receives float32 [B, P], 1 for slots that are used.
+        order_labels: Receives int32 [B], 1 where the segments are not in the order of the text.
+    """
     sequence_length = input_ids.shape[1]
+    # Scratch memory is allocated once a batch, not once a pair: training waits for this function.
     bounds = np.zeros(sequence_length + 1, np.int64)
     order = np.zeros(sequence_length, np.int64)
-    taken = np.zeros(sequence_length, np.uint8)
+    marks = np.zeros(sequence_length, np.uint8)
     state = np.zeros(1, np.uint64)
     offset = 0
     for example in range(len(lengths)):
-        state[0] = streams[example]
-        pair = pieces[offset : offset + lengths[example]]
+        state[0] = rng_states[example]
+        pair = token_ids[offset : offset + lengths[example]]
         offset += lengths[example]
-        swap = uniform(state) < 0.5 and labels[example] < 0
-        order_labels[example] = 1 if swap else max(0, labels[example])
-        row = input_ids[example]
-        first_length = first_lengths[example]
-        length = _place_segments(row, segment_ids[example], pair, first_length, swap, cls, sep)
+        # Drawn first, also where the label is decided already: the masks of a pair are then the
+        # same whether or not its order is left open.
+        is_swapped = uniform(state) < 0.5 and labels[example] < 0
+        order_labels[example] = 1 if is_swapped else max(0, labels[example])
+        row, first_length = input_ids[example], first_lengths[example]
+        length = _place_segments(
+            row, segment_ids[example], pair, first_length, is_swapped, cls, sep
+        )
         input_mask[example, :length] = 1
-        num_words = _word_bounds(row, length, starts, joins_over_sep, bounds, sep)
+        num_words = _find_words(row, length, word_starts, joins_over_sep, bounds, sep)
+        # As in the original: a fraction of all positions, special tokens included.
         quota = min(max_masked, max(1, round(length * mask_probability)))
-        taken[:length] = 0
-        _take_ngrams(row, bounds, num_words, quota, odds, taken, _MASKED, order, state, sep)
+        marks[:length] = 0
+        _mark_ngrams(row, bounds, num_words, quota, ngram_odds, marks, _MASKED, order, state, sep)
         if permutation:
-            _take_ngrams(row, bounds, num_words, quota, odds, taken, _PERMUTED, order, state, sep)
+            _mark_ngrams(
+                row, bounds, num_words, quota, ngram_odds, marks, _PERMUTED, order, state, sep
+            )
         slot = 0
+        # In ascending order, as the original sorts its predictions. The true token is noted before
+        # it is replaced or shuffled.
         for position in range(length):
-            if taken[position]:
+            if marks[position]:
                 positions[example, slot] = position
                 predicted[example, slot] = row[position]
                 weights[example, slot] = 1.0
                 slot += 1
-                if taken[position] == _MASKED:
-                    row[position] = _replacement(row[position], len(starts), state, mask)
+                if marks[position] == _MASKED:
+                    row[position] = _replacement(row[position], len(word_starts), state, mask)
         if permutation:
-            _permute(row, length, taken, order, state)
+            _permute(row, length, marks, order, state)

@@ -1,10 +1,13 @@
-"""From the sentences of documents to segment pairs, as ranges of one array of pieces.
+"""Cut documents into segment pairs.
 
-Shape suffixes: T pieces, N sentences, D documents, M pairs, V vocabulary.
+Shape suffixes: T tokens, N sentences, D documents, M pairs, V vocabulary.
 
 Source: create_instances_from_document of the original's create_pretraining_data.py. Deviates from
 the original: a chunk of one sentence is never paired with a random document, and swaps are drawn
 when a pair is masked (docs/deviations.md); `compat="original"` does as the original.
+
+Every draw comes from the generator of a document. The order of the draws is part of the format:
+another order gives other records for the same seed.
 """
 
 import dataclasses
@@ -13,8 +16,8 @@ from typing import Any
 import numba
 import numpy as np
 
-from albert_core.records.config import NUM_SPECIAL_PIECES, RecordsConfig
-from albert_core.records.rng import below, next_bits, uniform
+from albert_core.records.config import NUM_SPECIAL_TOKENS, RecordsConfig
+from albert_core.records.rng import integer_below, next_bits, uniform
 
 IN_ORDER, NOT_IN_ORDER, UNDECIDED = 0, 1, -1
 
@@ -24,35 +27,35 @@ class Documents:
     """Encoded documents, one after the other.
 
     Attributes:
-        pieces: int32 [T].
-        sentences: int64 [N + 1], where each sentence begins, and the end of the last.
+        token_ids: int32 [T].
+        sentences: int64 [N + 1], the token each sentence begins with, and T.
         documents: int64 [D + 1], the sentence each document begins with, and N.
     """
 
-    pieces: np.ndarray
+    token_ids: np.ndarray
     sentences: np.ndarray
     documents: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
 class SegmentPairs:
-    """Segment pairs, without special pieces.
+    """Segment pairs, without special tokens.
 
     Attributes:
-        pieces: int32 [T], the pieces of all pairs, one after the other.
-        lengths: int64 [M], pieces of each pair.
-        first_lengths: int64 [M], pieces of each first segment.
-        labels: int8 [M]: 0 the segments are in the order of the text, 1 they are not, -1 in order
-            here, and whether to swap them is left to the reader.
-        streams: uint64 [M], the state of each pair's further draws.
-        num_documents: Documents that gave a pair.
+        token_ids: int32 [T], the tokens of all pairs, one after the other.
+        lengths: int64 [M], number of tokens of each pair.
+        first_lengths: int64 [M], number of tokens of each first segment.
+        labels: int8 [M], `IN_ORDER`, `NOT_IN_ORDER` or `UNDECIDED`. The segments of an undecided
+            pair are in the order of the text; whether they are swapped is drawn when it is masked.
+        rng_states: uint64 [M], the generator state of each pair, for swap and masks.
+        num_documents: Number of documents that gave at least one pair.
     """
 
-    pieces: np.ndarray
+    token_ids: np.ndarray
     lengths: np.ndarray
     first_lengths: np.ndarray
     labels: np.ndarray
-    streams: np.ndarray
+    rng_states: np.ndarray
     num_documents: int = 0
 
     def __len__(self) -> int:
@@ -61,119 +64,178 @@ class SegmentPairs:
 
 def cut_pairs(
     documents: Documents,
-    streams: np.ndarray,
+    rng_states: np.ndarray,
     *,
     instance: int,
     config: RecordsConfig,
     word_starts: np.ndarray,
 ) -> SegmentPairs:
-    """Cut every document once into pairs of at most the sequence length, specials included.
+    """Cut every document once into pairs of at most the sequence length, special tokens included.
 
     Args:
-        documents: What to cut; a random segment comes from another document among these.
-        streams: uint64 [D], the state of each document's draws.
-        instance: Which copy of the documents this is. Every other one begins a sentence later,
-            so that other sentences meet.
+        documents: The documents. With `random_next_sentence`, random second segments come from
+            other documents among these.
+        rng_states: uint64 [D], the state of each document's generator.
+        instance: Number of the copy, from 0. Odd copies begin a sentence later, so that other
+            sentences are paired.
         config: How to cut.
-        word_starts: bool [V], whether a piece begins a word.
+        word_starts: bool [V], whether a token begins a word.
 
     Returns:
-        The pairs in random order.
+        The pairs of all documents, in random order.
     """
     original = config.compat == "original"
+    # A pair uses up at least one sentence, so there are never more pairs than sentences.
     num_sentences = len(documents.sentences) - 1
     bounds = np.zeros((num_sentences, 4), np.int64)
     labels = np.zeros(num_sentences, np.int8)
-    of_pairs = np.zeros(num_sentences, np.uint64)
-    count, num_documents = _cut_documents(
-        documents.pieces, documents.sentences, documents.documents, streams, word_starts,
-        0 if original else instance % 2, config.sequence_length - NUM_SPECIAL_PIECES,
+    pair_rng_states = np.zeros(num_sentences, np.uint64)
+    num_pairs, num_documents = _cut_documents(
+        documents.token_ids, documents.sentences, documents.documents, rng_states, word_starts,
+        0 if original else instance % 2, config.sequence_length - NUM_SPECIAL_TOKENS,
         config.short_sequence_probability, config.random_next_sentence, original,
-        bounds, labels, of_pairs,
+        bounds, labels, pair_rng_states,
     )  # fmt: skip
-    order = np.argsort(of_pairs[:count], kind="stable")
+    # The states are random and independent of the text, so sorting by them shuffles the pairs
+    # without a draw of its own. Stable, so that equal states cannot depend on NumPy's sort.
+    order = np.argsort(pair_rng_states[:num_pairs], kind="stable")
     bounds = bounds[order]
     first_lengths = bounds[:, 1] - bounds[:, 0]
     lengths = first_lengths + bounds[:, 3] - bounds[:, 2]
     return SegmentPairs(
-        pieces=_gather(documents.pieces, bounds, int(lengths.sum())),
+        token_ids=_gather_tokens(documents.token_ids, bounds, int(lengths.sum())),
         lengths=lengths,
         first_lengths=first_lengths,
         labels=labels[order],
-        streams=of_pairs[order],
+        rng_states=pair_rng_states[order],
         num_documents=num_documents,
     )
 
 
 @numba.njit(cache=True)
-def _gather(pieces: Any, bounds: Any, size: int) -> Any:
-    flat = np.empty(size, pieces.dtype)
-    end = 0
+def _gather_tokens(token_ids: Any, bounds: Any, num_tokens: int) -> Any:
+    """Copy the tokens of all pairs one after the other.
+
+    Args:
+        token_ids: int32 [T], those of the documents.
+        bounds: int64 [M, 4], as `_cut_documents` writes them.
+        num_tokens: Number of tokens in all pairs.
+
+    Returns:
+        int32 [num_tokens].
+    """
+    gathered = np.empty(num_tokens, token_ids.dtype)
+    position = 0
     for pair in range(len(bounds)):
-        for side in range(2):
-            begin, stop = bounds[pair, 2 * side], bounds[pair, 2 * side + 1]
-            flat[end : end + stop - begin] = pieces[begin:stop]
-            end += stop - begin
-    return flat
+        for segment in range(2):
+            begin, end = bounds[pair, 2 * segment], bounds[pair, 2 * segment + 1]
+            gathered[position : position + end - begin] = token_ids[begin:end]
+            position += end - begin
+    return gathered
 
 
+# nogil: local Beam workers may be threads of one process.
 @numba.njit(cache=True, nogil=True)
 def _cut_documents(
-    pieces: Any, sentences: Any, documents: Any, streams: Any, word_starts: Any, shift: int,
+    token_ids: Any, sentences: Any, documents: Any, rng_states: Any, word_starts: Any, shift: int,
     limit: int, short_sequence_probability: float, random_next: bool, original: bool,
-    bounds: Any, labels: Any, of_pairs: Any,
+    bounds: Any, labels: Any, pair_rng_states: Any,
 ) -> tuple[int, int]:  # fmt: skip
-    """Return the numbers of pairs and of documents that gave one."""
+    """Cut all documents into pairs and write these into the last three arrays.
+
+    Args:
+        token_ids: int32 [T], the tokens of all documents.
+        sentences: int64 [N + 1], the token each sentence begins with, and T.
+        documents: int64 [D + 1], the sentence each document begins with, and N.
+        rng_states: uint64 [D], the state of each document's generator.
+        word_starts: bool [V], whether a token begins a word.
+        shift: Sentences left out at the beginning of documents of three sentences or more.
+        limit: Most tokens of a pair.
+        short_sequence_probability: Chance that a document is cut for a random shorter length.
+        random_next: Whether half of the second segments come from other documents.
+        original: Whether to follow the original where it is deviated from by default.
+        bounds: Receives int64 [N, 4]: begin and end of both segments in `token_ids`.
+        labels: Receives int8 [N], the labels of the pairs.
+        pair_rng_states: Receives uint64 [N], the states of the pairs' own generators.
+
+    Returns:
+        Number of pairs M, which are the first rows of the three arrays, and number of documents
+        that gave a pair.
+    """
     state = np.zeros(1, np.uint64)
-    count, num_documents = 0, 0
+    num_pairs, num_documents = 0, 0
     for document in range(len(documents) - 1):
-        state[0] = streams[document]
+        state[0] = rng_states[document]
         target = limit
         if uniform(state) < short_sequence_probability:
-            target = 2 + below(state, limit - 1)
-        before = count
+            target = 2 + integer_below(state, limit - 1)
+        num_pairs_before = num_pairs
         begin, end = documents[document], documents[document + 1]
+        # A shorter document would lose most of its text to the shift, or all.
         position = begin + (shift if end - begin > 2 else 0)
         while position < end:
-            position, label = _next_pair(
-                position, document, target, limit, pieces, sentences, documents, word_starts,
-                random_next, original, state, bounds[count],
+            position, label = _cut_next_pair(
+                position, document, target, limit, token_ids, sentences, documents, word_starts,
+                random_next, original, state, bounds[num_pairs],
             )  # fmt: skip
-            pair = bounds[count]
+            pair = bounds[num_pairs]
+            # An empty segment is no pair: its row of `bounds` is written over by the next.
             if pair[1] > pair[0] and pair[3] > pair[2]:
-                labels[count] = label
-                of_pairs[count] = next_bits(state)
-                count += 1
-        num_documents += count > before
-    return count, num_documents
+                labels[num_pairs] = label
+                # A generator of the pair's own: how many draws its masks take must not change
+                # how the rest of the document is cut.
+                pair_rng_states[num_pairs] = next_bits(state)
+                num_pairs += 1
+        num_documents += num_pairs > num_pairs_before
+    return num_pairs, num_documents
 
 
 @numba.njit(cache=True)
-def _next_pair(
-    begin: int, document: int, target: int, limit: int, pieces: Any, sentences: Any,
+def _cut_next_pair(
+    begin: int, document: int, target: int, limit: int, token_ids: Any, sentences: Any,
     documents: Any, word_starts: Any, random_next: bool, original: bool, state: Any, pair: Any,
 ) -> Any:  # fmt: skip
-    """Write the bounds of the next pair, equal ones for none; return the next sentence, the label.
+    """Cut the chunk of sentences from `begin` on into one pair.
 
-    The chunk from `begin` on ends where it has `target` pieces.
+    Args:
+        begin: First sentence of the chunk.
+        document: Number of the document it belongs to.
+        target: Tokens at which the chunk ends.
+        limit: Most tokens of the pair; what is above is truncated.
+        token_ids: As in `_cut_documents`, like all arguments up to `original`.
+        sentences: See above.
+        documents: See above.
+        word_starts: See above.
+        random_next: See above.
+        original: See above.
+        state: uint64 [1], the document's generator.
+        pair: Receives int64 [4], begin and end of both segments; an empty segment for no pair.
+
+    Returns:
+        The sentence that the next chunk begins with, and the label.
     """
     end = _chunk_end(sentences, begin, documents[document + 1], target, original)
-    lone = end - begin == 1
-    cut = end if lone else begin + 1 + below(state, end - begin - 1)
+    is_single = end - begin == 1
+    cut = end if is_single else begin + 1 + integer_below(state, end - begin - 1)
     pair[0], pair[1], pair[2], pair[3] = (
         sentences[begin], sentences[cut], sentences[cut], sentences[end],
     )  # fmt: skip
-    if lone and not original:
-        middle = _middle(pieces, pair[0], pair[1], word_starts, state)
+    if is_single and not original:
+        # The original pairs a single sentence with a random document: the topic alone would then
+        # tell most such pairs from true ones. Both halves of the sentence are one topic.
+        middle = _middle_word_start(token_ids, pair[0], pair[1], word_starts, state)
         if middle < 0:
             pair[1] = pair[0]
             return end, IN_ORDER
         pair[1] = pair[2] = middle
     label = UNDECIDED if not (random_next or original) else IN_ORDER
+    # Without another document there is nothing to take a random segment from; the original
+    # draws from the document itself then.
     has_others = original or len(documents) > 2
-    if (lone and original) or (random_next and has_others and uniform(state) < 0.5):
+    if (is_single and original) or (random_next and has_others and uniform(state) < 0.5):
         num_wanted = target - (pair[1] - pair[0])
         pair[2], pair[3] = _random_segment(document, num_wanted, sentences, documents, state)
+        # The sentences of the true second segment are not used up: the next chunk begins there.
         end, label = cut, NOT_IN_ORDER
     elif original and not random_next and uniform(state) < 0.5:
         pair[0], pair[1], pair[2], pair[3] = pair[2], pair[3], pair[0], pair[1]
@@ -184,28 +246,40 @@ def _next_pair(
 
 @numba.njit(cache=True)
 def _chunk_end(sentences: Any, begin: int, end: int, target: int, original: bool) -> int:
-    """Return the end of the chunk from `begin` on; a lone last sentence joins it."""
+    """Return the sentence behind the chunk from `begin` on, which is the first to reach `target`.
+
+    `end` is the end of the document; `sentences` are as in `_cut_documents`.
+    """
     position = begin + 1
     while position < end and sentences[position] - sentences[begin] < target:
         position += 1
+    # A short last sentence joins the chunk: alone it would make a pair of two fragments.
     if not original and position == end - 1 and sentences[end] - sentences[position] < target:
         return end
     return position
 
 
 @numba.njit(cache=True)
-def _middle(pieces: Any, begin: int, end: int, word_starts: Any, state: Any) -> int:
-    """Return the word start nearest the middle of a sentence; -1 for a single word.
+def _middle_word_start(token_ids: Any, begin: int, end: int, word_starts: Any, state: Any) -> int:
+    """Return the word start nearest the middle of a sentence; -1 if it is a single word.
 
-    Of two equally near the coin decides, so that the lengths do not tell the order of the text.
+    Args:
+        token_ids: int32 [T], the tokens of all documents.
+        begin: First token of the sentence.
+        end: One past its last token.
+        word_starts: bool [V], whether a token begins a word.
+        state: uint64 [1], the document's generator; moved on by a tie only.
     """
     for distance in range(end - begin + 1):
         before, after = -1, -1
+        # Twice the distance from the middle, which may lie between two tokens.
         if (begin + end - distance) % 2 == 0:
             before, after = (begin + end - distance) // 2, (begin + end + distance) // 2
-        is_before = before > begin and word_starts[pieces[before]]
-        is_after = begin < after < end and word_starts[pieces[after]]
+        is_before = before > begin and word_starts[token_ids[before]]
+        is_after = begin < after < end and word_starts[token_ids[after]]
         if is_before and is_after:
+            # Always taking the same side would make the first segment the shorter one, and the
+            # lengths would tell whether a pair is swapped.
             return before if uniform(state) < 0.5 else after
         if is_before or is_after:
             return before if is_before else after
@@ -216,19 +290,27 @@ def _middle(pieces: Any, begin: int, end: int, word_starts: Any, state: Any) -> 
 def _random_segment(
     document: int, num_wanted: int, sentences: Any, documents: Any, state: Any
 ) -> Any:
-    """Return the bounds of sentences of another document, from a random one on.
+    """Return begin and end of sentences of another document, from a random one on.
 
-    As in the original, ten draws that all give the document itself are left at that. Equal bounds
-    are those of a document without text.
+    Args:
+        document: Number of the document not to take them from.
+        num_wanted: Tokens at which the segment ends; it may end earlier with its document.
+        sentences: int64 [N + 1], the token each sentence begins with, and T.
+        documents: int64 [D + 1], the sentence each document begins with, and N.
+        state: uint64 [1], the document's generator.
+
+    Returns:
+        Two positions in the tokens; equal ones if the document drawn is empty.
     """
     other = document
+    # As in the original: after ten draws of the document itself its own sentences are taken.
     for _ in range(10):
-        other = below(state, len(documents) - 1)
+        other = integer_below(state, len(documents) - 1)
         if other != document:
             break
     if documents[other] == documents[other + 1]:
         return 0, 0
-    begin = documents[other] + below(state, documents[other + 1] - documents[other])
+    begin = documents[other] + integer_below(state, documents[other + 1] - documents[other])
     end = begin + 1
     while end < documents[other + 1] and sentences[end] - sentences[begin] < num_wanted:
         end += 1
@@ -237,30 +319,48 @@ def _random_segment(
 
 @numba.njit(cache=True)
 def _truncate(pair: Any, limit: int, original: bool, state: Any) -> None:
-    """Drop pieces from front or back of the longer segment until both fit.
+    """Shorten the longer segment, then both in turn, until the pair has at most `limit` tokens.
 
-    Deviates from the original: on a tie the coin decides. There it is always the second, which is
-    no harm where segments are swapped before; here they are swapped later, and lengths that knew
-    the order of the text would give the swap away.
+    Deviates from the original: on a tie the coin decides which segment is shortened. There it is
+    always the second one.
+
+    Args:
+        pair: int64 [4], begin and end of both segments; changed in place.
+        limit: Most tokens of the pair.
+        original: Whether ties go as in the original.
+        state: uint64 [1], the document's generator.
     """
     first, second = pair[1] - pair[0], pair[3] - pair[2]
     excess = first + second - limit
     if excess <= 0:
         return
+    # What one token after the other would come to, counted at once: first from the longer
+    # segment, then alternately from both.
     until_equal = min(excess, abs(first - second))
     rest = excess - until_equal
     drop_first = rest // 2 + (until_equal if first > second else 0)
+    # The original swaps before it truncates; here pairs are swapped when they are masked, so a
+    # second segment that is always the shorter one would give the swap away.
     if rest % 2 and not original and uniform(state) < 0.5:
         drop_first += 1
-    _cut_ends(pair, 0, drop_first, state)
-    _cut_ends(pair, 2, excess - drop_first, state)
+    _drop_from_ends(pair, 0, drop_first, state)
+    _drop_from_ends(pair, 2, excess - drop_first, state)
 
 
 @numba.njit(cache=True)
-def _cut_ends(pair: Any, side: int, num_dropped: int, state: Any) -> None:
-    """Drop pieces of one segment, each from the front or the back by the toss of a coin."""
-    front = 0
+def _drop_from_ends(pair: Any, side: int, num_dropped: int, state: Any) -> None:
+    """Drop tokens of one segment, each from the front or the back by the toss of a coin.
+
+    As in the original: dropping from the back alone would favour the beginnings of sentences.
+
+    Args:
+        pair: int64 [4], begin and end of both segments; changed in place.
+        side: 0 for the first segment, 2 for the second.
+        num_dropped: Tokens to drop.
+        state: uint64 [1], the document's generator.
+    """
+    num_front = 0
     for _ in range(num_dropped):
-        front += uniform(state) < 0.5
-    pair[side] += front
-    pair[side + 1] -= num_dropped - front
+        num_front += uniform(state) < 0.5
+    pair[side] += num_front
+    pair[side + 1] -= num_dropped - num_front

@@ -1,4 +1,8 @@
-"""Random draws that are the same on every machine: each from a stream keyed by what it is for."""
+"""Random draws that are the same on every machine: each generator is keyed by what it is for.
+
+A generator is one uint64, its state (SplitMix64). Inside numba a state is an array of one element,
+which the functions below move on.
+"""
 
 import hashlib
 from collections.abc import Sequence
@@ -7,25 +11,39 @@ from typing import Any
 import numba
 import numpy as np
 
+# The constants of SplitMix64 (Steele, Lea, Flood 2014).
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 
 
 def document_key(sentences: Sequence[str]) -> bytes:
-    """Return the 16-byte hash that keys every random draw made for a document."""
+    """Return the 16-byte hash of a document's text, which keys every random draw made for it.
+
+    Documents of the same text have the same key; it also serves to find repetitions.
+    """
     return hashlib.blake2b("\n".join(sentences).encode(), digest_size=16).digest()
 
 
-def document_stream(key: bytes, *, seed: int, purpose: str) -> int:
-    """Return the 64-bit state of a document's draws for one purpose; the same on every runner."""
+def document_rng_state(key: bytes, *, seed: int, purpose: str) -> int:
+    """Return the 64-bit state of a document's generator for one purpose.
+
+    Args:
+        key: The `document_key`.
+        seed: The run's seed.
+        purpose: What is drawn; different purposes get independent generators.
+    """
+    # A hash of the text, not a position in one long sequence of draws: workers that read the
+    # corpus in another order, or in other parts, then draw the same for the same document.
     digest = hashlib.blake2b(key, key=f"{seed}:{purpose}".encode(), digest_size=8)
     return int.from_bytes(digest.digest(), "little")
 
 
+# SplitMix64, not one of NumPy's generators: its state is one integer, so that a generator for each
+# document and each record costs nothing to set up.
 @numba.njit(cache=True)
 def next_bits(state: Any) -> Any:
-    """Draw 64 bits with SplitMix64; `state`, uint64 [1], moves on."""
+    """Draw 64 random bits and move `state`, uint64 [1], on."""
     state[0] += _GOLDEN
     z = state[0]
     z = (z ^ (z >> np.uint64(30))) * _MIX_1
@@ -35,11 +53,12 @@ def next_bits(state: Any) -> Any:
 
 @numba.njit(cache=True)
 def uniform(state: Any) -> float:
-    """Draw from [0, 1)."""
+    """Draw a float64 from [0, 1) and move `state` on."""
+    # The upper 53 bits: as many as a float64 holds, so that no result is rounded up to 1.
     return (next_bits(state) >> np.uint64(11)) * (1.0 / 9007199254740992.0)
 
 
 @numba.njit(cache=True)
-def below(state: Any, limit: int) -> int:
-    """Draw an integer from 0 to below `limit`."""
+def integer_below(state: Any, limit: int) -> int:
+    """Draw an integer from 0 to `limit` - 1 and move `state` on."""
     return int(uniform(state) * limit)

@@ -1,4 +1,4 @@
-"""Encoded documents to the records of one shard."""
+"""Turn the encoded documents of one shard into its records."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator
@@ -6,19 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from albert_core.records.compact import encode_compact, piece_dtype
+from albert_core.records.compact import encode_compact, token_dtype
 from albert_core.records.config import MaskingConfig, RecordsConfig
-from albert_core.records.encoded import EncodedDocument, joined_documents
+from albert_core.records.encoded import EncodedDocument, concatenate_documents
 from albert_core.records.masking import mask_pairs
 from albert_core.records.pairs import SegmentPairs, cut_pairs
-from albert_core.records.rng import document_stream
+from albert_core.records.rng import document_rng_state
 from albert_core.records.static import encode_static
 from albert_core.records.statistics import Counts, add_counts, count_batch
 from albert_core.tokenization import SpecialIds, Tokenizer
 
-_BLOCK_PIECES = 1 << 19  # documents are cut in blocks of this size; random segments come from it
+# Documents are cut in blocks of about this size, so that a worker's memory is bounded. Random
+# second segments come from the same block; the pairs of a block are shuffled.
+_BLOCK_TOKENS = 1 << 19
 _BATCH_PAIRS = 2048  # masked and serialised together
-_SAMPLED_PAIRS = 1024  # of a compact shard, masked once to describe them
+_SAMPLED_PAIRS = 1024  # of a compact shard, masked once for the statistics of its masks
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,9 +28,9 @@ class ShardBuilder:
     """Cuts, masks and serialises documents; the same documents give the same records.
 
     Attributes:
-        config: How.
-        word_starts: bool [V], whether a piece begins a word.
-        special_ids: The vocabulary's special pieces.
+        config: How to cut and, for static records, to mask.
+        word_starts: bool [V], whether a token begins a word.
+        special_ids: The ids of the vocabulary's special tokens.
         deduplicate: Whether documents of the same text are kept once.
     """
 
@@ -38,10 +40,10 @@ class ShardBuilder:
     deduplicate: bool = True
 
     @classmethod
-    def of_tokenizer(
+    def from_tokenizer(
         cls, tokenizer: Tokenizer, config: RecordsConfig, *, deduplicate: bool = True
     ) -> "ShardBuilder":
-        """Return the builder for a vocabulary."""
+        """Make a builder with the tables of a tokenizer."""
         return cls(
             config=config,
             word_starts=tokenizer.word_starts(),
@@ -50,72 +52,81 @@ class ShardBuilder:
         )
 
     def records(self, documents: Iterable[EncodedDocument], counts: Counts) -> Iterator[bytes]:
-        """Yield the records of documents that come in the order of their keys.
+        """Yield the serialised records of a shard's documents.
 
         Args:
-            documents: The shard's documents.
-            counts: Receives what was found, when the records have been taken.
+            documents: The shard's documents, in the order of their keys.
+            counts: Receives counts of documents, tokens and masks; complete when the last record
+                has been taken.
         """
         counts |= dict.fromkeys(
             ("num_shard_documents", "num_duplicate_documents", "num_documents_without_record"), 0
         )
         counts["masked"] = {}
-        of_pieces = np.zeros(len(self.word_starts), np.int64)
+        token_counts = np.zeros(len(self.word_starts), np.int64)
         for block in self._blocks(documents, counts):
             for instance in range(self.config.dupe_factor):
                 pairs = self._cut(block, instance)
                 if instance == 0:
                     counts["num_documents_without_record"] += len(block) - pairs.num_documents
-                of_pieces += np.bincount(pairs.pieces, minlength=len(self.word_starts))
+                token_counts += np.bincount(pairs.token_ids, minlength=len(self.word_starts))
                 for batch in _batches(pairs):
                     yield from self._encode(batch, counts["masked"])
-        counts["num_record_pieces"] = int(of_pieces.sum())
-        counts["num_most_frequent_pieces"] = int(of_pieces.max())
+        counts["num_record_tokens"] = int(token_counts.sum())
+        counts["num_most_frequent_tokens"] = int(token_counts.max())
 
     def _blocks(
         self, documents: Iterable[EncodedDocument], counts: Counts
     ) -> Iterator[list[tuple[EncodedDocument, int]]]:
-        """Group documents, each with the number of its equals before it."""
+        """Group documents into blocks, each with the number of documents of its text before it."""
         block: list[tuple[EncodedDocument, int]] = []
-        previous, repetition, size = b"", 0, 0
+        previous_key, repetition, num_bytes = b"", 0, 0
         for document in documents:
             counts["num_shard_documents"] += 1
-            repetition = repetition + 1 if document.key == previous else 0
-            previous = document.key
+            # Documents come sorted by the hash of their text, so equal ones are neighbours.
+            repetition = repetition + 1 if document.key == previous_key else 0
+            previous_key = document.key
             counts["num_duplicate_documents"] += repetition > 0
             if repetition and self.deduplicate:
                 continue
             block.append((document, repetition))
-            size += len(document.pieces)
-            if size >= _BLOCK_PIECES * self._dtype.itemsize and len(block) > 1:
+            num_bytes += len(document.token_ids)
+            # Two documents at least, however long: a random segment needs another document.
+            if num_bytes >= _BLOCK_TOKENS * self._dtype.itemsize and len(block) > 1:
                 yield block
-                block, size = [], 0
+                block, num_bytes = [], 0
         if block:
             yield block
 
     @property
     def _dtype(self) -> np.dtype:
-        return piece_dtype(len(self.word_starts))
+        return token_dtype(len(self.word_starts))
 
     def _cut(self, block: list[tuple[EncodedDocument, int]], instance: int) -> SegmentPairs:
-        streams = [
-            document_stream(
+        """Cut the documents of a block into pairs, for one of `dupe_factor` copies."""
+        # The purpose names copy and repetition: documents of the same text have the same key, and
+        # would else be cut alike every time.
+        rng_states = [
+            document_rng_state(
                 document.key, seed=self.config.seed, purpose=f"cut {instance} of {repetition}"
             )
             for document, repetition in block
         ]
         return cut_pairs(
-            joined_documents([document for document, _ in block], self._dtype),
-            np.array(streams, np.uint64),
+            concatenate_documents([document for document, _ in block], self._dtype),
+            np.array(rng_states, np.uint64),
             instance=instance,
             config=self.config,
             word_starts=self.word_starts,
         )
 
     def _encode(self, pairs: SegmentPairs, masked: Counts) -> list[bytes]:
+        """Serialise pairs in the format of the settings; add statistics of masks to `masked`."""
         if self.config.format == "static":
             batch = self._mask(pairs, self.config.static_masking, masked)
             return encode_static(batch, **self._tables)
+        # Compact records hold no masks. The report shows those of a sample, by default settings,
+        # as training would draw them.
         if masked.get("num_records", 0) < _SAMPLED_PAIRS:
             self._mask(pairs, MaskingConfig(), masked)
         return encode_compact(pairs, self._dtype)
@@ -123,6 +134,7 @@ class ShardBuilder:
     def _mask(
         self, pairs: SegmentPairs, masking: MaskingConfig, masked: Counts
     ) -> dict[str, np.ndarray]:
+        """Mask pairs and add their statistics to `masked`."""
         batch = mask_pairs(
             pairs, config=masking, sequence_length=self.config.sequence_length, **self._tables
         )
@@ -135,13 +147,14 @@ class ShardBuilder:
 
 
 def _batches(pairs: SegmentPairs) -> Iterator[SegmentPairs]:
-    ends = np.concatenate([[0], np.cumsum(pairs.lengths)])
+    """Split pairs into batches of at most `_BATCH_PAIRS`, in order."""
+    starts = np.concatenate([[0], np.cumsum(pairs.lengths)])
     for begin in range(0, len(pairs), _BATCH_PAIRS):
-        some = slice(begin, min(begin + _BATCH_PAIRS, len(pairs)))
+        rows = slice(begin, min(begin + _BATCH_PAIRS, len(pairs)))
         yield SegmentPairs(
-            pieces=pairs.pieces[ends[some.start] : ends[some.stop]],
-            lengths=pairs.lengths[some],
-            first_lengths=pairs.first_lengths[some],
-            labels=pairs.labels[some],
-            streams=pairs.streams[some],
+            token_ids=pairs.token_ids[starts[rows.start] : starts[rows.stop]],
+            lengths=pairs.lengths[rows],
+            first_lengths=pairs.first_lengths[rows],
+            labels=pairs.labels[rows],
+            rng_states=pairs.rng_states[rows],
         )

@@ -1,6 +1,6 @@
 """The static record: the original's eight features of fixed length, masks and swaps included.
 
-Shape suffixes: B batch, S sequence, P predictions.
+Shape suffixes: B batch, S sequence, P predictions, V vocabulary.
 
 Source: write_instance_to_example_files of the original's create_pretraining_data.py.
 """
@@ -12,8 +12,9 @@ import numpy as np
 from albert_core.records.example_encoder import encode_examples
 from albert_core.tokenization import SpecialIds
 
-PIECE_FEATURES = ("input_ids", "input_mask", "segment_ids", "token_boundary")
+TOKEN_FEATURES = ("input_ids", "input_mask", "segment_ids", "token_boundary")
 PREDICTION_FEATURES = ("masked_lm_positions", "masked_lm_ids", "masked_lm_weights")
+# The original kept BERT's name for the sentence-order label, and its reader asks for it.
 LABEL_FEATURE = "next_sentence_labels"
 
 
@@ -31,18 +32,21 @@ def encode_static(
     )
 
 
-def unmasked(batch: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return the pieces [B, S] as they were before masking."""
-    pieces = batch["input_ids"].copy()
+def unmask(batch: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return the token ids int32 [B, S] of a masked batch as they were before masking."""
+    token_ids = batch["input_ids"].copy()
+    # Weights, not ids, tell which slots are used: 0 is a position and a token id, too.
     rows, slots = np.nonzero(batch["masked_lm_weights"])
-    pieces[rows, batch["masked_lm_positions"][rows, slots]] = batch["masked_lm_ids"][rows, slots]
-    return pieces
+    token_ids[rows, batch["masked_lm_positions"][rows, slots]] = batch["masked_lm_ids"][rows, slots]
+    return token_ids
 
 
 def token_boundaries(
     batch: Mapping[str, np.ndarray], word_starts: np.ndarray, special_ids: SpecialIds
 ) -> np.ndarray:
-    """Return where words and special pieces begin, int32 [B, S]."""
-    pieces = unmasked(batch)
-    is_boundary = word_starts[pieces] | np.isin(pieces, (special_ids.cls, special_ids.sep))
+    """Return 1 where a word begins and at special tokens, else 0; int32 [B, S]."""
+    token_ids = unmask(batch)
+    # By the true tokens, as in the original: those that replace them say nothing about words.
+    is_special = np.isin(token_ids, (special_ids.cls, special_ids.sep))
+    is_boundary = word_starts[token_ids] | is_special
     return (is_boundary & (batch["input_mask"] > 0)).astype(np.int32)

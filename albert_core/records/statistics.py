@@ -1,6 +1,6 @@
-"""What masked records turned out to be: shares, lengths of runs, balance of labels.
+"""Statistics of masked records: fractions, lengths of masked runs, balance of labels.
 
-Shape suffixes: B batch, S sequence, P predictions.
+Shape suffixes: B batch, S sequence, P predictions, V vocabulary.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from albert_core.records.static import unmasked
+from albert_core.records.static import unmask
 from albert_core.tokenization import SpecialIds
 
 _LONGEST_RUN = 10  # longer ones count as this
@@ -20,23 +20,29 @@ Counts = dict[str, Any]
 def count_batch(
     batch: Mapping[str, np.ndarray], *, word_starts: np.ndarray, special_ids: SpecialIds
 ) -> Counts:
-    """Return the counts of a masked batch, as `mask_pairs` returns it; counts of batches add up."""
-    pieces = unmasked(batch)
-    is_predicted = np.zeros(pieces.shape, bool)
+    """Count the properties of a masked batch, as `mask_pairs` returns it.
+
+    The counts of batches add up (`add_counts`), so that no worker needs to see all records;
+    `masking_statistics` divides them in the end.
+    """
+    token_ids = unmask(batch)
+    is_predicted = np.zeros(token_ids.shape, bool)
     rows, slots = np.nonzero(batch["masked_lm_weights"])
     positions = batch["masked_lm_positions"][rows, slots]
     is_predicted[rows, positions] = True
     shown, hidden = batch["input_ids"][rows, positions], batch["masked_lm_ids"][rows, slots]
     lengths = batch["input_mask"].sum(axis=1)
     runs = np.zeros(_LONGEST_RUN, np.int64)
-    _count_runs(pieces, is_predicted, lengths, word_starts, special_ids.cls, special_ids.sep, runs)
+    _count_runs(
+        token_ids, is_predicted, lengths, word_starts, special_ids.cls, special_ids.sep, runs
+    )
     return {
-        "num_records": len(pieces),
-        "num_positions": int(pieces.size),
+        "num_records": len(token_ids),
+        "num_positions": int(token_ids.size),
         "num_tokens": int(lengths.sum()),
         "num_predicted": len(rows),
         "num_mask": int(np.sum(shown == special_ids.mask)),
-        "num_kept": int(np.sum((shown == hidden) & (shown != special_ids.mask))),
+        "num_unchanged": int(np.sum((shown == hidden) & (shown != special_ids.mask))),
         "num_not_in_order": int(batch["sentence_order_labels"].sum()),
         "num_runs_of_words": runs.tolist(),
     }
@@ -44,25 +50,36 @@ def count_batch(
 
 @numba.njit(cache=True)
 def _count_runs(
-    pieces: Any, is_predicted: Any, lengths: Any, starts: Any, cls: int, sep: int, runs: Any
+    token_ids: Any, is_predicted: Any, lengths: Any, word_starts: Any, cls: int, sep: int, runs: Any
 ) -> None:
-    """Count the unbroken runs of predicted words by their number of words; [SEP] breaks none."""
-    for row in range(len(pieces)):
-        words = 0
+    """Count the unbroken runs of predicted words by their number of words.
+
+    Args:
+        token_ids: int32 [B, S], the tokens as they were before masking.
+        is_predicted: bool [B, S].
+        lengths: int64 [B], lengths without padding.
+        word_starts: bool [V], whether a token begins a word.
+        cls: Id of [CLS].
+        sep: Id of [SEP].
+        runs: Receives int64 [R], added to: runs of 1, 2, ... words; the last counts longer ones.
+    """
+    for row in range(len(token_ids)):
+        num_words = 0
         for position in range(1, lengths[row]):
-            piece = pieces[row, position]
-            if piece == sep and position < lengths[row] - 1:
+            token, previous = token_ids[row, position], token_ids[row, position - 1]
+            # Masked n-grams may run across the [SEP] between the segments, as in the original,
+            # so it ends no run; the [SEP] at the end does.
+            if token == sep and position < lengths[row] - 1:
                 continue
-            before = pieces[row, position - 1]
-            if is_predicted[row, position] and piece != sep:
-                words += words == 0 or starts[piece] or before in (cls, sep)
-            elif words:
-                runs[min(words, len(runs)) - 1] += 1
-                words = 0
+            if is_predicted[row, position] and token != sep:
+                num_words += num_words == 0 or word_starts[token] or previous in (cls, sep)
+            elif num_words:
+                runs[min(num_words, len(runs)) - 1] += 1
+                num_words = 0
 
 
 def add_counts(total: Counts, counts: Mapping[str, Any]) -> None:
-    """Add counts of the same names to a total, element by element."""
+    """Add counts to the totals of the same names in place; lists are added item by item."""
     for name, value in counts.items():
         before = total.get(name)
         if isinstance(value, list):
@@ -71,22 +88,22 @@ def add_counts(total: Counts, counts: Mapping[str, Any]) -> None:
             total[name] = (before or 0) + value
 
 
-def shares(counts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the statistics of counted records; a share of nothing is 0."""
+def masking_statistics(counts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fractions that counts of `count_batch` stand for; a fraction of nothing is 0."""
 
-    def share(part: float, whole: float) -> float:
+    def fraction(part: float, whole: float) -> float:
         return round(part / whole, 4) if whole else 0.0
 
-    predicted, runs = counts["num_predicted"], counts["num_runs_of_words"]
+    num_predicted, runs = counts["num_predicted"], counts["num_runs_of_words"]
+    num_mask, num_unchanged = counts["num_mask"], counts["num_unchanged"]
+    num_padding = counts["num_positions"] - counts["num_tokens"]
     return {
         "num_records": counts["num_records"],
-        "padding_fraction": share(
-            counts["num_positions"] - counts["num_tokens"], counts["num_positions"]
-        ),
-        "predicted_fraction": share(predicted, counts["num_tokens"]),
-        "mask_piece_fraction": share(counts["num_mask"], predicted),
-        "kept_fraction": share(counts["num_kept"], predicted),
-        "random_fraction": share(predicted - counts["num_mask"] - counts["num_kept"], predicted),
-        "not_in_order_fraction": share(counts["num_not_in_order"], counts["num_records"]),
-        "run_length_shares": [share(run, sum(runs)) for run in runs],
+        "padding_fraction": fraction(num_padding, counts["num_positions"]),
+        "predicted_fraction": fraction(num_predicted, counts["num_tokens"]),
+        "mask_token_fraction": fraction(num_mask, num_predicted),
+        "unchanged_fraction": fraction(num_unchanged, num_predicted),
+        "random_fraction": fraction(num_predicted - num_mask - num_unchanged, num_predicted),
+        "not_in_order_fraction": fraction(counts["num_not_in_order"], counts["num_records"]),
+        "run_length_fractions": [fraction(run, sum(runs)) for run in runs],
     }

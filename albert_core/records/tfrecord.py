@@ -1,4 +1,7 @@
-"""TFRecord files and tf.train.Example messages without TensorFlow, which data workers lack."""
+"""Read and write TFRecord files and tf.train.Example messages without TensorFlow.
+
+Workers that make records have no TensorFlow, and training with JAX does without it.
+"""
 
 import functools
 import struct
@@ -13,11 +16,9 @@ from albert_core.errors import InputError
 
 @functools.cache
 def _example_class() -> Any:
-    """Return the message class of tf.train.Example, in a pool of its own.
-
-    TensorFlow registers the same messages in the default pool of its process; a private pool
-    never clashes with it.
-    """
+    """Build the message class of tf.train.Example and all that it contains."""
+    # In a pool of its own: TensorFlow registers messages of these names in the default pool of
+    # the process, and a second registration there is an error.
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
     file = descriptor_pb2.FileDescriptorProto(
@@ -25,9 +26,9 @@ def _example_class() -> Any:
     )
     field = descriptor_pb2.FieldDescriptorProto
 
-    def add(message: Any, name: str, number: int, kind: int, **more: Any) -> None:
-        label = more.pop("label", field.LABEL_OPTIONAL)
-        message.field.add(name=name, number=number, type=kind, label=label, **more)
+    def add(message: Any, name: str, number: int, kind: int, **options: Any) -> None:
+        label = options.pop("label", field.LABEL_OPTIONAL)
+        message.field.add(name=name, number=number, type=kind, label=label, **options)
 
     lists = {
         "BytesList": field.TYPE_BYTES,
@@ -38,16 +39,16 @@ def _example_class() -> Any:
     feature.oneof_decl.add(name="kind")
     for number, (name, kind) in enumerate(lists.items(), start=1):
         add(file.message_type.add(name=name), "value", 1, kind, label=field.LABEL_REPEATED)
-        own = name.removesuffix("List").lower() + "_list"
+        field_name = name.removesuffix("List").lower() + "_list"
         type_name = f".albert.{name}"
-        add(feature, own, number, field.TYPE_MESSAGE, type_name=type_name, oneof_index=0)
+        add(feature, field_name, number, field.TYPE_MESSAGE, type_name=type_name, oneof_index=0)
     features = file.message_type.add(name="Features")
     entry = features.nested_type.add(name="FeatureEntry")
     entry.options.map_entry = True
     add(entry, "key", 1, field.TYPE_STRING)
     add(entry, "value", 2, field.TYPE_MESSAGE, type_name=".albert.Feature")
-    of_map = {"type_name": ".albert.Features.FeatureEntry", "label": field.LABEL_REPEATED}
-    add(features, "feature", 1, field.TYPE_MESSAGE, **of_map)
+    map_options = {"type_name": ".albert.Features.FeatureEntry", "label": field.LABEL_REPEATED}
+    add(features, "feature", 1, field.TYPE_MESSAGE, **map_options)
     example = file.message_type.add(name="Example")
     add(example, "features", 1, field.TYPE_MESSAGE, type_name=".albert.Features")
     pool = descriptor_pool.DescriptorPool()
@@ -56,10 +57,12 @@ def _example_class() -> Any:
 
 
 def parse_example(record: bytes) -> dict[str, Any]:
-    """Return the features of a serialised tf.train.Example: lists of bytes, floats or integers.
+    """Parse a serialised tf.train.Example into lists of bytes, floats or integers by name.
+
+    Features without a value are left out.
 
     Raises:
-        InputError: It is not one.
+        InputError: The bytes are no such message.
     """
     from google.protobuf.message import DecodeError
 
@@ -77,7 +80,7 @@ def parse_example(record: bytes) -> dict[str, Any]:
 
 
 def write_tfrecords(path: Path, records: Iterable[bytes]) -> int:
-    """Write records in TFRecord framing: length, its checksum, data, its checksum.
+    """Write records into a new TFRecord file: length, its checksum, data, its checksum, each.
 
     Returns:
         The number of records.
@@ -102,13 +105,13 @@ def read_tfrecords(path: Path) -> Iterator[bytes]:
         while header := file.read(12):
             record = file.read(_record_size(path, offset, header))
             if not record or file.read(4) != _masked_crc(record):
-                raise _damaged(path, offset)
+                raise _damage_error(path, offset)
             offset += len(record) + 16
             yield record
 
 
 def count_tfrecords(path: Path) -> int:
-    """Return the number of records of a TFRecord file, checking the checksums of their sizes.
+    """Count the records of a TFRecord file without reading them; check the sizes' checksums.
 
     Raises:
         InputError: The file ends inside a record, or the checksum of a size is wrong.
@@ -118,24 +121,29 @@ def count_tfrecords(path: Path) -> int:
         while header := file.read(12):
             after = offset + _record_size(path, offset, header) + 16
             if after > end:
-                raise _damaged(path, offset)
+                raise _damage_error(path, offset)
             offset = file.seek(after)
             count += 1
     return count
 
 
 def _record_size(path: Path, offset: int, header: bytes) -> int:
+    """Return the size that a record's header holds; refuse a damaged header."""
+    # Checked before it is believed: a wrong size would be read as gigabytes of data.
     if len(header) < 12 or header[8:] != _masked_crc(header[:8]):
-        raise _damaged(path, offset)
+        raise _damage_error(path, offset)
     return struct.unpack("<Q", header[:8])[0]
 
 
-def _damaged(path: Path, offset: int) -> InputError:
+def _damage_error(path: Path, offset: int) -> InputError:
     return InputError(
         f"{path}: truncated or corrupt record at byte {offset}; make the records anew"
     )
 
 
 def _masked_crc(data: bytes) -> bytes:
+    """Return the CRC-32C of data in TFRecord's masked form, four bytes."""
+    # Rotated and shifted by a constant: the format's guard against checksums of data that itself
+    # holds checksums.
     crc = google_crc32c.value(data)
     return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)

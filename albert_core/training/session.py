@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keras
 
+from albert_core.backends import sync_variables
 from albert_core.training.checkpoint import TrainingState, save_checkpoint
 from albert_core.training.plan import TrainingPlan
 
@@ -74,9 +75,7 @@ class TrainingSession:
 
     def sync_variables(self) -> None:
         """Write the values of the last step into the model's variables."""
-        # With JAX `fit` passes values from step to step and leaves the variables stale.
-        if keras.backend.backend() == "jax":
-            self.model.jax_state_sync()
+        sync_variables(self.model)
 
     def save(self) -> None:
         """Write a checkpoint of the last step, if this process writes."""

@@ -15,17 +15,17 @@ def evaluate(
     classification: dsl.Output[dsl.ClassificationMetrics],
 ) -> None:
     """Score the model on its task's dev set and write predictions."""
-    from components.artifacts import address_of, log_classification, log_metrics
+    from components.artifacts import artifact_address, log_classification, log_metrics
     from components.evaluate.step import evaluate, read_classification
     from components.finetune.job import parse_job
     from components.runtime import step_process
 
     settings = parse_job(job)
     name = settings.step_name("evaluate")
-    output = address_of(evaluation)
+    output = artifact_address(evaluation)
     with step_process(name, output=output, work_root=work_root, shares_machine=True) as progress:
         manifest = evaluate(
-            model=address_of(finetuned),
+            model=artifact_address(finetuned),
             data=settings.data,
             output=output,
             work_root=work_root,

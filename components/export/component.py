@@ -20,21 +20,21 @@ def export_models(
 ) -> None:
     """Publish the models that reach their thresholds, scored once more on the jobs' dev sets."""
     from albert_core.settings import parse_settings
-    from components.artifacts import address_of, log_metrics
+    from components.artifacts import artifact_address, log_metrics
     from components.export.config import ExportConfig
     from components.export.step import export_models
     from components.finetune.job import parse_job
     from components.runtime import step_process
 
-    output = address_of(exported)
+    output = artifact_address(exported)
     with step_process("export", output=output, work_root=work_root) as progress:
         manifest = export_models(
-            models=[address_of(artifact) for artifact in finetuned],
-            evaluations=[address_of(artifact) for artifact in evaluations],
+            models=[artifact_address(artifact) for artifact in finetuned],
+            evaluations=[artifact_address(artifact) for artifact in evaluations],
             config=parse_settings(ExportConfig, config, source="export"),
-            vocab=address_of(vocab),
-            records=[address_of(artifact) for artifact in records],
-            pretrained=address_of(pretrained),
+            vocab=artifact_address(vocab),
+            records=[artifact_address(artifact) for artifact in records],
+            pretrained=artifact_address(pretrained),
             data={job.task.name: job.data for job in map(parse_job, jobs)},
             output=output,
             work_root=work_root,

@@ -14,19 +14,19 @@ def finetune(
     metrics: dsl.Output[dsl.Metrics],
 ) -> None:
     """Fine-tune as a `components.finetune.job.TaskJob` says."""
-    from components.artifacts import address_of, log_metrics
+    from components.artifacts import artifact_address, log_metrics
     from components.finetune.job import parse_job
     from components.finetune.step import finetune
     from components.runtime import step_process
 
     settings = parse_job(job)
     name = settings.step_name("finetune")
-    output = address_of(finetuned)
+    output = artifact_address(finetuned)
     with step_process(name, output=output, work_root=work_root, shares_machine=True) as progress:
         manifest = finetune(
             task=settings.task,
             data=settings.data,
-            pretrained=address_of(pretrained),
+            pretrained=artifact_address(pretrained),
             initialization=settings.initialization,
             config=settings.finetuning,
             output=output,

@@ -19,15 +19,15 @@ def pretrain(
     from albert_core.config import ModelConfig
     from albert_core.pretraining.config import PretrainingConfig
     from albert_core.settings import parse_settings
-    from components.artifacts import address_of, log_metrics
+    from components.artifacts import artifact_address, log_metrics
     from components.pretrain.step import pretrain
     from components.runtime import step_process
 
-    output = address_of(pretrained)
+    output = artifact_address(pretrained)
     with step_process("pretrain", output=output, work_root=work_root) as progress:
         manifest = pretrain(
-            records=[address_of(artifact) for artifact in records],
-            vocab=address_of(vocab),
+            records=[artifact_address(artifact) for artifact in records],
+            vocab=artifact_address(vocab),
             model=parse_settings(ModelConfig, model, source="model"),
             config=parse_settings(PretrainingConfig, config, source="pretraining"),
             output=output,

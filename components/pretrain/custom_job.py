@@ -11,9 +11,15 @@ from albert_core.training.signals import catch_signals
 from components.service_calls import CallConfig, Service
 from components.vertex import REQUEST_LABEL, job_client, to_message
 
-_UNFINISHED = ("JOB_STATE_QUEUED", "JOB_STATE_PENDING", "JOB_STATE_RUNNING")
-_ENDED = ("JOB_STATE_SUCCEEDED", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED", "JOB_STATE_EXPIRED")
-_LONGEST_PAUSE_S = 15.0  # a signal is seen within the 30 s that Kubernetes gives
+_UNFINISHED_STATES = ("JOB_STATE_QUEUED", "JOB_STATE_PENDING", "JOB_STATE_RUNNING")
+_FINAL_STATES = (
+    "JOB_STATE_SUCCEEDED",
+    "JOB_STATE_FAILED",
+    "JOB_STATE_CANCELLED",
+    "JOB_STATE_EXPIRED",
+)
+# Kubernetes kills a pod 30 s after SIGTERM; the job must be cancelled before.
+_MAX_PAUSE_S = 15.0
 
 
 def run_custom_job(
@@ -35,10 +41,10 @@ def run_custom_job(
     calls: CallConfig | None = None,
     progress: ReportProgress = quiet,
 ) -> None:
-    """Run a command on a slice of TPUs and wait for its end.
+    """Run a command on a slice of TPUs as a custom job, and wait for its end.
 
     A repeated call, as by a retried component, finds the unfinished job of the same settings and
-    waits for that one. SIGTERM and Ctrl-C cancel the job, which would otherwise go on costing.
+    waits for that one. SIGTERM and Ctrl-C cancel the job, which would cost until its time-out.
 
     Args:
         project: Google Cloud project.
@@ -56,15 +62,15 @@ def run_custom_job(
         labels: Further labels of the job.
         endpoint: Address of Vertex AI; that of the location when empty.
         calls: How patient calls to Vertex AI are.
-        progress: Told the job's states.
+        progress: Called with the job's states.
 
     Raises:
         StepFailedError: The job failed, was cancelled or ran out of time.
         ServiceError: Vertex AI refused a call, or kept failing.
     """
-    job = _job(
+    job = _job_values(
         display_name=display_name,
-        spec=_spec(image, command, machine_type, tpu_topology, staging_bucket, timeout_s),
+        spec=_job_spec(image, command, machine_type, tpu_topology, staging_bucket, timeout_s),
         job_spec={"serviceAccount": service_account, "network": network},
         encryption_key=encryption_key,
         labels=labels or {},
@@ -79,7 +85,7 @@ def run_custom_job(
     _wait(service, jobs, name, display_name, progress)
 
 
-def _spec(
+def _job_spec(
     image: str,
     command: Sequence[str],
     machine_type: str,
@@ -87,6 +93,7 @@ def _spec(
     staging_bucket: str,
     timeout_s: int,
 ) -> dict[str, Any]:
+    """Return the JSON of a job's spec: one machine pool with the slice, which runs the command."""
     pool = {
         "machineSpec": {"machineType": machine_type, "tpuTopology": tpu_topology},
         "replicaCount": "1",
@@ -99,7 +106,7 @@ def _spec(
     }
 
 
-def _job(
+def _job_values(
     *,
     display_name: str,
     spec: dict[str, Any],
@@ -120,39 +127,49 @@ def _job(
 
 
 class _CustomJobs:
-    """The custom jobs of a project and location."""
+    """The custom jobs of a project and location; each method makes one call."""
 
     def __init__(self, client: Any, parent: str) -> None:
         self.client = client
         self.parent = parent
 
     def find_unfinished(self, request: str, timeout_s: float) -> str | None:
-        states = " OR ".join(f'state="{state}"' for state in _UNFINISHED)
-        wanted = f'labels.{REQUEST_LABEL}="{request}" AND ({states})'
-        found = self.client.list_custom_jobs(
-            request={"parent": self.parent, "filter": wanted}, retry=None, timeout=timeout_s
+        """Return the name of a job of this request hash that has not ended; None if none has."""
+        states = " OR ".join(f'state="{state}"' for state in _UNFINISHED_STATES)
+        job_filter = f'labels.{REQUEST_LABEL}="{request}" AND ({states})'
+        jobs = self.client.list_custom_jobs(
+            request={"parent": self.parent, "filter": job_filter}, retry=None, timeout=timeout_s
         )
-        return next((job.name for job in found), None)
+        return next((job.name for job in jobs), None)
 
     def create(self, values: dict[str, Any], timeout_s: float) -> str:
+        """Create a job from its JSON, and return its name."""
         from google.cloud.aiplatform_v1.types import CustomJob
 
         job = to_message(CustomJob, values)
-        made = self.client.create_custom_job(
+        created = self.client.create_custom_job(
             parent=self.parent, custom_job=job, retry=None, timeout=timeout_s
         )
-        return str(made.name)
+        return str(created.name)
 
     def get(self, name: str, timeout_s: float) -> Any:
+        """Return a job by its name."""
         return self.client.get_custom_job(name=name, retry=None, timeout=timeout_s)
 
     def cancel(self, name: str, timeout_s: float) -> None:
+        """Ask for a job to be cancelled; does not wait until it is."""
         self.client.cancel_custom_job(name=name, retry=None, timeout=timeout_s)
 
 
 def _wait(
     service: Service, jobs: _CustomJobs, name: str, display_name: str, progress: ReportProgress
 ) -> None:
+    """Ask for a job's state until it is final; cancel the job when a signal comes.
+
+    Raises:
+        StepFailedError: The job did not succeed, or was cancelled.
+        ServiceError: Vertex AI refused a call, or kept failing.
+    """
     pause_s, shown = service.config.first_pause_s, ""
     with catch_signals() as signal_name:
         while True:
@@ -161,13 +178,13 @@ def _wait(
             if state != shown:
                 progress(0, 0, f"{display_name}: {state.removeprefix('JOB_STATE_').lower()}")
                 shown = state
-            if state in _ENDED:
+            if state in _FINAL_STATES:
                 break
-            if came := signal_name():
+            if signal := signal_name():
                 service.call(f"cancel {name}", lambda timeout_s: jobs.cancel(name, timeout_s))
-                raise StepFailedError(f"{display_name}: cancelled {name}, as {came} came")
+                raise StepFailedError(f"{display_name}: cancelled {name}, as {signal} came")
             time.sleep(pause_s)
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            pause_s = min(2 * pause_s, _MAX_PAUSE_S)
     if state != "JOB_STATE_SUCCEEDED":
         reason = f": {job.error.message}" if job.error.message else ""
         raise StepFailedError(

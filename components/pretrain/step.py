@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics
@@ -10,6 +11,7 @@ from albert_core.artifacts.step import run_step, run_step_as_follower
 from albert_core.checkpoints import read_checkpoint
 from albert_core.config import AlbertConfig, ModelConfig
 from albert_core.errors import InputError
+from albert_core.optimizers.schedules import ScheduleConfig
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.progress import ReportProgress, quiet
 from albert_core.records.description import RecordsDescription, describe_records
@@ -80,12 +82,26 @@ def pretrain(
     run = run_step_as_follower if is_led_by_another() else run_step
     return run(
         "pretrain",
-        config={"model": dataclasses.asdict(model), "pretraining": dataclasses.asdict(config)},
+        config={"model": dataclasses.asdict(model), "pretraining": _recorded(config)},
         inputs=inputs,
         output=output,
         work_root=work_root,
         body=body,
     )
+
+
+def _recorded(config: PretrainingConfig) -> dict[str, Any]:
+    """Return the settings for the manifest and the fingerprint of the work.
+
+    Settings of schedules are left out at their defaults, but for those of the first version: a
+    schedule added since then must not make other work of a pretraining that does not use it.
+    """
+    settings = dataclasses.asdict(config)
+    for field in dataclasses.fields(ScheduleConfig):
+        is_first = field.name in ("start_warmup_step", "poly_power")
+        if not is_first and settings[field.name] == field.default:
+            del settings[field.name]
+    return settings
 
 
 def _refuse_missing_lengths(

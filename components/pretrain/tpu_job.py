@@ -15,7 +15,7 @@ from albert_core.storage import join
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TpuJob:
-    """A custom job on TPUs.
+    """Machine, image and identity of a custom job on TPUs.
 
     Attributes:
         display_name: Its name.
@@ -66,8 +66,8 @@ def pretrain_on_tpus(
         work_root: Folder of work in progress, by which a job goes on with a killed one's.
         project: Google Cloud project.
         location: Region that has the TPUs.
-        job: The job.
-        progress: Told the job's states.
+        job: Where the command runs, and as whom.
+        progress: Called with the job's states.
 
     Raises:
         StepFailedError: The job failed, or left nothing.
@@ -116,7 +116,17 @@ def pretrain_command(
     work_root: str,
     env: Mapping[str, str],
 ) -> list[str]:
-    """Return the command line of a pretraining with these settings."""
+    """Return the command line that pretrains with these settings, for an image with `albert`.
+
+    Args:
+        records: Outputs of `albert records`.
+        vocab: Output of `albert vocab`.
+        model: The architecture.
+        config: How to train.
+        output: Folder to make.
+        work_root: Folder of work in progress.
+        env: Environment variables, which the command `env` sets before it starts `albert`.
+    """
     return [
         "env",
         *(f"{name}={value}" for name, value in sorted(env.items())),

@@ -19,18 +19,18 @@ def promote(
 ) -> None:
     """Compare the model with the accepted one, and accept it for later runs if it is better."""
     from albert_core.settings import parse_settings
-    from components.artifacts import address_of, log_metrics
+    from components.artifacts import artifact_address, log_metrics
     from components.promote.config import RetrainingConfig
     from components.promote.model_registry import AcceptedModel
     from components.promote.step import promote
     from components.runtime import step_process
 
-    output = address_of(promotion)
+    output = artifact_address(promotion)
     with step_process("promote", output=output, work_root=work_root) as progress:
         manifest = promote(
-            pretrained=address_of(pretrained),
+            pretrained=artifact_address(pretrained),
             address=pretrained.uri,
-            evaluations=[address_of(artifact) for artifact in evaluations],
+            evaluations=[artifact_address(artifact) for artifact in evaluations],
             accepted=(
                 parse_settings(AcceptedModel, accepted, source="accepted") if accepted else None
             ),

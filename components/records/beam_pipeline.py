@@ -1,9 +1,8 @@
 """The Beam pipeline of the records step: it only carries what `albert_core.records` computes.
 
-Create, ParDo and GroupByKey only, and one leaf: what every runner gets right. Beam moves the
-places of files, not text: a worker leaves the encoded documents of its split in a file, and the
-builder of a shard merges its sections of all of them. A file that is there is not made again, so
-a killed run continues, and one done twice by two workers is the same file.
+Beam moves addresses of files, not text: a worker writes the encoded documents of its split into a
+file, and the worker that builds a shard reads the shard's sections of all these files. A file that
+exists is not made again, so a killed run continues where it stopped.
 """
 
 import collections
@@ -24,8 +23,8 @@ from albert_core.files import hash_json
 from albert_core.records.config import RecordsConfig
 from albert_core.records.documents import encode_documents, shard_names
 from albert_core.records.encoded import (
-    EncodedSplit,
-    merged_documents,
+    EncodedFile,
+    merge_documents,
     read_index,
     write_encoded,
 )
@@ -36,18 +35,21 @@ from albert_core.storage import content_hash, exists, join, write_bytes, write_f
 from albert_core.tokenization import Tokenizer
 
 _PART_CHARACTERS = 64_000_000  # of the text that one file of encoded documents is made of
+# Part of the names of intermediate files. Change it with their content: files of a killed run that
+# older code wrote are then not found, and made again, instead of being misread.
+_WORK_FORMAT = "v2"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RecordsJob:
-    """What every worker must know.
+class WorkerContext:
+    """The settings that every worker needs, and the addresses of the files that they share.
 
     Attributes:
         corpus: How the text is read.
-        cleaning: What is left out.
+        cleaning: Which documents are left out.
         config: How documents become records.
-        tokenizer: The vocabulary.
-        folder: Where encoded documents and shards go, local or gs://.
+        tokenizer: The tokenizer.
+        folder: Folder of encoded documents and shards, local or gs://.
     """
 
     corpus: CorpusConfig
@@ -57,12 +59,12 @@ class RecordsJob:
     folder: str
 
     def encoded_path(self, split: str, part: int) -> str:
-        """Return where some of the encoded documents of a split are."""
-        return join(self.folder, f"encoded-{split}-{part}")
+        """Return the address of the file with one part of a split's encoded documents."""
+        return join(self.folder, f"encoded-{_WORK_FORMAT}-{split}-{part}")
 
-    def encoded_parts(self, split: str) -> list[EncodedSplit]:
-        """Return the files of a split's encoded documents; none if not all are there."""
-        parts: list[EncodedSplit] = []
+    def encoded_parts(self, split: str) -> list[EncodedFile]:
+        """Read the indexes of a split's encoded files; return none unless all files exist."""
+        parts: list[EncodedFile] = []
         while not parts or not parts[-1].is_last:
             path = self.encoded_path(split, len(parts))
             if not exists(path):
@@ -71,86 +73,101 @@ class RecordsJob:
         return parts
 
     def shard_path(self, shard: str) -> str:
-        """Return where a shard is."""
+        """Return the address of a shard."""
         return join(self.folder, f"{shard}.tfrecord")
 
     def counts_path(self, shard: str) -> str:
-        """Return where the counts of a shard are; they are written after the shard."""
-        return join(self.folder, f"{shard}.json")
+        """Return the address of a shard's counts; they exist only once the shard is complete."""
+        return join(self.folder, f"{shard}.{_WORK_FORMAT}.json")
 
     @property
     def overlap_path(self) -> str:
-        """Where the n-grams of the evaluation sets are."""
+        """Address of the index of the evaluation sets' n-grams."""
         return join(self.folder, "evaluation_ngrams.npz")
 
-    def prepare(self) -> None:
-        """Read the evaluation sets once, for all workers."""
+    def write_overlap_index(self) -> None:
+        """Write the index of the evaluation sets, if there are any, once for all workers."""
         if not self.cleaning.evaluation_sets or exists(self.overlap_path):
             return
         index = OverlapIndex.build(self.cleaning.evaluation_sets, ngram=self.cleaning.overlap_ngram)
         with tempfile.TemporaryDirectory() as folder:
             index.save(self.overlap_path, scratch=Path(folder) / "index")
 
-    def overlap_index(self) -> OverlapIndex | None:
-        """Return what `prepare` read; None where there are no evaluation sets."""
+    def load_overlap_index(self) -> OverlapIndex | None:
+        """Load what `write_overlap_index` wrote; None where there are no evaluation sets."""
         return OverlapIndex.load(self.overlap_path) if self.cleaning.evaluation_sets else None
 
 
 def name_splits(splits: Sequence[CorpusSplit]) -> dict[str, CorpusSplit]:
-    """Name the parts of a corpus by what they hold, the same whatever their files are called."""
+    """Return the splits of a corpus by name; a name is a hash of the split's content."""
+    # By content, so that a resumed run finds its work when files were renamed or moved meanwhile.
     paths = {file.path for split in splits for file in split.ranges}
     hashes = {path: content_hash(path) for path in sorted(paths)}
-    named, repetitions = {}, collections.Counter[str]()
+    names, repetitions = {}, collections.Counter[str]()
     for split in splits:
         content = hash_json([[hashes[file.path], file.start, file.end] for file in split.ranges])
-        named[f"{content[:16]}-{repetitions[content]}"] = split
+        # Numbered: a corpus may hold the same file twice, and both copies count.
+        names[f"{content[:16]}-{repetitions[content]}"] = split
         repetitions[content] += 1
-    return named
+    return names
 
 
-def run_beam(job: RecordsJob, splits: Mapping[str, CorpusSplit], options: PipelineOptions) -> None:
-    """Write the shards of all splits, and a JSON file of counts for each shard."""
+def run_beam(
+    context: WorkerContext, splits: Mapping[str, CorpusSplit], options: PipelineOptions
+) -> None:
+    """Write the shards of all splits, and a JSON file of counts for each shard.
+
+    Args:
+        context: What every worker needs.
+        splits: The corpus, as `name_splits` returns it.
+        options: Options of Beam, which name the runner.
+    """
+    # Create, ParDo and GroupByKey only, and one leaf: what every runner gets right. Reshuffle keeps
+    # runners from fusing Create with EncodeSplit, which would put all splits on one worker.
     with beam.Pipeline(options=options) as pipeline:
         _ = (
             pipeline
             | "Splits" >> beam.Create(list(splits.items()))
             | "SpreadSplits" >> beam.Reshuffle()
-            | "EncodeSplit" >> beam.ParDo(EncodeSplit(job))
+            | "EncodeSplit" >> beam.ParDo(EncodeSplit(context))
             | "GroupByShard" >> beam.GroupByKey()
-            | "BuildShard" >> beam.ParDo(BuildShard(job))
+            | "BuildShard" >> beam.ParDo(BuildShard(context))
         )
 
 
 class EncodeSplit(beam.DoFn):
-    """A named split of the corpus to (shard, place of its encoded documents) for every shard."""
+    """Turns a named split into pairs (shard, address of a file with documents of that shard)."""
 
-    def __init__(self, job: RecordsJob) -> None:
-        self.job = job
+    def __init__(self, context: WorkerContext) -> None:
+        self.context = context
 
     def setup(self) -> None:
-        """Load the filter once a worker."""
-        self.document_filter = DocumentFilter(self.job.cleaning, self.job.overlap_index())
+        """Load the document filter, once a worker."""
+        self.document_filter = DocumentFilter(
+            self.context.cleaning, self.context.load_overlap_index()
+        )
 
     def process(self, element: tuple[str, CorpusSplit]) -> Iterator[tuple[str, str]]:
-        """Read, clean, encode, write."""
+        """Encode a split, unless its files exist, and yield their addresses for every shard."""
         name, split = element
-        if not self.job.encoded_parts(name):
+        if not self.context.encoded_parts(name):
             self._encode(name, split)
-        for part in self.job.encoded_parts(name):
-            for shard in shard_names(self.job.config):
+        for part in self.context.encoded_parts(name):
+            for shard in shard_names(self.context.config):
                 yield shard, part.path
 
     def _encode(self, name: str, split: CorpusSplit) -> None:
-        """Write files of as many documents as fit in memory; a split may be one large file."""
+        """Write the encoded documents of a split into as many files as its size needs."""
         reading = ReadCounts()
-        documents = read_split(split, self.job.corpus, reading)
+        documents = read_split(split, self.context.corpus, reading)
         for part in itertools.count():
             shards, counts = encode_documents(
                 _first_characters(documents, _PART_CHARACTERS),
-                tokenizer=self.job.tokenizer,
+                tokenizer=self.context.tokenizer,
                 document_filter=self.document_filter,
-                config=self.job.config,
+                config=self.context.config,
             )
+            # Look ahead by one document, since a file says whether it is the last of its split.
             following = next(documents, None)
             if following is not None:
                 documents = itertools.chain([following], documents)
@@ -158,7 +175,7 @@ class EncodeSplit(beam.DoFn):
                 counts["reading"] = dataclasses.asdict(reading)
             with tempfile.TemporaryDirectory() as folder:
                 write_encoded(
-                    self.job.encoded_path(name, part),
+                    self.context.encoded_path(name, part),
                     shards,
                     counts,
                     scratch=Path(folder) / "encoded",
@@ -169,7 +186,7 @@ class EncodeSplit(beam.DoFn):
 
 
 def _first_characters(documents: Iterator[list[str]], limit: int) -> Iterator[list[str]]:
-    """Take documents until they have so many characters; the others stay."""
+    """Yield documents until they have `limit` characters together; leave the others."""
     num_characters = 0
     while num_characters < limit and (document := next(documents, None)) is not None:
         num_characters += sum(map(len, document))
@@ -177,26 +194,30 @@ def _first_characters(documents: Iterator[list[str]], limit: int) -> Iterator[li
 
 
 class BuildShard(beam.DoFn):
-    """The encoded documents of a shard to one TFRecord file, and its counts."""
+    """Turns the encoded documents of a shard into one TFRecord file and a file of counts."""
 
-    def __init__(self, job: RecordsJob) -> None:
-        self.job = job
+    def __init__(self, context: WorkerContext) -> None:
+        self.context = context
 
     def setup(self) -> None:
-        """Make the vocabulary's tables once a worker."""
-        self.builder = ShardBuilder.of_tokenizer(
-            self.job.tokenizer, self.job.config, deduplicate=self.job.cleaning.deduplicate
+        """Make the tables of the vocabulary, once a worker."""
+        self.builder = ShardBuilder.from_tokenizer(
+            self.context.tokenizer,
+            self.context.config,
+            deduplicate=self.context.cleaning.deduplicate,
         )
 
     def process(self, element: tuple[str, Iterable[str]]) -> None:
-        """Merge, cut, serialise, write; the counts last."""
+        """Build a shard and write it, unless it exists."""
         shard, paths = element
-        if exists(self.job.counts_path(shard)):
+        if exists(self.context.counts_path(shard)):
             return
         counts: Counts = {}
         with tempfile.TemporaryDirectory() as folder:
             scratch = Path(folder) / "records"
-            records = self.builder.records(merged_documents(sorted(paths), shard), counts)
+            # Sorted: runners group in any order, and equal documents are merged in that of paths.
+            records = self.builder.records(merge_documents(sorted(paths), shard), counts)
             counts["num_records"] = write_tfrecords(scratch, records)
-            write_file(self.job.shard_path(shard), scratch)
-        write_bytes(self.job.counts_path(shard), json.dumps(counts).encode())
+            write_file(self.context.shard_path(shard), scratch)
+        # The counts last: where they are, the shard is complete.
+        write_bytes(self.context.counts_path(shard), json.dumps(counts).encode())

@@ -21,18 +21,18 @@ def make_records(
     from albert_core.corpus import CorpusConfig
     from albert_core.corpus.cleaning import CleaningConfig
     from albert_core.settings import parse_settings
-    from components.artifacts import address_of, log_metrics
+    from components.artifacts import artifact_address, log_metrics
     from components.records.job import RecordsJob
     from components.records.runners import BeamConfig
     from components.records.step import make_records
     from components.runtime import step_process
 
     settings = parse_settings(RecordsJob, job, source="records")
-    output = address_of(records)
+    output = artifact_address(records)
     with step_process(settings.step, output=output, work_root=work_root) as progress:
         manifest = make_records(
             corpus=parse_settings(CorpusConfig, corpus, source="corpus"),
-            vocab=address_of(vocab),
+            vocab=artifact_address(vocab),
             cleaning=parse_settings(CleaningConfig, cleaning, source="cleaning"),
             config=settings.records,
             beam=parse_settings(BeamConfig, beam, source="beam"),

@@ -1,4 +1,4 @@
-"""One item of the pipeline's fan-out over sequence lengths."""
+"""The jobs of the pipeline's loop over sequence lengths."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -8,11 +8,11 @@ from albert_core.records.config import RecordsConfig
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RecordsJob:
-    """Records of one sequence length.
+    """A records step for one sequence length.
 
     Attributes:
-        step: Name of its step as people read it.
-        records: Their settings.
+        step: Display name of the step.
+        records: Settings of its records.
     """
 
     step: str

@@ -1,4 +1,4 @@
-"""What the finished shards hold, checked against what was read."""
+"""The report of a records step: its shards, checked against what was read, and its cleaning."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,9 +8,9 @@ from albert_core.corpus.cleaning import RemovedDocuments
 from albert_core.errors import InputError, StepFailedError
 from albert_core.records.config import HELD_OUT_PREFIX, TRAIN_PREFIX, RecordsConfig
 from albert_core.records.documents import HELD_OUT_SHARD, shard_names
-from albert_core.records.statistics import Counts, add_counts, shares
+from albert_core.records.statistics import Counts, add_counts, masking_statistics
 from albert_core.storage import read_bytes
-from components.records.beam_pipeline import RecordsJob
+from components.records.beam_pipeline import WorkerContext
 
 _READ = (
     "num_documents",
@@ -18,54 +18,59 @@ _READ = (
     "num_sentences",
     "num_words",
     "num_tokens",
-    "num_unknown_pieces",
+    "num_unknown_tokens",
 )
 
 
-def describe_shards(job: RecordsJob, splits: Iterable[str]) -> dict[str, Any]:
-    """Return the figures of all shards of the splits named.
+def describe_shards(context: WorkerContext, splits: Iterable[str]) -> dict[str, Any]:
+    """Return the metrics of all shards.
+
+    Args:
+        context: What the workers were given.
+        splits: The names of all splits.
 
     Raises:
-        StepFailedError: The shards do not hold the documents that were read.
-        InputError: The corpus gave no record.
+        StepFailedError: The shards do not hold as many documents as were read.
+        InputError: The corpus gave no training record, or no held-out one where some are wanted.
     """
     read: Counts = dict.fromkeys(_READ, 0)
     reading: Counts = {}
     removed = RemovedDocuments()
-    for counts in _counts_of(job, splits):
+    for counts in _read_counts(context, splits):
         add_counts(read, {name: counts.get(name, 0) for name in _READ})
         add_counts(reading, counts.get("reading", {}))
         removed.merge(counts["removed"])
-    made = {
-        shard: json.loads(read_bytes(job.counts_path(shard))) for shard in shard_names(job.config)
+    by_shard = {
+        shard: json.loads(read_bytes(context.counts_path(shard)))
+        for shard in shard_names(context.config)
     }
-    _refuse_loss(read["num_kept_documents"], made)
-    _refuse_empty(read, made, job.config)
+    _refuse_loss(read["num_kept_documents"], by_shard)
+    _refuse_empty(read, by_shard, context.config)
     num_records = {
-        prefix: sum(c["num_records"] for shard, c in made.items() if shard.startswith(prefix))
+        prefix: sum(c["num_records"] for shard, c in by_shard.items() if shard.startswith(prefix))
         for prefix in (TRAIN_PREFIX, HELD_OUT_PREFIX)
     }
     masked: Counts = {}
-    for counts in made.values():
+    for counts in by_shard.values():
         if counts["masked"]:
             add_counts(masked, counts["masked"])
-    held_out = made.get(HELD_OUT_SHARD, {"num_most_frequent_pieces": 0, "num_record_pieces": 0})
+    held_out = by_shard.get(HELD_OUT_SHARD, {"num_most_frequent_tokens": 0, "num_record_tokens": 0})
     return {
-        "vocab_size": len(job.tokenizer),
-        "sequence_length": job.config.sequence_length,
+        "vocab_size": len(context.tokenizer),
+        "sequence_length": context.config.sequence_length,
         "num_train_records": num_records[TRAIN_PREFIX],
         "num_held_out_records": num_records[HELD_OUT_PREFIX],
         **read,
         **{
-            name: sum(counts[name] for counts in made.values())
+            name: sum(counts[name] for counts in by_shard.values())
             for name in ("num_duplicate_documents", "num_documents_without_record")
         },
         "tokens_per_word": round(read["num_tokens"] / max(1, read["num_words"]), 3),
-        "unknown_fraction": round(read["num_unknown_pieces"] / max(1, read["num_tokens"]), 6),
+        "unknown_fraction": round(read["num_unknown_tokens"] / max(1, read["num_tokens"]), 6),
         "most_frequent_fraction": round(
-            held_out["num_most_frequent_pieces"] / max(1, held_out["num_record_pieces"]), 4
+            held_out["num_most_frequent_tokens"] / max(1, held_out["num_record_tokens"]), 4
         ),
-        **shares(masked),
+        **masking_statistics(masked),
         "num_removed_documents": sum(removed.counts.values()),
         "num_overlapping_documents": sum(
             count for reason, count in removed.counts.items() if reason.startswith("overlap:")
@@ -74,12 +79,12 @@ def describe_shards(job: RecordsJob, splits: Iterable[str]) -> dict[str, Any]:
     }
 
 
-def describe_cleaning(job: RecordsJob, splits: Iterable[str]) -> dict[str, Any]:
-    """Return how many documents were left out, why, and how many for each evaluation set."""
+def describe_cleaning(context: WorkerContext, splits: Iterable[str]) -> dict[str, Any]:
+    """Return counts and examples of removed documents, by reason and by evaluation set."""
     removed = RemovedDocuments()
-    for counts in _counts_of(job, splits):
+    for counts in _read_counts(context, splits):
         removed.merge(counts["removed"])
-    overlap = job.overlap_index()
+    overlap = context.load_overlap_index()
     return {
         "num_removed_documents": dict(sorted(removed.counts.items())),
         "evaluation_sets": {
@@ -93,14 +98,17 @@ def describe_cleaning(job: RecordsJob, splits: Iterable[str]) -> dict[str, Any]:
     }
 
 
-def _counts_of(job: RecordsJob, splits: Iterable[str]) -> Iterator[Mapping[str, Any]]:
+def _read_counts(context: WorkerContext, splits: Iterable[str]) -> Iterator[Mapping[str, Any]]:
+    """Yield the counts of every file of encoded documents."""
     for split in splits:
-        for part in job.encoded_parts(split):
+        for part in context.encoded_parts(split):
             yield part.counts
 
 
-def _refuse_loss(num_read: int, made: Mapping[str, Counts]) -> None:
-    num_in_shards = sum(counts["num_shard_documents"] for counts in made.values())
+def _refuse_loss(num_read: int, by_shard: Mapping[str, Counts]) -> None:
+    """Raise unless the shards hold as many documents as were encoded."""
+    # Some runners have been seen to lose or repeat elements without an error.
+    num_in_shards = sum(counts["num_shard_documents"] for counts in by_shard.values())
     if num_in_shards != num_read:
         raise StepFailedError(
             f"records: {num_read:,} documents were encoded and {num_in_shards:,} are in the "
@@ -109,14 +117,15 @@ def _refuse_loss(num_read: int, made: Mapping[str, Counts]) -> None:
         )
 
 
-def _refuse_empty(read: Counts, made: Mapping[str, Counts], config: RecordsConfig) -> None:
-    num_train = sum(c["num_records"] for name, c in made.items() if name != HELD_OUT_SHARD)
+def _refuse_empty(read: Counts, by_shard: Mapping[str, Counts], config: RecordsConfig) -> None:
+    """Raise if there is no training record, or no held-out one where some are wanted."""
+    num_train = sum(c["num_records"] for name, c in by_shard.items() if name != HELD_OUT_SHARD)
     if not num_train:
         raise InputError(
             f"corpus: {read['num_documents']} documents gave no training record; expected "
             "documents of two sentences or more"
         )
-    if config.held_out_fraction and not made[HELD_OUT_SHARD]["num_records"]:
+    if config.held_out_fraction and not by_shard[HELD_OUT_SHARD]["num_records"]:
         raise InputError(
             f"records.held_out_fraction: got {config.held_out_fraction}, which keeps none of the "
             f"{read['num_documents']} documents; raise it"

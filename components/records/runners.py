@@ -64,31 +64,33 @@ class BeamConfig:
             )
 
     def with_worker_image(self, image: str) -> "BeamConfig":
-        """Return it with an image for Dataflow's workers, unless the options name one."""
+        """Return a copy with the image of Dataflow's workers, unless the options name one.
+
+        Of other runners the configuration is returned as it is.
+        """
         is_named = any(option.startswith(_IMAGE_OPTION) for option in self.options)
         if "dataflow" not in self.runner.lower() or is_named:
             return self
-        own = (f"{_IMAGE_OPTION}={image}", "--sdk_location=container")
-        return dataclasses.replace(self, options=(*self.options, *own))
+        image_options = (f"{_IMAGE_OPTION}={image}", "--sdk_location=container")
+        return dataclasses.replace(self, options=(*self.options, *image_options))
 
     def options_for(self, *, num_bytes: int, num_splits: int) -> "PipelineOptions":
         """Return Beam's options for a corpus of this size."""
         from apache_beam.options.pipeline_options import PipelineOptions
 
         if self.runner == "dask":
-            own = [
+            runner_options = [
                 "--runner=apache_beam.runners.dask.dask_runner.DaskRunner",
                 f"--dask_client_address={self.dask_scheduler}",
                 f"--dask_npartitions={num_splits}",
             ]
         elif self.runner == "local":
-            own = self._local_options(num_bytes)
+            runner_options = self._local_options(num_bytes)
         else:
-            own = [f"--runner={self.runner}"]
-        return PipelineOptions([*own, *self.options])
+            runner_options = [f"--runner={self.runner}"]
+        return PipelineOptions([*runner_options, *self.options])
 
     def _local_options(self, num_bytes: int) -> list[str]:
-        # Named in full: DirectRunner would first try to download another runner.
         cores = len(os.sched_getaffinity(0))
         worthwhile = 1 if self.mode == "in_memory" else 1 + num_bytes // _BYTES_PER_PROCESS
         num_workers = self.num_workers or min(cores, worthwhile)
@@ -96,6 +98,7 @@ class BeamConfig:
         if mode == "auto":
             mode = "multi_processing" if num_workers > 1 else "in_memory"
         return [
+            # Named in full: DirectRunner would first try to download another runner.
             f"--runner={_FN_API_RUNNER}",
             f"--direct_running_mode={mode}",
             f"--direct_num_workers={num_workers}",

@@ -15,10 +15,10 @@ from albert_core.records.config import RecordsConfig
 from albert_core.records.documents import shard_names
 from albert_core.storage import fetch_file, join, remove_folder
 from albert_core.tokenization import load_tokenizer
-from components.records.beam_pipeline import RecordsJob, name_splits, run_beam
+from components.records.beam_pipeline import WorkerContext, name_splits, run_beam
 from components.records.report import describe_cleaning, describe_shards
 from components.records.runners import BeamConfig
-from components.records.time_estimate import forecast_records, refuse_full_disk
+from components.records.size_estimate import estimate_records, refuse_full_disk
 
 
 def make_records(
@@ -40,19 +40,19 @@ def make_records(
         config: How documents become records.
         output: Folder to make.
         cleaning: Which documents are left out.
-        beam: Where the work is done; the same bytes come of it everywhere.
+        beam: Where the work is done; the records are the same everywhere.
         work_root: Folder of the work folders; beside `output` when not given.
-        progress: Told what it is doing.
+        progress: Called with messages about the work.
 
     Raises:
         InputError: An input is missing or unusable, or the corpus gives no record.
-        StepFailedError: The Beam runner lost documents or repeated some.
+        StepFailedError: The Beam runner lost or repeated documents.
     """
     cleaning, beam = cleaning or CleaningConfig(), beam or BeamConfig()
     tokenizer = load_tokenizer(input_folder(vocab))
 
     def body(results: Path, work: Path) -> Metrics:
-        job = RecordsJob(
+        context = WorkerContext(
             corpus=corpus,
             cleaning=cleaning,
             config=config,
@@ -60,24 +60,26 @@ def make_records(
             folder=_work_folder(beam, work),
         )
         splits = name_splits(corpus_splits(corpus))
-        job.prepare()
-        forecast = forecast_records(job, list(splits.values()))
-        progress(0, 0, forecast.text)
-        refuse_full_disk(forecast, work)
-        options = beam.options_for(num_bytes=forecast.num_text_bytes, num_splits=len(splits))
-        run_beam(job, splits, options)
+        context.write_overlap_index()
+        estimate = estimate_records(context, list(splits.values()))
+        progress(0, 0, estimate.text)
+        refuse_full_disk(estimate, work)
+        options = beam.options_for(num_bytes=estimate.num_text_bytes, num_splits=len(splits))
+        run_beam(context, splits, options)
         try:
-            figures = describe_shards(job, splits)
+            metrics = describe_shards(context, splits)
         except (InputError, StepFailedError):
-            remove_folder(job.folder)  # of no use to another try
+            # Another try would find these files, believe them and fail in the same way.
+            remove_folder(context.folder)
             raise
-        write_json(results / "cleaning_report.json", describe_cleaning(job, splits))
+        write_json(results / "cleaning_report.json", describe_cleaning(context, splits))
         for shard in shard_names(config):
-            fetch_file(job.shard_path(shard), results / f"{shard}.tfrecord")
-        write_json(results / "records_report.json", figures)
+            fetch_file(context.shard_path(shard), results / f"{shard}.tfrecord")
+        write_json(results / "records_report.json", metrics)
+        # `run_step` removes its own work folder, but not one that the user named.
         if beam.shared_folder:
-            remove_folder(job.folder)
-        return figures
+            remove_folder(context.folder)
+        return metrics
 
     return run_step(
         "records",
@@ -97,7 +99,9 @@ def make_records(
 
 
 def _work_folder(beam: BeamConfig, work: Path) -> str:
-    """Return where workers leave what they make: named after the work, to be found again."""
+    """Return the folder of the workers' files."""
     if not beam.shared_folder:
         return str(work.absolute())
+    # Named after the fingerprint of the work, so that the same work finds its files again and
+    # different work in the same shared folder does not.
     return join(beam.shared_folder, work.absolute().parent.name)

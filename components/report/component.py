@@ -23,21 +23,21 @@ def report(
     import pathlib
 
     from albert_core.storage import join, read_bytes
-    from components.artifacts import address_of
+    from components.artifacts import artifact_address
     from components.report.step import PAGE_NAME, write_report
     from components.runtime import step_process
 
-    output = address_of(summary)
+    output = artifact_address(summary)
     with step_process("report", output=output, work_root=work_root) as progress:
         write_report(
             title=title,
-            vocab=address_of(vocab),
-            records=[address_of(artifact) for artifact in records],
-            pretrained=address_of(pretrained),
-            finetuned=[address_of(artifact) for artifact in finetuned],
-            evaluations=[address_of(artifact) for artifact in evaluations],
-            exported=address_of(exported) if exported else None,
-            promotion=address_of(promotion) if promotion else None,
+            vocab=artifact_address(vocab),
+            records=[artifact_address(artifact) for artifact in records],
+            pretrained=artifact_address(pretrained),
+            finetuned=[artifact_address(artifact) for artifact in finetuned],
+            evaluations=[artifact_address(artifact) for artifact in evaluations],
+            exported=artifact_address(exported) if exported else None,
+            promotion=artifact_address(promotion) if promotion else None,
             output=output,
             work_root=work_root,
             progress=progress,

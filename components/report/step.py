@@ -14,6 +14,7 @@ from albert_core.artifacts.step import run_step
 from albert_core.checkpoints.checkpoint import TASK_NAME
 from albert_core.errors import InputError
 from albert_core.files import write_json
+from albert_core.old_names import rename_metrics
 from albert_core.progress import ReportProgress, quiet
 from albert_core.settings import parse_settings
 from albert_core.tasks.task import SUBMISSION_FOLDER
@@ -168,8 +169,8 @@ def summarise(
             for step, of_step in manifests.items()
             for name, manifest in zip(step_names(step, of_step), of_step, strict=True)
         ],
-        vocabulary=_read_json(vocab / "vocab_report.json"),
-        records=_read_json(records / "records_report.json"),
+        vocabulary=rename_metrics(_read_json(vocab / "vocab_report.json")),
+        records=rename_metrics(_read_json(records / "records_report.json")),
         pretraining_history=read_history(pretrained),
         most_frequent_fraction=manifests["records"][-1].metrics["most_frequent_fraction"],
         tasks=_task_summaries(folders, manifests),

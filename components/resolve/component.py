@@ -39,12 +39,12 @@ def resolve(
     from albert_core.settings import parse_settings, plain_values
     from albert_core.storage import join, write_bytes
     from albert_core.tokenization.config import VocabConfig
-    from components.artifacts import address_of
+    from components.artifacts import artifact_address
     from components.promote.config import RetrainingConfig
     from components.resolve.step import RESOLVED_NAME, resolve
     from components.runtime import step_process
 
-    output = address_of(resolved)
+    output = artifact_address(resolved)
     with step_process("resolve", output=output, work_root=work_root):
         settings = resolve(
             date=date,

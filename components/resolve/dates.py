@@ -10,17 +10,6 @@ from albert_core.errors import InputError
 DATE_PLACEHOLDER = "{{ds}}"
 NO_DATE = "none"
 
-# What a schedule passes as the date: a placeholder that the platform replaces by the run's time.
-SCHEDULED_DATE: Mapping[str, str] = {
-    "kubeflow": "[[ScheduledTime.2006-01-02]]",
-    "vertex": "{{$.pipeline_job_schedule_time_utc}}",
-}
-
-
-def is_set_at_run_time(date: str) -> bool:
-    """Return whether a date is the placeholder that a schedule passes."""
-    return date in SCHEDULED_DATE.values()
-
 
 def today() -> str:
     """Return today's date in UTC, YYYY-MM-DD."""

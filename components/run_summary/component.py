@@ -21,7 +21,7 @@ def summarise_run(
     """Write what became of each step of a run; `run_name` and `run_id` are the platform's."""
     import pathlib
 
-    from components.artifacts import address_of
+    from components.artifacts import artifact_address
     from components.finetune.job import parse_job
     from components.run_summary.step import planned_steps, write_run_summary
 
@@ -35,7 +35,7 @@ def summarise_run(
             [job["step"] for job in records], [parse_job(job) for job in jobs], optional_steps
         ),
         work_root=work_root,
-        output=address_of(summary),
+        output=artifact_address(summary),
     )
     pathlib.Path(page.path).write_text(text, encoding="utf-8")
     print(text)

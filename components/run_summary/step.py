@@ -9,7 +9,7 @@ from typing import Literal
 
 from albert_core.storage import join, write_bytes
 from components.finetune.job import TaskJob
-from components.outcomes import Outcome, read_outcomes
+from components.outcomes import StepAttempt, read_attempts
 from components.steps import STEPS
 
 SUMMARY_NAME = "summary.json"
@@ -25,13 +25,13 @@ class StepOutcome:
 
     Attributes:
         name: `vocab`, `records`, `pretrain`, `finetune cola`, ...
-        state: State of the last try. `killed` began and recorded no end, as when memory ran out or
-            its node was lost; `cached` was taken from an earlier run.
+        state: State of the last attempt. `killed` began and recorded no end, as when memory ran
+            out or its node was lost; `cached` was taken from an earlier run.
         num_tries: How often it began.
-        seconds: Duration of the last try.
+        seconds: Duration of the last attempt.
         message: Why it failed.
         output: Address of its output.
-        log: Command that shows the log of the last try, where the platform is known.
+        log: Command that shows the log of the last attempt, where the platform is known.
     """
 
     name: str
@@ -111,38 +111,38 @@ def write_run_summary(
             which steps recorded anything counts.
         is_success: Whether all steps succeeded.
         error: The platform's message on a failure.
-        planned: Names of the steps in order. Others that recorded a try come after them.
+        planned: Names of the steps in order. Others that recorded an attempt come after them.
         work_root: Folder of work in progress, where steps recorded what became of them.
         output: Folder to write to, local or gs://.
     """
-    tries: dict[str, list[Outcome]] = {name: [] for name in planned}
-    for outcome in read_outcomes(work_root, runs):
-        tries.setdefault(outcome.step, []).append(outcome)
+    attempts: dict[str, list[StepAttempt]] = {name: [] for name in planned}
+    for attempt in read_attempts(work_root, runs):
+        attempts.setdefault(attempt.step, []).append(attempt)
     summary = RunOutcome(
         title=title,
         run=run,
         is_success=is_success,
         error=error,
         page=_vertex_page(run),
-        steps=[_step_outcome(name, outcomes, is_success) for name, outcomes in tries.items()],
+        steps=[_step_outcome(name, items, is_success) for name, items in attempts.items()],
     )
     text = json.dumps(dataclasses.asdict(summary), indent=2, ensure_ascii=False) + "\n"
     write_bytes(join(output, SUMMARY_NAME), text.encode())
     return _to_markdown(summary)
 
 
-def _step_outcome(name: str, tries: Sequence[Outcome], is_success: bool) -> StepOutcome:
-    """Return what became of a step, from its tries in the order they began.
+def _step_outcome(name: str, attempts: Sequence[StepAttempt], is_success: bool) -> StepOutcome:
+    """Return what became of a step, from its attempts in the order they began.
 
     A step without any did not run: in a run that succeeded the platform's cache had its output.
     """
-    if not tries:
+    if not attempts:
         return StepOutcome(name=name, state="cached" if is_success else "not run")
-    last = tries[-1]
+    last = attempts[-1]
     return StepOutcome(
         name=name,
         state="killed" if last.state == "started" else last.state,
-        num_tries=len(tries),
+        num_tries=len(attempts),
         seconds=last.seconds,
         message=last.message,
         output=last.output,

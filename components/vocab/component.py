@@ -18,11 +18,11 @@ def train_vocab(
     from albert_core.corpus import CorpusConfig
     from albert_core.settings import parse_settings
     from albert_core.tokenization.config import VocabConfig
-    from components.artifacts import address_of, log_metrics
+    from components.artifacts import artifact_address, log_metrics
     from components.runtime import step_process
     from components.vocab.step import train_vocab
 
-    output = address_of(vocab)
+    output = artifact_address(vocab)
     with step_process("vocab", output=output, work_root=work_root) as progress:
         manifest = train_vocab(
             corpus=parse_settings(CorpusConfig, corpus, source="corpus"),

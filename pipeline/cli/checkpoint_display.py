@@ -74,8 +74,8 @@ def _model_rows(model: ModelSummary) -> Iterator[Row]:
 
 def _manifest_rows(manifest: Manifest) -> Iterator[Row]:
     yield "step", f"albert {manifest.step}, {manifest.seconds:,.1f} s"
-    yield "metrics", ", ".join(f"{name} {_text(v)}" for name, v in manifest.metrics.items())
-    yield "settings", ", ".join(_flat(manifest.config))
+    yield "metrics", ", ".join(f"{name} {_format_value(v)}" for name, v in manifest.metrics.items())
+    yield "settings", ", ".join(_flatten(manifest.config))
 
 
 def _file_rows(files: Mapping[str, int]) -> Iterator[Row]:
@@ -87,19 +87,21 @@ def _file_rows(files: Mapping[str, int]) -> Iterator[Row]:
 
 
 def _changed_settings(values: Mapping[str, Any]) -> str:
-    """Return the settings of an architecture without those that are nothing or unused."""
-    return ", ".join(f"{name} {_text(value)}" for name, value in values.items() if value)
+    """Return the settings of an architecture as text, without those that are zero or empty."""
+    return ", ".join(f"{name} {_format_value(value)}" for name, value in values.items() if value)
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield nested settings as text, with dotted names."""
     for name, value in values.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
+            yield from _flatten(value, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name} {_text(value)}"
+            yield f"{prefix}{name} {_format_value(value)}"
 
 
-def _text(value: Any) -> str:
+def _format_value(value: Any) -> str:
+    """Return a value as text, numbers for reading."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     return format_number(value)

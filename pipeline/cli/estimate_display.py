@@ -14,47 +14,50 @@ def print_estimate(estimates: Sequence[PhaseEstimate], prices: Prices) -> None:
     accelerator, config = first.request.accelerator, first.request.config
     print(accelerator)
     for estimate in estimates:
-        print(*_lines_of(estimate), sep="\n")
+        print(*_phase_lines(estimate), sep="\n")
     hours = sum(estimate.hours for estimate in estimates)
     num_steps = sum(estimate.request.phase.num_train_steps for estimate in estimates)
     print(
-        f"the run     {num_steps:,} updates ({config.optimizer}) in {_hours(hours)}: "
+        f"the run     {num_steps:,} steps ({config.optimizer}) in {_hours(hours)}: "
         f"{hours * accelerator.num_chips:,.0f} chip-hours, {_cost(estimates, prices)}"
     )
     print(f"prices      {prices.source}; noted {prices.date}")
     print("An estimate, not a measurement: starts, evaluation and saving come on top.")
 
 
-def _lines_of(estimate: PhaseEstimate) -> list[str]:
+def _phase_lines(estimate: PhaseEstimate) -> list[str]:
+    """Return the lines about one phase; the first is empty."""
     request, compiled = estimate.request, estimate.compiled
     phase, accelerator = request.phase, request.accelerator
     num_gib, limit = compiled.memory_bytes / _GIB, accelerator.chip.memory_gib
-    parts = estimate.num_micro_batches
-    in_parts = f" in {parts} micro-batches" if parts > 1 else ""
-    again = ", rematerialised" if request.config.rematerialize else ""
+    num_parts = estimate.num_micro_batches
+    in_parts = f" in {num_parts} micro-batches" if num_parts > 1 else ""
+    rematerialized = ", rematerialised" if request.config.rematerialize else ""
     exchange = estimate.exchange_seconds / estimate.step_seconds
     return [
         "",
-        f"sequence length {phase.sequence_length}, {phase.batch_size:,} sequences an update, "
-        f"{phase.batch_size // estimate.num_shares:,} a chip{in_parts}{again}",
+        f"sequence length {phase.sequence_length}, {phase.batch_size:,} sequences a step, "
+        f"{phase.batch_size // estimate.num_shares:,} a chip{in_parts}{rematerialized}",
         f"memory      {num_gib:.2f} of {limit} GiB a chip: fits, {limit - num_gib:.2f} GiB free",
-        f"work        {estimate.flops_per_step:.3g} FLOPs a chip and update: "
+        f"work        {estimate.flops_per_step:.3g} FLOPs a chip and step: "
         f"{estimate.formula_ratio:.3f} of the formula, {estimate.needed_ratio:.3f} of it without "
         "what the last layer skips",
-        f"exchange    {compiled.exchanged_bytes / _MIB:,.1f} MiB a chip and update, "
+        f"exchange    {compiled.exchanged_bytes / _MIB:,.1f} MiB a chip and step, "
         f"{exchange:.1%} of its time at the links' speed",
-        f"speed       {estimate.step_seconds:.4g} s an update, "
+        f"speed       {estimate.step_seconds:.4g} s a step, "
         f"{estimate.tokens_per_second:,.0f} tokens/s, at {estimate.utilisation:.0%} of the peak",
-        f"time        {_hours(estimate.hours)} for {phase.num_train_steps:,} updates",
+        f"time        {_hours(estimate.hours)} for {phase.num_train_steps:,} steps",
         f"compiled    in {compiled.seconds:.0f} s",
     ]
 
 
 def _hours(hours: float) -> str:
+    """Return a time in minutes below two hours, in hours above."""
     return f"{hours * 60:.0f} min" if hours < 2 else f"{hours:,.1f} h"
 
 
 def _cost(estimates: Sequence[PhaseEstimate], prices: Prices) -> str:
+    """Return the price of all phases, or that there is none."""
     costs = [estimate.cost for estimate in estimates]
     if any(cost is None for cost in costs):
         return "no price for this kind of chip in the table"

@@ -16,7 +16,7 @@ from albert_core.errors import InputError, ServiceError, StepFailedError
 from albert_core.settings import one_line
 from pipeline.cli import model_commands, platform_commands, run_commands, step_commands
 from pipeline.cli.parsing import Command, CommandParser, get_summary
-from pipeline.local.interruption import INTERRUPTED_STATUS, say_interrupted
+from pipeline.local.interruption import INTERRUPTED_STATUS, print_interrupted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"albert: error: {one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as error:
-        say_interrupted(*error.args)
+        print_interrupted(*error.args)
         return INTERRUPTED_STATUS
     except (StepFailedError, ServiceError) as error:
         print(f"albert: {error}", file=sys.stderr)

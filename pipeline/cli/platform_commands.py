@@ -5,21 +5,15 @@ from typing import Any
 
 from albert_core.errors import InputError
 from components.service_calls import CallConfig
-from pipeline.cli.estimation import CostLimit
 from pipeline.config import RunConfig
+from pipeline.estimation import CostLimit
 from pipeline.remote.cron import CronSchedule
-from pipeline.remote.resources import TargetName
-from pipeline.remote.targets.kubeflow import KubeflowConfig, KubeflowTarget
-from pipeline.remote.targets.target import Request, Submission, Target
-from pipeline.remote.targets.vertex import VertexConfig, VertexTarget
+from pipeline.remote.platforms.platform import Platform, Request, Submission
+from pipeline.remote.platforms.registry import connect, connect_for_run
 
 
 def submit(
     *,
-    target: TargetName,
-    kubeflow: KubeflowConfig,
-    vertex: VertexConfig,
-    calls: CallConfig,
     resources: str = "",
     package: str = "",
     date: str = "",
@@ -33,15 +27,11 @@ def submit(
     wait: bool = False,
     **settings: Any,
 ) -> None:
-    """Start the pipeline on Kubeflow or Vertex AI, having checked all that can be from here.
+    """Check everything that can be checked from here, and start the pipeline on a platform.
 
     ALBERT_REGISTRY is the registry that holds the images.
 
     Args:
-        target: The platform.
-        kubeflow: Kubeflow Pipelines: where, and as whom.
-        vertex: Vertex AI: where, and as whom.
-        calls: How patient calls to the platform and the registry are.
         resources: YAML file with what steps get, where it is not the default: machines,
             accelerators, retries, timeouts.
         package: A pipeline that `albert compile` wrote, in place of --config and --resources.
@@ -57,21 +47,21 @@ def submit(
         prices: YAML file with date, source, currency and per_chip_hour; list prices without it.
         dry_run: Check, print the request and send nothing.
         wait: Watch the run to its end, showing the states of its tasks.
-        **settings: The sections of the run's configuration.
+        **settings: The platform, how to reach it, and the sections of the run's configuration.
     """
     from pipeline.remote import submission
 
-    platform = _platform(target=target, kubeflow=kubeflow, vertex=vertex, calls=calls)
-    prepared = _prepared(
+    platform, config = connect_for_run(**settings)
+    prepared = _prepare(
         platform,
-        RunConfig(**settings),
+        config,
         package=package,
         resources=resources,
-        image_calls=calls if check_images else None,
+        image_calls=platform.service.config if check_images else None,
         caching=caching,
         limit=CostLimit(max_cost=max_cost, utilisation=utilisation, prices=prices),
     )
-    prepared = submission.on_date(prepared, date)
+    prepared = submission.with_run_date(prepared, date, platform)
     run_id = run_id or submission.new_run_id(prepared.title)
     if dry_run:
         _print_request(platform.run_request(prepared, run_id))
@@ -86,10 +76,6 @@ def create_schedule(
     *,
     name: str,
     cron: str,
-    target: TargetName,
-    kubeflow: KubeflowConfig,
-    vertex: VertexConfig,
-    calls: CallConfig,
     time_zone: str = "UTC",
     resources: str = "",
     package: str = "",
@@ -100,17 +86,13 @@ def create_schedule(
     dry_run: bool = False,
     **settings: Any,
 ) -> None:
-    """Run the pipeline regularly; a schedule of that name is changed to what is given here.
+    """Run the pipeline regularly; a schedule of that name is changed to these settings.
 
     ALBERT_REGISTRY is the registry that holds the images.
 
     Args:
         name: Name of the schedule.
         cron: Minute, hour, day of month, month and day of week, such as '0 3 * * 1'.
-        target: The platform.
-        kubeflow: Kubeflow Pipelines: where, and as whom.
-        vertex: Vertex AI: where, and as whom.
-        calls: How patient calls to the platform and the registry are.
         time_zone: By whose clock, such as Europe/Rome.
         resources: YAML file with what steps get, where it is not the default.
         package: A pipeline that `albert compile` wrote, in place of --config and --resources.
@@ -121,18 +103,18 @@ def create_schedule(
         utilisation: Share of the chips' peak that the estimate takes training to reach.
         prices: YAML file with date, source, currency and per_chip_hour; list prices without it.
         dry_run: Check, print the request and send nothing.
-        **settings: The sections of the run's configuration.
+        **settings: The platform, how to reach it, and the sections of the run's configuration.
     """
     from pipeline.remote import schedules
 
     times = CronSchedule(cron=cron, time_zone=time_zone)
-    platform = _platform(target=target, kubeflow=kubeflow, vertex=vertex, calls=calls)
-    prepared = _prepared(
+    platform, config = connect_for_run(**settings)
+    prepared = _prepare(
         platform,
-        RunConfig(**settings),
+        config,
         package=package,
         resources=resources,
-        image_calls=calls if check_images else None,
+        image_calls=platform.service.config if check_images else None,
         caching=False,  # it would go by hashes of today's inputs
         limit=CostLimit(max_cost=max_cost, utilisation=utilisation, prices=prices),
     )
@@ -152,12 +134,12 @@ def list_schedules(**platform: Any) -> None:
     """
     from pipeline.remote import schedules
 
-    for each in schedules.list_schedules(_platform(**platform)):
-        print(f"{each.name}  {each.state}  {each.cron}")
+    for schedule in schedules.list_schedules(connect(**platform)):
+        print(f"{schedule.name}  {schedule.state}  {schedule.cron}")
 
 
 def pause_schedule(*, name: str, **platform: Any) -> None:
-    """Let a schedule start nothing until it is resumed; runs at work go on.
+    """Pause a schedule: it starts no runs until it is resumed; running ones go on.
 
     Args:
         name: Name of the schedule.
@@ -165,12 +147,12 @@ def pause_schedule(*, name: str, **platform: Any) -> None:
     """
     from pipeline.remote import schedules
 
-    schedules.pause_schedule(_platform(**platform), name)
+    schedules.pause_schedule(connect(**platform), name)
     print(f"{name}: paused")
 
 
 def resume_schedule(*, name: str, **platform: Any) -> None:
-    """Let a paused schedule go on; what it missed is not made up for.
+    """Resume a paused schedule; runs that it missed are not made up for.
 
     Args:
         name: Name of the schedule.
@@ -178,7 +160,7 @@ def resume_schedule(*, name: str, **platform: Any) -> None:
     """
     from pipeline.remote import schedules
 
-    schedules.resume_schedule(_platform(**platform), name)
+    schedules.resume_schedule(connect(**platform), name)
     print(f"{name}: active")
 
 
@@ -191,32 +173,12 @@ def delete_schedule(*, name: str, **platform: Any) -> None:
     """
     from pipeline.remote import schedules
 
-    schedules.delete_schedule(_platform(**platform), name)
+    schedules.delete_schedule(connect(**platform), name)
     print(f"{name}: gone")
 
 
-def _platform(
-    *, target: TargetName, kubeflow: KubeflowConfig, vertex: VertexConfig, calls: CallConfig
-) -> Target:
-    """Return the platform, refusing settings that are for the other one.
-
-    Args:
-        target: The platform.
-        kubeflow: Kubeflow Pipelines: where, and as whom.
-        vertex: Vertex AI: where, and as whom.
-        calls: How patient calls to the platform are.
-    """
-    other = vertex if target == "kubeflow" else kubeflow
-    if other != type(other)():
-        name = "vertex" if target == "kubeflow" else "kubeflow"
-        raise InputError(f"{name}: got settings of {name} with --target {target}; remove them")
-    if target == "kubeflow":
-        return KubeflowTarget(kubeflow, calls)
-    return VertexTarget(vertex, calls)
-
-
-def _prepared(
-    platform: Target,
+def _prepare(
+    platform: Platform,
     config: RunConfig,
     *,
     package: str,
@@ -225,7 +187,17 @@ def _prepared(
     caching: bool,
     limit: CostLimit,
 ) -> Submission:
-    """Return what to submit: of a configuration, or of a compiled pipeline, but not of both."""
+    """Compile and check a configuration, or check a compiled pipeline; refuses to get both.
+
+    Args:
+        platform: The platform.
+        config: The run; the default where a compiled pipeline is given.
+        package: File of a compiled pipeline; empty: the configuration is compiled.
+        resources: YAML file with what steps get, where it is not the default.
+        image_calls: How patient to be with the registry; None to leave the images unchecked.
+        caching: Whether the platform may skip steps it has seen with these inputs.
+        limit: The most that pretraining may cost.
+    """
     from pipeline.remote import submission
 
     if not package:

@@ -12,7 +12,8 @@ from albert_core.storage import is_remote, write_bytes
 from albert_core.tokenization.config import VocabConfig
 from components.resolve.dates import NO_DATE, has_date, parse_date, today, with_date
 from pipeline.config import RunConfig, Runner
-from pipeline.remote.resources import TargetName, read_resources
+from pipeline.remote.platforms.registry import PLATFORMS, PlatformName
+from pipeline.remote.resources import read_resources
 
 
 def run(
@@ -59,7 +60,7 @@ def run(
 def compile_for(
     *,
     output: str,
-    target: TargetName,
+    target: PlatformName,
     work_root: str,
     resources: str = "",
     caching: bool = False,
@@ -84,7 +85,7 @@ def compile_for(
 
     compiled = compile_pipeline(
         RunConfig(**settings),
-        resources=read_resources(target, resources),
+        resources=read_resources(PLATFORMS[target].rules, resources),
         work_root=work_root,
         caching=caching,
         progress=to_stderr("compile"),
@@ -111,11 +112,11 @@ def estimate(
         records: The records; their sequence length counts.
         pretraining: How to pretrain.
         accelerator: The slice: v5e-256, v6e-8 (chips) or v5p-8 (cores), for example.
-        utilisation: Share of the chips' peak that training is taken to reach.
+        utilisation: Fraction of the chips' peak that training is taken to reach.
         prices: YAML file with date, source, currency and per_chip_hour; list prices without it.
     """
     from pipeline.cli.estimate_display import print_estimate
-    from pipeline.cli.estimation import estimate_run
+    from pipeline.estimation import estimate_run
 
     estimates, table = estimate_run(
         model=model,

@@ -1,4 +1,4 @@
-"""The steps of a local run as containers: who they run as, and what of the machine they see."""
+"""The steps of a local run as containers: their user, their mounts, and no network."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kfp.local import DockerRunner
 
 RUN_LABEL = "albert.run"
-# Who a run of root's hands its folder to: the user of the images.
+# The user of the images, to whom a run of root's gives its folder.
 _IMAGE_USER, _IMAGE_GROUP = 1000, 0
 _WRITTEN_BY_STEPS = ("artifacts", "logs", "work", "work/kfp")
 
@@ -29,7 +29,7 @@ def container_runner(
     """Return kfp's runner of containers: no network, no root, and only the run's folder writable.
 
     Args:
-        arguments: Those of the pipeline; the files they name are mounted, read-only.
+        arguments: The pipeline's; the folders of the files they name are mounted, read-only.
         folder: The run's folder.
         environment: Variables of every container.
 
@@ -54,7 +54,7 @@ def container_runner(
 
     return DockerRunner(
         network_mode="none",
-        user=":".join(map(str, _user())),
+        user=":".join(map(str, _container_user())),
         cap_drop=["ALL"],
         security_opt=["no-new-privileges"],
         labels={RUN_LABEL: str(folder)},
@@ -74,18 +74,24 @@ def container_runner(
     )
 
 
-def hand_over(folder: Path) -> None:
-    """Make what a run's containers write into, writable for the user they run as."""
+def make_writable(folder: Path) -> None:
+    """Make the folders that a run's containers write into, writable for the user they run as.
+
+    In a run of root's, all of the run's folder is given to the user of the images.
+    """
     for name in _WRITTEN_BY_STEPS:
         (folder / name).mkdir(exist_ok=True)
     if os.getuid() == 0:
         for path in (folder, *folder.rglob("*")):
-            os.chown(path, *_user(), follow_symlinks=False)
+            os.chown(path, *_container_user(), follow_symlinks=False)
 
 
 @contextlib.contextmanager
-def engine_failures() -> Iterator[None]:
-    """Make the engine's own failures, such as a lost connection, failures of the run."""
+def engine_errors() -> Iterator[None]:
+    """Raise errors of the Docker engine, such as a lost connection, as RuntimeError.
+
+    That is what kfp raises for a failed step, so that both are failures of the run.
+    """
     from docker.errors import DockerException
 
     try:
@@ -94,13 +100,18 @@ def engine_failures() -> Iterator[None]:
         raise RuntimeError(f"Docker: {error}") from error
 
 
-def _user() -> tuple[int, int]:
-    """Return the ids that containers run as: the user's own, or for root the images'."""
+def _container_user() -> tuple[int, int]:
+    """Return the ids of the containers' user and group: this process's, or for root the images'."""
     return (os.getuid(), os.getgid()) if os.getuid() else (_IMAGE_USER, _IMAGE_GROUP)
 
 
 def input_folders(arguments: Mapping[str, Any]) -> list[str]:
-    """Return the outermost folders that hold all files a run reads.
+    """Return the folders to mount for the files that a run reads: sorted, none inside another.
+
+    Links are followed, so that what they lead to is there, too. Folders need not exist.
+
+    Args:
+        arguments: The pipeline's.
 
     Raises:
         InputError: A file is not on this machine, or the records are made elsewhere.
@@ -135,6 +146,11 @@ def input_folders(arguments: Mapping[str, Any]) -> list[str]:
 
 
 def _refuse_missing_images() -> None:
+    """Refuse a run without a Docker engine, or without an image of the pipeline's steps.
+
+    Raises:
+        InputError: The Docker package, the engine or an image is missing.
+    """
     try:
         from docker import from_env
         from docker.errors import DockerException
@@ -150,12 +166,13 @@ def _refuse_missing_images() -> None:
             f"runner: got docker, but no Docker engine answers ({error}); start one or set "
             "DOCKER_HOST, or use --runner process"
         ) from error
-    if missing := sorted(set(_images()) - names):
+    if missing := sorted(set(_step_images()) - names):
         raise InputError(
             f"runner: no image {', '.join(missing)} on this machine; make them with `make images`"
         )
 
 
-def _images() -> Iterable[str]:
+def _step_images() -> Iterable[str]:
+    """Return the names of the images of a run's steps."""
     executors = albert_pipeline.pipeline_spec.deployment_spec["executors"]
     return (executor["container"]["image"] for executor in executors.values())

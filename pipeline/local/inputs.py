@@ -20,7 +20,7 @@ from albert_core.tasks import (
 from albert_core.tasks.reading import SPLITS
 from components.image import image_name
 from components.resolve.dates import DATE_PLACEHOLDER, NO_DATE
-from components.resolve.step import resolve
+from components.resolve.step import Resolved, resolve
 from pipeline.config import RunConfig
 from pipeline.preflight import RunStart, TaskFiles
 
@@ -42,52 +42,55 @@ class LocalInputs:
             InputError: A file is missing or unusable, the date is missing, wrong or of no use, or
                 the accepted model is gone.
         """
-        config = dataclasses.replace(
-            config,
-            beam=config.beam.with_worker_image(image_name("data"))
-            if "ALBERT_REGISTRY" in os.environ
-            else config.beam,
-            cleaning=_name_evaluation_files(config.cleaning),
-            retraining=dataclasses.replace(
-                config.retraining, accepted=_make_absolute(config.retraining.accepted)
-            ),
-        )
+        accepted = _make_absolute(config.retraining.accepted)
+        retraining = dataclasses.replace(config.retraining, accepted=accepted)
+        cleaning = _name_evaluation_files(config.cleaning)
         if config.is_dated:
-            return self._resolve_date(config)
+            text = resolve(
+                date=self.date,
+                title=config.title,
+                corpus=config.corpus,
+                vocab=config.vocab,
+                pretraining=config.pretraining,
+                retraining=retraining,
+            )
+        else:
+            text = self._check_undated_text(config)
+        beam = config.beam
+        if "ALBERT_REGISTRY" in os.environ:
+            beam = beam.with_worker_image(image_name("data"))
+        return RunStart(
+            config=dataclasses.replace(
+                config,
+                title=text.title,
+                corpus=_name_corpus_files(text.corpus),
+                cleaning=cleaning,
+                vocab=text.vocab,
+                beam=beam,
+                pretraining=text.pretraining,
+                retraining=retraining,
+            ),
+            date=self.date,
+            corpus_fingerprint=text.corpus_fingerprint,
+            accepted=text.accepted,
+        )
+
+    def _check_undated_text(self, config: RunConfig) -> Resolved:
+        """Return what a dated run would resolve; here title and settings are those given."""
         if self.date != NO_DATE:
             raise InputError(
                 f"date: got {self.date}, expected none, since nothing depends on it; put "
                 f"{DATE_PLACEHOLDER} into corpus.files or title, or set retraining.accepted"
             )
-        corpus = _name_corpus_files(config.corpus)
-        check_corpus(corpus)
-        return RunStart(
-            config=dataclasses.replace(config, corpus=corpus),
+        check_corpus(config.corpus)
+        return Resolved(
             date=NO_DATE,
-            corpus_fingerprint=corpus_fingerprint(corpus),
-        )
-
-    def _resolve_date(self, config: RunConfig) -> RunStart:
-        resolved = resolve(
-            date=self.date,
             title=config.title,
             corpus=config.corpus,
+            corpus_fingerprint=corpus_fingerprint(config.corpus),
             vocab=config.vocab,
             pretraining=config.pretraining,
-            retraining=config.retraining,
-        )
-        dated = dataclasses.replace(
-            config,
-            title=resolved.title,
-            corpus=_name_corpus_files(resolved.corpus),
-            vocab=resolved.vocab,
-            pretraining=resolved.pretraining,
-        )
-        return RunStart(
-            config=dated,
-            date=self.date,
-            corpus_fingerprint=resolved.corpus_fingerprint,
-            accepted=resolved.accepted,
+            accepted=None,
         )
 
     def find_task(self, name: str, config: RunConfig) -> TaskFiles:

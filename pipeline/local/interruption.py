@@ -12,24 +12,31 @@ INTERRUPTED_STATUS = 130  # 128 and the number of SIGINT
 _Result = TypeVar("_Result")
 
 
-def say_interrupted(message: str = "interrupted; run again to continue") -> None:
-    """Say so on standard error, wherever that is redirected to."""
+def print_interrupted(message: str = "interrupted; run again to continue") -> None:
+    """Print the line that ends an interrupted command, on the process's own standard error.
+
+    `sys.stderr` may be redirected to a log when the interruption comes.
+    """
     print(f"albert: {message}", file=sys.__stderr__, flush=True)
 
 
 @contextlib.contextmanager
-def leaving_at_once() -> Iterator[None]:
-    """End the process when the body is interrupted, whatever other threads wait for.
+def exit_when_interrupted() -> Iterator[None]:
+    """Exit the process with status 130 as soon as the body is interrupted (KeyboardInterrupt).
 
-    kfp would wait for the steps at work, and first start those that wait for a place.
+    Nothing is cleaned up and no thread is waited for: kfp would first start the steps that wait
+    for a place, and then wait for all of them. The steps see that the run's lock is free and end.
     """
     try:
         yield
     except KeyboardInterrupt:
-        say_interrupted()
+        print_interrupted()
         os._exit(INTERRUPTED_STATUS)
 
 
 def call_in_thread(function: Callable[[], _Result]) -> _Result:
-    """Call a function in a thread of its own, so that an interruption is noticed at once."""
+    """Call a function in another thread and return its result.
+
+    The main thread only waits, so that Python can raise KeyboardInterrupt there at once.
+    """
     return ThreadPoolExecutor(max_workers=1).submit(function).result()

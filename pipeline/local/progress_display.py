@@ -19,10 +19,16 @@ _PLAIN_EVERY_S = 10.0
 
 @contextlib.contextmanager
 def show_progress(events: Path) -> Iterator[None]:
-    """Show a run's events while the body goes on: live on a terminal, plain lines elsewhere."""
+    """Show a run's events on standard output while the body runs: bars on a terminal, else lines.
+
+    A thread reads the file four times a second, and once more when the body has ended.
+
+    Args:
+        events: File of the run's events.
+    """
     # The body redirects standard output; what is shown here must not follow it.
     console = rich.console.Console(file=sys.stdout, highlight=False)
-    display = _Live(console) if console.is_terminal else _Plain(console)
+    display = _ProgressBars(console) if console.is_terminal else _ProgressLines(console)
     done = threading.Event()
 
     def follow() -> None:
@@ -46,8 +52,8 @@ def show_progress(events: Path) -> Iterator[None]:
             thread.join()
 
 
-class _Plain(contextlib.AbstractContextManager):
-    """A line when a step starts and ends, and in between at most one in ten seconds a step."""
+class _ProgressLines(contextlib.AbstractContextManager):
+    """Progress as lines: when a step starts, when it ends, and every ten seconds in between."""
 
     def __init__(self, console: rich.console.Console) -> None:
         self._console = console
@@ -58,6 +64,7 @@ class _Plain(contextlib.AbstractContextManager):
         return None
 
     def show(self, event: Mapping[str, Any]) -> None:
+        """Show an event of `components.runtime.step_process`."""
         step, now = event["step"], event["time"]
         if event["event"] == "started":
             self._started[step] = now
@@ -75,8 +82,8 @@ class _Plain(contextlib.AbstractContextManager):
         self._console.print(f"{stamp}  {step:<24} {text}", soft_wrap=True, markup=False)
 
 
-class _Live(contextlib.AbstractContextManager):
-    """A bar for each step that is running."""
+class _ProgressBars(contextlib.AbstractContextManager):
+    """Progress as bars that are redrawn in place, one for each step that has started."""
 
     def __init__(self, console: rich.console.Console) -> None:
         self._bars = rich.progress.Progress(
@@ -91,7 +98,7 @@ class _Live(contextlib.AbstractContextManager):
         )
         self._ids: dict[str, rich.progress.TaskID] = {}
 
-    def __enter__(self) -> "_Live":
+    def __enter__(self) -> "_ProgressBars":
         self._bars.start()
         return self
 
@@ -99,6 +106,7 @@ class _Live(contextlib.AbstractContextManager):
         self._bars.stop()
 
     def show(self, event: Mapping[str, Any]) -> None:
+        """Show an event of `components.runtime.step_process`."""
         step = event["step"]
         if step not in self._ids:
             self._ids[step] = self._bars.add_task(step, total=None, text="")

@@ -5,7 +5,6 @@ A step is a process in the environment of the run, or a container of its image.
 
 import contextlib
 import dataclasses
-import fcntl
 import json
 import os
 import shutil
@@ -15,8 +14,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from albert_core.errors import InputError, StepFailedError
 from albert_core.exports.formats import refuse_missing_packages
 from albert_core.files import write_atomically
@@ -25,27 +22,23 @@ from components.report.step import PAGE_NAME, SUMMARY_NAME
 from components.resolve.dates import NO_DATE
 from components.runtime import (
     EVENTS_NAME,
-    LOCK_NAME,
     RUN_FOLDER_VARIABLE,
     RUN_ID_VARIABLE,
     RUN_WORKERS_VARIABLE,
     log_path,
 )
-from pipeline.albert import build_pipeline, optional_steps_of
-from pipeline.config import RunConfig, Runner, differences, to_values
-from pipeline.local.containers import container_runner, engine_failures, hand_over
+from pipeline.albert import OptionalSteps, build_pipeline
+from pipeline.config import RunConfig, Runner
+from pipeline.local.containers import container_runner, engine_errors, make_writable
 from pipeline.local.inputs import LocalInputs
-from pipeline.local.interruption import call_in_thread, leaving_at_once
+from pipeline.local.interruption import call_in_thread, exit_when_interrupted
 from pipeline.local.progress_display import show_progress
+from pipeline.local.run_folder import lock_run_folder
 from pipeline.platform_config import PARALLEL_JOBS, PlatformConfig
 from pipeline.preflight import pipeline_arguments
 
-CONFIG_NAME = "config.yaml"
 if TYPE_CHECKING:
     from kfp.local import DockerRunner
-
-# Settings that may change between runs of one folder: they add or leave out tasks.
-_FREE_SETTINGS = ("tasks", "random_weights_baseline")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,6 +66,8 @@ def run_locally(
 ) -> RunResult:
     """Run the whole pipeline in a folder; what is there already is not done again.
 
+    Progress is shown on standard output. Ctrl-C ends the whole process at once.
+
     Args:
         config: The run.
         folder: The run's folder: artifacts, work in progress, logs, report.
@@ -89,7 +84,7 @@ def run_locally(
     if runner == "process":
         refuse_missing_packages(config.export.formats)
     arguments = pipeline_arguments(config, LocalInputs(date=date), work_root=folder / "work")
-    pipeline = build_pipeline(PlatformConfig(), optional_steps_of(config))
+    pipeline = build_pipeline(PlatformConfig(), OptionalSteps.for_run(config))
     run_id = uuid.uuid4().hex
     environment = {
         RUN_FOLDER_VARIABLE: str(folder),
@@ -98,62 +93,28 @@ def run_locally(
     }
     containers = container_runner(arguments, folder, environment) if runner == "docker" else None
     is_new = not folder.exists()
-    with _claimed(folder, config, run_id, reconfigure=reconfigure):
-        events = folder / EVENTS_NAME
-        write_atomically(events, b"")
+    with lock_run_folder(folder, config, run_id, reconfigure=reconfigure):
+        write_atomically(folder / EVENTS_NAME, b"")
         try:
-            with _environment(environment), leaving_at_once(), show_progress(events):
+            with (
+                _environment(environment),
+                exit_when_interrupted(),
+                show_progress(folder / EVENTS_NAME),
+            ):
                 report = call_in_thread(
                     lambda: _run_pipeline(pipeline, arguments, folder, containers)
                 )
             if not (report / PAGE_NAME).is_file():  # kfp takes a container that vanished for done
                 raise RuntimeError("no report")
         except RuntimeError as error:
-            raise _explained(error, folder, is_new=is_new) from error
-        return _result(folder, report)
-
-
-@contextlib.contextmanager
-def _claimed(folder: Path, config: RunConfig, run_id: str, *, reconfigure: bool) -> Iterator[None]:
-    """Hold the run's folder alone, refusing one of another configuration."""
-    _refuse_other_run(folder, config, reconfigure=reconfigure)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK_NAME).open("a", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"output {folder}: another run is at work there") from None
-        lock.truncate(0)
-        lock.write(run_id)
-        lock.flush()
-        text = yaml.safe_dump(to_values(config), sort_keys=False, allow_unicode=True)
-        write_atomically(folder / CONFIG_NAME, text.encode())
-        yield
-
-
-def _refuse_other_run(folder: Path, config: RunConfig, *, reconfigure: bool) -> None:
-    saved = folder / CONFIG_NAME
-    if not saved.is_file():
-        if folder.exists() and (not folder.is_dir() or _holds_more_than_a_lock(folder)):
-            raise InputError(
-                f"output {folder}: exists and is not a run's folder; choose a new or empty one"
+            failure = _get_failure(error, folder)
+            is_untouched = (
+                is_new and isinstance(failure, InputError) and not _finished_steps(folder)
             )
-        return
-    theirs = yaml.safe_load(saved.read_text(encoding="utf-8"))
-    changed = [
-        name for name in differences(to_values(config), theirs) if name not in _FREE_SETTINGS
-    ]
-    if changed and not reconfigure:
-        raise InputError(
-            f"output {folder}: belongs to another configuration, different in "
-            f"{', '.join(changed)}; choose another --output, or pass --reconfigure to run again "
-            "there what the change touches"
-        )
-
-
-def _holds_more_than_a_lock(folder: Path) -> bool:
-    """Whether a folder without a configuration is more than a run killed as it began."""
-    return any(entry.name != LOCK_NAME for entry in folder.iterdir())
+            if is_untouched:
+                shutil.rmtree(folder)  # bad input leaves nothing behind
+            raise failure from error
+        return _publish_page(folder, report)
 
 
 def _run_pipeline(
@@ -162,16 +123,19 @@ def _run_pipeline(
     folder: Path,
     containers: "DockerRunner | None",
 ) -> Path:
-    """Run kfp with its own chatter in a log file; return the report's folder."""
+    """Run the pipeline by kfp's local runner and return the report's folder.
+
+    What kfp itself prints goes to a log file of the run.
+    """
     (folder / "logs").mkdir(exist_ok=True)
     if containers:
-        hand_over(folder)
+        make_writable(folder)
     with (
         (folder / "logs" / "kfp.log").open("a", encoding="utf-8") as log,
         contextlib.redirect_stdout(log),
         contextlib.redirect_stderr(log),
         warnings.catch_warnings(),
-        engine_failures() if containers else contextlib.nullcontext(),
+        engine_errors() if containers else contextlib.nullcontext(),
     ):
         warnings.simplefilter("ignore")
         from kfp import local
@@ -188,6 +152,7 @@ def _run_pipeline(
 
 @contextlib.contextmanager
 def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Set variables that the processes of the steps inherit, and remove them afterwards."""
     os.environ.update(variables)
     try:
         yield
@@ -196,36 +161,40 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
             del os.environ[name]
 
 
-def _explained(error: RuntimeError, folder: Path, *, is_new: bool) -> Exception:
-    """Return the failure as the user should see it, from what the failing step left."""
+def _get_failure(error: RuntimeError, folder: Path) -> InputError | StepFailedError:
+    """Return kfp's error as the user should see it, from what the failing step left behind."""
     events = read_events(folder / EVENTS_NAME)
-    failures = [event for event in events if event["event"] == "failed"]
-    if not failures:
-        lost = {e["step"] for e in events if e["event"] == "started"}
-        lost -= {e["step"] for e in events if e["event"] == "finished"}
-        logs = ", ".join(str(log_path(folder, step)) for step in sorted(lost))
+    for event in events:
+        if event["event"] != "failed":
+            continue
+        if event["is_bad_input"]:
+            return InputError(event["message"])
+        log = log_path(folder, event["step"])
         return StepFailedError(
-            f"{', '.join(sorted(lost)) or 'the pipeline'} ended without a word ({error}); "
-            f"see {logs or folder / 'logs' / 'kfp.log'}; run again to continue there"
+            f"{event['step']} failed: {event['message']}; log: {log}; run again to continue there"
         )
-    failure = failures[0]
-    if failure["is_bad_input"]:
-        if is_new and not any(event["event"] == "finished" for event in events):
-            shutil.rmtree(folder)
-        return InputError(failure["message"])
+    # A step that was killed, for memory perhaps, tells nothing: it is one that never finished.
+    started = {event["step"] for event in events if event["event"] == "started"}
+    lost = sorted(started - _finished_steps(folder))
+    logs = ", ".join(str(log_path(folder, step)) for step in lost)
     return StepFailedError(
-        f"{failure['step']} failed: {failure['message']}; log: "
-        f"{log_path(folder, failure['step'])}; run again to continue there"
+        f"{', '.join(lost) or 'the pipeline'} ended without a word ({error}); see "
+        f"{logs or folder / 'logs' / 'kfp.log'}; run again to continue there"
     )
 
 
-def _result(folder: Path, report: Path) -> RunResult:
-    """Put the page where it stays from run to run, and read what it says."""
+def _finished_steps(folder: Path) -> frozenset[str]:
+    """Return the names of the steps that this run did, not those that were cached."""
+    events = read_events(folder / EVENTS_NAME)
+    return frozenset(event["step"] for event in events if event["event"] == "finished")
+
+
+def _publish_page(folder: Path, report: Path) -> RunResult:
+    """Copy the report's page to where it stays from run to run; return it with its summary."""
     page = folder / PAGE_NAME
     write_atomically(page, (report / PAGE_NAME).read_bytes())
-    events = read_events(folder / EVENTS_NAME)
     return RunResult(
         page=page,
         summary=json.loads((report / SUMMARY_NAME).read_text(encoding="utf-8")),
-        steps_run=frozenset(event["step"] for event in events if event["event"] == "finished"),
+        steps_run=_finished_steps(folder),
     )

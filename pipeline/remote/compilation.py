@@ -1,4 +1,4 @@
-"""The pipeline of a configuration as one file that Kubeflow or Vertex AI takes."""
+"""The pipeline of a configuration, compiled to one file for a platform."""
 
 import dataclasses
 import itertools
@@ -13,25 +13,23 @@ from kfp import compiler
 
 from albert_core.errors import InputError, NoAccessError
 from albert_core.progress import ReportProgress, quiet
-from components.resolve.dates import NO_DATE, SCHEDULED_DATE
-from pipeline.albert import build_pipeline, optional_steps_of
+from components.resolve.dates import NO_DATE
+from pipeline.albert import OptionalSteps, build_pipeline
 from pipeline.config import RunConfig
 from pipeline.preflight import pipeline_arguments
 from pipeline.remote.inputs import RemoteInputs, list_inputs, refuse_local_inputs
-from pipeline.remote.placement import TargetPlacement
+from pipeline.remote.platform_config import RemotePlatformConfig
+from pipeline.remote.platforms.rules import PlatformRules
 from pipeline.remote.resources import Resources
-
-# What Kubeflow's API server takes, if it is not told otherwise by MAX_PARAMETER_BYTES.
-MAX_PARAMETER_BYTES = 10_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CompiledPipeline:
-    """A pipeline as a target takes it.
+    """A compiled pipeline.
 
     Attributes:
-        text: The file: YAML, of Kubeflow with a second document for what is of Kubernetes only.
-        parameters: The values of its parameters, which are their defaults there.
+        text: The file: YAML, for Kubeflow with a second document of settings for Kubernetes.
+        parameters: The values of its parameters, which are their defaults in the file.
     """
 
     text: str
@@ -51,17 +49,18 @@ def compile_pipeline(
     caching: bool = False,
     progress: ReportProgress = quiet,
 ) -> CompiledPipeline:
-    """Compile a configuration for a target; the same input gives the same bytes.
+    """Compile a configuration for a platform; the same input gives the same bytes.
 
     Args:
         config: The run; its inputs are in buckets.
-        resources: What the steps get, and on which target.
+        resources: What the steps get, and on which platform.
         work_root: gs:// folder of work in progress, the same for runs that may go on with each
             other's work.
-        caching: Let the target skip steps whose inputs it has seen. It goes by hashes that are
-            taken now, so it is for a pipeline that runs now, not for one that runs again when the
-            text has changed. Without it steps start, and find finished work by its contents.
-        progress: Told what could not be checked.
+        caching: Let the platform skip steps whose inputs it has seen. It goes by hashes of the
+            inputs that are taken now, so it is for a pipeline that runs now, not for one that runs
+            again when the text has changed. Without it every step starts, and ends at once if its
+            work is done.
+        progress: Called with what could not be checked.
 
     Raises:
         InputError: An input is on this machine or missing, or the parameters are too large.
@@ -79,13 +78,15 @@ def compile_pipeline(
             raise
         progress(0, 0, f"inputs not looked at ({error})")
         listing = None
-    date = SCHEDULED_DATE[resources.target] if config.is_dated else NO_DATE
+    platform = resources.platform
+    date = platform.scheduled_date if config.is_dated else NO_DATE
     inputs = RemoteInputs(date=date, listing=listing, with_hashes=caching)
     parameters = pipeline_arguments(config, inputs, work_root=work_root)
-    if resources.target == "kubeflow":
-        _refuse_large(parameters)
-    placement = TargetPlacement(resources, caching=caching)
-    pipeline = build_pipeline(placement, optional_steps_of(config, is_remote=True))
+    _refuse_large(parameters, platform)
+    pipeline = build_pipeline(
+        RemotePlatformConfig(resources, caching=caching),
+        OptionalSteps.for_run(config, is_remote=True),
+    )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pipeline.yaml"
         compiler.Compiler().compile(pipeline, str(path), pipeline_parameters=parameters)
@@ -94,21 +95,26 @@ def compile_pipeline(
 
 
 def _without_header(text: str) -> str:
-    """Leave out kfp's comment on the inputs, which names them in an order that changes."""
+    """Return a compiled pipeline without kfp's comment on top.
+
+    The comment lists the inputs in an order that changes from one process to the next, and the
+    same configuration must give the same bytes.
+    """
     lines = text.splitlines(keepends=True)
     return "".join(itertools.dropwhile(lambda line: line.startswith("#"), lines))
 
 
-def _refuse_large(parameters: Mapping[str, Any]) -> None:
-    size = _num_bytes(parameters)
-    if size <= MAX_PARAMETER_BYTES:
+def _refuse_large(parameters: Mapping[str, Any], platform: PlatformRules) -> None:
+    """Refuse parameters that are longer as JSON than the platform takes."""
+    size, limit = _num_bytes(parameters), platform.max_parameter_bytes
+    if limit is None or size <= limit:
         return
     sizes = {name: _num_bytes(value) for name, value in parameters.items()}
     largest = max(sizes, key=lambda name: sizes[name])
     raise InputError(
         f"parameters: got {size:,} bytes as JSON, of which {largest} is {sizes[largest]:,}; "
-        f"expected at most {MAX_PARAMETER_BYTES:,}, the limit of Kubeflow; name folders or globs "
-        "instead of many files (corpus.files, cleaning.evaluation_sets), or fewer tasks in a run"
+        f"expected at most {limit:,}, the limit of {platform.title}; name folders or globs instead "
+        "of many files (corpus.files, cleaning.evaluation_sets), or fewer tasks in a run"
     )
 
 

@@ -1,4 +1,4 @@
-"""When a schedule runs: five fields of cron and a time zone, as either platform wants them."""
+"""When a schedule runs: five fields of cron and a time zone, checked for all platforms."""
 
 import dataclasses
 import re
@@ -12,6 +12,8 @@ _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Field:
+    """A field of cron: its name, its smallest and largest value, and names for its values."""
+
     name: str
     lowest: int
     highest: int
@@ -30,9 +32,10 @@ _ITEM = re.compile(r"(?P<first>\*|\w+)(-(?P<last>\w+))?(/(?P<step>\d+))?")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CronSchedule:
-    """Times by the clock of a place.
+    """Times by the clock of a time zone.
 
-    Both platforms read numbers, names (`mon`, `jan`), lists, ranges and steps in the same way.
+    Only expressions that all platforms read in the same way are accepted: numbers, names (`mon`,
+    `jan`), lists, ranges, and steps of `*` or of ranges.
 
     Attributes:
         cron: Minute, hour, day of month, month, day of week (0 to 6, 0 is Sunday).
@@ -59,29 +62,9 @@ class CronSchedule:
                 f"time_zone: got {self.time_zone!r}, expected a name such as UTC or Europe/Rome"
             ) from error
 
-    def for_vertex(self) -> str:
-        """Return it as Vertex AI writes it: five fields after the time zone."""
-        return f"TZ={self.time_zone} {self._fields()}"
-
-    def for_kubeflow(self, server_time_zone: str) -> str:
-        """Return it as Kubeflow writes it: six fields, seconds first, by the server's clock.
-
-        Args:
-            server_time_zone: Time zone of the cluster's scheduler, one for all schedules.
-
-        Raises:
-            InputError: The schedule is by another clock.
-        """
-        if self.time_zone != server_time_zone:
-            raise InputError(
-                f"time_zone: got {self.time_zone}, expected {server_time_zone}, by which the "
-                "Kubeflow server schedules; give the times in that zone, or set "
-                "CRON_SCHEDULE_TIMEZONE of its scheduled-workflow controller and name it in "
-                "kubeflow.time_zone"
-            )
-        return f"0 {self._fields()}"
-
-    def _fields(self) -> str:
+    @property
+    def fields(self) -> str:
+        """The five fields, separated by single spaces."""
         return " ".join(self.cron.split())
 
 
@@ -97,6 +80,11 @@ def _check_item(field: _Field, item: str, cron: str) -> None:
 
 
 def _is_understood(field: _Field, match: re.Match[str]) -> bool:
+    """Return whether the platforms agree on an item of a field that looks like one.
+
+    They do not on a step of 0, a range that begins with `*` or runs backwards (`fri-mon`), and a
+    step of a single value (`5/10`), which means "from 5 on" to some.
+    """
     if match["step"] is not None and int(match["step"]) == 0:
         return False
     if match["first"] == "*":
@@ -109,6 +97,7 @@ def _is_understood(field: _Field, match: re.Match[str]) -> bool:
 
 
 def _value(field: _Field, text: str) -> int | None:
+    """Return the number that a text stands for in a field; None if it is none of its values."""
     if text.lower() in field.names:
         return field.lowest + field.names.index(text.lower())
     is_value = text.isdecimal() and field.lowest <= int(text) <= field.highest

@@ -1,4 +1,4 @@
-"""A compiled pipeline, as `albert compile` writes it: what it needs before it can be submitted."""
+"""A compiled pipeline as `albert compile` writes it: its images, its parameters."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ class Package:
     Attributes:
         source: Where it was read.
         spec: The pipeline.
-        platform: What is for Kubernetes only; None in a package for Vertex AI.
+        platform: Settings for Kubernetes; None in a package for Vertex AI.
     """
 
     source: str
@@ -27,25 +27,29 @@ class Package:
     platform: Mapping[str, Any] | None
 
     def images(self) -> list[str]:
-        """Return the images of all tasks, and of jobs that tasks start, each once."""
+        """Return the names of the images of all tasks, and of jobs that tasks start, sorted."""
         return sorted(set(_images_in(self.spec)))
 
     def parameters(self) -> dict[str, Any]:
-        """Return the values of the pipeline's parameters, which are their defaults there.
+        """Return the values of the pipeline's parameters, which are their defaults in the package.
 
         Raises:
-            InputError: One has no value: the platforms would only miss it when a task needs it.
+            InputError: One has no value. The platforms' clients do not check this, so the run would
+                start and fail.
         """
-        known = self.spec["root"].get("inputDefinitions", {}).get("parameters", {})
-        if missing := sorted(name for name, entry in known.items() if "defaultValue" not in entry):
+        definitions = self.spec["root"].get("inputDefinitions", {}).get("parameters", {})
+        if missing := sorted(
+            name for name, entry in definitions.items() if "defaultValue" not in entry
+        ):
             raise InputError(
                 f"{self.source}: got no value of {', '.join(missing)}, expected a value of every "
                 f"parameter; {_COMPILE}"
             )
-        return {name: entry["defaultValue"] for name, entry in known.items()}
+        return {name: entry["defaultValue"] for name, entry in definitions.items()}
 
 
 def _images_in(value: Any) -> Iterator[str]:
+    """Yield the text of every key `image` in nested mappings and lists."""
     if isinstance(value, Mapping):
         if isinstance(image := value.get("image"), str):
             yield image
@@ -60,16 +64,20 @@ def read_package(path: str) -> Package:
     """Read a compiled pipeline.
 
     Raises:
-        InputError: It is missing, or something else.
+        InputError: It is missing, or is no compiled pipeline.
     """
     return parse_package(read_bytes(path), source=f"--package {path}")
 
 
 def parse_package(text: str | bytes, *, source: str) -> Package:
-    """Return the pipeline of a compiled one's text.
+    """Return a compiled pipeline from its text.
+
+    Args:
+        text: One YAML document, or two where the second has settings for Kubernetes.
+        source: Where the text comes from, for messages.
 
     Raises:
-        InputError: It is something else.
+        InputError: It is no compiled pipeline.
     """
     try:
         documents = list(yaml.safe_load_all(text))

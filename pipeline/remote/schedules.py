@@ -1,68 +1,76 @@
-"""Schedules of a platform, known by their names: making one twice leaves one."""
+"""Schedules of a platform, known by their names: creating one twice leaves one."""
 
 from collections.abc import Callable
 from typing import Literal
 
 from albert_core.errors import InputError
-from components.service_calls import NOT_FOUND, status_of
-from pipeline.remote.targets.target import RemoteSchedule, Request, Target
+from components.service_calls import NOT_FOUND, http_status
+from pipeline.remote.platforms.platform import Platform, RemoteSchedule, Request
 
-Outcome = Literal["created", "changed", "unchanged"]
+ScheduleChange = Literal["created", "changed", "unchanged"]
 
 
-def set_schedule(target: Target, request: Request, name: str) -> tuple[RemoteSchedule, Outcome]:
+def set_schedule(
+    platform: Platform, request: Request, name: str
+) -> tuple[RemoteSchedule, ScheduleChange]:
     """Leave exactly one schedule of a name, which does what the request says.
+
+    The whole is repeated when a call fails, and each time looks first at what there is, so that a
+    call whose answer was lost creates no second schedule. Others of the name are deleted last:
+    between the calls there may be two schedules, but never none.
 
     Raises:
         ServiceError: The platform refused, or kept failing.
     """
 
-    def attempt(timeout_s: float) -> tuple[RemoteSchedule, Outcome]:
-        found = target.find_schedules(name, timeout_s)
-        same = [each for each in found if each.fingerprint == request.fingerprint]
-        outcome: Outcome
+    def attempt(timeout_s: float) -> tuple[RemoteSchedule, ScheduleChange]:
+        existing = platform.find_schedules(name, timeout_s)
+        same = [item for item in existing if item.fingerprint == request.fingerprint]
+        change: ScheduleChange
         if same:
-            kept, outcome = same[0], "unchanged"
-        elif found:
-            kept, outcome = target.change_schedule(found[0], request, timeout_s), "changed"
+            schedule, change = same[0], "unchanged"
+        elif existing:
+            schedule, change = platform.change_schedule(existing[0], request, timeout_s), "changed"
         else:
-            kept, outcome = target.create_schedule(request, timeout_s), "created"
-        for each in found:
-            if each.id != kept.id:
-                _delete(target, each, timeout_s)
-                outcome = "changed"
-        return kept, outcome
+            schedule, change = platform.create_schedule(request, timeout_s), "created"
+        for item in existing:
+            if item.id != schedule.id:
+                _delete(platform, item, timeout_s)
+                change = "changed"
+        return schedule, change
 
-    return target.service.call(f"create schedule {name}", attempt)
+    return platform.service.call(f"create schedule {name}", attempt)
 
 
-def list_schedules(target: Target) -> list[RemoteSchedule]:
-    """Return the schedules that this program made, by name."""
-    found = target.service.call(
-        "list schedules", lambda timeout_s: target.find_schedules(None, timeout_s)
+def list_schedules(platform: Platform) -> list[RemoteSchedule]:
+    """Return the schedules that this program created, sorted by name."""
+    schedules = platform.service.call(
+        "list schedules", lambda timeout_s: platform.find_schedules(None, timeout_s)
     )
-    return sorted((each for each in found if each.fingerprint), key=lambda each: each.name)
+    return sorted((item for item in schedules if item.fingerprint), key=lambda item: item.name)
 
 
-def pause_schedule(target: Target, name: str) -> None:
-    """Let a schedule start nothing until it is resumed.
-
-    Raises:
-        InputError: There is none of that name.
-    """
-    _bring_to(target, name, "paused", target.pause_schedule)
-
-
-def resume_schedule(target: Target, name: str) -> None:
-    """Let a paused schedule go on.
+def pause_schedule(platform: Platform, name: str) -> None:
+    """Stop a schedule from starting runs until it is resumed.
 
     Raises:
         InputError: There is none of that name.
+        ServiceError: The platform refused, or kept failing.
     """
-    _bring_to(target, name, "active", target.resume_schedule)
+    _bring_to_state(platform, name, "paused", platform.pause_schedule)
 
 
-def delete_schedule(target: Target, name: str) -> None:
+def resume_schedule(platform: Platform, name: str) -> None:
+    """Let a paused schedule start runs again.
+
+    Raises:
+        InputError: There is none of that name.
+        ServiceError: The platform refused, or kept failing.
+    """
+    _bring_to_state(platform, name, "active", platform.resume_schedule)
+
+
+def delete_schedule(platform: Platform, name: str) -> None:
     """Remove a schedule; nothing happens where there is none.
 
     Raises:
@@ -70,29 +78,35 @@ def delete_schedule(target: Target, name: str) -> None:
     """
 
     def attempt(timeout_s: float) -> None:
-        for each in target.find_schedules(name, timeout_s):
-            _delete(target, each, timeout_s)
+        for schedule in platform.find_schedules(name, timeout_s):
+            _delete(platform, schedule, timeout_s)
 
-    target.service.call(f"delete schedule {name}", attempt)
+    platform.service.call(f"delete schedule {name}", attempt)
 
 
-def _bring_to(
-    target: Target, name: str, state: str, change: Callable[[RemoteSchedule, float], None]
+def _bring_to_state(
+    platform: Platform, name: str, state: str, change: Callable[[RemoteSchedule, float], None]
 ) -> None:
+    """Apply a change to every schedule of a name that is not in the wanted state yet."""
+
     def attempt(timeout_s: float) -> None:
-        found = target.find_schedules(name, timeout_s)
-        if not found:
+        schedules = platform.find_schedules(name, timeout_s)
+        if not schedules:
             raise InputError(f"schedule {name!r}: there is none; see `albert schedule list`")
-        for each in found:
-            if each.state != state:
-                change(each, timeout_s)
+        for schedule in schedules:
+            if schedule.state != state:
+                change(schedule, timeout_s)
 
-    target.service.call(f"schedule {name} to be {state}", attempt)
+    platform.service.call(f"schedule {name} to be {state}", attempt)
 
 
-def _delete(target: Target, schedule: RemoteSchedule, timeout_s: float) -> None:
+def _delete(platform: Platform, schedule: RemoteSchedule, timeout_s: float) -> None:
+    """Delete a schedule; one that is gone counts as deleted.
+
+    The answer of an earlier attempt may have been lost after the work was done.
+    """
     try:
-        target.delete_schedule(schedule, timeout_s)
+        platform.delete_schedule(schedule, timeout_s)
     except Exception as error:
-        if status_of(error) != NOT_FOUND:  # an earlier attempt arrived
+        if http_status(error) != NOT_FOUND:
             raise

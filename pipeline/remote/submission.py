@@ -8,26 +8,20 @@ from collections.abc import Callable, Iterator
 
 from albert_core.errors import InputError, ServiceError, StepFailedError
 from albert_core.progress import to_stderr
-from components.resolve.dates import (
-    NO_DATE,
-    is_set_at_run_time,
-    parse_date,
-    today,
-    with_date,
-)
+from components.resolve.dates import parse_date, today, with_date
 from components.service_calls import CallConfig
-from pipeline.cli.estimation import CostLimit, check_cost
 from pipeline.config import RunConfig
+from pipeline.estimation import CostLimit, check_cost
+from pipeline.remote.image_registry import check_image
 from pipeline.remote.package import Package, parse_package, read_package
-from pipeline.remote.registry import check_image
-from pipeline.remote.targets.target import RemoteRun, RunState, Submission, Target
+from pipeline.remote.platforms.platform import Platform, RemoteRun, RunState, Submission
 
 _LONGEST_PAUSE_S = 60.0
 
 
 def prepare(
     config: RunConfig,
-    target: Target,
+    platform: Platform,
     *,
     resources: str,
     caching: bool,
@@ -38,7 +32,7 @@ def prepare(
 
     Args:
         config: The run.
-        target: Where to.
+        platform: The platform.
         resources: YAML file with what steps get, where it is not the default.
         caching: Whether the platform may skip steps it has seen with these inputs.
         limit: The most it may cost.
@@ -50,43 +44,44 @@ def prepare(
     """
     from pipeline.remote.compilation import compile_pipeline
 
-    table = target.read_resources(resources)
+    step_resources = platform.read_resources(resources)
     compiled = compile_pipeline(
         config,
-        resources=table,
-        work_root=target.work_root,
+        resources=step_resources,
+        work_root=platform.work_root,
         caching=caching,
         progress=to_stderr("compile"),
     )
     package = parse_package(compiled.text, source="the compiled pipeline")
-    checked = _checked(package, image_calls)
-    check_cost(config, table.pretrain.tpu, limit)
-    return checked
+    submission = _check(package, image_calls)
+    check_cost(config, step_resources.pretrain.tpu, limit)
+    return submission
 
 
-def prepare_package(path: str, target: Target, *, image_calls: CallConfig | None) -> Submission:
+def prepare_package(path: str, platform: Platform, *, image_calls: CallConfig | None) -> Submission:
     """Check a pipeline that was compiled before, and return what to submit.
 
     Args:
         path: Its file.
-        target: Where to.
+        platform: The platform.
         image_calls: How patient to be with the registry; None to leave the images unchecked.
 
     Raises:
         InputError: Something is missing or wrong.
         ServiceError: A registry did not answer.
     """
-    submission = _checked(read_package(path), image_calls)
+    submission = _check(read_package(path), image_calls)
     compiled_for = submission.parameters.get("work_root")
-    if compiled_for != target.work_root:
+    if compiled_for != platform.work_root:
         raise InputError(
             f"--package {path}: compiled with --work_root {compiled_for}, expected "
-            f"{target.work_root}, which {target.name}'s settings say; make them the same"
+            f"{platform.work_root}, which {platform.rules.name}'s settings say; make them the same"
         )
     return submission
 
 
-def _checked(package: Package, image_calls: CallConfig | None) -> Submission:
+def _check(package: Package, image_calls: CallConfig | None) -> Submission:
+    """Return a package as a submission, once all its parameters and images are there."""
     parameters = package.parameters()
     if image_calls is not None:
         for image in package.images():
@@ -96,17 +91,18 @@ def _checked(package: Package, image_calls: CallConfig | None) -> Submission:
     )
 
 
-def on_date(submission: Submission, date: str) -> Submission:
-    """Return a submission for one date, in place of the one that a schedule would pass.
+def with_run_date(submission: Submission, date: str, platform: Platform) -> Submission:
+    """Return a submission with its date, in place of the placeholder that is for schedules.
 
     Args:
-        submission: What is submitted.
+        submission: What is submitted. One that depends on no date is returned as it is.
         date: YYYY-MM-DD; today, in UTC, when empty.
+        platform: The platform, whose placeholder it is.
 
     Raises:
         InputError: It is not a date, or nothing depends on it.
     """
-    if not is_set_at_run_time(str(submission.parameters.get("date", NO_DATE))):
+    if submission.parameters.get("date") != platform.rules.scheduled_date:
         if date:
             raise InputError(f"--date: got {date}, expected none, since nothing depends on it")
         return submission
@@ -119,25 +115,28 @@ def on_date(submission: Submission, date: str) -> Submission:
 
 
 def new_run_id(title: str) -> str:
-    """Return a name for a run: its title, and the time."""
+    """Return a name for a run: its title in lower case with hyphens, and the time in UTC.
+
+    It begins with a letter, as Vertex AI wants it.
+    """
     slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
     now = datetime.datetime.now(datetime.UTC)
     return f"{slug if slug[:1].isalpha() else f'albert-{slug}'}-{now:%Y%m%d-%H%M%S}"
 
 
-def submit(target: Target, submission: Submission, run_id: str) -> RemoteRun:
+def submit(platform: Platform, submission: Submission, run_id: str) -> RemoteRun:
     """Start a run, or find the one that this command started before.
 
     Raises:
         InputError: The name is taken by a run of something else.
         ServiceError: The platform refused, or kept failing.
     """
-    request = target.run_request(submission, run_id)
+    request = platform.run_request(submission, run_id)
     try:
-        run = target.service.create_once(
+        run = platform.service.create_once(
             f"submit {run_id}",
-            find=lambda timeout_s: target.find_run(run_id, timeout_s),
-            create=lambda timeout_s: target.start_run(request, run_id, timeout_s),
+            find=lambda timeout_s: platform.find_run(run_id, timeout_s),
+            create=lambda timeout_s: platform.start_run(request, run_id, timeout_s),
         )
     except ServiceError as error:
         raise ServiceError(f"{error}; again with --run_id {run_id} it starts no second") from error
@@ -148,14 +147,14 @@ def submit(target: Target, submission: Submission, run_id: str) -> RemoteRun:
     return run
 
 
-def watch(target: Target, run: RemoteRun, run_id: str, show: Callable[[str], None]) -> None:
+def watch(platform: Platform, run: RemoteRun, run_id: str, show: Callable[[str], None]) -> None:
     """Show the states of a run's tasks until it ends. Ctrl-C ends the watching, not the run.
 
     Args:
-        target: Where it runs.
+        platform: Where it runs.
         run: The run.
-        run_id: Its name.
-        show: Told each change as a line.
+        run_id: The name that it was submitted with.
+        show: Called with a line for each change of a state.
 
     Raises:
         StepFailedError: The run failed, or the platform did not answer any more.
@@ -166,7 +165,7 @@ def watch(target: Target, run: RemoteRun, run_id: str, show: Callable[[str], Non
     )
     shown: dict[str, str] = {}
     try:
-        for state in _states(target, run):
+        for state in _poll_states(platform, run):
             changes = {
                 name: value
                 for name, value in {**state.tasks, "the run": state.state}.items()
@@ -187,13 +186,13 @@ def watch(target: Target, run: RemoteRun, run_id: str, show: Callable[[str], Non
         )
 
 
-def _states(target: Target, run: RemoteRun) -> Iterator[RunState]:
-    """Yield the states of a run, ever more slowly while nothing changes."""
-    first = pause_s = target.service.config.first_pause_s
+def _poll_states(platform: Platform, run: RemoteRun) -> Iterator[RunState]:
+    """Yield the state of a run until it is final; pauses double while nothing changes."""
+    first = pause_s = platform.service.config.first_pause_s
     before = None
     while True:
-        state = target.service.call(
-            f"watch {run.name}", lambda timeout_s: target.run_state(run, timeout_s)
+        state = platform.service.call(
+            f"watch {run.name}", lambda timeout_s: platform.run_state(run, timeout_s)
         )
         yield state
         if state.has_ended:

@@ -37,7 +37,7 @@ _FAMILIES = (
         "tpu-v6e-slice",
     ),
 )
-_CHIPS_OF_JOINED = 4  # of the machines that larger slices are made of
+_CHIPS_OF_JOINABLE = 4  # Google joins machines of four chips only to larger slices
 _MACHINES = {machine: family for family in _FAMILIES for machine in family.chips}
 
 
@@ -54,10 +54,13 @@ class TpuSlice:
     topology: str = "2x2"
 
     def check(self, name: str) -> None:
-        """Refuse a machine or a layout that there is not.
+        """Refuse a machine that does not exist, or a layout that it cannot have.
+
+        Args:
+            name: Name of the setting, for the message.
 
         Raises:
-            InputError: There is no such thing; calls it `name`.
+            InputError: It is refused.
         """
         if self.machine not in _MACHINES:
             raise InputError(
@@ -65,18 +68,19 @@ class TpuSlice:
             )
         family = _MACHINES[self.machine]
         layouts = GENERATIONS[family.generation].topologies.values()
-        fitting = [layout for layout in layouts if self._makes(_num_chips(layout))]
-        if self.topology not in fitting:
+        possible = [layout for layout in layouts if self._can_have(_num_chips(layout))]
+        if self.topology not in possible:
             raise InputError(
                 f"{name}.topology: got {self.topology!r} with {self.machine} "
                 f"({self.chips_per_machine} {family.generation} chips a machine), expected one of "
-                f"{', '.join(fitting)}"
+                f"{', '.join(possible)}"
             )
 
-    def _makes(self, num_chips: int) -> bool:
-        """Whether so many chips are one of these machines, or several that can be joined."""
-        own = self.chips_per_machine
-        return num_chips == own or (own == _CHIPS_OF_JOINED and num_chips % own == 0)
+    def _can_have(self, num_chips: int) -> bool:
+        """Return whether a slice of so many chips is one of these machines, or several joined."""
+        per_machine = self.chips_per_machine
+        is_joinable = per_machine == _CHIPS_OF_JOINABLE
+        return num_chips == per_machine or (is_joinable and num_chips % per_machine == 0)
 
     @property
     def chips_per_machine(self) -> int:
@@ -102,4 +106,5 @@ class TpuSlice:
 
 
 def _num_chips(topology: str) -> int:
+    """Return the number of chips of a layout such as `2x4`."""
     return math.prod(int(side) for side in topology.split("x"))

@@ -130,7 +130,7 @@ def transform(text: Path, tokenizer: Any, config: Any) -> None:
     from albert_core.corpus import CorpusConfig, read_documents
     from albert_core.corpus.cleaning import CleaningConfig, DocumentFilter
     from albert_core.records.documents import encode_documents
-    from albert_core.records.encoded import merged_documents, write_encoded
+    from albert_core.records.encoded import merge_documents, write_encoded
     from albert_core.records.shards import ShardBuilder
     from albert_core.records.tfrecord import write_tfrecords
 
@@ -142,9 +142,9 @@ def transform(text: Path, tokenizer: Any, config: Any) -> None:
         config=config,
     )
     write_encoded(str(encoded), documents, counts, scratch=text.with_name("scratch"))
-    builder = ShardBuilder.of_tokenizer(tokenizer, config)
+    builder = ShardBuilder.from_tokenizer(tokenizer, config)
     for name in documents:
-        write_tfrecords(shard, builder.records(merged_documents([str(encoded)], name), {}))
+        write_tfrecords(shard, builder.records(merge_documents([str(encoded)], name), {}))
 
 
 def time_beam(text: Path, vocab: Path) -> None:

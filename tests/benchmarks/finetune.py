@@ -103,10 +103,10 @@ def time_ours(shape: Shape, *, is_bucketed: bool) -> float:
     import keras
     import numpy as np
 
+    from albert_core.backends import feed_batches
     from albert_core.config import preset
     from albert_core.finetuning.batches import (
         epoch_batches,
-        fed_batches,
         pad_inputs,
         padded_length,
     )
@@ -129,7 +129,7 @@ def time_ours(shape: Shape, *, is_bucketed: bool) -> float:
     model.compile(optimizer=optimizer, jit_compile=keras.backend.backend() == "jax")
     lengths = lengths_of(shape, NUM_BATCHES * shape.batch_size)
     rng = np.random.default_rng(1)
-    features = Features.of_sequences(
+    features = Features.from_sequences(
         [rng.integers(5, VOCAB_SIZE, length) for length in lengths], lengths, {}
     )
     epoch = epoch_batches(lengths, shape.batch_size, seed=1, epoch=0)
@@ -148,7 +148,7 @@ def time_ours(shape: Shape, *, is_bucketed: bool) -> float:
         return pad_inputs(features, rows, length_of(rows)), targets
 
     def update(rows: Sequence[Any]) -> None:
-        batches = fed_batches(lambda: map(batch, rows))
+        batches = feed_batches(lambda: map(batch, rows))
         model.fit(batches, steps_per_epoch=len(rows), epochs=1, verbose=0)
 
     update(list({length_of(rows): rows for rows in epoch}.values()))  # compiles every length

@@ -4,7 +4,7 @@ import json
 
 from kfp import dsl
 
-from components.artifacts import address_of, log_classification
+from components.artifacts import artifact_address, log_classification
 
 
 def test_a_classification_is_shown_as_matrix_and_curve_and_kept_as_a_file(tmp_path):
@@ -33,6 +33,6 @@ def test_another_kind_of_task_leaves_a_file_all_the_same(tmp_path):
 
 
 def test_artifacts_in_a_bucket_are_taken_there_and_not_below_a_mount():
-    assert address_of(dsl.Model(uri="gs://bucket/run/model")) == "gs://bucket/run/model"
-    assert address_of(dsl.Model(uri="/runs/model")) == "/runs/model"
-    assert address_of(dsl.Model(uri="minio://bucket/model")) == "/minio/bucket/model"
+    assert artifact_address(dsl.Model(uri="gs://bucket/run/model")) == "gs://bucket/run/model"
+    assert artifact_address(dsl.Model(uri="/runs/model")) == "/runs/model"
+    assert artifact_address(dsl.Model(uri="minio://bucket/model")) == "/minio/bucket/model"

@@ -10,7 +10,7 @@ import pytest
 from albert_core.corpus import CorpusConfig
 from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.errors import InputError
-from albert_core.records.compact import piece_dtype
+from albert_core.records.compact import token_dtype
 from albert_core.records.config import MaskingConfig, RecordsConfig
 from albert_core.records.tfrecord import parse_example, read_tfrecords
 from albert_core.tokenization import load_tokenizer
@@ -61,7 +61,7 @@ def examples_in(folder, pattern="*.tfrecord"):
 
 def pieces_in(folder, pattern="*.tfrecord"):
     examples = examples_in(folder, pattern)
-    return [np.frombuffer(example["pieces"][0], piece_dtype(60)) for example in examples]
+    return [np.frombuffer(example["pieces"][0], token_dtype(60)) for example in examples]
 
 
 def documents_of(folder):
@@ -118,9 +118,9 @@ def test_statistics_agree_with_static_shards(folder, tmp_path):
     assert figures["padding_fraction"] == pytest.approx(1 - np.mean(lengths) / 24, abs=1e-4)
     assert figures["predicted_fraction"] == pytest.approx(num_masked / sum(lengths), abs=1e-4)
     assert figures["not_in_order_fraction"] == pytest.approx(np.mean(labels), abs=1e-4)
-    shown = figures["mask_piece_fraction"] + figures["kept_fraction"] + figures["random_fraction"]
-    assert shown == pytest.approx(1, abs=1e-3)
-    assert sum(figures["run_length_shares"]) == pytest.approx(1, abs=1e-3)
+    names = ("mask_token_fraction", "unchanged_fraction", "random_fraction")
+    assert sum(figures[name] for name in names) == pytest.approx(1, abs=1e-3)
+    assert sum(figures["run_length_fractions"]) == pytest.approx(1, abs=1e-3)
 
 
 def test_tensorflow_parses_static_shards_with_the_specification_of_the_original(folder, tmp_path):
@@ -210,13 +210,13 @@ def test_documents_of_an_evaluation_set_are_removed_and_reported(folder, tmp_pat
     assert example["text"].split()[0] in leaked
 
 
-def test_the_forecast_is_about_right(folder, tmp_path):
+def test_the_estimate_is_about_right(folder, tmp_path):
     told = []
     figures = make(
         folder, tmp_path / "records", progress=lambda _done, _all, text: told.append(text)
     ).metrics
-    forecast = next(text for text in told if text.startswith("forecast"))
-    num_records = int(forecast.split("about ")[1].split(" records")[0].replace(",", ""))
+    estimate = next(text for text in told if text.startswith("estimate"))
+    num_records = int(estimate.split("about ")[1].split(" records")[0].replace(",", ""))
     expected = figures["num_train_records"] + figures["num_held_out_records"]
     assert num_records == pytest.approx(expected, rel=0.2)
 

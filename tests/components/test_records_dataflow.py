@@ -12,7 +12,7 @@ from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.records.config import RecordsConfig
 from albert_core.tokenization import load_tokenizer
 from albert_core.tokenization.config import VocabConfig
-from components.records.beam_pipeline import RecordsJob, name_splits, run_beam
+from components.records.beam_pipeline import WorkerContext, name_splits, run_beam
 from components.records.runners import BeamConfig
 from components.vocab.step import train_vocab
 from tests.helpers.object_storage import emulated_bucket
@@ -85,7 +85,7 @@ def test_the_job_is_submitted_with_the_data_image_and_the_whole_graph(endpoint, 
                 "--no_auth",
             ),
         )
-        job = RecordsJob(
+        job = WorkerContext(
             corpus=corpus,
             cleaning=CleaningConfig(),
             config=RecordsConfig(sequence_length=24),

@@ -238,14 +238,14 @@ def test_lost_documents_are_noticed(folder, tmp_path, monkeypatch):
     from albert_core.errors import StepFailedError
     from components.records import beam_pipeline
 
-    whole = beam_pipeline.merged_documents
+    whole = beam_pipeline.merge_documents
     monkeypatch.setattr(
-        beam_pipeline, "merged_documents", lambda paths, shard: whole(paths[1:], shard)
+        beam_pipeline, "merge_documents", lambda paths, shard: whole(paths[1:], shard)
     )
     with pytest.raises(StepFailedError, match=r"documents were encoded and .* are in the shards"):
         make(folder, tmp_path / "records", BeamConfig(mode="in_memory"))
     assert not (tmp_path / "records").exists()
-    monkeypatch.setattr(beam_pipeline, "merged_documents", whole)
+    monkeypatch.setattr(beam_pipeline, "merge_documents", whole)
     make(folder, tmp_path / "records", BeamConfig(mode="in_memory"))
     assert contents(tmp_path / "records") == contents(folder / "whole")
 
@@ -291,3 +291,45 @@ def test_a_split_too_large_for_memory_gives_the_same_bytes(folder, tmp_path, mon
     make(folder, tmp_path / "records", BeamConfig(mode="in_memory"))
     assert contents(tmp_path / "records") == contents(folder / "whole")
     assert len(parts) > 2 * len(step.corpus_splits(corpus_of(folder)))
+
+
+OLD_NAMES = {
+    "num_tokens": "num_pieces",
+    "num_unknown_tokens": "num_unknown_pieces",
+    "num_record_tokens": "num_record_pieces",
+    "num_most_frequent_tokens": "num_most_frequent_pieces",
+    "num_unchanged": "num_kept",
+}
+
+
+def make_as_old_code_did(work: Path) -> None:
+    """Give intermediate files the file names, and the names of counts, of earlier versions."""
+    files = [path for path in work.rglob("*") if path.name.startswith("encoded-v2-")]
+    counts = list(work.rglob("*.v2.json"))
+    assert len(files) > 5
+    assert len(counts) == CONFIG.num_shards + 1
+    for path in (*files, *counts):
+        data = path.read_bytes()
+        # In the index of an encoded file names of equal length keep it whole.
+        for name, old_name in OLD_NAMES.items():
+            data = data.replace(f'"{name}"'.encode(), f'"{old_name}"'.encode())
+        path.with_name(path.name.replace("-v2-", "-").replace(".v2.json", ".json")).write_bytes(
+            data
+        )
+        path.unlink()
+
+
+def test_a_killed_run_of_earlier_code_is_resumed(folder, tmp_path, monkeypatch):
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    remake = functools.partial(
+        make, folder, tmp_path / "records", BeamConfig(mode="in_memory"), work_root=tmp_path / "w"
+    )
+    with monkeypatch.context() as patched:
+        patched.setattr(step, "describe_shards", stop)
+        with pytest.raises(KeyboardInterrupt):
+            remake()
+    make_as_old_code_did(tmp_path / "w")
+    remake()
+    assert contents(tmp_path / "records") == contents(folder / "whole")

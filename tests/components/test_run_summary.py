@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components.outcomes import read_outcomes, recorded
+from components.outcomes import read_attempts, record_attempt
 from components.run_summary.step import planned_steps, write_run_summary
 
 PLANNED = ("vocab", "records", "pretrain", "finetune cola", "evaluate cola", "report")
@@ -18,7 +18,7 @@ def attempt(root: Path, step: str, run: str, error: str = "") -> None:
     output = f"gs://artifacts/42/{run}/{step}_1/output"
     with (
         contextlib.suppress(ValueError),
-        recorded(step, output=output, work_root=str(root)),
+        record_attempt(step, output=output, work_root=str(root)),
     ):
         if error:
             raise ValueError(error)
@@ -87,7 +87,7 @@ def test_steps_of_other_runs_do_not_count(root):
     attempt(root, "vocab", "albert-6", "old")
     attempt(root, "vocab", "albert-77", "other")
     assert summarise(root)[0]["steps"][0]["state"] == "not run"
-    assert [outcome.message for outcome in read_outcomes(str(root), ["albert-6"])] == ["old"]
+    assert [outcome.message for outcome in read_attempts(str(root), ["albert-6"])] == ["old"]
 
 
 def test_a_run_named_as_the_pipeline_is_known_by_its_id(root):
@@ -108,7 +108,7 @@ def test_what_did_not_run_in_a_good_run_was_cached(root):
 def test_on_kubernetes_the_log_is_that_of_the_pod(root, monkeypatch):
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     attempt(root, "vocab", "run-id", "no memory")
-    (outcome,) = read_outcomes(str(root), ["run-id"])
+    (outcome,) = read_attempts(str(root), ["run-id"])
     assert outcome.log.startswith("kubectl logs ")
 
 

@@ -16,7 +16,7 @@ from components.runtime import (
     RUN_FOLDER_VARIABLE,
     RUN_ID_VARIABLE,
     RUN_WORKERS_VARIABLE,
-    let_go,
+    clear_frames,
 )
 
 STEP = """
@@ -94,5 +94,5 @@ def test_an_error_lets_go_of_what_its_functions_held():
     with pytest.raises(RuntimeError) as caught:
         outer()
     assert all(reference() is not None for reference in held)
-    let_go(caught.value)
+    clear_frames(caught.value)
     assert all(reference() is None for reference in held)

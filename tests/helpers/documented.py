@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import shlex
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ DOCUMENTS = (
     *sorted((ROOT / "components").glob("*/README.md")),
     ROOT / "docker" / "README.md",
 )
-_FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^ *```(\w*)\n(.*?^) *```", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"(?<!`)`((?:\.venv/bin/)?albert [^`]+)`(?!`)")
 _ELLIPSIS = {"...", "…"}
 
@@ -48,7 +49,7 @@ def yaml_blocks() -> Iterator[tuple[str, str]]:
     for path in DOCUMENTS:
         for language, text in _FENCE.findall(_text(path)):
             if language == "yaml":
-                yield path.relative_to(ROOT).as_posix(), re.sub(r"^  (?=name:)", "", text)
+                yield path.relative_to(ROOT).as_posix(), textwrap.dedent(text)
 
 
 def _commands_in(path: Path) -> Iterator[Command]:

@@ -11,12 +11,14 @@ def value_and_gradients(
     function: Callable[[], Any], variables: Sequence[keras.Variable]
 ) -> tuple[float, list[np.ndarray]]:
     """Return a scalar function's value and its gradient by each variable."""
-    backend = {"tensorflow": _tensorflow, "jax": _jax}[keras.backend.backend()]
-    value, gradients = backend(function, variables)
+    differentiate = {"tensorflow": _differentiate_by_tensorflow, "jax": _differentiate_by_jax}
+    value, gradients = differentiate[keras.backend.backend()](function, variables)
     return float(value), [np.asarray(gradient) for gradient in gradients]
 
 
-def _tensorflow(function: Callable[[], Any], variables: Sequence[keras.Variable]) -> Any:
+def _differentiate_by_tensorflow(
+    function: Callable[[], Any], variables: Sequence[keras.Variable]
+) -> Any:
     import tensorflow as tf
 
     with tf.GradientTape() as tape:
@@ -25,12 +27,12 @@ def _tensorflow(function: Callable[[], Any], variables: Sequence[keras.Variable]
     return value, map(tf.convert_to_tensor, gradients)
 
 
-def _jax(function: Callable[[], Any], variables: Sequence[keras.Variable]) -> Any:
+def _differentiate_by_jax(function: Callable[[], Any], variables: Sequence[keras.Variable]) -> Any:
     import jax
 
-    def of_values(values: Sequence[Any]) -> Any:
+    def compute(values: Sequence[Any]) -> Any:
         mapping = list(zip(variables, values, strict=True))
         with keras.StatelessScope(state_mapping=mapping):
             return function()
 
-    return jax.value_and_grad(of_values)([variable.value for variable in variables])
+    return jax.value_and_grad(compute)([variable.value for variable in variables])

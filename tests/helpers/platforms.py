@@ -8,14 +8,14 @@ from typing import Any, Literal
 from components.service_calls import CallConfig
 from pipeline.remote.cron import CronSchedule
 from pipeline.remote.package import Package
-from pipeline.remote.targets.kubeflow import KubeflowConfig, KubeflowTarget
-from pipeline.remote.targets.target import Submission, Target
-from pipeline.remote.targets.vertex import VertexConfig, VertexTarget
+from pipeline.remote.platforms.kubeflow.client import KubeflowConfig, KubeflowPlatform
+from pipeline.remote.platforms.platform import Platform, Submission
+from pipeline.remote.platforms.registry import PlatformName
+from pipeline.remote.platforms.vertex.client import VertexConfig, VertexPlatform
 from tests.helpers.fakes.kubeflow import Kubeflow
 from tests.helpers.fakes.loopback import Loopback, loopback
 from tests.helpers.fakes.vertex import Vertex
 
-PlatformName = Literal["kubeflow", "vertex"]
 PLATFORMS: tuple[PlatformName, ...] = ("kubeflow", "vertex")
 # For calls that work in the end, on a busy machine too; and for those that never do.
 CALLS = CallConfig(timeout_s=1.5, retry_for_s=30.0, first_pause_s=0.02)
@@ -27,13 +27,13 @@ NAMES = {"kubeflow": "display_name", "vertex": "displayName"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Platform:
-    """A platform's server, what it stores, and our side of it."""
+class RunningPlatform:
+    """A platform's server, what it stores, and the client that calls it."""
 
     name: PlatformName
     server: Loopback
     service: Any
-    target: Target
+    client: Platform
 
     def stored(self, kind: Literal["runs", "schedules"]) -> list[dict[str, Any]]:
         if self.name == "kubeflow":
@@ -44,14 +44,16 @@ class Platform:
 
 
 @contextlib.contextmanager
-def running(name: PlatformName, calls: CallConfig = CALLS, **settings: Any) -> Iterator[Platform]:
+def running(
+    name: PlatformName, calls: CallConfig = CALLS, **settings: Any
+) -> Iterator[RunningPlatform]:
     """Start a platform's server; `settings` are those of its configuration."""
     service = Kubeflow() if name == "kubeflow" else Vertex()
     with loopback(service) as server:
-        target: Target
+        client: Platform
         if name == "kubeflow":
             kubeflow = KubeflowConfig(host=server.address, root="gs://bucket/albert", **settings)
-            target = KubeflowTarget(kubeflow, calls)
+            client = KubeflowPlatform(kubeflow, calls)
         else:
             vertex = VertexConfig(
                 project="proj",
@@ -60,8 +62,8 @@ def running(name: PlatformName, calls: CallConfig = CALLS, **settings: Any) -> I
                 endpoint=server.address,
                 **settings,
             )
-            target = VertexTarget(vertex, calls)
-        yield Platform(name=name, server=server, service=service, target=target)
+            client = VertexPlatform(vertex, calls)
+        yield RunningPlatform(name=name, server=server, service=service, client=client)
 
 
 def small_package(*, for_kubernetes: bool = False) -> Package:

@@ -22,7 +22,8 @@ from albert_core.model import (
 from albert_core.optimizers.adamw import AdamW
 from albert_core.optimizers.factory import make_optimizer
 from albert_core.optimizers.lamb import LAMB
-from albert_core.optimizers.schedules import WarmUpPolynomialDecay
+from albert_core.optimizers.phases import PhasedSchedule
+from albert_core.optimizers.schedules import PolynomialDecay
 from tests.helpers.gradients import value_and_gradients
 
 pytestmark = pytest.mark.backends
@@ -69,12 +70,12 @@ def test_five_updates_of_single_variables(name: str, numeric_goldens: Path) -> N
 def test_learning_rates(case: str, numeric_goldens: Path) -> None:
     path = numeric_goldens / "optim" / "lr_schedule.json"
     recorded = json.loads(path.read_text(encoding="utf-8"))[case]
-    schedule = WarmUpPolynomialDecay(
-        recorded["init_lr"],
+    schedule = PolynomialDecay(
+        peak=recorded["init_lr"],
         num_train_steps=recorded["num_train_steps"],
         num_warmup_steps=recorded["num_warmup_steps"],
         start_warmup_step=recorded["start_warmup_step"],
-        power=recorded["poly_power"],
+        poly_power=recorded["poly_power"],
     )
     expected = dict(zip(recorded["steps"], recorded["lr"], strict=True))
     expected.pop(ROUNDED_AWAY.get(case), None)
@@ -146,8 +147,8 @@ def test_five_training_steps(
     if not steps.is_file():
         steps = request.getfixturevalue("goldens") / "model" / config / steps.name
     expected = dict(np.load(steps))
-    schedule = WarmUpPolynomialDecay(0.01, num_train_steps=10, num_warmup_steps=2)
-    optimizer = OPTIMIZERS[name](schedule)
+    schedule = PolynomialDecay(peak=0.01, num_train_steps=10, num_warmup_steps=2)
+    optimizer = OPTIMIZERS[name](PhasedSchedule([schedule], num_steps=[10]))
     optimizer.build(model.trainable_variables)
     for step in range(1, 6):
         loss, gradients, norm = gradients_and_original_norm(model, recorded)

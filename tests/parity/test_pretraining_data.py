@@ -10,10 +10,10 @@ import pytest
 
 from albert_core.corpus import CorpusConfig, read_documents
 from albert_core.records.config import MaskingConfig, RecordsConfig
-from albert_core.records.masking import mask_pairs, streams_of
+from albert_core.records.masking import mask_pairs, record_rng_states
 from albert_core.records.pairs import SegmentPairs, cut_pairs
 from albert_core.records.static import encode_static
-from albert_core.records.statistics import Counts, add_counts, count_batch, shares
+from albert_core.records.statistics import Counts, add_counts, count_batch, masking_statistics
 from albert_core.records.tfrecord import parse_example
 from albert_core.tokenization import Tokenizer, load_tokenizer
 from tests.helpers.archives import read_member
@@ -154,10 +154,11 @@ def our_counts(
 
 
 def assert_same_masks(ours: Counts, theirs: Counts) -> None:
-    own, other = shares(ours), shares(theirs)
-    for name in own.keys() - {"num_records", "run_length_shares", *OF_PAIRS}:
+    own, other = masking_statistics(ours), masking_statistics(theirs)
+    for name in own.keys() - {"num_records", "run_length_fractions", *OF_PAIRS}:
         assert own[name] == pytest.approx(other[name], abs=SHARE), name
-    assert own["run_length_shares"] == pytest.approx(other["run_length_shares"], abs=RUN_SHARE)
+    runs, other_runs = (counts["run_length_fractions"] for counts in (own, other))
+    assert runs == pytest.approx(other_runs, abs=RUN_SHARE)
 
 
 @pytest.mark.parametrize("name", PAIR_VARIANTS)
@@ -220,7 +221,7 @@ def test_masks_have_the_recorded_statistics(name, tokenizer, goldens) -> None:
     documents = recorded_documents(goldens, tokenizer)
     starts = tokenizer.word_starts()
     is_unit = starts if config.masking.whole_word else np.ones_like(starts)
-    ours = shares(our_counts(documents, tokenizer, config, is_unit))
+    ours = masking_statistics(our_counts(documents, tokenizer, config, is_unit))
     assert ours["predicted_fraction"] == pytest.approx(
         recorded["masked_fraction_of_nonpad"], abs=SHARE
     )
@@ -231,7 +232,7 @@ def test_masks_have_the_recorded_statistics(name, tokenizer, goldens) -> None:
     unit = "words" if config.masking.whole_word else "tokens"
     runs = Counter({int(length): n for length, n in recorded[f"run_len_{unit}"].items()})
     expected = [runs[length] / runs.total() for length in range(1, 10)]
-    assert ours["run_length_shares"][:9] == pytest.approx(expected, abs=RUN_SHARE)
+    assert ours["run_length_fractions"][:9] == pytest.approx(expected, abs=RUN_SHARE)
 
 
 def test_dynamic_masks_of_twenty_epochs_have_the_same_distribution(documents, tokenizer) -> None:
@@ -240,8 +241,8 @@ def test_dynamic_masks_of_twenty_epochs_have_the_same_distribution(documents, to
     (pairs,) = our_pairs(documents, tokenizer, config)
     indices, dynamic, inputs = np.arange(len(pairs)), {}, []
     for epoch in range(20):
-        streams = streams_of(1, np.full(len(pairs), epoch), indices)
-        batch = our_batch(dataclasses.replace(pairs, streams=streams), tokenizer, config)
+        rng_states = record_rng_states(1, np.full(len(pairs), epoch), indices)
+        batch = our_batch(dataclasses.replace(pairs, rng_states=rng_states), tokenizer, config)
         add_counts(dynamic, counts_of(batch, tokenizer))
         inputs.append(batch["input_ids"])
     assert_same_masks(dynamic, static)

@@ -20,8 +20,8 @@ ALLOWED = {
     "components/service_calls.py": CLOUD,  # where services are called
     "components/vertex.py": CLOUD,
     "components/pretrain/custom_job.py": CLOUD,
-    "pipeline/remote/targets/vertex.py": CLOUD,
-    "pipeline/remote/registry.py": CLOUD,
+    "pipeline/remote/platforms/vertex/client.py": CLOUD,
+    "pipeline/remote/image_registry.py": CLOUD,
 }
 DATA_SIDE = (
     "albert_core",
@@ -94,6 +94,7 @@ def test_pipeline_definition_needs_no_training_framework() -> None:
 def test_task_and_training_settings_are_known_without_a_training_framework() -> None:
     modules = (
         "albert_core.finetuning.config",
+        "albert_core.inference",
         "albert_core.optimizers.settings",
         "albert_core.pretraining.config",
         "albert_core.tasks",

@@ -23,8 +23,6 @@ from albert_core.records.batch import (
     Batch,
     named,
 )
-from albert_core.records.pairs import UNDECIDED
-from albert_core.records.static import LABEL_FEATURE
 from albert_core.records.tfrecord import parse_example, read_tfrecords
 
 if TYPE_CHECKING:
@@ -111,6 +109,10 @@ def _make_batch(
     data: "PretrainingData", records_B: Sequence[bytes], epochs_B: np.ndarray, indices_B: np.ndarray
 ) -> Batch:
     """Return this process's rows of a batch: as stored if static, else with masks drawn."""
+    # Here, not above: these import numba, for a third of a second, and few processes read records.
+    from albert_core.records.pairs import UNDECIDED
+    from albert_core.records.static import LABEL_FEATURE
+
     rows = data.process_rows(len(records_B))
     examples = [parse_example(record) for record in records_B[rows]]
     if data.records.format == "static":

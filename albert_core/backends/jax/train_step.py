@@ -65,3 +65,11 @@ class TrainStep:
         # Random states and metrics travel with the sums: a loop's body may change nothing else.
         sums, _ = jax.lax.scan(add, (0.0, zeros, non_trainable, metrics), micro_batches)
         return sums
+
+
+def sync_variables(model: Any) -> None:
+    """Write the values of the last step into the model's variables.
+
+    With JAX `fit` passes values from step to step and leaves the variables stale meanwhile.
+    """
+    model.jax_state_sync()

@@ -12,7 +12,7 @@ def unroll_layer(
     """Return x after `times` applications of `layer(x, *constants)`, written out.
 
     With `rematerialize` the gradient computes each application again instead of keeping its
-    intermediate values.
+    intermediate values; `layer` must then draw no random numbers, which would be others.
     """
     # Arguments, not a closure: Keras watches only arguments when it computes a layer again.
     apply = keras.remat(layer) if rematerialize else layer

@@ -19,8 +19,6 @@ from albert_core.records.batch import (
     InputTimer,
     named,
 )
-from albert_core.records.pairs import UNDECIDED
-from albert_core.records.static import LABEL_FEATURE
 
 if TYPE_CHECKING:
     from albert_core.pretraining.dataset import PretrainingData
@@ -104,6 +102,9 @@ def _make_batches(
 
 def _parse_static(data: "PretrainingData", records_B: Any) -> Batch:
     """Return a batch of records that hold their masks."""
+    # Here, not above: this imports numba, for a third of a second, and few processes read records.
+    from albert_core.records.static import LABEL_FEATURE
+
     features = {
         name: tf.io.FixedLenFeature(data.row_shape(name), _get_dtype(name, tf.int64))
         for name in (*INPUTS, *TARGETS)
@@ -117,6 +118,8 @@ def _parse_static(data: "PretrainingData", records_B: Any) -> Batch:
 
 def _draw_masks(data: "PretrainingData", epochs_B: Any, indices_B: Any, records_B: Any) -> Batch:
     """Return a batch of compact records, masked by their places in an epoch."""
+    from albert_core.records.pairs import UNDECIDED  # imports numba, as above
+
     features = {
         "pieces": tf.io.FixedLenFeature([], tf.string),
         "first_length": tf.io.FixedLenFeature([], tf.int64),

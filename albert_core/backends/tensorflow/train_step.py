@@ -74,3 +74,7 @@ def _sum_over_replicas(tensors: Any) -> Any:
     if context.num_replicas_in_sync == 1:
         return tensors
     return context.all_reduce(tf.distribute.ReduceOp.SUM, tensors)
+
+
+def sync_variables(model: Any) -> None:
+    """No-op: with TensorFlow every step writes into the variables."""

@@ -115,6 +115,12 @@ def _first_sequence_length(manifest: Manifest) -> int:
     return int(names[0].removeprefix("records "))
 
 
+def _schedule(config: PretrainingConfig) -> str:
+    """Return the name of the schedule with its settings that are not 0."""
+    settings = (f"{name} {value:g}" for name, value in config.schedule_settings.items() if value)
+    return f"{config.schedule} ({', '.join(settings)})"
+
+
 def _recipe(config: PretrainingConfig, manifest: Manifest) -> list[Fact]:
     """Return the settings that hold in all phases of a pretraining."""
     masking = config.masking
@@ -122,7 +128,7 @@ def _recipe(config: PretrainingConfig, manifest: Manifest) -> list[Fact]:
     return keep_known(
         ("Initial weights", f"of the model with the hash {start[:16]}" if start else "random"),
         ("Optimizer", config.optimizer),
-        ("Exponent of the learning rate's decay", config.poly_power),
+        ("Learning-rate schedule", _schedule(config)),
         ("Tokens that are predicted", format_exact_percent(masking.mask_probability)),
         ("Longest masked n-gram, in words", masking.max_ngram),
         ("Precision", manifest.metrics["precision"]),

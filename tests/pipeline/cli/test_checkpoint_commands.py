@@ -78,7 +78,7 @@ def test_info_tells_what_a_checkpoint_is(capsys: pytest.CaptureFixture[str], rel
     assert main(["info", str(release)]) == 0
     printed = lines_of(capsys.readouterr().out)
     assert printed["kind"] == "TensorFlow 1 checkpoint of the original"
-    assert printed["vocabulary"] == "SentencePiece, 120 pieces, lower case"
+    assert printed["vocabulary"] == "SentencePiece, 120 tokens, lower case"
     assert printed["parameters"].endswith(" in 80 variables")
     assert printed["global step"] == "0"
 

@@ -16,7 +16,7 @@ from components.finetune.job import parse_job
 
 ROOT = Path(__file__).resolve().parents[3]
 GOLDENS = Path(__file__).parent / "goldens"
-TARGETS = ("kubeflow", "vertex")
+PLATFORMS = ("kubeflow", "vertex")
 REGISTRY = "europe-docker.pkg.dev/proj/albert"
 SECRET = "s3cr3t-of-this-machine"
 DATA, TRAINER, TPU = (f"{REGISTRY}/albert-python-{r}:golden" for r in ("data", "trainer", "tpu"))
@@ -24,15 +24,15 @@ DATA, TRAINER, TPU = (f"{REGISTRY}/albert-python-{r}:golden" for r in ("data", "
 COMPILE_ALL = """
 import sys
 from pipeline.cli.main import main
-config, *targets = sys.argv[1:]
-for target in targets:
-    options = ["--target", target, "--config", config, "--work_root", "gs://work/albert"]
-    assert main(["compile", *options, "--output", f"{target}.yaml"]) == 0
+config, *platforms = sys.argv[1:]
+for platform in platforms:
+    options = ["--target", platform, "--config", config, "--work_root", "gs://work/albert"]
+    assert main(["compile", *options, "--output", f"{platform}.yaml"]) == 0
 """
 
 
 def compile_all(folder: Path, hash_seed: str) -> dict[str, str]:
-    """Compile for every target in a process of its own that has no credentials."""
+    """Compile for every platform in a process of its own that has no credentials."""
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT),
@@ -43,11 +43,14 @@ def compile_all(folder: Path, hash_seed: str) -> dict[str, str]:
         "ALBERT_TAG": "golden",
         "HF_TOKEN": SECRET,
     }
-    command = [sys.executable, "-c", COMPILE_ALL, str(GOLDENS / "config.yaml"), *TARGETS]
+    command = [sys.executable, "-c", COMPILE_ALL, str(GOLDENS / "config.yaml"), *PLATFORMS]
     result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    assert result.stderr.count("inputs not looked at") == len(TARGETS)
-    return {target: (folder / f"{target}.yaml").read_text(encoding="utf-8") for target in TARGETS}
+    assert result.stderr.count("inputs not looked at") == len(PLATFORMS)
+    return {
+        platform: (folder / f"{platform}.yaml").read_text(encoding="utf-8")
+        for platform in PLATFORMS
+    }
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +60,7 @@ def compiled(tmp_path_factory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def documents(compiled) -> dict[str, list[Any]]:
-    return {target: list(yaml.safe_load_all(text)) for target, text in compiled.items()}
+    return {platform: list(yaml.safe_load_all(text)) for platform, text in compiled.items()}
 
 
 def tasks_of(spec: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -72,13 +75,13 @@ def tasks_of(spec: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_the_pipeline_is_the_golden_one(compiled, target):
-    path = GOLDENS / f"{target}.yaml"
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_the_pipeline_is_the_golden_one(compiled, platform):
+    path = GOLDENS / f"{platform}.yaml"
     if os.environ.get("UPDATE_GOLDENS"):
-        path.write_text(compiled[target], encoding="utf-8")
+        path.write_text(compiled[platform], encoding="utf-8")
     golden = path.read_text(encoding="utf-8").splitlines()
-    diff = difflib.unified_diff(golden, compiled[target].splitlines(), path.name, "now", n=4)
+    diff = difflib.unified_diff(golden, compiled[platform].splitlines(), path.name, "now", n=4)
     text = "\n".join(diff)
     assert not text, f"{text}\n\nIf that is meant: UPDATE_GOLDENS=1 pytest {Path(__file__).name}"
 
@@ -87,14 +90,14 @@ def test_the_same_bytes_come_of_another_process_in_another_folder(compiled, tmp_
     assert compile_all(tmp_path, hash_seed="2") == compiled
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_nothing_of_this_machine_is_in_it(compiled, target):
-    text = compiled[target]
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_nothing_of_this_machine_is_in_it(compiled, platform):
+    text = compiled[platform]
     for private in (SECRET, str(ROOT), sys.prefix, str(Path.home()), "pip install"):
         assert private not in text
 
 
-# Image, cores, memory, retries, environment, name on the target's pages.
+# Image, cores, memory, retries, environment, name on the platform's pages.
 STEPS = {
     "train-vocab": (DATA, "4", "16Gi", 2, {}, "Vocabulary"),
     "make-records": (DATA, "8", "32Gi", 2, {}, "Records"),
@@ -110,8 +113,8 @@ PRETRAINING = {
 }
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_every_task_has_its_image_machine_retries_environment_and_name(documents, target):
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_every_task_has_its_image_machine_retries_environment_and_name(documents, platform):
     found = {
         name: (
             task["container"]["image"],
@@ -121,24 +124,24 @@ def test_every_task_has_its_image_machine_retries_environment_and_name(documents
             {entry["name"]: entry["value"] for entry in task["container"].get("env", [])},
             task["taskInfo"]["name"],
         )
-        for name, task in tasks_of(documents[target][0]).items()
+        for name, task in tasks_of(documents[platform][0]).items()
     }
-    assert found == STEPS | PRETRAINING[target]
+    assert found == STEPS | PRETRAINING[platform]
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_retries_back_off(documents, target):
-    for task in tasks_of(documents[target][0]).values():
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_retries_back_off(documents, platform):
+    for task in tasks_of(documents[platform][0]).values():
         policy = task["retryPolicy"]
         assert (policy["backoffDuration"], policy["backoffMaxDuration"]) == ("60s", "3600s")
         assert policy["backoffFactor"] == 2.0
 
 
 def test_on_kubeflow_pretraining_asks_for_a_node_with_tpus(documents):
-    spec, platform = documents["kubeflow"]
+    spec, kubernetes = documents["kubeflow"]
     accelerator = tasks_of(spec)["pretrain"]["container"]["resources"]["accelerator"]
     assert (accelerator["resourceType"], accelerator["resourceCount"]) == ("google.com/tpu", "4")
-    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    executors = kubernetes["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     assert executors["exec-pretrain"] == {
         "activeDeadlineSeconds": "604800",
         "emptyDirMounts": [
@@ -177,9 +180,9 @@ def test_for_vertex_it_is_one_document_whose_pretraining_starts_a_job_on_tpus(do
     assert inputs["project"]["runtimeValue"]["constant"].startswith("{{$.pipeline_google_cloud")
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_the_summary_is_made_whatever_happens(documents, target):
-    tasks = documents[target][0]["root"]["dag"]["tasks"]
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_the_summary_is_made_whatever_happens(documents, platform):
+    tasks = documents[platform][0]["root"]["dag"]["tasks"]
     (group,) = tasks["summarise-run"]["dependentTasks"]
     assert set(tasks) == {group, "summarise-run"}
     assert tasks["summarise-run"]["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
@@ -187,9 +190,9 @@ def test_the_summary_is_made_whatever_happens(documents, target):
     assert status == {"taskFinalStatus": {"producerTask": group}}
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_the_platform_skips_nothing_without_hashes_of_the_inputs(documents, target):
-    cached = [name for name, t in tasks_of(documents[target][0]).items() if t["cachingOptions"]]
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_the_platform_skips_nothing_without_hashes_of_the_inputs(documents, platform):
+    cached = [name for name, t in tasks_of(documents[platform][0]).items() if t["cachingOptions"]]
     assert not cached
 
 
@@ -200,9 +203,9 @@ def defaults(documents: list[Any]) -> dict[str, Any]:
     return {name: entry["defaultValue"] for name, entry in parameters.items()}
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_the_configuration_is_in_the_defaults_of_the_parameters(documents, target):
-    values = defaults(documents[target])
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_the_configuration_is_in_the_defaults_of_the_parameters(documents, platform):
+    values = defaults(documents[platform])
     assert values["corpus"]["files"] == ["gs://corpus/text/*.txt"]
     assert values["work_root"] == "gs://work/albert"
     assert [job["step"] for job in values["records"]] == ["records 128", "records 512"]
@@ -212,9 +215,9 @@ def test_the_configuration_is_in_the_defaults_of_the_parameters(documents, targe
     assert [job.data for job in jobs] == ["gs://data/glue/CoLA"] * 2 + ["gs://data/glue/MNLI"] * 2
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_dataflow_gets_its_options_and_the_data_image_for_its_workers(documents, target):
-    beam = defaults(documents[target])["beam"]
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_dataflow_gets_its_options_and_the_data_image_for_its_workers(documents, platform):
+    beam = defaults(documents[platform])["beam"]
     assert beam["runner"] == "DataflowRunner"
     assert beam["options"] == [
         "--project=proj",

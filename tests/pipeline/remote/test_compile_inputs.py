@@ -9,10 +9,10 @@ from albert_core import storage
 from albert_core.errors import InputError
 from albert_core.settings import parse_settings
 from components.finetune.job import parse_job
-from components.resolve.dates import SCHEDULED_DATE
 from pipeline.cli.main import main
 from pipeline.config import RunConfig
 from pipeline.remote.compilation import compile_pipeline
+from pipeline.remote.platforms.registry import PLATFORMS
 from pipeline.remote.resources import default_resources
 from tests.helpers.object_storage import emulated_bucket
 from tests.helpers.tiny_run import write_corpus, write_tasks
@@ -116,7 +116,7 @@ def config_of(bucket: str, **changes: object) -> RunConfig:
 def compiled(config: RunConfig, *, caching: bool) -> tuple[dict, str]:
     made = compile_pipeline(
         config,
-        resources=default_resources("vertex"),
+        resources=default_resources(PLATFORMS["vertex"].rules),
         work_root="gs://bucket/work",
         caching=caching,
     )
@@ -171,10 +171,10 @@ def test_the_date_of_a_dated_run_is_what_its_schedule_puts_there(target, monkeyp
     }
     compiled = compile_pipeline(
         parse_settings(RunConfig, values, source="test"),
-        resources=default_resources(target),
+        resources=default_resources(PLATFORMS[target].rules),
         work_root="gs://no-bucket/work",
     )
-    assert compiled.parameters["date"] == SCHEDULED_DATE[target]
+    assert compiled.parameters["date"] == PLATFORMS[target].rules.scheduled_date
     assert compiled.parameters["corpus"]["files"] == ["gs://no-bucket/text/{{ds}}/*.txt"]
     spec = next(iter(yaml.safe_load_all(compiled.text)))
     tasks = next(

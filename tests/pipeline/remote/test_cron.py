@@ -11,7 +11,7 @@ from pipeline.remote.cron import CronSchedule
     ["* * * * *", "0 3 * * 1", "*/15 0-6 1,15 jan-mar MON-FRI", "59 23 31 12 6", "0-30/10 * * * *"],
 )
 def test_what_both_platforms_understand(cron):
-    assert CronSchedule(cron=cron).for_kubeflow("UTC") == f"0 {cron}"
+    assert CronSchedule(cron=cron).fields == cron
 
 
 @pytest.mark.parametrize(

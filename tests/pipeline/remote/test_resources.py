@@ -4,23 +4,25 @@ import pytest
 import yaml
 
 from albert_core.errors import InputError
-from pipeline.remote.resources import Accelerator, Resources, default_resources, read_resources
+from pipeline.remote.platforms.registry import PLATFORMS
+from pipeline.remote.resources import Resources, default_resources, read_resources
+from pipeline.remote.step_resources import Accelerator
 from pipeline.remote.tpu import TpuSlice
 
 
 def read(tmp_path, target: str, changes: object) -> Resources:
     path = tmp_path / "resources.yaml"
     path.write_text(yaml.safe_dump(changes))
-    return read_resources(target, str(path))
+    return read_resources(PLATFORMS[target].rules, str(path))
 
 
 @pytest.mark.parametrize("target", ["kubeflow", "vertex"])
 def test_the_defaults_pass_their_own_checks_and_a_file_may_change_nothing(tmp_path, target):
-    assert read(tmp_path, target, {}) == default_resources(target)
+    assert read(tmp_path, target, {}) == default_resources(PLATFORMS[target].rules)
 
 
 def test_a_file_changes_what_it_names_and_nothing_else(tmp_path):
-    before = default_resources("kubeflow")
+    before = default_resources(PLATFORMS["kubeflow"].rules)
     table = read(
         tmp_path,
         "kubeflow",
@@ -39,7 +41,7 @@ def test_a_file_changes_what_it_names_and_nothing_else(tmp_path):
     assert set(table.pretrain.environment) == {"XLA_FLAGS"}  # no backend that GPUs' image lacks
     assert before.pretrain.environment == {"KERAS_BACKEND": "jax"}
     assert table.pretrain.memory_gib == before.pretrain.memory_gib
-    assert table.finetune == before.finetune
+    assert table.steps["finetune"] == before.steps["finetune"]
 
 
 def test_a_slice_of_several_machines_on_vertex(tmp_path):
@@ -114,4 +116,4 @@ def test_a_layout_of_chips_that_the_machines_do_not_make(machine, topology, mess
 
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(InputError, match=r"--resources .*none\.yaml: no such file$"):
-        read_resources("vertex", str(tmp_path / "none.yaml"))
+        read_resources(PLATFORMS["vertex"].rules, str(tmp_path / "none.yaml"))

@@ -10,7 +10,6 @@ import pytest
 import yaml
 
 from albert_core import storage
-from components.resolve.dates import SCHEDULED_DATE
 from pipeline.cli.main import main
 from pipeline.local.interruption import INTERRUPTED_STATUS
 from pipeline.remote.package import read_package
@@ -85,7 +84,7 @@ def vertex():
 
 def connection(platform):
     """The options that name the platform."""
-    settings = platform.target.config
+    settings = platform.client.config
     names = {"kubeflow": ("host", "root"), "vertex": ("project", "location", "root", "endpoint")}
     options = [
         f"--{platform.name}.{name}={getattr(settings, name)}" for name in names[platform.name]
@@ -332,7 +331,7 @@ def test_a_dated_run_has_its_date_and_a_schedule_that_of_each_run(albert, platfo
     status, _, err = albert(command, platform, compiles=True)
     assert status == 0, err
     (schedule,) = platform.stored("schedules")
-    assert f'"date": "{SCHEDULED_DATE[platform.name]}"' in json.dumps(schedule)
+    assert f'"date": "{platform.client.rules.scheduled_date}"' in json.dumps(schedule)
 
 
 def test_a_date_that_nothing_depends_on_is_refused(albert, vertex):

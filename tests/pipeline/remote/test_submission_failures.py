@@ -27,12 +27,12 @@ def platform(request):
 
 
 def start(platform, run_id="tiny-1", **changes):
-    return submit(platform.target, submission(**changes), run_id)
+    return submit(platform.client, submission(**changes), run_id)
 
 
 def create_schedule(platform):
-    request = platform.target.schedule_request(submission(), "weekly", MONDAYS)
-    return schedules.set_schedule(platform.target, request, "weekly")
+    request = platform.client.schedule_request(submission(), "weekly", MONDAYS)
+    return schedules.set_schedule(platform.client, request, "weekly")
 
 
 @pytest.mark.parametrize("failure", [*TEMPORARY, *LOST])
@@ -61,7 +61,7 @@ def test_a_schedule_is_not_made_twice_either(platform, failure):
 def test_a_schedule_whose_deletion_arrived_unheard_is_gone(platform):
     create_schedule(platform)
     platform.server.fail("DELETE", SCHEDULES[platform.name], "drop after")
-    schedules.delete_schedule(platform.target, "weekly")
+    schedules.delete_schedule(platform.client, "weekly")
     assert not platform.stored("schedules")
 
 
@@ -77,7 +77,7 @@ def test_what_will_not_pass_is_said_at_once(platform, failure, said):
     with pytest.raises(ServiceError) as caught:
         start(platform)
     message = str(caught.value)
-    assert message.startswith(f"submit tiny-1: {platform.target.service.name} {said[:12]}")
+    assert message.startswith(f"submit tiny-1: {platform.client.service.name} {said[:12]}")
     assert said in message
     assert "\n" not in message
     assert len(platform.server.sent("POST", RUNS[platform.name])) == 1
@@ -107,7 +107,7 @@ def test_what_does_not_pass_is_given_up_with_a_clear_message(name, failure, said
 @pytest.mark.parametrize("name", PLATFORMS)
 def test_a_server_that_is_not_there(name):
     with running(name, IMPATIENT) as platform:
-        target = platform.target
+        target = platform.client
     with pytest.raises(ServiceError, match="the connection dropped"):
         submit(target, submission(), "tiny-1")
 

@@ -55,18 +55,18 @@ def submission_for(platform):
 
 def schedule_for(platform, title="tiny"):
     work = submission(title, for_kubernetes=platform.name == "kubeflow")
-    request = platform.target.schedule_request(work, "weekly", MONDAYS)
-    return schedules.set_schedule(platform.target, request, "weekly")
+    request = platform.client.schedule_request(work, "weekly", MONDAYS)
+    return schedules.set_schedule(platform.client, request, "weekly")
 
 
 def test_a_run_on_vertex_is_a_pipeline_job_with_account_network_key_and_labels(vertex):
-    run = submit(vertex.target, submission_for(vertex), "tiny-1")
+    run = submit(vertex.client, submission_for(vertex), "tiny-1")
     assert run.name == "projects/proj/locations/us-central1/pipelineJobs/tiny-1"
     check_requests("vertex_run", vertex.server.calls)
 
 
 def test_a_run_on_kubeflow_has_the_part_for_kubernetes_with_it(kubeflow):
-    run = submit(kubeflow.target, submission_for(kubeflow), "tiny-1")
+    run = submit(kubeflow.client, submission_for(kubeflow), "tiny-1")
     assert run.url.endswith("/#/runs/details/runs-2")
     check_requests("kubeflow_run", kubeflow.server.calls)
 
@@ -75,8 +75,8 @@ def test_a_run_on_kubeflow_has_the_part_for_kubernetes_with_it(kubeflow):
 def test_what_a_dry_run_prints_is_what_is_sent(request, name):
     platform = request.getfixturevalue(name)
     work = submission_for(platform)
-    printed = platform.target.run_request(work, "tiny-1")
-    submit(platform.target, work, "tiny-1")
+    printed = platform.client.run_request(work, "tiny-1")
+    submit(platform.client, work, "tiny-1")
     (sent,) = platform.server.sent("POST", printed.path.partition("?")[0])
     if name == "vertex":
         assert sent.query["pipelineJobId"] == "tiny-1"
@@ -90,13 +90,13 @@ def test_what_a_dry_run_prints_is_what_is_sent(request, name):
 @pytest.mark.parametrize("name", ["vertex", "kubeflow"])
 def test_a_schedule_is_created_listed_paused_resumed_and_deleted(request, name):
     platform = request.getfixturevalue(name)
-    target, server = platform.target, platform.server
+    client, server = platform.client, platform.server
     steps = {
         "create": lambda: schedule_for(platform),
-        "list": lambda: schedules.list_schedules(target),
-        "pause": lambda: schedules.pause_schedule(target, "weekly"),
-        "resume": lambda: schedules.resume_schedule(target, "weekly"),
-        "delete": lambda: schedules.delete_schedule(target, "weekly"),
+        "list": lambda: schedules.list_schedules(client),
+        "pause": lambda: schedules.pause_schedule(client, "weekly"),
+        "resume": lambda: schedules.resume_schedule(client, "weekly"),
+        "delete": lambda: schedules.delete_schedule(client, "weekly"),
     }
     results = {}
     for step, act in steps.items():
@@ -122,7 +122,7 @@ def test_the_same_schedule_again_changes_nothing(request, name):
 def test_another_schedule_of_that_name_replaces_it_and_stays_paused(request, name):
     platform = request.getfixturevalue(name)
     schedule_for(platform)
-    schedules.pause_schedule(platform.target, "weekly")
+    schedules.pause_schedule(platform.client, "weekly")
     platform.server.calls.clear()
     changed, outcome = schedule_for(platform, title="other")
     check_requests(f"{name}_schedule_change", platform.server.calls)
@@ -133,21 +133,26 @@ def test_another_schedule_of_that_name_replaces_it_and_stays_paused(request, nam
 def test_schedules_of_others_are_neither_listed_nor_needed_on_one_page(kubeflow):
     names = ["one", "two", "three"]
     for name in names:
-        request = kubeflow.target.schedule_request(submission_for(kubeflow), name, MONDAYS)
-        schedules.set_schedule(kubeflow.target, request, name)
+        request = kubeflow.client.schedule_request(submission_for(kubeflow), name, MONDAYS)
+        schedules.set_schedule(kubeflow.client, request, name)
     kubeflow.stored("schedules")[0]["description"] = "made by hand"
-    listed = schedules.list_schedules(kubeflow.target)
-    assert [each.name for each in listed] == ["three", "two"]
+    listed = schedules.list_schedules(kubeflow.client)
+    assert [schedule.name for schedule in listed] == ["three", "two"]
 
 
 def test_the_time_zone_goes_with_a_schedule_on_vertex_and_must_be_the_servers_on_kubeflow():
     rome = CronSchedule(cron="30  2 1 * mon-fri", time_zone="Europe/Rome")
-    assert rome.for_vertex() == "TZ=Europe/Rome 30 2 1 * mon-fri"
-    assert rome.for_kubeflow("Europe/Rome") == "0 30 2 1 * mon-fri"
-    with pytest.raises(InputError, match=r"got Europe/Rome, expected UTC.*CRON_SCHEDULE_TIMEZONE"):
-        rome.for_kubeflow("UTC")
+    with running("vertex") as vertex:
+        request = vertex.client.schedule_request(submission(), "weekly", rome)
+        assert request.body["cron"] == "TZ=Europe/Rome 30 2 1 * mon-fri"
+    with running("kubeflow", time_zone="Europe/Rome") as kubeflow:
+        request = kubeflow.client.schedule_request(submission(), "weekly", rome)
+        assert request.body["trigger"]["cron_schedule"]["cron"] == "0 30 2 1 * mon-fri"
+    said = r"got Europe/Rome, expected UTC.*CRON_SCHEDULE_TIMEZONE"
+    with running("kubeflow") as utc, pytest.raises(InputError, match=said):
+        utc.client.schedule_request(submission(), "weekly", rome)
 
 
 def test_a_package_for_kubeflow_is_refused_on_vertex(vertex):
     with pytest.raises(InputError, match="compiled for Kubeflow"):
-        vertex.target.run_request(submission(for_kubernetes=True), "tiny-1")
+        vertex.client.run_request(submission(for_kubernetes=True), "tiny-1")

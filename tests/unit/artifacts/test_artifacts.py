@@ -3,7 +3,7 @@
 import pytest
 from kfp import dsl
 
-from components.artifacts import address_of
+from components.artifacts import artifact_address
 
 
 @pytest.mark.parametrize(
@@ -15,4 +15,4 @@ from components.artifacts import address_of
     ],
 )
 def test_only_artifacts_in_google_cloud_storage_have_remote_addresses(uri, address):
-    assert address_of(dsl.Model(uri=uri)) == address
+    assert artifact_address(dsl.Model(uri=uri)) == address

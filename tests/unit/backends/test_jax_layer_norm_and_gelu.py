@@ -27,7 +27,7 @@ def test_layer_normalization_and_its_gradient_equal_the_formula(shape, dtype):
     gamma, beta = 1.0 + 0.1 * normal(shape[-1], seed=2), normal(shape[-1], seed=3)
     weights = jnp.asarray(normal(*shape, seed=4), dtype).astype(jnp.float32)
 
-    def ours(x, gamma, beta):
+    def actual(x, gamma, beta):
         y = _normalize(x, gamma, beta, EPSILON)
         return jnp.sum(y.astype(jnp.float32) * weights), y
 
@@ -43,7 +43,7 @@ def test_layer_normalization_and_its_gradient_equal_the_formula(shape, dtype):
         return jax.tree.leaves(jax.jit(gradients)(x, gamma, beta))
 
     tolerance = {"float32": 2e-5, "bfloat16": 1e-2}[dtype]
-    for one, other in zip(differentiated(ours), differentiated(formula), strict=True):
+    for one, other in zip(differentiated(actual), differentiated(formula), strict=True):
         scale = np.abs(np.asarray(other, "float32")).max()
         difference = np.abs(np.asarray(one, "float32") - np.asarray(other, "float32"))
         assert difference.max() <= tolerance * scale
@@ -57,9 +57,9 @@ def test_gelu_and_its_gradient_are_those_of_keras(training):
     from albert_core.backends.jax.gelu import gelu
 
     x = jnp.asarray(3.0 * normal(200))
-    ours = jax.vmap(jax.value_and_grad(lambda x: gelu(x, training=training)))(x)
-    of_keras = jax.vmap(jax.value_and_grad(lambda x: keras.ops.gelu(x, approximate=True)))(x)
-    np.testing.assert_allclose(ours, of_keras, rtol=1e-4, atol=1e-5)
+    actual = jax.vmap(jax.value_and_grad(lambda x: gelu(x, training=training)))(x)
+    expected = jax.vmap(jax.value_and_grad(lambda x: keras.ops.gelu(x, approximate=True)))(x)
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_form_for_cublas_is_gelu():
@@ -93,7 +93,7 @@ def test_cublas_computes_gelu_at_the_end_of_a_product():
     value, gradient = jax.value_and_grad(
         lambda x: jnp.sum(jnp.square(gelu(x @ wide[1], training=True)))
     )(wide[0])
-    ours = compiled(x)
-    np.testing.assert_allclose(ours[0], value, rtol=1e-2)
+    actual = compiled(x)
+    np.testing.assert_allclose(actual[0], value, rtol=1e-2)
     scale = float(jnp.abs(gradient).max())
-    np.testing.assert_allclose(np.asarray(ours[1], "float32"), gradient, atol=2e-2 * scale)
+    np.testing.assert_allclose(np.asarray(actual[1], "float32"), gradient, atol=2e-2 * scale)

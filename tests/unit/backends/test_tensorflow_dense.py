@@ -42,9 +42,9 @@ def _results(dtype: str, x: np.ndarray, *, is_cast_once: bool) -> list[np.ndarra
 @pytest.mark.parametrize(("dtype", "distance"), [("float32", 1e-5), ("mixed_bfloat16", 0.03)])
 def test_values_and_gradients_are_those_of_keras(dtype: str, distance: float) -> None:
     x = np.random.default_rng(0).normal(size=(2, 5, 16)).astype("float32")
-    ours = _results(dtype, x, is_cast_once=True)
-    theirs = _results("float32", x, is_cast_once=False)
-    for value, expected in zip(ours, theirs, strict=True):
+    actual = _results(dtype, x, is_cast_once=True)
+    expected_results = _results("float32", x, is_cast_once=False)
+    for value, expected in zip(actual, expected_results, strict=True):
         assert value.shape == expected.shape
         np.testing.assert_allclose(value, expected, atol=distance * np.abs(expected).max())
 

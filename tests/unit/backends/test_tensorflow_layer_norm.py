@@ -31,8 +31,8 @@ def test_values_and_gradients_are_those_of_keras(shape: tuple[int, ...]) -> None
         layer.build(shape)
         layer.gamma.assign(np.linspace(0.5, 1.5, shape[-1]))
         layer.beta.assign(np.linspace(-1.0, 1.0, shape[-1]))
-    ours, theirs = (_results(layer, x, upstream) for layer in layers)
-    for value, expected in zip(ours, theirs, strict=True):
+    actual, expected_results = (_results(layer, x, upstream) for layer in layers)
+    for value, expected in zip(actual, expected_results, strict=True):
         np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-5)
 
 

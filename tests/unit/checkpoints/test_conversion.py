@@ -224,7 +224,7 @@ def test_a_model_is_described_alike_in_every_kind(tf1: Path, own: Path, huggingf
         weight.size for weight in read_checkpoint(own).weights.values()
     )
     assert first.model.heads == ("masked_lm", "sentence_order")
-    assert first.vocabulary == "SentencePiece, 120 pieces, lower case"
+    assert first.vocabulary == "SentencePiece, 120 tokens, lower case"
     for other in others:
         assert dataclasses.replace(other.model, global_step=None) == first.model
         assert other.vocabulary == first.vocabulary

@@ -11,8 +11,8 @@ from albert_core.estimation.collectives import exchanged_bytes
 from albert_core.estimation.estimate import estimate
 from albert_core.estimation.prices import LIST_PRICES, Prices
 from albert_core.pretraining.config import PretrainingConfig
-from pipeline.cli.estimation import refuse_above
 from pipeline.cli.main import main
+from pipeline.estimation import refuse_above
 
 # A loop of 11 rounds inside one of 4, as the compiler prints them, less what is not looked at.
 PROGRAM = """\

@@ -80,7 +80,7 @@ def new_model(head: str) -> AlbertWithHead:
     return MODELS[head]()
 
 
-def batch_of(
+def make_batch(
     head: str, *, batch: int = BATCH, length: int = LENGTH, seed: int = 0
 ) -> tuple[Arrays, Any]:
     """Return inputs and targets: QUESTION positions, then a text with an answer, then padding."""
@@ -122,7 +122,7 @@ def numbers(outputs: Any) -> Arrays:
 
 @pytest.mark.parametrize("head", MODELS)
 def test_training_lowers_the_loss(head: str) -> None:
-    model, (inputs, targets) = compile_model(new_model(head)), batch_of(head)
+    model, (inputs, targets) = compile_model(new_model(head)), make_batch(head)
     before = model.evaluate(inputs, targets, batch_size=BATCH, verbose=0)
     model.fit(inputs, targets, batch_size=BATCH, epochs=4, verbose=0)
     assert model.evaluate(inputs, targets, batch_size=BATCH, verbose=0) < 0.95 * before
@@ -137,7 +137,7 @@ def test_variables_have_the_originals_names(head: str) -> None:
 
 @pytest.mark.parametrize("head", ["question_answering", "with_beam"])
 def test_a_pooler_that_is_not_used_is_not_trained_and_not_lost(head: str, tmp_path: Path) -> None:
-    model, (inputs, targets) = compile_model(new_model(head)), batch_of(head)
+    model, (inputs, targets) = compile_model(new_model(head)), make_batch(head)
     before = as_arrays(weights_by_name(model))
     model.fit(inputs, targets, batch_size=BATCH, epochs=1, verbose=0)
     after = as_arrays(weights_by_name(model))
@@ -161,7 +161,7 @@ def test_batches_of_any_size_and_length(head: str, jit_compile: bool) -> None:
     """One compiled function, whose sizes TensorFlow leaves open from the second batch on."""
     model = compile_model(new_model(head), jit_compile=jit_compile)
     for seed, (batch, length) in enumerate([(4, 12), (2, 12), (3, 20)]):
-        inputs = without_start(batch_of(head, batch=batch, length=length, seed=seed)[0])
+        inputs = without_start(make_batch(head, batch=batch, length=length, seed=seed)[0])
         actual = numbers(model.predict_on_batch(inputs))
         for name, expected in numbers(model(inputs, training=False)).items():
             np.testing.assert_allclose(actual[name], expected, atol=2e-5, err_msg=name)
@@ -170,7 +170,7 @@ def test_batches_of_any_size_and_length(head: str, jit_compile: bool) -> None:
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize("head", MODELS)
 def test_half_precision_stays_near_full_precision(head: str, policy: str) -> None:
-    model, (inputs, targets) = new_model(head), batch_of(head)
+    model, (inputs, targets) = new_model(head), make_batch(head)
     keras.config.set_dtype_policy(policy)
     try:
         half = new_model(head)
@@ -186,7 +186,7 @@ def test_half_precision_stays_near_full_precision(head: str, policy: str) -> Non
 
 @pytest.mark.parametrize("head", MODELS)
 def test_rows_of_weight_zero_do_not_count(head: str) -> None:
-    model, (inputs, targets) = new_model(head), batch_of(head)
+    model, (inputs, targets) = new_model(head), make_batch(head)
     outputs = model(inputs, training=False)
     losses = ops.convert_to_numpy(model.example_losses(targets, outputs))
     weights = np.array([1.0, 1.0, 1.0, 0.0])
@@ -196,7 +196,7 @@ def test_rows_of_weight_zero_do_not_count(head: str) -> None:
 
 
 def test_permuted_choices_permute_the_logits() -> None:
-    model, (inputs, _) = new_model("multiple_choice"), batch_of("multiple_choice")
+    model, (inputs, _) = new_model("multiple_choice"), make_batch("multiple_choice")
     order = [2, 0, 1]
     permuted = {name: values[:, order] for name, values in inputs.items()}
     expected = ops.convert_to_numpy(model(inputs))[:, order]
@@ -204,12 +204,12 @@ def test_permuted_choices_permute_the_logits() -> None:
 
 
 def test_search_finds_only_positions_of_the_text_best_first() -> None:
-    model, inputs = new_model("with_beam"), without_start(batch_of("with_beam")[0])
+    model, inputs = new_model("with_beam"), without_start(make_batch("with_beam")[0])
     inputs["p_mask"][:] = np.arange(LENGTH) < QUESTION
-    found = numbers(model(inputs))
+    spans = numbers(model(inputs))
     for name, width in (("start", (BATCH, 3)), ("end", (BATCH, 3, 2))):
         index, log_probs = (
-            found[f"{name}_top_{values}"].reshape(width) for values in ("index", "log_probs")
+            spans[f"{name}_top_{values}"].reshape(width) for values in ("index", "log_probs")
         )
         assert index.min() >= QUESTION
         assert (np.diff(log_probs) <= 0).all()
@@ -217,17 +217,17 @@ def test_search_finds_only_positions_of_the_text_best_first() -> None:
 
 
 def test_search_scores_ends_as_if_their_start_were_given() -> None:
-    model, (inputs, _) = new_model("with_beam"), batch_of("with_beam")
-    found = numbers(model(without_start(inputs)))
-    inputs["start_positions"] = found["start_top_index"][:, 1].astype(int)
-    given = numbers(ops.log_softmax(model(inputs)["end_logits"]))["logits"]
-    expected = np.sort(given, axis=1)[:, ::-1][:, :2]
-    np.testing.assert_allclose(found["end_top_log_probs"][:, 2:4], expected, atol=2e-5)
+    model, (inputs, _) = new_model("with_beam"), make_batch("with_beam")
+    spans = numbers(model(without_start(inputs)))
+    inputs["start_positions"] = spans["start_top_index"][:, 1].astype(int)
+    log_probs = numbers(ops.log_softmax(model(inputs)["end_logits"]))["logits"]
+    expected = np.sort(log_probs, axis=1)[:, ::-1][:, :2]
+    np.testing.assert_allclose(spans["end_top_log_probs"][:, 2:4], expected, atol=2e-5)
 
 
 @pytest.mark.parametrize("head", MODELS)
 def test_wrong_axes_are_refused(head: str) -> None:
-    (inputs, _), model = batch_of(head), new_model(head)
+    (inputs, _), model = make_batch(head), new_model(head)
     inputs = {name: values[0] for name, values in inputs.items()}
     axes = "batch, choices, sequence" if head == "multiple_choice" else "batch, sequence"
     with pytest.raises(InputError, match=rf"input_ids: got shape \(.*\), expected \[{axes}\]"):
@@ -241,17 +241,17 @@ def test_searching_more_positions_than_there_are_is_refused(name: str) -> None:
             AlbertForQuestionAnsweringWithBeam(CONFIG, **{name: number})
     model = AlbertForQuestionAnsweringWithBeam(CONFIG, **{name: LENGTH + 1})
     with pytest.raises(InputError, match=f"{name}: got 13, expected 1 to sequence length=12"):
-        model(without_start(batch_of("with_beam")[0]))
+        model(without_start(make_batch("with_beam")[0]))
 
 
 def test_a_start_outside_the_sequence_is_refused() -> None:
-    model, (inputs, _) = new_model("with_beam"), batch_of("with_beam")
+    model, (inputs, _) = new_model("with_beam"), make_batch("with_beam")
     inputs["start_positions"][1] = LENGTH
     with pytest.raises(InputError, match=r"start_positions: got 12, .* sequence length=12"):
         model(inputs)
 
 
 def test_training_without_the_start_is_refused() -> None:
-    model, (inputs, targets) = compile_model(new_model("with_beam")), batch_of("with_beam")
+    model, (inputs, targets) = compile_model(new_model("with_beam")), make_batch("with_beam")
     with pytest.raises(InputError, match="start_positions: missing from the inputs"):
         model.fit(without_start(inputs), targets, batch_size=BATCH, verbose=0)

@@ -55,7 +55,9 @@ def random_inputs(seed: int) -> Inputs:
     }
 
 
-def outputs_of(model: AlbertForPreTraining, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def compute_outputs(
+    model: AlbertForPreTraining, inputs: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
     outputs = model(inputs, training=False)
     names = ("sequence_output", "pooled_output", "masked_lm_logits", "sentence_order_logits")
     return {
@@ -76,9 +78,9 @@ def test_padding_never_changes_unpadded_positions(model: AlbertForPreTraining, s
     padded = {
         name: np.pad(inputs[name], padding) for name in ("input_ids", "input_mask", "segment_ids")
     }
-    wide = outputs_of(model, {**inputs, **padded})
+    wide = compute_outputs(model, {**inputs, **padded})
     wide["sequence_output"] = wide["sequence_output"][:, :LENGTH]
-    assert_equal(wide, outputs_of(model, inputs))
+    assert_equal(wide, compute_outputs(model, inputs))
 
 
 @settings(max_examples=20)
@@ -88,7 +90,7 @@ def test_what_the_mask_hides_has_no_effect(model: AlbertForPreTraining, seed: in
     seen = inputs["input_mask"] == 1
     others = np.random.default_rng(seed + 1).integers(0, CONFIG.vocab_size, seen.shape)
     changed = {**inputs, "input_ids": np.where(seen, inputs["input_ids"], others)}
-    actual, expected = outputs_of(model, changed), outputs_of(model, inputs)
+    actual, expected = compute_outputs(model, changed), compute_outputs(model, inputs)
     np.testing.assert_allclose(
         actual["sequence_output"][seen], expected["sequence_output"][seen], atol=2e-5
     )
@@ -99,8 +101,8 @@ def test_what_the_mask_shows_has_an_effect(model: AlbertForPreTraining) -> None:
     inputs = {**random_inputs(0), "input_mask": np.ones((BATCH, LENGTH), int)}
     changed = inputs["input_ids"].copy()
     changed[:, -1] = (changed[:, -1] + 1) % CONFIG.vocab_size
-    before = outputs_of(model, inputs)["sequence_output"][:, 0]
-    after = outputs_of(model, {**inputs, "input_ids": changed})["sequence_output"][:, 0]
+    before = compute_outputs(model, inputs)["sequence_output"][:, 0]
+    after = compute_outputs(model, {**inputs, "input_ids": changed})["sequence_output"][:, 0]
     assert (np.abs(after - before).max(axis=1) > 1e-3).all()
 
 
@@ -109,8 +111,8 @@ def test_what_the_mask_shows_has_an_effect(model: AlbertForPreTraining) -> None:
 def test_the_order_of_the_batch_does_not_matter(model: AlbertForPreTraining, seed: int) -> None:
     inputs = random_inputs(seed)
     order = np.random.default_rng(seed + 1).permutation(BATCH)
-    shuffled = outputs_of(model, {name: array[order] for name, array in inputs.items()})
-    expected = {name: array[order] for name, array in outputs_of(model, inputs).items()}
+    shuffled = compute_outputs(model, {name: array[order] for name, array in inputs.items()})
+    expected = {name: array[order] for name, array in compute_outputs(model, inputs).items()}
     assert_equal(shuffled, expected)
 
 
@@ -122,8 +124,10 @@ def test_permuted_masked_positions_permute_the_logits(
     inputs = random_inputs(seed)
     order = np.random.default_rng(seed + 1).permutation(PREDICTIONS)
     permuted = {**inputs, "masked_lm_positions": inputs["masked_lm_positions"][:, order]}
-    expected = outputs_of(model, inputs)["masked_lm_logits"][:, order]
-    np.testing.assert_allclose(outputs_of(model, permuted)["masked_lm_logits"], expected, atol=2e-5)
+    expected = compute_outputs(model, inputs)["masked_lm_logits"][:, order]
+    np.testing.assert_allclose(
+        compute_outputs(model, permuted)["masked_lm_logits"], expected, atol=2e-5
+    )
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
@@ -136,7 +140,7 @@ def test_half_precision_stays_near_full_precision(model: AlbertForPreTraining, p
         keras.config.set_dtype_policy("float32")
     load_weights(half, weights_by_name(model), source="the same model in full precision")
     inputs = random_inputs(3)
-    actual, expected = outputs_of(half, inputs), outputs_of(model, inputs)
+    actual, expected = compute_outputs(half, inputs), compute_outputs(model, inputs)
     for name in ("sequence_output", "pooled_output"):
         distance = np.abs(actual[name] - expected[name]).max()
         assert 0 < distance < BFLOAT16_DISTANCE, name

@@ -38,7 +38,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def data_of(folder, name="compact", *, masking=None, seed=1):
+def open_data(folder, name="compact", *, masking=None, seed=1):
     from albert_core.pretraining.dataset import PretrainingData
 
     return PretrainingData.from_records(
@@ -49,7 +49,7 @@ def data_of(folder, name="compact", *, masking=None, seed=1):
     )
 
 
-def taken(batches, count):
+def take(batches, count):
     return [
         {name: np.asarray(tensor) for part in batch for name, tensor in part.items()}
         for batch in itertools.islice(batches, count)
@@ -65,16 +65,16 @@ def assert_equal(some, others):
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_resumed_run_reads_on_where_it_stopped(folder, name):
-    data = data_of(folder, name)
+    data = open_data(folder, name)
     steps = 3 + 2 * data.records.num_train_records // BATCH
-    whole = taken(data.train_batches(BATCH), steps)
+    whole = take(data.train_batches(BATCH), steps)
     for start in (1, steps // 2, steps - 2):
-        again = taken(data_of(folder, name).train_batches(BATCH, start_step=start), steps - start)
+        again = take(open_data(folder, name).train_batches(BATCH, start_step=start), steps - start)
         assert_equal(whole[start:], again)
 
 
 def test_every_epoch_has_each_record_once_with_another_mask(folder):
-    data = data_of(folder)
+    data = open_data(folder)
     steps = data.records.num_train_records // BATCH
 
     def texts(batches):
@@ -87,7 +87,7 @@ def test_every_epoch_has_each_record_once_with_another_mask(folder):
             restored += [tuple(sorted(row.tolist())) for row in ids]
         return restored
 
-    batches = taken(data.train_batches(BATCH), 2 * steps)
+    batches = take(data.train_batches(BATCH), 2 * steps)
     first, second = texts(batches[:steps]), texts(batches[steps:])
     assert len(set(first)) > 0.9 * len(first)
     common = set(first) & set(second)
@@ -98,11 +98,11 @@ def test_every_epoch_has_each_record_once_with_another_mask(folder):
 
 
 def test_held_out_batches_are_always_the_same_and_other_seeds_are_not(folder):
-    once, again = (taken(data_of(folder).held_out_batches(BATCH), 99) for _ in range(2))
+    once, again = (take(open_data(folder).held_out_batches(BATCH), 99) for _ in range(2))
     assert_equal(once, again)
-    assert len(once) == data_of(folder).records.num_held_out_records // BATCH
-    (first,) = taken(data_of(folder).train_batches(BATCH), 1)
-    (other,) = taken(data_of(folder, seed=2).train_batches(BATCH), 1)
+    assert len(once) == open_data(folder).records.num_held_out_records // BATCH
+    (first,) = take(open_data(folder).train_batches(BATCH), 1)
+    (other,) = take(open_data(folder, seed=2).train_batches(BATCH), 1)
     assert (first["input_ids"] != other["input_ids"]).any()
 
 
@@ -114,7 +114,7 @@ def test_static_records_come_as_they_are(folder):
         for path in (folder / "static").glob("train-*.tfrecord")
         for example in map(parse_example, read_tfrecords(path))
     }
-    for batch in taken(data_of(folder, "static").train_batches(BATCH), 5):
+    for batch in take(open_data(folder, "static").train_batches(BATCH), 5):
         for row in range(BATCH):
             example = stored[tuple(batch["input_ids"][row].tolist())]
             assert batch["masked_lm_ids"][row].tolist() == example["masked_lm_ids"]
@@ -123,14 +123,14 @@ def test_static_records_come_as_they_are(folder):
 
 
 def test_decided_orders_are_not_drawn_again(folder):
-    batches = taken(data_of(folder, "decided").train_batches(BATCH), 40)
+    batches = take(open_data(folder, "decided").train_batches(BATCH), 40)
     share = np.mean([batch["sentence_order_labels"] for batch in batches])
     assert 0.3 < share < 0.7
 
 
 def test_permutation_doubles_the_predictions(folder):
-    (batch,) = taken(
-        data_of(folder, masking=MaskingConfig(permutation=True)).train_batches(BATCH), 1
+    (batch,) = take(
+        open_data(folder, masking=MaskingConfig(permutation=True)).train_batches(BATCH), 1
     )
     num_masked = MaskingConfig().max_masked(LENGTH)
     assert batch["masked_lm_ids"].shape == (BATCH, 2 * num_masked)
@@ -138,7 +138,7 @@ def test_permutation_doubles_the_predictions(folder):
 
 def test_masks_cannot_be_asked_of_static_records(folder):
     with pytest.raises(InputError, match=r"pretraining\.masking: got settings for static records"):
-        data_of(folder, "static", masking=MaskingConfig(max_ngram=1))
+        open_data(folder, "static", masking=MaskingConfig(max_ngram=1))
 
 
 def test_records_of_the_original_are_described(goldens):

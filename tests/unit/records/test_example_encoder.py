@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from albert_core.records.compact import encode_compact, piece_dtype
+from albert_core.records.compact import encode_compact, token_dtype
 from albert_core.records.example_encoder import encode_examples
 from albert_core.records.tfrecord import parse_example
 from tests.helpers.segment_samples import Pair, segment_pairs_of
@@ -55,10 +55,10 @@ def test_bytes_are_those_of_protobuf(data, num_rows, num_columns):
 def test_pairs_are_stored_as_small_as_the_vocabulary_allows(vocab_size, itemsize):
     largest = vocab_size - 1
     pairs = segment_pairs_of([Pair([5, 6], [largest]), Pair([9], [7])])
-    first, second = encode_compact(pairs, piece_dtype(vocab_size))
+    first, second = encode_compact(pairs, token_dtype(vocab_size))
     (stored,) = parse_example(first)["pieces"]
     assert len(stored) == 3 * itemsize
-    assert np.frombuffer(stored, piece_dtype(vocab_size)).tolist() == [5, 6, largest]
+    assert np.frombuffer(stored, token_dtype(vocab_size)).tolist() == [5, 6, largest]
     assert parse_example(second)["first_length"] == [1]
     assert "sentence_order_label" not in parse_example(first)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from albert_core.records.config import MaskingConfig
-from albert_core.records.masking import mask_pairs, streams_of
+from albert_core.records.masking import mask_pairs, record_rng_states
 from albert_core.tokenization import SpecialIds, load_tokenizer
 from tests.helpers.segment_samples import Pair, segment_pairs_of
 
@@ -37,9 +37,9 @@ def mask(
     seed: int = 1,
     special_ids: SpecialIds = SPECIAL,
 ) -> Batch:
-    streams = streams_of(seed, np.full(len(pairs), epoch), np.arange(len(pairs)))
+    rng_states = record_rng_states(seed, np.full(len(pairs), epoch), np.arange(len(pairs)))
     return mask_pairs(
-        segment_pairs_of(pairs, streams),
+        segment_pairs_of(pairs, rng_states),
         config=config or MaskingConfig(),
         sequence_length=sequence_length,
         word_starts=word_starts,
@@ -225,9 +225,9 @@ def test_same_stream_same_draw_and_every_epoch_another() -> None:
 def test_draw_of_a_pair_does_not_depend_on_its_neighbours() -> None:
     pairs = random_pairs(5)
     together = mask(pairs)
-    streams = streams_of(1, np.zeros(5, int), np.arange(5))
+    rng_states = record_rng_states(1, np.zeros(5, int), np.arange(5))
     alone = mask_pairs(
-        segment_pairs_of(pairs[3:4], streams[3:4]),
+        segment_pairs_of(pairs[3:4], rng_states[3:4]),
         config=MaskingConfig(),
         sequence_length=64,
         word_starts=EVEN_PIECES_START,

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from albert_core.records.config import NUM_SPECIAL_PIECES
+from albert_core.records.config import NUM_SPECIAL_TOKENS
 from albert_core.records.pairs import IN_ORDER, NOT_IN_ORDER, UNDECIDED
-from albert_core.records.rng import document_key, document_stream
+from albert_core.records.rng import document_key, document_rng_state
 from tests.helpers.segment_samples import Pair, cut
 
 # Piece number k of the text is the id k, so that a pair tells where it was cut.
@@ -17,7 +17,7 @@ EVERY_PIECE_STARTS = np.ones(2000, bool)
 WHOLE = {"short_sequence_probability": 0.0}
 
 sentence_lengths = st.lists(st.integers(0, 20), max_size=20)
-sequence_lengths = st.integers(NUM_SPECIAL_PIECES + 2, 64)
+sequence_lengths = st.integers(NUM_SPECIAL_TOKENS + 2, 64)
 seeds = st.integers(0, 2**32)
 shares = st.sampled_from([0.0, 0.1, 0.9])
 
@@ -53,7 +53,7 @@ def test_pairs_fit_and_no_segment_is_empty(
     for pair in pairs:
         assert pair.first
         assert pair.second
-        assert len(pair.first) + len(pair.second) <= length - NUM_SPECIAL_PIECES
+        assert len(pair.first) + len(pair.second) <= length - NUM_SPECIAL_TOKENS
 
 
 @given(sentence_lengths, sequence_lengths, seeds)
@@ -96,7 +96,7 @@ def test_document_of_one_word_or_less_gives_no_pair(document: list[list[int]]) -
 
 
 def test_lone_last_sentence_joins_the_chunk_before_it() -> None:
-    length = 8 + NUM_SPECIAL_PIECES
+    length = 8 + NUM_SPECIAL_TOKENS
     assert len(cut_one([5, 5, 2], length, **WHOLE)) == 1
     reached = {
         piece
@@ -108,7 +108,7 @@ def test_lone_last_sentence_joins_the_chunk_before_it() -> None:
 
 
 def test_longer_segment_is_cut_and_at_both_ends() -> None:
-    pairs = [cut_one([2, 18], 10 + NUM_SPECIAL_PIECES, seed, **WHOLE)[0] for seed in range(50)]
+    pairs = [cut_one([2, 18], 10 + NUM_SPECIAL_TOKENS, seed, **WHOLE)[0] for seed in range(50)]
     assert all(pair.first == [0, 1] and len(pair.second) == 8 for pair in pairs)
     beginnings = [pair.second[0] - 2 for pair in pairs]  # of ten pieces cut, those in front
     assert min(beginnings) > 0
@@ -135,13 +135,13 @@ def test_draws_depend_on_text_seed_and_purpose() -> None:
     assert key == document_key(["One.", "Two."])
     assert key != document_key(["One.", "Two!"])
     draws = {
-        document_stream(drawn_from, seed=seed, purpose=purpose)
+        document_rng_state(drawn_from, seed=seed, purpose=purpose)
         for drawn_from in (key, document_key(["Other."]))
         for seed in (1, 2)
         for purpose in ("cut 0", "cut 1")
     }
     assert len(draws) == 8
-    assert document_stream(key, seed=1, purpose="cut 0") in draws
+    assert document_rng_state(key, seed=1, purpose="cut 0") in draws
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,16 @@
+"""What is compiled under JAX: everything, for every shape."""
+
+from albert_core.training.devices import Devices
+
+# A batch's length is rounded up to a multiple of this. Every length is compiled anew, for seconds:
+# more padding, but few lengths.
+LENGTH_MULTIPLE = 64
+
+# Whether to compile a model whose batches differ in length. Uncompiled, Keras would run JAX
+# operation by operation.
+JITS_VARYING_LENGTHS = True
+
+
+def should_jit(devices: Devices, hidden_size: int) -> bool:
+    """Return True: under JAX a train step is always compiled."""
+    return True

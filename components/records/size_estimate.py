@@ -1,0 +1,108 @@
+"""Estimate number and size of the records from a sample of the text, before any work is done."""
+
+import dataclasses
+import itertools
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from albert_core.corpus import CorpusSplit, FileRange, read_split
+from albert_core.corpus.cleaning import DocumentFilter
+from albert_core.errors import InputError
+from albert_core.records.documents import encode_documents
+from albert_core.records.shards import ShardBuilder
+from components.records.beam_pipeline import WorkerContext
+
+_SAMPLED_SPLITS = 4
+_SAMPLE_CHARACTERS = 200_000  # of each sampled split
+_COMPRESSED_SUFFIXES = (".gz", ".bz2", ".zst", ".zstd", ".parquet")
+_COMPRESSION = 3.0  # bytes of text in a byte of such files, about
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SizeEstimate:
+    """Estimated sizes; right to a few per cent where the files are of one kind.
+
+    Attributes:
+        num_text_bytes: Size of the text.
+        num_records: Records, held-out ones included.
+        num_record_bytes: Size of all shards.
+        num_work_bytes: Size of the encoded documents, kept until the shards are done.
+    """
+
+    num_text_bytes: int
+    num_records: int
+    num_record_bytes: int
+    num_work_bytes: int
+
+    @property
+    def text(self) -> str:
+        """The estimate in words."""
+        return (
+            f"estimate: about {self.num_records:,} records, {_megabytes(self.num_record_bytes)}, "
+            f"from {_megabytes(self.num_text_bytes)} of text; "
+            f"{_megabytes(self.num_work_bytes)} more while at work"
+        )
+
+
+def estimate_records(context: WorkerContext, splits: Sequence[CorpusSplit]) -> SizeEstimate:
+    """Make the records of a small sample of the corpus in memory and scale their sizes up."""
+    documents = list(_sample_documents(context, splits))
+    num_sampled = sum(len(s.encode()) + 1 for document in documents for s in document)
+    shards, _ = encode_documents(
+        documents,
+        tokenizer=context.tokenizer,
+        document_filter=DocumentFilter(context.cleaning),
+        config=context.config,
+    )
+    builder = ShardBuilder.from_tokenizer(context.tokenizer, context.config)
+    sizes = [len(record) for part in shards.values() for record in builder.records(part, {})]
+    num_work = sum(
+        len(d.token_ids) + len(d.sentence_lengths) for part in shards.values() for d in part
+    )
+    num_text = sum(_text_bytes(file) for split in splits for file in split.ranges)
+    scale = num_text / max(1, num_sampled)
+    framing = 16 * len(sizes)  # TFRecord's lengths and checksums
+    return SizeEstimate(
+        num_text_bytes=round(num_text),
+        num_records=round(len(sizes) * scale),
+        num_record_bytes=round((sum(sizes) + framing) * scale),
+        num_work_bytes=round(num_work * scale),
+    )
+
+
+def refuse_full_disk(estimate: SizeEstimate, folder: Path) -> None:
+    """Refuse work that the disk of an existing folder has no room for.
+
+    Raises:
+        InputError: Less is free there than records and work in progress will need.
+    """
+    free = shutil.disk_usage(folder).free
+    needed = estimate.num_record_bytes + estimate.num_work_bytes
+    if needed > free:
+        raise InputError(
+            f"{folder}: {_megabytes(free)} are free there, expected about {_megabytes(needed)} "
+            "for records and work in progress; free some, or choose another disk"
+        )
+
+
+def _sample_documents(context: WorkerContext, splits: Sequence[CorpusSplit]) -> Iterator[list[str]]:
+    """Yield the first documents of a few splits, spread evenly over the corpus."""
+    step = max(1, len(splits) // _SAMPLED_SPLITS)
+    for split in itertools.islice(splits[::step], _SAMPLED_SPLITS):
+        num_characters = 0
+        for document in read_split(split, context.corpus):
+            yield document
+            num_characters += sum(map(len, document))
+            if num_characters > _SAMPLE_CHARACTERS:
+                break
+
+
+def _text_bytes(file: FileRange) -> float:
+    """Return the size of a file's text, estimated where the file is compressed."""
+    size = file.end - file.start
+    return size * _COMPRESSION if file.path.lower().endswith(_COMPRESSED_SUFFIXES) else size
+
+
+def _megabytes(num_bytes: int) -> str:
+    return f"{num_bytes / 1e6:,.1f} MB"

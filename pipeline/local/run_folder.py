@@ -1,0 +1,105 @@
+"""The folder of a local run: it belongs to one configuration, and one run at a time works there."""
+
+import contextlib
+import fcntl
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from albert_core.errors import InputError
+from albert_core.files import write_atomically
+from albert_core.old_names import rename_settings
+from albert_core.settings import parse_settings
+from components.runtime import LOCK_NAME
+from pipeline.config import RunConfig, to_values
+
+RUN_CONFIG_NAME = "config.yaml"
+
+# Settings that may change between runs of one folder: they add or leave out tasks.
+_FREE_SETTINGS = ("tasks", "random_weights_baseline")
+
+
+@contextlib.contextmanager
+def lock_run_folder(
+    folder: Path, config: RunConfig, run_id: str, *, reconfigure: bool
+) -> Iterator[None]:
+    """Make a run's folder where there is none, and hold its lock while the body runs.
+
+    The configuration is written into the folder. The lock's file holds the run's id, by which the
+    steps see that their run, and no later one, is still at work.
+
+    Args:
+        folder: The folder.
+        config: The run.
+        run_id: Unique to this run.
+        reconfigure: Whether the folder may take over changed settings.
+
+    Raises:
+        InputError: The folder is that of another configuration or of no run, or another run holds
+            the lock.
+    """
+    _refuse_other_configuration(folder, config, reconfigure=reconfigure)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK_NAME).open("a", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"output {folder}: another run is at work there") from None
+        lock.truncate(0)
+        lock.write(run_id)
+        lock.flush()
+        text = yaml.safe_dump(to_values(config), sort_keys=False, allow_unicode=True)
+        write_atomically(folder / RUN_CONFIG_NAME, text.encode())
+        yield
+
+
+def _refuse_other_configuration(folder: Path, config: RunConfig, *, reconfigure: bool) -> None:
+    path = folder / RUN_CONFIG_NAME
+    if not path.is_file():
+        if folder.exists() and (not folder.is_dir() or _holds_more_than_a_lock(folder)):
+            raise InputError(
+                f"output {folder}: exists and is not a run's folder; choose a new or empty one"
+            )
+        return
+    changed = differing_settings(to_values(config), _read_saved_values(path))
+    changed = [name for name in changed if name not in _FREE_SETTINGS]
+    if changed and not reconfigure:
+        raise InputError(
+            f"output {folder}: belongs to another configuration, different in "
+            f"{', '.join(changed)}; choose another --output, or pass --reconfigure to run again "
+            "there what the change touches"
+        )
+
+
+def _read_saved_values(path: Path) -> Mapping[str, Any]:
+    """Return the settings that a run of this or an earlier version wrote into its folder.
+
+    Settings have today's names, and those that there were not yet their defaults. Of settings that
+    this version cannot read, the values are returned as they are, so that they differ.
+    """
+    values = rename_settings(yaml.safe_load(path.read_text(encoding="utf-8")))
+    try:
+        return to_values(parse_settings(RunConfig, values, source=str(path)))
+    except InputError:
+        return values if isinstance(values, Mapping) else {}
+
+
+def _holds_more_than_a_lock(folder: Path) -> bool:
+    """Whether a folder without a configuration is more than a run killed as it began."""
+    return any(entry.name != LOCK_NAME for entry in folder.iterdir())
+
+
+def differing_settings(
+    settings: Mapping[str, Any], others: Mapping[str, Any], prefix: str = ""
+) -> list[str]:
+    """Return the dotted names of the settings that differ or are in one of two mappings only."""
+    names = []
+    for name in sorted(settings.keys() | others.keys()):
+        value, other = settings.get(name), others.get(name)
+        if isinstance(value, Mapping) and isinstance(other, Mapping):
+            names += differing_settings(value, other, f"{prefix}{name}.")
+        elif value != other:
+            names.append(f"{prefix}{name}")
+    return names

@@ -1,0 +1,164 @@
+"""Check that an image is in its registry, by the registry's HTTP API and without pulling it."""
+
+import base64
+import dataclasses
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from albert_core.errors import InputError
+from components.service_calls import CallConfig, Service
+
+_MANIFESTS = ", ".join(
+    (
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+    )
+)
+_GOOGLE = re.compile(r"([a-z0-9-]+-docker\.pkg\.dev|([a-z]+\.)?gcr\.io)")
+_LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1)(:\d+)?")
+_CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageReference:
+    """The parts of an image's name.
+
+    Attributes:
+        registry: Host, with its port if it has one.
+        repository: Path within the registry.
+        reference: Tag or digest.
+    """
+
+    registry: str
+    repository: str
+    reference: str
+
+
+def parse_image(image: str) -> ImageReference:
+    """Split an image's name; the tag is `latest` if it has none.
+
+    Raises:
+        InputError: It names no registry, like an image that is on this machine only.
+    """
+    registry, _, rest = image.partition("/")
+    if not rest or not re.search(r"[.:]|^localhost$", registry):
+        raise InputError(
+            f"image {image}: got no registry, expected one that the platform reaches; set "
+            "ALBERT_REGISTRY=host/path and compile again"
+        )
+    separator = "@" if "@" in rest else ":"
+    repository, _, reference = rest.rpartition(separator) if separator in rest else (rest, "", "")
+    return ImageReference(registry=registry, repository=repository, reference=reference or "latest")
+
+
+def check_image(image: str, calls: CallConfig) -> None:
+    """Refuse an image that is not in its registry.
+
+    Credentials are those that Docker has for the registry, or for Google's the Application
+    Default Credentials; a public image needs none.
+
+    Raises:
+        InputError: There is no such image.
+        ServiceError: The registry refused to tell, or did not answer.
+    """
+    import requests
+
+    reference = parse_image(image)
+    scheme = "http" if _LOOPBACK.fullmatch(reference.registry) else "https"
+    url = (
+        f"{scheme}://{reference.registry}/v2/{reference.repository}/manifests/{reference.reference}"
+    )
+
+    def is_there(timeout_s: float) -> bool:
+        headers = {"Accept": _MANIFESTS}
+        answer = requests.head(url, headers=headers, timeout=timeout_s, allow_redirects=True)
+        if answer.status_code == 401:
+            challenge = answer.headers.get("WWW-Authenticate", "")
+            headers["Authorization"] = _authorization(reference.registry, challenge, timeout_s)
+            answer = requests.head(url, headers=headers, timeout=timeout_s, allow_redirects=True)
+        if answer.status_code == 404:
+            return False
+        answer.raise_for_status()
+        return True
+
+    service = Service(name=f"the registry {reference.registry}", config=calls)
+    if not service.call(f"image {image}", is_there):
+        raise InputError(
+            f"image {image}: not in the registry; push it with `make images push REGISTRY=...`, or "
+            "correct ALBERT_REGISTRY and ALBERT_TAG and compile again"
+        )
+
+
+def _authorization(registry: str, challenge: str, timeout_s: float) -> str:
+    """Return the Authorization header that a registry asked for with status 401.
+
+    Args:
+        registry: Host of the registry.
+        challenge: Its header WWW-Authenticate: `Basic`, or `Bearer` with the address that gives
+            out tokens.
+        timeout_s: Seconds to wait for a token.
+    """
+    import requests
+
+    user = _google_login() if _GOOGLE.fullmatch(registry) else _docker_login(registry)
+    kind, _, details = challenge.partition(" ")
+    if kind.lower() == "basic":
+        text = ":".join(user or ("", ""))
+        return f"Basic {base64.b64encode(text.encode()).decode()}"
+    values = dict(_CHALLENGE.findall(details))
+    query = {key: values[key] for key in ("service", "scope") if key in values}
+    answer = requests.get(values["realm"], params=query, auth=user, timeout=timeout_s)
+    answer.raise_for_status()
+    token = answer.json()
+    return f"Bearer {token.get('token') or token['access_token']}"
+
+
+def _google_login() -> tuple[str, str] | None:
+    """Return the user and password for Google's registries; None without Google credentials."""
+    import google.auth
+    from google.auth.exceptions import DefaultCredentialsError
+    from google.auth.transport.requests import Request
+
+    try:
+        credentials, _ = google.auth.default(
+            scopes=["https://www.googleapis.com/auth/cloud-platform"]
+        )
+    except DefaultCredentialsError:
+        return None
+    credentials.refresh(Request())
+    return "oauth2accesstoken", str(credentials.token)
+
+
+def _docker_login(registry: str) -> tuple[str, str] | None:
+    """Return the user and password that `docker login` stored; None if there are none.
+
+    They are in Docker's configuration file, or in the credential helper that it names.
+    """
+    folder = Path(os.environ.get("DOCKER_CONFIG", Path.home() / ".docker"))
+    try:
+        config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    helper = config.get("credHelpers", {}).get(registry) or config.get("credsStore")
+    if helper:
+        result = subprocess.run(
+            [f"docker-credential-{helper}", "get"],
+            input=registry,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if result.returncode == 0:
+            login = json.loads(result.stdout)
+            return login["Username"], login["Secret"]
+    encoded = config.get("auths", {}).get(registry, {}).get("auth")
+    if not encoded:
+        return None
+    user, _, password = base64.b64decode(encoded).decode().partition(":")
+    return user, password

@@ -1,0 +1,49 @@
+"""How the pipeline's tasks are configured for a platform."""
+
+from typing import Any
+
+from kfp import dsl
+
+from components.image import image_name
+from pipeline.platform_config import PlatformConfig
+from pipeline.remote.resources import Resources
+
+
+class RemotePlatformConfig(PlatformConfig):
+    """How tasks are configured for a platform.
+
+    Args:
+        resources: What the steps get on the platform.
+        caching: Whether the platform may skip any step at all.
+    """
+
+    def __init__(self, resources: Resources, *, caching: bool) -> None:
+        self.parallel_tasks = resources.parallel_tasks
+        self._resources = resources
+        self._caching = caching
+
+    def pretrain(self, **inputs: Any) -> dsl.PipelineTask:
+        """Return the task that pretrains, or starts a job that does and waits for it."""
+        resources = self._resources
+        return resources.platform.pretrain(resources.pretrain, resources.custom_job, **inputs)
+
+    def configure(self, task: dsl.PipelineTask, step: str) -> dsl.PipelineTask:
+        """Give the task of a step its title, machine, retries and cache, and return it."""
+        resources = self._resources.steps[step]
+        task.set_display_name(resources.display_name)
+        task.set_cpu_limit(str(resources.cpus)).set_memory_limit(f"{resources.memory_gib}Gi")
+        task.set_caching_options(resources.caching and self._caching)
+        if resources.retries:
+            task.set_retry(
+                resources.retries,
+                f"{resources.backoff_s}s",
+                resources.backoff_factor,
+                f"{resources.max_backoff_s}s",
+            )
+        if resources.accelerator:
+            task.set_accelerator_type(resources.accelerator.type)
+            task.set_accelerator_limit(resources.accelerator.count)
+        if resources.tpu and not self._resources.platform.trains_in_custom_job:
+            task.set_container_image(image_name("tpu"))
+        self._resources.platform.configure(task, resources)
+        return task

@@ -1,0 +1,1 @@
+"""The platforms that run the pipeline: a module or folder each, and `registry.py`."""

@@ -1,0 +1,305 @@
+"""Runs and schedules of Kubeflow Pipelines, by kfp's own client."""
+
+import dataclasses
+import functools
+import json
+import os
+import re
+import warnings
+from typing import Any
+
+from albert_core.errors import InputError
+from albert_core.storage import join
+from components.service_calls import CallConfig, Service
+from pipeline.remote.cron import CronSchedule
+from pipeline.remote.platforms.kubeflow.rules import KubeflowRules
+from pipeline.remote.platforms.platform import (
+    Platform,
+    RemoteRun,
+    RemoteSchedule,
+    Request,
+    RunState,
+    Submission,
+    request_fingerprint,
+)
+
+_FINAL_STATES = ("succeeded", "failed", "canceled", "skipped")
+_API = "/apis/v2beta1"
+_PAGE_SIZE = 100
+_REQUEST_HASH = re.compile(r"albert request ([0-9a-f]+)")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KubeflowConfig:
+    """Kubeflow Pipelines: where, and as whom.
+
+    Attributes:
+        host: Address of its API, such as https://kubeflow.example.org/pipeline.
+        namespace: Namespace of a server with several users; nothing for one without.
+        experiment: Experiment that the runs belong to.
+        root: Folder for artifacts, in a storage that the server knows: gs://, s3:// or minio://.
+        work_root: gs:// folder of work in progress; `work` in `root` when empty.
+        service_account: Kubernetes service account of the steps; the server's own when empty.
+        time_zone: What the server schedules by, its CRON_SCHEDULE_TIMEZONE.
+    """
+
+    host: str = ""
+    namespace: str = ""
+    experiment: str = "albert"
+    root: str = ""
+    work_root: str = ""
+    service_account: str = ""
+    time_zone: str = "UTC"
+
+
+class KubeflowPlatform(Platform):
+    """Kubeflow Pipelines of a host.
+
+    Runs carry no labels there: the hash of their request is in their description.
+    """
+
+    rules = KubeflowRules()
+
+    def __init__(self, config: KubeflowConfig, calls: CallConfig) -> None:
+        """Prepare to call Kubeflow; refuses settings without a host."""
+        if not config.host:
+            raise InputError("kubeflow.host: got nothing, expected it for --target kubeflow")
+        self.config = config
+        self.service = Service(name=f"Kubeflow at {config.host}", config=calls)
+
+    @property
+    def work_root(self) -> str:
+        """Folder of work in progress: as set, or `work` in a root in gs://."""
+        root = self.config.root
+        if not root:
+            raise InputError("kubeflow.root: got nothing, expected a folder for artifacts")
+        if not self.config.work_root and not root.startswith("gs://"):
+            raise InputError(
+                f"kubeflow.work_root: got nothing with kubeflow.root={root}, expected a gs:// "
+                "folder"
+            )
+        return self.config.work_root or join(root, "work")
+
+    @functools.cached_property
+    def _client(self) -> Any:
+        """Kfp's client, which knows the ways of logging in."""
+        import kfp
+        from kfp.client import KF_PIPELINES_SA_TOKEN_ENV, ServiceAccountTokenVolumeCredentials
+
+        has_token = KF_PIPELINES_SA_TOKEN_ENV in os.environ
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            # Given its default namespace the client asks the server whether it has several users,
+            # a call that cannot be given a time-out.
+            return kfp.Client(
+                host=self.config.host,
+                namespace=self.config.namespace or "single-user",
+                credentials=ServiceAccountTokenVolumeCredentials() if has_token else None,
+            )
+
+    def run_request(self, submission: Submission, run_id: str) -> Request:
+        """Return a Run."""
+        return self._request("runs", run_id, self._run_values(submission))
+
+    def find_run(self, run_id: str, timeout_s: float) -> RemoteRun | None:
+        """Look for a Run of that display name in the experiment."""
+        experiment = self._find_experiment(timeout_s)
+        if experiment is None:
+            return None
+        page = self._client.runs.run_service_list_runs(
+            experiment_id=experiment, filter=_name_filter(run_id), **_timeouts(timeout_s)
+        )
+        return next((self._remote_run(run) for run in page.runs or ()), None)
+
+    def start_run(self, request: Request, run_id: str, timeout_s: float) -> RemoteRun:
+        """Create a Run; Kubeflow itself would take a second one of its name."""
+        body = {**request.body, "experiment_id": self._ensure_experiment(timeout_s)}
+        return self._remote_run(
+            self._client.runs.run_service_create_run(body, **_timeouts(timeout_s))
+        )
+
+    def run_state(self, run: RemoteRun, timeout_s: float) -> RunState:
+        """Read state and tasks of a Run."""
+        details = self._client.runs.run_service_get_run(run.name, **_timeouts(timeout_s))
+        state = (details.state or "pending").lower()
+        tasks = (details.run_details and details.run_details.task_details) or []
+        errors = {task.display_name: task.error.message for task in tasks if task.error}
+        if details.error:
+            errors["the run"] = details.error.message
+        return RunState(
+            state=state,
+            has_ended=state in _FINAL_STATES,
+            has_succeeded=state == "succeeded",
+            tasks={task.display_name: (task.state or "pending").lower() for task in tasks},
+            errors=errors,
+        )
+
+    def schedule_request(
+        self, submission: Submission, name: str, schedule: CronSchedule
+    ) -> Request:
+        """Return a RecurringRun."""
+        cron = _to_cron(schedule, self.config.time_zone)
+        timing = {
+            "trigger": {"cron_schedule": {"cron": cron}},
+            "max_concurrency": "1",
+            "no_catchup": True,
+            "mode": "ENABLE",
+        }
+        return self._request("recurringruns", name, {**self._run_values(submission), **timing})
+
+    def find_schedules(self, name: str | None, timeout_s: float) -> list[RemoteSchedule]:
+        """List RecurringRuns of the experiment, by display name."""
+        experiment = self._find_experiment(timeout_s)
+        if experiment is None:
+            return []
+        name_filter = {} if name is None else {"filter": _name_filter(name)}
+        schedules: list[RemoteSchedule] = []
+        token = ""
+        while True:
+            page = self._client.recurring_runs.recurring_run_service_list_recurring_runs(
+                experiment_id=experiment,
+                page_token=token,
+                page_size=_PAGE_SIZE,
+                **name_filter,
+                **_timeouts(timeout_s),
+            )
+            schedules += [_remote_schedule(item) for item in page.recurring_runs or ()]
+            token = page.next_page_token
+            if not token:
+                return schedules
+
+    def create_schedule(self, request: Request, timeout_s: float) -> RemoteSchedule:
+        """Create a RecurringRun."""
+        body = {**request.body, "experiment_id": self._ensure_experiment(timeout_s)}
+        service = self._client.recurring_runs
+        return _remote_schedule(
+            service.recurring_run_service_create_recurring_run(body, **_timeouts(timeout_s))
+        )
+
+    def change_schedule(
+        self, schedule: RemoteSchedule, request: Request, timeout_s: float
+    ) -> RemoteSchedule:
+        """Create another RecurringRun: they cannot be changed."""
+        mode = "DISABLE" if schedule.state == "paused" else "ENABLE"
+        changed = dataclasses.replace(request, body={**request.body, "mode": mode})
+        return self.create_schedule(changed, timeout_s)
+
+    def pause_schedule(self, schedule: RemoteSchedule, timeout_s: float) -> None:
+        """Disable the RecurringRun."""
+        self._client.recurring_runs.recurring_run_service_disable_recurring_run(
+            schedule.id, **_timeouts(timeout_s)
+        )
+
+    def resume_schedule(self, schedule: RemoteSchedule, timeout_s: float) -> None:
+        """Enable the RecurringRun; it was created without catching up."""
+        self._client.recurring_runs.recurring_run_service_enable_recurring_run(
+            schedule.id, **_timeouts(timeout_s)
+        )
+
+    def delete_schedule(self, schedule: RemoteSchedule, timeout_s: float) -> None:
+        """Delete the RecurringRun."""
+        self._client.recurring_runs.recurring_run_service_delete_recurring_run(
+            schedule.id, **_timeouts(timeout_s)
+        )
+
+    def _run_values(self, submission: Submission) -> dict[str, Any]:
+        """Return the JSON that a Run and a RecurringRun have in common."""
+        package = submission.package
+        spec: dict[str, Any] = dict(package.spec)
+        if package.platform is not None:
+            spec = {"pipeline_spec": spec, "platform_spec": dict(package.platform)}
+        values: dict[str, Any] = {
+            "pipeline_spec": spec,
+            "runtime_config": {
+                "parameters": dict(submission.parameters),
+                "pipeline_root": self.config.root,
+            },
+        }
+        if self.config.service_account:
+            values["service_account"] = self.config.service_account
+        return values
+
+    def _request(self, collection: str, name: str, values: dict[str, Any]) -> Request:
+        """Return the request that creates `name` in a collection, with its hash as description."""
+        digest = request_fingerprint({**values, "display_name": name})
+        body = {"display_name": name, "description": f"albert request {digest}", **values}
+        return Request(path=f"{_API}/{collection}", body=body, fingerprint=digest)
+
+    def _ensure_experiment(self, timeout_s: float) -> str:
+        """Return the id of the experiment, which is created if there is none."""
+        experiment = self._find_experiment(timeout_s)
+        if experiment is None:
+            body = {"display_name": self.config.experiment, **self._namespace()}
+            created = self._client.experiments.experiment_service_create_experiment(
+                body, **_timeouts(timeout_s)
+            )
+            experiment = str(created.experiment_id)
+        return experiment
+
+    def _find_experiment(self, timeout_s: float) -> str | None:
+        """Return the id of the experiment; None if there is none of its name."""
+        page = self._client.experiments.experiment_service_list_experiments(
+            **self._namespace(), filter=_name_filter(self.config.experiment), **_timeouts(timeout_s)
+        )
+        return next((str(item.experiment_id) for item in page.experiments or ()), None)
+
+    def _namespace(self) -> dict[str, str]:
+        """Return the namespace as arguments; none for a server without several users."""
+        return {"namespace": self.config.namespace} if self.config.namespace else {}
+
+    def _remote_run(self, run: Any) -> RemoteRun:
+        """Return a Run of kfp's client as the other platforms' runs are."""
+        return RemoteRun(
+            name=run.run_id,
+            url=f"{self.config.host.rstrip('/')}/#/runs/details/{run.run_id}",
+            fingerprint=_fingerprint_in(run.description),
+        )
+
+
+def _to_cron(schedule: CronSchedule, server_time_zone: str) -> str:
+    """Return a schedule as Kubeflow writes it: six fields, seconds first, by the server's clock.
+
+    Args:
+        schedule: The schedule.
+        server_time_zone: Time zone of the cluster's scheduler, one for all schedules.
+
+    Raises:
+        InputError: The schedule is by another clock.
+    """
+    if schedule.time_zone != server_time_zone:
+        raise InputError(
+            f"time_zone: got {schedule.time_zone}, expected {server_time_zone}, by which the "
+            "Kubeflow server schedules; give the times in that zone, or set "
+            "CRON_SCHEDULE_TIMEZONE of its scheduled-workflow controller and name it in "
+            "kubeflow.time_zone"
+        )
+    return f"0 {schedule.fields}"
+
+
+def _remote_schedule(recurring: Any) -> RemoteSchedule:
+    """Return a RecurringRun of kfp's client as the other platforms' schedules are."""
+    status = recurring.status or f"{recurring.mode}D"
+    return RemoteSchedule(
+        id=recurring.recurring_run_id,
+        name=recurring.display_name,
+        cron=recurring.trigger.cron_schedule.cron if recurring.trigger.cron_schedule else "",
+        state="active" if status == "ENABLED" else "paused",
+        fingerprint=_fingerprint_in(recurring.description),
+    )
+
+
+def _fingerprint_in(description: str | None) -> str:
+    """Return the hash of a request from a description; empty if another program wrote it."""
+    match = _REQUEST_HASH.search(description or "")
+    return match[1] if match else ""
+
+
+def _name_filter(name: str) -> str:
+    """Return the filter of the API for what has exactly this display name."""
+    predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
+    return json.dumps({"predicates": [predicate]})
+
+
+def _timeouts(timeout_s: float) -> dict[str, tuple[float, float]]:
+    """Return the time-out as the generated client takes it: to connect, and to read."""
+    return {"_request_timeout": (timeout_s, timeout_s)}

@@ -1,0 +1,194 @@
+"""What the platforms have in common when they are called: runs, their states, schedules."""
+
+import abc
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from albert_core.files import hash_json
+from components.service_calls import CallConfig, Service
+from pipeline.remote.cron import CronSchedule
+from pipeline.remote.package import Package
+from pipeline.remote.platforms.rules import PlatformRules
+from pipeline.remote.resources import Resources, read_resources
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Submission:
+    """A run to start, once or on a schedule.
+
+    Attributes:
+        title: Title of the run, also in its report.
+        package: The compiled pipeline.
+        parameters: The pipeline's parameters.
+    """
+
+    title: str
+    package: Package
+    parameters: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request:
+    """A request as it is sent.
+
+    Attributes:
+        path: What is posted to.
+        body: The JSON.
+        fingerprint: Hash of the JSON, which the platform keeps beside it, so that a repeated
+            command recognises its own run or schedule.
+    """
+
+    path: str
+    body: Mapping[str, Any]
+    fingerprint: str
+
+
+def request_fingerprint(body: Mapping[str, Any]) -> str:
+    """Return the hash of a request, short enough for a label (63 characters at most)."""
+    return hash_json(body)[:32]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RemoteRun:
+    """A run on a platform.
+
+    Attributes:
+        name: The platform's name for it.
+        url: Its page.
+        fingerprint: Hash of the request that made it; empty if another program made it.
+    """
+
+    name: str
+    url: str
+    fingerprint: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunState:
+    """How far a run is.
+
+    Attributes:
+        state: In lower case, such as `running`.
+        has_ended: Whether the state is final.
+        has_succeeded: Whether the run ended well.
+        tasks: State by the name of the task, in the order they were created.
+        errors: Message by the name of the failed task.
+    """
+
+    state: str
+    has_ended: bool
+    has_succeeded: bool
+    tasks: Mapping[str, str]
+    errors: Mapping[str, str]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RemoteSchedule:
+    """A schedule on a platform.
+
+    Attributes:
+        id: The platform's name for it.
+        name: The name that it was created with.
+        cron: When it runs, as the platform writes it.
+        state: `active`, `paused` or what else the platform says.
+        fingerprint: Hash of the request that made it; empty if another program made it.
+    """
+
+    id: str
+    name: str
+    cron: str
+    state: str
+    fingerprint: str
+
+
+class Platform(abc.ABC):
+    """A platform that runs the pipeline.
+
+    Methods with `timeout_s` make one call each and let the client's exceptions through;
+    `service.call` repeats them and explains what went wrong.
+
+    Attributes:
+        rules: What the platform accepts of a compiled pipeline.
+        service: How to call it.
+    """
+
+    rules: ClassVar[PlatformRules]
+    service: Service
+
+    @abc.abstractmethod
+    def __init__(self, config: Any, calls: CallConfig) -> None:
+        """Prepare to call the platform, without calling it.
+
+        Args:
+            config: Where the platform is, and as whom to call it.
+            calls: How patient calls are.
+
+        Raises:
+            InputError: A setting is missing.
+        """
+
+    @property
+    @abc.abstractmethod
+    def work_root(self) -> str:
+        """Folder of work in progress.
+
+        Raises:
+            InputError: The settings do not say.
+        """
+
+    def read_resources(self, path: str) -> Resources:
+        """Return what the steps get: the platform's defaults, overridden by a file's values."""
+        return read_resources(self.rules, path)
+
+    @abc.abstractmethod
+    def run_request(self, submission: Submission, run_id: str) -> Request:
+        """Return the request that starts a run, without sending it."""
+
+    @abc.abstractmethod
+    def find_run(self, run_id: str, timeout_s: float) -> RemoteRun | None:
+        """Return the run of that name; None if there is none."""
+
+    @abc.abstractmethod
+    def start_run(self, request: Request, run_id: str, timeout_s: float) -> RemoteRun:
+        """Start a run."""
+
+    @abc.abstractmethod
+    def run_state(self, run: RemoteRun, timeout_s: float) -> RunState:
+        """Return how far a run is."""
+
+    @abc.abstractmethod
+    def schedule_request(
+        self, submission: Submission, name: str, schedule: CronSchedule
+    ) -> Request:
+        """Return the request that creates a schedule, without sending it."""
+
+    @abc.abstractmethod
+    def find_schedules(self, name: str | None, timeout_s: float) -> list[RemoteSchedule]:
+        """Return the schedules of that name, or all of them; other programs' are among them."""
+
+    @abc.abstractmethod
+    def create_schedule(self, request: Request, timeout_s: float) -> RemoteSchedule:
+        """Create a schedule."""
+
+    @abc.abstractmethod
+    def change_schedule(
+        self, schedule: RemoteSchedule, request: Request, timeout_s: float
+    ) -> RemoteSchedule:
+        """Make a schedule do what another request says; a paused one stays paused.
+
+        Where schedules cannot be changed a new one is created and returned, and the old one is
+        left for the caller to delete.
+        """
+
+    @abc.abstractmethod
+    def pause_schedule(self, schedule: RemoteSchedule, timeout_s: float) -> None:
+        """Stop a schedule from starting runs until it is resumed."""
+
+    @abc.abstractmethod
+    def resume_schedule(self, schedule: RemoteSchedule, timeout_s: float) -> None:
+        """Let a paused schedule start runs again; runs that it missed are not made up for."""
+
+    @abc.abstractmethod
+    def delete_schedule(self, schedule: RemoteSchedule, timeout_s: float) -> None:
+        """Remove a schedule; its runs stay."""

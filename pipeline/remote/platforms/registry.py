@@ -1,0 +1,65 @@
+"""The table of platforms. A new one is a module beside this one, and what this one says of it."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from albert_core.errors import InputError
+from components.service_calls import CallConfig
+from pipeline.config import RunConfig
+from pipeline.remote.platforms.kubeflow.client import KubeflowConfig, KubeflowPlatform
+from pipeline.remote.platforms.platform import Platform
+from pipeline.remote.platforms.vertex.client import VertexConfig, VertexPlatform
+
+PlatformName = Literal["kubeflow", "vertex"]
+
+PLATFORMS: Mapping[PlatformName, type[Platform]] = {
+    "kubeflow": KubeflowPlatform,
+    "vertex": VertexPlatform,
+}
+
+
+def connect(
+    *, target: PlatformName, kubeflow: KubeflowConfig, vertex: VertexConfig, calls: CallConfig
+) -> Platform:
+    """Return a platform that can be called.
+
+    Keyword-only parameters are options on the command line, of every command that passes them on.
+
+    Args:
+        target: The platform.
+        kubeflow: Kubeflow Pipelines: where, and as whom.
+        vertex: Vertex AI: where, and as whom.
+        calls: How patient calls to the platform and the registry are.
+
+    Raises:
+        InputError: Settings of the platform are missing, or there are some of another.
+    """
+    settings: Mapping[PlatformName, Any] = {"kubeflow": kubeflow, "vertex": vertex}
+    for name, config in settings.items():
+        if name != target and config != type(config)():
+            raise InputError(f"{name}: got settings of {name} with --target {target}; remove them")
+    return PLATFORMS[target](settings[target], calls)
+
+
+def connect_for_run(
+    *,
+    target: PlatformName,
+    kubeflow: KubeflowConfig,
+    vertex: VertexConfig,
+    calls: CallConfig,
+    **settings: Any,
+) -> tuple[Platform, RunConfig]:
+    """Return a platform that can be called, and the configuration of a run.
+
+    Args:
+        target: The platform.
+        kubeflow: Kubeflow Pipelines: where, and as whom.
+        vertex: Vertex AI: where, and as whom.
+        calls: How patient calls to the platform and the registry are.
+        **settings: The sections of the run's configuration.
+
+    Raises:
+        InputError: Settings of the platform are missing, or there are some of another.
+    """
+    platform = connect(target=target, kubeflow=kubeflow, vertex=vertex, calls=calls)
+    return platform, RunConfig(**settings)

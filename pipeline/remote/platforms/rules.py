@@ -1,0 +1,66 @@
+"""What differs between platforms when a pipeline is compiled; known without a connection."""
+
+import abc
+from typing import Any, ClassVar
+
+from components.steps import Step
+from pipeline.remote.step_resources import CustomJobSettings, StepResources
+
+
+class PlatformRules(abc.ABC):
+    """What a platform accepts of a compiled pipeline, and how a task asks it for a machine.
+
+    Attributes:
+        name: Its name in options and settings.
+        title: Its name in messages.
+        scheduled_date: What a schedule passes as the date of a run; the platform replaces it by
+            the time, or the date, for which it starts the run.
+        max_parameter_bytes: Largest size of a pipeline's parameters as JSON; None: no known limit.
+        trains_in_custom_job: Whether its pipelines have no TPUs, so that the task of pretraining
+            on TPUs starts a job elsewhere and waits for it.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    scheduled_date: ClassVar[str]
+    max_parameter_bytes: ClassVar[int | None] = None
+    trains_in_custom_job: ClassVar[bool] = False
+
+    def default_resources(self, step: Step) -> StepResources:
+        """Return what a step gets when no file says otherwise."""
+        return StepResources.from_step(step)
+
+    @abc.abstractmethod
+    def check_resources(self, step: str, resources: StepResources) -> None:
+        """Refuse what a step cannot have on this platform.
+
+        Raises:
+            InputError: There is such a thing.
+        """
+
+    def pretrain(
+        self, resources: StepResources, custom_job: CustomJobSettings, **inputs: Any
+    ) -> Any:
+        """Return the kfp task that pretrains.
+
+        Args:
+            resources: What pretraining gets.
+            custom_job: Settings of the job, where the platform trains in one.
+            **inputs: Those of `components.pretrain.component.pretrain`.
+        """
+        from components.pretrain.component import pretrain
+
+        return pretrain(**inputs)
+
+    def configure(self, task: Any, resources: StepResources) -> None:
+        """Give a kfp task what only this platform has.
+
+        What is asked for in the same way on every platform is set already: title, cores, memory,
+        GPUs, retries, caching, and the image for TPUs.
+
+        Args:
+            task: The task.
+            resources: What its step gets.
+        """
+        for name, value in resources.environment.items():
+            task.set_env_variable(name, value)

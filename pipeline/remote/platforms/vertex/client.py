@@ -1,0 +1,289 @@
+"""Runs and schedules of Vertex AI Pipelines, by Google's generated clients."""
+
+import dataclasses
+import functools
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from albert_core.errors import InputError
+from albert_core.storage import is_remote, join
+from components.service_calls import NOT_FOUND, CallConfig, Service, http_status
+from components.vertex import REQUEST_LABEL, pipeline_client, schedule_client, to_message
+from pipeline.remote.cron import CronSchedule
+from pipeline.remote.platforms.platform import (
+    Platform,
+    RemoteRun,
+    RemoteSchedule,
+    Request,
+    RunState,
+    Submission,
+    request_fingerprint,
+)
+from pipeline.remote.platforms.vertex.rules import VertexRules
+from pipeline.remote.resources import Resources
+from pipeline.remote.step_resources import CustomJobSettings
+
+_RUN_ID = re.compile(r"[a-z][-a-z0-9]{0,127}")
+_LABEL = re.compile(r"[a-z0-9_-]{0,63}")
+_FINAL_STATES = ("succeeded", "failed", "cancelled")
+_PAGES = "https://console.cloud.google.com/vertex-ai/locations"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VertexConfig:
+    """Vertex AI: where, and as whom.
+
+    Attributes:
+        project: Google Cloud project.
+        location: Region, such as us-central1.
+        root: gs:// folder for artifacts and work in progress.
+        service_account: What the steps run as; the default of Vertex AI when empty.
+        network: VPC network to peer with, as `projects/NUMBER/global/networks/NAME`.
+        encryption_key: Cloud KMS key for what runs keep, by its full name.
+        labels: Labels of the runs, for bills and searches.
+        endpoint: Address of the service, such as that of a private endpoint; the public one of
+            the location when empty.
+    """
+
+    project: str = ""
+    location: str = ""
+    root: str = ""
+    service_account: str = ""
+    network: str = ""
+    encryption_key: str = ""
+    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    endpoint: str = ""
+
+    def __post_init__(self) -> None:
+        if self.root and not is_remote(self.root):
+            raise InputError(f"vertex.root: got {self.root!r}, expected a gs:// folder")
+        for item in (item for pair in self.labels.items() for item in pair):
+            if not _LABEL.fullmatch(item):
+                raise InputError(
+                    f"vertex.labels: got {item!r}, expected up to 63 lower-case letters, digits, "
+                    "- and _"
+                )
+        if REQUEST_LABEL in self.labels:
+            raise InputError(f"vertex.labels: {REQUEST_LABEL} is set by the submission itself")
+
+
+class VertexPlatform(Platform):
+    """Vertex AI Pipelines of a project and location.
+
+    The hash of a request is a label of its run or schedule.
+    """
+
+    rules = VertexRules()
+
+    def __init__(self, config: VertexConfig, calls: CallConfig) -> None:
+        """Prepare to call Vertex AI; refuses settings without project or location."""
+        for name in ("project", "location"):
+            if not getattr(config, name):
+                raise InputError(f"vertex.{name}: got nothing, expected it for --target vertex")
+        self.config = config
+        self.service = Service(name=f"Vertex AI in {config.location}", config=calls)
+        self._parent = f"projects/{config.project}/locations/{config.location}"
+
+    @property
+    def work_root(self) -> str:
+        """Folder of work in progress: `work` in the root."""
+        if not self.config.root:
+            raise InputError("vertex.root: got nothing, expected a gs:// folder")
+        return join(self.config.root, "work")
+
+    def read_resources(self, path: str) -> Resources:
+        """Return what the steps get.
+
+        Where the file has no settings of the custom job on TPUs, it gets the account, network, key
+        and labels that the pipeline itself runs with.
+        """
+        resources = super().read_resources(path)
+        if resources.custom_job != CustomJobSettings() or not resources.uses_custom_job:
+            return resources
+        settings = {
+            field.name: getattr(self.config, field.name)
+            for field in dataclasses.fields(CustomJobSettings)
+        }
+        return dataclasses.replace(resources, custom_job=CustomJobSettings(**settings))
+
+    @functools.cached_property
+    def _pipelines(self) -> Any:
+        return pipeline_client(self.config.location, self.config.endpoint)
+
+    @functools.cached_property
+    def _schedules(self) -> Any:
+        return schedule_client(self.config.location, self.config.endpoint)
+
+    def run_request(self, submission: Submission, run_id: str) -> Request:
+        """Return a PipelineJob."""
+        if not _RUN_ID.fullmatch(run_id):
+            raise InputError(
+                f"--run_id: got {run_id!r}, expected up to 128 lower-case letters, digits and -, "
+                "a letter first"
+            )
+        job = {"displayName": submission.title, **self._job_values(submission)}
+        body, digest = self._add_labels(job)
+        path = f"/v1/{self._parent}/pipelineJobs?pipelineJobId={run_id}"
+        return Request(path=path, body=body, fingerprint=digest)
+
+    def find_run(self, run_id: str, timeout_s: float) -> RemoteRun | None:
+        """Get the PipelineJob of an id."""
+        name = f"{self._parent}/pipelineJobs/{run_id}"
+        try:
+            job = self._pipelines.get_pipeline_job(name=name, retry=None, timeout=timeout_s)
+        except Exception as error:
+            if http_status(error) == NOT_FOUND:
+                return None
+            raise
+        return self._remote_run(job)
+
+    def start_run(self, request: Request, run_id: str, timeout_s: float) -> RemoteRun:
+        """Create a PipelineJob; Vertex AI refuses a second one of its id."""
+        from google.cloud.aiplatform_v1.types import PipelineJob
+
+        job = self._pipelines.create_pipeline_job(
+            parent=self._parent,
+            pipeline_job=to_message(PipelineJob, request.body),
+            pipeline_job_id=run_id,
+            retry=None,
+            timeout=timeout_s,
+        )
+        return self._remote_run(job)
+
+    def run_state(self, run: RemoteRun, timeout_s: float) -> RunState:
+        """Read state and tasks of a PipelineJob."""
+        job = self._pipelines.get_pipeline_job(name=run.name, retry=None, timeout=timeout_s)
+        state = job.state.name.removeprefix("PIPELINE_STATE_").lower()
+        tasks = job.job_detail.task_details
+        errors = {task.task_name: task.error.message for task in tasks if task.error.message}
+        if job.error.message:
+            errors["the run"] = job.error.message
+        return RunState(
+            state=state,
+            has_ended=state in _FINAL_STATES,
+            has_succeeded=state == "succeeded",
+            tasks={task.task_name: task.state.name.lower() for task in tasks},
+            errors=errors,
+        )
+
+    def schedule_request(
+        self, submission: Submission, name: str, schedule: CronSchedule
+    ) -> Request:
+        """Return a Schedule around a PipelineJob."""
+        timing = {
+            "displayName": name,
+            "cron": f"TZ={schedule.time_zone} {schedule.fields}",
+            "maxConcurrentRunCount": "1",
+        }
+        job, digest = self._add_labels(self._job_values(submission), timing)
+        inner = {"parent": self._parent, "pipelineJob": job}
+        return Request(
+            path=f"/v1/{self._parent}/schedules",
+            body={**timing, "createPipelineJobRequest": inner},
+            fingerprint=digest,
+        )
+
+    def find_schedules(self, name: str | None, timeout_s: float) -> list[RemoteSchedule]:
+        """List Schedules, by display name."""
+        request = {"parent": self._parent}
+        if name is not None:
+            request["filter"] = f'display_name="{name}"'
+        pages = self._schedules.list_schedules(request=request, retry=None, timeout=timeout_s)
+        return [_remote_schedule(schedule) for schedule in pages]
+
+    def create_schedule(self, request: Request, timeout_s: float) -> RemoteSchedule:
+        """Create a Schedule."""
+        from google.cloud.aiplatform_v1.types import Schedule
+
+        values = to_message(Schedule, request.body)
+        return _remote_schedule(
+            self._schedules.create_schedule(
+                parent=self._parent, schedule=values, retry=None, timeout=timeout_s
+            )
+        )
+
+    def change_schedule(
+        self, schedule: RemoteSchedule, request: Request, timeout_s: float
+    ) -> RemoteSchedule:
+        """Update the Schedule in place."""
+        from google.cloud.aiplatform_v1.types import Schedule
+
+        values = to_message(Schedule, {**request.body, "name": schedule.id})
+        mask = {"paths": ["cron", "max_concurrent_run_count", "create_pipeline_job_request"]}
+        return _remote_schedule(
+            self._schedules.update_schedule(
+                schedule=values, update_mask=mask, retry=None, timeout=timeout_s
+            )
+        )
+
+    def pause_schedule(self, schedule: RemoteSchedule, timeout_s: float) -> None:
+        """Pause the Schedule."""
+        self._schedules.pause_schedule(name=schedule.id, retry=None, timeout=timeout_s)
+
+    def resume_schedule(self, schedule: RemoteSchedule, timeout_s: float) -> None:
+        """Resume the Schedule, without what it missed."""
+        self._schedules.resume_schedule(name=schedule.id, retry=None, timeout=timeout_s)
+
+    def delete_schedule(self, schedule: RemoteSchedule, timeout_s: float) -> None:
+        """Delete the Schedule, and wait until that is done."""
+        operation = self._schedules.delete_schedule(name=schedule.id, retry=None, timeout=timeout_s)
+        operation.result(timeout=timeout_s)
+
+    def _job_values(self, submission: Submission) -> dict[str, Any]:
+        """Return the JSON of a PipelineJob that a run and a schedule have in common."""
+        config = self.config
+        if submission.package.platform is not None:
+            raise InputError(
+                f"{submission.package.source}: compiled for Kubeflow, expected a package for "
+                "Vertex AI: `albert compile --target vertex`"
+            )
+        job: dict[str, Any] = {
+            "pipelineSpec": dict(submission.package.spec),
+            "runtimeConfig": {
+                "gcsOutputDirectory": config.root,
+                "parameterValues": dict(submission.parameters),
+                "failurePolicy": "PIPELINE_FAILURE_POLICY_FAIL_SLOW",
+            },
+        }
+        if config.service_account:
+            job["serviceAccount"] = config.service_account
+        if config.network:
+            job["network"] = config.network
+        if config.encryption_key:
+            job["encryptionSpec"] = {"kmsKeyName": config.encryption_key}
+        return job
+
+    def _add_labels(
+        self, job: dict[str, Any], schedule: Mapping[str, Any] | None = None
+    ) -> tuple[dict[str, Any], str]:
+        """Return a PipelineJob with its labels, among them the hash of the request; and the hash.
+
+        Args:
+            job: JSON of the job.
+            schedule: JSON of its schedule, which the hash covers, too.
+        """
+        digest = request_fingerprint({**job, "labels": self.config.labels, **(schedule or {})})
+        return {**job, "labels": {**self.config.labels, REQUEST_LABEL: digest}}, digest
+
+    def _remote_run(self, job: Any) -> RemoteRun:
+        """Return a PipelineJob of Google's client as the other platforms' runs are."""
+        run_id = job.name.rpartition("/")[2]
+        return RemoteRun(
+            name=job.name,
+            url=f"{_PAGES}/{self.config.location}/pipelines/runs/{run_id}"
+            f"?project={self.config.project}",
+            fingerprint=job.labels.get(REQUEST_LABEL, ""),
+        )
+
+
+def _remote_schedule(schedule: Any) -> RemoteSchedule:
+    """Return a Schedule of Google's client as the other platforms' schedules are."""
+    job = schedule.create_pipeline_job_request.pipeline_job
+    return RemoteSchedule(
+        id=schedule.name,
+        name=schedule.display_name,
+        cron=schedule.cron,
+        state=schedule.state.name.lower(),
+        fingerprint=job.labels.get(REQUEST_LABEL, ""),
+    )

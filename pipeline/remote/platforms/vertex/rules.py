@@ -1,0 +1,97 @@
+"""What Vertex AI Pipelines accepts, and how pretraining gets TPUs there."""
+
+import dataclasses
+import re
+from typing import Any
+
+from albert_core.errors import InputError
+from components.steps import Step
+from pipeline.remote.platforms.rules import PlatformRules
+from pipeline.remote.step_resources import CustomJobSettings, StepResources
+from pipeline.remote.tpu import TpuSlice
+
+_GPU_TYPE = re.compile(r"NVIDIA_[A-Z0-9_]+")
+# Vertex AI replaces these by the run's own, as it does in Google's components.
+_PROJECT = "{{$.pipeline_google_cloud_project_id}}"
+_LOCATION = "{{$.pipeline_google_cloud_location}}"
+
+
+class VertexRules(PlatformRules):
+    """Vertex AI Pipelines: its tasks have no TPUs, so pretraining on TPUs is a custom job."""
+
+    name = "vertex"
+    title = "Vertex AI"
+    scheduled_date = "{{$.pipeline_job_schedule_time_utc}}"
+    trains_in_custom_job = True
+
+    def default_resources(self, step: Step) -> StepResources:
+        """Return what a step gets by default.
+
+        A task that waits for a custom job is small; any other has no time-out, which Vertex AI
+        does not know for the steps of a pipeline.
+        """
+        resources = dataclasses.replace(super().default_resources(step), shared_memory_gib=0)
+        if resources.tpu:
+            return dataclasses.replace(resources, cpus=2, memory_gib=8)
+        return dataclasses.replace(resources, timeout_s=0)
+
+    def check_resources(self, step: str, resources: StepResources) -> None:
+        """Refuse GPUs of another platform and settings that steps of a pipeline do not have.
+
+        Raises:
+            InputError: There is such a thing, or a job on TPUs without a time-out.
+        """
+        if resources.accelerator and not _GPU_TYPE.fullmatch(resources.accelerator.type):
+            raise InputError(
+                f"{step}.accelerator.type: got {resources.accelerator.type!r}, expected a type of "
+                "Vertex AI such as NVIDIA_L4"
+            )
+        is_set = {
+            "node_selectors": bool(resources.node_selectors),
+            "shared_memory_gib": bool(resources.shared_memory_gib),
+            "timeout_s": bool(resources.timeout_s) and not resources.tpu,
+        }
+        for name in (name for name, is_present in is_set.items() if is_present):
+            raise InputError(
+                f"{step}.{name}: got {getattr(resources, name)}, expected nothing: Vertex AI has "
+                "no such setting for a step of a pipeline; remove it"
+            )
+        if resources.tpu and not resources.timeout_s:
+            raise InputError(
+                f"{step}.timeout_s: got 0, expected the seconds after which the job on TPUs ends"
+            )
+
+    def pretrain(
+        self, resources: StepResources, custom_job: CustomJobSettings, **inputs: Any
+    ) -> Any:
+        """Return the task that pretrains, or with TPUs one that waits for a custom job."""
+        if resources.tpu is None:
+            return super().pretrain(resources, custom_job, **inputs)
+        from components.pretrain.custom_job_component import pretrain_in_custom_job
+
+        job = _tpu_job(resources, resources.tpu, custom_job)
+        return pretrain_in_custom_job(**inputs, project=_PROJECT, location=_LOCATION, job=job)
+
+    def configure(self, task: Any, resources: StepResources) -> None:
+        """Add the environment, unless it is for a custom job, which has it in its settings."""
+        if not resources.tpu:
+            super().configure(task, resources)
+
+
+def _tpu_job(
+    resources: StepResources, tpu: TpuSlice, custom_job: CustomJobSettings
+) -> dict[str, Any]:
+    """Return the `components.pretrain.tpu_job.TpuJob` of pretraining, as plain values."""
+    from components.image import image_name
+    from components.pretrain.tpu_job import TpuJob
+
+    job = TpuJob(
+        display_name="albert-pretrain",
+        image=image_name("tpu"),
+        machine_type=tpu.machine,
+        tpu_topology=tpu.topology,
+        timeout_s=resources.timeout_s,
+        env=resources.environment,
+        **dataclasses.asdict(custom_job),
+    )
+    return dataclasses.asdict(job)

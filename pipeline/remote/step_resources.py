@@ -1,0 +1,161 @@
+"""What one step gets on a platform, and the checks that hold on every platform."""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+
+from albert_core.errors import InputError
+from components.steps import STEPS, Step
+from pipeline.remote.tpu import TpuSlice
+
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SECRET_NAME = re.compile(r"secret|token|passw|credential|api_?key|private_?key", re.IGNORECASE)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Accelerator:
+    """GPUs of a step.
+
+    Attributes:
+        type: The platform's name for them: `nvidia.com/gpu` on Kubeflow, `NVIDIA_L4` on Vertex AI.
+        count: How many.
+    """
+
+    type: str
+    count: int = 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StepResources:
+    """What one step gets.
+
+    Attributes:
+        display_name: Its name on the platform's pages.
+        cpus: Cores. For pretraining on TPUs on Vertex AI those of the task that waits for the job.
+        memory_gib: Memory, likewise.
+        accelerator: GPUs.
+        tpu: A slice of TPUs, for pretraining.
+        node_selectors: Labels a node must have; Kubeflow only.
+        shared_memory_gib: Size of /dev/shm, in memory; 0: the node's default. Kubeflow only.
+        retries: How often a failed try is repeated.
+        backoff_s: Seconds before the first repetition.
+        backoff_factor: What each further pause is multiplied by.
+        max_backoff_s: Longest pause.
+        timeout_s: Seconds after which a try is ended; 0: never. On Vertex AI for pretraining on
+            TPUs only.
+        caching: Whether the platform may skip it when it has seen its inputs.
+        env: Environment variables; no secrets, for anyone who sees the pipeline can read them. On
+            TPUs KERAS_BACKEND is jax if not set here.
+    """
+
+    display_name: str
+    cpus: int = 4
+    memory_gib: int = 16
+    accelerator: Accelerator | None = None
+    tpu: TpuSlice | None = None
+    node_selectors: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    shared_memory_gib: int = 0
+    retries: int = 2
+    backoff_s: int = 60
+    backoff_factor: float = 2.0
+    max_backoff_s: int = 3600
+    timeout_s: int = 0
+    caching: bool = True
+    env: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def from_step(cls, step: Step) -> "StepResources":
+        """Return the defaults of a step; one that may have TPUs gets a small slice of them."""
+        return cls(
+            display_name=step.title,
+            cpus=step.cpus,
+            memory_gib=step.memory_gib,
+            tpu=TpuSlice() if step.uses_tpus else None,
+            shared_memory_gib=step.shared_memory_gib,
+            retries=step.retries,
+            timeout_s=step.timeout_s,
+            caching=step.is_cacheable,
+        )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """All environment variables of the step's program."""
+        return {"KERAS_BACKEND": "jax", **self.env} if self.tpu else dict(self.env)
+
+    def check(self, step: Step) -> None:
+        """Refuse values that the step cannot have on any platform.
+
+        Raises:
+            InputError: There is one.
+        """
+        self._check_numbers(step.name)
+        self._check_env(step.name)
+        if self.tpu:
+            self._check_tpu(step, self.tpu)
+        if self.accelerator:
+            self._check_accelerator(step, self.accelerator)
+        if self.caching and not step.is_cacheable:
+            raise InputError(f"{step.name}.caching: got true, expected false: each run has its own")
+
+    def _check_tpu(self, step: Step, tpu: TpuSlice) -> None:
+        if not step.uses_tpus or self.accelerator:
+            names = " and ".join(other.name for other in STEPS.values() if other.uses_tpus)
+            raise InputError(
+                f"{step.name}.tpu: got {tpu.machine}, expected it for {names} only, and without an "
+                "accelerator; remove one (`tpu: null`)"
+            )
+        tpu.check(f"{step.name}.tpu")
+
+    def _check_accelerator(self, step: Step, accelerator: Accelerator) -> None:
+        if not step.trains:
+            names = ", ".join(other.name for other in STEPS.values() if other.trains)
+            raise InputError(
+                f"{step.name}.accelerator: got {accelerator.type}, expected none: this step does "
+                f"not train (those that do: {names})"
+            )
+        if accelerator.count < 1:
+            raise InputError(
+                f"{step.name}.accelerator.count: got {accelerator.count}, expected 1 or more"
+            )
+
+    def _check_numbers(self, step: str) -> None:
+        least = {"cpus": 1, "memory_gib": 1, "backoff_factor": 1.0} | dict.fromkeys(
+            ("shared_memory_gib", "retries", "backoff_s", "max_backoff_s", "timeout_s"), 0
+        )
+        for name, smallest in least.items():
+            if getattr(self, name) < smallest:
+                raise InputError(
+                    f"{step}.{name}: got {getattr(self, name)}, expected {smallest} or more"
+                )
+        if self.shared_memory_gib >= self.memory_gib:
+            raise InputError(
+                f"{step}.shared_memory_gib: got {self.shared_memory_gib}, expected less than "
+                f"memory_gib ({self.memory_gib}), of which it is a part"
+            )
+
+    def _check_env(self, step: str) -> None:
+        for name in self.env:
+            if not _ENV_NAME.fullmatch(name):
+                raise InputError(f"{step}.env: got {name!r}, expected names such as KERAS_BACKEND")
+            if _SECRET_NAME.search(name):
+                raise InputError(
+                    f"{step}.env: got {name}, expected no secret: anyone who sees the pipeline can "
+                    "read it; give the step's service account the right instead"
+                )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CustomJobSettings:
+    """Identity, network and labels of the custom job that pretrains on TPUs on Vertex AI.
+
+    Attributes:
+        service_account: What it runs as; the default of Vertex AI when empty.
+        network: VPC network to peer with, as `projects/NUMBER/global/networks/NAME`.
+        encryption_key: Name of the Cloud KMS key for what it writes.
+        labels: Labels of the job.
+    """
+
+    service_account: str = ""
+    network: str = ""
+    encryption_key: str = ""
+    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)

@@ -1,0 +1,119 @@
+"""The folder of a run: whose it is, and that those of earlier versions are still opened."""
+
+import json
+
+import pytest
+import yaml
+
+from albert_core.errors import InputError
+from albert_core.settings import parse_settings
+from components.runtime import LOCK_NAME
+from pipeline.cli.main import main
+from pipeline.config import RunConfig, to_values
+from pipeline.local.run_folder import RUN_CONFIG_NAME, differing_settings, lock_run_folder
+
+# As the first versions wrote it: under old names, and without the settings that came later.
+OLD_CONFIG = """\
+title: demo
+corpus:
+  files: [corpus]
+cleaning:
+  min_letter_share: 0.25
+  max_repeated_share: 0.5
+records:
+  sequence_length: 32
+  held_out_share: 0.03
+finetuning:
+  warmup_share: 0.2
+data_dir: glue
+tasks: [cola]
+"""
+SAME_CONFIG = {
+    "title": "demo",
+    "corpus": {"files": ["corpus"]},
+    "cleaning": {"min_letter_fraction": 0.25, "max_repeated_fraction": 0.5},
+    "records": {"sequence_length": 32, "held_out_fraction": 0.03},
+    "finetuning": {"warmup_ratio": 0.2},
+    "data_dir": "glue",
+    "tasks": ["cola"],
+}
+OLD_MANIFEST = {
+    "schema_version": 1,
+    "step": "vocab",
+    "fingerprint": "1",
+    "config": {"vocab": {"size": 60}},
+    "inputs": {},
+    "files": {},
+    "figures": {"vocab_size": 60, "pieces_per_word": 1.5, "unknown_share": 0.25},
+    "code_version": "0",
+    "seconds": 2.0,
+}
+
+
+def make_config(**changes: object) -> RunConfig:
+    return parse_settings(RunConfig, {**SAME_CONFIG, **changes}, source="test")
+
+
+@pytest.fixture
+def old_folder(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / RUN_CONFIG_NAME).write_text(OLD_CONFIG)
+    return folder
+
+
+def lock(folder, config, *, reconfigure=False):
+    return lock_run_folder(folder, config, "id", reconfigure=reconfigure)
+
+
+def test_the_folder_of_an_earlier_version_is_taken_over_under_todays_names(old_folder, capsys):
+    with lock(old_folder, make_config()):
+        saved = yaml.safe_load((old_folder / RUN_CONFIG_NAME).read_text())
+    assert saved == to_values(make_config())
+    assert capsys.readouterr().err == ""
+
+
+def test_a_change_to_the_folder_of_an_earlier_version_is_named_as_it_is_called_now(old_folder):
+    changed = make_config(records={"sequence_length": 32, "held_out_fraction": 0.1})
+    with pytest.raises(InputError, match=r"different in records\.held_out_fraction; choose"):
+        lock(old_folder, changed).__enter__()
+    assert (old_folder / RUN_CONFIG_NAME).read_text() == OLD_CONFIG
+    with lock(old_folder, changed, reconfigure=True):
+        pass
+
+
+def test_a_setting_that_this_version_does_not_know_is_a_difference(old_folder):
+    (old_folder / RUN_CONFIG_NAME).write_text(OLD_CONFIG + "from_the_future: 1\n")
+    with pytest.raises(InputError, match="from_the_future"):
+        lock(old_folder, make_config()).__enter__()
+
+
+def test_other_tasks_are_the_same_run(old_folder):
+    with lock(old_folder, make_config(tasks=["cola", "rte"], random_weights_baseline=True)):
+        pass
+
+
+def test_the_artifacts_of_an_earlier_version_are_described(tmp_path, capsys):
+    (tmp_path / "manifest.json").write_text(json.dumps(OLD_MANIFEST))
+    assert main(["info", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "vocab_size 60, tokens_per_word 1.5, unknown_fraction 0.25" in out
+
+
+def test_two_runs_do_not_work_in_one_folder(tmp_path):
+    with lock(tmp_path / "run", make_config()):
+        with pytest.raises(InputError, match="another run is at work there"):
+            lock(tmp_path / "run", make_config()).__enter__()
+        assert (tmp_path / "run" / LOCK_NAME).read_text() == "id"
+
+
+def test_a_run_that_was_killed_as_it_began_leaves_a_folder_that_the_next_one_takes(tmp_path):
+    (tmp_path / LOCK_NAME).touch()
+    with lock(tmp_path, make_config()):
+        pass
+
+
+def test_settings_differ_by_their_dotted_names():
+    settings = {"a": 1, "b": {"c": 2, "d": [3]}}
+    assert differing_settings(settings, {"a": 1, "b": {"c": 2, "d": [3]}}) == []
+    assert differing_settings(settings, {"a": 1, "b": {"c": 0}, "e": None}) == ["b.c", "b.d"]

@@ -1,0 +1,100 @@
+"""Whether an image is in its registry, asked of a registry on loopback."""
+
+import base64
+import json
+import sys
+
+import pytest
+
+from albert_core.errors import InputError, ServiceError
+from pipeline.remote.image_registry import check_image, parse_image
+from tests.helpers.fakes.loopback import loopback
+from tests.helpers.fakes.registry import Registry
+from tests.helpers.platforms import CALLS
+
+USER = ("robot", "pass:word")
+IMAGE = "albert/albert-python-data:src-1"
+
+
+@pytest.fixture(autouse=True)
+def docker_config(tmp_path, monkeypatch):
+    """An empty folder for Docker's settings, so that none of this machine's are used."""
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    return tmp_path / "config.json"
+
+
+def check(server, image=IMAGE):
+    check_image(f"127.0.0.1:{server.port}/{image}", CALLS)
+
+
+@pytest.mark.parametrize("login", ["", "bearer"])
+def test_an_image_that_anybody_may_pull(login):
+    with loopback(Registry(IMAGE, login=login)) as server:
+        check(server)
+        call = server.sent("HEAD")[0]
+        assert call.path == "/v2/albert/albert-python-data/manifests/src-1"
+        assert "application/vnd.oci.image.index.v1+json" in call.headers["accept"]
+
+
+@pytest.mark.parametrize("login", ["basic", "bearer"])
+def test_an_image_that_docker_login_opens(login, docker_config):
+    with loopback(Registry(IMAGE, login=login, user=USER)) as server:
+        encoded = base64.b64encode(":".join(USER).encode()).decode()
+        logins = {f"127.0.0.1:{server.port}": {"auth": encoded}}
+        docker_config.write_text(json.dumps({"auths": logins}))
+        check(server)
+
+
+def test_an_image_that_a_credential_helper_opens(docker_config, monkeypatch):
+    helper = docker_config.parent / "docker-credential-test"
+    answer = json.dumps({"Username": USER[0], "Secret": USER[1]})
+    helper.write_text(f"#!{sys.executable}\nprint({answer!r})\n")
+    helper.chmod(0o755)
+    monkeypatch.setenv("PATH", str(docker_config.parent), prepend=":")
+    docker_config.write_text(json.dumps({"credsStore": "test"}))
+    with loopback(Registry(IMAGE, login="basic", user=USER)) as server:
+        check(server)
+
+
+def test_an_image_that_is_not_there():
+    with (
+        loopback(Registry()) as server,
+        pytest.raises(InputError, match=r"src-1: not in the registry; push it with `make images"),
+    ):
+        check(server)
+
+
+def test_an_image_that_is_closed():
+    with (
+        loopback(Registry(IMAGE, login="basic", user=USER)) as server,
+        pytest.raises(ServiceError, match=r"image 127.*: the registry 127.* answered 401"),
+    ):
+        check(server)
+
+
+@pytest.mark.parametrize("failure", [503, "drop before", "hang"])
+def test_a_registry_that_fails_once_is_asked_again(failure):
+    with loopback(Registry(IMAGE)) as server:
+        server.fail("HEAD", "/v2/", failure)
+        check(server)
+        assert len(server.sent("HEAD")) == 2
+
+
+@pytest.mark.parametrize(
+    ("image", "parts"),
+    [
+        ("gcr.io/proj/data", ("gcr.io", "proj/data", "latest")),
+        ("localhost/data:1", ("localhost", "data", "1")),
+        ("host:5000/a/b:1.0", ("host:5000", "a/b", "1.0")),
+        ("eu.gcr.io/a@sha256:12ab", ("eu.gcr.io", "a", "sha256:12ab")),
+    ],
+)
+def test_the_parts_of_a_name(image, parts):
+    found = parse_image(image)
+    assert (found.registry, found.repository, found.reference) == parts
+
+
+@pytest.mark.parametrize("image", ["local/albert-python-data:src-1", "python:3.11"])
+def test_an_image_of_this_machine_alone(image):
+    with pytest.raises(InputError, match="set ALBERT_REGISTRY"):
+        parse_image(image)
