@@ -21,10 +21,10 @@ from albert_core.exports.formats import (
     write_format,
 )
 from albert_core.files import hash_json, write_json
+from albert_core.inference.task_settings import read_declared_task
 from albert_core.progress import ReportProgress, quiet
 from albert_core.storage import join, read_bytes
 from albert_core.tasks import Task, data_folder, task_fingerprint
-from components.evaluate.step import finetuning_of, task_of
 from components.export.card.config import CardConfig
 from components.export.card.render import write_card
 from components.export.config import ExportConfig
@@ -32,7 +32,7 @@ from components.export.lineage import Lineage, find_lineage, lineage_at
 
 if TYPE_CHECKING:
     from albert_core.exports.parity import Parity
-    from albert_core.finetuning.evaluation import DevSet
+    from albert_core.finetuning.dev_set import DevSet
 
 EXPORT_NAME = "export.json"
 _MAX_DEV_EXAMPLES = 2000
@@ -67,16 +67,16 @@ class TaskExport:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _DevFiles:
-    """A fine-tuned model's task, the folder of its files, and the manifest of the fine-tuning."""
+    """The task of a fine-tuned model, and the folder of its files."""
 
     task: Task
     data: Path
-    finetuned: Manifest
 
     @classmethod
     def for_model(cls, model: Path, data: Path) -> "_DevFiles":
-        """Read task and manifest from the folder of the model."""
-        return cls(task=task_of(model), data=data, finetuned=read_manifest(model, step="finetune"))
+        """Read the task from the folder of the model; refuse damaged folders and other steps'."""
+        read_manifest(model, step="finetune")
+        return cls(task=read_declared_task(model), data=data)
 
 
 def export_model(
@@ -156,7 +156,9 @@ def _dev_files(model: Path, data_dir: str | Path | None) -> _DevFiles | None:
             f"data_dir: got {data_dir}, expected none, for {model} is no output of `albert "
             "finetune`, which says what task to score and how"
         )
-    return _DevFiles.for_model(model, data_folder(task_of(model), input_folder(data_dir)))
+    return _DevFiles.for_model(
+        model, data_folder(read_declared_task(model), input_folder(data_dir))
+    )
 
 
 def export_models(
@@ -346,15 +348,10 @@ class _Exporter:
 
 def _score_dev_set(model: Path, dev: _DevFiles) -> "DevSet":
     """Return the dev set, or a part of it, with the score of the Keras model."""
-    from albert_core.finetuning.evaluation import scored_dev_set
+    from albert_core.inference import load
+    from albert_core.inference.evaluation import score_dev_set
 
-    return scored_dev_set(
-        folder=model,
-        task=dev.task,
-        config=finetuning_of(model, dev.finetuned),
-        data=dev.data,
-        most=_MAX_DEV_EXAMPLES,
-    )
+    return score_dev_set(load(model), data=dev.data, most=_MAX_DEV_EXAMPLES)
 
 
 def _summarize(exports: Sequence[TaskExport]) -> Metrics:
