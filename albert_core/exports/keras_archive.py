@@ -5,9 +5,13 @@ registered there with Keras.
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from albert_core.checkpoints.checkpoint import Checkpoint, build_model
-from albert_core.model_function import ModelFunction, eager_function
+from albert_core.model_function import ModelFunction, eager_function, encoder_function
+
+if TYPE_CHECKING:
+    import keras
 
 ARCHIVE_NAME = "model.keras"
 
@@ -19,9 +23,17 @@ def write_keras_archive(checkpoint: Checkpoint, folder: Path) -> None:
 
 def open_keras_archive(folder: Path) -> ModelFunction:
     """Return the model of a folder that `write_keras_archive` wrote."""
+    return eager_function(_load(folder))
+
+
+def open_encoder(folder: Path) -> ModelFunction:
+    """Return the encoder of the model of a folder that `write_keras_archive` wrote."""
+    return encoder_function(_load(folder))
+
+
+def _load(folder: Path) -> "keras.Model":
     import keras
 
     import albert_core.model  # noqa: F401  (registers its classes)
 
-    model = keras.saving.load_model(folder / ARCHIVE_NAME)
-    return eager_function(model)
+    return keras.saving.load_model(folder / ARCHIVE_NAME)

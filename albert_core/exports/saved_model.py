@@ -40,7 +40,7 @@ from albert_core.exports.raw_signatures import RawSignatures, concrete_function
 from albert_core.model.heads import ENCODER_INPUTS
 from albert_core.model_function import ModelFunction, ModelInputs, ModelOutputs, outputs_by_name
 
-IDS_SIGNATURE = "ids"
+IDS_SIGNATURE, _TOKENS_SIGNATURE = "ids", "tokens"
 _IDS_BS = tf.TensorSpec([None, None], tf.int32)
 _IDS_BCS = tf.TensorSpec([None, None, None], tf.int32)
 
@@ -68,13 +68,22 @@ def write_saved_model(checkpoint: Checkpoint, folder: Path) -> None:
 
 def open_saved_model(folder: Path) -> ModelFunction:
     """Return the model of a folder that `write_saved_model` wrote, run by TensorFlow alone."""
+    return _open_signature(folder, IDS_SIGNATURE)
+
+
+def open_encoder(folder: Path) -> ModelFunction:
+    """Return the encoder of the model of such a folder, run by TensorFlow alone."""
+    return _open_signature(folder, _TOKENS_SIGNATURE)
+
+
+def _open_signature(folder: Path, signature: str) -> ModelFunction:
     import tensorflow_text  # type: ignore[import-untyped]  # noqa: F401  (operations that the graph may hold)
 
     loaded = tf.saved_model.load(str(folder))
 
     def run(inputs: ModelInputs) -> ModelOutputs:
         tensors = {name: tf.constant(array, tf.int32) for name, array in inputs.items()}
-        outputs = loaded.signatures[IDS_SIGNATURE](**tensors)
+        outputs = loaded.signatures[signature](**tensors)
         return {name: np.asarray(value) for name, value in outputs.items()}
 
     return run
@@ -121,7 +130,7 @@ class _Signatures:
     def functions(self) -> dict[str, Any]:
         """Return the concrete functions by name."""
         heads = self._checkpoint.heads
-        functions = {"tokens": self._tokens, IDS_SIGNATURE: self._ids}
+        functions = {_TOKENS_SIGNATURE: self._tokens, IDS_SIGNATURE: self._ids}
         if "sentence_order" in heads:
             functions["sop"] = _on_ids(self._order)
         if "masked_lm" in heads:

@@ -20,10 +20,10 @@ from albert_core.exports.formats import (
     write_format,
 )
 from albert_core.files import hash_json, write_json
+from albert_core.inference.task_settings import read_declared_task
 from albert_core.progress import ReportProgress, quiet
 from albert_core.storage import join, read_bytes
 from albert_core.tasks import Task, data_folder, task_fingerprint
-from components.evaluate.step import finetuning_of, task_of
 from components.export.card.config import CardConfig
 from components.export.card.render import write_card
 from components.export.config import ExportConfig
@@ -31,7 +31,7 @@ from components.export.lineage import Lineage, find_lineage, lineage_at
 
 if TYPE_CHECKING:
     from albert_core.exports.parity import Parity
-    from albert_core.finetuning.evaluation import DevSet
+    from albert_core.finetuning.dev_set import DevSet
 
 EXPORT_NAME = "export.json"
 _MOST_DEV_EXAMPLES = 2000
@@ -70,11 +70,11 @@ class _DevFiles:
 
     task: Task
     data: Path
-    tuned: Manifest
 
     @classmethod
     def of(cls, model: Path, data: Path) -> "_DevFiles":
-        return cls(task=task_of(model), data=data, tuned=read_manifest(model, step="finetune"))
+        read_manifest(model, step="finetune")  # refuses a damaged folder, or another step's
+        return cls(task=read_declared_task(model), data=data)
 
 
 def export_model(
@@ -151,7 +151,7 @@ def _dev_files(model: Path, data_dir: str | Path | None) -> _DevFiles | None:
             f"data_dir: got {data_dir}, expected none, for {model} is no output of `albert "
             "finetune`, which says what task to score and how"
         )
-    return _DevFiles.of(model, data_folder(task_of(model), input_folder(data_dir)))
+    return _DevFiles.of(model, data_folder(read_declared_task(model), input_folder(data_dir)))
 
 
 def export_models(
@@ -332,15 +332,10 @@ class _Exporter:
 
 
 def _scored(model: Path, dev: _DevFiles) -> "DevSet":
-    from albert_core.finetuning.evaluation import scored_dev_set
+    from albert_core.inference import load
+    from albert_core.inference.evaluation import score_dev_set
 
-    return scored_dev_set(
-        folder=model,
-        task=dev.task,
-        config=finetuning_of(model, dev.tuned),
-        data=dev.data,
-        most=_MOST_DEV_EXAMPLES,
-    )
+    return score_dev_set(load(model), data=dev.data, most=_MOST_DEV_EXAMPLES)
 
 
 def _figures(exports: Sequence[TaskExport]) -> Metrics:
