@@ -1,6 +1,6 @@
 """A model in any runtime, as a function from arrays to arrays. Does not import Keras.
 
-Shape suffixes: B batch, C choices, S sequence, P predictions.
+Shape suffixes: B batch, C choices, S sequence, H hidden, P predictions.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,6 +29,25 @@ def eager_function(model: "keras.Model") -> ModelFunction:
 
     def run(inputs: ModelInputs) -> ModelOutputs:
         outputs = outputs_by_name(model, inputs)
+        return {name: np.asarray(value) for name, value in outputs.items()}
+
+    return run
+
+
+def encoder_function(model: "keras.Model") -> ModelFunction:
+    """Return a function that calls a Keras model's encoder without compiling it.
+
+    Its inputs are `input_ids`, `input_mask` and `segment_ids` [B, S], whatever the model's head
+    reads; its outputs are `sequence_output` [B, S, H] and `pooled_output` [B, H].
+    """
+
+    def run(inputs: ModelInputs) -> ModelOutputs:
+        outputs = model.bert(
+            inputs["input_ids"],
+            input_mask=inputs["input_mask"],
+            segment_ids=inputs["segment_ids"],
+            training=False,
+        )
         return {name: np.asarray(value) for name, value in outputs.items()}
 
     return run

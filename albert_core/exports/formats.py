@@ -63,6 +63,8 @@ class FormatSpec:
         description: What it is for.
         write: Writes a checkpoint's model into an existing, empty folder.
         open: Opens such a folder in the format's own runtime.
+        open_encoder: Opens its encoder alone, from the encoder's inputs to `sequence_output` and
+            `pooled_output`; None where the files have only the whole model.
         files: Files by which a folder of this format is known, the model's first; empty for
             folders that `albert_core.checkpoints.detect` knows. Formats of one runtime may share
             them.
@@ -80,6 +82,7 @@ class FormatSpec:
     description: str
     write: "Callable[[Checkpoint, Path], None]"
     open: "Callable[[Path], ModelFunction]"
+    open_encoder: "Callable[[Path], ModelFunction] | None" = None
     files: tuple[str, ...] = ()
     settings_folder: str = "."
     has_graph: bool = True
@@ -131,6 +134,7 @@ FORMATS: Mapping[ExportFormat, FormatSpec] = {
         description="for TensorFlow, TF Serving and TF-Hub; takes strings, too",
         write=_import_when_called("albert_core.exports.saved_model:write_saved_model"),
         open=_import_when_called("albert_core.exports.saved_model:open_saved_model"),
+        open_encoder=_import_when_called("albert_core.exports.saved_model:open_encoder"),
         # TF-Hub modules of the original have no such settings; they are read as checkpoints.
         files=("saved_model.pb", "assets/tokenizer_settings.json"),
         settings_folder="assets",
@@ -167,6 +171,7 @@ FORMATS: Mapping[ExportFormat, FormatSpec] = {
         description="for Keras, one .keras file",
         write=_import_when_called("albert_core.exports.keras_archive:write_keras_archive"),
         open=_import_when_called("albert_core.exports.keras_archive:open_keras_archive"),
+        open_encoder=_import_when_called("albert_core.exports.keras_archive:open_encoder"),
         files=("model.keras",),
         hub_library="keras",
     ),

@@ -1,13 +1,17 @@
-"""Archives of Keras: `model.keras`, which `keras.saving.load_model` reads on any backend.
+"""Keras archives: `model.keras`, which `keras.saving.load_model` reads on any backend.
 
-Whoever loads one has this package installed and imports `albert_core.model`, whose classes are
-registered there with Keras.
+The archive names classes of `albert_core.model`, so that the package must be installed, and
+imported before loading, where an archive is read.
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from albert_core.checkpoints.checkpoint import Checkpoint, build_model
-from albert_core.model_function import ModelFunction, eager_function
+from albert_core.model_function import ModelFunction, eager_function, encoder_function
+
+if TYPE_CHECKING:
+    import keras
 
 ARCHIVE_NAME = "model.keras"
 
@@ -19,9 +23,17 @@ def write_keras_archive(checkpoint: Checkpoint, folder: Path) -> None:
 
 def open_keras_archive(folder: Path) -> ModelFunction:
     """Return the model of a folder that `write_keras_archive` wrote."""
+    return eager_function(_load(folder))
+
+
+def open_encoder(folder: Path) -> ModelFunction:
+    """Return the encoder of the model of a folder that `write_keras_archive` wrote."""
+    return encoder_function(_load(folder))
+
+
+def _load(folder: Path) -> "keras.Model":
     import keras
 
     import albert_core.model  # noqa: F401  (registers its classes)
 
-    model = keras.saving.load_model(folder / ARCHIVE_NAME)
-    return eager_function(model)
+    return keras.saving.load_model(folder / ARCHIVE_NAME)

@@ -1,12 +1,12 @@
-"""Which characters of a text the pieces of its tokenization stand for.
+"""Align the tokens of a text with its characters.
 
-Tokenization normalises text, so pieces and text differ in places: marks dropped, characters
+Tokenization normalises text, so tokens and text differ in places: marks dropped, characters
 decomposed, white space folded. As in the original the two are matched by a longest common
-subsequence within a band around the diagonal, character by character, and gaps are bridged.
+subsequence within a band around the diagonal, character by character, and gaps are filled.
 
 Source: `_convert_index` and `_lcs_match` of the original's squad_utils.py.
 
-Shape suffixes: C characters of the text, K characters of the pieces, P pieces.
+Shape suffixes: C characters of the text, K characters of the tokens, P tokens.
 """
 
 import dataclasses
@@ -27,31 +27,31 @@ _SLACK = 5
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AlignedText:
-    """A text, its pieces, and where each lies in it.
+    """A text, its tokens, and the characters each of them stands for.
 
     Attributes:
         text: The text.
-        ids: Piece ids int32 [P].
-        starts: Number of each piece's first character in the text, int32 [P].
+        ids: Token ids, int32 [P].
+        starts: Number of each token's first character in the text, int32 [P].
         ends: Number of its last character, int32 [P].
-        piece_of_start: The piece a span that begins at each character begins with, int32 [C].
-        piece_of_end: The piece a span that ends at each character ends with, int32 [C].
+        start_tokens: For a span that begins at a character: its first token, int32 [C].
+        end_tokens: For a span that ends at a character: its last token, int32 [C].
     """
 
     text: str
     ids: np.ndarray
     starts: np.ndarray
     ends: np.ndarray
-    piece_of_start: np.ndarray
-    piece_of_end: np.ndarray
+    start_tokens: np.ndarray
+    end_tokens: np.ndarray
 
-    def pieces_of(self, start: int, length: int) -> tuple[int, int]:
-        """Return the first and the last piece of a span of characters."""
-        return int(self.piece_of_start[start]), int(self.piece_of_end[start + length - 1])
+    def span_tokens(self, start: int, length: int) -> tuple[int, int]:
+        """Return the numbers of the first and the last token of a span of characters."""
+        return int(self.start_tokens[start]), int(self.end_tokens[start + length - 1])
 
 
 class Aligner:
-    """Tokenizes texts and finds where their pieces lie.
+    """Tokenizes texts and aligns the tokens with their characters.
 
     Args:
         tokenizer: The tokenizer.
@@ -62,36 +62,40 @@ class Aligner:
         self._codes = np.full(sys.maxunicode + 1, _UNMET, np.int32)
 
     def align(self, texts: Sequence[str]) -> list[AlignedText | None]:
-        """Return texts with their pieces; None where too little of a text is found in them."""
+        """Return each text with its tokens; None where fewer than 80 % of its characters match."""
         batch = self._tokenizer.tokenize_batch(texts)
-        return [self._align(text, pieces) for text, pieces in zip(texts, batch, strict=True)]
+        return [self._align(text, tokens) for text, tokens in zip(texts, batch, strict=True)]
 
-    def _align(self, text: str, pieces: list[str]) -> AlignedText | None:
-        surfaces = self._tokenizer.surfaces(pieces)
+    def _align(self, text: str, tokens: list[str]) -> AlignedText | None:
+        surfaces = self._tokenizer.surfaces(tokens)
         joined = "".join(surfaces)
         if not text or not joined:
             return None
-        found = _match(self._normalised(text), _code_points(joined))
-        if found is None:
+        match = _match(self._normalised(text), _code_points(joined))
+        if match is None:
             return None
-        in_pieces_C, in_text_K = found
+        in_tokens_C, in_text_K = match
         lengths_P = np.fromiter(map(len, surfaces), np.int64, len(surfaces))
         ends_P = np.cumsum(lengths_P)
-        piece_of_K = np.repeat(np.arange(len(surfaces), dtype=np.int32), lengths_P)
-        from_text_C = Bridged(in_pieces_C)
-        from_pieces_K = Bridged(in_text_K, limit=len(text))
+        token_of_K = np.repeat(np.arange(len(surfaces), dtype=np.int32), lengths_P)
+        from_text_C = GapFilledMap(in_tokens_C)
+        from_tokens_K = GapFilledMap(in_text_K, limit=len(text))
         characters_C = np.arange(len(text))
         return AlignedText(
             text=text,
-            ids=np.array(self._tokenizer.token_ids(pieces), np.int32),
-            starts=from_pieces_K.starts(ends_P - lengths_P),
-            ends=from_pieces_K.ends(ends_P - 1),
-            piece_of_start=piece_of_K[from_text_C.starts(characters_C)],
-            piece_of_end=piece_of_K[from_text_C.ends(characters_C)],
+            ids=np.array(self._tokenizer.token_ids(tokens), np.int32),
+            starts=from_tokens_K.starts(ends_P - lengths_P),
+            ends=from_tokens_K.ends(ends_P - 1),
+            start_tokens=token_of_K[from_text_C.starts(characters_C)],
+            end_tokens=token_of_K[from_text_C.ends(characters_C)],
         )
 
     def _normalised(self, text: str) -> np.ndarray:
-        """Return the code point that tokenization makes of each character, if it makes one."""
+        """Return the code point that each character is normalised to, int32 [C].
+
+        `_NOT_ONE` where it becomes several, `_VANISHING` where it becomes none: the longest
+        common subsequence matches neither.
+        """
         codes_C = _code_points(text)
         for code in set(codes_C[self._codes[codes_C] == _UNMET].tolist()):
             normal = self._tokenizer.normalize_character(chr(code))
@@ -100,12 +104,13 @@ class Aligner:
         return self._codes[codes_C]
 
 
-class Bridged:
-    """A map of positions with gaps; positions in a gap go with their neighbours.
+class GapFilledMap:
+    """A monotonic map between positions of two texts, in which gaps are filled by neighbours.
 
     Args:
-        index: What each position maps to, int32, -1 in gaps.
-        limit: Length of what is mapped to; without it the last gap goes with its neighbour.
+        index: The position that each position maps to, int32; -1 in gaps.
+        limit: Length of the text that is mapped to. With it a gap at the end reaches to the end of
+            that text; without it it maps to the last known position.
     """
 
     def __init__(self, index: np.ndarray, limit: int | None = None) -> None:
@@ -119,49 +124,62 @@ class Bridged:
         self._index = index
 
     def starts(self, positions: np.ndarray) -> np.ndarray:
-        """Return where spans begin that begin at these positions: in a gap, at its begin."""
+        """Return the positions to which the first positions of spans map.
+
+        Of a gap between two matches it is the position after the first match, if the other text
+        has a gap there, too; else the second match.
+        """
         front, rear = self._front[positions], self._rear[positions]
         inside = np.where(rear > front + 1, front + 1, rear)
-        return self._bridge(positions, inside, at_begin=np.zeros_like(rear), at_end=front + 1)
+        return self._fill_gaps(positions, inside, at_begin=np.zeros_like(rear), at_end=front + 1)
 
     def ends(self, positions: np.ndarray) -> np.ndarray:
-        """Return where spans end that end at these positions: in a gap, at its end."""
+        """Return the positions to which the last positions of spans map.
+
+        Of a gap between two matches it is the position before the second match, if the other text
+        has a gap there, too; else the first match.
+        """
         front, rear = self._front[positions], self._rear[positions]
         inside = np.where(rear > front + 1, rear - 1, front)
         last = np.full_like(front, (self._limit or 0) - 1)
-        return self._bridge(positions, inside, at_begin=np.maximum(rear - 1, 0), at_end=last)
+        return self._fill_gaps(positions, inside, at_begin=np.maximum(rear - 1, 0), at_end=last)
 
-    def _bridge(
+    def _fill_gaps(
         self, positions: np.ndarray, inside: np.ndarray, at_begin: np.ndarray, at_end: np.ndarray
     ) -> np.ndarray:
+        """Return what positions map to: itself if known, else by which side of them is."""
         front, rear = self._front[positions], self._rear[positions]
         has_room = front < (self._limit or 0) - 1
         at_end = np.where(has_room, at_end, front)
-        bridged = np.where(front < 0, at_begin, np.where(rear < 0, at_end, inside))
-        own = self._index[positions]
-        return np.where(own >= 0, own, bridged).astype(np.int32)
+        filled = np.where(front < 0, at_begin, np.where(rear < 0, at_end, inside))
+        known = self._index[positions]
+        return np.where(known >= 0, known, filled).astype(np.int32)
 
 
-def _match(text_codes_C: np.ndarray, piece_codes_K: np.ndarray) -> tuple[np.ndarray, ...] | None:
-    """Return where each character of one is in the other, or None if too few are."""
+def _match(text_codes_C: np.ndarray, token_codes_K: np.ndarray) -> tuple[np.ndarray, ...] | None:
+    """Return the position of each character of one in the other [C], [K]; None if too few match.
+
+    The second try has a band twice as wide. It costs twice as much, so only few texts get it.
+    """
     needed = _ENOUGH * np.count_nonzero(text_codes_C != _VANISHING)
-    max_distance = abs(len(text_codes_C) - len(piece_codes_K)) + _SLACK
+    max_distance = abs(len(text_codes_C) - len(token_codes_K)) + _SLACK
     for distance in (max_distance, 2 * max_distance):
-        num_matched, in_pieces_C, in_text_K = _longest_common_subsequence(
-            text_codes_C, piece_codes_K, distance
+        num_matched, in_tokens_C, in_text_K = _longest_common_subsequence(
+            text_codes_C, token_codes_K, distance
         )
         if num_matched > needed:
             break
     if num_matched < needed or num_matched == 0:
         return None
-    return in_pieces_C, in_text_K
+    return in_tokens_C, in_text_K
 
 
 @numba.njit(nogil=True, cache=True)
 def _longest_common_subsequence(first, second, max_distance):  # type: ignore[no-untyped-def]
-    """Return its length, and where each element of one is in the other (-1: nowhere).
+    """Return its length, and the position of each element of one in the other (-1: none).
 
-    Only pairs (i, j) with i - max_distance <= j < i + max_distance are looked at.
+    Only pairs (i, j) with i - max_distance <= j < i + max_distance are compared: the whole table
+    of a context of 10,000 characters would be 100 million pairs.
     """
     lengths, moves = _fill(first, second, max_distance)
     in_second = np.full(len(first), _ABSENT, np.int32)
@@ -182,7 +200,7 @@ def _longest_common_subsequence(first, second, max_distance):  # type: ignore[no
 def _fill(first, second, max_distance):  # type: ignore[no-untyped-def]
     """Return the lengths up to each pair (i, i + k - max_distance), and the moves to it."""
     width = 2 * max_distance
-    # One column more, always 0: to the right of the band nothing is known.
+    # One more column that stays 0: lengths[i - 1, k + 1] is read there, outside of the band.
     lengths = np.zeros((len(first), width + 1), np.int32)
     moves = np.full((len(first), width), _UNREACHED, np.int8)
     for i in range(len(first)):

@@ -1,4 +1,4 @@
-"""Logits of sequences to answers of questions.
+"""Search the likeliest answers to questions in the logits of their windows.
 
 Source: accumulate_predictions_v1 and write_predictions_v1 of the original's squad_utils.py, and v2.
 
@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from albert_core.finetuning.config import QuestionConfig
+from albert_core.finetuning.prediction import ExampleOutputs
 from albert_core.finetuning.question_features import Window
 from albert_core.tasks import Question
 
@@ -20,36 +22,46 @@ _UNSEEN_NULL_ODDS = 1e6
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """A possible answer: its text, and how likely its start and its end are."""
+class SpanCandidate:
+    """A possible answer: a part of the context.
+
+    Attributes:
+        text: The part, without white space around it; what stands for no answer if it is none.
+        start: Number of its first character in the context; None if it is no part of it.
+        start_log_prob: Log probability of its start, or the logit where all starts and ends are
+            independent (SQuAD 1.1).
+        end_log_prob: The same of its end.
+    """
 
     text: str
+    start: int | None
     start_log_prob: float
     end_log_prob: float
 
     @property
     def score(self) -> float:
-        """What candidates are ranked by."""
+        """Sum of both log probabilities, by which candidates are ranked."""
         return self.start_log_prob + self.end_log_prob
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Answers:
-    """What was found for each question, by its id.
+    """Answers by the id of their question.
 
     Attributes:
-        candidates: The best answers, the best first; one at least.
-        null_odds: How much no answer is preferred; none where every question has one.
+        candidates: The best answers, no text twice, the best first; at least one.
+        null_odds: Logit of there being no answer, the lowest over all windows; empty where every
+            question has an answer.
     """
 
-    candidates: Mapping[str, Sequence[Candidate]]
+    candidates: Mapping[str, Sequence[SpanCandidate]]
     null_odds: Mapping[str, float]
 
     def best(self, threshold: float | None = None) -> dict[str, str]:
         """Return the best answer of each question.
 
         Args:
-            threshold: Null odds from which on no answer is given; None: never.
+            threshold: Questions with null odds of this or more get an empty answer; None: none do.
         """
         return {
             key: ""
@@ -59,7 +71,10 @@ class Answers:
         }
 
     def n_best(self) -> dict[str, list[dict[str, Any]]]:
-        """Return all candidates with their probabilities, as the original writes them."""
+        """Return all candidates with their probabilities, as the original writes them.
+
+        The probabilities of a question's candidates sum to 1.
+        """
         return {
             key: [
                 {
@@ -68,34 +83,66 @@ class Answers:
                     "start_log_prob": candidate.start_log_prob,
                     "end_log_prob": candidate.end_log_prob,
                 }
-                for candidate, probability in zip(own, _probabilities(own), strict=True)
+                for candidate, probability in zip(
+                    candidates, candidate_probabilities(candidates), strict=True
+                )
             ]
-            for key, own in self.candidates.items()
+            for key, candidates in self.candidates.items()
         }
+
+
+def search_answers(
+    questions: Sequence[Question],
+    windows: Sequence[Window],
+    outputs: ExampleOutputs,
+    config: QuestionConfig,
+    *,
+    has_unanswerable: bool,
+) -> Answers:
+    """Search answers in the outputs of the head for the kind of questions.
+
+    Args:
+        questions: The questions.
+        windows: What the model was shown, W.
+        outputs: Its outputs for each window, those that `find_answers` or `find_answers_or_none`
+            reads.
+        config: How many candidates to keep, and how long they may be.
+        has_unanswerable: Whether a question may have no answer.
+    """
+    find = find_answers_or_none if has_unanswerable else find_answers
+    return find(
+        questions,
+        windows,
+        outputs,
+        n_best_size=config.n_best_size,
+        max_answer_length=config.max_answer_length,
+    )
 
 
 def find_answers(
     questions: Sequence[Question],
     windows: Sequence[Window],
-    outputs: Mapping[str, Sequence[np.ndarray]],
+    outputs: ExampleOutputs,
     *,
     n_best_size: int,
     max_answer_length: int,
 ) -> Answers:
     """Return the answers of questions that all have one, from independent starts and ends.
 
+    A question without any span that can be an answer gets the text `empty`, as in the original.
+
     Args:
         questions: The questions.
         windows: What the model was shown, W.
         outputs: `start_logits` and `end_logits` [W, S].
         n_best_size: Starts and ends that are paired in a window, and candidates kept.
-        max_answer_length: Longest answer in pieces.
+        max_answer_length: Longest answer in tokens.
     """
     pairs = (
         _paired(starts_S.astype(float), ends_S.astype(float), n_best_size)
         for starts_S, ends_S in zip(outputs["start_logits"], outputs["end_logits"], strict=True)
     )
-    nothing = Candidate(text="empty", start_log_prob=0.0, end_log_prob=0.0)
+    nothing = SpanCandidate(text="empty", start=None, start_log_prob=0.0, end_log_prob=0.0)
     ranked = _ranked(questions, windows, pairs, n_best_size, max_answer_length, nothing)
     return Answers(candidates=ranked, null_odds={})
 
@@ -103,7 +150,7 @@ def find_answers(
 def find_answers_or_none(
     questions: Sequence[Question],
     windows: Sequence[Window],
-    outputs: Mapping[str, Sequence[np.ndarray]],
+    outputs: ExampleOutputs,
     *,
     n_best_size: int,
     max_answer_length: int,
@@ -116,7 +163,7 @@ def find_answers_or_none(
         outputs: `start_top_log_probs`, `start_top_index` [W, K], `end_top_log_probs`,
             `end_top_index` [W, K*L] and `cls_logits` [W].
         n_best_size: Candidates kept.
-        max_answer_length: Longest answer in pieces.
+        max_answer_length: Longest answer in tokens.
     """
     starts_WK, start_log_probs_WK, ends_WE, end_log_probs_WE = (
         np.stack(outputs[name])
@@ -134,8 +181,11 @@ def find_answers_or_none(
     for window, cls_logit in zip(windows, outputs["cls_logits"], strict=True):
         key = questions[window.question].id
         null_odds[key] = min(null_odds[key], float(cls_logit))
-    nothing = Candidate(
-        text="", start_log_prob=_NO_ANSWER_LOG_PROB, end_log_prob=_NO_ANSWER_LOG_PROB
+    nothing = SpanCandidate(
+        text="",
+        start=None,
+        start_log_prob=_NO_ANSWER_LOG_PROB,
+        end_log_prob=_NO_ANSWER_LOG_PROB,
     )
     ranked = _ranked(questions, windows, pairs, n_best_size, max_answer_length, nothing)
     return Answers(candidates=ranked, null_odds=null_odds)
@@ -168,32 +218,36 @@ def _ranked(
     pairs: Iterable[_Pairs],
     n_best_size: int,
     max_length: int,
-    nothing: Candidate,
-) -> dict[str, list[Candidate]]:
-    """Return the best candidates of each question, no text twice."""
-    found: dict[int, list[tuple[Window, _Pairs]]] = collections.defaultdict(list)
-    for window, own in zip(windows, pairs, strict=True):
-        found[window.question].append((window, _allowed(window, own, max_length)))
+    nothing: SpanCandidate,
+) -> dict[str, list[SpanCandidate]]:
+    """Return the best candidates of each question, no text twice; `nothing` if there is none."""
+    spans: dict[int, list[tuple[Window, _Pairs]]] = collections.defaultdict(list)
+    for window, window_pairs in zip(windows, pairs, strict=True):
+        spans[window.question].append((window, _allowed(window, window_pairs, max_length)))
     return {
-        question.id: _best_candidates(found[number], n_best_size) or [nothing]
+        question.id: _best_candidates(spans[number], n_best_size) or [nothing]
         for number, question in enumerate(questions)
     }
 
 
-def _best_candidates(found: Sequence[tuple[Window, _Pairs]], n_best_size: int) -> list[Candidate]:
-    if not found:
+def _best_candidates(
+    spans: Sequence[tuple[Window, _Pairs]], n_best_size: int
+) -> list[SpanCandidate]:
+    """Return the best of all windows' spans, the first of those with the same text."""
+    if not spans:
         return []
-    owners = np.repeat(np.arange(len(found)), [len(pairs[0]) for _, pairs in found])
+    window_of_pair = np.repeat(np.arange(len(spans)), [len(pairs[0]) for _, pairs in spans])
     start, end, start_log_prob, end_log_prob = (
-        np.concatenate(columns) for columns in zip(*(pairs for _, pairs in found), strict=True)
+        np.concatenate(columns) for columns in zip(*(pairs for _, pairs in spans), strict=True)
     )
-    best: dict[str, Candidate] = {}
+    best: dict[str, SpanCandidate] = {}
     for index in np.argsort(-(start_log_prob + end_log_prob), kind="stable"):
         if len(best) >= n_best_size:
             break
-        text = found[owners[index]][0].answer(start[index], end[index])
-        candidate = Candidate(
+        text, first_character = spans[window_of_pair[index]][0].answer(start[index], end[index])
+        candidate = SpanCandidate(
             text=text,
+            start=first_character,
             start_log_prob=float(start_log_prob[index]),
             end_log_prob=float(end_log_prob[index]),
         )
@@ -201,7 +255,8 @@ def _best_candidates(found: Sequence[tuple[Window, _Pairs]], n_best_size: int) -
     return list(best.values())
 
 
-def _probabilities(candidates: Sequence[Candidate]) -> np.ndarray:
+def candidate_probabilities(candidates: Sequence[SpanCandidate]) -> np.ndarray:
+    """Return the probability of each candidate among all that were kept, float64."""
     scores = np.array([candidate.score for candidate in candidates])
     odds = np.exp(scores - scores.max())
     return odds / odds.sum()

@@ -1,4 +1,6 @@
-"""Features to padded batches; every batch is only as long as its longest sequence.
+"""Pad features to batches, and draw the batches of training.
+
+A batch is only as long as its longest sequence, rounded up.
 
 Shape suffixes: B batch, C choices, S sequence (of this batch), N sequences.
 """
@@ -9,21 +11,20 @@ from typing import Any
 import numpy as np
 
 from albert_core.finetuning.features import Features
+from albert_core.model_function import ModelInputs
 
 _POOL_BATCHES = 32  # batches are formed from this many batches' worth of shuffled examples
 
-Inputs = dict[str, np.ndarray]
 
-
-def pad_inputs(features: Features, examples: np.ndarray, length: int) -> Inputs:
+def pad_inputs(features: Features, examples: np.ndarray, length: int) -> dict[str, np.ndarray]:
     """Return the encoder's inputs for some examples.
 
-    As in the original, padding is 0 whatever piece that is; `input_mask` tells it apart.
+    As in the original, padding has the id 0 whichever token that is; `input_mask` tells it apart.
 
     Args:
         features: All features.
         examples: Numbers of the examples [B].
-        length: Length S of the batch.
+        length: Length S of the batch, no less than its longest sequence.
 
     Returns:
         int32 `input_ids`, `input_mask`, `segment_ids` [B, S]; of choices [B, C, S].
@@ -33,12 +34,12 @@ def pad_inputs(features: Features, examples: np.ndarray, length: int) -> Inputs:
     begins_N = features.begins[sequences_N]
     lengths_N = features.begins[sequences_N + 1] - begins_N
     columns_S = np.arange(length)
-    is_piece_NS = columns_S < lengths_N[:, None]
-    places_NS = np.where(is_piece_NS, begins_N[:, None] + columns_S, 0)
-    is_second_NS = is_piece_NS & (columns_S >= features.second_starts[sequences_N][:, None])
+    is_token_NS = columns_S < lengths_N[:, None]
+    places_NS = np.where(is_token_NS, begins_N[:, None] + columns_S, 0)
+    is_second_NS = is_token_NS & (columns_S >= features.second_starts[sequences_N][:, None])
     inputs = {
-        "input_ids": np.where(is_piece_NS, features.ids[places_NS], 0).astype(np.int32),
-        "input_mask": is_piece_NS.astype(np.int32),
+        "input_ids": np.where(is_token_NS, features.ids[places_NS], 0).astype(np.int32),
+        "input_mask": is_token_NS.astype(np.int32),
         "segment_ids": is_second_NS.astype(np.int32),
     }
     if group > 1:
@@ -46,7 +47,15 @@ def pad_inputs(features: Features, examples: np.ndarray, length: int) -> Inputs:
     return inputs
 
 
-def answer_mask(inputs: Inputs) -> np.ndarray:
+def pad_answerability_inputs(
+    features: Features, examples: np.ndarray, length: int
+) -> dict[str, np.ndarray]:
+    """Return the inputs for questions that may have no answer: with `p_mask` [B, S]."""
+    inputs = pad_inputs(features, examples, length)
+    return {**inputs, "p_mask": answer_mask(inputs)}
+
+
+def answer_mask(inputs: ModelInputs) -> np.ndarray:
     """Return where no answer can start or end [B, S]: 0 for [CLS] and the context, else 1."""
     segments_BS, mask_BS = inputs["segment_ids"], inputs["input_mask"]
     p_mask_BS = 1 - segments_BS
@@ -55,16 +64,27 @@ def answer_mask(inputs: Inputs) -> np.ndarray:
     return p_mask_BS
 
 
-def padded_length(features: Features, examples: np.ndarray, longest: int) -> int:
-    """Return the length of a batch: a round number, but no more than the longest allowed."""
-    from albert_core.backends import LENGTH_MULTIPLE
+def padded_length(
+    features: Features, examples: np.ndarray, longest: int, *, multiple: int | None = None
+) -> int:
+    """Return the length of a batch: that of its longest sequence, rounded up.
 
+    Args:
+        features: All features.
+        examples: Numbers of the batch's examples [B].
+        longest: Rounding up ends here, unless a sequence is longer.
+        multiple: What to round up to a multiple of; by default the one for Keras's backend.
+    """
+    if multiple is None:
+        from albert_core.backends import LENGTH_MULTIPLE
+
+        multiple = LENGTH_MULTIPLE
     length = int(features.lengths[examples].max())
-    return min(-(-length // LENGTH_MULTIPLE) * LENGTH_MULTIPLE, max(longest, length))
+    return min(-(-length // multiple) * multiple, max(longest, length))
 
 
 def batches_in_epoch(num_examples: int, batch_size: int) -> int:
-    """Return the batches of an epoch; a last, smaller one is left out."""
+    """Return the number of batches in an epoch; a last, smaller one is left out."""
     return max(1, num_examples // batch_size)
 
 
@@ -76,14 +96,14 @@ def training_batches(
     seed: int,
     start_step: int = 0,
 ) -> Any:
-    """Return endless batches of examples of like length; batch k is the same after a resume.
+    """Return endless batches of examples of similar length; batch k is the same after a resume.
 
     Args:
         lengths: Length of each example.
         make_batch: Function of the numbers of a batch's examples.
-        batch_size: Examples of a batch.
+        batch_size: Examples in a batch.
         seed: Seed of the order.
-        start_step: Batches that are left out at the beginning.
+        start_step: Number of batches to skip: those of the steps that are done.
     """
 
     def generate() -> Iterator[Any]:
@@ -101,7 +121,10 @@ def training_batches(
 def epoch_batches(
     lengths: np.ndarray, batch_size: int, *, seed: int, epoch: int
 ) -> list[np.ndarray]:
-    """Return the batches of an epoch as arrays of example numbers."""
+    """Return the batches of an epoch, shuffled, as arrays of example numbers.
+
+    Examples that do not fill a last batch are left out, other ones in every epoch.
+    """
     rng = np.random.default_rng((seed, epoch))
     order = rng.permutation(len(lengths))
     order = order[: max(1, len(order) // batch_size) * batch_size]
@@ -112,9 +135,3 @@ def epoch_batches(
         pool = pool[np.argsort(lengths[pool], kind="stable")]
         batches += [pool[k : k + batch_size] for k in range(0, len(pool), batch_size)]
     return [batches[k] for k in rng.permutation(len(batches))]
-
-
-def evaluation_batches(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
-    """Return the numbers of all examples, once, in batches of like length."""
-    order = np.argsort(lengths, kind="stable")
-    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]

@@ -1,4 +1,4 @@
-"""Features kept on disk, under a key of everything they follow from."""
+"""Features kept on disk, in a folder named after everything they depend on."""
 
 import json
 import os
@@ -18,12 +18,13 @@ _FACTS_NAME = "features.json"
 
 
 def cached_features(entry: Path, make: Callable[[], Features]) -> Features:
-    """Return features from a folder, made and stored there first if it does not exist.
+    """Return features from a folder; if it does not exist, make them and store them there first.
 
-    They are read from disk as they are needed and take no memory of their own.
+    Token ids are memory-mapped, so that large sets take no memory. Several processes may make the
+    same features: one of them is kept.
 
     Args:
-        entry: The folder, named after everything the features follow from.
+        entry: The folder, named after everything the features depend on.
         make: Makes the features.
     """
     if not entry.is_dir():
@@ -48,5 +49,5 @@ def _store(features: Features, entry: Path) -> None:
     write_json(partial / _FACTS_NAME, facts)
     try:
         os.replace(partial, entry)
-    except OSError:  # another process was faster
+    except OSError:  # another process has stored the same features
         shutil.rmtree(partial)

@@ -12,12 +12,14 @@ from albert_core.settings import parse_settings
 from albert_core.tasks.task import Task
 from albert_core.training.devices import Precision
 
+TRIALS_NAME = "trials.json"  # beside the weights: the best row of every trial
+
 Initialization = Literal["pretrained", "random"]
 RecipeName = Literal["general", "original"]
 Frozen = Literal["nothing", "embeddings", "encoder"]
 BadRowsSetting = Literal["as_declared", "refuse", "leave_out"]
 
-# Settings that say the same in two ways: a share or passes, and a number of updates.
+# Settings that say the same in two ways: as passes or a fraction, and as a number of steps.
 _ALTERNATIVES = (("num_epochs", "num_train_steps"), ("warmup_ratio", "num_warmup_steps"))
 
 
@@ -26,10 +28,10 @@ class QuestionConfig:
     """How questions about texts are shown and answered.
 
     Attributes:
-        doc_stride: Pieces between the begins of two windows over a long text.
-        max_query_length: Pieces of a question that are kept.
-        max_answer_length: Longest answer in pieces.
-        n_best_size: Candidates written for each question.
+        doc_stride: Tokens between the begins of two windows over a long text.
+        max_query_length: Most tokens of a question; the rest is cut off.
+        max_answer_length: Longest answer in tokens.
+        n_best_size: Candidates kept for each question.
         start_n_top: Starts that are searched where there may be no answer.
         end_n_top: Ends that are searched for each of them.
     """
@@ -56,25 +58,25 @@ class FinetuningConfig:
         optimizer: `adamw` or `lamb`.
         learning_rate: Peak rate.
         num_epochs: Passes over the training set.
-        warmup_ratio: Share of the updates that warm up.
-        num_train_steps: Updates; instead of `num_epochs`.
-        num_warmup_steps: Updates that warm up; instead of `warmup_ratio`.
-        batch_size: Examples in an update.
-        sequence_length: Longest input in pieces, special pieces included.
-        max_choice_length: Longest choice in pieces, where a task has choices.
+        warmup_ratio: Fraction of the steps that warm up.
+        num_train_steps: Steps of training; instead of `num_epochs`.
+        num_warmup_steps: Steps that warm up; instead of `warmup_ratio`.
+        batch_size: Examples in a step.
+        sequence_length: Longest input in tokens, special tokens included.
+        max_choice_length: Longest choice in tokens, where a task has choices.
         questions: How questions about texts are shown and answered.
         num_evaluations: Dev evaluations, evenly spread; the best one's weights are kept. Training
             goes on to the end of the last interval between two of them.
         patience: Evaluations without a better one after which training ends; 0: never.
         classifier_dropout: Dropout before the head while training.
-        hidden_dropout: Dropout of the encoder's layers; that of the pretrained model if not given.
-        attention_dropout: Dropout of its attention; that of the pretrained model if not given.
+        hidden_dropout: Dropout of the encoder's layers; None: that of the pretrained model.
+        attention_dropout: Dropout of its attention; None: that of the pretrained model.
         frozen: What keeps its pretrained weights: `embeddings`, or the whole `encoder` below the
             pooler.
         precision: `bfloat16` computes in it; `auto` does where it is faster.
         seed: Seed of the head's weights, order and dropout.
-        num_seeds: Trainings with seed, seed + 1, ...; scores are given as mean and deviation, and
-            the best model is kept.
+        num_seeds: Trainings with seed, seed + 1, ...; scores are reported as mean and standard
+            deviation, and the best model is kept.
         grid_learning_rates: Rates to try instead of `learning_rate`.
         grid_batch_sizes: Batch sizes to try instead of `batch_size`. Of all combinations the one
             with the best mean dev score is kept.
@@ -160,7 +162,10 @@ class FinetuningConfig:
         return self._overlaid(recipe, exceptions, source=f"finetuning.per_task.{task.name}")
 
     def _overlaid(self, *layers: Mapping[str, Any], source: str) -> "FinetuningConfig":
-        """Return it with other values, the last layer's first; passes replace counted updates."""
+        """Return a copy with the values of several layers, of which later ones win.
+
+        A layer that sets a number of passes or a fraction unsets the number of steps.
+        """
         values = {**dataclasses.asdict(self), "per_task": {}}
         for layer in layers:
             for by_fraction, by_count in _ALTERNATIVES:

@@ -1,4 +1,4 @@
-"""What a model's outputs on a split come to: scores, their intervals, files of predictions.
+"""Evaluate a model's outputs on a split: scores, their intervals, files of predictions.
 
 Shape suffixes: M examples, C classes or choices.
 """
@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from albert_core.files import write_json
-from albert_core.finetuning.answer_search import Answers, find_answers, find_answers_or_none
-from albert_core.finetuning.task_program import Outputs, TaskData, TaskProgram
+from albert_core.finetuning.answer_search import Answers, search_answers
+from albert_core.finetuning.prediction import ExampleOutputs
+from albert_core.finetuning.task_program import TaskData, TaskProgram
 from albert_core.tasks import Question, Task
 from albert_core.tasks.metrics import (
     CLASSIFICATION_NAME,
@@ -44,21 +45,21 @@ _ANSWER_SCORES: Mapping[Metric, AnswerScore] = {
 }
 
 
-class Judgement(abc.ABC):
-    """Outputs on a split and what they come to.
+class Evaluator(abc.ABC):
+    """Scores and predictions that follow from a model's outputs on a split.
 
     Args:
         program: The task and its settings.
         data: The split.
-        outputs: The model's outputs for each of its sequences or examples.
-        threshold: Null odds from which on no answer is given; found on this split if not given.
+        outputs: The model's outputs for each example; for each window of questions.
+        threshold: Null odds from which on a question has no answer; None: the best on this split.
     """
 
     def __init__(
         self,
         program: TaskProgram,
         data: TaskData,
-        outputs: Outputs,
+        outputs: ExampleOutputs,
         threshold: float | None = None,
     ) -> None:
         self.task: Task = program.task
@@ -71,27 +72,27 @@ class Judgement(abc.ABC):
         """Whether the right answers are known."""
 
     @abc.abstractmethod
-    def _metrics_of(self, rows: np.ndarray) -> Scores:
+    def _metrics_on(self, rows: np.ndarray) -> Scores:
         """Return the metrics over some examples."""
 
     @abc.abstractmethod
     def write(self, folder: Path, split: Split) -> None:
-        """Write the predictions."""
+        """Write the predictions on a split into a folder."""
 
     def metrics(self) -> Scores:
         """Return the task's metrics over all files, and over each if there are several."""
-        return scores_by_source(self.task, self._metrics_of, self.data.sources)
+        return scores_by_source(self.task, self._metrics_on, self.data.sources)
 
     def interval(self) -> tuple[float, float]:
-        """Return the bootstrap interval of the first metric over all examples (95 %)."""
+        """Return the 95 % bootstrap interval of the first metric over all examples."""
         first = self.task.metrics[0]
         return bootstrap_interval(
-            lambda rows: self._metrics_of(rows)[first], len(self.data.examples)
+            lambda rows: self._metrics_on(rows)[first], len(self.data.examples)
         )
 
 
-class TextJudgement(Judgement):
-    """Of classification, regression and multiple choice; `outputs` has `logits` [M, C]."""
+class TextEvaluator(Evaluator):
+    """Evaluator of classification, regression and multiple choice; reads `logits` [M, C]."""
 
     @functools.cached_property
     def _logits(self) -> np.ndarray:
@@ -102,12 +103,15 @@ class TextJudgement(Judgement):
         """Whether all examples have labels."""
         return "target" in self.data.features.targets and bool(self.data.examples)
 
-    def _metrics_of(self, rows: np.ndarray) -> Scores:
+    def _metrics_on(self, rows: np.ndarray) -> Scores:
         targets = self.data.features.targets["target"][rows]
         return compute_metrics(self.task, self._logits[rows], targets)
 
     def write(self, folder: Path, split: Split) -> None:
-        """Write a table for each file and what GLUE's site takes; of dev classes the confusion."""
+        """Write a table for each source of the split, and its submission to GLUE's site if any.
+
+        For the dev set of a classification also its confusion matrix and ROC curve.
+        """
         if split == "dev" and self.task.kind == "classification":
             targets = self.data.features.targets["target"]
             probabilities = np.stack([_softmax(row) for row in self._logits])
@@ -131,9 +135,9 @@ class TextJudgement(Judgement):
         }.get(self.task.kind, list(self.task.labels))
         lines = ["\t".join(["id", "prediction", *columns])]
         for row in rows:
-            shares = _softmax(self._logits[row]) if columns else np.zeros(0)
+            probabilities = _softmax(self._logits[row]) if columns else np.zeros(0)
             cells = [self.data.examples[row].id, self._prediction(row)]
-            lines.append("\t".join([*cells, *(f"{share:.6g}" for share in shares)]))
+            lines.append("\t".join([*cells, *(f"{value:.6g}" for value in probabilities)]))
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def _write_submission(self, path: Path, rows: Sequence[int]) -> None:
@@ -149,20 +153,18 @@ class TextJudgement(Judgement):
         return str(best) if self.task.kind == "multiple_choice" else self.task.labels[best]
 
 
-class QuestionJudgement(Judgement):
-    """Of question answering."""
+class QuestionEvaluator(Evaluator):
+    """Evaluator of question answering."""
 
     @functools.cached_property
     def answers(self) -> Answers:
-        """The answers found."""
-        questions = self.config.questions
-        find = find_answers_or_none if self.task.has_unanswerable else find_answers
-        return find(
+        """The likeliest answers to each question."""
+        return search_answers(
             self.data.examples,
             self.data.windows,
             self.outputs,
-            n_best_size=questions.n_best_size,
-            max_answer_length=questions.max_answer_length,
+            self.config.questions,
+            has_unanswerable=self.task.has_unanswerable,
         )
 
     @property
@@ -177,7 +179,7 @@ class QuestionJudgement(Judgement):
 
     @functools.cached_property
     def null_odds(self) -> np.ndarray:
-        """How much no answer is preferred for each question [M]."""
+        """The logit of there being no answer for each question [M]."""
         return np.array([self.answers.null_odds[question.id] for question in self.data.examples])
 
     @functools.cached_property
@@ -207,18 +209,20 @@ class QuestionJudgement(Judgement):
         predictions = self.answers.best(self.threshold)
         return {metric: self._scores(metric, predictions) for metric in self.task.metrics}
 
-    def _metrics_of(self, rows: np.ndarray) -> Scores:
-        return {name: float(own[rows].mean()) for name, own in self._scores_by_metric.items()}
+    def _metrics_on(self, rows: np.ndarray) -> Scores:
+        return {name: float(scores[rows].mean()) for name, scores in self._scores_by_metric.items()}
 
     def metrics(self) -> Scores:
-        """Return the metrics; with unanswerable questions also those of either kind of question."""
+        """Return the metrics; with unanswerable questions also on each kind, and the threshold."""
         metrics = super().metrics()
         if not self.task.has_unanswerable:
             return metrics
         for kind, chosen in (("answerable", self.is_answerable), ("none", ~self.is_answerable)):
             if chosen.any():
-                own = self._metrics_of(np.flatnonzero(chosen))
-                metrics |= {f"{kind}_{name}": value for name, value in own.items()}
+                metrics |= {
+                    f"{kind}_{name}": value
+                    for name, value in self._metrics_on(np.flatnonzero(chosen)).items()
+                }
         return metrics | {"null_threshold": float(self.threshold or 0.0)}
 
     def write(self, folder: Path, split: Split) -> None:
@@ -236,26 +240,30 @@ class QuestionJudgement(Judgement):
         scores = {metric: self._scores(metric, best) for metric in self.task.metrics}
         lines = ["\t".join(["threshold", *self.task.metrics])]
         for threshold in np.quantile(self.null_odds, np.linspace(0, 1, num_points)):
-            kept = self.null_odds < threshold
-            values = [np.where(kept, own, ~self.is_answerable).mean() for own in scores.values()]
+            is_answered = self.null_odds < threshold
+            values = [
+                np.where(is_answered, by_question, ~self.is_answerable).mean()
+                for by_question in scores.values()
+            ]
             lines.append("\t".join(f"{value:.6g}" for value in (threshold, *values)))
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def judge(
-    program: TaskProgram, data: TaskData, outputs: Outputs, *, threshold: float | None = None
-) -> Judgement:
-    """Return what outputs on a split come to; arguments are those of `Judgement`."""
-    is_asked = program.task.kind == "question_answering"
-    judgement = QuestionJudgement if is_asked else TextJudgement
-    return judgement(program, data, outputs, threshold)
+def evaluate_outputs(
+    program: TaskProgram, data: TaskData, outputs: ExampleOutputs, *, threshold: float | None = None
+) -> Evaluator:
+    """Return the evaluator of the task's kind; arguments are those of `Evaluator`."""
+    has_questions = program.task.kind == "question_answering"
+    evaluator = QuestionEvaluator if has_questions else TextEvaluator
+    return evaluator(program, data, outputs, threshold)
 
 
 def baseline_score(program: TaskProgram, train: TaskData, dev: TaskData) -> float:
-    """Return the first metric of predictions that need no model.
+    """Return the first metric on the dev set of predictions that need no model.
 
-    Always the commonest class or choice of the training set, or its mean score; no answer where
-    that may be right; three words from a random place of the context where it never is.
+    These are the most frequent class or choice of the training set, or its mean score; no answer
+    to questions that may have none; else three words from a place in the context that follows from
+    the question's id.
     """
     task = program.task
     if task.kind == "question_answering":
@@ -267,11 +275,12 @@ def baseline_score(program: TaskProgram, train: TaskData, dev: TaskData) -> floa
             has_unanswerable=task.has_unanswerable,
         )
         return float(scores.mean())
-    constant = TextJudgement(program, dev, {"logits": list(_constant(task, train, dev))})
+    constant = TextEvaluator(program, dev, {"logits": list(_constant(task, train, dev))})
     return constant.metrics()[task.metrics[0]]
 
 
 def _constant(task: Task, train: TaskData, dev: TaskData) -> np.ndarray:
+    """Return the same logits for every dev example [M, C], from the training set's targets."""
     targets = train.features.targets["target"]
     num_rows = len(dev.examples)
     if task.kind == "regression":
@@ -291,5 +300,6 @@ def _guess(question: Question) -> str:
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
+    # Not scipy's: its last bits differ, and files of predictions are compared by their hashes.
     odds = np.exp(logits - logits.max())
     return odds / odds.sum()

@@ -1,6 +1,6 @@
-"""Examples to sequences of pieces, kept one after the other in flat arrays.
+"""Encode examples as sequences of tokens, kept one after the other in flat arrays.
 
-Shape suffixes: T pieces of all sequences, N sequences, M examples.
+Shape suffixes: T tokens of all sequences, N sequences, M examples.
 """
 
 import dataclasses
@@ -15,15 +15,15 @@ from albert_core.tokenization import SpecialIds, Tokenizer
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Features:
-    """What a model reads, and what it should answer.
+    """Sequences of different lengths and their targets; not padded, nor in batches.
 
     Attributes:
-        ids: Piece ids of all sequences, special pieces included, int32 [T].
+        ids: Token ids of all sequences, special tokens included, int32 [T].
         begins: Where each sequence begins in `ids`, and the end, int64 [N + 1].
         second_starts: Where segment 1 begins in each sequence; its length if there is none [N].
-        targets: Arrays [M] by name; empty where nothing is known.
-        group_size: Sequences of an example, N / M: its choices.
-        num_left_out: Examples of which no sequence could be made.
+        targets: Arrays [M] by name; empty if any example has no target.
+        group_size: Sequences of an example, N / M: the number of its choices, else 1.
+        num_left_out: Number of examples of which no sequence could be made.
     """
 
     ids: np.ndarray
@@ -34,7 +34,7 @@ class Features:
     num_left_out: int = 0
 
     @classmethod
-    def of_sequences(
+    def from_sequences(
         cls,
         sequences: Sequence[np.ndarray | list[int]],
         second_starts: Sequence[int],
@@ -42,7 +42,7 @@ class Features:
         group_size: int = 1,
         num_left_out: int = 0,
     ) -> "Features":
-        """Put sequences one after the other."""
+        """Return features from sequences, each a list or an array of ids; see the attributes."""
         lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
         arrays = [np.asarray(sequence, np.int32) for sequence in sequences]
         return cls(
@@ -59,7 +59,7 @@ class Features:
 
     @property
     def lengths(self) -> np.ndarray:
-        """Pieces of the longest sequence of each example [M]."""
+        """Number of tokens of the longest sequence of each example [M]."""
         return np.diff(self.begins).reshape(-1, self.group_size).max(axis=1, initial=0)
 
 
@@ -72,18 +72,21 @@ def make_features(
 ) -> Features:
     """Encode examples: [CLS] A [SEP], [CLS] A [SEP] B [SEP], or the latter for each choice.
 
-    Of a pair the longer text loses its end until both fit; of a choice all but its last
-    `max_choice_length` pieces go, and then the end of the text before it. Source:
-    convert_single_example of the original's classifier_utils.py and of its race_utils.py.
+    The result is flat and ragged, not padded (`pad_inputs` pads a batch of it). It has the target
+    `target`, float32 [M], only if every example has one.
+
+    Too long texts are cut: in a pair the longer one loses tokens from its end until both fit; a
+    choice keeps its last `max_choice_length` tokens, then the text before it loses its end.
+    Source: convert_single_example of the original's classifier_utils.py and race_utils.py.
 
     Args:
-        examples: As many texts in each.
+        examples: Examples with the same number of texts each.
         tokenizer: The tokenizer.
-        sequence_length: Longest sequence in pieces.
-        max_choice_length: Longest choice in pieces, where there are choices.
+        sequence_length: Longest sequence in tokens, special ones included.
+        max_choice_length: Longest choice in tokens, where there are choices.
 
     Raises:
-        InputError: An example has more or fewer choices than the first.
+        InputError: An example has more or fewer texts than the first.
     """
     _refuse_uneven(examples)
     columns = [
@@ -97,9 +100,9 @@ def make_features(
             sequence, second_start = _sequence(pair, tokenizer.special_ids)
             sequences.append(sequence)
             second_starts.append(second_start)
-    targets = [example.target for example in examples]
-    known = {} if None in targets else {"target": np.array(targets, np.float32)}
-    return Features.of_sequences(sequences, second_starts, known, group_size=num_choices)
+    values = [example.target for example in examples]
+    targets = {} if None in values else {"target": np.array(values, np.float32)}
+    return Features.from_sequences(sequences, second_starts, targets, group_size=num_choices)
 
 
 def _refuse_uneven(examples: Sequence[Example]) -> None:
@@ -114,19 +117,19 @@ def _refuse_uneven(examples: Sequence[Example]) -> None:
 def _pairs(
     texts: Sequence[list[int]], sequence_length: int, max_choice_length: int
 ) -> list[list[list[int]]]:
-    """Return the one or two texts of each sequence, cut to fit."""
+    """Return the token ids of the one or two texts of each sequence of an example, cut to fit."""
     if len(texts) <= 2:
         return [_cut(list(texts), sequence_length)]
     first, *choices = texts
     pairs = []
     for choice in choices:
-        kept = choice[-min(max_choice_length, sequence_length - 4) :]
-        pairs.append([first[: sequence_length - 3 - len(kept)], kept])
+        end = choice[-min(max_choice_length, sequence_length - 4) :]
+        pairs.append([first[: sequence_length - 3 - len(end)], end])
     return pairs
 
 
 def _cut(texts: list[list[int]], sequence_length: int) -> list[list[int]]:
-    """Return texts without so much of their ends that they fit; the longer one loses first."""
+    """Return one or two texts, cut at their ends to fit into a sequence; the longer loses first."""
     room = sequence_length - len(texts) - 1
     if len(texts) == 1:
         return [texts[0][:room]]
@@ -136,6 +139,7 @@ def _cut(texts: list[list[int]], sequence_length: int) -> list[list[int]]:
 
 
 def _sequence(texts: Sequence[list[int]], special_ids: SpecialIds) -> tuple[list[int], int]:
+    """Return a sequence with its special tokens, and the position at which segment 1 begins."""
     ids = [special_ids.cls, *texts[0], special_ids.sep]
     second_start = len(ids)
     if len(texts) == 2:

@@ -1,8 +1,8 @@
-"""Questions and their contexts to sequences: long contexts in windows that overlap.
+"""Encode questions and their contexts as sequences, long contexts in windows that overlap.
 
 Source: convert_examples_to_features of the original's squad_utils.py.
 
-Shape suffixes: W windows, S pieces of a window, D pieces of its part of the context.
+Shape suffixes: W windows, S tokens of a window, D tokens of its part of the context.
 """
 
 import dataclasses
@@ -23,11 +23,11 @@ class Window:
 
     Attributes:
         question: Number of the question.
-        text: The whole context.
-        start: Its first piece that is shown.
-        length: Number of pieces shown, D.
-        offset: Where they begin in the sequence.
-        is_max_context: Whether no other window shows more around each piece, bool [D].
+        text: The whole context with its tokens.
+        start: Number of its first token that is shown.
+        length: Number of tokens shown, D.
+        offset: Position in the sequence at which they begin.
+        is_max_context: For each token, whether no other window shows more around it, bool [D].
     """
 
     question: int
@@ -37,11 +37,17 @@ class Window:
     offset: int
     is_max_context: np.ndarray
 
-    def answer(self, first: int, last: int) -> str:
-        """Return the text from one position of the sequence to another, both included."""
-        begin = self.text.starts[self.start + first - self.offset]
-        end = self.text.ends[self.start + last - self.offset]
-        return self.text.text[begin : end + 1].strip()
+    def answer(self, first: int, last: int) -> tuple[str, int]:
+        """Return the text between two positions of the sequence, both included, and its place.
+
+        Returns:
+            The text without white space around it, and the number of its first character in the
+            context.
+        """
+        begin = int(self.text.starts[self.start + first - self.offset])
+        end = int(self.text.ends[self.start + last - self.offset])
+        text = self.text.text[begin : end + 1]
+        return text.strip(), begin + len(text) - len(text.lstrip())
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,7 +57,7 @@ class QuestionFeatures:
     Attributes:
         features: The sequences, with the targets `start_positions`, `end_positions` and
             `is_impossible` if answers were asked for; 0, 0, 1 of windows without the answer.
-        windows: What each sequence shows.
+        windows: The part of a context in each sequence.
     """
 
     features: Features
@@ -69,18 +75,20 @@ def make_question_features(
 ) -> QuestionFeatures:
     """Return the sequences [CLS] question [SEP] part of the context [SEP].
 
-    Questions whose context does not match its own pieces are left out.
+    Questions whose context cannot be aligned with its tokens are left out, and counted in
+    `num_left_out`.
 
     Args:
         questions: The questions.
         tokenizer: The tokenizer.
-        sequence_length: Longest sequence.
-        doc_stride: Pieces between the begins of two windows.
-        max_query_length: Pieces of a question that are kept.
-        with_answers: Whether targets are made, of each question's first answer.
+        sequence_length: Longest sequence in tokens.
+        doc_stride: Tokens between the begins of two windows.
+        max_query_length: Most tokens of a question; the rest is cut off.
+        with_answers: Whether to make targets, from each question's first answer. Every question
+            must have one then, or be impossible.
 
     Raises:
-        InputError: A question leaves no room for its context.
+        InputError: A question is so long that no token of its context fits.
     """
     builder = _Builder(tokenizer, sequence_length, doc_stride, with_answers)
     queries = tokenizer.encode_batch([question.question for question in questions])
@@ -117,12 +125,12 @@ class _Builder:
         room = self._sequence_length - len(prefix) - len(suffix)
         if room < 1:
             raise InputError(
-                f"finetuning.questions.max_query_length: a question of {len(query)} pieces leaves "
+                f"finetuning.questions.max_query_length: a question of {len(query)} tokens leaves "
                 f"no room for its text in a sequence of {self._sequence_length}; expected at most "
                 f"{self._sequence_length - 4}; lower it, or raise finetuning.sequence_length"
             )
         spans = _spans(len(text.ids), room, self._doc_stride)
-        answer = self._answer_pieces(question, text) if self._with_answers else None
+        answer = self._answer_tokens(question, text) if self._with_answers else None
         for (start, length), is_max_context in zip(spans, _max_contexts(spans), strict=True):
             window = Window(
                 question=number,
@@ -137,18 +145,18 @@ class _Builder:
             self._sequences.append(np.concatenate([prefix, shown, suffix]))
             self._targets.append(_target(answer, window))
 
-    def _answer_pieces(self, question: Question, text: AlignedText) -> tuple[int, int] | None:
+    def _answer_tokens(self, question: Question, text: AlignedText) -> tuple[int, int] | None:
         if question.is_impossible:
             return None
         answer = question.answers[0]
-        return text.pieces_of(answer.start, len(answer.text))
+        return text.span_tokens(answer.start, len(answer.text))
 
     def result(self) -> QuestionFeatures:
         """Return everything added."""
         names = ("start_positions", "end_positions", "is_impossible")
         targets = np.array(self._targets, np.int32).reshape(-1, len(names))
         return QuestionFeatures(
-            features=Features.of_sequences(
+            features=Features.from_sequences(
                 self._sequences,
                 [window.offset for window in self._windows],
                 dict(zip(names, targets.T, strict=True)) if self._with_answers else {},
@@ -171,19 +179,22 @@ def _spans(num_tokens: int, room: int, stride: int) -> list[tuple[int, int]]:
 
 
 def _max_contexts(spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
-    """Return of each window whether it shows most around each piece, bool [D]; ties: the first."""
+    """Return for each window whether it shows the most around each of its tokens, bool [D].
+
+    Of windows that show as much the first does.
+    """
     if len(spans) == 1:
         return [np.ones(spans[0][1], bool)]
     scores_WP = np.full((len(spans), sum(spans[-1])), -np.inf)
-    for own, (start, length) in zip(scores_WP, spans, strict=True):
+    for scores_P, (start, length) in zip(scores_WP, spans, strict=True):
         positions = np.arange(length)
-        own[start : start + length] = np.minimum(positions, positions[::-1]) + 0.01 * length
+        scores_P[start : start + length] = np.minimum(positions, positions[::-1]) + 0.01 * length
     best_P = scores_WP.argmax(axis=0)
     return [best_P[start : start + n] == index for index, (start, n) in enumerate(spans)]
 
 
 def _target(answer: tuple[int, int] | None, window: Window) -> tuple[int, int, int]:
-    """Return start, end and whether there is no answer in a window."""
+    """Return the answer's first and last position in a window and 0; 0, 0, 1 if it is not there."""
     if answer is None or answer[0] < window.start or answer[1] >= window.start + window.length:
         return 0, 0, 1
     shift = window.offset - window.start

@@ -1,4 +1,4 @@
-"""What training and evaluation have to know about a kind of task: one interface, two kinds of data.
+"""A task as training and evaluation use it: its data as features, its batches.
 
 Shape suffixes: B batch, M examples, C classes or choices.
 """
@@ -13,9 +13,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from albert_core.artifacts.manifest import code_version
-from albert_core.config import AlbertConfig
 from albert_core.files import hash_json
-from albert_core.finetuning.batches import Inputs, answer_mask, pad_inputs
+from albert_core.finetuning.batches import pad_answerability_inputs, pad_inputs
 from albert_core.finetuning.cache import cached_features
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.finetuning.features import Features, make_features
@@ -24,13 +23,7 @@ from albert_core.finetuning.question_features import (
     Window,
     make_question_features,
 )
-from albert_core.model import (
-    AlbertForMultipleChoice,
-    AlbertForQuestionAnswering,
-    AlbertForQuestionAnsweringWithBeam,
-    AlbertForSequenceClassification,
-)
-from albert_core.model.heads import AlbertWithHead
+from albert_core.model_function import ModelInputs
 from albert_core.tasks import (
     InvalidRows,
     Question,
@@ -42,19 +35,22 @@ from albert_core.tasks import (
 from albert_core.tasks.task import Split
 from albert_core.tokenization import Tokenizer
 
-Outputs = Mapping[str, Sequence[np.ndarray]]
+Batch = tuple[ModelInputs, Any]
+"""Inputs and targets of a batch: an array [B] of targets, or several by name."""
+
 _Row = TypeVar("_Row")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TaskData:
-    """A split of a task, as it was read and as the model reads it.
+    """A split of a task: its examples, and their sequences as the model reads them.
 
     Attributes:
-        examples: Its examples or questions, M.
-        features: Their sequences.
-        windows: Of questions: what each sequence shows.
-        left_out: Rows that were left out, by cause.
+        examples: Examples or questions, M.
+        features: Their sequences; of questions there may be several for each.
+        windows: The part of a question's context in each sequence; empty for other tasks and for
+            training sets.
+        left_out: Number of rows that were left out, by cause.
     """
 
     examples: Sequence[Any]
@@ -64,18 +60,18 @@ class TaskData:
 
     @property
     def sources(self) -> list[str]:
-        """The name of each example's file."""
+        """The name of each example's source [M]."""
         return [example.source for example in self.examples]
 
 
 class TaskProgram(abc.ABC):
-    """A task, its settings and its vocabulary.
+    """A task with its settings and vocabulary: makes features and batches for it.
 
     Args:
         task: The task.
         config: Its settings.
         tokenizer: The vocabulary.
-        feature_cache: Keeps the features of training sets, if given.
+        feature_cache: Folder in which the features of training sets are kept; None keeps none.
     """
 
     def __init__(
@@ -87,10 +83,6 @@ class TaskProgram(abc.ABC):
     ) -> None:
         self.task, self.config, self.tokenizer = task, config, tokenizer
         self._feature_cache = feature_cache
-
-    @abc.abstractmethod
-    def new_model(self, model_config: AlbertConfig) -> AlbertWithHead:
-        """Return a model with new weights."""
 
     @abc.abstractmethod
     def read(self, folder: Path, split: Split, *, most: int | None = None) -> TaskData:
@@ -105,19 +97,22 @@ class TaskProgram(abc.ABC):
         """
 
     @abc.abstractmethod
-    def batch(self, features: Features, examples: np.ndarray, length: int) -> tuple[Inputs, Any]:
+    def batch(self, features: Features, examples: np.ndarray, length: int) -> Batch:
         """Return inputs and targets of a batch for training."""
 
     @abc.abstractmethod
     def feature_settings(self) -> dict[str, Any]:
-        """Return the settings that the features follow from."""
+        """Return the settings on which the features depend, for the key of the cache."""
 
-    def inputs(self, features: Features, examples: np.ndarray, length: int) -> Inputs:
+    def inputs(self, features: Features, examples: np.ndarray, length: int) -> ModelInputs:
         """Return the inputs of a batch for prediction."""
         return pad_inputs(features, examples, length)
 
     def _cached(self, folder: Path, make: Callable[[], Features]) -> Features:
-        """Return the features of the training set, kept under all that they follow from."""
+        """Return the training set's features, from the cache if they are in it.
+
+        Their key is a hash of task, files, vocabulary, settings and code.
+        """
         if self._feature_cache is None:
             return make()
         key = hash_json(
@@ -138,15 +133,6 @@ class TaskProgram(abc.ABC):
 class TextProgram(TaskProgram):
     """Classification, regression and multiple choice."""
 
-    def new_model(self, model_config: AlbertConfig) -> AlbertWithHead:
-        """Return a model with new weights."""
-        dropout = self.config.classifier_dropout
-        if self.task.kind == "multiple_choice":
-            return AlbertForMultipleChoice(model_config, classifier_dropout=dropout)
-        return AlbertForSequenceClassification(
-            model_config, num_labels=self.task.num_outputs, classifier_dropout=dropout
-        )
-
     def read(self, folder: Path, split: Split, *, most: int | None = None) -> TaskData:
         """Read a split and make its features, with targets where rows have labels."""
         invalid_rows = self._invalid_rows(split)
@@ -162,21 +148,17 @@ class TextProgram(TaskProgram):
         return TaskData(examples=examples, features=features, left_out=dict(invalid_rows.counts))
 
     def feature_settings(self) -> dict[str, Any]:
-        """Return the settings that the features follow from."""
+        """Return the settings on which the features depend, for the key of the cache."""
         names = ("sequence_length", "max_choice_length", "bad_rows")
         return {name: getattr(self.config, name) for name in names}
 
-    def batch(self, features: Features, examples: np.ndarray, length: int) -> tuple[Inputs, Any]:
+    def batch(self, features: Features, examples: np.ndarray, length: int) -> Batch:
         """Return inputs and targets [B]."""
         return pad_inputs(features, examples, length), features.targets["target"][examples]
 
 
 class QuestionProgram(TaskProgram):
     """Questions about texts that all have an answer, as in SQuAD 1.1."""
-
-    def new_model(self, model_config: AlbertConfig) -> AlbertWithHead:
-        """Return a model with new weights."""
-        return AlbertForQuestionAnswering(model_config)
 
     def read(self, folder: Path, split: Split, *, most: int | None = None) -> TaskData:
         """Read a split and make its features, of training files with targets."""
@@ -206,14 +188,14 @@ class QuestionProgram(TaskProgram):
         )
 
     def feature_settings(self) -> dict[str, Any]:
-        """Return the settings that the features follow from."""
+        """Return the settings on which the features depend, for the key of the cache."""
         return {
             "sequence_length": self.config.sequence_length,
             "bad_rows": self.config.bad_rows,
             "questions": dataclasses.asdict(self.config.questions),
         }
 
-    def batch(self, features: Features, examples: np.ndarray, length: int) -> tuple[Inputs, Any]:
+    def batch(self, features: Features, examples: np.ndarray, length: int) -> Batch:
         """Return inputs, and `start_positions` and `end_positions` [B]."""
         targets = {name: array[examples] for name, array in features.targets.items()}
         return self.inputs(features, examples, length), targets
@@ -222,22 +204,11 @@ class QuestionProgram(TaskProgram):
 class AnswerabilityProgram(QuestionProgram):
     """Questions about texts that may have no answer, as in SQuAD 2.0."""
 
-    def new_model(self, model_config: AlbertConfig) -> AlbertWithHead:
-        """Return a model with new weights."""
-        questions = self.config.questions
-        return AlbertForQuestionAnsweringWithBeam(
-            model_config,
-            start_n_top=questions.start_n_top,
-            end_n_top=questions.end_n_top,
-            classifier_dropout=self.config.classifier_dropout,
-        )
-
-    def inputs(self, features: Features, examples: np.ndarray, length: int) -> Inputs:
+    def inputs(self, features: Features, examples: np.ndarray, length: int) -> ModelInputs:
         """Return the inputs of a batch for prediction, with `p_mask`."""
-        inputs = pad_inputs(features, examples, length)
-        return {**inputs, "p_mask": answer_mask(inputs)}
+        return pad_answerability_inputs(features, examples, length)
 
-    def batch(self, features: Features, examples: np.ndarray, length: int) -> tuple[Inputs, Any]:
+    def batch(self, features: Features, examples: np.ndarray, length: int) -> Batch:
         """Return inputs with the starts that ends are scored for, and the targets [B]."""
         inputs, targets = super().batch(features, examples, length)
         return {**inputs, "start_positions": targets["start_positions"]}, targets

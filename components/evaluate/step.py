@@ -7,13 +7,11 @@ from typing import Any
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics, read_manifest
 from albert_core.artifacts.step import run_step
-from albert_core.checkpoints.checkpoint import TASK_NAME, read_json
 from albert_core.files import write_json
-from albert_core.finetuning.config import FinetuningConfig
+from albert_core.inference.task_settings import read_declared_task
 from albert_core.progress import ReportProgress, quiet
-from albert_core.settings import parse_settings
 from albert_core.storage import exists, join, read_bytes
-from albert_core.tasks import Task, task_fingerprint
+from albert_core.tasks import task_fingerprint
 from albert_core.tasks.metrics import CLASSIFICATION_NAME
 
 METRICS_NAME = "metrics.json"
@@ -27,9 +25,9 @@ def evaluate(
     work_root: str | Path | None = None,
     progress: ReportProgress = quiet,
 ) -> Manifest:
-    """Publish metrics.json and predictions on the dev files, and on the test files that are there.
+    """Score a model, and publish metrics.json and its predictions on dev and test files.
 
-    Of a classification also its confusion matrix.
+    For a classification also its confusion matrix. Test files need not be there.
 
     Args:
         model: A folder that `albert finetune` wrote; it knows its task.
@@ -43,20 +41,13 @@ def evaluate(
     """
     model, data = input_folder(model), input_folder(data)
     tuned = read_manifest(model, step="finetune")
-    task = task_of(model)
-    config = finetuning_of(model, tuned)
+    task = read_declared_task(model)
 
     def body(results: Path, _: Path) -> Metrics:
-        from albert_core.finetuning.evaluation import evaluate_splits
+        from albert_core.inference import load
+        from albert_core.inference.evaluation import evaluate_splits
 
-        scores = evaluate_splits(
-            folder=model,
-            task=task,
-            config=config,
-            data=data,
-            results=results,
-            progress=progress,
-        )
+        scores = evaluate_splits(load(model), data=data, results=results, progress=progress)
         write_json(results / METRICS_NAME, scores)
         return {name: round(value, 4) for name, value in scores.items()}
 
@@ -70,23 +61,10 @@ def evaluate(
     )
 
 
-def task_of(model: str | Path) -> Task:
-    """Return the task of a folder that `albert finetune` wrote.
-
-    Raises:
-        InputError: There is no task.json, or it declares no task.
-    """
-    path = Path(model) / TASK_NAME
-    return parse_settings(Task, read_json(path), source=str(path))
-
-
-def finetuning_of(model: Path, tuned: Manifest) -> FinetuningConfig:
-    """Return the settings a model was fine-tuned with, as its manifest has them."""
-    values = {k: v for k, v in tuned.config["finetuning"].items() if v is not None}
-    return parse_settings(FinetuningConfig, values, source=f"{model}: finetuning")
-
-
 def read_classification(evaluation: str) -> dict[str, Any] | None:
-    """Return confusion matrix and ROC curve of an evaluation, local or gs://; None if not one's."""
+    """Return confusion matrix and ROC curve of an evaluation, local or gs://.
+
+    None if there are none, as for a task that is no classification.
+    """
     path = join(evaluation, CLASSIFICATION_NAME)
     return json.loads(read_bytes(path)) if exists(path) else None

@@ -27,7 +27,7 @@ def submit(
     wait: bool = False,
     **settings: Any,
 ) -> None:
-    """Start the pipeline on Kubeflow or Vertex AI, having checked all that can be from here.
+    """Start the pipeline on Kubeflow or Vertex AI, after checking all that can be checked here.
 
     ALBERT_REGISTRY is the registry that holds the images.
 
@@ -52,7 +52,7 @@ def submit(
     from pipeline.remote import submission
 
     platform, config = connect_for_run(**settings)
-    prepared = _prepared(
+    prepared = _prepare(
         platform,
         config,
         package=package,
@@ -86,7 +86,7 @@ def create_schedule(
     dry_run: bool = False,
     **settings: Any,
 ) -> None:
-    """Run the pipeline regularly; a schedule of that name is changed to what is given here.
+    """Run the pipeline regularly; a schedule of that name is changed to these settings.
 
     ALBERT_REGISTRY is the registry that holds the images.
 
@@ -109,7 +109,7 @@ def create_schedule(
 
     times = CronSchedule(cron=cron, time_zone=time_zone)
     platform, config = connect_for_run(**settings)
-    prepared = _prepared(
+    prepared = _prepare(
         platform,
         config,
         package=package,
@@ -139,7 +139,7 @@ def list_schedules(**platform: Any) -> None:
 
 
 def pause_schedule(*, name: str, **platform: Any) -> None:
-    """Let a schedule start nothing until it is resumed; runs at work go on.
+    """Pause a schedule: it starts no runs until it is resumed; running ones go on.
 
     Args:
         name: Name of the schedule.
@@ -152,7 +152,7 @@ def pause_schedule(*, name: str, **platform: Any) -> None:
 
 
 def resume_schedule(*, name: str, **platform: Any) -> None:
-    """Let a paused schedule go on; what it missed is not made up for.
+    """Resume a paused schedule; runs that it missed are not made up for.
 
     Args:
         name: Name of the schedule.
@@ -177,7 +177,7 @@ def delete_schedule(*, name: str, **platform: Any) -> None:
     print(f"{name}: gone")
 
 
-def _prepared(
+def _prepare(
     platform: Platform,
     config: RunConfig,
     *,
@@ -187,7 +187,17 @@ def _prepared(
     caching: bool,
     limit: CostLimit,
 ) -> Submission:
-    """Return what to submit: of a configuration, or of a compiled pipeline, but not of both."""
+    """Compile and check a configuration, or check a compiled pipeline; refuses to get both.
+
+    Args:
+        platform: The platform.
+        config: The run; the default where a compiled pipeline is given.
+        package: File of a compiled pipeline; empty: the configuration is compiled.
+        resources: YAML file with what steps get, where it is not the default.
+        image_calls: How patient to be with the registry; None to leave the images unchecked.
+        caching: Whether the platform may skip steps it has seen with these inputs.
+        limit: The most that pretraining may cost.
+    """
     from pipeline.remote import submission
 
     if not package:

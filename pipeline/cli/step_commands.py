@@ -153,13 +153,13 @@ def evaluate(*, data_dir: str, finetuned_dirs: tuple[str, ...], output: str) -> 
         finetuned_dirs: Outputs of `albert finetune`.
         output: Folder to make; of several models one below it for each.
     """
+    from albert_core.inference.task_settings import read_declared_task
     from components.evaluate.step import evaluate as step
-    from components.evaluate.step import task_of
     from pipeline.cli.tables import print_scores
 
     figures = {}
     for folder in finetuned_dirs:
-        task, model_name = task_of(input_folder(folder)), Path(folder).name
+        task, model_name = read_declared_task(input_folder(folder)), Path(folder).name
         manifest = step(
             model=folder,
             data=data_folder(task, local_folder(data_dir)),

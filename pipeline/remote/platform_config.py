@@ -4,6 +4,7 @@ from typing import Any
 
 from kfp import dsl
 
+from components.image import image_name
 from pipeline.platform_config import PlatformConfig
 from pipeline.remote.resources import Resources
 
@@ -42,5 +43,7 @@ class RemotePlatformConfig(PlatformConfig):
         if resources.accelerator:
             task.set_accelerator_type(resources.accelerator.type)
             task.set_accelerator_limit(resources.accelerator.count)
+        if resources.tpu and not self._resources.platform.trains_in_custom_job:
+            task.set_container_image(image_name("tpu"))
         self._resources.platform.configure(task, resources)
         return task

@@ -11,20 +11,20 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
+from albert_core.inference import LoadedModel
+from pipeline.serving.answers import ServedExample, make_answer_function
 from pipeline.serving.batching import Batcher, QueueFullError
 from pipeline.serving.config import ServingConfig
 from pipeline.serving.errors import RequestError, of_unreadable, of_validation
 from pipeline.serving.limits import LimitedApp
 from pipeline.serving.metrics import CONTENT_TYPE, MeasuredApp, Metrics
-from pipeline.serving.opening import ServedModel
-from pipeline.serving.predictor import Item, Prediction
-from pipeline.serving.predictors import predictor_for
 from pipeline.serving.schemas import (
     FailureResponse,
     Health,
     ModelDescription,
-    description_of,
-    endpoint_of,
+    Strict,
+    describe_model,
+    get_endpoint,
     request_type,
     response_type,
 )
@@ -40,19 +40,19 @@ _FAILURES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def make_app(model: ServedModel, config: ServingConfig) -> fastapi.FastAPI:
-    """Return the application that answers with a model.
+def make_app(model: LoadedModel, config: ServingConfig) -> fastapi.FastAPI:
+    """Return the application that answers with a model, which has answered two samples then.
 
     Raises:
-        InputError: The model cannot answer a sample.
+        InputError: The model has no vocabulary or no head, or cannot answer a sample.
     """
     metrics = Metrics()
-    predictor = predictor_for(
-        model, max_batch_size=config.max_batch_size, observe=metrics.batch_size.observe
+    predictor = model.predictor(
+        batch_size=config.max_batch_size, on_batch=metrics.batch_size.observe
     )
-    predictor.check()
-    batcher: Batcher[Item, Prediction] = Batcher(
-        predictor.predict,
+    predictor.warm_up()
+    batcher: Batcher[ServedExample, Strict | RequestError] = Batcher(
+        make_answer_function(predictor),
         max_batch_size=config.max_batch_size,
         max_wait_s=config.max_wait_ms / 1000,
         max_queued=config.max_queued_examples,
@@ -73,7 +73,7 @@ def make_app(model: ServedModel, config: ServingConfig) -> fastapi.FastAPI:
         lifespan=lifespan,
     )
     _add_prediction(app, model, config, batcher)
-    _add_pages(app, description_of(model, config), batcher, metrics)
+    _add_pages(app, describe_model(model, config), batcher, metrics)
     _add_error_handlers(app)
     app.add_middleware(LimitedApp, max_body_bytes=config.max_body_bytes)
     app.add_middleware(MeasuredApp, metrics=metrics, endpoints=_paths(app))
@@ -82,9 +82,9 @@ def make_app(model: ServedModel, config: ServingConfig) -> fastapi.FastAPI:
 
 def _add_prediction(
     app: fastapi.FastAPI,
-    model: ServedModel,
+    model: LoadedModel,
     config: ServingConfig,
-    batcher: Batcher[Item, Prediction],
+    batcher: Batcher[ServedExample, Strict | RequestError],
 ) -> None:
     of_request, of_response = request_type(model, config), response_type(model)
 
@@ -102,10 +102,10 @@ def _add_prediction(
                 f"at most {config.max_queued_examples}; try again in {_RETRY_AFTER_S} s",
                 {"Retry-After": str(_RETRY_AFTER_S)},
             ) from None
-        return of_response(predictions=_refusing_wrong(predictions))
+        return of_response(predictions=_raise_first_error(predictions))
 
     app.add_api_route(
-        endpoint_of(model),
+        get_endpoint(model),
         predict,
         methods=["POST"],
         response_model=of_response,
@@ -113,8 +113,8 @@ def _add_prediction(
     )
 
 
-def _refusing_wrong(predictions: Any) -> Any:
-    """Return predictions, if none is an error."""
+def _raise_first_error(predictions: Any) -> Any:
+    """Return predictions; raise the first that is an error, with its place in the request."""
     for number, prediction in enumerate(predictions):
         if isinstance(prediction, RequestError):
             what = f"examples[{number}].{prediction.what}"
@@ -125,7 +125,7 @@ def _refusing_wrong(predictions: Any) -> Any:
 def _add_pages(
     app: fastapi.FastAPI,
     description: ModelDescription,
-    batcher: Batcher[Item, Prediction],
+    batcher: Batcher[ServedExample, Strict | RequestError],
     metrics: Metrics,
 ) -> None:
     page = resources.files("pipeline.serving").joinpath("page.html").read_text(encoding="utf-8")

@@ -5,11 +5,13 @@ from typing import Annotated, Any, Protocol
 import pydantic
 from pydantic import AfterValidator, Field, StringConstraints
 
+from albert_core.inference import LoadedModel
+from albert_core.inference.examples import example_fields
+from albert_core.inference.masks import DEFAULT_TOP_K
 from albert_core.tokenization.masked import MASK
 from pipeline.serving.config import ServingConfig
-from pipeline.serving.opening import ServedModel
 
-DEFAULT_TOP_K, MAX_TOP_K = 5, 20
+MAX_TOP_K = 20
 MAX_CHOICES = 16
 
 Share = Annotated[float, Field(description="from 0 to 1")]
@@ -56,7 +58,10 @@ class ChoicePrediction(Strict):
 
 
 class AnswerCandidate(Strict):
-    """A part of the context that may be the answer; probabilities are among the candidates."""
+    """A part of the context that may be the answer.
+
+    Probabilities are among all candidates of the question, of which `top_k` are returned.
+    """
 
     text: str
     probability: Share
@@ -105,48 +110,37 @@ _PREDICTIONS: dict[str, type[Strict]] = {
 _WITH_TOP_K = ("question_answering", "masked_lm")
 
 
-def endpoint_of(model: ServedModel) -> str:
-    """Return the path of the endpoint that runs a model."""
-    return "/fill-mask" if model.kind == "masked_lm" else "/predict"
+def get_endpoint(model: LoadedModel) -> str:
+    """Return the path of the endpoint at which a model of this kind answers."""
+    return "/fill-mask" if model.signature.kind == "masked_lm" else "/predict"
 
 
-def fields_of(model: ServedModel) -> dict[str, str]:
-    """Return the fields of an example, and what is in them: text, optional text, or texts."""
-    if model.kind == "question_answering":
-        return {"question": "text", "context": "text"}
-    if model.kind == "multiple_choice":
-        asked = {"question": "text"} if model.has_questions else {}
-        return {"text": "text", **asked, "choices": "texts"}
-    second = {1: {}, 2: {"text_b": "text"}, None: {"text_b": "optional text"}}
-    return {"text": "text", **second[model.num_texts]}
-
-
-def request_type(model: ServedModel, config: ServingConfig) -> type[pydantic.BaseModel]:
+def request_type(model: LoadedModel, config: ServingConfig) -> type[pydantic.BaseModel]:
     """Return the type of requests to a model, with the server's limits in it."""
     text: Any = Annotated[
         str,
         StringConstraints(max_length=config.max_text_characters),
         AfterValidator(_not_blank),
     ]
-    if model.kind == "masked_lm":
+    if model.signature.kind == "masked_lm":
         text = Annotated[text, AfterValidator(_has_mask)]
     types: dict[str, Any] = {
         "text": (text, ...),
         "optional text": (text | None, None),
         "texts": (Annotated[list[text], Field(min_length=2, max_length=MAX_CHOICES)], ...),
     }
-    fields = {name: types[what] for name, what in fields_of(model).items()}
+    fields = {name: types[what] for name, what in example_fields(model.signature).items()}
     example = pydantic.create_model("Example", __base__=Strict, **fields)
     examples = Annotated[list[example], Field(min_length=1, max_length=config.max_examples)]  # type: ignore[valid-type]
     of_request: dict[str, Any] = {"examples": (examples, ...)}
-    if model.kind in _WITH_TOP_K:
+    if model.signature.kind in _WITH_TOP_K:
         of_request["top_k"] = (Annotated[int, Field(ge=1, le=MAX_TOP_K)], DEFAULT_TOP_K)
     return pydantic.create_model("Request", __base__=Strict, **of_request)
 
 
-def response_type(model: ServedModel) -> type[pydantic.BaseModel]:
+def response_type(model: LoadedModel) -> type[pydantic.BaseModel]:
     """Return the type of a model's answers."""
-    prediction = _PREDICTIONS[model.kind]
+    prediction = _PREDICTIONS[model.signature.kind]
     fields: dict[str, Any] = {"predictions": (list[prediction], ...)}  # type: ignore[valid-type]
     return pydantic.create_model("Response", __base__=Strict, **fields)
 
@@ -199,18 +193,18 @@ class ModelDescription(Strict):
     max_top_k: int | None
 
 
-def description_of(model: ServedModel, config: ServingConfig) -> ModelDescription:
+def describe_model(model: LoadedModel, config: ServingConfig) -> ModelDescription:
     """Describe a model to people and to the form."""
     return ModelDescription(
         name=model.name,
-        kind=model.kind,
+        kind=model.signature.kind,
         format=model.format,
-        endpoint=endpoint_of(model),
-        fields=fields_of(model),
-        labels=list(model.labels),
-        has_unanswerable=model.has_unanswerable,
-        sequence_length=model.finetuning.sequence_length,
+        endpoint=get_endpoint(model),
+        fields=example_fields(model.signature),
+        labels=list(model.signature.labels),
+        has_unanswerable=model.signature.has_unanswerable,
+        sequence_length=model.settings.sequence_length,
         max_text_characters=config.max_text_characters,
         max_examples=config.max_examples,
-        max_top_k=MAX_TOP_K if model.kind in _WITH_TOP_K else None,
+        max_top_k=MAX_TOP_K if model.signature.kind in _WITH_TOP_K else None,
     )

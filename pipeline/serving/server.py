@@ -9,11 +9,10 @@ from collections.abc import Iterator
 
 import uvicorn
 
-from albert_core.artifacts.inputs import input_folder
 from albert_core.errors import InputError
+from albert_core.inference import load
 from pipeline.serving.app import make_app
 from pipeline.serving.config import ServingConfig
-from pipeline.serving.opening import open_export
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _SHUTDOWN_TIMEOUT_S = 30
@@ -27,11 +26,11 @@ def run_server(model: str, config: ServingConfig) -> None:
         InputError: The model cannot be served, or the address not be listened on.
     """
     with _listen(config.host, config.port) as listener:
-        served = open_export(input_folder(model))
+        loaded = load(model)
         if config.null_threshold is not None:
-            served = dataclasses.replace(served, null_threshold=config.null_threshold)
+            loaded = dataclasses.replace(loaded, null_threshold=config.null_threshold)
         settings = uvicorn.Config(
-            make_app(served, config),
+            make_app(loaded, config),
             log_level="warning",
             access_log=False,
             server_header=False,
@@ -39,7 +38,7 @@ def run_server(model: str, config: ServingConfig) -> None:
         )
         gc.collect()
         gc.freeze()  # or looking through all that is loaded stops the server for a second at times
-        what = f"{served.name} ({served.kind}, {served.format})"
+        what = f"{loaded.name} ({loaded.signature.kind}, {loaded.format})"
         _Server(settings, f"Serving {what} on {_address(listener)}").run(sockets=[listener])
     print("Stopped", flush=True)
 

@@ -129,7 +129,7 @@ def time_ours(shape: Shape, *, is_bucketed: bool) -> float:
     model.compile(optimizer=optimizer, jit_compile=keras.backend.backend() == "jax")
     lengths = lengths_of(shape, NUM_BATCHES * shape.batch_size)
     rng = np.random.default_rng(1)
-    features = Features.of_sequences(
+    features = Features.from_sequences(
         [rng.integers(5, VOCAB_SIZE, length) for length in lengths], lengths, {}
     )
     epoch = epoch_batches(lengths, shape.batch_size, seed=1, epoch=0)

@@ -69,7 +69,7 @@ def _is_there(question: Question, answer: Answer) -> bool:
 
 
 def _returned(text: AlignedText, answer: Answer) -> str:
-    first, last = text.pieces_of(answer.start, len(answer.text))
+    first, last = text.span_tokens(answer.start, len(answer.text))
     return text.text[text.starts[first] : text.ends[last] + 1].strip()
 
 

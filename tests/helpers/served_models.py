@@ -10,7 +10,7 @@ from albert_core.checkpoints import save_folder
 from albert_core.checkpoints.checkpoint import FINETUNING_NAME, TASK_NAME
 from albert_core.files import write_json
 from albert_core.finetuning.config import FinetuningConfig, QuestionConfig
-from albert_core.finetuning.task_program import task_program
+from albert_core.finetuning.models import new_task_model
 from albert_core.model import AlbertForPreTraining
 from albert_core.tasks import TASKS, Task
 from albert_core.tokenization import Tokenizer
@@ -28,7 +28,7 @@ MODEL_CONFIG = dataclasses.replace(
 def save_task_model(folder: Path, task: Task, tokenizer: Tokenizer) -> Path:
     """Write a model for a task as exports hold it."""
     keras.utils.set_random_seed(3)
-    model = task_program(task, SETTINGS, tokenizer).new_model(MODEL_CONFIG)
+    model = new_task_model(task, SETTINGS, MODEL_CONFIG)
     save_folder(of_model(model, tokenizer=tokenizer), folder)
     write_json(folder / TASK_NAME, dataclasses.asdict(task))
     write_json(folder / FINETUNING_NAME, dataclasses.asdict(SETTINGS))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from albert_core.finetuning.alignment import Bridged
+from albert_core.finetuning.alignment import GapFilledMap
 from albert_core.finetuning.answer_search import Answers, find_answers, find_answers_or_none
 from albert_core.finetuning.batches import answer_mask, pad_inputs
 from albert_core.finetuning.question_features import QuestionFeatures, make_question_features
@@ -89,7 +89,7 @@ def test_gaps_are_bridged(goldens: Path) -> None:
     cases = recorded(goldens, "convert_index_cases")
     index = np.array([-1 if value is None else value for value in cases["index"]])
     for position, limit, is_start, expected in cases["rows"]:
-        bridged = Bridged(index, limit)
+        bridged = GapFilledMap(index, limit)
         found = (bridged.starts if is_start else bridged.ends)(np.array([position]))
         assert found.tolist() == [expected], (position, limit, is_start)
 

@@ -55,8 +55,8 @@ class PlatformRules(abc.ABC):
     def configure(self, task: Any, resources: StepResources) -> None:
         """Give a kfp task what only this platform has.
 
-        Title, cores, memory, GPUs, retries and caching are the same on every platform, and set
-        already.
+        What is asked for in the same way on every platform is set already: title, cores, memory,
+        GPUs, retries, caching, and the image for TPUs.
 
         Args:
             task: The task.

@@ -17,13 +17,12 @@ import pytest
 import uvicorn
 from conftest import SENTENCES
 
+from albert_core.inference import load
 from albert_core.model_function import ModelInputs, ModelOutputs
 from albert_core.tokenization import SentencePieceTokenizer
 from pipeline.cli.main import main
 from pipeline.serving.app import make_app
 from pipeline.serving.config import ServingConfig
-from pipeline.serving.opening import open_export
-from pipeline.serving.predictors import predictor_for
 from tests.helpers.served import Answer, Client, Server, serving
 from tests.helpers.served_models import TASKS_BY_NAME, save_pretrained_model, save_task_model
 
@@ -64,8 +63,7 @@ def at_once(count: int, send: Callable[[int], Answer]) -> list[Answer]:
 
 
 def test_answers_are_the_models(server: Server, topic_model: Path) -> None:
-    predictor = predictor_for(open_export(topic_model), max_batch_size=4, observe=lambda _: None)
-    expected = predictor.predict([{"text": text} for text in SENTENCES[:4]])
+    expected = load(topic_model).predict(SENTENCES[:4])
     answer = server.post("/predict", asking(*SENTENCES[:4]))
     assert answer.status == 200
     for got, wanted in zip(answer.body["predictions"], expected, strict=True):
@@ -241,7 +239,7 @@ def in_a_thread(app: Any) -> Iterator[Client]:
 
 
 def test_a_failure_of_the_model_is_no_traceback(topic_model: Path) -> None:
-    model, fails = open_export(topic_model), threading.Event()
+    model, fails = load(topic_model), threading.Event()
 
     def run(inputs: ModelInputs) -> ModelOutputs:
         if fails.is_set() and inputs["input_ids"].shape[1] == 20:

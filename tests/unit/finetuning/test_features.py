@@ -13,13 +13,13 @@ from albert_core.finetuning.batches import (
     answer_mask,
     batches_in_epoch,
     epoch_batches,
-    evaluation_batches,
     pad_inputs,
     padded_length,
     training_batches,
 )
 from albert_core.finetuning.cache import cached_features
 from albert_core.finetuning.features import Features, make_features
+from albert_core.finetuning.prediction import length_sorted_batches
 from albert_core.tasks import Example
 from albert_core.tokenization import Tokenizer, WordPieceTokenizer
 
@@ -121,7 +121,7 @@ def test_every_example_has_as_many_choices(tokenizer: Tokenizer) -> None:
 def test_batch_is_padded(shapes: list[tuple[int, int]]) -> None:
     ids = [list(range(10, 10 + length)) for length, _ in shapes]
     starts = [min(second, length) for length, second in shapes]
-    features = Features.of_sequences(ids, starts, {})
+    features = Features.from_sequences(ids, starts, {})
     rows = np.arange(len(shapes))[::-1]
     width = padded_length(features, rows, 1000)
     inputs = pad_inputs(features, rows, width)
@@ -137,13 +137,13 @@ def test_batch_is_padded(shapes: list[tuple[int, int]]) -> None:
 
 
 def test_batch_is_a_round_number_long_but_no_longer_than_allowed() -> None:
-    features = Features.of_sequences([[1] * 13, [1] * 4], [13, 4], {})
+    features = Features.from_sequences([[1] * 13, [1] * 4], [13, 4], {})
     assert padded_length(features, np.array([0, 1]), 128) in (16, 64)
     assert padded_length(features, np.array([0]), 15) == 15
 
 
 def test_answers_start_and_end_in_the_context_or_at_the_beginning() -> None:
-    features = Features.of_sequences([[2, 7, 3, 8, 9, 3]], [3], {})
+    features = Features.from_sequences([[2, 7, 3, 8, 9, 3]], [3], {})
     mask = answer_mask(pad_inputs(features, np.array([0]), 8))
     assert mask.tolist() == [[0, 1, 1, 0, 0, 1, 1, 1]]
 
@@ -192,7 +192,7 @@ def test_batches_of_like_length_need_little_padding() -> None:
 
 
 def test_evaluation_reads_all_examples_once() -> None:
-    batches = evaluation_batches(lengths_of(61), 8)
+    batches = length_sorted_batches(lengths_of(61), 8)
     assert sorted(itertools.chain(*batches)) == list(range(61))
     assert len(batches) == 8
 

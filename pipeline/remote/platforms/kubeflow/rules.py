@@ -53,16 +53,13 @@ class KubeflowRules(PlatformRules):
 
 
 def _request_tpus(task: Any, resources: StepResources) -> None:
-    """Run a task in the image for TPUs, on a GKE node with the slice.
+    """Run a task on a GKE node with its slice of TPUs.
 
     GKE taints its nodes with TPUs, so that no other pod takes them: hence the toleration.
     """
     from kfp import kubernetes
 
-    from components.image import image_name
-
     assert resources.tpu
-    task.set_container_image(image_name("tpu"))
     task.set_accelerator_type("google.com/tpu")
     task.set_accelerator_limit(resources.tpu.chips_per_machine)
     labels = {

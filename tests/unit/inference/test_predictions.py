@@ -1,9 +1,9 @@
-"""What is served is what evaluation computes, for every kind of model."""
+"""What a loaded model predicts is what evaluation computes, for every kind of model."""
 
 import dataclasses
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +17,17 @@ from albert_core.checkpoints.checkpoint import reference_function
 from albert_core.errors import InputError
 from albert_core.exports.formats import ExportFormat, write_format
 from albert_core.files import write_json
-from albert_core.finetuning.evaluators import judge
-from albert_core.finetuning.features import make_features
-from albert_core.finetuning.program import predict
+from albert_core.finetuning.evaluators import evaluate_outputs
+from albert_core.finetuning.features import Features, make_features
+from albert_core.finetuning.prediction import ExampleOutputs, predict_outputs
 from albert_core.finetuning.question_features import make_question_features
 from albert_core.finetuning.task_program import TaskData, TaskProgram, task_program
+from albert_core.inference import InvalidExample, load
 from albert_core.model import AlbertForQuestionAnswering
+from albert_core.model_function import ModelFunction
 from albert_core.tasks import Example, Question
 from albert_core.tokenization import SentencePieceTokenizer
 from albert_core.tokenization.masked import encode_masked
-from pipeline.serving.errors import RequestError
-from pipeline.serving.opening import open_export
-from pipeline.serving.predictors import predictor_for
 from tests.helpers.checkpoint_samples import classifier, edit_json, encoder_of, of_model
 from tests.helpers.served_models import (
     MODEL_CONFIG,
@@ -42,13 +41,12 @@ from tests.helpers.served_models import (
 LONG = " ".join(SENTENCES)
 
 
-def served(
-    folder: Path, items: Sequence[Mapping[str, Any]], sizes: list[int] | None = None
+def predicted(
+    folder: Path, examples: Sequence[Any], batch_sizes: list[int] | None = None
 ) -> list[Any]:
     """Return what a folder's model predicts, and note the sizes of its batches."""
-    observe = (sizes if sizes is not None else []).append
-    predictor = predictor_for(open_export(folder), max_batch_size=4, observe=observe)
-    return predictor.predict(items)
+    on_batch = (batch_sizes if batch_sizes is not None else []).append
+    return load(folder).predictor(batch_size=4, on_batch=on_batch).predict(examples)
 
 
 def program_for(folder: Path, name: str) -> TaskProgram:
@@ -56,25 +54,31 @@ def program_for(folder: Path, name: str) -> TaskProgram:
     return task_program(TASKS_BY_NAME[name], SETTINGS, read_checkpoint(folder).tokenizer)
 
 
+def outputs_of_evaluation(
+    run: ModelFunction, program: TaskProgram, features: Features
+) -> ExampleOutputs:
+    return predict_outputs(run, features, program.inputs, max_length=program.config.sequence_length)
+
+
 def logits_of_evaluation(folder: Path, name: str, examples: Sequence[Example]) -> np.ndarray:
-    """Return the logits that evaluation would judge."""
+    """Return the logits that evaluation would score."""
     program = program_for(folder, name)
     features = make_features(
         examples, program.tokenizer, SETTINGS.sequence_length, max_choice_length=8
     )
-    data = TaskData(examples=examples, features=features)
-    return np.stack(predict(reference_function(read_checkpoint(folder)), program, data)["logits"])
+    run = reference_function(read_checkpoint(folder))
+    return np.stack(outputs_of_evaluation(run, program, features)["logits"])
 
 
 def test_labels_are_those_of_evaluation(tokenizer: SentencePieceTokenizer, tmp_path: Path) -> None:
     folder, sizes = save_task_model(tmp_path, TASKS_BY_NAME["topic"], tokenizer), []
-    found = served(folder, [{"text": text} for text in (*SENTENCES, "Bread.")], sizes)
+    found = predicted(folder, [{"text": text} for text in (*SENTENCES, "Bread.")], sizes)
     examples = [Example(id="", texts=(text,), target=None) for text in (*SENTENCES, "Bread.")]
     shares = softmax(logits_of_evaluation(folder, "topic", examples), axis=1)
     labels = TASKS_BY_NAME["topic"].labels
     assert [one.label for one in found] == [labels[best] for best in shares.argmax(axis=1)]
-    served_shares = [list(one.probabilities.values()) for one in found]
-    np.testing.assert_allclose(served_shares, shares, atol=2e-6)
+    found_shares = [list(one.probabilities.values()) for one in found]
+    np.testing.assert_allclose(found_shares, shares, atol=2e-6)
     assert [one.is_truncated for one in found] == [True] * len(SENTENCES) + [False]
     assert sizes == [4, 4, 1]
 
@@ -84,7 +88,7 @@ def test_scores_of_pairs_are_those_of_evaluation(
 ) -> None:
     folder = save_task_model(tmp_path, TASKS_BY_NAME["sea"], tokenizer)
     pairs = [(SENTENCES[0], SENTENCES[1]), ("Bread.", "Dogs.")]
-    found = served(folder, [{"text": one, "text_b": other} for one, other in pairs])
+    found = predicted(folder, [{"text": one, "text_b": other} for one, other in pairs])
     examples = [Example(id="", texts=pair, target=None) for pair in pairs]
     logits = logits_of_evaluation(folder, "sea", examples)
     np.testing.assert_allclose([one.score for one in found], logits[:, 0], atol=2e-6)
@@ -96,7 +100,7 @@ def test_choices_are_those_of_evaluation_however_many(
 ) -> None:
     folder = save_task_model(tmp_path, TASKS_BY_NAME["held"], tokenizer)
     sets = [("Bread.", "dogs", "apples"), ("Dogs.", "a", "b", "c"), ("Two.", "c", LONG)]
-    found = served(folder, [{"text": one, "choices": list(others)} for one, *others in sets])
+    found = predicted(folder, [{"text": one, "choices": list(others)} for one, *others in sets])
     for texts, one in zip(sets, found, strict=True):
         example = Example(id="", texts=texts, target=None)
         shares = softmax(logits_of_evaluation(folder, "held", [example])[0])
@@ -111,7 +115,7 @@ def test_questions_of_race_have_their_choices_filled_in(
     folder = save_task_model(tmp_path, TASKS_BY_NAME["race"], tokenizer)
     asked = {"text": "Bread.", "question": "Who _ ?", "choices": ["sold", "ate"]}
     example = Example(id="", texts=("Bread.", "Who sold ?", "Who ate ?"), target=None)
-    (found,) = served(folder, [asked])
+    (found,) = predicted(folder, [asked])
     shares = softmax(logits_of_evaluation(folder, "race", [example])[0])
     np.testing.assert_allclose(found.probabilities, shares, atol=2e-6)
 
@@ -122,7 +126,7 @@ def test_answers_are_those_of_evaluation(
 ) -> None:
     folder, task = save_task_model(tmp_path, TASKS_BY_NAME[name], tokenizer), TASKS_BY_NAME[name]
     asked = [("Who?", SENTENCES[2]), ("Where?", "on the door"), (SENTENCES[0], SENTENCES[1])]
-    items = [{"question": one, "context": other, "top_k": 3} for one, other in asked]
+    items = [{"question": one, "context": other} for one, other in asked]
     questions = [
         Question(id=str(number), question=one, context=other)
         for number, (one, other) in enumerate(asked)
@@ -137,12 +141,16 @@ def test_answers_are_those_of_evaluation(
         with_answers=False,
     )
     data = TaskData(examples=questions, features=made.features, windows=made.windows)
-    outputs = predict(reference_function(read_checkpoint(folder)), program, data)
-    answers = judge(program, data, outputs, threshold=0.0).answers
-    found = served(folder, items)
+    run = reference_function(read_checkpoint(folder))
+    outputs = outputs_of_evaluation(run, program, data.features)
+    answers = evaluate_outputs(program, data, outputs, threshold=0.0).answers
+    found = predicted(folder, items)
     for number, one in enumerate(found):
         best = answers.n_best()[str(number)]
-        assert [candidate.text for candidate in one.n_best] == [own["text"] for own in best][:3]
+        assert [candidate.text for candidate in one.candidates] == [own["text"] for own in best]
+        for span in one.candidates:
+            is_in_context = span.start is not None
+            assert not is_in_context or asked[number][1][span.start :].startswith(span.text)
         np.testing.assert_allclose(one.probability, best[0]["probability"], atol=2e-5)
         if task.has_unanswerable:
             np.testing.assert_allclose(one.null_odds, answers.null_odds[str(number)], atol=2e-5)
@@ -155,11 +163,11 @@ def test_contexts_without_pieces_are_refused_each_by_itself(
     tokenizer: SentencePieceTokenizer, tmp_path: Path
 ) -> None:
     folder = save_task_model(tmp_path, TASKS_BY_NAME["whale"], tokenizer)
-    strange = {"question": "Where?", "context": "안녕하세요 세계", "top_k": 1}
-    found = served(folder, [strange, {**strange, "context": "on the door"}])
-    assert isinstance(found[0], RequestError)
+    strange = {"question": "Where?", "context": "안녕하세요 세계"}
+    found = predicted(folder, [strange, {**strange, "context": "on the door"}])
+    assert isinstance(found[0], InvalidExample)
     assert found[1].answer
-    assert isinstance(served(folder, [strange])[0], RequestError)
+    assert isinstance(predicted(folder, [strange])[0], InvalidExample)
 
 
 def test_a_question_as_long_as_all_that_is_read_leaves_room_for_the_context(
@@ -167,16 +175,16 @@ def test_a_question_as_long_as_all_that_is_read_leaves_room_for_the_context(
 ) -> None:
     folder = save_task_model(tmp_path, TASKS_BY_NAME["whale"], tokenizer)
     edit_json(folder / "finetuning.json", questions={"max_query_length": 64})
-    (found,) = served(folder, [{"question": LONG, "context": "on the door", "top_k": 1}])
+    (found,) = predicted(folder, [{"question": LONG, "context": "on the door"}])
     assert found.is_truncated
 
 
-def test_masks_are_filled_with_the_likeliest_pieces(
+def test_masks_are_filled_with_the_likeliest_tokens(
     tokenizer: SentencePieceTokenizer, tmp_path: Path
 ) -> None:
     folder = save_pretrained_model(tmp_path, tokenizer)
     texts = ("The [MASK] sold [MASK].", "[MASK]")
-    found = served(folder, [{"text": text, "top_k": 2} for text in texts])
+    found = load(folder).fill_mask(texts, top_k=2)
     model = build_model(read_checkpoint(folder))
     for text, one in zip(texts, found, strict=True):
         special = tokenizer.special_ids
@@ -184,20 +192,20 @@ def test_masks_are_filled_with_the_likeliest_pieces(
         places = np.flatnonzero(ids[0] == special.mask)[None]
         inputs = {"input_ids": ids, "masked_lm_positions": places}
         logits = np.asarray(model(inputs, training=False)["masked_lm_logits"])[0]
-        for row, pieces in zip(softmax(logits, axis=-1), one.masks, strict=True):
+        for row, tokens in zip(softmax(logits, axis=-1), one.masks, strict=True):
             best = np.argsort(-row)[:2]
-            assert [piece.piece for piece in pieces] == [tokenizer.pieces[k] for k in best]
-            np.testing.assert_allclose([p.probability for p in pieces], row[best], atol=2e-6)
-    first, second = (pieces[0].text for pieces in found[0].masks)
+            assert [token.token for token in tokens] == [tokenizer.pieces[k] for k in best]
+            np.testing.assert_allclose([t.probability for t in tokens], row[best], atol=2e-6)
+    first, second = (tokens[0].text for tokens in found[0].masks)
     assert found[0].filled == f"The {first} sold {second}."
 
 
-def test_too_many_masks_or_pieces_are_refused(
+def test_too_many_masks_or_tokens_are_refused(
     tokenizer: SentencePieceTokenizer, tmp_path: Path
 ) -> None:
     folder = save_pretrained_model(tmp_path, tokenizer)
-    items = [{"text": text, "top_k": 1} for text in ("[MASK]" * 17, f"[MASK] {LONG}", "a [MASK]")]
-    masked, long, found = served(folder, items)
+    items = [{"text": text} for text in ("[MASK]" * 17, f"[MASK] {LONG}", "a [MASK]")]
+    masked, long, found = predicted(folder, items)
     assert masked.got == "17 masks"
     assert long.expected == "at most 22 of the vocabulary"
     assert len(found.masks) == 1
@@ -219,22 +227,22 @@ def test_the_threshold_for_no_answer_is_that_of_the_fine_tuning(
     folder = save_task_model(tmp_path, TASKS_BY_NAME["no-whale"], tokenizer)
     trials = [{"name": "a"}, {"name": "b", "null_threshold": -1e9}]
     write_json(folder / "trials.json", {"chosen": "b", "trials": trials})
-    (found,) = served(folder, [{"question": "Where?", "context": "on the door", "top_k": 1}])
+    (found,) = predicted(folder, [{"question": "Where?", "context": "on the door"}])
     assert (found.answer, found.null_threshold) == ("", -1e9)
-    assert open_export(folder).finetuning == SETTINGS
+    assert load(folder).settings == SETTINGS
 
 
 @pytest.mark.parametrize("to", ["onnx", "saved_model"])
-def test_exports_are_served_by_their_own_runtimes(
+def test_exports_are_run_by_their_own_runtimes(
     tokenizer: SentencePieceTokenizer, tmp_path: Path, to: ExportFormat
 ) -> None:
     folder = save_task_model(tmp_path / "model", TASKS_BY_NAME["topic"], tokenizer)
     write_format(read_checkpoint(folder), tmp_path / "export", to=to)
-    model = open_export(tmp_path / "export")
-    assert (model.name, model.format, model.finetuning) == ("topic", to, SETTINGS)
+    model = load(tmp_path / "export")
+    assert (model.name, model.format, model.settings) == ("topic", to, SETTINGS)
     items = [{"text": text} for text in (SENTENCES[0], "Bread.")]
-    expected = served(folder, items)
-    for one, other in zip(served(tmp_path / "export", items), expected, strict=True):
+    expected = predicted(folder, items)
+    for one, other in zip(predicted(tmp_path / "export", items), expected, strict=True):
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-4)
         assert one.is_truncated == other.is_truncated
 
@@ -250,33 +258,33 @@ def test_models_without_a_declared_task_go_by_their_heads(
     kinds = {}
     for name, checkpoint in models.items():
         save_folder(checkpoint, tmp_path / name)
-        kinds[name] = open_export(tmp_path / name)
-    assert [model.kind for model in kinds.values()] == [
+        kinds[name] = load(tmp_path / name)
+    assert [model.signature.kind for model in kinds.values()] == [
         "classification",
         "regression",
         "question_answering",
     ]
-    assert kinds["labels"].labels == ("0", "1", "2")
-    assert kinds["labels"].num_texts is None
+    assert kinds["labels"].signature.labels == ("0", "1", "2")
+    assert kinds["labels"].signature.num_texts is None
     items = [{"text": "Bread.", "text_b": None}, {"text": "a", "text_b": "b"}]
-    assert [one.label in "012" for one in served(tmp_path / "labels", items)] == [True, True]
+    assert [one.label in "012" for one in predicted(tmp_path / "labels", items)] == [True, True]
 
 
-def test_folders_that_cannot_be_served_are_refused(
+def test_models_that_cannot_predict_are_refused(
     tokenizer: SentencePieceTokenizer, tmp_path: Path
 ) -> None:
     whole = classifier(2, MODEL_CONFIG, tokenizer=tokenizer)
     bare = dataclasses.replace(whole, weights=encoder_of(whole))
     save_folder(bare, tmp_path / "bare")
     with pytest.raises(InputError, match="encoder alone"):
-        open_export(tmp_path / "bare")
+        load(tmp_path / "bare").predict(["Bread."])
     save_folder(dataclasses.replace(whole, tokenizer=None), tmp_path / "mute")
     with pytest.raises(InputError, match="no vocabulary"):
-        open_export(tmp_path / "mute")
+        load(tmp_path / "mute").predict(["Bread."])
     with pytest.raises(InputError, match="holds the models bare, mute; give the path of one"):
-        open_export(tmp_path)
+        load(tmp_path)
     shutil.rmtree(tmp_path / "bare")
     (tmp_path / "mute" / "task.json").write_text(json.dumps({"name": "x"}))
     save_folder(whole, tmp_path / "mute")
     with pytest.raises(InputError, match="task"):
-        open_export(tmp_path / "mute")
+        load(tmp_path / "mute")

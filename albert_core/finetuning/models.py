@@ -1,0 +1,40 @@
+"""The Keras model of a task. Importing this does not import Keras."""
+
+from typing import TYPE_CHECKING
+
+from albert_core.config import AlbertConfig
+from albert_core.finetuning.config import FinetuningConfig
+from albert_core.tasks import Task
+
+if TYPE_CHECKING:
+    from albert_core.model.heads import AlbertWithHead
+
+
+def new_task_model(
+    task: Task, config: FinetuningConfig, model_config: AlbertConfig
+) -> "AlbertWithHead":
+    """Return a model of a task's kind with new weights, drawn from Keras's random state.
+
+    Args:
+        task: The task.
+        config: Its settings: the head's dropout, and how many answers are searched.
+        model_config: The architecture.
+    """
+    from albert_core import model as models
+
+    if task.kind == "multiple_choice":
+        return models.AlbertForMultipleChoice(
+            model_config, classifier_dropout=config.classifier_dropout
+        )
+    if task.kind != "question_answering":
+        return models.AlbertForSequenceClassification(
+            model_config, num_labels=task.num_outputs, classifier_dropout=config.classifier_dropout
+        )
+    if not task.has_unanswerable:
+        return models.AlbertForQuestionAnswering(model_config)
+    return models.AlbertForQuestionAnsweringWithBeam(
+        model_config,
+        start_n_top=config.questions.start_n_top,
+        end_n_top=config.questions.end_n_top,
+        classifier_dropout=config.classifier_dropout,
+    )

@@ -1,0 +1,61 @@
+"""Run a model over many examples: the one loop behind dev scores, evaluation, export and serving.
+
+Shape suffixes: M examples.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from albert_core.finetuning.batches import padded_length
+from albert_core.finetuning.features import Features
+from albert_core.model_function import ModelFunction, ModelInputs
+
+DEFAULT_BATCH_SIZE = 64
+
+ExampleOutputs = Mapping[str, Sequence[np.ndarray]]
+"""A model's outputs by name: one array for each example [M], in the order of the examples."""
+
+MakeInputs = Callable[[Features, np.ndarray, int], ModelInputs]
+"""Function of features, the numbers of a batch's examples and the batch's length to inputs."""
+
+
+def predict_outputs(
+    run: ModelFunction,
+    features: Features,
+    make_inputs: MakeInputs,
+    *,
+    max_length: int,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+    length_multiple: int | None = None,
+    on_batch: Callable[[int], None] | None = None,
+) -> ExampleOutputs:
+    """Run a model on all examples, in batches of similar length, and return its outputs.
+
+    Args:
+        run: The model.
+        features: The examples; there may be none, then no output is known.
+        make_inputs: Pads the sequences of a batch, and adds what the model's head reads.
+        max_length: Longest sequence the settings allow, in tokens; batches are rounded up to at
+            most this length.
+        batch_size: Examples in a batch.
+        length_multiple: Multiple to which a batch's length is rounded up, so that a runtime sees
+            few different shapes; the one for Keras's backend by default.
+        on_batch: Called with the number of examples before each batch is run.
+    """
+    outputs: dict[str, list[np.ndarray]] = {}
+    for examples in length_sorted_batches(features.lengths, batch_size):
+        length = padded_length(features, examples, max_length, multiple=length_multiple)
+        if on_batch:
+            on_batch(len(examples))
+        for name, rows in run(make_inputs(features, examples, length)).items():
+            by_example = outputs.setdefault(name, [np.zeros(0)] * len(features))
+            for example, row in zip(examples, np.asarray(rows), strict=True):
+                by_example[example] = row
+    return outputs
+
+
+def length_sorted_batches(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
+    """Return the numbers of all examples [M], each once, the shortest first, cut into batches."""
+    order = np.argsort(lengths, kind="stable")
+    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]

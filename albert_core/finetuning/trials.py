@@ -1,0 +1,175 @@
+"""One training of a task for each seed and each point of a grid, and which of them is best."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from albert_core.backends import JITS_VARYING_LENGTHS
+from albert_core.config import AlbertConfig
+from albert_core.finetuning.batches import batches_in_epoch, padded_length, training_batches
+from albert_core.finetuning.config import FinetuningConfig, Frozen
+from albert_core.finetuning.evaluators import evaluate_outputs
+from albert_core.finetuning.models import new_task_model
+from albert_core.finetuning.prediction import predict_outputs
+from albert_core.finetuning.task_program import TaskData, TaskProgram
+from albert_core.model import load_weights
+from albert_core.model.heads import AlbertWithHead
+from albert_core.model_function import compiled_function
+from albert_core.optimizers.factory import make_optimizer
+from albert_core.progress import ReportProgress
+from albert_core.tasks import Task
+from albert_core.training.history import best_row
+from albert_core.training.loop import train
+from albert_core.training.plan import TrainingPlan
+from albert_core.training.safeguards import SafeguardConfig
+
+_ENCODER = "bert/"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One training with its settings and its dev metrics.
+
+    Attributes:
+        name: Name of its folder.
+        config: Its settings: one point of the grid and one seed.
+        history: The metrics of each dev evaluation, in their order.
+        best: The row of `history` whose weights are kept.
+    """
+
+    name: str
+    config: FinetuningConfig
+    history: Sequence[Mapping[str, Any]]
+    best: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrialTrainer:
+    """Trains a model for each trial on the same data, from the same weights.
+
+    Attributes:
+        program: The task.
+        model_config: The architecture, with the dropout of fine-tuning.
+        weights: What the encoder starts from; empty for random weights.
+        train: The training set.
+        dev: The development set.
+        checkpoints: Folder that holds a folder of checkpoints for each trial.
+        progress: Receives the number of steps done.
+    """
+
+    program: TaskProgram
+    model_config: AlbertConfig
+    weights: Mapping[str, np.ndarray]
+    train: TaskData
+    dev: TaskData
+    checkpoints: Path
+    progress: ReportProgress
+
+    def run(self, config: FinetuningConfig) -> Trial:
+        """Train once, from the trial's newest checkpoint if there is one.
+
+        Of a trial that is complete only the history is read.
+        """
+        name = f"rate-{config.learning_rate:g}-batch-{config.batch_size}-seed-{config.seed}"
+        folder = self.checkpoints / name
+        folder.mkdir(exist_ok=True)
+        plan = _plan(config, self.program.task, len(self.train.features))
+        model = self._new_model(config, plan)
+        state = train(
+            model,
+            batches_from=lambda step: self._batches_from(step, config),
+            evaluate=lambda _: self._dev_metrics(model),
+            plan=plan,
+            folder=folder,
+            progress=self.progress,
+            safeguards=SafeguardConfig(spike_ratio=0.0),  # losses near 0 jump by large ratios
+        )
+        best = best_row(state.history, plan.monitor)
+        return Trial(name=name, config=config, history=state.history, best=best)
+
+    def _new_model(self, config: FinetuningConfig, plan: TrainingPlan) -> AlbertWithHead:
+        # The seed comes before the model: it draws the head's weights, and then dropout.
+        keras.utils.clear_session()
+        keras.utils.set_random_seed(config.seed)
+        model = new_task_model(self.program.task, config, self.model_config)
+        if self.weights:
+            load_weights(model, self.weights, prefix=_ENCODER, source="the pretrained model")
+        _freeze(model, config.frozen)
+        optimizer = make_optimizer(
+            config.optimizer,
+            learning_rate=config.learning_rate,
+            num_train_steps=plan.num_train_steps,
+            num_warmup_steps=_num_warmup_steps(config, plan),
+        )
+        model.compile(optimizer=optimizer, jit_compile=JITS_VARYING_LENGTHS)
+        return model
+
+    def _batches_from(self, step: int, config: FinetuningConfig) -> Any:
+        features = self.train.features
+
+        def make_batch(examples: np.ndarray) -> Any:
+            length = padded_length(features, examples, config.sequence_length)
+            return self.program.batch(features, examples, length)
+
+        return training_batches(
+            features.lengths, make_batch, config.batch_size, seed=config.seed, start_step=step
+        )
+
+    def _dev_metrics(self, model: AlbertWithHead) -> Mapping[str, float]:
+        outputs = predict_outputs(
+            compiled_function(model),
+            self.dev.features,
+            self.program.inputs,
+            max_length=self.program.config.sequence_length,
+        )
+        return evaluate_outputs(self.program, self.dev, outputs).metrics()
+
+
+def best_trials(trials: Sequence[Trial], metric: str) -> list[Trial]:
+    """Return the trials, one for each seed, of the settings with the best mean of a dev metric."""
+    groups: dict[tuple[float, int], list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault((trial.config.learning_rate, trial.config.batch_size), []).append(trial)
+    return max(groups.values(), key=lambda group: np.mean([trial.best[metric] for trial in group]))
+
+
+def _freeze(model: AlbertWithHead, frozen: Frozen) -> None:
+    """Make parts of the encoder keep their weights; the pooler and the head always train."""
+    encoder = model.bert
+    parts = {
+        "nothing": [],
+        "embeddings": [encoder.embeddings],
+        "encoder": [
+            encoder.embeddings,
+            *filter(None, [encoder.projection]),
+            *(block for group in encoder.groups for block in group),
+        ],
+    }
+    for part in parts[frozen]:
+        part.trainable = False
+
+
+def _plan(config: FinetuningConfig, task: Task, num_examples: int) -> TrainingPlan:
+    """Return the steps for a training set of this size, rounded up to whole intervals."""
+    steps_per_epoch = batches_in_epoch(num_examples, config.batch_size)
+    steps = config.num_train_steps or max(1, round(config.num_epochs * steps_per_epoch))
+    num_evaluations = min(config.num_evaluations, steps)
+    interval = math.ceil(steps / num_evaluations)
+    return TrainingPlan(
+        phase_steps=(interval * num_evaluations,),
+        interval_steps=interval,
+        monitor=task.metrics[0],
+        keep_checkpoints=1,
+        patience=config.patience,
+    )
+
+
+def _num_warmup_steps(config: FinetuningConfig, plan: TrainingPlan) -> int:
+    if config.num_warmup_steps is not None:
+        return min(config.num_warmup_steps, plan.num_train_steps - 1)
+    return int(config.warmup_ratio * plan.num_train_steps)

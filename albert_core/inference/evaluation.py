@@ -1,0 +1,79 @@
+"""Score a loaded model on its task's data, and write its predictions."""
+
+from pathlib import Path
+
+from albert_core.finetuning.dev_set import DevSet, first_metric
+from albert_core.finetuning.evaluators import evaluate_outputs
+from albert_core.finetuning.prediction import predict_outputs
+from albert_core.inference.loaded_model import LoadedModel
+from albert_core.progress import ReportProgress, quiet
+from albert_core.tasks.metrics import Scores, combined_score
+from albert_core.tasks.task import Split
+
+_SPLITS: tuple[Split, ...] = ("dev", "test")
+
+
+def evaluate_splits(
+    model: LoadedModel, *, data: Path, results: Path, progress: ReportProgress = quiet
+) -> Scores:
+    """Score a model on the dev files, and on test files with labels; write all predictions.
+
+    The null threshold of questions that may have no answer is the best on the dev files; it is
+    used for the test files, too.
+
+    Args:
+        model: A fine-tuned model in any format.
+        data: Folder of its task's files.
+        results: Receives the predictions.
+        progress: Told which split is predicted.
+
+    Returns:
+        The metrics on the dev files, the task's first metric first; `score`, what GLUE averages;
+        `low` and `high` of the first metric's bootstrap interval; metrics on labelled test files,
+        as `test_accuracy`.
+
+    Raises:
+        InputError: The model declares no task, or a file cannot be used.
+    """
+    program = model.task_program()
+    scores: Scores = {}
+    for split in _SPLITS:
+        progress(0, 0, f"predicting {split}")
+        split_data = program.read(data, split)
+        if not split_data.examples:
+            continue
+        outputs = predict_outputs(
+            model.run,
+            split_data.features,
+            program.inputs,
+            max_length=program.config.sequence_length,
+            length_multiple=model.length_multiple,
+        )
+        evaluator = evaluate_outputs(
+            program, split_data, outputs, threshold=scores.get("null_threshold")
+        )
+        if split == "dev":
+            metrics = evaluator.metrics()
+            low, high = evaluator.interval()
+            score = combined_score(program.task, metrics)
+            scores = {**metrics, "score": score, "low": low, "high": high}
+        elif evaluator.is_scored:
+            scores |= {f"{split}_{name}": value for name, value in evaluator.metrics().items()}
+        evaluator.write(results, split)
+    return scores
+
+
+def score_dev_set(model: LoadedModel, *, data: Path, most: int) -> DevSet:
+    """Return a model's dev set with its score, to compare the model with in other formats.
+
+    Args:
+        model: A fine-tuned model in any format.
+        data: Folder of its task's files.
+        most: Largest number of examples, spread over the dev set.
+
+    Raises:
+        InputError: The model declares no task, or a file cannot be used.
+    """
+    program = model.task_program()
+    dev = program.read(data, "dev", most=most)
+    return DevSet(program=program, data=dev, score=first_metric(model.run, program, dev))

@@ -1,0 +1,104 @@
+"""Examples as people write them to examples as the features are made of."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from albert_core.errors import InputError
+from albert_core.inference.signature import TaskSignature
+from albert_core.tasks import Example, Question
+from albert_core.tasks.race_file import fill_blank
+
+
+def to_text_example(value: Any, number: int, signature: TaskSignature) -> Example:
+    """Return an example of a classification, a regression or a multiple choice.
+
+    Args:
+        value: A text, a pair of texts, or for multiple choice a text and a list of choices; a
+            mapping of these by the names of `example_fields`; or an `Example`.
+        number: Its number, which becomes its id.
+        signature: What the model is asked.
+
+    Raises:
+        InputError: It is none of these.
+    """
+    if isinstance(value, Example):
+        return Example(id=str(number), texts=value.texts, target=None)
+    fields = _fields(value, number, signature)
+    if "choices" not in fields:
+        texts = (fields["text"], *filter(None, [fields.get("text_b")]))
+    else:
+        choices = fields["choices"]
+        if question := fields.get("question"):
+            choices = [fill_blank(question, choice) for choice in choices]
+        texts = (fields["text"], *choices)
+    return Example(id=str(number), texts=texts, target=None)
+
+
+def to_question(value: Any, number: int, signature: TaskSignature) -> Question:
+    """Return a question about a context.
+
+    Args:
+        value: A pair of question and context, a mapping with both, or a `Question`.
+        number: Its number, which becomes its id.
+        signature: What the model is asked.
+
+    Raises:
+        InputError: It is none of these.
+    """
+    if isinstance(value, Question):
+        fields: Mapping[str, Any] = {"question": value.question, "context": value.context}
+    else:
+        fields = _fields(value, number, signature)
+    return Question(id=str(number), question=fields["question"], context=fields["context"])
+
+
+def to_text(value: Any, number: int, signature: TaskSignature) -> str:
+    """Return a text, given as it is or as a mapping with `text`.
+
+    Raises:
+        InputError: It is neither.
+    """
+    return _fields(value, number, signature)["text"]
+
+
+def example_fields(signature: TaskSignature) -> dict[str, str]:
+    """Return the fields of an example by name: `text`, `optional text`, or `texts` for a list."""
+    if signature.kind == "question_answering":
+        return {"question": "text", "context": "text"}
+    if signature.kind == "multiple_choice":
+        question = {"question": "text"} if signature.has_questions else {}
+        return {"text": "text", **question, "choices": "texts"}
+    second = {1: {}, 2: {"text_b": "text"}, None: {"text_b": "optional text"}}
+    return {"text": "text", **second[signature.num_texts]}
+
+
+def _fields(value: Any, number: int, signature: TaskSignature) -> Mapping[str, Any]:
+    """Return an example as a mapping, its names and types checked."""
+    wanted = example_fields(signature)
+    if isinstance(value, Mapping):
+        fields = dict(value)
+    else:
+        values = [value] if isinstance(value, str) or not isinstance(value, Sequence) else value
+        fields = dict(zip(wanted, values, strict=False))
+        if len(values) > len(wanted):
+            raise _refusal(number, f"{len(values)} values", wanted)
+    for name, content in wanted.items():
+        if name not in fields and content == "optional text":
+            fields[name] = None
+        if not _fits(fields.get(name), content):
+            raise _refusal(number, f"{type(fields.get(name)).__name__} as {name}", wanted)
+    if unknown := fields.keys() - wanted.keys():
+        raise _refusal(number, ", ".join(sorted(unknown)), wanted)
+    return fields
+
+
+def _fits(value: Any, content: str) -> bool:
+    if content == "texts":
+        is_list = isinstance(value, Sequence) and not isinstance(value, str)
+        return is_list and len(value) > 0 and all(isinstance(item, str) for item in value)
+    return isinstance(value, str) or (content == "optional text" and value is None)
+
+
+def _refusal(number: int, got: str, wanted: Mapping[str, str]) -> InputError:
+    fields = ", ".join(f"{name} ({content})" for name, content in wanted.items())
+    return InputError(f"examples[{number}]: got {got}, expected {fields}")

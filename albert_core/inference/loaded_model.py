@@ -1,0 +1,193 @@
+"""A model with everything it needs to predict for texts.
+
+Shape suffixes: M examples, H hidden.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from albert_core.config import AlbertConfig
+from albert_core.errors import InputError
+from albert_core.finetuning.config import FinetuningConfig
+from albert_core.finetuning.prediction import DEFAULT_BATCH_SIZE
+from albert_core.inference.masks import DEFAULT_TOP_K, MaskPredictor
+from albert_core.inference.predictions import FilledText, InvalidExample, Prediction
+from albert_core.inference.predictor import Predictor
+from albert_core.inference.questions import AnswerPredictor
+from albert_core.inference.sentence_vectors import Pooling, encode_texts
+from albert_core.inference.signature import TaskSignature
+from albert_core.inference.texts import TextPredictor
+from albert_core.model_function import ModelFunction
+from albert_core.tasks import Task
+from albert_core.tokenization import Tokenizer
+
+if TYPE_CHECKING:
+    from albert_core.finetuning.task_program import TaskProgram
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LoadedModel:
+    """A model of any format, ready to predict; `albert_core.load` makes it.
+
+    Attributes:
+        name: Name of its task, or of its folder.
+        format: What it was read from, such as `keras` or `onnx`.
+        config: Its architecture.
+        tokenizer: Its vocabulary; None if none lies beside it.
+        task: The task it was fine-tuned on; None if its folder declares none.
+        settings: Its settings of fine-tuning, among them how texts become inputs.
+        signature: What it is asked and what it answers.
+        null_threshold: Null odds from which on a question has no answer, where that may be.
+        run: The model itself, from arrays to arrays.
+        open_encoder: Opens a function from the encoder's inputs to `sequence_output` and
+            `pooled_output`; None where the format has none.
+        length_multiple: Multiple to which lengths of batches are rounded up.
+    """
+
+    name: str
+    format: str
+    config: AlbertConfig
+    tokenizer: Tokenizer | None
+    task: Task | None
+    settings: FinetuningConfig
+    signature: TaskSignature
+    null_threshold: float
+    run: ModelFunction
+    open_encoder: Callable[[], ModelFunction] | None = None
+    length_multiple: int
+
+    def predict(
+        self, examples: Sequence[Any], *, batch_size: int = DEFAULT_BATCH_SIZE
+    ) -> list[Prediction]:
+        """Return a prediction for each example, in their order.
+
+        An example is a text, a pair of texts, a text with a list of choices, or a question with
+        its context: as a string or a tuple, as a mapping with the names of `albert serve`
+        (`text`, `text_b`, `choices`, `question`, `context`), or as `read_examples` and
+        `read_questions` return it. A pretrained model fills masks.
+
+        Args:
+            examples: The examples.
+            batch_size: Examples in a batch.
+
+        Raises:
+            InputError: An example is not of the model's kind, or cannot be predicted for; or the
+                model has no vocabulary, or no head.
+        """
+        return _require_valid(self.predictor(batch_size=batch_size).predict(examples))
+
+    def fill_mask(
+        self,
+        texts: Sequence[str],
+        *,
+        top_k: int = DEFAULT_TOP_K,
+        batch_size: int = DEFAULT_BATCH_SIZE,
+    ) -> list[FilledText]:
+        """Return the likeliest tokens for each [MASK] of each text.
+
+        Args:
+            texts: Texts with [MASK] in them, as many as 16 each.
+            top_k: Tokens for each mask.
+            batch_size: Texts in a batch.
+
+        Raises:
+            InputError: The model is fine-tuned or has no head for masked words, or a text has no
+                mask, too many of them, or more tokens than the model reads.
+        """
+        predictor = self.predictor(batch_size=batch_size)
+        if not isinstance(predictor, MaskPredictor):
+            raise InputError(
+                f"model {self.name}: got one for {self.signature.kind}, expected a pretrained one, "
+                "which has a head for masked words"
+            )
+        predictions = _require_valid(predictor.fill(texts, top_k=top_k))
+        return [prediction for prediction in predictions if isinstance(prediction, FilledText)]
+
+    def encode(
+        self,
+        texts: Sequence[str | tuple[str, str]],
+        *,
+        pooling: Pooling = "mean",
+        batch_size: int = DEFAULT_BATCH_SIZE,
+    ) -> np.ndarray:
+        """Return a vector for each text or pair of texts, float32 [M, H].
+
+        Texts that are longer than the settings allow lose their ends.
+
+        Args:
+            texts: Texts or pairs.
+            pooling: `mean` of the last layer over all tokens, [CLS] and [SEP] among them; `cls`:
+                the last layer's [CLS]; `pooler`: the original's dense layer with tanh upon it.
+            batch_size: Texts in a batch.
+
+        Raises:
+            InputError: The model has no vocabulary, or its format not the outputs: those of
+                fine-tuned models as ONNX, LiteRT or Keras archive are the head's alone.
+        """
+        run = self.open_encoder() if self.open_encoder else self.run
+        return encode_texts(self, run, texts, pooling, batch_size)
+
+    def predictor(
+        self,
+        *,
+        batch_size: int = DEFAULT_BATCH_SIZE,
+        on_batch: Callable[[int], None] | None = None,
+    ) -> Predictor:
+        """Return what predicts for the model's kind; arguments are those of `Predictor`.
+
+        Raises:
+            InputError: The model has no vocabulary, or no head.
+        """
+        kinds: dict[str, type[Predictor]] = {
+            "question_answering": AnswerPredictor,
+            "masked_lm": MaskPredictor,
+        }
+        self.require_tokenizer()
+        if self.signature.kind == "encoder":
+            raise InputError(
+                f"{self.name}: has an encoder alone; expected a head for a task or for masked words"
+            )
+        predictor = kinds.get(self.signature.kind, TextPredictor)
+        return predictor(self, batch_size=batch_size, on_batch=on_batch)
+
+    def require_tokenizer(self) -> Tokenizer:
+        """Return the vocabulary.
+
+        Raises:
+            InputError: There is none.
+        """
+        if self.tokenizer is None:
+            raise InputError(
+                f"{self.name}: has no vocabulary; put the one it was trained with beside it"
+            )
+        return self.tokenizer
+
+    def task_program(self) -> "TaskProgram":
+        """Return the task with the model's settings and vocabulary, to read and score its data.
+
+        Raises:
+            InputError: The model's folder declares no task, or has no vocabulary.
+        """
+        from albert_core.finetuning.task_program import task_program
+
+        if self.task is None:
+            raise InputError(
+                f"{self.name}: declares no task; expected a model that `albert finetune` wrote"
+            )
+        return task_program(self.task, self.settings, self.require_tokenizer())
+
+
+def _require_valid(predictions: Sequence[Prediction | InvalidExample]) -> list[Prediction]:
+    """Return predictions, or refuse the first that is none."""
+    valid: list[Prediction] = []
+    for number, prediction in enumerate(predictions):
+        if isinstance(prediction, InvalidExample):
+            raise InputError(
+                f"examples[{number}].{prediction.what}: got {prediction.got}, expected "
+                f"{prediction.expected}"
+            )
+        valid.append(prediction)
+    return valid

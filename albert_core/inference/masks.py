@@ -1,0 +1,99 @@
+"""Tokens for the masks in a text.
+
+Shape suffixes: B batch, P predictions, V vocabulary.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.special import softmax
+
+from albert_core.finetuning.batches import pad_inputs
+from albert_core.finetuning.features import Features
+from albert_core.inference.examples import to_text
+from albert_core.inference.predictions import (
+    FilledText,
+    InvalidExample,
+    PredictedToken,
+    Prediction,
+)
+from albert_core.inference.predictor import Predictor
+from albert_core.model_function import ModelInputs
+from albert_core.tokenization.masked import MASK, encode_masked
+
+DEFAULT_TOP_K = 5
+MAX_MASKS = 16  # in a text: each costs scores for the whole vocabulary
+
+
+class MaskPredictor(Predictor):
+    """Fills masks with a model that has the head of masked language modelling."""
+
+    def sample(self, text: str) -> dict[str, Any]:
+        """Return an example that holds a text and can be answered."""
+        return {"text": f"{MASK} {text}"}
+
+    def predict(self, examples: Sequence[Any]) -> list[Prediction | InvalidExample]:
+        """Return the likeliest tokens for each mask of each text, or what is wrong with a text."""
+        return self.fill(examples, top_k=DEFAULT_TOP_K)
+
+    def fill(self, examples: Sequence[Any], *, top_k: int) -> list[Prediction | InvalidExample]:
+        """Do as `predict` does, with `top_k` tokens for each mask."""
+        texts = [to_text(value, number, self.signature) for number, value in enumerate(examples)]
+        encoded = [self._encode(text) for text in texts]
+        usable = [ids for ids in encoded if not isinstance(ids, InvalidExample)]
+        features = Features.from_sequences(usable, [len(ids) for ids in usable], {})
+        outputs = self.outputs(features, self._pad) if usable else {"masked_lm_logits": []}
+        logits = iter(outputs["masked_lm_logits"])
+        return [
+            ids if isinstance(ids, InvalidExample) else self._prediction(text, next(logits), top_k)
+            for text, ids in zip(texts, encoded, strict=True)
+        ]
+
+    def _encode(self, text: str) -> list[int] | InvalidExample:
+        num_masks, max_length = text.count(MASK), self.settings.sequence_length
+        if not num_masks:
+            return InvalidExample(what="text", got="no mask", expected=f"a text with {MASK} in it")
+        if num_masks > MAX_MASKS:
+            return InvalidExample(
+                what="text", got=f"{num_masks} masks", expected=f"at most {MAX_MASKS}"
+            )
+        special = self.tokenizer.special_ids
+        ids = [special.cls, *encode_masked(self.tokenizer, text), special.sep]
+        if len(ids) > max_length:
+            return InvalidExample(
+                what="text",
+                got=f"{len(ids) - 2:,} pieces",
+                expected=f"at most {max_length - 2:,} of the vocabulary",
+            )
+        return ids
+
+    def _pad(self, features: Features, examples: np.ndarray, length: int) -> ModelInputs:
+        """Return a batch's inputs with the places of its masks; rows with fewer end in zeros."""
+        inputs = pad_inputs(features, examples, length)
+        is_mask_BS = inputs["input_ids"] == self.tokenizer.special_ids.mask
+        num_predictions = int(is_mask_BS.sum(axis=1).max())
+        positions_BP = np.zeros((len(examples), num_predictions), np.int32)
+        for row, is_mask_S in enumerate(is_mask_BS):
+            places = np.flatnonzero(is_mask_S)
+            positions_BP[row, : len(places)] = places
+        return {**inputs, "masked_lm_positions": positions_BP}
+
+    def _prediction(self, text: str, logits_PV: np.ndarray, top_k: int) -> FilledText:
+        masks = [self._candidates(row_V, top_k) for row_V in logits_PV[: text.count(MASK)]]
+        filled = text
+        for candidates in masks:
+            filled = filled.replace(MASK, candidates[0].text, 1)
+        return FilledText(filled=filled, masks=masks)
+
+    def _candidates(self, logits_V: np.ndarray, count: int) -> list[PredictedToken]:
+        probabilities_V = softmax(logits_V.astype(float))
+        best = np.argsort(-probabilities_V, kind="stable")[:count]
+        tokens = [self.tokenizer.pieces[index] for index in best]
+        surfaces = self.tokenizer.surfaces(tokens)
+        return [
+            PredictedToken(
+                token=token, text=surface.strip(), probability=float(probabilities_V[index])
+            )
+            for index, token, surface in zip(best, tokens, surfaces, strict=True)
+        ]

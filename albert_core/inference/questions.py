@@ -1,0 +1,107 @@
+"""Answers to questions about contexts."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from albert_core.finetuning.answer_search import (
+    Answers,
+    candidate_probabilities,
+    search_answers,
+)
+from albert_core.finetuning.batches import pad_answerability_inputs, pad_inputs
+from albert_core.finetuning.prediction import DEFAULT_BATCH_SIZE
+from albert_core.finetuning.question_features import QuestionFeatures, make_question_features
+from albert_core.inference.examples import to_question
+from albert_core.inference.predictions import (
+    AnswerSpan,
+    InvalidExample,
+    PredictedAnswer,
+    Prediction,
+)
+from albert_core.inference.predictor import Predictor
+from albert_core.tasks import Question
+
+if TYPE_CHECKING:
+    from albert_core.inference.loaded_model import LoadedModel
+
+_UNALIGNED = InvalidExample(
+    what="context",
+    got="a text that its pieces do not match",
+    expected="text in the vocabulary's language",
+)
+
+
+class AnswerPredictor(Predictor):
+    """Answers questions about contexts, long ones in windows that overlap."""
+
+    def __init__(
+        self,
+        model: "LoadedModel",
+        *,
+        batch_size: int = DEFAULT_BATCH_SIZE,
+        on_batch: Callable[[int], None] | None = None,
+    ) -> None:
+        super().__init__(model, batch_size=batch_size, on_batch=on_batch)
+        questions = self.settings.questions
+        # Half of a sequence is for the context, or a long question would leave it no place.
+        self._max_query_length = min(questions.max_query_length, self.settings.sequence_length // 2)
+        has_unanswerable = self.signature.has_unanswerable
+        self._threshold = model.null_threshold if has_unanswerable else None
+        self._pad = pad_answerability_inputs if has_unanswerable else pad_inputs
+
+    def sample(self, text: str) -> dict[str, Any]:
+        """Return an example that holds a text and can be answered."""
+        return {"question": text, "context": text}
+
+    def predict(self, examples: Sequence[Any]) -> list[Prediction | InvalidExample]:
+        """Return an answer to each question, in their order.
+
+        A context is invalid if too little of it is in its tokens to say where an answer begins.
+        """
+        questions = [
+            to_question(example, number, self.signature) for number, example in enumerate(examples)
+        ]
+        encoded = self._encode(questions)
+        if not encoded.windows:
+            return [_UNALIGNED] * len(questions)
+        answers = search_answers(
+            questions,
+            encoded.windows,
+            self.outputs(encoded.features, self._pad),
+            self.settings.questions,
+            has_unanswerable=self.signature.has_unanswerable,
+        )
+        with_windows = {window.question for window in encoded.windows}
+        return [
+            self._prediction(question, answers) if number in with_windows else _UNALIGNED
+            for number, question in enumerate(questions)
+        ]
+
+    def _encode(self, questions: Sequence[Question]) -> QuestionFeatures:
+        return make_question_features(
+            questions,
+            self.tokenizer,
+            sequence_length=self.settings.sequence_length,
+            doc_stride=self.settings.questions.doc_stride,
+            max_query_length=self._max_query_length,
+            with_answers=False,
+        )
+
+    def _prediction(self, question: Question, answers: Answers) -> PredictedAnswer:
+        spans = answers.candidates[question.id]
+        candidates = [
+            AnswerSpan(**dataclasses.asdict(span), probability=float(probability))
+            for span, probability in zip(spans, candidate_probabilities(spans), strict=True)
+        ]
+        null_odds = answers.null_odds.get(question.id)
+        has_answer = self._threshold is None or null_odds is None or null_odds < self._threshold
+        return PredictedAnswer(
+            answer=candidates[0].text if has_answer else "",
+            start=candidates[0].start if has_answer else None,
+            probability=candidates[0].probability,
+            null_odds=null_odds,
+            null_threshold=self._threshold,
+            candidates=candidates,
+            is_truncated=len(self.tokenizer.encode(question.question)) > self._max_query_length,
+        )

@@ -1,0 +1,92 @@
+"""Vectors of texts from the encoder's outputs.
+
+Shape suffixes: B batch, S sequence, H hidden, M examples.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from albert_core.errors import InputError
+from albert_core.finetuning.batches import pad_inputs
+from albert_core.finetuning.features import Features, make_features
+from albert_core.finetuning.prediction import predict_outputs
+from albert_core.model_function import ModelFunction, ModelInputs, ModelOutputs
+from albert_core.tasks import Example
+
+if TYPE_CHECKING:
+    from albert_core.inference.loaded_model import LoadedModel
+
+Pooling = Literal["mean", "cls", "pooler"]
+
+_OUTPUTS: dict[Pooling, str] = {
+    "mean": "sequence_output",
+    "cls": "sequence_output",
+    "pooler": "pooled_output",
+}
+
+
+def encode_texts(
+    model: "LoadedModel",
+    run: ModelFunction,
+    texts: Sequence[str | tuple[str, str]],
+    pooling: Pooling,
+    batch_size: int,
+) -> np.ndarray:
+    """Return a vector for each text or pair [M, H], float32; arguments as in `LoadedModel.encode`.
+
+    Raises:
+        InputError: The model has no vocabulary, or not the output that is pooled.
+    """
+    if pooling not in _OUTPUTS:
+        raise InputError(f"pooling: got {pooling}, expected one of {', '.join(_OUTPUTS)}")
+    if not texts:
+        return np.zeros((0, model.config.hidden_size), np.float32)
+
+    def pool(inputs: ModelInputs) -> ModelOutputs:
+        return {"vector": _pooled(run(inputs), inputs["input_mask"], pooling, model.name)}
+
+    vectors: list[np.ndarray] = [np.zeros(0)] * len(texts)
+    pairs = [(text,) if isinstance(text, str) else tuple(text) for text in texts]
+    for num_texts in {len(pair) for pair in pairs}:
+        numbers = [number for number, pair in enumerate(pairs) if len(pair) == num_texts]
+        outputs = predict_outputs(
+            pool,
+            _features(model, [pairs[number] for number in numbers]),
+            pad_inputs if model.open_encoder else _pretraining_inputs,
+            max_length=model.settings.sequence_length,
+            batch_size=batch_size,
+            length_multiple=model.length_multiple,
+        )
+        for number, vector in zip(numbers, outputs["vector"], strict=True):
+            vectors[number] = vector
+    return np.stack(vectors)
+
+
+def _features(model: "LoadedModel", pairs: Sequence[tuple[str, ...]]) -> Features:
+    examples = [Example(id="", texts=texts, target=None) for texts in pairs]
+    return make_features(examples, model.require_tokenizer(), model.settings.sequence_length)
+
+
+def _pretraining_inputs(features: Features, examples: np.ndarray, length: int) -> ModelInputs:
+    """Return the inputs of a pretrained model, which also wants a place to predict for."""
+    places_B1 = np.zeros((len(examples), 1), np.int32)
+    return {**pad_inputs(features, examples, length), "masked_lm_positions": places_B1}
+
+
+def _pooled(outputs: ModelOutputs, mask_BS: np.ndarray, pooling: Pooling, name: str) -> np.ndarray:
+    if _OUTPUTS[pooling] not in outputs:
+        raise InputError(
+            f"model {name}: has no output {_OUTPUTS[pooling]}, only {', '.join(sorted(outputs))}; "
+            "give the checkpoint it was exported from"
+        )
+    values = np.asarray(outputs[_OUTPUTS[pooling]], np.float32)
+    if pooling == "mean":
+        weights_BS1 = mask_BS[..., None].astype(np.float32)
+        return (values * weights_BS1).sum(axis=1) / weights_BS1.sum(axis=1)
+    if pooling == "cls":
+        return values[:, 0]
+    if not values.any():
+        raise InputError(f"model {name}: has no pooler; expected pooling mean or cls")
+    return values

@@ -1,0 +1,58 @@
+"""What a model is asked and what it answers: from its task, or else from its heads."""
+
+import dataclasses
+from typing import Literal
+
+from albert_core.tasks import Task
+from albert_core.tasks.task import Kind as TaskKind
+
+ModelKind = Literal[TaskKind, "masked_lm", "encoder"]
+"""The kind of its task; `masked_lm` before fine-tuning; `encoder` for one without any head."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaskSignature:
+    """The fields of an example, and what a prediction is made of.
+
+    Attributes:
+        kind: What the model predicts.
+        labels: Class names of a classification, in the order of its outputs.
+        num_texts: Texts of an example, 1 or 2; None where no file says.
+        has_questions: Whether a choice is an answer to a question, as in RACE.
+        has_unanswerable: Whether a question may have no answer.
+    """
+
+    kind: ModelKind
+    labels: tuple[str, ...] = ()
+    num_texts: int | None = None
+    has_questions: bool = False
+    has_unanswerable: bool = False
+
+    @classmethod
+    def from_task(cls, task: Task) -> "TaskSignature":
+        """Return the signature of models fine-tuned on a task, by its first dev file."""
+        source = task.dev[0]
+        return cls(
+            kind=task.kind,
+            labels=task.labels,
+            num_texts=len(source.texts or task.texts),
+            has_questions=task.source_format(source) == "race",
+            has_unanswerable=task.has_unanswerable,
+        )
+
+    @classmethod
+    def from_heads(cls, heads: frozenset[str], num_labels: int) -> "TaskSignature":
+        """Return the signature of a model whose folder declares no task.
+
+        Args:
+            heads: Its heads by the names in `albert_core.checkpoints.names.HEADS`.
+            num_labels: Outputs of its classifier; 1 is a regression, more are classes named by
+                their numbers.
+        """
+        if "classifier" in heads and num_labels == 1:
+            return cls(kind="regression")
+        if "classifier" in heads:
+            return cls(kind="classification", labels=tuple(map(str, range(num_labels))))
+        if heads & {"span", "span_beam"}:
+            return cls(kind="question_answering", has_unanswerable="span_beam" in heads)
+        return cls(kind="masked_lm" if "masked_lm" in heads else "encoder", num_texts=1)

@@ -1,0 +1,68 @@
+"""The task of a model's folder and the settings it was fine-tuned with. Does not import Keras."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from albert_core.checkpoints.checkpoint import TASK_NAME, read_json
+from albert_core.finetuning.config import TRIALS_NAME, FinetuningConfig
+from albert_core.settings import parse_settings
+from albert_core.tasks import Task
+
+_DEFAULT_LENGTH = 512
+
+
+def read_declared_task(folder: str | Path) -> Task:
+    """Return the task of a folder that `albert finetune` wrote.
+
+    Raises:
+        InputError: There is no task.json, or it declares no task.
+    """
+    path = Path(folder) / TASK_NAME
+    return parse_settings(Task, read_json(path), source=str(path))
+
+
+def parse_task(declaration: Mapping[str, Any] | None, *, source: Path) -> Task | None:
+    """Return the task of a declaration (task.json), or None if there is none.
+
+    Raises:
+        InputError: It declares no task.
+    """
+    return parse_settings(Task, declaration, source=f"{source}: task") if declaration else None
+
+
+def parse_finetuning(
+    values: Mapping[str, Any] | None, *, max_length: int, source: Path
+) -> FinetuningConfig:
+    """Return settings of fine-tuning, with sequences no longer than the model can read.
+
+    Args:
+        values: The settings as their file has them; without any the defaults are taken, with
+            sequences of up to 512 tokens.
+        max_length: Longest sequence the model can read, in tokens.
+        source: Where the settings come from, for messages.
+
+    Raises:
+        InputError: They are no settings of fine-tuning.
+    """
+    if values is None:
+        return FinetuningConfig(sequence_length=min(max_length, _DEFAULT_LENGTH))
+    known = {name: value for name, value in values.items() if value is not None}
+    config = parse_settings(FinetuningConfig, known, source=f"{source}: finetuning")
+    return dataclasses.replace(config, sequence_length=min(config.sequence_length, max_length))
+
+
+def read_null_threshold(folder: Path) -> float:
+    """Return the null odds from which on the best trial's questions have no answer.
+
+    It is the best on the dev set if a fine-tuning left it in the folder, or 0.
+
+    Raises:
+        InputError: There is a trials.json, but it cannot be read.
+    """
+    if not (folder / TRIALS_NAME).is_file():
+        return 0.0
+    trials = read_json(folder / TRIALS_NAME)
+    rows = {row["name"]: row for row in trials["trials"]}
+    return rows[trials["chosen"]].get("null_threshold", 0.0)

@@ -1,0 +1,89 @@
+"""Predictions of classification, regression and multiple choice.
+
+Shape suffixes: C classes or choices.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.special import softmax
+
+from albert_core.finetuning.features import Features, make_features
+from albert_core.inference.examples import example_fields, to_text_example
+from albert_core.inference.predictions import (
+    InvalidExample,
+    PredictedChoice,
+    PredictedLabel,
+    PredictedScore,
+    Prediction,
+)
+from albert_core.inference.predictor import Predictor
+from albert_core.tasks import Example
+
+_NO_LIMIT = 1 << 30
+
+
+class TextPredictor(Predictor):
+    """Predicts labels, scores or choices."""
+
+    def sample(self, text: str) -> dict[str, Any]:
+        """Return an example that holds a text and can be answered."""
+        values = {"text": text, "texts": [text, text]}
+        fields = example_fields(self.signature)
+        return {name: values[content] for name, content in fields.items() if content in values}
+
+    def predict(self, examples: Sequence[Any]) -> list[Prediction | InvalidExample]:
+        """Return a prediction for each example, in their order."""
+        parsed = [
+            to_text_example(example, number, self.signature)
+            for number, example in enumerate(examples)
+        ]
+        predictions: dict[str, Prediction] = {}
+        for num_texts in {len(example.texts) for example in parsed}:
+            group = [example for example in parsed if len(example.texts) == num_texts]
+            for example, prediction in zip(group, self._predict_group(group), strict=True):
+                predictions[example.id] = prediction
+        return [predictions[example.id] for example in parsed]
+
+    def _predict_group(self, examples: Sequence[Example]) -> list[Prediction]:
+        """Return predictions for examples with the same number of texts."""
+        features = self._features(
+            examples, self.settings.sequence_length, self.settings.max_choice_length
+        )
+        rows = zip(
+            self.outputs(features)["logits"], self._are_truncated(examples, features), strict=True
+        )
+        return [self._prediction(logits_C, is_truncated) for logits_C, is_truncated in rows]
+
+    def _are_truncated(self, examples: Sequence[Example], features: Features) -> list[bool]:
+        """Return for each example whether its sequences would be longer without limits."""
+        is_full = features.lengths.max() == self.settings.sequence_length
+        if features.group_size == 1 and not is_full:
+            return [False] * len(examples)
+        whole = self._features(examples, _NO_LIMIT, _NO_LIMIT)
+        is_shorter = np.diff(features.begins) < np.diff(whole.begins)
+        return [any(row) for row in is_shorter.reshape(-1, features.group_size)]
+
+    def _features(self, examples: Sequence[Example], length: int, choice_length: int) -> Features:
+        return make_features(examples, self.tokenizer, length, max_choice_length=choice_length)
+
+    def _prediction(self, logits_C: np.ndarray, is_truncated: bool) -> Prediction:
+        kind, labels = self.signature.kind, self.signature.labels
+        if kind == "regression":
+            return PredictedScore(score=float(logits_C[0]), is_truncated=is_truncated)
+        probabilities = [float(value) for value in softmax(logits_C)]
+        best = int(logits_C.argmax())
+        if kind == "multiple_choice":
+            return PredictedChoice(
+                choice=best,
+                probability=probabilities[best],
+                probabilities=probabilities,
+                is_truncated=is_truncated,
+            )
+        return PredictedLabel(
+            label=labels[best],
+            probability=probabilities[best],
+            probabilities=dict(zip(labels, probabilities, strict=True)),
+            is_truncated=is_truncated,
+        )

@@ -1,0 +1,234 @@
+"""One function loads models of every format, and they predict the same."""
+
+import dataclasses
+import doctest
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import SENTENCES
+
+import albert_core
+from albert_core.checkpoints import read_checkpoint, save_folder
+from albert_core.errors import InputError
+from albert_core.exports.formats import FORMATS, ExportFormat, write_format
+from albert_core.inference import loading
+from albert_core.inference.loaded_model import LoadedModel
+from albert_core.model import AlbertForQuestionAnswering
+from albert_core.tasks import Example, Question
+from albert_core.tokenization import SentencePieceTokenizer
+from tests.helpers.checkpoint_samples import edit_json, of_model
+from tests.helpers.served_models import (
+    MODEL_CONFIG,
+    SETTINGS,
+    TASKS_BY_NAME,
+    save_pretrained_model,
+    save_task_model,
+)
+
+# Keras, writing an archive, calls numpy in a way that it announces to change.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+# One of each kind, some of them cut or in several windows.
+EXAMPLES: dict[str, Sequence[Any]] = {
+    "topic": SENTENCES[:3],
+    "sea": [(SENTENCES[0], SENTENCES[1]), ("Bread.", "Dogs.")],
+    "held": [("Bread.", ["dogs", "apples"]), ("Dogs.", ["a", "b", "c"])],
+    "whale": [("Who?", SENTENCES[2]), ("Where?", "on the door")],
+    "no-whale": [("Who?", SENTENCES[2]), ("Where?", "on the door")],
+    "pretrained": ["The [MASK] sold [MASK].", "[MASK]"],
+}
+EXACT: tuple[ExportFormat, ...] = tuple(
+    name for name, spec in FORMATS.items() if not spec.bounds.is_quantized
+)
+TOLERANCE = 1e-4
+
+SaveModel = Callable[[str, Path], Path]
+
+
+@pytest.fixture
+def save_model(tokenizer: SentencePieceTokenizer) -> SaveModel:
+    """Write a model of a kind into a folder of this program."""
+
+    def save(kind: str, folder: Path) -> Path:
+        if kind == "pretrained":
+            return save_pretrained_model(folder, tokenizer)
+        return save_task_model(folder, TASKS_BY_NAME[kind], tokenizer)
+
+    return save
+
+
+def assert_same(first: Any, second: Any) -> None:
+    """Compare predictions: numbers within the tolerance of exports, everything else exactly."""
+    if dataclasses.is_dataclass(first):
+        assert type(first) is type(second)
+        first, second = (vars(prediction) for prediction in (first, second))
+    if isinstance(first, float):
+        assert first == pytest.approx(second, abs=TOLERANCE)
+    elif isinstance(first, dict):
+        assert first.keys() == second.keys()
+        for name, value in first.items():
+            assert_same(value, second[name])
+    elif isinstance(first, list | tuple):
+        assert len(first) == len(second)
+        for one, other in zip(first, second, strict=True):
+            assert_same(one, other)
+    else:
+        assert first == second
+
+
+@pytest.mark.parametrize("kind", EXAMPLES)
+def test_models_of_a_kind_predict_the_same_in_every_format(
+    save_model: SaveModel, tmp_path: Path, kind: str
+) -> None:
+    folder = save_model(kind, tmp_path / "model")
+    checkpoint, model = read_checkpoint(folder), albert_core.load(folder)
+    expected = model.predict(EXAMPLES[kind])
+    for to in EXACT:
+        if checkpoint.heads & FORMATS[to].unsupported_heads:
+            continue
+        write_format(checkpoint, tmp_path / to, to=to)
+        loaded = albert_core.load(tmp_path / to)
+        assert (loaded.config, loaded.task, loaded.format) == (model.config, model.task, to)
+        assert loaded.tokenizer.content_hash() == model.tokenizer.content_hash()
+        if not FORMATS[to].has_graph:  # they hold the task, not the settings of fine-tuning
+            loaded = dataclasses.replace(loaded, settings=model.settings)
+        assert loaded.settings == model.settings
+        assert_same(loaded.predict(EXAMPLES[kind]), expected)
+
+
+@pytest.mark.parametrize("kind", ["topic", "pretrained"])
+def test_vectors_are_the_same_in_every_format_that_has_them(
+    save_model: SaveModel, tmp_path: Path, kind: str
+) -> None:
+    folder = save_model(kind, tmp_path / "model")
+    checkpoint, model = read_checkpoint(folder), albert_core.load(folder)
+    texts = ["Bread.", ("Dogs.", "Two sleeping dogs."), SENTENCES[0]]
+    for to in EXACT:
+        write_format(checkpoint, tmp_path / to, to=to)
+        loaded = dataclasses.replace(albert_core.load(tmp_path / to), settings=model.settings)
+        if kind == "topic" and to in ("onnx", "litert"):
+            with pytest.raises(InputError, match="no output sequence_output, only logits"):
+                loaded.encode(texts)
+            continue
+        for pooling in ("mean", "cls", "pooler"):
+            expected = model.encode(texts, pooling=pooling)
+            np.testing.assert_allclose(
+                loaded.encode(texts, pooling=pooling), expected, atol=TOLERANCE
+            )
+
+
+def test_vectors_are_means_first_tokens_or_the_poolers_of_the_encoder(
+    save_model: SaveModel, tmp_path: Path
+) -> None:
+    model = albert_core.load(save_model("topic", tmp_path))
+    texts = ["Bread.", "Two dogs."]
+    tokenizer, vectors = model.tokenizer, {}
+    encoder = model.open_encoder()
+    for text in texts:
+        special = tokenizer.special_ids
+        ids = np.array([[special.cls, *tokenizer.encode(text), special.sep]], np.int32)
+        outputs = encoder(
+            {"input_ids": ids, "input_mask": np.ones_like(ids), "segment_ids": np.zeros_like(ids)}
+        )
+        tokens = outputs["sequence_output"][0]
+        for name, vector in (
+            ("mean", tokens.mean(axis=0)),
+            ("cls", tokens[0]),
+            ("pooler", outputs["pooled_output"][0]),
+        ):
+            vectors.setdefault(name, []).append(vector)
+    for pooling, expected in vectors.items():
+        found = model.encode(texts, pooling=pooling, batch_size=1)
+        assert found.shape == (2, MODEL_CONFIG.hidden_size)
+        np.testing.assert_allclose(found, expected, atol=2e-6)
+    assert model.encode([]).shape == (0, MODEL_CONFIG.hidden_size)
+    with pytest.raises(InputError, match="pooling: got median, expected one of mean, cls, pooler"):
+        model.encode(texts, pooling="median")
+
+
+def test_a_pooler_that_is_not_there_is_not_pooled(
+    tokenizer: SentencePieceTokenizer, tmp_path: Path
+) -> None:
+    checkpoint = of_model(AlbertForQuestionAnswering(MODEL_CONFIG), tokenizer=tokenizer)
+    weights = {n: a for n, a in checkpoint.weights.items() if not n.startswith("bert/pooler/")}
+    save_folder(dataclasses.replace(checkpoint, weights=weights), tmp_path)
+    model = albert_core.load(tmp_path)
+    assert model.encode(["Bread."]).any()
+    with pytest.raises(InputError, match="has no pooler"):
+        model.encode(["Bread."], pooling="pooler")
+
+
+@pytest.mark.parametrize(
+    ("kind", "ways"),
+    [
+        ("topic", ["a", ("a",), {"text": "a"}, Example(id="7", texts=("a",), target=1.0)]),
+        ("sea", [("a", "b"), {"text": "a", "text_b": "b"}]),
+        ("held", [("a", ["b", "c"]), {"text": "a", "choices": ("b", "c")}]),
+        (
+            "race",
+            [("a", "b _", ["c", "d"]), {"text": "a", "question": "b _", "choices": ["c", "d"]}],
+        ),
+        ("whale", [("a", "the"), Question(id="", question="a", context="the")]),
+        ("pretrained", ["[MASK] a", {"text": "[MASK] a"}]),
+    ],
+)
+def test_examples_may_be_written_in_several_ways(
+    save_model: SaveModel, tmp_path: Path, kind: str, ways: list[Any]
+) -> None:
+    first, *others = albert_core.load(save_model(kind, tmp_path)).predict(ways)
+    for other in others:
+        assert_same(other, first)
+
+
+def test_examples_of_another_kind_are_refused(save_model: SaveModel, tmp_path: Path) -> None:
+    model = albert_core.load(save_model("sea", tmp_path / "sea"))
+    for wrong in ("a", ("a", "b", "c"), ("a", 1), {"text": "a"}, {"question": "a"}, 1):
+        with pytest.raises(InputError, match=r"examples\[1\]: got .*text_b \(text\)"):
+            model.predict([("a", "b"), wrong])
+    with pytest.raises(InputError, match="got one for regression, expected a pretrained one"):
+        model.fill_mask(["[MASK]"])
+    pretrained = albert_core.load(save_model("pretrained", tmp_path / "pretrained"))
+    with pytest.raises(InputError, match=r"examples\[1\].text: got no mask"):
+        pretrained.fill_mask(["[MASK]", "a"])
+
+
+def test_heads_that_are_not_the_tasks_are_refused(save_model: SaveModel, tmp_path: Path) -> None:
+    folder = save_model("topic", tmp_path)
+    edit_json(folder / "task.json", labels=["sea", "farm"])
+    with pytest.raises(InputError, match="do not fit the model"):
+        albert_core.load(folder)
+
+
+def test_how_many_answers_are_searched_is_a_setting_of_the_model(
+    save_model: SaveModel, tmp_path: Path
+) -> None:
+    folder = save_model("no-whale", tmp_path)
+    questions = dataclasses.asdict(SETTINGS.questions) | {"start_n_top": 1, "end_n_top": 1}
+    edit_json(folder / "finetuning.json", questions=questions)
+    (prediction,) = albert_core.load(folder).predict([("Who?", "on the door")])
+    assert len(prediction.candidates) == 1
+
+
+def test_the_example_of_the_docstring_runs(
+    save_model: SaveModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (example,) = doctest.DocTestFinder(recurse=False).find(
+        albert_core.load, globs={}, module=loading
+    )
+    (path,) = {line.split('"')[1] for line in example.docstring.splitlines() if "load(" in line}
+    save_model("topic", tmp_path / path)
+    monkeypatch.chdir(tmp_path)
+    runner = doctest.DocTestRunner()
+    runner.run(example)
+    assert runner.tries == 5
+    assert not runner.failures
+
+
+def test_what_is_loaded_knows_its_task_and_settings(save_model: SaveModel, tmp_path: Path) -> None:
+    model = albert_core.load(save_model("topic", tmp_path))
+    assert isinstance(model, LoadedModel)
+    assert (model.task, model.settings) == (TASKS_BY_NAME["topic"], SETTINGS)
+    assert (model.name, model.format, model.config) == ("topic", "keras", MODEL_CONFIG)
