@@ -11,7 +11,7 @@ from typing import Any, Literal
 from albert_core.errors import InputError
 from albert_core.optimizers.settings import check_rates
 
-ScheduleName = Literal["polynomial"]
+ScheduleName = Literal["polynomial", "warmup_stable_decay"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,14 +19,17 @@ class ScheduleConfig:
     """Shape of the learning rate over a phase, whatever its peak and its length.
 
     Attributes:
-        schedule: How the rate decays after the warm-up: `polynomial` over all steps.
+        schedule: How the rate decays after the warm-up: `polynomial` over all steps, or
+            `warmup_stable_decay`, which keeps the peak and decays linearly at the end.
         start_warmup_step: Step at which the warm-up begins; the rate is 0 before.
         poly_power: Exponent of the polynomial decay to 0 at the end; 1 is linear.
+        decay_ratio: Fraction of the steps, the last ones, over which `warmup_stable_decay` decays.
     """
 
     schedule: ScheduleName = "polynomial"
     start_warmup_step: int = 0
     poly_power: float = 1.0
+    decay_ratio: float = 0.2
 
     @property
     def schedule_settings(self) -> dict[str, Any]:
@@ -122,7 +125,53 @@ class PolynomialDecay(Schedule):
             raise InputError(f"poly_power: got {self.poly_power}, expected a number above 0")
 
 
-SCHEDULES: Mapping[ScheduleName, type[Schedule]] = {"polynomial": PolynomialDecay}
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WarmupStableDecay(Schedule):
+    """Warm-up to the peak, which is kept until a linear decay to 0 at the end.
+
+    Deviates from the original, which has polynomial decay only. Source: Hu et al. 2024, MiniCPM,
+    section 4: unlike a decay over all steps, the stable part does not depend on the number of
+    steps, so a training can be made longer, or decayed from any of its checkpoints.
+
+    Attributes:
+        decay_ratio: Fraction of the steps, the last ones, that the decay takes.
+    """
+
+    decay_ratio: float = 0.2
+
+    def decayed_rate(self, step: Any) -> Any:
+        """Return the peak before the decay, and then its part by the steps that are left."""
+        from keras import ops
+
+        num_steps = max(self.num_train_steps, 1)  # with 0 the model is only evaluated
+        left = num_steps - ops.minimum(step, num_steps)
+        return self.peak * ops.minimum(left / (self.decay_ratio * num_steps), 1.0)
+
+    def check(self) -> None:
+        """Refuse numbers out of their range.
+
+        Raises:
+            InputError: As of every schedule, `decay_ratio` is not a fraction above 0, or the
+                decay begins before the warm-up ends.
+        """
+        super().check()
+        if not 0.0 < self.decay_ratio <= 1.0:
+            raise InputError(
+                f"decay_ratio: got {self.decay_ratio}, expected above 0, and 1 at most"
+            )
+        warmup_end = self.start_warmup_step + self.num_warmup_steps
+        most = 1 - warmup_end / self.num_train_steps
+        if self.decay_ratio > most:
+            raise InputError(
+                f"decay_ratio: got {self.decay_ratio}, expected {most:g} at most, as the warm-up "
+                f"ends at step {warmup_end} of {self.num_train_steps}"
+            )
+
+
+SCHEDULES: Mapping[ScheduleName, type[Schedule]] = {
+    "polynomial": PolynomialDecay,
+    "warmup_stable_decay": WarmupStableDecay,
+}
 
 
 def new_schedule(

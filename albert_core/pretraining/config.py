@@ -16,15 +16,15 @@ from albert_core.training.safeguards import SafeguardConfig
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PhaseConfig:
-    """A stretch of the run on sequences of one length; what is not set is as for the run.
+    """Settings of a phase: steps on sequences of one length; those not set are as for the run.
 
     Attributes:
-        sequence_length: Length S of its sequences in pieces.
-        num_train_steps: Its updates.
-        batch_size: Sequences in an update.
+        sequence_length: Length S of its sequences in tokens.
+        num_train_steps: Its steps.
+        batch_size: Sequences in a step.
         device_batch_size: Sequences that a device takes at a time.
         learning_rate: Its peak rate.
-        num_warmup_steps: Updates of linear warm-up at its beginning.
+        num_warmup_steps: Steps of linear warm-up at its beginning.
     """
 
     sequence_length: int
@@ -37,15 +37,15 @@ class PhaseConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Phase:
-    """A phase with everything settled.
+    """A phase with all its settings resolved.
 
     Attributes:
-        sequence_length: Length S of its sequences in pieces.
-        num_train_steps: Its updates.
-        batch_size: Sequences in an update.
+        sequence_length: Length S of its sequences in tokens.
+        num_train_steps: Its steps.
+        batch_size: Sequences in a step.
         device_batch_size: Sequences that a device takes at a time; None: all at once.
         learning_rate: Its peak rate, for this batch size.
-        num_warmup_steps: Updates of linear warm-up at its beginning.
+        num_warmup_steps: Steps of linear warm-up at its beginning.
     """
 
     sequence_length: int
@@ -57,22 +57,25 @@ class Phase:
 
     @property
     def num_tokens(self) -> int:
-        """Positions the phase trains on."""
+        """Tokens of all its batches, padding included."""
         return self.num_train_steps * self.batch_size * self.sequence_length
 
-    def num_micro_batches(self, num_shares: int) -> int:
-        """Return the parts a batch is cut into when so many devices, or groups, share it.
+    def num_micro_batches(self, num_data_parallel: int) -> int:
+        """Return the number of micro-batches whose gradients a step accumulates.
+
+        Args:
+            num_data_parallel: Devices, or groups of them, that a batch is divided among.
 
         Raises:
-            InputError: They cannot share it evenly.
+            InputError: The batch cannot be divided evenly.
         """
-        at_once = num_shares * (self.device_batch_size or 1)
+        at_once = num_data_parallel * (self.device_batch_size or 1)
         if self.batch_size % at_once:
-            each = f" x {self.device_batch_size} sequences" if self.device_batch_size else ""
+            times = f" x {self.device_batch_size} sequences" if self.device_batch_size else ""
             raise InputError(
                 f"pretraining.batch_size: got {self.batch_size}, expected a multiple of {at_once} "
-                f"({num_shares} devices{each}); change batch_size or device_batch_size, or train "
-                "on fewer devices"
+                f"({num_data_parallel} devices{times}); change batch_size or device_batch_size, or "
+                "train on fewer devices"
             )
         return self.batch_size // at_once if self.device_batch_size else 1
 
@@ -86,23 +89,24 @@ class PretrainingConfig(ScheduleConfig):
         learning_rate: Peak rate, for `reference_batch_size`.
         reference_batch_size: Batch size the rates are meant for; a rate is multiplied by the
             square root of the real one over it. None: the rates are meant as they are.
-        num_train_steps: Updates in all; 0 evaluates only.
-        num_warmup_steps: Updates of linear warm-up.
-        batch_size: Sequences in an update, over all devices.
-        device_batch_size: Sequences that a device takes at a time; an update adds up as many such
-            micro-batches as `batch_size` needs. None: all at once.
-        phases: Stretches on sequences of different lengths, one after the other, each with its own
-            warm-up and decay; records of each length are needed. None: a single one.
-        evaluation_interval_steps: Updates between held-out evaluations, each with a checkpoint.
-        checkpoint_interval_steps: Updates between further checkpoints; 0: none.
+        num_train_steps: Steps of training; 0 evaluates only.
+        num_warmup_steps: Steps of linear warm-up.
+        batch_size: Sequences in a step, over all devices.
+        device_batch_size: Sequences that a device takes at a time; a step accumulates the gradients
+            of as many such micro-batches as `batch_size` needs. None: all at once.
+        phases: Phases on sequences of different lengths, one after the other, each with its own
+            warm-up and decay; records of every length are needed. Empty: a single phase.
+        evaluation_interval_steps: Steps between held-out evaluations, each with a checkpoint.
+        checkpoint_interval_steps: Steps between further checkpoints; 0: none.
         checkpoint_interval_minutes: Minutes between further checkpoints; 0: none.
         keep_checkpoints: Newest checkpoints that are kept, besides the best weights.
-        log_interval_steps: Updates between lines of training_log.jsonl and looks at the loss.
-        stop_after_steps: Updates after which to stop early.
-        stop_after_tokens: Positions trained on after which to stop early.
+        log_interval_steps: Steps between rows of training_log.jsonl, and between checks of the loss
+            by the safeguards.
+        stop_after_steps: Steps after which to stop early.
+        stop_after_tokens: Tokens trained on after which to stop early.
         stop_after_minutes: Minutes of training after which to stop early.
         safeguards: What to do when training goes wrong.
-        init_checkpoint: Model to start from: of the original, of Hugging Face or of ours.
+        init_checkpoint: Model to start from: of the original, of Hugging Face or of this project.
         masking: What is predicted.
         precision: `bfloat16`, `float32`, or `auto`: bfloat16 on accelerators made for it.
         jit_compile: Whether XLA compiles the step. None: always with JAX and on accelerators; on a
@@ -170,36 +174,46 @@ class PretrainingConfig(ScheduleConfig):
         self.plan(phases)
 
     def sequence_lengths(self, default: int) -> tuple[int, ...]:
-        """Return the lengths that records are needed of, each once, in order."""
+        """Return the sequence lengths of all phases, without repetition, in order.
+
+        Args:
+            default: Length of the sequences of a run without phases.
+        """
         lengths = [phase.sequence_length for phase in self.phases] or [default]
         return tuple(dict.fromkeys(lengths))
 
     def resolved_phases(self, sequence_length: int) -> tuple[Phase, ...]:
-        """Return the phases; of a run without any the one on sequences of the given length."""
-        own = self.phases or (PhaseConfig(sequence_length=sequence_length),)
-        return tuple(self._settled(phase) for phase in own)
+        """Return the phases with all settings resolved; for a run without phases a single one.
 
-    def _settled(self, phase: PhaseConfig) -> Phase:
-        def chosen(name: str) -> int:
+        Args:
+            sequence_length: Length of the sequences of a run without phases.
+        """
+        phases = self.phases or (PhaseConfig(sequence_length=sequence_length),)
+        return tuple(self._resolved(phase) for phase in phases)
+
+    def _resolved(self, phase: PhaseConfig) -> Phase:
+        """Return a phase with the run's settings where it has none, and its rate scaled."""
+
+        def resolve(name: str) -> int:
             value = getattr(phase, name)
             return getattr(self, name) if value is None else value
 
-        batch_size = chosen("batch_size")
+        batch_size = resolve("batch_size")
         for name, value in (
             ("sequence_length", phase.sequence_length),
             ("batch_size", batch_size),
-            ("device_batch_size", chosen("device_batch_size")),
+            ("device_batch_size", resolve("device_batch_size")),
         ):
             if value is not None and value < 1:
                 raise InputError(f"pretraining.phases: got {name} {value}, expected 1 or more")
         ratio = batch_size / (self.reference_batch_size or batch_size)
         return Phase(
             sequence_length=phase.sequence_length,
-            num_train_steps=chosen("num_train_steps"),
+            num_train_steps=resolve("num_train_steps"),
             batch_size=batch_size,
-            device_batch_size=chosen("device_batch_size"),
-            learning_rate=chosen("learning_rate") * math.sqrt(ratio),
-            num_warmup_steps=chosen("num_warmup_steps"),
+            device_batch_size=resolve("device_batch_size"),
+            learning_rate=resolve("learning_rate") * math.sqrt(ratio),
+            num_warmup_steps=resolve("num_warmup_steps"),
         )
 
     def get_schedule(self, phase: Phase) -> Schedule:
@@ -216,7 +230,7 @@ class PretrainingConfig(ScheduleConfig):
         )
 
     def plan(self, phases: Sequence[Phase]) -> TrainingPlan:
-        """Return how long to train and when to look."""
+        """Return the training schedule of all phases."""
         return TrainingPlan(
             phase_steps=tuple(phase.num_train_steps for phase in phases),
             interval_steps=self.evaluation_interval_steps,
@@ -230,7 +244,7 @@ class PretrainingConfig(ScheduleConfig):
         )
 
     def _step_to_stop_after(self, phases: Sequence[Phase]) -> int | None:
-        """Return the earlier of the step and the token budget, in steps."""
+        """Return the step at which the first of the step and token budgets is spent, if any."""
         steps = [] if self.stop_after_steps is None else [self.stop_after_steps]
         left, before = self.stop_after_tokens, 0
         for phase in phases:

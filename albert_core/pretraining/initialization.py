@@ -1,4 +1,4 @@
-"""Start pretraining from a model that exists: the original's, Hugging Face's or ours."""
+"""Initial weights of pretraining from a checkpoint: of any kind that can be read."""
 
 from albert_core.checkpoints import read_checkpoint
 from albert_core.errors import InputError
@@ -7,7 +7,9 @@ from albert_core.model.weights import assign_by_name
 from albert_core.storage import local_folder
 from albert_core.tokenization import Tokenizer
 
-_SHAPING = (
+# Settings that determine the shapes of the weights and the function they compute. Dropout and the
+# like may differ: continued pretraining changes them on purpose.
+_ARCHITECTURE = (
     "vocab_size",
     "embedding_size",
     "hidden_size",
@@ -23,18 +25,18 @@ _SHAPING = (
 
 
 def initialize(model: AlbertForPreTraining, path: str, tokenizer: Tokenizer) -> None:
-    """Load the encoder of a checkpoint and those pretraining heads that it has.
+    """Load the encoder of a checkpoint, and those pretraining heads that it has, into a model.
 
-    Heads it does not have keep their initial weights, and so do moments and step: training begins
-    anew.
+    Heads that it lacks keep their initial weights. The optimizer is not restored: training begins
+    at step 0.
 
     Raises:
         InputError: There is no model at the path, or its architecture or vocabulary is another.
     """
     checkpoint = read_checkpoint(local_folder(path)).with_pooler()
-    ours, theirs = model.config.to_dict(), checkpoint.config.to_dict()
-    if different := [name for name in _SHAPING if ours[name] != theirs[name]]:
-        pairs = (f"{name} {theirs[name]}, expected {ours[name]}" for name in different)
+    expected, actual = model.config.to_dict(), checkpoint.config.to_dict()
+    if different := [name for name in _ARCHITECTURE if expected[name] != actual[name]]:
+        pairs = (f"{name} {actual[name]}, expected {expected[name]}" for name in different)
         raise InputError(
             f"pretraining.init_checkpoint {path}: has {'; '.join(pairs)}; choose model.preset and "
             "model.overrides as there"

@@ -14,17 +14,13 @@ from albert_core.pretraining.compilation import compiled_model
 from albert_core.pretraining.config import Phase, PretrainingConfig
 from albert_core.pretraining.dataset import PretrainingData, locate_corrupt_record
 from albert_core.pretraining.initialization import initialize
+from albert_core.pretraining.speed import SpeedMeter, summarize_speed
 from albert_core.progress import ReportProgress, quiet
 from albert_core.records.description import RecordsDescription
 from albert_core.tokenization import Tokenizer
 from albert_core.training.callbacks.checkpointing import BEST_NAME
 from albert_core.training.checkpoint import TrainingState
 from albert_core.training.devices import Devices, use_devices, use_precision
-from albert_core.training.flops import (
-    measured_matrix_flops,
-    peak_flops,
-    training_flops_per_token,
-)
 from albert_core.training.history import best_row, write_history
 from albert_core.training.log import LOG_NAME, TENSORBOARD_NAME, read_log
 from albert_core.training.loop import train
@@ -91,7 +87,7 @@ def run_pretraining(
     return {
         **{name: round(best[name], 4) for name in (*EVALUATION_METRICS, "global_step")},
         "num_parameters": model.count_params(),
-        **_speed_figures(phases, data, state, log),
+        **summarize_speed(phases, data, state, log),
         "strategy": str(devices),
         "precision": precision,
         **({"stopped_by": state.stopped_by} if state.stopped_by else {}),
@@ -107,20 +103,22 @@ def _train(
     checkpoints: Path,
     progress: ReportProgress,
 ) -> TrainingState:
-    """Train phase after phase; the plan of `config` says when one ends."""
+    """Train all phases, each on its own data; return the final state."""
     plan = config.plan(phases)
-    shares = devices.num_data_parallel
-    num_parts = [phase.num_micro_batches(shares) for phase in phases]
+    num_data_parallel = devices.num_data_parallel
+    num_micro_batches = [phase.num_micro_batches(num_data_parallel) for phase in phases]
+    # Evaluated in micro-batches too: whatever fits into memory for training fits here.
     held_out = [
-        own.held_out_batches(phase.batch_size // parts, multiple_of=shares)
-        for own, phase, parts in zip(data, phases, num_parts, strict=True)
+        records.held_out_batches(phase.batch_size // num, multiple_of=num_data_parallel)
+        for records, phase, num in zip(data, phases, num_micro_batches, strict=True)
     ]
 
     def batches_from(step: int) -> Any:
         index = plan.phase_of(step)
-        model.num_micro_batches = num_parts[index]
+        model.num_micro_batches = num_micro_batches[index]
         for make_function in (model.make_train_function, model.make_test_function):
-            make_function(force=True)  # or TensorFlow would generalise over the phases' shapes
+            # Otherwise TensorFlow traces one step for the shapes of all phases, which is slower.
+            make_function(force=True)
         begin = plan.phase_ends[index] - plan.phase_steps[index]
         return data[index].train_batches(phases[index].batch_size, start_step=step - begin)
 
@@ -132,82 +130,15 @@ def _train(
         folder=checkpoints,
         progress=progress,
         safeguards=config.safeguards,
-        measure_speed=_Speedometer(model.config, data, phases, plan.phase_of, devices),
+        measure_speed=SpeedMeter(model.config, data, phases, plan, devices),
         is_chief=devices.is_chief,
     )
 
 
 def evaluate_held_out(model: keras.Model, batches: object) -> dict[str, float]:
-    """Return the original's evaluation metrics, without global_step."""
+    """Evaluate on held-out batches; return the original's metrics, without global_step."""
     metrics = model.evaluate(batches, return_dict=True, verbose=0)
     return {name: float(metrics[name]) for name in EVALUATION_METRICS}
-
-
-class _Speedometer:
-    """Metrics of speed for a line of the log.
-
-    `model_flops_utilization` (MFU) is the rate of the model's matrix products over the most that
-    the devices can do: the data sheet's rate, or of the best that a matrix product reaches
-    here at the start where there is none. `input_wait_fraction` is the share of the time that
-    training waited for a batch.
-    """
-
-    def __init__(
-        self,
-        model_config: AlbertConfig,
-        data: Sequence[PretrainingData],
-        phases: Sequence[Phase],
-        phase_of: Any,
-        devices: Devices,
-    ) -> None:
-        self._data, self._phases, self._phase_of = data, phases, phase_of
-        self._peak = devices.num_devices * (peak_flops(devices.name) or measured_matrix_flops())
-        self._flops_per_token = [
-            training_flops_per_token(model_config, phase.sequence_length, own.num_predictions)
-            for own, phase in zip(data, phases, strict=True)
-        ]
-        self._waited = 0.0
-
-    def __call__(self, first: int, last: int, seconds: float) -> dict[str, float]:
-        """Return the figures for the updates after `first` up to `last`."""
-        index = self._phase_of(last - 1)
-        phase = self._phases[index]
-        tokens_per_second = (last - first) * phase.batch_size * phase.sequence_length / seconds
-        waited = sum(own.input_timer.seconds for own in self._data)
-        share = min((waited - self._waited) / seconds, 1.0)
-        self._waited = waited
-        flops_fraction = tokens_per_second * self._flops_per_token[index] / self._peak
-        return {
-            "tokens_per_second": round(tokens_per_second, 1),
-            "model_flops_utilization": round(flops_fraction, 4),
-            "input_wait_fraction": round(share, 4),
-        }
-
-
-def _speed_figures(
-    phases: Sequence[Phase],
-    data: Sequence[PretrainingData],
-    state: TrainingState,
-    log: Sequence[Mapping[str, Any]],
-) -> dict[str, float]:
-    """Return epochs and tokens a second over the whole run, and the log's shares on average."""
-    left, num_tokens, num_epochs = state.step, 0, 0.0
-    for phase, own in zip(phases, data, strict=True):
-        num_sequences = min(left, phase.num_train_steps) * phase.batch_size
-        left -= min(left, phase.num_train_steps)
-        num_tokens += num_sequences * phase.sequence_length
-        num_epochs += num_sequences / own.records.num_train_records
-    shares = {
-        name: round(sum(row[name] for row in log) / len(log), 4)
-        for name in ("model_flops_utilization", "input_wait_fraction")
-        if log
-    }
-    return {
-        "num_tokens": num_tokens,
-        "num_epochs": round(num_epochs, 2),
-        "tokens_per_second": round(num_tokens / max(state.seconds, 1e-9)),
-        **shares,
-    }
 
 
 def _write_results(
@@ -218,6 +149,7 @@ def _write_results(
     best: dict[str, float],
     checkpoints: Path,
 ) -> None:
+    """Write the files of a model folder: the best weights, and what belongs to them."""
     model.config.to_json_file(results / CONFIG_NAME)
     tokenizer.save(results)
     shutil.copy(checkpoints / BEST_NAME, results / WEIGHTS_NAME)

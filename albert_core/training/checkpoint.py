@@ -1,4 +1,4 @@
-"""Training checkpoints: everything a run needs to go on as if it had never stopped."""
+"""Training checkpoints: everything needed to continue a run with the same bits."""
 
 import dataclasses
 import json
@@ -19,17 +19,18 @@ _VARIABLES, _STATE = "variables.safetensors", "state.json"
 
 @dataclasses.dataclass
 class TrainingState:
-    """What a checkpoint knows besides variables.
+    """What a checkpoint stores besides variables; its fields are the keys of `state.json`.
 
     Attributes:
-        step: Updates made.
+        step: Steps done.
         seconds: Time spent training so far, over all interruptions.
-        history: One row of figures for each evaluation.
-        log_start: Where the line of the log that is being gathered began.
-        lowest_loss: Smallest loss of a line of the log in this phase.
+        history: A row of metrics for each evaluation.
+        log_start: Steps since the last evaluation at the last line of the log (`count`), and the
+            means of the metrics then (`means`); empty before the first line.
+        lowest_loss: Lowest loss of the log in this phase.
         num_roll_backs: How often training went back to a checkpoint with a lower rate.
-        stopped_by: The setting that ended training early, if one did.
-        num_lost_checkpoints: Checkpoints found damaged when this one was taken up.
+        stopped_by: Name of the setting that ended training early, if one did.
+        num_lost_checkpoints: Damaged checkpoints that were removed when this one was restored.
     """
 
     step: int = 0
@@ -43,10 +44,10 @@ class TrainingState:
 
 
 def save_checkpoint(folder: Path, model: keras.Model, state: TrainingState, *, keep: int) -> None:
-    """Write a checkpoint in one rename and remove all but the newest `keep`.
+    """Write a checkpoint atomically, then remove all but the newest `keep`.
 
     Raises:
-        StepFailedError: The disk took no more; the checkpoints before are as they were.
+        StepFailedError: It cannot be written, as on a full disk; earlier checkpoints are intact.
     """
     final = folder / f"{_PREFIX}{state.step:09d}"
     partial = folder / f".{final.name}.partial"
@@ -56,24 +57,30 @@ def save_checkpoint(folder: Path, model: keras.Model, state: TrainingState, *, k
         write_weights(partial / _VARIABLES, _all_variables(model))
         sha256 = sha256_of_file(partial / _VARIABLES)
         write_json(partial / _STATE, {**dataclasses.asdict(state), "sha256": sha256})
-        shutil.rmtree(final, ignore_errors=True)  # of the same step, before a roll-back
+        # After a roll-back the same step is saved again, and a rename replaces no full folder.
+        shutil.rmtree(final, ignore_errors=True)
         os.replace(partial, final)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
-        kept = [path.name for path in _checkpoints(folder)]
+        intact = [path.name for path in _checkpoints(folder)]
         raise StepFailedError(
             f"checkpoint {final}: cannot be written ({error.strerror or error}); "
-            f"{', '.join(kept) or 'no checkpoint'} before it is whole; make room and run again to "
-            "continue there"
+            f"{', '.join(intact) or 'no checkpoint'} before it is whole; make room and run again "
+            "to continue there"
         ) from error
     for old in _checkpoints(folder)[:-keep]:
         shutil.rmtree(old)
 
 
 def restore_latest(folder: Path, model: keras.Model) -> TrainingState:
-    """Load the newest whole checkpoint into a built model and its optimizer; or a new state.
+    """Load the newest whole checkpoint into a model and its optimizer; return its state.
 
-    A damaged one (its sha256 is another, or it cannot be read) is removed and counted.
+    Damaged checkpoints (unreadable, or of another sha256 than recorded) are removed and counted.
+    Without a whole one the model stays as it is and a new state is returned.
+
+    Args:
+        folder: Folder of the checkpoints.
+        model: Built, its optimizer too.
 
     Raises:
         InputError: The checkpoint does not fit the model.
@@ -89,20 +96,22 @@ def restore_latest(folder: Path, model: keras.Model) -> TrainingState:
             arrays = read_weights(path / _VARIABLES)
             assign_by_name(_all_variables(model), arrays, source=f"checkpoint {path}")
             return TrainingState(**{**state, "num_lost_checkpoints": num_lost})
-        shutil.rmtree(path, ignore_errors=True)  # another process may have been first
+        shutil.rmtree(path, ignore_errors=True)  # may be gone: several processes restore
         num_lost += 1
     return TrainingState(num_lost_checkpoints=num_lost)
 
 
 def _checkpoints(folder: Path) -> list[Path]:
+    """Return the checkpoint folders, the oldest first."""
     return sorted(folder.glob(f"{_PREFIX}*"))
 
 
 def _all_variables(model: keras.Model) -> dict[str, Any]:
-    """Return weights, optimizer slots and step by the original's names, and random states.
+    """Return all variables by name: weights, optimizer, random states, metrics.
 
-    The metrics are among them: an interval that is broken off ends with the figures of the whole.
+    Weights and optimizer slots have the original's names, random states and metrics numbers.
     """
+    # Metrics too: an interrupted interval must end with the means over all of its steps.
     metrics = model.metrics_variables
     known = {id(variable) for variable in (*model.weights, *metrics)}
     states = [v for v in model.non_trainable_variables if id(v) not in known]

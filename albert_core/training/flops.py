@@ -28,7 +28,7 @@ PEAK_FLOPS: Mapping[str, float] = {
 def training_flops_per_token(
     config: AlbertConfig, sequence_length: int, num_predictions: int
 ) -> float:
-    """Return the model's FLOPs for one token of a pretraining update: forward, and backward twice.
+    """Return the model's FLOPs for one token of a pretraining step; backward is twice forward.
 
     Weights that layers share are used, and counted, in each of them: six times the number of
     parameters, the usual estimate, is 7 to 21 times too low for ALBERT.
@@ -53,9 +53,9 @@ def training_flops_per_token(
 def skipped_flops_per_token(
     config: AlbertConfig, sequence_length: int, num_predictions: int
 ) -> float:
-    """Return what of `training_flops_per_token` the last block need not do.
+    """Return the part of `training_flops_per_token` that this implementation saves.
 
-    It computes the [CLS] and the predicted positions alone; keys and values it needs of all.
+    The last block computes only [CLS] and the predicted tokens; keys and values of all tokens.
     """
     unread = 1 - (1 + num_predictions) / sequence_length
     of_all = 4 * config.hidden_size**2
@@ -75,10 +75,15 @@ def peak_flops(device_name: str) -> float | None:
 
 
 def measured_matrix_flops(num_repeats: int = 3, size: int = 2048, num_products: int = 1) -> float:
-    """Return the best rate of a product of two [size, size] on the default device, in FLOP/s.
+    """Measure matrix products [size, size] on the default device; return the best rate in FLOP/s.
 
-    The yardstick where no data sheet is at hand, as on CPUs; takes a fraction of a second.
-    Several products in a row let the time to begin and to end with a GPU matter less.
+    For devices without a data sheet, such as CPUs; takes a fraction of a second.
+
+    Args:
+        num_repeats: Measurements, of which the fastest counts.
+        size: Rows and columns of the matrices.
+        num_products: Products in a measurement: on a GPU, with several in a row the time to
+            launch and to wait matters less.
     """
     import keras
     from keras import ops

@@ -1,4 +1,4 @@
-"""The running log of a training: a line every few updates, as JSON lines and for TensorBoard."""
+"""The log of a training: a row every few steps, as JSON lines and for TensorBoard."""
 
 import json
 from collections.abc import Mapping
@@ -8,27 +8,28 @@ from typing import Any
 from tensorboard.summary import Writer
 
 from albert_core.files import write_atomically
+from albert_core.old_names import rename_metrics
 
 LOG_NAME = "training_log.jsonl"
 TENSORBOARD_NAME = "tensorboard"
 
 
 class TrainingLog:
-    """Rows of figures by step, in a folder; those after `step` are dropped when it is opened.
+    """Writes rows of metrics to a folder. Opening it drops the rows after `step`.
 
     Args:
         folder: Receives `training_log.jsonl` and `tensorboard/`.
-        step: Updates made so far; a killed run may have logged more.
+        step: Step to continue from; a killed run may have logged later steps than it saved.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
         self._path = folder / LOG_NAME
-        kept = [row for row in read_log(folder) if row["global_step"] <= step]
-        write_atomically(self._path, "".join(json.dumps(row) + "\n" for row in kept).encode())
+        rows = [row for row in read_log(folder) if row["global_step"] <= step]
+        write_atomically(self._path, "".join(json.dumps(row) + "\n" for row in rows).encode())
         self._writer = Writer(str(folder / TENSORBOARD_NAME))
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Add a row; `global_step` is its place."""
+        """Append a row; its `global_step` is its step in TensorBoard."""
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         for name, value in row.items():
@@ -37,7 +38,11 @@ class TrainingLog:
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """Return the rows; a line still being written is left out."""
+    """Return the rows of `training_log.jsonl`, none if there is no file.
+
+    A last line without its end, of a process that writes or was killed, is left out. Rows of
+    earlier versions get today's names of their metrics.
+    """
     path = folder / LOG_NAME
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+    return [rename_metrics(json.loads(line)) for line in text[: text.rfind("\n") + 1].splitlines()]

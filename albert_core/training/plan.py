@@ -1,4 +1,4 @@
-"""How long to train, when to look and when to save; known before anything heavy is imported."""
+"""Training schedule: steps, evaluations, checkpoints, early stop. Does not import Keras."""
 
 import dataclasses
 import itertools
@@ -8,20 +8,20 @@ from albert_core.errors import InputError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingPlan:
-    """How long to train, how often to look, what to keep.
+    """How long to train, how often to evaluate, log and save, and when to stop early.
 
     Attributes:
-        phase_steps: Updates of each phase, a multiple of `interval_steps` each; batches change
-            their shape from one to the next.
-        interval_steps: Updates between evaluations, each with a checkpoint.
-        monitor: Figure of the evaluation whose largest value, in the last phase, marks the best
+        phase_steps: Steps of each phase, each a multiple of `interval_steps`; batches change their
+            shape from one phase to the next.
+        interval_steps: Steps between evaluations, each with a checkpoint.
+        monitor: Metric of the evaluation whose largest value, in the last phase, marks the best
             weights.
-        checkpoint_steps: Updates between further checkpoints; 0: none.
+        checkpoint_steps: Steps between further checkpoints; 0: none.
         checkpoint_minutes: Minutes between further checkpoints; 0: none.
         keep_checkpoints: How many checkpoints are kept, the newest ones.
-        log_steps: Updates between lines of the log.
+        log_steps: Steps between lines of the log.
         patience: Evaluations without a better one after which to stop early; 0: never.
-        stop_after_steps: Updates after which to stop early; None: never.
+        stop_after_steps: Steps after which to stop early; None: never.
         stop_after_minutes: Minutes of training, over all interruptions, after which to stop early.
     """
 
@@ -46,14 +46,17 @@ class TrainingPlan:
 
     @property
     def num_train_steps(self) -> int:
-        """Updates in all."""
+        """Steps of all phases."""
         return sum(self.phase_steps)
 
     @property
     def phase_ends(self) -> tuple[int, ...]:
-        """The step at which each phase ends."""
+        """Number of steps at the end of each phase, counted from the beginning of training."""
         return tuple(itertools.accumulate(self.phase_steps))
 
     def phase_of(self, step: int) -> int:
-        """Return the phase that the update after `step` updates belongs to."""
+        """Return the index of the phase of the step that follows `step` steps.
+
+        At the end of training, the last phase.
+        """
         return sum(step >= end for end in self.phase_ends[:-1])

@@ -1,4 +1,7 @@
-"""What is done when training goes wrong: stop with the reason, or go back with a lower rate."""
+"""What counts as divergence of a training, and what is done then: stop, or roll back.
+
+Does not import Keras.
+"""
 
 import dataclasses
 import math
@@ -8,26 +11,27 @@ from typing import Any, Literal
 from albert_core.checks import check_at_least, check_between
 from albert_core.errors import InputError
 
-_CHANCE = 0.52  # accuracy on a balanced choice of two that is not above chance
+# Above 0.5 by more than held-out samples of a few thousand pairs vary: still guessing below it.
+_CHANCE = 0.52
 
 
 class DivergenceError(RuntimeError):
-    """Training does not do what it should; the message says what was seen."""
+    """Training diverges; the message says by what it shows."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SafeguardConfig:
-    """What counts as trouble, and what is done about it.
+    """What counts as divergence, and what is done then.
 
     Attributes:
         action: `stop`, keeping the last good checkpoint, or `roll_back` to it and go on with a
             lower learning rate.
-        spike_ratio: A loss of more than this many times the lowest so far is trouble; 0: never.
+        spike_ratio: A loss of more than this many times the lowest so far is divergence; 0: never.
             A loss that is not finite always is.
-        stuck_after_steps: Trouble if after so many updates the held-out sentence-order accuracy
-            has never left 50 %; None: never. Always stops: a lower rate does not cure it.
+        stuck_after_steps: Steps after which training stops if the held-out sentence-order accuracy
+            has never left 50 %; None: never. It is not rolled back, which would not help.
         roll_back_factor: What a roll-back multiplies the learning rate by.
-        max_roll_backs: Roll-backs after which trouble stops the run.
+        max_roll_backs: Roll-backs after which divergence stops the run.
     """
 
     action: Literal["stop", "roll_back"] = "stop"
@@ -45,10 +49,10 @@ class SafeguardConfig:
         check_at_least(self, "safeguards", max_roll_backs=0)
 
     def check_loss(self, step: int, loss: float, lowest_loss: float | None) -> None:
-        """Look at the mean loss of the last few updates.
+        """Check the mean loss of the steps since the last check.
 
         Raises:
-            DivergenceError: It is not finite, or a spike.
+            DivergenceError: It is not finite, or more than `spike_ratio` times `lowest_loss`.
         """
         if not math.isfinite(loss):
             raise DivergenceError(f"the loss is {loss} at step {step}")
@@ -59,10 +63,13 @@ class SafeguardConfig:
             )
 
     def check_history(self, history: Sequence[Mapping[str, Any]]) -> None:
-        """Look at the held-out evaluations so far.
+        """Check the held-out evaluations so far.
+
+        Args:
+            history: At least one row; with `sentence_order_accuracy` if `stuck_after_steps` is set.
 
         Raises:
-            StuckError: Sentence order is still guessed.
+            StuckError: After `stuck_after_steps` no sentence-order accuracy was above chance.
         """
         last, name = history[-1], "sentence_order_accuracy"
         if self.stuck_after_steps is None or last["global_step"] < self.stuck_after_steps:
@@ -76,4 +83,4 @@ class SafeguardConfig:
 
 
 class StuckError(DivergenceError):
-    """Training does not learn; going back would not help."""
+    """Training does not learn, and a roll-back would not help."""

@@ -1,4 +1,4 @@
-"""Notice SIGTERM and Ctrl-C instead of dying of them, so that a step in flight can be saved."""
+"""Catches SIGTERM and Ctrl-C, so that the step in progress can be saved before the process ends."""
 
 import contextlib
 import signal
@@ -11,25 +11,26 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 @contextlib.contextmanager
 def catch_signals() -> Iterator[Callable[[], str | None]]:
-    """Give a function that returns the name of the signal that came, or None.
+    """Catch the first SIGTERM or SIGINT; yield a function that returns its name, or None so far.
 
-    A second signal does what it always did. Outside the main thread nothing changes.
+    After it, and at the end, the handlers of before are restored: a second signal ends a process
+    that hangs. Outside the main thread, where Python allows no handlers, nothing is caught.
     """
-    came: list[str] = []
+    received: list[str] = []
 
     def notice(number: int, _: Any) -> None:
-        came.append(signal.Signals(number).name)
+        received.append(signal.Signals(number).name)
         restore()
 
     def restore() -> None:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None
         return
-    before = {each: signal.signal(each, notice) for each in _SIGNALS}
+    before = {number: signal.signal(number, notice) for number in _SIGNALS}
     try:
-        yield lambda: came[0] if came else None
+        yield lambda: received[0] if received else None
     finally:
         restore()

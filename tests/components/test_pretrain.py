@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,30 @@ def test_a_budget_ends_training_with_an_evaluation(material, tmp_path, budget, n
 def test_a_budget_of_minutes(material, tmp_path):
     figures = train(material, tmp_path / "model", stop_after_minutes=0.0).metrics
     assert (figures["global_step"], figures["stopped_by"]) == (1, "stop_after_minutes")
+
+
+def test_a_run_interrupted_in_the_decay_of_its_rate_ends_with_the_same_weights(material, tmp_path):
+    settings = {
+        "num_train_steps": 20,
+        "evaluation_interval_steps": 10,
+        "schedule": "warmup_stable_decay",
+        "decay_ratio": 0.6,
+    }
+
+    def interrupt_once(step: int, num_steps: int, text: str) -> None:
+        if step == 10 and text.startswith("masked_lm_accuracy"):
+            signal.raise_signal(signal.SIGTERM)
+
+    train(material, tmp_path / "whole", **settings)
+    with pytest.raises(StepFailedError, match="stopped by SIGTERM after 11 steps"):
+        train(material, tmp_path / "parts", progress=interrupt_once, **settings)
+    train(material, tmp_path / "parts", **settings)
+    whole, parts = weights_of(tmp_path / "whole"), weights_of(tmp_path / "parts")
+    assert all((whole[name] == parts[name]).all() for name in whole)
+    rates = [row["learning_rate"] for row in log_of(tmp_path / "parts")]
+    assert rates[3:8] == pytest.approx(5 * [0.003])
+    assert rates[13] == pytest.approx(0.0015)
+    assert rates[19] == 0.0
 
 
 def test_evaluation_only_scores_the_model_as_it_is(material, trained, tmp_path):

@@ -1,19 +1,18 @@
 """The same loss curve on one device and on several, which must be there before Keras is."""
 
-import os
 import socket
-import subprocess
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.helpers.tiny_pretraining import OVERRIDES, Material, losses_of, make_material
+from tests.helpers.zygote import ALBERT, Fork, Zygote
 
 pytestmark = pytest.mark.slow
 
+Start = Callable[..., Fork]
 NUM_STEPS = 20
 TOLERANCE = 1e-4
 SETTINGS = {
@@ -54,31 +53,35 @@ def arguments(material, tmp_path_factory) -> list[str]:
     return ["pretrain", "--config", str(config), *inputs]
 
 
-def start(
-    arguments: list[str], output: Path, environment: Mapping[str, str], code: str | None = None
-) -> subprocess.Popen[str]:
-    command = code or "import sys; from pipeline.cli.main import main; sys.exit(main())"
-    return subprocess.Popen(
-        [sys.executable, "-c", command, *arguments, "--output", str(output)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
-    )
+@pytest.fixture(scope="module")
+def start(tmp_path_factory) -> Iterator[Start]:
+    """Start `albert` with arguments, an output folder and an environment."""
+    zygotes: dict[str, Zygote] = {}
+
+    def start(
+        arguments: list[str], output: Path, environment: Mapping[str, str], code: str = ALBERT
+    ) -> Fork:
+        backend = environment["KERAS_BACKEND"]
+        if backend not in zygotes:
+            # Read when JAX is imported; XLA_FLAGS are read when it first looks for devices.
+            at_import = {name: environment[name] for name in JAX if name in environment}
+            zygotes[backend] = Zygote(tmp_path_factory.mktemp(backend), at_import)
+        return zygotes[backend].start([*arguments, "--output", str(output)], environment, code)
+
+    yield start
+    for zygote in zygotes.values():
+        zygote.close()
 
 
-def finished(process: subprocess.Popen[str]) -> str:
+def finished(process: Fork) -> str:
     """Return what a process said on its way to success."""
-    try:
-        _, said = process.communicate(timeout=200)
-    finally:
-        process.kill()
+    said = process.wait(timeout=200)
     assert process.returncode == 0, said
     return said
 
 
 @pytest.fixture(scope="module")
-def one_jax_device(arguments, tmp_path_factory) -> list[float]:
+def one_jax_device(start, arguments, tmp_path_factory) -> list[float]:
     output = tmp_path_factory.mktemp("one") / "model"
     assert "training: single on 1 cpu device" in finished(start(arguments, output, JAX))
     return losses_of(output)
@@ -99,13 +102,13 @@ def one_jax_device(arguments, tmp_path_factory) -> list[float]:
     ],
     ids=["data parallel", "in two micro-batches", "model parallel"],
 )
-def test_eight_devices_of_jax(arguments, one_jax_device, tmp_path, options, said):
+def test_eight_devices_of_jax(start, arguments, one_jax_device, tmp_path, options, said):
     output = tmp_path / "model"
     assert said in finished(start([*arguments, *options], output, EIGHT_DEVICES))
     assert losses_of(output) == pytest.approx(one_jax_device, abs=TOLERANCE)
 
 
-def test_two_processes_of_jax(arguments, one_jax_device, tmp_path):
+def test_two_processes_of_jax(start, arguments, one_jax_device, tmp_path):
     """Both see one folder; the first of them writes."""
     output = tmp_path / "model"
     with socket.socket() as free:
@@ -129,7 +132,7 @@ def test_two_processes_of_jax(arguments, one_jax_device, tmp_path):
     assert losses_of(output) == pytest.approx(one_jax_device, abs=TOLERANCE)
 
 
-def test_two_logical_devices_of_tensorflow(arguments, tmp_path):
+def test_two_logical_devices_of_tensorflow(start, arguments, tmp_path):
     mirrored = [*arguments, "--pretraining.strategy", "mirrored"]
     environment = {"KERAS_BACKEND": "tensorflow"}
     finished(start(arguments, tmp_path / "one", environment))
@@ -142,17 +145,17 @@ def test_two_logical_devices_of_tensorflow(arguments, tmp_path):
     assert losses_of(tmp_path / "parts") == pytest.approx(one, abs=TOLERANCE)
 
 
-def test_a_batch_that_the_devices_cannot_divide(arguments, tmp_path):
+def test_a_batch_that_the_devices_cannot_divide(start, arguments, tmp_path):
     options = ["--pretraining.batch_size", "12"]
     process = start([*arguments, *options], tmp_path / "model", EIGHT_DEVICES)
-    _, said = process.communicate(timeout=300)
+    said = process.wait(timeout=300)
     assert process.returncode == 2
     assert "batch_size: got 12, expected a multiple of 8 (8 devices)" in said
     assert not list(tmp_path.iterdir())
 
 
-def test_a_strategy_of_the_other_backend(arguments, tmp_path):
+def test_a_strategy_of_the_other_backend(start, arguments, tmp_path):
     process = start([*arguments, "--pretraining.strategy", "mirrored"], tmp_path / "model", JAX)
-    _, said = process.communicate(timeout=300)
+    said = process.wait(timeout=300)
     assert process.returncode == 2
     assert "got mirrored, expected with the jax backend auto, single, data_parallel" in said

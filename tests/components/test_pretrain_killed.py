@@ -2,12 +2,10 @@
 
 import hashlib
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
@@ -15,6 +13,7 @@ import pytest
 import yaml
 
 from tests.helpers.tiny_pretraining import OVERRIDES, Material, make_material
+from tests.helpers.zygote import Fork, Zygote
 
 pytestmark = [pytest.mark.slow, pytest.mark.backends]
 
@@ -42,31 +41,26 @@ def material(tmp_path_factory) -> Material:
     return make_material(tmp_path_factory.mktemp("material"))
 
 
-@pytest.fixture
-def command(material, tmp_path) -> list[str]:
-    config = tmp_path / "config.yaml"
-    config.write_text(yaml.safe_dump(SETTINGS), encoding="utf-8")
-    albert = str(Path(sys.executable).with_name("albert"))
-    inputs = ["--vocab_dir", str(material.vocab), "--records_dir", str(material.short)]
-    return [albert, "pretrain", "--config", str(config), *inputs, "--output"]
-
-
-def start(command: list[str], output: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [*command, str(output)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **_compiled_once(output.parent)},
-    )
-
-
-def _compiled_once(folder: Path) -> dict[str, str]:
-    """Let JAX compile the step for the first run only."""
-    return {
-        "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
+@pytest.fixture(scope="module")
+def zygote(tmp_path_factory) -> Iterator[Zygote]:
+    # JAX compiles the step for the first run only.
+    environment = {
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("compiled")),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
+    zygote = Zygote(tmp_path_factory.mktemp("forks"), environment)
+    yield zygote
+    zygote.close()
+
+
+@pytest.fixture
+def start(material, zygote, tmp_path) -> Callable[[Path], Fork]:
+    """Start `albert pretrain` with an output folder."""
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(SETTINGS), encoding="utf-8")
+    inputs = ["--vocab_dir", str(material.vocab), "--records_dir", str(material.short)]
+    command = ["pretrain", "--config", str(config), *inputs, "--output"]
+    return lambda output: zygote.start([*command, str(output)], {})
 
 
 def logged_step(output: Path) -> int:
@@ -78,17 +72,17 @@ def logged_step(output: Path) -> int:
     return 0
 
 
-def send_at(process: subprocess.Popen[str], output: Path, step: int, kind: signal.Signals) -> str:
+def send_at(process: Fork, output: Path, step: int, kind: signal.Signals) -> str:
     """Send a signal once a step is logged; return what the process said, when it is gone."""
     while logged_step(output) < step:
-        assert process.poll() is None, process.communicate()[1]
+        assert process.returncode is None, process.wait(0)
         time.sleep(0.002)
     process.send_signal(kind)
-    return process.communicate(timeout=60)[1]
+    return process.wait(timeout=60)
 
 
-def finish(process: subprocess.Popen[str]) -> None:
-    said = process.communicate(timeout=300)[1]
+def finish(process: Fork) -> None:
+    said = process.wait(timeout=300)
     assert process.returncode == 0, said
 
 
@@ -96,22 +90,22 @@ def weights_hash(output: Path) -> str:
     return hashlib.sha256((output / "model.safetensors").read_bytes()).hexdigest()
 
 
-def test_five_kills_and_five_terminations_change_no_bit(command, tmp_path):
+def test_five_kills_and_five_terminations_change_no_bit(start, tmp_path):
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
-    finish(start(command, undisturbed))
+    finish(start(undisturbed))
     rng = random.Random(4)
     steps = sorted(rng.sample(range(3, NUM_STEPS - 10), 10))
     kinds = [signal.SIGKILL, signal.SIGTERM] * 5
     rng.shuffle(kinds)
     for step, kind in zip(steps, kinds, strict=True):
-        process = start(command, disturbed)
+        process = start(disturbed)
         said = send_at(process, disturbed, step, kind)
         if kind == signal.SIGTERM:
             assert process.returncode == 1
             assert "stopped by SIGTERM after" in said
         else:
             assert process.returncode == -signal.SIGKILL
-    finish(start(command, disturbed))
+    finish(start(disturbed))
     assert weights_hash(disturbed) == weights_hash(undisturbed)
     for name in ("metrics.jsonl", "training_log.jsonl"):
         assert without_times(disturbed / name) == without_times(undisturbed / name)
@@ -119,7 +113,7 @@ def test_five_kills_and_five_terminations_change_no_bit(command, tmp_path):
 
 def without_times(path: Path) -> list[dict[str, float]]:
     """Return the rows of a log less what depends on the clock."""
-    by_the_clock = ("second", "share")
+    by_the_clock = ("second", "wait", "utilization")
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return [
         {name: v for name, v in row.items() if not any(word in name for word in by_the_clock)}

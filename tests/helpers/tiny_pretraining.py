@@ -9,6 +9,7 @@ from albert_core.artifacts.manifest import Manifest
 from albert_core.config import ModelConfig
 from albert_core.corpus import CorpusConfig
 from albert_core.pretraining.config import PretrainingConfig
+from albert_core.progress import ReportProgress, quiet
 from albert_core.records.config import RecordsConfig
 from albert_core.tokenization.config import VocabConfig
 from albert_core.training.history import read_history
@@ -65,7 +66,13 @@ def tiny_config(**settings: Any) -> PretrainingConfig:
 
 
 def train(
-    material: Material, output: Path, *, overrides: Any = None, records: Any = None, **settings: Any
+    material: Material,
+    output: Path,
+    *,
+    overrides: Any = None,
+    records: Any = None,
+    progress: ReportProgress = quiet,
+    **settings: Any,
 ) -> Manifest:
     """Pretrain on the short records, or on others; further arguments are settings."""
     return pretrain(
@@ -74,6 +81,7 @@ def train(
         model=ModelConfig(preset="tiny", overrides={**OVERRIDES, **(overrides or {})}),
         config=tiny_config(**settings),
         output=output,
+        progress=progress,
     )
 
 

@@ -1,0 +1,80 @@
+"""Speed of a pretraining: tokens a second, use of the devices, time spent waiting for data."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from albert_core.config import AlbertConfig
+from albert_core.pretraining.config import Phase
+from albert_core.pretraining.dataset import PretrainingData
+from albert_core.training.checkpoint import TrainingState
+from albert_core.training.devices import Devices
+from albert_core.training.flops import measured_matrix_flops, peak_flops, training_flops_per_token
+from albert_core.training.plan import TrainingPlan
+
+
+class SpeedMeter:
+    """Measures the speed between two rows of the log; called for each row, in order.
+
+    `model_flops_utilization` (MFU) is the rate of the model's matrix products over the peak rate
+    of the devices: by the data sheet, or, without one, as measured when the meter is made.
+    `input_wait_fraction` is the fraction of the time that training waited for a batch.
+    """
+
+    def __init__(
+        self,
+        model_config: AlbertConfig,
+        data: Sequence[PretrainingData],
+        phases: Sequence[Phase],
+        plan: TrainingPlan,
+        devices: Devices,
+    ) -> None:
+        self._data, self._phases, self._plan = data, phases, plan
+        self._peak = devices.num_devices * (peak_flops(devices.name) or measured_matrix_flops())
+        self._flops_per_token = [
+            training_flops_per_token(model_config, phase.sequence_length, records.num_predictions)
+            for records, phase in zip(data, phases, strict=True)
+        ]
+        self._waited_s = 0.0
+
+    def __call__(self, first: int, last: int, seconds: float) -> dict[str, float]:
+        """Return the metrics of the steps after `first` up to `last`, which are of one phase."""
+        index = self._plan.phase_of(last - 1)
+        phase = self._phases[index]
+        tokens_per_second = (last - first) * phase.batch_size * phase.sequence_length / seconds
+        waited_s = sum(records.input_timer.seconds for records in self._data)
+        # Batches are prepared by threads, whose clock can run a little ahead of this one.
+        wait_fraction = min((waited_s - self._waited_s) / seconds, 1.0)
+        self._waited_s = waited_s
+        utilization = tokens_per_second * self._flops_per_token[index] / self._peak
+        return {
+            "tokens_per_second": round(tokens_per_second, 1),
+            "model_flops_utilization": round(utilization, 4),
+            "input_wait_fraction": round(wait_fraction, 4),
+        }
+
+
+def summarize_speed(
+    phases: Sequence[Phase],
+    data: Sequence[PretrainingData],
+    state: TrainingState,
+    log: Sequence[Mapping[str, Any]],
+) -> dict[str, float]:
+    """Return tokens, epochs and tokens a second of the whole run, and means over the log's rows."""
+    steps_left, num_tokens, num_epochs = state.step, 0, 0.0
+    for phase, records in zip(phases, data, strict=True):
+        num_steps = min(steps_left, phase.num_train_steps)
+        num_sequences = num_steps * phase.batch_size
+        steps_left -= num_steps
+        num_tokens += num_sequences * phase.sequence_length
+        num_epochs += num_sequences / records.records.num_train_records
+    means = {
+        name: round(sum(row[name] for row in log) / len(log), 4)
+        for name in ("model_flops_utilization", "input_wait_fraction")
+        if log
+    }
+    return {
+        "num_tokens": num_tokens,
+        "num_epochs": round(num_epochs, 2),
+        "tokens_per_second": round(num_tokens / max(state.seconds, 1e-9)),
+        **means,
+    }
