@@ -137,6 +137,16 @@ def test_a_roll_back_restores_the_checkpoint_with_a_lower_rate(tmp_path, model):
     ]
 
 
+def test_a_training_that_roll_backs_did_not_help_says_how_many_there_were(tmp_path, model):
+    session = new_session(tmp_path, model)
+    session.state.num_roll_backs = 2
+    guard = Safeguards(
+        session, SafeguardConfig(action="roll_back", max_roll_backs=2), lambda *_: None
+    )
+    with pytest.raises(StepFailedError, match=r"\(2 roll-backs did not help\)"):
+        guard.roll_back(DivergenceError("the loss is nan"))
+
+
 @pytest.mark.parametrize(
     ("config", "error"),
     [
