@@ -83,7 +83,7 @@ def pretrain(
     run = run_step_as_follower if is_led_by_another() else run_step
     return run(
         "pretrain",
-        config={"model": dataclasses.asdict(model), "pretraining": _recorded(config)},
+        config={"model": dataclasses.asdict(model), "pretraining": recorded_settings(config)},
         inputs=inputs,
         output=output,
         work_root=work_root,
@@ -91,7 +91,7 @@ def pretrain(
     )
 
 
-def _recorded(config: PretrainingConfig) -> dict[str, Any]:
+def recorded_settings(config: PretrainingConfig) -> dict[str, Any]:
     """Return the settings for the manifest and the fingerprint of the work.
 
     Settings of schedules are left out at their defaults, but for those of the first version: a

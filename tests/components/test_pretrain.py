@@ -21,6 +21,7 @@ from albert_core.pretraining.initialization import initialize
 from albert_core.tokenization import load_tokenizer
 from albert_core.tokenization.config import VocabConfig
 from albert_core.training.safeguards import SafeguardConfig
+from components.pretrain.step import recorded_settings
 from components.vocab.step import train_vocab
 from tests.helpers.tiny_pretraining import (
     Material,
@@ -28,6 +29,7 @@ from tests.helpers.tiny_pretraining import (
     log_of,
     losses_of,
     make_material,
+    tiny_config,
     train,
 )
 
@@ -251,6 +253,15 @@ def test_another_architecture_is_other_work(material, trained):
             num_train_steps=200,
             evaluation_interval_steps=50,
         )
+
+
+def test_work_of_versions_without_a_schedule_keeps_its_fingerprint():
+    """Settings of schedules that came later are recorded where they differ from their defaults."""
+    before = recorded_settings(tiny_config())
+    assert "poly_power" in before
+    assert not {"schedule", "decay_ratio"} & before.keys()
+    after = recorded_settings(tiny_config(schedule="warmup_stable_decay", decay_ratio=0.5))
+    assert (after["schedule"], after["decay_ratio"]) == ("warmup_stable_decay", 0.5)
 
 
 def test_rematerialisation_with_dropout_is_refused(material, tmp_path):
