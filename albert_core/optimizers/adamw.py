@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
-# Layer normalisation and biases have neither weight decay nor LAMB's trust ratio; so in the original
+# As in the original, layer normalisation and biases have neither weight decay nor a trust ratio
 # (exclude_from_weight_decay).
 _NOT_ADAPTED = re.compile(r"LayerNorm|layer_norm|bias")
 
