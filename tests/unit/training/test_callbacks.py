@@ -20,7 +20,7 @@ from albert_core.training.callbacks.progress import ProgressReport
 from albert_core.training.callbacks.safeguards import Safeguards
 from albert_core.training.callbacks.step_counter import StepCounter
 from albert_core.training.checkpoint import TrainingState, restore_latest
-from albert_core.training.log import read_log
+from albert_core.training.log import LOG_NAME, read_log
 from albert_core.training.plan import TrainingPlan
 from albert_core.training.safeguards import DivergenceError, SafeguardConfig, StuckError
 from albert_core.training.session import TrainingSession
@@ -175,6 +175,11 @@ def test_the_log_has_a_row_where_there_are_recent_metrics(tmp_path, model):
         (6, 5.0, 3),
     ]
     assert rows[0].keys() >= {"learning_rate", "seconds", "steps_per_second"}
+
+
+def test_an_evaluation_without_training_leaves_an_empty_log(tmp_path):
+    LogWriter(new_session(tmp_path), lambda *_: {})
+    assert (tmp_path / LOG_NAME).read_text() == ""
 
 
 def test_after_a_roll_back_the_log_drops_the_rows_of_repeated_steps(tmp_path, model):
