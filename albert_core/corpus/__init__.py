@@ -1,4 +1,4 @@
-"""Text corpora: finding the files and reading documents as lists of sentences."""
+"""Text corpora: find their files, and read documents as lists of sentences."""
 
 from albert_core.corpus.config import CorpusConfig
 from albert_core.corpus.files import (

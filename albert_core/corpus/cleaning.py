@@ -1,4 +1,4 @@
-"""Which documents are left out, and why."""
+"""Rules that leave documents of a corpus out, and reports about what they removed."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ _EXAMPLE_CHARACTERS = 200
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CleaningConfig:
-    """Which documents are left out; all bounds are off by default.
+    """Which documents are left out. By default only repeated ones.
 
     Attributes:
         deduplicate: Whether documents of the same text are kept once.
@@ -26,9 +26,9 @@ class CleaningConfig:
         overlap_ngram: Words in a row that count as an overlap.
         min_characters: Shortest document that is kept.
         max_characters: Longest document that is kept; no bound when not given.
-        min_letter_fraction: Least share of letters among the characters that are not white space.
-        max_repeated_fraction: Largest share of a document's characters in sentences that it has
-            before.
+        min_letter_fraction: Least fraction of letters among characters other than white space.
+        max_repeated_fraction: Largest fraction of a document's characters in sentences that
+            repeat an earlier one of the document.
     """
 
     deduplicate: bool = True
@@ -70,18 +70,21 @@ class CleaningConfig:
 
 @dataclasses.dataclass(frozen=True)
 class DocumentFilter:
-    """Says why a document is left out.
+    """Decides whether a document is left out.
 
     Attributes:
         config: The bounds.
-        overlap: The evaluation data, if there is any.
+        overlap: The n-grams of the evaluation sets, if there are any.
     """
 
     config: CleaningConfig
     overlap: OverlapIndex | None = None
 
     def reason(self, sentences: Sequence[str]) -> tuple[str, str] | None:
-        """Return the name of the reason and what shows it, or None for a document to keep."""
+        """Return why a document is left out (name of the reason, evidence); None to keep it.
+
+        Checks that cost little come first; the first that applies is returned.
+        """
         config = self.config
         num_characters = sum(map(len, sentences))
         if num_characters < config.min_characters:
@@ -90,54 +93,57 @@ class DocumentFilter:
             return "too_long", f"{num_characters} characters"
         if (
             config.min_letter_fraction
-            and (share := letter_fraction(sentences)) < config.min_letter_fraction
+            and (fraction := letter_fraction(sentences)) < config.min_letter_fraction
         ):
-            return "few_letters", f"{share:.0%} letters"
+            return "few_letters", f"{fraction:.0%} letters"
         if config.max_repeated_fraction < 1.0:
-            share = repeated_fraction(sentences)
-            if share > config.max_repeated_fraction:
-                return "repeated", f"{share:.0%} repeated"
-        if self.overlap and (found := self.overlap.find(sentences)):
-            return f"overlap:{found[0]}", found[1]
+            fraction = repeated_fraction(sentences)
+            if fraction > config.max_repeated_fraction:
+                return "repeated", f"{fraction:.0%} repeated"
+        if self.overlap and (overlap := self.overlap.find(sentences)):
+            evaluation_set, shared_words = overlap
+            return f"overlap:{evaluation_set}", shared_words
         return None
 
 
 @dataclasses.dataclass
 class RemovedDocuments:
-    """Counts and examples of documents left out, the same whatever order they come in.
+    """Counts and examples of removed documents; independent of the order they are added in.
 
     Attributes:
-        counts: How many, by the reason's name.
-        examples: By the reason's name a few documents, those of the smallest keys: key, what
-            shows the reason, and how the text begins.
+        counts: Number of documents by the name of the reason.
+        examples: By the name of the reason, the five documents of the smallest keys: key,
+            evidence, beginning of the text.
     """
 
     counts: dict[str, int] = dataclasses.field(default_factory=dict)
     examples: dict[str, list[list[str]]] = dataclasses.field(default_factory=dict)
 
     def add(self, reason: str, evidence: str, document: Sequence[str], key: bytes) -> None:
-        """Add a document."""
+        """Count a removed document, and keep it as an example if its key is among the smallest."""
         beginning = " ".join(document[:3])[:_EXAMPLE_CHARACTERS]
         self._add(reason, 1, [[key.hex(), evidence, beginning]])
 
     def merge(self, other: Mapping[str, Any]) -> None:
-        """Add what another one holds, given as a mapping of its attributes."""
+        """Add the counts and examples of another one, given as a mapping of its attributes."""
         for reason, count in other["counts"].items():
             self._add(reason, count, other["examples"][reason])
 
     def _add(self, reason: str, count: int, examples: Iterable[list[str]]) -> None:
         self.counts[reason] = self.counts.get(reason, 0) + count
-        known = self.examples.get(reason, [])
-        self.examples[reason] = sorted([*known, *examples])[:_NUM_EXAMPLES]
+        # The smallest keys, not the first to come: workers finish in any order, and the report must
+        # be the same every time.
+        examples_so_far = self.examples.get(reason, [])
+        self.examples[reason] = sorted([*examples_so_far, *examples])[:_NUM_EXAMPLES]
 
 
 def letter_fraction(sentences: Sequence[str]) -> float:
-    """Return the share of letters, of any script, among characters that are not white space."""
+    """Return the fraction of letters of any script among characters other than white space."""
     characters = "".join("".join(sentences).split())
     return sum(map(str.isalpha, characters)) / max(1, len(characters))
 
 
 def repeated_fraction(sentences: Sequence[str]) -> float:
-    """Return the share of a document's characters in sentences it has had before."""
+    """Return the fraction of a document's characters in sentences that repeat an earlier one."""
     total = sum(map(len, sentences))
     return 1 - sum(map(len, set(sentences))) / total if total else 0.0

@@ -1,4 +1,4 @@
-"""Where the text is and how it is laid out."""
+"""Settings of a corpus."""
 
 import dataclasses
 from typing import Literal
@@ -22,8 +22,8 @@ class CorpusConfig:
         text_field: Key or column of the text of `jsonl` and `parquet`; a list there is a document
             of sentences.
         language: Language of the text, an ISO 639 code, for sentence splitting.
-        invalid_utf8: Whether bytes that are not UTF-8 `refuse` the corpus, or are counted and
-            `replace`d by U+FFFD.
+        invalid_utf8: What bytes that are not UTF-8 lead to: `refuse` stops with an error,
+            `replace` counts them and puts U+FFFD in their place.
     """
 
     files: tuple[str, ...] = ()

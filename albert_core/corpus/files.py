@@ -1,4 +1,4 @@
-"""The files of a corpus, and the parts they are read in."""
+"""The files of a corpus, and its splits: the units that workers read."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from albert_core.files import hash_json
 from albert_core.storage import StoredFile, content_hash, find_files
 
 COMPRESSED_SUFFIXES = (".gz", ".bz2", ".zst", ".zstd")
-_NUM_SPLITS = 64  # about; of sizes between these
+_NUM_SPLITS = 64  # about, as long as a split's size is between the next two
 _SMALLEST_SPLIT, _LARGEST_SPLIT = 4 << 20, 64 << 20
 
 
 @dataclasses.dataclass(frozen=True)
 class FileRange:
-    """The documents of a file that begin in a range of its bytes.
+    """A range of the bytes of a file; it stands for the documents that begin in it.
 
     Attributes:
         path: The file's address.
@@ -30,13 +30,13 @@ class FileRange:
 
 @dataclasses.dataclass(frozen=True)
 class CorpusSplit:
-    """A part of a corpus that one worker reads in one go."""
+    """A part of a corpus that one worker reads: ranges of files, or several whole files."""
 
     ranges: tuple[FileRange, ...]
 
     @property
     def num_bytes(self) -> int:
-        """Size of its files or parts of files, as they are stored."""
+        """Size of its ranges, as the files are stored (maybe compressed)."""
         return sum(part.end - part.start for part in self.ranges)
 
 
@@ -51,13 +51,13 @@ def find_corpus_files(config: CorpusConfig) -> list[StoredFile]:
             "corpus.files: got nothing; expected files, folders or globs of text, for example "
             "--corpus 'folder/*.txt'"
         )
-    files = sorted({file for pattern in config.files for file in _files_of(pattern)})
+    files = sorted({file for pattern in config.files for file in _find_pattern(pattern)})
     if not any(file.num_bytes for file in files):
         raise InputError(f"corpus.files {', '.join(config.files)}: {len(files)} files, all empty")
     return files
 
 
-def _files_of(pattern: str) -> list[StoredFile]:
+def _find_pattern(pattern: str) -> list[StoredFile]:
     try:
         return find_files(pattern)
     except InputError as error:
@@ -65,40 +65,42 @@ def _files_of(pattern: str) -> list[StoredFile]:
 
 
 def corpus_fingerprint(config: CorpusConfig) -> str:
-    """Return a hash of what will be read: the files' bytes and how they are read."""
+    """Return a hash of the contents of all files and of the settings they are read with."""
+    # Without names and order: files that are renamed or moved hold the same text.
     settings = dataclasses.asdict(config) | {"files": []}
     contents = sorted(content_hash(file.path) for file in find_corpus_files(config))
     return hash_json({"settings": settings, "contents": contents})
 
 
 def corpus_splits(config: CorpusConfig, target_bytes: int | None = None) -> list[CorpusSplit]:
-    """Return the parts of a corpus: large files in several, small ones together.
+    """Return the splits of a corpus: large files are divided, small ones put together.
 
     Args:
         config: The corpus.
-        target_bytes: About the size of a part; by default so that there are enough for many
-            workers, and few enough to keep track of.
+        target_bytes: Approximate size of a split. By default about 64 splits of 4 to 64 MB:
+            enough for many workers, few enough to keep track of.
     """
     files = find_corpus_files(config)
     if target_bytes is None:
-        share = sum(file.num_bytes for file in files) // _NUM_SPLITS
-        target_bytes = min(max(share, _SMALLEST_SPLIT), _LARGEST_SPLIT)
+        split_bytes = sum(file.num_bytes for file in files) // _NUM_SPLITS
+        target_bytes = min(max(split_bytes, _SMALLEST_SPLIT), _LARGEST_SPLIT)
     splits: list[CorpusSplit] = []
-    together: list[FileRange] = []
+    ranges: list[FileRange] = []
     size = 0
     for file in files:
         for part in _ranges(file, config, target_bytes):
-            together.append(part)
+            ranges.append(part)
             size += part.end - part.start
             if size >= target_bytes:
-                splits.append(CorpusSplit(tuple(together)))
-                together, size = [], 0
-    if together:
-        splits.append(CorpusSplit(tuple(together)))
+                splits.append(CorpusSplit(tuple(ranges)))
+                ranges, size = [], 0
+    if ranges:
+        splits.append(CorpusSplit(tuple(ranges)))
     return splits
 
 
 def _ranges(file: StoredFile, config: CorpusConfig, target_bytes: int) -> Iterator[FileRange]:
+    """Yield the ranges that a file is read in: equal parts of about the target, or one."""
     if not _is_splittable(file.path, config):
         yield FileRange(file.path, 0, file.num_bytes)
         return
@@ -109,6 +111,8 @@ def _ranges(file: StoredFile, config: CorpusConfig, target_bytes: int) -> Iterat
 
 
 def _is_splittable(path: str, config: CorpusConfig) -> bool:
+    """Return whether readers find the beginning of a document from anywhere in a file."""
+    # Compressed files and Parquet can only be read from their beginning.
     if path.lower().endswith(COMPRESSED_SUFFIXES) or config.format == "parquet":
         return False
     return config.format in ("wikiextractor", "jsonl") or config.documents == "blank_line"

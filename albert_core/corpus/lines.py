@@ -1,4 +1,4 @@
-"""Bytes to lines of clean text."""
+"""Read lines of clean text from files of bytes."""
 
 import bz2
 import contextlib
@@ -28,7 +28,7 @@ Lines = Iterator[tuple[int, str]]
 
 @dataclasses.dataclass
 class ReadCounts:
-    """What reading met.
+    """Counts of irregularities that readers met.
 
     Attributes:
         num_invalid_utf8: Byte sequences that were not UTF-8 and were replaced.
@@ -68,10 +68,15 @@ def read_raw_lines(source: FileRange) -> Iterator[tuple[int, bytes]]:
 
 
 def _blocks(source: FileRange) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield some lines at a time, and the offset of the first."""
+    """Yield blocks of lines, each with the offset of its first line; from the range's start on.
+
+    A line that begins before the range is left out, one that begins right at its start is not.
+    """
     with open_text(source.path) as file:
         offset = 0
         if source.start:
+            # One byte back: if that is a line end, `readline` takes it alone, and the line that
+            # begins exactly at the start is kept.
             file.seek(source.start - 1)
             offset = source.start - 1 + len(file.readline())
         while lines := file.readlines(_BLOCK_BYTES):
@@ -80,7 +85,10 @@ def _blocks(source: FileRange) -> Iterator[tuple[int, list[bytes]]]:
 
 
 def _clean_texts(lines: list[bytes]) -> list[str] | None:
-    """Return the texts of lines that are UTF-8 without control characters; else None."""
+    """Decode a block of lines if it is UTF-8 without control characters; else return None.
+
+    A block at a time, which is faster than line by line: nearly all text is clean.
+    """
     block = b"".join(lines)
     if len(block.translate(None, _CONTROL_BYTES)) != len(block):
         return None
@@ -96,20 +104,21 @@ def _clean_texts(lines: list[bytes]) -> list[str] | None:
 def _cleaned_one_by_one(
     offset: int, lines: list[bytes], path: str, config: CorpusConfig, counts: ReadCounts
 ) -> Lines:
+    """Yield the lines of a block, each decoded and cleaned by itself; count what was wrong."""
     for raw in lines:
-        text = _decoded(raw, offset, path, config, counts)
+        text = _decode(raw, offset, path, config, counts)
         yield offset, clean_text(text, raw, counts).strip()
         offset += len(raw)
 
 
 @contextlib.contextmanager
 def open_text(path: str) -> Iterator[BinaryIO]:
-    """Open a file, decompressed if its name says that it is compressed.
+    """Open a file, decompressing it if its name ends in .gz, .bz2, .zst or .zstd.
 
     Raises:
-        InputError: While it is read: it is damaged.
+        InputError: The file turns out to be damaged while it is read.
     """
-    opener = _opener(path)
+    opener = _decompressor(path)
     with open_file(path) as stored:
         if opener is None:
             yield stored
@@ -123,7 +132,8 @@ def open_text(path: str) -> Iterator[BinaryIO]:
             ) from error
 
 
-def _opener(path: str) -> Callable[[BinaryIO], BinaryIO] | None:
+def _decompressor(path: str) -> Callable[[BinaryIO], BinaryIO] | None:
+    """Return the function that opens a compressed file by its name; None for a plain file."""
     suffix = path.lower().rpartition(".")[2]
     openers = {"gz": gzip.open, "bz2": bz2.open, "zst": _open_zstd, "zstd": _open_zstd}
     return cast("Callable[[BinaryIO], BinaryIO] | None", openers.get(suffix))
@@ -136,7 +146,8 @@ def _open_zstd(stored: BinaryIO) -> BinaryIO:
     return io.BufferedReader(stream, _BUFFER_BYTES)
 
 
-def _decoded(raw: bytes, offset: int, path: str, config: CorpusConfig, counts: ReadCounts) -> str:
+def _decode(raw: bytes, offset: int, path: str, config: CorpusConfig, counts: ReadCounts) -> str:
+    """Decode a line; replace and count invalid bytes, or refuse them, as the settings say."""
     if offset == 0:
         raw = raw.removeprefix(b"\xef\xbb\xbf")
     try:
@@ -153,7 +164,10 @@ def _decoded(raw: bytes, offset: int, path: str, config: CorpusConfig, counts: R
 
 
 def clean_text(text: str, raw: bytes, counts: ReadCounts) -> str:
-    """Return a text without control characters; `raw` are its bytes, which tell sooner."""
+    """Return a text without control characters, and count them.
+
+    `raw` are the bytes of the text: looking for controls in them is faster.
+    """
     if text.isascii() and len(raw.translate(None, _CONTROL_BYTES)) == len(raw):
         return text
     cleaned, num_removed = _CONTROLS.subn("", text)

@@ -1,7 +1,8 @@
-"""Runs of words that a document shares with evaluation data.
+"""Find documents that share runs of words with evaluation data.
 
-A document that holds a question of a test set teaches its answer. As in the work on GPT-3, a run
-of 13 words in common counts as such, whatever its case, punctuation and line breaks.
+A model that was pretrained on a document with a question of a test set may know its answer. As in
+the work on GPT-3, a common run of 13 words counts as an overlap, whatever its case, punctuation
+and line breaks.
 """
 
 import dataclasses
@@ -35,9 +36,9 @@ class OverlapIndex:
         names: The evaluation sets.
         ngram: Words in an n-gram.
         hashes: uint64 [G], the n-grams of all sets, sorted.
-        owners: int32 [G], the number of the set that each is of; the first of several.
-        counts: For each set how many texts it has, how many are too short for an n-gram and so
-            cannot be found, and how many n-grams.
+        owners: int32 [G], the number of the set that each belongs to; the first of several.
+        counts: For each set the number of its texts, of those too short for an n-gram (which
+            cannot be found), and of its n-grams.
     """
 
     names: tuple[str, ...]
@@ -48,7 +49,7 @@ class OverlapIndex:
 
     @classmethod
     def build(cls, sets: EvaluationSets, *, ngram: int) -> "OverlapIndex":
-        """Read evaluation sets.
+        """Read evaluation sets and hash their n-grams.
 
         Args:
             sets: Files, folders or globs by name.
@@ -59,52 +60,55 @@ class OverlapIndex:
         """
         hashes, owners, counts = [np.zeros(0, np.uint64)], [np.zeros(0, np.int32)], {}
         for number, (name, patterns) in enumerate(sets.items()):
-            texts = [text for pattern in patterns for text in _texts_of(pattern)]
-            grams = [ngram_hashes(words_of([text]), ngram) for text in texts]
-            own = np.unique(np.concatenate([np.zeros(0, np.uint64), *grams]))
-            hashes.append(own)
-            owners.append(np.full(len(own), number, np.int32))
+            texts = [text for pattern in patterns for text in _read_texts(pattern)]
+            grams = [ngram_hashes(split_words([text]), ngram) for text in texts]
+            set_hashes = np.unique(np.concatenate([np.zeros(0, np.uint64), *grams]))
+            hashes.append(set_hashes)
+            owners.append(np.full(len(set_hashes), number, np.int32))
             counts[name] = {
                 "num_texts": len(texts),
                 "num_texts_too_short": sum(not len(gram) for gram in grams),
-                "num_ngrams": len(own),
+                "num_ngrams": len(set_hashes),
             }
         unique, first = np.unique(np.concatenate(hashes), return_index=True)
         return cls(tuple(sets), ngram, unique, np.concatenate(owners)[first], counts)
 
     def find(self, sentences: Sequence[str]) -> tuple[str, str] | None:
-        """Return the name of a set that a document overlaps and the words they share first."""
+        """Return the name of a set that a document overlaps, and the first run of common words.
+
+        None if it overlaps none.
+        """
         if not len(self.hashes):
             return None
-        words = words_of(sentences)
+        words = split_words(sentences)
         grams = ngram_hashes(words, self.ngram)
         places = np.searchsorted(self.hashes, grams)
         places[places == len(self.hashes)] = 0
         matches = np.flatnonzero(self.hashes[places] == grams)
         if not len(matches):
             return None
-        at = int(matches[0])
-        shared = " ".join(words[at : at + self.ngram])
-        return self.names[int(self.owners[places[at]])], shared
+        first = int(matches[0])
+        shared = " ".join(words[first : first + self.ngram])
+        return self.names[int(self.owners[places[first]])], shared
 
     def save(self, path: str, *, scratch: Path) -> None:
-        """Write the index for workers; `scratch` is a new local file."""
-        described = json.dumps([self.names, self.ngram, self.counts])
+        """Write the index to a local path or gs://; `scratch` is the path of a new local file."""
+        description = json.dumps([self.names, self.ngram, self.counts])
         with scratch.open("wb") as file:
-            np.savez(file, hashes=self.hashes, owners=self.owners, described=described)
+            np.savez(file, hashes=self.hashes, owners=self.owners, described=description)
         write_file(path, scratch)
 
     @classmethod
     def load(cls, path: str) -> "OverlapIndex":
-        """Read a saved index."""
+        """Read an index that `save` wrote."""
         with open_file(path) as file:
             arrays = np.load(file, allow_pickle=False)
             names, ngram, counts = json.loads(str(arrays["described"]))
             return cls(tuple(names), ngram, arrays["hashes"], arrays["owners"], counts)
 
 
-def words_of(sentences: Sequence[str]) -> list[str]:
-    """Return the words of a text, without case and punctuation."""
+def split_words(sentences: Sequence[str]) -> list[str]:
+    """Return the words of a text, case-folded and without punctuation."""
     text = " ".join(sentences)
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
@@ -112,11 +116,9 @@ def words_of(sentences: Sequence[str]) -> list[str]:
 
 
 def ngram_hashes(words: Sequence[str], ngram: int) -> np.ndarray:
-    """Return the hashes uint64 [max(0, W - n + 1)] of all runs of n words.
-
-    Among a billion runs of words and ten million n-grams about one in a thousand such corpora
-    meets an equal hash by chance.
-    """
+    """Return the hashes uint64 [max(0, W - n + 1)] of all runs of n words."""
+    # 64 bits suffice: with a billion runs of words and ten million n-grams about one such corpus
+    # in a thousand has an equal hash by chance.
     count = len(words) - ngram + 1
     if count < 1:
         return np.zeros(0, np.uint64)
@@ -129,11 +131,13 @@ def ngram_hashes(words: Sequence[str], ngram: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=1 << 18)
 def _word_hash(word: str) -> int:
-    """Return 64 bits, the same in every process, unlike Python's own hash."""
+    """Return a hash of 64 bits."""
+    # Not Python's own hash, which differs from process to process.
     return int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "little")
 
 
-def _texts_of(pattern: str) -> Iterator[str]:
+def _read_texts(pattern: str) -> Iterator[str]:
+    """Yield the texts of all evaluation files that a pattern matches."""
     for file in find_files(pattern):
         data = read_bytes(file.path).removeprefix(b"\xef\xbb\xbf")
         try:
@@ -173,6 +177,7 @@ def _plain_texts(text: str) -> Iterable[str]:
 
 
 def _strings(value: Any) -> Iterator[str]:
+    """Yield every string inside a JSON value, keys left out."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):

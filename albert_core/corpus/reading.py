@@ -1,4 +1,4 @@
-"""Readers: files of text to documents, a document being a list of sentences."""
+"""Read documents, lists of sentences, from files of every supported format."""
 
 import html
 import json
@@ -29,7 +29,7 @@ def read_documents(
         source: A whole file, or the documents that begin in a range of it. Whatever the ranges
             of a file, each document belongs to exactly one.
         config: How the file is laid out.
-        counts: Receives what was met.
+        counts: Receives counts of irregularities; added to.
 
     Raises:
         InputError: The file is damaged, not UTF-8, or not what the settings say.
@@ -40,9 +40,9 @@ def read_documents(
     counts = counts if counts is not None else ReadCounts()
     if config.format in ("jsonl", "parquet"):
         rows = (_json_texts if config.format == "jsonl" else _parquet_texts)(source, config)
-        documents = _documents_of_texts(rows, config, counts)
+        documents = _documents_from_texts(rows, config, counts)
     else:
-        documents = _documents_of_lines(source, config, counts)
+        documents = _documents_from_lines(source, config, counts)
     for document in documents:
         if sentences := list(bounded(document, counts=counts)):
             yield sentences
@@ -51,24 +51,25 @@ def read_documents(
 def read_split(
     split: CorpusSplit, config: CorpusConfig, counts: ReadCounts | None = None
 ) -> Iterator[Document]:
-    """Yield the documents of a part of a corpus."""
+    """Yield the documents of a split, in the order of its ranges."""
     for source in split.ranges:
         yield from read_documents(source, config, counts)
 
 
 def corpus_documents(config: CorpusConfig) -> Iterator[Document]:
-    """Yield the documents of all files."""
+    """Yield the documents of all files of a corpus, in the order of their names."""
     for file in find_corpus_files(config):
         yield from read_documents(FileRange(file.path, 0, file.num_bytes), config)
 
 
 def check_corpus(config: CorpusConfig) -> None:
-    """Read a corpus once, to refuse it before work is spent on it.
+    """Read a corpus once, so that it is refused before work is spent on it.
 
-    Of a corpus of more than a gigabyte, or in the cloud, the beginnings of the files are read.
+    Of a corpus above a gigabyte, and of files in gs://, only the beginnings of the files are read;
+    of jsonl and Parquet only the first document of every file.
 
     Raises:
-        InputError: As of `read_documents`.
+        InputError: A file is damaged, not UTF-8, or not what the settings say.
     """
     files = find_corpus_files(config)
     is_small = sum(file.num_bytes for file in files) <= _CHECKED_BYTES
@@ -83,7 +84,7 @@ def check_corpus(config: CorpusConfig) -> None:
                 break
 
 
-def _documents_of_lines(
+def _documents_from_lines(
     source: FileRange, config: CorpusConfig, counts: ReadCounts
 ) -> Iterator[Document]:
     lines = read_lines(source, config, counts)
@@ -98,11 +99,16 @@ def _documents_of_lines(
 
 
 def _between_blank_lines(lines: Lines, source: FileRange) -> Iterator[list[str]]:
-    """Yield the groups behind the blank lines that begin in the range; the first has none."""
+    """Yield the lines of each document whose blank line before it begins in the range.
+
+    The first document of a file has none and belongs to the range from 0 on.
+    """
+    # Every document directly follows one blank line, or the file's beginning: whatever the ranges,
+    # it belongs to exactly one of them.
     group: list[str] = []
-    is_ours = source.start == 0
+    is_in_range = source.start == 0
     for offset, line in lines:
-        if line and is_ours:
+        if line and is_in_range:
             group.append(line)
         elif line and offset >= source.end:
             return
@@ -112,7 +118,7 @@ def _between_blank_lines(lines: Lines, source: FileRange) -> Iterator[list[str]]
                 group = []
             if offset >= source.end:
                 return
-            is_ours = True
+            is_in_range = True
     if group:
         yield group
 
@@ -123,7 +129,7 @@ _DOC_START = re.compile(r'<doc\b(?:[^>]*\btitle="([^"]*)")?[^>]*>$')
 def _articles(lines: Lines, source: FileRange) -> Iterator[list[str]]:
     """Yield the paragraphs of each article that begins in the range, its title left out.
 
-    An article without an end ends where the next one begins. Text outside articles is no text.
+    An article without an end tag ends where the next one begins. Lines outside are left out.
     """
     article: list[str] | None = None
     title = ""
@@ -145,6 +151,7 @@ def _articles(lines: Lines, source: FileRange) -> Iterator[list[str]]:
 
 
 def _without_title(article: list[str], title: str) -> list[str]:
+    """Return an article without its first paragraph where that repeats the title."""
     return article[1:] if article and html.unescape(article[0]) == title else article
 
 
@@ -161,9 +168,9 @@ def _json_texts(source: FileRange, config: CorpusConfig) -> Iterator[Any]:
             value = row[config.text_field]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(
-                f"{source.path}, line at byte {offset}: got {_shown(text)}, expected a JSON object "
-                f"with the text under {config.text_field!r} ({type(error).__name__}); correct the "
-                "line or set corpus.text_field"
+                f"{source.path}, line at byte {offset}: got {_excerpt(text)}, expected a JSON "
+                f"object with the text under {config.text_field!r} ({type(error).__name__}); "
+                "correct the line or set corpus.text_field"
             ) from error
         yield _checked_text(value, f"{source.path}, line at byte {offset}", config)
 
@@ -172,11 +179,13 @@ def _decode_errors(config: CorpusConfig) -> str:
     return "strict" if config.invalid_utf8 == "refuse" else "replace"
 
 
-def _shown(text: bytes) -> str:
+def _excerpt(text: bytes) -> str:
+    """Return the beginning of a line for an error message."""
     return repr(text[:60].decode("utf-8", errors="replace"))
 
 
 def _parquet_texts(source: FileRange, config: CorpusConfig) -> Iterator[Any]:
+    """Yield the texts of the rows of a Parquet file, which is always read whole."""
     import pyarrow
     import pyarrow.parquet
 
@@ -199,6 +208,7 @@ def _parquet_texts(source: FileRange, config: CorpusConfig) -> Iterator[Any]:
 
 
 def _checked_text(value: Any, where: str, config: CorpusConfig) -> Any:
+    """Return a value if it is a string, a list of strings or None; refuse it otherwise."""
     is_sentences = isinstance(value, list) and all(isinstance(item, str) for item in value)
     if value is None or isinstance(value, str) or is_sentences:
         return value
@@ -208,7 +218,7 @@ def _checked_text(value: Any, where: str, config: CorpusConfig) -> Any:
     )
 
 
-def _documents_of_texts(
+def _documents_from_texts(
     texts: Iterator[Any], config: CorpusConfig, counts: ReadCounts
 ) -> Iterator[Document]:
     for text in texts:
@@ -217,9 +227,9 @@ def _documents_of_texts(
             continue
         is_running = isinstance(text, str)
         parts = text.split("\n") if is_running else text
-        lines = [line for part in parts if (line := _cleaned(part, counts))]
+        lines = [line for part in parts if (line := _clean_line(part, counts))]
         yield split_sentences(lines, config.language) if is_running else lines
 
 
-def _cleaned(text: str, counts: ReadCounts) -> str:
+def _clean_line(text: str, counts: ReadCounts) -> str:
     return clean_text(text, text.encode("utf-8", errors="replace"), counts).strip()

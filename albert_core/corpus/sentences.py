@@ -1,4 +1,4 @@
-"""Running text to sentences, and sentences no longer than anything can use."""
+"""Split running text into sentences, and bound their length."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +23,9 @@ def split_sentences(lines: Sequence[str], language: str) -> list[str]:
 
 
 def _passages(lines: Sequence[str]) -> Iterator[str]:
-    """Join lines up to a size that is split in good time, cut where a sentence surely ends."""
+    """Join lines into passages of about `_PASSAGE_CHARACTERS`, cut where a sentence surely ends."""
+    # Very long texts take the splitter too long. A passage is cut elsewhere only if it has grown to
+    # ten times the size without a line that ends a sentence.
     passage: list[str] = []
     size = 0
     for line in lines:

@@ -1,4 +1,4 @@
-"""Finds the documentation inside installed Python packages and cleans it down to prose sentences.
+"""Documentation inside installed Python packages, cleaned down to sentences of prose.
 
 Packages are located but never imported: their source files are parsed. What counts as documentation
 is every docstring, the texts NumPy attaches to compiled functions with `add_newdoc`, and Python's
@@ -114,11 +114,11 @@ class _Source(NamedTuple):
 def read_documents(
     packages: Sequence[str] = PACKAGES, num_processes: int | None = None
 ) -> list[Document]:
-    """Returns the documents of installed packages, sorted by package, path and line.
+    """Return the documents of installed packages, sorted by package, path and line.
 
     Args:
         packages: Importable package names, or `python` for the standard library.
-        num_processes: Processes that parse; default one a core. The result does not depend on it.
+        num_processes: Processes that parse; by default one a core. The result is the same.
 
     Raises:
         InputError: A package is not installed.
@@ -126,16 +126,17 @@ def read_documents(
     sources = sorted(source for name in packages for source in _find_sources(name))
     num_processes = num_processes or min(os.cpu_count() or 1, _MAX_PROCESSES)
     if num_processes == 1:
-        found = [_read_source(source) for source in sources]
+        by_source = [_read_source(source) for source in sources]
     else:
         context = multiprocessing.get_context("spawn")
         # Syntax trees have no cycles; without the collector a third of the time is saved.
         with ProcessPoolExecutor(num_processes, context, initializer=gc.disable) as pool:
-            found = list(pool.map(_read_source, sources, chunksize=16))
-    return [document for documents in found for document in documents]
+            by_source = list(pool.map(_read_source, sources, chunksize=16))
+    return [document for documents in by_source for document in documents]
 
 
 def _package_root(name: str) -> Path:
+    """Return the folder of a package's sources, without importing it."""
     if name == "python":
         return Path(sysconfig.get_paths()["stdlib"])
     spec = importlib.util.find_spec(name)
@@ -148,6 +149,7 @@ def _package_root(name: str) -> Path:
 
 
 def _find_sources(name: str) -> Iterator[_Source]:
+    """Yield the Python files of a package, without tests and generated code, in any order."""
     root = _package_root(name)
     for file in root.rglob("*.py"):
         relative = file.relative_to(root)
@@ -159,8 +161,10 @@ def _find_sources(name: str) -> Iterator[_Source]:
 
 
 def _read_source(source: _Source) -> list[Document]:
+    """Parse a file and return a document for each docstring with prose, in order of their lines."""
     content = source.file.read_bytes()
     is_topics = source.path.endswith(_TOPICS)
+    # Parsing is slow, and files without triple quotes hold nothing worth it.
     if not is_topics and b'"""' not in content and b"'''" not in content:
         return []
     with warnings.catch_warnings():
@@ -175,7 +179,8 @@ def _read_source(source: _Source) -> list[Document]:
 
 
 def _docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Yields (line, text) of each docstring; visits statements only, which is most of the speed."""
+    """Yield the line and the text of each docstring of a module, in any order."""
+    # Statements only: expressions are most of the tree and hold no docstrings.
     nodes: list[ast.AST] = [tree]
     while nodes:
         node = nodes.pop()
@@ -193,27 +198,28 @@ def _docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def _attached_texts(call: ast.Call) -> Iterator[tuple[int, str]]:
-    """Yields the texts of `add_newdoc(place, name, text)`; other calls have none."""
+    """Yield the texts of `add_newdoc(place, name, text)`; other calls have none."""
     if isinstance(call.func, ast.Name) and call.func.id == "add_newdoc":
         for argument in call.args[2:]:
             yield from _long_strings(argument)
 
 
 def _topic_texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Yields the values of the one dictionary in `pydoc_data/topics.py`."""
+    """Yield the values of the one dictionary in `pydoc_data/topics.py`."""
     for statement in tree.body:
         if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
             yield from _long_strings(statement.value)
 
 
 def _long_strings(node: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield the line and the text of every string of several lines below a node."""
     for child in ast.walk(node):
         if isinstance(child, ast.Constant) and isinstance(child.value, str) and "\n" in child.value:
             yield child.lineno, child.value
 
 
 def clean_docstring(docstring: str) -> tuple[tuple[Sentence, ...], ...]:
-    """Returns the prose of a docstring as runs of consecutive sentences.
+    """Return the prose of a docstring as runs of consecutive sentences.
 
     Left out: doctests, fenced and indented code, directives, tables, headings, `name : type` lines,
     and sentences without three plain words. Kept without their markup: descriptions of arguments
@@ -232,11 +238,12 @@ def clean_docstring(docstring: str) -> tuple[tuple[Sentence, ...], ...]:
 
 
 def _split_sentences(paragraph: str) -> Iterator[str]:
-    """Yields sentences; a boundary without white space is inside a dotted name, so it is none."""
+    """Yield the sentences of a paragraph."""
     names_shortened = _LAST_NAME.sub(r"`\1`", _ROLE.sub("", paragraph))
     sentence = ""
     for piece in sentencex.segment("en", names_shortened):
         sentence += piece
+        # A boundary without white space behind it lies inside a dotted name and ends no sentence.
         if sentence[-1:].isspace():
             yield sentence
             sentence = ""
@@ -244,51 +251,53 @@ def _split_sentences(paragraph: str) -> Iterator[str]:
 
 
 def prose_paragraphs(docstring: str) -> list[str]:
-    """Returns the paragraphs, list items and argument descriptions, each joined to one line."""
+    """Return the paragraphs, list items and argument descriptions, each joined to one line."""
     lines = inspect.cleandoc(docstring).expandtabs().splitlines()
     return _join_lines(_drop_headings(_drop_doctests(_drop_code_blocks(lines))))
 
 
 def _indent(line: str) -> int:
+    """Return the number of characters a line is indented by."""
     return len(line) - len(line.lstrip())
 
 
 def _drop_code_blocks(lines: Sequence[str]) -> list[str]:
-    """Blanks fenced blocks, literal blocks after `::` and the bodies of directives."""
-    kept: list[str] = []
+    """Blank fenced blocks, literal blocks after `::` and the bodies of directives."""
+    lines_left: list[str] = []
     fence = ""
     block_indent: int | None = None
     for line in lines:
         mark = line.strip()[:3]
         if fence or mark in ("```", "~~~"):
             fence = "" if mark == fence else (fence or mark)
-            kept.append("")
+            lines_left.append("")
             continue
         if block_indent is not None and (not line.strip() or _indent(line) > block_indent):
-            kept.append("")
+            lines_left.append("")
             continue
         is_directive = _CODE_DIRECTIVE.match(line) is not None
         block_indent = _indent(line) if is_directive or _opens_literal(line) else None
-        kept.append("" if is_directive else line.rstrip().removesuffix("::"))
-    return kept
+        lines_left.append("" if is_directive else line.rstrip().removesuffix("::"))
+    return lines_left
 
 
 def _opens_literal(line: str) -> bool:
+    """Return whether the block after a line is literal: it ends in `::` and is no directive."""
     return line.rstrip().endswith("::") and not _DIRECTIVE.match(line.strip())
 
 
 def _drop_doctests(lines: Sequence[str]) -> list[str]:
-    """Blanks interactive sessions: from a prompt to the next blank line, output included."""
-    kept: list[str] = []
+    """Blank interactive sessions: from a prompt to the next blank line, output included."""
+    lines_left: list[str] = []
     in_session = False
     for line in lines:
         in_session = bool(line.strip()) and (in_session or line.lstrip().startswith(">>>"))
-        kept.append("" if in_session else line)
-    return kept
+        lines_left.append("" if in_session else line)
+    return lines_left
 
 
 def _drop_headings(lines: Sequence[str]) -> list[str]:
-    """Blanks underlines with the headings above them, and rules of tables."""
+    """Blank underlines with the headings above them, and rules of tables."""
     is_rule = [bool(line.strip()) and _RULE.match(line) is not None for line in lines]
     is_heading = [*is_rule[1:], False]
     return [
@@ -298,7 +307,7 @@ def _drop_headings(lines: Sequence[str]) -> list[str]:
 
 
 def _join_lines(lines: Sequence[str]) -> list[str]:
-    """Joins wrapped lines; starts a paragraph at each item, section and change of indentation."""
+    """Join wrapped lines; starts a paragraph at each item, section and change of indentation."""
     paragraphs: list[list[str]] = [[]]
     section_indent: int | None = None
     previous_indent, starts_item = 0, False
@@ -324,7 +333,7 @@ def _join_lines(lines: Sequence[str]) -> list[str]:
 
 
 def _item_text(text: str, *, in_section: bool) -> str:
-    """Returns the line without a bullet, field or argument name; empty for `name : type`."""
+    """Return the line without a bullet, field or argument name; empty for `name : type`."""
     if _NAME_AND_TYPE.match(text):
         return ""
     for pattern in (_DIRECTIVE, _FIELD, _BULLET):
@@ -333,12 +342,13 @@ def _item_text(text: str, *, in_section: bool) -> str:
 
 
 def _without_markup(text: str) -> str:
+    """Return a sentence without quotes of code, links, emphasis and extra white space."""
     text = _LEFT_BULLET.sub("", _LINK.sub(r"\1", _QUOTED.sub(r"\2", text)))
     return " ".join(_STRONG.sub(r"\2", text).replace("`", "").split())
 
 
 def _is_prose(text: str) -> bool:
-    """Says whether a sentence has three plain words, closed quotes, few symbols and no code."""
+    """Return whether a sentence has three plain words, closed quotes, few symbols and no code."""
     if not text.isprintable() or _NOT_PROSE.search(text) or text.count('"') % 2:
         return False
     num_words = len(_WORD.findall(text))
@@ -348,5 +358,6 @@ def _is_prose(text: str) -> bool:
 
 
 def _key(raw: str) -> str:
+    """Return the `Sentence.key` of a sentence with its markup."""
     masked = _QUOTED.sub("`", raw).casefold()
     return " ".join(re.findall(r"[^\W\d_]+|`", masked))

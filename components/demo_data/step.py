@@ -1,4 +1,4 @@
-"""Writes the demo's data set: a corpus and two tasks from the documentation of installed packages.
+"""The demo's data set: a corpus and two tasks from the documentation of installed packages.
 
 No sentence and no family of near-copies is on both sides of the split. Two rules see to it:
 
@@ -8,8 +8,8 @@ No sentence and no family of near-copies is on both sides of the split. Two rule
    dropping every copy would lose the prose of wrappers and of the functions they wrap alike.
 2. Documents that shared a long sentence before rule 1, such as a function and its `compat.v1`
    wrapper, are a family and go to the same side, for what is left of them differs in a few words.
-   Sentences in more than MAX_FAMILY_SHARE documents are boilerplate and make no family; with them
-   one family would hold a tenth of all documents.
+   Sentences in more than MAX_FAMILY_DOCUMENTS documents are boilerplate and make no family; with
+   them one family would hold a tenth of all documents.
 """
 
 import importlib.metadata
@@ -35,7 +35,7 @@ from components.demo_data.tasks import (
 
 DEV_FRACTION = 0.1
 MIN_FAMILY_WORDS = 8
-MAX_FAMILY_SHARE = 10
+MAX_FAMILY_DOCUMENTS = 10
 MIN_DOCUMENT_SENTENCES = 2
 PART_BYTES = 2_000_000
 
@@ -52,13 +52,13 @@ def make_demo_data(
     work_root: str | Path | None = None,
     progress: ReportProgress = quiet,
 ) -> Manifest:
-    """Publishes the demo's corpus and tasks to `output`, unless they are there already.
+    """Write the demo's corpus and tasks and publish them to `output`, unless they are there.
 
     Args:
         output: Folder to make.
         seed: Decides the split into train and dev and the draws of the tasks.
         work_root: Folder of the work folders; beside `output` when not given.
-        progress: Told what it is doing.
+        progress: Called with messages about the work.
 
     Raises:
         InputError: One of the packages is not installed.
@@ -79,14 +79,15 @@ def make_demo_data(
 
 
 def _version(package: str) -> str:
+    """Return the installed version of a package; Python's own for the standard library."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        return platform.python_version()  # the standard library
+        return platform.python_version()
 
 
 def write_demo_data(output: Path, *, seed: int = 12345) -> dict[str, float | int]:
-    """Writes the demo's corpus and tasks and returns their key figures.
+    """Write the demo's corpus and tasks and return their metrics.
 
     Needs no network: the text is the documentation of the installed packages PACKAGES. The files
     depend on these packages' versions and the seed, and on nothing else.
@@ -108,25 +109,44 @@ def write_demo_data(output: Path, *, seed: int = 12345) -> dict[str, float | int
 def write_data_set(
     output: Path, *, packages: Sequence[str], seed: int, num_processes: int | None = None
 ) -> dict[str, float | int]:
-    """Does the work of `write_demo_data` for any packages; see there."""
+    """Write a corpus and two tasks from the documentation of any installed packages.
+
+    Args:
+        output: Folder that receives `corpus/` and `tasks/`; made if missing.
+        packages: Importable package names, or `python` for the standard library.
+        seed: Decides the split into train and dev and the draws of the tasks.
+        num_processes: Processes that parse the packages; by default one a core.
+
+    Returns:
+        The metrics that `write_demo_data` returns.
+
+    Raises:
+        InputError: A package is not installed, or the packages hold too little documentation.
+    """
     train, dev = split_documents(read_documents(packages, num_processes), seed)
     if not train or not dev:
         raise InputError(
             f"demo data packages: got {len(train)} train and {len(dev)} dev documents from "
             f"{', '.join(packages)}, expected some of both; use packages with more documentation"
         )
-    figures = write_corpus(output / "corpus", train)
-    figures["num_dev_documents"] = len(dev)
-    figures |= _write_package_task(output / "tasks" / "docs-package", train, dev, seed)
-    figures |= _write_next_task(output / "tasks" / "docs-next", train, dev, seed)
-    return figures
+    metrics = write_corpus(output / "corpus", train)
+    metrics["num_dev_documents"] = len(dev)
+    metrics |= _write_package_task(output / "tasks" / "docs-package", train, dev, seed)
+    metrics |= _write_next_task(output / "tasks" / "docs-next", train, dev, seed)
+    return metrics
 
 
 def split_documents(
     documents: Sequence[Document], seed: int
 ) -> tuple[list[Document], list[Document]]:
-    """Returns the train and the dev documents, without repeated sentences, in the given order."""
+    """Split documents into train and dev, and drop repeated sentences and what is left too short.
+
+    Returns:
+        The train documents and the dev documents, each in the order of `documents`.
+    """
     families = _families(documents)
+    # A family goes where the smallest hash of its documents says: a draw that depends neither on
+    # the order of the documents nor on other families.
     smallest: dict[int, bytes] = {}
     for family, document in zip(families, documents, strict=True):
         digest = document_digest(document, seed)
@@ -141,7 +161,7 @@ def split_documents(
 
 
 def _families(documents: Sequence[Document]) -> list[int]:
-    """Returns a family number per document: union-find over the long sentences they share."""
+    """Return a family number for each document: union-find over the long sentences they share."""
     owners: dict[str, set[int]] = defaultdict(set)
     for number, document in enumerate(documents):
         for sentence in document.sentences:
@@ -149,7 +169,7 @@ def _families(documents: Sequence[Document]) -> list[int]:
                 owners[sentence.key].add(number)
     parents = list(range(len(documents)))
     for sharing in owners.values():
-        if 2 <= len(sharing) <= MAX_FAMILY_SHARE:
+        if 2 <= len(sharing) <= MAX_FAMILY_DOCUMENTS:
             roots = [_root(parents, number) for number in sharing]
             for root in roots:
                 parents[root] = min(roots)
@@ -157,6 +177,7 @@ def _families(documents: Sequence[Document]) -> list[int]:
 
 
 def _root(parents: list[int], number: int) -> int:
+    """Return the root of a document's tree, shortening the path to it."""
     while parents[number] != number:
         parents[number] = parents[parents[number]]
         number = parents[number]
@@ -164,7 +185,7 @@ def _root(parents: list[int], number: int) -> int:
 
 
 def _without_repetitions(documents: Sequence[Document]) -> Iterator[Document]:
-    """Yields the documents without sentences seen before; a sentence left out ends its run."""
+    """Yield documents without sentences of earlier ones; a sentence left out ends its run."""
     seen: set[str] = set()
 
     def is_new(sentence: Sentence) -> bool:
@@ -184,7 +205,7 @@ def _without_repetitions(documents: Sequence[Document]) -> Iterator[Document]:
 
 
 def write_corpus(folder: Path, documents: Sequence[Document]) -> dict[str, float | int]:
-    """Writes `part-*.txt`, one sentence a line and a blank line between documents.
+    """Write `part-*.txt`, one sentence a line and a blank line between documents.
 
     Args:
         folder: Receives the files; parts of an earlier run are removed.
@@ -208,7 +229,7 @@ def write_corpus(folder: Path, documents: Sequence[Document]) -> dict[str, float
 
 
 def _corpus_parts(documents: Sequence[Document]) -> Iterator[bytes]:
-    """Yields the contents of the part files; a part ends with the document that fills it."""
+    """Yield the contents of the part files; a part ends with the document that fills it."""
     texts: list[bytes] = []
     size = 0
     for document in documents:
@@ -225,6 +246,7 @@ def _corpus_parts(documents: Sequence[Document]) -> Iterator[bytes]:
 def _write_package_task(
     folder: Path, train: Sequence[Document], dev: Sequence[Document], seed: int
 ) -> dict[str, int]:
+    """Write the task of telling which package a passage documents; return its numbers of rows."""
     labels = sorted({document.package for document in train})
     task = TaskDeclaration(name=folder.name, texts=[0], label=1, labels=labels)
     train_rows = package_rows(train, max_rows_per_package=MAX_PACKAGE_TRAIN_ROWS, seed=seed)
@@ -235,6 +257,7 @@ def _write_package_task(
 def _write_next_task(
     folder: Path, train: Sequence[Document], dev: Sequence[Document], seed: int
 ) -> dict[str, int]:
+    """Write the task of telling whether two sentences are in order; return its numbers of rows."""
     task = TaskDeclaration(name=folder.name, texts=[1, 2], label=3, labels=list(NEXT_LABELS))
     header = ("index", "sentence1", "sentence2", "label")
     train_rows, dev_rows = (
@@ -251,6 +274,7 @@ def _write_task(
     train_rows: Sequence[Sequence[str]],
     dev_rows: Sequence[Sequence[str]],
 ) -> dict[str, int]:
+    """Write the files and the declaration of a task; return its numbers of rows."""
     folder.mkdir(parents=True, exist_ok=True)
     write_rows(folder / task.train, header, train_rows)
     write_rows(folder / task.dev, header, dev_rows)

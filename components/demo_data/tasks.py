@@ -1,4 +1,4 @@
-"""Makes the demo's two tasks, `docs-package` and `docs-next`, from documents already split.
+"""The demo's two tasks, `docs-package` and `docs-next`, from documents already split.
 
 Both take the documents of one side (train or dev) and return rows; the files have the formats of
 GLUE's SST-2 and RTE, and a `task.yaml` beside them that declares names, columns and labels.
@@ -36,7 +36,7 @@ _PACKAGE_NAME = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class TaskDeclaration:
-    """What a task says about itself; the keys of `task.yaml`.
+    """The content of a `task.yaml`.
 
     Attributes:
         name: Name of the task.
@@ -57,14 +57,14 @@ class TaskDeclaration:
     metrics: tuple[str, ...] = ("accuracy",)
 
     def write(self, folder: Path) -> None:
-        """Writes `task.yaml` into a folder."""
+        """Write `task.yaml` into a folder."""
         content = asdict(self) | {"metrics": list(self.metrics)}
         text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=100)
         (folder / "task.yaml").write_text(text, encoding="utf-8")
 
 
 def document_digest(document: Document, seed: int) -> bytes:
-    """Returns a keyed hash of a document's text; all that is random about it follows from this."""
+    """Return the hash of a document's text that every random choice about it is made by."""
     text = "\n".join(sentence.text for sentence in document.sentences)
     return hashlib.blake2b(text.encode(), digest_size=16, key=str(seed).encode()).digest()
 
@@ -72,7 +72,7 @@ def document_digest(document: Document, seed: int) -> bytes:
 def package_rows(
     documents: Sequence[Document], *, max_rows_per_package: int, seed: int
 ) -> list[tuple[str, str]]:
-    """Returns shuffled rows (passage, package), equally many of each package.
+    """Return shuffled rows (passage, package), equally many of each package.
 
     A package's rows are the first passages of its documents, in an order drawn from their hashes,
     then the second passages, and so on until there are enough.
@@ -93,7 +93,7 @@ def package_rows(
 
 
 def _passages(document: Document) -> list[str]:
-    """Returns the first non-overlapping passages of a document that name no package."""
+    """Return the first non-overlapping passages of a document that name no package."""
     passages: list[list[str]] = [[]]
     num_words = 0
     for text in (sentence.text for sentence in document.sentences):
@@ -107,6 +107,7 @@ def _passages(document: Document) -> list[str]:
 
 
 def _is_good_passage(passage: str) -> bool:
+    """Return whether a passage is of the right length and names no package."""
     num_words = len(passage.split())
     is_length_good = MIN_PASSAGE_WORDS <= num_words <= MAX_PASSAGE_WORDS
     return is_length_good and _PACKAGE_NAME.search(passage) is None
@@ -115,7 +116,7 @@ def _is_good_passage(passage: str) -> bool:
 def next_rows(
     documents: Sequence[Document], *, max_rows: int, seed: int
 ) -> list[tuple[str, str, str]]:
-    """Returns shuffled rows (first, second, label); half are `next`, half are `not_next`.
+    """Return shuffled rows (first, second, label); half are `next`, half are `not_next`.
 
     Each pair of neighbouring sentences makes one row: as it is, or in the wrong order. Pairs take
     turns in the order of their hashes.
@@ -131,7 +132,7 @@ def next_rows(
 
 
 def _ranked_pairs(documents: Sequence[Document], seed: int) -> list[tuple[str, str]]:
-    """Returns the pairs of all documents, in the order of the documents' hashes."""
+    """Return the pairs of all documents, in the order of the documents' hashes."""
     ranked = sorted(
         (document_digest(document, seed), index, pair)
         for document in documents
@@ -141,11 +142,12 @@ def _ranked_pairs(documents: Sequence[Document], seed: int) -> list[tuple[str, s
 
 
 def _pairs(document: Document) -> list[tuple[str, str]]:
-    """Returns the first pairs of neighbouring sentences; no sentence is in two of them."""
+    """Return the first pairs of neighbouring sentences; no sentence is in two of them."""
     return list(_neighbours(document))[:MAX_PAIRS]
 
 
 def _neighbours(document: Document) -> Iterator[tuple[str, str]]:
+    """Yield pairs of neighbouring sentences of the right length, none of them overlapping."""
     for run in document.runs:
         texts = [sentence.text for sentence in run]
         position = 0
@@ -158,10 +160,11 @@ def _neighbours(document: Document) -> Iterator[tuple[str, str]]:
 
 
 def _is_good_sentence(sentence: str) -> bool:
+    """Return whether a sentence is of the right length."""
     return MIN_SENTENCE_WORDS <= len(sentence.split()) <= MAX_SENTENCE_WORDS
 
 
 def write_rows(file: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Writes a TSV file without quoting; cells hold neither tabs nor line ends."""
+    """Write a TSV file without quoting; cells hold neither tabs nor line ends."""
     lines = ["\t".join(row) for row in (header, *rows)]
     file.write_bytes(("\n".join(lines) + "\n").encode())
