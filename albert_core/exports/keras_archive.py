@@ -26,7 +26,7 @@ def open_keras_archive(folder: Path) -> ModelFunction:
     return eager_function(_load(folder))
 
 
-def open_encoder(folder: Path) -> ModelFunction:
+def open_keras_archive_encoder(folder: Path) -> ModelFunction:
     """Return the encoder of the model of a folder that `write_keras_archive` wrote."""
     return encoder_function(_load(folder))
 

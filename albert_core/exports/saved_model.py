@@ -72,7 +72,7 @@ def open_saved_model(folder: Path) -> ModelFunction:
     return _open_signature(folder, IDS_SIGNATURE)
 
 
-def open_encoder(folder: Path) -> ModelFunction:
+def open_saved_model_encoder(folder: Path) -> ModelFunction:
     """Return the encoder of the model of such a folder, run by TensorFlow alone."""
     return _open_signature(folder, _TOKENS_SIGNATURE)
 
