@@ -78,13 +78,13 @@ def find_files(pattern: str) -> list[StoredFile]:
     Raises:
         InputError: There is none.
     """
-    found = sorted(_find_remote(pattern) if is_remote(pattern) else _find_local(pattern))
-    if not found:
+    files = sorted(_find_remote(pattern) if is_remote(pattern) else _find_local(pattern))
+    if not files:
         where = "" if is_remote(pattern) else f" (read from {Path.cwd()})"
         raise InputError(
             f"{pattern!r}: no file matches; expected a file, a folder or a glob{where}"
         )
-    return found
+    return files
 
 
 def _find_local(pattern: str) -> Iterator[StoredFile]:

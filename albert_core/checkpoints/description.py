@@ -101,9 +101,9 @@ def describe(path: str | Path) -> Description:
         path=str(path),
         kind=kind,
         model=readers[kind](path) if kind in readers else None,
-        vocabulary=_vocabulary(folder),
+        vocabulary=summarize_vocabulary(folder),
         manifest=find_manifest(path if path.is_dir() else path.parent),
-        files=_sizes(path),
+        files=list_sizes(path),
     )
 
 
@@ -188,7 +188,7 @@ def _list_safetensors(path: Path) -> dict[str, Variable]:
         raise InputError(f"weights {path}: cannot be read as safetensors ({error})") from error
 
 
-def _vocabulary(folder: Path) -> str:
+def summarize_vocabulary(folder: Path) -> str:
     """Return kind, size and case of a folder's vocabulary as text; empty if it has none.
 
     One that cannot be read is described as such: the rest of the folder is still worth telling.
@@ -203,7 +203,7 @@ def _vocabulary(folder: Path) -> str:
     return f"{tokenizer.display_name}, {len(tokenizer):,} tokens, {case}"
 
 
-def _sizes(path: Path) -> dict[str, int]:
+def list_sizes(path: Path) -> dict[str, int]:
     """Return the sizes of all files in a folder, or of the files of a TensorFlow 1 prefix."""
     folder, pattern = path, "*"
     if not path.is_dir():
