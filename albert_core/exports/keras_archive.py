@@ -32,6 +32,7 @@ def open_keras_archive_encoder(folder: Path) -> ModelFunction:
 
 
 def _load(folder: Path) -> "keras.Model":
+    """Return the Keras model of an archive."""
     import keras
 
     import albert_core.model  # noqa: F401  (registers its classes)
