@@ -185,7 +185,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "large_v2": _sizes(1024, 24, 16),
     "xlarge_v2": _sizes(2048, 24, 16),
     "xxlarge_v2": _sizes(4096, 12, 64),
-    # The Chinese releases: relu and no dropout; their WordPiece vocabulary has 21,128 pieces.
+    # The Chinese releases: relu and no dropout; their WordPiece vocabulary has 21,128 tokens.
     "base_zh": _sizes(768, 12, 12, hidden_act="relu"),
     "large_zh": _sizes(1024, 24, 16, hidden_act="relu"),
     "xlarge_zh": _sizes(2048, 24, 16, hidden_act="relu"),

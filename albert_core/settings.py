@@ -1,6 +1,7 @@
 """Plain values, from YAML or a pipeline's parameters, to validated settings."""
 
-import re
+import dataclasses
+import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -17,11 +18,6 @@ jsonargparse.set_parsing_settings(
     instantiate_subclass_spec_in_any=False,
     import_path_denylist=["*"],
     import_path_allowlist=["albert_core", "components", "pipeline"],
-)
-
-_REFUSED_IMPORT = re.compile(
-    r"(?:Problem with given class_path '[^']*': )?Importing '([^']*)' is not allowed, denied by "
-    r".*? to allow it\."
 )
 
 
@@ -43,6 +39,7 @@ def parse_settings(cls: type[Settings], values: Any, *, source: str) -> Settings
         raise InputError(f"{source}: got {type(values).__name__}, expected settings by name")
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(cls, "settings")
+    _refuse_text_for_settings(cls, values, source=source)
     try:
         named = rename_settings(values, source=source)
         parsed = parser.parse_object({"settings": _whole_numbers(named)})
@@ -61,15 +58,31 @@ def plain_values(value: Any) -> Any:
 
 
 def one_line(error: Exception) -> str:
-    """Return an error of jsonargparse in one line, in the words of the settings' reader.
-
-    The prefix that `parse_settings` uses inside is removed. Text in place of settings, such as
-    `vocab: spiece.model`, is taken for the name of a class and refused as such; the message then
-    says what was expected.
-    """
+    """Return an error of jsonargparse in one line, without the prefix of `parse_settings`."""
     text = " ".join(str(error).split())
-    text = text.replace("settings.", "").replace("Group 'settings'", "This")
-    return _REFUSED_IMPORT.sub(r"got '\1', expected settings by name", text)
+    return text.replace("settings.", "").replace("Group 'settings'", "This")
+
+
+def _refuse_text_for_settings(cls: type, values: Any, *, source: str, name: str = "") -> None:
+    """Refuse text where a dataclass, or a sequence of some, has another dataclass.
+
+    jsonargparse would take it for the path of a file to read, or for the name of a class.
+    """
+    if isinstance(values, str):
+        raise InputError(f"{source}: {name}: got {values!r}, expected settings by name")
+    if isinstance(values, list | tuple):
+        for index, item in enumerate(values):
+            _refuse_text_for_settings(cls, item, source=source, name=f"{name}[{index}]")
+    elif isinstance(values, Mapping):
+        for field, hint in typing.get_type_hints(cls).items():
+            kind = next(iter(typing.get_args(hint)), None) if _is_tuple(hint) else hint
+            if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+                path = f"{name}.{field}" if name else field
+                _refuse_text_for_settings(kind, values.get(field), source=source, name=path)
+
+
+def _is_tuple(hint: Any) -> bool:
+    return typing.get_origin(hint) is tuple
 
 
 def _whole_numbers(value: Any) -> Any:

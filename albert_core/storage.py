@@ -6,7 +6,6 @@ imported at the first gs:// address, so that work on one machine does not need i
 
 import contextlib
 import dataclasses
-import datetime
 import glob
 import os
 import re
@@ -14,19 +13,27 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
-from albert_core.errors import InputError, NoAccessError
+from albert_core.errors import InputError
 from albert_core.files import (
     hash_json,
     link_or_copy,
     sha256_of_file,
     write_atomically,
 )
-from albert_core.google_client import storage_client
+from albert_core.google_storage import (
+    SCHEME,
+    blob_at,
+    bucket_and_name,
+    conflict_error,
+    existing_blob,
+    input_errors,
+    storage_client,
+    write_version,
+)
 
-_SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-_REMOTE = "gs://"
+_ANY_SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -42,35 +49,16 @@ class StoredFile:
     num_bytes: int
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Version:
-    """The content of an object in the cloud at one moment.
-
-    Attributes:
-        data: Its bytes.
-        generation: The number that Google gave to the write of this content.
-        age_s: Seconds since that write, by this machine's clock.
-    """
-
-    data: bytes
-    generation: int
-    age_s: float
-
-
-class WriteConflictError(InputError):
-    """Object changed since it was read (generation precondition failed)."""
-
-
 def is_remote(path: str | Path) -> bool:
     """Return whether an address is in Google Cloud Storage.
 
     Raises:
         InputError: It is in another kind of storage.
     """
-    scheme = _SCHEME.match(str(path))
-    if scheme and scheme[0].lower() != _REMOTE:
+    scheme = _ANY_SCHEME.match(str(path))
+    if scheme and scheme[0].lower() != SCHEME:
         raise InputError(
-            f"{path}: got an address of {scheme[0]}, expected a local path or {_REMOTE}; copy the "
+            f"{path}: got an address of {scheme[0]}, expected a local path or {SCHEME}; copy the "
             "files to one of these"
         )
     return scheme is not None
@@ -90,13 +78,13 @@ def find_files(pattern: str) -> list[StoredFile]:
     Raises:
         InputError: There is none.
     """
-    found = sorted(_find_remote(pattern) if is_remote(pattern) else _find_local(pattern))
-    if not found:
+    files = sorted(_find_remote(pattern) if is_remote(pattern) else _find_local(pattern))
+    if not files:
         where = "" if is_remote(pattern) else f" (read from {Path.cwd()})"
         raise InputError(
             f"{pattern!r}: no file matches; expected a file, a folder or a glob{where}"
         )
-    return found
+    return files
 
 
 def _find_local(pattern: str) -> Iterator[StoredFile]:
@@ -113,21 +101,21 @@ def _find_local(pattern: str) -> Iterator[StoredFile]:
 
 def _find_remote(pattern: str) -> Iterator[StoredFile]:
     """Yield the objects that are, are below, or match an address; sorted by name."""
-    bucket, name = _bucket_and_name(pattern)
+    bucket, name = bucket_and_name(pattern)
     # Google filters by a prefix; the rest of the pattern is matched here.
     literal = re.split(r"[*?\[]", name, maxsplit=1)[0]
     is_glob = literal != name
     wanted = (
         _glob_expression(name) if is_glob else re.compile(f"{re.escape(name.rstrip('/'))}(/|$)")
     )
-    with _input_errors(pattern):
+    with input_errors(pattern):
         for blob in storage_client().list_blobs(
             bucket, prefix=literal if is_glob else name.rstrip("/")
         ):
             matches = wanted.fullmatch(blob.name) if is_glob else wanted.match(blob.name)
             # Consoles make empty objects with a final "/" to show folders: they are no files.
             if (matches or not name) and not blob.name.endswith("/"):
-                yield StoredFile(f"{_REMOTE}{bucket}/{blob.name}", blob.size)
+                yield StoredFile(f"{SCHEME}{bucket}/{blob.name}", blob.size)
 
 
 def _glob_expression(pattern: str) -> re.Pattern[str]:
@@ -144,7 +132,7 @@ def open_file(path: str) -> BinaryIO:
         InputError: There is no such file.
     """
     if is_remote(path):
-        return cast(BinaryIO, _existing_blob(path).open("rb"))
+        return cast(BinaryIO, existing_blob(path).open("rb"))
     try:
         return Path(path).open("rb")
     except OSError as error:
@@ -155,8 +143,8 @@ def exists(path: str) -> bool:
     """Return whether there is a file, not a folder, at an address."""
     if not is_remote(path):
         return Path(path).is_file()
-    with _input_errors(path):
-        return _blob(path).exists()
+    with input_errors(path):
+        return blob_at(path).exists()
 
 
 def content_hash(path: str) -> str:
@@ -164,7 +152,7 @@ def content_hash(path: str) -> str:
     # Google's own checksum costs one request; a sha256 would cost a download.
     if not is_remote(path):
         return sha256_of_file(Path(path))
-    return f"crc32c:{_existing_blob(path).crc32c}"
+    return f"crc32c:{existing_blob(path).crc32c}"
 
 
 def read_bytes(path: str) -> bytes:
@@ -179,8 +167,8 @@ def generation(path: str) -> int:
     It is the generation of an object, the time of change of a local file in nanoseconds.
     """
     if is_remote(path):
-        bucket, name = _bucket_and_name(path)
-        with _input_errors(path):
+        bucket, name = bucket_and_name(path)
+        with input_errors(path):
             blob = storage_client().bucket(bucket).get_blob(name)
         return int(blob.generation) if blob else 0
     return Path(path).stat().st_mtime_ns if Path(path).exists() else 0
@@ -202,63 +190,19 @@ def write_bytes(
     """
     expected = 0 if only_new else replaces
     if is_remote(path):
-        _upload(path, data, generation=expected)
+        write_version(path, data, generation=expected)
         return
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     if expected is not None and generation(path) != expected:
-        raise _conflict(path)
+        raise conflict_error(path)
     write_atomically(Path(path), data)
-
-
-def read_version(path: str) -> Version | None:
-    """Return an object of the cloud with its generation; None where there is none.
-
-    Raises:
-        WriteConflictError: It was replaced between the two requests that this takes.
-    """
-    bucket, name = _bucket_and_name(path)
-    with _input_errors(path):
-        blob = storage_client().bucket(bucket).get_blob(name)
-        if blob is None:
-            return None
-        # Generation and bytes come by two requests: they must be of the same write.
-        data = blob.download_as_bytes(if_generation_match=blob.generation)
-    age = datetime.datetime.now(datetime.UTC) - blob.updated
-    return Version(data=data, generation=blob.generation, age_s=age.total_seconds())
-
-
-def write_version(path: str, data: bytes, *, generation: int) -> int:
-    """Replace an object of the cloud if it is still of a generation; return the new generation.
-
-    Args:
-        path: Address of the object.
-        data: Its new content.
-        generation: The generation that must be there; 0 if there must be no object.
-
-    Raises:
-        WriteConflictError: It is of another generation.
-    """
-    return _upload(path, data, generation=generation)
-
-
-def _upload(path: str, data: bytes, *, generation: int | None) -> int:
-    """Write an object, over a given generation only unless that is None; return the new one."""
-    blob = _blob(path)
-    with _input_errors(path):
-        blob.upload_from_string(
-            data,
-            content_type="application/octet-stream",
-            checksum="crc32c",
-            if_generation_match=generation,
-        )
-    return blob.generation
 
 
 def write_file(path: str, source: Path) -> None:
     """Copy a finished local file to an address, where it appears whole or not at all."""
     if is_remote(path):
-        with _input_errors(path):
-            _blob(path).upload_from_filename(
+        with input_errors(path):
+            blob_at(path).upload_from_filename(
                 str(source), content_type="application/octet-stream", checksum="crc32c"
             )
         return
@@ -275,8 +219,8 @@ def fetch_file(path: str, target: Path) -> None:
     if not is_remote(path):
         link_or_copy(path, target)
         return
-    with _input_errors(path):
-        _existing_blob(path).download_to_filename(str(target), checksum="crc32c")
+    with input_errors(path):
+        existing_blob(path).download_to_filename(str(target), checksum="crc32c")
 
 
 def remove_folder(path: str) -> None:
@@ -284,8 +228,8 @@ def remove_folder(path: str) -> None:
     if not is_remote(path):
         shutil.rmtree(path, ignore_errors=True)
         return
-    bucket, name = _bucket_and_name(path)
-    with _input_errors(path):
+    bucket, name = bucket_and_name(path)
+    with input_errors(path):
         for blob in list(storage_client().list_blobs(bucket, prefix=f"{name.rstrip('/')}/")):
             blob.delete()
 
@@ -294,8 +238,8 @@ def has_files(folder: str) -> bool:
     """Return whether there is a file in a folder, at any depth."""
     if not is_remote(folder):
         return any(path.is_file() for path in Path(folder).rglob("*"))
-    bucket, name = _bucket_and_name(folder)
-    with _input_errors(folder):
+    bucket, name = bucket_and_name(folder)
+    with input_errors(folder):
         prefix = f"{name.rstrip('/')}/" if name else ""
         return any(True for _ in storage_client().list_blobs(bucket, prefix=prefix, max_results=1))
 
@@ -307,8 +251,8 @@ def remove_file(path: str) -> None:
         InputError: There is no such object in the cloud.
     """
     if is_remote(path):
-        with _input_errors(path):
-            _blob(path).delete()
+        with input_errors(path):
+            blob_at(path).delete()
     else:
         Path(path).unlink(missing_ok=True)
 
@@ -357,58 +301,3 @@ def fetch_files(files: Mapping[str, str], folder: Path) -> None:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         fetch_file(address, target)
-
-
-def _bucket_and_name(path: str) -> tuple[str, str]:
-    bucket, _, name = path[len(_REMOTE) :].partition("/")
-    if not bucket:
-        raise InputError(f"{path}: got no bucket, expected {_REMOTE}bucket/name")
-    return bucket, name
-
-
-def _blob(path: str) -> Any:
-    bucket, name = _bucket_and_name(path)
-    return storage_client().bucket(bucket).blob(name)
-
-
-def _existing_blob(path: str) -> Any:
-    bucket, name = _bucket_and_name(path)
-    with _input_errors(path):
-        blob = storage_client().bucket(bucket).get_blob(name)
-    if blob is None:
-        raise InputError(f"{path}: no such object; expected one that exists")
-    return blob
-
-
-def _conflict(path: str) -> WriteConflictError:
-    return WriteConflictError(
-        f"{path}: exists already; another run was faster, whose result is complete"
-    )
-
-
-@contextlib.contextmanager
-def _input_errors(path: str | Path) -> Iterator[None]:
-    """Turn errors of Google Cloud Storage into errors of one line that name a remedy.
-
-    Raises:
-        WriteConflictError: A generation precondition failed.
-        NoAccessError: There are no credentials, or they have no right to this.
-        InputError: There is no such bucket or object.
-    """
-    from google.api_core import exceptions
-    from google.auth.exceptions import GoogleAuthError
-
-    try:
-        yield
-    except exceptions.PreconditionFailed as error:
-        raise _conflict(str(path)) from error
-    except exceptions.NotFound as error:
-        raise InputError(f"{path}: no such bucket or object; check the address") from error
-    except (exceptions.Forbidden, exceptions.Unauthorized) as error:
-        raise NoAccessError(
-            f"{path}: permission denied; give this account a role such as Storage Object Admin"
-        ) from error
-    except GoogleAuthError as error:
-        raise NoAccessError(
-            f"{path}: no usable Google credentials; run `gcloud auth application-default login`"
-        ) from error

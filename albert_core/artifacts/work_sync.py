@@ -22,17 +22,14 @@ from typing import Any
 
 from albert_core.artifacts.snapshot import FileStamp, file_stamps, take_snapshot
 from albert_core.errors import InputError, StepFailedError
+from albert_core.google_storage import Version, WriteConflictError, read_version, write_version
 from albert_core.storage import (
-    Version,
-    WriteConflictError,
     fetch_files,
     find_files,
     has_files,
     join,
-    read_version,
     remove_file,
     write_file,
-    write_version,
 )
 
 INDEX_NAME = "progress.json"

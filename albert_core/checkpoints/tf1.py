@@ -112,9 +112,9 @@ def read_tf1_checkpoint(
     """
     prefix = find_tf1_checkpoint(path)
     reader, known = _open(prefix)
-    wanted = known if names is None else names
+    chosen = known if names is None else names
     with _name_file_in_errors(f"{prefix}.data-*"):
-        return {name: reader.get_tensor(known[name]) for name in wanted}
+        return {name: reader.get_tensor(known[name]) for name in chosen}
 
 
 def write_tf1_checkpoint(prefix: str | Path, arrays: Mapping[str, Any]) -> None:

@@ -1,4 +1,7 @@
-"""A hash at the end of a model file: runtimes open damaged files, and some crash."""
+"""Write and read model files with a hash at their end.
+
+The runtimes do not check files: they run damaged weights, or crash on a damaged graph.
+"""
 
 import hashlib
 from pathlib import Path
@@ -6,19 +9,19 @@ from pathlib import Path
 from albert_core.errors import InputError
 from albert_core.files import write_atomically
 
-# A metadata entry `sha256` as ONNX encodes it, so that a sealed model is a valid one; a
-# flatbuffer may be followed by anything.
+# The bytes of a metadata entry `sha256` in ONNX's protobuf, so that a model with its hash is still
+# a valid one; after a flatbuffer any bytes may follow.
 _MARK = b"\x72\x4a\x0a\x06sha256\x12\x40"
 _LENGTH = len(_MARK) + 64
 
 
 def write_sealed(path: Path, content: bytes) -> None:
-    """Write a file of some bytes and their hash."""
+    """Write bytes and their hash to a file, in one rename."""
     write_atomically(path, content + _MARK + hashlib.sha256(content).hexdigest().encode())
 
 
 def read_sealed(path: Path) -> bytes:
-    """Return the bytes of a file that `write_sealed` wrote, hash included.
+    """Return the bytes of a file that `write_sealed` wrote, hash included, after checking it.
 
     Raises:
         InputError: The file is missing, cut off or altered.

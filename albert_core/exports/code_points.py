@@ -1,6 +1,9 @@
-"""Texts as code points inside a TensorFlow graph, and tables that change them.
+"""Texts as code points inside a TensorFlow graph, and tables that replace code points.
 
-Shape suffixes: T code points or pieces of all texts one after the other, N texts.
+A SavedModel may only hold TensorFlow's operations, none of which normalises text as the tokenizers
+do. Here all characters of all texts are one flat array, which tables and gathers can change.
+
+Shape suffixes: T code points of all texts one after the other, N texts.
 """
 
 import dataclasses
@@ -14,11 +17,14 @@ NUM_CODE_POINTS = 0x110000
 _BLOCK = 128
 
 
-class Table:
-    """An array of small numbers as its distinct blocks: of all code points a few kilobytes.
+class LookupTable:
+    """A table of small numbers by index, compressed for a graph.
+
+    The graph holds the table as a constant. A value for each of the 1.1 million code points would
+    take megabytes; as its distinct blocks of 128, most of which are alike, it takes kilobytes.
 
     Args:
-        values: The array.
+        values: The numbers [index], 0 or more.
     """
 
     def __init__(self, values: np.ndarray) -> None:
@@ -29,29 +35,30 @@ class Table:
 
     def __call__(self, index: Any) -> Any:
         """Return the values at int32 indices of any shape."""
-        block = _taken(self._block_of, index // _BLOCK)
-        return _taken(self._values, block * _BLOCK + index % _BLOCK)
+        block = _gather_int32(self._block_of, index // _BLOCK)
+        return _gather_int32(self._values, block * _BLOCK + index % _BLOCK)
 
 
 class Replacement:
-    """Puts sequences of numbers in the place of numbers; others stay.
+    """Replaces numbers by sequences of numbers, as a function of a graph.
 
     Args:
-        parts: What replaces each number.
-        size: The numbers are below it.
+        parts: The sequence, perhaps empty, that replaces each number; other numbers stay.
+        size: All numbers are below it.
     """
 
     def __init__(self, parts: Mapping[int, Sequence[int]], size: int) -> None:
+        # Row 0 stands for all numbers that stay.
         row_of = np.zeros(size, np.int32)
         row_of[list(parts)] = 1 + np.arange(len(parts))
-        self._row_of = Table(row_of)
+        self._row_of = LookupTable(row_of)
         self._lengths = _narrow(np.array([1, *map(len, parts.values())]))
         self._parts = np.array([0, *(n for part in parts.values() for n in part)], np.int32)
 
     def __call__(self, numbers_T: Any) -> tuple[Any, Any]:
-        """Return the new numbers, and of each the place of the one it comes from."""
+        """Return the new numbers, and for each the index in `numbers_T` it comes from."""
         row_T = self._row_of(numbers_T)
-        length_T = _taken(self._lengths, row_T)
+        length_T = _gather_int32(self._lengths, row_T)
         source = tf.repeat(tf.range(tf.size(row_T)), length_T)
         within = tf.range(tf.size(source)) - tf.gather(tf.cumsum(length_T, exclusive=True), source)
         row = tf.gather(row_T, source)
@@ -61,62 +68,62 @@ class Replacement:
 
 
 def _narrow(values: np.ndarray) -> np.ndarray:
-    """Return numbers from 0 in a type that holds them all: a graph keeps them as they are."""
+    """Return numbers of 0 or more in the smallest type: a graph stores constants uncompressed."""
     return values.astype(np.min_scalar_type(values.max(initial=0)))
 
 
-def _taken(values: np.ndarray, index: Any) -> Any:
-    """Return the values at some indices, int32."""
+def _gather_int32(values: np.ndarray, index: Any) -> Any:
+    """Return the values at some indices as int32."""
     return tf.cast(tf.gather(tf.constant(values), index), tf.int32)
 
 
 @dataclasses.dataclass(frozen=True)
 class Characters:
-    """The characters of texts, one after the other.
+    """The characters of several texts, one after the other.
 
     Attributes:
         codes: Code points int32 [T].
-        rows: Number of each one's text, rising, int64 [T].
-        places: Number of the character of the text as it was given that each comes from [T].
+        rows: Index of each one's text, rising, int64 [T].
+        offsets: Index in the original text of the character each comes from, int32 [T].
     """
 
     codes: Any
     rows: Any
-    places: Any
+    offsets: Any
 
     @classmethod
-    def of(cls, texts_N: Any) -> "Characters":
-        """Return the characters of UTF-8 strings; bytes that are none become U+FFFD."""
+    def from_strings(cls, texts_N: Any) -> "Characters":
+        """Return the characters of UTF-8 strings; invalid bytes become U+FFFD."""
         ragged = tf.strings.unicode_decode(texts_N, "UTF-8")
-        places = tf.ragged.range(ragged.row_lengths()).values
-        return cls(ragged.values, ragged.value_rowids(), tf.cast(places, tf.int32))
+        offsets = tf.ragged.range(ragged.row_lengths()).values
+        return cls(ragged.values, ragged.value_rowids(), tf.cast(offsets, tf.int32))
 
-    def taken(self, codes: Any, source: Any) -> "Characters":
-        """Return other characters that come from these."""
-        return Characters(codes, tf.gather(self.rows, source), tf.gather(self.places, source))
+    def replace(self, codes: Any, source: Any) -> "Characters":
+        """Return other characters, with text and offset of those at the indices `source`."""
+        return Characters(codes, tf.gather(self.rows, source), tf.gather(self.offsets, source))
 
-    def kept(self, is_kept_T: Any) -> "Characters":
-        """Return some of the characters."""
-        kept = tf.where(is_kept_T)[:, 0]
-        return self.taken(tf.gather(self.codes, kept), kept)
+    def select(self, is_selected_T: Any) -> "Characters":
+        """Return the characters for which a mask is true."""
+        index = tf.where(is_selected_T)[:, 0]
+        return self.replace(tf.gather(self.codes, index), index)
 
-    def begins(self) -> Any:
+    def is_first(self) -> Any:
         """Return whether each character is the first of its text [T]."""
         return tf.reverse(differs_from_next(tf.reverse(self.rows, [0])), [0])
 
-    def follow(self, is_some_T: Any) -> Any:
-        """Return whether each character begins a text or follows one of some [T]."""
-        follows_T = tf.concat([[True], is_some_T[:-1]], 0)[: tf.size(is_some_T)]
-        return follows_T | self.begins()
+    def is_first_or_after(self, is_marked_T: Any) -> Any:
+        """Return whether each character is the first of its text or follows a marked one [T]."""
+        follows_T = tf.concat([[True], is_marked_T[:-1]], 0)[: tf.size(is_marked_T)]
+        return follows_T | self.is_first()
 
 
-def folded(characters: Characters, is_space: Table) -> Characters:
-    """Keep one of white space that follows white space, and none at a text's begin or end."""
+def fold_white_space(characters: Characters, is_space: LookupTable) -> Characters:
+    """Drop white space at the ends of texts, and all but the first of several in a row."""
     space_T = is_space(characters.codes) > 0
-    single = characters.kept(~(space_T & characters.follow(space_T)))
-    return single.kept(~((is_space(single.codes) > 0) & differs_from_next(single.rows)))
+    single = characters.select(~(space_T & characters.is_first_or_after(space_T)))
+    return single.select(~((is_space(single.codes) > 0) & differs_from_next(single.rows)))
 
 
 def differs_from_next(values_T: Any) -> Any:
-    """Return whether each value differs from the next; the last one does [T]."""
+    """Return whether each value differs from the next one [T]; true for the last."""
     return tf.concat([values_T[1:] != values_T[:-1], [True]], 0)[: tf.size(values_T)]

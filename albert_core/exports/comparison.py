@@ -1,4 +1,4 @@
-"""How far apart two runs of a model are: as values, or as the probabilities that they mean.
+"""Differences between the outputs of a model in two runtimes, as values or as probabilities.
 
 Shape suffixes: B batch, C classes or choices, K starts, L ends of each.
 """
@@ -12,65 +12,67 @@ from albert_core.errors import StepFailedError
 from albert_core.model_function import ModelOutputs
 
 Candidates = Mapping[Hashable, float]
-"""Log probability by position."""
+"""Log probabilities by position."""
 
-# Below it a probability is 0 in float32; what is masked is far below.
+# The logarithm of the smallest float32 probability above 0. Masked positions are far below, where
+# runtimes differ by large numbers that mean nothing.
 _LEAST_LOG_PROBABILITY = float(np.log(np.finfo(np.float32).tiny))
 
 
 def largest_differences(
-    reference: ModelOutputs, found: ModelOutputs, *, as_probabilities: bool = False
+    reference: ModelOutputs, outputs: ModelOutputs, *, as_probabilities: bool = False
 ) -> dict[str, float]:
-    """Return the largest difference of each output; NaN is one.
+    """Return the largest absolute difference of each output; NaN if a value is NaN.
 
-    What a search for answers found is compared position by position, because which of two equally
-    likely ones comes first is no difference.
+    The results of an answer search are compared by position in the text, not by rank: which of two
+    equally likely answers comes first does not matter.
 
     Args:
         reference: Outputs of the Keras model.
-        found: Those of another runtime.
-        as_probabilities: Compare the probabilities of classes, choices, pieces and positions, and
-            leave out what has none (`sequence_output`, `pooled_output`).
+        outputs: Outputs of another runtime for the same inputs.
+        as_probabilities: Compare the probabilities of classes, choices, tokens and positions, and
+            leave out outputs that have none (`sequence_output`, `pooled_output`).
 
     Raises:
         StepFailedError: An output is missing, or of another shape.
     """
-    _refuse_other_outputs(reference, found)
+    _refuse_other_outputs(reference, outputs)
     differences: dict[str, float] = {}
     for name, expected in reference.items():
         if name.startswith(("start_top", "end_top")):
             continue
-        values = (expected, found[name])
+        values = (expected, outputs[name])
         if as_probabilities:
-            measure = _probabilities_of(name)
+            measure = _get_probability_function(name)
             if measure is None:
                 continue
             values = (measure(values[0]), measure(values[1]))
         differences[name] = float(np.max(np.abs(values[0] - values[1]), initial=0.0))
     if "start_top_index" in reference:
-        differences |= _search_differences(reference, found, np.exp if as_probabilities else None)
+        differences |= _search_differences(reference, outputs, np.exp if as_probabilities else None)
     return differences
 
 
-def _refuse_other_outputs(reference: ModelOutputs, found: ModelOutputs) -> None:
+def _refuse_other_outputs(reference: ModelOutputs, outputs: ModelOutputs) -> None:
+    """Refuse outputs that lack one of the reference, or have it in another shape."""
     for name, expected in reference.items():
-        if name not in found:
-            raise StepFailedError(f"no output {name}, only {', '.join(sorted(found))}")
-        if np.shape(found[name]) != expected.shape:
+        if name not in outputs:
+            raise StepFailedError(f"no output {name}, only {', '.join(sorted(outputs))}")
+        if np.shape(outputs[name]) != expected.shape:
             raise StepFailedError(
-                f"output {name} is of shape {np.shape(found[name])}, expected {expected.shape}"
+                f"output {name} is of shape {np.shape(outputs[name])}, expected {expected.shape}"
             )
 
 
-def _probabilities_of(name: str) -> Callable[[np.ndarray], np.ndarray] | None:
-    """Return what turns an output into probabilities; None if it has none."""
+def _get_probability_function(name: str) -> Callable[[np.ndarray], np.ndarray] | None:
+    """Return the function from an output's logits to probabilities; None if it has no logits."""
     if name == "cls_logits":
         return _sigmoid
     return _softmax if name.endswith("logits") else None
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
-    """Return probabilities over the last axis; a regression's one output as it is."""
+    """Return probabilities over the last axis; the output of a regression as it is."""
     if logits.shape[-1] == 1:
         return logits
     odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
@@ -78,28 +80,34 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def _sigmoid(logits: np.ndarray) -> np.ndarray:
+    """Return the probabilities of single logits."""
+    # By tanh, which unlike exp does not overflow.
     return 0.5 * (1 + np.tanh(logits / 2))
 
 
 def _search_differences(
-    reference: ModelOutputs, found: ModelOutputs, measure: Callable[[Any], Any] | None
+    reference: ModelOutputs, outputs: ModelOutputs, measure: Callable[[Any], Any] | None
 ) -> dict[str, float]:
-    """Return the largest difference among the starts that were found, and among their ends."""
-    found_of: dict[str, list[float]] = {"start_top_log_probs": [], "end_top_log_probs": []}
-    for own, other in zip(_searches(reference), _searches(found), strict=True):
-        compared = [("start_top_log_probs", own[0], other[0])]
+    """Return the largest differences of the log probabilities of starts and of ends.
+
+    Ends are compared for the starts that both runtimes found.
+    """
+    differences: dict[str, list[float]] = {"start_top_log_probs": [], "end_top_log_probs": []}
+    pairs = zip(_split_searches(reference), _split_searches(outputs), strict=True)
+    for (starts, ends_by_start), (other_starts, other_ends) in pairs:
+        compared = [("start_top_log_probs", starts, other_starts)]
         compared += [
-            ("end_top_log_probs", ends, other[1][start])
-            for start, ends in own[1].items()
-            if start in other[1]
+            ("end_top_log_probs", ends, other_ends[start])
+            for start, ends in ends_by_start.items()
+            if start in other_ends
         ]
         for name, first, second in compared:
-            found_of[name].append(_candidates_difference(first, second, measure))
-    return {name: float(np.max(values, initial=0.0)) for name, values in found_of.items()}
+            differences[name].append(_candidates_difference(first, second, measure))
+    return {name: float(np.max(values, initial=0.0)) for name, values in differences.items()}
 
 
-def _searches(outputs: ModelOutputs) -> Iterator[tuple[Candidates, Mapping[int, Candidates]]]:
-    """Yield of each example the starts, and the ends of each start."""
+def _split_searches(outputs: ModelOutputs) -> Iterator[tuple[Candidates, Mapping[int, Candidates]]]:
+    """Yield for each example the starts, and the ends of each start by its position."""
     starts_BK, ends_BKL = outputs["start_top_index"], outputs["end_top_index"]
     shape_BKL = (*starts_BK.shape, ends_BKL.shape[1] // starts_BK.shape[1])
     for starts_K, start_log_probs_K, ends_KL, end_log_probs_KL in zip(
@@ -117,6 +125,7 @@ def _searches(outputs: ModelOutputs) -> Iterator[tuple[Candidates, Mapping[int, 
 
 
 def _candidates(positions: np.ndarray, log_probs: np.ndarray) -> Candidates:
+    """Return log probabilities by position, none below that of the smallest float32."""
     floored = np.maximum(log_probs, _LEAST_LOG_PROBABILITY)
     return dict(zip(positions.tolist(), floored.tolist(), strict=True))
 
@@ -124,7 +133,11 @@ def _candidates(positions: np.ndarray, log_probs: np.ndarray) -> Candidates:
 def _candidates_difference(
     first: Candidates, second: Candidates, measure: Callable[[Any], Any] | None
 ) -> float:
-    """Return the largest difference; what only one has is at most the other's least likely."""
+    """Return the largest difference between two lists of the most likely positions.
+
+    A position that only one list holds is at most as likely as the least likely of the other, and
+    is compared with that.
+    """
     sides = (first, second)
     least = [min(side.values()) for side in sides]
     log_probs = np.array(

@@ -1,4 +1,4 @@
-"""A checkpoint's model as a function that TensorFlow has traced, for converters to read.
+"""A checkpoint's model as a `tf.function`, which converters to other runtimes read.
 
 Shape suffixes: B batch, C choices, S sequence, P predictions.
 """
@@ -12,12 +12,14 @@ from albert_core.checkpoints.checkpoint import Checkpoint, build_model
 from albert_core.errors import InputError
 from albert_core.model_function import outputs_by_name
 
-_MODEL_NAME = "albert"  # else Keras counts models, and a file depends on those made before
+# Without a name Keras numbers the models of a process, and the exported file would depend on those
+# built before.
+_MODEL_NAME = "albert"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Graph:
-    """A model to convert.
+    """A model as a function, its inputs and its variables.
 
     Attributes:
         function: The `tf.function`, from int32 inputs in the order of `input_names` to a dict.
@@ -31,10 +33,10 @@ class Graph:
 
 
 def float32_graph(checkpoint: Checkpoint) -> Graph:
-    """Return the model of a checkpoint in float32, whatever the precision of models made now.
+    """Return the model of a checkpoint in float32, whatever Keras's policy is.
 
     Raises:
-        InputError: Keras runs on something else than TensorFlow, or the weights do not fit.
+        InputError: Keras does not run on TensorFlow, or the weights do not fit the model.
     """
     import keras
 
@@ -62,6 +64,7 @@ def float32_graph(checkpoint: Checkpoint) -> Graph:
 
 @contextlib.contextmanager
 def _float32() -> Iterator[None]:
+    """Set Keras's policy to float32 and set it back at the end."""
     import keras
 
     before = keras.config.dtype_policy()

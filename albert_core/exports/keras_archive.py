@@ -1,7 +1,7 @@
-"""Archives of Keras: `model.keras`, which `keras.saving.load_model` reads on any backend.
+"""Keras archives: `model.keras`, which `keras.saving.load_model` reads on any backend.
 
-Whoever loads one has this package installed and imports `albert_core.model`, whose classes are
-registered there with Keras.
+The archive names classes of `albert_core.model`, so that the package must be installed, and
+imported before loading, where an archive is read.
 """
 
 from pathlib import Path
@@ -26,12 +26,13 @@ def open_keras_archive(folder: Path) -> ModelFunction:
     return eager_function(_load(folder))
 
 
-def open_encoder(folder: Path) -> ModelFunction:
+def open_keras_archive_encoder(folder: Path) -> ModelFunction:
     """Return the encoder of the model of a folder that `write_keras_archive` wrote."""
     return encoder_function(_load(folder))
 
 
 def _load(folder: Path) -> "keras.Model":
+    """Return the Keras model of an archive."""
     import keras
 
     import albert_core.model  # noqa: F401  (registers its classes)

@@ -31,7 +31,7 @@ def write_litert(checkpoint: Checkpoint, folder: Path) -> None:
     """
     graph = float32_graph(checkpoint)
     with tempfile.TemporaryDirectory() as saved:
-        write_sealed(folder / LITERT_NAME, _converted(graph, saved))
+        write_sealed(folder / LITERT_NAME, _convert(graph, saved))
 
 
 def open_litert(folder: Path, *, num_threads: int | None = None) -> ModelFunction:
@@ -39,7 +39,7 @@ def open_litert(folder: Path, *, num_threads: int | None = None) -> ModelFunctio
 
     Args:
         folder: The folder with `model.tflite`.
-        num_threads: Threads of a matrix product; as many as this process may have cores if None.
+        num_threads: Threads of a matrix product; None for one for each core of this process.
 
     Raises:
         InputError: The file is missing, cut off, altered or no model that LiteRT can run.
@@ -63,8 +63,8 @@ def open_litert(folder: Path, *, num_threads: int | None = None) -> ModelFunctio
     return run
 
 
-def _converted(graph: Graph, folder: str) -> bytes:
-    """Return the flatbuffer of a graph, converted by way of a SavedModel in `folder`."""
+def _convert(graph: Graph, folder: str) -> bytes:
+    """Return the flatbuffer of a graph; writes a SavedModel into `folder` on the way."""
     import tensorflow as tf
 
     module: Any = tf.Module()

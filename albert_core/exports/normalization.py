@@ -1,9 +1,10 @@
-"""What our tokenizers do to text before they cut it, as tables for a TensorFlow graph.
+"""The tokenizers' normalisation of text as operations of a TensorFlow graph.
 
-The tables are read off the tokenizer itself, character by character between two letters, so they
-are right by construction for whatever depends on no neighbour. Three things do depend on them and
-are done apart: white space is folded, a capital sigma becomes another small one at a word's end,
-and Hugging Face's rules make one quotation mark of two.
+TensorFlow has neither Python's `unicodedata` nor its lower-casing. The tokenizer itself is
+therefore run on every character, between two letters, and what it returns becomes a table in the
+graph. This is exact for every rule that looks at one character. Three rules look at its neighbours
+and are written as operations: white space is folded, a capital sigma becomes another small letter
+at a word's end than elsewhere, and Hugging Face's rules make one quotation mark of two.
 
 Shape suffix: T characters of all texts.
 """
@@ -18,17 +19,20 @@ import tensorflow as tf
 from albert_core.exports.code_points import (
     NUM_CODE_POINTS,
     Characters,
+    LookupTable,
     Replacement,
-    Table,
-    folded,
+    fold_white_space,
 )
 from albert_core.tokenization import Tokenizer
 
-# Outside these no character is white space, a mark or a capital, or decomposes.
-_LOOKED_AT = (range(0xD800), range(0xE000, 0x30000), range(0xE0000, 0xE1000))
+# Outside these are surrogates, which no string holds, and characters that normalisation leaves as
+# they are: none is white space, a mark or a capital, or decomposes.
+_TABULATED = (range(0xD800), range(0xE000, 0x30000), range(0xE0000, 0xE1000))
 _SIGMA, _FINAL_SIGMA = ord("σ"), ord("ς")
-_TRANSPARENT, _OF_WORD = 1, 2  # what a character is to the sigma beside it; 0: no letter
-# A combining acute accent is dropped later and keeps the places of what follows right.
+# What a character is to a sigma beside it; 0 is anything that ends a word.
+_TRANSPARENT, _OF_WORD = 1, 2
+# Two characters take the place of two, so that the offsets of what follows stay right; the second,
+# a combining acute accent, is dropped with all accents.
 _PAIRS_OF_QUOTES, _ONE_QUOTE = "``|''", '"\u0301'
 
 
@@ -41,42 +45,62 @@ class Normalization:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._rules = tokenizer.context_rules
-        codes = [code for part in _LOOKED_AT for code in part]
+        codes = [code for part in _TABULATED for code in part]
         between = [text[1:-1] for text in _normalized(tokenizer, "a{}a", codes)]
         normal = dict(zip(codes, between, strict=True))
         self._replacement = Replacement(
             {code: [*map(ord, text)] for code, text in normal.items() if text != chr(code)},
             NUM_CODE_POINTS,
         )
-        self._is_space = _table(codes, [chr(code).isspace() for code in codes])
+        self._is_space = _make_table(codes, [chr(code).isspace() for code in codes])
         self._final_sigma = None
         if tokenizer.lower_case:
-            beside = [code for code, text in normal.items() if not _is_caseless(chr(code) + text)]
-            self._final_sigma = _FinalSigma(tokenizer, beside)
+            # The characters that can matter to a sigma beside them; far fewer than all.
+            neighbours = [
+                code for code, text in normal.items() if not _is_caseless(chr(code) + text)
+            ]
+            self._final_sigma = _FinalSigma(tokenizer, neighbours)
 
     def __call__(self, texts_N: Any) -> Characters:
-        """Return the characters of normalised texts."""
+        """Return the characters of strings after normalisation."""
         if self._rules.joins_quotes:
             texts_N = tf.strings.regex_replace(texts_N, _PAIRS_OF_QUOTES, _ONE_QUOTE)
-        characters = Characters.of(texts_N)
+        characters = Characters.from_strings(texts_N)
         if self._rules.white_space == "folded_before":
-            characters = folded(characters, self._is_space)
+            characters = fold_white_space(characters, self._is_space)
         codes, source = self._replacement(characters.codes)
         if self._final_sigma:
             is_final = tf.gather(self._final_sigma(characters), source)
             codes = tf.where(is_final, _FINAL_SIGMA, codes)
-        characters = characters.taken(codes, source)
+        characters = characters.replace(codes, source)
         if self._rules.white_space == "folded_after":
-            return folded(characters, self._is_space)
+            return fold_white_space(characters, self._is_space)
         return characters
 
 
+# By the content hash of the tokenizer: the models of a run share a vocabulary, and to run it on all
+# characters takes seconds.
+_NORMALIZATIONS: dict[str, Normalization] = {}
+
+
+def get_normalization(tokenizer: Tokenizer) -> Normalization:
+    """Return the normalisation of a tokenizer, made once in a process for equal tokenizers."""
+    key = tokenizer.content_hash()
+    if key not in _NORMALIZATIONS:
+        _NORMALIZATIONS[key] = Normalization(tokenizer)
+    return _NORMALIZATIONS[key]
+
+
 class _FinalSigma:
-    """Finds the capital sigmas that end a word, as `str.lower` does.
+    """Finds the capital sigmas that `str.lower` turns into a final sigma.
+
+    These are the ones with a cased letter before them and none after them, where some characters,
+    such as apostrophes and accents, are transparent: the rule looks through them. Which characters
+    are what is read off `str.lower` by putting each beside a sigma.
 
     Args:
         tokenizer: A tokenizer that lower-cases.
-        codes: The characters that matter.
+        codes: The characters that may be cased or transparent.
     """
 
     def __init__(self, tokenizer: Tokenizer, codes: Sequence[int]) -> None:
@@ -85,21 +109,21 @@ class _FinalSigma:
             _normalized(tokenizer, form, codes)
             for form in ("a{}", "a{}a", "{}Σ", "a{}Σ", "aΣ{}", "aΣ{}a")
         )
-        self._is_sigma = _table(
+        self._is_sigma = _make_table(
             codes,
             [
                 last == f"a{final}" and between == f"a{inside}a"
                 for last, between in zip(as_last, within, strict=True)
             ],
         )
-        self._before = _table(
+        self._before = _make_table(
             codes,
             [
                 _OF_WORD if alone[-1] == final else _TRANSPARENT * (beside[-1] == final)
                 for alone, beside in zip(before, behind, strict=True)
             ],
         )
-        self._after = _table(
+        self._after = _make_table(
             codes,
             [
                 _OF_WORD if first[1] == inside else _TRANSPARENT * (second[1] == inside)
@@ -118,11 +142,17 @@ class _FinalSigma:
 def _nearest(characters: Characters, classes_T: Any, directed: Callable[[Any], Any]) -> Any:
     """Return the class of the nearest character before each that is not transparent [T].
 
-    0 where there is none in the text. With `_backwards` that of the nearest behind each.
+    It is 0 where the text has none.
+
+    Args:
+        characters: The characters.
+        classes_T: Their classes.
+        directed: `tf.identity`; or `_backwards` for the nearest character after each.
     """
     rows_T, classes_T = directed(characters.rows), directed(classes_T)
     solid_T = classes_T != _TRANSPARENT
-    # How many solid ones there are before each tells which of them is the nearest.
+    # The number of solid characters before a character is the index, among the solid ones and
+    # behind a stand-in for none, of the nearest.
     number_T = tf.cumsum(tf.cast(solid_T, tf.int32), exclusive=True)
     solid_rows = tf.concat([[-1], rows_T[solid_T]], 0)
     solid_classes = tf.concat([[0], classes_T[solid_T]], 0)
@@ -131,20 +161,23 @@ def _nearest(characters: Characters, classes_T: Any, directed: Callable[[Any], A
 
 
 def _backwards(values_T: Any) -> Any:
+    """Return values in reverse order; twice, they are as before."""
     return values_T[::-1]
 
 
 def _is_caseless(characters: str) -> bool:
-    """Return whether characters are all letters without case or nothing at all."""
+    """Return whether all characters are letters without case or unassigned."""
     return not any(c.islower() or category(c) not in ("Lo", "Cn") for c in characters)
 
 
 def _normalized(tokenizer: Tokenizer, form: str, codes: Sequence[int]) -> list[str]:
+    """Return a form, such as `a{}a`, with each character in it, normalised."""
     before, after = form.split("{}")
     return [tokenizer.preprocess(f"{before}{chr(code)}{after}") for code in codes]
 
 
-def _table(codes: Sequence[int], values: Sequence[int]) -> Table:
+def _make_table(codes: Sequence[int], values: Sequence[int]) -> LookupTable:
+    """Return the table of all code points with some values; 0 elsewhere."""
     array = np.zeros(NUM_CODE_POINTS, np.int32)
     array[codes] = values
-    return Table(array)
+    return LookupTable(array)

@@ -13,7 +13,7 @@ from albert_core.model_function import ModelFunction, ModelInputs, ModelOutputs
 
 ONNX_NAME = "model.onnx"
 _OPSET = 18
-_ONLY_ERRORS = 3
+_LOG_SEVERITY_ERROR = 3
 
 
 def write_onnx(checkpoint: Checkpoint, folder: Path, *, quantized: bool = False) -> None:
@@ -49,7 +49,7 @@ def open_onnx(folder: Path, *, num_threads: int | None = None) -> ModelFunction:
 
     Args:
         folder: The folder with `model.onnx`.
-        num_threads: Threads of a matrix product; as many as this process may have cores if None.
+        num_threads: Threads of a matrix product; None for one for each core of this process.
 
     Raises:
         InputError: The file is missing, cut off, altered or no model that onnxruntime can run.
@@ -60,7 +60,7 @@ def open_onnx(folder: Path, *, num_threads: int | None = None) -> ModelFunction:
     path = folder / ONNX_NAME
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads or len(os.sched_getaffinity(0))
-    options.log_severity_level = _ONLY_ERRORS
+    options.log_severity_level = _LOG_SEVERITY_ERROR
     try:
         session = onnxruntime.InferenceSession(
             read_sealed(path), options, providers=["CPUExecutionProvider"]
@@ -71,7 +71,7 @@ def open_onnx(folder: Path, *, num_threads: int | None = None) -> ModelFunction:
     output_names = [value.name for value in session.get_outputs()]
 
     def run(inputs: ModelInputs) -> ModelOutputs:
-        given = {name: np.asarray(inputs[name], np.int32) for name in input_names}
-        return dict(zip(output_names, session.run(output_names, given), strict=True))
+        arrays = {name: np.asarray(inputs[name], np.int32) for name in input_names}
+        return dict(zip(output_names, session.run(output_names, arrays), strict=True))
 
     return run

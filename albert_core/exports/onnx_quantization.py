@@ -1,12 +1,12 @@
-"""int8 for ONNX models: a quarter of the size, and integer matrix products.
+"""Quantize ONNX models to int8: a quarter of the size, and integer matrix products.
 
-Matrices become int8 with a scale for each column; what they are multiplied with becomes uint8
-while the model runs, with one scale for all of it. Word embeddings become int8 with a scale for
-each row, and are float32 again wherever they are used. Everything else is float32.
+Matrices become int8 with a scale for each column. Activations become uint8 while the model runs,
+with one scale for each tensor. Word embeddings become int8 with a scale for each row, and are
+converted to float32 where they are used. Everything else stays float32.
 
-Of the int8 of matrices only -64 to 64 is used: processors without VNNI add pairs of products in 16
-bits, which larger ones overflow unseen, so that a model which is right on one machine would be
-wrong on another.
+Matrices use only -64 to 64 of int8 (`reduce_range`): processors without VNNI add pairs of products
+in 16 bits, which larger values overflow silently, so that a model which is right on one machine
+would be wrong on another.
 """
 
 import tempfile
@@ -19,7 +19,9 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 _WORDS = "bert/embeddings/word_embeddings"
-_FEWEST_OUTPUTS = 16  # output layers with fewer weigh nothing, and decide
+# Smaller matrices, such as the output layer of a classifier, save no space, and the
+# prediction follows from them directly.
+_FEWEST_OUTPUTS = 16
 _LARGEST = 127
 
 
@@ -43,7 +45,7 @@ def quantize(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _large_products(model: onnx.ModelProto) -> list[str]:
-    """Return the names of the matrix products to quantize."""
+    """Return the names of the matrix products with a weight large enough to quantize."""
     wide = {
         constant.name
         for constant in model.graph.initializer
@@ -55,9 +57,9 @@ def _large_products(model: onnx.ModelProto) -> list[str]:
 
 
 def _quantize_words(graph: onnx.GraphProto) -> None:
-    """Store the word embeddings [V, E] as int8 and scales [V, 1], which are multiplied first.
+    """Store the word embeddings [V, E] as int8 and scales [V, 1], and nodes that multiply them.
 
-    onnxruntime multiplies them when it opens the file, so that this costs nothing later.
+    onnxruntime folds these nodes when it opens the file, so that they cost nothing later.
     """
     (table,) = (constant for constant in graph.initializer if constant.name == _WORDS)
     words_VE = numpy_helper.to_array(table)

@@ -1,8 +1,9 @@
-"""The constants of an ONNX graph: a checkpoint's arrays, each once and under its name.
+"""Store the constants of an ONNX graph as a checkpoint's arrays, each once and under its name.
 
-tf2onnx gives every transposed use of a weight a copy of its own, and copies of what layers share
-are what makes an ALBERT several times as large as it is. Here a transpose is part of the graph;
-onnxruntime does it when it opens the file.
+tf2onnx folds the transpose of a weight into a copy of it, at every use. ALBERT's layers share their
+weights, so that the copies make the file several times as large as the model. Here the transpose is
+a node of the graph again; onnxruntime folds it when it opens the file, so that running costs the
+same.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,11 +16,13 @@ _Content = tuple[tuple[int, ...], str, bytes]
 
 
 def store_once(model: onnx.ModelProto, weights: Mapping[str, np.ndarray]) -> None:
-    """Replace every constant that is a weight, or one transposed, by the weight itself.
+    """Replace every constant that equals a weight, or its transpose, by the weight, in place.
 
-    All else gets numbers for names, and an order of its own: those of tf2onnx depend on what it
-    converted before, and a checkpoint should always become the same file.
+    Nodes and other constants get numbers for names and an order that follows from the graph.
+    tf2onnx names them by what the process converted before, and the same checkpoint should always
+    become the same file.
     """
+    # By content: the names that tf2onnx gives to constants do not tell the variable.
     names = {_content(array): name for name, array in weights.items()}
     constants: dict[str, onnx.TensorProto] = {}
     transposes: dict[str, onnx.NodeProto] = {}
@@ -27,30 +30,35 @@ def store_once(model: onnx.ModelProto, weights: Mapping[str, np.ndarray]) -> Non
     arrays = {value.name: numpy_helper.to_array(value) for value in model.graph.initializer}
     for index, name in enumerate(sorted(arrays, key=lambda name: _content(arrays[name]))):
         array = arrays[name]
+        # `stored` is the constant in the file, `used` what the nodes read: it, or its transpose.
         stored = used = names.get(_content(array), f"constant_{index}")
-        whole = names.get(_content(array.T)) if array.ndim == 2 else None
-        if whole and stored not in weights:
-            stored, used, array = whole, f"{whole}/transposed", np.ascontiguousarray(array.T)
+        original = names.get(_content(array.T)) if array.ndim == 2 else None
+        if original and stored not in weights:
+            stored, used, array = original, f"{original}/transposed", np.ascontiguousarray(array.T)
             transposes[used] = helper.make_node("Transpose", [stored], [used], perm=[1, 0])
         new_names[name] = used
         constants[stored] = numpy_helper.from_array(array, stored)
     inputs, outputs = model.graph.input, model.graph.output
     _name_axes(inputs, outputs)
     new_names |= {value.name: value.name for value in outputs}
-    nodes = [*transposes.values(), *_numbered(_ordered(model.graph), new_names)]
+    nodes = [*transposes.values(), *_rename(_sort_nodes(model.graph), new_names)]
     graph = helper.make_graph(nodes, "albert", inputs, outputs, list(constants.values()))
     model.graph.CopyFrom(graph)
 
 
-def _ordered(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """Return the nodes, each after those it reads, in an order that follows from the graph."""
+def _sort_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """Return the nodes that the outputs need, each after those it reads.
+
+    The order follows from the graph's edges alone: a depth-first walk from the outputs. It is a
+    loop because a graph of many layers can be deeper than Python's recursion limit.
+    """
     makers = {value: node for node in graph.node for value in node.output}
     ordered: dict[str, onnx.NodeProto] = {}
     pending = [makers[value.name] for value in reversed(graph.output)]
     while pending:
         node = pending[-1]
-        read = [makers[value] for value in node.input if value in makers]
-        missing = [maker for maker in read if maker.output[0] not in ordered]
+        inputs = [makers[value] for value in node.input if value in makers]
+        missing = [maker for maker in inputs if maker.output[0] not in ordered]
         if missing:
             pending.extend(missing)
         else:
@@ -58,26 +66,35 @@ def _ordered(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
     return list(ordered.values())
 
 
-def _numbered(nodes: Sequence[onnx.NodeProto], names: Mapping[str, str]) -> list[onnx.NodeProto]:
-    """Return nodes with numbers for names, and values named after them or as `names` says."""
+def _rename(nodes: Sequence[onnx.NodeProto], names: Mapping[str, str]) -> list[onnx.NodeProto]:
+    """Return copies of nodes, named by type and index.
+
+    Args:
+        nodes: The nodes, in order.
+        names: New names of constants and of the graph's outputs; other values are named after
+            their node.
+    """
     names = dict(names)
-    numbered = []
+    renamed = []
     for index, node in enumerate(nodes):
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
         copy.name = f"{node.op_type}_{index}"
-        for place, value in enumerate(node.output):
-            names.setdefault(value, f"{copy.name}_{place}")
+        for output, value in enumerate(node.output):
+            names.setdefault(value, f"{copy.name}_{output}")
         copy.input[:] = [names.get(value, value) for value in node.input]
         copy.output[:] = [names[value] for value in node.output]
-        numbered.append(copy)
-    return numbered
+        renamed.append(copy)
+    return renamed
 
 
 def _name_axes(
     inputs: Iterable[onnx.ValueInfoProto], outputs: Iterable[onnx.ValueInfoProto]
 ) -> None:
-    """Give the axes of inputs their names; of outputs the batch its."""
+    """Name the axes of all inputs and the batch axis of all outputs; clear other names of outputs.
+
+    tf2onnx makes up a name for each unknown size, by a counter of the process.
+    """
     for value in inputs:
         axes = value.type.tensor_type.shape.dim
         last = "predictions" if value.name == "masked_lm_positions" else "sequence"
@@ -91,4 +108,5 @@ def _name_axes(
 
 
 def _content(array: np.ndarray) -> _Content:
+    """Return shape, type and bytes of an array, by which equal arrays are found."""
     return array.shape, array.dtype.str, np.ascontiguousarray(array).tobytes()

@@ -1,4 +1,4 @@
-"""Proof that an exported model is the same model: real sentences through both, sizes, scores."""
+"""Proof that an exported model is the same model: outputs on real sentences, file sizes, scores."""
 
 import dataclasses
 import fnmatch
@@ -12,6 +12,7 @@ import numpy as np
 from albert_core.checkpoints.checkpoint import Checkpoint, reference_function
 from albert_core.errors import StepFailedError
 from albert_core.exports.comparison import largest_differences
+from albert_core.exports.description import PARITY_NAME
 from albert_core.exports.formats import Bounds
 from albert_core.exports.sentences import sentence_batches
 from albert_core.files import write_json
@@ -19,22 +20,20 @@ from albert_core.finetuning.dev_set import DevSet
 from albert_core.model_function import ModelFunction, ModelInputs, ModelOutputs
 from albert_core.tokenization.kinds import vocabulary_patterns
 
-PARITY_NAME = "parity.json"
-
-# What lies beside a model: settings and the vocabulary, in the names of every kind.
-_NO_MODEL_FILES = ("*.json", "*.vocab", *vocabulary_patterns())
-_ROUNDING = 1e-9
+# Settings and vocabulary, by their names in all formats.
+_SIDE_FILES = ("*.json", "*.vocab", *vocabulary_patterns())
+_ROUNDING = 1e-9  # of the difference of two scores
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Scores:
-    """A task's score before the export and after it.
+class ScoreComparison:
+    """A task's metric before and after the export.
 
     Attributes:
-        metric: The task's first metric.
-        before: That of the Keras model.
-        after: That of the exported model, in its own runtime.
-        num_examples: Examples of the dev set that were taken.
+        metric: Name of the task's first metric.
+        before: Its value for the Keras model.
+        after: Its value for the exported model, in the format's own runtime.
+        num_examples: Number of examples of the dev set that were scored.
     """
 
     metric: str
@@ -45,18 +44,19 @@ class Scores:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Parity:
-    """How far an exported model is from the one it was made of.
+    """The measured differences between an exported model and the one it was made of.
 
     Attributes:
         format: The format.
-        num_sentences: Sentences that both read; 0 without a vocabulary, when the pieces are random.
+        num_sentences: Sentences that both models read; 0 without a vocabulary, when the tokens are
+            random.
         num_sequences: Sequences made of them.
-        longest_sequence: Pieces of the longest.
-        differences: Largest difference of each output, or of its probabilities if quantized.
+        longest_sequence: Tokens of the longest.
+        differences: Largest difference of each output; of its probabilities if quantized.
         file_bytes: Size of the files, without the vocabulary and settings.
         parameter_bytes: Size of the parameters in float32.
-        scores: The task's score before and after, if there was a dev set.
-        bounds: What was allowed.
+        scores: The task's metric before and after, if there was a dev set.
+        bounds: The largest differences allowed.
     """
 
     format: str
@@ -66,7 +66,7 @@ class Parity:
     differences: Mapping[str, float]
     file_bytes: int
     parameter_bytes: int
-    scores: Scores | None
+    scores: ScoreComparison | None
     bounds: Bounds
 
     @property
@@ -81,16 +81,18 @@ class Parity:
 
     @property
     def failures(self) -> list[str]:
-        """The bounds that are not kept, with what was found, in words; empty if all are."""
+        """A sentence for each bound that is exceeded, with the measured value."""
         return [*self._differing_outputs(), *self._excess_size(), *self._changed_score()]
 
     def _differing_outputs(self) -> Iterator[str]:
-        what = "probabilities of " if self.bounds.is_quantized else ""
+        """Yield a sentence for each output that differs by more than the bound."""
+        prefix = "probabilities of " if self.bounds.is_quantized else ""
         for name, value in self.differences.items():
-            if not value <= self.bounds.difference:
-                yield f"{what}{name} differ by {value:.3g}, allowed {self.bounds.difference:g}"
+            if not value <= self.bounds.difference:  # negated, so that NaN fails
+                yield f"{prefix}{name} differ by {value:.3g}, allowed {self.bounds.difference:g}"
 
     def _excess_size(self) -> Iterator[str]:
+        """Yield a sentence if the files are larger than the bound."""
         bounds = self.bounds
         if self.file_bytes > bounds.size_ratio * self.parameter_bytes + bounds.overhead_bytes:
             yield (
@@ -100,6 +102,7 @@ class Parity:
             )
 
     def _changed_score(self) -> Iterator[str]:
+        """Yield a sentence if the metric changed by more than the bound."""
         if self.scores is None:
             return
         loss = self.scores.before - self.scores.after
@@ -113,7 +116,7 @@ class Parity:
             )
 
     def to_values(self) -> dict[str, Any]:
-        """Return it as parity.json holds it."""
+        """Return the contents of parity.json."""
         return {
             **dataclasses.asdict(self),
             "size_ratio": round(self.size_ratio, 4),
@@ -123,15 +126,15 @@ class Parity:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Reference:
-    """What the Keras model computes, and its size.
+    """The Keras model's outputs on all batches, and its size.
 
     Attributes:
         source: Where the model comes from, for messages.
-        batches: What it read.
-        outputs: What it computed, a batch each.
-        num_sentences: Sentences in the batches; 0 of random pieces.
-        parameter_bytes: Size of the parameters.
-        dev: The task's dev set with the model's score, if it is at hand.
+        batches: Its inputs.
+        outputs: Its outputs for each batch.
+        num_sentences: Sentences in the batches; 0 if the tokens are random.
+        parameter_bytes: Size of the parameters in float32.
+        dev: The task's dev set with the model's score, if there is one.
     """
 
     source: str
@@ -145,7 +148,7 @@ class Reference:
 def make_reference(
     checkpoint: Checkpoint, sentences: Sequence[str], dev: DevSet | None = None
 ) -> Reference:
-    """Run the Keras model once, for all formats that are compared with it."""
+    """Run the Keras model on batches of sentences, once for all formats."""
     batches = sentence_batches(checkpoint, sentences)
     run = reference_function(checkpoint)
     return Reference(
@@ -166,26 +169,26 @@ def prove(
     open_format: Callable[[Path], ModelFunction],
     bounds: Bounds,
 ) -> Parity:
-    """Open what was written, compare it with the reference and write parity.json beside it.
+    """Open an exported model, compare it with the reference and write parity.json beside it.
 
     Args:
-        reference: What the Keras model computed.
-        folder: What was written.
+        reference: The Keras model's outputs.
+        folder: Folder of the exported model.
         name: Name of the format.
         open_format: Opens the folder in the format's own runtime.
         bounds: How far it may be from the reference.
 
     Raises:
-        StepFailedError: It cannot be opened or run, or a bound is not kept; all are named.
+        StepFailedError: It cannot be opened or run, or bounds are exceeded; all of these are named.
     """
-    what = f"export {name} of {reference.source}"
+    subject = f"export {name} of {reference.source}"
     try:
         parity = _measure(reference, open_format(folder), folder, name, bounds)
     except Exception as error:  # each runtime has exceptions of its own
-        why = " ".join(str(error).split()) or type(error).__name__
-        raise StepFailedError(f"{what}: what was written does not run: {why}") from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise StepFailedError(f"{subject}: what was written does not run: {reason}") from error
     if parity.failures:
-        raise StepFailedError(f"{what}: not the same model: {'; '.join(parity.failures)}")
+        raise StepFailedError(f"{subject}: not the same model: {'; '.join(parity.failures)}")
     write_json(folder / PARITY_NAME, parity.to_values())
     return parity
 
@@ -193,11 +196,12 @@ def prove(
 def _measure(
     reference: Reference, run: ModelFunction, folder: Path, name: str, bounds: Bounds
 ) -> Parity:
+    """Return all measurements of an exported model, whether within the bounds or not."""
     shapes = [batch["input_ids"].shape for batch in reference.batches]
     scores = None
     differences = _differences(reference, run, as_probabilities=bounds.is_quantized)
     if reference.dev:
-        scores = Scores(
+        scores = ScoreComparison(
             metric=reference.dev.metric,
             before=reference.dev.score,
             after=reference.dev.score_of(run),
@@ -209,7 +213,7 @@ def _measure(
         num_sequences=sum(math.prod(shape[:-1]) for shape in shapes),
         longest_sequence=max(shape[-1] for shape in shapes),
         differences=differences,
-        file_bytes=_model_bytes(folder),
+        file_bytes=_count_model_bytes(folder),
         parameter_bytes=reference.parameter_bytes,
         scores=scores,
         bounds=bounds,
@@ -219,19 +223,19 @@ def _measure(
 def _differences(
     reference: Reference, run: ModelFunction, *, as_probabilities: bool
 ) -> dict[str, float]:
-    """Return the largest difference of each output over all batches; NaN is one."""
+    """Return the largest difference of each output over all batches; NaN if any is NaN."""
     largest: dict[str, float] = {}
     for inputs, expected in zip(reference.batches, reference.outputs, strict=True):
-        found = largest_differences(expected, run(inputs), as_probabilities=as_probabilities)
-        for name, value in found.items():
+        of_batch = largest_differences(expected, run(inputs), as_probabilities=as_probabilities)
+        for name, value in of_batch.items():
             largest[name] = float(np.maximum(largest.get(name, 0.0), value))
     return largest
 
 
-def _model_bytes(folder: Path) -> int:
+def _count_model_bytes(folder: Path) -> int:
     """Return the size of a folder's files, without settings and vocabulary."""
     return sum(
         path.stat().st_size
         for path in folder.rglob("*")
-        if path.is_file() and not any(fnmatch.fnmatch(path.name, p) for p in _NO_MODEL_FILES)
+        if path.is_file() and not any(fnmatch.fnmatch(path.name, p) for p in _SIDE_FILES)
     )

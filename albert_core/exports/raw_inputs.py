@@ -1,6 +1,6 @@
-"""Pieces to a model's inputs inside a TensorFlow graph, as `albert_core.finetuning` makes them.
+"""A model's inputs made of token ids inside a TensorFlow graph, as `albert_core.finetuning` does.
 
-Shape suffixes: B texts, C choices, W windows, S sequence; (P) pieces, as many as a text has.
+Shape suffixes: B texts, C choices, W windows, S sequence; (P) as many tokens as a text has.
 """
 
 import dataclasses
@@ -8,20 +8,20 @@ from typing import Any
 
 import tensorflow as tf
 
-from albert_core.exports.raw_text import Pieces
+from albert_core.exports.raw_text import TokensWithOffsets
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.tokenization import SpecialIds
 
 
 @dataclasses.dataclass(frozen=True)
 class Windows:
-    """Questions about texts as sequences.
+    """Windows over the contexts of questions, each with its question in front.
 
     Attributes:
         inputs: `input_ids`, `input_mask`, `segment_ids` [W, S].
-        questions: Number of each window's question, rising, int32 [W].
-        begins: The character of the context that each piece begins with, -1 of other pieces [W, S].
-        ends: One behind its last character, or -1 [W, S].
+        questions: Index of each window's question, rising, int32 [W].
+        begins: Index in the context of each token's first character; -1 outside it [W, S].
+        ends: One more than the index of its last character, or -1 [W, S].
     """
 
     inputs: dict[str, Any]
@@ -33,22 +33,22 @@ class Windows:
 def text_inputs(
     first: Any, second: Any, special_ids: SpecialIds, sequence_length: int
 ) -> dict[str, Any]:
-    """Return the inputs [B, S] of texts, or of pairs, [B, (P)] each, cut as `features._cut` cuts.
+    """Return the inputs [B, S] of texts or pairs, truncated as by `features._cut`.
 
     Args:
-        first: The texts.
-        second: What is paired with them, or None.
-        special_ids: The special pieces.
-        sequence_length: Longest sequence.
+        first: Token ids of the first texts [B, (P)].
+        second: Those of the second texts, or None.
+        special_ids: Ids of the special tokens.
+        sequence_length: Longest sequence, in tokens.
     """
     if second is None:
-        kept = tf.minimum(first.row_lengths(), sequence_length - 2)
-        return _inputs(_part(first, 0, kept), None, special_ids)
-    room = sequence_length - 3
+        num_first = tf.minimum(first.row_lengths(), sequence_length - 2)
+        return _inputs(_part(first, 0, num_first), None, special_ids)
+    available = sequence_length - 3  # without [CLS] and two [SEP]
     length_first, length_second = first.row_lengths(), second.row_lengths()
-    most_second = tf.maximum(tf.cast(room // 2, tf.int64), room - length_first)
+    most_second = tf.maximum(tf.cast(available // 2, tf.int64), available - length_first)
     num_second = tf.minimum(length_second, most_second)
-    num_first = tf.minimum(length_first, room - num_second)
+    num_first = tf.minimum(length_first, available - num_second)
     return _inputs(_part(first, 0, num_first), _part(second, 0, num_second), special_ids)
 
 
@@ -57,16 +57,16 @@ def choice_inputs(
 ) -> dict[str, Any]:
     """Return the inputs [B, C, S] of texts [B, (P)] with their choices [B * C, (P)].
 
-    A choice loses its begin, and then the text its end, as in `features._pairs`.
+    As in `features._pairs`, a long choice loses its beginning, then the text its end.
     """
     most = min(config.max_choice_length, config.sequence_length - 4)
     length = choices.row_lengths()
-    num_kept = tf.minimum(length, most)
+    num_choice = tf.minimum(length, most)
     index = tf.repeat(tf.range(texts.nrows()), tf.cast(num_choices, tf.int64))
     texts = tf.gather(texts, index)
-    num_first = tf.minimum(texts.row_lengths(), config.sequence_length - 3 - num_kept)
+    num_first = tf.minimum(texts.row_lengths(), config.sequence_length - 3 - num_choice)
     flat = _inputs(
-        _part(texts, 0, num_first), _part(choices, length - num_kept, num_kept), special_ids
+        _part(texts, 0, num_first), _part(choices, length - num_choice, num_choice), special_ids
     )
     return {
         name: tf.reshape(array, [-1, num_choices, tf.shape(array)[1]])
@@ -75,43 +75,44 @@ def choice_inputs(
 
 
 def window_inputs(
-    queries: Any, contexts: Pieces, special_ids: SpecialIds, config: FinetuningConfig
+    queries: Any, contexts: TokensWithOffsets, special_ids: SpecialIds, config: FinetuningConfig
 ) -> Windows:
-    """Return the windows over contexts, each behind its question, as `question_features` has them.
+    """Return windows over contexts, each after its question, as `question_features` makes them.
 
     Args:
-        queries: Pieces of the questions [B, (P)].
-        contexts: Pieces of their contexts.
-        special_ids: The special pieces.
+        queries: Token ids of the questions [B, (P)].
+        contexts: Tokens of their contexts.
+        special_ids: Ids of the special tokens.
         config: Lengths and stride.
     """
     settings = config.questions
     queries = _part(queries, 0, tf.minimum(queries.row_lengths(), settings.max_query_length))
     ids = contexts.by_text(contexts.ids)
-    room = tf.maximum(config.sequence_length - 3 - queries.row_lengths(), 1)
-    step = tf.minimum(room, settings.doc_stride)
+    available = tf.maximum(config.sequence_length - 3 - queries.row_lengths(), 1)
+    step = tf.minimum(available, settings.doc_stride)
     length = ids.row_lengths()
-    num_more = -(-tf.maximum(length - room, 0) // step)
-    num_windows = tf.where(length > 0, 1 + num_more, 0)
+    num_further = -(-tf.maximum(length - available, 0) // step)
+    num_windows = tf.where(length > 0, 1 + num_further, 0)
     questions = tf.repeat(tf.range(ids.nrows()), num_windows)
     begin = tf.ragged.range(num_windows).values * tf.gather(step, questions)
-    shown = tf.minimum(tf.gather(length, questions) - begin, tf.gather(room, questions))
+    shown = tf.minimum(tf.gather(length, questions) - begin, tf.gather(available, questions))
     first = tf.gather(queries, questions)
     parts = [
         _part(tf.gather(contexts.by_text(values), questions), begin, shown)
         for values in (contexts.ids, contexts.begins, contexts.ends)
     ]
-    before = tf.ones_like(first) * -1
+    # Offsets have the layout of the ids: -1 for the question and for the special tokens.
+    outside = tf.ones_like(first) * -1
     special = tf.fill(tf.stack([first.nrows(), 1]), -1)
     begins, ends = (
-        tf.concat([special, before, special, part, special], 1).to_tensor(-1) for part in parts[1:]
+        tf.concat([special, outside, special, part, special], 1).to_tensor(-1) for part in parts[1:]
     )
     inputs = _inputs(first, parts[0], special_ids)
     return Windows(inputs, tf.cast(questions, tf.int32), begins, ends)
 
 
-def answer_mask(inputs: dict[str, Any]) -> Any:
-    """Return where no answer can start or end [W, S]: 0 for [CLS] and the context, else 1."""
+def graph_answer_mask(inputs: dict[str, Any]) -> Any:
+    """Return `p_mask` [W, S], int32: 0 where an answer may lie ([CLS], the context), else 1."""
     mask, segments = inputs["input_mask"], inputs["segment_ids"]
     positions = tf.range(tf.shape(mask)[1])
     is_last = positions == tf.reduce_sum(mask, 1, keepdims=True) - 1
@@ -120,7 +121,7 @@ def answer_mask(inputs: dict[str, Any]) -> Any:
 
 
 def _part(ragged: Any, begins: Any, lengths: Any) -> Any:
-    """Return a part of each row."""
+    """Return `lengths` values of each row of a ragged tensor, from index `begins` of the row on."""
     starts = ragged.row_starts() + begins
     return tf.gather(ragged.values, tf.ragged.range(starts, starts + lengths))
 
@@ -133,10 +134,10 @@ def _inputs(first: Any, second: Any, special_ids: SpecialIds) -> dict[str, Any]:
     joined = tf.concat(parts, 1)
     ids = joined.to_tensor()
     positions = tf.range(tf.shape(ids, tf.int64)[1])
-    is_piece = positions < joined.row_lengths()[:, None]
-    is_second = is_piece & (positions >= first.row_lengths()[:, None] + 2)
+    is_token = positions < joined.row_lengths()[:, None]
+    is_second = is_token & (positions >= first.row_lengths()[:, None] + 2)
     return {
         "input_ids": ids,
-        "input_mask": tf.cast(is_piece, tf.int32),
+        "input_mask": tf.cast(is_token, tf.int32),
         "segment_ids": tf.cast(is_second, tf.int32),
     }

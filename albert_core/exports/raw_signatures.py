@@ -1,4 +1,4 @@
-"""What a fine-tuned model answers to strings: a signature for each kind of task.
+"""Signatures of a SavedModel that take strings, one for each kind of task.
 
 Shape suffixes: B texts, C classes or choices, W windows, S sequence.
 """
@@ -12,8 +12,8 @@ from albert_core.checkpoints.checkpoint import Checkpoint
 from albert_core.errors import InputError
 from albert_core.exports.code_points import differs_from_next
 from albert_core.exports.raw_inputs import (
-    answer_mask,
     choice_inputs,
+    graph_answer_mask,
     text_inputs,
     window_inputs,
 )
@@ -31,26 +31,26 @@ _TEXTS_BC = tf.TensorSpec([None, None], tf.string)
 
 
 class RawSignatures:
-    """The signature on strings of a fine-tuned model; what it returns is said at each method.
+    """The signature on strings of a fine-tuned model; each method says what it returns.
 
     Args:
         checkpoint: The model.
         tokenizer: Its vocabulary.
-        run: The model as a function of a graph.
+        run: The model as a function of the same graph, from ids to outputs.
     """
 
     def __init__(self, checkpoint: Checkpoint, tokenizer: Tokenizer, run: Run) -> None:
         self._run = run
         self._task = dict(checkpoint.task or {})
-        self._config = settings_of(checkpoint)
+        self._config = get_finetuning_config(checkpoint)
         self._special_ids = tokenizer.special_ids
         self._num_outputs = len(checkpoint.weights.get("output_bias", ()))
         self._is_beam = "span_beam" in checkpoint.heads
         self._is_multiple_choice = checkpoint.is_multiple_choice
-        self.tokenizer = GraphTokenizer(tokenizer, knows_places=not self._num_outputs)
+        self.tokenizer = GraphTokenizer(tokenizer, with_offsets=not self._num_outputs)
 
     def function(self) -> Any:
-        """Return the concrete function that fits the task."""
+        """Return the concrete function for the task, with the inputs that the task has."""
         if not self._num_outputs:
             return concrete_function(self._answer, question=_TEXTS_B, context=_TEXTS_B)
         if self._is_multiple_choice:
@@ -58,11 +58,11 @@ class RawSignatures:
             if _is_race(self._task):
                 return concrete_function(self._choose_option, **texts, question=_TEXTS_B)
             return concrete_function(self._choose, **texts)
-        judge = self._rate if self._num_outputs == 1 else self._classify
+        method = self._rate if self._num_outputs == 1 else self._classify
         texts = {"text": _TEXTS_B}
         if _num_texts(self._task) == 2:
             texts["text_b"] = _TEXTS_B
-        return concrete_function(judge, **texts)
+        return concrete_function(method, **texts)
 
     def _classify(self, text: Any, text_b: Any = None) -> dict[str, Any]:
         """Return `logits` and `probabilities` [B, C], and `label` [B] where the task names them."""
@@ -77,6 +77,7 @@ class RawSignatures:
         return {"scores": self._logits(text, text_b)[:, 0]}
 
     def _logits(self, text: Any, text_b: Any) -> Any:
+        """Return the logits [B, C] of texts, or of pairs if `text_b` is not None."""
         second = None if text_b is None else self.tokenizer.encode(text_b)
         inputs = text_inputs(
             self.tokenizer.encode(text), second, self._special_ids, self._config.sequence_length
@@ -84,7 +85,7 @@ class RawSignatures:
         return self._run(**inputs)["logits"]
 
     def _choose_option(self, text: Any, question: Any, choices: Any) -> dict[str, Any]:
-        """Return what `_choose` does of the question with each option filled in, as in RACE."""
+        """Return the outputs of `_choose` for a question with each option filled in, as in RACE."""
         num_choices = tf.shape(choices)[1]
         filled = _filled(tf.repeat(question, num_choices), tf.reshape(choices, [-1]))
         return self._choose(text, tf.reshape(filled, tf.shape(choices)))
@@ -101,22 +102,22 @@ class RawSignatures:
         return _with_probabilities(self._run(**inputs)["logits"])
 
     def _answer(self, question: Any, context: Any) -> dict[str, Any]:
-        """Return the model's outputs for each window over a context, and what it shows.
+        """Return the model's outputs for each window over a context, and what the window holds.
 
-        `question_index` [W] is the number of the question; `input_ids` [W, S] are the pieces, and
-        `context_begins`, `context_ends` [W, S] say which characters of the context each stands
-        for, -1 where it is not of the context: an answer from position s to e is
+        `question_index` [W] is the index of the question; `input_ids` [W, S] are the tokens, and
+        `context_begins`, `context_ends` [W, S] the characters of the context that each stands for,
+        -1 outside the context: an answer from position s to e is
         `context[context_begins[w, s] : context_ends[w, e]]`.
         """
         windows = window_inputs(
             self.tokenizer.encode(question),
-            self.tokenizer.encode_with_places(context),
+            self.tokenizer.encode_with_offsets(context),
             self._special_ids,
             self._config,
         )
         inputs = windows.inputs
         if self._is_beam:
-            inputs = {**inputs, "p_mask": answer_mask(inputs)}
+            inputs = {**inputs, "p_mask": graph_answer_mask(inputs)}
         return {
             **self._run(**inputs),
             "question_index": windows.questions,
@@ -126,11 +127,14 @@ class RawSignatures:
         }
 
 
-def settings_of(checkpoint: Checkpoint) -> FinetuningConfig:
-    """Return the settings a model was fine-tuned with; if unknown, all it can read.
+def get_finetuning_config(checkpoint: Checkpoint) -> FinetuningConfig:
+    """Return the settings a model was fine-tuned with.
+
+    If they are unknown they are the defaults, with the longest sequence the model can read.
 
     Raises:
-        InputError: They are not settings of fine-tuning, or longer than the model can read.
+        InputError: They are no settings of fine-tuning, or their sequences are too long for the
+            model.
     """
     longest = checkpoint.config.max_position_embeddings
     known = {name: v for name, v in (checkpoint.finetuning or {}).items() if v is not None}
@@ -146,16 +150,23 @@ def settings_of(checkpoint: Checkpoint) -> FinetuningConfig:
 
 
 def concrete_function(method: Callable[..., dict[str, Any]], **specs: Any) -> Any:
-    """Return the concrete function of a method for inputs of some types."""
+    """Return a method as a concrete function; its signature is the names and types in `specs`.
+
+    autograph would try to rewrite the methods' Python, which has nothing to convert.
+    """
     return tf.function(method, autograph=False).get_concrete_function(**specs)
 
 
 def _with_probabilities(logits: Any) -> dict[str, Any]:
+    """Return logits and their softmax by name."""
     return {"logits": logits, "probabilities": tf.nn.softmax(logits)}
 
 
 def _filled(questions: Any, options: Any) -> Any:
-    """Return questions with the option in each blank, or after it, as `race_file` does [B * C]."""
+    """Return questions with the option in each blank, or at the end if there is none [B * C].
+
+    That is what `race_file` does.
+    """
     parts = tf.strings.split(questions, _BLANK)
     rows = parts.value_rowids()
     option = tf.gather(options, rows)
@@ -165,6 +176,7 @@ def _filled(questions: Any, options: Any) -> Any:
 
 
 def _is_race(task: Mapping[str, Any]) -> bool:
+    """Return whether a task's declaration names the format of RACE."""
     return any(source.get("format") == "race" for source in task.get("train", ()))
 
 

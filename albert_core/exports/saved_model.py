@@ -1,4 +1,4 @@
-"""TensorFlow SavedModels in the layout of the original's TF-Hub modules, and more signatures.
+"""TensorFlow SavedModels in the layout of the original's TF-Hub modules, with further signatures.
 
 Signatures, all with dynamic batch and length, int32 in and float32 out:
 
@@ -7,12 +7,12 @@ Signatures, all with dynamic batch and length, int32 in and float32 out:
   with `mlm_positions` [B, P] to `mlm_logits` [B * P, V]; `tokenization_info`: `vocab_file` and
   `do_lower_case`. So has the original (export_to_tfhub.py).
 - `ids`: `ModelInputs` to `ModelOutputs`, of every model.
-- `serving_default`, of fine-tuned models with their vocabulary: strings in (`RawSignatures`), cut
-  into pieces inside the graph. Whoever loads such a model imports `tensorflow_text` before, which
-  itself imports Keras; nothing else here needs Keras or this program to run.
+- `serving_default`, of fine-tuned models with their vocabulary: takes strings (`RawSignatures`) and
+  tokenizes them inside the graph. `tensorflow_text`, which imports Keras, must be imported before
+  such a model is loaded; the other signatures need neither Keras nor this program.
 
-Variables are kept by the original's names, each once, so that `albert_core.checkpoints` reads the
-folder as a checkpoint without running it.
+Each variable is stored once, under the original's name, so that `albert_core.checkpoints` reads the
+folder as a checkpoint without executing anything in it.
 """
 
 import tempfile
@@ -60,8 +60,9 @@ def write_saved_model(checkpoint: Checkpoint, folder: Path) -> None:
         )
     with tempfile.TemporaryDirectory() as assets:
         _write_assets(checkpoint, Path(assets))
-        module, functions = _module_of(checkpoint, Path(assets))
+        module, functions = _make_module(checkpoint, Path(assets))
         tf.saved_model.save(module, str(folder), signatures=functions)
+        # TensorFlow copies only files that the graph names, here the vocabulary.
         for path in Path(assets).iterdir():
             (folder / HUB_ASSETS / path.name).write_bytes(path.read_bytes())
 
@@ -71,12 +72,13 @@ def open_saved_model(folder: Path) -> ModelFunction:
     return _open_signature(folder, IDS_SIGNATURE)
 
 
-def open_encoder(folder: Path) -> ModelFunction:
+def open_saved_model_encoder(folder: Path) -> ModelFunction:
     """Return the encoder of the model of such a folder, run by TensorFlow alone."""
     return _open_signature(folder, _TOKENS_SIGNATURE)
 
 
 def _open_signature(folder: Path, signature: str) -> ModelFunction:
+    """Return a signature of a SavedModel as a function of arrays."""
     import tensorflow_text  # type: ignore[import-untyped]  # noqa: F401  (operations that the graph may hold)
 
     loaded = tf.saved_model.load(str(folder))
@@ -89,15 +91,16 @@ def _open_signature(folder: Path, signature: str) -> ModelFunction:
     return run
 
 
-def _module_of(checkpoint: Checkpoint, assets: Path) -> tuple[Any, dict[str, Any]]:
-    """Return what is saved, and its signatures."""
+def _make_module(checkpoint: Checkpoint, assets: Path) -> tuple[Any, dict[str, Any]]:
+    """Return the module to save, with variables and assets, and its signatures by name."""
     from albert_core.model import weights_by_name
 
     model = build_model(checkpoint)
     variables = {name: weight.value for name, weight in weights_by_name(model).items()}
     module = tf.Module()
     setattr(module, NAMED_VARIABLES, {name: variables.pop(name) for name in checkpoint.weights})
-    # Zeros in the place of heads that the checkpoint lacks; nobody reads them back.
+    # Zeros for heads that the checkpoint lacks. TensorFlow saves a graph only if the module reaches
+    # all its variables; under another attribute these are not read back as weights.
     module.stand_ins = variables
     if checkpoint.tokenizer:
         file = assets / checkpoint.tokenizer.original_file_name
@@ -109,18 +112,19 @@ def _module_of(checkpoint: Checkpoint, assets: Path) -> tuple[Any, dict[str, Any
 
 
 class _Signatures:
-    """The signatures of a model.
+    """Makes the signatures of a model.
 
     Args:
         checkpoint: The model.
         model: Its Keras model.
-        vocabulary: The asset of its vocabulary, if it has one.
+        vocabulary: The `tf.saved_model.Asset` of its vocabulary; None without one.
     """
 
     def __init__(self, checkpoint: Checkpoint, model: keras.Model, vocabulary: Any) -> None:
         self._checkpoint, self._model, self._vocabulary = checkpoint, model, vocabulary
         spec = _IDS_BCS if checkpoint.is_multiple_choice else _IDS_BS
-        # Functions of their own, which the others call, so that the graph holds the model twice.
+        # The other signatures call these two, so that the file holds the graph of the model twice
+        # and not once for each signature.
         self._ids = concrete_function(self._run, **dict.fromkeys(checkpoint.input_names, spec))
         self._tokens = _on_ids(self._encode)
         self.raw: RawSignatures | None = None
@@ -128,7 +132,7 @@ class _Signatures:
             self.raw = RawSignatures(checkpoint, checkpoint.tokenizer, self._ids)
 
     def functions(self) -> dict[str, Any]:
-        """Return the concrete functions by name."""
+        """Return the concrete functions by name, as far as the heads allow."""
         heads = self._checkpoint.heads
         functions = {_TOKENS_SIGNATURE: self._tokens, IDS_SIGNATURE: self._ids}
         if "sentence_order" in heads:
@@ -142,17 +146,21 @@ class _Signatures:
         return functions
 
     def _run(self, **inputs: Any) -> dict[str, Any]:
+        """Return all outputs of the model by name (`ids`)."""
         return outputs_by_name(self._model, inputs)
 
     def _encode(self, **inputs: Any) -> dict[str, Any]:
+        """Return the encoder's two outputs (`tokens`)."""
         return dict(self._model.bert(**inputs, training=False))
 
     def _order(self, **inputs: Any) -> dict[str, Any]:
+        """Return the encoder's outputs and the log probabilities of sentence order (`sop`)."""
         outputs = self._tokens(**inputs)
         logits_B2 = self._model.sentence_order(outputs["pooled_output"])
         return {**outputs, "sop_log_probs": tf.nn.log_softmax(logits_B2)}
 
     def _predict(self, mlm_positions: Any, **inputs: Any) -> dict[str, Any]:
+        """Return the encoder's outputs and the logits at masked positions, flat (`mlm`)."""
         outputs = self._ids(**inputs, masked_lm_positions=mlm_positions)
         logits_BPV = outputs["masked_lm_logits"]
         return {
@@ -162,6 +170,7 @@ class _Signatures:
         }
 
     def _tokenization(self) -> dict[str, Any]:
+        """Return the path of the vocabulary and its case (`tokenization_info`)."""
         tokenizer = self._checkpoint.tokenizer
         return {
             "vocab_file": self._vocabulary.asset_path,
@@ -169,11 +178,13 @@ class _Signatures:
         }
 
 
-def _on_ids(method: Callable[..., dict[str, Any]], **more: Any) -> Any:
-    return concrete_function(method, **dict.fromkeys(ENCODER_INPUTS, _IDS_BS), **more)
+def _on_ids(method: Callable[..., dict[str, Any]], **specs: Any) -> Any:
+    """Return a method as a concrete function of the encoder's inputs [B, S] and of others."""
+    return concrete_function(method, **dict.fromkeys(ENCODER_INPUTS, _IDS_BS), **specs)
 
 
 def _write_assets(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write configuration, vocabulary, task and settings as the original names them."""
     checkpoint.config.to_json_file(folder / CONFIG_NAME)
     if checkpoint.tokenizer:
         write_original_vocabulary(checkpoint.tokenizer, folder)

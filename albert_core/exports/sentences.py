@@ -1,4 +1,4 @@
-"""Real sentences as what a model reads: pairs, questions about contexts, texts with choices.
+"""Real sentences as batches of a model's inputs: pairs, questions on contexts, texts with choices.
 
 Shape suffixes: B batch, S sequence, P predictions.
 """
@@ -25,11 +25,11 @@ _BATCH_SIZE = 32
 _LONGEST = 512
 _NUM_CHOICES = 4
 _NUM_PREDICTIONS = 4
-_WINDOW_SHARE = 4  # of a sequence a quarter is for the question, and windows are as far apart
+_STRIDES_PER_SEQUENCE = 4  # a question, and the stride of windows, is a quarter of the sequence
 
 
 def read_sentences(path: str | Path | None = None) -> list[str]:
-    """Return the sentences of a file, one a line, local or gs://; those of this package without.
+    """Return the sentences of a file, one a line, local or gs://; by default this package's 200.
 
     Raises:
         InputError: The file is missing, not UTF-8, or has no sentence.
@@ -50,10 +50,10 @@ def read_sentences(path: str | Path | None = None) -> list[str]:
 def sentence_batches(checkpoint: Checkpoint, sentences: Sequence[str]) -> list[ModelInputs]:
     """Return batches of short and long sentences, each as long as its longest.
 
-    What a batch holds fits the heads: texts or pairs as the task has them (pairs where none is
-    known), texts with choices, questions with contexts (where these take several windows, as many
-    windows as there are sentences); before fine-tuning pairs with masked places. A checkpoint
-    without a vocabulary gets a batch of random pieces.
+    The examples fit the heads: texts or pairs, as the task has them (pairs if it is unknown); texts
+    with choices; questions with contexts, of whose windows as many are taken as there are
+    sentences; pairs with masked tokens for pretraining heads. A checkpoint without a vocabulary
+    gets one batch of random tokens.
     """
     if checkpoint.tokenizer is None:
         return [_random_inputs(checkpoint)]
@@ -61,6 +61,7 @@ def sentence_batches(checkpoint: Checkpoint, sentences: Sequence[str]) -> list[M
     features = _features(checkpoint, checkpoint.tokenizer, sentences, longest)
     names = checkpoint.input_names
     batches: list[ModelInputs] = []
+    # Spread over all features: those of questions may be far more windows than sentences.
     chosen = np.unique(np.linspace(0, len(features) - 1, len(sentences)).astype(int))
     for start in range(0, len(chosen), _BATCH_SIZE):
         examples = chosen[start : start + _BATCH_SIZE]
@@ -68,12 +69,13 @@ def sentence_batches(checkpoint: Checkpoint, sentences: Sequence[str]) -> list[M
         if "p_mask" in names:
             inputs["p_mask"] = answer_mask(inputs)
         if "masked_lm_positions" in names:
-            inputs = _masked(inputs, checkpoint.tokenizer.special_ids.mask)
+            inputs = _mask_tokens(inputs, checkpoint.tokenizer.special_ids.mask)
         batches.append(inputs)
     return batches
 
 
 def _random_inputs(checkpoint: Checkpoint) -> ModelInputs:
+    """Return one batch of random tokens; for multiple choice its sequences are choices."""
     batch = random_batch(checkpoint.config)
     inputs = {name: batch[name] for name in checkpoint.input_names}
     return {k: v[None] for k, v in inputs.items()} if checkpoint.is_multiple_choice else inputs
@@ -82,21 +84,23 @@ def _random_inputs(checkpoint: Checkpoint) -> ModelInputs:
 def _features(
     checkpoint: Checkpoint, tokenizer: Tokenizer, sentences: Sequence[str], longest: int
 ) -> Features:
+    """Return the sentences as examples of the head's kind, tokenized."""
     if checkpoint.heads & {"span", "span_beam"}:
         return make_question_features(
             list(_questions(sentences)),
             tokenizer,
             sequence_length=longest,
-            doc_stride=longest // _WINDOW_SHARE,
-            max_query_length=longest // _WINDOW_SHARE,
+            doc_stride=longest // _STRIDES_PER_SEQUENCE,
+            max_query_length=longest // _STRIDES_PER_SEQUENCE,
             with_answers=False,
         ).features
-    groups = _groups(sentences, _texts_of_example(checkpoint))
+    groups = _groups(sentences, _get_num_texts(checkpoint))
     examples = [Example(id=str(n), texts=texts, target=None) for n, texts in enumerate(groups)]
     return make_features(examples, tokenizer, longest, max_choice_length=longest // 2)
 
 
-def _texts_of_example(checkpoint: Checkpoint) -> int:
+def _get_num_texts(checkpoint: Checkpoint) -> int:
+    """Return how many texts an example has: as the task declares, else a pair."""
     if checkpoint.is_multiple_choice:
         return 1 + _NUM_CHOICES
     declared: Mapping = checkpoint.task or {}
@@ -104,7 +108,7 @@ def _texts_of_example(checkpoint: Checkpoint) -> int:
 
 
 def _groups(sentences: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
-    """Yield each sentence once as a first text, with those that follow it, around the end."""
+    """Yield each sentence once as a first text, with those that follow it; the last wrap around."""
     for number in range(len(sentences)):
         yield tuple(sentences[(number + k) % len(sentences)] for k in range(size))
 
@@ -115,11 +119,11 @@ def _questions(sentences: Sequence[str]) -> Iterator[Question]:
         yield Question(id=str(number), question=question, context=" ".join(context))
 
 
-def _masked(inputs: dict[str, np.ndarray], mask: int) -> dict[str, np.ndarray]:
-    """Put masks at places spread over each sequence."""
+def _mask_tokens(inputs: dict[str, np.ndarray], mask: int) -> dict[str, np.ndarray]:
+    """Return inputs with tokens replaced by the mask at positions spread over each sequence."""
     lengths_B1 = inputs["input_mask"].sum(axis=1, keepdims=True)
-    shares_P = np.arange(1, _NUM_PREDICTIONS + 1) / (_NUM_PREDICTIONS + 1)
-    positions_BP = (lengths_B1 * shares_P).astype(np.int32)
+    fractions_P = np.arange(1, _NUM_PREDICTIONS + 1) / (_NUM_PREDICTIONS + 1)
+    positions_BP = (lengths_B1 * fractions_P).astype(np.int32)
     ids_BS = inputs["input_ids"].copy()
     np.put_along_axis(ids_BS, positions_BP, mask, axis=1)
     return {**inputs, "input_ids": ids_BS, "masked_lm_positions": positions_BP}

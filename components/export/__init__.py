@@ -1,1 +1,1 @@
-"""Models in formats that others read."""
+"""The step `export`: models in formats that other programs read, with proofs and cards."""

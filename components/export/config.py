@@ -11,15 +11,15 @@ from components.export.card.config import CardConfig
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportConfig:
-    """In which formats the fine-tuned models of a run are published, and which of them.
+    """Settings of the export: the formats, and the scores that a model must reach.
 
     Attributes:
         formats: Names in the table of formats (`albert_core.exports.formats`, and this step's
             README). None: no export.
-        thresholds: Least score by task, of its first metric on the dev set (0.8 is 80 points); a
-            model that misses it is not exported. Tasks without one are exported.
-        max_score_loss: What a score may lose by rounded weights, from 0 to 1 (0.02 is 2 points,
-            the default). Those of other formats must stay the same.
+        thresholds: Least score by task, of its first metric on the dev set (0.8 is 80 points). A
+            model below it is not exported; models of other tasks always are.
+        max_score_loss: Largest loss of a score by rounded weights, from 0 to 1 (0.02 is 2 points,
+            the default). In other formats scores must stay the same.
         card: What only people know, for the cards of the models.
     """
 
@@ -46,6 +46,7 @@ class ExportConfig:
         self._check_score_loss()
 
     def _check_score_loss(self) -> None:
+        """Refuse a loss outside 0 to 1, or one that no format of rounded weights uses."""
         if self.max_score_loss is None:
             return
         check_between(self, "export", "max_score_loss", hint="0.02 is 2 points")

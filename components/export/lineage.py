@@ -1,4 +1,4 @@
-"""Where a model comes from: the manifests of the steps that led to it, found by their hashes."""
+"""The manifests of the steps that led to a model, found by the hashes of their outputs."""
 
 import contextlib
 import dataclasses
@@ -15,15 +15,18 @@ from albert_core.tokenization import load_tokenizer
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Lineage:
-    """Manifests of the steps that led to a model; what is not known is None or empty.
+    """Manifests of the steps that led to a model; unknown ones are None or empty.
 
     Attributes:
-        vocab: Of its vocabulary.
-        records: Of its records, one for each sequence length.
-        pretrained: Of its pretraining.
-        finetuned: Of its fine-tuning.
-        evaluated: Of its evaluation.
-        random_evaluated: Of the evaluation after the same fine-tuning from random weights.
+        vocab: Manifest of its vocabulary.
+        records: Manifests of its records, one for each sequence length.
+        pretrained: Manifest of its pretraining.
+        finetuned: Manifest of its fine-tuning.
+        evaluated: Manifest of its evaluation.
+        random_evaluated: Manifest of the evaluation of the same fine-tuning from random weights.
+
+    Raises:
+        InputError: Evaluation or records belong to another model.
     """
 
     vocab: Manifest | None = None
@@ -34,19 +37,19 @@ class Lineage:
     random_evaluated: Manifest | None = None
 
     def __post_init__(self) -> None:
-        tuned, scored = self.finetuned, self.evaluated
-        if tuned and scored and scored.inputs["model"] != tuned.content_hash:
+        finetuned, evaluated = self.finetuned, self.evaluated
+        if finetuned and evaluated and evaluated.inputs["model"] != finetuned.content_hash:
             raise InputError("card: got the evaluation of another model than the one fine-tuned")
         if self.pretrained:
-            read = self.pretrained.inputs.values()
-            if any(manifest.content_hash not in read for manifest in self.records):
+            hashes = self.pretrained.inputs.values()
+            if any(manifest.content_hash not in hashes for manifest in self.records):
                 raise InputError("card: got other records than the model was pretrained on")
 
     @property
     def manifests(self) -> list[Manifest]:
-        """Those of the model's own steps, in the order of the steps."""
-        own = (self.vocab, *self.records, self.pretrained, self.finetuned, self.evaluated)
-        return [manifest for manifest in own if manifest]
+        """The known manifests, in the order of the steps, without the random one."""
+        manifests = (self.vocab, *self.records, self.pretrained, self.finetuned, self.evaluated)
+        return [manifest for manifest in manifests if manifest]
 
 
 def lineage_at(
@@ -58,21 +61,21 @@ def lineage_at(
     records: Sequence[str | Path] = (),
     vocab: str | Path | None = None,
 ) -> Lineage:
-    """Return the lineage of outputs whose places are known, local or gs://.
+    """Read the lineage from the outputs of the steps, local or gs://.
 
-    Only manifests are read. An output without one, such as a downloaded checkpoint, counts as not
-    known.
+    Only manifests are read. An output without one, such as a downloaded checkpoint, is unknown.
 
     Raises:
         InputError: The outputs are not of one model.
     """
 
     def manifest_at(address: str | Path | None) -> Manifest | None:
+        """Return the manifest of an output; None if it has none or no address is given."""
         return output_at(address).manifest() if address else None
 
     return Lineage(
         vocab=manifest_at(vocab),
-        records=tuple(manifest for each in records if (manifest := manifest_at(each))),
+        records=tuple(manifest for address in records if (manifest := manifest_at(address))),
         pretrained=manifest_at(pretrained),
         finetuned=manifest_at(finetuned),
         evaluated=manifest_at(evaluated),
@@ -81,7 +84,7 @@ def lineage_at(
 
 
 def find_lineage(model: str | Path, run: str | Path | None = None) -> Lineage:
-    """Return the lineage of a model that a step wrote, from the outputs somewhere below a folder.
+    """Find the lineage of a model that a step wrote, among all outputs below a folder.
 
     A step's manifest has the hash of each input, so that only what really led to the model is
     taken, whatever else is there.
@@ -94,43 +97,45 @@ def find_lineage(model: str | Path, run: str | Path | None = None) -> Lineage:
     Raises:
         InputError: There is no such folder, or no step wrote the model.
     """
-    own = find_manifest(input_folder(model))
+    manifest = find_manifest(input_folder(model))
     if run is None:
-        return _of_model(own, []) if own else Lineage()
-    if own is None or own.step not in ("pretrain", "finetune"):
+        return _trace(manifest, []) if manifest else Lineage()
+    if manifest is None or manifest.step not in ("pretrain", "finetune"):
         raise InputError(
             f"{model}: not the output of `albert pretrain` or `albert finetune`, so what led to it "
             "cannot be found below --run; name that output"
         )
-    return _of_model(own, list(_outputs_below(Path(run))))
+    return _trace(manifest, list(_outputs_below(Path(run))))
 
 
-_Found = tuple[Path, Manifest]
+_Output = tuple[Path, Manifest]
 
 
-def _of_model(own: Manifest, found: Sequence[_Found]) -> Lineage:
-    is_tuned = own.step == "finetune"
-    tuned = own if is_tuned else None
-    pretrained = _pretraining_of(own, found) if is_tuned else own
-    evaluated = _evaluation_of(own, found) if is_tuned else None
-    random = _random_twin(own, found) if is_tuned else None
-    wanted = pretrained.inputs if pretrained else {}
+def _trace(model: Manifest, outputs: Sequence[_Output]) -> Lineage:
+    """Return the lineage of a pretraining or fine-tuning, as far as it is among some outputs."""
+    is_finetuned = model.step == "finetune"
+    finetuned = model if is_finetuned else None
+    pretrained = _find_pretraining(model, outputs) if is_finetuned else model
+    evaluated = _find_evaluation(model, outputs) if is_finetuned else None
+    random = _find_random_twin(model, outputs) if is_finetuned else None
+    inputs = pretrained.inputs if pretrained else {}
     records = {
         m.content_hash: m
-        for _, m in found
-        if m.step == "records" and m.content_hash in wanted.values()
+        for _, m in outputs
+        if m.step == "records" and m.content_hash in inputs.values()
     }
     return Lineage(
-        vocab=_vocabulary_of(wanted.get("vocab"), found),
-        records=tuple(records[value] for value in wanted.values() if value in records),
+        vocab=_find_vocabulary(inputs.get("vocab"), outputs),
+        records=tuple(records[value] for value in inputs.values() if value in records),
         pretrained=pretrained,
-        finetuned=tuned,
+        finetuned=finetuned,
         evaluated=evaluated,
-        random_evaluated=_evaluation_of(random, found) if random and evaluated else None,
+        random_evaluated=_find_evaluation(random, outputs) if random and evaluated else None,
     )
 
 
-def _outputs_below(folder: Path) -> Iterator[_Found]:
+def _outputs_below(folder: Path) -> Iterator[_Output]:
+    """Yield all folders with a manifest below a folder, sorted by path."""
     if not folder.is_dir():
         raise InputError(f"--run {folder}: no such folder on this machine")
     for path in sorted(folder.rglob(MANIFEST_NAME)):
@@ -140,32 +145,34 @@ def _outputs_below(folder: Path) -> Iterator[_Found]:
                 yield path.parent, manifest
 
 
-def _pretraining_of(tuned: Manifest, found: Sequence[_Found]) -> Manifest | None:
-    wanted = tuned.inputs["pretrained"]
-    candidates = (pair for pair in found if pair[1].step == "pretrain")
-    return next((m for path, m in candidates if _model_hash(path) == wanted), None)
+def _find_pretraining(finetuned: Manifest, outputs: Sequence[_Output]) -> Manifest | None:
+    """Return the pretraining with the weights that a fine-tuning began with.
+
+    Fine-tuning notes the hash of the model, whichever format it came in, not that of a manifest.
+    """
+    expected = finetuned.inputs["pretrained"]
+    candidates = (output for output in outputs if output[1].step == "pretrain")
+    hashes = ((read_checkpoint(path).content_hash(), m) for path, m in candidates)
+    return next((m for model_hash, m in hashes if model_hash == expected), None)
 
 
-def _model_hash(folder: Path) -> str:
-    return read_checkpoint(folder).content_hash()
+def _find_evaluation(finetuned: Manifest, outputs: Sequence[_Output]) -> Manifest | None:
+    """Return the evaluation of a fine-tuning."""
+    candidates = (m for _, m in outputs if m.step == "evaluate")
+    return next((m for m in candidates if m.inputs["model"] == finetuned.content_hash), None)
 
 
-def _evaluation_of(tuned: Manifest, found: Sequence[_Found]) -> Manifest | None:
-    wanted = tuned.content_hash
-    candidates = (m for _, m in found if m.step == "evaluate")
-    return next((m for m in candidates if m.inputs["model"] == wanted), None)
-
-
-def _random_twin(tuned: Manifest, found: Sequence[_Found]) -> Manifest | None:
-    """Return the same fine-tuning from random weights; of such a one nothing."""
-    wanted = {**tuned.config, "initialization": "random"}
-    if wanted == tuned.config:
+def _find_random_twin(finetuned: Manifest, outputs: Sequence[_Output]) -> Manifest | None:
+    """Return the same fine-tuning from random weights; None of a fine-tuning from such."""
+    config = {**finetuned.config, "initialization": "random"}
+    if config == finetuned.config:
         return None
-    candidates = (m for _, m in found if m.step == "finetune" and m.config == wanted)
-    return next((m for m in candidates if m.inputs == tuned.inputs), None)
+    candidates = (m for _, m in outputs if m.step == "finetune" and m.config == config)
+    return next((m for m in candidates if m.inputs == finetuned.inputs), None)
 
 
-def _vocabulary_of(wanted: str | None, found: Sequence[_Found]) -> Manifest | None:
-    candidates = (pair for pair in found if pair[1].step == "vocab")
+def _find_vocabulary(content_hash: str | None, outputs: Sequence[_Output]) -> Manifest | None:
+    """Return the vocabulary with a hash."""
+    candidates = (output for output in outputs if output[1].step == "vocab")
     hashes = ((load_tokenizer(path).content_hash(), m) for path, m in candidates)
-    return next((m for found_hash, m in hashes if found_hash == wanted), None)
+    return next((m for tokenizer_hash, m in hashes if tokenizer_hash == content_hash), None)

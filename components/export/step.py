@@ -1,4 +1,4 @@
-"""Publish models in formats that others read."""
+"""The step `export`: write models in other formats, prove them the same, write their cards."""
 
 import dataclasses
 import gc
@@ -13,6 +13,7 @@ from albert_core.artifacts.step import run_step
 from albert_core.checkpoints import read_checkpoint
 from albert_core.checkpoints.checkpoint import TASK_NAME
 from albert_core.errors import InputError
+from albert_core.exports.description import PARITY_NAME
 from albert_core.exports.formats import (
     FORMATS,
     ExportFormat,
@@ -34,23 +35,23 @@ if TYPE_CHECKING:
     from albert_core.finetuning.dev_set import DevSet
 
 EXPORT_NAME = "export.json"
-_MOST_DEV_EXAMPLES = 2000
+_MAX_DEV_EXAMPLES = 2000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TaskExport:
-    """What became of one fine-tuned model; mappings by format are empty if it was held back.
+    """The export of one fine-tuned model; its mappings by format are empty if it was held back.
 
     Attributes:
-        task: Its task.
-        metric: The task's first metric.
-        score: Its value on the dev set.
-        threshold: What it had to reach, or None.
+        task: Name of its task.
+        metric: Name of the task's first metric.
+        score: The metric on the dev set.
+        threshold: Least score for an export; None for none.
         differences: Largest difference of the outputs by format.
         file_bytes: Size of the model's files by format.
-        size_ratios: The same for each byte of the parameters.
-        scores: The score in the format's own runtime, by format, of up to 2,000 dev examples.
-        score_before: The score on those before the export; None without them.
+        size_ratios: Bytes of the files for each byte of the parameters, by format.
+        scores: The metric in the format's own runtime on up to 2,000 dev examples, by format.
+        score_before: The metric of the Keras model on the same examples; None without a dev set.
     """
 
     task: str
@@ -66,14 +67,15 @@ class TaskExport:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _DevFiles:
-    """Where the dev set of a fine-tuned model is, and how it is read."""
+    """The task of a fine-tuned model, and the folder of its files."""
 
     task: Task
     data: Path
 
     @classmethod
-    def of(cls, model: Path, data: Path) -> "_DevFiles":
-        read_manifest(model, step="finetune")  # refuses a damaged folder, or another step's
+    def for_model(cls, model: Path, data: Path) -> "_DevFiles":
+        """Read the task from the folder of the model; refuse damaged folders and other steps'."""
+        read_manifest(model, step="finetune")
         return cls(task=read_declared_task(model), data=data)
 
 
@@ -89,24 +91,24 @@ def export_model(
     card: CardConfig | None = None,
     progress: ReportProgress = quiet,
 ) -> Manifest:
-    """Publish one model, pretrained or fine-tuned, to a folder of `output` for each format.
+    """Export one model, pretrained or fine-tuned, to a folder below `output` for each format.
 
     Args:
-        model: A checkpoint of any kind that `albert convert` knows.
-        formats: Names in `FORMATS`.
+        model: A checkpoint of any kind that `albert convert` reads.
+        formats: Names in the table of formats.
         output: Folder to make.
         max_score_loss: As in `ExportConfig`.
         data_dir: Folder of the tasks' folders, to score an output of `albert finetune`.
         sentences: File of sentences to compare outputs on, one a line; those of the package if
             not given.
         run: Folder of the run that made it, or one with the outputs of its steps, for the card.
-        card: What the card says beside.
-        progress: Told what it is doing.
+        card: What only people know about the model, for its card.
+        progress: Called with what is being done.
 
     Raises:
-        InputError: The model cannot be read, or not be expressed in a format; or its task's dev set
-            is not there.
-        StepFailedError: What was written is not the same model.
+        InputError: The model cannot be read; a format cannot express it, or lacks a package; or its
+            task's dev set is missing.
+        StepFailedError: An exported model is not the same model; nothing is published.
     """
     from albert_core.exports.sentences import read_sentences
 
@@ -119,7 +121,7 @@ def export_model(
     model = input_folder(model)
     dev, texts = _dev_files(model, data_dir), read_sentences(sentences)
     lineage = find_lineage(model, run)
-    inputs = {"model": read_checkpoint(model).content_hash(), "lineage": _hash_of(lineage)}
+    inputs = {"model": read_checkpoint(model).content_hash(), "lineage": _hash_lineage(lineage)}
     if sentences:
         inputs["sentences"] = hash_json(texts)
     if dev:
@@ -136,22 +138,27 @@ def export_model(
 
 
 def read_parity(export: str) -> dict[str, Any]:
-    """Return the proof in the folder of one format, local or gs://."""
-    from albert_core.exports.parity import PARITY_NAME
-
+    """Return the contents of parity.json in the folder of one format, local or gs://."""
     return json.loads(read_bytes(join(export, PARITY_NAME)))
 
 
 def _dev_files(model: Path, data_dir: str | Path | None) -> _DevFiles | None:
+    """Return where the dev set of a model is; None without a folder of tasks.
+
+    Raises:
+        InputError: The model is no output of `albert finetune`, or its task has no folder there.
+    """
     if data_dir is None:
         return None
-    found = find_manifest(model)
-    if found is None or found.step != "finetune" or not (model / TASK_NAME).is_file():
+    manifest = find_manifest(model)
+    if manifest is None or manifest.step != "finetune" or not (model / TASK_NAME).is_file():
         raise InputError(
             f"data_dir: got {data_dir}, expected none, for {model} is no output of `albert "
             "finetune`, which says what task to score and how"
         )
-    return _DevFiles.of(model, data_folder(read_declared_task(model), input_folder(data_dir)))
+    return _DevFiles.for_model(
+        model, data_folder(read_declared_task(model), input_folder(data_dir))
+    )
 
 
 def export_models(
@@ -167,25 +174,25 @@ def export_models(
     work_root: str | Path | None = None,
     progress: ReportProgress = quiet,
 ) -> Manifest:
-    """Publish the fine-tuned models of a run that reach their thresholds, and export.json.
+    """Export the fine-tuned models of a run that reach their thresholds, and write export.json.
 
-    A model that misses its threshold is held back, which is no failure.
+    A model below its threshold is held back, which is no failure.
 
     Args:
         models: Outputs of `albert finetune`; those from random weights are left out.
         evaluations: Outputs of `albert evaluate`, in the same order.
         config: The formats and the thresholds.
         output: Folder to make; a model's formats are in a folder below it named as its task.
-        data: Folder of a task's files by task: what is exported is scored where there is one.
+        data: Folders of files by task; exported models of these tasks are scored again.
         vocab: Output of `albert vocab`, for the cards; so are the next two.
         records: Outputs of `albert records`.
         pretrained: Output of `albert pretrain`.
         work_root: Folder of the work folders; beside `output` when not given.
-        progress: Told what it is doing.
+        progress: Called with what is being done.
 
     Raises:
-        InputError: An input is missing or another step's, or a model cannot be expressed so.
-        StepFailedError: What was written is not the same model.
+        InputError: An input is missing or another step's, or a format cannot express a model.
+        StepFailedError: An exported model is not the same model; nothing is published.
     """
     refuse_missing_packages(config.formats)
     origins = {"pretrained": pretrained, "records": records, "vocab": vocab}
@@ -199,20 +206,20 @@ def export_models(
         exports = []
         for candidate in candidates:
             folder = folders.get(candidate.task)
-            dev = _DevFiles.of(candidate.model, input_folder(folder)) if folder else None
+            dev = _DevFiles.for_model(candidate.model, input_folder(folder)) if folder else None
             exports.append(_export_task(exporter, candidate, results, dev))
         write_json(
             results / EXPORT_NAME, {"models": [dataclasses.asdict(export) for export in exports]}
         )
-        return _figures(exports)
+        return _summarize(exports)
 
     return run_step(
         "export",
         config=dataclasses.asdict(config) | {"scored_tasks": sorted(folders)},
-        inputs={c.task: c.scored.content_hash for c in candidates}
-        | {f"{c.task} model": c.scored.inputs["model"] for c in candidates}
-        | {f"{c.task} data": c.scored.inputs["data"] for c in candidates}
-        | {f"{c.task} lineage": _hash_of(c.lineage) for c in candidates},
+        inputs={c.task: c.evaluated.content_hash for c in candidates}
+        | {f"{c.task} model": c.evaluated.inputs["model"] for c in candidates}
+        | {f"{c.task} data": c.evaluated.inputs["data"] for c in candidates}
+        | {f"{c.task} lineage": _hash_lineage(c.lineage) for c in candidates},
         output=output,
         work_root=work_root,
         body=body,
@@ -221,31 +228,38 @@ def export_models(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Candidate:
-    """A model of a run that may be exported, its evaluation, and where it comes from."""
+    """A model of a run that may be exported, the manifest of its evaluation, and its lineage."""
 
     model: Path
-    scored: Manifest
+    evaluated: Manifest
     lineage: Lineage
 
     @property
     def task(self) -> str:
-        return self.scored.config["task"]
+        """Name of the task."""
+        return self.evaluated.config["task"]
 
 
 def _candidates(
     models: Sequence[str | Path], evaluations: Sequence[str | Path], origins: Mapping[str, Any]
 ) -> list[_Candidate]:
-    """Return the models that were pretrained; `origins` are further arguments of `lineage_at`."""
-    scored = [read_manifest(input_folder(folder), step="evaluate") for folder in evaluations]
+    """Return the models that were not fine-tuned from random weights, in order.
+
+    Args:
+        models: Outputs of `albert finetune`.
+        evaluations: Outputs of `albert evaluate`, in the same order.
+        origins: The arguments of `lineage_at` that all models share.
+    """
+    evaluated = [read_manifest(input_folder(folder), step="evaluate") for folder in evaluations]
     baselines = {
         manifest.config["task"]: folder
-        for folder, manifest in zip(evaluations, scored, strict=True)
+        for folder, manifest in zip(evaluations, evaluated, strict=True)
         if manifest.config["initialization"] != "pretrained"
     }
     return [
         _Candidate(
             model=input_folder(model),
-            scored=manifest,
+            evaluated=manifest,
             lineage=lineage_at(
                 finetuned=model,
                 evaluated=evaluation,
@@ -253,23 +267,24 @@ def _candidates(
                 **origins,
             ),
         )
-        for model, evaluation, manifest in zip(models, evaluations, scored, strict=True)
+        for model, evaluation, manifest in zip(models, evaluations, evaluated, strict=True)
         if manifest.config["initialization"] == "pretrained"
     ]
 
 
-def _hash_of(lineage: Lineage) -> str:
-    known = [*lineage.manifests, *filter(None, [lineage.random_evaluated])]
-    return hash_json([manifest.content_hash for manifest in known])
+def _hash_lineage(lineage: Lineage) -> str:
+    """Return a hash of all manifests of a lineage."""
+    manifests = [*lineage.manifests, *filter(None, [lineage.random_evaluated])]
+    return hash_json([manifest.content_hash for manifest in manifests])
 
 
 def _export_task(
     exporter: "_Exporter", candidate: _Candidate, results: Path, dev: _DevFiles | None
 ) -> TaskExport:
-    """Export one model of a run, or hold it back."""
-    task, figures = candidate.task, candidate.scored.metrics
-    metric = next(iter(figures))
-    score, threshold = figures[metric], exporter.config.thresholds.get(task)
+    """Export one model of a run to `results/<task>`, or hold it back if its score is too low."""
+    task, metrics = candidate.task, candidate.evaluated.metrics
+    metric = next(iter(metrics))  # the task's own comes first
+    score, threshold = metrics[metric], exporter.config.thresholds.get(task)
     parities: list[Parity] = []
     if threshold is None or score >= threshold:
         parities = exporter.export(
@@ -284,14 +299,14 @@ def _export_task(
         differences={parity.format: parity.largest_difference for parity in parities},
         file_bytes={parity.format: parity.file_bytes for parity in parities},
         size_ratios={parity.format: round(parity.size_ratio, 4) for parity in parities},
-        scores={name: own.after for name, own in scores.items()},
-        score_before=next((own.before for own in scores.values()), None),
+        scores={name: comparison.after for name, comparison in scores.items()},
+        score_before=next((comparison.before for comparison in scores.values()), None),
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class _Exporter:
-    """Writes models in all formats of a configuration, one after the other."""
+    """Exports models in all formats of a configuration, one after the other."""
 
     config: ExportConfig
     sentences: Sequence[str]
@@ -300,19 +315,20 @@ class _Exporter:
     def export(
         self, model: Path, folder: Path, dev: _DevFiles | None, lineage: Lineage, *, label: str
     ) -> "list[Parity]":
-        """Write a model in every format and return how far each is from it."""
+        """Write, prove and describe a model in every format, each in a folder below `folder`."""
         from albert_core.exports.parity import make_reference, prove
 
         folder.mkdir(exist_ok=True)
         checkpoint = read_checkpoint(model)
         self.progress(0, 0, f"{label}reference")
-        scored = _scored(model, dev) if dev else None
-        reference = make_reference(checkpoint, self.sentences, scored)
+        dev_set = _score_dev_set(model, dev) if dev else None
+        reference = make_reference(checkpoint, self.sentences, dev_set)
         parities = []
         for name in self.config.formats:
             self.progress(0, 0, f"{label}{name}")
             write_format(checkpoint, folder / name, to=name)
-            gc.collect()  # a large model is in memory in one runtime at a time
+            # Keras models hold cycles; without this the last runtime's copy stays in memory.
+            gc.collect()
             parity = prove(
                 reference,
                 folder / name,
@@ -331,14 +347,16 @@ class _Exporter:
         return parities
 
 
-def _scored(model: Path, dev: _DevFiles) -> "DevSet":
+def _score_dev_set(model: Path, dev: _DevFiles) -> "DevSet":
+    """Return the dev set, or a part of it, with the score of the Keras model."""
     from albert_core.inference import load
     from albert_core.inference.evaluation import score_dev_set
 
-    return score_dev_set(load(model), data=dev.data, most=_MOST_DEV_EXAMPLES)
+    return score_dev_set(load(model), data=dev.data, most=_MAX_DEV_EXAMPLES)
 
 
-def _figures(exports: Sequence[TaskExport]) -> Metrics:
+def _summarize(exports: Sequence[TaskExport]) -> Metrics:
+    """Return the metrics of the manifest: how many models were exported and held back."""
     exported = [export for export in exports if export.differences]
     return {
         "num_exported": len(exported),

@@ -1,4 +1,4 @@
-"""A sample of a corpus's sentences that is the same whatever order they come in."""
+"""Sample the sentences of a corpus so that the sample does not depend on their order."""
 
 import hashlib
 import heapq
@@ -6,21 +6,21 @@ from collections.abc import Iterable
 
 
 def sample_sentences(sentences: Iterable[str], *, max_bytes: int) -> list[str]:
-    """Return the sentences of the smallest hashes, as many as fit, in the order of their hashes.
-
-    A repeated sentence is sampled with all its repetitions or not at all, but for the last one.
+    """Return the sentences with the smallest hashes that fit, sorted by hash.
 
     Args:
-        sentences: Those of the corpus; read once, in the memory of the sample.
+        sentences: The sentences of the corpus; read once, in the memory of the sample.
         max_bytes: Largest size of the sample, in bytes of UTF-8.
     """
-    kept: list[tuple[int, str]] = []  # a heap, the largest hash first
-    size = 0
+    # By hash, not by a reservoir: the sample then is the same whatever order the files are read
+    # in. Equal sentences have equal hashes, so that they stay or go together, but for the last.
+    sample: list[tuple[int, str]] = []  # a heap whose first entry has the largest hash
+    num_bytes = 0
     for sentence in sentences:
         data = sentence.encode()
-        order = -int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
-        size += len(data)
-        heapq.heappush(kept, (order, sentence))
-        while size > max_bytes:
-            size -= len(heapq.heappop(kept)[1].encode())
-    return [sentence for _, sentence in sorted(kept, reverse=True)]
+        negative_hash = -int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
+        num_bytes += len(data)
+        heapq.heappush(sample, (negative_hash, sentence))
+        while num_bytes > max_bytes:
+            num_bytes -= len(heapq.heappop(sample)[1].encode())
+    return [sentence for _, sentence in sorted(sample, reverse=True)]

@@ -10,6 +10,8 @@ import rich.table
 from albert_core.artifacts.manifest import Manifest
 from albert_core.checkpoints import Conversion, Description
 from albert_core.checkpoints.description import ModelSummary
+from albert_core.exports.description import ExportDescription
+from albert_core.exports.formats import FORMATS
 from components.number_formats import format_bytes, format_number
 
 _SHOWN_FILES = 12
@@ -57,6 +59,23 @@ def print_description(description: Description) -> None:
     if description.vocabulary:
         rows.append(("vocabulary", description.vocabulary))
     _print([*rows, *_file_rows(description.files)])
+
+
+def print_export(export: ExportDescription) -> None:
+    """Print what an export is and holds, and how far it was from its model."""
+    spec = FORMATS[export.format]
+    rows = [
+        ("path", export.path),
+        ("kind", f"export: {spec.title}, {spec.description}"),
+        ("size", export.size or "none of the presets"),
+        ("architecture", _changed_settings(export.config.to_dict())),
+    ]
+    if export.vocabulary:
+        rows.append(("vocabulary", export.vocabulary))
+    rows += [
+        (f"difference of {name}", f"{value:.3g}") for name, value in export.differences.items()
+    ]
+    _print([*rows, *_file_rows(export.files)])
 
 
 def _model_rows(model: ModelSummary) -> Iterator[Row]:

@@ -1,5 +1,6 @@
 """The commands of finished models: export, card, convert, info and serve."""
 
+from pathlib import Path
 from typing import Any
 
 from albert_core.checkpoints.kinds import CheckpointFormat
@@ -106,15 +107,23 @@ def convert(
 
 
 def info(path: str) -> None:
-    """Tell what a checkpoint or a folder of the pipeline is, and what it holds.
+    """Tell what a checkpoint, an export or a folder of the pipeline is, and what it holds.
 
     Args:
         path: A folder, or the path of a TensorFlow 1 checkpoint such as folder/model.ckpt-best.
     """
     from albert_core.checkpoints import describe
-    from pipeline.cli.checkpoint_display import print_description
+    from albert_core.exports.description import describe_export
+    from pipeline.cli.checkpoint_display import print_description, print_export
 
-    print_description(describe(path))
+    # Checkpoints first: more is known of a SavedModel as the checkpoint that it also is.
+    try:
+        print_description(describe(path))
+    except InputError:
+        export = describe_export(Path(path))
+        if export is None:
+            raise
+        print_export(export)
 
 
 def serve(model: str, **settings: Any) -> None:

@@ -27,7 +27,7 @@ def submit(
     wait: bool = False,
     **settings: Any,
 ) -> None:
-    """Check everything that can be checked from here, and start the pipeline on a platform.
+    """Start the pipeline on Kubeflow or Vertex AI, after checking all that can be checked here.
 
     ALBERT_REGISTRY is the registry that holds the images.
 

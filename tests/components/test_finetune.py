@@ -291,7 +291,7 @@ def test_answers_outside_their_context_are_refused_or_counted(tune, tasks, tmp_p
 def test_a_vocabulary_of_another_model_is_refused(tune, model, tokenizer, tmp_path):
     convert(model, tmp_path / "copy", to="keras")
     tokenizer.save(tmp_path / "copy")
-    with pytest.raises(InputError, match="got 120 pieces, expected the model's vocab_size=64"):
+    with pytest.raises(InputError, match="got 120 tokens, expected the model's vocab_size=64"):
         tune("topic", pretrained=tmp_path / "copy")
 
 

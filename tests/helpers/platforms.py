@@ -8,10 +8,12 @@ from typing import Any, Literal
 from components.service_calls import CallConfig
 from pipeline.remote.cron import CronSchedule
 from pipeline.remote.package import Package
-from pipeline.remote.platforms.kubeflow.client import KubeflowConfig, KubeflowPlatform
+from pipeline.remote.platforms.kubeflow.client import KubeflowPlatform
+from pipeline.remote.platforms.kubeflow.config import KubeflowConfig
 from pipeline.remote.platforms.platform import Platform, Submission
 from pipeline.remote.platforms.registry import PlatformName
-from pipeline.remote.platforms.vertex.client import VertexConfig, VertexPlatform
+from pipeline.remote.platforms.vertex.client import VertexPlatform
+from pipeline.remote.platforms.vertex.config import VertexConfig
 from tests.helpers.fakes.kubeflow import Kubeflow
 from tests.helpers.fakes.loopback import Loopback, loopback
 from tests.helpers.fakes.vertex import Vertex

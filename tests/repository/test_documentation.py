@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 import yaml
-from pipeline.remote.targets.kubeflow import KubeflowConfig
-from pipeline.remote.targets.vertex import VertexConfig
 
 from albert_core.settings import parse_settings
 from albert_core.tasks.registry import read_task_file
 from pipeline.cli import main as cli
 from pipeline.config import RunConfig
+from pipeline.remote.platforms.kubeflow.config import KubeflowConfig
+from pipeline.remote.platforms.kubeflow.rules import KubeflowRules
+from pipeline.remote.platforms.vertex.config import VertexConfig
 from pipeline.remote.resources import read_resources
 from tests.helpers.documented import DOCUMENTS, ROOT, Command, documented_commands, yaml_blocks
 
@@ -103,7 +104,8 @@ def test_a_block_of_yaml_is_accepted(document: str, text: str, tmp_path):
     path = tmp_path / "block.yaml"
     path.write_text(text, encoding="utf-8")
     if "parallel_tasks" in values:
-        assert read_resources("kubeflow", str(path)).parallel_tasks == values["parallel_tasks"]
+        resources = read_resources(KubeflowRules(), str(path))
+        assert resources.parallel_tasks == values["parallel_tasks"]
         return
     if "name" in values:
         assert read_task_file(str(path)).name == values["name"]

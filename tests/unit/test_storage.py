@@ -11,7 +11,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from albert_core import storage
+from albert_core import google_storage, storage
 from albert_core.artifacts.step import run_step
 from albert_core.corpus import CorpusConfig, corpus_documents, corpus_fingerprint, corpus_splits
 from albert_core.errors import InputError
@@ -121,7 +121,7 @@ def test_uploads_draw_no_random_numbers_that_a_training_has_seeded(bucket):
     expected = random.random()
     random.seed(1)
     storage.write_bytes(f"{bucket}/drawing", b"1")
-    assert storage.read_version(f"{bucket}/drawing").data == b"1"
+    assert google_storage.read_version(f"{bucket}/drawing").data == b"1"
     assert random.random() == expected
 
 

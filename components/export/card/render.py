@@ -11,6 +11,7 @@ import yaml
 from albert_core.artifacts.inputs import input_folder
 from albert_core.checkpoints import describe
 from albert_core.checkpoints.checkpoint import read_json, read_task
+from albert_core.exports.description import PARITY_NAME
 from albert_core.exports.formats import ExportFormat
 from albert_core.files import write_atomically
 from components.export.card.config import CardConfig
@@ -19,7 +20,6 @@ from components.export.lineage import Lineage
 
 CARD_NAME = "README.md"
 _TEMPLATE = "card.md.j2"
-_PARITY_NAME = "parity.json"  # as in albert_core.exports.parity, which imports the whole model
 
 # Control characters, and those that reverse the direction of the text that follows them.
 _INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
@@ -50,7 +50,7 @@ def write_card(
     Raises:
         InputError: The model, or parity.json, cannot be read.
     """
-    parity = folder / _PARITY_NAME
+    parity = folder / PARITY_NAME
     text = make_card(
         model,
         lineage=lineage,

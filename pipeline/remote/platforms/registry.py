@@ -6,9 +6,11 @@ from typing import Any, Literal
 from albert_core.errors import InputError
 from components.service_calls import CallConfig
 from pipeline.config import RunConfig
-from pipeline.remote.platforms.kubeflow.client import KubeflowConfig, KubeflowPlatform
+from pipeline.remote.platforms.kubeflow.client import KubeflowPlatform
+from pipeline.remote.platforms.kubeflow.config import KubeflowConfig
 from pipeline.remote.platforms.platform import Platform
-from pipeline.remote.platforms.vertex.client import VertexConfig, VertexPlatform
+from pipeline.remote.platforms.vertex.client import VertexPlatform
+from pipeline.remote.platforms.vertex.config import VertexConfig
 
 PlatformName = Literal["kubeflow", "vertex"]
 

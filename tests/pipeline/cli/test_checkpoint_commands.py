@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from albert_core.checkpoints import read_checkpoint, save_folder, save_release
+from albert_core.files import write_json
 from albert_core.tokenization import SentencePieceTokenizer
 from pipeline.cli.main import main
-from tests.helpers.checkpoint_samples import names_in, pretrained
+from tests.helpers.checkpoint_samples import CONFIG, names_in, pretrained
 
 
 @pytest.fixture
@@ -89,6 +90,22 @@ def test_info_tells_what_a_step_made(
     save_folder(pretrained(tokenizer=tokenizer), tmp_path)
     assert main(["info", str(tmp_path)]) == 0
     assert lines_of(capsys.readouterr().out)["kind"] == "model folder"
+
+
+def test_info_tells_what_an_export_is(
+    capsys: pytest.CaptureFixture[str], tokenizer: SentencePieceTokenizer, tmp_path: Path
+) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"nothing of it is read")
+    CONFIG.to_json_file(tmp_path / "albert_config.json")
+    tokenizer.save(tmp_path)
+    assert main(["info", str(tmp_path)]) == 0
+    assert lines_of(capsys.readouterr().out)["kind"] == "export: ONNX, for ONNX Runtime"
+    write_json(tmp_path / "parity.json", {"format": "onnx_int8", "differences": {"logits": 0.0123}})
+    assert main(["info", str(tmp_path)]) == 0
+    printed = lines_of(capsys.readouterr().out)
+    assert printed["kind"].startswith("export: ONNX with weights of 8 bits")
+    assert printed["vocabulary"] == "SentencePiece, 120 tokens, lower case"
+    assert printed["difference of logits"] == "0.0123"
 
 
 def test_info_refuses_what_it_does_not_know(

@@ -88,10 +88,20 @@ def test_an_unusable_file_of_a_section_is_refused_in_one_line(folder, capsys, co
     assert reason in refusal(capsys, "card", "model", "--card", "card.yaml", "--output", "out.md")
 
 
-def test_text_in_place_of_a_section_of_a_configuration_is_refused_clearly():
-    for values in ({"vocab": "spiece.model"}, {"pretraining": {"phases": ["long.yaml"]}}):
-        with pytest.raises(InputError, match=r"got '.*', expected settings by name$"):
-            parse_settings(RunConfig, values, source="--config run.yaml")
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [
+        ({"vocab": "spiece.model"}, "vocab"),
+        ({"export": {"card": "./card.yaml"}}, r"export\.card"),
+        ({"pretraining": {"phases": ["long.yaml"]}}, r"pretraining\.phases\[0\]"),
+    ],
+)
+def test_text_in_place_of_a_section_of_a_configuration_is_refused_and_not_read(
+    folder, values, name
+):
+    (folder / "card.yaml").write_text("name: tiny\n")
+    with pytest.raises(InputError, match=f"run.yaml: {name}: got '.*', expected settings by name$"):
+        parse_settings(RunConfig, values, source="--config run.yaml")
 
 
 def test_lists_are_typed_with_commas(run_parser):

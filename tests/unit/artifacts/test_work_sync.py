@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from albert_core import storage
+from albert_core import google_storage, storage
 from albert_core.artifacts import work_sync
 from albert_core.artifacts.step import run_step, run_step_as_follower
 from albert_core.artifacts.work_sync import INDEX_NAME, synchronized_progress
@@ -52,16 +52,16 @@ def machine(monkeypatch, tmp_path):
 
 
 class Work:
-    """A body that keeps a number in `progress`, makes it larger, and fails when told to."""
+    """A body that counts its runs in `progress`, and fails with a given exception."""
 
     def __init__(self, failure: BaseException | None = None) -> None:
         self.failure = failure
-        self.found: list[int] = []
+        self.counts: list[int] = []
 
     def __call__(self, results: Path, progress: Path) -> dict[str, Any]:
         path = progress / "checkpoints" / "number"
         number = int(path.read_text()) if path.exists() else 0
-        self.found.append(number)
+        self.counts.append(number)
         path.parent.mkdir(exist_ok=True)
         path.write_text(str(number + 1))
         (progress / "log").open("a").write("line\n")
@@ -82,14 +82,14 @@ def names_in(root: str) -> list[str]:
     return [file.path.removeprefix(root).split("/", 2)[2] for file in storage.find_files(root)]
 
 
-def test_failed_work_goes_on_elsewhere_with_what_it_kept(root, machine, tmp_path):
+def test_failed_work_continues_elsewhere_from_its_progress(root, machine, tmp_path):
     with pytest.raises(RuntimeError):
         run(root, tmp_path / "out", Work(RuntimeError("out of memory")))
     assert not list((tmp_path / "first" / "albert-work").rglob("number"))
     machine("second")
     body = Work()
     assert run(root, tmp_path / "out", body).metrics == {"number": 2}
-    assert body.found == [1]
+    assert body.counts == [1]
     assert (tmp_path / "out" / "number.txt").read_text() == "whole"
 
 
@@ -102,7 +102,7 @@ def test_only_the_results_stay_and_are_published_again_without_being_computed(
     body = Work()
     assert run(root, tmp_path / "again", body) == manifest
     assert run(root, f"{root}-outputs/again", body) == manifest
-    assert body.found == []
+    assert body.counts == []
     assert (tmp_path / "again" / "number.txt").read_text() == "whole"
     assert storage.read_bytes(f"{root}-outputs/again/number.txt") == b"whole"
     assert not list(tmp_path.glob("*/albert-work/*/*"))
@@ -115,7 +115,7 @@ def test_results_that_were_damaged_in_the_work_folder_are_made_anew(root, machin
     machine("second")
     body = Work()
     run(root, tmp_path / "again", body)
-    assert body.found == [0]
+    assert body.counts == [0]
     assert storage.read_bytes(path) == b"whole"
 
 
@@ -134,12 +134,18 @@ def test_bad_input_found_late_keeps_the_progress_of_earlier_runs(root, machine, 
     machine("third")
     body = Work()
     run(root, tmp_path / "out", body)
-    assert body.found == [2]
+    assert body.counts == [2]
 
 
 def listed(address: str) -> list[str]:
-    version = storage.read_version(f"{address}/{INDEX_NAME}")
+    version = google_storage.read_version(f"{address}/{INDEX_NAME}")
     return sorted(work_sync._object_names(version)) if version else []
+
+
+def index_generation(address: str) -> int:
+    version = google_storage.read_version(f"{address}/{INDEX_NAME}")
+    assert version
+    return version.generation
 
 
 def wait_until(condition) -> None:
@@ -165,7 +171,7 @@ def test_files_appear_and_vanish_while_the_work_goes_on(root, tmp_path, monkeypa
     assert [storage.read_bytes(path) for path in objects] == [b"2"]
 
 
-def test_what_did_not_change_is_not_uploaded_again(root, tmp_path, monkeypatch):
+def test_unchanged_files_are_not_uploaded_again(root, tmp_path, monkeypatch):
     monkeypatch.setattr(work_sync, "SYNC_EVERY_S", 0.02)
     progress = tmp_path / "progress"
     with synchronized_progress(progress, root):
@@ -173,8 +179,8 @@ def test_what_did_not_change_is_not_uploaded_again(root, tmp_path, monkeypatch):
         wait_until(lambda: listed(root) == ["shard"])
     first = storage.find_files(f"{root}/progress")
     with synchronized_progress(tmp_path / "elsewhere" / "progress", root):
-        generation = storage.read_version(f"{root}/{INDEX_NAME}").generation
-        wait_until(lambda: storage.read_version(f"{root}/{INDEX_NAME}").generation > generation + 2)
+        generation = index_generation(root)
+        wait_until(lambda: index_generation(root) > generation + 2)
     assert storage.find_files(f"{root}/progress") == first
 
 
@@ -191,7 +197,7 @@ def test_a_second_worker_is_refused_while_the_first_is_alive(root, tmp_path, mon
         pass
 
 
-def test_a_worker_that_was_taken_for_dead_stops_and_harms_nothing(root, tmp_path, monkeypatch):
+def test_a_worker_that_lost_its_lease_stops_and_harms_nothing(root, tmp_path, monkeypatch):
     monkeypatch.setattr(work_sync, "LEASE_S", 0.3)
     monkeypatch.setattr(work_sync, "SYNC_EVERY_S", 3.0)  # it does not renew in time
     first, second = tmp_path / "one" / "progress", tmp_path / "two" / "progress"
@@ -205,11 +211,11 @@ def test_a_worker_that_was_taken_for_dead_stops_and_harms_nothing(root, tmp_path
 
     with pytest.raises(StepFailedError, match="another process has taken over"):
         work()
-    (kept,) = storage.find_files(f"{root}/progress")
-    assert storage.read_bytes(kept.path) == b"fresh"
+    (file,) = storage.find_files(f"{root}/progress")
+    assert storage.read_bytes(file.path) == b"fresh"
 
 
-def test_a_process_that_takes_part_goes_on_from_what_the_leader_found(root, machine, tmp_path):
+def test_a_follower_starts_from_the_progress_that_the_leader_found(root, machine, tmp_path):
     with pytest.raises(RuntimeError):
         run(root, tmp_path / "out", Work(RuntimeError()))
     found, has_begun = [], threading.Event()

@@ -125,7 +125,7 @@ def test_the_optimizer_is_left_out_and_said_so(
 def test_a_vocabulary_of_another_size_is_refused(tf1: Path, tmp_path: Path) -> None:
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcde"]
     (tmp_path / "vocab.txt").write_text("\n".join(pieces) + "\n")
-    with pytest.raises(InputError, match="got 10 pieces, expected the model's vocab_size=120"):
+    with pytest.raises(InputError, match="got 10 tokens, expected the model's vocab_size=120"):
         convert(tf1, tmp_path / "out", to="keras", vocab=tmp_path / "vocab.txt")
     assert names_in(tmp_path) == {"release", "vocab.txt"}
 

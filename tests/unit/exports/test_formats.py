@@ -17,7 +17,7 @@ def test_every_name_has_an_entry() -> None:
 
 
 def test_the_table_needs_no_runtime() -> None:
-    heavy = ("tensorflow", "keras", "onnx", "numpy")
+    heavy = ("tensorflow", "keras", "onnx", "numpy", "safetensors")
     code = (
         "import sys, albert_core.exports.formats; "
         f"print([name for name in {heavy} if name in sys.modules])"

@@ -11,7 +11,7 @@ from albert_core.checkpoints.checkpoint import reference_function
 from albert_core.errors import InputError, StepFailedError
 from albert_core.exports.comparison import largest_differences
 from albert_core.exports.formats import Bounds
-from albert_core.exports.parity import Parity, Scores, make_reference, prove
+from albert_core.exports.parity import Parity, ScoreComparison, make_reference, prove
 from albert_core.exports.sentences import read_sentences, sentence_batches
 from albert_core.model import (
     AlbertForMultipleChoice,
@@ -161,14 +161,14 @@ def of_parity(**changes: object) -> Parity:
         differences={"logits": 5e-5},
         file_bytes=111_000,
         parameter_bytes=100_000,
-        scores=Scores(metric="accuracy", before=0.8, after=0.8, num_examples=2000),
+        scores=ScoreComparison(metric="accuracy", before=0.8, after=0.8, num_examples=2000),
         bounds=BOUNDS,
     )
     return dataclasses.replace(own, **changes)
 
 
-def scored(after: float, num_examples: int = 2000) -> Scores:
-    return Scores(metric="accuracy", before=0.8, after=after, num_examples=num_examples)
+def scored(after: float, num_examples: int = 2000) -> ScoreComparison:
+    return ScoreComparison(metric="accuracy", before=0.8, after=after, num_examples=num_examples)
 
 
 ROUNDED = dataclasses.replace(BOUNDS, is_quantized=True, score_change=0.02)

@@ -45,7 +45,7 @@ def pair(
         if "wordpiece" not in kind:
             compat = "huggingface" if kind == "huggingface" else "original"
             own = SentencePieceTokenizer(tokenizer.model, lower_case=kind != "cased", compat=compat)
-        graph_tokenizers[kind] = own, GraphTokenizer(own, knows_places=True)
+        graph_tokenizers[kind] = own, GraphTokenizer(own, with_offsets=True)
     return graph_tokenizers[kind]
 
 
@@ -100,7 +100,7 @@ def test_peculiar_texts_have_the_same_ids(pair: tuple[Tokenizer, GraphTokenizer]
 def test_pieces_lie_where_their_characters_are(pair: tuple[Tokenizer, GraphTokenizer]) -> None:
     own, graph = pair
     text = "  bab  Ab,\u00a0ＡＢ ábz "
-    pieces = graph.encode_with_places(tf.constant(["", text]))
+    pieces = graph.encode_with_offsets(tf.constant(["", text]))
     assert pieces.ids.numpy().tolist() == own.encode(text)
     assert pieces.row_splits.numpy().tolist() == [0, 0, len(pieces.ids)]
     places = zip(pieces.begins.numpy(), pieces.ends.numpy(), strict=True)
@@ -116,7 +116,7 @@ def test_the_comma_of_a_number_has_its_own_place(tokenizer: SentencePieceTokeniz
     model = tokenizer.model.replace(b"\x02" + short.encode(), b"\x021,", 1)
     own = SentencePieceTokenizer(model, lower_case=True)
     assert own.split_ids
-    pieces = GraphTokenizer(own, knows_places=True).encode_with_places(tf.constant(["no 1, is"]))
+    pieces = GraphTokenizer(own, with_offsets=True).encode_with_offsets(tf.constant(["no 1, is"]))
     assert pieces.ids.numpy().tolist() == own.encode("no 1, is")
     places = zip(pieces.ids.numpy(), pieces.begins.numpy(), pieces.ends.numpy(), strict=True)
     assert (own.pieces.index(","), 4, 5) in list(places)

@@ -2,9 +2,7 @@
 
 import dataclasses
 import functools
-import json
 import os
-import re
 import warnings
 from typing import Any
 
@@ -12,6 +10,15 @@ from albert_core.errors import InputError
 from albert_core.storage import join
 from components.service_calls import CallConfig, Service
 from pipeline.remote.cron import CronSchedule
+from pipeline.remote.platforms.kubeflow.config import KubeflowConfig
+from pipeline.remote.platforms.kubeflow.messages import (
+    fingerprint_in,
+    name_filter,
+    timeouts,
+    to_cron,
+    to_description,
+    to_remote_schedule,
+)
 from pipeline.remote.platforms.kubeflow.rules import KubeflowRules
 from pipeline.remote.platforms.platform import (
     Platform,
@@ -26,30 +33,6 @@ from pipeline.remote.platforms.platform import (
 _FINAL_STATES = ("succeeded", "failed", "canceled", "skipped")
 _API = "/apis/v2beta1"
 _PAGE_SIZE = 100
-_REQUEST_HASH = re.compile(r"albert request ([0-9a-f]+)")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class KubeflowConfig:
-    """Kubeflow Pipelines: where, and as whom.
-
-    Attributes:
-        host: Address of its API, such as https://kubeflow.example.org/pipeline.
-        namespace: Namespace of a server with several users; nothing for one without.
-        experiment: Experiment that the runs belong to.
-        root: Folder for artifacts, in a storage that the server knows: gs://, s3:// or minio://.
-        work_root: gs:// folder of work in progress; `work` in `root` when empty.
-        service_account: Kubernetes service account of the steps; the server's own when empty.
-        time_zone: What the server schedules by, its CRON_SCHEDULE_TIMEZONE.
-    """
-
-    host: str = ""
-    namespace: str = ""
-    experiment: str = "albert"
-    root: str = ""
-    work_root: str = ""
-    service_account: str = ""
-    time_zone: str = "UTC"
 
 
 class KubeflowPlatform(Platform):
@@ -107,7 +90,7 @@ class KubeflowPlatform(Platform):
         if experiment is None:
             return None
         page = self._client.runs.run_service_list_runs(
-            experiment_id=experiment, filter=_name_filter(run_id), **_timeouts(timeout_s)
+            experiment_id=experiment, filter=name_filter(run_id), **timeouts(timeout_s)
         )
         return next((self._remote_run(run) for run in page.runs or ()), None)
 
@@ -115,12 +98,12 @@ class KubeflowPlatform(Platform):
         """Create a Run; Kubeflow itself would take a second one of its name."""
         body = {**request.body, "experiment_id": self._ensure_experiment(timeout_s)}
         return self._remote_run(
-            self._client.runs.run_service_create_run(body, **_timeouts(timeout_s))
+            self._client.runs.run_service_create_run(body, **timeouts(timeout_s))
         )
 
     def run_state(self, run: RemoteRun, timeout_s: float) -> RunState:
         """Read state and tasks of a Run."""
-        details = self._client.runs.run_service_get_run(run.name, **_timeouts(timeout_s))
+        details = self._client.runs.run_service_get_run(run.name, **timeouts(timeout_s))
         state = (details.state or "pending").lower()
         tasks = (details.run_details and details.run_details.task_details) or []
         errors = {task.display_name: task.error.message for task in tasks if task.error}
@@ -138,7 +121,7 @@ class KubeflowPlatform(Platform):
         self, submission: Submission, name: str, schedule: CronSchedule
     ) -> Request:
         """Return a RecurringRun."""
-        cron = _to_cron(schedule, self.config.time_zone)
+        cron = to_cron(schedule, self.config.time_zone)
         timing = {
             "trigger": {"cron_schedule": {"cron": cron}},
             "max_concurrency": "1",
@@ -152,7 +135,7 @@ class KubeflowPlatform(Platform):
         experiment = self._find_experiment(timeout_s)
         if experiment is None:
             return []
-        name_filter = {} if name is None else {"filter": _name_filter(name)}
+        selection = {} if name is None else {"filter": name_filter(name)}
         schedules: list[RemoteSchedule] = []
         token = ""
         while True:
@@ -160,10 +143,10 @@ class KubeflowPlatform(Platform):
                 experiment_id=experiment,
                 page_token=token,
                 page_size=_PAGE_SIZE,
-                **name_filter,
-                **_timeouts(timeout_s),
+                **selection,
+                **timeouts(timeout_s),
             )
-            schedules += [_remote_schedule(item) for item in page.recurring_runs or ()]
+            schedules += [to_remote_schedule(item) for item in page.recurring_runs or ()]
             token = page.next_page_token
             if not token:
                 return schedules
@@ -172,8 +155,8 @@ class KubeflowPlatform(Platform):
         """Create a RecurringRun."""
         body = {**request.body, "experiment_id": self._ensure_experiment(timeout_s)}
         service = self._client.recurring_runs
-        return _remote_schedule(
-            service.recurring_run_service_create_recurring_run(body, **_timeouts(timeout_s))
+        return to_remote_schedule(
+            service.recurring_run_service_create_recurring_run(body, **timeouts(timeout_s))
         )
 
     def change_schedule(
@@ -187,19 +170,19 @@ class KubeflowPlatform(Platform):
     def pause_schedule(self, schedule: RemoteSchedule, timeout_s: float) -> None:
         """Disable the RecurringRun."""
         self._client.recurring_runs.recurring_run_service_disable_recurring_run(
-            schedule.id, **_timeouts(timeout_s)
+            schedule.id, **timeouts(timeout_s)
         )
 
     def resume_schedule(self, schedule: RemoteSchedule, timeout_s: float) -> None:
         """Enable the RecurringRun; it was created without catching up."""
         self._client.recurring_runs.recurring_run_service_enable_recurring_run(
-            schedule.id, **_timeouts(timeout_s)
+            schedule.id, **timeouts(timeout_s)
         )
 
     def delete_schedule(self, schedule: RemoteSchedule, timeout_s: float) -> None:
         """Delete the RecurringRun."""
         self._client.recurring_runs.recurring_run_service_delete_recurring_run(
-            schedule.id, **_timeouts(timeout_s)
+            schedule.id, **timeouts(timeout_s)
         )
 
     def _run_values(self, submission: Submission) -> dict[str, Any]:
@@ -222,7 +205,7 @@ class KubeflowPlatform(Platform):
     def _request(self, collection: str, name: str, values: dict[str, Any]) -> Request:
         """Return the request that creates `name` in a collection, with its hash as description."""
         digest = request_fingerprint({**values, "display_name": name})
-        body = {"display_name": name, "description": f"albert request {digest}", **values}
+        body = {"display_name": name, "description": to_description(digest), **values}
         return Request(path=f"{_API}/{collection}", body=body, fingerprint=digest)
 
     def _ensure_experiment(self, timeout_s: float) -> str:
@@ -231,7 +214,7 @@ class KubeflowPlatform(Platform):
         if experiment is None:
             body = {"display_name": self.config.experiment, **self._namespace()}
             created = self._client.experiments.experiment_service_create_experiment(
-                body, **_timeouts(timeout_s)
+                body, **timeouts(timeout_s)
             )
             experiment = str(created.experiment_id)
         return experiment
@@ -239,7 +222,7 @@ class KubeflowPlatform(Platform):
     def _find_experiment(self, timeout_s: float) -> str | None:
         """Return the id of the experiment; None if there is none of its name."""
         page = self._client.experiments.experiment_service_list_experiments(
-            **self._namespace(), filter=_name_filter(self.config.experiment), **_timeouts(timeout_s)
+            **self._namespace(), filter=name_filter(self.config.experiment), **timeouts(timeout_s)
         )
         return next((str(item.experiment_id) for item in page.experiments or ()), None)
 
@@ -252,54 +235,5 @@ class KubeflowPlatform(Platform):
         return RemoteRun(
             name=run.run_id,
             url=f"{self.config.host.rstrip('/')}/#/runs/details/{run.run_id}",
-            fingerprint=_fingerprint_in(run.description),
+            fingerprint=fingerprint_in(run.description),
         )
-
-
-def _to_cron(schedule: CronSchedule, server_time_zone: str) -> str:
-    """Return a schedule as Kubeflow writes it: six fields, seconds first, by the server's clock.
-
-    Args:
-        schedule: The schedule.
-        server_time_zone: Time zone of the cluster's scheduler, one for all schedules.
-
-    Raises:
-        InputError: The schedule is by another clock.
-    """
-    if schedule.time_zone != server_time_zone:
-        raise InputError(
-            f"time_zone: got {schedule.time_zone}, expected {server_time_zone}, by which the "
-            "Kubeflow server schedules; give the times in that zone, or set "
-            "CRON_SCHEDULE_TIMEZONE of its scheduled-workflow controller and name it in "
-            "kubeflow.time_zone"
-        )
-    return f"0 {schedule.fields}"
-
-
-def _remote_schedule(recurring: Any) -> RemoteSchedule:
-    """Return a RecurringRun of kfp's client as the other platforms' schedules are."""
-    status = recurring.status or f"{recurring.mode}D"
-    return RemoteSchedule(
-        id=recurring.recurring_run_id,
-        name=recurring.display_name,
-        cron=recurring.trigger.cron_schedule.cron if recurring.trigger.cron_schedule else "",
-        state="active" if status == "ENABLED" else "paused",
-        fingerprint=_fingerprint_in(recurring.description),
-    )
-
-
-def _fingerprint_in(description: str | None) -> str:
-    """Return the hash of a request from a description; empty if another program wrote it."""
-    match = _REQUEST_HASH.search(description or "")
-    return match[1] if match else ""
-
-
-def _name_filter(name: str) -> str:
-    """Return the filter of the API for what has exactly this display name."""
-    predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
-    return json.dumps({"predicates": [predicate]})
-
-
-def _timeouts(timeout_s: float) -> dict[str, tuple[float, float]]:
-    """Return the time-out as the generated client takes it: to connect, and to read."""
-    return {"_request_timeout": (timeout_s, timeout_s)}

@@ -1,0 +1,62 @@
+"""Describe the folder of an export by its side files, without the format's runtime."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+from albert_core.checkpoints.checkpoint import read_json
+from albert_core.checkpoints.description import list_sizes, size_name, summarize_vocabulary
+from albert_core.config import CONFIG_NAME, AlbertConfig
+from albert_core.exports.formats import FORMATS, ExportFormat, find_export_format
+
+PARITY_NAME = "parity.json"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportDescription:
+    """What an export holds, as `albert info` prints it.
+
+    Attributes:
+        path: The folder.
+        format: Its format.
+        config: The architecture.
+        size: Name of the preset with that architecture; empty if none has it.
+        vocabulary: Class, size and case of the vocabulary as text; empty if there is none.
+        differences: Largest difference of each output from the Keras model's, as measured when the
+            model was exported; empty if there is no parity.json.
+        files: Size in bytes by path in the folder, sorted.
+    """
+
+    path: str
+    format: ExportFormat
+    config: AlbertConfig
+    size: str
+    vocabulary: str
+    differences: Mapping[str, float]
+    files: Mapping[str, int]
+
+
+def describe_export(folder: Path) -> ExportDescription | None:
+    """Describe an export with a graph; None for any other folder.
+
+    Raises:
+        InputError: A file in it cannot be read.
+    """
+    export_format = find_export_format(folder)
+    if export_format is None:
+        return None
+    parity = read_json(folder / PARITY_NAME) if (folder / PARITY_NAME).is_file() else {}
+    # Formats may share their files; the proof knows which of them it was.
+    if parity.get("format") in FORMATS:
+        export_format = parity["format"]
+    settings = folder / FORMATS[export_format].settings_folder
+    config = AlbertConfig.from_json_file(settings / CONFIG_NAME)
+    return ExportDescription(
+        path=str(folder),
+        format=export_format,
+        config=config,
+        size=size_name(config),
+        vocabulary=summarize_vocabulary(settings),
+        differences=parity.get("differences") or {},
+        files=list_sizes(folder),
+    )

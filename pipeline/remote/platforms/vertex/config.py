@@ -1,0 +1,49 @@
+"""Where Vertex AI Pipelines is, and as whom it is called."""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+
+from albert_core.errors import InputError
+from albert_core.storage import is_remote
+from components.vertex import REQUEST_LABEL
+
+_LABEL = re.compile(r"[a-z0-9_-]{0,63}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VertexConfig:
+    """Vertex AI: where, and as whom.
+
+    Attributes:
+        project: Google Cloud project.
+        location: Region, such as us-central1.
+        root: gs:// folder for artifacts and work in progress.
+        service_account: What the steps run as; the default of Vertex AI when empty.
+        network: VPC network to peer with, as `projects/NUMBER/global/networks/NAME`.
+        encryption_key: Cloud KMS key for what runs keep, by its full name.
+        labels: Labels of the runs, for bills and searches.
+        endpoint: Address of the service, such as that of a private endpoint; the public one of
+            the location when empty.
+    """
+
+    project: str = ""
+    location: str = ""
+    root: str = ""
+    service_account: str = ""
+    network: str = ""
+    encryption_key: str = ""
+    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    endpoint: str = ""
+
+    def __post_init__(self) -> None:
+        if self.root and not is_remote(self.root):
+            raise InputError(f"vertex.root: got {self.root!r}, expected a gs:// folder")
+        for item in (item for pair in self.labels.items() for item in pair):
+            if not _LABEL.fullmatch(item):
+                raise InputError(
+                    f"vertex.labels: got {item!r}, expected up to 63 lower-case letters, digits, "
+                    "- and _"
+                )
+        if REQUEST_LABEL in self.labels:
+            raise InputError(f"vertex.labels: {REQUEST_LABEL} is set by the submission itself")
