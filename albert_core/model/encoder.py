@@ -169,8 +169,8 @@ class AlbertEncoder(keras.layers.Layer):
             segment_ids: int [B, S], segment of each position; all 0 when None.
             output_positions: int [B, P], positions whose output is needed; all when None. The last
                 layer then computes those and [CLS] only, with the same result.
-            return_all_layers: Whether `all_layer_outputs` is returned, too; every layer then computes
-                every position, without `rematerialize`.
+            return_all_layers: Whether `all_layer_outputs` is returned, too; every layer then
+                computes every position, and `rematerialize` has no effect.
             training: Whether dropout is on.
 
         Returns:
@@ -283,7 +283,7 @@ class AlbertEncoder(keras.layers.Layer):
     def _cast_weights_once(self, training: bool | None) -> contextlib.AbstractContextManager[Any]:
         """Return a context in which the blocks' weights are cast once for all layers.
 
-        It does nothing unless training, nor with `rematerialize`.
+        Outside of training, and with `rematerialize`, the context does nothing.
         """
         # Rematerialised layers are called again for the gradient, outside of this context.
         if not training or self.rematerialize:

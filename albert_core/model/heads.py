@@ -39,8 +39,8 @@ class AlbertWithHead(ConfigSerializable, keras.Model):
         Args:
             inputs: The three by name; others are not read.
             training: Whether dropout is on.
-            pooled_only: Whether the last layer computes [CLS] alone; `sequence_output` is then [B,
-                1, H].
+            pooled_only: Whether the last layer computes [CLS] alone; `sequence_output` is then
+                [B, 1, H].
 
         Raises:
             InputError: An input does not have the axes [B, S].

@@ -73,7 +73,7 @@ def hidden_activation(config: AlbertConfig) -> Callable[..., Any]:
     """Return the function for `hidden_act`, called as f(x, training=...).
 
     `gelu` is the tanh approximation, as in the original. Whether the step trains changes only what
-    is kept for the gradient, never the result.
+    is kept for the gradient, and how the result is rounded.
     """
     if config.hidden_act == "gelu":
         return gelu

@@ -48,7 +48,7 @@ class AdamW(keras.optimizers.Optimizer):
         self.epsilon = epsilon
 
     def build(self, variables: list[Any]) -> None:
-        """Create two moments of every variable, and `rate_factor`; only once."""
+        """Create two moments of every variable, and `rate_factor`; a second call does nothing."""
         if self.built:
             return
         super().build(variables)

@@ -141,7 +141,7 @@ class WarmupStableDecay(Schedule):
     decay_ratio: float = 0.2
 
     def decayed_rate(self, step: Any) -> Any:
-        """Return the peak; during the last `decay_ratio` of the steps, what is left of it."""
+        """Return the peak; over the last `decay_ratio` of the steps, the linear decay to 0."""
         from keras import ops
 
         num_steps = max(self.num_train_steps, 1)  # with 0 the model is only evaluated

@@ -198,5 +198,5 @@ def test_positions_over_the_limit_are_refused(model: AlbertForPreTraining) -> No
 
 def test_all_layers_and_chosen_positions_are_refused_together(model: AlbertForPreTraining) -> None:
     ids = np.zeros((1, LENGTH), int)
-    with pytest.raises(InputError, match="output_positions: .* together with return_all_layers"):
+    with pytest.raises(InputError, match=r"output_positions: .* together with return_all_layers"):
         model.bert(ids, output_positions=ids[:, :1], return_all_layers=True)
