@@ -1,5 +1,6 @@
 """Archives of Keras: every kind of model comes back by Keras's own loader."""
 
+import zipfile
 from pathlib import Path
 
 import keras
@@ -28,6 +29,16 @@ def test_an_archive_computes_the_same(kind: str, tmp_path: Path) -> None:
     assert expected.keys() == found.keys()
     for name, value in expected.items():
         np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+def test_weights_lie_where_archives_of_earlier_versions_and_both_backends_have_them(
+    tmp_path: Path,
+) -> None:
+    write_keras_archive(SAMPLES["classification"](), tmp_path)
+    with zipfile.ZipFile(tmp_path / ARCHIVE_NAME) as archive:
+        weights = archive.read("model.weights.h5")
+    assert b"shared_dense" in weights
+    assert b"shared_dense_1" in weights
 
 
 @pytest.mark.parametrize(
