@@ -140,7 +140,8 @@ def parse_manifest(data: bytes, source: str) -> Manifest:
     """
     try:
         manifest = Manifest(**_rename_old_keys(json.loads(data)))
-    except (TypeError, ValueError) as error:
+    # AttributeError: JSON, but not an object, or with metrics that are none.
+    except (AttributeError, TypeError, ValueError) as error:
         raise InputError(f"{source}: not a manifest of this program ({error})") from error
     if manifest.schema_version != SCHEMA_VERSION:
         raise InputError(

@@ -186,6 +186,10 @@ def test_input_folder_must_be_the_finished_output_of_the_named_step(tmp_path: Pa
         read_manifest(tmp_path / "output", step="records")
     with pytest.raises(InputError, match=r"no manifest\.json there"):
         read_manifest(tmp_path, step="vocab")
-    (tmp_path / "output/manifest.json").write_text("{}")
+
+
+@pytest.mark.parametrize("text", ["{}", "{", "5", '"text"', "[]", '{"metrics": 5}'])
+def test_a_file_of_another_kind_is_refused_as_a_manifest(tmp_path: Path, text: str) -> None:
+    (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(InputError, match="not a manifest of this program"):
-        find_manifest(tmp_path / "output")
+        find_manifest(tmp_path)
