@@ -29,6 +29,12 @@ class ExportConfig:
     card: CardConfig = dataclasses.field(default_factory=CardConfig)
 
     def __post_init__(self) -> None:
+        """Refuse settings that do not fit together or are out of range.
+
+        Raises:
+            InputError: There are thresholds without formats, a format twice, a threshold outside
+                -1 to 1, or a loss as told in `_check_score_loss`.
+        """
         if self.thresholds and not self.formats:
             raise InputError(
                 "export.thresholds: got some without export.formats, so nothing is exported; "
@@ -46,7 +52,11 @@ class ExportConfig:
         self._check_score_loss()
 
     def _check_score_loss(self) -> None:
-        """Refuse a loss outside 0 to 1, or one that no format of rounded weights uses."""
+        """Refuse a loss outside 0 to 1, or one that no format of rounded weights uses.
+
+        Raises:
+            InputError: `max_score_loss` is one of these. None is right.
+        """
         if self.max_score_loss is None:
             return
         check_between(self, "export", "max_score_loss", hint="0.02 is 2 points")
@@ -57,7 +67,11 @@ class ExportConfig:
             )
 
     def get_bounds(self, name: ExportFormat) -> Bounds:
-        """Return the limits of a format's proof, with `max_score_loss` if weights are rounded."""
+        """Return the limits of a format's proof.
+
+        They are those in the table of formats; but `max_score_loss`, if set, takes the place of
+        `score_change` where weights are rounded.
+        """
         bounds = FORMATS[name].bounds
         if self.max_score_loss is None or not bounds.is_quantized:
             return bounds

@@ -37,6 +37,13 @@ class Lineage:
     random_evaluated: Manifest | None = None
 
     def __post_init__(self) -> None:
+        """Refuse an evaluation of another model, and records the pretraining has not read.
+
+        Vocabulary, fine-tuning and the evaluation from random weights are not checked.
+
+        Raises:
+            InputError: There is one of these.
+        """
         finetuned, evaluated = self.finetuned, self.evaluated
         if finetuned and evaluated and evaluated.inputs["model"] != finetuned.content_hash:
             raise InputError("card: got the evaluation of another model than the one fine-tuned")
@@ -64,9 +71,10 @@ def lineage_at(
     """Read the lineage from the outputs of the steps, local or gs://.
 
     Only manifests are read. An output without one, such as a downloaded checkpoint, is unknown.
+    Which step wrote an output is not checked.
 
     Raises:
-        InputError: The outputs are not of one model.
+        InputError: A manifest cannot be read, or evaluation or records belong to another model.
     """
 
     def manifest_at(address: str | Path | None) -> Manifest | None:
@@ -87,15 +95,18 @@ def find_lineage(model: str | Path, run: str | Path | None = None) -> Lineage:
     """Find the lineage of a model that a step wrote, among all outputs below a folder.
 
     A step's manifest has the hash of each input, so that only what really led to the model is
-    taken, whatever else is there.
+    taken, whatever else is there; of several such outputs, the first by path. To find the
+    pretraining of a fine-tuned model, the weights of pretrained models there are read.
 
     Args:
-        model: Output of `albert pretrain` or `albert finetune`.
+        model: Output of `albert pretrain` or `albert finetune`, local or gs://; without `run` any
+            checkpoint, of which nothing is known if it has no manifest.
         run: A run's folder on this machine, or one that holds outputs of single steps. Without it
             only the model's own manifest is read.
 
     Raises:
-        InputError: There is no such folder, or no step wrote the model.
+        InputError: There is no such folder, neither of the two steps wrote the model, or a
+            checkpoint or vocabulary below the folder cannot be read.
     """
     manifest = find_manifest(input_folder(model))
     if run is None:
@@ -112,7 +123,16 @@ _Output = tuple[Path, Manifest]
 
 
 def _trace(model: Manifest, outputs: Sequence[_Output]) -> Lineage:
-    """Return the lineage of a pretraining or fine-tuning, as far as it is among some outputs."""
+    """Return the lineage of a pretraining or fine-tuning, as far as it is among some outputs.
+
+    Vocabulary and records are those that the pretraining names, in its order. The evaluation from
+    random weights is only there beside the model's own.
+
+    Args:
+        model: The manifest of the model; of another step than fine-tuning it is taken for a
+            pretraining.
+        outputs: Folders and manifests to search.
+    """
     is_finetuned = model.step == "finetune"
     finetuned = model if is_finetuned else None
     pretrained = _find_pretraining(model, outputs) if is_finetuned else model
@@ -135,7 +155,13 @@ def _trace(model: Manifest, outputs: Sequence[_Output]) -> Lineage:
 
 
 def _outputs_below(folder: Path) -> Iterator[_Output]:
-    """Yield all folders with a manifest below a folder, sorted by path."""
+    """Yield all folders with a manifest below a folder, sorted by path, and their manifests.
+
+    Manifests that cannot be read are passed over.
+
+    Raises:
+        InputError: There is no such folder.
+    """
     if not folder.is_dir():
         raise InputError(f"--run {folder}: no such folder on this machine")
     for path in sorted(folder.rglob(MANIFEST_NAME)):
@@ -148,7 +174,11 @@ def _outputs_below(folder: Path) -> Iterator[_Output]:
 def _find_pretraining(finetuned: Manifest, outputs: Sequence[_Output]) -> Manifest | None:
     """Return the pretraining with the weights that a fine-tuning began with.
 
-    Fine-tuning notes the hash of the model, whichever format it came in, not that of a manifest.
+    Fine-tuning notes the hash of the model, whichever format it came in, not that of a manifest:
+    each pretrained model is read until one has it. None if none has.
+
+    Raises:
+        InputError: One of them cannot be read.
     """
     expected = finetuned.inputs["pretrained"]
     candidates = (output for output in outputs if output[1].step == "pretrain")
@@ -157,13 +187,16 @@ def _find_pretraining(finetuned: Manifest, outputs: Sequence[_Output]) -> Manife
 
 
 def _find_evaluation(finetuned: Manifest, outputs: Sequence[_Output]) -> Manifest | None:
-    """Return the evaluation of a fine-tuning."""
+    """Return the first evaluation of a fine-tuning; None if there is none."""
     candidates = (m for _, m in outputs if m.step == "evaluate")
     return next((m for m in candidates if m.inputs["model"] == finetuned.content_hash), None)
 
 
 def _find_random_twin(finetuned: Manifest, outputs: Sequence[_Output]) -> Manifest | None:
-    """Return the same fine-tuning from random weights; None of a fine-tuning from such."""
+    """Return the fine-tuning with the same settings and inputs, but from random weights.
+
+    None if there is none, or if `finetuned` itself is from random weights.
+    """
     config = {**finetuned.config, "initialization": "random"}
     if config == finetuned.config:
         return None
@@ -172,7 +205,13 @@ def _find_random_twin(finetuned: Manifest, outputs: Sequence[_Output]) -> Manife
 
 
 def _find_vocabulary(content_hash: str | None, outputs: Sequence[_Output]) -> Manifest | None:
-    """Return the vocabulary with a hash."""
+    """Return the manifest of the vocabulary whose content has a hash; None if there is none.
+
+    Vocabularies are read until one has it.
+
+    Raises:
+        InputError: One of them cannot be read.
+    """
     candidates = (output for output in outputs if output[1].step == "vocab")
     hashes = ((load_tokenizer(path).content_hash(), m) for path, m in candidates)
     return next((m for tokenizer_hash, m in hashes if tokenizer_hash == content_hash), None)

@@ -74,7 +74,12 @@ class _DevFiles:
 
     @classmethod
     def for_model(cls, model: Path, data: Path) -> "_DevFiles":
-        """Read the task from the folder of the model; refuse damaged folders and other steps'."""
+        """Read the task from the folder of the model; `data` is not looked at.
+
+        Raises:
+            InputError: The folder is not a finished output of `albert finetune`, or its task cannot
+                be read.
+        """
         read_manifest(model, step="finetune")
         return cls(task=read_declared_task(model), data=data)
 
@@ -93,21 +98,28 @@ def export_model(
 ) -> Manifest:
     """Export one model, pretrained or fine-tuned, to a folder below `output` for each format.
 
+    Each is proved to be the same model and has a card (README.md). Nothing is written if `output`
+    already holds this work.
+
     Args:
-        model: A checkpoint of any kind that `albert convert` reads.
-        formats: Names in the table of formats.
-        output: Folder to make.
+        model: A checkpoint of any kind that `albert convert` reads, local or gs://.
+        formats: Names in the table of formats; at least one, each once.
+        output: Folder to make, local or gs://.
         max_score_loss: As in `ExportConfig`.
-        data_dir: Folder of the tasks' folders, to score an output of `albert finetune`.
+        data_dir: Folder of the tasks' folders, to score an output of `albert finetune`; other
+            models are refused with it. None: no scores.
         sentences: File of sentences to compare outputs on, one a line; those of the package if
             not given.
         run: Folder of the run that made it, or one with the outputs of its steps, for the card.
         card: What only people know about the model, for its card.
         progress: Called with what is being done.
 
+    Returns:
+        The manifest; its metrics are the largest difference of the outputs by format.
+
     Raises:
-        InputError: The model cannot be read; a format cannot express it, or lacks a package; or its
-            task's dev set is missing.
+        InputError: The model, or a setting, cannot be used; a format cannot express it, or lacks a
+            package; its task's dev set is missing; or `output` holds something else.
         StepFailedError: An exported model is not the same model; nothing is published.
     """
     from albert_core.exports.sentences import read_sentences
@@ -128,6 +140,7 @@ def export_model(
         inputs["data"] = task_fingerprint(dev.task, dev.data)
 
     def body(results: Path, _: Path) -> Metrics:
+        """Export the model and return the largest difference by format."""
         exporter = _Exporter(config, texts, progress)
         parities = exporter.export(model, results, dev, lineage, label="")
         return {parity.format: parity.largest_difference for parity in parities}
@@ -138,12 +151,12 @@ def export_model(
 
 
 def read_parity(export: str) -> dict[str, Any]:
-    """Return the contents of parity.json in the folder of one format, local or gs://."""
+    """Return the contents of parity.json in the folder of one format, local or gs://, unchecked."""
     return json.loads(read_bytes(join(export, PARITY_NAME)))
 
 
 def _dev_files(model: Path, data_dir: str | Path | None) -> _DevFiles | None:
-    """Return where the dev set of a model is; None without a folder of tasks.
+    """Return the task of a model and the folder of its files; None without a folder of tasks.
 
     Raises:
         InputError: The model is no output of `albert finetune`, or its task has no folder there.
@@ -176,13 +189,15 @@ def export_models(
 ) -> Manifest:
     """Export the fine-tuned models of a run that reach their thresholds, and write export.json.
 
-    A model below its threshold is held back, which is no failure.
+    A model below its threshold is held back, which is no failure. Nothing is written if `output`
+    already holds this work.
 
     Args:
         models: Outputs of `albert finetune`; those from random weights are left out.
-        evaluations: Outputs of `albert evaluate`, in the same order.
+        evaluations: Outputs of `albert evaluate`, one for each model, in the same order.
         config: The formats and the thresholds.
-        output: Folder to make; a model's formats are in a folder below it named as its task.
+        output: Folder to make, local or gs://; a model's formats are in a folder below it named as
+            its task.
         data: Folders of files by task; exported models of these tasks are scored again.
         vocab: Output of `albert vocab`, for the cards; so are the next two.
         records: Outputs of `albert records`.
@@ -190,8 +205,12 @@ def export_models(
         work_root: Folder of the work folders; beside `output` when not given.
         progress: Called with what is being done.
 
+    Returns:
+        The manifest; its metrics are `num_exported`, `num_held_back` and `largest_difference`.
+
     Raises:
-        InputError: An input is missing or another step's, or a format cannot express a model.
+        InputError: An input is missing or another step's or model's; a format cannot express a
+            model, or lacks a package; or `output` holds something else.
         StepFailedError: An exported model is not the same model; nothing is published.
     """
     refuse_missing_packages(config.formats)
@@ -200,6 +219,7 @@ def export_models(
     folders = data or {}
 
     def body(results: Path, _: Path) -> Metrics:
+        """Export the candidates in order, write export.json and return the metrics."""
         from albert_core.exports.sentences import read_sentences
 
         exporter = _Exporter(config, read_sentences(), progress)
@@ -245,10 +265,16 @@ def _candidates(
 ) -> list[_Candidate]:
     """Return the models that were not fine-tuned from random weights, in order.
 
+    The lineage of each includes the evaluation of its task's model from random weights.
+
     Args:
         models: Outputs of `albert finetune`.
-        evaluations: Outputs of `albert evaluate`, in the same order.
+        evaluations: Outputs of `albert evaluate`, one for each model, in the same order.
         origins: The arguments of `lineage_at` that all models share.
+
+    Raises:
+        InputError: An input is missing, damaged or another step's, or an evaluation is of another
+            model.
     """
     evaluated = [read_manifest(input_folder(folder), step="evaluate") for folder in evaluations]
     baselines = {
@@ -273,7 +299,7 @@ def _candidates(
 
 
 def _hash_lineage(lineage: Lineage) -> str:
-    """Return a hash of all manifests of a lineage."""
+    """Return a hash of the content hashes of all manifests of a lineage."""
     manifests = [*lineage.manifests, *filter(None, [lineage.random_evaluated])]
     return hash_json([manifest.content_hash for manifest in manifests])
 
@@ -281,7 +307,16 @@ def _hash_lineage(lineage: Lineage) -> str:
 def _export_task(
     exporter: "_Exporter", candidate: _Candidate, results: Path, dev: _DevFiles | None
 ) -> TaskExport:
-    """Export one model of a run to `results/<task>`, or hold it back if its score is too low."""
+    """Export one model of a run to `results/<task>`, or hold it back if its score is too low.
+
+    The score is the first metric of its evaluation. A score equal to the threshold is enough.
+
+    Args:
+        exporter: Formats, thresholds and sentences.
+        candidate: The model and its evaluation.
+        results: An existing folder.
+        dev: Where its dev set is; None to compare no scores in the formats' runtimes.
+    """
     task, metrics = candidate.task, candidate.evaluated.metrics
     metric = next(iter(metrics))  # the task's own comes first
     score, threshold = metrics[metric], exporter.config.thresholds.get(task)
@@ -315,7 +350,25 @@ class _Exporter:
     def export(
         self, model: Path, folder: Path, dev: _DevFiles | None, lineage: Lineage, *, label: str
     ) -> "list[Parity]":
-        """Write, prove and describe a model in every format, each in a folder below `folder`."""
+        """Write, prove and describe a model in every format, each in a folder below `folder`.
+
+        Beside the model each folder gets parity.json and README.md. The first format that fails
+        ends the export.
+
+        Args:
+            model: The checkpoint.
+            folder: Folder to make; it may exist, but no format's folder below it.
+            dev: Where the dev set is; None to compare no scores.
+            lineage: For the card.
+            label: Put before what is reported as progress.
+
+        Returns:
+            The measurements, in the order of the formats.
+
+        Raises:
+            InputError: The model or its dev set cannot be read, or a format cannot express it.
+            StepFailedError: What was written is not the same model.
+        """
         from albert_core.exports.parity import make_reference, prove
 
         folder.mkdir(exist_ok=True)
@@ -348,7 +401,7 @@ class _Exporter:
 
 
 def _score_dev_set(model: Path, dev: _DevFiles) -> "DevSet":
-    """Return the dev set, or a part of it, with the score of the Keras model."""
+    """Return up to 2,000 examples, spread over the dev set, with the score of the Keras model."""
     from albert_core.inference import load
     from albert_core.inference.evaluation import score_dev_set
 
@@ -356,7 +409,7 @@ def _score_dev_set(model: Path, dev: _DevFiles) -> "DevSet":
 
 
 def _summarize(exports: Sequence[TaskExport]) -> Metrics:
-    """Return the metrics of the manifest: how many models were exported and held back."""
+    """Return how many models were exported and held back, and their largest difference, or 0."""
     exported = [export for export in exports if export.differences]
     return {
         "num_exported": len(exported),

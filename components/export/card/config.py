@@ -40,6 +40,13 @@ class CardConfig:
     energy_kwh: float | None = None
 
     def __post_init__(self) -> None:
+        """Refuse texts of several lines, numbers below 0, and power beside measured energy.
+
+        Descriptions (`intended_use`, `data_description`) may have several lines.
+
+        Raises:
+            InputError: A setting is one of these.
+        """
         for name in (*_LINES, *_LISTS):
             value = getattr(self, name)
             for text in value if name in _LISTS else [value]:

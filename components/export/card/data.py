@@ -11,8 +11,12 @@ from components.number_formats import format_exact_percent
 def data_section(records: Sequence[Manifest], card: CardConfig) -> Section:
     """Return a section about the text: its size, its licence, and which documents were left out.
 
+    Without records only what `card` says. The numbers of the text are those of the last manifest,
+    only the numbers of sequences are those of each.
+
     Args:
-        records: Manifests of the records of each sequence length, all made of the same text.
+        records: Manifests of the records of each sequence length, all made of the same text (not
+            checked).
         card: Licence and description of the text.
     """
     if not records:
@@ -52,7 +56,7 @@ def data_section(records: Sequence[Manifest], card: CardConfig) -> Section:
 
 
 def vocabulary_section(vocab: Manifest | None) -> Section:
-    """Return a section about the vocabulary and how well it covers its text."""
+    """Return a section about the vocabulary and how well it covers its text; empty for None."""
     if vocab is None:
         return Section(title="Vocabulary")
     metrics = vocab.metrics

@@ -55,6 +55,8 @@ def gather_facts(
 ) -> CardFacts:
     """Gather what is known of a model; sections about which nothing is known are left out.
 
+    That all arguments are of the same model is not checked.
+
     Args:
         description: What its files say.
         task: The declaration of the task it was fine-tuned on (task.json).
@@ -96,7 +98,10 @@ def _header(
     export_format: ExportFormat | None,
     card: CardConfig,
 ) -> Values:
-    """Return the front matter, without the keys of which nothing is known."""
+    """Return the front matter by the Hugging Face hub's keys and names, without unknown keys.
+
+    The tags are albert, the task, the format and those of `card`, each once.
+    """
     heads = model.heads if model else ()
     hub_task = _HUB_TASKS.get(task.get("kind", ""), "fill-mask" if "masked_lm" in heads else "")
     tags = ("albert", task.get("name"), export_format, *card.tags)
@@ -114,7 +119,7 @@ def _header(
 def _model_section(
     description: Description, task: Values, export_format: ExportFormat | None, card: CardConfig
 ) -> Section:
-    """Return a section about architecture, vocabulary and task."""
+    """Return a section about licence, architecture, vocabulary and task; unknown facts left out."""
     model, vocabulary = description.model, description.vocabulary
     config = model.config if model else None
     return Section(
@@ -145,7 +150,10 @@ def _model_section(
 def _limits_section(
     description: Description, task: Values, lineage: Lineage, card: CardConfig
 ) -> Section:
-    """Return a section about what the model has not seen in training; empty without manifests."""
+    """Return a section about the lengths, languages and case that the model has seen in training.
+
+    What it was scored on is there, too. Empty without any manifest.
+    """
     finetuned, evaluated = lineage.finetuned, lineage.evaluated
     if not lineage.manifests:
         return Section(title="Limits")
@@ -168,12 +176,15 @@ def _limits_section(
 
 
 def _unknown_fraction(records: Sequence[Manifest]) -> str | None:
-    """Return the fraction of tokens that the vocabulary lacks; None without records."""
+    """Return the percentage of unknown tokens in the last records; None without records."""
     return format_exact_percent(records[-1].metrics["unknown_fraction"]) if records else None
 
 
 def _export_section(parity: Values) -> Section:
-    """Return a section about the proof of an export, without what parity.json lacks."""
+    """Return a section about the proof of an export: differences, bytes and scores.
+
+    What parity.json lacks is left out; of an empty one the section is empty.
+    """
     differences, scores = parity.get("differences") or {}, parity.get("scores") or {}
     is_quantized = (parity.get("bounds") or {}).get("is_quantized")
     prefix = "probabilities of " if is_quantized else ""
@@ -201,7 +212,7 @@ def _round_score(score: float | None) -> float | None:
 
 
 def _provenance_section(manifests: Sequence[Manifest]) -> Section:
-    """Return a section that names the output of each step by its hash."""
+    """Return a section that names the output of each step by the first 16 digits of its hash."""
     rows = [(m.step, m.content_hash[:16], m.code_version) for m in manifests]
     columns = ("Step", "Hash of its output", "Version of the code")
     return Section(title="Provenance", table=CardTable.from_values(columns, rows))

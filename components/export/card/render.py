@@ -40,6 +40,8 @@ def write_card(
 ) -> None:
     """Write README.md into the folder of an exported model, with the results of its parity.json.
 
+    Without a parity.json there is no section about the export.
+
     Args:
         folder: The folder; a README.md there is replaced.
         model: The model that was exported: a checkpoint of any kind, local or gs://.
@@ -69,7 +71,10 @@ def make_card(
     export_format: ExportFormat | None = None,
     card: CardConfig | None = None,
 ) -> str:
-    """Return the card of a checkpoint of any kind; the arguments are those of `gather_facts`.
+    """Return the card of a checkpoint of any kind, local or gs://.
+
+    Only headers and side files are read, and the task.json in its folder. The other arguments are
+    those of `gather_facts`.
 
     Raises:
         InputError: The checkpoint cannot be read.
@@ -105,7 +110,11 @@ def render_card(facts: CardFacts) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """Return text on one line, escaped so that Markdown shows it as it is."""
+    """Return text on one line, escaped so that Markdown shows it as it is.
+
+    Control characters and those that reverse the direction of text become spaces; several spaces
+    become one.
+    """
     line = " ".join(_INVISIBLE.sub(" ", text).split())
     line = _MARKUP.sub(lambda match: f"\\{match[0]}", line)
     line = _BLOCK_BEGIN.sub(r"\1\\\3", line)
@@ -113,5 +122,5 @@ def escape_markdown(text: str) -> str:
 
 
 def _split_paragraphs(text: str) -> list[str]:
-    """Return the parts of a text between empty lines."""
+    """Return the paragraphs of a text, which empty lines separate; none of them is blank."""
     return [part for part in re.split(r"\n\s*\n", text) if part.strip()]

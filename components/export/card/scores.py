@@ -22,9 +22,14 @@ _COLUMNS = (
 
 
 def scores_section(task: Mapping[str, Any], lineage: Lineage) -> Section:
-    """Return a section with a row for each metric; those of the evaluation where there is one.
+    """Return a section with a row for each metric; empty without a fine-tuning.
 
-    Without an evaluation the scores are those of the fine-tuning, on the dev set alone.
+    The scores are those of the evaluation; without one, those of the fine-tuning for the metrics
+    that the task declares, on the dev set alone.
+
+    Args:
+        task: The task's declaration (task.json); read only where there is no evaluation.
+        lineage: Manifests of fine-tuning and evaluations.
     """
     finetuned, random = lineage.finetuned, lineage.random_evaluated
     if finetuned is None:
@@ -57,7 +62,10 @@ def scores_section(task: Mapping[str, Any], lineage: Lineage) -> Section:
 def _interval_and_baseline(
     finetuned: Manifest, scores: Mapping[str, Any]
 ) -> tuple[str | None, float]:
-    """Return the confidence interval of the first metric, as text, and its majority baseline."""
+    """Return the confidence interval of the first metric, as text, and its majority baseline.
+
+    The interval is None where the scores have none.
+    """
     interval = None
     if "low" in scores:
         interval = f"{format_exact(scores['low'])} to {format_exact(scores['high'])}"
@@ -65,7 +73,12 @@ def _interval_and_baseline(
 
 
 def _notes(finetuned: Manifest, *, has_test: bool) -> Iterator[str]:
-    """Yield sentences that say on what data the scores were taken, and what was chosen by it."""
+    """Yield sentences that say on what data the scores were taken, and what was chosen by it.
+
+    Args:
+        finetuned: Manifest of the fine-tuning.
+        has_test: Whether there are rows of the test set, too.
+    """
     settings, metrics = finetuned.config["finetuning"], finetuned.metrics
     test = "; rows that begin with test are on the test set" if has_test else ""
     num_dev = format_exact(metrics["num_dev"])

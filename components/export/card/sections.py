@@ -24,7 +24,7 @@ class CardTable:
 
     @classmethod
     def from_values(cls, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> "CardTable":
-        """Make a table of values, None for one that is not known; drop columns of None alone."""
+        """Make a table of values as text, None as an empty cell; drop columns of None alone."""
         filled = [i for i in range(len(columns)) if any(row[i] is not None for row in rows)]
         return cls(
             columns=[columns[i] for i in filled],
@@ -57,7 +57,10 @@ class Section:
 
 
 def keep_known(*facts: tuple[str, Any]) -> list[Fact]:
-    """Return facts with their values as text, without those of None or of an empty value."""
+    """Return facts with their values as text, without those of None or an empty text or list.
+
+    Zero and False are kept.
+    """
     return [
         (label, format_exact(value))
         for label, value in facts

@@ -26,7 +26,10 @@ _PHASE_COLUMNS = (
 
 
 def finetuning_section(finetuned: Manifest | None) -> Section:
-    """Return a section about the recipe of a fine-tuning and the time it took."""
+    """Return a section about the settings of a fine-tuning and its seconds; empty for None.
+
+    Settings that another one replaced are left out.
+    """
     if finetuned is None:
         return Section(title="Fine-tuning")
     settings, metrics = finetuned.config["finetuning"], finetuned.metrics
@@ -67,7 +70,18 @@ def _unless_replaced(settings: Mapping[str, Any], name: str, *, by: str) -> Any:
 def pretraining_section(
     lineage: Lineage, architecture: AlbertConfig | None, card: CardConfig
 ) -> Section:
-    """Return a section about the recipe of a pretraining, its accuracy and the work it took."""
+    """Return a section about a pretraining: settings, accuracy, work, time and cost, and phases.
+
+    Empty without a manifest of pretraining.
+
+    Args:
+        lineage: Manifests of the pretraining and of its records.
+        architecture: For the FLOPs, which are left out if it is None.
+        card: For cost and energy.
+
+    Raises:
+        InputError: The settings in the manifest are not those of this version.
+    """
     manifest = lineage.pretrained
     if manifest is None:
         return Section(title="Pretraining")
@@ -122,7 +136,7 @@ def _schedule(config: PretrainingConfig) -> str:
 
 
 def _recipe(config: PretrainingConfig, manifest: Manifest) -> list[Fact]:
-    """Return the settings that hold in all phases of a pretraining."""
+    """Return the settings that hold in all phases of a pretraining, and the initial weights."""
     masking = config.masking
     start = manifest.inputs.get("init_checkpoint")
     return keep_known(
@@ -137,14 +151,14 @@ def _recipe(config: PretrainingConfig, manifest: Manifest) -> list[Fact]:
 
 
 def _baseline(records: Sequence[Manifest]) -> str | None:
-    """Return the fraction of the most frequent token in the last records; None without records."""
+    """Return the most frequent token's percentage in the last records; None without records."""
     if not records:
         return None
     return format_exact_percent(records[-1].metrics["most_frequent_fraction"])
 
 
 def _phases_table(phases: Sequence[Phase]) -> CardTable:
-    """Return the settings that differ between phases."""
+    """Return a table of the settings that may differ between phases, a row for each in order."""
     rows = [
         (
             phase.sequence_length,
@@ -164,7 +178,10 @@ def _count_flops(
     lineage: Lineage,
     architecture: AlbertConfig,
 ) -> str:
-    """Return the FLOPs of the matrix products of all phases, forwards and backwards, as text."""
+    """Return the FLOPs of the matrix products of all phases, forwards and backwards, as text.
+
+    They are those of the tokens that were really trained on; "0" without a manifest of pretraining.
+    """
     num_tokens = lineage.pretrained.metrics["num_tokens"] if lineage.pretrained else 0
     total = sum(
         phase_tokens
@@ -184,7 +201,14 @@ def _split_by_phase(
 ) -> Iterator[tuple[int, int, MaskingConfig]]:
     """Yield the tokens trained on, the sequence length and the masking of each phase, in order.
 
-    A pretraining that stopped early has fewer tokens than planned in its last phases.
+    A pretraining that stopped early has fewer tokens than planned, or 0, in its last phases. The
+    masking is that of static records of this length, or else the pretraining's.
+
+    Args:
+        num_tokens: Tokens trained on in all phases together.
+        phases: The phases as planned.
+        config: The pretraining's settings.
+        records: Manifests of its records.
     """
     static = _static_masking(records)
     ends = itertools.accumulate(phase.num_tokens for phase in phases)
@@ -206,7 +230,11 @@ def _static_masking(records: Sequence[Manifest]) -> dict[int, MaskingConfig]:
 
 
 def _time_and_cost(num_tokens: int, tokens_per_second: float, card: CardConfig) -> list[Fact]:
-    """Return hours of training; and cost and energy, as far as the card's settings give rates."""
+    """Return the hours of training, and as far as known the cost and the energy.
+
+    Cost and estimated energy are the hours times `price_per_hour` and `watts`; measured energy is
+    `energy_kwh` as it is. If `tokens_per_second` is 0, nothing is returned, not even that.
+    """
     if not tokens_per_second:
         return []
     hours = num_tokens / tokens_per_second / _HOUR_S
@@ -224,7 +252,7 @@ def _time_and_cost(num_tokens: int, tokens_per_second: float, card: CardConfig) 
 def _format_with_rate(
     value: float | None, unit: str, rate: float | None, rate_unit: str
 ) -> str | None:
-    """Return a value and the hourly rate that it follows from; None if it is not known."""
+    """Return a value and the price per hour or power it follows from; None if it is not known."""
     if value is None:
         return None
     return f"{format_number(value, digits=3)} {unit}, at {format_exact(rate)} {rate_unit}"
