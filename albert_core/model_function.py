@@ -42,6 +42,7 @@ def encoder_function(model: "keras.Model") -> ModelFunction:
     """
 
     def run(inputs: ModelInputs) -> ModelOutputs:
+        """Return the encoder's outputs; inputs of other names are ignored."""
         outputs = model.bert(
             inputs["input_ids"],
             input_mask=inputs["input_mask"],

@@ -77,7 +77,10 @@ def rename_setting(name: Any, *, source: str = "") -> Any:
 
 
 def with_first_names(values: Any) -> Any:
-    """Return nested settings under the first names they had, as hashes of settings know them."""
+    """Return a copy of nested settings under the first names they had, as hashes of settings know.
+
+    Names are replaced at every depth; lists and tuples become lists, anything else stays as it is.
+    """
     if isinstance(values, list | tuple):
         return [with_first_names(item) for item in values]
     if not isinstance(values, Mapping):

@@ -61,6 +61,7 @@ def to_stderr(step: str, *, every_s: float = 5.0) -> ReportProgress:
     last = -every_s
 
     def report(done: int, total: int, text: str) -> None:
+        """Print the report, unless it comes too soon after the last one printed."""
         nonlocal last
         now = time.monotonic()
         if done < total and now - last < every_s:

@@ -32,6 +32,12 @@ class VocabConfig:
     source: str = ""
 
     def __post_init__(self) -> None:
+        """Refuse settings out of their range.
+
+        Raises:
+            InputError: `size` leaves no room beside the special pieces, `character_coverage` is not
+                from 0.9 to 1, or `memory_gb` is not above 0.
+        """
         smallest = 2 + len(CONTROL_SYMBOLS) + len(USER_DEFINED_SYMBOLS) + 1
         if self.size < smallest:
             raise InputError(

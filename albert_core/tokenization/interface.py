@@ -43,12 +43,12 @@ def find_special_ids(pieces: Sequence[str], *, pad: str, unknown: str) -> Specia
     """Return the ids of the special pieces of a vocabulary.
 
     Args:
-        pieces: The vocabulary.
+        pieces: The vocabulary, by id; of a piece that occurs twice the last id is taken.
         pad: What padding is called; unlike [CLS], [SEP] and [MASK] it differs between kinds.
         unknown: What the unknown piece is called, which differs, too.
 
     Raises:
-        InputError: One is missing.
+        InputError: One is missing; names all that are.
     """
     names = {"pad": pad, "unknown": unknown, "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
     ids = {piece: index for index, piece in enumerate(pieces)}
@@ -78,7 +78,9 @@ class ContextRules:
 
 
 class Tokenizer(abc.ABC):
-    """Text to tokens and their ids, without special tokens.
+    """Text to tokens and their ids; [CLS], [SEP] and padding are not added.
+
+    Subclasses set `pieces`, `lower_case` and `special_ids` when they are made.
 
     Attributes:
         kind: Its name in `TOKENIZER_KINDS` and in the setting `vocab.kind`.
@@ -89,7 +91,7 @@ class Tokenizer(abc.ABC):
         hugging_face_class: The class of transformers that reads the files of `save`.
         hugging_face_roles: Special tokens that this class wants beside those of `SpecialIds`, by
             transformers' name, with the field of `SpecialIds` that stands in.
-        pieces: The vocabulary [V]: a token's id is its place.
+        pieces: The vocabulary [V]: a token's id is its index.
         lower_case: Whether text is lower-cased first.
         special_ids: The ids of the special tokens.
     """
@@ -125,7 +127,10 @@ class Tokenizer(abc.ABC):
 
     @abc.abstractmethod
     def preprocess(self, text: str) -> str:
-        """Return the normalised text, which is then cut into tokens."""
+        """Return the normalised text, which is then cut into tokens.
+
+        The other methods do this themselves: they take the text as it is.
+        """
 
     def tokenize(self, text: str) -> list[str]:
         """Return the tokens of a text."""
@@ -141,11 +146,18 @@ class Tokenizer(abc.ABC):
 
     @abc.abstractmethod
     def surfaces(self, tokens: Sequence[str]) -> list[str]:
-        """Return the part of the normalised text that each token stands for."""
+        """Return the part of the normalised text that each token stands for.
+
+        Args:
+            tokens: As `tokenize` returned them.
+        """
 
     @abc.abstractmethod
     def without_mark(self, token: str) -> str:
-        """Return a token without the mark that says whether it begins or continues a word."""
+        """Return a token without the mark that says whether it begins or continues a word.
+
+        A token without such a mark is returned as it is; one that is the mark alone becomes empty.
+        """
 
     def token_ids(self, tokens: Sequence[str]) -> list[int]:
         """Return the ids of tokens that `tokenize` returned; the unknown id for any other text."""
@@ -158,19 +170,22 @@ class Tokenizer(abc.ABC):
 
     @abc.abstractmethod
     def normalize_character(self, character: str) -> str:
-        """Return what becomes of a character by itself in the text that `surfaces` returns."""
+        """Return what becomes of one character by itself in the text that `surfaces` returns.
+
+        That may be no character or several.
+        """
 
     @abc.abstractmethod
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of each text."""
 
     def encode_flat(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Return the token ids of all texts, one after the other, and the number of each text's.
+        """Return the token ids of all texts, one after the other, and how many each text has.
 
-        Works in batches on one thread, in the memory of the result and a batch.
+        Works in batches on one thread, in the memory of twice the result and a batch.
 
         Returns:
-            int32 [T], int64 [N].
+            int32 [T], int64 [N]; a text without tokens has 0.
         """
         begins = range(0, max(1, len(texts)), _BATCH_TEXTS)
         batches = [self._encode_batch_flat(texts[begin : begin + _BATCH_TEXTS]) for begin in begins]
@@ -178,7 +193,7 @@ class Tokenizer(abc.ABC):
         return np.concatenate(ids), np.concatenate(lengths)
 
     def _encode_batch_flat(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Return what `encode_flat` does, of one batch; on one thread.
+        """Return what `encode_flat` does, for one batch that may be empty; on one thread.
 
         Workers of a cluster run one process a core: threads would only get in each other's way.
         """
@@ -186,7 +201,7 @@ class Tokenizer(abc.ABC):
 
     @abc.abstractmethod
     def word_starts(self) -> np.ndarray:
-        """Return a table [V] of bool: whether a token begins a word for whole-word masking."""
+        """Return a new table, bool [V]: whether a token begins a word for whole-word masking."""
 
     @abc.abstractmethod
     def content_hash(self) -> str:
@@ -194,16 +209,19 @@ class Tokenizer(abc.ABC):
 
     @abc.abstractmethod
     def save(self, folder: Path) -> None:
-        """Write vocabulary and settings into an existing folder, for `load_tokenizer`."""
+        """Write vocabulary and settings into an existing folder, for `load_tokenizer`.
+
+        Files of the same names, `file_name` and `SETTINGS_NAME`, are replaced.
+        """
 
     def score_table(self) -> str | None:
-        """Return a line (piece, tab, log probability) for each id; None of kinds without scores."""
+        """Return a line (piece, tab, log probability) for each id; None if it has no scores."""
         return None
 
     def hugging_face_json(self) -> dict[str, Any] | None:
         """Return the content of a tokenizer.json with the ids of `compat="huggingface"`.
 
-        None of kinds for which transformers makes the right one from the vocabulary file alone.
+        None for kinds for which transformers makes the right one from the vocabulary file alone.
         """
         return None
 
@@ -216,5 +234,8 @@ def flatten(batch: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def save_settings(folder: Path, settings: Mapping[str, bool | str]) -> None:
-    """Write the settings that a vocabulary file does not hold, into an existing folder."""
+    """Write the settings that a vocabulary file does not hold, into an existing folder.
+
+    Replaces the file `SETTINGS_NAME`.
+    """
     (folder / SETTINGS_NAME).write_text(json.dumps(settings) + "\n", encoding="utf-8")

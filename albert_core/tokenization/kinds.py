@@ -21,7 +21,11 @@ class Trainer(Protocol):
     def __call__(
         self, sentences: Sequence[str], *, size: int, character_coverage: float, lower_case: bool
     ) -> Tokenizer:
-        """Return a tokenizer of `size` pieces, special ones included; refuse too little text."""
+        """Return a tokenizer of `size` pieces, special ones included.
+
+        Raises:
+            InputError: The text is too little, or has too many characters, for that size.
+        """
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,7 +59,10 @@ def vocabulary_patterns() -> list[str]:
 
 
 def tokenizer_class(file: PurePath) -> type[Tokenizer]:
-    """Return the class that reads a vocabulary file: by its suffix, else SentencePiece's."""
+    """Return the class that reads a vocabulary file, by the suffix of its name.
+
+    The class of SentencePiece for a suffix that no kind has. The file itself is not looked at.
+    """
     # By suffix, not by pattern: whoever gives a file's path may call it words.txt.
     for kind in TOKENIZER_KINDS.values():
         if PurePath(kind.file_pattern).suffix == file.suffix:

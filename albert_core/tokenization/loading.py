@@ -27,7 +27,7 @@ def load_tokenizer(
     Args:
         path: A SentencePiece model, a WordPiece vocabulary (.txt), or a folder that holds one of
             them: one that `Tokenizer.save` wrote, the folder of a release of the original, or one
-            of Hugging Face.
+            of Hugging Face. For a file, settings that lie beside it are not read.
         lower_case: Whether text is lower-cased first; wins over the folder's own setting. With
             neither, true: the default of the original's `do_lower_case`.
         compat: Whose rules to follow (`SentencePieceTokenizer`); wins over the folder's own
@@ -56,6 +56,11 @@ def load_tokenizer(
 
 
 def _load(kind: type[Tokenizer], vocabulary: bytes, settings: dict[str, Any]) -> Tokenizer:
+    """Make a tokenizer of a kind by `from_bytes`, after refusing settings it does not have.
+
+    Raises:
+        InputError: A setting is not of this kind, or as of `from_bytes`.
+    """
     if unknown := sorted(settings.keys() - set(kind.setting_names)):
         raise InputError(
             f"{unknown[0]}: got {settings[unknown[0]]!r}, expected nothing: {kind.display_name} "
@@ -65,7 +70,11 @@ def _load(kind: type[Tokenizer], vocabulary: bytes, settings: dict[str, Any]) ->
 
 
 def _find_vocabulary(folder: Path) -> Path:
-    """Return the one vocabulary file of a folder; refuse none and several."""
+    """Return the one vocabulary file of a folder, of whatever kind; subfolders are not searched.
+
+    Raises:
+        InputError: There is none, or there are several.
+    """
     patterns = vocabulary_patterns()
     files = sorted(file for pattern in patterns for file in folder.glob(pattern) if file.is_file())
     if len(files) == 1:
@@ -80,7 +89,12 @@ def _find_vocabulary(folder: Path) -> Path:
 def _read_settings(folder: Path) -> dict[str, Any]:
     """Return the settings saved in a folder, by `Tokenizer.save` or by Hugging Face.
 
-    Of a file, and of a folder without settings, an empty dictionary.
+    Those of `Tokenizer.save` win; of Hugging Face's only `do_lower_case` is taken. Empty for a
+    file, and for a folder without settings.
+
+    Raises:
+        InputError: A settings file is not a JSON object, or Hugging Face's has a value that ALBERT
+            tokenizers cannot have.
     """
     settings = _read_json(folder / SETTINGS_NAME)
     if settings:
@@ -99,7 +113,11 @@ def _read_settings(folder: Path) -> dict[str, Any]:
 
 
 def _read_json(file: Path) -> dict[str, Any]:
-    """Return a JSON object, or an empty one where there is no file."""
+    """Return the JSON object in a file, or an empty one where there is no file.
+
+    Raises:
+        InputError: The file holds something else.
+    """
     if not file.is_file():
         return {}
     try:

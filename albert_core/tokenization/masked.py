@@ -8,8 +8,9 @@ MASK = "[MASK]"
 def encode_masked(tokenizer: Tokenizer, text: str) -> list[int]:
     """Return the token ids of a text, with the mask's id for every [MASK] in it.
 
-    Text that follows a [MASK] without a space, such as a full stop, begins no word, if the
-    vocabulary has such a token. Everything else is encoded as without [MASK].
+    The parts between are encoded each by itself, without special tokens. Where one follows a
+    [MASK] without a space, such as a full stop, its first token begins no word, if the vocabulary
+    has such a token.
     """
     first, *others = text.split(MASK)
     ids = tokenizer.encode(first)
@@ -22,7 +23,10 @@ def encode_masked(tokenizer: Tokenizer, text: str) -> list[int]:
 
 
 def _without_word_start(tokenizer: Tokenizer, tokens: list[str]) -> list[str]:
-    """Return the tokens, the first without its word start if the vocabulary has such a token."""
+    """Return the tokens, the first without its mark of a word if the vocabulary has such a token.
+
+    A first token that is only the mark is dropped; without such a token all stay as they are.
+    """
     first = tokenizer.without_mark(tokens[0]) if tokens else ""
     if not first:
         return tokens[1:]

@@ -17,8 +17,9 @@ _MARKED_UNUSED = b"\x18\x05"
 
 
 def is_whole(model: bytes) -> bool:
-    """Return whether a model that loads has a normaliser, which stands behind the pieces.
+    """Return whether a model has a normaliser, which stands behind the pieces.
 
+    The model must be one that SentencePiece loads (not checked: other bytes raise IndexError).
     A file that was cut between two pieces loads, too: as a smaller vocabulary that does not
     normalise text.
     """
@@ -26,7 +27,11 @@ def is_whole(model: bytes) -> bool:
 
 
 def character_map(model: bytes) -> bytes:
-    """Return the compiled table by which a model normalises characters; empty if it has none."""
+    """Return the compiled table by which a whole model normalises characters; empty if none.
+
+    Raises:
+        StopIteration: The model is not whole.
+    """
     normalizer = next(content for tag, content in _fields(model) if tag == _NORMALIZER)
     # Behind the table stand flags, which have no length: wire type 2 is length-delimited.
     sized = itertools.takewhile(lambda field: field[0] & 7 == 2, _fields(normalizer))
@@ -34,7 +39,10 @@ def character_map(model: bytes) -> bytes:
 
 
 def without_pieces(model: bytes, ids: Collection[int]) -> bytes:
-    """Return a copy of a model in which some pieces keep their ids but are never used."""
+    """Return a copy of a model in which the pieces of `ids` keep their ids but are never used.
+
+    SentencePiece, which honours the mark, then encodes text with other pieces.
+    """
     changed = bytearray()
     # Pieces are the first fields, so that a field's number is the piece's id.
     for index, (tag, content) in enumerate(_fields(model)):
@@ -46,7 +54,11 @@ def without_pieces(model: bytes, ids: Collection[int]) -> bytes:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield tag and content of each length-delimited field of a message."""
+    """Yield tag and content of each field of a message, in order.
+
+    Tags must have one byte. A field that is not length-delimited is not told apart: its content
+    and all that follows are wrong. Content that is cut short is given as far as it goes.
+    """
     position = 0
     while position < len(message):
         tag, position = message[position], position + 1
@@ -62,6 +74,6 @@ def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _varint(value: int) -> bytes:
-    """Return an integer as protobuf writes it: seven bits a byte, the lowest first."""
+    """Return an integer of 0 or more as protobuf writes it: seven bits a byte, the lowest first."""
     low = value & 0x7F
     return bytes([low]) if value < 0x80 else bytes([low | 0x80]) + _varint(value >> 7)

@@ -56,6 +56,7 @@ class SentencePieceTokenizer(Tokenizer):
             the tokenizer.json of the released models.
 
     Attributes:
+        pieces: The pieces of `model`, by id.
         used_model: The model that text is encoded with: `model`, or, with `huggingface`, a copy
             without the pieces that Hugging Face never uses.
         split_ids: The ids that replace an id by the digit-comma rule, after encoding.
@@ -96,6 +97,12 @@ class SentencePieceTokenizer(Tokenizer):
         return cls(vocabulary, **settings)
 
     def _set_up_digit_comma_rule(self) -> None:
+        """Set what replaces or hides the pieces that end in a digit and a comma.
+
+        With `huggingface`, sets `used_model` and its processor to a copy of the model without these
+        pieces. Else fills `split_ids` and `_split_pieces`: by such an id, or piece, those of the
+        number encoded anew and of the comma. Needs `pieces`, `_processor` and the two empty tables.
+        """
         digit_commas = {
             index: piece for index, piece in enumerate(self.pieces) if ends_in_digit_comma(piece)
         }
@@ -122,6 +129,7 @@ class SentencePieceTokenizer(Tokenizer):
         return preprocess_text(text, lower_case=self.lower_case)
 
     def _preprocess_batch(self, texts: Sequence[str]) -> list[str]:
+        """Return what `preprocess` does, for many texts."""
         if self.compat == "huggingface":
             return [self.preprocess(text) for text in texts]
         return preprocess_texts(texts, lower_case=self.lower_case)
@@ -132,6 +140,7 @@ class SentencePieceTokenizer(Tokenizer):
         return [_replace_items(ids, self.split_ids) for ids in batch]
 
     def _encode_batch_flat(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Return what `encode_flat` does, for one batch, on one thread."""
         batch = self._processor.EncodeAsIds(self._preprocess_batch(texts), num_threads=1)
         ids, lengths = flatten(batch)
         # Few texts hold a piece that the digit-comma rule splits: one look-up in a table finds
@@ -150,7 +159,7 @@ class SentencePieceTokenizer(Tokenizer):
         return [_replace_items(pieces, self._split_pieces) for pieces in batch]
 
     def surfaces(self, tokens: Sequence[str]) -> list[str]:
-        """Return the pieces with spaces where words start."""
+        """Return the pieces with a space in place of the mark of a word's start."""
         return [token.replace(WORD_START, " ") for token in tokens]
 
     def without_mark(self, token: str) -> str:
@@ -158,7 +167,7 @@ class SentencePieceTokenizer(Tokenizer):
         return token.removeprefix(WORD_START)
 
     def normalize_character(self, character: str) -> str:
-        """Return what becomes of a character by itself; white space stays."""
+        """Return what `preprocess` makes of one character; white space is decomposed by NFKD."""
         if character.isspace():
             return unicodedata.normalize("NFKD", character)
         return self.preprocess(character)
@@ -171,7 +180,7 @@ class SentencePieceTokenizer(Tokenizer):
         return np.array([_starts_word(piece) for piece in self.pieces], dtype=bool)
 
     def scores(self) -> list[float]:
-        """Return the log probability of each piece."""
+        """Return the log probability of each piece [V], of `used_model`."""
         return self._processor.GetScore(list(range(len(self))))
 
     def content_hash(self) -> str:
@@ -184,7 +193,7 @@ class SentencePieceTokenizer(Tokenizer):
         save_settings(folder, self._settings())
 
     def score_table(self) -> str:
-        """Return a line (piece, tab, log probability) for each id, as SentencePiece writes it."""
+        """Return a line (piece, tab, log probability) for each id, as in SentencePiece's .vocab."""
         lines = zip(self.pieces, self.scores(), strict=True)
         return "".join(f"{piece}\t{score:g}\n" for piece, score in lines)
 
@@ -199,7 +208,11 @@ class SentencePieceTokenizer(Tokenizer):
 
 
 def _processor(model: bytes) -> sentencepiece.SentencePieceProcessor:
-    """Load a serialised model, refusing one that is damaged or cut short."""
+    """Load a serialised model.
+
+    Raises:
+        InputError: It is no SentencePiece model, or one that is cut short.
+    """
     processor = sentencepiece.SentencePieceProcessor()
     try:
         processor.LoadFromSerializedProto(model)
@@ -223,7 +236,7 @@ def ends_in_digit_comma(piece: str) -> bool:
 
 
 def _replace_items(items: list[_Item], parts: Mapping[_Item, list[_Item]]) -> list[_Item]:
-    """Return the items, each key of `parts` replaced by its value."""
+    """Return the items with each key of `parts` replaced by its items; the same list if none is."""
     if parts.keys().isdisjoint(items):
         return items
     return [part for item in items for part in parts.get(item, (item,))]

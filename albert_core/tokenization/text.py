@@ -5,7 +5,11 @@ from collections.abc import Callable, Sequence
 
 
 class Translation(dict[int, str]):
-    """A table for `str.translate`, filled in by a function when a character first occurs."""
+    """A table for `str.translate`, filled in by a function when a character first occurs.
+
+    Args:
+        translate: Returns the text that replaces a character; called once for each.
+    """
 
     def __init__(self, translate: Callable[[str], str]) -> None:
         self._translate = translate
@@ -36,7 +40,7 @@ def preprocess_texts(texts: Sequence[str], *, lower_case: bool) -> list[str]:
 
 
 def _is_folded(text: str) -> bool:
-    """Return whether white space certainly needs no folding. False for some such texts, too."""
+    """Return True only if folding white space would not change the text; False decides nothing."""
     # Quicker than folding: nearly every text passes. No white space but the space is printable.
     return text.isprintable() and "  " not in text and text[:1] != " " and text[-1:] != " "
 
@@ -49,8 +53,8 @@ def preprocess_text_as_hugging_face(text: str, *, lower_case: bool) -> str:
     """Normalise text as the AlbertTokenizer of Hugging Face transformers 5 does.
 
     Unlike the original: `` and '' become ", all marks are dropped (also those that do not
-    combine, as vowel signs of Indian scripts), and a sigma at a word's end is lower-cased like any
-    other.
+    combine, as vowel signs of Indian scripts), a sigma at a word's end is lower-cased like any
+    other, and white space is folded to single spaces last, not first.
     """
     text = text.replace("``", '"').replace("''", '"')
     if not text.isascii():

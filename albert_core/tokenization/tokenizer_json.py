@@ -20,7 +20,8 @@ _NEVER = -100.0  # added to the score of pieces that transformers' ALBERT must n
 def tokenizer_json(tokenizer: SentencePieceTokenizer) -> dict[str, Any]:
     """Return the contents of a tokenizer.json that follows the rules of transformers' ALBERT.
 
-    They are those of `SentencePieceTokenizer(compat="huggingface")`.
+    They are those of `SentencePieceTokenizer(compat="huggingface")`, whatever the tokenizer's own
+    `compat` is.
     """
     ids = tokenizer.special_ids
     special = sorted((ids.pad, ids.unknown, ids.cls, ids.sep, ids.mask))
@@ -51,6 +52,7 @@ def _added(index: int, piece: str) -> dict[str, Any]:
 
 
 def _normalizers(tokenizer: SentencePieceTokenizer) -> list[dict[str, Any]]:
+    """Return the normalisers in order: quotes, marks, lower case if set, the model's own table."""
     quotes = [
         {"type": "Replace", "pattern": {"String": old}, "content": '"'} for old in ("``", "''")
     ]
@@ -62,6 +64,7 @@ def _normalizers(tokenizer: SentencePieceTokenizer) -> list[dict[str, Any]]:
 
 
 def _metaspace() -> dict[str, Any]:
+    """Return the step that puts the mark of a word's start before words, or back to a space."""
     return {
         "type": "Metaspace",
         "replacement": WORD_START,
@@ -71,7 +74,7 @@ def _metaspace() -> dict[str, Any]:
 
 
 def _post_processor(tokenizer: SentencePieceTokenizer) -> dict[str, Any]:
-    """Return [CLS] A [SEP] and [CLS] A [SEP] B [SEP], the last two of segment 1."""
+    """Return the templates [CLS] A [SEP] and [CLS] A [SEP] B [SEP], with B [SEP] of segment 1."""
     ids = tokenizer.special_ids
     cls, sep = (tokenizer.pieces[index] for index in (ids.cls, ids.sep))
 
@@ -94,6 +97,7 @@ def _post_processor(tokenizer: SentencePieceTokenizer) -> dict[str, Any]:
 
 
 def _scored_pieces(tokenizer: SentencePieceTokenizer) -> list[list[Any]]:
+    """Return [piece, score] by id; pieces that the digit-comma rule splits score far too low."""
     scored = zip(tokenizer.pieces, tokenizer.scores(), strict=True)
     return [
         [piece, score + _NEVER if ends_in_digit_comma(piece) else score] for piece, score in scored

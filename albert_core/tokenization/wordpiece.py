@@ -65,10 +65,19 @@ class WordPieceTokenizer(Tokenizer):
 
     @classmethod
     def from_bytes(cls, vocabulary: bytes, **settings: Any) -> "WordPieceTokenizer":
-        """Make a tokenizer from the content of a file with a piece on each line."""
+        """Make a tokenizer from the content of a file with a piece on each line.
+
+        Raises:
+            InputError: The content is damaged, or as of the class.
+        """
         return cls(read_pieces(vocabulary), **settings)
 
     def _refuse_repetition(self) -> None:
+        """Refuse a vocabulary that has a piece twice; needs `pieces` and `_ids`.
+
+        Raises:
+            InputError: Names the first such piece and both ids.
+        """
         for index, piece in enumerate(self.pieces):
             if self._ids[piece] != index:
                 raise InputError(
@@ -86,7 +95,10 @@ class WordPieceTokenizer(Tokenizer):
         return " ".join(self.words(text))
 
     def words(self, text: str) -> list[str]:
-        """Return words, punctuation marks and ideographs, each by itself, as they are cut."""
+        """Return the normalised words, punctuation marks and ideographs of a text, in order.
+
+        Control characters are dropped; with `lower_case`, so are accents.
+        """
         text = text.translate(_SPACED_IDEOGRAPHS)
         if self.lower_case:
             text = unicodedata.normalize("NFD", text.lower()).translate(_WITHOUT_ACCENTS)
@@ -99,7 +111,7 @@ class WordPieceTokenizer(Tokenizer):
         ]
 
     def surfaces(self, tokens: Sequence[str]) -> list[str]:
-        """Return the pieces without their marks; an unknown one stands for one character."""
+        """Return the pieces without their marks; U+FFFD for each unknown one, however long."""
         return [_REPLACEMENT if token == UNKNOWN else self.without_mark(token) for token in tokens]
 
     def without_mark(self, token: str) -> str:
@@ -115,7 +127,10 @@ class WordPieceTokenizer(Tokenizer):
         return [[self._ids[piece] for piece in pieces] for pieces in self.tokenize_batch(texts)]
 
     def _cut_word(self, word: str) -> list[str]:
-        """Cut a word into the longest pieces of the vocabulary, from left to right."""
+        """Cut a word into the longest pieces of the vocabulary, from left to right.
+
+        Just [UNK] for a word that cannot be cut or has more than `MAX_WORD_CHARACTERS`.
+        """
         if len(word) > MAX_WORD_CHARACTERS:
             return [UNKNOWN]
         pieces: list[str] = []
@@ -150,7 +165,9 @@ class WordPieceTokenizer(Tokenizer):
 
 
 def read_pieces(vocabulary: bytes) -> list[str]:
-    """Return the pieces of a vocabulary file, one a line.
+    """Return the pieces of a vocabulary file, one a line, in order.
+
+    Spaces and tabs around a piece are dropped, and so is a byte order mark.
 
     Raises:
         InputError: It is not UTF-8, or a line is empty.

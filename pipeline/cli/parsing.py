@@ -66,7 +66,7 @@ class CommandParser:
         }
 
     def spell_out(self, arguments: list[str]) -> list[str]:
-        """Return arguments as jsonargparse takes them; must come before `take_defaults`.
+        """Return arguments as jsonargparse takes them.
 
         Aliases and old names of settings become today's names (an old name is told once on standard
         error); `--tasks cola,rte` becomes a JSON list; the name of a section's YAML file becomes

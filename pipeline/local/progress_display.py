@@ -94,6 +94,7 @@ class _ProgressBars(contextlib.AbstractContextManager):
     """Progress as bars that are redrawn in place, one for each step that has started."""
 
     def __init__(self, console: rich.console.Console) -> None:
+        """Lay out the bars; they are shown in a `with` block."""
         self._bars = rich.progress.Progress(
             rich.progress.TextColumn("{task.description:<24}"),
             rich.progress.BarColumn(bar_width=24),

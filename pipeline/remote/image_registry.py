@@ -153,7 +153,10 @@ def _docker_login(registry: str) -> tuple[str, str] | None:
     """Return the user and password that `docker login` stored; None if there are none.
 
     Docker's configuration file (in DOCKER_CONFIG, or ~/.docker) has them, or names a credential
-    helper, a program that is run first.
+    helper, a program whose answer wins.
+
+    Raises:
+        FileNotFoundError: The credential helper is not installed.
     """
     folder = Path(os.environ.get("DOCKER_CONFIG", Path.home() / ".docker"))
     try:

@@ -79,7 +79,10 @@ class StepResources:
 
     @property
     def environment(self) -> dict[str, str]:
-        """All environment variables of the step's program: `env`, and on TPUs KERAS_BACKEND."""
+        """All environment variables of the step's program: `env`; on TPUs KERAS_BACKEND is added.
+
+        There it is jax, unless `env` sets it.
+        """
         return {"KERAS_BACKEND": "jax", **self.env} if self.tpu else dict(self.env)
 
     def check(self, step: Step) -> None:
