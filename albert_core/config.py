@@ -82,7 +82,8 @@ class AlbertConfig:
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0.0 <= value < 1.0:
                 raise InputError(f"{name} of the model: got {value!r}, expected 0 <= p < 1")
-        if not isinstance(self.initializer_range, int | float) or self.initializer_range <= 0:
+        # Not `<=`, which NaN would pass.
+        if not isinstance(self.initializer_range, int | float) or not self.initializer_range > 0:
             raise InputError(
                 f"initializer_range of the model: got {self.initializer_range!r}, expected above 0"
             )
@@ -231,7 +232,7 @@ class ModelConfig:
 
     Attributes:
         preset: A named size.
-        overrides: Keys of albert_config.json that differ from the preset.
+        overrides: Keys of albert_config.json that differ from the preset; not `vocab_size`.
     """
 
     preset: str = "base_v2"

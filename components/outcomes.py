@@ -66,6 +66,7 @@ def record_attempt(step: str, *, output: str, work_root: str) -> Iterator[None]:
     )
 
     def write(state: AttemptState, message: str = "") -> None:
+        """Write the record with this state and the seconds so far; replaces the one before."""
         seconds = round(time.time() - started, 1)
         values = dataclasses.replace(attempt, state=state, message=message, seconds=seconds)
         write_bytes(path, json.dumps(dataclasses.asdict(values)).encode())

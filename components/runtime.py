@@ -104,6 +104,7 @@ def _exit_when_run_ends(lock: Path, run_id: str) -> None:
     """
 
     def watch() -> None:
+        """Wait until the run is at work no more, then exit."""
         while _is_at_work(lock, run_id):
             time.sleep(0.5)
         os._exit(1)

@@ -196,7 +196,7 @@ def read_finetuning(folder: Path) -> dict[str, Any] | None:
     return dict(manifest.config["finetuning"])
 
 
-def write_task(checkpoint: Checkpoint, folder: Path) -> None:
+def write_task_files(checkpoint: Checkpoint, folder: Path) -> None:
     """Write task.json and finetuning.json into an existing folder.
 
     Each is written only if the checkpoint knows it and it is not empty; a file there is replaced.

@@ -147,13 +147,13 @@ def _tf1_model(path: Path, config_path: Path | None = None) -> ModelSummary:
     step = None
     if GLOBAL_STEP in variables:
         step = int(read_tf1_checkpoint(prefix, names=[GLOBAL_STEP])[GLOBAL_STEP])
-    return _model(variables, config, global_step=step)
+    return _summarize(variables, config, global_step=step)
 
 
 def _folder_model(folder: Path) -> ModelSummary:
     """Return the model in a folder of this program."""
     config = AlbertConfig.from_json_file(folder / CONFIG_NAME)
-    return _model(_list_safetensors(folder / WEIGHTS_NAME), config)
+    return _summarize(_list_safetensors(folder / WEIGHTS_NAME), config)
 
 
 def _huggingface_model(folder: Path) -> ModelSummary:
@@ -162,16 +162,16 @@ def _huggingface_model(folder: Path) -> ModelSummary:
     config, _ = config_from_huggingface(read_json(path), source=str(path))
     variables = _list_safetensors(weights_path(folder))
     names = original_names(config, variables)
-    return _model({original: variables[name] for name, original in names.items()}, config)
+    return _summarize({original: variables[name] for name, original in names.items()}, config)
 
 
 def _training_model(folder: Path) -> ModelSummary:
     """Return the model in a training's checkpoint, which holds no configuration."""
     variables = _list_safetensors(folder / VARIABLES_NAME)
-    return _model(variables, None, global_step=read_json(folder / STATE_NAME).get("step"))
+    return _summarize(variables, None, global_step=read_json(folder / STATE_NAME).get("step"))
 
 
-def _model(
+def _summarize(
     variables: Mapping[str, Variable],
     config: AlbertConfig | None,
     *,

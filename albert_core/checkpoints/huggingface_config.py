@@ -86,7 +86,7 @@ def config_to_huggingface(checkpoint: Checkpoint) -> dict[str, Any]:
         **_special_ids(checkpoint),
     }
     if "classifier" in checkpoint.heads and not checkpoint.is_multiple_choice:
-        values |= _labels(checkpoint)
+        values |= _label_settings(checkpoint)
     return values
 
 
@@ -142,7 +142,7 @@ def _special_ids(checkpoint: Checkpoint) -> dict[str, int]:
     return dict(zip(("pad_token_id", "bos_token_id", "eos_token_id"), ids, strict=True))
 
 
-def _labels(checkpoint: Checkpoint) -> dict[str, Any]:
+def _label_settings(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return `id2label`, `label2id` and `problem_type` of a checkpoint with a classifier.
 
     The names of the classes are the task's labels; LABEL_0, LABEL_1 and so on if these are unknown

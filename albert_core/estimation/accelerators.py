@@ -84,7 +84,7 @@ class Slice:
     Attributes:
         name: Its name, such as `v5e-256`.
         generation: Name of the kind of chip.
-        num_chips: How many there are.
+        num_chips: How many there are: one of the numbers in its `topologies` (not checked).
     """
 
     name: str

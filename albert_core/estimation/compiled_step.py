@@ -170,13 +170,13 @@ def _lower_step(request: StepRequest) -> Any:
     model = compiled_model(request.model, config, [phase], devices)
     model.num_micro_batches = phase.num_micro_batches(shape[0])
     model.optimizer.build(model.trainable_variables)
-    state = _state(model, mesh)
+    state = _describe_state(model, mesh)
     shardings = jax.tree.map(lambda spec: spec.sharding, state)
     step = jax.jit(model.train_step, donate_argnums=0, out_shardings=(None, shardings))
-    return step.lower(state, _batch(phase, config, mesh))
+    return step.lower(state, _describe_batch(phase, config, mesh))
 
 
-def _state(model: Any, mesh: Any) -> tuple[list[Any], ...]:
+def _describe_state(model: Any, mesh: Any) -> tuple[list[Any], ...]:
     """Return shape and sharding of everything that a step changes, as `train_step` groups it.
 
     The moments of a weight are sharded as the weight is.
@@ -211,7 +211,7 @@ def _state(model: Any, mesh: Any) -> tuple[list[Any], ...]:
     return tuple([spec(variable) for variable in variables] for variables in groups)
 
 
-def _batch(
+def _describe_batch(
     phase: Phase, config: PretrainingConfig, mesh: Any
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return inputs and targets of a batch, each as shape, type and sharding, without values.

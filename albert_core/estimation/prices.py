@@ -25,10 +25,10 @@ class Prices:
     per_chip_hour: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse a date that is none, and prices below 0.
+        """Refuse a date that is not one, and prices below 0.
 
         Raises:
-            InputError: One of them is.
+            InputError: The date is not written as 2026-01-31, or a price is below 0 or NaN.
         """
         try:
             datetime.date.fromisoformat(self.date)

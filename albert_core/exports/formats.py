@@ -231,7 +231,7 @@ def write_format(checkpoint: "Checkpoint", folder: Path, *, to: ExportFormat) ->
         InputError: The format cannot express the model.
         StepFailedError: A format of weights was read back as another model.
     """
-    from albert_core.checkpoints.checkpoint import write_task
+    from albert_core.checkpoints.checkpoint import write_task_files
     from albert_core.config import CONFIG_NAME
 
     folder.mkdir(parents=True)
@@ -241,7 +241,7 @@ def write_format(checkpoint: "Checkpoint", folder: Path, *, to: ExportFormat) ->
         checkpoint.config.to_json_file(folder / CONFIG_NAME)
         if checkpoint.tokenizer:
             checkpoint.tokenizer.save(folder)
-        write_task(checkpoint, folder)
+        write_task_files(checkpoint, folder)
 
 
 def refuse_missing_packages(formats: Collection[ExportFormat]) -> None:

@@ -26,7 +26,7 @@ def write_keras_archive(checkpoint: Checkpoint, folder: Path) -> None:
 
 
 def open_keras_archive(folder: Path) -> ModelFunction:
-    """Return the model of a folder that `write_keras_archive` wrote."""
+    """Return the model of a folder that `write_keras_archive` wrote; Keras's errors pass."""
     return eager_function(_load(folder))
 
 

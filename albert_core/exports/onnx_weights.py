@@ -74,7 +74,7 @@ def _rename(nodes: Sequence[onnx.NodeProto], names: Mapping[str, str]) -> list[o
     """Return copies of nodes, named by type and index.
 
     Args:
-        nodes: The nodes, in order.
+        nodes: The nodes, each after those it reads.
         names: New names of constants and of the graph's outputs; other values are named after
             their node.
     """
@@ -95,7 +95,7 @@ def _rename(nodes: Sequence[onnx.NodeProto], names: Mapping[str, str]) -> list[o
 def _name_axes(
     inputs: Iterable[onnx.ValueInfoProto], outputs: Iterable[onnx.ValueInfoProto]
 ) -> None:
-    """Name the axes of all inputs and the batch axis of all outputs; clear other names of outputs.
+    """Name all axes of inputs and the batch axis of outputs, in place; clear outputs' other names.
 
     tf2onnx makes up a name for each unknown size, by a counter of the process.
     """

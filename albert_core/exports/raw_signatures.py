@@ -99,7 +99,7 @@ class RawSignatures:
     def _choose_option(self, text: Any, question: Any, choices: Any) -> dict[str, Any]:
         """Return the outputs of `_choose` for a question with each option filled in, as in RACE."""
         num_choices = tf.shape(choices)[1]
-        filled = _filled(tf.repeat(question, num_choices), tf.reshape(choices, [-1]))
+        filled = _fill_blanks(tf.repeat(question, num_choices), tf.reshape(choices, [-1]))
         return self._choose(text, tf.reshape(filled, tf.shape(choices)))
 
     def _choose(self, text: Any, choices: Any) -> dict[str, Any]:
@@ -175,7 +175,7 @@ def _with_probabilities(logits: Any) -> dict[str, Any]:
     return {"logits": logits, "probabilities": tf.nn.softmax(logits)}
 
 
-def _filled(questions: Any, options: Any) -> Any:
+def _fill_blanks(questions: Any, options: Any) -> Any:
     """Return questions with the option in each blank (`_`), or after a space at the end [B * C].
 
     That is what reading the files of RACE does. Both arguments are strings [B * C].

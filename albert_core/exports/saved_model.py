@@ -27,7 +27,7 @@ import tensorflow as tf
 from albert_core.checkpoints.checkpoint import (
     Checkpoint,
     build_model,
-    write_task,
+    write_task_files,
 )
 from albert_core.checkpoints.kinds import HUB_ASSETS
 from albert_core.checkpoints.names import NAMED_VARIABLES, PRETRAINING_HEADS
@@ -70,12 +70,18 @@ def write_saved_model(checkpoint: Checkpoint, folder: Path) -> None:
 
 
 def open_saved_model(folder: Path) -> ModelFunction:
-    """Return the model of a folder that `write_saved_model` wrote, run by TensorFlow alone."""
+    """Return the model of a folder that `write_saved_model` wrote, run by TensorFlow alone.
+
+    Its inputs are exactly `Checkpoint.input_names`. TensorFlow's errors pass.
+    """
     return _open_signature(folder, IDS_SIGNATURE)
 
 
 def open_saved_model_encoder(folder: Path) -> ModelFunction:
-    """Return the encoder of the model of such a folder, run by TensorFlow alone."""
+    """Return the encoder of the model of such a folder, run by TensorFlow alone.
+
+    Its inputs are exactly `input_ids`, `input_mask` and `segment_ids` [B, S].
+    """
     return _open_signature(folder, _TOKENS_SIGNATURE)
 
 
@@ -202,4 +208,4 @@ def _write_assets(checkpoint: Checkpoint, folder: Path) -> None:
     checkpoint.config.to_json_file(folder / CONFIG_NAME)
     if checkpoint.tokenizer:
         write_original_vocabulary(checkpoint.tokenizer, folder)
-    write_task(checkpoint, folder)
+    write_task_files(checkpoint, folder)

@@ -58,7 +58,8 @@ def _constant(task: Task, train: TaskData, dev: TaskData) -> np.ndarray:
 def _guess(question: Question) -> str:
     """Return three words in a row from a place of the context that depends on the question's id.
 
-    From a context of fewer than three words, as in Chinese, three characters.
+    From a context of fewer than three words, as in Chinese, three characters, with spaces between
+    them if the context has any.
     """
     words = question.context.split()
     if len(words) < _GUESSED_WORDS:

@@ -39,7 +39,7 @@ def run_finetuning(
     feature_cache: Path,
     progress: ReportProgress = quiet,
 ) -> Metrics:
-    """Train every trial on a task and write the best model into `results`.
+    """Train every trial on the first device and write the best model into `results`.
 
     The best one is that of the seed with the highest first dev metric, of the grid's settings with
     the best mean of it. Keras's dtype policy is float32 afterwards, whatever it was before; after

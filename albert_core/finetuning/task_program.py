@@ -46,8 +46,8 @@ class TaskData:
     """A split of a task: its examples, and their sequences as the model reads them.
 
     Attributes:
-        examples: Examples or questions, M.
-        features: Their sequences; of questions there may be several for each.
+        examples: Examples or questions, M, without invalid rows that were left out.
+        features: Their sequences; of questions there may be several for each, or none.
         windows: The part of a question's context in each sequence; empty for other tasks and for
             training sets.
         left_out: Number of rows that were left out, by cause.
@@ -183,6 +183,9 @@ class QuestionProgram(TaskProgram):
 
         Training files give no `windows`, other files no targets. Questions whose context cannot be
         aligned with its tokens have no features; they count in `left_out`.
+
+        Raises:
+            InputError: As of `TaskProgram.read`, or a question leaves no room for its context.
         """
         invalid_rows = self._invalid_rows(split)
         questions = _spread(

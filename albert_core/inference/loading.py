@@ -52,8 +52,8 @@ def load(
         The model with its vocabulary, task and settings, which are read from the folder.
 
     Raises:
-        InputError: There is no model at the path, there are several below it, or a file of it
-            cannot be used.
+        InputError: There is no model at the path, or only in folders below it; a file of it cannot
+            be used; or `vocab` or `lower_case` is given for an export.
     """
     folder = input_folder(path)
     export_format = find_export_format(folder)

@@ -17,7 +17,8 @@ class TaskSignature:
     Attributes:
         kind: What the model predicts.
         labels: Class names of a classification, in the order of its outputs.
-        num_texts: Texts of an example, 1 or 2; None where no file says.
+        num_texts: Texts of an example, 1 or 2; None where no file says. Not read for multiple
+            choice and questions.
         has_questions: Whether a choice is an answer to a question, as in RACE.
         has_unanswerable: Whether a question may have no answer.
     """

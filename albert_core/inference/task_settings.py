@@ -24,7 +24,7 @@ def read_declared_task(folder: str | Path) -> Task:
 
 
 def parse_task(declaration: Mapping[str, Any] | None, *, source: Path) -> Task | None:
-    """Return the task of a declaration (task.json), or None if there is none.
+    """Return the task of a declaration (task.json), or None if that is None or empty.
 
     Raises:
         InputError: It declares no task.

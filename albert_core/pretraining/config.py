@@ -102,17 +102,21 @@ class PretrainingConfig(ScheduleConfig):
         keep_checkpoints: Newest checkpoints that are kept, besides the best weights.
         log_interval_steps: Steps between rows of training_log.jsonl, and between checks of the loss
             by the safeguards.
-        stop_after_steps: Steps after which to stop early.
-        stop_after_tokens: Tokens trained on after which to stop early.
-        stop_after_minutes: Minutes of training after which to stop early.
+        stop_after_steps: Steps after which to stop early; None: never.
+        stop_after_tokens: Tokens trained on, padding included, after which to stop early;
+            None: never.
+        stop_after_minutes: Minutes of training, over all interruptions, after which to stop early;
+            None: never.
         safeguards: What to do when training goes wrong.
-        init_checkpoint: Model to start from: of the original, of Hugging Face or of this project.
+        init_checkpoint: Model to start from: of the original, of Hugging Face or of this project;
+            empty: new weights.
         masking: What is predicted.
         precision: `bfloat16`, `float32`, or `auto`: bfloat16 on accelerators made for it.
         jit_compile: Whether XLA compiles the step. None: always with JAX and on accelerators; on a
             CPU for small models only, since TensorFlow's own kernels are faster for large ones.
         rematerialize: Whether to compute a layer's values again for the gradient instead of
-            keeping them: a third more work, far less memory. Not with dropout.
+            keeping them: a third more work, far less memory. Not with dropout, which the
+            pretraining step checks.
         strategy: How devices share the work; `auto` takes all there are.
         model_parallel_size: Devices that hold one copy of the weights together.
         seed: Seed of initial weights, order and masks.

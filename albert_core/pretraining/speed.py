@@ -74,13 +74,15 @@ def summarize_speed(
     state: TrainingState,
     log: Sequence[Mapping[str, Any]],
 ) -> dict[str, float]:
-    """Return sizes and speed of the whole run: up to the last step, over all interruptions.
+    """Return tokens, epochs and tokens a second of the whole run, and means over the log's rows.
+
+    The run reaches to the last step, over all interruptions.
 
     Args:
         phases: The phases, in order.
         data: For each phase its records.
         state: The final state: how many steps, in which time.
-        log: Rows of the log, whose utilization and waiting are averaged; left out without rows.
+        log: Rows, whose utilization and waiting are averaged; without rows both are left out.
     """
     steps_left, num_tokens, num_epochs = state.step, 0, 0.0
     for phase, records in zip(phases, data, strict=True):

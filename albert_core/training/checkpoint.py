@@ -27,7 +27,7 @@ class TrainingState:
         history: A row of metrics for each evaluation.
         log_start: Steps since the last evaluation at the last line of the log (`count`), and the
             means of the metrics then (`means`); empty before the first line.
-        lowest_loss: Lowest loss of the log in this phase.
+        lowest_loss: Lowest loss of the log in this phase; None before the first line.
         num_roll_backs: How often training went back to a checkpoint with a lower rate.
         stopped_by: Name of the setting that ended training early, if one did.
         num_lost_checkpoints: Damaged checkpoints that were removed when this one was restored.

@@ -78,7 +78,8 @@ def peak_flops(device_name: str) -> float | None:
 def measured_matrix_flops(num_repeats: int = 3, size: int = 2048, num_products: int = 1) -> float:
     """Measure matrix products [size, size] on the default device; return the best rate in FLOP/s.
 
-    For devices without a data sheet, such as CPUs; takes a fraction of a second.
+    For devices without a data sheet, such as CPUs; takes a fraction of a second. The matrices
+    are of the type that models made now compute in.
 
     Args:
         num_repeats: Measurements, of which the fastest counts.

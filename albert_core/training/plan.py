@@ -22,7 +22,8 @@ class TrainingPlan:
         log_steps: Steps between lines of the log.
         patience: Evaluations without a better one after which to stop early; 0: never.
         stop_after_steps: Steps after which to stop early; None: never.
-        stop_after_minutes: Minutes of training, over all interruptions, after which to stop early.
+        stop_after_minutes: Minutes of training, over all interruptions, after which to stop early;
+            None: never.
     """
 
     phase_steps: tuple[int, ...]

@@ -30,7 +30,7 @@ class SafeguardConfig:
             A loss that is not finite always is.
         stuck_after_steps: Steps after which training stops if the held-out sentence-order accuracy
             has never left 50 %; None: never. It is not rolled back, which would not help.
-        roll_back_factor: What a roll-back multiplies the learning rate by.
+        roll_back_factor: What each roll-back multiplies the learning rate by, once more.
         max_roll_backs: Roll-backs after which divergence stops the run.
     """
 

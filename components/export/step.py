@@ -357,7 +357,7 @@ class _Exporter:
 
         Args:
             model: The checkpoint.
-            folder: Folder to make; it may exist, but no format's folder below it.
+            folder: Folder to make in an existing one; it may exist, but no format's folder in it.
             dev: Where the dev set is; None to compare no scores.
             lineage: For the card.
             label: Put before what is reported as progress.

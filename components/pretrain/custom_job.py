@@ -95,7 +95,10 @@ def _job_spec(
     staging_bucket: str,
     timeout_s: int,
 ) -> dict[str, Any]:
-    """Return the JSON of a job's spec: one machine pool with the slice, which runs the command."""
+    """Return the JSON of a job's spec: one machine pool with the slice, which runs the command.
+
+    The command replaces the image's own; the arguments are those of `run_custom_job`.
+    """
     pool = {
         "machineSpec": {"machineType": machine_type, "tpuTopology": tpu_topology},
         "replicaCount": "1",

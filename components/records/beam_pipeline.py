@@ -103,7 +103,11 @@ class WorkerContext:
             index.save(self.overlap_path, scratch=Path(folder) / "index")
 
     def load_overlap_index(self) -> OverlapIndex | None:
-        """Load what `write_overlap_index` wrote; None where there are no evaluation sets."""
+        """Load what `write_overlap_index` wrote; None where there are no evaluation sets.
+
+        Raises:
+            InputError: There are sets, and it has not been called.
+        """
         return OverlapIndex.load(self.overlap_path) if self.cleaning.evaluation_sets else None
 
 

@@ -213,12 +213,14 @@ def _chart(name: str, lines: Sequence[Line], *, y_label: str, reference: Line | 
 
 
 def _draw_line(axes: Axes, line: Line) -> None:
+    """Draw a line; its points get markers if there are not more than _MAX_MARKERS."""
     steps, values = zip(*line.points, strict=True)
     marker = line.marker if len(steps) <= _MAX_MARKERS else ""
     axes.plot(steps, values, color=line.color, marker=marker, label=line.label, clip_on=False)
 
 
 def _draw_reference(axes: Axes, line: Line) -> None:
+    """Draw a dashed line across the panel, at the value of the first point and always grey."""
     axes.axhline(
         line.points[0][1], color=REFERENCE, linestyle=(0, (5, 3)), linewidth=1.3, label=line.label
     )
@@ -274,6 +276,11 @@ def _for_page(svg: str, name: str, *, description: str) -> str:
 
     Removes the prolog, the fixed size and the style sheet, which would apply to the whole page;
     prefixes ids with the chart's name; replaces the theme's colours by CSS variables.
+
+    Args:
+        svg: The document, as `_to_svg` returns it.
+        name: Begins every id.
+        description: Label for screen readers; escaped here.
     """
     svg = svg[svg.index("<svg") :].strip()
     svg = re.sub(r"<style.*?</style>", "", svg, count=1, flags=re.DOTALL)

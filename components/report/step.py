@@ -275,4 +275,5 @@ def _read_promotion(folder: Path) -> Promotion:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
+    """Read a file that holds a JSON object; that it is one is not checked."""
     return json.loads(path.read_text(encoding="utf-8"))

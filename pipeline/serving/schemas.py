@@ -187,7 +187,7 @@ class Health(Strict):
 
 
 class ModelDescription(Strict):
-    """The model, and what may be asked."""
+    """The model, and what may be asked; `max_top_k` is null where a request has no `top_k`."""
 
     name: str
     kind: str

@@ -99,6 +99,7 @@ def test_model_section_overrides_single_keys() -> None:
         ({"hidden_act": "swish"}, "hidden_act .* one of gelu, relu"),
         ({"hidden_dropout_prob": 1.0}, "hidden_dropout_prob"),
         ({"attention_probs_dropout_prob": math.nan}, "attention_probs_dropout_prob"),
+        ({"initializer_range": math.nan}, "initializer_range"),
         ({"hidden_sise": 768}, "hidden_sise"),
     ],
 )

@@ -50,9 +50,9 @@ class Budget(keras.callbacks.Callback):
 
 
 def lost_patience(history: Sequence[Mapping[str, Any]], plan: TrainingPlan) -> bool:
-    """Tell whether at least `plan.patience` evaluations follow the best one, which beats them all.
+    """Tell whether at least `plan.patience` evaluations follow the best one.
 
-    Only evaluations of the last phase count for the best; of equal ones the first. False with a
+    Only evaluations of the last phase count for the best, and of equal ones the first. False with a
     patience of 0, or before the first evaluation.
     """
     if not plan.patience or not history:

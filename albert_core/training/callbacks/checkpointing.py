@@ -43,12 +43,13 @@ class Checkpointing(keras.callbacks.Callback):
             self._interval_metrics = None
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Save if a checkpoint is due or a signal was received; the last step of an interval waits.
+        """Save if a checkpoint is due or a signal was received.
 
-        That one is saved after its evaluation, unless a signal was received.
+        The last step of an interval is saved after its evaluation instead, unless a signal was
+        received.
 
         Raises:
-            StepFailedError: A signal was received; the step is saved. Or it cannot be saved.
+            StepFailedError: A signal was received, and the step is saved; or it cannot be saved.
         """
         session, signal_name = self.session, self._signal_name()
         # The end of an interval saves after its evaluation, unless there is no time for one.

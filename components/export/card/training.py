@@ -123,7 +123,8 @@ def pretraining_section(
 def _first_sequence_length(manifest: Manifest) -> int:
     """Return the sequence length of a pretraining's first records, as its inputs name them.
 
-    It is that of the whole pretraining if it has no phases of other lengths.
+    It is that of the whole pretraining if it has no phases of other lengths. There must be an
+    input `records <sequence length>`; not checked.
     """
     names = [name for name in manifest.inputs if name.startswith("records ")]
     return int(names[0].removeprefix("records "))
