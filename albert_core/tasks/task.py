@@ -106,7 +106,8 @@ class Task:
         test: Test files, predicted and, where they have labels, scored.
         texts: Columns by number from 0, or names of the header or of JSON keys. One or two; of
             multiple choice the text, then one list of choices. A name with braces is a template
-            of keys, such as `{target[span1_text]}`. None for `squad` and `race` files.
+            of keys, such as `{target[span1_text]}`; `{keywords:, }` joins a list of texts by what
+            follows the colon. None for `squad` and `race` files.
         label: Column or name of the label; -1 is the last column.
         labels: Class names in order of their numbers; of classification only.
         skipped_labels: Labels of rows that have none; they are left out.
