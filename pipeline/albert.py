@@ -118,7 +118,6 @@ def build_pipeline(
         Returns:
             The report.
         """
-        # kfp changes a dsl.Collected that it is given, so each use below has one of its own.
         exit_handler: contextlib.AbstractContextManager = contextlib.nullcontext()
         if optional_steps.summary:
             summary_task = summarise_run(
@@ -171,6 +170,7 @@ def build_pipeline(
                 )
                 configure(records_task, "records")
 
+            # kfp changes a dsl.Collected that it is given: each use from here on has its own.
             pretrain_task = platform.pretrain(
                 model=model,
                 config=pretraining,

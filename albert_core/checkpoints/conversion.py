@@ -172,11 +172,13 @@ def _write(checkpoint: Checkpoint, folder: Path, to: CheckpointFormat) -> tuple[
 
 
 def _refuse_occupied(destination: Path) -> None:
+    """Refuse a destination that is a file or a folder with anything in it."""
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
         raise InputError(f"destination {destination}: exists; choose a new or empty folder")
 
 
 def _refuse_change(differences: Mapping[str, float], destination: Path) -> None:
+    """Refuse to publish if an output changed by more than the bound; all such outputs are named."""
     # Negated, so that NaN counts as a change.
     changed = {name: v for name, v in differences.items() if not v <= LARGEST_DIFFERENCE}
     if changed:

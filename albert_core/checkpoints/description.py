@@ -101,7 +101,7 @@ def describe(path: str | Path) -> Description:
         path=str(path),
         kind=kind,
         model=readers[kind](path) if kind in readers else None,
-        vocabulary=describe_vocabulary(folder),
+        vocabulary=summarize_vocabulary(folder),
         manifest=find_manifest(path if path.is_dir() else path.parent),
         files=list_sizes(path),
     )
@@ -122,10 +122,12 @@ def size_name(config: AlbertConfig) -> str:
 
 
 def _hub_model(folder: Path) -> ModelSummary:
+    """Return the model in a TF-Hub module or SavedModel."""
     return _tf1_model(folder / HUB_VARIABLES, config_path=folder / HUB_ASSETS / CONFIG_NAME)
 
 
 def _tf1_model(path: Path, config_path: Path | None = None) -> ModelSummary:
+    """Return the model in a TensorFlow 1 checkpoint, with its configuration if a file has it."""
     prefix = find_tf1_checkpoint(path)
     variables = list_tf1_checkpoint(prefix)
     config_path = config_path or prefix.with_name(CONFIG_NAME)
@@ -137,11 +139,13 @@ def _tf1_model(path: Path, config_path: Path | None = None) -> ModelSummary:
 
 
 def _folder_model(folder: Path) -> ModelSummary:
+    """Return the model in a folder of this program."""
     config = AlbertConfig.from_json_file(folder / CONFIG_NAME)
     return _model(_list_safetensors(folder / WEIGHTS_NAME), config)
 
 
 def _huggingface_model(folder: Path) -> ModelSummary:
+    """Return the model in a folder of transformers."""
     path = folder / HUGGINGFACE_CONFIG_NAME
     config, _ = config_from_huggingface(read_json(path), source=str(path))
     variables = _list_safetensors(weights_path(folder))
@@ -150,6 +154,7 @@ def _huggingface_model(folder: Path) -> ModelSummary:
 
 
 def _training_model(folder: Path) -> ModelSummary:
+    """Return the model in a training's checkpoint, which holds no configuration."""
     variables = _list_safetensors(folder / VARIABLES_NAME)
     return _model(variables, None, global_step=read_json(folder / STATE_NAME).get("step"))
 
@@ -160,6 +165,7 @@ def _model(
     *,
     global_step: int | None = None,
 ) -> ModelSummary:
+    """Return a summary of the variables in a file, those of the training counted apart."""
     weights = {name: v for name, v in variables.items() if not is_training_state(name)}
     return ModelSummary(
         config=config,
@@ -174,6 +180,7 @@ def _model(
 
 
 def _list_safetensors(path: Path) -> dict[str, Variable]:
+    """Return shape and type of every array in a safetensors file, from its header."""
     try:
         with safetensors.safe_open(path, "numpy") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
@@ -188,7 +195,7 @@ def _list_safetensors(path: Path) -> dict[str, Variable]:
         raise InputError(f"weights {path}: cannot be read as safetensors ({error})") from error
 
 
-def describe_vocabulary(folder: Path) -> str:
+def summarize_vocabulary(folder: Path) -> str:
     """Return kind, size and case of a folder's vocabulary as text; empty if it has none.
 
     One that cannot be read is described as such: the rest of the folder is still worth telling.

@@ -80,6 +80,7 @@ def config_to_huggingface(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def _refuse_other_models(values: Mapping[str, Any], source: str) -> None:
+    """Refuse models of another type, and ALBERTs with settings or heads that the original lacks."""
     expected: dict[str, Any] = {"model_type": "albert", **_FIXED}
     for name, value in expected.items():
         if values.get(name, value) != value:

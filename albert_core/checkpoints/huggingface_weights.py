@@ -109,10 +109,12 @@ def _identity(config: AlbertConfig) -> dict[str, np.ndarray]:
 
 
 def _equal(array: np.ndarray, other: np.ndarray | None) -> bool:
+    """Return whether two arrays are equal; false if the second is missing."""
     return other is not None and np.array_equal(array, other)
 
 
 def _refuse_unknown(names: set[str], source: str) -> None:
+    """Refuse names of variables that the other format has no counterpart for."""
     if names:
         raise InputError(
             f"weights {source}: no counterpart for {', '.join(sorted(names))}; expected the "

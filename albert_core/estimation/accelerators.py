@@ -1,6 +1,6 @@
 """Slices of Cloud TPUs: their chips, how those are laid out, what they can do at most.
 
-Source of the figures: Google's "TPU v5e", "TPU v5p" and "TPU v6e" pages.
+Source of the numbers: Google's "TPU v5e", "TPU v5p" and "TPU v6e" pages.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ class Generation:
     Attributes:
         peak_flops: Dense bfloat16 FLOP/s of a chip.
         memory_gib: HBM of a chip that its compiler lets a program use.
-        link_bytes_per_second: What a chip exchanges with its neighbours at most.
+        link_bytes_per_second: Most bytes a second that a chip exchanges with its neighbours.
         cores_per_chip: TensorCores of a chip; the number in a slice's name counts them.
         topologies: How the chips of a slice are laid out, by their number.
     """

@@ -1,4 +1,4 @@
-"""Bytes that the chips of a slice send each other, read from a compiled program's text."""
+"""Counts the bytes that the chips of a slice exchange, from the text of a compiled program."""
 
 import functools
 import math
@@ -13,15 +13,15 @@ _COLLECTIVE = re.compile(
     r"= (.+?) (all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute)(?:-start)?\("
 )
 _ARRAY = re.compile(r"\b(pred|[a-z]+(\d+))\[([\d,]*)\]")
-# How often a ring sends an array of the result: a sum goes round once to add, once to tell.
+# How often a ring sends an array of the result: a sum once to add up and once to distribute.
 _PASSES = {"all-reduce": 2}
 
 
 def exchanged_bytes(program: str) -> int:
     """Return the bytes a chip sends in one run of an optimized HLO program, as text.
 
-    What is inside a loop counts as often as the loop runs. A ring of n chips sends (n - 1) / n of
-    that; the difference is not made here.
+    The body of a loop counts as often as the loop runs. A ring of n chips really sends (n - 1) / n
+    of this: an upper bound.
     """
     computations = _computations(program)
     times = _times_run(computations)
@@ -33,6 +33,7 @@ def exchanged_bytes(program: str) -> int:
 
 
 def _computations(program: str) -> dict[str, list[str]]:
+    """Return the lines of each computation by its name."""
     computations: dict[str, list[str]] = {}
     lines: list[str] = []
     for line in program.splitlines():
@@ -70,6 +71,7 @@ def _trip_count(condition: list[str]) -> int:
 
 
 def _collectives(lines: list[str]) -> Iterator[tuple[str, int]]:
+    """Yield kind and bytes of the result of each collective operation."""
     for line in lines:
         if match := _COLLECTIVE.search(line):
             yield match[2], sum(_num_bytes(array) for array in _ARRAY.finditer(match[1]))

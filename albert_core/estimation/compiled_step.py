@@ -1,4 +1,4 @@
-"""Compile the training step for a slice of TPUs, on a machine that has none.
+"""Compiles the training step for a slice of TPUs, on a machine without TPUs.
 
 The compiler comes with `jax[tpu]`. It asks the environment what machine it is on, so it runs in
 a process of its own: `in_compiler_process`.
@@ -21,8 +21,8 @@ from albert_core.estimation.accelerators import Slice
 from albert_core.estimation.collectives import exchanged_bytes
 from albert_core.pretraining.config import Phase, PretrainingConfig
 
-# What makes the compiler believe that it is on a host of four chips; any topology can be asked of
-# it then.
+# Without these the compiler looks for chips and a metadata server, and fails. With them it takes
+# this machine for a host of four chips, and then compiles for any topology.
 _ENVIRONMENT = {
     "KERAS_BACKEND": "jax",
     "JAX_PLATFORMS": "cpu",
@@ -60,11 +60,11 @@ class StepRequest:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CompiledStep:
-    """What the compiler says of a step.
+    """What the compiler knows about a step.
 
     Attributes:
-        memory_bytes: HBM of a chip that it needs at its peak.
-        is_within_memory: Whether the chip has that much.
+        memory_bytes: Peak use of a chip's memory.
+        is_within_memory: Whether it fits.
         flops: FLOPs of a chip, loops counted once; 0 if it does not fit.
         exchanged_bytes: Bytes a chip sends in a step; 0 if it does not fit.
         seconds: Time it took to compile.
@@ -79,7 +79,7 @@ class CompiledStep:
 
 @contextlib.contextmanager
 def in_compiler_process(num_processes: int) -> Iterator[concurrent.futures.Executor]:
-    """Give an executor whose processes can call `compile_step`.
+    """Yield an executor whose processes can call `compile_step`.
 
     Raises:
         InputError: The compiler is not installed.
@@ -98,17 +98,20 @@ def in_compiler_process(num_processes: int) -> Iterator[concurrent.futures.Execu
 
 
 def _prepare_process() -> None:
+    """Set the environment, before JAX is imported, and discard standard error."""
     os.environ.update(_ENVIRONMENT)
-    # Libraries greet on the stream itself; errors come back as exceptions.
+    # The libraries print warnings on the file descriptor itself; errors are raised.
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 2)
 
 
 def compile_step(request: StepRequest) -> CompiledStep:
-    """Lower and compile the update that `fit` makes, for every chip of the slice.
+    """Compile the training step that `fit` runs, for every chip of the slice.
+
+    A step that needs more memory than a chip has is no error: the result says so.
 
     Raises:
-        InputError: The devices cannot share the batch.
+        InputError: The batch cannot be divided evenly among the devices.
     """
     import jax
 
@@ -164,15 +167,15 @@ def _lowered(request: StepRequest) -> Any:
 
 
 def _state(model: Any, mesh: Any) -> Any:
-    """Return the shapes of everything an update changes, and where it lies."""
+    """Return shape and sharding of everything that a step changes."""
     import jax
     from jax.sharding import NamedSharding, PartitionSpec
 
     from albert_core.training.devices import MODEL_PARALLEL_LAYOUT
 
-    def axes_of(path: str) -> tuple[str | None, ...]:
-        found = (axes for name, axes in MODEL_PARALLEL_LAYOUT.items() if re.search(name, path))
-        return next(found, ())
+    def get_axes(path: str) -> tuple[str | None, ...]:
+        layouts = (axes for name, axes in MODEL_PARALLEL_LAYOUT.items() if re.search(name, path))
+        return next(layouts, ())
 
     optimizer = model.optimizer
     weight_paths = {
@@ -183,7 +186,7 @@ def _state(model: Any, mesh: Any) -> Any:
 
     def spec(variable: Any) -> Any:
         path = weight_paths.get(id(variable), variable.path)
-        sharding = NamedSharding(mesh, PartitionSpec(*axes_of(path)))
+        sharding = NamedSharding(mesh, PartitionSpec(*get_axes(path)))
         return jax.ShapeDtypeStruct(variable.shape, variable.dtype, sharding=sharding)
 
     groups = (
@@ -196,7 +199,7 @@ def _state(model: Any, mesh: Any) -> Any:
 
 
 def _batch(phase: Phase, config: PretrainingConfig, mesh: Any) -> Any:
-    """Return the shapes of a batch of records, its rows spread over the slice."""
+    """Return shapes and shardings of a batch of records, its rows divided among the chips."""
     import jax
     from jax.sharding import NamedSharding, PartitionSpec
 

@@ -1,6 +1,6 @@
-"""Estimate a pretraining on a slice of TPUs: does it fit, how long does it take, what does it cost.
+"""Estimates memory, time and price of a pretraining on a slice of TPUs.
 
-Memory, FLOPs and exchanged bytes are the compiler's; time follows from them and a utilisation.
+Memory, FLOPs and exchanged bytes are the compiler's; time is FLOPs over an assumed utilisation.
 """
 
 import dataclasses
@@ -26,16 +26,16 @@ _MOST_ATTEMPTS = 4
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PhaseEstimate:
-    """What a phase would need.
+    """What a phase needs on a slice.
 
     Attributes:
         request: The step that was compiled.
-        compiled: What the compiler says of it.
-        flops_per_step: FLOPs of a chip in a step, every run of a loop counted.
-        formula_flops_per_step: The same by the formula of a model without shortcuts.
-        skipped_flops_per_step: What of the formula the last layer does without.
-        utilisation: Share of a chip's peak that the compiled FLOPs are taken to run at.
-        price_per_hour: Of the whole slice; None if the table has none.
+        compiled: Its memory, FLOPs and exchanged bytes by the compiler.
+        flops_per_step: FLOPs of a chip in a step; a loop's body counts as often as it runs.
+        formula_flops_per_step: The same by `training_flops_per_token`.
+        skipped_flops_per_step: The part of them that the last layer saves.
+        utilisation: Assumed fraction of a chip's peak rate.
+        price_per_hour: Price of the whole slice; None if it is not in the table.
     """
 
     request: StepRequest
@@ -47,14 +47,14 @@ class PhaseEstimate:
     price_per_hour: float | None
 
     @property
-    def num_shares(self) -> int:
-        """Shares the chips divide a batch into."""
-        return _num_shares(self.request)
+    def num_data_parallel(self) -> int:
+        """Chips, or groups of them, that a batch is divided among."""
+        return _num_data_parallel(self.request)
 
     @property
     def num_micro_batches(self) -> int:
-        """Parts that a share goes through the model in."""
-        return _num_parts(self.request)
+        """Micro-batches whose gradients a step accumulates."""
+        return _num_micro_batches(self.request)
 
     @property
     def formula_ratio(self) -> float:
@@ -68,19 +68,19 @@ class PhaseEstimate:
 
     @property
     def exchange_seconds(self) -> float:
-        """Time the exchange of a step takes at the links' speed; part of it is hidden."""
+        """Time of a step's exchange at the links' speed; part of it overlaps with computation."""
         chip = self.request.accelerator.chip
         return self.compiled.exchanged_bytes / chip.link_bytes_per_second
 
     @property
     def step_seconds(self) -> float:
-        """Time of an update at the utilisation."""
+        """Time of a step at the utilisation."""
         peak = self.request.accelerator.chip.peak_flops
         return self.flops_per_step / (peak * self.utilisation)
 
     @property
     def tokens_per_second(self) -> float:
-        """Positions trained on in a second, by the whole slice."""
+        """Tokens that the whole slice trains on in a second, padding included."""
         phase = self.request.phase
         return phase.batch_size * phase.sequence_length / self.step_seconds
 
@@ -105,16 +105,16 @@ def estimate(
     prices: Prices,
     progress: ReportProgress = quiet,
 ) -> list[PhaseEstimate]:
-    """Compile the step of every phase and tell what it needs.
+    """Compile the training step of every phase; return what each phase needs.
 
     Args:
         model: The architecture.
         config: How to train.
         sequence_length: Length of the sequences where the configuration has no phases.
         accelerator: What to train on.
-        utilisation: Share of a chip's peak that the compiled FLOPs are taken to run at.
+        utilisation: Assumed fraction of a chip's peak rate.
         prices: What an hour of a chip costs.
-        progress: Told what is being compiled.
+        progress: Told what is compiled.
 
     Returns:
         An estimate of each phase.
@@ -135,7 +135,7 @@ def estimate(
         for phase in config.resolved_phases(sequence_length)
     ]
     for request in requests:
-        _num_parts(request)
+        _num_micro_batches(request)
     with in_compiler_process(_NUM_PROCESSES) as executor:
         return [
             _estimated(request, executor, utilisation, prices, progress) for request in requests
@@ -171,7 +171,7 @@ def _estimated(
     return PhaseEstimate(
         request=request,
         compiled=compiled,
-        flops_per_step=flops * _num_parts(request),
+        flops_per_step=flops * _num_micro_batches(request),
         formula_flops_per_step=training_flops_per_token(*sizes) * tokens / num_chips,
         skipped_flops_per_step=skipped_flops_per_token(*sizes) * tokens / num_chips,
         utilisation=utilisation,
@@ -180,9 +180,10 @@ def _estimated(
 
 
 def _submit_single_layer(request: StepRequest, executor: Executor) -> Future[CompiledStep] | None:
-    """Compile the model with one layer, if more are scanned: those are counted once.
+    """Begin to compile the model with one layer, if its layers are scanned; else return None.
 
-    The difference to one layer is then what the scan's body comes to.
+    The compiler counts the body of a scan once. The difference between the two models is the body
+    once more, from which follow the FLOPs of all layers.
     """
     model = request.model
     if model.num_hidden_groups > 1 or model.has_dropout or model.num_hidden_layers == 1:
@@ -195,11 +196,12 @@ def _refusal(request: StepRequest, compiled: CompiledStep, executor: Executor) -
     """Return the message that names the settings with which the step would fit."""
     num_gib = request.accelerator.chip.memory_gib
     excess = compiled.memory_bytes / (num_gib * 2**30)
-    each = _sequences_at_a_time(request)
-    remedies = [_fitting(request, _halved(each, excess), executor)]
+    num_sequences = _sequences_at_a_time(request)
+    remedies = [_fitting(request, _halved(num_sequences, excess), executor)]
     if not (request.config.rematerialize or request.model.has_dropout):
-        again = dataclasses.replace(request.config, rematerialize=True)
-        remedies.append(_fitting(dataclasses.replace(request, config=again), each, executor))
+        config = dataclasses.replace(request.config, rematerialize=True)
+        smaller = dataclasses.replace(request, config=config)
+        remedies.append(_fitting(smaller, num_sequences, executor))
     advice = " or ".join(remedy for remedy in remedies if remedy) or (
         "model parallelism (pretraining.strategy model_parallel, pretraining.model_parallel_size), "
         "or chips with more memory"
@@ -211,40 +213,43 @@ def _refusal(request: StepRequest, compiled: CompiledStep, executor: Executor) -
     )
 
 
-def _fitting(request: StepRequest, each: int, executor: Executor) -> str | None:
-    """Return settings that were compiled and fit, with `each` sequences at a time or fewer."""
+def _fitting(request: StepRequest, num_sequences: int, executor: Executor) -> str | None:
+    """Return settings with which the step fits, as compiled; None if there are none.
+
+    Tries `num_sequences` at a time on a device, and then fewer, a few times.
+    """
     num_gib = request.accelerator.chip.memory_gib
     for _ in range(_MOST_ATTEMPTS):
-        phase = dataclasses.replace(request.phase, device_batch_size=each)
+        phase = dataclasses.replace(request.phase, device_batch_size=num_sequences)
         compiled = executor.submit(compile_step, dataclasses.replace(request, phase=phase)).result()
         if compiled.is_within_memory:
             flag = "--pretraining.rematerialize true " if request.config.rematerialize else ""
-            size = f"--pretraining.device_batch_size {each}"
+            size = f"--pretraining.device_batch_size {num_sequences}"
             return f"{flag}{size} ({_gib(compiled.memory_bytes)} a chip)"
-        smaller = _halved(each, compiled.memory_bytes / (num_gib * 2**30))
-        if smaller == each:
+        smaller = _halved(num_sequences, compiled.memory_bytes / (num_gib * 2**30))
+        if smaller == num_sequences:
             break
-        each = smaller
+        num_sequences = smaller
     return None
 
 
-def _halved(each: int, excess: float) -> int:
-    """Halve until `excess` times the memory would be enough, if all of it went with the batch."""
-    while excess > 1.0 and each % 2 == 0:
-        each, excess = each // 2, excess / 2
-    return each
+def _halved(num_sequences: int, excess: float) -> int:
+    """Halve a batch until its memory, `excess` times too much, would fit if all of it scaled."""
+    while excess > 1.0 and num_sequences % 2 == 0:
+        num_sequences, excess = num_sequences // 2, excess / 2
+    return num_sequences
 
 
-def _num_shares(request: StepRequest) -> int:
+def _num_data_parallel(request: StepRequest) -> int:
     return request.accelerator.num_chips // request.config.model_parallel_size
 
 
-def _num_parts(request: StepRequest) -> int:
-    return request.phase.num_micro_batches(_num_shares(request))
+def _num_micro_batches(request: StepRequest) -> int:
+    return request.phase.num_micro_batches(_num_data_parallel(request))
 
 
 def _sequences_at_a_time(request: StepRequest) -> int:
-    return request.phase.batch_size // _num_shares(request) // _num_parts(request)
+    return request.phase.batch_size // _num_data_parallel(request) // _num_micro_batches(request)
 
 
 def _gib(num_bytes: float) -> str:

@@ -80,6 +80,7 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def _sigmoid(logits: np.ndarray) -> np.ndarray:
+    """Return the probabilities of single logits."""
     # By tanh, which unlike exp does not overflow.
     return 0.5 * (1 + np.tanh(logits / 2))
 

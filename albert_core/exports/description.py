@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from albert_core.checkpoints.checkpoint import read_json
-from albert_core.checkpoints.description import describe_vocabulary, list_sizes, size_name
+from albert_core.checkpoints.description import list_sizes, size_name, summarize_vocabulary
 from albert_core.config import CONFIG_NAME, AlbertConfig
 from albert_core.exports.formats import FORMATS, ExportFormat, find_export_format
 
@@ -56,7 +56,7 @@ def describe_export(folder: Path) -> ExportDescription | None:
         format=export_format,
         config=config,
         size=size_name(config),
-        vocabulary=describe_vocabulary(settings),
+        vocabulary=summarize_vocabulary(settings),
         differences=parity.get("differences") or {},
         files=list_sizes(folder),
     )

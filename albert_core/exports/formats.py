@@ -119,8 +119,8 @@ def _weights_format(
     return FormatSpec(
         title=title,
         description=description,
-        write=_import_when_called("albert_core.exports.weights:write_weights", to=name),
-        open=_import_when_called("albert_core.exports.weights:open_weights"),
+        write=_import_when_called("albert_core.exports.weights:write_weights_format", to=name),
+        open=_import_when_called("albert_core.exports.weights:open_weights_format"),
         has_graph=False,
         unsupported_heads=unsupported_heads,
         bounds=Bounds(overhead_bytes=_WEIGHTS_OVERHEAD),
@@ -134,7 +134,9 @@ FORMATS: Mapping[ExportFormat, FormatSpec] = {
         description="for TensorFlow, TF Serving and TF-Hub; takes strings, too",
         write=_import_when_called("albert_core.exports.saved_model:write_saved_model"),
         open=_import_when_called("albert_core.exports.saved_model:open_saved_model"),
-        open_encoder=_import_when_called("albert_core.exports.saved_model:open_encoder"),
+        open_encoder=_import_when_called(
+            "albert_core.exports.saved_model:open_saved_model_encoder"
+        ),
         # TF-Hub modules of the original have no such settings; they are read as checkpoints.
         files=("saved_model.pb", "assets/tokenizer_settings.json"),
         settings_folder="assets",
@@ -171,7 +173,9 @@ FORMATS: Mapping[ExportFormat, FormatSpec] = {
         description="for Keras, one .keras file",
         write=_import_when_called("albert_core.exports.keras_archive:write_keras_archive"),
         open=_import_when_called("albert_core.exports.keras_archive:open_keras_archive"),
-        open_encoder=_import_when_called("albert_core.exports.keras_archive:open_encoder"),
+        open_encoder=_import_when_called(
+            "albert_core.exports.keras_archive:open_keras_archive_encoder"
+        ),
         files=("model.keras",),
         hub_library="keras",
     ),

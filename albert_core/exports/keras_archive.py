@@ -26,12 +26,13 @@ def open_keras_archive(folder: Path) -> ModelFunction:
     return eager_function(_load(folder))
 
 
-def open_encoder(folder: Path) -> ModelFunction:
+def open_keras_archive_encoder(folder: Path) -> ModelFunction:
     """Return the encoder of the model of a folder that `write_keras_archive` wrote."""
     return encoder_function(_load(folder))
 
 
 def _load(folder: Path) -> "keras.Model":
+    """Return the Keras model of an archive."""
     import keras
 
     import albert_core.model  # noqa: F401  (registers its classes)

@@ -85,12 +85,14 @@ class Parity:
         return [*self._differing_outputs(), *self._excess_size(), *self._changed_score()]
 
     def _differing_outputs(self) -> Iterator[str]:
+        """Yield a sentence for each output that differs by more than the bound."""
         prefix = "probabilities of " if self.bounds.is_quantized else ""
         for name, value in self.differences.items():
             if not value <= self.bounds.difference:  # negated, so that NaN fails
                 yield f"{prefix}{name} differ by {value:.3g}, allowed {self.bounds.difference:g}"
 
     def _excess_size(self) -> Iterator[str]:
+        """Yield a sentence if the files are larger than the bound."""
         bounds = self.bounds
         if self.file_bytes > bounds.size_ratio * self.parameter_bytes + bounds.overhead_bytes:
             yield (
@@ -100,6 +102,7 @@ class Parity:
             )
 
     def _changed_score(self) -> Iterator[str]:
+        """Yield a sentence if the metric changed by more than the bound."""
         if self.scores is None:
             return
         loss = self.scores.before - self.scores.after
@@ -193,6 +196,7 @@ def prove(
 def _measure(
     reference: Reference, run: ModelFunction, folder: Path, name: str, bounds: Bounds
 ) -> Parity:
+    """Return all measurements of an exported model, whether within the bounds or not."""
     shapes = [batch["input_ids"].shape for batch in reference.batches]
     scores = None
     differences = _differences(reference, run, as_probabilities=bounds.is_quantized)

@@ -127,6 +127,7 @@ class _SentencePiece:
         self.resources: list[Any] = [self._offsets_operation]
 
     def encode(self, characters: Characters, num_texts: Any) -> Any:
+        """Return the token ids of texts [N, (P)], from their normalised characters."""
         whole = self._encode_unsplit(characters, num_texts)
         ids_P, source_P = self._split(whole.values)
         rows_P = tf.gather(whole.value_rowids(), source_P)
@@ -138,6 +139,7 @@ class _SentencePiece:
         return self._ids_operation.tokenize(texts_N).with_row_splits_dtype(tf.int64)
 
     def encode_with_offsets(self, characters: Characters, num_texts: Any) -> TokensWithOffsets:
+        """Return the tokens of texts with the characters they stand for."""
         whole = self._encode_unsplit(characters, num_texts)
         rows = whole.value_rowids()
         first, last, splits = _character_spans(
@@ -187,10 +189,15 @@ class _WordPiece:
         )
 
     def encode(self, characters: Characters, num_texts: Any) -> Any:
+        """Return the token ids of texts [N, (P)], from their normalised characters."""
         tokens = self.encode_with_offsets(characters, num_texts)
         return tokens.by_text(tokens.ids)
 
     def encode_with_offsets(self, characters: Characters, num_texts: Any) -> TokensWithOffsets:
+        """Return the tokens of texts with the characters they stand for.
+
+        Words are split at spaces here: the operation expects single words (`no_pretokenization`).
+        """
         is_space_T = characters.codes == _SPACE
         begins_T = ~is_space_T & characters.is_first_or_after(is_space_T)
         words_T = (tf.cumsum(tf.cast(begins_T, tf.int64)) - 1)[~is_space_T]

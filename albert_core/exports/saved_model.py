@@ -72,12 +72,13 @@ def open_saved_model(folder: Path) -> ModelFunction:
     return _open_signature(folder, IDS_SIGNATURE)
 
 
-def open_encoder(folder: Path) -> ModelFunction:
+def open_saved_model_encoder(folder: Path) -> ModelFunction:
     """Return the encoder of the model of such a folder, run by TensorFlow alone."""
     return _open_signature(folder, _TOKENS_SIGNATURE)
 
 
 def _open_signature(folder: Path, signature: str) -> ModelFunction:
+    """Return a signature of a SavedModel as a function of arrays."""
     import tensorflow_text  # type: ignore[import-untyped]  # noqa: F401  (operations that the graph may hold)
 
     loaded = tf.saved_model.load(str(folder))
@@ -145,17 +146,21 @@ class _Signatures:
         return functions
 
     def _run(self, **inputs: Any) -> dict[str, Any]:
+        """Return all outputs of the model by name (`ids`)."""
         return outputs_by_name(self._model, inputs)
 
     def _encode(self, **inputs: Any) -> dict[str, Any]:
+        """Return the encoder's two outputs (`tokens`)."""
         return dict(self._model.bert(**inputs, training=False))
 
     def _order(self, **inputs: Any) -> dict[str, Any]:
+        """Return the encoder's outputs and the log probabilities of sentence order (`sop`)."""
         outputs = self._tokens(**inputs)
         logits_B2 = self._model.sentence_order(outputs["pooled_output"])
         return {**outputs, "sop_log_probs": tf.nn.log_softmax(logits_B2)}
 
     def _predict(self, mlm_positions: Any, **inputs: Any) -> dict[str, Any]:
+        """Return the encoder's outputs and the logits at masked positions, flat (`mlm`)."""
         outputs = self._ids(**inputs, masked_lm_positions=mlm_positions)
         logits_BPV = outputs["masked_lm_logits"]
         return {
@@ -165,6 +170,7 @@ class _Signatures:
         }
 
     def _tokenization(self) -> dict[str, Any]:
+        """Return the path of the vocabulary and its case (`tokenization_info`)."""
         tokenizer = self._checkpoint.tokenizer
         return {
             "vocab_file": self._vocabulary.asset_path,

@@ -75,6 +75,7 @@ def sentence_batches(checkpoint: Checkpoint, sentences: Sequence[str]) -> list[M
 
 
 def _random_inputs(checkpoint: Checkpoint) -> ModelInputs:
+    """Return one batch of random tokens; for multiple choice its sequences are choices."""
     batch = random_batch(checkpoint.config)
     inputs = {name: batch[name] for name in checkpoint.input_names}
     return {k: v[None] for k, v in inputs.items()} if checkpoint.is_multiple_choice else inputs
@@ -83,6 +84,7 @@ def _random_inputs(checkpoint: Checkpoint) -> ModelInputs:
 def _features(
     checkpoint: Checkpoint, tokenizer: Tokenizer, sentences: Sequence[str], longest: int
 ) -> Features:
+    """Return the sentences as examples of the head's kind, tokenized."""
     if checkpoint.heads & {"span", "span_beam"}:
         return make_question_features(
             list(_questions(sentences)),
@@ -98,6 +100,7 @@ def _features(
 
 
 def _get_num_texts(checkpoint: Checkpoint) -> int:
+    """Return how many texts an example has: as the task declares, else a pair."""
     if checkpoint.is_multiple_choice:
         return 1 + _NUM_CHOICES
     declared: Mapping = checkpoint.task or {}

@@ -8,7 +8,7 @@ from albert_core.checkpoints.conversion import write_proven
 from albert_core.model_function import ModelFunction
 
 
-def write_weights(checkpoint: Checkpoint, folder: Path, *, to: CheckpointFormat) -> None:
+def write_weights_format(checkpoint: Checkpoint, folder: Path, *, to: CheckpointFormat) -> None:
     """Write a checkpoint of another format into an empty folder.
 
     Raises:
@@ -18,6 +18,6 @@ def write_weights(checkpoint: Checkpoint, folder: Path, *, to: CheckpointFormat)
     write_proven(checkpoint, folder, to=to)
 
 
-def open_weights(folder: Path) -> ModelFunction:
-    """Return the Keras model of a folder that `write_weights` wrote."""
+def open_weights_format(folder: Path) -> ModelFunction:
+    """Return the Keras model of a folder that `write_weights_format` wrote."""
     return reference_function(read_checkpoint(folder))

@@ -61,7 +61,7 @@ class FinetuningConfig:
         warmup_ratio: Fraction of the steps that warm up.
         num_train_steps: Steps of training; instead of `num_epochs`.
         num_warmup_steps: Steps that warm up; instead of `warmup_ratio`.
-        batch_size: Examples in a step.
+        batch_size: Examples in a step; for questions, windows over their contexts.
         sequence_length: Longest input in tokens, special tokens included.
         max_choice_length: Longest choice in tokens, where a task has choices.
         questions: How questions about texts are shown and answered.

@@ -9,7 +9,8 @@ from typing import Any
 import keras
 from keras import ops
 
-# Variables left out of weight decay, and of LAMB's trust ratio.
+# As in the original, layer normalisation and biases have neither weight decay nor a trust ratio
+# (exclude_from_weight_decay).
 _NOT_ADAPTED = re.compile(r"LayerNorm|layer_norm|bias")
 
 
@@ -17,7 +18,7 @@ _NOT_ADAPTED = re.compile(r"LayerNorm|layer_norm|bias")
 class AdamW(keras.optimizers.Optimizer):
     """Adam with decoupled weight decay and without bias correction.
 
-    Its variable `rate_factor`, 1 unless training had to go back, multiplies the learning rate.
+    Its variable `rate_factor` multiplies the learning rate: 1, unless training was rolled back.
 
     Args:
         learning_rate: A rate or a schedule of rates.
@@ -47,7 +48,7 @@ class AdamW(keras.optimizers.Optimizer):
         self.epsilon = epsilon
 
     def build(self, variables: list[Any]) -> None:
-        """Make the two moments of every variable."""
+        """Create the two moments of every variable, and `rate_factor`."""
         if self.built:
             return
         super().build(variables)
@@ -56,7 +57,7 @@ class AdamW(keras.optimizers.Optimizer):
         self._adapted = [_NOT_ADAPTED.search(variable.path) is None for variable in variables]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Move one variable one step."""
+        """Update one variable by its gradient, and its two moments."""
         index = self._get_variable_index(variable)
         update = self._direction(ops.cast(gradient, variable.dtype), index)
         rate = ops.cast(learning_rate, variable.dtype) * self.rate_factor
@@ -66,6 +67,8 @@ class AdamW(keras.optimizers.Optimizer):
         self.assign_sub(variable, rate * update)
 
     def _direction(self, gradient: Any, index: int) -> Any:
+        """Update the moments of a variable; return the update before decay and rate."""
+        # No bias correction: the original has none, and its numbers are kept exactly.
         adam_m, adam_v = self.adam_m[index], self.adam_v[index]
         next_m = self.beta_1 * adam_m + (1.0 - self.beta_1) * gradient
         next_v = self.beta_2 * adam_v + (1.0 - self.beta_2) * ops.square(gradient)
@@ -74,6 +77,7 @@ class AdamW(keras.optimizers.Optimizer):
         return next_m / (ops.sqrt(next_v) + self.epsilon)
 
     def _trust_ratio(self, variable: Any, update: Any) -> Any:
+        """Return what multiplies the rate of a variable with weight decay; LAMB overrides it."""
         return 1.0
 
     def slots_by_name(self) -> dict[str, Any]:
@@ -85,7 +89,7 @@ class AdamW(keras.optimizers.Optimizer):
         }
 
     def state_by_name(self) -> dict[str, Any]:
-        """Return everything that changes: moments, number of updates, factor of the rate."""
+        """Return everything that a checkpoint needs: moments, step, factor of the rate."""
         return {
             **self.slots_by_name(),
             "global_step": self.iterations,

@@ -27,6 +27,7 @@ class LAMB(AdamW):
     def _trust_ratio(self, variable: Any, update: Any) -> Any:
         weight_norm, update_norm = _norm(variable), _norm(update)
         usable = ops.logical_and(weight_norm > 0.0, update_norm > 0.0)
+        # Both branches of a `where` are computed: a division by 0 in the unused one would be NaN.
         safe_update_norm = ops.where(usable, update_norm, 1.0)
         return ops.where(usable, weight_norm / safe_update_norm, 1.0)
 

@@ -31,6 +31,7 @@ class PhasedSchedule(keras.optimizers.schedules.LearningRateSchedule):
         for begin, schedule in zip(
             itertools.accumulate(self.num_steps), self.schedules[1:], strict=False
         ):
+            # The step is a tensor inside the compiled training step: no `if` can choose by it.
             rate = ops.where(step >= begin, schedule(step - begin), rate)
         return rate
 

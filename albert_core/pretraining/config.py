@@ -206,6 +206,7 @@ class PretrainingConfig(ScheduleConfig):
         ):
             if value is not None and value < 1:
                 raise InputError(f"pretraining.phases: got {name} {value}, expected 1 or more")
+        # The square root keeps the variance of the steps, as LAMB's paper scales its rates.
         ratio = batch_size / (self.reference_batch_size or batch_size)
         return Phase(
             sequence_length=phase.sequence_length,

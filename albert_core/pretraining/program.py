@@ -68,6 +68,7 @@ def run_pretraining(
                 records[phase.sequence_length],
                 masking=config.masking,
                 tokenizer=tokenizer,
+                # Phases on the same records must not repeat each other's order and masks.
                 seed=config.seed + index,
                 process_index=devices.process_index,
                 num_processes=devices.num_processes,
@@ -82,6 +83,7 @@ def run_pretraining(
         best = best_row(state.history, "masked_lm_accuracy")
         if devices.is_chief:
             _write_results(results, model, tokenizer, state.history, best, checkpoints)
+    # The policy is global: what this process does next must not compute in bfloat16.
     keras.config.set_dtype_policy("float32")
     log = read_log(checkpoints)
     return {

@@ -12,7 +12,7 @@ from albert_core.errors import InputError
 NUM_SPECIAL_TOKENS = 3  # [CLS] A [SEP] B [SEP]
 TRAIN_PREFIX, HELD_OUT_PREFIX = "train", "held_out"
 
-Compat = Literal["none", "original"]
+OriginalCompat = Literal["none", "original"]
 RecordFormat = Literal["compact", "static"]
 
 _ORIGINAL_MAX_PREDICTIONS = 20
@@ -41,7 +41,7 @@ class MaskingConfig:
     whole_word: bool = True
     permutation: bool = False
     max_predictions_per_sequence: int | None = None
-    compat: Compat = "none"
+    compat: OriginalCompat = "none"
 
     def __post_init__(self) -> None:
         check_between(self, "masking", "mask_probability", inclusive="neither")
@@ -101,7 +101,7 @@ class RecordsConfig:
     dupe_factor: int = 1
     random_next_sentence: bool = False
     masking: MaskingConfig = dataclasses.field(default_factory=MaskingConfig)
-    compat: Compat = "none"
+    compat: OriginalCompat = "none"
     held_out_fraction: float = 0.01
     num_shards: int = 8
     seed: int = 12345

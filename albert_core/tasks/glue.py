@@ -22,6 +22,7 @@ _PAPER_MODELS = ("BERT-large", "XLNet-large", "RoBERTa-large", "ALBERT-xxlarge (
 
 
 def _recipe(rate: float, batch_size: int, steps: int, warmup: int) -> Recipe:
+    """Return a recipe of run_glue.sh, whose other settings are the same for all tasks."""
     return Recipe(
         learning_rate=rate,
         batch_size=batch_size,
@@ -39,6 +40,7 @@ def _test(
     name: str = "",
     id: Column = 0,
 ) -> Source:
+    """Return a test file without labels, for GLUE's site."""
     return Source(
         file=file,
         name=name,
@@ -51,6 +53,7 @@ def _test(
 
 
 def _scores(*scores: float, **others: float) -> dict[str, float]:
+    """Return published scores by model: those of `_PAPER_MODELS`, in order, and others by name."""
     return dict(zip(_PAPER_MODELS, scores, strict=True)) | others
 
 

@@ -61,6 +61,8 @@ SQUAD_TASKS = (
 
 
 def _race(name: str, *levels: str, paper_scores: dict[str, float]) -> Task:
+    """Return the task of RACE's questions of some levels, which are folders of files."""
+
     def files(split: str) -> tuple[Source, ...]:
         return tuple(
             Source(

@@ -1,49 +1,55 @@
-"""The file of a SentencePiece model, read without its generated protobuf code.
+"""Read and change the file of a SentencePiece model without its generated protobuf code.
 
-That code (`sentencepiece_model_pb2`) clashes with TensorFlow's. The file is a protobuf message of
-fields that each begin with a byte for their kind and their length: the pieces in the order of
-their ids, then the training settings, then the normaliser.
+That code (`sentencepiece_model_pb2`) cannot be loaded beside TensorFlow's. The file is a protobuf
+message, a sequence of length-delimited fields: the pieces in the order of their ids, then the
+training settings, then the normaliser.
 """
 
 import itertools
 from collections.abc import Collection, Iterator
 
+# Tags, of field number and wire type, all in one byte.
 _PIECE, _NORMALIZER = 0x0A, 0x1A
 _CHARACTER_MAP = 0x12  # of the normaliser
-_MARKED_UNUSED = b"\x18\x05"  # field 3, the piece's type; of a repeated field the last one counts
+# Field 3, the piece's type: unused. Appended to a piece it wins over the type given before, since
+# of a field that occurs twice the last one counts.
+_MARKED_UNUSED = b"\x18\x05"
 
 
 def is_whole(model: bytes) -> bool:
-    """Return whether a loadable model goes on past its pieces.
+    """Return whether a model that loads has a normaliser, which stands behind the pieces.
 
-    A file cut between two pieces loads, too, as a smaller vocabulary without normalisation.
+    A file that was cut between two pieces loads, too: as a smaller vocabulary that does not
+    normalise text.
     """
-    return any(kind == _NORMALIZER for kind, _ in _fields(model))
+    return any(tag == _NORMALIZER for tag, _ in _fields(model))
 
 
 def character_map(model: bytes) -> bytes:
-    """Return the table with which a model normalises characters; empty if it has none."""
-    normalizer = next(content for kind, content in _fields(model) if kind == _NORMALIZER)
+    """Return the compiled table by which a model normalises characters; empty if it has none."""
+    normalizer = next(content for tag, content in _fields(model) if tag == _NORMALIZER)
+    # Behind the table stand flags, which have no length: wire type 2 is length-delimited.
     sized = itertools.takewhile(lambda field: field[0] & 7 == 2, _fields(normalizer))
-    return next((content for kind, content in sized if kind == _CHARACTER_MAP), b"")
+    return next((content for tag, content in sized if tag == _CHARACTER_MAP), b"")
 
 
 def without_pieces(model: bytes, ids: Collection[int]) -> bytes:
-    """Return the model with some pieces marked as unused: they keep their ids and never occur."""
+    """Return a copy of a model in which some pieces keep their ids but are never used."""
     changed = bytearray()
-    for index, (kind, content) in enumerate(_fields(model)):
-        if kind == _PIECE and index in ids:
+    # Pieces are the first fields, so that a field's number is the piece's id.
+    for index, (tag, content) in enumerate(_fields(model)):
+        if tag == _PIECE and index in ids:
             content += _MARKED_UNUSED
-        changed.append(kind)
+        changed.append(tag)
         changed += _varint(len(content)) + content
     return bytes(changed)
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the kind and content of each field."""
+    """Yield tag and content of each length-delimited field of a message."""
     position = 0
     while position < len(message):
-        kind, position = message[position], position + 1
+        tag, position = message[position], position + 1
         length = shift = 0
         while True:
             byte, position = message[position], position + 1
@@ -51,10 +57,11 @@ def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
             shift += 7
             if byte < 0x80:
                 break
-        yield kind, message[position : position + length]
+        yield tag, message[position : position + length]
         position += length
 
 
 def _varint(value: int) -> bytes:
+    """Return an integer as protobuf writes it: seven bits a byte, the lowest first."""
     low = value & 0x7F
     return bytes([low]) if value < 0x80 else bytes([low | 0x80]) + _varint(value >> 7)

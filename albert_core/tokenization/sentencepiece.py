@@ -56,8 +56,9 @@ class SentencePieceTokenizer(Tokenizer):
             the tokenizer.json of the released models.
 
     Attributes:
-        used_model: The model text is encoded with: as it was given, or without some pieces.
-        split_ids: What the digit-comma rule makes of piece ids after that.
+        used_model: The model that text is encoded with: `model`, or, with `huggingface`, a copy
+            without the pieces that Hugging Face never uses.
+        split_ids: The ids that replace an id by the digit-comma rule, after encoding.
 
     Raises:
         InputError: It is no model, it is cut short, it lacks a special piece, or `compat` is

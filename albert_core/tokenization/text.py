@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 
 class Translation(dict[int, str]):
-    """A table for `str.translate` that asks a function about characters it has not met."""
+    """A table for `str.translate`, filled in by a function when a character first occurs."""
 
     def __init__(self, translate: Callable[[str], str]) -> None:
         self._translate = translate
@@ -21,8 +21,9 @@ _WITHOUT_MARKS = Translation(lambda char: "" if unicodedata.combining(char) else
 def preprocess_text(text: str, *, lower_case: bool) -> str:
     """Normalise text as the original does before it tokenizes.
 
-    White space is folded to single spaces, then compatibility decomposition (NFKD), combining
-    marks dropped, lower case. Source: `preprocess_text` of the original's tokenization.py.
+    In this order: white space is folded to single spaces, characters are decomposed (NFKD),
+    combining marks are dropped, letters are lower-cased. Source: `preprocess_text` of the
+    original's tokenization.py.
     """
     return preprocess_texts([text], lower_case=lower_case)[0]
 
@@ -35,7 +36,8 @@ def preprocess_texts(texts: Sequence[str], *, lower_case: bool) -> list[str]:
 
 
 def _is_folded(text: str) -> bool:
-    """Return whether white space surely needs no folding: this is quicker than to fold it."""
+    """Return whether white space certainly needs no folding. False for some such texts, too."""
+    # Quicker than folding: nearly every text passes. No white space but the space is printable.
     return text.isprintable() and "  " not in text and text[:1] != " " and text[-1:] != " "
 
 

@@ -50,11 +50,13 @@ def save_checkpoint(folder: Path, model: keras.Model, state: TrainingState, *, k
         StepFailedError: It cannot be written, as on a full disk; earlier checkpoints are intact.
     """
     final = folder / f"{_PREFIX}{state.step:09d}"
+    # Renamed when whole: a killed process leaves nothing that looks like a checkpoint and is none.
     partial = folder / f".{final.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
         write_weights(partial / _VARIABLES, _all_variables(model))
+        # Of the file and not of the arrays: what must be whole is what lies on the disk.
         sha256 = sha256_of_file(partial / _VARIABLES)
         write_json(partial / _STATE, {**dataclasses.asdict(state), "sha256": sha256})
         # After a roll-back the same step is saved again, and a rename replaces no full folder.
@@ -68,6 +70,7 @@ def save_checkpoint(folder: Path, model: keras.Model, state: TrainingState, *, k
             f"{', '.join(intact) or 'no checkpoint'} before it is whole; make room and run again "
             "to continue there"
         ) from error
+    # Last, so that a whole checkpoint is there at every moment.
     for old in _checkpoints(folder)[:-keep]:
         shutil.rmtree(old)
 
@@ -93,6 +96,8 @@ def restore_latest(folder: Path, model: keras.Model) -> TrainingState:
         except (OSError, ValueError, KeyError):
             is_whole = False
         if is_whole:
+            # Not within the `try`: a whole checkpoint that does not fit this model is the user's
+            # mistake, and must not be removed as damaged.
             arrays = read_weights(path / _VARIABLES)
             assign_by_name(_all_variables(model), arrays, source=f"checkpoint {path}")
             return TrainingState(**{**state, "num_lost_checkpoints": num_lost})

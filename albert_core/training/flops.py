@@ -45,7 +45,7 @@ def training_flops_per_token(
         + num_predictions
         / sequence_length
         * (2 * c.hidden_size * c.embedding_size + 2 * c.embedding_size * c.vocab_size)
-        + 2 * c.hidden_size**2 / sequence_length
+        + 2 * c.hidden_size**2 / sequence_length  # the pooler, once a sequence
     )
     return 3 * forward
 
@@ -70,6 +70,7 @@ def _block_flops(config: AlbertConfig, sequence_length: int) -> float:
 
 def peak_flops(device_name: str) -> float | None:
     """Return the data sheet's bfloat16 FLOP/s of a device, or None if it is not listed."""
+    # Several can match: "TPU v5" is how "TPU v5 lite" begins.
     names = [name for name in PEAK_FLOPS if device_name.startswith(name)]
     return PEAK_FLOPS[max(names, key=len)] if names else None
 
@@ -89,6 +90,7 @@ def measured_matrix_flops(num_repeats: int = 3, size: int = 2048, num_products: 
     from keras import ops
 
     dtype = keras.config.dtype_policy().compute_dtype
+    # Scaled so that products of products neither overflow nor vanish.
     square = ops.cast(keras.random.normal((size, size), seed=1) / size**0.5, dtype)
     best = float("inf")
     for _ in range(num_repeats + 1):  # the first one warms up
@@ -96,6 +98,7 @@ def measured_matrix_flops(num_repeats: int = 3, size: int = 2048, num_products: 
         product = square
         for _ in range(num_products):
             product = ops.matmul(product, square)
+        # Waits for the device, which computes behind the program; one number costs no transfer.
         ops.convert_to_numpy(product[:1, :1])
         best = min(best, (time.perf_counter() - started) / num_products)
     return 2 * size**3 / best

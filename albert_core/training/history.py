@@ -28,6 +28,7 @@ def best_row(history: Sequence[_Row], monitor: str) -> _Row:
 
 
 def _phase(row: Mapping[str, Any]) -> int:
+    # A history without phases is of a single one.
     return row.get("phase", 0)
 
 

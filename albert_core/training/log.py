@@ -25,6 +25,7 @@ class TrainingLog:
     def __init__(self, folder: Path, step: int) -> None:
         self._path = folder / LOG_NAME
         rows = [row for row in read_log(folder) if row["global_step"] <= step]
+        # A kill while the rows are written again must not lose them.
         write_atomically(self._path, "".join(json.dumps(row) + "\n" for row in rows).encode())
         self._writer = Writer(str(folder / TENSORBOARD_NAME))
 
@@ -34,6 +35,7 @@ class TrainingLog:
             file.write(json.dumps(row) + "\n")
         for name, value in row.items():
             self._writer.add_scalar(name, value, row["global_step"])
+        # People watch it while training runs, and a killed process flushes nothing.
         self._writer.flush()
 
 

@@ -58,6 +58,7 @@ def train(
         StepFailedError: It was interrupted, or training diverged; a checkpoint is left.
     """
     safeguards = safeguards or SafeguardConfig()
+    # Keras builds it at the first step, but a checkpoint is read into its moments before.
     model.optimizer.build(model.trainable_variables)
     state = restore_latest(folder, model)
     if state.num_lost_checkpoints:
@@ -105,7 +106,7 @@ def _continue(
         steps_per_epoch=plan.interval_steps - num_done,
         epochs=1 if num_done else (phase_end - step) // plan.interval_steps,
         callbacks=_LazyCallbackList(callbacks, add_history=True, model=session.model),
-        shuffle=False,
+        shuffle=False,  # the data is shuffled as it is read, by a seed, to be continued anywhere
         verbose=0,
     )
 

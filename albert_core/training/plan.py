@@ -59,4 +59,5 @@ class TrainingPlan:
 
         At the end of training, the last phase.
         """
+        # Without the last end: after the last step there is no further phase.
         return sum(step >= end for end in self.phase_ends[:-1])

@@ -41,6 +41,7 @@ class SafeguardConfig:
     max_roll_backs: int = 3
 
     def __post_init__(self) -> None:
+        # Not `<=`, which NaN would pass.
         if self.spike_ratio and not self.spike_ratio > 1.0:
             raise InputError(
                 f"safeguards.spike_ratio: got {self.spike_ratio}, expected above 1, or 0 for never"

@@ -43,7 +43,8 @@ def evaluate(
     tuned = read_manifest(model, step="finetune")
     task = read_declared_task(model)
 
-    def body(results: Path, _: Path) -> Metrics:
+    def write_scores(results: Path, _: Path) -> Metrics:
+        """Write metrics and predictions into `results`; called by `run_step`."""
         from albert_core.inference import load
         from albert_core.inference.evaluation import evaluate_splits
 
@@ -57,7 +58,7 @@ def evaluate(
         inputs={"model": tuned.content_hash, "data": task_fingerprint(task, data)},
         output=output,
         work_root=work_root,
-        body=body,
+        body=write_scores,
     )
 
 

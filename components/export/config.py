@@ -46,6 +46,7 @@ class ExportConfig:
         self._check_score_loss()
 
     def _check_score_loss(self) -> None:
+        """Refuse a loss outside 0 to 1, or one that no format of rounded weights uses."""
         if self.max_score_loss is None:
             return
         check_between(self, "export", "max_score_loss", hint="0.02 is 2 points")

@@ -70,6 +70,7 @@ def lineage_at(
     """
 
     def manifest_at(address: str | Path | None) -> Manifest | None:
+        """Return the manifest of an output; None if it has none or no address is given."""
         return output_at(address).manifest() if address else None
 
     return Lineage(

@@ -236,6 +236,7 @@ class _Candidate:
 
     @property
     def task(self) -> str:
+        """Name of the task."""
         return self.evaluated.config["task"]
 
 

@@ -1,4 +1,4 @@
-"""One item of the pipeline's fan-out over tasks."""
+"""A task of the pipeline: what its fine-tuning and its evaluation are told."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ from albert_core.tasks import TASKS, Task
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TaskJob:
-    """A task to fine-tune and evaluate, with everything its components need to know.
+    """A task to fine-tune and evaluate: an item of the pipeline's loop over tasks.
 
     Attributes:
         task: The task.
         data: Folder of its files, local or gs://.
-        data_fingerprint: Hash of those files: changed data is a new job.
+        data_fingerprint: Hash of those files, so that changed data is a miss in kfp's cache.
         initialization: What weights it starts from.
         finetuning: The settings for this task.
     """
@@ -29,13 +29,14 @@ class TaskJob:
     finetuning: FinetuningConfig
 
     def step_name(self, step: str) -> str:
-        """Return the name of one of the job's steps as people read it."""
+        """Return the display name of one of the job's steps."""
         return task_step_name(step, self.task.name, self.initialization)
 
     def to_values(self) -> dict[str, Any]:
-        """Return the job as a pipeline's parameters hold it, which may not be long.
+        """Return the job as plain values for a pipeline's parameters.
 
-        Known tasks are their names, and settings that are the default are left out.
+        Known tasks are given by name and default settings are left out: Kubeflow limits the
+        parameters of a run to 10,000 bytes.
         """
         is_known = TASKS.get(self.task.name) == self.task
         return {
@@ -48,10 +49,10 @@ class TaskJob:
 
 
 def parse_job(values: Mapping[str, Any]) -> TaskJob:
-    """Return the job of a pipeline's parameters.
+    """Return the job from the values of `TaskJob.to_values`.
 
     Raises:
-        InputError: They are not one of this version.
+        InputError: A setting or a task is unknown to this version.
     """
     task = values.get("task")
     if not isinstance(task, str):

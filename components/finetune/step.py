@@ -33,8 +33,9 @@ def finetune(
         initialization: `pretrained`, or `random` weights of the same architecture.
         config: How to train.
         output: Folder to make.
-        work_root: Folder of the work folders; beside `output` when not given.
-        progress: Told how far it is.
+        work_root: Folder of the work folders, and of the features that trainings share; beside
+            `output` when not given.
+        progress: Receives the number of steps done.
 
     Raises:
         InputError: An input is missing or unusable.
@@ -46,7 +47,8 @@ def finetune(
         "data": task_fingerprint(task, data),
     }
 
-    def body(results: Path, checkpoints: Path) -> Metrics:
+    def write_model(results: Path, checkpoints: Path) -> Metrics:
+        """Train, write the model into `results` and return its metrics; called by `run_step`."""
         from albert_core.finetuning.program import run_finetuning
 
         return run_finetuning(
@@ -71,5 +73,5 @@ def finetune(
         inputs=inputs,
         output=output,
         work_root=work_root,
-        body=body,
+        body=write_model,
     )

@@ -37,15 +37,16 @@ def pretrain(
         vocab: The vocabulary those records were made with.
         model: The architecture.
         config: How to train.
-        output: Folder to make.
+        output: Folder to write, local or gs://.
         work_root: Folder of the work folders; beside `output` when not given.
-        progress: Told how far it is.
+        progress: Told the steps done, of how many, and the losses.
 
     Raises:
-        InputError: An input is missing or does not fit another.
+        InputError: An input is missing, or two of them do not fit together.
+        StepFailedError: Training was interrupted or diverged; its checkpoints are kept.
     """
     folders = [records] if isinstance(records, str | Path) else records
-    described = [describe_records(input_folder(folder)) for folder in folders]
+    descriptions = [describe_records(input_folder(folder)) for folder in folders]
     tokenizer = load_tokenizer(input_folder(vocab))
     model_config = model.with_vocabulary(len(tokenizer))
     if config.rematerialize and model_config.has_dropout:
@@ -54,17 +55,17 @@ def pretrain(
             "gradient; expected a model without (the v2 presets, or hidden_dropout_prob and "
             "attention_probs_dropout_prob 0)"
         )
-    for each in described:
-        _refuse_mismatch(each, tokenizer, model_config)
-    by_length = {each.sequence_length: each for each in described}
+    for description in descriptions:
+        _refuse_mismatch(description, tokenizer, model_config)
+    by_length = {description.sequence_length: description for description in descriptions}
     _refuse_missing_lengths(by_length, config)
     inputs = {
-        **{f"records {length}": each.content_hash for length, each in by_length.items()},
+        **{f"records {length}": by_length[length].content_hash for length in by_length},
         "vocab": tokenizer.content_hash(),
     }
     if config.init_checkpoint:
-        start = read_checkpoint(input_folder(config.init_checkpoint))
-        inputs["init_checkpoint"] = start.content_hash()
+        checkpoint = read_checkpoint(input_folder(config.init_checkpoint))
+        inputs["init_checkpoint"] = checkpoint.content_hash()
 
     def body(results: Path, checkpoints: Path) -> Metrics:
         from albert_core.pretraining.program import run_pretraining
@@ -82,7 +83,7 @@ def pretrain(
     run = run_step_as_follower if is_led_by_another() else run_step
     return run(
         "pretrain",
-        config={"model": dataclasses.asdict(model), "pretraining": _recorded(config)},
+        config={"model": dataclasses.asdict(model), "pretraining": recorded_settings(config)},
         inputs=inputs,
         output=output,
         work_root=work_root,
@@ -90,7 +91,7 @@ def pretrain(
     )
 
 
-def _recorded(config: PretrainingConfig) -> dict[str, Any]:
+def recorded_settings(config: PretrainingConfig) -> dict[str, Any]:
     """Return the settings for the manifest and the fingerprint of the work.
 
     Settings of schedules are left out at their defaults, but for those of the first version: a
@@ -107,6 +108,7 @@ def _recorded(config: PretrainingConfig) -> dict[str, Any]:
 def _refuse_missing_lengths(
     records: Mapping[int, RecordsDescription], config: PretrainingConfig
 ) -> None:
+    """Refuse records of other sequence lengths than the phases have, missing or too many."""
     needed = set(config.sequence_lengths(default=next(iter(records))))
     if needed != records.keys():
         raise InputError(
@@ -119,6 +121,7 @@ def _refuse_missing_lengths(
 def _refuse_mismatch(
     records: RecordsDescription, tokenizer: Tokenizer, model_config: AlbertConfig
 ) -> None:
+    """Refuse records of another vocabulary, or too long for the model."""
     if records.vocabulary not in (None, tokenizer.content_hash()):
         raise InputError(
             "records: made with another vocabulary than the one given; give the one they were "

@@ -37,7 +37,7 @@ def _phase_lines(estimate: PhaseEstimate) -> list[str]:
     return [
         "",
         f"sequence length {phase.sequence_length}, {phase.batch_size:,} sequences a step, "
-        f"{phase.batch_size // estimate.num_shares:,} a chip{in_parts}{rematerialized}",
+        f"{phase.batch_size // estimate.num_data_parallel:,} a chip{in_parts}{rematerialized}",
         f"memory      {num_gib:.2f} of {limit} GiB a chip: fits, {limit - num_gib:.2f} GiB free",
         f"work        {estimate.flops_per_step:.3g} FLOPs a chip and step: "
         f"{estimate.formula_ratio:.3f} of the formula, {estimate.needed_ratio:.3f} of it without "

@@ -1,4 +1,4 @@
-"""The web application: its endpoints, and how errors are answered."""
+"""The web application: endpoints, pages and error handlers."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ from albert_core.inference import LoadedModel
 from pipeline.serving.answers import ServedExample, make_answer_function
 from pipeline.serving.batching import Batcher, QueueFullError
 from pipeline.serving.config import ServingConfig
-from pipeline.serving.errors import RequestError, of_unreadable, of_validation
+from pipeline.serving.errors import RequestError, from_unreadable_body, from_validation_error
 from pipeline.serving.limits import LimitedApp
 from pipeline.serving.metrics import CONTENT_TYPE, MeasuredApp, Metrics
 from pipeline.serving.schemas import (
@@ -162,23 +162,23 @@ def _add_error_handlers(app: fastapi.FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def refuse_invalid(request: fastapi.Request, error: RequestValidationError) -> Any:
-        return await refuse(request, of_validation(error.errors()[0]))
+        return await refuse(request, from_validation_error(error.errors()[0]))
 
     @app.exception_handler(HTTPException)
     async def refuse_http(request: fastapi.Request, error: HTTPException) -> Any:
         headers = error.headers or {}
         if error.status_code == 404:
-            own = RequestError(404, "path", request.url.path, f"one of {paths}")
+            failure = RequestError(404, "path", request.url.path, f"one of {paths}")
         elif error.status_code == 405:
-            own = RequestError(405, "method", request.method, headers["Allow"], headers)
+            failure = RequestError(405, "method", request.method, headers["Allow"], headers)
         else:
-            own = of_unreadable(error.__cause__)
-        return await refuse(request, own)
+            failure = from_unreadable_body(error.__cause__)
+        return await refuse(request, failure)
 
     @app.exception_handler(Exception)
-    async def admit(request: fastapi.Request, _: Exception) -> Any:
-        own = RequestError(500, "server", "an error of its own", "none; its log says more")
-        return await refuse(request, own)
+    async def refuse_unexpected(request: fastapi.Request, _: Exception) -> Any:
+        failure = RequestError(500, "server", "an error of its own", "none; its log says more")
+        return await refuse(request, failure)
 
 
 def _paths(app: fastapi.FastAPI) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Requests that arrive together are run together, in a thread beside the event loop."""
+"""Run the examples of requests that arrive together in one batch, in a thread of its own."""
 
 import asyncio
 import collections
@@ -17,8 +17,8 @@ class QueueFullError(Exception):
 
 
 @dataclasses.dataclass(frozen=True)
-class _Waiting(Generic[Item, Result]):
-    """The examples of a request, when they came, and where their results go."""
+class _PendingRequest(Generic[Item, Result]):
+    """A request's examples, the event loop's time of arrival, and the future of its results."""
 
     items: Sequence[Item]
     arrived_s: float
@@ -26,17 +26,16 @@ class _Waiting(Generic[Item, Result]):
 
 
 class Batcher(Generic[Item, Result]):
-    """Collects examples of requests and runs a function on them.
+    """Collects the examples of requests into batches and runs a function on each batch.
 
-    A batch is run when it is full, or when its first request has waited long enough; while one is
-    run, the next one collects. Requests are not taken apart: one that is larger than a batch is run
-    by itself.
+    A batch is run when it is full, or when its first request has waited for `max_wait_s`; while one
+    runs, the next one is collected. A request is never split: one larger than a batch is run alone.
 
     Args:
         run: Function of a batch's examples that returns a result for each; called in one thread.
-        max_batch_size: Examples of a batch.
-        max_wait_s: Seconds that a request waits for others.
-        max_queued: Examples that may wait.
+        max_batch_size: Most examples in a batch, unless one request has more.
+        max_wait_s: Longest time in seconds that a request waits for others to run with.
+        max_queued: Most examples that may wait.
     """
 
     def __init__(
@@ -50,15 +49,15 @@ class Batcher(Generic[Item, Result]):
         self._run = run
         self._max_batch_size, self._max_wait_s = max_batch_size, max_wait_s
         self._max_queued = max_queued
-        self._waiting: collections.deque[_Waiting[Item, Result]] = collections.deque()
-        self._has_news = asyncio.Event()
+        self._waiting: collections.deque[_PendingRequest[Item, Result]] = collections.deque()
+        self._has_changed = asyncio.Event()
         self._is_closing = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._task: asyncio.Task[None] | None = None
 
     @property
     def num_queued(self) -> int:
-        """Examples that wait to be run."""
+        """Number of examples that wait for their batch."""
         return sum(len(waiting.items) for waiting in self._waiting)
 
     @property
@@ -67,29 +66,32 @@ class Batcher(Generic[Item, Result]):
         return self._task is not None and not self._task.done()
 
     def start(self) -> None:
-        """Begin to run batches."""
+        """Start to run batches, as a task of the running event loop."""
         self._task = asyncio.create_task(self._run_batches(), name="batches")
 
     async def close(self) -> None:
-        """Run what waits, and end."""
+        """Run all that waits, then stop the task and the thread."""
         self._is_closing = True
-        self._has_news.set()
+        self._has_changed.set()
         if self._task:
             await self._task
         self._thread.shutdown()
 
     async def submit(self, items: Sequence[Item]) -> Sequence[Result]:
-        """Return the results of some examples, when they have been run.
+        """Return the results of a request's examples once their batch has run.
 
         Raises:
-            QueueFullError: Too many wait already.
+            QueueFullError: With these examples more than `max_queued` would wait.
+            Exception: What the function raised for these examples.
         """
         if self.num_queued + len(items) > self._max_queued:
             raise QueueFullError
         loop = asyncio.get_running_loop()
-        waiting: _Waiting[Item, Result] = _Waiting(items, loop.time(), loop.create_future())
+        waiting: _PendingRequest[Item, Result] = _PendingRequest(
+            items, loop.time(), loop.create_future()
+        )
         self._waiting.append(waiting)
-        self._has_news.set()
+        self._has_changed.set()
         return await waiting.results
 
     async def _run_batches(self) -> None:
@@ -99,13 +101,13 @@ class Batcher(Generic[Item, Result]):
             except Exception as error:
                 await self._answer_one_by_one(batch, error)
 
-    async def _next_batch(self) -> list[_Waiting[Item, Result]]:
-        """Return the next requests to run together; none when it is over."""
+    async def _next_batch(self) -> list[_PendingRequest[Item, Result]]:
+        """Return the next requests to run together; none when the batcher is closed and empty."""
         while not self._waiting and not self._is_closing:
-            self._has_news.clear()
-            await self._has_news.wait()
+            self._has_changed.clear()
+            await self._has_changed.wait()
         await self._wait_for_more()
-        batch: list[_Waiting[Item, Result]] = []
+        batch: list[_PendingRequest[Item, Result]] = []
         count = 0
         while self._waiting:
             count += len(self._waiting[0].items)
@@ -115,37 +117,37 @@ class Batcher(Generic[Item, Result]):
         return batch
 
     async def _wait_for_more(self) -> None:
-        """Wait until a batch is full, or its first request has waited long enough."""
+        """Wait until a batch is full, or its first request has waited for `max_wait_s`."""
         while self._waiting and self.num_queued < self._max_batch_size and not self._is_closing:
             now_s = asyncio.get_running_loop().time()
             remaining_s = self._waiting[0].arrived_s + self._max_wait_s - now_s
             if remaining_s <= 0:
                 return
-            self._has_news.clear()
+            self._has_changed.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._has_news.wait(), remaining_s)
+                await asyncio.wait_for(self._has_changed.wait(), remaining_s)
 
-    async def _answer(self, batch: Sequence[_Waiting[Item, Result]]) -> None:
-        """Run a batch and hand out its results."""
+    async def _answer(self, batch: Sequence[_PendingRequest[Item, Result]]) -> None:
+        """Run a batch and set the results of its requests."""
         items = [item for waiting in batch for item in waiting.items]
         loop = asyncio.get_running_loop()
         results = await loop.run_in_executor(self._thread, self._run, items)
         begin = 0
         for waiting in batch:
             end = begin + len(waiting.items)
-            if not waiting.results.done():  # the client may have gone
+            if not waiting.results.done():  # it is done if the client has disconnected
                 waiting.results.set_result(results[begin:end])
             begin = end
 
     async def _answer_one_by_one(
-        self, batch: Sequence[_Waiting[Item, Result]], error: Exception
+        self, batch: Sequence[_PendingRequest[Item, Result]], error: Exception
     ) -> None:
-        """Run requests by themselves after a failure, so that only one that fails is told so."""
+        """After a failure run each request alone, so that only the one that causes it fails."""
         for waiting in batch:
             try:
                 if len(batch) == 1:
                     raise error
                 await self._answer([waiting])
-            except Exception as own:
+            except Exception as request_error:
                 if not waiting.results.done():
-                    waiting.results.set_exception(own)
+                    waiting.results.set_exception(request_error)

@@ -1,4 +1,4 @@
-"""Errors as clients see them: JSON of one shape, a reason in it, never a traceback."""
+"""Errors as clients see them: JSON with what was got and expected, never a traceback."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -29,10 +29,10 @@ class RequestError(Exception):
 
     Args:
         status: The HTTP status.
-        what: The thing that is wrong.
+        what: The part of the request that is wrong, such as `examples[2].text`.
         got: What it is.
         expected: What it should be.
-        headers: Headers of the answer.
+        headers: Headers of the response, beside those that every response has.
     """
 
     def __init__(
@@ -48,12 +48,16 @@ class RequestError(Exception):
         self.headers = dict(headers or {})
 
     def body(self) -> dict[str, Any]:
-        """Return the body of the answer."""
+        """Return the body of the response, a `FailureResponse`."""
         return {"error": {"what": self.what, "got": self.got, "expected": self.expected}}
 
 
-def of_validation(error: Mapping[str, Any]) -> RequestError:
-    """Return the error that one of pydantic's or FastAPI's stands for."""
+def from_validation_error(error: Mapping[str, Any]) -> RequestError:
+    """Return the request error for an error of pydantic's or FastAPI's validation.
+
+    Args:
+        error: An item of `RequestValidationError.errors()`.
+    """
     kind, context = error["type"], error.get("ctx", {})
     if kind == "json_invalid":
         reason = f"{context['error']} at character {error['loc'][-1]:,}"
@@ -71,8 +75,12 @@ def of_validation(error: Mapping[str, Any]) -> RequestError:
     return RequestError(422, what, got, _EXPECTED.get(kind, error["msg"]))
 
 
-def of_unreadable(cause: BaseException | None) -> RequestError:
-    """Return the error for a body that is no JSON in another way than its grammar."""
+def from_unreadable_body(cause: BaseException | None) -> RequestError:
+    """Return the request error for a body that FastAPI could not even hand to the JSON parser.
+
+    Args:
+        cause: The exception that reading it ended with.
+    """
     reasons: Sequence[tuple[type[BaseException], str]] = (
         (RecursionError, "lists or objects within each other, too deep"),
         (UnicodeDecodeError, "bytes that are not UTF-8"),
@@ -84,7 +92,7 @@ def of_unreadable(cause: BaseException | None) -> RequestError:
 
 
 def shortened(value: Any) -> str:
-    """Return a value as JSON, cut if it is long."""
+    """Return a value as JSON, cut after 80 characters, or the name of its type if it has none."""
     try:
         text = json.dumps(value, default=str)
     except (ValueError, RecursionError):
@@ -93,6 +101,6 @@ def shortened(value: Any) -> str:
 
 
 def _path(parts: Sequence[str | int]) -> str:
-    """Return the place of a value, such as `examples[2].text`."""
+    """Return the path of a value in the request, such as `examples[2].text`."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
     return text.removeprefix(".") or "body"

@@ -1,4 +1,4 @@
-"""Bodies of requests: no longer and no slower than allowed, whatever the client says of them."""
+"""Limits on the bodies of requests: their size, and the time they may take to arrive."""
 
 import asyncio
 import contextlib
@@ -13,11 +13,11 @@ _DRAINED_BYTES, _DRAIN_TIMEOUT_S = 64_000_000, 10.0
 
 
 class LimitedApp:
-    """An ASGI application that gets a request when its whole body is there.
+    """ASGI middleware that reads a request's whole body before it calls the application.
 
-    A body that is too long is refused by its Content-Length, or as soon as so much has come. Of
-    what still comes then so much is thrown away that clients that send before they read get to
-    read why.
+    A body that is too long is refused by its Content-Length, or as soon as too many bytes have
+    arrived. Up to 64 MB more are then read and dropped: many clients read the response only after
+    they have sent everything, and would see a broken connection instead of the reason.
 
     Args:
         app: The application.
@@ -28,7 +28,7 @@ class LimitedApp:
         self._app, self._max_body_bytes = app, max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Answer a request, or refuse its body with status 408 or 413."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -45,7 +45,7 @@ class LimitedApp:
             await _refuse(error, receive, send, drains=True)
         else:
             if body is not None:
-                await self._app(scope, _replayed(body, receive), send)
+                await self._app(scope, _make_replay(body, receive), send)
 
     def _check_length(self, scope: Scope) -> None:
         length = dict(scope["headers"]).get(b"content-length", b"")
@@ -53,7 +53,7 @@ class LimitedApp:
             raise self._too_long(f"{int(length):,} bytes")
 
     async def _body(self, receive: Receive) -> bytes | None:
-        """Return the body; None if the client went away."""
+        """Return the body; None if the client has disconnected."""
         body = bytearray()
         while True:
             message = await receive()
@@ -69,8 +69,8 @@ class LimitedApp:
         return RequestError(413, "body", got, f"at most {self._max_body_bytes:,} bytes")
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """Return a function that receives a body that was read already, and then what comes."""
+def _make_replay(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that gives a body that was read already, then what the client sends."""
     is_sent = False
 
     async def replay() -> Message:
@@ -84,7 +84,7 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
 
 
 async def _refuse(error: RequestError, receive: Receive, send: Send, *, drains: bool) -> None:
-    """Send an answer, and close the connection, which may be in the middle of a body."""
+    """Send an error and close the connection, since the rest of the body may still arrive on it."""
     content = json.dumps(error.body()).encode()
     headers = [
         (b"content-type", b"application/json"),

@@ -1,4 +1,4 @@
-"""What the server counts and times, for Prometheus."""
+"""Metrics of the server for Prometheus."""
 
 import time
 
@@ -32,7 +32,7 @@ class Metrics:
         )
         self.batch_size = Histogram(
             "albert_batch_size",
-            "Sequences the model was run on at once",
+            "Examples the model was run on at once",
             buckets=_SIZES,
             registry=self.registry,
         )
@@ -46,31 +46,32 @@ class Metrics:
 
 
 class MeasuredApp:
-    """An ASGI application whose requests are counted and timed.
+    """ASGI middleware that counts and times the requests to an application.
 
     Args:
         app: The application.
-        metrics: Where to count.
-        endpoints: The paths that are told apart.
+        metrics: The metrics to update.
+        endpoints: Paths with values of their own; all others count as `unknown`, or each address
+            that somebody tries would be a new time series.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, endpoints: frozenset[str]) -> None:
         self._app, self._metrics, self._endpoints = app, metrics, endpoints
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Answer a request and count it; one that ends in an exception counts as status 500."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         started, status = time.perf_counter(), 500
 
-        async def noticing_send(message: Message) -> None:
+        async def send_and_note_status(message: Message) -> None:
             nonlocal status
             status = message.get("status", status)
             await send(message)
 
         try:
-            await self._app(scope, receive, noticing_send)
+            await self._app(scope, receive, send_and_note_status)
         finally:
             self._count(scope["path"], status, time.perf_counter() - started)
 

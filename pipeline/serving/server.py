@@ -1,4 +1,4 @@
-"""The process that serves: opens the model, listens, and ends in an orderly way."""
+"""The process of `albert serve`: listens, loads the model, and stops on a signal."""
 
 import contextlib
 import dataclasses
@@ -20,7 +20,9 @@ _BACKLOG = 2048
 
 
 def run_server(model: str, config: ServingConfig) -> None:
-    """Serve a model until SIGTERM or Ctrl-C; what was asked before is answered.
+    """Serve a model until SIGTERM or Ctrl-C; requests that arrived before are answered.
+
+    The port is bound before the model is loaded, so that a taken one is known at once.
 
     Raises:
         InputError: The model cannot be served, or the address not be listened on.
@@ -37,7 +39,7 @@ def run_server(model: str, config: ServingConfig) -> None:
             timeout_graceful_shutdown=_SHUTDOWN_TIMEOUT_S,
         )
         gc.collect()
-        gc.freeze()  # or looking through all that is loaded stops the server for a second at times
+        gc.freeze()  # a full collection over the loaded modules and model would pause for a second
         what = f"{loaded.name} ({loaded.signature.kind}, {loaded.format})"
         _Server(settings, f"Serving {what} on {_address(listener)}").run(sockets=[listener])
     print("Stopped", flush=True)
@@ -62,11 +64,11 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn, which says where it is and for which a signal is an orderly end.
+    """Uvicorn's server with a line on start, and without its own way to end on signals.
 
     Args:
         config: Its settings.
-        line: What to say when it answers.
+        line: Printed when the server answers.
     """
 
     def __init__(self, config: uvicorn.Config, line: str) -> None:
@@ -74,13 +76,13 @@ class _Server(uvicorn.Server):
         self._line = line
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to answer."""
+        """Start to answer requests, and say so."""
         await super().startup(sockets)
         print(f"{self._line} (Ctrl-C ends it)", flush=True)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Let signals end the server; Uvicorn's own would send them again afterwards."""
+        """Let signals stop the server; Uvicorn would raise them again and exit with a failure."""
         before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
         try:
             yield

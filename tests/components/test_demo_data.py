@@ -167,8 +167,8 @@ def test_split_depends_on_the_seed(documents: list[Document]) -> None:
 def test_bytes_do_not_depend_on_processes(
     data_set: tuple[Path, dict[str, float | int]], tmp_path: Path
 ) -> None:
-    output, figures = data_set
-    assert write_data_set(tmp_path, packages=PACKAGES, seed=1, num_processes=2) == figures
+    output, metrics = data_set
+    assert write_data_set(tmp_path, packages=PACKAGES, seed=1, num_processes=2) == metrics
     files = sorted(file.relative_to(output) for file in output.rglob("*.*"))
     assert len(files) >= 7
     for file in files:
@@ -176,13 +176,13 @@ def test_bytes_do_not_depend_on_processes(
 
 
 def test_corpus_is_what_the_figures_say(data_set: tuple[Path, dict[str, float | int]]) -> None:
-    output, figures = data_set
+    output, metrics = data_set
     parts = [file.read_text("utf-8") for file in sorted((output / "corpus").iterdir())]
     texts = [text.strip("\n").split("\n") for part in parts for text in part.split("\n\n")]
-    assert len(texts) == figures["num_documents"]
-    assert sum(map(len, texts)) == figures["num_sentences"]
+    assert len(texts) == metrics["num_documents"]
+    assert sum(map(len, texts)) == metrics["num_sentences"]
     assert min(map(len, texts)) >= 2
-    assert sum(len(part.encode()) for part in parts) == figures["corpus_bytes"]
+    assert sum(len(part.encode()) for part in parts) == metrics["corpus_bytes"]
 
 
 def test_parts_of_an_earlier_run_are_removed(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_dev_rows_are_not_in_the_corpus(data_set: tuple[Path, dict[str, float | 
 def test_task_files_match_their_declaration(
     data_set: tuple[Path, dict[str, float | int]], name: str, header: list[str]
 ) -> None:
-    output, figures = data_set
+    output, metrics = data_set
     folder = output / "tasks" / name
     task = yaml.safe_load((folder / "task.yaml").read_text())
     assert task["name"] == name
@@ -219,7 +219,7 @@ def test_task_files_match_their_declaration(
     for side in ("train", "dev"):
         got_header, rows = read_rows(folder / task[side])
         assert got_header == header
-        assert len(rows) == figures[f"{name.replace('-', '_')}_{side}_rows"] > 50
+        assert len(rows) == metrics[f"{name.replace('-', '_')}_{side}_rows"] > 50
         assert {len(row) for row in rows} == {len(header)}
         counts = Counter(row[task["label"]] for row in rows)
         assert sorted(counts) == sorted(task["labels"])

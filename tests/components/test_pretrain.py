@@ -6,16 +6,22 @@ import shutil
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from albert_core.artifacts import inputs
 from albert_core.checkpoints import convert
+from albert_core.config import AlbertConfig
 from albert_core.corpus import CorpusConfig
 from albert_core.errors import InputError, StepFailedError
-from albert_core.model.weights import read_weights
+from albert_core.model import AlbertForPreTraining
+from albert_core.model.weights import read_weights, weights_by_name
 from albert_core.pretraining.config import PhaseConfig
+from albert_core.pretraining.initialization import initialize
+from albert_core.tokenization import load_tokenizer
 from albert_core.tokenization.config import VocabConfig
 from albert_core.training.safeguards import SafeguardConfig
+from components.pretrain.step import recorded_settings
 from components.vocab.step import train_vocab
 from tests.helpers.tiny_pretraining import (
     Material,
@@ -23,6 +29,7 @@ from tests.helpers.tiny_pretraining import (
     log_of,
     losses_of,
     make_material,
+    tiny_config,
     train,
 )
 
@@ -74,35 +81,21 @@ def test_a_longer_phase_goes_on_where_the_shorter_ended(material, tmp_path):
     output = tmp_path / "model"
     records = [material.short, material.long]
     train(material, output, records=records, phases=phases, evaluation_interval_steps=50)
-    train(
-        material,
-        tmp_path / "long",
-        records=material.long,
-        phases=phases[1:],
-        evaluation_interval_steps=50,
-    )
     history, rows = history_of(output), log_of(output)
     assert [row["phase"] for row in history] == [0, 0, 0, 0, 1, 1]
     assert history[-1]["loss"] < history[3]["loss"]
     # Without its moments Adam's first steps would be as long as the rate.
     first_of_long, before = rows[200]["loss"], rows[199]["loss"]
     assert first_of_long < before + 1.0
-    assert history[-1]["loss"] < history_of(tmp_path / "long")[-1]["loss"]
+    assert first_of_long < rows[0]["loss"] - 0.5
 
 
-@pytest.mark.parametrize(
-    ("budget", "num_steps"),
-    [({"stop_after_steps": 7}, 7), ({"stop_after_tokens": 24 * 16 * 9}, 9)],
-)
-def test_a_budget_ends_training_with_an_evaluation(material, tmp_path, budget, num_steps):
-    figures = train(material, tmp_path / "model", **budget).metrics
-    assert (figures["global_step"], figures["stopped_by"]) == (num_steps, "stop_after_steps")
-    assert figures["num_tokens"] == num_steps * 16 * 24
-
-
-def test_a_budget_of_minutes(material, tmp_path):
-    figures = train(material, tmp_path / "model", stop_after_minutes=0.0).metrics
-    assert (figures["global_step"], figures["stopped_by"]) == (1, "stop_after_minutes")
+def test_a_budget_ends_training_with_an_evaluation(material, tmp_path):
+    """That of steps is what one of tokens becomes; that of minutes is tested with its callback."""
+    num_tokens = 24 * 16 * 9
+    metrics = train(material, tmp_path / "model", stop_after_tokens=num_tokens).metrics
+    assert (metrics["global_step"], metrics["stopped_by"]) == (9, "stop_after_steps")
+    assert metrics["num_tokens"] == num_tokens
 
 
 def test_a_run_interrupted_in_the_decay_of_its_rate_ends_with_the_same_weights(material, tmp_path):
@@ -143,10 +136,12 @@ def test_evaluation_only_scores_the_model_as_it_is(material, trained, tmp_path):
 @pytest.mark.parametrize("to", ["tf1", "huggingface", "keras"])
 def test_training_begins_from_any_kind_of_checkpoint(material, trained, tmp_path, to):
     convert(str(trained), str(tmp_path / "converted"), to=to)
-    source = str(tmp_path / "converted")
-    train(material, tmp_path / "model", init_checkpoint=source, num_train_steps=20)
-    # Of the same batch: the seed is the same.
-    assert log_of(tmp_path / "model")[0]["loss"] < log_of(trained)[0]["loss"] - 0.5
+    model = AlbertForPreTraining(AlbertConfig.from_json_file(trained / "albert_config.json"))
+    initialize(model, str(tmp_path / "converted"), load_tokenizer(material.vocab))
+    expected, actual = weights_of(trained), weights_by_name(model)
+    assert expected.keys() == actual.keys()
+    for name, values in expected.items():
+        np.testing.assert_allclose(np.asarray(actual[name]), values, err_msg=name)
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(material, trained, tmp_path):
@@ -172,9 +167,6 @@ def test_roll_backs_lower_the_rate_and_are_counted(material, tmp_path):
     guard = SafeguardConfig(action="roll_back", roll_back_factor=1e-33, max_roll_backs=1)
     train(material, tmp_path / "model", safeguards=guard, **BROKEN)
     assert all(row["learning_rate"] < 1e-2 for row in log_of(tmp_path / "model"))
-    guard = dataclasses.replace(guard, roll_back_factor=0.5, max_roll_backs=2)
-    with pytest.raises(StepFailedError, match=r"\(2 roll-backs did not help\)"):
-        train(material, tmp_path / "other", safeguards=guard, **BROKEN)
 
 
 def test_sentence_order_at_chance_stops_the_run(material, tmp_path):
@@ -263,6 +255,15 @@ def test_another_architecture_is_other_work(material, trained):
         )
 
 
+def test_work_of_versions_without_a_schedule_keeps_its_fingerprint():
+    """Settings of schedules that came later are recorded where they differ from their defaults."""
+    before = recorded_settings(tiny_config())
+    assert "poly_power" in before
+    assert not {"schedule", "decay_ratio"} & before.keys()
+    after = recorded_settings(tiny_config(schedule="warmup_stable_decay", decay_ratio=0.5))
+    assert (after["schedule"], after["decay_ratio"]) == ("warmup_stable_decay", 0.5)
+
+
 def test_rematerialisation_with_dropout_is_refused(material, tmp_path):
     with pytest.raises(InputError, match="rematerialize: got true with dropout"):
         train(
@@ -273,10 +274,10 @@ def test_rematerialisation_with_dropout_is_refused(material, tmp_path):
         )
 
 
-def test_figures_and_files_of_a_finished_run(trained):
+def test_metrics_of_a_finished_run(trained):
     manifest = json.loads((trained / "manifest.json").read_text())
-    figures = manifest["figures"]
-    assert figures["strategy"].startswith("single on 1 CPU device (there is no GPU")
-    assert figures["precision"] == "float32"
-    assert 0 <= figures["input_wait_fraction"] <= 1
-    assert 0 < figures["model_flops_utilization"] < 1
+    metrics = manifest["metrics"]
+    assert metrics["strategy"].startswith("single on 1 CPU device (there is no GPU")
+    assert metrics["precision"] == "float32"
+    assert 0 <= metrics["input_wait_fraction"] <= 1
+    assert 0 < metrics["model_flops_utilization"] < 1

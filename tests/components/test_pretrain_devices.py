@@ -135,7 +135,9 @@ def test_two_processes_of_jax(start, arguments, one_jax_device, tmp_path):
 def test_two_logical_devices_of_tensorflow(start, arguments, tmp_path):
     mirrored = [*arguments, "--pretraining.strategy", "mirrored"]
     environment = {"KERAS_BACKEND": "tensorflow"}
-    finished(start(arguments, tmp_path / "one", environment))
+    # XLA compiles for longer than these steps take; `mirrored` does without it.
+    single = [*arguments, "--pretraining.jit_compile", "false"]
+    finished(start(single, tmp_path / "one", environment))
     two = start(mirrored, tmp_path / "two", environment, TWO_LOGICAL_CPUS)
     assert "mirrored on 2 CPU devices" in finished(two)
     parts = [*mirrored, "--pretraining.device_batch_size", "4"]

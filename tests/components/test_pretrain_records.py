@@ -30,6 +30,7 @@ def short_pretraining(**settings):
         optimizer="adamw",
         learning_rate=0.003,
         num_warmup_steps=2,
+        jit_compile=False,  # XLA compiles for longer than these steps take
         **{"num_train_steps": 20, "evaluation_interval_steps": 10, "batch_size": 16, **settings},
     )
 

@@ -27,23 +27,23 @@ STATIC = dataclasses.replace(CONFIG, format="static")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("records")
     write_corpus(folder / "corpus", num_documents=120)
-    corpus = corpus_of(folder)
+    corpus = corpus_config(folder)
     train_vocab(corpus=corpus, config=VocabConfig(size=60), output=folder / "vocab")
     make(folder, folder / "whole")
     return folder
 
 
-def corpus_of(folder):
+def corpus_config(folder):
     return CorpusConfig(files=(str(folder / "corpus"),))
 
 
-def make(folder, output, *, config=CONFIG, corpus=None, **more):
+def make(folder, output, *, config=CONFIG, corpus=None, **options):
     return make_records(
-        corpus=corpus or corpus_of(folder),
+        corpus=corpus or corpus_config(folder),
         vocab=folder / "vocab",
         config=config,
         output=output,
-        **more,
+        **options,
     )
 
 
@@ -64,7 +64,7 @@ def pieces_in(folder, pattern="*.tfrecord"):
     return [np.frombuffer(example["pieces"][0], token_dtype(60)) for example in examples]
 
 
-def documents_of(folder):
+def corpus_documents(folder):
     return (folder / "corpus" / "text.txt").read_text().strip().split("\n\n")
 
 
@@ -72,7 +72,7 @@ def documents_of(folder):
 def test_the_bytes_do_not_depend_on_how_the_corpus_is_split_and_ordered(
     folder, tmp_path, num_files
 ):
-    documents = documents_of(folder)
+    documents = corpus_documents(folder)
     random.Random(5).shuffle(documents)
     numbers = list(range(num_files))
     for number in numbers:
@@ -96,31 +96,31 @@ def test_another_seed_gives_other_records(folder, tmp_path, config):
 
 
 def test_figures_agree_with_the_shards(folder):
-    figures = make(folder, folder / "whole").metrics
+    metrics = make(folder, folder / "whole").metrics
     train = pieces_in(folder / "whole", "train-*.tfrecord")
     held_out = pieces_in(folder / "whole", "held_out-*.tfrecord")
-    assert figures["num_train_records"] == len(train)
-    assert figures["num_held_out_records"] == len(held_out)
+    assert metrics["num_train_records"] == len(train)
+    assert metrics["num_held_out_records"] == len(held_out)
     counts = np.bincount(np.concatenate(held_out))
-    assert figures["most_frequent_fraction"] == pytest.approx(counts.max() / counts.sum(), abs=1e-4)
-    assert figures["num_documents"] == 120
-    unique = len(set(documents_of(folder)))
-    assert figures["num_duplicate_documents"] == 120 - unique
+    assert metrics["most_frequent_fraction"] == pytest.approx(counts.max() / counts.sum(), abs=1e-4)
+    assert metrics["num_documents"] == 120
+    unique = len(set(corpus_documents(folder)))
+    assert metrics["num_duplicate_documents"] == 120 - unique
 
 
 def test_statistics_agree_with_static_shards(folder, tmp_path):
-    figures = make(folder, tmp_path / "static", config=STATIC).metrics
+    metrics = make(folder, tmp_path / "static", config=STATIC).metrics
     examples = examples_in(tmp_path / "static")
     lengths = [sum(example["input_mask"]) for example in examples]
     num_masked = sum(sum(example["masked_lm_weights"]) for example in examples)
     labels = [example["next_sentence_labels"][0] for example in examples]
-    assert figures["num_records"] == len(examples)
-    assert figures["padding_fraction"] == pytest.approx(1 - np.mean(lengths) / 24, abs=1e-4)
-    assert figures["predicted_fraction"] == pytest.approx(num_masked / sum(lengths), abs=1e-4)
-    assert figures["not_in_order_fraction"] == pytest.approx(np.mean(labels), abs=1e-4)
+    assert metrics["num_records"] == len(examples)
+    assert metrics["padding_fraction"] == pytest.approx(1 - np.mean(lengths) / 24, abs=1e-4)
+    assert metrics["predicted_fraction"] == pytest.approx(num_masked / sum(lengths), abs=1e-4)
+    assert metrics["not_in_order_fraction"] == pytest.approx(np.mean(labels), abs=1e-4)
     names = ("mask_token_fraction", "unchanged_fraction", "random_fraction")
-    assert sum(figures[name] for name in names) == pytest.approx(1, abs=1e-3)
-    assert sum(figures["run_length_fractions"]) == pytest.approx(1, abs=1e-3)
+    assert sum(metrics[name] for name in names) == pytest.approx(1, abs=1e-3)
+    assert sum(metrics["run_length_fractions"]) == pytest.approx(1, abs=1e-3)
 
 
 def test_tensorflow_parses_static_shards_with_the_specification_of_the_original(folder, tmp_path):
@@ -159,7 +159,7 @@ def test_every_record_is_text_of_the_corpus(folder):
     tokenizer = load_tokenizer(folder / "vocab")
     texts = [
         " ".join(map(str, (i for line in d.splitlines() for i in tokenizer.encode(line))))
-        for d in documents_of(folder)
+        for d in corpus_documents(folder)
     ]
     for pieces in pieces_in(folder / "whole"):
         assert len(pieces) <= 21
@@ -178,7 +178,7 @@ def is_in_two_stretches(record, text):
 
 
 def test_duplicates_stay_when_asked(folder, tmp_path):
-    (tmp_path / "twice.txt").write_text("\n\n".join(documents_of(folder) * 2) + "\n")
+    (tmp_path / "twice.txt").write_text("\n\n".join(corpus_documents(folder) * 2) + "\n")
     corpus = CorpusConfig(files=(str(tmp_path / "twice.txt"),))
     once = make(folder, tmp_path / "once", corpus=corpus).metrics
     kept = make(
@@ -189,21 +189,21 @@ def test_duplicates_stay_when_asked(folder, tmp_path):
 
 
 def test_documents_of_an_evaluation_set_are_removed_and_reported(folder, tmp_path):
-    documents = documents_of(folder)
+    documents = corpus_documents(folder)
     leaked = " ".join(max(documents, key=len).split())
     (tmp_path / "dev.tsv").write_text(f"sentence\tlabel\n{leaked.upper()}\t1\nshort\t0\n")
     cleaning = CleaningConfig(
         evaluation_sets={"sst-2": (str(tmp_path / "dev.tsv"),)}, min_characters=60
     )
-    figures = make(folder, tmp_path / "records", cleaning=cleaning).metrics
+    metrics = make(folder, tmp_path / "records", cleaning=cleaning).metrics
     report = json.loads((tmp_path / "records" / "cleaning_report.json").read_text())
     removed = report["num_removed_documents"]
     short = sum(sum(map(len, document.split("\n"))) < 60 for document in documents)
     assert removed["too_short"] == short
     assert removed["overlap:sst-2"] >= 1
-    assert figures["num_removed_documents"] == sum(removed.values())
-    assert figures["num_overlapping_documents"] == removed["overlap:sst-2"]
-    assert figures["num_kept_documents"] == 120 - sum(removed.values())
+    assert metrics["num_removed_documents"] == sum(removed.values())
+    assert metrics["num_overlapping_documents"] == removed["overlap:sst-2"]
+    assert metrics["num_kept_documents"] == 120 - sum(removed.values())
     assert report["evaluation_sets"]["sst-2"]["num_removed_documents"] == removed["overlap:sst-2"]
     (example, *_) = report["examples"]["overlap:sst-2"]
     assert len(example["evidence"].split()) == 13
@@ -212,12 +212,12 @@ def test_documents_of_an_evaluation_set_are_removed_and_reported(folder, tmp_pat
 
 def test_the_estimate_is_about_right(folder, tmp_path):
     told = []
-    figures = make(
+    metrics = make(
         folder, tmp_path / "records", progress=lambda _done, _all, text: told.append(text)
     ).metrics
     estimate = next(text for text in told if text.startswith("estimate"))
     num_records = int(estimate.split("about ")[1].split(" records")[0].replace(",", ""))
-    expected = figures["num_train_records"] + figures["num_held_out_records"]
+    expected = metrics["num_train_records"] + metrics["num_held_out_records"]
     assert num_records == pytest.approx(expected, rel=0.2)
 
 
@@ -230,9 +230,9 @@ def test_documents_too_short_for_a_pair_are_refused_when_there_are_no_others(fol
 
 
 def test_documents_without_text_for_the_vocabulary_do_no_harm(folder, tmp_path):
-    text = "\n\n".join(["\u0301", *documents_of(folder), "\u200d"])
+    text = "\n\n".join(["\u0301", *corpus_documents(folder), "\u200d"])
     (tmp_path / "odd.txt").write_text(text, encoding="utf-8")
     corpus = CorpusConfig(files=(str(tmp_path / "odd.txt"),))
     config = dataclasses.replace(CONFIG, random_next_sentence=True)
-    figures = make(folder, tmp_path / "records", corpus=corpus, config=config).metrics
-    assert figures["num_documents"] == 122
+    metrics = make(folder, tmp_path / "records", corpus=corpus, config=config).metrics
+    assert metrics["num_documents"] == 122

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runners")
     write_corpus(folder / "corpus", num_documents=400)
-    corpus = corpus_of(folder)
+    corpus = corpus_config(folder)
     train_vocab(corpus=corpus, config=VocabConfig(size=60), output=folder / "vocab")
     step.make_records(corpus=corpus, vocab=folder / "vocab", config=CONFIG, output=folder / "whole")
     return folder
@@ -48,18 +48,18 @@ def small_splits(monkeypatch):
     monkeypatch.setattr(step, "corpus_splits", splits)
 
 
-def corpus_of(folder):
+def corpus_config(folder):
     return CorpusConfig(files=(str(folder / "corpus"),))
 
 
-def make(folder, output, beam, **more):
+def make(folder, output, beam, **options):
     return step.make_records(
-        corpus=corpus_of(folder),
+        corpus=corpus_config(folder),
         vocab=folder / "vocab",
         config=CONFIG,
         output=output,
         beam=beam,
-        **more,
+        **options,
     )
 
 
@@ -73,7 +73,7 @@ def contents(folder):
 
 
 def test_there_are_several_splits(folder):
-    assert len(step.corpus_splits(corpus_of(folder))) > 5
+    assert len(step.corpus_splits(corpus_config(folder))) > 5
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_a_split_too_large_for_memory_gives_the_same_bytes(folder, tmp_path, mon
     )
     make(folder, tmp_path / "records", BeamConfig(mode="in_memory"))
     assert contents(tmp_path / "records") == contents(folder / "whole")
-    assert len(parts) > 2 * len(step.corpus_splits(corpus_of(folder)))
+    assert len(parts) > 2 * len(step.corpus_splits(corpus_config(folder)))
 
 
 OLD_NAMES = {

@@ -93,12 +93,12 @@ def test_wordpiece_has_every_character_at_the_beginning_and_inside_of_words(tmp_
     (tmp_path / "zh.txt").write_text("我们在unhappy的船上。\n船长说happily走了！\n" * 20)
     corpus = CorpusConfig(files=(str(tmp_path / "zh.txt"),))
     config = VocabConfig(kind="wordpiece", size=36, character_coverage=1.0)
-    figures = train_vocab(corpus=corpus, config=config, output=tmp_path / "vocab").metrics
+    metrics = train_vocab(corpus=corpus, config=config, output=tmp_path / "vocab").metrics
     tokenizer = load_tokenizer(tmp_path / "vocab")
     assert tokenizer.pieces[:5] == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    assert figures["special_ids"] == {p: i for i, p in enumerate(tokenizer.pieces[:5])}
-    assert figures["unknown_fraction"] == 0
-    assert figures["character_coverage"] == 1
+    assert metrics["special_ids"] == {p: i for i, p in enumerate(tokenizer.pieces[:5])}
+    assert metrics["unknown_fraction"] == 0
+    assert metrics["character_coverage"] == 1
     assert tokenizer.tokenize("船上的y")[:3] == ["船", "上", "的"]
     assert tokenizer.tokenize("豚") == ["[UNK]"]
 
@@ -107,17 +107,17 @@ def test_rare_characters_are_left_to_the_unknown_piece(tmp_path):
     (tmp_path / "text.txt").write_text("a few words in a row\n" * 999 + "ж\n")
     corpus = CorpusConfig(files=(str(tmp_path / "text.txt"),))
     config = VocabConfig(kind="wordpiece", size=30, character_coverage=0.999)
-    figures = train_vocab(corpus=corpus, config=config, output=tmp_path / "vocab").metrics
-    assert 0.999 < figures["character_coverage"] < 1
-    assert 0 < figures["unknown_fraction"] < 0.001
+    metrics = train_vocab(corpus=corpus, config=config, output=tmp_path / "vocab").metrics
+    assert 0.999 < metrics["character_coverage"] < 1
+    assert 0 < metrics["unknown_fraction"] < 0.001
 
 
 def test_the_report_describes_the_vocabulary(corpus, tmp_path):
     config = VocabConfig(size=200)
-    figures = train_vocab(corpus=corpus, config=config, output=tmp_path / "vocab").metrics
-    assert figures["vocab_size"] == 200
-    assert figures["unknown_fraction"] == 0
-    assert 1 < figures["tokens_per_word"] < 6
+    metrics = train_vocab(corpus=corpus, config=config, output=tmp_path / "vocab").metrics
+    assert metrics["vocab_size"] == 200
+    assert metrics["unknown_fraction"] == 0
+    assert 1 < metrics["tokens_per_word"] < 6
 
 
 @pytest.mark.parametrize("kind", ["sentencepiece", "wordpiece"])

@@ -27,8 +27,8 @@ SECRETS = {
 }
 
 
-def albert_run(config: Path, output: Path, *more: str) -> subprocess.CompletedProcess:
-    command = [*ALBERT, "run", "--config", str(config), "--output", str(output), *more]
+def albert_run(config: Path, output: Path, *options: str) -> subprocess.CompletedProcess:
+    command = [*ALBERT, "run", "--config", str(config), "--output", str(output), *options]
     environment = {**os.environ, **SECRETS}
     return subprocess.run(command, capture_output=True, text=True, timeout=400, env=environment)
 
@@ -109,8 +109,8 @@ def test_one_more_task_runs_only_that_task_and_the_report(first, config, folder)
         "evaluate cola",
         "report",
     ]
-    found = (folder / "out").glob("artifacts/**/predictions_test.tsv")
-    (predictions,) = [path for path in found if "cola" not in path.parts]
+    paths = (folder / "out").glob("artifacts/**/predictions_test.tsv")
+    (predictions,) = [path for path in paths if "cola" not in path.parts]
     assert len(predictions.read_text().splitlines()) == 1 + 5
 
 
@@ -209,9 +209,9 @@ def test_a_run_killed_and_interrupted_ends_with_the_same_weights_and_scores(firs
 
 
 def scores_of(run: Path) -> set[str]:
-    found = {path.read_text() for path in run.glob("artifacts/**/evaluation/metrics.json")}
-    assert found
-    return found
+    scores = {path.read_text() for path in run.glob("artifacts/**/evaluation/metrics.json")}
+    assert scores
+    return scores
 
 
 def test_no_step_outlives_a_killed_run(config, folder):
@@ -230,33 +230,33 @@ def are_gone(output: Path) -> bool:
 
 def processes_of(output: Path) -> list[int]:
     """Ids of the processes that were started for the run in a folder (Linux)."""
-    found = []
+    processes = []
     for entry in Path("/proc").iterdir():
         try:
-            is_ours = str(output).encode() in (entry / "environ").read_bytes()
+            is_of_run = str(output).encode() in (entry / "environ").read_bytes()
         except (OSError, ValueError):
             continue
-        if entry.name.isdigit() and is_ours and int(entry.name) != os.getpid():
-            found.append(int(entry.name))
-    return found
+        if entry.name.isdigit() and is_of_run and int(entry.name) != os.getpid():
+            processes.append(int(entry.name))
+    return processes
 
 
 def test_a_failed_step_names_its_log_and_the_next_run_goes_on_there(folder):
-    own = folder / "failing"
-    own.mkdir()
+    failing = folder / "failing"
+    failing.mkdir()
     changed = {**TINY_CONFIG["pretraining"], "learning_rate": 1e30}
-    config = write_tiny_run(own, pretraining=changed)
-    result = albert_run(config, own / "out")
+    config = write_tiny_run(failing, pretraining=changed)
+    result = albert_run(config, failing / "out")
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
     assert "pretrain failed" in line
     assert "the loss is nan" in line
     assert "pretrain.log" in line
-    log = own / "out" / "logs" / "pretrain.log"
+    log = failing / "out" / "logs" / "pretrain.log"
     assert "DivergenceError" in log.read_text()
     values = yaml.safe_load(config.read_text())
     values["pretraining"]["learning_rate"] = 0.003
     config.write_text(yaml.safe_dump(values))
-    again = albert_run(config, own / "out", "--reconfigure", "true")
+    again = albert_run(config, failing / "out", "--reconfigure", "true")
     assert again.returncode == 0, again.stderr
-    assert steps_of(own / "out" / "events.jsonl", "started")[0] == "pretrain"
+    assert steps_of(failing / "out" / "events.jsonl", "started")[0] == "pretrain"

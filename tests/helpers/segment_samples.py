@@ -15,7 +15,7 @@ class Pair(NamedTuple):
     label: int = UNDECIDED
 
 
-def documents_of(documents: Sequence[Sequence[Sequence[int]]]) -> Documents:
+def make_documents(documents: Sequence[Sequence[Sequence[int]]]) -> Documents:
     sentences = [sentence for document in documents for sentence in document if sentence]
     num_sentences = [sum(map(bool, document)) for document in documents]
     return Documents(
@@ -25,7 +25,7 @@ def documents_of(documents: Sequence[Sequence[Sequence[int]]]) -> Documents:
     )
 
 
-def segment_pairs_of(pairs: Sequence[Pair], rng_states: np.ndarray | None = None) -> SegmentPairs:
+def make_segment_pairs(pairs: Sequence[Pair], rng_states: np.ndarray | None = None) -> SegmentPairs:
     return SegmentPairs(
         token_ids=np.concatenate([[*pair[0], *pair[1]] for pair in pairs]).astype(np.int32),
         lengths=np.array([len(pair[0]) + len(pair[1]) for pair in pairs]),
@@ -35,7 +35,7 @@ def segment_pairs_of(pairs: Sequence[Pair], rng_states: np.ndarray | None = None
     )
 
 
-def pairs_in(pairs: SegmentPairs) -> list[Pair]:
+def list_pairs(pairs: SegmentPairs) -> list[Pair]:
     """Return pairs as lists, in the order of their first pieces."""
     rows = np.split(pairs.token_ids, np.cumsum(pairs.lengths)[:-1]) if len(pairs) else []
     return sorted(
@@ -55,10 +55,10 @@ def cut(
 ) -> list[Pair]:
     rng_states = np.random.default_rng(seed).integers(2**63, size=len(documents)).astype(np.uint64)
     pairs = cut_pairs(
-        documents_of(documents),
+        make_documents(documents),
         rng_states,
         instance=instance,
         config=RecordsConfig(sequence_length=sequence_length, **config),
         word_starts=word_starts,
     )
-    return pairs_in(pairs)
+    return list_pairs(pairs)

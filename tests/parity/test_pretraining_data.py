@@ -18,7 +18,7 @@ from albert_core.records.tfrecord import parse_example
 from albert_core.tokenization import Tokenizer, load_tokenizer
 from tests.helpers.archives import read_member
 from tests.helpers.original_pretraining_data import Instance, Original
-from tests.helpers.segment_samples import documents_of, segment_pairs_of
+from tests.helpers.segment_samples import make_documents, make_segment_pairs
 
 SHARE, RUN_SHARE = 0.01, 0.015  # tolerances
 
@@ -124,7 +124,7 @@ def our_pairs(documents, tokenizer: Tokenizer, config: RecordsConfig) -> list[Se
     rng = np.random.default_rng(5)
     return [
         cut_pairs(
-            documents_of(documents),
+            make_documents(documents),
             rng.integers(2**63, size=len(documents)).astype(np.uint64),
             instance=instance,
             config=config,
@@ -259,7 +259,7 @@ def test_static_records_have_the_features_of_the_recorded_ones(goldens, tokenize
         sequence_length=64,
         masking=MaskingConfig(permutation=True, max_predictions_per_sequence=10),
     )
-    pairs = segment_pairs_of([([5, 6, 7], [8, 9], 1)], np.array([7], np.uint64))
+    pairs = make_segment_pairs([([5, 6, 7], [8, 9], 1)], np.array([7], np.uint64))
     batch = our_batch(pairs, tokenizer, config)
     (record,) = encode_static(
         batch, word_starts=tokenizer.word_starts(), special_ids=tokenizer.special_ids

@@ -55,3 +55,13 @@ def test_a_manifest_of_an_earlier_version_is_read(capsys):
     assert manifest.config == {"records": {"held_out_fraction": 0.1}}
     assert manifest.metrics == {"unknown_fraction": 0.5, "accuracy_std": 0.1, "num_records": 3}
     assert not capsys.readouterr().err
+
+
+def test_a_records_report_of_an_earlier_version_is_read_under_todays_names():
+    old = {"predicted_share": 0.15, "mask_piece_share": 0.8, "kept_share": 0.1, "num_records": 3}
+    assert old_names.rename_metrics(old) == {
+        "predicted_fraction": 0.15,
+        "mask_token_fraction": 0.8,
+        "unchanged_fraction": 0.1,
+        "num_records": 3,
+    }

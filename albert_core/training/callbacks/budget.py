@@ -53,5 +53,6 @@ def lost_patience(history: Sequence[Mapping[str, Any]], plan: TrainingPlan) -> b
     if not plan.patience or not history:
         return False
     best = best_row(history, plan.monitor)
+    # By identity: two evaluations may have equal metrics.
     index = next(index for index, row in enumerate(history) if row is best)
     return len(history) - 1 - index >= plan.patience

@@ -25,16 +25,19 @@ class LogWriter(keras.callbacks.Callback):
         super().__init__()
         self.session = session
         self._measure_speed = measure_speed
-        self._log: TrainingLog | None = None
+        # Not only when training begins: an evaluation without training publishes an empty log.
+        self._log = self._open()
         self._num_roll_backs = session.state.num_roll_backs
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Open the log; after a roll-back again, to drop the rows of steps that are repeated."""
+        """After a roll-back open the log again, which drops the rows of steps that are repeated."""
+        if self._num_roll_backs != self.session.state.num_roll_backs:
+            self._log = self._open()
+            self._num_roll_backs = self.session.state.num_roll_backs
+
+    def _open(self) -> TrainingLog | None:
         session = self.session
-        is_rolled_back = self._num_roll_backs != session.state.num_roll_backs
-        if session.is_chief and (self._log is None or is_rolled_back):
-            self._log = TrainingLog(session.folder, session.state.step)
-            self._num_roll_backs = session.state.num_roll_backs
+        return TrainingLog(session.folder, session.state.step) if session.is_chief else None
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Append a row, if this step has one."""

@@ -1,4 +1,7 @@
-"""Kubeflow Pipelines' v2beta1 interface: experiments, runs, recurring runs; names may repeat."""
+"""A fake of Kubeflow Pipelines' API v2beta1: experiments, runs, recurring runs.
+
+Like the real one it lets names repeat.
+"""
 
 import itertools
 import json
@@ -16,7 +19,12 @@ _PAGE_SIZE = 2
 
 
 class Kubeflow:
-    """The resources by kind and id. A run reads as `changes` say, one each time it is asked for."""
+    """The API, and what it stores.
+
+    Attributes:
+        resources: Resources by kind and id.
+        changes: Changes of a resource; each GET of one applies the next before it answers.
+    """
 
     def __init__(self) -> None:
         self.resources: dict[str, dict[str, dict[str, Any]]] = {kind: {} for kind in _KINDS}

@@ -1,4 +1,4 @@
-"""A server on this machine's loopback that keeps what it is sent, and fails as it is told to."""
+"""A server on the loopback that records the calls it gets, and fails when a test says so."""
 
 import collections
 import contextlib

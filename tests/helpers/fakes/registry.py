@@ -1,4 +1,4 @@
-"""A registry of images: manifests by HEAD, open or only with a token or a password."""
+"""A fake registry of images: it answers HEAD for manifests, to anyone or after a login."""
 
 import base64
 from typing import Literal
@@ -9,7 +9,13 @@ TOKEN = "token-of-the-registry"
 
 
 class Registry:
-    """Images by `repository:tag`."""
+    """The registry.
+
+    Args:
+        *images: Images that it has, as `repository:tag`.
+        login: How it asks for a login; empty: not at all.
+        user: Name and password that it accepts.
+    """
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Vertex AI as far as the pipeline uses it: pipeline jobs, schedules, custom jobs."""
+"""A fake of the parts of Vertex AI that are used: pipeline jobs, schedules, custom jobs."""
 
 import itertools
 import re
@@ -17,7 +17,12 @@ _FIRST_STATES = {
 
 
 class Vertex:
-    """The resources by name. A job reads as `changes` say, one for each time it is asked for."""
+    """The API, and what it stores.
+
+    Attributes:
+        resources: Resources by their full names.
+        changes: Changes of a resource; each GET of one applies the next before it answers.
+    """
 
     def __init__(self) -> None:
         self.resources: dict[str, dict[str, Any]] = {}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from albert_core.records.compact import encode_compact, token_dtype
 from albert_core.records.example_encoder import encode_examples
 from albert_core.records.tfrecord import parse_example
-from tests.helpers.segment_samples import Pair, segment_pairs_of
+from tests.helpers.segment_samples import Pair, make_segment_pairs
 
 rows = st.integers(1, 5)
 values = st.integers(0, 2**31 - 1)
@@ -54,7 +54,7 @@ def test_bytes_are_those_of_protobuf(data, num_rows, num_columns):
 @pytest.mark.parametrize(("vocab_size", "itemsize"), [(2**16, 2), (2**16 + 1, 4)])
 def test_pairs_are_stored_as_small_as_the_vocabulary_allows(vocab_size, itemsize):
     largest = vocab_size - 1
-    pairs = segment_pairs_of([Pair([5, 6], [largest]), Pair([9], [7])])
+    pairs = make_segment_pairs([Pair([5, 6], [largest]), Pair([9], [7])])
     first, second = encode_compact(pairs, token_dtype(vocab_size))
     (stored,) = parse_example(first)["pieces"]
     assert len(stored) == 3 * itemsize
@@ -64,7 +64,7 @@ def test_pairs_are_stored_as_small_as_the_vocabulary_allows(vocab_size, itemsize
 
 
 def test_decided_orders_are_stored():
-    pairs = segment_pairs_of([Pair([5], [6], 1), Pair([5], [7], 0)])
+    pairs = make_segment_pairs([Pair([5], [6], 1), Pair([5], [7], 0)])
     labels = [
         parse_example(r)["sentence_order_label"] for r in encode_compact(pairs, np.dtype("<u2"))
     ]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from albert_core.records.config import MaskingConfig
 from albert_core.records.masking import mask_pairs, record_rng_states
 from albert_core.tokenization import SpecialIds, load_tokenizer
-from tests.helpers.segment_samples import Pair, segment_pairs_of
+from tests.helpers.segment_samples import Pair, make_segment_pairs
 
 NUM_PIECES = 100
 FIRST_ORDINARY = 5
@@ -39,7 +39,7 @@ def mask(
 ) -> Batch:
     rng_states = record_rng_states(seed, np.full(len(pairs), epoch), np.arange(len(pairs)))
     return mask_pairs(
-        segment_pairs_of(pairs, rng_states),
+        make_segment_pairs(pairs, rng_states),
         config=config or MaskingConfig(),
         sequence_length=sequence_length,
         word_starts=word_starts,
@@ -227,7 +227,7 @@ def test_draw_of_a_pair_does_not_depend_on_its_neighbours() -> None:
     together = mask(pairs)
     rng_states = record_rng_states(1, np.zeros(5, int), np.arange(5))
     alone = mask_pairs(
-        segment_pairs_of(pairs[3:4], rng_states[3:4]),
+        make_segment_pairs(pairs[3:4], rng_states[3:4]),
         config=MaskingConfig(),
         sequence_length=64,
         word_starts=EVEN_PIECES_START,

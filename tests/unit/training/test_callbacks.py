@@ -20,7 +20,7 @@ from albert_core.training.callbacks.progress import ProgressReport
 from albert_core.training.callbacks.safeguards import Safeguards
 from albert_core.training.callbacks.step_counter import StepCounter
 from albert_core.training.checkpoint import TrainingState, restore_latest
-from albert_core.training.log import read_log
+from albert_core.training.log import LOG_NAME, read_log
 from albert_core.training.plan import TrainingPlan
 from albert_core.training.safeguards import DivergenceError, SafeguardConfig, StuckError
 from albert_core.training.session import TrainingSession
@@ -137,6 +137,16 @@ def test_a_roll_back_restores_the_checkpoint_with_a_lower_rate(tmp_path, model):
     ]
 
 
+def test_a_training_that_roll_backs_did_not_help_says_how_many_there_were(tmp_path, model):
+    session = new_session(tmp_path, model)
+    session.state.num_roll_backs = 2
+    guard = Safeguards(
+        session, SafeguardConfig(action="roll_back", max_roll_backs=2), lambda *_: None
+    )
+    with pytest.raises(StepFailedError, match=r"\(2 roll-backs did not help\)"):
+        guard.roll_back(DivergenceError("the loss is nan"))
+
+
 @pytest.mark.parametrize(
     ("config", "error"),
     [
@@ -165,6 +175,11 @@ def test_the_log_has_a_row_where_there_are_recent_metrics(tmp_path, model):
         (6, 5.0, 3),
     ]
     assert rows[0].keys() >= {"learning_rate", "seconds", "steps_per_second"}
+
+
+def test_an_evaluation_without_training_leaves_an_empty_log(tmp_path):
+    LogWriter(new_session(tmp_path), lambda *_: {})
+    assert (tmp_path / LOG_NAME).read_text() == ""
 
 
 def test_after_a_roll_back_the_log_drops_the_rows_of_repeated_steps(tmp_path, model):
