@@ -85,7 +85,8 @@ def _read(task: Task, folder: Path, split: Split, invalid_rows: InvalidRows) -> 
             for example in _read_file(task, source, path, split, invalid_rows, folder):
                 num_rows += 1
                 yield example
-    file = folder / task.sources(split)[0].file
+    sources = task.sources(split)
+    file = folder / sources[0].file if sources else folder
     # A few wrong rows are mistakes, most of them mean that the file is another one.
     if (num_invalid := invalid_rows.counts.total()) > num_rows:
         causes = ", ".join(f"{count:,} {cause}" for cause, count in invalid_rows.counts.items())

@@ -121,15 +121,19 @@ def best_threshold(
         answered: Whether each prediction is not empty [N].
 
     Returns:
-        0 if no threshold gains anything. Source: `find_best_thresh` of evaluate-v2.0.py.
+        The highest threshold that leaves all unanswered if no answer gains anything. Source:
+        `find_best_thresh` of evaluate-v2.0.py, which returns 0 then: of the probabilities that it
+        is made for none is below, but of logits some are.
     """
     # Raising the threshold past one question after the other answers them in this order; each
     # gains its score, or costs a point if it has no answer. Stable, so that ties end up as there.
     order = np.argsort(null_odds, kind="stable")
     gains = np.where(is_answerable, scores, np.where(answered, -1.0, 0.0))[order]
     totals = np.cumsum(gains)
-    if not len(totals) or totals.max() <= 0:
+    if not len(totals):
         return 0.0
+    if totals.max() <= 0:
+        return float(np.nextafter(null_odds.min(), -np.inf))
     return float(null_odds[order][np.argmax(totals)])
 
 
