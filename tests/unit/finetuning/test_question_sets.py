@@ -13,7 +13,7 @@ from albert_core.finetuning.config import FinetuningConfig
 from albert_core.finetuning.question_features import make_question_features
 from albert_core.finetuning.task_program import task_program
 from albert_core.tasks import TASKS, Question
-from albert_core.tasks.squad_metrics import best_threshold, scores_at_threshold
+from albert_core.tasks.squad_metrics import answer_threshold, best_threshold
 
 QUESTION = Question(id="1", question="what sat", context="the cat sat on the mat")
 INVISIBLE = "\u200b\u200c\u200d\u2060" * 8
@@ -81,7 +81,12 @@ def test_a_threshold_that_cannot_help_leaves_all_unanswered(shift):
     """As a threshold of 0 does on the probabilities of the official script."""
     null_odds = np.array([0.1, -0.2, 0.3]) + shift
     is_answerable = np.array([False, True, False])
-    scores = np.zeros(3)
-    threshold = best_threshold(scores, null_odds, is_answerable, np.ones(3, bool))
-    at_threshold = scores_at_threshold(scores, null_odds, is_answerable, threshold)
-    assert at_threshold.tolist() == [1.0, 0.0, 1.0]
+    threshold = answer_threshold(np.zeros(3), null_odds, is_answerable, np.ones(3, bool))
+    assert (null_odds >= threshold).all()  # from the threshold on no answer is given
+
+
+def test_a_threshold_that_helps_answers_the_question_it_is_from():
+    null_odds = np.array([0.1, -0.2, 0.3])
+    arguments = (np.ones(3), null_odds, np.array([True, True, False]), np.ones(3, bool))
+    assert (null_odds >= answer_threshold(*arguments)).tolist() == [False, False, True]
+    assert best_threshold(*arguments) == 0.1
