@@ -57,6 +57,11 @@ def find_columns(
         InputError: The header is not one that the columns are declared for, or there is none
             where one was expected.
     """
+    if path.suffix.lower() == ".csv" and len(first_row) == 1 and "," in first_row[0]:
+        raise InputError(
+            f"{path}, line 1: got columns between commas ({_shown(first_row)}), expected tabs; "
+            "write the table with sep='\\t', or as JSON lines"
+        )
     layout = find_layout(task)
     if layout is not None:
         names = [cell.strip().casefold() for cell in first_row]

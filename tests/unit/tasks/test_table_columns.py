@@ -274,6 +274,13 @@ def test_a_header_with_too_few_columns_is_refused(tmp_path: Path) -> None:
         read_examples(PAIR, tmp_path, "train")
 
 
+def test_a_table_between_commas_is_not_one_column(tmp_path: Path) -> None:
+    source = Source(file="test.csv", texts=(0,), is_labelled=False)
+    write(tmp_path, "sentence,idx", "A.,7", file="test.csv")
+    with pytest.raises(InputError, match=r"test\.csv, line 1: got columns between commas"):
+        read_examples(dataclasses.replace(PAIR, test=(source,)), tmp_path, "test")
+
+
 def test_a_file_of_which_most_rows_cannot_be_used_is_another_file(tmp_path: Path) -> None:
     header = "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate"
     good, short = "9\t1\t2\tIs it so?\tIs it?\t1", "100\tA.\tB.\t0"
