@@ -21,7 +21,7 @@ from albert_core.records.batch import (
     SHUFFLE_BUFFER,
     TARGETS,
     Batch,
-    named,
+    to_batch,
 )
 from albert_core.records.tfrecord import parse_example, read_tfrecords
 
@@ -117,7 +117,7 @@ def _make_batch(
     examples = [parse_example(record) for record in records_B[rows]]
     if data.records.format == "static":
         stored_names = {"sentence_order_labels": LABEL_FEATURE}
-        return named(
+        return to_batch(
             [
                 np.array(
                     [example[stored_names.get(name, name)] for example in examples],
@@ -134,7 +134,7 @@ def _make_batch(
         np.array([example["first_length"][0] for example in examples]),
         np.array([example.get("sentence_order_label", undecided)[0] for example in examples]),
     )
-    return named(drawn)
+    return to_batch(drawn)
 
 
 def _get_dtype(name: str) -> type[np.generic]:

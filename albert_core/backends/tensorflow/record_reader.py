@@ -17,7 +17,7 @@ from albert_core.records.batch import (
     TARGETS,
     Batch,
     InputTimer,
-    named,
+    to_batch,
 )
 
 if TYPE_CHECKING:
@@ -113,7 +113,9 @@ def _parse_static(data: "PretrainingData", records_B: Any) -> Batch:
     features[LABEL_FEATURE] = tf.io.FixedLenFeature([], tf.int64)
     parsed = tf.io.parse_example(records_B, features)
     parsed["sentence_order_labels"] = parsed.pop(LABEL_FEATURE)
-    return named([tf.cast(parsed[name], _get_dtype(name, tf.int32)) for name in INPUTS + TARGETS])
+    return to_batch(
+        [tf.cast(parsed[name], _get_dtype(name, tf.int32)) for name in INPUTS + TARGETS]
+    )
 
 
 def _draw_masks(data: "PretrainingData", epochs_B: Any, indices_B: Any, records_B: Any) -> Batch:
@@ -136,7 +138,7 @@ def _draw_masks(data: "PretrainingData", epochs_B: Any, indices_B: Any, records_
     )
     for name, tensor in zip(INPUTS + TARGETS, drawn, strict=True):
         tensor.set_shape([records_B.shape[0], *data.row_shape(name)])
-    return named(drawn)
+    return to_batch(drawn)
 
 
 def _time(batches: tf.data.Dataset, timer: InputTimer) -> tf.data.Dataset:
