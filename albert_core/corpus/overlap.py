@@ -155,8 +155,8 @@ def _read_texts(pattern: str) -> Iterator[str]:
 
 def _table_texts(text: str) -> Iterator[str]:
     """Yield the fields of a GLUE file."""
-    for line in text.splitlines():
-        yield from filter(None, line.split("\t"))
+    for line in text.split("\n"):  # not splitlines: cells may hold other ends of lines
+        yield from filter(None, line.removesuffix("\r").split("\t"))
 
 
 def _json_texts(text: str) -> Iterator[str]:
@@ -164,7 +164,7 @@ def _json_texts(text: str) -> Iterator[str]:
     try:
         yield from _strings(json.loads(text))
     except ValueError:
-        for line in text.splitlines():
+        for line in text.split("\n"):
             if line.strip():
                 yield from _strings(json.loads(line))
 

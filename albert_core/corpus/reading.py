@@ -12,6 +12,7 @@ from albert_core.corpus.files import CorpusSplit, FileRange, find_corpus_files
 from albert_core.corpus.lines import Lines, ReadCounts, clean_text, read_lines, read_raw_lines
 from albert_core.corpus.sentences import bounded, split_sentences
 from albert_core.errors import InputError
+from albert_core.json_values import FieldError, JsonObject, as_text, as_texts
 from albert_core.storage import is_remote, open_file
 
 _CHECKED_BYTES = 1 << 30  # a larger corpus is checked at the beginning of its files
@@ -165,8 +166,8 @@ def _json_texts(source: FileRange, config: CorpusConfig) -> Iterator[Any]:
             continue
         try:
             row = json.loads(text.decode("utf-8", errors=_decode_errors(config)))
-            value = row[config.text_field]
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            value = JsonObject.of(row, source.path).value(config.text_field)
+        except (ValueError, RecursionError) as error:
             raise InputError(
                 f"{source.path}, line at byte {offset}: got {_excerpt(text)}, expected a JSON "
                 f"object with the text under {config.text_field!r} ({type(error).__name__}); "
@@ -197,9 +198,10 @@ def _parquet_texts(source: FileRange, config: CorpusConfig) -> Iterator[Any]:
                     f"{source.path}: got the columns {', '.join(table.schema_arrow.names)}, "
                     f"expected {config.text_field!r}; set corpus.text_field"
                 )
-            for batch in table.iter_batches(batch_size=1024, columns=[config.text_field]):
-                for value in batch.column(0).to_pylist():
-                    yield _checked_text(value, f"{source.path}, {config.text_field}", config)
+            batches = table.iter_batches(batch_size=1024, columns=[config.text_field])
+            values = (value for batch in batches for value in batch.column(0).to_pylist())
+            for number, value in enumerate(values, start=1):
+                yield _checked_text(value, f"{source.path}, row {number:,}", config)
         except (pyarrow.ArrowException, OSError) as error:
             reason = " ".join(str(error).split())
             raise InputError(
@@ -207,15 +209,18 @@ def _parquet_texts(source: FileRange, config: CorpusConfig) -> Iterator[Any]:
             ) from error
 
 
-def _checked_text(value: Any, where: str, config: CorpusConfig) -> Any:
-    """Return a value if it is a string, a list of strings or None; refuse it otherwise."""
-    is_sentences = isinstance(value, list) and all(isinstance(item, str) for item in value)
-    if value is None or isinstance(value, str) or is_sentences:
-        return value
-    raise InputError(
-        f"{where}: got a text of type {type(value).__name__}, expected a string or a list of "
-        f"strings; set corpus.text_field (now {config.text_field!r})"
-    )
+def _checked_text(value: Any, place: str, config: CorpusConfig) -> str | list[str] | None:
+    """Return a value if it is a text, a list of texts, or null, which counts as empty."""
+    if value is None:
+        return None
+    try:
+        read = as_texts if isinstance(value, list) else as_text
+        return read(value, f"{place}: {config.text_field}")
+    except FieldError as error:
+        raise InputError(
+            f"{error}; expected a text or a list of texts under corpus.text_field (now "
+            f"{config.text_field!r})"
+        ) from error
 
 
 def _documents_from_texts(

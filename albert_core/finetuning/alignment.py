@@ -4,13 +4,19 @@ Tokenization normalises text, so tokens and text differ in places: marks dropped
 decomposed, white space folded. As in the original the two are matched by a longest common
 subsequence within a band around the diagonal, character by character, and gaps are filled.
 
+Deviates from the original: letters that normalisation takes apart, as Korean syllables and vowel
+signs of Tamil and Thai, are matched by what becomes of them; there they match nothing, so that
+texts in these scripts have no answers.
+
 Source: `_convert_index` and `_lcs_match` of the original's squad_utils.py.
 
-Shape suffixes: C characters of the text, K characters of the tokens, P tokens.
+Shape suffixes: C characters of the text, E characters that they become, K characters of the tokens,
+P tokens.
 """
 
 import dataclasses
 import sys
+import unicodedata
 from collections.abc import Sequence
 
 import numba
@@ -19,7 +25,7 @@ import numpy as np
 from albert_core.tokenization import Tokenizer
 
 _ABSENT = -1
-_UNMET, _NOT_ONE, _VANISHING = -2, -1, 0  # instead of a normalised code point
+_SEVERAL, _UNMET, _NOT_ONE, _VANISHING = -3, -2, -1, 0  # instead of a normalised code point
 _UP, _LEFT, _MATCH, _UNREACHED = 0, 1, 2, 3
 _ENOUGH = 0.8  # of the text's characters must match; the original counts vanishing ones, too
 _SLACK = 5
@@ -60,6 +66,7 @@ class Aligner:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._codes = np.full(sys.maxunicode + 1, _UNMET, np.int32)
+        self._expansions: dict[int, np.ndarray] = {}  # of the characters whose code is _SEVERAL
 
     def align(self, texts: Sequence[str]) -> list[AlignedText | None]:
         """Return each text with its tokens; None where fewer than 80 % of its characters match."""
@@ -71,37 +78,82 @@ class Aligner:
         joined = "".join(surfaces)
         if not text or not joined:
             return None
-        match = _match(self._normalised(text), _code_points(joined))
+        codes_E, begins_C = self._normalised(text)
+        match = _match(codes_E, _code_points(joined))
         if match is None:
             return None
-        in_tokens_C, in_text_K = match
+        in_tokens_E, in_text_K = match
         lengths_P = np.fromiter(map(len, surfaces), np.int64, len(surfaces))
         ends_P = np.cumsum(lengths_P)
         token_of_K = np.repeat(np.arange(len(surfaces), dtype=np.int32), lengths_P)
-        from_text_C = GapFilledMap(in_tokens_C)
-        from_tokens_K = GapFilledMap(in_text_K, limit=len(text))
-        characters_C = np.arange(len(text))
+        from_text_E = GapFilledMap(in_tokens_E)
+        from_tokens_K = GapFilledMap(in_text_K, limit=len(codes_E))
+        sizes_C = np.diff(begins_C, append=len(codes_E))
+        character_of_E = np.repeat(np.arange(len(text), dtype=np.int32), sizes_C)
+        # A letter that several tokens share belongs to the one that it begins in.
+        starts_P = from_tokens_K.starts(ends_P - lengths_P)
+        begins_inside_P = starts_P > begins_C[character_of_E[starts_P]]
+        last_characters_P = character_of_E[from_tokens_K.ends(ends_P - 1)]
+        first_characters_P = np.minimum(
+            character_of_E[starts_P] + begins_inside_P,
+            np.maximum(last_characters_P, character_of_E[starts_P]),
+        )
         return AlignedText(
             text=text,
             ids=np.array(self._tokenizer.token_ids(tokens), np.int32),
-            starts=from_tokens_K.starts(ends_P - lengths_P),
-            ends=from_tokens_K.ends(ends_P - 1),
-            start_tokens=token_of_K[from_text_C.starts(characters_C)],
-            end_tokens=token_of_K[from_text_C.ends(characters_C)],
+            starts=first_characters_P.astype(np.int32),
+            ends=_with_marks(text, last_characters_P),
+            start_tokens=token_of_K[from_text_E.starts(begins_C)],
+            end_tokens=token_of_K[from_text_E.ends(begins_C)],
         )
 
-    def _normalised(self, text: str) -> np.ndarray:
-        """Return the code point that each character is normalised to, int32 [C].
+    def _normalised(self, text: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return the code points that the characters become, int32 [E], and where each begins [C].
 
-        `_NOT_ONE` where it becomes several, `_VANISHING` where it becomes none: the longest
+        Every character has one at least: `_VANISHING` where it becomes none, `_NOT_ONE` where a
+        sign that is no letter becomes several, which the original leaves unmatched. The longest
         common subsequence matches neither.
         """
         codes_C = _code_points(text)
         for code in set(codes_C[self._codes[codes_C] == _UNMET].tolist()):
             normal = self._tokenizer.normalize_character(chr(code))
+            if len(normal) > 1 and unicodedata.category(chr(code))[0] in "LM":
+                normal = self._in_tokens(chr(code))
+            if len(normal) > 1 and unicodedata.category(chr(code))[0] in "LM":
+                self._codes[code] = _SEVERAL
+                self._expansions[code] = _code_points(normal)
+                continue
             several = _NOT_ONE if normal else _VANISHING
             self._codes[code] = ord(normal) if len(normal) == 1 else several
-        return self._codes[codes_C]
+        normal_C = self._codes[codes_C]
+        if not (normal_C == _SEVERAL).any():
+            return normal_C, np.arange(len(text))
+        parts = [
+            self._expansions[code] if normal == _SEVERAL else np.array([normal], np.int32)
+            for code, normal in zip(codes_C.tolist(), normal_C.tolist(), strict=True)
+        ]
+        lengths_C = np.fromiter(map(len, parts), np.int64, len(parts))
+        return np.concatenate(parts), np.cumsum(lengths_C) - lengths_C
+
+    def _in_tokens(self, letter: str) -> str:
+        """Return a letter as its tokens hold it: SentencePiece may put together what was apart."""
+        return "".join(self._tokenizer.surfaces(self._tokenizer.tokenize(letter))).strip()
+
+
+def _with_marks(text: str, ends_P: np.ndarray) -> np.ndarray:
+    """Return the last characters of tokens with the combining marks that follow them in the text.
+
+    Normalisation drops marks, so that no token holds them; without the last one `ضُ` is another
+    word, and so is `รู้`.
+    """
+    if text.isascii():
+        return ends_P
+    is_mark_C = np.fromiter((bool(unicodedata.combining(char)) for char in text), bool, len(text))
+    if not is_mark_C.any():
+        return ends_P
+    next_other_C = np.where(is_mark_C, len(text), np.arange(len(text)))
+    next_other_C = np.minimum.accumulate(next_other_C[::-1])[::-1]
+    return np.append(next_other_C[1:], len(text))[ends_P].astype(np.int32) - 1
 
 
 class GapFilledMap:

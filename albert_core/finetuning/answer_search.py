@@ -115,11 +115,17 @@ def search_answers(
         questions: The questions, with ids that differ.
         windows: What the model was shown, W, at least one.
         outputs: The model's outputs for each window, in their order: those that the called function
-            reads.
+            reads. Logits of padding are left out: how much of it there is follows from the batch,
+            and an answer may follow from its example alone.
         config: How many candidates to keep, and how long they may be.
         has_unanswerable: Whether a question may have no answer.
     """
     find = find_answers_or_none if has_unanswerable else find_answers
+    if not has_unanswerable:
+        outputs = {
+            name: [row[: window.num_tokens] for row, window in zip(rows, windows, strict=True)]
+            for name, rows in outputs.items()
+        }
     return find(
         questions,
         windows,

@@ -121,7 +121,12 @@ def training_batches(
         batch_size: Examples in a batch; with fewer examples than that, a batch has all of them.
         seed: Seed of the order.
         start_step: Number of batches to skip: those of the steps that are done.
+
+    Raises:
+        ValueError: There is no example, hence no batch, however long one looks for it.
     """
+    if not len(lengths):
+        raise ValueError("batches: got no examples, expected one or more")
 
     def generate() -> Iterator[Any]:
         """Yield the batches from `start_step` on, epoch after epoch without end."""

@@ -25,7 +25,7 @@ from albert_core.tasks.metrics import (
 )
 from albert_core.tasks.squad_metrics import (
     AnswerScore,
-    best_threshold,
+    answer_threshold,
     cmrc_exact_match,
     cmrc_f1,
     exact_match,
@@ -212,8 +212,7 @@ class QuestionEvaluator(Evaluator):
         best = self.answers.best()
         answered = np.array([bool(best[question.id]) for question in self.data.examples])
         scores = self._scores(self.task.metrics[0], best)
-        best_odds = best_threshold(scores, self.null_odds, self.is_answerable, answered)
-        return float(np.nextafter(best_odds, np.inf))  # the question with these odds is answered
+        return answer_threshold(scores, self.null_odds, self.is_answerable, answered)
 
     def _scores(self, metric: Metric, predictions: Mapping[str, str]) -> np.ndarray:
         """Return each question's score [M] of the texts predicted, by the questions' ids."""

@@ -37,6 +37,11 @@ class Window:
     offset: int
     is_max_context: np.ndarray
 
+    @property
+    def num_tokens(self) -> int:
+        """Number of tokens of the sequence, with the [SEP] behind the context."""
+        return self.offset + self.length + 1
+
     def answer(self, first: int, last: int) -> tuple[str, int]:
         """Return the text between two positions of the sequence, both included, and its place.
 

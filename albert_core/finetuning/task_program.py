@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from albert_core.artifacts.manifest import code_version
+from albert_core.errors import InputError
 from albert_core.files import hash_json
 from albert_core.finetuning.batches import pad_answerability_inputs, pad_inputs
 from albert_core.finetuning.cache import cached_features
@@ -197,6 +198,13 @@ class QuestionProgram(TaskProgram):
         else:
             encoded = self._encode(questions, False)
             features, windows = encoded.features, encoded.windows
+        if questions and not len(features.lengths):
+            # Batches would be looked for in vain, for ever.
+            raise InputError(
+                f"task {self.task.name}: got {len(questions):,} questions in the {split} set, and "
+                "no context of them matches its tokens, expected text in the vocabulary's script; "
+                "use a vocabulary made for it"
+            )
         left_out = dict(invalid_rows.counts)
         if features.num_left_out:
             left_out["context unlike its pieces"] = features.num_left_out

@@ -63,7 +63,7 @@ CLUE_TASKS = (
         dev=(Source(file="dev.json"),),
         test=(Source(file="test.json", id="id", is_labelled=False, is_optional=True),),
     ),
-    _few("csl", "abst", "keyword", labels=("0", "1")),
+    _few("csl", "abst", "{keyword:，}", labels=("0", "1")),
     _few(
         "cluewsc",
         "text",

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from albert_core.errors import InputError
+from albert_core.json_values import FieldError, JsonObject, as_id, as_text, as_texts
 from albert_core.tasks.examples import Example
 from albert_core.tasks.tables import read_text
 from albert_core.tasks.task import Source
@@ -25,26 +25,51 @@ def read_race(source: Source, path: Path) -> Iterator[Example]:
     """
     text = read_text(path)
     # RACE is published both ways; a passage by itself may be spread over several lines.
-    for line in text.split("\n") if text.count('"article"') > 1 else [text]:
+    is_by_line = text.count('"article"') > 1
+    for number, line in enumerate(text.split("\n") if is_by_line else [text], start=1):
+        place = f"{path}, line {number}" if is_by_line else str(path)
         if line.strip():
             try:
-                yield from _examples(json.loads(line), source, path)
-            except (ValueError, KeyError, TypeError, IndexError) as error:
+                yield from _examples(JsonObject.of(json.loads(line), place), source, path)
+            except FieldError as error:
                 raise InputError(
-                    f"{path}: not a passage of RACE ({type(error).__name__}: {error}); expected "
-                    "article, questions, options, answers"
+                    f"{error}; expected a passage of RACE: article, questions, options, answers"
+                ) from error
+            except InputError:
+                raise
+            except (ValueError, RecursionError) as error:
+                raise InputError(
+                    f"{place}: not a passage of RACE ({type(error).__name__}: {error}); expected "
+                    "JSON with article, questions, options, answers"
                 ) from error
 
 
-def _examples(passage: dict[str, Any], source: Source, path: Path) -> Iterator[Example]:
-    rows = zip(passage["questions"], passage["options"], passage["answers"], strict=True)
-    for index, (question, options, answer) in enumerate(rows):
+def _examples(passage: JsonObject, source: Source, path: Path) -> Iterator[Example]:
+    article = passage.text("article")
+    passage_id = as_id(passage.values.get("id", path.name), f"{passage.place}: id")
+    questions, answers = passage.texts("questions"), passage.items("answers")
+    rows = zip(questions, passage.items("options"), answers, strict=True)
+    for index, (question, values, answer) in enumerate(rows):
+        options = as_texts(values, f"{passage.place}: options[{index}]")
         yield Example(
-            id=f"{source.name}/{passage.get('id', path.name)}-{index}".lstrip("/"),
-            texts=(passage["article"], *(fill_blank(question, option) for option in options)),
-            target=float(_LETTERS[: len(options)].index(answer)),
+            id=f"{source.name}/{passage_id}-{index}".lstrip("/"),
+            texts=(article, *(fill_blank(question, option) for option in options)),
+            target=_option_number(answer, len(options), f"{passage.place}: answers[{index}]"),
             source=source.name,
         )
+
+
+def _option_number(answer: object, num_options: int, field: str) -> float:
+    """Return the number of the option that a letter names."""
+    letters = _LETTERS[:num_options]
+    letter = as_text(answer, field)
+    # `letter in letters` would take "" and "BC" for letters.
+    if letter not in tuple(letters):
+        place, _, name = field.rpartition(": ")
+        raise FieldError(
+            f"{place}: got {letter!r} as {name!r}, expected one of {', '.join(letters)}"
+        )
+    return float(letters.index(letter))
 
 
 def fill_blank(question: str, option: str) -> str:

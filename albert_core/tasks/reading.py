@@ -1,7 +1,7 @@
 """Read the files of a task in any of the formats."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from albert_core.errors import InputError
@@ -9,7 +9,7 @@ from albert_core.files import hash_json, sha256_of_file
 from albert_core.tasks.examples import Example, InvalidRows, Question
 from albert_core.tasks.race_file import read_race
 from albert_core.tasks.squad_file import read_squad
-from albert_core.tasks.tables import read_table
+from albert_core.tasks.tables import read_header, read_table
 from albert_core.tasks.task import Source, Split, Task
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
@@ -79,19 +79,33 @@ def read_questions(
 
 
 def _read(task: Task, folder: Path, split: Split, invalid_rows: InvalidRows) -> Iterator:
-    is_empty = True
+    num_rows = 0
     for source in task.sources(split):
         for path in source_files(task, source, folder, split):
-            for example in _read_file(task, source, path, split, invalid_rows):
-                is_empty = False
+            for example in _read_file(task, source, path, split, invalid_rows, folder):
+                num_rows += 1
                 yield example
-    if is_empty and split != "test":
-        file = folder / task.sources(split)[0].file
+    sources = task.sources(split)
+    file = folder / sources[0].file if sources else folder
+    # A few wrong rows are mistakes, most of them mean that the file is another one.
+    if (num_invalid := invalid_rows.counts.total()) > num_rows:
+        causes = ", ".join(f"{count:,} {cause}" for cause, count in invalid_rows.counts.items())
+        first = next(iter(invalid_rows.first.values()))
+        raise InputError(
+            f"{file}: got {num_invalid:,} of {num_invalid + num_rows:,} rows that cannot be used "
+            f"({causes}), expected a few at most; the first: {first}"
+        )
+    if not num_rows and split != "test":
         raise InputError(f"{file}: no rows; expected the task's {split} set")
 
 
 def _read_file(
-    task: Task, source: Source, path: Path, split: Split, invalid_rows: InvalidRows
+    task: Task,
+    source: Source,
+    path: Path,
+    split: Split,
+    invalid_rows: InvalidRows,
+    folder: Path,
 ) -> Iterator[Example] | Iterator[Question]:
     # Development and test rows must all be scored, so an empty text there is predicted like any.
     trains = split == "train"
@@ -100,4 +114,20 @@ def _read_file(
         return read_squad(task, source, path, trains=trains, invalid_rows=invalid_rows)
     if file_format == "race":
         return read_race(source, path)
-    return read_table(task, source, path, checks_texts=trains, invalid_rows=invalid_rows)
+    return read_table(
+        task,
+        source,
+        path,
+        checks_texts=trains,
+        invalid_rows=invalid_rows,
+        train_header=_train_header(task, folder),
+    )
+
+
+def _train_header(task: Task, folder: Path) -> Sequence[str]:
+    """Return the header of the first training file, if that is a table with one."""
+    source = task.train[0]
+    paths = existing_files(source, folder)
+    if not paths or not source.has_header or task.source_format(source) != "tsv":
+        return ()
+    return read_header(paths[0])

@@ -100,12 +100,22 @@ def read_task_file(path: str | Path) -> Task:
             folders of task and results.
     """
     try:
-        values = yaml.safe_load(read_bytes(str(path)))
+        data = read_bytes(str(path))
+        values = yaml.safe_load(data)
+        written = yaml.load(data, Loader=yaml.BaseLoader)  # which makes nothing but texts
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if isinstance(values, Mapping):
         files = {split: _sources(values[split]) for split in SPLITS if split in values}
-        values = {**values, **files}
+        labels = {
+            key: _labels_as_written(values[key], written[key])
+            for key in ("labels", "skipped_labels")
+            if key in values
+        }
+        values = {**values, **files, **labels}
+        for key in ("texts", "metrics", "combined"):
+            if isinstance(values.get(key), str | int):
+                values[key] = [values[key]]
     task = parse_settings(Task, values, source=str(path))
     _refuse_outside_paths(task, path)
     return task
@@ -130,6 +140,16 @@ def _refuse_outside_paths(task: Task, path: str | Path) -> None:
 def _is_below(source: Source) -> bool:
     file = PurePosixPath(source.file)
     return not file.is_absolute() and ".." not in file.parts
+
+
+def _labels_as_written(labels: Any, written: Any) -> Any:
+    """Return labels as they are written: YAML reads the words no and on as truth values."""
+    if not isinstance(labels, list):
+        return labels
+    return [
+        text if isinstance(label, bool | int | float) else label
+        for label, text in zip(labels, written, strict=True)
+    ]
 
 
 def _sources(value: Any) -> list[Any]:

@@ -1,14 +1,16 @@
 """Read questions in the format of SQuAD, versions 1.1 and 2.0."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from albert_core.errors import InputError
+from albert_core.json_values import FieldError, JsonObject
 from albert_core.tasks.examples import Answer, InvalidRows, Question
 from albert_core.tasks.tables import read_text
 from albert_core.tasks.task import Source, Task
+
+_FORMAT = "expected the SQuAD format: JSON with data, paragraphs, context, qas"
 
 
 def read_squad(
@@ -28,9 +30,13 @@ def read_squad(
             `invalid_rows` refuses such.
     """
     seen: set[str] = set()
-    for context, values in _questions(path):
-        question = _question(context, values, source, path)
-        place = f"{path}, question {question.id}"
+    for context, fields in _questions(path):
+        try:
+            question = _question(context, fields, source)
+        except FieldError as error:
+            invalid_rows.add("missing key" if error.is_missing else "wrong type", str(error))
+            continue
+        place = fields.place
         if question.id in seen:
             invalid_rows.add("duplicate id", f"{place}: got this id again")
         elif not question.question.strip() or not context.strip():
@@ -42,7 +48,8 @@ def read_squad(
                 "has_unanswerable, as squad2 does)",
             )
         elif not question.answers and source.is_labelled and not question.is_impossible:
-            invalid_rows.add("no answer", f"{place}: got no answer, expected one")
+            flag = " or is_impossible" if task.has_unanswerable else ""
+            invalid_rows.add("no answer", f"{place}: got no answer, expected one{flag}")
         elif trains and (misplaced := _misplaced_answer(question)):
             invalid_rows.add(
                 "answer not in context",
@@ -54,37 +61,45 @@ def read_squad(
         seen.add(question.id)
 
 
-def _questions(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _questions(path: Path) -> Iterator[tuple[str, JsonObject]]:
+    """Yield each question with its context; its place ends in its id, where it has one."""
     try:
-        data = json.loads(read_text(path))["data"]
-        for article in data:
-            for paragraph in article["paragraphs"]:
-                for question in paragraph["qas"]:
-                    yield paragraph["context"], question
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path}: not in the SQuAD format ({type(error).__name__}: {error}); expected JSON "
-            "with data, paragraphs, context, qas"
-        ) from error
+        content = JsonObject.of(json.loads(read_text(path)), str(path))
+        for article in content.objects("data"):
+            for paragraph in article.objects("paragraphs"):
+                context = paragraph.text("context")
+                for question in paragraph.objects("qas"):
+                    yield context, _with_id_in_place(question, path)
+    except FieldError as error:
+        raise InputError(f"{error}; {_FORMAT}") from error
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON ({error}); {_FORMAT}") from error
 
 
-def _question(context: str, values: Mapping[str, Any], source: Source, path: Path) -> Question:
+def _with_id_in_place(question: JsonObject, path: Path) -> JsonObject:
     try:
-        is_impossible = bool(values.get("is_impossible", False))
-        answers = () if is_impossible else values.get("answers", ())
-        return Question(
-            id=str(values["id"]),
-            question=values["question"],
-            context=context,
-            answers=tuple(Answer(a["text"], int(a.get("answer_start", -1))) for a in answers),
-            is_impossible=is_impossible,
-            source=source.name,
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(
-            f"{path}: a question is not in the SQuAD format ({type(error).__name__}: {error}); "
-            "expected id, question, and answers with text and answer_start"
-        ) from error
+        return question.at(f"{path}, question {question.id('id')}")
+    except FieldError:
+        return question  # reading the id again names the place in the file
+
+
+def _question(context: str, fields: JsonObject, source: Source) -> Question:
+    is_impossible = fields.truth("is_impossible", default=False)
+    has_answers = not is_impossible and "answers" in fields
+    answers = [
+        Answer(answer.text("text"), answer.integer("answer_start", -1))
+        for answer in (fields.objects("answers") if has_answers else ())
+    ]
+    return Question(
+        id=fields.id("id"),
+        question=fields.text("question"),
+        context=context,
+        answers=tuple(answers),
+        is_impossible=is_impossible,
+        source=source.name,
+    )
 
 
 def _misplaced_answer(question: Question) -> Answer | None:

@@ -123,14 +123,37 @@ def best_threshold(
     Returns:
         0 if no threshold gains anything. Source: `find_best_thresh` of evaluate-v2.0.py.
     """
+    order, totals = _gains_by_odds(scores, null_odds, is_answerable, answered)
+    if not len(totals) or totals.max() <= 0:
+        return 0.0
+    return float(null_odds[order][np.argmax(totals)])
+
+
+def answer_threshold(
+    scores: np.ndarray, null_odds: np.ndarray, is_answerable: np.ndarray, answered: np.ndarray
+) -> float:
+    """Return the null odds from which on a question is best left unanswered.
+
+    Arguments are those of `best_threshold`. Its 0 for "no answer gains anything" leaves none
+    answered where odds are probabilities, as in the official script, but half of all where they
+    are logits: then the lowest odds are returned, from which on all are unanswered.
+    """
+    _, totals = _gains_by_odds(scores, null_odds, is_answerable, answered)
+    if len(totals) and totals.max() <= 0:
+        return float(null_odds.min())
+    best = best_threshold(scores, null_odds, is_answerable, answered)
+    return float(np.nextafter(best, np.inf))  # the question with these odds is answered
+
+
+def _gains_by_odds(
+    scores: np.ndarray, null_odds: np.ndarray, is_answerable: np.ndarray, answered: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the order of the null odds, and what answering all up to each of them gains [N]."""
     # Raising the threshold past one question after the other answers them in this order; each
     # gains its score, or costs a point if it has no answer. Stable, so that ties end up as there.
     order = np.argsort(null_odds, kind="stable")
     gains = np.where(is_answerable, scores, np.where(answered, -1.0, 0.0))[order]
-    totals = np.cumsum(gains)
-    if not len(totals) or totals.max() <= 0:
-        return 0.0
-    return float(null_odds[order][np.argmax(totals)])
+    return order, np.cumsum(gains)
 
 
 def scores_at_threshold(

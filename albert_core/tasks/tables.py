@@ -1,14 +1,19 @@
 """Read examples from tab-separated files and JSON lines."""
 
+import abc
 import dataclasses
 import json
 import math
-from collections.abc import Iterator, Sequence
+import string
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from albert_core.errors import InputError
+from albert_core.json_values import FieldError, JsonObject, as_text, as_texts, label_spellings
 from albert_core.tasks.examples import Example, InvalidRows
+from albert_core.tasks.quoting import unquote_export
+from albert_core.tasks.table_columns import TableColumns, find_columns
 from albert_core.tasks.task import Column, Source, Task
 
 Row = Any  # a list of cells, or a JSON object
@@ -22,13 +27,29 @@ class _Unusable(Exception):  # noqa: N818 - caught here
         self.cause = cause
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Cells:
+    """What a row says: its texts, the spellings of its label (None without one), its id."""
+
+    texts: list[str]
+    label: tuple[str, ...] | None
+    id: str | None
+
+
 def read_table(
-    task: Task, source: Source, path: Path, *, checks_texts: bool, invalid_rows: InvalidRows
+    task: Task,
+    source: Source,
+    path: Path,
+    *,
+    checks_texts: bool,
+    invalid_rows: InvalidRows,
+    train_header: Sequence[str] = (),
 ) -> Iterator[Example]:
     """Yield the examples of a file, in its order.
 
     In `tsv` quotes are ordinary characters. Source: `_read_tsv` of the original's
-    classifier_utils.py.
+    classifier_utils.py. Deviates from it: columns of GLUE's tables are found by their names, and a
+    header that is not known is refused.
 
     Args:
         task: The task.
@@ -36,13 +57,18 @@ def read_table(
         path: The file.
         checks_texts: Whether a row with an empty text is invalid.
         invalid_rows: Collects rows that cannot be used.
+        train_header: The header of the training table; columns that are declared by number must
+            stand in the same order here.
 
     Raises:
-        InputError: The file is missing or unreadable, or a row cannot be used and `invalid_rows`
-            refuses such.
+        InputError: The file is missing or unreadable, its header is not the one its columns are
+            declared for, or a row cannot be used and `invalid_rows` refuses such.
     """
-    reader = _JsonRows if task.source_format(source) == "jsonl" else _TabSeparatedRows
-    rows = reader(task, source, path)
+    rows: _Rows
+    if task.source_format(source) == "jsonl":
+        rows = _JsonRows(task, source, path)
+    else:
+        rows = _TabSeparatedRows(task, source, path, train_header)
     seen: set[str] = set()
     for index, (number, row) in enumerate(rows):
         place = f"{path}, line {number}"
@@ -56,97 +82,132 @@ def read_table(
                 seen.add(example.id)
             if checks_texts and not all(text.strip() for text in example.texts):
                 raise _Unusable("empty text", "got an empty text, expected words")
+        except FieldError as error:
+            invalid_rows.add("wrong type", f"{place}: {error}")
+            continue
         except _Unusable as error:
             invalid_rows.add(error.cause, f"{place}: {error}")
             continue
         yield example
 
 
+def read_header(path: Path) -> list[str]:
+    """Return the cells of the first line of a tab-separated file; none if it cannot be read."""
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            return file.readline().rstrip("\r\n").split("\t")
+    except (OSError, UnicodeDecodeError):
+        return []
+
+
 @dataclasses.dataclass
-class _Rows:
+class _Rows(abc.ABC):
     """The rows of a file, and their conversion to examples."""
 
     task: Task
     source: Source
     path: Path
 
+    @abc.abstractmethod
     def __iter__(self) -> Iterator[tuple[int, Row]]:
-        raise NotImplementedError
+        """Yield each row with the number of its line."""
 
-    def value(self, row: Row, column: Column) -> Any:
-        """Return the value of a row in a column, by number or name."""
-        raise NotImplementedError
+    @abc.abstractmethod
+    def cells(self, row: Row) -> _Cells:
+        """Return what a row says."""
 
     def example(self, row: Row, number: str) -> Example | None:
         """Convert a row to an example; None if its label is one of `skipped_labels`.
 
         `number` becomes the example's id where the source names no id column.
         """
-        texts = [self.value(row, column) for column in self.source.texts or self.task.texts]
-        if self.task.kind == "multiple_choice":
-            context, choices = texts
-            if not isinstance(choices, list) or len(choices) < 2:
-                raise _Unusable("too few choices", f"got choices {choices!r}, expected a list")
-            texts = [context, *choices]
-        label = None
-        if self.source.is_labelled:
-            column = self.task.label if self.source.label is None else self.source.label
-            label = str(self.value(row, column))
-            if label in self.task.skipped_labels:
-                return None
+        cells = self.cells(row)
+        if cells.label is not None and not set(cells.label).isdisjoint(self.task.skipped_labels):
+            return None
         return Example(
-            id=number if self.source.id is None else str(self.value(row, self.source.id)),
-            texts=tuple(map(_text, texts)),
-            target=None if label is None else self._target(label, num_choices=len(texts) - 1),
+            id=number if cells.id is None else cells.id,
+            texts=tuple(cells.texts),
+            target=None if cells.label is None else self._target(cells.label, cells.texts),
             source=self.source.name,
         )
 
-    def _target(self, label: str, *, num_choices: int) -> float:
+    def _target(self, spellings: Sequence[str], texts: Sequence[str]) -> float:
         task = self.task
+        num_choices = len(texts) - 1
         try:
             if task.kind == "classification":
-                return float(task.labels.index(label))
-            target = float(label)
-            if not math.isfinite(target):
-                raise ValueError(label)
+                known = [label for label in spellings if label in task.labels]
+                return float(task.labels.index((known or list(spellings))[0]))
+            target = float(spellings[0])
+            if not math.isfinite(target) or "_" in spellings[0]:  # Python reads 1_0 as 10
+                raise ValueError(spellings)
             if task.kind == "multiple_choice" and target not in range(num_choices):
-                raise ValueError(label)
+                raise ValueError(spellings)
         except ValueError as error:
             expected = {
                 "classification": f"one of {', '.join(task.labels)}",
                 "multiple_choice": f"the number of a choice, 0 to {num_choices - 1}",
             }.get(task.kind, "a number")
-            raise _Unusable("unknown label", f"got label {label!r}, expected {expected}") from error
+            raise _Unusable(
+                "unknown label", f"got label {spellings[0]!r}, expected {expected}"
+            ) from error
         return target
 
 
+@dataclasses.dataclass
 class _TabSeparatedRows(_Rows):
-    _names: Sequence[str] = ()
+    train_header: Sequence[str] = ()
+    _columns: TableColumns = dataclasses.field(init=False)
 
     def __iter__(self) -> Iterator[tuple[int, Row]]:
-        lines = read_text(self.path).rstrip("\n").split("\n")
-        for number, line in enumerate(lines, start=1):
-            row = line.rstrip("\r").split("\t")
-            if number == 1 and self.source.has_header:
-                self._names = row
-            elif line.strip():
+        text = read_text(self.path).rstrip("\n")
+        if "\r" in text.rstrip("\r") and "\n" not in text:
+            raise InputError(
+                f"{self.path}: got lines that end in a carriage return alone, expected line feeds; "
+                "convert the file, for example with `tr '\\r' '\\n'`"
+            )
+        rows = [
+            (number, line.rstrip("\r").split("\t"))
+            for number, line in enumerate(text.split("\n"), start=1)
+            if line.strip() or number == 1
+        ]
+        if len(rows) == 1 and self.source.has_header:
+            return  # nothing but a header
+        self._columns = find_columns(
+            self.task, self.source, self.path, rows[0][1], self.train_header
+        )
+        if self._columns.is_export:
+            rows = unquote_export(rows)
+        for number, row in rows[1:] if self._columns.has_header else rows:
+            if any(cell.strip() for cell in row):
                 yield number, row
 
-    def value(self, row: Row, column: Column) -> str:
-        if isinstance(column, str):
-            if column not in self._names:
-                raise InputError(
-                    f"{self.path}: no column {column!r} in its header ({', '.join(self._names)}); "
-                    "give its number, from 0, or another name"
-                )
-            column = self._names.index(column)
-        needed = max(column + 1, 1)
-        if len(row) < needed:
+    def cells(self, row: Row) -> _Cells:
+        columns = self._columns
+        if len(row) < columns.needed_width:
             raise _Unusable(
                 "short row",
-                f"got {len(row)} columns, expected at least {needed} for task {self.task.name}",
+                f"got {len(row)} columns, expected at least {columns.needed_width} for task "
+                f"{self.task.name}",
             )
-        return row[column]
+        if len(row) > columns.width:
+            where = "in the header" if columns.has_header else "in the first row"
+            raise _Unusable(
+                "long row",
+                f"got {len(row)} columns, expected {columns.width} as {where}; remove the tab in "
+                "one of its cells",
+            )
+        texts = [row[number] for number in columns.texts]
+        if self.task.kind == "multiple_choice":
+            raise _Unusable(
+                "too few choices", f"got choices {texts[-1]!r}, expected a list, in a jsonl file"
+            )
+        label = None if columns.label is None else row[columns.label]
+        return _Cells(
+            texts=texts,
+            label=None if label is None else (columns.labels.get(label, label),),
+            id=None if columns.id is None else _checked_id(row[columns.id]),
+        )
 
 
 class _JsonRows(_Rows):
@@ -154,27 +215,83 @@ class _JsonRows(_Rows):
         for number, line in enumerate(read_text(self.path).split("\n"), start=1):
             if not line.strip():
                 continue
+            place = f"{self.path}, line {number}"
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise InputError(
-                    f"{self.path}, line {number}: not JSON ({error}); expected an object a line"
+                    f"{place}: not JSON ({error}); expected an object a line"
                 ) from error
-            if not isinstance(row, dict):
-                raise InputError(
-                    f"{self.path}, line {number}: got a {type(row).__name__}, expected an object"
-                )
-            yield number, row
+            yield number, JsonObject.of(row, place).at("")
 
-    def value(self, row: Row, column: Column) -> Any:
+    def cells(self, row: Row) -> _Cells:
+        task, source = self.task, self.source
+        columns = source.texts or task.texts
+        if task.kind == "multiple_choice":
+            context, choices = columns
+            values = as_texts(self._value(row, choices), str(choices))
+            if len(values) < 2:
+                raise _Unusable("too few choices", f"got choices {values!r}, expected two or more")
+            texts = [self._text(row, context), *values]
+        else:
+            texts = [self._text(row, column) for column in columns]
+        label = task.label if source.label is None else source.label
+        return _Cells(
+            texts=texts,
+            label=self._label(row, label) if source.is_labelled else None,
+            id=None if source.id is None else self._id(row, source.id),
+        )
+
+    def _value(self, row: JsonObject, column: Column) -> Any:
         try:
             if "{" in str(column):
-                return str(column).format_map(row)
-            return row[column]
+                return _Template().vformat(str(column), (), row.values)
+            return row.values[str(column)]
         except (KeyError, TypeError, AttributeError, ValueError) as error:
+            if isinstance(error, FieldError):
+                raise
             raise _Unusable(
-                "missing key", f"got no {column!r} for task {self.task.name}, only {', '.join(row)}"
+                "missing key",
+                f"got no {column!r} for task {self.task.name}, only {', '.join(row.values)}",
             ) from error
+
+    def _text(self, row: JsonObject, column: Column) -> str:
+        return as_text(self._value(row, column), str(column))
+
+    def _label(self, row: JsonObject, column: Column) -> tuple[str, ...]:
+        return label_spellings(self._value(row, column), str(column))
+
+    def _id(self, row: JsonObject, column: Column) -> str:
+        self._value(row, column)
+        return _checked_id(row.id(str(column)))
+
+
+class _Template(string.Formatter):
+    """Fills templates of keys such as `{target[span1_text]}` and `{keywords:, }` with texts.
+
+    What stands behind the colon joins the texts of a list.
+    """
+
+    def get_field(self, field_name: str, args: Any, kwargs: Mapping[str, Any]) -> Any:
+        """Return the value and the first key of a field; keys only, no attributes."""
+        first, *rest = field_name.replace("]", "").split("[")
+        value = kwargs[first]
+        for key in rest:
+            value = value[key]
+        return (field_name, value), first
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        """Return a field's text."""
+        name, content = value
+        if format_spec:
+            return format_spec.join(as_texts(content, name))
+        return as_text(content, name)
+
+
+def _checked_id(text: str) -> str:
+    if not text.strip():
+        raise _Unusable("empty id", "got an empty id")
+    return text
 
 
 def read_text(path: Path) -> str:
@@ -189,8 +306,3 @@ def read_text(path: Path) -> str:
         raise InputError(f"{path}: no such file") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 at byte {error.start}") from error
-
-
-def _text(value: Any) -> str:
-    """Return a cell as text; a list of words, as of CSL, is joined by Chinese commas."""
-    return "，".join(map(str, value)) if isinstance(value, list) else str(value)

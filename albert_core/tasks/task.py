@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from albert_core.errors import InputError
 
@@ -33,6 +33,16 @@ METRICS_BY_KIND: Mapping[Kind, tuple[Metric, ...]] = {
 }
 
 
+def _refuse_nulls(declaration: Any, what: str) -> None:
+    """Refuse a null where the default is none: as a truth value it would count as false."""
+    for field in dataclasses.fields(declaration):
+        if getattr(declaration, field.name) is None and field.default is not None:
+            raise InputError(
+                f"{what}: got null as {field.name!r}, expected a value; leave the key out for its "
+                "default"
+            )
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Source:
     """A data file of a task, or several of one layout.
@@ -61,6 +71,9 @@ class Source:
     is_labelled: bool = True
     is_optional: bool = False
     submission: str = ""
+
+    def __post_init__(self) -> None:
+        _refuse_nulls(self, f"file {self.file}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,7 +119,8 @@ class Task:
         test: Test files, predicted and, where they have labels, scored.
         texts: Columns by number from 0, or names of the header or of JSON keys. One or two; of
             multiple choice the text, then one list of choices. A name with braces is a template
-            of keys, such as `{target[span1_text]}`. None for `squad` and `race` files.
+            of keys, such as `{target[span1_text]}`; `{keywords:, }` joins a list of texts by what
+            follows the colon. None for `squad` and `race` files.
         label: Column or name of the label; -1 is the last column.
         labels: Class names in order of their numbers; of classification only.
         skipped_labels: Labels of rows that have none; they are left out.
@@ -139,6 +153,7 @@ class Task:
     paper_scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        _refuse_nulls(self, f"task {self.name}")
         if not self.train or not self.dev:
             raise InputError(f"task {self.name}: got no train or no dev file, expected both")
         self._check_sources()

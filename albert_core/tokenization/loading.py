@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from albert_core.errors import InputError
+from albert_core.json_values import as_bool
 from albert_core.tokenization.interface import SETTINGS_NAME, Tokenizer
 from albert_core.tokenization.kinds import tokenizer_class, vocabulary_patterns
 from albert_core.tokenization.sentencepiece import Compat
@@ -98,6 +99,9 @@ def _read_settings(folder: Path) -> dict[str, Any]:
     """
     settings = _read_json(folder / SETTINGS_NAME)
     if settings:
+        if "lower_case" in settings:
+            field = f"{folder / SETTINGS_NAME}: lower_case"
+            settings["lower_case"] = as_bool(settings["lower_case"], field)
         return settings
     file = folder / _HUGGING_FACE_SETTINGS_NAME
     hugging_face = _read_json(file)
@@ -109,7 +113,7 @@ def _read_settings(folder: Path) -> dict[str, Any]:
             )
     if "do_lower_case" not in hugging_face:
         return {}
-    return {"lower_case": hugging_face["do_lower_case"]}
+    return {"lower_case": as_bool(hugging_face["do_lower_case"], f"{file}: do_lower_case")}
 
 
 def _read_json(file: Path) -> dict[str, Any]:

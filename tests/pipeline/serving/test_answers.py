@@ -50,7 +50,7 @@ def test_each_question_gets_as_many_candidates_as_its_request_asked_for(
     one, three = answer([{**asked, "top_k": 1}, {**asked, "top_k": 3}])
     assert [len(said.n_best) for said in (one, three)] == [1, 3]
     assert one.n_best == three.n_best[:1]
-    (strange,) = answer([{**asked, "context": "안녕하세요 세계", "top_k": 1}])
+    (strange,) = answer([{**asked, "context": "⅓⅔⅛⅜ ⅝⅞", "top_k": 1}])
     assert isinstance(strange, RequestError)
     assert (strange.status, strange.what) == (422, "context")
 

@@ -150,3 +150,17 @@ def test_words_ignore_case_width_and_punctuation():
     ]  # fmt: skip
     words = split_words(["A b c."])
     assert np.array_equal(ngram_hashes(words, 3), ngram_hashes(["a", "b", "c"], 3))
+
+
+def test_ends_of_lines_inside_a_text_do_not_cut_it(tmp_path):
+    words = "one two three four five six seven eight nine ten eleven twelve thirteen"
+    text = words.replace("seven ", "seven\u2028").replace("four ", "four\u0085")
+    index = index_of(
+        tmp_path,
+        {
+            "a.jsonl": json.dumps({"text": text}, ensure_ascii=False) + "\n{}\n",
+            "b.tsv": f"{text} fourteen\t1\r\n",
+        },
+    )
+    assert index.find([words]) == ("a.jsonl", words)
+    assert index.counts["b.tsv"]["num_ngrams"] == 2

@@ -92,7 +92,22 @@ def test_jsonl_takes_running_text_and_lists_of_sentences(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "line", ["{", "[1]", '{"other": 1}', '{"text": 5}', '{"text": [1]}', "plain", "\x00"]
+    "line",
+    [
+        "{",
+        "[1]",
+        '{"other": 1}',
+        '{"text": 5}',
+        '{"text": [1]}',
+        '{"text": NaN}',
+        '{"text": true}',
+        '{"text": {"en": "Good."}}',
+        '{"text": ["Good.", null]}',
+        '"text"',
+        "null",
+        "plain",
+        "\x00",
+    ],
 )
 def test_lines_that_hold_no_text_are_refused_by_their_place(tmp_path, line):
     good = json.dumps({"text": "Good."})
@@ -119,7 +134,7 @@ def test_parquet_that_is_none_or_lacks_the_column_is_refused(tmp_path):
     pyarrow.parquet.write_table(pyarrow.table({"body": ["One."], "number": [1]}), path)
     with pytest.raises(InputError, match=r"got the columns body, number, expected 'text'"):
         documents_in(path, format="parquet")
-    with pytest.raises(InputError, match="got a text of type int"):
+    with pytest.raises(InputError, match="row 1: got the number 1 as 'number', expected text"):
         documents_in(path, format="parquet", text_field="number")
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(InputError, match="not a Parquet file"):
@@ -237,3 +252,10 @@ def documents_or_refusal(path: Path, **settings: object) -> None:
             read()
         except InputError as error:
             assert "\n" not in str(error)  # noqa: PT017 both outcomes are right
+
+
+def test_parquet_rows_that_hold_no_text_are_refused_by_their_number(tmp_path):
+    path = tmp_path / "table.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"text": [["One."], ["Two.", None]]}), path)
+    with pytest.raises(InputError, match=r"row 2: got null as 'text\[1\]', expected text"):
+        documents_in(path, format="parquet")

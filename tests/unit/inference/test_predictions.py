@@ -163,7 +163,7 @@ def test_contexts_without_pieces_are_refused_each_by_itself(
     tokenizer: SentencePieceTokenizer, tmp_path: Path
 ) -> None:
     folder = save_task_model(tmp_path, TASKS_BY_NAME["whale"], tokenizer)
-    strange = {"question": "Where?", "context": "안녕하세요 세계"}
+    strange = {"question": "Where?", "context": "⅓⅔⅛⅜ ⅝⅞"}
     found = predicted(folder, [strange, {**strange, "context": "on the door"}])
     assert isinstance(found[0], InvalidExample)
     assert found[1].answer

@@ -19,6 +19,7 @@ from albert_core.tokenization import (
     load_tokenizer,
     preprocess_text,
 )
+from albert_core.tokenization.interface import SETTINGS_NAME
 from albert_core.tokenization.sentencepiece import CONTROL_SYMBOLS, USER_DEFINED_SYMBOLS
 from albert_core.tokenization.text import preprocess_text_as_hugging_face, preprocess_texts
 from albert_core.tokenization.wordpiece import read_pieces
@@ -223,6 +224,21 @@ def test_folder_of_hugging_face_keeps_its_case(
     loaded = load_tokenizer(tmp_path)
     assert (loaded.lower_case, loaded.compat) == (False, "original")
     assert load_tokenizer(tmp_path, lower_case=True).lower_case
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [("tokenizer_config.json", "do_lower_case"), (SETTINGS_NAME, "lower_case")]
+)
+def test_case_written_as_text_is_read_as_it_says(
+    name: str, key: str, tokenizer: SentencePieceTokenizer, tmp_path: Path
+) -> None:
+    (tmp_path / "spiece.model").write_bytes(tokenizer.model)
+    for value, expected in (("false", False), ("False", False), (0, False), ("true", True)):
+        (tmp_path / name).write_text(json.dumps({key: value}))
+        assert load_tokenizer(tmp_path).lower_case is expected
+    (tmp_path / name).write_text(json.dumps({key: None}))
+    with pytest.raises(InputError, match=f"got null as '{key}', expected true or false"):
+        load_tokenizer(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,205 @@
+"""JSON values as what their fields are: texts, truth values, whole numbers, lists.
+
+Python takes any value for text (`str(None)` is "None") and any text for true (`bool("False")`), so
+that files with mistakes would be trained on without a word. Readers of JSON go through here.
+"""
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from albert_core.errors import InputError
+
+_TRUTH_VALUES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_MAX_SHOWN = 40  # characters of a value in a message
+
+
+class FieldError(InputError):
+    """A field is missing or holds something else; `is_missing` tells which."""
+
+    def __init__(self, message: str, *, is_missing: bool = False) -> None:
+        super().__init__(message)
+        self.is_missing = is_missing
+
+
+def describe_value(value: Any) -> str:
+    """Return what a JSON value is, for messages: `null`, `the number 12`, `a list`."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, str):
+        is_long = len(value) > _MAX_SHOWN
+        return f"the text {value[:_MAX_SHOWN] + '…' if is_long else value!r}"
+    if isinstance(value, int | float):
+        return "NaN" if value != value else f"the number {value}"
+    kinds: Mapping[type, str] = {list: "a list", tuple: "a list", dict: "an object"}
+    return kinds.get(type(value), f"a value of type {type(value).__name__}")
+
+
+def as_text(value: Any, field: str) -> str:
+    """Return a text.
+
+    Raises:
+        FieldError: The value is no text. Numbers are none either: what a number's words are is
+            not for a reader to guess.
+    """
+    if not isinstance(value, str):
+        raise _refusal(value, field, "text")
+    return value
+
+
+def as_id(value: Any, field: str) -> str:
+    """Return an id, a text or a whole number, as text.
+
+    Raises:
+        FieldError: The value is neither.
+    """
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    if not is_number and not isinstance(value, str):
+        raise _refusal(value, field, "text or a whole number")
+    return str(value)
+
+
+def as_bool(value: Any, field: str) -> bool:
+    """Return a truth value: true, false, 1, 0, or the texts true, false, yes, no, 1, 0 in any case.
+
+    Raises:
+        FieldError: The value is none of these.
+    """
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int | float) and value in (0, 1):
+        return bool(value)
+    known = _TRUTH_VALUES.get(value.strip().lower()) if isinstance(value, str) else None
+    if known is None:
+        raise _refusal(value, field, "true or false")
+    return known
+
+
+def as_integer(value: Any, field: str) -> int:
+    """Return a whole number, written as 5, 5.0 or "5".
+
+    Raises:
+        FieldError: The value is none.
+    """
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and value.strip().removeprefix("-").isdecimal():
+        return int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _refusal(value, field, "a whole number")
+    return value
+
+
+def as_list(value: Any, field: str) -> list[Any]:
+    """Return a list.
+
+    Raises:
+        FieldError: The value is none.
+    """
+    if not isinstance(value, list | tuple):
+        raise _refusal(value, field, "a list")
+    return list(value)
+
+
+def as_texts(value: Any, field: str) -> list[str]:
+    """Return a list of texts.
+
+    Raises:
+        FieldError: The value is no list, or something in it is no text.
+    """
+    items = as_list(value, field)
+    return [as_text(item, f"{field}[{index}]") for index, item in enumerate(items)]
+
+
+def label_spellings(value: Any, field: str) -> tuple[str, ...]:
+    """Return the spellings of a label, which is a text, a number or a truth value.
+
+    Raises:
+        FieldError: The value is null, NaN, a list or an object.
+    """
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, bool):
+        return (json.dumps(value), str(value))
+    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+        is_whole = float(value).is_integer()
+        return tuple(dict.fromkeys([str(value), *([str(int(value))] if is_whole else [])]))
+    raise _refusal(value, field, "text or a number")
+
+
+@dataclasses.dataclass(frozen=True)
+class JsonObject:
+    """A JSON object and where it is, whose fields are read as what they are.
+
+    Every method raises `FieldError` with place, field, what was got and what was expected.
+
+    Attributes:
+        values: Its fields.
+        place: File and place in it, the beginning of messages.
+    """
+
+    values: Mapping[str, Any]
+    place: str
+
+    @classmethod
+    def of(cls, value: Any, place: str) -> "JsonObject":
+        """Return a value that is an object; refuse any other."""
+        if not isinstance(value, Mapping):
+            raise FieldError(f"{place}: got {describe_value(value)}, expected an object")
+        return cls(value, place)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.values
+
+    def at(self, place: str) -> "JsonObject":
+        """Return the same object under another place."""
+        return dataclasses.replace(self, place=place)
+
+    def value(self, name: str) -> Any:
+        """Return a field as it is."""
+        if name not in self.values:
+            fields = ", ".join(self.values) or "nothing"
+            raise FieldError(f"{self.place}: got no {name!r}, only {fields}", is_missing=True)
+        return self.values[name]
+
+    def text(self, name: str) -> str:
+        """Return a text."""
+        return as_text(self.value(name), self._field(name))
+
+    def id(self, name: str) -> str:
+        """Return an id, a text or a whole number, as text."""
+        return as_id(self.value(name), self._field(name))
+
+    def truth(self, name: str, default: bool) -> bool:
+        """Return a truth value; the default where the field is missing."""
+        return as_bool(self.values.get(name, default), self._field(name))
+
+    def integer(self, name: str, default: int) -> int:
+        """Return a whole number; the default where the field is missing."""
+        return as_integer(self.values.get(name, default), self._field(name))
+
+    def items(self, name: str) -> list[Any]:
+        """Return a list."""
+        return as_list(self.value(name), self._field(name))
+
+    def texts(self, name: str) -> list[str]:
+        """Return a list of texts."""
+        return as_texts(self.value(name), self._field(name))
+
+    def objects(self, name: str) -> "Iterator[JsonObject]":
+        """Yield the objects of a list, each with its number in its place."""
+        for index, item in enumerate(as_list(self.value(name), self._field(name))):
+            yield JsonObject.of(item, f"{self.place}, {name}[{index}]")
+
+    def _field(self, name: str) -> str:
+        return f"{self.place}: {name}"
+
+
+def _refusal(value: Any, field: str, expected: str) -> FieldError:
+    place, _, name = field.rpartition(": ")
+    message = f"got {describe_value(value)} as {name!r}, expected {expected}"
+    return FieldError(f"{place}: {message}" if place else message)

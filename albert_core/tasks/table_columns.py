@@ -1,0 +1,225 @@
+"""Find the columns of a tab-separated table by its header, or refuse the table."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from albert_core.errors import InputError
+from albert_core.tasks.layouts import HUGGING_FACE_ID, KNOWN_NAMES, Layout, find_layout
+from albert_core.tasks.task import Column, Source, Task
+
+_MAX_NAME_WORDS, _MAX_NAME_CHARACTERS = 5, 60  # of the name of a column; longer is a text
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TableColumns:
+    """Where the cells of a table's rows are.
+
+    Attributes:
+        texts: Numbers of the columns of the texts.
+        label: Number of the label's column; None without labels.
+        id: Number of the id's column; None if rows are numbered.
+        width: Number of columns.
+        has_header: Whether the first row names them.
+        labels: Labels by other spellings of them in this table.
+        is_export: Whether it is an export of Hugging Face's data, whose cells may be quoted.
+    """
+
+    texts: tuple[int, ...]
+    label: int | None
+    id: int | None
+    width: int
+    has_header: bool
+    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    is_export: bool = False
+
+    @property
+    def needed_width(self) -> int:
+        """Number of cells that a row must have."""
+        optional = [number for number in (self.label, self.id) if number is not None]
+        return max(*self.texts, *optional) + 1 if optional else max(self.texts) + 1
+
+
+def find_columns(
+    task: Task, source: Source, path: Path, first_row: Sequence[str], train_header: Sequence[str]
+) -> TableColumns:
+    """Return where texts, label and id of a table are.
+
+    Args:
+        task: The task.
+        source: The table's declaration.
+        path: The table, for messages.
+        first_row: The cells of its first line.
+        train_header: The header of the task's training table, to compare with where the columns
+            are declared by number; empty if there is none.
+
+    Raises:
+        InputError: The header is not one that the columns are declared for, or there is none
+            where one was expected.
+    """
+    if path.suffix.lower() == ".csv" and len(first_row) == 1 and "," in first_row[0]:
+        raise InputError(
+            f"{path}, line 1: got columns between commas ({_shown(first_row)}), expected tabs; "
+            "write the table with sep='\\t', or as JSON lines"
+        )
+    layout = find_layout(task)
+    if layout is not None:
+        names = [cell.strip().casefold() for cell in first_row]
+        if found := layout.matching_texts(names):
+            return _by_layout(layout, source, path, names, found)
+        if source.has_header:
+            raise _unknown_header(task, layout, source, path, first_row)
+    columns = _as_declared(task, source, path, first_row)
+    if source.has_header:
+        _refuse_data(task, source, path, first_row, columns)
+        _refuse_swapped(task, source, path, first_row, train_header)
+    elif {cell.strip().casefold() for cell in first_row} <= KNOWN_NAMES:
+        raise InputError(
+            f"{path}, line 1: got a header ({', '.join(first_row)}), expected data, as "
+            "has_header is false; remove the line or declare has_header: true"
+        )
+    if layout is not None:  # without a header
+        return dataclasses.replace(columns, width=layout.headless_width)
+    return columns
+
+
+def _by_layout(
+    layout: Layout,
+    source: Source,
+    path: Path,
+    names: Sequence[str],
+    found: Sequence[tuple[str, ...]],
+) -> TableColumns:
+    labels = [name for name in layout.labels if name in names] if source.is_labelled else []
+    ids = [name for name in layout.ids if name in names] if source.id is not None else []
+    used = [*found[0], *labels[:1], *ids[:1]]
+    is_short = (source.is_labelled and not labels) or (source.id is not None and not ids)
+    is_ambiguous = len(found) > 1 or len(labels) > 1 or any(names.count(n) > 1 for n in used)
+    if is_short or is_ambiguous:
+        expected = layout.expected_names(
+            with_label=source.is_labelled, with_id=source.id is not None
+        )
+        how = ", each once" if is_ambiguous else ""
+        raise InputError(
+            f"{path}, line 1: got the columns {', '.join(names)}, expected {expected}{how}"
+        )
+    is_export = HUGGING_FACE_ID in names
+    return TableColumns(
+        texts=tuple(names.index(name) for name in found[0]),
+        label=names.index(labels[0]) if labels else None,
+        id=names.index(ids[0]) if ids else None,
+        width=len(names),
+        has_header=True,
+        labels={**layout.class_names, **(layout.class_numbers if is_export else {})},
+        is_export=is_export,
+    )
+
+
+def _unknown_header(
+    task: Task, layout: Layout, source: Source, path: Path, first_row: Sequence[str]
+) -> InputError:
+    expected = layout.expected_names(with_label=source.is_labelled, with_id=source.id is not None)
+    return InputError(
+        f"{path}, line 1: got {len(first_row)} columns, {_shown(first_row)}, expected a header "
+        f"with those of task {task.name}: {expected}; put GLUE's own file there, or declare "
+        "a task of your own"
+    )
+
+
+def _as_declared(task: Task, source: Source, path: Path, first_row: Sequence[str]) -> TableColumns:
+    """Return the columns by the numbers or names of the declaration."""
+
+    def number(column: Column) -> int:
+        if isinstance(column, str):
+            names = first_row if source.has_header else ()
+            return _named_column(column, names, path)
+        return column if column >= 0 else len(first_row) + column
+
+    label = task.label if source.label is None else source.label
+    columns = TableColumns(
+        texts=tuple(number(column) for column in source.texts or task.texts),
+        label=number(label) if source.is_labelled else None,
+        id=None if source.id is None else number(source.id),
+        width=len(first_row),
+        has_header=source.has_header,
+    )
+    if not source.has_header:  # a first row that is too short is refused like any other
+        return dataclasses.replace(columns, width=max(columns.width, columns.needed_width))
+    if columns.needed_width > columns.width:
+        raise InputError(
+            f"{path}, line 1: got {columns.width} columns, {_shown(first_row)}, expected at least "
+            f"{columns.needed_width} for task {task.name}"
+        )
+    return columns
+
+
+def _named_column(column: str, names: Sequence[str], path: Path) -> int:
+    if column not in names:
+        raise InputError(
+            f"{path}: no column {column!r} in its header ({', '.join(names)}); "
+            "give its number, from 0, or another name"
+        )
+    if names.count(column) > 1:
+        raise InputError(
+            f"{path}: got {names.count(column)} columns named {column!r}, expected one; give its "
+            "number, from 0"
+        )
+    return names.index(column)
+
+
+def _refuse_data(
+    task: Task, source: Source, path: Path, first_row: Sequence[str], columns: TableColumns
+) -> None:
+    """Refuse a first row that is data: taken for a header, it would be lost."""
+    if list(first_row) == [str(number) for number in range(len(first_row))]:
+        return  # a table without names, written by pandas
+    label = None if columns.label is None else first_row[columns.label].strip()
+    is_label = label is not None and (label in task.labels or _is_number(label))
+    is_id = columns.id is not None and _is_number(first_row[columns.id])
+    texts = [first_row[number] for number in columns.texts]
+    if is_label or is_id or any(map(_is_sentence, texts)):
+        raise InputError(
+            f"{path}, line 1: got a row of data ({_shown(first_row)}), expected a header; add one, "
+            "or declare has_header: false for this file"
+        )
+
+
+def _refuse_swapped(
+    task: Task,
+    source: Source,
+    path: Path,
+    header: Sequence[str],
+    train_header: Sequence[str],
+) -> None:
+    """Refuse a table whose numbered columns stand elsewhere than in the training table."""
+    pairs = list(zip(source.texts or task.texts, task.texts, strict=False))
+    if source.is_labelled:
+        pairs.append((task.label if source.label is None else source.label, task.label))
+    for column, train_column in pairs:
+        if not isinstance(column, int) or not isinstance(train_column, int):
+            continue
+        if not -len(train_header) <= train_column < len(train_header):
+            continue
+        name, train_name = header[column], train_header[train_column]
+        if name != train_name and (train_name in header or name in train_header):
+            raise InputError(
+                f"{path}, line 1: got column {name!r} where the training file has "
+                f"{train_name!r}, expected the same order; declare the columns by name"
+            )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_sentence(text: str) -> bool:
+    return len(text.split()) > _MAX_NAME_WORDS or len(text) > _MAX_NAME_CHARACTERS
+
+
+def _shown(row: Sequence[str]) -> str:
+    text = ", ".join(row)
+    return text if len(text) <= 100 else f"{text[:100]}…"

@@ -1,0 +1,92 @@
+"""Sets of questions of which nothing is left, and answers that their batch has no part in."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from albert_core.errors import InputError
+from albert_core.finetuning.answer_search import search_answers
+from albert_core.finetuning.batches import training_batches
+from albert_core.finetuning.config import FinetuningConfig
+from albert_core.finetuning.question_features import make_question_features
+from albert_core.finetuning.task_program import task_program
+from albert_core.tasks import TASKS, Question
+from albert_core.tasks.squad_metrics import answer_threshold, best_threshold
+
+QUESTION = Question(id="1", question="what sat", context="the cat sat on the mat")
+INVISIBLE = "\u200b\u200c\u200d\u2060" * 8
+
+
+@pytest.mark.parametrize("name", ["squad1", "squad2"])
+@pytest.mark.parametrize("split", ["train", "dev"])
+@pytest.mark.parametrize("has_cache", [False, True])
+def test_a_set_whose_contexts_match_no_tokens_is_refused(
+    name, split, has_cache, tokenizer, tmp_path
+):
+    answers = [{"text": INVISIBLE[:2], "answer_start": 0}]
+    question = {"id": "q", "question": "what sat", "answers": answers}
+    text = json.dumps({"data": [{"paragraphs": [{"context": INVISIBLE, "qas": [question]}]}]})
+    task = TASKS[name]
+    for written in ("train", "dev"):
+        (tmp_path / task.sources(written)[0].file).write_text(text)
+    cache = tmp_path / "cache" if has_cache else None
+    program = task_program(task, FinetuningConfig(), tokenizer, cache)
+    with pytest.raises(InputError, match=rf"{name}: got 1 questions in the {split} set, and no co"):
+        program.read(tmp_path, split)
+
+
+def test_batches_of_nothing_are_refused_at_once():
+    with pytest.raises(ValueError, match="got no examples"):
+        training_batches(np.zeros(0, np.int64), lambda examples: examples, 4, seed=0)
+
+
+@pytest.mark.parametrize("padding", [0, 3, 60])
+def test_an_answer_does_not_depend_on_the_padding_of_its_batch(padding, tokenizer):
+    made = make_question_features(
+        [QUESTION],
+        tokenizer,
+        sequence_length=64,
+        doc_stride=32,
+        max_query_length=16,
+        with_answers=False,
+    )
+    length = int(made.features.lengths[0])
+    assert made.windows[0].num_tokens == length
+    logits = np.linspace(0, 1, length)
+    # Padding with the highest logits would take all places among the best starts and ends.
+    row = np.concatenate([logits, np.full(padding, 9.0)])
+    config = dataclasses.replace(FinetuningConfig().questions, n_best_size=4)
+    answers = search_answers(
+        [QUESTION],
+        made.windows,
+        {"start_logits": [row], "end_logits": [row]},
+        config,
+        has_unanswerable=False,
+    )
+    expected = search_answers(
+        [QUESTION],
+        made.windows,
+        {"start_logits": [logits], "end_logits": [logits]},
+        config,
+        has_unanswerable=False,
+    )
+    assert answers == expected
+    assert answers.best()["1"] != "empty"
+
+
+@pytest.mark.parametrize("shift", [-5.0, 0.0, 5.0])
+def test_a_threshold_that_cannot_help_leaves_all_unanswered(shift):
+    """As a threshold of 0 does on the probabilities of the official script."""
+    null_odds = np.array([0.1, -0.2, 0.3]) + shift
+    is_answerable = np.array([False, True, False])
+    threshold = answer_threshold(np.zeros(3), null_odds, is_answerable, np.ones(3, bool))
+    assert (null_odds >= threshold).all()  # from the threshold on no answer is given
+
+
+def test_a_threshold_that_helps_answers_the_question_it_is_from():
+    null_odds = np.array([0.1, -0.2, 0.3])
+    arguments = (np.ones(3), null_odds, np.array([True, True, False]), np.ones(3, bool))
+    assert (null_odds >= answer_threshold(*arguments)).tolist() == [False, False, True]
+    assert best_threshold(*arguments) == 0.1
