@@ -53,7 +53,7 @@ def find_task(name: str, data_dir: str | Path) -> tuple[Task, Path]:
     if name in TASKS:
         task = TASKS[name]
     elif name.endswith((".yaml", ".yml")):
-        task = read_task_file(Path(name))
+        task = read_task_file(name)
     elif declaration.is_file():
         task = read_task_file(declaration)
         if task.name != name:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from albert_core.errors import InputError
+from albert_core.storage import local_folder
 from albert_core.tokenization.interface import SETTINGS_NAME, Tokenizer
 from albert_core.tokenization.kinds import tokenizer_class, vocabulary_patterns
 from albert_core.tokenization.sentencepiece import Compat
@@ -27,7 +28,7 @@ def load_tokenizer(
     Args:
         path: A SentencePiece model, a WordPiece vocabulary (.txt), or a folder that holds one of
             them: one that `Tokenizer.save` wrote, the folder of a release of the original, or one
-            of Hugging Face.
+            of Hugging Face. Local or gs://.
         lower_case: Whether text is lower-cased first; wins over the folder's own setting. With
             neither, true: the default of the original's `do_lower_case`.
         compat: Whose rules to follow (`SentencePieceTokenizer`); wins over the folder's own
@@ -38,7 +39,7 @@ def load_tokenizer(
         InputError: There is no vocabulary at the path, or more than one, or it is damaged, or a
             setting does not fit it.
     """
-    path = Path(path)
+    path = local_folder(path)
     file = _find_vocabulary(path) if path.is_dir() else path
     if not file.is_file():
         raise InputError(
