@@ -1,5 +1,6 @@
 """Read documents, lists of sentences, from files of every supported format."""
 
+import contextlib
 import html
 import json
 import re
@@ -8,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from albert_core.corpus.config import CorpusConfig
-from albert_core.corpus.files import CorpusSplit, FileRange, find_corpus_files
-from albert_core.corpus.lines import Lines, ReadCounts, clean_text, read_lines, read_raw_lines
+from albert_core.corpus.containers import TextStream, damage_errors, open_streams
+from albert_core.corpus.counts import ReadCounts
+from albert_core.corpus.files import CorpusSplit, FileRange, find_corpus_files, is_stored_as_text
+from albert_core.corpus.lines import Lines, clean_text, read_lines, read_raw_lines, strip_line
 from albert_core.corpus.sentences import bounded, split_sentences
 from albert_core.errors import InputError
 from albert_core.storage import is_remote, open_file
@@ -38,14 +41,21 @@ def read_documents(
         with open_file(str(source)) as file:
             source = FileRange(str(source), 0, file.seek(0, 2))
     counts = counts if counts is not None else ReadCounts()
+    is_plain = is_stored_as_text(source.path)
+    with contextlib.nullcontext() if is_plain else damage_errors(source.path):
+        for stream in open_streams(source, config, counts):
+            for document in _documents_in_stream(stream, config, counts):
+                if sentences := list(bounded(document, counts=counts)):
+                    yield sentences
+
+
+def _documents_in_stream(
+    source: TextStream, config: CorpusConfig, counts: ReadCounts
+) -> Iterator[Document]:
     if config.format in ("jsonl", "parquet"):
         rows = (_json_texts if config.format == "jsonl" else _parquet_texts)(source, config)
-        documents = _documents_from_texts(rows, config, counts)
-    else:
-        documents = _documents_from_lines(source, config, counts)
-    for document in documents:
-        if sentences := list(bounded(document, counts=counts)):
-            yield sentences
+        return _documents_from_texts(rows, config, counts)
+    return _documents_from_lines(source, config, counts)
 
 
 def read_split(
@@ -56,10 +66,10 @@ def read_split(
         yield from read_documents(source, config, counts)
 
 
-def corpus_documents(config: CorpusConfig) -> Iterator[Document]:
+def corpus_documents(config: CorpusConfig, counts: ReadCounts | None = None) -> Iterator[Document]:
     """Yield the documents of all files of a corpus, in the order of their names."""
     for file in find_corpus_files(config):
-        yield from read_documents(FileRange(file.path, 0, file.num_bytes), config)
+        yield from read_documents(FileRange(file.path, 0, file.num_bytes), config, counts)
 
 
 def check_corpus(config: CorpusConfig) -> None:
@@ -79,13 +89,21 @@ def check_corpus(config: CorpusConfig) -> None:
         if config.format in ("jsonl", "parquet"):
             next(read_documents(FileRange(file.path, 0, file.num_bytes), config), None)
             continue
-        for offset, _ in read_lines(FileRange(file.path, 0, end), config, ReadCounts()):
-            if offset > end:
-                break
+        _check_lines(FileRange(file.path, 0, file.num_bytes), config, None if whole else end)
+
+
+def _check_lines(source: FileRange, config: CorpusConfig, end: int | None) -> None:
+    """Read the lines of a file, or of every stream in it those that begin before `end`."""
+    is_plain = is_stored_as_text(source.path)
+    with contextlib.nullcontext() if is_plain else damage_errors(source.path):
+        for stream in open_streams(source, config, ReadCounts()):
+            for offset, _ in read_lines(stream, config, ReadCounts()):
+                if end is not None and offset > end:
+                    break
 
 
 def _documents_from_lines(
-    source: FileRange, config: CorpusConfig, counts: ReadCounts
+    source: TextStream, config: CorpusConfig, counts: ReadCounts
 ) -> Iterator[Document]:
     lines = read_lines(source, config, counts)
     if config.format == "wikiextractor":
@@ -98,7 +116,7 @@ def _documents_from_lines(
         yield group if config.format == "sentences" else split_sentences(group, config.language)
 
 
-def _between_blank_lines(lines: Lines, source: FileRange) -> Iterator[list[str]]:
+def _between_blank_lines(lines: Lines, source: TextStream) -> Iterator[list[str]]:
     """Yield the lines of each document whose blank line before it begins in the range.
 
     The first document of a file has none and belongs to the range from 0 on.
@@ -126,7 +144,7 @@ def _between_blank_lines(lines: Lines, source: FileRange) -> Iterator[list[str]]
 _DOC_START = re.compile(r'<doc\b(?:[^>]*\btitle="([^"]*)")?[^>]*>$')
 
 
-def _articles(lines: Lines, source: FileRange) -> Iterator[list[str]]:
+def _articles(lines: Lines, source: TextStream) -> Iterator[list[str]]:
     """Yield the paragraphs of each article that begins in the range, its title left out.
 
     An article without an end tag ends where the next one begins. Lines outside are left out.
@@ -155,7 +173,7 @@ def _without_title(article: list[str], title: str) -> list[str]:
     return article[1:] if article and html.unescape(article[0]) == title else article
 
 
-def _json_texts(source: FileRange, config: CorpusConfig) -> Iterator[Any]:
+def _json_texts(source: TextStream, config: CorpusConfig) -> Iterator[Any]:
     """Yield the texts of the objects whose lines begin in the range."""
     for offset, raw in read_raw_lines(source):
         if offset >= source.end:
@@ -184,27 +202,24 @@ def _excerpt(text: bytes) -> str:
     return repr(text[:60].decode("utf-8", errors="replace"))
 
 
-def _parquet_texts(source: FileRange, config: CorpusConfig) -> Iterator[Any]:
+def _parquet_texts(source: TextStream, config: CorpusConfig) -> Iterator[Any]:
     """Yield the texts of the rows of a Parquet file, which is always read whole."""
     import pyarrow
     import pyarrow.parquet
 
-    with open_file(source.path) as file:
-        try:
-            table = pyarrow.parquet.ParquetFile(file)
-            if config.text_field not in table.schema_arrow.names:
-                raise InputError(
-                    f"{source.path}: got the columns {', '.join(table.schema_arrow.names)}, "
-                    f"expected {config.text_field!r}; set corpus.text_field"
-                )
-            for batch in table.iter_batches(batch_size=1024, columns=[config.text_field]):
-                for value in batch.column(0).to_pylist():
-                    yield _checked_text(value, f"{source.path}, {config.text_field}", config)
-        except (pyarrow.ArrowException, OSError) as error:
-            reason = " ".join(str(error).split())
+    try:
+        table = pyarrow.parquet.ParquetFile(source.file)
+        if config.text_field not in table.schema_arrow.names:
             raise InputError(
-                f"{source.path}: not a Parquet file ({reason}); copy it anew"
-            ) from error
+                f"{source.path}: got the columns {', '.join(table.schema_arrow.names)}, "
+                f"expected {config.text_field!r}; set corpus.text_field"
+            )
+        for batch in table.iter_batches(batch_size=1024, columns=[config.text_field]):
+            for value in batch.column(0).to_pylist():
+                yield _checked_text(value, f"{source.path}, {config.text_field}", config)
+    except (pyarrow.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{source.path}: not a Parquet file ({reason}); copy it anew") from error
 
 
 def _checked_text(value: Any, where: str, config: CorpusConfig) -> Any:
@@ -232,4 +247,4 @@ def _documents_from_texts(
 
 
 def _clean_line(text: str, counts: ReadCounts) -> str:
-    return clean_text(text, text.encode("utf-8", errors="replace"), counts).strip()
+    return strip_line(clean_text(text, text.encode("utf-8", errors="replace"), counts))

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 from albert_core.tokenization.interface import Tokenizer
 from albert_core.tokenization.sentencepiece import SentencePieceTokenizer
 from albert_core.tokenization.sentencepiece_training import train_sentencepiece
+from albert_core.tokenization.training_counts import TrainingCounts
 from albert_core.tokenization.wordpiece import WordPieceTokenizer
 from albert_core.tokenization.wordpiece_training import train_wordpiece
 
@@ -19,7 +20,13 @@ class Trainer(Protocol):
     """A function that trains a vocabulary on sentences."""
 
     def __call__(
-        self, sentences: Sequence[str], *, size: int, character_coverage: float, lower_case: bool
+        self,
+        sentences: Sequence[str],
+        *,
+        size: int,
+        character_coverage: float,
+        lower_case: bool,
+        counts: TrainingCounts | None = None,
     ) -> Tokenizer:
         """Return a tokenizer of `size` pieces, special ones included; refuse too little text."""
 

@@ -4,6 +4,7 @@ import collections
 from collections.abc import Iterable, Sequence
 
 from albert_core.errors import InputError
+from albert_core.tokenization.training_counts import TrainingCounts
 from albert_core.tokenization.wordpiece import (
     CONTINUATION,
     PAD,
@@ -15,7 +16,12 @@ _SPECIALS = (PAD, UNKNOWN, "[CLS]", "[SEP]", "[MASK]")
 
 
 def train_wordpiece(
-    sentences: Sequence[str], *, size: int, character_coverage: float, lower_case: bool
+    sentences: Sequence[str],
+    *,
+    size: int,
+    character_coverage: float,
+    lower_case: bool,
+    counts: TrainingCounts | None = None,
 ) -> WordPieceTokenizer:
     """Train WordPiece on words as `WordPieceTokenizer` splits them off.
 
@@ -24,6 +30,7 @@ def train_wordpiece(
         size: Number of pieces, special ones included.
         character_coverage: Fraction of the text's characters that get a piece.
         lower_case: Whether text is lower-cased, here and by the tokenizer returned.
+        counts: Receives the number of words that are left out; added to.
 
     Raises:
         InputError: The text is too little for the size, or has too many characters.
@@ -34,6 +41,8 @@ def train_wordpiece(
     words = collections.Counter(word for text in sentences for word in splitter.words(text))
     characters = _frequent_characters(words, character_coverage)
     covered = {word: count for word, count in words.items() if characters.issuperset(word)}
+    if counts is not None:
+        counts.num_uncovered_words += words.total() - sum(covered.values())
     # The trainer numbers characters it meets in the order of a hash table, another one in every
     # process. It meets none: all are passed as special tokens, in order, before it starts.
     first_pieces = [*_SPECIALS, *_single_characters(covered)]
