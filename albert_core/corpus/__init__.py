@@ -1,5 +1,6 @@
 """Text corpora: find their files, and read documents as lists of sentences."""
 
+from albert_core.corpus.check import check_corpus
 from albert_core.corpus.config import CorpusConfig
 from albert_core.corpus.counts import ReadCounts
 from albert_core.corpus.files import (
@@ -12,7 +13,6 @@ from albert_core.corpus.files import (
     list_corpus,
 )
 from albert_core.corpus.reading import (
-    check_corpus,
     corpus_documents,
     read_documents,
     read_split,

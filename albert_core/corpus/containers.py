@@ -119,7 +119,8 @@ def _unpacked(
         if is_member and _is_left_out(head, config):
             counts.num_left_out_members += 1
             return
-        if PurePosixPath(path.lower()).suffix in TAR_SUFFIXES or ".tar." in path.lower():
+        name = PurePosixPath(path.lower()).name
+        if not is_member and (name.endswith(TAR_SUFFIXES) or ".tar." in name):
             raise tarfile.ReadError("no tar archive")
         _refuse_other(head, path, config)
         if config.format == "parquet":

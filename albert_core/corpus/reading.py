@@ -15,10 +15,7 @@ from albert_core.corpus.files import CorpusSplit, FileRange, find_corpus_files, 
 from albert_core.corpus.lines import Lines, clean_text, read_lines, read_raw_lines, strip_line
 from albert_core.corpus.sentences import bounded, split_sentences
 from albert_core.errors import InputError
-from albert_core.storage import is_remote, open_file
-
-_CHECKED_BYTES = 1 << 30  # a larger corpus is checked at the beginning of its files
-_CHECKED_BEGINNING = 16 << 20
+from albert_core.storage import open_file
 
 Document = list[str]
 
@@ -70,36 +67,6 @@ def corpus_documents(config: CorpusConfig, counts: ReadCounts | None = None) -> 
     """Yield the documents of all files of a corpus, in the order of their names."""
     for file in find_corpus_files(config):
         yield from read_documents(FileRange(file.path, 0, file.num_bytes), config, counts)
-
-
-def check_corpus(config: CorpusConfig) -> None:
-    """Read a corpus once, so that it is refused before work is spent on it.
-
-    Of a corpus above a gigabyte, and of files in gs://, only the beginnings of the files are read;
-    of jsonl and Parquet only the first document of every file.
-
-    Raises:
-        InputError: A file is damaged, not UTF-8, or not what the settings say.
-    """
-    files = find_corpus_files(config)
-    is_small = sum(file.num_bytes for file in files) <= _CHECKED_BYTES
-    for file in files:
-        whole = is_small and not is_remote(file.path)
-        end = file.num_bytes if whole else min(file.num_bytes, _CHECKED_BEGINNING)
-        if config.format in ("jsonl", "parquet"):
-            next(read_documents(FileRange(file.path, 0, file.num_bytes), config), None)
-            continue
-        _check_lines(FileRange(file.path, 0, file.num_bytes), config, None if whole else end)
-
-
-def _check_lines(source: FileRange, config: CorpusConfig, end: int | None) -> None:
-    """Read the lines of a file, or of every stream in it those that begin before `end`."""
-    is_plain = is_stored_as_text(source.path)
-    with contextlib.nullcontext() if is_plain else damage_errors(source.path):
-        for stream in open_streams(source, config, ReadCounts()):
-            for offset, _ in read_lines(stream, config, ReadCounts()):
-                if end is not None and offset > end:
-                    break
 
 
 def _documents_from_lines(

@@ -46,10 +46,11 @@ def train_sentencepiece(
         InputError: The text is too little for the size, or has too many characters.
     """
     model = io.BytesIO()
+    counts = counts or TrainingCounts()
     preprocessed = (preprocess_text(text, lower_case=lower_case) for text in sentences)
     try:
         sentencepiece.SentencePieceTrainer.Train(
-            sentence_iterator=_usable(preprocessed, counts or TrainingCounts()),
+            sentence_iterator=_usable(preprocessed, counts),
             model_writer=model,
             model_type="unigram",
             vocab_size=size,
@@ -66,7 +67,7 @@ def train_sentencepiece(
             minloglevel=1,
         )
     except RuntimeError as error:
-        raise _size_error(size, error) from error
+        raise _training_error(size, error, counts) from error
     return SentencePieceTokenizer(model.getvalue(), lower_case=lower_case)
 
 
@@ -106,9 +107,15 @@ def _last_boundary(text: str) -> int:
     return len(text) - 1
 
 
-def _size_error(size: int, error: RuntimeError) -> Exception:
+def _training_error(size: int, error: RuntimeError, counts: TrainingCounts) -> InputError:
     """Return an InputError that says what the trainer complains about."""
     # SentencePiece raises one type for everything: only its message tells what is wrong.
+    cut = (
+        f" ({counts.num_divided_sentences:,} of its sentences have more than "
+        f"{_MAX_SENTENCE_BYTES:,} bytes and were cut)"
+        if counts.num_divided_sentences
+        else ""
+    )
     largest = re.search(r"value <= (\d+)", str(error))
     if largest:
         remedy = f"at most {largest[1]}"
@@ -116,5 +123,5 @@ def _size_error(size: int, error: RuntimeError) -> Exception:
         remedy = "more, to hold every character of the text"
     else:
         reason = " ".join(str(error).split())
-        return InputError(f"vocab: SentencePiece cannot train on this corpus: {reason}")
-    return InputError(f"vocab.size: got {size}, expected {remedy} for this corpus")
+        return InputError(f"vocab: SentencePiece cannot train on this corpus{cut}: {reason}")
+    return InputError(f"vocab.size: got {size}, expected {remedy} for this corpus{cut}")
