@@ -50,7 +50,7 @@ def train_sentencepiece(
     preprocessed = (preprocess_text(text, lower_case=lower_case) for text in sentences)
     try:
         sentencepiece.SentencePieceTrainer.Train(
-            sentence_iterator=_usable(preprocessed, counts),
+            sentence_iterator=usable_sentences(preprocessed, counts),
             model_writer=model,
             model_type="unigram",
             vocab_size=size,
@@ -71,7 +71,7 @@ def train_sentencepiece(
     return SentencePieceTokenizer(model.getvalue(), lower_case=lower_case)
 
 
-def _usable(texts: Iterable[str], counts: TrainingCounts) -> Iterator[str]:
+def usable_sentences(texts: Iterable[str], counts: TrainingCounts) -> Iterator[str]:
     """Yield texts so that SentencePiece drops none: without its reserved sign, and in parts."""
     for text in texts:
         if _RESERVED in text:
