@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import sys
+from collections.abc import Callable
 
 from albert_core.corpus.config import CorpusConfig
 from albert_core.corpus.containers import damage_errors, open_streams
@@ -47,11 +48,15 @@ class _DocumentCounts:
         )
 
 
-def check_corpus(config: CorpusConfig) -> None:
-    """Read a corpus once and refuse it if it is wrong; print what is notable to standard error.
+def check_corpus(config: CorpusConfig, *, say: Callable[[str], None] = print) -> None:
+    """Read a corpus once and refuse it if it is wrong; say what is notable about it.
 
     Of a corpus above a gigabyte, and of files in gs://, only the beginnings of the files are read;
     of jsonl and Parquet only the first document of every file.
+
+    Args:
+        config: The corpus.
+        say: Called with a line about each notable thing; prints it to standard output by default.
 
     Raises:
         InputError: A file is damaged, not UTF-8, or not what the settings say.
@@ -73,7 +78,7 @@ def check_corpus(config: CorpusConfig) -> None:
     if config.format in ("sentences", "running_text") and config.documents == "blank_line":
         notes.append(documents.note)
     for note in filter(None, notes):
-        print(f"albert: corpus: {note}", file=sys.stderr)
+        say(f"corpus: {note}")
 
 
 def _check_lines(

@@ -145,7 +145,7 @@ def test_members_that_are_no_text_are_left_out_and_counted(tmp_path, name, capsy
     assert list(read_documents(path, config, counts)) == [["One."]]
     assert counts.num_left_out_members == len(NO_TEXT) + len(HIDDEN)
     check_corpus(config)
-    assert "left out 14 files in archives" in capsys.readouterr().err
+    assert "left out 14 files in archives" in capsys.readouterr().out
 
 
 def test_archives_that_cannot_be_read_are_refused_in_a_line(tmp_path):
@@ -208,7 +208,7 @@ def test_what_lies_beside_text_is_left_out_named_and_counted(tmp_path, capsys):
     counts = {reason: len(names) for reason, names in corpus.left_out.items()}
     assert counts == {"hidden files": len(HIDDEN), "files that are no text": len(NO_TEXT)}
     check_corpus(config)
-    note = capsys.readouterr().err
+    note = capsys.readouterr().out
     assert "left out 8 files that are no text: " in note
     assert f"{tmp_path}/base.sqlite" in note
     assert "left out 6 hidden files: " in note
@@ -286,16 +286,16 @@ def test_short_documents_are_named_where_whole_files_may_be_meant(tmp_path, caps
         write(tmp_path, {f"novel{number}.txt": b"A short paragraph.\nOf a novel.\n\n" * 40})
     config = CorpusConfig(files=(str(tmp_path),), format="running_text")
     check_corpus(config)
-    note = capsys.readouterr().err
+    note = capsys.readouterr().out
     assert "120 documents of 29 characters on average, since a blank line ends" in note
     assert "corpus.documents=file they would be 3" in note
     check_corpus(CorpusConfig(files=(str(tmp_path),), documents="file"))
     write(tmp_path, {"novel0.txt": b"A long document goes on. " * 400})
     check_corpus(CorpusConfig(files=(str(tmp_path / "novel0.txt"),)))
-    assert not capsys.readouterr().err
+    assert not capsys.readouterr().out
 
 
 def test_a_corpus_of_one_document_is_named(tmp_path, capsys):
     path = write(tmp_path, {"t.txt": b"A sentence.\n" * 60}) / "t.txt"
     check_corpus(CorpusConfig(files=(str(path),)))
-    assert "all 60 lines are one document" in capsys.readouterr().err
+    assert "all 60 lines are one document" in capsys.readouterr().out
