@@ -51,6 +51,18 @@ def expand_glob(
         yield from expand_glob(rest, names_in, (*folder, name))
 
 
+def match_names(pattern: str, names: Iterable[str]) -> list[str]:
+    """Return the names that match a glob, sorted, as if their slashes made folders."""
+    names = set(names)
+    folders: dict[Parts, set[str]] = {}
+    for name in names:
+        parts = tuple(name.split("/"))
+        for depth, part in enumerate(parts):
+            folders.setdefault(parts[:depth], set()).add(part)
+    matches = expand_glob(tuple(pattern.split("/")), lambda folder: folders.get(folder, ()))
+    return sorted(names.intersection(map("/".join, matches)))
+
+
 def _matching_names(
     part: str, names_in: Callable[[Parts], Iterable[str]], folder: Parts
 ) -> Iterable[str]:

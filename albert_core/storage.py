@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -21,7 +21,7 @@ from albert_core.files import (
     sha256_of_file,
     write_atomically,
 )
-from albert_core.globs import Parts, expand_glob, is_glob, literal_beginning
+from albert_core.globs import Parts, expand_glob, is_glob, literal_beginning, match_names
 from albert_core.google_storage import (
     SCHEME,
     blob_at,
@@ -153,6 +153,13 @@ def _find_local(pattern: str) -> Iterator[StoredFile]:
             yield StoredFile(str(candidate.absolute()), candidate.stat().st_size)
 
 
+def find_below(folder: Path, pattern: str) -> list[Path]:
+    """Return the files below a local folder that match a relative glob, sorted; maybe none."""
+    parts = Path(pattern).parts
+    matches = expand_glob(parts, lambda below: _local_names((*folder.parts, *below)))
+    return sorted({path for match in matches if (path := folder.joinpath(*match)).is_file()})
+
+
 def _is_there(path: str | Path) -> bool:
     """Return whether there is a local file or folder; a name that is too long has none."""
     try:
@@ -190,7 +197,7 @@ def _find_remote(pattern: str) -> Iterator[StoredFile]:
         if not matches and is_glob(name):
             # Google filters by a prefix; the rest of the pattern is matched here.
             sizes = _list_objects(bucket, literal_beginning(name))
-            matches = _match_objects(name, sizes)
+            matches = match_names(name, sizes)
     for key in matches:
         yield StoredFile(f"{SCHEME}{bucket}/{key}", sizes[key])
 
@@ -200,17 +207,6 @@ def _list_objects(bucket: str, prefix: str) -> dict[str, int]:
     blobs = storage_client().list_blobs(bucket, prefix=prefix)
     # Consoles make empty objects with a final "/" to show folders: they are no files.
     return {blob.name: blob.size for blob in blobs if not blob.name.endswith("/")}
-
-
-def _match_objects(pattern: str, names: Iterable[str]) -> list[str]:
-    """Return the names that match a glob, as if their slashes made folders."""
-    folders: dict[Parts, set[str]] = {}
-    for name in names:
-        parts = tuple(name.split("/"))
-        for depth, part in enumerate(parts):
-            folders.setdefault(parts[:depth], set()).add(part)
-    matches = expand_glob(tuple(pattern.split("/")), lambda folder: folders.get(folder, ()))
-    return list({"/".join(match) for match in matches}.intersection(names))
 
 
 def open_file(path: str) -> BinaryIO:

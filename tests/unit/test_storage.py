@@ -15,6 +15,7 @@ from albert_core import google_storage, storage
 from albert_core.artifacts.step import run_step
 from albert_core.corpus import CorpusConfig, corpus_documents, corpus_fingerprint, corpus_splits
 from albert_core.errors import InputError
+from albert_core.globs import match_names
 from tests.helpers.object_storage import emulated_bucket
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -133,6 +134,27 @@ def test_globs_mean_the_same_everywhere_and_an_exact_name_wins(folder, pattern, 
         return
     files = storage.find_files(storage.join(folder, pattern))
     assert [file.path.removeprefix(f"{folder}/") for file in files] == expected
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("a.txt", ["a.txt"]),
+        ("*.txt", ["[ab].txt", "^.txt", "a.txt", "b.txt", "new\nline.txt", "one, two.txt"]),
+        ("[!b].txt", ["^.txt", "a.txt"]),
+        ("[ab].txt", ["[ab].txt"]),
+        ("x[1]/*", ["x[1]/c.txt"]),
+        ("missing", []),
+    ],
+)
+def test_files_of_a_task_are_matched_by_the_same_rules_here_and_in_a_listing(
+    tmp_path, pattern, expected
+):
+    folder = tmp_path / "data [ab]"
+    for name in NAMES:
+        storage.write_bytes(str(folder / name), b"1")
+    assert storage.find_below(folder, pattern) == [folder / name for name in expected]
+    assert match_names(pattern, NAMES) == expected
 
 
 def test_a_link_to_a_folder_around_it_is_walked_once(tmp_path):
