@@ -35,6 +35,7 @@ METRICS: Mapping[str, str] = {
     "unknown_share": "unknown_fraction",
 }
 
+_FIRST_NAMES = {today: first for first, today in SETTINGS.items()}
 _noticed: set[str] = set()
 
 
@@ -66,6 +67,15 @@ def rename_setting(name: Any, *, source: str = "") -> Any:
         _noticed.add(name)
         print(f"albert: {source}: {name} is called {today} now", file=sys.stderr)
     return today
+
+
+def with_first_names(values: Any) -> Any:
+    """Return nested settings under the first names they had, as hashes of settings know them."""
+    if isinstance(values, list | tuple):
+        return [with_first_names(item) for item in values]
+    if not isinstance(values, Mapping):
+        return values
+    return {_FIRST_NAMES.get(name, name): with_first_names(item) for name, item in values.items()}
 
 
 def rename_metrics(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from albert_core.artifacts.work_folder import (
 from albert_core.artifacts.work_sync import fetch_progress
 from albert_core.errors import InputError, StepFailedError
 from albert_core.files import hash_json
+from albert_core.old_names import with_first_names
 from albert_core.storage import is_remote, join
 
 # Longer than the leader needs to load TensorFlow, fetch its inputs and make the work folder, and
@@ -150,7 +151,9 @@ def run_step_as_follower(
 
 def _fingerprint(step: str, config: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
     """Return the hash that is equal for the same work; the code's version is checked apart."""
-    return hash_json({"step": step, "config": config, "inputs": inputs})
+    # Under the first names of the settings: a renamed setting must not make a killed step of an
+    # earlier version, or its published output, another work.
+    return hash_json({"step": step, "config": with_first_names(config), "inputs": inputs})
 
 
 def _folder_name(step: str, fingerprint: str) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING or keras.backend.backend() == "jax":
         LENGTH_MULTIPLE,
         should_jit,
     )
-    from albert_core.backends.jax.dense import Dense, cast_weights_once
+    from albert_core.backends.jax.dense import SharedDense, cast_weights_once
     from albert_core.backends.jax.feeding import feed_batches
     from albert_core.backends.jax.gelu import gelu
     from albert_core.backends.jax.layer_loop import repeat_layer, save_for_backward
@@ -34,7 +34,7 @@ else:
         LENGTH_MULTIPLE,
         should_jit,
     )
-    from albert_core.backends.tensorflow.dense import Dense, cast_weights_once
+    from albert_core.backends.tensorflow.dense import SharedDense, cast_weights_once
     from albert_core.backends.tensorflow.feeding import feed_batches
     from albert_core.backends.tensorflow.gelu import gelu
     from albert_core.backends.tensorflow.layer_loop import repeat_layer, save_for_backward
@@ -44,8 +44,8 @@ else:
 __all__ = [
     "JITS_VARYING_LENGTHS",
     "LENGTH_MULTIPLE",
-    "Dense",
     "LayerNormalization",
+    "SharedDense",
     "TrainStep",
     "attend",
     "cast_weights_once",

@@ -5,7 +5,6 @@ Shape suffixes: M examples, C classes or choices.
 
 import abc
 import functools
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from albert_core.files import write_json
 from albert_core.finetuning.answer_search import Answers, search_answers
 from albert_core.finetuning.prediction import ExampleOutputs
 from albert_core.finetuning.task_program import TaskData, TaskProgram
-from albert_core.tasks import Question, Task
+from albert_core.tasks import Task
 from albert_core.tasks.metrics import (
     CLASSIFICATION_NAME,
     Scores,
@@ -35,9 +34,7 @@ from albert_core.tasks.squad_metrics import (
 )
 from albert_core.tasks.task import SUBMISSION_FOLDER, Metric, Split
 
-_GUESSED_WORDS = 3
-
-_ANSWER_SCORES: Mapping[Metric, AnswerScore] = {
+ANSWER_SCORES: Mapping[Metric, AnswerScore] = {
     "f1": word_f1,
     "exact": exact_match,
     "cmrc_f1": cmrc_f1,
@@ -198,7 +195,7 @@ class QuestionEvaluator(Evaluator):
 
     def _scores(self, metric: Metric, predictions: Mapping[str, str]) -> np.ndarray:
         return question_scores(
-            _ANSWER_SCORES[metric],
+            ANSWER_SCORES[metric],
             self.data.examples,
             predictions,
             has_unanswerable=self.task.has_unanswerable,
@@ -256,47 +253,6 @@ def evaluate_outputs(
     has_questions = program.task.kind == "question_answering"
     evaluator = QuestionEvaluator if has_questions else TextEvaluator
     return evaluator(program, data, outputs, threshold)
-
-
-def baseline_score(program: TaskProgram, train: TaskData, dev: TaskData) -> float:
-    """Return the first metric on the dev set of predictions that need no model.
-
-    These are the most frequent class or choice of the training set, or its mean score; no answer
-    to questions that may have none; else three words from a place in the context that follows from
-    the question's id.
-    """
-    task = program.task
-    if task.kind == "question_answering":
-        guesses = {} if task.has_unanswerable else {q.id: _guess(q) for q in dev.examples}
-        scores = question_scores(
-            _ANSWER_SCORES[task.metrics[0]],
-            dev.examples,
-            guesses,
-            has_unanswerable=task.has_unanswerable,
-        )
-        return float(scores.mean())
-    constant = TextEvaluator(program, dev, {"logits": list(_constant(task, train, dev))})
-    return constant.metrics()[task.metrics[0]]
-
-
-def _constant(task: Task, train: TaskData, dev: TaskData) -> np.ndarray:
-    """Return the same logits for every dev example [M, C], from the training set's targets."""
-    targets = train.features.targets["target"]
-    num_rows = len(dev.examples)
-    if task.kind == "regression":
-        return np.full((num_rows, 1), targets.mean())
-    counts = np.bincount(targets.astype(int), minlength=2)
-    return np.tile(counts, (num_rows, 1))
-
-
-def _guess(question: Question) -> str:
-    """Return three words from a place of the context that depends on the question's id."""
-    words = question.context.split()
-    if len(words) < _GUESSED_WORDS:
-        words = list(question.context)
-    start = zlib.crc32(question.id.encode()) % max(1, len(words) - _GUESSED_WORDS + 1)
-    joint = " " if " " in question.context else ""
-    return joint.join(words[start : start + _GUESSED_WORDS])
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

@@ -15,8 +15,8 @@ from albert_core.checkpoints.vocabulary import check_size
 from albert_core.config import CONFIG_NAME, WEIGHTS_NAME, AlbertConfig
 from albert_core.errors import InputError
 from albert_core.files import write_json
+from albert_core.finetuning.baseline import baseline_score
 from albert_core.finetuning.config import TRIALS_NAME, FinetuningConfig, Initialization
-from albert_core.finetuning.evaluators import baseline_score
 from albert_core.finetuning.task_program import task_program
 from albert_core.finetuning.trials import Trial, TrialTrainer, best_trials
 from albert_core.progress import ReportProgress, quiet

@@ -168,16 +168,16 @@ class QuestionProgram(TaskProgram):
         )
         windows: Sequence[Window] = ()
         if split == "train":
-            features = self._cached(folder, lambda: self._made(questions, True).features)
+            features = self._cached(folder, lambda: self._encode(questions, True).features)
         else:
-            made = self._made(questions, False)
-            features, windows = made.features, made.windows
+            encoded = self._encode(questions, False)
+            features, windows = encoded.features, encoded.windows
         left_out = dict(invalid_rows.counts)
         if features.num_left_out:
             left_out["context unlike its pieces"] = features.num_left_out
         return TaskData(examples=questions, features=features, windows=windows, left_out=left_out)
 
-    def _made(self, questions: Sequence[Question], with_answers: bool) -> QuestionFeatures:
+    def _encode(self, questions: Sequence[Question], with_answers: bool) -> QuestionFeatures:
         return make_question_features(
             questions,
             self.tokenizer,

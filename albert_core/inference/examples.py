@@ -1,4 +1,4 @@
-"""Examples as people write them to examples as the features are made of."""
+"""Convert examples as people write them to those that features are made from."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -12,7 +12,7 @@ ModelKind = Literal[TaskKind, "masked_lm", "encoder"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TaskSignature:
-    """The fields of an example, and what a prediction is made of.
+    """The fields of an example, and what a prediction consists of.
 
     Attributes:
         kind: What the model predicts.

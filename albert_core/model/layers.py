@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from albert_core.backends import Dense, LayerNormalization, gelu, save_for_backward
+from albert_core.backends import LayerNormalization, SharedDense, gelu, save_for_backward
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 
@@ -51,7 +51,7 @@ def initializer(config: AlbertConfig) -> keras.initializers.Initializer:
 def dense(config: AlbertConfig, units: int, name: str, **kwargs: Any) -> keras.layers.Dense:
     """Return a dense layer initialised as the original's."""
     settings = {"kernel_initializer": initializer(config), "name": name, **kwargs}
-    return Dense(units, **settings)
+    return SharedDense(units, **settings)
 
 
 def hidden_activation(config: AlbertConfig) -> Callable[..., Any]:

@@ -274,10 +274,10 @@ def test_rematerialisation_with_dropout_is_refused(material, tmp_path):
         )
 
 
-def test_figures_and_files_of_a_finished_run(trained):
+def test_metrics_of_a_finished_run(trained):
     manifest = json.loads((trained / "manifest.json").read_text())
-    figures = manifest["figures"]
-    assert figures["strategy"].startswith("single on 1 CPU device (there is no GPU")
-    assert figures["precision"] == "float32"
-    assert 0 <= figures["input_wait_fraction"] <= 1
-    assert 0 < figures["model_flops_utilization"] < 1
+    metrics = manifest["metrics"]
+    assert metrics["strategy"].startswith("single on 1 CPU device (there is no GPU")
+    assert metrics["precision"] == "float32"
+    assert 0 <= metrics["input_wait_fraction"] <= 1
+    assert 0 < metrics["model_flops_utilization"] < 1

@@ -39,6 +39,13 @@ def test_settings_of_single_tasks_are_renamed_too():
     assert config.per_task["cola"] == {"warmup_ratio": 0.3}
 
 
+def test_settings_have_the_first_names_in_the_hash_of_a_steps_work():
+    values = {"records": {"held_out_fraction": 0.1, "lengths": [{"warmup_ratio": 1}]}}
+    first = {"records": {"held_out_share": 0.1, "lengths": [{"warmup_share": 1}]}}
+    assert old_names.with_first_names(values) == first
+    assert old_names.rename_settings(first) == values
+
+
 def test_a_manifest_of_an_earlier_version_is_read(capsys):
     old = {
         "step": "records",

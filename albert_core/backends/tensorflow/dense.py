@@ -13,8 +13,10 @@ import tensorflow as tf
 from albert_core.backends.tensorflow._sums import sum_rows, sum_tensors
 
 
-class Dense(keras.layers.Dense):
+class SharedDense(keras.layers.Dense):
     """A dense layer that can cast its weights once for several calls."""
+
+    # `.keras` archives hold the name of the class, in snake case, before the weights.
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
@@ -46,7 +48,7 @@ class Dense(keras.layers.Dense):
 
 
 @contextlib.contextmanager
-def cast_weights_once(uses: Mapping[Dense, int]) -> Iterator[None]:
+def cast_weights_once(uses: Mapping[SharedDense, int]) -> Iterator[None]:
     """Let dense layers cast their weights once, for all calls inside.
 
     Args:

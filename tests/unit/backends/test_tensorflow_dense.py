@@ -9,7 +9,7 @@ if keras.backend.backend() != "tensorflow":
 
 import tensorflow as tf
 
-from albert_core.backends.tensorflow.dense import Dense
+from albert_core.backends.tensorflow.dense import SharedDense
 
 TIMES = 3
 
@@ -17,7 +17,7 @@ TIMES = 3
 def _results(dtype: str, x: np.ndarray, *, is_cast_once: bool) -> list[np.ndarray]:
     """Return the output of a layer applied three times in a row, and every gradient."""
     keras.utils.set_random_seed(1)
-    layer = Dense(x.shape[-1], dtype=dtype, bias_initializer="random_normal")
+    layer = SharedDense(x.shape[-1], dtype=dtype, bias_initializer="random_normal")
     layer.build(x.shape)
     inputs = tf.constant(x)
 
@@ -50,7 +50,7 @@ def test_values_and_gradients_are_those_of_keras(dtype: str, distance: float) ->
 
 
 def test_more_calls_than_said_are_refused() -> None:
-    layer = Dense(4)
+    layer = SharedDense(4)
     layer.build((2, 4))
     with layer.cast_once(1):
         layer(tf.ones((2, 4)))

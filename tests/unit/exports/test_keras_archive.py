@@ -1,7 +1,10 @@
 """Archives of Keras: every kind of model comes back by Keras's own loader."""
 
+import io
+import zipfile
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -28,6 +31,18 @@ def test_an_archive_computes_the_same(kind: str, tmp_path: Path) -> None:
     assert expected.keys() == found.keys()
     for name, value in expected.items():
         np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+def test_weights_lie_where_archives_of_earlier_versions_and_both_backends_have_them(
+    tmp_path: Path,
+) -> None:
+    write_keras_archive(SAMPLES["classification"](), tmp_path)
+    places: list[str] = []
+    with zipfile.ZipFile(tmp_path / ARCHIVE_NAME) as archive:
+        content = io.BytesIO(archive.read("model.weights.h5"))
+    with h5py.File(content) as weights:
+        weights.visit(places.append)
+    assert "bert/groups/container/block/dense_layers/shared_dense_4/vars/0" in places
 
 
 @pytest.mark.parametrize(

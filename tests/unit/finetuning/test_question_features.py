@@ -27,7 +27,7 @@ def features(tokenizer, *, sequence_length, max_query_length=64):
 def test_a_question_that_leaves_no_room_for_its_text_is_refused(tokenizer):
     length = len(tokenizer.encode("what did the cat sit on " * 3)) + 3
     with pytest.raises(
-        InputError, match=r"max_query_length: a question of \d+ pieces leaves no room"
+        InputError, match=r"max_query_length: a question of \d+ tokens leaves no room"
     ):
         features(tokenizer, sequence_length=length)
     assert features(tokenizer, sequence_length=length + 1).windows

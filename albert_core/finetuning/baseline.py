@@ -1,0 +1,56 @@
+"""The score of predictions that need no model, to compare a model's with.
+
+Shape suffixes: M examples, C classes or choices.
+"""
+
+import zlib
+
+import numpy as np
+
+from albert_core.finetuning.evaluators import ANSWER_SCORES, TextEvaluator
+from albert_core.finetuning.task_program import TaskData, TaskProgram
+from albert_core.tasks import Question, Task
+from albert_core.tasks.squad_metrics import question_scores
+
+_GUESSED_WORDS = 3
+
+
+def baseline_score(program: TaskProgram, train: TaskData, dev: TaskData) -> float:
+    """Return the first metric on the dev set of predictions that need no model.
+
+    These are the most frequent class or choice of the training set, or its mean score; no answer
+    to questions that may have none; else three words from a place in the context that follows from
+    the question's id.
+    """
+    task = program.task
+    if task.kind == "question_answering":
+        guesses = {} if task.has_unanswerable else {q.id: _guess(q) for q in dev.examples}
+        scores = question_scores(
+            ANSWER_SCORES[task.metrics[0]],
+            dev.examples,
+            guesses,
+            has_unanswerable=task.has_unanswerable,
+        )
+        return float(scores.mean())
+    constant = TextEvaluator(program, dev, {"logits": list(_constant(task, train, dev))})
+    return constant.metrics()[task.metrics[0]]
+
+
+def _constant(task: Task, train: TaskData, dev: TaskData) -> np.ndarray:
+    """Return the same logits for every dev example [M, C], from the training set's targets."""
+    targets = train.features.targets["target"]
+    num_rows = len(dev.examples)
+    if task.kind == "regression":
+        return np.full((num_rows, 1), targets.mean())
+    counts = np.bincount(targets.astype(int), minlength=2)
+    return np.tile(counts, (num_rows, 1))
+
+
+def _guess(question: Question) -> str:
+    """Return three words from a place of the context that depends on the question's id."""
+    words = question.context.split()
+    if len(words) < _GUESSED_WORDS:
+        words = list(question.context)
+    start = zlib.crc32(question.id.encode()) % max(1, len(words) - _GUESSED_WORDS + 1)
+    joint = " " if " " in question.context else ""
+    return joint.join(words[start : start + _GUESSED_WORDS])
