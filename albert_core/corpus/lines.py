@@ -12,8 +12,8 @@ from albert_core.errors import InputError
 # Control characters, without those that are white space, and halves of surrogate pairs.
 _CONTROL_BYTES = bytes({*range(0x09), *range(0x0E, 0x1C), 0x7F})
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x1b\x7f\x80-\x84\x86-\x9f\ud800-\udfff]")
-# Spaces, joiners and marks of byte order that no reader sees; between white space.
-_WITHOUT_WIDTH = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad" + string.whitespace + "\u00a0"
+# White space, and separators that no reader sees: zero-width space, word joiner, byte order mark.
+_WITHOUT_WIDTH = string.whitespace + "\u00a0\u200b\u2060\ufeff"
 _REPLACEMENT = "\ufffd"
 _BLOCK_BYTES = 1 << 16  # read and looked at together
 

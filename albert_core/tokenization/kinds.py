@@ -8,7 +8,6 @@ from typing import Literal, Protocol
 from albert_core.tokenization.interface import Tokenizer
 from albert_core.tokenization.sentencepiece import SentencePieceTokenizer
 from albert_core.tokenization.sentencepiece_training import train_sentencepiece
-from albert_core.tokenization.training_counts import TrainingCounts
 from albert_core.tokenization.wordpiece import WordPieceTokenizer
 from albert_core.tokenization.wordpiece_training import train_wordpiece
 
@@ -20,13 +19,7 @@ class Trainer(Protocol):
     """A function that trains a vocabulary on sentences."""
 
     def __call__(
-        self,
-        sentences: Sequence[str],
-        *,
-        size: int,
-        character_coverage: float,
-        lower_case: bool,
-        counts: TrainingCounts | None = None,
+        self, sentences: Sequence[str], *, size: int, character_coverage: float, lower_case: bool
     ) -> Tokenizer:
         """Return a tokenizer of `size` pieces, special ones included; refuse too little text."""
 

@@ -26,12 +26,7 @@ _NUM_THREADS = 2  # part of the result: other numbers of threads give other last
 
 
 def train_sentencepiece(
-    sentences: Sequence[str],
-    *,
-    size: int,
-    character_coverage: float,
-    lower_case: bool,
-    counts: TrainingCounts | None = None,
+    sentences: Sequence[str], *, size: int, character_coverage: float, lower_case: bool
 ) -> SentencePieceTokenizer:
     """Train a unigram model with the original's special pieces.
 
@@ -40,13 +35,12 @@ def train_sentencepiece(
         size: Number of pieces, special ones included.
         character_coverage: Fraction of the text's characters that get a piece.
         lower_case: Whether text is lower-cased, here and by the tokenizer returned.
-        counts: Receives counts of what SentencePiece would drop; added to.
 
     Raises:
         InputError: The text is too little for the size, or has too many characters.
     """
     model = io.BytesIO()
-    counts = counts or TrainingCounts()
+    counts = TrainingCounts()
     preprocessed = (preprocess_text(text, lower_case=lower_case) for text in sentences)
     try:
         sentencepiece.SentencePieceTrainer.Train(
@@ -68,7 +62,9 @@ def train_sentencepiece(
         )
     except RuntimeError as error:
         raise _training_error(size, error, counts) from error
-    return SentencePieceTokenizer(model.getvalue(), lower_case=lower_case)
+    tokenizer = SentencePieceTokenizer(model.getvalue(), lower_case=lower_case)
+    tokenizer.training_counts = counts
+    return tokenizer
 
 
 def usable_sentences(texts: Iterable[str], counts: TrainingCounts) -> Iterator[str]:

@@ -16,12 +16,7 @@ _SPECIALS = (PAD, UNKNOWN, "[CLS]", "[SEP]", "[MASK]")
 
 
 def train_wordpiece(
-    sentences: Sequence[str],
-    *,
-    size: int,
-    character_coverage: float,
-    lower_case: bool,
-    counts: TrainingCounts | None = None,
+    sentences: Sequence[str], *, size: int, character_coverage: float, lower_case: bool
 ) -> WordPieceTokenizer:
     """Train WordPiece on words as `WordPieceTokenizer` splits them off.
 
@@ -30,7 +25,6 @@ def train_wordpiece(
         size: Number of pieces, special ones included.
         character_coverage: Fraction of the text's characters that get a piece.
         lower_case: Whether text is lower-cased, here and by the tokenizer returned.
-        counts: Receives the number of words that are left out; added to.
 
     Raises:
         InputError: The text is too little for the size, or has too many characters.
@@ -41,8 +35,6 @@ def train_wordpiece(
     words = collections.Counter(word for text in sentences for word in splitter.words(text))
     characters = _frequent_characters(words, character_coverage)
     covered = {word: count for word, count in words.items() if characters.issuperset(word)}
-    if counts is not None:
-        counts.num_uncovered_words += words.total() - sum(covered.values())
     # The trainer numbers characters it meets in the order of a hash table, another one in every
     # process. It meets none: all are passed as special tokens, in order, before it starts.
     first_pieces = [*_SPECIALS, *_single_characters(covered)]
@@ -66,7 +58,11 @@ def train_wordpiece(
     ids = trained.get_vocab()
     if len(ids) < size:
         raise InputError(f"vocab.size: got {size}, expected at most {len(ids)} for this corpus")
-    return WordPieceTokenizer(sorted(ids, key=ids.__getitem__), lower_case=lower_case)
+    tokenizer = WordPieceTokenizer(sorted(ids, key=ids.__getitem__), lower_case=lower_case)
+    tokenizer.training_counts = TrainingCounts(
+        num_uncovered_words=words.total() - sum(covered.values())
+    )
+    return tokenizer
 
 
 def _frequent_characters(words: collections.Counter[str], coverage: float) -> set[str]:

@@ -19,7 +19,6 @@ from albert_core.files import write_json
 from albert_core.progress import ReportProgress, quiet
 from albert_core.tokenization import TOKENIZER_KINDS, Tokenizer, load_tokenizer
 from albert_core.tokenization.config import VocabConfig
-from albert_core.tokenization.training_counts import TrainingCounts
 from components.vocab.report import describe_irregularities, describe_vocabulary
 from components.vocab.sample import sample_sentences
 
@@ -56,7 +55,7 @@ def train_vocab(
         if files.note:
             progress(0, 0, files.note)
         progress(0, 0, "choosing sentences")
-        reading, training = ReadCounts(), TrainingCounts()
+        reading = ReadCounts()
         corpus_sentences = _CountedSentences(corpus, reading)
         sentences = sample_sentences(
             corpus_sentences, max_bytes=int(config.memory_gb * 1e9 / _MEMORY_PER_BYTE)
@@ -65,14 +64,14 @@ def train_vocab(
             raise InputError(f"corpus.files {', '.join(corpus.files)}: no text in any of the files")
         if not source:
             progress(0, 0, f"training {config.size:,} pieces on {len(sentences):,} sentences")
-        tokenizer = source or _train(sentences, config, training)
+        tokenizer = source or _train(sentences, config)
         _write_vocabulary(tokenizer, results)
         progress(0, 0, "describing the vocabulary")
         irregularities = {
             "num_left_out_files": sum(map(len, files.left_out.values())),
             "num_sentences_not_sampled": corpus_sentences.count - len(sentences),
             **dataclasses.asdict(reading),
-            **dataclasses.asdict(training),
+            **dataclasses.asdict(tokenizer.training_counts),
         }
         irregularities = {name: count for name, count in irregularities.items() if count}
         if irregularities:
@@ -128,13 +127,12 @@ class _CountedSentences:
             yield from document
 
 
-def _train(sentences: Sequence[str], config: VocabConfig, counts: TrainingCounts) -> Tokenizer:
+def _train(sentences: Sequence[str], config: VocabConfig) -> Tokenizer:
     return TOKENIZER_KINDS[config.kind].train(
         sentences,
         size=config.size,
         character_coverage=config.character_coverage,
         lower_case=config.lower_case,
-        counts=counts,
     )
 
 

@@ -275,7 +275,7 @@ def test_rows_with_carriage_returns_alone_are_rows(tmp_path):
     assert documents_in(path, format="jsonl") == [["One."], ["Two."]]
 
 
-@pytest.mark.parametrize("line", ["\u200b", "\ufeff", " \u200b\u00a0\u2060 ", "\u200d\u200c"])
+@pytest.mark.parametrize("line", ["\u200b", "\ufeff", " \u200b\u00a0\u2060 "])
 def test_a_line_of_nothing_visible_is_blank(tmp_path, line):
     path = write(tmp_path, {"t.txt": f"One.\n{line}\nTwo\u200bx.\n".encode()}) / "t.txt"
     assert documents_in(path) == [["One."], ["Two\u200bx."]]
