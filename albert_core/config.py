@@ -28,7 +28,8 @@ class AlbertConfig:
         intermediate_size: Width of the feed-forward layer.
         inner_group_num: Attention + feed-forward blocks inside a group.
         down_scale_factor: Kept for old files; the original reads it and uses it nowhere.
-        hidden_act: Activation of the feed-forward layer; `gelu` is the tanh form.
+        hidden_act: Activation of the feed-forward layer: `gelu` (the tanh form), `relu`, `tanh` or
+            `linear`.
         hidden_dropout_prob: Dropout on embeddings and block outputs while training.
         attention_probs_dropout_prob: Dropout on attention probabilities while training.
         max_position_embeddings: Longest sequence the model can read.
@@ -40,7 +41,9 @@ class AlbertConfig:
         layers_to_keep: Kept for old files; used nowhere in the released code.
 
     Raises:
-        InputError: A size is not positive or does not divide as it must.
+        InputError: A size is not a whole number of 1 or more, a dropout is not from 0 to below 1,
+            `initializer_range` is not above 0, `hidden_act` is unknown, H is no multiple of N, or
+            the number of layers none of the groups. Keys kept for old files are not checked.
     """
 
     vocab_size: int
@@ -64,6 +67,11 @@ class AlbertConfig:
     layers_to_keep: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        """Refuse values that make no model.
+
+        Raises:
+            InputError: A value is out of its range, or sizes do not divide, as told above.
+        """
         for name in _POSITIVE:
             value = getattr(self, name)
             if type(value) is not int or value < 1:
@@ -108,8 +116,10 @@ class AlbertConfig:
     def from_dict(cls, values: Mapping[str, Any]) -> "AlbertConfig":
         """Build a configuration from the keys of an albert_config.json.
 
+        Keys that are missing take the defaults of this class.
+
         Raises:
-            InputError: A key is unknown, or `vocab_size` is missing.
+            InputError: A key is unknown, `vocab_size` is missing, or a value is out of its range.
         """
         unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
         if unknown:
@@ -136,11 +146,11 @@ class AlbertConfig:
         return cls.from_dict(values)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return every key, as albert_config.json holds them."""
+        """Return every key, as albert_config.json holds them and `from_dict` reads them."""
         return {**dataclasses.asdict(self), "layers_to_keep": list(self.layers_to_keep)}
 
     def to_json_file(self, path: str | Path) -> None:
-        """Write an albert_config.json."""
+        """Write an albert_config.json with every key; a file at the path is replaced."""
         Path(path).write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
 
 
@@ -158,8 +168,17 @@ _POSITIVE = (
 )
 
 
-def _sizes(hidden: int, layers: int, heads: int, **overrides: Any) -> dict[str, Any]:
-    """Return the settings of a size, with the feed-forward layer 4 times as wide as the encoder."""
+def _preset_keys(hidden: int, layers: int, heads: int, **overrides: Any) -> dict[str, Any]:
+    """Return the keys of albert_config.json that make a preset; `overrides` win.
+
+    The feed-forward layer is 4 times as wide as the encoder.
+
+    Args:
+        hidden: `hidden_size`.
+        layers: `num_hidden_layers`.
+        heads: `num_attention_heads`.
+        **overrides: Other keys, or other values of those above.
+    """
     return {
         "hidden_size": hidden,
         "num_hidden_layers": layers,
@@ -174,27 +193,29 @@ _DROPOUT = {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1}
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     # The tiers for one small machine; not released sizes. The released models' initializer_range
     # of 0.02 never leaves the plateau of the most frequent tokens there.
-    "tiny": _sizes(128, 2, 4, embedding_size=64, intermediate_size=256, initializer_range=0.06),
-    "small": _sizes(192, 4, 3, initializer_range=0.06),
+    "tiny": _preset_keys(
+        128, 2, 4, embedding_size=64, intermediate_size=256, initializer_range=0.06
+    ),
+    "small": _preset_keys(192, 4, 3, initializer_range=0.06),
     # The released sizes. v1 was trained with dropout (xxlarge without), v2 with none.
-    "base_v1": _sizes(768, 12, 12, **_DROPOUT),
-    "large_v1": _sizes(1024, 24, 16, **_DROPOUT),
-    "xlarge_v1": _sizes(2048, 24, 16, **_DROPOUT),
-    "xxlarge_v1": _sizes(4096, 12, 64),
-    "base_v2": _sizes(768, 12, 12),
-    "large_v2": _sizes(1024, 24, 16),
-    "xlarge_v2": _sizes(2048, 24, 16),
-    "xxlarge_v2": _sizes(4096, 12, 64),
+    "base_v1": _preset_keys(768, 12, 12, **_DROPOUT),
+    "large_v1": _preset_keys(1024, 24, 16, **_DROPOUT),
+    "xlarge_v1": _preset_keys(2048, 24, 16, **_DROPOUT),
+    "xxlarge_v1": _preset_keys(4096, 12, 64),
+    "base_v2": _preset_keys(768, 12, 12),
+    "large_v2": _preset_keys(1024, 24, 16),
+    "xlarge_v2": _preset_keys(2048, 24, 16),
+    "xxlarge_v2": _preset_keys(4096, 12, 64),
     # The Chinese releases: relu and no dropout; their WordPiece vocabulary has 21,128 tokens.
-    "base_zh": _sizes(768, 12, 12, hidden_act="relu"),
-    "large_zh": _sizes(1024, 24, 16, hidden_act="relu"),
-    "xlarge_zh": _sizes(2048, 24, 16, hidden_act="relu"),
-    "xxlarge_zh": _sizes(4096, 12, 64, hidden_act="relu"),
+    "base_zh": _preset_keys(768, 12, 12, hidden_act="relu"),
+    "large_zh": _preset_keys(1024, 24, 16, hidden_act="relu"),
+    "xlarge_zh": _preset_keys(2048, 24, 16, hidden_act="relu"),
+    "xxlarge_zh": _preset_keys(4096, 12, 64, hidden_act="relu"),
 }
 
 
 def preset(name: str, *, vocab_size: int, **overrides: Any) -> AlbertConfig:
-    """Return the named size for a vocabulary, with single keys overridden.
+    """Return the architecture of a named size; a key in `overrides` wins over the preset's.
 
     Raises:
         InputError: The preset or an overridden key is unknown, or a value is impossible.
@@ -217,5 +238,9 @@ class ModelConfig:
     overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def with_vocabulary(self, vocab_size: int) -> AlbertConfig:
-        """Return the architecture for a vocabulary."""
+        """Return the architecture for a vocabulary of `vocab_size` tokens.
+
+        Raises:
+            InputError: The preset or an overridden key is unknown, or a value is impossible.
+        """
         return preset(self.preset, vocab_size=vocab_size, **self.overrides)

@@ -54,12 +54,16 @@ class Checkpoint:
 
     @property
     def heads(self) -> frozenset[str]:
-        """The heads the weights hold, by the names in `albert_core.checkpoints.names.HEADS`."""
+        """The heads of which a variable is there, by the names in `names.HEADS`."""
         return find_heads(self.weights)
 
     @property
     def input_names(self) -> tuple[str, ...]:
-        """The names of its model's inputs (`ModelInputs`), in the same order in every format."""
+        """The names of its model's inputs (`ModelInputs`), in the same order in every format.
+
+        `input_ids`, `input_mask`, `segment_ids`; then `p_mask` with the head of SQuAD 2.0
+        (`span_beam`), or `masked_lm_positions` where no task's head is there, not even any head.
+        """
         head_inputs: tuple[str, ...] = ()
         if "span_beam" in self.heads:
             head_inputs = ("p_mask",)
@@ -69,12 +73,20 @@ class Checkpoint:
 
     @property
     def lacks_pooler(self) -> bool:
-        """Whether there is no pooler, as in transformers' models that do without one."""
+        """Whether there is no pooler, as in transformers' models that do without one.
+
+        False without any head, or with a head that reads the pooler, even if its variables are
+        missing: then `build_model` refuses the checkpoint.
+        """
         has_pooler = any(name.startswith(POOLER) for name in self.weights)
         return bool(self.heads) and self.heads <= _HEADS_WITHOUT_POOLER and not has_pooler
 
     def content_hash(self) -> str:
-        """Return a hash of architecture, weights and vocabulary; the same in every format."""
+        """Return a hash of architecture, weights and vocabulary; the same in every format.
+
+        Task and settings of fine-tuning do not count. A pooler of zeros that a format needed, or
+        a pooler that it left out, changes the hash.
+        """
         weights = {
             name: hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
             for name, array in self.weights.items()
@@ -85,7 +97,7 @@ class Checkpoint:
         )
 
     def with_pooler(self) -> "Checkpoint":
-        """Return a checkpoint with a pooler: of zeros, with a note, if this one has none.
+        """Return this checkpoint; if it `lacks_pooler`, a copy with a pooler of zeros and a note.
 
         The original's scripts and the Keras models cannot do without one.
         """
@@ -103,10 +115,11 @@ class Checkpoint:
 
 
 def build_model(checkpoint: Checkpoint) -> "keras.Model":
-    """Return the Keras model of a checkpoint, with its weights.
+    """Return the Keras model of a checkpoint, with its weights, under Keras's current dtype policy.
 
     Its class follows from the heads: without one of a task it is `AlbertForPreTraining`, whose
-    heads are zeros where the checkpoint has none.
+    heads are zeros where the checkpoint has none. A missing pooler is zeros, too, if the
+    checkpoint `lacks_pooler`.
 
     Raises:
         InputError: A variable is missing, unknown or of another shape; all are listed.
@@ -136,7 +149,11 @@ def reference_function(checkpoint: Checkpoint) -> ModelFunction:
 
 
 def _new_model(checkpoint: Checkpoint) -> "keras.Model":
-    """Return a model with random weights of the class that has the checkpoint's heads."""
+    """Return a model with random weights of the class that has the checkpoint's heads.
+
+    Of several heads the first of `classifier`, `span`, `span_beam` decides. A classifier has as
+    many labels as its variables have rows.
+    """
     from albert_core import model as models
 
     config, heads = checkpoint.config, checkpoint.heads
@@ -165,10 +182,11 @@ def read_task(folder: Path) -> dict[str, Any] | None:
 def read_finetuning(folder: Path) -> dict[str, Any] | None:
     """Return the settings that a model was fine-tuned with; None if they are not known.
 
-    They are in finetuning.json, or in the manifest of a folder that `albert finetune` wrote.
+    They are in finetuning.json or, without that file, in the manifest of a folder that `albert
+    finetune` wrote. They are not checked.
 
     Raises:
-        InputError: There is a file, but it cannot be read.
+        InputError: There is such a file, but it cannot be read.
     """
     if (folder / FINETUNING_NAME).is_file():
         return read_json(folder / FINETUNING_NAME)
@@ -179,7 +197,10 @@ def read_finetuning(folder: Path) -> dict[str, Any] | None:
 
 
 def write_task(checkpoint: Checkpoint, folder: Path) -> None:
-    """Write task.json and finetuning.json into a folder, each only if the checkpoint knows it."""
+    """Write task.json and finetuning.json into an existing folder.
+
+    Each is written only if the checkpoint knows it and it is not empty; a file there is replaced.
+    """
     files = {TASK_NAME: checkpoint.task, FINETUNING_NAME: checkpoint.finetuning}
     for name, values in files.items():
         if values:

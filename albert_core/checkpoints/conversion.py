@@ -63,14 +63,18 @@ def read_checkpoint(
 ) -> Checkpoint:
     """Read a checkpoint of any format, with the vocabulary and the task beside it.
 
+    The tensors are not compared with the architecture; `build_model` does that.
+
     Args:
-        path: Anything `detect` knows that holds a model.
+        path: Anything `detect` knows that holds a finished model: not `training` or `artifact`.
         config: An albert_config.json, for a TensorFlow 1 checkpoint that has none beside it.
         vocab: Vocabulary, if not the one in the checkpoint's folder.
         lower_case: Whether the vocabulary is for lower-cased text, if not as its settings say.
 
     Raises:
-        InputError: There is no model at the path, or it or its vocabulary cannot be used.
+        InputError: There is no finished model at the path, or a file cannot be used; the
+            vocabulary has another size than the model's; `config` is given for another format; or
+            `lower_case` is given and there is no vocabulary.
     """
     kind = detect(path)
     if kind == "tf1":
@@ -100,9 +104,13 @@ def convert(
 ) -> Conversion:
     """Convert a checkpoint, vocabulary and task included, and prove that it is the same model.
 
+    As in `write_proven`, the outputs on a random batch may differ by at most 1e-6. Settings of
+    fine-tuning (finetuning.json) are not written.
+
     Args:
         source: A checkpoint of any format, local or gs://.
-        destination: Local folder to make; it appears only when everything is done.
+        destination: Local folder to make, or an empty one; it is filled only when everything is
+            done.
         to: `tf1` for the original's scripts, `huggingface` for transformers, `keras` for this
             program.
         vocab: Vocabulary, if not the one in the source's folder.
@@ -111,7 +119,7 @@ def convert(
 
     Raises:
         InputError: The source cannot be read or expressed so, or the destination holds something.
-        StepFailedError: What was written is not the same model.
+        StepFailedError: What was written is not the same model; nothing is left of it.
     """
     if to not in _WRITERS:
         raise InputError(f"to: got {to!r}, expected one of {', '.join(_WRITERS)}")
@@ -137,17 +145,21 @@ def write_proven(
 ) -> tuple[Mapping[str, float], tuple[str, ...]]:
     """Write a checkpoint, vocabulary and task included, read it back and compare the outputs.
 
+    The outputs are those of both Keras models on one random batch. Files are written to a hidden
+    folder beside `destination`, which is removed on failure and renamed at the end. Settings of
+    fine-tuning (finetuning.json) are not written.
+
     Args:
         checkpoint: The model.
         destination: Folder to make, or an empty one; filled only when everything is done.
         to: The format.
 
     Returns:
-        The largest difference of each output, and notes for the user.
+        The largest absolute difference of each output, and notes for the user.
 
     Raises:
-        InputError: The model cannot be expressed so.
-        StepFailedError: What was written is not the same model.
+        InputError: The model cannot be expressed so, or its weights do not fit its architecture.
+        StepFailedError: An output changed by more than 1e-6; `destination` is as it was.
     """
     before = compute_outputs(checkpoint)
     partial = destination.with_name(f".{destination.name}.{os.getpid()}.partial")
@@ -163,7 +175,15 @@ def write_proven(
 
 
 def _write(checkpoint: Checkpoint, folder: Path, to: CheckpointFormat) -> tuple[str, ...]:
-    """Write weights, vocabulary and task into a new folder and return notes for the user."""
+    """Write weights, vocabulary and task into a new folder.
+
+    Returns:
+        Notes for the user: what was added or left out, that files do not tell multiple choice
+        without a task, that there is no vocabulary.
+
+    Raises:
+        InputError: The format cannot express the model.
+    """
     notes = _WRITERS[to](checkpoint, folder)
     if checkpoint.task:
         write_json(folder / TASK_NAME, checkpoint.task)
@@ -175,13 +195,21 @@ def _write(checkpoint: Checkpoint, folder: Path, to: CheckpointFormat) -> tuple[
 
 
 def _refuse_occupied(destination: Path) -> None:
-    """Refuse a destination that is a file or a folder with anything in it."""
+    """Refuse a destination that is a file or a folder with anything in it.
+
+    Raises:
+        InputError: It is one of these.
+    """
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
         raise InputError(f"destination {destination}: exists; choose a new or empty folder")
 
 
 def _refuse_change(differences: Mapping[str, float], destination: Path) -> None:
-    """Refuse to publish if an output changed by more than the bound; all such outputs are named."""
+    """Refuse outputs that changed by more than 1e-6, or became NaN.
+
+    Raises:
+        StepFailedError: There are such outputs; all are named.
+    """
     # Negated, so that NaN counts as a change.
     changed = {name: v for name, v in differences.items() if not v <= LARGEST_DIFFERENCE}
     if changed:

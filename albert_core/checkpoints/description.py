@@ -82,10 +82,12 @@ class Description:
 
 
 def describe(path: str | Path) -> Description:
-    """Describe a checkpoint of any kind, or the results of a step.
+    """Describe a checkpoint of any kind, or the results of a step, by headers and side files.
+
+    A vocabulary that cannot be used is no error: the description says so.
 
     Raises:
-        InputError: The path is neither, or a file in it cannot be read.
+        InputError: The path is neither, or another file in it cannot be read.
     """
     path = local_folder(path)
     kind = detect(path)
@@ -110,7 +112,9 @@ def describe(path: str | Path) -> Description:
 
 
 def size_name(config: AlbertConfig) -> str:
-    """Return the names of the presets with an architecture, joined by "or"; empty if none has it.
+    """Return the presets with an architecture, such as `base v2`; empty if there is none.
+
+    Several are joined by "or".
 
     The size of the vocabulary and the initializer may differ.
     """
@@ -129,7 +133,15 @@ def _hub_model(folder: Path) -> ModelSummary:
 
 
 def _tf1_model(path: Path, config_path: Path | None = None) -> ModelSummary:
-    """Return the model in a TensorFlow 1 checkpoint, with its configuration if a file has it."""
+    """Return the model in a TensorFlow 1 checkpoint.
+
+    Reads no array but global_step.
+
+    Args:
+        path: As for `find_tf1_checkpoint`.
+        config_path: The configuration, which may be missing; albert_config.json beside the
+            checkpoint when not given.
+    """
     prefix = find_tf1_checkpoint(path)
     variables = list_tf1_checkpoint(prefix)
     config_path = config_path or prefix.with_name(CONFIG_NAME)
@@ -147,7 +159,7 @@ def _folder_model(folder: Path) -> ModelSummary:
 
 
 def _huggingface_model(folder: Path) -> ModelSummary:
-    """Return the model in a folder of transformers."""
+    """Return the model in a folder of transformers, without parameters the original has not."""
     path = folder / HUGGINGFACE_CONFIG_NAME
     config, _ = config_from_huggingface(read_json(path), source=str(path))
     variables = _list_safetensors(weights_path(folder))
@@ -167,7 +179,15 @@ def _model(
     *,
     global_step: int | None = None,
 ) -> ModelSummary:
-    """Return a summary of the variables in a file, those of the training counted apart."""
+    """Return a summary of the variables in a file, without those of the training.
+
+    Of these the optimizer's slots are counted in `num_slots`, and the others left out.
+
+    Args:
+        variables: Shapes and types by the original's names.
+        config: The architecture, if known.
+        global_step: Training steps made, if known.
+    """
     weights = {name: v for name, v in variables.items() if not is_training_state(name)}
     return ModelSummary(
         config=config,
@@ -182,7 +202,11 @@ def _model(
 
 
 def _list_safetensors(path: Path) -> dict[str, Variable]:
-    """Return shape and type of every array in a safetensors file, from its header."""
+    """Return shape and type of every array in a safetensors file, from its header.
+
+    Raises:
+        InputError: The file is missing or damaged.
+    """
     try:
         with safetensors.safe_open(path, "numpy") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
@@ -200,7 +224,8 @@ def _list_safetensors(path: Path) -> dict[str, Variable]:
 def summarize_vocabulary(folder: Path) -> str:
     """Return kind, size and case of a folder's vocabulary as text; empty if it has none.
 
-    One that cannot be read is described as such: the rest of the folder is still worth telling.
+    One that cannot be read gives "unusable: " and the reason, and no error: the rest of the folder
+    is still worth telling.
     """
     try:
         tokenizer = find_tokenizer(folder)
@@ -213,7 +238,10 @@ def summarize_vocabulary(folder: Path) -> str:
 
 
 def list_sizes(path: Path) -> dict[str, int]:
-    """Return the sizes of all files in a folder, or of the files of a TensorFlow 1 prefix."""
+    """Return the sizes in bytes of all files in a folder, at any depth, by relative path, sorted.
+
+    Of a TensorFlow 1 prefix only files named `<prefix>.*` count, with paths from its folder.
+    """
     folder, pattern = path, "*"
     if not path.is_dir():
         folder, pattern = path.parent, f"{path.name.removesuffix('.index')}.*"

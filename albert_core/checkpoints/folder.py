@@ -17,6 +17,8 @@ def read_folder(
 ) -> Checkpoint:
     """Read a folder that `albert pretrain`, `albert finetune` or `save_folder` wrote.
 
+    Weights, architecture and vocabulary are not compared with each other.
+
     Args:
         folder: The folder.
         vocab: Vocabulary, if not the one there.
@@ -41,10 +43,13 @@ def read_folder(
 
 
 def save_folder(checkpoint: Checkpoint, folder: str | Path) -> tuple[str, ...]:
-    """Write a folder that `read_folder` reads; the task is not written.
+    """Write configuration, weights and vocabulary, not the task, for `read_folder`.
+
+    Makes the folder if it is missing; files there are replaced. Where the checkpoint
+    `lacks_pooler`, a pooler of zeros is written.
 
     Returns:
-        Notes for the user about what had to be added.
+        Notes for the user about what had to be added; those of the checkpoint are not repeated.
     """
     from albert_core.model.weights import write_weights
 

@@ -32,7 +32,7 @@ def read_huggingface(
     """Read a folder that transformers, or `save_huggingface`, wrote.
 
     Weights of another floating type become float32. `classifier_dropout_prob` is a setting of
-    training, not of the architecture, and is ignored.
+    training, not of the architecture, and is ignored. finetuning.json is not read.
 
     Args:
         folder: The folder.
@@ -61,7 +61,10 @@ def read_huggingface(
 
 
 def save_huggingface(checkpoint: Checkpoint, folder: str | Path) -> tuple[str, ...]:
-    """Write a folder that transformers' `from_pretrained` reads.
+    """Write a folder that transformers' `from_pretrained` reads; the task is not written.
+
+    Makes the folder if it is missing; files there are replaced. The pooler is left out where
+    transformers' model has none (`AlbertForQuestionAnswering`).
 
     Returns:
         Notes for the user about what had to be left out.
@@ -88,7 +91,8 @@ def weights_path(folder: Path) -> Path:
     """Return the path of a folder's model.safetensors, which may be missing.
 
     Raises:
-        InputError: The folder has no model.safetensors, but weights of another form.
+        InputError: The folder has no model.safetensors, but a pytorch_model.bin or weights split
+            into several files.
     """
     path = folder / WEIGHTS_NAME
     other = [name for name in OTHER_WEIGHTS_NAMES if (folder / name).is_file()]

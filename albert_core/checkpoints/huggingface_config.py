@@ -36,11 +36,19 @@ def config_from_huggingface(
 ) -> tuple[AlbertConfig, tuple[str, ...]]:
     """Return the architecture in a config.json, and notes for the user.
 
+    Settings of transformers alone are ignored. Missing ones have the defaults of `AlbertConfig`,
+    but the size of the vocabulary is 30,000.
+
     The exact gelu becomes the original's tanh form: config files of released models name it by
     mistake. A model that was trained with the exact one changes by up to 5e-4 a layer.
 
+    Args:
+        values: The contents of config.json.
+        source: Where they come from, for messages.
+
     Raises:
-        InputError: It is no ALBERT, or one with settings that the original does not have.
+        InputError: It is no ALBERT, one with settings or heads that the original does not have, or
+            a setting has a value that `AlbertConfig` refuses.
     """
     _refuse_other_models(values, source)
     names = {field.name for field in dataclasses.fields(AlbertConfig)}
@@ -59,6 +67,9 @@ def config_from_huggingface(
 
 def config_to_huggingface(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return the contents of a config.json.
+
+    `classifier_dropout_prob` is always 0.1, `dtype` float32. A classifier's labels are added,
+    but not for multiple choice.
 
     Raises:
         InputError: transformers has no model with these heads.
@@ -80,7 +91,13 @@ def config_to_huggingface(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def _refuse_other_models(values: Mapping[str, Any], source: str) -> None:
-    """Refuse models of another type, and ALBERTs with settings or heads that the original lacks."""
+    """Refuse models of another type, and ALBERTs with settings or heads that the original lacks.
+
+    What config.json does not say is taken to be right.
+
+    Raises:
+        InputError: It is one of these.
+    """
     expected: dict[str, Any] = {"model_type": "albert", **_FIXED}
     for name, value in expected.items():
         if values.get(name, value) != value:
@@ -97,7 +114,13 @@ def _refuse_other_models(values: Mapping[str, Any], source: str) -> None:
 
 
 def _architecture(checkpoint: Checkpoint) -> str:
-    """Return the name of transformers' class for the heads of a checkpoint."""
+    """Return the name of transformers' class for the heads of a checkpoint.
+
+    Multiple choice has its own, whatever the heads.
+
+    Raises:
+        InputError: There is no class with exactly these heads.
+    """
     if checkpoint.is_multiple_choice:
         return MULTIPLE_CHOICE
     if checkpoint.heads not in ARCHITECTURES:
@@ -120,7 +143,11 @@ def _special_ids(checkpoint: Checkpoint) -> dict[str, int]:
 
 
 def _labels(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Return the names of the classes from the task, or numbered ones if they do not fit."""
+    """Return `id2label`, `label2id` and `problem_type` of a checkpoint with a classifier.
+
+    The names of the classes are the task's labels; LABEL_0, LABEL_1 and so on if these are unknown
+    or as many as the model's outputs are not. One output is a regression.
+    """
     num_labels = len(checkpoint.weights["output_bias"])
     names = list((checkpoint.task or {}).get("labels") or ())
     if len(names) != num_labels:

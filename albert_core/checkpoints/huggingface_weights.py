@@ -28,7 +28,9 @@ def weights_to_huggingface(
 ) -> dict[str, np.ndarray]:
     """Return weights under transformers' names, shared ones once, as transformers writes them.
 
-    Where E = H, the projection that transformers still has is the identity.
+    Where E = H, the projection that transformers still has is added as the identity. Types stay as
+    they are; matrices of dense layers are transposed. A model without a head has names without
+    `albert.` in front.
 
     Args:
         config: The architecture.
@@ -93,7 +95,12 @@ def weights_from_huggingface(
 
 
 def original_names(config: AlbertConfig, names: Iterable[str]) -> dict[str, str]:
-    """Return the original's names by transformers' names, of the parameters that have one."""
+    """Return the original's names by transformers' names, of the parameters that have one.
+
+    Args:
+        config: The architecture.
+        names: Names of all parameters of a model, with or without `albert.` in front.
+    """
     names = tuple(names)
     base = _BASE if _WORDS in names else ""
     pairs = {pair.huggingface: pair.original for pair in name_pairs(config)}
@@ -114,7 +121,11 @@ def _equal(array: np.ndarray, other: np.ndarray | None) -> bool:
 
 
 def _refuse_unknown(names: set[str], source: str) -> None:
-    """Refuse names of variables that the other format has no counterpart for."""
+    """Refuse names of variables that the other format has no counterpart for.
+
+    Raises:
+        InputError: There is a name; all are listed.
+    """
     if names:
         raise InputError(
             f"weights {source}: no counterpart for {', '.join(sorted(names))}; expected the "

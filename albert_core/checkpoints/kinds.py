@@ -25,6 +25,9 @@ HUB_VARIABLES, HUB_ASSETS = "variables/variables", "assets"
 def detect(path: str | Path) -> PathKind:
     """Return the kind of checkpoint or folder at a path, by the names of its files.
 
+    No file is opened. A folder with the files of several kinds is the first of `keras`,
+    `huggingface`, `hub`, `tf1`, `training`, `artifact`.
+
     Returns:
         `tf1`: the prefix of a checkpoint of the original, or a folder of them; `huggingface`: a
         folder of transformers; `hub`: a TF-Hub module of the original, or a SavedModel of this

@@ -84,7 +84,9 @@ _LAYERS: tuple[tuple[str, str, _Variables], ...] = (
 
 
 def name_pairs(config: AlbertConfig) -> tuple[NamePair, ...]:
-    """Return both names of every variable that transformers has, sorted by the original's.
+    """Return both names of every variable of encoder and heads, sorted by the original's.
+
+    `span_beam` is left out, which transformers has not.
 
     The projection is left out where the embeddings are as wide as the encoder: the original has
     none there.
@@ -109,7 +111,7 @@ def name_pairs(config: AlbertConfig) -> tuple[NamePair, ...]:
 
 
 def find_heads(names: Iterable[str]) -> frozenset[str]:
-    """Return the heads that have at least one of some variables."""
+    """Return the heads, by the names in `HEADS`, that have at least one of some variables."""
     names = tuple(names)
     return frozenset(
         head for head, scopes in HEADS.items() if any(name.startswith(scopes) for name in names)
@@ -131,5 +133,5 @@ def get_variable_name(key: str) -> str | None:
 
 
 def is_training_state(name: str) -> bool:
-    """Return whether a variable belongs to the training, not to the model."""
+    """Return whether a variable belongs to the training, not to the model, such as a slot."""
     return name == GLOBAL_STEP or name.endswith(SLOTS) or name.startswith(_TRAINING_PREFIXES)

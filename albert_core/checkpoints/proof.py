@@ -19,7 +19,13 @@ _BATCH, _LONGEST, _PREDICTIONS = 4, 32, 5
 def random_batch(config: AlbertConfig, *, seed: int = 0) -> dict[str, np.ndarray]:
     """Return random inputs for a model with any head, as int32 arrays by name.
 
-    The masks [B, S] are full, cut off, and with holes, so that wrong masking changes outputs.
+    They are 4 sequences of 32 tokens, or of as many as the model reads at most. The masks [B, S]
+    are full, cut off, and with holes, so that wrong masking changes outputs. Equal seeds give
+    equal batches.
+
+    Returns:
+        `input_ids`, `input_mask`, `segment_ids` and `p_mask` [B, S]; `masked_lm_positions` [B, P];
+        `start_positions` [B].
     """
     rng = np.random.default_rng(seed)
     length = min(_LONGEST, config.max_position_embeddings)
@@ -40,10 +46,14 @@ def random_batch(config: AlbertConfig, *, seed: int = 0) -> dict[str, np.ndarray
 
 
 def compute_outputs(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
-    """Return the outputs of a checkpoint's model on `random_batch`.
+    """Return the outputs of a checkpoint's Keras model, built anew, on `random_batch`.
 
     Returns:
-        `sequence_output`; `pooled_output`, if there is a pooler; and the logits of each head.
+        `sequence_output`; `pooled_output`, unless the checkpoint `lacks_pooler`; and the logits of
+        each head it has, of multiple choice as of one question whose choices are the sequences.
+
+    Raises:
+        InputError: The weights do not fit the architecture.
     """
     model, batch = build_model(checkpoint), random_batch(checkpoint.config)
     inputs = {name: batch[name] for name in ("input_ids", "input_mask", "segment_ids")}
@@ -60,7 +70,10 @@ def compute_outputs(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
 
 
 def compare_outputs(first: ModelOutputs, second: ModelOutputs) -> dict[str, float]:
-    """Return the largest absolute difference of each output that both have; NaN if one has it."""
+    """Return the largest absolute difference of each output that both have; NaN if one has it.
+
+    Outputs that only one has are left out. Shapes must be equal; not checked.
+    """
     return {
         name: float(np.max(np.abs(first[name] - second[name]))) for name in first if name in second
     }

@@ -38,7 +38,7 @@ def read_release(
 
     Args:
         path: As for `find_tf1_checkpoint`.
-        config: An albert_config.json, if there is none beside it.
+        config: An albert_config.json, if not the one beside it.
         vocab: Vocabulary, if not the one beside it.
         lower_case: Whether the vocabulary is for lower-cased text, if not as its settings say.
 
@@ -78,7 +78,19 @@ def _read(
     vocab: str | Path | None,
     lower_case: bool | None,
 ) -> Checkpoint:
-    """Read a checkpoint, and vocabulary, task and settings from a folder."""
+    """Read a checkpoint without the variables of its training, and the side files of a folder.
+
+    Args:
+        prefix: The checkpoint.
+        folder: Folder of the vocabulary, task.json and finetuning.json, each of which may be
+            missing.
+        config_path: The albert_config.json.
+        vocab: Vocabulary, if not the one in the folder.
+        lower_case: As for `read_release`.
+
+    Raises:
+        InputError: The configuration is missing, or a file cannot be used.
+    """
     if not config_path.is_file():
         raise InputError(
             f"checkpoint {prefix}: no file {config_path}; give the model's {CONFIG_NAME} with "
@@ -100,9 +112,9 @@ def _read(
 
 
 def _describe_left_out(arrays: Mapping[str, np.ndarray]) -> tuple[str, ...]:
-    """Return a note about the variables of the training; none if only a global_step of 0 is there.
+    """Return one note about global_step and the optimizer's slots, or none if there are neither.
 
-    Checkpoints without a training have that step, too.
+    A global_step of 0 does not count: checkpoints without a training have it, too.
     """
     step = int(arrays.get(GLOBAL_STEP, 0))
     num_slots = sum(name.endswith(SLOTS) for name in arrays)
@@ -112,10 +124,14 @@ def _describe_left_out(arrays: Mapping[str, np.ndarray]) -> tuple[str, ...]:
 
 
 def save_release(checkpoint: Checkpoint, folder: str | Path) -> tuple[str, ...]:
-    """Write a folder that the original's scripts can start from or export.
+    """Write a folder that the original's scripts can start from or export; without the task.
+
+    The checkpoint is `model.ckpt-best`, with global_step 0 and no slots. Makes the folder if it is
+    missing; files there are replaced. Where the checkpoint `lacks_pooler`, a pooler of zeros is
+    written.
 
     Returns:
-        Notes for the user about what had to be added.
+        Notes for the user about what had to be added; those of the checkpoint are not repeated.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

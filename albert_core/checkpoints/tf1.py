@@ -61,7 +61,7 @@ def find_tf1_checkpoint(path: str | Path) -> Path:
             several and a `checkpoint` file that names one of them.
 
     Raises:
-        InputError: There is no checkpoint, or more than one.
+        InputError: There is no checkpoint, or more than one; or its index or a shard is missing.
     """
     path = Path(path)
     if not path.is_dir():
@@ -80,7 +80,7 @@ def find_tf1_checkpoint(path: str | Path) -> Path:
 
 
 def list_tf1_checkpoint(path: str | Path) -> dict[str, Variable]:
-    """Return shape and type of every variable of a checkpoint.
+    """Return shape and type of every variable of a checkpoint, by name, without reading values.
 
     Args:
         path: As for `find_tf1_checkpoint`.
@@ -108,7 +108,8 @@ def read_tf1_checkpoint(
         names: Only these; all when not given.
 
     Raises:
-        InputError: A file is missing, truncated, corrupt or of another format.
+        InputError: A file is missing, truncated, corrupt or of another format, a name is not in
+            it, or TensorFlow is not installed.
     """
     prefix = find_tf1_checkpoint(path)
     reader, known = _open(prefix)
@@ -120,7 +121,8 @@ def read_tf1_checkpoint(
 def write_tf1_checkpoint(prefix: str | Path, arrays: Mapping[str, Any]) -> None:
     """Write arrays as a checkpoint that `tf.train.Saver` restores, and name it the latest.
 
-    There is no `.meta` file: the original's scripts build their graphs themselves.
+    Files of the same name are replaced, and so is the folder's file `checkpoint`, which then names
+    no other. There is no `.meta` file: the original's scripts build their graphs themselves.
 
     Args:
         prefix: Path without `.index`; its folder must exist.
@@ -154,9 +156,9 @@ def write_tf1_checkpoint(prefix: str | Path, arrays: Mapping[str, Any]) -> None:
 def load_tf1_checkpoint(model: "keras.Model", path: str | Path, *, prefix: str = "") -> Restored:
     """Assign a checkpoint to a model's variables of the same names.
 
-    Slots and global_step go into the optimizer of a model compiled with `AdamW` or `LAMB`, if the
-    whole model is loaded and the checkpoint has slots; else they are ignored, as by the original's
-    `init_checkpoint`.
+    Slots and global_step go into the optimizer of a model compiled with `AdamW` or `LAMB`, which is
+    built for that, if `prefix` is empty and the checkpoint has slots; else they are ignored, as by
+    the original's `init_checkpoint`.
 
     Args:
         model: The model to fill.
@@ -191,6 +193,8 @@ def save_tf1_checkpoint(
     model: "keras.Model", prefix: str | Path, *, include_optimizer: bool = False
 ) -> None:
     """Write a model as a checkpoint of the original, with `albert_config.json` beside it.
+
+    Files there are replaced, and the folder's file `checkpoint` names this one alone.
 
     Args:
         model: A model of `albert_core.model`.
@@ -233,7 +237,14 @@ def _optimizer_variables(model: "keras.Model") -> dict[str, Any]:
 
 
 def _open(prefix: Path) -> tuple[Any, dict[str, str]]:
-    """Return TensorFlow's reader of a checkpoint, and its keys by variable name."""
+    """Return TensorFlow's reader of a checkpoint, and its keys by variable name.
+
+    The key is the name, the name with `module/` in front (TF-Hub), or that of a SavedModel.
+
+    Raises:
+        InputError: TensorFlow is not installed; or the index is damaged, of another format, or
+            keyed by objects and not of a SavedModel that `albert export` wrote.
+    """
     try:
         import tensorflow as tf
     except ModuleNotFoundError as error:
@@ -275,10 +286,13 @@ def _read_latest_name(folder: Path) -> str | None:
 
 
 def _refuse_missing_files(prefix: Path) -> None:
-    """Refuse a checkpoint that lacks its index or one of its shards.
+    """Refuse a checkpoint that lacks its index or one of its shards (`.data-*` files).
 
     How many shards there are is known from the names of those that are there: only TensorFlow
     can read it from the index.
+
+    Raises:
+        InputError: A file is missing.
     """
     if not Path(f"{prefix}.index").is_file():
         raise InputError(
@@ -295,7 +309,7 @@ def _refuse_missing_files(prefix: Path) -> None:
 
 @contextlib.contextmanager
 def _name_file_in_errors(file: str) -> Iterator[None]:
-    """Turn any error of TensorFlow while it reads a file into an InputError that names the file."""
+    """Turn errors of TensorFlow, and a missing key, into an InputError that names the file."""
     import tensorflow as tf
 
     try:

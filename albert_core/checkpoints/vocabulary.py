@@ -18,7 +18,7 @@ def find_tokenizer(
 
     Args:
         folder: The checkpoint's folder.
-        vocab: Another file or folder to take it from.
+        vocab: Another file or folder to take it from, which must have one.
         lower_case: Whether it is for lower-cased text, if not as its settings say.
 
     Raises:
@@ -46,9 +46,10 @@ def check_size(tokenizer: Tokenizer, config: AlbertConfig, *, source: str) -> No
 
 
 def write_original_vocabulary(tokenizer: Tokenizer, folder: Path) -> None:
-    """Write the vocabulary under the names that the original's export scripts want.
+    """Write the vocabulary into an existing folder, named as the original's export scripts want.
 
-    The tokenizer's settings, which those scripts ignore, go into the folder, too.
+    A `.vocab` file with a line (piece, tab, log probability) for each id is added, if the kind of
+    tokenizer has scores. The tokenizer's settings, which those scripts ignore, are written, too.
     """
     tokenizer.save(folder)
     vocabulary = folder / tokenizer.original_file_name
@@ -58,7 +59,12 @@ def write_original_vocabulary(tokenizer: Tokenizer, folder: Path) -> None:
 
 
 def write_huggingface_vocabulary(tokenizer: Tokenizer, config: AlbertConfig, folder: Path) -> None:
-    """Write the files that transformers' AutoTokenizer reads."""
+    """Write the files that transformers' AutoTokenizer reads into an existing folder.
+
+    These are the vocabulary, tokenizer_config.json, special_tokens_map.json and, for kinds that
+    need it, tokenizer.json. This program's file of settings is not among them, and is removed if
+    it was there.
+    """
     tokenizer.save(folder)
     (folder / SETTINGS_NAME).unlink()  # tokenizer_config.json says the same
     if tokenizer_json := tokenizer.hugging_face_json():

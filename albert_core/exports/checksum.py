@@ -16,7 +16,7 @@ _LENGTH = len(_MARK) + 64
 
 
 def write_sealed(path: Path, content: bytes) -> None:
-    """Write bytes and their hash to a file, in one rename."""
+    """Write bytes and then their sha256 to a file, in one rename; a file there is replaced."""
     write_atomically(path, content + _MARK + hashlib.sha256(content).hexdigest().encode())
 
 

@@ -24,7 +24,7 @@ class LookupTable:
     take megabytes; as its distinct blocks of 128, most of which are alike, it takes kilobytes.
 
     Args:
-        values: The numbers [index], 0 or more.
+        values: The numbers [index], whole and 0 or more. At least one; not checked.
     """
 
     def __init__(self, values: np.ndarray) -> None:
@@ -34,7 +34,7 @@ class LookupTable:
         self._values, self._block_of = _narrow(blocks.reshape(-1)), _narrow(block_of)
 
     def __call__(self, index: Any) -> Any:
-        """Return the values at int32 indices of any shape."""
+        """Return the values, int32, at int32 indices of any shape, which must be in the table."""
         block = _gather_int32(self._block_of, index // _BLOCK)
         return _gather_int32(self._values, block * _BLOCK + index % _BLOCK)
 
@@ -44,7 +44,7 @@ class Replacement:
 
     Args:
         parts: The sequence, perhaps empty, that replaces each number; other numbers stay.
-        size: All numbers are below it.
+        size: All numbers, those to replace too, are from 0 to below it; not checked.
     """
 
     def __init__(self, parts: Mapping[int, Sequence[int]], size: int) -> None:
@@ -56,7 +56,10 @@ class Replacement:
         self._parts = np.array([0, *(n for part in parts.values() for n in part)], np.int32)
 
     def __call__(self, numbers_T: Any) -> tuple[Any, Any]:
-        """Return the new numbers, and for each the index in `numbers_T` it comes from."""
+        """Return the new numbers, and for each the index in `numbers_T` it comes from, rising.
+
+        Both are int32 and as long as all sequences and remaining numbers together.
+        """
         row_T = self._row_of(numbers_T)
         length_T = _gather_int32(self._lengths, row_T)
         source = tf.repeat(tf.range(tf.size(row_T)), length_T)
@@ -99,7 +102,10 @@ class Characters:
         return cls(ragged.values, ragged.value_rowids(), tf.cast(offsets, tf.int32))
 
     def replace(self, codes: Any, source: Any) -> "Characters":
-        """Return other characters, with text and offset of those at the indices `source`."""
+        """Return characters with new codes; texts and offsets are those at the indices `source`.
+
+        Both have a value for each new character; `source` must rise.
+        """
         return Characters(codes, tf.gather(self.rows, source), tf.gather(self.offsets, source))
 
     def select(self, is_selected_T: Any) -> "Characters":
@@ -118,7 +124,14 @@ class Characters:
 
 
 def fold_white_space(characters: Characters, is_space: LookupTable) -> Characters:
-    """Drop white space at the ends of texts, and all but the first of several in a row."""
+    """Drop white space at both ends of each text, and all but the first of several in a row.
+
+    The first stays the character that it is; it does not become a space.
+
+    Args:
+        characters: The characters.
+        is_space: 1 for code points that are white space, else 0.
+    """
     space_T = is_space(characters.codes) > 0
     single = characters.select(~(space_T & characters.is_first_or_after(space_T)))
     return single.select(~((is_space(single.codes) > 0) & differs_from_next(single.rows)))

@@ -24,8 +24,9 @@ def largest_differences(
 ) -> dict[str, float]:
     """Return the largest absolute difference of each output; NaN if a value is NaN.
 
-    The results of an answer search are compared by position in the text, not by rank: which of two
-    equally likely answers comes first does not matter.
+    The results of an answer search (`start_top_*`, `end_top_*`) are compared by position in the
+    text, not by rank: which of two equally likely answers comes first does not matter. They give
+    `start_top_log_probs` and `end_top_log_probs`. Outputs that the reference lacks are ignored.
 
     Args:
         reference: Outputs of the Keras model.
@@ -54,7 +55,11 @@ def largest_differences(
 
 
 def _refuse_other_outputs(reference: ModelOutputs, outputs: ModelOutputs) -> None:
-    """Refuse outputs that lack one of the reference, or have it in another shape."""
+    """Refuse outputs that lack one of the reference, or have it in another shape.
+
+    Raises:
+        StepFailedError: The first such output.
+    """
     for name, expected in reference.items():
         if name not in outputs:
             raise StepFailedError(f"no output {name}, only {', '.join(sorted(outputs))}")
@@ -88,9 +93,14 @@ def _sigmoid(logits: np.ndarray) -> np.ndarray:
 def _search_differences(
     reference: ModelOutputs, outputs: ModelOutputs, measure: Callable[[Any], Any] | None
 ) -> dict[str, float]:
-    """Return the largest differences of the log probabilities of starts and of ends.
+    """Return the largest differences of starts and of ends in an answer search, over a batch.
 
-    Ends are compared for the starts that both runtimes found.
+    Ends are compared for the starts that both runtimes found; 0 if there are none.
+
+    Args:
+        reference: Outputs with `start_top_*` and `end_top_*`.
+        outputs: Those of another runtime.
+        measure: Applied to log probabilities before they are compared; None compares themselves.
     """
     differences: dict[str, list[float]] = {"start_top_log_probs": [], "end_top_log_probs": []}
     pairs = zip(_split_searches(reference), _split_searches(outputs), strict=True)
@@ -107,7 +117,10 @@ def _search_differences(
 
 
 def _split_searches(outputs: ModelOutputs) -> Iterator[tuple[Candidates, Mapping[int, Candidates]]]:
-    """Yield for each example the starts, and the ends of each start by its position."""
+    """Yield for each example its starts, and the ends of each start by the start's position.
+
+    `end_top_index` and `end_top_log_probs` are flat [B, K * L], the ends of the first start first.
+    """
     starts_BK, ends_BKL = outputs["start_top_index"], outputs["end_top_index"]
     shape_BKL = (*starts_BK.shape, ends_BKL.shape[1] // starts_BK.shape[1])
     for starts_K, start_log_probs_K, ends_KL, end_log_probs_KL in zip(
@@ -136,7 +149,7 @@ def _candidates_difference(
     """Return the largest difference between two lists of the most likely positions.
 
     A position that only one list holds is at most as likely as the least likely of the other, and
-    is compared with that.
+    is compared with that. `measure` is as for `_search_differences`. No list may be empty.
     """
     sides = (first, second)
     least = [min(side.values()) for side in sides]

@@ -39,6 +39,9 @@ class ExportDescription:
 def describe_export(folder: Path) -> ExportDescription | None:
     """Describe an export with a graph; None for any other folder.
 
+    Of formats that share their files, the one that parity.json names; the first in `FORMATS`
+    without that file.
+
     Raises:
         InputError: A file in it cannot be read.
     """

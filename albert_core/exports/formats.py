@@ -95,9 +95,11 @@ class FormatSpec:
 def _import_when_called(address: str, **options: Any) -> Callable[..., Any]:
     """Return a function that imports another one when it is first called, and calls that.
 
+    It takes positional arguments only.
+
     Args:
         address: Module and function, such as `albert_core.exports.onnx:write_onnx`.
-        options: Keyword arguments for it.
+        options: Keyword arguments for each call of it.
     """
 
     def call(*arguments: Any) -> Any:
@@ -115,7 +117,10 @@ def _weights_format(
     unsupported_heads: frozenset[str] = frozenset(),
     hub_library: str | None = None,
 ) -> FormatSpec:
-    """Return a format that `albert convert` writes, too, and proves the same to 1e-6."""
+    """Return a format that `albert convert` writes, too, and proves the same to 1e-6.
+
+    It has no graph and needs no further packages; the arguments are attributes of `FormatSpec`.
+    """
     return FormatSpec(
         title=title,
         description=description,
@@ -200,7 +205,8 @@ QUANTIZED: tuple[ExportFormat, ...] = tuple(
 def find_export_format(folder: Path) -> ExportFormat | None:
     """Return the format of an export with a graph; None for any other folder.
 
-    Of formats that share their files, such as `onnx` and `onnx_int8`, the first in the table.
+    Only the names of files are looked at. Of formats that share their files, such as `onnx` and
+    `onnx_int8`, the first in the table.
     """
     for name, spec in FORMATS.items():
         if spec.files and all((folder / file).is_file() for file in spec.files):
@@ -209,14 +215,19 @@ def find_export_format(folder: Path) -> ExportFormat | None:
 
 
 def write_format(checkpoint: "Checkpoint", folder: Path, *, to: ExportFormat) -> None:
-    """Write a model into a new folder, with vocabulary, configuration, task and settings.
+    """Write a model into a new folder, with configuration, vocabulary and task.
+
+    Formats with a graph also get the settings of fine-tuning (finetuning.json). Formats of weights
+    alone are read back and compared; whether the others are the same model is not checked. After
+    an error the folder stays.
 
     Args:
         checkpoint: The model.
-        folder: Folder to make; it must not exist.
+        folder: Folder to make, with its parents.
         to: The format.
 
     Raises:
+        FileExistsError: The folder exists.
         InputError: The format cannot express the model.
         StepFailedError: A format of weights was read back as another model.
     """
@@ -234,7 +245,7 @@ def write_format(checkpoint: "Checkpoint", folder: Path, *, to: ExportFormat) ->
 
 
 def refuse_missing_packages(formats: Collection[ExportFormat]) -> None:
-    """Refuse formats whose converter or runtime is not installed.
+    """Refuse formats whose converter or runtime is not installed; imports none of them.
 
     Raises:
         InputError: A package is missing; all of the first such format are named.

@@ -17,7 +17,11 @@ ARCHIVE_NAME = "model.keras"
 
 
 def write_keras_archive(checkpoint: Checkpoint, folder: Path) -> None:
-    """Write `model.keras` into an existing folder."""
+    """Write `model.keras`, without the vocabulary, into an existing folder.
+
+    Raises:
+        InputError: The weights do not fit the model.
+    """
     build_model(checkpoint).save(folder / ARCHIVE_NAME)
 
 

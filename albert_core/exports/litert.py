@@ -41,6 +41,9 @@ def open_litert(folder: Path, *, num_threads: int | None = None) -> ModelFunctio
         folder: The folder with `model.tflite`.
         num_threads: Threads of a matrix product; None for one for each core of this process.
 
+    Returns:
+        A function that ignores further inputs.
+
     Raises:
         InputError: The file is missing, cut off, altered or no model that LiteRT can run.
     """

@@ -51,6 +51,9 @@ def open_onnx(folder: Path, *, num_threads: int | None = None) -> ModelFunction:
         folder: The folder with `model.onnx`.
         num_threads: Threads of a matrix product; None for one for each core of this process.
 
+    Returns:
+        A function that ignores further inputs.
+
     Raises:
         InputError: The file is missing, cut off, altered or no model that onnxruntime can run.
     """

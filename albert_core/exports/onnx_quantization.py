@@ -26,7 +26,12 @@ _LARGEST = 127
 
 
 def quantize(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a model with int8 matrices and word embeddings, each stored once."""
+    """Return a model with int8 matrices and word embeddings, each stored once.
+
+    Args:
+        model: A model that `store_once` changed: its nodes have names, and its word embeddings
+            are a constant named as in the original.
+    """
     with tempfile.TemporaryDirectory() as folder:
         prepared, result = Path(folder) / "prepared.onnx", Path(folder) / "result.onnx"
         quant_pre_process(model, prepared, skip_optimization=True, skip_symbolic_shape=True)
@@ -45,7 +50,7 @@ def quantize(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _large_products(model: onnx.ModelProto) -> list[str]:
-    """Return the names of the matrix products with a weight large enough to quantize."""
+    """Return the names of the products with a matrix of 16 or more rows and columns."""
     wide = {
         constant.name
         for constant in model.graph.initializer
@@ -57,7 +62,7 @@ def _large_products(model: onnx.ModelProto) -> list[str]:
 
 
 def _quantize_words(graph: onnx.GraphProto) -> None:
-    """Store the word embeddings [V, E] as int8 and scales [V, 1], and nodes that multiply them.
+    """Replace the word embeddings [V, E] by int8, scales [V, 1] and nodes that multiply, in place.
 
     onnxruntime folds these nodes when it opens the file, so that they cost nothing later.
     """

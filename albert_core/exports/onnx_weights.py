@@ -18,9 +18,13 @@ _Content = tuple[tuple[int, ...], str, bytes]
 def store_once(model: onnx.ModelProto, weights: Mapping[str, np.ndarray]) -> None:
     """Replace every constant that equals a weight, or its transpose, by the weight, in place.
 
-    Nodes and other constants get numbers for names and an order that follows from the graph.
-    tf2onnx names them by what the process converted before, and the same checkpoint should always
-    become the same file.
+    Nodes and other constants get numbers for names and an order that follows from the graph, axes
+    get names of their own, and nodes that no output needs are dropped. tf2onnx names them by what
+    the process converted before, and the same checkpoint should always become the same file.
+
+    Args:
+        model: The model; its graph is replaced.
+        weights: Arrays by the original's names.
     """
     # By content: the names that tf2onnx gives to constants do not tell the variable.
     names = {_content(array): name for name, array in weights.items()}

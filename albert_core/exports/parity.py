@@ -71,12 +71,12 @@ class Parity:
 
     @property
     def largest_difference(self) -> float:
-        """Largest difference of all outputs."""
+        """Largest difference of all outputs; NaN if one is NaN."""
         return float(np.max(list(self.differences.values())))
 
     @property
     def size_ratio(self) -> float:
-        """Bytes of the files for each byte of the parameters."""
+        """Bytes of the files for each byte of the parameters, overhead included."""
         return self.file_bytes / self.parameter_bytes
 
     @property
@@ -85,7 +85,7 @@ class Parity:
         return [*self._differing_outputs(), *self._excess_size(), *self._changed_score()]
 
     def _differing_outputs(self) -> Iterator[str]:
-        """Yield a sentence for each output that differs by more than the bound."""
+        """Yield a sentence for each output that differs by more than the bound, or is NaN."""
         prefix = "probabilities of " if self.bounds.is_quantized else ""
         for name, value in self.differences.items():
             if not value <= self.bounds.difference:  # negated, so that NaN fails
@@ -102,7 +102,11 @@ class Parity:
             )
 
     def _changed_score(self) -> Iterator[str]:
-        """Yield a sentence if the metric changed by more than the bound."""
+        """Yield a sentence if the metric changed by more than the bound; none without scores.
+
+        Of a quantized model only a loss counts. Of others a gain does, too, but a change by one
+        example is allowed, however few there are.
+        """
         if self.scores is None:
             return
         loss = self.scores.before - self.scores.after
@@ -116,7 +120,10 @@ class Parity:
             )
 
     def to_values(self) -> dict[str, Any]:
-        """Return the contents of parity.json."""
+        """Return the contents of parity.json: all attributes, `size_ratio` and `passed`.
+
+        `passed` tells whether there are no `failures`.
+        """
         return {
             **dataclasses.asdict(self),
             "size_ratio": round(self.size_ratio, 4),
@@ -148,7 +155,16 @@ class Reference:
 def make_reference(
     checkpoint: Checkpoint, sentences: Sequence[str], dev: DevSet | None = None
 ) -> Reference:
-    """Run the Keras model on batches of sentences, once for all formats."""
+    """Run the Keras model on batches of sentences, once for all formats.
+
+    Args:
+        checkpoint: The model; without a vocabulary it reads random tokens instead.
+        sentences: At least one sentence.
+        dev: The task's dev set, already scored by this model; None to compare no scores.
+
+    Raises:
+        InputError: The weights do not fit the model.
+    """
     batches = sentence_batches(checkpoint, sentences)
     run = reference_function(checkpoint)
     return Reference(
@@ -169,7 +185,9 @@ def prove(
     open_format: Callable[[Path], ModelFunction],
     bounds: Bounds,
 ) -> Parity:
-    """Open an exported model, compare it with the reference and write parity.json beside it.
+    """Open an exported model, compare it with the reference and write parity.json into its folder.
+
+    parity.json is written only if all bounds are kept.
 
     Args:
         reference: The Keras model's outputs.
@@ -196,7 +214,10 @@ def prove(
 def _measure(
     reference: Reference, run: ModelFunction, folder: Path, name: str, bounds: Bounds
 ) -> Parity:
-    """Return all measurements of an exported model, whether within the bounds or not."""
+    """Return all measurements of an exported model, whether within the bounds or not.
+
+    Runs it on all batches of the reference and, if there is a dev set, on that.
+    """
     shapes = [batch["input_ids"].shape for batch in reference.batches]
     scores = None
     differences = _differences(reference, run, as_probabilities=bounds.is_quantized)
@@ -223,7 +244,11 @@ def _measure(
 def _differences(
     reference: Reference, run: ModelFunction, *, as_probabilities: bool
 ) -> dict[str, float]:
-    """Return the largest difference of each output over all batches; NaN if any is NaN."""
+    """Return the largest difference of each output over all batches; NaN if any is NaN.
+
+    Raises:
+        StepFailedError: An output is missing, or of another shape.
+    """
     largest: dict[str, float] = {}
     for inputs, expected in zip(reference.batches, reference.outputs, strict=True):
         of_batch = largest_differences(expected, run(inputs), as_probabilities=as_probabilities)
@@ -233,7 +258,7 @@ def _differences(
 
 
 def _count_model_bytes(folder: Path) -> int:
-    """Return the size of a folder's files, without settings and vocabulary."""
+    """Return the bytes of a folder's files at any depth, without JSON files and vocabulary."""
     return sum(
         path.stat().st_size
         for path in folder.rglob("*")

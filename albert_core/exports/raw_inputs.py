@@ -33,7 +33,10 @@ class Windows:
 def text_inputs(
     first: Any, second: Any, special_ids: SpecialIds, sequence_length: int
 ) -> dict[str, Any]:
-    """Return the inputs [B, S] of texts or pairs, truncated as by `features._cut`.
+    """Return the inputs [B, S] of texts or pairs, truncated as in fine-tuning.
+
+    Texts lose their ends. Of a pair that is too long, the second text keeps at least half of the
+    tokens that fit, if it has them, and the first the rest. S is the longest sequence there.
 
     Args:
         first: Token ids of the first texts [B, (P)].
@@ -55,9 +58,17 @@ def text_inputs(
 def choice_inputs(
     texts: Any, choices: Any, num_choices: Any, special_ids: SpecialIds, config: FinetuningConfig
 ) -> dict[str, Any]:
-    """Return the inputs [B, C, S] of texts [B, (P)] with their choices [B * C, (P)].
+    """Return the inputs [B, C, S] of texts with their choices, truncated as in fine-tuning.
 
-    As in `features._pairs`, a long choice loses its beginning, then the text its end.
+    A choice of more than `max_choice_length` tokens loses its beginning, then the text its end. S
+    is the longest sequence there.
+
+    Args:
+        texts: Token ids of the texts [B, (P)].
+        choices: Those of the choices [B * C, (P)], text by text.
+        num_choices: C, the same for all texts.
+        special_ids: Ids of the special tokens.
+        config: Longest sequence and longest choice.
     """
     most = min(config.max_choice_length, config.sequence_length - 4)
     length = choices.row_lengths()
@@ -77,11 +88,15 @@ def choice_inputs(
 def window_inputs(
     queries: Any, contexts: TokensWithOffsets, special_ids: SpecialIds, config: FinetuningConfig
 ) -> Windows:
-    """Return windows over contexts, each after its question, as `question_features` makes them.
+    """Return windows over contexts, each after its question, as fine-tuning makes them.
+
+    Questions lose their ends after `max_query_length` tokens. Windows come in the order of the
+    questions and then of the context, `doc_stride` tokens apart or less. A context without tokens
+    has no window.
 
     Args:
         queries: Token ids of the questions [B, (P)].
-        contexts: Tokens of their contexts.
+        contexts: Tokens of their contexts, B texts.
         special_ids: Ids of the special tokens.
         config: Lengths and stride.
     """
@@ -127,7 +142,16 @@ def _part(ragged: Any, begins: Any, lengths: Any) -> Any:
 
 
 def _inputs(first: Any, second: Any, special_ids: SpecialIds) -> dict[str, Any]:
-    """Return the inputs of [CLS] first [SEP], or [CLS] first [SEP] second [SEP]."""
+    """Return the inputs [B, S] of [CLS] first [SEP], or [CLS] first [SEP] second [SEP].
+
+    Args:
+        first: Token ids [B, (P)], already truncated.
+        second: Token ids [B, (P)], or None.
+        special_ids: Ids of the special tokens.
+
+    Returns:
+        int32 `input_ids` with padding 0, `input_mask`, `segment_ids`.
+    """
     shape = tf.stack([first.nrows(), 1])
     cls, sep = tf.fill(shape, special_ids.cls), tf.fill(shape, special_ids.sep)
     parts = [cls, first, sep] if second is None else [cls, first, sep, second, sep]

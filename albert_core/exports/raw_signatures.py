@@ -34,9 +34,16 @@ class RawSignatures:
     """The signature on strings of a fine-tuned model; each method says what it returns.
 
     Args:
-        checkpoint: The model.
+        checkpoint: The model, with the head of a task; not checked.
         tokenizer: Its vocabulary.
         run: The model as a function of the same graph, from ids to outputs.
+
+    Attributes:
+        tokenizer: The vocabulary in the graph.
+
+    Raises:
+        InputError: The settings of fine-tuning do not fit the model, or the vocabulary has no
+            operation in a graph.
     """
 
     def __init__(self, checkpoint: Checkpoint, tokenizer: Tokenizer, run: Run) -> None:
@@ -50,7 +57,12 @@ class RawSignatures:
         self.tokenizer = GraphTokenizer(tokenizer, with_offsets=not self._num_outputs)
 
     def function(self) -> Any:
-        """Return the concrete function for the task, with the inputs that the task has."""
+        """Return the concrete function for the task, with the inputs that the task has.
+
+        These are strings: `question`, `context` [B] without a classifier; `text` [B] and `choices`
+        [B, C] of multiple choice, with `question` [B] in RACE; else `text` [B], with `text_b` [B]
+        if an example has two texts.
+        """
         if not self._num_outputs:
             return concrete_function(self._answer, question=_TEXTS_B, context=_TEXTS_B)
         if self._is_multiple_choice:
@@ -65,7 +77,7 @@ class RawSignatures:
         return concrete_function(method, **texts)
 
     def _classify(self, text: Any, text_b: Any = None) -> dict[str, Any]:
-        """Return `logits` and `probabilities` [B, C], and `label` [B] where the task names them."""
+        """Return `logits` and `probabilities` [B, C], and `label` [B] where the task has labels."""
         outputs = _with_probabilities(self._logits(text, text_b))
         if labels := self._task.get("labels"):
             best_B = tf.argmax(outputs["logits"], -1)
@@ -73,7 +85,7 @@ class RawSignatures:
         return outputs
 
     def _rate(self, text: Any, text_b: Any = None) -> dict[str, Any]:
-        """Return `scores` [B]."""
+        """Return `scores` [B], the outputs of a regression."""
         return {"scores": self._logits(text, text_b)[:, 0]}
 
     def _logits(self, text: Any, text_b: Any) -> Any:
@@ -130,7 +142,8 @@ class RawSignatures:
 def get_finetuning_config(checkpoint: Checkpoint) -> FinetuningConfig:
     """Return the settings a model was fine-tuned with.
 
-    If they are unknown they are the defaults, with the longest sequence the model can read.
+    Those that are unknown or None have their defaults, and `sequence_length` is the longest the
+    model can read.
 
     Raises:
         InputError: They are no settings of fine-tuning, or their sequences are too long for the
@@ -163,9 +176,9 @@ def _with_probabilities(logits: Any) -> dict[str, Any]:
 
 
 def _filled(questions: Any, options: Any) -> Any:
-    """Return questions with the option in each blank, or at the end if there is none [B * C].
+    """Return questions with the option in each blank (`_`), or after a space at the end [B * C].
 
-    That is what `race_file` does.
+    That is what reading the files of RACE does. Both arguments are strings [B * C].
     """
     parts = tf.strings.split(questions, _BLANK)
     rows = parts.value_rowids()
@@ -181,6 +194,9 @@ def _is_race(task: Mapping[str, Any]) -> bool:
 
 
 def _num_texts(task: Mapping[str, Any]) -> int:
-    """Return how many texts an example has; 1 where the task does not say."""
+    """Return how many texts an example has, by the first training file or the task that says so.
+
+    1 where neither does.
+    """
     sources = [source.get("texts") for source in task.get("train", ())]
     return len(next(filter(None, [*sources, task.get("texts")]), ("text",)))

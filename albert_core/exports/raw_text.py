@@ -84,7 +84,8 @@ class GraphTokenizer:
     def encode_with_offsets(self, texts_N: Any) -> TokensWithOffsets:
         """Return the tokens of strings and the characters they stand for.
 
-        A piece that the digit-comma rule splits has the offsets of its number and of its comma.
+        `with_offsets` must have been True. Of a piece that the digit-comma rule splits, the comma
+        has its own offsets, and the tokens of the number all have those of the number.
         """
         return self._operations.encode_with_offsets(
             self._normalize(texts_N), tf.size(texts_N, tf.int64)
@@ -105,7 +106,7 @@ class GraphTokenizer:
 
 
 class _SentencePiece:
-    """SentencePiece and the digit-comma rule.
+    """SentencePiece and the digit-comma rule, on characters that are already normalised.
 
     tensorflow-text has two operations. `FastSentencepieceTokenizer` rounds scores like the library
     in Python, except for rare texts, but has no offsets and refuses models with unused pieces,
@@ -139,7 +140,11 @@ class _SentencePiece:
         return self._ids_operation.tokenize(texts_N).with_row_splits_dtype(tf.int64)
 
     def encode_with_offsets(self, characters: Characters, num_texts: Any) -> TokensWithOffsets:
-        """Return the tokens of texts with the characters they stand for."""
+        """Return the tokens of texts with the characters they stand for.
+
+        The object must have been made with `with_offsets`, or of a tokenizer by Hugging Face's
+        rules.
+        """
         whole = self._encode_unsplit(characters, num_texts)
         rows = whole.value_rowids()
         first, last, splits = _character_spans(
@@ -161,7 +166,7 @@ class _SentencePiece:
 
 
 class _WordPiece:
-    """WordPiece on words between spaces; a word of too many characters is unknown.
+    """WordPiece on normalised words between spaces; a word of too many characters is unknown.
 
     The operation limits the bytes of a word, the tokenizer its characters, so that longer words are
     replaced by the unknown token before, and its own limit is too high to matter.
@@ -179,7 +184,7 @@ class _WordPiece:
         )
 
     def tokenize_with_offsets(self, words_U: Any) -> tuple[Any, Any, Any]:
-        """Return ids, and begins and ends in bytes, of words [U, (P)].
+        """Return ids, and begins and ends in bytes within their word, of words [U, (P)].
 
         It has the interface of the operations of tensorflow-text.
         """
@@ -219,7 +224,7 @@ _OPERATIONS: Mapping[str, Callable[[Any, bool], _SentencePiece | _WordPiece]] = 
 
 
 def _strings(characters: Characters, units_T: Any, num_units: Any) -> Any:
-    """Return the UTF-8 strings of units [U], from the unit of each character."""
+    """Return the UTF-8 strings of units [U], from the unit of each character, which must rise."""
     codes = tf.RaggedTensor.from_value_rowids(
         characters.codes, units_T, nrows=num_units, validate=False
     )
@@ -233,6 +238,12 @@ def _character_spans(
 
     The operations count bytes within a unit; here they become indices of `characters`. A token
     without a character, such as a word start on its own, gets the character after it.
+
+    Args:
+        operation: Anything with the `tokenize_with_offsets` of tensorflow-text.
+        characters: The characters.
+        units_T: Index of each one's unit, rising.
+        num_units: U.
     """
     units_U = _strings(characters, units_T, num_units)
     _, begins, ends = operation.tokenize_with_offsets(units_U)
@@ -252,7 +263,16 @@ def _character_spans(
 def _make_tokens(
     characters: Characters, ids_P: Any, rows_P: Any, num_texts: Any, first_P: Any, last_P: Any
 ) -> TokensWithOffsets:
-    """Return tokens whose offsets are those of their first and last characters."""
+    """Return tokens whose offsets are those of their first and last characters.
+
+    Args:
+        characters: The characters.
+        ids_P: Token ids.
+        rows_P: Index of each token's text, rising.
+        num_texts: N.
+        first_P: Index in `characters` of each token's first character.
+        last_P: Index of its last character.
+    """
     ids = tf.RaggedTensor.from_value_rowids(ids_P, rows_P, nrows=num_texts, validate=False)
     begins_P = tf.gather(characters.offsets, first_P)
     return TokensWithOffsets(

@@ -48,10 +48,12 @@ _IDS_BCS = tf.TensorSpec([None, None, None], tf.int32)
 def write_saved_model(checkpoint: Checkpoint, folder: Path) -> None:
     """Write a SavedModel into an existing, empty folder.
 
-    Its assets are the configuration, the vocabulary, and the task and its settings if known.
+    Its assets are the configuration, and as far as known the vocabulary, the task and the settings
+    of fine-tuning. It computes under Keras's current dtype policy.
 
     Raises:
-        InputError: Keras does not run on TensorFlow, or the settings do not fit the model.
+        InputError: Keras does not run on TensorFlow, the weights or settings do not fit the model,
+            or a fine-tuned model's vocabulary has no operation in a graph.
     """
     if keras.backend.backend() != "tensorflow":
         raise InputError(
@@ -78,7 +80,7 @@ def open_saved_model_encoder(folder: Path) -> ModelFunction:
 
 
 def _open_signature(folder: Path, signature: str) -> ModelFunction:
-    """Return a signature of a SavedModel as a function of arrays."""
+    """Return a signature of a SavedModel as a function of arrays, for exactly its inputs."""
     import tensorflow_text  # type: ignore[import-untyped]  # noqa: F401  (operations that the graph may hold)
 
     loaded = tf.saved_model.load(str(folder))
@@ -92,7 +94,12 @@ def _open_signature(folder: Path, signature: str) -> ModelFunction:
 
 
 def _make_module(checkpoint: Checkpoint, assets: Path) -> tuple[Any, dict[str, Any]]:
-    """Return the module to save, with variables and assets, and its signatures by name."""
+    """Return the module to save, with variables and assets, and its signatures by name.
+
+    Args:
+        checkpoint: The model.
+        assets: Folder in which `_write_assets` has written the checkpoint's files.
+    """
     from albert_core.model import weights_by_name
 
     model = build_model(checkpoint)
@@ -118,6 +125,9 @@ class _Signatures:
         checkpoint: The model.
         model: Its Keras model.
         vocabulary: The `tf.saved_model.Asset` of its vocabulary; None without one.
+
+    Attributes:
+        raw: The signature on strings; None without a vocabulary or without the head of a task.
     """
 
     def __init__(self, checkpoint: Checkpoint, model: keras.Model, vocabulary: Any) -> None:
@@ -132,7 +142,11 @@ class _Signatures:
             self.raw = RawSignatures(checkpoint, checkpoint.tokenizer, self._ids)
 
     def functions(self) -> dict[str, Any]:
-        """Return the concrete functions by name, as far as the heads allow."""
+        """Return the concrete functions by name, as far as heads and vocabulary allow.
+
+        `tokens` and `ids` always; `sop` and `mlm` with these heads; `tokenization_info` with a
+        vocabulary; `serving_default` if there is a signature on strings.
+        """
         heads = self._checkpoint.heads
         functions = {_TOKENS_SIGNATURE: self._tokens, IDS_SIGNATURE: self._ids}
         if "sentence_order" in heads:

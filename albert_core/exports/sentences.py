@@ -31,6 +31,8 @@ _STRIDES_PER_SEQUENCE = 4  # a question, and the stride of windows, is a quarter
 def read_sentences(path: str | Path | None = None) -> list[str]:
     """Return the sentences of a file, one a line, local or gs://; by default this package's 200.
 
+    White space at the ends of lines, and lines without anything else, are dropped.
+
     Raises:
         InputError: The file is missing, not UTF-8, or has no sentence.
     """
@@ -48,12 +50,16 @@ def read_sentences(path: str | Path | None = None) -> list[str]:
 
 
 def sentence_batches(checkpoint: Checkpoint, sentences: Sequence[str]) -> list[ModelInputs]:
-    """Return batches of short and long sentences, each as long as its longest.
+    """Return sentences as batches of up to 32 examples, each as long as its longest example.
 
     The examples fit the heads: texts or pairs, as the task has them (pairs if it is unknown); texts
     with choices; questions with contexts, of whose windows as many are taken as there are
-    sentences; pairs with masked tokens for pretraining heads. A checkpoint without a vocabulary
-    gets one batch of random tokens.
+    sentences; pairs with masked tokens for pretraining heads. They have up to 512 tokens, or as
+    many as the model reads. A checkpoint without a vocabulary gets one batch of random tokens.
+
+    Args:
+        checkpoint: The model.
+        sentences: At least one sentence; not checked.
     """
     if checkpoint.tokenizer is None:
         return [_random_inputs(checkpoint)]
@@ -84,7 +90,15 @@ def _random_inputs(checkpoint: Checkpoint) -> ModelInputs:
 def _features(
     checkpoint: Checkpoint, tokenizer: Tokenizer, sentences: Sequence[str], longest: int
 ) -> Features:
-    """Return the sentences as examples of the head's kind, tokenized."""
+    """Return the sentences as tokenized examples, without targets, of the head's kind.
+
+    Args:
+        checkpoint: The model.
+        tokenizer: Its vocabulary.
+        sentences: The sentences.
+        longest: Most tokens of an example. A question, and the stride of its windows, is at most a
+            quarter of that, a choice half.
+    """
     if checkpoint.heads & {"span", "span_beam"}:
         return make_question_features(
             list(_questions(sentences)),
@@ -120,7 +134,14 @@ def _questions(sentences: Sequence[str]) -> Iterator[Question]:
 
 
 def _mask_tokens(inputs: dict[str, np.ndarray], mask: int) -> dict[str, np.ndarray]:
-    """Return inputs with tokens replaced by the mask at positions spread over each sequence."""
+    """Return a copy of inputs with 4 masked tokens, spread over each sequence.
+
+    The positions are added as `masked_lm_positions` [B, P].
+
+    Args:
+        inputs: `input_ids` and `input_mask` [B, S].
+        mask: Id of the mask token.
+    """
     lengths_B1 = inputs["input_mask"].sum(axis=1, keepdims=True)
     fractions_P = np.arange(1, _NUM_PREDICTIONS + 1) / (_NUM_PREDICTIONS + 1)
     positions_BP = (lengths_B1 * fractions_P).astype(np.int32)

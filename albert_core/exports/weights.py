@@ -9,7 +9,7 @@ from albert_core.model_function import ModelFunction
 
 
 def write_weights_format(checkpoint: Checkpoint, folder: Path, *, to: CheckpointFormat) -> None:
-    """Write a checkpoint of another format into an empty folder.
+    """Write a checkpoint in another format into an empty folder, and prove it the same to 1e-6.
 
     Raises:
         InputError: The format has no model with these heads.

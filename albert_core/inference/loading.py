@@ -33,7 +33,7 @@ def load(
 
     Example:
         >>> import albert_core
-        >>> model = albert_core.load("runs/demo/models/docs-topic")
+        >>> model = albert_core.load("runs/steps/finetune")
         >>> prediction, = model.predict(["A function returns a value."])
         >>> prediction.label in model.task.labels
         True

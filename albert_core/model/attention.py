@@ -24,7 +24,7 @@ class AttentionMask(NamedTuple):
     Attributes:
         bias: [B, 1, 1, S], added to the attention scores: 0, or -10000 for masked positions.
         lengths: int [B], numbers of unmasked positions, for cuDNN's kernel, which needs them
-            instead of the bias; None where there is no such kernel.
+            instead of the bias; None where there is no such kernel, and in predictions.
     """
 
     bias: Any
@@ -39,13 +39,14 @@ class AttentionMask(NamedTuple):
 def make_attention_mask(
     input_mask_BS: Any, x_BSE: Any, training: bool | None
 ) -> tuple[AttentionMask, Any]:
-    """Return the attention mask and x, whose rows the backend may mark.
+    """Return the attention mask of a batch, and its embeddings.
 
     Args:
         input_mask_BS: 1 where a position may be attended to, else 0.
-        x_BSE: The embeddings. While training with JAX on an NVIDIA GPU in bfloat16, rows whose
-            ones do not come first become NaN, so that training fails visibly.
-        training: Whether the step trains.
+        x_BSE: The embeddings. They are returned as they are, except while training with JAX on an
+            NVIDIA GPU in bfloat16 or float16: rows whose ones do not come first become NaN there,
+            so that training fails visibly.
+        training: Whether the step trains; predictions take any mask.
     """
     is_masked_BS = 1.0 - ops.cast(input_mask_BS, x_BSE.dtype)
     bias_B11S = ops.expand_dims(is_masked_BS, (1, 2)) * _MASKED_SCORE
@@ -56,7 +57,7 @@ def make_attention_mask(
 
 
 class SelfAttention(keras.layers.Layer):
-    """Multi-head scaled dot-product attention of [B, S, H] on itself."""
+    """Multi-head scaled dot-product attention of [B, S, H] on itself, without output projection."""
 
     def __init__(self, config: AlbertConfig) -> None:
         super().__init__(name="self")
@@ -77,7 +78,7 @@ class SelfAttention(keras.layers.Layer):
         attention_mask: AttentionMask,
         training: bool | None = None,
     ) -> Any:
-        """Return what each of Q positions attends to [B, Q, H].
+        """Return the weighted sum of values for each query, its heads side by side [B, Q, H].
 
         Args:
             queries_BQH: The positions that attend: those of `x_BSH`, or some of them.
@@ -95,7 +96,7 @@ class SelfAttention(keras.layers.Layer):
         return ops.reshape(context_BQND, ops.shape(queries_BQH))
 
     def _project(self, projection: keras.layers.Dense, x: Any) -> Any:
-        """Return a projection cut into heads: [B, ..., H] to [B, ..., N, D]."""
+        """Apply a projection and cut its output into heads: [B, S, H] to [B, S, N, D]."""
         c = self.config
         heads = (-1, ops.shape(x)[1], c.num_attention_heads, c.head_size)
         return ops.reshape(save_for_backward(projection(x)), heads)

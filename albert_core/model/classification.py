@@ -43,7 +43,11 @@ class PooledOutputModel(AlbertWithHead):
         return {**super().get_config(), "classifier_dropout": self.dropout.rate}
 
     def logits(self, inputs: Tensors, training: bool | None) -> Any:
-        """Return a row of outputs for each sequence: [B, S] inputs to [B, num_outputs]."""
+        """Return a row of outputs for each sequence: [B, S] inputs to [B, num_outputs].
+
+        Raises:
+            InputError: An input does not have the axes [B, S].
+        """
         pooled_BH = self.encode(inputs, training, pooled_only=True)["pooled_output"]
         return apply_output_layer(self, self.dropout(pooled_BH, training=training))
 
@@ -71,11 +75,15 @@ class AlbertForSequenceClassification(PooledOutputModel):
         return {**super().get_config(), "num_labels": self.num_outputs}
 
     def call(self, inputs: Tensors, training: bool | None = None) -> Any:
-        """Return logits [B, C], or scores [B, 1] for regression."""
+        """Return logits [B, C], or scores [B, 1] for regression.
+
+        Raises:
+            InputError: An input does not have the axes [B, S].
+        """
         return self.logits(inputs, training)
 
     def example_losses(self, targets: Any, outputs: Any) -> Any:
-        """Return the cross entropy [B], or the squared error for regression."""
+        """Return the cross entropy, or the squared error for regression, of each example [B]."""
         if self.num_outputs > 1:
             return cross_entropy(targets, outputs)
         scores_B = ops.cast(outputs[:, 0], "float32")
@@ -99,7 +107,11 @@ class AlbertForMultipleChoice(PooledOutputModel):
         super().__init__(config, num_outputs=1, classifier_dropout=classifier_dropout)
 
     def call(self, inputs: Tensors, training: bool | None = None) -> Any:
-        """Return logits [B, C], one for each choice."""
+        """Return logits [B, C], one for each choice.
+
+        Raises:
+            InputError: An input does not have the axes [B, C, S].
+        """
         check_axes(inputs, "batch", "choices", "sequence")
         _, num_choices, length = ops.shape(inputs["input_ids"])
         flat = {name: ops.reshape(inputs[name], (-1, length)) for name in ENCODER_INPUTS}

@@ -42,8 +42,14 @@ class Embeddings(keras.layers.Layer):
     def call(self, ids_BS: Any, segments_BS: Any, training: bool | None = None) -> Any:
         """Return the embeddings [B, S, E].
 
+        Args:
+            ids_BS: Token ids.
+            segments_BS: Segment of each position.
+            training: Whether dropout is on.
+
         Raises:
-            InputError: The sequence is too long, or an id (of those known now) out of range.
+            InputError: The sequence is longer than the position table, or an id is out of range;
+                ids are not checked inside a compiled step.
         """
         self._check(ids_BS, segments_BS)
         words_BSE = ops.take(self.word_embeddings, ids_BS, axis=0)
@@ -57,7 +63,11 @@ class Embeddings(keras.layers.Layer):
         return self.dropout(self.norm(summed_BSE), training=training)
 
     def _check(self, ids_BS: Any, segments_BS: Any) -> None:
-        """Refuse sequences and ids that the tables have no rows for."""
+        """Refuse sequences and ids that the tables have no rows for.
+
+        Raises:
+            InputError: As told by `call`.
+        """
         c = self.config
         length = ids_BS.shape[1]
         if length is not None and length > c.max_position_embeddings:

@@ -20,6 +20,7 @@ from keras import ops
 
 from albert_core.backends import cast_weights_once, repeat_layer, save_for_backward
 from albert_core.config import AlbertConfig
+from albert_core.errors import InputError
 from albert_core.model.attention import AttentionMask, SelfAttention, make_attention_mask
 from albert_core.model.embeddings import Embeddings
 from albert_core.model.layers import (
@@ -51,7 +52,11 @@ class Block(keras.layers.Layer):
         self.activation = hidden_activation(config)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Build under the original's names."""
+        """Build all layers of the block under the original's names.
+
+        Args:
+            input_shape: Shape of the block's input, [..., H].
+        """
         intermediate_shape = (*input_shape[:-1], self.config.intermediate_size)
         build_in_scope("attention_1", self.attention, input_shape)
         build_in_scope("attention_1/output", self.attention_output, input_shape)
@@ -73,7 +78,15 @@ class Block(keras.layers.Layer):
         positions_BQ: Any = None,
         training: bool | None = None,
     ) -> Any:
-        """Return the block's output [B, S, H], or that of the given positions alone [B, Q, H]."""
+        """Return the block's output [B, S, H], or [B, Q, H] at some positions.
+
+        Args:
+            x_BSH: Output of the block before.
+            attention_mask: Which positions may be attended to.
+            positions_BQ: int [B, Q], positions to compute; they attend to all of `x_BSH`. None:
+                all.
+            training: Whether dropout is on.
+        """
         # Not `mask`, here and in the layers below: Keras gives an argument of that name a meaning.
         # === Attention ===
         queries_BQH = x_BSH if positions_BQ is None else select_positions(x_BSH, positions_BQ)
@@ -126,7 +139,7 @@ class AlbertEncoder(keras.layers.Layer):
         self.pooler = dense(config, config.hidden_size, "dense", activation="tanh")
 
     def build(self, input_shape: Any = None) -> None:
-        """Build under the original's names."""
+        """Build all variables under the original's names; `input_shape` is not used."""
         c = self.config
         self.embeddings.build((None, None))
         if self.projection is not None:
@@ -151,20 +164,29 @@ class AlbertEncoder(keras.layers.Layer):
         Args:
             input_ids: int [B, S], token ids.
             input_mask: int [B, S], 1 where a position may be attended to; all when None. To train
-                with JAX on an NVIDIA GPU in bfloat16, the ones come first; the output is NaN where
+                with JAX on an NVIDIA GPU in 16 bits, the ones come first; the output is NaN where
                 they do not.
             segment_ids: int [B, S], segment of each position; all 0 when None.
             output_positions: int [B, P], positions whose output is needed; all when None. The last
-                layer then computes those and [CLS] only, with the same result. Not together with
-                `return_all_layers`.
-            return_all_layers: Whether `all_layer_outputs` is returned, too.
+                layer then computes those and [CLS] only, with the same result.
+            return_all_layers: Whether `all_layer_outputs` is returned, too; every layer then
+                computes every position, and `rematerialize` has no effect.
             training: Whether dropout is on.
 
         Returns:
             `sequence_output` [B, S, H], or [B, P, H] for the given positions; `pooled_output`
             [B, H]; and on demand `all_layer_outputs`, a list with the output [B, S, H] of every
-            block application.
+            block application, the first one first.
+
+        Raises:
+            InputError: `output_positions` and `return_all_layers` are given together, the sequence
+                is too long, or an id is out of range (not checked inside a compiled step).
         """
+        if return_all_layers and output_positions is not None:
+            raise InputError(
+                "output_positions: got positions together with return_all_layers, expected one of "
+                "them: the outputs of all layers are those of all positions"
+            )
         input_mask = ops.ones_like(input_ids) if input_mask is None else input_mask
         segment_ids = ops.zeros_like(input_ids) if segment_ids is None else segment_ids
 
@@ -193,7 +215,10 @@ class AlbertEncoder(keras.layers.Layer):
         }
 
     def _get_layers(self) -> list[list[Block]]:
-        """Return the blocks of each layer in the order they are applied."""
+        """Return the blocks of each of `num_hidden_layers` layers, in the order of application.
+
+        A group that several layers share is the same list in each of their places.
+        """
         c = self.config
         return [
             self.groups[layer * c.num_hidden_groups // c.num_hidden_layers]
@@ -203,7 +228,7 @@ class AlbertEncoder(keras.layers.Layer):
     def _apply_blocks_one_by_one(
         self, x: Any, mask: AttentionMask, training: bool | None
     ) -> list[Any]:
-        """Return the output [B, S, H] of each block application."""
+        """Return the output [B, S, H] of each block application, in order, of all layers."""
         outputs = []
         for block in itertools.chain.from_iterable(self._get_layers()):
             x = block(x, attention_mask=mask, training=training)
@@ -213,7 +238,17 @@ class AlbertEncoder(keras.layers.Layer):
     def _apply_layers(
         self, x: Any, mask: AttentionMask, output_positions: Any, training: bool | None
     ) -> Any:
-        """Return the output of the last layer: [B, S, H], or [B, 1 + P, H] with [CLS] first."""
+        """Apply all layers; return the output of the last one.
+
+        Args:
+            x: The projected embeddings [B, S, H].
+            mask: Which positions may be attended to.
+            output_positions: int [B, P], positions that the last block computes. None: all.
+            training: Whether dropout is on.
+
+        Returns:
+            [B, S, H]; with `output_positions` [B, 1 + P, H], where [CLS] comes first.
+        """
 
         def apply_blocks(blocks: Sequence[Block], x: Any, *mask: Any) -> Any:
             for block in blocks:
@@ -239,14 +274,17 @@ class AlbertEncoder(keras.layers.Layer):
         return last_block(x, attention_mask=mask, positions_BQ=output_positions, training=training)
 
     def _may_scan(self, training: bool | None) -> bool:
-        """Tell whether one compiled body may stand for all layers."""
+        """Tell whether one compiled body may stand for all layers: one group, no dropout now."""
         # Dropout draws numbers, which a loop's body must not. Several groups are several bodies,
         # which no published model has.
         has_dropout = training and self.config.has_dropout
         return self.config.num_hidden_groups == 1 and not has_dropout
 
     def _cast_weights_once(self, training: bool | None) -> contextlib.AbstractContextManager[Any]:
-        """Let the blocks' weights be cast once for all layers, while training."""
+        """Return a context in which the blocks' weights are cast once for all layers.
+
+        Outside of training, and with `rematerialize`, the context does nothing.
+        """
         # Rematerialised layers are called again for the gradient, outside of this context.
         if not training or self.rematerialize:
             return contextlib.nullcontext()

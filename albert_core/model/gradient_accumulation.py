@@ -12,9 +12,10 @@ class GradientAccumulationModel(TrainStep, keras.Model):
     """A model that `fit` trains with the exact gradient of a whole batch, however it is cut.
 
     A batch is cut into `num_micro_batches`, which go through the model one after the other, each
-    spread over the devices of a strategy. The loss is therefore a sum over examples, divided by
-    totals of the whole batch: `batch_totals` counts them, and `compute_loss` finds them among the
-    targets. The norm of the gradient is clipped once it is whole.
+    spread over the devices of a strategy; B must be a multiple of their number. The loss is
+    therefore a sum over examples, divided by totals of the whole batch: `batch_totals` counts them,
+    and `compute_loss` finds them among the targets; subclasses define both. The norm of the
+    gradient is clipped once it is whole.
 
     Deviates from the original, which on several cores takes the mean of the cores' own means, and
     clips each core's gradient by itself; and from Keras's accumulation, which gives micro-batches
@@ -25,5 +26,8 @@ class GradientAccumulationModel(TrainStep, keras.Model):
     num_micro_batches = 1
 
     def batch_totals(self, targets: Mapping[str, Any]) -> dict[str, Any]:
-        """Return scalars by name, sums over the examples of a batch, to divide losses by."""
+        """Return scalars by name, sums over the examples of a batch, to divide losses by.
+
+        Subclasses must define it.
+        """
         raise NotImplementedError

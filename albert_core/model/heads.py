@@ -36,7 +36,14 @@ class AlbertWithHead(ConfigSerializable, keras.Model):
     ) -> dict[str, Any]:
         """Return the encoder's outputs for `input_ids`, `input_mask`, `segment_ids` [B, S].
 
-        With `pooled_only` the last layer computes [CLS] alone, and `sequence_output` is [B, 1, H].
+        Args:
+            inputs: The three by name; others are not read.
+            training: Whether dropout is on.
+            pooled_only: Whether the last layer computes [CLS] alone; `sequence_output` is then
+                [B, 1, H].
+
+        Raises:
+            InputError: An input does not have the axes [B, S].
         """
         check_axes(inputs, "batch", "sequence")
         ids, mask, segments = (inputs[name] for name in ENCODER_INPUTS)
@@ -50,7 +57,12 @@ class AlbertWithHead(ConfigSerializable, keras.Model):
         )
 
     def example_losses(self, targets: Any, outputs: Any) -> Any:
-        """Return the loss of each example [B], in float32."""
+        """Return the loss of each example [B], in float32; subclasses must define it.
+
+        Args:
+            targets: What the data holds besides the inputs.
+            outputs: Outputs of `call`.
+        """
         raise NotImplementedError
 
     def compute_loss(
@@ -61,15 +73,23 @@ class AlbertWithHead(ConfigSerializable, keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """Return the mean loss of the examples; with `sample_weight` [B], their weighted mean."""
+        """Return the mean loss of the examples; with `sample_weight` [B], their weighted mean.
+
+        Args:
+            x: Not used.
+            y: Targets.
+            y_pred: Outputs of `call`.
+            sample_weight: Weights of the examples; the loss is 0 if all of them are 0.
+            training: Not used.
+        """
         return mean_loss(self.example_losses(y, y_pred), sample_weight)
 
 
 def check_axes(inputs: Tensors, *axes: str) -> None:
-    """Refuse inputs of the encoder that do not have exactly the named axes.
+    """Refuse inputs of the encoder that do not have as many axes as are named.
 
     Raises:
-        InputError: An input has more or fewer axes.
+        InputError: One of the three inputs has more or fewer axes.
     """
     for name in ENCODER_INPUTS:
         shape = tuple(inputs[name].shape)

@@ -32,7 +32,15 @@ class ConfigSerializable:
     def from_config(
         cls, config: Mapping[str, Any], custom_objects: Any = None
     ) -> "ConfigSerializable":
-        """Return a new model of the arguments that `get_config` returned."""
+        """Return a new model, with new weights, of the arguments that `get_config` returned.
+
+        Args:
+            config: Those arguments.
+            custom_objects: Not used.
+
+        Raises:
+            InputError: The architecture has an unknown key or an impossible value.
+        """
         return cls(**{**config, "config": AlbertConfig.from_dict(config["config"])})
 
 
@@ -49,7 +57,14 @@ def initializer(config: AlbertConfig) -> keras.initializers.Initializer:
 
 
 def dense(config: AlbertConfig, units: int, name: str, **kwargs: Any) -> keras.layers.Dense:
-    """Return a dense layer initialised as the original's."""
+    """Return a dense layer whose kernel is initialised as the original's.
+
+    Args:
+        config: The architecture; gives the width of the initialiser.
+        units: Number of outputs.
+        name: Name of the layer.
+        **kwargs: Further arguments of the layer, which win over those set here.
+    """
     settings = {"kernel_initializer": initializer(config), "name": name, **kwargs}
     return SharedDense(units, **settings)
 
@@ -57,7 +72,8 @@ def dense(config: AlbertConfig, units: int, name: str, **kwargs: Any) -> keras.l
 def hidden_activation(config: AlbertConfig) -> Callable[..., Any]:
     """Return the function for `hidden_act`, called as f(x, training=...).
 
-    `gelu` is the tanh approximation, as in the original.
+    `gelu` is the tanh approximation, as in the original. Whether the step trains changes only what
+    is kept for the gradient, and how the result is rounded.
     """
     if config.hidden_act == "gelu":
         return gelu
@@ -102,6 +118,12 @@ def check_range(name: str, ids: Any, limit_name: str, limit: int) -> None:
 
     There TensorFlow on a CPU reports an error of its own, and all others read a wrong row.
 
+    Args:
+        name: What the ids are, for the message.
+        ids: Integers of any shape; none at all pass.
+        limit_name: Name of the setting that gives the limit, for the message.
+        limit: Number of rows of the table.
+
     Raises:
         InputError: An id is below 0, or at or over the limit.
     """
@@ -115,7 +137,10 @@ def check_range(name: str, ids: Any, limit_name: str, limit: int) -> None:
 
 
 def select_positions(x_BSH: Any, positions_BP: Any) -> Any:
-    """Return the rows of some positions: [B, S, H] and int [B, P] to [B, P, H], exactly."""
+    """Return the rows of some positions: [B, S, H] and int [B, P] to [B, P, H], exactly.
+
+    A position outside of S gives a row of zeros; it is not checked.
+    """
     # A product with one-hot rows, not a gather: its gradient is a product, too, which is efficient
     # on accelerators and under data parallelism, where a gather's is a scatter.
     length = ops.shape(x_BSH)[1]

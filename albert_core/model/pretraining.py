@@ -121,6 +121,11 @@ class AlbertForPreTraining(ConfigSerializable, GradientAccumulationModel):
         """Return `masked_lm_logits` [B, P, V], `sentence_order_logits` [B, 2], and encoder outputs.
 
         Their `sequence_output` is [B, S, H]; while training [B, P, H], the masked positions alone.
+        `input_mask` and `segment_ids` may be missing: the encoder's defaults hold.
+
+        Raises:
+            InputError: The sequence is too long, or an id or a masked position is out of range (not
+                checked inside a compiled step).
         """
         positions_BP = inputs["masked_lm_positions"]
         length = inputs["input_ids"].shape[1]
@@ -146,7 +151,7 @@ class AlbertForPreTraining(ConfigSerializable, GradientAccumulationModel):
         }
 
     def batch_totals(self, targets: Tensors) -> dict[str, Any]:
-        """Return the number of predictions and of sequences."""
+        """Return `num_predictions`, the sum of the weights, and `num_sequences` of a batch."""
         weights_BP = ops.cast(targets["masked_lm_weights"], "float32")
         num_sequences = ops.cast(ops.shape(weights_BP)[0], "float32")
         return {"num_predictions": ops.sum(weights_BP), "num_sequences": num_sequences}
@@ -230,7 +235,15 @@ def pretraining_losses(targets: Tensors, outputs: Tensors) -> dict[str, Any]:
 
 
 def cross_entropy(labels: Any, logits: Any) -> Any:
-    """Return softmax cross entropy per label, in float32: [...] and [..., C] to [...]."""
+    """Return softmax cross entropy per label, in float32.
+
+    Args:
+        labels: Class numbers [...], from 0 to below C; not checked.
+        logits: [..., C], of any float type.
+
+    Returns:
+        [...], one number for each label.
+    """
     # float32: a softmax over 30,000 logits in bfloat16 has two or three digits.
     return keras.losses.sparse_categorical_crossentropy(
         labels, ops.cast(logits, "float32"), from_logits=True

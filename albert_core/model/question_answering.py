@@ -63,7 +63,7 @@ class AlbertForQuestionAnswering(AlbertWithHead):
         self.build()
 
     def build(self, input_shape: Any = None) -> None:
-        """Build all variables at once, under the original's names."""
+        """Build all variables at once, under the original's names; the pooler is not trained."""
         self.bert.build()
         self.bert.pooler.trainable = False  # nothing reads its output: it has no gradient
         build_in_scope("cls", self.head, None)
@@ -130,7 +130,7 @@ class AlbertForQuestionAnsweringWithBeam(AlbertWithHead):
         }
 
     def build(self, input_shape: Any = None) -> None:
-        """Build all variables at once, under the original's names."""
+        """Build all variables at once, under the original's names; the pooler is not trained."""
         hidden = (None, self.config.hidden_size)
         self.bert.build()
         self.bert.pooler.trainable = False
@@ -150,6 +150,10 @@ class AlbertForQuestionAnsweringWithBeam(AlbertWithHead):
             `start_top_log_probs`, `start_top_index` [B, K], the likeliest starts in falling
             order, and `end_top_log_probs`, `end_top_index` [B, K*L]: of start k the likeliest
             ends, in falling order, are at k*L to k*L + L - 1.
+
+        Raises:
+            InputError: An input does not have the axes [B, S], a start is out of range, or the
+                sequence is shorter than the number of positions to search.
         """
         sequence_BSH, p_mask_BS = self.encode(inputs, training)["sequence_output"], inputs["p_mask"]
         start_logits_BS = _masked(self.start_logits(sequence_BSH)[..., 0], p_mask_BS)
@@ -184,14 +188,14 @@ class AlbertForQuestionAnsweringWithBeam(AlbertWithHead):
         return _span_losses(targets, outputs) + 0.5 * answerability_B
 
     def _end_logits(self, sequence_BSH: Any, starts_BK: Any, p_mask_BS: Any) -> Any:
-        """Return the logits of the ends given each start [B, K, S]."""
+        """Return the ends' logits given each start [B, K, S], in float32; -1e30 where masked."""
         starts_BKH = ops.take_along_axis(sequence_BSH, starts_BK[:, :, None], axis=1)
         pairs_BKSH = self.end_pair(sequence_BSH[:, None], second=starts_BKH[:, :, None])
         logits_BKS = self.end_logits(self.end_norm(pairs_BKSH))[..., 0]
         return _masked(logits_BKS, p_mask_BS[:, None])
 
     def _answerability(self, sequence_BSH: Any, start_logits_BS: Any, training: bool | None) -> Any:
-        """Return the logit of no answer [B], from the expected start and the first position."""
+        """Return the logit of no answer [B], in float32, from the expected start and [CLS]."""
         # The expected start, not the likeliest: it can be differentiated.
         starts_BS = ops.cast(ops.softmax(start_logits_BS), sequence_BSH.dtype)
         start_BH = ops.einsum("bs,bsh->bh", starts_BS, sequence_BSH)
@@ -200,7 +204,11 @@ class AlbertForQuestionAnsweringWithBeam(AlbertWithHead):
         return ops.cast(logits_B1[:, 0], "float32")
 
     def _search(self, sequence_BSH: Any, start_logits_BS: Any, p_mask_BS: Any) -> dict[str, Any]:
-        """Return the likeliest starts, and for each the likeliest ends, as `call` does."""
+        """Return the likeliest starts, and for each the likeliest ends, as `call` names them.
+
+        Raises:
+            InputError: The sequence is shorter than the number of positions to search.
+        """
         length = sequence_BSH.shape[1]
         if length is not None:
             self._check_search_sizes(most=length)
@@ -218,14 +226,21 @@ class AlbertForQuestionAnsweringWithBeam(AlbertWithHead):
         }
 
     def _check_search_sizes(self, most: int) -> None:
-        """Refuse to search fewer than one position, or more than `most`."""
+        """Refuse to search fewer than one position, or more than `most`.
+
+        Raises:
+            InputError: `start_n_top` or `end_n_top` is out of this range.
+        """
         for name, number in {"start_n_top": self.start_n_top, "end_n_top": self.end_n_top}.items():
             if not 1 <= number <= most:
                 raise InputError(f"{name}: got {number}, expected 1 to sequence length={most}")
 
 
 class PairLayer(keras.layers.Layer):
-    """A tanh layer on two vectors side by side, [..., H] each, without concatenating them."""
+    """A tanh layer on two vectors side by side, [..., H] each, without concatenating them.
+
+    Its variables are those of a dense layer on the concatenation, as in the original.
+    """
 
     def __init__(self, config: AlbertConfig) -> None:
         super().__init__(name="dense_0")
@@ -249,7 +264,7 @@ class PairLayer(keras.layers.Layer):
 
 
 def _masked(logits: Any, mask: Any) -> Any:
-    """Return the logits in float32, with those masked out of the softmax."""
+    """Return the logits in float32, and -1e30, a probability of 0, where the mask is not 0."""
     return ops.where(ops.cast(mask, "bool"), _MASKED_LOGIT, ops.cast(logits, "float32"))
 
 

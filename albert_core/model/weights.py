@@ -20,13 +20,16 @@ def weights_by_name(model: keras.Model) -> dict[str, Any]:
 
 
 def as_arrays(weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Return the values of named variables, or arrays, as contiguous arrays by the same names."""
+    """Return the values of named variables, or arrays, as contiguous arrays by the same names.
+
+    A value that is a contiguous array already is not copied.
+    """
     # safetensors writes an array's memory as it lies, whatever its strides.
     return {name: np.asarray(value, order="C") for name, value in weights.items()}
 
 
 def write_weights(path: Path, weights: Mapping[str, Any]) -> None:
-    """Write named variables or arrays to a safetensors file."""
+    """Write named variables or arrays to a safetensors file, which is replaced once it is whole."""
     write_atomically(path, safetensors.numpy.save(as_arrays(weights)))
 
 
@@ -45,7 +48,7 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
 def load_weights(
     model: keras.Model, arrays: Mapping[str, np.ndarray], *, prefix: str = "", source: str
 ) -> None:
-    """Assign arrays to the model's variables of the same names.
+    """Assign arrays to the model's variables of the same names: all that are selected, or none.
 
     Args:
         model: The model to fill.

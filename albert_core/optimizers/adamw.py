@@ -48,7 +48,7 @@ class AdamW(keras.optimizers.Optimizer):
         self.epsilon = epsilon
 
     def build(self, variables: list[Any]) -> None:
-        """Create the two moments of every variable, and `rate_factor`."""
+        """Create two moments of every variable, and `rate_factor`; a second call does nothing."""
         if self.built:
             return
         super().build(variables)
@@ -57,17 +57,21 @@ class AdamW(keras.optimizers.Optimizer):
         self._adapted = [_NOT_ADAPTED.search(variable.path) is None for variable in variables]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Update one variable by its gradient, and its two moments."""
+        """Update one variable by its gradient, and its two moments.
+
+        Biases and layer normalisation have no weight decay. The rate is `learning_rate` times
+        `rate_factor`.
+        """
         index = self._get_variable_index(variable)
-        update = self._direction(ops.cast(gradient, variable.dtype), index)
+        update = self._update_moments(ops.cast(gradient, variable.dtype), index)
         rate = ops.cast(learning_rate, variable.dtype) * self.rate_factor
         if self._adapted[index]:
             update = update + self.decay_rate * variable
             rate = rate * self._trust_ratio(variable, update)
         self.assign_sub(variable, rate * update)
 
-    def _direction(self, gradient: Any, index: int) -> Any:
-        """Update the moments of a variable; return the update before decay and rate."""
+    def _update_moments(self, gradient: Any, index: int) -> Any:
+        """Update the moments of a variable; return its update before weight decay and rate."""
         # No bias correction: the original has none, and its numbers are kept exactly.
         adam_m, adam_v = self.adam_m[index], self.adam_v[index]
         next_m = self.beta_1 * adam_m + (1.0 - self.beta_1) * gradient
@@ -77,11 +81,14 @@ class AdamW(keras.optimizers.Optimizer):
         return next_m / (ops.sqrt(next_v) + self.epsilon)
 
     def _trust_ratio(self, variable: Any, update: Any) -> Any:
-        """Return what multiplies the rate of a variable with weight decay; LAMB overrides it."""
+        """Return what multiplies the rate of a variable with weight decay: 1; LAMB overrides it."""
         return 1.0
 
     def slots_by_name(self) -> dict[str, Any]:
-        """Return the moments under the names they have in the original's checkpoints."""
+        """Return the variables of the moments under their names in the original's checkpoints.
+
+        The optimizer must be built.
+        """
         return {
             f"{variable.path.partition('/')[2]}/{slot}": moments[index]
             for slot, moments in (("adam_m", self.adam_m), ("adam_v", self.adam_v))
@@ -89,7 +96,10 @@ class AdamW(keras.optimizers.Optimizer):
         }
 
     def state_by_name(self) -> dict[str, Any]:
-        """Return everything that a checkpoint needs: moments, step, factor of the rate."""
+        """Return the variables that a checkpoint needs, by name: moments, step, factor of the rate.
+
+        The optimizer must be built.
+        """
         return {
             **self.slots_by_name(),
             "global_step": self.iterations,

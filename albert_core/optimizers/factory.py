@@ -18,10 +18,20 @@ def make_optimizer(
     decay_rate: float = 0.01,
     clip_norm: float = 1.0,
 ) -> AdamW:
-    """Return LAMB or AdamW with the original's schedule and clipping of the global norm.
+    """Return LAMB or AdamW, not built, with the original's schedule and clipping.
+
+    Args:
+        name: Which of them.
+        learning_rate: Peak rate.
+        num_train_steps: Step at which the rate is 0.
+        num_warmup_steps: Steps of linear warm-up.
+        start_warmup_step: Step at which the warm-up begins; the rate is 0 before.
+        poly_power: Exponent of the decay; 1 is linear.
+        decay_rate: Weight decay of kernels and embeddings.
+        clip_norm: Largest norm of the whole gradient; longer ones are scaled down to it.
 
     Raises:
-        InputError: A number is out of its range.
+        InputError: A number of the schedule is out of its range; the last two are not checked.
     """
     schedule = PolynomialDecay(
         peak=learning_rate,
@@ -42,6 +52,13 @@ def make_phased_optimizer(
     decay_rate: float = 0.01,
     clip_norm: float = 1.0,
 ) -> AdamW:
-    """Return LAMB or AdamW with any schedule; the defaults are the original's."""
+    """Return LAMB or AdamW, not built, with any schedule; the defaults are the original's.
+
+    Args:
+        name: Which of them.
+        schedule: The learning rate; its numbers are not checked here.
+        decay_rate: Weight decay of kernels and embeddings.
+        clip_norm: Largest norm of the whole gradient; longer ones are scaled down to it.
+    """
     optimizer = {"lamb": LAMB, "adamw": AdamW}[name]
     return optimizer(schedule, decay_rate=decay_rate, global_clipnorm=clip_norm)

@@ -25,6 +25,7 @@ class LAMB(AdamW):
         super().__init__(learning_rate, name=name, **kwargs)
 
     def _trust_ratio(self, variable: Any, update: Any) -> Any:
+        """Return the norm of the weights over that of the update; 1 where either is 0."""
         weight_norm, update_norm = _norm(variable), _norm(update)
         usable = ops.logical_and(weight_norm > 0.0, update_norm > 0.0)
         # Both branches of a `where` are computed: a division by 0 in the unused one would be NaN.

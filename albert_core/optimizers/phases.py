@@ -16,8 +16,9 @@ class PhasedSchedule(keras.optimizers.schedules.LearningRateSchedule):
     """One schedule after the other, each counting its steps from its own beginning.
 
     Args:
-        schedules: The schedules.
-        num_steps: How many steps each of them lasts; the last one goes on after its own.
+        schedules: The schedules, at least one.
+        num_steps: How many steps each of them lasts, as many numbers as schedules; the last one
+            goes on after its own.
     """
 
     def __init__(self, schedules: Sequence[Schedule], *, num_steps: Sequence[int]) -> None:
@@ -26,7 +27,7 @@ class PhasedSchedule(keras.optimizers.schedules.LearningRateSchedule):
         self.num_steps = list(num_steps)
 
     def __call__(self, step: Any) -> Any:
-        """Return the rate of the step that follows `step` steps."""
+        """Return the rate of the step that follows `step` steps of the whole training."""
         rate = self.schedules[0](step)
         for begin, schedule in zip(
             itertools.accumulate(self.num_steps), self.schedules[1:], strict=False
@@ -48,7 +49,7 @@ class PhasedSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "PhasedSchedule":
-        """Build one from `get_config`."""
+        """Build a schedule from what `get_config` returned."""
         schedules = []
         for settings in config["schedules"]:
             arguments = {name: value for name, value in settings.items() if name != "name"}

@@ -33,7 +33,7 @@ class ScheduleConfig:
 
     @property
     def schedule_settings(self) -> dict[str, Any]:
-        """Those of these settings that the named schedule has, by name."""
+        """Those of the settings above that the named schedule takes, by name."""
         of_schedule = {field.name for field in dataclasses.fields(SCHEDULES[self.schedule])}
         names = [field.name for field in dataclasses.fields(ScheduleConfig)]
         return {name: getattr(self, name) for name in names if name in of_schedule}
@@ -72,7 +72,7 @@ class Schedule:
         return ops.where(warmup_step < self.num_warmup_steps, warming, decayed)
 
     def decayed_rate(self, step: Any) -> Any:
-        """Return the rate after the warm-up.
+        """Return the rate after the warm-up; subclasses must define it.
 
         Args:
             step: Steps done since the beginning of training, float32.
@@ -83,7 +83,8 @@ class Schedule:
         """Refuse numbers out of their range.
 
         Raises:
-            InputError: The rate is not positive, or the warm-up does not end before training does.
+            InputError: The rate is not positive, the warm-up begins before step 0, or it does not
+                end before training does.
         """
         check_rates(
             self.peak,
@@ -140,7 +141,7 @@ class WarmupStableDecay(Schedule):
     decay_ratio: float = 0.2
 
     def decayed_rate(self, step: Any) -> Any:
-        """Return the peak before the decay, and then its part by the steps that are left."""
+        """Return the peak; over the last `decay_ratio` of the steps, the linear decay to 0."""
         from keras import ops
 
         num_steps = max(self.num_train_steps, 1)  # with 0 the model is only evaluated
@@ -178,6 +179,14 @@ def new_schedule(
     config: ScheduleConfig, *, peak: float, num_train_steps: int, num_warmup_steps: int
 ) -> Schedule:
     """Return the schedule that a configuration names, with those of its settings that it has.
+
+    The numbers are not checked for their range: `Schedule.check` does that.
+
+    Args:
+        config: Name and settings.
+        peak: Rate the warm-up leads to.
+        num_train_steps: Step at which the rate is 0.
+        num_warmup_steps: Length of the warm-up.
 
     Raises:
         InputError: A setting of another schedule is not at its default: it would do nothing.

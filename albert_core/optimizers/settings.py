@@ -19,7 +19,7 @@ def check_rates(
     """Refuse a rate that is not positive and a warm-up that does not end before training does.
 
     Raises:
-        InputError: One of them is out of its range.
+        InputError: One of them is out of its range, or `start_warmup_step` is below 0.
     """
     if not (math.isfinite(learning_rate) and learning_rate > 0):
         raise InputError(f"learning_rate: got {learning_rate}, expected a number above 0")

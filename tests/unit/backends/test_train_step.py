@@ -1,5 +1,6 @@
 """A step is the same however it is computed: whole, in micro-batches, rematerialised, cut short."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -24,6 +25,18 @@ CONFIG = AlbertConfig(
 )
 BATCH, LENGTH, PREDICTIONS = 8, 12, 3
 NUM_STEPS = 20
+
+
+@pytest.fixture(scope="module", autouse=True)
+def full_precision() -> Iterator[None]:
+    """On NVIDIA GPUs JAX multiplies float32 matrices in TF32, whose errors depend on the shapes."""
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    import jax
+
+    with jax.default_matmul_precision("highest"):
+        yield
 
 
 def batches() -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:

@@ -194,3 +194,9 @@ def test_ids_out_of_range_are_refused(
 def test_positions_over_the_limit_are_refused(model: AlbertForPreTraining) -> None:
     with pytest.raises(InputError, match="got 25, expected at most max_position_embeddings=24"):
         model.bert(np.zeros((1, 25), int))
+
+
+def test_all_layers_and_chosen_positions_are_refused_together(model: AlbertForPreTraining) -> None:
+    ids = np.zeros((1, LENGTH), int)
+    with pytest.raises(InputError, match=r"output_positions: .* together with return_all_layers"):
+        model.bert(ids, output_positions=ids[:, :1], return_all_layers=True)
