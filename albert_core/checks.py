@@ -17,6 +17,8 @@ _RANGES = {
 def check_minimum(name: str, value: float, minimum: float) -> None:
     """Refuse a number below `minimum`, or NaN.
 
+    `name` is the full name of the setting, for the message.
+
     Raises:
         InputError: "{name}: got {value}, expected {minimum} or more".
     """
@@ -46,7 +48,7 @@ def check_positive(settings: object, section: str, *names: str) -> None:
     """Refuse settings that are not above zero.
 
     Args:
-        settings: The dataclass.
+        settings: The dataclass; unlike in the other checks, its fields must not be None.
         section: Name of these settings in the configuration, for messages.
         *names: The fields to check.
 
@@ -76,8 +78,8 @@ def check_between(
         *names: The fields to check.
         low: Lower end of the interval.
         high: Upper end of the interval.
-        inclusive: Which ends belong to the interval.
-        hint: What to add to the message, such as "0.01 is one point".
+        inclusive: Which ends belong to the interval; `left` is `low` alone.
+        hint: Added to the message in parentheses, such as "0.01 is one point".
 
     Raises:
         InputError: A field is outside, or NaN.
@@ -95,6 +97,10 @@ def check_between(
 
 def check_seed(name: str, seed: int) -> None:
     """Refuse a negative seed, which numpy and the frameworks cannot take.
+
+    Args:
+        name: Full name of the setting, for the message.
+        seed: Its value.
 
     Raises:
         InputError: It is negative.

@@ -10,7 +10,10 @@ from typing import Any
 
 
 def hash_json(value: Any) -> str:
-    """Return the sha256 of a JSON value, independent of the order of its keys."""
+    """Return the sha256, in hex, of a JSON value, independent of the order of its keys.
+
+    A tuple counts as a list, and a key that is a number as its text.
+    """
     # These options decide the bytes: another separator would change every fingerprint, and with
     # it the names of all work folders that people have.
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
@@ -18,13 +21,17 @@ def hash_json(value: Any) -> str:
 
 
 def sha256_of_file(path: Path) -> str:
-    """Return the sha256 of a file's bytes."""
+    """Return the sha256 of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file that is either whole or not there, whenever the process or machine stops."""
+    """Write a file, or replace it, so that it is never seen in part.
+
+    Whenever the process or machine stops, the path has the new file, or what it had before. The
+    folder must exist.
+    """
     # In the same folder, since a rename is atomic within a file system only; with the process id,
     # since two processes may write the same file at once; with a dot, so that uploads of work in
     # progress leave it out.
@@ -42,7 +49,13 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def link_or_copy(source: str | Path, target: str | Path) -> None:
-    """Give a file a second name, or make a copy where the file system has no hard links."""
+    """Make `target` a hard link of a file, or a copy where the system refuses to link.
+
+    `target` should not exist (not checked): its content would be overwritten by the copy.
+
+    Raises:
+        FileNotFoundError: `source`, or the folder of `target`, does not exist.
+    """
     try:
         os.link(source, target)
     except FileNotFoundError:
@@ -53,6 +66,6 @@ def link_or_copy(source: str | Path, target: str | Path) -> None:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a JSON object atomically, indented for people."""
+    """Write a JSON object by `write_atomically`, indented, with its keys in their order."""
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     write_atomically(path, text.encode())

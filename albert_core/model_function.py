@@ -25,7 +25,7 @@ ModelFunction = Callable[[ModelInputs], ModelOutputs]
 
 
 def eager_function(model: "keras.Model") -> ModelFunction:
-    """Return a function that calls a Keras model without compiling it."""
+    """Return a function that calls a Keras model without compiling it, and without dropout."""
 
     def run(inputs: ModelInputs) -> ModelOutputs:
         outputs = outputs_by_name(model, inputs)
@@ -35,10 +35,10 @@ def eager_function(model: "keras.Model") -> ModelFunction:
 
 
 def encoder_function(model: "keras.Model") -> ModelFunction:
-    """Return a function that calls a Keras model's encoder without compiling it.
+    """Return a function that calls a Keras model's encoder, `model.bert`, without compiling it.
 
-    Its inputs are `input_ids`, `input_mask` and `segment_ids` [B, S], whatever the model's head
-    reads; its outputs are `sequence_output` [B, S, H] and `pooled_output` [B, H].
+    Dropout is off. Its inputs are `input_ids`, `input_mask` and `segment_ids` [B, S], whatever the
+    model's head reads; its outputs are `sequence_output` [B, S, H] and `pooled_output` [B, H].
     """
 
     def run(inputs: ModelInputs) -> ModelOutputs:
@@ -54,7 +54,10 @@ def encoder_function(model: "keras.Model") -> ModelFunction:
 
 
 def compiled_function(model: "keras.Model") -> ModelFunction:
-    """Return a function that runs a compiled Keras model through `predict_on_batch`."""
+    """Return a function that runs a Keras model by `predict_on_batch`, without dropout.
+
+    Keras compiles the model on the first call, and again for each new shape of the inputs.
+    """
 
     def run(inputs: ModelInputs) -> ModelOutputs:
         outputs = model.predict_on_batch(inputs)
@@ -64,7 +67,7 @@ def compiled_function(model: "keras.Model") -> ModelFunction:
 
 
 def outputs_by_name(model: "keras.Model", inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Call a Keras model without dropout and return its outputs as a dict of tensors.
+    """Call a Keras model, uncompiled and without dropout; return its outputs as a dict of tensors.
 
     The one tensor of a model that returns no dict is named `logits`.
     """

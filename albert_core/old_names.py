@@ -40,12 +40,16 @@ _noticed: set[str] = set()
 
 
 def rename_settings(values: Any, *, source: str = "") -> Any:
-    """Return nested settings under today's names.
+    """Return a copy of nested settings with their old names (`SETTINGS`) replaced by today's.
+
+    Where a mapping has a setting under both names, the value under today's name wins and the other
+    is dropped. Names are replaced at every depth; values never.
 
     Args:
-        values: Mappings, sequences and plain values; anything else is returned as it is.
-        source: Where the values come from. If given, each old name is noticed on standard error,
-            once per process.
+        values: A mapping, list or tuple, nested; lists and tuples become lists. Anything else is
+            returned as it is.
+        source: Where the values come from. If given, a line about each old name is printed on
+            standard error, once per process whatever the source.
     """
     if isinstance(values, list | tuple):
         return [rename_settings(item, source=source) for item in values]
@@ -61,7 +65,10 @@ def rename_settings(values: Any, *, source: str = "") -> Any:
 
 
 def rename_setting(name: Any, *, source: str = "") -> Any:
-    """Return today's name of a setting; names that never changed are returned as they are."""
+    """Return today's name of a setting; any other value, which may be no text, as it is.
+
+    If `source` is given, a line about an old name is printed on standard error, once per process.
+    """
     today = SETTINGS.get(name, name) if isinstance(name, str) else name
     if today != name and source and name not in _noticed:
         _noticed.add(name)
@@ -79,7 +86,11 @@ def with_first_names(values: Any) -> Any:
 
 
 def rename_metrics(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the metrics of a manifest or of a step's report under today's names."""
+    """Return a copy of the metrics of a manifest or of a step's report, under today's names.
+
+    Replaces the names in `METRICS`, and the ending `_deviation` of any name by `_std`. Nested
+    values stay as they are. Of an old name and today's in the same metrics, the later one wins.
+    """
     return {
         METRICS.get(name, name.removesuffix("_deviation") + "_std")
         if name in METRICS or name.endswith("_deviation")

@@ -13,11 +13,15 @@ ReportProgress = Callable[[int, int, str], None]
 
 
 def quiet(done: int, total: int, text: str) -> None:
-    """Report nothing."""
+    """Ignore a report: the `ReportProgress` of steps whose progress nobody shows."""
 
 
 def append_event(path: Path, **event: Any) -> None:
-    """Append one event, with the time, to a file of JSON lines, safe from several processes."""
+    """Append one event to a file of JSON lines, which is made if missing.
+
+    Several processes may append at once. The line is the event with `time`, seconds since 1970,
+    unless it has its own.
+    """
     # One write with O_APPEND, which the kernel does not mix with others: lines stay whole.
     line = json.dumps({"time": round(time.time(), 2), **event}) + "\n"
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
@@ -28,13 +32,19 @@ def append_event(path: Path, **event: Any) -> None:
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:
-    """Return the events of a file, oldest first; leaves out a line that is still being written."""
+    """Return the events of an existing file, in the order of its lines.
+
+    A last line without its line end is still being written and is left out.
+    """
     text = path.read_text(encoding="utf-8")
     return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
 
 
 def to_events(path: Path, step: str) -> ReportProgress:
-    """Return a function that reports into a file of events, which `albert run` reads and shows."""
+    """Return a function that appends each report to a file of events, under the step's name.
+
+    `albert run` reads the file and shows the reports.
+    """
 
     def report(done: int, total: int, text: str) -> None:
         append_event(path, step=step, event="progress", done=done, total=total, text=text)
@@ -43,10 +53,10 @@ def to_events(path: Path, step: str) -> ReportProgress:
 
 
 def to_stderr(step: str, *, every_s: float = 5.0) -> ReportProgress:
-    """Return a function that prints plain lines on standard error.
+    """Return a function that prints each report as a line on standard error, after `step: `.
 
-    Reports of a count are printed at most every `every_s` seconds; the last one, and reports
-    without a total, always.
+    Reports that come less than `every_s` seconds after the last printed one are dropped, unless
+    `done` has reached `total` or `total` is 0.
     """
     last = -every_s
 
@@ -62,7 +72,10 @@ def to_stderr(step: str, *, every_s: float = 5.0) -> ReportProgress:
 
 
 def progress_text(done: int, total: int, text: str) -> str:
-    """Format a report, for example `1,200 of 4,000 (30%), loss 5.1`."""
+    """Format a report, for example `1,200 of 4,000 (30%), loss 5.1`.
+
+    Without a total (0) that is `text` alone, and without a text the count alone.
+    """
     if not total:
         return text
     return f"{done:,} of {total:,} ({done / total:.0%})" + (f", {text}" if text else "")

@@ -24,16 +24,17 @@ jsonargparse.set_parsing_settings(
 def parse_settings(cls: type[Settings], values: Any, *, source: str) -> Settings:
     """Build a settings dataclass from a mapping, checking names, types and values.
 
-    Old names of settings are taken, with a line on standard error.
+    Fields without a value keep their defaults. Old names of settings (`old_names`) are taken, with
+    a line on standard error, once per process for each.
 
     Args:
         cls: The dataclass.
-        values: Values by field, nested; whole floats pass for integers, as a pipeline's
-            parameters lose the difference.
+        values: Values by field; mappings, never text, for fields that are dataclasses. Whole
+            floats pass for integers, as a pipeline's parameters lose the difference.
         source: Where the values come from, for messages.
 
     Raises:
-        InputError: An unknown name, a wrong type or an impossible value.
+        InputError: Not a mapping, an unknown or missing name, a wrong type or an impossible value.
     """
     if not isinstance(values, Mapping):
         raise InputError(f"{source}: got {type(values).__name__}, expected settings by name")
@@ -49,7 +50,10 @@ def parse_settings(cls: type[Settings], values: Any, *, source: str) -> Settings
 
 
 def plain_values(value: Any) -> Any:
-    """Return nested mappings and sequences as dicts and lists, without what is not set (None)."""
+    """Return nested mappings, lists and tuples as dicts and lists; anything else as it is.
+
+    Entries of mappings that are None, which means not set, are left out; items of lists stay.
+    """
     if isinstance(value, Mapping):
         return {key: plain_values(item) for key, item in value.items() if item is not None}
     if isinstance(value, list | tuple):
@@ -64,9 +68,18 @@ def one_line(error: Exception) -> str:
 
 
 def _refuse_text_for_settings(cls: type, values: Any, *, source: str, name: str = "") -> None:
-    """Refuse text where a dataclass, or a sequence of some, has another dataclass.
+    """Refuse text in place of settings: of `cls`, or of a dataclass nested in it.
 
     jsonargparse would take it for the path of a file to read, or for the name of a class.
+
+    Args:
+        cls: The dataclass that `values` are for.
+        values: Its values by field, or a sequence of such; other values are not looked at.
+        source: Where the values come from, for messages.
+        name: Path of these values in the whole, for messages; empty for the whole.
+
+    Raises:
+        InputError: Text was found; names the first.
     """
     if isinstance(values, str):
         raise InputError(f"{source}: {name}: got {values!r}, expected settings by name")
@@ -86,7 +99,7 @@ def _is_tuple(hint: Any) -> bool:
 
 
 def _whole_numbers(value: Any) -> Any:
-    """Return nested values with integers in place of whole floats.
+    """Return nested values with integers in place of whole floats, and lists in place of tuples.
 
     kfp passes numbers as protobuf's doubles; a float field takes an integer as well.
     """

@@ -12,7 +12,7 @@ def artifact_address(artifact: Any) -> str:
 
     That of an artifact in Google Cloud Storage is its gs:// address, and steps read and write it
     there: on Vertex AI its path is below a mount that knows neither renames of folders nor hard
-    links. Any other has a local path, from and to which the platform copies.
+    links. That of any other is its local path, from and to which the platform copies.
     """
     return artifact.uri if artifact.path.startswith(_GCS_MOUNT) else artifact.path
 
@@ -20,8 +20,13 @@ def artifact_address(artifact: Any) -> str:
 def log_metrics(artifact: Any, metrics: Mapping[str, Any]) -> None:
     """Add the numbers among a step's metrics to a Metrics artifact, and write all to its file.
 
-    The file is for kfp's local cache alone: it takes an artifact without one for a miss, and would
-    run the step every time.
+    Values that are no numbers are in the file only; True and False count as 1 and 0. The file is
+    for kfp's local cache alone: it takes an artifact without one for a miss, and would run the
+    step every time. A file already there is replaced.
+
+    Args:
+        artifact: A `dsl.Metrics`; gets the numbers as metadata.
+        metrics: JSON values by name.
     """
     for name, value in metrics.items():
         if isinstance(value, int | float):
@@ -36,9 +41,9 @@ def log_classification(artifact: Any, results: Mapping[str, Any] | None) -> None
     They are written to the artifact's file, too, for kfp's cache as in `log_metrics`.
 
     Args:
-        artifact: The artifact.
-        results: What `components.evaluate.step.read_classification` returns; None of tasks that
-            are no classification.
+        artifact: A `dsl.ClassificationMetrics`; gets matrix and curve as metadata.
+        results: What `components.evaluate.step.read_classification` returns. None, of tasks that
+            are no classification, adds nothing and writes an empty JSON object to the file.
     """
     if results:
         artifact.log_confusion_matrix(results["labels"], results["confusion_matrix"])

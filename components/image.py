@@ -24,7 +24,8 @@ def component(step: str, *, image: ImageRole | None = None) -> Callable[[Callabl
 
     Args:
         step: Name of the step in the table of steps, which has the role of its image.
-        image: Role of another image, of a component that only waits for the step's work.
+        image: Role of another image, of a component that only waits for the step's work; the
+            step's own when None.
     """
     role = image or STEPS[step].image
     return dsl.component(base_image=image_name(role), install_kfp_package=False)
@@ -33,8 +34,9 @@ def component(step: str, *, image: ImageRole | None = None) -> Callable[[Callabl
 def image_name(role: ImageRole) -> str:
     """Return the name of a role's image, in the registry ALBERT_REGISTRY with the tag ALBERT_TAG.
 
-    Without these variables the registry is `local`, and the tag the hash of the sources. The name
-    holds `python` because kfp's local runner warns about images without it.
+    Without ALBERT_REGISTRY the registry is `local`; without ALBERT_TAG, or where it is empty, the
+    tag is `image_tag()`. The name holds `python` because kfp's local runner warns about images
+    without it.
     """
     registry = os.environ.get("ALBERT_REGISTRY", "local")
     return f"{registry}/albert-python-{role}:{os.environ.get('ALBERT_TAG') or image_tag()}"
@@ -45,7 +47,8 @@ def image_tag() -> str:
     """Return the tag of the images: a hash of the sources and of all else they are built from.
 
     kfp's cache compares the names of images, not their contents. With this tag changed code has
-    another name, and no cache serves what older code computed.
+    another name, and no cache serves what older code computed. Computed once a process: later
+    changes of the files are not seen.
     """
     root = Path(__file__).parents[1]
     digest = hashlib.sha256(code_version().encode())

@@ -1,7 +1,8 @@
 """How numbers are written for people: in the terminal's tables, the report and the model cards.
 
 Every function takes the value as it is stored (fractions from 0 to 1, sizes in bytes, times in
-seconds). A value that is missing (None, nan or infinite) is written as `NOTHING`.
+seconds). Where the signature allows None, a value that is missing (None, nan or infinite) is
+written as `NOTHING`.
 """
 
 import math
@@ -13,7 +14,7 @@ _MINUS = "−"  # as wide as a plus sign, unlike the hyphen
 
 
 def format_percent(fraction: float | None) -> str:
-    """Format a fraction as a percentage, a small one with three significant digits.
+    """Format a fraction as a percentage with one decimal, below 1% with three significant digits.
 
     >>> format_percent(0.7831), format_percent(0.000213), format_percent(None)
     ('78.3%', '0.0213%', '–')
@@ -25,7 +26,7 @@ def format_percent(fraction: float | None) -> str:
 
 
 def format_exact_percent(fraction: float) -> str:
-    """Format a fraction as a percentage without rounding it.
+    """Format a fraction as a percentage with all its digits, at most ten.
 
     >>> format_exact_percent(0.0123), format_exact_percent(0.15)
     ('1.23 %', '15 %')
@@ -34,7 +35,7 @@ def format_exact_percent(fraction: float) -> str:
 
 
 def format_points(score: float | None) -> str:
-    """Format a score or a correlation times 100, as GLUE publishes them.
+    """Format a score or a correlation times 100 with one decimal, as GLUE publishes them.
 
     >>> format_points(0.7834), format_points(-0.00001), format_points(None)
     ('78.3', '0.0', '–')
@@ -45,7 +46,9 @@ def format_points(score: float | None) -> str:
 
 
 def format_gain(difference: float | None) -> str:
-    """Format the difference of two scores in points, with its sign.
+    """Format the difference of two scores times 100 with one decimal and its sign; zero has none.
+
+    The sign of a loss is the minus sign U+2212, not the hyphen.
 
     >>> format_gain(0.123), format_gain(-0.004), format_gain(0.0)
     ('+12.3', '−0.4', '0.0')
@@ -57,11 +60,11 @@ def format_gain(difference: float | None) -> str:
 
 
 def format_number(value: float | None, *, digits: int = 4) -> str:
-    """Format a number for reading: whole numbers in full, others in a few significant digits.
+    """Format a number for reading: integers in full, floats in a few significant digits.
 
     Args:
-        value: The number.
-        digits: Significant digits of a number below 1,000; larger ones lose their fraction.
+        value: The number. A float from 1,000 to below 1e9 is written in full without its fraction.
+        digits: Significant digits of any other float.
 
     >>> format_number(1234567), format_number(12345.678), format_number(3.14159)
     ('1,234,567', '12,346', '3.142')
@@ -76,7 +79,9 @@ def format_number(value: float | None, *, digits: int = 4) -> str:
 
 
 def format_exact(value: Any) -> str:
-    """Format a value without rounding it: numbers with all digits, sequences with commas.
+    """Format a value without rounding it: numbers with all digits, lists and tuples with commas.
+
+    Any other value is written as `str` has it.
 
     >>> format_exact(4096.0), format_exact(0.00176), format_exact(True)
     ('4,096', '0.00176', 'yes')
@@ -93,7 +98,7 @@ def format_exact(value: Any) -> str:
 
 
 def format_count(number: int, noun: str) -> str:
-    """Format a number of things, with the noun's plural where there is not one of them.
+    """Format a number of things, with an s at the noun where there is not one of them.
 
     >>> format_count(1, "task"), format_count(1200, "step")
     ('1 task', '1,200 steps')
@@ -111,7 +116,7 @@ def format_loss(loss: float | None) -> str:
 
 
 def format_duration(seconds: float | None) -> str:
-    """Format seconds as seconds, minutes or hours.
+    """Format seconds as seconds below a minute, as minutes below an hour, else as hours.
 
     >>> format_duration(4.21), format_duration(192), format_duration(7500)
     ('4.2 s', '3 min 12 s', '2 h 05 min')
@@ -128,7 +133,7 @@ def format_duration(seconds: float | None) -> str:
 
 
 def format_bytes(num_bytes: float) -> str:
-    """Format a size in decimal units, as disks and buckets count.
+    """Format a size in decimal units, as disks and buckets count; GB is the largest.
 
     >>> format_bytes(999), format_bytes(46_700_000), format_bytes(2.5e12)
     ('999 B', '46.7 MB', '2,500.0 GB')

@@ -31,9 +31,9 @@ class StepAttempt:
         state: How it ended; `started` if it is at work still, or was killed.
         output: Address of the step's output.
         started: When it began, in seconds since the epoch.
-        seconds: How long it took.
-        message: Why it failed.
-        log: Command that shows its log, where the platform is known.
+        seconds: How long it took; 0 in the state `started`.
+        message: Why it failed, in one line; empty unless it did.
+        log: Command that shows its log; empty where the platform is not known.
     """
 
     step: str
@@ -47,10 +47,12 @@ class StepAttempt:
 
 @contextlib.contextmanager
 def record_attempt(step: str, *, output: str, work_root: str) -> Iterator[None]:
-    """Record that an attempt of a step began, and how the body ended.
+    """Record that an attempt of a step began, and how the body of the `with` statement ended.
 
-    Both records are one file. It is written before the body, too, so that the run's summary can
-    tell a step that was killed from one that never began.
+    Both records are one file, which the second replaces. It is written before the body, too, so
+    that the run's summary can tell a step that was killed from one that never began. Whatever the
+    body raises, KeyboardInterrupt and SystemExit included, is recorded as a failure and raised
+    again.
 
     Args:
         step: Name of the step.
@@ -78,13 +80,17 @@ def record_attempt(step: str, *, output: str, work_root: str) -> Iterator[None]:
 
 
 def read_attempts(work_root: str, runs: Sequence[str]) -> list[StepAttempt]:
-    """Return the attempts of a run's steps, in the order they began.
+    """Return the attempts of a run's steps, in the order they began; empty if none is recorded.
 
     Args:
         work_root: Folder of work in progress.
         runs: Names that the folder of the run's outputs may have on the platform. The first that
             is a folder in the address of any recorded output counts, the others are ignored: on
             Kubeflow the second is the pipeline's name, which all its runs have in common.
+
+    Raises:
+        InputError: A record has other fields than `StepAttempt`.
+        ValueError: A record is no JSON.
     """
     folder = join(work_root, _FOLDER)
     addresses = [file.path for file in find_files(folder)] if has_files(folder) else []
@@ -97,12 +103,15 @@ def read_attempts(work_root: str, runs: Sequence[str]) -> list[StepAttempt]:
 
 
 def _folder(work_root: str, output: str) -> str:
-    """Return the folder of the attempts that have this output."""
+    """Return the address of the folder, below `work_root`, with the attempts of this output."""
     return join(join(work_root, _FOLDER), output.replace("://", "/").strip("/"))
 
 
 def _log_command() -> str:
-    """Return the command that shows this process's log; empty on an unknown platform."""
+    """Return the command that shows this process's log in Kubernetes or on Vertex AI.
+
+    Empty elsewhere. The platform is told by its environment variables.
+    """
     if "KUBERNETES_SERVICE_HOST" in os.environ:
         return f"kubectl logs {socket.gethostname()} --container main"
     if job := os.environ.get("CLOUD_ML_JOB_ID"):  # set by Vertex AI

@@ -30,19 +30,26 @@ def log_path(run_folder: Path, step: str) -> Path:
 def step_process(
     step: str, *, output: str, work_root: str, shares_machine: bool = False
 ) -> Iterator[ReportProgress]:
-    """Context of a component's body; its value is the function to report progress with.
+    """Run a component's body as a step: set up its log, progress and the record of its outcome.
 
-    In a local run all output goes to the step's own log file, progress and outcome go to the
-    run's events, and the process exits with status 1 once the run has ended. Anywhere else, as on
-    a cluster, progress is plain lines on standard error, and the outcome is recorded for the run's
-    summary.
+    In a local run (RUN_FOLDER_VARIABLE is set; the other two variables must be, too) standard
+    output and error of the whole process go to the step's log file from now on, progress and
+    outcome go to the run's events, and a thread exits the process with status 1 once the run has
+    ended. Anywhere else, as on a cluster, progress is plain lines on standard error, and the
+    outcome is recorded below `work_root` for the run's summary. An error of the body is recorded
+    and raised again; in a local run its traceback is printed and its frames are cleared, and
+    KeyboardInterrupt and SystemExit are not recorded.
 
     Args:
         step: Name of the step.
-        output: Address of what the step makes.
-        work_root: Folder of work in progress.
+        output: Address of what the step makes; not used in a local run.
+        work_root: Folder of work in progress; not used in a local run.
         shares_machine: Whether a local run has several such steps at work at a time. TensorFlow
-            then uses a part of the cores in each; this must precede its import.
+            then uses a part of the cores in each, by TF_NUM_INTRAOP_THREADS unless that is set;
+            this must precede its import. Without effect elsewhere.
+
+    Yields:
+        The function to report progress with.
     """
     if RUN_FOLDER_VARIABLE not in os.environ:
         with record_attempt(step, output=output, work_root=work_root):
@@ -75,6 +82,8 @@ def step_process(
 def clear_frames(error: BaseException | None) -> None:
     """Delete the local variables of all functions that an error and its causes came through.
 
+    Functions that have not ended yet keep theirs. None does nothing.
+
     A reader of TensorFlow's calls Python from its own threads. One that still exists when the
     interpreter shuts down can wait for Python for ever, and the process for it.
     """
@@ -84,7 +93,15 @@ def clear_frames(error: BaseException | None) -> None:
 
 
 def _exit_when_run_ends(lock: Path, run_id: str) -> None:
-    """Start a thread that exits this process when the run has ended, even if it was killed."""
+    """Start a thread that exits this process with status 1 when the run has ended or was killed.
+
+    It looks twice a second and exits without clean-up. Where the lock file is gone the thread ends
+    with an error, and the process goes on.
+
+    Args:
+        lock: File that the run has locked.
+        run_id: What the file holds as long as that run is the last one.
+    """
 
     def watch() -> None:
         while _is_at_work(lock, run_id):
@@ -97,8 +114,12 @@ def _exit_when_run_ends(lock: Path, run_id: str) -> None:
 def _is_at_work(lock: Path, run_id: str) -> bool:
     """Return whether a run still holds the lock of its folder.
 
-    The file names the run that took the lock last, which may be a later one. The lock itself is
-    looked at, not the run's process: a container has other process ids, but the same locks.
+    False if the file names another run, which has taken the lock since, or if nobody holds the
+    lock: a shared lock is taken for a moment to find out. The run's process is not looked for: a
+    container has other process ids, but the same locks.
+
+    Raises:
+        FileNotFoundError: There is no such file.
     """
     with lock.open(encoding="utf-8") as file:
         if file.read() != run_id:
@@ -111,9 +132,10 @@ def _is_at_work(lock: Path, run_id: str) -> bool:
 
 
 def _redirect_output(path: Path) -> None:
-    """Append standard output and error of this process to a file.
+    """Append standard output and error of this process to a file until it ends.
 
-    By descriptor, so that libraries in C++ write there, too.
+    By descriptor, so that libraries in C++ and child processes write there, too. Makes the file's
+    folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()

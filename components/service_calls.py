@@ -33,13 +33,14 @@ _MAX_MESSAGE_LENGTH = 300
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CallConfig:
-    """How patient calls to a service are.
+    """Time-outs and retries of calls to a service; all are more than 0.
 
     Attributes:
         timeout_s: Seconds to wait for an answer.
         retry_for_s: Seconds to keep trying when a call fails in a way that may pass: 429, 5xx, no
             answer, a dropped connection.
-        first_pause_s: Seconds before the second attempt; doubled for each further one.
+        first_pause_s: Longest pause in seconds before the second attempt; doubled for each
+            further one, up to 30. Each pause is drawn between 0 and the longest.
     """
 
     timeout_s: float = 60.0
@@ -47,6 +48,11 @@ class CallConfig:
     first_pause_s: float = 1.0
 
     def __post_init__(self) -> None:
+        """Refuse values that are not above 0.
+
+        Raises:
+            InputError: One is not.
+        """
         check_positive(self, "calls", *dataclasses.asdict(self))
 
 
@@ -63,15 +69,17 @@ class Service:
     config: CallConfig
 
     def call(self, action: str, function: Callable[[float], Result]) -> Result:
-        """Call a function until it succeeds; failures that may pass are retried.
+        """Call a function until it succeeds, and return its result.
 
-        Pauses grow, and everything ends after `config.retry_for_s` seconds. Errors that are
-        neither the service's nor the connection's are let through.
+        Failures that may pass (quota, 5xx, a lost connection) are retried with growing pauses,
+        each with a line on standard error, until `config.retry_for_s` seconds are over; others
+        are raised at once. Errors that are neither the service's nor the connection's, and
+        InputError and ServiceError, are let through as they are.
 
         Args:
             action: What the call does, for messages, such as `submit run-1`.
-            function: Makes the call within the given number of seconds; may be called again
-                although it did its work, when the answer was lost.
+            function: Makes the call; gets `config.timeout_s`, the seconds to wait for an answer.
+                May be called again although it did its work, when the answer was lost.
 
         Raises:
             ServiceError: The service refused, or kept failing.
@@ -107,21 +115,23 @@ class Service:
         find: Callable[[float], Result | None],
         create: Callable[[float], Result],
     ) -> Result:
-        """Return what exists, or create it.
+        """Return what exists, or create it; retried as in `call`.
 
         Every attempt looks before it creates: an answer may be lost after the service did the
-        work, and a command may be given again. Neither creates a second one.
+        work, and a command may be given again. Neither creates a second one. What exists is
+        returned as it is, not changed.
 
         Args:
             action: What the call does, for messages.
-            find: Returns it; None if it does not exist.
-            create: Creates and returns it.
+            find: Returns it; None if it does not exist. Gets the seconds to wait for an answer.
+            create: Creates and returns it. Gets the seconds to wait for an answer.
 
         Raises:
             ServiceError: The service refused, or kept failing.
         """
 
-        def attempt(timeout_s: float) -> Result:
+        def find_or_create(timeout_s: float) -> Result:
+            """Find or create it in one attempt; on 409 (conflict) find again before raising."""
             existing = find(timeout_s)
             if existing is not None:
                 return existing
@@ -134,10 +144,17 @@ class Service:
                     raise
                 return existing
 
-        return self.call(action, attempt)
+        return self.call(action, find_or_create)
 
     def _service_error(self, action: str, error: BaseException) -> ServiceError:
-        """Return an error that says what failed, where, for how long, and what to do about it."""
+        """Return an error that says what failed, where, and what to do about it.
+
+        For failures that are retried it says how long that was tried, too.
+
+        Args:
+            action: What the call does.
+            error: What a client raised; without an HTTP status it counts as a lost connection.
+        """
         status = http_status(error)
         config = self.config
         if status is None:
@@ -154,9 +171,10 @@ class Service:
 
 
 def http_status(error: BaseException) -> int | None:
-    """Return the HTTP status in an exception of a client; None if it has none.
+    """Return the HTTP status in an exception of a client; None if it has none, or 0.
 
-    Google's clients have it as `code`, kfp's as `status`, requests in the response.
+    Google's clients have it as `code`, kfp's as `status`, requests in the response; the first of
+    these that is set counts.
     """
     response = getattr(error, "response", None)
     for status in (
@@ -170,7 +188,10 @@ def http_status(error: BaseException) -> int | None:
 
 
 def _is_temporary(error: Exception) -> bool:
-    """Return whether the same call may succeed later: quota, a failing service, a lost call."""
+    """Return whether the same call may succeed later: quota, a failing service, a lost call.
+
+    These are the statuses in `_TEMPORARY`, and lost connections of exceptions without a status.
+    """
     status = http_status(error)
     return _is_lost_connection(error) if status is None else status in _TEMPORARY
 
@@ -202,7 +223,10 @@ def _is_lost_connection(error: BaseException) -> bool:
 
 
 def _describe(error: BaseException) -> str:
-    """Return in a few words how a call failed."""
+    """Return in a few words how a call failed, such as `answered 503` or `no answer in time`.
+
+    What has no HTTP status and is no time-out is called a dropped connection.
+    """
     status = http_status(error)
     if status is not None:
         return f"answered {status}"
@@ -210,7 +234,10 @@ def _describe(error: BaseException) -> str:
 
 
 def _service_message(error: BaseException) -> str:
-    """Return the service's own message after a space, in brackets; empty if there is none."""
+    """Return the service's own message after a space, in brackets; empty if there is none.
+
+    In one line of at most 300 characters.
+    """
     response = getattr(error, "response", None)
     body = str(getattr(error, "body", None) or getattr(response, "text", ""))
     line = " ".join(_body_message(body).split())[:_MAX_MESSAGE_LENGTH]
@@ -218,7 +245,10 @@ def _service_message(error: BaseException) -> str:
 
 
 def _body_message(body: str) -> str:
-    """Return the message in the JSON of an answer; empty for anything else."""
+    """Return the message in the JSON of an answer: `message`, else `error.message`, else `error`.
+
+    Empty for anything else.
+    """
     try:
         values = json.loads(body)
     except ValueError:

@@ -12,21 +12,21 @@ _LOOPBACK = ("localhost", "127.0.0.1")
 
 
 def pipeline_client(location: str, endpoint: str = "") -> Any:
-    """Return the client of pipeline jobs in a location."""
+    """Return the client of pipeline jobs in a location; arguments and errors as of `_client`."""
     from google.cloud.aiplatform_v1 import PipelineServiceClient
 
     return _client(PipelineServiceClient, location, endpoint)
 
 
 def schedule_client(location: str, endpoint: str = "") -> Any:
-    """Return the client of schedules in a location."""
+    """Return the client of schedules in a location; arguments and errors as of `_client`."""
     from google.cloud.aiplatform_v1 import ScheduleServiceClient
 
     return _client(ScheduleServiceClient, location, endpoint)
 
 
 def job_client(location: str, endpoint: str = "") -> Any:
-    """Return the client of custom jobs in a location."""
+    """Return the client of custom jobs in a location; arguments and errors as of `_client`."""
     from google.cloud.aiplatform_v1 import JobServiceClient
 
     return _client(JobServiceClient, location, endpoint)
@@ -38,6 +38,9 @@ def to_message(message: Any, values: Any) -> Any:
     Args:
         message: Type of the message, of `google.cloud.aiplatform_v1.types`.
         values: The JSON.
+
+    Raises:
+        google.protobuf.json_format.ParseError: A field is unknown, or of another type.
     """
     from google.protobuf import json_format
 
@@ -45,14 +48,14 @@ def to_message(message: Any, values: Any) -> Any:
 
 
 def _client(kind: Any, location: str, endpoint: str) -> Any:
-    """Return a client that speaks REST.
+    """Return a client that speaks REST, with Application Default Credentials; makes no call.
 
     A server on this machine may be reached by plain http, and then gets no credentials.
 
     Args:
         kind: Class of the client.
         location: Region whose public endpoint is the default.
-        endpoint: Another endpoint.
+        endpoint: Another endpoint; that of the region when empty.
 
     Raises:
         InputError: There are no credentials, or they would leave this machine unencrypted.

@@ -42,10 +42,13 @@ class OptionalSteps:
     def for_run(cls, config: RunConfig, *, is_remote: bool = False) -> "OptionalSteps":
         """Return the optional steps of a run.
 
+        A run with export formats exports; one with `retraining.accepted` promotes. Only on a
+        platform, a dated run resolves its date and every run has a summary: a local run resolves
+        the date before it starts, and shows on the terminal what a summary tells.
+
         Args:
             config: The run.
-            is_remote: Whether it runs on a platform. A local run resolves its date before it
-                starts, and shows on the terminal what a summary tells.
+            is_remote: Whether it runs on a platform.
         """
         return cls(
             resolve=is_remote and config.is_dated,
@@ -56,7 +59,7 @@ class OptionalSteps:
 
     @property
     def names(self) -> list[str]:
-        """Names of the steps that the pipeline has."""
+        """Names of the optional steps that the pipeline has; those of every run are not listed."""
         return [name for name, is_present in dataclasses.asdict(self).items() if is_present]
 
 
@@ -66,13 +69,14 @@ _NO_OPTIONAL_STEPS = OptionalSteps()
 def build_pipeline(
     platform: PlatformConfig, optional_steps: OptionalSteps = _NO_OPTIONAL_STEPS
 ) -> Any:
-    """Return the kfp pipeline of all steps for a platform.
+    """Return the kfp pipeline of all steps for a platform, to compile or to call.
 
-    Its output is the report, but for a pipeline with a summary, which has none.
+    Its parameters are those of `pipeline_arguments`. Its output is the report; a pipeline with a
+    summary has no output.
 
     Args:
-        platform: Where the tasks run.
-        optional_steps: The steps it has beside those of every run.
+        platform: Makes the task of pretraining, and configures the task of each step.
+        optional_steps: The steps it has beside those of every run; none by default.
     """
     configure = platform.configure
     # The summary's task is run by an exit handler, and kfp lets no output out of one.

@@ -64,6 +64,12 @@ class RunConfig:
     retraining: RetrainingConfig = dataclasses.field(default_factory=RetrainingConfig)
 
     def __post_init__(self) -> None:
+        """Refuse dates in the wrong place, and sequences longer than the model has positions.
+
+        Raises:
+            InputError: The placeholder of the date is elsewhere than in title and corpus.files, or
+                a sequence length of records or fine-tuning is above max_position_embeddings.
+        """
         self._refuse_stray_dates()
         model = self.model.with_vocabulary(self.vocab.size)
         lengths = {
@@ -87,11 +93,15 @@ class RunConfig:
 
     @property
     def is_dated(self) -> bool:
-        """Whether the run depends on its date: by its text, its title or an accepted model."""
+        """Whether the run needs a date: `{{ds}}` in title or corpus.files, or a retraining."""
         return has_date((self.title, self.corpus.files)) or bool(self.retraining.accepted)
 
     def _refuse_stray_dates(self) -> None:
-        """Refuse the placeholder of the date where nothing puts a date in."""
+        """Refuse the placeholder of the date in any setting but title and corpus.files.
+
+        Raises:
+            InputError: It is elsewhere; the message names the sections.
+        """
         values = dataclasses.asdict(self)
         del values["title"], values["corpus"]["files"]
         if dated := [name for name, value in values.items() if has_date(value)]:
@@ -101,25 +111,29 @@ class RunConfig:
             )
 
     def records_jobs(self) -> list[RecordsJob]:
-        """Return the records to make: of `records.sequence_length`, or of each phase's."""
+        """Return the records to make, one job for each sequence length of the pretraining's phases.
+
+        Of a pretraining without phases that is `records.sequence_length` alone.
+        """
         lengths = self.pretraining.sequence_lengths(default=self.records.sequence_length)
         return records_jobs(self.records, lengths)
 
 
 def to_values(config: RunConfig) -> dict[str, Any]:
-    """Return a configuration as plain values, as YAML and pipeline parameters hold them."""
+    """Return a configuration as nested plain values, as YAML and pipeline parameters hold them."""
     return plain_values(dataclasses.asdict(config))
 
 
 def read_yaml(path: str | Path, *, option: str = "--config") -> dict[str, Any]:
-    """Read the values of a YAML file, without checking them; or a model preset by name.
+    """Return the settings in a YAML file, unchecked; or those of a model preset.
 
     Args:
-        path: The file, local or gs://; of `--config` also the name of a preset.
-        option: The option that names it.
+        path: The file, local or gs://; with `--config`, the name of a preset wins over a file of
+            that name and gives `{"model": {"preset": name}}`.
+        option: The option that names the file, for messages; `--config` alone takes presets.
 
     Raises:
-        InputError: The file is missing or not a YAML mapping.
+        InputError: The file is missing, not YAML, or not a mapping (also when it is empty).
     """
     takes_presets = option == "--config"
     if takes_presets and path in PRESETS:
@@ -138,7 +152,7 @@ def read_yaml(path: str | Path, *, option: str = "--config") -> dict[str, Any]:
 
 
 def read_config(path: str | Path) -> RunConfig:
-    """Read and check a configuration file.
+    """Read and check a configuration file, or return the defaults with the model preset of a name.
 
     Raises:
         InputError: The file is missing, or a name, a type or a value is wrong.

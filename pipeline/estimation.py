@@ -34,6 +34,11 @@ class CostLimit:
     prices: str = ""
 
     def __post_init__(self) -> None:
+        """Refuse a negative `max_cost`; the other values are checked when an estimate is made.
+
+        Raises:
+            InputError: It is negative.
+        """
         check_minimum("--max_cost", self.max_cost, 0)
 
 
@@ -49,10 +54,12 @@ def estimate_run(
 ) -> tuple[list[PhaseEstimate], Prices]:
     """Estimate every phase of a pretraining, without running anything on a TPU.
 
+    Compiles the training step of each phase, which takes a while; progress goes to standard error.
+
     Args:
-        model: The architecture.
-        vocab: The vocabulary, of which the size counts.
-        records: The records, of which the sequence length counts.
+        model: The architecture; its vocabulary size is replaced by `vocab.size`.
+        vocab: The vocabulary; only its size is used.
+        records: The records; only their sequence length is used, for a pretraining without phases.
         pretraining: How to pretrain.
         accelerator: Name of the slice, such as v5e-256.
         utilisation: Fraction of the chips' peak that training is taken to reach.
@@ -62,7 +69,8 @@ def estimate_run(
         The estimates in the order of the phases, and the prices they were made with.
 
     Raises:
-        InputError: The slice or the prices are unknown, or the training does not fit.
+        InputError: The slice is unknown, the file of prices is missing or wrong, or the training
+            does not fit.
     """
     source = f"--prices {prices}"
     table = parse_settings(Prices, read_yaml(prices), source=source) if prices else LIST_PRICES
@@ -81,7 +89,8 @@ def estimate_run(
 def check_cost(config: RunConfig, tpu: TpuSlice | None, limit: CostLimit) -> None:
     """Refuse a run whose pretraining is estimated above the limit.
 
-    Compiles the training step, which takes a while; does nothing without a limit.
+    Does nothing when `limit.max_cost` is 0. Else it compiles the training step, which takes a
+    while, with progress on standard error.
 
     Args:
         config: The run.
@@ -89,7 +98,8 @@ def check_cost(config: RunConfig, tpu: TpuSlice | None, limit: CostLimit) -> Non
         limit: The most it may cost.
 
     Raises:
-        InputError: The estimate is above the limit, or there is none without a TPU or a price.
+        InputError: The estimate is above the limit; or there is no estimate, because the run
+            pretrains without TPUs, does not fit, or the prices have none for the slice.
     """
     if not limit.max_cost:
         return
@@ -111,15 +121,15 @@ def check_cost(config: RunConfig, tpu: TpuSlice | None, limit: CostLimit) -> Non
 
 
 def refuse_above(max_cost: float, estimates: Sequence[PhaseEstimate], prices: Prices) -> None:
-    """Refuse a pretraining whose phases are estimated at more than a limit.
+    """Refuse a pretraining whose phases together are estimated at more than a limit.
 
     Args:
-        max_cost: The limit, in the currency of the prices.
-        estimates: One for each phase, all on the same slice.
+        max_cost: The limit, in the currency of the prices; 0 is a limit, too.
+        estimates: One for each phase, at least one, all on the same slice.
         prices: The prices they were made with, named in the message.
 
     Raises:
-        InputError: The sum is above the limit, or the prices have none for the slice.
+        InputError: The sum is above the limit, or a phase has no price.
     """
     name = estimates[0].request.accelerator.name
     costs = [estimate.cost for estimate in estimates]

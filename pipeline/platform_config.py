@@ -20,17 +20,21 @@ class PlatformConfig:
     parallel_tasks = PARALLEL_JOBS
 
     def configure(self, task: dsl.PipelineTask, step: str) -> dsl.PipelineTask:
-        """Configure the task of a step, and return it.
+        """Configure the task of a step in place, and return it.
 
-        Of a local run only the cache is configured: kfp's local runner ignores machines, retries
-        and titles, with a warning for each.
+        On this machine only the cache is configured, switched off for steps that must always run:
+        kfp's local runner ignores machines, retries and titles, with a warning for each.
+
+        Args:
+            task: The task.
+            step: Name of its step in `components.steps.STEPS`.
         """
         if not STEPS[step].is_cacheable:
             task.set_caching_options(False)
         return task
 
     def pretrain(self, **inputs: Any) -> dsl.PipelineTask:
-        """Return the task that pretrains.
+        """Add the task that pretrains to the pipeline being built; return it, not yet configured.
 
         Args:
             **inputs: Those of `components.pretrain.component.pretrain`.

@@ -38,8 +38,9 @@ class RunStart:
         config: The run as its steps get it: addresses that are valid where they run, and the date
             in place of its placeholder where it is known.
         date: Date of a dated run, or what a schedule passes for it; else `NO_DATE`.
-        corpus_fingerprint: Hash of the text.
-        accepted: The model that the run goes on from.
+        corpus_fingerprint: Hash of the text; `unknown` where the text was not read.
+        accepted: The model that the run goes on from; None if there is none, or if a step finds it
+            out later.
     """
 
     config: RunConfig
@@ -55,7 +56,7 @@ class TaskFiles:
     Attributes:
         task: Its declaration.
         folder: Address of the folder of its files.
-        fingerprint: Hash of declaration and files.
+        fingerprint: Hash of declaration and files; `unknown` where they were not read.
     """
 
     task: Task
@@ -67,10 +68,10 @@ class InputView(Protocol):
     """A way to look at the files of a run. Both methods raise InputError for unusable files."""
 
     def find_start(self, config: RunConfig) -> RunStart:
-        """Check all inputs but those of the tasks; return what the run starts from."""
+        """Check the inputs but those of the tasks, as far as seen, and return the run's start."""
 
     def find_task(self, name: str, config: RunConfig) -> TaskFiles:
-        """Check the files of one of the run's tasks and return where they are."""
+        """Check the files of one of the run's tasks, as far as seen, and return where they are."""
 
 
 def pipeline_arguments(
@@ -78,14 +79,22 @@ def pipeline_arguments(
 ) -> dict[str, Any]:
     """Check every input of a run and return the pipeline's arguments.
 
+    How much of the files is checked depends on the view.
+
     Args:
         config: The run.
         inputs: The view of its files.
         work_root: Folder of work in progress.
 
+    Returns:
+        Plain values by the names of the parameters of `pipeline.albert`. `jobs` has one entry for
+        each task and initialization, in the order of `config.tasks`; `accepted` is {} where the
+        run goes on from no model.
+
     Raises:
-        InputError: The corpus or a task's data is missing or unusable, a setting is for a task
-            that does not exist, the date is wrong, or the accepted model is gone.
+        InputError: There are no tasks, the corpus or a task's data is missing or unusable, a
+            setting is for a task that does not exist, an export format cannot hold a task's head,
+            the date is wrong, or the accepted model is gone.
     """
     if not config.tasks:
         raise InputError(
@@ -94,7 +103,7 @@ def pipeline_arguments(
         )
     start = inputs.find_start(config)
     tasks = [inputs.find_task(name, config) for name in config.tasks]
-    _refuse_settings_of_other_tasks(config, [one.task.name for one in tasks])
+    _refuse_settings_of_unknown_tasks(config, [one.task.name for one in tasks])
     _refuse_impossible_exports(config, [one.task for one in tasks])
     values = to_values(start.config)
     return {
@@ -110,7 +119,11 @@ def pipeline_arguments(
 
 
 def _task_jobs(files: TaskFiles, config: RunConfig) -> Iterable[TaskJob]:
-    """Yield the fine-tunings of a task: from the pretrained weights, and from random ones."""
+    """Yield the fine-tunings of a task, with the task's own settings.
+
+    The first is from the pretrained weights; one from random weights follows if
+    `random_weights_baseline` is set.
+    """
     initializations: list[Initialization] = ["pretrained"]
     if config.random_weights_baseline:
         initializations.append("random")
@@ -124,8 +137,19 @@ def _task_jobs(files: TaskFiles, config: RunConfig) -> Iterable[TaskJob]:
         )
 
 
-def _refuse_settings_of_other_tasks(config: RunConfig, tasks: Sequence[str]) -> None:
-    """Refuse settings for a task that neither exists nor runs: a misspelt name does nothing."""
+def _refuse_settings_of_unknown_tasks(config: RunConfig, tasks: Sequence[str]) -> None:
+    """Refuse settings for a task that is neither built in nor one of the run's.
+
+    A misspelt name would otherwise do nothing. Settings for a built-in task that does not run
+    are allowed.
+
+    Args:
+        config: The run, with `finetuning.per_task` and `export.thresholds`.
+        tasks: Names of the run's tasks.
+
+    Raises:
+        InputError: There are such settings.
+    """
     settings = {
         "finetuning.per_task": config.finetuning.per_task,
         "export.thresholds": config.export.thresholds,
@@ -139,7 +163,12 @@ def _refuse_settings_of_other_tasks(config: RunConfig, tasks: Sequence[str]) -> 
 
 
 def _refuse_impossible_exports(config: RunConfig, tasks: Iterable[Task]) -> None:
-    """Refuse a format without a counterpart for a task's head before models are trained."""
+    """Refuse a format without a counterpart for a task's head before models are trained.
+
+    Raises:
+        InputError: A format of `config.export.formats` does not support the head of a task that
+            has questions without an answer.
+    """
     unanswerable = [task.name for task in tasks if task.has_unanswerable]
     for name in config.export.formats:
         if unanswerable and "span_beam" in FORMATS[name].unsupported_heads:

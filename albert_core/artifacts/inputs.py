@@ -12,15 +12,15 @@ _MAX_HASHED_BYTES = 1 << 30
 
 
 def input_folder(address: str | Path) -> Path:
-    """Return the local folder of an input, fetched if it is in the cloud, and check its files.
+    """Return the local path of an input, fetched if it is in the cloud, and check its files.
 
     The output of a step is compared with its manifest: sizes always, sha256 if it was fetched or
-    has less than 1 GB. A folder or file without a manifest is returned unchecked; a local one need
-    not exist.
+    has less than 1 GiB. A folder or file without a manifest is returned unchecked; a local one
+    need not exist.
 
     Raises:
-        InputError: It does not exist in the cloud, or a file that its manifest lists is lost or
-            damaged.
+        InputError: It does not exist in the cloud, its manifest cannot be read, or a file that the
+            manifest lists is lost or damaged.
     """
     folder = local_folder(address)
     manifest = find_manifest(folder)

@@ -20,10 +20,11 @@ Metrics = Mapping[str, Any]
 
 @functools.cache
 def code_version() -> str:
-    """Return a hash of the sources that decide what a step computes.
+    """Return a hash, 12 hex digits, of the sources that decide what a step computes.
 
-    Caches and image tags carry it, so that an edited package never serves a stale result. It is
-    computed once in a process.
+    These are all .py and .j2 files of `albert_core` and `components`, with their paths. Caches and
+    image tags carry it, so that an edited package never serves a stale result. It is computed once
+    in a process.
     """
     # A hash of the sources, not the package's version or the commit: an edit that is not yet
     # committed counts, and installed packages and images have no repository.
@@ -66,7 +67,7 @@ class Manifest:
 
     @property
     def content_hash(self) -> str:
-        """Hash of the files alone: the same bytes give the same hash, whatever made them."""
+        """Hash of the files' names and sha256: the same for the same files, whatever made them."""
         # Without settings, time and code version: a step whose inputs came out the same in bytes
         # is not run again.
         return hash_json({name: entry["sha256"] for name, entry in self.files.items()})
@@ -77,12 +78,18 @@ class Manifest:
         return sum(entry["bytes"] for entry in self.files.values())
 
     def write(self, folder: Path) -> None:
-        """Write `manifest.json` into the folder, which marks the folder as complete."""
+        """Write `manifest.json` into an existing folder, which marks the folder as complete.
+
+        It appears whole, and replaces an older one.
+        """
         write_json(folder / MANIFEST_NAME, dataclasses.asdict(self))
 
 
 def describe_files(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return size and sha256 of every file below a folder, by relative path."""
+    """Return `bytes` and `sha256` of every file below a folder, by relative path, sorted.
+
+    Files named `manifest.json` are left out, at any depth.
+    """
     return {
         path.relative_to(folder).as_posix(): {
             "bytes": path.stat().st_size,
@@ -101,7 +108,8 @@ def find_damage(folder: Path, manifest: Manifest, *, with_hashes: bool) -> str |
     Args:
         folder: The folder.
         manifest: What it should hold.
-        with_hashes: Whether files are compared by sha256, too, not by size alone.
+        with_hashes: Whether files are compared by sha256, too, which reads all of them; else by
+            size alone.
     """
     for name, entry in manifest.files.items():
         path, num_bytes = folder / name, entry["bytes"]
@@ -125,7 +133,7 @@ def find_manifest(folder: Path) -> Manifest | None:
 
 
 def parse_manifest(data: bytes, source: str) -> Manifest:
-    """Return a manifest from its file's bytes.
+    """Return a manifest from its file's bytes; old names of metrics and settings become today's.
 
     Raises:
         InputError: It is not one this version can read; names `source`.
@@ -143,7 +151,10 @@ def parse_manifest(data: bytes, source: str) -> Manifest:
 
 
 def _rename_old_keys(values: dict[str, Any]) -> dict[str, Any]:
-    """Return a manifest's values under the names of this version."""
+    """Return a manifest's values under the names of this version; removes `figures` from `values`.
+
+    `config` and `metrics` that are missing become empty.
+    """
     # Manifests of earlier versions call metrics figures; people keep runs for years.
     metrics = values.pop("figures", None)
     if metrics is not None:
@@ -158,8 +169,11 @@ def _rename_old_keys(values: dict[str, Any]) -> dict[str, Any]:
 def read_manifest(folder: str | Path, *, step: str) -> Manifest:
     """Return the manifest of an input that a named step must have made.
 
+    The files that it lists are not checked; `input_folder` does that.
+
     Raises:
-        InputError: The folder is missing, incomplete or another step's.
+        InputError: The folder is missing, has no manifest or one that cannot be read, or is another
+            step's.
     """
     manifest = find_manifest(Path(folder))
     if manifest is None:

@@ -59,10 +59,22 @@ class Output(abc.ABC):
 
     @abc.abstractmethod
     def publish(self, results: Path) -> None:
-        """Publish a folder with its manifest; replaces results published there before."""
+        """Publish a folder with its manifest; replaces results published there before.
+
+        Call `refuse_foreign_files` first where there is no manifest: not checked here.
+
+        Args:
+            results: A complete local folder with its manifest (not checked); it stays as it is.
+        """
 
     def has_all_files(self, manifest: Manifest) -> bool:
-        """Return whether all files of a manifest are there with their sizes."""
+        """Return whether all files of a manifest are published here with their sizes.
+
+        Their content is not compared. There must be at least one file in the folder.
+
+        Raises:
+            InputError: The folder is missing or empty.
+        """
         # Sizes only: hashing a published model on every start would read all of it, from the cloud
         # perhaps. Whoever reads it as an input compares the hashes.
         root = self.address if is_remote(self.address) else str(Path(self.address).absolute())
@@ -79,12 +91,17 @@ class Output(abc.ABC):
 
 
 def output_at(address: str | Path) -> Output:
-    """Return the output at an address."""
+    """Return the output at an address, gs:// or local; nothing is made or looked up there."""
     return RemoteOutput(str(address)) if is_remote(address) else LocalOutput(Path(address))
 
 
 class LocalOutput(Output):
-    """A folder on this machine; its work folders are in a hidden folder beside it."""
+    """A folder on this machine.
+
+    Attributes:
+        folder: Its path.
+        default_work_root: `.NAME.work` beside a folder called NAME.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -97,13 +114,19 @@ class LocalOutput(Output):
         return find_manifest(self.folder)
 
     def refuse_foreign_files(self) -> None:
-        """Refuse a folder that is not empty, and a file."""
+        """Refuse a folder that is not empty, also one with a manifest, and a file.
+
+        Raises:
+            InputError: It is such.
+        """
         # No half-done upload is possible here: the folder appears whole, by a rename.
         if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
             raise self._foreign_files_error()
 
     def publish(self, results: Path) -> None:
         """Publish the results in one rename; by hard links where the file system has them.
+
+        Removes the whole folder that was there before, just before the rename.
 
         Links, not a move: with a work root given, the results stay there, for the same work to be
         published elsewhere without being computed again.
@@ -119,7 +142,11 @@ class LocalOutput(Output):
 
 
 class RemoteOutput(Output):
-    """A folder in Google Cloud Storage; its work folders are below the current folder."""
+    """A folder in Google Cloud Storage.
+
+    Attributes:
+        default_work_root: `.NAME.work` below the current folder for a folder called NAME.
+    """
 
     def __init__(self, address: str) -> None:
         self.address = address.rstrip("/")
@@ -134,15 +161,23 @@ class RemoteOutput(Output):
         return parse_manifest(read_bytes(self._manifest_path), self._manifest_path)
 
     def refuse_foreign_files(self) -> None:
-        """Refuse a folder with objects in it, unless an upload of this program ended early."""
+        """Refuse a folder with objects in it, also a manifest, unless an upload here ended early.
+
+        Raises:
+            InputError: It holds objects, and not the mark of an upload of this program.
+        """
         if has_files(self.address) and not exists(self._uploading_path):
             raise self._foreign_files_error()
 
     def publish(self, results: Path) -> None:
-        """Upload file by file, the manifest last; removes published results of other code first.
+        """Upload file by file, the manifest last.
+
+        Where a manifest is published, the whole folder is removed first. Objects of an upload that
+        ended early are overwritten where their names are the same, and stay otherwise.
 
         Raises:
-            WriteConflictError: Another run published there meanwhile.
+            WriteConflictError: Another run published there meanwhile; its manifest stays, but its
+                files may be overwritten.
         """
         # Storage has no rename of folders. So the old manifest goes with its files before the
         # first new file comes: a reader never sees a manifest that describes other files.

@@ -18,13 +18,18 @@ FileStamp = tuple[int, int, int]
 def take_snapshot(folder: Path, snapshot: Path) -> dict[str, tuple[Path, FileStamp]] | None:
     """Link the complete files of one moment into a new folder.
 
+    Files whose name, or a folder's above them, begins with a dot count as still being written and
+    are left out. Tries for about a second until no file is added, removed or replaced meanwhile; a
+    file that only grows does not matter.
+
     Args:
         folder: The folder, in which other threads and processes write.
-        snapshot: Folder for the links, emptied first; on the same file system, if possible.
+        snapshot: Folder for the links, emptied first, which are numbered from 0; on the same file
+            system, if possible: else files are copied.
 
     Returns:
-        Link and stamp of each file, by its name in `folder`; None if files came and went without
-        a pause, so that no attempt saw them all at once.
+        Link and stamp of each file, by its relative path in `folder`; None if no attempt saw all
+        files at once, with what the last one linked left in `snapshot`.
     """
     for _ in range(_NUM_ATTEMPTS):
         shutil.rmtree(snapshot, ignore_errors=True)
@@ -48,13 +53,16 @@ def take_snapshot(folder: Path, snapshot: Path) -> dict[str, tuple[Path, FileSta
 
 
 def file_stamps(folder: Path) -> dict[str, FileStamp]:
-    """Return the stamp of each complete file of a folder that nobody writes into, by name."""
+    """Return the stamp of each complete file of a folder, by relative path.
+
+    Nobody may write into the folder meanwhile: a file that vanishes raises FileNotFoundError.
+    """
     inodes = _complete_files(folder)
     return {name: _stamp(folder / name, inode) for name, inode in inodes.items()}
 
 
 def _complete_files(folder: Path) -> dict[str, int]:
-    """Return the inode of each file that is not still being written, by name.
+    """Return the inode of each file that is not still being written, by relative path, sorted.
 
     Writers use names that begin with a dot, of the file or of a folder above it, and rename.
     """

@@ -49,7 +49,12 @@ def run_step(
 
     The work folder is named after the fingerprint of (step, config, inputs). Whoever starts the
     same work again, after a kill or as a retried task, finds its progress there and continues. If
-    `output` already holds this work, done by this code, nothing is run.
+    `output` already holds this work, done by this code, with all its files, nothing is run and its
+    manifest is returned; if it holds this work done by other code, that is replaced. Finished
+    results of this code in the work folder are published without running the body again.
+
+    Once the body is done, its progress is removed. Where the body fails, with whatever error but
+    InputError, the work folder (or its copy in gs://) stays for another attempt.
 
     Args:
         step: Name of the step.
@@ -64,8 +69,9 @@ def run_step(
             gs://, the work is done in a local folder that is synchronized with it.
 
     Raises:
-        InputError: `output` holds something else, or another process is doing this work. Removes
-            the work folder if it held nothing from earlier runs.
+        InputError: `output` holds something else, another process is doing this work or publishes
+            there, or the body refuses its input. If the body or publishing raises it, the work
+            folder is removed unless it held something from earlier runs.
         StepFailedError: Another process has taken over this work.
     """
     fingerprint = _fingerprint(step, config, inputs)
@@ -109,7 +115,10 @@ def run_step_as_follower(
     """Run the body in one of several processes of a step, of which another leads by `run_step`.
 
     Waits until the leader has begun, starts from the progress that the leader found, in gs:// or
-    on a disk that both see, and waits until the leader has published; publishes nothing itself.
+    on a disk that both see, and waits until the leader has published; publishes nothing itself and
+    takes no lock. With a work root that is not in gs://, the body gets the leader's own progress
+    folder, else a copy that is dropped. Where the leader finds the work published already, the
+    body is not run. Returns the manifest that the leader published.
 
     Args:
         step: As of `run_step`, and equal in all processes; so are the other arguments.
@@ -120,7 +129,9 @@ def run_step_as_follower(
         work_root: As of `run_step`.
 
     Raises:
-        StepFailedError: The leader does not begin, or does not publish, within five minutes.
+        InputError: `output` holds something else.
+        StepFailedError: The leader does not begin within five minutes, or does not publish within
+            five minutes after this process is done.
     """
     fingerprint = _fingerprint(step, config, inputs)
     target = output_at(output)
@@ -163,10 +174,10 @@ def _folder_name(step: str, fingerprint: str) -> str:
 
 
 def _wait_for(probe: Callable[[], _Result | None], failure: str) -> _Result:
-    """Call a function until it returns something true, which is returned.
+    """Call a function every 0.2 s until it returns something true, which is returned.
 
     Raises:
-        StepFailedError: It does not within five minutes; begins with `failure`.
+        StepFailedError: It does not within five minutes; the message begins with `failure`.
     """
     deadline = time.monotonic() + _LEADER_PATIENCE_S
     while not (result := probe()):
@@ -198,7 +209,13 @@ def _find_published(output: Output, fingerprint: str) -> Manifest | None:
 
 
 def _find_finished(results: Path) -> Manifest | None:
-    """Return the manifest of undamaged results of this code in a work folder, or None."""
+    """Return the manifest of finished results of this code, or None; checks sizes and sha256.
+
+    None where there is no manifest, or one of other code, or a file is lost or damaged.
+
+    Raises:
+        InputError: There is a manifest that this version cannot read.
+    """
     manifest = find_manifest(results)
     if manifest is None or manifest.code_version != code_version():
         return None
@@ -214,7 +231,13 @@ def _execute(
     work: Path,
     body: StepBody,
 ) -> Manifest:
-    """Run the body with an empty results folder and its earlier progress; write the manifest."""
+    """Run the body with an empty results folder and its earlier progress; write the manifest.
+
+    What was in the results folder before is removed.
+
+    Returns:
+        The manifest, which is in the results folder, too.
+    """
     results, progress = work / "results", work / "progress"
     # Half-written, damaged, or finished by other code: only what is in `progress` is taken up.
     shutil.rmtree(results, ignore_errors=True)

@@ -29,7 +29,10 @@ def local_work_root(work_root: str | Path) -> Path:
 
 @contextlib.contextmanager
 def exclusive_lock(work: Path) -> Iterator[None]:
-    """Hold a work folder's lock file; makes the folder.
+    """Hold the lock of a work folder while the body of the `with` runs; makes the folder.
+
+    Waits for another process to release it. The file `lock` stays in the folder afterwards; the
+    lock itself ends with the body, or with the process and its forked children.
 
     Raises:
         InputError: Another process of this machine holds it for longer than `LOCK_PATIENCE_S`.
@@ -57,18 +60,20 @@ def synchronized_work_folder(
 ) -> Iterator[RemoteOutput | None]:
     """Keep a local work folder and its copy in a gs:// work root in agreement.
 
-    Fetches progress and finished results of this code from there first; uploads progress while
-    the body of the `with` runs; removes the local folder at the end, also after an error.
+    First replaces the local progress and results by what is there: the results only if they are
+    finished and of this code. Then uploads progress while the body of the `with` runs, but never
+    results: the body publishes them to the folder yielded. In the end removes the local folder,
+    also after an error.
 
     Args:
-        work: The local work folder, made here.
+        work: The local work folder, made here; whoever calls holds its lock (not checked).
         work_root: The root; for None or a local one nothing is done.
 
     Yields:
         The folder in gs:// that receives the finished results; None for a local work root.
 
     Raises:
-        InputError: Another process is doing this work.
+        InputError: Another process is doing this work, or its progress there is damaged.
         StepFailedError: Another process has taken over this work.
     """
     if work_root is None or not is_remote(work_root):
@@ -93,7 +98,10 @@ def synchronized_work_folder(
 
 
 def remove_work_folder(work: Path) -> None:
-    """Remove a work folder, and the work root above it if that is empty now."""
+    """Remove a work folder, and the work root above it if that is empty now.
+
+    Whatever cannot be removed, or does not exist, is passed over without an error.
+    """
     shutil.rmtree(work, ignore_errors=True)
     with contextlib.suppress(OSError):  # other work goes on in the root
         work.parent.rmdir()

@@ -81,10 +81,11 @@ def synchronized_progress(progress: Path, address: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _sigterm_as_exit() -> Iterator[None]:
-    """Let SIGTERM end the body as an exception does, so that there is a last upload.
+    """Raise SystemExit(143) in the body at SIGTERM, so that there is a last upload.
 
-    Kubernetes and Vertex AI send it before they take a machine away. By default it would end the
-    process without running any `finally`.
+    The earlier handler is put back afterwards. Does nothing outside the main thread. Kubernetes and
+    Vertex AI send SIGTERM before they take a machine away. By default it would end the process
+    without running any `finally`.
     """
 
     def leave(number: int, _: Any) -> None:
@@ -102,10 +103,18 @@ def _sigterm_as_exit() -> Iterator[None]:
 
 
 def fetch_progress(address: str, folder: Path) -> Version | None:
-    """Replace a local folder by what a work folder in the cloud lists.
+    """Replace a local folder by the progress that a work folder in the cloud lists.
+
+    Needs no lease. If the index changes during the fetch and files are gone, the newer one is
+    fetched.
+
+    Args:
+        address: The work folder in the cloud.
+        folder: The local folder; removed and made anew.
 
     Returns:
-        The index that was fetched; None, with the folder untouched or empty, where there is none.
+        The index that was fetched; None where there is none: the folder is untouched then, unless
+            the index was removed during the fetch, which may leave some files in it.
 
     Raises:
         InputError: A file that is listed is lost, or its name leads out of the folder.
@@ -134,6 +143,13 @@ class _ProgressSync:
 
     Holding the lease means: the index names this process, and has the generation that this
     process wrote last. Every write of the index renews the lease.
+
+    Call in this order: `acquire_lease`, `restore`, `update_until` in a thread, and
+    `release_lease` when that thread has ended (not checked).
+
+    Args:
+        progress: The local progress folder.
+        address: The work folder in the cloud.
     """
 
     def __init__(self, progress: Path, address: str) -> None:
@@ -148,7 +164,11 @@ class _ProgressSync:
         self._has_lost_lease = False
 
     def acquire_lease(self) -> None:
-        """Become the holder; waits up to two leases for a holder that may be dead.
+        """Become the holder of the lease; waits up to two leases for a holder that may be dead.
+
+        Takes the lease at once if there is no index, the lease was given back or its holder has
+        not written for `LEASE_S`. Writes the index under this process's name, with the objects it
+        listed before. The first wait is told on standard error.
 
         Raises:
             InputError: Another holder keeps renewing its lease.
@@ -177,7 +197,13 @@ class _ProgressSync:
             time.sleep(min(1.0, LEASE_S / 10))
 
     def restore(self) -> None:
-        """Replace the local folder by what the index lists; remove objects it does not list."""
+        """Replace the local folder by what the index lists; remove objects it does not list.
+
+        Only the holder of the lease may call this.
+
+        Raises:
+            InputError: A file that is listed is lost, or its name leads out of the folder.
+        """
         fetch_progress(self._address, self._progress)
         self._stamps = file_stamps(self._progress)
         # Objects without an entry were uploaded by a process that was killed before its next
@@ -189,7 +215,11 @@ class _ProgressSync:
                 remove_file(file.path)
 
     def update_until(self, is_done: threading.Event) -> None:
-        """Upload changes every `SYNC_EVERY_S` until the event is set or the lease is lost."""
+        """Upload changes every `SYNC_EVERY_S` until the event is set or the lease is lost.
+
+        If another process has taken the lease, notes that for `release_lease` and interrupts the
+        main thread by SIGINT. Any other error is printed on standard error, and tried again.
+        """
         while not is_done.wait(SYNC_EVERY_S):
             try:
                 self._update()
@@ -207,9 +237,10 @@ class _ProgressSync:
         """Upload a last time and give the lease back; removes the index if there are no files.
 
         An upload that fails is told on standard error only: the results may be good without it.
+        So is a lease that is found lost in this last upload only.
 
         Raises:
-            StepFailedError: Another process had taken the lease.
+            StepFailedError: `update_until` found that another process had taken the lease.
         """
         if self._has_lost_lease:
             raise StepFailedError(
@@ -230,6 +261,10 @@ class _ProgressSync:
         """Upload new and changed files, write the index, then remove objects it no longer lists.
 
         The order matters: a process killed at any point leaves an index whose objects all exist.
+        Where no consistent snapshot can be had, only the lease is renewed.
+
+        Raises:
+            WriteConflictError: Another process has taken the lease.
         """
         snapshot = self._progress.with_name("snapshot")
         files = take_snapshot(self._progress, snapshot)
@@ -257,7 +292,9 @@ class _ProgressSync:
                 remove_file(join(self._address, object_name))
 
     def _write_index(self) -> None:
-        """Write the index over the generation that this process wrote last; renews the lease.
+        """Write holder and object names as the index, over the generation written last.
+
+        Renews the lease, and notes the new generation and the time.
 
         Raises:
             WriteConflictError: Another process has written it since.
@@ -286,7 +323,7 @@ def _parse_index(version: Version) -> dict[str, Any]:
 
 
 def _holder(version: Version) -> str:
-    """Return the name of the lease's holder; empty if it was given back."""
+    """Return the name of the lease's holder, as an index has it; empty if it was given back."""
     return _parse_index(version)["holder"]
 
 

@@ -117,7 +117,7 @@ def find_slice(name: str) -> Slice:
     """Return the slice of a name such as `v5e-256` (chips) or `v5p-8` (cores, 4 chips).
 
     Raises:
-        InputError: There is no such slice.
+        InputError: There is no such slice; the message lists all names.
     """
     generation, _, size = name.partition("-")
     if generation in GENERATIONS and size.isdecimal():

@@ -18,10 +18,13 @@ _PASSES = {"all-reduce": 2}
 
 
 def exchanged_bytes(program: str) -> int:
-    """Return the bytes a chip sends in one run of an optimized HLO program, as text.
+    """Return the bytes a chip sends in one run of an optimized HLO program, given as text.
 
     The body of a loop counts as often as the loop runs. A ring of n chips really sends (n - 1) / n
     of this: an upper bound.
+
+    Raises:
+        ValueError: The condition of a loop does not name exactly one limit.
     """
     computations = _computations(program)
     times = _times_run(computations)
@@ -33,7 +36,7 @@ def exchanged_bytes(program: str) -> int:
 
 
 def _computations(program: str) -> dict[str, list[str]]:
-    """Return the lines of each computation by its name."""
+    """Return the lines of each computation of an HLO program, but its first, by its name."""
     computations: dict[str, list[str]] = {}
     lines: list[str] = []
     for line in program.splitlines():
@@ -45,7 +48,13 @@ def _computations(program: str) -> dict[str, list[str]]:
 
 
 def _times_run(computations: dict[str, list[str]]) -> dict[str, int]:
-    """Return how often each computation runs: the product of the loops around it."""
+    """Return how often each computation runs in one run of the program.
+
+    That is the product of the loops around it, summed over its callers; 1 if nothing calls it.
+
+    Raises:
+        ValueError: As of `_trip_count`.
+    """
     callers: dict[str, list[tuple[str, int]]] = {}
     for name, lines in computations.items():
         for line in lines:
@@ -63,7 +72,11 @@ def _times_run(computations: dict[str, list[str]]) -> dict[str, int]:
 
 
 def _trip_count(condition: list[str]) -> int:
-    """Return the limit a loop's counter is compared with; scans count from 0."""
+    """Return the limit that a loop's counter is compared with; it is taken to count from 0.
+
+    Raises:
+        ValueError: The condition's lines hold no constant, or several.
+    """
     limits = [int(match[1]) for line in condition if (match := _LIMIT.search(line))]
     if len(limits) != 1:
         raise ValueError(f"loop condition: expected one limit, got {limits}")

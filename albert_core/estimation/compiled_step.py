@@ -79,7 +79,10 @@ class CompiledStep:
 
 @contextlib.contextmanager
 def in_compiler_process(num_processes: int) -> Iterator[concurrent.futures.Executor]:
-    """Yield an executor whose processes can call `compile_step`.
+    """Yield an executor whose processes can call `compile_step`; they end with the context.
+
+    Args:
+        num_processes: Most steps that are compiled at a time.
 
     Raises:
         InputError: The compiler is not installed.
@@ -98,7 +101,7 @@ def in_compiler_process(num_processes: int) -> Iterator[concurrent.futures.Execu
 
 
 def _prepare_process() -> None:
-    """Set the environment, before JAX is imported, and discard standard error."""
+    """Set the environment of this process, before JAX is imported, and discard standard error."""
     os.environ.update(_ENVIRONMENT)
     # The libraries print warnings on the file descriptor itself; errors are raised.
     with open(os.devnull, "w") as nowhere:
@@ -106,17 +109,19 @@ def _prepare_process() -> None:
 
 
 def compile_step(request: StepRequest) -> CompiledStep:
-    """Compile the training step that `fit` runs, for every chip of the slice.
+    """Compile the training step that `fit` runs, for every chip of the slice; nothing is run.
 
-    A step that needs more memory than a chip has is no error: the result says so.
+    Must be called in a process of `in_compiler_process`. It sets the precision and the random seed
+    of that process. A step that needs more memory than a chip has is no error: the result says so.
 
     Raises:
         InputError: The batch cannot be divided evenly among the devices.
+        jax.errors.JaxRuntimeError: The compiler fails for another reason than memory.
     """
     import jax
 
     started = time.perf_counter()
-    lowered = _lowered(request)
+    lowered = _lower_step(request)
     try:
         compiled = lowered.compile()
     except jax.errors.JaxRuntimeError as error:
@@ -139,7 +144,12 @@ def compile_step(request: StepRequest) -> CompiledStep:
     )
 
 
-def _lowered(request: StepRequest) -> Any:
+def _lower_step(request: StepRequest) -> Any:
+    """Return the training step traced for the slice, to be compiled by its `compile()`.
+
+    Raises:
+        InputError: The batch cannot be divided evenly among the devices.
+    """
     import jax
     import keras
     from jax.experimental import topologies
@@ -166,8 +176,11 @@ def _lowered(request: StepRequest) -> Any:
     return step.lower(state, _batch(phase, config, mesh))
 
 
-def _state(model: Any, mesh: Any) -> Any:
-    """Return shape and sharding of everything that a step changes."""
+def _state(model: Any, mesh: Any) -> tuple[list[Any], ...]:
+    """Return shape and sharding of everything that a step changes, as `train_step` groups it.
+
+    The moments of a weight are sharded as the weight is.
+    """
     import jax
     from jax.sharding import NamedSharding, PartitionSpec
 
@@ -198,8 +211,13 @@ def _state(model: Any, mesh: Any) -> Any:
     return tuple([spec(variable) for variable in variables] for variables in groups)
 
 
-def _batch(phase: Phase, config: PretrainingConfig, mesh: Any) -> Any:
-    """Return shapes and shardings of a batch of records, its rows divided among the chips."""
+def _batch(
+    phase: Phase, config: PretrainingConfig, mesh: Any
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return inputs and targets of a batch, each as shape, type and sharding, without values.
+
+    Its rows are divided among the chips, or groups of them.
+    """
     import jax
     from jax.sharding import NamedSharding, PartitionSpec
 

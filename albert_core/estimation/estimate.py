@@ -91,7 +91,7 @@ class PhaseEstimate:
 
     @property
     def cost(self) -> float | None:
-        """Price of the whole phase."""
+        """Price of the whole phase on the whole slice; None without a price of the chips."""
         return None if self.price_per_hour is None else self.hours * self.price_per_hour
 
 
@@ -117,11 +117,12 @@ def estimate(
         progress: Told what is compiled.
 
     Returns:
-        An estimate of each phase.
+        An estimate of each phase, in their order.
 
     Raises:
-        InputError: The batch cannot be shared, or a step needs more memory than a chip has; the
-            message says what would fit.
+        InputError: The compiler is not installed; `utilisation` is not above 0 and at most 1; the
+            chips or the batch cannot be divided evenly; or a step needs more memory than a chip
+            has: further steps are then compiled, so that the message says what would fit.
     """
     if not 0.0 < utilisation <= 1.0:
         raise InputError(f"--utilisation: got {utilisation}, expected above 0, at most 1")
@@ -138,17 +139,23 @@ def estimate(
         _num_micro_batches(request)
     with in_compiler_process(_NUM_PROCESSES) as executor:
         return [
-            _estimated(request, executor, utilisation, prices, progress) for request in requests
+            _estimate_phase(request, executor, utilisation, prices, progress)
+            for request in requests
         ]
 
 
-def _estimated(
+def _estimate_phase(
     request: StepRequest,
     executor: Executor,
     utilisation: float,
     prices: Prices,
     progress: ReportProgress,
 ) -> PhaseEstimate:
+    """Compile the step of a phase, told to `progress`; return what the phase needs.
+
+    Raises:
+        InputError: The step needs more memory than a chip has.
+    """
     phase, num_chips = request.phase, request.accelerator.num_chips
     progress(0, 0, f"compiling the step of sequence length {phase.sequence_length}")
     compiling = executor.submit(compile_step, request)
@@ -156,7 +163,7 @@ def _estimated(
     compiled = compiling.result()
     if not compiled.is_within_memory:
         progress(0, 0, f"{_gib(compiled.memory_bytes)} a chip do not fit; looking for what does")
-        raise InputError(_refusal(request, compiled, executor))
+        raise InputError(_explain_excess(request, compiled, executor))
     flops = compiled.flops
     if compiling_single:
         layer_flops = flops - compiling_single.result().flops
@@ -192,16 +199,26 @@ def _submit_single_layer(request: StepRequest, executor: Executor) -> Future[Com
     return executor.submit(compile_step, dataclasses.replace(request, model=single))
 
 
-def _refusal(request: StepRequest, compiled: CompiledStep, executor: Executor) -> str:
-    """Return the message that names the settings with which the step would fit."""
+def _explain_excess(request: StepRequest, compiled: CompiledStep, executor: Executor) -> str:
+    """Return the message that a step does not fit, with settings with which it would.
+
+    Compiles some steps to find these: with fewer sequences at a time, and with rematerialisation.
+
+    Args:
+        request: The step.
+        compiled: What the compiler said of it.
+        executor: Of `in_compiler_process`.
+    """
     num_gib = request.accelerator.chip.memory_gib
     excess = compiled.memory_bytes / (num_gib * 2**30)
     num_sequences = _sequences_at_a_time(request)
-    remedies = [_fitting(request, _halved(num_sequences, excess), executor)]
+    remedies = [
+        _find_fitting_settings(request, _halve_until_fitting(num_sequences, excess), executor)
+    ]
     if not (request.config.rematerialize or request.model.has_dropout):
         config = dataclasses.replace(request.config, rematerialize=True)
         smaller = dataclasses.replace(request, config=config)
-        remedies.append(_fitting(smaller, num_sequences, executor))
+        remedies.append(_find_fitting_settings(smaller, num_sequences, executor))
     advice = " or ".join(remedy for remedy in remedies if remedy) or (
         "model parallelism (pretraining.strategy model_parallel, pretraining.model_parallel_size), "
         "or chips with more memory"
@@ -213,10 +230,13 @@ def _refusal(request: StepRequest, compiled: CompiledStep, executor: Executor) -
     )
 
 
-def _fitting(request: StepRequest, num_sequences: int, executor: Executor) -> str | None:
-    """Return settings with which the step fits, as compiled; None if there are none.
+def _find_fitting_settings(
+    request: StepRequest, num_sequences: int, executor: Executor
+) -> str | None:
+    """Return options of the command line with which the step fits, as compiled, and its memory.
 
-    Tries `num_sequences` at a time on a device, and then fewer, a few times.
+    Tries `num_sequences` at a time on a device, and then fewer, four sizes at most. None if none of
+    these fits.
     """
     num_gib = request.accelerator.chip.memory_gib
     for _ in range(_MOST_ATTEMPTS):
@@ -226,15 +246,20 @@ def _fitting(request: StepRequest, num_sequences: int, executor: Executor) -> st
             flag = "--pretraining.rematerialize true " if request.config.rematerialize else ""
             size = f"--pretraining.device_batch_size {num_sequences}"
             return f"{flag}{size} ({_gib(compiled.memory_bytes)} a chip)"
-        smaller = _halved(num_sequences, compiled.memory_bytes / (num_gib * 2**30))
+        smaller = _halve_until_fitting(num_sequences, compiled.memory_bytes / (num_gib * 2**30))
         if smaller == num_sequences:
             break
         num_sequences = smaller
     return None
 
 
-def _halved(num_sequences: int, excess: float) -> int:
-    """Halve a batch until its memory, `excess` times too much, would fit if all of it scaled."""
+def _halve_until_fitting(num_sequences: int, excess: float) -> int:
+    """Halve a batch until its memory would fit if all of it scaled; return the smaller size.
+
+    Args:
+        num_sequences: Sequences of the batch; an odd number is not halved.
+        excess: Its memory over that of a chip.
+    """
     while excess > 1.0 and num_sequences % 2 == 0:
         num_sequences, excess = num_sequences // 2, excess / 2
     return num_sequences

@@ -25,6 +25,11 @@ class Prices:
     per_chip_hour: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        """Refuse a date that is none, and prices below 0.
+
+        Raises:
+            InputError: One of them is.
+        """
         try:
             datetime.date.fromisoformat(self.date)
         except ValueError as error:

@@ -225,7 +225,7 @@ def _measure(
         scores = ScoreComparison(
             metric=reference.dev.metric,
             before=reference.dev.score,
-            after=reference.dev.score_of(run),
+            after=reference.dev.compute_score(run),
             num_examples=len(reference.dev.data.examples),
         )
     return Parity(

@@ -23,11 +23,13 @@ _UNSEEN_NULL_ODDS = 1e6
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SpanCandidate:
-    """A possible answer: a part of the context.
+    """A possible answer: a part of the context, or the entry that stands for having none.
 
     Attributes:
-        text: The part, without white space around it; what stands for no answer if it is none.
-        start: Number of its first character in the context; None if it is no part of it.
+        text: The part, without white space around it. Where no part of the context can be an
+            answer: empty, or the text `empty` for a question that must have one.
+        start: Number of its first character in the context, from 0; None where no part can be an
+            answer.
         start_log_prob: Log probability of its start, or the logit where all starts and ends are
             independent (SQuAD 1.1).
         end_log_prob: The same of its end.
@@ -50,18 +52,22 @@ class Answers:
 
     Attributes:
         candidates: The best answers, no text twice, the best first; at least one.
-        null_odds: Logit of there being no answer, the lowest over all windows; empty where every
-            question has an answer.
+        null_odds: Logit of there being no answer, the lowest over all windows; 1e6 for a question
+            without windows. Empty where every question has an answer.
     """
 
     candidates: Mapping[str, Sequence[SpanCandidate]]
     null_odds: Mapping[str, float]
 
     def best(self, threshold: float | None = None) -> dict[str, str]:
-        """Return the best answer of each question.
+        """Return the text of the best candidate of each question, by the question's id.
 
         Args:
             threshold: Questions with null odds of this or more get an empty answer; None: none do.
+                Only where questions may have no answer.
+
+        Raises:
+            KeyError: A threshold is given, but there are no null odds.
         """
         return {
             key: ""
@@ -71,9 +77,11 @@ class Answers:
         }
 
     def n_best(self) -> dict[str, list[dict[str, Any]]]:
-        """Return all candidates with their probabilities, as the original writes them.
+        """Return all candidates with their probabilities, as in the original's n-best file.
 
-        The probabilities of a question's candidates sum to 1.
+        Returns:
+            For each question's id, the best first: `text`, `probability`, `start_log_prob` and
+            `end_log_prob` of each candidate. A question's probabilities sum to 1.
         """
         return {
             key: [
@@ -101,10 +109,12 @@ def search_answers(
 ) -> Answers:
     """Search answers in the outputs of the head for the kind of questions.
 
+    Calls `find_answers_or_none` if questions may have no answer, else `find_answers`.
+
     Args:
-        questions: The questions.
-        windows: What the model was shown, W.
-        outputs: Its outputs for each window, those that `find_answers` or `find_answers_or_none`
+        questions: The questions, with ids that differ.
+        windows: What the model was shown, W, at least one.
+        outputs: The model's outputs for each window, in their order: those that the called function
             reads.
         config: How many candidates to keep, and how long they may be.
         has_unanswerable: Whether a question may have no answer.
@@ -129,21 +139,23 @@ def find_answers(
 ) -> Answers:
     """Return the answers of questions that all have one, from independent starts and ends.
 
-    A question without any span that can be an answer gets the text `empty`, as in the original.
+    An answer lies in the part of the context that a window shows, and begins at a token for which
+    that window shows the most context. A question without any such span, or without windows, gets
+    the text `empty` with log probabilities of 0, as in the original.
 
     Args:
-        questions: The questions.
-        windows: What the model was shown, W.
-        outputs: `start_logits` and `end_logits` [W, S].
+        questions: The questions, with ids that differ.
+        windows: What the model was shown, W, at least one.
+        outputs: `start_logits` and `end_logits`, W rows of [S]; S may differ between rows.
         n_best_size: Starts and ends that are paired in a window, and candidates kept.
         max_answer_length: Longest answer in tokens.
     """
     pairs = (
-        _paired(starts_S.astype(float), ends_S.astype(float), n_best_size)
+        _pair_best(starts_S.astype(float), ends_S.astype(float), n_best_size)
         for starts_S, ends_S in zip(outputs["start_logits"], outputs["end_logits"], strict=True)
     )
     nothing = SpanCandidate(text="empty", start=None, start_log_prob=0.0, end_log_prob=0.0)
-    ranked = _ranked(questions, windows, pairs, n_best_size, max_answer_length, nothing)
+    ranked = _rank_candidates(questions, windows, pairs, n_best_size, max_answer_length, nothing)
     return Answers(candidates=ranked, null_odds={})
 
 
@@ -157,11 +169,16 @@ def find_answers_or_none(
 ) -> Answers:
     """Return answers and null odds of questions that may have none, from a search for both ends.
 
+    An answer lies in the part of the context that a window shows, and begins at a token for which
+    that window shows the most context. A question without any such span, or without windows, gets
+    an empty text with log probabilities of -1e6.
+
     Args:
-        questions: The questions.
-        windows: What the model was shown, W.
-        outputs: `start_top_log_probs`, `start_top_index` [W, K], `end_top_log_probs`,
-            `end_top_index` [W, K*L] and `cls_logits` [W].
+        questions: The questions, with ids that differ.
+        windows: What the model was shown, W, at least one.
+        outputs: W rows each: `start_top_log_probs` and `start_top_index` [K]; `end_top_log_probs`
+            and `end_top_index` [K*L], the L ends of the first start first; `cls_logits`, one
+            number.
         n_best_size: Candidates kept.
         max_answer_length: Longest answer in tokens.
     """
@@ -187,7 +204,7 @@ def find_answers_or_none(
         start_log_prob=_NO_ANSWER_LOG_PROB,
         end_log_prob=_NO_ANSWER_LOG_PROB,
     )
-    ranked = _ranked(questions, windows, pairs, n_best_size, max_answer_length, nothing)
+    ranked = _rank_candidates(questions, windows, pairs, n_best_size, max_answer_length, nothing)
     return Answers(candidates=ranked, null_odds=null_odds)
 
 
@@ -195,16 +212,23 @@ def find_answers_or_none(
 _Pairs = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
-def _paired(starts_S: np.ndarray, ends_S: np.ndarray, count: int) -> _Pairs:
-    """Return all pairs of the best starts with the best ends."""
+def _pair_best(starts_S: np.ndarray, ends_S: np.ndarray, count: int) -> _Pairs:
+    """Return all pairs of the `count` best starts with the `count` best ends, of one window.
+
+    The best start comes first with all ends, the best end first; none is refused for its length.
+    """
     starts = np.argsort(-starts_S, kind="stable")[:count]
     ends = np.argsort(-ends_S, kind="stable")[:count]
     start, end = np.repeat(starts, len(ends)), np.tile(ends, len(starts))
     return start, end, starts_S[start], ends_S[end]
 
 
-def _allowed(window: Window, pairs: _Pairs, max_length: int) -> _Pairs:
-    """Return the pairs that can be an answer."""
+def _allowed_pairs(window: Window, pairs: _Pairs, max_length: int) -> _Pairs:
+    """Return the pairs that can be an answer, in their order.
+
+    Their start is not after their end, both are in the part of the context that the window shows,
+    they have at most `max_length` tokens, and no other window shows more around the start.
+    """
     start, end = pairs[:2]
     is_shown = (window.offset <= start) & (start <= end) & (end < window.offset + window.length)
     within = np.clip(start - window.offset, 0, window.length - 1)
@@ -212,7 +236,7 @@ def _allowed(window: Window, pairs: _Pairs, max_length: int) -> _Pairs:
     return tuple(values[chosen] for values in pairs)
 
 
-def _ranked(
+def _rank_candidates(
     questions: Sequence[Question],
     windows: Sequence[Window],
     pairs: Iterable[_Pairs],
@@ -220,10 +244,20 @@ def _ranked(
     max_length: int,
     nothing: SpanCandidate,
 ) -> dict[str, list[SpanCandidate]]:
-    """Return the best candidates of each question, no text twice; `nothing` if there is none."""
+    """Return the best candidates of each question by its id, no text twice.
+
+    Args:
+        questions: The questions.
+        windows: Windows over their contexts, in any order.
+        pairs: Starts and ends in each window, in the order of the windows; those that cannot be an
+            answer are dropped here.
+        n_best_size: Most candidates of a question.
+        max_length: Longest answer in tokens.
+        nothing: The only candidate of a question that has no other.
+    """
     spans: dict[int, list[tuple[Window, _Pairs]]] = collections.defaultdict(list)
     for window, window_pairs in zip(windows, pairs, strict=True):
-        spans[window.question].append((window, _allowed(window, window_pairs, max_length)))
+        spans[window.question].append((window, _allowed_pairs(window, window_pairs, max_length)))
     return {
         question.id: _best_candidates(spans[number], n_best_size) or [nothing]
         for number, question in enumerate(questions)
@@ -233,7 +267,13 @@ def _ranked(
 def _best_candidates(
     spans: Sequence[tuple[Window, _Pairs]], n_best_size: int
 ) -> list[SpanCandidate]:
-    """Return the best of all windows' spans, the first of those with the same text."""
+    """Return at most `n_best_size` candidates with different texts, the best score first.
+
+    Args:
+        spans: Each window of one question, with the pairs in it that can be an answer.
+        n_best_size: Most candidates. Of pairs with the same text only the best counts; of equal
+            scores the earlier window's comes first.
+    """
     if not spans:
         return []
     window_of_pair = np.repeat(np.arange(len(spans)), [len(pairs[0]) for _, pairs in spans])
@@ -256,7 +296,7 @@ def _best_candidates(
 
 
 def candidate_probabilities(candidates: Sequence[SpanCandidate]) -> np.ndarray:
-    """Return the probability of each candidate among all that were kept, float64."""
+    """Return the softmax of the scores of one or more candidates, float64, in their order."""
     scores = np.array([candidate.score for candidate in candidates])
     odds = np.exp(scores - scores.max())
     return odds / odds.sum()

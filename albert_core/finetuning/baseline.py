@@ -18,9 +18,14 @@ _GUESSED_WORDS = 3
 def baseline_score(program: TaskProgram, train: TaskData, dev: TaskData) -> float:
     """Return the first metric on the dev set of predictions that need no model.
 
-    These are the most frequent class or choice of the training set, or its mean score; no answer
-    to questions that may have none; else three words from a place in the context that follows from
-    the question's id.
+    These are the most frequent class or choice of the training set, or its mean score; no answer to
+    questions that may have none; else three words from a place in the context that follows from the
+    question's id.
+
+    Args:
+        program: The task.
+        train: Its training set; not read for questions.
+        dev: Its dev set, with labels.
     """
     task = program.task
     if task.kind == "question_answering":
@@ -37,7 +42,11 @@ def baseline_score(program: TaskProgram, train: TaskData, dev: TaskData) -> floa
 
 
 def _constant(task: Task, train: TaskData, dev: TaskData) -> np.ndarray:
-    """Return the same logits for every dev example [M, C], from the training set's targets."""
+    """Return the same logits for every dev example [M, C], from the training set's targets.
+
+    For classes and choices they are how often each is right in the training set, up to the highest
+    number that occurs there (C is 2 or more); for regression the mean target [M, 1].
+    """
     targets = train.features.targets["target"]
     num_rows = len(dev.examples)
     if task.kind == "regression":
@@ -47,7 +56,10 @@ def _constant(task: Task, train: TaskData, dev: TaskData) -> np.ndarray:
 
 
 def _guess(question: Question) -> str:
-    """Return three words from a place of the context that depends on the question's id."""
+    """Return three words in a row from a place of the context that depends on the question's id.
+
+    From a context of fewer than three words, as in Chinese, three characters.
+    """
     words = question.context.split()
     if len(words) < _GUESSED_WORDS:
         words = list(question.context)

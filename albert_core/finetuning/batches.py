@@ -24,7 +24,8 @@ def pad_inputs(features: Features, examples: np.ndarray, length: int) -> dict[st
     Args:
         features: All features.
         examples: Numbers of the examples [B].
-        length: Length S of the batch, no less than its longest sequence.
+        length: Length S of the batch, no less than its longest sequence, which would be cut (not
+            checked).
 
     Returns:
         int32 `input_ids`, `input_mask`, `segment_ids` [B, S]; of choices [B, C, S].
@@ -50,13 +51,21 @@ def pad_inputs(features: Features, examples: np.ndarray, length: int) -> dict[st
 def pad_answerability_inputs(
     features: Features, examples: np.ndarray, length: int
 ) -> dict[str, np.ndarray]:
-    """Return the inputs for questions that may have no answer: with `p_mask` [B, S]."""
+    """Return the inputs for questions that may have no answer: those of `pad_inputs` and `p_mask`.
+
+    `p_mask` [B, S] is 1 where no answer can start or end. Arguments are those of `pad_inputs`.
+    """
     inputs = pad_inputs(features, examples, length)
     return {**inputs, "p_mask": answer_mask(inputs)}
 
 
 def answer_mask(inputs: ModelInputs) -> np.ndarray:
-    """Return where no answer can start or end [B, S]: 0 for [CLS] and the context, else 1."""
+    """Return where no answer can start or end, int32 [B, S]: 0 for [CLS] and the context, else 1.
+
+    Args:
+        inputs: `segment_ids`, 1 for the context and the [SEP] after it, and `input_mask`, ones
+            first, both [B, S]; left as they are.
+    """
     segments_BS, mask_BS = inputs["segment_ids"], inputs["input_mask"]
     p_mask_BS = 1 - segments_BS
     p_mask_BS[np.arange(len(mask_BS)), mask_BS.sum(axis=1) - 1] = 1
@@ -71,9 +80,10 @@ def padded_length(
 
     Args:
         features: All features.
-        examples: Numbers of the batch's examples [B].
+        examples: Numbers of the batch's examples [B], at least one.
         longest: Rounding up ends here, unless a sequence is longer.
-        multiple: What to round up to a multiple of; by default the one for Keras's backend.
+        multiple: What to round up to a multiple of; None: the one for Keras's backend, for which
+            Keras is imported.
     """
     if multiple is None:
         from albert_core.backends import LENGTH_MULTIPLE
@@ -84,7 +94,10 @@ def padded_length(
 
 
 def batches_in_epoch(num_examples: int, batch_size: int) -> int:
-    """Return the number of batches in an epoch; a last, smaller one is left out."""
+    """Return the number of batches in an epoch; a last, smaller one is left out.
+
+    With fewer examples than a batch has there is one batch, of all of them.
+    """
     return max(1, num_examples // batch_size)
 
 
@@ -96,17 +109,22 @@ def training_batches(
     seed: int,
     start_step: int = 0,
 ) -> Any:
-    """Return endless batches of examples of similar length; batch k is the same after a resume.
+    """Return endless batches of examples of similar length, as `fit` of Keras's backend reads them.
+
+    Each epoch is shuffled anew, from `seed` and its number. Batch k is the same whatever
+    `start_step` is.
 
     Args:
-        lengths: Length of each example.
-        make_batch: Function of the numbers of a batch's examples.
-        batch_size: Examples in a batch.
+        lengths: Length of each example, at least one (not checked).
+        make_batch: Function of the numbers of a batch's examples [B] to the batch. With TensorFlow
+            it is called for the first batch at once, for its structure and types.
+        batch_size: Examples in a batch; with fewer examples than that, a batch has all of them.
         seed: Seed of the order.
         start_step: Number of batches to skip: those of the steps that are done.
     """
 
     def generate() -> Iterator[Any]:
+        """Yield the batches from `start_step` on, epoch after epoch without end."""
         epoch, done = divmod(start_step, batches_in_epoch(len(lengths), batch_size))
         while True:
             for examples in epoch_batches(lengths, batch_size, seed=seed, epoch=epoch)[done:]:
@@ -123,7 +141,15 @@ def epoch_batches(
 ) -> list[np.ndarray]:
     """Return the batches of an epoch, shuffled, as arrays of example numbers.
 
-    Examples that do not fill a last batch are left out, other ones in every epoch.
+    Shuffled examples are cut into pools of 32 batches and sorted by length within a pool, so that a
+    batch has similar lengths. Examples that do not fill a last batch are left out, other ones in
+    every epoch; with fewer examples than a batch has, all are in one batch.
+
+    Args:
+        lengths: Length of each example.
+        batch_size: Examples in a batch.
+        seed: Seed of the order.
+        epoch: Number of the epoch, from 0; each has an order of its own.
     """
     rng = np.random.default_rng((seed, epoch))
     order = rng.permutation(len(lengths))

@@ -20,12 +20,14 @@ _FACTS_NAME = "features.json"
 def cached_features(entry: Path, make: Callable[[], Features]) -> Features:
     """Return features from a folder; if it does not exist, make them and store them there first.
 
-    Token ids are memory-mapped, so that large sets take no memory. Several processes may make the
-    same features: one of them is kept.
+    Token ids and the bounds of the sequences are memory-mapped for reading, so that large sets take
+    no memory; targets are read whole. Several processes may make the same features at once: those
+    stored first are kept, and all return those.
 
     Args:
-        entry: The folder, named after everything the features depend on.
-        make: Makes the features.
+        entry: The folder, named after everything the features depend on; what is in it is not
+            checked.
+        make: Makes the features; not called if the folder exists.
     """
     if not entry.is_dir():
         _store(make(), entry)
@@ -38,6 +40,10 @@ def cached_features(entry: Path, make: Callable[[], Features]) -> Features:
 
 
 def _store(features: Features, entry: Path) -> None:
+    """Store features in a new folder, made whole under another name and then renamed to `entry`.
+
+    Leaves `entry` as it is if it has come to exist in the meantime. Makes the folders above it.
+    """
     partial = entry.with_name(f".{entry.name}.{uuid.uuid4().hex}")
     partial.mkdir(parents=True)
     for name in _ARRAYS:

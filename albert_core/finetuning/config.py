@@ -25,7 +25,7 @@ _ALTERNATIVES = (("num_epochs", "num_train_steps"), ("warmup_ratio", "num_warmup
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class QuestionConfig:
-    """How questions about texts are shown and answered.
+    """How questions about texts are shown and answered; every number is 1 or more.
 
     Attributes:
         doc_stride: Tokens between the begins of two windows over a long text.
@@ -44,6 +44,11 @@ class QuestionConfig:
     end_n_top: int = 5
 
     def __post_init__(self) -> None:
+        """Refuse numbers below 1.
+
+        Raises:
+            InputError: A number is below 1.
+        """
         minimums = dict.fromkeys(dataclasses.asdict(self), 1)
         check_at_least(self, "finetuning.questions", **minimums)
 
@@ -52,6 +57,9 @@ class QuestionConfig:
 class FinetuningConfig:
     """How to fine-tune.
 
+    `for_task` resolves `recipe` and `per_task`, and `trials` the grid and the seeds: these settings
+    as they are hold for one training of a task only where none of the four is used.
+
     Attributes:
         recipe: `original`: what the original recommends for a task replaces the settings here;
             `general`: these settings for every task.
@@ -59,8 +67,9 @@ class FinetuningConfig:
         learning_rate: Peak rate.
         num_epochs: Passes over the training set.
         warmup_ratio: Fraction of the steps that warm up.
-        num_train_steps: Steps of training; instead of `num_epochs`.
-        num_warmup_steps: Steps that warm up; instead of `warmup_ratio`.
+        num_train_steps: Steps of training; if given, wins over `num_epochs`.
+        num_warmup_steps: Steps that warm up, fewer than those of training; if given, wins over
+            `warmup_ratio`.
         batch_size: Examples in a step; for questions, windows over their contexts.
         sequence_length: Longest input in tokens, special tokens included.
         max_choice_length: Longest choice in tokens, where a task has choices.
@@ -77,11 +86,12 @@ class FinetuningConfig:
         seed: Seed of the head's weights, order and dropout.
         num_seeds: Trainings with seed, seed + 1, ...; scores are reported as mean and standard
             deviation, and the best model is kept.
-        grid_learning_rates: Rates to try instead of `learning_rate`.
-        grid_batch_sizes: Batch sizes to try instead of `batch_size`. Of all combinations the one
-            with the best mean dev score is kept.
+        grid_learning_rates: Rates to try instead of `learning_rate`, if any.
+        grid_batch_sizes: Batch sizes to try instead of `batch_size`, if any. Of all combinations
+            the one with the best mean dev score is kept.
         bad_rows: What to do with training rows that cannot be used, if not what the task says.
-        per_task: Settings of this section that differ for a task, by the task's name.
+        per_task: Settings of this section that differ for a task, by the task's name; they win over
+            the recipe.
     """
 
     recipe: RecipeName = "general"
@@ -110,6 +120,12 @@ class FinetuningConfig:
     per_task: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        """Refuse settings out of their range, also those of `per_task` once they replace these.
+
+        Raises:
+            InputError: A setting is out of its range, or `per_task` has an unknown or impossible
+                one.
+        """
         self._check_counts()
         if self.num_epochs <= 0:
             raise InputError(f"finetuning.num_epochs: got {self.num_epochs}, expected above 0")
@@ -130,6 +146,11 @@ class FinetuningConfig:
             self._overlaid(values, source=f"finetuning.per_task.{name}")
 
     def _check_counts(self) -> None:
+        """Refuse whole numbers below their minimum; those that are None pass.
+
+        Raises:
+            InputError: A number is too small.
+        """
         check_at_least(
             self,
             "finetuning",
@@ -146,25 +167,43 @@ class FinetuningConfig:
             check_minimum("finetuning.grid_batch_sizes", size, 1)
 
     def leaves_out(self, task: Task) -> bool:
-        """Whether training rows that cannot be used are left out and counted, not refused."""
+        """Return whether a task's unusable training rows are left out and counted, not refused.
+
+        `bad_rows` decides; with `as_declared` the task's own `bad_rows` does.
+        """
         policy = task.bad_rows if self.bad_rows == "as_declared" else self.bad_rows
         return policy == "leave_out"
 
     @property
     def learning_rates(self) -> tuple[float, ...]:
-        """The rates to try."""
+        """The rates to try: those of the grid, else `learning_rate` alone."""
         return self.grid_learning_rates or (self.learning_rate,)
 
     def for_task(self, task: Task) -> "FinetuningConfig":
-        """Return the settings of one task: of its recipe, if asked for, and its exceptions."""
+        """Return the settings of one task.
+
+        Of these settings, the task's recipe if asked for, and its entry in `per_task`, later ones
+        win. The result has no `per_task`.
+
+        Raises:
+            InputError: They are impossible together.
+        """
         recipe = task.recipe.settings() if self.recipe == "original" else {}
         exceptions = self.per_task.get(task.name, {})
         return self._overlaid(recipe, exceptions, source=f"finetuning.per_task.{task.name}")
 
     def _overlaid(self, *layers: Mapping[str, Any], source: str) -> "FinetuningConfig":
-        """Return a copy with the values of several layers, of which later ones win.
+        """Return a copy, without `per_task`, with the values of several layers; later ones win.
 
-        A layer that sets a number of passes or a fraction unsets the number of steps.
+        A layer that sets a number of passes or a fraction unsets the number of steps of what lies
+        below it. None in a layer stands for the setting's default, not for the value below.
+
+        Args:
+            *layers: Settings by name.
+            source: Where they come from, for messages.
+
+        Raises:
+            InputError: A name is unknown, or a value has another type or is impossible.
         """
         values = {**dataclasses.asdict(self), "per_task": {}}
         for layer in layers:
@@ -176,7 +215,11 @@ class FinetuningConfig:
         return parse_settings(FinetuningConfig, known, source=source)
 
     def trials(self) -> list["FinetuningConfig"]:
-        """Return the settings of every training: each point of the grid with each seed."""
+        """Return the settings of every training: each point of the grid with each seed.
+
+        In the order of rates, then batch sizes, then seeds. Each has one rate, one batch size and
+        one seed; values that are twice in the grid are so here, too.
+        """
         sizes = self.grid_batch_sizes or (self.batch_size,)
         seeds = range(self.seed, self.seed + self.num_seeds)
         return [

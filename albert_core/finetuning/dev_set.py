@@ -14,7 +14,7 @@ class DevSet:
 
     Attributes:
         program: The task.
-        data: Its dev set, or a part of it.
+        data: Its dev set, or a part of it, with labels.
         score: The first metric of the model that other runtimes are compared with.
     """
 
@@ -27,13 +27,23 @@ class DevSet:
         """Name of the task's first metric."""
         return self.program.task.metrics[0]
 
-    def score_of(self, run: ModelFunction) -> float:
-        """Return the first metric of the model in another runtime."""
-        return first_metric(run, self.program, self.data)
+    def compute_score(self, run: ModelFunction) -> float:
+        """Run the model in another runtime over this dev set and return its first metric."""
+        return compute_first_metric(run, self.program, self.data)
 
 
-def first_metric(run: ModelFunction, program: TaskProgram, data: TaskData) -> float:
-    """Return a model's first metric of a task on a split with known answers."""
+def compute_first_metric(run: ModelFunction, program: TaskProgram, data: TaskData) -> float:
+    """Run a model over a split with known answers and return the task's first metric.
+
+    Batches are padded to the multiple for Keras's backend, which is imported, whatever runs the
+    model. Questions that may have no answer are scored at the null threshold that is best on this
+    split.
+
+    Args:
+        run: The model.
+        program: The task.
+        data: The split, with at least one example; every example has its answer.
+    """
     outputs = predict_outputs(
         run, data.features, program.inputs, max_length=program.config.sequence_length
     )

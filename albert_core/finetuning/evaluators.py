@@ -48,8 +48,9 @@ class Evaluator(abc.ABC):
     Args:
         program: The task and its settings.
         data: The split.
-        outputs: The model's outputs for each example; for each window of questions.
+        outputs: The model's outputs for each example, in their order; for each window of questions.
         threshold: Null odds from which on a question has no answer; None: the best on this split.
+            Read only for questions that may have no answer.
     """
 
     def __init__(
@@ -70,18 +71,24 @@ class Evaluator(abc.ABC):
 
     @abc.abstractmethod
     def _metrics_on(self, rows: np.ndarray) -> Scores:
-        """Return the metrics over some examples."""
+        """Return the task's metrics over some examples, by their numbers; only if `is_scored`."""
 
     @abc.abstractmethod
     def write(self, folder: Path, split: Split) -> None:
-        """Write the predictions on a split into a folder."""
+        """Write the predictions on a split into a folder that exists; files there are replaced."""
 
     def metrics(self) -> Scores:
-        """Return the task's metrics over all files, and over each if there are several."""
+        """Return the task's metrics over all files, and over each if there are several.
+
+        Only if `is_scored`, which is not checked.
+        """
         return scores_by_source(self.task, self._metrics_on, self.data.sources)
 
     def interval(self) -> tuple[float, float]:
-        """Return the 95 % bootstrap interval of the first metric over all examples."""
+        """Return the 95 % bootstrap interval (low, high) of the first metric over all examples.
+
+        Only if `is_scored`, which is not checked. 1,000 resamples, the same in every run.
+        """
         first = self.task.metrics[0]
         return bootstrap_interval(
             lambda rows: self._metrics_on(rows)[first], len(self.data.examples)
@@ -97,7 +104,7 @@ class TextEvaluator(Evaluator):
 
     @property
     def is_scored(self) -> bool:
-        """Whether all examples have labels."""
+        """Whether there are examples and all of them have labels."""
         return "target" in self.data.features.targets and bool(self.data.examples)
 
     def _metrics_on(self, rows: np.ndarray) -> Scores:
@@ -107,7 +114,10 @@ class TextEvaluator(Evaluator):
     def write(self, folder: Path, split: Split) -> None:
         """Write a table for each source of the split, and its submission to GLUE's site if any.
 
-        For the dev set of a classification also its confusion matrix and ROC curve.
+        The table `predictions_{split}_{source}.tsv`, or `predictions_{split}.tsv` of a source
+        without a name, has an example in each row: its id, its prediction, and the probability of
+        each class or choice. Sources without examples get none. For the dev set of a
+        classification, which must have labels, also its confusion matrix and ROC curve.
         """
         if split == "dev" and self.task.kind == "classification":
             targets = self.data.features.targets["target"]
@@ -125,6 +135,11 @@ class TextEvaluator(Evaluator):
                 self._write_submission(folder / SUBMISSION_FOLDER / source.submission, rows)
 
     def _write_table(self, path: Path, rows: Sequence[int]) -> None:
+        """Write id, prediction and probabilities of some examples as TSV, a header first.
+
+        The columns of probabilities are named after the classes, or numbered from 0 for choices;
+        regression has none.
+        """
         num_choices = self._logits.shape[1]
         columns = {
             "regression": [],
@@ -143,6 +158,7 @@ class TextEvaluator(Evaluator):
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def _prediction(self, row: int) -> str:
+        """Return an example's prediction as text: a class's name, a choice from 0, or a score."""
         logits = self._logits[row]
         if self.task.kind == "regression":
             return f"{logits[0]:.6g}"
@@ -151,11 +167,11 @@ class TextEvaluator(Evaluator):
 
 
 class QuestionEvaluator(Evaluator):
-    """Evaluator of question answering."""
+    """Evaluator of question answering; reads the outputs that `search_answers` does."""
 
     @functools.cached_property
     def answers(self) -> Answers:
-        """The likeliest answers to each question."""
+        """The likeliest answers to each question; needs one window or more."""
         return search_answers(
             self.data.examples,
             self.data.windows,
@@ -166,7 +182,7 @@ class QuestionEvaluator(Evaluator):
 
     @property
     def is_scored(self) -> bool:
-        """Whether answers are known."""
+        """Whether any question has an answer that is known."""
         return any(question.answers for question in self.data.examples)
 
     @functools.cached_property
@@ -176,12 +192,18 @@ class QuestionEvaluator(Evaluator):
 
     @functools.cached_property
     def null_odds(self) -> np.ndarray:
-        """The logit of there being no answer for each question [M]."""
+        """The logit of there being no answer for each question [M].
+
+        Only where questions may have none (else KeyError).
+        """
         return np.array([self.answers.null_odds[question.id] for question in self.data.examples])
 
     @functools.cached_property
     def threshold(self) -> float | None:
-        """The null odds from which on no answer is given; if not set, the best on this split.
+        """The null odds from which on no answer is given; None where every question has an answer.
+
+        If not set, the best on this split for the task's first metric: just above the null odds of
+        the last question that is answered, or just above 0 if no threshold gains anything.
 
         Source: `find_best_thresh` of SQuAD's evaluate-v2.0.py.
         """
@@ -194,6 +216,7 @@ class QuestionEvaluator(Evaluator):
         return float(np.nextafter(best_odds, np.inf))  # the question with these odds is answered
 
     def _scores(self, metric: Metric, predictions: Mapping[str, str]) -> np.ndarray:
+        """Return each question's score [M] of the texts predicted, by the questions' ids."""
         return question_scores(
             ANSWER_SCORES[metric],
             self.data.examples,
@@ -210,7 +233,12 @@ class QuestionEvaluator(Evaluator):
         return {name: float(scores[rows].mean()) for name, scores in self._scores_by_metric.items()}
 
     def metrics(self) -> Scores:
-        """Return the metrics; with unanswerable questions also on each kind, and the threshold."""
+        """Return the task's metrics over all files, and over each if there are several.
+
+        Where there may be no answer, also over each kind of question that occurs, such as
+        `answerable_f1` and `none_f1`, and `null_threshold`. Only if `is_scored`, which is not
+        checked.
+        """
         metrics = super().metrics()
         if not self.task.has_unanswerable:
             return metrics
@@ -223,7 +251,12 @@ class QuestionEvaluator(Evaluator):
         return metrics | {"null_threshold": float(self.threshold or 0.0)}
 
     def write(self, folder: Path, split: Split) -> None:
-        """Write predictions, n-best lists and null odds as the original does, and the curve."""
+        """Write predictions, n-best lists and null odds as the original does, and the curve.
+
+        The files are `predictions_{split}.json` and `nbest_predictions_{split}.json`; where there
+        may be no answer also `null_odds_{split}.json`, and `threshold_curve_{split}.tsv` if answers
+        are known.
+        """
         write_json(folder / f"predictions_{split}.json", self.answers.best(self.threshold))
         write_json(folder / f"nbest_predictions_{split}.json", self.answers.n_best())
         if self.task.has_unanswerable:
@@ -232,7 +265,11 @@ class QuestionEvaluator(Evaluator):
                 self._write_curve(folder / f"threshold_curve_{split}.tsv")
 
     def _write_curve(self, path: Path, num_points: int = 101) -> None:
-        """Write the metrics at thresholds that let through 0 %, 1 %, ... of the questions."""
+        """Write the metrics at thresholds that let through 0 %, 1 %, ... of the questions, as TSV.
+
+        A question is answered if its null odds are below the threshold; one that is not scores 1 if
+        it has no answer, else 0.
+        """
         best = self.answers.best()
         scores = {metric: self._scores(metric, best) for metric in self.task.metrics}
         lines = ["\t".join(["threshold", *self.task.metrics])]

@@ -20,9 +20,11 @@ class Features:
     Attributes:
         ids: Token ids of all sequences, special tokens included, int32 [T].
         begins: Where each sequence begins in `ids`, and the end, int64 [N + 1].
-        second_starts: Where segment 1 begins in each sequence; its length if there is none [N].
+        second_starts: Position in each sequence at which segment 1 begins; its length if there is
+            none, int32 [N].
         targets: Arrays [M] by name; empty if any example has no target.
-        group_size: Sequences of an example, N / M: the number of its choices, else 1.
+        group_size: Sequences of an example, N / M: the number of its choices, else 1; they lie one
+            after the other.
         num_left_out: Number of examples of which no sequence could be made.
     """
 
@@ -42,7 +44,15 @@ class Features:
         group_size: int = 1,
         num_left_out: int = 0,
     ) -> "Features":
-        """Return features from sequences, each a list or an array of ids; see the attributes."""
+        """Return features from sequences of ids, which are copied one after the other.
+
+        Args:
+            sequences: The token ids of each sequence [N], special tokens included.
+            second_starts: As the attribute.
+            targets: As the attribute.
+            group_size: As the attribute; N is a multiple of it (not checked).
+            num_left_out: As the attribute.
+        """
         lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
         arrays = [np.asarray(sequence, np.int32) for sequence in sequences]
         return cls(
@@ -72,8 +82,9 @@ def make_features(
 ) -> Features:
     """Encode examples: [CLS] A [SEP], [CLS] A [SEP] B [SEP], or the latter for each choice.
 
-    The result is flat and ragged, not padded (`pad_inputs` pads a batch of it). It has the target
-    `target`, float32 [M], only if every example has one.
+    An example with three or more texts is a text and its choices. The result is flat and ragged,
+    not padded (`pad_inputs` pads a batch of it). It has the target `target`, float32 [M], only if
+    every example has one.
 
     Too long texts are cut: in a pair the longer one loses tokens from its end until both fit; a
     choice keeps its last `max_choice_length` tokens, then the text before it loses its end.
@@ -106,6 +117,11 @@ def make_features(
 
 
 def _refuse_uneven(examples: Sequence[Example]) -> None:
+    """Refuse examples that have more or fewer texts than the first; none at all pass.
+
+    Raises:
+        InputError: An example differs; the message counts its texts as choices.
+    """
     for example in examples:
         if len(example.texts) != len(examples[0].texts):
             raise InputError(
@@ -117,7 +133,11 @@ def _refuse_uneven(examples: Sequence[Example]) -> None:
 def _pairs(
     texts: Sequence[list[int]], sequence_length: int, max_choice_length: int
 ) -> list[list[list[int]]]:
-    """Return the token ids of the one or two texts of each sequence of an example, cut to fit."""
+    """Return the token ids of the one or two texts of each sequence of an example, cut to fit.
+
+    One or two texts make one sequence; of more, the first makes a pair with each of the others,
+    which are its choices and keep their ends.
+    """
     if len(texts) <= 2:
         return [_cut(list(texts), sequence_length)]
     first, *choices = texts
@@ -129,7 +149,10 @@ def _pairs(
 
 
 def _cut(texts: list[list[int]], sequence_length: int) -> list[list[int]]:
-    """Return one or two texts, cut at their ends to fit into a sequence; the longer loses first."""
+    """Return one or two texts, cut at their ends to fit into a sequence with its special tokens.
+
+    Of two, the longer loses tokens until both fit or are equally long, then both do.
+    """
     room = sequence_length - len(texts) - 1
     if len(texts) == 1:
         return [texts[0][:room]]
@@ -139,7 +162,10 @@ def _cut(texts: list[list[int]], sequence_length: int) -> list[list[int]]:
 
 
 def _sequence(texts: Sequence[list[int]], special_ids: SpecialIds) -> tuple[list[int], int]:
-    """Return a sequence with its special tokens, and the position at which segment 1 begins."""
+    """Return a sequence with its special tokens, and the position at which segment 1 begins.
+
+    The position is the sequence's length if there is one text only.
+    """
     ids = [special_ids.cls, *texts[0], special_ids.sep]
     second_start = len(ids)
     if len(texts) == 2:

@@ -15,9 +15,12 @@ def new_task_model(
 ) -> "AlbertWithHead":
     """Return a model of a task's kind with new weights, drawn from Keras's random state.
 
+    It is built, but not compiled. Imports Keras.
+
     Args:
         task: The task.
-        config: Its settings: the head's dropout, and how many answers are searched.
+        config: Its settings: the head's dropout (not for questions that all have an answer), and
+            how many starts and ends are searched where there may be none.
         model_config: The architecture.
     """
     from albert_core import model as models

@@ -34,14 +34,18 @@ def predict_outputs(
 
     Args:
         run: The model.
-        features: The examples; there may be none, then no output is known.
+        features: The examples; there may be none, then no output is known and the result is empty.
         make_inputs: Pads the sequences of a batch, and adds what the model's head reads.
         max_length: Longest sequence the settings allow, in tokens; batches are rounded up to at
             most this length.
-        batch_size: Examples in a batch.
+        batch_size: Examples in a batch; the last one may have fewer.
         length_multiple: Multiple to which a batch's length is rounded up, so that a runtime sees
-            few different shapes; the one for Keras's backend by default.
+            few different shapes; None: the one for Keras's backend, for which Keras is imported.
         on_batch: Called with the number of examples before each batch is run.
+
+    Returns:
+        For each output the row of each example, in the order of the examples. Rows whose size
+        follows the batch's length, as logits of positions do, differ in size between examples.
     """
     outputs: dict[str, list[np.ndarray]] = {}
     for examples in length_sorted_batches(features.lengths, batch_size):

@@ -39,28 +39,35 @@ def run_finetuning(
     feature_cache: Path,
     progress: ReportProgress = quiet,
 ) -> Metrics:
-    """Fine-tune on a task and write the best model into `results`.
+    """Train every trial on a task and write the best model into `results`.
 
-    Keras's dtype policy is float32 afterwards, whatever it was before.
+    The best one is that of the seed with the highest first dev metric, of the grid's settings with
+    the best mean of it. Keras's dtype policy is float32 afterwards, whatever it was before; after
+    an error it may be another.
 
     Args:
         task: The task.
         data: Folder of its files.
         pretrained: A checkpoint of any kind that `albert convert` knows, with its vocabulary.
         initialization: `pretrained`, or `random` weights of the same architecture, as a baseline.
-        config: How to train.
-        results: Receives configuration, weights, vocabulary, task.json, metrics.jsonl, trials.json.
-        checkpoints: Keeps the checkpoints; a killed run continues from the newest.
+        config: How to train: the settings of this task, see `FinetuningConfig.for_task`.
+        results: Folder that exists; receives configuration, weights, vocabulary, task.json,
+            metrics.jsonl, trials.json.
+        checkpoints: Folder that exists; keeps the checkpoints: a killed run continues from the
+            newest.
         feature_cache: Keeps the training set's features, which other trainings with the same data,
-            vocabulary and lengths read.
+            vocabulary and lengths read; made if it is missing.
         progress: Receives the number of steps done.
 
     Returns:
-        The best dev metrics, with several seeds also mean and sample standard deviation; the score
-        of a baseline that needs no model; the sizes of the sets; rows left out, by cause.
+        The best dev metrics, with several seeds also mean and sample standard deviation; the step,
+        rate, batch size and seed of the best model; `majority_score` of a baseline that needs no
+        model; the sizes of both sets; training rows left out, by cause.
 
     Raises:
-        InputError: The checkpoint, its vocabulary or the task's files cannot be used.
+        InputError: The checkpoint, its vocabulary or the task's files cannot be used, or
+            `sequence_length` is more than the model reads.
+        StepFailedError: A training was interrupted or diverged; its checkpoint is left.
     """
     checkpoint = read_checkpoint(pretrained).with_pooler()
     tokenizer = _tokenizer(checkpoint)
@@ -95,7 +102,11 @@ def run_finetuning(
 
 
 def _tokenizer(checkpoint: Checkpoint) -> Tokenizer:
-    """Return a checkpoint's vocabulary, or refuse one that is missing or of another size."""
+    """Return a checkpoint's vocabulary.
+
+    Raises:
+        InputError: It is missing, or its size is not the model's.
+    """
     if checkpoint.tokenizer is None:
         raise InputError(
             f"{checkpoint.source}: has no vocabulary; put the one it was trained with beside it"
@@ -105,7 +116,11 @@ def _tokenizer(checkpoint: Checkpoint) -> Tokenizer:
 
 
 def _model_config(pretrained: AlbertConfig, config: FinetuningConfig) -> AlbertConfig:
-    """Return the architecture with the dropout of fine-tuning."""
+    """Return the architecture, with the dropout of fine-tuning where its settings give one.
+
+    Raises:
+        InputError: `sequence_length` is more than the model reads.
+    """
     if config.sequence_length > pretrained.max_position_embeddings:
         raise InputError(
             f"finetuning.sequence_length: got {config.sequence_length}, expected at most the "
@@ -120,7 +135,13 @@ def _model_config(pretrained: AlbertConfig, config: FinetuningConfig) -> AlbertC
 
 
 def _dev_metrics(trials: Sequence[Trial], best: Trial, task: Task) -> Metrics:
-    """Return the best trial's metrics and settings; mean and sample std over the seeds."""
+    """Return the best trial's dev metrics, step and settings; of several seeds also mean and std.
+
+    Args:
+        trials: The trials of the best settings, one for each seed; the sample std is over these.
+        best: The one of them whose model is kept.
+        task: The task, whose metrics are returned, rounded to 4 decimals.
+    """
     metrics: dict[str, Any] = {name: round(best.best[name], 4) for name in task.metrics}
     if len(trials) > 1:
         metrics["num_seeds"] = len(trials)
@@ -146,7 +167,17 @@ def _write_results(
     best: Trial,
     checkpoints: Path,
 ) -> None:
-    """Write the best trial's model and history, the task, and the best row of every trial."""
+    """Write the best trial's model and history, the task, and the best row of every trial.
+
+    Args:
+        results: Folder that exists.
+        model_config: The architecture.
+        tokenizer: The vocabulary.
+        task: The task.
+        trials: All trials, of all settings.
+        best: The one whose weights, vocabulary and metrics.jsonl are written.
+        checkpoints: Folder with a folder for each trial, which has its best weights.
+    """
     model_config.to_json_file(results / CONFIG_NAME)
     tokenizer.save(results)
     shutil.copy(checkpoints / best.name / BEST_NAME, results / WEIGHTS_NAME)

@@ -88,30 +88,47 @@ class TaskProgram(abc.ABC):
     def read(self, folder: Path, split: Split, *, most: int | None = None) -> TaskData:
         """Read a split and make its features, with targets where rows have labels.
 
-        Features of the training set come from the cache if they are there.
+        Features of the training set come from the cache if they are there, and are stored in it if
+        not.
 
         Args:
             folder: Folder of the task's files.
             split: Which files.
-            most: Of dev and test files no more examples than these, spread over the split.
+            most: Of dev and test files no more examples than these, spread over the split; None:
+                all. Not for training files, whose cached features are those of all (not checked).
+
+        Raises:
+            InputError: A file is missing or cannot be used, or has a row that cannot be used and is
+                not left out; test files may be missing.
         """
 
     @abc.abstractmethod
     def batch(self, features: Features, examples: np.ndarray, length: int) -> Batch:
-        """Return inputs and targets of a batch for training."""
+        """Return inputs and targets of a batch for training.
+
+        Args:
+            features: All features, with targets.
+            examples: Numbers of the batch's examples [B].
+            length: Length of the batch, no less than its longest sequence.
+        """
 
     @abc.abstractmethod
     def feature_settings(self) -> dict[str, Any]:
         """Return the settings on which the features depend, for the key of the cache."""
 
     def inputs(self, features: Features, examples: np.ndarray, length: int) -> ModelInputs:
-        """Return the inputs of a batch for prediction."""
+        """Return the inputs of a batch for prediction; arguments are those of `batch`."""
         return pad_inputs(features, examples, length)
 
     def _cached(self, folder: Path, make: Callable[[], Features]) -> Features:
         """Return the training set's features, from the cache if they are in it.
 
-        Their key is a hash of task, files, vocabulary, settings and code.
+        If not, they are made and stored there. Their key is a hash of task, files, vocabulary,
+        settings and code.
+
+        Args:
+            folder: Folder of the task's files, which are hashed.
+            make: Makes the features.
         """
         if self._feature_cache is None:
             return make()
@@ -126,6 +143,7 @@ class TaskProgram(abc.ABC):
         return cached_features(self._feature_cache / key[:16], make)
 
     def _invalid_rows(self, split: Split) -> InvalidRows:
+        """Return a new collector of unusable rows; only of training files it may leave rows out."""
         leaves_out = split == "train" and self.config.leaves_out(self.task)
         return InvalidRows("leave_out" if leaves_out else "refuse")
 
@@ -134,7 +152,7 @@ class TextProgram(TaskProgram):
     """Classification, regression and multiple choice."""
 
     def read(self, folder: Path, split: Split, *, most: int | None = None) -> TaskData:
-        """Read a split and make its features, with targets where rows have labels."""
+        """Read a split and make its features, with targets if all rows have labels."""
         invalid_rows = self._invalid_rows(split)
         examples = _spread(read_examples(self.task, folder, split, invalid_rows=invalid_rows), most)
         make = functools.partial(
@@ -161,7 +179,11 @@ class QuestionProgram(TaskProgram):
     """Questions about texts that all have an answer, as in SQuAD 1.1."""
 
     def read(self, folder: Path, split: Split, *, most: int | None = None) -> TaskData:
-        """Read a split and make its features, of training files with targets."""
+        """Read a split and make its features, with targets for training files.
+
+        Training files give no `windows`, other files no targets. Questions whose context cannot be
+        aligned with its tokens have no features; they count in `left_out`.
+        """
         invalid_rows = self._invalid_rows(split)
         questions = _spread(
             read_questions(self.task, folder, split, invalid_rows=invalid_rows), most
@@ -178,6 +200,7 @@ class QuestionProgram(TaskProgram):
         return TaskData(examples=questions, features=features, windows=windows, left_out=left_out)
 
     def _encode(self, questions: Sequence[Question], with_answers: bool) -> QuestionFeatures:
+        """Return the windows of questions as sequences, by the task's settings."""
         return make_question_features(
             questions,
             self.tokenizer,
@@ -196,7 +219,10 @@ class QuestionProgram(TaskProgram):
         }
 
     def batch(self, features: Features, examples: np.ndarray, length: int) -> Batch:
-        """Return inputs, and `start_positions` and `end_positions` [B]."""
+        """Return inputs, and all targets by name [B].
+
+        The targets are `start_positions`, `end_positions` and `is_impossible`.
+        """
         targets = {name: array[examples] for name, array in features.targets.items()}
         return self.inputs(features, examples, length), targets
 
@@ -209,13 +235,19 @@ class AnswerabilityProgram(QuestionProgram):
         return pad_answerability_inputs(features, examples, length)
 
     def batch(self, features: Features, examples: np.ndarray, length: int) -> Batch:
-        """Return inputs with the starts that ends are scored for, and the targets [B]."""
+        """Return inputs for training, and all targets by name [B].
+
+        The inputs have `p_mask`, and the true `start_positions`, for which the head scores ends.
+        """
         inputs, targets = super().batch(features, examples, length)
         return {**inputs, "start_positions": targets["start_positions"]}, targets
 
 
 def _spread(examples: Sequence[_Row], most: int | None) -> Sequence[_Row]:
-    """Return no more examples than `most`, in their order, as far apart as they can be."""
+    """Return at most `most` examples, in their order and evenly spread, the first one among them.
+
+    All are returned if `most` is None.
+    """
     if most is None or len(examples) <= most:
         return examples
     return [examples[number * len(examples) // most] for number in range(most)]

@@ -55,10 +55,11 @@ class TrialTrainer:
     Attributes:
         program: The task.
         model_config: The architecture, with the dropout of fine-tuning.
-        weights: What the encoder starts from; empty for random weights.
+        weights: What the encoder starts from, by name; arrays of heads are ignored. Empty for
+            random weights.
         train: The training set.
         dev: The development set.
-        checkpoints: Folder that holds a folder of checkpoints for each trial.
+        checkpoints: Folder that exists and holds a folder of checkpoints for each trial.
         progress: Receives the number of steps done.
     """
 
@@ -71,9 +72,19 @@ class TrialTrainer:
     progress: ReportProgress
 
     def run(self, config: FinetuningConfig) -> Trial:
-        """Train once, from the trial's newest checkpoint if there is one.
+        """Train once, from the trial's newest checkpoint if there is one; leave its best weights.
 
-        Of a trial that is complete only the history is read.
+        Of a trial that is complete only the history is read. Its folder is named after rate, batch
+        size and seed: settings that differ in anything else must not share `checkpoints` (not
+        checked). Sets the seed of all random states and clears Keras's session.
+
+        Args:
+            config: One rate, one batch size and one seed, as `FinetuningConfig.trials` returns
+                them.
+
+        Raises:
+            InputError: The weights do not fit the architecture.
+            StepFailedError: It was interrupted, or training diverged; a checkpoint is left.
         """
         name = f"rate-{config.learning_rate:g}-batch-{config.batch_size}-seed-{config.seed}"
         folder = self.checkpoints / name
@@ -93,6 +104,13 @@ class TrialTrainer:
         return Trial(name=name, config=config, history=state.history, best=best)
 
     def _new_model(self, config: FinetuningConfig, plan: TrainingPlan) -> AlbertWithHead:
+        """Return a compiled model: its encoder with the given weights, all others from the seed.
+
+        Clears Keras's session and sets the seed of all random states.
+
+        Raises:
+            InputError: The weights do not fit the architecture.
+        """
         # The seed comes before the model: it draws the head's weights, and then dropout.
         keras.utils.clear_session()
         keras.utils.set_random_seed(config.seed)
@@ -110,6 +128,7 @@ class TrialTrainer:
         return model
 
     def _batches_from(self, step: int, config: FinetuningConfig) -> Any:
+        """Return endless batches of the training set, from that of a step on, counted from 0."""
         features = self.train.features
 
         def make_batch(examples: np.ndarray) -> Any:
@@ -121,6 +140,7 @@ class TrialTrainer:
         )
 
     def _dev_metrics(self, model: AlbertWithHead) -> Mapping[str, float]:
+        """Run a compiled model over the dev set and return the task's metrics."""
         outputs = predict_outputs(
             compiled_function(model),
             self.dev.features,
@@ -131,7 +151,11 @@ class TrialTrainer:
 
 
 def best_trials(trials: Sequence[Trial], metric: str) -> list[Trial]:
-    """Return the trials, one for each seed, of the settings with the best mean of a dev metric."""
+    """Return the trials, one for each seed, of the settings with the best mean of a dev metric.
+
+    Trials with equal rate and batch size have the same settings; of equal means the first settings
+    win. Larger is better.
+    """
     groups: dict[tuple[float, int], list[Trial]] = {}
     for trial in trials:
         groups.setdefault((trial.config.learning_rate, trial.config.batch_size), []).append(trial)
@@ -139,7 +163,10 @@ def best_trials(trials: Sequence[Trial], metric: str) -> list[Trial]:
 
 
 def _freeze(model: AlbertWithHead, frozen: Frozen) -> None:
-    """Make parts of the encoder keep their weights; the pooler and the head always train."""
+    """Make parts of the encoder keep their weights; the pooler and the head always train.
+
+    To be called before the model is compiled.
+    """
     encoder = model.bert
     parts = {
         "nothing": [],
@@ -155,7 +182,11 @@ def _freeze(model: AlbertWithHead, frozen: Frozen) -> None:
 
 
 def _plan(config: FinetuningConfig, task: Task, num_examples: int) -> TrainingPlan:
-    """Return the steps for a training set of this size, rounded up to whole intervals."""
+    """Return the plan for a training set of `num_examples` sequences.
+
+    Its steps are rounded up to whole intervals between evaluations. `num_train_steps` wins over
+    `num_epochs`. There are at most as many evaluations as steps.
+    """
     steps_per_epoch = batches_in_epoch(num_examples, config.batch_size)
     steps = config.num_train_steps or max(1, round(config.num_epochs * steps_per_epoch))
     num_evaluations = min(config.num_evaluations, steps)
@@ -170,6 +201,10 @@ def _plan(config: FinetuningConfig, task: Task, num_examples: int) -> TrainingPl
 
 
 def _num_warmup_steps(config: FinetuningConfig, plan: TrainingPlan) -> int:
+    """Return the number of steps that warm up: `num_warmup_steps`, else by `warmup_ratio`.
+
+    The former is at most one step less than all steps of the plan.
+    """
     if config.num_warmup_steps is not None:
         return min(config.num_warmup_steps, plan.num_train_steps - 1)
     return int(config.warmup_ratio * plan.num_train_steps)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from albert_core.finetuning.dev_set import DevSet, first_metric
+from albert_core.finetuning.dev_set import DevSet, compute_first_metric
 from albert_core.finetuning.evaluators import evaluate_outputs
 from albert_core.finetuning.prediction import predict_outputs
 from albert_core.inference.loaded_model import LoadedModel
@@ -18,22 +18,23 @@ def evaluate_splits(
 ) -> Scores:
     """Score a model on the dev files, and on test files with labels; write all predictions.
 
-    The null threshold of questions that may have no answer is the best on the dev files; it is
-    used for the test files, too.
+    The null threshold of questions that may have no answer is the best on the dev files; it is used
+    for the test files, too. The model's own is not used. Test files may be missing.
 
     Args:
         model: A fine-tuned model in any format.
         data: Folder of its task's files.
-        results: Receives the predictions.
+        results: Folder that exists; receives the files of predictions, see `Evaluator.write`.
         progress: Told which split is predicted.
 
     Returns:
         The metrics on the dev files, the task's first metric first; `score`, what GLUE averages;
         `low` and `high` of the first metric's bootstrap interval; metrics on labelled test files,
-        as `test_accuracy`.
+        as `test_accuracy`. Nothing is rounded.
 
     Raises:
-        InputError: The model declares no task, or a file cannot be used.
+        InputError: The model declares no task or has no vocabulary, or a file is missing or cannot
+            be used.
     """
     program = model.task_program()
     scores: Scores = {}
@@ -66,14 +67,17 @@ def evaluate_splits(
 def score_dev_set(model: LoadedModel, *, data: Path, most: int) -> DevSet:
     """Return a model's dev set with its score, to compare the model with in other formats.
 
+    Runs the model on it; batches are padded to the multiple for Keras's backend, which is imported.
+
     Args:
         model: A fine-tuned model in any format.
         data: Folder of its task's files.
         most: Largest number of examples, spread over the dev set.
 
     Raises:
-        InputError: The model declares no task, or a file cannot be used.
+        InputError: The model declares no task or has no vocabulary, or a file is missing or cannot
+            be used.
     """
     program = model.task_program()
     dev = program.read(data, "dev", most=most)
-    return DevSet(program=program, data=dev, score=first_metric(model.run, program, dev))
+    return DevSet(program=program, data=dev, score=compute_first_metric(model.run, program, dev))

@@ -10,16 +10,20 @@ from albert_core.tasks.race_file import fill_blank
 
 
 def to_text_example(value: Any, number: int, signature: TaskSignature) -> Example:
-    """Return an example of a classification, a regression or a multiple choice.
+    """Return an example of a classification, a regression or a multiple choice, without a target.
+
+    A `text_b` that is empty or None is left out. With a question, as in RACE, each choice becomes
+    the question with the choice in its blank, or after it.
 
     Args:
-        value: A text, a pair of texts, or for multiple choice a text and a list of choices; a
-            mapping of these by the names of `example_fields`; or an `Example`.
+        value: A text; a pair of texts; for multiple choice a text and a list of choices, or a text,
+            a question and such a list; a mapping of these by the names of `example_fields`; or an
+            `Example`, whose texts are taken unchecked and whose id and target are dropped.
         number: Its number, which becomes its id.
         signature: What the model is asked.
 
     Raises:
-        InputError: It is none of these.
+        InputError: It is none of these, or has fields that the model does not read.
     """
     if isinstance(value, Example):
         return Example(id=str(number), texts=value.texts, target=None)
@@ -35,10 +39,11 @@ def to_text_example(value: Any, number: int, signature: TaskSignature) -> Exampl
 
 
 def to_question(value: Any, number: int, signature: TaskSignature) -> Question:
-    """Return a question about a context.
+    """Return a question about a context, without answers.
 
     Args:
-        value: A pair of question and context, a mapping with both, or a `Question`.
+        value: A pair of question and context, a mapping with both, or a `Question`, whose id and
+            answers are dropped.
         number: Its number, which becomes its id.
         signature: What the model is asked.
 
@@ -53,16 +58,19 @@ def to_question(value: Any, number: int, signature: TaskSignature) -> Question:
 
 
 def to_text(value: Any, number: int, signature: TaskSignature) -> str:
-    """Return a text, given as it is or as a mapping with `text`.
+    """Return a text, given as it is, as a mapping with `text`, or as a sequence of this one text.
 
     Raises:
-        InputError: It is neither.
+        InputError: It is none of these.
     """
     return _fields(value, number, signature)["text"]
 
 
 def example_fields(signature: TaskSignature) -> dict[str, str]:
-    """Return the fields of an example by name: `text`, `optional text`, or `texts` for a list."""
+    """Return the fields of an example by name, in the order in which a tuple has them.
+
+    Their contents are `text`, `optional text`, or `texts` for a list.
+    """
     if signature.kind == "question_answering":
         return {"question": "text", "context": "text"}
     if signature.kind == "multiple_choice":
@@ -73,7 +81,14 @@ def example_fields(signature: TaskSignature) -> dict[str, str]:
 
 
 def _fields(value: Any, number: int, signature: TaskSignature) -> Mapping[str, Any]:
-    """Return an example as a mapping, its names and types checked."""
+    """Return an example as a mapping, its names and types checked.
+
+    A sequence gives the fields in the order of `example_fields`; anything else that is no mapping
+    is the first field. An optional field that is missing becomes None.
+
+    Raises:
+        InputError: A field is missing, unknown or of another type; the message names them all.
+    """
     wanted = example_fields(signature)
     if isinstance(value, Mapping):
         fields = dict(value)
@@ -93,6 +108,10 @@ def _fields(value: Any, number: int, signature: TaskSignature) -> Mapping[str, A
 
 
 def _fits(value: Any, content: str) -> bool:
+    """Return whether a value is of a content of `example_fields`.
+
+    A list of texts has at least one; an optional text may be None.
+    """
     if content == "texts":
         is_list = isinstance(value, Sequence) and not isinstance(value, str)
         return is_list and len(value) > 0 and all(isinstance(item, str) for item in value)

@@ -38,12 +38,14 @@ class LoadedModel:
         config: Its architecture.
         tokenizer: Its vocabulary; None if none lies beside it.
         task: The task it was fine-tuned on; None if its folder declares none.
-        settings: Its settings of fine-tuning, among them how texts become inputs.
+        settings: Its settings of fine-tuning, among them how texts become inputs; the defaults if
+            its folder has none.
         signature: What it is asked and what it answers.
         null_threshold: Null odds from which on a question has no answer, where that may be.
         run: The model itself, from arrays to arrays.
         open_encoder: Opens a function from the encoder's inputs to `sequence_output` and
-            `pooled_output`; None where the format has none.
+            `pooled_output`; None where the format has none apart: `encode` then reads them from
+            `run`.
         length_multiple: Multiple to which lengths of batches are rounded up.
     """
 
@@ -64,18 +66,18 @@ class LoadedModel:
     ) -> list[Prediction]:
         """Return a prediction for each example, in their order.
 
-        An example is a text, a pair of texts, a text with a list of choices, or a question with
-        its context: as a string or a tuple, as a mapping with the names of `albert serve`
-        (`text`, `text_b`, `choices`, `question`, `context`), or as `read_examples` and
-        `read_questions` return it. A pretrained model fills masks.
+        An example is a text, a pair of texts, a text with a list of choices, or a question with its
+        context: as a string or a tuple, as a mapping with the names of `albert serve` (`text`,
+        `text_b`, `choices`, `question`, `context`), or as `read_examples` and `read_questions`
+        return it. A pretrained model fills masks, with 5 tokens for each.
 
         Args:
-            examples: The examples.
+            examples: The examples; there may be none.
             batch_size: Examples in a batch.
 
         Raises:
             InputError: An example is not of the model's kind, or cannot be predicted for; or the
-                model has no vocabulary, or no head.
+                model has no vocabulary, or no head. Nothing is returned for the others then.
         """
         return _require_valid(self.predictor(batch_size=batch_size).predict(examples))
 
@@ -86,16 +88,16 @@ class LoadedModel:
         top_k: int = DEFAULT_TOP_K,
         batch_size: int = DEFAULT_BATCH_SIZE,
     ) -> list[FilledText]:
-        """Return the likeliest tokens for each [MASK] of each text.
+        """Return the likeliest tokens for each [MASK] of each text, in the order of the texts.
 
         Args:
-            texts: Texts with [MASK] in them, as many as 16 each.
-            top_k: Tokens for each mask.
+            texts: Texts with [MASK] in them, at most 16 each.
+            top_k: Tokens for each mask, 1 or more (not checked).
             batch_size: Texts in a batch.
 
         Raises:
-            InputError: The model is fine-tuned or has no head for masked words, or a text has no
-                mask, too many of them, or more tokens than the model reads.
+            InputError: The model is fine-tuned or has no head for masked words or no vocabulary, or
+                a text has no mask, too many of them, or more tokens than the model reads.
         """
         predictor = self.predictor(batch_size=batch_size)
         if not isinstance(predictor, MaskPredictor):
@@ -113,7 +115,7 @@ class LoadedModel:
         pooling: Pooling = "mean",
         batch_size: int = DEFAULT_BATCH_SIZE,
     ) -> np.ndarray:
-        """Return a vector for each text or pair of texts, float32 [M, H].
+        """Return a vector for each text or pair of texts, float32 [M, H], in their order.
 
         Texts that are longer than the settings allow lose their ends.
 
@@ -124,8 +126,9 @@ class LoadedModel:
             batch_size: Texts in a batch.
 
         Raises:
-            InputError: The model has no vocabulary, or its format not the outputs: those of
-                fine-tuned models as ONNX, LiteRT or Keras archive are the head's alone.
+            InputError: The model has no vocabulary, no pooler where that is asked for, or its
+                format not the outputs: those of fine-tuned models as ONNX, LiteRT or Keras archive
+                are the head's alone; or `pooling` is none of these.
         """
         run = self.open_encoder() if self.open_encoder else self.run
         return encode_texts(self, run, texts, pooling, batch_size)
@@ -136,7 +139,7 @@ class LoadedModel:
         batch_size: int = DEFAULT_BATCH_SIZE,
         on_batch: Callable[[int], None] | None = None,
     ) -> Predictor:
-        """Return what predicts for the model's kind; arguments are those of `Predictor`.
+        """Return a new predictor for the model's kind; arguments are those of `Predictor`.
 
         Raises:
             InputError: The model has no vocabulary, or no head.
@@ -154,7 +157,7 @@ class LoadedModel:
         return predictor(self, batch_size=batch_size, on_batch=on_batch)
 
     def require_tokenizer(self) -> Tokenizer:
-        """Return the vocabulary.
+        """Return the vocabulary, or refuse a model without one.
 
         Raises:
             InputError: There is none.
@@ -167,6 +170,8 @@ class LoadedModel:
 
     def task_program(self) -> "TaskProgram":
         """Return the task with the model's settings and vocabulary, to read and score its data.
+
+        Features are not cached.
 
         Raises:
             InputError: The model's folder declares no task, or has no vocabulary.
@@ -181,7 +186,11 @@ class LoadedModel:
 
 
 def _require_valid(predictions: Sequence[Prediction | InvalidExample]) -> list[Prediction]:
-    """Return predictions, or refuse the first that is none."""
+    """Return predictions in their order, or refuse the first that is none.
+
+    Raises:
+        InputError: One is an `InvalidExample`; the message has its number and what is wrong.
+    """
     valid: list[Prediction] = []
     for number, prediction in enumerate(predictions):
         if isinstance(prediction, InvalidExample):

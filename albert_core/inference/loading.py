@@ -66,7 +66,11 @@ def load(
 
 
 def _refuse_several(folder: Path) -> None:
-    """Refuse a folder above the folders of models, and name them."""
+    """Refuse a folder that is no model but holds models, one or more, in folders directly below.
+
+    Raises:
+        InputError: It is such a folder; the message names the models.
+    """
     names = [*(spec.files[0] for spec in FORMATS.values() if spec.files), "model.safetensors"]
     below = sorted({path.parent.name for name in names for path in folder.glob(f"*/{name}")})
     if below and not any((folder / name).is_file() for name in names):
@@ -74,6 +78,14 @@ def _refuse_several(folder: Path) -> None:
 
 
 def _load_export(folder: Path, export_format: ExportFormat) -> LoadedModel:
+    """Open an export in its own runtime, with the vocabulary, task and settings beside it.
+
+    An export without a task is taken for a pretrained model with a head for masked words. It may
+    have no vocabulary.
+
+    Raises:
+        InputError: A file cannot be used, or the vocabulary's size is not the model's.
+    """
     spec = FORMATS[export_format]
     side = folder / spec.settings_folder
     config = AlbertConfig.from_json_file(side / CONFIG_NAME)
@@ -104,6 +116,18 @@ def _load_export(folder: Path, export_format: ExportFormat) -> LoadedModel:
 
 
 def _load_checkpoint(path: Path, vocab: str | Path | None, lower_case: bool | None) -> LoadedModel:
+    """Read a checkpoint of any kind into a Keras model, with its vocabulary, task and settings.
+
+    Without a task its heads say what it predicts. It may have no vocabulary.
+
+    Args:
+        path: The checkpoint.
+        vocab: Vocabulary to take instead of the one beside it.
+        lower_case: Whether the vocabulary lower-cases text; None: as its files say.
+
+    Raises:
+        InputError: A file cannot be used.
+    """
     from albert_core.backends import LENGTH_MULTIPLE
 
     checkpoint = read_checkpoint(path, vocab=vocab, lower_case=lower_case)
@@ -132,9 +156,13 @@ def _load_checkpoint(path: Path, vocab: str | Path | None, lower_case: bool | No
 def _keras_model(
     checkpoint: Checkpoint, task: Task | None, settings: FinetuningConfig
 ) -> "keras.Model":
-    """Return the Keras model of a checkpoint, compiled for prediction.
+    """Return the Keras model of a checkpoint with its weights, compiled for prediction.
 
     That of a task is as its settings have it: they say how many starts and ends are searched.
+    Without a task it has the heads of the checkpoint.
+
+    Raises:
+        InputError: The weights are not those of the task's model.
     """
     from albert_core.backends import JITS_VARYING_LENGTHS
     from albert_core.model import load_weights

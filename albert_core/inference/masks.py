@@ -34,11 +34,15 @@ class MaskPredictor(Predictor):
         return {"text": f"{MASK} {text}"}
 
     def predict(self, examples: Sequence[Any]) -> list[Prediction | InvalidExample]:
-        """Return the likeliest tokens for each mask of each text, or what is wrong with a text."""
+        """Return the 5 likeliest tokens for each mask of each text, or what is wrong with a text.
+
+        Raises:
+            InputError: An example is no text.
+        """
         return self.fill(examples, top_k=DEFAULT_TOP_K)
 
     def fill(self, examples: Sequence[Any], *, top_k: int) -> list[Prediction | InvalidExample]:
-        """Do as `predict` does, with `top_k` tokens for each mask."""
+        """Do as `predict` does, with `top_k` tokens for each mask, 1 or more (not checked)."""
         texts = [to_text(value, number, self.signature) for number, value in enumerate(examples)]
         encoded = [self._encode(text) for text in texts]
         usable = [ids for ids in encoded if not isinstance(ids, InvalidExample)]
@@ -51,6 +55,10 @@ class MaskPredictor(Predictor):
         ]
 
     def _encode(self, text: str) -> list[int] | InvalidExample:
+        """Return a text's token ids with [CLS] and [SEP], or why it cannot be predicted for.
+
+        It has no mask, more than 16, or more tokens than the settings allow: none are cut off.
+        """
         num_masks, max_length = text.count(MASK), self.settings.sequence_length
         if not num_masks:
             return InvalidExample(what="text", got="no mask", expected=f"a text with {MASK} in it")
@@ -69,7 +77,10 @@ class MaskPredictor(Predictor):
         return ids
 
     def _pad(self, features: Features, examples: np.ndarray, length: int) -> ModelInputs:
-        """Return a batch's inputs with the places of its masks; rows with fewer end in zeros."""
+        """Return a batch's inputs with the positions of its masks, `masked_lm_positions` [B, P].
+
+        P is the largest number of masks in a text; rows with fewer end in zeros.
+        """
         inputs = pad_inputs(features, examples, length)
         is_mask_BS = inputs["input_ids"] == self.tokenizer.special_ids.mask
         num_predictions = int(is_mask_BS.sum(axis=1).max())
@@ -80,6 +91,13 @@ class MaskPredictor(Predictor):
         return {**inputs, "masked_lm_positions": positions_BP}
 
     def _prediction(self, text: str, logits_PV: np.ndarray, top_k: int) -> FilledText:
+        """Return a text with its masks filled, each with the likeliest token for it alone.
+
+        Args:
+            text: The text.
+            logits_PV: Scores for its masks in their order; rows beyond these are ignored.
+            top_k: Tokens for each mask.
+        """
         masks = [self._candidates(row_V, top_k) for row_V in logits_PV[: text.count(MASK)]]
         filled = text
         for candidates in masks:
@@ -87,6 +105,7 @@ class MaskPredictor(Predictor):
         return FilledText(filled=filled, masks=masks)
 
     def _candidates(self, logits_V: np.ndarray, count: int) -> list[PredictedToken]:
+        """Return the `count` likeliest tokens of the vocabulary for a mask, the likeliest first."""
         probabilities_V = softmax(logits_V.astype(float))
         best = np.argsort(-probabilities_V, kind="stable")[:count]
         tokens = [self.tokenizer.pieces[index] for index in best]

@@ -53,12 +53,13 @@ class PredictedChoice:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AnswerSpan:
-    """A part of a context that may be the answer to a question.
+    """A part of a context that may be the answer to a question, or what stands for having none.
 
     Attributes:
-        text: The part, without white space around it.
-        start: Number of its first character in the context; None for no answer.
-        probability: Its probability among all candidates of the question.
+        text: The part, without white space around it. Where no part of the context can be an
+            answer: empty, or the text `empty` for a model whose questions all have one.
+        start: Number of its first character in the context, from 0; None for no answer.
+        probability: Its probability among the candidates of the question that are kept.
         start_log_prob: Log probability of its start; a logit where every question has an answer.
         end_log_prob: The same of its end.
     """
@@ -75,12 +76,14 @@ class PredictedAnswer:
     """The answer to a question about a context.
 
     Attributes:
-        answer: The answer; empty if there is none.
-        start: Number of its first character in the context; None if there is none.
+        answer: The answer; empty if there is none. The text `empty` where every question has an
+            answer, but no part of the context can be it.
+        start: Number of its first character in the context, from 0; None if there is none.
         probability: Probability of the best candidate, also where no answer is given.
         null_odds: Logit of there being no answer; None where every question has one.
         null_threshold: Null odds from which on no answer is given; None where it always is.
         candidates: The best candidates, the best first; `finetuning.questions.n_best_size` at most.
+            They are there also where no answer is given.
         is_truncated: Whether the end of the question was left out; contexts never are.
     """
 
@@ -114,7 +117,7 @@ class FilledText:
 
     Attributes:
         filled: The text with the likeliest token in place of every mask.
-        masks: The likeliest tokens for each mask, the likeliest first.
+        masks: The likeliest tokens for each mask, in the order of the masks; the likeliest first.
     """
 
     filled: str

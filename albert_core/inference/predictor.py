@@ -50,16 +50,19 @@ class Predictor(abc.ABC):
     def predict(self, examples: Sequence[Any]) -> list[Prediction | InvalidExample]:
         """Return a prediction for each example, or what is wrong with it, in their order.
 
+        Args:
+            examples: Examples in any form that `LoadedModel.predict` takes; there may be none.
+
         Raises:
             InputError: An example has not the fields that the model reads.
         """
 
     @abc.abstractmethod
     def sample(self, text: str) -> dict[str, Any]:
-        """Return an example that holds a text and can be answered."""
+        """Return an example, as a mapping, that holds a text and can be predicted for."""
 
     def warm_up(self) -> None:
-        """Predict for two samples of different shapes, so that everything is loaded and compiled.
+        """Predict for samples of two shapes, so that the first requests wait for less compilation.
 
         Raises:
             InputError: The model does not have the outputs of its kind.
@@ -74,7 +77,12 @@ class Predictor(abc.ABC):
             ) from error
 
     def outputs(self, features: Features, make_inputs: MakeInputs = pad_inputs) -> ExampleOutputs:
-        """Return the model's outputs for each example, or for each window of questions."""
+        """Run the model and return its outputs for each example, or for each window of questions.
+
+        Args:
+            features: The sequences; without any the result is empty.
+            make_inputs: Pads a batch, and adds what the model's head reads.
+        """
         return predict_outputs(
             self.model.run,
             features,

@@ -55,9 +55,12 @@ class AnswerPredictor(Predictor):
         return {"question": text, "context": text}
 
     def predict(self, examples: Sequence[Any]) -> list[Prediction | InvalidExample]:
-        """Return an answer to each question, in their order.
+        """Return an answer to each question, or what is wrong with its context, in their order.
 
         A context is invalid if too little of it is in its tokens to say where an answer begins.
+
+        Raises:
+            InputError: An example has not the fields of a question.
         """
         questions = [
             to_question(example, number, self.signature) for number, example in enumerate(examples)
@@ -79,6 +82,7 @@ class AnswerPredictor(Predictor):
         ]
 
     def _encode(self, questions: Sequence[Question]) -> QuestionFeatures:
+        """Return the windows over the questions' contexts; none where a context is not aligned."""
         return make_question_features(
             questions,
             self.tokenizer,
@@ -89,6 +93,7 @@ class AnswerPredictor(Predictor):
         )
 
     def _prediction(self, question: Question, answers: Answers) -> PredictedAnswer:
+        """Return a question's answer: its best candidate, or none from the threshold on."""
         spans = answers.candidates[question.id]
         candidates = [
             AnswerSpan(**dataclasses.asdict(span), probability=float(probability))

@@ -34,10 +34,19 @@ def encode_texts(
     pooling: Pooling,
     batch_size: int,
 ) -> np.ndarray:
-    """Return a vector for each text or pair [M, H], float32; arguments as in `LoadedModel.encode`.
+    """Return a vector for each text or pair [M, H], float32, in their order.
+
+    Args:
+        model: Gives vocabulary, settings and names for messages; its `run` is not called.
+        run: Returns what is pooled. Where the model has no `open_encoder`, it gets the inputs of a
+            pretrained model.
+        texts: Texts or pairs; longer tuples are not checked for.
+        pooling: As in `LoadedModel.encode`.
+        batch_size: Texts in a batch; texts and pairs are run apart.
 
     Raises:
-        InputError: The model has no vocabulary, or not the output that is pooled.
+        InputError: The model has no vocabulary, or not the output that is pooled, or `pooling` is
+            unknown.
     """
     if pooling not in _OUTPUTS:
         raise InputError(f"pooling: got {pooling}, expected one of {', '.join(_OUTPUTS)}")
@@ -45,6 +54,7 @@ def encode_texts(
         return np.zeros((0, model.config.hidden_size), np.float32)
 
     def pool(inputs: ModelInputs) -> ModelOutputs:
+        """Run the model on a batch and return its `vector` [B, H] alone."""
         return {"vector": _pooled(run(inputs), inputs["input_mask"], pooling, model.name)}
 
     vectors: list[np.ndarray] = [np.zeros(0)] * len(texts)
@@ -76,6 +86,17 @@ def _pretraining_inputs(features: Features, examples: np.ndarray, length: int) -
 
 
 def _pooled(outputs: ModelOutputs, mask_BS: np.ndarray, pooling: Pooling, name: str) -> np.ndarray:
+    """Return a vector for each sequence of a batch [B, H], float32.
+
+    Args:
+        outputs: The model's outputs.
+        mask_BS: 1 where a sequence has a token; `mean` leaves out the rest.
+        pooling: Which output, and how.
+        name: The model's name, for messages.
+
+    Raises:
+        InputError: The output is missing, or the pooler's is 0 everywhere, as without a pooler.
+    """
     if _OUTPUTS[pooling] not in outputs:
         raise InputError(
             f"model {name}: has no output {_OUTPUTS[pooling]}, only {', '.join(sorted(outputs))}; "

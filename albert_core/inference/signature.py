@@ -44,6 +44,8 @@ class TaskSignature:
     def from_heads(cls, heads: frozenset[str], num_labels: int) -> "TaskSignature":
         """Return the signature of a model whose folder declares no task.
 
+        A classifier wins over heads for answers, and these over one for masked words.
+
         Args:
             heads: Its heads by the names in `albert_core.checkpoints.names.HEADS`.
             num_labels: Outputs of its classifier; 1 is a regression, more are classes named by

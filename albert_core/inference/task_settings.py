@@ -38,9 +38,9 @@ def parse_finetuning(
     """Return settings of fine-tuning, with sequences no longer than the model can read.
 
     Args:
-        values: The settings as their file has them; without any the defaults are taken, with
-            sequences of up to 512 tokens.
-        max_length: Longest sequence the model can read, in tokens.
+        values: The settings as their file has them; those that are None, and all if there is no
+            file (None), are the defaults. Without a file sequences may have up to 512 tokens.
+        max_length: Longest sequence the model can read, in tokens; lowers `sequence_length`.
         source: Where the settings come from, for messages.
 
     Raises:
@@ -56,10 +56,11 @@ def parse_finetuning(
 def read_null_threshold(folder: Path) -> float:
     """Return the null odds from which on the best trial's questions have no answer.
 
-    It is the best on the dev set if a fine-tuning left it in the folder, or 0.
+    They are in trials.json, which fine-tuning leaves in a model's folder, as the best on the dev
+    set; 0 if the file is missing or has none.
 
     Raises:
-        InputError: There is a trials.json, but it cannot be read.
+        InputError: There is a trials.json, but it is no JSON; other contents are not checked.
     """
     if not (folder / TRIALS_NAME).is_file():
         return 0.0

@@ -28,13 +28,17 @@ class TextPredictor(Predictor):
     """Predicts labels, scores or choices."""
 
     def sample(self, text: str) -> dict[str, Any]:
-        """Return an example that holds a text and can be answered."""
+        """Return an example with a text in each field it must have, twice in a list of choices."""
         values = {"text": text, "texts": [text, text]}
         fields = example_fields(self.signature)
         return {name: values[content] for name, content in fields.items() if content in values}
 
     def predict(self, examples: Sequence[Any]) -> list[Prediction | InvalidExample]:
-        """Return a prediction for each example, in their order."""
+        """Return a prediction for each example, in their order; none is invalid, long ones are cut.
+
+        Raises:
+            InputError: An example has not the fields that the model reads.
+        """
         parsed = [
             to_text_example(example, number, self.signature)
             for number, example in enumerate(examples)
@@ -47,7 +51,7 @@ class TextPredictor(Predictor):
         return [predictions[example.id] for example in parsed]
 
     def _predict_group(self, examples: Sequence[Example]) -> list[Prediction]:
-        """Return predictions for examples with the same number of texts."""
+        """Return predictions for examples with the same number of texts, in their order."""
         features = self._features(
             examples, self.settings.sequence_length, self.settings.max_choice_length
         )
@@ -57,7 +61,10 @@ class TextPredictor(Predictor):
         return [self._prediction(logits_C, is_truncated) for logits_C, is_truncated in rows]
 
     def _are_truncated(self, examples: Sequence[Example], features: Features) -> list[bool]:
-        """Return for each example whether its sequences would be longer without limits."""
+        """Return for each example whether its sequences would be longer without limits.
+
+        Encodes them again without limits, unless no sequence is as long as the settings allow.
+        """
         is_full = features.lengths.max() == self.settings.sequence_length
         if features.group_size == 1 and not is_full:
             return [False] * len(examples)
@@ -69,6 +76,7 @@ class TextPredictor(Predictor):
         return make_features(examples, self.tokenizer, length, max_choice_length=choice_length)
 
     def _prediction(self, logits_C: np.ndarray, is_truncated: bool) -> Prediction:
+        """Return the prediction from an example's logits [C]; for regression the score [1]."""
         kind, labels = self.signature.kind, self.signature.labels
         if kind == "regression":
             return PredictedScore(score=float(logits_C[0]), is_truncated=is_truncated)

@@ -17,7 +17,20 @@ def compiled_model(
     phases: Sequence[Phase],
     devices: Devices,
 ) -> AlbertForPreTraining:
-    """Return a new model, compiled with the optimizer and schedule of the phases."""
+    """Return a new model, compiled with the optimizer and schedule of the phases.
+
+    Its weights are drawn from Keras's global seed. The numbers of the schedules are not checked,
+    and `num_micro_batches` stays 1: callers set it.
+
+    Args:
+        model_config: The architecture.
+        config: How to train.
+        phases: Those of `config`, resolved, or some of them.
+        devices: Decide whether the step is compiled by XLA where the configuration does not.
+
+    Raises:
+        InputError: A setting of another schedule than the named one is not at its default.
+    """
     model = AlbertForPreTraining(model_config, rematerialize=config.rematerialize)
     schedules = [config.get_schedule(phase) for phase in phases]
     schedule = PhasedSchedule(schedules, num_steps=[phase.num_train_steps for phase in phases])

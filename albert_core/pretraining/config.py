@@ -61,13 +61,13 @@ class Phase:
         return self.num_train_steps * self.batch_size * self.sequence_length
 
     def num_micro_batches(self, num_data_parallel: int) -> int:
-        """Return the number of micro-batches whose gradients a step accumulates.
+        """Return the number of micro-batches of a step; 1 without `device_batch_size`.
 
         Args:
             num_data_parallel: Devices, or groups of them, that a batch is divided among.
 
         Raises:
-            InputError: The batch cannot be divided evenly.
+            InputError: The batch cannot be divided evenly among them, or into micro-batches.
         """
         at_once = num_data_parallel * (self.device_batch_size or 1)
         if self.batch_size % at_once:
@@ -145,6 +145,13 @@ class PretrainingConfig(ScheduleConfig):
     seed: int = 12345
 
     def __post_init__(self) -> None:
+        """Refuse settings that are out of their range or do not go together.
+
+        Raises:
+            InputError: A number is out of its range, in the run or in a phase; a schedule is
+                impossible; the steps of a phase are no multiple of `evaluation_interval_steps`; or
+                there are no steps and no `init_checkpoint` to evaluate.
+        """
         check_at_least(
             self,
             "pretraining",
@@ -174,10 +181,10 @@ class PretrainingConfig(ScheduleConfig):
         self.plan(phases)
 
     def sequence_lengths(self, default: int) -> tuple[int, ...]:
-        """Return the sequence lengths of all phases, without repetition, in order.
+        """Return the sequence lengths of all phases, each once, in the order of the phases.
 
         Args:
-            default: Length of the sequences of a run without phases.
+            default: Length of the sequences of a run without phases; else not used.
         """
         lengths = [phase.sequence_length for phase in self.phases] or [default]
         return tuple(dict.fromkeys(lengths))
@@ -186,13 +193,22 @@ class PretrainingConfig(ScheduleConfig):
         """Return the phases with all settings resolved; for a run without phases a single one.
 
         Args:
-            sequence_length: Length of the sequences of a run without phases.
+            sequence_length: Length of the sequences of a run without phases; else not used.
+
+        Raises:
+            InputError: A length or a batch size is below 1.
         """
         phases = self.phases or (PhaseConfig(sequence_length=sequence_length),)
         return tuple(self._resolved(phase) for phase in phases)
 
     def _resolved(self, phase: PhaseConfig) -> Phase:
-        """Return a phase with the run's settings where it has none, and its rate scaled."""
+        """Return a phase with the run's settings where it has none, and its peak rate scaled.
+
+        The rate is multiplied by the square root of the batch size over `reference_batch_size`.
+
+        Raises:
+            InputError: Its length or a batch size is below 1.
+        """
 
         def resolve(name: str) -> int:
             value = getattr(phase, name)
@@ -231,7 +247,14 @@ class PretrainingConfig(ScheduleConfig):
         )
 
     def plan(self, phases: Sequence[Phase]) -> TrainingPlan:
-        """Return the training schedule of all phases."""
+        """Return how long to train over all phases, how often to evaluate and save, when to stop.
+
+        Args:
+            phases: Those of `resolved_phases`.
+
+        Raises:
+            InputError: The steps of a phase are no multiple of `evaluation_interval_steps`.
+        """
         return TrainingPlan(
             phase_steps=tuple(phase.num_train_steps for phase in phases),
             interval_steps=self.evaluation_interval_steps,
@@ -245,7 +268,10 @@ class PretrainingConfig(ScheduleConfig):
         )
 
     def _step_to_stop_after(self, phases: Sequence[Phase]) -> int | None:
-        """Return the step at which the first of the step and token budgets is spent, if any."""
+        """Return the step at which the first of the step and token budgets is spent.
+
+        None if neither is set, or if there are more tokens in the budget than in all phases.
+        """
         steps = [] if self.stop_after_steps is None else [self.stop_after_steps]
         left, before = self.stop_after_tokens, 0
         for phase in phases:

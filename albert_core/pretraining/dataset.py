@@ -33,7 +33,7 @@ class PretrainingData:
 
     Attributes:
         records: The files to read, and their format.
-        masking: What to mask in compact records.
+        masking: What to mask in compact records; static ones are masked already.
         word_starts: bool [V], whether a token begins a word.
         special_ids: Ids of the vocabulary's special tokens.
         seed: Seed of order, swaps and masks.
@@ -62,7 +62,7 @@ class PretrainingData:
         process_index: int = 0,
         num_processes: int = 1,
     ) -> "PretrainingData":
-        """Return the data of records that were made with a tokenizer.
+        """Return the data of records; the tokenizer is the one they were made with (not checked).
 
         Raises:
             InputError: `masking` is neither the default nor what static records were masked with.
@@ -86,7 +86,12 @@ class PretrainingData:
         """Return endless batches (inputs, targets) for `fit`, in an order that follows the seed.
 
         Batch k is the same whether the run began at step 0 or resumed at `start_step` = k. Each
-        process gets B / num_processes of the rows.
+        process gets B / num_processes of the rows. The time spent waiting for batches is added to
+        `input_timer`.
+
+        Args:
+            batch_size: Rows B over all processes, a multiple of their number (not checked).
+            start_step: Steps done before; the records of those are read and dropped first.
         """
         return record_reader.train_batches(self, batch_size, start_step)
 
@@ -126,12 +131,15 @@ class PretrainingData:
         return self.masking.max_predictions(self.records.sequence_length)
 
     def process_rows(self, batch_size: int) -> slice:
-        """Return the rows of a batch that this process reads."""
+        """Return the rows of a batch that this process reads; `batch_size` counts those of all.
+
+        If it is no multiple of the number of processes, the last rows go to none.
+        """
         num_rows = batch_size // self.num_processes
         return slice(self.process_index * num_rows, (self.process_index + 1) * num_rows)
 
     def row_shape(self, name: str) -> list[int]:
-        """Return the shape of one example of a feature: [], [S] or [P]."""
+        """Return the shape of one example of a feature of `INPUTS` or `TARGETS`: [], [S] or [P]."""
         if name == "sentence_order_labels":
             return []
         if not name.startswith("masked_lm"):
@@ -178,7 +186,10 @@ class PretrainingData:
 
 @contextlib.contextmanager
 def locate_corrupt_record(datasets: Sequence[PretrainingData]) -> Iterator[None]:
-    """Turn the error of a record that cannot be read into one that names its file and byte.
+    """Turn the error of a record with a wrong checksum into one that names its file and byte.
+
+    All files of the data sets are read again for it. If all can be read then, the first error is
+    raised as it is.
 
     Raises:
         StepFailedError: A record's checksum is wrong. Checkpoints are kept.

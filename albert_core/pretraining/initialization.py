@@ -28,7 +28,12 @@ def initialize(model: AlbertForPreTraining, path: str, tokenizer: Tokenizer) -> 
     """Load the encoder of a checkpoint, and those pretraining heads that it has, into a model.
 
     Heads that it lacks keep their initial weights. The optimizer is not restored: training begins
-    at step 0.
+    at step 0. If anything is refused, no weight is changed.
+
+    Args:
+        model: Built; its weights are overwritten.
+        path: Folder or address of a checkpoint of any kind that can be read.
+        tokenizer: The vocabulary of the records; not compared if the checkpoint has none.
 
     Raises:
         InputError: There is no model at the path, or its architecture or vocabulary is another.

@@ -46,17 +46,29 @@ def run_pretraining(
 ) -> Metrics:
     """Pretrain on records and write the best model into `results`.
 
+    Changes global settings of Keras: the random seed, and the precision, which is float32
+    afterwards. Of several processes the first one alone writes `results`.
+
     Args:
-        records: What there is to read, by sequence length: every length a phase asks for.
+        records: What there is to read, by sequence length: every length a phase asks for. Without
+            phases the first of them is trained on.
         tokenizer: The vocabulary of those records.
         model_config: The architecture.
         config: How to train.
-        results: Receives configuration, weights, vocabulary, metrics, log, eval_results.txt.
+        results: Existing folder; receives configuration, weights, vocabulary, metrics, log,
+            eval_results.txt.
         checkpoints: Keeps the checkpoints; a killed run continues from the newest.
         progress: Told how far it is.
 
     Returns:
-        The original's evaluation metrics on the held-out records, and sizes and speed.
+        The original's evaluation metrics on the held-out records at the best evaluation, its step,
+        and sizes and speed; `stopped_by`, the setting that ended training early, if one did.
+
+    Raises:
+        InputError: Settings, records, devices, a checkpoint or `init_checkpoint` do not go
+            together.
+        StepFailedError: Training was interrupted or diverged, or a record cannot be read;
+            checkpoints are kept.
     """
     with use_devices(config.strategy, model_parallel_size=config.model_parallel_size) as devices:
         progress(0, 0, f"training: {devices}")
@@ -105,7 +117,21 @@ def _train(
     checkpoints: Path,
     progress: ReportProgress,
 ) -> TrainingState:
-    """Train all phases, each on its own data; return the final state."""
+    """Train all phases, each on its own data; return the final state.
+
+    Args:
+        model: Compiled.
+        data: For each phase its records.
+        phases: Those of `config`, resolved.
+        config: How to train.
+        devices: Those that train.
+        checkpoints: Folder of checkpoints, best weights and log.
+        progress: Told how far it is.
+
+    Raises:
+        InputError: A batch cannot be divided evenly, or too few records are held out.
+        StepFailedError: Training was interrupted or diverged.
+    """
     plan = config.plan(phases)
     num_data_parallel = devices.num_data_parallel
     num_micro_batches = [phase.num_micro_batches(num_data_parallel) for phase in phases]
@@ -116,6 +142,10 @@ def _train(
     ]
 
     def batches_from(step: int) -> Any:
+        """Return the batches of the phase at a step, from there on.
+
+        Sets the model's micro-batches, and has its step compiled again, for this phase.
+        """
         index = plan.phase_of(step)
         model.num_micro_batches = num_micro_batches[index]
         for make_function in (model.make_train_function, model.make_test_function):
@@ -138,7 +168,10 @@ def _train(
 
 
 def evaluate_held_out(model: keras.Model, batches: object) -> dict[str, float]:
-    """Evaluate on held-out batches; return the original's metrics, without global_step."""
+    """Evaluate on held-out batches; return the metrics of `EVALUATION_METRICS`.
+
+    The model's metrics are reset before, and hold this evaluation afterwards.
+    """
     metrics = model.evaluate(batches, return_dict=True, verbose=0)
     return {name: float(metrics[name]) for name in EVALUATION_METRICS}
 
@@ -151,7 +184,16 @@ def _write_results(
     best: dict[str, float],
     checkpoints: Path,
 ) -> None:
-    """Write the files of a model folder: the best weights, and what belongs to them."""
+    """Write the files of a model folder: the best weights, and what belongs to them.
+
+    Args:
+        results: The folder; it exists, and has no TensorBoard files yet.
+        model: Gives the architecture alone.
+        tokenizer: The vocabulary.
+        history: Rows of all evaluations.
+        best: The row of the best weights.
+        checkpoints: Folder that holds best weights, log and TensorBoard files.
+    """
     model.config.to_json_file(results / CONFIG_NAME)
     tokenizer.save(results)
     shutil.copy(checkpoints / BEST_NAME, results / WEIGHTS_NAME)

@@ -15,9 +15,16 @@ from albert_core.training.plan import TrainingPlan
 class SpeedMeter:
     """Measures the speed between two rows of the log; called for each row, in order.
 
-    `model_flops_utilization` (MFU) is the rate of the model's matrix products over the peak rate
-    of the devices: by the data sheet, or, without one, as measured when the meter is made.
+    `model_flops_utilization` (MFU) is the rate of the model's matrix products over the peak rate of
+    the devices: by the data sheet, or, without one, as measured when the meter is made.
     `input_wait_fraction` is the fraction of the time that training waited for a batch.
+
+    Args:
+        model_config: The architecture.
+        data: For each phase its records.
+        phases: The phases.
+        plan: Tells the phase of a step.
+        devices: Those that train.
     """
 
     def __init__(
@@ -37,7 +44,15 @@ class SpeedMeter:
         self._waited_s = 0.0
 
     def __call__(self, first: int, last: int, seconds: float) -> dict[str, float]:
-        """Return the metrics of the steps after `first` up to `last`, which are of one phase."""
+        """Return the three metrics of the steps after `first` up to `last`, which are of one phase.
+
+        Waiting counts from the call before on, so each span is measured once.
+
+        Args:
+            first: Step before the first one measured.
+            last: Last step.
+            seconds: Time between them, above 0.
+        """
         index = self._plan.phase_of(last - 1)
         phase = self._phases[index]
         tokens_per_second = (last - first) * phase.batch_size * phase.sequence_length / seconds
@@ -59,7 +74,14 @@ def summarize_speed(
     state: TrainingState,
     log: Sequence[Mapping[str, Any]],
 ) -> dict[str, float]:
-    """Return tokens, epochs and tokens a second of the whole run, and means over the log's rows."""
+    """Return sizes and speed of the whole run: up to the last step, over all interruptions.
+
+    Args:
+        phases: The phases, in order.
+        data: For each phase its records.
+        state: The final state: how many steps, in which time.
+        log: Rows of the log, whose utilization and waiting are averaged; left out without rows.
+    """
     steps_left, num_tokens, num_epochs = state.step, 0, 0.0
     for phase, records in zip(phases, data, strict=True):
         num_steps = min(steps_left, phase.num_train_steps)

@@ -13,14 +13,23 @@ Batch = tuple[dict[str, Any], dict[str, Any]]
 """Inputs and targets by name."""
 
 
-def named(values: Sequence[Any]) -> Batch:
-    """Return what `INPUTS` and `TARGETS` name as a batch."""
+def to_batch(values: Sequence[Any]) -> Batch:
+    """Name the arrays of a batch and split them into inputs and targets.
+
+    Args:
+        values: The seven arrays or tensors, in the order of `INPUTS` and then `TARGETS`.
+
+    Raises:
+        ValueError: It is another number of arrays.
+    """
     batch = dict(zip(INPUTS + TARGETS, values, strict=True))
     return {name: batch[name] for name in INPUTS}, {name: batch[name] for name in TARGETS}
 
 
 class InputTimer:
     """Time that the consumer of batches has spent waiting for them.
+
+    It measures nothing itself: readers of batches add to it.
 
     Attributes:
         seconds: The sum so far.

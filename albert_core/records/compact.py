@@ -7,15 +7,19 @@ from albert_core.records.pairs import UNDECIDED, SegmentPairs
 
 
 def token_dtype(vocab_size: int) -> np.dtype:
-    """Return the little-endian integer type in which records store token ids."""
+    """Return the little-endian integer type in which records store token ids.
+
+    uint16 for vocabularies of at most 65,536 tokens, else uint32.
+    """
     return np.dtype("<u2" if vocab_size <= 2**16 else "<u4")
 
 
 def encode_compact(pairs: SegmentPairs, dtype: np.dtype) -> list[bytes]:
     """Serialise each pair as a tf.train.Example of `pieces` (bytes) and `first_length` (int64).
 
-    `pieces` are the token ids of both segments in `dtype`. If the order of any pair of the batch is
-    decided, all have it as `sentence_order_label` (int64), too.
+    `pieces` are the token ids of both segments in `dtype`, the `token_dtype` of the vocabulary. If
+    the label of any pair is not `UNDECIDED`, all have theirs as `sentence_order_label` (int64),
+    too. Generator states are not stored. Examples come in the order of the pairs.
     """
     # Raw bytes: as an int64 list a token id takes up to three bytes, and reading it costs more.
     token_bytes = pairs.token_ids.astype(dtype).view(np.uint8)

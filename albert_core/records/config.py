@@ -28,7 +28,8 @@ class MaskingConfig:
         favor_shorter_ngram: Whether runs of n words are drawn in proportion to 1/n; else the
             longest are the most likely.
         whole_word: Whether all tokens of a word are masked together.
-        permutation: Whether as many further tokens trade places and are predicted, too.
+        permutation: Whether as many further tokens are shuffled among their positions and
+            predicted, too.
         max_predictions_per_sequence: Most masked tokens of a sequence; by default as many as
             `mask_probability` asks for.
         compat: `original` also follows the original's defects: 20 masked tokens at most, by
@@ -44,6 +45,12 @@ class MaskingConfig:
     compat: OriginalCompat = "none"
 
     def __post_init__(self) -> None:
+        """Refuse settings out of their range.
+
+        Raises:
+            InputError: `mask_probability` is not between 0 and 1 (neither included), or `max_ngram`
+                or a given `max_predictions_per_sequence` is below 1.
+        """
         check_between(self, "masking", "mask_probability", inclusive="neither")
         check_at_least(self, "masking", max_ngram=1)
         if self.max_predictions_per_sequence is not None and self.max_predictions_per_sequence < 1:
@@ -53,9 +60,11 @@ class MaskingConfig:
             )
 
     def max_masked(self, sequence_length: int) -> int:
-        """Return the most tokens of a sequence that are masked.
+        """Return the most tokens of a sequence of that length that are masked.
 
-        Deviates from the original, where it is 20 by default: 3.9 % of 512 tokens.
+        `max_predictions_per_sequence` if it is set; else 20 with `compat="original"`, and
+        `mask_probability` of the length, rounded up, otherwise. Deviates from the original, where
+        it is 20 by default: 3.9 % of 512 tokens.
         """
         if self.max_predictions_per_sequence is not None:
             return self.max_predictions_per_sequence
@@ -64,11 +73,15 @@ class MaskingConfig:
         return math.ceil(sequence_length * self.mask_probability)
 
     def max_predictions(self, sequence_length: int) -> int:
-        """Return the number P of prediction slots: masked and permuted tokens."""
+        """Return the number P of prediction slots: `max_masked`, twice that with `permutation`."""
         return self.max_masked(sequence_length) * (2 if self.permutation else 1)
 
-    def ngram_odds(self) -> np.ndarray:
-        """Return the cumulative odds float64 [max_ngram] of runs of 1, 2, ... words."""
+    def ngram_cdf(self) -> np.ndarray:
+        """Return the probabilities that a run has at most 1, 2, ... words, float64 [max_ngram].
+
+        They rise to 1. A run of n words has a probability proportional to 1/n, or, without
+        `favor_shorter_ngram`, to 1 / (max_ngram + 1 - n).
+        """
         odds = 1.0 / np.arange(1, self.max_ngram + 1)
         if not self.favor_shorter_ngram:
             odds = odds[::-1]
@@ -107,6 +120,13 @@ class RecordsConfig:
     seed: int = 12345
 
     def __post_init__(self) -> None:
+        """Refuse settings out of their range, and masking that would have no effect.
+
+        Raises:
+            InputError: A number is out of its range (`sequence_length` from 5, fractions from 0 to
+                below 1, `dupe_factor` and `num_shards` from 1, `seed` from 0), or `masking` is not
+                the default although the records are compact.
+        """
         shortest = NUM_SPECIAL_TOKENS + 2
         if self.sequence_length < shortest:
             raise InputError(
@@ -125,7 +145,7 @@ class RecordsConfig:
 
     @property
     def static_masking(self) -> MaskingConfig:
-        """What is masked in static records."""
+        """What is masked in static records: `masking`, with `compat` of these settings if set."""
         if self.compat == "original":
             return dataclasses.replace(self.masking, compat="original")
         return self.masking

@@ -50,11 +50,15 @@ class RecordsDescription:
 def describe_records(path: str | Path) -> RecordsDescription:
     """Describe what `albert records` wrote, or TFRecord files of the original.
 
+    A folder with a manifest is described from that alone; its files are not opened. Others are
+    static records of the original; all their files are read for the hash.
+
     Args:
-        path: A folder, or one TFRecord file of the original.
+        path: A local folder, or one TFRecord file of the original.
 
     Raises:
-        InputError: There are no records, or records of another kind.
+        InputError: There are no records, records without the eight features of the original, the
+            output of another step, or a damaged file or manifest.
     """
     folder = Path(path)
     manifest = find_manifest(folder)
@@ -82,7 +86,18 @@ def describe_records(path: str | Path) -> RecordsDescription:
 
 
 def _describe_original(path: Path) -> RecordsDescription:
-    """Describe TFRecord files without a manifest, from their sizes and their first record."""
+    """Describe static TFRecord files without a manifest, all of them as training data.
+
+    Lengths are those of the first record, taken for all. Counts records without reading them, but
+    reads all bytes for the hash.
+
+    Args:
+        path: One file, or a folder, of which the files `*.tfrecord*` count.
+
+    Raises:
+        InputError: There is no such file, no record, a damaged file, or the first record lacks one
+            of the eight features.
+    """
     files = tuple(sorted(path.glob("*.tfrecord*"))) if path.is_dir() else (path,)
     if not files or not all(file.is_file() for file in files):
         raise InputError(

@@ -20,13 +20,20 @@ HELD_OUT_SHARD = f"{HELD_OUT_PREFIX}-00000-of-00001"
 
 
 def shard_names(config: RecordsConfig) -> list[str]:
-    """Return the names of the training shards and, if documents are held out, of their shard."""
+    """Return the names of the training shards, in order, then that of the held-out shard if any.
+
+    There is a held-out shard unless `held_out_fraction` is 0.
+    """
     held_out = [HELD_OUT_SHARD] if config.held_out_fraction else []
     return [*(_train_shard(index, config) for index in range(config.num_shards)), *held_out]
 
 
 def choose_shard(key: bytes, config: RecordsConfig) -> str:
-    """Return the name of the shard that a document belongs to, by its key alone."""
+    """Return the name of the shard that a document belongs to.
+
+    It depends on the document's key, a hash of its text, and on seed, held-out fraction and number
+    of shards of the settings; not on other documents.
+    """
     # By hash, not in turn: the shard does not depend on what other documents there are or on who
     # reads them first, and repetitions meet in one shard, where they are found and dropped.
     draw = document_rng_state(key, seed=config.seed, purpose="split")
@@ -49,15 +56,17 @@ def encode_documents(
     """Filter and encode documents, and group them by shard.
 
     Args:
-        documents: Each a list of sentences.
+        documents: Each a list of sentences; all encoded ones are held in memory.
         tokenizer: The tokenizer.
         document_filter: Decides which documents are left out.
         config: Its seed, number of shards and held-out fraction decide a document's shard.
 
     Returns:
-        The encoded documents of each shard, by the shard's name. And counts of documents read and
-        kept, of sentences, words, tokens and unknown tokens kept; under `removed` the attributes
-        of `RemovedDocuments`.
+        The encoded documents of each shard in the order read, by the shard's name; shards without
+        one are missing. And counts of documents read and kept (`num_documents`,
+        `num_kept_documents`), of sentences, words (parted by single spaces), tokens and unknown
+        tokens kept, each missing where nothing was counted; under `removed` the attributes of
+        `RemovedDocuments`.
     """
     shards = collections.defaultdict[str, list[EncodedDocument]](list)
     counts = collections.Counter[str]()
@@ -89,7 +98,10 @@ def _filter_documents(
     counts: collections.Counter,
     removed: RemovedDocuments,
 ) -> Iterator[list[str]]:
-    """Yield the documents to keep; count all, and note the others in `removed`."""
+    """Yield the documents to keep, in order; note the others, with the reason, in `removed`.
+
+    Adds to `num_documents` and `num_kept_documents` of `counts` in place as it goes.
+    """
     for document in documents:
         counts["num_documents"] += 1
         if reason := document_filter.reason(document):
@@ -100,7 +112,10 @@ def _filter_documents(
 
 
 def _batches(documents: Iterable[list[str]]) -> Iterator[Sequence[list[str]]]:
-    """Group documents into lists of about `_BATCH_SENTENCES` sentences."""
+    """Yield lists of whole documents, in order, each of `_BATCH_SENTENCES` sentences or more.
+
+    The last list may have fewer; none is empty.
+    """
     batch: list[list[str]] = []
     size = 0
     for document in documents:

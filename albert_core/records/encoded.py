@@ -76,7 +76,8 @@ def write_encoded(
 
     Args:
         path: Address of the file, local or gs://. It appears whole or not at all.
-        documents: The documents of each shard, in any order, by the shard's name.
+        documents: The documents of each shard, in any order, by the shard's name; a section has
+            them sorted by key, those of equal keys in the order given.
         counts: JSON values for the index.
         scratch: Path of a new local file, which is moved or uploaded to `path`.
         is_last: Whether no further file of the same split follows.
@@ -102,7 +103,10 @@ def write_encoded(
 
 
 def read_index(path: str) -> EncodedFile:
-    """Read the index of a file that `write_encoded` wrote."""
+    """Read the index at the end of a file, local or gs://, that `write_encoded` wrote.
+
+    Whether it is such a file is not checked.
+    """
     with open_file(path) as file:
         size = file.seek(0, 2)
         file.seek(size - _INDEX_SIZE.size)
@@ -115,7 +119,12 @@ def read_index(path: str) -> EncodedFile:
 def merge_documents(paths: Iterable[str], shard: str) -> Iterator[EncodedDocument]:
     """Yield the documents of one shard from all files, in the order of their keys.
 
-    Documents of equal keys, which have the same text, come in the order of the paths.
+    Documents of equal keys, which have the same text, come in the order of the paths. Files are
+    read block by block as documents are taken; a file without this shard adds none.
+
+    Args:
+        paths: Files of `write_encoded`, local or gs://.
+        shard: Name of the shard.
     """
     paths = list(paths)
     # Smaller blocks for more files, so that memory is bounded; not too small, since each block is
@@ -126,7 +135,10 @@ def merge_documents(paths: Iterable[str], shard: str) -> Iterator[EncodedDocumen
 
 
 def _read_section(path: str, shard: str, block_bytes: int) -> Iterator[EncodedDocument]:
-    """Yield the documents of one section, read in blocks of about `block_bytes`."""
+    """Yield the documents of one shard's section in a file, in its order; none if it has no such.
+
+    Opens the file anew for each block of about `block_bytes`.
+    """
     position, end = read_index(path).sections.get(shard, (0, 0))
     while position < end:
         # Opened anew for each block: there may be more files than a process may hold open.
@@ -137,7 +149,10 @@ def _read_section(path: str, shard: str, block_bytes: int) -> Iterator[EncodedDo
 
 
 def _read_documents(file: BinaryIO, begin: int, end: int) -> list[EncodedDocument]:
-    """Read the documents that begin in a range of a file; the last one may end behind it."""
+    """Read the documents that begin in a range of bytes; the last one may end behind it.
+
+    `begin` must be the first byte of a document (not checked).
+    """
     file.seek(begin)
     documents = []
     while begin < end:
@@ -151,13 +166,23 @@ def _read_documents(file: BinaryIO, begin: int, end: int) -> list[EncodedDocumen
 def encode_document(
     key: bytes, token_ids: np.ndarray, sentence_lengths: np.ndarray, dtype: np.dtype
 ) -> EncodedDocument:
-    """Pack a document of token ids [T] in sentences of lengths [N]; empty sentences are dropped."""
+    """Pack a document's arrays into bytes; empty sentences are dropped.
+
+    Args:
+        key: The `document_key`.
+        token_ids: int [T], the tokens of all sentences.
+        sentence_lengths: int [N], which add up to T (not checked).
+        dtype: Type to store token ids in, the `token_dtype` of the vocabulary.
+    """
     lengths = sentence_lengths[sentence_lengths > 0].astype(_LENGTH_DTYPE)
     return EncodedDocument(key, lengths.tobytes(), token_ids.astype(dtype).tobytes())
 
 
 def concatenate_documents(documents: Sequence[EncodedDocument], dtype: np.dtype) -> Documents:
-    """Unpack documents whose token ids are of `dtype` into arrays, one after the other."""
+    """Unpack documents into arrays, one after the other, in the order given.
+
+    `dtype` is the type that `encode_document` stored their token ids in.
+    """
     token_ids = np.frombuffer(b"".join(document.token_ids for document in documents), dtype)
     lengths = b"".join(document.sentence_lengths for document in documents)
     num_sentences = [len(d.sentence_lengths) // _LENGTH_DTYPE.itemsize for d in documents]
@@ -169,5 +194,8 @@ def concatenate_documents(documents: Sequence[EncodedDocument], dtype: np.dtype)
 
 
 def _starts(lengths: np.ndarray) -> np.ndarray:
-    """Return where consecutive items of the given lengths begin, and the end of the last."""
+    """Return where consecutive items of these lengths [N] begin, and the end of the last.
+
+    int64 [N + 1], beginning with 0.
+    """
     return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])

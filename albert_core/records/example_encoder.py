@@ -22,11 +22,12 @@ Ragged = tuple[np.ndarray, np.ndarray]
 
 
 def encode_examples(features: Mapping[str, np.ndarray | Ragged]) -> list[bytes]:
-    """Serialise a batch of examples, one message a row.
+    """Serialise a batch of examples, one message a row, in the order of the rows.
 
     Args:
-        features: By name: integers [B, N], not negative, below 2**31, are written as int64 lists;
-            float32 [B, N] as float lists; ragged bytes as one byte string a row.
+        features: By name, at least one, all of the same B of 1 or more (none of this is checked):
+            integers [B, N], not negative, below 2**31, are written as int64 lists; float32 [B, N]
+            as float lists; ragged bytes as one byte string a row.
     """
     names = sorted(features)
     payloads = [_payload(features[name]) for name in names]
@@ -47,7 +48,7 @@ def encode_examples(features: Mapping[str, np.ndarray | Ragged]) -> list[bytes]:
 
 
 def _payload(values: np.ndarray | Ragged) -> tuple[int, np.ndarray, np.ndarray]:
-    """Pack the values of a feature as the content of its list message.
+    """Pack the values of a feature, row by row, as the content of their list messages.
 
     Returns:
         Field number in Feature, bytes of all rows uint8, int64 [B] with the end of each row's.
@@ -82,7 +83,7 @@ def _varint_size(value: int) -> int:
 
 
 @numba.njit(cache=True)
-def _pack_varints(values: Any) -> Any:
+def _pack_varints(values: Any) -> tuple[np.ndarray, np.ndarray]:
     """Write integers [B, N], not negative, below 2**31, as varints.
 
     Returns:
@@ -114,7 +115,9 @@ def _open_message(out: Any, end: int, field: int, size: int) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def _assemble(data: Any, ends: Any, bases: Any, kinds: Any, keys: Any, key_ends: Any) -> Any:
+def _assemble(
+    data: Any, ends: Any, bases: Any, kinds: Any, keys: Any, key_ends: Any
+) -> tuple[np.ndarray, np.ndarray]:
     """Wrap the payloads of each row: Example > Features > entry (key, Feature > list > value).
 
     Args:

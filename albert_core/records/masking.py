@@ -34,19 +34,22 @@ def mask_pairs(
 ) -> dict[str, np.ndarray]:
     """Draw swaps and masks of a batch of segment pairs, and add the special tokens.
 
+    The same pairs give the same result: the states of their generators are not moved on.
+
     Args:
-        pairs: B pairs of at most S - 3 tokens; those with the label `UNDECIDED` are swapped with
-            probability 0.5.
+        pairs: B pairs of at most S - 3 tokens (not checked); those with the label `UNDECIDED` are
+            swapped with probability 0.5.
         config: What to mask.
         sequence_length: Length S of the model's input.
         word_starts: bool [V], whether a token begins a word.
         special_ids: The ids of [CLS], [SEP] and [MASK].
 
     Returns:
-        int32 `input_ids`, `input_mask`, `segment_ids` [B, S], `masked_lm_positions`,
-        `masked_lm_ids` [B, P], float32 `masked_lm_weights` [B, P] and int32
-        `sentence_order_labels` [B]: 1 where the segments are not in the order of the text. As in
-        the original, padding has id 0 whatever token that is; `input_mask` tells it apart.
+        int32 `input_ids`, `input_mask`, `segment_ids` [B, S]; int32 `masked_lm_positions`,
+        `masked_lm_ids` (the tokens before masking) and float32 `masked_lm_weights` [B, P], with
+        P = `config.max_predictions(S)`, positions ascending, and unused slots 0 in all three; and
+        int32 `sentence_order_labels` [B]: 1 where the segments are not in the order of the text. As
+        in the original, padding has id 0 whatever token that is; `input_mask` tells it apart.
     """
     num_predictions = config.max_predictions(sequence_length)
     of_tokens, of_predictions = (len(pairs), sequence_length), (len(pairs), num_predictions)
@@ -63,7 +66,7 @@ def mask_pairs(
     _mask_batch(
         pairs.token_ids, pairs.lengths, pairs.first_lengths, pairs.labels, pairs.rng_states,
         word_starts if config.whole_word else np.ones_like(word_starts),
-        config.compat == "original" and config.whole_word, config.ngram_odds(),
+        config.compat == "original" and config.whole_word, config.ngram_cdf(),
         config.mask_probability, config.max_masked(sequence_length), config.permutation,
         special_ids.cls, special_ids.sep, special_ids.mask, *batch.values(),
     )  # fmt: skip
@@ -75,8 +78,8 @@ def record_rng_states(seed: int, epochs: np.ndarray, indices: np.ndarray) -> np.
 
     Args:
         seed: The run's seed.
-        epochs: int64 [B].
-        indices: int64 [B], the place in the epoch.
+        epochs: int64 [B], the epoch in which each record is read.
+        indices: int64 [B], the place of each record in the epoch.
     """
     # By place, not by draws made so far: a resumed run masks step k as the whole run does, and
     # several processes agree on a batch without talking to each other.
@@ -96,9 +99,11 @@ def _place_segments(
 ) -> int:
     """Write [CLS] A [SEP] B [SEP] and its segment ids; return its length.
 
+    What stands behind that length, and in segment 0 of `segment_ids`, is left as it was: zeros.
+
     Args:
         row: Receives int32 [S], the token ids.
-        segment_ids: Receives int32 [S], 1 from the first token of B on.
+        segment_ids: Receives int32 [S], 1 from the first token of B to the last [SEP].
         pair: int32 [length], the tokens of both segments.
         first_length: Tokens of the first segment.
         is_swapped: Whether the second segment becomes A.
@@ -122,15 +127,18 @@ def _place_segments(
 def _find_words(
     row: Any, length: int, word_starts: Any, joins_over_sep: bool, bounds: Any, sep: int
 ) -> int:
-    """Write the positions at which words begin, and one past the last; return their number.
+    """Write the positions at which words begin, and behind them the last [SEP]'s; count the words.
 
     Args:
         row: int32 [S], a sequence with special tokens.
         length: Its length without padding.
         word_starts: bool [V], whether a token begins a word.
         joins_over_sep: Whether a continuation right behind [SEP] belongs to the word before it.
-        bounds: Receives int64 [S + 1].
+        bounds: Receives int64 [S + 1]; its first words + 1 items are written.
         sep: Id of [SEP].
+
+    Returns:
+        The number of words.
     """
     num_words = 0
     for position in range(1, length - 1):
@@ -163,21 +171,26 @@ def _is_free(marks: Any, begin: int, end: int) -> bool:
 
 @numba.njit(cache=True)
 def _mark_ngrams(
-    row: Any, bounds: Any, num_words: int, quota: int, ngram_odds: Any, marks: Any, mark: int,
+    row: Any, bounds: Any, num_words: int, quota: int, ngram_cdf: Any, marks: Any, mark: int,
     order: Any, state: Any, sep: int,
 ) -> None:  # fmt: skip
     """Mark runs of words that have no mark yet, beginning at random words, up to a quota.
+
+    Words are tried in random order until the quota is full or all were tried. A run that would
+    exceed the quota loses words at its end, and a run with a marked token is passed over, so that
+    fewer tokens may be marked.
 
     Args:
         row: int32 [S], a sequence with special tokens.
         bounds: int64 [S + 1], as `_find_words` writes them.
         num_words: Number of words.
         quota: Most tokens to mark.
-        ngram_odds: float64 [max_ngram], cumulative odds of a run's length in words.
+        ngram_cdf: float64 [max_ngram], probability that a run is drawn with at most 1, 2, ...
+            words.
         marks: uint8 [S], the marks so far; changed in place.
         mark: The mark to set, `_MASKED` or `_PERMUTED`.
-        order: int64 [S], scratch memory.
-        state: uint64 [1], the pair's generator.
+        order: int64 [S], scratch memory; overwritten.
+        state: uint64 [1], the pair's generator; moved on.
         sep: Id of [SEP], which is never marked.
     """
     for index in range(num_words):
@@ -193,7 +206,7 @@ def _mark_ngrams(
         word = order[index]
         ngram = 1
         draw = uniform(state)
-        while ngram < len(ngram_odds) and draw >= ngram_odds[ngram - 1]:
+        while ngram < len(ngram_cdf) and draw >= ngram_cdf[ngram - 1]:
             ngram += 1
         ngram = min(ngram, num_words - word)
         begin = bounds[word]
@@ -214,7 +227,8 @@ def _mark_ngrams(
 def _replacement(token_id: int, vocab_size: int, state: Any, mask: int) -> int:
     """Return what a masked token is replaced by: [MASK] (80 %), itself (10 %) or any token (10 %).
 
-    As in the original, a random token may be a special one, and may be the token itself.
+    As in the original, a random token may be a special one, and may be the token itself. Moves
+    `state` on by one draw, or by two for a random token.
     """
     draw = uniform(state)
     if draw < 0.8:
@@ -226,9 +240,14 @@ def _replacement(token_id: int, vocab_size: int, state: Any, mask: int) -> int:
 
 @numba.njit(cache=True)
 def _permute(row: Any, length: int, marks: Any, order: Any, state: Any) -> None:
-    """Shuffle the tokens of `row` [S] that are marked `_PERMUTED` among their positions.
+    """Shuffle the tokens of `row` that are marked `_PERMUTED` among their positions, in place.
 
-    `marks` is uint8 [S], `order` int64 [S] scratch memory, `state` the pair's generator.
+    Args:
+        row: int32 [S], a sequence; changed.
+        length: Its length without padding.
+        marks: uint8 [S], as `_mark_ngrams` sets them.
+        order: int64 [S], scratch memory; overwritten.
+        state: uint64 [1], the pair's generator; moved on.
     """
     count = 0
     for position in range(length):
@@ -245,7 +264,7 @@ def _permute(row: Any, length: int, marks: Any, order: Any, state: Any) -> None:
 @numba.njit(cache=True, nogil=True)
 def _mask_batch(
     token_ids: Any, lengths: Any, first_lengths: Any, labels: Any, rng_states: Any,
-    word_starts: Any, joins_over_sep: bool, ngram_odds: Any, mask_probability: float,
+    word_starts: Any, joins_over_sep: bool, ngram_cdf: Any, mask_probability: float,
     max_masked: int, permutation: bool, cls: int, sep: int, mask: int,
     input_ids: Any, input_mask: Any, segment_ids: Any,
     positions: Any, predicted: Any, weights: Any, order_labels: Any,
@@ -256,11 +275,13 @@ def _mask_batch(
         token_ids: int32 [T], the tokens of all pairs, one after the other.
         lengths: int64 [B], number of tokens of each pair.
         first_lengths: int64 [B], number of tokens of each first segment.
-        labels: int8 [B]: 0 or 1 are kept, a negative one asks for a swap by the toss of a coin.
-        rng_states: uint64 [B], the state of each pair's generator.
+        labels: int8 [B]: 0 and 1 are kept; pairs with a negative one are swapped with
+            probability 0.5.
+        rng_states: uint64 [B], the state of each pair's generator; not changed.
         word_starts: bool [V], whether a token begins a word; all true masks token by token.
         joins_over_sep: Whether a continuation right behind [SEP] belongs to the word before it.
-        ngram_odds: float64 [max_ngram], cumulative odds of a run's length in words.
+        ngram_cdf: float64 [max_ngram], probability that a run is drawn with at most 1, 2, ...
+            words.
         mask_probability: Fraction of a sequence's positions that are predicted.
         max_masked: Most masked tokens of a sequence.
         permutation: Whether as many further tokens are shuffled and predicted.
@@ -299,10 +320,10 @@ def _mask_batch(
         # As in the original: a fraction of all positions, special tokens included.
         quota = min(max_masked, max(1, round(length * mask_probability)))
         marks[:length] = 0
-        _mark_ngrams(row, bounds, num_words, quota, ngram_odds, marks, _MASKED, order, state, sep)
+        _mark_ngrams(row, bounds, num_words, quota, ngram_cdf, marks, _MASKED, order, state, sep)
         if permutation:
             _mark_ngrams(
-                row, bounds, num_words, quota, ngram_odds, marks, _PERMUTED, order, state, sep
+                row, bounds, num_words, quota, ngram_cdf, marks, _PERMUTED, order, state, sep
             )
         slot = 0
         # In ascending order, as the original sorts its predictions. The true token is noted before

@@ -72,12 +72,15 @@ def cut_pairs(
 ) -> SegmentPairs:
     """Cut every document once into pairs of at most the sequence length, special tokens included.
 
+    The same documents and states give the same pairs. Text of which no pair can be made, such as a
+    document of one word, is left out.
+
     Args:
         documents: The documents. With `random_next_sentence`, random second segments come from
             other documents among these.
-        rng_states: uint64 [D], the state of each document's generator.
-        instance: Number of the copy, from 0. Odd copies begin a sentence later, so that other
-            sentences are paired.
+        rng_states: uint64 [D], the state of each document's generator; not changed.
+        instance: Number of the copy, from 0. Odd copies leave out the first sentence of documents
+            of three or more, so that other sentences are paired; not with `compat="original"`.
         config: How to cut.
         word_starts: bool [V], whether a token begins a word.
 
@@ -113,7 +116,7 @@ def cut_pairs(
 
 
 @numba.njit(cache=True)
-def _gather_tokens(token_ids: Any, bounds: Any, num_tokens: int) -> Any:
+def _gather_tokens(token_ids: Any, bounds: Any, num_tokens: int) -> np.ndarray:
     """Copy the tokens of all pairs one after the other.
 
     Args:
@@ -147,7 +150,7 @@ def _cut_documents(
         token_ids: int32 [T], the tokens of all documents.
         sentences: int64 [N + 1], the token each sentence begins with, and T.
         documents: int64 [D + 1], the sentence each document begins with, and N.
-        rng_states: uint64 [D], the state of each document's generator.
+        rng_states: uint64 [D], the state of each document's generator; not changed.
         word_starts: bool [V], whether a token begins a word.
         shift: Sentences left out at the beginning of documents of three sentences or more.
         limit: Most tokens of a pair.
@@ -194,25 +197,31 @@ def _cut_documents(
 def _cut_next_pair(
     begin: int, document: int, target: int, limit: int, token_ids: Any, sentences: Any,
     documents: Any, word_starts: Any, random_next: bool, original: bool, state: Any, pair: Any,
-) -> Any:  # fmt: skip
+) -> tuple[int, int]:  # fmt: skip
     """Cut the chunk of sentences from `begin` on into one pair.
+
+    The chunk is parted at a random sentence; a chunk of one sentence at its middle word, or, with
+    `original`, its second segment is random. With `random_next`, half of the second segments are
+    replaced by random ones, if there are other documents; the next chunk then begins with the
+    sentences replaced. Only with `original` and without `random_next`, half of the others are
+    swapped here.
 
     Args:
         begin: First sentence of the chunk.
         document: Number of the document it belongs to.
         target: Tokens at which the chunk ends.
         limit: Most tokens of the pair; what is above is truncated.
-        token_ids: As in `_cut_documents`, like all arguments up to `original`.
-        sentences: See above.
-        documents: See above.
-        word_starts: See above.
-        random_next: See above.
-        original: See above.
-        state: uint64 [1], the document's generator.
+        token_ids: int32 [T], the tokens of all documents.
+        sentences: int64 [N + 1], the token each sentence begins with, and T.
+        documents: int64 [D + 1], the sentence each document begins with, and N.
+        word_starts: bool [V], whether a token begins a word.
+        random_next: Whether half of the second segments come from other documents.
+        original: Whether to follow the original where it is deviated from by default.
+        state: uint64 [1], the document's generator; moved on.
         pair: Receives int64 [4], begin and end of both segments; an empty segment for no pair.
 
     Returns:
-        The sentence that the next chunk begins with, and the label.
+        The sentence that the next chunk begins with, and the pair's label.
     """
     end = _chunk_end(sentences, begin, documents[document + 1], target, original)
     is_single = end - begin == 1
@@ -246,9 +255,20 @@ def _cut_next_pair(
 
 @numba.njit(cache=True)
 def _chunk_end(sentences: Any, begin: int, end: int, target: int, original: bool) -> int:
-    """Return the sentence behind the chunk from `begin` on, which is the first to reach `target`.
+    """Return where the shortest chunk from `begin` on with at least `target` tokens ends.
 
-    `end` is the end of the document; `sentences` are as in `_cut_documents`.
+    A chunk has at least one sentence and ends with its document at the latest. Unless `original`,
+    a last sentence of fewer than `target` tokens joins it.
+
+    Args:
+        sentences: int64 [N + 1], the token each sentence begins with, and T.
+        begin: First sentence of the chunk.
+        end: One past the document's last sentence.
+        target: Tokens at which the chunk ends.
+        original: Whether to follow the original.
+
+    Returns:
+        One past the chunk's last sentence.
     """
     position = begin + 1
     while position < end and sentences[position] - sentences[begin] < target:
@@ -261,7 +281,9 @@ def _chunk_end(sentences: Any, begin: int, end: int, target: int, original: bool
 
 @numba.njit(cache=True)
 def _middle_word_start(token_ids: Any, begin: int, end: int, word_starts: Any, state: Any) -> int:
-    """Return the word start nearest the middle of a sentence; -1 if it is a single word.
+    """Return the token nearest the middle of a sentence that begins a word, but not the sentence.
+
+    -1 if there is none, as in a single word. Of two that are equally near, either is drawn.
 
     Args:
         token_ids: int32 [T], the tokens of all documents.
@@ -289,15 +311,17 @@ def _middle_word_start(token_ids: Any, begin: int, end: int, word_starts: Any, s
 @numba.njit(cache=True)
 def _random_segment(
     document: int, num_wanted: int, sentences: Any, documents: Any, state: Any
-) -> Any:
+) -> tuple[int, int]:
     """Return begin and end of sentences of another document, from a random one on.
+
+    After ten draws of `document` itself, and so if it is the only one, they are its own.
 
     Args:
         document: Number of the document not to take them from.
         num_wanted: Tokens at which the segment ends; it may end earlier with its document.
         sentences: int64 [N + 1], the token each sentence begins with, and T.
         documents: int64 [D + 1], the sentence each document begins with, and N.
-        state: uint64 [1], the document's generator.
+        state: uint64 [1], the generator of `document`; moved on.
 
     Returns:
         Two positions in the tokens; equal ones if the document drawn is empty.
@@ -321,14 +345,15 @@ def _random_segment(
 def _truncate(pair: Any, limit: int, original: bool, state: Any) -> None:
     """Shorten the longer segment, then both in turn, until the pair has at most `limit` tokens.
 
-    Deviates from the original: on a tie the coin decides which segment is shortened. There it is
-    always the second one.
+    Each token goes from the segment's front or back, drawn with equal chances; a pair that fits
+    takes no draw. Where both are equally long and an odd number of tokens is left to drop, a draw
+    decides which segment loses one more; in the original it is always the second.
 
     Args:
         pair: int64 [4], begin and end of both segments; changed in place.
         limit: Most tokens of the pair.
-        original: Whether ties go as in the original.
-        state: uint64 [1], the document's generator.
+        original: Whether the second segment loses the odd token, as in the original.
+        state: uint64 [1], the document's generator; moved on.
     """
     first, second = pair[1] - pair[0], pair[3] - pair[2]
     excess = first + second - limit
@@ -349,15 +374,15 @@ def _truncate(pair: Any, limit: int, original: bool, state: Any) -> None:
 
 @numba.njit(cache=True)
 def _drop_from_ends(pair: Any, side: int, num_dropped: int, state: Any) -> None:
-    """Drop tokens of one segment, each from the front or the back by the toss of a coin.
+    """Drop tokens of one segment, each from the front or the back with probability 0.5.
 
     As in the original: dropping from the back alone would favour the beginnings of sentences.
 
     Args:
         pair: int64 [4], begin and end of both segments; changed in place.
         side: 0 for the first segment, 2 for the second.
-        num_dropped: Tokens to drop.
-        state: uint64 [1], the document's generator.
+        num_dropped: Tokens to drop, not more than the segment has (not checked).
+        state: uint64 [1], the document's generator; moved on.
     """
     num_front = 0
     for _ in range(num_dropped):

@@ -20,7 +20,7 @@ _MIX_2 = np.uint64(0x94D049BB133111EB)
 def document_key(sentences: Sequence[str]) -> bytes:
     """Return the 16-byte hash of a document's text, which keys every random draw made for it.
 
-    Documents of the same text have the same key; it also serves to find repetitions.
+    Documents of the same sentences have the same key; it also serves to find repetitions.
     """
     return hashlib.blake2b("\n".join(sentences).encode(), digest_size=16).digest()
 
@@ -53,12 +53,12 @@ def next_bits(state: Any) -> Any:
 
 @numba.njit(cache=True)
 def uniform(state: Any) -> float:
-    """Draw a float64 from [0, 1) and move `state` on."""
+    """Draw a float64 from [0, 1) and move `state`, uint64 [1], on."""
     # The upper 53 bits: as many as a float64 holds, so that no result is rounded up to 1.
     return (next_bits(state) >> np.uint64(11)) * (1.0 / 9007199254740992.0)
 
 
 @numba.njit(cache=True)
 def integer_below(state: Any, limit: int) -> int:
-    """Draw an integer from 0 to `limit` - 1 and move `state` on."""
+    """Draw an integer from 0 to `limit` - 1 and move `state`, uint64 [1], on."""
     return int(uniform(state) * limit)

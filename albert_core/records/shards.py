@@ -55,9 +55,11 @@ class ShardBuilder:
         """Yield the serialised records of a shard's documents.
 
         Args:
-            documents: The shard's documents, in the order of their keys.
-            counts: Receives counts of documents, tokens and masks; complete when the last record
-                has been taken.
+            documents: The shard's documents, sorted by key (not checked): of documents in another
+                order repetitions are missed. Taken block by block.
+            counts: Receives counts of documents, duplicates and tokens and, under `masked`, those
+                of `count_batch`; earlier values under these names are replaced. Complete when the
+                last record has been taken.
         """
         counts |= dict.fromkeys(
             ("num_shard_documents", "num_duplicate_documents", "num_documents_without_record"), 0
@@ -78,7 +80,18 @@ class ShardBuilder:
     def _blocks(
         self, documents: Iterable[EncodedDocument], counts: Counts
     ) -> Iterator[list[tuple[EncodedDocument, int]]]:
-        """Group documents into blocks, each with the number of documents of its text before it."""
+        """Yield blocks of documents of about `_BLOCK_TOKENS` tokens and at least two documents.
+
+        The last block may be smaller. Repetitions are dropped if `deduplicate`.
+
+        Args:
+            documents: The shard's documents, sorted by key, so that repetitions are neighbours.
+            counts: Counts of all documents and of repetitions are added to it as it goes.
+
+        Yields:
+            Each document with the number of documents of the same text before it; 0 for all if
+            `deduplicate`.
+        """
         block: list[tuple[EncodedDocument, int]] = []
         previous_key, repetition, num_bytes = b"", 0, 0
         for document in documents:
@@ -103,7 +116,12 @@ class ShardBuilder:
         return token_dtype(len(self.word_starts))
 
     def _cut(self, block: list[tuple[EncodedDocument, int]], instance: int) -> SegmentPairs:
-        """Cut the documents of a block into pairs, for one of `dupe_factor` copies."""
+        """Cut the documents of a block into pairs, for one of `dupe_factor` copies.
+
+        Args:
+            block: As `_blocks` yields it; the numbers keep repetitions from being cut alike.
+            instance: Number of the copy, from 0.
+        """
         # The purpose names copy and repetition: documents of the same text have the same key, and
         # would else be cut alike every time.
         rng_states = [
@@ -121,7 +139,11 @@ class ShardBuilder:
         )
 
     def _encode(self, pairs: SegmentPairs, masked: Counts) -> list[bytes]:
-        """Serialise pairs in the format of the settings; add statistics of masks to `masked`."""
+        """Serialise pairs in the format of the settings, in order; add counts of masks to `masked`.
+
+        Static pairs are masked, and all are counted. Of compact ones, which stay unmasked, whole
+        batches are masked for the counts alone, until `_SAMPLED_PAIRS` have been counted.
+        """
         if self.config.format == "static":
             batch = self._mask(pairs, self.config.static_masking, masked)
             return encode_static(batch, **self._tables)
@@ -134,7 +156,7 @@ class ShardBuilder:
     def _mask(
         self, pairs: SegmentPairs, masking: MaskingConfig, masked: Counts
     ) -> dict[str, np.ndarray]:
-        """Mask pairs and add their statistics to `masked`."""
+        """Return pairs masked as by `mask_pairs`, and add their counts to `masked` in place."""
         batch = mask_pairs(
             pairs, config=masking, sequence_length=self.config.sequence_length, **self._tables
         )

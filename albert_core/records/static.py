@@ -21,7 +21,16 @@ LABEL_FEATURE = "next_sentence_labels"
 def encode_static(
     batch: Mapping[str, np.ndarray], *, word_starts: np.ndarray, special_ids: SpecialIds
 ) -> list[bytes]:
-    """Serialise a masked batch, as `mask_pairs` returns it, under the original's names."""
+    """Serialise a masked batch, as `mask_pairs` returns it, under the original's names.
+
+    Args:
+        batch: The batch of `mask_pairs`, not changed.
+        word_starts: bool [V], whether a token begins a word; for the feature `token_boundary`.
+        special_ids: The ids of the special tokens.
+
+    Returns:
+        A tf.train.Example of the eight features for each row, in order.
+    """
     masked = {name: values for name, values in batch.items() if name != "sentence_order_labels"}
     return encode_examples(
         masked
@@ -44,7 +53,15 @@ def unmask(batch: Mapping[str, np.ndarray]) -> np.ndarray:
 def token_boundaries(
     batch: Mapping[str, np.ndarray], word_starts: np.ndarray, special_ids: SpecialIds
 ) -> np.ndarray:
-    """Return 1 where a word begins and at special tokens, else 0; int32 [B, S]."""
+    """Return 1 where a word begins and at [CLS] and [SEP], else 0, also at padding; int32 [B, S].
+
+    Words are those of the tokens before masking.
+
+    Args:
+        batch: A masked batch, as `mask_pairs` returns it.
+        word_starts: bool [V], whether a token begins a word.
+        special_ids: The ids of the special tokens.
+    """
     token_ids = unmask(batch)
     # By the true tokens, as in the original: those that replace them say nothing about words.
     is_special = np.isin(token_ids, (special_ids.cls, special_ids.sep))

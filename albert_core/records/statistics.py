@@ -20,7 +20,10 @@ Counts = dict[str, Any]
 def count_batch(
     batch: Mapping[str, np.ndarray], *, word_starts: np.ndarray, special_ids: SpecialIds
 ) -> Counts:
-    """Count the properties of a masked batch, as `mask_pairs` returns it.
+    """Count records, tokens, predicted tokens, swaps and masked runs of a batch of `mask_pairs`.
+
+    All counts are integers, but `num_runs_of_words` is a list of ten: runs of 1, 2, ... words; the
+    last counts longer ones. Permuted tokens count as predicted, too.
 
     The counts of batches add up (`add_counts`), so that no worker needs to see all records;
     `masking_statistics` divides them in the end.
@@ -79,7 +82,13 @@ def _count_runs(
 
 
 def add_counts(total: Counts, counts: Mapping[str, Any]) -> None:
-    """Add counts to the totals of the same names in place; lists are added item by item."""
+    """Add counts to the totals of the same names in place; a missing total counts as 0.
+
+    Lists are added item by item.
+
+    Raises:
+        ValueError: Two lists of the same name differ in length.
+    """
     for name, value in counts.items():
         before = total.get(name)
         if isinstance(value, list):
@@ -89,7 +98,11 @@ def add_counts(total: Counts, counts: Mapping[str, Any]) -> None:
 
 
 def masking_statistics(counts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fractions that counts of `count_batch` stand for; a fraction of nothing is 0."""
+    """Return the metrics of masks, from counts of `count_batch`: `num_records` and fractions.
+
+    Fractions are rounded to four digits; one of nothing is 0. `run_length_fractions` is a list,
+    for runs of 1, 2, ... words, the last for longer ones.
+    """
 
     def fraction(part: float, whole: float) -> float:
         return round(part / whole, 4) if whole else 0.0

@@ -16,7 +16,7 @@ from albert_core.errors import InputError
 
 @functools.cache
 def _example_class() -> Any:
-    """Build the message class of tf.train.Example and all that it contains."""
+    """Return a message class with the wire format of tf.train.Example, built once per process."""
     # In a pool of its own: TensorFlow registers messages of these names in the default pool of
     # the process, and a second registration there is an error.
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -80,7 +80,9 @@ def parse_example(record: bytes) -> dict[str, Any]:
 
 
 def write_tfrecords(path: Path, records: Iterable[bytes]) -> int:
-    """Write records into a new TFRecord file: length, its checksum, data, its checksum, each.
+    """Write records into a TFRecord file: length, its checksum, data, its checksum, each.
+
+    Replaces an existing file. A process that stops meanwhile leaves a part of the file.
 
     Returns:
         The number of records.
@@ -98,7 +100,8 @@ def read_tfrecords(path: Path) -> Iterator[bytes]:
     """Yield the records of a TFRecord file, checking every checksum.
 
     Raises:
-        InputError: The file ends inside a record or a checksum is wrong; names the offset.
+        InputError: On reaching it: the file ends inside a record, a checksum is wrong, or a record
+            is empty; names the offset.
     """
     offset = 0
     with path.open("rb") as file:
@@ -112,6 +115,8 @@ def read_tfrecords(path: Path) -> Iterator[bytes]:
 
 def count_tfrecords(path: Path) -> int:
     """Count the records of a TFRecord file without reading them; check the sizes' checksums.
+
+    Damage inside the records goes unnoticed.
 
     Raises:
         InputError: The file ends inside a record, or the checksum of a size is wrong.
@@ -128,7 +133,11 @@ def count_tfrecords(path: Path) -> int:
 
 
 def _record_size(path: Path, offset: int, header: bytes) -> int:
-    """Return the size that a record's header holds; refuse a damaged header."""
+    """Return the size that a record's header, its first 12 bytes, holds.
+
+    Raises:
+        InputError: The header is cut short or its checksum is wrong; names file and offset.
+    """
     # Checked before it is believed: a wrong size would be read as gigabytes of data.
     if len(header) < 12 or header[8:] != _masked_crc(header[:8]):
         raise _damage_error(path, offset)

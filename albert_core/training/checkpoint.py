@@ -46,6 +46,14 @@ class TrainingState:
 def save_checkpoint(folder: Path, model: keras.Model, state: TrainingState, *, keep: int) -> None:
     """Write a checkpoint atomically, then remove all but the newest `keep`.
 
+    One of the same step is replaced.
+
+    Args:
+        folder: Folder of the checkpoints; made if it is missing.
+        model: Built, its optimizer too; its variables hold the values of the last step.
+        state: What is stored besides.
+        keep: 1 at least (not checked).
+
     Raises:
         StepFailedError: It cannot be written, as on a full disk; earlier checkpoints are intact.
     """
@@ -107,7 +115,7 @@ def restore_latest(folder: Path, model: keras.Model) -> TrainingState:
 
 
 def _checkpoints(folder: Path) -> list[Path]:
-    """Return the checkpoint folders, the oldest first."""
+    """Return the checkpoint folders, the oldest (fewest steps) first; none without the folder."""
     return sorted(folder.glob(f"{_PREFIX}*"))
 
 

@@ -118,16 +118,20 @@ def is_multi_process() -> bool:
 
 
 def _get_process_index() -> int:
-    """Return this process's index: Keras's variable, or the TPU slice's, or 0."""
+    """Return this process's index by the environment: Keras's, or the TPU slice's, or 0."""
     index_in_slice = os.environ.get("TPU_WORKER_ID", "0")
     return int(os.environ.get("KERAS_DISTRIBUTION_PROCESS_ID", index_in_slice))
 
 
 def use_precision(precision: Precision, device_name: str) -> str:
-    """Set the precision of models made from now on; return it, with `auto` resolved.
+    """Set the precision of models made from now on in this process; return it, `auto` resolved.
 
     With bfloat16, layers compute in it; weights, moments and losses stay in float32, and no loss
     scale is needed. `auto` is bfloat16 on accelerators that are faster in it, else float32.
+
+    Args:
+        precision: What to compute in.
+        device_name: The driver's name of a device, as in `Devices.name`; looked at for `auto` only.
     """
     import keras
 

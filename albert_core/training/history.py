@@ -33,12 +33,17 @@ def _phase(row: Mapping[str, Any]) -> int:
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:
-    """Return the rows of `metrics.jsonl` in a model folder, in the order of the steps."""
+    """Return the rows of `metrics.jsonl` in a model folder, in the order of the steps.
+
+    Raises:
+        OSError: There is no such file.
+        ValueError: A line is not JSON.
+    """
     lines = (folder / HISTORY_NAME).read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]
 
 
 def write_history(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
-    """Write `metrics.jsonl` into a model folder, a JSON object a line."""
+    """Write `metrics.jsonl` into a model folder, a JSON object a line, over one that is there."""
     lines = "".join(json.dumps(row) + "\n" for row in history)
     (folder / HISTORY_NAME).write_text(lines, encoding="utf-8")

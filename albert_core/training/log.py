@@ -30,7 +30,11 @@ class TrainingLog:
         self._writer = Writer(str(folder / TENSORBOARD_NAME))
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Append a row; its `global_step` is its step in TensorBoard."""
+        """Append a row to both logs, and flush them, so that it can be read at once.
+
+        Args:
+            row: Numbers by name; `global_step` among them is the row's step in TensorBoard.
+        """
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         for name, value in row.items():
@@ -40,10 +44,13 @@ class TrainingLog:
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """Return the rows of `training_log.jsonl`, none if there is no file.
+    """Return the rows of `training_log.jsonl` in the order written, none if there is no file.
 
     A last line without its end, of a process that writes or was killed, is left out. Rows of
     earlier versions get today's names of their metrics.
+
+    Raises:
+        ValueError: A whole line is not JSON.
     """
     path = folder / LOG_NAME
     text = path.read_text(encoding="utf-8") if path.is_file() else ""

@@ -36,7 +36,8 @@ def train(
     """Train a compiled model to the end of the plan; leave its best weights in `BEST_NAME`.
 
     Continues from the newest whole checkpoint in `folder`, if there is one. An interrupted
-    training that is continued ends with the same bits as one that was not interrupted.
+    training that is continued ends with the same bits as one that was not interrupted. The model
+    itself is left with the weights of the last step.
 
     Args:
         model: Built, and compiled with an optimizer of `albert_core.optimizers`.
@@ -55,7 +56,9 @@ def train(
         The final state; its history has a row of metrics for each evaluation.
 
     Raises:
-        StepFailedError: It was interrupted, or training diverged; a checkpoint is left.
+        InputError: The newest checkpoint does not fit the model.
+        StepFailedError: It was interrupted by SIGTERM or Ctrl-C, and is saved; training diverged,
+            and the last good checkpoint, if there is one, is kept; or one cannot be written.
     """
     safeguards = safeguards or SafeguardConfig()
     # Keras builds it at the first step, but a checkpoint is read into its moments before.
@@ -93,7 +96,17 @@ def _continue(
     batches_from: Callable[[int], Any],
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> None:
-    """Do what comes next: a missed evaluation, the rest of an interval, or of a phase."""
+    """Do what comes next: a missed evaluation, the rest of an interval, or of a phase.
+
+    Args:
+        session: The training; its state is changed by the callbacks.
+        batches_from: As of `train`; asked anew for each call of `fit`.
+        callbacks: All of them, in the order they must run in.
+
+    Raises:
+        DivergenceError: The safeguards call a loss or an evaluation divergence.
+        StepFailedError: A signal was received, or a checkpoint cannot be written.
+    """
     if session.needs_evaluation:
         for callback in callbacks:
             callback.on_epoch_end(0)
@@ -119,6 +132,6 @@ class _LazyCallbackList(keras.callbacks.CallbackList):
     """
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Call the callbacks."""
+        """Call the callbacks, in their order, with metrics that are still on the device."""
         for callback in self.callbacks:
             callback.on_train_batch_end(batch, logs)

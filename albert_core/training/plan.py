@@ -37,6 +37,11 @@ class TrainingPlan:
     stop_after_minutes: float | None = None
 
     def __post_init__(self) -> None:
+        """Refuse phases whose steps are no multiple of `interval_steps`; nothing else is checked.
+
+        Raises:
+            InputError: The steps of a phase are no such multiple.
+        """
         for num_steps in self.phase_steps:
             if self.interval_steps < 1 or num_steps % self.interval_steps:
                 raise InputError(

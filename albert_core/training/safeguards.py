@@ -41,6 +41,12 @@ class SafeguardConfig:
     max_roll_backs: int = 3
 
     def __post_init__(self) -> None:
+        """Refuse settings out of their range; `stuck_after_steps` is not checked.
+
+        Raises:
+            InputError: `spike_ratio` is neither 0 nor above 1, `roll_back_factor` is not between 0
+                and 1, or `max_roll_backs` is below 0.
+        """
         # Not `<=`, which NaN would pass.
         if self.spike_ratio and not self.spike_ratio > 1.0:
             raise InputError(
@@ -50,7 +56,12 @@ class SafeguardConfig:
         check_at_least(self, "safeguards", max_roll_backs=0)
 
     def check_loss(self, step: int, loss: float, lowest_loss: float | None) -> None:
-        """Check the mean loss of the steps since the last check.
+        """Refuse a loss that shows divergence.
+
+        Args:
+            step: The last step, for the message.
+            loss: Mean loss of the steps since the last check.
+            lowest_loss: Lowest one so far in this phase; None: there is none to compare with.
 
         Raises:
             DivergenceError: It is not finite, or more than `spike_ratio` times `lowest_loss`.
@@ -64,13 +75,13 @@ class SafeguardConfig:
             )
 
     def check_history(self, history: Sequence[Mapping[str, Any]]) -> None:
-        """Check the held-out evaluations so far.
+        """Refuse a history of a model that does not learn the order of sentences.
 
         Args:
             history: At least one row; with `sentence_order_accuracy` if `stuck_after_steps` is set.
 
         Raises:
-            StuckError: After `stuck_after_steps` no sentence-order accuracy was above chance.
+            StuckError: After `stuck_after_steps` no sentence-order accuracy has reached 52 %.
         """
         last, name = history[-1], "sentence_order_accuracy"
         if self.stuck_after_steps is None or last["global_step"] < self.stuck_after_steps:

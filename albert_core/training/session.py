@@ -14,6 +14,8 @@ from albert_core.training.plan import TrainingPlan
 class TrainingSession:
     """One training in this process, from a new or a restored state on.
 
+    Its clock starts when it is made, at the seconds of the state.
+
     Attributes:
         model: The model, built and compiled.
         state: What a checkpoint stores besides variables; a roll-back replaces it.
@@ -66,7 +68,11 @@ class TrainingSession:
 
     @property
     def needs_evaluation(self) -> bool:
-        """Whether an evaluation is due that an interrupted process had no time for."""
+        """Whether an evaluation is due that is not in the history.
+
+        So it is after an interruption between the last step of an interval and its evaluation, and
+        for a plan without steps, which evaluates once.
+        """
         history, step = self.state.history, self.state.step
         if not step:
             return self.plan.num_train_steps == 0 and not history
@@ -78,7 +84,14 @@ class TrainingSession:
         sync_variables(self.model)
 
     def save(self) -> None:
-        """Write a checkpoint of the last step, if this process writes."""
+        """Write a checkpoint of the last step, if this process writes.
+
+        In every process it writes the last step's values into the model's variables, and the time
+        into the state. Waits for the device.
+
+        Raises:
+            StepFailedError: It cannot be written.
+        """
         self.sync_variables()
         self.state.seconds = self.seconds
         self.last_save_s = time.monotonic()

@@ -87,7 +87,8 @@ class Document(NamedTuple):
 
     Attributes:
         package: Name of the package the docstring documents.
-        path: Source file, relative to the package's root, with forward slashes.
+        path: Source file below the folder of installed packages, with forward slashes, such as
+            `numpy/linalg/linalg.py`; of the standard library below `python/`.
         line: Line of the docstring in that file.
         runs: Runs of sentences; inside a run each sentence follows the one before it in the source.
     """
@@ -104,7 +105,13 @@ class Document(NamedTuple):
 
 
 class _Source(NamedTuple):
-    """A Python file to read: its package, its path inside the package and its location."""
+    """A Python file to read.
+
+    Attributes:
+        package: Name of the package that it documents.
+        path: Its `Document.path`.
+        file: Where it is.
+    """
 
     package: str
     path: str
@@ -117,11 +124,14 @@ def read_documents(
     """Return the documents of installed packages, sorted by package, path and line.
 
     Args:
-        packages: Importable package names, or `python` for the standard library.
-        num_processes: Processes that parse; by default one a core. The result is the same.
+        packages: Importable package names, or `python` for the standard library. Documents of
+            TensorFlow's copy of Keras are of the package `keras`.
+        num_processes: Processes that parse; by default one a core, at most 8. The result is the
+            same for any number.
 
     Raises:
         InputError: A package is not installed.
+        SyntaxError: A file is not Python that this interpreter can parse.
     """
     sources = sorted(source for name in packages for source in _find_sources(name))
     num_processes = num_processes or min(os.cpu_count() or 1, _MAX_PROCESSES)
@@ -136,7 +146,11 @@ def read_documents(
 
 
 def _package_root(name: str) -> Path:
-    """Return the folder of a package's sources, without importing it."""
+    """Return the folder of a package's sources, without importing it.
+
+    Raises:
+        InputError: It is not installed, or is a single module.
+    """
     if name == "python":
         return Path(sysconfig.get_paths()["stdlib"])
     spec = importlib.util.find_spec(name)
@@ -149,7 +163,13 @@ def _package_root(name: str) -> Path:
 
 
 def _find_sources(name: str) -> Iterator[_Source]:
-    """Yield the Python files of a package, without tests and generated code, in any order."""
+    """Yield the Python files of a package, without tests and generated code, in any order.
+
+    Files of TensorFlow's copy of Keras are of the package `keras`.
+
+    Raises:
+        InputError: The package is not installed.
+    """
     root = _package_root(name)
     for file in root.rglob("*.py"):
         relative = file.relative_to(root)
@@ -161,7 +181,13 @@ def _find_sources(name: str) -> Iterator[_Source]:
 
 
 def _read_source(source: _Source) -> list[Document]:
-    """Parse a file and return a document for each docstring with prose, in order of their lines."""
+    """Parse a file and return a document for each docstring with prose, in order of their lines.
+
+    Of Python's topics file the texts of its dictionary are taken in place of docstrings.
+
+    Raises:
+        SyntaxError: The file cannot be parsed.
+    """
     content = source.file.read_bytes()
     is_topics = source.path.endswith(_TOPICS)
     # Parsing is slow, and files without triple quotes hold nothing worth it.
@@ -179,7 +205,10 @@ def _read_source(source: _Source) -> list[Document]:
 
 
 def _docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Yield the line and the text of each docstring of a module, in any order."""
+    """Yield the line and the raw text of each docstring of a module, in any order.
+
+    Private and nested functions and classes count, and so do texts given to `add_newdoc`.
+    """
     # Statements only: expressions are most of the tree and hold no docstrings.
     nodes: list[ast.AST] = [tree]
     while nodes:
@@ -198,14 +227,20 @@ def _docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def _attached_texts(call: ast.Call) -> Iterator[tuple[int, str]]:
-    """Yield the texts of `add_newdoc(place, name, text)`; other calls have none."""
+    """Yield line and text of each `text` of a call `add_newdoc(place, name, text)`.
+
+    Texts of a single line, and those of calls of anything else, are left out.
+    """
     if isinstance(call.func, ast.Name) and call.func.id == "add_newdoc":
         for argument in call.args[2:]:
             yield from _long_strings(argument)
 
 
 def _topic_texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Yield the values of the one dictionary in `pydoc_data/topics.py`."""
+    """Yield line and text of the values in the dictionary of `pydoc_data/topics.py`.
+
+    Texts of a single line are left out.
+    """
     for statement in tree.body:
         if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
             yield from _long_strings(statement.value)
@@ -219,11 +254,12 @@ def _long_strings(node: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def clean_docstring(docstring: str) -> tuple[tuple[Sentence, ...], ...]:
-    """Return the prose of a docstring as runs of consecutive sentences.
+    """Return the prose of a docstring as runs of consecutive sentences; empty if it has none.
 
-    Left out: doctests, fenced and indented code, directives, tables, headings, `name : type` lines,
-    and sentences without three plain words. Kept without their markup: descriptions of arguments
-    and list items. A sentence left out ends its run, so neighbours in a run were neighbours.
+    Left out: doctests, fenced and literal code, directives, tables, headings, `name : type` lines,
+    and sentences that are no prose by `_is_prose`. Kept without their markup: descriptions of
+    arguments and list items. A sentence left out ends its run, and so does a paragraph, so
+    neighbours in a run were neighbours.
     """
     runs: list[list[Sentence]] = []
     for paragraph in prose_paragraphs(docstring):
@@ -238,7 +274,11 @@ def clean_docstring(docstring: str) -> tuple[tuple[Sentence, ...], ...]:
 
 
 def _split_sentences(paragraph: str) -> Iterator[str]:
-    """Yield the sentences of a paragraph."""
+    """Yield the sentences of a paragraph with their markup and the white space behind them.
+
+    Roles are removed, and names shortened to their last part where `~` asks for it, before the
+    paragraph is split. The last sentence may be empty.
+    """
     names_shortened = _LAST_NAME.sub(r"`\1`", _ROLE.sub("", paragraph))
     sentence = ""
     for piece in sentencex.segment("en", names_shortened):
@@ -251,7 +291,10 @@ def _split_sentences(paragraph: str) -> Iterator[str]:
 
 
 def prose_paragraphs(docstring: str) -> list[str]:
-    """Return the paragraphs, list items and argument descriptions, each joined to one line."""
+    """Return the paragraphs, list items and argument descriptions, each joined to one line.
+
+    Without doctests, code blocks, headings and table rows, bullets and names of arguments.
+    """
     lines = inspect.cleandoc(docstring).expandtabs().splitlines()
     return _join_lines(_drop_headings(_drop_doctests(_drop_code_blocks(lines))))
 
@@ -262,7 +305,10 @@ def _indent(line: str) -> int:
 
 
 def _drop_code_blocks(lines: Sequence[str]) -> list[str]:
-    """Blank fenced blocks, literal blocks after `::` and the bodies of directives."""
+    """Blank fenced blocks, literal blocks after `::`, and directives with their bodies.
+
+    Notes, warnings and the like keep their text. Returns as many lines, without `::` at the end.
+    """
     lines_left: list[str] = []
     fence = ""
     block_indent: int | None = None
@@ -287,7 +333,10 @@ def _opens_literal(line: str) -> bool:
 
 
 def _drop_doctests(lines: Sequence[str]) -> list[str]:
-    """Blank interactive sessions: from a prompt to the next blank line, output included."""
+    """Blank interactive sessions: from a prompt to the next blank line, output included.
+
+    Returns as many lines.
+    """
     lines_left: list[str] = []
     in_session = False
     for line in lines:
@@ -297,7 +346,7 @@ def _drop_doctests(lines: Sequence[str]) -> list[str]:
 
 
 def _drop_headings(lines: Sequence[str]) -> list[str]:
-    """Blank underlines with the headings above them, and rules of tables."""
+    """Blank underlines, and rules of tables, each with the line above it; returns as many lines."""
     is_rule = [bool(line.strip()) and _RULE.match(line) is not None for line in lines]
     is_heading = [*is_rule[1:], False]
     return [
@@ -307,7 +356,12 @@ def _drop_headings(lines: Sequence[str]) -> list[str]:
 
 
 def _join_lines(lines: Sequence[str]) -> list[str]:
-    """Join wrapped lines; starts a paragraph at each item, section and change of indentation."""
+    """Join wrapped lines to paragraphs without bullets, names of arguments and `name : type`.
+
+    A paragraph ends at an empty line, at a line of code or of a table or a section heading such as
+    `Args:` (all left out), at an item, where the indentation falls, and after a single line that
+    is followed by a deeper one, unless that line begins an item.
+    """
     paragraphs: list[list[str]] = [[]]
     section_indent: int | None = None
     previous_indent, starts_item = 0, False
@@ -333,7 +387,13 @@ def _join_lines(lines: Sequence[str]) -> list[str]:
 
 
 def _item_text(text: str, *, in_section: bool) -> str:
-    """Return the line without a bullet, field or argument name; empty for `name : type`."""
+    """Return the line without a bullet, field or directive at its start; empty for `name : type`.
+
+    Args:
+        text: The line, without indentation.
+        in_section: Whether it is below a heading such as `Args:`; a name before a colon or dash is
+            removed there, too.
+    """
     if _NAME_AND_TYPE.match(text):
         return ""
     for pattern in (_DIRECTIVE, _FIELD, _BULLET):
@@ -348,7 +408,11 @@ def _without_markup(text: str) -> str:
 
 
 def _is_prose(text: str) -> bool:
-    """Return whether a sentence has three plain words, closed quotes, few symbols and no code."""
+    """Return whether a sentence, without its markup, is prose.
+
+    That is one with three plain words or more, closed quotes, less than half as many commas as
+    words, letters for at least 80 % of what is no space, and none of the symbols of code.
+    """
     if not text.isprintable() or _NOT_PROSE.search(text) or text.count('"') % 2:
         return False
     num_words = len(_WORD.findall(text))
@@ -358,6 +422,6 @@ def _is_prose(text: str) -> bool:
 
 
 def _key(raw: str) -> str:
-    """Return the `Sentence.key` of a sentence with its markup."""
+    """Return the `Sentence.key` of a sentence that still has its markup."""
     masked = _QUOTED.sub("`", raw).casefold()
     return " ".join(re.findall(r"[^\W\d_]+|`", masked))

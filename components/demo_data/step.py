@@ -54,6 +54,8 @@ def make_demo_data(
 ) -> Manifest:
     """Write the demo's corpus and tasks and publish them to `output`, unless they are there.
 
+    Needs no network: the text is the documentation of the installed packages PACKAGES.
+
     Args:
         output: Folder to make.
         seed: Decides the split into train and dev and the draws of the tasks.
@@ -61,7 +63,7 @@ def make_demo_data(
         progress: Called with messages about the work.
 
     Raises:
-        InputError: One of the packages is not installed.
+        InputError: One of the packages is not installed, or `output` holds something else.
     """
 
     def body(results: Path, _: Path) -> Metrics:
@@ -79,7 +81,10 @@ def make_demo_data(
 
 
 def _version(package: str) -> str:
-    """Return the installed version of a package; Python's own for the standard library."""
+    """Return the version of an installed distribution; Python's own where there is none.
+
+    The latter is meant for the standard library, but holds for any package without metadata.
+    """
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -115,7 +120,7 @@ def write_data_set(
         output: Folder that receives `corpus/` and `tasks/`; made if missing.
         packages: Importable package names, or `python` for the standard library.
         seed: Decides the split into train and dev and the draws of the tasks.
-        num_processes: Processes that parse the packages; by default one a core.
+        num_processes: Processes that parse the packages; by default one a core, at most 8.
 
     Returns:
         The metrics that `write_demo_data` returns.
@@ -139,7 +144,14 @@ def write_data_set(
 def split_documents(
     documents: Sequence[Document], seed: int
 ) -> tuple[list[Document], list[Document]]:
-    """Split documents into train and dev, and drop repeated sentences and what is left too short.
+    """Split documents into train and dev, by the rules at the top of this module.
+
+    Sentences that repeat an earlier one are dropped, then documents with less than
+    MIN_DOCUMENT_SENTENCES sentences left. About DEV_FRACTION of the families go to dev.
+
+    Args:
+        documents: In the order that decides which of equal sentences is the earlier one.
+        seed: Decides the side of each family.
 
     Returns:
         The train documents and the dev documents, each in the order of `documents`.
@@ -161,7 +173,11 @@ def split_documents(
 
 
 def _families(documents: Sequence[Document]) -> list[int]:
-    """Return a family number for each document: union-find over the long sentences they share."""
+    """Return a family number for each document: the smallest index of its members.
+
+    Documents are of one family if they share a sentence of MIN_FAMILY_WORDS words or more that is
+    in at most MAX_FAMILY_DOCUMENTS documents, or are linked by others that do (union-find).
+    """
     owners: dict[str, set[int]] = defaultdict(set)
     for number, document in enumerate(documents):
         for sentence in document.sentences:
@@ -177,7 +193,7 @@ def _families(documents: Sequence[Document]) -> list[int]:
 
 
 def _root(parents: list[int], number: int) -> int:
-    """Return the root of a document's tree, shortening the path to it."""
+    """Return the root of a document's tree; shortens the path to it in `parents`, in place."""
     while parents[number] != number:
         parents[number] = parents[parents[number]]
         number = parents[number]
@@ -185,10 +201,14 @@ def _root(parents: list[int], number: int) -> int:
 
 
 def _without_repetitions(documents: Sequence[Document]) -> Iterator[Document]:
-    """Yield documents without sentences of earlier ones; a sentence left out ends its run."""
+    """Yield each document without the sentences that came before, in it or an earlier one.
+
+    A sentence left out ends its run. A document of repetitions only is yielded without runs.
+    """
     seen: set[str] = set()
 
     def is_new(sentence: Sentence) -> bool:
+        """Return whether a sentence comes for the first time, and remember it."""
         if sentence.key in seen:
             return False
         seen.add(sentence.key)
@@ -229,7 +249,10 @@ def write_corpus(folder: Path, documents: Sequence[Document]) -> dict[str, float
 
 
 def _corpus_parts(documents: Sequence[Document]) -> Iterator[bytes]:
-    """Yield the contents of the part files; a part ends with the document that fills it."""
+    """Yield the contents of the part files, each of PART_BYTES or a little more but the last.
+
+    A part ends with the document that fills it.
+    """
     texts: list[bytes] = []
     size = 0
     for document in documents:
@@ -246,7 +269,10 @@ def _corpus_parts(documents: Sequence[Document]) -> Iterator[bytes]:
 def _write_package_task(
     folder: Path, train: Sequence[Document], dev: Sequence[Document], seed: int
 ) -> dict[str, int]:
-    """Write the task of telling which package a passage documents; return its numbers of rows."""
+    """Write the task of telling which package a passage documents; return its numbers of rows.
+
+    The folder's name is the task's. Its labels are the packages in `train`.
+    """
     labels = sorted({document.package for document in train})
     task = TaskDeclaration(name=folder.name, texts=[0], label=1, labels=labels)
     train_rows = package_rows(train, max_rows_per_package=MAX_PACKAGE_TRAIN_ROWS, seed=seed)
@@ -257,7 +283,10 @@ def _write_package_task(
 def _write_next_task(
     folder: Path, train: Sequence[Document], dev: Sequence[Document], seed: int
 ) -> dict[str, int]:
-    """Write the task of telling whether two sentences are in order; return its numbers of rows."""
+    """Write the task of telling whether two sentences are in order; return its numbers of rows.
+
+    The folder's name is the task's.
+    """
     task = TaskDeclaration(name=folder.name, texts=[1, 2], label=3, labels=list(NEXT_LABELS))
     header = ("index", "sentence1", "sentence2", "label")
     train_rows, dev_rows = (
@@ -274,7 +303,11 @@ def _write_task(
     train_rows: Sequence[Sequence[str]],
     dev_rows: Sequence[Sequence[str]],
 ) -> dict[str, int]:
-    """Write the files and the declaration of a task; return its numbers of rows."""
+    """Write the files and the declaration of a task into a folder, made if missing.
+
+    Returns:
+        `<task>_train_rows` and `<task>_dev_rows`, with underscores in the task's name.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     write_rows(folder / task.train, header, train_rows)
     write_rows(folder / task.dev, header, dev_rows)

@@ -57,14 +57,14 @@ class TaskDeclaration:
     metrics: tuple[str, ...] = ("accuracy",)
 
     def write(self, folder: Path) -> None:
-        """Write `task.yaml` into a folder."""
+        """Write `task.yaml` into an existing folder; an earlier one is replaced."""
         content = asdict(self) | {"metrics": list(self.metrics)}
         text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=100)
         (folder / "task.yaml").write_text(text, encoding="utf-8")
 
 
 def document_digest(document: Document, seed: int) -> bytes:
-    """Return the hash of a document's text that every random choice about it is made by."""
+    """Return the hash of a document's text and the seed, 16 bytes, for all random choices."""
     text = "\n".join(sentence.text for sentence in document.sentences)
     return hashlib.blake2b(text.encode(), digest_size=16, key=str(seed).encode()).digest()
 
@@ -75,7 +75,9 @@ def package_rows(
     """Return shuffled rows (passage, package), equally many of each package.
 
     A package's rows are the first passages of its documents, in an order drawn from their hashes,
-    then the second passages, and so on until there are enough.
+    then the second passages, and so on until there are enough. There are `max_rows_per_package` of
+    each package, or as many as the package with the fewest passages has; packages without a
+    passage do not count.
     """
     ranked: dict[str, list[tuple[int, bytes, str]]] = defaultdict(list)
     for document in documents:
@@ -93,7 +95,11 @@ def package_rows(
 
 
 def _passages(document: Document) -> list[str]:
-    """Return the first non-overlapping passages of a document that name no package."""
+    """Return those of a document's first MAX_PASSAGES passages that `_is_good_passage` takes.
+
+    Passages are cut one after the other, each with as many sentences as fit into
+    MAX_PASSAGE_SENTENCES and MAX_PASSAGE_WORDS. A longer sentence is a passage of its own.
+    """
     passages: list[list[str]] = [[]]
     num_words = 0
     for text in (sentence.text for sentence in document.sentences):
@@ -107,7 +113,7 @@ def _passages(document: Document) -> list[str]:
 
 
 def _is_good_passage(passage: str) -> bool:
-    """Return whether a passage is of the right length and names no package."""
+    """Return whether a passage has MIN_PASSAGE_WORDS to MAX_PASSAGE_WORDS and names no package."""
     num_words = len(passage.split())
     is_length_good = MIN_PASSAGE_WORDS <= num_words <= MAX_PASSAGE_WORDS
     return is_length_good and _PACKAGE_NAME.search(passage) is None
@@ -118,8 +124,9 @@ def next_rows(
 ) -> list[tuple[str, str, str]]:
     """Return shuffled rows (first, second, label); half are `next`, half are `not_next`.
 
-    Each pair of neighbouring sentences makes one row: as it is, or in the wrong order. Pairs take
-    turns in the order of their hashes.
+    Each pair of neighbouring sentences makes one row: as it is, or in the wrong order, by turns.
+    Of more than `max_rows` pairs those of the smallest document hashes are taken; of an odd number
+    the last one is left out.
     """
     not_next, is_next = NEXT_LABELS
     pairs = _ranked_pairs(documents, seed)
@@ -132,7 +139,7 @@ def next_rows(
 
 
 def _ranked_pairs(documents: Sequence[Document], seed: int) -> list[tuple[str, str]]:
-    """Return the pairs of all documents, in the order of the documents' hashes."""
+    """Return the pairs of all documents by the documents' hashes, those of one in its order."""
     ranked = sorted(
         (document_digest(document, seed), index, pair)
         for document in documents
@@ -142,12 +149,12 @@ def _ranked_pairs(documents: Sequence[Document], seed: int) -> list[tuple[str, s
 
 
 def _pairs(document: Document) -> list[tuple[str, str]]:
-    """Return the first pairs of neighbouring sentences; no sentence is in two of them."""
+    """Return the first MAX_PAIRS pairs of `_neighbours`."""
     return list(_neighbours(document))[:MAX_PAIRS]
 
 
 def _neighbours(document: Document) -> Iterator[tuple[str, str]]:
-    """Yield pairs of neighbouring sentences of the right length, none of them overlapping."""
+    """Yield pairs of neighbours in a run, both of the right length; no sentence is in two pairs."""
     for run in document.runs:
         texts = [sentence.text for sentence in run]
         position = 0
@@ -160,11 +167,11 @@ def _neighbours(document: Document) -> Iterator[tuple[str, str]]:
 
 
 def _is_good_sentence(sentence: str) -> bool:
-    """Return whether a sentence is of the right length."""
+    """Return whether a sentence has MIN_SENTENCE_WORDS to MAX_SENTENCE_WORDS words."""
     return MIN_SENTENCE_WORDS <= len(sentence.split()) <= MAX_SENTENCE_WORDS
 
 
 def write_rows(file: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Write a TSV file without quoting; cells hold neither tabs nor line ends."""
+    """Write a TSV file without quoting; that cells hold no tabs or line ends is not checked."""
     lines = ["\t".join(row) for row in (header, *rows)]
     file.write_bytes(("\n".join(lines) + "\n").encode())

@@ -27,17 +27,22 @@ def evaluate(
 ) -> Manifest:
     """Score a model, and publish metrics.json and its predictions on dev and test files.
 
-    For a classification also its confusion matrix. Test files need not be there.
+    For a classification also its confusion matrix. Test files may be missing. If `output` already
+    holds this work, nothing is run.
 
     Args:
-        model: A folder that `albert finetune` wrote; it knows its task.
-        data: Folder of the task's files.
-        output: Folder to make.
+        model: A folder that `albert finetune` wrote, local or gs://; it knows its task.
+        data: Folder of the task's files, local or gs://.
+        output: Folder to make, local or gs://.
         work_root: Folder of the work folders; beside `output` when not given.
         progress: Told what it is doing.
 
+    Returns:
+        The manifest of `output`, with the metrics rounded to 4 decimals; metrics.json has them
+        whole.
+
     Raises:
-        InputError: An input is missing or unusable.
+        InputError: An input is missing or unusable, or `output` holds something else.
     """
     model, data = input_folder(model), input_folder(data)
     tuned = read_manifest(model, step="finetune")
@@ -66,6 +71,9 @@ def read_classification(evaluation: str) -> dict[str, Any] | None:
     """Return confusion matrix and ROC curve of an evaluation, local or gs://.
 
     None if there are none, as for a task that is no classification.
+
+    Returns:
+        What `describe_classification` returned.
     """
     path = join(evaluation, CLASSIFICATION_NAME)
     return json.loads(read_bytes(path)) if exists(path) else None

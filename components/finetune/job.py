@@ -29,14 +29,14 @@ class TaskJob:
     finetuning: FinetuningConfig
 
     def step_name(self, step: str) -> str:
-        """Return the display name of one of the job's steps."""
+        """Return the display name of one of the job's steps, such as `evaluate cola random`."""
         return task_step_name(step, self.task.name, self.initialization)
 
     def to_values(self) -> dict[str, Any]:
-        """Return the job as plain values for a pipeline's parameters.
+        """Return the job as plain values for a pipeline's parameters, which `parse_job` reads.
 
-        Known tasks are given by name and default settings are left out: Kubeflow limits the
-        parameters of a run to 10,000 bytes.
+        Known tasks are given by name and default settings are left out, since Kubeflow limits the
+        parameters of a run to 10,000 bytes; whether they keep to it is not checked here.
         """
         is_known = TASKS.get(self.task.name) == self.task
         return {
@@ -51,8 +51,10 @@ class TaskJob:
 def parse_job(values: Mapping[str, Any]) -> TaskJob:
     """Return the job from the values of `TaskJob.to_values`.
 
+    Settings that are left out are the defaults of this version.
+
     Raises:
-        InputError: A setting or a task is unknown to this version.
+        InputError: A setting or a task is unknown to this version, or a value is impossible.
     """
     task = values.get("task")
     if not isinstance(task, str):
@@ -64,12 +66,17 @@ def parse_job(values: Mapping[str, Any]) -> TaskJob:
 
 
 def task_step_name(step: str, task: str, initialization: str) -> str:
-    """Return the name of a task's step; the baseline from random weights is marked."""
+    """Return `{step} {task}`, with ` random` after it for the baseline from random weights."""
     return f"{step} {task}" + (" random" if initialization == "random" else "")
 
 
 def _changed(settings: Any) -> Any:
-    """Return settings as plain values, without those that are the default."""
+    """Return settings as plain values, without the fields that are the default.
+
+    Args:
+        settings: A dataclass, which becomes a dict; mappings, sequences (which become lists) and
+            plain values, in which dataclasses are looked for.
+    """
     if isinstance(settings, list | tuple):
         return [_changed(item) for item in settings]
     if isinstance(settings, Mapping):
@@ -84,5 +91,6 @@ def _changed(settings: Any) -> Any:
 
 
 def _default(field: dataclasses.Field) -> Any:
+    """Return the default of a field; a marker of dataclasses, equal to no value, if it has none."""
     factory = field.default_factory
     return field.default if factory is dataclasses.MISSING else factory()

@@ -26,19 +26,26 @@ def finetune(
 ) -> Manifest:
     """Fine-tune and publish the best model by the task's first metric to `output`.
 
+    A killed run is continued. If `output` already holds this work, nothing is run.
+
     Args:
         task: The task.
-        data: Folder of its files.
-        pretrained: A checkpoint of any kind that `albert convert` knows, with its vocabulary.
+        data: Folder of its files, local or gs://.
+        pretrained: A checkpoint of any kind that `albert convert` knows, with its vocabulary, local
+            or gs://.
         initialization: `pretrained`, or `random` weights of the same architecture.
-        config: How to train.
-        output: Folder to make.
-        work_root: Folder of the work folders, and of the features that trainings share; beside
-            `output` when not given.
+        config: How to train: the settings of this task, see `FinetuningConfig.for_task`.
+        output: Folder to make, local or gs://.
+        work_root: Folder of the work folders, and of the features that trainings share; when not
+            given, work is done beside `output` and no features are shared.
         progress: Receives the number of steps done.
 
+    Returns:
+        The manifest of `output`, with the metrics of `run_finetuning`.
+
     Raises:
-        InputError: An input is missing or unusable.
+        InputError: An input is missing or unusable, or `output` holds something else.
+        StepFailedError: A training was interrupted or diverged; its checkpoint is left.
     """
     pretrained, data = input_folder(pretrained), input_folder(data)
     cache = local_work_root(work_root) / "features" if work_root else None

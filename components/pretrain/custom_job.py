@@ -41,10 +41,11 @@ def run_custom_job(
     calls: CallConfig | None = None,
     progress: ReportProgress = quiet,
 ) -> None:
-    """Run a command on a slice of TPUs as a custom job, and wait for its end.
+    """Run a command on a slice of TPUs as a custom job, and wait until it has succeeded.
 
     A repeated call, as by a retried component, finds the unfinished job of the same settings and
-    waits for that one. SIGTERM and Ctrl-C cancel the job, which would cost until its time-out.
+    waits for that one; a job that has ended is not found, and another one is made. SIGTERM and
+    Ctrl-C cancel the job, which would cost until its time-out.
 
     Args:
         project: Google Cloud project.
@@ -61,10 +62,11 @@ def run_custom_job(
         encryption_key: Name of the Cloud KMS key for what the job writes.
         labels: Further labels of the job.
         endpoint: Address of Vertex AI; that of the location when empty.
-        calls: How patient calls to Vertex AI are.
-        progress: Called with the job's states.
+        calls: Time-outs and retries of calls to Vertex AI; the defaults when None.
+        progress: Called with each new state of the job.
 
     Raises:
+        InputError: There are no credentials, or they would go to `endpoint` unencrypted.
         StepFailedError: The job failed, was cancelled or ran out of time.
         ServiceError: Vertex AI refused a call, or kept failing.
     """
@@ -114,7 +116,15 @@ def _job_values(
     encryption_key: str,
     labels: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Return the JSON of the job, labelled with the hash of everything else in it."""
+    """Return the JSON of the job, labelled with a hash of everything else in it.
+
+    Args:
+        display_name: Name of the job.
+        spec: What `_job_spec` returns.
+        job_spec: Further values of the spec; empty ones are left out.
+        encryption_key: Name of a key; left out when empty.
+        labels: Further labels; the hash replaces one of the name REQUEST_LABEL.
+    """
     job: dict[str, Any] = {
         "displayName": display_name,
         "jobSpec": {**spec, **{key: value for key, value in job_spec.items() if value}},
@@ -127,14 +137,23 @@ def _job_values(
 
 
 class _CustomJobs:
-    """The custom jobs of a project and location; each method makes one call."""
+    """The custom jobs of a project and location.
+
+    Each method makes one call, without retries, and waits `timeout_s` seconds for the answer; it
+    raises the errors of Google's client.
+    """
 
     def __init__(self, client: Any, parent: str) -> None:
         self.client = client
         self.parent = parent
 
     def find_unfinished(self, request: str, timeout_s: float) -> str | None:
-        """Return the name of a job of this request hash that has not ended; None if none has."""
+        """Return the full name of a queued, pending or running job of this hash, or None.
+
+        Args:
+            request: The label REQUEST_LABEL of the job.
+            timeout_s: Seconds to wait for the answer.
+        """
         states = " OR ".join(f'state="{state}"' for state in _UNFINISHED_STATES)
         job_filter = f'labels.{REQUEST_LABEL}="{request}" AND ({states})'
         jobs = self.client.list_custom_jobs(
@@ -143,7 +162,7 @@ class _CustomJobs:
         return next((job.name for job in jobs), None)
 
     def create(self, values: dict[str, Any], timeout_s: float) -> str:
-        """Create a job from its JSON, and return its name."""
+        """Create a job from its JSON, and return its full name (`projects/.../customJobs/N`)."""
         from google.cloud.aiplatform_v1.types import CustomJob
 
         job = to_message(CustomJob, values)
@@ -153,7 +172,7 @@ class _CustomJobs:
         return str(created.name)
 
     def get(self, name: str, timeout_s: float) -> Any:
-        """Return a job by its name."""
+        """Return a job, a `CustomJob` of Google's client, by its full name."""
         return self.client.get_custom_job(name=name, retry=None, timeout=timeout_s)
 
     def cancel(self, name: str, timeout_s: float) -> None:
@@ -164,7 +183,17 @@ class _CustomJobs:
 def _wait(
     service: Service, jobs: _CustomJobs, name: str, display_name: str, progress: ReportProgress
 ) -> None:
-    """Ask for a job's state until it is final; cancel the job when a signal comes.
+    """Ask for a job's state until it has succeeded; cancel the job on SIGTERM or SIGINT.
+
+    Pauses between calls double from `first_pause_s` to 15 s. Signals are noticed after a pause,
+    and only in the main thread. Does not wait until a cancelled job has ended.
+
+    Args:
+        service: Makes the calls.
+        jobs: Where the job is.
+        name: Its full name.
+        display_name: Its name for messages.
+        progress: Called with each new state.
 
     Raises:
         StepFailedError: The job did not succeed, or was cancelled.

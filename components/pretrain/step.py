@@ -31,9 +31,13 @@ def pretrain(
 ) -> Manifest:
     """Pretrain and publish the best model by held-out accuracy to `output`.
 
+    Continues the same work of a killed process; does nothing if `output` holds its result. A
+    process that another one leads trains along, publishes nothing, and waits until the leader has.
+
     Args:
         records: A folder that `albert records` wrote, or TFRecord files of the original's
-            create_pretraining_data.py; for phases of several sequence lengths, one of each.
+            create_pretraining_data.py; for phases of several sequence lengths, one of each. Of
+            two with the same length the last one is used; this is not refused.
         vocab: The vocabulary those records were made with.
         model: The architecture.
         config: How to train.
@@ -42,7 +46,8 @@ def pretrain(
         progress: Told the steps done, of how many, and the losses.
 
     Raises:
-        InputError: An input is missing, or two of them do not fit together.
+        InputError: An input or setting is missing or wrong, two of them do not fit together, or
+            `output` holds something else.
         StepFailedError: Training was interrupted or diverged; its checkpoints are kept.
     """
     folders = [records] if isinstance(records, str | Path) else records
@@ -68,6 +73,7 @@ def pretrain(
         inputs["init_checkpoint"] = checkpoint.content_hash()
 
     def body(results: Path, checkpoints: Path) -> Metrics:
+        """Train from the last checkpoint, write the best model to `results`, return its metrics."""
         from albert_core.pretraining.program import run_pretraining
 
         return run_pretraining(
@@ -92,10 +98,11 @@ def pretrain(
 
 
 def recorded_settings(config: PretrainingConfig) -> dict[str, Any]:
-    """Return the settings for the manifest and the fingerprint of the work.
+    """Return the settings, by name, for the manifest and the fingerprint of the work.
 
-    Settings of schedules are left out at their defaults, but for those of the first version: a
-    schedule added since then must not make other work of a pretraining that does not use it.
+    Settings of learning rate schedules that are at their defaults are left out, but for
+    `start_warmup_step` and `poly_power`, which the first version had: a schedule added since then
+    must not make other work of a pretraining that does not use it.
     """
     settings = dataclasses.asdict(config)
     for field in dataclasses.fields(ScheduleConfig):
@@ -108,7 +115,17 @@ def recorded_settings(config: PretrainingConfig) -> dict[str, Any]:
 def _refuse_missing_lengths(
     records: Mapping[int, RecordsDescription], config: PretrainingConfig
 ) -> None:
-    """Refuse records of other sequence lengths than the phases have, missing or too many."""
+    """Refuse records of other sequence lengths than the phases have, missing or too many.
+
+    A run without phases needs the length of the first records only.
+
+    Args:
+        records: Descriptions by sequence length, at least one.
+        config: The phases.
+
+    Raises:
+        InputError: The lengths differ.
+    """
     needed = set(config.sequence_lengths(default=next(iter(records))))
     if needed != records.keys():
         raise InputError(
@@ -121,7 +138,13 @@ def _refuse_missing_lengths(
 def _refuse_mismatch(
     records: RecordsDescription, tokenizer: Tokenizer, model_config: AlbertConfig
 ) -> None:
-    """Refuse records of another vocabulary, or too long for the model."""
+    """Refuse records of another vocabulary, or too long for the model.
+
+    Records that do not name their vocabulary, as the original's, are not compared with it.
+
+    Raises:
+        InputError: They are one of the two.
+    """
     if records.vocabulary not in (None, tokenizer.content_hash()):
         raise InputError(
             "records: made with another vocabulary than the one given; give the one they were "

@@ -55,7 +55,10 @@ def pretrain_on_tpus(
     job: TpuJob,
     progress: ReportProgress = quiet,
 ) -> Manifest:
-    """Run `albert pretrain` on TPUs and wait for it; all addresses are gs://.
+    """Run `albert pretrain` on TPUs and wait for it; return the manifest of its output.
+
+    All addresses are gs://, which is not checked here. A repeated call waits for the unfinished
+    job of the same settings. SIGTERM and Ctrl-C cancel the job.
 
     Args:
         records: Outputs of `albert records`.
@@ -70,7 +73,9 @@ def pretrain_on_tpus(
         progress: Called with the job's states.
 
     Raises:
-        StepFailedError: The job failed, or left nothing.
+        StepFailedError: The job failed, was cancelled, or left no manifest at `output`.
+        ServiceError: Vertex AI refused a call, or kept failing.
+        InputError: There are no credentials.
     """
     from components.pretrain.custom_job import run_custom_job
 
@@ -117,6 +122,8 @@ def pretrain_command(
     env: Mapping[str, str],
 ) -> list[str]:
     """Return the command line that pretrains with these settings, for an image with `albert`.
+
+    All settings of model and training are in it, defaults included, as JSON.
 
     Args:
         records: Outputs of `albert records`.

@@ -23,4 +23,9 @@ class RetrainingConfig:
     max_loss: float = 0.02
 
     def __post_init__(self) -> None:
+        """Refuse bounds outside 0 to 1.
+
+        Raises:
+            InputError: One is outside.
+        """
         check_between(self, "retraining", "min_gain", "max_loss", hint="0.01 is one point")

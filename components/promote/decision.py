@@ -69,11 +69,12 @@ def decide(
     """Decide whether a new model replaces the accepted one.
 
     It does if its mean gain over the tasks that can be compared is `config.min_gain` or more and no
-    task loses more than `config.max_loss`. If no model was accepted before, it always does.
+    task loses more than `config.max_loss`. It does not if no task can be compared. If no model was
+    accepted before, it always does. Writes nothing.
 
     Args:
         scores: The new model's scores, by task.
-        accepted: The accepted model, or None.
+        accepted: The accepted model; None if there is none yet.
         config: The bounds.
         date: Date of the new model's run.
     """
@@ -95,6 +96,11 @@ def decide(
 
 
 def _comparison(task: str, score: TaskScore, accepted: AcceptedModel | None) -> Comparison:
+    """Return both models' scores on a task.
+
+    That of the accepted model is None if there is no such model, or if it was not scored on the
+    task with the same metric and data.
+    """
     other = accepted.scores.get(task) if accepted else None
     # A dev set that was extended, or another metric, would pass for a gain or a loss of the model.
     is_same_test = other and (other.metric, other.data) == (score.metric, score.data)
@@ -107,7 +113,12 @@ def _comparison(task: str, score: TaskScore, accepted: AcceptedModel | None) -> 
 
 
 def _objections(promotion: Promotion, config: RetrainingConfig) -> list[str]:
-    """Return the reasons against the new model, in words; empty if it is to be accepted."""
+    """Return the reasons against the new model, in words; empty if it is to be accepted.
+
+    Args:
+        promotion: With comparisons to an accepted model; the decision in it is not looked at.
+        config: The bounds.
+    """
     mean = promotion.mean_gain
     if mean is None:
         return [
@@ -127,4 +138,5 @@ def _objections(promotion: Promotion, config: RetrainingConfig) -> list[str]:
 
 
 def _points(difference: float) -> str:
+    """Return a difference of scores times 100, with its sign and two decimals."""
     return f"{100 * difference:+.2f}"

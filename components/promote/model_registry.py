@@ -61,7 +61,11 @@ class AcceptedModel:
 
 
 def accepted_dates(folder: str) -> list[str]:
-    """Return the dates of the accepted models, oldest first."""
+    """Return the dates of the accepted models, oldest first; empty if there is no such folder.
+
+    Args:
+        folder: Folder of the registry, local or gs://.
+    """
     history = join(folder, HISTORY_FOLDER)
     if not has_files(history):
         return []
@@ -71,7 +75,7 @@ def accepted_dates(folder: str) -> list[str]:
 
 
 def read_accepted(folder: str, date: str) -> AcceptedModel:
-    """Return the model accepted on a date.
+    """Return the model accepted on a date, as its pointer has it; the model is not looked at.
 
     Raises:
         InputError: No model was accepted on that date, or its pointer is damaged.
@@ -88,10 +92,15 @@ def accepted_before(folder: str, date: str) -> AcceptedModel | None:
     """Return the last model accepted before a date, or None; checks that it is still there.
 
     Models of the date itself and of later ones do not count, so a date's run starts from the same
-    model whenever it is made. Re-running a date reuses its results.
+    model whenever it is made. Re-running a date reuses its results. Of the model's files only the
+    manifest is read.
+
+    Args:
+        folder: Folder of the registry, local or gs://.
+        date: YYYY-MM-DD.
 
     Raises:
-        InputError: The model's folder is gone or holds another model.
+        InputError: The model's folder is gone or holds another model, or a pointer is damaged.
     """
     earlier = [other for other in accepted_dates(folder) if other < date]
     if not earlier:
@@ -113,7 +122,8 @@ def accepted_before(folder: str, date: str) -> AcceptedModel | None:
 def accept(folder: str, model: AcceptedModel) -> None:
     """Write a date's entry of the history, then `accepted.json` if the date is the newest.
 
-    Accepting a date again changes nothing: its entry is never replaced.
+    The entry of a date is never replaced: where there is one, `model` is not written, and only
+    `accepted.json` is made a copy of that entry, if its date is the newest.
 
     Raises:
         InputError: Another run has written one of the two files meanwhile.
@@ -133,4 +143,5 @@ def accept(folder: str, model: AcceptedModel) -> None:
 
 
 def _history_path(folder: str, date: str) -> str:
+    """Return the address of a date's entry in the history."""
     return join(join(folder, HISTORY_FOLDER), f"{date}.json")

@@ -38,7 +38,9 @@ def promote(
 ) -> Manifest:
     """Compare a model with the accepted one, publish promotion.json, and accept it if better.
 
-    The pointer to it is written last. A model that is not better does not fail the step.
+    To accept is to write into the registry `config.accepted`, before promotion.json is published.
+    A model that is not better, or that an acceptance by another run has overtaken, does not fail
+    the step. If `output` holds this decision already, nothing is done.
 
     Args:
         pretrained: Output of `albert pretrain`.
@@ -68,9 +70,10 @@ def promote(
     )
 
     def body(results: Path, _: Path) -> Metrics:
+        """Decide, write promotion.json, accept the model if so decided; return the metrics."""
         progress(0, 0, "comparing")
         decision = decide(model.scores, accepted, config, date=date)
-        promotion = _refuse_if_superseded(decision, model, accepted, config.accepted)
+        promotion = _reject_if_superseded(decision, model, accepted, config.accepted)
         write_json(results / PROMOTION_NAME, dataclasses.asdict(promotion))
         # Before the step is published, since a published step is never run again: killed in
         # between, it would have decided for a model that is never accepted.
@@ -94,7 +97,11 @@ def promote(
 
 
 def _scores(evaluations: Sequence[Manifest]) -> dict[str, TaskScore]:
-    """Return the scores of the pretrained model by task, leaving out those from random weights."""
+    """Return the scores of the pretrained model by task, leaving out those from random weights.
+
+    Args:
+        evaluations: Manifests of `albert evaluate`; of two of a task the last one counts.
+    """
     scores = {}
     for manifest in evaluations:
         if manifest.config["initialization"] == "pretrained":
@@ -105,10 +112,13 @@ def _scores(evaluations: Sequence[Manifest]) -> dict[str, TaskScore]:
     return scores
 
 
-def _refuse_if_superseded(
+def _reject_if_superseded(
     promotion: Promotion, model: AcceptedModel, accepted: AcceptedModel | None, folder: str
 ) -> Promotion:
-    """Return the decision, turned into a refusal if the registry has changed during the run.
+    """Return the decision, or one against the model if the registry has changed during the run.
+
+    The latter has another `reason`, also where the decision was against the model before. An
+    entry of this model's own date and content is no change.
 
     Args:
         promotion: The decision by scores.

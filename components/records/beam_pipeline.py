@@ -63,7 +63,10 @@ class WorkerContext:
         return join(self.folder, f"encoded-{_WORK_FORMAT}-{split}-{part}")
 
     def encoded_parts(self, split: str) -> list[EncodedFile]:
-        """Read the indexes of a split's encoded files; return none unless all files exist."""
+        """Read the indexes of a split's encoded files, in order.
+
+        Empty unless all files exist, up to the one that says it is the last.
+        """
         parts: list[EncodedFile] = []
         while not parts or not parts[-1].is_last:
             path = self.encoded_path(split, len(parts))
@@ -73,7 +76,7 @@ class WorkerContext:
         return parts
 
     def shard_path(self, shard: str) -> str:
-        """Return the address of a shard."""
+        """Return the address of a shard's TFRecord file, by a name of `shard_names`."""
         return join(self.folder, f"{shard}.tfrecord")
 
     def counts_path(self, shard: str) -> str:
@@ -86,7 +89,13 @@ class WorkerContext:
         return join(self.folder, "evaluation_ngrams.npz")
 
     def write_overlap_index(self) -> None:
-        """Write the index of the evaluation sets, if there are any, once for all workers."""
+        """Write the index of the evaluation sets, if there are any, once for all workers.
+
+        An index already in the folder is kept as it is.
+
+        Raises:
+            InputError: A file of an evaluation set is missing or not in a known format.
+        """
         if not self.cleaning.evaluation_sets or exists(self.overlap_path):
             return
         index = OverlapIndex.build(self.cleaning.evaluation_sets, ngram=self.cleaning.overlap_ngram)
@@ -99,7 +108,10 @@ class WorkerContext:
 
 
 def name_splits(splits: Sequence[CorpusSplit]) -> dict[str, CorpusSplit]:
-    """Return the splits of a corpus by name; a name is a hash of the split's content."""
+    """Return the splits of a corpus by name, in their order; a name is a hash of the content.
+
+    The bytes of all files are hashed. Splits of equal content get different names, by a number.
+    """
     # By content, so that a resumed run finds its work when files were renamed or moved meanwhile.
     paths = {file.path for split in splits for file in split.ranges}
     hashes = {path: content_hash(path) for path in sorted(paths)}
@@ -115,7 +127,10 @@ def name_splits(splits: Sequence[CorpusSplit]) -> dict[str, CorpusSplit]:
 def run_beam(
     context: WorkerContext, splits: Mapping[str, CorpusSplit], options: PipelineOptions
 ) -> None:
-    """Write the shards of all splits, and a JSON file of counts for each shard.
+    """Write the shards of all splits, and a JSON file of counts for each shard; wait for the end.
+
+    Files in the context's folder that an earlier run finished are not made again. Where there are
+    evaluation sets, `context.write_overlap_index` must have been called.
 
     Args:
         context: What every worker needs.
@@ -139,16 +154,20 @@ class EncodeSplit(beam.DoFn):
     """Turns a named split into pairs (shard, address of a file with documents of that shard)."""
 
     def __init__(self, context: WorkerContext) -> None:
+        """Keep the context, which Beam pickles for the workers."""
         self.context = context
 
     def setup(self) -> None:
-        """Load the document filter, once a worker."""
+        """Load the document filter; Beam calls this before `process`, once for each copy."""
         self.document_filter = DocumentFilter(
             self.context.cleaning, self.context.load_overlap_index()
         )
 
     def process(self, element: tuple[str, CorpusSplit]) -> Iterator[tuple[str, str]]:
-        """Encode a split, unless its files exist, and yield their addresses for every shard."""
+        """Encode a split, unless all its files exist, and yield each address for every shard.
+
+        A file is named to all shards, also to those of which it holds no document.
+        """
         name, split = element
         if not self.context.encoded_parts(name):
             self._encode(name, split)
@@ -157,7 +176,11 @@ class EncodeSplit(beam.DoFn):
                 yield shard, part.path
 
     def _encode(self, name: str, split: CorpusSplit) -> None:
-        """Write the encoded documents of a split into as many files as its size needs."""
+        """Write the encoded documents of a split into as many files as its size needs.
+
+        One at least, also of a split without documents; files left by a killed run are replaced.
+        The last file's counts hold those of reading the whole split, too, as `reading`.
+        """
         reading = ReadCounts()
         documents = read_split(split, self.context.corpus, reading)
         for part in itertools.count():
@@ -186,7 +209,10 @@ class EncodeSplit(beam.DoFn):
 
 
 def _first_characters(documents: Iterator[list[str]], limit: int) -> Iterator[list[str]]:
-    """Yield documents until they have `limit` characters together; leave the others."""
+    """Yield documents until they have `limit` characters or more; leave the others in `documents`.
+
+    The last one yielded may go beyond the limit.
+    """
     num_characters = 0
     while num_characters < limit and (document := next(documents, None)) is not None:
         num_characters += sum(map(len, document))
@@ -197,10 +223,11 @@ class BuildShard(beam.DoFn):
     """Turns the encoded documents of a shard into one TFRecord file and a file of counts."""
 
     def __init__(self, context: WorkerContext) -> None:
+        """Keep the context, which Beam pickles for the workers."""
         self.context = context
 
     def setup(self) -> None:
-        """Make the tables of the vocabulary, once a worker."""
+        """Make the builder with its tables of the vocabulary; Beam calls this before `process`."""
         self.builder = ShardBuilder.from_tokenizer(
             self.context.tokenizer,
             self.context.config,
@@ -208,7 +235,13 @@ class BuildShard(beam.DoFn):
         )
 
     def process(self, element: tuple[str, Iterable[str]]) -> None:
-        """Build a shard and write it, unless it exists."""
+        """Build a shard and write it, then its counts; does nothing where the counts exist.
+
+        Yields nothing to later stages.
+
+        Args:
+            element: Name of the shard, and the addresses of all encoded files, in any order.
+        """
         shard, paths = element
         if exists(self.context.counts_path(shard)):
             return

@@ -20,7 +20,12 @@ class RecordsJob:
 
 
 def records_jobs(config: RecordsConfig, sequence_lengths: Sequence[int]) -> list[RecordsJob]:
-    """Return a job for each sequence length."""
+    """Return a job for each sequence length, in their order, alike but for name and length.
+
+    Args:
+        config: The settings; their own `sequence_length` is replaced.
+        sequence_lengths: The lengths; that each is there once is not checked.
+    """
     names = records_step_names(sequence_lengths)
     return [
         RecordsJob(step=name, records=dataclasses.replace(config, sequence_length=length))
@@ -29,7 +34,7 @@ def records_jobs(config: RecordsConfig, sequence_lengths: Sequence[int]) -> list
 
 
 def records_step_names(sequence_lengths: Sequence[int]) -> list[str]:
-    """Return the names of the steps: `records`, or `records 128` where there are several."""
+    """Return the name of each length's step, in order: `records 128`, or `records` of only one."""
     if len(sequence_lengths) == 1:
         return ["records"]
     return [f"records {length}" for length in sequence_lengths]

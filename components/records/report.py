@@ -23,7 +23,10 @@ _READ = (
 
 
 def describe_shards(context: WorkerContext, splits: Iterable[str]) -> dict[str, Any]:
-    """Return the metrics of all shards.
+    """Return the metrics of all shards and of the text that was read, by name.
+
+    These are counts of documents, sentences, words, tokens and records, fractions, and the counts
+    of reading; they become the step's metrics and its report. `run_beam` must have ended.
 
     Args:
         context: What the workers were given.
@@ -80,7 +83,14 @@ def describe_shards(context: WorkerContext, splits: Iterable[str]) -> dict[str, 
 
 
 def describe_cleaning(context: WorkerContext, splits: Iterable[str]) -> dict[str, Any]:
-    """Return counts and examples of removed documents, by reason and by evaluation set."""
+    """Return counts and examples of removed documents, by reason and by evaluation set.
+
+    `run_beam` must have ended.
+
+    Returns:
+        `num_removed_documents`, counts by reason; `evaluation_sets`, counts by set; `examples`,
+        by reason, each with `evidence` and `text`.
+    """
     removed = RemovedDocuments()
     for counts in _read_counts(context, splits):
         removed.merge(counts["removed"])
@@ -99,14 +109,21 @@ def describe_cleaning(context: WorkerContext, splits: Iterable[str]) -> dict[str
 
 
 def _read_counts(context: WorkerContext, splits: Iterable[str]) -> Iterator[Mapping[str, Any]]:
-    """Yield the counts of every file of encoded documents."""
+    """Yield the counts of every file of encoded documents, split by split.
+
+    Nothing of a split whose files are not all there.
+    """
     for split in splits:
         for part in context.encoded_parts(split):
             yield part.counts
 
 
 def _refuse_loss(num_read: int, by_shard: Mapping[str, Counts]) -> None:
-    """Raise unless the shards hold as many documents as were encoded."""
+    """Refuse shards that do not hold as many documents as were encoded.
+
+    Raises:
+        StepFailedError: The numbers differ.
+    """
     # Some runners have been seen to lose or repeat elements without an error.
     num_in_shards = sum(counts["num_shard_documents"] for counts in by_shard.values())
     if num_in_shards != num_read:
@@ -118,7 +135,11 @@ def _refuse_loss(num_read: int, by_shard: Mapping[str, Counts]) -> None:
 
 
 def _refuse_empty(read: Counts, by_shard: Mapping[str, Counts], config: RecordsConfig) -> None:
-    """Raise if there is no training record, or no held-out one where some are wanted."""
+    """Refuse shards without a training record, or without a held-out one where some are wanted.
+
+    Raises:
+        InputError: There is none.
+    """
     num_train = sum(c["num_records"] for name, c in by_shard.items() if name != HELD_OUT_SHARD)
     if not num_train:
         raise InputError(

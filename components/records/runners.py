@@ -41,6 +41,15 @@ class BeamConfig:
     options: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        """Refuse settings that the runner does not have, or lacks.
+
+        Refused are a negative number of workers; local settings with another runner; a Dask
+        address without Dask and the reverse; options that look like secrets by their name; and a
+        runner of Beam's without a shared folder.
+
+        Raises:
+            InputError: One of these.
+        """
         check_at_least(self, "beam", num_workers=0)
         if self.runner != "local" and (self.mode != "auto" or self.num_workers):
             raise InputError(
@@ -64,9 +73,9 @@ class BeamConfig:
             )
 
     def with_worker_image(self, image: str) -> "BeamConfig":
-        """Return a copy with the image of Dataflow's workers, unless the options name one.
+        """Return a copy with `image` for Dataflow's workers.
 
-        Of other runners the configuration is returned as it is.
+        Of other runners, or where the options name an image, this configuration is returned.
         """
         is_named = any(option.startswith(_IMAGE_OPTION) for option in self.options)
         if "dataflow" not in self.runner.lower() or is_named:
@@ -75,7 +84,12 @@ class BeamConfig:
         return dataclasses.replace(self, options=(*self.options, *image_options))
 
     def options_for(self, *, num_bytes: int, num_splits: int) -> "PipelineOptions":
-        """Return Beam's options for a corpus of this size."""
+        """Return Beam's options for a corpus of this size; those in `options` come last and win.
+
+        Args:
+            num_bytes: Size of the text; decides the number of local workers where none is set.
+            num_splits: Number of splits; the number of Dask's partitions.
+        """
         from apache_beam.options.pipeline_options import PipelineOptions
 
         if self.runner == "dask":
@@ -91,6 +105,11 @@ class BeamConfig:
         return PipelineOptions([*runner_options, *self.options])
 
     def _local_options(self, num_bytes: int) -> list[str]:
+        """Return the options of Beam's local runner: its name, its mode, its number of workers.
+
+        Unless `num_workers` is set there is one worker for each 32 MiB of text begun, at most as
+        many as this process may use cores, and a single one in the mode `in_memory`.
+        """
         cores = len(os.sched_getaffinity(0))
         worthwhile = 1 if self.mode == "in_memory" else 1 + num_bytes // _BYTES_PER_PROCESS
         num_workers = self.num_workers or min(cores, worthwhile)

@@ -46,7 +46,15 @@ class SizeEstimate:
 
 
 def estimate_records(context: WorkerContext, splits: Sequence[CorpusSplit]) -> SizeEstimate:
-    """Make the records of a small sample of the corpus in memory and scale their sizes up."""
+    """Make the records of a small sample of the corpus in memory and scale their sizes up.
+
+    Writes nothing. Documents that overlap with evaluation sets count as if they were kept; all
+    sizes but the text's are 0 where the sample gives no record.
+
+    Args:
+        context: Settings and tokenizer.
+        splits: All splits of the corpus.
+    """
     documents = list(_sample_documents(context, splits))
     num_sampled = sum(len(s.encode()) + 1 for document in documents for s in document)
     shards, _ = encode_documents(
@@ -87,7 +95,10 @@ def refuse_full_disk(estimate: SizeEstimate, folder: Path) -> None:
 
 
 def _sample_documents(context: WorkerContext, splits: Sequence[CorpusSplit]) -> Iterator[list[str]]:
-    """Yield the first documents of a few splits, spread evenly over the corpus."""
+    """Yield the first documents of at most 4 splits, spread evenly over the corpus.
+
+    Of each split, until they have more than 200,000 characters together.
+    """
     step = max(1, len(splits) // _SAMPLED_SPLITS)
     for split in itertools.islice(splits[::step], _SAMPLED_SPLITS):
         num_characters = 0
@@ -99,11 +110,12 @@ def _sample_documents(context: WorkerContext, splits: Sequence[CorpusSplit]) -> 
 
 
 def _text_bytes(file: FileRange) -> float:
-    """Return the size of a file's text, estimated where the file is compressed."""
+    """Return the bytes of text in a range of a file; thrice as many as in it if compressed."""
     size = file.end - file.start
     is_plain = is_stored_as_text(file.path) and not file.path.lower().endswith(".parquet")
     return size if is_plain else size * _COMPRESSION
 
 
 def _megabytes(num_bytes: int) -> str:
+    """Format a size in MB with one decimal."""
     return f"{num_bytes / 1e6:,.1f} MB"

@@ -34,24 +34,33 @@ def make_records(
 ) -> Manifest:
     """Make the records of a corpus and publish shards and statistics to `output`.
 
+    Continues the same work of a killed process; does nothing if `output` holds its result.
+
     Args:
         corpus: The text.
         vocab: A folder that `albert vocab` wrote, or any vocabulary `load_tokenizer` knows.
         config: How documents become records.
         output: Folder to make.
-        cleaning: Which documents are left out.
-        beam: Where the work is done; the records are the same everywhere.
+        cleaning: Which documents are left out; the defaults of CleaningConfig when None.
+        beam: Where the work is done; the records are the same everywhere. On this machine when
+            None.
         work_root: Folder of the work folders; beside `output` when not given.
         progress: Called with messages about the work.
 
     Raises:
-        InputError: An input is missing or unusable, or the corpus gives no record.
+        InputError: An input is missing or unusable, the corpus gives no record, the disk has no
+            room for the work, or `output` holds something else.
         StepFailedError: The Beam runner lost or repeated documents.
     """
     cleaning, beam = cleaning or CleaningConfig(), beam or BeamConfig()
     tokenizer = load_tokenizer(input_folder(vocab))
 
     def body(results: Path, work: Path) -> Metrics:
+        """Write shards, records_report.json and cleaning_report.json; return the metrics.
+
+        Removes the workers' folder if what they made is refused, and after success if it is in
+        `beam.shared_folder`.
+        """
         context = WorkerContext(
             corpus=corpus,
             cleaning=cleaning,
@@ -101,7 +110,14 @@ def make_records(
 
 
 def _work_folder(beam: BeamConfig, work: Path) -> str:
-    """Return the folder of the workers' files."""
+    """Return the address of the folder for the workers' files.
+
+    It is `work`, or a folder in `beam.shared_folder` named after the step's work folder.
+
+    Args:
+        beam: Where the work is done.
+        work: Folder `progress` in the step's work folder.
+    """
     if not beam.shared_folder:
         return str(work.absolute())
     # Named after the fingerprint of the work, so that the same work finds its files again and

@@ -105,7 +105,14 @@ def loss_chart(history: History, name: str = "loss") -> str:
 def masked_lm_chart(history: History, most_frequent_fraction: float, name: str = "mlm") -> str:
     """Draw held-out masked-LM accuracy beside the reference run's.
 
-    The dashed line is the accuracy of always guessing the most frequent token.
+    Args:
+        history: `RunSummary.pretraining_history`.
+        most_frequent_fraction: Accuracy of always guessing the most frequent token, a dashed line;
+            without one if it is not finite.
+        name: Begins every id in the SVG; unique on the page.
+
+    Returns:
+        An `<svg>` element, or an empty string if there is nothing to draw.
     """
     reference = Line(label="most frequent token", points=[(0, 100 * most_frequent_fraction)])
     lines = _beside_reference_run(history, "masked_lm_accuracy")
@@ -113,14 +120,25 @@ def masked_lm_chart(history: History, most_frequent_fraction: float, name: str =
 
 
 def sentence_order_chart(history: History, name: str = "sop") -> str:
-    """Draw held-out sentence-order accuracy beside the reference run's; dashed: chance."""
+    """Draw held-out sentence-order accuracy beside the reference run's; dashed: chance.
+
+    Args:
+        history: `RunSummary.pretraining_history`.
+        name: Begins every id in the SVG; unique on the page.
+
+    Returns:
+        An `<svg>` element, or an empty string if there is nothing to draw.
+    """
     reference = Line(label="chance", points=[(0, 50.0)])
     lines = _beside_reference_run(history, "sentence_order_accuracy")
     return _chart(name, lines, y_label="accuracy (%)", reference=reference)
 
 
 def _beside_reference_run(history: History, key: str) -> tuple[Line, ...]:
-    """Return the lines of a column and of the reference run, stretched over as many steps."""
+    """Return the lines of a column and of the reference run, stretched over as many steps.
+
+    Both in percent. No lines if the column has no value.
+    """
     points = _points(history, key, scale=100)
     if not points:
         return ()
@@ -133,6 +151,8 @@ def _beside_reference_run(history: History, key: str) -> tuple[Line, ...]:
 
 def task_chart(task: TaskSummary, name: str) -> str:
     """Draw a task's own metric while fine-tuning, pretrained against random weights.
+
+    The dashed line is the score of always predicting the most frequent label, or the mean.
 
     Args:
         task: The task; `random_weights_history` may be empty.
@@ -151,7 +171,7 @@ def task_chart(task: TaskSummary, name: str) -> str:
 
 
 def metric_label(metric: str) -> str:
-    """Return the name of a metric as people write it."""
+    """Return a metric's name as people write it: that in METRIC_LABELS, or with spaces for _."""
     return METRIC_LABELS.get(metric, metric.replace("_", " "))
 
 
@@ -166,6 +186,15 @@ def _points(history: History, key: str, scale: float = 1.0) -> list[tuple[float,
 
 
 def _chart(name: str, lines: Sequence[Line], *, y_label: str, reference: Line | None = None) -> str:
+    """Draw a chart of lines over the global step, and return its `<svg>` element.
+
+    Args:
+        name: Begins every id in the SVG.
+        lines: The lines; those without points are left out, and without any the result is "".
+        y_label: Label of the y axis.
+        reference: Drawn dashed at the height of its first point, if that is finite. A chart with
+            one is in percent.
+    """
     nonempty = [line for line in lines if line.points]
     if not nonempty:
         return ""
@@ -196,7 +225,10 @@ def _draw_reference(axes: Axes, line: Line) -> None:
 
 
 def _finish_axes(axes: Axes, lines: Sequence[Line], *, y_label: str, is_percent: bool) -> None:
-    """Set limits, ticks and labels; x begins at step 0, an axis in percent spans 10 at least."""
+    """Set limits, ticks and labels; x begins at step 0, an axis in percent spans 10 at least.
+
+    The lines must be drawn already.
+    """
     last_step = max(step for line in lines for step, _ in line.points)
     axes.set_xlim(0, max(1.03 * last_step, 1))
     if is_percent:
@@ -213,7 +245,7 @@ def _finish_axes(axes: Axes, lines: Sequence[Line], *, y_label: str, is_percent:
 
 
 def _draw_legend(figure: Figure, axes: Axes) -> None:
-    """Put the legend above the panel, the pretrained model first."""
+    """Put the legend above the panel, the line "pretrained" first, others as they were drawn."""
     handles, labels = axes.get_legend_handles_labels()
     order = sorted(range(len(labels)), key=lambda index: (labels[index] != "pretrained", index))
     figure.legend(
@@ -229,6 +261,7 @@ def _draw_legend(figure: Figure, axes: Axes) -> None:
 
 
 def _to_svg(figure: Figure) -> str:
+    """Return a figure as a stand-alone SVG document, without date and other metadata."""
     buffer = io.StringIO()
     # No pyplot, which would keep the figure in memory and may look for a display.
     FigureCanvasSVG(figure)
@@ -261,4 +294,5 @@ def _for_page(svg: str, name: str, *, description: str) -> str:
 
 
 def _theme_color(color: str) -> str:
+    """Return the CSS variable of a colour in `THEME`; any other colour as it is."""
     return f"var({THEME[color]}, {color})" if color in THEME else color

@@ -74,6 +74,10 @@ def render_page(summary: RunSummary) -> str:
 
 
 def _environment() -> jinja2.Environment:
+    """Return the environment of the template, with its filters; names not defined are errors.
+
+    It escapes all text that is not marked as HTML.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -99,7 +103,10 @@ def _environment() -> jinja2.Environment:
 
 
 def _headlines(summary: RunSummary) -> Iterator[Headline]:
-    """Yield the numbers at the top of the page, in their order."""
+    """Yield the four numbers at the top of the page, in their order.
+
+    The accuracies are those of the published weights; missing ones are written as `NOTHING`.
+    """
     best = published_evaluation(summary.pretraining_history)
     held_out = f"held-out, step {format_number(best['global_step'])}" if best else "held-out"
     yield Headline(
@@ -121,7 +128,10 @@ def _headlines(summary: RunSummary) -> Iterator[Headline]:
 
 
 def _task_headline(tasks: Sequence[TaskSummary]) -> Headline:
-    """Return the mean gain over majority, and over random weights for the tasks that have them."""
+    """Return the mean gain over majority, and over random weights for the tasks that have them.
+
+    Without tasks the value is `NOTHING`.
+    """
     gains = [task.score - task.majority_score for task in tasks]
     notes = [f"points over majority, {format_count(len(tasks), 'task')}" if tasks else "no tasks"]
     over_random = [
@@ -138,7 +148,11 @@ def _task_headline(tasks: Sequence[TaskSummary]) -> Headline:
 
 
 def task_details(task: TaskSummary) -> Iterator[str]:
-    """Yield the lines below a task's score: all metrics, interval and seeds, published scores."""
+    """Yield the lines below a task's score: all metrics, interval and seeds, published scores.
+
+    Each only where there is something to say: metrics where there are two or more (SQuAD's
+    threshold is not one), seeds only beside an interval.
+    """
     metrics = {name: value for name, value in task.metrics.items() if name != "null_threshold"}
     scores = [f"{_capitalize_metric(name)} {format_points(v)}" for name, v in metrics.items()]
     if len(scores) > 1:
@@ -156,6 +170,7 @@ def task_details(task: TaskSummary) -> Iterator[str]:
 
 
 def _pretraining_charts(summary: RunSummary) -> list[Chart]:
+    """Return the charts of loss and both accuracies that have a line to draw."""
     history = summary.pretraining_history
     return _nonempty_charts(
         ("Loss", loss_chart(history)),
@@ -165,13 +180,14 @@ def _pretraining_charts(summary: RunSummary) -> list[Chart]:
 
 
 def _task_charts(tasks: Sequence[TaskSummary]) -> list[Chart]:
+    """Return a chart for each task that has a line to draw, in their order."""
     return _nonempty_charts(
         *((task.name, task_chart(task, f"task{index}")) for index, task in enumerate(tasks))
     )
 
 
 def _nonempty_charts(*charts: tuple[str, str]) -> list[Chart]:
-    """Return charts of (title, SVG); leaves out those without a line to draw."""
+    """Return charts of (title, SVG); leaves out those with an empty SVG. The SVG is not escaped."""
     return [Chart(title=title, svg=Markup(svg)) for title, svg in charts if svg]
 
 
@@ -180,11 +196,15 @@ def _total_seconds(steps: Sequence[StepSummary]) -> float:
 
 
 def _format_time(created: str) -> str:
+    """Format an ISO time to the minute, with its zone's name if it has one."""
     return f"{datetime.datetime.fromisoformat(created):%Y-%m-%d %H:%M %Z}".strip()
 
 
 def format_setting(value: object) -> str:
-    """Format a setting as JSON, without rounding, so that it can be copied into a configuration."""
+    """Format a setting as JSON, without rounding, so that it can be copied into a configuration.
+
+    Strings are written without quotes, None as `NOTHING`.
+    """
     if isinstance(value, str):
         return value
     if value is None:
@@ -193,7 +213,11 @@ def format_setting(value: object) -> str:
 
 
 def format_metric(value: object, key: str) -> str:
-    """Format a metric of a step by the unit in its name (`_fraction`, `_s`, `seconds`)."""
+    """Format a metric of a step by the unit that its name ends in.
+
+    Names in `_fraction` or `_accuracy` are percentages, those in `_s` or `seconds` durations. What
+    is no number is written as `format_setting` does.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float):
         return format_setting(value)
     if key.endswith(("_fraction", "_accuracy")):
@@ -210,7 +234,14 @@ def format_label(key: str) -> str:
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the leaves of nested settings with dotted names, in order."""
+    """Yield the leaves of nested settings as (dotted name, value), in order.
+
+    Lists and empty mappings are leaves.
+
+    Args:
+        values: The settings.
+        prefix: What all names begin with, the dot included.
+    """
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
             yield from flatten(value, f"{prefix}{key}.")
@@ -219,5 +250,6 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def _capitalize_metric(metric: str) -> str:
+    """Return the label of a metric with a capital first letter."""
     label = metric_label(metric)
     return label[:1].upper() + label[1:]

@@ -51,7 +51,8 @@ def write_report(
     """Publish index.html, a self-contained page, and the same as summary.json to `output`.
 
     If the evaluations hold predictions on GLUE's test files, they are packed into
-    glue_submission.zip, in the form that the GLUE site takes.
+    glue_submission.zip, in the form that the GLUE site takes. If `output` holds the report of
+    these inputs already, nothing is done.
 
     Args:
         title: Name of the run.
@@ -67,8 +68,8 @@ def write_report(
         progress: Called with what the step is doing.
 
     Raises:
-        InputError: An input is missing, damaged or another step's, or the evaluations are not
-            those of the fine-tuned models in their order.
+        InputError: An input is missing, damaged or another step's, the evaluations are not those
+            of the fine-tuned models in their order, or `output` holds something else.
     """
     folders = {
         "vocab": [input_folder(vocab)],
@@ -87,6 +88,7 @@ def write_report(
     _refuse_unpaired(manifests["finetune"], manifests["evaluate"])
 
     def body(results: Path, _: Path) -> Metrics:
+        """Write summary, page and submission; return the number of tasks."""
         progress(0, 0, "drawing")
         summary = summarise(title, folders, manifests)
         write_json(results / SUMMARY_NAME, dataclasses.asdict(summary))
@@ -130,12 +132,12 @@ def write_submission(
     """Pack the predictions of pretrained models on GLUE's test files into a zip archive.
 
     Writes no archive if there are no predictions. The site wants all eleven files; those of tasks
-    that were not run are missing.
+    that were not run are missing. Of two files of the same name the last one is packed.
 
     Args:
         evaluations: Output folders of `albert evaluate`.
         manifests: Their manifests, in the same order.
-        path: The archive.
+        path: The archive; replaced if it exists.
     """
     files = {
         file.name: file
@@ -153,11 +155,13 @@ def write_submission(
 def summarise(
     title: str, folders: dict[str, list[Path]], manifests: dict[str, list[Manifest]]
 ) -> RunSummary:
-    """Read the summary of a run from its artifacts.
+    """Read the summary of a run from its artifacts; its time of creation is now.
 
     Args:
         title: Name of the run.
-        folders: Output folders by step, as `write_report` reads them.
+        folders: Output folders by step, with all keys that `write_report` makes; one folder each
+            of `vocab` and `pretrain`, at least one of `records` (the last one is reported), and
+            as many of `finetune` as of `evaluate`.
         manifests: Their manifests, in the same order.
     """
     (vocab,), (*_, records), (pretrained,) = (folders[s] for s in ("vocab", "records", "pretrain"))
@@ -184,7 +188,12 @@ def summarise(
 
 
 def step_names(step: str, manifests: Sequence[Manifest]) -> list[str]:
-    """Return the names of a step's runs as people read them, for example `finetune cola`."""
+    """Return the names of a step's runs as people read them, for example `finetune cola`.
+
+    Args:
+        step: Name of the step.
+        manifests: Manifests of all its runs; the names come in their order.
+    """
     configs = [manifest.config for manifest in manifests]
     if step == "records":
         return records_step_names([config["records"]["sequence_length"] for config in configs])
@@ -195,6 +204,7 @@ def step_names(step: str, manifests: Sequence[Manifest]) -> list[str]:
 
 
 def _step_summary(name: str, manifest: Manifest) -> StepSummary:
+    """Return the summary of a step's run, from its manifest."""
     return StepSummary(
         name=name,
         seconds=manifest.seconds,
@@ -209,7 +219,12 @@ def _task_summaries(
 ) -> list[TaskSummary]:
     """Return a summary for each task that has a run from pretrained weights, in their order.
 
-    The task's run from random weights, if there is one, becomes its baseline.
+    The task's run from random weights, if there is one, becomes its baseline. Of two runs of a
+    task from the same weights the last one counts.
+
+    Args:
+        folders: Output folders by step, as in `summarise`.
+        manifests: Their manifests; those of `finetune` and `evaluate` belong together pairwise.
     """
     runs: dict[str, dict[str, tuple[Path, Manifest, Manifest]]] = {}
     rows = zip(folders["finetune"], manifests["finetune"], manifests["evaluate"], strict=True)
@@ -222,11 +237,12 @@ def _task_summaries(
 
 
 def _task_summary(name: str, runs: dict[str, tuple[Path, Manifest, Manifest]]) -> TaskSummary:
-    """Return the summary of a task.
+    """Return the summary of a task, whose score is the first metric of its evaluation.
 
     Args:
         name: Name of the task.
-        runs: Folder of the model, its manifest and its evaluation's, by initialization.
+        runs: Folder of the model, its manifest and its evaluation's, by initialization:
+            `pretrained`, and `random` if there is such a run.
     """
     folder, tuned, evaluated = runs["pretrained"]
     metric = next(iter(evaluated.metrics))  # the task's own metric is always the first
@@ -253,6 +269,7 @@ def _task_summary(name: str, runs: dict[str, tuple[Path, Manifest, Manifest]]) -
 
 
 def _read_promotion(folder: Path) -> Promotion:
+    """Read the decision in an output of the step `promote`."""
     path = folder / PROMOTION_NAME
     return parse_settings(Promotion, _read_json(path), source=str(path))
 

@@ -41,7 +41,7 @@ class TaskSummary:
         score: Its value with the pretrained model.
         random_weights_score: Its value after the same fine-tuning from random weights, or None.
         majority_score: Its value when always the most frequent label (or the mean) is predicted.
-        metrics: All metrics of the pretrained model, by name.
+        metrics: All metrics of the pretrained model, by name, without the interval.
         interval: Bootstrap interval of the score (95 %), or None.
         num_seeds: Trainings with different seeds; the score is that of the best.
         mean_score: Mean over the seeds, or None of a single one.
@@ -118,4 +118,5 @@ def published_evaluation(history: Sequence[Mapping[str, Any]]) -> Mapping[str, A
 
 
 def _finite(value: float | None) -> float:
+    """Return a number, or minus infinity where it is missing, nan or infinite."""
     return value if value is not None and math.isfinite(value) else -math.inf

@@ -23,7 +23,7 @@ class Resolved:
         corpus_fingerprint: Hash of the text.
         vocab: The vocabulary: the accepted model's, if there is one.
         pretraining: How to pretrain: from the accepted model, if there is one.
-        accepted: The model accepted last before the date.
+        accepted: The model accepted last before the date; None if there is none, or no retraining.
     """
 
     date: str
@@ -46,8 +46,9 @@ def resolve(
 ) -> Resolved:
     """Fill the date into the settings, and start from the accepted model if there is one.
 
-    The accepted model becomes `vocab.source` and `pretraining.init_checkpoint`. Re-running a date
-    reuses its results, since only models of earlier dates count.
+    The accepted model becomes `vocab.source` and `pretraining.init_checkpoint`, in place of what
+    they were. Re-running a date reuses its results, since only models of earlier dates count. The
+    files of the corpus are read, to check and hash them; nothing is written.
 
     Args:
         date: A date or a time, as a schedule passes it.
@@ -58,7 +59,8 @@ def resolve(
         retraining: Folder of the accepted models; without one, none is looked up.
 
     Raises:
-        InputError: The date is not one, no file matches for it, or the accepted model is gone.
+        InputError: The date is not one, no file matches for it, a file is unusable, or the
+            accepted model is gone.
     """
     date = parse_date(date)
     corpus = dataclasses.replace(corpus, files=with_date(corpus.files, date))

@@ -27,10 +27,10 @@ class StepOutcome:
         name: `vocab`, `records`, `pretrain`, `finetune cola`, ...
         state: State of the last attempt. `killed` began and recorded no end, as when memory ran
             out or its node was lost; `cached` was taken from an earlier run.
-        num_tries: How often it began.
-        seconds: Duration of the last attempt.
-        message: Why it failed.
-        output: Address of its output.
+        num_tries: How often it began; 0 where it did not run in this run.
+        seconds: Duration of the last attempt; 0 if that was killed.
+        message: Why the last attempt failed.
+        output: Address of its output; empty where it did not run in this run.
         log: Command that shows the log of the last attempt, where the platform is known.
     """
 
@@ -51,8 +51,8 @@ class RunOutcome:
         title: Title of the run.
         run: The platform's name of the run.
         is_success: Whether all steps succeeded.
-        error: The platform's message on a failure.
-        page: The platform's page of the run, where it is known.
+        error: The platform's message on a failure; empty if it has none.
+        page: Address of the platform's page of the run; empty where it is not known.
         steps: What became of each step, in order.
     """
 
@@ -68,6 +68,9 @@ def planned_steps(
     records_steps: Sequence[str], jobs: Sequence[TaskJob], optional_steps: Collection[str]
 ) -> list[str]:
     """Return the names of a run's steps, in the order of the table of steps, without the summary.
+
+    Neighbouring steps that are repeated for each task come task by task: `finetune a`,
+    `evaluate a`, `finetune b`, ...
 
     Args:
         records_steps: Names of the steps that make records, one for each sequence length.
@@ -104,6 +107,8 @@ def write_run_summary(
 ) -> str:
     """Write summary.json to `output`, and return the same as Markdown.
 
+    An earlier summary.json is replaced.
+
     Args:
         title: Title of the run.
         run: The platform's name of the run.
@@ -134,7 +139,8 @@ def write_run_summary(
 def _step_outcome(name: str, attempts: Sequence[StepAttempt], is_success: bool) -> StepOutcome:
     """Return what became of a step, from its attempts in the order they began.
 
-    A step without any did not run: in a run that succeeded the platform's cache had its output.
+    The last attempt counts. A step without any did not run: in a run that succeeded (`is_success`)
+    the platform's cache had its output.
     """
     if not attempts:
         return StepOutcome(name=name, state="cached" if is_success else "not run")
@@ -165,7 +171,10 @@ def _vertex_page(run: str) -> str:
 
 
 def _to_markdown(summary: RunOutcome) -> str:
-    """Return a table of the steps, and a line for each that failed or was killed."""
+    """Return title, outcome and error of a run, a table of its steps, and what failed.
+
+    There is a paragraph for each step that failed or was killed. Text is not escaped.
+    """
     ending = "succeeded" if summary.is_success else "failed"
     lines = [f"# {summary.title}: {ending}", "", f"Run: {summary.page or summary.run}", ""]
     if summary.error:
@@ -180,6 +189,7 @@ def _to_markdown(summary: RunOutcome) -> str:
 
 
 def _failure_lines(steps: Sequence[StepOutcome]) -> Iterator[str]:
+    """Yield two lines of Markdown, the first empty, for each step that failed or was killed."""
     for step in steps:
         if step.state in ("failed", "killed"):
             reason = step.message or "ended without a word: out of memory, or its node was lost"

@@ -36,7 +36,7 @@ Row = tuple[str, str]
 
 
 def print_conversion(conversion: Conversion) -> None:
-    """Print what was converted, how far the outputs differ, and what to know."""
+    """Print source, destination and heads of a conversion, differences of outputs, and notes."""
     rows = [
         ("source", f"{conversion.source} ({_KINDS[conversion.kind]})"),
         ("destination", f"{conversion.destination} ({_KINDS[conversion.format]})"),
@@ -50,7 +50,7 @@ def print_conversion(conversion: Conversion) -> None:
 
 
 def print_description(description: Description) -> None:
-    """Print what a path is and holds."""
+    """Print what a path is and holds: its step, model and vocabulary where it has them; files."""
     rows = [("path", description.path), ("kind", _KINDS[description.kind])]
     if description.manifest:
         rows += _manifest_rows(description.manifest)
@@ -79,6 +79,7 @@ def print_export(export: ExportDescription) -> None:
 
 
 def _model_rows(model: ModelSummary) -> Iterator[Row]:
+    """Yield the rows about a model's weights; size and architecture only if its config is known."""
     if model.config:
         yield "size", model.size or "none of the presets"
         yield "architecture", _changed_settings(model.config.to_dict())
@@ -92,12 +93,14 @@ def _model_rows(model: ModelSummary) -> Iterator[Row]:
 
 
 def _manifest_rows(manifest: Manifest) -> Iterator[Row]:
+    """Yield the rows about the step that made an artifact: time, metrics and settings."""
     yield "step", f"albert {manifest.step}, {manifest.seconds:,.1f} s"
     yield "metrics", ", ".join(f"{name} {_format_value(v)}" for name, v in manifest.metrics.items())
     yield "settings", ", ".join(_flatten(manifest.config))
 
 
 def _file_rows(files: Mapping[str, int]) -> Iterator[Row]:
+    """Yield the number and total size of files, then the first twelve with their sizes in bytes."""
     yield "files", f"{len(files):,}, {format_bytes(sum(files.values()))}"
     for name, size in list(files.items())[:_SHOWN_FILES]:
         yield f"  {name}", format_bytes(size)
@@ -106,12 +109,15 @@ def _file_rows(files: Mapping[str, int]) -> Iterator[Row]:
 
 
 def _changed_settings(values: Mapping[str, Any]) -> str:
-    """Return the settings of an architecture as text, without those that are zero or empty."""
+    """Return settings as `name value, name value`, without those that are zero, false or empty.
+
+    Defaults that are not zero are shown, too.
+    """
     return ", ".join(f"{name} {_format_value(value)}" for name, value in values.items() if value)
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Yield nested settings as text, with dotted names."""
+    """Yield nested settings as `name value`, with dotted names; an empty mapping yields nothing."""
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from _flatten(value, f"{prefix}{name}.")
@@ -120,18 +126,19 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def _format_value(value: Any) -> str:
-    """Return a value as text, numbers for reading."""
+    """Return a value as text: numbers rounded for reading, all else by `str`."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     return format_number(value)
 
 
 def _heads(heads: tuple[str, ...]) -> str:
+    """Return the titles of heads as text; says so if there are none."""
     return ", ".join(_HEADS[head] for head in heads) or "none: the encoder alone"
 
 
 def _print(rows: list[Row]) -> None:
-    """Print a table of two columns; elsewhere than on a terminal, a line for each row."""
+    """Print rows as two columns, wrapped on a terminal; elsewhere one line for each row."""
     console = rich.console.Console(highlight=False)
     if not console.is_terminal:
         width = max(len(name) for name, _ in rows)

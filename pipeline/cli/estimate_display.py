@@ -9,7 +9,12 @@ _GIB, _MIB = 2**30, 2**20
 
 
 def print_estimate(estimates: Sequence[PhaseEstimate], prices: Prices) -> None:
-    """Print memory, work, time and price of every phase, and of the run."""
+    """Print memory, work, time and price of every phase, and of the run.
+
+    Args:
+        estimates: One for each phase, at least one, all on the same slice.
+        prices: The prices they were made with.
+    """
     first = estimates[0]
     accelerator, config = first.request.accelerator, first.request.config
     print(accelerator)
@@ -26,7 +31,7 @@ def print_estimate(estimates: Sequence[PhaseEstimate], prices: Prices) -> None:
 
 
 def _phase_lines(estimate: PhaseEstimate) -> list[str]:
-    """Return the lines about one phase; the first is empty."""
+    """Return the lines about one phase; the first is empty. The phase must fit into memory."""
     request, compiled = estimate.request, estimate.compiled
     phase, accelerator = request.phase, request.accelerator
     num_gib, limit = compiled.memory_bytes / _GIB, accelerator.chip.memory_gib
@@ -57,7 +62,7 @@ def _hours(hours: float) -> str:
 
 
 def _cost(estimates: Sequence[PhaseEstimate], prices: Prices) -> str:
-    """Return the price of all phases, or that there is none."""
+    """Return the price of all phases as text; that there is none if any phase has none."""
     costs = [estimate.cost for estimate in estimates]
     if any(cost is None for cost in costs):
         return "no price for this kind of chip in the table"

@@ -21,7 +21,12 @@ from pipeline.local.interruption import INTERRUPTED_STATUS, print_interrupted
 
 @dataclasses.dataclass(frozen=True)
 class CommandGroup:
-    """A command with commands of its own."""
+    """A command that only has commands of its own, such as `schedule`.
+
+    Attributes:
+        summary: Its line in the help.
+        commands: Its commands by their names.
+    """
 
     summary: str
     commands: Mapping[str, Command]
@@ -60,11 +65,16 @@ COMMANDS: Mapping[str, Command | CommandGroup] = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; the function behind the console script.
 
+    Errors are printed as one line on standard error; exceptions that are bugs are let through.
+
     Args:
-        argv: The arguments; the process's own when not given.
+        argv: The arguments; the process's own when None.
 
     Returns:
         The exit status.
+
+    Raises:
+        SystemExit: The help was asked for, and has been printed.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     summary = "Raw text in, a scored ALBERT out, as one resumable pipeline."
@@ -85,7 +95,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run_command(
     commands: Mapping[str, Command | CommandGroup], arguments: list[str], *, prog: str, summary: str
 ) -> None:
-    """Call the command that the first argument names with what the others say."""
+    """Call the command that the first argument names with the settings that the others give.
+
+    A group passes the rest on to its own commands.
+
+    Args:
+        commands: The commands to choose from.
+        arguments: The command's name and its options.
+        prog: What precedes the arguments on the command line, for the help.
+        summary: What `prog` does, for the help.
+
+    Raises:
+        jsonargparse.ArgumentError: The command is missing or unknown, an option is unknown, or a
+            value has a wrong type.
+        InputError: A value is impossible, or the command refuses its input.
+        SystemExit: The help was asked for, and has been printed.
+    """
     name = arguments[0] if arguments else ""
     command = commands.get(name)
     if isinstance(command, CommandGroup):

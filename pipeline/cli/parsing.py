@@ -30,21 +30,25 @@ _RUN_SETTINGS = {"settings", *(field.name for field in dataclasses.fields(RunCon
 
 
 def get_summary(command: Command) -> str:
-    """Return the first line of a command's docstring."""
+    """Return the first line of a command's docstring; empty if it has none."""
     return (command.__doc__ or "").partition("\n")[0]
 
 
 class CommandParser:
     """The parser of one command.
 
+    Call `spell_out` on the arguments, then `take_defaults`, then parse with `parser`, and pass
+    the result to `get_settings`.
+
     Attributes:
         parser: jsonargparse's parser.
-        takes_config: Whether there is `--config`: the command has settings of a run, and is not
-            about a path that is its argument.
+        takes_config: Whether there is `--config`: the command has settings of a run, and no
+            argument without a name.
         sections: Dotted names of the options that stand for a whole dataclass.
     """
 
     def __init__(self, command: Command) -> None:
+        """Build the parser from the command's signature and docstring; takes up to 0.25 s."""
         self.takes_config = _takes_config(command)
         self.parser = jsonargparse.ArgumentParser(
             exit_on_error=False, allow_abbrev=False, description=get_summary(command)
@@ -65,10 +69,11 @@ class CommandParser:
         }
 
     def spell_out(self, arguments: list[str]) -> list[str]:
-        """Return arguments as jsonargparse takes them.
+        """Return arguments as jsonargparse takes them; must come before `take_defaults`.
 
-        Aliases and old names of settings become today's names; `--tasks cola,rte` a JSON list; the
-        YAML file of a section its content, which jsonargparse would take for a name to import.
+        Aliases and old names of settings become today's names (an old name is told once on standard
+        error); `--tasks cola,rte` becomes a JSON list; the name of a section's YAML file becomes
+        its content, since jsonargparse would take it for a name to import.
 
         Raises:
             InputError: The file of a section is missing or does not hold settings.
@@ -97,7 +102,13 @@ class CommandParser:
         return spelled
 
     def take_defaults(self, arguments: list[str]) -> None:
-        """Make the values of the file that `--config` names the defaults of the options.
+        """Make the values of the file that `--config` names the defaults of `parser`'s options.
+
+        Does nothing without `--config`. Settings in the file that the command has no option for are
+        checked, but not used.
+
+        Args:
+            arguments: The arguments, as `spell_out` returns them.
 
         Raises:
             InputError: The file is missing, or a name, a type or a value in it is wrong.
@@ -116,7 +127,7 @@ class CommandParser:
         )
 
     def get_settings(self, parsed: jsonargparse.Namespace) -> dict[str, Any]:
-        """Return the arguments of the command's function.
+        """Return what to call the command's function with: parsed values, sections as dataclasses.
 
         Raises:
             InputError: A value is impossible.
@@ -127,7 +138,7 @@ class CommandParser:
         return settings
 
     def _list_options(self) -> Iterator[str]:
-        """Yield the options that take several plain values."""
+        """Yield the options (`--tasks`) whose type is a tuple of plain values; no dataclasses."""
         for action in self.parser._actions:
             hint = getattr(action, "_typehint", None)
             if typing.get_origin(hint) is tuple and not dataclasses.is_dataclass(
@@ -136,7 +147,14 @@ class CommandParser:
                 yield from action.option_strings
 
     def _flatten(self, values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-        """Yield the values of the options by their dotted names; some are mappings themselves."""
+        """Yield name and value of every option, with the sections' settings under dotted names.
+
+        A mapping that is no section is the value of one option, and is left whole.
+
+        Args:
+            values: Nested settings.
+            prefix: Dotted name of the section they are in, with a dot at the end; empty at the top.
+        """
         for key, value in values.items():
             name = f"{prefix}{key}"
             if isinstance(value, Mapping) and name in self.sections:
@@ -146,12 +164,14 @@ class CommandParser:
 
 
 def _takes_config(command: Command) -> bool:
+    """Return whether a command has `--config`: settings of a run, and no nameless argument."""
     parameters = inspect.signature(command).parameters
     has_arguments = any(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters.values())
     return not has_arguments and not _RUN_SETTINGS.isdisjoint(parameters)
 
 
 def _todays_name(option: str) -> str:
+    """Return an option (`--section.name`) with aliases and the old name of a setting replaced."""
     section, dot, setting = _ALIASES.get(option, option).rpartition(".")
     return f"{section}{dot}{rename_setting(setting, source='command line')}"
 
@@ -167,7 +187,14 @@ def _addresses(value: str) -> list[str] | None:
 
 
 def _read_section(option: str, value: str) -> str:
-    """Return the settings of a section as JSON; YAML in place of a file's name stays as it is."""
+    """Return the settings of a section as JSON, read from the YAML file that `value` names.
+
+    A `value` that is itself a YAML mapping is returned as it is. Old names in a file become
+    today's.
+
+    Raises:
+        InputError: The file is missing, not YAML, or not a mapping.
+    """
     try:
         if isinstance(yaml.safe_load(value), Mapping):
             return value

@@ -43,7 +43,7 @@ def submit(
             reaches it.
         max_cost: Most that pretraining on TPUs may cost by the estimate, in the currency of the
             prices; 0 for no limit.
-        utilisation: Share of the chips' peak that the estimate takes training to reach.
+        utilisation: Fraction of the chips' peak that the estimate takes training to reach.
         prices: YAML file with date, source, currency and per_chip_hour; list prices without it.
         dry_run: Check, print the request and send nothing.
         wait: Watch the run to its end, showing the states of its tasks.
@@ -88,7 +88,8 @@ def create_schedule(
 ) -> None:
     """Run the pipeline regularly; a schedule of that name is changed to these settings.
 
-    ALBERT_REGISTRY is the registry that holds the images.
+    Of several schedules of the name one is left. A paused one stays paused. ALBERT_REGISTRY is
+    the registry that holds the images.
 
     Args:
         name: Name of the schedule.
@@ -100,7 +101,7 @@ def create_schedule(
             reaches it.
         max_cost: Most that pretraining on TPUs may cost in each run by the estimate, in the
             currency of the prices; 0 for no limit.
-        utilisation: Share of the chips' peak that the estimate takes training to reach.
+        utilisation: Fraction of the chips' peak that the estimate takes training to reach.
         prices: YAML file with date, source, currency and per_chip_hour; list prices without it.
         dry_run: Check, print the request and send nothing.
         **settings: The platform, how to reach it, and the sections of the run's configuration.
@@ -187,16 +188,21 @@ def _prepare(
     caching: bool,
     limit: CostLimit,
 ) -> Submission:
-    """Compile and check a configuration, or check a compiled pipeline; refuses to get both.
+    """Compile and check a configuration, or check a compiled pipeline; return what to submit.
 
     Args:
         platform: The platform.
-        config: The run; the default where a compiled pipeline is given.
+        config: The run; must be the default where a compiled pipeline is given.
         package: File of a compiled pipeline; empty: the configuration is compiled.
         resources: YAML file with what steps get, where it is not the default.
         image_calls: How patient to be with the registry; None to leave the images unchecked.
         caching: Whether the platform may skip steps it has seen with these inputs.
         limit: The most that pretraining may cost.
+
+    Raises:
+        InputError: A compiled pipeline is given together with settings of a run, caching or a
+            cost limit; or something is missing, wrong, too large or too expensive.
+        ServiceError: A registry did not answer.
     """
     from pipeline.remote import submission
 
@@ -218,5 +224,6 @@ def _prepare(
 
 
 def _print_request(request: Request) -> None:
+    """Print a request's path, and its body as JSON."""
     print(f"POST {request.path}")
     print(json.dumps(request.body, indent=2, ensure_ascii=False))

@@ -17,7 +17,13 @@ _PLAIN_WIDTH = 120
 
 
 def print_result(summary: Mapping[str, Any], steps_run: frozenset[str], page: Path) -> None:
-    """Print steps, scores and the report's path on standard output."""
+    """Print steps, scores, exports, outcomes and the report's path on standard output.
+
+    Args:
+        summary: A `components.report.summary.RunSummary` as plain values.
+        steps_run: Names of the steps that ran this time; the others are shown as cached.
+        page: The report.
+    """
     console = _make_console()
     console.print()
     console.print(_steps_table(summary, steps_run))
@@ -32,11 +38,11 @@ def print_result(summary: Mapping[str, Any], steps_run: frozenset[str], page: Pa
 
 
 def print_scores(metrics: Mapping[str, Mapping[str, float]]) -> None:
-    """Print a table of evaluations.
+    """Print a table of evaluations, with scores as points (0.5 is 50.0).
 
     Args:
-        metrics: Metrics of each evaluation by its name; the first one is the task's own, `low` and
-            `high` are its interval.
+        metrics: Metrics of each evaluation by its name. The first metric is the task's own; `low`
+            and `high`, the bounds of its interval, must be there.
     """
     console = _make_console()
     numbers = ("score", "95 % interval")
@@ -54,7 +60,12 @@ def print_scores(metrics: Mapping[str, Mapping[str, float]]) -> None:
 
 
 def print_parities(parities: Sequence[Mapping[str, Any]]) -> None:
-    """Print a table of a model's formats, from the parity.json of each."""
+    """Print a table of a model's formats, from the parity.json of each.
+
+    Args:
+        parities: The contents of parity.json. `differences` must not be empty: the largest is
+            shown; scores are blank where `scores` is None.
+    """
     console = _make_console()
     rows = []
     for parity in parities:
@@ -75,7 +86,17 @@ def print_parities(parities: Sequence[Mapping[str, Any]]) -> None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _ExportRow:
-    """A model in a format: how large, how different, and its score before and after."""
+    """A model in a format: how large, how different, and its score before and after.
+
+    Attributes:
+        name: What the row is called: the format, after the task if there are several.
+        metric: Name of the score.
+        file_bytes: Size of the export in bytes.
+        size_ratio: Size of the export as a multiple of that of the parameters.
+        difference: Largest difference of the outputs.
+        before: Score of the model, as a fraction; None if it was not scored.
+        after: Score of the export, likewise.
+    """
 
     name: str
     metric: str
@@ -87,6 +108,11 @@ class _ExportRow:
 
 
 def _export_rows(exports: Sequence[Mapping[str, Any]]) -> Iterator[_ExportRow]:
+    """Yield a row for each format of each exported task; none for tasks that were held back.
+
+    Args:
+        exports: The `exports` of a run's summary.
+    """
     for export in exports:
         for name, difference in export["differences"].items():
             yield _ExportRow(
@@ -101,6 +127,7 @@ def _export_rows(exports: Sequence[Mapping[str, Any]]) -> Iterator[_ExportRow]:
 
 
 def _exports_table(rows: Sequence[_ExportRow]) -> rich.table.Table:
+    """Return the table of exports, in the order of the rows; missing scores are blank."""
     numbers = ("MB", "size / parameters", "difference", "score before", "after")
     table = _make_table("export", *numbers, "metric", right=numbers)
     for row in rows:
@@ -125,6 +152,12 @@ def _make_console() -> rich.console.Console:
 
 
 def _make_table(*columns: str, right: tuple[str, ...] = ()) -> rich.table.Table:
+    """Return an empty table whose columns do not wrap, except `key metrics`.
+
+    Args:
+        *columns: Titles of the columns.
+        right: Titles of the columns that are aligned right.
+    """
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         is_prose = column == "key metrics"
@@ -135,6 +168,7 @@ def _make_table(*columns: str, right: tuple[str, ...] = ()) -> rich.table.Table:
 
 
 def _steps_table(summary: Mapping[str, Any], steps_run: frozenset[str]) -> rich.table.Table:
+    """Return the table of a run's steps in the order of the summary: run or cached, and metrics."""
     table = _make_table("step", "seconds", "", "key metrics", right=("seconds",))
     for step in summary["steps"]:
         how = "run" if step["name"] in steps_run else "cached"
@@ -147,7 +181,11 @@ _TASK_BOOKKEEPING = ("global_step", "majority_score", "num_train", "num_dev")
 
 
 def _key_metrics(step: Mapping[str, Any]) -> str:
-    """Return the metrics that the table of steps names; of a task's step nearly all."""
+    """Return the metrics of a step that the table names, as text.
+
+    Those of `components.steps.STEPS`, which must all be there; of a step without such a list,
+    as fine-tuning and evaluation are, all but bookkeeping.
+    """
     metrics = step["metrics"]
     known = STEPS.get(step["name"])
     names = (known and known.key_metrics) or [n for n in metrics if n not in _TASK_BOOKKEEPING]
@@ -155,11 +193,12 @@ def _key_metrics(step: Mapping[str, Any]) -> str:
 
 
 def _metrics_text(metrics: Mapping[str, float]) -> str:
+    """Return metrics as `name value, name value`, numbers rounded for reading."""
     return ", ".join(f"{name} {format_number(value)}" for name, value in metrics.items())
 
 
 def _outcomes(summary: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what became of the models: exported or held back, accepted or not."""
+    """Yield a line for each export, made or held back, and one for the promotion if any."""
     for export in summary["exports"]:
         if export["differences"]:
             yield f"Exported {export['task']}: {', '.join(export['differences'])}"
@@ -176,6 +215,14 @@ def _outcomes(summary: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _scores_table(summary: Mapping[str, Any]) -> rich.table.Table:
+    """Return the table of scores: the two pretraining objectives, then each task.
+
+    Baselines are in the columns `random weights` and `majority`. A column `accepted` is there
+    only if the accepted model has a score for a task.
+
+    Args:
+        summary: A `components.report.summary.RunSummary` as plain values.
+    """
     promotion = summary["promotion"] or {"comparisons": []}
     accepted = {one["task"]: one["accepted_score"] for one in promotion["comparisons"]}
     has_accepted = any(score is not None for score in accepted.values())

@@ -28,13 +28,18 @@ def container_runner(
 ) -> "DockerRunner":
     """Return kfp's runner of containers: no network, no root, and only the run's folder writable.
 
+    Refuses what containers cannot do; makes no folder and starts nothing (see `make_writable`).
+
     Args:
         arguments: The pipeline's; the folders of the files they name are mounted, read-only.
-        folder: The run's folder.
+            Folders that do not exist are left out.
+        folder: The run's folder, an absolute path; mounted writable under the same path.
         environment: Variables of every container.
 
     Raises:
-        InputError: There is no engine or an image is missing, or a file is not on this machine.
+        InputError: This machine is not on Linux, there is no Docker engine or package, an image
+            is missing, `retraining.accepted` is outside the run's folder, or an input needs the
+            network.
     """
     inputs = input_folders(arguments)
     accepted = arguments["retraining"]["accepted"]
@@ -75,9 +80,10 @@ def container_runner(
 
 
 def make_writable(folder: Path) -> None:
-    """Make the folders that a run's containers write into, writable for the user they run as.
+    """Make the run's subfolders for artifacts, logs and work, writable for the containers' user.
 
-    In a run of root's, all of the run's folder is given to the user of the images.
+    In a run of root's, the run's folder with all that is in it changes its owner to the user of
+    the images; links are not followed. The run's folder must exist.
     """
     for name in _WRITTEN_BY_STEPS:
         (folder / name).mkdir(exist_ok=True)
@@ -88,7 +94,7 @@ def make_writable(folder: Path) -> None:
 
 @contextlib.contextmanager
 def engine_errors() -> Iterator[None]:
-    """Raise errors of the Docker engine, such as a lost connection, as RuntimeError.
+    """Raise errors of the Docker engine in the body, such as a lost connection, as RuntimeError.
 
     That is what kfp raises for a failed step, so that both are failures of the run.
     """
@@ -108,13 +114,15 @@ def _container_user() -> tuple[int, int]:
 def input_folders(arguments: Mapping[str, Any]) -> list[str]:
     """Return the folders to mount for the files that a run reads: sorted, none inside another.
 
-    Links are followed, so that what they lead to is there, too. Folders need not exist.
+    A file that is a link adds the folder that it leads to. Folders need not exist; those of
+    `corpus.files`, evaluation sets and tasks are taken as absolute.
 
     Args:
         arguments: The pipeline's.
 
     Raises:
-        InputError: A file is not on this machine, or the records are made elsewhere.
+        InputError: A file of the corpus or of an evaluation set is not on this machine, or the
+            records are made elsewhere.
     """
     files = [
         *arguments["corpus"]["files"],
@@ -146,7 +154,7 @@ def input_folders(arguments: Mapping[str, Any]) -> list[str]:
 
 
 def _refuse_missing_images() -> None:
-    """Refuse a run without a Docker engine, or without an image of the pipeline's steps.
+    """Refuse a run without a Docker engine, or without an image of the steps of every run.
 
     Raises:
         InputError: The Docker package, the engine or an image is missing.
@@ -173,6 +181,6 @@ def _refuse_missing_images() -> None:
 
 
 def _step_images() -> Iterable[str]:
-    """Return the names of the images of a run's steps."""
+    """Return the names of the images of every run's steps (no optional ones), with repetitions."""
     executors = albert_pipeline.pipeline_spec.deployment_spec["executors"]
     return (executor["container"]["image"] for executor in executors.values())

@@ -38,13 +38,17 @@ class LocalInputs:
     def find_start(self, config: RunConfig) -> RunStart:
         """Read text and evaluation data, and name their files one by one.
 
+        In the returned configuration the corpus and evaluation files have their addresses in place
+        of patterns, the date and the accepted model are filled in, and `retraining.accepted` is
+        absolute.
+
         Raises:
             InputError: A file is missing or unusable, the date is missing, wrong or of no use, or
                 the accepted model is gone.
         """
         accepted = _make_absolute(config.retraining.accepted)
         retraining = dataclasses.replace(config.retraining, accepted=accepted)
-        cleaning = _name_evaluation_files(config.cleaning)
+        cleaning = _check_evaluation_files(config.cleaning)
         if config.is_dated:
             text = resolve(
                 date=self.date,
@@ -76,7 +80,13 @@ class LocalInputs:
         )
 
     def _check_undated_text(self, config: RunConfig) -> Resolved:
-        """Return what a dated run would resolve; here title and settings are those given."""
+        """Check the text of a run without a date, and return it as `resolve` returns a dated run's.
+
+        Title and settings are the given ones, and there is no accepted model.
+
+        Raises:
+            InputError: The text is missing or unusable, or there is a date that nothing depends on.
+        """
         if self.date != NO_DATE:
             raise InputError(
                 f"date: got {self.date}, expected none, since nothing depends on it; put "
@@ -94,28 +104,41 @@ class LocalInputs:
         )
 
     def find_task(self, name: str, config: RunConfig) -> TaskFiles:
-        """Read all files of a task.
+        """Read all files of a task, and return the task with its folder, absolute, and its hash.
+
+        Rows that training leaves out are let pass in the training set; others are refused.
+
+        Args:
+            name: As in `config.tasks`: a built-in task, a folder of `data_dir`, or a task.yaml.
+            config: The run.
 
         Raises:
-            InputError: The task is unknown, or a file of it is missing or wrong.
+            InputError: There is no `data_dir`, the task is unknown, or a file of it is missing or
+                wrong.
         """
         if not config.data_dir:
             raise InputError("data_dir: got nothing; expected the folder of the tasks' folders")
         task, folder = find_task(name, config.data_dir)
-        _read_task(task, folder, leaves_out=config.finetuning.for_task(task).leaves_out(task))
+        _check_task_files(
+            task, folder, leaves_out=config.finetuning.for_task(task).leaves_out(task)
+        )
         return TaskFiles(
             task=task, folder=str(folder.absolute()), fingerprint=task_fingerprint(task, folder)
         )
 
 
 def _name_corpus_files(corpus: CorpusConfig) -> CorpusConfig:
-    """Return a corpus with its files one by one, absolute, in place of patterns."""
+    """Return a corpus with its files one by one, by absolute address, in place of patterns."""
     files = tuple(file.path for file in find_corpus_files(corpus))
     return dataclasses.replace(corpus, files=files)
 
 
-def _name_evaluation_files(cleaning: CleaningConfig) -> CleaningConfig:
-    """Return the settings with the evaluation files one by one, having read each."""
+def _check_evaluation_files(cleaning: CleaningConfig) -> CleaningConfig:
+    """Read all evaluation files, and return the settings with the files in place of patterns.
+
+    Raises:
+        InputError: A pattern matches no file, or a file cannot be read.
+    """
     OverlapIndex.build(cleaning.evaluation_sets, ngram=cleaning.overlap_ngram)
     files = {
         name: tuple(file.path for pattern in patterns for file in find_files(pattern))
@@ -125,12 +148,25 @@ def _name_evaluation_files(cleaning: CleaningConfig) -> CleaningConfig:
 
 
 def _make_absolute(address: str) -> str:
-    """Return an address that is valid in any working directory: steps run in others."""
+    """Return an address that is valid in any working directory: steps run in others.
+
+    An empty address and one in the cloud are returned as they are.
+    """
     return address if not address or is_remote(address) else str(Path(address).absolute())
 
 
-def _read_task(task: Task, folder: Path, *, leaves_out: bool) -> None:
-    """Read every file of a task, refusing wrong rows but those that training leaves out."""
+def _check_task_files(task: Task, folder: Path, *, leaves_out: bool) -> None:
+    """Read every file of a task and refuse wrong rows.
+
+    Args:
+        task: The task.
+        folder: Folder of its files.
+        leaves_out: Whether wrong rows of the training set are let pass, since training leaves
+            them out.
+
+    Raises:
+        InputError: A file is missing, or a row is wrong.
+    """
     read = read_questions if task.kind == "question_answering" else read_examples
     for split in SPLITS:
         invalid_rows = InvalidRows("leave_out" if leaves_out and split == "train" else "refuse")

@@ -35,8 +35,9 @@ def exit_when_interrupted() -> Iterator[None]:
 
 
 def call_in_thread(function: Callable[[], _Result]) -> _Result:
-    """Call a function in another thread and return its result.
+    """Call a function in another thread, wait for it, and return its result or raise its error.
 
-    The main thread only waits, so that Python can raise KeyboardInterrupt there at once.
+    The main thread only waits, so that Python can raise KeyboardInterrupt there at once; the
+    function goes on then, until the process ends.
     """
     return ThreadPoolExecutor(max_workers=1).submit(function).result()

@@ -21,10 +21,11 @@ _PLAIN_EVERY_S = 10.0
 def show_progress(events: Path) -> Iterator[None]:
     """Show a run's events on standard output while the body runs: bars on a terminal, else lines.
 
-    A thread reads the file four times a second, and once more when the body has ended.
+    A thread reads the file four times a second, and once more when the body has ended or failed.
+    What is shown goes to the standard output of before the body, even if the body redirects it.
 
     Args:
-        events: File of the run's events.
+        events: File of the run's events; must exist. Events that are there already are shown.
     """
     # The body redirects standard output; what is shown here must not follow it.
     console = rich.console.Console(file=sys.stdout, highlight=False)
@@ -32,6 +33,7 @@ def show_progress(events: Path) -> Iterator[None]:
     done = threading.Event()
 
     def follow() -> None:
+        """Show new events until the body has ended, those of its last moments included."""
         shown = 0
         while True:
             is_last = done.wait(_POLL_S)
@@ -64,7 +66,13 @@ class _ProgressLines(contextlib.AbstractContextManager):
         return None
 
     def show(self, event: Mapping[str, Any]) -> None:
-        """Show an event of `components.runtime.step_process`."""
+        """Print a line for an event, or nothing if the step's last line of progress is too recent.
+
+        A step's `started` must come before its `finished`.
+
+        Args:
+            event: An event of `components.runtime.step_process`.
+        """
         step, now = event["step"], event["time"]
         if event["event"] == "started":
             self._started[step] = now
@@ -106,7 +114,11 @@ class _ProgressBars(contextlib.AbstractContextManager):
         self._bars.stop()
 
     def show(self, event: Mapping[str, Any]) -> None:
-        """Show an event of `components.runtime.step_process`."""
+        """Add or update the bar of an event's step; when the step ends or fails, the bar is full.
+
+        Args:
+            event: An event of `components.runtime.step_process`.
+        """
         step = event["step"]
         if step not in self._ids:
             self._ids[step] = self._bars.add_task(step, total=None, text="")

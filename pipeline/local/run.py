@@ -46,7 +46,7 @@ class RunResult:
     """What a finished run left.
 
     Attributes:
-        page: The report.
+        page: The report, in the run's folder.
         summary: The report's `components.report.summary.RunSummary`, as plain values.
         steps_run: Names of the steps that ran this time; the others were cached.
     """
@@ -66,18 +66,21 @@ def run_locally(
 ) -> RunResult:
     """Run the whole pipeline in a folder; what is there already is not done again.
 
-    Progress is shown on standard output. Ctrl-C ends the whole process at once.
+    Checks all inputs, locks the folder, runs the steps and copies the report's page to the top of
+    the folder. Progress is shown on standard output. Ctrl-C ends the whole process at once, with
+    status 130.
 
     Args:
         config: The run.
-        folder: The run's folder: artifacts, work in progress, logs, report.
+        folder: The run's folder: artifacts, work in progress, logs, report; made if missing.
         date: Its date, if anything depends on that.
         reconfigure: Whether the folder may take over changed settings; the steps they touch
             run again.
         runner: What a step is: a `process` in this environment, or a `docker` container.
 
     Raises:
-        InputError: Bad input. What can be found before anything runs leaves the folder as it was.
+        InputError: Bad input. What can be found before anything runs leaves the folder as it was;
+            a new folder is removed again if no step has finished.
         StepFailedError: A step failed; the next run continues there.
     """
     folder = folder.absolute()
@@ -125,7 +128,17 @@ def _run_pipeline(
 ) -> Path:
     """Run the pipeline by kfp's local runner and return the report's folder.
 
-    What kfp itself prints goes to a log file of the run.
+    While it runs, standard output and error of the whole process go to logs/kfp.log in the run's
+    folder. kfp's local settings stay as they are set here.
+
+    Args:
+        pipeline: A kfp pipeline whose output is the report.
+        arguments: Its arguments.
+        folder: The run's folder; must exist.
+        containers: Runs each step in a container; None to run it as a process.
+
+    Raises:
+        RuntimeError: A step or the Docker engine failed.
     """
     (folder / "logs").mkdir(exist_ok=True)
     if containers:
@@ -152,7 +165,10 @@ def _run_pipeline(
 
 @contextlib.contextmanager
 def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set variables that the processes of the steps inherit, and remove them afterwards."""
+    """Set variables that the processes of the steps inherit, and remove them after the body.
+
+    Values that the variables had before are lost.
+    """
     os.environ.update(variables)
     try:
         yield
@@ -162,7 +178,12 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 
 
 def _get_failure(error: RuntimeError, folder: Path) -> InputError | StepFailedError:
-    """Return kfp's error as the user should see it, from what the failing step left behind."""
+    """Return kfp's error as the user should see it, from the events in the run's folder.
+
+    The first failed step counts: an InputError if it failed by bad input, else a StepFailedError
+    with its message and log. If no step reported a failure, the message names the steps that
+    started and did not finish, with their logs.
+    """
     events = read_events(folder / EVENTS_NAME)
     for event in events:
         if event["event"] != "failed":
@@ -184,13 +205,18 @@ def _get_failure(error: RuntimeError, folder: Path) -> InputError | StepFailedEr
 
 
 def _finished_steps(folder: Path) -> frozenset[str]:
-    """Return the names of the steps that this run did, not those that were cached."""
+    """Return the names of the steps that this run did; neither cached ones nor failed ones."""
     events = read_events(folder / EVENTS_NAME)
     return frozenset(event["step"] for event in events if event["event"] == "finished")
 
 
 def _publish_page(folder: Path, report: Path) -> RunResult:
-    """Copy the report's page to where it stays from run to run; return it with its summary."""
+    """Copy the report's page to the run's folder, where each run replaces it; return the result.
+
+    Args:
+        folder: The run's folder.
+        report: Folder of the report, with page and summary.
+    """
     page = folder / PAGE_NAME
     write_atomically(page, (report / PAGE_NAME).read_bytes())
     return RunResult(

@@ -27,8 +27,8 @@ def lock_run_folder(
 ) -> Iterator[None]:
     """Make a run's folder where there is none, and hold its lock while the body runs.
 
-    The configuration is written into the folder. The lock's file holds the run's id, by which the
-    steps see that their run, and no later one, is still at work.
+    The run's configuration replaces the one in the folder. The lock's file holds the run's id, by
+    which the steps see that their run, and no later one, is still at work.
 
     Args:
         folder: The folder.
@@ -38,7 +38,7 @@ def lock_run_folder(
 
     Raises:
         InputError: The folder is that of another configuration or of no run, or another run holds
-            the lock.
+            the lock. The folder then stays as it was.
     """
     _refuse_other_configuration(folder, config, reconfigure=reconfigure)
     folder.mkdir(parents=True, exist_ok=True)
@@ -56,6 +56,15 @@ def lock_run_folder(
 
 
 def _refuse_other_configuration(folder: Path, config: RunConfig, *, reconfigure: bool) -> None:
+    """Refuse a folder that is not for this run.
+
+    A folder that does not exist, or holds at most the lock's file, is accepted, and so are
+    changes of tasks and `random_weights_baseline`.
+
+    Raises:
+        InputError: The folder is no run's, or it has another configuration and `reconfigure` is
+            False.
+    """
     path = folder / RUN_CONFIG_NAME
     if not path.is_file():
         if folder.exists() and (not folder.is_dir() or _holds_more_than_a_lock(folder)):
@@ -77,7 +86,8 @@ def _read_saved_values(path: Path) -> Mapping[str, Any]:
     """Return the settings that a run of this or an earlier version wrote into its folder.
 
     Settings have today's names, and those that there were not yet their defaults. Of settings that
-    this version cannot read, the values are returned as they are, so that they differ.
+    this version cannot read, the values are returned as they are, so that they differ; of a file
+    that holds no mapping, nothing.
     """
     values = rename_settings(yaml.safe_load(path.read_text(encoding="utf-8")))
     try:
@@ -87,14 +97,22 @@ def _read_saved_values(path: Path) -> Mapping[str, Any]:
 
 
 def _holds_more_than_a_lock(folder: Path) -> bool:
-    """Whether a folder without a configuration is more than a run killed as it began."""
+    """Return whether a folder holds anything but a lock, which a run killed as it began leaves."""
     return any(entry.name != LOCK_NAME for entry in folder.iterdir())
 
 
 def differing_settings(
     settings: Mapping[str, Any], others: Mapping[str, Any], prefix: str = ""
 ) -> list[str]:
-    """Return the dotted names of the settings that differ or are in one of two mappings only."""
+    """Return the dotted names of the settings that differ between two nested mappings, sorted.
+
+    A setting that is missing equals one that is None.
+
+    Args:
+        settings: The ones.
+        others: The others.
+        prefix: Dotted name of the section they are in, with a dot at the end; empty at the top.
+    """
     names = []
     for name in sorted(settings.keys() | others.keys()):
         value, other = settings.get(name), others.get(name)

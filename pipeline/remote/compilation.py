@@ -51,6 +51,9 @@ def compile_pipeline(
 ) -> CompiledPipeline:
     """Compile a configuration for a platform; the same input gives the same bytes.
 
+    Needs the variable ALBERT_REGISTRY. Inputs are looked for in their buckets first; without
+    access to a bucket they stay unchecked, unless `caching` is set.
+
     Args:
         config: The run; its inputs are in buckets.
         resources: What the steps get, and on which platform.
@@ -63,7 +66,9 @@ def compile_pipeline(
         progress: Called with what could not be checked.
 
     Raises:
-        InputError: An input is on this machine or missing, or the parameters are too large.
+        InputError: ALBERT_REGISTRY is not set, an input is on this machine or missing, a setting
+            is wrong, or the parameters are too large.
+        NoAccessError: `caching` is set, and a bucket cannot be read from here.
     """
     if "ALBERT_REGISTRY" not in os.environ:
         raise InputError(
@@ -105,7 +110,11 @@ def _without_header(text: str) -> str:
 
 
 def _refuse_large(parameters: Mapping[str, Any], platform: PlatformRules) -> None:
-    """Refuse parameters that are longer as JSON than the platform takes."""
+    """Refuse parameters that are longer as JSON than the platform takes.
+
+    Raises:
+        InputError: They are; the message names the largest one.
+    """
     size, limit = _num_bytes(parameters), platform.max_parameter_bytes
     if limit is None or size <= limit:
         return

@@ -46,6 +46,11 @@ class CronSchedule:
     time_zone: str = "UTC"
 
     def __post_init__(self) -> None:
+        """Refuse expressions that the platforms do not read alike, and unknown time zones.
+
+        Raises:
+            InputError: There are not five fields, a field is refused, or the zone is unknown.
+        """
         fields = self.cron.split()
         if len(fields) != len(_FIELDS):
             raise InputError(
@@ -69,7 +74,16 @@ class CronSchedule:
 
 
 def _check_item(field: _Field, item: str, cron: str) -> None:
-    """Refuse one item of a field that the platforms do not read, or read in different ways."""
+    """Refuse one item of a field that the platforms do not read, or read in different ways.
+
+    Args:
+        field: The field.
+        item: A value, a range or a step: what is between the commas of a list.
+        cron: The whole expression, for the message.
+
+    Raises:
+        InputError: It is refused.
+    """
     match = _ITEM.fullmatch(item)
     if match is None or not _is_understood(field, match):
         names = f" or {field.names[0]} to {field.names[-1]}" if field.names else ""
@@ -80,10 +94,11 @@ def _check_item(field: _Field, item: str, cron: str) -> None:
 
 
 def _is_understood(field: _Field, match: re.Match[str]) -> bool:
-    """Return whether the platforms agree on an item of a field that looks like one.
+    """Return whether the platforms agree on an item of a field that `_ITEM` matches.
 
-    They do not on a step of 0, a range that begins with `*` or runs backwards (`fri-mon`), and a
-    step of a single value (`5/10`), which means "from 5 on" to some.
+    They do not on a value that the field has not, a step of 0, a range that begins with `*` or
+    runs backwards (`fri-mon`), and a step of a single value (`5/10`), which means "from 5 on" to
+    some.
     """
     if match["step"] is not None and int(match["step"]) == 0:
         return False

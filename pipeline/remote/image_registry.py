@@ -41,7 +41,7 @@ class ImageReference:
 
 
 def parse_image(image: str) -> ImageReference:
-    """Split an image's name; the tag is `latest` if it has none.
+    """Split an image's name into host, path and tag or digest; the tag is `latest` if it has none.
 
     Raises:
         InputError: It names no registry, like an image that is on this machine only.
@@ -58,13 +58,17 @@ def parse_image(image: str) -> ImageReference:
 
 
 def check_image(image: str, calls: CallConfig) -> None:
-    """Refuse an image that is not in its registry.
+    """Refuse an image that is not in its registry; asks for its manifest, and pulls nothing.
 
     Credentials are those that Docker has for the registry, or for Google's the Application
-    Default Credentials; a public image needs none.
+    Default Credentials; a public image needs none. HTTPS, but HTTP for a registry on this machine.
+
+    Args:
+        image: Name of the image, with its registry.
+        calls: How patient to be: failures that may pass are retried.
 
     Raises:
-        InputError: There is no such image.
+        InputError: There is no such image, or its name has no registry.
         ServiceError: The registry refused to tell, or did not answer.
     """
     import requests
@@ -76,6 +80,11 @@ def check_image(image: str, calls: CallConfig) -> None:
     )
 
     def is_there(timeout_s: float) -> bool:
+        """Return whether the registry has the image; logs in if the registry asks for it.
+
+        Raises:
+            requests.RequestException: No answer, or a status other than 200 and 404.
+        """
         headers = {"Accept": _MANIFESTS}
         answer = requests.head(url, headers=headers, timeout=timeout_s, allow_redirects=True)
         if answer.status_code == 401:
@@ -98,11 +107,16 @@ def check_image(image: str, calls: CallConfig) -> None:
 def _authorization(registry: str, challenge: str, timeout_s: float) -> str:
     """Return the Authorization header that a registry asked for with status 401.
 
+    Gets a token over the network for `Bearer`. Without credentials it asks for one anonymously.
+
     Args:
         registry: Host of the registry.
         challenge: Its header WWW-Authenticate: `Basic`, or `Bearer` with the address that gives
             out tokens.
         timeout_s: Seconds to wait for a token.
+
+    Raises:
+        requests.RequestException: No token was given.
     """
     import requests
 
@@ -120,7 +134,7 @@ def _authorization(registry: str, challenge: str, timeout_s: float) -> str:
 
 
 def _google_login() -> tuple[str, str] | None:
-    """Return the user and password for Google's registries; None without Google credentials."""
+    """Return user and password (a new token) for Google's registries; None without credentials."""
     import google.auth
     from google.auth.exceptions import DefaultCredentialsError
     from google.auth.transport.requests import Request
@@ -138,7 +152,8 @@ def _google_login() -> tuple[str, str] | None:
 def _docker_login(registry: str) -> tuple[str, str] | None:
     """Return the user and password that `docker login` stored; None if there are none.
 
-    They are in Docker's configuration file, or in the credential helper that it names.
+    Docker's configuration file (in DOCKER_CONFIG, or ~/.docker) has them, or names a credential
+    helper, a program that is run first.
     """
     folder = Path(os.environ.get("DOCKER_CONFIG", Path.home() / ".docker"))
     try:

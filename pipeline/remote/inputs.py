@@ -27,9 +27,9 @@ class RemoteInputs:
     Attributes:
         date: What a schedule passes as the date of a dated run; else `NO_DATE`.
         listing: Addresses of all files below `data_dir`; None if the buckets cannot be read from
-            here. Tasks then are taken to be in the first folder that they may be in.
-        with_hashes: Whether the contents of files are hashed. The platform then skips steps that
-            it has seen with these contents.
+            here. Tasks then are taken to be in the first folder that they may be in, unchecked.
+        with_hashes: Whether the contents of files are hashed, else `UNKNOWN` is their fingerprint.
+            The platform skips steps that it has seen with these contents.
     """
 
     date: str
@@ -37,7 +37,14 @@ class RemoteInputs:
     with_hashes: bool
 
     def find_start(self, config: RunConfig) -> RunStart:
-        """Return the run with the image that Beam's workers start from."""
+        """Return what the run starts from, with the image for Beam's workers; checks no files.
+
+        The corpus is hashed only `with_hashes` and if the run is not dated. An accepted model is
+        found by a step later.
+
+        Raises:
+            InputError: The corpus is to be hashed and missing.
+        """
         is_hashed = self.with_hashes and not config.is_dated
         beam = config.beam.with_worker_image(image_name("data"))
         return RunStart(
@@ -47,7 +54,7 @@ class RemoteInputs:
         )
 
     def find_task(self, name: str, config: RunConfig) -> TaskFiles:
-        """Find the files of a task in the listing.
+        """Find the files of a task in the listing, and hash them if `with_hashes`.
 
         Raises:
             InputError: The task is unknown, or a file of it is missing.
@@ -65,10 +72,10 @@ class RemoteInputs:
 
 
 def refuse_local_inputs(config: RunConfig, work_root: str) -> None:
-    """Refuse inputs that other machines do not reach.
+    """Refuse inputs and work folders that other machines do not reach; looks for none of them.
 
     Raises:
-        InputError: One is on this machine, or not named at all.
+        InputError: One is on this machine; or work_root, corpus or data_dir is not named at all.
     """
     for name, address in _addresses(config, work_root):
         if not address or not is_remote(address):
@@ -80,7 +87,10 @@ def refuse_local_inputs(config: RunConfig, work_root: str) -> None:
 
 
 def _addresses(config: RunConfig, work_root: str) -> Iterator[tuple[str, str]]:
-    """Yield the addresses of a run with the names of their settings."""
+    """Yield name of the setting and address of the work folder and all inputs of a run.
+
+    Required ones are yielded even if empty, optional ones only if set.
+    """
     yield "--work_root", work_root
     yield from (("corpus.files", pattern) for pattern in config.corpus.files or ("",))
     for name, patterns in config.cleaning.evaluation_sets.items():
@@ -96,7 +106,10 @@ def _addresses(config: RunConfig, work_root: str) -> Iterator[tuple[str, str]]:
 
 
 def list_inputs(config: RunConfig) -> list[str]:
-    """Return the addresses of all files below `data_dir`, having looked for all other inputs.
+    """Return the addresses of all files below `data_dir`, once other inputs have been looked for.
+
+    Those are the evaluation sets and the corpus, unless it is dated; not looked for are
+    checkpoints, vocabularies and accepted models.
 
     Raises:
         NoAccessError: A bucket cannot be read from here.
@@ -111,7 +124,15 @@ def list_inputs(config: RunConfig) -> list[str]:
 
 
 def _find_declaration(name: str, data_dir: str) -> Task:
-    """Return a task: a known one, of a file on this machine, or of its folder in the bucket."""
+    """Return a task: a built-in one, of a file on this machine, or of its folder in the bucket.
+
+    Args:
+        name: Name of a built-in task, path of a YAML file, or a folder of `data_dir`.
+        data_dir: Address of the folder of the tasks' folders.
+
+    Raises:
+        InputError: There is no such declaration, or it is wrong.
+    """
     if name in TASKS:
         return TASKS[name]
     is_file = name.endswith((".yaml", ".yml"))
@@ -120,6 +141,13 @@ def _find_declaration(name: str, data_dir: str) -> Task:
 
 def _find_files(task: Task, data_dir: str, listing: Sequence[str]) -> tuple[str, list[str]]:
     """Return the first of a task's folders that has its dev set, and all its files there.
+
+    Missing test files and optional ones are left out.
+
+    Args:
+        task: The task.
+        data_dir: Address of the folder of the tasks' folders.
+        listing: Addresses of all files below it.
 
     Raises:
         InputError: No folder has the dev set, or a file of the training or dev set is missing.

@@ -27,7 +27,7 @@ class Package:
     platform: Mapping[str, Any] | None
 
     def images(self) -> list[str]:
-        """Return the names of the images of all tasks, and of jobs that tasks start, sorted."""
+        """Return the names of the images of tasks and of jobs they start: sorted, each one once."""
         return sorted(set(_images_in(self.spec)))
 
     def parameters(self) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def parse_package(text: str | bytes, *, source: str) -> Package:
         source: Where the text comes from, for messages.
 
     Raises:
-        InputError: It is no compiled pipeline.
+        InputError: It is not YAML, or no compiled pipeline; what is in it is checked no further.
     """
     try:
         documents = list(yaml.safe_load_all(text))

@@ -23,12 +23,27 @@ class RemotePlatformConfig(PlatformConfig):
         self._caching = caching
 
     def pretrain(self, **inputs: Any) -> dsl.PipelineTask:
-        """Return the task that pretrains, or starts a job that does and waits for it."""
+        """Add the task that pretrains to the pipeline being built; return it, not yet configured.
+
+        On a platform that trains in a job, the task starts the job and waits for it.
+
+        Args:
+            **inputs: Those of `components.pretrain.component.pretrain`.
+        """
         resources = self._resources
         return resources.platform.pretrain(resources.pretrain, resources.custom_job, **inputs)
 
     def configure(self, task: dsl.PipelineTask, step: str) -> dsl.PipelineTask:
-        """Give the task of a step its title, machine, retries and cache, and return it."""
+        """Give the task of a step what it gets on the platform, in place, and return it.
+
+        That is title, cores, memory, GPUs, retries and cache; what only this platform has, such as
+        environment variables; and, for a task with TPUs of its own, the image for TPUs in place of
+        the step's.
+
+        Args:
+            task: The task.
+            step: Name of its step in `components.steps.STEPS`.
+        """
         resources = self._resources.steps[step]
         task.set_display_name(resources.display_name)
         task.set_cpu_limit(str(resources.cpus)).set_memory_limit(f"{resources.memory_gib}Gi")

@@ -43,6 +43,12 @@ class Resources:
     custom_job: CustomJobSettings = dataclasses.field(default_factory=CustomJobSettings)
 
     def __post_init__(self) -> None:
+        """Refuse what a step cannot have, on any platform or on this one.
+
+        Raises:
+            InputError: A step's values are refused, `parallel_tasks` is below 1, or `custom_job`
+                has settings without a job of pretraining on TPUs.
+        """
         for name, resources in self.steps.items():
             resources.check(STEPS[name])
             self.platform.check_resources(name, resources)
@@ -102,7 +108,11 @@ def read_resources(platform: PlatformRules, path: str = "") -> Resources:
 
 
 def _merge(values: Any, changes: Any) -> Any:
-    """Return nested mappings with the changes in place; anything else is replaced whole."""
+    """Return nested mappings with the changes in place; anything else is replaced whole.
+
+    Neither argument is changed. A change to None replaces a value by None; names that `values` has
+    not are added.
+    """
     if not isinstance(values, Mapping) or not isinstance(changes, Mapping):
         return changes
     merged = {name: _merge(values.get(name), change) for name, change in changes.items()}

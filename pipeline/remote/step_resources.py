@@ -79,14 +79,17 @@ class StepResources:
 
     @property
     def environment(self) -> dict[str, str]:
-        """All environment variables of the step's program."""
+        """All environment variables of the step's program: `env`, and on TPUs KERAS_BACKEND."""
         return {"KERAS_BACKEND": "jax", **self.env} if self.tpu else dict(self.env)
 
     def check(self, step: Step) -> None:
         """Refuse values that the step cannot have on any platform.
 
+        Args:
+            step: The step that gets these resources.
+
         Raises:
-            InputError: There is one.
+            InputError: There is one; the message names step and setting.
         """
         self._check_numbers(step.name)
         self._check_env(step.name)
@@ -98,6 +101,11 @@ class StepResources:
             raise InputError(f"{step.name}.caching: got true, expected false: each run has its own")
 
     def _check_tpu(self, step: Step, tpu: TpuSlice) -> None:
+        """Refuse TPUs for a step that cannot use them or has GPUs, and slices that do not exist.
+
+        Raises:
+            InputError: They are refused.
+        """
         if not step.uses_tpus or self.accelerator:
             names = " and ".join(other.name for other in STEPS.values() if other.uses_tpus)
             raise InputError(
@@ -107,6 +115,11 @@ class StepResources:
         tpu.check(f"{step.name}.tpu")
 
     def _check_accelerator(self, step: Step, accelerator: Accelerator) -> None:
+        """Refuse GPUs for a step that does not train, and fewer than one.
+
+        Raises:
+            InputError: They are refused.
+        """
         if not step.trains:
             names = ", ".join(other.name for other in STEPS.values() if other.trains)
             raise InputError(
@@ -119,6 +132,11 @@ class StepResources:
             )
 
     def _check_numbers(self, step: str) -> None:
+        """Refuse numbers below their smallest values, and shared memory not less than memory.
+
+        Raises:
+            InputError: There is one.
+        """
         least = {"cpus": 1, "memory_gib": 1, "backoff_factor": 1.0} | dict.fromkeys(
             ("shared_memory_gib", "retries", "backoff_s", "max_backoff_s", "timeout_s"), 0
         )
@@ -134,6 +152,13 @@ class StepResources:
             )
 
     def _check_env(self, step: str) -> None:
+        """Refuse names that are none of environment variables, or that look like those of secrets.
+
+        Values are not checked.
+
+        Raises:
+            InputError: There is one.
+        """
         for name in self.env:
             if not _ENV_NAME.fullmatch(name):
                 raise InputError(f"{step}.env: got {name!r}, expected names such as KERAS_BACKEND")

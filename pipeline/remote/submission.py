@@ -30,12 +30,15 @@ def prepare(
 ) -> Submission:
     """Compile a run for a platform, check it as far as that goes, and return what to submit.
 
+    Images are looked for in their registry, and the cost is estimated last, if it has a limit.
+    Progress goes to standard error; nothing is submitted.
+
     Args:
         config: The run.
         platform: The platform.
-        resources: YAML file with what steps get, where it is not the default.
+        resources: YAML file with what steps get, where it is not the default; empty for none.
         caching: Whether the platform may skip steps it has seen with these inputs.
-        limit: The most it may cost.
+        limit: The most that pretraining may cost.
         image_calls: How patient to be with the registry; None to leave the images unchecked.
 
     Raises:
@@ -53,7 +56,7 @@ def prepare(
         progress=to_stderr("compile"),
     )
     package = parse_package(compiled.text, source="the compiled pipeline")
-    submission = _check(package, image_calls)
+    submission = _make_submission(package, image_calls)
     check_cost(config, step_resources.pretrain.tpu, limit)
     return submission
 
@@ -61,16 +64,20 @@ def prepare(
 def prepare_package(path: str, platform: Platform, *, image_calls: CallConfig | None) -> Submission:
     """Check a pipeline that was compiled before, and return what to submit.
 
+    Its inputs and cost are not checked.
+
     Args:
         path: Its file.
         platform: The platform.
         image_calls: How patient to be with the registry; None to leave the images unchecked.
 
     Raises:
-        InputError: Something is missing or wrong.
+        InputError: The file is missing or no compiled pipeline, a parameter has no value, an
+            image is missing, or it was compiled with another folder of work in progress than the
+            platform's settings say.
         ServiceError: A registry did not answer.
     """
-    submission = _check(read_package(path), image_calls)
+    submission = _make_submission(read_package(path), image_calls)
     compiled_for = submission.parameters.get("work_root")
     if compiled_for != platform.work_root:
         raise InputError(
@@ -80,8 +87,17 @@ def prepare_package(path: str, platform: Platform, *, image_calls: CallConfig | 
     return submission
 
 
-def _check(package: Package, image_calls: CallConfig | None) -> Submission:
-    """Return a package as a submission, once all its parameters and images are there."""
+def _make_submission(package: Package, image_calls: CallConfig | None) -> Submission:
+    """Return a package as a submission, with the values of the package's parameters.
+
+    Args:
+        package: The compiled pipeline.
+        image_calls: How patient to be with the registry; None to leave the images unchecked.
+
+    Raises:
+        InputError: A parameter has no value, or an image is not in its registry.
+        ServiceError: A registry did not answer.
+    """
     parameters = package.parameters()
     if image_calls is not None:
         for image in package.images():
@@ -92,12 +108,12 @@ def _check(package: Package, image_calls: CallConfig | None) -> Submission:
 
 
 def with_run_date(submission: Submission, date: str, platform: Platform) -> Submission:
-    """Return a submission with its date, in place of the placeholder that is for schedules.
+    """Return a submission with its date in title and parameters, in place of the placeholders.
 
     Args:
         submission: What is submitted. One that depends on no date is returned as it is.
         date: YYYY-MM-DD; today, in UTC, when empty.
-        platform: The platform, whose placeholder it is.
+        platform: The platform, whose placeholder for schedules the parameter `date` holds.
 
     Raises:
         InputError: It is not a date, or nothing depends on it.
@@ -117,7 +133,8 @@ def with_run_date(submission: Submission, date: str, platform: Platform) -> Subm
 def new_run_id(title: str) -> str:
     """Return a name for a run: its title in lower case with hyphens, and the time in UTC.
 
-    It begins with a letter, as Vertex AI wants it.
+    It begins with a letter, as Vertex AI wants it; its length is not checked. Two calls within
+    a second return the same name.
     """
     slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
     now = datetime.datetime.now(datetime.UTC)
@@ -125,10 +142,15 @@ def new_run_id(title: str) -> str:
 
 
 def submit(platform: Platform, submission: Submission, run_id: str) -> RemoteRun:
-    """Start a run, or find the one that this command started before.
+    """Start a run, or find the one that an earlier command started by the same name.
+
+    Args:
+        platform: Where it runs.
+        submission: What runs.
+        run_id: Name of the run, by which it is found.
 
     Raises:
-        InputError: The name is taken by a run of something else.
+        InputError: The name is not valid on the platform, or is taken by a run of other settings.
         ServiceError: The platform refused, or kept failing.
     """
     request = platform.run_request(submission, run_id)
@@ -187,7 +209,13 @@ def watch(platform: Platform, run: RemoteRun, run_id: str, show: Callable[[str],
 
 
 def _poll_states(platform: Platform, run: RemoteRun) -> Iterator[RunState]:
-    """Yield the state of a run until it is final; pauses double while nothing changes."""
+    """Yield the state of a run, the final one last; sleeps between.
+
+    Pauses double while nothing changes, up to a minute, and are short again after a change.
+
+    Raises:
+        ServiceError: The platform refused, or kept failing.
+    """
     first = pause_s = platform.service.config.first_pause_s
     before = None
     while True:

@@ -45,6 +45,8 @@ _MACHINES = {machine: family for family in _FAMILIES for machine in family.chips
 class TpuSlice:
     """Chips that work together, in one machine or several.
 
+    Nothing is checked before `check`; properties need values that it accepts.
+
     Attributes:
         machine: Type of the machines: `ct5lp-hightpu-4t` has four v5e chips.
         topology: How all chips are laid out, such as `2x2` or `4x4`.
@@ -60,7 +62,7 @@ class TpuSlice:
             name: Name of the setting, for the message.
 
         Raises:
-            InputError: It is refused.
+            InputError: The machine is unknown, or whole machines of this type have no such layout.
         """
         if self.machine not in _MACHINES:
             raise InputError(
@@ -77,7 +79,10 @@ class TpuSlice:
             )
 
     def _can_have(self, num_chips: int) -> bool:
-        """Return whether a slice of so many chips is one of these machines, or several joined."""
+        """Return whether a slice of so many chips is one of these machines, or several joined.
+
+        Only machines of four chips are joined.
+        """
         per_machine = self.chips_per_machine
         is_joinable = per_machine == _CHIPS_OF_JOINABLE
         return num_chips == per_machine or (is_joinable and num_chips % per_machine == 0)
@@ -89,7 +94,7 @@ class TpuSlice:
 
     @property
     def name(self) -> str:
-        """Name of the slice as `albert estimate` takes it, such as `v5e-4`."""
+        """Name of the slice as `albert estimate` takes it, such as `v5e-4` (chips; v5p: cores)."""
         generation = _MACHINES[self.machine].generation
         num_cores = _num_chips(self.topology) * GENERATIONS[generation].cores_per_chip
         return f"{generation}-{num_cores}"

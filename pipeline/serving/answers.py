@@ -12,6 +12,7 @@ from albert_core.inference import (
     PredictedChoice,
     PredictedLabel,
     PredictedScore,
+    Prediction,
 )
 from albert_core.inference.masks import MaskPredictor
 from albert_core.inference.predictor import Predictor
@@ -30,10 +31,16 @@ def make_answer_function(
 ) -> Callable[[Sequence[ServedExample]], list[Strict | RequestError]]:
     """Return a function from the examples of a batch to what the responses say of each.
 
-    An example that has no prediction gets the error to answer its request with.
+    Their order is kept. An example that has no prediction gets the error to answer its request
+    with, which is returned, not raised. Numbers are rounded to 6 decimals.
     """
 
     def answer(examples: Sequence[ServedExample]) -> list[Strict | RequestError]:
+        """Run the model on examples, which may ask for different `top_k`, 5 if they do not say.
+
+        Raises:
+            InputError: An example has not the fields that the model reads.
+        """
         top_ks = [example.get("top_k", DEFAULT_TOP_K) for example in examples]
         fields = [{k: v for k, v in example.items() if k != "top_k"} for example in examples]
         if isinstance(predictor, MaskPredictor):
@@ -48,7 +55,13 @@ def make_answer_function(
     return answer
 
 
-def _to_schema(prediction: Any, top_k: int) -> Strict | RequestError:
+def _to_schema(prediction: Prediction | InvalidExample, top_k: int) -> Strict | RequestError:
+    """Return what the response says of a prediction; for an invalid example the error, status 422.
+
+    Args:
+        prediction: A prediction of any kind, or an `InvalidExample`.
+        top_k: Most candidates of an answer or a mask; not read for other kinds.
+    """
     match prediction:
         case InvalidExample():
             return RequestError(422, prediction.what, prediction.got, prediction.expected)
@@ -77,6 +90,7 @@ def _to_schema(prediction: Any, top_k: int) -> Strict | RequestError:
 
 
 def _span_answer(prediction: PredictedAnswer, top_k: int) -> schemas.AnswerPrediction:
+    """Return an answer, rounded, with its `top_k` best candidates."""
     null_odds = prediction.null_odds
     return schemas.AnswerPrediction(
         answer=prediction.answer,
@@ -97,6 +111,7 @@ def _span_answer(prediction: PredictedAnswer, top_k: int) -> schemas.AnswerPredi
 
 
 def _mask_answer(prediction: FilledText, top_k: int) -> schemas.MaskPrediction:
+    """Return a filled text with the `top_k` likeliest tokens for each mask, rounded."""
     return schemas.MaskPrediction(
         filled=prediction.filled,
         masks=[

@@ -1,7 +1,7 @@
 """The web application: endpoints, pages and error handlers."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from importlib import resources
 from typing import Any
 
@@ -41,7 +41,9 @@ _FAILURES: dict[int | str, dict[str, Any]] = {
 
 
 def make_app(model: LoadedModel, config: ServingConfig) -> fastapi.FastAPI:
-    """Return the application that answers with a model, which has answered two samples then.
+    """Return the application that answers with a model, which has answered samples then.
+
+    Its batches run from the application's startup on; at its shutdown, all that waits is answered.
 
     Raises:
         InputError: The model has no vocabulary or no head, or cannot answer a sample.
@@ -61,6 +63,7 @@ def make_app(model: LoadedModel, config: ServingConfig) -> fastapi.FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: fastapi.FastAPI) -> AsyncIterator[None]:
+        """Run batches while the application runs; on its end answer all that waits."""
         batcher.start()
         yield
         await batcher.close()
@@ -86,6 +89,11 @@ def _add_prediction(
     config: ServingConfig,
     batcher: Batcher[ServedExample, Strict | RequestError],
 ) -> None:
+    """Add the endpoint of the model's kind, which puts the examples of a request into the queue.
+
+    If one example of a request cannot be predicted for, the whole request is refused with its
+    error. Status 503 asks to try again where the queue is full.
+    """
     of_request, of_response = request_type(model, config), response_type(model)
 
     async def predict(request: of_request) -> pydantic.BaseModel:  # type: ignore[valid-type]
@@ -113,8 +121,14 @@ def _add_prediction(
     )
 
 
-def _raise_first_error(predictions: Any) -> Any:
-    """Return predictions; raise the first that is an error, with its place in the request."""
+def _raise_first_error(
+    predictions: Sequence[Strict | RequestError],
+) -> Sequence[Strict | RequestError]:
+    """Return predictions as they are, or raise the first that is an error.
+
+    Raises:
+        RequestError: With the example's place in the request, and without headers.
+    """
     for number, prediction in enumerate(predictions):
         if isinstance(prediction, RequestError):
             what = f"examples[{number}].{prediction.what}"
@@ -128,6 +142,7 @@ def _add_pages(
     batcher: Batcher[ServedExample, Strict | RequestError],
     metrics: Metrics,
 ) -> None:
+    """Add `/` with a form, `/model`, `/healthz` and `/metrics`."""
     page = resources.files("pipeline.serving").joinpath("page.html").read_text(encoding="utf-8")
 
     @app.get("/", response_class=HTMLResponse)
@@ -154,6 +169,10 @@ def _add_pages(
 
 
 def _add_error_handlers(app: fastapi.FastAPI) -> None:
+    """Make every error a JSON response with what was got and expected.
+
+    To be called after all endpoints are added, which the error for an unknown path names.
+    """
     paths = ", ".join(sorted(_paths(app)))
 
     @app.exception_handler(RequestError)
@@ -161,11 +180,14 @@ def _add_error_handlers(app: fastapi.FastAPI) -> None:
         return JSONResponse(error.body(), error.status, headers=error.headers)
 
     @app.exception_handler(RequestValidationError)
-    async def refuse_invalid(request: fastapi.Request, error: RequestValidationError) -> Any:
+    async def refuse_invalid(
+        request: fastapi.Request, error: RequestValidationError
+    ) -> JSONResponse:
         return await refuse(request, from_validation_error(error.errors()[0]))
 
     @app.exception_handler(HTTPException)
-    async def refuse_http(request: fastapi.Request, error: HTTPException) -> Any:
+    async def refuse_http(request: fastapi.Request, error: HTTPException) -> JSONResponse:
+        """Answer an unknown path with 404, a wrong method with 405, an unreadable body with 400."""
         headers = error.headers or {}
         if error.status_code == 404:
             failure = RequestError(404, "path", request.url.path, f"one of {paths}")
@@ -176,7 +198,7 @@ def _add_error_handlers(app: fastapi.FastAPI) -> None:
         return await refuse(request, failure)
 
     @app.exception_handler(Exception)
-    async def refuse_unexpected(request: fastapi.Request, _: Exception) -> Any:
+    async def refuse_unexpected(request: fastapi.Request, _: Exception) -> JSONResponse:
         failure = RequestError(500, "server", "an error of its own", "none; its log says more")
         return await refuse(request, failure)
 

@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 
 
 class QueueFullError(Exception):
-    """No more examples can wait."""
+    """More examples would wait than may; the request can be sent again later."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +29,16 @@ class Batcher(Generic[Item, Result]):
     """Collects the examples of requests into batches and runs a function on each batch.
 
     A batch is run when it is full, or when its first request has waited for `max_wait_s`; while one
-    runs, the next one is collected. A request is never split: one larger than a batch is run alone.
+    runs, the next one is collected. Requests are run in the order of their arrival and never split:
+    one larger than a batch is run alone.
+
+    `start` must be called before requests are answered, and all methods from one event loop
+    (neither is checked).
 
     Args:
-        run: Function of a batch's examples that returns a result for each; called in one thread.
+        run: Function of a batch's examples that returns a result for each, in their order; called
+            in one thread. If it raises for several requests, it is called again for each of them
+            alone.
         max_batch_size: Most examples in a batch, unless one request has more.
         max_wait_s: Longest time in seconds that a request waits for others to run with.
         max_queued: Most examples that may wait.
@@ -57,20 +63,23 @@ class Batcher(Generic[Item, Result]):
 
     @property
     def num_queued(self) -> int:
-        """Number of examples that wait for their batch."""
+        """Number of examples that wait for their batch; those of a running batch do not count."""
         return sum(len(waiting.items) for waiting in self._waiting)
 
     @property
     def is_running(self) -> bool:
-        """Whether requests are answered."""
+        """Whether requests are answered: after `start`, until `close` has ended or a failure."""
         return self._task is not None and not self._task.done()
 
     def start(self) -> None:
-        """Start to run batches, as a task of the running event loop."""
+        """Start to run batches, as a task of the running event loop; to be called once."""
         self._task = asyncio.create_task(self._run_batches(), name="batches")
 
     async def close(self) -> None:
-        """Run all that waits, then stop the task and the thread."""
+        """Run all that waits, then stop the task and the thread.
+
+        Requests that are submitted afterwards are never answered (not checked).
+        """
         self._is_closing = True
         self._has_changed.set()
         if self._task:
@@ -80,9 +89,12 @@ class Batcher(Generic[Item, Result]):
     async def submit(self, items: Sequence[Item]) -> Sequence[Result]:
         """Return the results of a request's examples once their batch has run.
 
+        The results are in the order of the examples. A cancelled call's examples are run all the
+        same.
+
         Raises:
             QueueFullError: With these examples more than `max_queued` would wait.
-            Exception: What the function raised for these examples.
+            Exception: What the function raised for these examples alone.
         """
         if self.num_queued + len(items) > self._max_queued:
             raise QueueFullError
@@ -95,6 +107,10 @@ class Batcher(Generic[Item, Result]):
         return await waiting.results
 
     async def _run_batches(self) -> None:
+        """Run batches until the batcher is closed and nothing waits.
+
+        What the function raises goes to the requests and ends nothing.
+        """
         while batch := await self._next_batch():
             try:
                 await self._answer(batch)
@@ -102,7 +118,10 @@ class Batcher(Generic[Item, Result]):
                 await self._answer_one_by_one(batch, error)
 
     async def _next_batch(self) -> list[_PendingRequest[Item, Result]]:
-        """Return the next requests to run together; none when the batcher is closed and empty."""
+        """Wait for requests and take the next ones to run together out of the queue, oldest first.
+
+        Returns none when the batcher is closed and nothing waits.
+        """
         while not self._waiting and not self._is_closing:
             self._has_changed.clear()
             await self._has_changed.wait()
@@ -117,7 +136,10 @@ class Batcher(Generic[Item, Result]):
         return batch
 
     async def _wait_for_more(self) -> None:
-        """Wait until a batch is full, or its first request has waited for `max_wait_s`."""
+        """Wait until a batch is full or its first request has waited for `max_wait_s`.
+
+        Returns at once where nothing waits, and once `close` is called.
+        """
         while self._waiting and self.num_queued < self._max_batch_size and not self._is_closing:
             now_s = asyncio.get_running_loop().time()
             remaining_s = self._waiting[0].arrived_s + self._max_wait_s - now_s
@@ -128,7 +150,11 @@ class Batcher(Generic[Item, Result]):
                 await asyncio.wait_for(self._has_changed.wait(), remaining_s)
 
     async def _answer(self, batch: Sequence[_PendingRequest[Item, Result]]) -> None:
-        """Run a batch and set the results of its requests."""
+        """Run a batch in the thread and set the results of its requests.
+
+        Raises:
+            Exception: What the function raised; no results are set then.
+        """
         items = [item for waiting in batch for item in waiting.items]
         loop = asyncio.get_running_loop()
         results = await loop.run_in_executor(self._thread, self._run, items)
@@ -142,7 +168,10 @@ class Batcher(Generic[Item, Result]):
     async def _answer_one_by_one(
         self, batch: Sequence[_PendingRequest[Item, Result]], error: Exception
     ) -> None:
-        """After a failure run each request alone, so that only the one that causes it fails."""
+        """After a failure run each request alone, so that only the one that causes it fails.
+
+        Its future gets the exception. A batch of one request is not run again: it gets `error`.
+        """
         for waiting in batch:
             try:
                 if len(batch) == 1:

@@ -36,6 +36,11 @@ class ServingConfig:
     null_threshold: float | None = None
 
     def __post_init__(self) -> None:
+        """Refuse settings out of their range, or a queue too short for a request of most examples.
+
+        Raises:
+            InputError: A setting is out of its range.
+        """
         check_at_least(
             self,
             port=0,

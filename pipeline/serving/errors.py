@@ -32,7 +32,7 @@ class RequestError(Exception):
         what: The part of the request that is wrong, such as `examples[2].text`.
         got: What it is.
         expected: What it should be.
-        headers: Headers of the response, beside those that every response has.
+        headers: Headers of the response, beside those that every response has; None: no others.
     """
 
     def __init__(
@@ -48,12 +48,14 @@ class RequestError(Exception):
         self.headers = dict(headers or {})
 
     def body(self) -> dict[str, Any]:
-        """Return the body of the response, a `FailureResponse`."""
+        """Return the body of the response, the values of a `FailureResponse`."""
         return {"error": {"what": self.what, "got": self.got, "expected": self.expected}}
 
 
 def from_validation_error(error: Mapping[str, Any]) -> RequestError:
     """Return the request error for an error of pydantic's or FastAPI's validation.
+
+    Its status is 400 for a body that is no JSON, 415 for one that is not sent as JSON, else 422.
 
     Args:
         error: An item of `RequestValidationError.errors()`.
@@ -76,10 +78,10 @@ def from_validation_error(error: Mapping[str, Any]) -> RequestError:
 
 
 def from_unreadable_body(cause: BaseException | None) -> RequestError:
-    """Return the request error for a body that FastAPI could not even hand to the JSON parser.
+    """Return the request error, status 400, for a body that never came to be parsed as JSON.
 
     Args:
-        cause: The exception that reading it ended with.
+        cause: The exception that reading it ended with; None if it is not known.
     """
     reasons: Sequence[tuple[type[BaseException], str]] = (
         (RecursionError, "lists or objects within each other, too deep"),
@@ -92,7 +94,11 @@ def from_unreadable_body(cause: BaseException | None) -> RequestError:
 
 
 def shortened(value: Any) -> str:
-    """Return a value as JSON, cut after 80 characters, or the name of its type if it has none."""
+    """Return a value as JSON, cut after 80 characters, for messages.
+
+    Objects that JSON does not know appear as strings; a value that cannot be written, such as one
+    nested too deep, as the name of its type.
+    """
     try:
         text = json.dumps(value, default=str)
     except (ValueError, RecursionError):
@@ -101,6 +107,9 @@ def shortened(value: Any) -> str:
 
 
 def _path(parts: Sequence[str | int]) -> str:
-    """Return the path of a value in the request, such as `examples[2].text`."""
+    """Return the path of a value in the request, such as `examples[2].text`.
+
+    It is `body` where the path has no parts.
+    """
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
     return text.removeprefix(".") or "body"

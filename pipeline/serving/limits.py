@@ -16,11 +16,12 @@ class LimitedApp:
     """ASGI middleware that reads a request's whole body before it calls the application.
 
     A body that is too long is refused by its Content-Length, or as soon as too many bytes have
-    arrived. Up to 64 MB more are then read and dropped: many clients read the response only after
-    they have sent everything, and would see a broken connection instead of the reason.
+    arrived (413); so is one that is not whole within 30 s (408). Of a long one up to 64 MB more are
+    then read and dropped, for up to 10 s: many clients read the response only after they have sent
+    everything, and would see a broken connection instead of the reason.
 
     Args:
-        app: The application.
+        app: The application; not called if the client disconnects before its body is whole.
         max_body_bytes: Longest body.
     """
 
@@ -28,7 +29,7 @@ class LimitedApp:
         self._app, self._max_body_bytes = app, max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or refuse its body with status 408 or 413."""
+        """Answer a request, or refuse its body; pass on what is not HTTP as it is."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -53,7 +54,11 @@ class LimitedApp:
             raise self._too_long(f"{int(length):,} bytes")
 
     async def _body(self, receive: Receive) -> bytes | None:
-        """Return the body; None if the client has disconnected."""
+        """Return the body; None if the client has disconnected.
+
+        Raises:
+            RequestError: More than the longest body has arrived; the rest is not read here.
+        """
         body = bytearray()
         while True:
             message = await receive()
@@ -74,6 +79,7 @@ def _make_replay(body: bytes, receive: Receive) -> Receive:
     is_sent = False
 
     async def replay() -> Message:
+        """Return the whole body in one message; from the second call on what the client sends."""
         nonlocal is_sent
         if is_sent:
             return await receive()
@@ -84,7 +90,14 @@ def _make_replay(body: bytes, receive: Receive) -> Receive:
 
 
 async def _refuse(error: RequestError, receive: Receive, send: Send, *, drains: bool) -> None:
-    """Send an error and close the connection, since the rest of the body may still arrive on it."""
+    """Send an error and close the connection, since the rest of the body may still arrive on it.
+
+    Args:
+        error: What to send.
+        receive: The request.
+        send: The response.
+        drains: Whether to read and drop the rest of the body before the response ends.
+    """
     content = json.dumps(error.body()).encode()
     headers = [
         (b"content-type", b"application/json"),
@@ -101,6 +114,7 @@ async def _refuse(error: RequestError, receive: Receive, send: Send, *, drains: 
 
 
 async def _drain(receive: Receive) -> None:
+    """Read and drop a body to its end, at most 64 MB of it, or until the client disconnects."""
     num_bytes, has_more = 0, True
     while has_more and num_bytes < _DRAINED_BYTES:
         message = await receive()

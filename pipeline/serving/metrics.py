@@ -13,7 +13,16 @@ _UNKNOWN = "unknown"
 
 
 class Metrics:
-    """The server's metrics, in a registry of their own."""
+    """The server's metrics, in a registry of their own.
+
+    Attributes:
+        registry: The registry.
+        requests: Number of requests answered, by endpoint and status.
+        errors: Number of requests answered with 4xx or 5xx, by status.
+        request_seconds: Seconds from a request's headers to the end of its answer, by endpoint.
+        batch_size: Number of examples the model was run on at once.
+        queued: Number of examples that wait to be run; whoever has the queue sets its function.
+    """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -59,7 +68,11 @@ class MeasuredApp:
         self._app, self._metrics, self._endpoints = app, metrics, endpoints
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request and count it; one that ends in an exception counts as status 500."""
+        """Answer a request and count it; what is not HTTP is passed on uncounted.
+
+        A request that ends in an exception before its response begins counts as status 500; the
+        exception is raised on.
+        """
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -76,6 +89,7 @@ class MeasuredApp:
             self._count(scope["path"], status, time.perf_counter() - started)
 
     def _count(self, path: str, status: int, seconds: float) -> None:
+        """Update the metrics of requests for one that has ended."""
         endpoint = path if path in self._endpoints else _UNKNOWN
         self._metrics.requests.labels(endpoint, status).inc()
         self._metrics.request_seconds.labels(endpoint).observe(seconds)

@@ -14,14 +14,14 @@ from pipeline.serving.config import ServingConfig
 MAX_TOP_K = 20
 MAX_CHOICES = 16
 
-Share = Annotated[float, Field(description="from 0 to 1")]
+Probability = Annotated[float, Field(description="from 0 to 1")]
 IsTruncated = Annotated[
     bool, Field(description="whether the end of a text was left out, as the model reads no more")
 ]
 
 
 class Strict(pydantic.BaseModel):
-    """An object without other fields, whose values have the types they should."""
+    """An object without other fields, whose values must have their types: none is converted."""
 
     model_config = pydantic.ConfigDict(extra="forbid", strict=True)
 
@@ -36,8 +36,8 @@ class ClassificationPrediction(Strict):
     """The likeliest label, and how likely each is."""
 
     label: str
-    probability: Share
-    probabilities: dict[str, Share]
+    probability: Probability
+    probabilities: dict[str, Probability]
     is_truncated: IsTruncated
 
 
@@ -52,8 +52,8 @@ class ChoicePrediction(Strict):
     """The likeliest choice by its number from 0, and how likely each is."""
 
     choice: int
-    probability: Share
-    probabilities: list[Share]
+    probability: Probability
+    probabilities: list[Probability]
     is_truncated: IsTruncated
 
 
@@ -64,7 +64,7 @@ class AnswerCandidate(Strict):
     """
 
     text: str
-    probability: Share
+    probability: Probability
     start_log_prob: float
     end_log_prob: float
 
@@ -73,7 +73,7 @@ class AnswerPrediction(Strict):
     """The answer, empty if there is none."""
 
     answer: str
-    probability: Annotated[Share, Field(description="of the best candidate")]
+    probability: Annotated[Probability, Field(description="of the best candidate")]
     null_odds: Annotated[
         float | None,
         Field(description="how much no answer is preferred; from the threshold on: none"),
@@ -90,11 +90,11 @@ class MaskPiece(Strict):
 
     piece: str
     text: str
-    probability: Share
+    probability: Probability
 
 
 class MaskPrediction(Strict):
-    """The likeliest pieces for each mask, and the text with the likeliest of all in it."""
+    """The likeliest pieces for each mask, and the text with the likeliest of each in its place."""
 
     filled: str
     masks: list[list[MaskPiece]]
@@ -116,7 +116,12 @@ def get_endpoint(model: LoadedModel) -> str:
 
 
 def request_type(model: LoadedModel, config: ServingConfig) -> type[pydantic.BaseModel]:
-    """Return the type of requests to a model, with the server's limits in it."""
+    """Return a new type of requests to a model, with the server's limits in it.
+
+    A request has 1 to `max_examples` examples with the fields of `example_fields`; a choice has 2
+    to 16 texts. No text may be blank, and one for masks needs a mask. Questions and masks may have
+    `top_k`, 1 to 20.
+    """
     text: Any = Annotated[
         str,
         StringConstraints(max_length=config.max_text_characters),
@@ -139,7 +144,11 @@ def request_type(model: LoadedModel, config: ServingConfig) -> type[pydantic.Bas
 
 
 def response_type(model: LoadedModel) -> type[pydantic.BaseModel]:
-    """Return the type of a model's answers."""
+    """Return a new type of a model's answers: `predictions`, one for each example.
+
+    Raises:
+        KeyError: The model has no head.
+    """
     prediction = _PREDICTIONS[model.signature.kind]
     fields: dict[str, Any] = {"predictions": (list[prediction], ...)}  # type: ignore[valid-type]
     return pydantic.create_model("Response", __base__=Strict, **fields)
@@ -194,7 +203,7 @@ class ModelDescription(Strict):
 
 
 def describe_model(model: LoadedModel, config: ServingConfig) -> ModelDescription:
-    """Describe a model to people and to the form."""
+    """Return a description of a model and of what may be asked, for people and for the form."""
     return ModelDescription(
         name=model.name,
         kind=model.signature.kind,

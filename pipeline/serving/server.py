@@ -20,9 +20,15 @@ _BACKLOG = 2048
 
 
 def run_server(model: str, config: ServingConfig) -> None:
-    """Serve a model until SIGTERM or Ctrl-C; requests that arrived before are answered.
+    """Serve a model until SIGTERM or Ctrl-C, and print a line on start and end.
 
-    The port is bound before the model is loaded, so that a taken one is known at once.
+    The port is bound before the model is loaded, so that a taken one is known at once. Requests
+    that arrived before the signal are answered, if that takes no longer than 30 s. To be called in
+    the main thread, which takes the signals.
+
+    Args:
+        model: Path of what `albert_core.load` can load.
+        config: Settings; a `null_threshold` in it wins over the model's.
 
     Raises:
         InputError: The model cannot be served, or the address not be listened on.
@@ -46,11 +52,19 @@ def run_server(model: str, config: ServingConfig) -> None:
 
 
 def _address(listener: socket.socket) -> str:
+    """Return the URL of a socket, with the port it got."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    """Return a bound and listening socket, for the caller to close.
+
+    It is of IPv4 or IPv6, whichever the host's first address is.
+
+    Raises:
+        InputError: The address is unknown, taken or not allowed.
+    """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
@@ -68,7 +82,7 @@ class _Server(uvicorn.Server):
 
     Args:
         config: Its settings.
-        line: Printed when the server answers.
+        line: Printed, with how to end it, when the server answers.
     """
 
     def __init__(self, config: uvicorn.Config, line: str) -> None:
@@ -82,7 +96,10 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Let signals stop the server; Uvicorn would raise them again and exit with a failure."""
+        """Let signals stop the server, and put the handlers from before back at the end.
+
+        Uvicorn would raise the signals again and exit with a failure.
+        """
         before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
         try:
             yield

@@ -23,7 +23,10 @@ def attend(
     lengths_B: Any = None,
     dropout: Callable[[Any], Any] | None = None,
 ) -> Any:
-    """Return what each query attends to [B, Q, N, D].
+    """Return `softmax(q k^T / sqrt(D) + bias) v`, what each query attends to [B, Q, N, D].
+
+    cuDNN's kernel is used where there is one for the type and length, all positions are queries (Q
+    = S) and nothing is dropped.
 
     Args:
         q_BQND: Queries.
@@ -31,7 +34,7 @@ def attend(
         v_BSND: Values.
         bias_B11S: Added to the scores; large and negative for masked positions.
         lengths_B: int [B], numbers of unmasked positions from `get_prefix_lengths`; they replace
-            the bias in cuDNN's kernel. None if there are none.
+            the bias in cuDNN's kernel, and are not used elsewhere. None if there are none.
         dropout: Function of the attention probabilities; None while nothing is dropped.
     """
     if dropout is not None:
@@ -58,7 +61,8 @@ def get_prefix_lengths(mask_BS: Any, x_BSE: Any) -> tuple[Any, Any]:
     """Return (lengths [B], x) for cuDNN, which needs prefix masks: ones first, then zeros.
 
     Rows of x whose mask is not a prefix are set to NaN, so that training fails visibly instead of
-    attending to masked positions. Without a fused kernel lengths is None and x is unchanged.
+    attending to masked positions. A length is 1 at least. Without a fused kernel lengths is None
+    and x is unchanged.
 
     Args:
         mask_BS: 1 where a position may be attended to.

@@ -25,9 +25,12 @@ _XLA_FLAGS = "--xla_gpu_enable_triton_gemm=false --xla_gpu_dot_merger_threshold_
 def use_devices(strategy: StrategyName, model_parallel_size: int) -> Iterator[Devices]:
     """Let models made inside be trained on the devices of a strategy.
 
+    Keras's distribution is set, and at the end the one of before is restored. XLA's flags, and the
+    connection to other processes where the environment names several, stay.
+
     Args:
-        strategy: One of `STRATEGIES`, or `auto`: every device.
-        model_parallel_size: Devices that hold one copy of the weights together.
+        strategy: One of `STRATEGIES` (not checked here), or `auto`: every device.
+        model_parallel_size: Devices that hold one copy of the weights together; 1 for `single`.
 
     Raises:
         InputError: The devices do not divide by `model_parallel_size`.
@@ -65,9 +68,9 @@ def use_devices(strategy: StrategyName, model_parallel_size: int) -> Iterator[De
 
 
 def _set_xla_flags() -> None:
-    """Add the flags for NVIDIA GPUs to XLA_FLAGS, before those that it holds; those win.
+    """Put flags for NVIDIA GPUs in front of those in XLA_FLAGS, where a later one wins.
 
-    No effect on other devices, nor once JAX has looked for its devices.
+    No effect on other devices, nor once JAX has looked for its devices. A second call adds nothing.
     """
     # Left alone, XLA times Triton kernels of its own against cuBLAS, and wherever cuBLAS wins it
     # adds the bias in a pass of its own; and it joins some products at the price of copies.
@@ -78,7 +81,11 @@ def _set_xla_flags() -> None:
 
 
 def _make_distribution(model_parallel_size: int) -> Any:
-    """Return data parallelism over all devices, or over groups of them that cut the weights."""
+    """Return data parallelism over all devices, or over groups of them that cut the weights.
+
+    Args:
+        model_parallel_size: Devices of a group; 1 for none. Their number must be a multiple of it.
+    """
     # Records are read for each process by its rows already: Keras must not shard them again.
     if model_parallel_size == 1:
         return keras.distribution.DataParallel(auto_shard_dataset=False)

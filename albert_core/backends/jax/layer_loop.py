@@ -12,7 +12,11 @@ _SAVED = "saved"
 
 
 def save_for_backward(x: Any) -> Any:
-    """Return x, marked: `repeat_layer` saves it for the gradient and computes the rest again."""
+    """Return x, marked: `repeat_layer` keeps it for the gradient and computes the rest again.
+
+    The mark has no effect outside of `repeat_layer`, nor where that writes the layers out by
+    `unroll_layer`.
+    """
     return checkpoint_name(x, _SAVED)
 
 
@@ -27,18 +31,21 @@ def repeat_layer(
 ) -> Any:
     """Return x after `times` applications of `layer(x, *constants)`.
 
-    Inside a compiled step, one compiled body stands for all applications: compiled in a fraction
-    of the time that copies take, and as fast. The gradient keeps what the layer marked with
-    `save_for_backward`, and what attention needs.
+    Inside a compiled step, one compiled body stands for all applications: compiled in a fraction of
+    the time that copies take, and as fast; on a GPU it is written out, which is faster there. The
+    gradient keeps what the layer marked with `save_for_backward`, and what attention needs. Outside
+    of a compiled step, and without `may_scan`, the layers are called one after the other, and the
+    gradient keeps everything unless `rematerialize` is set.
 
     Args:
-        layer: Function of x and the constants.
+        layer: Function of x and the constants; returns x of the same shape and type.
         x: Its first input.
         constants: Its other inputs, the same in each application.
-        times: Number of applications.
+        times: Number of applications; with 0, x is returned as it is.
         may_scan: Whether one body may stand for all: not if the layer draws random numbers, because
             a Keras SeedGenerator must not change its state inside a loop.
-        rematerialize: Whether to keep nothing but the layers' inputs.
+        rematerialize: Whether to keep nothing but the layers' inputs; not with random numbers,
+            which is not checked.
     """
     if not may_scan or not isinstance(x, jax.core.Tracer):
         return unroll_layer(layer, x, constants, times, rematerialize=rematerialize)
@@ -56,7 +63,10 @@ def repeat_layer(
 
 
 def _is_saved_or_cast_weight(primitive: Any, *inputs: Any, **parameters: Any) -> bool:
-    """Tell whether a value is saved; weights in the type of the products are, too."""
+    """Tell whether a value was marked, is attention's, or is a weight cast to another type.
+
+    A policy of `jax.checkpoint`. Any matrix that is cast counts as a weight.
+    """
     # Written out, all layers share one cast copy of a weight; in a loop each would save its own.
     is_cast_weight = primitive.name == "convert_element_type" and inputs[0].ndim == 2
     return is_cast_weight or _is_saved(primitive, *inputs, **parameters)

@@ -15,7 +15,7 @@ from albert_core.backends.jax.layer_loop import save_for_backward
 
 
 class LayerNormalization(keras.layers.LayerNormalization):
-    """Normalise the last axis."""
+    """Normalise the last axis; `center` and `scale` must be on, as they are by default."""
 
     def call(self, inputs: Any) -> Any:
         """Return the normalised input, of the same shape and type."""
@@ -28,7 +28,10 @@ def _normalize(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
     return _forward(x, gamma, beta, epsilon)[0]
 
 
-def _forward(x: Any, gamma: Any, beta: Any, epsilon: float) -> tuple[Any, Any]:
+def _forward(
+    x: Any, gamma: Any, beta: Any, epsilon: float
+) -> tuple[Any, tuple[Any, Any, Any, Any]]:
+    """Return the normalised rows, and what their gradient needs: x, gamma, mean, 1 / std."""
     wide = x.astype(jnp.float32)
     mean = jnp.mean(wide, -1, keepdims=True)
     # E[x^2] - E[x]^2, so that both sums come of the same pass; rounding may make it negative.
@@ -40,8 +43,10 @@ def _forward(x: Any, gamma: Any, beta: Any, epsilon: float) -> tuple[Any, Any]:
     return normalized.astype(x.dtype), (x, gamma, mean, inverse_std)
 
 
-def _backward(epsilon: float, residuals: Any, upstream: Any) -> tuple[Any, Any, Any]:
-    """Return the gradients by x, gamma and beta."""
+def _backward(
+    epsilon: float, residuals: tuple[Any, Any, Any, Any], upstream: Any
+) -> tuple[Any, Any, Any]:
+    """Return the gradients by x, gamma and beta, from what `_forward` kept."""
     x, gamma, mean, inverse_std = residuals
     upstream = upstream.astype(jnp.float32)
     normal = (x.astype(jnp.float32) - mean) * inverse_std

@@ -21,7 +21,7 @@ from albert_core.records.batch import (
     SHUFFLE_BUFFER,
     TARGETS,
     Batch,
-    named,
+    to_batch,
 )
 from albert_core.records.tfrecord import parse_example, read_tfrecords
 
@@ -35,7 +35,18 @@ _NUM_PREFETCHED = 8  # batches
 
 
 def train_batches(data: "PretrainingData", batch_size: int, start_step: int) -> Iterator[Batch]:
-    """Yield endless batches from a step on, and add the time spent waiting to the input timer."""
+    """Yield endless batches (inputs, targets) from a step on, made ahead of need by a thread.
+
+    The time spent waiting for a batch is added to `data.input_timer`.
+
+    Args:
+        data: The records, and how to mask them.
+        batch_size: Rows of a batch over all processes; this process gets its part of them.
+        start_step: Steps done before the first batch; the records of those are read and dropped.
+
+    Raises:
+        InputError: A record cannot be read.
+    """
     batches = _prefetch(_generate_train_batches(data, batch_size, start_step))
     while True:
         asked = time.monotonic()
@@ -47,7 +58,20 @@ def train_batches(data: "PretrainingData", batch_size: int, start_step: int) -> 
 def held_out_batches(
     data: "PretrainingData", files: Sequence[Path], batch_size: int, num_batches: int
 ) -> "keras.utils.PyDataset":
-    """Return the first batches of some files; their records are kept in memory."""
+    """Return the first batches of some files, always with the same masks.
+
+    The records are read here, at once, and kept in memory; masks are drawn when a batch is asked
+    for.
+
+    Args:
+        data: How to mask the records.
+        files: The files, read in this order.
+        batch_size: Rows of a batch over all processes; this process gets its part of them.
+        num_batches: Most batches; records that do not fill one are left out.
+
+    Raises:
+        InputError: A record cannot be read.
+    """
     records = list(itertools.islice(_read(files), batch_size * num_batches))
     return _HeldOutBatches(data, records, batch_size)
 
@@ -64,6 +88,7 @@ class _HeldOutBatches(keras.utils.PyDataset):
         return len(self._records) // self._batch_size
 
     def __getitem__(self, step: int) -> Batch:
+        """Return this process's rows of batch `step`, its masks drawn anew from the same seeds."""
         indices_B = step * self._batch_size + np.arange(self._batch_size)
         records_B = [self._records[index] for index in indices_B]
         epochs_B = np.full(len(indices_B), HELD_OUT_EPOCH)
@@ -73,7 +98,11 @@ class _HeldOutBatches(keras.utils.PyDataset):
 def _generate_train_batches(
     data: "PretrainingData", batch_size: int, start_step: int
 ) -> Iterator[Batch]:
-    """Yield the batches from a step on, each made when it is asked for."""
+    """Yield endless batches from a step on, each made when it is asked for.
+
+    Batch k holds records k * `batch_size` and so on of all epochs in a row: one may hold the end of
+    an epoch and the beginning of the next.
+    """
     num_records = data.records.num_train_records
     first_epoch, num_skipped = divmod(start_step * batch_size, num_records)
     epochs = (_read_epoch(data, epoch) for epoch in itertools.count(first_epoch))
@@ -87,7 +116,10 @@ def _generate_train_batches(
 
 
 def _read_epoch(data: "PretrainingData", epoch: int) -> Iterator[bytes]:
-    """Yield the records of an epoch: files in random order, records shuffled within a buffer."""
+    """Yield each record of an epoch once: files in random order, shuffled within a buffer.
+
+    The order follows from the seed and the epoch.
+    """
     rng = np.random.default_rng((data.seed, epoch))
     files = [data.records.train_files[k] for k in rng.permutation(len(data.records.train_files))]
     records = _read(files)
@@ -108,7 +140,14 @@ def _read(files: Sequence[Path]) -> Iterator[bytes]:
 def _make_batch(
     data: "PretrainingData", records_B: Sequence[bytes], epochs_B: np.ndarray, indices_B: np.ndarray
 ) -> Batch:
-    """Return this process's rows of a batch: as stored if static, else with masks drawn."""
+    """Return this process's rows of a batch: as stored if static, else with masks drawn.
+
+    Args:
+        data: Format of the records, and how to mask them.
+        records_B: Serialized records of the batch of all processes.
+        epochs_B: Epoch of each record.
+        indices_B: Place of each record in its epoch; both seed its masks.
+    """
     # Here, not above: these import numba, for a third of a second, and few processes read records.
     from albert_core.records.pairs import UNDECIDED
     from albert_core.records.static import LABEL_FEATURE
@@ -117,7 +156,7 @@ def _make_batch(
     examples = [parse_example(record) for record in records_B[rows]]
     if data.records.format == "static":
         stored_names = {"sentence_order_labels": LABEL_FEATURE}
-        return named(
+        return to_batch(
             [
                 np.array(
                     [example[stored_names.get(name, name)] for example in examples],
@@ -134,24 +173,26 @@ def _make_batch(
         np.array([example["first_length"][0] for example in examples]),
         np.array([example.get("sentence_order_label", undecided)[0] for example in examples]),
     )
-    return named(drawn)
+    return to_batch(drawn)
 
 
 def _get_dtype(name: str) -> type[np.generic]:
-    """Return the type of a feature in a batch."""
+    """Return the type of a feature in a batch: float32 for weights, else int32."""
     return np.float32 if name == "masked_lm_weights" else np.int32
 
 
 def _prefetch(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """Yield endless batches that a thread makes ahead of need; an error there is raised here.
+    """Yield endless batches that a thread makes ahead of need; its errors are raised here.
 
-    The thread ends when the generator is closed or collected.
+    The thread starts with the first batch asked for, and ends when the generator is closed or
+    collected.
     """
     prefetched: queue.Queue[Batch | Exception] = queue.Queue(_NUM_PREFETCHED)
     is_wanted = threading.Event()
     is_wanted.set()
 
     def put(item: Batch | Exception) -> None:
+        """Hand an item to the consumer; wait for a free place, or drop it if none is wanted now."""
         # Not a blocking `put`: it would never return once the consumer has gone.
         while is_wanted.is_set():
             try:
@@ -160,6 +201,7 @@ def _prefetch(batches: Iterator[Batch]) -> Iterator[Batch]:
                 continue
 
     def make_batches() -> None:
+        """Hand over batches until none is wanted, or the error that making one raised."""
         try:
             for batch in batches:
                 put(batch)

@@ -16,7 +16,16 @@ class TrainStep:
     """
 
     def train_step(self: Any, state: Any, data: Any) -> tuple[dict[str, Any], Any]:
-        """Make one step; return the metrics and the next state."""
+        """Make one step; return the metrics and the next state.
+
+        Args:
+            state: Trainable, non-trainable, optimizer and metrics variables, as Keras passes them.
+            data: Inputs, targets; anything more is not used. B must be a multiple of
+                `num_micro_batches`.
+
+        Returns:
+            Metrics by name, and the four groups of values after the step.
+        """
         trainable, non_trainable, optimizer_variables, metrics = state
         inputs, targets = data[:2]
         totals = self.batch_totals(targets)
@@ -24,7 +33,8 @@ class TrainStep:
 
         def compute_gradients(
             inputs: Mapping[str, Any], targets: Mapping[str, Any], non_trainable: Any, metrics: Any
-        ) -> Any:
+        ) -> tuple[Any, Any, Any, Any]:
+            """Return the loss of a (micro-)batch, its gradients, and the states after it."""
             (loss, (*_, non_trainable, metrics)), gradients = differentiate(
                 trainable,
                 non_trainable,
@@ -48,14 +58,24 @@ class TrainStep:
         logs, metrics = self._update_metrics_variables(metrics, loss, inputs, targets, None, None)
         return logs, (trainable, non_trainable, optimizer_variables, metrics)
 
-    def _accumulate_gradients(self: Any, compute_gradients: Any, data: Any, state: Any) -> Any:
-        """Return summed loss and gradients of all micro-batches, and the last states."""
+    def _accumulate_gradients(
+        self: Any, compute_gradients: Any, data: Any, state: Any
+    ) -> tuple[Any, Any, Any, Any]:
+        """Return summed loss, summed gradients, and the last non-trainable and metrics values.
+
+        Args:
+            compute_gradients: Function of inputs, targets, non-trainable and metrics values;
+                returns loss, gradients, and the last two after it.
+            data: Inputs and targets of the whole batch.
+            state: As of `train_step`.
+        """
         trainable, non_trainable, _, metrics = state
         micro_batches = jax.tree.map(
             lambda tensor: split_micro_batches(tensor, self.num_micro_batches), data
         )
 
-        def add(sums: Any, micro_batch: Any) -> Any:
+        def add(sums: Any, micro_batch: Any) -> tuple[tuple[Any, ...], None]:
+            """Add a micro-batch to the sums; its states replace those before it."""
             loss_sum, gradient_sums, *states = sums
             loss, gradients, *states = compute_gradients(*micro_batch, *states)
             gradient_sums = jax.tree.map(lambda a, b: a + b, gradient_sums, gradients)

@@ -11,8 +11,9 @@ def unroll_layer(
 ) -> Any:
     """Return x after `times` applications of `layer(x, *constants)`, written out.
 
-    With `rematerialize` the gradient computes each application again instead of keeping its
-    intermediate values; `layer` must then draw no random numbers, which would be others.
+    With 0 applications, x is returned as it is. With `rematerialize` the gradient computes each
+    application again instead of keeping its intermediate values; `layer` must then draw no random
+    numbers, which would be others (not checked).
     """
     # Arguments, not a closure: Keras watches only arguments when it computes a layer again.
     apply = keras.remat(layer) if rematerialize else layer

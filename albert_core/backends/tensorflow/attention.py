@@ -17,7 +17,7 @@ def attend(
     lengths_B: Any = None,
     dropout: Callable[[Any], Any] | None = None,
 ) -> Any:
-    """Return what each query attends to [B, Q, N, D].
+    """Return `softmax(q k^T / sqrt(D) + bias) v`, what each query attends to [B, Q, N, D].
 
     Args:
         q_BQND: Queries.

@@ -14,7 +14,7 @@ from albert_core.backends.tensorflow._sums import sum_rows, sum_tensors
 
 
 class SharedDense(keras.layers.Dense):
-    """A dense layer that can cast its weights once for several calls."""
+    """A dense layer that can cast its weights once for several calls; it must have a bias then."""
 
     # `.keras` archives hold the name of the class, in snake case, before the weights.
 
@@ -24,9 +24,10 @@ class SharedDense(keras.layers.Dense):
 
     @contextlib.contextmanager
     def cast_once(self, times: int) -> Iterator[None]:
-        """Cast the weights now, for at most `times` calls inside.
+        """Cast the weights now, for at most `times` calls of the layer inside.
 
-        A further call inside raises StopIteration.
+        The layer must be built. A further call inside raises StopIteration. Contexts of one layer
+        must not be nested: the inner one's end would end both (not checked).
         """
         # In bfloat16 a layer applied twelve times would cast its weights twelve times, and twelve
         # gradients back to float32; so, gradients are summed first, in one loop.
@@ -41,7 +42,7 @@ class SharedDense(keras.layers.Dense):
             self._cast_weights.pairs = None
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Return [..., O] for [..., I]."""
+        """Return [..., O] for [..., I]; inside `cast_once` a call uses up a copy of the weights."""
         if self._cast_weights.pairs is None:
             return super().call(inputs, training=training)
         return self.activation(_affine(inputs, *next(self._cast_weights.pairs)))
@@ -52,7 +53,7 @@ def cast_weights_once(uses: Mapping[SharedDense, int]) -> Iterator[None]:
     """Let dense layers cast their weights once, for all calls inside.
 
     Args:
-        uses: How often each layer will be called.
+        uses: How often each layer will be called at most; a further call raises StopIteration.
     """
     with contextlib.ExitStack() as stack:
         for layer, times in uses.items():
@@ -67,7 +68,10 @@ class _CastWeights:
 
 
 def _copy_cast(weight: Any, dtype: str, times: int) -> list[Any]:
-    """Return `times` equal tensors; their gradients are summed in the type of the weight."""
+    """Return `times` copies of a weight, cast to `dtype` once.
+
+    The gradient of the weight is the sum of the copies' gradients, in float32.
+    """
 
     @tf.custom_gradient
     def copy(weight: Any) -> tuple[list[Any], Callable[..., Any]]:
@@ -80,7 +84,10 @@ def _copy_cast(weight: Any, dtype: str, times: int) -> list[Any]:
 
 @tf.custom_gradient
 def _affine(x: Any, kernel_IO: Any, bias_O: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """Return `x @ kernel + bias` [..., O] and the function of its gradients."""
+    """Return `x @ kernel + bias` [..., O], and the function of its gradients.
+
+    The second goes to TensorFlow: callers get the first alone.
+    """
     num_inputs, num_outputs = kernel_IO.shape
     *leading, _ = (
         known if known is not None else actual
@@ -89,6 +96,7 @@ def _affine(x: Any, kernel_IO: Any, bias_O: Any) -> tuple[Any, Callable[[Any], A
     x_RI = tf.reshape(x, (-1, num_inputs))
 
     def differentiate(upstream: Any) -> tuple[Any, Any, Any]:
+        """Return the gradients by x, kernel and bias."""
         upstream_RO = tf.reshape(upstream, (-1, num_outputs))
         x_gradient_RI = tf.matmul(upstream_RO, kernel_IO, transpose_b=True)
         return (

@@ -16,9 +16,12 @@ STRATEGIES: tuple[StrategyName, ...] = ("single", "mirrored", "tpu")
 def use_devices(strategy: StrategyName, model_parallel_size: int) -> Iterator[Devices]:
     """Let models made inside be trained on the devices of a strategy.
 
+    `tpu` connects this process to the TPU and resets it; that is not undone at the end.
+
     Args:
-        strategy: One of `STRATEGIES`, or `auto`: every device.
-        model_parallel_size: 1: no strategy here cuts the weights.
+        strategy: One of `STRATEGIES` (not checked here), or `auto`: the TPU of TPU_NAME, else every
+            GPU, else the CPU.
+        model_parallel_size: Not used: no strategy here cuts the weights.
     """
     gpus, cpus = (tf.config.list_logical_devices(kind) for kind in ("GPU", "CPU"))
     why = ""

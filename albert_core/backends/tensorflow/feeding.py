@@ -12,9 +12,11 @@ _NUM_PREFETCHED = 4  # batches
 def feed_batches(generate: Callable[[], Iterator[Any]]) -> tf.data.Dataset:
     """Return a pipeline that prepares the batches of a generator ahead of need.
 
+    Batches may differ in the sizes of their axes, not in structure, types or number of axes.
+
     Args:
-        generate: Makes a generator of batches. It is called here once, for the first batch's
-            structure and types, and again whenever the pipeline is read.
+        generate: Makes a generator of batches, at least one. It is called here once, for the first
+            batch's structure and types, and again from the beginning whenever the pipeline is read.
     """
     signature = tf.nest.map_structure(_get_spec, next(generate()))
     dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)

@@ -22,7 +22,10 @@ def gelu(x: Any, training: bool | None = None) -> Any:
 
 @tf.custom_gradient
 def _compiled_gelu(x: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """Return gelu and the function of its gradient; computed in float32 whatever the type of x."""
+    """Return gelu, and the function of its gradient; computed in float32 whatever the type of x.
+
+    The second goes to TensorFlow: callers get gelu alone.
+    """
     return _forward(x), lambda upstream: _backward(x, upstream)
 
 
@@ -36,6 +39,7 @@ def _forward(x: Any) -> Any:
 
 @tf.function(jit_compile=True, autograph=False)
 def _backward(x: Any, upstream: Any) -> Any:
+    """Return the gradient by x: that of gelu(x), times the gradient from above."""
     wide = tf.cast(x, tf.float32)
     tanh = _tanh(wide)
     inner_slope = _SCALE * (1.0 + 3.0 * _CUBE * wide * wide)

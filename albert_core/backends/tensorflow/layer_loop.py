@@ -26,8 +26,9 @@ def repeat_layer(
         layer: Function of x and the constants.
         x: Its first input.
         constants: Its other inputs, the same in each application.
-        times: Number of applications.
+        times: Number of applications; with 0, x is returned as it is.
         may_scan: Not used: TensorFlow gains nothing by a loop in its graph.
-        rematerialize: Whether to keep nothing but the layers' inputs.
+        rematerialize: Whether to keep nothing but the layers' inputs; not with random numbers,
+            which is not checked.
     """
     return unroll_layer(layer, x, constants, times, rematerialize=rematerialize)

@@ -17,7 +17,8 @@ _WIDE = 512
 class LayerNormalization(keras.layers.LayerNormalization):
     """Normalise the last axis, while training by loops that XLA compiles for each shape.
 
-    Shapes that the traced step does not know are left to Keras, unless the rows are wide.
+    `center` and `scale` must be on, as they are by default. Shapes that the traced step does not
+    know are left to Keras, unless the rows are 512 wide or wider.
     """
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
@@ -33,10 +34,15 @@ class LayerNormalization(keras.layers.LayerNormalization):
 
 @tf.custom_gradient
 def _normalize(x: Any, gamma: Any, beta: Any, epsilon: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """Return `gamma * (x - mean) / sqrt(variance + epsilon) + beta` over the last axis of x."""
+    """Return `gamma * (x - mean) / sqrt(variance + epsilon) + beta` over the last axis of x.
+
+    The second value, the function of the gradients, goes to TensorFlow: callers get the first
+    alone.
+    """
     normalized, mean, inverse_std = _forward(x, gamma, beta, epsilon)
 
-    def differentiate(upstream: Any) -> Any:
+    def differentiate(upstream: Any) -> tuple[Any, Any, Any, None]:
+        """Return the gradients by x, gamma and beta; epsilon has none."""
         x_gradient, gamma_gradient_rows = _backward(x, gamma, mean, inverse_std, upstream)
         # Outside the compiled loops, because products with ones sum over rows on all cores.
         gamma_gradient, beta_gradient = (
@@ -48,7 +54,8 @@ def _normalize(x: Any, gamma: Any, beta: Any, epsilon: Any) -> tuple[Any, Callab
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _forward(x: Any, gamma: Any, beta: Any, epsilon: Any) -> Any:
+def _forward(x: Any, gamma: Any, beta: Any, epsilon: Any) -> tuple[Any, Any, Any]:
+    """Return the normalised rows in the type of x, and each row's mean and 1 / std in float32."""
     wide = tf.cast(x, tf.float32)
     mean = tf.reduce_mean(wide, -1, keepdims=True)
     variance = tf.reduce_mean(tf.square(wide - mean), -1, keepdims=True)
@@ -58,8 +65,8 @@ def _forward(x: Any, gamma: Any, beta: Any, epsilon: Any) -> Any:
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _backward(x: Any, gamma: Any, mean: Any, inverse_std: Any, upstream: Any) -> Any:
-    """Return the gradient by x, and what each row adds to the gradient by gamma."""
+def _backward(x: Any, gamma: Any, mean: Any, inverse_std: Any, upstream: Any) -> tuple[Any, Any]:
+    """Return the gradient by x, and what each row adds to the gradient by gamma; like x in type."""
     upstream = tf.cast(upstream, tf.float32)
     normal = (tf.cast(x, tf.float32) - mean) * inverse_std
     normal_gradient = upstream * gamma

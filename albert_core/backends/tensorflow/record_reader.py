@@ -3,7 +3,7 @@
 Shape suffixes: B batch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from albert_core.records.batch import (
     TARGETS,
     Batch,
     InputTimer,
-    named,
+    to_batch,
 )
 
 if TYPE_CHECKING:
@@ -30,7 +30,15 @@ _NUM_PREFETCHED = 8  # batches
 
 
 def train_batches(data: "PretrainingData", batch_size: int, start_step: int) -> tf.data.Dataset:
-    """Return endless batches from a step on; waiting for them is added to the input timer."""
+    """Return endless batches (inputs, targets) from a step on, made ahead of need.
+
+    The time that the reader waits for a batch is added to `data.input_timer`.
+
+    Args:
+        data: The records, and how to mask them.
+        batch_size: Rows of a batch over all processes; this process gets its part of them.
+        start_step: Steps done before the first batch; the records of those are read and dropped.
+    """
     num_records = data.records.num_train_records
     epoch, num_skipped = divmod(start_step * batch_size, num_records)
     # A resumed run reads and drops the records before its step: the order within an epoch comes of
@@ -39,7 +47,7 @@ def train_batches(data: "PretrainingData", batch_size: int, start_step: int) -> 
     later = tf.data.Dataset.counter(epoch + 1).flat_map(lambda epoch: _read_epoch(data, epoch))
     records = first.concatenate(later).batch(batch_size, drop_remainder=True)
 
-    def get_places(step: Any) -> Any:
+    def get_places(step: Any) -> tuple[Any, Any]:
         places_B = step * batch_size + tf.range(batch_size, dtype=tf.int64)
         return places_B // num_records, places_B % num_records
 
@@ -52,10 +60,19 @@ def train_batches(data: "PretrainingData", batch_size: int, start_step: int) -> 
 def held_out_batches(
     data: "PretrainingData", files: Sequence[Path], batch_size: int, num_batches: int
 ) -> tf.data.Dataset:
-    """Return the first batches of some files, always with the same masks."""
+    """Return the first batches of some files, always with the same masks.
+
+    The records are read, and masked, each time the result is read.
+
+    Args:
+        data: How to mask the records.
+        files: The files, read in this order.
+        batch_size: Rows of a batch over all processes; this process gets its part of them.
+        num_batches: How many there are; the files must hold the records for them.
+    """
     records = _read(files).batch(batch_size, drop_remainder=True).take(num_batches)
 
-    def get_places(step: Any) -> Any:
+    def get_places(step: Any) -> tuple[Any, Any]:
         indices_B = step * batch_size + tf.range(batch_size, dtype=tf.int64)
         return tf.fill([batch_size], tf.constant(HELD_OUT_EPOCH, tf.int64)), indices_B
 
@@ -64,7 +81,10 @@ def held_out_batches(
 
 
 def _read_epoch(data: "PretrainingData", epoch: Any) -> tf.data.Dataset:
-    """Return the records of an epoch: files in random order, records shuffled within a buffer."""
+    """Return the records of an epoch: files in random order, records shuffled within a buffer.
+
+    The order follows from the seed and the epoch, a scalar int64 tensor.
+    """
     seeds = tf.stack([tf.constant(data.seed, tf.int64), epoch])
     files = tf.constant([str(file) for file in data.records.train_files])
     shuffled_files = tf.random.experimental.stateless_shuffle(files, seed=seeds)
@@ -79,17 +99,23 @@ def _read(files: Sequence[Path] | Any) -> tf.data.Dataset:
 
 
 def _make_batches(
-    data: "PretrainingData", records: tf.data.Dataset, get_places: Any
+    data: "PretrainingData",
+    records: tf.data.Dataset,
+    get_places: Callable[[Any], tuple[Any, Any]],
 ) -> tf.data.Dataset:
-    """Return batches of numbered batches of records.
+    """Return this process's rows of batches of records, as stored if static, else masked.
+
+    They are made in order, ahead of need.
 
     Args:
-        data: Which they are, and how to mask them.
-        records: (step, serialized records [B]).
-        get_places: Function of the step to epochs [B] and places in the epoch [B].
+        data: Format of the records, and how to mask them.
+        records: (step, serialized records [B]) of all processes.
+        get_places: Function of the step to epochs [B] and places in the epoch [B], which seed the
+            masks.
     """
 
     def make_batch(step: Any, records_B: Any) -> Batch:
+        """Return this process's rows of a batch, as stored or with masks drawn."""
         rows = data.process_rows(records_B.shape[0])
         if data.records.format == "static":
             return _parse_static(data, records_B[rows])
@@ -101,7 +127,7 @@ def _make_batches(
 
 
 def _parse_static(data: "PretrainingData", records_B: Any) -> Batch:
-    """Return a batch of records that hold their masks."""
+    """Return a batch of serialized records [B] that hold their masks, as they are stored."""
     # Here, not above: this imports numba, for a third of a second, and few processes read records.
     from albert_core.records.static import LABEL_FEATURE
 
@@ -113,11 +139,13 @@ def _parse_static(data: "PretrainingData", records_B: Any) -> Batch:
     features[LABEL_FEATURE] = tf.io.FixedLenFeature([], tf.int64)
     parsed = tf.io.parse_example(records_B, features)
     parsed["sentence_order_labels"] = parsed.pop(LABEL_FEATURE)
-    return named([tf.cast(parsed[name], _get_dtype(name, tf.int32)) for name in INPUTS + TARGETS])
+    return to_batch(
+        [tf.cast(parsed[name], _get_dtype(name, tf.int32)) for name in INPUTS + TARGETS]
+    )
 
 
 def _draw_masks(data: "PretrainingData", epochs_B: Any, indices_B: Any, records_B: Any) -> Batch:
-    """Return a batch of compact records, masked by their places in an epoch."""
+    """Return a batch of compact records [B], its masks drawn by their places in an epoch."""
     from albert_core.records.pairs import UNDECIDED  # imports numba, as above
 
     features = {
@@ -136,17 +164,18 @@ def _draw_masks(data: "PretrainingData", epochs_B: Any, indices_B: Any, records_
     )
     for name, tensor in zip(INPUTS + TARGETS, drawn, strict=True):
         tensor.set_shape([records_B.shape[0], *data.row_shape(name)])
-    return named(drawn)
+    return to_batch(drawn)
 
 
 def _time(batches: tf.data.Dataset, timer: InputTimer) -> tf.data.Dataset:
-    """Return the same batches; the time from asking for one to having it is added to a timer."""
+    """Return the same batches; the time from asking for one to having it is added to `timer`."""
     clock = tf.data.Dataset.counter().map(lambda _: tf.timestamp())
 
     def add(seconds: np.ndarray) -> None:
         timer.seconds += float(seconds)
 
     def count(asked: Any, batch: Batch, received: Any) -> Batch:
+        """Add the time between two clock readings to the timer; return the batch alone."""
         tf.numpy_function(add, [received - asked], [])
         return batch
 

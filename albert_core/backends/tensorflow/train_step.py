@@ -12,7 +12,12 @@ class TrainStep:
     """`train_step` as `keras.Model.fit` calls it, once in each replica."""
 
     def train_step(self: Any, data: Any) -> dict[str, Any]:
-        """Make one step; return the metrics."""
+        """Make one step, which changes the variables; return the metrics by name.
+
+        Args:
+            data: Inputs, targets of this replica; anything more is not used. Their number must be a
+                multiple of `num_micro_batches`.
+        """
         inputs, targets = data[:2]
         totals = _sum_over_replicas(self.batch_totals(targets))
         if self.num_micro_batches == 1:
@@ -45,13 +50,20 @@ class TrainStep:
     def _accumulate_gradients(
         self: Any, inputs: Mapping[str, Any], targets: Mapping[str, Any], totals: Mapping[str, Any]
     ) -> tuple[Any, list[Any]]:
-        """Return summed loss and gradients of all micro-batches."""
+        """Return summed loss and gradients of all micro-batches, the gradients in float32.
+
+        Args:
+            inputs: Of the whole batch of this replica.
+            targets: Of the whole batch of this replica.
+            totals: What losses are divided by, of the batch over all replicas.
+        """
         num_micro_batches = self.num_micro_batches
         micro_batches = tf.nest.map_structure(
             lambda tensor: split_micro_batches(tensor, num_micro_batches), (inputs, targets)
         )
 
-        def add(index: Any, loss_sum: Any, gradient_sums: list[Any]) -> Any:
+        def add(index: Any, loss_sum: Any, gradient_sums: list[Any]) -> tuple[Any, Any, list[Any]]:
+            """Add loss and gradients of micro-batch `index` to the sums; return the next index."""
             inputs, targets = tf.nest.map_structure(lambda tensor: tensor[index], micro_batches)
             loss, gradients = self._compute_gradients(inputs, {**targets, **totals})
             gradient_sums = [a + b for a, b in zip(gradient_sums, gradients, strict=True)]

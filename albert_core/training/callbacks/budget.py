@@ -33,12 +33,13 @@ class Budget(keras.callbacks.Callback):
             self._stop_by("patience" if patience_lost else self._spent_budget())
 
     def _stop_by(self, setting: str | None) -> None:
+        """Note the setting and have Keras end training; does nothing without a setting."""
         if setting:
             self.session.state.stopped_by = setting
             self.session.model.stop_training = True
 
     def _spent_budget(self) -> str | None:
-        """Return the name of the setting whose budget is spent."""
+        """Return the setting whose budget is spent, steps before minutes; None if none is."""
         plan = self.session.plan
         if plan.stop_after_steps is not None and self.session.state.step >= plan.stop_after_steps:
             return "stop_after_steps"
@@ -49,7 +50,11 @@ class Budget(keras.callbacks.Callback):
 
 
 def lost_patience(history: Sequence[Mapping[str, Any]], plan: TrainingPlan) -> bool:
-    """Whether the last `plan.patience` evaluations were not better than the one before them."""
+    """Tell whether at least `plan.patience` evaluations follow the best one, which beats them all.
+
+    Only evaluations of the last phase count for the best; of equal ones the first. False with a
+    patience of 0, or before the first evaluation.
+    """
     if not plan.patience or not history:
         return False
     best = best_row(history, plan.monitor)

@@ -43,10 +43,12 @@ class Checkpointing(keras.callbacks.Callback):
             self._interval_metrics = None
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Save if a checkpoint is due or a signal was received.
+        """Save if a checkpoint is due or a signal was received; the last step of an interval waits.
+
+        That one is saved after its evaluation, unless a signal was received.
 
         Raises:
-            StepFailedError: A signal was received; the step is saved.
+            StepFailedError: A signal was received; the step is saved. Or it cannot be saved.
         """
         session, signal_name = self.session, self._signal_name()
         # The end of an interval saves after its evaluation, unless there is no time for one.
@@ -59,7 +61,11 @@ class Checkpointing(keras.callbacks.Callback):
             )
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Keep the weights if this evaluation is the best, then save."""
+        """Write the weights to `BEST_NAME` if this evaluation is the best, then save.
+
+        Raises:
+            StepFailedError: The checkpoint cannot be written.
+        """
         session, history = self.session, self.session.state.history
         # Before the checkpoint: one that knows of this evaluation must find its weights written.
         if session.is_chief and best_row(history, session.plan.monitor) is history[-1]:
@@ -67,6 +73,7 @@ class Checkpointing(keras.callbacks.Callback):
         session.save()
 
     def _is_due(self) -> bool:
+        """Tell whether steps, or minutes since the last checkpoint, ask for one now."""
         plan, step = self.session.plan, self.session.state.step
         if plan.checkpoint_steps and step % plan.checkpoint_steps == 0:
             return True

@@ -24,7 +24,11 @@ class Evaluation(keras.callbacks.Callback):
         self._evaluate = evaluate
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Append the training metrics of the interval (`train_*`) and those of `evaluate`."""
+        """Evaluate; append a row to the history.
+
+        It holds step, phase, the training metrics of the interval (`train_*`), those of `evaluate`,
+        and the seconds trained.
+        """
         session = self.session
         step = session.state.step
         # Read first: an evaluation resets the model's metrics.

@@ -15,6 +15,9 @@ MeasureSpeed = Callable[[int, int, float], Mapping[str, float]]
 class LogWriter(keras.callbacks.Callback):
     """Appends a row to the log at every step for which the session has recent metrics.
 
+    Making it opens the log, which drops rows of steps after the session's. Of several processes the
+    first one alone writes.
+
     Args:
         session: The training.
         measure_speed: Function of (first step, last step, seconds between them); returns metrics
@@ -40,7 +43,10 @@ class LogWriter(keras.callbacks.Callback):
         return TrainingLog(session.folder, session.state.step) if session.is_chief else None
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Append a row, if this step has one."""
+        """Append a row, if this step has one, and note step and time in the session's `last_log`.
+
+        It waits for the step to end, and writes its values into the model's variables.
+        """
         session = self.session
         if session.recent_metrics is None:
             return

@@ -21,7 +21,7 @@ class ProgressReport(keras.callbacks.Callback):
         self._last_report_s = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Report loss, accuracies and the time left, if the last report is some seconds old."""
+        """Report loss, accuracies and the time left, if the last report is over 2 seconds old."""
         session, now = self.session, time.monotonic()
         # By the clock and not at every step: reading the metrics waits for the device.
         if now - self._last_report_s <= _REPORT_EVERY_S:

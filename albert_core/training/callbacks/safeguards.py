@@ -26,7 +26,13 @@ class Safeguards(keras.callbacks.Callback):
         self.session, self.config, self._report = session, config, report
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Check the mean loss of the last steps and remember the lowest one of the phase."""
+        """Check the mean loss of the last steps and remember the lowest one of the phase.
+
+        Does nothing at steps without a row in the log.
+
+        Raises:
+            DivergenceError: The loss diverges.
+        """
         if self.session.recent_metrics is None:
             return
         state, loss = self.session.state, self.session.recent_metrics["loss"]
@@ -34,7 +40,11 @@ class Safeguards(keras.callbacks.Callback):
         state.lowest_loss = min(loss, state.lowest_loss or loss)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Check the evaluations."""
+        """Check the evaluations; at the end of a phase forget its lowest loss.
+
+        Raises:
+            StuckError: Training does not learn.
+        """
         state, plan = self.session.state, self.session.plan
         self.config.check_history(state.history)
         if plan.phase_of(state.step) != self.session.last_phase:
@@ -42,6 +52,11 @@ class Safeguards(keras.callbacks.Callback):
 
     def roll_back(self, error: DivergenceError) -> None:
         """Restore the newest checkpoint with a lower learning rate, and save it so; or give up.
+
+        The session's state is replaced. Model and optimizer are restored also if it gives up.
+
+        Args:
+            error: What shows the divergence.
 
         Raises:
             StepFailedError: The settings say `stop`, it was tried too often or cannot help.

@@ -19,7 +19,7 @@ class StepCounter(keras.callbacks.Callback):
         self.session = session
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Count a step; set the session's `recent_metrics` if it has a line in the log."""
+        """Count a step; set the session's `recent_metrics`, to None if it has no row in the log."""
         session = self.session
         session.state.step += 1
         session.recent_metrics = None
@@ -34,7 +34,11 @@ class StepCounter(keras.callbacks.Callback):
         """Return the means over the steps since the last line; None if there are no such steps.
 
         Keras gives means since the beginning of the interval; those at the last line are in the
-        state, so that a run that goes on from a checkpoint logs the same rows.
+        state, so that a run that goes on from a checkpoint logs the same rows. They are replaced by
+        those at this line.
+
+        Args:
+            logs: The means by Keras.
         """
         state = self.session.state
         count = self.session.interval_step or self.session.plan.interval_steps

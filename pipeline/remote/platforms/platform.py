@@ -72,8 +72,8 @@ class RunState:
         state: In lower case, such as `running`.
         has_ended: Whether the state is final.
         has_succeeded: Whether the run ended well.
-        tasks: State by the name of the task, in the order they were created.
-        errors: Message by the name of the failed task.
+        tasks: State by the name of the task, in the order of the platform's answer.
+        errors: Message by the name of the failed task; the run's own under `the run`.
     """
 
     state: str
@@ -131,27 +131,38 @@ class Platform(abc.ABC):
     @property
     @abc.abstractmethod
     def work_root(self) -> str:
-        """Folder of work in progress.
+        """Address of the folder of work in progress.
 
         Raises:
             InputError: The settings do not say.
         """
 
     def read_resources(self, path: str) -> Resources:
-        """Return what the steps get: the platform's defaults, overridden by a file's values."""
+        """Return what the steps get: the platform's defaults, overridden by a file's values.
+
+        Args:
+            path: YAML file with what differs, by step; empty for the defaults.
+
+        Raises:
+            InputError: The file is missing, or a value in it is wrong.
+        """
         return read_resources(self.rules, path)
 
     @abc.abstractmethod
     def run_request(self, submission: Submission, run_id: str) -> Request:
-        """Return the request that starts a run, without sending it."""
+        """Return the request that starts a run, without sending it.
+
+        Raises:
+            InputError: The platform does not take such a name, or the package is for another one.
+        """
 
     @abc.abstractmethod
     def find_run(self, run_id: str, timeout_s: float) -> RemoteRun | None:
-        """Return the run of that name; None if there is none."""
+        """Return the run of that name; None if there is none. It may have ended."""
 
     @abc.abstractmethod
     def start_run(self, request: Request, run_id: str, timeout_s: float) -> RemoteRun:
-        """Start a run."""
+        """Start a run by a request of `run_request`; does not look for one of its name first."""
 
     @abc.abstractmethod
     def run_state(self, run: RemoteRun, timeout_s: float) -> RunState:
@@ -161,7 +172,16 @@ class Platform(abc.ABC):
     def schedule_request(
         self, submission: Submission, name: str, schedule: CronSchedule
     ) -> Request:
-        """Return the request that creates a schedule, without sending it."""
+        """Return the request that creates a schedule, without sending it.
+
+        Args:
+            submission: What each run is.
+            name: Name of the schedule.
+            schedule: When it runs.
+
+        Raises:
+            InputError: The platform cannot run at such times, or the package is for another one.
+        """
 
     @abc.abstractmethod
     def find_schedules(self, name: str | None, timeout_s: float) -> list[RemoteSchedule]:
@@ -169,7 +189,7 @@ class Platform(abc.ABC):
 
     @abc.abstractmethod
     def create_schedule(self, request: Request, timeout_s: float) -> RemoteSchedule:
-        """Create a schedule."""
+        """Create a schedule by a request of `schedule_request`, even if one has its name."""
 
     @abc.abstractmethod
     def change_schedule(
@@ -177,8 +197,8 @@ class Platform(abc.ABC):
     ) -> RemoteSchedule:
         """Make a schedule do what another request says; a paused one stays paused.
 
-        Where schedules cannot be changed a new one is created and returned, and the old one is
-        left for the caller to delete.
+        Where schedules cannot be changed a new one is created and returned, and the old one is left
+        for the caller to delete.
         """
 
     @abc.abstractmethod

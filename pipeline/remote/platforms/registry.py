@@ -23,7 +23,7 @@ PLATFORMS: Mapping[PlatformName, type[Platform]] = {
 def connect(
     *, target: PlatformName, kubeflow: KubeflowConfig, vertex: VertexConfig, calls: CallConfig
 ) -> Platform:
-    """Return a platform that can be called.
+    """Return a platform that can be called, without calling it yet.
 
     Keyword-only parameters are options on the command line, of every command that passes them on.
 
@@ -61,7 +61,8 @@ def connect_for_run(
         **settings: The sections of the run's configuration.
 
     Raises:
-        InputError: Settings of the platform are missing, or there are some of another.
+        InputError: Settings of the platform are missing, there are some of another, or the run's
+            settings contradict each other.
     """
     platform = connect(target=target, kubeflow=kubeflow, vertex=vertex, calls=calls)
     return platform, RunConfig(**settings)

@@ -41,10 +41,10 @@ class PlatformRules(abc.ABC):
     def pretrain(
         self, resources: StepResources, custom_job: CustomJobSettings, **inputs: Any
     ) -> Any:
-        """Return the kfp task that pretrains.
+        """Add the kfp task that pretrains to the pipeline being built; return it, not configured.
 
         Args:
-            resources: What pretraining gets.
+            resources: What pretraining gets; unused unless the platform trains in a job.
             custom_job: Settings of the job, where the platform trains in one.
             **inputs: Those of `components.pretrain.component.pretrain`.
         """
@@ -53,7 +53,7 @@ class PlatformRules(abc.ABC):
         return pretrain(**inputs)
 
     def configure(self, task: Any, resources: StepResources) -> None:
-        """Give a kfp task what only this platform has.
+        """Give a kfp task, in place, its environment variables and what only this platform has.
 
         What is asked for in the same way on every platform is set already: title, cores, memory,
         GPUs, retries, caching, and the image for TPUs.

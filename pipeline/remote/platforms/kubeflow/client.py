@@ -44,7 +44,11 @@ class KubeflowPlatform(Platform):
     rules = KubeflowRules()
 
     def __init__(self, config: KubeflowConfig, calls: CallConfig) -> None:
-        """Prepare to call Kubeflow; refuses settings without a host."""
+        """Prepare to call Kubeflow, without calling it.
+
+        Raises:
+            InputError: The settings have no host.
+        """
         if not config.host:
             raise InputError("kubeflow.host: got nothing, expected it for --target kubeflow")
         self.config = config
@@ -52,7 +56,11 @@ class KubeflowPlatform(Platform):
 
     @property
     def work_root(self) -> str:
-        """Folder of work in progress: as set, or `work` in a root in gs://."""
+        """Folder of work in progress: as set, or `work` in a root in gs://.
+
+        Raises:
+            InputError: There is no root, or one that is not in gs:// without a `work_root`.
+        """
         root = self.config.root
         if not root:
             raise InputError("kubeflow.root: got nothing, expected a folder for artifacts")
@@ -65,7 +73,10 @@ class KubeflowPlatform(Platform):
 
     @functools.cached_property
     def _client(self) -> Any:
-        """Kfp's client, which knows the ways of logging in."""
+        """Kfp's client, which knows the ways of logging in; made at the first use.
+
+        With KF_PIPELINES_SA_TOKEN_PATH set, it logs in by the token of the pod's service account.
+        """
         import kfp
         from kfp.client import KF_PIPELINES_SA_TOKEN_ENV, ServiceAccountTokenVolumeCredentials
 
@@ -85,7 +96,7 @@ class KubeflowPlatform(Platform):
         return self._request("runs", run_id, self._run_values(submission))
 
     def find_run(self, run_id: str, timeout_s: float) -> RemoteRun | None:
-        """Look for a Run of that display name in the experiment."""
+        """Return the first Run of that display name in the experiment; None if there is none."""
         experiment = self._find_experiment(timeout_s)
         if experiment is None:
             return None
@@ -95,14 +106,17 @@ class KubeflowPlatform(Platform):
         return next((self._remote_run(run) for run in page.runs or ()), None)
 
     def start_run(self, request: Request, run_id: str, timeout_s: float) -> RemoteRun:
-        """Create a Run; Kubeflow itself would take a second one of its name."""
+        """Create a Run, and the experiment if there is none.
+
+        Kubeflow takes a second Run of the same name: callers look first.
+        """
         body = {**request.body, "experiment_id": self._ensure_experiment(timeout_s)}
         return self._remote_run(
             self._client.runs.run_service_create_run(body, **timeouts(timeout_s))
         )
 
     def run_state(self, run: RemoteRun, timeout_s: float) -> RunState:
-        """Read state and tasks of a Run."""
+        """Return state, tasks and errors of a Run; what has no state yet is `pending`."""
         details = self._client.runs.run_service_get_run(run.name, **timeouts(timeout_s))
         state = (details.state or "pending").lower()
         tasks = (details.run_details and details.run_details.task_details) or []
@@ -120,7 +134,11 @@ class KubeflowPlatform(Platform):
     def schedule_request(
         self, submission: Submission, name: str, schedule: CronSchedule
     ) -> Request:
-        """Return a RecurringRun."""
+        """Return the request for a RecurringRun: enabled, one run at a time, no catching up.
+
+        Raises:
+            InputError: The schedule is by another clock than the server's.
+        """
         cron = to_cron(schedule, self.config.time_zone)
         timing = {
             "trigger": {"cron_schedule": {"cron": cron}},
@@ -131,7 +149,10 @@ class KubeflowPlatform(Platform):
         return self._request("recurringruns", name, {**self._run_values(submission), **timing})
 
     def find_schedules(self, name: str | None, timeout_s: float) -> list[RemoteSchedule]:
-        """List RecurringRuns of the experiment, by display name."""
+        """Return all RecurringRuns of the experiment, of a display name if one is given.
+
+        One call for each page of the list.
+        """
         experiment = self._find_experiment(timeout_s)
         if experiment is None:
             return []
@@ -152,7 +173,7 @@ class KubeflowPlatform(Platform):
                 return schedules
 
     def create_schedule(self, request: Request, timeout_s: float) -> RemoteSchedule:
-        """Create a RecurringRun."""
+        """Create a RecurringRun, and the experiment if there is none."""
         body = {**request.body, "experiment_id": self._ensure_experiment(timeout_s)}
         service = self._client.recurring_runs
         return to_remote_schedule(
@@ -162,7 +183,10 @@ class KubeflowPlatform(Platform):
     def change_schedule(
         self, schedule: RemoteSchedule, request: Request, timeout_s: float
     ) -> RemoteSchedule:
-        """Create another RecurringRun: they cannot be changed."""
+        """Create another RecurringRun, disabled if the old one is: they cannot be changed.
+
+        The old one stays.
+        """
         mode = "DISABLE" if schedule.state == "paused" else "ENABLE"
         changed = dataclasses.replace(request, body={**request.body, "mode": mode})
         return self.create_schedule(changed, timeout_s)
@@ -209,7 +233,7 @@ class KubeflowPlatform(Platform):
         return Request(path=f"{_API}/{collection}", body=body, fingerprint=digest)
 
     def _ensure_experiment(self, timeout_s: float) -> str:
-        """Return the id of the experiment, which is created if there is none."""
+        """Return the id of the experiment; creates it if there is none of its name."""
         experiment = self._find_experiment(timeout_s)
         if experiment is None:
             body = {"display_name": self.config.experiment, **self._namespace()}

@@ -37,7 +37,11 @@ def to_cron(schedule: CronSchedule, server_time_zone: str) -> str:
 
 
 def to_remote_schedule(recurring: Any) -> RemoteSchedule:
-    """Return a RecurringRun of kfp's client as the other platforms' schedules are."""
+    """Return a RecurringRun of kfp's client as the other platforms' schedules are.
+
+    Its state is `active` or `paused`, by its status or, while it has none, by its mode. `cron` is
+    empty if it runs by other rules than cron.
+    """
     status = recurring.status or f"{recurring.mode}D"
     return RemoteSchedule(
         id=recurring.recurring_run_id,

@@ -36,7 +36,7 @@ class KubeflowRules(PlatformRules):
             )
 
     def configure(self, task: Any, resources: StepResources) -> None:
-        """Add environment, node selectors, TPUs, time-out and shared memory of the pod."""
+        """Give the task's pod environment, node selectors, TPUs, time-out and shared memory."""
         from kfp import kubernetes
 
         super().configure(task, resources)
@@ -53,9 +53,10 @@ class KubeflowRules(PlatformRules):
 
 
 def _request_tpus(task: Any, resources: StepResources) -> None:
-    """Run a task on a GKE node with its slice of TPUs.
+    """Let a task run on a GKE node with its slice of TPUs, which `resources` must have.
 
-    GKE taints its nodes with TPUs, so that no other pod takes them: hence the toleration.
+    Sets the number of chips and the node selectors. GKE taints its nodes with TPUs, so that no
+    other pod takes them: hence the toleration.
     """
     from kfp import kubernetes
 

@@ -39,7 +39,11 @@ class VertexPlatform(Platform):
     rules = VertexRules()
 
     def __init__(self, config: VertexConfig, calls: CallConfig) -> None:
-        """Prepare to call Vertex AI; refuses settings without project or location."""
+        """Prepare to call Vertex AI, without calling it.
+
+        Raises:
+            InputError: The settings have no project or no location.
+        """
         for name in ("project", "location"):
             if not getattr(config, name):
                 raise InputError(f"vertex.{name}: got nothing, expected it for --target vertex")
@@ -49,13 +53,17 @@ class VertexPlatform(Platform):
 
     @property
     def work_root(self) -> str:
-        """Folder of work in progress: `work` in the root."""
+        """Folder of work in progress: `work` in the root.
+
+        Raises:
+            InputError: There is no root.
+        """
         if not self.config.root:
             raise InputError("vertex.root: got nothing, expected a gs:// folder")
         return join(self.config.root, "work")
 
     def read_resources(self, path: str) -> Resources:
-        """Return what the steps get.
+        """Return what the steps get: the defaults, overridden by a file's values.
 
         Where the file has no settings of the custom job on TPUs, it gets the account, network, key
         and labels that the pipeline itself runs with.
@@ -78,7 +86,11 @@ class VertexPlatform(Platform):
         return schedule_client(self.config.location, self.config.endpoint)
 
     def run_request(self, submission: Submission, run_id: str) -> Request:
-        """Return a PipelineJob."""
+        """Return the request that creates a PipelineJob, with the run's name as its id.
+
+        Raises:
+            InputError: Vertex AI does not take such an id, or the package is for Kubeflow.
+        """
         if not _RUN_ID.fullmatch(run_id):
             raise InputError(
                 f"--run_id: got {run_id!r}, expected up to 128 lower-case letters, digits and -, "
@@ -90,7 +102,7 @@ class VertexPlatform(Platform):
         return Request(path=path, body=body, fingerprint=digest)
 
     def find_run(self, run_id: str, timeout_s: float) -> RemoteRun | None:
-        """Get the PipelineJob of an id."""
+        """Return the PipelineJob of an id; None if there is none."""
         name = f"{self._parent}/pipelineJobs/{run_id}"
         try:
             job = self._pipelines.get_pipeline_job(name=name, retry=None, timeout=timeout_s)
@@ -101,7 +113,7 @@ class VertexPlatform(Platform):
         return self._remote_run(job)
 
     def start_run(self, request: Request, run_id: str, timeout_s: float) -> RemoteRun:
-        """Create a PipelineJob; Vertex AI refuses a second one of its id."""
+        """Create a PipelineJob; Vertex AI refuses a second one of its id with status 409."""
         from google.cloud.aiplatform_v1.types import PipelineJob
 
         job = self._pipelines.create_pipeline_job(
@@ -114,7 +126,7 @@ class VertexPlatform(Platform):
         return self._remote_run(job)
 
     def run_state(self, run: RemoteRun, timeout_s: float) -> RunState:
-        """Read state and tasks of a PipelineJob."""
+        """Return state, tasks and errors of a PipelineJob."""
         job = self._pipelines.get_pipeline_job(name=run.name, retry=None, timeout=timeout_s)
         state = job.state.name.removeprefix("PIPELINE_STATE_").lower()
         tasks = job.job_detail.task_details
@@ -132,7 +144,11 @@ class VertexPlatform(Platform):
     def schedule_request(
         self, submission: Submission, name: str, schedule: CronSchedule
     ) -> Request:
-        """Return a Schedule around a PipelineJob."""
+        """Return the request for a Schedule of PipelineJobs, one run at a time.
+
+        Raises:
+            InputError: The package is for Kubeflow.
+        """
         timing = {
             "displayName": name,
             "cron": f"TZ={schedule.time_zone} {schedule.fields}",
@@ -147,7 +163,7 @@ class VertexPlatform(Platform):
         )
 
     def find_schedules(self, name: str | None, timeout_s: float) -> list[RemoteSchedule]:
-        """List Schedules, by display name."""
+        """Return all Schedules of the location, of a display name if one is given."""
         request = {"parent": self._parent}
         if name is not None:
             request["filter"] = f'display_name="{name}"'
@@ -155,7 +171,7 @@ class VertexPlatform(Platform):
         return [_remote_schedule(schedule) for schedule in pages]
 
     def create_schedule(self, request: Request, timeout_s: float) -> RemoteSchedule:
-        """Create a Schedule."""
+        """Create a Schedule by a request of `schedule_request`."""
         from google.cloud.aiplatform_v1.types import Schedule
 
         values = to_message(Schedule, request.body)
@@ -168,7 +184,7 @@ class VertexPlatform(Platform):
     def change_schedule(
         self, schedule: RemoteSchedule, request: Request, timeout_s: float
     ) -> RemoteSchedule:
-        """Update the Schedule in place."""
+        """Update times and job of the Schedule in place, and return it; its name stays."""
         from google.cloud.aiplatform_v1.types import Schedule
 
         values = to_message(Schedule, {**request.body, "name": schedule.id})
@@ -188,12 +204,18 @@ class VertexPlatform(Platform):
         self._schedules.resume_schedule(name=schedule.id, retry=None, timeout=timeout_s)
 
     def delete_schedule(self, schedule: RemoteSchedule, timeout_s: float) -> None:
-        """Delete the Schedule, and wait until that is done."""
+        """Delete the Schedule, and wait until that is done, for as long as `timeout_s` again."""
         operation = self._schedules.delete_schedule(name=schedule.id, retry=None, timeout=timeout_s)
         operation.result(timeout=timeout_s)
 
     def _job_values(self, submission: Submission) -> dict[str, Any]:
-        """Return the JSON of a PipelineJob that a run and a schedule have in common."""
+        """Return the JSON of a PipelineJob that a run and a schedule have in common.
+
+        Title and labels are not in it. Steps that do not depend on a failed one still run.
+
+        Raises:
+            InputError: The package is for Kubeflow.
+        """
         config = self.config
         if submission.package.platform is not None:
             raise InputError(
@@ -221,15 +243,20 @@ class VertexPlatform(Platform):
     ) -> tuple[dict[str, Any], str]:
         """Return a PipelineJob with its labels, among them the hash of the request; and the hash.
 
+        The job is copied, not changed.
+
         Args:
-            job: JSON of the job.
-            schedule: JSON of its schedule, which the hash covers, too.
+            job: JSON of the job, without labels.
+            schedule: JSON of its schedule, which the hash covers, too; None for a single run.
         """
         digest = request_fingerprint({**job, "labels": self.config.labels, **(schedule or {})})
         return {**job, "labels": {**self.config.labels, REQUEST_LABEL: digest}}, digest
 
     def _remote_run(self, job: Any) -> RemoteRun:
-        """Return a PipelineJob of Google's client as the other platforms' runs are."""
+        """Return a PipelineJob of Google's client as the other platforms' runs are.
+
+        The fingerprint is its label; empty if another program made it.
+        """
         run_id = job.name.rpartition("/")[2]
         return RemoteRun(
             name=job.name,
@@ -240,7 +267,10 @@ class VertexPlatform(Platform):
 
 
 def _remote_schedule(schedule: Any) -> RemoteSchedule:
-    """Return a Schedule of Google's client as the other platforms' schedules are."""
+    """Return a Schedule of Google's client as the other platforms' schedules are.
+
+    The fingerprint is a label of its job.
+    """
     job = schedule.create_pipeline_job_request.pipeline_job
     return RemoteSchedule(
         id=schedule.name,

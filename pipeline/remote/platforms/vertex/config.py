@@ -37,6 +37,11 @@ class VertexConfig:
     endpoint: str = ""
 
     def __post_init__(self) -> None:
+        """Refuse a root that is not in gs://, and labels that Google Cloud does not take.
+
+        Raises:
+            InputError: One is refused, or a label has the name that the submission itself sets.
+        """
         if self.root and not is_remote(self.root):
             raise InputError(f"vertex.root: got {self.root!r}, expected a gs:// folder")
         for item in (item for pair in self.labels.items() for item in pair):

@@ -25,10 +25,10 @@ class VertexRules(PlatformRules):
     trains_in_custom_job = True
 
     def default_resources(self, step: Step) -> StepResources:
-        """Return what a step gets by default.
+        """Return what a step gets by default: never shared memory, nor a time-out without TPUs.
 
-        A task that waits for a custom job is small; any other has no time-out, which Vertex AI
-        does not know for the steps of a pipeline.
+        A task that waits for a custom job on TPUs is small. Vertex AI does not know time-outs for
+        the steps of a pipeline.
         """
         resources = dataclasses.replace(super().default_resources(step), shared_memory_gib=0)
         if resources.tpu:
@@ -64,7 +64,7 @@ class VertexRules(PlatformRules):
     def pretrain(
         self, resources: StepResources, custom_job: CustomJobSettings, **inputs: Any
     ) -> Any:
-        """Return the task that pretrains, or with TPUs one that waits for a custom job."""
+        """Add the task that pretrains, or with TPUs one that waits for a custom job; return it."""
         if resources.tpu is None:
             return super().pretrain(resources, custom_job, **inputs)
         from components.pretrain.custom_job_component import pretrain_in_custom_job
@@ -81,7 +81,10 @@ class VertexRules(PlatformRules):
 def _tpu_job(
     resources: StepResources, tpu: TpuSlice, custom_job: CustomJobSettings
 ) -> dict[str, Any]:
-    """Return the `components.pretrain.tpu_job.TpuJob` of pretraining, as plain values."""
+    """Return the `components.pretrain.tpu_job.TpuJob` of pretraining, as plain values.
+
+    Needs ALBERT_REGISTRY for the name of its image.
+    """
     from components.image import image_name
     from components.pretrain.tpu_job import TpuJob
 
