@@ -6,7 +6,6 @@ imported at the first gs:// address, so that work on one machine does not need i
 
 import contextlib
 import dataclasses
-import glob
 import os
 import re
 import shutil
@@ -22,6 +21,7 @@ from albert_core.files import (
     sha256_of_file,
     write_atomically,
 )
+from albert_core.globs import Parts, expand_glob, is_glob, literal_beginning, match_names
 from albert_core.google_storage import (
     SCHEME,
     blob_at,
@@ -33,7 +33,9 @@ from albert_core.google_storage import (
     write_version,
 )
 
-_ANY_SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+# Of two letters or more: one letter is a drive.
+_ANY_SCHEME = re.compile(r"\s*(?P<name>[a-z][a-z0-9+.-]+):(?P<slashes>/*)", re.IGNORECASE)
+_STORAGES = {"gs", "gcs", "s3", "s3a", "s3n", "hf", "file", "hdfs", "abfs", "abfss", "az"}
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -53,15 +55,43 @@ def is_remote(path: str | Path) -> bool:
     """Return whether an address is in Google Cloud Storage.
 
     Raises:
-        InputError: It is in another kind of storage.
+        InputError: It is in another kind of storage, or gs:// is misspelt. Without this, a folder
+            named `gs:` would be made here.
     """
-    scheme = _ANY_SCHEME.match(str(path))
-    if scheme and scheme[0].lower() != SCHEME:
+    address = str(path)
+    if address.startswith(SCHEME):
+        return True
+    scheme = _ANY_SCHEME.match(address)
+    if scheme is None or not (scheme["slashes"] or scheme["name"].lower() in _STORAGES):
+        return False
+    if scheme["name"].lower() in ("gs", "gcs"):
         raise InputError(
-            f"{path}: got an address of {scheme[0]}, expected a local path or {SCHEME}; copy the "
-            "files to one of these"
+            f"{path}: got an address that begins with {scheme[0].strip()!r}, expected "
+            f"{SCHEME}bucket/name; a local folder of that name is ./{address.strip()}"
         )
-    return scheme is not None
+    remedy = "leave this out" if scheme["name"].lower() == "file" else "copy the files there"
+    raise InputError(
+        f"{path}: got an address of {scheme['name']}://, expected a local path or {SCHEME}; "
+        f"{remedy} (a local folder of that name is ./{address.strip()})"
+    )
+
+
+def local_path(path: str | Path, name: str) -> Path:
+    """Return the path of a setting that cannot be in the cloud.
+
+    Args:
+        path: The value.
+        name: The setting.
+
+    Raises:
+        InputError: The value is an address of any storage.
+    """
+    if is_remote(path):
+        raise InputError(
+            f"{name} {path}: got an address in the cloud, expected a local path; copy it from or "
+            "to there with `gcloud storage cp`"
+        )
+    return Path(path)
 
 
 def join(folder: str, name: str) -> str:
@@ -73,12 +103,13 @@ def find_files(pattern: str) -> list[StoredFile]:
     """Return the files that a pattern names, sorted by address.
 
     Args:
-        pattern: A file, a folder (read recursively) or a glob; `**` stands for any folders.
+        pattern: A file, a folder (read recursively) or a glob by the rules of
+            `albert_core.globs`. A file or folder of exactly this name wins over the glob.
 
     Raises:
         InputError: There is none.
     """
-    files = sorted(_find_remote(pattern) if is_remote(pattern) else _find_local(pattern))
+    files = sorted(set(_find_remote(pattern) if is_remote(pattern) else _find_local(pattern)))
     if not files:
         where = "" if is_remote(pattern) else f" (read from {Path.cwd()})"
         raise InputError(
@@ -87,42 +118,95 @@ def find_files(pattern: str) -> list[StoredFile]:
     return files
 
 
+def split_addresses(value: str) -> list[str]:
+    """Split a list of addresses at its commas, but for those of names that exist."""
+    parts = value.split(",")
+    addresses: list[str] = []
+    while parts:
+        # The longest name first: of a folder "a,b" and a file "a" the former is meant.
+        joined = (count for count in range(len(parts), 1, -1) if _exists_with_commas(parts[:count]))
+        count = next(joined, 1)
+        addresses.append(",".join(parts[:count]))
+        del parts[:count]
+    return addresses
+
+
+def _exists_with_commas(parts: list[str]) -> bool:
+    """Return whether parts of a list are one address: a file, a folder or a glob with files."""
+    address = ",".join(parts)
+    if any(part.startswith(SCHEME) for part in parts[1:]):
+        return False
+    if not address.startswith(SCHEME):
+        return _is_there(address) or (is_glob(address) and any(map(_is_there, _glob(address))))
+    with contextlib.suppress(InputError):
+        return bool(find_files(address))
+    return False
+
+
 def _find_local(pattern: str) -> Iterator[StoredFile]:
     """Yield the files of a folder, at any depth, or of a glob; unsorted, by absolute path."""
-    folder = Path(pattern)
-    # A folder first: its name may have brackets, which a glob would not take literally.
-    candidates = (
-        folder.rglob("*") if folder.is_dir() else map(Path, glob.glob(pattern, recursive=True))
-    )
-    for path in candidates:
-        if path.is_file():
-            yield StoredFile(str(path.absolute()), path.stat().st_size)
+    path = Path(pattern)
+    # What exists comes first: its name may have brackets, which a glob does not take literally.
+    candidates = path.rglob("*") if path.is_dir() else [path] if _is_there(path) else _glob(pattern)
+    for candidate in candidates:
+        if candidate.is_file():
+            yield StoredFile(str(candidate.absolute()), candidate.stat().st_size)
+
+
+def find_below(folder: Path, pattern: str) -> list[Path]:
+    """Return the files below a local folder that match a relative glob, sorted; maybe none."""
+    parts = Path(pattern).parts
+    matches = expand_glob(parts, lambda below: _local_names((*folder.parts, *below)))
+    return sorted({path for match in matches if (path := folder.joinpath(*match)).is_file()})
+
+
+def _is_there(path: str | Path) -> bool:
+    """Return whether there is a local file or folder; a name that is too long has none."""
+    try:
+        return Path(path).exists()
+    except OSError:
+        return False
+
+
+def _glob(pattern: str) -> Iterator[Path]:
+    """Yield the local paths that match a glob, maybe repeatedly."""
+    anchor, *parts = Path(pattern).absolute().parts
+    return (Path(*match) for match in expand_glob(tuple(parts), _local_names, (anchor,)))
+
+
+def _local_names(folder: Parts) -> list[str]:
+    """Return the names in a local folder; none of a link to a folder that it is in."""
+    path = Path(*folder)
+    if path.is_symlink() and path.parent.resolve().is_relative_to(path.resolve()):
+        return []
+    try:
+        return os.listdir(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; expected a readable folder") from error
 
 
 def _find_remote(pattern: str) -> Iterator[StoredFile]:
-    """Yield the objects that are, are below, or match an address; sorted by name."""
+    """Yield the objects that are, are below, or match an address."""
     bucket, name = bucket_and_name(pattern)
-    # Google filters by a prefix; the rest of the pattern is matched here.
-    literal = re.split(r"[*?\[]", name, maxsplit=1)[0]
-    is_glob = literal != name
-    wanted = (
-        _glob_expression(name) if is_glob else re.compile(f"{re.escape(name.rstrip('/'))}(/|$)")
-    )
+    folder = name.rstrip("/")
     with input_errors(pattern):
-        for blob in storage_client().list_blobs(
-            bucket, prefix=literal if is_glob else name.rstrip("/")
-        ):
-            matches = wanted.fullmatch(blob.name) if is_glob else wanted.match(blob.name)
-            # Consoles make empty objects with a final "/" to show folders: they are no files.
-            if (matches or not name) and not blob.name.endswith("/"):
-                yield StoredFile(f"{SCHEME}{bucket}/{blob.name}", blob.size)
+        sizes = _list_objects(bucket, folder)
+        matches = [key for key in sizes if not folder or f"{key}/".startswith(f"{folder}/")]
+        if not matches and is_glob(name):
+            # Google filters by a prefix; the rest of the pattern is matched here.
+            sizes = _list_objects(bucket, literal_beginning(name))
+            matches = match_names(name, sizes)
+    for key in matches:
+        yield StoredFile(f"{SCHEME}{bucket}/{key}", sizes[key])
 
 
-def _glob_expression(pattern: str) -> re.Pattern[str]:
-    """Return the regular expression that matches whole names as Python's `glob` would."""
-    wild = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", pattern)
-    return re.compile("".join(wild.get(p, p if p.startswith("[") else re.escape(p)) for p in parts))
+def _list_objects(bucket: str, prefix: str) -> dict[str, int]:
+    """Return the sizes of a bucket's objects by name."""
+    blobs = storage_client().list_blobs(bucket, prefix=prefix)
+    # Consoles make empty objects with a final "/" to show folders: they are no files.
+    return {blob.name: blob.size for blob in blobs if not blob.name.endswith("/")}
 
 
 def open_file(path: str) -> BinaryIO:

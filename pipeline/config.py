@@ -14,6 +14,7 @@ from albert_core.finetuning.config import FinetuningConfig
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.records.config import RecordsConfig
 from albert_core.settings import parse_settings, plain_values
+from albert_core.storage import is_remote, read_bytes
 from albert_core.tokenization.config import VocabConfig
 from components.export.config import ExportConfig
 from components.promote.config import RetrainingConfig
@@ -127,8 +128,8 @@ def read_yaml(path: str | Path, *, option: str = "--config") -> dict[str, Any]:
     """Return the settings in a YAML file, unchecked; or those of a model preset.
 
     Args:
-        path: The file; with `--config`, the name of a preset wins over a file of that name and
-            gives `{"model": {"preset": name}}`.
+        path: The file, local or gs://; with `--config`, the name of a preset wins over a file of
+            that name and gives `{"model": {"preset": name}}`.
         option: The option that names the file, for messages; `--config` alone takes presets.
 
     Raises:
@@ -138,7 +139,8 @@ def read_yaml(path: str | Path, *, option: str = "--config") -> dict[str, Any]:
     if takes_presets and path in PRESETS:
         return {"model": {"preset": path}}
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        data = read_bytes(str(path)) if is_remote(path) else Path(path).read_bytes()
+        values = yaml.safe_load(data.decode("utf-8"))
     except FileNotFoundError as error:
         presets = f", nor a model preset ({', '.join(PRESETS)})" if takes_presets else ""
         raise InputError(f"{option} {path}: no such file{presets}") from error

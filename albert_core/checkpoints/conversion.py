@@ -15,6 +15,7 @@ from albert_core.checkpoints.release import read_hub_module, read_release, save_
 from albert_core.checkpoints.vocabulary import check_size
 from albert_core.errors import InputError, StepFailedError
 from albert_core.files import write_json
+from albert_core.storage import local_folder, local_path
 
 LARGEST_DIFFERENCE = 1e-6
 
@@ -107,8 +108,9 @@ def convert(
     fine-tuning (finetuning.json) are not written.
 
     Args:
-        source: A checkpoint of any format.
-        destination: Folder to make, or an empty one; it is filled only when everything is done.
+        source: A checkpoint of any format, local or gs://.
+        destination: Local folder to make, or an empty one; it is filled only when everything is
+            done.
         to: `tf1` for the original's scripts, `huggingface` for transformers, `keras` for this
             program.
         vocab: Vocabulary, if not the one in the source's folder.
@@ -121,13 +123,15 @@ def convert(
     """
     if to not in _WRITERS:
         raise InputError(f"to: got {to!r}, expected one of {', '.join(_WRITERS)}")
-    destination = Path(destination)
+    destination = local_path(destination, "destination")
+    config = local_path(config, "config") if config is not None else None
     _refuse_occupied(destination)
-    checkpoint = read_checkpoint(source, config=config, vocab=vocab, lower_case=lower_case)
+    folder = local_folder(source)
+    checkpoint = read_checkpoint(folder, config=config, vocab=vocab, lower_case=lower_case)
     differences, notes = write_proven(checkpoint, destination, to=to)
     return Conversion(
         source=str(source),
-        kind=detect(source),
+        kind=detect(folder),
         destination=str(destination),
         format=to,
         heads=tuple(sorted(checkpoint.heads)),

@@ -30,6 +30,7 @@ from albert_core.checkpoints.tf1 import (
 from albert_core.checkpoints.vocabulary import find_tokenizer
 from albert_core.config import CONFIG_NAME, PRESETS, WEIGHTS_NAME, AlbertConfig
 from albert_core.errors import InputError
+from albert_core.storage import local_folder
 
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64"}
 
@@ -88,7 +89,8 @@ def describe(path: str | Path) -> Description:
     Raises:
         InputError: The path is neither, or another file in it cannot be read.
     """
-    path, kind = Path(path), detect(path)
+    path = local_folder(path)
+    kind = detect(path)
     readers: Mapping[PathKind, Callable[[Path], ModelSummary]] = {
         "tf1": _tf1_model,
         "huggingface": _huggingface_model,

@@ -10,6 +10,7 @@ from albert_core.checkpoints.huggingface import (
 )
 from albert_core.config import CONFIG_NAME, WEIGHTS_NAME
 from albert_core.errors import InputError
+from albert_core.storage import local_path
 
 # Files of a training's checkpoint, repeated from `albert_core.training`, which imports Keras.
 VARIABLES_NAME, STATE_NAME = "variables.safetensors", "state.json"
@@ -36,7 +37,7 @@ def detect(path: str | Path) -> PathKind:
     Raises:
         InputError: It is none of these.
     """
-    path = Path(path)
+    path = local_path(path, "path")
     if not path.is_dir():
         if Path(f"{path}.index").is_file() or path.suffix == ".index":
             return "tf1"

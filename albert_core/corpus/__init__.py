@@ -1,16 +1,18 @@
 """Text corpora: find their files, and read documents as lists of sentences."""
 
+from albert_core.corpus.check import check_corpus
 from albert_core.corpus.config import CorpusConfig
+from albert_core.corpus.counts import ReadCounts
 from albert_core.corpus.files import (
+    CorpusFiles,
     CorpusSplit,
     FileRange,
     corpus_fingerprint,
     corpus_splits,
     find_corpus_files,
+    list_corpus,
 )
-from albert_core.corpus.lines import ReadCounts
 from albert_core.corpus.reading import (
-    check_corpus,
     corpus_documents,
     read_documents,
     read_split,
@@ -18,6 +20,7 @@ from albert_core.corpus.reading import (
 
 __all__ = [
     "CorpusConfig",
+    "CorpusFiles",
     "CorpusSplit",
     "FileRange",
     "ReadCounts",
@@ -26,6 +29,7 @@ __all__ = [
     "corpus_fingerprint",
     "corpus_splits",
     "find_corpus_files",
+    "list_corpus",
     "read_documents",
     "read_split",
 ]

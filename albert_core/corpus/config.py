@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Literal
 
+from albert_core.corpus.languages import check_language
+
 CorpusFormat = Literal["sentences", "running_text", "wikiextractor", "jsonl", "parquet"]
 
 
@@ -11,8 +13,10 @@ class CorpusConfig:
     """Where the text is and how it is laid out.
 
     Attributes:
-        files: Files, folders (read recursively) or globs, local or gs://; those named .gz, .bz2
-            or .zst are decompressed.
+        files: Files, folders (read recursively) or globs, local or gs://. Those named .gz, .bz2,
+            .xz or .zst are decompressed; of those named .zip or .tar, compressed or not, the
+            members are read. A file named itself is read; of folders and globs, hidden files and
+            files that are no text are left out.
         format: `sentences`: one sentence a line. `running_text`: lines are joined and split
             into sentences. `wikiextractor`: running text in `<doc ...>` ... `</doc>` blocks.
             `jsonl`, `parquet`: a document of running text in each object or row.
@@ -32,3 +36,6 @@ class CorpusConfig:
     text_field: str = "text"
     language: str = "en"
     invalid_utf8: Literal["refuse", "replace"] = "refuse"
+
+    def __post_init__(self) -> None:
+        check_language("corpus.language", self.language)

@@ -1,14 +1,22 @@
 """The files of a corpus, and its splits: the units that workers read."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
 
 from albert_core.corpus.config import CorpusConfig
+from albert_core.corpus.signatures import HEAD_BYTES, find_data, is_binary
 from albert_core.errors import InputError
 from albert_core.files import hash_json
-from albert_core.storage import StoredFile, content_hash, find_files
+from albert_core.storage import StoredFile, content_hash, find_files, is_remote, open_file
 
-COMPRESSED_SUFFIXES = (".gz", ".bz2", ".zst", ".zstd")
+TAR_SUFFIXES = (".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tzst")
+COMPRESSED_SUFFIXES = (".gz", ".bz2", ".xz", ".lzma", ".zst", ".zstd", ".zip", *TAR_SUFFIXES)
+# Whoever names a file so means text; the readers refuse it if it is not. Others are looked into.
+_TEXT_SUFFIXES = ("", ".txt", ".text", ".md", ".json", ".jsonl", ".ndjson", ".parquet")
+# What systems put into folders for themselves, beside names that begin with a dot.
+_SYSTEM_NAMES = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini", "Icon\r"})
+_NUM_NAMED = 3  # examples in a message
 _NUM_SPLITS = 64  # about, as long as a split's size is between the next two
 _SMALLEST_SPLIT, _LARGEST_SPLIT = 4 << 20, 64 << 20
 
@@ -40,21 +48,119 @@ class CorpusSplit:
         return sum(part.end - part.start for part in self.ranges)
 
 
+@dataclasses.dataclass(frozen=True)
+class CorpusFiles:
+    """The files of a corpus.
+
+    Attributes:
+        files: Those that are read, sorted and without repetition.
+        left_out: Those that are not, sorted, by the reason.
+    """
+
+    files: tuple[StoredFile, ...]
+    left_out: Mapping[str, tuple[str, ...]]
+
+    @property
+    def note(self) -> str:
+        """What is left out, in words; empty if that is nothing."""
+        return "; ".join(
+            f"left out {len(names)} {reason}: {', '.join(names[:_NUM_NAMED])}"
+            + (", ..." if len(names) > _NUM_NAMED else "")
+            for reason, names in self.left_out.items()
+        )
+
+
 def find_corpus_files(config: CorpusConfig) -> list[StoredFile]:
-    """Return the corpus's files, sorted and without repetition.
+    """Return the corpus's files that are read, as `list_corpus` does."""
+    return list(list_corpus(config).files)
+
+
+def list_corpus(config: CorpusConfig) -> CorpusFiles:
+    """Return the corpus's files.
+
+    Of a folder or glob, files that are hidden or no text are left out. A file that is named itself
+    is always one that is read.
 
     Raises:
-        InputError: A pattern matches no file, or all files together are empty.
+        InputError: A pattern matches no file, or all files together are empty or left out, or one
+            holds text in a form that is not read.
     """
     if not config.files:
         raise InputError(
             "corpus.files: got nothing; expected files, folders or globs of text, for example "
             "--corpus 'folder/*.txt'"
         )
-    files = sorted({file for pattern in config.files for file in _find_pattern(pattern)})
+    reasons: dict[StoredFile, str] = {}
+    for pattern in config.files:
+        for file in _find_pattern(pattern):
+            # Read if any pattern says so.
+            reasons[file] = reasons.get(file, "?") and _reason_to_leave_out(file, pattern, config)
+    files = sorted(file for file, reason in reasons.items() if not reason)
+    left_out = {
+        reason: tuple(sorted(file.path for file, why in reasons.items() if why == reason))
+        for reason in sorted(set(reasons.values()) - {""})
+    }
+    corpus = CorpusFiles(tuple(files), left_out)
+    patterns = ", ".join(config.files)
+    if not files:
+        raise InputError(f"corpus.files {patterns}: got no text, expected some; {corpus.note}")
     if not any(file.num_bytes for file in files):
-        raise InputError(f"corpus.files {', '.join(config.files)}: {len(files)} files, all empty")
-    return files
+        raise InputError(f"corpus.files {patterns}: {len(files)} files, all empty")
+    return corpus
+
+
+def _reason_to_leave_out(file: StoredFile, pattern: str, config: CorpusConfig) -> str:
+    """Return why a file that a pattern names is not read; empty if it is.
+
+    Raises:
+        InputError: It holds text in a form that is not read.
+    """
+    if file.path == (pattern if is_remote(pattern) else str(Path(pattern).absolute())):
+        return ""
+    if is_hidden(_below(file.path, pattern)):
+        return "hidden files"
+    suffix = PurePosixPath(file.path).suffix.lower()
+    if config.format == "parquet":
+        return "" if suffix in (".parquet", *COMPRESSED_SUFFIXES) else _unless_parquet(file)
+    if suffix in (*_TEXT_SUFFIXES, *COMPRESSED_SUFFIXES):
+        return ""
+    head = _head(file)
+    if kind := find_data(head):
+        what, _, remedy = kind.partition(", ")
+        raise InputError(
+            f"corpus.files {file.path}: got {what}, expected text; {remedy}, move it away, or "
+            "name the files that are to be read"
+        )
+    return "files that are no text" if is_binary(head) else ""
+
+
+def _unless_parquet(file: StoredFile) -> str:
+    return "" if _head(file).startswith(b"PAR1") else "files that are not Parquet"
+
+
+def _head(file: StoredFile) -> bytes:
+    with open_file(file.path) as opened:
+        return opened.read(HEAD_BYTES)
+
+
+def _below(path: str, pattern: str) -> str:
+    """Return a file's path below the folder that a pattern names; of a glob nothing."""
+    # A glob matches no hidden file, unless it says so.
+    folder = pattern if is_remote(pattern) else str(Path(pattern).absolute())
+    folder = f"{folder.rstrip('/')}/"
+    return path.removeprefix(folder) if path.startswith(folder) else ""
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a file in a folder or archive was put there by a program for itself."""
+    parts = PurePosixPath(name).parts
+    is_dotted = any(part.startswith(".") and part not in (".", "..") for part in parts)
+    return is_dotted or not _SYSTEM_NAMES.isdisjoint(parts)
+
+
+def is_stored_as_text(path: str) -> bool:
+    """Return whether a file is neither compressed nor an archive, by its name."""
+    return not path.lower().endswith(COMPRESSED_SUFFIXES)
 
 
 def _find_pattern(pattern: str) -> list[StoredFile]:
@@ -113,6 +219,6 @@ def _ranges(file: StoredFile, config: CorpusConfig, target_bytes: int) -> Iterat
 def _is_splittable(path: str, config: CorpusConfig) -> bool:
     """Return whether readers find the beginning of a document from anywhere in a file."""
     # Compressed files and Parquet can only be read from their beginning.
-    if path.lower().endswith(COMPRESSED_SUFFIXES) or config.format == "parquet":
+    if not is_stored_as_text(path) or config.format == "parquet":
         return False
     return config.format in ("wikiextractor", "jsonl") or config.documents == "blank_line"

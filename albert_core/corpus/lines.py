@@ -1,53 +1,31 @@
-"""Read lines of clean text from files of bytes."""
+"""Read lines of clean text from streams of bytes."""
 
-import bz2
-import contextlib
-import dataclasses
-import gzip
-import io
 import re
-import zlib
-from collections.abc import Callable, Iterator
-from typing import BinaryIO, cast
+import string
+from collections.abc import Iterator
 
 from albert_core.corpus.config import CorpusConfig
-from albert_core.corpus.files import FileRange
+from albert_core.corpus.containers import TextStream
+from albert_core.corpus.counts import ReadCounts
 from albert_core.errors import InputError
-from albert_core.storage import open_file
 
 # Control characters, without those that are white space, and halves of surrogate pairs.
 _CONTROL_BYTES = bytes({*range(0x09), *range(0x0E, 0x1C), 0x7F})
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x1b\x7f\x80-\x84\x86-\x9f\ud800-\udfff]")
+# White space, and separators that no reader sees: zero-width space, word joiner, byte order mark.
+_WITHOUT_WIDTH = string.whitespace + "\u00a0\u200b\u2060\ufeff"
 _REPLACEMENT = "\ufffd"
-_BUFFER_BYTES = 1 << 20
 _BLOCK_BYTES = 1 << 16  # read and looked at together
 
 Lines = Iterator[tuple[int, str]]
 """The offset of each line and its text, without line end and outer white space."""
 
 
-@dataclasses.dataclass
-class ReadCounts:
-    """Counts of irregularities that readers met.
-
-    Attributes:
-        num_invalid_utf8: Byte sequences that were not UTF-8 and were replaced.
-        num_control_characters: Control characters that were removed.
-        num_cut_sentences: Sentences cut because they were too long for any model.
-        num_empty_texts: Rows without a text.
-    """
-
-    num_invalid_utf8: int = 0
-    num_control_characters: int = 0
-    num_cut_sentences: int = 0
-    num_empty_texts: int = 0
-
-
-def read_lines(source: FileRange, config: CorpusConfig, counts: ReadCounts) -> Lines:
-    """Yield the lines of a file that begin at or behind the start of a range, to the file's end.
+def read_lines(source: TextStream, config: CorpusConfig, counts: ReadCounts) -> Lines:
+    """Yield the lines of a stream that begin at or behind its start, to the file's end.
 
     Raises:
-        InputError: The file is not UTF-8, and that is refused; or it is damaged.
+        InputError: It is not UTF-8, and that is refused.
     """
     for offset, lines in _blocks(source):
         texts = _clean_texts(lines) if offset else None
@@ -55,11 +33,17 @@ def read_lines(source: FileRange, config: CorpusConfig, counts: ReadCounts) -> L
             yield from _cleaned_one_by_one(offset, lines, source.path, config, counts)
             continue
         for raw, text in zip(lines, texts, strict=True):
-            yield offset, text.strip()
+            yield offset, strip_line(text)
             offset += len(raw)
 
 
-def read_raw_lines(source: FileRange) -> Iterator[tuple[int, bytes]]:
+def strip_line(text: str) -> str:
+    """Return a line without outer white space; of nothing but characters without width, nothing."""
+    text = text.strip()
+    return "" if text and not text.strip(_WITHOUT_WIDTH) else text
+
+
+def read_raw_lines(source: TextStream) -> Iterator[tuple[int, bytes]]:
     """Yield lines as bytes, with their offsets."""
     for offset, lines in _blocks(source):
         for raw in lines:
@@ -67,21 +51,20 @@ def read_raw_lines(source: FileRange) -> Iterator[tuple[int, bytes]]:
             offset += len(raw)
 
 
-def _blocks(source: FileRange) -> Iterator[tuple[int, list[bytes]]]:
+def _blocks(source: TextStream) -> Iterator[tuple[int, list[bytes]]]:
     """Yield blocks of lines, each with the offset of its first line; from the range's start on.
 
     A line that begins before the range is left out, one that begins right at its start is not.
     """
-    with open_text(source.path) as file:
-        offset = 0
-        if source.start:
-            # One byte back: if that is a line end, `readline` takes it alone, and the line that
-            # begins exactly at the start is kept.
-            file.seek(source.start - 1)
-            offset = source.start - 1 + len(file.readline())
-        while lines := file.readlines(_BLOCK_BYTES):
-            yield offset, lines
-            offset += sum(map(len, lines))
+    file, offset = source.file, 0
+    if source.start:
+        # One byte back: if that is a line end, `readline` takes it alone, and the line that
+        # begins exactly at the start is kept.
+        file.seek(source.start - 1)
+        offset = source.start - 1 + len(file.readline())
+    while lines := file.readlines(_BLOCK_BYTES):
+        yield offset, lines
+        offset += sum(map(len, lines))
 
 
 def _clean_texts(lines: list[bytes]) -> list[str] | None:
@@ -107,43 +90,8 @@ def _cleaned_one_by_one(
     """Yield the lines of a block, each decoded and cleaned by itself; count what was wrong."""
     for raw in lines:
         text = _decode(raw, offset, path, config, counts)
-        yield offset, clean_text(text, raw, counts).strip()
+        yield offset, strip_line(clean_text(text, raw, counts))
         offset += len(raw)
-
-
-@contextlib.contextmanager
-def open_text(path: str) -> Iterator[BinaryIO]:
-    """Open a file, decompressing it if its name ends in .gz, .bz2, .zst or .zstd.
-
-    Raises:
-        InputError: The file turns out to be damaged while it is read.
-    """
-    opener = _decompressor(path)
-    with open_file(path) as stored:
-        if opener is None:
-            yield stored
-            return
-        try:
-            with opener(stored) as file:
-                yield file
-        except (EOFError, OSError, zlib.error) as error:
-            raise InputError(
-                f"{path}: damaged or not compressed as its name says ({error}); copy it anew"
-            ) from error
-
-
-def _decompressor(path: str) -> Callable[[BinaryIO], BinaryIO] | None:
-    """Return the function that opens a compressed file by its name; None for a plain file."""
-    suffix = path.lower().rpartition(".")[2]
-    openers = {"gz": gzip.open, "bz2": bz2.open, "zst": _open_zstd, "zstd": _open_zstd}
-    return cast("Callable[[BinaryIO], BinaryIO] | None", openers.get(suffix))
-
-
-def _open_zstd(stored: BinaryIO) -> BinaryIO:
-    import pyarrow
-
-    stream = pyarrow.CompressedInputStream(pyarrow.PythonFile(stored, mode="r"), "zstd")
-    return io.BufferedReader(stream, _BUFFER_BYTES)
 
 
 def _decode(raw: bytes, offset: int, path: str, config: CorpusConfig, counts: ReadCounts) -> str:

@@ -1,5 +1,6 @@
 """Read documents, lists of sentences, from files of every supported format."""
 
+import contextlib
 import html
 import json
 import re
@@ -8,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from albert_core.corpus.config import CorpusConfig
-from albert_core.corpus.files import CorpusSplit, FileRange, find_corpus_files
-from albert_core.corpus.lines import Lines, ReadCounts, clean_text, read_lines, read_raw_lines
+from albert_core.corpus.containers import TextStream, damage_errors, open_streams
+from albert_core.corpus.counts import ReadCounts
+from albert_core.corpus.files import CorpusSplit, FileRange, find_corpus_files, is_stored_as_text
+from albert_core.corpus.lines import Lines, clean_text, read_lines, read_raw_lines, strip_line
 from albert_core.corpus.sentences import bounded, split_sentences
 from albert_core.errors import InputError
 from albert_core.json_values import FieldError, JsonObject, as_text, as_texts
-from albert_core.storage import is_remote, open_file
-
-_CHECKED_BYTES = 1 << 30  # a larger corpus is checked at the beginning of its files
-_CHECKED_BEGINNING = 16 << 20
+from albert_core.storage import open_file
 
 Document = list[str]
 
@@ -39,14 +39,21 @@ def read_documents(
         with open_file(str(source)) as file:
             source = FileRange(str(source), 0, file.seek(0, 2))
     counts = counts if counts is not None else ReadCounts()
+    is_plain = is_stored_as_text(source.path)
+    with contextlib.nullcontext() if is_plain else damage_errors(source.path):
+        for stream in open_streams(source, config, counts):
+            for document in _documents_in_stream(stream, config, counts):
+                if sentences := list(bounded(document, counts=counts)):
+                    yield sentences
+
+
+def _documents_in_stream(
+    source: TextStream, config: CorpusConfig, counts: ReadCounts
+) -> Iterator[Document]:
     if config.format in ("jsonl", "parquet"):
         rows = (_json_texts if config.format == "jsonl" else _parquet_texts)(source, config)
-        documents = _documents_from_texts(rows, config, counts)
-    else:
-        documents = _documents_from_lines(source, config, counts)
-    for document in documents:
-        if sentences := list(bounded(document, counts=counts)):
-            yield sentences
+        return _documents_from_texts(rows, config, counts)
+    return _documents_from_lines(source, config, counts)
 
 
 def read_split(
@@ -57,36 +64,14 @@ def read_split(
         yield from read_documents(source, config, counts)
 
 
-def corpus_documents(config: CorpusConfig) -> Iterator[Document]:
+def corpus_documents(config: CorpusConfig, counts: ReadCounts | None = None) -> Iterator[Document]:
     """Yield the documents of all files of a corpus, in the order of their names."""
     for file in find_corpus_files(config):
-        yield from read_documents(FileRange(file.path, 0, file.num_bytes), config)
-
-
-def check_corpus(config: CorpusConfig) -> None:
-    """Read a corpus once, so that it is refused before work is spent on it.
-
-    Of a corpus above a gigabyte, and of files in gs://, only the beginnings of the files are read;
-    of jsonl and Parquet only the first document of every file.
-
-    Raises:
-        InputError: A file is damaged, not UTF-8, or not what the settings say.
-    """
-    files = find_corpus_files(config)
-    is_small = sum(file.num_bytes for file in files) <= _CHECKED_BYTES
-    for file in files:
-        whole = is_small and not is_remote(file.path)
-        end = file.num_bytes if whole else min(file.num_bytes, _CHECKED_BEGINNING)
-        if config.format in ("jsonl", "parquet"):
-            next(read_documents(FileRange(file.path, 0, file.num_bytes), config), None)
-            continue
-        for offset, _ in read_lines(FileRange(file.path, 0, end), config, ReadCounts()):
-            if offset > end:
-                break
+        yield from read_documents(FileRange(file.path, 0, file.num_bytes), config, counts)
 
 
 def _documents_from_lines(
-    source: FileRange, config: CorpusConfig, counts: ReadCounts
+    source: TextStream, config: CorpusConfig, counts: ReadCounts
 ) -> Iterator[Document]:
     lines = read_lines(source, config, counts)
     if config.format == "wikiextractor":
@@ -99,7 +84,7 @@ def _documents_from_lines(
         yield group if config.format == "sentences" else split_sentences(group, config.language)
 
 
-def _between_blank_lines(lines: Lines, source: FileRange) -> Iterator[list[str]]:
+def _between_blank_lines(lines: Lines, source: TextStream) -> Iterator[list[str]]:
     """Yield the lines of each document whose blank line before it begins in the range.
 
     The first document of a file has none and belongs to the range from 0 on.
@@ -127,7 +112,7 @@ def _between_blank_lines(lines: Lines, source: FileRange) -> Iterator[list[str]]
 _DOC_START = re.compile(r'<doc\b(?:[^>]*\btitle="([^"]*)")?[^>]*>$')
 
 
-def _articles(lines: Lines, source: FileRange) -> Iterator[list[str]]:
+def _articles(lines: Lines, source: TextStream) -> Iterator[list[str]]:
     """Yield the paragraphs of each article that begins in the range, its title left out.
 
     An article without an end tag ends where the next one begins. Lines outside are left out.
@@ -156,7 +141,7 @@ def _without_title(article: list[str], title: str) -> list[str]:
     return article[1:] if article and html.unescape(article[0]) == title else article
 
 
-def _json_texts(source: FileRange, config: CorpusConfig) -> Iterator[Any]:
+def _json_texts(source: TextStream, config: CorpusConfig) -> Iterator[Any]:
     """Yield the texts of the objects whose lines begin in the range."""
     for offset, raw in read_raw_lines(source):
         if offset >= source.end:
@@ -185,28 +170,25 @@ def _excerpt(text: bytes) -> str:
     return repr(text[:60].decode("utf-8", errors="replace"))
 
 
-def _parquet_texts(source: FileRange, config: CorpusConfig) -> Iterator[Any]:
+def _parquet_texts(source: TextStream, config: CorpusConfig) -> Iterator[Any]:
     """Yield the texts of the rows of a Parquet file, which is always read whole."""
     import pyarrow
     import pyarrow.parquet
 
-    with open_file(source.path) as file:
-        try:
-            table = pyarrow.parquet.ParquetFile(file)
-            if config.text_field not in table.schema_arrow.names:
-                raise InputError(
-                    f"{source.path}: got the columns {', '.join(table.schema_arrow.names)}, "
-                    f"expected {config.text_field!r}; set corpus.text_field"
-                )
-            batches = table.iter_batches(batch_size=1024, columns=[config.text_field])
-            values = (value for batch in batches for value in batch.column(0).to_pylist())
-            for number, value in enumerate(values, start=1):
-                yield _checked_text(value, f"{source.path}, row {number:,}", config)
-        except (pyarrow.ArrowException, OSError) as error:
-            reason = " ".join(str(error).split())
+    try:
+        table = pyarrow.parquet.ParquetFile(source.file)
+        if config.text_field not in table.schema_arrow.names:
             raise InputError(
-                f"{source.path}: not a Parquet file ({reason}); copy it anew"
-            ) from error
+                f"{source.path}: got the columns {', '.join(table.schema_arrow.names)}, "
+                f"expected {config.text_field!r}; set corpus.text_field"
+            )
+        batches = table.iter_batches(batch_size=1024, columns=[config.text_field])
+        values = (value for batch in batches for value in batch.column(0).to_pylist())
+        for number, value in enumerate(values, start=1):
+            yield _checked_text(value, f"{source.path}, row {number:,}", config)
+    except (pyarrow.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{source.path}: not a Parquet file ({reason}); copy it anew") from error
 
 
 def _checked_text(value: Any, place: str, config: CorpusConfig) -> str | list[str] | None:
@@ -237,4 +219,4 @@ def _documents_from_texts(
 
 
 def _clean_line(text: str, counts: ReadCounts) -> str:
-    return clean_text(text, text.encode("utf-8", errors="replace"), counts).strip()
+    return strip_line(clean_text(text, text.encode("utf-8", errors="replace"), counts))

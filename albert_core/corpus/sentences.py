@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from albert_core.corpus.lines import ReadCounts
+from albert_core.corpus.counts import ReadCounts
 
 MAX_SENTENCE_CHARACTERS = 10_000
 _PASSAGE_CHARACTERS = 100_000  # split in one call

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from albert_core.errors import InputError
 from albert_core.files import hash_json, sha256_of_file
+from albert_core.storage import find_below
 from albert_core.tasks.examples import Example, InvalidRows, Question
 from albert_core.tasks.race_file import read_race
 from albert_core.tasks.squad_file import read_squad
@@ -46,8 +47,7 @@ def source_files(task: Task, source: Source, folder: Path, split: Split) -> list
 
 def existing_files(source: Source, folder: Path) -> list[Path]:
     """Return the files that match `source.file` below a folder, sorted by name."""
-    paths = sorted(folder.glob(source.file)) if "*" in source.file else [folder / source.file]
-    return [path for path in paths if path.is_file()]
+    return find_below(folder, source.file)
 
 
 def read_examples(

@@ -9,7 +9,7 @@ import yaml
 
 from albert_core.errors import InputError
 from albert_core.settings import parse_settings
-from albert_core.storage import read_bytes
+from albert_core.storage import local_folder, read_bytes
 from albert_core.tasks.clue import CLUE_FOLDERS, CLUE_TASKS
 from albert_core.tasks.glue import GLUE_FOLDERS, GLUE_TASKS
 from albert_core.tasks.reading import SPLITS, existing_files
@@ -44,16 +44,17 @@ def find_task(name: str, data_dir: str | Path) -> tuple[Task, Path]:
     Args:
         name: One of `TASKS`, a folder of `data_dir` that declares itself in a task.yaml, or the
             path of such a file, whose task's files are in that folder or else in `data_dir`.
-        data_dir: Folder of the tasks' folders.
+        data_dir: Folder of the tasks' folders, local or gs://.
 
     Raises:
         InputError: The task or its folder is unknown, or the declaration is wrong.
     """
-    declaration = Path(data_dir) / name / DECLARATION_NAME
+    data_dir = local_folder(data_dir)
+    declaration = data_dir / name / DECLARATION_NAME
     if name in TASKS:
         task = TASKS[name]
     elif name.endswith((".yaml", ".yml")):
-        task = read_task_file(Path(name))
+        task = read_task_file(name)
     elif declaration.is_file():
         task = read_task_file(declaration)
         if task.name != name:
@@ -74,10 +75,10 @@ def data_folder(task: Task, data_dir: str | Path) -> Path:
     Raises:
         InputError: No candidate holds any.
     """
-    candidates = candidate_folders(task)
+    candidates, data_dir = candidate_folders(task), local_folder(data_dir)
     for folder in candidates:
-        if any(existing_files(source, Path(data_dir) / folder) for source in task.dev):
-            return Path(data_dir) / folder
+        if any(existing_files(source, data_dir / folder) for source in task.dev):
+            return data_dir / folder
     raise InputError(
         f"task {task.name}: no {task.dev[0].file} in {data_dir} or below it in "
         f"{' or '.join(folder for folder in candidates if folder != '.')}; expected the task's "

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from albert_core.errors import InputError
+from albert_core.tokenization.training_counts import TrainingCounts
 
 _BATCH_TEXTS = 4096  # encoded in one call
 SETTINGS_NAME = "tokenizer_settings.json"
@@ -94,6 +95,7 @@ class Tokenizer(abc.ABC):
         pieces: The vocabulary [V]: a token's id is its index.
         lower_case: Whether text is lower-cased first.
         special_ids: The ids of the special tokens.
+        training_counts: What its trainer changed or left out; nothing of one that was loaded.
     """
 
     kind: ClassVar[str]
@@ -107,6 +109,7 @@ class Tokenizer(abc.ABC):
     pieces: list[str]
     lower_case: bool
     special_ids: SpecialIds
+    training_counts: TrainingCounts = TrainingCounts()
 
     @classmethod
     @abc.abstractmethod

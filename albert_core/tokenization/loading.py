@@ -6,6 +6,7 @@ from typing import Any
 
 from albert_core.errors import InputError
 from albert_core.json_values import as_bool
+from albert_core.storage import local_folder
 from albert_core.tokenization.interface import SETTINGS_NAME, Tokenizer
 from albert_core.tokenization.kinds import tokenizer_class, vocabulary_patterns
 from albert_core.tokenization.sentencepiece import Compat
@@ -28,7 +29,7 @@ def load_tokenizer(
     Args:
         path: A SentencePiece model, a WordPiece vocabulary (.txt), or a folder that holds one of
             them: one that `Tokenizer.save` wrote, the folder of a release of the original, or one
-            of Hugging Face. For a file, settings that lie beside it are not read.
+            of Hugging Face. Local or gs://. For a file, settings that lie beside it are not read.
         lower_case: Whether text is lower-cased first; wins over the folder's own setting. With
             neither, true: the default of the original's `do_lower_case`.
         compat: Whose rules to follow (`SentencePieceTokenizer`); wins over the folder's own
@@ -39,7 +40,7 @@ def load_tokenizer(
         InputError: There is no vocabulary at the path, or more than one, or it is damaged, or a
             setting does not fit it.
     """
-    path = Path(path)
+    path = local_folder(path)
     file = _find_vocabulary(path) if path.is_dir() else path
     if not file.is_file():
         raise InputError(

@@ -2,7 +2,8 @@
 
 import io
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 
 import sentencepiece
 
@@ -15,7 +16,12 @@ from albert_core.tokenization.sentencepiece import (
     SentencePieceTokenizer,
 )
 from albert_core.tokenization.text import preprocess_text
+from albert_core.tokenization.training_counts import TrainingCounts
 
+_MAX_SENTENCE_BYTES = 4192  # SentencePiece drops longer ones; its default, which the model holds
+_RESERVED = "\u2585"  # SentencePiece drops sentences with this sign: its own for the unknown piece
+# Vowels and final consonants of Korean syllables that NFKD has taken apart.
+_FIRST_MEDIAL_JAMO, _LAST_FINAL_JAMO = "\u1160", "\u11ff"
 _NUM_THREADS = 2  # part of the result: other numbers of threads give other last digits
 
 
@@ -34,10 +40,11 @@ def train_sentencepiece(
         InputError: The text is too little for the size, or has too many characters.
     """
     model = io.BytesIO()
+    counts = TrainingCounts()
     preprocessed = (preprocess_text(text, lower_case=lower_case) for text in sentences)
     try:
         sentencepiece.SentencePieceTrainer.Train(
-            sentence_iterator=filter(None, preprocessed),
+            sentence_iterator=usable_sentences(preprocessed, counts),
             model_writer=model,
             model_type="unigram",
             vocab_size=size,
@@ -54,18 +61,63 @@ def train_sentencepiece(
             minloglevel=1,
         )
     except RuntimeError as error:
-        raise _size_error(size, error) from error
-    return SentencePieceTokenizer(model.getvalue(), lower_case=lower_case)
+        raise _training_error(size, error, counts) from error
+    tokenizer = SentencePieceTokenizer(model.getvalue(), lower_case=lower_case)
+    tokenizer.training_counts = counts
+    return tokenizer
 
 
-def _size_error(size: int, error: RuntimeError) -> Exception:
-    """Return an InputError if the trainer complains about the size, else the error as it is."""
+def usable_sentences(texts: Iterable[str], counts: TrainingCounts) -> Iterator[str]:
+    """Yield texts so that SentencePiece drops none: without its reserved sign, and in parts."""
+    for text in texts:
+        if _RESERVED in text:
+            counts.num_replaced_characters += text.count(_RESERVED)
+            text = " ".join(text.replace(_RESERVED, " ").split())
+        if len(text) * 4 <= _MAX_SENTENCE_BYTES or len(text.encode()) <= _MAX_SENTENCE_BYTES:
+            if text:
+                yield text
+            continue
+        counts.num_divided_sentences += 1
+        yield from _divide(text)
+
+
+def _divide(text: str) -> Iterator[str]:
+    """Yield the parts of a text, each of at most `_MAX_SENTENCE_BYTES`, cut at spaces if it has."""
+    data = text.encode()
+    while len(data) > _MAX_SENTENCE_BYTES:
+        beginning = data[: _MAX_SENTENCE_BYTES + 1].decode(errors="ignore")
+        space = beginning.rfind(" ")
+        end = space if space > 0 else _last_boundary(beginning)
+        yield beginning[:end]
+        data = data[len(beginning[:end].encode()) :].lstrip(b" ")
+    if data:
+        yield data.decode()
+
+
+def _last_boundary(text: str) -> int:
+    """Return the last place in a text, not its end, that no character is combined across."""
+    for place in range(len(text) - 1, 0, -1):
+        is_jamo = _FIRST_MEDIAL_JAMO <= text[place] <= _LAST_FINAL_JAMO
+        if not is_jamo and not unicodedata.category(text[place]).startswith("M"):
+            return place
+    return len(text) - 1
+
+
+def _training_error(size: int, error: RuntimeError, counts: TrainingCounts) -> InputError:
+    """Return an InputError that says what the trainer complains about."""
     # SentencePiece raises one type for everything: only its message tells what is wrong.
+    cut = (
+        f" ({counts.num_divided_sentences:,} of its sentences have more than "
+        f"{_MAX_SENTENCE_BYTES:,} bytes and were cut)"
+        if counts.num_divided_sentences
+        else ""
+    )
     largest = re.search(r"value <= (\d+)", str(error))
     if largest:
         remedy = f"at most {largest[1]}"
     elif re.search(r"smaller than required_chars|required_chars", str(error)):
         remedy = "more, to hold every character of the text"
     else:
-        return error
-    return InputError(f"vocab.size: got {size}, expected {remedy} for this corpus")
+        reason = " ".join(str(error).split())
+        return InputError(f"vocab: SentencePiece cannot train on this corpus{cut}: {reason}")
+    return InputError(f"vocab.size: got {size}, expected {remedy} for this corpus{cut}")

@@ -4,6 +4,7 @@ import collections
 from collections.abc import Iterable, Sequence
 
 from albert_core.errors import InputError
+from albert_core.tokenization.training_counts import TrainingCounts
 from albert_core.tokenization.wordpiece import (
     CONTINUATION,
     PAD,
@@ -57,7 +58,11 @@ def train_wordpiece(
     ids = trained.get_vocab()
     if len(ids) < size:
         raise InputError(f"vocab.size: got {size}, expected at most {len(ids)} for this corpus")
-    return WordPieceTokenizer(sorted(ids, key=ids.__getitem__), lower_case=lower_case)
+    tokenizer = WordPieceTokenizer(sorted(ids, key=ids.__getitem__), lower_case=lower_case)
+    tokenizer.training_counts = TrainingCounts(
+        num_uncovered_words=words.total() - sum(covered.values())
+    )
+    return tokenizer
 
 
 def _frequent_characters(words: collections.Counter[str], coverage: float) -> set[str]:

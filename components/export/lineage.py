@@ -10,6 +10,7 @@ from albert_core.artifacts.manifest import MANIFEST_NAME, Manifest, find_manifes
 from albert_core.artifacts.outputs import output_at
 from albert_core.checkpoints import read_checkpoint
 from albert_core.errors import InputError
+from albert_core.storage import local_path
 from albert_core.tokenization import load_tokenizer
 
 
@@ -116,7 +117,7 @@ def find_lineage(model: str | Path, run: str | Path | None = None) -> Lineage:
             f"{model}: not the output of `albert pretrain` or `albert finetune`, so what led to it "
             "cannot be found below --run; name that output"
         )
-    return _trace(manifest, list(_outputs_below(Path(run))))
+    return _trace(manifest, list(_outputs_below(local_path(run, "run"))))
 
 
 _Output = tuple[Path, Manifest]

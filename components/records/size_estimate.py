@@ -8,6 +8,7 @@ from pathlib import Path
 
 from albert_core.corpus import CorpusSplit, FileRange, read_split
 from albert_core.corpus.cleaning import DocumentFilter
+from albert_core.corpus.files import is_stored_as_text
 from albert_core.errors import InputError
 from albert_core.records.documents import encode_documents
 from albert_core.records.shards import ShardBuilder
@@ -15,7 +16,6 @@ from components.records.beam_pipeline import WorkerContext
 
 _SAMPLED_SPLITS = 4
 _SAMPLE_CHARACTERS = 200_000  # of each sampled split
-_COMPRESSED_SUFFIXES = (".gz", ".bz2", ".zst", ".zstd", ".parquet")
 _COMPRESSION = 3.0  # bytes of text in a byte of such files, about
 
 
@@ -112,7 +112,8 @@ def _sample_documents(context: WorkerContext, splits: Sequence[CorpusSplit]) -> 
 def _text_bytes(file: FileRange) -> float:
     """Return the bytes of text in a range of a file; thrice as many as in it if compressed."""
     size = file.end - file.start
-    return size * _COMPRESSION if file.path.lower().endswith(_COMPRESSED_SUFFIXES) else size
+    is_plain = is_stored_as_text(file.path) and not file.path.lower().endswith(".parquet")
+    return size if is_plain else size * _COMPRESSION
 
 
 def _megabytes(num_bytes: int) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics
 from albert_core.artifacts.step import run_step
-from albert_core.corpus import CorpusConfig, corpus_fingerprint, corpus_splits
+from albert_core.corpus import CorpusConfig, corpus_fingerprint, corpus_splits, list_corpus
 from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.errors import InputError, StepFailedError
 from albert_core.files import write_json
@@ -68,6 +68,8 @@ def make_records(
             tokenizer=tokenizer,
             folder=_work_folder(beam, work),
         )
+        if note := list_corpus(corpus).note:
+            progress(0, 0, note)
         splits = name_splits(corpus_splits(corpus))
         context.write_overlap_index()
         estimate = estimate_records(context, list(splits.values()))

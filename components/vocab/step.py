@@ -7,13 +7,19 @@ from pathlib import Path
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics
 from albert_core.artifacts.step import run_step
-from albert_core.corpus import CorpusConfig, corpus_documents, corpus_fingerprint
+from albert_core.corpus import (
+    CorpusConfig,
+    ReadCounts,
+    corpus_documents,
+    corpus_fingerprint,
+    list_corpus,
+)
 from albert_core.errors import InputError
 from albert_core.files import write_json
 from albert_core.progress import ReportProgress, quiet
 from albert_core.tokenization import TOKENIZER_KINDS, Tokenizer, load_tokenizer
 from albert_core.tokenization.config import VocabConfig
-from components.vocab.report import describe_vocabulary
+from components.vocab.report import describe_irregularities, describe_vocabulary
 from components.vocab.sample import sample_sentences
 
 _REPORT_SENTENCES = 10_000
@@ -45,9 +51,14 @@ def train_vocab(
     source = _load_source(config) if config.source else None
 
     def body(results: Path, _: Path) -> Metrics:
+        files = list_corpus(corpus)
+        if files.note:
+            progress(0, 0, files.note)
         progress(0, 0, "choosing sentences")
+        reading = ReadCounts()
+        corpus_sentences = _CountedSentences(corpus, reading)
         sentences = sample_sentences(
-            _corpus_sentences(corpus), max_bytes=int(config.memory_gb * 1e9 / _MEMORY_PER_BYTE)
+            corpus_sentences, max_bytes=int(config.memory_gb * 1e9 / _MEMORY_PER_BYTE)
         )
         if not sentences:
             raise InputError(f"corpus.files {', '.join(corpus.files)}: no text in any of the files")
@@ -56,8 +67,18 @@ def train_vocab(
         tokenizer = source or _train(sentences, config)
         _write_vocabulary(tokenizer, results)
         progress(0, 0, "describing the vocabulary")
+        irregularities = {
+            "num_left_out_files": sum(map(len, files.left_out.values())),
+            "num_sentences_not_sampled": corpus_sentences.count - len(sentences),
+            **dataclasses.asdict(reading),
+            **dataclasses.asdict(tokenizer.training_counts),
+        }
+        irregularities = {name: count for name, count in irregularities.items() if count}
+        if irregularities:
+            progress(0, 0, describe_irregularities(irregularities))
         report = {
             "num_training_sentences": 0 if source else len(sentences),
+            "irregularities": irregularities,
             **describe_vocabulary(tokenizer, sentences[:_REPORT_SENTENCES]),
         }
         write_json(results / "vocab_report.json", report)
@@ -93,9 +114,17 @@ def _load_source(config: VocabConfig) -> Tokenizer:
     return tokenizer
 
 
-def _corpus_sentences(corpus: CorpusConfig) -> Iterator[str]:
-    for document in corpus_documents(corpus):
-        yield from document
+class _CountedSentences:
+    """The sentences of a corpus; `count` is the number of those read so far."""
+
+    def __init__(self, corpus: CorpusConfig, reading: ReadCounts) -> None:
+        self._documents = corpus_documents(corpus, reading)
+        self.count = 0
+
+    def __iter__(self) -> Iterator[str]:
+        for document in self._documents:
+            self.count += len(document)
+            yield from document
 
 
 def _train(sentences: Sequence[str], config: VocabConfig) -> Tokenizer:

@@ -1,13 +1,12 @@
 """The commands of finished models: export, card, convert, info and serve."""
 
-from pathlib import Path
 from typing import Any
 
 from albert_core.checkpoints.kinds import CheckpointFormat
 from albert_core.errors import InputError
 from albert_core.exports.formats import ExportFormat
 from albert_core.progress import to_stderr
-from albert_core.storage import join, write_bytes
+from albert_core.storage import join, local_folder, write_bytes
 from components.export.card.config import CardConfig
 from pipeline.cli.step_commands import print_manifest
 from pipeline.serving.config import ServingConfig
@@ -120,7 +119,7 @@ def info(path: str) -> None:
     try:
         print_description(describe(path))
     except InputError:
-        export = describe_export(Path(path))
+        export = describe_export(local_folder(path))
         if export is None:
             raise
         print_export(export)

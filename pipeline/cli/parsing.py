@@ -17,11 +17,14 @@ import jsonargparse
 import yaml
 
 from albert_core.old_names import rename_setting, rename_settings
+from albert_core.storage import split_addresses
 from pipeline.config import RunConfig, read_config, read_yaml, to_values
 
 Command = Callable[..., None]
 
 _ALIASES = {"--corpus": "--corpus.files"}
+# Options whose values may hold a comma or begin with a bracket: names of files and folders.
+_ADDRESS_LISTS = {"--corpus.files", "--records_dir", "--finetuned_dirs", "--evaluation_dirs"}
 # Parameters that the file of a run sets; `**settings` is all of them.
 _RUN_SETTINGS = {"settings", *(field.name for field in dataclasses.fields(RunConfig))}
 
@@ -90,7 +93,9 @@ class CommandParser:
                 spelled.append(f"{option}{equals}{value}")
         for index, option in enumerate(spelled[:-1]):
             value = spelled[index + 1]
-            if option in lists and not value.startswith(("[", "-")):
+            if option in lists & _ADDRESS_LISTS and (values := _addresses(value)):
+                spelled[index + 1] = json.dumps(values)
+            elif option in lists and not value.startswith(("[", "-")):
                 spelled[index + 1] = json.dumps(value.split(","))
             elif option in sections and not value.startswith("--"):
                 spelled[index + 1] = _read_section(option, value)
@@ -169,6 +174,16 @@ def _todays_name(option: str) -> str:
     """Return an option (`--section.name`) with aliases and the old name of a setting replaced."""
     section, dot, setting = _ALIASES.get(option, option).rpartition(".")
     return f"{section}{dot}{rename_setting(setting, source='command line')}"
+
+
+def _addresses(value: str) -> list[str] | None:
+    """Return the addresses that an option lists; None if it is an option, or a list in YAML."""
+    if value.startswith("-"):
+        return None
+    addresses = split_addresses(value)
+    if addresses != [value] and value.startswith("[") and value.endswith("]"):
+        return None
+    return addresses
 
 
 def _read_section(option: str, value: str) -> str:

@@ -1,12 +1,12 @@
 """The inputs of a run on a cluster: looked for in their buckets, and hashed if asked for."""
 
 import dataclasses
-import fnmatch
 from collections.abc import Iterator, Sequence
 
 from albert_core.corpus import corpus_fingerprint, find_corpus_files
 from albert_core.errors import InputError
 from albert_core.files import hash_json
+from albert_core.globs import match_names
 from albert_core.storage import content_hash, find_files, is_remote, join
 from albert_core.tasks import TASKS, Task
 from albert_core.tasks.reading import SPLITS
@@ -176,4 +176,6 @@ def _find_files(task: Task, data_dir: str, listing: Sequence[str]) -> tuple[str,
 
 
 def _matches(folder: str, pattern: str, listing: Sequence[str]) -> list[str]:
-    return fnmatch.filter(listing, join(folder, pattern))
+    below = join(folder, "")
+    names = [name.removeprefix(below) for name in listing if name.startswith(below)]
+    return [join(folder, name) for name in match_names(pattern, names)]

@@ -5,6 +5,7 @@ import os
 import random
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ from albert_core.corpus import CorpusConfig
 from albert_core.errors import InputError
 from albert_core.tokenization import load_tokenizer
 from albert_core.tokenization.config import VocabConfig
+from albert_core.tokenization.sentencepiece_training import usable_sentences
+from albert_core.tokenization.text import preprocess_text
+from albert_core.tokenization.training_counts import TrainingCounts
 from components.vocab.step import train_vocab
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -129,3 +133,103 @@ def test_a_size_the_text_cannot_give_is_refused(corpus, tmp_path, kind, size):
     ):
         train_vocab(corpus=corpus, config=config, output=tmp_path / "vocab")
     assert not list(itertools.chain(tmp_path.iterdir()))
+
+
+LONG = {
+    "spaced": "the sea rises and falls twice a day " * 150,
+    "thai": "\u0e01\u0e32\u0e23\u0e40\u0e23\u0e35\u0e22\u0e19\u0e23\u0e39\u0e49" * 500,
+    "korean": "\ud55c\uad6d\uc5b4\ub97c\uacf5\ubd80\ud569\ub2c8\ub2e4" * 400,
+    "hindi": "\u0939\u093f\u0928\u094d\u0926\u0940" * 500,
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_sentences_that_the_trainer_would_drop_are_cut_and_counted(tmp_path, name):
+    (tmp_path / "text.txt").write_text(f"{LONG[name]}\n{LONG[name]}\n", encoding="utf-8")
+    corpus = CorpusConfig(files=(str(tmp_path / "text.txt"),))
+    size = 14 + len(set(LONG[name]))
+    metrics = train_vocab(
+        corpus=corpus, config=VocabConfig(size=size), output=tmp_path / "vocab"
+    ).metrics
+    assert metrics["irregularities"]["num_divided_sentences"] == 2
+    assert metrics["unknown_fraction"] == 0
+    assert metrics["character_coverage"] == 1
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_parts_of_a_long_sentence_are_the_sentence_and_split_no_character(name):
+    counts = TrainingCounts()
+    text = preprocess_text(LONG[name], lower_case=True)
+    parts = list(usable_sentences([text, "", "short"], counts))
+    assert counts.num_divided_sentences == 1
+    assert "".join(parts).replace(" ", "") == text.replace(" ", "") + "short"
+    assert max(len(part.encode()) for part in parts) <= 4192
+    assert all(part == part.strip() for part in parts)
+    for part in parts[1:]:
+        assert not unicodedata.combining(part[0])
+        assert not "\u1160" <= part[0] <= "\u11ff"
+
+
+def test_a_sign_that_the_trainer_reserves_costs_no_sentence(corpus, tmp_path):
+    lines = Path(corpus.files[0]).read_text().splitlines()
+    (tmp_path / "text.txt").write_text("\n".join(f"{line} \u2585" for line in lines))
+    marked = CorpusConfig(files=(str(tmp_path / "text.txt"),))
+    config = VocabConfig(size=200)
+    metrics = train_vocab(corpus=marked, config=config, output=tmp_path / "marked").metrics
+    assert metrics["irregularities"] == {"num_replaced_characters": 800}
+    train_vocab(corpus=corpus, config=config, output=tmp_path / "plain")
+    pieces = [set(load_tokenizer(tmp_path / name).pieces) for name in ("marked", "plain")]
+    assert len(pieces[0] & pieces[1]) > 150
+
+
+def test_coverage_is_that_of_the_text_as_it_is_encoded(tmp_path):
+    text = "\ud55c\uad6d\uc5b4\ub97c \uacf5\ubd80\ud569\ub2c8\ub2e4.\n"
+    (tmp_path / "text.txt").write_text(text * 50, encoding="utf-8")
+    corpus = CorpusConfig(files=(str(tmp_path / "text.txt"),))
+    for kind in ("sentencepiece", "wordpiece"):
+        config = VocabConfig(kind=kind, size=23 if kind == "sentencepiece" else 44)
+        metrics = train_vocab(corpus=corpus, config=config, output=tmp_path / kind).metrics
+        assert metrics["unknown_fraction"] == 0
+        assert metrics["character_coverage"] == 1
+
+
+def test_coverage_counts_the_letters_of_unknown_words(tmp_path):
+    (tmp_path / "text.txt").write_text("abcd efgh\n" * 50 + f"{'a' * 300} abcd\n" * 50)
+    corpus = CorpusConfig(files=(str(tmp_path / "text.txt"),))
+    config = VocabConfig(kind="wordpiece", size=24)
+    metrics = train_vocab(corpus=corpus, config=config, output=tmp_path / "vocab").metrics
+    assert metrics["character_coverage"] == pytest.approx(12 / 312, abs=1e-6)
+
+
+def test_what_is_left_out_is_counted_and_said(tmp_path):
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text/a.txt").write_text("a few words in a row\n" * 999 + "\u0436 \0x\n")
+    (tmp_path / "text/b.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    corpus = CorpusConfig(files=(str(tmp_path / "text"),))
+    config = VocabConfig(kind="wordpiece", size=30, character_coverage=0.999, memory_gb=5e-4)
+    said: list[str] = []
+    metrics = train_vocab(
+        corpus=corpus,
+        config=config,
+        output=tmp_path / "vocab",
+        progress=lambda _, __, text: said.append(text),
+    ).metrics
+    assert metrics["irregularities"] == {
+        "num_left_out_files": 1,
+        "num_sentences_not_sampled": 1000 - metrics["num_training_sentences"],
+        "num_control_characters": 1,
+    } | ({"num_uncovered_words": 2} if "num_uncovered_words" in metrics["irregularities"] else {})
+    assert any("left out 1 files that are no text" in text for text in said)
+    assert any("1 control characters removed" in text for text in said)
+
+
+def test_a_trainer_that_fails_says_so_in_a_line(tmp_path):
+    (tmp_path / "text.txt").write_text("\u2585\n" * 9)
+    corpus = CorpusConfig(files=(str(tmp_path / "text.txt"),))
+    for kind in ("sentencepiece", "wordpiece"):
+        with pytest.raises(InputError) as refusal:
+            train_vocab(
+                corpus=corpus, config=VocabConfig(kind=kind, size=60), output=tmp_path / "vocab"
+            )
+        assert "vocab" in str(refusal.value)
+        assert "\n" not in str(refusal.value)

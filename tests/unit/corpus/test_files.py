@@ -131,6 +131,19 @@ def test_other_encodings_are_refused_at_their_first_byte(
         check_corpus(CorpusConfig(files=(str(path),)))
 
 
+@pytest.mark.parametrize("code", ["en", "zh", "ko", "th", "ger", "yue", "mul", "tlh"])
+def test_codes_of_languages_are_taken(code: str) -> None:
+    assert CorpusConfig(language=code).language == code
+
+
+@pytest.mark.parametrize(
+    "code", ["English", "EN", "en-US", "pt_BR", "", "xx", "zz", "eng ", "Deutsch", "ger-x"]
+)
+def test_what_is_no_code_of_a_language_is_refused(code: str) -> None:
+    with pytest.raises(InputError, match=r"corpus\.language: got .* expected the ISO 639 code"):
+        CorpusConfig(language=code)
+
+
 def test_fingerprint_follows_bytes_and_settings_not_names_or_order(tmp_path: Path) -> None:
     a, b = write(tmp_path, "x/a.txt", "One.\n"), write(tmp_path, "x/b.txt", "Two.\n")
     config = CorpusConfig(files=(str(a), str(b)))

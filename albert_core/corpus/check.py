@@ -1,0 +1,103 @@
+"""Read a corpus before work is spent on it: refuse what is wrong, and say what is notable."""
+
+import contextlib
+import dataclasses
+import sys
+from collections.abc import Callable
+
+from albert_core.corpus.config import CorpusConfig
+from albert_core.corpus.containers import damage_errors, open_streams
+from albert_core.corpus.counts import ReadCounts
+from albert_core.corpus.files import FileRange, is_stored_as_text, list_corpus
+from albert_core.corpus.lines import read_lines
+from albert_core.corpus.reading import read_documents
+from albert_core.storage import is_remote
+
+_CHECKED_BYTES = 1 << 30  # a larger corpus is checked at the beginning of its files
+_CHECKED_BEGINNING = 16 << 20
+_SHORT_CHARACTERS = 600  # shorter documents, on average, may be the paragraphs of longer ones
+_FEW_DOCUMENTS = 10  # in a file
+_MANY_LINES = 50
+
+
+@dataclasses.dataclass
+class _DocumentCounts:
+    """Counts of what was read: streams of text, documents, lines and characters."""
+
+    num_streams: int = 0
+    num_documents: int = 0
+    num_lines: int = 0
+    num_characters: int = 0
+
+    @property
+    def note(self) -> str:
+        """What is notable about where documents end; empty if that is nothing."""
+        if self.num_documents == 1 and self.num_lines >= _MANY_LINES:
+            return (
+                f"all {self.num_lines:,} lines are one document, since no blank line ends any; "
+                "none of it can be held out"
+            )
+        length = self.num_characters / max(1, self.num_documents)
+        is_cut = self.num_documents >= _FEW_DOCUMENTS * max(1, self.num_streams)
+        if not is_cut or length >= _SHORT_CHARACTERS:
+            return ""
+        return (
+            f"{self.num_documents:,} documents of {length:,.0f} characters on average, since a "
+            f"blank line ends a document; with corpus.documents=file they would be "
+            f"{self.num_streams:,}, which is right where blank lines stand between paragraphs"
+        )
+
+
+def check_corpus(config: CorpusConfig, *, say: Callable[[str], None] = print) -> None:
+    """Read a corpus once and refuse it if it is wrong; say what is notable about it.
+
+    Of a corpus above a gigabyte, and of files in gs://, only the beginnings of the files are read;
+    of jsonl and Parquet only the first document of every file.
+
+    Args:
+        config: The corpus.
+        say: Called with a line about each notable thing; prints it to standard output by default.
+
+    Raises:
+        InputError: A file is damaged, not UTF-8, or not what the settings say.
+    """
+    corpus = list_corpus(config)
+    is_small = sum(file.num_bytes for file in corpus.files) <= _CHECKED_BYTES
+    reading, documents = ReadCounts(), _DocumentCounts()
+    for file in corpus.files:
+        source = FileRange(file.path, 0, file.num_bytes)
+        if config.format in ("jsonl", "parquet"):
+            next(read_documents(source, config, reading), None)
+            continue
+        is_whole = is_small and not is_remote(file.path)
+        end = sys.maxsize if is_whole else _CHECKED_BEGINNING
+        _check_lines(source, config, end, reading, documents)
+    notes = [corpus.note]
+    if reading.num_left_out_members:
+        notes.append(f"left out {reading.num_left_out_members:,} files in archives, no text")
+    if config.format in ("sentences", "running_text") and config.documents == "blank_line":
+        notes.append(documents.note)
+    for note in filter(None, notes):
+        say(f"corpus: {note}")
+
+
+def _check_lines(
+    source: FileRange,
+    config: CorpusConfig,
+    end: int,
+    reading: ReadCounts,
+    documents: _DocumentCounts,
+) -> None:
+    """Read and count the lines of a file, or of every stream in it, that begin before `end`."""
+    is_plain = is_stored_as_text(source.path)
+    with contextlib.nullcontext() if is_plain else damage_errors(source.path):
+        for stream in open_streams(source, config, reading):
+            documents.num_streams += 1
+            is_between = True
+            for offset, line in read_lines(stream, config, reading):
+                if offset > end:
+                    break
+                documents.num_documents += bool(line) and is_between
+                documents.num_lines += bool(line)
+                documents.num_characters += len(line)
+                is_between = not line

@@ -1,0 +1,223 @@
+"""Open what holds text: plain and compressed files, and the members of archives."""
+
+import bz2
+import contextlib
+import dataclasses
+import gzip
+import io
+import lzma
+import sys
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import PurePosixPath
+from typing import BinaryIO, cast
+
+from albert_core.corpus.config import CorpusConfig
+from albert_core.corpus.counts import ReadCounts
+from albert_core.corpus.files import TAR_SUFFIXES, FileRange, is_hidden, is_stored_as_text
+from albert_core.corpus.line_ends import find_line_end, with_line_feeds
+from albert_core.corpus.signatures import find_data, find_other, is_binary, is_tar
+from albert_core.errors import InputError
+from albert_core.storage import open_file
+
+_BUFFER_BYTES = 1 << 20
+_HEAD_BYTES = 1 << 16
+# Files of these names in a ZIP archive say that it is a document of another program.
+_OFFICE_MEMBERS = {"[Content_Types].xml", "mimetype", "META-INF/MANIFEST.MF"}
+_DAMAGES = (
+    EOFError,
+    OSError,
+    zlib.error,
+    lzma.LZMAError,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class TextStream:
+    """Text as bytes: a file or a range of it, or a member of an archive.
+
+    Attributes:
+        path: Its address, for messages; of a member that of the archive, too.
+        start: First byte, in the text.
+        end: One past the last byte; of compressed text, whose size is unknown, a number beyond it.
+        file: The open file, decompressed.
+    """
+
+    path: str
+    start: int
+    end: int
+    file: BinaryIO
+
+
+def open_streams(
+    source: FileRange, config: CorpusConfig, counts: ReadCounts
+) -> Iterator[TextStream]:
+    """Yield the text of a file: one stream, or of an archive one for each member.
+
+    A stream is to be read before the next one is asked for.
+
+    Args:
+        source: The file, or a range of it.
+        config: The corpus it is part of.
+        counts: Receives the number of members that are no text.
+
+    Raises:
+        InputError: It is damaged, encrypted, no text, or an archive without text.
+    """
+    with open_file(source.path) as stored:
+        if is_stored_as_text(source.path):
+            head = stored.read(_HEAD_BYTES)
+            stored.seek(0)
+            _refuse_other(head, source.path, config)
+            line_end = None if config.format == "parquet" else find_line_end(head)
+            file = with_line_feeds(stored, line_end) if line_end else stored
+            yield TextStream(source.path, source.start, source.end, file)
+        elif source.path.lower().endswith(".zip"):
+            yield from _refusing_empty(_zip_streams(stored, source.path, config, counts), source)
+        else:
+            yield from _refusing_empty(
+                _unpacked(stored, source.path, config, counts, is_member=False), source
+            )
+
+
+@contextlib.contextmanager
+def damage_errors(path: str) -> Iterator[None]:
+    """Turn errors of damaged compressed files and archives into an InputError."""
+    try:
+        yield
+    except _DAMAGES as error:
+        raise InputError(
+            f"{path}: damaged or not compressed as its name says ({error}); copy it anew"
+        ) from error
+
+
+def _refusing_empty(streams: Iterator[TextStream], source: FileRange) -> Iterator[TextStream]:
+    """Yield streams; refuse an archive that has none."""
+    is_empty = True
+    for stream in streams:
+        is_empty = False
+        yield stream
+    if is_empty:
+        raise InputError(f"{source.path}: got an archive without text files, expected some in it")
+
+
+def _unpacked(
+    stored: BinaryIO, path: str, config: CorpusConfig, counts: ReadCounts, *, is_member: bool
+) -> Iterator[TextStream]:
+    """Yield the text of a file that is maybe compressed and maybe a tar archive."""
+    opener = _decompressor(path)
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(opener(stored)) if opener else stored
+        head = file.read(_HEAD_BYTES)
+        if is_tar(head):
+            yield from _tar_streams(_rejoined(head, file), path, config, counts)
+            return
+        if is_member and _is_left_out(head, config):
+            counts.num_left_out_members += 1
+            return
+        name = PurePosixPath(path.lower()).name
+        if not is_member and (name.endswith(TAR_SUFFIXES) or ".tar." in name):
+            raise tarfile.ReadError("no tar archive")
+        _refuse_other(head, path, config)
+        if config.format == "parquet":
+            yield TextStream(path, 0, sys.maxsize, io.BytesIO(head + file.read()))
+        else:
+            line_end = find_line_end(head) or b"\n"
+            yield TextStream(path, 0, sys.maxsize, with_line_feeds(file, line_end, head=head))
+
+
+def _rejoined(head: bytes, file: BinaryIO) -> BinaryIO:
+    """Return a file with the bytes that were read from its beginning."""
+    return with_line_feeds(file, b"\n", head=head)
+
+
+def _tar_streams(
+    file: BinaryIO, path: str, config: CorpusConfig, counts: ReadCounts
+) -> Iterator[TextStream]:
+    # "|": from the beginning to the end, since compressed files are slow to seek in.
+    with tarfile.open(fileobj=file, mode="r|") as archive:
+        for member in archive:
+            if member.isdir():
+                continue
+            content = archive.extractfile(member) if member.isfile() else None
+            if content is None or is_hidden(member.name):
+                counts.num_left_out_members += 1
+                continue
+            name = f"{path}, {member.name}"
+            yield from _unpacked(cast(BinaryIO, content), name, config, counts, is_member=True)
+
+
+def _zip_streams(
+    stored: BinaryIO, path: str, config: CorpusConfig, counts: ReadCounts
+) -> Iterator[TextStream]:
+    with zipfile.ZipFile(stored) as archive:
+        if names := _OFFICE_MEMBERS.intersection(archive.namelist()):
+            raise InputError(
+                f"{path}: got a document of another program ({min(names)} in it), expected an "
+                "archive of text; save its text as UTF-8"
+            )
+        for member in archive.infolist():
+            if member.is_dir():
+                continue
+            if is_hidden(member.filename):
+                counts.num_left_out_members += 1
+                continue
+            name = f"{path}, {member.filename}"
+            try:
+                content = archive.open(member)
+            except (RuntimeError, NotImplementedError) as error:
+                raise InputError(f"{name}: cannot be read ({error}); unpack {path}") from error
+            with content:
+                file = cast(BinaryIO, content)
+                yield from _unpacked(file, name, config, counts, is_member=True)
+
+
+def _is_left_out(head: bytes, config: CorpusConfig) -> bool:
+    """Return whether a member of an archive, which nobody named, is no text of this corpus."""
+    if config.format == "parquet":
+        return not head.startswith(b"PAR1")
+    return not find_data(head) and is_binary(head)
+
+
+def _refuse_other(head: bytes, path: str, config: CorpusConfig) -> None:
+    """Refuse a file by its first bytes, unless it may be what the settings say."""
+    if config.format == "parquet":
+        return
+    if kind := find_data(head):
+        what, _, remedy = kind.partition(", ")
+        raise InputError(f"{path}: got {what}, expected text; {remedy}")
+    if kind := find_other(head):
+        what, _, remedy = kind.partition(", ")
+        raise InputError(
+            f"{path}: got {what}, expected text; {remedy or 'remove it, or save its text as UTF-8'}"
+        )
+
+
+def _decompressor(path: str) -> Callable[[BinaryIO], BinaryIO] | None:
+    """Return the function that opens a compressed file by its name; None for a plain file."""
+    suffix = path.lower().rpartition(".")[2]
+    openers = {
+        "gz": gzip.open,
+        "tgz": gzip.open,
+        "bz2": bz2.open,
+        "tbz": bz2.open,
+        "tbz2": bz2.open,
+        "xz": lzma.open,
+        "txz": lzma.open,
+        "lzma": lzma.open,
+        "zst": _open_zstd,
+        "zstd": _open_zstd,
+        "tzst": _open_zstd,
+    }
+    return cast("Callable[[BinaryIO], BinaryIO] | None", openers.get(suffix))
+
+
+def _open_zstd(stored: BinaryIO) -> BinaryIO:
+    import pyarrow
+
+    stream = pyarrow.CompressedInputStream(pyarrow.PythonFile(stored, mode="r"), "zstd")
+    return io.BufferedReader(stream, _BUFFER_BYTES)

@@ -1,0 +1,80 @@
+"""Line ends other than a line feed: what they are, and how they are read as one.
+
+Old Macs ended lines with a carriage return alone; some programs write Unicode's separators of
+lines and paragraphs. Such a file would be a single line.
+"""
+
+import io
+from typing import BinaryIO
+
+_OTHER_ENDS = (b"\r", b"\xe2\x80\xa9", b"\xe2\x80\xa8", b"\xc2\x85")
+_LONGEST = 3
+
+
+def find_line_end(head: bytes) -> bytes | None:
+    """Return what ends the lines of a file that begins so; None for a line feed, or no line end."""
+    if b"\n" in head:
+        return None
+    # A carriage return at the very end may belong to a line feed that was cut off.
+    return next((end for end in _OTHER_ENDS if end in head[:-1]), None)
+
+
+def with_line_feeds(file: BinaryIO, line_end: bytes, *, head: bytes = b"") -> BinaryIO:
+    """Return a file that reads as another one does, with line feeds in place of its line ends.
+
+    Every byte keeps its offset: longer line ends become white space and a line feed.
+
+    Args:
+        file: The file.
+        line_end: What ends its lines.
+        head: Bytes that were read from its beginning; a file with them cannot be sought in.
+    """
+    return io.BufferedReader(_LineFeeds(file, line_end, head))
+
+
+class _LineFeeds(io.RawIOBase):
+    """The bytes of `with_line_feeds`, unbuffered."""
+
+    def __init__(self, file: BinaryIO, line_end: bytes, head: bytes) -> None:
+        self._file = file
+        self._line_end = line_end
+        self._line_feed = b"\n".rjust(len(line_end))
+        self._head = head
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return self._file.seekable()
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        if whence != io.SEEK_SET:
+            raise io.UnsupportedOperation("only from the beginning")
+        # The place may be inside of a line end: begin before it.
+        num_before = min(offset, len(self._line_end) - 1)
+        self._file.seek(offset - num_before)
+        around = self._file.read(num_before + len(self._line_end))
+        self._head = around.replace(self._line_end, self._line_feed)[num_before:]
+        return offset
+
+    def tell(self) -> int:
+        return self._file.tell() - len(self._head)
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        data = self._take(len(buffer) - _LONGEST)
+        # The last bytes may be the beginning of a line end.
+        while any(data.endswith(self._line_end[:n]) for n in range(1, len(self._line_end))):
+            following = self._take(1)
+            if not following:
+                break
+            data += following
+        data = data.replace(self._line_end, self._line_feed)
+        buffer[: len(data)] = data
+        return len(data)
+
+    def _take(self, count: int) -> bytes:
+        """Return up to `count` bytes of head and file."""
+        if not self._head:
+            return self._file.read(count)
+        data, self._head = self._head[:count], self._head[count:]
+        return data
