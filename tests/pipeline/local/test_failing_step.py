@@ -13,7 +13,7 @@ NUM_RETRIES = 1
 TRIES_NAME = "tries.txt"
 
 
-@component("data")
+@component("records")
 def count_tries(job: dict, work_root: str, result: dsl.Output[dsl.Artifact]) -> None:
     """Keep each try as progress of a step; fail until there were more of them than `failures`."""
     from albert_core.artifacts.step import run_step
@@ -30,7 +30,7 @@ def count_tries(job: dict, work_root: str, result: dsl.Output[dsl.Artifact]) -> 
     run_step("tries", config=config, inputs={}, output=result.path, body=body, work_root=work_root)
 
 
-@component("data")
+@component("records")
 def gather(results: dsl.Input[list[dsl.Artifact]], gathered: dsl.Output[dsl.Artifact]) -> None:
     """Put what all wrote into one file."""
     import pathlib
