@@ -39,7 +39,8 @@ _PAIRS_OF_QUOTES, _ONE_QUOTE = "``|''", '"\u0301'
 class Normalization:
     """The normalisation of a tokenizer as a function of a graph.
 
-    To make one takes seconds: the tokenizer normalises every character on its own.
+    Making one takes seconds: it tabulates what the tokenizer makes of each character, by running it
+    on all of them; for a lower-casing tokenizer also which neighbours change a final sigma.
 
     Args:
         tokenizer: The tokenizer.

@@ -250,7 +250,15 @@ def _longest_common_subsequence(first, second, max_distance):  # type: ignore[no
 
 @numba.njit(nogil=True, cache=True)
 def _fill(first, second, max_distance):  # type: ignore[no-untyped-def]
-    """Return the lengths up to each pair (i, i + k - max_distance), and the moves to it."""
+    """Fill the table of the longest common subsequence in a band around the diagonal.
+
+    Row i and column k stand for the prefixes first[: i + 1] and second[: j + 1], j = i + k -
+    max_distance. Prefixes outside of the band count as 0.
+
+    Returns:
+        The lengths of their longest common subsequences, int32 [N, 2 * max_distance + 1], whose
+        last column is 0; and the last move to each, int8 [N, 2 * max_distance].
+    """
     width = 2 * max_distance
     # One more column that stays 0: lengths[i - 1, k + 1] is read there, outside of the band.
     lengths = np.zeros((len(first), width + 1), np.int32)

@@ -115,8 +115,9 @@ def search_answers(
         questions: The questions, with ids that differ.
         windows: What the model was shown, W, at least one.
         outputs: The model's outputs for each window, in their order: those that the called function
-            reads. Logits of padding are left out: how much of it there is follows from the batch,
-            and an answer may follow from its example alone.
+            reads. Where every question has an answer, logits of padding are cut off here, so that
+            an answer does not depend on what else was in the batch; `find_answers_or_none` gets
+            the outputs as they are.
         config: How many candidates to keep, and how long they may be.
         has_unanswerable: Whether a question may have no answer.
     """

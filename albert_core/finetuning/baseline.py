@@ -42,10 +42,11 @@ def baseline_score(program: TaskProgram, train: TaskData, dev: TaskData) -> floa
 
 
 def _constant(task: Task, train: TaskData, dev: TaskData) -> np.ndarray:
-    """Return the same logits for every dev example [M, C], from the training set's targets.
+    """Return the same scores for every dev example [M, C], from the training set's targets.
 
-    For classes and choices they are how often each is right in the training set, up to the highest
-    number that occurs there (C is 2 or more); for regression the mean target [M, 1].
+    For classes and choices the scores are counts: the number of training examples each is right in
+    (C is 2 or more, up to the highest class that occurs). Only their order means anything. For
+    regression they are the mean target [M, 1].
     """
     targets = train.features.targets["target"]
     num_rows = len(dev.examples)

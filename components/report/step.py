@@ -204,7 +204,7 @@ def step_names(step: str, manifests: Sequence[Manifest]) -> list[str]:
 
 
 def _step_summary(name: str, manifest: Manifest) -> StepSummary:
-    """Return the summary of a step's run, from its manifest."""
+    """Return a step's time, metrics, configuration and code version, from its manifest."""
     return StepSummary(
         name=name,
         seconds=manifest.seconds,

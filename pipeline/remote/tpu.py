@@ -70,7 +70,7 @@ class TpuSlice:
             )
         family = _MACHINES[self.machine]
         layouts = GENERATIONS[family.generation].topologies.values()
-        possible = [layout for layout in layouts if self._can_have(_num_chips(layout))]
+        possible = [layout for layout in layouts if self._fills_machines(_num_chips(layout))]
         if self.topology not in possible:
             raise InputError(
                 f"{name}.topology: got {self.topology!r} with {self.machine} "
@@ -78,10 +78,11 @@ class TpuSlice:
                 f"{', '.join(possible)}"
             )
 
-    def _can_have(self, num_chips: int) -> bool:
-        """Return whether a slice of so many chips is one of these machines, or several joined.
+    def _fills_machines(self, num_chips: int) -> bool:
+        """Return whether so many chips are whole machines of this kind.
 
-        Only machines of four chips are joined.
+        That is one machine; or any number of machines if they have four chips each, the only ones
+        that are joined. Whether a slice of that size exists is not checked.
         """
         per_machine = self.chips_per_machine
         is_joinable = per_machine == _CHIPS_OF_JOINABLE

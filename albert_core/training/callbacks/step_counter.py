@@ -19,7 +19,11 @@ class StepCounter(keras.callbacks.Callback):
         self.session = session
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Count a step; set the session's `recent_metrics`, to None if it has no row in the log."""
+        """Count a step; set `recent_metrics` of the session where a row of the log is due.
+
+        That is every `log_steps` steps and at the end of an interval: they are then the means over
+        the steps since the last row. After other steps they are None.
+        """
         session = self.session
         session.state.step += 1
         session.recent_metrics = None
