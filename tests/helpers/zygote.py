@@ -5,6 +5,7 @@ it once. A fork is a process of its own in all that these tests are about: its e
 signals, its files, and the devices that the frameworks find when they are first used.
 """
 
+import atexit
 import json
 import os
 import signal
@@ -87,8 +88,10 @@ class Zygote:
     def close(self) -> None:
         """End it; forks that still run are left alone."""
         assert self._process.stdin
+        assert self._process.stdout
         self._process.stdin.close()
         self._process.wait(timeout=60)
+        self._process.stdout.close()
 
 
 def serve(folder: str) -> None:
@@ -140,5 +143,7 @@ def _run(request: Mapping[str, object], folder: Path) -> None:
 
         traceback.print_exc()
     finally:
+        # os._exit leaves them out; several processes of JAX wait for each other in theirs.
+        atexit._run_exitfuncs()
         sys.stderr.flush()
         os._exit(status)
