@@ -60,7 +60,9 @@ def record_attempt(step: str, *, output: str, work_root: str) -> Iterator[None]:
         work_root: Folder of work in progress, where the record is kept.
     """
     started = time.time()
-    path = join(_folder(work_root, output), f"{started * 1000:.0f}-{os.getpid()}.json")
+    # In nanoseconds: two attempts in one process may begin within a millisecond.
+    name = f"{time.time_ns()}-{os.getpid()}.json"
+    path = join(_folder(work_root, output), name)
     attempt = StepAttempt(
         step=step, state="started", output=output, started=started, log=_log_command()
     )
