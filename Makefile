@@ -102,7 +102,7 @@ test-unit: setup
 	$(BIN)/pytest tests/unit
 
 test-parity: setup
-	$(BIN)/pytest tests/parity tests/interop
+	$(BIN)/pytest tests/parity tests/interop tests/repository
 
 test-runs: setup
 	$(BIN)/pytest tests/e2e tests/pipeline
