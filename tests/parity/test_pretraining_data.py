@@ -225,10 +225,10 @@ def test_masks_have_the_recorded_statistics(name, tokenizer, goldens) -> None:
     assert ours["predicted_fraction"] == pytest.approx(
         recorded["masked_fraction_of_nonpad"], abs=SHARE
     )
-    for own, other in (("mask_piece", "mask"), ("kept", "keep"), ("random", "random")):
-        if name != "opt_perm":  # there the recording's text decides which permuted pieces stay
-            recorded_share = recorded[f"replace_{other}"]
-            assert ours[f"{own}_fraction"] == pytest.approx(recorded_share, abs=SHARE)
+    for metric, key in (("mask_token", "mask"), ("unchanged", "keep"), ("random", "random")):
+        if name != "opt_perm":  # there the recording's text decides which permuted tokens stay
+            expected_fraction = recorded[f"replace_{key}"]
+            assert ours[f"{metric}_fraction"] == pytest.approx(expected_fraction, abs=SHARE)
     unit = "words" if config.masking.whole_word else "tokens"
     runs = Counter({int(length): n for length, n in recorded[f"run_len_{unit}"].items()})
     expected = [runs[length] / runs.total() for length in range(1, 10)]
