@@ -224,7 +224,15 @@ def test_objects_are_fetched_into_their_folder_only(tmp_path, monkeypatch):
 
 
 DANGEROUS_MODULES = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve", "tarfile"}
-DANGEROUS_CALLS = {"eval", "exec", "extractall", "unpack_archive", "unsafe_load", "full_load"}
+DANGEROUS_CALLS = {
+    *("eval", "exec", "unsafe_load", "full_load"),
+    *("extract", "extractall", "unpack_archive", "makefile"),  # files of an archive on the disk
+}
+# Corpora may be archives: their members are read as streams, and their names are only shown.
+READS_STREAMS = {
+    "albert_core/corpus/containers.py": {"tarfile"},
+    "albert_core/corpus/signatures.py": {"tarfile"},
+}
 
 
 @pytest.mark.parametrize("package", ["albert_core", "components", "pipeline"])
@@ -234,6 +242,7 @@ def test_no_code_of_ours_unpickles_unpacks_or_evaluates(package):
         for path in (ROOT / package).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         for name in dangerous_names(node)
+        - READS_STREAMS.get(path.relative_to(ROOT).as_posix(), set())
     ]
     assert not found
 
