@@ -118,13 +118,22 @@ def find_files(pattern: str) -> list[StoredFile]:
     return files
 
 
+# In the name of a file that a list of addresses names: with no bound, lists of thousands of files
+# would be looked up in millions of combinations.
+_MOST_COMMAS = 7
+
+
 def split_addresses(value: str) -> list[str]:
-    """Split a list of addresses at its commas, but for those of names that exist."""
+    """Split a list of addresses at its commas, but for those of names that exist.
+
+    A name may have up to seven commas.
+    """
     parts = value.split(",")
     addresses: list[str] = []
     while parts:
         # The longest name first: of a folder "a,b" and a file "a" the former is meant.
-        joined = (count for count in range(len(parts), 1, -1) if _exists_with_commas(parts[:count]))
+        most = min(len(parts), _MOST_COMMAS + 1)
+        joined = (count for count in range(most, 1, -1) if _exists_with_commas(parts[:count]))
         count = next(joined, 1)
         addresses.append(",".join(parts[:count]))
         del parts[:count]

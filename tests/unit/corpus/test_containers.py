@@ -98,9 +98,10 @@ def write(folder: Path, files: dict[str, bytes]) -> Path:
     return folder
 
 
-def documents_in(*files: object, **settings: str) -> list[list[str]]:
+def documents_in(*files: object, split_bytes: int = 20, **settings: str) -> list[list[str]]:
+    """Return the documents of files, read whole, which are those of the splits."""
     config = CorpusConfig(files=tuple(map(str, files)), **settings)
-    splits = corpus_splits(config, target_bytes=20)
+    splits = corpus_splits(config, target_bytes=split_bytes)
     documents = list(corpus_documents(config))
     assert [document for split in splits for document in read_split(split, config)] == documents
     return documents
@@ -267,7 +268,7 @@ def test_long_texts_with_other_line_ends_are_the_same_text(tmp_path):
     lines = [f"Line {number} é." for number in range(30_000)]
     for end in ("\r", "\u2029"):
         path = write(tmp_path, {"t.txt": end.join(lines).encode()}) / "t.txt"
-        assert documents_in(path) == [lines]
+        assert documents_in(path, split_bytes=100_000) == [lines]
 
 
 def test_rows_with_carriage_returns_alone_are_rows(tmp_path):
