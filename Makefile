@@ -87,7 +87,7 @@ estimate: setup  ## what a pretraining needs on TPUs: make estimate CONFIG=... A
 
 test: setup lint  ## lint, types and all tests, as continuous integration runs them
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target \
-		test-runs test-jax test-pretraining test-components test-unit test-parity
+		test-components test-unit test-runs test-jax test-pretraining test-parity
 
 test-tensorflow: test-runs test-pretraining test-components test-unit test-parity  ## all tests, under TensorFlow
 
