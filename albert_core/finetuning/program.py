@@ -25,6 +25,7 @@ from albert_core.tokenization import Tokenizer
 from albert_core.training.callbacks.checkpointing import BEST_NAME
 from albert_core.training.devices import use_devices, use_precision
 from albert_core.training.history import write_history
+from albert_core.training.log import LOG_NAME
 
 
 def run_finetuning(
@@ -52,7 +53,7 @@ def run_finetuning(
         initialization: `pretrained`, or `random` weights of the same architecture, as a baseline.
         config: How to train: the settings of this task, see `FinetuningConfig.for_task`.
         results: Folder that exists; receives configuration, weights, vocabulary, task.json,
-            metrics.jsonl, trials.json.
+            metrics.jsonl, training_log.jsonl, trials.json.
         checkpoints: Folder that exists; keeps the checkpoints: a killed run continues from the
             newest.
         feature_cache: Keeps the training set's features, which other trainings with the same data,
@@ -167,7 +168,7 @@ def _write_results(
     best: Trial,
     checkpoints: Path,
 ) -> None:
-    """Write the best trial's model and history, the task, and the best row of every trial.
+    """Write the best trial's model, history and log, the task, and the best row of every trial.
 
     Args:
         results: Folder that exists.
@@ -175,12 +176,13 @@ def _write_results(
         tokenizer: The vocabulary.
         task: The task.
         trials: All trials, of all settings.
-        best: The one whose weights, vocabulary and metrics.jsonl are written.
+        best: The one whose weights, vocabulary, metrics.jsonl and training_log.jsonl are written.
         checkpoints: Folder with a folder for each trial, which has its best weights.
     """
     model_config.to_json_file(results / CONFIG_NAME)
     tokenizer.save(results)
     shutil.copy(checkpoints / best.name / BEST_NAME, results / WEIGHTS_NAME)
+    shutil.copy(checkpoints / best.name / LOG_NAME, results / LOG_NAME)
     write_json(results / "task.json", dataclasses.asdict(task))
     rows = [{"name": trial.name, "seed": trial.config.seed, **trial.best} for trial in trials]
     write_json(results / TRIALS_NAME, {"chosen": best.name, "trials": rows})
