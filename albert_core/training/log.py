@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tensorboard.summary import Writer
-
 from albert_core.files import write_atomically
 from albert_core.old_names import rename_metrics
 
@@ -25,6 +23,9 @@ class TrainingLog:
     def __init__(self, folder: Path, step: int) -> None:
         self._path = folder / LOG_NAME
         rows = [row for row in read_log(folder) if row["global_step"] <= step]
+        # Here, since the report reads logs where TensorBoard is not installed.
+        from tensorboard.summary import Writer
+
         # A kill while the rows are written again must not lose them.
         write_atomically(self._path, "".join(json.dumps(row) + "\n" for row in rows).encode())
         self._writer = Writer(str(folder / TENSORBOARD_NAME))

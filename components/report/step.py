@@ -4,14 +4,13 @@ import dataclasses
 import datetime
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics, read_manifest
 from albert_core.artifacts.step import run_step
-from albert_core.checkpoints.checkpoint import TASK_NAME
 from albert_core.errors import InputError
 from albert_core.files import write_json
 from albert_core.old_names import rename_metrics
@@ -19,17 +18,22 @@ from albert_core.progress import ReportProgress, quiet
 from albert_core.settings import parse_settings
 from albert_core.tasks.task import SUBMISSION_FOLDER
 from albert_core.training.history import read_history
+from albert_core.training.log import read_log
 from components.export.step import EXPORT_NAME, TaskExport
 from components.finetune.job import task_step_name
 from components.promote.decision import Promotion
 from components.promote.step import PROMOTION_NAME
 from components.records.job import records_step_names
+from components.report.curves import thin_rows
 from components.report.page import render_page
-from components.report.summary import RunSummary, StepSummary, TaskSummary
+from components.report.summary import Cost, RunSummary, StepSummary
+from components.report.verdict import judge
 
 PAGE_NAME = "index.html"
 SUMMARY_NAME = "summary.json"
 SUBMISSION_NAME = "glue_submission.zip"
+_HOUR_S = 3600.0
+_LOG_COLUMNS = ("loss", "masked_lm_accuracy", "sentence_order_accuracy")
 # A fixed date in the archive, so that the same predictions give the same bytes.
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -45,6 +49,8 @@ def write_report(
     output: str | Path,
     exported: str | Path | None = None,
     promotion: str | Path | None = None,
+    model_paths: Mapping[str, str] | None = None,
+    pretrained_path: str = "pretrained",
     work_root: str | Path | None = None,
     progress: ReportProgress = quiet,
 ) -> Manifest:
@@ -64,6 +70,9 @@ def write_report(
         output: Folder that receives the report, local or gs://; made here.
         exported: Output of the step `export`, if there was one.
         promotion: Output of the step `promote`, if there was one.
+        model_paths: Where the page's commands find the model of a task. Of others it is
+            `models/TASK`, as in the folder of a run, in which the page lies, too.
+        pretrained_path: Where they find the pretrained model.
         work_root: Folder of the work folders; beside `output` when not given.
         progress: Called with what the step is doing.
 
@@ -89,8 +98,8 @@ def write_report(
 
     def body(results: Path, _: Path) -> Metrics:
         """Write summary, page and submission; return the number of tasks."""
-        progress(0, 0, "drawing")
-        summary = summarise(title, folders, manifests)
+        progress(0, 0, "reading results and filling masks")
+        summary = summarise(title, folders, manifests, model_paths, pretrained_path)
         write_json(results / SUMMARY_NAME, dataclasses.asdict(summary))
         (results / PAGE_NAME).write_text(render_page(summary), encoding="utf-8")
         write_submission(folders["evaluate"], manifests["evaluate"], results / SUBMISSION_NAME)
@@ -98,7 +107,12 @@ def write_report(
 
     return run_step(
         "report",
-        config={"title": title},
+        config={
+            "title": title,
+            # Only what differs from the default: the report of a run stays the same work.
+            **({"model_paths": dict(model_paths)} if model_paths else {}),
+            **({"pretrained_path": pretrained_path} if pretrained_path != "pretrained" else {}),
+        },
         inputs={
             f"{step} {index}": manifest.content_hash
             for step, of_step in manifests.items()
@@ -153,9 +167,15 @@ def write_submission(
 
 
 def summarise(
-    title: str, folders: dict[str, list[Path]], manifests: dict[str, list[Manifest]]
+    title: str,
+    folders: dict[str, list[Path]],
+    manifests: dict[str, list[Manifest]],
+    model_paths: Mapping[str, str] | None = None,
+    pretrained_path: str = "pretrained",
 ) -> RunSummary:
     """Read the summary of a run from its artifacts; its time of creation is now.
+
+    Loads the pretrained model, to fill masks with it.
 
     Args:
         title: Name of the run.
@@ -163,9 +183,15 @@ def summarise(
             of `vocab` and `pretrain`, at least one of `records` (the last one is reported), and
             as many of `finetune` as of `evaluate`.
         manifests: Their manifests, in the same order.
+        model_paths: Where the page's commands find the model of a task; `models/TASK` of others.
+        pretrained_path: Where they find the pretrained model.
     """
+    # Here, since the command line needs the names in this module, and none of what these import.
+    from components.report.samples import fill_samples
+    from components.report.task_summaries import summarise_tasks
+
     (vocab,), (*_, records), (pretrained,) = (folders[s] for s in ("vocab", "records", "pretrain"))
-    return RunSummary(
+    summary = RunSummary(
         title=title,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         steps=[
@@ -177,14 +203,19 @@ def summarise(
         records=rename_metrics(_read_json(records / "records_report.json")),
         pretraining_history=read_history(pretrained),
         most_frequent_fraction=manifests["records"][-1].metrics["most_frequent_fraction"],
-        tasks=_task_summaries(folders, manifests),
+        tasks=summarise_tasks(folders, manifests, model_paths or {}),
         exports=[
             parse_settings(TaskExport, values, source=str(folder))
             for folder in folders["export"]
             for values in _read_json(folder / EXPORT_NAME)["models"]
         ],
         promotion=next(map(_read_promotion, folders["promote"]), None),
+        pretraining_log=thin_rows(read_log(pretrained), _LOG_COLUMNS),
+        filled_samples=fill_samples(pretrained, records),
+        cost=_cost(manifests["pretrain"][0], manifests["export"]),
+        pretrained_path=pretrained_path,
     )
+    return dataclasses.replace(summary, verdict=judge(summary))
 
 
 def step_names(step: str, manifests: Sequence[Manifest]) -> list[str]:
@@ -211,60 +242,28 @@ def _step_summary(name: str, manifest: Manifest) -> StepSummary:
         metrics=manifest.metrics,
         config=manifest.config,
         code_version=manifest.code_version,
+        environment=manifest.environment,
     )
 
 
-def _task_summaries(
-    folders: dict[str, list[Path]], manifests: dict[str, list[Manifest]]
-) -> list[TaskSummary]:
-    """Return a summary for each task that has a run from pretrained weights, in their order.
+def _cost(pretrained: Manifest, exported: Sequence[Manifest]) -> Cost | None:
+    """Return time, price and energy of a pretraining; None if its speed is not known.
 
-    The task's run from random weights, if there is one, becomes its baseline. Of two runs of a
-    task from the same weights the last one counts.
-
-    Args:
-        folders: Output folders by step, as in `summarise`.
-        manifests: Their manifests; those of `finetune` and `evaluate` belong together pairwise.
+    Price and power are those that the settings of the export give for the card.
     """
-    runs: dict[str, dict[str, tuple[Path, Manifest, Manifest]]] = {}
-    rows = zip(folders["finetune"], manifests["finetune"], manifests["evaluate"], strict=True)
-    for folder, tuned, evaluated in rows:
-        of_task = runs.setdefault(tuned.config["task"], {})
-        of_task[tuned.config["initialization"]] = (folder, tuned, evaluated)
-    return [
-        _task_summary(name, of_task) for name, of_task in runs.items() if "pretrained" in of_task
-    ]
-
-
-def _task_summary(name: str, runs: dict[str, tuple[Path, Manifest, Manifest]]) -> TaskSummary:
-    """Return the summary of a task, whose score is the first metric of its evaluation.
-
-    Args:
-        name: Name of the task.
-        runs: Folder of the model, its manifest and its evaluation's, by initialization:
-            `pretrained`, and `random` if there is such a run.
-    """
-    folder, tuned, evaluated = runs["pretrained"]
-    metric = next(iter(evaluated.metrics))  # the task's own metric is always the first
-    random = runs.get("random")
-    scores = dict(evaluated.metrics)
-    interval = (scores.pop("low"), scores.pop("high"))
-    return TaskSummary(
-        name=name,
-        metric=metric,
-        score=evaluated.metrics[metric],
-        random_weights_score=random[2].metrics[metric] if random else None,
-        majority_score=tuned.metrics["majority_score"],
-        metrics=scores,
-        interval=interval,
-        num_seeds=tuned.metrics.get("num_seeds", 1),
-        mean_score=tuned.metrics.get(f"{metric}_mean"),
-        score_std=tuned.metrics.get(f"{metric}_std"),
-        paper_scores=_read_json(folder / TASK_NAME).get("paper_scores", {}),
-        num_train=tuned.metrics["num_train"],
-        num_dev=tuned.metrics["num_dev"],
-        history=read_history(folder),
-        random_weights_history=read_history(random[0]) if random else [],
+    speed = pretrained.metrics.get("tokens_per_second")
+    if not speed:
+        return None
+    hours = pretrained.metrics["num_tokens"] / speed / _HOUR_S
+    card = exported[0].config.get("card", {}) if exported else {}
+    price, watts, measured = (card.get(name) for name in ("price_per_hour", "watts", "energy_kwh"))
+    estimated = None if watts is None else hours * watts / 1000
+    return Cost(
+        hours=hours,
+        price=None if price is None else hours * price,
+        currency=card.get("currency", ""),
+        energy_kwh=estimated if measured is None else measured,
+        is_measured=measured is not None,
     )
 
 

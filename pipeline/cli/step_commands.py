@@ -1,12 +1,15 @@
 """The commands of the pipeline's single steps; their signatures are the command line."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest
 from albert_core.config import ModelConfig
 from albert_core.corpus import CorpusConfig
 from albert_core.corpus.cleaning import CleaningConfig
+from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig, Initialization
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.progress import to_stderr
@@ -171,20 +174,23 @@ def evaluate(*, data_dir: str, finetuned_dirs: tuple[str, ...], output: str) -> 
 
 
 def report(
+    runs: tuple[str, ...] = (),
     *,
-    vocab_dir: str,
-    records_dir: tuple[str, ...],
-    pretrained_dir: str,
-    finetuned_dirs: tuple[str, ...],
-    evaluation_dirs: tuple[str, ...],
+    vocab_dir: str = "",
+    records_dir: tuple[str, ...] = (),
+    pretrained_dir: str = "",
+    finetuned_dirs: tuple[str, ...] = (),
+    evaluation_dirs: tuple[str, ...] = (),
     output: str,
     title: str = "albert",
     exported_dir: str = "",
     promotion_dir: str = "",
 ) -> None:
-    """Write the page of a run from the outputs of its steps.
+    """Write the page of a run, from its folder or the outputs of its steps; or compare runs.
 
     Args:
+        runs: Folders of finished runs: of one its report is made anew, several are compared with
+            the first. Without them, the outputs of the steps are given by the options.
         vocab_dir: Output of `albert vocab`.
         records_dir: Output of `albert records`, one for each sequence length.
         pretrained_dir: Output of `albert pretrain`.
@@ -195,21 +201,67 @@ def report(
         exported_dir: Output of the run's step `export`, if it had one.
         promotion_dir: Output of the run's step `promote`, if it had one.
     """
+    from components.report.run_outputs import paths_by_task
     from components.report.step import PAGE_NAME, write_report
 
-    write_report(
-        title=title,
-        vocab=vocab_dir,
-        records=records_dir,
-        pretrained=pretrained_dir,
-        finetuned=finetuned_dirs,
-        evaluations=evaluation_dirs,
-        exported=exported_dir or None,
-        promotion=promotion_dir or None,
-        output=output,
-        progress=to_stderr("report"),
-    )
+    folders = {
+        "vocab_dir": vocab_dir,
+        "records_dir": records_dir,
+        "pretrained_dir": pretrained_dir,
+        "finetuned_dirs": finetuned_dirs,
+        "evaluation_dirs": evaluation_dirs,
+    }
+    if runs:
+        _report_on_runs(runs, folders, output)
+    elif missing := [f"--{name}" for name, value in folders.items() if not value]:
+        raise InputError(
+            f"report: got no {', '.join(missing)}; expected the outputs of all steps, or the "
+            "folder of a run: albert report runs/mine --output report"
+        )
+    else:
+        write_report(
+            title=title,
+            vocab=vocab_dir,
+            records=records_dir,
+            pretrained=pretrained_dir,
+            finetuned=finetuned_dirs,
+            evaluations=evaluation_dirs,
+            exported=exported_dir or None,
+            promotion=promotion_dir or None,
+            model_paths=paths_by_task(finetuned_dirs),
+            pretrained_path=pretrained_dir,
+            output=output,
+            progress=to_stderr("report"),
+        )
     print(join(output, PAGE_NAME))
+
+
+def _report_on_runs(runs: Sequence[str], folders: Mapping[str, Any], output: str) -> None:
+    """Make the report of one run anew, or compare several.
+
+    Args:
+        runs: Their folders, one at least.
+        folders: Outputs of steps by the names of their options, which must be empty.
+        output: Folder to make.
+
+    Raises:
+        InputError: There are outputs of steps, too, or a run has no report.
+    """
+    given = [f"--{name}" for name, value in folders.items() if value]
+    if given:
+        raise InputError(
+            f"report: got both runs and {', '.join(given)}; expected one of them: a run's folder "
+            "holds the outputs of its steps"
+        )
+    if len(runs) == 1:
+        from components.report.run_outputs import find_report_inputs
+        from components.report.step import write_report
+
+        write_report(**find_report_inputs(runs[0]), output=output, progress=to_stderr("report"))
+    else:
+        from components.report.comparison import write_comparison
+
+        write_comparison(runs, output=output)
 
 
 def print_manifest(manifest: Manifest, output: str) -> None:
