@@ -27,7 +27,7 @@ def give_advice(run: RunSummary) -> list[Advice]:
     Args:
         run: The run; its `verdict` is not read.
     """
-    advice = [*_on_pretraining(run), *_on_tasks(run.tasks), *_on_baselines(run.tasks)]
+    advice = [*_on_pretraining(run), *_on_tasks(run), *_on_baselines(run.tasks)]
     if any(_is_useful(task) for task in run.tasks):
         best = max(filter(_is_useful, run.tasks), key=lambda task: task.score - task.majority_score)
         advice.append(
@@ -136,14 +136,15 @@ def _option(name: str, value: float) -> str:
     )
 
 
-def _on_tasks(tasks: Sequence[TaskSummary]) -> Iterator[Advice]:
+def _on_tasks(run: RunSummary) -> Iterator[Advice]:
     """Yield advice on fine-tuning that follows from the tasks' curves and sizes."""
+    tasks = run.tasks
     rising = [task.name for task in tasks if _is_rising(task)]
     if rising:
         yield Advice(
             action=f"Fine-tune longer on {', '.join(rising)}: the dev score still rose at the end.",
             reason="The last evaluation is the best one, by more than a point.",
-            setting="--finetuning.num_epochs",
+            setting=_twice_the_epochs(run.steps, rising),
         )
     falling = [task.name for task in tasks if _is_falling(task)]
     if falling:
@@ -169,8 +170,19 @@ def _on_tasks(tasks: Sequence[TaskSummary]) -> Iterator[Advice]:
             action="Do not read small differences on "
             f"{', '.join(task.name for task in wide)}: the dev set is too small for them.",
             reason=f"With {format_count(min(task.num_dev for task in wide), 'example')} a score is "
-            f"known to {format_points(largest)} points at best.",
+            f"known to within {format_points(largest)} points.",
         )
+
+
+def _twice_the_epochs(steps: Sequence[StepSummary], tasks: Sequence[str]) -> str:
+    """Return the setting for twice the passes of some tasks; empty if they are not known."""
+    passes = [
+        step.config.get("finetuning", {}).get("num_epochs")
+        for step in steps
+        if step.name.split()[0] == "finetune" and step.config.get("task") in tasks
+    ]
+    known = [number for number in passes if number]
+    return f"--finetuning.num_epochs {2 * max(known):g}" if known else ""
 
 
 def _scores(task: TaskSummary) -> list[float]:

@@ -163,7 +163,7 @@ def _draw_line(axes: Axes, line: Line) -> None:
     marker = line.marker if len(xs) <= _MAX_MARKERS and not line.is_faint else ""
     if len(xs) == 1:
         marker = marker or "."
-    style: dict[str, Any] = {"alpha": 0.45, "linewidth": 1.1} if line.is_faint else {}
+    style: dict[str, Any] = {"alpha": 0.6, "linewidth": 1.1} if line.is_faint else {}
     if line.is_dashed:
         style["linestyle"] = (0, (4, 2))
     axes.plot(xs, ys, color=line.color, marker=marker, label=line.label, clip_on=False, **style)
