@@ -25,6 +25,7 @@ class LogWriter(keras.callbacks.Callback):
     """
 
     def __init__(self, session: TrainingSession, measure_speed: MeasureSpeed) -> None:
+        """Open the log at the session's step, if this process writes: later rows are dropped."""
         super().__init__()
         self.session = session
         self._measure_speed = measure_speed
