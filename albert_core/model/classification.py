@@ -86,6 +86,7 @@ class AlbertForSequenceClassification(PooledOutputModel):
         """Return the cross entropy, or the squared error for regression, of each example [B]."""
         if self.num_outputs > 1:
             return cross_entropy(targets, outputs)
+        # In bfloat16 the difference of two near scores would keep few of its digits.
         scores_B = ops.cast(outputs[:, 0], "float32")
         return ops.square(scores_B - ops.cast(targets, "float32"))
 

@@ -65,5 +65,6 @@ class LogWriter(keras.callbacks.Callback):
             self._log.append(row)
 
     def _learning_rate(self) -> float:
+        # `learning_rate` is the schedule's, which knows nothing of roll-backs.
         optimizer = self.session.model.optimizer
         return float(keras.ops.convert_to_numpy(optimizer.learning_rate * optimizer.rate_factor))
