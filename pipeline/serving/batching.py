@@ -52,6 +52,7 @@ class Batcher(Generic[Item, Result]):
         max_wait_s: float,
         max_queued: int,
     ) -> None:
+        """Begin with an empty queue and a thread for the model; nothing runs before `start`."""
         self._run = run
         self._max_batch_size, self._max_wait_s = max_batch_size, max_wait_s
         self._max_queued = max_queued

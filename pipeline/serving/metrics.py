@@ -25,6 +25,7 @@ class Metrics:
     """
 
     def __init__(self) -> None:
+        """Register the server's metrics, all at zero, in a registry of their own."""
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "albert_requests", "Requests answered", ["endpoint", "status"], registry=self.registry
