@@ -93,6 +93,7 @@ def _open_signature(folder: Path, signature: str) -> ModelFunction:
 
     def run(inputs: ModelInputs) -> ModelOutputs:
         tensors = {name: tf.constant(array, tf.int32) for name, array in inputs.items()}
+        # By way of `loaded`, which keeps the variables alive: a signature alone does not.
         outputs = loaded.signatures[signature](**tensors)
         return {name: np.asarray(value) for name, value in outputs.items()}
 

@@ -82,6 +82,7 @@ class TaskProgram(abc.ABC):
         tokenizer: Tokenizer,
         feature_cache: Path | None = None,
     ) -> None:
+        """Keep task, settings and vocabulary; nothing is read yet."""
         self.task, self.config, self.tokenizer = task, config, tokenizer
         self._feature_cache = feature_cache
 
@@ -138,6 +139,7 @@ class TaskProgram(abc.ABC):
                 "task": task_fingerprint(self.task, folder),
                 "vocabulary": self.tokenizer.content_hash(),
                 "settings": self.feature_settings(),
+                # Other code may make other features of the same files.
                 "code": code_version(),
             }
         )

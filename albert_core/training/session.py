@@ -39,6 +39,7 @@ class TrainingSession:
     ) -> None:
         self.model, self.state, self.plan, self.folder = model, state, plan, folder
         self.is_chief = is_chief
+        # Monotonic: a wall clock that is set back, or forward, would change what a budget allows.
         now = time.monotonic()
         # The time trained before an interruption counts: budgets are for the whole run.
         self._begin_s = now - state.seconds
