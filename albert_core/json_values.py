@@ -167,7 +167,11 @@ class JsonObject:
         return dataclasses.replace(self, place=place)
 
     def value(self, name: str) -> Any:
-        """Return a field as it is."""
+        """Return a field as it is.
+
+        Raises:
+                FieldError: There is none of the name; the message lists the fields there are.
+        """
         if name not in self.values:
             fields = ", ".join(self.values) or "nothing"
             raise FieldError(f"{self.place}: got no {name!r}, only {fields}", is_missing=True)

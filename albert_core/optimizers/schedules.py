@@ -60,7 +60,11 @@ class Schedule:
     start_warmup_step: int = 0
 
     def __call__(self, step: Any) -> Any:
-        """Return the rate of the step that follows `step` steps: a scalar of the backend."""
+        """Return the rate of the step that follows `step` steps: a float32 scalar of the backend.
+
+        During warm-up it rises linearly from 0 to the peak, from `start_warmup_step` on; afterwards
+        it is the decayed rate, whose steps count from 0 and not from the end of warm-up.
+        """
         from keras import ops
 
         step = ops.cast(step, "float32")

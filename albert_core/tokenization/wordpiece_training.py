@@ -66,7 +66,10 @@ def train_wordpiece(
 
 
 def _frequent_characters(words: collections.Counter[str], coverage: float) -> set[str]:
-    """Return the most frequent characters that together make up `coverage` of all words."""
+    """Return the most frequent characters, which together make up `coverage` of all words.
+
+    Coverage is counted in characters; of equally frequent ones the lower code point comes first.
+    """
     counts = collections.Counter[str]()
     for word, count in words.items():
         for character in word:

@@ -40,7 +40,11 @@ class TrainStep:
     def _compute_gradients(
         self: Any, inputs: Mapping[str, Any], targets: Mapping[str, Any]
     ) -> tuple[Any, list[Any]]:
-        """Return the loss of a (micro-)batch and its gradient by each trainable weight."""
+        """Run a (micro-)batch in training mode; return its loss and its gradient by each weight.
+
+        The gradients are dense tensors in the order of `trainable_weights`; nothing is applied. The
+        model's `compute_loss` may update metrics.
+        """
         with tf.GradientTape() as tape:
             loss = self.compute_loss(inputs, targets, self(inputs, training=True))
         gradients = tape.gradient(loss, self.trainable_weights)

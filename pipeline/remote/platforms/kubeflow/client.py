@@ -210,7 +210,11 @@ class KubeflowPlatform(Platform):
         )
 
     def _run_values(self, submission: Submission) -> dict[str, Any]:
-        """Return the JSON that a Run and a RecurringRun have in common."""
+        """Return the JSON that a Run and a RecurringRun have in common.
+
+        It has pipeline, parameters, root and account; a package with settings for Kubernetes
+        becomes a pipeline of two parts.
+        """
         package = submission.package
         spec: dict[str, Any] = dict(package.spec)
         if package.platform is not None:
