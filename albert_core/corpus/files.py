@@ -113,6 +113,9 @@ def list_corpus(config: CorpusConfig) -> CorpusFiles:
 def _reason_to_leave_out(file: StoredFile, pattern: str, config: CorpusConfig) -> str:
     """Return why a file that a pattern names is not read; empty if it is.
 
+    A file that is named itself is always read. Else hidden files are left out, then all that are
+    not of the corpus's format: by the ending, or by the first bytes where that tells nothing.
+
     Raises:
         InputError: It holds text in a form that is not read.
     """

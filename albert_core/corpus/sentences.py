@@ -57,9 +57,10 @@ def bounded(
     limit: int = MAX_SENTENCE_CHARACTERS,
     counts: ReadCounts | None = None,
 ) -> Iterator[str]:
-    """Yield texts, longer ones in parts of at most `limit` characters, cut at white space.
+    """Yield texts, longer ones in parts of at most `limit` characters, cut at spaces.
 
-    A text without white space is cut where the limit is.
+    A text without a space is cut where the limit is. Parts are stripped, and empty ones dropped;
+    each text that is cut counts in `counts`.
     """
     for text in texts:
         if len(text) <= limit:

@@ -112,7 +112,10 @@ class PolynomialDecay(Schedule):
     poly_power: float = 1.0
 
     def decayed_rate(self, step: Any) -> Any:
-        """Return the peak times (1 - step / num_train_steps) ** poly_power."""
+        """Return the peak times (1 - step / num_train_steps) ** poly_power.
+
+        It is 0 from `num_train_steps` on.
+        """
         from keras import ops
 
         num_steps = max(self.num_train_steps, 1)  # with 0 the model is only evaluated

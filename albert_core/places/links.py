@@ -73,6 +73,8 @@ def _is_copy(path: Path) -> bool:
 def _make_place(path: Path, folder: Path) -> None:
     """Make a path lead to a folder, by a relative link or else a copy; does nothing if it does.
 
+    An older link or copy is replaced by a rename, so that the place is never half a folder.
+
     Raises:
         InputError: Something else is there.
     """

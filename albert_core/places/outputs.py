@@ -70,7 +70,8 @@ class RunOutputs:
     def places(self) -> dict[str, Path]:
         """Return the folder behind each place, by the place's path in the run's folder.
 
-        Records of one sequence length are `records`; of several, `records/128` and so on.
+        The order is fixed, and outputs that there are not have no place. Records of one sequence
+        length are `records`; of several, `records/128` and so on.
         """
         singles = {
             VOCAB_PLACE: self.vocab,

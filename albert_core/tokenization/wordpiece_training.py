@@ -20,6 +20,9 @@ def train_wordpiece(
 ) -> WordPieceTokenizer:
     """Train WordPiece on words as `WordPieceTokenizer` splits them off.
 
+    Words with a character that gets no piece are left out, and counted in `training_counts` of the
+    tokenizer. The order of the sentences does not matter.
+
     Args:
         sentences: Text, in any order.
         size: Number of pieces, special ones included.

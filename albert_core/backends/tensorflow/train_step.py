@@ -14,6 +14,9 @@ class TrainStep:
     def train_step(self: Any, data: Any) -> dict[str, Any]:
         """Make one step, which changes the variables; return the metrics by name.
 
+        Loss and gradient are sums over all micro-batches and replicas; the norm of the whole
+        gradient is clipped, if the optimizer says so.
+
         Args:
             data: Inputs, targets of this replica; anything more is not used. Their number must be a
                 multiple of `num_micro_batches`.

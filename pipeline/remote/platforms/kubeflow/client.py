@@ -151,7 +151,7 @@ class KubeflowPlatform(Platform):
     def find_schedules(self, name: str | None, timeout_s: float) -> list[RemoteSchedule]:
         """Return all RecurringRuns of the experiment, of a display name if one is given.
 
-        One call for each page of the list.
+        There are none without such an experiment. One call for each page of the list.
         """
         experiment = self._find_experiment(timeout_s)
         if experiment is None:
