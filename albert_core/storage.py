@@ -126,7 +126,7 @@ _MOST_COMMAS = 7
 def split_addresses(value: str) -> list[str]:
     """Split a list of addresses at its commas, but for those of names that exist.
 
-    A name may have up to seven commas.
+    At each place the longest existing name wins. A name may have up to seven commas.
     """
     parts = value.split(",")
     addresses: list[str] = []

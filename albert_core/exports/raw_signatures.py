@@ -149,8 +149,8 @@ class RawSignatures:
 def get_finetuning_config(checkpoint: Checkpoint) -> FinetuningConfig:
     """Return the settings a model was fine-tuned with.
 
-    Those that are unknown or None have their defaults, and `sequence_length` is the longest the
-    model can read.
+    Where a setting is unknown or None it has its default; an unknown `sequence_length` is the
+    longest that the model can read.
 
     Raises:
         InputError: They are no settings of fine-tuning, or their sequences are too long for the
