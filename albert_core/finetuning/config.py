@@ -210,6 +210,7 @@ class FinetuningConfig:
         values = {**dataclasses.asdict(self), "per_task": {}}
         for layer in layers:
             for by_fraction, by_count in _ALTERNATIVES:
+                # Who sets epochs means them: a number of steps from below would win otherwise.
                 if by_fraction in layer:
                     values[by_count] = None
             values.update(layer)
