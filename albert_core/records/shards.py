@@ -46,9 +46,7 @@ class ShardBuilder:
         """Make a builder with the tables of a tokenizer."""
         return cls(
             config=config,
-            word_starts=tokenizer.word_borders(
-                original=config.static_masking.compat == "original"
-            ),
+            word_starts=tokenizer.word_borders(original=config.static_masking.compat == "original"),
             special_ids=tokenizer.special_ids,
             deduplicate=deduplicate,
         )
