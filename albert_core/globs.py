@@ -66,7 +66,11 @@ def match_names(pattern: str, names: Iterable[str]) -> list[str]:
 def _matching_names(
     part: str, names_in: Callable[[Parts], Iterable[str]], folder: Parts
 ) -> Iterable[str]:
-    """Return the names in a folder that a part of a glob stands for."""
+    """Return the names in a folder that one part of a glob (no `**`) matches, in any order.
+
+    A part without a sign is returned as it is, existing or not; a name that is written exactly so
+    is the only match. Hidden names match only a part that begins with a dot.
+    """
     if not is_glob(part):
         return [part]
     names = set(names_in(folder))

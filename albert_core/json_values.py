@@ -25,7 +25,11 @@ class FieldError(InputError):
 
 
 def describe_value(value: Any) -> str:
-    """Return what a JSON value is, for messages: `null`, `the number 12`, `a list`."""
+    """Return what a JSON value is, for messages: `null`, `the number 12`, `the text 'a'`, `a list`.
+
+    A text is quoted whole up to 40 characters; of a longer one the first 40 are shown, without
+    quotes.
+    """
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -116,10 +120,13 @@ def as_texts(value: Any, field: str) -> list[str]:
 
 
 def label_spellings(value: Any, field: str) -> tuple[str, ...]:
-    """Return the spellings of a label, which is a text, a number or a truth value.
+    """Return the texts that a label may be written as.
+
+    A text has one, itself; a truth value two (`true`, `True`); a whole float two (`1.0`, `1`), and
+    any other number one.
 
     Raises:
-        FieldError: The value is null, NaN, a list or an object.
+        FieldError: The value is null, NaN, infinite, a list or an object.
     """
     if isinstance(value, str):
         return (value,)

@@ -141,7 +141,10 @@ def split_addresses(value: str) -> list[str]:
 
 
 def _exists_with_commas(parts: list[str]) -> bool:
-    """Return whether parts of a list are one address: a file, a folder or a glob with files."""
+    """Return whether parts of a list, joined by commas, are one address of something that exists.
+
+    That is a file, a folder or a glob with files. Never if a later part begins with gs://.
+    """
     address = ",".join(parts)
     if any(part.startswith(SCHEME) for part in parts[1:]):
         return False
@@ -197,7 +200,7 @@ def _local_names(folder: Parts) -> list[str]:
 
 
 def _find_remote(pattern: str) -> Iterator[StoredFile]:
-    """Yield the objects that are, are below, or match an address."""
+    """Yield the object at a gs:// address and those below it; if there is none, those of a glob."""
     bucket, name = bucket_and_name(pattern)
     folder = name.rstrip("/")
     with input_errors(pattern):
@@ -212,7 +215,10 @@ def _find_remote(pattern: str) -> Iterator[StoredFile]:
 
 
 def _list_objects(bucket: str, prefix: str) -> dict[str, int]:
-    """Return the sizes of a bucket's objects by name."""
+    """Return the sizes in bytes of a bucket's objects whose names begin with `prefix`, by name.
+
+    Objects whose names end in "/" are left out.
+    """
     blobs = storage_client().list_blobs(bucket, prefix=prefix)
     # Consoles make empty objects with a final "/" to show folders: they are no files.
     return {blob.name: blob.size for blob in blobs if not blob.name.endswith("/")}
@@ -233,7 +239,7 @@ def open_file(path: str) -> BinaryIO:
 
 
 def exists(path: str) -> bool:
-    """Return whether there is a file, not a folder, at an address."""
+    """Return whether there is a file (or object) at an address; False for a folder."""
     if not is_remote(path):
         return Path(path).is_file()
     with input_errors(path):

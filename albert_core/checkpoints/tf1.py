@@ -309,7 +309,11 @@ def _refuse_missing_files(prefix: Path) -> None:
 
 @contextlib.contextmanager
 def _name_file_in_errors(file: str) -> Iterator[None]:
-    """Turn errors of TensorFlow, and a missing key, into an InputError that names the file."""
+    """Turn errors of TensorFlow raised inside, and a missing key, into one that names the file.
+
+    Raises:
+        InputError: There was such an error.
+    """
     import tensorflow as tf
 
     try:

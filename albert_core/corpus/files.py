@@ -62,7 +62,7 @@ class CorpusFiles:
 
     @property
     def note(self) -> str:
-        """What is left out, in words; empty if that is nothing."""
+        """What is left out, in words, with up to three examples a reason; empty if nothing is."""
         return "; ".join(
             f"left out {len(names)} {reason}: {', '.join(names[:_NUM_NAMED])}"
             + (", ..." if len(names) > _NUM_NAMED else "")
@@ -76,13 +76,14 @@ def find_corpus_files(config: CorpusConfig) -> list[StoredFile]:
 
 
 def list_corpus(config: CorpusConfig) -> CorpusFiles:
-    """Return the corpus's files.
+    """Return the corpus's files, those that are read and those that are left out.
 
-    Of a folder or glob, files that are hidden or no text are left out. A file that is named itself
-    is always one that is read.
+    Of a folder or glob, files that are hidden or no text are left out: files with an unknown ending
+    are opened to see. A file that is named itself is always read, and so is one that any pattern
+    asks for.
 
     Raises:
-        InputError: A pattern matches no file, or all files together are empty or left out, or one
+        InputError: A pattern matches no file, all files together are empty or left out, or one
             holds text in a form that is not read.
     """
     if not config.files:
@@ -152,7 +153,10 @@ def _below(path: str, pattern: str) -> str:
 
 
 def is_hidden(name: str) -> bool:
-    """Return whether a file in a folder or archive was put there by a program for itself."""
+    """Return whether a file was put into a folder or archive by a program for itself.
+
+    That is: a part of its path begins with a dot or is one of a few systems' names, as `__MACOSX`.
+    """
     parts = PurePosixPath(name).parts
     is_dotted = any(part.startswith(".") and part not in (".", "..") for part in parts)
     return is_dotted or not _SYSTEM_NAMES.isdisjoint(parts)
@@ -179,12 +183,12 @@ def corpus_fingerprint(config: CorpusConfig) -> str:
 
 
 def corpus_splits(config: CorpusConfig, target_bytes: int | None = None) -> list[CorpusSplit]:
-    """Return the splits of a corpus: large files are divided, small ones put together.
+    """Return the splits of a corpus in the order of its files: large ones cut, small ones joined.
 
     Args:
         config: The corpus.
-        target_bytes: Approximate size of a split. By default about 64 splits of 4 to 64 MB:
-            enough for many workers, few enough to keep track of.
+        target_bytes: Approximate size of a split, as stored. By default about 64 splits of 4 to 64
+            MiB: enough for many workers, few enough to keep track of.
     """
     files = find_corpus_files(config)
     if target_bytes is None:
@@ -206,7 +210,10 @@ def corpus_splits(config: CorpusConfig, target_bytes: int | None = None) -> list
 
 
 def _ranges(file: StoredFile, config: CorpusConfig, target_bytes: int) -> Iterator[FileRange]:
-    """Yield the ranges that a file is read in: equal parts of about the target, or one."""
+    """Yield the ranges that a file is read in: equal parts of about `target_bytes`, without gaps.
+
+    A file that can only be read from its beginning is one range, whatever its size.
+    """
     if not _is_splittable(file.path, config):
         yield FileRange(file.path, 0, file.num_bytes)
         return

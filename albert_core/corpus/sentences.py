@@ -11,7 +11,14 @@ _SENTENCE_END = re.compile(r"[.!?。！？…][\"'”’»)\]」』]*$")
 
 
 def split_sentences(lines: Sequence[str], language: str) -> list[str]:
-    """Split the lines of a document into sentences; a sentence may span lines."""
+    """Split the lines of a document into sentences; a sentence may span lines.
+
+    Lines are joined by a space. Sentences have no outer white space, and none is empty.
+
+    Args:
+        lines: Lines without line ends.
+        language: ISO 639 code, which decides on abbreviations and signs.
+    """
     import sentencex
 
     return [

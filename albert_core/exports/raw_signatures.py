@@ -47,6 +47,10 @@ class RawSignatures:
     """
 
     def __init__(self, checkpoint: Checkpoint, tokenizer: Tokenizer, run: Run) -> None:
+        """Read task, settings and heads of the checkpoint, and make its tokenizer for the graph.
+
+        Offsets are prepared only for questions, which are the models without a classifier.
+        """
         self._run = run
         self._task = dict(checkpoint.task or {})
         self._config = get_finetuning_config(checkpoint)

@@ -131,6 +131,8 @@ class FinetuningConfig:
         if self.num_epochs <= 0:
             raise InputError(f"finetuning.num_epochs: got {self.num_epochs}, expected above 0")
         for rate in self.learning_rates:
+            # Without `num_train_steps` the length of training is known once the data are: any
+            # number passes.
             check_rates(
                 rate,
                 num_warmup_steps=self.num_warmup_steps or 0,

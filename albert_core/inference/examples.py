@@ -94,6 +94,7 @@ def _fields(value: Any, number: int, signature: TaskSignature) -> Mapping[str, A
         fields = dict(value)
     else:
         values = [value] if isinstance(value, str) or not isinstance(value, Sequence) else value
+        # Not strict: a missing value is named below by its field.
         fields = dict(zip(wanted, values, strict=False))
         if len(values) > len(wanted):
             raise _refusal(number, f"{len(values)} values", wanted)

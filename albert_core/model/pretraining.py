@@ -34,6 +34,7 @@ class MaskedLmHead(keras.layers.Layer):
     """Score the vocabulary at the masked positions; shares the word embeddings."""
 
     def __init__(self, config: AlbertConfig) -> None:
+        """Make the transform and its normalisation, not built."""
         super().__init__(name="predictions")
         self.config = config
         self.transform = dense(config, config.embedding_size, "dense")
@@ -45,12 +46,14 @@ class MaskedLmHead(keras.layers.Layer):
         c = self.config
         build_in_scope("transform", self.transform, (None, None, c.hidden_size))
         build_in_scope("transform", self.norm, (None, None, c.embedding_size))
+        # Not in the scope `transform`: the original's name is cls/predictions/output_bias.
         self.output_bias = self.add_weight(
             name="output_bias", shape=(c.vocab_size,), initializer="zeros"
         )
 
     def call(self, masked_BPH: Any, word_embeddings_VE: Any) -> Any:
         """Return logits [B, P, V] for the outputs at the masked positions."""
+        # The normalisation after the activation: so it is in get_masked_lm_output.
         transformed_BPE = self.norm(self.activation(self.transform(masked_BPH)))
         # The embeddings are the output layer, too: their gradient is the sum of both uses.
         table_VE = ops.cast(word_embeddings_VE, transformed_BPE.dtype)
@@ -92,6 +95,7 @@ class AlbertForPreTraining(ConfigSerializable, GradientAccumulationModel):
     def __init__(
         self, config: AlbertConfig, *, rematerialize: bool = False, num_micro_batches: int = 1
     ) -> None:
+        """Make encoder, both heads and the means of the metrics, and build all variables."""
         super().__init__()
         self.config = config
         self.num_micro_batches = num_micro_batches

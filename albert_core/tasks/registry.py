@@ -132,7 +132,12 @@ def read_task_file(path: str | Path) -> Task:
 
 
 def _refuse_outside_paths(task: Task, path: str | Path) -> None:
-    """Refuse file names that lead out of the task's folder or the results' folder."""
+    """Refuse a task's name and file names that lead out of the task's or the results' folder.
+
+    Raises:
+        InputError: A name has a slash or begins with a dot, or a file is not below the task's
+            folder; names the first.
+    """
     # A declaration comes with other people's data, and the name of its task becomes part of the
     # names of folders and logs: "../.." in it would write anywhere.
     sources = [source for split in SPLITS for source in task.sources(split)]
@@ -153,7 +158,10 @@ def _is_below(source: Source) -> bool:
 
 
 def _labels_as_written(labels: Any, written: Any) -> Any:
-    """Return labels as they are written: YAML reads the words no and on as truth values."""
+    """Return labels with truth values and numbers as the text that stands in the file.
+
+    YAML reads the words no and on as truth values. What is no list is returned as it is.
+    """
     if not isinstance(labels, list):
         return labels
     return [
@@ -163,6 +171,6 @@ def _labels_as_written(labels: Any, written: Any) -> Any:
 
 
 def _sources(value: Any) -> list[Any]:
-    """Return the sources that a file's name, a source or a list of them stands for."""
+    """Return a list of sources by keys, from a file's name, a source or a list of these."""
     items = value if isinstance(value, list) else [value]
     return [{"file": item} if isinstance(item, str) else item for item in items]

@@ -34,7 +34,15 @@ METRICS_BY_KIND: Mapping[Kind, tuple[Metric, ...]] = {
 
 
 def _refuse_nulls(declaration: Any, what: str) -> None:
-    """Refuse a null where the default is none: as a truth value it would count as false."""
+    """Refuse a null in a field whose default is another: as a truth value it would count as false.
+
+    Args:
+        declaration: A dataclass.
+        what: What it is, for the message.
+
+    Raises:
+        InputError: There is one; names the first field.
+    """
     for field in dataclasses.fields(declaration):
         if getattr(declaration, field.name) is None and field.default is not None:
             raise InputError(
@@ -164,6 +172,12 @@ class Task:
     paper_scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        """Refuse declarations that are incomplete or contradict themselves.
+
+        Raises:
+            InputError: A field is null, train or dev files are missing, or names of files, texts,
+                labels or metrics do not fit the kind of the task.
+        """
         _refuse_nulls(self, f"task {self.name}")
         if not self.train or not self.dev:
             raise InputError(f"task {self.name}: got no train or no dev file, expected both")
@@ -172,6 +186,11 @@ class Task:
         self._check_metrics()
 
     def _check_sources(self) -> None:
+        """Refuse files of a split with the same name, and files with texts that do not fit.
+
+        Raises:
+            InputError: There are such; names the first.
+        """
         for split in ("train", "dev", "test"):
             sources = self.sources(split)
             names = [source.name for source in sources]
@@ -185,6 +204,13 @@ class Task:
                 self._check_texts(source)
 
     def _check_texts(self, source: Source) -> None:
+        """Refuse a file whose number of texts does not fit its format and the task's kind.
+
+        None for `squad` and `race`; two for multiple choice; one or two for other tables.
+
+        Raises:
+            InputError: It has another number.
+        """
         num_texts = len(source.texts or self.texts)
         if self.source_format(source) in ("squad", "race"):
             if num_texts:
@@ -201,6 +227,11 @@ class Task:
             )
 
     def _check_labels(self) -> None:
+        """Refuse labels that do not fit the kind: two or more different ones for classes, or none.
+
+        Raises:
+            InputError: They do not; or `has_unanswerable` is set for anything but questions.
+        """
         if self.kind != "classification" and self.labels:
             raise InputError(
                 f"task {self.name}: got labels of a {self.kind} task, expected none there"
@@ -216,6 +247,13 @@ class Task:
             )
 
     def _check_metrics(self) -> None:
+        """Refuse metrics that do not fit the kind of the task.
+
+        Raises:
+            InputError: There are none, or one is not of the kind; `combined` names others; the
+                first is an error, of which the highest is not the best; or F1 is asked for without
+                two labels.
+        """
         known = METRICS_BY_KIND[self.kind]
         if not self.metrics or not set(self.metrics) <= set(known):
             raise InputError(

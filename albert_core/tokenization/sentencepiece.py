@@ -75,6 +75,17 @@ class SentencePieceTokenizer(Tokenizer):
     hugging_face_roles: ClassVar[Mapping[str, str]] = {"bos_token": "cls", "eos_token": "sep"}
 
     def __init__(self, model: bytes, *, lower_case: bool, compat: Compat = "original") -> None:
+        """Load a serialized SentencePiece model; find its special pieces and those to split.
+
+        Args:
+            model: The bytes of a model file.
+            lower_case: Whether texts are lower-cased before.
+            compat: `original` or `huggingface`: whose rules for commas, white space and quotes
+                hold.
+
+        Raises:
+            InputError: `compat` is unknown, the model cannot be read or lacks a special piece.
+        """
         if compat not in get_args(Compat):
             raise InputError(
                 f"compat: got {compat!r}, expected one of {', '.join(get_args(Compat))}"

@@ -25,6 +25,7 @@ class LogWriter(keras.callbacks.Callback):
     """
 
     def __init__(self, session: TrainingSession, measure_speed: MeasureSpeed) -> None:
+        """Open the log at the session's step, if this process writes: later rows are dropped."""
         super().__init__()
         self.session = session
         self._measure_speed = measure_speed
@@ -65,5 +66,6 @@ class LogWriter(keras.callbacks.Callback):
             self._log.append(row)
 
     def _learning_rate(self) -> float:
+        # `learning_rate` is the schedule's, which knows nothing of roll-backs.
         optimizer = self.session.model.optimizer
         return float(keras.ops.convert_to_numpy(optimizer.learning_rate * optimizer.rate_factor))
