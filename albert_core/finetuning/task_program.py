@@ -155,7 +155,10 @@ class TextProgram(TaskProgram):
     """Classification, regression and multiple choice."""
 
     def read(self, folder: Path, split: Split, *, most: int | None = None) -> TaskData:
-        """Read a split and make its features, with targets if all rows have labels."""
+        """Read a split and make its features, with targets if all rows have labels.
+
+        Rows that cannot be used are counted in `left_out`. Only a training set uses the cache.
+        """
         invalid_rows = self._invalid_rows(split)
         examples = _spread(read_examples(self.task, folder, split, invalid_rows=invalid_rows), most)
         make = functools.partial(

@@ -283,7 +283,11 @@ class Task:
         return {"train": self.train, "dev": self.dev, "test": self.test}[split]
 
     def source_format(self, source: Source) -> Format:
-        """Return the format of a file, with `auto` resolved."""
+        """Return the format of a file, with `auto` resolved.
+
+        That is SQuAD's for question answering, else JSON lines by the endings .json and .jsonl,
+        else TSV.
+        """
         if source.format != "auto":
             return source.format
         if self.kind == "question_answering":

@@ -254,7 +254,11 @@ def _replace_items(items: list[_Item], parts: Mapping[_Item, list[_Item]]) -> li
 
 
 def _starts_word(piece: str) -> bool:
-    """Return whether a piece counts as a word's first in whole-word masking."""
+    """Return whether a piece counts as a word's first in whole-word masking.
+
+    It does if it begins with the mark of a word's start or `<`, is one punctuation mark, or has a
+    character other than English letters and punctuation.
+    """
     # Whatever is not plain English letters counts, also inside a word: the original's rule.
     return (
         piece.startswith((WORD_START, "<")) or piece in _PUNCTUATION or not set(piece) <= _ENGLISH

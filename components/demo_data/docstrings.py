@@ -148,6 +148,8 @@ def read_documents(
 def _package_root(name: str) -> Path:
     """Return the folder of a package's sources, without importing it.
 
+    Of `python` it is that of the standard library.
+
     Raises:
         InputError: It is not installed, or is a single module.
     """
@@ -183,7 +185,8 @@ def _find_sources(name: str) -> Iterator[_Source]:
 def _read_source(source: _Source) -> list[DocstringProse]:
     """Parse a file and return a document for each docstring with prose, in order of their lines.
 
-    Of Python's topics file the texts of its dictionary are taken in place of docstrings.
+    Of Python's topics file the texts of its dictionary are taken in place of docstrings. A file
+    without triple quotes is not parsed and gives no document.
 
     Raises:
         SyntaxError: The file cannot be parsed.

@@ -34,10 +34,11 @@ def describe_irregularities(counts: Mapping[str, int]) -> str:
 
 
 def describe_vocabulary(tokenizer: Tokenizer, sentences: Sequence[str]) -> dict[str, Any]:
-    """Return metrics of how a vocabulary cuts sentences, with five tokenized examples.
+    """Return metrics of how a vocabulary cuts sentences, with its special ids and five examples.
 
     `character_coverage` is the fraction of the characters of the text, as it is encoded, that are
-    in tokens other than the unknown one, `unknown_fraction` the fraction of tokens that are it.
+    in tokens other than the unknown one, `unknown_fraction` the fraction of tokens that are it. The
+    rest are counts, and averages over words and tokens.
     """
     encoded = tokenizer.encode_batch(sentences)
     num_words = sum(len(sentence.split()) for sentence in sentences)

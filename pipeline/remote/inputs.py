@@ -76,6 +76,9 @@ class RemoteInputs:
     def find_task(self, name: str, config: RunConfig) -> TaskFiles:
         """Find the files of a task in the listing, and hash them if `with_hashes`.
 
+        Without a listing the folder is the first candidate, unchecked; without hashes the
+        fingerprint is `UNKNOWN`.
+
         Raises:
             InputError: The task is unknown, or a file of it is missing.
         """
