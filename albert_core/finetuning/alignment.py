@@ -75,6 +75,10 @@ class Aligner:
         return [self._align(text, tokens) for text, tokens in zip(texts, batch, strict=True)]
 
     def _align(self, text: str, tokens: list[str]) -> AlignedText | None:
+        """Return a text with its tokens and their characters; None if it cannot be aligned.
+
+        None for a text that is empty or has no tokens, and where too few of its characters match.
+        """
         surfaces = self._tokenizer.surfaces(tokens)
         joined = "".join(surfaces)
         if not text or not joined:
@@ -177,6 +181,7 @@ class GapFilledMap:
     """
 
     def __init__(self, index: np.ndarray, limit: int | None = None) -> None:
+        """Find for each position the nearest known targets: at or before it, and at or after it."""
         self._limit = limit
         positions = np.arange(len(index))
         known = index >= 0
@@ -210,7 +215,11 @@ class GapFilledMap:
     def _fill_gaps(
         self, positions: np.ndarray, inside: np.ndarray, at_begin: np.ndarray, at_end: np.ndarray
     ) -> np.ndarray:
-        """Return what positions map to: itself if known, else by which side of them is."""
+        """Return the target of each position: the known one, or one of three by where its gap is.
+
+        `at_begin` where nothing before the position is known, `at_end` where nothing after it is
+        (unless the target has no room there: then the last known one), else `inside`.
+        """
         front, rear = self._front[positions], self._rear[positions]
         has_room = front < (self._limit or 0) - 1
         at_end = np.where(has_room, at_end, front)
@@ -230,6 +239,7 @@ def _match(text_codes_C: np.ndarray, token_codes_K: np.ndarray) -> tuple[np.ndar
         num_matched, in_tokens_C, in_text_K = _longest_common_subsequence(
             text_codes_C, token_codes_K, distance
         )
+        # More than needed ends the search, fewer refuse the text: so the original compares, too.
         if num_matched > needed:
             break
     if num_matched < needed or num_matched == 0:
@@ -279,6 +289,8 @@ def _fill(first, second, max_distance):  # type: ignore[no-untyped-def]
         for k in range(begin, min(width, len(second) - i + max_distance)):
             j = i - max_distance + k
             best, move = 0, _UNREACHED
+            # As in the original's `_lcs_match`, of equally long ones up wins over left, and both
+            # over a match: `>=` anywhere would move answers.
             if i > 0:
                 best, move = lengths[i - 1, k + 1], _UP
             if k > begin and lengths[i, k - 1] > best:

@@ -224,6 +224,7 @@ def _pair_best(starts_S: np.ndarray, ends_S: np.ndarray, count: int) -> _Pairs:
 
     The best start comes first with all ends, the best end first; none is refused for its length.
     """
+    # Stable: of equal logits the earlier position comes first, as by the original's `sorted`.
     starts = np.argsort(-starts_S, kind="stable")[:count]
     ends = np.argsort(-ends_S, kind="stable")[:count]
     start, end = np.repeat(starts, len(ends)), np.tile(ends, len(starts))

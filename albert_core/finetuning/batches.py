@@ -165,4 +165,6 @@ def epoch_batches(
         pool = order[start : start + pool_size]
         pool = pool[np.argsort(lengths[pool], kind="stable")]
         batches += [pool[k : k + batch_size] for k in range(0, len(pool), batch_size)]
+    # Shuffled once more: each pool would otherwise be learned from its shortest batch to its
+    # longest.
     return [batches[k] for k in rng.permutation(len(batches))]

@@ -108,6 +108,7 @@ def _load_export(folder: Path, export_format: ExportFormat) -> LoadedModel:
         else TaskSignature.from_heads(frozenset({"masked_lm"}), 0),
         null_threshold=read_null_threshold(side),
         run=spec.open(folder),
+        # When vectors are first asked for, and only once: it may load the whole model again.
         open_encoder=functools.cache(functools.partial(spec.open_encoder, folder))
         if spec.open_encoder
         else None,

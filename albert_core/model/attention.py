@@ -60,6 +60,7 @@ class SelfAttention(keras.layers.Layer):
     """Multi-head scaled dot-product attention of [B, S, H] on itself, without output projection."""
 
     def __init__(self, config: AlbertConfig) -> None:
+        """Make the three projections and the dropout of attention probabilities, not built."""
         super().__init__(name="self")
         self.config = config
         for name in ("query", "key", "value"):

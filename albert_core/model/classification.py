@@ -26,6 +26,7 @@ class PooledOutputModel(AlbertWithHead):
     def __init__(
         self, config: AlbertConfig, *, num_outputs: int, classifier_dropout: float
     ) -> None:
+        """Make the encoder and the head, and build all variables."""
         super().__init__(config)
         self.num_outputs = num_outputs
         self.dropout = keras.layers.Dropout(classifier_dropout)

@@ -36,6 +36,7 @@ class Block(keras.layers.Layer):
     """A transformer block: self-attention and feed-forward, each with residual and post-norm."""
 
     def __init__(self, config: AlbertConfig, index: int) -> None:
+        """Make the block's layers, not built; `index` is its number in its group, for its name."""
         super().__init__(name=f"inner_group_{index}")
         self.config = config
 
@@ -122,6 +123,7 @@ class AlbertEncoder(keras.layers.Layer):
     """
 
     def __init__(self, config: AlbertConfig, *, rematerialize: bool = False) -> None:
+        """Make embeddings, projection (only where E and H differ), blocks and pooler, not built."""
         super().__init__(name="bert")
         self.config = config
         self.rematerialize = rematerialize

@@ -34,6 +34,7 @@ class MaskedLmHead(keras.layers.Layer):
     """Score the vocabulary at the masked positions; shares the word embeddings."""
 
     def __init__(self, config: AlbertConfig) -> None:
+        """Make the transform and its normalisation, not built."""
         super().__init__(name="predictions")
         self.config = config
         self.transform = dense(config, config.embedding_size, "dense")
@@ -94,6 +95,7 @@ class AlbertForPreTraining(ConfigSerializable, GradientAccumulationModel):
     def __init__(
         self, config: AlbertConfig, *, rematerialize: bool = False, num_micro_batches: int = 1
     ) -> None:
+        """Make encoder, both heads and the means of the metrics, and build all variables."""
         super().__init__()
         self.config = config
         self.num_micro_batches = num_micro_batches

@@ -108,6 +108,11 @@ class AlbertForQuestionAnsweringWithBeam(AlbertWithHead):
         end_n_top: int = 5,
         classifier_dropout: float = 0.1,
     ) -> None:
+        """Check how much is searched, make encoder and head, and build all variables.
+
+        Raises:
+            InputError: A number to search is below 1, or above what the model can read.
+        """
         super().__init__(config)
         self.start_n_top, self.end_n_top = start_n_top, end_n_top
         self._check_search_sizes(most=config.max_position_embeddings)

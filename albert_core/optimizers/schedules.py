@@ -60,7 +60,11 @@ class Schedule:
     start_warmup_step: int = 0
 
     def __call__(self, step: Any) -> Any:
-        """Return the rate of the step that follows `step` steps: a scalar of the backend."""
+        """Return the rate of the step that follows `step` steps: a float32 scalar of the backend.
+
+        During warm-up it rises linearly from 0 to the peak, from `start_warmup_step` on; afterwards
+        it is the decayed rate, whose steps count from 0 and not from the end of warm-up.
+        """
         from keras import ops
 
         step = ops.cast(step, "float32")
@@ -108,7 +112,10 @@ class PolynomialDecay(Schedule):
     poly_power: float = 1.0
 
     def decayed_rate(self, step: Any) -> Any:
-        """Return the peak times (1 - step / num_train_steps) ** poly_power."""
+        """Return the peak times (1 - step / num_train_steps) ** poly_power.
+
+        It is 0 from `num_train_steps` on.
+        """
         from keras import ops
 
         num_steps = max(self.num_train_steps, 1)  # with 0 the model is only evaluated

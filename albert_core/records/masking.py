@@ -75,12 +75,10 @@ def mask_pairs(
 
 
 def record_rng_states(seed: int, epochs: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    """Return the generator states uint64 [B] of records, by their places in the training data.
+    """Return the generator states uint64 [B] of records, from their places in the training data.
 
-    Args:
-        seed: The run's seed.
-        epochs: int64 [B], the epoch in which each record is read.
-        indices: int64 [B], the place of each record in the epoch.
+    A state is a hash of seed and epoch, plus the index times an odd constant: it depends on nothing
+    drawn before, and no two records of an epoch share one.
     """
     # By place, not by draws made so far: a resumed run masks step k as the whole run does, and
     # several processes agree on a batch without talking to each other.

@@ -76,6 +76,17 @@ class SentencePieceTokenizer(Tokenizer):
     hugging_face_roles: ClassVar[Mapping[str, str]] = {"bos_token": "cls", "eos_token": "sep"}
 
     def __init__(self, model: bytes, *, lower_case: bool, compat: Compat = "original") -> None:
+        """Load a serialized SentencePiece model; find its special pieces and those to split.
+
+        Args:
+            model: The bytes of a model file.
+            lower_case: Whether texts are lower-cased before.
+            compat: `original` or `huggingface`: whose rules for commas, white space and quotes
+                hold.
+
+        Raises:
+            InputError: `compat` is unknown, the model cannot be read or lacks a special piece.
+        """
         if compat not in get_args(Compat):
             raise InputError(
                 f"compat: got {compat!r}, expected one of {', '.join(get_args(Compat))}"
@@ -254,7 +265,11 @@ def _replace_items(items: list[_Item], parts: Mapping[_Item, list[_Item]]) -> li
 
 
 def _starts_word(piece: str) -> bool:
-    """Return whether a piece counts as a word's first by the original's rule."""
+    """Return whether a piece counts as a word's first by the original's rule.
+
+    It does if it begins with the mark of a word's start or `<`, is one punctuation mark, or has a
+    character other than English letters and punctuation.
+    """
     # Whatever is not plain English letters counts, also inside a word.
     return (
         piece.startswith((WORD_START, "<")) or piece in _PUNCTUATION or not set(piece) <= _ENGLISH

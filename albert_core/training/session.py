@@ -37,6 +37,7 @@ class TrainingSession:
         *,
         is_chief: bool = True,
     ) -> None:
+        """Start the clock as if training had begun `state.seconds` ago; touches no file."""
         self.model, self.state, self.plan, self.folder = model, state, plan, folder
         self.is_chief = is_chief
         # Monotonic: a wall clock that is set back, or forward, would change what a budget allows.
