@@ -113,6 +113,17 @@ class Recipe:
         values = dataclasses.asdict(self)
         return {k: v for k, v in values.items() if k != "source" and v is not None}
 
+    def settings_of_any_length(self) -> dict[str, float | int]:
+        """Return the values of `settings` for a training of another length.
+
+        Steps of warm-up become a fraction: a training may have fewer steps than they are.
+        """
+        values = self.settings()
+        num_steps, num_warmup_steps = self.num_train_steps, values.pop("num_warmup_steps", None)
+        if num_steps and num_warmup_steps is not None:
+            values["warmup_ratio"] = num_warmup_steps / num_steps
+        return values
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Task:
