@@ -49,7 +49,10 @@ class OverlapIndex:
 
     @classmethod
     def build(cls, sets: EvaluationSets, *, ngram: int) -> "OverlapIndex":
-        """Read evaluation sets and hash their n-grams.
+        """Read evaluation sets and hash their n-grams, case-folded and without punctuation.
+
+        An n-gram of several sets is taken for the first one's. Texts of fewer words have none, and
+        are counted.
 
         Args:
             sets: Files, folders or globs by name.
