@@ -14,13 +14,14 @@ from components.report.comparison import find_summary
 _ARGUMENTS = {
     "vocab": "vocab",
     "records": "records",
+    "checkpoint": "pretrained",
     "pretrain": "pretrained",
     "finetune": "finetuned",
     "evaluate": "evaluations",
     "export": "exported",
     "promote": "promotion",
 }
-_SINGLE = ("vocab", "pretrain", "export", "promote")
+_SINGLE = ("vocab", "checkpoint", "pretrain", "export", "promote")
 
 
 def find_report_inputs(run: str) -> dict[str, Any]:

@@ -85,7 +85,10 @@ def test_every_kind_of_task_is_learned_and_scored_again(name, tune, tasks, tmp_p
         assert scores[own] == pytest.approx(figures[own], abs=2e-4)
     assert scores["low"] <= scores[metric] <= scores["high"]
 
-    rows = [json.loads(line) for line in (tmp_path / "scores/examples_dev.jsonl").open()]
+    rows = [
+        json.loads(line)
+        for line in (tmp_path / "scores/examples_dev.jsonl").read_text().splitlines()
+    ]
     assert len(rows) == NUM_DEV
     baselines = read_baselines(tmp_path / "scores")
     if TINY_TASKS[name].kind == "question_answering":
