@@ -1,13 +1,13 @@
 """The outputs of the steps of a run, found in its folder by the hashes in its report's manifest."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import MANIFEST_NAME, Manifest, find_manifest, read_manifest
 from albert_core.errors import InputError
+from albert_core.places.outputs import MODELS_PLACE, PRETRAINED_PLACE
 from albert_core.storage import local_path
 from components.report.comparison import find_summary
 
@@ -48,16 +48,22 @@ def find_report_inputs(run: str) -> dict[str, Any]:
     for step, found in folders.items():
         if step in _ARGUMENTS:
             arguments[_ARGUMENTS[step]] = found[0] if step in _SINGLE else found
-    arguments.setdefault("finetuned", [])
-    arguments.setdefault("evaluations", [])
+    models = arguments.get("finetuned", [])
     return {
         **arguments,
-        "model_paths": {
-            task: _stable_path(run, f"models/{task}", folder)
-            for task, folder in paths_by_task(arguments["finetuned"]).items()
-        },
-        "pretrained_path": _stable_path(run, "pretrained", arguments["pretrained"]),
+        "pretrained": _stable_path(run, PRETRAINED_PLACE, arguments["pretrained"]),
+        "finetuned": [_model_path(run, model) for model in models],
+        "evaluations": arguments.get("evaluations", []),
+        "in_run_folder": False,
     }
+
+
+def _model_path(run: str, model: Path) -> str:
+    """Return the place of a fine-tuned model in a run's folder, or its own folder."""
+    config = read_manifest(model, step="finetune").config
+    if config["initialization"] != "pretrained":
+        return str(model)
+    return _stable_path(run, f"{MODELS_PLACE}/{config['task']}", model)
 
 
 def _outputs_below(folder: Path) -> Mapping[str, Path]:
@@ -75,24 +81,7 @@ def _outputs_below(folder: Path) -> Mapping[str, Path]:
     return outputs
 
 
-def paths_by_task(models: Sequence[str | Path]) -> dict[str, str]:
-    """Return the folder of each task's model by the task's name, without those from random weights.
-
-    Args:
-        models: Outputs of `albert finetune`, local or gs://.
-
-    Raises:
-        InputError: One is none.
-    """
-    paths = {}
-    for model in models:
-        tuned = read_manifest(input_folder(model), step="finetune")
-        if tuned.config["initialization"] == "pretrained":
-            paths[tuned.config["task"]] = str(model)
-    return paths
-
-
-def _stable_path(run: str, place: str, folder: str | Path) -> str:
-    """Return the place in a run's folder that links to an output, or the output's own folder."""
+def _stable_path(run: str, place: str, folder: Path) -> str:
+    """Return the place in a run's folder that links to an output; its own folder without one."""
     path = Path(run) / place
-    return str(path if path.exists() else folder)
+    return str(path if path.resolve() == folder.resolve() else folder)

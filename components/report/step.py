@@ -40,6 +40,19 @@ _HOUR_S = 3600.0
 _LOG_COLUMNS = ("loss", "masked_lm_accuracy", "sentence_order_accuracy")
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelPaths:
+    """Where the commands on the page find the models.
+
+    Attributes:
+        pretrained: The pretrained model.
+        tasks: The model of each task by the task's name; `models/TASK` of others.
+    """
+
+    pretrained: str = "pretrained"
+    tasks: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
 def write_report(
     *,
     title: str,
@@ -51,8 +64,7 @@ def write_report(
     records: Sequence[str | Path] = (),
     exported: str | Path | None = None,
     promotion: str | Path | None = None,
-    model_paths: Mapping[str, str] | None = None,
-    pretrained_path: str = "pretrained",
+    in_run_folder: bool = True,
     work_root: str | Path | None = None,
     progress: ReportProgress = quiet,
 ) -> Manifest:
@@ -74,9 +86,8 @@ def write_report(
             likewise.
         exported: Output of the step `export`, if there was one.
         promotion: Output of the step `promote`, if there was one.
-        model_paths: Where the page's commands find the model of a task. Of others it is
-            `models/TASK`, as in the folder of a run, in which the page lies, too.
-        pretrained_path: Where they find the pretrained model.
+        in_run_folder: Whether the page will lie in the folder of a run, so that its commands name
+            the run's places (`models/TASK`); else they name the folders given here.
         work_root: Folder of the work folders; beside `output` when not given.
         progress: Called with what the step is doing.
 
@@ -107,6 +118,10 @@ def write_report(
     }
 
     _refuse_unpaired(manifests["finetune"], manifests["evaluate"])
+    paths = ModelPaths()
+    if not in_run_folder:
+        tasks = _tasks_of_models(finetuned, manifests["finetune"])
+        paths = ModelPaths(pretrained=str(pretrained), tasks=tasks)
 
     def body(results: Path, _: Path) -> Metrics:
         """Write submission, predictions, summary and page; return the number of tasks."""
@@ -114,7 +129,7 @@ def write_report(
         scored = (folders["evaluate"], manifests["evaluate"])
         predictions = copy_predictions(*scored, results / PREDICTIONS_FOLDER)
         summary = dataclasses.replace(
-            summarise(title, folders, manifests, model_paths, pretrained_path),
+            summarise(title, folders, manifests, paths),
             submission=write_submission(*scored, results / SUBMISSION_NAME),
             predictions=[f"{PREDICTIONS_FOLDER}/{name}" for name in predictions],
         )
@@ -126,9 +141,8 @@ def write_report(
         "report",
         config={
             "title": title,
-            # Only what differs from the default: the report of a run stays the same work.
-            **({"model_paths": dict(model_paths)} if model_paths else {}),
-            **({"pretrained_path": pretrained_path} if pretrained_path != "pretrained" else {}),
+            # Not in a run's folder alone: the report of a run stays the same work.
+            **({} if in_run_folder else {"paths": dataclasses.asdict(paths)}),
         },
         inputs={
             f"{step} {index}": manifest.content_hash
@@ -157,12 +171,20 @@ def _refuse_unpaired(finetuned: Sequence[Manifest], evaluations: Sequence[Manife
         )
 
 
+def _tasks_of_models(models: Sequence[str | Path], manifests: Sequence[Manifest]) -> dict[str, str]:
+    """Return each task's model by the task's name, without those from random weights."""
+    return {
+        manifest.config["task"]: str(model)
+        for model, manifest in zip(models, manifests, strict=True)
+        if manifest.config["initialization"] == "pretrained"
+    }
+
+
 def summarise(
     title: str,
     folders: dict[str, list[Path]],
     manifests: dict[str, list[Manifest]],
-    model_paths: Mapping[str, str] | None = None,
-    pretrained_path: str = "pretrained",
+    paths: ModelPaths | None = None,
 ) -> RunSummary:
     """Read the summary of a run from its artifacts; its time of creation is now.
 
@@ -174,12 +196,12 @@ def summarise(
             `checkpoint` alone, or one each of `vocab` and `pretrain` and at least one of `records`
             (the last one is reported); and as many of `finetune` as of `evaluate`.
         manifests: Their manifests, in the same order.
-        model_paths: Where the page's commands find the model of a task; `models/TASK` of others.
-        pretrained_path: Where they find the pretrained model.
+        paths: Where the page's commands find the models; by default in the folder of a run.
     """
     # Here, since the command line needs the names in this module, and none of what this imports.
     from components.report.task_summaries import summarise_tasks
 
+    paths = paths or ModelPaths()
     summary = RunSummary(
         title=title,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -189,14 +211,14 @@ def summarise(
             for name, manifest in zip(step_names(step, of_step), of_step, strict=True)
         ],
         **_summarise_start(folders, manifests),
-        tasks=summarise_tasks(folders, manifests, model_paths or {}),
+        tasks=summarise_tasks(folders, manifests, paths.tasks),
         exports=[
             parse_settings(TaskExport, values, source=str(folder))
             for folder in folders["export"]
             for values in _read_json(folder / EXPORT_NAME)["models"]
         ],
         promotion=next(map(_read_promotion, folders["promote"]), None),
-        pretrained_path=pretrained_path,
+        pretrained_path=paths.pretrained,
     )
     return dataclasses.replace(summary, verdict=judge(summary))
 

@@ -201,7 +201,6 @@ def report(
         exported_dir: Output of the run's step `export`, if it had one.
         promotion_dir: Output of the run's step `promote`, if it had one.
     """
-    from components.report.run_outputs import paths_by_task
     from components.report.step import PAGE_NAME, write_report
 
     folders = {
@@ -228,8 +227,7 @@ def report(
             evaluations=evaluation_dirs,
             exported=exported_dir or None,
             promotion=promotion_dir or None,
-            model_paths=paths_by_task(finetuned_dirs),
-            pretrained_path=pretrained_dir,
+            in_run_folder=False,
             output=output,
             progress=to_stderr("report"),
         )
