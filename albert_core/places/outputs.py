@@ -53,6 +53,7 @@ class RunOutputs:
         random_models: Outputs of `finetune` from random weights, by task.
         random_evaluations: Outputs of `evaluate` of those, by task.
         exports: Folders with the formats of a task's model, by task.
+        export: The newest output of `export`, which may be of some of the tasks.
         report: Output of `report`.
     """
 
@@ -65,6 +66,7 @@ class RunOutputs:
     random_models: Mapping[str, StepOutput] = dataclasses.field(default_factory=dict)
     random_evaluations: Mapping[str, StepOutput] = dataclasses.field(default_factory=dict)
     exports: Mapping[str, Path] = dataclasses.field(default_factory=dict)
+    export: StepOutput | None = None
     report: StepOutput | None = None
 
     def places(self) -> dict[str, Path]:
@@ -222,6 +224,7 @@ def _collect(
         random_models=group(f"{_RANDOM}{MODELS_PLACE}/"),
         random_evaluations=group(f"{_RANDOM}{EVALUATIONS_PLACE}/"),
         exports=_exports(outputs, models),
+        export=by_key.get(EXPORT_PLACE),
         report=by_key.get(REPORT_PLACE),
     )
 
