@@ -98,6 +98,10 @@ def _load_export(folder: Path, export_format: ExportFormat) -> LoadedModel:
         null_threshold=read_null_threshold(side),
         run=spec.open(folder),
         # When vectors are first asked for, and only once: it may load the whole model again.
+        # A SavedModel is also a checkpoint.
+        read_source=functools.partial(read_checkpoint, folder)
+        if export_format == "saved_model"
+        else None,
         open_encoder=functools.cache(functools.partial(spec.open_encoder, folder))
         if spec.open_encoder
         else None,
@@ -120,7 +124,8 @@ def _load_checkpoint(path: Path, vocab: str | Path | None, lower_case: bool | No
     """
     from albert_core.backends import LENGTH_MULTIPLE
 
-    checkpoint = read_checkpoint(path, vocab=vocab, lower_case=lower_case)
+    read_source = functools.partial(read_checkpoint, path, vocab=vocab, lower_case=lower_case)
+    checkpoint = read_source()
     task = parse_task(checkpoint.task, source=path)
     settings = parse_finetuning(
         checkpoint.finetuning, max_length=checkpoint.config.max_position_embeddings, source=path
@@ -138,6 +143,7 @@ def _load_checkpoint(path: Path, vocab: str | Path | None, lower_case: bool | No
         else TaskSignature.from_heads(checkpoint.heads, _num_labels(checkpoint)),
         null_threshold=read_null_threshold(path),
         run=compiled_function(model),
+        read_source=read_source,
         open_encoder=lambda: encoder_function(model),
         length_multiple=LENGTH_MULTIPLE,
     )
