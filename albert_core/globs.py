@@ -28,7 +28,10 @@ def literal_beginning(pattern: str) -> str:
 def expand_glob(
     parts: Parts, names_in: Callable[[Parts], Iterable[str]], folder: Parts = ()
 ) -> Iterator[Parts]:
-    """Yield the paths that match a glob, maybe repeatedly; those without a sign need not exist.
+    """Yield the paths that match a glob, one maybe several times.
+
+    `**` stands for any number of folders, hidden ones left out. A part without a sign of globs is
+    taken as it is: the path need not exist.
 
     Args:
         parts: The glob, relative to the folder.

@@ -87,7 +87,7 @@ def as_integer(value: Any, field: str) -> int:
     """Return a whole number, written as 5, 5.0 or "5".
 
     Raises:
-        FieldError: The value is none.
+        FieldError: The value is no such number; true and false are none.
     """
     if isinstance(value, float) and value.is_integer():
         return int(value)
@@ -99,10 +99,10 @@ def as_integer(value: Any, field: str) -> int:
 
 
 def as_list(value: Any, field: str) -> list[Any]:
-    """Return a list.
+    """Return a list, or the items of a tuple as one.
 
     Raises:
-        FieldError: The value is none.
+        FieldError: The value is neither.
     """
     if not isinstance(value, list | tuple):
         raise _refusal(value, field, "a list")
@@ -167,7 +167,11 @@ class JsonObject:
         return dataclasses.replace(self, place=place)
 
     def value(self, name: str) -> Any:
-        """Return a field as it is."""
+        """Return a field as it is.
+
+        Raises:
+            FieldError: There is none of the name; the message lists the fields there are.
+        """
         if name not in self.values:
             fields = ", ".join(self.values) or "nothing"
             raise FieldError(f"{self.place}: got no {name!r}, only {fields}", is_missing=True)

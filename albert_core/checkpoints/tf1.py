@@ -278,7 +278,10 @@ def _keys_by_variable_name(keys: Iterable[str], prefix: Path) -> dict[str, str]:
 
 
 def _read_latest_name(folder: Path) -> str | None:
-    """Return the prefix that a folder's `checkpoint` file names as the latest; None without one."""
+    """Return the name of the latest checkpoint by a folder's `checkpoint` file; None without one.
+
+    It is the prefix of its files without folders, so that a folder may have been moved.
+    """
     state = folder / STATE_NAME
     text = state.read_text(encoding="utf-8") if state.is_file() else ""
     match = re.search(r'^model_checkpoint_path: "(.*)"$', text, re.MULTILINE)

@@ -165,12 +165,12 @@ def _rejoined(head: bytes, file: BinaryIO) -> BinaryIO:
 def _tar_streams(
     file: BinaryIO, path: str, config: CorpusConfig, counts: ReadCounts
 ) -> Iterator[TextStream]:
-    # "|": from the beginning to the end, since compressed files are slow to seek in.
     """Yield the text of each file in a tar archive, in order; archives inside are unpacked, too.
 
     Folders are passed over; hidden files, links and files that are no text are left out and
     counted.
     """
+    # "|": from the beginning to the end, since compressed files are slow to seek in.
     with tarfile.open(fileobj=file, mode="r|") as archive:
         for member in archive:
             if member.isdir():

@@ -113,6 +113,9 @@ def list_corpus(config: CorpusConfig) -> CorpusFiles:
 def _reason_to_leave_out(file: StoredFile, pattern: str, config: CorpusConfig) -> str:
     """Return why a file that a pattern names is not read; empty if it is.
 
+    A file that is named itself is always read. Else hidden files are left out, then all that are
+    not of the corpus's format: by the ending, or by the first bytes where that tells nothing.
+
     Raises:
         InputError: It holds text in a form that is not read.
     """
@@ -145,7 +148,10 @@ def _head(file: StoredFile) -> bytes:
 
 
 def _below(path: str, pattern: str) -> str:
-    """Return a file's path below the folder that a pattern names; of a glob nothing."""
+    """Return a file's path relative to the folder that a pattern names.
+
+    Empty if the file is not below it, as where the pattern is a glob or the file itself.
+    """
     # A glob matches no hidden file, unless it says so.
     folder = pattern if is_remote(pattern) else str(Path(pattern).absolute())
     folder = f"{folder.rstrip('/')}/"
@@ -175,7 +181,11 @@ def _find_pattern(pattern: str) -> list[StoredFile]:
 
 
 def corpus_fingerprint(config: CorpusConfig) -> str:
-    """Return a hash of the contents of all files and of the settings they are read with."""
+    """Return a hash of the contents of all files and of the settings they are read with.
+
+    All files are read, and their order and names do not matter; of gs:// objects the stored
+    checksum is taken.
+    """
     # Without names and order: files that are renamed or moved hold the same text.
     settings = dataclasses.asdict(config) | {"files": []}
     contents = sorted(content_hash(file.path) for file in find_corpus_files(config))
@@ -224,7 +234,11 @@ def _ranges(file: StoredFile, config: CorpusConfig, target_bytes: int) -> Iterat
 
 
 def _is_splittable(path: str, config: CorpusConfig) -> bool:
-    """Return whether readers find the beginning of a document from anywhere in a file."""
+    """Return whether readers find the beginning of a document from anywhere in a file.
+
+    So it is in plain text of WikiExtractor or JSON lines, or with blank lines between documents;
+    not in compressed files, archives and Parquet.
+    """
     # Compressed files and Parquet can only be read from their beginning.
     if not is_stored_as_text(path) or config.format == "parquet":
         return False

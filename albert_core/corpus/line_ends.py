@@ -86,7 +86,7 @@ class _LineFeeds(io.RawIOBase):
         return len(data)
 
     def _take(self, count: int) -> bytes:
-        """Return up to `count` bytes of head and file."""
+        """Return up to `count` bytes: of the head while any of it is left, then of the file."""
         if not self._head:
             return self._file.read(count)
         data, self._head = self._head[:count], self._head[count:]

@@ -47,7 +47,10 @@ def strip_line(text: str) -> str:
 
 
 def read_raw_lines(source: TextStream) -> Iterator[tuple[int, bytes]]:
-    """Yield lines as bytes, with their offsets."""
+    """Yield each line of the range as its byte offset in the file and its bytes with the line feed.
+
+    A line that begins before the range is left out.
+    """
     for offset, lines in _blocks(source):
         for raw in lines:
             yield offset, raw

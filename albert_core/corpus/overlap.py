@@ -93,7 +93,10 @@ class OverlapIndex:
         return self.names[int(self.owners[places[first]])], shared
 
     def save(self, path: str, *, scratch: Path) -> None:
-        """Write the index to a local path or gs://; `scratch` is the path of a new local file."""
+        """Write the index to a local path or gs://.
+
+        It goes by way of a new local file `scratch`, which stays.
+        """
         description = json.dumps([self.names, self.ngram, self.counts])
         with scratch.open("wb") as file:
             np.savez(file, hashes=self.hashes, owners=self.owners, described=description)
@@ -109,7 +112,7 @@ class OverlapIndex:
 
 
 def split_words(sentences: Sequence[str]) -> list[str]:
-    """Return the words of a text, case-folded and without punctuation."""
+    """Return the words of a text, normalised by NFKC, case-folded and without punctuation."""
     text = " ".join(sentences)
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)

@@ -77,7 +77,11 @@ def find_other(head: bytes) -> str | None:
 
 
 def is_binary(head: bytes) -> bool:
-    """Return whether a file of unknown kind surely is no text: it has zeros and is not UTF-8."""
+    """Return whether the first bytes of a file show that it is no text.
+
+    They begin as another known kind of file or as safetensors, or they are not UTF-8 and have a
+    zero byte. `head` may end within a character.
+    """
     if find_other(head) or head[8:10] == b'{"':  # the latter is how safetensors begins
         return True
     try:

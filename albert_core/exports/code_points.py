@@ -48,8 +48,8 @@ class Replacement:
     """
 
     def __init__(self, parts: Mapping[int, Sequence[int]], size: int) -> None:
-        # Row 0 stands for all numbers that stay.
         """Tabulate row, length and beginning of each number's sequence, the sequences joined."""
+        # Row 0 stands for all numbers that stay.
         row_of = np.zeros(size, np.int32)
         row_of[list(parts)] = 1 + np.arange(len(parts))
         self._row_of = LookupTable(row_of)

@@ -68,7 +68,11 @@ class GraphTokenizer:
     """
 
     def __init__(self, tokenizer: Tokenizer, *, with_offsets: bool) -> None:
-        """Make the normalisation and the operations for a tokenizer's kind; may take seconds."""
+        """Make the normalisation and the operations for a tokenizer's kind; may take seconds.
+
+        Raises:
+            InputError: The vocabulary's kind has no operation in a graph.
+        """
         self._normalization = get_normalization(tokenizer)
         if tokenizer.kind not in _OPERATIONS:
             raise InputError(

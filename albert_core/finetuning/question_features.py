@@ -97,6 +97,7 @@ def make_question_features(
     """
     builder = _Builder(tokenizer, sequence_length, doc_stride, with_answers)
     queries = tokenizer.encode_batch([question.question for question in questions])
+    # Each context once: SQuAD asks several questions about one, and aligning is the slow part.
     contexts = list(dict.fromkeys(question.context for question in questions))
     aligned = dict(zip(contexts, Aligner(tokenizer).align(contexts), strict=True))
     for number, (question, query) in enumerate(zip(questions, queries, strict=True)):

@@ -36,7 +36,7 @@ from albert_core.tasks import (
 from albert_core.tasks.task import Split
 from albert_core.tokenization import Tokenizer
 
-Batch = tuple[ModelInputs, Any]
+TaskBatch = tuple[ModelInputs, Any]
 """Inputs and targets of a batch: an array [B] of targets, or several by name."""
 
 _Row = TypeVar("_Row")
@@ -105,7 +105,7 @@ class TaskProgram(abc.ABC):
         """
 
     @abc.abstractmethod
-    def batch(self, features: Features, examples: np.ndarray, length: int) -> Batch:
+    def batch(self, features: Features, examples: np.ndarray, length: int) -> TaskBatch:
         """Return inputs and targets of a batch for training.
 
         Args:
@@ -155,7 +155,10 @@ class TextProgram(TaskProgram):
     """Classification, regression and multiple choice."""
 
     def read(self, folder: Path, split: Split, *, most: int | None = None) -> TaskData:
-        """Read a split and make its features, with targets if all rows have labels."""
+        """Read a split and make its features, with targets if all rows have labels.
+
+        Rows that cannot be used are counted in `left_out`. Only a training set uses the cache.
+        """
         invalid_rows = self._invalid_rows(split)
         examples = _spread(read_examples(self.task, folder, split, invalid_rows=invalid_rows), most)
         make = functools.partial(
@@ -173,7 +176,7 @@ class TextProgram(TaskProgram):
         names = ("sequence_length", "max_choice_length", "bad_rows")
         return {name: getattr(self.config, name) for name in names}
 
-    def batch(self, features: Features, examples: np.ndarray, length: int) -> Batch:
+    def batch(self, features: Features, examples: np.ndarray, length: int) -> TaskBatch:
         """Return inputs and targets [B]."""
         return pad_inputs(features, examples, length), features.targets["target"][examples]
 
@@ -231,7 +234,7 @@ class QuestionProgram(TaskProgram):
             "questions": dataclasses.asdict(self.config.questions),
         }
 
-    def batch(self, features: Features, examples: np.ndarray, length: int) -> Batch:
+    def batch(self, features: Features, examples: np.ndarray, length: int) -> TaskBatch:
         """Return inputs, and all targets by name [B].
 
         The targets are `start_positions`, `end_positions` and `is_impossible`.
@@ -247,7 +250,7 @@ class AnswerabilityProgram(QuestionProgram):
         """Return the inputs of a batch for prediction, with `p_mask`."""
         return pad_answerability_inputs(features, examples, length)
 
-    def batch(self, features: Features, examples: np.ndarray, length: int) -> Batch:
+    def batch(self, features: Features, examples: np.ndarray, length: int) -> TaskBatch:
         """Return inputs for training, and all targets by name [B].
 
         The inputs have `p_mask`, and the true `start_positions`, for which the head scores ends.

@@ -97,7 +97,11 @@ class AnswerPredictor(Predictor):
         )
 
     def _prediction(self, question: Question, answers: Answers) -> PredictedAnswer:
-        """Return a question's answer: its best candidate, or none from the threshold on."""
+        """Return a question's answer: its best candidate, or "" if there is none by the threshold.
+
+        There is none if the null odds are at the threshold or above. The candidates come with it in
+        any case.
+        """
         spans = answers.candidates[question.id]
         candidates = [
             AnswerSpan(**dataclasses.asdict(span), probability=float(probability))

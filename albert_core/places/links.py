@@ -43,7 +43,11 @@ def update_places(run: Path, *, report: Path | None = None) -> RunOutputs:
 
 
 def _existing_places(run: Path) -> list[Path]:
-    """Return the places that an earlier update made, also links that lead nowhere."""
+    """Return the links and copies in a run's folder that an earlier update of the places made.
+
+    They are looked for under the fixed names of `PLACES` and within folders of these names. Links
+    that lead nowhere count; somebody's own files and links to elsewhere do not.
+    """
     candidates = [run / name for name in PLACES]
     candidates += [
         entry
@@ -68,6 +72,8 @@ def _is_copy(path: Path) -> bool:
 
 def _make_place(path: Path, folder: Path) -> None:
     """Make a path lead to a folder, by a relative link or else a copy; does nothing if it does.
+
+    An older link or copy is replaced by a rename, so that the place is never half a folder.
 
     Raises:
         InputError: Something else is there.
@@ -113,7 +119,10 @@ def _make_parent(path: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    """Remove a link or a folder; and the folder it was in, if that is empty now."""
+    """Remove a link or a folder with its content; does nothing for a file or where nothing is.
+
+    If it was in the folder of a group of places, that is removed, too, once it is empty.
+    """
     if path.is_symlink():
         path.unlink()
     elif path.is_dir():

@@ -153,7 +153,11 @@ def _find_in_run(run: Path, path: Path, prefer: Preference) -> dict[str, str]:
 
 
 def _choose(models: Mapping[str, str], name: str, prefer: Preference) -> dict[str, str]:
-    """Return the models that a place stands for.
+    """Return the models that a place stands for, from those of a run or of a folder of models.
+
+    A place stands for itself and the models below it. The folder itself stands for the fine-tuned
+    models or the pretrained one, as preferred; without these for the other kind, without both for
+    all models.
 
     Args:
         models: All models of a run, or of a folder of models, by their places.

@@ -72,7 +72,8 @@ class RunOutputs:
     def places(self) -> dict[str, Path]:
         """Return the folder behind each place, by the place's path in the run's folder.
 
-        Records of one sequence length are `records`; of several, `records/128` and so on.
+        The order is fixed, and outputs that there are not have no place. Records of one sequence
+        length are `records`; of several, `records/128` and so on.
         """
         singles = {
             VOCAB_PLACE: self.vocab,
@@ -121,7 +122,10 @@ def find_outputs(run: Path, *, report: Path | None = None) -> RunOutputs:
 
 
 def _read_outputs(run: Path) -> list[StepOutput]:
-    """Return all outputs below a run's artifacts that have a place, the oldest first."""
+    """Return all outputs below a run's artifacts that have a place, the oldest first.
+
+    Those whose manifest cannot be read are left out.
+    """
     outputs = []
     for path in (run / ARTIFACTS_NAME).glob(f"*/**/{MANIFEST_NAME}"):
         # A file of another version, or damaged: no output that this version can use.
@@ -157,7 +161,11 @@ def _key(manifest: Manifest) -> str:
 def _find_report(
     run: Path, outputs: Sequence[StepOutput], report: Path | None
 ) -> StepOutput | None:
-    """Return the report whose inputs are the run's outputs; None of a run that has not finished."""
+    """Return the report whose inputs are the run's outputs; None of a run that has not finished.
+
+    It is the one in the folder `report` if that is given (None if it is not among the outputs),
+    else the newest, if no output of a later run in the folder exists.
+    """
     reports = [output for output in outputs if output.manifest.step == "report"]
     if report is not None:
         return next((one for one in reports if one.folder.resolve() == report.resolve()), None)

@@ -50,6 +50,11 @@ def task_scores(outputs: RunOutputs) -> list[TaskScore]:
 
 
 def _task_score(outputs: RunOutputs, task: str, model: StepOutput) -> TaskScore:
+    """Return the scores of a task's model, None for each that is not known.
+
+    The metric is the first in the evaluation's manifest. Scores of an evaluation of another model
+    do not count.
+    """
     scores = _scores_of(outputs.evaluations.get(task), model)
     metric = next(iter(scores), None)  # the task's own metric is always the first
     random = outputs.random_models.get(task)

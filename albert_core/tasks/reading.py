@@ -113,12 +113,12 @@ def _read_file(
     invalid_rows: InvalidRows,
     folder: Path,
 ) -> Iterator[Example] | Iterator[Question]:
-    # Development and test rows must all be scored, so an empty text there is predicted like any.
     """Return the examples or questions of a file, read by its format.
 
     Texts (and places of answers) are checked in training files alone; `folder` is where the
     training table's header is looked up, with which other tables are compared.
     """
+    # Development and test rows must all be scored, so an empty text there is predicted like any.
     trains = split == "train"
     file_format = task.source_format(source)
     if file_format == "squad":

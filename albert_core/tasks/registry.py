@@ -1,7 +1,7 @@
 """All tasks by name, where their files are looked for, and tasks that people declare."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -26,6 +26,9 @@ DECLARATION_NAME = "task.yaml"
 TASKS: Mapping[str, Task] = {
     task.name: task for task in (*GLUE_TASKS, *SQUAD_TASKS, *RACE_TASKS, *CLUE_TASKS)
 }
+TASK_GROUPS: Mapping[str, tuple[str, ...]] = {"all-glue": tuple(GLUE_FOLDERS)}
+"""Names that stand for several tasks."""
+
 _PLAIN_NAME = re.compile(r"(?!\.)[^/\\\x00-\x1f]+")
 _FOLDERS: Mapping[str, tuple[str, ...]] = {
     **{name: (folder, f"glue/{folder}") for name, folder in GLUE_FOLDERS.items()},
@@ -36,6 +39,12 @@ _FOLDERS: Mapping[str, tuple[str, ...]] = {
         for task in CLUE_TASKS
     },
 }
+
+
+def expand_groups(names: Iterable[str]) -> tuple[str, ...]:
+    """Return names of tasks with the tasks of `TASK_GROUPS` in place of the groups, each once."""
+    expanded = (task for name in names for task in TASK_GROUPS.get(name, (name,)))
+    return tuple(dict.fromkeys(expanded))
 
 
 def find_task(name: str, data_dir: str | Path) -> tuple[Task, Path]:

@@ -254,6 +254,12 @@ class _JsonRows(_Rows):
             yield number, JsonObject.of(row, place).at("")
 
     def cells(self, row: Row) -> _Cells:
+        """Return texts, label and id of a JSON object; of multiple choice all texts.
+
+        Raises:
+            _Unusable: A key is missing, the id is empty, or there are fewer than two choices.
+            FieldError: A value is of another type.
+        """
         task, source = self.task, self.source
         columns = source.texts or task.texts
         if task.kind == "multiple_choice":
@@ -308,7 +314,7 @@ class _Template(string.Formatter):
     """
 
     def get_field(self, field_name: str, args: Any, kwargs: Mapping[str, Any]) -> Any:
-        """Return the value and the first key of a field; keys only, no attributes."""
+        """Return (name, value) of a field, and its first key; keys only (`a[b]`), no attributes."""
         first, *rest = field_name.replace("]", "").split("[")
         value = kwargs[first]
         for key in rest:
@@ -316,7 +322,7 @@ class _Template(string.Formatter):
         return (field_name, value), first
 
     def format_field(self, value: Any, format_spec: str) -> str:
-        """Return a field's text."""
+        """Return a field's text; with a format spec the texts of a list, joined by the spec."""
         name, content = value
         if format_spec:
             return format_spec.join(as_texts(content, name))

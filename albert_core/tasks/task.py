@@ -113,6 +113,17 @@ class Recipe:
         values = dataclasses.asdict(self)
         return {k: v for k, v in values.items() if k != "source" and v is not None}
 
+    def settings_of_any_length(self) -> dict[str, float | int]:
+        """Return the values of `settings` for a training of another length.
+
+        Steps of warm-up become a fraction: a training may have fewer steps than they are.
+        """
+        values = self.settings()
+        num_steps, num_warmup_steps = self.num_train_steps, values.pop("num_warmup_steps", None)
+        if num_steps and num_warmup_steps is not None:
+            values["warmup_ratio"] = num_warmup_steps / num_steps
+        return values
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Task:
@@ -272,7 +283,11 @@ class Task:
         return {"train": self.train, "dev": self.dev, "test": self.test}[split]
 
     def source_format(self, source: Source) -> Format:
-        """Return the format of a file, with `auto` resolved."""
+        """Return the format of a file, with `auto` resolved.
+
+        That is SQuAD's for question answering, else JSON lines by the endings .json and .jsonl,
+        else TSV.
+        """
         if source.format != "auto":
             return source.format
         if self.kind == "question_answering":

@@ -103,7 +103,11 @@ def train_vocab(
 
 
 def _load_source(config: VocabConfig) -> Tokenizer:
-    """Load the vocabulary of `config.source`, refusing settings that differ from it."""
+    """Load the vocabulary of `config.source`.
+
+    Raises:
+        InputError: It is missing or unusable, or kind, size or case differ from the settings.
+    """
     tokenizer = load_tokenizer(input_folder(config.source))
     settings = {
         "kind": tokenizer.kind,

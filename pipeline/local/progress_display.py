@@ -36,7 +36,10 @@ def show_progress(
     done = threading.Event()
 
     def follow() -> None:
-        """Show new events until the body has ended, those of its last moments included."""
+        """Show new events until the body has ended, those of its last moments included.
+
+        After each look at the file that found a finished step, `on_finished` is called once.
+        """
         shown = 0
         while True:
             is_last = done.wait(_POLL_S)

@@ -44,9 +44,10 @@ class LogWriter(keras.callbacks.Callback):
         return TrainingLog(session.folder, session.state.step) if session.is_chief else None
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Append a row, if this step has one, and note step and time in the session's `last_log`.
+        """Note step and time in the session's `last_log`, and append a row, if this step has one.
 
-        It waits for the step to end, and writes its values into the model's variables.
+        Only the process that writes appends it. It waits for the step to end, and writes its values
+        into the model's variables. A step without recent metrics does nothing.
         """
         session = self.session
         if session.recent_metrics is None:
