@@ -130,9 +130,10 @@ def run_models(run: Path) -> dict[str, Path]:
 def _models_among_artifacts(run: Path) -> dict[str, Path]:
     """Return the models of a run of an earlier version by the places they would have."""
     outputs = find_outputs(run)
-    models = {name: folder for name, folder in outputs.places().items() if _is_model(folder)}
+    places = {name: Path(folder) for name, folder in outputs.places().items()}
+    models = {name: folder for name, folder in places.items() if _is_model(folder)}
     for task, folder in outputs.exports.items():
-        formats = sorted(entry for entry in folder.iterdir() if _is_model(entry))
+        formats = sorted(entry for entry in Path(folder).iterdir() if _is_model(entry))
         models |= {f"{EXPORT_PLACE}/{task}/{entry.name}": entry for entry in formats}
     return models
 

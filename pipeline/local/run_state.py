@@ -141,7 +141,8 @@ def _named_outputs(outputs: RunOutputs) -> Iterator[tuple[str, StepOutput | None
     """Yield the outputs of a run with the names of their steps, in the order of the steps."""
     yield "vocab", outputs.vocab
     yield from zip(records_step_names(list(outputs.records)), outputs.records.values(), strict=True)
-    yield "pretrain", outputs.pretrained
+    if outputs.pretrained:
+        yield outputs.pretrained.manifest.step, outputs.pretrained
     for step, of_models, of_baselines in (
         ("finetune", outputs.models, outputs.random_models),
         ("evaluate", outputs.evaluations, outputs.random_evaluations),

@@ -1,14 +1,17 @@
 """A path that a person gives stands for one model, or the message lists what to choose from."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
 from albert_core.errors import InputError
+from albert_core.places.copies import publish_places
 from albert_core.places.links import update_places
 from albert_core.places.models import find_model, find_models, find_place
-from albert_core.storage import write_bytes
+from albert_core.places.outputs import read_outputs
+from albert_core.storage import local_folder, read_bytes, write_bytes
 from tests.helpers.object_storage import emulated_bucket
 from tests.helpers.run_folders import FIRST, FakeRun
 
@@ -121,3 +124,29 @@ def test_a_run_in_a_bucket_is_known_by_the_names_of_its_files() -> None:
         write_bytes(f"{run}/models/rte/model.safetensors", b"a")
         with pytest.raises(InputError, match=f"holds the models {run}/models/cola, {run}/models/r"):
             find_model(run)
+
+
+def test_outputs_in_a_bucket_are_copied_to_their_places(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "run")
+    outputs = [*run.write_start(FIRST), *run.write_task(FIRST, 0, "cola")]
+    outputs.append(run.write_export(FIRST, {"cola": outputs[3]}))
+    with emulated_bucket() as bucket:
+        addresses = []
+        for number, output in enumerate(outputs):
+            addresses.append(f"{bucket}/root/run-7/step-{number}")
+            for path in (path for path in output.rglob("*") if path.is_file()):
+                name = path.relative_to(output).as_posix()
+                write_bytes(f"{addresses[-1]}/{name}", path.read_bytes())
+        folder = f"{bucket}/root/run-7/summary"
+        places = publish_places(read_outputs([*addresses, f"{bucket}/root/nothing"]), folder)
+        assert places == [
+            *("vocab", "records", "pretrained"),
+            *("models/cola", "evaluations/cola", "export/cola"),
+        ]
+        assert find_model(folder) == f"{folder}/models/cola"
+        copied = local_folder(f"{folder}/models/cola")
+        assert (copied / "manifest.json").read_bytes() == (
+            outputs[3] / "manifest.json"
+        ).read_bytes()
+        (score,) = json.loads(read_bytes(f"{folder}/scores.json"))["tasks"]
+        assert (score["score"], score["model"]) == (0.7, "models/cola")
