@@ -12,6 +12,7 @@ from albert_core.finetuning.prediction import DEFAULT_BATCH_SIZE
 from albert_core.inference.file_examples import FileExample, read_file_examples
 from albert_core.inference.file_formats import (
     STANDARD_INPUT,
+    STANDARD_OUTPUT,
     ResultFormat,
     RowFormat,
     find_result_format,
@@ -26,6 +27,7 @@ from albert_core.inference.sentence_vectors import Pooling
 from albert_core.inference.signature import TaskSignature
 from albert_core.inference.vector_files import open_vectors
 from albert_core.progress import ReportProgress, quiet
+from albert_core.storage import exists, is_remote
 
 # Examples of similar length are run together, for which there must be some to choose from.
 _BATCHES_IN_MEMORY = 16
@@ -65,7 +67,7 @@ def predict_file(
     """
     row_format = find_row_format(path, row_format)
     result_format = find_result_format(output, result_format)
-    _refuse_same_file(path, output)
+    refuse_unusable_files(path, output)
     predictor = model.predictor(batch_size=batch_size)
     num_rows = num_invalid = 0
     with (
@@ -107,7 +109,7 @@ def embed_file(
             text; names the line.
     """
     row_format, vector_format = find_row_format(path, row_format), find_vector_format(output)
-    _refuse_same_file(path, output)
+    refuse_unusable_files(path, output)
     signature = TaskSignature(kind="encoder")
     num_rows = 0
     with (
@@ -145,14 +147,19 @@ def _parts(
             progress(0, 0, share + speed)
 
 
-def _refuse_same_file(path: str, output: str) -> None:
-    """Refuse an output that is the input.
+def refuse_unusable_files(path: str, output: str) -> None:
+    """Refuse files that cannot be read or written, before a model is loaded for them.
 
     Raises:
-        InputError: It is.
+        InputError: There is no such input, no folder for the output, or the output is the input.
     """
-    is_one = path == output != STANDARD_INPUT or _is_same_local_file(path, output)
-    if is_one:
+    if path != STANDARD_INPUT and not exists(path):
+        raise InputError(
+            f"{path}: no such file, expected one with examples, or - for standard input"
+        )
+    if output != STANDARD_OUTPUT and not is_remote(output) and not Path(output).parent.is_dir():
+        raise InputError(f"output {output}: no folder {Path(output).parent}; make it first")
+    if path == output != STANDARD_INPUT or _is_same_local_file(path, output):
         raise InputError(f"output {output}: is the file that is read; expected another")
 
 

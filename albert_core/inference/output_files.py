@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from albert_core.errors import InputError
 from albert_core.storage import is_remote, write_file
 
 
@@ -17,14 +16,9 @@ def whole_file(path: str) -> Iterator[Path]:
     If the body fails nothing is left of it. A file at `path` is replaced.
 
     Args:
-        path: Local or gs://.
-
-    Raises:
-        InputError: The folder of a local file does not exist.
+        path: Local, in a folder that exists, or gs://.
     """
     folder = Path(tempfile.gettempdir()) if is_remote(path) else Path(path).parent
-    if not folder.is_dir():
-        raise InputError(f"output {path}: no folder {folder}; make it first")
     partial = folder / f".{PurePosixPath(path).name}.{os.getpid()}.partial"
     try:
         yield partial

@@ -50,9 +50,6 @@ def open_results(
         path: Local or gs://, or `-` for standard output, which gets every part at once.
         result_format: Its format.
         labels: Labels of the model, in the order of the columns.
-
-    Raises:
-        InputError: The folder of a local file does not exist.
     """
     with contextlib.ExitStack() as stack:
         if path == STANDARD_OUTPUT:

@@ -30,9 +30,6 @@ def open_vectors(path: str, vector_format: VectorFormat, *, size: int) -> Iterat
         path: Local or gs://.
         vector_format: `npy`, the vectors alone, or `parquet` with the columns `id` and `vector`.
         size: Size of a vector, H.
-
-    Raises:
-        InputError: The folder of a local file does not exist.
     """
     with whole_file(path) as partial:
         if vector_format == "npy":

@@ -41,8 +41,9 @@ def predict(
         batch_size: Examples that are run together.
     """
     from albert_core.inference import load
-    from albert_core.inference.file_prediction import predict_file
+    from albert_core.inference.file_prediction import predict_file, refuse_unusable_files
 
+    refuse_unusable_files(file, output)
     progress = to_stderr("predict")
     loaded = load(model, vocab=vocab, lower_case=lower_case)
     try:
@@ -88,8 +89,9 @@ def embed(
         batch_size: Texts that are run together.
     """
     from albert_core.inference import load
-    from albert_core.inference.file_prediction import embed_file
+    from albert_core.inference.file_prediction import embed_file, refuse_unusable_files
 
+    refuse_unusable_files(file, output)
     progress = to_stderr("embed")
     path = find_model(model, prefer="pretrained")
     loaded = load(path, vocab=vocab, lower_case=lower_case)
