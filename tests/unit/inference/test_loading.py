@@ -24,6 +24,8 @@ from tests.helpers.served_models import (
     MODEL_CONFIG,
     SETTINGS,
     TASKS_BY_NAME,
+    Export,
+    SaveModel,
 )
 
 # Keras, writing an archive, calls numpy in a way that it announces to change.
