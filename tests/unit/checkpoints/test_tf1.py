@@ -93,7 +93,9 @@ def test_a_file_of_another_kind_is_no_checkpoint(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_of_objects_is_refused(tmp_path: Path) -> None:
-    write_tf1_checkpoint(tmp_path / "ckpt-1", {"_CHECKPOINTABLE_OBJECT_GRAPH": np.zeros(1)})
+    import tensorflow as tf
+
+    tf.train.Checkpoint(kernel=tf.Variable([0.0])).write(str(tmp_path / "ckpt-1"))
     with pytest.raises(InputError, match="keyed by objects, as TensorFlow 2 writes them"):
         read_tf1_checkpoint(tmp_path)
 
