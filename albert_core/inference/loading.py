@@ -171,6 +171,7 @@ def _keras_model(
     if task is None:
         model = build_model(checkpoint)
     else:
+        # Not `build_model`: the weights do not tell how many starts and ends are searched.
         model = new_task_model(task, settings, checkpoint.config)
         load_weights(model, checkpoint.with_pooler().weights, source=checkpoint.source)
     model.compile(jit_compile=JITS_VARYING_LENGTHS)

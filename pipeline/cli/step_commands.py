@@ -166,7 +166,7 @@ def evaluate(*, data_dir: str, finetuned_dirs: tuple[str, ...], output: str) -> 
     from components.evaluate.step import evaluate as step
     from pipeline.cli.tables import print_scores
 
-    figures = {}
+    metrics = {}
     for folder in finetuned_dirs:
         task, model_name = read_declared_task(input_folder(folder)), Path(folder).name
         manifest = step(
@@ -175,8 +175,8 @@ def evaluate(*, data_dir: str, finetuned_dirs: tuple[str, ...], output: str) -> 
             output=output if len(finetuned_dirs) == 1 else join(output, model_name),
             progress=to_stderr(f"evaluate {task.name}"),
         )
-        figures[f"{task.name} ({model_name})"] = manifest.metrics
-    print_scores(figures)
+        metrics[f"{task.name} ({model_name})"] = manifest.metrics
+    print_scores(metrics)
 
 
 def report(
