@@ -119,6 +119,9 @@ def finetune(
     pretrained_dir: str,
     output: str,
     initialization: Initialization = "pretrained",
+    albert_config: str | None = None,
+    vocab: str | None = None,
+    lower_case: bool | None = None,
 ) -> None:
     """Fine-tune a pretrained model on a task.
 
@@ -130,6 +133,9 @@ def finetune(
         pretrained_dir: A checkpoint of any kind that `albert convert` knows, or a run's folder.
         output: Folder to make.
         initialization: Start from the `pretrained` weights or, as a baseline, from `random` ones.
+        albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
+        vocab: Vocabulary, if not the one beside the checkpoint.
+        lower_case: Whether that vocabulary is for lower-cased text, if not as the files say.
     """
     from components.finetune.step import finetune as step
 
@@ -141,6 +147,9 @@ def finetune(
         initialization=initialization,
         config=finetuning.for_task(declared),
         output=output,
+        albert_config=albert_config,
+        vocab=vocab,
+        lower_case=lower_case,
         progress=to_stderr(f"finetune {declared.name}"),
     )
     print_manifest(manifest, output)
@@ -158,7 +167,7 @@ def evaluate(*, data_dir: str, finetuned_dirs: tuple[str, ...], output: str) -> 
     from components.evaluate.step import evaluate as step
     from pipeline.cli.tables import print_scores
 
-    figures = {}
+    metrics = {}
     models = {
         name: folder
         for path in finetuned_dirs
@@ -172,8 +181,8 @@ def evaluate(*, data_dir: str, finetuned_dirs: tuple[str, ...], output: str) -> 
             output=output if len(models) == 1 else join(output, model_name),
             progress=to_stderr(f"evaluate {task.name}"),
         )
-        figures[f"{task.name} ({model_name})"] = manifest.metrics
-    print_scores(figures)
+        metrics[f"{task.name} ({model_name})"] = manifest.metrics
+    print_scores(metrics)
 
 
 def report(
