@@ -30,6 +30,7 @@ from components.runtime import (
 from pipeline.albert import OptionalSteps, build_pipeline
 from pipeline.config import RunConfig, Runner
 from pipeline.local.containers import container_runner, engine_errors, make_writable
+from pipeline.local.damage import remove_damaged
 from pipeline.local.inputs import LocalInputs
 from pipeline.local.interruption import call_in_thread, exit_when_interrupted
 from pipeline.local.progress_display import show_progress
@@ -64,7 +65,7 @@ def run_locally(
     reconfigure: bool = False,
     runner: Runner = "process",
 ) -> RunResult:
-    """Run the whole pipeline in a folder; what is there already is not done again.
+    """Run the whole pipeline in a folder; what is there already, and whole, is not done again.
 
     Checks all inputs, locks the folder, runs the steps and copies the report's page to the top of
     the folder. Progress is shown on standard output. Ctrl-C ends the whole process at once, with
@@ -98,6 +99,7 @@ def run_locally(
     is_new = not folder.exists()
     with lock_run_folder(folder, config, run_id, reconfigure=reconfigure):
         write_atomically(folder / EVENTS_NAME, b"")
+        remove_damaged(folder)
         try:
             with (
                 _environment(environment),

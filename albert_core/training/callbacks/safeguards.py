@@ -63,7 +63,7 @@ class Safeguards(keras.callbacks.Callback):
         """
         session, config = self.session, self.config
         num_before = session.state.num_roll_backs
-        restored = restore_latest(session.folder, session.model)
+        restored = restore_latest(session.folder, session.model, work=session.work)
         is_hopeless = isinstance(error, StuckError) or num_before >= config.max_roll_backs
         if config.action == "stop" or is_hopeless:
             raise StepFailedError(

@@ -204,7 +204,7 @@ def test_features_are_kept_and_made_once(tokenizer: Tokenizer, tmp_path: Path) -
         made.append(1)
         return make_features([example_of(LONG, SHORT), example_of(SHORT, LONG)], tokenizer, 40)
 
-    first, second = (cached_features(tmp_path / "cache" / "key", make) for _ in range(2))
+    first, second = (cached_features(tmp_path / "cache" / "key", make, key="key") for _ in range(2))
     assert len(made) == 1
     assert sequences(first) == sequences(second) == sequences(make())
     assert second.targets["target"].tolist() == [1.0, 1.0]
