@@ -19,7 +19,7 @@ from pipeline.config import RunConfig, to_values
 
 RUN_CONFIG_NAME = "config.yaml"
 
-_CHECKSUM_LINE = b"# sha256 of the lines above: "
+_CHECKSUM_LINE = b"# sha256 of the lines below: "
 
 # Settings that may change between runs of one folder: they add or leave out tasks.
 _FREE_SETTINGS = ("tasks", "random_weights_baseline")
@@ -60,14 +60,19 @@ def lock_run_folder(
 
 
 def _with_checksum(text: bytes) -> bytes:
-    """Return a YAML file's bytes with a last line, a comment, that has their checksum."""
-    return text + _CHECKSUM_LINE + hashlib.sha256(text).hexdigest().encode() + b"\n"
+    """Return a YAML file's bytes after a line, a comment, that has their checksum."""
+    # First, so that it is there still if the file was cut off.
+    return _CHECKSUM_LINE + hashlib.sha256(text).hexdigest().encode() + b"\n" + text
 
 
 def _is_damaged(data: bytes) -> bool:
-    """Return whether a configuration is not what was written; those of earlier versions are."""
-    text, line, checksum = data.rpartition(_CHECKSUM_LINE)
-    return bool(line) and hashlib.sha256(text).hexdigest().encode() != checksum.strip()
+    """Return whether a configuration is not what was written; False for those of earlier versions.
+
+    They have no checksum.
+    """
+    line, _, text = data.partition(b"\n")
+    checksum = hashlib.sha256(text).hexdigest().encode()
+    return line.startswith(_CHECKSUM_LINE) and line != _CHECKSUM_LINE + checksum
 
 
 def _refuse_other_configuration(folder: Path, config: RunConfig, *, reconfigure: bool) -> None:

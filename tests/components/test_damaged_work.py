@@ -56,7 +56,7 @@ def remove_key(path: Path, key: str) -> None:
 
 
 def spoil_records(work: Path) -> list[str]:
-    """Shorten a shard, change a document of another's, and take a third one's counts for its own."""
+    """Shorten a shard, change a document, and give a shard the counts of another."""
     (encoded,) = (path for path in work.glob("*/progress/encoded-*") if path.suffix != ".json")
     data = bytearray(encoded.read_bytes())
     data[100] ^= 1
