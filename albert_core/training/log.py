@@ -16,6 +16,7 @@ from albert_core.checksums import (
     parse_object,
     report_damage,
 )
+from albert_core.errors import StepFailedError
 from albert_core.files import write_atomically
 from albert_core.old_names import rename_metrics
 from albert_core.training.state import TrainingState, checkpoint_folder
@@ -127,8 +128,14 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
     earlier versions get today's names of their metrics.
 
     Raises:
-        ValueError: A whole line is not JSON.
+        StepFailedError: A whole line is not JSON.
     """
     path = folder / LOG_NAME
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    return [rename_metrics(json.loads(line)) for line in text[: text.rfind("\n") + 1].splitlines()]
+    data = path.read_bytes() if path.is_file() else b""
+    try:
+        lines = data[: data.rfind(b"\n") + 1].splitlines()
+        return [rename_metrics(parse_object(line)) for line in lines]
+    except DamageError as error:
+        raise StepFailedError(
+            f"{path}: damaged ({error}); run again to take its rows from the last checkpoint"
+        ) from error

@@ -389,7 +389,8 @@ def test_a_folder_that_another_user_planted_is_refused(name, planted, tmp_path, 
         if planted == "a folder of mode":
             folder.chmod(0o777)
         else:
-            monkeypatch.setattr(os, "getuid", lambda uid=os.getuid(): uid + 1)
+            other = os.getuid() + 1
+            monkeypatch.setattr(os, "getuid", lambda: other)
             folder.rename(tmp_path / f"{name}-{os.getuid()}")
     with pytest.raises(InputError, match=rf"{name}-\d+: got {planted}.* of mode 0700; remove it"):
         user_folder(name)

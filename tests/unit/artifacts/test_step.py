@@ -246,7 +246,8 @@ def test_an_output_with_a_damaged_manifest_is_published_again(
 ) -> None:
     body = Work()
     manifest = run(tmp_path, body, work_root=tmp_path / "work")
-    spoil(tmp_path / "output/manifest.json", "flipped", tmp_path)
+    path = tmp_path / "output/manifest.json"
+    spoil(path, "flipped", path)
     with pytest.raises(InputError, match=r"manifest\.json: damaged .* delete this folder"):
         find_manifest(tmp_path / "output")
     assert run(tmp_path, body, work_root=tmp_path / "work") == manifest

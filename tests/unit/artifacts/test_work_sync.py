@@ -219,13 +219,15 @@ def test_a_lease_that_is_lost_in_the_last_upload_only_is_an_error_too(root, tmp_
     monkeypatch.setattr(work_sync, "LEASE_S", 0.3)
     monkeypatch.setattr(work_sync, "SYNC_EVERY_S", 30.0)  # nothing is written before the end
     first, second = tmp_path / "one" / "progress", tmp_path / "two" / "progress"
-    with (
-        pytest.raises(StepFailedError, match="another process has taken over"),
-        synchronized_progress(first, root),
-    ):
-        (first / "number").write_text("stale")
-        with synchronized_progress(second, root):
-            (second / "number").write_text("fresh")
+
+    def work() -> None:
+        with synchronized_progress(first, root):
+            (first / "number").write_text("stale")
+            with synchronized_progress(second, root):
+                (second / "number").write_text("fresh")
+
+    with pytest.raises(StepFailedError, match="another process has taken over"):
+        work()
     (file,) = storage.find_files(f"{root}/progress")
     assert storage.read_bytes(file.path) == b"fresh"
 
