@@ -228,8 +228,8 @@ def test_a_lease_that_is_lost_in_the_last_upload_only_is_an_error_too(root, tmp_
 
     with pytest.raises(StepFailedError, match="another process has taken over"):
         work()
-    (file,) = storage.find_files(f"{root}/progress")
-    assert storage.read_bytes(file.path) == b"fresh"
+    with synchronized_progress(second, root):
+        assert (second / "number").read_text() == "fresh"
 
 
 @pytest.mark.parametrize("how", ["flipped", "cut", "swapped"])
