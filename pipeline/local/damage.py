@@ -8,9 +8,21 @@ from typing import Any
 
 from albert_core.artifacts.inputs import is_worth_hashing
 from albert_core.artifacts.manifest import MANIFEST_NAME, find_damage, find_manifest
-from albert_core.checksums import DamageError, parse_object, report_damage
+from albert_core.checksums import (
+    DamageError,
+    FileFacts,
+    describe_file,
+    find_file_damage,
+    parse_object,
+    read_sealed,
+    report_damage,
+    write_sealed,
+)
 from albert_core.errors import InputError
 from albert_core.storage import is_remote
+
+# kfp reads files of the cache by their names, which are hashes with the ending .json.
+_CHECKSUMS_NAME, _WORK = "checksums", "kfp's cache"
 
 
 def remove_damaged(folder: Path) -> None:
@@ -27,10 +39,41 @@ def remove_damaged(folder: Path) -> None:
         if damage := _find_artifact_damage(path.parent):
             report_damage(path.parent, damage, "made again")
             shutil.rmtree(path.parent)
+    checksums = _read_checksums(folder / "cache")
     for entry in sorted((folder / "cache").glob("*.json")):
-        if damage := _find_entry_damage(entry, folder):
+        facts = checksums.get(entry.name)
+        damage = find_file_damage(entry, facts) if facts else None
+        if damage := damage or _find_entry_damage(entry, folder):
             report_damage(entry, damage, "its step starts again")
             entry.unlink()
+
+
+def record_cache(folder: Path) -> None:
+    """Write the checksums of all entries of kfp's cache, for `remove_damaged` of the next run.
+
+    Of entries that a killed run leaves unrecorded, only their form and addresses are checked.
+    """
+    cache = folder / "cache"
+    if cache.is_dir():
+        entries = {path.name: describe_file(path) for path in sorted(cache.glob("*.json"))}
+        write_sealed(cache / _CHECKSUMS_NAME, {"entries": entries}, work=_WORK)
+
+
+def _read_checksums(cache: Path) -> dict[str, FileFacts]:
+    """Return the checksums of a cache's entries, by name; none where none are recorded.
+
+    If they are damaged, all entries are removed, which costs each step a look into its work folder.
+    """
+    path = cache / _CHECKSUMS_NAME
+    if not path.exists():
+        return {}
+    try:
+        return read_sealed(path, work=_WORK)["entries"]
+    except DamageError as error:
+        report_damage(path, error, "all steps look for their work again")
+        for entry in cache.glob("*.json"):
+            entry.unlink()
+        return {}
 
 
 def _find_artifact_damage(artifact: Path) -> str | None:

@@ -30,7 +30,7 @@ from components.runtime import (
 from pipeline.albert import OptionalSteps, build_pipeline
 from pipeline.config import RunConfig, Runner
 from pipeline.local.containers import container_runner, engine_errors, make_writable
-from pipeline.local.damage import remove_damaged
+from pipeline.local.damage import record_cache, remove_damaged
 from pipeline.local.inputs import LocalInputs
 from pipeline.local.interruption import call_in_thread, exit_when_interrupted
 from pipeline.local.progress_display import show_progress
@@ -119,6 +119,8 @@ def run_locally(
             if is_untouched:
                 shutil.rmtree(folder)  # bad input leaves nothing behind
             raise failure from error
+        finally:
+            record_cache(folder)
         return _publish_page(folder, report)
 
 

@@ -11,7 +11,7 @@ from albert_core.settings import parse_settings
 from components.runtime import LOCK_NAME
 from pipeline.cli.main import main
 from pipeline.config import RunConfig, to_values
-from pipeline.local.damage import remove_damaged
+from pipeline.local.damage import record_cache, remove_damaged
 from pipeline.local.run_folder import RUN_CONFIG_NAME, differing_settings, lock_run_folder
 
 # As the first versions wrote it: under old names, and without the settings that came later.
@@ -164,9 +164,15 @@ def test_damaged_artifacts_and_foreign_entries_of_the_cache_are_removed(tmp_path
     for name, values in entries.items():
         (cache / f"{name}.json").write_text(json.dumps(values))
     (cache / "cut.json").write_text('{"model": ')
+    (cache / "changed.json").write_text(json.dumps(entries["right"]))
+    record_cache(tmp_path)
+    (cache / "changed.json").write_text(json.dumps({"model": {**artifact, "name": "changed"}}))
     remove_damaged(tmp_path)
     assert [p.parent.name for p in (tmp_path / "artifacts").glob("*/output")] == ["whole"]
-    assert [path.name for path in cache.iterdir()] == ["right.json"]
+    assert [path.name for path in cache.glob("*.json")] == ["right.json"]
     said = capsys.readouterr().err
-    assert said.count(": damaged (") == 4
+    assert said.count(": damaged (") == 5
+    (cache / "checksums").write_text("{}")
+    remove_damaged(tmp_path)
+    assert list(cache.glob("*.json")) == []
     assert "model.bin holds something else than was written" in said
