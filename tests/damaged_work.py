@@ -19,35 +19,27 @@ from tests.helpers.stopped_work import (
     Inputs,
     contents,
     counterpart,
+    do_work,
     finish_work,
-    stop_work,
+    make_inputs,
     work_files,
 )
-from tests.helpers.tiny_pretraining import make_material
-from tests.helpers.tiny_run import write_corpus
-from tests.helpers.tiny_tasks import write_tiny_model, write_tiny_tasks
 
 
 def main() -> int:
     """Try all steps, or those named on the command line."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        inputs = Inputs(
-            corpus=folder / "text",
-            material=make_material(folder),
-            tasks=write_tiny_tasks(folder / "tasks"),
-            model=write_tiny_model(folder / "tiny"),
-        )
-        write_corpus(inputs.corpus)
+        inputs = make_inputs(folder)
         steps = sys.argv[1:] or RUNS
         return int(sum(damage_step(step, inputs, folder / step) for step in steps) > 0)
 
 
 def damage_step(step: str, inputs: Inputs, folder: Path) -> int:
     """Damage the files of a step's work one after the other; return how often bytes differed."""
-    work = stop_work(step, inputs, folder / "stopped", seed=1)
-    other = stop_work(step, inputs, folder / "other", seed=6)
-    expected = contents(finish_work(step, inputs, work, folder / "whole", seed=1))
+    work, output = do_work(step, inputs, folder / "whole", seed=1)
+    other, _ = do_work(step, inputs, folder / "other", seed=6)
+    expected = contents(output)
     num_different = 0
     for name in work_files(work):
         for damage, spoil in DAMAGES.items():
@@ -57,7 +49,7 @@ def damage_step(step: str, inputs: Inputs, folder: Path) -> int:
             said = io.StringIO()
             try:
                 with contextlib.redirect_stderr(said):
-                    output = finish_work(step, inputs, work, case, seed=1)
+                    output = finish_work(step, inputs, case, seed=1)
                 became = "same bytes" if contents(output) == expected else "OTHER BYTES"
             except Exception as error:
                 became = f"{type(error).__name__}: {error}"

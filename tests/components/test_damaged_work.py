@@ -4,31 +4,31 @@
 """
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import safetensors.numpy
 
-from tests.helpers.stopped_work import Inputs, contents, finish_work, stop_work, swap, work_files
-from tests.helpers.tiny_pretraining import make_material
-from tests.helpers.tiny_run import write_corpus
-from tests.helpers.tiny_tasks import write_tiny_model, write_tiny_tasks
+from tests.helpers.stopped_work import (
+    Inputs,
+    contents,
+    do_work,
+    finish_work,
+    make_inputs,
+    run_records,
+    swap,
+    work_files,
+)
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory) -> Inputs:
-    folder = tmp_path_factory.mktemp("inputs")
-    return Inputs(
-        corpus=write_corpus(folder / "text"),
-        material=make_material(folder),
-        tasks=write_tiny_tasks(folder / "tasks"),
-        model=write_tiny_model(folder / "tiny"),
-    )
+    return make_inputs(tmp_path_factory.mktemp("inputs"))
 
 
 def the_only(work: Path, pattern: str) -> Path:
@@ -96,24 +96,29 @@ SPOILS: dict[str, Callable[[Path], list[str]]] = {
 
 @pytest.mark.parametrize("step", SPOILS)
 def test_damaged_work_is_named_and_ends_with_the_same_bytes(step, inputs, tmp_path, capfd):
-    work = stop_work(step, inputs, tmp_path / "stopped", seed=2)
-    expected = contents(finish_work(step, inputs, work, tmp_path / "whole", seed=2))
-    assert "damaged" not in capfd.readouterr().err
-    names = SPOILS[step](work)
-    assert work_files(work)
-    output = finish_work(step, inputs, work, tmp_path / "damaged", seed=2)
+    stopped, output = do_work(step, inputs, tmp_path, seed=2)
+    expected = contents(output)
+    shutil.move(stopped, tmp_path / "damaged" / "work")
+    names = SPOILS[step](tmp_path / "damaged" / "work")
+    assert ": damaged (" not in capfd.readouterr().err
+    assert contents(finish_work(step, inputs, tmp_path / "damaged", seed=2)) == expected
     said = [line for line in capfd.readouterr().err.splitlines() if ": damaged (" in line]
-    assert contents(output) == expected
     for name in names:
         assert any(name in line for line in said), (name, said)
 
 
-def test_what_is_whole_is_not_made_again(inputs, tmp_path: Any) -> None:
-    work = stop_work("records", inputs, tmp_path / "stopped", seed=2)
+def test_what_is_whole_is_not_made_again(inputs, tmp_path):
+    stopped, _ = do_work("records", inputs, tmp_path, seed=2)
+    work = tmp_path / "damaged" / "work"
+    shutil.move(stopped, work)
     shard = the_only(work, "progress/train-00000*.tfrecord")
     shard.write_bytes(shard.read_bytes()[:-20])
     before = {name: (work / name).stat().st_ino for name in work_files(work)}
-    stop_work("records", inputs, tmp_path / "stopped", seed=2)
-    after = {name: (work / name).stat().st_ino for name in work_files(work)}
+    after = {}
+
+    def look() -> None:
+        after.update({name: (work / name).stat().st_ino for name in work_files(work)})
+
+    run_records(inputs, work.parent, seed=2, in_the_middle=look)
     changed = {Path(name).name for name in after if after[name] != before[name]}
     assert changed == {"evaluation_ngrams.npz", shard.name, f"{shard.stem}.v3.json"}

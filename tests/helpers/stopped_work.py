@@ -20,15 +20,19 @@ from components.finetune.step import finetune
 from components.pretrain.step import pretrain
 from components.records import step as records_step
 from components.records.runners import BeamConfig
-from tests.helpers.tiny_pretraining import OVERRIDES, Material, tiny_config
-from tests.helpers.tiny_tasks import TINY_TASKS, tiny_finetuning
+from tests.helpers.tiny_pretraining import OVERRIDES, tiny_config
+from tests.helpers.tiny_run import write_corpus
+from tests.helpers.tiny_tasks import (
+    TINY_TASKS,
+    tiny_finetuning,
+    write_tiny_model,
+    write_tiny_tasks,
+)
+
+RECORDS = RecordsConfig(sequence_length=24, held_out_fraction=0.2, num_shards=2)
 
 # Depend on the clock.
 _TIMES = ("second", "wait", "utilization", "tokens_per", "flops")
-
-
-class StoppedHereError(Exception):
-    """Ends a step in the middle."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,33 +41,35 @@ class Inputs:
 
     Attributes:
         corpus: Folder of the text.
-        material: Vocabulary and records made of it.
+        vocab: A vocabulary for it.
+        records: Records made of both.
         tasks: Folder of the tasks' folders.
-        model: An untrained model.
+        model: An untrained model with that vocabulary.
     """
 
     corpus: Path
-    material: Material
+    vocab: Path
+    records: Path
     tasks: Path
     model: Path
 
 
-def run_records(inputs: Inputs, folder: Path, *, seed: int, stop: bool = False) -> Manifest:
-    """Make records in a folder, from the work in it; stop when all work files are there."""
+def run_records(
+    inputs: Inputs, folder: Path, *, seed: int, in_the_middle: Callable[[], None]
+) -> Manifest:
+    """Make records in a folder, from the work in it; the middle is when all work files are there."""
+    describe = records_step.describe_shards
 
-    def refuse(*_: object) -> None:
-        raise StoppedHereError
+    def describe_later(*arguments: Any) -> Any:
+        in_the_middle()
+        return describe(*arguments)
 
-    text = inputs.corpus / "text.txt"
     with pytest.MonkeyPatch.context() as patch:
-        if stop:
-            patch.setattr(records_step, "describe_shards", refuse)
+        patch.setattr(records_step, "describe_shards", describe_later)
         return records_step.make_records(
-            corpus=CorpusConfig(files=(str(text),)),
-            vocab=inputs.material.vocab,
-            config=RecordsConfig(
-                sequence_length=24, held_out_fraction=0.2, num_shards=2, seed=seed
-            ),
+            corpus=CorpusConfig(files=(str(inputs.corpus / "text.txt"),)),
+            vocab=inputs.vocab,
+            config=dataclasses.replace(RECORDS, seed=seed),
             cleaning=CleaningConfig(evaluation_sets={"set": (str(inputs.tasks / "topic"),)}),
             beam=BeamConfig(mode="in_memory"),
             output=folder / "output",
@@ -71,20 +77,22 @@ def run_records(inputs: Inputs, folder: Path, *, seed: int, stop: bool = False) 
         )
 
 
-def run_pretrain(inputs: Inputs, folder: Path, *, seed: int, stop: bool = False) -> Manifest:
-    """Pretrain in a folder, from the work in it; stop at the second of three evaluations."""
+def run_pretrain(
+    inputs: Inputs, folder: Path, *, seed: int, in_the_middle: Callable[[], None]
+) -> Manifest:
+    """Pretrain in a folder, from the work in it; the middle is the second of three evaluations."""
 
     def report(done: int, total: int, text: str) -> None:
-        if stop and done == 8:
-            raise StoppedHereError
+        if done == 4:
+            in_the_middle()
 
     return pretrain(
-        records=inputs.material.short,
-        vocab=inputs.material.vocab,
+        records=inputs.records,
+        vocab=inputs.vocab,
         model=ModelConfig(preset="tiny", overrides=OVERRIDES),
         config=tiny_config(
-            num_train_steps=12,
-            evaluation_interval_steps=4,
+            num_train_steps=6,
+            evaluation_interval_steps=2,
             checkpoint_interval_steps=3,
             seed=seed,
         ),
@@ -94,22 +102,25 @@ def run_pretrain(inputs: Inputs, folder: Path, *, seed: int, stop: bool = False)
     )
 
 
-def run_finetune(inputs: Inputs, folder: Path, *, seed: int, stop: bool = False) -> Manifest:
-    """Fine-tune with two seeds in a folder, from the work in it; stop in the second training."""
+def run_finetune(
+    inputs: Inputs, folder: Path, *, seed: int, in_the_middle: Callable[[], None]
+) -> Manifest:
+    """Fine-tune with two seeds in a folder, from the work in it; the middle is in the second."""
     reports = []
 
     def report(done: int, total: int, text: str) -> None:
         reports.append(done)
-        if stop and reports.count(2) == 2:
-            raise StoppedHereError
+        if reports[-1] == 1 and 2 in reports:
+            in_the_middle()
 
     return finetune(
         task=TINY_TASKS["topic"],
         data=inputs.tasks / "topic",
         pretrained=inputs.model,
         initialization="pretrained",
+        # So short that all batches have one length, which is compiled once.
         config=tiny_finetuning(
-            num_train_steps=4, num_seeds=2, seed=seed, sequence_length=48 - seed % 2
+            num_train_steps=2, num_seeds=2, seed=seed, sequence_length=8 - seed % 2
         ),
         output=folder / "output",
         work_root=folder / "work",
@@ -124,18 +135,40 @@ RUNS: dict[str, Callable[..., Manifest]] = {
 }
 
 
-def stop_work(step: str, inputs: Inputs, folder: Path, *, seed: int) -> Path:
-    """Start a step and stop it; return its work root."""
-    with pytest.raises(StoppedHereError):
-        RUNS[step](inputs, folder, seed=seed, stop=True)
-    return folder / "work"
+def make_inputs(folder: Path) -> Inputs:
+    """Make what the steps read, below a folder."""
+    corpus = write_corpus(folder / "text")
+    model = write_tiny_model(folder / "tiny")
+    inputs = Inputs(
+        corpus=corpus,
+        vocab=folder / "tiny" / "vocab",
+        records=folder / "records",
+        tasks=write_tiny_tasks(folder / "tasks"),
+        model=model,
+    )
+    records_step.make_records(
+        corpus=CorpusConfig(files=(str(corpus / "text.txt"),)),
+        vocab=inputs.vocab,
+        config=RECORDS,
+        output=inputs.records,
+    )
+    return inputs
 
 
-def finish_work(step: str, inputs: Inputs, work: Path, folder: Path, *, seed: int) -> Path:
-    """Finish a copy of stopped work in a new folder; return its output."""
-    if not (folder / "work").exists():
-        shutil.copytree(work, folder / "work")
-    RUNS[step](inputs, folder, seed=seed)
+def do_work(step: str, inputs: Inputs, folder: Path, *, seed: int) -> tuple[Path, Path]:
+    """Run a step in a new folder; return a copy of its work in the middle, and its output."""
+    stopped = folder / "stopped"
+
+    def copy_work() -> None:
+        shutil.copytree(folder / "work", stopped)
+
+    RUNS[step](inputs, folder, seed=seed, in_the_middle=copy_work)
+    return stopped, folder / "output"
+
+
+def finish_work(step: str, inputs: Inputs, folder: Path, *, seed: int) -> Path:
+    """Finish the work in a folder's `work`, as if its process had been killed; return the output."""
+    RUNS[step](inputs, folder, seed=seed, in_the_middle=lambda: None)
     return folder / "output"
 
 
