@@ -57,7 +57,7 @@ class Inputs:
 def run_records(
     inputs: Inputs, folder: Path, *, seed: int, in_the_middle: Callable[[], None]
 ) -> Manifest:
-    """Make records in a folder, from the work in it; the middle is when all work files are there."""
+    """Make records in a folder, from the work in it; in the middle all of the work is there."""
     describe = records_step.describe_shards
 
     def describe_later(*arguments: Any) -> Any:
@@ -160,15 +160,23 @@ def do_work(step: str, inputs: Inputs, folder: Path, *, seed: int) -> tuple[Path
     stopped = folder / "stopped"
 
     def copy_work() -> None:
+        shutil.rmtree(stopped, ignore_errors=True)  # reports by the clock come before
         shutil.copytree(folder / "work", stopped)
 
     RUNS[step](inputs, folder, seed=seed, in_the_middle=copy_work)
     return stopped, folder / "output"
 
 
-def finish_work(step: str, inputs: Inputs, folder: Path, *, seed: int) -> Path:
-    """Finish the work in a folder's `work`, as if its process had been killed; return the output."""
-    RUNS[step](inputs, folder, seed=seed, in_the_middle=lambda: None)
+def finish_work(
+    step: str,
+    inputs: Inputs,
+    folder: Path,
+    *,
+    seed: int,
+    in_the_middle: Callable[[], None] = lambda: None,
+) -> Path:
+    """Finish the work in a folder's `work`, as after a kill; return the output."""
+    RUNS[step](inputs, folder, seed=seed, in_the_middle=in_the_middle)
     return folder / "output"
 
 
