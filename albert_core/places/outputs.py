@@ -25,7 +25,12 @@ PLACES = (
     REPORT_PLACE,
 )
 
-_RUN_PLACES = {"vocab": VOCAB_PLACE, "pretrain": PRETRAINED_PLACE, "report": REPORT_PLACE}
+_RUN_PLACES = {
+    "checkpoint": PRETRAINED_PLACE,
+    "vocab": VOCAB_PLACE,
+    "pretrain": PRETRAINED_PLACE,
+    "report": REPORT_PLACE,
+}
 _TASK_PLACES = {"finetune": MODELS_PLACE, "evaluate": EVALUATIONS_PLACE}
 # Baselines from random weights have no place in the folder; their scores are in scores.json.
 _RANDOM = "random "
@@ -47,7 +52,7 @@ class RunOutputs:
         run: The run's folder.
         vocab: Output of `vocab`.
         records: Outputs of `records` by sequence length.
-        pretrained: Output of `pretrain`.
+        pretrained: Output of `pretrain`, or of `checkpoint` in a run that starts from one.
         models: Outputs of `finetune` from pretrained weights, by task.
         evaluations: Outputs of `evaluate` of these models, by task.
         random_models: Outputs of `finetune` from random weights, by task.

@@ -118,6 +118,9 @@ def finetune(
     pretrained_dir: str,
     output: str,
     initialization: Initialization = "pretrained",
+    albert_config: str | None = None,
+    vocab: str | None = None,
+    lower_case: bool | None = None,
 ) -> None:
     """Fine-tune a pretrained model on a task.
 
@@ -129,6 +132,9 @@ def finetune(
         pretrained_dir: A checkpoint of any kind that `albert convert` knows.
         output: Folder to make.
         initialization: Start from the `pretrained` weights or, as a baseline, from `random` ones.
+        albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
+        vocab: Vocabulary, if not the one beside the checkpoint.
+        lower_case: Whether that vocabulary is for lower-cased text, if not as the files say.
     """
     from components.finetune.step import finetune as step
 
@@ -140,6 +146,9 @@ def finetune(
         initialization=initialization,
         config=finetuning.for_task(declared),
         output=output,
+        albert_config=albert_config,
+        vocab=vocab,
+        lower_case=lower_case,
         progress=to_stderr(f"finetune {declared.name}"),
     )
     print_manifest(manifest, output)
