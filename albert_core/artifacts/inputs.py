@@ -88,8 +88,10 @@ def _find_covering(path: Path) -> tuple[Path, Manifest] | None:
     """
     if manifest := find_manifest(path):
         return path, manifest
-    for root in list(path.absolute().parents)[:3]:
-        below = path.absolute().relative_to(root).as_posix()
+    # Resolved: the stable places of a run are links into its artifacts.
+    path = path.resolve()
+    for root in list(path.parents)[:3]:
+        below = path.relative_to(root).as_posix()
         prefix = f"{below}/" if path.is_dir() else below
         manifest = _find_manifest_above(root)
         files = manifest.files if manifest else {}

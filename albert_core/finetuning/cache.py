@@ -75,6 +75,7 @@ def _load(entry: Path, key: str) -> Features:
         if damage := find_file_damage(entry / name, file):
             raise DamageError(damage)
     return Features(
+        # Mapped: fine-tunings of a task in several processes share the pages.
         **{name: np.load(entry / f"{name}.npy", mmap_mode="r") for name in _ARRAYS},
         targets={name: np.load(entry / f"target-{name}.npy") for name in facts["targets"]},
         **{name: facts[name] for name in _COUNTS},

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from albert_core.artifacts.manifest import Metrics
-from albert_core.checkpoints import Checkpoint, read_checkpoint
+from albert_core.checkpoints import Checkpoint
 from albert_core.checkpoints.vocabulary import check_size
 from albert_core.config import CONFIG_NAME, WEIGHTS_NAME, AlbertConfig
 from albert_core.errors import InputError
@@ -30,7 +30,7 @@ def run_finetuning(
     *,
     task: Task,
     data: Path,
-    pretrained: Path,
+    pretrained: Checkpoint,
     initialization: Initialization,
     config: FinetuningConfig,
     results: Path,
@@ -48,7 +48,7 @@ def run_finetuning(
     Args:
         task: The task.
         data: Folder of its files.
-        pretrained: A checkpoint of any kind that `albert convert` knows, with its vocabulary.
+        pretrained: The model to start from, with its vocabulary.
         initialization: `pretrained`, or `random` weights of the same architecture, as a baseline.
         config: How to train: the settings of this task, see `FinetuningConfig.for_task`.
         results: Folder that exists; receives configuration, weights, vocabulary, task.json,
@@ -70,7 +70,7 @@ def run_finetuning(
             `sequence_length` is more than the model reads.
         StepFailedError: A training was interrupted or diverged; its checkpoint is left.
     """
-    checkpoint = read_checkpoint(pretrained).with_pooler()
+    checkpoint = pretrained.with_pooler()
     tokenizer = _tokenizer(checkpoint)
     model_config = _model_config(checkpoint.config, config)
     weights = checkpoint.weights if initialization == "pretrained" else {}
@@ -90,6 +90,7 @@ def run_finetuning(
             progress=progress,
         )
         trials = [trainer.run(trial) for trial in config.trials()]
+    # The policy is global: whatever this process builds next would have the training's precision.
     keras.config.set_dtype_policy("float32")
     group = best_trials(trials, task.metrics[0])
     best = max(group, key=lambda trial: trial.best[task.metrics[0]])

@@ -34,6 +34,10 @@ class TrainingLog:
     """
 
     def __init__(self, folder: Path, step: int) -> None:
+        """Drop the rows after `step` from the log, writing it anew, and open TensorBoard's writer.
+
+        TensorBoard's events of later steps stay.
+        """
         self._path = folder / LOG_NAME
         # A kill while the rows are written again must not lose them.
         write_atomically(self._path, log_until(folder, step))

@@ -80,8 +80,8 @@ def convert(
     destination: str,
     *,
     to: CheckpointFormat,
+    albert_config: str | None = None,
     vocab: str | None = None,
-    config: str | None = None,
     lower_case: bool | None = None,
 ) -> None:
     """Write a checkpoint as another kind, and prove that it is the same model.
@@ -91,8 +91,8 @@ def convert(
             original: its folder, or folder/model.ckpt-best.
         destination: Folder to make.
         to: For whom: the original's scripts, transformers, or this program.
+        albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
         vocab: Vocabulary, if not the one beside the source.
-        config: The model's albert_config.json, if a TensorFlow 1 checkpoint has none beside it.
         lower_case: Whether the vocabulary is for lower-cased text, if nothing beside it says so.
     """
     from albert_core.checkpoints import convert as convert_checkpoint
@@ -100,7 +100,7 @@ def convert(
 
     print_conversion(
         convert_checkpoint(
-            source, destination, to=to, vocab=vocab, config=config, lower_case=lower_case
+            source, destination, to=to, vocab=vocab, config=albert_config, lower_case=lower_case
         )
     )
 

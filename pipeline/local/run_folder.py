@@ -13,11 +13,10 @@ from albert_core.checksums import report_damage
 from albert_core.errors import InputError
 from albert_core.files import write_atomically
 from albert_core.old_names import rename_settings
+from albert_core.places.outputs import RUN_CONFIG_NAME
 from albert_core.settings import parse_settings
 from components.runtime import LOCK_NAME
 from pipeline.config import RunConfig, to_values
-
-RUN_CONFIG_NAME = "config.yaml"
 
 _CHECKSUM_LINE = b"# sha256 of the lines below: "
 
