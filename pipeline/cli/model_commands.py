@@ -7,7 +7,7 @@ from albert_core.checkpoints.kinds import CheckpointFormat
 from albert_core.errors import InputError
 from albert_core.exports.formats import ExportFormat
 from albert_core.places.models import find_model, find_place
-from albert_core.places.outputs import is_run_folder
+from albert_core.places.outputs import find_outputs, is_run_folder
 from albert_core.progress import to_stderr
 from albert_core.storage import is_remote, join, local_folder, write_bytes
 from components.export.card.config import CardConfig
@@ -115,22 +115,30 @@ def convert(
     )
 
 
-def info(path: str) -> None:
+def info(path: str, *, verify: bool = False) -> None:
     """Tell what a run, a checkpoint, an export or a folder of the pipeline is, and what it holds.
 
     Args:
         path: A run's folder or a place in it, any other folder, or the path of a TensorFlow 1
             checkpoint such as folder/model.ckpt-best.
+        verify: Whether all of its files are read and compared with the manifest of the step that
+            wrote them; of a run's folder those of all its results.
     """
+    from albert_core.artifacts.inputs import verify_files
     from albert_core.checkpoints import describe
     from albert_core.exports.description import describe_export
     from pipeline.cli.checkpoint_display import print_description, print_export
     from pipeline.cli.run_display import print_run
 
     if not is_remote(path) and is_run_folder(Path(path)):
+        places = find_outputs(Path(path)).places().values() if verify else ()
+        for folder in places:
+            print(verify_files(folder))
         print_run(Path(path))
         return
     path = find_model(find_place(path))
+    if verify:
+        print(verify_files(path))
     # Checkpoints first: more is known of a SavedModel as the checkpoint that it also is.
     try:
         print_description(describe(path))
