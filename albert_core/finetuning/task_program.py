@@ -143,7 +143,7 @@ class TaskProgram(abc.ABC):
                 "code": code_version(),
             }
         )
-        return cached_features(self._feature_cache / key[:16], make)
+        return cached_features(self._feature_cache / key[:16], make, key=key)
 
     def _invalid_rows(self, split: Split) -> InvalidRows:
         """Return a new collector of unusable rows; only of training files it may leave rows out."""

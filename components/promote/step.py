@@ -137,6 +137,8 @@ def _reject_if_superseded(
         reason = f"another model of {model.date} is accepted already"
     elif dates and dates[-1] > model.date:
         reason = f"the model of {dates[-1]}, a later date, is accepted already"
+    elif accepted and not before:
+        reason = f"the model of {accepted.date}, which it was compared with, is accepted no more"
     elif before[-1:] != ([accepted.date] if accepted else []):
         reason = f"the model of {before[-1]} was accepted while this one was trained; run again"
     else:

@@ -105,16 +105,21 @@ def convert(
     )
 
 
-def info(path: str) -> None:
+def info(path: str, *, verify: bool = False) -> None:
     """Tell what a checkpoint, an export or a folder of the pipeline is, and what it holds.
 
     Args:
         path: A folder, or the path of a TensorFlow 1 checkpoint such as folder/model.ckpt-best.
+        verify: Whether all of its files are read and compared with the manifest of the step that
+            wrote them.
     """
+    from albert_core.artifacts.inputs import verify_files
     from albert_core.checkpoints import describe
     from albert_core.exports.description import describe_export
     from pipeline.cli.checkpoint_display import print_description, print_export
 
+    if verify:
+        print(verify_files(path))
     # Checkpoints first: more is known of a SavedModel as the checkpoint that it also is.
     try:
         print_description(describe(path))
