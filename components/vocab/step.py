@@ -113,6 +113,7 @@ def _load_source(config: VocabConfig) -> Tokenizer:
         "kind": tokenizer.kind,
         "size": len(tokenizer),
         "lower_case": tokenizer.lower_case,
+        "strip_accents": tokenizer.strip_accents,
     }
     for name, value in settings.items():
         if getattr(config, name) != value:
@@ -147,6 +148,7 @@ def _train(sentences: Sequence[str], config: VocabConfig) -> Tokenizer:
         size=config.size,
         character_coverage=config.character_coverage,
         lower_case=config.lower_case,
+        strip_accents=config.strip_accents,
     )
 
 

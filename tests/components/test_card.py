@@ -17,6 +17,7 @@ from albert_core.checkpoints.checkpoint import read_task
 from albert_core.errors import InputError
 from albert_core.pretraining.config import PhaseConfig
 from albert_core.tasks import Source
+from albert_core.tokenization import SentencePieceTokenizer
 from albert_core.training.flops import training_flops_per_token
 from components.evaluate.step import evaluate
 from components.export.card.config import CardConfig
@@ -234,6 +235,19 @@ def test_what_is_not_known_leaves_nothing_behind(run, lineage):
             assert len(section.strip().splitlines()) > 1, section
     own = card(run, None)
     assert re.findall(r"^## (.+)", own, re.MULTILINE) == ["Model"]
+
+
+def test_the_card_says_what_becomes_of_accents(run, lineage, tokenizer, tmp_path):
+    limits = facts_in(card(run, lineage), "Limits")
+    assert limits["Accents"] == "accents and umlauts are dropped, and so lost"
+    kept = SentencePieceTokenizer(tokenizer.model, lower_case=True, strip_accents=False)
+    save_folder(pretrained(tokenizer=kept), tmp_path / "kept")
+    (tmp_path / "kept" / "manifest.json").write_bytes(
+        (run / "tuned" / "manifest.json").read_bytes()
+    )
+    text = make_card(tmp_path / "kept", lineage=lineage)
+    assert facts_in(text, "Model")["Vocabulary"].endswith("lower case, accents kept")
+    assert "Accents" not in facts_in(text, "Limits")
 
 
 def test_a_checkpoint_without_manifests_has_a_card_of_its_sizes(tokenizer, tmp_path):

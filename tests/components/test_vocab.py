@@ -55,6 +55,21 @@ def test_text_is_lower_cased_and_stripped_of_accents_before_training(corpus, tmp
     assert not [piece for piece in pieces if piece != piece.lower() or "é" in piece]
 
 
+@pytest.mark.parametrize(("kind", "size"), [("sentencepiece", 38), ("wordpiece", 55)])
+def test_accents_are_kept_when_asked(kind, size, tmp_path):
+    (tmp_path / "de.txt").write_text("Die Füße grüßen schöne Straßen.\nÜber dem Fluß.\n" * 20)
+    corpus = CorpusConfig(files=(str(tmp_path / "de.txt"),), language="de")
+    config = VocabConfig(kind=kind, size=size, character_coverage=1.0, strip_accents=False)
+    manifest = train_vocab(corpus=corpus, config=config, output=tmp_path / "vocab")
+    assert manifest.config["strip_accents"] is False
+    tokenizer = load_tokenizer(tmp_path / "vocab")
+    assert "ü" in "".join(tokenizer.pieces)
+    assert tokenizer.encode("Füße") != tokenizer.encode("Fuße")
+    again = VocabConfig(kind=kind, size=size, source=str(tmp_path / "vocab"))
+    with pytest.raises(InputError, match=r"vocab\.strip_accents: got True, expected False, as the"):
+        train_vocab(corpus=corpus, config=again, output=tmp_path / "again")
+
+
 def test_case_is_kept_when_asked(corpus, tmp_path):
     config = VocabConfig(size=220, lower_case=False)
     train_vocab(corpus=corpus, config=config, output=tmp_path / "vocab")

@@ -158,7 +158,9 @@ def _limits_section(
     if not lineage.manifests:
         return Section(title="Limits")
     lengths = [m.config["records"]["sequence_length"] for m in lineage.records]
-    is_lower_case = description.vocabulary.endswith("lower case")
+    is_lower_case = ", lower case" in description.vocabulary
+    has_vocabulary = description.vocabulary and not description.vocabulary.startswith(_UNUSABLE)
+    drops_accents = has_vocabulary and not description.vocabulary.endswith("accents kept")
     return Section(
         title="Limits",
         facts=keep_known(
@@ -169,6 +171,7 @@ def _limits_section(
                 finetuned and finetuned.config["finetuning"]["sequence_length"],
             ),
             ("Case", "text is lower-cased, so that case is lost" if is_lower_case else ""),
+            ("Accents", "accents and umlauts are dropped, and so lost" if drops_accents else ""),
             ("Unknown tokens in the text", _unknown_fraction(lineage.records)),
             ("Scored on", evaluated and f"{task.get('name', evaluated.config['task'])} alone"),
         ),

@@ -24,7 +24,15 @@ PIECES += [MARKED, SORTED]
 # All below the ideographs and the last blocks of the first plane, and a sample of the others.
 CODES = [*range(0x3400), *range(0x3400, 0xD800, 97), *range(0xF900, 0x10000)]
 CODES += [*range(0x10000, 0x20000, 7), *range(0x20000, sys.maxunicode + 1, 397)]
-KINDS = ("original", "cased", "huggingface", "wordpiece", "cased wordpiece")
+KINDS = (
+    "original",
+    "cased",
+    "huggingface",
+    "wordpiece",
+    "cased wordpiece",
+    "accents",
+    "accents wordpiece",
+)
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +49,14 @@ def pair(
     """A tokenizer of each kind, and the same for a graph."""
     kind = request.param
     if kind not in graph_tokenizers:
-        own: Tokenizer = WordPieceTokenizer(PIECES, lower_case=not kind.startswith("cased"))
+        settings = {
+            "lower_case": not kind.startswith("cased"),
+            "strip_accents": not kind.startswith("accents"),
+        }
+        own: Tokenizer = WordPieceTokenizer(PIECES, **settings)
         if "wordpiece" not in kind:
-            compat = "huggingface" if kind == "huggingface" else "original"
-            own = SentencePieceTokenizer(tokenizer.model, lower_case=kind != "cased", compat=compat)
+            compat = "huggingface" if kind in ("huggingface", "accents") else "original"
+            own = SentencePieceTokenizer(tokenizer.model, compat=compat, **settings)
         graph_tokenizers[kind] = own, GraphTokenizer(own, with_offsets=True)
     return graph_tokenizers[kind]
 
