@@ -100,6 +100,7 @@ def make_records(
         config={
             "records": dataclasses.asdict(config),
             "cleaning": dataclasses.asdict(cleaning),
+            "language": corpus.language,
         },
         inputs={
             "corpus": corpus_fingerprint(corpus),
