@@ -170,7 +170,7 @@ class JsonObject:
         """Return a field as it is.
 
         Raises:
-                FieldError: There is none of the name; the message lists the fields there are.
+            FieldError: There is none of the name; the message lists the fields there are.
         """
         if name not in self.values:
             fields = ", ".join(self.values) or "nothing"

@@ -119,8 +119,8 @@ class _FinalSigma:
     def __init__(self, tokenizer: Tokenizer, codes: Sequence[int]) -> None:
         """Tabulate by the tokenizer which characters are a capital sigma, a letter or transparent.
 
-        Letters and transparent characters are told apart for the sigma after them and for the one
-        before.
+        A transparent one, such as an accent, is looked through for the character behind it. What a
+        character is may differ for the sigma after it and for the one before it.
         """
         final, inside = chr(_FINAL_SIGMA), chr(_SIGMA)
         as_last, within, before, behind, after, amid = (

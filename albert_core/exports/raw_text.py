@@ -71,7 +71,7 @@ class GraphTokenizer:
         """Make the normalisation and the operations for a tokenizer's kind; may take seconds.
 
         Raises:
-                InputError: The vocabulary's kind has no operation in a graph.
+            InputError: The vocabulary's kind has no operation in a graph.
         """
         self._normalization = get_normalization(tokenizer)
         if tokenizer.kind not in _OPERATIONS:

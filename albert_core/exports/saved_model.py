@@ -206,7 +206,11 @@ def _on_ids(method: Callable[..., dict[str, Any]], **specs: Any) -> Any:
 
 
 def _write_assets(checkpoint: Checkpoint, folder: Path) -> None:
-    """Write configuration, vocabulary, task and settings as the original names them."""
+    """Write configuration, vocabulary (if there is one), task and settings into an existing folder.
+
+    The vocabulary is written under the name that the original's scripts look for; no weights are
+    written.
+    """
     checkpoint.config.to_json_file(folder / CONFIG_NAME)
     if checkpoint.tokenizer:
         write_original_vocabulary(checkpoint.tokenizer, folder)

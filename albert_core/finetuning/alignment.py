@@ -122,6 +122,7 @@ class Aligner:
         common subsequence matches neither.
         """
         codes_C = _code_points(text)
+        # Each character once for all texts: normalising is slow, and few are different.
         for code in set(codes_C[self._codes[codes_C] == _UNMET].tolist()):
             normal = self._tokenizer.normalize_character(chr(code))
             if len(normal) > 1 and unicodedata.category(chr(code))[0] in "LM":
@@ -234,6 +235,7 @@ def _match(text_codes_C: np.ndarray, token_codes_K: np.ndarray) -> tuple[np.ndar
     The second try has a band twice as wide. It costs twice as much, so only few texts get it.
     """
     needed = _ENOUGH * np.count_nonzero(text_codes_C != _VANISHING)
+    # The original's band and its one wider try: another width could match other characters.
     max_distance = abs(len(text_codes_C) - len(token_codes_K)) + _SLACK
     for distance in (max_distance, 2 * max_distance):
         num_matched, in_tokens_C, in_text_K = _longest_common_subsequence(
@@ -304,4 +306,5 @@ def _fill(first, second, max_distance):  # type: ignore[no-untyped-def]
 
 
 def _code_points(text: str) -> np.ndarray:
+    # JSON can write half of a pair of surrogates, which UTF-32 refuses otherwise.
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.int32)

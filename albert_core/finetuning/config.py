@@ -185,8 +185,9 @@ class FinetuningConfig:
     def for_task(self, task: Task) -> "FinetuningConfig":
         """Return the settings of one task.
 
-        Of these settings, the task's recipe if asked for, and its entry in `per_task`, later ones
-        win. The result has no `per_task`.
+        Later ones win: these settings, the task's recipe if asked for, and the entries of
+        `per_task` for every task and for this one. If an entry sets the length of the training, the
+        recipe's warm-up is taken as a fraction of it. The result has no `per_task`.
 
         Raises:
             InputError: They are impossible together.
@@ -213,6 +214,7 @@ class FinetuningConfig:
         values = {**dataclasses.asdict(self), "per_task": {}}
         for layer in layers:
             for by_fraction, by_count in _ALTERNATIVES:
+                # Who sets epochs means them: a number of steps from below would win otherwise.
                 if by_fraction in layer:
                     values[by_count] = None
             values.update(layer)

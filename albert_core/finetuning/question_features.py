@@ -97,6 +97,7 @@ def make_question_features(
     """
     builder = _Builder(tokenizer, sequence_length, doc_stride, with_answers)
     queries = tokenizer.encode_batch([question.question for question in questions])
+    # Each context once: SQuAD asks several questions about one, and aligning is the slow part.
     contexts = list(dict.fromkeys(question.context for question in questions))
     aligned = dict(zip(contexts, Aligner(tokenizer).align(contexts), strict=True))
     for number, (question, query) in enumerate(zip(questions, queries, strict=True)):
@@ -169,7 +170,10 @@ class _Builder:
         return text.span_tokens(answer.start, len(answer.text))
 
     def result(self) -> QuestionFeatures:
-        """Return everything added."""
+        """Return the windows and the features of all questions added, in their order.
+
+        The features have targets only if they were asked for.
+        """
         names = ("start_positions", "end_positions", "is_impossible")
         targets = np.array(self._targets, np.int32).reshape(-1, len(names))
         return QuestionFeatures(

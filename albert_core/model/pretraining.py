@@ -133,6 +133,7 @@ class AlbertForPreTraining(ConfigSerializable, GradientAccumulationModel):
         """
         positions_BP = inputs["masked_lm_positions"]
         length = inputs["input_ids"].shape[1]
+        # `select_positions` would give zeros for a position outside, which nobody would notice.
         check_range("masked_lm_positions", positions_BP, "sequence length", length)
         outputs = self.bert(
             inputs["input_ids"],
@@ -222,6 +223,7 @@ def pretraining_losses(targets: Tensors, outputs: Tensors) -> dict[str, Any]:
     """
     masked_lm_example_loss_BP = cross_entropy(targets["masked_lm_ids"], outputs["masked_lm_logits"])
     weights_BP = ops.cast(targets["masked_lm_weights"], "float32")
+    # The total of the whole batch, if given: micro-batches and replicas then add up to its loss.
     num_predictions = targets.get("num_predictions", ops.sum(weights_BP)) + _SMALLEST_TOTAL
     masked_lm_loss = ops.sum(weights_BP * masked_lm_example_loss_BP) / num_predictions
     sentence_order_example_loss_B = cross_entropy(

@@ -139,7 +139,7 @@ class AlbertForQuestionAnsweringWithBeam(AlbertWithHead):
         """Build all variables at once, under the original's names; the pooler is not trained."""
         hidden = (None, self.config.hidden_size)
         self.bert.build()
-        self.bert.pooler.trainable = False
+        self.bert.pooler.trainable = False  # this head takes [CLS] from the sequence itself
         build_in_scope("start_logits", self.start_logits, hidden)
         for layer in (self.end_pair, self.end_norm, self.end_logits):
             build_in_scope("end_logits", layer, hidden)

@@ -33,6 +33,7 @@ class PhasedSchedule(keras.optimizers.schedules.LearningRateSchedule):
         beginning.
         """
         rate = self.schedules[0](step)
+        # Not strict: the sums of steps go on to the end of the last phase, where none begins.
         for begin, schedule in zip(
             itertools.accumulate(self.num_steps), self.schedules[1:], strict=False
         ):

@@ -65,13 +65,16 @@ class Schedule:
         During warm-up it rises linearly from 0 to the peak, from `start_warmup_step` on; afterwards
         it is the decayed rate, whose steps count from 0 and not from the end of warm-up.
         """
+        # Here, not above: settings of schedules are read where there is no Keras.
         from keras import ops
 
+        # TensorFlow would divide the optimizer's integers in float64; rates are float32.
         step = ops.cast(step, "float32")
         decayed = self.decayed_rate(step)
         if not self.num_warmup_steps:
             return decayed
         warmup_step = step - self.start_warmup_step
+        # Not below 0: the original's rate is negative before `start_warmup_step`.
         warming = self.peak * ops.maximum(warmup_step, 0.0) / self.num_warmup_steps
         return ops.where(warmup_step < self.num_warmup_steps, warming, decayed)
 

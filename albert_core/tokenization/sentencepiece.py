@@ -215,7 +215,7 @@ class SentencePieceTokenizer(Tokenizer):
         return (self.word_borders() & BEGINS_WORD) > 0
 
     def word_borders(self, *, original: bool = False) -> np.ndarray:
-        """Return where words begin: by the original's rule in vocabularies of English.
+        """Return where words begin: by the original's rule if asked for, or if pieces are English.
 
         Deviates from the original: in other vocabularies words are those of the text
         (`text_word_borders`). There whatever is no English letter begins a word, so that a German

@@ -35,6 +35,9 @@ def train_sentencepiece(
 ) -> SentencePieceTokenizer:
     """Train a unigram model with the original's special pieces.
 
+    The text is normalised first. Sentences that SentencePiece would drop are changed or divided,
+    which is counted in `training_counts` of the tokenizer.
+
     Args:
         sentences: Text; their order is part of the result.
         size: Number of pieces, special ones included.

@@ -48,7 +48,7 @@ def import_checkpoint(
     checkpoint = read_configured(config)
 
     def body(results: Path, _: Path) -> Metrics:
-        """Write the model folder and return what it holds."""
+        """Write the model folder and checkpoint.json; return the latter's facts as metrics."""
         notes = (*checkpoint.notes, *save_folder(checkpoint, results))
         facts = _describe(checkpoint, config)
         write_json(results / CHECKPOINT_NAME, {**facts, "notes": list(notes)})

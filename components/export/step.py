@@ -201,7 +201,7 @@ def export_models(
         data: Folders of files by task; exported models of these tasks are scored again.
         vocab: Output of `albert vocab`, for the cards; so are the next two.
         records: Outputs of `albert records`.
-        pretrained: Output of `albert pretrain`.
+        pretrained: Output of `albert pretrain`, or of the step `checkpoint`.
         work_root: Folder of the work folders; beside `output` when not given.
         progress: Called with what is being done.
 
@@ -308,13 +308,17 @@ def _export_task(
 ) -> TaskExport:
     """Export one model of a run to `results/<task>`, or hold it back if its score is too low.
 
-    The score is the first metric of its evaluation. A score equal to the threshold is enough.
+    The score is the first metric of its evaluation. A score equal to the threshold is enough, and
+    without a threshold any is. A model held back has no differences in what is returned.
 
     Args:
         exporter: Formats, thresholds and sentences.
         candidate: The model and its evaluation.
         results: An existing folder.
         dev: Where its dev set is; None to compare no scores in the formats' runtimes.
+
+    Raises:
+        StepFailedError: An export is not the same model.
     """
     task, metrics = candidate.task, candidate.evaluated.metrics
     metric = next(iter(metrics))  # the task's own comes first

@@ -90,8 +90,9 @@ class CommandParser:
         """Return arguments as jsonargparse takes them.
 
         Aliases and old names of settings become today's names (an old name is told once on standard
-        error); `--tasks cola,rte` becomes a JSON list; the name of a section's YAML file becomes
-        its content, since jsonargparse would take it for a name to import.
+        error); `--tasks cola,rte` becomes a JSON list; `--vocab` with a path becomes the
+        checkpoint's vocabulary, where a command takes one; the name of a section's YAML file
+        becomes its content, since jsonargparse would take it for a name to import.
 
         Raises:
             InputError: The file of a section is missing or does not hold settings.
