@@ -126,7 +126,7 @@ def convert(
         raise InputError(f"to: got {to!r}, expected one of {', '.join(_WRITERS)}")
     destination = local_path(destination, "destination")
     config = local_path(config, "config") if config is not None else None
-    _refuse_occupied(destination)
+    refuse_occupied(destination)
     folder = input_folder(source)
     checkpoint = read_checkpoint(folder, config=config, vocab=vocab, lower_case=lower_case)
     differences, notes = write_proven(checkpoint, destination, to=to)
@@ -195,7 +195,7 @@ def _write(checkpoint: Checkpoint, folder: Path, to: CheckpointFormat) -> tuple[
     return notes
 
 
-def _refuse_occupied(destination: Path) -> None:
+def refuse_occupied(destination: Path) -> None:
     """Refuse a destination that is a file or a folder with anything in it.
 
     Raises:
