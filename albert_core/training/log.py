@@ -34,7 +34,7 @@ class TrainingLog:
     def __init__(self, folder: Path, step: int) -> None:
         """Drop the rows after `step` from the log, writing it anew, and open TensorBoard's writer.
 
-        TensorBoard's events of later steps stay.
+        TensorBoard's files are removed, and written anew from the rows that stay.
         """
         self._path = folder / LOG_NAME
         # Here, since the report reads logs where TensorBoard is not installed.

@@ -192,8 +192,8 @@ class RunSummary:
     Attributes:
         title: Name of the run.
         checkpoint: What the run started from, of one from a checkpoint: source, kind, size,
-            num_parameters, vocab_size, lower_case, heads, notes. Of any other it is empty; of one
-            from a checkpoint nothing is in the fields about text and pretraining.
+            num_parameters, vocab_size, lower_case, strip_accents, heads, notes. Of any other it is
+            empty; of one from a checkpoint nothing is in the fields about text and pretraining.
         created: When the report was made, ISO 8601 with zone.
         steps: Every step, in order.
         vocabulary: The vocabulary's report: vocab_size, tokens_per_word, characters_per_token,
