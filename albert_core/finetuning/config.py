@@ -12,8 +12,6 @@ from albert_core.settings import parse_settings
 from albert_core.tasks.task import Task
 from albert_core.training.devices import Precision
 
-TRIALS_NAME = "trials.json"  # beside the weights: the best row of every trial
-
 Initialization = Literal["pretrained", "random"]
 RecipeName = Literal["general", "original"]
 Frozen = Literal["nothing", "embeddings", "encoder"]

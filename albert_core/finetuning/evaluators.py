@@ -171,7 +171,7 @@ class QuestionEvaluator(Evaluator):
 
     @functools.cached_property
     def answers(self) -> Answers:
-        """The likeliest answers to each question; needs one window or more."""
+        """The likeliest answers to each question; none of questions without windows."""
         return search_answers(
             self.data.examples,
             self.data.windows,

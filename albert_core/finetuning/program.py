@@ -11,12 +11,13 @@ import numpy as np
 
 from albert_core.artifacts.manifest import Metrics
 from albert_core.checkpoints import Checkpoint, read_checkpoint
+from albert_core.checkpoints.side_files import TASK_NAME, TRIALS_NAME
 from albert_core.checkpoints.vocabulary import check_size
 from albert_core.config import CONFIG_NAME, WEIGHTS_NAME, AlbertConfig
 from albert_core.errors import InputError
 from albert_core.files import write_json
 from albert_core.finetuning.baseline import baseline_score
-from albert_core.finetuning.config import TRIALS_NAME, FinetuningConfig, Initialization
+from albert_core.finetuning.config import FinetuningConfig, Initialization
 from albert_core.finetuning.task_program import task_program
 from albert_core.finetuning.trials import Trial, TrialTrainer, best_trials
 from albert_core.progress import ReportProgress, quiet
@@ -181,7 +182,7 @@ def _write_results(
     model_config.to_json_file(results / CONFIG_NAME)
     tokenizer.save(results)
     shutil.copy(checkpoints / best.name / BEST_NAME, results / WEIGHTS_NAME)
-    write_json(results / "task.json", dataclasses.asdict(task))
+    write_json(results / TASK_NAME, dataclasses.asdict(task))
     rows = [{"name": trial.name, "seed": trial.config.seed, **trial.best} for trial in trials]
     write_json(results / TRIALS_NAME, {"chosen": best.name, "trials": rows})
     write_history(results, best.history)
