@@ -11,6 +11,7 @@ import numpy as np
 
 from albert_core.artifacts.manifest import Metrics
 from albert_core.checkpoints import Checkpoint, read_checkpoint
+from albert_core.checkpoints.names import PRETRAINING_HEADS
 from albert_core.checkpoints.side_files import TASK_NAME, TRIALS_NAME
 from albert_core.checkpoints.vocabulary import check_size
 from albert_core.config import CONFIG_NAME, WEIGHTS_NAME, AlbertConfig
@@ -71,6 +72,8 @@ def run_finetuning(
         StepFailedError: A training was interrupted or diverged; its checkpoint is left.
     """
     checkpoint = read_checkpoint(pretrained).with_pooler()
+    for note in (*checkpoint.notes, *_describe_left_out(checkpoint, task)):
+        progress(0, 0, note)
     tokenizer = _tokenizer(checkpoint)
     model_config = _model_config(checkpoint.config, config)
     weights = checkpoint.weights if initialization == "pretrained" else {}
@@ -100,6 +103,18 @@ def run_finetuning(
         "num_dev": len(dev.examples),
         **{f"num_left_out ({cause})": number for cause, number in train.left_out.items()},
     }
+
+
+def _describe_left_out(checkpoint: Checkpoint, task: Task) -> tuple[str, ...]:
+    """Return a note about the head of a checkpoint that was fine-tuned before; none without one."""
+    heads = checkpoint.heads - PRETRAINING_HEADS
+    if not heads:
+        return ()
+    names = f" ({', '.join(checkpoint.label_names)})" if checkpoint.label_names else ""
+    return (
+        f"left out {', '.join(sorted(heads))}{names} of {checkpoint.source}: the head for "
+        f"{task.name} begins anew",
+    )
 
 
 def _tokenizer(checkpoint: Checkpoint) -> Tokenizer:
