@@ -78,8 +78,8 @@ def test_an_answer_does_not_depend_on_the_padding_of_its_batch(padding, tokenize
     assert answers.best()["1"]
 
 
-def no_span_allowed(tokenizer):
-    """Return windows over a context, and outputs whose best starts are all behind their ends."""
+def no_span_allowed(tokenizer, has_unanswerable):
+    """Return windows over a context, and outputs whose best start is behind the best end."""
     made = make_question_features(
         [QUESTION],
         tokenizer,
@@ -90,22 +90,21 @@ def no_span_allowed(tokenizer):
     )
     logits = np.linspace(0, 1, int(made.features.lengths[0]))
     last, first = np.array([len(logits) - 2]), np.array([made.windows[0].offset])
-    outputs = {
-        "start_logits": [logits],
-        "end_logits": [-logits],
+    if not has_unanswerable:
+        return made.windows, {"start_logits": [logits], "end_logits": [-logits]}
+    return made.windows, {
         "start_top_index": [last],
         "start_top_log_probs": [np.zeros(1)],
         "end_top_index": [first],
         "end_top_log_probs": [np.zeros(1)],
         "cls_logits": [np.array(-3.0)],
     }
-    return made.windows, outputs
 
 
 @pytest.mark.parametrize("has_unanswerable", [False, True])
 @pytest.mark.parametrize("has_windows", [False, True])
 def test_where_no_span_is_allowed_there_is_no_answer(has_unanswerable, has_windows, tokenizer):
-    windows, outputs = no_span_allowed(tokenizer)
+    windows, outputs = no_span_allowed(tokenizer, has_unanswerable)
     answers = search_answers(
         [QUESTION],
         windows if has_windows else [],
