@@ -72,7 +72,9 @@ class Checkpoint:
     @property
     def is_multi_label(self) -> bool:
         """Whether each output of the classifier is a label that applies or not, by itself."""
-        return not self.task and self.problem_type == "multi_label_classification"
+        if self.task:
+            return self.task.get("kind") == "multi_label"
+        return self.problem_type == "multi_label_classification"
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -177,7 +179,9 @@ def _new_model(checkpoint: Checkpoint) -> "keras.Model":
     if "classifier" in heads and checkpoint.is_multiple_choice:
         return models.AlbertForMultipleChoice(config)
     if "classifier" in heads:
-        return models.AlbertForSequenceClassification(config, num_labels=checkpoint.num_labels)
+        return models.AlbertForSequenceClassification(
+            config, num_labels=checkpoint.num_labels, is_multi_label=checkpoint.is_multi_label
+        )
     if "span" in heads:
         return models.AlbertForQuestionAnswering(config)
     if "span_beam" in heads:

@@ -79,6 +79,8 @@ def labels_to_huggingface(checkpoint: Checkpoint) -> dict[str, Any]:
         )
     by_number = "regression" if num_labels == 1 else "single_label_classification"
     problem_type = None if checkpoint.task else checkpoint.problem_type
+    if checkpoint.is_multi_label:
+        problem_type = "multi_label_classification"
     return {
         "id2label": {str(index): name for index, name in enumerate(names)},
         "label2id": {name: index for index, name in enumerate(names)},

@@ -22,7 +22,7 @@ class Purpose:
 
     Attributes:
         task: Name of its task; empty if none is declared.
-        kind: What it answers, as in a task's declaration, or `multi_label`; empty if nothing says.
+        kind: What it answers, as in a task's declaration; empty if nothing says.
         labels: Names of its classifier's outputs, in their order; empty if nobody named them.
         sequence_length: Longest input of its fine-tuning, in tokens; None if not known.
     """

@@ -35,7 +35,7 @@ def fit_to_task(checkpoint: Checkpoint, task: Task) -> Checkpoint:
     _refuse_other_heads(checkpoint, task)
     order = list(range(checkpoint.num_labels))
     notes: tuple[str, ...] = ()
-    if task.kind == "classification":
+    if task.labels:
         order, notes = _match_labels(checkpoint, task)
     weights = {
         name: np.ascontiguousarray(array[order]) if name in HEADS["classifier"] else array
@@ -87,8 +87,8 @@ def _declared_kind(checkpoint: Checkpoint) -> str:
         return "multiple_choice"
     if checkpoint.is_multi_label:
         return "multi_label"
-    is_regression = checkpoint.problem_type == "regression" and not checkpoint.task
-    return "regression" if is_regression else ""
+    kinds = {"regression": "regression", "single_label_classification": "classification"}
+    return "" if checkpoint.task else kinds.get(checkpoint.problem_type or "", "")
 
 
 def _match_labels(checkpoint: Checkpoint, task: Task) -> tuple[list[int], tuple[str, ...]]:

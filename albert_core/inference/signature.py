@@ -7,9 +7,8 @@ from albert_core.checkpoints.side_files import ProblemType
 from albert_core.tasks import Task
 from albert_core.tasks.task import Kind as TaskKind
 
-ModelKind = Literal[TaskKind, "multi_label", "masked_lm", "encoder"]
-"""The kind of its task; `multi_label` for a classifier whose labels do not exclude each other;
-`masked_lm` before fine-tuning; `encoder` for one without any head."""
+ModelKind = Literal[TaskKind, "masked_lm", "encoder"]
+"""The kind of its task; `masked_lm` before fine-tuning; `encoder` for one without any head."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -17,9 +17,16 @@ from components.export.lineage import Lineage
 from components.number_formats import format_exact_percent, format_number
 
 # The Hugging Face hub's names for metrics and kinds of tasks.
-_HUB_METRICS = {"pearson": "pearsonr", "spearman": "spearmanr", "exact": "exact_match"}
+_HUB_METRICS = {
+    "pearson": "pearsonr",
+    "spearman": "spearmanr",
+    "exact": "exact_match",
+    "micro_f1": "f1",
+    "macro_f1": "f1",
+}
 _HUB_TASKS = {
     "classification": "text-classification",
+    "multi_label": "text-classification",
     "regression": "text-classification",
     "multiple_choice": "multiple-choice",
     "question_answering": "question-answering",
