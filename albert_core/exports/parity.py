@@ -261,6 +261,7 @@ def _differences(
             is_multi_label=reference.is_multi_label,
         )
         for name, value in of_batch.items():
+            # Not `max`, which drops a NaN in some orders.
             largest[name] = float(np.maximum(largest.get(name, 0.0), value))
     return largest
 

@@ -17,6 +17,7 @@ from albert_core.finetuning.prediction import ExampleOutputs
 from albert_core.finetuning.question_features import Window
 from albert_core.tasks import Question
 
+# Of a question without a window, which then counts as one without an answer, as in the original.
 _UNSEEN_NULL_ODDS = 1e6
 # What the n-best list of a question without candidates holds, whose readers expect an entry.
 _NO_CANDIDATE = {"text": "", "probability": 0.0, "start_log_prob": -1e6, "end_log_prob": -1e6}
@@ -216,6 +217,7 @@ def find_answers_or_none(
     null_odds = {question.id: _UNSEEN_NULL_ODDS for question in questions}
     for window, cls_logit in zip(windows, outputs["cls_logits"], strict=True):
         key = questions[window.question].id
+        # The smallest: an answer seen in one window is not refuted by those that do not show it.
         null_odds[key] = min(null_odds[key], float(cls_logit))
     ranked = _rank_candidates(questions, windows, pairs, n_best_size, max_answer_length)
     return Answers(candidates=ranked, null_odds=null_odds)
@@ -230,6 +232,7 @@ def _pair_best(starts_S: np.ndarray, ends_S: np.ndarray, count: int) -> _Pairs:
 
     The best start comes first with all ends, the best end first; none is refused for its length.
     """
+    # Stable: of equal logits the earlier position comes first, as by the original's `sorted`.
     starts = np.argsort(-starts_S, kind="stable")[:count]
     ends = np.argsort(-ends_S, kind="stable")[:count]
     start, end = np.repeat(starts, len(ends)), np.tile(ends, len(starts))

@@ -26,6 +26,7 @@ class PooledOutputModel(AlbertWithHead):
     def __init__(
         self, config: AlbertConfig, *, num_outputs: int, classifier_dropout: float
     ) -> None:
+        """Make the encoder and the head, and build all variables."""
         super().__init__(config)
         self.num_outputs = num_outputs
         self.dropout = keras.layers.Dropout(classifier_dropout)
@@ -103,6 +104,7 @@ class AlbertForSequenceClassification(PooledOutputModel):
             return binary_cross_entropy(targets, outputs)
         if self.num_outputs > 1:
             return cross_entropy(targets, outputs)
+        # In bfloat16 the difference of two near scores would keep few of its digits.
         scores_B = ops.cast(outputs[:, 0], "float32")
         return ops.square(scores_B - ops.cast(targets, "float32"))
 

@@ -43,6 +43,7 @@ class RequestError(Exception):
         expected: str,
         headers: Mapping[str, str] | None = None,
     ) -> None:
+        """Make the message "what: got ..., expected ..." of its parts, and keep these, too."""
         super().__init__(f"{what}: got {got}, expected {expected}")
         self.status, self.what, self.got, self.expected = status, what, got, expected
         self.headers = dict(headers or {})
@@ -79,6 +80,8 @@ def from_validation_error(error: Mapping[str, Any]) -> RequestError:
 
 def from_unreadable_body(cause: BaseException | None) -> RequestError:
     """Return the request error, status 400, for a body that never came to be parsed as JSON.
+
+    It tells apart a body that is nested too deep, one that is not UTF-8, and all others.
 
     Args:
         cause: The exception that reading it ended with; None if it is not known.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from conftest import SENTENCES
@@ -76,6 +77,7 @@ def save_model(tokenizer: SentencePieceTokenizer) -> SaveModel:
         if kind == "pretrained":
             return save_pretrained_model(folder, tokenizer)
         if kind in UNDECLARED:
+            keras.utils.set_random_seed(3)
             checkpoint = UNDECLARED[kind](config=MODEL_CONFIG, tokenizer=tokenizer)
             save_huggingface(checkpoint, folder)
             return folder
