@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from albert_core.checkpoints.checkpoint import Checkpoint, reference_function
+from albert_core.checkpoints.release import STEP_CHECKPOINT_NAME
 from albert_core.errors import StepFailedError
 from albert_core.exports.comparison import largest_differences
 from albert_core.exports.description import PARITY_NAME
@@ -20,8 +21,9 @@ from albert_core.finetuning.dev_set import DevSet
 from albert_core.model_function import ModelFunction, ModelInputs, ModelOutputs
 from albert_core.tokenization.kinds import vocabulary_patterns
 
-# Settings and vocabulary, by their names in all formats.
-_SIDE_FILES = ("*.json", "*.vocab", *vocabulary_patterns())
+# Settings and vocabulary, by their names in all formats; and a TensorFlow 1 checkpoint's second
+# name, under which the same bytes are there again.
+_SIDE_FILES = ("*.json", "*.vocab", f"{STEP_CHECKPOINT_NAME}.*", *vocabulary_patterns())
 _ROUNDING = 1e-9  # of the difference of two scores
 
 
@@ -267,7 +269,7 @@ def _differences(
 
 
 def _count_model_bytes(folder: Path) -> int:
-    """Return the bytes of a folder's files at any depth, without JSON files and vocabulary."""
+    """Return the bytes of a folder's files at any depth, but for `_SIDE_FILES`."""
     return sum(
         path.stat().st_size
         for path in folder.rglob("*")

@@ -19,6 +19,8 @@ class Lineage:
     """Manifests of the steps that led to a model; unknown ones are None or empty.
 
     Attributes:
+        checkpoint: Manifest of the checkpoint that its run started from, in place of the next
+            three.
         vocab: Manifest of its vocabulary.
         records: Manifests of its records, one for each sequence length.
         pretrained: Manifest of its pretraining.
@@ -30,6 +32,7 @@ class Lineage:
         InputError: Evaluation or records belong to another model.
     """
 
+    checkpoint: Manifest | None = None
     vocab: Manifest | None = None
     records: tuple[Manifest, ...] = ()
     pretrained: Manifest | None = None
@@ -56,7 +59,14 @@ class Lineage:
     @property
     def manifests(self) -> list[Manifest]:
         """The known manifests, in the order of the steps, without the random one."""
-        manifests = (self.vocab, *self.records, self.pretrained, self.finetuned, self.evaluated)
+        manifests = (
+            self.checkpoint,
+            self.vocab,
+            *self.records,
+            self.pretrained,
+            self.finetuned,
+            self.evaluated,
+        )
         return [manifest for manifest in manifests if manifest]
 
 
@@ -72,7 +82,7 @@ def lineage_at(
     """Read the lineage from the outputs of the steps, local or gs://.
 
     Only manifests are read. An output without one, such as a downloaded checkpoint, is unknown.
-    Which step wrote an output is not checked.
+    Which step wrote an output is not checked, but that `pretrained` may be one of `checkpoint`.
 
     Raises:
         InputError: A manifest cannot be read, or evaluation or records belong to another model.
@@ -85,11 +95,17 @@ def lineage_at(
     return Lineage(
         vocab=manifest_at(vocab),
         records=tuple(manifest for address in records if (manifest := manifest_at(address))),
-        pretrained=manifest_at(pretrained),
+        **_as_start(manifest_at(pretrained)),
         finetuned=manifest_at(finetuned),
         evaluated=manifest_at(evaluated),
         random_evaluated=manifest_at(random_evaluated),
     )
+
+
+def _as_start(manifest: Manifest | None) -> dict[str, Manifest | None]:
+    """Return the attribute of a `Lineage` that a manifest of pretraining or of a checkpoint is."""
+    is_checkpoint = manifest is not None and manifest.step == "checkpoint"
+    return {"checkpoint" if is_checkpoint else "pretrained": manifest}
 
 
 def find_lineage(model: str | Path, run: str | Path | None = None) -> Lineage:
@@ -136,7 +152,9 @@ def _trace(model: Manifest, outputs: Sequence[_Output]) -> Lineage:
     """
     is_finetuned = model.step == "finetune"
     finetuned = model if is_finetuned else None
-    pretrained = _find_pretraining(model, outputs) if is_finetuned else model
+    start = _find_pretraining(model, outputs) if is_finetuned else model
+    origin = _as_start(start)
+    pretrained = origin.get("pretrained")
     evaluated = _find_evaluation(model, outputs) if is_finetuned else None
     random = _find_random_twin(model, outputs) if is_finetuned else None
     inputs = pretrained.inputs if pretrained else {}
@@ -148,7 +166,7 @@ def _trace(model: Manifest, outputs: Sequence[_Output]) -> Lineage:
     return Lineage(
         vocab=_find_vocabulary(inputs.get("vocab"), outputs),
         records=tuple(records[value] for value in inputs.values() if value in records),
-        pretrained=pretrained,
+        **origin,
         finetuned=finetuned,
         evaluated=evaluated,
         random_evaluated=_find_evaluation(random, outputs) if random and evaluated else None,
@@ -173,7 +191,7 @@ def _outputs_below(folder: Path) -> Iterator[_Output]:
 
 
 def _find_pretraining(finetuned: Manifest, outputs: Sequence[_Output]) -> Manifest | None:
-    """Return the pretraining with the weights that a fine-tuning began with.
+    """Return the pretraining or imported checkpoint with the weights a fine-tuning began with.
 
     Fine-tuning notes the hash of the model, whichever format it came in, not that of a manifest:
     each pretrained model is read until one has it. None if none has.
@@ -182,7 +200,7 @@ def _find_pretraining(finetuned: Manifest, outputs: Sequence[_Output]) -> Manife
         InputError: One of them cannot be read.
     """
     expected = finetuned.inputs["pretrained"]
-    candidates = (output for output in outputs if output[1].step == "pretrain")
+    candidates = (output for output in outputs if output[1].step in ("pretrain", "checkpoint"))
     hashes = ((read_checkpoint(path).content_hash(), m) for path, m in candidates)
     return next((m for model_hash, m in hashes if model_hash == expected), None)
 

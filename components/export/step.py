@@ -201,7 +201,7 @@ def export_models(
         data: Folders of files by task; exported models of these tasks are scored again.
         vocab: Output of `albert vocab`, for the cards; so are the next two.
         records: Outputs of `albert records`.
-        pretrained: Output of `albert pretrain`.
+        pretrained: Output of `albert pretrain`, or of the step `checkpoint`.
         work_root: Folder of the work folders; beside `output` when not given.
         progress: Called with what is being done.
 

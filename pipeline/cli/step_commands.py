@@ -8,6 +8,7 @@ from albert_core.config import ModelConfig
 from albert_core.corpus import CorpusConfig
 from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.finetuning.config import FinetuningConfig, Initialization
+from albert_core.places.models import find_model, find_models
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.progress import to_stderr
 from albert_core.records.config import RecordsConfig
@@ -118,6 +119,9 @@ def finetune(
     pretrained_dir: str,
     output: str,
     initialization: Initialization = "pretrained",
+    albert_config: str | None = None,
+    vocab: str | None = None,
+    lower_case: bool | None = None,
 ) -> None:
     """Fine-tune a pretrained model on a task.
 
@@ -126,9 +130,12 @@ def finetune(
         task: A known task, such as cola, squad2 or race; a folder of `data_dir` with a task.yaml;
             or the path of such a file.
         data_dir: Folder of the tasks' folders, as they are published.
-        pretrained_dir: A checkpoint of any kind that `albert convert` knows.
+        pretrained_dir: A checkpoint of any kind that `albert convert` knows, or a run's folder.
         output: Folder to make.
         initialization: Start from the `pretrained` weights or, as a baseline, from `random` ones.
+        albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
+        vocab: Vocabulary, if not the one beside the checkpoint.
+        lower_case: Whether that vocabulary is for lower-cased text, if not as the files say.
     """
     from components.finetune.step import finetune as step
 
@@ -136,10 +143,13 @@ def finetune(
     manifest = step(
         task=declared,
         data=data,
-        pretrained=pretrained_dir,
+        pretrained=find_model(pretrained_dir, prefer="pretrained"),
         initialization=initialization,
         config=finetuning.for_task(declared),
         output=output,
+        albert_config=albert_config,
+        vocab=vocab,
+        lower_case=lower_case,
         progress=to_stderr(f"finetune {declared.name}"),
     )
     print_manifest(manifest, output)
@@ -150,7 +160,7 @@ def evaluate(*, data_dir: str, finetuned_dirs: tuple[str, ...], output: str) -> 
 
     Args:
         data_dir: Folder of the tasks' folders, as they are published.
-        finetuned_dirs: Outputs of `albert finetune`.
+        finetuned_dirs: Outputs of `albert finetune`; a run's folder is all its fine-tuned models.
         output: Folder to make; of several models one below it for each.
     """
     from albert_core.inference.task_settings import read_declared_task
@@ -158,12 +168,17 @@ def evaluate(*, data_dir: str, finetuned_dirs: tuple[str, ...], output: str) -> 
     from pipeline.cli.tables import print_scores
 
     metrics = {}
-    for folder in finetuned_dirs:
-        task, model_name = read_declared_task(input_folder(folder)), Path(folder).name
+    models = {
+        name: folder
+        for path in finetuned_dirs
+        for name, folder in (find_models(path) or {path: path}).items()
+    }
+    for name, folder in models.items():
+        task, model_name = read_declared_task(input_folder(folder)), Path(name).name
         manifest = step(
             model=folder,
             data=data_folder(task, local_folder(data_dir)),
-            output=output if len(finetuned_dirs) == 1 else join(output, model_name),
+            output=output if len(models) == 1 else join(output, model_name),
             progress=to_stderr(f"evaluate {task.name}"),
         )
         metrics[f"{task.name} ({model_name})"] = manifest.metrics

@@ -80,6 +80,7 @@ def gather_facts(
         scores_section(task, lineage),
         _limits_section(description, task, lineage, card),
         finetuning_section(lineage.finetuned),
+        _checkpoint_section(lineage.checkpoint),
         pretraining_section(lineage, model.config if model else None, card),
         data_section(lineage.records, card),
         vocabulary_section(lineage.vocab),
@@ -179,6 +180,22 @@ def _limits_section(
             ("Case", "text is lower-cased, so that case is lost" if is_lower_case else ""),
             ("Unknown tokens in the text", _unknown_fraction(lineage.records)),
             ("Scored on", evaluated and f"{task.get('name', evaluated.config['task'])} alone"),
+        ),
+    )
+
+
+def _checkpoint_section(checkpoint: Manifest | None) -> Section:
+    """Return a section about the checkpoint that fine-tuning started from; empty for None."""
+    if checkpoint is None:
+        return Section(title="Checkpoint")
+    metrics = checkpoint.metrics
+    return Section(
+        title="Checkpoint",
+        facts=keep_known(
+            ("Read from", checkpoint.config["path"]),
+            ("Kind", metrics["kind"]),
+            ("Size", metrics["size"]),
+            ("Heads", metrics["heads"]),
         ),
     )
 
