@@ -9,7 +9,7 @@ from pathlib import Path
 
 import rich.table
 
-from albert_core.checkpoints.checkpoint import read_task
+from albert_core.checkpoints.side_files import read_task
 from albert_core.errors import InputError
 from albert_core.inference.examples import sample_fields
 from albert_core.inference.signature import TaskSignature
