@@ -95,7 +95,11 @@ def _open_bytes(path: str) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def _open_parquet(path: str) -> Iterator[RowFile]:
-    """Open a Parquet file for the body; `done` and `total` are rows."""
+    """Open a Parquet file for the body; `done` and `total` are rows.
+
+    Raises:
+        InputError: It is no such file.
+    """
     import pyarrow
     import pyarrow.parquet
 
@@ -141,6 +145,7 @@ def _read_tsv(path: str, text: io.TextIOWrapper) -> Iterator[Row]:
 
 
 def _read_csv(path: str, text: io.TextIOWrapper) -> Iterator[Row]:
+    """Yield the rows of CSV with a line of names; a cell may have line ends in quotes."""
     csv.field_size_limit(_MAX_CELL)
     reader = csv.reader(text, strict=True)
     try:
@@ -170,6 +175,7 @@ def _with_header(path: str, rows: Iterator[tuple[int, list[str]]]) -> Iterator[R
 
 
 def _read_jsonl(path: str, text: io.TextIOWrapper) -> Iterator[Row]:
+    """Yield an object a line; blank lines are left out."""
     for number, line in enumerate(text, start=1):
         if not line.strip():
             continue
