@@ -11,7 +11,7 @@ from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics, find_manifest, read_manifest
 from albert_core.artifacts.step import run_step
 from albert_core.checkpoints import read_checkpoint
-from albert_core.checkpoints.checkpoint import TASK_NAME
+from albert_core.checkpoints.side_files import TASK_NAME
 from albert_core.errors import InputError
 from albert_core.exports.description import PARITY_NAME
 from albert_core.exports.formats import (

@@ -10,7 +10,7 @@ from typing import Any
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics, read_manifest
 from albert_core.artifacts.step import run_step
-from albert_core.checkpoints.checkpoint import TASK_NAME
+from albert_core.checkpoints.side_files import TASK_NAME
 from albert_core.errors import InputError
 from albert_core.files import write_json
 from albert_core.old_names import rename_metrics

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from albert_core.checkpoints import save_folder
-from albert_core.checkpoints.checkpoint import FINETUNING_NAME, TASK_NAME
+from albert_core.checkpoints.side_files import FINETUNING_NAME, TASK_NAME
 from albert_core.files import write_json
 from albert_core.finetuning.config import FinetuningConfig, QuestionConfig
 from albert_core.finetuning.models import new_task_model

@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from conftest import SENTENCES
 
 import albert_core
-from albert_core.checkpoints import read_checkpoint, save_folder
+from albert_core.checkpoints import read_checkpoint, save_folder, save_huggingface
 from albert_core.errors import InputError
 from albert_core.exports.formats import FORMATS, ExportFormat, write_format
 from albert_core.inference import loading
@@ -20,7 +21,7 @@ from albert_core.inference.loaded_model import LoadedModel
 from albert_core.model import AlbertForQuestionAnswering
 from albert_core.tasks import Example, Question
 from albert_core.tokenization import SentencePieceTokenizer
-from tests.helpers.checkpoint_samples import edit_json, of_model
+from tests.helpers.checkpoint_samples import classifier, edit_json, multiple_choice, of_model
 from tests.helpers.served_models import (
     MODEL_CONFIG,
     SETTINGS,
@@ -40,6 +41,8 @@ EXAMPLES: dict[str, Sequence[Any]] = {
     "whale": [("Who?", SENTENCES[2]), ("Where?", "on the door")],
     "no-whale": [("Who?", SENTENCES[2]), ("Where?", "on the door")],
     "pretrained": ["The [MASK] sold [MASK].", "[MASK]"],
+    "tags": [SENTENCES[0], ("Bread.", "Dogs.")],
+    "choices": [("Bread.", ["dogs", "apples"])],
 }
 # Every format, and for every kind a format of weights and one with a graph. That each format
 # computes what each kind of model does is tested where formats are.
@@ -50,6 +53,15 @@ FORMATS_BY_KIND: dict[str, tuple[ExportFormat, ...]] = {
     "whale": ("huggingface", "saved_model"),
     "no-whale": ("tf1", "keras_archive"),
     "pretrained": ("huggingface", "onnx"),
+    "tags": ("huggingface", "tf1", "keras", "onnx", "saved_model"),
+    "choices": ("huggingface", "keras", "onnx"),
+}
+# Of transformers, without a task: what they answer is in their config.json alone.
+UNDECLARED = {
+    "tags": functools.partial(
+        classifier, 3, labels=("b", "a", "c"), problem_type="multi_label_classification"
+    ),
+    "choices": multiple_choice,
 }
 TOLERANCE = 1e-4
 
@@ -64,6 +76,11 @@ def save_model(tokenizer: SentencePieceTokenizer) -> SaveModel:
     def save(kind: str, folder: Path) -> Path:
         if kind == "pretrained":
             return save_pretrained_model(folder, tokenizer)
+        if kind in UNDECLARED:
+            keras.utils.set_random_seed(3)
+            checkpoint = UNDECLARED[kind](config=MODEL_CONFIG, tokenizer=tokenizer)
+            save_huggingface(checkpoint, folder)
+            return folder
         return save_task_model(folder, TASKS_BY_NAME[kind], tokenizer)
 
     return save
@@ -112,9 +129,7 @@ def test_models_of_a_kind_predict_the_same_in_other_formats(
         loaded = albert_core.load(export(kind, to))
         assert (loaded.config, loaded.task, loaded.format) == (model.config, model.task, to)
         assert loaded.tokenizer.content_hash() == model.tokenizer.content_hash()
-        if not FORMATS[to].has_graph:  # they hold the task, not the settings of fine-tuning
-            loaded = dataclasses.replace(loaded, settings=model.settings)
-        assert loaded.settings == model.settings
+        assert (loaded.settings, loaded.signature) == (model.settings, model.signature)
         assert_same(loaded.predict(EXAMPLES[kind]), expected)
 
 
