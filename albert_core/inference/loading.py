@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from albert_core.artifacts.inputs import input_folder
-from albert_core.checkpoints import Checkpoint, build_model, detect, read_checkpoint
+from albert_core.checkpoints import Checkpoint, build_model, detect
 from albert_core.checkpoints.side_files import read_heads, read_side_files
-from albert_core.checkpoints.task_head import fit_to_task
+from albert_core.checkpoints.task_head import read_for_task
 from albert_core.checkpoints.vocabulary import check_size, find_tokenizer
 from albert_core.config import CONFIG_NAME, AlbertConfig
 from albert_core.errors import InputError
@@ -67,8 +67,10 @@ def load(
     export_format = find_export_format(folder)
     if export_format is None:
         _refuse_several(folder)
-        checkpoint = read_checkpoint(folder, config=config, vocab=vocab, lower_case=lower_case)
-        return _load_checkpoint(fit_to_task(checkpoint, task) if task else checkpoint, folder)
+        checkpoint = read_for_task(
+            folder, task=task, config=config, vocab=vocab, lower_case=lower_case
+        )
+        return _load_checkpoint(checkpoint, folder)
     if any(value is not None for value in (task, config, vocab, lower_case)):
         raise InputError(
             f"task, config, vocab, lower_case: expected none, since the export {path} has its own"
