@@ -1,7 +1,6 @@
 """Fine-tuning from a pretrained checkpoint to a folder with the best model of all trials."""
 
 import dataclasses
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from albert_core.finetuning.trials import Trial, TrialTrainer, best_trials
 from albert_core.progress import ReportProgress, quiet
 from albert_core.tasks import Task
 from albert_core.tokenization import Tokenizer
-from albert_core.training.callbacks.checkpointing import BEST_NAME
+from albert_core.training.best_weights import copy_best
 from albert_core.training.devices import use_devices, use_precision
 from albert_core.training.history import write_history
 
@@ -38,6 +37,7 @@ def run_finetuning(
     config: FinetuningConfig,
     results: Path,
     checkpoints: Path,
+    work: str,
     feature_cache: Path,
     progress: ReportProgress = quiet,
 ) -> Metrics:
@@ -57,6 +57,7 @@ def run_finetuning(
             metrics.jsonl, trials.json.
         checkpoints: Folder that exists; keeps the checkpoints: a killed run continues from the
             newest.
+        work: What is trained: settings and inputs. Checkpoints of other work are not taken up.
         feature_cache: Keeps the training set's features, which other trainings with the same data,
             vocabulary and lengths read; made if it is missing.
         progress: Receives the number of steps done.
@@ -89,6 +90,7 @@ def run_finetuning(
             train=train,
             dev=dev,
             checkpoints=checkpoints,
+            work=work,
             progress=progress,
         )
         trials = [trainer.run(trial) for trial in config.trials()]
@@ -194,10 +196,13 @@ def _write_results(
         trials: All trials, of all settings.
         best: The one whose weights, vocabulary and metrics.jsonl are written.
         checkpoints: Folder with a folder for each trial, which has its best weights.
+
+    Raises:
+        StepFailedError: The best weights were damaged since they were written.
     """
     model_config.to_json_file(results / CONFIG_NAME)
     tokenizer.save(results)
-    shutil.copy(checkpoints / best.name / BEST_NAME, results / WEIGHTS_NAME)
+    copy_best(checkpoints / best.name, best.weights, results / WEIGHTS_NAME)
     write_json(results / TASK_NAME, dataclasses.asdict(task))
     rows = [{"name": trial.name, "seed": trial.config.seed, **trial.best} for trial in trials]
     write_json(results / TRIALS_NAME, {"chosen": best.name, "trials": rows})

@@ -40,12 +40,14 @@ class Trial:
         config: Its settings: one point of the grid and one seed.
         history: The metrics of each dev evaluation, in their order.
         best: The row of `history` whose weights are kept.
+        weights: Their file in the folder, as `write_best` describes it.
     """
 
     name: str
     config: FinetuningConfig
     history: Sequence[Mapping[str, Any]]
     best: Mapping[str, Any]
+    weights: Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,7 @@ class TrialTrainer:
         train: The training set.
         dev: The development set.
         checkpoints: Folder that exists and holds a folder of checkpoints for each trial.
+        work: What is trained: settings and inputs. Checkpoints of other work are not taken up.
         progress: Receives the number of steps done.
     """
 
@@ -69,6 +72,7 @@ class TrialTrainer:
     train: TaskData
     dev: TaskData
     checkpoints: Path
+    work: str
     progress: ReportProgress
 
     def run(self, config: FinetuningConfig) -> Trial:
@@ -97,11 +101,12 @@ class TrialTrainer:
             evaluate=lambda _: self._dev_metrics(model),
             plan=plan,
             folder=folder,
+            work=f"{self.work} {name}",
             progress=self.progress,
             safeguards=SafeguardConfig(spike_ratio=0.0),  # losses near 0 jump by large ratios
         )
         best = best_row(state.history, plan.monitor)
-        return Trial(name=name, config=config, history=state.history, best=best)
+        return Trial(name=name, config=config, history=state.history, best=best, weights=state.best)
 
     def _new_model(self, config: FinetuningConfig, plan: TrainingPlan) -> AlbertWithHead:
         """Return a compiled model: its encoder with the given weights, all others from the seed.

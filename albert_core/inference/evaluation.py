@@ -25,7 +25,7 @@ def evaluate_splits(
         model: A fine-tuned model in any format.
         data: Folder of its task's files.
         results: Folder that exists; receives the files of predictions, see `Evaluator.write`.
-        progress: Told which split is predicted.
+        progress: Told the model's notes, and which split is predicted.
 
     Returns:
         The metrics on the dev files, the task's first metric first; `score`, what GLUE averages;
@@ -37,6 +37,8 @@ def evaluate_splits(
             be used.
     """
     program = model.task_program()
+    for note in model.notes:
+        progress(0, 0, note)
     scores: Scores = {}
     for split in _SPLITS:
         progress(0, 0, f"predicting {split}")

@@ -1,6 +1,7 @@
 """Load a model from whatever holds it: a checkpoint of any format, or an export."""
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from albert_core.inference.loaded_model import LoadedModel
 from albert_core.inference.signature import TaskSignature
 from albert_core.inference.task_settings import parse_finetuning, parse_task
 from albert_core.model_function import compiled_function, encoder_function
+from albert_core.places.models import find_model
 from albert_core.tasks import Task
 
 if TYPE_CHECKING:
@@ -49,7 +51,8 @@ def load(
         path: What `albert info` knows as a model, local or gs://: a model folder of this program,
             a TensorFlow 1 checkpoint of the original or its TF-Hub module, a folder of Hugging
             Face's transformers; or an export of `albert export` in any format, which runs in its
-            own runtime.
+            own runtime. Or a run's folder or a place in it, such as `runs/x/models/cola`, that has
+            one such model; of a run's folder that is the fine-tuned one.
         task: Task that a checkpoint answers as, if its files declare none or another, such as one
             that was fine-tuned by the original or by transformers; see `fit_to_task`.
         config: An albert_config.json, for a TensorFlow 1 checkpoint that has none beside it.
@@ -60,34 +63,22 @@ def load(
         The model with its vocabulary, task and settings, which are read from the folder.
 
     Raises:
-        InputError: There is no model at the path, or only in folders below it; a file of it cannot
-            be used; it is not one for `task`; or an argument is given for an export.
+        InputError: There is no model at the path, or there are several below it, which the message
+            lists; a file of it cannot be used; it is not one for `task`; or an argument is given
+            for an export.
     """
-    folder = input_folder(path)
+    folder = input_folder(find_model(path))
     export_format = find_export_format(folder)
     if export_format is None:
-        _refuse_several(folder)
-        checkpoint = read_for_task(
-            folder, task=task, config=config, vocab=vocab, lower_case=lower_case
+        read_source = functools.partial(
+            read_for_task, folder, task=task, config=config, vocab=vocab, lower_case=lower_case
         )
-        return _load_checkpoint(checkpoint, folder)
+        return _load_checkpoint(folder, read_source)
     if any(value is not None for value in (task, config, vocab, lower_case)):
         raise InputError(
             f"task, config, vocab, lower_case: expected none, since the export {path} has its own"
         )
     return _load_export(folder, export_format)
-
-
-def _refuse_several(folder: Path) -> None:
-    """Refuse a folder that is no model but holds models, one or more, in folders directly below.
-
-    Raises:
-        InputError: It is such a folder; the message names the models.
-    """
-    names = [*(spec.files[0] for spec in FORMATS.values() if spec.files), "model.safetensors"]
-    below = sorted({path.parent.name for name in names for path in folder.glob(f"*/{name}")})
-    if below and not any((folder / name).is_file() for name in names):
-        raise InputError(f"{folder}: holds the models {', '.join(below)}; give the path of one")
 
 
 def _load_export(folder: Path, export_format: ExportFormat) -> LoadedModel:
@@ -129,6 +120,10 @@ def _load_export(folder: Path, export_format: ExportFormat) -> LoadedModel:
         null_threshold=files["null_threshold"] or 0.0,
         run=spec.open(folder),
         # When vectors are first asked for, and only once: it may load the whole model again.
+        # A SavedModel is also a checkpoint.
+        read_source=functools.partial(read_for_task, folder)
+        if export_format == "saved_model"
+        else None,
         open_encoder=functools.cache(functools.partial(spec.open_encoder, folder))
         if spec.open_encoder
         else None,
@@ -136,20 +131,21 @@ def _load_export(folder: Path, export_format: ExportFormat) -> LoadedModel:
     )
 
 
-def _load_checkpoint(checkpoint: Checkpoint, path: Path) -> LoadedModel:
+def _load_checkpoint(path: Path, read_source: Callable[[], Checkpoint]) -> LoadedModel:
     """Make a Keras model of a checkpoint of any kind, with its vocabulary, task and settings.
 
     Without a task its heads say what it predicts. It may have no vocabulary.
 
     Args:
-        checkpoint: The checkpoint.
-        path: Where it was read from.
+        path: The checkpoint.
+        read_source: Reads it.
 
     Raises:
-        InputError: Task or settings are none, or the weights do not fit them.
+        InputError: A file cannot be used, or the weights do not fit the task.
     """
     from albert_core.backends import LENGTH_MULTIPLE
 
+    checkpoint = read_source()
     task = parse_task(checkpoint.task, source=path)
     settings = parse_finetuning(
         checkpoint.finetuning, max_length=checkpoint.config.max_position_embeddings, source=path
@@ -174,6 +170,7 @@ def _load_checkpoint(checkpoint: Checkpoint, path: Path) -> LoadedModel:
         null_threshold=checkpoint.null_threshold or 0.0,
         notes=checkpoint.notes,
         run=compiled_function(model),
+        read_source=read_source,
         open_encoder=lambda: encoder_function(model),
         length_multiple=LENGTH_MULTIPLE,
     )

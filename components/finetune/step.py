@@ -5,7 +5,7 @@ from pathlib import Path
 
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics
-from albert_core.artifacts.step import run_step
+from albert_core.artifacts.step import run_step, work_fingerprint
 from albert_core.artifacts.work_folder import local_work_root
 from albert_core.checkpoints import read_checkpoint
 from albert_core.finetuning.config import FinetuningConfig, Initialization
@@ -61,6 +61,11 @@ def finetune(
         "pretrained": checkpoint.content_hash(),
         "data": task_fingerprint(task, data),
     }
+    settings = {
+        "task": task.name,
+        "initialization": initialization,
+        "finetuning": dataclasses.asdict(config),
+    }
 
     def write_model(results: Path, checkpoints: Path) -> Metrics:
         """Train, write the model into `results` and return its metrics; called by `run_step`."""
@@ -74,17 +79,14 @@ def finetune(
             config=config,
             results=results,
             checkpoints=checkpoints,
+            work=work_fingerprint("finetune", settings, inputs),
             feature_cache=cache or checkpoints / "features",
             progress=progress,
         )
 
     return run_step(
         "finetune",
-        config={
-            "task": task.name,
-            "initialization": initialization,
-            "finetuning": dataclasses.asdict(config),
-        },
+        config=settings,
         inputs=inputs,
         output=output,
         work_root=work_root,

@@ -8,6 +8,7 @@ from albert_core.config import ModelConfig
 from albert_core.corpus import CorpusConfig
 from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.finetuning.config import FinetuningConfig, Initialization
+from albert_core.places.models import find_model, find_models
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.progress import to_stderr
 from albert_core.records.config import RecordsConfig
@@ -129,7 +130,7 @@ def finetune(
         task: A known task, such as cola, squad2 or race; a folder of `data_dir` with a task.yaml;
             or the path of such a file.
         data_dir: Folder of the tasks' folders, as they are published.
-        pretrained_dir: A checkpoint of any kind that `albert convert` knows.
+        pretrained_dir: A checkpoint of any kind that `albert convert` knows, or a run's folder.
         output: Folder to make.
         initialization: Start from the `pretrained` weights or, as a baseline, from `random` ones.
         albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
@@ -142,7 +143,7 @@ def finetune(
     manifest = step(
         task=declared,
         data=data,
-        pretrained=pretrained_dir,
+        pretrained=find_model(pretrained_dir, prefer="pretrained"),
         initialization=initialization,
         config=finetuning.for_task(declared),
         output=output,
@@ -168,8 +169,8 @@ def evaluate(
 
     Args:
         data_dir: Folder of the tasks' folders, as they are published.
-        finetuned_dirs: Fine-tuned models: outputs of `albert finetune`, or checkpoints of the
-            original's scripts or of Hugging Face.
+        finetuned_dirs: Fine-tuned models: outputs of `albert finetune`, checkpoints of the
+            original's scripts or of Hugging Face; a run's folder is all its fine-tuned models.
         output: Folder to make; of several models one below it for each.
         task: Task of models whose folders declare none, or another: as for `albert finetune`.
         albert_config: The albert_config.json of TensorFlow 1 checkpoints without one beside them.
@@ -182,17 +183,22 @@ def evaluate(
 
     tasks_folder = local_folder(data_dir)
     metrics = {}
-    for folder in finetuned_dirs:
+    models = {
+        name: folder
+        for path in finetuned_dirs
+        for name, folder in (find_models(path) or {path: path}).items()
+    }
+    for name, folder in models.items():
         if task:
             declared, data = find_task(task, tasks_folder)
         else:
             declared = read_declared_task(input_folder(folder))
             data = data_folder(declared, tasks_folder)
-        model_name = Path(folder).name
+        model_name = Path(name).name
         manifest = step(
             model=folder,
             data=data,
-            output=output if len(finetuned_dirs) == 1 else join(output, model_name),
+            output=output if len(models) == 1 else join(output, model_name),
             task=declared if task else None,
             albert_config=albert_config,
             vocab=vocab,

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from albert_core.training.log import TrainingLog
+from albert_core.training.log import TrainingLog, recover_log
 from albert_core.training.session import TrainingSession
 
 MeasureSpeed = Callable[[int, int, float], Mapping[str, float]]
@@ -41,7 +41,10 @@ class LogWriter(keras.callbacks.Callback):
 
     def _open(self) -> TrainingLog | None:
         session = self.session
-        return TrainingLog(session.folder, session.state.step) if session.is_chief else None
+        if not session.is_chief:
+            return None
+        recover_log(session.folder, session.state)
+        return TrainingLog(session.folder, session.state.step)
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Note step and time in the session's `last_log`, and append a row, if this step has one.

@@ -2,32 +2,30 @@
 
 import dataclasses
 import doctest
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
 from conftest import SENTENCES
 
 import albert_core
-from albert_core.checkpoints import read_checkpoint, save_folder, save_huggingface
+from albert_core.checkpoints import save_folder
 from albert_core.errors import InputError
-from albert_core.exports.formats import FORMATS, ExportFormat, write_format
+from albert_core.exports.formats import FORMATS, ExportFormat
 from albert_core.inference import loading
 from albert_core.inference.loaded_model import LoadedModel
 from albert_core.model import AlbertForQuestionAnswering
 from albert_core.tasks import Example, Question
 from albert_core.tokenization import SentencePieceTokenizer
-from tests.helpers.checkpoint_samples import classifier, edit_json, multiple_choice, of_model
+from tests.helpers.checkpoint_samples import edit_json, of_model
 from tests.helpers.served_models import (
     MODEL_CONFIG,
     SETTINGS,
     TASKS_BY_NAME,
-    save_pretrained_model,
-    save_task_model,
+    Export,
+    SaveModel,
 )
 
 # Keras, writing an archive, calls numpy in a way that it announces to change.
@@ -56,48 +54,7 @@ FORMATS_BY_KIND: dict[str, tuple[ExportFormat, ...]] = {
     "tags": ("huggingface", "tf1", "keras", "onnx", "saved_model"),
     "choices": ("huggingface", "keras", "onnx"),
 }
-# Of transformers, without a task: what they answer is in their config.json alone.
-UNDECLARED = {
-    "tags": functools.partial(
-        classifier, 3, labels=("b", "a", "c"), problem_type="multi_label_classification"
-    ),
-    "choices": multiple_choice,
-}
 TOLERANCE = 1e-4
-
-SaveModel = Callable[[str, Path], Path]
-Export = Callable[[str, ExportFormat], Path]
-
-
-@pytest.fixture(scope="module")
-def save_model(tokenizer: SentencePieceTokenizer) -> SaveModel:
-    """Write a model of a kind into a folder of this program."""
-
-    def save(kind: str, folder: Path) -> Path:
-        if kind == "pretrained":
-            return save_pretrained_model(folder, tokenizer)
-        if kind in UNDECLARED:
-            keras.utils.set_random_seed(3)
-            checkpoint = UNDECLARED[kind](config=MODEL_CONFIG, tokenizer=tokenizer)
-            save_huggingface(checkpoint, folder)
-            return folder
-        return save_task_model(folder, TASKS_BY_NAME[kind], tokenizer)
-
-    return save
-
-
-@pytest.fixture(scope="module")
-def export(save_model: SaveModel, tmp_path_factory: pytest.TempPathFactory) -> Export:
-    """Return the folder of a kind's model in a format, written once."""
-
-    @functools.cache
-    def write(kind: str, to: ExportFormat) -> Path:
-        folder = tmp_path_factory.mktemp(kind)
-        checkpoint = read_checkpoint(save_model(kind, folder / "model"))
-        write_format(checkpoint, folder / to, to=to)
-        return folder / to
-
-    return write
 
 
 def assert_same(first: Any, second: Any) -> None:
