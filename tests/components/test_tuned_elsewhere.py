@@ -134,6 +134,15 @@ def test_the_server_answers_as_the_task(folder, expected, monkeypatch):
     assert [one.label for one in served[0].predict([row[:2] for row in ROWS])] == expected
 
 
+def test_a_file_is_predicted_as_the_task(folder, expected, tmp_path):
+    rows = [json.dumps({"text": first, "text_b": second}) for first, second, _ in ROWS]
+    (tmp_path / "in.jsonl").write_text("\n".join(rows) + "\n")
+    options = ["--task", "rte", *beside(folder), "--output", str(tmp_path / "out.jsonl")]
+    assert main(["predict", str(folder / "original"), str(tmp_path / "in.jsonl"), *options]) == 0
+    found = map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())
+    assert [row["label"] for row in found] == expected
+
+
 def test_fine_tuning_takes_the_files_that_do_not_lie_beside_a_checkpoint(folder, tmp_path):
     options = [
         *("--task", "rte", "--data_dir", str(folder / "glue"), *beside(folder)),
