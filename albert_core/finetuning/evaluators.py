@@ -100,7 +100,8 @@ class TextEvaluator(Evaluator):
     """Evaluator of classes, labels, scores and choices; reads `logits` [M, C]."""
 
     @functools.cached_property
-    def _logits(self) -> np.ndarray:
+    def logits(self) -> np.ndarray:
+        """The model's logits, or predicted scores, of each example [M, C]."""
         return np.stack(self.outputs["logits"]) if len(self.data.examples) else np.zeros((0, 1))
 
     @property
@@ -110,7 +111,7 @@ class TextEvaluator(Evaluator):
 
     def _metrics_on(self, rows: np.ndarray) -> Scores:
         targets = self.data.features.targets["target"][rows]
-        return compute_metrics(self.task, self._logits[rows], targets)
+        return compute_metrics(self.task, self.logits[rows], targets)
 
     def write(self, folder: Path, split: Split) -> None:
         """Write a table for each source of the split, and its submission to GLUE's site if any.
@@ -122,7 +123,7 @@ class TextEvaluator(Evaluator):
         """
         if split == "dev" and self.task.kind == "classification":
             targets = self.data.features.targets["target"]
-            probabilities = np.stack([_softmax(row) for row in self._logits])
+            probabilities = np.stack([softmax(row) for row in self.logits])
             described = describe_classification(self.task, probabilities, targets)
             write_json(folder / CLASSIFICATION_NAME, described)
         for source in self.task.sources(split):
@@ -141,7 +142,7 @@ class TextEvaluator(Evaluator):
         The columns of probabilities are named after the classes, or numbered from 0 for choices;
         regression has none.
         """
-        num_choices = self._logits.shape[1]
+        num_choices = self.logits.shape[1]
         columns = {
             "regression": [],
             "multiple_choice": [str(number) for number in range(num_choices)],
@@ -160,15 +161,15 @@ class TextEvaluator(Evaluator):
 
     def _probabilities(self, row: int) -> np.ndarray:
         """Return the probability of each class or choice of an example [C]."""
-        logits = self._logits[row]
-        return 1 / (1 + np.exp(-logits)) if self.task.kind == "multi_label" else _softmax(logits)
+        logits = self.logits[row]
+        return 1 / (1 + np.exp(-logits)) if self.task.kind == "multi_label" else softmax(logits)
 
     def _prediction(self, row: int) -> str:
         """Return an example's prediction as text: a class's name, a choice from 0, or a score.
 
         Of labels of which any number may apply: their names, separated by commas.
         """
-        logits = self._logits[row]
+        logits = self.logits[row]
         if self.task.kind == "multi_label":
             named = zip(self.task.labels, logits, strict=True)
             return ",".join(label for label, logit in named if logit > 0)
@@ -236,12 +237,13 @@ class QuestionEvaluator(Evaluator):
         )
 
     @functools.cached_property
-    def _scores_by_metric(self) -> dict[Metric, np.ndarray]:
+    def scores_by_metric(self) -> dict[Metric, np.ndarray]:
+        """Each question's score [M] by each of the task's metrics."""
         predictions = self.answers.best(self.threshold)
         return {metric: self._scores(metric, predictions) for metric in self.task.metrics}
 
     def _metrics_on(self, rows: np.ndarray) -> Scores:
-        return {name: float(scores[rows].mean()) for name, scores in self._scores_by_metric.items()}
+        return {name: float(scores[rows].mean()) for name, scores in self.scores_by_metric.items()}
 
     def metrics(self) -> Scores:
         """Return the task's metrics over all files, and over each if there are several.
@@ -303,7 +305,8 @@ def evaluate_outputs(
     return evaluator(program, data, outputs, threshold)
 
 
-def _softmax(logits: np.ndarray) -> np.ndarray:
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Return the probabilities of one example's logits [C]."""
     # Not scipy's: its last bits differ, and files of predictions are compared by their hashes.
     odds = np.exp(logits - logits.max())
     return odds / odds.sum()

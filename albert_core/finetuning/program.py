@@ -1,6 +1,7 @@
 """Fine-tuning from a pretrained checkpoint to a folder with the best model of all trials."""
 
 import dataclasses
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from albert_core.tokenization import Tokenizer
 from albert_core.training.best_weights import copy_best
 from albert_core.training.devices import use_devices, use_precision
 from albert_core.training.history import write_history
+from albert_core.training.log import LOG_NAME
 
 
 def run_finetuning(
@@ -54,7 +56,7 @@ def run_finetuning(
         initialization: `pretrained`, or `random` weights of the same architecture, as a baseline.
         config: How to train: the settings of this task, see `FinetuningConfig.for_task`.
         results: Folder that exists; receives configuration, weights, vocabulary, task.json,
-            metrics.jsonl, trials.json.
+            metrics.jsonl, training_log.jsonl, trials.json.
         checkpoints: Folder that exists; keeps the checkpoints: a killed run continues from the
             newest.
         work: What is trained: settings and inputs. Checkpoints of other work are not taken up.
@@ -186,7 +188,7 @@ def _write_results(
     best: Trial,
     checkpoints: Path,
 ) -> None:
-    """Write the best trial's model and history, the task, and the best row of every trial.
+    """Write the best trial's model, history and log, the task, and the best row of every trial.
 
     Args:
         results: Folder that exists.
@@ -194,7 +196,7 @@ def _write_results(
         tokenizer: The vocabulary.
         task: The task.
         trials: All trials, of all settings.
-        best: The one whose weights, vocabulary and metrics.jsonl are written.
+        best: The one whose weights, vocabulary, metrics.jsonl and training_log.jsonl are written.
         checkpoints: Folder with a folder for each trial, which has its best weights.
 
     Raises:
@@ -203,6 +205,7 @@ def _write_results(
     model_config.to_json_file(results / CONFIG_NAME)
     tokenizer.save(results)
     copy_best(checkpoints / best.name, best.weights, results / WEIGHTS_NAME)
+    shutil.copy(checkpoints / best.name / LOG_NAME, results / LOG_NAME)
     write_json(results / TASK_NAME, dataclasses.asdict(task))
     rows = [{"name": trial.name, "seed": trial.config.seed, **trial.best} for trial in trials]
     write_json(results / TRIALS_NAME, {"chosen": best.name, "trials": rows})

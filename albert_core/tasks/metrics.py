@@ -22,11 +22,35 @@ def compute_metrics(task: Task, outputs: np.ndarray, targets: np.ndarray) -> Sco
         targets: Class numbers, scores or numbers of choices [M]; of `multi_label` 1 or 0 for each
             label [M, C].
     """
-    if task.kind == "multi_label":
-        predicted = outputs > 0
-    else:
-        predicted = outputs[:, 0] if task.kind == "regression" else outputs.argmax(axis=-1)
+    predicted = predicted_values(task, outputs)
     return {name: _FUNCTIONS[name](targets, predicted) for name in task.metrics}
+
+
+def predicted_values(task: Task, outputs: np.ndarray) -> np.ndarray:
+    """Return what a model predicts, in the form of the targets.
+
+    Args:
+        task: A task of texts.
+        outputs: Logits [M, C], or scores [M, 1] for regression.
+
+    Returns:
+        Class numbers, scores or numbers of choices [M]; of `multi_label` 1 or 0 for each label
+        [M, C].
+    """
+    if task.kind == "multi_label":
+        return (outputs > 0).astype(int)
+    return outputs[:, 0] if task.kind == "regression" else outputs.argmax(axis=-1)
+
+
+def compute_metric(name: Metric, targets: np.ndarray, predicted: np.ndarray) -> float:
+    """Compute one metric of texts from right answers and predictions.
+
+    Args:
+        name: The metric; not one of questions.
+        targets: Class numbers, scores or numbers of choices [M]; of `multi_label` 1 or 0 [M, C].
+        predicted: The same of the predictions.
+    """
+    return _FUNCTIONS[name](targets, predicted)
 
 
 def scores_by_source(

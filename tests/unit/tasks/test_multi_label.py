@@ -12,6 +12,7 @@ from albert_core.checkpoints.task_head import fit_to_task
 from albert_core.errors import InputError
 from albert_core.finetuning.baseline import baseline_score
 from albert_core.finetuning.config import FinetuningConfig
+from albert_core.finetuning.example_rows import read_example_rows
 from albert_core.finetuning.models import new_task_model
 from albert_core.finetuning.task_program import task_program
 from albert_core.inference import load
@@ -20,6 +21,8 @@ from albert_core.optimizers.factory import make_optimizer
 from albert_core.tasks import InvalidRows, Source, Task, read_examples
 from albert_core.tasks.metrics import compute_metrics
 from albert_core.tokenization import SentencePieceTokenizer
+from components.report.analysis import calibration, confident_mistakes
+from components.report.significance import paired_interval
 from tests.helpers.checkpoint_samples import classifier, of_model
 from tests.helpers.served_models import MODEL_CONFIG
 
@@ -120,7 +123,8 @@ def test_a_classifier_of_transformers_is_scored_by_the_names_of_its_labels(
     save_huggingface(checkpoint, tmp_path / "theirs")
     model, theirs = load(tmp_path / "theirs", task=TAGS), load(tmp_path / "theirs")
     (tmp_path / "results").mkdir()
-    scores = evaluate_splits(model, data=data, results=tmp_path / "results")
+    results = tmp_path / "results"
+    scores = evaluate_splits(model, data=data, results=results, with_baselines=True)
     texts = [text for text, _ in ROWS]
     found = theirs.predict(texts)
     said = [{name.lower() for name in one.labels} for one in found]
@@ -133,6 +137,14 @@ def test_a_classifier_of_transformers_is_scored_by_the_names_of_its_labels(
         assert {*filter(None, prediction.split(","))} == {name.lower() for name in one.labels}
         expected = [one.probabilities[name] for name in ("Sea", "farm", "town")]
         assert [float(value) for value in probabilities] == pytest.approx(expected, abs=1e-5)
+    rows = read_example_rows(results)
+    assert [row["label"] for row in rows] == [list(map(int, target)) for target in TARGETS]
+    assert [row["majority"] for row in rows] == [[0, 0, 0]] * len(ROWS)
+    mistakes, num_mistakes = confident_mistakes(rows, TAGS.labels)
+    assert num_mistakes == len(right) - sum(right) == len(mistakes)
+    assert calibration(rows, TAGS.labels).of == "each label"
+    low, high = paired_interval(TAGS, rows, [row["without_model"] for row in rows])
+    assert -1 <= low <= high <= 1
 
 
 def test_a_model_of_such_a_task_is_one_in_transformers(
