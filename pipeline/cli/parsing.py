@@ -167,9 +167,13 @@ class CommandParser:
         known = vars(self.parser.get_defaults())
         values = to_values(read_config(path))
         self.given |= {name for name, _ in self._flatten(rename_settings(read_run_values(path)))}
-        self.parser.set_defaults(
-            dict(self._flatten({name: value for name, value in values.items() if name in known}))
-        )
+        # An option may have the name of a section and be something else: `--vocab`, a path.
+        taken = {
+            name: value
+            for name, value in values.items()
+            if name in known and (name in self.sections or not isinstance(value, Mapping))
+        }
+        self.parser.set_defaults(dict(self._flatten(taken)))
 
     def get_settings(self, parsed: jsonargparse.Namespace) -> dict[str, Any]:
         """Return what to call the command's function with: parsed values, sections as dataclasses.
