@@ -122,7 +122,10 @@ class LocalOutput(Output):
             raise self._foreign_files_error()
 
     def find_damage(self, manifest: Manifest) -> str | None:
-        """Compare sizes and, where that takes seconds at most, sha256."""
+        """Return the first difference from the manifest, for a message, or None.
+
+        Sizes are compared and, where that takes seconds at most, sha256.
+        """
         return find_damage(self.folder, manifest, with_hashes=is_worth_hashing(manifest))
 
     def publish(self, results: Path) -> None:
@@ -172,7 +175,10 @@ class RemoteOutput(Output):
             raise self._foreign_files_error()
 
     def find_damage(self, manifest: Manifest) -> str | None:
-        """Compare sizes, by one listing."""
+        """Return the first file whose published size differs from the manifest's, or None.
+
+        Worded for a message. By one listing; contents are not compared.
+        """
         # Google keeps what it has; a sha256 would cost a download. Whoever reads the files as an
         # input compares their hashes.
         sizes = {file.path: file.num_bytes for file in find_files(self.address)}

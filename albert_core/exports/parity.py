@@ -15,7 +15,7 @@ from albert_core.errors import StepFailedError
 from albert_core.exports.comparison import largest_differences
 from albert_core.exports.description import PARITY_NAME
 from albert_core.exports.formats import Bounds
-from albert_core.exports.sentences import sentence_batches
+from albert_core.exports.sentences import SentenceSource, sentence_batches
 from albert_core.files import write_json
 from albert_core.finetuning.dev_set import DevSet
 from albert_core.model_function import ModelFunction, ModelInputs, ModelOutputs
@@ -58,6 +58,7 @@ class Parity:
         file_bytes: Size of the files, without the vocabulary and settings.
         parameter_bytes: Size of the parameters in float32.
         scores: The task's metric before and after, if there was a dev set.
+        sentence_source: Where the sentences come from: `corpus`, `package`, or a `file` given.
         bounds: The largest differences allowed.
     """
 
@@ -70,6 +71,7 @@ class Parity:
     parameter_bytes: int
     scores: ScoreComparison | None
     bounds: Bounds
+    sentence_source: SentenceSource = "package"
 
     @property
     def largest_difference(self) -> float:
@@ -143,7 +145,9 @@ class Reference:
         outputs: Its outputs for each batch.
         num_sentences: Sentences in the batches; 0 if the tokens are random.
         parameter_bytes: Size of the parameters in float32.
+        is_multi_label: Whether each of its logits has a probability by itself.
         dev: The task's dev set with the model's score, if there is one.
+        sentence_source: Where the sentences come from.
     """
 
     source: str
@@ -151,11 +155,17 @@ class Reference:
     outputs: Sequence[ModelOutputs]
     num_sentences: int
     parameter_bytes: int
+    is_multi_label: bool = False
     dev: DevSet | None = None
+    sentence_source: SentenceSource = "package"
 
 
 def make_reference(
-    checkpoint: Checkpoint, sentences: Sequence[str], dev: DevSet | None = None
+    checkpoint: Checkpoint,
+    sentences: Sequence[str],
+    dev: DevSet | None = None,
+    *,
+    sentence_source: SentenceSource = "package",
 ) -> Reference:
     """Run the Keras model on batches of sentences, once for all formats.
 
@@ -163,6 +173,7 @@ def make_reference(
         checkpoint: The model; without a vocabulary it reads random tokens instead.
         sentences: At least one sentence.
         dev: The task's dev set, already scored by this model; None to compare no scores.
+        sentence_source: Where the sentences come from, for the report.
 
     Raises:
         InputError: The weights do not fit the model.
@@ -175,7 +186,9 @@ def make_reference(
         outputs=[run(batch) for batch in batches],
         num_sentences=len(sentences) if checkpoint.tokenizer else 0,
         parameter_bytes=sum(array.nbytes for array in checkpoint.weights.values()),
+        is_multi_label=checkpoint.is_multi_label,
         dev=dev,
+        sentence_source=sentence_source,
     )
 
 
@@ -240,6 +253,7 @@ def _measure(
         parameter_bytes=reference.parameter_bytes,
         scores=scores,
         bounds=bounds,
+        sentence_source=reference.sentence_source,
     )
 
 
@@ -253,7 +267,12 @@ def _differences(
     """
     largest: dict[str, float] = {}
     for inputs, expected in zip(reference.batches, reference.outputs, strict=True):
-        of_batch = largest_differences(expected, run(inputs), as_probabilities=as_probabilities)
+        of_batch = largest_differences(
+            expected,
+            run(inputs),
+            as_probabilities=as_probabilities,
+            is_multi_label=reference.is_multi_label,
+        )
         for name, value in of_batch.items():
             # Not `max`, which drops a NaN in some orders.
             largest[name] = float(np.maximum(largest.get(name, 0.0), value))

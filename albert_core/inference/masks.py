@@ -29,10 +29,6 @@ MAX_MASKS = 16  # in a text: each costs scores for the whole vocabulary
 class MaskPredictor(Predictor):
     """Fills masks with a model that has the head of masked language modelling."""
 
-    def sample(self, text: str) -> dict[str, Any]:
-        """Return an example that holds a text and can be answered."""
-        return {"text": f"{MASK} {text}"}
-
     def predict(self, examples: Sequence[Any]) -> list[Prediction | InvalidExample]:
         """Return the 5 likeliest tokens for each mask of each text, or what is wrong with a text.
 
@@ -42,7 +38,7 @@ class MaskPredictor(Predictor):
         return self.fill(examples, top_k=DEFAULT_TOP_K)
 
     def fill(self, examples: Sequence[Any], *, top_k: int) -> list[Prediction | InvalidExample]:
-        """Do as `predict` does, with `top_k` tokens for each mask, 1 or more (not checked)."""
+        """Do as `predict` does, with `top_k` tokens for each mask, 1 or more (not checked here)."""
         texts = [to_text(value, number, self.signature) for number, value in enumerate(examples)]
         encoded = [self._encode(text) for text in texts]
         usable = [ids for ids in encoded if not isinstance(ids, InvalidExample)]

@@ -1,4 +1,4 @@
-"""Predictions of classification, regression and multiple choice.
+"""Predictions of classification, of one or several labels, of regression and multiple choice.
 
 Shape suffixes: C classes or choices.
 """
@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.special import softmax
+from scipy.special import expit, softmax
 
 from albert_core.finetuning.features import Features, make_features
-from albert_core.inference.examples import example_fields, to_text_example
+from albert_core.inference.examples import to_text_example
 from albert_core.inference.predictions import (
     InvalidExample,
     PredictedChoice,
     PredictedLabel,
+    PredictedLabels,
     PredictedScore,
     Prediction,
 )
@@ -26,12 +27,6 @@ _NO_LIMIT = 1 << 30
 
 class TextPredictor(Predictor):
     """Predicts labels, scores or choices."""
-
-    def sample(self, text: str) -> dict[str, Any]:
-        """Return an example with a text in each field it must have, twice in a list of choices."""
-        values = {"text": text, "texts": [text, text]}
-        fields = example_fields(self.signature)
-        return {name: values[content] for name, content in fields.items() if content in values}
 
     def predict(self, examples: Sequence[Any]) -> list[Prediction | InvalidExample]:
         """Return a prediction for each example, in their order; none is invalid, long ones are cut.
@@ -82,6 +77,8 @@ class TextPredictor(Predictor):
         kind, labels = self.signature.kind, self.signature.labels
         if kind == "regression":
             return PredictedScore(score=float(logits_C[0]), is_truncated=is_truncated)
+        if kind == "multi_label":
+            return _predicted_labels(labels, logits_C, is_truncated)
         probabilities = [float(value) for value in softmax(logits_C)]
         best = int(logits_C.argmax())
         if kind == "multiple_choice":
@@ -97,3 +94,16 @@ class TextPredictor(Predictor):
             probabilities=dict(zip(labels, probabilities, strict=True)),
             is_truncated=is_truncated,
         )
+
+
+def _predicted_labels(
+    names: Sequence[str], logits_C: np.ndarray, is_truncated: bool
+) -> PredictedLabels:
+    """Return the prediction from the logits [C] of labels that do not exclude each other."""
+    probabilities = dict(zip(names, map(float, expit(logits_C.astype(float))), strict=True))
+    likeliest_first = sorted(names, key=lambda name: -probabilities[name])
+    return PredictedLabels(
+        labels=[name for name in likeliest_first if probabilities[name] > 0.5],
+        probabilities=probabilities,
+        is_truncated=is_truncated,
+    )

@@ -27,6 +27,7 @@ class Lineage:
         finetuned: Manifest of its fine-tuning.
         evaluated: Manifest of its evaluation.
         random_evaluated: Manifest of the evaluation of the same fine-tuning from random weights.
+        vocab_address: Where the output of its vocabulary is; empty if unknown.
 
     Raises:
         InputError: Evaluation or records belong to another model.
@@ -39,6 +40,7 @@ class Lineage:
     finetuned: Manifest | None = None
     evaluated: Manifest | None = None
     random_evaluated: Manifest | None = None
+    vocab_address: str = dataclasses.field(default="", compare=False)
 
     def __post_init__(self) -> None:
         """Refuse an evaluation of another model, and records the pretraining has not read.
@@ -68,6 +70,13 @@ class Lineage:
             self.evaluated,
         )
         return [manifest for manifest in manifests if manifest]
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The ISO 639 codes of the text's languages, as far as the manifests name them."""
+        of_text = [manifest for manifest in (*self.records, self.vocab) if manifest]
+        codes = (manifest.config.get("language") for manifest in of_text)
+        return tuple(dict.fromkeys(code for code in codes if code))
 
 
 def lineage_at(
@@ -99,6 +108,7 @@ def lineage_at(
         finetuned=manifest_at(finetuned),
         evaluated=manifest_at(evaluated),
         random_evaluated=manifest_at(random_evaluated),
+        vocab_address=str(vocab or ""),
     )
 
 
@@ -163,8 +173,10 @@ def _trace(model: Manifest, outputs: Sequence[_Output]) -> Lineage:
         for _, m in outputs
         if m.step == "records" and m.content_hash in inputs.values()
     }
+    vocab_path, vocab = _find_vocabulary(inputs.get("vocab"), outputs) or (None, None)
     return Lineage(
-        vocab=_find_vocabulary(inputs.get("vocab"), outputs),
+        vocab=vocab,
+        vocab_address=str(vocab_path or ""),
         records=tuple(records[value] for value in inputs.values() if value in records),
         **origin,
         finetuned=finetuned,
@@ -223,8 +235,8 @@ def _find_random_twin(finetuned: Manifest, outputs: Sequence[_Output]) -> Manife
     return next((m for m in candidates if m.inputs == finetuned.inputs), None)
 
 
-def _find_vocabulary(content_hash: str | None, outputs: Sequence[_Output]) -> Manifest | None:
-    """Return the manifest of the vocabulary whose content has a hash; None if there is none.
+def _find_vocabulary(content_hash: str | None, outputs: Sequence[_Output]) -> _Output | None:
+    """Return the output of the vocabulary whose content has a hash; None if there is none.
 
     Vocabularies are read until one has it.
 
@@ -232,5 +244,6 @@ def _find_vocabulary(content_hash: str | None, outputs: Sequence[_Output]) -> Ma
         InputError: One of them cannot be read.
     """
     candidates = (output for output in outputs if output[1].step == "vocab")
-    hashes = ((load_tokenizer(path).content_hash(), m) for path, m in candidates)
-    return next((m for tokenizer_hash, m in hashes if tokenizer_hash == content_hash), None)
+    return next(
+        (o for o in candidates if load_tokenizer(o[0]).content_hash() == content_hash), None
+    )

@@ -33,7 +33,7 @@ HISTORY_FOLDER = "history"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TaskScore:
+class ComparableScore:
     """A model's score on one task.
 
     Attributes:
@@ -63,7 +63,7 @@ class AcceptedModel:
     address: str
     content_hash: str
     run: str
-    scores: Mapping[str, TaskScore]
+    scores: Mapping[str, ComparableScore]
 
 
 def accepted_dates(folder: str) -> list[str]:

@@ -14,7 +14,7 @@ from components.promote.config import RetrainingConfig
 from components.promote.decision import Promotion, decide
 from components.promote.model_registry import (
     AcceptedModel,
-    TaskScore,
+    ComparableScore,
     accept,
     accepted_dates,
     read_accepted,
@@ -96,7 +96,7 @@ def promote(
     )
 
 
-def _scores(evaluations: Sequence[Manifest]) -> dict[str, TaskScore]:
+def _scores(evaluations: Sequence[Manifest]) -> dict[str, ComparableScore]:
     """Return the scores of the pretrained model by task, leaving out those from random weights.
 
     Args:
@@ -106,7 +106,7 @@ def _scores(evaluations: Sequence[Manifest]) -> dict[str, TaskScore]:
     for manifest in evaluations:
         if manifest.config["initialization"] == "pretrained":
             metric = next(iter(manifest.metrics))  # the task's first metric
-            scores[manifest.config["task"]] = TaskScore(
+            scores[manifest.config["task"]] = ComparableScore(
                 metric=metric, score=manifest.metrics[metric], data=manifest.inputs["data"]
             )
     return scores

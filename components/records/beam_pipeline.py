@@ -228,7 +228,7 @@ class EncodeSplit(beam.DoFn):
         )
 
     def process(self, element: tuple[str, CorpusSplit]) -> Iterator[tuple[str, str]]:
-        """Encode a split, unless all its files exist, and yield each address for every shard.
+        """Encode a split, unless its files are whole, and yield each address for every shard.
 
         A file is named to all shards, also to those of which it holds no document.
         """

@@ -57,6 +57,7 @@ def make_records(
     settings = {
         "records": dataclasses.asdict(config),
         "cleaning": dataclasses.asdict(cleaning),
+        "language": corpus.language,
     }
     inputs = {
         "corpus": corpus_fingerprint(corpus),

@@ -5,6 +5,7 @@ import dataclasses
 import gc
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 
 import uvicorn
@@ -22,6 +23,8 @@ _BACKLOG = 2048
 def run_server(model: str, config: ServingConfig) -> None:
     """Serve a model until SIGTERM or Ctrl-C, and print a line on start and end.
 
+    What was changed or left out on reading the model is told on standard error.
+
     The port is bound before the model is loaded, so that a taken one is known at once. Requests
     that arrived before the signal are answered, if that takes no longer than 30 s. To be called in
     the main thread, which takes the signals.
@@ -35,6 +38,8 @@ def run_server(model: str, config: ServingConfig) -> None:
     """
     with _listen(config.host, config.port) as listener:
         loaded = load(model)
+        for note in loaded.notes:
+            print(f"note: {note}", file=sys.stderr, flush=True)
         if config.null_threshold is not None:
             loaded = dataclasses.replace(loaded, null_threshold=config.null_threshold)
         settings = uvicorn.Config(

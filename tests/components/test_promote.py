@@ -13,16 +13,17 @@ from components.promote.config import RetrainingConfig
 from components.promote.decision import decide
 from components.promote.model_registry import (
     AcceptedModel,
-    TaskScore,
+    ComparableScore,
     accepted_before,
     accepted_dates,
 )
 from components.promote.step import promote
 
 
-def scores_of(data: str = "d", **scores: float) -> dict[str, TaskScore]:
+def scores_of(data: str = "d", **scores: float) -> dict[str, ComparableScore]:
     return {
-        task: TaskScore(metric="accuracy", score=score, data=data) for task, score in scores.items()
+        task: ComparableScore(metric="accuracy", score=score, data=data)
+        for task, score in scores.items()
     }
 
 

@@ -17,12 +17,24 @@ from components.export.lineage import Lineage
 from components.number_formats import format_exact_percent, format_number
 
 # The Hugging Face hub's names for metrics and kinds of tasks.
-_HUB_METRICS = {"pearson": "pearsonr", "spearman": "spearmanr", "exact": "exact_match"}
+_HUB_METRICS = {
+    "pearson": "pearsonr",
+    "spearman": "spearmanr",
+    "exact": "exact_match",
+    "micro_f1": "f1",
+    "macro_f1": "f1",
+}
 _HUB_TASKS = {
     "classification": "text-classification",
+    "multi_label": "text-classification",
     "regression": "text-classification",
     "multiple_choice": "multiple-choice",
     "question_answering": "question-answering",
+}
+_SENTENCE_SOURCES = {
+    "corpus": "the text of the vocabulary",
+    "file": "a file that was given",
+    "package": "English sentences that come with this program",
 }
 _UNUSABLE = "unusable"  # how `describe` begins what it says of a vocabulary that cannot be read
 
@@ -67,11 +79,12 @@ def gather_facts(
     """
     card, lineage, task = card or CardConfig(), lineage or Lineage(), task or {}
     model = description.model
+    languages = card.languages or lineage.languages
     sections = (
-        _model_section(description, task, export_format, card),
+        _model_section(description, task, export_format, card, languages),
         Section(title="Intended use", text=card.intended_use),
         scores_section(task, lineage),
-        _limits_section(description, task, lineage, card),
+        _limits_section(description, task, lineage, languages),
         finetuning_section(lineage.finetuned),
         _checkpoint_section(lineage.checkpoint),
         pretraining_section(lineage, model.config if model else None, card),
@@ -82,7 +95,7 @@ def gather_facts(
     )
     return CardFacts(
         name=card.name or _default_name(model, task),
-        header=_header(model, task, export_format, card),
+        header=_header(description, task, export_format, card, languages),
         sections=[section for section in sections if not section.is_empty],
     )
 
@@ -94,21 +107,23 @@ def _default_name(model: ModelSummary | None, task: Values) -> str:
 
 
 def _header(
-    model: ModelSummary | None,
+    description: Description,
     task: Values,
     export_format: ExportFormat | None,
     card: CardConfig,
+    languages: Sequence[str],
 ) -> Values:
     """Return the front matter by the Hugging Face hub's keys and names, without unknown keys.
 
     The tags are albert, the task, the format and those of `card`, each once.
     """
-    heads = model.heads if model else ()
-    hub_task = _HUB_TASKS.get(task.get("kind", ""), "fill-mask" if "masked_lm" in heads else "")
+    heads = description.model.heads if description.model else ()
+    kind = task.get("kind") or description.purpose.kind
+    hub_task = _HUB_TASKS.get(kind, "fill-mask" if "masked_lm" in heads else "")
     tags = ("albert", task.get("name"), export_format, *card.tags)
     values = {
         "license": card.license,
-        "language": list(card.languages),
+        "language": list(languages),
         "library_name": FORMATS[export_format].hub_library if export_format else None,
         "pipeline_tag": hub_task,
         "tags": [tag for tag in dict.fromkeys(tags) if tag],
@@ -118,16 +133,20 @@ def _header(
 
 
 def _model_section(
-    description: Description, task: Values, export_format: ExportFormat | None, card: CardConfig
+    description: Description,
+    task: Values,
+    export_format: ExportFormat | None,
+    card: CardConfig,
+    languages: Sequence[str],
 ) -> Section:
     """Return a section about licence, architecture, vocabulary and task; unknown facts left out."""
-    model, vocabulary = description.model, description.vocabulary
+    model, vocabulary, purpose = description.model, description.vocabulary, description.purpose
     config = model.config if model else None
     return Section(
         title="Model",
         facts=keep_known(
             ("License", card.license),
-            ("Languages", card.languages),
+            ("Languages", languages),
             ("Format", export_format),
             ("Size", model.size if model else ""),
             ("Parameters", model.num_parameters if model else None),
@@ -142,14 +161,14 @@ def _model_section(
             ("Vocabulary", "" if vocabulary.startswith(_UNUSABLE) else vocabulary),
             ("Longest input, in tokens", config and config.max_position_embeddings),
             ("Task", task.get("name")),
-            ("Kind of task", task.get("kind", "").replace("_", " ")),
-            ("Labels", task.get("labels", ())),
+            ("Kind of task", (task.get("kind") or purpose.kind).replace("_", " ")),
+            ("Labels", task.get("labels") or purpose.labels),
         ),
     )
 
 
 def _limits_section(
-    description: Description, task: Values, lineage: Lineage, card: CardConfig
+    description: Description, task: Values, lineage: Lineage, languages: Sequence[str]
 ) -> Section:
     """Return a section about the lengths, languages and case that the model has seen in training.
 
@@ -159,17 +178,20 @@ def _limits_section(
     if not lineage.manifests:
         return Section(title="Limits")
     lengths = [m.config["records"]["sequence_length"] for m in lineage.records]
-    is_lower_case = description.vocabulary.endswith("lower case")
+    is_lower_case = ", lower case" in description.vocabulary
+    has_vocabulary = description.vocabulary and not description.vocabulary.startswith(_UNUSABLE)
+    drops_accents = has_vocabulary and not description.vocabulary.endswith("accents kept")
     return Section(
         title="Limits",
         facts=keep_known(
-            ("Languages of the text", card.languages),
+            ("Languages of the text", languages),
             ("Sequence lengths of pretraining, in tokens", lengths),
             (
                 "Longest input of fine-tuning, in tokens",
                 finetuned and finetuned.config["finetuning"]["sequence_length"],
             ),
             ("Case", "text is lower-cased, so that case is lost" if is_lower_case else ""),
+            ("Accents", "accents and umlauts are dropped, and so lost" if drops_accents else ""),
             ("Unknown tokens in the text", _unknown_fraction(lineage.records)),
             ("Scored on", evaluated and f"{task.get('name', evaluated.config['task'])} alone"),
         ),
@@ -210,6 +232,7 @@ def _export_section(parity: Values) -> Section:
         title="Export",
         facts=keep_known(
             ("Sentences that both models read", parity.get("num_sentences")),
+            ("Where they come from", _SENTENCE_SOURCES.get(parity.get("sentence_source", ""))),
             *(
                 (f"Largest difference of {prefix}{name}", format_number(value, digits=3))
                 for name, value in differences.items()

@@ -10,7 +10,7 @@ import yaml
 
 from albert_core.artifacts.inputs import input_folder
 from albert_core.checkpoints import describe
-from albert_core.checkpoints.checkpoint import read_json, read_task
+from albert_core.checkpoints.side_files import read_json, read_task
 from albert_core.exports.description import PARITY_NAME
 from albert_core.exports.formats import ExportFormat
 from albert_core.files import write_atomically

@@ -89,7 +89,7 @@ def test_without_a_vocabulary_the_pieces_are_random():
 @pytest.mark.parametrize("kind", MODELS)
 def test_a_model_is_as_itself(kind, tokenizer, tmp_path):
     checkpoint = dataclasses.replace(MODELS[kind](), tokenizer=tokenizer)
-    reference = make_reference(checkpoint, SENTENCES[:8])
+    reference = make_reference(checkpoint, SENTENCES[:8], sentence_source="corpus")
     for is_quantized in (False, True):
         bounds = dataclasses.replace(BOUNDS, is_quantized=is_quantized)
         parity = prove(
@@ -100,7 +100,7 @@ def test_a_model_is_as_itself(kind, tokenizer, tmp_path):
             bounds=bounds,
         )
         assert parity.largest_difference == 0
-        assert parity.num_sentences == 8
+        assert (parity.num_sentences, parity.sentence_source) == (8, "corpus")
 
 
 def search(starts: list[int], probabilities: list[float]) -> dict[str, np.ndarray]:
@@ -137,6 +137,14 @@ def test_quantized_models_are_compared_by_probabilities():
 def test_what_is_no_number_is_a_difference():
     ours, theirs = {"logits": np.zeros((1, 2))}, {"logits": np.array([[0.0, np.nan]])}
     assert math.isnan(largest_differences(ours, theirs)["logits"])
+
+
+def test_labels_that_do_not_exclude_each_other_have_probabilities_of_their_own():
+    """A shift of all logits changes no class of several, but each label by itself."""
+    ours, theirs = {"logits": np.zeros((1, 2))}, {"logits": np.full((1, 2), np.log(3.0))}
+    found = largest_differences(ours, theirs, as_probabilities=True, is_multi_label=True)
+    assert found["logits"] == pytest.approx(0.25)
+    assert largest_differences(ours, theirs, as_probabilities=True)["logits"] == 0.0
     assert of_parity(differences={"logits": math.nan}).failures
 
 
