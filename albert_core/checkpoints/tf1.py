@@ -129,7 +129,7 @@ def write_tf1_checkpoint(prefix: str | Path, arrays: Mapping[str, Any]) -> None:
     the original's scripts, which build the model's graph themselves, rename and remove that file.
 
     Args:
-        prefix: Path without `.index`; its folder must exist.
+        prefix: Path without `.index`; its folder is made if it is missing.
         arrays: Values by variable name; `global_step` is added as 0 if it is not there.
     """
     import tensorflow as tf
@@ -140,6 +140,7 @@ def write_tf1_checkpoint(prefix: str | Path, arrays: Mapping[str, Any]) -> None:
     # TensorFlow writes in place. With temporary names a killed process leaves no half checkpoint;
     # the index comes last, because it makes the checkpoint visible.
     temporary = prefix.with_name(f".{prefix.name}.{os.getpid()}.tmp")
+    prefix.parent.mkdir(parents=True, exist_ok=True)
     try:
         Path(f"{temporary}.meta").write_bytes(_make_meta_graph(values))
         tf.raw_ops.SaveV2(
