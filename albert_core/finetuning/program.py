@@ -88,6 +88,7 @@ def run_finetuning(
             progress=progress,
         )
         trials = [trainer.run(trial) for trial in config.trials()]
+    # The policy is global: whatever this process builds next would have the training's precision.
     keras.config.set_dtype_policy("float32")
     group = best_trials(trials, task.metrics[0])
     best = max(group, key=lambda trial: trial.best[task.metrics[0]])

@@ -159,6 +159,7 @@ def best_trials(trials: Sequence[Trial], metric: str) -> list[Trial]:
     groups: dict[tuple[float, int], list[Trial]] = {}
     for trial in trials:
         groups.setdefault((trial.config.learning_rate, trial.config.batch_size), []).append(trial)
+    # By the mean, not by the best seed: with many seeds luck would choose the settings.
     return max(groups.values(), key=lambda group: np.mean([trial.best[metric] for trial in group]))
 
 
@@ -190,6 +191,7 @@ def _plan(config: FinetuningConfig, task: Task, num_examples: int) -> TrainingPl
     steps_per_epoch = batches_in_epoch(num_examples, config.batch_size)
     steps = config.num_train_steps or max(1, round(config.num_epochs * steps_per_epoch))
     num_evaluations = min(config.num_evaluations, steps)
+    # Up, not down: the training ends with an evaluation, so that its last weights can be the best.
     interval = math.ceil(steps / num_evaluations)
     return TrainingPlan(
         phase_steps=(interval * num_evaluations,),

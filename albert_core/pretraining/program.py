@@ -184,14 +184,14 @@ def _write_results(
     best: dict[str, float],
     checkpoints: Path,
 ) -> None:
-    """Write the files of a model folder: the best weights, and what belongs to them.
+    """Write a model folder: configuration, vocabulary, best weights, history, metrics and logs.
 
     Args:
         results: The folder; it exists, and has no TensorBoard files yet.
         model: Gives the architecture alone.
         tokenizer: The vocabulary.
         history: Rows of all evaluations.
-        best: The row of the best weights.
+        best: The row of the best weights, whose metrics go to eval_results.txt.
         checkpoints: Folder that holds best weights, log and TensorBoard files.
     """
     model.config.to_json_file(results / CONFIG_NAME)

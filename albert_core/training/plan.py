@@ -43,6 +43,7 @@ class TrainingPlan:
         Raises:
             InputError: The steps of a phase are no such multiple.
         """
+        # An interval is one of Keras's epochs, and none may hold batches of two shapes.
         for num_steps in self.phase_steps:
             if self.interval_steps < 1 or num_steps % self.interval_steps:
                 raise InputError(

@@ -10,7 +10,7 @@ import dataclasses
 import inspect
 import json
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jsonargparse
@@ -18,11 +18,25 @@ import yaml
 
 from albert_core.old_names import rename_setting, rename_settings
 from albert_core.storage import split_addresses
-from pipeline.config import RunConfig, read_config, read_yaml, to_values
+from pipeline.config import (
+    RunConfig,
+    read_config,
+    read_run_values,
+    read_yaml,
+    to_values,
+    with_recipes,
+)
 
 Command = Callable[..., None]
 
-_ALIASES = {"--corpus": "--corpus.files"}
+# Short names of options, in the commands that have these.
+_ALIASES = {
+    "--corpus": "--corpus.files",
+    "--checkpoint": "--checkpoint.path",
+    "--albert_config": "--checkpoint.albert_config",
+    "--lower_case": "--checkpoint.lower_case",
+}
+_CHECKPOINT_VOCAB = "--checkpoint.vocab"
 # Options whose values may hold a comma or begin with a bracket: names of files and folders.
 _ADDRESS_LISTS = {"--corpus.files", "--records_dir", "--finetuned_dirs", "--evaluation_dirs"}
 # Parameters that the file of a run sets; `**settings` is all of them.
@@ -45,6 +59,8 @@ class CommandParser:
         takes_config: Whether there is `--config`: the command has settings of a run, and no
             argument without a name.
         sections: Dotted names of the options that stand for a whole dataclass.
+        given: Dotted names of the settings that were given, in the file or as options; filled by
+            `take_defaults`.
     """
 
     def __init__(self, command: Command) -> None:
@@ -67,13 +83,16 @@ class CommandParser:
             for action in self.parser._actions
             if isinstance(defaults.get(action.dest), jsonargparse.Namespace)
         }
+        self.given: set[str] = set()
+        self._options = {option for a in self.parser._actions for option in a.option_strings}
 
     def spell_out(self, arguments: list[str]) -> list[str]:
         """Return arguments as jsonargparse takes them.
 
         Aliases and old names of settings become today's names (an old name is told once on standard
-        error); `--tasks cola,rte` becomes a JSON list; the name of a section's YAML file becomes
-        its content, since jsonargparse would take it for a name to import.
+        error); `--tasks cola,rte` becomes a JSON list; `--vocab` with a path becomes the
+        checkpoint's vocabulary, where a command takes one; the name of a section's YAML file
+        becomes its content, since jsonargparse would take it for a name to import.
 
         Raises:
             InputError: The file of a section is missing or does not hold settings.
@@ -86,7 +105,7 @@ class CommandParser:
                 spelled.append(argument)
                 continue
             option, equals, value = argument.partition("=")
-            option = _todays_name(option)
+            option = self._todays_name(option)
             if equals and option in lists | sections:
                 spelled += [option, value]
             else:
@@ -97,15 +116,31 @@ class CommandParser:
                 spelled[index + 1] = json.dumps(values)
             elif option in lists and not value.startswith(("[", "-")):
                 spelled[index + 1] = json.dumps(value.split(","))
+            elif option == "--vocab" and self._names_vocabulary(value):
+                spelled[index] = _CHECKPOINT_VOCAB
             elif option in sections and not value.startswith("--"):
                 spelled[index + 1] = _read_section(option, value)
         return spelled
 
+    def _todays_name(self, option: str) -> str:
+        """Return an option with its short name and the old name of a setting replaced."""
+        alias = _ALIASES.get(option, option)
+        section, dot, setting = (alias if alias in self._options else option).rpartition(".")
+        return f"{section}{dot}{rename_setting(setting, source='command line')}"
+
+    def _names_vocabulary(self, value: str) -> bool:
+        """Return whether a value of `--vocab` is a checkpoint's vocabulary, not a section's file.
+
+        In commands that start from a checkpoint, everything is but options, YAML and YAML's files.
+        """
+        is_section = value.startswith("-") or value.endswith((".yaml", ".yml"))
+        return _CHECKPOINT_VOCAB in self._options and not is_section and not _is_mapping(value)
+
     def take_defaults(self, arguments: list[str]) -> None:
         """Make the values of the file that `--config` names the defaults of `parser`'s options.
 
-        Does nothing without `--config`. Settings in the file that the command has no option for are
-        checked, but not used.
+        Without `--config` only `given` is filled. Settings in the file that the command has no
+        option for are checked, but not used.
 
         Args:
             arguments: The arguments, as `spell_out` returns them.
@@ -113,6 +148,7 @@ class CommandParser:
         Raises:
             InputError: The file is missing, or a name, a type or a value in it is wrong.
         """
+        self.given |= set(_given_options(arguments))
         if not self.takes_config:
             return
         finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -122,6 +158,7 @@ class CommandParser:
             return
         known = vars(self.parser.get_defaults())
         values = to_values(read_config(path))
+        self.given |= {name for name, _ in self._flatten(rename_settings(read_run_values(path)))}
         self.parser.set_defaults(
             dict(self._flatten({name: value for name, value in values.items() if name in known}))
         )
@@ -129,12 +166,18 @@ class CommandParser:
     def get_settings(self, parsed: jsonargparse.Namespace) -> dict[str, Any]:
         """Return what to call the command's function with: parsed values, sections as dataclasses.
 
+        Where a run starts from a checkpoint, tasks have their recipes (`with_recipes`).
+
         Raises:
             InputError: A value is impossible.
         """
         settings = self.parser.instantiate(parsed).as_dict()
         if self.takes_config:
             del settings["config"]
+        if "checkpoint" in settings and settings["checkpoint"].path:
+            section = "finetuning."
+            given = {name.split(".")[1] for name in self.given if name.startswith(section)}
+            settings["finetuning"] = with_recipes(settings["finetuning"], given)
         return settings
 
     def _list_options(self) -> Iterator[str]:
@@ -170,10 +213,28 @@ def _takes_config(command: Command) -> bool:
     return not has_arguments and not _RUN_SETTINGS.isdisjoint(parameters)
 
 
-def _todays_name(option: str) -> str:
-    """Return an option (`--section.name`) with aliases and the old name of a setting replaced."""
-    section, dot, setting = _ALIASES.get(option, option).rpartition(".")
-    return f"{section}{dot}{rename_setting(setting, source='command line')}"
+def _given_options(arguments: Sequence[str]) -> Iterator[str]:
+    """Yield the dotted names of the options among arguments; those of a section's file, too.
+
+    Args:
+        arguments: As `spell_out` returns them.
+    """
+    for index, argument in enumerate(arguments):
+        if not argument.startswith("--"):
+            continue
+        name = argument[2:].partition("=")[0]
+        yield name
+        values = arguments[index + 1 : index + 2]
+        if values and _is_mapping(values[0]):
+            yield from (f"{name}.{key}" for key in yaml.safe_load(values[0]))
+
+
+def _is_mapping(value: str) -> bool:
+    """Return whether a text is a mapping in YAML."""
+    try:
+        return isinstance(yaml.safe_load(value), Mapping)
+    except yaml.YAMLError:
+        return False
 
 
 def _addresses(value: str) -> list[str] | None:
@@ -195,10 +256,7 @@ def _read_section(option: str, value: str) -> str:
     Raises:
         InputError: The file is missing, not YAML, or not a mapping.
     """
-    try:
-        if isinstance(yaml.safe_load(value), Mapping):
-            return value
-    except yaml.YAMLError:
-        pass  # no YAML, so it is a name
+    if _is_mapping(value):
+        return value
     values = rename_settings(read_yaml(value, option=option), source=f"{option} {value}")
     return json.dumps(values, default=str)

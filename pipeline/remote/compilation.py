@@ -110,7 +110,7 @@ def _without_header(text: str) -> str:
 
 
 def _refuse_large(parameters: Mapping[str, Any], platform: PlatformRules) -> None:
-    """Refuse parameters that are longer as JSON than the platform takes.
+    """Refuse parameters that are longer as JSON than the platform takes, if it has a limit.
 
     Raises:
         InputError: They are; the message names the largest one.

@@ -45,6 +45,7 @@ class StepCounter(keras.callbacks.Callback):
             logs: The means by Keras.
         """
         state = self.session.state
+        # At the end of an interval `interval_step` is 0 again, but the means are of all its steps.
         count = self.session.interval_step or self.session.plan.interval_steps
         # This waits for the device, which is why only steps with a line come here.
         means = {name: float(value) for name, value in logs.items()}
