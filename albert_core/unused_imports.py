@@ -1,9 +1,10 @@
 """Imports that Keras and TensorFlow make for features this program does not use, left out.
 
-Keras imports matplotlib for galleries of images and scikit-learn for wrappers in its style;
-TensorFlow Lite's converter and a callback of Keras import JAX under TensorFlow, too. Both do without where these are not installed. They
-are installed here, since other parts of the program use them, and would cost every process that
-trains or predicts about 2.5 seconds of a core: 40 % of its imports.
+Keras imports matplotlib for galleries of images and scikit-learn for wrappers in its style; a
+callback of Keras and TensorFlow Lite's converter import JAX, under TensorFlow, too. All do without
+where these are not installed. They are installed here, since other parts of the program use them,
+and would cost every process that trains or predicts about 2.5 seconds of a core: 40 % of its
+imports.
 """
 
 import importlib.abc
