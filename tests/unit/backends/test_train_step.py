@@ -76,6 +76,7 @@ def trained(
     optimizer = make_optimizer(
         "lamb", learning_rate=0.01, num_train_steps=NUM_STEPS, num_warmup_steps=2
     )
+    optimizer.build(model.trainable_variables)  # else TensorFlow traces the first step twice
     model.compile(optimizer=optimizer, jit_compile=jit_compile)
     losses: list[float] = []
     for step in range(NUM_STEPS):
