@@ -37,7 +37,8 @@ def import_checkpoint(
 
     Returns:
         The manifest; its metrics are `kind`, `size` (as in `size_name`, empty for none of the
-        released sizes), `num_parameters`, `vocab_size`, `lower_case` and `heads`.
+        released sizes), `num_parameters`, `vocab_size`, `lower_case`, `strip_accents` and
+        `heads`.
 
     Raises:
         InputError: There is no finished model, a file of it is missing or unusable, it has no
@@ -110,5 +111,6 @@ def _describe(checkpoint: Checkpoint, config: CheckpointConfig) -> Metrics:
         "num_parameters": sum(array.size for array in checkpoint.weights.values()),
         "vocab_size": len(tokenizer),
         "lower_case": tokenizer.lower_case,
+        "strip_accents": tokenizer.strip_accents,
         "heads": ", ".join(sorted(checkpoint.heads)),
     }

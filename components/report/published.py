@@ -70,7 +70,7 @@ class PublishedTable:
 
 
 def published_tables(tasks: Sequence[TaskSummary], *, size: str) -> list[PublishedTable]:
-    """Return the published tables that have a score for at least one of a run's tasks.
+    """Return the published tables with a task of the run's in them, the run's scores as first row.
 
     Args:
         tasks: The run's.
