@@ -54,6 +54,8 @@ class Manifest:
         files: Size and sha256 of each file, by path relative to the folder.
         metrics: Key metrics for tables and reports.
         seconds: Wall-clock time of the process that finished the step.
+        environment: Machine and versions of that process, as `describe_environment` returns them;
+            empty in manifests of earlier versions.
     """
 
     step: str
@@ -64,6 +66,7 @@ class Manifest:
     files: Mapping[str, Mapping[str, Any]]
     metrics: Metrics
     seconds: float
+    environment: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from albert_core.artifacts.environment import describe_environment
 from albert_core.artifacts.manifest import (
     MANIFEST_NAME,
     DamagedManifestError,
@@ -282,6 +283,7 @@ def _execute(
         files=describe_files(results),
         metrics=metrics,
         seconds=round(time.monotonic() - started, 2),
+        environment=describe_environment(),
     )
     manifest.write(results)
     return manifest

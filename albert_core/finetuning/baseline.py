@@ -18,9 +18,9 @@ _GUESSED_WORDS = 3
 def baseline_score(program: TaskProgram, train: TaskData, dev: TaskData) -> float:
     """Return the first metric on the dev set of predictions that need no model.
 
-    These are the most frequent class or choice of the training set, or its mean score; no answer to
-    questions that may have none; else three words from a place in the context that follows from the
-    question's id.
+    These are the most frequent class or choice of the training set, or its mean score; the labels
+    that apply to more than half of it; no answer to questions that may have none; else three words
+    from a place in the context that follows from the question's id.
 
     Args:
         program: The task.
@@ -37,21 +37,28 @@ def baseline_score(program: TaskProgram, train: TaskData, dev: TaskData) -> floa
             has_unanswerable=task.has_unanswerable,
         )
         return float(scores.mean())
-    constant = TextEvaluator(program, dev, {"logits": list(_constant(task, train, dev))})
+    outputs = constant_outputs(task, train.features.targets["target"], len(dev.examples))
+    constant = TextEvaluator(program, dev, {"logits": list(outputs)})
     return constant.metrics()[task.metrics[0]]
 
 
-def _constant(task: Task, train: TaskData, dev: TaskData) -> np.ndarray:
-    """Return the same scores for every dev example [M, C], from the training set's targets.
+def constant_outputs(task: Task, targets: np.ndarray, num_rows: int) -> np.ndarray:
+    """Return the same scores for every example of another set [M, C], from a set's targets.
 
-    For classes and choices the scores are counts: the number of training examples each is right in
-    (C is 2 or more, up to the highest class that occurs). Only their order means anything. For
-    regression they are the mean target [M, 1].
+    For classes and choices the scores are counts: the number of examples each is right in (C is 2
+    or more, up to the highest class that occurs). Only their order means anything. For regression
+    they are the mean target [M, 1]; for labels of which any number may apply, above 0 where a label
+    applies to more than half of the set.
+
+    Args:
+        task: A task of texts.
+        targets: The targets of the training set; of such labels [examples, C].
+        num_rows: Number of examples M to predict for.
     """
-    targets = train.features.targets["target"]
-    num_rows = len(dev.examples)
     if task.kind == "regression":
         return np.full((num_rows, 1), targets.mean())
+    if task.kind == "multi_label":
+        return np.tile(targets.mean(axis=0) - 0.5, (num_rows, 1))
     counts = np.bincount(targets.astype(int), minlength=2)
     return np.tile(counts, (num_rows, 1))
 

@@ -1,6 +1,7 @@
 """Fine-tuning from a pretrained checkpoint to a folder with the best model of all trials."""
 
 import dataclasses
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ import numpy as np
 
 from albert_core.artifacts.manifest import Metrics
 from albert_core.checkpoints import Checkpoint
+from albert_core.checkpoints.names import PRETRAINING_HEADS
+from albert_core.checkpoints.side_files import TASK_NAME, TRIALS_NAME
 from albert_core.checkpoints.vocabulary import check_size
 from albert_core.config import CONFIG_NAME, WEIGHTS_NAME, AlbertConfig
 from albert_core.errors import InputError
 from albert_core.files import write_json
 from albert_core.finetuning.baseline import baseline_score
-from albert_core.finetuning.config import TRIALS_NAME, FinetuningConfig, Initialization
+from albert_core.finetuning.config import FinetuningConfig, Initialization
 from albert_core.finetuning.task_program import task_program
 from albert_core.finetuning.trials import Trial, TrialTrainer, best_trials
 from albert_core.progress import ReportProgress, quiet
@@ -24,6 +27,7 @@ from albert_core.tokenization import Tokenizer
 from albert_core.training.best_weights import copy_best
 from albert_core.training.devices import use_devices, use_precision
 from albert_core.training.history import write_history
+from albert_core.training.log import LOG_NAME
 
 
 def run_finetuning(
@@ -52,7 +56,7 @@ def run_finetuning(
         initialization: `pretrained`, or `random` weights of the same architecture, as a baseline.
         config: How to train: the settings of this task, see `FinetuningConfig.for_task`.
         results: Folder that exists; receives configuration, weights, vocabulary, task.json,
-            metrics.jsonl, trials.json.
+            metrics.jsonl, training_log.jsonl, trials.json.
         checkpoints: Folder that exists; keeps the checkpoints: a killed run continues from the
             newest.
         work: What is trained: settings and inputs. Checkpoints of other work are not taken up.
@@ -71,6 +75,8 @@ def run_finetuning(
         StepFailedError: A training was interrupted or diverged; its checkpoint is left.
     """
     checkpoint = pretrained.with_pooler()
+    for note in (*checkpoint.notes, *_describe_left_out(checkpoint, task)):
+        progress(0, 0, note)
     tokenizer = _tokenizer(checkpoint)
     model_config = _model_config(checkpoint.config, config)
     weights = checkpoint.weights if initialization == "pretrained" else {}
@@ -102,6 +108,18 @@ def run_finetuning(
         "num_dev": len(dev.examples),
         **{f"num_left_out ({cause})": number for cause, number in train.left_out.items()},
     }
+
+
+def _describe_left_out(checkpoint: Checkpoint, task: Task) -> tuple[str, ...]:
+    """Return a note about the head of a checkpoint that was fine-tuned before; none without one."""
+    heads = checkpoint.heads - PRETRAINING_HEADS
+    if not heads:
+        return ()
+    names = f" ({', '.join(checkpoint.label_names)})" if checkpoint.label_names else ""
+    return (
+        f"left out {', '.join(sorted(heads))}{names} of {checkpoint.source}: the head for "
+        f"{task.name} begins anew",
+    )
 
 
 def _tokenizer(checkpoint: Checkpoint) -> Tokenizer:
@@ -170,7 +188,7 @@ def _write_results(
     best: Trial,
     checkpoints: Path,
 ) -> None:
-    """Write the best trial's model and history, the task, and the best row of every trial.
+    """Write the best trial's model, history and log, the task, and the best row of every trial.
 
     Args:
         results: Folder that exists.
@@ -178,7 +196,7 @@ def _write_results(
         tokenizer: The vocabulary.
         task: The task.
         trials: All trials, of all settings.
-        best: The one whose weights, vocabulary and metrics.jsonl are written.
+        best: The one whose weights, vocabulary, metrics.jsonl and training_log.jsonl are written.
         checkpoints: Folder with a folder for each trial, which has its best weights.
 
     Raises:
@@ -187,7 +205,8 @@ def _write_results(
     model_config.to_json_file(results / CONFIG_NAME)
     tokenizer.save(results)
     copy_best(checkpoints / best.name, best.weights, results / WEIGHTS_NAME)
-    write_json(results / "task.json", dataclasses.asdict(task))
+    shutil.copy(checkpoints / best.name / LOG_NAME, results / LOG_NAME)
+    write_json(results / TASK_NAME, dataclasses.asdict(task))
     rows = [{"name": trial.name, "seed": trial.config.seed, **trial.best} for trial in trials]
     write_json(results / TRIALS_NAME, {"chosen": best.name, "trials": rows})
     write_history(results, best.history)

@@ -29,6 +29,8 @@ from albert_core.training.plan import TrainingPlan
 from albert_core.training.safeguards import SafeguardConfig
 
 _ENCODER = "bert/"
+_LOG_STEPS = 50
+_LOG_ROWS = 100  # a curve of fewer points hides how it came down
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -191,7 +193,8 @@ def _plan(config: FinetuningConfig, task: Task, num_examples: int) -> TrainingPl
     """Return the plan for a training set of `num_examples` sequences.
 
     Its steps are rounded up to whole intervals between evaluations. `num_train_steps` wins over
-    `num_epochs`. There are at most as many evaluations as steps.
+    `num_epochs`. There are at most as many evaluations as steps. The log has a row every 50 steps;
+    of a short training more often, so that there are about 100 rows.
     """
     steps_per_epoch = batches_in_epoch(num_examples, config.batch_size)
     steps = config.num_train_steps or max(1, round(config.num_epochs * steps_per_epoch))
@@ -203,6 +206,7 @@ def _plan(config: FinetuningConfig, task: Task, num_examples: int) -> TrainingPl
         interval_steps=interval,
         monitor=task.metrics[0],
         keep_checkpoints=1,
+        log_steps=max(1, min(_LOG_STEPS, steps // _LOG_ROWS)),
         patience=config.patience,
     )
 

@@ -66,7 +66,7 @@ def _task_score(outputs: RunOutputs, task: str, model: StepOutput) -> TaskScore:
         low=scores.get("low"),
         high=scores.get("high"),
         random_weights=random_scores.get(metric) if metric else None,
-        without_model=model.manifest.metrics.get("without_model_score"),
+        without_model=scores.get("without_model_score"),
         majority=model.manifest.metrics.get("majority_score"),
         model=f"{MODELS_PLACE}/{task}",
     )

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tensorboard.summary import Writer
-
 from albert_core.checksums import (
     DamageError,
     FileFacts,
@@ -39,6 +37,9 @@ class TrainingLog:
         TensorBoard's files are removed, and written anew from the rows that stay.
         """
         self._path = folder / LOG_NAME
+        # Here, since the report reads logs where TensorBoard is not installed.
+        from tensorboard.summary import Writer
+
         # A kill while the rows are written again must not lose them.
         write_atomically(self._path, log_until(folder, step))
         # From the rows, which are checked; files of TensorBoard are not.
@@ -93,8 +94,10 @@ def recover_log(folder: Path, state: TrainingState) -> None:
             its copy is whole.
     """
     path = folder / LOG_NAME
+    # A log may be there all the same, where every checkpoint was lost; its steps are made again.
     if not state.step:
         write_atomically(path, b"")
+    # By bytes and not by steps: this part is what the checksum vouches for.
     elif state.log and matches_log(folder, state.log):
         write_atomically(path, path.read_bytes()[: state.log["bytes"]])
     elif state.log:

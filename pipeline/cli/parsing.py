@@ -1,6 +1,7 @@
 """A function as a command: its signature is the command line, its docstring the help.
 
-Parameters before a bare `*` are arguments, all others options; a dataclass is a section of dotted
+Parameters before a bare `*` are arguments, of which one with the default `()` takes any number; all
+others are options. A dataclass is a section of dotted
 options (`--vocab.size`) that also takes a YAML file (`--vocab vocab.yaml`), a tuple of plain values
 takes several separated by commas. Commands whose options are settings of a run take `--config`.
 """
@@ -13,6 +14,7 @@ import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import docstring_parser
 import jsonargparse
 import yaml
 
@@ -76,7 +78,13 @@ class CommandParser:
                 default="",
                 help="YAML file of a run, or the name of a model preset; options given here win",
             )
-        self.parser.add_function_arguments(command, as_group=False, as_positional=True)
+        self._lists = lists = _nameless_lists(command)
+        self.parser.add_function_arguments(
+            command, as_group=False, as_positional=True, skip=set(lists)
+        )
+        for name in lists:
+            # jsonargparse would make an option of it, since it need not be given.
+            self.parser.add_argument(name, nargs="*", type=str, default=[], help=lists[name])
         defaults = self.parser.get_defaults()
         self.sections = {
             action.dest
@@ -157,11 +165,14 @@ class CommandParser:
         if not path:
             return
         known = vars(self.parser.get_defaults())
-        values = to_values(read_config(path))
+        # A command's own option may be called as a section of the run is: `--vocab FILE`.
+        values = {
+            name: value
+            for name, value in to_values(read_config(path)).items()
+            if name in known and (name in self.sections or not isinstance(value, Mapping))
+        }
         self.given |= {name for name, _ in self._flatten(rename_settings(read_run_values(path)))}
-        self.parser.set_defaults(
-            dict(self._flatten({name: value for name, value in values.items() if name in known}))
-        )
+        self.parser.set_defaults(dict(self._flatten(values)))
 
     def get_settings(self, parsed: jsonargparse.Namespace) -> dict[str, Any]:
         """Return what to call the command's function with: parsed values, sections as dataclasses.
@@ -172,6 +183,7 @@ class CommandParser:
             InputError: A value is impossible.
         """
         settings = self.parser.instantiate(parsed).as_dict()
+        settings |= {name: tuple(settings[name]) for name in self._lists}
         if self.takes_config:
             del settings["config"]
         if "checkpoint" in settings and settings["checkpoint"].path:
@@ -207,10 +219,27 @@ class CommandParser:
 
 
 def _takes_config(command: Command) -> bool:
-    """Return whether a command has `--config`: settings of a run, and no nameless argument."""
+    """Return whether a command has `--config`: settings of a run, and no nameless argument.
+
+    Arguments that need not be given do not count.
+    """
     parameters = inspect.signature(command).parameters
-    has_arguments = any(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters.values())
+    has_arguments = any(
+        p.kind is p.POSITIONAL_OR_KEYWORD and p.default is p.empty for p in parameters.values()
+    )
     return not has_arguments and not _RUN_SETTINGS.isdisjoint(parameters)
+
+
+def _nameless_lists(command: Command) -> dict[str, str]:
+    """Return the parameters before a bare `*` that take any number of arguments, with their help.
+
+    They are those with a default, which must be an empty tuple.
+    """
+    parameters = inspect.signature(command).parameters.values()
+    names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.default == ()]
+    described = docstring_parser.parse(inspect.getdoc(command) or "").params if names else ()
+    texts = {one.arg_name: " ".join((one.description or "").split()) for one in described}
+    return {name: texts.get(name, "") for name in names}
 
 
 def _given_options(arguments: Sequence[str]) -> Iterator[str]:

@@ -1,12 +1,15 @@
 """The commands of the pipeline's single steps; their signatures are the command line."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest
 from albert_core.config import ModelConfig
 from albert_core.corpus import CorpusConfig
 from albert_core.corpus.cleaning import CleaningConfig
+from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig, Initialization
 from albert_core.places.models import find_model, find_models
 from albert_core.pretraining.config import PretrainingConfig
@@ -155,18 +158,33 @@ def finetune(
     print_manifest(manifest, output)
 
 
-def evaluate(*, data_dir: str, finetuned_dirs: tuple[str, ...], output: str) -> None:
+def evaluate(
+    *,
+    data_dir: str,
+    finetuned_dirs: tuple[str, ...],
+    output: str,
+    task: str = "",
+    albert_config: str | None = None,
+    vocab: str | None = None,
+    lower_case: bool | None = None,
+) -> None:
     """Score fine-tuned models on their tasks' dev sets and write predictions.
 
     Args:
         data_dir: Folder of the tasks' folders, as they are published.
-        finetuned_dirs: Outputs of `albert finetune`; a run's folder is all its fine-tuned models.
+        finetuned_dirs: Fine-tuned models: outputs of `albert finetune`, checkpoints of the
+            original's scripts or of Hugging Face; a run's folder is all its fine-tuned models.
         output: Folder to make; of several models one below it for each.
+        task: Task of models whose folders declare none, or another: as for `albert finetune`.
+        albert_config: The albert_config.json of TensorFlow 1 checkpoints without one beside them.
+        vocab: Vocabulary, if not the one beside the checkpoints.
+        lower_case: Whether that vocabulary is for lower-cased text, if not as the files say.
     """
     from albert_core.inference.task_settings import read_declared_task
     from components.evaluate.step import evaluate as step
     from pipeline.cli.tables import print_scores
 
+    tasks_folder = local_folder(data_dir)
     metrics = {}
     models = {
         name: folder
@@ -174,22 +192,32 @@ def evaluate(*, data_dir: str, finetuned_dirs: tuple[str, ...], output: str) -> 
         for name, folder in (find_models(path) or {path: path}).items()
     }
     for name, folder in models.items():
-        task, model_name = read_declared_task(input_folder(folder)), Path(name).name
+        if task:
+            declared, data = find_task(task, tasks_folder)
+        else:
+            declared = read_declared_task(input_folder(folder))
+            data = data_folder(declared, tasks_folder)
+        model_name = Path(name).name
         manifest = step(
             model=folder,
-            data=data_folder(task, local_folder(data_dir)),
+            data=data,
             output=output if len(models) == 1 else join(output, model_name),
-            progress=to_stderr(f"evaluate {task.name}"),
+            task=declared if task else None,
+            albert_config=albert_config,
+            vocab=vocab,
+            lower_case=lower_case,
+            progress=to_stderr(f"evaluate {declared.name}"),
         )
-        metrics[f"{task.name} ({model_name})"] = manifest.metrics
+        metrics[f"{declared.name} ({model_name})"] = manifest.metrics
     print_scores(metrics)
 
 
 def report(
+    runs: tuple[str, ...] = (),
     *,
-    pretrained_dir: str,
-    finetuned_dirs: tuple[str, ...],
-    evaluation_dirs: tuple[str, ...],
+    pretrained_dir: str = "",
+    finetuned_dirs: tuple[str, ...] = (),
+    evaluation_dirs: tuple[str, ...] = (),
     output: str,
     vocab_dir: str = "",
     records_dir: tuple[str, ...] = (),
@@ -197,9 +225,11 @@ def report(
     exported_dir: str = "",
     promotion_dir: str = "",
 ) -> None:
-    """Write the page of a run from the outputs of its steps.
+    """Write the page of a run, from its folder or the outputs of its steps; or compare runs.
 
     Args:
+        runs: Folders of finished runs: of one its report is made anew, several are compared with
+            the first. Without them, the outputs of the steps are given by the options.
         pretrained_dir: Output of `albert pretrain`, or of the step `checkpoint` of a run from one.
         finetuned_dirs: Outputs of `albert finetune`.
         evaluation_dirs: Outputs of `albert evaluate`, in the same order.
@@ -212,19 +242,63 @@ def report(
     """
     from components.report.step import PAGE_NAME, write_report
 
-    write_report(
-        title=title,
-        vocab=vocab_dir or None,
-        records=records_dir,
-        pretrained=pretrained_dir,
-        finetuned=finetuned_dirs,
-        evaluations=evaluation_dirs,
-        exported=exported_dir or None,
-        promotion=promotion_dir or None,
-        output=output,
-        progress=to_stderr("report"),
-    )
+    folders = {
+        "pretrained_dir": pretrained_dir,
+        "finetuned_dirs": finetuned_dirs,
+        "evaluation_dirs": evaluation_dirs,
+    }
+    if runs:
+        _report_on_runs(
+            runs, {**folders, "vocab_dir": vocab_dir, "records_dir": records_dir}, output
+        )
+    elif missing := [f"--{name}" for name, value in folders.items() if not value]:
+        raise InputError(
+            f"report: got no {', '.join(missing)}; expected the outputs of all steps, or the "
+            "folder of a run: albert report runs/mine --output report"
+        )
+    else:
+        write_report(
+            title=title,
+            vocab=vocab_dir or None,
+            records=records_dir,
+            pretrained=pretrained_dir,
+            finetuned=finetuned_dirs,
+            evaluations=evaluation_dirs,
+            exported=exported_dir or None,
+            promotion=promotion_dir or None,
+            in_run_folder=False,
+            output=output,
+            progress=to_stderr("report"),
+        )
     print(join(output, PAGE_NAME))
+
+
+def _report_on_runs(runs: Sequence[str], folders: Mapping[str, Any], output: str) -> None:
+    """Make the report of one run anew, or compare several.
+
+    Args:
+        runs: Their folders, one at least.
+        folders: Outputs of steps by the names of their options, which must be empty.
+        output: Folder to make.
+
+    Raises:
+        InputError: There are outputs of steps, too, or a run has no report.
+    """
+    given = [f"--{name}" for name, value in folders.items() if value]
+    if given:
+        raise InputError(
+            f"report: got both runs and {', '.join(given)}; expected one of them: a run's folder "
+            "holds the outputs of its steps"
+        )
+    if len(runs) == 1:
+        from components.report.run_outputs import find_report_inputs
+        from components.report.step import write_report
+
+        write_report(**find_report_inputs(runs[0]), output=output, progress=to_stderr("report"))
+    else:
+        from components.report.comparison import write_comparison
+
+        write_comparison(runs, output=output)
 
 
 def print_manifest(manifest: Manifest, output: str) -> None:

@@ -48,6 +48,18 @@ def names_in(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
+def test_manifest_tells_the_machine_and_the_versions_and_old_ones_are_read(tmp_path):
+    environment = run(tmp_path, Work()).environment
+    assert environment["num_cores"] >= 1
+    assert environment["python"].startswith("3.")
+    path = tmp_path / "output" / "manifest.json"
+    values = json.loads(path.read_text())
+    assert values["environment"] == environment
+    del values["environment"]
+    path.write_text(json.dumps(values))
+    assert find_manifest(tmp_path / "output").environment == {}
+
+
 def test_results_are_published_with_their_manifest_and_nothing_else_is_left(
     tmp_path: Path,
 ) -> None:
