@@ -89,7 +89,10 @@ def labels_to_huggingface(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def _names(by_id: Any, num_labels: int, source: str) -> tuple[str, ...]:
-    """Return the names in `id2label` in the order of their numbers; none if it is missing.
+    """Return the names in `id2label` in the order of their numbers.
+
+    An empty tuple if it is missing, or if all are the placeholders that transformers makes
+    (LABEL_0, ...).
 
     Raises:
         InputError: It does not give each output one name that no other has.

@@ -189,11 +189,12 @@ def as_problem_type(value: Any, place: str) -> ProblemType:
 def _read_null_threshold(folder: Path, head: JsonObject) -> float | None:
     """Return the null odds from which on the model's questions have no answer; None if not known.
 
-    They are in trials.json, as the best on the dev set, and in head.json of what was made of such
-    a model.
+    They are in trials.json, as the best on the dev set, and in head.json of what was made of such a
+    model. Where there is a trials.json, head.json does not count.
 
     Raises:
-        InputError: There is a trials.json, but it is no JSON; other contents are not checked.
+        InputError: There is a trials.json, but it is no JSON (its contents are not checked); or
+            head.json's value is no number.
     """
     if (folder / TRIALS_NAME).is_file():
         trials = read_json(folder / TRIALS_NAME)

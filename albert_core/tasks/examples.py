@@ -72,7 +72,7 @@ class InvalidRows:
         self.first: dict[str, str] = {}
 
     def add(self, cause: str, message: str) -> None:
-        """Count an invalid row, which the caller then leaves out.
+        """Count an invalid row, which the caller then leaves out; keep each cause's first message.
 
         Args:
             cause: Key of `counts`, such as `empty text`.

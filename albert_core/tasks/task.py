@@ -121,7 +121,8 @@ class Recipe:
     def settings_of_any_length(self) -> dict[str, float | int]:
         """Return the values of `settings` for a training of another length.
 
-        Steps of warm-up become a fraction: a training may have fewer steps than they are.
+        Steps of warm-up become a fraction: a training may have fewer steps than they are. Without
+        `num_train_steps`, of which they would be one, they are left out.
         """
         values = self.settings()
         num_steps, num_warmup_steps = self.num_train_steps, values.pop("num_warmup_steps", None)
