@@ -95,7 +95,7 @@ def _read(
     if not config_path.is_file():
         raise InputError(
             f"checkpoint {prefix}: no file {config_path}; give the model's {CONFIG_NAME} with "
-            "--config"
+            "--albert_config"
         )
     arrays = read_tf1_checkpoint(prefix)
     weights = {name: array for name, array in arrays.items() if not is_training_state(name)}

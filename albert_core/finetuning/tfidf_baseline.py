@@ -216,6 +216,8 @@ def _fit_and_score(
 ) -> np.ndarray:
     """Train a logistic regression, one class against the rest, and return scores [M, C].
 
+    A class that is not among those to train on has the score -inf.
+
     Args:
         train_MF: Features to train on.
         classes: Their classes.

@@ -135,7 +135,11 @@ class _Rows(abc.ABC):
         )
 
     def _label_targets(self, labels: Sequence[str]) -> tuple[float, ...]:
-        """Return 1 for each of the task's labels that is among some, and 0 for the others."""
+        """Return 1 for each of the task's labels that is among some, and 0 for the others.
+
+        Raises:
+            _Unusable: One of the labels is none of the task's.
+        """
         if unknown := [label for label in labels if label not in self.task.labels]:
             raise _Unusable(
                 "unknown label",
