@@ -112,6 +112,10 @@ def _declared_kind(checkpoint: Checkpoint) -> str:
 def _match_labels(checkpoint: Checkpoint, task: Task) -> tuple[list[int], tuple[str, ...]]:
     """Return the number of the output for each of a task's labels, and notes for the user.
 
+    Outputs of the same names, but for their spelling, are found in any order. Outputs without
+    names, or with numbers for names, are taken in the order of the labels, and so are all if the
+    task's labels are numbers. All but equal names give a note.
+
     Raises:
         InputError: The outputs have other names.
     """
