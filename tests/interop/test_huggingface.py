@@ -219,7 +219,7 @@ def test_their_labels_have_our_probabilities(
         for text in ("The storm reached the islands.", "warm bread"):
             logits = run_on(folder, text, "logits")
             shares = expit(logits) if checkpoint.is_multi_label else softmax(logits)
-            theirs = {one["label"]: one["score"] for one in ask(text)}
+            theirs = {one["label"]: one["score"] for one in ask([text])[0]}
             ours = dict(zip(checkpoint.labels, shares.tolist(), strict=True))
             assert theirs == pytest.approx(ours, abs=TOLERANCE)
 
