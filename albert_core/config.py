@@ -23,7 +23,8 @@ class AlbertConfig:
         embedding_size: Width E of the factorised embeddings.
         hidden_size: Width H of the encoder.
         num_hidden_layers: Number of times that the (shared) layers are applied.
-        num_hidden_groups: Number of distinct layers; 1 shares everything, as in the paper.
+        num_hidden_groups: Number of distinct layers, over which the applications are spread; 1
+            shares everything, as in the paper. With more groups than layers some are not used.
         num_attention_heads: Attention heads N; H is a multiple of N.
         intermediate_size: Width of the feed-forward layer.
         inner_group_num: Attention + feed-forward blocks inside a group.
@@ -42,8 +43,8 @@ class AlbertConfig:
 
     Raises:
         InputError: A size is not a whole number of 1 or more, a dropout is not from 0 to below 1,
-            `initializer_range` is not above 0, `hidden_act` is unknown, H is no multiple of N, or
-            the number of layers none of the groups. Keys kept for old files are not checked.
+            `initializer_range` is not above 0, `hidden_act` is unknown, or H is no multiple of N.
+            Keys kept for old files are not checked.
     """
 
     vocab_size: int
@@ -92,11 +93,6 @@ class AlbertConfig:
                 f"hidden_size of the model: got {self.hidden_size}, expected a multiple of "
                 f"num_attention_heads={self.num_attention_heads}"
             )
-        if self.num_hidden_layers % self.num_hidden_groups:
-            raise InputError(
-                f"num_hidden_layers of the model: got {self.num_hidden_layers}, expected a "
-                f"multiple of num_hidden_groups={self.num_hidden_groups}"
-            )
         if self.hidden_act not in HIDDEN_ACTIVATIONS:
             raise InputError(
                 f"hidden_act of the model: got {self.hidden_act!r}, expected one of "
@@ -107,6 +103,19 @@ class AlbertConfig:
     def head_size(self) -> int:
         """Width D of one attention head."""
         return self.hidden_size // self.num_attention_heads
+
+    @property
+    def layer_groups(self) -> tuple[int, ...]:
+        """The group of each layer, in the order of application, as the original computes it."""
+        # In floating point, as there: for layer 15 of 22 in 22 groups it rounds to 14, which
+        # `layer * groups // layers` does not.
+        layers, groups = self.num_hidden_layers, self.num_hidden_groups
+        return tuple(int(layer / layers * groups) for layer in range(layers))
+
+    @property
+    def used_groups(self) -> tuple[int, ...]:
+        """The groups of which there is a layer, ascending; the others have no effect."""
+        return tuple(sorted(set(self.layer_groups)))
 
     @property
     def has_dropout(self) -> bool:
@@ -153,6 +162,22 @@ class AlbertConfig:
     def to_json_file(self, path: str | Path) -> None:
         """Write an albert_config.json with every key; a file at the path is replaced."""
         Path(path).write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+
+
+def refuse_redrawn_dropout(config: AlbertConfig, *, rematerialize: bool) -> None:
+    """Refuse rematerialisation of a model with dropout.
+
+    The gradient would draw other masks under TensorFlow, without a word; JAX fails late.
+
+    Raises:
+        InputError: Both are asked for.
+    """
+    if rematerialize and config.has_dropout:
+        raise InputError(
+            "rematerialize: got true with dropout, which would be drawn anew for the gradient; "
+            "expected a model without (the v2 presets, or hidden_dropout_prob and "
+            "attention_probs_dropout_prob 0)"
+        )
 
 
 _POSITIVE = (

@@ -20,7 +20,13 @@ from albert_core.checkpoints.kinds import (
     PathKind,
     detect,
 )
-from albert_core.checkpoints.names import GLOBAL_STEP, SLOTS, find_heads, is_training_state
+from albert_core.checkpoints.names import (
+    GLOBAL_STEP,
+    SLOTS,
+    find_heads,
+    is_training_state,
+    unused_variables,
+)
 from albert_core.checkpoints.tf1 import (
     Variable,
     find_tf1_checkpoint,
@@ -42,11 +48,13 @@ class ModelSummary:
     Attributes:
         config: The architecture; None where no file says.
         size: Name of the preset with that architecture, such as `base v2`; empty if none has it.
-        num_parameters: Parameters of the model, without the optimizer's variables.
-        num_variables: Variables of the model.
+        num_parameters: Parameters of the model, without the optimizer's variables, and without
+            groups that no layer uses.
+        num_variables: Variables of the model, likewise.
         dtypes: Their types, sorted.
         heads: Heads by the names in `albert_core.checkpoints.names.HEADS`.
         num_slots: Variables of the optimizer.
+        num_unused: Variables of groups that no layer uses.
         global_step: Training steps made; None if the checkpoint does not say.
     """
 
@@ -57,6 +65,7 @@ class ModelSummary:
     dtypes: tuple[str, ...]
     heads: tuple[str, ...]
     num_slots: int = 0
+    num_unused: int = 0
     global_step: int | None = None
 
 
@@ -181,14 +190,17 @@ def _summarize(
 ) -> ModelSummary:
     """Return a summary of the variables in a file, without those of the training.
 
-    Of these the optimizer's slots are counted in `num_slots`, and the others left out.
+    Of these the optimizer's slots are counted in `num_slots`, and the others left out; variables of
+    groups that no layer uses are counted in `num_unused` alone, if the architecture is known.
 
     Args:
         variables: Shapes and types by the original's names.
         config: The architecture, if known.
         global_step: Training steps made, if known.
     """
-    weights = {name: v for name, v in variables.items() if not is_training_state(name)}
+    model = {name: v for name, v in variables.items() if not is_training_state(name)}
+    unused = unused_variables(config, model) if config else frozenset()
+    weights = {name: v for name, v in model.items() if name not in unused}
     return ModelSummary(
         config=config,
         size=size_name(config) if config else "",
@@ -197,6 +209,7 @@ def _summarize(
         dtypes=tuple(sorted({variable.dtype for variable in weights.values()})),
         heads=tuple(sorted(find_heads(weights))),
         num_slots=sum(name.endswith(SLOTS) for name in variables),
+        num_unused=len(unused),
         global_step=global_step,
     )
 

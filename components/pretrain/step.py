@@ -9,7 +9,7 @@ from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics
 from albert_core.artifacts.step import run_step, run_step_as_follower
 from albert_core.checkpoints import read_checkpoint
-from albert_core.config import AlbertConfig, ModelConfig
+from albert_core.config import AlbertConfig, ModelConfig, refuse_redrawn_dropout
 from albert_core.errors import InputError
 from albert_core.optimizers.schedules import ScheduleConfig
 from albert_core.pretraining.config import PretrainingConfig
@@ -54,12 +54,7 @@ def pretrain(
     descriptions = [describe_records(input_folder(folder)) for folder in folders]
     tokenizer = load_tokenizer(input_folder(vocab))
     model_config = model.with_vocabulary(len(tokenizer))
-    if config.rematerialize and model_config.has_dropout:
-        raise InputError(
-            "pretraining.rematerialize: got true with dropout, which would be drawn anew for the "
-            "gradient; expected a model without (the v2 presets, or hidden_dropout_prob and "
-            "attention_probs_dropout_prob 0)"
-        )
+    refuse_redrawn_dropout(model_config, rematerialize=config.rematerialize)
     for description in descriptions:
         _refuse_mismatch(description, tokenizer, model_config)
     by_length = {description.sequence_length: description for description in descriptions}

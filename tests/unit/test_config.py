@@ -95,7 +95,6 @@ def test_model_section_overrides_single_keys() -> None:
         ({"intermediate_size": 1.5}, "intermediate_size"),
         ({"hidden_size": "768"}, "hidden_size"),
         ({"hidden_size": 100, "num_attention_heads": 64}, "num_attention_heads=64"),
-        ({"num_hidden_layers": 12, "num_hidden_groups": 5}, "num_hidden_groups=5"),
         ({"hidden_act": "swish"}, "hidden_act .* one of gelu, relu"),
         ({"hidden_dropout_prob": 1.0}, "hidden_dropout_prob"),
         ({"attention_probs_dropout_prob": math.nan}, "attention_probs_dropout_prob"),

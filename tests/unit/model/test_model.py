@@ -1,5 +1,6 @@
 """What must hold for any weights and any batch: padding, masks, order, precision, ids."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -194,6 +195,13 @@ def test_ids_out_of_range_are_refused(
 def test_positions_over_the_limit_are_refused(model: AlbertForPreTraining) -> None:
     with pytest.raises(InputError, match="got 25, expected at most max_position_embeddings=24"):
         model.bert(np.zeros((1, 25), int))
+
+
+@pytest.mark.parametrize("name", ["hidden_dropout_prob", "attention_probs_dropout_prob"])
+def test_rematerialisation_with_dropout_is_refused(name: str) -> None:
+    """TensorFlow would draw other masks for the gradient, which nothing would tell."""
+    with pytest.raises(InputError, match="rematerialize: got true with dropout"):
+        AlbertForPreTraining(dataclasses.replace(CONFIG, **{name: 0.1}), rematerialize=True)
 
 
 def test_all_layers_and_chosen_positions_are_refused_together(model: AlbertForPreTraining) -> None:
