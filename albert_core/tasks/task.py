@@ -88,6 +88,8 @@ class Recipe:
         num_epochs: Passes over the training set, where the original gives these, not steps.
         warmup_ratio: Warm-up as a fraction of all steps, where the original gives that.
         sequence_length: Longest input in tokens.
+        evaluation_interval_steps: Steps between checkpoints (`save_checkpoints_steps`), each of
+            which the original evaluates.
         source: Where the original says so.
     """
 
@@ -98,6 +100,7 @@ class Recipe:
     num_epochs: float | None = None
     warmup_ratio: float | None = None
     sequence_length: int | None = None
+    evaluation_interval_steps: int | None = None
     source: str = ""
 
     def settings(self) -> dict[str, float | int]:

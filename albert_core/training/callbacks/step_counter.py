@@ -45,7 +45,8 @@ class StepCounter(keras.callbacks.Callback):
             logs: The means by Keras.
         """
         state = self.session.state
-        count = self.session.interval_step or self.session.plan.interval_steps
+        interval = self.session.plan.interval_steps
+        count = state.step % interval or interval
         # This waits for the device, which is why only steps with a line come here.
         means = {name: float(value) for name, value in logs.items()}
         before = state.log_start or {"count": 0, "means": dict.fromkeys(means, 0.0)}
