@@ -193,7 +193,7 @@ def _find_published(output: Output, fingerprint: str) -> Manifest | None:
     Returns None if the folder is empty or missing, has lost files or holds results of other code.
 
     Raises:
-        InputError: It holds other work or files that are not this program's.
+        InputError: It holds other work, or files that are not this program's and would be lost.
     """
     manifest = output.manifest()
     if manifest is None:
@@ -204,8 +204,10 @@ def _find_published(output: Output, fingerprint: str) -> Manifest | None:
             f"output {output.address}: belongs to another configuration (a {manifest.step} of "
             "other settings or inputs); choose another --output or remove that folder"
         )
-    is_current = manifest.code_version == code_version() and output.has_all_files(manifest)
-    return manifest if is_current else None
+    if manifest.code_version == code_version() and output.has_all_files(manifest):
+        return manifest
+    output.refuse_added_files(manifest)
+    return None
 
 
 def _find_finished(results: Path) -> Manifest | None:
