@@ -131,7 +131,14 @@ class AlbertConfig:
         Raises:
             InputError: A key is unknown, `vocab_size` is missing, or a value is out of its range.
         """
-        unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
+        if not isinstance(values, Mapping):
+            raise InputError(
+                f"model configuration: got {type(values).__name__}, expected the keys of "
+                "albert_config.json"
+            )
+        unknown = sorted(
+            map(str, values.keys() - {field.name for field in dataclasses.fields(cls)})
+        )
         if unknown:
             raise InputError(
                 f"model configuration: unknown keys {', '.join(unknown)}; expected the keys of "
@@ -139,8 +146,13 @@ class AlbertConfig:
             )
         if "vocab_size" not in values:
             raise InputError("model configuration: vocab_size is missing")
-        layers_to_keep = tuple(values.get("layers_to_keep", ()))  # JSON has lists only
-        return cls(**{**values, "layers_to_keep": layers_to_keep})
+        layers_to_keep = values.get("layers_to_keep", ())
+        if not isinstance(layers_to_keep, list | tuple):
+            raise InputError(
+                f"layers_to_keep of the model: got {layers_to_keep!r}, expected a list; leave it "
+                "out, it is used nowhere"
+            )
+        return cls(**{**values, "layers_to_keep": tuple(layers_to_keep)})  # JSON has lists only
 
     @classmethod
     def from_json_file(cls, path: str | Path) -> "AlbertConfig":
@@ -246,9 +258,13 @@ def preset(name: str, *, vocab_size: int, **overrides: Any) -> AlbertConfig:
     Raises:
         InputError: The preset or an overridden key is unknown, or a value is impossible.
     """
+    return _with_overrides(name, {**overrides, "vocab_size": vocab_size})
+
+
+def _with_overrides(name: str, overrides: Mapping[str, Any]) -> AlbertConfig:
     if name not in PRESETS:
         raise InputError(f"model preset: got {name!r}, expected one of {', '.join(PRESETS)}")
-    return AlbertConfig.from_dict({**PRESETS[name], **overrides, "vocab_size": vocab_size})
+    return AlbertConfig.from_dict({**PRESETS[name], **overrides})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -263,10 +279,22 @@ class ModelConfig:
     preset: str = "base_v2"
     overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Refuse a size of the vocabulary.
+
+        Raises:
+            InputError: It is among the overrides.
+        """
+        if "vocab_size" in self.overrides:
+            raise InputError(
+                f"model.overrides: got vocab_size {self.overrides['vocab_size']!r}, expected none: "
+                "the vocabulary gives it (vocab.size)"
+            )
+
     def with_vocabulary(self, vocab_size: int) -> AlbertConfig:
         """Return the architecture for a vocabulary of `vocab_size` tokens.
 
         Raises:
             InputError: The preset or an overridden key is unknown, or a value is impossible.
         """
-        return preset(self.preset, vocab_size=vocab_size, **self.overrides)
+        return _with_overrides(self.preset, {**self.overrides, "vocab_size": vocab_size})
