@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from albert_core.checks import check_distinct
 from albert_core.errors import InputError
 from albert_core.exports.formats import FORMATS
 from albert_core.finetuning.config import Initialization
@@ -92,17 +93,19 @@ def pipeline_arguments(
         run goes on from no model.
 
     Raises:
-        InputError: There are no tasks, the corpus or a task's data is missing or unusable, a
-            setting is for a task that does not exist, an export format cannot hold a task's head,
-            the date is wrong, or the accepted model is gone.
+        InputError: There are no tasks, or two of one name, the corpus or a task's data is missing
+            or unusable, a setting is for a task that does not exist, an export format cannot hold
+            a task's head, the date is wrong, or the accepted model is gone.
     """
     if not config.tasks:
         raise InputError(
             "tasks: got none; expected one or more, for example --tasks cola,sst-2 (to pretrain "
             "only, use `albert pretrain`)"
         )
+    check_distinct("tasks", config.tasks)
     start = inputs.find_start(config)
     tasks = [inputs.find_task(name, config) for name in config.tasks]
+    _refuse_equal_names(config.tasks, [one.task.name for one in tasks])
     _refuse_settings_of_unknown_tasks(config, [one.task.name for one in tasks])
     _refuse_impossible_exports(config, [one.task for one in tasks])
     values = to_values(start.config)
@@ -135,6 +138,26 @@ def _task_jobs(files: TaskFiles, config: RunConfig) -> Iterable[TaskJob]:
             initialization=initialization,
             finetuning=config.finetuning.for_task(files.task),
         )
+
+
+def _refuse_equal_names(given: Sequence[str], tasks: Sequence[str]) -> None:
+    """Refuse two tasks of one name: results, scores and exports go by it.
+
+    Args:
+        given: The tasks as the run's configuration names them.
+        tasks: Their declared names, in the same order.
+
+    Raises:
+        InputError: There are such tasks.
+    """
+    by_name: dict[str, str] = {}
+    for address, name in zip(given, tasks, strict=True):
+        if name in by_name:
+            raise InputError(
+                f"tasks: got {by_name[name]} and {address}, both named {name}, expected different "
+                "names; change `name` in one task.yaml"
+            )
+        by_name[name] = address
 
 
 def _refuse_settings_of_unknown_tasks(config: RunConfig, tasks: Sequence[str]) -> None:

@@ -5,7 +5,13 @@ import itertools
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from albert_core.checks import check_at_least, check_between, check_minimum, check_seed
+from albert_core.checks import (
+    check_at_least,
+    check_between,
+    check_distinct,
+    check_minimum,
+    check_seed,
+)
 from albert_core.errors import InputError
 from albert_core.optimizers.settings import OptimizerName, check_rates
 from albert_core.settings import parse_settings
@@ -158,7 +164,7 @@ class FinetuningConfig:
         """Refuse whole numbers below their minimum; those that are None pass.
 
         Raises:
-            InputError: A number is too small.
+            InputError: A number is too small, or a value is twice in the grid.
         """
         check_at_least(
             self,
@@ -175,6 +181,8 @@ class FinetuningConfig:
         )
         for size in self.grid_batch_sizes:
             check_minimum("finetuning.grid_batch_sizes", size, 1)
+        for name in ("grid_learning_rates", "grid_batch_sizes"):
+            check_distinct(f"finetuning.{name}", getattr(self, name))
 
     def leaves_out(self, task: Task) -> bool:
         """Return whether a task's unusable training rows are left out and counted, not refused.
@@ -228,7 +236,7 @@ class FinetuningConfig:
         """Return the settings of every training: each point of the grid with each seed.
 
         In the order of rates, then batch sizes, then seeds. Each has one rate, one batch size and
-        one seed; values that are twice in the grid are so here, too.
+        one seed.
         """
         sizes = self.grid_batch_sizes or (self.batch_size,)
         seeds = range(self.seed, self.seed + self.num_seeds)

@@ -86,7 +86,7 @@ class TrialTrainer:
             InputError: The weights do not fit the architecture.
             StepFailedError: It was interrupted, or training diverged; a checkpoint is left.
         """
-        name = f"rate-{config.learning_rate:g}-batch-{config.batch_size}-seed-{config.seed}"
+        name = trial_name(config)
         folder = self.checkpoints / name
         folder.mkdir(exist_ok=True)
         plan = make_plan(config, self.program.task, self.train, self.dev)
@@ -148,6 +148,14 @@ class TrialTrainer:
             max_length=self.program.config.sequence_length,
         )
         return evaluate_outputs(self.program, self.dev, outputs).metrics()
+
+
+def trial_name(config: FinetuningConfig) -> str:
+    """Return the name of a trial's folder, by its rate, batch size and seed; others have others."""
+    rate = f"{config.learning_rate:g}"
+    if float(rate) != config.learning_rate:  # rounded: another rate may have the same six digits
+        rate = repr(config.learning_rate)
+    return f"rate-{rate}-batch-{config.batch_size}-seed-{config.seed}"
 
 
 def best_trials(trials: Sequence[Trial], metric: str) -> list[Trial]:

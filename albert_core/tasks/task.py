@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from albert_core.checks import check_distinct
 from albert_core.errors import InputError
 
 Kind = Literal["classification", "regression", "multiple_choice", "question_answering"]
@@ -214,6 +215,8 @@ class Task:
                 f"task {self.name}: got metrics {', '.join(self.metrics) or 'none'}, expected some "
                 f"of {', '.join(known)}"
             )
+        for field in ("metrics", "combined"):
+            check_distinct(f"task {self.name}: {field}", getattr(self, field))
         if not set(self.combined) <= set(self.metrics):
             raise InputError(
                 f"task {self.name}: got combined {', '.join(self.combined)}, expected some of its "

@@ -12,6 +12,7 @@ from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics, read_manifest
 from albert_core.artifacts.step import run_step
 from albert_core.checkpoints.checkpoint import TASK_NAME
+from albert_core.checks import check_distinct
 from albert_core.errors import InputError
 from albert_core.files import write_json
 from albert_core.old_names import rename_metrics
@@ -20,7 +21,7 @@ from albert_core.settings import parse_settings
 from albert_core.tasks.task import SUBMISSION_FOLDER
 from albert_core.training.history import read_history
 from components.export.step import EXPORT_NAME, TaskExport
-from components.finetune.job import task_step_name
+from components.finetune.job import refuse_repeated_tasks, task_step_name
 from components.promote.decision import Promotion
 from components.promote.step import PROMOTION_NAME
 from components.records.job import records_step_names
@@ -69,7 +70,8 @@ def write_report(
 
     Raises:
         InputError: An input is missing, damaged or another step's, the evaluations are not those
-            of the fine-tuned models in their order, or `output` holds something else.
+            of the fine-tuned models in their order, two are of one task from the same weights or
+            have a file of one name for GLUE's site, or `output` holds something else.
     """
     folders = {
         "vocab": [input_folder(vocab)],
@@ -86,6 +88,9 @@ def write_report(
     }
 
     _refuse_unpaired(manifests["finetune"], manifests["evaluate"])
+    lengths = [manifest.config["records"]["sequence_length"] for manifest in manifests["records"]]
+    check_distinct("report: sequence lengths of the records", lengths)
+    refuse_repeated_tasks("report", [m.config for m in manifests["finetune"]], folders["finetune"])
 
     def body(results: Path, _: Path) -> Metrics:
         """Write summary, page and submission; return the number of tasks."""
@@ -132,23 +137,27 @@ def write_submission(
     """Pack the predictions of pretrained models on GLUE's test files into a zip archive.
 
     Writes no archive if there are no predictions. The site wants all eleven files; those of tasks
-    that were not run are missing. Of two files of the same name the last one is packed.
+    that were not run are missing.
 
     Args:
         evaluations: Output folders of `albert evaluate`.
         manifests: Their manifests, in the same order.
         path: The archive; replaced if it exists.
+
+    Raises:
+        InputError: Two files have the same name.
     """
-    files = {
-        file.name: file
+    files = [
+        file
         for folder, manifest in zip(evaluations, manifests, strict=True)
         if manifest.config["initialization"] == "pretrained"
-        for file in sorted((folder / SUBMISSION_FOLDER).glob("*.tsv"))
-    }
+        for file in (folder / SUBMISSION_FOLDER).glob("*.tsv")
+    ]
+    check_distinct("report: files for GLUE's site", [file.name for file in files])
     if not files:
         return
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, file in sorted(files.items()):
+        for name, file in sorted((file.name, file) for file in files):
             archive.writestr(zipfile.ZipInfo(name, date_time=_ZIP_DATE), file.read_bytes())
 
 
@@ -219,8 +228,8 @@ def _task_summaries(
 ) -> list[TaskSummary]:
     """Return a summary for each task that has a run from pretrained weights, in their order.
 
-    The task's run from random weights, if there is one, becomes its baseline. Of two runs of a
-    task from the same weights the last one counts.
+    The task's run from random weights, if there is one, becomes its baseline. That a task has one
+    run from the same weights at most is not checked.
 
     Args:
         folders: Output folders by step, as in `summarise`.

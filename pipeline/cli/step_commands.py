@@ -7,6 +7,7 @@ from albert_core.artifacts.manifest import Manifest
 from albert_core.config import ModelConfig
 from albert_core.corpus import CorpusConfig
 from albert_core.corpus.cleaning import CleaningConfig
+from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig, Initialization
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.progress import to_stderr
@@ -157,9 +158,18 @@ def evaluate(*, data_dir: str, finetuned_dirs: tuple[str, ...], output: str) -> 
     from components.evaluate.step import evaluate as step
     from pipeline.cli.tables import print_scores
 
+    names = [Path(folder).resolve().name for folder in finetuned_dirs]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            other = finetuned_dirs[names.index(name)]
+            raise InputError(
+                f"finetuned_dirs: got {other} and {finetuned_dirs[index]}, both named {name}, as "
+                "the folders of their scores would be; expected different names, or one command "
+                "for each"
+            )
     figures = {}
-    for folder in finetuned_dirs:
-        task, model_name = read_declared_task(input_folder(folder)), Path(folder).name
+    for folder, model_name in zip(finetuned_dirs, names, strict=True):
+        task = read_declared_task(input_folder(folder))
         manifest = step(
             model=folder,
             data=data_folder(task, local_folder(data_dir)),

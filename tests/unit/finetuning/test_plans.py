@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.finetuning.features import Features
 from albert_core.finetuning.task_program import TaskData
-from albert_core.finetuning.trials import make_plan
+from albert_core.finetuning.trials import make_plan, trial_name
 from albert_core.tasks import TASKS
 from albert_core.training.checkpoint import TrainingState
 from albert_core.training.plan import TrainingPlan
@@ -113,3 +114,17 @@ def test_steps_of_the_general_recipe_are_rounded_up_to_even_intervals(tmp_path) 
     config = FinetuningConfig(num_train_steps=10, num_evaluations=3)
     assert evaluated_steps(plan_of("rte", config, data_of(9)), tmp_path) == [4, 8, 12]
     assert plan_of("rte", FinetuningConfig(), data_of(650)).num_train_steps == 60
+
+
+def test_impossible_intervals_between_evaluations_are_refused() -> None:
+    with pytest.raises(InputError, match=r"finetuning\.evaluation_interval_steps: got 0, expected"):
+        FinetuningConfig(evaluation_interval_steps=0)
+
+
+def test_rates_that_look_alike_have_trials_of_their_own() -> None:
+    """Trials with one name would share a folder, and the second be read from the first's."""
+    rates = (1e-5, 1.0000001e-5, 3e-5, 0.002)
+    names = [trial_name(one) for one in FinetuningConfig(grid_learning_rates=rates).trials()]
+    assert len(set(names)) == len(rates)
+    assert names[0] == "rate-1e-05-batch-32-seed-12345"
+    assert names[1] == "rate-1.0000001e-05-batch-32-seed-12345"
