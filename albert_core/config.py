@@ -71,7 +71,8 @@ class AlbertConfig:
         """Refuse values that make no model.
 
         Raises:
-            InputError: A value is out of its range, or sizes do not divide, as told above.
+            InputError: A size is no whole number of 1 or more, a probability or the initial range
+                is out of its range, sizes do not divide, or the activation is unknown.
         """
         for name in _POSITIVE:
             value = getattr(self, name)

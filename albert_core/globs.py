@@ -28,7 +28,10 @@ def literal_beginning(pattern: str) -> str:
 def expand_glob(
     parts: Parts, names_in: Callable[[Parts], Iterable[str]], folder: Parts = ()
 ) -> Iterator[Parts]:
-    """Yield the paths that match a glob, maybe repeatedly; those without a sign need not exist.
+    """Yield the paths that match a glob, one maybe several times.
+
+    `**` stands for any number of folders, hidden ones left out. A part without a sign of globs is
+    taken as it is: the path need not exist.
 
     Args:
         parts: The glob, relative to the folder.
@@ -66,7 +69,11 @@ def match_names(pattern: str, names: Iterable[str]) -> list[str]:
 def _matching_names(
     part: str, names_in: Callable[[Parts], Iterable[str]], folder: Parts
 ) -> Iterable[str]:
-    """Return the names in a folder that a part of a glob stands for."""
+    """Return the names in a folder that one part of a glob (no `**`) matches, in any order.
+
+    A part without a sign is returned as it is, existing or not; a name that is written exactly so
+    is the only match. Hidden names match only a part that begins with a dot.
+    """
     if not is_glob(part):
         return [part]
     names = set(names_in(folder))

@@ -25,7 +25,11 @@ class FieldError(InputError):
 
 
 def describe_value(value: Any) -> str:
-    """Return what a JSON value is, for messages: `null`, `the number 12`, `a list`."""
+    """Return what a JSON value is, for messages: `null`, `the number 12`, `the text 'a'`, `a list`.
+
+    A text is quoted whole up to 40 characters; of a longer one the first 40 are shown, without
+    quotes.
+    """
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -83,7 +87,7 @@ def as_integer(value: Any, field: str) -> int:
     """Return a whole number, written as 5, 5.0 or "5".
 
     Raises:
-        FieldError: The value is none.
+        FieldError: The value is no such number; true and false are none.
     """
     if isinstance(value, float) and value.is_integer():
         return int(value)
@@ -95,10 +99,10 @@ def as_integer(value: Any, field: str) -> int:
 
 
 def as_list(value: Any, field: str) -> list[Any]:
-    """Return a list.
+    """Return a list, or the items of a tuple as one.
 
     Raises:
-        FieldError: The value is none.
+        FieldError: The value is neither.
     """
     if not isinstance(value, list | tuple):
         raise _refusal(value, field, "a list")
@@ -116,10 +120,13 @@ def as_texts(value: Any, field: str) -> list[str]:
 
 
 def label_spellings(value: Any, field: str) -> tuple[str, ...]:
-    """Return the spellings of a label, which is a text, a number or a truth value.
+    """Return the texts that a label may be written as.
+
+    A text has one, itself; a truth value two (`true`, `True`); a whole float two (`1.0`, `1`), and
+    any other number one.
 
     Raises:
-        FieldError: The value is null, NaN, a list or an object.
+        FieldError: The value is null, NaN, infinite, a list or an object.
     """
     if isinstance(value, str):
         return (value,)
@@ -160,7 +167,11 @@ class JsonObject:
         return dataclasses.replace(self, place=place)
 
     def value(self, name: str) -> Any:
-        """Return a field as it is."""
+        """Return a field as it is.
+
+        Raises:
+            FieldError: There is none of the name; the message lists the fields there are.
+        """
         if name not in self.values:
             fields = ", ".join(self.values) or "nothing"
             raise FieldError(f"{self.place}: got no {name!r}, only {fields}", is_missing=True)

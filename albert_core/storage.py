@@ -126,7 +126,7 @@ _MOST_COMMAS = 7
 def split_addresses(value: str) -> list[str]:
     """Split a list of addresses at its commas, but for those of names that exist.
 
-    A name may have up to seven commas.
+    At each place the longest existing name wins. A name may have up to seven commas.
     """
     parts = value.split(",")
     addresses: list[str] = []
@@ -141,7 +141,10 @@ def split_addresses(value: str) -> list[str]:
 
 
 def _exists_with_commas(parts: list[str]) -> bool:
-    """Return whether parts of a list are one address: a file, a folder or a glob with files."""
+    """Return whether parts of a list, joined by commas, are one address of something that exists.
+
+    That is a file, a folder or a glob with files. Never if a later part begins with gs://.
+    """
     address = ",".join(parts)
     if any(part.startswith(SCHEME) for part in parts[1:]):
         return False
@@ -153,7 +156,10 @@ def _exists_with_commas(parts: list[str]) -> bool:
 
 
 def _find_local(pattern: str) -> Iterator[StoredFile]:
-    """Yield the files of a folder, at any depth, or of a glob; unsorted, by absolute path."""
+    """Yield a local file, the files of a folder at any depth, or those that match a glob.
+
+    They come unsorted, by absolute path. A pattern that exists as a file or folder is no glob.
+    """
     path = Path(pattern)
     # What exists comes first: its name may have brackets, which a glob does not take literally.
     candidates = path.rglob("*") if path.is_dir() else [path] if _is_there(path) else _glob(pattern)
@@ -184,7 +190,13 @@ def _glob(pattern: str) -> Iterator[Path]:
 
 
 def _local_names(folder: Parts) -> list[str]:
-    """Return the names in a local folder; none of a link to a folder that it is in."""
+    """Return the names in a local folder; none where there is no folder.
+
+    Nor are there any of a link that leads to a folder it is in, which would repeat without end.
+
+    Raises:
+        InputError: The folder cannot be read.
+    """
     path = Path(*folder)
     if path.is_symlink() and path.parent.resolve().is_relative_to(path.resolve()):
         return []
@@ -197,7 +209,7 @@ def _local_names(folder: Parts) -> list[str]:
 
 
 def _find_remote(pattern: str) -> Iterator[StoredFile]:
-    """Yield the objects that are, are below, or match an address."""
+    """Yield the object at a gs:// address and those below it; if there is none, those of a glob."""
     bucket, name = bucket_and_name(pattern)
     folder = name.rstrip("/")
     with input_errors(pattern):
@@ -212,7 +224,10 @@ def _find_remote(pattern: str) -> Iterator[StoredFile]:
 
 
 def _list_objects(bucket: str, prefix: str) -> dict[str, int]:
-    """Return the sizes of a bucket's objects by name."""
+    """Return the sizes in bytes of a bucket's objects whose names begin with `prefix`, by name.
+
+    Objects whose names end in "/" are left out.
+    """
     blobs = storage_client().list_blobs(bucket, prefix=prefix)
     # Consoles make empty objects with a final "/" to show folders: they are no files.
     return {blob.name: blob.size for blob in blobs if not blob.name.endswith("/")}
@@ -233,7 +248,7 @@ def open_file(path: str) -> BinaryIO:
 
 
 def exists(path: str) -> bool:
-    """Return whether there is a file, not a folder, at an address."""
+    """Return whether there is a file (or object) at an address; False for a folder."""
     if not is_remote(path):
         return Path(path).is_file()
     with input_errors(path):
@@ -292,7 +307,10 @@ def write_bytes(
 
 
 def write_file(path: str, source: Path) -> None:
-    """Copy a finished local file to an address, where it appears whole or not at all."""
+    """Copy a finished local file to an address, where it appears whole or not at all.
+
+    It replaces what is there; missing local folders are made, and `source` stays.
+    """
     if is_remote(path):
         with input_errors(path):
             blob_at(path).upload_from_filename(
@@ -317,7 +335,10 @@ def fetch_file(path: str, target: Path) -> None:
 
 
 def remove_folder(path: str) -> None:
-    """Remove a folder with everything in it; does nothing where there is none."""
+    """Remove a local or remote folder with everything in it; does nothing where there is none.
+
+    What cannot be removed locally stays, without an error.
+    """
     if not is_remote(path):
         shutil.rmtree(path, ignore_errors=True)
         return

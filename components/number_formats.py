@@ -118,6 +118,8 @@ def format_loss(loss: float | None) -> str:
 def format_duration(seconds: float | None) -> str:
     """Format seconds as seconds below a minute, as minutes below an hour, else as hours.
 
+    `NOTHING` for None, NaN and infinity.
+
     >>> format_duration(4.21), format_duration(192), format_duration(7500)
     ('4.2 s', '3 min 12 s', '2 h 05 min')
     """

@@ -58,11 +58,11 @@ class CallConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Service:
-    """A service, and how patiently to call it.
+    """A service, and the time-outs and retries of calls to it.
 
     Attributes:
         name: Its name and place for messages, such as `Vertex AI in us-central1`.
-        config: How patient to be.
+        config: Time-outs and retries.
     """
 
     name: str
@@ -71,9 +71,9 @@ class Service:
     def call(self, action: str, function: Callable[[float], Result]) -> Result:
         """Call a function until it succeeds, and return its result.
 
-        Failures that may pass (quota, 5xx, a lost connection) are retried with growing pauses,
-        each with a line on standard error, until `config.retry_for_s` seconds are over; others
-        are raised at once. Errors that are neither the service's nor the connection's, and
+        Failures that may pass (quota, 5xx, no answer, a lost connection) are retried with growing
+        pauses, each with a line on standard error, until `config.retry_for_s` seconds are over;
+        others are raised at once. Errors that are neither the service's nor the connection's, and
         InputError and ServiceError, are let through as they are.
 
         Args:

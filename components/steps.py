@@ -36,7 +36,8 @@ class Step:
         trains: Whether it trains or runs a model, and so may have GPUs.
         uses_tpus: Whether it may have a slice of TPUs, as by default.
         repeats_for: Pipeline parameter whose items it runs for, one by one; empty: it runs once.
-        is_optional: Whether there are runs without it.
+        is_optional: Whether there are runs without it, beside those from a checkpoint.
+        needs_text: Whether a run from a checkpoint is without it.
         is_cacheable: Whether a platform may skip it when it has seen its inputs.
         key_metrics: Metrics in the terminal's table of steps, in order; all of them when empty.
     """
@@ -54,11 +55,19 @@ class Step:
     uses_tpus: bool = False
     repeats_for: Literal["", "records", "jobs"] = ""
     is_optional: bool = False
+    needs_text: bool = False
     is_cacheable: bool = True
     key_metrics: tuple[str, ...] = ()
 
 
 _STEPS = (
+    Step(
+        name="checkpoint",
+        title="Checkpoint",
+        image="trainer",
+        is_optional=True,
+        key_metrics=("num_parameters", "vocab_size"),
+    ),
     Step(
         name="resolve",
         title="Text and start",
@@ -66,12 +75,14 @@ _STEPS = (
         cpus=2,
         memory_gib=8,
         is_optional=True,
+        needs_text=True,
         is_cacheable=False,  # text and accepted models change without a change of its inputs
     ),
     Step(
         name="vocab",
         title="Vocabulary",
         image="data",
+        needs_text=True,
         key_metrics=("vocab_size", "tokens_per_word", "unknown_fraction"),
     ),
     Step(
@@ -81,6 +92,7 @@ _STEPS = (
         cpus=8,
         memory_gib=32,
         repeats_for="records",
+        needs_text=True,
         key_metrics=("num_documents", "num_train_records", "num_held_out_records"),
     ),
     Step(
@@ -94,6 +106,7 @@ _STEPS = (
         timeout_s=7 * _DAY_S,
         trains=True,
         uses_tpus=True,
+        needs_text=True,
         key_metrics=(
             "masked_lm_accuracy",
             "sentence_order_accuracy",
@@ -119,6 +132,7 @@ _STEPS = (
         cpus=2,
         memory_gib=8,
         is_optional=True,
+        needs_text=True,
     ),
     Step(name="report", title="Report", image="trainer", cpus=2, memory_gib=8),
     Step(

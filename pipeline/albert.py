@@ -1,4 +1,4 @@
-"""The pipeline: raw text in, a scored ALBERT out."""
+"""The pipeline: raw text, or a finished checkpoint, in; a scored ALBERT out."""
 
 import contextlib
 import dataclasses
@@ -6,6 +6,7 @@ from typing import Any
 
 from kfp import dsl
 
+from components.checkpoint.component import import_checkpoint
 from components.evaluate.component import evaluate
 from components.export.component import export_models
 from components.finetune.component import finetune
@@ -27,12 +28,15 @@ class OptionalSteps:
     on every backend.
 
     Attributes:
+        checkpoint: Whether the run starts from a finished model. The steps from text to pretraining
+            are left out then, whatever `resolve` and `promote` say.
         resolve: Whether text and start follow from a date that is known only at run time.
         export: Whether fine-tuned models are exported.
         promote: Whether the model may take the place of the accepted one.
         summary: Whether a task tells at the end what became of the others, however they ended.
     """
 
+    checkpoint: bool = False
     resolve: bool = False
     export: bool = False
     promote: bool = False
@@ -51,6 +55,7 @@ class OptionalSteps:
             is_remote: Whether it runs on a platform.
         """
         return cls(
+            checkpoint=bool(config.checkpoint.path),
             resolve=is_remote and config.is_dated,
             export=bool(config.export.formats),
             promote=bool(config.retraining.accepted),
@@ -78,6 +83,13 @@ def build_pipeline(
         platform: Makes the task of pretraining, and configures the task of each step.
         optional_steps: The steps it has beside those of every run; none by default.
     """
+    if optional_steps.checkpoint:
+        return _build_from_checkpoint(platform, optional_steps)
+    return _build_from_text(platform, optional_steps)
+
+
+def _build_from_text(platform: PlatformConfig, optional_steps: OptionalSteps) -> Any:
+    """Return the pipeline of a run that starts from text; as `build_pipeline`."""
     configure = platform.configure
     # The summary's task is run by an exit handler, and kfp lets no output out of one.
     output = None if optional_steps.summary else dsl.Artifact
@@ -122,20 +134,7 @@ def build_pipeline(
         Returns:
             The report.
         """
-        exit_handler: contextlib.AbstractContextManager = contextlib.nullcontext()
-        if optional_steps.summary:
-            summary_task = summarise_run(
-                title=title,
-                records=records,
-                jobs=jobs,
-                optional_steps=optional_steps.names,
-                work_root=work_root,
-                run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
-                run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
-            )
-            exit_handler = dsl.ExitHandler(configure(summary_task, "summary"), name="steps")
-
-        with exit_handler:
+        with _ending_with_summary(platform, optional_steps, title, records, jobs, work_root):
             if optional_steps.resolve:
                 resolve_task = resolve(
                     title=title,
@@ -184,21 +183,9 @@ def build_pipeline(
             )
             configure(pretrain_task, "pretrain")
 
-            with dsl.ParallelFor(
-                items=jobs, parallelism=platform.parallel_tasks, name="tasks"
-            ) as job:
-                finetune_task = finetune(
-                    job=job,
-                    pretrained=pretrain_task.outputs["pretrained"],
-                    work_root=work_root,
-                )
-                configure(finetune_task, "finetune")
-                evaluate_task = evaluate(
-                    job=job,
-                    finetuned=finetune_task.outputs["finetuned"],
-                    work_root=work_root,
-                )
-                configure(evaluate_task, "evaluate")
+            finetune_task, evaluate_task = _score_tasks(
+                platform, jobs, pretrain_task.outputs["pretrained"], work_root
+            )
 
             optional_results = {}
             if optional_steps.export:
@@ -245,6 +232,121 @@ def build_pipeline(
         return None if optional_steps.summary else report_task.outputs["summary"]
 
     return albert
+
+
+def _build_from_checkpoint(platform: PlatformConfig, optional_steps: OptionalSteps) -> Any:
+    """Return the pipeline of a run that starts from a finished model; as `build_pipeline`."""
+    configure = platform.configure
+    output = None if optional_steps.summary else dsl.Artifact
+
+    @dsl.pipeline(name="albert", description="A checkpoint in, scores on tasks out.")
+    def albert(
+        title: str,
+        checkpoint: dict,
+        checkpoint_fingerprint: str,
+        jobs: list,
+        export: dict,
+        work_root: str,
+    ) -> output:  # type: ignore[valid-type]
+        """The checkpoint; fine-tuning and evaluation for each job; report.
+
+        Args:
+            title: Name of the run.
+            checkpoint: Settings of `components.checkpoint.config.CheckpointConfig`.
+            checkpoint_fingerprint: Hash of the checkpoint: a changed one is new work.
+            jobs: One `components.finetune.job.TaskJob` for each task and initialisation.
+            export: Settings of the export.
+            work_root: Folder of work in progress, the same for every run that may resume another's.
+
+        Returns:
+            The report.
+        """
+        with _ending_with_summary(platform, optional_steps, title, [], jobs, work_root):
+            checkpoint_task = import_checkpoint(
+                config=checkpoint,
+                checkpoint_fingerprint=checkpoint_fingerprint,
+                work_root=work_root,
+            )
+            configure(checkpoint_task, "checkpoint")
+
+            finetune_task, evaluate_task = _score_tasks(
+                platform, jobs, checkpoint_task.outputs["pretrained"], work_root
+            )
+
+            optional_results = {}
+            if optional_steps.export:
+                export_task = export_models(
+                    config=export,
+                    jobs=jobs,
+                    pretrained=checkpoint_task.outputs["pretrained"],
+                    finetuned=dsl.Collected(finetune_task.outputs["finetuned"]),
+                    evaluations=dsl.Collected(evaluate_task.outputs["evaluation"]),
+                    work_root=work_root,
+                )
+                configure(export_task, "export")
+                optional_results["exported"] = export_task.outputs["exported"]
+
+            report_task = report(
+                title=title,
+                pretrained=checkpoint_task.outputs["pretrained"],
+                finetuned=dsl.Collected(finetune_task.outputs["finetuned"]),
+                evaluations=dsl.Collected(evaluate_task.outputs["evaluation"]),
+                work_root=work_root,
+                **optional_results,
+            )
+            configure(report_task, "report")
+
+        return None if optional_steps.summary else report_task.outputs["summary"]
+
+    return albert
+
+
+def _ending_with_summary(
+    platform: PlatformConfig,
+    optional_steps: OptionalSteps,
+    title: Any,
+    records: Any,
+    jobs: Any,
+    work_root: Any,
+) -> contextlib.AbstractContextManager:
+    """Return what the tasks of a pipeline are made in, so that the summary's runs after them.
+
+    Without a summary among the optional steps it does nothing. The last four arguments are
+    parameters of the pipeline, of the same names.
+    """
+    if not optional_steps.summary:
+        return contextlib.nullcontext()
+    summary_task = summarise_run(
+        title=title,
+        records=records,
+        jobs=jobs,
+        optional_steps=optional_steps.names,
+        work_root=work_root,
+        run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
+        run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+    )
+    return dsl.ExitHandler(platform.configure(summary_task, "summary"), name="steps")
+
+
+def _score_tasks(
+    platform: PlatformConfig, jobs: Any, pretrained: Any, work_root: Any
+) -> tuple[dsl.PipelineTask, dsl.PipelineTask]:
+    """Add fine-tuning and evaluation for each job to the pipeline being built; return both tasks.
+
+    Args:
+        platform: Configures the tasks.
+        jobs: The pipeline's parameter of that name.
+        pretrained: The output that has the model to start from.
+        work_root: The pipeline's parameter of that name.
+    """
+    with dsl.ParallelFor(items=jobs, parallelism=platform.parallel_tasks, name="tasks") as job:
+        finetune_task = finetune(job=job, pretrained=pretrained, work_root=work_root)
+        platform.configure(finetune_task, "finetune")
+        evaluate_task = evaluate(
+            job=job, finetuned=finetune_task.outputs["finetuned"], work_root=work_root
+        )
+        platform.configure(evaluate_task, "evaluate")
+    return finetune_task, evaluate_task
 
 
 albert_pipeline = build_pipeline(PlatformConfig())

@@ -1,6 +1,7 @@
 """The configuration of a run: one YAML file, a section for each step."""
 
 import dataclasses
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,13 +9,14 @@ from albert_core.config import PRESETS, ModelConfig
 from albert_core.corpus import CorpusConfig
 from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.errors import InputError
-from albert_core.finetuning.config import FinetuningConfig
+from albert_core.finetuning.config import EVERY_TASK, FinetuningConfig
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.records.config import RecordsConfig
 from albert_core.settings import parse_settings, plain_values
 from albert_core.storage import is_remote, read_bytes
 from albert_core.tokenization.config import VocabConfig
 from albert_core.yaml_text import load_yaml
+from components.checkpoint.config import CheckpointConfig
 from components.export.config import ExportConfig
 from components.promote.config import RetrainingConfig
 from components.records.job import RecordsJob, records_jobs
@@ -24,6 +26,18 @@ from components.resolve.dates import DATE_PLACEHOLDER, has_date
 Runner = Literal["process", "docker"]
 """What a step of a local run is."""
 
+# Sections about what a checkpoint takes the place of: text, vocabulary, records, pretraining.
+_TEXT_SECTIONS = (
+    "corpus",
+    "cleaning",
+    "vocab",
+    "records",
+    "beam",
+    "model",
+    "pretraining",
+    "retraining",
+)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig:
@@ -31,6 +45,7 @@ class RunConfig:
 
     Attributes:
         title: Name of the run in its report.
+        checkpoint: A finished model to start from, in place of text.
         corpus: The text.
         cleaning: Which documents are left out of the records.
         vocab: The vocabulary.
@@ -40,14 +55,16 @@ class RunConfig:
         pretraining: How to pretrain.
         finetuning: How to fine-tune, with exceptions by task.
         data_dir: Folder of the tasks' folders, as they are published.
-        tasks: Tasks to fine-tune and evaluate: those of GLUE, squad1, squad2, race, Chinese ones
-            such as tnews; folders of `data_dir` with a task.yaml, or paths of such files.
+        tasks: Tasks to fine-tune and evaluate: those of GLUE (all-glue: all nine), squad1, squad2,
+            race, Chinese ones such as tnews; folders of `data_dir` with a task.yaml, or paths of
+            such files.
         random_weights_baseline: Whether each task is fine-tuned from random weights, too.
         export: In which formats fine-tuned models are published, and which of them.
         retraining: From which model the run goes on, and when it takes that model's place.
     """
 
     title: str = "albert"
+    checkpoint: CheckpointConfig = dataclasses.field(default_factory=CheckpointConfig)
     corpus: CorpusConfig = dataclasses.field(default_factory=CorpusConfig)
     cleaning: CleaningConfig = dataclasses.field(default_factory=CleaningConfig)
     vocab: VocabConfig = dataclasses.field(default_factory=VocabConfig)
@@ -63,13 +80,51 @@ class RunConfig:
     retraining: RetrainingConfig = dataclasses.field(default_factory=RetrainingConfig)
 
     def __post_init__(self) -> None:
-        """Refuse dates in the wrong place, and sequences longer than the model has positions.
+        """Refuse dates in the wrong place, two starts, and sequences longer than the model reads.
+
+        How long a checkpoint's sequences may be is not known here.
 
         Raises:
             InputError: The placeholder of the date is elsewhere than in title and corpus.files, or
-                a sequence length of records or fine-tuning is above max_position_embeddings.
+                a sequence length of records or fine-tuning is above max_position_embeddings; or
+                there is a checkpoint, and settings of text or pretraining or a date.
         """
         self._refuse_stray_dates()
+        if self.checkpoint.path:
+            self._refuse_second_start()
+        else:
+            self._refuse_long_sequences()
+
+    def _refuse_second_start(self) -> None:
+        """Refuse what a run from a checkpoint does without.
+
+        Raises:
+            InputError: A section of text or pretraining is not at its defaults, or the title has
+                the placeholder of the date.
+        """
+        defaults = RunConfig()
+        changed = [
+            name for name in _TEXT_SECTIONS if getattr(self, name) != getattr(defaults, name)
+        ]
+        if changed:
+            raise InputError(
+                f"checkpoint.path: got {self.checkpoint.path}, and settings of "
+                f"{', '.join(changed)}; expected one of both, since a run from a checkpoint has "
+                "neither text nor pretraining; leave them out (the checkpoint's vocabulary is "
+                "--checkpoint.vocab)"
+            )
+        if has_date(self.title):
+            raise InputError(
+                f"title: got {DATE_PLACEHOLDER}, expected none in a run from a checkpoint, which "
+                "depends on no date"
+            )
+
+    def _refuse_long_sequences(self) -> None:
+        """Refuse sequences of records or fine-tuning that are longer than the model reads.
+
+        Raises:
+            InputError: There are such sequences.
+        """
         model = self.model.with_vocabulary(self.vocab.size)
         lengths = {
             **{
@@ -159,4 +214,35 @@ def read_config(path: str | Path) -> RunConfig:
     Raises:
         InputError: The file is missing, or a name, a type or a value is wrong.
     """
-    return parse_settings(RunConfig, read_yaml(path), source=f"--config {path}")
+    return parse_settings(RunConfig, read_run_values(path), source=f"--config {path}")
+
+
+def read_run_values(path: str | Path) -> dict[str, Any]:
+    """Return the settings in a configuration file, unchecked, with `checkpoint` as a section.
+
+    A file may give the path of the checkpoint in place of the section.
+
+    Raises:
+        InputError: As of `read_yaml`.
+    """
+    values = read_yaml(path)
+    checkpoint = values.get("checkpoint")
+    return {**values, "checkpoint": {"path": checkpoint}} if isinstance(checkpoint, str) else values
+
+
+def with_recipes(finetuning: FinetuningConfig, given: Collection[str]) -> FinetuningConfig:
+    """Return settings of fine-tuning for a run from a checkpoint: the recipes, where nothing else.
+
+    The released models are known by the scores that these recipes give. What is given wins over
+    them, for every task; a `recipe` that is given is left as it is.
+
+    Args:
+        finetuning: The settings.
+        given: Names of those that a person has given; the others are defaults.
+    """
+    if "recipe" in given:
+        return finetuning
+    values = plain_values(dataclasses.asdict(finetuning))
+    own = {name: values[name] for name in values if name in given and name != "per_task"}
+    per_task = {EVERY_TASK: own, **finetuning.per_task} if own else finetuning.per_task
+    return dataclasses.replace(finetuning, recipe="original", per_task=per_task)

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from albert_core.checks import check_distinct
 from albert_core.errors import InputError
 from albert_core.exports.formats import FORMATS
-from albert_core.finetuning.config import Initialization
-from albert_core.tasks import TASKS, Task
+from albert_core.finetuning.config import EVERY_TASK, Initialization
+from albert_core.tasks import TASKS, Task, expand_groups
+from components.checkpoint.config import CheckpointConfig
 from components.finetune.job import TaskJob
 from components.promote.model_registry import AcceptedModel
 from pipeline.config import RunConfig, plain_values, to_values
@@ -51,6 +51,21 @@ class RunStart:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class CheckpointStart:
+    """The checkpoint that a run starts from.
+
+    Attributes:
+        config: It by addresses that are valid where the steps run.
+        fingerprint: Hash of the model; `unknown` where it was not read.
+        max_length: Longest sequence that it reads, in tokens; None where it was not read.
+    """
+
+    config: CheckpointConfig
+    fingerprint: str
+    max_length: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TaskFiles:
     """A task and its files.
 
@@ -66,10 +81,16 @@ class TaskFiles:
 
 
 class InputView(Protocol):
-    """A way to look at the files of a run. Both methods raise InputError for unusable files."""
+    """A way to look at the files of a run. Its methods raise InputError for unusable files."""
 
     def find_start(self, config: RunConfig) -> RunStart:
-        """Check the inputs but those of the tasks, as far as seen, and return the run's start."""
+        """Check the inputs but those of the tasks, as far as seen, and return the run's start.
+
+        For a run from text.
+        """
+
+    def find_checkpoint(self, config: RunConfig) -> CheckpointStart:
+        """Check the checkpoint of a run from one, as far as seen, and return it."""
 
     def find_task(self, name: str, config: RunConfig) -> TaskFiles:
         """Check the files of one of the run's tasks, as far as seen, and return where they are."""
@@ -93,21 +114,21 @@ def pipeline_arguments(
         run goes on from no model.
 
     Raises:
-        InputError: There are no tasks, or two of one name, the corpus or a task's data is missing
-            or unusable, a setting is for a task that does not exist, an export format cannot hold
-            a task's head, the date is wrong, or the accepted model is gone.
+        InputError: There are no tasks, or two of one name; the corpus, the checkpoint or data of
+            tasks is missing or unusable (of all tasks that is told at once); a setting is for a
+            task that does not exist, or asks for longer sequences than the checkpoint reads; an
+            export format cannot hold a task's head; the date is wrong; or the accepted model is
+            gone.
     """
     if not config.tasks:
         raise InputError(
             "tasks: got none; expected one or more, for example --tasks cola,sst-2 (to pretrain "
             "only, use `albert pretrain`)"
         )
-    check_distinct("tasks", config.tasks)
+    if config.checkpoint.path:
+        return _arguments_from_checkpoint(config, inputs, work_root=work_root)
     start = inputs.find_start(config)
-    tasks = [inputs.find_task(name, config) for name in config.tasks]
-    _refuse_equal_names(config.tasks, [one.task.name for one in tasks])
-    _refuse_settings_of_unknown_tasks(config, [one.task.name for one in tasks])
-    _refuse_impossible_exports(config, [one.task for one in tasks])
+    jobs = _find_jobs(config, inputs)
     values = to_values(start.config)
     return {
         **{name: values[name] for name in _SECTIONS},
@@ -116,9 +137,60 @@ def pipeline_arguments(
         "corpus_fingerprint": start.corpus_fingerprint,
         "accepted": plain_values(dataclasses.asdict(start.accepted)) if start.accepted else {},
         "records": [plain_values(dataclasses.asdict(job)) for job in config.records_jobs()],
-        "jobs": [job.to_values() for one in tasks for job in _task_jobs(one, config)],
+        "jobs": [job.to_values() for job in jobs],
         "work_root": str(work_root),
     }
+
+
+def _arguments_from_checkpoint(
+    config: RunConfig, inputs: InputView, *, work_root: str | Path
+) -> dict[str, Any]:
+    """Return the pipeline's arguments for a run from a checkpoint; as `pipeline_arguments`."""
+    start = inputs.find_checkpoint(config)
+    jobs = _find_jobs(config, inputs)
+    for job in jobs:
+        length = job.finetuning.sequence_length
+        if start.max_length and length > start.max_length:
+            raise InputError(
+                f"finetuning.sequence_length for {job.task.name}: got {length}, expected at most "
+                f"the {start.max_length} positions of {config.checkpoint.path}; set it, for all "
+                "tasks with --finetuning.sequence_length"
+            )
+    return {
+        "title": config.title,
+        "checkpoint": plain_values(dataclasses.asdict(start.config)),
+        "checkpoint_fingerprint": start.fingerprint,
+        "jobs": [job.to_values() for job in jobs],
+        "export": to_values(config)["export"],
+        "work_root": str(work_root),
+    }
+
+
+def _find_jobs(config: RunConfig, inputs: InputView) -> list[TaskJob]:
+    """Return the fine-tunings of all tasks of a run, once everything about tasks is checked.
+
+    Raises:
+        InputError: Data of tasks is missing or unusable, with one message about all of them; two
+            tasks have one name; a setting is for a task that does not exist; or an export format
+            cannot hold a head.
+    """
+    files: list[TaskFiles] = []
+    errors: list[InputError] = []
+    names = expand_groups(config.tasks)
+    for name in names:
+        try:
+            files.append(inputs.find_task(name, config))
+        except InputError as error:
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        messages = dict.fromkeys(map(str, errors))  # a missing data_dir is one mistake
+        raise InputError("; ".join(messages))
+    _refuse_equal_names(names, [one.task.name for one in files])
+    _refuse_settings_of_unknown_tasks(config, [one.task.name for one in files])
+    _refuse_impossible_exports(config, [one.task for one in files])
+    return [job for one in files for job in _task_jobs(one, config)]
 
 
 def _task_jobs(files: TaskFiles, config: RunConfig) -> Iterable[TaskJob]:
@@ -178,7 +250,7 @@ def _refuse_settings_of_unknown_tasks(config: RunConfig, tasks: Sequence[str]) -
         "export.thresholds": config.export.thresholds,
     }
     for setting, by_task in settings.items():
-        if unknown := sorted(set(by_task) - TASKS.keys() - set(tasks)):
+        if unknown := sorted(set(by_task) - TASKS.keys() - {*tasks, EVERY_TASK}):
             raise InputError(
                 f"{setting}: got {', '.join(unknown)}, expected names of tasks: "
                 f"{', '.join(dict.fromkeys([*TASKS, *tasks]))}"

@@ -30,7 +30,7 @@ from albert_core.storage import is_remote, join
 
 # Longer than the leader needs to load TensorFlow, fetch its inputs and make the work folder, and
 # to upload its results at the end.
-_LEADER_PATIENCE_S = 300.0
+_LEADER_TIMEOUT_S = 300.0
 
 _Result = TypeVar("_Result")
 StepBody = Callable[[Path, Path], Metrics]
@@ -179,10 +179,10 @@ def _wait_for(probe: Callable[[], _Result | None], failure: str) -> _Result:
     Raises:
         StepFailedError: It does not within five minutes; the message begins with `failure`.
     """
-    deadline = time.monotonic() + _LEADER_PATIENCE_S
+    deadline = time.monotonic() + _LEADER_TIMEOUT_S
     while not (result := probe()):
         if time.monotonic() > deadline:
-            raise StepFailedError(f"{failure} after {_LEADER_PATIENCE_S:.0f} s; see its log")
+            raise StepFailedError(f"{failure} after {_LEADER_TIMEOUT_S:.0f} s; see its log")
         time.sleep(0.2)
     return result
 

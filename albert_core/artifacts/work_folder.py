@@ -16,7 +16,7 @@ from albert_core.files import hash_json
 from albert_core.storage import fetch_files, is_remote, join
 
 # A killed process may take some seconds to die, and forked children share its lock.
-LOCK_PATIENCE_S = 20.0
+LOCK_TIMEOUT_S = 20.0
 
 
 def local_work_root(work_root: str | Path) -> Path:
@@ -35,10 +35,10 @@ def exclusive_lock(work: Path) -> Iterator[None]:
     lock itself ends with the body, or with the process and its forked children.
 
     Raises:
-        InputError: Another process of this machine holds it for longer than `LOCK_PATIENCE_S`.
+        InputError: Another process of this machine holds it for longer than `LOCK_TIMEOUT_S`.
     """
     work.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + LOCK_PATIENCE_S
+    deadline = time.monotonic() + LOCK_TIMEOUT_S
     # flock, not a file that exists or not: the kernel drops it when its process dies, however.
     with (work / "lock").open("w") as lock:
         while True:

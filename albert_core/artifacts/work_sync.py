@@ -153,6 +153,7 @@ class _ProgressSync:
     """
 
     def __init__(self, progress: Path, address: str) -> None:
+        """Keep the addresses, and choose this process's name as a holder; makes no request."""
         self._progress, self._address = progress, address
         self._index_path = join(address, INDEX_NAME)
         # Host and pid are for people; pids come again, so that only the uuid tells holders apart.

@@ -87,10 +87,8 @@ _LAYERS: tuple[tuple[str, str, _Variables], ...] = (
 def name_pairs(config: AlbertConfig) -> tuple[NamePair, ...]:
     """Return both names of every variable of encoder and heads, sorted by the original's.
 
-    `span_beam` is left out, which transformers has not.
-
-    The projection is left out where the embeddings are as wide as the encoder: the original has
-    none there.
+    Left out are the head `span_beam`, which transformers has not, and the projection where the
+    embeddings are as wide as the encoder, which the original has not.
     """
     positions = [
         {"group": group, "inner": inner}

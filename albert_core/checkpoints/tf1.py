@@ -278,7 +278,10 @@ def _keys_by_variable_name(keys: Iterable[str], prefix: Path) -> dict[str, str]:
 
 
 def _read_latest_name(folder: Path) -> str | None:
-    """Return the prefix that a folder's `checkpoint` file names as the latest; None without one."""
+    """Return the name of the latest checkpoint by a folder's `checkpoint` file; None without one.
+
+    It is the prefix of its files without folders, so that a folder may have been moved.
+    """
     state = folder / STATE_NAME
     text = state.read_text(encoding="utf-8") if state.is_file() else ""
     match = re.search(r'^model_checkpoint_path: "(.*)"$', text, re.MULTILINE)
@@ -309,7 +312,11 @@ def _refuse_missing_files(prefix: Path) -> None:
 
 @contextlib.contextmanager
 def _name_file_in_errors(file: str) -> Iterator[None]:
-    """Turn errors of TensorFlow, and a missing key, into an InputError that names the file."""
+    """Turn errors of TensorFlow raised inside, and a missing key, into one that names the file.
+
+    Raises:
+        InputError: There was such an error.
+    """
     import tensorflow as tf
 
     try:

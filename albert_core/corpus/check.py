@@ -31,7 +31,11 @@ class _DocumentCounts:
 
     @property
     def note(self) -> str:
-        """What is notable about where documents end; empty if that is nothing."""
+        """What is notable about where documents end; empty if that is nothing.
+
+        Either all lines, 50 or more, are one document; or there are ten documents or more a stream
+        of under 600 characters on average, so that paragraphs may be taken for documents.
+        """
         if self.num_documents == 1 and self.num_lines >= _MANY_LINES:
             return (
                 f"all {self.num_lines:,} lines are one document, since no blank line ends any; "
@@ -88,7 +92,14 @@ def _check_lines(
     reading: ReadCounts,
     documents: _DocumentCounts,
 ) -> None:
-    """Read and count the lines of a file, or of every stream in it, that begin before `end`."""
+    """Read and count the lines of a file, or of every stream in it, up to the byte `end`.
+
+    Lines, characters and documents (runs of lines between blank ones) are added to `documents`,
+    irregularities to `reading`.
+
+    Raises:
+        InputError: The file is damaged, not UTF-8 where that is refused, or no text.
+    """
     is_plain = is_stored_as_text(source.path)
     with contextlib.nullcontext() if is_plain else damage_errors(source.path):
         for stream in open_streams(source, config, reading):

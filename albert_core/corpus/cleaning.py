@@ -40,6 +40,12 @@ class CleaningConfig:
     max_repeated_fraction: float = 1.0
 
     def __post_init__(self) -> None:
+        """Refuse bounds that are out of range.
+
+        Raises:
+            InputError: A fraction is not from 0 to 1, `overlap_ngram` is below 2, or the numbers of
+                characters are negative or the larger one below the smaller.
+        """
         check_between(self, "cleaning", "min_letter_fraction", "max_repeated_fraction")
         if self.overlap_ngram < 2:
             raise InputError(
@@ -53,7 +59,7 @@ class CleaningConfig:
             )
 
     def fingerprint(self) -> str:
-        """Return a hash of the evaluation data.
+        """Return a hash of the contents of all evaluation files, by the names of their sets.
 
         Raises:
             InputError: A pattern matches no file.
@@ -130,6 +136,7 @@ class RemovedDocuments:
             self._add(reason, count, other["examples"][reason])
 
     def _add(self, reason: str, count: int, examples: Iterable[list[str]]) -> None:
+        """Add a count and examples for a reason; keep the five examples with the smallest keys."""
         self.counts[reason] = self.counts.get(reason, 0) + count
         # The smallest keys, not the first to come: workers finish in any order, and the report must
         # be the same every time.

@@ -56,17 +56,20 @@ class TextStream:
 def open_streams(
     source: FileRange, config: CorpusConfig, counts: ReadCounts
 ) -> Iterator[TextStream]:
-    """Yield the text of a file: one stream, or of an archive one for each member.
+    """Yield the text of a file as streams of bytes: one, or one for each text member of an archive.
 
-    A stream is to be read before the next one is asked for.
+    Compressed files are decompressed, and other line ends become line feeds (except in Parquet).
+    Hidden members, and in archives those that are no text, are left out. A stream must be read
+    before the next one is asked for, and is closed then.
 
     Args:
-        source: The file, or a range of it.
+        source: The file, or a range of it; the range counts only for a file stored as text.
         config: The corpus it is part of.
-        counts: Receives the number of members that are no text.
+        counts: Receives the number of members that are left out.
 
     Raises:
-        InputError: It is damaged, encrypted, no text, or an archive without text.
+        InputError: It is encrypted, no text, or an archive without text. Damage shows as the errors
+            that `damage_errors` turns into an InputError.
     """
     with open_file(source.path) as stored:
         if is_stored_as_text(source.path):
@@ -86,7 +89,11 @@ def open_streams(
 
 @contextlib.contextmanager
 def damage_errors(path: str) -> Iterator[None]:
-    """Turn errors of damaged compressed files and archives into an InputError."""
+    """Turn errors of decompression and archives raised inside into one that names the file.
+
+    Raises:
+        InputError: There was such an error.
+    """
     try:
         yield
     except _DAMAGES as error:
@@ -96,7 +103,11 @@ def damage_errors(path: str) -> Iterator[None]:
 
 
 def _refusing_empty(streams: Iterator[TextStream], source: FileRange) -> Iterator[TextStream]:
-    """Yield streams; refuse an archive that has none."""
+    """Yield all streams of an archive; at the end refuse one that had none.
+
+    Raises:
+        InputError: It had none.
+    """
     is_empty = True
     for stream in streams:
         is_empty = False
@@ -108,7 +119,23 @@ def _refusing_empty(streams: Iterator[TextStream], source: FileRange) -> Iterato
 def _unpacked(
     stored: BinaryIO, path: str, config: CorpusConfig, counts: ReadCounts, *, is_member: bool
 ) -> Iterator[TextStream]:
-    """Yield the text of a file that is maybe compressed and maybe a tar archive."""
+    """Yield the text of a file or member that may be compressed or a tar archive.
+
+    The compression is known by the ending of the name, a tar archive by its content; of that the
+    members' texts are yielded. A member that is not text is left out and counted; a file that is
+    not text is refused.
+
+    Args:
+        stored: The file as it is stored, at its beginning.
+        path: Its address, for its endings and for messages.
+        config: The corpus it is part of.
+        counts: Receives the number of members that are left out.
+        is_member: Whether it is a member of an archive.
+
+    Raises:
+        InputError: It is not text.
+        TarError: It is named as a tar archive and is none.
+    """
     opener = _decompressor(path)
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(opener(stored)) if opener else stored
@@ -138,6 +165,11 @@ def _rejoined(head: bytes, file: BinaryIO) -> BinaryIO:
 def _tar_streams(
     file: BinaryIO, path: str, config: CorpusConfig, counts: ReadCounts
 ) -> Iterator[TextStream]:
+    """Yield the text of each file in a tar archive, in order; archives inside are unpacked, too.
+
+    Folders are passed over; hidden files, links and files that are no text are left out and
+    counted.
+    """
     # "|": from the beginning to the end, since compressed files are slow to seek in.
     with tarfile.open(fileobj=file, mode="r|") as archive:
         for member in archive:
@@ -154,6 +186,14 @@ def _tar_streams(
 def _zip_streams(
     stored: BinaryIO, path: str, config: CorpusConfig, counts: ReadCounts
 ) -> Iterator[TextStream]:
+    """Yield the text of each file in a ZIP archive, in order; archives inside are unpacked, too.
+
+    Folders are passed over; hidden files and files that are no text are left out and counted.
+
+    Raises:
+        InputError: It is a document of another program (such as .docx), or a member is encrypted or
+            compressed in an unknown way.
+    """
     with zipfile.ZipFile(stored) as archive:
         if names := _OFFICE_MEMBERS.intersection(archive.namelist()):
             raise InputError(
@@ -184,7 +224,14 @@ def _is_left_out(head: bytes, config: CorpusConfig) -> bool:
 
 
 def _refuse_other(head: bytes, path: str, config: CorpusConfig) -> None:
-    """Refuse a file by its first bytes, unless it may be what the settings say."""
+    """Refuse a file by its first bytes, if they are those of something that is not text.
+
+    Of a Parquet corpus any file passes.
+
+    Raises:
+        InputError: It is text in a form that is not read (such as UTF-16), or another kind of file;
+            names kind and remedy.
+    """
     if config.format == "parquet":
         return
     if kind := find_data(head):

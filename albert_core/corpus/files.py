@@ -62,7 +62,7 @@ class CorpusFiles:
 
     @property
     def note(self) -> str:
-        """What is left out, in words; empty if that is nothing."""
+        """What is left out, in words, with up to three examples a reason; empty if nothing is."""
         return "; ".join(
             f"left out {len(names)} {reason}: {', '.join(names[:_NUM_NAMED])}"
             + (", ..." if len(names) > _NUM_NAMED else "")
@@ -76,13 +76,14 @@ def find_corpus_files(config: CorpusConfig) -> list[StoredFile]:
 
 
 def list_corpus(config: CorpusConfig) -> CorpusFiles:
-    """Return the corpus's files.
+    """Return the corpus's files, those that are read and those that are left out.
 
-    Of a folder or glob, files that are hidden or no text are left out. A file that is named itself
-    is always one that is read.
+    Of a folder or glob, files that are hidden or no text are left out: files with an unknown ending
+    are opened to see. A file that is named itself is always read, and so is one that any pattern
+    asks for.
 
     Raises:
-        InputError: A pattern matches no file, or all files together are empty or left out, or one
+        InputError: A pattern matches no file, all files together are empty or left out, or one
             holds text in a form that is not read.
     """
     if not config.files:
@@ -111,6 +112,9 @@ def list_corpus(config: CorpusConfig) -> CorpusFiles:
 
 def _reason_to_leave_out(file: StoredFile, pattern: str, config: CorpusConfig) -> str:
     """Return why a file that a pattern names is not read; empty if it is.
+
+    A file that is named itself is always read. Else hidden files are left out, then all that are
+    not of the corpus's format: by the ending, or by the first bytes where that tells nothing.
 
     Raises:
         InputError: It holds text in a form that is not read.
@@ -144,7 +148,10 @@ def _head(file: StoredFile) -> bytes:
 
 
 def _below(path: str, pattern: str) -> str:
-    """Return a file's path below the folder that a pattern names; of a glob nothing."""
+    """Return a file's path relative to the folder that a pattern names.
+
+    Empty if the file is not below it, as where the pattern is a glob or the file itself.
+    """
     # A glob matches no hidden file, unless it says so.
     folder = pattern if is_remote(pattern) else str(Path(pattern).absolute())
     folder = f"{folder.rstrip('/')}/"
@@ -152,7 +159,10 @@ def _below(path: str, pattern: str) -> str:
 
 
 def is_hidden(name: str) -> bool:
-    """Return whether a file in a folder or archive was put there by a program for itself."""
+    """Return whether a file was put into a folder or archive by a program for itself.
+
+    That is: a part of its path begins with a dot or is one of a few systems' names, as `__MACOSX`.
+    """
     parts = PurePosixPath(name).parts
     is_dotted = any(part.startswith(".") and part not in (".", "..") for part in parts)
     return is_dotted or not _SYSTEM_NAMES.isdisjoint(parts)
@@ -171,7 +181,11 @@ def _find_pattern(pattern: str) -> list[StoredFile]:
 
 
 def corpus_fingerprint(config: CorpusConfig) -> str:
-    """Return a hash of the contents of all files and of the settings they are read with."""
+    """Return a hash of the contents of all files and of the settings they are read with.
+
+    All files are read, and their order and names do not matter; of gs:// objects the stored
+    checksum is taken.
+    """
     # Without names and order: files that are renamed or moved hold the same text.
     settings = dataclasses.asdict(config) | {"files": []}
     contents = sorted(content_hash(file.path) for file in find_corpus_files(config))
@@ -179,12 +193,12 @@ def corpus_fingerprint(config: CorpusConfig) -> str:
 
 
 def corpus_splits(config: CorpusConfig, target_bytes: int | None = None) -> list[CorpusSplit]:
-    """Return the splits of a corpus: large files are divided, small ones put together.
+    """Return the splits of a corpus in the order of its files: large ones cut, small ones joined.
 
     Args:
         config: The corpus.
-        target_bytes: Approximate size of a split. By default about 64 splits of 4 to 64 MB:
-            enough for many workers, few enough to keep track of.
+        target_bytes: Approximate size of a split, as stored. By default about 64 splits of 4 to 64
+            MiB: enough for many workers, few enough to keep track of.
     """
     files = find_corpus_files(config)
     if target_bytes is None:
@@ -206,7 +220,10 @@ def corpus_splits(config: CorpusConfig, target_bytes: int | None = None) -> list
 
 
 def _ranges(file: StoredFile, config: CorpusConfig, target_bytes: int) -> Iterator[FileRange]:
-    """Yield the ranges that a file is read in: equal parts of about the target, or one."""
+    """Yield the ranges that a file is read in: equal parts of about `target_bytes`, without gaps.
+
+    A file that can only be read from its beginning is one range, whatever its size.
+    """
     if not _is_splittable(file.path, config):
         yield FileRange(file.path, 0, file.num_bytes)
         return
@@ -217,7 +234,11 @@ def _ranges(file: StoredFile, config: CorpusConfig, target_bytes: int) -> Iterat
 
 
 def _is_splittable(path: str, config: CorpusConfig) -> bool:
-    """Return whether readers find the beginning of a document from anywhere in a file."""
+    """Return whether readers find the beginning of a document from anywhere in a file.
+
+    So it is in plain text of WikiExtractor or JSON lines, or with blank lines between documents;
+    not in compressed files, archives and Parquet.
+    """
     # Compressed files and Parquet can only be read from their beginning.
     if not is_stored_as_text(path) or config.format == "parquet":
         return False

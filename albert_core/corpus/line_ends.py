@@ -12,7 +12,11 @@ _LONGEST = 3
 
 
 def find_line_end(head: bytes) -> bytes | None:
-    """Return what ends the lines of a file that begins so; None for a line feed, or no line end."""
+    """Return what ends the lines of a file that begins so, if it is not a line feed; else None.
+
+    None also where no line end is in `head`; a carriage return as its very last byte does not
+    count.
+    """
     if b"\n" in head:
         return None
     # A carriage return at the very end may belong to a line feed that was cut off.
@@ -48,6 +52,11 @@ class _LineFeeds(io.RawIOBase):
         return self._file.seekable()
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Go to an offset from the beginning; return it.
+
+        Raises:
+            UnsupportedOperation: `whence` is not the beginning.
+        """
         if whence != io.SEEK_SET:
             raise io.UnsupportedOperation("only from the beginning")
         # The place may be inside of a line end: begin before it.
@@ -61,6 +70,10 @@ class _LineFeeds(io.RawIOBase):
         return self._file.tell() - len(self._head)
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        """Fill the buffer with bytes whose line ends are line feeds; return how many, 0 at the end.
+
+        The buffer must be longer than a line end (not checked). No line end is cut in two.
+        """
         data = self._take(len(buffer) - _LONGEST)
         # The last bytes may be the beginning of a line end.
         while any(data.endswith(self._line_end[:n]) for n in range(1, len(self._line_end))):
@@ -73,7 +86,7 @@ class _LineFeeds(io.RawIOBase):
         return len(data)
 
     def _take(self, count: int) -> bytes:
-        """Return up to `count` bytes of head and file."""
+        """Return up to `count` bytes: of the head while any of it is left, then of the file."""
         if not self._head:
             return self._file.read(count)
         data, self._head = self._head[:count], self._head[count:]

@@ -22,10 +22,13 @@ Lines = Iterator[tuple[int, str]]
 
 
 def read_lines(source: TextStream, config: CorpusConfig, counts: ReadCounts) -> Lines:
-    """Yield the lines of a stream that begin at or behind its start, to the file's end.
+    """Yield offset and text of the lines of a stream that begin at or behind its start, to its end.
+
+    Texts are decoded, without outer white space and control characters; a byte order mark at the
+    beginning of the file is dropped. What was replaced or removed is counted.
 
     Raises:
-        InputError: It is not UTF-8, and that is refused.
+        InputError: A line is not UTF-8, and `config.invalid_utf8` is `refuse`.
     """
     for offset, lines in _blocks(source):
         texts = _clean_texts(lines) if offset else None
@@ -44,7 +47,10 @@ def strip_line(text: str) -> str:
 
 
 def read_raw_lines(source: TextStream) -> Iterator[tuple[int, bytes]]:
-    """Yield lines as bytes, with their offsets."""
+    """Yield each line of the range as its byte offset in the file and its bytes with the line feed.
+
+    A line that begins before the range is left out.
+    """
     for offset, lines in _blocks(source):
         for raw in lines:
             yield offset, raw
@@ -70,7 +76,8 @@ def _blocks(source: TextStream) -> Iterator[tuple[int, list[bytes]]]:
 def _clean_texts(lines: list[bytes]) -> list[str] | None:
     """Decode a block of lines if it is UTF-8 without control characters; else return None.
 
-    A block at a time, which is faster than line by line: nearly all text is clean.
+    Returns one text a line, without its line feed. A block at a time, which is faster than line by
+    line: nearly all text is clean.
     """
     block = b"".join(lines)
     if len(block.translate(None, _CONTROL_BYTES)) != len(block):
@@ -87,7 +94,13 @@ def _clean_texts(lines: list[bytes]) -> list[str] | None:
 def _cleaned_one_by_one(
     offset: int, lines: list[bytes], path: str, config: CorpusConfig, counts: ReadCounts
 ) -> Lines:
-    """Yield the lines of a block, each decoded and cleaned by itself; count what was wrong."""
+    """Yield offset and text of each line of a block, decoded and cleaned by itself.
+
+    What was replaced or removed is counted.
+
+    Raises:
+        InputError: A line is not UTF-8, and that is refused.
+    """
     for raw in lines:
         text = _decode(raw, offset, path, config, counts)
         yield offset, strip_line(clean_text(text, raw, counts))
@@ -95,7 +108,13 @@ def _cleaned_one_by_one(
 
 
 def _decode(raw: bytes, offset: int, path: str, config: CorpusConfig, counts: ReadCounts) -> str:
-    """Decode a line; replace and count invalid bytes, or refuse them, as the settings say."""
+    """Decode a line; replace and count invalid bytes, or refuse them, as the settings say.
+
+    A byte order mark is dropped where `offset` is 0.
+
+    Raises:
+        InputError: There are such bytes and `config.invalid_utf8` is `refuse`; names the byte.
+    """
     if offset == 0:
         raw = raw.removeprefix(b"\xef\xbb\xbf")
     try:

@@ -74,9 +74,10 @@ class OverlapIndex:
         return cls(tuple(sets), ngram, unique, np.concatenate(owners)[first], counts)
 
     def find(self, sentences: Sequence[str]) -> tuple[str, str] | None:
-        """Return the name of a set that a document overlaps, and the first run of common words.
+        """Return the evaluation set that a document shares n words in a row with, and these words.
 
-        None if it overlaps none.
+        The first such run in the document counts; the words are as `split_words` makes them, joined
+        by spaces. None if there is no such run.
         """
         if not len(self.hashes):
             return None
@@ -92,7 +93,10 @@ class OverlapIndex:
         return self.names[int(self.owners[places[first]])], shared
 
     def save(self, path: str, *, scratch: Path) -> None:
-        """Write the index to a local path or gs://; `scratch` is the path of a new local file."""
+        """Write the index to a local path or gs://.
+
+        It goes by way of a new local file `scratch`, which stays.
+        """
         description = json.dumps([self.names, self.ngram, self.counts])
         with scratch.open("wb") as file:
             np.savez(file, hashes=self.hashes, owners=self.owners, described=description)
@@ -108,7 +112,7 @@ class OverlapIndex:
 
 
 def split_words(sentences: Sequence[str]) -> list[str]:
-    """Return the words of a text, case-folded and without punctuation."""
+    """Return the words of a text, normalised by NFKC, case-folded and without punctuation."""
     text = " ".join(sentences)
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
@@ -137,7 +141,11 @@ def _word_hash(word: str) -> int:
 
 
 def _read_texts(pattern: str) -> Iterator[str]:
-    """Yield the texts of all evaluation files that a pattern matches."""
+    """Yield the texts of all evaluation files that a pattern matches, read by their endings.
+
+    Raises:
+        InputError: A file is not UTF-8, not what its ending says, or has no text.
+    """
     for file in find_files(pattern):
         data = read_bytes(file.path).removeprefix(b"\xef\xbb\xbf")
         try:
@@ -154,13 +162,17 @@ def _read_texts(pattern: str) -> Iterator[str]:
 
 
 def _table_texts(text: str) -> Iterator[str]:
-    """Yield the fields of a GLUE file."""
+    """Yield the cells of a GLUE file that are not empty, line by line; a heading counts as text."""
     for line in text.split("\n"):  # not splitlines: cells may hold other ends of lines
         yield from filter(None, line.removesuffix("\r").split("\t"))
 
 
 def _json_texts(text: str) -> Iterator[str]:
-    """Yield every string in a JSON value, or in one on each line."""
+    """Yield every string in a JSON value or, if the text is not one, in one value on each line.
+
+    Raises:
+        ValueError: Neither is JSON.
+    """
     try:
         yield from _strings(json.loads(text))
     except ValueError:

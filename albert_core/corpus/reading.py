@@ -26,9 +26,12 @@ def read_documents(
 ) -> Iterator[Document]:
     """Yield the documents of a file or a part of it, each a list of sentences.
 
+    Documents without sentences are left out; sentences of over 10,000 characters are cut and
+    counted.
+
     Args:
-        source: A whole file, or the documents that begin in a range of it. Whatever the ranges
-            of a file, each document belongs to exactly one.
+        source: A whole file, or the documents that begin in a range of it. Whatever the ranges of a
+            file, each document belongs to exactly one.
         config: How the file is laid out.
         counts: Receives counts of irregularities; added to.
 
@@ -50,6 +53,7 @@ def read_documents(
 def _documents_in_stream(
     source: TextStream, config: CorpusConfig, counts: ReadCounts
 ) -> Iterator[Document]:
+    """Return the documents of a stream by the corpus's format, from texts in rows or from lines."""
     if config.format in ("jsonl", "parquet"):
         rows = (_json_texts if config.format == "jsonl" else _parquet_texts)(source, config)
         return _documents_from_texts(rows, config, counts)
@@ -73,6 +77,10 @@ def corpus_documents(config: CorpusConfig, counts: ReadCounts | None = None) -> 
 def _documents_from_lines(
     source: TextStream, config: CorpusConfig, counts: ReadCounts
 ) -> Iterator[Document]:
+    """Yield the documents of lines: articles, the whole file, or runs between blank lines.
+
+    In the format `sentences` each line is a sentence; in the others lines are joined and split.
+    """
     lines = read_lines(source, config, counts)
     if config.format == "wikiextractor":
         groups = _articles(lines, source)
@@ -142,7 +150,13 @@ def _without_title(article: list[str], title: str) -> list[str]:
 
 
 def _json_texts(source: TextStream, config: CorpusConfig) -> Iterator[Any]:
-    """Yield the texts of the objects whose lines begin in the range."""
+    """Yield what `text_field` holds in each line's JSON object, of lines that begin in the range.
+
+    Blank lines are passed over; a null is yielded as None.
+
+    Raises:
+        InputError: A line is no JSON object with that field, or the field holds something else.
+    """
     for offset, raw in read_raw_lines(source):
         if offset >= source.end:
             return
@@ -171,7 +185,11 @@ def _excerpt(text: bytes) -> str:
 
 
 def _parquet_texts(source: TextStream, config: CorpusConfig) -> Iterator[Any]:
-    """Yield the texts of the rows of a Parquet file, which is always read whole."""
+    """Yield what the column `text_field` holds in each row of a Parquet file; the range is ignored.
+
+    Raises:
+        InputError: It is no Parquet file, lacks the column, or a value is no text or list of texts.
+    """
     import pyarrow
     import pyarrow.parquet
 
@@ -192,7 +210,11 @@ def _parquet_texts(source: TextStream, config: CorpusConfig) -> Iterator[Any]:
 
 
 def _checked_text(value: Any, place: str, config: CorpusConfig) -> str | list[str] | None:
-    """Return a value if it is a text, a list of texts, or null, which counts as empty."""
+    """Return a value if it is a text, a list of texts, or null, which becomes None.
+
+    Raises:
+        InputError: It is something else; names `place`.
+    """
     if value is None:
         return None
     try:
@@ -208,6 +230,10 @@ def _checked_text(value: Any, place: str, config: CorpusConfig) -> str | list[st
 def _documents_from_texts(
     texts: Iterator[Any], config: CorpusConfig, counts: ReadCounts
 ) -> Iterator[Document]:
+    """Yield a document for each text: a list is its sentences, and other texts are split into some.
+
+    Empty texts and None are counted in `num_empty_texts` and left out.
+    """
     for text in texts:
         if not text:
             counts.num_empty_texts += 1

@@ -11,7 +11,14 @@ _SENTENCE_END = re.compile(r"[.!?。！？…][\"'”’»)\]」』]*$")
 
 
 def split_sentences(lines: Sequence[str], language: str) -> list[str]:
-    """Split the lines of a document into sentences; a sentence may span lines."""
+    """Split the lines of a document into sentences; a sentence may span lines.
+
+    Lines are joined by a space. Sentences have no outer white space, and none is empty.
+
+    Args:
+        lines: Lines without line ends.
+        language: ISO 639 code, which decides on abbreviations and signs.
+    """
     import sentencex
 
     return [
@@ -23,7 +30,11 @@ def split_sentences(lines: Sequence[str], language: str) -> list[str]:
 
 
 def _passages(lines: Sequence[str]) -> Iterator[str]:
-    """Join lines into passages of about `_PASSAGE_CHARACTERS`, cut where a sentence surely ends."""
+    """Join lines with spaces into passages of about `_PASSAGE_CHARACTERS` or more.
+
+    A passage of that size ends with the next line that ends a sentence, or anywhere at ten times
+    the size. Lines that are longer than a passage are cut first.
+    """
     # Very long texts take the splitter too long. A passage is cut elsewhere only if it has grown to
     # ten times the size without a line that ends a sentence.
     passage: list[str] = []
@@ -46,9 +57,10 @@ def bounded(
     limit: int = MAX_SENTENCE_CHARACTERS,
     counts: ReadCounts | None = None,
 ) -> Iterator[str]:
-    """Yield texts, longer ones in parts of at most `limit` characters, cut at white space.
+    """Yield texts, longer ones in parts of at most `limit` characters, cut at spaces.
 
-    A text without white space is cut where the limit is.
+    A text without a space is cut where the limit is. Parts are stripped, and empty ones dropped;
+    each text that is cut counts in `counts`.
     """
     for text in texts:
         if len(text) <= limit:

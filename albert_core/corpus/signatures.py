@@ -55,12 +55,18 @@ _SMALLEST_JUDGED = 16
 
 
 def find_data(head: bytes) -> str | None:
-    """Return what a file is that holds text in a form which is not read, with the remedy."""
+    """Return what a file is that holds text in a form which is not read, and after ", " the remedy.
+
+    None if its first bytes are not of such a form.
+    """
     return _find(head, _DATA)
 
 
 def find_other(head: bytes) -> str | None:
-    """Return what a file is that is no text and no container of one that is read."""
+    """Return what a file is that is not text, in words, some with ", " and a remedy; else None.
+
+    By signatures, a tar header, or over 20 % zero bytes (in 16 or more).
+    """
     if is_tar(head):
         return "a tar archive, name it .tar"
     if kind := _find(head, _OTHERS):
@@ -71,7 +77,11 @@ def find_other(head: bytes) -> str | None:
 
 
 def is_binary(head: bytes) -> bool:
-    """Return whether a file of unknown kind surely is no text: it has zeros and is not UTF-8."""
+    """Return whether the first bytes of a file show that it is no text.
+
+    They begin as another known kind of file or as safetensors, or they are not UTF-8 and have a
+    zero byte. `head` may end within a character.
+    """
     if find_other(head) or head[8:10] == b'{"':  # the latter is how safetensors begins
         return True
     try:

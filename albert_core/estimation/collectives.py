@@ -36,7 +36,10 @@ def exchanged_bytes(program: str) -> int:
 
 
 def _computations(program: str) -> dict[str, list[str]]:
-    """Return the lines of each computation of an HLO program, but its first, by its name."""
+    """Return the lines of each computation of an HLO program by the computation's name.
+
+    The line with the name is left out, and so are the lines before the first computation.
+    """
     computations: dict[str, list[str]] = {}
     lines: list[str] = []
     for line in program.splitlines():

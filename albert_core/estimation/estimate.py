@@ -153,8 +153,12 @@ def _estimate_phase(
 ) -> PhaseEstimate:
     """Compile the step of a phase, told to `progress`; return what the phase needs.
 
+    For a model whose layers are scanned a second step, of one layer, is compiled beside it, to
+    count the FLOPs of all layers by the difference.
+
     Raises:
-        InputError: The step needs more memory than a chip has.
+        InputError: The step needs more memory than a chip has; what would fit is looked for and
+            named.
     """
     phase, num_chips = request.phase, request.accelerator.num_chips
     progress(0, 0, f"compiling the step of sequence length {phase.sequence_length}")

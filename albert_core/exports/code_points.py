@@ -48,6 +48,7 @@ class Replacement:
     """
 
     def __init__(self, parts: Mapping[int, Sequence[int]], size: int) -> None:
+        """Tabulate row, length and beginning of each number's sequence, the sequences joined."""
         # Row 0 stands for all numbers that stay.
         row_of = np.zeros(size, np.int32)
         row_of[list(parts)] = 1 + np.arange(len(parts))
@@ -139,4 +140,5 @@ def fold_white_space(characters: Characters, is_space: LookupTable) -> Character
 
 def differs_from_next(values_T: Any) -> Any:
     """Return whether each value differs from the next one [T]; true for the last."""
+    # Cut, because without any value the concatenation still has one.
     return tf.concat([values_T[1:] != values_T[:-1], [True]], 0)[: tf.size(values_T)]

@@ -71,6 +71,7 @@ def _convert(graph: Graph, folder: str) -> bytes:
     import tensorflow as tf
 
     module: Any = tf.Module()
+    # TensorFlow saves a graph only if the module reaches all its variables.
     module.graph_variables = graph.variables
     signature = graph.function.get_concrete_function()
     tf.saved_model.save(module, folder, signatures=signature)

@@ -47,6 +47,11 @@ class Normalization:
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
+        """Tabulate what the tokenizer makes of each character, by running it on all: takes seconds.
+
+        The tables are: what replaces each character, which are white space and, for a tokenizer
+        that lower-cases, which neighbours change a final sigma.
+        """
         self._rules = tokenizer.context_rules
         codes = [code for part in _TABULATED for code in part]
         between = [text[1:-1] for text in _normalized(tokenizer, "a{}a", codes)]
@@ -110,6 +115,11 @@ class _FinalSigma:
     """
 
     def __init__(self, tokenizer: Tokenizer, codes: Sequence[int]) -> None:
+        """Tabulate by the tokenizer which characters are a capital sigma, a letter or transparent.
+
+        Letters and transparent characters are told apart for the sigma after them and for the one
+        before.
+        """
         final, inside = chr(_FINAL_SIGMA), chr(_SIGMA)
         as_last, within, before, behind, after, amid = (
             _normalized(tokenizer, form, codes)

@@ -41,6 +41,7 @@ def write_onnx(checkpoint: Checkpoint, folder: Path, *, quantized: bool = False)
         from albert_core.exports.onnx_quantization import quantize
 
         model = quantize(model)
+    # The same checkpoint is always the same file; protobuf orders maps as it likes otherwise.
     write_sealed(folder / ONNX_NAME, model.SerializeToString(deterministic=True))
 
 

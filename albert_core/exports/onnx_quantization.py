@@ -70,6 +70,7 @@ def _quantize_words(graph: onnx.GraphProto) -> None:
     words_VE = numpy_helper.to_array(table)
     graph.initializer.remove(table)
     scales_V1 = np.abs(words_VE).max(axis=1, keepdims=True) / _LARGEST
+    # Rows of zeros stay zeros, without a division by 0.
     scales_V1[scales_V1 == 0] = 1
     int8, scales, numbers = (f"{_WORDS}/{name}" for name in ("int8", "scales", "numbers"))
     rows_VE = np.rint(words_VE / scales_V1).astype(np.int8)

@@ -253,6 +253,7 @@ def _differences(
     for inputs, expected in zip(reference.batches, reference.outputs, strict=True):
         of_batch = largest_differences(expected, run(inputs), as_probabilities=as_probabilities)
         for name, value in of_batch.items():
+            # Not `max`, which drops a NaN in some orders.
             largest[name] = float(np.maximum(largest.get(name, 0.0), value))
     return largest
 

@@ -103,6 +103,7 @@ def window_inputs(
     settings = config.questions
     queries = _part(queries, 0, tf.minimum(queries.row_lengths(), settings.max_query_length))
     ids = contexts.by_text(contexts.ids)
+    # 1 at least: a graph cannot refuse a question that leaves no room, and divides by this.
     available = tf.maximum(config.sequence_length - 3 - queries.row_lengths(), 1)
     step = tf.minimum(available, settings.doc_stride)
     length = ids.row_lengths()

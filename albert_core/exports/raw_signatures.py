@@ -47,6 +47,10 @@ class RawSignatures:
     """
 
     def __init__(self, checkpoint: Checkpoint, tokenizer: Tokenizer, run: Run) -> None:
+        """Read task, settings and heads of the checkpoint, and make its tokenizer for the graph.
+
+        Offsets are prepared only for questions, which are the models without a classifier.
+        """
         self._run = run
         self._task = dict(checkpoint.task or {})
         self._config = get_finetuning_config(checkpoint)
@@ -89,7 +93,10 @@ class RawSignatures:
         return {"scores": self._logits(text, text_b)[:, 0]}
 
     def _logits(self, text: Any, text_b: Any) -> Any:
-        """Return the logits [B, C] of texts, or of pairs if `text_b` is not None."""
+        """Return the logits [B, C] of strings [B], or of pairs if `text_b` is not None.
+
+        The texts are tokenised in the graph and truncated as in fine-tuning.
+        """
         second = None if text_b is None else self.tokenizer.encode(text_b)
         inputs = text_inputs(
             self.tokenizer.encode(text), second, self._special_ids, self._config.sequence_length
@@ -103,7 +110,7 @@ class RawSignatures:
         return self._choose(text, tf.reshape(filled, tf.shape(choices)))
 
     def _choose(self, text: Any, choices: Any) -> dict[str, Any]:
-        """Return `logits` and `probabilities` [B, C]."""
+        """Return `logits` and `probabilities` [B, C] of each text [B] with its choices [B, C]."""
         inputs = choice_inputs(
             self.tokenizer.encode(text),
             self.tokenizer.encode(tf.reshape(choices, [-1])),
@@ -142,8 +149,8 @@ class RawSignatures:
 def get_finetuning_config(checkpoint: Checkpoint) -> FinetuningConfig:
     """Return the settings a model was fine-tuned with.
 
-    Those that are unknown or None have their defaults, and `sequence_length` is the longest the
-    model can read.
+    Where a setting is unknown or None it has its default; an unknown `sequence_length` is the
+    longest that the model can read.
 
     Raises:
         InputError: They are no settings of fine-tuning, or their sequences are too long for the

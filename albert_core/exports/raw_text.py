@@ -68,6 +68,11 @@ class GraphTokenizer:
     """
 
     def __init__(self, tokenizer: Tokenizer, *, with_offsets: bool) -> None:
+        """Make the normalisation and the operations for a tokenizer's kind; may take seconds.
+
+        Raises:
+            InputError: The vocabulary's kind has no operation in a graph.
+        """
         self._normalization = get_normalization(tokenizer)
         if tokenizer.kind not in _OPERATIONS:
             raise InputError(
@@ -116,6 +121,11 @@ class _SentencePiece:
     """
 
     def __init__(self, tokenizer: SentencePieceTokenizer, with_offsets: bool) -> None:
+        """Make the operations for ids and, where needed, for offsets, which differ.
+
+        By the original's rules ids come from the fast operation, and there is one for offsets only
+        with `with_offsets`; by Hugging Face's rules the one for offsets does both.
+        """
         is_original = tokenizer.compat == "original"
         self._offsets_operation: Any = None
         if with_offsets or not is_original:
@@ -173,6 +183,7 @@ class _WordPiece:
     """
 
     def __init__(self, tokenizer: WordPieceTokenizer, _with_offsets: bool) -> None:
+        """Make the operation from the vocabulary; it has offsets whether they are needed or not."""
         self.resources: list[Any] = []
         self._operation = tensorflow_text.FastWordpieceTokenizer(
             tokenizer.pieces,

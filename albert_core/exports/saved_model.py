@@ -93,6 +93,7 @@ def _open_signature(folder: Path, signature: str) -> ModelFunction:
 
     def run(inputs: ModelInputs) -> ModelOutputs:
         tensors = {name: tf.constant(array, tf.int32) for name, array in inputs.items()}
+        # By way of `loaded`, which keeps the variables alive: a signature alone does not.
         outputs = loaded.signatures[signature](**tensors)
         return {name: np.asarray(value) for name, value in outputs.items()}
 
@@ -137,6 +138,7 @@ class _Signatures:
     """
 
     def __init__(self, checkpoint: Checkpoint, model: keras.Model, vocabulary: Any) -> None:
+        """Trace the functions `ids` and `tokens`, and make the signature on strings if any."""
         self._checkpoint, self._model, self._vocabulary = checkpoint, model, vocabulary
         spec = _IDS_BCS if checkpoint.is_multiple_choice else _IDS_BS
         # The other signatures call these two, so that the file holds the graph of the model twice
@@ -204,7 +206,11 @@ def _on_ids(method: Callable[..., dict[str, Any]], **specs: Any) -> Any:
 
 
 def _write_assets(checkpoint: Checkpoint, folder: Path) -> None:
-    """Write configuration, vocabulary, task and settings as the original names them."""
+    """Write configuration, vocabulary (if there is one), task and settings into an existing folder.
+
+    The vocabulary is written under the name that the original's scripts look for; no weights are
+    written.
+    """
     checkpoint.config.to_json_file(folder / CONFIG_NAME)
     if checkpoint.tokenizer:
         write_original_vocabulary(checkpoint.tokenizer, folder)

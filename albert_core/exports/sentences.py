@@ -114,7 +114,10 @@ def _features(
 
 
 def _get_num_texts(checkpoint: Checkpoint) -> int:
-    """Return how many texts an example has: as the task declares, else a pair."""
+    """Return how many texts an example has: as the task declares, else 2.
+
+    Of multiple choice they are the text and a fixed number of choices.
+    """
     if checkpoint.is_multiple_choice:
         return 1 + _NUM_CHOICES
     declared: Mapping = checkpoint.task or {}

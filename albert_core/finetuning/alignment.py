@@ -6,7 +6,7 @@ subsequence within a band around the diagonal, character by character, and gaps 
 
 Deviates from the original: letters that normalisation takes apart, as Korean syllables and vowel
 signs of Tamil and Thai, are matched by what becomes of them; there they match nothing, so that
-texts in these scripts have no answers.
+texts in these scripts have no answers. A letter with its marks and vowels is never divided.
 
 Source: `_convert_index` and `_lcs_match` of the original's squad_utils.py.
 
@@ -22,6 +22,7 @@ from collections.abc import Sequence
 import numba
 import numpy as np
 
+from albert_core.finetuning.letter_clusters import find_letter_clusters
 from albert_core.tokenization import Tokenizer
 
 _ABSENT = -1
@@ -74,6 +75,10 @@ class Aligner:
         return [self._align(text, tokens) for text, tokens in zip(texts, batch, strict=True)]
 
     def _align(self, text: str, tokens: list[str]) -> AlignedText | None:
+        """Return a text with its tokens and their characters; None if it cannot be aligned.
+
+        None for a text that is empty or has no tokens, and where too few of its characters match.
+        """
         surfaces = self._tokenizer.surfaces(tokens)
         joined = "".join(surfaces)
         if not text or not joined:
@@ -98,13 +103,15 @@ class Aligner:
             character_of_E[starts_P] + begins_inside_P,
             np.maximum(last_characters_P, character_of_E[starts_P]),
         )
-        return AlignedText(
-            text=text,
-            ids=np.array(self._tokenizer.token_ids(tokens), np.int32),
-            starts=first_characters_P.astype(np.int32),
-            ends=_with_marks(text, last_characters_P),
-            start_tokens=token_of_K[from_text_E.starts(begins_C)],
-            end_tokens=token_of_K[from_text_E.ends(begins_C)],
+        return _keep_clusters_whole(
+            AlignedText(
+                text=text,
+                ids=np.array(self._tokenizer.token_ids(tokens), np.int32),
+                starts=first_characters_P.astype(np.int32),
+                ends=last_characters_P,
+                start_tokens=token_of_K[from_text_E.starts(begins_C)],
+                end_tokens=token_of_K[from_text_E.ends(begins_C)],
+            )
         )
 
     def _normalised(self, text: str) -> tuple[np.ndarray, np.ndarray]:
@@ -115,6 +122,7 @@ class Aligner:
         common subsequence matches neither.
         """
         codes_C = _code_points(text)
+        # Each character once for all texts: normalising is slow, and few are different.
         for code in set(codes_C[self._codes[codes_C] == _UNMET].tolist()):
             normal = self._tokenizer.normalize_character(chr(code))
             if len(normal) > 1 and unicodedata.category(chr(code))[0] in "LM":
@@ -140,20 +148,28 @@ class Aligner:
         return "".join(self._tokenizer.surfaces(self._tokenizer.tokenize(letter))).strip()
 
 
-def _with_marks(text: str, ends_P: np.ndarray) -> np.ndarray:
-    """Return the last characters of tokens with the combining marks that follow them in the text.
+def _keep_clusters_whole(aligned: AlignedText) -> AlignedText:
+    """Return an alignment in which each letter cluster belongs to the token that it begins in.
 
     Normalisation drops marks, so that no token holds them; without the last one `ضُ` is another
-    word, and so is `รู้`.
+    word. Between Thai words there are no spaces, and a token may hold the last vowel of one word
+    and the first letter of the next.
     """
-    if text.isascii():
-        return ends_P
-    is_mark_C = np.fromiter((bool(unicodedata.combining(char)) for char in text), bool, len(text))
-    if not is_mark_C.any():
-        return ends_P
-    next_other_C = np.where(is_mark_C, len(text), np.arange(len(text)))
-    next_other_C = np.minimum.accumulate(next_other_C[::-1])[::-1]
-    return np.append(next_other_C[1:], len(text))[ends_P].astype(np.int32) - 1
+    clusters = find_letter_clusters(aligned.text)
+    if clusters is None:
+        return aligned
+    starts_P, ends_P = aligned.starts, aligned.ends
+    begins_inside_P = clusters.begins[starts_P] < starts_P
+    next_clusters_P = clusters.ends[starts_P] + 1
+    # A token that lies inside a cluster keeps its characters: it has no others.
+    has_next_P = begins_inside_P & (next_clusters_P <= ends_P)
+    return dataclasses.replace(
+        aligned,
+        starts=np.where(has_next_P, next_clusters_P, starts_P),
+        ends=clusters.ends[ends_P],
+        start_tokens=aligned.start_tokens[clusters.begins],
+        end_tokens=aligned.end_tokens[clusters.begins],
+    )
 
 
 class GapFilledMap:
@@ -166,6 +182,7 @@ class GapFilledMap:
     """
 
     def __init__(self, index: np.ndarray, limit: int | None = None) -> None:
+        """Find for each position the nearest known targets: at or before it, and at or after it."""
         self._limit = limit
         positions = np.arange(len(index))
         known = index >= 0
@@ -199,7 +216,11 @@ class GapFilledMap:
     def _fill_gaps(
         self, positions: np.ndarray, inside: np.ndarray, at_begin: np.ndarray, at_end: np.ndarray
     ) -> np.ndarray:
-        """Return what positions map to: itself if known, else by which side of them is."""
+        """Return the target of each position: the known one, or one of three by where its gap is.
+
+        `at_begin` where nothing before the position is known, `at_end` where nothing after it is
+        (unless the target has no room there: then the last known one), else `inside`.
+        """
         front, rear = self._front[positions], self._rear[positions]
         has_room = front < (self._limit or 0) - 1
         at_end = np.where(has_room, at_end, front)
@@ -214,11 +235,13 @@ def _match(text_codes_C: np.ndarray, token_codes_K: np.ndarray) -> tuple[np.ndar
     The second try has a band twice as wide. It costs twice as much, so only few texts get it.
     """
     needed = _ENOUGH * np.count_nonzero(text_codes_C != _VANISHING)
+    # The original's band and its one wider try: another width could match other characters.
     max_distance = abs(len(text_codes_C) - len(token_codes_K)) + _SLACK
     for distance in (max_distance, 2 * max_distance):
         num_matched, in_tokens_C, in_text_K = _longest_common_subsequence(
             text_codes_C, token_codes_K, distance
         )
+        # More than needed ends the search, fewer refuse the text: so the original compares, too.
         if num_matched > needed:
             break
     if num_matched < needed or num_matched == 0:
@@ -268,6 +291,8 @@ def _fill(first, second, max_distance):  # type: ignore[no-untyped-def]
         for k in range(begin, min(width, len(second) - i + max_distance)):
             j = i - max_distance + k
             best, move = 0, _UNREACHED
+            # As in the original's `_lcs_match`, of equally long ones up wins over left, and both
+            # over a match: `>=` anywhere would move answers.
             if i > 0:
                 best, move = lengths[i - 1, k + 1], _UP
             if k > begin and lengths[i, k - 1] > best:
@@ -281,4 +306,5 @@ def _fill(first, second, max_distance):  # type: ignore[no-untyped-def]
 
 
 def _code_points(text: str) -> np.ndarray:
+    # JSON can write half of a pair of surrogates, which UTF-32 refuses otherwise.
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.int32)

@@ -17,6 +17,8 @@ from albert_core.finetuning.prediction import ExampleOutputs
 from albert_core.finetuning.question_features import Window
 from albert_core.tasks import Question
 
+# As in the original: where no span may be the answer, and of a question without a window, which
+# then counts as one without an answer.
 _NO_ANSWER_LOG_PROB = -1e6
 _UNSEEN_NULL_ODDS = 1e6
 
@@ -161,6 +163,7 @@ def find_answers(
         _pair_best(starts_S.astype(float), ends_S.astype(float), n_best_size)
         for starts_S, ends_S in zip(outputs["start_logits"], outputs["end_logits"], strict=True)
     )
+    # The original's word, which is scored like any answer: "" would be right where there is none.
     nothing = SpanCandidate(text="empty", start=None, start_log_prob=0.0, end_log_prob=0.0)
     ranked = _rank_candidates(questions, windows, pairs, n_best_size, max_answer_length, nothing)
     return Answers(candidates=ranked, null_odds={})
@@ -204,6 +207,7 @@ def find_answers_or_none(
     null_odds = {question.id: _UNSEEN_NULL_ODDS for question in questions}
     for window, cls_logit in zip(windows, outputs["cls_logits"], strict=True):
         key = questions[window.question].id
+        # The smallest: an answer seen in one window is not refuted by those that do not show it.
         null_odds[key] = min(null_odds[key], float(cls_logit))
     nothing = SpanCandidate(
         text="",
@@ -224,6 +228,7 @@ def _pair_best(starts_S: np.ndarray, ends_S: np.ndarray, count: int) -> _Pairs:
 
     The best start comes first with all ends, the best end first; none is refused for its length.
     """
+    # Stable: of equal logits the earlier position comes first, as by the original's `sorted`.
     starts = np.argsort(-starts_S, kind="stable")[:count]
     ends = np.argsort(-ends_S, kind="stable")[:count]
     start, end = np.repeat(starts, len(ends)), np.tile(ends, len(starts))

@@ -65,6 +65,7 @@ def _guess(question: Question) -> str:
     words = question.context.split()
     if len(words) < _GUESSED_WORDS:
         words = list(question.context)
+    # Not `hash`, which Python salts anew in every process.
     start = zlib.crc32(question.id.encode()) % max(1, len(words) - _GUESSED_WORDS + 1)
     joint = " " if " " in question.context else ""
     return joint.join(words[start : start + _GUESSED_WORDS])

@@ -86,10 +86,12 @@ def padded_length(
             Keras is imported.
     """
     if multiple is None:
+        # Here, not above: it imports the framework, which features are made without.
         from albert_core.backends import LENGTH_MULTIPLE
 
         multiple = LENGTH_MULTIPLE
     length = int(features.lengths[examples].max())
+    # The longest need not be a multiple, and the model has no positions beyond it.
     return min(-(-length // multiple) * multiple, max(longest, length))
 
 
@@ -125,6 +127,7 @@ def training_batches(
     Raises:
         ValueError: There is no example, hence no batch, however long one looks for it.
     """
+    # Else `generate` would look for a batch for ever.
     if not len(lengths):
         raise ValueError("batches: got no examples, expected one or more")
 
@@ -156,8 +159,10 @@ def epoch_batches(
         seed: Seed of the order.
         epoch: Number of the epoch, from 0; each has an order of its own.
     """
+    # By seed and epoch, not one generator that goes on: a resumed run makes the same batches.
     rng = np.random.default_rng((seed, epoch))
     order = rng.permutation(len(lengths))
+    # A smaller last batch would be another shape to compile, and its examples would weigh more.
     order = order[: max(1, len(order) // batch_size) * batch_size]
     pool_size = batch_size * _POOL_BATCHES
     batches = []
@@ -165,4 +170,6 @@ def epoch_batches(
         pool = order[start : start + pool_size]
         pool = pool[np.argsort(lengths[pool], kind="stable")]
         batches += [pool[k : k + batch_size] for k in range(0, len(pool), batch_size)]
+    # Shuffled once more: each pool would otherwise be learned from its shortest batch to its
+    # longest.
     return [batches[k] for k in rng.permutation(len(batches))]

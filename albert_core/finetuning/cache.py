@@ -33,6 +33,7 @@ def cached_features(entry: Path, make: Callable[[], Features]) -> Features:
         _store(make(), entry)
     facts = json.loads((entry / _FACTS_NAME).read_text(encoding="utf-8"))
     return Features(
+        # Mapped: fine-tunings of a task in several processes share the pages.
         **{name: np.load(entry / f"{name}.npy", mmap_mode="r") for name in _ARRAYS},
         targets={name: np.load(entry / f"target-{name}.npy") for name in facts["targets"]},
         **{name: facts[name] for name in _COUNTS},

@@ -19,6 +19,7 @@ from albert_core.tasks.task import Task
 from albert_core.training.devices import Precision
 
 TRIALS_NAME = "trials.json"  # beside the weights: the best row of every trial
+EVERY_TASK = "*"  # in place of a task's name in `per_task`
 
 Initialization = Literal["pretrained", "random"]
 RecipeName = Literal["general", "original"]
@@ -105,7 +106,7 @@ class FinetuningConfig:
             the one with the best mean dev score is kept.
         bad_rows: What to do with training rows that cannot be used, if not what the task says.
         per_task: Settings of this section that differ for a task, by the task's name; they win over
-            the recipe.
+            the recipe. Those of the name `*` are for every task that does not set them itself.
     """
 
     recipe: RecipeName = "general"
@@ -145,6 +146,8 @@ class FinetuningConfig:
         if self.num_epochs <= 0:
             raise InputError(f"finetuning.num_epochs: got {self.num_epochs}, expected above 0")
         for rate in self.learning_rates:
+            # Without `num_train_steps` the length of training is known once the data are: any
+            # number passes.
             check_rates(
                 rate,
                 num_warmup_steps=self.num_warmup_steps or 0,
@@ -206,8 +209,10 @@ class FinetuningConfig:
         Raises:
             InputError: They are impossible together.
         """
+        exceptions = {**self.per_task.get(EVERY_TASK, {}), **self.per_task.get(task.name, {})}
         recipe = task.recipe.settings() if self.recipe == "original" else {}
-        exceptions = self.per_task.get(task.name, {})
+        if not {"num_train_steps", "num_epochs"}.isdisjoint(exceptions):
+            recipe = task.recipe.settings_of_any_length() if recipe else {}
         return self._overlaid(recipe, exceptions, source=f"finetuning.per_task.{task.name}")
 
     def _overlaid(self, *layers: Mapping[str, Any], source: str) -> "FinetuningConfig":
@@ -226,6 +231,7 @@ class FinetuningConfig:
         values = {**dataclasses.asdict(self), "per_task": {}}
         for layer in layers:
             for by_fraction, by_count in _ALTERNATIVES:
+                # Who sets epochs means them: a number of steps from below would win otherwise.
                 if by_fraction in layer:
                     values[by_count] = None
             values.update(layer)

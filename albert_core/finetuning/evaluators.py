@@ -60,6 +60,7 @@ class Evaluator(abc.ABC):
         outputs: ExampleOutputs,
         threshold: float | None = None,
     ) -> None:
+        """Keep task, settings, split and outputs; nothing is computed yet."""
         self.task: Task = program.task
         self.config = program.config
         self.data, self.outputs, self._given_threshold = data, outputs, threshold

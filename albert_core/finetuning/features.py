@@ -56,6 +56,7 @@ class Features:
         lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
         arrays = [np.asarray(sequence, np.int32) for sequence in sequences]
         return cls(
+            # An empty array first: without any sequence there would be nothing to concatenate.
             ids=np.concatenate([np.zeros(0, np.int32), *arrays]),
             begins=np.concatenate([[0], np.cumsum(lengths)]),
             second_starts=np.asarray(second_starts, np.int32),
@@ -135,14 +136,17 @@ def _pairs(
 ) -> list[list[list[int]]]:
     """Return the token ids of the one or two texts of each sequence of an example, cut to fit.
 
-    One or two texts make one sequence; of more, the first makes a pair with each of the others,
-    which are its choices and keep their ends.
+    One or two texts make one sequence (`_cut`). Of more, the first makes a pair with each of the
+    others, its choices: a choice loses its beginning where it is too long, then the first text its
+    end.
     """
     if len(texts) <= 2:
         return [_cut(list(texts), sequence_length)]
     first, *choices = texts
     pairs = []
     for choice in choices:
+        # Its end, as in the original: the option is behind the question. One token is left for
+        # the text.
         end = choice[-min(max_choice_length, sequence_length - 4) :]
         pairs.append([first[: sequence_length - 3 - len(end)], end])
     return pairs
@@ -157,6 +161,7 @@ def _cut(texts: list[list[int]], sequence_length: int) -> list[list[int]]:
     if len(texts) == 1:
         return [texts[0][:room]]
     first, second = texts
+    # What the original's loop leaves, which drops one token at a time, of the second on a tie.
     num_second = min(len(second), max(room // 2, room - len(first)))
     return [first[: room - num_second], second[:num_second]]
 

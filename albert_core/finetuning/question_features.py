@@ -97,6 +97,7 @@ def make_question_features(
     """
     builder = _Builder(tokenizer, sequence_length, doc_stride, with_answers)
     queries = tokenizer.encode_batch([question.question for question in questions])
+    # Each context once: SQuAD asks several questions about one, and aligning is the slow part.
     contexts = list(dict.fromkeys(question.context for question in questions))
     aligned = dict(zip(contexts, Aligner(tokenizer).align(contexts), strict=True))
     for number, (question, query) in enumerate(zip(questions, queries, strict=True)):
@@ -110,6 +111,7 @@ class _Builder:
     def __init__(
         self, tokenizer: Tokenizer, sequence_length: int, doc_stride: int, with_answers: bool
     ) -> None:
+        """Begin without windows; `with_answers` tells whether targets are made."""
         self._special_ids = tokenizer.special_ids
         self._sequence_length, self._doc_stride = sequence_length, doc_stride
         self._with_answers = with_answers
@@ -121,7 +123,18 @@ class _Builder:
     def add(
         self, number: int, question: Question, query: list[int], text: AlignedText | None
     ) -> None:
-        """Add the windows of a question."""
+        """Add the windows of a question, each with its target, to those collected.
+
+        Args:
+            number: Number of the question.
+            question: The question; its first answer becomes the target, if targets are made.
+            query: Its token ids, already cut to their most.
+            text: Its context with tokens; None if it could not be aligned: then the question is
+                only counted.
+
+        Raises:
+            InputError: The question leaves no room for its context.
+        """
         if text is None:
             self._num_unaligned += 1
             return
@@ -172,7 +185,11 @@ class _Builder:
 
 
 def _spans(num_tokens: int, room: int, stride: int) -> list[tuple[int, int]]:
-    """Return (start, length) of the windows over a context."""
+    """Return (first token, length) of the windows over a context of `num_tokens` tokens.
+
+    They begin `stride` tokens apart (or `room`, if that is less) and have `room` tokens, the last
+    one those that are left: it ends with the context. Without tokens there is no window.
+    """
     spans, start = [], 0
     while start < num_tokens:
         length = min(num_tokens - start, room)
@@ -193,6 +210,7 @@ def _max_contexts(spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
     scores_WP = np.full((len(spans), sum(spans[-1])), -np.inf)
     for scores_P, (start, length) in zip(scores_WP, spans, strict=True):
         positions = np.arange(length)
+        # The smaller side counts, and a little the length: `_check_is_max_context` of the original.
         scores_P[start : start + length] = np.minimum(positions, positions[::-1]) + 0.01 * length
     best_P = scores_WP.argmax(axis=0)
     return [best_P[start : start + n] == index for index, (start, n) in enumerate(spans)]

@@ -36,7 +36,7 @@ from albert_core.tasks import (
 from albert_core.tasks.task import Split
 from albert_core.tokenization import Tokenizer
 
-Batch = tuple[ModelInputs, Any]
+TaskBatch = tuple[ModelInputs, Any]
 """Inputs and targets of a batch: an array [B] of targets, or several by name."""
 
 _Row = TypeVar("_Row")
@@ -82,6 +82,7 @@ class TaskProgram(abc.ABC):
         tokenizer: Tokenizer,
         feature_cache: Path | None = None,
     ) -> None:
+        """Keep task, settings and vocabulary; nothing is read yet."""
         self.task, self.config, self.tokenizer = task, config, tokenizer
         self._feature_cache = feature_cache
 
@@ -104,7 +105,7 @@ class TaskProgram(abc.ABC):
         """
 
     @abc.abstractmethod
-    def batch(self, features: Features, examples: np.ndarray, length: int) -> Batch:
+    def batch(self, features: Features, examples: np.ndarray, length: int) -> TaskBatch:
         """Return inputs and targets of a batch for training.
 
         Args:
@@ -138,6 +139,7 @@ class TaskProgram(abc.ABC):
                 "task": task_fingerprint(self.task, folder),
                 "vocabulary": self.tokenizer.content_hash(),
                 "settings": self.feature_settings(),
+                # Other code may make other features of the same files.
                 "code": code_version(),
             }
         )
@@ -153,7 +155,10 @@ class TextProgram(TaskProgram):
     """Classification, regression and multiple choice."""
 
     def read(self, folder: Path, split: Split, *, most: int | None = None) -> TaskData:
-        """Read a split and make its features, with targets if all rows have labels."""
+        """Read a split and make its features, with targets if all rows have labels.
+
+        Rows that cannot be used are counted in `left_out`. Only a training set uses the cache.
+        """
         invalid_rows = self._invalid_rows(split)
         examples = _spread(read_examples(self.task, folder, split, invalid_rows=invalid_rows), most)
         make = functools.partial(
@@ -171,7 +176,7 @@ class TextProgram(TaskProgram):
         names = ("sequence_length", "max_choice_length", "bad_rows")
         return {name: getattr(self.config, name) for name in names}
 
-    def batch(self, features: Features, examples: np.ndarray, length: int) -> Batch:
+    def batch(self, features: Features, examples: np.ndarray, length: int) -> TaskBatch:
         """Return inputs and targets [B]."""
         return pad_inputs(features, examples, length), features.targets["target"][examples]
 
@@ -229,7 +234,7 @@ class QuestionProgram(TaskProgram):
             "questions": dataclasses.asdict(self.config.questions),
         }
 
-    def batch(self, features: Features, examples: np.ndarray, length: int) -> Batch:
+    def batch(self, features: Features, examples: np.ndarray, length: int) -> TaskBatch:
         """Return inputs, and all targets by name [B].
 
         The targets are `start_positions`, `end_positions` and `is_impossible`.
@@ -245,7 +250,7 @@ class AnswerabilityProgram(QuestionProgram):
         """Return the inputs of a batch for prediction, with `p_mask`."""
         return pad_answerability_inputs(features, examples, length)
 
-    def batch(self, features: Features, examples: np.ndarray, length: int) -> Batch:
+    def batch(self, features: Features, examples: np.ndarray, length: int) -> TaskBatch:
         """Return inputs for training, and all targets by name [B].
 
         The inputs have `p_mask`, and the true `start_positions`, for which the head scores ends.

@@ -167,6 +167,7 @@ def best_trials(trials: Sequence[Trial], metric: str) -> list[Trial]:
     groups: dict[tuple[float, int], list[Trial]] = {}
     for trial in trials:
         groups.setdefault((trial.config.learning_rate, trial.config.batch_size), []).append(trial)
+    # By the mean, not by the best seed: with many seeds luck would choose the settings.
     return max(groups.values(), key=lambda group: np.mean([trial.best[metric] for trial in group]))
 
 
@@ -202,7 +203,7 @@ def make_plan(config: FinetuningConfig, task: Task, train: TaskData, dev: TaskDa
         train: The training set.
         dev: The development set.
     """
-    steps = _num_train_steps(config, train)
+    steps = _num_train_steps(config, task, train)
     monitor = _monitored_metric(config, task, dev)
     if config.evaluation_interval_steps:
         return TrainingPlan(
@@ -215,6 +216,7 @@ def make_plan(config: FinetuningConfig, task: Task, train: TaskData, dev: TaskDa
             patience=config.patience,
         )
     num_evaluations = min(config.num_evaluations, steps)
+    # Up, not down: the training ends with an evaluation, so that its last weights can be the best.
     interval = math.ceil(steps / num_evaluations)
     return TrainingPlan(
         phase_steps=(interval * num_evaluations,),
@@ -225,16 +227,16 @@ def make_plan(config: FinetuningConfig, task: Task, train: TaskData, dev: TaskDa
     )
 
 
-def _num_train_steps(config: FinetuningConfig, train: TaskData) -> int:
+def _num_train_steps(config: FinetuningConfig, task: Task, train: TaskData) -> int:
     """Return the number of steps: `num_train_steps`, else by `num_epochs`; at least 1.
 
-    An epoch is all batches of the training set. With the recipe `original` it is all examples over
+    An epoch is all batches of the training set. With the original's recipe it is all examples over
     the batch size, and the product with the epochs is rounded down; of questions it counts
     questions, not their windows.
     """
     if config.num_train_steps:
         return config.num_train_steps
-    if config.recipe == "original":
+    if _has_original_recipe(config, task):
         return max(1, int(len(train.examples) / config.batch_size * config.num_epochs))
     steps_per_epoch = batches_in_epoch(len(train.features), config.batch_size)
     return max(1, round(config.num_epochs * steps_per_epoch))
@@ -243,14 +245,18 @@ def _num_train_steps(config: FinetuningConfig, train: TaskData) -> int:
 def _monitored_metric(config: FinetuningConfig, task: Task, dev: TaskData) -> str:
     """Return the name of the metric that chooses the best weights: the task's first.
 
-    With the recipe `original`, of a task whose score is the mean of several files (MNLI) the first
+    With the original's recipe, of a task whose score is the mean of several files (MNLI) the first
     file's alone.
     """
     first_file = task.dev[0].name
     is_mean = task.averages_sources and len(set(dev.sources)) > 1
-    if config.recipe == "original" and is_mean:
+    if is_mean and _has_original_recipe(config, task):
         return f"{first_file}_{task.metrics[0]}"
     return task.metrics[0]
+
+
+def _has_original_recipe(config: FinetuningConfig, task: Task) -> bool:
+    return config.recipe == "original" and bool(task.recipe.settings())
 
 
 def _num_warmup_steps(config: FinetuningConfig, plan: TrainingPlan) -> int:

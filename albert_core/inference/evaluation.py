@@ -50,6 +50,7 @@ def evaluate_splits(
             max_length=program.config.sequence_length,
             length_multiple=model.length_multiple,
         )
+        # The dev set comes first in `_SPLITS`: the test set is scored at its threshold.
         evaluator = evaluate_outputs(
             program, split_data, outputs, threshold=scores.get("null_threshold")
         )

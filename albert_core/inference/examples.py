@@ -69,7 +69,9 @@ def to_text(value: Any, number: int, signature: TaskSignature) -> str:
 def example_fields(signature: TaskSignature) -> dict[str, str]:
     """Return the fields of an example by name, in the order in which a tuple has them.
 
-    Their contents are `text`, `optional text`, or `texts` for a list.
+    Which there are depends on what the model is asked: question and context; a text with choices,
+    and a question in RACE; else one or two texts. Their contents are `text`, `optional text`, or
+    `texts` for a list.
     """
     if signature.kind == "question_answering":
         return {"question": "text", "context": "text"}
@@ -94,6 +96,7 @@ def _fields(value: Any, number: int, signature: TaskSignature) -> Mapping[str, A
         fields = dict(value)
     else:
         values = [value] if isinstance(value, str) or not isinstance(value, Sequence) else value
+        # Not strict: a missing value is named below by its field.
         fields = dict(zip(wanted, values, strict=False))
         if len(values) > len(wanted):
             raise _refusal(number, f"{len(values)} values", wanted)

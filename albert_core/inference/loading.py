@@ -108,6 +108,7 @@ def _load_export(folder: Path, export_format: ExportFormat) -> LoadedModel:
         else TaskSignature.from_heads(frozenset({"masked_lm"}), 0),
         null_threshold=read_null_threshold(side),
         run=spec.open(folder),
+        # When vectors are first asked for, and only once: it may load the whole model again.
         open_encoder=functools.cache(functools.partial(spec.open_encoder, folder))
         if spec.open_encoder
         else None,
@@ -170,6 +171,7 @@ def _keras_model(
     if task is None:
         model = build_model(checkpoint)
     else:
+        # Not `build_model`: the weights do not tell how many starts and ends are searched.
         model = new_task_model(task, settings, checkpoint.config)
         load_weights(model, checkpoint.with_pooler().weights, source=checkpoint.source)
     model.compile(jit_compile=JITS_VARYING_LENGTHS)

@@ -107,6 +107,7 @@ class MaskPredictor(Predictor):
     def _candidates(self, logits_V: np.ndarray, count: int) -> list[PredictedToken]:
         """Return the `count` likeliest tokens of the vocabulary for a mask, the likeliest first."""
         probabilities_V = softmax(logits_V.astype(float))
+        # Stable, so that equally likely tokens come in one order in every runtime.
         best = np.argsort(-probabilities_V, kind="stable")[:count]
         tokens = [self.tokenizer.pieces[index] for index in best]
         surfaces = self.tokenizer.surfaces(tokens)

@@ -42,6 +42,11 @@ class Predictor(abc.ABC):
         batch_size: int = DEFAULT_BATCH_SIZE,
         on_batch: Callable[[int], None] | None = None,
     ) -> None:
+        """Take vocabulary, settings and signature from the model; nothing is run yet.
+
+        Raises:
+            InputError: The model has no vocabulary.
+        """
         self.model, self.signature, self.settings = model, model.signature, model.settings
         self.tokenizer = model.require_tokenizer()
         self._batch_size, self._on_batch = batch_size, on_batch

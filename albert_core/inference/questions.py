@@ -42,6 +42,13 @@ class AnswerPredictor(Predictor):
         batch_size: int = DEFAULT_BATCH_SIZE,
         on_batch: Callable[[int], None] | None = None,
     ) -> None:
+        """Take vocabulary, settings and null threshold from the model; nothing is run yet.
+
+        A question may have as many tokens as the settings say, or half a sequence if that is less.
+
+        Raises:
+            InputError: The model has no vocabulary.
+        """
         super().__init__(model, batch_size=batch_size, on_batch=on_batch)
         questions = self.settings.questions
         # Half of a sequence is for the context, or a long question would leave it no place.
@@ -66,6 +73,7 @@ class AnswerPredictor(Predictor):
             to_question(example, number, self.signature) for number, example in enumerate(examples)
         ]
         encoded = self._encode(questions)
+        # `search_answers` stacks the outputs of one window at least.
         if not encoded.windows:
             return [_UNALIGNED] * len(questions)
         answers = search_answers(
@@ -93,7 +101,11 @@ class AnswerPredictor(Predictor):
         )
 
     def _prediction(self, question: Question, answers: Answers) -> PredictedAnswer:
-        """Return a question's answer: its best candidate, or none from the threshold on."""
+        """Return a question's answer: its best candidate, or "" if there is none by the threshold.
+
+        There is none if the null odds are at the threshold or above. The candidates come with it in
+        any case.
+        """
         spans = answers.candidates[question.id]
         candidates = [
             AnswerSpan(**dataclasses.asdict(span), probability=float(probability))

@@ -104,10 +104,12 @@ def _pooled(outputs: ModelOutputs, mask_BS: np.ndarray, pooling: Pooling, name: 
         )
     values = np.asarray(outputs[_OUTPUTS[pooling]], np.float32)
     if pooling == "mean":
+        # No sum of weights is 0: every sequence has [CLS].
         weights_BS1 = mask_BS[..., None].astype(np.float32)
         return (values * weights_BS1).sum(axis=1) / weights_BS1.sum(axis=1)
     if pooling == "cls":
         return values[:, 0]
+    # A pooler of zeros stands in where a checkpoint has none (`with_pooler`); tanh of it is 0.
     if not values.any():
         raise InputError(f"model {name}: has no pooler; expected pooling mean or cls")
     return values

@@ -44,6 +44,7 @@ class TextPredictor(Predictor):
             for number, example in enumerate(examples)
         ]
         predictions: dict[str, Prediction] = {}
+        # Features are arrays: all examples of them have the same number of texts.
         for num_texts in {len(example.texts) for example in parsed}:
             group = [example for example in parsed if len(example.texts) == num_texts]
             for example, prediction in zip(group, self._predict_group(group), strict=True):
@@ -65,6 +66,7 @@ class TextPredictor(Predictor):
 
         Encodes them again without limits, unless no sequence is as long as the settings allow.
         """
+        # A choice may be cut though its sequence is not full: it has a limit of its own.
         is_full = features.lengths.max() == self.settings.sequence_length
         if features.group_size == 1 and not is_full:
             return [False] * len(examples)

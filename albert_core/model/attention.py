@@ -60,6 +60,7 @@ class SelfAttention(keras.layers.Layer):
     """Multi-head scaled dot-product attention of [B, S, H] on itself, without output projection."""
 
     def __init__(self, config: AlbertConfig) -> None:
+        """Make the three projections and the dropout of attention probabilities, not built."""
         super().__init__(name="self")
         self.config = config
         for name in ("query", "key", "value"):
@@ -86,9 +87,11 @@ class SelfAttention(keras.layers.Layer):
             attention_mask: Which of these may be attended to.
             training: Whether dropout is on.
         """
+        # Three products, not one that is three times as wide: the original's variables are apart.
         q_BQND = self._project(self.query, queries_BQH)
         k_BSND = self._project(self.key, x_BSH)
         v_BSND = self._project(self.value, x_BSH)
+        # None, not a rate of 0: attention without dropout may go to a fused kernel.
         dropout = None
         if training and self.config.attention_probs_dropout_prob > 0:
             dropout = functools.partial(self.dropout, training=True)

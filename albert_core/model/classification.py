@@ -26,6 +26,7 @@ class PooledOutputModel(AlbertWithHead):
     def __init__(
         self, config: AlbertConfig, *, num_outputs: int, classifier_dropout: float
     ) -> None:
+        """Make the encoder and the head, and build all variables."""
         super().__init__(config)
         self.num_outputs = num_outputs
         self.dropout = keras.layers.Dropout(classifier_dropout)
@@ -86,6 +87,7 @@ class AlbertForSequenceClassification(PooledOutputModel):
         """Return the cross entropy, or the squared error for regression, of each example [B]."""
         if self.num_outputs > 1:
             return cross_entropy(targets, outputs)
+        # In bfloat16 the difference of two near scores would keep few of its digits.
         scores_B = ops.cast(outputs[:, 0], "float32")
         return ops.square(scores_B - ops.cast(targets, "float32"))
 

@@ -58,8 +58,10 @@ class Embeddings(keras.layers.Layer):
         segments_BSE = ops.matmul(
             segments_BST, ops.cast(self.token_type_embeddings, words_BSE.dtype)
         )
+        # A slice, as in the original: positions count from 0, so there is nothing to look up.
         positions_SE = self.position_embeddings[: ops.shape(ids_BS)[1]]
         summed_BSE = words_BSE + segments_BSE + ops.cast(positions_SE, words_BSE.dtype)
+        # Dropout after the normalisation, unlike in a block: so it is in embedding_postprocessor.
         return self.dropout(self.norm(summed_BSE), training=training)
 
     def _check(self, ids_BS: Any, segments_BS: Any) -> None:

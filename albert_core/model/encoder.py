@@ -36,6 +36,7 @@ class Block(keras.layers.Layer):
     """A transformer block: self-attention and feed-forward, each with residual and post-norm."""
 
     def __init__(self, config: AlbertConfig, index: int) -> None:
+        """Make the block's layers, not built; `index` is its number in its group, for its name."""
         super().__init__(name=f"inner_group_{index}")
         self.config = config
 
@@ -47,7 +48,9 @@ class Block(keras.layers.Layer):
         # === Feed-forward ===
         self.intermediate = dense(config, config.intermediate_size, "dense")
         self.output_projection = dense(config, config.hidden_size, "dense")
+        # The original makes both norms in one scope, where TensorFlow 1 numbered the second.
         self.output_norm = layer_norm("LayerNorm_1")
+        # One layer in both places: each call draws the next numbers of its generator.
         self.dropout = keras.layers.Dropout(config.hidden_dropout_prob)
         self.activation = hidden_activation(config)
 
@@ -62,6 +65,7 @@ class Block(keras.layers.Layer):
         build_in_scope("attention_1/output", self.attention_output, input_shape)
         self.attention_norm.build(input_shape)
         build_in_scope("ffn_1/intermediate", self.intermediate, input_shape)
+        # Within `intermediate`, odd as it looks: so the original's scopes are nested.
         build_in_scope("ffn_1/intermediate/output", self.output_projection, intermediate_shape)
         self.output_norm.build(input_shape)
 
@@ -121,6 +125,7 @@ class AlbertEncoder(keras.layers.Layer):
     """
 
     def __init__(self, config: AlbertConfig, *, rematerialize: bool = False) -> None:
+        """Make embeddings, projection (only where E and H differ), blocks and pooler, not built."""
         super().__init__(name="bert")
         refuse_redrawn_dropout(config, rematerialize=rematerialize)
         self.config = config
@@ -128,6 +133,7 @@ class AlbertEncoder(keras.layers.Layer):
 
         # === Factorised embeddings ===
         self.embeddings = Embeddings(config)
+        # As in the original there is neither product nor variable where both are equally wide.
         self.projection = None
         if config.embedding_size != config.hidden_size:
             self.projection = dense(config, config.hidden_size, "embedding_hidden_mapping_in")
@@ -263,6 +269,7 @@ class AlbertEncoder(keras.layers.Layer):
                 mask.tensors,
                 layers.count(group),
                 may_scan=self._may_scan(training),
+                # Predictions keep nothing, so that there is nothing to compute again.
                 rematerialize=self.rematerialize and bool(training),
             )
         # The last block is not in the loop, because it need not compute positions that no head

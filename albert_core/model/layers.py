@@ -53,6 +53,8 @@ def layer_norm(name: str = "LayerNorm") -> keras.layers.LayerNormalization:
 
 def initializer(config: AlbertConfig) -> keras.initializers.Initializer:
     """Return the truncated normal initialiser of all kernels and embeddings."""
+    # A new one for every weight: one of Keras's draws the same numbers at every call, and query,
+    # key and value would begin equal.
     return keras.initializers.TruncatedNormal(stddev=config.initializer_range)
 
 
@@ -131,6 +133,7 @@ def check_range(name: str, ids: Any, limit_name: str, limit: int) -> None:
         values = np.asarray(ids)
     except (TypeError, ValueError, NotImplementedError):  # symbolic: being compiled
         return
+    # `initial`, because an empty array has no minimum; 0 is a row of every table.
     for value in (values.min(initial=0), values.max(initial=0)):
         if not 0 <= value < limit:
             raise InputError(f"{name}: got {value}, expected from 0 to below {limit_name}={limit}")

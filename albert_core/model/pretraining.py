@@ -34,6 +34,7 @@ class MaskedLmHead(keras.layers.Layer):
     """Score the vocabulary at the masked positions; shares the word embeddings."""
 
     def __init__(self, config: AlbertConfig) -> None:
+        """Make the transform and its normalisation, not built."""
         super().__init__(name="predictions")
         self.config = config
         self.transform = dense(config, config.embedding_size, "dense")
@@ -45,12 +46,14 @@ class MaskedLmHead(keras.layers.Layer):
         c = self.config
         build_in_scope("transform", self.transform, (None, None, c.hidden_size))
         build_in_scope("transform", self.norm, (None, None, c.embedding_size))
+        # Not in the scope `transform`: the original's name is cls/predictions/output_bias.
         self.output_bias = self.add_weight(
             name="output_bias", shape=(c.vocab_size,), initializer="zeros"
         )
 
     def call(self, masked_BPH: Any, word_embeddings_VE: Any) -> Any:
         """Return logits [B, P, V] for the outputs at the masked positions."""
+        # The normalisation after the activation: so it is in get_masked_lm_output.
         transformed_BPE = self.norm(self.activation(self.transform(masked_BPH)))
         # The embeddings are the output layer, too: their gradient is the sum of both uses.
         table_VE = ops.cast(word_embeddings_VE, transformed_BPE.dtype)
@@ -92,6 +95,7 @@ class AlbertForPreTraining(ConfigSerializable, GradientAccumulationModel):
     def __init__(
         self, config: AlbertConfig, *, rematerialize: bool = False, num_micro_batches: int = 1
     ) -> None:
+        """Make encoder, both heads and the means of the metrics, and build all variables."""
         super().__init__()
         self.config = config
         self.num_micro_batches = num_micro_batches
@@ -129,6 +133,7 @@ class AlbertForPreTraining(ConfigSerializable, GradientAccumulationModel):
         """
         positions_BP = inputs["masked_lm_positions"]
         length = inputs["input_ids"].shape[1]
+        # `select_positions` would give zeros for a position outside, which nobody would notice.
         check_range("masked_lm_positions", positions_BP, "sequence length", length)
         outputs = self.bert(
             inputs["input_ids"],
@@ -218,6 +223,7 @@ def pretraining_losses(targets: Tensors, outputs: Tensors) -> dict[str, Any]:
     """
     masked_lm_example_loss_BP = cross_entropy(targets["masked_lm_ids"], outputs["masked_lm_logits"])
     weights_BP = ops.cast(targets["masked_lm_weights"], "float32")
+    # The total of the whole batch, if given: micro-batches and replicas then add up to its loss.
     num_predictions = targets.get("num_predictions", ops.sum(weights_BP)) + _SMALLEST_TOTAL
     masked_lm_loss = ops.sum(weights_BP * masked_lm_example_loss_BP) / num_predictions
     sentence_order_example_loss_B = cross_entropy(

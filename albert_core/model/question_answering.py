@@ -108,6 +108,11 @@ class AlbertForQuestionAnsweringWithBeam(AlbertWithHead):
         end_n_top: int = 5,
         classifier_dropout: float = 0.1,
     ) -> None:
+        """Check how much is searched, make encoder and head, and build all variables.
+
+        Raises:
+            InputError: A number to search is below 1, or above what the model can read.
+        """
         super().__init__(config)
         self.start_n_top, self.end_n_top = start_n_top, end_n_top
         self._check_search_sizes(most=config.max_position_embeddings)
@@ -117,6 +122,7 @@ class AlbertForQuestionAnsweringWithBeam(AlbertWithHead):
         self.end_logits = dense(config, 1, "dense_1")
         self.answer_pair = PairLayer(config)
         self.dropout = keras.layers.Dropout(classifier_dropout)
+        # Without a bias, and its loss by half: so it is in run_squad_v2.py.
         self.answer_logit = dense(config, 1, "dense_1", use_bias=False)
         self.build()
 
@@ -133,7 +139,7 @@ class AlbertForQuestionAnsweringWithBeam(AlbertWithHead):
         """Build all variables at once, under the original's names; the pooler is not trained."""
         hidden = (None, self.config.hidden_size)
         self.bert.build()
-        self.bert.pooler.trainable = False
+        self.bert.pooler.trainable = False  # this head takes [CLS] from the sequence itself
         build_in_scope("start_logits", self.start_logits, hidden)
         for layer in (self.end_pair, self.end_norm, self.end_logits):
             build_in_scope("end_logits", layer, hidden)
@@ -212,6 +218,8 @@ class AlbertForQuestionAnsweringWithBeam(AlbertWithHead):
         length = sequence_BSH.shape[1]
         if length is not None:
             self._check_search_sizes(most=length)
+        # K and L are fixed: a threshold would find more or fewer, and compiled steps need one
+        # shape.
         start_log_probs_BK, starts_BK = ops.top_k(
             ops.log_softmax(start_logits_BS), self.start_n_top
         )

@@ -41,6 +41,7 @@ class AdamW(keras.optimizers.Optimizer):
         name: str = "adamw",
         **kwargs: Any,
     ) -> None:
+        """Keep the settings, unchecked; variables are made by `build`."""
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
         self.decay_rate = decay_rate
         self.beta_1 = beta_1
@@ -53,19 +54,22 @@ class AdamW(keras.optimizers.Optimizer):
             return
         super().build(variables)
         self.adam_m, self.adam_v = self.add_optimizer_variables(variables, ["adam_m", "adam_v"])
+        # A variable, so that a roll-back changes it in a compiled step, and checkpoints keep it.
         self.rate_factor = self.add_variable(shape=(), initializer="ones", name="rate_factor")
         self._adapted = [_NOT_ADAPTED.search(variable.path) is None for variable in variables]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Update one variable by its gradient, and its two moments.
+        """Update one variable by its gradient, in place, and its two moments.
 
-        Biases and layer normalisation have no weight decay. The rate is `learning_rate` times
-        `rate_factor`.
+        The rate is `learning_rate` times `rate_factor` (in LAMB also times the trust ratio). Biases
+        and layer normalisation have neither weight decay nor a trust ratio.
         """
         index = self._get_variable_index(variable)
         update = self._update_moments(ops.cast(gradient, variable.dtype), index)
         rate = ops.cast(learning_rate, variable.dtype) * self.rate_factor
         if self._adapted[index]:
+            # Before the trust ratio: as in the original its norm is that of the update with the
+            # decay.
             update = update + self.decay_rate * variable
             rate = rate * self._trust_ratio(variable, update)
         self.assign_sub(variable, rate * update)

@@ -61,4 +61,5 @@ def make_phased_optimizer(
         clip_norm: Largest norm of the whole gradient; longer ones are scaled down to it.
     """
     optimizer = {"lamb": LAMB, "adamw": AdamW}[name]
+    # By the norm of all gradients together, as in the original; `clipnorm` would clip each alone.
     return optimizer(schedule, decay_rate=decay_rate, global_clipnorm=clip_norm)

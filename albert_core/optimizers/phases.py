@@ -27,8 +27,13 @@ class PhasedSchedule(keras.optimizers.schedules.LearningRateSchedule):
         self.num_steps = list(num_steps)
 
     def __call__(self, step: Any) -> Any:
-        """Return the rate of the step that follows `step` steps of the whole training."""
+        """Return the rate of the step that follows `step` steps of the whole training.
+
+        It comes from the schedule of that step's phase, whose steps count from the phase's
+        beginning.
+        """
         rate = self.schedules[0](step)
+        # Not strict: the sums of steps go on to the end of the last phase, where none begins.
         for begin, schedule in zip(
             itertools.accumulate(self.num_steps), self.schedules[1:], strict=False
         ):

@@ -60,14 +60,21 @@ class Schedule:
     start_warmup_step: int = 0
 
     def __call__(self, step: Any) -> Any:
-        """Return the rate of the step that follows `step` steps: a scalar of the backend."""
+        """Return the rate of the step that follows `step` steps: a float32 scalar of the backend.
+
+        During warm-up it rises linearly from 0 to the peak, from `start_warmup_step` on; afterwards
+        it is the decayed rate, whose steps count from 0 and not from the end of warm-up.
+        """
+        # Here, not above: settings of schedules are read where there is no Keras.
         from keras import ops
 
+        # TensorFlow would divide the optimizer's integers in float64; rates are float32.
         step = ops.cast(step, "float32")
         decayed = self.decayed_rate(step)
         if not self.num_warmup_steps:
             return decayed
         warmup_step = step - self.start_warmup_step
+        #         # Not below 0: the original's rate is negative before `start_warmup_step`.
         warming = self.peak * ops.maximum(warmup_step, 0.0) / self.num_warmup_steps
         return ops.where(warmup_step < self.num_warmup_steps, warming, decayed)
 
@@ -108,7 +115,10 @@ class PolynomialDecay(Schedule):
     poly_power: float = 1.0
 
     def decayed_rate(self, step: Any) -> Any:
-        """Return the peak times (1 - step / num_train_steps) ** poly_power."""
+        """Return the peak times (1 - step / num_train_steps) ** poly_power.
+
+        It is 0 from `num_train_steps` on.
+        """
         from keras import ops
 
         num_steps = max(self.num_train_steps, 1)  # with 0 the model is only evaluated

@@ -34,7 +34,7 @@ class PretrainingData:
     Attributes:
         records: The files to read, and their format.
         masking: What to mask in compact records; static ones are masked already.
-        word_starts: bool [V], whether a token begins a word.
+        word_starts: uint8 [V], bits as of `Tokenizer.word_borders`.
         special_ids: Ids of the vocabulary's special tokens.
         seed: Seed of order, swaps and masks.
         process_index: Index of this process among those that train together.
@@ -75,7 +75,7 @@ class PretrainingData:
         return cls(
             records=records,
             masking=masking,
-            word_starts=tokenizer.word_starts(),
+            word_starts=tokenizer.word_borders(original=masking.compat == "original"),
             special_ids=tokenizer.special_ids,
             seed=seed,
             process_index=process_index,

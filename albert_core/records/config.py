@@ -33,7 +33,8 @@ class MaskingConfig:
         max_predictions_per_sequence: Most masked tokens of a sequence; by default as many as
             `mask_probability` asks for.
         compat: `original` also follows the original's defects: 20 masked tokens at most, by
-            default, and a word's continuation right after [SEP] joins the last word before it.
+            default, a word's continuation right after [SEP] joins the last word before it, and
+            whatever is no English letter begins a word.
     """
 
     mask_probability: float = 0.15

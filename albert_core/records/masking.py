@@ -18,6 +18,7 @@ import numpy as np
 from albert_core.records.config import MaskingConfig
 from albert_core.records.pairs import SegmentPairs
 from albert_core.records.rng import integer_below, uniform
+from albert_core.records.word_borders import begins_word
 from albert_core.tokenization import SpecialIds
 
 _INDEX_STEP = np.uint64(0xD1342543DE82EF95)
@@ -41,7 +42,7 @@ def mask_pairs(
             swapped with probability 0.5.
         config: What to mask.
         sequence_length: Length S of the model's input.
-        word_starts: bool [V], whether a token begins a word.
+        word_starts: uint8 [V], bits as of `Tokenizer.word_borders`.
         special_ids: The ids of [CLS], [SEP] and [MASK].
 
     Returns:
@@ -74,12 +75,10 @@ def mask_pairs(
 
 
 def record_rng_states(seed: int, epochs: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    """Return the generator states uint64 [B] of records, by their places in the training data.
+    """Return the generator states uint64 [B] of records, from their places in the training data.
 
-    Args:
-        seed: The run's seed.
-        epochs: int64 [B], the epoch in which each record is read.
-        indices: int64 [B], the place of each record in the epoch.
+    A state is a hash of seed and epoch, plus the index times an odd constant: it depends on nothing
+    drawn before, and no two records of an epoch share one.
     """
     # By place, not by draws made so far: a resumed run masks step k as the whole run does, and
     # several processes agree on a batch without talking to each other.
@@ -132,7 +131,7 @@ def _find_words(
     Args:
         row: int32 [S], a sequence with special tokens.
         length: Its length without padding.
-        word_starts: bool [V], whether a token begins a word.
+        word_starts: uint8 [V], bits as of `Tokenizer.word_borders`.
         joins_over_sep: Whether a continuation right behind [SEP] belongs to the word before it.
         bounds: Receives int64 [S + 1]; its first words + 1 items are written.
         sep: Id of [SEP].
@@ -147,7 +146,7 @@ def _find_words(
         # A segment may begin inside a word, where it was truncated: that rest is a word, too.
         # The original joins it to the last word of the other segment, which is unrelated.
         is_first = position == 1 or (row[position - 1] == sep and not joins_over_sep)
-        if is_first or word_starts[row[position]]:
+        if is_first or begins_word(word_starts, row[position], row[position - 1]):
             bounds[num_words] = position
             num_words += 1
     bounds[num_words] = length - 1
@@ -278,7 +277,7 @@ def _mask_batch(
         labels: int8 [B]: 0 and 1 are kept; pairs with a negative one are swapped with
             probability 0.5.
         rng_states: uint64 [B], the state of each pair's generator; not changed.
-        word_starts: bool [V], whether a token begins a word; all true masks token by token.
+        word_starts: uint8 [V], bits as of `Tokenizer.word_borders`; all ones masks token by token.
         joins_over_sep: Whether a continuation right behind [SEP] belongs to the word before it.
         ngram_cdf: float64 [max_ngram], probability that a run is drawn with at most 1, 2, ...
             words.

@@ -18,6 +18,7 @@ import numpy as np
 
 from albert_core.records.config import NUM_SPECIAL_TOKENS, RecordsConfig
 from albert_core.records.rng import integer_below, next_bits, uniform
+from albert_core.records.word_borders import begins_word
 
 IN_ORDER, NOT_IN_ORDER, UNDECIDED = 0, 1, -1
 
@@ -82,7 +83,7 @@ def cut_pairs(
         instance: Number of the copy, from 0. Odd copies leave out the first sentence of documents
             of three or more, so that other sentences are paired; not with `compat="original"`.
         config: How to cut.
-        word_starts: bool [V], whether a token begins a word.
+        word_starts: uint8 [V], bits as of `Tokenizer.word_borders`.
 
     Returns:
         The pairs of all documents, in random order.
@@ -151,7 +152,7 @@ def _cut_documents(
         sentences: int64 [N + 1], the token each sentence begins with, and T.
         documents: int64 [D + 1], the sentence each document begins with, and N.
         rng_states: uint64 [D], the state of each document's generator; not changed.
-        word_starts: bool [V], whether a token begins a word.
+        word_starts: uint8 [V], bits as of `Tokenizer.word_borders`.
         shift: Sentences left out at the beginning of documents of three sentences or more.
         limit: Most tokens of a pair.
         short_sequence_probability: Chance that a document is cut for a random shorter length.
@@ -214,7 +215,7 @@ def _cut_next_pair(
         token_ids: int32 [T], the tokens of all documents.
         sentences: int64 [N + 1], the token each sentence begins with, and T.
         documents: int64 [D + 1], the sentence each document begins with, and N.
-        word_starts: bool [V], whether a token begins a word.
+        word_starts: uint8 [V], bits as of `Tokenizer.word_borders`.
         random_next: Whether half of the second segments come from other documents.
         original: Whether to follow the original where it is deviated from by default.
         state: uint64 [1], the document's generator; moved on.
@@ -289,7 +290,7 @@ def _middle_word_start(token_ids: Any, begin: int, end: int, word_starts: Any, s
         token_ids: int32 [T], the tokens of all documents.
         begin: First token of the sentence.
         end: One past its last token.
-        word_starts: bool [V], whether a token begins a word.
+        word_starts: uint8 [V], bits as of `Tokenizer.word_borders`.
         state: uint64 [1], the document's generator; moved on by a tie only.
     """
     for distance in range(end - begin + 1):
@@ -297,8 +298,12 @@ def _middle_word_start(token_ids: Any, begin: int, end: int, word_starts: Any, s
         # Twice the distance from the middle, which may lie between two tokens.
         if (begin + end - distance) % 2 == 0:
             before, after = (begin + end - distance) // 2, (begin + end + distance) // 2
-        is_before = before > begin and word_starts[token_ids[before]]
-        is_after = begin < after < end and word_starts[token_ids[after]]
+        is_before = before > begin and begins_word(
+            word_starts, token_ids[before], token_ids[before - 1]
+        )
+        is_after = begin < after < end and begins_word(
+            word_starts, token_ids[after], token_ids[after - 1]
+        )
         if is_before and is_after:
             # Always taking the same side would make the first segment the shorter one, and the
             # lengths would tell whether a pair is swapped.

@@ -43,7 +43,7 @@ def document_rng_state(key: bytes, *, seed: int, purpose: str) -> int:
 # document and each record costs nothing to set up.
 @numba.njit(cache=True)
 def next_bits(state: Any) -> Any:
-    """Draw 64 random bits and move `state`, uint64 [1], on."""
+    """Return the next 64 random bits of SplitMix64, and move `state`, uint64 [1], on in place."""
     state[0] += _GOLDEN
     z = state[0]
     z = (z ^ (z >> np.uint64(30))) * _MIX_1

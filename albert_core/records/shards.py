@@ -29,7 +29,7 @@ class ShardBuilder:
 
     Attributes:
         config: How to cut and, for static records, to mask.
-        word_starts: bool [V], whether a token begins a word.
+        word_starts: uint8 [V], bits as of `Tokenizer.word_borders`.
         special_ids: The ids of the vocabulary's special tokens.
         deduplicate: Whether documents of the same text are kept once.
     """
@@ -46,7 +46,7 @@ class ShardBuilder:
         """Make a builder with the tables of a tokenizer."""
         return cls(
             config=config,
-            word_starts=tokenizer.word_starts(),
+            word_starts=tokenizer.word_borders(original=config.static_masking.compat == "original"),
             special_ids=tokenizer.special_ids,
             deduplicate=deduplicate,
         )

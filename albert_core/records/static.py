@@ -11,6 +11,7 @@ import numpy as np
 
 from albert_core.records.example_encoder import encode_examples
 from albert_core.tokenization import SpecialIds
+from albert_core.tokenization.word_borders import BEGINS_WORD, ENDS_WORD
 
 TOKEN_FEATURES = ("input_ids", "input_mask", "segment_ids", "token_boundary")
 PREDICTION_FEATURES = ("masked_lm_positions", "masked_lm_ids", "masked_lm_weights")
@@ -25,7 +26,7 @@ def encode_static(
 
     Args:
         batch: The batch of `mask_pairs`, not changed.
-        word_starts: bool [V], whether a token begins a word; for the feature `token_boundary`.
+        word_starts: uint8 [V], bits as of `Tokenizer.word_borders`; for `token_boundary`.
         special_ids: The ids of the special tokens.
 
     Returns:
@@ -59,11 +60,13 @@ def token_boundaries(
 
     Args:
         batch: A masked batch, as `mask_pairs` returns it.
-        word_starts: bool [V], whether a token begins a word.
+        word_starts: uint8 [V], bits as of `Tokenizer.word_borders`.
         special_ids: The ids of the special tokens.
     """
     token_ids = unmask(batch)
     # By the true tokens, as in the original: those that replace them say nothing about words.
     is_special = np.isin(token_ids, (special_ids.cls, special_ids.sep))
-    is_boundary = word_starts[token_ids] | is_special
+    previous_ids = np.roll(token_ids, 1, axis=1)  # of [CLS], the first, it does not matter
+    is_start = (word_starts[token_ids] & BEGINS_WORD) | (word_starts[previous_ids] & ENDS_WORD)
+    is_boundary = (is_start > 0) | is_special
     return (is_boundary & (batch["input_mask"] > 0)).astype(np.int32)

@@ -10,6 +10,7 @@ import numba
 import numpy as np
 
 from albert_core.records.static import unmask
+from albert_core.records.word_borders import begins_word
 from albert_core.tokenization import SpecialIds
 
 _LONGEST_RUN = 10  # longer ones count as this
@@ -61,7 +62,7 @@ def _count_runs(
         token_ids: int32 [B, S], the tokens as they were before masking.
         is_predicted: bool [B, S].
         lengths: int64 [B], lengths without padding.
-        word_starts: bool [V], whether a token begins a word.
+        word_starts: uint8 [V], bits as of `Tokenizer.word_borders`.
         cls: Id of [CLS].
         sep: Id of [SEP].
         runs: Receives int64 [R], added to: runs of 1, 2, ... words; the last counts longer ones.
@@ -75,7 +76,8 @@ def _count_runs(
             if token == sep and position < lengths[row] - 1:
                 continue
             if is_predicted[row, position] and token != sep:
-                num_words += num_words == 0 or word_starts[token] or previous in (cls, sep)
+                is_start = begins_word(word_starts, token, previous) or previous in (cls, sep)
+                num_words += num_words == 0 or is_start
             elif num_words:
                 runs[min(num_words, len(runs)) - 1] += 1
                 num_words = 0

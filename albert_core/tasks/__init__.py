@@ -3,11 +3,18 @@
 from albert_core.tasks.examples import Answer, Example, InvalidRows, Question
 from albert_core.tasks.metrics import compute_metrics
 from albert_core.tasks.reading import read_examples, read_questions, task_fingerprint
-from albert_core.tasks.registry import TASKS, data_folder, find_task
+from albert_core.tasks.registry import (
+    TASK_GROUPS,
+    TASKS,
+    data_folder,
+    expand_groups,
+    find_task,
+)
 from albert_core.tasks.task import Recipe, Source, Task
 
 __all__ = [
     "TASKS",
+    "TASK_GROUPS",
     "Answer",
     "Example",
     "InvalidRows",
@@ -17,6 +24,7 @@ __all__ = [
     "Task",
     "compute_metrics",
     "data_folder",
+    "expand_groups",
     "find_task",
     "read_examples",
     "read_questions",

@@ -89,7 +89,10 @@ KNOWN_NAMES = frozenset(
 
 
 def find_layout(task: Task) -> Layout | None:
-    """Return the layout of a task of GLUE; None for one that declares its columns by itself."""
+    """Return the layout of a task of GLUE, known by its name and its columns.
+
+    None for any other task, also for one of the same name that declares other columns.
+    """
     known = _GLUE_TASKS.get(task.name)
     if known is None or (known.texts, known.label) != (task.texts, task.label):
         return None

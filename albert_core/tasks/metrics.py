@@ -30,6 +30,9 @@ def scores_by_source(
 ) -> Scores:
     """Compute the task's metrics over all rows and, where there are several files, over each.
 
+    Of a task that `averages_sources` the overall metrics are the means of the files', else those of
+    all rows together.
+
     Args:
         task: The task.
         compute: Function of row numbers; returns the metrics of these rows.

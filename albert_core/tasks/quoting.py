@@ -7,8 +7,8 @@ def unquote_export(rows: Rows) -> Rows:
     """Return rows without the quotes that `to_csv` put around cells with a quotation mark.
 
     Such a cell begins and ends with one, and those inside are doubled. Only if that holds for all
-    cells with quotation marks were they put there: `to_csv(quoting=QUOTE_NONE)` writes none, and
-    then they are text.
+    cells with quotation marks were they put there: else `to_csv(quoting=QUOTE_NONE)` wrote none,
+    they are text, and the rows are returned as they are.
     """
     marked = [cell for _, row in rows for cell in row if '"' in cell]
     if not marked or not all(map(_is_quoted, marked)):

@@ -21,7 +21,7 @@ def read_race(source: Source, path: Path) -> Iterator[Example]:
     filled in (`fill_blank`). Source: `_create_examples` of the original's race_utils.py.
 
     Raises:
-        InputError: The file is not of this format.
+        InputError: The file is missing, not UTF-8, or not of this format.
     """
     text = read_text(path)
     # RACE is published both ways; a passage by itself may be spread over several lines.
@@ -45,6 +45,14 @@ def read_race(source: Source, path: Path) -> Iterator[Example]:
 
 
 def _examples(passage: JsonObject, source: Source, path: Path) -> Iterator[Example]:
+    """Yield an example for each question of a passage, in order; its id is source/passage-number.
+
+    The passage's id is that of the file, or the file's name where it has none.
+
+    Raises:
+        FieldError: A field is missing or of another type, or an answer is no letter of an option.
+        ValueError: There are not as many options and answers as questions.
+    """
     article = passage.text("article")
     passage_id = as_id(passage.values.get("id", path.name), f"{passage.place}: id")
     questions, answers = passage.texts("questions"), passage.items("answers")
@@ -60,7 +68,11 @@ def _examples(passage: JsonObject, source: Source, path: Path) -> Iterator[Examp
 
 
 def _option_number(answer: object, num_options: int, field: str) -> float:
-    """Return the number of the option that a letter names."""
+    """Return the number, from 0, of the option that a letter names: A is 0.
+
+    Raises:
+        FieldError: It is not the letter of one of the options.
+    """
     letters = _LETTERS[:num_options]
     letter = as_text(answer, field)
     # `letter in letters` would take "" and "BC" for letters.

@@ -46,7 +46,7 @@ def _name_in_source(path: Path, source: Source, folder: Path) -> str:
 
 
 def source_files(task: Task, source: Source, folder: Path, split: Split) -> list[Path]:
-    """Return the existing files of a source, sorted by name.
+    """Return the existing files of a source, sorted by name; maybe none.
 
     Raises:
         InputError: None exists, although the source is neither optional nor of the test split.
@@ -93,6 +93,12 @@ def read_questions(
 
 
 def _read(task: Task, folder: Path, split: Split, invalid_rows: InvalidRows) -> Iterator:
+    """Yield the examples or questions of a split, file by file; in the end check their number.
+
+    Raises:
+        InputError: A file is missing or cannot be used, `invalid_rows` refuses a row; or, at the
+            end, more rows were left out than yielded, or a training or dev set has none.
+    """
     num_rows = 0
     for source in task.sources(split):
         for path in source_files(task, source, folder, split):
@@ -121,6 +127,11 @@ def _read_file(
     invalid_rows: InvalidRows,
     folder: Path,
 ) -> Iterator[Example] | Iterator[Question]:
+    """Return the examples or questions of a file, read by its format.
+
+    Texts (and places of answers) are checked in training files alone; `folder` is where the
+    training table's header is looked up, with which other tables are compared.
+    """
     # Development and test rows must all be scored, so an empty text there is predicted like any.
     trains = split == "train"
     file_format = task.source_format(source)
@@ -139,7 +150,10 @@ def _read_file(
 
 
 def _train_header(task: Task, folder: Path) -> Sequence[str]:
-    """Return the header of the first training file, if that is a table with one."""
+    """Return the header of the task's first training file, from `folder`.
+
+    Empty if there is no such file, or it is not a tab-separated table with a header.
+    """
     source = task.train[0]
     paths = existing_files(source, folder)
     if not paths or not source.has_header or task.source_format(source) != "tsv":

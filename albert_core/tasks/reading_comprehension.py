@@ -66,6 +66,7 @@ def _race(name: str, *levels: str, paper_scores: dict[str, float]) -> Task:
     """Return the task of RACE's questions of some levels, which are folders of files."""
 
     def files(split: str) -> tuple[Source, ...]:
+        """Return a source for each level; those of the test split may be missing."""
         return tuple(
             Source(
                 file=f"{split}/{level}/*.txt",

@@ -1,7 +1,7 @@
 """All tasks by name, where their files are looked for, and tasks that people declare."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -25,6 +25,9 @@ DECLARATION_NAME = "task.yaml"
 TASKS: Mapping[str, Task] = {
     task.name: task for task in (*GLUE_TASKS, *SQUAD_TASKS, *RACE_TASKS, *CLUE_TASKS)
 }
+TASK_GROUPS: Mapping[str, tuple[str, ...]] = {"all-glue": tuple(GLUE_FOLDERS)}
+"""Names that stand for several tasks."""
+
 _PLAIN_NAME = re.compile(r"(?!\.)[^/\\\x00-\x1f]+")
 _FOLDERS: Mapping[str, tuple[str, ...]] = {
     **{name: (folder, f"glue/{folder}") for name, folder in GLUE_FOLDERS.items()},
@@ -35,6 +38,12 @@ _FOLDERS: Mapping[str, tuple[str, ...]] = {
         for task in CLUE_TASKS
     },
 }
+
+
+def expand_groups(names: Iterable[str]) -> tuple[str, ...]:
+    """Return names of tasks with the tasks of `TASK_GROUPS` in place of the groups, each once."""
+    expanded = (task for name in names for task in TASK_GROUPS.get(name, (name,)))
+    return tuple(dict.fromkeys(expanded))
 
 
 def find_task(name: str, data_dir: str | Path) -> tuple[Task, Path]:
@@ -119,7 +128,12 @@ def read_task_file(path: str | Path) -> Task:
 
 
 def _refuse_outside_paths(task: Task, path: str | Path) -> None:
-    """Refuse file names that lead out of the task's folder or the results' folder."""
+    """Refuse a task's name and file names that lead out of the task's or the results' folder.
+
+    Raises:
+        InputError: A name has a slash or begins with a dot, or a file is not below the task's
+            folder; names the first.
+    """
     # A declaration comes with other people's data, and the name of its task becomes part of the
     # names of folders and logs: "../.." in it would write anywhere.
     sources = [source for split in SPLITS for source in task.sources(split)]
@@ -140,7 +154,10 @@ def _is_below(source: Source) -> bool:
 
 
 def _labels_as_written(labels: Any, written: Any) -> Any:
-    """Return labels as they are written: YAML reads the words no and on as truth values."""
+    """Return labels with truth values and numbers as the text that stands in the file.
+
+    YAML reads the words no and on as truth values. What is no list is returned as it is.
+    """
     if not isinstance(labels, list):
         return labels
     return [
@@ -150,6 +167,6 @@ def _labels_as_written(labels: Any, written: Any) -> Any:
 
 
 def _sources(value: Any) -> list[Any]:
-    """Return the sources that a file's name, a source or a list of them stands for."""
+    """Return a list of sources by keys, from a file's name, a source or a list of these."""
     items = value if isinstance(value, list) else [value]
     return [{"file": item} if isinstance(item, str) else item for item in items]

@@ -16,10 +16,13 @@ _FORMAT = "expected the SQuAD format: JSON with data, paragraphs, context, qas"
 def read_squad(
     task: Task, source: Source, path: Path, *, trains: bool, invalid_rows: InvalidRows
 ) -> Iterator[Question]:
-    """Yield the questions of a file, in its order.
+    """Yield the questions of a file that can be used, in order; the others go to `invalid_rows`.
+
+    These are questions with a missing key, a wrong type, an id that came before, an empty text, no
+    answer (where rows have labels), or as told below.
 
     Args:
-        task: The task; without unanswerable questions, `is_impossible` in a file is refused.
+        task: The task; without unanswerable questions, those with `is_impossible` cannot be used.
         source: The file's declaration.
         path: The file.
         trains: Whether the first answer must stand where the file says; scores need its text only.
@@ -62,7 +65,13 @@ def read_squad(
 
 
 def _questions(path: Path) -> Iterator[tuple[str, JsonObject]]:
-    """Yield each question with its context; its place ends in its id, where it has one."""
+    """Yield the context and the JSON object of each question, in the file's order.
+
+    The object's place, for messages, ends in the question's id, where it has one.
+
+    Raises:
+        InputError: The file is missing, not UTF-8, or not in the SQuAD format.
+    """
     try:
         content = JsonObject.of(json.loads(read_text(path)), str(path))
         for article in content.objects("data"):
@@ -86,6 +95,13 @@ def _with_id_in_place(question: JsonObject, path: Path) -> JsonObject:
 
 
 def _question(context: str, fields: JsonObject, source: Source) -> Question:
+    """Return a question from its JSON object; an impossible one has no answers, whatever it lists.
+
+    An answer without an offset gets -1.
+
+    Raises:
+        FieldError: A key is missing or of another type.
+    """
     is_impossible = fields.truth("is_impossible", default=False)
     has_answers = not is_impossible and "answers" in fields
     answers = [
@@ -103,7 +119,10 @@ def _question(context: str, fields: JsonObject, source: Source) -> Question:
 
 
 def _misplaced_answer(question: Question) -> Answer | None:
-    """Return the answer to train on if the context has other text at its offset, else None."""
+    """Return the first answer if it is blank or other text is at its offset, else None.
+
+    None for an impossible question; any other must have an answer (not checked).
+    """
     if question.is_impossible:
         return None
     answer = question.answers[0]

@@ -112,7 +112,8 @@ def best_threshold(
 ) -> float:
     """Return the threshold on the null odds that gives the highest mean score.
 
-    A question whose null odds are above the threshold counts as unanswered.
+    A question whose null odds are above the threshold counts as unanswered. Source:
+    `find_best_thresh` of evaluate-v2.0.py.
 
     Args:
         scores: Score of each question's predicted text [N].
@@ -121,7 +122,7 @@ def best_threshold(
         answered: Whether each prediction is not empty [N].
 
     Returns:
-        0 if no threshold gains anything. Source: `find_best_thresh` of evaluate-v2.0.py.
+        One of the null odds, the lowest of equally good ones; 0 if no threshold gains anything.
     """
     order, totals = _gains_by_odds(scores, null_odds, is_answerable, answered)
     if not len(totals) or totals.max() <= 0:
@@ -134,9 +135,9 @@ def answer_threshold(
 ) -> float:
     """Return the null odds from which on a question is best left unanswered.
 
-    Arguments are those of `best_threshold`. Its 0 for "no answer gains anything" leaves none
-    answered where odds are probabilities, as in the official script, but half of all where they
-    are logits: then the lowest odds are returned, from which on all are unanswered.
+    That is just above what `best_threshold` returns, whose arguments these are. Where no threshold
+    gains anything it is the lowest null odds, so that all are unanswered: the 0 of the official
+    script means the same for probabilities, but answers about half where the odds are logits.
     """
     _, totals = _gains_by_odds(scores, null_odds, is_answerable, answered)
     if len(totals) and totals.max() <= 0:
@@ -148,7 +149,11 @@ def answer_threshold(
 def _gains_by_odds(
     scores: np.ndarray, null_odds: np.ndarray, is_answerable: np.ndarray, answered: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the order of the null odds, and what answering all up to each of them gains [N]."""
+    """Return the order of rising null odds [N], and the gain of answering all up to each [N].
+
+    A question with an answer gains its score; one without costs a point if its prediction is not
+    empty.
+    """
     # Raising the threshold past one question after the other answers them in this order; each
     # gains its score, or costs a point if it has no answer. Stable, so that ties end up as there.
     order = np.argsort(null_odds, kind="stable")

@@ -45,17 +45,21 @@ def find_columns(
 ) -> TableColumns:
     """Return where texts, label and id of a table are.
 
+    For a task of GLUE they are found by the names in the header, else by the numbers or names that
+    the task declares.
+
     Args:
         task: The task.
         source: The table's declaration.
         path: The table, for messages.
         first_row: The cells of its first line.
-        train_header: The header of the task's training table, to compare with where the columns
-            are declared by number; empty if there is none.
+        train_header: The header of the task's training table, to compare with where the columns are
+            declared by number; empty if there is none.
 
     Raises:
-        InputError: The header is not one that the columns are declared for, or there is none
-            where one was expected.
+        InputError: The cells are parted by commas; the header is not one that the columns are
+            declared for, looks like data or has them in another order than the training table; or
+            there is a header where none is declared.
     """
     if path.suffix.lower() == ".csv" and len(first_row) == 1 and "," in first_row[0]:
         raise InputError(
@@ -90,6 +94,18 @@ def _by_layout(
     names: Sequence[str],
     found: Sequence[tuple[str, ...]],
 ) -> TableColumns:
+    """Return the columns of a table whose header has the texts by a layout's names.
+
+    Args:
+        layout: The layout of the task.
+        source: The table's declaration: whether it has labels and ids.
+        path: The table, for messages.
+        names: The header's cells in lower case.
+        found: The ways of naming the texts that the header follows, at least one.
+
+    Raises:
+        InputError: The label or id is missing, or a name is there twice or for two columns.
+    """
     labels = [name for name in layout.labels if name in names] if source.is_labelled else []
     ids = [name for name in layout.ids if name in names] if source.id is not None else []
     used = [*found[0], *labels[:1], *ids[:1]]
@@ -118,6 +134,7 @@ def _by_layout(
 def _unknown_header(
     task: Task, layout: Layout, source: Source, path: Path, first_row: Sequence[str]
 ) -> InputError:
+    """Return the error of a header that names a GLUE task's texts in no known way."""
     expected = layout.expected_names(with_label=source.is_labelled, with_id=source.id is not None)
     return InputError(
         f"{path}, line 1: got {len(first_row)} columns, {_shown(first_row)}, expected a header "
@@ -127,7 +144,14 @@ def _unknown_header(
 
 
 def _as_declared(task: Task, source: Source, path: Path, first_row: Sequence[str]) -> TableColumns:
-    """Return the columns by the numbers or names of the declaration."""
+    """Return the columns by the numbers or names of the declaration.
+
+    Negative numbers count from the end. Without a header the first row may be short of cells: it is
+    refused later, like any row.
+
+    Raises:
+        InputError: A name is not in the header, or twice, or the header has too few columns.
+    """
 
     def number(column: Column) -> int:
         if isinstance(column, str):
@@ -154,6 +178,11 @@ def _as_declared(task: Task, source: Source, path: Path, first_row: Sequence[str
 
 
 def _named_column(column: str, names: Sequence[str], path: Path) -> int:
+    """Return the number of the column with a name, from 0.
+
+    Raises:
+        InputError: No column has the name, or several do.
+    """
     if column not in names:
         raise InputError(
             f"{path}: no column {column!r} in its header ({', '.join(names)}); "
@@ -170,7 +199,14 @@ def _named_column(column: str, names: Sequence[str], path: Path) -> int:
 def _refuse_data(
     task: Task, source: Source, path: Path, first_row: Sequence[str], columns: TableColumns
 ) -> None:
-    """Refuse a first row that is data: taken for a header, it would be lost."""
+    """Refuse a first row that is data: taken for a header, it would be lost.
+
+    Taken for data is a row with a label or a number where the label is, a number where the id is,
+    or a text of over 5 words or 60 characters. A row of the numbers 0, 1, 2, ... passes.
+
+    Raises:
+        InputError: It is such a row.
+    """
     if list(first_row) == [str(number) for number in range(len(first_row))]:
         return  # a table without names, written by pandas
     label = None if columns.label is None else first_row[columns.label].strip()
@@ -191,7 +227,13 @@ def _refuse_swapped(
     header: Sequence[str],
     train_header: Sequence[str],
 ) -> None:
-    """Refuse a table whose numbered columns stand elsewhere than in the training table."""
+    """Refuse a table whose numbered columns stand elsewhere than in the training table.
+
+    Only names that occur in both headers tell; columns declared by name are not compared.
+
+    Raises:
+        InputError: A column has another's name; names both.
+    """
     pairs = list(zip(source.texts or task.texts, task.texts, strict=False))
     if source.is_labelled:
         pairs.append((task.label if source.label is None else source.label, task.label))
@@ -209,6 +251,7 @@ def _refuse_swapped(
 
 
 def _is_number(text: str) -> bool:
+    """Return whether Python reads a text as a float, `nan` and `inf` included."""
     try:
         float(text)
     except ValueError:

@@ -132,6 +132,15 @@ class _Rows(abc.ABC):
         )
 
     def _target(self, spellings: Sequence[str], texts: Sequence[str]) -> float:
+        """Return the number of the class or choice, or the score, that a label stands for.
+
+        Args:
+            spellings: The ways the label may be written; for a class the first known one counts.
+            texts: The texts of the row, whose number decides how many choices there are.
+
+        Raises:
+            _Unusable: It is no label of the task, no finite number, or not the number of a choice.
+        """
         task = self.task
         num_choices = len(texts) - 1
         try:
@@ -160,6 +169,15 @@ class _TabSeparatedRows(_Rows):
     _columns: TableColumns = dataclasses.field(init=False)
 
     def __iter__(self) -> Iterator[tuple[int, Row]]:
+        """Yield the number of the line and the cells of each row, without header and blank rows.
+
+        Finds the columns by the first line first, which `cells` needs. Cells of an export are
+        unquoted. Yields nothing of a file that has a header alone.
+
+        Raises:
+            InputError: The file is missing, not UTF-8, has other line ends than line feeds, or its
+                header is refused by `find_columns`.
+        """
         text = read_text(self.path).rstrip("\n")
         if "\r" in text.rstrip("\r") and "\n" not in text:
             raise InputError(
@@ -183,6 +201,12 @@ class _TabSeparatedRows(_Rows):
                 yield number, row
 
     def cells(self, row: Row) -> _Cells:
+        """Return texts, label and id of a row; needs the columns that iterating finds.
+
+        Raises:
+            _Unusable: The row has too few or too many cells or an empty id, or the task is multiple
+                choice, which tables cannot hold.
+        """
         columns = self._columns
         if len(row) < columns.needed_width:
             raise _Unusable(
@@ -212,6 +236,11 @@ class _TabSeparatedRows(_Rows):
 
 class _JsonRows(_Rows):
     def __iter__(self) -> Iterator[tuple[int, Row]]:
+        """Yield the number of the line and the JSON object of each line that is not blank.
+
+        Raises:
+            InputError: The file is missing or not UTF-8, or a line is no JSON object.
+        """
         for number, line in enumerate(read_text(self.path).split("\n"), start=1):
             if not line.strip():
                 continue
@@ -225,6 +254,12 @@ class _JsonRows(_Rows):
             yield number, JsonObject.of(row, place).at("")
 
     def cells(self, row: Row) -> _Cells:
+        """Return texts, label and id of a JSON object; of multiple choice all texts.
+
+        Raises:
+            _Unusable: A key is missing, the id is empty, or there are fewer than two choices.
+            FieldError: A value is of another type.
+        """
         task, source = self.task, self.source
         columns = source.texts or task.texts
         if task.kind == "multiple_choice":
@@ -243,6 +278,12 @@ class _JsonRows(_Rows):
         )
 
     def _value(self, row: JsonObject, column: Column) -> Any:
+        """Return the value of a key, or the text of a template of keys (a name with braces).
+
+        Raises:
+            _Unusable: A key is missing, or a template cannot be filled.
+            FieldError: A value in a template is no text.
+        """
         try:
             if "{" in str(column):
                 return _Template().vformat(str(column), (), row.values)
@@ -273,7 +314,7 @@ class _Template(string.Formatter):
     """
 
     def get_field(self, field_name: str, args: Any, kwargs: Mapping[str, Any]) -> Any:
-        """Return the value and the first key of a field; keys only, no attributes."""
+        """Return (name, value) of a field, and its first key; keys only (`a[b]`), no attributes."""
         first, *rest = field_name.replace("]", "").split("[")
         value = kwargs[first]
         for key in rest:
@@ -281,7 +322,7 @@ class _Template(string.Formatter):
         return (field_name, value), first
 
     def format_field(self, value: Any, format_spec: str) -> str:
-        """Return a field's text."""
+        """Return a field's text; with a format spec the texts of a list, joined by the spec."""
         name, content = value
         if format_spec:
             return format_spec.join(as_texts(content, name))
@@ -295,7 +336,7 @@ def _checked_id(text: str) -> str:
 
 
 def read_text(path: Path) -> str:
-    """Read a file of UTF-8, without its byte order mark.
+    """Read a file of UTF-8 as text, line ends as they are, without its byte order mark.
 
     Raises:
         InputError: The file is missing or not UTF-8.

@@ -35,7 +35,15 @@ METRICS_BY_KIND: Mapping[Kind, tuple[Metric, ...]] = {
 
 
 def _refuse_nulls(declaration: Any, what: str) -> None:
-    """Refuse a null where the default is none: as a truth value it would count as false."""
+    """Refuse a null in a field whose default is another: as a truth value it would count as false.
+
+    Args:
+        declaration: A dataclass.
+        what: What it is, for the message.
+
+    Raises:
+        InputError: There is one; names the first field.
+    """
     for field in dataclasses.fields(declaration):
         if getattr(declaration, field.name) is None and field.default is not None:
             raise InputError(
@@ -109,6 +117,17 @@ class Recipe:
         values = dataclasses.asdict(self)
         return {k: v for k, v in values.items() if k != "source" and v is not None}
 
+    def settings_of_any_length(self) -> dict[str, float | int]:
+        """Return the values of `settings` for a training of another length.
+
+        Steps of warm-up become a fraction: a training may have fewer steps than they are.
+        """
+        values = self.settings()
+        num_steps, num_warmup_steps = self.num_train_steps, values.pop("num_warmup_steps", None)
+        if num_steps and num_warmup_steps is not None:
+            values["warmup_ratio"] = num_warmup_steps / num_steps
+        return values
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Task:
@@ -157,6 +176,12 @@ class Task:
     paper_scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        """Refuse declarations that are incomplete or contradict themselves.
+
+        Raises:
+            InputError: A field is null, train or dev files are missing, or names of files, texts,
+                labels or metrics do not fit the kind of the task.
+        """
         _refuse_nulls(self, f"task {self.name}")
         if not self.train or not self.dev:
             raise InputError(f"task {self.name}: got no train or no dev file, expected both")
@@ -165,6 +190,11 @@ class Task:
         self._check_metrics()
 
     def _check_sources(self) -> None:
+        """Refuse files of a split with the same name, and files with texts that do not fit.
+
+        Raises:
+            InputError: There are such; names the first.
+        """
         for split in ("train", "dev", "test"):
             sources = self.sources(split)
             names = [source.name for source in sources]
@@ -178,6 +208,13 @@ class Task:
                 self._check_texts(source)
 
     def _check_texts(self, source: Source) -> None:
+        """Refuse a file whose number of texts does not fit its format and the task's kind.
+
+        None for `squad` and `race`; two for multiple choice; one or two for other tables.
+
+        Raises:
+            InputError: It has another number.
+        """
         num_texts = len(source.texts or self.texts)
         if self.source_format(source) in ("squad", "race"):
             if num_texts:
@@ -194,6 +231,11 @@ class Task:
             )
 
     def _check_labels(self) -> None:
+        """Refuse labels that do not fit the kind: two or more different ones for classes, or none.
+
+        Raises:
+            InputError: They do not; or `has_unanswerable` is set for anything but questions.
+        """
         if self.kind != "classification" and self.labels:
             raise InputError(
                 f"task {self.name}: got labels of a {self.kind} task, expected none there"
@@ -209,6 +251,13 @@ class Task:
             )
 
     def _check_metrics(self) -> None:
+        """Refuse metrics that do not fit the kind of the task.
+
+        Raises:
+            InputError: There are none, or one is not of the kind; `combined` names others; the
+                first is an error, of which the highest is not the best; or F1 is asked for without
+                two labels.
+        """
         known = METRICS_BY_KIND[self.kind]
         if not self.metrics or not set(self.metrics) <= set(known):
             raise InputError(
@@ -240,7 +289,11 @@ class Task:
         return {"train": self.train, "dev": self.dev, "test": self.test}[split]
 
     def source_format(self, source: Source) -> Format:
-        """Return the format of a file, with `auto` resolved."""
+        """Return the format of a file, with `auto` resolved.
+
+        That is SQuAD's for question answering, else JSON lines by the endings .json and .jsonl,
+        else TSV.
+        """
         if source.format != "auto":
             return source.format
         if self.kind == "question_answering":

@@ -16,6 +16,7 @@ import numpy as np
 
 from albert_core.errors import InputError
 from albert_core.tokenization.training_counts import TrainingCounts
+from albert_core.tokenization.word_borders import BEGINS_WORD
 
 _BATCH_TEXTS = 4096  # encoded in one call
 SETTINGS_NAME = "tokenizer_settings.json"
@@ -204,7 +205,21 @@ class Tokenizer(abc.ABC):
 
     @abc.abstractmethod
     def word_starts(self) -> np.ndarray:
-        """Return a new table, bool [V]: whether a token begins a word for whole-word masking."""
+        """Return a new table, bool [V]: whether a token begins a word for whole-word masking.
+
+        In some vocabularies a word may also begin because of the token before (`word_borders`).
+        """
+
+    def word_borders(self, *, original: bool = False) -> np.ndarray:
+        """Return a new table, uint8 [V], of where words begin for whole-word masking.
+
+        A token begins a word if it has the bit `BEGINS_WORD`, or if the one before it has the bit
+        `ENDS_WORD`.
+
+        Args:
+            original: Whether to follow the rule of the original, if the kind has another.
+        """
+        return self.word_starts() * np.uint8(BEGINS_WORD)
 
     @abc.abstractmethod
     def content_hash(self) -> str:

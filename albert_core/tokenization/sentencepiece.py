@@ -25,6 +25,7 @@ from albert_core.tokenization.text import (
     preprocess_text_as_hugging_face,
     preprocess_texts,
 )
+from albert_core.tokenization.word_borders import BEGINS_WORD, is_english, text_word_borders
 
 PAD, UNKNOWN = "<pad>", "<unk>"
 PAD_ID, UNKNOWN_ID = 0, 1  # of every vocabulary trained here; others may have them elsewhere
@@ -75,6 +76,17 @@ class SentencePieceTokenizer(Tokenizer):
     hugging_face_roles: ClassVar[Mapping[str, str]] = {"bos_token": "cls", "eos_token": "sep"}
 
     def __init__(self, model: bytes, *, lower_case: bool, compat: Compat = "original") -> None:
+        """Load a serialized SentencePiece model; find its special pieces and those to split.
+
+        Args:
+            model: The bytes of a model file.
+            lower_case: Whether texts are lower-cased before.
+            compat: `original` or `huggingface`: whose rules for commas, white space and quotes
+                hold.
+
+        Raises:
+            InputError: `compat` is unknown, the model cannot be read or lacks a special piece.
+        """
         if compat not in get_args(Compat):
             raise InputError(
                 f"compat: got {compat!r}, expected one of {', '.join(get_args(Compat))}"
@@ -173,11 +185,21 @@ class SentencePieceTokenizer(Tokenizer):
         return self.preprocess(character)
 
     def word_starts(self) -> np.ndarray:
-        """Return a table [V] of bool: whether a piece begins a word for whole-word masking.
+        """Return a table [V] of bool: whether a piece begins a word for whole-word masking."""
+        return (self.word_borders() & BEGINS_WORD) > 0
+
+    def word_borders(self, *, original: bool = False) -> np.ndarray:
+        """Return where words begin: by the original's rule in vocabularies of English.
+
+        Deviates from the original: in other vocabularies words are those of the text
+        (`text_word_borders`). There whatever is no English letter begins a word, so that a German
+        word is divided at every ß and a Russian one at every piece.
 
         Source: `_is_start_piece_sp` of the original's create_pretraining_data.py.
         """
-        return np.array([_starts_word(piece) for piece in self.pieces], dtype=bool)
+        if original or is_english(self.pieces, word_start=WORD_START):
+            return np.array([_starts_word(piece) for piece in self.pieces], np.uint8) * BEGINS_WORD
+        return text_word_borders(self.pieces, word_start=WORD_START)
 
     def scores(self) -> list[float]:
         """Return the log probability of each piece [V], of `used_model`."""
@@ -243,8 +265,12 @@ def _replace_items(items: list[_Item], parts: Mapping[_Item, list[_Item]]) -> li
 
 
 def _starts_word(piece: str) -> bool:
-    """Return whether a piece counts as a word's first in whole-word masking."""
-    # Whatever is not plain English letters counts, also inside a word: the original's rule.
+    """Return whether a piece counts as a word's first by the original's rule.
+
+    It does if it begins with the mark of a word's start or `<`, is one punctuation mark, or has a
+    character other than English letters and punctuation.
+    """
+    # Whatever is not plain English letters counts, also inside a word.
     return (
         piece.startswith((WORD_START, "<")) or piece in _PUNCTUATION or not set(piece) <= _ENGLISH
     )

@@ -68,7 +68,10 @@ def train_sentencepiece(
 
 
 def usable_sentences(texts: Iterable[str], counts: TrainingCounts) -> Iterator[str]:
-    """Yield texts so that SentencePiece drops none: without its reserved sign, and in parts."""
+    """Yield texts so that SentencePiece drops none: without its reserved sign, long ones in parts.
+
+    Texts that are empty then are left out. What was replaced and divided is added to `counts`.
+    """
     for text in texts:
         if _RESERVED in text:
             counts.num_replaced_characters += text.count(_RESERVED)
@@ -95,7 +98,11 @@ def _divide(text: str) -> Iterator[str]:
 
 
 def _last_boundary(text: str) -> int:
-    """Return the last place in a text, not its end, that no character is combined across."""
+    """Return the last place in a text, not its end, before which it can be cut.
+
+    That is a place where no combining mark or part of a Korean syllable follows. If there is none,
+    the last character is cut off.
+    """
     for place in range(len(text) - 1, 0, -1):
         is_jamo = _FIRST_MEDIAL_JAMO <= text[place] <= _LAST_FINAL_JAMO
         if not is_jamo and not unicodedata.category(text[place]).startswith("M"):

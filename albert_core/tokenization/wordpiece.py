@@ -56,6 +56,11 @@ class WordPieceTokenizer(Tokenizer):
     hugging_face_class: ClassVar[str] = "BertTokenizer"
 
     def __init__(self, pieces: Sequence[str], *, lower_case: bool) -> None:
+        """Number the pieces in their order, and find the special ones.
+
+        Raises:
+            InputError: A piece is there twice, or a special one is missing.
+        """
         self.pieces = list(pieces)
         self.lower_case = lower_case
         self.special_ids = find_special_ids(self.pieces, pad=PAD, unknown=UNKNOWN)

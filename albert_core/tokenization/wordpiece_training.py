@@ -20,6 +20,9 @@ def train_wordpiece(
 ) -> WordPieceTokenizer:
     """Train WordPiece on words as `WordPieceTokenizer` splits them off.
 
+    Words with a character that gets no piece are left out, and counted in `training_counts` of the
+    tokenizer. The order of the sentences does not matter.
+
     Args:
         sentences: Text, in any order.
         size: Number of pieces, special ones included.
@@ -66,7 +69,10 @@ def train_wordpiece(
 
 
 def _frequent_characters(words: collections.Counter[str], coverage: float) -> set[str]:
-    """Return the most frequent characters that together make up `coverage` of all words."""
+    """Return the most frequent characters, which together make up `coverage` of all words.
+
+    Coverage is counted in characters; of equally frequent ones the lower code point comes first.
+    """
     counts = collections.Counter[str]()
     for word, count in words.items():
         for character in word:

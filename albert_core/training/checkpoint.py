@@ -57,6 +57,7 @@ def save_checkpoint(folder: Path, model: keras.Model, state: TrainingState, *, k
     Raises:
         StepFailedError: It cannot be written, as on a full disk; earlier checkpoints are intact.
     """
+    # With leading zeros, so that names sort by step: the last one is the newest.
     final = folder / f"{_PREFIX}{state.step:09d}"
     # Renamed when whole: a killed process leaves nothing that looks like a checkpoint and is none.
     partial = folder / f".{final.name}.partial"
@@ -108,6 +109,7 @@ def restore_latest(folder: Path, model: keras.Model) -> TrainingState:
             # mistake, and must not be removed as damaged.
             arrays = read_weights(path / _VARIABLES)
             assign_by_name(_all_variables(model), arrays, source=f"checkpoint {path}")
+            # Not the stored number, which tells of an earlier restoration and was reported then.
             return TrainingState(**{**state, "num_lost_checkpoints": num_lost})
         shutil.rmtree(path, ignore_errors=True)  # may be gone: several processes restore
         num_lost += 1
@@ -127,10 +129,13 @@ def _all_variables(model: keras.Model) -> dict[str, Any]:
     # Metrics too: an interrupted interval must end with the means over all of its steps.
     metrics = model.metrics_variables
     known = {id(variable) for variable in (*model.weights, *metrics)}
+    # By identity: `in` on variables would compare their values, element by element.
     states = [v for v in model.non_trainable_variables if id(v) not in known]
     return {
         **weights_by_name(model),
         **model.optimizer.state_by_name(),
+        # By number: Keras counts the names of seed generators up over a whole process, so that a
+        # second model made in it would have other names.
         **{f"random_state_{index}": state for index, state in enumerate(states)},
         **{f"metric_{index}": variable for index, variable in enumerate(metrics)},
     }

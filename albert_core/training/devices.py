@@ -19,6 +19,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 # product of each pair is cut by its outputs (heads, the feed-forward's width), the second by its
 # inputs, so that devices exchange data once a pair: when they sum the second one's results.
 MODEL_PARALLEL_LAYOUT: Mapping[str, tuple[str | None, ...]] = {
+    # The biases of the second ones are whole: they are added once, after that sum.
     r"self.(query|key|value).kernel": (None, "model"),
     r"self.(query|key|value).bias": ("model",),
     r"attention_1.output.dense.kernel": ("model", None),
@@ -113,6 +114,7 @@ def is_led_by_another() -> bool:
 
 def is_multi_process() -> bool:
     """Tell whether the environment, set by hand or by a TPU slice, names several processes."""
+    # A slice of one host names it, too: only a list of several is more than one process.
     is_set_by_hand = "KERAS_DISTRIBUTION_JOB_ADDRESSES" in os.environ
     return is_set_by_hand or "," in os.environ.get("TPU_WORKER_HOSTNAMES", "")
 
@@ -151,6 +153,7 @@ def set_precision(precision: Precision, device_name: str) -> str:
     import keras
 
     if precision == "auto":
+        # GPUs before Ampere have no units for bfloat16 and would emulate it.
         is_slow = device_name.lower() == "cpu" or any(
             old in device_name for old in ("V100", "T4", "P100", "K80")
         )

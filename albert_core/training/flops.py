@@ -9,16 +9,19 @@ from collections.abc import Mapping
 from albert_core.config import AlbertConfig
 
 # Dense bfloat16 FLOP/s of one device by what its driver calls it, from the makers' data sheets.
+# Their headline is often twice that: it is for matrices half of whose values are zeros.
 PEAK_FLOPS: Mapping[str, float] = {
     "TPU v4": 275e12,
     "TPU v5 lite": 197e12,
     "TPU v5p": 459e12,
+    # JAX calls a v5p by its generation alone, and a v5e "TPU v5 lite".
     "TPU v5": 459e12,
     "TPU v6 lite": 918e12,
     "NVIDIA A100": 312e12,
     "NVIDIA H100": 989e12,
     "NVIDIA H200": 989e12,
     "NVIDIA L4": 121e12,
+    # In float16, because these have no bfloat16.
     "NVIDIA V100": 125e12,
     "Tesla V100": 125e12,
     "Tesla T4": 65e12,
@@ -69,7 +72,11 @@ def _block_flops(config: AlbertConfig, sequence_length: int) -> float:
 
 
 def peak_flops(device_name: str) -> float | None:
-    """Return the data sheet's bfloat16 FLOP/s of a device, or None if it is not listed."""
+    """Return the data sheet's bfloat16 FLOP/s of a device, or None if it is not listed.
+
+    A listed name stands for all devices whose name begins with it; of several the longest one
+    counts.
+    """
     # Several can match: "TPU v5" is how "TPU v5 lite" begins.
     names = [name for name in PEAK_FLOPS if device_name.startswith(name)]
     return PEAK_FLOPS[max(names, key=len)] if names else None

@@ -23,6 +23,8 @@ def best_row(history: Sequence[_Row], monitor: str) -> _Row:
         history: Rows in the order of the steps, at least one.
         monitor: Name of the metric; larger is better, and the earlier row wins a tie.
     """
+    # The earlier row wins a tie because its weights are those on the disk: the checkpoint callback
+    # asks this function, too, and writes only what is better.
     last_phase = _phase(history[-1])
     return max((row for row in history if _phase(row) == last_phase), key=lambda row: row[monitor])
 

@@ -23,6 +23,10 @@ class TrainingLog:
     """
 
     def __init__(self, folder: Path, step: int) -> None:
+        """Drop the rows after `step` from the log, writing it anew, and open TensorBoard's writer.
+
+        TensorBoard's events of later steps stay.
+        """
         self._path = folder / LOG_NAME
         rows = [row for row in read_log(folder) if row["global_step"] <= step]
         # A kill while the rows are written again must not lose them.

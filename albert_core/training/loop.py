@@ -83,6 +83,8 @@ def train(
             Checkpointing(session, signal_name),
             ProgressReport(session, progress),
         ]
+        # A call of `fit` ends with the phase at the latest: the next one's batches have another
+        # shape.
         while session.needs_evaluation or not session.is_finished:
             try:
                 _continue(session, batches_from, callbacks)
@@ -108,6 +110,7 @@ def _continue(
         StepFailedError: A signal was received, or a checkpoint cannot be written.
     """
     if session.needs_evaluation:
+        # Not by `fit`, which would train one step at least.
         for callback in callbacks:
             callback.on_epoch_end(0)
         return
@@ -118,6 +121,7 @@ def _continue(
         batches_from(step),
         steps_per_epoch=min(plan.interval_steps - num_done, num_left),
         epochs=1 if num_done else max(1, num_left // plan.interval_steps),
+        # With Keras's history, which `fit` wants to return and does not add to a finished list.
         callbacks=_LazyCallbackList(callbacks, add_history=True, model=session.model),
         shuffle=False,  # the data is shuffled as it is read, by a seed, to be continued anywhere
         verbose=0,

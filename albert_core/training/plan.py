@@ -48,6 +48,7 @@ class TrainingPlan:
             InputError: The steps of a phase are no such multiple, as all but the last one's must
                 be, and that one's, too, unless `is_last_interval_short`.
         """
+        # An interval is one of Keras's epochs, and none may hold batches of two shapes.
         checked = self.phase_steps[:-1] if self.is_last_interval_short else self.phase_steps
         for num_steps in checked:
             if self.interval_steps < 1 or num_steps % self.interval_steps:

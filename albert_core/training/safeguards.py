@@ -68,6 +68,7 @@ class SafeguardConfig:
         """
         if not math.isfinite(loss):
             raise DivergenceError(f"the loss is {loss} at step {step}")
+        # A lowest loss of 0 compares with nothing: any loss would be too many times it.
         if self.spike_ratio and lowest_loss and loss > self.spike_ratio * lowest_loss:
             raise DivergenceError(
                 f"the loss jumped to {loss:.3f} at step {step}, over {self.spike_ratio:g} times "

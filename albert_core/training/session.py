@@ -37,8 +37,10 @@ class TrainingSession:
         *,
         is_chief: bool = True,
     ) -> None:
+        """Start the clock as if training had begun `state.seconds` ago; touches no file."""
         self.model, self.state, self.plan, self.folder = model, state, plan, folder
         self.is_chief = is_chief
+        # Monotonic: a wall clock that is set back, or forward, would change what a budget allows.
         now = time.monotonic()
         # The time trained before an interruption counts: budgets are for the whole run.
         self._begin_s = now - state.seconds

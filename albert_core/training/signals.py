@@ -19,6 +19,8 @@ def catch_signals() -> Iterator[Callable[[], str | None]]:
     received: list[str] = []
 
     def notice(number: int, _: Any) -> None:
+        # Noted, not raised: a signal arrives anywhere, also between the assignments of a step, and
+        # what was saved then would be neither step.
         received.append(signal.Signals(number).name)
         restore()
 

@@ -82,7 +82,7 @@ class Sentence(NamedTuple):
     key: str
 
 
-class Document(NamedTuple):
+class DocstringProse(NamedTuple):
     """The prose of one docstring.
 
     Attributes:
@@ -109,7 +109,7 @@ class _Source(NamedTuple):
 
     Attributes:
         package: Name of the package that it documents.
-        path: Its `Document.path`.
+        path: Its `DocstringProse.path`.
         file: Where it is.
     """
 
@@ -120,7 +120,7 @@ class _Source(NamedTuple):
 
 def read_documents(
     packages: Sequence[str] = PACKAGES, num_processes: int | None = None
-) -> list[Document]:
+) -> list[DocstringProse]:
     """Return the documents of installed packages, sorted by package, path and line.
 
     Args:
@@ -147,6 +147,8 @@ def read_documents(
 
 def _package_root(name: str) -> Path:
     """Return the folder of a package's sources, without importing it.
+
+    Of `python` it is that of the standard library.
 
     Raises:
         InputError: It is not installed, or is a single module.
@@ -180,10 +182,11 @@ def _find_sources(name: str) -> Iterator[_Source]:
         yield _Source("keras" if is_keras else name, path, file)
 
 
-def _read_source(source: _Source) -> list[Document]:
+def _read_source(source: _Source) -> list[DocstringProse]:
     """Parse a file and return a document for each docstring with prose, in order of their lines.
 
-    Of Python's topics file the texts of its dictionary are taken in place of docstrings.
+    Of Python's topics file the texts of its dictionary are taken in place of docstrings. A file
+    without triple quotes is not parsed and gives no document.
 
     Raises:
         SyntaxError: The file cannot be parsed.
@@ -199,7 +202,8 @@ def _read_source(source: _Source) -> list[Document]:
         tree = ast.parse(content)
     texts = sorted(_topic_texts(tree) if is_topics else _docstrings(tree))
     documents = (
-        Document(source.package, source.path, line, clean_docstring(text)) for line, text in texts
+        DocstringProse(source.package, source.path, line, clean_docstring(text))
+        for line, text in texts
     )
     return [document for document in documents if document.runs]
 

@@ -23,7 +23,7 @@ from albert_core.artifacts.manifest import Manifest, Metrics
 from albert_core.artifacts.step import run_step
 from albert_core.errors import InputError
 from albert_core.progress import ReportProgress, quiet
-from components.demo_data.docstrings import PACKAGES, Document, Sentence, read_documents
+from components.demo_data.docstrings import PACKAGES, DocstringProse, Sentence, read_documents
 from components.demo_data.tasks import (
     NEXT_LABELS,
     TaskDeclaration,
@@ -142,8 +142,8 @@ def write_data_set(
 
 
 def split_documents(
-    documents: Sequence[Document], seed: int
-) -> tuple[list[Document], list[Document]]:
+    documents: Sequence[DocstringProse], seed: int
+) -> tuple[list[DocstringProse], list[DocstringProse]]:
     """Split documents into train and dev, by the rules at the top of this module.
 
     Sentences that repeat an earlier one are dropped, then documents with less than
@@ -163,8 +163,8 @@ def split_documents(
     for family, document in zip(families, documents, strict=True):
         digest = document_digest(document, seed)
         smallest[family] = min(smallest.get(family, digest), digest)
-    train: list[Document] = []
-    dev: list[Document] = []
+    train: list[DocstringProse] = []
+    dev: list[DocstringProse] = []
     for family, document in zip(families, _without_repetitions(documents), strict=True):
         if len(document.sentences) >= MIN_DOCUMENT_SENTENCES:
             is_dev = int.from_bytes(smallest[family][-8:]) < DEV_FRACTION * 2**64
@@ -172,7 +172,7 @@ def split_documents(
     return train, dev
 
 
-def _families(documents: Sequence[Document]) -> list[int]:
+def _families(documents: Sequence[DocstringProse]) -> list[int]:
     """Return a family number for each document: the smallest index of its members.
 
     Documents are of one family if they share a sentence of MIN_FAMILY_WORDS words or more that is
@@ -200,7 +200,7 @@ def _root(parents: list[int], number: int) -> int:
     return number
 
 
-def _without_repetitions(documents: Sequence[Document]) -> Iterator[Document]:
+def _without_repetitions(documents: Sequence[DocstringProse]) -> Iterator[DocstringProse]:
     """Yield each document without the sentences that came before, in it or an earlier one.
 
     A sentence left out ends its run. A document of repetitions only is yielded without runs.
@@ -224,7 +224,7 @@ def _without_repetitions(documents: Sequence[Document]) -> Iterator[Document]:
         yield document._replace(runs=tuple(runs))
 
 
-def write_corpus(folder: Path, documents: Sequence[Document]) -> dict[str, float | int]:
+def write_corpus(folder: Path, documents: Sequence[DocstringProse]) -> dict[str, float | int]:
     """Write `part-*.txt`, one sentence a line and a blank line between documents.
 
     Args:
@@ -248,7 +248,7 @@ def write_corpus(folder: Path, documents: Sequence[Document]) -> dict[str, float
     }
 
 
-def _corpus_parts(documents: Sequence[Document]) -> Iterator[bytes]:
+def _corpus_parts(documents: Sequence[DocstringProse]) -> Iterator[bytes]:
     """Yield the contents of the part files, each of PART_BYTES or a little more but the last.
 
     A part ends with the document that fills it.
@@ -267,7 +267,7 @@ def _corpus_parts(documents: Sequence[Document]) -> Iterator[bytes]:
 
 
 def _write_package_task(
-    folder: Path, train: Sequence[Document], dev: Sequence[Document], seed: int
+    folder: Path, train: Sequence[DocstringProse], dev: Sequence[DocstringProse], seed: int
 ) -> dict[str, int]:
     """Write the task of telling which package a passage documents; return its numbers of rows.
 
@@ -281,7 +281,7 @@ def _write_package_task(
 
 
 def _write_next_task(
-    folder: Path, train: Sequence[Document], dev: Sequence[Document], seed: int
+    folder: Path, train: Sequence[DocstringProse], dev: Sequence[DocstringProse], seed: int
 ) -> dict[str, int]:
     """Write the task of telling whether two sentences are in order; return its numbers of rows.
 

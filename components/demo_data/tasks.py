@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from components.demo_data.docstrings import Document
+from components.demo_data.docstrings import DocstringProse
 
 NEXT_LABELS = ("not_next", "next")
 
@@ -63,14 +63,14 @@ class TaskDeclaration:
         (folder / "task.yaml").write_text(text, encoding="utf-8")
 
 
-def document_digest(document: Document, seed: int) -> bytes:
+def document_digest(document: DocstringProse, seed: int) -> bytes:
     """Return the hash of a document's text and the seed, 16 bytes, for all random choices."""
     text = "\n".join(sentence.text for sentence in document.sentences)
     return hashlib.blake2b(text.encode(), digest_size=16, key=str(seed).encode()).digest()
 
 
 def package_rows(
-    documents: Sequence[Document], *, max_rows_per_package: int, seed: int
+    documents: Sequence[DocstringProse], *, max_rows_per_package: int, seed: int
 ) -> list[tuple[str, str]]:
     """Return shuffled rows (passage, package), equally many of each package.
 
@@ -94,7 +94,7 @@ def package_rows(
     return rows
 
 
-def _passages(document: Document) -> list[str]:
+def _passages(document: DocstringProse) -> list[str]:
     """Return those of a document's first MAX_PASSAGES passages that `_is_good_passage` takes.
 
     Passages are cut one after the other, each with as many sentences as fit into
@@ -120,7 +120,7 @@ def _is_good_passage(passage: str) -> bool:
 
 
 def next_rows(
-    documents: Sequence[Document], *, max_rows: int, seed: int
+    documents: Sequence[DocstringProse], *, max_rows: int, seed: int
 ) -> list[tuple[str, str, str]]:
     """Return shuffled rows (first, second, label); half are `next`, half are `not_next`.
 
@@ -138,7 +138,7 @@ def next_rows(
     return rows
 
 
-def _ranked_pairs(documents: Sequence[Document], seed: int) -> list[tuple[str, str]]:
+def _ranked_pairs(documents: Sequence[DocstringProse], seed: int) -> list[tuple[str, str]]:
     """Return the pairs of all documents by the documents' hashes, those of one in its order."""
     ranked = sorted(
         (document_digest(document, seed), index, pair)
@@ -148,12 +148,12 @@ def _ranked_pairs(documents: Sequence[Document], seed: int) -> list[tuple[str, s
     return [pair for _, _, pair in ranked]
 
 
-def _pairs(document: Document) -> list[tuple[str, str]]:
+def _pairs(document: DocstringProse) -> list[tuple[str, str]]:
     """Return the first MAX_PAIRS pairs of `_neighbours`."""
     return list(_neighbours(document))[:MAX_PAIRS]
 
 
-def _neighbours(document: Document) -> Iterator[tuple[str, str]]:
+def _neighbours(document: DocstringProse) -> Iterator[tuple[str, str]]:
     """Yield pairs of neighbours in a run, both of the right length; no sentence is in two pairs."""
     for run in document.runs:
         texts = [sentence.text for sentence in run]

@@ -10,13 +10,13 @@ def export_models(
     config: dict,
     jobs: list,
     work_root: str,
-    vocab: dsl.Input[dsl.Artifact],
-    records: dsl.Input[list[dsl.Dataset]],
     pretrained: dsl.Input[dsl.Model],
     finetuned: dsl.Input[list[dsl.Model]],
     evaluations: dsl.Input[list[dsl.Artifact]],
     exported: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
+    vocab: dsl.Input[dsl.Artifact] = None,
+    records: dsl.Input[list[dsl.Dataset]] = None,
 ) -> None:
     """Publish the models that reach their thresholds, scored once more on the jobs' dev sets."""
     from albert_core.settings import parse_settings
@@ -32,8 +32,8 @@ def export_models(
             models=[artifact_address(artifact) for artifact in finetuned],
             evaluations=[artifact_address(artifact) for artifact in evaluations],
             config=parse_settings(ExportConfig, config, source="export"),
-            vocab=artifact_address(vocab),
-            records=[artifact_address(artifact) for artifact in records],
+            vocab=artifact_address(vocab) if vocab else None,
+            records=[artifact_address(artifact) for artifact in records or ()],
             pretrained=artifact_address(pretrained),
             data={job.task.name: job.data for job in map(parse_job, jobs)},
             output=output,

@@ -311,13 +311,17 @@ def _export_task(
 ) -> TaskExport:
     """Export one model of a run to `results/<task>`, or hold it back if its score is too low.
 
-    The score is the first metric of its evaluation. A score equal to the threshold is enough.
+    The score is the first metric of its evaluation. A score equal to the threshold is enough, and
+    without a threshold any is. A model held back has no differences in what is returned.
 
     Args:
         exporter: Formats, thresholds and sentences.
         candidate: The model and its evaluation.
         results: An existing folder.
         dev: Where its dev set is; None to compare no scores in the formats' runtimes.
+
+    Raises:
+        StepFailedError: An export is not the same model.
     """
     task, metrics = candidate.task, candidate.evaluated.metrics
     metric = next(iter(metrics))  # the task's own comes first

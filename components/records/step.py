@@ -56,10 +56,13 @@ def make_records(
     tokenizer = load_tokenizer(input_folder(vocab))
 
     def body(results: Path, work: Path) -> Metrics:
-        """Write shards, records_report.json and cleaning_report.json; return the metrics.
+        """Make the records with Beam, bring the shards here and write both reports; return metrics.
 
-        Removes the workers' folder if what they made is refused, and after success if it is in
-        `beam.shared_folder`.
+        What is left out and the estimated size go to `progress` first. Removes the workers' folder
+        if what they made is refused, and after success if it is in `beam.shared_folder`.
+
+        Raises:
+            InputError: The disk is too small, or there are no training or held-out records.
         """
         context = WorkerContext(
             corpus=corpus,

@@ -9,13 +9,13 @@ from components.image import component
 def report(
     title: str,
     work_root: str,
-    vocab: dsl.Input[dsl.Artifact],
-    records: dsl.Input[list[dsl.Dataset]],
     pretrained: dsl.Input[dsl.Model],
     finetuned: dsl.Input[list[dsl.Model]],
     evaluations: dsl.Input[list[dsl.Artifact]],
     summary: dsl.Output[dsl.Artifact],
     page: dsl.Output[dsl.HTML],
+    vocab: dsl.Input[dsl.Artifact] = None,
+    records: dsl.Input[list[dsl.Dataset]] = None,
     exported: dsl.Input[dsl.Model] = None,
     promotion: dsl.Input[dsl.Artifact] = None,
 ) -> None:
@@ -31,8 +31,8 @@ def report(
     with step_process("report", output=output, work_root=work_root) as progress:
         write_report(
             title=title,
-            vocab=artifact_address(vocab),
-            records=[artifact_address(artifact) for artifact in records],
+            vocab=artifact_address(vocab) if vocab else None,
+            records=[artifact_address(artifact) for artifact in records or ()],
             pretrained=artifact_address(pretrained),
             finetuned=[artifact_address(artifact) for artifact in finetuned],
             evaluations=[artifact_address(artifact) for artifact in evaluations],

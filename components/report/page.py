@@ -29,6 +29,7 @@ from components.report.charts import (
     sentence_order_chart,
     task_chart,
 )
+from components.report.published import SOURCE, published_tables
 from components.report.summary import RunSummary, StepSummary, TaskSummary, published_evaluation
 
 _TEMPLATE = "page.html.j2"
@@ -66,6 +67,8 @@ def render_page(summary: RunSummary) -> str:
         run=summary,
         created=_format_time(summary.created),
         headlines=list(_headlines(summary)),
+        published_source=SOURCE,
+        published_tables=published_tables(summary.tasks, size=summary.checkpoint.get("size", "")),
         pretraining_charts=_pretraining_charts(summary),
         task_charts=_task_charts(summary.tasks),
         total_seconds=_total_seconds(summary.steps),
@@ -103,9 +106,30 @@ def _environment() -> jinja2.Environment:
 
 
 def _headlines(summary: RunSummary) -> Iterator[Headline]:
-    """Yield the four numbers at the top of the page, in their order.
+    """Yield the numbers at the top of the page, in their order: of the start, tasks and time."""
+    yield from _checkpoint_headlines(summary) if summary.checkpoint else _text_headlines(summary)
+    yield _task_headline(summary.tasks)
+    yield Headline(
+        label="Time of all steps",
+        value=format_duration(_total_seconds(summary.steps)),
+        note=format_count(len(summary.steps), "step"),
+    )
 
-    The accuracies are those of the published weights; missing ones are written as `NOTHING`.
+
+def _checkpoint_headlines(summary: RunSummary) -> Iterator[Headline]:
+    """Yield the size of the checkpoint that the run started from."""
+    facts = summary.checkpoint
+    yield Headline(
+        label="Parameters of the checkpoint",
+        value=format_number(facts["num_parameters"]),
+        note=" ".join(filter(None, (facts["size"], f"({facts['kind']})"))),
+    )
+
+
+def _text_headlines(summary: RunSummary) -> Iterator[Headline]:
+    """Yield the two accuracies of the pretraining.
+
+    They are those of the published weights; missing ones are written as `NOTHING`.
     """
     best = published_evaluation(summary.pretraining_history)
     held_out = f"held-out, step {format_number(best['global_step'])}" if best else "held-out"
@@ -118,12 +142,6 @@ def _headlines(summary: RunSummary) -> Iterator[Headline]:
         label="Sentence order accuracy",
         value=format_percent(best.get("sentence_order_accuracy")),
         note=f"{held_out}; chance: {format_percent(_CHANCE_ACCURACY)}",
-    )
-    yield _task_headline(summary.tasks)
-    yield Headline(
-        label="Time of all steps",
-        value=format_duration(_total_seconds(summary.steps)),
-        note=format_count(len(summary.steps), "step"),
     )
 
 

@@ -3,7 +3,6 @@
 import dataclasses
 import datetime
 import json
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,32 +17,35 @@ from albert_core.files import write_json
 from albert_core.old_names import rename_metrics
 from albert_core.progress import ReportProgress, quiet
 from albert_core.settings import parse_settings
-from albert_core.tasks.task import SUBMISSION_FOLDER
 from albert_core.training.history import read_history
+from components.checkpoint.step import CHECKPOINT_NAME
 from components.export.step import EXPORT_NAME, TaskExport
 from components.finetune.job import refuse_repeated_tasks, task_step_name
 from components.promote.decision import Promotion
 from components.promote.step import PROMOTION_NAME
 from components.records.job import records_step_names
 from components.report.page import render_page
+from components.report.submission import (
+    PREDICTIONS_FOLDER,
+    SUBMISSION_NAME,
+    copy_predictions,
+    write_submission,
+)
 from components.report.summary import RunSummary, StepSummary, TaskSummary
 
 PAGE_NAME = "index.html"
 SUMMARY_NAME = "summary.json"
-SUBMISSION_NAME = "glue_submission.zip"
-# A fixed date in the archive, so that the same predictions give the same bytes.
-_ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def write_report(
     *,
     title: str,
-    vocab: str | Path,
-    records: Sequence[str | Path],
     pretrained: str | Path,
     finetuned: Sequence[str | Path],
     evaluations: Sequence[str | Path],
     output: str | Path,
+    vocab: str | Path | None = None,
+    records: Sequence[str | Path] = (),
     exported: str | Path | None = None,
     promotion: str | Path | None = None,
     work_root: str | Path | None = None,
@@ -52,17 +54,19 @@ def write_report(
     """Publish index.html, a self-contained page, and the same as summary.json to `output`.
 
     If the evaluations hold predictions on GLUE's test files, they are packed into
-    glue_submission.zip, in the form that the GLUE site takes. If `output` holds the report of
-    these inputs already, nothing is done.
+    glue_submission.zip, in the form that the GLUE site takes; predictions for SQuAD, RACE and tasks
+    like them are copied to predictions/. If `output` holds the report of these inputs already,
+    nothing is done.
 
     Args:
         title: Name of the run.
-        vocab: Output of `albert vocab`.
-        records: Outputs of `albert records`, one for each sequence length, the last phase's last.
-        pretrained: Output of `albert pretrain`.
+        pretrained: Output of `albert pretrain`, or of the step `checkpoint` of a run from one.
         finetuned: Outputs of `albert finetune`.
         evaluations: Outputs of `albert evaluate`, one for each of `finetuned`, in the same order.
         output: Folder that receives the report, local or gs://; made here.
+        vocab: Output of `albert vocab`; needed beside an output of `albert pretrain`.
+        records: Outputs of `albert records`, one for each sequence length, the last phase's last;
+            likewise.
         exported: Output of the step `export`, if there was one.
         promotion: Output of the step `promote`, if there was one.
         work_root: Folder of the work folders; beside `output` when not given.
@@ -73,10 +77,18 @@ def write_report(
             of the fine-tuned models in their order, two are of one task from the same weights or
             have a file of one name for GLUE's site, or `output` holds something else.
     """
+    start = input_folder(pretrained)
+    is_checkpoint = (start / CHECKPOINT_NAME).is_file()
+    if not is_checkpoint and not (vocab and records):
+        raise InputError(
+            "report: got no vocab or no records, expected both beside an output of `albert "
+            "pretrain`; name them with --vocab_dir and --records_dir"
+        )
     folders = {
-        "vocab": [input_folder(vocab)],
+        "checkpoint": [start] if is_checkpoint else [],
+        "vocab": [input_folder(vocab)] if vocab else [],
         "records": [input_folder(folder) for folder in records],
-        "pretrain": [input_folder(pretrained)],
+        "pretrain": [] if is_checkpoint else [start],
         "finetune": [input_folder(folder) for folder in finetuned],
         "evaluate": [input_folder(folder) for folder in evaluations],
         "export": [input_folder(exported)] if exported else [],
@@ -93,12 +105,17 @@ def write_report(
     refuse_repeated_tasks("report", [m.config for m in manifests["finetune"]], folders["finetune"])
 
     def body(results: Path, _: Path) -> Metrics:
-        """Write summary, page and submission; return the number of tasks."""
+        """Write submission, predictions, summary and page; return the number of tasks."""
         progress(0, 0, "drawing")
-        summary = summarise(title, folders, manifests)
+        scored = (folders["evaluate"], manifests["evaluate"])
+        predictions = copy_predictions(*scored, results / PREDICTIONS_FOLDER)
+        summary = dataclasses.replace(
+            summarise(title, folders, manifests),
+            submission=write_submission(*scored, results / SUBMISSION_NAME),
+            predictions=[f"{PREDICTIONS_FOLDER}/{name}" for name in predictions],
+        )
         write_json(results / SUMMARY_NAME, dataclasses.asdict(summary))
         (results / PAGE_NAME).write_text(render_page(summary), encoding="utf-8")
-        write_submission(folders["evaluate"], manifests["evaluate"], results / SUBMISSION_NAME)
         return {"num_tasks": len(summary.tasks)}
 
     return run_step(
@@ -131,36 +148,6 @@ def _refuse_unpaired(finetuned: Sequence[Manifest], evaluations: Sequence[Manife
         )
 
 
-def write_submission(
-    evaluations: Sequence[Path], manifests: Sequence[Manifest], path: Path
-) -> None:
-    """Pack the predictions of pretrained models on GLUE's test files into a zip archive.
-
-    Writes no archive if there are no predictions. The site wants all eleven files; those of tasks
-    that were not run are missing.
-
-    Args:
-        evaluations: Output folders of `albert evaluate`.
-        manifests: Their manifests, in the same order.
-        path: The archive; replaced if it exists.
-
-    Raises:
-        InputError: Two files have the same name.
-    """
-    files = [
-        file
-        for folder, manifest in zip(evaluations, manifests, strict=True)
-        if manifest.config["initialization"] == "pretrained"
-        for file in (folder / SUBMISSION_FOLDER).glob("*.tsv")
-    ]
-    check_distinct("report: files for GLUE's site", [file.name for file in files])
-    if not files:
-        return
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, file in sorted((file.name, file) for file in files):
-            archive.writestr(zipfile.ZipInfo(name, date_time=_ZIP_DATE), file.read_bytes())
-
-
 def summarise(
     title: str, folders: dict[str, list[Path]], manifests: dict[str, list[Manifest]]
 ) -> RunSummary:
@@ -168,12 +155,11 @@ def summarise(
 
     Args:
         title: Name of the run.
-        folders: Output folders by step, with all keys that `write_report` makes; one folder each
-            of `vocab` and `pretrain`, at least one of `records` (the last one is reported), and
-            as many of `finetune` as of `evaluate`.
+        folders: Output folders by step, with all keys that `write_report` makes; one of
+            `checkpoint` alone, or one each of `vocab` and `pretrain` and at least one of `records`
+            (the last one is reported); and as many of `finetune` as of `evaluate`.
         manifests: Their manifests, in the same order.
     """
-    (vocab,), (*_, records), (pretrained,) = (folders[s] for s in ("vocab", "records", "pretrain"))
     return RunSummary(
         title=title,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -182,10 +168,7 @@ def summarise(
             for step, of_step in manifests.items()
             for name, manifest in zip(step_names(step, of_step), of_step, strict=True)
         ],
-        vocabulary=rename_metrics(_read_json(vocab / "vocab_report.json")),
-        records=rename_metrics(_read_json(records / "records_report.json")),
-        pretraining_history=read_history(pretrained),
-        most_frequent_fraction=manifests["records"][-1].metrics["most_frequent_fraction"],
+        **_summarise_start(folders, manifests),
         tasks=_task_summaries(folders, manifests),
         exports=[
             parse_settings(TaskExport, values, source=str(folder))
@@ -194,6 +177,24 @@ def summarise(
         ],
         promotion=next(map(_read_promotion, folders["promote"]), None),
     )
+
+
+def _summarise_start(
+    folders: dict[str, list[Path]], manifests: dict[str, list[Manifest]]
+) -> dict[str, Any]:
+    """Return what a `RunSummary` has of a checkpoint, or of vocabulary, records and pretraining.
+
+    Arguments are those of `summarise`.
+    """
+    if folders["checkpoint"]:
+        return {"checkpoint": _read_json(folders["checkpoint"][0] / CHECKPOINT_NAME)}
+    (vocab,), (*_, records), (pretrained,) = (folders[s] for s in ("vocab", "records", "pretrain"))
+    return {
+        "vocabulary": rename_metrics(_read_json(vocab / "vocab_report.json")),
+        "records": rename_metrics(_read_json(records / "records_report.json")),
+        "pretraining_history": read_history(pretrained),
+        "most_frequent_fraction": manifests["records"][-1].metrics["most_frequent_fraction"],
+    }
 
 
 def step_names(step: str, manifests: Sequence[Manifest]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 from albert_core.training.history import best_row
 from components.export.step import TaskExport
 from components.promote.decision import Promotion
+from components.report.submission import SubmissionFile
 
 _MONITOR = "masked_lm_accuracy"
 
@@ -76,6 +77,9 @@ class RunSummary:
 
     Attributes:
         title: Name of the run.
+        checkpoint: What the run started from, of one from a checkpoint: source, kind, size,
+            num_parameters, vocab_size, lower_case, heads, notes. Of any other it is empty; of one
+            from a checkpoint nothing is in the fields about text and pretraining.
         created: When the report was made, ISO 8601 with zone.
         steps: Every step, in order.
         vocabulary: The vocabulary's report: vocab_size, tokens_per_word, characters_per_token,
@@ -88,6 +92,9 @@ class RunSummary:
             sentence_order_accuracy, sentence_order_loss, loss.
         most_frequent_fraction: Masked-LM accuracy of always guessing the most frequent token.
         tasks: Scores.
+        submission: The files in the archive for GLUE's site; empty without one.
+        predictions: Files of predictions for SQuAD, RACE and tasks like them, by their paths in
+            the report's folder.
         exports: What was exported and what was held back; empty of a run without export.
         promotion: Whether the model replaced the accepted one; None of a run without retraining.
     """
@@ -95,11 +102,14 @@ class RunSummary:
     title: str
     created: str
     steps: Sequence[StepSummary]
-    vocabulary: Mapping[str, Any]
-    records: Mapping[str, Any]
-    pretraining_history: Sequence[Mapping[str, Any]]
-    most_frequent_fraction: float
+    checkpoint: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    vocabulary: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    records: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    pretraining_history: Sequence[Mapping[str, Any]] = ()
+    most_frequent_fraction: float = 0.0
     tasks: Sequence[TaskSummary]
+    submission: Sequence[SubmissionFile] = ()
+    predictions: Sequence[str] = ()
     exports: Sequence[TaskExport] = ()
     promotion: Promotion | None = None
 

@@ -80,7 +80,9 @@ def planned_steps(
     steps = [
         step
         for step in STEPS.values()
-        if step.name != _OWN_STEP and (not step.is_optional or step.name in optional_steps)
+        if step.name != _OWN_STEP
+        and (not step.is_optional or step.name in optional_steps)
+        and not (step.needs_text and "checkpoint" in optional_steps)
     ]
     names: list[str] = []
     for parameter, group in itertools.groupby(steps, key=lambda step: step.repeats_for):

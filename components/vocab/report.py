@@ -24,17 +24,21 @@ _IRREGULARITIES = {
 
 
 def describe_irregularities(counts: Mapping[str, int]) -> str:
-    """Return counts of what was left out or changed, in words."""
+    """Return counts of what was left out or changed as `count words; count words`.
+
+    A name without words of its own stays as it is.
+    """
     return "; ".join(
         f"{count:,} {_IRREGULARITIES.get(name, name)}" for name, count in counts.items()
     )
 
 
 def describe_vocabulary(tokenizer: Tokenizer, sentences: Sequence[str]) -> dict[str, Any]:
-    """Return metrics of how a vocabulary cuts sentences, with five tokenized examples.
+    """Return metrics of how a vocabulary cuts sentences, with its special ids and five examples.
 
     `character_coverage` is the fraction of the characters of the text, as it is encoded, that are
-    in tokens other than the unknown one, `unknown_fraction` the fraction of tokens that are it.
+    in tokens other than the unknown one, `unknown_fraction` the fraction of tokens that are it. The
+    rest are counts, and averages over words and tokens.
     """
     encoded = tokenizer.encode_batch(sentences)
     num_words = sum(len(sentence.split()) for sentence in sentences)
@@ -63,7 +67,11 @@ def describe_vocabulary(tokenizer: Tokenizer, sentences: Sequence[str]) -> dict[
 def _character_coverage(
     tokenizer: Tokenizer, sentences: Sequence[str], encoded: Sequence[Sequence[int]]
 ) -> float:
-    """Return the fraction of the sentences' characters that are in known tokens."""
+    """Return the fraction of the sentences' characters that are in known tokens; 0 without any.
+
+    Characters are counted in the tokens, without marks of words; of a sentence with an unknown
+    token, which hides what it stands for, in the normalised text.
+    """
     # By tokens, not by the text before encoding: SentencePiece normalises once more, and makes the
     # letters of a Korean syllable one again.
     unknown = tokenizer.special_ids.unknown

@@ -51,6 +51,11 @@ def train_vocab(
     source = _load_source(config) if config.source else None
 
     def body(results: Path, _: Path) -> Metrics:
+        """Train or take the vocabulary, write it and its report into `results`; return the metrics.
+
+        Raises:
+            InputError: No file has text, or the vocabulary cannot be trained on it.
+        """
         files = list_corpus(corpus)
         if files.note:
             progress(0, 0, files.note)
@@ -98,7 +103,11 @@ def train_vocab(
 
 
 def _load_source(config: VocabConfig) -> Tokenizer:
-    """Load the vocabulary of `config.source`, refusing settings that differ from it."""
+    """Load the vocabulary of `config.source`.
+
+    Raises:
+        InputError: It is missing or unusable, or kind, size or case differ from the settings.
+    """
     tokenizer = load_tokenizer(input_folder(config.source))
     settings = {
         "kind": tokenizer.kind,
@@ -128,6 +137,11 @@ class _CountedSentences:
 
 
 def _train(sentences: Sequence[str], config: VocabConfig) -> Tokenizer:
+    """Return a tokenizer of the configured kind, trained on the sentences.
+
+    Raises:
+        InputError: The text is too little for the size, or has too many characters.
+    """
     return TOKENIZER_KINDS[config.kind].train(
         sentences,
         size=config.size,

@@ -32,7 +32,7 @@ _HEADS = {
     "span_beam": "answer span with beam (SQuAD 2)",
 }
 
-Row = tuple[str, str]
+DisplayRow = tuple[str, str]
 
 
 def print_conversion(conversion: Conversion) -> None:
@@ -78,7 +78,7 @@ def print_export(export: ExportDescription) -> None:
     _print([*rows, *_file_rows(export.files)])
 
 
-def _model_rows(model: ModelSummary) -> Iterator[Row]:
+def _model_rows(model: ModelSummary) -> Iterator[DisplayRow]:
     """Yield the rows about a model's weights; size and architecture only if its config is known."""
     if model.config:
         yield "size", model.size or "none of the presets"
@@ -94,14 +94,14 @@ def _model_rows(model: ModelSummary) -> Iterator[Row]:
         yield "global step", f"{model.global_step:,}"
 
 
-def _manifest_rows(manifest: Manifest) -> Iterator[Row]:
+def _manifest_rows(manifest: Manifest) -> Iterator[DisplayRow]:
     """Yield the rows about the step that made an artifact: time, metrics and settings."""
     yield "step", f"albert {manifest.step}, {manifest.seconds:,.1f} s"
     yield "metrics", ", ".join(f"{name} {_format_value(v)}" for name, v in manifest.metrics.items())
     yield "settings", ", ".join(_flatten(manifest.config))
 
 
-def _file_rows(files: Mapping[str, int]) -> Iterator[Row]:
+def _file_rows(files: Mapping[str, int]) -> Iterator[DisplayRow]:
     """Yield the number and total size of files, then the first twelve with their sizes in bytes."""
     yield "files", f"{len(files):,}, {format_bytes(sum(files.values()))}"
     for name, size in list(files.items())[:_SHOWN_FILES]:
@@ -139,7 +139,7 @@ def _heads(heads: tuple[str, ...]) -> str:
     return ", ".join(_HEADS[head] for head in heads) or "none: the encoder alone"
 
 
-def _print(rows: list[Row]) -> None:
+def _print(rows: list[DisplayRow]) -> None:
     """Print rows as two columns, wrapped on a terminal; elsewhere one line for each row."""
     console = rich.console.Console(highlight=False)
     if not console.is_terminal:

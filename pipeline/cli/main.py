@@ -71,7 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments; the process's own when None.
 
     Returns:
-        The exit status.
+        The exit status: 0; 1 if a step or a service failed; 2 for bad input; `INTERRUPTED_STATUS`
+        after Ctrl-C.
 
     Raises:
         SystemExit: The help was asked for, and has been printed.

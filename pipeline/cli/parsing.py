@@ -6,12 +6,11 @@ takes several separated by commas. Commands whose options are settings of a run 
 """
 
 import argparse
-import contextlib
 import dataclasses
 import inspect
 import json
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jsonargparse
@@ -21,11 +20,25 @@ from albert_core.errors import InputError
 from albert_core.old_names import rename_setting, rename_settings
 from albert_core.storage import split_addresses
 from albert_core.yaml_text import refuse_repeated_keys
-from pipeline.config import RunConfig, read_config, read_yaml, to_values
+from pipeline.config import (
+    RunConfig,
+    read_config,
+    read_run_values,
+    read_yaml,
+    to_values,
+    with_recipes,
+)
 
 Command = Callable[..., None]
 
-_ALIASES = {"--corpus": "--corpus.files"}
+# Short names of options, in the commands that have these.
+_ALIASES = {
+    "--corpus": "--corpus.files",
+    "--checkpoint": "--checkpoint.path",
+    "--albert_config": "--checkpoint.albert_config",
+    "--lower_case": "--checkpoint.lower_case",
+}
+_CHECKPOINT_VOCAB = "--checkpoint.vocab"
 # Options whose values may hold a comma or begin with a bracket: names of files and folders.
 _ADDRESS_LISTS = {"--corpus.files", "--records_dir", "--finetuned_dirs", "--evaluation_dirs"}
 # Parameters that the file of a run sets; `**settings` is all of them.
@@ -48,6 +61,8 @@ class CommandParser:
         takes_config: Whether there is `--config`: the command has settings of a run, and no
             argument without a name.
         sections: Dotted names of the options that stand for a whole dataclass.
+        given: Dotted names of the settings that were given, in the file or as options; filled by
+            `take_defaults`.
     """
 
     def __init__(self, command: Command) -> None:
@@ -70,6 +85,8 @@ class CommandParser:
             for action in self.parser._actions
             if isinstance(defaults.get(action.dest), jsonargparse.Namespace)
         }
+        self.given: set[str] = set()
+        self._options = {option for a in self.parser._actions for option in a.option_strings}
 
     def spell_out(self, arguments: list[str]) -> list[str]:
         """Return arguments as jsonargparse takes them.
@@ -92,7 +109,7 @@ class CommandParser:
                 spelled.append(argument)
                 continue
             option, equals, value = argument.partition("=")
-            option = _todays_name(option)
+            option = self._todays_name(option)
             _refuse_repeated_keys(value, source=option)
             if equals and option in lists | sections:
                 spelled += [option, value]
@@ -105,15 +122,31 @@ class CommandParser:
                 spelled[index + 1] = json.dumps(values)
             elif option in lists and not value.startswith(("[", "-")):
                 spelled[index + 1] = json.dumps(value.split(","))
+            elif option == "--vocab" and self._names_vocabulary(value):
+                spelled[index] = _CHECKPOINT_VOCAB
             elif option in sections and not value.startswith("--"):
                 spelled[index + 1] = _read_section(option, value)
         return spelled
 
+    def _todays_name(self, option: str) -> str:
+        """Return an option with its short name and the old name of a setting replaced."""
+        alias = _ALIASES.get(option, option)
+        section, dot, setting = (alias if alias in self._options else option).rpartition(".")
+        return f"{section}{dot}{rename_setting(setting, source='command line')}"
+
+    def _names_vocabulary(self, value: str) -> bool:
+        """Return whether a value of `--vocab` is a checkpoint's vocabulary, not a section's file.
+
+        In commands that start from a checkpoint, everything is but options, YAML and YAML's files.
+        """
+        is_section = value.startswith("-") or value.endswith((".yaml", ".yml"))
+        return _CHECKPOINT_VOCAB in self._options and not is_section and not _is_mapping(value)
+
     def take_defaults(self, arguments: list[str]) -> None:
         """Make the values of the file that `--config` names the defaults of `parser`'s options.
 
-        Does nothing without `--config`. Settings in the file that the command has no option for are
-        checked, but not used.
+        Without `--config` only `given` is filled. Settings in the file that the command has no
+        option for are checked, but not used.
 
         Args:
             arguments: The arguments, as `spell_out` returns them.
@@ -121,6 +154,7 @@ class CommandParser:
         Raises:
             InputError: The file is missing, or a name, a type or a value in it is wrong.
         """
+        self.given |= set(_given_options(arguments))
         if not self.takes_config:
             return
         finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -130,6 +164,7 @@ class CommandParser:
             return
         known = vars(self.parser.get_defaults())
         values = to_values(read_config(path))
+        self.given |= {name for name, _ in self._flatten(rename_settings(read_run_values(path)))}
         self.parser.set_defaults(
             dict(self._flatten({name: value for name, value in values.items() if name in known}))
         )
@@ -137,12 +172,18 @@ class CommandParser:
     def get_settings(self, parsed: jsonargparse.Namespace) -> dict[str, Any]:
         """Return what to call the command's function with: parsed values, sections as dataclasses.
 
+        Where a run starts from a checkpoint, tasks have their recipes (`with_recipes`).
+
         Raises:
             InputError: A value is impossible.
         """
         settings = self.parser.instantiate(parsed).as_dict()
         if self.takes_config:
             del settings["config"]
+        if "checkpoint" in settings and settings["checkpoint"].path:
+            section = "finetuning."
+            given = {name.split(".")[1] for name in self.given if name.startswith(section)}
+            settings["finetuning"] = with_recipes(settings["finetuning"], given)
         return settings
 
     def _list_options(self) -> Iterator[str]:
@@ -203,10 +244,28 @@ def _refuse_repeated_keys(value: str, *, source: str) -> None:
         refuse_repeated_keys(value, source=source)
 
 
-def _todays_name(option: str) -> str:
-    """Return an option (`--section.name`) with aliases and the old name of a setting replaced."""
-    section, dot, setting = _ALIASES.get(option, option).rpartition(".")
-    return f"{section}{dot}{rename_setting(setting, source='command line')}"
+def _given_options(arguments: Sequence[str]) -> Iterator[str]:
+    """Yield the dotted names of the options among arguments; those of a section's file, too.
+
+    Args:
+        arguments: As `spell_out` returns them.
+    """
+    for index, argument in enumerate(arguments):
+        if not argument.startswith("--"):
+            continue
+        name = argument[2:].partition("=")[0]
+        yield name
+        values = arguments[index + 1 : index + 2]
+        if values and _is_mapping(values[0]):
+            yield from (f"{name}.{key}" for key in yaml.safe_load(values[0]))
+
+
+def _is_mapping(value: str) -> bool:
+    """Return whether a text is a mapping in YAML."""
+    try:
+        return isinstance(yaml.safe_load(value), Mapping)
+    except yaml.YAMLError:
+        return False
 
 
 def _addresses(value: str) -> list[str] | None:
@@ -228,10 +287,7 @@ def _read_section(option: str, value: str) -> str:
     Raises:
         InputError: The file is missing, not YAML, or not a mapping; or a key is twice in it.
     """
-    is_mapping = False
-    with contextlib.suppress(yaml.YAMLError):  # what is no YAML is a name
-        is_mapping = isinstance(yaml.safe_load(value), Mapping)
-    if is_mapping:
+    if _is_mapping(value):
         refuse_repeated_keys(value, source=option)
         return value
     values = rename_settings(read_yaml(value, option=option), source=f"{option} {value}")

@@ -195,7 +195,8 @@ def _prepare(
         config: The run; must be the default where a compiled pipeline is given.
         package: File of a compiled pipeline; empty: the configuration is compiled.
         resources: YAML file with what steps get, where it is not the default.
-        image_calls: How patient to be with the registry; None to leave the images unchecked.
+        image_calls: Time-outs and retries of calls to the registry; None to leave the images
+            unchecked.
         caching: Whether the platform may skip steps it has seen with these inputs.
         limit: The most that pretraining may cost.
 

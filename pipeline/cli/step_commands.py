@@ -182,12 +182,12 @@ def evaluate(*, data_dir: str, finetuned_dirs: tuple[str, ...], output: str) -> 
 
 def report(
     *,
-    vocab_dir: str,
-    records_dir: tuple[str, ...],
     pretrained_dir: str,
     finetuned_dirs: tuple[str, ...],
     evaluation_dirs: tuple[str, ...],
     output: str,
+    vocab_dir: str = "",
+    records_dir: tuple[str, ...] = (),
     title: str = "albert",
     exported_dir: str = "",
     promotion_dir: str = "",
@@ -195,12 +195,12 @@ def report(
     """Write the page of a run from the outputs of its steps.
 
     Args:
-        vocab_dir: Output of `albert vocab`.
-        records_dir: Output of `albert records`, one for each sequence length.
-        pretrained_dir: Output of `albert pretrain`.
+        pretrained_dir: Output of `albert pretrain`, or of the step `checkpoint` of a run from one.
         finetuned_dirs: Outputs of `albert finetune`.
         evaluation_dirs: Outputs of `albert evaluate`, in the same order.
         output: Folder to make.
+        vocab_dir: Output of `albert vocab`, beside that of `albert pretrain`.
+        records_dir: Output of `albert records`, one for each sequence length, likewise.
         title: Name of the run.
         exported_dir: Output of the run's step `export`, if it had one.
         promotion_dir: Output of the run's step `promote`, if it had one.
@@ -209,7 +209,7 @@ def report(
 
     write_report(
         title=title,
-        vocab=vocab_dir,
+        vocab=vocab_dir or None,
         records=records_dir,
         pretrained=pretrained_dir,
         finetuned=finetuned_dirs,

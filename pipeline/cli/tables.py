@@ -10,6 +10,7 @@ import rich.console
 import rich.table
 
 from components.number_formats import format_number, format_points
+from components.report.submission import SUBMISSION_NAME
 from components.report.summary import published_evaluation
 from components.steps import STEPS
 
@@ -198,7 +199,7 @@ def _metrics_text(metrics: Mapping[str, float]) -> str:
 
 
 def _outcomes(summary: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a line for each export, made or held back, and one for the promotion if any."""
+    """Yield a line for each export, made or held back, one for GLUE's site, one for a promotion."""
     for export in summary["exports"]:
         if export["differences"]:
             yield f"Exported {export['task']}: {', '.join(export['differences'])}"
@@ -207,6 +208,14 @@ def _outcomes(summary: Mapping[str, Any]) -> Iterator[str]:
                 f"Not exported {export['task']}: {export['metric'].replace('_', ' ')} "
                 f"{format_points(export['score'])}, threshold {format_points(export['threshold'])}"
             )
+    if files := summary["submission"]:
+        filled = ", ".join(file["name"] for file in files if not file["is_predicted"])
+        predicted = sum(file["is_predicted"] for file in files)
+        yield f"{SUBMISSION_NAME}: {predicted} of {len(files)} files predicted" + (
+            f"; filled: {filled}" if filled else ""
+        )
+        for file in files:
+            yield from (f"{file['name']}: {remark}" for remark in file["remarks"])
     if promotion := summary["promotion"]:
         verdict = "Accepted" if promotion["is_promoted"] else "Not accepted"
         before = promotion["accepted_date"]
@@ -215,7 +224,7 @@ def _outcomes(summary: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _scores_table(summary: Mapping[str, Any]) -> rich.table.Table:
-    """Return the table of scores: the two pretraining objectives, then each task.
+    """Return the table of scores: the two pretraining objectives if any, then each task.
 
     Baselines are in the columns `random weights` and `majority`. A column `accepted` is there
     only if the accepted model has a score for a task.
@@ -229,10 +238,11 @@ def _scores_table(summary: Mapping[str, Any]) -> rich.table.Table:
     numbers = ("score", "random weights", "majority", *(("accepted",) if has_accepted else ()))
     table = _make_table("task", "metric", *numbers, right=numbers)
     published = published_evaluation(summary["pretraining_history"])
-    for name, metric, baseline in (
+    objectives = (
         ("masked LM", "masked_lm_accuracy", summary["most_frequent_fraction"]),
         ("sentence order", "sentence_order_accuracy", 0.5),
-    ):
+    )
+    for name, metric, baseline in () if summary["checkpoint"] else objectives:
         score = format_points(published.get(metric))
         table.add_row(name, "accuracy", score, "", format_points(baseline))
     for task in summary["tasks"]:

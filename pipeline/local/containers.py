@@ -11,6 +11,7 @@ from albert_core.artifacts.manifest import code_version
 from albert_core.errors import InputError
 from albert_core.storage import is_remote
 from albert_core.tasks.reading import SPLITS
+from components.checkpoint.config import CheckpointConfig
 from components.finetune.job import parse_job
 from pipeline.albert import albert_pipeline
 
@@ -42,7 +43,7 @@ def container_runner(
             network.
     """
     inputs = input_folders(arguments)
-    accepted = arguments["retraining"]["accepted"]
+    accepted = arguments.get("retraining", {}).get("accepted")
     if accepted and folder not in Path(accepted).parents:
         raise InputError(
             f"retraining.accepted: got {accepted} with runner docker, whose containers write into "
@@ -121,19 +122,17 @@ def input_folders(arguments: Mapping[str, Any]) -> list[str]:
         arguments: The pipeline's.
 
     Raises:
-        InputError: A file of the corpus or of an evaluation set is not on this machine, or the
-            records are made elsewhere.
+        InputError: A file of the corpus or of an evaluation set, or a model to start from, is not
+            on this machine, or the records are made elsewhere.
     """
-    files = [
-        *arguments["corpus"]["files"],
-        *(path for paths in arguments["cleaning"]["evaluation_sets"].values() for path in paths),
-    ]
-    if remote := [path for path in files if is_remote(path)]:
+    files = list(_text_files(arguments))
+    starts = [start for start in _starts(arguments) if start]
+    if remote := [path for path in (*files, *starts) if is_remote(path)]:
         raise InputError(
             f"runner: got docker, whose containers have no network, with {remote[0]}; expected "
             "files on this machine, or --runner process"
         )
-    if arguments["beam"]["runner"] != "local":
+    if arguments.get("beam", {"runner": "local"})["runner"] != "local":
         raise InputError(
             "runner: got docker, whose containers have no network, with beam.runner="
             f"{arguments['beam']['runner']}; expected beam.runner=local, or --runner process"
@@ -147,10 +146,26 @@ def input_folders(arguments: Mapping[str, Any]) -> list[str]:
             for split in SPLITS
             for source in job.task.sources(split)
         }
-    starts = (arguments["vocab"]["source"], arguments["pretraining"]["init_checkpoint"])
-    paths = [Path(start).absolute() for start in starts if start]
+    paths = [Path(start).absolute() for start in starts]
     folders |= {path if path.is_dir() else path.parent for path in paths}
     return [str(path) for path in sorted(folders) if not folders & set(path.parents)]
+
+
+def _text_files(arguments: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the addresses of corpus and evaluation sets; none of a run from a checkpoint."""
+    if "corpus" in arguments:
+        yield from arguments["corpus"]["files"]
+        for paths in arguments["cleaning"]["evaluation_sets"].values():
+            yield from paths
+
+
+def _starts(arguments: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the paths of models and their files that a run starts from; empty where not set."""
+    if "checkpoint" in arguments:
+        yield from CheckpointConfig(**arguments["checkpoint"]).addresses.values()
+    else:
+        yield arguments["vocab"]["source"]
+        yield arguments["pretraining"]["init_checkpoint"]
 
 
 def _refuse_missing_images() -> None:

@@ -18,11 +18,12 @@ from albert_core.tasks import (
     task_fingerprint,
 )
 from albert_core.tasks.reading import SPLITS
+from components.checkpoint.step import read_configured
 from components.image import image_name
 from components.resolve.dates import DATE_PLACEHOLDER, NO_DATE
 from components.resolve.step import Resolved, resolve
 from pipeline.config import RunConfig
-from pipeline.preflight import RunStart, TaskFiles
+from pipeline.preflight import CheckpointStart, RunStart, TaskFiles
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,6 +102,29 @@ class LocalInputs:
             vocab=config.vocab,
             pretraining=config.pretraining,
             accepted=None,
+        )
+
+    def find_checkpoint(self, config: RunConfig) -> CheckpointStart:
+        """Read the checkpoint, and make its addresses absolute.
+
+        Raises:
+            InputError: It is missing or unusable, has no vocabulary, or there is a date.
+        """
+        if self.date != NO_DATE:
+            raise InputError(
+                f"date: got {self.date}, expected none, since a run from a checkpoint depends on "
+                "no date"
+            )
+        checkpoint = read_configured(config.checkpoint)
+        return CheckpointStart(
+            config=dataclasses.replace(
+                config.checkpoint,
+                path=_make_absolute(config.checkpoint.path),
+                albert_config=_make_absolute(config.checkpoint.albert_config),
+                vocab=_make_absolute(config.checkpoint.vocab),
+            ),
+            fingerprint=checkpoint.content_hash(),
+            max_length=checkpoint.config.max_position_embeddings,
         )
 
     def find_task(self, name: str, config: RunConfig) -> TaskFiles:

@@ -4,7 +4,7 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ _PLAIN_EVERY_S = 10.0
 
 
 @contextlib.contextmanager
-def show_progress(events: Path) -> Iterator[None]:
+def show_progress(
+    events: Path, *, on_finished: Callable[[], object] = lambda: None
+) -> Iterator[None]:
     """Show a run's events on standard output while the body runs: bars on a terminal, else lines.
 
     A thread reads the file four times a second, and once more when the body has ended or failed.
@@ -26,6 +28,7 @@ def show_progress(events: Path) -> Iterator[None]:
 
     Args:
         events: File of the run's events; must exist. Events that are there already are shown.
+        on_finished: Called in the thread after one or more steps have finished; it must not fail.
     """
     # The body redirects standard output; what is shown here must not follow it.
     console = rich.console.Console(file=sys.stdout, highlight=False)
@@ -33,7 +36,10 @@ def show_progress(events: Path) -> Iterator[None]:
     done = threading.Event()
 
     def follow() -> None:
-        """Show new events until the body has ended, those of its last moments included."""
+        """Show new events until the body has ended, those of its last moments included.
+
+        After each look at the file that found a finished step, `on_finished` is called once.
+        """
         shown = 0
         while True:
             is_last = done.wait(_POLL_S)
@@ -41,6 +47,8 @@ def show_progress(events: Path) -> Iterator[None]:
             for event in new:
                 display.show(event)
             shown += len(new)
+            if any(event["event"] == "finished" for event in new):
+                on_finished()
             if is_last:
                 return
 

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from albert_core.errors import InputError, StepFailedError
 from albert_core.exports.formats import refuse_missing_packages
 from albert_core.files import write_atomically
+from albert_core.places.links import update_places
+from albert_core.places.outputs import ARTIFACTS_NAME
 from albert_core.progress import read_events
 from components.report.step import PAGE_NAME, SUMMARY_NAME
 from components.resolve.dates import NO_DATE
@@ -46,11 +48,13 @@ class RunResult:
     """What a finished run left.
 
     Attributes:
-        page: The report, in the run's folder.
+        folder: The run's folder.
+        page: The report, there.
         summary: The report's `components.report.summary.RunSummary`, as plain values.
         steps_run: Names of the steps that ran this time; the others were cached.
     """
 
+    folder: Path
     page: Path
     summary: dict[str, Any]
     steps_run: frozenset[str]
@@ -67,8 +71,9 @@ def run_locally(
     """Run the whole pipeline in a folder; what is there already is not done again.
 
     Checks all inputs, locks the folder, runs the steps and copies the report's page to the top of
-    the folder. Progress is shown on standard output. Ctrl-C ends the whole process at once, with
-    status 130.
+    the folder. The stable places of the folder (`albert_core.places`) follow whenever a step has
+    finished, however the run ends. Progress is shown on standard output. Ctrl-C ends the whole
+    process at once, with status 130.
 
     Args:
         config: The run.
@@ -83,7 +88,7 @@ def run_locally(
             a new folder is removed again if no step has finished.
         StepFailedError: A step failed; the next run continues there.
     """
-    folder = folder.absolute()
+    given, folder = folder, folder.absolute()
     if runner == "process":
         refuse_missing_packages(config.export.formats)
     arguments = pipeline_arguments(config, LocalInputs(date=date), work_root=folder / "work")
@@ -98,11 +103,12 @@ def run_locally(
     is_new = not folder.exists()
     with lock_run_folder(folder, config, run_id, reconfigure=reconfigure):
         write_atomically(folder / EVENTS_NAME, b"")
+        update_places(folder)
         try:
             with (
                 _environment(environment),
                 exit_when_interrupted(),
-                show_progress(folder / EVENTS_NAME),
+                show_progress(folder / EVENTS_NAME, on_finished=lambda: _show_outputs(folder)),
             ):
                 report = call_in_thread(
                     lambda: _run_pipeline(pipeline, arguments, folder, containers)
@@ -117,7 +123,8 @@ def run_locally(
             if is_untouched:
                 shutil.rmtree(folder)  # bad input leaves nothing behind
             raise failure from error
-        return _publish_page(folder, report)
+        update_places(folder, report=report)
+        return _publish_page(given, report)
 
 
 def _run_pipeline(
@@ -155,7 +162,7 @@ def _run_pipeline(
 
         local.init(
             runner=containers or local.SubprocessRunner(use_venv=False),
-            pipeline_root=str(folder / "artifacts"),
+            pipeline_root=str(folder / ARTIFACTS_NAME),
             workspace_root=str(folder / "work" / "kfp"),  # kfp removes it after the run
             enable_caching=True,
             cache_root=str(folder / "cache"),
@@ -175,6 +182,15 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
     finally:
         for name in variables:
             del os.environ[name]
+
+
+def _show_outputs(folder: Path) -> None:
+    """Make the places of a run at work lead to what its steps have made so far.
+
+    Whatever stands in the way is told when the run ends.
+    """
+    with contextlib.suppress(InputError, OSError):
+        update_places(folder)
 
 
 def _get_failure(error: RuntimeError, folder: Path) -> InputError | StepFailedError:
@@ -220,6 +236,7 @@ def _publish_page(folder: Path, report: Path) -> RunResult:
     page = folder / PAGE_NAME
     write_atomically(page, (report / PAGE_NAME).read_bytes())
     return RunResult(
+        folder=folder,
         page=page,
         summary=json.loads((report / SUMMARY_NAME).read_text(encoding="utf-8")),
         steps_run=_finished_steps(folder),

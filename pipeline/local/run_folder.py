@@ -11,11 +11,11 @@ import yaml
 from albert_core.errors import InputError
 from albert_core.files import write_atomically
 from albert_core.old_names import rename_settings
+from albert_core.places.outputs import RUN_CONFIG_NAME
 from albert_core.settings import parse_settings
 from components.runtime import EVENTS_NAME, LOCK_NAME
 from pipeline.config import RunConfig, to_values
 
-RUN_CONFIG_NAME = "config.yaml"
 _RUN_FILES = (LOCK_NAME, EVENTS_NAME)
 
 # Settings that may change between runs of one folder: they add or leave out tasks.

@@ -93,7 +93,7 @@ def compile_pipeline(
 
 
 def _refuse_large(parameters: Mapping[str, Any], platform: PlatformRules) -> None:
-    """Refuse parameters that are longer as JSON than the platform takes.
+    """Refuse parameters that are longer as JSON than the platform takes, if it has a limit.
 
     Raises:
         InputError: They are; the message names the largest one.

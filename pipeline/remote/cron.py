@@ -112,7 +112,10 @@ def _is_understood(field: _Field, match: re.Match[str]) -> bool:
 
 
 def _value(field: _Field, text: str) -> int | None:
-    """Return the number that a text stands for in a field; None if it is none of its values."""
+    """Return the number of a value in a field, given as digits or as a name (`MON`) in any case.
+
+    None if it is out of the field's range or no value at all.
+    """
     if text.lower() in field.names:
         return field.lowest + field.names.index(text.lower())
     is_value = text.isdecimal() and field.lowest <= int(text) <= field.highest

@@ -65,7 +65,7 @@ def check_image(image: str, calls: CallConfig) -> None:
 
     Args:
         image: Name of the image, with its registry.
-        calls: How patient to be: failures that may pass are retried.
+        calls: Time-outs and retries; what may pass is retried.
 
     Raises:
         InputError: There is no such image, or its name has no registry.

@@ -7,14 +7,21 @@ from albert_core.corpus import corpus_fingerprint, find_corpus_files
 from albert_core.errors import InputError
 from albert_core.files import hash_json
 from albert_core.globs import match_names
-from albert_core.storage import content_hash, find_files, is_remote, join
+from albert_core.storage import (
+    StoredFile,
+    content_hash,
+    exists,
+    find_files,
+    is_remote,
+    join,
+)
 from albert_core.tasks import TASKS, Task
 from albert_core.tasks.reading import SPLITS
 from albert_core.tasks.registry import DECLARATION_NAME, candidate_folders, read_task_file
 from components.image import image_name
 from components.resolve.dates import has_date
 from pipeline.config import RunConfig
-from pipeline.preflight import RunStart, TaskFiles
+from pipeline.preflight import CheckpointStart, RunStart, TaskFiles
 
 UNKNOWN = "unknown"
 """Fingerprint of files that were not read."""
@@ -53,8 +60,24 @@ class RemoteInputs:
             corpus_fingerprint=corpus_fingerprint(config.corpus) if is_hashed else UNKNOWN,
         )
 
+    def find_checkpoint(self, config: RunConfig) -> CheckpointStart:
+        """Return the checkpoint as it is, its files hashed only `with_hashes`.
+
+        Raises:
+            InputError: It is to be hashed and missing.
+        """
+        fingerprint = UNKNOWN
+        if self.with_hashes:
+            addresses = config.checkpoint.addresses.values()
+            files = [file.path for address in addresses for file in _checkpoint_files(address)]
+            fingerprint = hash_json({file: content_hash(file) for file in files})
+        return CheckpointStart(config=config.checkpoint, fingerprint=fingerprint)
+
     def find_task(self, name: str, config: RunConfig) -> TaskFiles:
         """Find the files of a task in the listing, and hash them if `with_hashes`.
+
+        Without a listing the folder is the first candidate, unchecked; without hashes the
+        fingerprint is `UNKNOWN`.
 
         Raises:
             InputError: The task is unknown, or a file of it is missing.
@@ -92,7 +115,10 @@ def _addresses(config: RunConfig, work_root: str) -> Iterator[tuple[str, str]]:
     Required ones are yielded even if empty, optional ones only if set.
     """
     yield "--work_root", work_root
-    yield from (("corpus.files", pattern) for pattern in config.corpus.files or ("",))
+    if config.checkpoint.path:
+        yield from config.checkpoint.addresses.items()
+    else:
+        yield from (("corpus.files", pattern) for pattern in config.corpus.files or ("",))
     for name, patterns in config.cleaning.evaluation_sets.items():
         yield from ((f"cleaning.evaluation_sets.{name}", pattern) for pattern in patterns)
     yield "data_dir", config.data_dir
@@ -108,19 +134,33 @@ def _addresses(config: RunConfig, work_root: str) -> Iterator[tuple[str, str]]:
 def list_inputs(config: RunConfig) -> list[str]:
     """Return the addresses of all files below `data_dir`, once other inputs have been looked for.
 
-    Those are the evaluation sets and the corpus, unless it is dated; not looked for are
-    checkpoints, vocabularies and accepted models.
+    Those are the evaluation sets and the corpus, unless it is dated, or the checkpoint that the
+    run starts from; not looked for are checkpoints of pretraining, vocabularies of text and
+    accepted models.
 
     Raises:
         NoAccessError: A bucket cannot be read from here.
         InputError: An input is missing.
     """
-    if not has_date(config.corpus.files):
+    for address in config.checkpoint.addresses.values():
+        _checkpoint_files(address)
+    if not config.checkpoint.path and not has_date(config.corpus.files):
         find_corpus_files(config.corpus)
     for patterns in config.cleaning.evaluation_sets.values():
         for pattern in patterns:
             find_files(pattern)
     return [file.path for file in find_files(config.data_dir)]
+
+
+def _checkpoint_files(address: str) -> list[StoredFile]:
+    """Return the files of a folder, of one file, or of the prefix of a TensorFlow 1 checkpoint.
+
+    Raises:
+        NoAccessError: The bucket cannot be read from here.
+        InputError: There is no such file.
+    """
+    prefix = address.removesuffix(".index")
+    return find_files(f"{prefix}.*" if exists(f"{prefix}.index") else address)
 
 
 def _find_declaration(name: str, data_dir: str) -> Task:

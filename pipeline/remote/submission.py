@@ -39,7 +39,8 @@ def prepare(
         resources: YAML file with what steps get, where it is not the default; empty for none.
         caching: Whether the platform may skip steps it has seen with these inputs.
         limit: The most that pretraining may cost.
-        image_calls: How patient to be with the registry; None to leave the images unchecked.
+        image_calls: Time-outs and retries of calls to the registry; None to leave the images
+            unchecked.
 
     Raises:
         InputError: Something is missing, wrong, too large or too expensive.
@@ -69,7 +70,8 @@ def prepare_package(path: str, platform: Platform, *, image_calls: CallConfig | 
     Args:
         path: Its file.
         platform: The platform.
-        image_calls: How patient to be with the registry; None to leave the images unchecked.
+        image_calls: Time-outs and retries of calls to the registry; None to leave the images
+            unchecked.
 
     Raises:
         InputError: The file is missing or no compiled pipeline, a parameter has no value, an
@@ -92,7 +94,8 @@ def _make_submission(package: Package, image_calls: CallConfig | None) -> Submis
 
     Args:
         package: The compiled pipeline.
-        image_calls: How patient to be with the registry; None to leave the images unchecked.
+        image_calls: Time-outs and retries of calls to the registry; None to leave the images
+            unchecked.
 
     Raises:
         InputError: A parameter has no value, or an image is not in its registry.

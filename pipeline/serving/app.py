@@ -17,7 +17,7 @@ from pipeline.serving.batching import Batcher, QueueFullError
 from pipeline.serving.config import ServingConfig
 from pipeline.serving.errors import RequestError, from_unreadable_body, from_validation_error
 from pipeline.serving.limits import LimitedApp
-from pipeline.serving.metrics import CONTENT_TYPE, MeasuredApp, Metrics
+from pipeline.serving.metrics import CONTENT_TYPE, MeasuredApp, ServerMetrics
 from pipeline.serving.schemas import (
     FailureResponse,
     Health,
@@ -48,7 +48,7 @@ def make_app(model: LoadedModel, config: ServingConfig) -> fastapi.FastAPI:
     Raises:
         InputError: The model has no vocabulary or no head, or cannot answer a sample.
     """
-    metrics = Metrics()
+    metrics = ServerMetrics()
     predictor = model.predictor(
         batch_size=config.max_batch_size, on_batch=metrics.batch_size.observe
     )
@@ -140,7 +140,7 @@ def _add_pages(
     app: fastapi.FastAPI,
     description: ModelDescription,
     batcher: Batcher[ServedExample, Strict | RequestError],
-    metrics: Metrics,
+    metrics: ServerMetrics,
 ) -> None:
     """Add `/` with a form, `/model`, `/healthz` and `/metrics`."""
     page = resources.files("pipeline.serving").joinpath("page.html").read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
-Result = TypeVar("Result")
+ItemResult = TypeVar("ItemResult")
 
 
 class QueueFullError(Exception):
@@ -17,15 +17,15 @@ class QueueFullError(Exception):
 
 
 @dataclasses.dataclass(frozen=True)
-class _PendingRequest(Generic[Item, Result]):
+class _PendingRequest(Generic[Item, ItemResult]):
     """A request's examples, the event loop's time of arrival, and the future of its results."""
 
     items: Sequence[Item]
     arrived_s: float
-    results: "asyncio.Future[Sequence[Result]]"
+    results: "asyncio.Future[Sequence[ItemResult]]"
 
 
-class Batcher(Generic[Item, Result]):
+class Batcher(Generic[Item, ItemResult]):
     """Collects the examples of requests into batches and runs a function on each batch.
 
     A batch is run when it is full, or when its first request has waited for `max_wait_s`; while one
@@ -46,16 +46,17 @@ class Batcher(Generic[Item, Result]):
 
     def __init__(
         self,
-        run: Callable[[Sequence[Item]], Sequence[Result]],
+        run: Callable[[Sequence[Item]], Sequence[ItemResult]],
         *,
         max_batch_size: int,
         max_wait_s: float,
         max_queued: int,
     ) -> None:
+        """Begin with an empty queue and a thread for the model; nothing runs before `start`."""
         self._run = run
         self._max_batch_size, self._max_wait_s = max_batch_size, max_wait_s
         self._max_queued = max_queued
-        self._waiting: collections.deque[_PendingRequest[Item, Result]] = collections.deque()
+        self._waiting: collections.deque[_PendingRequest[Item, ItemResult]] = collections.deque()
         self._has_changed = asyncio.Event()
         self._is_closing = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
@@ -86,7 +87,7 @@ class Batcher(Generic[Item, Result]):
             await self._task
         self._thread.shutdown()
 
-    async def submit(self, items: Sequence[Item]) -> Sequence[Result]:
+    async def submit(self, items: Sequence[Item]) -> Sequence[ItemResult]:
         """Return the results of a request's examples once their batch has run.
 
         The results are in the order of the examples. A cancelled call's examples are run all the
@@ -99,7 +100,7 @@ class Batcher(Generic[Item, Result]):
         if self.num_queued + len(items) > self._max_queued:
             raise QueueFullError
         loop = asyncio.get_running_loop()
-        waiting: _PendingRequest[Item, Result] = _PendingRequest(
+        waiting: _PendingRequest[Item, ItemResult] = _PendingRequest(
             items, loop.time(), loop.create_future()
         )
         self._waiting.append(waiting)
@@ -117,7 +118,7 @@ class Batcher(Generic[Item, Result]):
             except Exception as error:
                 await self._answer_one_by_one(batch, error)
 
-    async def _next_batch(self) -> list[_PendingRequest[Item, Result]]:
+    async def _next_batch(self) -> list[_PendingRequest[Item, ItemResult]]:
         """Wait for requests and take the next ones to run together out of the queue, oldest first.
 
         Returns none when the batcher is closed and nothing waits.
@@ -126,7 +127,7 @@ class Batcher(Generic[Item, Result]):
             self._has_changed.clear()
             await self._has_changed.wait()
         await self._wait_for_more()
-        batch: list[_PendingRequest[Item, Result]] = []
+        batch: list[_PendingRequest[Item, ItemResult]] = []
         count = 0
         while self._waiting:
             count += len(self._waiting[0].items)
@@ -149,7 +150,7 @@ class Batcher(Generic[Item, Result]):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._has_changed.wait(), remaining_s)
 
-    async def _answer(self, batch: Sequence[_PendingRequest[Item, Result]]) -> None:
+    async def _answer(self, batch: Sequence[_PendingRequest[Item, ItemResult]]) -> None:
         """Run a batch in the thread and set the results of its requests.
 
         Raises:
@@ -166,7 +167,7 @@ class Batcher(Generic[Item, Result]):
             begin = end
 
     async def _answer_one_by_one(
-        self, batch: Sequence[_PendingRequest[Item, Result]], error: Exception
+        self, batch: Sequence[_PendingRequest[Item, ItemResult]], error: Exception
     ) -> None:
         """After a failure run each request alone, so that only the one that causes it fails.
 

@@ -43,6 +43,7 @@ class RequestError(Exception):
         expected: str,
         headers: Mapping[str, str] | None = None,
     ) -> None:
+        """Make the message "what: got ..., expected ..." of its parts, and keep these, too."""
         super().__init__(f"{what}: got {got}, expected {expected}")
         self.status, self.what, self.got, self.expected = status, what, got, expected
         self.headers = dict(headers or {})

@@ -29,7 +29,12 @@ class LimitedApp:
         self._app, self._max_body_bytes = app, max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or refuse its body; pass on what is not HTTP as it is."""
+        """Read a request's whole body and pass it on, unless it is too long or takes too long.
+
+        Such a request is answered here: with 408 after `BODY_TIMEOUT_S` seconds, else with the
+        error about its length once the rest of the body has been read. What is not HTTP is passed
+        on as it is.
+        """
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

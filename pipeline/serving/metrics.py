@@ -12,7 +12,7 @@ _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _UNKNOWN = "unknown"
 
 
-class Metrics:
+class ServerMetrics:
     """The server's metrics, in a registry of their own.
 
     Attributes:
@@ -25,6 +25,7 @@ class Metrics:
     """
 
     def __init__(self) -> None:
+        """Register the server's metrics, all at zero, in a registry of their own."""
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "albert_requests", "Requests answered", ["endpoint", "status"], registry=self.registry
@@ -64,7 +65,7 @@ class MeasuredApp:
             that somebody tries would be a new time series.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, endpoints: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, metrics: ServerMetrics, endpoints: frozenset[str]) -> None:
         self._app, self._metrics, self._endpoints = app, metrics, endpoints
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,6 +1,6 @@
 """What requests and answers look like; FastAPI checks the former and describes both."""
 
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import pydantic
 from pydantic import AfterValidator, Field, StringConstraints
@@ -24,12 +24,6 @@ class Strict(pydantic.BaseModel):
     """An object without other fields, whose values must have their types: none is converted."""
 
     model_config = pydantic.ConfigDict(extra="forbid", strict=True)
-
-
-class Request(Protocol):
-    """What every request has."""
-
-    examples: list[Any]
 
 
 class ClassificationPrediction(Strict):

@@ -7,7 +7,12 @@ import pytest
 import yaml
 
 from albert_core.errors import InputError
-from components.demo_data.docstrings import Document, Sentence, clean_docstring, read_documents
+from components.demo_data.docstrings import (
+    DocstringProse,
+    Sentence,
+    clean_docstring,
+    read_documents,
+)
 from components.demo_data.step import split_documents, write_corpus, write_data_set
 from components.demo_data.tasks import NEXT_LABELS, next_rows, package_rows
 
@@ -18,17 +23,17 @@ def prose(docstring: str) -> list[list[str]]:
     return [[sentence.text for sentence in run] for run in clean_docstring(docstring)]
 
 
-def document(path: str, *texts: str, package: str = "numpy") -> Document:
+def document(path: str, *texts: str, package: str = "numpy") -> DocstringProse:
     run = tuple(Sentence(text, text.casefold()) for text in texts)
-    return Document(package, path, 1, (run,))
+    return DocstringProse(package, path, 1, (run,))
 
 
-def sentences_of(documents: list[Document]) -> list[str]:
+def sentences_of(documents: list[DocstringProse]) -> list[str]:
     return [sentence.key for document in documents for sentence in document.sentences]
 
 
 @pytest.fixture(scope="module")
-def documents() -> list[Document]:
+def documents() -> list[DocstringProse]:
     return read_documents(PACKAGES, num_processes=1)
 
 
@@ -116,7 +121,7 @@ def test_keys_ignore_quoted_names_case_and_digits() -> None:
     assert first.key == second.key
 
 
-def test_every_sentence_is_clean(documents: list[Document]) -> None:
+def test_every_sentence_is_clean(documents: list[DocstringProse]) -> None:
     sentences = [sentence for document in documents for sentence in document.sentences]
     assert len(sentences) > 10_000
     for sentence in sentences:
@@ -124,7 +129,7 @@ def test_every_sentence_is_clean(documents: list[Document]) -> None:
         assert not set("`\t\n{}") & set(sentence.text)
 
 
-def test_texts_attached_to_compiled_functions_are_found(documents: list[Document]) -> None:
+def test_texts_attached_to_compiled_functions_are_found(documents: list[DocstringProse]) -> None:
     assert any(document.path == "numpy/_core/_add_newdocs.py" for document in documents)
 
 
@@ -133,7 +138,7 @@ def test_missing_package_is_named() -> None:
         read_documents(["no_such_package"], num_processes=1)
 
 
-def test_no_sentence_is_kept_twice(documents: list[Document]) -> None:
+def test_no_sentence_is_kept_twice(documents: list[DocstringProse]) -> None:
     train, dev = split_documents(documents, seed=1)
     keys = sentences_of(train) + sentences_of(dev)
     assert len(keys) == len(set(keys))
@@ -160,7 +165,7 @@ def test_short_documents_are_dropped() -> None:
     assert train == dev == []
 
 
-def test_split_depends_on_the_seed(documents: list[Document]) -> None:
+def test_split_depends_on_the_seed(documents: list[DocstringProse]) -> None:
     assert split_documents(documents, seed=1)[1] != split_documents(documents, seed=2)[1]
 
 
@@ -237,7 +242,7 @@ def test_passages_name_no_package() -> None:
     assert rows == [(documents[2].sentences[0].text, "numpy")]
 
 
-def test_next_rows_are_neighbours_in_either_order(documents: list[Document]) -> None:
+def test_next_rows_are_neighbours_in_either_order(documents: list[DocstringProse]) -> None:
     train, _ = split_documents(documents, seed=1)
     place = {
         sentence.text: (document.path, document.line, run, position)

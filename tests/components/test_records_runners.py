@@ -198,7 +198,7 @@ def test_a_step_killed_at_ten_moments_ends_with_the_same_bytes(folder, tmp_path)
 
 @pytest.mark.slow
 def test_a_second_run_into_the_same_folder_is_refused(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("albert_core.artifacts.work_folder.LOCK_PATIENCE_S", 0.2)
+    monkeypatch.setattr("albert_core.artifacts.work_folder.LOCK_TIMEOUT_S", 0.2)
     output = tmp_path / "records"
     first = start(folder, output)
     wait_until(lambda: work_files(output) >= 2, first)

@@ -21,7 +21,7 @@ from tests.helpers.fakes.vertex import Vertex
 PLATFORMS: tuple[PlatformName, ...] = ("kubeflow", "vertex")
 # For calls that work in the end, on a busy machine too; and for those that never do.
 CALLS = CallConfig(timeout_s=1.5, retry_for_s=30.0, first_pause_s=0.02)
-IMPATIENT = CallConfig(timeout_s=0.3, retry_for_s=1.0, first_pause_s=0.02)
+SHORT_TIMEOUTS = CallConfig(timeout_s=0.3, retry_for_s=1.0, first_pause_s=0.02)
 MONDAYS = CronSchedule(cron="0 3 * * 1")
 RUNS = {"kubeflow": "/runs", "vertex": "/pipelineJobs"}
 SCHEDULES = {"kubeflow": "/recurringruns", "vertex": "/schedules"}

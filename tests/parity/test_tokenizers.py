@@ -103,6 +103,12 @@ def test_word_starts_are_the_originals(model: str, goldens: Path) -> None:
     np.testing.assert_array_equal(word_starts, np.array(expected, dtype=bool))
 
 
+def test_words_of_the_released_vocabulary_are_the_originals(released: Path) -> None:
+    tokenizer = load_tokenizer(released / "spiece.model")
+    expected = [_starts_word(piece) for piece in tokenizer.pieces]
+    assert tokenizer.word_borders().tolist() == expected
+
+
 def test_pieces_of_no_vocabulary_start_words_as_in_the_original(goldens: Path) -> None:
     entry = read_cases(goldens, "is_start_piece.json")[-1]
     assert [int(_starts_word(piece)) for piece in entry["pieces"]] == entry["is_start_piece_sp"]

@@ -20,15 +20,19 @@ ROOT = Path(__file__).resolve().parents[2]
 OPTIONAL = [step.name for step in STEPS.values() if step.is_optional]
 
 
+def compile_all_steps(platform_name, folder: Path, *, checkpoint: bool) -> dict[str, Any]:
+    """Compile the pipeline with all optional steps of a run from a checkpoint, or from text."""
+    resources = default_resources(PLATFORMS[platform_name].rules)
+    platform = RemotePlatformConfig(resources, caching=True)
+    steps = OptionalSteps(**{**dict.fromkeys(OPTIONAL, True), "checkpoint": checkpoint})
+    compiler.Compiler().compile(build_pipeline(platform, steps), str(folder / "albert.yaml"))
+    return next(iter(yaml.safe_load_all((folder / "albert.yaml").read_text())))
+
+
 @pytest.fixture(scope="module", params=PLATFORMS)
 def spec(request, tmp_path_factory) -> dict[str, Any]:
-    """The pipeline with all optional steps, compiled for each platform."""
-    resources = default_resources(PLATFORMS[request.param].rules)
-    platform = RemotePlatformConfig(resources, caching=True)
-    path = tmp_path_factory.mktemp("ir") / "albert.yaml"
-    pipeline = build_pipeline(platform, OptionalSteps(**dict.fromkeys(OPTIONAL, True)))
-    compiler.Compiler().compile(pipeline, str(path))
-    return next(iter(yaml.safe_load_all(path.read_text())))
+    """The pipeline from text with all optional steps, compiled for each platform."""
+    return compile_all_steps(request.param, tmp_path_factory.mktemp("ir"), checkpoint=False)
 
 
 def container_tasks(dag: dict[str, Any], spec: dict[str, Any], loop: str = "") -> dict[str, Any]:
@@ -57,13 +61,25 @@ def test_every_step_has_a_component_and_a_page_about_it(step):
 def test_the_dag_has_every_step_with_the_image_the_repetition_and_the_cache_of_the_table(spec):
     tasks = container_tasks(spec["root"]["dag"], spec)
     expected = {
-        step.title: (step.image, step.repeats_for, step.is_cacheable) for step in STEPS.values()
+        step.title: (step.image, step.repeats_for, step.is_cacheable)
+        for step in STEPS.values()
+        if step.name != "checkpoint"
     }
     is_job = "comp-pretrain-in-custom-job" in spec["components"]
     pretraining = STEPS["pretrain"]
     # By default it is on TPUs: in their image, or in a job that a task without training waits for.
     expected[pretraining.title] = ("data" if is_job else "tpu", "", True)
     assert tasks == expected
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_the_dag_from_a_checkpoint_has_every_step_that_needs_no_text(platform, tmp_path):
+    spec = compile_all_steps(platform, tmp_path, checkpoint=True)
+    assert container_tasks(spec["root"]["dag"], spec) == {
+        step.title: (step.image, step.repeats_for, step.is_cacheable)
+        for step in STEPS.values()
+        if not step.needs_text
+    }
 
 
 def test_the_dag_takes_the_optional_steps_of_the_table():
@@ -83,5 +99,11 @@ def test_every_step_has_resources_on_every_platform_and_a_section_in_a_file(step
 
 
 def test_the_summary_tells_of_every_step_but_itself():
-    once = [step.name for step in STEPS.values() if step.repeats_for != "jobs"]
-    assert planned_steps(["records"], [], OPTIONAL) == [name for name in once if name != "summary"]
+    once = [
+        step for step in STEPS.values() if step.repeats_for != "jobs" and step.name != "summary"
+    ]
+    from_text = [name for name in OPTIONAL if name != "checkpoint"]
+    assert planned_steps(["records"], [], from_text) == [
+        step.name for step in once if step.name != "checkpoint"
+    ]
+    assert planned_steps([], [], OPTIONAL) == [step.name for step in once if not step.needs_text]

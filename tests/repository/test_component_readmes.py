@@ -16,7 +16,16 @@ from pipeline.config import RunConfig
 ROOT = Path(__file__).resolve().parents[2]
 READMES = sorted((ROOT / "components").glob("*/README.md"))
 NOTHING = (None, "", (), {}, dataclasses.MISSING)
-SECTIONS = ("beam", "cleaning", "corpus", "export", "finetuning", "pretraining", "records")
+SECTIONS = (
+    "beam",
+    "checkpoint",
+    "cleaning",
+    "corpus",
+    "export",
+    "finetuning",
+    "pretraining",
+    "records",
+)
 SECTIONS += ("retraining", "vocab")
 
 

@@ -40,7 +40,10 @@ _gelu_that_saves_x.defvjp(_forward, _backward)
 
 
 def _gelu_by_logistic(x: Any) -> Any:
-    """Return gelu as `x * sigmoid(2 * inner)`, in float32."""
+    """Return the tanh approximation of gelu, as `x * sigmoid(2 * inner)`, in the type of x.
+
+    It is computed in float32.
+    """
     # In float32 because all of it is one loop: rounding every intermediate value to bfloat16
     # would take most of the loop's time. The logistic function because it is one of XLA's own.
     wide = x.astype(jnp.float32)

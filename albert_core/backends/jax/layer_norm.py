@@ -31,7 +31,10 @@ def _normalize(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
 def _forward(
     x: Any, gamma: Any, beta: Any, epsilon: float
 ) -> tuple[Any, tuple[Any, Any, Any, Any]]:
-    """Return the normalised rows, and what their gradient needs: x, gamma, mean, 1 / std."""
+    """Return normalised rows, scaled and shifted, in the type of x; and what the gradient needs.
+
+    The latter are x, gamma, and each row's mean and 1 / std, in float32.
+    """
     wide = x.astype(jnp.float32)
     mean = jnp.mean(wide, -1, keepdims=True)
     # E[x^2] - E[x]^2, so that both sums come of the same pass; rounding may make it negative.

@@ -14,6 +14,9 @@ class TrainStep:
     def train_step(self: Any, data: Any) -> dict[str, Any]:
         """Make one step, which changes the variables; return the metrics by name.
 
+        Loss and gradient are sums over all micro-batches and replicas; the norm of the whole
+        gradient is clipped, if the optimizer says so.
+
         Args:
             data: Inputs, targets of this replica; anything more is not used. Their number must be a
                 multiple of `num_micro_batches`.
@@ -40,7 +43,11 @@ class TrainStep:
     def _compute_gradients(
         self: Any, inputs: Mapping[str, Any], targets: Mapping[str, Any]
     ) -> tuple[Any, list[Any]]:
-        """Return the loss of a (micro-)batch and its gradient by each trainable weight."""
+        """Run a (micro-)batch in training mode; return its loss and its gradient by each weight.
+
+        The gradients are dense tensors in the order of `trainable_weights`; nothing is applied. The
+        model's `compute_loss` may update metrics.
+        """
         with tf.GradientTape() as tape:
             loss = self.compute_loss(inputs, targets, self(inputs, training=True))
         gradients = tape.gradient(loss, self.trainable_weights)

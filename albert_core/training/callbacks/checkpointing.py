@@ -32,6 +32,7 @@ class Checkpointing(keras.callbacks.Callback):
         """Keep the metrics of an interval that is continued: Keras resets them as it begins."""
         if self.session.interval_step:
             metrics = self.session.model.metrics_variables
+            # Copies: on a CPU an array may share its memory with the variable that is reset.
             self._interval_metrics = [np.asarray(metric).copy() for metric in metrics]
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:

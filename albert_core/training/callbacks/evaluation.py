@@ -39,6 +39,7 @@ class Evaluation(keras.callbacks.Callback):
             "phase": session.last_phase,
             **trained,
             **self._evaluate(step),
+            # Read after the evaluation, whose time counts towards the budget.
             "seconds": round(session.seconds, 1),
         }
         session.state.history.append(row)

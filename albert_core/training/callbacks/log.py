@@ -25,6 +25,7 @@ class LogWriter(keras.callbacks.Callback):
     """
 
     def __init__(self, session: TrainingSession, measure_speed: MeasureSpeed) -> None:
+        """Open the log at the session's step, if this process writes: later rows are dropped."""
         super().__init__()
         self.session = session
         self._measure_speed = measure_speed
@@ -43,9 +44,10 @@ class LogWriter(keras.callbacks.Callback):
         return TrainingLog(session.folder, session.state.step) if session.is_chief else None
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Append a row, if this step has one, and note step and time in the session's `last_log`.
+        """Note step and time in the session's `last_log`, and append a row, if this step has one.
 
-        It waits for the step to end, and writes its values into the model's variables.
+        Only the process that writes appends it. It waits for the step to end, and writes its values
+        into the model's variables. A step without recent metrics does nothing.
         """
         session = self.session
         if session.recent_metrics is None:
@@ -65,5 +67,6 @@ class LogWriter(keras.callbacks.Callback):
             self._log.append(row)
 
     def _learning_rate(self) -> float:
+        # `learning_rate` is the schedule's, which knows nothing of roll-backs.
         optimizer = self.session.model.optimizer
         return float(keras.ops.convert_to_numpy(optimizer.learning_rate * optimizer.rate_factor))

@@ -63,6 +63,8 @@ class Safeguards(keras.callbacks.Callback):
         """
         session, config = self.session, self.config
         num_before = session.state.num_roll_backs
+        # Also before giving up: the message names the step, and nothing may use the diverged
+        # weights.
         restored = restore_latest(session.folder, session.model)
         is_hopeless = isinstance(error, StuckError) or num_before >= config.max_roll_backs
         if config.action == "stop" or is_hopeless:
@@ -77,6 +79,7 @@ class Safeguards(keras.callbacks.Callback):
         session.model.optimizer.rate_factor.assign(factor)
         session.state = restored
         session.last_log = (restored.step, time.monotonic())
+        # At once: a process killed before the next checkpoint would forget the lower rate.
         session.save()
         text = f"{error}: back to step {restored.step:,} with {factor:g} times the rate"
         self._report(restored.step, session.plan.num_train_steps, text)

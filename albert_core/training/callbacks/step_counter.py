@@ -45,6 +45,7 @@ class StepCounter(keras.callbacks.Callback):
             logs: The means by Keras.
         """
         state = self.session.state
+        # At the end of an interval the means are of all its steps.
         interval = self.session.plan.interval_steps
         count = state.step % interval or interval
         # This waits for the device, which is why only steps with a line come here.

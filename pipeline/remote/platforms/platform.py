@@ -122,7 +122,7 @@ class Platform(abc.ABC):
 
         Args:
             config: Where the platform is, and as whom to call it.
-            calls: How patient calls are.
+            calls: Time-outs and retries of calls to it.
 
         Raises:
             InputError: A setting is missing.

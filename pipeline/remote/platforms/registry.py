@@ -31,7 +31,7 @@ def connect(
         target: The platform.
         kubeflow: Kubeflow Pipelines: where, and as whom.
         vertex: Vertex AI: where, and as whom.
-        calls: How patient calls to the platform and the registry are.
+        calls: Time-outs and retries of calls to the platform and the registry.
 
     Raises:
         InputError: Settings of the platform are missing, or there are some of another.
@@ -57,7 +57,7 @@ def connect_for_run(
         target: The platform.
         kubeflow: Kubeflow Pipelines: where, and as whom.
         vertex: Vertex AI: where, and as whom.
-        calls: How patient calls to the platform and the registry are.
+        calls: Time-outs and retries of calls to the platform and the registry.
         **settings: The sections of the run's configuration.
 
     Raises:

@@ -93,10 +93,6 @@ def test_no_task(capsys, folder):
     assert "tasks: got none" in refuse(capsys, folder, "--tasks", "[]")
 
 
-def test_a_task_that_is_named_twice(capsys, folder):
-    assert "tasks: got topic twice" in refuse(capsys, folder, "--tasks", "topic,topic")
-
-
 def test_two_tasks_of_one_name(capsys, folder):
     declared = folder / "glue" / "topic" / "task.yaml"
     line = refuse(capsys, folder, "--tasks", f"topic,{declared}")

@@ -11,12 +11,16 @@ from typing import Any
 import pytest
 import yaml
 
+from albert_core.finetuning.config import FinetuningConfig
 from albert_core.tasks import TASKS
+from albert_core.tasks.glue import GLUE_TASKS
 from components.finetune.job import parse_job
 
 ROOT = Path(__file__).resolve().parents[3]
 GOLDENS = Path(__file__).parent / "goldens"
 PLATFORMS = ("kubeflow", "vertex")
+# What each golden pipeline is compiled from, by the end of its name.
+CONFIGS = {"": "config.yaml", "_from_checkpoint": "checkpoint.yaml"}
 REGISTRY = "europe-docker.pkg.dev/proj/albert"
 SECRET = "s3cr3t-of-this-machine"
 DATA, TRAINER, TPU = (f"{REGISTRY}/albert-python-{r}:golden" for r in ("data", "trainer", "tpu"))
@@ -24,10 +28,10 @@ DATA, TRAINER, TPU = (f"{REGISTRY}/albert-python-{r}:golden" for r in ("data", "
 COMPILE_ALL = """
 import sys
 from pipeline.cli.main import main
-config, *platforms = sys.argv[1:]
-for platform in platforms:
+for job in sys.argv[1:]:
+    name, platform, config = job.split("=")
     options = ["--target", platform, "--config", config, "--work_root", "gs://work/albert"]
-    assert main(["compile", *options, "--output", f"{platform}.yaml"]) == 0
+    assert main(["compile", *options, "--output", f"{name}.yaml"]) == 0
 """
 
 
@@ -43,14 +47,16 @@ def compile_all(folder: Path, hash_seed: str) -> dict[str, str]:
         "ALBERT_TAG": "golden",
         "HF_TOKEN": SECRET,
     }
-    command = [sys.executable, "-c", COMPILE_ALL, str(GOLDENS / "config.yaml"), *PLATFORMS]
+    jobs = {
+        f"{platform}{suffix}": f"{platform}{suffix}={platform}={GOLDENS / config}"
+        for platform in PLATFORMS
+        for suffix, config in CONFIGS.items()
+    }
+    command = [sys.executable, "-c", COMPILE_ALL, *jobs.values()]
     result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    assert result.stderr.count("inputs not looked at") == len(PLATFORMS)
-    return {
-        platform: (folder / f"{platform}.yaml").read_text(encoding="utf-8")
-        for platform in PLATFORMS
-    }
+    assert result.stderr.count("inputs not looked at") == len(jobs)
+    return {name: (folder / f"{name}.yaml").read_text(encoding="utf-8") for name in jobs}
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +66,7 @@ def compiled(tmp_path_factory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def documents(compiled) -> dict[str, list[Any]]:
-    return {platform: list(yaml.safe_load_all(text)) for platform, text in compiled.items()}
+    return {name: list(yaml.safe_load_all(text)) for name, text in compiled.items()}
 
 
 def tasks_of(spec: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -75,13 +81,14 @@ def tasks_of(spec: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return found
 
 
+@pytest.mark.parametrize("suffix", CONFIGS)
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_the_pipeline_is_the_golden_one(compiled, platform):
-    path = GOLDENS / f"{platform}.yaml"
+def test_the_pipeline_is_the_golden_one(compiled, platform, suffix):
+    path, text = GOLDENS / f"{platform}{suffix}.yaml", compiled[f"{platform}{suffix}"]
     if os.environ.get("UPDATE_GOLDENS"):
-        path.write_text(compiled[platform], encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     golden = path.read_text(encoding="utf-8").splitlines()
-    diff = difflib.unified_diff(golden, compiled[platform].splitlines(), path.name, "now", n=4)
+    diff = difflib.unified_diff(golden, text.splitlines(), path.name, "now", n=4)
     text = "\n".join(diff)
     assert not text, f"{text}\n\nIf that is meant: UPDATE_GOLDENS=1 pytest {Path(__file__).name}"
 
@@ -127,6 +134,37 @@ def test_every_task_has_its_image_machine_retries_environment_and_name(documents
         for name, task in tasks_of(documents[platform][0]).items()
     }
     assert found == STEPS | PRETRAINING[platform]
+
+
+CHECKPOINT = {"import-checkpoint": (TRAINER, "4", "16Gi", 2, {}, "Checkpoint")}
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_a_run_from_a_checkpoint_has_its_steps_and_parameters_and_none_of_text(documents, platform):
+    found = documents[f"{platform}_from_checkpoint"]
+    tasks = tasks_of(found[0])
+    images = {name: task["container"]["image"] for name, task in tasks.items()}
+    without_text = {n: s for n, s in STEPS.items() if n not in ("train-vocab", "make-records")}
+    exported = {"export-models": (TRAINER, "4", "16Gi", 2, {}, "Export")}
+    expected = without_text | CHECKPOINT | exported
+    assert images == {name: step[0] for name, step in expected.items()}
+    values = defaults(found)
+    assert set(values) == {
+        *("title", "checkpoint", "checkpoint_fingerprint", "jobs", "export", "work_root"),
+    }
+    assert values["checkpoint"] == {
+        "path": "gs://models/albert_base/model.ckpt-best",
+        "albert_config": "gs://models/albert_config.json",
+        "vocab": "",
+        "lower_case": False,
+    }
+    jobs = {job.task.name: job.finetuning for job in map(parse_job, values["jobs"])}
+    assert list(jobs) == [*(task.name for task in GLUE_TASKS), "squad2", "race"]
+    cola, squad, wnli = jobs["cola"], jobs["squad2"], jobs["wnli"]
+    assert (cola.learning_rate, cola.batch_size, cola.num_train_steps) == (1e-5, 16, 5336)
+    assert (squad.num_epochs, squad.batch_size, squad.learning_rate) == (2.0, 48, 5e-5)
+    assert {config.sequence_length for config in jobs.values()} == {256}  # as the file says
+    assert wnli.num_epochs == FinetuningConfig().num_epochs  # which has no recipe
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)

@@ -19,7 +19,7 @@ from tests.helpers.object_storage import emulated_bucket
 from tests.helpers.platforms import CALLS, PLATFORMS, RUNS, SCHEDULES, running
 from tests.helpers.tiny_run import write_tiny_run
 
-PATIENCE = shlex.split(
+TIMEOUT_OPTIONS = shlex.split(
     f"--calls.timeout_s {CALLS.timeout_s} --calls.retry_for_s {CALLS.retry_for_s} "
     f"--calls.first_pause_s {CALLS.first_pause_s}"
 )
@@ -89,7 +89,7 @@ def connection(platform):
     options = [
         f"--{platform.name}.{name}={getattr(settings, name)}" for name in names[platform.name]
     ]
-    return ["--target", platform.name, *options, *PATIENCE]
+    return ["--target", platform.name, *options, *TIMEOUT_OPTIONS]
 
 
 @pytest.fixture

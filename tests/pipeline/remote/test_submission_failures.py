@@ -7,11 +7,11 @@ from pipeline.remote import schedules
 from pipeline.remote.submission import submit
 from tests.helpers.platforms import (
     CALLS,
-    IMPATIENT,
     MONDAYS,
     PLATFORMS,
     RUNS,
     SCHEDULES,
+    SHORT_TIMEOUTS,
     running,
     submission,
 )
@@ -94,7 +94,7 @@ def test_what_will_not_pass_is_said_at_once(platform, failure, said):
     ],
 )
 def test_what_does_not_pass_is_given_up_with_a_clear_message(name, failure, said):
-    with running(name, IMPATIENT) as platform:
+    with running(name, SHORT_TIMEOUTS) as platform:
         platform.server.fail("POST", RUNS[name], *[failure] * 100)
         with pytest.raises(ServiceError) as caught:
             start(platform)
@@ -106,7 +106,7 @@ def test_what_does_not_pass_is_given_up_with_a_clear_message(name, failure, said
 
 @pytest.mark.parametrize("name", PLATFORMS)
 def test_a_server_that_is_not_there(name):
-    with running(name, IMPATIENT) as platform:
+    with running(name, SHORT_TIMEOUTS) as platform:
         target = platform.client
     with pytest.raises(ServiceError, match="the connection dropped"):
         submit(target, submission(), "tiny-1")

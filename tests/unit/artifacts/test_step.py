@@ -183,7 +183,7 @@ def test_empty_output_folder_is_used(tmp_path: Path) -> None:
 def test_same_work_twice_at_once_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work_folder, "LOCK_PATIENCE_S", 0.05)
+    monkeypatch.setattr(work_folder, "LOCK_TIMEOUT_S", 0.05)
     second = Work()
 
     def body(results: Path, progress: Path) -> dict[str, Any]:

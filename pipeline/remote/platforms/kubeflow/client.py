@@ -151,7 +151,7 @@ class KubeflowPlatform(Platform):
     def find_schedules(self, name: str | None, timeout_s: float) -> list[RemoteSchedule]:
         """Return all RecurringRuns of the experiment, of a display name if one is given.
 
-        One call for each page of the list.
+        There are none without such an experiment. One call for each page of the list.
         """
         experiment = self._find_experiment(timeout_s)
         if experiment is None:
@@ -210,7 +210,11 @@ class KubeflowPlatform(Platform):
         )
 
     def _run_values(self, submission: Submission) -> dict[str, Any]:
-        """Return the JSON that a Run and a RecurringRun have in common."""
+        """Return the JSON that a Run and a RecurringRun have in common.
+
+        It has pipeline, parameters, root and account; a package with settings for Kubernetes
+        becomes a pipeline of two parts.
+        """
         package = submission.package
         spec: dict[str, Any] = dict(package.spec)
         if package.platform is not None:

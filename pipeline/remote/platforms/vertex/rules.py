@@ -38,6 +38,8 @@ class VertexRules(PlatformRules):
     def check_resources(self, step: str, resources: StepResources) -> None:
         """Refuse GPUs of another platform and settings that steps of a pipeline do not have.
 
+        These are node selectors, shared memory and, but for a job on TPUs, a time-out.
+
         Raises:
             InputError: There is such a thing, or a job on TPUs without a time-out.
         """

@@ -1,0 +1,258 @@
+"""The outputs of a run's steps, found among its artifacts, and the place each has in its folder."""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from albert_core.artifacts.manifest import MANIFEST_NAME, Manifest, find_manifest
+from albert_core.errors import InputError
+
+RUN_CONFIG_NAME = "config.yaml"
+ARTIFACTS_NAME = "artifacts"
+
+VOCAB_PLACE, RECORDS_PLACE, PRETRAINED_PLACE = "vocab", "records", "pretrained"
+MODELS_PLACE, EVALUATIONS_PLACE, EXPORT_PLACE = "models", "evaluations", "export"
+REPORT_PLACE = "report"
+# The order of the steps.
+PLACES = (
+    VOCAB_PLACE,
+    RECORDS_PLACE,
+    PRETRAINED_PLACE,
+    MODELS_PLACE,
+    EVALUATIONS_PLACE,
+    EXPORT_PLACE,
+    REPORT_PLACE,
+)
+
+_RUN_PLACES = {"vocab": VOCAB_PLACE, "pretrain": PRETRAINED_PLACE, "report": REPORT_PLACE}
+_TASK_PLACES = {"finetune": MODELS_PLACE, "evaluate": EVALUATIONS_PLACE}
+# Baselines from random weights have no place in the folder; their scores are in scores.json.
+_RANDOM = "random "
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StepOutput:
+    """The folder that a step of a run wrote, and its manifest."""
+
+    folder: Path
+    manifest: Manifest
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunOutputs:
+    """What a run's folder holds: for each step the output that counts.
+
+    Attributes:
+        run: The run's folder.
+        vocab: Output of `vocab`.
+        records: Outputs of `records` by sequence length.
+        pretrained: Output of `pretrain`.
+        models: Outputs of `finetune` from pretrained weights, by task.
+        evaluations: Outputs of `evaluate` of these models, by task.
+        random_models: Outputs of `finetune` from random weights, by task.
+        random_evaluations: Outputs of `evaluate` of those, by task.
+        exports: Folders with the formats of a task's model, by task.
+        report: Output of `report`.
+    """
+
+    run: Path
+    vocab: StepOutput | None = None
+    records: Mapping[int, StepOutput] = dataclasses.field(default_factory=dict)
+    pretrained: StepOutput | None = None
+    models: Mapping[str, StepOutput] = dataclasses.field(default_factory=dict)
+    evaluations: Mapping[str, StepOutput] = dataclasses.field(default_factory=dict)
+    random_models: Mapping[str, StepOutput] = dataclasses.field(default_factory=dict)
+    random_evaluations: Mapping[str, StepOutput] = dataclasses.field(default_factory=dict)
+    exports: Mapping[str, Path] = dataclasses.field(default_factory=dict)
+    report: StepOutput | None = None
+
+    def places(self) -> dict[str, Path]:
+        """Return the folder behind each place, by the place's path in the run's folder.
+
+        The order is fixed, and outputs that there are not have no place. Records of one sequence
+        length are `records`; of several, `records/128` and so on.
+        """
+        singles = {
+            VOCAB_PLACE: self.vocab,
+            PRETRAINED_PLACE: self.pretrained,
+            REPORT_PLACE: self.report,
+        }
+        groups = {MODELS_PLACE: self.models, EVALUATIONS_PLACE: self.evaluations}
+        places = {name: output.folder for name, output in singles.items() if output}
+        for length, output in self.records.items():
+            name = RECORDS_PLACE if len(self.records) == 1 else f"{RECORDS_PLACE}/{length}"
+            places[name] = output.folder
+        for group, outputs in groups.items():
+            places |= {f"{group}/{task}": output.folder for task, output in outputs.items()}
+        places |= {f"{EXPORT_PLACE}/{task}": folder for task, folder in self.exports.items()}
+        return dict(sorted(places.items(), key=lambda item: _rank(item[0])))
+
+
+def is_run_folder(folder: Path) -> bool:
+    """Return whether a local folder is that of a run: it has its configuration and artifacts."""
+    return (folder / RUN_CONFIG_NAME).is_file() and (folder / ARTIFACTS_NAME).is_dir()
+
+
+def find_outputs(run: Path, *, report: Path | None = None) -> RunOutputs:
+    """Find the outputs of a run's steps by their manifests, of a run of any version.
+
+    Of a finished run these are the outputs that its report names by their hashes, and the models
+    of other tasks from the same pretraining. Of one that is at work or failed it is the newest of
+    each step. Only manifests are read; outputs with one that cannot be read are left out.
+
+    Args:
+        run: The run's folder.
+        report: Output of the report of a run that has just finished. Without it, the newest
+            report counts if the last run in the folder has written one.
+    """
+    outputs = _read_outputs(run)
+    newest = {_key(output.manifest): output for output in outputs}
+    last = _find_report(run, outputs, report)
+    if last is None:
+        return _collect(run, newest, outputs)
+    named = set(last.manifest.inputs.values())
+    chain = {
+        _key(output.manifest): output for output in outputs if output.manifest.content_hash in named
+    }
+    chain[REPORT_PLACE] = last
+    return _collect(run, {**_still_valid(newest, chain), **chain}, outputs)
+
+
+def _read_outputs(run: Path) -> list[StepOutput]:
+    """Return all outputs below a run's artifacts that have a place, the oldest first.
+
+    Those whose manifest cannot be read are left out.
+    """
+    outputs = []
+    for path in (run / ARTIFACTS_NAME).glob(f"*/**/{MANIFEST_NAME}"):
+        # A file of another version, or damaged: no output that this version can use.
+        with contextlib.suppress(InputError):
+            manifest = find_manifest(path.parent)
+            if manifest and _key(manifest):
+                outputs.append(StepOutput(folder=path.parent, manifest=manifest))
+    return sorted(outputs, key=lambda output: _age(run, output))
+
+
+def _age(run: Path, output: StepOutput) -> tuple[str, float, str]:
+    """Return what outputs are sorted by, the oldest first."""
+    # kfp names the folder of each run by its time. Times of files alone would not do: an output
+    # that is published again is made of links to the files of its first time.
+    attempt = output.folder.relative_to(run / ARTIFACTS_NAME).parts[0]
+    return (attempt, (output.folder / MANIFEST_NAME).stat().st_mtime, str(output.folder))
+
+
+def _key(manifest: Manifest) -> str:
+    """Return what tells the outputs of a run apart, such as `models/cola`; empty if none of them.
+
+    Two outputs with the same key are the same step's, of different attempts.
+    """
+    step, config = manifest.step, manifest.config
+    if step in _TASK_PLACES and "task" in config:
+        baseline = _RANDOM if config.get("initialization") == "random" else ""
+        return f"{baseline}{_TASK_PLACES[step]}/{config['task']}"
+    if step == "records" and "sequence_length" in config.get("records", {}):
+        return f"{RECORDS_PLACE}/{config['records']['sequence_length']}"
+    return EXPORT_PLACE if step == "export" else _RUN_PLACES.get(step, "")
+
+
+def _find_report(
+    run: Path, outputs: Sequence[StepOutput], report: Path | None
+) -> StepOutput | None:
+    """Return the report whose inputs are the run's outputs; None of a run that has not finished.
+
+    It is the one in the folder `report` if that is given (None if it is not among the outputs),
+    else the newest, if no output of a later run in the folder exists.
+    """
+    reports = [output for output in outputs if output.manifest.step == "report"]
+    if report is not None:
+        return next((one for one in reports if one.folder.resolve() == report.resolve()), None)
+    if not reports:
+        return None
+    attempts = {_age(run, output)[0] for output in outputs}
+    return reports[-1] if _age(run, reports[-1])[0] == max(attempts) else None
+
+
+def _still_valid(
+    newest: Mapping[str, StepOutput], chain: Mapping[str, StepOutput]
+) -> dict[str, StepOutput]:
+    """Return the newest outputs that a finished run has not named and that belong to it.
+
+    These are the tasks of earlier runs in the folder whose models began from the same pretrained
+    weights, with their evaluations. Records and exports are the finished run's own, if it has any.
+    """
+    origins = {
+        output.manifest.inputs.get("pretrained")
+        for key, output in chain.items()
+        if key.startswith(f"{MODELS_PLACE}/")
+    }
+    tasks = {
+        key.removeprefix(f"{MODELS_PLACE}/")
+        for key, output in newest.items()
+        if key.startswith(f"{MODELS_PLACE}/")
+        and output.manifest.inputs.get("pretrained") in origins
+    }
+    has_records = any(key.startswith(f"{RECORDS_PLACE}/") for key in chain)
+    return {
+        key: output
+        for key, output in newest.items()
+        if (key.rpartition("/")[2] in tasks if _is_of_task(key) else True)
+        and not (has_records and key.startswith(f"{RECORDS_PLACE}/"))
+    }
+
+
+def _is_of_task(key: str) -> bool:
+    return key.removeprefix(_RANDOM).startswith((f"{MODELS_PLACE}/", f"{EVALUATIONS_PLACE}/"))
+
+
+def _collect(
+    run: Path, by_key: Mapping[str, StepOutput], outputs: Iterable[StepOutput]
+) -> RunOutputs:
+    """Return the outputs of a run from those that count, by `_key`, and all there are."""
+
+    def group(prefix: str) -> dict[str, StepOutput]:
+        """Return the outputs whose keys begin with a prefix, by the rest of their keys, sorted."""
+        return {
+            key.removeprefix(prefix): output
+            for key, output in sorted(by_key.items())
+            if key.startswith(prefix)
+        }
+
+    models = group(f"{MODELS_PLACE}/")
+    records = group(f"{RECORDS_PLACE}/")
+    return RunOutputs(
+        run=run,
+        vocab=by_key.get(VOCAB_PLACE),
+        records={length: records[str(length)] for length in sorted(map(int, records))},
+        pretrained=by_key.get(PRETRAINED_PLACE),
+        models=models,
+        evaluations=group(f"{EVALUATIONS_PLACE}/"),
+        random_models=group(f"{_RANDOM}{MODELS_PLACE}/"),
+        random_evaluations=group(f"{_RANDOM}{EVALUATIONS_PLACE}/"),
+        exports=_exports(outputs, models),
+        report=by_key.get(REPORT_PLACE),
+    )
+
+
+def _exports(outputs: Iterable[StepOutput], models: Mapping[str, StepOutput]) -> dict[str, Path]:
+    """Return the folder with the formats of each task's model, from the export of this very model.
+
+    Where there is none (the model may be new, its export still to come), from the newest. Each
+    export of a run holds the tasks of that run only.
+    """
+    exports: dict[str, Path] = {}
+    of_model: dict[str, Path] = {}
+    for output in outputs:
+        if output.manifest.step != "export":
+            continue
+        for task, model in models.items():
+            if not (output.folder / task).is_dir():
+                continue
+            exports[task] = output.folder / task
+            if output.manifest.inputs.get(f"{task} model") == model.manifest.content_hash:
+                of_model[task] = output.folder / task
+    return exports | of_model
+
+
+def _rank(place: str) -> tuple[int, str]:
+    return PLACES.index(place.partition("/")[0]), place

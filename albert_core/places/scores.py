@@ -1,0 +1,96 @@
+"""`scores.json` of a run: the score of each task beside what it is to be compared with."""
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from albert_core.files import write_atomically
+from albert_core.places.outputs import MODELS_PLACE, RunOutputs, StepOutput
+
+SCORES_NAME, SCORES_TABLE_NAME = "scores.json", "scores.csv"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaskScore:
+    """The score of a task's model on its dev set; whatever is not known is None.
+
+    Attributes:
+        task: Name of the task.
+        metric: Name of its own metric, which all scores here are of.
+        score: The score, as a fraction; not in percent.
+        low: Lower bound of its bootstrap interval (95 %).
+        high: Upper bound.
+        random_weights: Score of the same fine-tuning from random weights.
+        without_model: Score of the best method that needs no neural model.
+        majority: Score of always answering the most frequent label, or the mean.
+        model: Path of the model in the run's folder.
+    """
+
+    task: str
+    metric: str | None
+    score: float | None
+    low: float | None
+    high: float | None
+    random_weights: float | None
+    without_model: float | None
+    majority: float | None
+    model: str
+
+
+def task_scores(outputs: RunOutputs) -> list[TaskScore]:
+    """Return the score of each model of a run, in the order of the tasks' names.
+
+    Those of a model that is not evaluated yet are None. Only manifests are read.
+    """
+    return [_task_score(outputs, task, model) for task, model in outputs.models.items()]
+
+
+def _task_score(outputs: RunOutputs, task: str, model: StepOutput) -> TaskScore:
+    """Return the scores of a task's model, None for each that is not known.
+
+    The metric is the first in the evaluation's manifest. Scores of an evaluation of another model
+    do not count.
+    """
+    scores = _scores_of(outputs.evaluations.get(task), model)
+    metric = next(iter(scores), None)  # the task's own metric is always the first
+    random = outputs.random_models.get(task)
+    random_scores = _scores_of(outputs.random_evaluations.get(task), random) if random else {}
+    return TaskScore(
+        task=task,
+        metric=metric,
+        score=scores.get(metric) if metric else None,
+        low=scores.get("low"),
+        high=scores.get("high"),
+        random_weights=random_scores.get(metric) if metric else None,
+        without_model=model.manifest.metrics.get("without_model_score"),
+        majority=model.manifest.metrics.get("majority_score"),
+        model=f"{MODELS_PLACE}/{task}",
+    )
+
+
+def _scores_of(evaluation: StepOutput | None, model: StepOutput) -> dict[str, Any]:
+    """Return the metrics of an evaluation; none if it is of another model, or there is none."""
+    if evaluation is None:
+        return {}
+    is_of_model = evaluation.manifest.inputs.get("model") == model.manifest.content_hash
+    return dict(evaluation.manifest.metrics) if is_of_model else {}
+
+
+def write_scores(scores: Sequence[TaskScore], folder: Path) -> None:
+    """Write scores.json and scores.csv into an existing folder; files with this content stay."""
+    rows = [dataclasses.asdict(score) for score in scores]
+    text = json.dumps({"tasks": rows}, indent=2, ensure_ascii=False) + "\n"
+    table = io.StringIO()
+    names = [field.name for field in dataclasses.fields(TaskScore)]
+    writer = csv.DictWriter(table, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    for name, content in ((SCORES_NAME, text), (SCORES_TABLE_NAME, table.getvalue())):
+        data = content.encode()
+        path = folder / name
+        if not path.is_file() or path.read_bytes() != data:
+            write_atomically(path, data)

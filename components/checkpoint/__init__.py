@@ -1,0 +1,1 @@
+"""Start of a run from a finished model."""

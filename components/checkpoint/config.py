@@ -1,0 +1,49 @@
+"""The finished model that a run starts from."""
+
+import dataclasses
+
+from albert_core.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CheckpointConfig:
+    """A finished model that a run starts from in place of text, and files that lie elsewhere.
+
+    Attributes:
+        path: Checkpoint of any kind that `albert info` knows, local or gs://: a TensorFlow 1
+            checkpoint or its folder, a TF-Hub module, a folder of Hugging Face, one of this
+            program. Empty: the run starts from text.
+        albert_config: The albert_config.json of a TensorFlow 1 checkpoint that has none beside it.
+        vocab: Vocabulary, if not the one beside it: a SentencePiece model, a vocab.txt or a folder
+            that holds one.
+        lower_case: Whether the vocabulary is for lower-cased text, if not as the files say.
+    """
+
+    path: str = ""
+    albert_config: str = ""
+    vocab: str = ""
+    lower_case: bool | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse files that belong to no checkpoint.
+
+        Raises:
+            InputError: There is such a setting, and no path.
+        """
+        names = ("albert_config", "vocab", "lower_case")
+        given = [name for name in names if getattr(self, name) not in ("", None)]
+        if given and not self.path:
+            raise InputError(
+                f"checkpoint.{given[0]}: got {getattr(self, given[0])}, expected it beside a "
+                "checkpoint.path (--checkpoint), the model that it belongs to"
+            )
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """The files and folders that are given, by the names of their settings."""
+        named = {
+            "checkpoint.path": self.path,
+            "checkpoint.albert_config": self.albert_config,
+            "checkpoint.vocab": self.vocab,
+        }
+        return {name: address for name, address in named.items() if address}

@@ -1,0 +1,114 @@
+"""Read a checkpoint of any kind, and publish it as a model folder of this program."""
+
+import dataclasses
+from pathlib import Path
+
+from albert_core.artifacts.inputs import input_folder
+from albert_core.artifacts.manifest import Manifest, Metrics
+from albert_core.artifacts.step import run_step
+from albert_core.checkpoints import Checkpoint, detect, read_checkpoint, save_folder
+from albert_core.checkpoints.description import size_name
+from albert_core.errors import InputError
+from albert_core.files import write_json
+from albert_core.progress import ReportProgress, quiet
+from albert_core.storage import exists, is_remote
+from components.checkpoint.config import CheckpointConfig
+
+CHECKPOINT_NAME = "checkpoint.json"
+
+
+def import_checkpoint(
+    *,
+    config: CheckpointConfig,
+    output: str | Path,
+    work_root: str | Path | None = None,
+    progress: ReportProgress = quiet,
+) -> Manifest:
+    """Publish a checkpoint as a model folder of this program, with checkpoint.json about it.
+
+    Weights and vocabulary stay as they are; a head of a task is kept, its task.json is not. If
+    `output` already holds this work, nothing is run.
+
+    Args:
+        config: The checkpoint, and files of it that lie elsewhere.
+        output: Folder to make, local or gs://.
+        work_root: Folder of the work folders; beside `output` when not given.
+        progress: Told what it is doing.
+
+    Returns:
+        The manifest; its metrics are `kind`, `size` (as in `size_name`, empty for none of the
+        released sizes), `num_parameters`, `vocab_size`, `lower_case` and `heads`.
+
+    Raises:
+        InputError: There is no finished model, a file of it is missing or unusable, it has no
+            vocabulary, or `output` holds something else.
+    """
+    progress(0, 0, "reading")
+    checkpoint = read_configured(config)
+
+    def body(results: Path, _: Path) -> Metrics:
+        """Write the model folder and return what it holds."""
+        notes = (*checkpoint.notes, *save_folder(checkpoint, results))
+        facts = _describe(checkpoint, config)
+        write_json(results / CHECKPOINT_NAME, {**facts, "notes": list(notes)})
+        return {name: value for name, value in facts.items() if name != "source"}
+
+    return run_step(
+        "checkpoint",
+        config=dataclasses.asdict(config),
+        inputs={"checkpoint": checkpoint.content_hash()},
+        output=output,
+        work_root=work_root,
+        body=body,
+    )
+
+
+def read_configured(config: CheckpointConfig) -> Checkpoint:
+    """Read the checkpoint that settings name; local or gs://.
+
+    Raises:
+        InputError: There is no finished model, a file of it is missing or unusable, or it has no
+            vocabulary.
+    """
+    checkpoint = read_checkpoint(
+        fetch_checkpoint(config.path),
+        config=input_folder(config.albert_config) if config.albert_config else None,
+        vocab=config.vocab or None,
+        lower_case=config.lower_case,
+    )
+    if checkpoint.tokenizer is None:
+        raise InputError(
+            f"checkpoint {config.path}: has no vocabulary beside it; name the one it was trained "
+            "with as --vocab (checkpoint.vocab)"
+        )
+    return checkpoint
+
+
+def fetch_checkpoint(address: str) -> Path:
+    """Return the local path of a checkpoint, fetched if it is in the cloud.
+
+    Of the prefix of a TensorFlow 1 checkpoint in the cloud, its whole folder is fetched.
+
+    Raises:
+        InputError: There is nothing in the cloud, or a fetched output of a step is damaged.
+    """
+    address = address.removesuffix(".index")
+    if is_remote(address) and exists(f"{address}.index"):
+        folder, _, name = address.rpartition("/")
+        return input_folder(folder) / name
+    return input_folder(address)
+
+
+def _describe(checkpoint: Checkpoint, config: CheckpointConfig) -> Metrics:
+    """Return what a checkpoint is and holds, by name; it has a vocabulary."""
+    tokenizer = checkpoint.tokenizer
+    assert tokenizer is not None
+    return {
+        "source": config.path,
+        "kind": detect(fetch_checkpoint(config.path)),
+        "size": size_name(checkpoint.config),
+        "num_parameters": sum(array.size for array in checkpoint.weights.values()),
+        "vocab_size": len(tokenizer),
+        "lower_case": tokenizer.lower_case,
+        "heads": ", ".join(sorted(checkpoint.heads)),
+    }
