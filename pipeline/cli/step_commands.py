@@ -1,5 +1,6 @@
 """The commands of the pipeline's single steps; their signatures are the command line."""
 
+import os
 from pathlib import Path
 
 from albert_core.artifacts.inputs import input_folder
@@ -158,7 +159,8 @@ def evaluate(*, data_dir: str, finetuned_dirs: tuple[str, ...], output: str) -> 
     from components.evaluate.step import evaluate as step
     from pipeline.cli.tables import print_scores
 
-    names = [Path(folder).resolve().name for folder in finetuned_dirs]
+    # Links are not followed: the places of a run, named after tasks, are links.
+    names = [Path(os.path.abspath(folder)).name for folder in finetuned_dirs]
     for index, name in enumerate(names):
         if name in names[:index]:
             other = finetuned_dirs[names.index(name)]
