@@ -106,6 +106,22 @@ def existing_blob(path: str) -> Any:
     return blob
 
 
+def copy_object(path: str, target: str) -> None:
+    """Copy an object to another address in the cloud, without a download; replaces what is there.
+
+    Raises:
+        InputError: There is no such object, or no right to read or write.
+    """
+    bucket, name = bucket_and_name(target)
+    with input_errors(path):
+        destination = storage_client().bucket(bucket).blob(name)
+        token = None
+        while True:  # a large object, or one of another region, takes several calls
+            token, _, _ = destination.rewrite(existing_blob(path), token=token)
+            if token is None:
+                return
+
+
 def conflict_error(path: str) -> WriteConflictError:
     """Return the error of a write that came after another process's."""
     return WriteConflictError(

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from albert_core.checksums import DamageError, parse_object
+
 ReportProgress = Callable[[int, int, str], None]
 """Called as (done, total, text); `total` 0 when the step does not know."""
 
@@ -34,10 +36,20 @@ def append_event(path: Path, **event: Any) -> None:
 def read_events(path: Path) -> list[dict[str, Any]]:
     """Return the events of an existing file, in the order of its lines.
 
-    A last line without its line end is still being written and is left out.
+    A last line without its line end is still being written and is left out. So is a damaged line,
+    which is no JSON object: a display must not end a run.
     """
-    text = path.read_text(encoding="utf-8")
-    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+    data = path.read_bytes()
+    lines = data[: data.rfind(b"\n") + 1].splitlines()
+    return [event for event in map(_parse_event, lines) if event]
+
+
+def _parse_event(line: bytes) -> dict[str, Any]:
+    """Return the event of a line; empty if it is none."""
+    try:
+        return parse_object(line)
+    except DamageError:
+        return {}
 
 
 def to_events(path: Path, step: str) -> ReportProgress:

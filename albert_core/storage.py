@@ -12,8 +12,9 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
+from albert_core.checksums import FileFacts, find_file_damage, report_damage
 from albert_core.errors import InputError
 from albert_core.files import (
     hash_json,
@@ -32,6 +33,7 @@ from albert_core.google_storage import (
     storage_client,
     write_version,
 )
+from albert_core.user_folder import user_folder
 
 # Of two letters or more: one letter is a drive.
 _ANY_SCHEME = re.compile(r"\s*(?P<name>[a-z][a-z0-9+.-]+):(?P<slashes>/*)", re.IGNORECASE)
@@ -263,6 +265,23 @@ def content_hash(path: str) -> str:
     return f"crc32c:{existing_blob(path).crc32c}"
 
 
+def find_stored_damage(path: str, facts: FileFacts) -> str | None:
+    """Return how a file at an address differs from its size and checksum, or None.
+
+    A local file is read once. Of an object in the cloud Google's own size and checksum are
+    compared, which takes one request.
+    """
+    if not is_remote(path):
+        return find_file_damage(Path(path), facts)
+    name = path.rpartition("/")[2]
+    with contextlib.suppress(InputError):
+        blob = existing_blob(path)
+        if (blob.size, blob.crc32c) == (facts["bytes"], facts["crc32c"]):
+            return None
+        return f"{name} is another object than was written"
+    return f"{name} is missing"
+
+
 def read_bytes(path: str) -> bytes:
     """Return the whole file."""
     with open_file(path) as file:
@@ -374,26 +393,54 @@ def remove_file(path: str) -> None:
 def local_folder(path: str | Path) -> Path:
     """Return a local folder with the content of an address, downloaded if it is in the cloud.
 
-    A download stays in the folder for temporary files, named by the checksums of its files, and
-    is used again while these are the same. A local path is returned as it is, existing or not.
+    A download stays in a folder of this user's own among the temporary files, named by size,
+    checksum and generation of its objects, and is used again while these are the same. Its files
+    are compared with them each time, which reads them once; a damaged download is made again. A
+    local path is returned as it is, existing or not.
 
     Raises:
-        InputError: There is no such folder in the cloud, or an object's name leads out of it.
+        InputError: There is no such folder in the cloud, an object's name leads out of it, an
+            object is replaced while it is fetched, or the folder of downloads is not this user's.
     """
     if not is_remote(path):
         return Path(path)
     address = str(path).rstrip("/")
-    hashes = {file.path: content_hash(file.path) for file in find_files(address)}
-    cached = Path(tempfile.gettempdir()) / "albert-fetched" / hash_json(hashes)[:16]
-    if not cached.is_dir():
-        cached.parent.mkdir(exist_ok=True)
-        partial = Path(tempfile.mkdtemp(dir=cached.parent))
-        names = {file.removeprefix(address).lstrip("/") or Path(file).name: file for file in hashes}
-        fetch_files(names, partial)
-        # The rename fails if another process has fetched the same content meanwhile.
-        with contextlib.suppress(OSError):
-            partial.rename(cached)
+    objects = {file.path: _object_facts(file.path) for file in find_files(address)}
+    names = {file.removeprefix(address).lstrip("/") or Path(file).name: file for file in objects}
+    facts = {name: objects[file] for name, file in names.items()}
+    cached = user_folder("albert-fetched") / hash_json(objects)[:16]
+    if cached.is_dir():
+        damage = _find_download_damage(cached, facts)
+        if damage is None:
+            return cached
+        report_damage(cached, damage, f"{address} is fetched again")
+        shutil.rmtree(cached)
+    partial = Path(tempfile.mkdtemp(dir=cached.parent))
+    fetch_files(names, partial)
+    if damage := _find_download_damage(partial, facts):
+        shutil.rmtree(partial)
+        raise InputError(f"{address}: replaced while it was fetched ({damage}); run again")
+    try:
+        partial.rename(cached)
+    except OSError:  # another process has fetched the same content meanwhile
+        shutil.rmtree(partial)
     return cached
+
+
+def _object_facts(path: str) -> dict[str, Any]:
+    """Return size, checksum and generation of an object in the cloud, by one request."""
+    blob = existing_blob(path)
+    return {"bytes": blob.size, "crc32c": blob.crc32c, "generation": blob.generation}
+
+
+def _find_download_damage(folder: Path, facts: Mapping[str, FileFacts]) -> str | None:
+    """Return how a folder differs from the files it should hold, and no others; or None."""
+    present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()}
+    if foreign := sorted(present - facts.keys()):
+        return f"{foreign[0]} was not fetched"
+    if links := [name for name in sorted(present) if (folder / name).is_symlink()]:
+        return f"{links[0]} is a link"
+    return next(filter(None, (find_file_damage(folder / n, f) for n, f in facts.items())), None)
 
 
 def fetch_files(files: Mapping[str, str], folder: Path) -> None:

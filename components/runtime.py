@@ -95,8 +95,7 @@ def clear_frames(error: BaseException | None) -> None:
 def _exit_when_run_ends(lock: Path, run_id: str) -> None:
     """Start a thread that exits this process with status 1 when the run has ended or was killed.
 
-    It looks twice a second and exits without clean-up. Where the lock file is gone the thread ends
-    with an error, and the process goes on.
+    It looks twice a second and exits without clean-up. A run whose folder was deleted has ended.
 
     Args:
         lock: File that the run has locked.
@@ -115,21 +114,19 @@ def _exit_when_run_ends(lock: Path, run_id: str) -> None:
 def _is_at_work(lock: Path, run_id: str) -> bool:
     """Return whether a run still holds the lock of its folder.
 
-    False if the file names another run, which has taken the lock since, or if nobody holds the
-    lock: a shared lock is taken for a moment to find out. The run's process is not looked for: a
-    container has other process ids, but the same locks.
-
-    Raises:
-        FileNotFoundError: There is no such file.
+    False if there is no such file, since the run's folder was deleted; if it names another run,
+    which has taken the lock since; or if nobody holds the lock: a shared lock is taken for a
+    moment to find out. The run's process is not looked for: a container has other process ids, but
+    the same locks.
     """
-    with lock.open(encoding="utf-8") as file:
+    with contextlib.suppress(FileNotFoundError), lock.open(encoding="utf-8") as file:
         if file.read() != run_id:
             return False
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
-        return False
+    return False
 
 
 def _redirect_output(path: Path) -> None:

@@ -309,7 +309,7 @@ def _ending_with_summary(
     jobs: Any,
     work_root: Any,
 ) -> contextlib.AbstractContextManager:
-    """Return what the tasks of a pipeline are made in, so that the summary's runs after them.
+    """Return a context: the tasks made in it are followed by that of the summary, however they end.
 
     Without a summary among the optional steps it does nothing. The last four arguments are
     parameters of the pipeline, of the same names.

@@ -231,10 +231,10 @@ def read_run_values(path: str | Path) -> dict[str, Any]:
 
 
 def with_recipes(finetuning: FinetuningConfig, given: Collection[str]) -> FinetuningConfig:
-    """Return settings of fine-tuning for a run from a checkpoint: the recipes, where nothing else.
+    """Return settings of fine-tuning for a run from a checkpoint: with the tasks' recipes.
 
     The released models are known by the scores that these recipes give. What is given wins over
-    them, for every task; a `recipe` that is given is left as it is.
+    them, for every task; if `recipe` itself is given, the settings are returned as they are.
 
     Args:
         finetuning: The settings.

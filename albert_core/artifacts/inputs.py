@@ -1,35 +1,115 @@
 """A step's inputs: brought to this machine, and compared with their manifests."""
 
+import dataclasses
 from pathlib import Path
 
-from albert_core.artifacts.manifest import MANIFEST_NAME, find_damage, find_manifest
+from albert_core.artifacts.manifest import (
+    MANIFEST_NAME,
+    DamagedManifestError,
+    Manifest,
+    find_damage,
+    find_manifest,
+)
 from albert_core.errors import InputError
-from albert_core.storage import is_remote, local_folder
+from albert_core.storage import local_folder
 
-# Hashing 1 GB takes about a second. Above that, hashing would take longer than some steps do, and
-# a local disk, other than a network, rarely changes a byte.
-_MAX_HASHED_BYTES = 1 << 30
+# Hashing 1 GB takes one to two seconds. All weights of ALBERT are below this. Of larger records
+# each has a checksum of its own, which their readers compare, so that they are not read twice.
+_MAX_HASHED_BYTES = 4 << 30
+
+
+def is_worth_hashing(manifest: Manifest) -> bool:
+    """Return whether files are compared by sha256, which takes seconds, or by their sizes alone."""
+    return manifest.num_bytes < _MAX_HASHED_BYTES
 
 
 def input_folder(address: str | Path) -> Path:
     """Return the local path of an input, fetched if it is in the cloud, and check its files.
 
-    The output of a step is compared with its manifest: sizes always, sha256 if it was fetched or
-    has less than 1 GiB. A folder or file without a manifest is returned unchecked; a local one
-    need not exist.
+    The output of a step, or a part of it, as one format of an export, is compared with its
+    manifest: sizes always, sha256 if it has less than 4 GiB. What was fetched has been compared
+    with Google's checksums besides. A folder or file without a manifest is returned unchecked; a
+    local one need not exist.
 
     Raises:
         InputError: It does not exist in the cloud, its manifest cannot be read, or a file that the
             manifest lists is lost or damaged.
     """
     folder = local_folder(address)
-    manifest = find_manifest(folder)
-    if manifest is None:
+    covering = _find_covering(folder)
+    if covering is None:
         return folder
-    with_hashes = is_remote(address) or manifest.num_bytes < _MAX_HASHED_BYTES
-    if damage := find_damage(folder, manifest, with_hashes=with_hashes):
-        raise InputError(
-            f"{address}: {damage}, by its {MANIFEST_NAME}; delete this folder and run "
-            f"`albert {manifest.step}`, or the pipeline, again"
-        )
+    root, manifest = covering
+    if damage := find_damage(root, manifest, with_hashes=is_worth_hashing(manifest)):
+        raise _damage_error(address, damage, manifest)
     return folder
+
+
+def verify_files(address: str | Path) -> str:
+    """Compare all files at an address with the manifest that lists them, by sha256 whatever size.
+
+    Returns:
+        A sentence on how many files were compared, for people.
+
+    Raises:
+        InputError: There is nothing, or no manifest to compare it with; or a file is lost or
+            damaged.
+    """
+    covering = _find_covering(local_folder(address))
+    if covering is None:
+        raise InputError(
+            f"{address}: got nothing with a {MANIFEST_NAME} there or above, expected the output of "
+            "a step, or a part of it; without a manifest nothing can be verified"
+        )
+    root, manifest = covering
+    if damage := find_damage(root, manifest, with_hashes=True):
+        raise _damage_error(address, damage, manifest)
+    return (
+        f"verified: {len(manifest.files):,} files, {manifest.num_bytes:,} bytes, as `albert "
+        f"{manifest.step}` wrote them"
+    )
+
+
+def _damage_error(address: str | Path, damage: str, manifest: Manifest) -> InputError:
+    return InputError(
+        f"{address}: {damage}, by its {MANIFEST_NAME}; delete this folder and run "
+        f"`albert {manifest.step}`, or the pipeline, again"
+    )
+
+
+def _find_covering(path: Path) -> tuple[Path, Manifest] | None:
+    """Return the folder of the manifest that lists what is at a path, and what it lists of that.
+
+    Such a manifest is in the folder itself, or up to three above, as those of exports are. None
+    where there is none. A file's path may be a prefix of names, as of a TensorFlow 1 checkpoint.
+
+    Raises:
+        InputError: The folder's own manifest cannot be read, or one above is damaged.
+    """
+    if manifest := find_manifest(path):
+        return path, manifest
+    # Resolved: the stable places of a run are links into its artifacts.
+    path = path.resolve()
+    for root in list(path.parents)[:3]:
+        below = path.relative_to(root).as_posix()
+        prefix = f"{below}/" if path.is_dir() else below
+        manifest = _find_manifest_above(root)
+        files = manifest.files if manifest else {}
+        part = {name: entry for name, entry in files.items() if name.startswith(prefix)}
+        if manifest and part:
+            return root, dataclasses.replace(manifest, files=part)
+    return None
+
+
+def _find_manifest_above(root: Path) -> Manifest | None:
+    """Return the manifest in a folder; None also where it is another program's, of that name.
+
+    Raises:
+        DamagedManifestError: It is damaged.
+    """
+    try:
+        return find_manifest(root)
+    except DamagedManifestError:
+        raise
+    except InputError:
+        return None

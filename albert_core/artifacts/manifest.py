@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from albert_core.checksums import DamageError, with_checksum, without_checksum
 from albert_core.errors import InputError
 from albert_core.files import hash_json, sha256_of_file, write_json
 from albert_core.old_names import rename_metrics, rename_settings
@@ -53,6 +54,8 @@ class Manifest:
         files: Size and sha256 of each file, by path relative to the folder.
         metrics: Key metrics for tables and reports.
         seconds: Wall-clock time of the process that finished the step.
+        environment: Machine and versions of that process, as `describe_environment` returns them;
+            empty in manifests of earlier versions.
     """
 
     step: str
@@ -63,6 +66,7 @@ class Manifest:
     files: Mapping[str, Mapping[str, Any]]
     metrics: Metrics
     seconds: float
+    environment: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -80,9 +84,21 @@ class Manifest:
     def write(self, folder: Path) -> None:
         """Write `manifest.json` into an existing folder, which marks the folder as complete.
 
-        It appears whole, and replaces an older one.
+        It appears whole, with a checksum of itself, and replaces an older one.
         """
-        write_json(folder / MANIFEST_NAME, dataclasses.asdict(self))
+        write_json(folder / MANIFEST_NAME, with_checksum(dataclasses.asdict(self)))
+
+
+class DamagedManifestError(InputError):
+    """A manifest that holds something else than was written.
+
+    Attributes:
+        fingerprint: The fingerprint it has, right or wrong; None without one.
+    """
+
+    def __init__(self, message: str, fingerprint: str | None) -> None:
+        super().__init__(message)
+        self.fingerprint = fingerprint
 
 
 def describe_files(folder: Path) -> dict[str, dict[str, Any]]:
@@ -135,11 +151,23 @@ def find_manifest(folder: Path) -> Manifest | None:
 def parse_manifest(data: bytes, source: str) -> Manifest:
     """Return a manifest from its file's bytes; old names of metrics and settings become today's.
 
+    Its checksum is compared; manifests of earlier versions have none.
+
     Raises:
-        InputError: It is not one this version can read; names `source`.
+        DamagedManifestError: It holds something else than was written.
+        InputError: It is not one this version can read. Both name `source`.
     """
     try:
-        manifest = Manifest(**_rename_old_keys(json.loads(data)))
+        values = json.loads(data)
+        if "checksum" in values:
+            values = without_checksum(values)
+        manifest = Manifest(**_rename_old_keys(values))
+    except DamageError as error:
+        raise DamagedManifestError(
+            f"{source}: damaged ({error}); delete this folder and run its step, or the pipeline, "
+            "again",
+            values.get("fingerprint"),
+        ) from error
     # AttributeError: JSON, but not an object, or with metrics that are none.
     except (AttributeError, TypeError, ValueError) as error:
         raise InputError(f"{source}: not a manifest of this program ({error})") from error

@@ -9,7 +9,14 @@ import contextlib
 import shutil
 from pathlib import Path
 
-from albert_core.artifacts.manifest import MANIFEST_NAME, Manifest, find_manifest, parse_manifest
+from albert_core.artifacts.inputs import is_worth_hashing
+from albert_core.artifacts.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    find_damage,
+    find_manifest,
+    parse_manifest,
+)
 from albert_core.errors import InputError
 from albert_core.files import link_or_copy
 from albert_core.storage import (
@@ -67,18 +74,12 @@ class Output(abc.ABC):
             results: A complete local folder with its manifest (not checked); it stays as it is.
         """
 
-    def has_all_files(self, manifest: Manifest) -> bool:
-        """Return whether all files of a manifest are published here with their sizes.
+    @abc.abstractmethod
+    def find_damage(self, manifest: Manifest) -> str | None:
+        """Return the first difference of the published files from a manifest, or None.
 
-        Their content is not compared. There must be at least one file in the folder.
-
-        Raises:
-            InputError: The folder is missing or empty.
+        There must be at least one file in the folder. Others than the manifest's are ignored.
         """
-        # Sizes only: hashing a published model on every start would read all of it, from the cloud
-        # perhaps. Whoever reads it as an input compares the hashes.
-        sizes = self._sizes()
-        return all(sizes.get(name) == entry["bytes"] for name, entry in manifest.files.items())
 
     def refuse_added_files(self, manifest: Manifest) -> None:
         """Refuse a folder with files that its manifest does not name: to publish would remove them.
@@ -144,6 +145,13 @@ class LocalOutput(Output):
         if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
             raise self._foreign_files_error()
 
+    def find_damage(self, manifest: Manifest) -> str | None:
+        """Return the first difference from the manifest, for a message, or None.
+
+        Sizes are compared and, where that takes seconds at most, sha256.
+        """
+        return find_damage(self.folder, manifest, with_hashes=is_worth_hashing(manifest))
+
     def publish(self, results: Path) -> None:
         """Publish the results in one rename; by hard links where the file system has them.
 
@@ -189,6 +197,19 @@ class RemoteOutput(Output):
         """
         if has_files(self.address) and not exists(self._uploading_path):
             raise self._foreign_files_error()
+
+    def find_damage(self, manifest: Manifest) -> str | None:
+        """Return the first file whose published size differs from the manifest's, or None.
+
+        Worded for a message. By one listing; contents are not compared.
+        """
+        # Google keeps what it has; a sha256 would cost a download. Whoever reads the files as an
+        # input compares their hashes.
+        sizes = {file.path: file.num_bytes for file in find_files(self.address)}
+        for name, entry in manifest.files.items():
+            if (actual := sizes.get(join(self.address, name))) != entry["bytes"]:
+                return f"{name} is missing" if actual is None else f"{name} has {actual:,} bytes"
+        return None
 
     def publish(self, results: Path) -> None:
         """Upload file by file, the manifest last.

@@ -7,7 +7,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from albert_core.artifacts.environment import describe_environment
 from albert_core.artifacts.manifest import (
+    MANIFEST_NAME,
+    DamagedManifestError,
     Manifest,
     Metrics,
     code_version,
@@ -23,8 +26,10 @@ from albert_core.artifacts.work_folder import (
     synchronized_work_folder,
 )
 from albert_core.artifacts.work_sync import fetch_progress
+from albert_core.checksums import report_damage
 from albert_core.errors import InputError, StepFailedError
 from albert_core.files import hash_json
+from albert_core.google_storage import WriteConflictError
 from albert_core.old_names import with_first_names
 from albert_core.storage import is_remote, join
 
@@ -54,7 +59,8 @@ def run_step(
     results of this code in the work folder are published without running the body again.
 
     Once the body is done, its progress is removed. Where the body fails, with whatever error but
-    InputError, the work folder (or its copy in gs://) stays for another attempt.
+    InputError, or its results cannot be published, the work folder (or its copy in gs://) stays for
+    another attempt. What is damaged in either folder is named on standard error and made again.
 
     Args:
         step: Name of the step.
@@ -70,11 +76,11 @@ def run_step(
 
     Raises:
         InputError: `output` holds something else, another process is doing this work or publishes
-            there, or the body refuses its input. If the body or publishing raises it, the work
-            folder is removed unless it held something from earlier runs.
+            there, or the body refuses its input. In the latter case the work folder is removed
+            unless it held something from earlier runs.
         StepFailedError: Another process has taken over this work.
     """
-    fingerprint = _fingerprint(step, config, inputs)
+    fingerprint = work_fingerprint(step, config, inputs)
     target = output_at(output)
     if published := _find_published(target, fingerprint):
         return published
@@ -83,7 +89,7 @@ def run_step(
     with exclusive_lock(work), synchronized_work_folder(work, work_root) as remote_results:
         is_new = not (work / "results").exists() and not any((work / "progress").glob("*"))
         try:
-            manifest = _find_finished(work / "results")
+            manifest = _find_finished(work / "results", fingerprint)
             if manifest is None:
                 manifest = _execute(step, fingerprint, config, inputs, work, body)
                 if remote_results:
@@ -93,9 +99,11 @@ def run_step(
             # The results need no checkpoints any more, which may be many times their size.
             shutil.rmtree(work / "progress", ignore_errors=True)
             target.publish(work / "results")
-        except InputError:
-            # Bad input leaves nothing behind, but never costs the progress of an earlier run.
-            if is_new:
+        except InputError as error:
+            # Bad input leaves nothing behind, but never costs the progress of an earlier run, nor
+            # results that are finished and only could not be published.
+            is_finished = (work / "results" / MANIFEST_NAME).exists()
+            if is_new and not is_finished and not isinstance(error, WriteConflictError):
                 remove_work_folder(work)
             raise
     if work_root is None:
@@ -133,7 +141,7 @@ def run_step_as_follower(
         StepFailedError: The leader does not begin within five minutes, or does not publish within
             five minutes after this process is done.
     """
-    fingerprint = _fingerprint(step, config, inputs)
+    fingerprint = work_fingerprint(step, config, inputs)
     target = output_at(output)
     root = local_work_root(work_root) if work_root else target.default_work_root
     work = root / _folder_name(step, fingerprint)
@@ -160,8 +168,11 @@ def run_step_as_follower(
     return _wait_for(published, not_published)
 
 
-def _fingerprint(step: str, config: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
-    """Return the hash that is equal for the same work; the code's version is checked apart."""
+def work_fingerprint(step: str, config: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
+    """Return the hash that names the work of a step: equal for the same settings and inputs.
+
+    The code's version is checked apart.
+    """
     # Under the first names of the settings: a renamed setting must not make a killed step of an
     # earlier version, or its published output, another work.
     return hash_json({"step": step, "config": with_first_names(config), "inputs": inputs})
@@ -190,12 +201,19 @@ def _wait_for(probe: Callable[[], _Result | None], failure: str) -> _Result:
 def _find_published(output: Output, fingerprint: str) -> Manifest | None:
     """Return the manifest if `output` already holds this work, by this code, with all its files.
 
-    Returns None if the folder is empty or missing, has lost files or holds results of other code.
+    Returns None if the folder is empty or missing, is damaged or holds results of other code.
+    Damage is told on standard error.
 
     Raises:
         InputError: It holds other work, or files that are not this program's and would be lost.
     """
-    manifest = output.manifest()
+    try:
+        manifest = output.manifest()
+    except DamagedManifestError as error:
+        if error.fingerprint != fingerprint:
+            raise
+        report_damage(output.address, f"{MANIFEST_NAME}: its checksum differs", "published again")
+        return None
     if manifest is None:
         output.refuse_foreign_files()
         return None
@@ -204,25 +222,37 @@ def _find_published(output: Output, fingerprint: str) -> Manifest | None:
             f"output {output.address}: belongs to another configuration (a {manifest.step} of "
             "other settings or inputs); choose another --output or remove that folder"
         )
-    if manifest.code_version == code_version() and output.has_all_files(manifest):
-        return manifest
+    damage = None
+    if manifest.code_version == code_version():
+        damage = output.find_damage(manifest)
+        if damage is None:
+            return manifest
     output.refuse_added_files(manifest)
+    if damage:
+        report_damage(output.address, damage, "published again")
     return None
 
 
-def _find_finished(results: Path) -> Manifest | None:
-    """Return the manifest of finished results of this code, or None; checks sizes and sha256.
+def _find_finished(results: Path, fingerprint: str) -> Manifest | None:
+    """Return the manifest of finished results of this work and code, or None.
 
-    None where there is no manifest, or one of other code, or a file is lost or damaged.
-
-    Raises:
-        InputError: There is a manifest that this version cannot read.
+    Sizes and sha256 of all files are compared. None where there is no manifest, or one of other
+    code; or where anything is damaged or of other work, which is told on standard error.
     """
-    manifest = find_manifest(results)
+    try:
+        manifest = find_manifest(results)
+    except InputError as error:
+        report_damage(results, error, "made again")
+        return None
     if manifest is None or manifest.code_version != code_version():
         return None
-    # By sha256: these bytes are about to be published as good.
-    return None if find_damage(results, manifest, with_hashes=True) else manifest
+    damage: str | None = "they belong to other work"
+    if manifest.fingerprint == fingerprint:
+        # By sha256: these bytes are about to be published as good.
+        damage = find_damage(results, manifest, with_hashes=True)
+    if damage:
+        report_damage(results, damage, "made again")
+    return None if damage else manifest
 
 
 def _execute(
@@ -256,6 +286,7 @@ def _execute(
         files=describe_files(results),
         metrics=metrics,
         seconds=round(time.monotonic() - started, 2),
+        environment=describe_environment(),
     )
     manifest.write(results)
     return manifest

@@ -3,28 +3,32 @@
 import contextlib
 import fcntl
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from albert_core.artifacts.manifest import MANIFEST_NAME, code_version
+from albert_core.artifacts.manifest import MANIFEST_NAME, Manifest, code_version
 from albert_core.artifacts.outputs import RemoteOutput
 from albert_core.artifacts.work_sync import synchronized_progress
+from albert_core.checksums import report_damage
 from albert_core.errors import InputError
 from albert_core.files import hash_json
 from albert_core.storage import fetch_files, is_remote, join
+from albert_core.user_folder import user_folder
 
 # A killed process may take some seconds to die, and forked children share its lock.
 LOCK_TIMEOUT_S = 20.0
 
 
 def local_work_root(work_root: str | Path) -> Path:
-    """Return where work folders are while steps run: the root itself, or a local one for gs://."""
+    """Return where work folders are while steps run: the root itself, or a local one for gs://.
+
+    The latter is made, and its folder is this user's alone.
+    """
     if not is_remote(work_root):
         return Path(work_root)
     # By a hash of the address: runs with different roots must not share a work folder here.
-    return Path(tempfile.gettempdir()) / "albert-work" / hash_json(str(work_root))[:12]
+    return user_folder("albert-work") / hash_json(str(work_root))[:12]
 
 
 @contextlib.contextmanager
@@ -85,9 +89,9 @@ def synchronized_work_folder(
         with synchronized_progress(work / "progress", address):
             # The copy in gs:// is the truth: local results may be of an earlier, lost holder.
             shutil.rmtree(work / "results", ignore_errors=True)
-            manifest = remote_results.manifest()
+            manifest = _read_manifest(remote_results)
             is_current = manifest is not None and manifest.code_version == code_version()
-            if manifest and is_current and remote_results.has_all_files(manifest):
+            if manifest and is_current and not remote_results.find_damage(manifest):
                 names = (*manifest.files, MANIFEST_NAME)
                 files = {name: join(remote_results.address, name) for name in names}
                 fetch_files(files, work / "results")
@@ -95,6 +99,15 @@ def synchronized_work_folder(
     finally:
         # The next attempt may run on another machine, and nobody comes back to clean this one.
         remove_work_folder(work)
+
+
+def _read_manifest(results: RemoteOutput) -> Manifest | None:
+    """Return the manifest of results in the cloud; None if there is none, or a damaged one."""
+    try:
+        return results.manifest()
+    except InputError as error:
+        report_damage(results.address, error, "made again")
+        return None
 
 
 def remove_work_folder(work: Path) -> None:

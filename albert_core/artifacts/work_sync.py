@@ -7,6 +7,7 @@ only the lease holder may update it.
 """
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -21,6 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from albert_core.artifacts.snapshot import FileStamp, file_stamps, take_snapshot
+from albert_core.checksums import (
+    DamageError,
+    parse_object,
+    report_damage,
+    with_checksum,
+    without_checksum,
+)
 from albert_core.errors import InputError, StepFailedError
 from albert_core.google_storage import Version, WriteConflictError, read_version, write_version
 from albert_core.storage import (
@@ -238,16 +246,12 @@ class _ProgressSync:
         """Upload a last time and give the lease back; removes the index if there are no files.
 
         An upload that fails is told on standard error only: the results may be good without it.
-        So is a lease that is found lost in this last upload only.
 
         Raises:
-            StepFailedError: `update_until` found that another process had taken the lease.
+            StepFailedError: Another process has taken the lease.
         """
         if self._has_lost_lease:
-            raise StepFailedError(
-                f"{self._address}: another process has taken over this work, as this one had not "
-                f"been heard of for {LEASE_S:.0f} s; it goes on there"
-            )
+            raise self._lost_lease_error()
         try:
             self._update()
             # No holder: a retried task goes on at once, without waiting for the lease to end.
@@ -255,8 +259,16 @@ class _ProgressSync:
             self._write_index()
             if not self._object_names:
                 remove_file(self._index_path)
+        except WriteConflictError as error:
+            raise self._lost_lease_error() from error
         except Exception as error:
             print(f"{self._address}: not updated ({error})", file=sys.stderr)
+
+    def _lost_lease_error(self) -> StepFailedError:
+        return StepFailedError(
+            f"{self._address}: another process has taken over this work, as this one had not been "
+            f"heard of for {LEASE_S:.0f} s; it goes on there"
+        )
 
     def _update(self) -> None:
         """Upload new and changed files, write the index, then remove objects it no longer lists.
@@ -307,7 +319,7 @@ class _ProgressSync:
             "write": self._num_writes,
             "files": self._object_names,
         }
-        data = json.dumps(index).encode()
+        data = json.dumps(with_checksum(index)).encode()
         try:
             self._generation = write_version(self._index_path, data, generation=self._generation)
         except WriteConflictError:
@@ -319,14 +331,29 @@ class _ProgressSync:
         self._last_write_s = time.monotonic()
 
 
-def _parse_index(version: Version) -> dict[str, Any]:
-    return json.loads(version.data)
+# An index is parsed several times; its damage is told once.
+@functools.lru_cache(maxsize=4)
+def _parse_index(data: bytes) -> Mapping[str, Any]:
+    """Return an index; of a damaged one, which is told, one without files, held by nobody known.
+
+    Its holder, if it lives, still has the lease: the next write of the index shows it.
+    """
+    try:
+        index = parse_object(data)
+        # Those of earlier versions have no checksum.
+        index = without_checksum(index) if "checksum" in index else index
+        if {"holder", "files"} <= index.keys():
+            return index
+        raise DamageError("it has no holder or no files")
+    except DamageError as error:
+        report_damage(INDEX_NAME, error, "work in progress begins anew")
+        return {"holder": "unknown", "files": {}}
 
 
 def _holder(version: Version) -> str:
     """Return the name of the lease's holder, as an index has it; empty if it was given back."""
-    return _parse_index(version)["holder"]
+    return _parse_index(version.data)["holder"]
 
 
 def _object_names(version: Version) -> _ObjectNames:
-    return _parse_index(version)["files"]
+    return _parse_index(version.data)["files"]

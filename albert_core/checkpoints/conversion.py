@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from albert_core.artifacts.inputs import input_folder
 from albert_core.checkpoints.checkpoint import TASK_NAME, Checkpoint
 from albert_core.checkpoints.folder import read_folder, save_folder
 from albert_core.checkpoints.huggingface import read_huggingface, save_huggingface
@@ -15,7 +16,7 @@ from albert_core.checkpoints.release import read_hub_module, read_release, save_
 from albert_core.checkpoints.vocabulary import check_size
 from albert_core.errors import InputError, StepFailedError
 from albert_core.files import write_json
-from albert_core.storage import local_folder, local_path
+from albert_core.storage import local_path
 
 LARGEST_DIFFERENCE = 1e-6
 
@@ -126,8 +127,8 @@ def convert(
         raise InputError(f"to: got {to!r}, expected one of {', '.join(_WRITERS)}")
     destination = local_path(destination, "destination")
     config = local_path(config, "config") if config is not None else None
-    _refuse_occupied(destination)
-    folder = local_folder(source)
+    refuse_occupied(destination)
+    folder = input_folder(source)
     checkpoint = read_checkpoint(folder, config=config, vocab=vocab, lower_case=lower_case)
     differences, notes = write_proven(checkpoint, destination, to=to)
     return Conversion(
@@ -195,7 +196,7 @@ def _write(checkpoint: Checkpoint, folder: Path, to: CheckpointFormat) -> tuple[
     return notes
 
 
-def _refuse_occupied(destination: Path) -> None:
+def refuse_occupied(destination: Path) -> None:
     """Refuse a destination that is a file or a folder with anything in it.
 
     Raises:

@@ -235,7 +235,7 @@ def _list_safetensors(path: Path) -> dict[str, Variable]:
 
 
 def summarize_vocabulary(folder: Path) -> str:
-    """Return kind, size and case of a folder's vocabulary as text; empty if it has none.
+    """Return kind, size, case and kept accents of a folder's vocabulary; empty if it has none.
 
     One that cannot be read gives "unusable: " and the reason, and no error: the rest of the folder
     is still worth telling.
@@ -247,7 +247,8 @@ def summarize_vocabulary(folder: Path) -> str:
     if tokenizer is None:
         return ""
     case = "lower case" if tokenizer.lower_case else "cased"
-    return f"{tokenizer.display_name}, {len(tokenizer):,} tokens, {case}"
+    accents = ", accents kept" if tokenizer.keeps_accents else ""
+    return f"{tokenizer.display_name}, {len(tokenizer):,} tokens, {case}{accents}"
 
 
 def list_sizes(path: Path) -> dict[str, int]:

@@ -14,6 +14,7 @@ from albert_core.checkpoints.checkpoint import (
 from albert_core.checkpoints.kinds import HUB_ASSETS, HUB_VARIABLES
 from albert_core.checkpoints.names import GLOBAL_STEP, SLOTS, is_training_state
 from albert_core.checkpoints.tf1 import (
+    CHECKPOINT_ENDS,
     find_tf1_checkpoint,
     read_tf1_checkpoint,
     write_tf1_checkpoint,
@@ -21,8 +22,13 @@ from albert_core.checkpoints.tf1 import (
 from albert_core.checkpoints.vocabulary import find_tokenizer, write_original_vocabulary
 from albert_core.config import CONFIG_NAME, AlbertConfig
 from albert_core.errors import InputError
+from albert_core.files import link_or_copy
 
 CHECKPOINT_NAME = "model.ckpt-best"
+# The same under the name of a step, here 0: the evaluation of the original's fine-tuning scripts
+# looks for checkpoints of steps, their prediction for the best.
+STEP_CHECKPOINT_NAME = "model.ckpt-0"
+_TASK_HEADS = frozenset({"classifier", "span", "span_beam"})
 
 
 def read_release(
@@ -124,10 +130,11 @@ def _describe_left_out(arrays: Mapping[str, np.ndarray]) -> tuple[str, ...]:
 
 
 def save_release(checkpoint: Checkpoint, folder: str | Path) -> tuple[str, ...]:
-    """Write a folder that the original's scripts can start from or export; without the task.
+    """Write a folder that the original's scripts can start from, export or run; without the task.
 
-    The checkpoint is `model.ckpt-best`, with global_step 0 and no slots. Makes the folder if it is
-    missing; files there are replaced. Where the checkpoint `lacks_pooler`, a pooler of zeros is
+    The checkpoint is `model.ckpt-best`, with global_step 0 and no slots; with the head of a task it
+    is there a second time as `model.ckpt-0` (as hard links where possible). Makes the folder if it
+    is missing; files there are replaced. Where the checkpoint `lacks_pooler`, a pooler of zeros is
     written.
 
     Returns:
@@ -137,6 +144,12 @@ def save_release(checkpoint: Checkpoint, folder: str | Path) -> tuple[str, ...]:
     folder.mkdir(parents=True, exist_ok=True)
     complete = checkpoint.with_pooler()
     write_tf1_checkpoint(folder / CHECKPOINT_NAME, complete.weights)
+    if checkpoint.heads & _TASK_HEADS:
+        for end in CHECKPOINT_ENDS:
+            (folder / f"{STEP_CHECKPOINT_NAME}{end}").unlink(missing_ok=True)
+            link_or_copy(
+                folder / f"{CHECKPOINT_NAME}{end}", folder / f"{STEP_CHECKPOINT_NAME}{end}"
+            )
     checkpoint.config.to_json_file(folder / CONFIG_NAME)
     if checkpoint.tokenizer:
         write_original_vocabulary(checkpoint.tokenizer, folder)

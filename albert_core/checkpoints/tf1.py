@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import keras
 
 STATE_NAME = "checkpoint"
+CHECKPOINT_ENDS = (".meta", ".data-00000-of-00001", ".index")  # what completes a checkpoint last
 _HUB_SCOPE = "module/"  # of the variables in TF-Hub modules
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"  # key of every checkpoint that is keyed by objects
 
@@ -122,7 +123,8 @@ def write_tf1_checkpoint(prefix: str | Path, arrays: Mapping[str, Any]) -> None:
     """Write arrays as a checkpoint that `tf.train.Saver` restores, and name it the latest.
 
     Files of the same name are replaced, and so is the folder's file `checkpoint`, which then names
-    no other. There is no `.meta` file: the original's scripts build their graphs themselves.
+    no other. The graph in the `.meta` file holds the variables and what saves and restores them;
+    the original's scripts, which build the model's graph themselves, rename and remove that file.
 
     Args:
         prefix: Path without `.index`; its folder must exist.
@@ -137,13 +139,14 @@ def write_tf1_checkpoint(prefix: str | Path, arrays: Mapping[str, Any]) -> None:
     # the index comes last, because it makes the checkpoint visible.
     temporary = prefix.with_name(f".{prefix.name}.{os.getpid()}.tmp")
     try:
+        Path(f"{temporary}.meta").write_bytes(_make_meta_graph(values))
         tf.raw_ops.SaveV2(
             prefix=str(temporary),
             tensor_names=list(values),
             shape_and_slices=[""] * len(values),
             tensors=[tf.convert_to_tensor(value) for value in values.values()],
         )
-        for end in (".data-00000-of-00001", ".index"):
+        for end in CHECKPOINT_ENDS:
             os.replace(f"{temporary}{end}", f"{prefix}{end}")
     finally:
         for path in prefix.parent.iterdir():
@@ -151,6 +154,43 @@ def write_tf1_checkpoint(prefix: str | Path, arrays: Mapping[str, Any]) -> None:
                 path.unlink()
     state = f'model_checkpoint_path: "{prefix.name}"\nall_model_checkpoint_paths: "{prefix.name}"\n'
     write_atomically(prefix.with_name(STATE_NAME), state.encode())
+
+
+def _make_meta_graph(values: Mapping[str, Any]) -> bytes:
+    """Return a serialised MetaGraphDef with the variables of a checkpoint, and their Saver.
+
+    The same names, shapes and types give the same bytes.
+
+    Args:
+        values: Arrays, or numbers, by the names of the variables; `global_step` is marked as what
+            counts the steps.
+    """
+    import tensorflow as tf
+
+    with tf.Graph().as_default() as graph:
+        for name, value in values.items():
+            array = np.asarray(value)
+            keys = tf.compat.v1.GraphKeys
+            is_model = not is_training_state(name)
+            tf.compat.v1.get_variable(
+                name,
+                shape=array.shape,
+                dtype=array.dtype,
+                initializer=tf.compat.v1.zeros_initializer(),
+                trainable=is_model,
+                collections=[
+                    keys.GLOBAL_VARIABLES,
+                    *([keys.GLOBAL_STEP] if name == GLOBAL_STEP else []),
+                ],
+                use_resource=False,  # as TensorFlow 1.15 has them
+            )
+        saver = tf.compat.v1.train.Saver()
+        meta_graph = tf.compat.v1.train.export_meta_graph(
+            graph_def=graph.as_graph_def(),
+            saver_def=saver.as_saver_def(),
+            strip_default_attrs=True,  # which an older TensorFlow may not know
+        )
+    return meta_graph.SerializeToString(deterministic=True)
 
 
 def load_tf1_checkpoint(model: "keras.Model", path: str | Path, *, prefix: str = "") -> Restored:

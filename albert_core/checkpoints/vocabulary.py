@@ -72,7 +72,7 @@ def write_huggingface_vocabulary(tokenizer: Tokenizer, config: AlbertConfig, fol
     special_tokens = _special_tokens(tokenizer)
     settings: dict[str, Any] = {
         "tokenizer_class": tokenizer.hugging_face_class,
-        "do_lower_case": tokenizer.lower_case,
+        **tokenizer.hugging_face_settings,
         "model_max_length": config.max_position_embeddings,
         "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
         **special_tokens,

@@ -15,7 +15,9 @@ from albert_core.storage import is_remote
 
 _CHECKED_BYTES = 1 << 30  # a larger corpus is checked at the beginning of its files
 _CHECKED_BEGINNING = 16 << 20
-_SHORT_CHARACTERS = 600  # shorter documents, on average, may be the paragraphs of longer ones
+# Shorter documents, on average, may be the paragraphs of longer ones; by format, since lines of one
+# sentence were prepared on purpose, and paragraphs of novels have up to 900 characters.
+_SHORT_CHARACTERS = {"sentences": 600, "running_text": 1000}
 _FEW_DOCUMENTS = 10  # in a file
 _MANY_LINES = 50
 
@@ -24,6 +26,7 @@ _MANY_LINES = 50
 class _DocumentCounts:
     """Counts of what was read: streams of text, documents, lines and characters."""
 
+    short_characters: int
     num_streams: int = 0
     num_documents: int = 0
     num_lines: int = 0
@@ -34,7 +37,7 @@ class _DocumentCounts:
         """What is notable about where documents end; empty if that is nothing.
 
         Either all lines, 50 or more, are one document; or there are ten documents or more a stream
-        of under 600 characters on average, so that paragraphs may be taken for documents.
+        of under `short_characters` on average, so that paragraphs may be taken for documents.
         """
         if self.num_documents == 1 and self.num_lines >= _MANY_LINES:
             return (
@@ -43,7 +46,7 @@ class _DocumentCounts:
             )
         length = self.num_characters / max(1, self.num_documents)
         is_cut = self.num_documents >= _FEW_DOCUMENTS * max(1, self.num_streams)
-        if not is_cut or length >= _SHORT_CHARACTERS:
+        if not is_cut or length >= self.short_characters:
             return ""
         return (
             f"{self.num_documents:,} documents of {length:,.0f} characters on average, since a "
@@ -67,7 +70,8 @@ def check_corpus(config: CorpusConfig, *, say: Callable[[str], None] = print) ->
     """
     corpus = list_corpus(config)
     is_small = sum(file.num_bytes for file in corpus.files) <= _CHECKED_BYTES
-    reading, documents = ReadCounts(), _DocumentCounts()
+    reading = ReadCounts()
+    documents = _DocumentCounts(_SHORT_CHARACTERS.get(config.format, 0))
     for file in corpus.files:
         source = FileRange(file.path, 0, file.num_bytes)
         if config.format in ("jsonl", "parquet"):

@@ -49,7 +49,10 @@ class OverlapIndex:
 
     @classmethod
     def build(cls, sets: EvaluationSets, *, ngram: int) -> "OverlapIndex":
-        """Read evaluation sets and hash their n-grams.
+        """Read evaluation sets and hash their n-grams, case-folded and without punctuation.
+
+        An n-gram of several sets is taken for the first one's. Texts of fewer words have none, and
+        are counted.
 
         Args:
             sets: Files, folders or globs by name.
@@ -142,6 +145,8 @@ def _word_hash(word: str) -> int:
 
 def _read_texts(pattern: str) -> Iterator[str]:
     """Yield the texts of all evaluation files that a pattern matches, read by their endings.
+
+    These are .tsv, .json and .jsonl; any other file is plain text.
 
     Raises:
         InputError: A file is not UTF-8, not what its ending says, or has no text.

@@ -31,9 +31,9 @@ _TABULATED = (range(0xD800), range(0xE000, 0x30000), range(0xE0000, 0xE1000))
 _SIGMA, _FINAL_SIGMA = ord("σ"), ord("ς")
 # What a character is to a sigma beside it; 0 is anything that ends a word.
 _TRANSPARENT, _OF_WORD = 1, 2
-# Two characters take the place of two, so that the offsets of what follows stay right; the second,
-# a combining acute accent, is dropped with all accents.
-_PAIRS_OF_QUOTES, _ONE_QUOTE = "``|''", '"\u0301'
+# Two characters take the place of two, so that the offsets of what follows stay right. The second
+# is dropped: a combining acute accent with all accents; where they are kept, what is no character.
+_PAIRS_OF_QUOTES, _ACCENT, _NO_CHARACTER = "``|''", "\u0301", "\U0010ffff"
 
 
 class Normalization:
@@ -56,10 +56,12 @@ class Normalization:
         codes = [code for part in _TABULATED for code in part]
         between = [text[1:-1] for text in _normalized(tokenizer, "a{}a", codes)]
         normal = dict(zip(codes, between, strict=True))
-        self._replacement = Replacement(
-            {code: [*map(ord, text)] for code, text in normal.items() if text != chr(code)},
-            NUM_CODE_POINTS,
-        )
+        dropped = _NO_CHARACTER if tokenizer.keeps_accents else _ACCENT
+        self._one_quote = f'"{dropped}'
+        parts = {code: [*map(ord, text)] for code, text in normal.items() if text != chr(code)}
+        if self._rules.joins_quotes:
+            parts[ord(dropped)] = []
+        self._replacement = Replacement(parts, NUM_CODE_POINTS)
         self._is_space = _make_table(codes, [chr(code).isspace() for code in codes])
         self._final_sigma = None
         if tokenizer.lower_case:
@@ -75,7 +77,7 @@ class Normalization:
         Offsets are those of the strings before it. Invalid bytes become U+FFFD.
         """
         if self._rules.joins_quotes:
-            texts_N = tf.strings.regex_replace(texts_N, _PAIRS_OF_QUOTES, _ONE_QUOTE)
+            texts_N = tf.strings.regex_replace(texts_N, _PAIRS_OF_QUOTES, self._one_quote)
         characters = Characters.from_strings(texts_N)
         if self._rules.white_space == "folded_before":
             characters = fold_white_space(characters, self._is_space)
@@ -117,8 +119,8 @@ class _FinalSigma:
     def __init__(self, tokenizer: Tokenizer, codes: Sequence[int]) -> None:
         """Tabulate by the tokenizer which characters are a capital sigma, a letter or transparent.
 
-        Letters and transparent characters are told apart for the sigma after them and for the one
-        before.
+        A transparent one, such as an accent, is looked through for the character behind it. What a
+        character is may differ for the sigma after it and for the one before it.
         """
         final, inside = chr(_FINAL_SIGMA), chr(_SIGMA)
         as_last, within, before, behind, after, amid = (

@@ -10,18 +10,20 @@ from typing import Any
 import numpy as np
 
 from albert_core.checkpoints.checkpoint import Checkpoint, reference_function
+from albert_core.checkpoints.release import STEP_CHECKPOINT_NAME
 from albert_core.errors import StepFailedError
 from albert_core.exports.comparison import largest_differences
 from albert_core.exports.description import PARITY_NAME
 from albert_core.exports.formats import Bounds
-from albert_core.exports.sentences import sentence_batches
+from albert_core.exports.sentences import SentenceSource, sentence_batches
 from albert_core.files import write_json
 from albert_core.finetuning.dev_set import DevSet
 from albert_core.model_function import ModelFunction, ModelInputs, ModelOutputs
 from albert_core.tokenization.kinds import vocabulary_patterns
 
-# Settings and vocabulary, by their names in all formats.
-_SIDE_FILES = ("*.json", "*.vocab", *vocabulary_patterns())
+# Settings and vocabulary, by their names in all formats; and a TensorFlow 1 checkpoint's second
+# name, under which the same bytes are there again.
+_SIDE_FILES = ("*.json", "*.vocab", f"{STEP_CHECKPOINT_NAME}.*", *vocabulary_patterns())
 _ROUNDING = 1e-9  # of the difference of two scores
 
 
@@ -56,6 +58,7 @@ class Parity:
         file_bytes: Size of the files, without the vocabulary and settings.
         parameter_bytes: Size of the parameters in float32.
         scores: The task's metric before and after, if there was a dev set.
+        sentence_source: Where the sentences come from: `corpus`, `package`, or a `file` given.
         bounds: The largest differences allowed.
     """
 
@@ -68,6 +71,7 @@ class Parity:
     parameter_bytes: int
     scores: ScoreComparison | None
     bounds: Bounds
+    sentence_source: SentenceSource = "package"
 
     @property
     def largest_difference(self) -> float:
@@ -142,6 +146,7 @@ class Reference:
         num_sentences: Sentences in the batches; 0 if the tokens are random.
         parameter_bytes: Size of the parameters in float32.
         dev: The task's dev set with the model's score, if there is one.
+        sentence_source: Where the sentences come from.
     """
 
     source: str
@@ -150,10 +155,15 @@ class Reference:
     num_sentences: int
     parameter_bytes: int
     dev: DevSet | None = None
+    sentence_source: SentenceSource = "package"
 
 
 def make_reference(
-    checkpoint: Checkpoint, sentences: Sequence[str], dev: DevSet | None = None
+    checkpoint: Checkpoint,
+    sentences: Sequence[str],
+    dev: DevSet | None = None,
+    *,
+    sentence_source: SentenceSource = "package",
 ) -> Reference:
     """Run the Keras model on batches of sentences, once for all formats.
 
@@ -161,6 +171,7 @@ def make_reference(
         checkpoint: The model; without a vocabulary it reads random tokens instead.
         sentences: At least one sentence.
         dev: The task's dev set, already scored by this model; None to compare no scores.
+        sentence_source: Where the sentences come from, for the report.
 
     Raises:
         InputError: The weights do not fit the model.
@@ -174,6 +185,7 @@ def make_reference(
         num_sentences=len(sentences) if checkpoint.tokenizer else 0,
         parameter_bytes=sum(array.nbytes for array in checkpoint.weights.values()),
         dev=dev,
+        sentence_source=sentence_source,
     )
 
 
@@ -238,6 +250,7 @@ def _measure(
         parameter_bytes=reference.parameter_bytes,
         scores=scores,
         bounds=bounds,
+        sentence_source=reference.sentence_source,
     )
 
 
@@ -259,7 +272,7 @@ def _differences(
 
 
 def _count_model_bytes(folder: Path) -> int:
-    """Return the bytes of a folder's files at any depth, without JSON files and vocabulary."""
+    """Return the bytes of a folder's files at any depth, but for `_SIDE_FILES`."""
     return sum(
         path.stat().st_size
         for path in folder.rglob("*")

@@ -6,6 +6,7 @@ Shape suffixes: B batch, S sequence, P predictions.
 import importlib.resources
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from albert_core.tasks import Example, Question
 from albert_core.tokenization import Tokenizer
 
 SENTENCES_NAME = "sentences.txt"
+SentenceSource = Literal["file", "corpus", "package"]
+"""Whose sentences a proof is made on: of a given file, of the corpus, or the package's own."""
+
 _BATCH_SIZE = 32
 _LONGEST = 512
 _NUM_CHOICES = 4

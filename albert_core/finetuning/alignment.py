@@ -193,20 +193,24 @@ class GapFilledMap:
         self._index = index
 
     def starts(self, positions: np.ndarray) -> np.ndarray:
-        """Return the positions to which the first positions of spans map.
+        """Return the positions to which the first positions of spans map, int32.
 
-        Of a gap between two matches it is the position after the first match, if the other text
-        has a gap there, too; else the second match.
+        Of a gap between two matches it is the position after the first match, if the other text has
+        a gap there, too; else the second match. Before the first match it is 0; after the last one,
+        the position after it, or the last match where `limit` leaves no such position or is not
+        given.
         """
         front, rear = self._front[positions], self._rear[positions]
         inside = np.where(rear > front + 1, front + 1, rear)
         return self._fill_gaps(positions, inside, at_begin=np.zeros_like(rear), at_end=front + 1)
 
     def ends(self, positions: np.ndarray) -> np.ndarray:
-        """Return the positions to which the last positions of spans map.
+        """Return the positions to which the last positions of spans map, int32.
 
         Of a gap between two matches it is the position before the second match, if the other text
-        has a gap there, too; else the first match.
+        has a gap there, too; else the first match. Before the first match it is the position before
+        it, 0 at least; after the last one, the position `limit` - 1, or the last match without a
+        limit.
         """
         front, rear = self._front[positions], self._rear[positions]
         inside = np.where(rear > front + 1, rear - 1, front)
@@ -232,7 +236,9 @@ class GapFilledMap:
 def _match(text_codes_C: np.ndarray, token_codes_K: np.ndarray) -> tuple[np.ndarray, ...] | None:
     """Return the position of each character of one in the other [C], [K]; None if too few match.
 
-    The second try has a band twice as wide. It costs twice as much, so only few texts get it.
+    Too few are less than 80 % of the text's characters that do not vanish, after a first try and,
+    where it does not find more than that, a second one. The second try has a band twice as wide. It
+    costs twice as much, so only few texts get it.
     """
     needed = _ENOUGH * np.count_nonzero(text_codes_C != _VANISHING)
     # The original's band and its one wider try: another width could match other characters.

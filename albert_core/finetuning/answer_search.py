@@ -281,6 +281,8 @@ def _best_candidates(
 ) -> list[SpanCandidate]:
     """Return at most `n_best_size` candidates with different texts, the best score first.
 
+    Empty without windows or pairs.
+
     Args:
         spans: Each window of one question, with the pairs in it that can be an answer.
         n_best_size: Most candidates. Of pairs with the same text only the best counts; of equal

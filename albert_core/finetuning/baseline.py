@@ -37,19 +37,23 @@ def baseline_score(program: TaskProgram, train: TaskData, dev: TaskData) -> floa
             has_unanswerable=task.has_unanswerable,
         )
         return float(scores.mean())
-    constant = TextEvaluator(program, dev, {"logits": list(_constant(task, train, dev))})
+    outputs = constant_outputs(task, train.features.targets["target"], len(dev.examples))
+    constant = TextEvaluator(program, dev, {"logits": list(outputs)})
     return constant.metrics()[task.metrics[0]]
 
 
-def _constant(task: Task, train: TaskData, dev: TaskData) -> np.ndarray:
-    """Return the same scores for every dev example [M, C], from the training set's targets.
+def constant_outputs(task: Task, targets: np.ndarray, num_rows: int) -> np.ndarray:
+    """Return the same scores for every example of another set [M, C], from a set's targets.
 
-    For classes and choices the scores are counts: the number of training examples each is right in
-    (C is 2 or more, up to the highest class that occurs). Only their order means anything. For
-    regression they are the mean target [M, 1].
+    For classes and choices the scores are counts: the number of examples each is right in (C is 2
+    or more, up to the highest class that occurs). Only their order means anything. For regression
+    they are the mean target [M, 1].
+
+    Args:
+        task: A task of texts.
+        targets: The targets of the training set.
+        num_rows: Number of examples M to predict for.
     """
-    targets = train.features.targets["target"]
-    num_rows = len(dev.examples)
     if task.kind == "regression":
         return np.full((num_rows, 1), targets.mean())
     counts = np.bincount(targets.astype(int), minlength=2)

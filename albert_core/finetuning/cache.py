@@ -1,6 +1,10 @@
-"""Features kept on disk, in a folder named after everything they depend on."""
+"""Features kept on disk, in a folder named after everything they depend on.
 
-import json
+`features.json` in the folder is sealed (`albert_core.checksums`) and has the checksums of the
+arrays.
+"""
+
+import contextlib
 import os
 import shutil
 import uuid
@@ -9,7 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from albert_core.files import write_json
+from albert_core.checksums import (
+    DamageError,
+    describe_file,
+    find_file_damage,
+    read_sealed,
+    report_damage,
+    write_sealed,
+)
 from albert_core.finetuning.features import Features
 
 _ARRAYS = ("ids", "begins", "second_starts")
@@ -17,21 +28,52 @@ _COUNTS = ("group_size", "num_left_out")
 _FACTS_NAME = "features.json"
 
 
-def cached_features(entry: Path, make: Callable[[], Features]) -> Features:
+def cached_features(entry: Path, make: Callable[[], Features], *, key: str) -> Features:
     """Return features from a folder; if it does not exist, make them and store them there first.
 
     Token ids and the bounds of the sequences are memory-mapped for reading, so that large sets take
     no memory; targets are read whole. Several processes may make the same features at once: those
-    stored first are kept, and all return those.
+    stored first are kept, and all return those. Features that are damaged, or are those of another
+    key, are named on standard error and made again.
 
     Args:
-        entry: The folder, named after everything the features depend on; what is in it is not
-            checked.
-        make: Makes the features; not called if the folder exists.
+        entry: The folder, named after everything the features depend on. Its files are read once to
+            compare their checksums.
+        make: Makes the features; not called if the folder has them.
+        key: Hash of everything they depend on.
     """
-    if not entry.is_dir():
-        _store(make(), entry)
-    facts = json.loads((entry / _FACTS_NAME).read_text(encoding="utf-8"))
+    if entry.is_dir():
+        try:
+            return _load(entry, key)
+        except DamageError as error:
+            report_damage(entry, error, "made again")
+            _discard(entry)
+    features = make()
+    _store(features, entry, key)
+    try:
+        return _load(entry, key)
+    except DamageError:  # another process has just taken the damaged ones away
+        return features
+
+
+def _discard(entry: Path) -> None:
+    """Remove a folder of features at once, as far as others see; it may be gone already."""
+    rejected = entry.with_name(f".{entry.name}.{uuid.uuid4().hex}")
+    with contextlib.suppress(OSError):
+        os.replace(entry, rejected)
+    shutil.rmtree(rejected, ignore_errors=True)
+
+
+def _load(entry: Path, key: str) -> Features:
+    """Return stored features.
+
+    Raises:
+        DamageError: They are damaged, or those of another key.
+    """
+    facts = read_sealed(entry / _FACTS_NAME, work=key)
+    for name, file in facts["files"].items():
+        if damage := find_file_damage(entry / name, file):
+            raise DamageError(damage)
     return Features(
         # Mapped: fine-tunings of a task in several processes share the pages.
         **{name: np.load(entry / f"{name}.npy", mmap_mode="r") for name in _ARRAYS},
@@ -40,7 +82,7 @@ def cached_features(entry: Path, make: Callable[[], Features]) -> Features:
     )
 
 
-def _store(features: Features, entry: Path) -> None:
+def _store(features: Features, entry: Path, key: str) -> None:
     """Store features in a new folder, made whole under another name and then renamed to `entry`.
 
     Leaves `entry` as it is if it has come to exist in the meantime. Makes the folders above it.
@@ -52,8 +94,9 @@ def _store(features: Features, entry: Path) -> None:
     for name, array in features.targets.items():
         np.save(partial / f"target-{name}.npy", array)
     counts = {name: getattr(features, name) for name in _COUNTS}
-    facts = {**counts, "targets": sorted(features.targets)}
-    write_json(partial / _FACTS_NAME, facts)
+    files = {path.name: describe_file(path) for path in sorted(partial.iterdir())}
+    facts = {**counts, "targets": sorted(features.targets), "files": files}
+    write_sealed(partial / _FACTS_NAME, facts, work=key)
     try:
         os.replace(partial, entry)
     except OSError:  # another process has stored the same features

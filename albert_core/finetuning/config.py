@@ -203,8 +203,9 @@ class FinetuningConfig:
     def for_task(self, task: Task) -> "FinetuningConfig":
         """Return the settings of one task.
 
-        Of these settings, the task's recipe if asked for, and its entry in `per_task`, later ones
-        win. The result has no `per_task`.
+        Later ones win: these settings, the task's recipe if asked for, and the entries of
+        `per_task` for every task and for this one. If an entry sets the length of the training, the
+        recipe's warm-up is taken as a fraction of it. The result has no `per_task`.
 
         Raises:
             InputError: They are impossible together.

@@ -100,7 +100,8 @@ class TextEvaluator(Evaluator):
     """Evaluator of classification, regression and multiple choice; reads `logits` [M, C]."""
 
     @functools.cached_property
-    def _logits(self) -> np.ndarray:
+    def logits(self) -> np.ndarray:
+        """The model's logits, or predicted scores, of each example [M, C]."""
         return np.stack(self.outputs["logits"]) if len(self.data.examples) else np.zeros((0, 1))
 
     @property
@@ -110,7 +111,7 @@ class TextEvaluator(Evaluator):
 
     def _metrics_on(self, rows: np.ndarray) -> Scores:
         targets = self.data.features.targets["target"][rows]
-        return compute_metrics(self.task, self._logits[rows], targets)
+        return compute_metrics(self.task, self.logits[rows], targets)
 
     def write(self, folder: Path, split: Split) -> None:
         """Write a table for each source of the split, and its submission to GLUE's site if any.
@@ -122,7 +123,7 @@ class TextEvaluator(Evaluator):
         """
         if split == "dev" and self.task.kind == "classification":
             targets = self.data.features.targets["target"]
-            probabilities = np.stack([_softmax(row) for row in self._logits])
+            probabilities = np.stack([softmax(row) for row in self.logits])
             described = describe_classification(self.task, probabilities, targets)
             write_json(folder / CLASSIFICATION_NAME, described)
         for source in self.task.sources(split):
@@ -141,14 +142,14 @@ class TextEvaluator(Evaluator):
         The columns of probabilities are named after the classes, or numbered from 0 for choices;
         regression has none.
         """
-        num_choices = self._logits.shape[1]
+        num_choices = self.logits.shape[1]
         columns = {
             "regression": [],
             "multiple_choice": [str(number) for number in range(num_choices)],
         }.get(self.task.kind, list(self.task.labels))
         lines = ["\t".join(["id", "prediction", *columns])]
         for row in rows:
-            probabilities = _softmax(self._logits[row]) if columns else np.zeros(0)
+            probabilities = softmax(self.logits[row]) if columns else np.zeros(0)
             cells = [self.data.examples[row].id, self._prediction(row)]
             lines.append("\t".join([*cells, *(f"{value:.6g}" for value in probabilities)]))
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -160,7 +161,7 @@ class TextEvaluator(Evaluator):
 
     def _prediction(self, row: int) -> str:
         """Return an example's prediction as text: a class's name, a choice from 0, or a score."""
-        logits = self._logits[row]
+        logits = self.logits[row]
         if self.task.kind == "regression":
             return f"{logits[0]:.6g}"
         best = int(logits.argmax())
@@ -225,12 +226,13 @@ class QuestionEvaluator(Evaluator):
         )
 
     @functools.cached_property
-    def _scores_by_metric(self) -> dict[Metric, np.ndarray]:
+    def scores_by_metric(self) -> dict[Metric, np.ndarray]:
+        """Each question's score [M] by each of the task's metrics."""
         predictions = self.answers.best(self.threshold)
         return {metric: self._scores(metric, predictions) for metric in self.task.metrics}
 
     def _metrics_on(self, rows: np.ndarray) -> Scores:
-        return {name: float(scores[rows].mean()) for name, scores in self._scores_by_metric.items()}
+        return {name: float(scores[rows].mean()) for name, scores in self.scores_by_metric.items()}
 
     def metrics(self) -> Scores:
         """Return the task's metrics over all files, and over each if there are several.
@@ -292,7 +294,8 @@ def evaluate_outputs(
     return evaluator(program, data, outputs, threshold)
 
 
-def _softmax(logits: np.ndarray) -> np.ndarray:
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Return the probabilities of one example's logits [C]."""
     # Not scipy's: its last bits differ, and files of predictions are compared by their hashes.
     odds = np.exp(logits - logits.max())
     return odds / odds.sum()

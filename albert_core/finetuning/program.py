@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from albert_core.artifacts.manifest import Metrics
-from albert_core.checkpoints import Checkpoint, read_checkpoint
+from albert_core.checkpoints import Checkpoint
 from albert_core.checkpoints.vocabulary import check_size
 from albert_core.config import CONFIG_NAME, WEIGHTS_NAME, AlbertConfig
 from albert_core.errors import InputError
@@ -21,20 +21,22 @@ from albert_core.finetuning.trials import Trial, TrialTrainer, best_trials
 from albert_core.progress import ReportProgress, quiet
 from albert_core.tasks import Task
 from albert_core.tokenization import Tokenizer
-from albert_core.training.callbacks.checkpointing import BEST_NAME
+from albert_core.training.best_weights import copy_best
 from albert_core.training.devices import use_devices, use_precision
 from albert_core.training.history import write_history
+from albert_core.training.log import LOG_NAME
 
 
 def run_finetuning(
     *,
     task: Task,
     data: Path,
-    pretrained: Path,
+    pretrained: Checkpoint,
     initialization: Initialization,
     config: FinetuningConfig,
     results: Path,
     checkpoints: Path,
+    work: str,
     feature_cache: Path,
     progress: ReportProgress = quiet,
 ) -> Metrics:
@@ -46,13 +48,14 @@ def run_finetuning(
     Args:
         task: The task.
         data: Folder of its files.
-        pretrained: A checkpoint of any kind that `albert convert` knows, with its vocabulary.
+        pretrained: The model to start from, with its vocabulary.
         initialization: `pretrained`, or `random` weights of the same architecture, as a baseline.
         config: How to train: the settings of this task, see `FinetuningConfig.for_task`.
         results: Folder that exists; receives configuration, weights, vocabulary, task.json,
-            metrics.jsonl, trials.json.
+            metrics.jsonl, training_log.jsonl, trials.json.
         checkpoints: Folder that exists; keeps the checkpoints: a killed run continues from the
             newest.
+        work: What is trained: settings and inputs. Checkpoints of other work are not taken up.
         feature_cache: Keeps the training set's features, which other trainings with the same data,
             vocabulary and lengths read; made if it is missing.
         progress: Receives the number of steps done.
@@ -67,7 +70,7 @@ def run_finetuning(
             `sequence_length` is more than the model reads.
         StepFailedError: A training was interrupted or diverged; its checkpoint is left.
     """
-    checkpoint = read_checkpoint(pretrained).with_pooler()
+    checkpoint = pretrained.with_pooler()
     tokenizer = _tokenizer(checkpoint)
     model_config = _model_config(checkpoint.config, config)
     weights = checkpoint.weights if initialization == "pretrained" else {}
@@ -84,6 +87,7 @@ def run_finetuning(
             train=train,
             dev=dev,
             checkpoints=checkpoints,
+            work=work,
             progress=progress,
         )
         trials = [trainer.run(trial) for trial in config.trials()]
@@ -165,7 +169,7 @@ def _write_results(
     best: Trial,
     checkpoints: Path,
 ) -> None:
-    """Write the best trial's model and history, the task, and the best row of every trial.
+    """Write the best trial's model, history and log, the task, and the best row of every trial.
 
     Args:
         results: Folder that exists.
@@ -173,12 +177,16 @@ def _write_results(
         tokenizer: The vocabulary.
         task: The task.
         trials: All trials, of all settings.
-        best: The one whose weights, vocabulary and metrics.jsonl are written.
+        best: The one whose weights, vocabulary, metrics.jsonl and training_log.jsonl are written.
         checkpoints: Folder with a folder for each trial, which has its best weights.
+
+    Raises:
+        StepFailedError: The best weights were damaged since they were written.
     """
     model_config.to_json_file(results / CONFIG_NAME)
     tokenizer.save(results)
-    shutil.copy(checkpoints / best.name / BEST_NAME, results / WEIGHTS_NAME)
+    copy_best(checkpoints / best.name, best.weights, results / WEIGHTS_NAME)
+    shutil.copy(checkpoints / best.name / LOG_NAME, results / LOG_NAME)
     write_json(results / "task.json", dataclasses.asdict(task))
     rows = [{"name": trial.name, "seed": trial.config.seed, **trial.best} for trial in trials]
     write_json(results / TRIALS_NAME, {"chosen": best.name, "trials": rows})

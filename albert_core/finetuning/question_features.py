@@ -170,7 +170,10 @@ class _Builder:
         return text.span_tokens(answer.start, len(answer.text))
 
     def result(self) -> QuestionFeatures:
-        """Return everything added."""
+        """Return the windows and the features of all questions added, in their order.
+
+        The features have targets only if they were asked for.
+        """
         names = ("start_positions", "end_positions", "is_impossible")
         targets = np.array(self._targets, np.int32).reshape(-1, len(names))
         return QuestionFeatures(

@@ -125,8 +125,8 @@ class TaskProgram(abc.ABC):
     def _cached(self, folder: Path, make: Callable[[], Features]) -> Features:
         """Return the training set's features, from the cache if they are in it.
 
-        If not, they are made and stored there. Their key is a hash of task, files, vocabulary,
-        settings and code.
+        If not, they are made and stored there; without a cache they are only made. Their key is a
+        hash of task, files, vocabulary, settings and code.
 
         Args:
             folder: Folder of the task's files, which are hashed.
@@ -143,7 +143,7 @@ class TaskProgram(abc.ABC):
                 "code": code_version(),
             }
         )
-        return cached_features(self._feature_cache / key[:16], make)
+        return cached_features(self._feature_cache / key[:16], make, key=key)
 
     def _invalid_rows(self, split: Split) -> InvalidRows:
         """Return a new collector of unusable rows; only of training files it may leave rows out."""

@@ -29,6 +29,8 @@ from albert_core.training.plan import TrainingPlan
 from albert_core.training.safeguards import SafeguardConfig
 
 _ENCODER = "bert/"
+_LOG_STEPS = 50
+_LOG_ROWS = 100  # a curve of fewer points hides how it came down
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,12 +42,14 @@ class Trial:
         config: Its settings: one point of the grid and one seed.
         history: The metrics of each dev evaluation, in their order.
         best: The row of `history` whose weights are kept.
+        weights: Their file in the folder, as `write_best` describes it.
     """
 
     name: str
     config: FinetuningConfig
     history: Sequence[Mapping[str, Any]]
     best: Mapping[str, Any]
+    weights: Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,6 +64,7 @@ class TrialTrainer:
         train: The training set.
         dev: The development set.
         checkpoints: Folder that exists and holds a folder of checkpoints for each trial.
+        work: What is trained: settings and inputs. Checkpoints of other work are not taken up.
         progress: Receives the number of steps done.
     """
 
@@ -69,6 +74,7 @@ class TrialTrainer:
     train: TaskData
     dev: TaskData
     checkpoints: Path
+    work: str
     progress: ReportProgress
 
     def run(self, config: FinetuningConfig) -> Trial:
@@ -97,11 +103,12 @@ class TrialTrainer:
             evaluate=lambda _: self._dev_metrics(model),
             plan=plan,
             folder=folder,
+            work=f"{self.work} {name}",
             progress=self.progress,
             safeguards=SafeguardConfig(spike_ratio=0.0),  # losses near 0 jump by large ratios
         )
         best = best_row(state.history, plan.monitor)
-        return Trial(name=name, config=config, history=state.history, best=best)
+        return Trial(name=name, config=config, history=state.history, best=best, weights=state.best)
 
     def _new_model(self, config: FinetuningConfig, plan: TrainingPlan) -> AlbertWithHead:
         """Return a compiled model: its encoder with the given weights, all others from the seed.
@@ -195,7 +202,8 @@ def make_plan(config: FinetuningConfig, task: Task, train: TaskData, dev: TaskDa
 
     With `evaluation_interval_steps` it is evaluated before the first step, whenever that many are
     done, and after the last. Without, its steps are rounded up to whole intervals between
-    `num_evaluations`, which are at most as many as steps.
+    `num_evaluations`, which are at most as many as steps. The log has a row every 50 steps; of a
+    short training more often, so that there are about 100 rows.
 
     Args:
         config: The settings of one training.
@@ -223,6 +231,7 @@ def make_plan(config: FinetuningConfig, task: Task, train: TaskData, dev: TaskDa
         interval_steps=interval,
         monitor=monitor,
         keep_checkpoints=1,
+        log_steps=max(1, min(_LOG_STEPS, steps // _LOG_ROWS)),
         patience=config.patience,
     )
 

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+from albert_core.files import write_json
 from albert_core.finetuning.dev_set import DevSet, compute_first_metric
 from albert_core.finetuning.evaluators import evaluate_outputs
+from albert_core.finetuning.example_rows import write_example_rows
 from albert_core.finetuning.prediction import predict_outputs
+from albert_core.inference.baselines import BASELINES_NAME, score_baselines
 from albert_core.inference.loaded_model import LoadedModel
 from albert_core.progress import ReportProgress, quiet
 from albert_core.tasks.metrics import Scores, combined_score
@@ -14,7 +17,12 @@ _SPLITS: tuple[Split, ...] = ("dev", "test")
 
 
 def evaluate_splits(
-    model: LoadedModel, *, data: Path, results: Path, progress: ReportProgress = quiet
+    model: LoadedModel,
+    *,
+    data: Path,
+    results: Path,
+    with_baselines: bool = False,
+    progress: ReportProgress = quiet,
 ) -> Scores:
     """Score a model on the dev files, and on test files with labels; write all predictions.
 
@@ -24,7 +32,10 @@ def evaluate_splits(
     Args:
         model: A fine-tuned model in any format.
         data: Folder of its task's files.
-        results: Folder that exists; receives the files of predictions, see `Evaluator.write`.
+        results: Folder that exists; receives the files of predictions, see `Evaluator.write`, and
+            the dev examples with their predictions, see `example_rows`.
+        with_baselines: Whether simpler ways to predict are scored on the dev set, too: they are in
+            the rows of the examples, and their scores in `baselines_dev.json`.
         progress: Told which split is predicted.
 
     Returns:
@@ -59,6 +70,13 @@ def evaluate_splits(
             low, high = evaluator.interval()
             score = combined_score(program.task, metrics)
             scores = {**metrics, "score": score, "low": low, "high": high}
+            baselines = []
+            if with_baselines:
+                progress(0, 0, "scoring baselines")
+                baselines = score_baselines(program, data, split_data)
+                descriptions = {one.name: one.description() for one in baselines}
+                write_json(results / BASELINES_NAME, descriptions)
+            write_example_rows(results, evaluator, {one.name: one.predictions for one in baselines})
         elif evaluator.is_scored:
             scores |= {f"{split}_{name}": value for name, value in evaluator.metrics().items()}
         evaluator.write(results, split)

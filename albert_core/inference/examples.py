@@ -7,6 +7,7 @@ from albert_core.errors import InputError
 from albert_core.inference.signature import TaskSignature
 from albert_core.tasks import Example, Question
 from albert_core.tasks.race_file import fill_blank
+from albert_core.tokenization.masked import MASK
 
 
 def to_text_example(value: Any, number: int, signature: TaskSignature) -> Example:
@@ -80,6 +81,18 @@ def example_fields(signature: TaskSignature) -> dict[str, str]:
         return {"text": "text", **question, "choices": "texts"}
     second = {1: {}, 2: {"text_b": "text"}, None: {"text_b": "optional text"}}
     return {"text": "text", **second[signature.num_texts]}
+
+
+def sample_fields(signature: TaskSignature, text: str) -> dict[str, Any]:
+    """Return an example, as a mapping, with a text in each field it must have; twice in a list.
+
+    For a model that fills masks the text has one before it.
+    """
+    values = {"text": text, "texts": [text, text]}
+    if signature.kind == "masked_lm":
+        values["text"] = f"{MASK} {text}"
+    fields = example_fields(signature)
+    return {name: values[content] for name, content in fields.items() if content in values}
 
 
 def _fields(value: Any, number: int, signature: TaskSignature) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ Shape suffixes: M examples, H hidden.
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,10 +22,12 @@ from albert_core.inference.sentence_vectors import Pooling, encode_texts
 from albert_core.inference.signature import TaskSignature
 from albert_core.inference.texts import TextPredictor
 from albert_core.model_function import ModelFunction
+from albert_core.storage import local_path
 from albert_core.tasks import Task
 from albert_core.tokenization import Tokenizer
 
 if TYPE_CHECKING:
+    from albert_core.checkpoints import Checkpoint
     from albert_core.finetuning.task_program import TaskProgram
 
 
@@ -43,6 +46,8 @@ class LoadedModel:
         signature: What it is asked and what it answers.
         null_threshold: Null odds from which on a question has no answer, where that may be.
         run: The model itself, from arrays to arrays.
+        read_source: Reads the checkpoint that it was loaded from once more; None for exports that
+            hold a graph and no checkpoint.
         open_encoder: Opens a function from the encoder's inputs to `sequence_output` and
             `pooled_output`; None where the format has none apart: `encode` then reads them from
             `run`.
@@ -58,6 +63,7 @@ class LoadedModel:
     signature: TaskSignature
     null_threshold: float
     run: ModelFunction
+    read_source: Callable[[], "Checkpoint"] | None = None
     open_encoder: Callable[[], ModelFunction] | None = None
     length_multiple: int
 
@@ -132,6 +138,36 @@ class LoadedModel:
         """
         run = self.open_encoder() if self.open_encoder else self.run
         return encode_texts(self, run, texts, pooling, batch_size)
+
+    def to_huggingface(self, folder: str | Path) -> tuple[str, ...]:
+        """Write the model as a folder of Hugging Face's transformers, and prove it the same.
+
+        Vocabulary and task are written, too. The outputs on a random batch may differ by at most
+        1e-6. transformers need not be installed.
+
+        Args:
+            folder: Local folder to make, or an empty one.
+
+        Returns:
+            Notes about what was changed or left out; mostly none.
+
+        Raises:
+            InputError: The folder holds something; the model was loaded from an export that has no
+                checkpoint in it; or transformers cannot express it.
+            StepFailedError: What was written is not the same model; nothing is left of it.
+        """
+        from albert_core.checkpoints.conversion import refuse_occupied, write_proven
+
+        destination = local_path(folder, "folder")
+        refuse_occupied(destination)
+        if self.read_source is None:
+            raise InputError(
+                f"{self.name}: got an export ({self.format}), expected the checkpoint it was "
+                "exported from"
+            )
+        checkpoint = self.read_source()
+        _, notes = write_proven(checkpoint, destination, to="huggingface")
+        return (*checkpoint.notes, *notes)
 
     def predictor(
         self,

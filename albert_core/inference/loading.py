@@ -18,6 +18,7 @@ from albert_core.inference.loaded_model import LoadedModel
 from albert_core.inference.signature import TaskSignature
 from albert_core.inference.task_settings import parse_finetuning, parse_task, read_null_threshold
 from albert_core.model_function import compiled_function, encoder_function
+from albert_core.places.models import find_model
 from albert_core.tasks import Task
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def load(
         path: What `albert info` knows as a model, local or gs://: a model folder of this program,
             a TensorFlow 1 checkpoint of the original or its TF-Hub module, a folder of Hugging
             Face's transformers; or an export of `albert export` in any format, which runs in its
-            own runtime.
+            own runtime. Or a run's folder or a place in it, such as `runs/x/models/cola`, that has
+            one such model; of a run's folder that is the fine-tuned one.
         vocab: Vocabulary of a checkpoint, if not the one beside it.
         lower_case: Whether that vocabulary lower-cases text, if not as its files say.
 
@@ -52,29 +54,16 @@ def load(
         The model with its vocabulary, task and settings, which are read from the folder.
 
     Raises:
-        InputError: There is no model at the path, or only in folders below it; a file of it cannot
-            be used; or `vocab` or `lower_case` is given for an export.
+        InputError: There is no model at the path, or there are several below it, which the message
+            lists; a file of it cannot be used; or `vocab` or `lower_case` is given for an export.
     """
-    folder = input_folder(path)
+    folder = input_folder(find_model(path))
     export_format = find_export_format(folder)
     if export_format is None:
-        _refuse_several(folder)
         return _load_checkpoint(folder, vocab, lower_case)
     if vocab is not None or lower_case is not None:
         raise InputError(f"vocab, lower_case: expected none, since {path} has its own")
     return _load_export(folder, export_format)
-
-
-def _refuse_several(folder: Path) -> None:
-    """Refuse a folder that is no model but holds models, one or more, in folders directly below.
-
-    Raises:
-        InputError: It is such a folder; the message names the models.
-    """
-    names = [*(spec.files[0] for spec in FORMATS.values() if spec.files), "model.safetensors"]
-    below = sorted({path.parent.name for name in names for path in folder.glob(f"*/{name}")})
-    if below and not any((folder / name).is_file() for name in names):
-        raise InputError(f"{folder}: holds the models {', '.join(below)}; give the path of one")
 
 
 def _load_export(folder: Path, export_format: ExportFormat) -> LoadedModel:
@@ -109,6 +98,10 @@ def _load_export(folder: Path, export_format: ExportFormat) -> LoadedModel:
         null_threshold=read_null_threshold(side),
         run=spec.open(folder),
         # When vectors are first asked for, and only once: it may load the whole model again.
+        # A SavedModel is also a checkpoint.
+        read_source=functools.partial(read_checkpoint, folder)
+        if export_format == "saved_model"
+        else None,
         open_encoder=functools.cache(functools.partial(spec.open_encoder, folder))
         if spec.open_encoder
         else None,
@@ -131,7 +124,8 @@ def _load_checkpoint(path: Path, vocab: str | Path | None, lower_case: bool | No
     """
     from albert_core.backends import LENGTH_MULTIPLE
 
-    checkpoint = read_checkpoint(path, vocab=vocab, lower_case=lower_case)
+    read_source = functools.partial(read_checkpoint, path, vocab=vocab, lower_case=lower_case)
+    checkpoint = read_source()
     task = parse_task(checkpoint.task, source=path)
     settings = parse_finetuning(
         checkpoint.finetuning, max_length=checkpoint.config.max_position_embeddings, source=path
@@ -149,6 +143,7 @@ def _load_checkpoint(path: Path, vocab: str | Path | None, lower_case: bool | No
         else TaskSignature.from_heads(checkpoint.heads, _num_labels(checkpoint)),
         null_threshold=read_null_threshold(path),
         run=compiled_function(model),
+        read_source=read_source,
         open_encoder=lambda: encoder_function(model),
         length_multiple=LENGTH_MULTIPLE,
     )

@@ -29,10 +29,6 @@ MAX_MASKS = 16  # in a text: each costs scores for the whole vocabulary
 class MaskPredictor(Predictor):
     """Fills masks with a model that has the head of masked language modelling."""
 
-    def sample(self, text: str) -> dict[str, Any]:
-        """Return an example that holds a text and can be answered."""
-        return {"text": f"{MASK} {text}"}
-
     def predict(self, examples: Sequence[Any]) -> list[Prediction | InvalidExample]:
         """Return the 5 likeliest tokens for each mask of each text, or what is wrong with a text.
 

@@ -16,6 +16,7 @@ from albert_core.finetuning.prediction import (
     MakeInputs,
     predict_outputs,
 )
+from albert_core.inference.examples import sample_fields
 from albert_core.inference.predictions import InvalidExample, Prediction
 
 if TYPE_CHECKING:
@@ -62,10 +63,6 @@ class Predictor(abc.ABC):
             InputError: An example has not the fields that the model reads.
         """
 
-    @abc.abstractmethod
-    def sample(self, text: str) -> dict[str, Any]:
-        """Return an example, as a mapping, that holds a text and can be predicted for."""
-
     def warm_up(self) -> None:
         """Predict for samples of two shapes, so that the first requests wait for less compilation.
 
@@ -73,8 +70,8 @@ class Predictor(abc.ABC):
             InputError: The model does not have the outputs of its kind.
         """
         try:
-            self.predict([self.sample("word")])
-            self.predict([self.sample("words of another length " * 4)] * 2)
+            self.predict([sample_fields(self.signature, "word")])
+            self.predict([sample_fields(self.signature, "words of another length " * 4)] * 2)
         except (KeyError, StopIteration) as error:
             raise InputError(
                 f"model {self.model.name}: has not the outputs of {self.signature.kind} ({error}); "

@@ -57,10 +57,6 @@ class AnswerPredictor(Predictor):
         self._threshold = model.null_threshold if has_unanswerable else None
         self._pad = pad_answerability_inputs if has_unanswerable else pad_inputs
 
-    def sample(self, text: str) -> dict[str, Any]:
-        """Return an example that holds a text and can be answered."""
-        return {"question": text, "context": text}
-
     def predict(self, examples: Sequence[Any]) -> list[Prediction | InvalidExample]:
         """Return an answer to each question, or what is wrong with its context, in their order.
 

@@ -88,6 +88,8 @@ def _pretraining_inputs(features: Features, examples: np.ndarray, length: int) -
 def _pooled(outputs: ModelOutputs, mask_BS: np.ndarray, pooling: Pooling, name: str) -> np.ndarray:
     """Return a vector for each sequence of a batch [B, H], float32.
 
+    It is the mean of the output over all tokens, the output at [CLS], or that of the pooler.
+
     Args:
         outputs: The model's outputs.
         mask_BS: 1 where a sequence has a token; `mean` leaves out the rest.

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import softmax
 
 from albert_core.finetuning.features import Features, make_features
-from albert_core.inference.examples import example_fields, to_text_example
+from albert_core.inference.examples import to_text_example
 from albert_core.inference.predictions import (
     InvalidExample,
     PredictedChoice,
@@ -26,12 +26,6 @@ _NO_LIMIT = 1 << 30
 
 class TextPredictor(Predictor):
     """Predicts labels, scores or choices."""
-
-    def sample(self, text: str) -> dict[str, Any]:
-        """Return an example with a text in each field it must have, twice in a list of choices."""
-        values = {"text": text, "texts": [text, text]}
-        fields = example_fields(self.signature)
-        return {name: values[content] for name, content in fields.items() if content in values}
 
     def predict(self, examples: Sequence[Any]) -> list[Prediction | InvalidExample]:
         """Return a prediction for each example, in their order; none is invalid, long ones are cut.

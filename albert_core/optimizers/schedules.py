@@ -74,7 +74,7 @@ class Schedule:
         if not self.num_warmup_steps:
             return decayed
         warmup_step = step - self.start_warmup_step
-        #         # Not below 0: the original's rate is negative before `start_warmup_step`.
+        # Not below 0: the original's rate is negative before `start_warmup_step`.
         warming = self.peak * ops.maximum(warmup_step, 0.0) / self.num_warmup_steps
         return ops.where(warmup_step < self.num_warmup_steps, warming, decayed)
 

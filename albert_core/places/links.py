@@ -70,7 +70,7 @@ def _is_copy(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink() and (path / _COPY_NOTE).is_file()
 
 
-def _make_place(path: Path, folder: Path) -> None:
+def _make_place(path: Path, folder: str) -> None:
     """Make a path lead to a folder, by a relative link or else a copy; does nothing if it does.
 
     An older link or copy is replaced by a rename, so that the place is never half a folder.

@@ -35,6 +35,8 @@ _MODEL_FILES = (
 )
 # Folders of a run that are models, or hold some.
 _GROUPS = (f"{MODELS_PLACE}/*", PRETRAINED_PLACE, f"{EXPORT_PLACE}/*/*")
+# Where the models in a folder that is no run's may be: in a part of a run that was copied, too.
+_ANYWHERE = ("*", "*/*", f"{EXPORT_PLACE}/*/*")
 _MOST_PARENTS = 4  # from export/TASK/FORMAT to the run's folder, and one more
 
 
@@ -128,9 +130,10 @@ def run_models(run: Path) -> dict[str, Path]:
 def _models_among_artifacts(run: Path) -> dict[str, Path]:
     """Return the models of a run of an earlier version by the places they would have."""
     outputs = find_outputs(run)
-    models = {name: folder for name, folder in outputs.places().items() if _is_model(folder)}
+    places = {name: Path(folder) for name, folder in outputs.places().items()}
+    models = {name: folder for name, folder in places.items() if _is_model(folder)}
     for task, folder in outputs.exports.items():
-        formats = sorted(entry for entry in folder.iterdir() if _is_model(entry))
+        formats = sorted(entry for entry in Path(folder).iterdir() if _is_model(entry))
         models |= {f"{EXPORT_PLACE}/{task}/{entry.name}": entry for entry in formats}
     return models
 
@@ -175,11 +178,10 @@ def _choose(models: Mapping[str, str], name: str, prefer: Preference) -> dict[st
 
 
 def _names_of_models(folder: Path) -> list[str]:
-    """Return the models in a local folder that is no run's: those directly below, or in places."""
-    patterns = ("*", *_GROUPS)
+    """Return the names of the models in a local folder that is no run's."""
     names = {
         entry.relative_to(folder).as_posix()
-        for pattern in patterns
+        for pattern in _ANYWHERE
         for entry in folder.glob(pattern)
         if entry.is_dir() and _is_model(entry)
     }
@@ -199,11 +201,11 @@ def _find_remote_models(address: str, prefer: Preference) -> dict[str, str]:
     folders = sorted({folder for folder, _, file in names if _is_model_file(file)})
     if "" in folders:
         return {address: address}
-    patterns = ("*", *_GROUPS)
     found = {
         name: join(address, name)
         for name in folders
-        if any(_matches(name, pattern) for pattern in patterns)
+        if any(_matches(name, pattern) for pattern in _ANYWHERE)
+        and name.rpartition("/")[0] not in folders  # the variables of a SavedModel
     }
     return {join(address, name): there for name, there in _choose(found, "", prefer).items()}
 

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from albert_core.artifacts.manifest import MANIFEST_NAME, Manifest, find_manifest
+from albert_core.artifacts.outputs import output_at
 from albert_core.errors import InputError
+from albert_core.storage import join
 
 RUN_CONFIG_NAME = "config.yaml"
 ARTIFACTS_NAME = "artifacts"
@@ -25,7 +27,12 @@ PLACES = (
     REPORT_PLACE,
 )
 
-_RUN_PLACES = {"vocab": VOCAB_PLACE, "pretrain": PRETRAINED_PLACE, "report": REPORT_PLACE}
+_RUN_PLACES = {
+    "vocab": VOCAB_PLACE,
+    "pretrain": PRETRAINED_PLACE,
+    "checkpoint": PRETRAINED_PLACE,
+    "report": REPORT_PLACE,
+}
 _TASK_PLACES = {"finetune": MODELS_PLACE, "evaluate": EVALUATIONS_PLACE}
 # Baselines from random weights have no place in the folder; their scores are in scores.json.
 _RANDOM = "random "
@@ -33,9 +40,9 @@ _RANDOM = "random "
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StepOutput:
-    """The folder that a step of a run wrote, and its manifest."""
+    """The folder that a step of a run wrote, local or gs://, and its manifest."""
 
-    folder: Path
+    folder: str
     manifest: Manifest
 
 
@@ -44,19 +51,18 @@ class RunOutputs:
     """What a run's folder holds: for each step the output that counts.
 
     Attributes:
-        run: The run's folder.
         vocab: Output of `vocab`.
         records: Outputs of `records` by sequence length.
-        pretrained: Output of `pretrain`.
+        pretrained: Output of `pretrain`, or of `checkpoint` in a run that starts from one.
         models: Outputs of `finetune` from pretrained weights, by task.
         evaluations: Outputs of `evaluate` of these models, by task.
         random_models: Outputs of `finetune` from random weights, by task.
         random_evaluations: Outputs of `evaluate` of those, by task.
         exports: Folders with the formats of a task's model, by task.
+        export: The newest output of `export`, which may be of some of the tasks.
         report: Output of `report`.
     """
 
-    run: Path
     vocab: StepOutput | None = None
     records: Mapping[int, StepOutput] = dataclasses.field(default_factory=dict)
     pretrained: StepOutput | None = None
@@ -64,10 +70,11 @@ class RunOutputs:
     evaluations: Mapping[str, StepOutput] = dataclasses.field(default_factory=dict)
     random_models: Mapping[str, StepOutput] = dataclasses.field(default_factory=dict)
     random_evaluations: Mapping[str, StepOutput] = dataclasses.field(default_factory=dict)
-    exports: Mapping[str, Path] = dataclasses.field(default_factory=dict)
+    exports: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    export: StepOutput | None = None
     report: StepOutput | None = None
 
-    def places(self) -> dict[str, Path]:
+    def places(self) -> dict[str, str]:
         """Return the folder behind each place, by the place's path in the run's folder.
 
         The order is fixed, and outputs that there are not have no place. Records of one sequence
@@ -110,13 +117,30 @@ def find_outputs(run: Path, *, report: Path | None = None) -> RunOutputs:
     newest = {_key(output.manifest): output for output in outputs}
     last = _find_report(run, outputs, report)
     if last is None:
-        return _collect(run, newest, outputs)
+        return _collect(newest, outputs)
     named = set(last.manifest.inputs.values())
     chain = {
         _key(output.manifest): output for output in outputs if output.manifest.content_hash in named
     }
     chain[REPORT_PLACE] = last
-    return _collect(run, {**_still_valid(newest, chain), **chain}, outputs)
+    return _collect({**_still_valid(newest, chain), **chain}, outputs)
+
+
+def read_outputs(addresses: Iterable[str]) -> RunOutputs:
+    """Return the outputs of one run that are at the given addresses, local or gs://.
+
+    Only manifests are read; an address without one is left out.
+
+    Raises:
+        InputError: A manifest cannot be read.
+    """
+    manifests = ((address, output_at(address).manifest()) for address in addresses)
+    outputs = [
+        StepOutput(folder=address, manifest=manifest)
+        for address, manifest in manifests
+        if manifest and _key(manifest)
+    ]
+    return _collect({_key(output.manifest): output for output in outputs}, outputs)
 
 
 def _read_outputs(run: Path) -> list[StepOutput]:
@@ -130,7 +154,7 @@ def _read_outputs(run: Path) -> list[StepOutput]:
         with contextlib.suppress(InputError):
             manifest = find_manifest(path.parent)
             if manifest and _key(manifest):
-                outputs.append(StepOutput(folder=path.parent, manifest=manifest))
+                outputs.append(StepOutput(folder=str(path.parent), manifest=manifest))
     return sorted(outputs, key=lambda output: _age(run, output))
 
 
@@ -138,8 +162,9 @@ def _age(run: Path, output: StepOutput) -> tuple[str, float, str]:
     """Return what outputs are sorted by, the oldest first."""
     # kfp names the folder of each run by its time. Times of files alone would not do: an output
     # that is published again is made of links to the files of its first time.
-    attempt = output.folder.relative_to(run / ARTIFACTS_NAME).parts[0]
-    return (attempt, (output.folder / MANIFEST_NAME).stat().st_mtime, str(output.folder))
+    folder = Path(output.folder)
+    attempt = folder.relative_to(run / ARTIFACTS_NAME).parts[0]
+    return (attempt, (folder / MANIFEST_NAME).stat().st_mtime, output.folder)
 
 
 def _key(manifest: Manifest) -> str:
@@ -166,7 +191,9 @@ def _find_report(
     """
     reports = [output for output in outputs if output.manifest.step == "report"]
     if report is not None:
-        return next((one for one in reports if one.folder.resolve() == report.resolve()), None)
+        return next(
+            (one for one in reports if Path(one.folder).resolve() == report.resolve()), None
+        )
     if not reports:
         return None
     attempts = {_age(run, output)[0] for output in outputs}
@@ -205,9 +232,7 @@ def _is_of_task(key: str) -> bool:
     return key.removeprefix(_RANDOM).startswith((f"{MODELS_PLACE}/", f"{EVALUATIONS_PLACE}/"))
 
 
-def _collect(
-    run: Path, by_key: Mapping[str, StepOutput], outputs: Iterable[StepOutput]
-) -> RunOutputs:
+def _collect(by_key: Mapping[str, StepOutput], outputs: Iterable[StepOutput]) -> RunOutputs:
     """Return the outputs of a run from those that count, by `_key`, and all there are."""
 
     def group(prefix: str) -> dict[str, StepOutput]:
@@ -221,7 +246,6 @@ def _collect(
     models = group(f"{MODELS_PLACE}/")
     records = group(f"{RECORDS_PLACE}/")
     return RunOutputs(
-        run=run,
         vocab=by_key.get(VOCAB_PLACE),
         records={length: records[str(length)] for length in sorted(map(int, records))},
         pretrained=by_key.get(PRETRAINED_PLACE),
@@ -230,27 +254,28 @@ def _collect(
         random_models=group(f"{_RANDOM}{MODELS_PLACE}/"),
         random_evaluations=group(f"{_RANDOM}{EVALUATIONS_PLACE}/"),
         exports=_exports(outputs, models),
+        export=by_key.get(EXPORT_PLACE),
         report=by_key.get(REPORT_PLACE),
     )
 
 
-def _exports(outputs: Iterable[StepOutput], models: Mapping[str, StepOutput]) -> dict[str, Path]:
+def _exports(outputs: Iterable[StepOutput], models: Mapping[str, StepOutput]) -> dict[str, str]:
     """Return the folder with the formats of each task's model, from the export of this very model.
 
     Where there is none (the model may be new, its export still to come), from the newest. Each
     export of a run holds the tasks of that run only.
     """
-    exports: dict[str, Path] = {}
-    of_model: dict[str, Path] = {}
+    exports: dict[str, str] = {}
+    of_model: dict[str, str] = {}
     for output in outputs:
         if output.manifest.step != "export":
             continue
         for task, model in models.items():
-            if not (output.folder / task).is_dir():
+            if not any(name.startswith(f"{task}/") for name in output.manifest.files):
                 continue
-            exports[task] = output.folder / task
+            exports[task] = join(output.folder, task)
             if output.manifest.inputs.get(f"{task} model") == model.manifest.content_hash:
-                of_model[task] = output.folder / task
+                of_model[task] = exports[task]
     return exports | of_model
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from albert_core.files import write_atomically
 from albert_core.places.outputs import MODELS_PLACE, RunOutputs, StepOutput
+from albert_core.storage import exists, join, read_bytes, write_bytes
 
 SCORES_NAME, SCORES_TABLE_NAME = "scores.json", "scores.csv"
 
@@ -66,7 +66,7 @@ def _task_score(outputs: RunOutputs, task: str, model: StepOutput) -> TaskScore:
         low=scores.get("low"),
         high=scores.get("high"),
         random_weights=random_scores.get(metric) if metric else None,
-        without_model=model.manifest.metrics.get("without_model_score"),
+        without_model=scores.get("without_model_score"),
         majority=model.manifest.metrics.get("majority_score"),
         model=f"{MODELS_PLACE}/{task}",
     )
@@ -80,8 +80,8 @@ def _scores_of(evaluation: StepOutput | None, model: StepOutput) -> dict[str, An
     return dict(evaluation.manifest.metrics) if is_of_model else {}
 
 
-def write_scores(scores: Sequence[TaskScore], folder: Path) -> None:
-    """Write scores.json and scores.csv into an existing folder; files with this content stay."""
+def write_scores(scores: Sequence[TaskScore], folder: str | Path) -> None:
+    """Write scores.json and scores.csv into a folder, local or gs://; equal files stay."""
     rows = [dataclasses.asdict(score) for score in scores]
     text = json.dumps({"tasks": rows}, indent=2, ensure_ascii=False) + "\n"
     table = io.StringIO()
@@ -91,6 +91,6 @@ def write_scores(scores: Sequence[TaskScore], folder: Path) -> None:
     writer.writerows(rows)
     for name, content in ((SCORES_NAME, text), (SCORES_TABLE_NAME, table.getvalue())):
         data = content.encode()
-        path = folder / name
-        if not path.is_file() or path.read_bytes() != data:
-            write_atomically(path, data)
+        path = join(str(folder), name)
+        if not exists(path) or read_bytes(path) != data:
+            write_bytes(path, data)

@@ -18,12 +18,12 @@ from albert_core.pretraining.speed import SpeedMeter, summarize_speed
 from albert_core.progress import ReportProgress, quiet
 from albert_core.records.description import RecordsDescription
 from albert_core.tokenization import Tokenizer
-from albert_core.training.callbacks.checkpointing import BEST_NAME
-from albert_core.training.checkpoint import TrainingState
+from albert_core.training.best_weights import copy_best
 from albert_core.training.devices import Devices, use_devices, use_precision
 from albert_core.training.history import best_row, write_history
-from albert_core.training.log import LOG_NAME, TENSORBOARD_NAME, read_log
+from albert_core.training.log import LOG_NAME, TENSORBOARD_NAME, read_log, recover_log
 from albert_core.training.loop import train
+from albert_core.training.state import TrainingState
 
 EVALUATION_METRICS = (
     "masked_lm_accuracy",
@@ -42,6 +42,7 @@ def run_pretraining(
     config: PretrainingConfig,
     results: Path,
     checkpoints: Path,
+    work: str,
     progress: ReportProgress = quiet,
 ) -> Metrics:
     """Pretrain on records and write the best model into `results`.
@@ -58,6 +59,7 @@ def run_pretraining(
         results: Existing folder; receives configuration, weights, vocabulary, metrics, log,
             eval_results.txt.
         checkpoints: Keeps the checkpoints; a killed run continues from the newest.
+        work: What is trained: settings and inputs. Checkpoints of other work are not taken up.
         progress: Told how far it is.
 
     Returns:
@@ -93,10 +95,11 @@ def run_pretraining(
         if config.init_checkpoint:
             initialize(model, config.init_checkpoint, tokenizer)
         with locate_corrupt_record(data):
-            state = _train(model, data, phases, config, devices, checkpoints, progress)
+            state = _train(model, data, phases, config, devices, checkpoints, work, progress)
         best = best_row(state.history, "masked_lm_accuracy")
         if devices.is_chief:
-            _write_results(results, model, tokenizer, state.history, best, checkpoints)
+            recover_log(checkpoints, state)
+            _write_results(results, model, tokenizer, state, best, checkpoints)
     log = read_log(checkpoints)
     return {
         **{name: round(best[name], 4) for name in (*EVALUATION_METRICS, "global_step")},
@@ -115,6 +118,7 @@ def _train(
     config: PretrainingConfig,
     devices: Devices,
     checkpoints: Path,
+    work: str,
     progress: ReportProgress,
 ) -> TrainingState:
     """Train all phases, each on its own data; return the final state.
@@ -126,6 +130,7 @@ def _train(
         config: How to train.
         devices: Those that train.
         checkpoints: Folder of checkpoints, best weights and log.
+        work: What is trained.
         progress: Told how far it is.
 
     Raises:
@@ -160,6 +165,7 @@ def _train(
         evaluate=lambda step: evaluate_held_out(model, held_out[plan.phase_of(max(step - 1, 0))]),
         plan=plan,
         folder=checkpoints,
+        work=work,
         progress=progress,
         safeguards=config.safeguards,
         measure_speed=SpeedMeter(model.config, data, phases, plan, devices),
@@ -180,24 +186,27 @@ def _write_results(
     results: Path,
     model: AlbertForPreTraining,
     tokenizer: Tokenizer,
-    history: list[dict[str, float]],
+    state: TrainingState,
     best: dict[str, float],
     checkpoints: Path,
 ) -> None:
-    """Write the files of a model folder: the best weights, and what belongs to them.
+    """Write a model folder: configuration, vocabulary, best weights, history, metrics and logs.
 
     Args:
         results: The folder; it exists, and has no TensorBoard files yet.
         model: Gives the architecture alone.
         tokenizer: The vocabulary.
-        history: Rows of all evaluations.
-        best: The row of the best weights.
+        state: The final one.
+        best: The row of the best weights, whose metrics go to eval_results.txt.
         checkpoints: Folder that holds best weights, log and TensorBoard files.
+
+    Raises:
+        StepFailedError: The best weights were damaged since they were written.
     """
     model.config.to_json_file(results / CONFIG_NAME)
     tokenizer.save(results)
-    shutil.copy(checkpoints / BEST_NAME, results / WEIGHTS_NAME)
-    write_history(results, history)
+    copy_best(checkpoints, state.best, results / WEIGHTS_NAME)
+    write_history(results, state.history)
     names = sorted((*EVALUATION_METRICS, "global_step"))
     text = "".join(f"{name} = {best[name]}\n" for name in names)
     (results / "eval_results.txt").write_text(text, encoding="utf-8")

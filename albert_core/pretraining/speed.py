@@ -6,10 +6,10 @@ from typing import Any
 from albert_core.config import AlbertConfig
 from albert_core.pretraining.config import Phase
 from albert_core.pretraining.dataset import PretrainingData
-from albert_core.training.checkpoint import TrainingState
 from albert_core.training.devices import Devices
 from albert_core.training.flops import measured_matrix_flops, peak_flops, training_flops_per_token
 from albert_core.training.plan import TrainingPlan
+from albert_core.training.state import TrainingState
 
 
 class SpeedMeter:

@@ -1,11 +1,14 @@
 """Encoded documents on their way from the text to the shards: files with a section for each shard.
 
 Every split of the corpus becomes one file (or several, where it is too large for memory). A
-section holds the split's documents of one shard in the order of their keys, and the file ends with
-an index. So a worker that builds a shard reads its own sections only, of all files, and merges
-them in little memory into an order that does not depend on how the corpus was split.
+section holds the split's documents of one shard in the order of their keys. An index beside the
+file, which is sealed (`albert_core.checksums`), has the place of each section and the checksums of
+the sections and of the file. So a worker that builds a shard reads its own sections only, of all
+files, and merges them in little memory into an order that does not depend on how the corpus was
+split.
 """
 
+import base64
 import dataclasses
 import heapq
 import json
@@ -15,13 +18,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import google_crc32c
 import numpy as np
 
+from albert_core.checksums import DamageError, FileFacts, describe_file, seal, unseal
 from albert_core.records.pairs import Documents
-from albert_core.storage import open_file, write_file
+from albert_core.storage import open_file, read_bytes, write_bytes, write_file
 
 _DOCUMENT = struct.Struct("<16sII")  # key, number of sentences, bytes of token ids
-_INDEX_SIZE = struct.Struct("<Q")
 _MERGE_BYTES = 256 << 20  # held in memory of all sections that are merged
 _SMALLEST_BLOCK, _LARGEST_BLOCK = 64 << 10, 4 << 20
 _LENGTH_DTYPE = np.dtype("<u4")
@@ -46,6 +50,12 @@ class EncodedDocument:
         """Size in a file."""
         return _DOCUMENT.size + len(self.sentence_lengths) + len(self.token_ids)
 
+    def packed(self) -> tuple[bytes, bytes, bytes]:
+        """Return its bytes in a file, in three parts: lengths, lengths of sentences, token ids."""
+        num_sentences = len(self.sentence_lengths) // _LENGTH_DTYPE.itemsize
+        header = _DOCUMENT.pack(self.key, num_sentences, len(self.token_ids))
+        return header, self.sentence_lengths, self.token_ids
+
 
 @dataclasses.dataclass(frozen=True)
 class EncodedFile:
@@ -53,13 +63,15 @@ class EncodedFile:
 
     Attributes:
         path: Address of the file.
-        sections: First byte and end of the section of each shard, by the shard's name.
+        file: Its size and checksum.
+        sections: First byte, end and checksum of the section of each shard, by the shard's name.
         counts: What was read, kept and removed, as `encode_documents` returns it.
         is_last: Whether it is the last file of its split.
     """
 
     path: str
-    sections: Mapping[str, tuple[int, int]]
+    file: FileFacts
+    sections: Mapping[str, tuple[int, int, str]]
     counts: Mapping[str, Any]
     is_last: bool
 
@@ -70,9 +82,10 @@ def write_encoded(
     counts: Mapping[str, Any],
     *,
     scratch: Path,
+    work: str = "",
     is_last: bool = True,
 ) -> None:
-    """Write documents into a file with a section for each shard.
+    """Write documents into a file with a section for each shard, and then its index.
 
     Args:
         path: Address of the file, local or gs://. It appears whole or not at all.
@@ -80,6 +93,7 @@ def write_encoded(
             them sorted by key, those of equal keys in the order given.
         counts: JSON values for the index.
         scratch: Path of a new local file, which is moved or uploaded to `path`.
+        work: What the file is a part of, for `read_index`.
         is_last: Whether no further file of the same split follows.
     """
     sections = {}
@@ -87,33 +101,50 @@ def write_encoded(
         for shard in sorted(documents):
             begin = file.tell()
             # Sorted by key here, so that sections can be merged without holding them in memory.
+            crc = google_crc32c.Checksum()
             for document in sorted(documents[shard], key=operator.attrgetter("key")):
-                num_sentences = len(document.sentence_lengths) // _LENGTH_DTYPE.itemsize
-                file.write(_DOCUMENT.pack(document.key, num_sentences, len(document.token_ids)))
-                file.write(document.sentence_lengths)
-                file.write(document.token_ids)
-            sections[shard] = (begin, file.tell())
-        # The index stands last, since sizes are known only then, with its own size behind it.
-        index = json.dumps({"sections": sections, "counts": counts, "is_last": is_last}).encode()
-        file.write(index)
-        file.write(_INDEX_SIZE.pack(len(index)))
-    # Renamed into place: a killed worker leaves nothing that looks finished, and two workers that
-    # do the same split write the same bytes over each other.
+                for data in document.packed():
+                    file.write(data)
+                    crc.update(data)
+            sections[shard] = (begin, file.tell(), _in_base64(crc))
+    index = {
+        "file": describe_file(scratch),
+        "sections": sections,
+        "counts": counts,
+        "is_last": is_last,
+    }
+    # Renamed into place, the index last: a killed worker leaves nothing that looks finished, and
+    # two workers that do the same split write the same bytes over each other.
     write_file(path, scratch)
+    write_bytes(index_path(path), json.dumps(seal(index, work=_part_of(work, path))).encode())
 
 
-def read_index(path: str) -> EncodedFile:
-    """Read the index at the end of a file, local or gs://, that `write_encoded` wrote.
+def index_path(path: str) -> str:
+    """Return the address of the index of a file; where it exists, the file is complete."""
+    return f"{path}.json"
 
-    Whether it is such a file is not checked.
+
+def read_index(path: str, *, work: str | None = None) -> EncodedFile:
+    """Read the index of a file, local or gs://, that `write_encoded` wrote.
+
+    Args:
+        path: Address of the file, which is not looked at.
+        work: What the file must be a part of; None: of anything.
+
+    Raises:
+        DamageError: The index is damaged, or is that of another file or of other work.
     """
-    with open_file(path) as file:
-        size = file.seek(0, 2)
-        file.seek(size - _INDEX_SIZE.size)
-        (index_size,) = _INDEX_SIZE.unpack(file.read())
-        file.seek(size - _INDEX_SIZE.size - index_size)
-        index = json.loads(file.read(index_size))
+    data = read_bytes(index_path(path))
+    index = unseal(data, work=None if work is None else _part_of(work, path))
     return EncodedFile(path, **index)
+
+
+def _part_of(work: str, path: str) -> str:
+    return f"{work} {path.rpartition('/')[2]}"
+
+
+def _in_base64(crc: google_crc32c.Checksum) -> str:
+    return base64.b64encode(crc.digest()).decode()
 
 
 def merge_documents(paths: Iterable[str], shard: str) -> Iterator[EncodedDocument]:
@@ -125,6 +156,9 @@ def merge_documents(paths: Iterable[str], shard: str) -> Iterator[EncodedDocumen
     Args:
         paths: Files of `write_encoded`, local or gs://.
         shard: Name of the shard.
+
+    Raises:
+        DamageError: A file is not what was written; found at the end of its section at the latest.
     """
     paths = list(paths)
     # Smaller blocks for more files, so that memory is bounded; not too small, since each block is
@@ -138,25 +172,40 @@ def _read_section(path: str, shard: str, block_bytes: int) -> Iterator[EncodedDo
     """Yield the documents of one shard's section in a file, in its order; none if it has no such.
 
     Opens the file anew for each block of about `block_bytes`.
+
+    Raises:
+        DamageError: The section is not what was written.
     """
-    position, end = read_index(path).sections.get(shard, (0, 0))
+    position, end, expected = read_index(path).sections.get(shard, (0, 0, ""))
+    crc, is_empty = google_crc32c.Checksum(), position == end
     while position < end:
         # Opened anew for each block: there may be more files than a process may hold open.
         with open_file(path) as file:
             documents = _read_documents(file, position, min(end, position + block_bytes))
+        for document in documents:
+            for data in document.packed():
+                crc.update(data)
         yield from documents
         position += sum(document.num_bytes for document in documents)
+    if not is_empty and _in_base64(crc) != expected:
+        raise DamageError(f"{path}: the documents of {shard} are not those that were written")
 
 
 def _read_documents(file: BinaryIO, begin: int, end: int) -> list[EncodedDocument]:
     """Read the documents that begin in a range of bytes; the last one may end behind it.
 
     `begin` must be the first byte of a document (not checked).
+
+    Raises:
+        DamageError: The file ends in a document.
     """
     file.seek(begin)
     documents = []
     while begin < end:
-        key, num_sentences, num_bytes = _DOCUMENT.unpack(file.read(_DOCUMENT.size))
+        header = file.read(_DOCUMENT.size)
+        if len(header) < _DOCUMENT.size:
+            raise DamageError("a file of encoded documents ends in a document")
+        key, num_sentences, num_bytes = _DOCUMENT.unpack(header)
         lengths = file.read(num_sentences * _LENGTH_DTYPE.itemsize)
         documents.append(EncodedDocument(key, lengths, file.read(num_bytes)))
         begin += documents[-1].num_bytes

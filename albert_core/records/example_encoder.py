@@ -50,6 +50,8 @@ def encode_examples(features: Mapping[str, np.ndarray | Ragged]) -> list[bytes]:
 def _payload(values: np.ndarray | Ragged) -> tuple[int, np.ndarray, np.ndarray]:
     """Pack the values of a feature, row by row, as the content of their list messages.
 
+    float32 becomes a float list, other numbers an int64 list; ragged bytes are packed already.
+
     Returns:
         Field number in Feature, bytes of all rows uint8, int64 [B] with the end of each row's.
     """

@@ -25,6 +25,17 @@ def compute_metrics(task: Task, outputs: np.ndarray, targets: np.ndarray) -> Sco
     return {name: _FUNCTIONS[name](targets, predicted) for name in task.metrics}
 
 
+def compute_metric(name: Metric, targets: np.ndarray, predicted: np.ndarray) -> float:
+    """Compute one metric of texts from right answers and predictions.
+
+    Args:
+        name: The metric; not one of questions.
+        targets: Class numbers, scores or numbers of choices [M].
+        predicted: The same of the predictions [M].
+    """
+    return _FUNCTIONS[name](targets, predicted)
+
+
 def scores_by_source(
     task: Task, compute: Callable[[np.ndarray], Scores], sources: Sequence[str]
 ) -> Scores:

@@ -18,16 +18,19 @@ class VocabConfig:
         size: Number of pieces, special ones included.
         character_coverage: Fraction of the text's characters that get a piece.
         lower_case: Whether text is lower-cased, here and by every later use.
+        strip_accents: Whether accents and umlauts are dropped, here and by every later use: of all
+            text for SentencePiece, of lower-cased text for WordPiece, as the original does.
         memory_gb: Memory that training may take, in gigabytes. If the corpus needs more, a sample
             of its sentences that fits is used, chosen by their hashes.
         source: A vocabulary to take instead of training one, local or gs://: a model's folder or
-            one that `albert vocab` wrote. It must be of the kind, size and case set here.
+            one that `albert vocab` wrote. It must be of the kind, size, case and accents set here.
     """
 
     kind: KindName = "sentencepiece"
     size: int = 30_000
     character_coverage: float = 0.99995
     lower_case: bool = True
+    strip_accents: bool = True
     memory_gb: float = 8.0
     source: str = ""
 

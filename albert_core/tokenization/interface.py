@@ -95,6 +95,8 @@ class Tokenizer(abc.ABC):
             transformers' name, with the field of `SpecialIds` that stands in.
         pieces: The vocabulary [V]: a token's id is its index.
         lower_case: Whether text is lower-cased first.
+        strip_accents: Whether accents and umlauts are dropped as the original's tokenizer of this
+            kind drops them; else all are kept.
         special_ids: The ids of the special tokens.
         training_counts: What its trainer changed or left out; nothing of one that was loaded.
     """
@@ -103,12 +105,13 @@ class Tokenizer(abc.ABC):
     display_name: ClassVar[str]
     file_name: ClassVar[str]
     original_file_name: ClassVar[str]
-    setting_names: ClassVar[tuple[str, ...]] = ("lower_case",)
+    setting_names: ClassVar[tuple[str, ...]] = ("lower_case", "strip_accents")
     hugging_face_class: ClassVar[str]
     hugging_face_roles: ClassVar[Mapping[str, str]] = {}
 
     pieces: list[str]
     lower_case: bool
+    strip_accents: bool = True
     special_ids: SpecialIds
     training_counts: TrainingCounts = TrainingCounts()
 
@@ -123,6 +126,16 @@ class Tokenizer(abc.ABC):
 
     def __len__(self) -> int:
         return len(self.pieces)
+
+    @property
+    def keeps_accents(self) -> bool:
+        """Whether accents and umlauts are left in the text."""
+        return not self.strip_accents
+
+    @property
+    def hugging_face_settings(self) -> dict[str, bool]:
+        """The settings of text normalisation by their names in `hugging_face_class`."""
+        return {"do_lower_case": self.lower_case}
 
     @property
     @abc.abstractmethod

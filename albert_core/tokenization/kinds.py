@@ -19,7 +19,13 @@ class Trainer(Protocol):
     """A function that trains a vocabulary on sentences."""
 
     def __call__(
-        self, sentences: Sequence[str], *, size: int, character_coverage: float, lower_case: bool
+        self,
+        sentences: Sequence[str],
+        *,
+        size: int,
+        character_coverage: float,
+        lower_case: bool,
+        strip_accents: bool = True,
     ) -> Tokenizer:
         """Return a tokenizer of `size` pieces, special ones included.
 

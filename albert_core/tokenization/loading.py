@@ -13,16 +13,15 @@ from albert_core.tokenization.sentencepiece import Compat
 
 _HUGGING_FACE_SETTINGS_NAME = "tokenizer_config.json"
 # Settings of Hugging Face folders that have one value in ALBERT, the default.
-_FIXED_SETTINGS = {
-    "keep_accents": False,
-    "remove_space": True,
-    "strip_accents": None,
-    "tokenize_chinese_chars": True,
-}
+_FIXED_SETTINGS = {"remove_space": True, "tokenize_chinese_chars": True}
 
 
 def load_tokenizer(
-    path: str | Path, *, lower_case: bool | None = None, compat: Compat | None = None
+    path: str | Path,
+    *,
+    lower_case: bool | None = None,
+    strip_accents: bool | None = None,
+    compat: Compat | None = None,
 ) -> Tokenizer:
     """Load a tokenizer from a file or folder.
 
@@ -32,6 +31,8 @@ def load_tokenizer(
             of Hugging Face. Local or gs://. For a file, settings that lie beside it are not read.
         lower_case: Whether text is lower-cased first; wins over the folder's own setting. With
             neither, true: the default of the original's `do_lower_case`.
+        strip_accents: Whether accents are dropped (`Tokenizer`); wins over the folder's own
+            setting. With neither, true, as in the original.
         compat: Whose rules to follow (`SentencePieceTokenizer`); wins over the folder's own
             setting. With neither, `original`, also for a folder of Hugging Face: the weights of
             the released models were trained with the original's code, whoever packs them.
@@ -48,7 +49,7 @@ def load_tokenizer(
             "wrote, a SentencePiece model or a vocab.txt"
         )
     settings = _read_settings(path)
-    arguments = {"lower_case": lower_case, "compat": compat}
+    arguments = {"lower_case": lower_case, "strip_accents": strip_accents, "compat": compat}
     settings.update({name: value for name, value in arguments.items() if value is not None})
     settings.setdefault("lower_case", True)
     try:
@@ -91,20 +92,29 @@ def _find_vocabulary(folder: Path) -> Path:
 def _read_settings(folder: Path) -> dict[str, Any]:
     """Return the settings saved in a folder, by `Tokenizer.save` or by Hugging Face.
 
-    Those of `Tokenizer.save` win; of Hugging Face's only `do_lower_case` is taken. Empty for a
+    Those of `Tokenizer.save` win; of Hugging Face's only case and accents are taken. Empty for a
     file, and for a folder without settings.
 
     Raises:
         InputError: A settings file is not a JSON object, or Hugging Face's has a value that ALBERT
             tokenizers cannot have.
     """
-    settings = _read_json(folder / SETTINGS_NAME)
-    if settings:
-        if "lower_case" in settings:
-            field = f"{folder / SETTINGS_NAME}: lower_case"
-            settings["lower_case"] = as_bool(settings["lower_case"], field)
-        return settings
-    file = folder / _HUGGING_FACE_SETTINGS_NAME
+    path = folder / SETTINGS_NAME
+    settings = _read_json(path)
+    if not settings:
+        return _read_hugging_face_settings(folder / _HUGGING_FACE_SETTINGS_NAME)
+    for name in ("lower_case", "strip_accents"):
+        if name in settings:
+            settings[name] = as_bool(settings[name], f"{path}: {name}")
+    return settings
+
+
+def _read_hugging_face_settings(file: Path) -> dict[str, Any]:
+    """Return case and accents as a tokenizer_config.json has them; empty without that file.
+
+    Raises:
+        InputError: It is not a JSON object, or has a value that ALBERT tokenizers cannot have.
+    """
     hugging_face = _read_json(file)
     for name, value in _FIXED_SETTINGS.items():
         if hugging_face.get(name, value) != value:
@@ -112,9 +122,21 @@ def _read_settings(folder: Path) -> dict[str, Any]:
                 f"{file}: got {name}={hugging_face[name]}, expected {value}: ALBERT's text "
                 "normalisation has no other; use a tokenizer without this setting"
             )
-    if "do_lower_case" not in hugging_face:
-        return {}
-    return {"lower_case": as_bool(hugging_face["do_lower_case"], f"{file}: do_lower_case")}
+    # strip_accents may be null, which is the original's rule.
+    given = {
+        name: as_bool(hugging_face[name], f"{file}: {name}")
+        for name in ("do_lower_case", "keep_accents", "strip_accents")
+        if name in hugging_face and (name, hugging_face[name]) != ("strip_accents", None)
+    }
+    if given.get("strip_accents") and not given.get("do_lower_case", True):
+        raise InputError(
+            f"{file}: got strip_accents=true with do_lower_case=false, expected false or null: "
+            "WordPiece drops accents of lower-cased text only; use a tokenizer without this setting"
+        )
+    settings = {"lower_case": given["do_lower_case"]} if "do_lower_case" in given else {}
+    if given.get("keep_accents") or given.get("strip_accents") is False:
+        settings["strip_accents"] = False
+    return settings
 
 
 def _read_json(file: Path) -> dict[str, Any]:

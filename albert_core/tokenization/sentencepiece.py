@@ -52,6 +52,8 @@ class SentencePieceTokenizer(Tokenizer):
     Args:
         model: A serialised SentencePiece model.
         lower_case: Whether text is lower-cased first.
+        strip_accents: Whether characters are decomposed and their accents dropped first. Without
+            it what the model itself does to characters, mostly NFKC, is all that is done to them.
         compat: Whose rules to follow. `original`, the default, keeps the numbers of the code this
             project re-implements. `huggingface` is the AlbertTokenizer of transformers 5.23 with
             the tokenizer.json of the released models.
@@ -71,16 +73,24 @@ class SentencePieceTokenizer(Tokenizer):
     display_name: ClassVar[str] = "SentencePiece"
     file_name: ClassVar[str] = "spiece.model"
     original_file_name: ClassVar[str] = "30k-clean.model"
-    setting_names: ClassVar[tuple[str, ...]] = ("lower_case", "compat")
+    setting_names: ClassVar[tuple[str, ...]] = ("lower_case", "strip_accents", "compat")
     hugging_face_class: ClassVar[str] = "AlbertTokenizer"
     hugging_face_roles: ClassVar[Mapping[str, str]] = {"bos_token": "cls", "eos_token": "sep"}
 
-    def __init__(self, model: bytes, *, lower_case: bool, compat: Compat = "original") -> None:
+    def __init__(
+        self,
+        model: bytes,
+        *,
+        lower_case: bool,
+        strip_accents: bool = True,
+        compat: Compat = "original",
+    ) -> None:
         """Load a serialized SentencePiece model; find its special pieces and those to split.
 
         Args:
             model: The bytes of a model file.
             lower_case: Whether texts are lower-cased before.
+            strip_accents: Whether accents are dropped before.
             compat: `original` or `huggingface`: whose rules for commas, white space and quotes
                 hold.
 
@@ -93,6 +103,7 @@ class SentencePieceTokenizer(Tokenizer):
             )
         self.model = self.used_model = model
         self.lower_case = lower_case
+        self.strip_accents = strip_accents
         self.compat = compat
         self._processor = _processor(model)
         self.pieces = self._processor.IdToPiece(list(range(self._processor.GetPieceSize())))
@@ -128,6 +139,12 @@ class SentencePieceTokenizer(Tokenizer):
             self.split_ids[index] = self._processor.PieceToId(self._split_pieces[piece])
 
     @property
+    def hugging_face_settings(self) -> dict[str, bool]:
+        """The settings of text normalisation by their names in `hugging_face_class`."""
+        kept = {"keep_accents": True} if self.keeps_accents else {}
+        return {**super().hugging_face_settings, **kept}
+
+    @property
     def context_rules(self) -> ContextRules:
         """What `preprocess` does that depends on neighbouring characters."""
         if self.compat == "huggingface":
@@ -137,14 +154,16 @@ class SentencePieceTokenizer(Tokenizer):
     def preprocess(self, text: str) -> str:
         """Return the normalised text, which is then cut into pieces."""
         if self.compat == "huggingface":
-            return preprocess_text_as_hugging_face(text, lower_case=self.lower_case)
-        return preprocess_text(text, lower_case=self.lower_case)
+            return preprocess_text_as_hugging_face(
+                text, lower_case=self.lower_case, strip_accents=self.strip_accents
+            )
+        return preprocess_text(text, lower_case=self.lower_case, strip_accents=self.strip_accents)
 
     def _preprocess_batch(self, texts: Sequence[str]) -> list[str]:
         """Return what `preprocess` does, for many texts."""
         if self.compat == "huggingface":
             return [self.preprocess(text) for text in texts]
-        return preprocess_texts(texts, lower_case=self.lower_case)
+        return preprocess_texts(texts, lower_case=self.lower_case, strip_accents=self.strip_accents)
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the piece ids of each text."""
@@ -179,17 +198,24 @@ class SentencePieceTokenizer(Tokenizer):
         return token.removeprefix(WORD_START)
 
     def normalize_character(self, character: str) -> str:
-        """Return what `preprocess` makes of one character; white space is decomposed by NFKD."""
+        """Return what `preprocess` makes of one character; white space is decomposed by NFKD.
+
+        Where accents are kept, what the model makes of it then: else ligatures and wide letters
+        would not be recognised.
+        """
         if character.isspace():
             return unicodedata.normalize("NFKD", character)
-        return self.preprocess(character)
+        normal = self.preprocess(character)
+        if self.strip_accents:
+            return normal
+        return self._processor.Normalize(normal).replace(WORD_START, "")
 
     def word_starts(self) -> np.ndarray:
         """Return a table [V] of bool: whether a piece begins a word for whole-word masking."""
         return (self.word_borders() & BEGINS_WORD) > 0
 
     def word_borders(self, *, original: bool = False) -> np.ndarray:
-        """Return where words begin: by the original's rule in vocabularies of English.
+        """Return where words begin: by the original's rule if asked for, or if pieces are English.
 
         Deviates from the original: in other vocabularies words are those of the text
         (`text_word_borders`). There whatever is no English letter begins a word, so that a German
@@ -207,7 +233,10 @@ class SentencePieceTokenizer(Tokenizer):
 
     def content_hash(self) -> str:
         """Return a hash of vocabulary and settings."""
-        return hash_json({"model": hashlib.sha256(self.model).hexdigest()} | self._settings())
+        settings = self._settings()
+        if self.strip_accents:
+            del settings["strip_accents"]  # as in the hashes of vocabularies without this setting
+        return hash_json({"model": hashlib.sha256(self.model).hexdigest()} | settings)
 
     def save(self, folder: Path) -> None:
         """Write model and settings into a folder, for `load_tokenizer`."""
@@ -226,7 +255,11 @@ class SentencePieceTokenizer(Tokenizer):
         return tokenizer_json(self)
 
     def _settings(self) -> dict[str, bool | str]:
-        return {"lower_case": self.lower_case, "compat": self.compat}
+        return {
+            "lower_case": self.lower_case,
+            "strip_accents": self.strip_accents,
+            "compat": self.compat,
+        }
 
 
 def _processor(model: bytes) -> sentencepiece.SentencePieceProcessor:

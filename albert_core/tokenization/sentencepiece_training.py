@@ -26,22 +26,34 @@ _NUM_THREADS = 2  # part of the result: other numbers of threads give other last
 
 
 def train_sentencepiece(
-    sentences: Sequence[str], *, size: int, character_coverage: float, lower_case: bool
+    sentences: Sequence[str],
+    *,
+    size: int,
+    character_coverage: float,
+    lower_case: bool,
+    strip_accents: bool = True,
 ) -> SentencePieceTokenizer:
     """Train a unigram model with the original's special pieces.
+
+    The text is normalised first. Sentences that SentencePiece would drop are changed or divided,
+    which is counted in `training_counts` of the tokenizer.
 
     Args:
         sentences: Text; their order is part of the result.
         size: Number of pieces, special ones included.
         character_coverage: Fraction of the text's characters that get a piece.
         lower_case: Whether text is lower-cased, here and by the tokenizer returned.
+        strip_accents: Whether accents are dropped, here and by the tokenizer returned.
 
     Raises:
         InputError: The text is too little for the size, or has too many characters.
     """
     model = io.BytesIO()
     counts = TrainingCounts()
-    preprocessed = (preprocess_text(text, lower_case=lower_case) for text in sentences)
+    preprocessed = (
+        preprocess_text(text, lower_case=lower_case, strip_accents=strip_accents)
+        for text in sentences
+    )
     try:
         sentencepiece.SentencePieceTrainer.Train(
             sentence_iterator=usable_sentences(preprocessed, counts),
@@ -62,7 +74,9 @@ def train_sentencepiece(
         )
     except RuntimeError as error:
         raise _training_error(size, error, counts) from error
-    tokenizer = SentencePieceTokenizer(model.getvalue(), lower_case=lower_case)
+    tokenizer = SentencePieceTokenizer(
+        model.getvalue(), lower_case=lower_case, strip_accents=strip_accents
+    )
     tokenizer.training_counts = counts
     return tokenizer
 

@@ -22,21 +22,30 @@ class Translation(dict[int, str]):
 _WITHOUT_MARKS = Translation(lambda char: "" if unicodedata.combining(char) else char)
 
 
-def preprocess_text(text: str, *, lower_case: bool) -> str:
+def preprocess_text(text: str, *, lower_case: bool, strip_accents: bool = True) -> str:
     """Normalise text as the original does before it tokenizes.
 
     In this order: white space is folded to single spaces, characters are decomposed (NFKD),
     combining marks are dropped, letters are lower-cased. Source: `preprocess_text` of the
     original's tokenization.py.
+
+    Args:
+        text: Any text.
+        lower_case: Whether letters are lower-cased.
+        strip_accents: Whether characters are decomposed and marks dropped; deviates from the
+            original, which always does, if false.
     """
-    return preprocess_texts([text], lower_case=lower_case)[0]
+    return preprocess_texts([text], lower_case=lower_case, strip_accents=strip_accents)[0]
 
 
-def preprocess_texts(texts: Sequence[str], *, lower_case: bool) -> list[str]:
+def preprocess_texts(
+    texts: Sequence[str], *, lower_case: bool, strip_accents: bool = True
+) -> list[str]:
     """Normalise many texts, each as `preprocess_text` does."""
     folded = [text if _is_folded(text) else " ".join(text.split()) for text in texts]
-    plain = [text if text.isascii() else _without_marks(text) for text in folded]
-    return list(map(str.lower, plain)) if lower_case else plain
+    if strip_accents:
+        folded = [text if text.isascii() else _without_marks(text) for text in folded]
+    return list(map(str.lower, folded)) if lower_case else folded
 
 
 def _is_folded(text: str) -> bool:
@@ -49,7 +58,9 @@ def _without_marks(text: str) -> str:
     return unicodedata.normalize("NFKD", text).translate(_WITHOUT_MARKS)
 
 
-def preprocess_text_as_hugging_face(text: str, *, lower_case: bool) -> str:
+def preprocess_text_as_hugging_face(
+    text: str, *, lower_case: bool, strip_accents: bool = True
+) -> str:
     """Normalise text as the AlbertTokenizer of Hugging Face transformers 5 does.
 
     Unlike the original: `` and '' become ", all marks are dropped (also those that do not
@@ -57,7 +68,7 @@ def preprocess_text_as_hugging_face(text: str, *, lower_case: bool) -> str:
     other, and white space is folded to single spaces last, not first.
     """
     text = text.replace("``", '"').replace("''", '"')
-    if not text.isascii():
+    if strip_accents and not text.isascii():
         decomposed = unicodedata.normalize("NFKD", text)
         text = "".join(char for char in decomposed if unicodedata.category(char)[0] != "M")
     if lower_case:

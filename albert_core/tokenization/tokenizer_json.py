@@ -56,7 +56,8 @@ def _normalizers(tokenizer: SentencePieceTokenizer) -> list[dict[str, Any]]:
     quotes = [
         {"type": "Replace", "pattern": {"String": old}, "content": '"'} for old in ("``", "''")
     ]
-    kinds = ["NFKD", "StripAccents", *(["Lowercase"] if tokenizer.lower_case else [])]
+    accents = [] if tokenizer.keeps_accents else ["NFKD", "StripAccents"]
+    kinds = [*accents, *(["Lowercase"] if tokenizer.lower_case else [])]
     characters = character_map(tokenizer.model)
     encoded = base64.b64encode(characters).decode()
     precompiled = [{"type": "Precompiled", "precompiled_charsmap": encoded}] if characters else []

@@ -24,8 +24,8 @@ _WITHOUT_SPACES = (
 def is_english(pieces: Iterable[str], *, word_start: str) -> bool:
     """Return whether a vocabulary is one of English, by its letters.
 
-    It is if other letters than the English ones are pieces by themselves only, as rare letters are,
-    and if they are fewer.
+    It is if letters that are not ASCII are pieces by themselves only, as rare letters are, and at
+    most half of all letters.
 
     Args:
         pieces: The vocabulary.
@@ -62,7 +62,11 @@ def _borders(piece: str, word_start: str) -> int:
 
 @functools.cache
 def _continues_word(character: str) -> bool:
-    """Return whether a character belongs to the same word as a letter beside it."""
+    """Return whether a character belongs to the same word as a letter beside it.
+
+    Letters, their marks, digits and invisible format characters do; not those of scripts that put
+    no spaces between words.
+    """
     # Cf: joiners and hyphenation marks, which are invisible inside words.
     if not (_is_letter(character) or unicodedata.category(character)[0] == "N"):
         return unicodedata.category(character) == "Cf"

@@ -43,7 +43,8 @@ class WordPieceTokenizer(Tokenizer):
 
     Args:
         pieces: The vocabulary.
-        lower_case: Whether text is lower-cased and stripped of accents first.
+        lower_case: Whether text is lower-cased first.
+        strip_accents: Whether accents are dropped from text that is lower-cased.
 
     Raises:
         InputError: A piece occurs twice, or a special piece is missing.
@@ -55,7 +56,9 @@ class WordPieceTokenizer(Tokenizer):
     original_file_name: ClassVar[str] = "vocab.txt"
     hugging_face_class: ClassVar[str] = "BertTokenizer"
 
-    def __init__(self, pieces: Sequence[str], *, lower_case: bool) -> None:
+    def __init__(
+        self, pieces: Sequence[str], *, lower_case: bool, strip_accents: bool = True
+    ) -> None:
         """Number the pieces in their order, and find the special ones.
 
         Raises:
@@ -63,6 +66,7 @@ class WordPieceTokenizer(Tokenizer):
         """
         self.pieces = list(pieces)
         self.lower_case = lower_case
+        self.strip_accents = strip_accents
         self.special_ids = find_special_ids(self.pieces, pad=PAD, unknown=UNKNOWN)
         self._ids = {piece: index for index, piece in enumerate(self.pieces)}
         self._refuse_repetition()
@@ -91,6 +95,17 @@ class WordPieceTokenizer(Tokenizer):
                 )
 
     @property
+    def keeps_accents(self) -> bool:
+        """Whether accents are left in the text: as in the original, always in cased text."""
+        return not (self.lower_case and self.strip_accents)
+
+    @property
+    def hugging_face_settings(self) -> dict[str, bool]:
+        """The settings of text normalisation by their names in `hugging_face_class`."""
+        kept = {"strip_accents": False} if self.lower_case and self.keeps_accents else {}
+        return {**super().hugging_face_settings, **kept}
+
+    @property
     def context_rules(self) -> ContextRules:
         """What `preprocess` does that depends on neighbouring characters."""
         return ContextRules(white_space="splits_words")
@@ -102,11 +117,13 @@ class WordPieceTokenizer(Tokenizer):
     def words(self, text: str) -> list[str]:
         """Return the normalised words, punctuation marks and ideographs of a text, in order.
 
-        Control characters are dropped; with `lower_case`, so are accents.
+        Control characters are dropped; unless `keeps_accents`, so are accents.
         """
         text = text.translate(_SPACED_IDEOGRAPHS)
         if self.lower_case:
-            text = unicodedata.normalize("NFD", text.lower()).translate(_WITHOUT_ACCENTS)
+            text = text.lower()
+        if not self.keeps_accents:
+            text = unicodedata.normalize("NFD", text).translate(_WITHOUT_ACCENTS)
         return text.translate(_SPACED_PUNCTUATION).split()
 
     def tokenize_batch(self, texts: Sequence[str]) -> list[list[str]]:
@@ -160,13 +177,17 @@ class WordPieceTokenizer(Tokenizer):
 
     def content_hash(self) -> str:
         """Return a hash of vocabulary and settings."""
-        return hash_json({"pieces": self.pieces, "lower_case": self.lower_case})
+        # The setting is left out where it makes no difference, as in the hashes of vocabularies
+        # without it.
+        accents = {"strip_accents": False} if self.lower_case and self.keeps_accents else {}
+        return hash_json({"pieces": self.pieces, "lower_case": self.lower_case, **accents})
 
     def save(self, folder: Path) -> None:
         """Write vocabulary and settings into a folder, for `load_tokenizer`."""
         lines = "".join(f"{piece}\n" for piece in self.pieces)
         (folder / self.file_name).write_bytes(lines.encode())
-        save_settings(folder, {"lower_case": self.lower_case})
+        settings = {"lower_case": self.lower_case, "strip_accents": self.strip_accents}
+        save_settings(folder, settings)
 
 
 def read_pieces(vocabulary: bytes) -> list[str]:

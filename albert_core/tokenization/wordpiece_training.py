@@ -16,7 +16,12 @@ _SPECIALS = (PAD, UNKNOWN, "[CLS]", "[SEP]", "[MASK]")
 
 
 def train_wordpiece(
-    sentences: Sequence[str], *, size: int, character_coverage: float, lower_case: bool
+    sentences: Sequence[str],
+    *,
+    size: int,
+    character_coverage: float,
+    lower_case: bool,
+    strip_accents: bool = True,
 ) -> WordPieceTokenizer:
     """Train WordPiece on words as `WordPieceTokenizer` splits them off.
 
@@ -28,13 +33,16 @@ def train_wordpiece(
         size: Number of pieces, special ones included.
         character_coverage: Fraction of the text's characters that get a piece.
         lower_case: Whether text is lower-cased, here and by the tokenizer returned.
+        strip_accents: Whether accents are dropped where text is lower-cased, here and by the
+            tokenizer returned.
 
     Raises:
         InputError: The text is too little for the size, or has too many characters.
     """
     import tokenizers
 
-    splitter = WordPieceTokenizer(_SPECIALS, lower_case=lower_case)
+    normalization = {"lower_case": lower_case, "strip_accents": strip_accents}
+    splitter = WordPieceTokenizer(_SPECIALS, **normalization)
     words = collections.Counter(word for text in sentences for word in splitter.words(text))
     characters = _frequent_characters(words, character_coverage)
     covered = {word: count for word, count in words.items() if characters.issuperset(word)}
@@ -61,7 +69,7 @@ def train_wordpiece(
     ids = trained.get_vocab()
     if len(ids) < size:
         raise InputError(f"vocab.size: got {size}, expected at most {len(ids)} for this corpus")
-    tokenizer = WordPieceTokenizer(sorted(ids, key=ids.__getitem__), lower_case=lower_case)
+    tokenizer = WordPieceTokenizer(sorted(ids, key=ids.__getitem__), **normalization)
     tokenizer.training_counts = TrainingCounts(
         num_uncovered_words=words.total() - sum(covered.values())
     )

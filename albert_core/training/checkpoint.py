@@ -1,7 +1,9 @@
-"""Training checkpoints: everything needed to continue a run with the same bits."""
+"""Training checkpoints: everything needed to continue a run with the same bits.
+
+A checkpoint is a folder: variables, a copy of the log, and `state.json` with their checksums.
+"""
 
 import dataclasses
-import json
 import os
 import shutil
 from pathlib import Path
@@ -9,116 +11,137 @@ from typing import Any
 
 import keras
 
-from albert_core.errors import StepFailedError
-from albert_core.files import sha256_of_file, write_json
-from albert_core.model.weights import assign_by_name, read_weights, weights_by_name, write_weights
-
-_PREFIX = "checkpoint-"
-_VARIABLES, _STATE = "variables.safetensors", "state.json"
-
-
-@dataclasses.dataclass
-class TrainingState:
-    """What a checkpoint stores besides variables; its fields are the keys of `state.json`.
-
-    Attributes:
-        step: Steps done.
-        seconds: Time spent training so far, over all interruptions.
-        history: A row of metrics for each evaluation.
-        log_start: Steps since the last evaluation at the last line of the log (`count`), and the
-            means of the metrics then (`means`); empty before the first line.
-        lowest_loss: Lowest loss of the log in this phase; None before the first line.
-        num_roll_backs: How often training went back to a checkpoint with a lower rate.
-        stopped_by: Name of the setting that ended training early, if one did.
-        num_lost_checkpoints: Damaged checkpoints that were removed when this one was restored.
-    """
-
-    step: int = 0
-    seconds: float = 0.0
-    history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
-    log_start: dict[str, Any] = dataclasses.field(default_factory=dict)
-    lowest_loss: float | None = None
-    num_roll_backs: int = 0
-    stopped_by: str | None = None
-    num_lost_checkpoints: int = 0
+from albert_core.checksums import (
+    DamageError,
+    describe_file,
+    parse_object,
+    report_damage,
+    write_sealed,
+)
+from albert_core.errors import InputError, StepFailedError
+from albert_core.files import write_atomically
+from albert_core.model.weights import (
+    assign_by_name,
+    read_weights,
+    weights_by_name,
+    write_weights,
+)
+from albert_core.training.best_weights import OLD_BEST_NAME, remove_other_best
+from albert_core.training.log import LOG_NAME, log_until
+from albert_core.training.state import (
+    STATE_NAME,
+    VARIABLES_NAME,
+    TrainingState,
+    checkpoint_folder,
+    list_checkpoints,
+)
+from albert_core.training.whole_checkpoints import read_whole
 
 
-def save_checkpoint(folder: Path, model: keras.Model, state: TrainingState, *, keep: int) -> None:
+def save_checkpoint(
+    folder: Path, model: keras.Model, state: TrainingState, *, keep: int, work: str = ""
+) -> None:
     """Write a checkpoint atomically, then remove all but the newest `keep`.
 
-    One of the same step is replaced.
+    One of the same step is replaced. Best weights that no checkpoint names any more are removed,
+    too. Sets the state's `log`.
 
     Args:
         folder: Folder of the checkpoints; made if it is missing.
         model: Built, its optimizer too; its variables hold the values of the last step.
         state: What is stored besides.
-        keep: 1 at least (not checked).
+        keep: How many are kept, 1 at least.
+        work: What the training is, for `restore_latest`.
 
     Raises:
+        InputError: `keep` is less than 1.
         StepFailedError: It cannot be written, as on a full disk; earlier checkpoints are intact.
     """
-    # With leading zeros, so that names sort by step: the last one is the newest.
-    final = folder / f"{_PREFIX}{state.step:09d}"
+    if keep < 1:
+        raise InputError(f"keep_checkpoints: got {keep}, expected 1 or more")
+    # With leading zeros in the name, so that names sort by step: the last one is the newest.
+    final = checkpoint_folder(folder, state.step)
     # Renamed when whole: a killed process leaves nothing that looks like a checkpoint and is none.
     partial = folder / f".{final.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
-        write_weights(partial / _VARIABLES, _all_variables(model))
+        write_weights(partial / VARIABLES_NAME, _all_variables(model))
+        state.log = _copy_log(folder, partial, state.step)
         # Of the file and not of the arrays: what must be whole is what lies on the disk.
-        sha256 = sha256_of_file(partial / _VARIABLES)
-        write_json(partial / _STATE, {**dataclasses.asdict(state), "sha256": sha256})
+        variables = describe_file(partial / VARIABLES_NAME)
+        values = {**dataclasses.asdict(state), "variables": variables}
+        write_sealed(partial / STATE_NAME, values, work=work)
         # After a roll-back the same step is saved again, and a rename replaces no full folder.
         shutil.rmtree(final, ignore_errors=True)
         os.replace(partial, final)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
-        intact = [path.name for path in _checkpoints(folder)]
+        intact = [path.name for path in list_checkpoints(folder)]
         raise StepFailedError(
             f"checkpoint {final}: cannot be written ({error.strerror or error}); "
             f"{', '.join(intact) or 'no checkpoint'} before it is whole; make room and run again "
             "to continue there"
         ) from error
     # Last, so that a whole checkpoint is there at every moment.
-    for old in _checkpoints(folder)[:-keep]:
+    for old in list_checkpoints(folder)[:-keep]:
         shutil.rmtree(old)
+    remove_other_best(folder, {_best_name(path) for path in list_checkpoints(folder)})
 
 
-def restore_latest(folder: Path, model: keras.Model) -> TrainingState:
+def _copy_log(folder: Path, partial: Path, step: int) -> dict[str, Any]:
+    """Copy the rows of the log up to a step into a checkpoint; return size and checksum.
+
+    Empty if there is no log.
+    """
+    if not (folder / LOG_NAME).is_file():
+        return {}
+    write_atomically(partial / LOG_NAME, log_until(folder, step))
+    return describe_file(partial / LOG_NAME)
+
+
+def _best_name(path: Path) -> str:
+    """Return the file name of the best weights that a checkpoint names, `OLD_BEST_NAME` if none."""
+    try:
+        best = parse_object((path / STATE_NAME).read_bytes()).get("best")
+    except (OSError, DamageError):
+        return OLD_BEST_NAME
+    return str(best["file"]) if isinstance(best, dict) and "file" in best else OLD_BEST_NAME
+
+
+def restore_latest(folder: Path, model: keras.Model, *, work: str = "") -> TrainingState:
     """Load the newest whole checkpoint into a model and its optimizer; return its state.
 
-    Damaged checkpoints (unreadable, or of another sha256 than recorded) are removed and counted.
-    Without a whole one the model stays as it is and a new state is returned.
+    Checkpoints that are damaged or of another training, or whose best weights are lost for good,
+    are named on standard error, removed and counted. Without a whole one the model stays as it is
+    and a new state is returned.
 
     Args:
         folder: Folder of the checkpoints.
         model: Built, its optimizer too.
+        work: What the training is, as `save_checkpoint` was told.
 
     Raises:
         InputError: The checkpoint does not fit the model.
     """
+    shapes = {name: tuple(value.shape) for name, value in weights_by_name(model).items()}
     num_lost = 0
-    for path in reversed(_checkpoints(folder)):
+    for path in reversed(list_checkpoints(folder)):
         try:
-            state = json.loads((path / _STATE).read_text(encoding="utf-8"))
-            is_whole = sha256_of_file(path / _VARIABLES) == state.pop("sha256")
-        except (OSError, ValueError, KeyError):
-            is_whole = False
-        if is_whole:
-            # Not within the `try`: a whole checkpoint that does not fit this model is the user's
-            # mistake, and must not be removed as damaged.
-            arrays = read_weights(path / _VARIABLES)
-            assign_by_name(_all_variables(model), arrays, source=f"checkpoint {path}")
-            # Not the stored number, which tells of an earlier restoration and was reported then.
-            return TrainingState(**{**state, "num_lost_checkpoints": num_lost})
-        shutil.rmtree(path, ignore_errors=True)  # may be gone: several processes restore
-        num_lost += 1
+            state = read_whole(path, shapes, work=work)
+        except DamageError as error:
+            report_damage(path, error, "left out; its steps are made again")
+            shutil.rmtree(path, ignore_errors=True)  # may be gone: several processes restore
+            num_lost += 1
+            continue
+        # Not within the `try`: a whole checkpoint that does not fit this model is the user's
+        # mistake, and must not be removed as damaged.
+        arrays = read_weights(path / VARIABLES_NAME)
+        assign_by_name(_all_variables(model), arrays, source=f"checkpoint {path}")
+        # Not the stored number, which tells of an earlier restoration and was reported then.
+        state.num_lost_checkpoints = num_lost
+        return state
     return TrainingState(num_lost_checkpoints=num_lost)
-
-
-def _checkpoints(folder: Path) -> list[Path]:
-    """Return the checkpoint folders, the oldest (fewest steps) first; none without the folder."""
-    return sorted(folder.glob(f"{_PREFIX}*"))
 
 
 def _all_variables(model: keras.Model) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from albert_core.old_names import rename_metrics
+
 HISTORY_NAME = "metrics.jsonl"
 
 _Row = TypeVar("_Row", bound=Mapping[str, Any])
@@ -37,12 +39,14 @@ def _phase(row: Mapping[str, Any]) -> int:
 def read_history(folder: Path) -> list[dict[str, Any]]:
     """Return the rows of `metrics.jsonl` in a model folder, in the order of the steps.
 
+    Rows of earlier versions get today's names of their metrics.
+
     Raises:
         OSError: There is no such file.
         ValueError: A line is not JSON.
     """
     lines = (folder / HISTORY_NAME).read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
+    return [rename_metrics(json.loads(line)) for line in lines]
 
 
 def write_history(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:

@@ -1,14 +1,23 @@
 """The log of a training: a row every few steps, as JSON lines and for TensorBoard."""
 
 import json
+import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tensorboard.summary import Writer
-
+from albert_core.checksums import (
+    DamageError,
+    FileFacts,
+    describe_file,
+    parse_object,
+    report_damage,
+)
+from albert_core.errors import StepFailedError
 from albert_core.files import write_atomically
 from albert_core.old_names import rename_metrics
+from albert_core.training.state import TrainingState, checkpoint_folder
 
 LOG_NAME = "training_log.jsonl"
 TENSORBOARD_NAME = "tensorboard"
@@ -25,13 +34,22 @@ class TrainingLog:
     def __init__(self, folder: Path, step: int) -> None:
         """Drop the rows after `step` from the log, writing it anew, and open TensorBoard's writer.
 
-        TensorBoard's events of later steps stay.
+        TensorBoard's files are removed, and written anew from the rows that stay.
         """
         self._path = folder / LOG_NAME
-        rows = [row for row in read_log(folder) if row["global_step"] <= step]
+        # Here, since the report reads logs where TensorBoard is not installed.
+        from tensorboard.summary import Writer
+
         # A kill while the rows are written again must not lose them.
-        write_atomically(self._path, "".join(json.dumps(row) + "\n" for row in rows).encode())
+        write_atomically(self._path, log_until(folder, step))
+        # From the rows, which are checked; files of TensorBoard are not.
+        shutil.rmtree(folder / TENSORBOARD_NAME, ignore_errors=True)
         self._writer = Writer(str(folder / TENSORBOARD_NAME))
+        rows = read_log(folder)
+        begin_s = time.time() - (rows[-1].get("seconds", 0.0) if rows else 0.0)
+        for row in rows:
+            self._show(row, begin_s + row.get("seconds", 0.0))
+        self._writer.flush()
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Append a row to both logs, and flush them, so that it can be read at once.
@@ -41,10 +59,71 @@ class TrainingLog:
         """
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
-        for name, value in row.items():
-            self._writer.add_scalar(name, value, row["global_step"])
+        self._show(row, time.time())
         # People watch it while training runs, and a killed process flushes nothing.
         self._writer.flush()
+
+    def _show(self, row: Mapping[str, Any], time_s: float) -> None:
+        """Add a row to TensorBoard, as of a time in seconds since 1970."""
+        for name, value in row.items():
+            self._writer.add_scalar(name, value, row["global_step"], wall_time=time_s)
+
+
+def log_until(folder: Path, step: int) -> bytes:
+    """Return the content of the log up to a step; empty if there is no log."""
+    rows = [row for row in read_log(folder) if row["global_step"] <= step]
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def matches_log(folder: Path, facts: FileFacts) -> bool:
+    """Return whether the log begins with a part of this size and checksum."""
+    path = folder / LOG_NAME
+    return path.is_file() and describe_file(path, most=facts["bytes"]) == facts
+
+
+def recover_log(folder: Path, state: TrainingState) -> None:
+    """Cut the log off where it was when a state was saved.
+
+    A damaged log is replaced by the copy in the state's checkpoint, and named on standard error.
+    Of a state without a log, as of earlier versions, it is left as it is; of a new training it is
+    emptied.
+
+    Args:
+        folder: Folder of the log and the checkpoints.
+        state: A new one, or as `restore_latest` returned it, which has made sure that the log or
+            its copy is whole.
+    """
+    path = folder / LOG_NAME
+    if not state.step:
+        write_atomically(path, b"")
+    elif state.log and matches_log(folder, state.log):
+        write_atomically(path, path.read_bytes()[: state.log["bytes"]])
+    elif state.log:
+        copy = checkpoint_folder(folder, state.step) / LOG_NAME
+        report_damage(path, "its rows are not those that were saved", f"copied from {copy}")
+        write_atomically(path, copy.read_bytes())
+    else:
+        _drop_damaged_rows(path)
+
+
+def _drop_damaged_rows(path: Path) -> None:
+    """Drop rows that are not JSON from a log that nothing vouches for, and say how many.
+
+    As of a checkpoint of an earlier version. Does nothing where there is no log.
+    """
+    lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
+    whole = [line for line in lines if _is_row(line)]
+    if len(whole) < len(lines):
+        report_damage(path, f"{len(lines) - len(whole)} rows are not JSON", "they are left out")
+        write_atomically(path, b"".join(whole))
+
+
+def _is_row(line: bytes) -> bool:
+    """Return whether a line of the log is a whole row."""
+    try:
+        return line.endswith(b"\n") and "global_step" in parse_object(line)
+    except DamageError:
+        return False
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
@@ -54,8 +133,14 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
     earlier versions get today's names of their metrics.
 
     Raises:
-        ValueError: A whole line is not JSON.
+        StepFailedError: A whole line is not JSON.
     """
     path = folder / LOG_NAME
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    return [rename_metrics(json.loads(line)) for line in text[: text.rfind("\n") + 1].splitlines()]
+    data = path.read_bytes() if path.is_file() else b""
+    try:
+        lines = data[: data.rfind(b"\n") + 1].splitlines()
+        return [rename_metrics(parse_object(line)) for line in lines]
+    except DamageError as error:
+        raise StepFailedError(
+            f"{path}: damaged ({error}); run again to take its rows from the last checkpoint"
+        ) from error

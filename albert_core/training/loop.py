@@ -14,11 +14,12 @@ from albert_core.training.callbacks.log import LogWriter, MeasureSpeed
 from albert_core.training.callbacks.progress import ProgressReport
 from albert_core.training.callbacks.safeguards import Safeguards
 from albert_core.training.callbacks.step_counter import StepCounter
-from albert_core.training.checkpoint import TrainingState, restore_latest
+from albert_core.training.checkpoint import restore_latest
 from albert_core.training.plan import TrainingPlan
 from albert_core.training.safeguards import DivergenceError, SafeguardConfig
 from albert_core.training.session import TrainingSession
 from albert_core.training.signals import catch_signals
+from albert_core.training.state import TrainingState
 
 
 def train(
@@ -28,12 +29,13 @@ def train(
     evaluate: Evaluate,
     plan: TrainingPlan,
     folder: Path,
+    work: str,
     progress: ReportProgress,
     safeguards: SafeguardConfig | None = None,
     measure_speed: MeasureSpeed = lambda first, last, seconds: {},
     is_chief: bool = True,
 ) -> TrainingState:
-    """Train a compiled model to the end of the plan; leave its best weights in `BEST_NAME`.
+    """Train a compiled model to the end of the plan; keep its best weights.
 
     Continues from the newest whole checkpoint in `folder`, if there is one. An interrupted
     training that is continued ends with the same bits as one that was not interrupted. The model
@@ -46,6 +48,7 @@ def train(
             among them.
         plan: How long to train.
         folder: Folder of the checkpoints, the best weights and the log.
+        work: What is trained: settings and data. Checkpoints of other work are not taken up.
         progress: Told the steps done, of how many, and the losses.
         safeguards: What to do when training diverges; the defaults when not given.
         measure_speed: Function of (first step, last step, seconds between them); returns metrics
@@ -53,7 +56,8 @@ def train(
         is_chief: Whether this process writes; of several, one does.
 
     Returns:
-        The final state; its history has a row of metrics for each evaluation.
+        The final state; its history has a row of metrics for each evaluation, and its `best` says
+            where the best weights are.
 
     Raises:
         InputError: The newest checkpoint does not fit the model.
@@ -63,12 +67,12 @@ def train(
     safeguards = safeguards or SafeguardConfig()
     # Keras builds it at the first step, but a checkpoint is read into its moments before.
     model.optimizer.build(model.trainable_variables)
-    state = restore_latest(folder, model)
+    state = restore_latest(folder, model, work=work)
     if state.num_lost_checkpoints:
         progress(state.step, plan.num_train_steps, "a damaged checkpoint is left out")
     if state.stopped_by is None and lost_patience(state.history, plan):
         state.stopped_by = "patience"  # killed after the evaluation, before it was recorded
-    session = TrainingSession(model, state, plan, folder, is_chief=is_chief)
+    session = TrainingSession(model, state, plan, folder, is_chief=is_chief, work=work)
     if safeguards.action == "roll_back" and not state.step:
         session.save()  # so that there is a checkpoint to go back to
     with catch_signals() as signal_name:

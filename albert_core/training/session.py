@@ -7,8 +7,9 @@ from pathlib import Path
 import keras
 
 from albert_core.backends import sync_variables
-from albert_core.training.checkpoint import TrainingState, save_checkpoint
+from albert_core.training.checkpoint import save_checkpoint
 from albert_core.training.plan import TrainingPlan
+from albert_core.training.state import TrainingState
 
 
 class TrainingSession:
@@ -22,6 +23,7 @@ class TrainingSession:
         plan: How long to train.
         folder: Folder of the checkpoints, the best weights and the log.
         is_chief: Whether this process writes; of several processes one does.
+        work: What is trained, which its checkpoints name: those of another are not taken up.
         recent_metrics: Means over the steps since the last line of the log; None at steps without
             a line.
         last_log: Step of the last line of the log, and when it was written (monotonic seconds).
@@ -36,10 +38,11 @@ class TrainingSession:
         folder: Path,
         *,
         is_chief: bool = True,
+        work: str = "",
     ) -> None:
         """Start the clock as if training had begun `state.seconds` ago; touches no file."""
         self.model, self.state, self.plan, self.folder = model, state, plan, folder
-        self.is_chief = is_chief
+        self.is_chief, self.work = is_chief, work
         # Monotonic: a wall clock that is set back, or forward, would change what a budget allows.
         now = time.monotonic()
         # The time trained before an interruption counts: budgets are for the whole run.
@@ -100,4 +103,5 @@ class TrainingSession:
         self.state.seconds = self.seconds
         self.last_save_s = time.monotonic()
         if self.is_chief:
-            save_checkpoint(self.folder, self.model, self.state, keep=self.plan.keep_checkpoints)
+            keep = self.plan.keep_checkpoints
+            save_checkpoint(self.folder, self.model, self.state, keep=keep, work=self.work)

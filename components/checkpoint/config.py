@@ -12,7 +12,8 @@ class CheckpointConfig:
     Attributes:
         path: Checkpoint of any kind that `albert info` knows, local or gs://: a TensorFlow 1
             checkpoint or its folder, a TF-Hub module, a folder of Hugging Face, one of this
-            program. Empty: the run starts from text.
+            program; on this machine also a run's folder, for its pretrained model. Empty: the run
+            starts from text.
         albert_config: The albert_config.json of a TensorFlow 1 checkpoint that has none beside it.
         vocab: Vocabulary, if not the one beside it: a SentencePiece model, a vocab.txt or a folder
             that holds one.

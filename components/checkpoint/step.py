@@ -37,7 +37,8 @@ def import_checkpoint(
 
     Returns:
         The manifest; its metrics are `kind`, `size` (as in `size_name`, empty for none of the
-        released sizes), `num_parameters`, `vocab_size`, `lower_case` and `heads`.
+        released sizes), `num_parameters`, `vocab_size`, `lower_case`, `strip_accents` and
+        `heads`.
 
     Raises:
         InputError: There is no finished model, a file of it is missing or unusable, it has no
@@ -47,7 +48,7 @@ def import_checkpoint(
     checkpoint = read_configured(config)
 
     def body(results: Path, _: Path) -> Metrics:
-        """Write the model folder and return what it holds."""
+        """Write the model folder and checkpoint.json; return the latter's facts as metrics."""
         notes = (*checkpoint.notes, *save_folder(checkpoint, results))
         facts = _describe(checkpoint, config)
         write_json(results / CHECKPOINT_NAME, {**facts, "notes": list(notes)})
@@ -110,5 +111,6 @@ def _describe(checkpoint: Checkpoint, config: CheckpointConfig) -> Metrics:
         "num_parameters": sum(array.size for array in checkpoint.weights.values()),
         "vocab_size": len(tokenizer),
         "lower_case": tokenizer.lower_case,
+        "strip_accents": tokenizer.strip_accents,
         "heads": ", ".join(sorted(checkpoint.heads)),
     }

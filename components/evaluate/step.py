@@ -8,6 +8,7 @@ from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics, read_manifest
 from albert_core.artifacts.step import run_step
 from albert_core.files import write_json
+from albert_core.inference.baselines import BASELINES_NAME, WITHOUT_MODEL
 from albert_core.inference.task_settings import read_declared_task
 from albert_core.progress import ReportProgress, quiet
 from albert_core.storage import exists, join, read_bytes
@@ -27,8 +28,9 @@ def evaluate(
 ) -> Manifest:
     """Score a model, and publish metrics.json and its predictions on dev and test files.
 
-    For a classification also its confusion matrix. Test files may be missing. If `output` already
-    holds this work, nothing is run.
+    For a classification also its confusion matrix; of a model that was pretrained also the scores
+    of simpler baselines. Test files may be missing. If `output` already holds this work, nothing is
+    run.
 
     Args:
         model: A folder that `albert finetune` wrote, local or gs://; it knows its task.
@@ -39,7 +41,7 @@ def evaluate(
 
     Returns:
         The manifest of `output`, with the metrics rounded to 4 decimals; metrics.json has them
-        whole.
+        whole. Where there is a baseline by TF-IDF, `without_model_score` is its score.
 
     Raises:
         InputError: An input is missing or unusable, or `output` holds something else.
@@ -53,8 +55,17 @@ def evaluate(
         from albert_core.inference import load
         from albert_core.inference.evaluation import evaluate_splits
 
-        scores = evaluate_splits(load(model), data=data, results=results, progress=progress)
+        scores = evaluate_splits(
+            load(model),
+            data=data,
+            results=results,
+            # One set for each task is enough: the model from random weights is a baseline itself.
+            with_baselines=tuned.config["initialization"] == "pretrained",
+            progress=progress,
+        )
         write_json(results / METRICS_NAME, scores)
+        if baseline := read_baselines(results).get(WITHOUT_MODEL):
+            scores = {**scores, "without_model_score": baseline["score"]}
         return {name: round(value, 4) for name, value in scores.items()}
 
     return run_step(
@@ -65,6 +76,16 @@ def evaluate(
         work_root=work_root,
         body=write_scores,
     )
+
+
+def read_baselines(evaluation: Path) -> dict[str, dict[str, Any]]:
+    """Return the scores of baselines in an evaluation's folder, by name; none if it has no file.
+
+    The names are `without_model` and `majority`; the values `method`, `score`, `low`, `high` and
+    `num_train`, as `ScoredBaseline` has them.
+    """
+    path = evaluation / BASELINES_NAME
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def read_classification(evaluation: str) -> dict[str, Any] | None:

@@ -19,23 +19,28 @@ class Lineage:
     """Manifests of the steps that led to a model; unknown ones are None or empty.
 
     Attributes:
+        checkpoint: Manifest of the checkpoint that its run started from, in place of the next
+            three.
         vocab: Manifest of its vocabulary.
         records: Manifests of its records, one for each sequence length.
         pretrained: Manifest of its pretraining.
         finetuned: Manifest of its fine-tuning.
         evaluated: Manifest of its evaluation.
         random_evaluated: Manifest of the evaluation of the same fine-tuning from random weights.
+        vocab_address: Where the output of its vocabulary is; empty if unknown.
 
     Raises:
         InputError: Evaluation or records belong to another model.
     """
 
+    checkpoint: Manifest | None = None
     vocab: Manifest | None = None
     records: tuple[Manifest, ...] = ()
     pretrained: Manifest | None = None
     finetuned: Manifest | None = None
     evaluated: Manifest | None = None
     random_evaluated: Manifest | None = None
+    vocab_address: str = dataclasses.field(default="", compare=False)
 
     def __post_init__(self) -> None:
         """Refuse an evaluation of another model, and records the pretraining has not read.
@@ -56,8 +61,22 @@ class Lineage:
     @property
     def manifests(self) -> list[Manifest]:
         """The known manifests, in the order of the steps, without the random one."""
-        manifests = (self.vocab, *self.records, self.pretrained, self.finetuned, self.evaluated)
+        manifests = (
+            self.checkpoint,
+            self.vocab,
+            *self.records,
+            self.pretrained,
+            self.finetuned,
+            self.evaluated,
+        )
         return [manifest for manifest in manifests if manifest]
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The ISO 639 codes of the text's languages, as far as the manifests name them."""
+        of_text = [manifest for manifest in (*self.records, self.vocab) if manifest]
+        codes = (manifest.config.get("language") for manifest in of_text)
+        return tuple(dict.fromkeys(code for code in codes if code))
 
 
 def lineage_at(
@@ -72,7 +91,7 @@ def lineage_at(
     """Read the lineage from the outputs of the steps, local or gs://.
 
     Only manifests are read. An output without one, such as a downloaded checkpoint, is unknown.
-    Which step wrote an output is not checked.
+    Which step wrote an output is not checked, but that `pretrained` may be one of `checkpoint`.
 
     Raises:
         InputError: A manifest cannot be read, or evaluation or records belong to another model.
@@ -85,11 +104,18 @@ def lineage_at(
     return Lineage(
         vocab=manifest_at(vocab),
         records=tuple(manifest for address in records if (manifest := manifest_at(address))),
-        pretrained=manifest_at(pretrained),
+        **_as_start(manifest_at(pretrained)),
         finetuned=manifest_at(finetuned),
         evaluated=manifest_at(evaluated),
         random_evaluated=manifest_at(random_evaluated),
+        vocab_address=str(vocab or ""),
     )
+
+
+def _as_start(manifest: Manifest | None) -> dict[str, Manifest | None]:
+    """Return the attribute of a `Lineage` that a manifest of pretraining or of a checkpoint is."""
+    is_checkpoint = manifest is not None and manifest.step == "checkpoint"
+    return {"checkpoint" if is_checkpoint else "pretrained": manifest}
 
 
 def find_lineage(model: str | Path, run: str | Path | None = None) -> Lineage:
@@ -136,7 +162,9 @@ def _trace(model: Manifest, outputs: Sequence[_Output]) -> Lineage:
     """
     is_finetuned = model.step == "finetune"
     finetuned = model if is_finetuned else None
-    pretrained = _find_pretraining(model, outputs) if is_finetuned else model
+    start = _find_pretraining(model, outputs) if is_finetuned else model
+    origin = _as_start(start)
+    pretrained = origin.get("pretrained")
     evaluated = _find_evaluation(model, outputs) if is_finetuned else None
     random = _find_random_twin(model, outputs) if is_finetuned else None
     inputs = pretrained.inputs if pretrained else {}
@@ -145,10 +173,12 @@ def _trace(model: Manifest, outputs: Sequence[_Output]) -> Lineage:
         for _, m in outputs
         if m.step == "records" and m.content_hash in inputs.values()
     }
+    vocab_path, vocab = _find_vocabulary(inputs.get("vocab"), outputs) or (None, None)
     return Lineage(
-        vocab=_find_vocabulary(inputs.get("vocab"), outputs),
+        vocab=vocab,
+        vocab_address=str(vocab_path or ""),
         records=tuple(records[value] for value in inputs.values() if value in records),
-        pretrained=pretrained,
+        **origin,
         finetuned=finetuned,
         evaluated=evaluated,
         random_evaluated=_find_evaluation(random, outputs) if random and evaluated else None,
@@ -173,7 +203,7 @@ def _outputs_below(folder: Path) -> Iterator[_Output]:
 
 
 def _find_pretraining(finetuned: Manifest, outputs: Sequence[_Output]) -> Manifest | None:
-    """Return the pretraining with the weights that a fine-tuning began with.
+    """Return the pretraining or imported checkpoint with the weights a fine-tuning began with.
 
     Fine-tuning notes the hash of the model, whichever format it came in, not that of a manifest:
     each pretrained model is read until one has it. None if none has.
@@ -182,7 +212,7 @@ def _find_pretraining(finetuned: Manifest, outputs: Sequence[_Output]) -> Manife
         InputError: One of them cannot be read.
     """
     expected = finetuned.inputs["pretrained"]
-    candidates = (output for output in outputs if output[1].step == "pretrain")
+    candidates = (output for output in outputs if output[1].step in ("pretrain", "checkpoint"))
     hashes = ((read_checkpoint(path).content_hash(), m) for path, m in candidates)
     return next((m for model_hash, m in hashes if model_hash == expected), None)
 
@@ -205,8 +235,8 @@ def _find_random_twin(finetuned: Manifest, outputs: Sequence[_Output]) -> Manife
     return next((m for m in candidates if m.inputs == finetuned.inputs), None)
 
 
-def _find_vocabulary(content_hash: str | None, outputs: Sequence[_Output]) -> Manifest | None:
-    """Return the manifest of the vocabulary whose content has a hash; None if there is none.
+def _find_vocabulary(content_hash: str | None, outputs: Sequence[_Output]) -> _Output | None:
+    """Return the output of the vocabulary whose content has a hash; None if there is none.
 
     Vocabularies are read until one has it.
 
@@ -214,5 +244,6 @@ def _find_vocabulary(content_hash: str | None, outputs: Sequence[_Output]) -> Ma
         InputError: One of them cannot be read.
     """
     candidates = (output for output in outputs if output[1].step == "vocab")
-    hashes = ((load_tokenizer(path).content_hash(), m) for path, m in candidates)
-    return next((m for tokenizer_hash, m in hashes if tokenizer_hash == content_hash), None)
+    return next(
+        (o for o in candidates if load_tokenizer(o[0]).content_hash() == content_hash), None
+    )

@@ -29,6 +29,7 @@ from components.export.card.config import CardConfig
 from components.export.card.render import write_card
 from components.export.config import ExportConfig
 from components.export.lineage import Lineage, find_lineage, lineage_at
+from components.export.proof_sentences import ProofSentences, proof_sentences
 from components.finetune.job import refuse_repeated_tasks
 
 if TYPE_CHECKING:
@@ -109,8 +110,8 @@ def export_model(
         max_score_loss: As in `ExportConfig`.
         data_dir: Folder of the tasks' folders, to score an output of `albert finetune`; other
             models are refused with it. None: no scores.
-        sentences: File of sentences to compare outputs on, one a line; those of the package if
-            not given.
+        sentences: File of sentences to compare outputs on, one a line; if not given, sentences of
+            the corpus if `run` has its vocabulary, else the package's English ones.
         run: Folder of the run that made it, or one with the outputs of its steps, for the card.
         card: What only people know about the model, for its card.
         progress: Called with what is being done.
@@ -123,8 +124,6 @@ def export_model(
             package; its task's dev set is missing; or `output` holds something else.
         StepFailedError: An exported model is not the same model; nothing is published.
     """
-    from albert_core.exports.sentences import read_sentences
-
     config = ExportConfig(
         formats=tuple(formats), max_score_loss=max_score_loss, card=card or CardConfig()
     )
@@ -132,17 +131,18 @@ def export_model(
         raise InputError(f"to: got nothing, expected one or more of {', '.join(FORMATS)}")
     refuse_missing_packages(config.formats)
     model = input_folder(model)
-    dev, texts = _dev_files(model, data_dir), read_sentences(sentences)
+    dev = _dev_files(model, data_dir)
     lineage = find_lineage(model, run)
+    chosen = proof_sentences(lineage, sentences)
     inputs = {"model": read_checkpoint(model).content_hash(), "lineage": _hash_lineage(lineage)}
     if sentences:
-        inputs["sentences"] = hash_json(texts)
+        inputs["sentences"] = hash_json(chosen.texts)
     if dev:
         inputs["data"] = task_fingerprint(dev.task, dev.data)
 
     def body(results: Path, _: Path) -> Metrics:
         """Export the model and return the largest difference by format."""
-        exporter = _Exporter(config, texts, progress)
+        exporter = _Exporter(config, chosen, progress)
         parities = exporter.export(model, results, dev, lineage, label="")
         return {parity.format: parity.largest_difference for parity in parities}
 
@@ -202,7 +202,7 @@ def export_models(
         data: Folders of files by task; exported models of these tasks are scored again.
         vocab: Output of `albert vocab`, for the cards; so are the next two.
         records: Outputs of `albert records`.
-        pretrained: Output of `albert pretrain`.
+        pretrained: Output of `albert pretrain`, or of the step `checkpoint`.
         work_root: Folder of the work folders; beside `output` when not given.
         progress: Called with what is being done.
 
@@ -221,9 +221,8 @@ def export_models(
 
     def body(results: Path, _: Path) -> Metrics:
         """Export the candidates in order, write export.json and return the metrics."""
-        from albert_core.exports.sentences import read_sentences
-
-        exporter = _Exporter(config, read_sentences(), progress)
+        lineage = candidates[0].lineage if candidates else Lineage()  # all have one vocabulary
+        exporter = _Exporter(config, proof_sentences(lineage), progress)
         exports = []
         for candidate in candidates:
             folder = folders.get(candidate.task)
@@ -350,7 +349,7 @@ class _Exporter:
     """Exports models in all formats of a configuration, one after the other."""
 
     config: ExportConfig
-    sentences: Sequence[str]
+    sentences: ProofSentences
     progress: ReportProgress
 
     def export(
@@ -381,7 +380,9 @@ class _Exporter:
         checkpoint = read_checkpoint(model)
         self.progress(0, 0, f"{label}reference")
         dev_set = _score_dev_set(model, dev) if dev else None
-        reference = make_reference(checkpoint, self.sentences, dev_set)
+        reference = make_reference(
+            checkpoint, self.sentences.texts, dev_set, sentence_source=self.sentences.source
+        )
         parities = []
         for name in self.config.formats:
             self.progress(0, 0, f"{label}{name}")

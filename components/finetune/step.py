@@ -6,7 +6,7 @@ from typing import Any
 
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics
-from albert_core.artifacts.step import run_step
+from albert_core.artifacts.step import run_step, work_fingerprint
 from albert_core.artifacts.work_folder import local_work_root
 from albert_core.checkpoints import read_checkpoint
 from albert_core.finetuning.config import FinetuningConfig, Initialization
@@ -23,6 +23,9 @@ def finetune(
     config: FinetuningConfig,
     output: str | Path,
     work_root: str | Path | None = None,
+    albert_config: str | Path | None = None,
+    vocab: str | Path | None = None,
+    lower_case: bool | None = None,
     progress: ReportProgress = quiet,
 ) -> Manifest:
     """Fine-tune and publish the best model by the task's first metric to `output`.
@@ -32,13 +35,15 @@ def finetune(
     Args:
         task: The task.
         data: Folder of its files, local or gs://.
-        pretrained: A checkpoint of any kind that `albert convert` knows, with its vocabulary, local
-            or gs://.
+        pretrained: A checkpoint of any kind that `albert convert` knows, local or gs://.
         initialization: `pretrained`, or `random` weights of the same architecture.
         config: How to train: the settings of this task, see `FinetuningConfig.for_task`.
         output: Folder to make, local or gs://.
         work_root: Folder of the work folders, and of the features that trainings share; when not
             given, work is done beside `output` and no features are shared.
+        albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
+        vocab: Vocabulary of the checkpoint, if not the one beside it.
+        lower_case: Whether that vocabulary is for lower-cased text, if not as the files say.
         progress: Receives the number of steps done.
 
     Returns:
@@ -50,9 +55,17 @@ def finetune(
     """
     pretrained, data = input_folder(pretrained), input_folder(data)
     cache = local_work_root(work_root) / "features" if work_root else None
+    checkpoint = read_checkpoint(
+        pretrained, config=albert_config, vocab=vocab, lower_case=lower_case
+    )
     inputs = {
-        "pretrained": read_checkpoint(pretrained).content_hash(),
+        "pretrained": checkpoint.content_hash(),
         "data": task_fingerprint(task, data),
+    }
+    settings = {
+        "task": task.name,
+        "initialization": initialization,
+        "finetuning": recorded_settings(config),
     }
 
     def write_model(results: Path, checkpoints: Path) -> Metrics:
@@ -62,22 +75,19 @@ def finetune(
         return run_finetuning(
             task=task,
             data=data,
-            pretrained=pretrained,
+            pretrained=checkpoint,
             initialization=initialization,
             config=config,
             results=results,
             checkpoints=checkpoints,
+            work=work_fingerprint("finetune", settings, inputs),
             feature_cache=cache or checkpoints / "features",
             progress=progress,
         )
 
     return run_step(
         "finetune",
-        config={
-            "task": task.name,
-            "initialization": initialization,
-            "finetuning": recorded_settings(config),
-        },
+        config=settings,
         inputs=inputs,
         output=output,
         work_root=work_root,

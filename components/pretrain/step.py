@@ -7,7 +7,7 @@ from typing import Any
 
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics
-from albert_core.artifacts.step import run_step, run_step_as_follower
+from albert_core.artifacts.step import run_step, run_step_as_follower, work_fingerprint
 from albert_core.checkpoints import read_checkpoint
 from albert_core.config import AlbertConfig, ModelConfig, refuse_redrawn_dropout
 from albert_core.errors import InputError
@@ -65,6 +65,7 @@ def pretrain(
     if config.init_checkpoint:
         checkpoint = read_checkpoint(input_folder(config.init_checkpoint))
         inputs["init_checkpoint"] = checkpoint.content_hash()
+    settings = {"model": dataclasses.asdict(model), "pretraining": recorded_settings(config)}
 
     def body(results: Path, checkpoints: Path) -> Metrics:
         """Train from the last checkpoint, write the best model to `results`, return its metrics."""
@@ -77,13 +78,14 @@ def pretrain(
             config=config,
             results=results,
             checkpoints=checkpoints,
+            work=work_fingerprint("pretrain", settings, inputs),
             progress=progress,
         )
 
     run = run_step_as_follower if is_led_by_another() else run_step
     return run(
         "pretrain",
-        config={"model": dataclasses.asdict(model), "pretraining": recorded_settings(config)},
+        config=settings,
         inputs=inputs,
         output=output,
         work_root=work_root,

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from components.promote.config import RetrainingConfig
-from components.promote.model_registry import AcceptedModel, TaskScore
+from components.promote.model_registry import AcceptedModel, ComparableScore
 
 # Scores have four decimals, but differences of floats come out as 0.00099999: a gain of exactly
 # min_gain must count.
@@ -60,7 +60,7 @@ class Promotion:
 
 
 def decide(
-    scores: Mapping[str, TaskScore],
+    scores: Mapping[str, ComparableScore],
     accepted: AcceptedModel | None,
     config: RetrainingConfig,
     *,
@@ -95,7 +95,7 @@ def decide(
     )
 
 
-def _comparison(task: str, score: TaskScore, accepted: AcceptedModel | None) -> Comparison:
+def _comparison(task: str, score: ComparableScore, accepted: AcceptedModel | None) -> Comparison:
     """Return both models' scores on a task.
 
     That of the accepted model is None if there is no such model, or if it was not scored on the

@@ -10,6 +10,12 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from albert_core.artifacts.manifest import MANIFEST_NAME, parse_manifest
+from albert_core.checksums import (
+    DamageError,
+    parse_object,
+    with_checksum,
+    without_checksum,
+)
 from albert_core.errors import InputError
 from albert_core.settings import parse_settings
 from albert_core.storage import (
@@ -27,7 +33,7 @@ HISTORY_FOLDER = "history"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TaskScore:
+class ComparableScore:
     """A model's score on one task.
 
     Attributes:
@@ -57,7 +63,7 @@ class AcceptedModel:
     address: str
     content_hash: str
     run: str
-    scores: Mapping[str, TaskScore]
+    scores: Mapping[str, ComparableScore]
 
 
 def accepted_dates(folder: str) -> list[str]:
@@ -82,9 +88,14 @@ def read_accepted(folder: str, date: str) -> AcceptedModel:
     """
     path = _history_path(folder, date)
     try:
-        values = json.loads(read_bytes(path))
-    except ValueError as error:
-        raise InputError(f"{path}: not a pointer to an accepted model ({error})") from error
+        values = parse_object(read_bytes(path))
+        # Pointers of earlier versions have no checksum.
+        values = without_checksum(values) if "checksum" in values else values
+    except DamageError as error:
+        raise InputError(
+            f"{path}: damaged ({error}); restore it from a backup, or remove it, which takes "
+            "back that the model of this date was accepted"
+        ) from error
     return parse_settings(AcceptedModel, values, source=path)
 
 
@@ -135,7 +146,7 @@ def accept(folder: str, model: AcceptedModel) -> None:
     dates = accepted_dates(folder)
     entry = _history_path(folder, model.date)
     if model.date not in dates:
-        text = json.dumps(dataclasses.asdict(model), indent=2) + "\n"
+        text = json.dumps(with_checksum(dataclasses.asdict(model)), indent=2) + "\n"
         write_bytes(entry, text.encode(), only_new=True)
     if model.date >= max(dates, default=model.date):
         # From the entry, not from `model`: after a kill between the two writes, the entry counts.

@@ -15,7 +15,7 @@ from components.promote.config import RetrainingConfig
 from components.promote.decision import Promotion, decide
 from components.promote.model_registry import (
     AcceptedModel,
-    TaskScore,
+    ComparableScore,
     accept,
     accepted_dates,
     read_accepted,
@@ -99,7 +99,7 @@ def promote(
     )
 
 
-def _scores(evaluations: Sequence[Manifest]) -> dict[str, TaskScore]:
+def _scores(evaluations: Sequence[Manifest]) -> dict[str, ComparableScore]:
     """Return the scores of the pretrained model by task, leaving out those from random weights.
 
     Args:
@@ -109,7 +109,7 @@ def _scores(evaluations: Sequence[Manifest]) -> dict[str, TaskScore]:
     for manifest in evaluations:
         if manifest.config["initialization"] == "pretrained":
             metric = next(iter(manifest.metrics))  # the task's first metric
-            scores[manifest.config["task"]] = TaskScore(
+            scores[manifest.config["task"]] = ComparableScore(
                 metric=metric, score=manifest.metrics[metric], data=manifest.inputs["data"]
             )
     return scores
@@ -140,6 +140,8 @@ def _reject_if_superseded(
         reason = f"another model of {model.date} is accepted already"
     elif dates and dates[-1] > model.date:
         reason = f"the model of {dates[-1]}, a later date, is accepted already"
+    elif accepted and not before:
+        reason = f"the model of {accepted.date}, which it was compared with, is accepted no more"
     elif before[-1:] != ([accepted.date] if accepted else []):
         reason = f"the model of {before[-1]} was accepted while this one was trained; run again"
     else:

@@ -2,7 +2,8 @@
 
 Beam moves addresses of files, not text: a worker writes the encoded documents of its split into a
 file, and the worker that builds a shard reads the shard's sections of all these files. A file that
-exists is not made again, so a killed run continues where it stopped.
+exists is not made again, so a killed run continues where it stopped; but first it is compared with
+its checksum, and made again if it is damaged or belongs to other work.
 """
 
 import collections
@@ -16,6 +17,7 @@ from pathlib import Path
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from albert_core.checksums import DamageError, describe_file, report_damage, seal, unseal
 from albert_core.corpus import CorpusConfig, CorpusSplit, ReadCounts, read_split
 from albert_core.corpus.cleaning import CleaningConfig, DocumentFilter
 from albert_core.corpus.overlap import OverlapIndex
@@ -24,6 +26,7 @@ from albert_core.records.config import RecordsConfig
 from albert_core.records.documents import encode_documents, shard_names
 from albert_core.records.encoded import (
     EncodedFile,
+    index_path,
     merge_documents,
     read_index,
     write_encoded,
@@ -31,13 +34,21 @@ from albert_core.records.encoded import (
 from albert_core.records.shards import ShardBuilder
 from albert_core.records.statistics import Counts
 from albert_core.records.tfrecord import write_tfrecords
-from albert_core.storage import content_hash, exists, join, write_bytes, write_file
+from albert_core.storage import (
+    content_hash,
+    exists,
+    find_stored_damage,
+    join,
+    read_bytes,
+    write_bytes,
+    write_file,
+)
 from albert_core.tokenization import Tokenizer
 
 _PART_CHARACTERS = 64_000_000  # of the text that one file of encoded documents is made of
 # Part of the names of intermediate files. Change it with their content: files of a killed run that
 # older code wrote are then not found, and made again, instead of being misread.
-_WORK_FORMAT = "v2"
+_WORK_FORMAT = "v3"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,6 +61,7 @@ class WorkerContext:
         config: How documents become records.
         tokenizer: The tokenizer.
         folder: Folder of encoded documents and shards, local or gs://.
+        work: What all of that is for: settings and inputs. Files of other work are not taken up.
     """
 
     corpus: CorpusConfig
@@ -57,6 +69,7 @@ class WorkerContext:
     config: RecordsConfig
     tokenizer: Tokenizer
     folder: str
+    work: str = ""
 
     def encoded_path(self, split: str, part: int) -> str:
         """Return the address of the file with one part of a split's encoded documents."""
@@ -66,13 +79,31 @@ class WorkerContext:
         """Read the indexes of a split's encoded files, in order.
 
         Empty unless all files exist, up to the one that says it is the last.
+
+        Raises:
+            DamageError: An index is damaged or belongs to other work.
         """
         parts: list[EncodedFile] = []
         while not parts or not parts[-1].is_last:
             path = self.encoded_path(split, len(parts))
-            if not exists(path):
+            if not exists(index_path(path)):
                 return []
-            parts.append(read_index(path))
+            parts.append(read_index(path, work=self.work))
+        return parts
+
+    def whole_parts(self, split: str) -> list[EncodedFile]:
+        """Return `encoded_parts`; empty if one of the files or indexes is damaged, which is told.
+
+        Local files are read once to compare their checksums, at some 2.5 GB a second.
+        """
+        try:
+            parts = self.encoded_parts(split)
+            for part in parts:
+                if damage := find_stored_damage(part.path, part.file):
+                    raise DamageError(damage)
+        except DamageError as error:
+            report_damage(self.encoded_path(split, 0), error, "this split is encoded again")
+            return []
         return parts
 
     def shard_path(self, shard: str) -> str:
@@ -83,6 +114,34 @@ class WorkerContext:
         """Return the address of a shard's counts; they exist only once the shard is complete."""
         return join(self.folder, f"{shard}.{_WORK_FORMAT}.json")
 
+    def read_counts(self, shard: str) -> Counts:
+        """Return the counts of a complete shard; `file` is its size and checksum.
+
+        Raises:
+            DamageError: They are damaged, or those of another shard or of other work.
+        """
+        return unseal(read_bytes(self.counts_path(shard)), work=f"{self.work} {shard}")
+
+    def write_counts(self, shard: str, counts: Counts) -> None:
+        """Write the counts of a complete shard."""
+        sealed = seal(counts, work=f"{self.work} {shard}")
+        write_bytes(self.counts_path(shard), json.dumps(sealed).encode())
+
+    def is_complete(self, shard: str) -> bool:
+        """Return whether a shard is made, and whole; damage is told.
+
+        A local shard is read once to compare its checksum.
+        """
+        if not exists(self.counts_path(shard)):
+            return False
+        try:
+            damage = find_stored_damage(self.shard_path(shard), self.read_counts(shard)["file"])
+        except DamageError as error:
+            damage = str(error)
+        if damage:
+            report_damage(self.shard_path(shard), damage, "this shard is built again")
+        return damage is None
+
     @property
     def overlap_path(self) -> str:
         """Address of the index of the evaluation sets' n-grams."""
@@ -91,12 +150,13 @@ class WorkerContext:
     def write_overlap_index(self) -> None:
         """Write the index of the evaluation sets, if there are any, once for all workers.
 
-        An index already in the folder is kept as it is.
+        An index already in the folder is replaced: to read the sets takes seconds, and so nothing
+        that a killed run left must be trusted.
 
         Raises:
             InputError: A file of an evaluation set is missing or not in a known format.
         """
-        if not self.cleaning.evaluation_sets or exists(self.overlap_path):
+        if not self.cleaning.evaluation_sets:
             return
         index = OverlapIndex.build(self.cleaning.evaluation_sets, ngram=self.cleaning.overlap_ngram)
         with tempfile.TemporaryDirectory() as folder:
@@ -168,12 +228,12 @@ class EncodeSplit(beam.DoFn):
         )
 
     def process(self, element: tuple[str, CorpusSplit]) -> Iterator[tuple[str, str]]:
-        """Encode a split, unless all its files exist, and yield each address for every shard.
+        """Encode a split, unless its files are whole, and yield each address for every shard.
 
         A file is named to all shards, also to those of which it holds no document.
         """
         name, split = element
-        if not self.context.encoded_parts(name):
+        if not self.context.whole_parts(name):
             self._encode(name, split)
         for part in self.context.encoded_parts(name):
             for shard in shard_names(self.context.config):
@@ -206,6 +266,7 @@ class EncodeSplit(beam.DoFn):
                     shards,
                     counts,
                     scratch=Path(folder) / "encoded",
+                    work=self.context.work,
                     is_last=following is None,
                 )
             if following is None:
@@ -239,7 +300,7 @@ class BuildShard(beam.DoFn):
         )
 
     def process(self, element: tuple[str, Iterable[str]]) -> None:
-        """Build a shard and write it, then its counts; does nothing where the counts exist.
+        """Build a shard and write it, then its counts; does nothing where it is made and whole.
 
         Yields nothing to later stages.
 
@@ -247,7 +308,7 @@ class BuildShard(beam.DoFn):
             element: Name of the shard, and the addresses of all encoded files, in any order.
         """
         shard, paths = element
-        if exists(self.context.counts_path(shard)):
+        if self.context.is_complete(shard):
             return
         counts: Counts = {}
         with tempfile.TemporaryDirectory() as folder:
@@ -255,6 +316,7 @@ class BuildShard(beam.DoFn):
             # Sorted: runners group in any order, and equal documents are merged in that of paths.
             records = self.builder.records(merge_documents(sorted(paths), shard), counts)
             counts["num_records"] = write_tfrecords(scratch, records)
+            counts["file"] = describe_file(scratch)
             write_file(self.context.shard_path(shard), scratch)
         # The counts last: where they are, the shard is complete.
-        write_bytes(self.context.counts_path(shard), json.dumps(counts).encode())
+        self.context.write_counts(shard, counts)

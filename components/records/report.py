@@ -1,6 +1,5 @@
 """The report of a records step: its shards, checked against what was read, and its cleaning."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -9,7 +8,6 @@ from albert_core.errors import InputError, StepFailedError
 from albert_core.records.config import HELD_OUT_PREFIX, TRAIN_PREFIX, RecordsConfig
 from albert_core.records.documents import HELD_OUT_SHARD, shard_names
 from albert_core.records.statistics import Counts, add_counts, masking_statistics
-from albert_core.storage import read_bytes
 from components.records.beam_pipeline import WorkerContext
 
 _READ = (
@@ -43,10 +41,7 @@ def describe_shards(context: WorkerContext, splits: Iterable[str]) -> dict[str, 
         add_counts(read, {name: counts.get(name, 0) for name in _READ})
         add_counts(reading, counts.get("reading", {}))
         removed.merge(counts["removed"])
-    by_shard = {
-        shard: json.loads(read_bytes(context.counts_path(shard)))
-        for shard in shard_names(context.config)
-    }
+    by_shard = {shard: context.read_counts(shard) for shard in shard_names(context.config)}
     _refuse_loss(read["num_kept_documents"], by_shard)
     _refuse_empty(read, by_shard, context.config)
     num_records = {

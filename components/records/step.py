@@ -5,7 +5,7 @@ from pathlib import Path
 
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics
-from albert_core.artifacts.step import run_step
+from albert_core.artifacts.step import run_step, work_fingerprint
 from albert_core.corpus import CorpusConfig, corpus_fingerprint, corpus_splits, list_corpus
 from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.errors import InputError, StepFailedError
@@ -54,6 +54,16 @@ def make_records(
     """
     cleaning, beam = cleaning or CleaningConfig(), beam or BeamConfig()
     tokenizer = load_tokenizer(input_folder(vocab))
+    settings = {
+        "records": dataclasses.asdict(config),
+        "cleaning": dataclasses.asdict(cleaning),
+        "language": corpus.language,
+    }
+    inputs = {
+        "corpus": corpus_fingerprint(corpus),
+        "vocab": tokenizer.content_hash(),
+        "evaluation_sets": cleaning.fingerprint(),
+    }
 
     def body(results: Path, work: Path) -> Metrics:
         """Make the records with Beam, bring the shards here and write both reports; return metrics.
@@ -70,6 +80,7 @@ def make_records(
             config=config,
             tokenizer=tokenizer,
             folder=_work_folder(beam, work),
+            work=work_fingerprint("records", settings, inputs),
         )
         if note := list_corpus(corpus).note:
             progress(0, 0, note)
@@ -97,15 +108,8 @@ def make_records(
 
     return run_step(
         "records",
-        config={
-            "records": dataclasses.asdict(config),
-            "cleaning": dataclasses.asdict(cleaning),
-        },
-        inputs={
-            "corpus": corpus_fingerprint(corpus),
-            "vocab": tokenizer.content_hash(),
-            "evaluation_sets": cleaning.fingerprint(),
-        },
+        config=settings,
+        inputs=inputs,
         output=output,
         work_root=work_root,
         body=body,

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
 
 from components.number_formats import (
     NOTHING,
+    format_bytes,
     format_count,
     format_duration,
     format_gain,
@@ -27,12 +27,14 @@ from components.report.charts import (
     masked_lm_chart,
     metric_label,
     sentence_order_chart,
-    task_chart,
 )
 from components.report.published import SOURCE, published_tables
 from components.report.summary import RunSummary, StepSummary, TaskSummary, published_evaluation
+from components.report.task_panels import Chart, make_panel, nonempty_charts
+from components.report.verdict import BASELINE_COLUMNS, judge
 
 _TEMPLATE = "page.html.j2"
+_MAX_EVALUATIONS = 40
 _CHANCE_ACCURACY = 0.5  # of sentence order: half of the pairs are swapped
 
 
@@ -45,14 +47,6 @@ class Headline:
     note: str
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Chart:
-    """A chart of the page: its title (text, escaped by the template) and its SVG element."""
-
-    title: str
-    svg: Markup
-
-
 def render_page(summary: RunSummary) -> str:
     """Render the whole report; the same summary gives the same text.
 
@@ -62,33 +56,43 @@ def render_page(summary: RunSummary) -> str:
     Returns:
         An HTML document. Every name and text of the run is escaped.
     """
-    template = _environment().get_template(_TEMPLATE)
+    verdict = summary.verdict or judge(summary)
+    template = make_environment().get_template(_TEMPLATE)
     return template.render(
         run=summary,
         created=_format_time(summary.created),
         headlines=list(_headlines(summary)),
+        evaluations=_spread(summary.pretraining_history),
         published_source=SOURCE,
         published_tables=published_tables(summary.tasks, size=summary.checkpoint.get("size", "")),
         pretraining_charts=_pretraining_charts(summary),
-        task_charts=_task_charts(summary.tasks),
+        panels=[
+            make_panel(task, number, verdict.tasks.get(task.name, ""))
+            for number, task in enumerate(summary.tasks)
+        ],
+        verdict=verdict,
+        machines=_machines(summary.steps),
+        packages=_packages(summary.steps),
         total_seconds=_total_seconds(summary.steps),
         code_versions=sorted({step.code_version for step in summary.steps}),
     )
 
 
-def _environment() -> jinja2.Environment:
-    """Return the environment of the template, with its filters; names not defined are errors.
+def make_environment() -> jinja2.Environment:
+    """Return the environment of the templates, with their filters; undefined names are errors.
 
     It escapes all text that is not marked as HTML.
     """
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["baseline_name"] = BASELINE_COLUMNS.get
     environment.filters.update(
+        bytes=format_bytes,
         details=task_details,
         duration=format_duration,
         flat=flatten,
@@ -166,51 +170,75 @@ def _task_headline(tasks: Sequence[TaskSummary]) -> Headline:
 
 
 def task_details(task: TaskSummary) -> Iterator[str]:
-    """Yield the lines below a task's score: all metrics, interval and seeds, published scores.
+    """Yield the lines below a task's score: all metrics, seeds, published scores.
 
     Each only where there is something to say: metrics where there are two or more (SQuAD's
-    threshold is not one), seeds only beside an interval.
+    threshold is not one), seeds where there are several.
     """
-    metrics = {name: value for name, value in task.metrics.items() if name != "null_threshold"}
+    metrics = {
+        name: value
+        for name, value in task.metrics.items()
+        # The combined score only where it is not the first metric itself.
+        if name != "null_threshold" and not (name == "score" and value == task.score)
+    }
     scores = [f"{_capitalize_metric(name)} {format_points(v)}" for name, v in metrics.items()]
     if len(scores) > 1:
         yield " · ".join(scores)
-    if task.interval:
-        low, high = map(format_points, task.interval)
-        seeds = f"; best of {task.num_seeds} seeds" if task.num_seeds > 1 else ""
-        if task.mean_score is not None:
-            std = format_points(task.score_std)
-            seeds += f", mean {format_points(task.mean_score)}, standard deviation {std}"
-        yield f"95 % interval {low} to {high}{seeds}"
+    if task.mean_score is not None:
+        yield (
+            f"Best of {task.num_seeds} seeds, mean {format_points(task.mean_score)}, standard "
+            f"deviation {format_points(task.score_std)}"
+        )
     if task.paper_scores:
         others = (f"{model} {score:.1f}" for model, score in task.paper_scores.items())
         yield f"Published: {' · '.join(others)}"
 
 
+def _spread(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return at most `_MAX_EVALUATIONS` rows, evenly spread, the first and the last among them."""
+    most = min(len(rows), _MAX_EVALUATIONS)
+    return [rows[round(n * (len(rows) - 1) / max(1, most - 1))] for n in range(most)]
+
+
 def _pretraining_charts(summary: RunSummary) -> list[Chart]:
     """Return the charts of loss and both accuracies that have a line to draw."""
     history = summary.pretraining_history
-    return _nonempty_charts(
-        ("Loss", loss_chart(history)),
-        ("Masked LM accuracy", masked_lm_chart(history, summary.most_frequent_fraction)),
-        ("Sentence order accuracy", sentence_order_chart(history)),
+    log = summary.pretraining_log
+    return nonempty_charts(
+        ("Loss", loss_chart(history, log)),
+        ("Masked LM accuracy", masked_lm_chart(history, summary.most_frequent_fraction, log)),
+        ("Sentence order accuracy", sentence_order_chart(history, log)),
     )
-
-
-def _task_charts(tasks: Sequence[TaskSummary]) -> list[Chart]:
-    """Return a chart for each task that has a line to draw, in their order."""
-    return _nonempty_charts(
-        *((task.name, task_chart(task, f"task{index}")) for index, task in enumerate(tasks))
-    )
-
-
-def _nonempty_charts(*charts: tuple[str, str]) -> list[Chart]:
-    """Return charts of (title, SVG); leaves out those with an empty SVG. The SVG is not escaped."""
-    return [Chart(title=title, svg=Markup(svg)) for title, svg in charts if svg]
 
 
 def _total_seconds(steps: Sequence[StepSummary]) -> float:
     return math.fsum(step.seconds for step in steps)
+
+
+def _machines(steps: Sequence[StepSummary]) -> list[tuple[str, list[str]]]:
+    """Return each machine in words with the names of the steps that ran on it, in their order.
+
+    Steps of earlier versions, which do not tell their machine, are left out.
+    """
+    machines: dict[str, list[str]] = {}
+    for step in steps:
+        if values := step.environment:
+            parts = [values["processor"], format_count(values["num_cores"], "core")]
+            if values.get("memory_bytes"):
+                parts.append(f"{format_bytes(values['memory_bytes'])} of memory")
+            parts += [values["system"], f"Python {values['python']}"]
+            machines.setdefault(", ".join(parts), []).append(step.name)
+    return list(machines.items())
+
+
+def _packages(steps: Sequence[StepSummary]) -> list[tuple[str, str]]:
+    """Return each package with its version, or its versions if steps ran with several, sorted."""
+    versions: dict[str, list[str]] = {}
+    for step in steps:
+        for name, version in step.environment.get("packages", {}).items():
+            if version not in versions.setdefault(name, []):
+                versions[name].append(version)
+    return [(name, ", ".join(found)) for name, found in sorted(versions.items())]
 
 
 def _format_time(created: str) -> str:

@@ -70,7 +70,7 @@ class PublishedTable:
 
 
 def published_tables(tasks: Sequence[TaskSummary], *, size: str) -> list[PublishedTable]:
-    """Return the published tables that have a score for at least one of a run's tasks.
+    """Return the published tables with a task of the run's in them, the run's scores as first row.
 
     Args:
         tasks: The run's.
@@ -124,9 +124,10 @@ def parse_row(line: str) -> tuple[str, list[str]]:
 
 
 def _cell(task: TaskSummary | None, metrics: Sequence[str]) -> str:
-    """Return a run's score of a task as it is published; empty without the task.
+    """Return a run's score of a task as it is published, in points; empty without the task.
 
-    Of RACE that on the test set, if the run had one.
+    Scores of several metrics have slashes between them. Of RACE it is that on the test set, if the
+    run had one.
     """
     if task is None:
         return ""

@@ -3,14 +3,13 @@
 import dataclasses
 import datetime
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics, read_manifest
 from albert_core.artifacts.step import run_step
-from albert_core.checkpoints.checkpoint import TASK_NAME
 from albert_core.checks import check_distinct
 from albert_core.errors import InputError
 from albert_core.files import write_json
@@ -18,12 +17,14 @@ from albert_core.old_names import rename_metrics
 from albert_core.progress import ReportProgress, quiet
 from albert_core.settings import parse_settings
 from albert_core.training.history import read_history
+from albert_core.training.log import read_log
 from components.checkpoint.step import CHECKPOINT_NAME
 from components.export.step import EXPORT_NAME, TaskExport
 from components.finetune.job import refuse_repeated_tasks, task_step_name
 from components.promote.decision import Promotion
 from components.promote.step import PROMOTION_NAME
 from components.records.job import records_step_names
+from components.report.curves import thin_rows
 from components.report.page import render_page
 from components.report.submission import (
     PREDICTIONS_FOLDER,
@@ -31,10 +32,26 @@ from components.report.submission import (
     copy_predictions,
     write_submission,
 )
-from components.report.summary import RunSummary, StepSummary, TaskSummary
+from components.report.summary import Cost, RunSummary, StepSummary
+from components.report.verdict import judge
 
 PAGE_NAME = "index.html"
 SUMMARY_NAME = "summary.json"
+_HOUR_S = 3600.0
+_LOG_COLUMNS = ("loss", "masked_lm_accuracy", "sentence_order_accuracy")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelPaths:
+    """Where the commands on the page find the models.
+
+    Attributes:
+        pretrained: The pretrained model.
+        tasks: The model of each task by the task's name; `models/TASK` of others.
+    """
+
+    pretrained: str = "pretrained"
+    tasks: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def write_report(
@@ -48,6 +65,7 @@ def write_report(
     records: Sequence[str | Path] = (),
     exported: str | Path | None = None,
     promotion: str | Path | None = None,
+    in_run_folder: bool = True,
     work_root: str | Path | None = None,
     progress: ReportProgress = quiet,
 ) -> Manifest:
@@ -69,6 +87,8 @@ def write_report(
             likewise.
         exported: Output of the step `export`, if there was one.
         promotion: Output of the step `promote`, if there was one.
+        in_run_folder: Whether the page will lie in the folder of a run, so that its commands name
+            the run's places (`models/TASK`); else they name the folders given here.
         work_root: Folder of the work folders; beside `output` when not given.
         progress: Called with what the step is doing.
 
@@ -103,14 +123,18 @@ def write_report(
     lengths = [manifest.config["records"]["sequence_length"] for manifest in manifests["records"]]
     check_distinct("report: sequence lengths of the records", lengths)
     refuse_repeated_tasks("report", [m.config for m in manifests["finetune"]], folders["finetune"])
+    paths = ModelPaths()
+    if not in_run_folder:
+        tasks = _tasks_of_models(finetuned, manifests["finetune"])
+        paths = ModelPaths(pretrained=str(pretrained), tasks=tasks)
 
     def body(results: Path, _: Path) -> Metrics:
         """Write submission, predictions, summary and page; return the number of tasks."""
-        progress(0, 0, "drawing")
+        progress(0, 0, "reading results and filling masks")
         scored = (folders["evaluate"], manifests["evaluate"])
         predictions = copy_predictions(*scored, results / PREDICTIONS_FOLDER)
         summary = dataclasses.replace(
-            summarise(title, folders, manifests),
+            summarise(title, folders, manifests, paths),
             submission=write_submission(*scored, results / SUBMISSION_NAME),
             predictions=[f"{PREDICTIONS_FOLDER}/{name}" for name in predictions],
         )
@@ -120,7 +144,11 @@ def write_report(
 
     return run_step(
         "report",
-        config={"title": title},
+        config={
+            "title": title,
+            # Not in a run's folder alone: the report of a run stays the same work.
+            **({} if in_run_folder else {"paths": dataclasses.asdict(paths)}),
+        },
         inputs={
             f"{step} {index}": manifest.content_hash
             for step, of_step in manifests.items()
@@ -148,10 +176,24 @@ def _refuse_unpaired(finetuned: Sequence[Manifest], evaluations: Sequence[Manife
         )
 
 
+def _tasks_of_models(models: Sequence[str | Path], manifests: Sequence[Manifest]) -> dict[str, str]:
+    """Return each task's model by the task's name, without those from random weights."""
+    return {
+        manifest.config["task"]: str(model)
+        for model, manifest in zip(models, manifests, strict=True)
+        if manifest.config["initialization"] == "pretrained"
+    }
+
+
 def summarise(
-    title: str, folders: dict[str, list[Path]], manifests: dict[str, list[Manifest]]
+    title: str,
+    folders: dict[str, list[Path]],
+    manifests: dict[str, list[Manifest]],
+    paths: ModelPaths | None = None,
 ) -> RunSummary:
     """Read the summary of a run from its artifacts; its time of creation is now.
+
+    Loads the model if it was pretrained in the run, to fill masks with it.
 
     Args:
         title: Name of the run.
@@ -159,8 +201,13 @@ def summarise(
             `checkpoint` alone, or one each of `vocab` and `pretrain` and at least one of `records`
             (the last one is reported); and as many of `finetune` as of `evaluate`.
         manifests: Their manifests, in the same order.
+        paths: Where the page's commands find the models; by default in the folder of a run.
     """
-    return RunSummary(
+    # Here, since the command line needs the names in this module, and none of what this imports.
+    from components.report.task_summaries import summarise_tasks
+
+    paths = paths or ModelPaths()
+    summary = RunSummary(
         title=title,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         steps=[
@@ -169,14 +216,16 @@ def summarise(
             for name, manifest in zip(step_names(step, of_step), of_step, strict=True)
         ],
         **_summarise_start(folders, manifests),
-        tasks=_task_summaries(folders, manifests),
+        tasks=summarise_tasks(folders, manifests, paths.tasks),
         exports=[
             parse_settings(TaskExport, values, source=str(folder))
             for folder in folders["export"]
             for values in _read_json(folder / EXPORT_NAME)["models"]
         ],
         promotion=next(map(_read_promotion, folders["promote"]), None),
+        pretrained_path=paths.pretrained,
     )
+    return dataclasses.replace(summary, verdict=judge(summary))
 
 
 def _summarise_start(
@@ -184,16 +233,21 @@ def _summarise_start(
 ) -> dict[str, Any]:
     """Return what a `RunSummary` has of a checkpoint, or of vocabulary, records and pretraining.
 
-    Arguments are those of `summarise`.
+    Loads the pretrained model, to fill masks with it. Arguments are those of `summarise`.
     """
     if folders["checkpoint"]:
         return {"checkpoint": _read_json(folders["checkpoint"][0] / CHECKPOINT_NAME)}
+    from components.report.samples import fill_samples
+
     (vocab,), (*_, records), (pretrained,) = (folders[s] for s in ("vocab", "records", "pretrain"))
     return {
         "vocabulary": rename_metrics(_read_json(vocab / "vocab_report.json")),
         "records": rename_metrics(_read_json(records / "records_report.json")),
         "pretraining_history": read_history(pretrained),
         "most_frequent_fraction": manifests["records"][-1].metrics["most_frequent_fraction"],
+        "pretraining_log": thin_rows(read_log(pretrained), _LOG_COLUMNS),
+        "filled_samples": fill_samples(pretrained, records),
+        "cost": _cost(manifests["pretrain"][0], manifests["export"]),
     }
 
 
@@ -221,60 +275,28 @@ def _step_summary(name: str, manifest: Manifest) -> StepSummary:
         metrics=manifest.metrics,
         config=manifest.config,
         code_version=manifest.code_version,
+        environment=manifest.environment,
     )
 
 
-def _task_summaries(
-    folders: dict[str, list[Path]], manifests: dict[str, list[Manifest]]
-) -> list[TaskSummary]:
-    """Return a summary for each task that has a run from pretrained weights, in their order.
+def _cost(pretrained: Manifest, exported: Sequence[Manifest]) -> Cost | None:
+    """Return time, price and energy of a pretraining; None if its speed is not known.
 
-    The task's run from random weights, if there is one, becomes its baseline. That a task has one
-    run from the same weights at most is not checked.
-
-    Args:
-        folders: Output folders by step, as in `summarise`.
-        manifests: Their manifests; those of `finetune` and `evaluate` belong together pairwise.
+    Price and power are those that the settings of the export give for the card.
     """
-    runs: dict[str, dict[str, tuple[Path, Manifest, Manifest]]] = {}
-    rows = zip(folders["finetune"], manifests["finetune"], manifests["evaluate"], strict=True)
-    for folder, tuned, evaluated in rows:
-        of_task = runs.setdefault(tuned.config["task"], {})
-        of_task[tuned.config["initialization"]] = (folder, tuned, evaluated)
-    return [
-        _task_summary(name, of_task) for name, of_task in runs.items() if "pretrained" in of_task
-    ]
-
-
-def _task_summary(name: str, runs: dict[str, tuple[Path, Manifest, Manifest]]) -> TaskSummary:
-    """Return the summary of a task, whose score is the first metric of its evaluation.
-
-    Args:
-        name: Name of the task.
-        runs: Folder of the model, its manifest and its evaluation's, by initialization:
-            `pretrained`, and `random` if there is such a run.
-    """
-    folder, tuned, evaluated = runs["pretrained"]
-    metric = next(iter(evaluated.metrics))  # the task's own metric is always the first
-    random = runs.get("random")
-    scores = dict(evaluated.metrics)
-    interval = (scores.pop("low"), scores.pop("high"))
-    return TaskSummary(
-        name=name,
-        metric=metric,
-        score=evaluated.metrics[metric],
-        random_weights_score=random[2].metrics[metric] if random else None,
-        majority_score=tuned.metrics["majority_score"],
-        metrics=scores,
-        interval=interval,
-        num_seeds=tuned.metrics.get("num_seeds", 1),
-        mean_score=tuned.metrics.get(f"{metric}_mean"),
-        score_std=tuned.metrics.get(f"{metric}_std"),
-        paper_scores=_read_json(folder / TASK_NAME).get("paper_scores", {}),
-        num_train=tuned.metrics["num_train"],
-        num_dev=tuned.metrics["num_dev"],
-        history=read_history(folder),
-        random_weights_history=read_history(random[0]) if random else [],
+    speed = pretrained.metrics.get("tokens_per_second")
+    if not speed:
+        return None
+    hours = pretrained.metrics["num_tokens"] / speed / _HOUR_S
+    card = exported[0].config.get("card", {}) if exported else {}
+    price, watts, measured = (card.get(name) for name in ("price_per_hour", "watts", "energy_kwh"))
+    estimated = None if watts is None else hours * watts / 1000
+    return Cost(
+        hours=hours,
+        price=None if price is None else hours * price,
+        currency=card.get("currency", ""),
+        energy_kwh=estimated if measured is None else measured,
+        is_measured=measured is not None,
     )
 
 

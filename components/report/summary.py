@@ -8,6 +8,8 @@ from typing import Any
 from albert_core.training.history import best_row
 from components.export.step import TaskExport
 from components.promote.decision import Promotion
+from components.report.analysis import Calibration, ClassQuality, Mistake, RocCurve
+from components.report.significance import Difference
 from components.report.submission import SubmissionFile
 
 _MONITOR = "masked_lm_accuracy"
@@ -23,6 +25,7 @@ class StepSummary:
         metrics: Its key metrics, as in its manifest.
         config: Its settings.
         code_version: Hash of the sources that ran.
+        environment: Machine and versions, as in its manifest; empty if it tells none.
     """
 
     name: str
@@ -30,6 +33,31 @@ class StepSummary:
     metrics: Mapping[str, Any]
     config: Mapping[str, Any]
     code_version: str
+    environment: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaskAnalysis:
+    """What the model gets right and wrong on a task's dev set.
+
+    Attributes:
+        labels: Names of the classes; empty where there are none.
+        confusion_matrix: Counts, a row for each true class; empty where there are no classes.
+        classes: Precision and recall of each class.
+        calibration: Whether its probabilities mean what they say; None where there are none, or
+            the evaluation of an earlier version did not keep them.
+        roc: ROC curve of two classes, or None.
+        mistakes: The most confident mistakes; empty also if they were not kept.
+        num_mistakes: Number of all mistakes; None if they were not kept.
+    """
+
+    labels: Sequence[str] = ()
+    confusion_matrix: Sequence[Sequence[int]] = ()
+    classes: Sequence[ClassQuality] = ()
+    calibration: Calibration | None = None
+    roc: RocCurve | None = None
+    mistakes: Sequence[Mistake] = ()
+    num_mistakes: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,6 +80,13 @@ class TaskSummary:
         num_dev: Dev examples.
         history: A row for each dev evaluation of fine-tuning: global_step, train_loss, metrics.
         random_weights_history: The same from random weights, empty if it was not run.
+        kind: Kind of the task.
+        without_model_score: Score by TF-IDF, or None.
+        differences: The score against each baseline that there is.
+        training_log: Rows of `global_step` and `loss` of fine-tuning, thinned for drawing.
+        random_weights_log: The same from random weights.
+        analysis: What the model gets right and wrong.
+        model_path: Where the model is, for the commands that use it.
     """
 
     name: str
@@ -69,6 +104,85 @@ class TaskSummary:
     score_std: float | None = None
     paper_scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
     random_weights_history: Sequence[Mapping[str, Any]] = ()
+    kind: str = "classification"
+    without_model_score: float | None = None
+    differences: Sequence[Difference] = ()
+    training_log: Sequence[Mapping[str, Any]] = ()
+    random_weights_log: Sequence[Mapping[str, Any]] = ()
+    analysis: TaskAnalysis = dataclasses.field(default_factory=TaskAnalysis)
+    model_path: str = ""
+
+    def difference_from(self, baseline: str) -> Difference | None:
+        """Return the score's difference from a baseline by its name; None if it was not run."""
+        return next((one for one in self.differences if one.baseline == baseline), None)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Advice:
+    """Something to do next.
+
+    Attributes:
+        action: What, in one sentence.
+        reason: Why, with the numbers it follows from.
+        setting: Settings or a command for it; empty if there are none.
+    """
+
+    action: str
+    reason: str
+    setting: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """Whether pretraining paid, in words.
+
+    Attributes:
+        answer: The answer in one sentence.
+        reasons: Sentences with the numbers, over all tasks.
+        tasks: A sentence for each task, by its name.
+        advice: What to do next, the most useful first.
+    """
+
+    answer: str
+    reasons: Sequence[str] = ()
+    tasks: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    advice: Sequence[Advice] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FilledSample:
+    """A held-out text with a masked word, and what the pretrained model puts there.
+
+    Attributes:
+        before: The text before the mask.
+        after: The text after it.
+        expected: The token that was masked, as text.
+        candidates: The likeliest tokens as text with their probabilities, the likeliest first.
+    """
+
+    before: str
+    after: str
+    expected: str
+    candidates: Sequence[tuple[str, float]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cost:
+    """Time of pretraining, and price and energy as far as they are known.
+
+    Attributes:
+        hours: Hours of pretraining, from tokens and speed.
+        price: Price, or None.
+        currency: Its currency.
+        energy_kwh: Energy in kWh, or None.
+        is_measured: Whether the energy was measured; else it is the power times the hours.
+    """
+
+    hours: float
+    price: float | None = None
+    currency: str = ""
+    energy_kwh: float | None = None
+    is_measured: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -78,8 +192,8 @@ class RunSummary:
     Attributes:
         title: Name of the run.
         checkpoint: What the run started from, of one from a checkpoint: source, kind, size,
-            num_parameters, vocab_size, lower_case, heads, notes. Of any other it is empty; of one
-            from a checkpoint nothing is in the fields about text and pretraining.
+            num_parameters, vocab_size, lower_case, strip_accents, heads, notes. Of any other it is
+            empty; of one from a checkpoint nothing is in the fields about text and pretraining.
         created: When the report was made, ISO 8601 with zone.
         steps: Every step, in order.
         vocabulary: The vocabulary's report: vocab_size, tokens_per_word, characters_per_token,
@@ -97,6 +211,11 @@ class RunSummary:
             the report's folder.
         exports: What was exported and what was held back; empty of a run without export.
         promotion: Whether the model replaced the accepted one; None of a run without retraining.
+        verdict: Whether pretraining paid, and what to do next.
+        pretraining_log: Rows of `global_step`, `loss` and accuracies of training, thinned.
+        filled_samples: Held-out texts with a masked word, filled by the pretrained model.
+        cost: Time, price and energy of pretraining; None if its time is not known.
+        pretrained_path: Where the pretrained model is, for the commands that use it.
     """
 
     title: str
@@ -112,6 +231,11 @@ class RunSummary:
     predictions: Sequence[str] = ()
     exports: Sequence[TaskExport] = ()
     promotion: Promotion | None = None
+    verdict: Verdict | None = None
+    pretraining_log: Sequence[Mapping[str, Any]] = ()
+    filled_samples: Sequence[FilledSample] = ()
+    cost: Cost | None = None
+    pretrained_path: str = "pretrained"
 
 
 def published_evaluation(history: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

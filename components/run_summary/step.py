@@ -7,7 +7,10 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Literal
 
-from albert_core.storage import join, write_bytes
+from albert_core.errors import InputError
+from albert_core.places.copies import publish_places
+from albert_core.places.outputs import read_outputs
+from albert_core.storage import is_remote, join, write_bytes
 from components.finetune.job import TaskJob
 from components.outcomes import StepAttempt, read_attempts
 from components.steps import STEPS
@@ -109,7 +112,9 @@ def write_run_summary(
 ) -> str:
     """Write summary.json to `output`, and return the same as Markdown.
 
-    An earlier summary.json is replaced.
+    An earlier summary.json is replaced. In the cloud, the results of the run are copied to their
+    stable places beside it, with scores.json, so that the folder is used as that of a local run;
+    outputs that the platform took from its cache are not known here and are left out.
 
     Args:
         title: Title of the run.
@@ -135,7 +140,23 @@ def write_run_summary(
     )
     text = json.dumps(dataclasses.asdict(summary), indent=2, ensure_ascii=False) + "\n"
     write_bytes(join(output, SUMMARY_NAME), text.encode())
-    return _to_markdown(summary)
+    finished = [step.output for step in summary.steps if step.state == "finished"]
+    return _to_markdown(summary) + _publish_results(finished, output)
+
+
+def _publish_results(outputs: Sequence[str], folder: str) -> str:
+    """Copy a run's results to their stable places beside the summary; return a line about it.
+
+    Nothing is done, and nothing said, where the summary is not in Google Cloud Storage: elsewhere
+    the outputs of other steps cannot be read from here. A failure is only told.
+    """
+    if not is_remote(folder):
+        return ""
+    try:
+        places = publish_places(read_outputs(outputs), folder)
+    except InputError as error:
+        return f"\nThe results are not copied to {folder}: {error}\n"
+    return f"\nResults in `{folder}`: {', '.join(places) or 'none yet'}\n"
 
 
 def _step_outcome(name: str, attempts: Sequence[StepAttempt], is_success: bool) -> StepOutcome:

@@ -1,8 +1,12 @@
-"""Sample the sentences of a corpus so that the sample does not depend on their order."""
+"""Samples of a corpus's sentences that do not depend on the sentences' order."""
 
 import hashlib
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+SENTENCES_NAME = "sentences.txt"
+_NUM_EXAMPLES = 200
+_LONGEST_EXAMPLE = 1000
 
 
 def sample_sentences(sentences: Iterable[str], *, max_bytes: int) -> list[str]:
@@ -24,3 +28,16 @@ def sample_sentences(sentences: Iterable[str], *, max_bytes: int) -> list[str]:
         while num_bytes > max_bytes:
             num_bytes -= len(heapq.heappop(sample)[1].encode())
     return [sentence for _, sentence in sorted(sample, reverse=True)]
+
+
+def example_sentences(sample: Sequence[str]) -> list[str]:
+    """Return up to 200 sentences of a sample, each on one line; long ones are cut.
+
+    Exports are proved with them later, on text that the model was made for.
+
+    Args:
+        sample: Sentences as `sample_sentences` returns them: the first ones are a random choice.
+    """
+    folded = (" ".join(sentence[:_LONGEST_EXAMPLE].split()) for sentence in sample)
+    distinct = dict.fromkeys(sentence for sentence in folded if sentence)
+    return list(distinct)[:_NUM_EXAMPLES]

@@ -20,7 +20,7 @@ from albert_core.progress import ReportProgress, quiet
 from albert_core.tokenization import TOKENIZER_KINDS, Tokenizer, load_tokenizer
 from albert_core.tokenization.config import VocabConfig
 from components.vocab.report import describe_irregularities, describe_vocabulary
-from components.vocab.sample import sample_sentences
+from components.vocab.sample import SENTENCES_NAME, example_sentences, sample_sentences
 
 _REPORT_SENTENCES = 10_000
 # Bytes of memory for a byte of text. Measured at 5, 20 and 49 MB: training took 22, the sample 2.
@@ -71,6 +71,8 @@ def train_vocab(
             progress(0, 0, f"training {config.size:,} pieces on {len(sentences):,} sentences")
         tokenizer = source or _train(sentences, config)
         _write_vocabulary(tokenizer, results)
+        examples = "".join(f"{sentence}\n" for sentence in example_sentences(sentences))
+        (results / SENTENCES_NAME).write_text(examples, encoding="utf-8")
         progress(0, 0, "describing the vocabulary")
         irregularities = {
             "num_left_out_files": sum(map(len, files.left_out.values())),
@@ -91,7 +93,7 @@ def train_vocab(
 
     return run_step(
         "vocab",
-        config=dataclasses.asdict(config),
+        config={**dataclasses.asdict(config), "language": corpus.language},
         inputs={
             "corpus": corpus_fingerprint(corpus),
             **({"source": source.content_hash()} if source else {}),
@@ -113,6 +115,7 @@ def _load_source(config: VocabConfig) -> Tokenizer:
         "kind": tokenizer.kind,
         "size": len(tokenizer),
         "lower_case": tokenizer.lower_case,
+        "strip_accents": tokenizer.strip_accents,
     }
     for name, value in settings.items():
         if getattr(config, name) != value:
@@ -147,6 +150,7 @@ def _train(sentences: Sequence[str], config: VocabConfig) -> Tokenizer:
         size=config.size,
         character_coverage=config.character_coverage,
         lower_case=config.lower_case,
+        strip_accents=config.strip_accents,
     )
 
 

@@ -14,7 +14,13 @@ import jsonargparse
 
 from albert_core.errors import InputError, ServiceError, StepFailedError
 from albert_core.settings import one_line
-from pipeline.cli import model_commands, platform_commands, run_commands, step_commands
+from pipeline.cli import (
+    model_commands,
+    platform_commands,
+    prediction_commands,
+    run_commands,
+    step_commands,
+)
 from pipeline.cli.parsing import Command, CommandParser, get_summary
 from pipeline.local.interruption import INTERRUPTED_STATUS, print_interrupted
 
@@ -47,6 +53,8 @@ COMMANDS: Mapping[str, Command | CommandGroup] = {
     "compile": run_commands.compile_for,
     "convert": model_commands.convert,
     "info": model_commands.info,
+    "predict": prediction_commands.predict,
+    "embed": prediction_commands.embed,
     "serve": model_commands.serve,
     "submit": platform_commands.submit,
     "schedule": CommandGroup(

@@ -1,13 +1,16 @@
 """The commands of finished models: export, card, convert, info and serve."""
 
+from pathlib import Path
 from typing import Any
 
 from albert_core.artifacts.output_file import refuse_foreign_file
 from albert_core.checkpoints.kinds import CheckpointFormat
 from albert_core.errors import InputError
 from albert_core.exports.formats import ExportFormat
+from albert_core.places.models import find_model, find_place
+from albert_core.places.outputs import find_outputs, is_run_folder
 from albert_core.progress import to_stderr
-from albert_core.storage import join, local_folder, write_bytes
+from albert_core.storage import is_remote, join, local_folder, write_bytes
 from components.export.card.config import CardConfig
 from pipeline.cli.step_commands import print_manifest
 from pipeline.serving.config import ServingConfig
@@ -27,7 +30,8 @@ def export(
     """Publish a model in formats that others run or read, each with a proof that it is the same.
 
     Args:
-        model: A pretrained or fine-tuned model: any kind of checkpoint that `albert convert` knows.
+        model: A pretrained or fine-tuned model: any kind of checkpoint that `albert convert` knows,
+            or a place of a run, such as runs/x/models/cola.
         to: The formats, separated by commas.
         output: Folder to make, with a folder below it for each format.
         data_dir: Folder of the tasks' folders, to score a fine-tuned model before and after.
@@ -42,7 +46,7 @@ def export(
     from pipeline.cli.tables import print_parities
 
     manifest = export_model(
-        model=model,
+        model=find_model(model),
         formats=to,
         output=output,
         max_score_loss=max_score_loss,
@@ -60,8 +64,8 @@ def card(model: str, *, output: str, run: str = "", card: CardConfig) -> None:
     """Write the card of a model and its text from what the steps noted; nothing is invented.
 
     Args:
-        model: Output of `albert pretrain` or `albert finetune`; or any kind of checkpoint, of which
-            less is known.
+        model: Output of `albert pretrain` or `albert finetune`, or a place of a run; or any kind of
+            checkpoint, of which less is known.
         output: Markdown file to write, README.md for the Hugging Face hub; takes the place of a
             card that nobody has changed since, but of no other file.
         run: Folder on this machine below which the other steps' outputs are, such as the run's;
@@ -71,6 +75,7 @@ def card(model: str, *, output: str, run: str = "", card: CardConfig) -> None:
     from components.export.card.render import is_own_card, make_card
     from components.export.lineage import find_lineage
 
+    model = find_model(model)
     refuse_foreign_file(output, is_own_card, what="a card")
     lineage = find_lineage(model, run or None)
     write_bytes(output, make_card(model, lineage=lineage, card=card).encode())
@@ -83,19 +88,19 @@ def convert(
     destination: str,
     *,
     to: CheckpointFormat,
+    albert_config: str | None = None,
     vocab: str | None = None,
-    config: str | None = None,
     lower_case: bool | None = None,
 ) -> None:
     """Write a checkpoint as another kind, and prove that it is the same model.
 
     Args:
-        source: A model's folder (ours or of Hugging Face), or a TensorFlow 1 checkpoint of the
-            original: its folder, or folder/model.ckpt-best.
+        source: A model's folder (ours or of Hugging Face), a place of a run, or a TensorFlow 1
+            checkpoint of the original: its folder, or folder/model.ckpt-best.
         destination: Folder to make.
         to: For whom: the original's scripts, transformers, or this program.
+        albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
         vocab: Vocabulary, if not the one beside the source.
-        config: The model's albert_config.json, if a TensorFlow 1 checkpoint has none beside it.
         lower_case: Whether the vocabulary is for lower-cased text, if nothing beside it says so.
     """
     from albert_core.checkpoints import convert as convert_checkpoint
@@ -103,21 +108,40 @@ def convert(
 
     print_conversion(
         convert_checkpoint(
-            source, destination, to=to, vocab=vocab, config=config, lower_case=lower_case
+            find_model(source),
+            destination,
+            to=to,
+            vocab=vocab,
+            config=albert_config,
+            lower_case=lower_case,
         )
     )
 
 
-def info(path: str) -> None:
-    """Tell what a checkpoint, an export or a folder of the pipeline is, and what it holds.
+def info(path: str, *, verify: bool = False) -> None:
+    """Tell what a run, a checkpoint, an export or a folder of the pipeline is, and what it holds.
 
     Args:
-        path: A folder, or the path of a TensorFlow 1 checkpoint such as folder/model.ckpt-best.
+        path: A run's folder or a place in it, any other folder, or the path of a TensorFlow 1
+            checkpoint such as folder/model.ckpt-best.
+        verify: Whether all of its files are read and compared with the manifest of the step that
+            wrote them; of a run's folder those of all its results.
     """
+    from albert_core.artifacts.inputs import verify_files
     from albert_core.checkpoints import describe
     from albert_core.exports.description import describe_export
     from pipeline.cli.checkpoint_display import print_description, print_export
+    from pipeline.cli.run_display import print_run
 
+    if not is_remote(path) and is_run_folder(Path(path)):
+        places = find_outputs(Path(path)).places().values() if verify else ()
+        for folder in places:
+            print(verify_files(folder))
+        print_run(Path(path))
+        return
+    path = find_model(find_place(path))
+    if verify:
+        print(verify_files(path))
     # Checkpoints first: more is known of a SavedModel as the checkpoint that it also is.
     try:
         print_description(describe(path))
@@ -132,7 +156,8 @@ def serve(model: str, **settings: Any) -> None:
     """Answer requests over HTTP with a model, until Ctrl-C.
 
     Args:
-        model: An export of `albert export`, or any checkpoint that `albert convert` knows.
+        model: An export of `albert export`, any checkpoint that `albert convert` knows, or a place
+            of a run, such as runs/x/models/cola.
         **settings: Where to listen, how requests are run together, and what they may ask for.
     """
     config = ServingConfig(**settings)

@@ -1,6 +1,7 @@
 """A function as a command: its signature is the command line, its docstring the help.
 
-Parameters before a bare `*` are arguments, all others options; a dataclass is a section of dotted
+Parameters before a bare `*` are arguments, of which one with the default `()` takes any number; all
+others are options. A dataclass is a section of dotted
 options (`--vocab.size`) that also takes a YAML file (`--vocab vocab.yaml`), a tuple of plain values
 takes several separated by commas. Commands whose options are settings of a run take `--config`.
 """
@@ -13,6 +14,7 @@ import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import docstring_parser
 import jsonargparse
 import yaml
 
@@ -78,7 +80,13 @@ class CommandParser:
                 default="",
                 help="YAML file of a run, or the name of a model preset; options given here win",
             )
-        self.parser.add_function_arguments(command, as_group=False, as_positional=True)
+        self._lists = lists = _nameless_lists(command)
+        self.parser.add_function_arguments(
+            command, as_group=False, as_positional=True, skip=set(lists)
+        )
+        for name in lists:
+            # jsonargparse would make an option of it, since it need not be given.
+            self.parser.add_argument(name, nargs="*", type=str, default=[], help=lists[name])
         defaults = self.parser.get_defaults()
         self.sections = {
             action.dest
@@ -92,8 +100,9 @@ class CommandParser:
         """Return arguments as jsonargparse takes them.
 
         Aliases and old names of settings become today's names (an old name is told once on standard
-        error); `--tasks cola,rte` becomes a JSON list; the name of a section's YAML file becomes
-        its content, since jsonargparse would take it for a name to import.
+        error); `--tasks cola,rte` becomes a JSON list; `--vocab` with a path becomes the
+        checkpoint's vocabulary, where a command takes one; the name of a section's YAML file
+        becomes its content, since jsonargparse would take it for a name to import.
 
         Raises:
             InputError: The file of a section is missing or does not hold settings; or a list, a
@@ -178,6 +187,7 @@ class CommandParser:
             InputError: A value is impossible.
         """
         settings = self.parser.instantiate(parsed).as_dict()
+        settings |= {name: tuple(settings[name]) for name in self._lists}
         if self.takes_config:
             del settings["config"]
         if "checkpoint" in settings and settings["checkpoint"].path:
@@ -213,9 +223,14 @@ class CommandParser:
 
 
 def _takes_config(command: Command) -> bool:
-    """Return whether a command has `--config`: settings of a run, and no nameless argument."""
+    """Return whether a command has `--config`: settings of a run, and no nameless argument.
+
+    Arguments that need not be given do not count.
+    """
     parameters = inspect.signature(command).parameters
-    has_arguments = any(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters.values())
+    has_arguments = any(
+        p.kind is p.POSITIONAL_OR_KEYWORD and p.default is p.empty for p in parameters.values()
+    )
     return not has_arguments and not _RUN_SETTINGS.isdisjoint(parameters)
 
 
@@ -242,6 +257,18 @@ def _refuse_repeated_keys(value: str, *, source: str) -> None:
     """
     if value.lstrip().startswith(("{", "[")):
         refuse_repeated_keys(value, source=source)
+
+
+def _nameless_lists(command: Command) -> dict[str, str]:
+    """Return the parameters before a bare `*` that take any number of arguments, with their help.
+
+    They are those with a default, which must be an empty tuple.
+    """
+    parameters = inspect.signature(command).parameters.values()
+    names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.default == ()]
+    described = docstring_parser.parse(inspect.getdoc(command) or "").params if names else ()
+    texts = {one.arg_name: " ".join((one.description or "").split()) for one in described}
+    return {name: texts.get(name, "") for name in names}
 
 
 def _given_options(arguments: Sequence[str]) -> Iterator[str]:

@@ -37,6 +37,7 @@ def run(
             network, of the images of `make images`.
         **settings: The sections of the run's configuration.
     """
+    from pipeline.cli.run_display import print_next_commands
     from pipeline.cli.tables import print_result
     from pipeline.local.run import run_locally
 
@@ -56,6 +57,7 @@ def run(
         runner=runner,
     )
     print_result(result.summary, result.steps_run, result.page)
+    print_next_commands(result.folder)
 
 
 def compile_for(

@@ -1,7 +1,9 @@
 """The commands of the pipeline's single steps; their signatures are the command line."""
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest
@@ -10,6 +12,7 @@ from albert_core.corpus import CorpusConfig
 from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig, Initialization
+from albert_core.places.models import find_model, find_models
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.progress import to_stderr
 from albert_core.records.config import RecordsConfig
@@ -120,6 +123,9 @@ def finetune(
     pretrained_dir: str,
     output: str,
     initialization: Initialization = "pretrained",
+    albert_config: str | None = None,
+    vocab: str | None = None,
+    lower_case: bool | None = None,
 ) -> None:
     """Fine-tune a pretrained model on a task.
 
@@ -128,9 +134,12 @@ def finetune(
         task: A known task, such as cola, squad2 or race; a folder of `data_dir` with a task.yaml;
             or the path of such a file.
         data_dir: Folder of the tasks' folders, as they are published.
-        pretrained_dir: A checkpoint of any kind that `albert convert` knows.
+        pretrained_dir: A checkpoint of any kind that `albert convert` knows, or a run's folder.
         output: Folder to make.
         initialization: Start from the `pretrained` weights or, as a baseline, from `random` ones.
+        albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
+        vocab: Vocabulary, if not the one beside the checkpoint.
+        lower_case: Whether that vocabulary is for lower-cased text, if not as the files say.
     """
     from components.finetune.step import finetune as step
 
@@ -138,10 +147,13 @@ def finetune(
     manifest = step(
         task=declared,
         data=data,
-        pretrained=pretrained_dir,
+        pretrained=find_model(pretrained_dir, prefer="pretrained"),
         initialization=initialization,
         config=finetuning.for_task(declared),
         output=output,
+        albert_config=albert_config,
+        vocab=vocab,
+        lower_case=lower_case,
         progress=to_stderr(f"finetune {declared.name}"),
     )
     print_manifest(manifest, output)
@@ -152,41 +164,60 @@ def evaluate(*, data_dir: str, finetuned_dirs: tuple[str, ...], output: str) -> 
 
     Args:
         data_dir: Folder of the tasks' folders, as they are published.
-        finetuned_dirs: Outputs of `albert finetune`.
+        finetuned_dirs: Outputs of `albert finetune`; a run's folder is all its fine-tuned models.
         output: Folder to make; of several models one below it for each.
     """
     from albert_core.inference.task_settings import read_declared_task
     from components.evaluate.step import evaluate as step
     from pipeline.cli.tables import print_scores
 
+    metrics = {}
+    models = {
+        name: folder
+        for path in finetuned_dirs
+        for name, folder in (find_models(path) or {path: path}).items()
+    }
     # Links are not followed: the places of a run, named after tasks, are links.
-    names = [Path(os.path.abspath(folder)).name for folder in finetuned_dirs]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            other = finetuned_dirs[names.index(name)]
-            raise InputError(
-                f"finetuned_dirs: got {other} and {finetuned_dirs[index]}, both named {name}, as "
-                "the folders of their scores would be; expected different names, or one command "
-                "for each"
-            )
-    figures = {}
-    for folder, model_name in zip(finetuned_dirs, names, strict=True):
+    named = [(Path(os.path.abspath(name)).name, name) for name in models]
+    _refuse_equal_names(named)
+    for model_name, name in named:
+        folder = models[name]
         task = read_declared_task(input_folder(folder))
         manifest = step(
             model=folder,
             data=data_folder(task, local_folder(data_dir)),
-            output=output if len(finetuned_dirs) == 1 else join(output, model_name),
+            output=output if len(models) == 1 else join(output, model_name),
             progress=to_stderr(f"evaluate {task.name}"),
         )
-        figures[f"{task.name} ({model_name})"] = manifest.metrics
-    print_scores(figures)
+        metrics[f"{task.name} ({model_name})"] = manifest.metrics
+    print_scores(metrics)
+
+
+def _refuse_equal_names(models: Sequence[tuple[str, str]]) -> None:
+    """Refuse models of which two would be evaluated into one folder.
+
+    Args:
+        models: Name and path of each.
+
+    Raises:
+        InputError: Two have one name.
+    """
+    paths: dict[str, str] = {}
+    for name, path in models:
+        if name in paths:
+            raise InputError(
+                f"finetuned_dirs: got {paths[name]} and {path}, both named {name}, as the folders "
+                "of their scores would be; expected different names, or one command for each"
+            )
+        paths[name] = path
 
 
 def report(
+    runs: tuple[str, ...] = (),
     *,
-    pretrained_dir: str,
-    finetuned_dirs: tuple[str, ...],
-    evaluation_dirs: tuple[str, ...],
+    pretrained_dir: str = "",
+    finetuned_dirs: tuple[str, ...] = (),
+    evaluation_dirs: tuple[str, ...] = (),
     output: str,
     vocab_dir: str = "",
     records_dir: tuple[str, ...] = (),
@@ -194,9 +225,11 @@ def report(
     exported_dir: str = "",
     promotion_dir: str = "",
 ) -> None:
-    """Write the page of a run from the outputs of its steps.
+    """Write the page of a run, from its folder or the outputs of its steps; or compare runs.
 
     Args:
+        runs: Folders of finished runs: of one its report is made anew, several are compared with
+            the first. Without them, the outputs of the steps are given by the options.
         pretrained_dir: Output of `albert pretrain`, or of the step `checkpoint` of a run from one.
         finetuned_dirs: Outputs of `albert finetune`.
         evaluation_dirs: Outputs of `albert evaluate`, in the same order.
@@ -209,19 +242,63 @@ def report(
     """
     from components.report.step import PAGE_NAME, write_report
 
-    write_report(
-        title=title,
-        vocab=vocab_dir or None,
-        records=records_dir,
-        pretrained=pretrained_dir,
-        finetuned=finetuned_dirs,
-        evaluations=evaluation_dirs,
-        exported=exported_dir or None,
-        promotion=promotion_dir or None,
-        output=output,
-        progress=to_stderr("report"),
-    )
+    folders = {
+        "pretrained_dir": pretrained_dir,
+        "finetuned_dirs": finetuned_dirs,
+        "evaluation_dirs": evaluation_dirs,
+    }
+    if runs:
+        _report_on_runs(
+            runs, {**folders, "vocab_dir": vocab_dir, "records_dir": records_dir}, output
+        )
+    elif missing := [f"--{name}" for name, value in folders.items() if not value]:
+        raise InputError(
+            f"report: got no {', '.join(missing)}; expected the outputs of all steps, or the "
+            "folder of a run: albert report runs/mine --output report"
+        )
+    else:
+        write_report(
+            title=title,
+            vocab=vocab_dir or None,
+            records=records_dir,
+            pretrained=pretrained_dir,
+            finetuned=finetuned_dirs,
+            evaluations=evaluation_dirs,
+            exported=exported_dir or None,
+            promotion=promotion_dir or None,
+            in_run_folder=False,
+            output=output,
+            progress=to_stderr("report"),
+        )
     print(join(output, PAGE_NAME))
+
+
+def _report_on_runs(runs: Sequence[str], folders: Mapping[str, Any], output: str) -> None:
+    """Make the report of one run anew, or compare several.
+
+    Args:
+        runs: Their folders, one at least.
+        folders: Outputs of steps by the names of their options, which must be empty.
+        output: Folder to make.
+
+    Raises:
+        InputError: There are outputs of steps, too, or a run has no report.
+    """
+    given = [f"--{name}" for name, value in folders.items() if value]
+    if given:
+        raise InputError(
+            f"report: got both runs and {', '.join(given)}; expected one of them: a run's folder "
+            "holds the outputs of its steps"
+        )
+    if len(runs) == 1:
+        from components.report.run_outputs import find_report_inputs
+        from components.report.step import write_report
+
+        write_report(**find_report_inputs(runs[0]), output=output, progress=to_stderr("report"))
+    else:
+        from components.report.comparison import write_comparison
+
+        write_comparison(runs, output=output)
 
 
 def print_manifest(manifest: Manifest, output: str) -> None:

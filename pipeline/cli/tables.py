@@ -25,9 +25,10 @@ def print_result(summary: Mapping[str, Any], steps_run: frozenset[str], page: Pa
         steps_run: Names of the steps that ran this time; the others are shown as cached.
         page: The report.
     """
-    console = _make_console()
+    console = make_console()
+    states = {step["name"]: "cached" for step in summary["steps"]} | dict.fromkeys(steps_run, "run")
     console.print()
-    console.print(_steps_table(summary, steps_run))
+    console.print(steps_table(summary["steps"], states))
     console.print()
     console.print(_scores_table(summary))
     if rows := list(_export_rows(summary["exports"])):
@@ -45,9 +46,9 @@ def print_scores(metrics: Mapping[str, Mapping[str, float]]) -> None:
         metrics: Metrics of each evaluation by its name. The first metric is the task's own; `low`
             and `high`, the bounds of its interval, must be there.
     """
-    console = _make_console()
+    console = make_console()
     numbers = ("score", "95 % interval")
-    table = _make_table("task", "metric", *numbers, "key metrics", right=numbers)
+    table = make_table("task", "metric", *numbers, "key metrics", right=numbers)
     for name, values in metrics.items():
         metric = next(iter(values))
         table.add_row(
@@ -67,7 +68,7 @@ def print_parities(parities: Sequence[Mapping[str, Any]]) -> None:
         parities: The contents of parity.json. `differences` must not be empty: the largest is
             shown; scores are blank where `scores` is None.
     """
-    console = _make_console()
+    console = make_console()
     rows = []
     for parity in parities:
         scores = parity["scores"] or {"metric": "", "before": None, "after": None}
@@ -130,21 +131,21 @@ def _export_rows(exports: Sequence[Mapping[str, Any]]) -> Iterator[_ExportRow]:
 def _exports_table(rows: Sequence[_ExportRow]) -> rich.table.Table:
     """Return the table of exports, in the order of the rows; missing scores are blank."""
     numbers = ("MB", "size / parameters", "difference", "score before", "after")
-    table = _make_table("export", *numbers, "metric", right=numbers)
+    table = make_table("export", *numbers, "metric", right=numbers)
     for row in rows:
         table.add_row(
             row.name,
             f"{row.file_bytes / 1e6:.1f}",
             f"{row.size_ratio:.2f}",
             f"{row.difference:.1e}",
-            _points_or_nothing(row.before),
-            _points_or_nothing(row.after),
+            points_or_nothing(row.before),
+            points_or_nothing(row.after),
             row.metric.replace("_", " ") if row.before is not None else "",
         )
     return table
 
 
-def _make_console() -> rich.console.Console:
+def make_console() -> rich.console.Console:
     """Return a console as wide as the terminal, or of a fixed width elsewhere, as in a file."""
     console = rich.console.Console(highlight=False)
     if not console.is_terminal:
@@ -152,7 +153,7 @@ def _make_console() -> rich.console.Console:
     return console
 
 
-def _make_table(*columns: str, right: tuple[str, ...] = ()) -> rich.table.Table:
+def make_table(*columns: str, right: tuple[str, ...] = ()) -> rich.table.Table:
     """Return an empty table whose columns do not wrap, except `key metrics`.
 
     Args:
@@ -168,12 +169,18 @@ def _make_table(*columns: str, right: tuple[str, ...] = ()) -> rich.table.Table:
     return table
 
 
-def _steps_table(summary: Mapping[str, Any], steps_run: frozenset[str]) -> rich.table.Table:
-    """Return the table of a run's steps in the order of the summary: run or cached, and metrics."""
-    table = _make_table("step", "seconds", "", "key metrics", right=("seconds",))
-    for step in summary["steps"]:
-        how = "run" if step["name"] in steps_run else "cached"
-        table.add_row(step["name"], f"{step['seconds']:.1f}", how, _key_metrics(step))
+def steps_table(steps: Sequence[Mapping[str, Any]], states: Mapping[str, str]) -> rich.table.Table:
+    """Return the table of a run's steps, in their order.
+
+    Args:
+        steps: The name, seconds and metrics of each; seconds are None of one that is not done.
+        states: How each was done, or ended, by name.
+    """
+    table = make_table("step", "seconds", "", "key metrics", right=("seconds",))
+    for step in steps:
+        seconds = "" if step["seconds"] is None else f"{step['seconds']:.1f}"
+        metrics = _key_metrics(step) if step["metrics"] else ""
+        table.add_row(step["name"], seconds, states[step["name"]], metrics)
     return table
 
 
@@ -184,13 +191,13 @@ _TASK_BOOKKEEPING = ("global_step", "majority_score", "num_train", "num_dev")
 def _key_metrics(step: Mapping[str, Any]) -> str:
     """Return the metrics of a step that the table names, as text.
 
-    Those of `components.steps.STEPS`, which must all be there; of a step without such a list,
-    as fine-tuning and evaluation are, all but bookkeeping.
+    Those of `components.steps.STEPS`, as far as they are there; of a step without such a list, as
+    fine-tuning and evaluation are, all but bookkeeping.
     """
     metrics = step["metrics"]
     known = STEPS.get(step["name"])
     names = (known and known.key_metrics) or [n for n in metrics if n not in _TASK_BOOKKEEPING]
-    return _metrics_text({name: metrics[name] for name in names})
+    return _metrics_text({name: metrics[name] for name in names if name in metrics})
 
 
 def _metrics_text(metrics: Mapping[str, float]) -> str:
@@ -236,7 +243,7 @@ def _scores_table(summary: Mapping[str, Any]) -> rich.table.Table:
     accepted = {one["task"]: one["accepted_score"] for one in promotion["comparisons"]}
     has_accepted = any(score is not None for score in accepted.values())
     numbers = ("score", "random weights", "majority", *(("accepted",) if has_accepted else ()))
-    table = _make_table("task", "metric", *numbers, right=numbers)
+    table = make_table("task", "metric", *numbers, right=numbers)
     published = published_evaluation(summary["pretraining_history"])
     objectives = (
         ("masked LM", "masked_lm_accuracy", summary["most_frequent_fraction"]),
@@ -251,12 +258,13 @@ def _scores_table(summary: Mapping[str, Any]) -> rich.table.Table:
             task["name"],
             task["metric"].replace("_", " "),
             format_points(task["score"]),
-            _points_or_nothing(random),
+            points_or_nothing(random),
             format_points(task["majority_score"]),
-            *((_points_or_nothing(accepted.get(task["name"])),) if has_accepted else ()),
+            *((points_or_nothing(accepted.get(task["name"])),) if has_accepted else ()),
         )
     return table
 
 
-def _points_or_nothing(score: float | None) -> str:
+def points_or_nothing(score: float | None) -> str:
+    """Return a score as points; nothing if there is none."""
     return "" if score is None else format_points(score)

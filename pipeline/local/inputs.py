@@ -8,6 +8,7 @@ from albert_core.corpus import CorpusConfig, check_corpus, corpus_fingerprint, f
 from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.corpus.overlap import OverlapIndex
 from albert_core.errors import InputError
+from albert_core.places.models import find_model
 from albert_core.storage import find_files, is_remote
 from albert_core.tasks import (
     InvalidRows,
@@ -115,13 +116,15 @@ class LocalInputs:
                 f"date: got {self.date}, expected none, since a run from a checkpoint depends on "
                 "no date"
             )
-        checkpoint = read_configured(config.checkpoint)
+        path = find_model(config.checkpoint.path, prefer="pretrained")
+        start = dataclasses.replace(config.checkpoint, path=path)
+        checkpoint = read_configured(start)
         return CheckpointStart(
             config=dataclasses.replace(
-                config.checkpoint,
-                path=_make_absolute(config.checkpoint.path),
-                albert_config=_make_absolute(config.checkpoint.albert_config),
-                vocab=_make_absolute(config.checkpoint.vocab),
+                start,
+                path=_make_absolute(path),
+                albert_config=_make_absolute(start.albert_config),
+                vocab=_make_absolute(start.vocab),
             ),
             fingerprint=checkpoint.content_hash(),
             max_length=checkpoint.config.max_position_embeddings,

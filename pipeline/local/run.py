@@ -32,6 +32,7 @@ from components.runtime import (
 from pipeline.albert import OptionalSteps, build_pipeline
 from pipeline.config import RunConfig, Runner
 from pipeline.local.containers import container_runner, engine_errors, make_writable
+from pipeline.local.damage import record_cache, remove_damaged
 from pipeline.local.inputs import LocalInputs
 from pipeline.local.interruption import call_in_thread, exit_when_interrupted
 from pipeline.local.progress_display import show_progress
@@ -68,7 +69,7 @@ def run_locally(
     reconfigure: bool = False,
     runner: Runner = "process",
 ) -> RunResult:
-    """Run the whole pipeline in a folder; what is there already is not done again.
+    """Run the whole pipeline in a folder; what is there already, and whole, is not done again.
 
     Checks all inputs, locks the folder, runs the steps and copies the report's page to the top of
     the folder. The stable places of the folder (`albert_core.places`) follow whenever a step has
@@ -103,6 +104,7 @@ def run_locally(
     is_new = not folder.exists()
     with lock_run_folder(folder, config, run_id, reconfigure=reconfigure):
         write_atomically(folder / EVENTS_NAME, b"")
+        remove_damaged(folder)
         update_places(folder)
         try:
             with (
@@ -123,6 +125,8 @@ def run_locally(
             if is_untouched:
                 shutil.rmtree(folder)  # bad input leaves nothing behind
             raise failure from error
+        finally:
+            record_cache(folder)
         update_places(folder, report=report)
         return _publish_page(given, report)
 

@@ -2,12 +2,14 @@
 
 import contextlib
 import fcntl
+import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from albert_core.checksums import report_damage
 from albert_core.errors import InputError
 from albert_core.files import write_atomically
 from albert_core.old_names import rename_settings
@@ -17,6 +19,7 @@ from components.runtime import EVENTS_NAME, LOCK_NAME
 from pipeline.config import RunConfig, to_values
 
 _RUN_FILES = (LOCK_NAME, EVENTS_NAME)
+_CHECKSUM_LINE = b"# sha256 of the lines below: "
 
 # Settings that may change between runs of one folder: they add or leave out tasks.
 _FREE_SETTINGS = ("tasks", "random_weights_baseline")
@@ -52,16 +55,34 @@ def lock_run_folder(
         lock.write(run_id)
         lock.flush()
         text = yaml.safe_dump(to_values(config), sort_keys=False, allow_unicode=True)
-        write_atomically(folder / RUN_CONFIG_NAME, text.encode())
+        write_atomically(folder / RUN_CONFIG_NAME, _with_checksum(text.encode()))
         yield
+
+
+def _with_checksum(text: bytes) -> bytes:
+    """Return a YAML file's bytes after a line, a comment, that has their checksum."""
+    # First, so that it is there still if the file was cut off.
+    return _CHECKSUM_LINE + hashlib.sha256(text).hexdigest().encode() + b"\n" + text
+
+
+def _is_damaged(data: bytes) -> bool:
+    """Return whether a configuration is not what was written; False for those of earlier versions.
+
+    They have no checksum.
+    """
+    line, _, text = data.partition(b"\n")
+    checksum = hashlib.sha256(text).hexdigest().encode()
+    return line.startswith(_CHECKSUM_LINE) and line != _CHECKSUM_LINE + checksum
 
 
 def _refuse_other_configuration(folder: Path, config: RunConfig, *, reconfigure: bool) -> None:
     """Refuse a folder that is not for this run.
 
     A folder that does not exist, or holds at most the lock's file, is accepted, and so are
-    changes of tasks and `random_weights_baseline`. A run's folder has the lock's file or that of
-    the events beside its configuration: a folder in which people keep theirs has neither.
+    changes of tasks and `random_weights_baseline`. Of a damaged configuration, which is told,
+    nothing is compared: every step compares its own settings with those of its results. A run's
+    folder has the lock's file or that of the events beside its configuration: a folder in which
+    people keep theirs has neither.
 
     Raises:
         InputError: The folder is no run's, or it has another configuration and `reconfigure` is
@@ -74,7 +95,11 @@ def _refuse_other_configuration(folder: Path, config: RunConfig, *, reconfigure:
                 f"output {folder}: exists and is not a run's folder; choose a new or empty one"
             )
         return
-    changed = differing_settings(to_values(config), _read_saved_values(path))
+    data = path.read_bytes()
+    if _is_damaged(data):
+        report_damage(path, "its checksum differs", "written again")
+        return
+    changed = differing_settings(to_values(config), _read_saved_values(data, path))
     changed = [name for name in changed if name not in _FREE_SETTINGS]
     if changed and not reconfigure:
         raise InputError(
@@ -84,14 +109,17 @@ def _refuse_other_configuration(folder: Path, config: RunConfig, *, reconfigure:
         )
 
 
-def _read_saved_values(path: Path) -> Mapping[str, Any]:
-    """Return the settings that a run of this or an earlier version wrote into its folder.
+def _read_saved_values(data: bytes, path: Path) -> Mapping[str, Any]:
+    """Return the settings in the bytes of a configuration of this or an earlier version.
 
     Settings have today's names, and those that there were not yet their defaults. Of settings that
     this version cannot read, the values are returned as they are, so that they differ; of a file
-    that holds no mapping, nothing.
+    that holds no mapping, or is no YAML, nothing.
     """
-    values = rename_settings(yaml.safe_load(path.read_text(encoding="utf-8")))
+    try:
+        values = rename_settings(yaml.safe_load(data))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return {}
     try:
         return to_values(parse_settings(RunConfig, values, source=str(path)))
     except InputError:

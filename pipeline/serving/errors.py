@@ -81,6 +81,8 @@ def from_validation_error(error: Mapping[str, Any]) -> RequestError:
 def from_unreadable_body(cause: BaseException | None) -> RequestError:
     """Return the request error, status 400, for a body that never came to be parsed as JSON.
 
+    It tells apart a body that is nested too deep, one that is not UTF-8, and all others.
+
     Args:
         cause: The exception that reading it ended with; None if it is not known.
     """

@@ -15,14 +15,17 @@ from albert_core.artifacts.manifest import Manifest, read_manifest
 from albert_core.checkpoints import convert, describe, save_folder
 from albert_core.checkpoints.checkpoint import read_task
 from albert_core.errors import InputError
+from albert_core.exports.sentences import read_sentences
 from albert_core.pretraining.config import PhaseConfig
 from albert_core.tasks import Source
+from albert_core.tokenization import SentencePieceTokenizer
 from albert_core.training.flops import training_flops_per_token
 from components.evaluate.step import evaluate
 from components.export.card.config import CardConfig
 from components.export.card.facts import gather_facts
 from components.export.card.render import escape_markdown, make_card, render_card, write_card
 from components.export.lineage import Lineage, find_lineage, lineage_at
+from components.export.proof_sentences import ProofSentences, proof_sentences
 from components.finetune.step import finetune
 from pipeline.cli.main import main
 from tests.helpers.checkpoint_samples import pretrained
@@ -234,6 +237,50 @@ def test_what_is_not_known_leaves_nothing_behind(run, lineage):
             assert len(section.strip().splitlines()) > 1, section
     own = card(run, None)
     assert re.findall(r"^## (.+)", own, re.MULTILINE) == ["Model"]
+
+
+def test_the_language_is_that_of_the_corpus_unless_the_card_says_otherwise(run, lineage):
+    assert lineage.languages == ("en",)
+    german = dataclasses.replace(
+        lineage,
+        vocab=with_language(lineage.vocab, "de"),
+        records=tuple(with_language(manifest, "de") for manifest in lineage.records),
+    )
+    text = card(run, german)
+    assert header_of(text)["language"] == ["de"]
+    assert facts_in(text, "Model")["Languages"] == "de"
+    assert facts_in(text, "Limits")["Languages of the text"] == "de"
+    given = card(run, german, card=CardConfig(languages=("de", "gsw")))
+    assert header_of(given)["language"] == ["de", "gsw"]
+    earlier = dataclasses.replace(lineage.vocab, config={"kind": "sentencepiece"})
+    assert Lineage(vocab=earlier).languages == ()
+
+
+def with_language(manifest: Manifest, code: str) -> Manifest:
+    return dataclasses.replace(manifest, config={**manifest.config, "language": code})
+
+
+def test_exports_are_proved_on_sentences_of_the_corpus_if_it_is_known(run, lineage, tmp_path):
+    for of_run in (lineage, lineage_at(vocab=run / "vocab")):
+        chosen = proof_sentences(of_run)
+        assert chosen.source == "corpus"
+        assert chosen.texts == (run / "vocab" / "sentences.txt").read_text().splitlines()
+    (tmp_path / "own.txt").write_text("Ein Satz.\n")
+    given = proof_sentences(lineage, tmp_path / "own.txt")
+    assert given == ProofSentences(texts=["Ein Satz."], source="file")
+    earlier = dataclasses.replace(lineage.vocab, files={})
+    for unknown in (Lineage(), dataclasses.replace(lineage, vocab=earlier)):
+        assert proof_sentences(unknown) == ProofSentences(texts=read_sentences(), source="package")
+
+
+def test_the_card_says_what_becomes_of_accents(run, lineage, tokenizer, tmp_path):
+    limits = facts_in(card(run, lineage), "Limits")
+    assert limits["Accents"] == "accents and umlauts are dropped, and so lost"
+    kept = SentencePieceTokenizer(tokenizer.model, lower_case=True, strip_accents=False)
+    save_folder(pretrained(tokenizer=kept), tmp_path / "kept")
+    text = make_card(tmp_path / "kept", lineage=lineage)
+    assert facts_in(text, "Model")["Vocabulary"].endswith("lower case, accents kept")
+    assert "Accents" not in facts_in(text, "Limits")
 
 
 def test_a_checkpoint_without_manifests_has_a_card_of_its_sizes(tokenizer, tmp_path):

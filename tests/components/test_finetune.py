@@ -14,7 +14,7 @@ from albert_core.artifacts.manifest import Manifest
 from albert_core.checkpoints import convert, read_checkpoint
 from albert_core.errors import InputError, StepFailedError
 from albert_core.tasks import Source
-from components.evaluate.step import evaluate
+from components.evaluate.step import evaluate, read_baselines
 from components.finetune.step import finetune
 from tests.helpers.tiny_tasks import (
     NUM_DEV,
@@ -85,6 +85,23 @@ def test_every_kind_of_task_is_learned_and_scored_again(name, tune, tasks, tmp_p
     for own in TINY_TASKS[name].metrics:
         assert scores[own] == pytest.approx(figures[own], abs=2e-4)
     assert scores["low"] <= scores[metric] <= scores["high"]
+
+    rows = [
+        json.loads(line)
+        for line in (tmp_path / "scores/examples_dev.jsonl").read_text().splitlines()
+    ]
+    assert len(rows) == NUM_DEV
+    baselines = read_baselines(tmp_path / "scores")
+    if TINY_TASKS[name].kind == "question_answering":
+        assert not baselines
+        assert np.mean([row["score"] for row in rows]) == pytest.approx(scores[metric], abs=1e-4)
+        return
+    assert scores["without_model_score"] == round(baselines["without_model"]["score"], 4)
+    assert baselines["majority"]["score"] == pytest.approx(figures["majority_score"], abs=1e-4)
+    assert {"label", "prediction", "without_model", "majority", "texts"} <= rows[0].keys()
+    if metric == "accuracy":
+        right = np.mean([row["label"] == row["prediction"] for row in rows])
+        assert right == pytest.approx(scores[metric], abs=1e-4)
 
 
 def test_predictions_and_what_glue_takes(tune, tasks, tmp_path):

@@ -15,7 +15,7 @@ from albert_core.artifacts.step import run_step
 from albert_core.errors import InputError
 from components.promote.model_registry import (
     AcceptedModel,
-    TaskScore,
+    ComparableScore,
     accept,
     accepted_before,
     accepted_dates,
@@ -25,7 +25,7 @@ from tests.helpers.object_storage import emulated_bucket
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
-SCORES = {"cola": TaskScore(metric="matthews_correlation", score=0.5, data="d1")}
+SCORES = {"cola": ComparableScore(metric="matthews_correlation", score=0.5, data="d1")}
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Which models are accepted: better ones, compared on the same data, each date once."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,17 @@ from components.promote.config import RetrainingConfig
 from components.promote.decision import decide
 from components.promote.model_registry import (
     AcceptedModel,
-    TaskScore,
+    ComparableScore,
     accepted_before,
     accepted_dates,
 )
 from components.promote.step import promote
 
 
-def scores_of(data: str = "d", **scores: float) -> dict[str, TaskScore]:
+def scores_of(data: str = "d", **scores: float) -> dict[str, ComparableScore]:
     return {
-        task: TaskScore(metric="accuracy", score=score, data=data) for task, score in scores.items()
+        task: ComparableScore(metric="accuracy", score=score, data=data)
+        for task, score in scores.items()
     }
 
 
@@ -170,3 +172,20 @@ def test_a_model_in_other_storage_is_refused(tmp_path):
             title="news",
             output=tmp_path / "out",
         )
+
+
+def test_a_model_compared_with_one_that_is_accepted_no_more_is_not_accepted(run_on, tmp_path):
+    run_on("2026-11-01", 0.5)
+    accepted = accepted_before(str(tmp_path / "accepted"), "2026-11-02")
+    shutil.rmtree(tmp_path / "accepted")
+    decision = run_on("2026-11-02", 0.9, accepted=accepted)
+    assert not decision["is_promoted"]
+    assert "the model of 2026-11-01, which it was compared with, is" in decision["reason"]
+
+
+def test_a_changed_score_of_an_accepted_model_is_noticed(run_on, tmp_path):
+    run_on("2026-11-01", 0.5)
+    path = tmp_path / "accepted/history/2026-11-01.json"
+    path.write_text(path.read_text().replace('"score": 0.5', '"score": 0.1'))
+    with pytest.raises(InputError, match=r"2026-11-01\.json: damaged .*its checksum differs"):
+        run_on("2026-11-02", 0.4)

@@ -304,8 +304,8 @@ OLD_NAMES = {
 
 def make_as_old_code_did(work: Path) -> None:
     """Give intermediate files the file names, and the names of counts, of earlier versions."""
-    files = [path for path in work.rglob("*") if path.name.startswith("encoded-v2-")]
-    counts = list(work.rglob("*.v2.json"))
+    files = [path for path in work.rglob("*") if path.name.startswith("encoded-v3-")]
+    counts = list(work.rglob("*.v3.json"))
     assert len(files) > 5
     assert len(counts) == CONFIG.num_shards + 1
     for path in (*files, *counts):
@@ -313,7 +313,7 @@ def make_as_old_code_did(work: Path) -> None:
         # In the index of an encoded file names of equal length keep it whole.
         for name, old_name in OLD_NAMES.items():
             data = data.replace(f'"{name}"'.encode(), f'"{old_name}"'.encode())
-        path.with_name(path.name.replace("-v2-", "-").replace(".v2.json", ".json")).write_bytes(
+        path.with_name(path.name.replace("-v3-", "-").replace(".v3.json", ".json")).write_bytes(
             data
         )
         path.unlink()

@@ -21,6 +21,7 @@ from components.number_formats import (
 from components.report.charts import loss_chart, masked_lm_chart
 from components.report.page import format_metric, render_page
 from components.report.reference_run import reference_history
+from components.report.significance import Difference
 from components.report.summary import RunSummary, StepSummary, TaskSummary
 
 HOSTILE = "<script>alert('&\"')</script>"
@@ -61,6 +62,19 @@ class Page(HTMLParser):
             self.texts.append(data.strip())
 
 
+def make_difference(baseline: str, score: float, other: float) -> Difference:
+    gain = score - other
+    return Difference(
+        baseline=baseline,
+        method=baseline,
+        score=other,
+        gain=gain,
+        low=gain - 0.02,
+        high=gain + 0.02,
+        is_paired=True,
+    )
+
+
 def make_task(name: str, **changes: Any) -> TaskSummary:
     task = TaskSummary(
         name=name,
@@ -73,8 +87,24 @@ def make_task(name: str, **changes: Any) -> TaskSummary:
         num_dev=1320,
         history=[{"global_step": step, "accuracy": 0.5 + step / 1000} for step in (100, 200)],
         random_weights_history=[{"global_step": 200, "accuracy": 0.6612}],
+        model_path=f"models/{name}",
     )
-    return dataclasses.replace(task, **changes)
+    task = dataclasses.replace(task, **changes)
+    if "differences" in changes:
+        return task
+    others = {
+        "random_weights": task.random_weights_score,
+        "without_model": task.without_model_score,
+        "majority": task.majority_score,
+    }
+    return dataclasses.replace(
+        task,
+        differences=[
+            make_difference(name, task.score, other)
+            for name, other in others.items()
+            if other is not None
+        ],
+    )
 
 
 def make_step(name: str, seconds: float = 12.5) -> StepSummary:
@@ -143,8 +173,14 @@ def page(text: str) -> Page:
 
 def test_shows_every_task_step_and_score(page: Page) -> None:
     for expected in (
-        *("docs-package", "78.3", "66.1", "51.0", "+27.3", "12,044", "1,320"),
-        *("cola", "Matthews correlation", "18.7", "+18.7", "Matthews correlation 18.7 · F1 65.4"),
+        *("docs-package", "78.3", "66.1", "51.0", "+27.3 (+25.3 to +29.3)", "12,044", "1,320"),
+        *(
+            "cola",
+            "Matthews correlation",
+            "18.7",
+            "+18.7 (+16.7 to +20.7)",
+            "Matthews correlation 18.7 · F1 65.4",
+        ),
         *("vocab", "records", "pretrain", "12.5 s", "1 h 02 min"),
     ):
         assert expected in page.texts, expected

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -96,3 +97,8 @@ def test_an_error_lets_go_of_what_its_functions_held():
     assert all(reference() is not None for reference in held)
     clear_frames(caught.value)
     assert all(reference() is None for reference in held)
+
+
+def test_it_ends_when_the_folder_of_the_run_is_deleted(step, lock, tmp_path):
+    shutil.rmtree(tmp_path)
+    assert step.wait(timeout=20) == 1

@@ -18,6 +18,7 @@ from albert_core.tokenization.config import VocabConfig
 from albert_core.tokenization.sentencepiece_training import usable_sentences
 from albert_core.tokenization.text import preprocess_text
 from albert_core.tokenization.training_counts import TrainingCounts
+from components.vocab.sample import example_sentences
 from components.vocab.step import train_vocab
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,11 +56,35 @@ def test_text_is_lower_cased_and_stripped_of_accents_before_training(corpus, tmp
     assert not [piece for piece in pieces if piece != piece.lower() or "é" in piece]
 
 
+@pytest.mark.parametrize(("kind", "size"), [("sentencepiece", 38), ("wordpiece", 55)])
+def test_accents_are_kept_when_asked(kind, size, tmp_path):
+    (tmp_path / "de.txt").write_text("Die Füße grüßen schöne Straßen.\nÜber dem Fluß.\n" * 20)
+    corpus = CorpusConfig(files=(str(tmp_path / "de.txt"),), language="de")
+    config = VocabConfig(kind=kind, size=size, character_coverage=1.0, strip_accents=False)
+    manifest = train_vocab(corpus=corpus, config=config, output=tmp_path / "vocab")
+    assert (manifest.config["strip_accents"], manifest.config["language"]) == (False, "de")
+    tokenizer = load_tokenizer(tmp_path / "vocab")
+    assert "ü" in "".join(tokenizer.pieces)
+    assert tokenizer.encode("Füße") != tokenizer.encode("Fuße")
+    again = VocabConfig(kind=kind, size=size, source=str(tmp_path / "vocab"))
+    with pytest.raises(InputError, match=r"vocab\.strip_accents: got True, expected False, as the"):
+        train_vocab(corpus=corpus, config=again, output=tmp_path / "again")
+
+
 def test_case_is_kept_when_asked(corpus, tmp_path):
     config = VocabConfig(size=220, lower_case=False)
     train_vocab(corpus=corpus, config=config, output=tmp_path / "vocab")
     tokenizer = load_tokenizer(tmp_path / "vocab")
     assert tokenizer.encode("Kalo") != tokenizer.encode("kalo")
+
+
+def test_sentences_of_the_corpus_are_kept_for_the_proof_of_exports(corpus, tmp_path):
+    manifest = train_vocab(corpus=corpus, config=VocabConfig(size=200), output=tmp_path / "vocab")
+    kept = (tmp_path / "vocab" / "sentences.txt").read_text(encoding="utf-8").splitlines()
+    assert len(set(kept)) == len(kept) == 200
+    assert set(kept) <= set(Path(corpus.files[0]).read_text(encoding="utf-8").splitlines())
+    assert "sentences.txt" in manifest.files
+    assert example_sentences(["b  a", "", "b a", "x" * 2000]) == ["b a", "x" * 1000]
 
 
 @pytest.mark.parametrize("kind", ["sentencepiece", "wordpiece"])

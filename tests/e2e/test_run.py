@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.helpers.tiny_run import TINY_CONFIG, write_tiny_run
+from tests.helpers.tiny_run import TINY_CONFIG, TOPICS, write_tiny_run
 
 pytestmark = pytest.mark.slow
 
@@ -66,6 +66,29 @@ def test_a_run_ends_with_its_tables_and_a_report(first, folder):
     page = folder / "out" / "index.html"
     assert f"Report: {page}" in first.stdout
     assert "topic" in page.read_text(encoding="utf-8")
+
+
+def test_a_run_ends_with_commands_that_work_as_they_are_printed(first, folder):
+    _, _, lines = first.stdout.partition("Next:\n")
+    info, predict, serve = (line.strip() for line in lines.splitlines())
+    assert serve.endswith(f"albert serve {folder / 'out' / 'models' / 'topic'}")
+    answers = [
+        subprocess.run(line, shell=True, stdout=subprocess.PIPE, text=True, check=True).stdout
+        for line in (info, predict)
+    ]
+    assert answers[0].startswith(f"{folder / 'out'}: tiny, finished\n")
+    assert json.loads(answers[1])["label"] in TOPICS
+
+
+def test_the_places_of_a_run_lead_to_its_results(first, folder):
+    run = folder / "out"
+    for name in ("vocab", "records", "pretrained", "models/topic", "evaluations/topic", "report"):
+        assert (run / name).is_symlink()
+        assert (run / name / "manifest.json").is_file()
+    (score,) = json.loads((run / "scores.json").read_text())["tasks"]
+    metrics = json.loads((run / "evaluations" / "topic" / "metrics.json").read_text())
+    assert score["score"] == round(metrics["accuracy"], 4)
+    assert (score["model"], score["low"] < score["high"]) == ("models/topic", True)
 
 
 def test_every_artifact_is_complete_and_nothing_is_in_progress(first, folder):
@@ -201,9 +224,12 @@ def test_a_run_killed_and_interrupted_ends_with_the_same_weights_and_scores(firs
         assert status == 130
         assert messages == "albert: interrupted; run again to continue\n"
         assert are_gone(output)
+    assert (output / "pretrained" / "manifest.json").is_file()
+    assert not (output / "models").exists()
     result = albert_run(config, output)
     assert result.returncode == 0, result.stderr
     assert steps_of(output / "events.jsonl", "finished")[-1] == "report"
+    assert (output / "models" / "topic" / "manifest.json").is_file()
     assert pretrained_weights(output) == pretrained_weights(folder / "out")
     assert scores_of(output) <= scores_of(folder / "out")
 

@@ -1,16 +1,21 @@
 """A server in a process of its own, and a client for it."""
 
+import asyncio
 import contextlib
 import dataclasses
 import http.client
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import uvicorn
 
 ROOT = Path(__file__).resolve().parents[2]
 _PROGRAM = "import sys; from pipeline.cli.main import main; sys.exit(main())"
@@ -90,3 +95,18 @@ def serving(model: Path, *options: str) -> Iterator[Server]:
     finally:
         process.kill()
         process.communicate()
+
+
+@contextlib.contextmanager
+def in_a_thread(app: Any) -> Iterator[Client]:
+    """Serve an application in this process."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    running = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on"))
+    thread = threading.Thread(target=asyncio.run, args=(running.serve(sockets=[listener]),))
+    thread.start()
+    try:
+        yield Client(listener.getsockname()[1])
+    finally:
+        running.should_exit = True
+        thread.join()
+        listener.close()

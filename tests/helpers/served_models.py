@@ -1,6 +1,7 @@
 """Small models of every kind that can be served, untrained."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import keras
 
 from albert_core.checkpoints import save_folder
 from albert_core.checkpoints.checkpoint import FINETUNING_NAME, TASK_NAME
+from albert_core.exports.formats import ExportFormat
 from albert_core.files import write_json
 from albert_core.finetuning.config import FinetuningConfig, QuestionConfig
 from albert_core.finetuning.models import new_task_model
@@ -23,6 +25,12 @@ SETTINGS = FinetuningConfig(sequence_length=20, max_choice_length=8, questions=Q
 MODEL_CONFIG = dataclasses.replace(
     CONFIG, num_hidden_layers=1, num_hidden_groups=1, inner_group_num=1
 )
+
+
+SaveModel = Callable[[str, Path], Path]
+"""Writes a model of a kind (a name of `TASKS_BY_NAME`, or `pretrained`) into a folder."""
+Export = Callable[[str, ExportFormat], Path]
+"""Returns the folder of a kind's model in a format."""
 
 
 def save_task_model(folder: Path, task: Task, tokenizer: Tokenizer) -> Path:

@@ -21,7 +21,8 @@ from albert_core.config import AlbertConfig
 from albert_core.model import AlbertForPreTraining, weights_by_name
 from albert_core.model.weights import as_arrays
 from albert_core.optimizers.factory import make_optimizer
-from albert_core.training.checkpoint import TrainingState, restore_latest, save_checkpoint
+from albert_core.training.checkpoint import restore_latest, save_checkpoint
+from albert_core.training.state import TrainingState
 
 pytestmark = pytest.mark.backends
 

@@ -19,6 +19,7 @@ import yaml
 from albert_core import storage
 from albert_core.checkpoints import read_checkpoint
 from albert_core.checkpoints.tf1 import find_tf1_checkpoint, write_tf1_checkpoint
+from albert_core.checksums import describe_file, write_sealed
 from albert_core.corpus.overlap import OverlapIndex
 from albert_core.errors import InputError
 from albert_core.finetuning.cache import cached_features
@@ -123,9 +124,10 @@ def test_objects_in_numpy_files_are_not_unpickled(mark, tmp_path):
     with pytest.raises(ValueError, match="allow_pickle"):
         OverlapIndex.load(str(tmp_path / "index.npz"))
     np.save(tmp_path / "ids.npy", objects)
-    (tmp_path / "features.json").write_text(json.dumps({"targets": []}))
+    facts = {"targets": [], "files": {"ids.npy": describe_file(tmp_path / "ids.npy")}}
+    write_sealed(tmp_path / "features.json", facts, work="key")
     with pytest.raises(ValueError, match=r"mmap|[Pp]ython objects"):
-        cached_features(tmp_path, make=lambda: pytest.fail("made anew"))
+        cached_features(tmp_path, make=lambda: pytest.fail("made anew"), key="key")
 
 
 def test_a_checkpoint_file_that_points_elsewhere_stays_in_its_folder(tmp_path):

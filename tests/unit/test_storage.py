@@ -1,7 +1,9 @@
 """Files by their address: the same functions for local paths and gs://, whole or not at all."""
 
 import gzip
+import os
 import random
+import stat
 import subprocess
 import sys
 import time
@@ -16,6 +18,7 @@ from albert_core.artifacts.step import run_step
 from albert_core.corpus import CorpusConfig, corpus_documents, corpus_fingerprint, corpus_splits
 from albert_core.errors import InputError
 from albert_core.globs import match_names
+from albert_core.user_folder import user_folder
 from tests.helpers.object_storage import emulated_bucket
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -344,3 +347,50 @@ def test_a_killed_writer_leaves_no_half_file(tmp_path):
     writer.kill()
     writer.wait()
     assert path.stat().st_size == 50_000_000
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut", "planted", "link"])
+def test_a_download_that_was_changed_is_fetched_again(how, bucket, capsys):
+    storage.write_bytes(f"{bucket}/weights/a.bin", b"weights")
+    fetched = storage.local_folder(f"{bucket}/weights")
+    if how == "planted":
+        (fetched / "task.json").write_text("{}")
+    elif how == "link":
+        (fetched / "a.bin").rename(fetched.parent / "elsewhere")
+        (fetched / "a.bin").symlink_to(fetched.parent / "elsewhere")
+    else:
+        (fetched / "a.bin").write_bytes({"flipped": b"heights", "cut": b"wei"}[how])
+    assert storage.local_folder(f"{bucket}/weights") == fetched
+    assert [path.name for path in fetched.iterdir()] == ["a.bin"]
+    assert not (fetched / "a.bin").is_symlink()
+    assert (fetched / "a.bin").read_bytes() == b"weights"
+    assert f"{fetched}: damaged (" in capsys.readouterr().err
+
+
+def test_downloads_are_in_a_folder_that_only_this_user_can_open(bucket):
+    storage.write_bytes(f"{bucket}/mine/a.bin", b"1")
+    folder = storage.local_folder(f"{bucket}/mine").parent
+    assert folder.name == f"albert-fetched-{os.getuid()}"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("name", ["albert-fetched", "albert-work"])
+@pytest.mark.parametrize("planted", ["a link", "no folder", "a folder of user", "a folder of mode"])
+def test_a_folder_that_another_user_planted_is_refused(name, planted, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    folder = tmp_path / f"{name}-{os.getuid()}"
+    if planted == "a link":
+        (tmp_path / "theirs").mkdir(mode=0o700)
+        folder.symlink_to(tmp_path / "theirs")
+    elif planted == "no folder":
+        folder.touch(mode=0o600)
+    else:
+        folder.mkdir(mode=0o700)
+        if planted == "a folder of mode":
+            folder.chmod(0o777)
+        else:
+            other = os.getuid() + 1
+            monkeypatch.setattr(os, "getuid", lambda: other)
+            folder.rename(tmp_path / f"{name}-{os.getuid()}")
+    with pytest.raises(InputError, match=rf"{name}-\d+: got {planted}.* of mode 0700; remove it"):
+        user_folder(name)

@@ -8,11 +8,10 @@ import keras
 import numpy as np
 
 from albert_core.errors import StepFailedError
-from albert_core.model.weights import weights_by_name, write_weights
+from albert_core.model.weights import weights_by_name
+from albert_core.training.best_weights import write_best
 from albert_core.training.history import best_row
 from albert_core.training.session import TrainingSession
-
-BEST_NAME = "best.safetensors"
 
 
 class Checkpointing(keras.callbacks.Callback):
@@ -63,7 +62,7 @@ class Checkpointing(keras.callbacks.Callback):
             )
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Write the weights to `BEST_NAME` if this evaluation is the best, then save.
+        """Write the weights if this evaluation is the best, then save.
 
         Raises:
             StepFailedError: The checkpoint cannot be written.
@@ -71,7 +70,8 @@ class Checkpointing(keras.callbacks.Callback):
         session, history = self.session, self.session.state.history
         # Before the checkpoint: one that knows of this evaluation must find its weights written.
         if session.is_chief and best_row(history, session.plan.monitor) is history[-1]:
-            write_weights(session.folder / BEST_NAME, weights_by_name(session.model))
+            weights = weights_by_name(session.model)
+            session.state.best = write_best(session.folder, session.state.step, weights)
         session.save()
 
     def _is_due(self) -> bool:

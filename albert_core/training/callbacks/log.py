@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from albert_core.training.log import TrainingLog
+from albert_core.training.log import TrainingLog, recover_log
 from albert_core.training.session import TrainingSession
 
 MeasureSpeed = Callable[[int, int, float], Mapping[str, float]]
@@ -40,8 +40,12 @@ class LogWriter(keras.callbacks.Callback):
             self._num_roll_backs = self.session.state.num_roll_backs
 
     def _open(self) -> TrainingLog | None:
+        """Cut the log off at the session's step, and open it; None in a process not to write."""
         session = self.session
-        return TrainingLog(session.folder, session.state.step) if session.is_chief else None
+        if not session.is_chief:
+            return None
+        recover_log(session.folder, session.state)
+        return TrainingLog(session.folder, session.state.step)
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Note step and time in the session's `last_log`, and append a row, if this step has one.

@@ -65,7 +65,7 @@ class Safeguards(keras.callbacks.Callback):
         num_before = session.state.num_roll_backs
         # Also before giving up: the message names the step, and nothing may use the diverged
         # weights.
-        restored = restore_latest(session.folder, session.model)
+        restored = restore_latest(session.folder, session.model, work=session.work)
         is_hopeless = isinstance(error, StuckError) or num_before >= config.max_roll_backs
         if config.action == "stop" or is_hopeless:
             raise StepFailedError(

@@ -16,7 +16,8 @@ class CardConfig:
     Attributes:
         name: Name of the model; by default made of its size and its task.
         license: Licence of the model, by its identifier, such as apache-2.0.
-        languages: Languages of the text, by their codes, such as en.
+        languages: Languages of the text, by their codes, such as en; by default `corpus.language`
+            of the run.
         tags: Further words to find the model by.
         intended_use: What the model is meant for, and what not.
         data_license: Licence of the text.

@@ -24,6 +24,11 @@ _HUB_TASKS = {
     "multiple_choice": "multiple-choice",
     "question_answering": "question-answering",
 }
+_SENTENCE_SOURCES = {
+    "corpus": "the text of the vocabulary",
+    "file": "a file that was given",
+    "package": "English sentences that come with this program",
+}
 _UNUSABLE = "unusable"  # how `describe` begins what it says of a vocabulary that cannot be read
 
 Values = Mapping[str, Any]
@@ -67,12 +72,14 @@ def gather_facts(
     """
     card, lineage, task = card or CardConfig(), lineage or Lineage(), task or {}
     model = description.model
+    languages = card.languages or lineage.languages
     sections = (
-        _model_section(description, task, export_format, card),
+        _model_section(description, task, export_format, card, languages),
         Section(title="Intended use", text=card.intended_use),
         scores_section(task, lineage),
-        _limits_section(description, task, lineage, card),
+        _limits_section(description, task, lineage, languages),
         finetuning_section(lineage.finetuned),
+        _checkpoint_section(lineage.checkpoint),
         pretraining_section(lineage, model.config if model else None, card),
         data_section(lineage.records, card),
         vocabulary_section(lineage.vocab),
@@ -81,7 +88,7 @@ def gather_facts(
     )
     return CardFacts(
         name=card.name or _default_name(model, task),
-        header=_header(model, task, export_format, card),
+        header=_header(model, task, export_format, card, languages),
         sections=[section for section in sections if not section.is_empty],
     )
 
@@ -97,6 +104,7 @@ def _header(
     task: Values,
     export_format: ExportFormat | None,
     card: CardConfig,
+    languages: Sequence[str],
 ) -> Values:
     """Return the front matter by the Hugging Face hub's keys and names, without unknown keys.
 
@@ -107,7 +115,7 @@ def _header(
     tags = ("albert", task.get("name"), export_format, *card.tags)
     values = {
         "license": card.license,
-        "language": list(card.languages),
+        "language": list(languages),
         "library_name": FORMATS[export_format].hub_library if export_format else None,
         "pipeline_tag": hub_task,
         "tags": [tag for tag in dict.fromkeys(tags) if tag],
@@ -117,7 +125,11 @@ def _header(
 
 
 def _model_section(
-    description: Description, task: Values, export_format: ExportFormat | None, card: CardConfig
+    description: Description,
+    task: Values,
+    export_format: ExportFormat | None,
+    card: CardConfig,
+    languages: Sequence[str],
 ) -> Section:
     """Return a section about licence, architecture, vocabulary and task; unknown facts left out."""
     model, vocabulary = description.model, description.vocabulary
@@ -126,7 +138,7 @@ def _model_section(
         title="Model",
         facts=keep_known(
             ("License", card.license),
-            ("Languages", card.languages),
+            ("Languages", languages),
             ("Format", export_format),
             ("Size", model.size if model else ""),
             ("Parameters", model.num_parameters if model else None),
@@ -148,7 +160,7 @@ def _model_section(
 
 
 def _limits_section(
-    description: Description, task: Values, lineage: Lineage, card: CardConfig
+    description: Description, task: Values, lineage: Lineage, languages: Sequence[str]
 ) -> Section:
     """Return a section about the lengths, languages and case that the model has seen in training.
 
@@ -158,19 +170,38 @@ def _limits_section(
     if not lineage.manifests:
         return Section(title="Limits")
     lengths = [m.config["records"]["sequence_length"] for m in lineage.records]
-    is_lower_case = description.vocabulary.endswith("lower case")
+    is_lower_case = ", lower case" in description.vocabulary
+    has_vocabulary = description.vocabulary and not description.vocabulary.startswith(_UNUSABLE)
+    drops_accents = has_vocabulary and not description.vocabulary.endswith("accents kept")
     return Section(
         title="Limits",
         facts=keep_known(
-            ("Languages of the text", card.languages),
+            ("Languages of the text", languages),
             ("Sequence lengths of pretraining, in tokens", lengths),
             (
                 "Longest input of fine-tuning, in tokens",
                 finetuned and finetuned.config["finetuning"]["sequence_length"],
             ),
             ("Case", "text is lower-cased, so that case is lost" if is_lower_case else ""),
+            ("Accents", "accents and umlauts are dropped, and so lost" if drops_accents else ""),
             ("Unknown tokens in the text", _unknown_fraction(lineage.records)),
             ("Scored on", evaluated and f"{task.get('name', evaluated.config['task'])} alone"),
+        ),
+    )
+
+
+def _checkpoint_section(checkpoint: Manifest | None) -> Section:
+    """Return a section about the checkpoint that fine-tuning started from; empty for None."""
+    if checkpoint is None:
+        return Section(title="Checkpoint")
+    metrics = checkpoint.metrics
+    return Section(
+        title="Checkpoint",
+        facts=keep_known(
+            ("Read from", checkpoint.config["path"]),
+            ("Kind", metrics["kind"]),
+            ("Size", metrics["size"]),
+            ("Heads", metrics["heads"]),
         ),
     )
 
@@ -193,6 +224,7 @@ def _export_section(parity: Values) -> Section:
         title="Export",
         facts=keep_known(
             ("Sentences that both models read", parity.get("num_sentences")),
+            ("Where they come from", _SENTENCE_SOURCES.get(parity.get("sentence_source", ""))),
             *(
                 (f"Largest difference of {prefix}{name}", format_number(value, digits=3))
                 for name, value in differences.items()

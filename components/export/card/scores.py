@@ -9,7 +9,7 @@ from components.export.lineage import Lineage
 from components.number_formats import format_exact
 
 # What a manifest of evaluation holds beside the task's metrics.
-_NO_METRICS = ("score", "low", "high", "null_threshold")
+_NO_METRICS = ("score", "low", "high", "null_threshold", "without_model_score")
 _COLUMNS = (
     "Metric",
     "Score",

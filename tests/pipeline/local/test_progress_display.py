@@ -49,3 +49,13 @@ def test_what_was_written_last_is_shown_even_if_the_body_fails(events, capsys):
     with pytest.raises(RuntimeError, match="of the body"):
         fail_after_an_event(events)
     assert len(shown_lines(capsys)) == 1
+
+
+def test_whoever_follows_is_told_when_a_step_has_finished(events):
+    calls = []
+    with show_progress(events, on_finished=lambda: calls.append(1)):
+        append_event(events, step="vocab", event="started")
+    assert calls == []
+    with show_progress(events, on_finished=lambda: calls.append(1)):
+        append_event(events, step="vocab", event="finished")
+    assert calls == [1]

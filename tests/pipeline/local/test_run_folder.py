@@ -5,11 +5,13 @@ import json
 import pytest
 import yaml
 
+from albert_core.artifacts.step import run_step
 from albert_core.errors import InputError
 from albert_core.settings import parse_settings
 from components.runtime import LOCK_NAME
 from pipeline.cli.main import main
 from pipeline.config import RunConfig, to_values
+from pipeline.local.damage import record_cache, remove_damaged
 from pipeline.local.run_folder import RUN_CONFIG_NAME, differing_settings, lock_run_folder
 
 # As the first versions wrote it: under old names, and without the settings that came later.
@@ -127,3 +129,60 @@ def test_settings_differ_by_their_dotted_names():
     settings = {"a": 1, "b": {"c": 2, "d": [3]}}
     assert differing_settings(settings, {"a": 1, "b": {"c": 2, "d": [3]}}) == []
     assert differing_settings(settings, {"a": 1, "b": {"c": 0}, "e": None}) == ["b.c", "b.d"]
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut", "no text", "swapped"])
+def test_a_damaged_configuration_is_named_and_written_again(how, tmp_path, capsys):
+    path = tmp_path / "run" / RUN_CONFIG_NAME
+    with lock(tmp_path / "run", make_config()):
+        whole = path.read_bytes()
+    changed = whole.replace(b"sequence_length: 32", b"sequence_length: 33")
+    with lock(tmp_path / "other", make_config(title="other")):
+        other = (tmp_path / "other" / RUN_CONFIG_NAME).read_bytes()
+    cut = whole[: len(whole) // 2]
+    path.write_bytes(
+        {"flipped": changed, "cut": cut, "no text": b"\xff\xfe: [", "swapped": other}[how]
+    )
+    if how in ("no text", "swapped"):
+        # It may be another program's, and is another run's: refused, with a remedy.
+        with pytest.raises(InputError, match="pass --reconfigure"):
+            lock(tmp_path / "run", make_config()).__enter__()
+    with lock(tmp_path / "run", make_config(), reconfigure=how in ("no text", "swapped")):
+        pass
+    said = capsys.readouterr().err
+    assert (f"{path}: damaged (its checksum differs)" in said) == (how in ("flipped", "cut"))
+    assert path.read_bytes() == whole
+
+
+def finish_artifact(folder):
+    def body(results, _):
+        (results / "model.bin").write_bytes(b"weights")
+        return {}
+
+    run_step("vocab", config={}, inputs={}, output=folder, body=body)
+
+
+def test_damaged_artifacts_and_foreign_entries_of_the_cache_are_removed(tmp_path, capsys):
+    for name in ("whole", "flipped", "swapped"):
+        finish_artifact(tmp_path / "artifacts" / name / "output")
+    (tmp_path / "artifacts/flipped/output/model.bin").write_bytes(b"heights")
+    (tmp_path / "artifacts/swapped/output/manifest.json").write_text(json.dumps(OLD_MANIFEST)[:40])
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    artifact = {"__kfp_artifact__": True, "uri": str(tmp_path / "artifacts/whole/output")}
+    entries = {"right": {"model": artifact}, "foreign": {"model": {**artifact, "uri": "/other/a"}}}
+    for name, values in entries.items():
+        (cache / f"{name}.json").write_text(json.dumps(values))
+    (cache / "cut.json").write_text('{"model": ')
+    (cache / "changed.json").write_text(json.dumps(entries["right"]))
+    record_cache(tmp_path)
+    (cache / "changed.json").write_text(json.dumps({"model": {**artifact, "name": "changed"}}))
+    remove_damaged(tmp_path)
+    assert [p.parent.name for p in (tmp_path / "artifacts").glob("*/output")] == ["whole"]
+    assert [path.name for path in cache.glob("*.json")] == ["right.json"]
+    said = capsys.readouterr().err
+    assert said.count(": damaged (") == 5
+    (cache / "checksums").write_text("{}")
+    remove_damaged(tmp_path)
+    assert list(cache.glob("*.json")) == []
+    assert "model.bin holds something else than was written" in said

@@ -1,7 +1,5 @@
 """`albert serve` as a process: right answers, refusals with a reason, batches, an orderly end."""
 
-import asyncio
-import contextlib
 import dataclasses
 import json
 import signal
@@ -14,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from conftest import SENTENCES
 
 from albert_core.inference import load
@@ -23,7 +20,7 @@ from albert_core.tokenization import SentencePieceTokenizer
 from pipeline.cli.main import main
 from pipeline.serving.app import make_app
 from pipeline.serving.config import ServingConfig
-from tests.helpers.served import Answer, Client, Server, serving
+from tests.helpers.served import Answer, Server, in_a_thread, serving
 from tests.helpers.served_models import TASKS_BY_NAME, save_pretrained_model, save_task_model
 
 WAIT_MS = 200
@@ -221,21 +218,6 @@ def test_sigterm_ends_it_after_what_was_asked(
         answer = asked.result()
     assert answer.status == 200
     assert len(answer.body["predictions"][0]["masks"][0]) == 5
-
-
-@contextlib.contextmanager
-def in_a_thread(app: Any) -> Iterator[Client]:
-    """Serve an application in this process."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    running = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on"))
-    thread = threading.Thread(target=asyncio.run, args=(running.serve(sockets=[listener]),))
-    thread.start()
-    try:
-        yield Client(listener.getsockname()[1])
-    finally:
-        running.should_exit = True
-        thread.join()
-        listener.close()
 
 
 def test_a_failure_of_the_model_is_no_traceback(topic_model: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from albert_core import storage
 from albert_core.artifacts import inputs
-from albert_core.artifacts.inputs import input_folder
+from albert_core.artifacts.inputs import input_folder, verify_files
 from albert_core.artifacts.step import run_step
 from albert_core.errors import InputError
 from tests.helpers.object_storage import strict_bucket
@@ -72,3 +72,36 @@ def test_names_that_lead_out_of_the_folder_are_refused(bucket, tmp_path, monkeyp
     storage.write_bytes(f"{bucket}/hostile/../../evil", b"1")
     with pytest.raises(InputError, match="leads out of the folder"):
         input_folder(f"{bucket}/hostile")
+
+
+def test_a_part_of_an_output_is_compared_with_the_manifest_above(tmp_path):
+    def body(results: Path, _: Path) -> dict[str, int]:
+        for name in ("cola/onnx/model.onnx", "cola/tf1/model.ckpt-best.index", "rte/onnx/x"):
+            (results / name).parent.mkdir(parents=True)
+            (results / name).write_bytes(b"weights")
+        return {}
+
+    export = tmp_path / "export"
+    run_step("export", config={}, inputs={}, output=export, body=body)
+    assert "2 files, 14 bytes, as `albert export`" in verify_files(export / "cola")
+    (export / "rte/onnx/x").write_bytes(b"heights")
+    assert input_folder(export / "cola/onnx") == export / "cola/onnx"
+    for path in (export / "cola/onnx/model.onnx", export / "cola/tf1/model.ckpt-best.index"):
+        path.write_bytes(b"heights")
+    for part in ("cola", "cola/onnx", "cola/tf1/model.ckpt-best"):
+        with pytest.raises(InputError, match=r"/cola\S*: cola/\S+ holds something else"):
+            input_folder(export / part)
+
+
+def test_what_is_verified_is_read_whatever_its_size(tmp_path, monkeypatch):
+    def body(results: Path, _: Path) -> dict[str, int]:
+        (results / "model.bin").write_bytes(b"weights")
+        return {}
+
+    run_step("pretrain", config={}, inputs={}, output=tmp_path / "out", body=body)
+    (tmp_path / "out/model.bin").write_bytes(b"heights")
+    monkeypatch.setattr(inputs, "_MAX_HASHED_BYTES", 0)
+    with pytest.raises(InputError, match=r"model\.bin holds something else"):
+        verify_files(tmp_path / "out")
+    with pytest.raises(InputError, match="without a manifest nothing can be verified"):
+        verify_files(tmp_path)

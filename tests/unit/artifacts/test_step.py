@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from albert_core.artifacts import work_folder
+from albert_core.artifacts import outputs, work_folder
 from albert_core.artifacts.manifest import Manifest, find_manifest, read_manifest
 from albert_core.artifacts.step import run_step
 from albert_core.errors import InputError
+from albert_core.google_storage import WriteConflictError
 
 CONFIG = {"size": 3}
 
@@ -45,6 +46,18 @@ def run(folder: Path, body: Callable[[Path, Path], Any], **changes: Any) -> Mani
 
 def names_in(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def test_manifest_tells_the_machine_and_the_versions_and_old_ones_are_read(tmp_path):
+    environment = run(tmp_path, Work()).environment
+    assert environment["num_cores"] >= 1
+    assert environment["python"].startswith("3.")
+    path = tmp_path / "output" / "manifest.json"
+    values = json.loads(path.read_text())
+    assert values["environment"] == environment
+    del values["environment"]
+    path.write_text(json.dumps(values))
+    assert find_manifest(tmp_path / "output").environment == {}
 
 
 def test_results_are_published_with_their_manifest_and_nothing_else_is_left(
@@ -210,3 +223,81 @@ def test_a_file_of_another_kind_is_refused_as_a_manifest(tmp_path: Path, text: s
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(InputError, match="not a manifest of this program"):
         find_manifest(tmp_path)
+
+
+def finished_work(folder: Path, **changes: Any) -> Path:
+    """Finish work that stays in its work root; return the folder of its results there."""
+    manifest = run(folder, Work(), work_root=folder / "work", **changes)
+    return folder / "work" / f"vocab-{manifest.fingerprint[:12]}" / "results"
+
+
+def spoil(path: Path, how: str, other: Path) -> None:
+    data = path.read_bytes()
+    place = data.find(b"abc") if path.name == "manifest.json" else 0  # an input's hash
+    flipped = data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+    changed = {"flipped": flipped, "cut": data[: len(data) // 2], "swapped": other.read_bytes()}
+    path.unlink()
+    path.write_bytes(changed[how])
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut", "swapped"])
+@pytest.mark.parametrize("name", ["deep/result.txt", "manifest.json"])
+def test_any_damage_to_finished_work_is_named_and_the_work_done_again(
+    how: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = finished_work(tmp_path)
+    other = finished_work(tmp_path / "other", config={"size": 4})
+    (other / "deep/result.txt").write_text("WHOLE")
+    spoil(results / name, how, other / name)
+    body = Work()
+    run(tmp_path, body, work_root=tmp_path / "work", output=tmp_path / "elsewhere")
+    assert (tmp_path / "elsewhere/deep/result.txt").read_text() == "whole"
+    assert len(body.found) == 1
+    assert f"{results}: damaged (" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut"])
+def test_a_damaged_output_is_published_again(
+    how: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = Work()
+    run(tmp_path, body, work_root=tmp_path / "work")
+    path = tmp_path / "output/deep/result.txt"
+    spoil(path, how, path)
+    run(tmp_path, body, work_root=tmp_path / "work")
+    assert path.read_text() == "whole"
+    assert len(body.found) == 1
+    assert "output: damaged (deep/result.txt " in capsys.readouterr().err
+
+
+def test_an_output_with_a_damaged_manifest_is_published_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = Work()
+    manifest = run(tmp_path, body, work_root=tmp_path / "work")
+    path = tmp_path / "output/manifest.json"
+    spoil(path, "flipped", path)
+    with pytest.raises(InputError, match=r"manifest\.json: damaged .* delete this folder"):
+        find_manifest(tmp_path / "output")
+    assert run(tmp_path, body, work_root=tmp_path / "work") == manifest
+    assert find_manifest(tmp_path / "output") == manifest
+    assert "output: damaged (manifest.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "failure", [WriteConflictError("another run was faster"), InputError("no such bucket")]
+)
+def test_results_of_hours_stay_if_they_cannot_be_published(
+    failure: InputError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = Work()
+
+    def refuse(*_: object) -> None:
+        raise failure
+
+    with monkeypatch.context() as patched:
+        patched.setattr(outputs.LocalOutput, "publish", refuse)
+        with pytest.raises(type(failure)):
+            run(tmp_path, body)
+    assert run(tmp_path, body).metrics == {"num_runs": 1}
+    assert names_in(tmp_path)[0] == "output"

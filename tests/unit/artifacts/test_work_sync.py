@@ -215,6 +215,39 @@ def test_a_worker_that_lost_its_lease_stops_and_harms_nothing(root, tmp_path, mo
     assert storage.read_bytes(file.path) == b"fresh"
 
 
+def test_a_lease_that_is_lost_in_the_last_upload_only_is_an_error_too(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(work_sync, "LEASE_S", 0.3)
+    monkeypatch.setattr(work_sync, "SYNC_EVERY_S", 30.0)  # nothing is written before the end
+    first, second = tmp_path / "one" / "progress", tmp_path / "two" / "progress"
+
+    def work() -> None:
+        with synchronized_progress(first, root):
+            (first / "number").write_text("stale")
+            with synchronized_progress(second, root):
+                (second / "number").write_text("fresh")
+
+    with pytest.raises(StepFailedError, match="another process has taken over"):
+        work()
+    with synchronized_progress(second, root):
+        assert (second / "number").read_text() == "fresh"
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut", "swapped"])
+def test_work_with_a_damaged_index_begins_anew_with_a_line(
+    how, root, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(work_sync, "LEASE_S", 0.3)  # its holder is not known, and may live
+    with synchronized_progress(tmp_path / "one", root):
+        (tmp_path / "one" / "number").write_text("1")
+    path = f"{root}/{INDEX_NAME}"
+    data = storage.read_bytes(path)
+    damaged = {"flipped": data.replace(b"number", b"nember"), "cut": data[:40], "swapped": b"[]"}
+    storage.write_bytes(path, damaged[how])
+    with synchronized_progress(tmp_path / "two", root):
+        assert list((tmp_path / "two").iterdir()) == []
+    assert capsys.readouterr().err.count("progress.json: damaged (") == 1
+
+
 def test_a_follower_starts_from_the_progress_that_the_leader_found(root, machine, tmp_path):
     with pytest.raises(RuntimeError):
         run(root, tmp_path / "out", Work(RuntimeError()))

@@ -31,7 +31,8 @@ from albert_core.model import (
 )
 from albert_core.optimizers.factory import make_optimizer
 from albert_core.tokenization import SentencePieceTokenizer
-from albert_core.training.checkpoint import TrainingState, save_checkpoint
+from albert_core.training.checkpoint import save_checkpoint
+from albert_core.training.state import TrainingState
 from tests.helpers.checkpoint_samples import (
     CONFIG,
     KERNEL,

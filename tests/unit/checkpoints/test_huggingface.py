@@ -11,13 +11,15 @@ import pytest
 from albert_core.checkpoints import (
     read_checkpoint,
     read_huggingface,
+    save_folder,
     save_huggingface,
     save_release,
 )
+from albert_core.checkpoints.description import summarize_vocabulary
 from albert_core.checkpoints.names import name_pairs
 from albert_core.errors import InputError
 from albert_core.model import AlbertForQuestionAnswering, AlbertForQuestionAnsweringWithBeam
-from albert_core.tokenization import SentencePieceTokenizer, WordPieceTokenizer
+from albert_core.tokenization import SentencePieceTokenizer, Tokenizer, WordPieceTokenizer
 from tests.helpers.checkpoint_samples import (
     CONFIG,
     KERNEL,
@@ -181,6 +183,30 @@ def test_other_forms_of_weights_are_refused_with_the_remedy(name: str, huggingfa
     (huggingface / "model.safetensors").rename(huggingface / name)
     with pytest.raises(InputError, match=rf"got {name}, expected .*save_pretrained"):
         read_huggingface(huggingface)
+
+
+@pytest.mark.parametrize("kind", ["sentencepiece", "wordpiece"])
+def test_kept_accents_go_along(
+    kind: str, tokenizer: SentencePieceTokenizer, tmp_path: Path
+) -> None:
+    settings = {"lower_case": True, "strip_accents": False}
+    own: Tokenizer = WordPieceTokenizer(PIECES, **settings)
+    if kind == "sentencepiece":
+        own = SentencePieceTokenizer(tokenizer.model, **settings)
+    checkpoint = pretrained(tokenizer=own)
+    for to, save in (
+        ("huggingface", save_huggingface),
+        ("tf1", save_release),
+        ("own", save_folder),
+    ):
+        save(checkpoint, tmp_path / to)
+        back = read_checkpoint(tmp_path / to)
+        assert back.tokenizer.content_hash() == own.content_hash()
+        assert summarize_vocabulary(tmp_path / to).endswith("lower case, accents kept")
+    written = json.loads((tmp_path / "huggingface" / "tokenizer_config.json").read_text())
+    name = "keep_accents" if kind == "sentencepiece" else "strip_accents"
+    assert written[name] is (kind == "sentencepiece")
+    assert written["do_lower_case"] is True
 
 
 def test_chinese_vocabularies_go_along(tmp_path: Path) -> None:

@@ -20,7 +20,14 @@ from albert_core.model import AlbertForPreTraining, AlbertForSequenceClassificat
 from albert_core.model.weights import as_arrays, weights_by_name
 from albert_core.optimizers.factory import make_optimizer
 from albert_core.tokenization import SentencePieceTokenizer
-from tests.helpers.checkpoint_samples import CONFIG, KERNEL, Arrays, names_in, pretrained
+from tests.helpers.checkpoint_samples import (
+    CONFIG,
+    KERNEL,
+    Arrays,
+    classifier,
+    names_in,
+    pretrained,
+)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +93,9 @@ def test_a_file_of_another_kind_is_no_checkpoint(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_of_objects_is_refused(tmp_path: Path) -> None:
-    write_tf1_checkpoint(tmp_path / "ckpt-1", {"_CHECKPOINTABLE_OBJECT_GRAPH": np.zeros(1)})
+    import tensorflow as tf
+
+    tf.train.Checkpoint(kernel=tf.Variable([0.0])).write(str(tmp_path / "ckpt-1"))
     with pytest.raises(InputError, match="keyed by objects, as TensorFlow 2 writes them"):
         read_tf1_checkpoint(tmp_path)
 
@@ -147,5 +156,56 @@ def test_nothing_temporary_is_left_beside_a_checkpoint(tf1: Path) -> None:
         "checkpoint",
         "model.ckpt-best.data-00000-of-00001",
         "model.ckpt-best.index",
+        "model.ckpt-best.meta",
         "tokenizer_settings.json",
     }
+
+
+def restore(prefix: Path, names: set[str]) -> Arrays:
+    """Return variables as the original's scripts restore them: by the graph in the .meta file."""
+    import tensorflow as tf
+
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        saver = tf.compat.v1.train.import_meta_graph(f"{prefix}.meta")
+        saver.restore(session, str(prefix))
+        variables = {v.op.name: v for v in tf.compat.v1.global_variables()}
+        assert variables.keys() == names
+        assert tf.compat.v1.train.get_global_step().op.name == "global_step"
+        return session.run(variables)
+
+
+def test_the_graph_beside_a_checkpoint_restores_all_variables(tf1: Path, weights: Arrays) -> None:
+    restored = restore(tf1 / "model.ckpt-best", {*weights, "global_step"})
+    assert restored.pop("global_step") == 0
+    assert all(np.array_equal(restored[name], weights[name]) for name in weights)
+
+
+def test_the_graph_knows_the_variables_of_a_training(tmp_path: Path) -> None:
+    arrays = {"w": np.ones(3, np.float32), "w/adam_m": np.zeros(3, np.float32), "global_step": 7}
+    write_tf1_checkpoint(tmp_path / "model.ckpt-7", arrays)
+    assert restore(tmp_path / "model.ckpt-7", set(arrays))["global_step"] == 7
+    first = (tmp_path / "model.ckpt-7.meta").read_bytes()
+    write_tf1_checkpoint(tmp_path / "model.ckpt-7", arrays)
+    assert (tmp_path / "model.ckpt-7.meta").read_bytes() == first  # hashes of exports depend on it
+
+
+def test_evaluation_and_prediction_of_the_original_find_their_checkpoints(
+    tokenizer: SentencePieceTokenizer, tmp_path: Path
+) -> None:
+    tuned = classifier(3, tokenizer=tokenizer)
+    save_release(tuned, tmp_path)
+    names = {*tuned.weights, "global_step"}
+    # do_eval with --train_step=0: checkpoints named after steps, until the step is reached.
+    prefixes = [path.with_suffix("") for path in tmp_path.glob("*.index")]
+    by_step = {p.name.rsplit("-", 1)[-1]: p for p in prefixes}
+    assert by_step.keys() == {"best", "0"}
+    evaluated = restore(by_step["0"], names)
+    assert evaluated["global_step"] >= 0
+    # Afterwards the three files of the best step are renamed, and do_predict reads them.
+    for end in ("meta", "data-00000-of-00001", "index"):
+        (tmp_path / f"model.ckpt-0.{end}").replace(tmp_path / f"model.ckpt-best.{end}")
+    predicted = restore(tmp_path / "model.ckpt-best", names)
+    assert all(np.array_equal(predicted[name], tuned.weights[name]) for name in tuned.weights)
+    np.testing.assert_array_equal(
+        read_tf1_checkpoint(tmp_path)["output_weights"], tuned.weights["output_weights"]
+    )

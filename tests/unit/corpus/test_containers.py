@@ -296,6 +296,15 @@ def test_short_documents_are_named_where_whole_files_may_be_meant(tmp_path, caps
     assert not capsys.readouterr().out
 
 
+def test_long_paragraphs_of_running_text_are_named_too(tmp_path, capsys):
+    paragraph = b"He walked on through the rain. " * 25 + b"\n\n"
+    path = write(tmp_path, {"novel.txt": paragraph * 20}) / "novel.txt"
+    check_corpus(CorpusConfig(files=(str(path),), format="running_text"))
+    assert "20 documents of 774 characters on average" in capsys.readouterr().out
+    check_corpus(CorpusConfig(files=(str(path),)))
+    assert not capsys.readouterr().out
+
+
 def test_a_corpus_of_one_document_is_named(tmp_path, capsys):
     path = write(tmp_path, {"t.txt": b"A sentence.\n" * 60}) / "t.txt"
     check_corpus(CorpusConfig(files=(str(path),)))

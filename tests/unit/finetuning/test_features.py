@@ -1,6 +1,7 @@
 """Fine-tuning input: what the model reads of an example, and batches that resume exactly."""
 
 import itertools
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -204,7 +205,38 @@ def test_features_are_kept_and_made_once(tokenizer: Tokenizer, tmp_path: Path) -
         made.append(1)
         return make_features([example_of(LONG, SHORT), example_of(SHORT, LONG)], tokenizer, 40)
 
-    first, second = (cached_features(tmp_path / "cache" / "key", make) for _ in range(2))
+    first, second = (cached_features(tmp_path / "cache" / "key", make, key="key") for _ in range(2))
     assert len(made) == 1
     assert sequences(first) == sequences(second) == sequences(make())
     assert second.targets["target"].tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("name", ["ids.npy", "target-target.npy", "features.json"])
+@pytest.mark.parametrize("how", ["changed", "cut", "lost", "swapped"])
+def test_damaged_features_are_named_and_made_again(
+    name: str, how: str, tokenizer: Tokenizer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def make(*texts: str) -> Features:
+        return make_features([example_of(*texts), example_of(SHORT, LONG)], tokenizer, 40)
+
+    first = cached_features(tmp_path / "key", lambda: make(LONG, SHORT), key="key")
+    expected = (sequences(first), first.targets["target"].tolist())
+    cached_features(tmp_path / "other", lambda: make(SHORT, SHORT), key="other")
+    path = tmp_path / "key" / name
+    if how == "swapped":
+        shutil.rmtree(tmp_path / "key")
+        shutil.copytree(tmp_path / "other", tmp_path / "key")
+    elif how == "changed" and path.suffix == ".npy":
+        array = np.load(path).copy()
+        array[0] += 1
+        np.save(path, array)
+    else:
+        data = path.read_bytes()
+        path.unlink()
+        if how != "lost":
+            path.write_bytes(data[:-9] if how == "cut" else data.replace(b"0", b"1", 1))
+    again = cached_features(tmp_path / "key", lambda: make(LONG, SHORT), key="key")
+    assert (sequences(again), again.targets["target"].tolist()) == expected
+    assert f"{tmp_path / 'key'}: damaged (" in capsys.readouterr().err
+    cached_features(tmp_path / "key", lambda: pytest.fail("made again"), key="key")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["key", "other"]

@@ -2,8 +2,7 @@
 
 import dataclasses
 import doctest
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,9 @@ import pytest
 from conftest import SENTENCES
 
 import albert_core
-from albert_core.checkpoints import read_checkpoint, save_folder
+from albert_core.checkpoints import save_folder
 from albert_core.errors import InputError
-from albert_core.exports.formats import FORMATS, ExportFormat, write_format
+from albert_core.exports.formats import FORMATS, ExportFormat
 from albert_core.inference import loading
 from albert_core.inference.loaded_model import LoadedModel
 from albert_core.model import AlbertForQuestionAnswering
@@ -25,8 +24,8 @@ from tests.helpers.served_models import (
     MODEL_CONFIG,
     SETTINGS,
     TASKS_BY_NAME,
-    save_pretrained_model,
-    save_task_model,
+    Export,
+    SaveModel,
 )
 
 # Keras, writing an archive, calls numpy in a way that it announces to change.
@@ -52,35 +51,6 @@ FORMATS_BY_KIND: dict[str, tuple[ExportFormat, ...]] = {
     "pretrained": ("huggingface", "onnx"),
 }
 TOLERANCE = 1e-4
-
-SaveModel = Callable[[str, Path], Path]
-Export = Callable[[str, ExportFormat], Path]
-
-
-@pytest.fixture(scope="module")
-def save_model(tokenizer: SentencePieceTokenizer) -> SaveModel:
-    """Write a model of a kind into a folder of this program."""
-
-    def save(kind: str, folder: Path) -> Path:
-        if kind == "pretrained":
-            return save_pretrained_model(folder, tokenizer)
-        return save_task_model(folder, TASKS_BY_NAME[kind], tokenizer)
-
-    return save
-
-
-@pytest.fixture(scope="module")
-def export(save_model: SaveModel, tmp_path_factory: pytest.TempPathFactory) -> Export:
-    """Return the folder of a kind's model in a format, written once."""
-
-    @functools.cache
-    def write(kind: str, to: ExportFormat) -> Path:
-        folder = tmp_path_factory.mktemp(kind)
-        checkpoint = read_checkpoint(save_model(kind, folder / "model"))
-        write_format(checkpoint, folder / to, to=to)
-        return folder / to
-
-    return write
 
 
 def assert_same(first: Any, second: Any) -> None:

@@ -22,7 +22,8 @@ from albert_core.model import (
 from albert_core.model.heads import AlbertWithHead
 from albert_core.model.weights import as_arrays
 from albert_core.optimizers.factory import make_optimizer
-from albert_core.training.checkpoint import TrainingState, restore_latest, save_checkpoint
+from albert_core.training.checkpoint import restore_latest, save_checkpoint
+from albert_core.training.state import TrainingState
 
 pytestmark = pytest.mark.backends
 

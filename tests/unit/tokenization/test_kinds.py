@@ -30,9 +30,12 @@ class CharacterTokenizer(Tokenizer):
     original_file_name: ClassVar[str] = "letters.chars"
     hugging_face_class: ClassVar[str] = "CanineTokenizer"
 
-    def __init__(self, pieces: Sequence[str], *, lower_case: bool) -> None:
+    def __init__(
+        self, pieces: Sequence[str], *, lower_case: bool, strip_accents: bool = True
+    ) -> None:
         self.pieces = list(pieces)
         self.lower_case = lower_case
+        self.strip_accents = strip_accents
         self.special_ids = find_special_ids(self.pieces, pad="[PAD]", unknown="[UNK]")
 
     @classmethod
@@ -69,15 +72,21 @@ class CharacterTokenizer(Tokenizer):
 
     def save(self, folder: Path) -> None:
         (folder / self.file_name).write_text("\n".join(self.pieces))
-        save_settings(folder, {"lower_case": self.lower_case})
+        settings = {"lower_case": self.lower_case, "strip_accents": self.strip_accents}
+        save_settings(folder, settings)
 
 
 def train_characters(
-    sentences: Sequence[str], *, size: int, character_coverage: float, lower_case: bool
+    sentences: Sequence[str],
+    *,
+    size: int,
+    character_coverage: float,
+    lower_case: bool,
+    strip_accents: bool = True,
 ) -> CharacterTokenizer:
     letters = sorted(set("".join(sentences).lower()) - {" "})
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters]
-    return CharacterTokenizer(pieces[:size], lower_case=lower_case)
+    return CharacterTokenizer(pieces[:size], lower_case=lower_case, strip_accents=strip_accents)
 
 
 @pytest.fixture

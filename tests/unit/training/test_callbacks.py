@@ -13,17 +13,18 @@ from albert_core.errors import StepFailedError
 from albert_core.model import AlbertForPreTraining
 from albert_core.optimizers.factory import make_optimizer
 from albert_core.training.callbacks.budget import Budget, lost_patience
-from albert_core.training.callbacks.checkpointing import BEST_NAME, Checkpointing
+from albert_core.training.callbacks.checkpointing import Checkpointing
 from albert_core.training.callbacks.evaluation import Evaluation
 from albert_core.training.callbacks.log import LogWriter
 from albert_core.training.callbacks.progress import ProgressReport
 from albert_core.training.callbacks.safeguards import Safeguards
 from albert_core.training.callbacks.step_counter import StepCounter
-from albert_core.training.checkpoint import TrainingState, restore_latest
+from albert_core.training.checkpoint import restore_latest
 from albert_core.training.log import LOG_NAME, read_log
 from albert_core.training.plan import TrainingPlan
 from albert_core.training.safeguards import DivergenceError, SafeguardConfig, StuckError
 from albert_core.training.session import TrainingSession
+from albert_core.training.state import TrainingState
 
 SIZES = {
     "vocab_size": 20,
@@ -252,11 +253,15 @@ def test_the_best_weights_are_those_of_the_best_evaluation(tmp_path, model):
     checkpointing = Checkpointing(session, lambda: None)
     written = []
     for row in (evaluated(10, 0.5), evaluated(20, 0.4), evaluated(30, 0.3, phase=1)):
-        (tmp_path / BEST_NAME).unlink(missing_ok=True)
+        session.state.step = int(row["global_step"])
         session.state.history.append(row)
         checkpointing.on_epoch_end(0)
-        written.append((tmp_path / BEST_NAME).exists())
-    assert written == [True, False, True]
+        written.append(session.state.best["global_step"])
+    assert written == [10, 10, 30]
+    assert {path.name for path in tmp_path.glob("best*")} == {
+        "best-000000010.safetensors",  # of the checkpoint before, which is kept, too
+        "best-000000030.safetensors",
+    }
 
 
 def test_a_continued_interval_keeps_its_metrics(tmp_path):

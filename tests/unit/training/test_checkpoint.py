@@ -1,5 +1,6 @@
 """Training checkpoints: whole or not there, damaged ones left out, those before kept."""
 
+import json
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +10,14 @@ import pytest
 
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError, StepFailedError
+from albert_core.files import sha256_of_file, write_json
 from albert_core.model import AlbertForPreTraining, weights_by_name
+from albert_core.model.weights import read_weights, write_weights
 from albert_core.optimizers.factory import make_optimizer
-from albert_core.training.checkpoint import TrainingState, restore_latest, save_checkpoint
+from albert_core.training.best_weights import OLD_BEST_NAME, copy_best, write_best
+from albert_core.training.checkpoint import restore_latest, save_checkpoint
+from albert_core.training.log import LOG_NAME, recover_log
+from albert_core.training.state import TrainingState
 
 pytestmark = pytest.mark.backends
 
@@ -121,3 +127,160 @@ def test_every_variable_has_its_name(folder):
     model = new_model()
     names = {*weights_by_name(model), *model.optimizer.state_by_name()}
     assert {"global_step", "rate_factor", "bert/pooler/dense/kernel/adam_m"} <= names
+
+
+def test_none_at_all_cannot_be_kept(folder):
+    with pytest.raises(InputError, match="keep_checkpoints: got 0, expected 1 or more"):
+        save_checkpoint(folder, new_model(), TrainingState(step=4), keep=0)
+
+
+def evaluate_and_save(
+    folder: Path, model: AlbertForPreTraining, *, work: str, best: int, offset: float = 0.0
+) -> None:
+    """Save after each of three evaluations, of which the `best`-th is the best; keep two."""
+    folder.mkdir(exist_ok=True)
+    state = TrainingState()
+    for step in (1, 2, 3):
+        fill(model, step + offset)
+        state.step = step
+        with (folder / LOG_NAME).open("a") as log:
+            log.write(json.dumps({"global_step": step, "loss of this": work}) + "\n")
+        state.history.append({"global_step": step})
+        if step <= best:
+            state.best = write_best(folder, step, weights_by_name(model))
+        save_checkpoint(folder, model, state, keep=2, work=work)
+
+
+@pytest.fixture(scope="module")
+def model() -> AlbertForPreTraining:
+    return new_model()
+
+
+@pytest.fixture
+def training(tmp_path, model) -> Path:
+    """A training whose checkpoints of steps 2 and 3 are kept, and whose best one is that of 2."""
+    evaluate_and_save(tmp_path / "training", model, work="training", best=2)
+    evaluate_and_save(tmp_path / "other", model, work="other", best=2, offset=0.5)
+    return tmp_path / "training"
+
+
+def spoil(training: Path, name: str, how: str) -> None:
+    path = training / name
+    data = path.read_bytes()
+    changed = {
+        "flipped": data[:40] + bytes([data[40] ^ 1]) + data[41:],
+        "cut": data[: len(data) // 2],
+        "swapped": (training.with_name("other") / name).read_bytes(),
+    }
+    path.unlink()
+    if how != "lost":
+        path.write_bytes(changed[how])
+
+
+NEWEST = "checkpoint-000000003"
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut", "swapped", "lost"])
+@pytest.mark.parametrize(
+    ("name", "step", "said"),
+    [
+        (f"{NEWEST}/state.json", 2, NEWEST),
+        (f"{NEWEST}/variables.safetensors", 2, NEWEST),
+        (f"{NEWEST}/{LOG_NAME}", 3, LOG_NAME),
+        (LOG_NAME, 3, LOG_NAME),
+        ("best-000000002.safetensors", 3, "made again from checkpoint-000000002"),
+    ],
+)
+def test_any_damaged_file_is_named_and_no_more_than_needed_is_lost(
+    name, step, said, how, training, model, capsys
+):
+    weights, log = ((training / n).read_bytes() for n in ("best-000000002.safetensors", LOG_NAME))
+    spoil(training, name, how)
+    state = restore_latest(training, model, work="training")
+    recover_log(training, state)
+    assert (state.step, values(model)) == (step, {float(step)})
+    assert said in capsys.readouterr().err
+    copy_best(training, state.best, training / "copy")
+    assert (training / "copy").read_bytes() == weights
+    assert log.startswith((training / LOG_NAME).read_bytes())
+    assert len((training / LOG_NAME).read_text().splitlines()) == state.step
+
+
+def test_a_state_without_its_step_is_damaged(training, model):
+    path = training / NEWEST / "state.json"
+    state = json.loads(path.read_text())
+    del state["step"]
+    path.write_text(json.dumps(state))
+    assert restore_latest(training, model, work="training").step == 2
+
+
+def test_a_checkpoint_under_the_name_of_another_step_is_damaged(training, model):
+    (training / NEWEST).rename(training / "checkpoint-000000007")
+    assert restore_latest(training, model, work="training").step == 2
+
+
+def test_best_weights_that_no_checkpoint_has_cost_the_steps_since_then(tmp_path, model, capsys):
+    evaluate_and_save(tmp_path, model, work="a", best=1)
+    fill(model, 9.0)
+    write_weights(tmp_path / "best-000000001.safetensors", weights_by_name(model))
+    assert restore_latest(tmp_path, model, work="a").step == 0
+    assert values(model) == {9.0}  # untouched
+    assert capsys.readouterr().err.count("best-000000001.safetensors holds something else") == 2
+
+
+def test_best_weights_that_are_damaged_at_the_end_are_not_published(training, model, tmp_path):
+    state = restore_latest(training, model, work="training")
+    spoil(training, "best-000000002.safetensors", "flipped")
+    with pytest.raises(StepFailedError, match=r"best-000000002\.safetensors: damaged .* run again"):
+        copy_best(training, state.best, tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
+@pytest.fixture
+def old_training(training) -> Path:
+    """A training as earlier versions left it: without checksums of state, best weights and log."""
+    (training / "best-000000002.safetensors").rename(training / OLD_BEST_NAME)
+    for path in training.glob("checkpoint-*"):
+        state = json.loads((path / "state.json").read_text())
+        for name in ("best", "checksum", "log", "variables", "work"):
+            del state[name]
+        (path / LOG_NAME).unlink()
+        state["sha256"] = sha256_of_file(path / "variables.safetensors")
+        write_json(path / "state.json", state)
+    return training
+
+
+def test_a_training_of_an_earlier_version_is_continued_with_a_line(old_training, model, capsys):
+    weights = (old_training / OLD_BEST_NAME).read_bytes()
+    state = restore_latest(old_training, model, work="training")
+    recover_log(old_training, state)
+    assert (state.step, values(model)) == (3, {3.0})
+    assert f"{NEWEST}: of an earlier version, which wrote no checksum" in capsys.readouterr().err
+    state.step = 4
+    save_checkpoint(old_training, model, state, keep=1, work="training")
+    state = restore_latest(old_training, model, work="training")
+    copy_best(old_training, state.best, old_training / "copy")
+    assert (old_training / "copy").read_bytes() == weights
+    (old_training / OLD_BEST_NAME).write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
+    assert restore_latest(old_training, model, work="training").step == 0
+
+
+@pytest.mark.parametrize("damage", ["no step", "unknown name", "best of another model", "log"])
+def test_what_can_be_noticed_of_an_earlier_version_is(damage, old_training, model, capsys):
+    path = old_training / NEWEST / "state.json"
+    state = json.loads(path.read_text())
+    if damage == "best of another model":
+        arrays = read_weights(old_training / OLD_BEST_NAME)
+        arrays.popitem()
+        write_weights(old_training / OLD_BEST_NAME, arrays)
+    elif damage == "log":
+        (old_training / LOG_NAME).write_bytes(b'{"global_step": 1}\n{"glob\xffl_step": 2}\n')
+    else:
+        state["stepp" if damage == "unknown name" else "seconds"] = state["step"]
+        del state["step" if damage == "no step" else "num_roll_backs"]
+        path.write_text(json.dumps(state))
+    state = restore_latest(old_training, model, work="training")
+    recover_log(old_training, state)
+    assert state.step == {"best of another model": 0, "log": 3}.get(damage, 2)
+    assert "damaged" in capsys.readouterr().err
+    assert all("global_step" in line for line in (old_training / LOG_NAME).read_text().splitlines())

@@ -1,6 +1,6 @@
 """Which evaluation of a training is the best: the one whose weights are published."""
 
-from albert_core.training.history import best_row, read_history, write_history
+from albert_core.training.history import HISTORY_NAME, best_row, read_history, write_history
 
 
 def row(step: int, phase: int, accuracy: float) -> dict[str, float]:
@@ -26,3 +26,8 @@ def test_what_is_written_is_read_again(tmp_path):
     history = [row(10, 0, 0.9), row(20, 1, 0.8)]
     write_history(tmp_path, history)
     assert read_history(tmp_path) == history
+
+
+def test_rows_of_earlier_versions_get_todays_names(tmp_path):
+    (tmp_path / HISTORY_NAME).write_text('{"global_step": 1, "kept_share": 0.1, "f1_deviation": 2}')
+    assert read_history(tmp_path) == [{"global_step": 1, "unchanged_fraction": 0.1, "f1_std": 2}]

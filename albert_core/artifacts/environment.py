@@ -1,0 +1,81 @@
+"""The machine and the versions of packages that a step ran with."""
+
+import importlib.metadata
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+# Module -> distribution, of the packages on which results and speed may depend.
+_PACKAGES = {
+    "apache_beam": "apache-beam",
+    "jax": "jax",
+    "keras": "keras",
+    "numba": "numba",
+    "numpy": "numpy",
+    "onnxruntime": "onnxruntime",
+    "scipy": "scipy",
+    "sentencepiece": "sentencepiece",
+    "sklearn": "scikit-learn",
+    "tensorflow": "tensorflow",
+    "tokenizers": "tokenizers",
+}
+_CPU_INFO = Path("/proc/cpuinfo")
+
+
+def describe_environment() -> dict[str, Any]:
+    """Return the machine and the versions of what this process has loaded, as JSON values.
+
+    Nothing is imported, and no device is asked: a package counts if the process uses it.
+
+    Returns:
+        `processor`, its name; `num_cores` that this process may use; `memory_bytes` of the machine,
+        if the system tells; `system`, its name and architecture; `python`, its version; `packages`,
+        versions by name.
+    """
+    return {
+        "processor": _processor_name(),
+        "num_cores": _num_cores(),
+        "memory_bytes": _memory_bytes(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "packages": _package_versions(),
+    }
+
+
+def _processor_name() -> str:
+    """Return the processor's name; where Linux does not tell it, that of the architecture."""
+    if _CPU_INFO.is_file():
+        for line in _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def _num_cores() -> int:
+    # Containers and `taskset` leave a process fewer cores than the machine has.
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _memory_bytes() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _package_versions() -> dict[str, str]:
+    """Return the versions of the known packages that are loaded, by name, sorted."""
+    versions = {}
+    for module, name in sorted(_PACKAGES.items()):
+        if module not in sys.modules:
+            continue
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = "unknown"
+    return versions

@@ -1,0 +1,110 @@
+"""Each dev example with its right answer, the model's prediction and those of the baselines."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from albert_core.finetuning.evaluators import (
+    Evaluator,
+    QuestionEvaluator,
+    TextEvaluator,
+    softmax,
+)
+
+EXAMPLES_NAME = "examples_dev.jsonl"
+
+_LARGEST_ODDS = 30.0  # a probability of 1 to six decimals, and no overflow on the way
+
+
+def write_example_rows(
+    folder: Path, evaluator: Evaluator, baselines: Mapping[str, np.ndarray]
+) -> None:
+    """Write `examples_dev.jsonl` into a folder that exists, a row for each example in order.
+
+    Args:
+        folder: The folder; a file of that name is replaced.
+        evaluator: The predictions; their right answers must be known (not checked).
+        baselines: Predictions of baselines by their name [M], in the kind of the model's own:
+            numbers of classes or choices, or scores. They become columns of the rows.
+    """
+    columns = {name: values.tolist() for name, values in baselines.items()}
+    with (folder / EXAMPLES_NAME).open("w", encoding="utf-8") as file:
+        for number, row in enumerate(example_rows(evaluator)):
+            row |= {name: values[number] for name, values in columns.items()}
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def read_example_rows(evaluation: Path) -> list[dict[str, Any]]:
+    """Return the rows in an evaluation's folder; none if it has no such file, as before there was.
+
+    Raises:
+        ValueError: A line is not JSON.
+    """
+    path = evaluation / EXAMPLES_NAME
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def example_rows(evaluator: Evaluator) -> Iterator[dict[str, Any]]:
+    """Yield a row for each example of a split whose right answers are known (not checked).
+
+    All rows have `id`, `source`, `texts` and `prediction`. Those of a classification, multiple
+    choice or regression have `label`; it and the prediction are the number of a class or choice, or
+    a score. The first two have `probabilities`, in the order of the classes or choices. Those of
+    questions have as texts question and context; `answers`, empty where there is none; a prediction
+    as text, empty for no answer; its `probability` among the candidates; the `score` by the task's
+    first metric; and where there may be no answer `null_probability`, the probability of that.
+    """
+    if isinstance(evaluator, QuestionEvaluator):
+        return _question_rows(evaluator)
+    assert isinstance(evaluator, TextEvaluator)
+    return _text_rows(evaluator)
+
+
+def _text_rows(evaluator: TextEvaluator) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a task of texts."""
+    targets = evaluator.data.features.targets["target"]
+    is_regression = evaluator.task.kind == "regression"
+    for example, logits, target in zip(
+        evaluator.data.examples, evaluator.logits, targets, strict=True
+    ):
+        row = {"id": example.id, "source": example.source, "texts": list(example.texts)}
+        if is_regression:
+            yield {**row, "label": float(target), "prediction": _rounded(logits[0])}
+        else:
+            yield {
+                **row,
+                "label": int(target),
+                "prediction": int(logits.argmax()),
+                "probabilities": [_rounded(value) for value in softmax(logits)],
+            }
+
+
+def _question_rows(evaluator: QuestionEvaluator) -> Iterator[dict[str, Any]]:
+    """Yield the rows of questions."""
+    answers = evaluator.answers
+    predictions, n_best = answers.best(evaluator.threshold), answers.n_best()
+    scores = evaluator.scores_by_metric[evaluator.task.metrics[0]]
+    for question, score in zip(evaluator.data.examples, scores, strict=True):
+        row = {
+            "id": question.id,
+            "source": question.source,
+            "texts": [question.question, question.context],
+            "answers": [answer.text for answer in question.answers],
+            "prediction": predictions[question.id],
+            "probability": _rounded(n_best[question.id][0]["probability"]),
+            "score": _rounded(score),
+        }
+        if evaluator.task.has_unanswerable:
+            odds = np.clip(answers.null_odds[question.id], -_LARGEST_ODDS, _LARGEST_ODDS)
+            row["null_probability"] = _rounded(1 / (1 + np.exp(-odds)))
+        yield row
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), 6)

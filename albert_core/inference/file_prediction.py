@@ -1,0 +1,167 @@
+"""Predictions and vectors for a whole file, a part of it in memory at a time."""
+
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from albert_core.errors import InputError
+from albert_core.finetuning.prediction import DEFAULT_BATCH_SIZE
+from albert_core.inference.file_examples import FileExample, read_file_examples
+from albert_core.inference.file_formats import (
+    STANDARD_INPUT,
+    STANDARD_OUTPUT,
+    ResultFormat,
+    RowFormat,
+    find_result_format,
+    find_row_format,
+    find_vector_format,
+)
+from albert_core.inference.loaded_model import LoadedModel
+from albert_core.inference.predictions import InvalidExample
+from albert_core.inference.result_files import open_results
+from albert_core.inference.row_files import RowFile, open_rows
+from albert_core.inference.sentence_vectors import Pooling
+from albert_core.inference.signature import TaskSignature
+from albert_core.inference.vector_files import open_vectors
+from albert_core.progress import ReportProgress, quiet
+from albert_core.storage import exists, is_remote
+
+# Examples of similar length are run together, for which there must be some to choose from.
+_BATCHES_IN_MEMORY = 16
+_REPORT_EVERY_S = 5.0
+
+
+def predict_file(
+    model: LoadedModel,
+    path: str,
+    output: str,
+    *,
+    row_format: RowFormat | None = None,
+    result_format: ResultFormat | None = None,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+    progress: ReportProgress = quiet,
+) -> tuple[int, int]:
+    """Predict for every row of a file, and write the predictions in the order of the rows.
+
+    The output appears whole at the end; standard output gets it part by part. A row for which there
+    can be no prediction, such as a text without a mask, has what is wrong with it in its place.
+
+    Args:
+        model: The model.
+        path: File of examples, local or gs://, or `-` for standard input.
+        output: File of predictions, local or gs://, or `-` for standard output.
+        row_format: Format of the file, if not by its ending.
+        result_format: Format of the output, if not by its ending.
+        batch_size: Examples in a batch.
+        progress: Told how much has been read, every few seconds.
+
+    Returns:
+        The number of rows, and of those without a prediction.
+
+    Raises:
+        InputError: The model cannot predict, a file cannot be read or written, or a row has not the
+            fields that the model reads; names the line.
+    """
+    row_format = find_row_format(path, row_format)
+    result_format = find_result_format(output, result_format)
+    refuse_unusable_files(path, output)
+    predictor = model.predictor(batch_size=batch_size)
+    num_rows = num_invalid = 0
+    with (
+        open_rows(path, row_format) as file,
+        open_results(output, result_format, labels=model.signature.labels) as writer,
+    ):
+        examples = read_file_examples(file.rows, model.signature, model.task)
+        for part in _parts(examples, file, batch_size, progress):
+            predictions = predictor.predict([example.fields for example in part])
+            writer.write([example.id for example in part], predictions)
+            num_rows += len(part)
+            num_invalid += sum(isinstance(one, InvalidExample) for one in predictions)
+    return num_rows, num_invalid
+
+
+def embed_file(
+    model: LoadedModel,
+    path: str,
+    output: str,
+    *,
+    pooling: Pooling = "mean",
+    row_format: RowFormat | None = None,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+    progress: ReportProgress = quiet,
+) -> int:
+    """Write the vector of every text of a file, in their order, and return their number.
+
+    Args:
+        model: The model; one of any kind.
+        path: File with a column `text`, and `text_b` for pairs; as for `predict_file`.
+        output: File of vectors, `.npy` or `.parquet`, local or gs://.
+        pooling: As of `LoadedModel.encode`.
+        row_format: Format of the file, if not by its ending.
+        batch_size: Texts in a batch.
+        progress: Told how much has been read, every few seconds.
+
+    Raises:
+        InputError: The model has no such vectors, a file cannot be read or written, or a row has no
+            text; names the line.
+    """
+    row_format, vector_format = find_row_format(path, row_format), find_vector_format(output)
+    refuse_unusable_files(path, output)
+    signature = TaskSignature(kind="encoder")
+    num_rows = 0
+    with (
+        open_rows(path, row_format) as file,
+        open_vectors(output, vector_format, size=model.config.hidden_size) as writer,
+    ):
+        examples = read_file_examples(file.rows, signature, model.task)
+        for part in _parts(examples, file, batch_size, progress):
+            texts = [_text_or_pair(example) for example in part]
+            vectors: np.ndarray = model.encode(texts, pooling=pooling, batch_size=batch_size)
+            writer.write([example.id for example in part], vectors)
+            num_rows += len(part)
+    return num_rows
+
+
+def _text_or_pair(example: FileExample) -> str | tuple[str, str]:
+    text, second = example.fields["text"], example.fields.get("text_b")
+    return text if second is None else (text, second)
+
+
+def _parts(
+    examples: Iterator[FileExample], file: RowFile, batch_size: int, progress: ReportProgress
+) -> Iterator[Sequence[FileExample]]:
+    """Yield examples in lists of several batches, and report how much of the file has been read."""
+    started = reported = time.monotonic()
+    num_rows = 0
+    while part := list(itertools.islice(examples, batch_size * _BATCHES_IN_MEMORY)):
+        yield part
+        num_rows += len(part)
+        now = time.monotonic()
+        if now - reported > _REPORT_EVERY_S:
+            reported = now
+            speed = f"{num_rows:,} rows, {num_rows / (now - started):,.0f} a second"
+            share = f"{min(1.0, file.done() / file.total):.0%}, " if file.total else ""
+            progress(0, 0, share + speed)
+
+
+def refuse_unusable_files(path: str, output: str) -> None:
+    """Refuse files that cannot be read or written, before a model is loaded for them.
+
+    Raises:
+        InputError: There is no such input, no folder for the output, or the output is the input.
+    """
+    if path != STANDARD_INPUT and not exists(path):
+        raise InputError(
+            f"{path}: no such file, expected one with examples, or - for standard input"
+        )
+    if output != STANDARD_OUTPUT and not is_remote(output) and not Path(output).parent.is_dir():
+        raise InputError(f"output {output}: no folder {Path(output).parent}; make it first")
+    if path == output != STANDARD_INPUT or _is_same_local_file(path, output):
+        raise InputError(f"output {output}: is the file that is read; expected another")
+
+
+def _is_same_local_file(path: str, other: str) -> bool:
+    return Path(path).is_file() and Path(other).is_file() and Path(path).samefile(other)

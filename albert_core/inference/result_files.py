@@ -1,0 +1,234 @@
+"""Files of predictions, written part by part: JSON lines, tables or Parquet."""
+
+import abc
+import contextlib
+import csv
+import dataclasses
+import json
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import IO, TYPE_CHECKING, Any
+
+from albert_core.inference.file_formats import STANDARD_OUTPUT, ResultFormat
+from albert_core.inference.output_files import whole_file
+from albert_core.inference.predictions import InvalidExample, Prediction
+
+if TYPE_CHECKING:
+    import pyarrow
+
+_SPACES = str.maketrans("\t\n\r", "   ")
+
+Results = Sequence[Prediction | InvalidExample]
+
+
+class ResultWriter(abc.ABC):
+    """Writes predictions in their order."""
+
+    @abc.abstractmethod
+    def write(self, ids: Sequence[str | None], results: Results) -> None:
+        """Write the next predictions, each with the id of its example."""
+
+    def finish(self) -> None:
+        """Complete the file; no more is written then."""
+        return None
+
+
+@contextlib.contextmanager
+def open_results(
+    path: str, result_format: ResultFormat, *, labels: Sequence[str]
+) -> Iterator[ResultWriter]:
+    """Open a file of predictions for the body; it appears whole when the body has ended.
+
+    A row has `id`, if the example has one, and the fields of the prediction; or `error` with what
+    is wrong with an example that has no prediction. In tables, probabilities by label are a column
+    each (`probability_LABEL`) and lists are JSON; in TSV, tabs and line ends in a text become
+    spaces.
+
+    Args:
+        path: Local or gs://, or `-` for standard output, which gets every part at once.
+        result_format: Its format.
+        labels: Labels of the model, in the order of the columns.
+    """
+    with contextlib.ExitStack() as stack:
+        if path == STANDARD_OUTPUT:
+            writer = _text_writer(sys.stdout, result_format, labels)
+        else:
+            partial = stack.enter_context(whole_file(path))
+            if result_format == "parquet":
+                writer = _WriterOfKnownType(lambda kind: _ParquetWriter(partial, kind, labels))
+            else:
+                file = stack.enter_context(partial.open("w", encoding="utf-8", newline=""))
+                writer = _text_writer(file, result_format, labels)
+        yield writer
+        writer.finish()
+
+
+def _text_writer(file: IO[str], result_format: ResultFormat, labels: Sequence[str]) -> ResultWriter:
+    if result_format == "jsonl":
+        return _JsonWriter(file)
+    is_tsv = result_format == "tsv"
+    return _WriterOfKnownType(lambda kind: _TableWriter(file, kind, labels, is_tsv=is_tsv))
+
+
+def _to_row(id_: str | None, result: Prediction | InvalidExample) -> dict[str, Any]:
+    """Return a prediction as plain values, with the id of its example if it has one."""
+    identity = {} if id_ is None else {"id": id_}
+    if isinstance(result, InvalidExample):
+        message = f"{result.what}: got {result.got}, expected {result.expected}"
+        return {**identity, "error": message}
+    return {**identity, **dataclasses.asdict(result)}
+
+
+class _JsonWriter(ResultWriter):
+    """Writes a JSON object a line."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+
+    def write(self, ids: Sequence[str | None], results: Results) -> None:
+        """Write an object for each prediction."""
+        for row in map(_to_row, ids, results):
+            self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        self._file.flush()
+
+
+class _WriterOfKnownType(ResultWriter):
+    """Makes a writer as soon as the class of the predictions is known, by which columns go.
+
+    Args:
+        make: Makes the writer for a class of predictions; for None no example had one.
+    """
+
+    def __init__(self, make: Callable[[type | None], ResultWriter]) -> None:
+        self._make, self._writer = make, None
+        self._waiting: list[tuple[Sequence[str | None], Results]] = []
+
+    _writer: ResultWriter | None
+
+    def write(self, ids: Sequence[str | None], results: Results) -> None:
+        """Write predictions, or keep them while they are nothing but invalid examples."""
+        self._waiting.append((ids, results))
+        known = (type(result) for result in results if not isinstance(result, InvalidExample))
+        if self._writer is None and (kind := next(known, None)):
+            self._writer = self._make(kind)
+        if self._writer:
+            for part in self._waiting:
+                self._writer.write(*part)
+            self._waiting.clear()
+
+    def finish(self) -> None:
+        """Complete the file, also one in which no example has a prediction."""
+        if self._writer is None:
+            self._writer = self._make(None)
+            for part in self._waiting:
+                self._writer.write(*part)
+        self._writer.finish()
+
+
+class _TableWriter(ResultWriter):
+    """Writes a table with a header.
+
+    Args:
+        file: The file.
+        kind: Class of the predictions.
+        labels: Labels of the model.
+        is_tsv: Whether cells are separated by tabs, and nothing is quoted; else by commas.
+    """
+
+    def __init__(
+        self, file: IO[str], kind: type | None, labels: Sequence[str], *, is_tsv: bool
+    ) -> None:
+        self._is_tsv, self._file = is_tsv, file
+        columns = ["id"]
+        for name, hint in _field_types(kind).items():
+            is_by_label = typing.get_origin(hint) is Mapping
+            columns += [_label_column(name, label) for label in labels] if is_by_label else [name]
+        self._writer = csv.DictWriter(
+            file,
+            [*columns, "error"],
+            lineterminator="\n",
+            delimiter="\t" if is_tsv else ",",
+            quoting=csv.QUOTE_NONE if is_tsv else csv.QUOTE_MINIMAL,
+            quotechar=None if is_tsv else '"',
+        )
+        self._writer.writeheader()
+
+    def write(self, ids: Sequence[str | None], results: Results) -> None:
+        """Write a line for each prediction."""
+        for row in map(_to_row, ids, results):
+            cells: dict[str, Any] = {}
+            for name, value in row.items():
+                if isinstance(value, Mapping):
+                    cells |= {_label_column(name, label): cell for label, cell in value.items()}
+                else:
+                    cells[name] = self._cell(value)
+            self._writer.writerow(cells)
+        self._file.flush()
+
+    def _cell(self, value: Any) -> Any:
+        """Return a value as a cell has it: true, false and lists in JSON."""
+        if isinstance(value, bool | list | tuple):
+            value = json.dumps(value, ensure_ascii=False)
+        return value.translate(_SPACES) if self._is_tsv and isinstance(value, str) else value
+
+
+class _ParquetWriter(ResultWriter):
+    """Writes Parquet, a row group for each part; arguments are those of `_TableWriter`."""
+
+    def __init__(self, path: Any, kind: type | None, labels: Sequence[str]) -> None:
+        import pyarrow.parquet
+
+        fields = {name: _arrow_type(hint, labels) for name, hint in _field_types(kind).items()}
+        text = pyarrow.string()
+        self._schema = pyarrow.schema([("id", text), *fields.items(), ("error", text)])
+        self._file = pyarrow.parquet.ParquetWriter(path, self._schema)
+
+    def write(self, ids: Sequence[str | None], results: Results) -> None:
+        """Write a row for each prediction."""
+        import pyarrow
+
+        rows = list(map(_to_row, ids, results))
+        self._file.write_table(pyarrow.Table.from_pylist(rows, schema=self._schema))
+
+    def finish(self) -> None:
+        """Write the end of the file."""
+        self._file.close()
+
+
+def _label_column(name: str, label: str) -> str:
+    """Return the column of a label's value, such as `probability_yes` of `probabilities`."""
+    return f"{'probability' if name == 'probabilities' else name}_{label}"
+
+
+def _field_types(cls: type | None) -> dict[str, Any]:
+    """Return the types of a dataclass's fields by name; of None no fields."""
+    if cls is None:
+        return {}
+    hints = typing.get_type_hints(cls)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+
+
+def _arrow_type(hint: Any, labels: Sequence[str]) -> "pyarrow.DataType":
+    """Return the type of Arrow for a type of a prediction's field; values may always be missing."""
+    import pyarrow
+
+    plain = {
+        str: pyarrow.string(),
+        float: pyarrow.float64(),
+        int: pyarrow.int64(),
+        bool: pyarrow.bool_(),
+    }
+    if hint in plain:
+        return plain[hint]
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        fields = _field_types(hint)
+        return pyarrow.struct([(name, _arrow_type(part, labels)) for name, part in fields.items()])
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        (wanted,) = (argument for argument in arguments if argument is not type(None))
+        return _arrow_type(wanted, labels)
+    if origin is Mapping:
+        return pyarrow.struct([(label, _arrow_type(arguments[1], labels)) for label in labels])
+    return pyarrow.list_(_arrow_type(arguments[0], labels))

@@ -1,0 +1,181 @@
+"""Files of examples to predict for, read row by row, whatever their size."""
+
+import contextlib
+import csv
+import dataclasses
+import io
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, BinaryIO
+
+from albert_core.errors import InputError
+from albert_core.inference.file_formats import STANDARD_INPUT, RowFormat
+from albert_core.json_values import JsonObject
+from albert_core.storage import find_files, open_file
+
+TEXT_COLUMN = "text"  # what a plain line is
+
+_BATCH_ROWS = 1024  # of a Parquet file, in memory together
+_MAX_CELL = 1 << 30  # characters of a cell; Python's own limit is 128 Ki
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+    """A row of a file.
+
+    Attributes:
+        place: File and line, for messages.
+        values: Its cells by column; text of all formats but JSON lines and Parquet.
+    """
+
+    place: str
+    values: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RowFile:
+    """An open file of rows; iterate over it once.
+
+    Attributes:
+        total: What `done` reaches at the end, in bytes or rows; 0 where that is not known.
+        done: Returns how much has been read.
+        rows: The rows.
+    """
+
+    total: int
+    done: Callable[[], int]
+    rows: Iterator[Row]
+
+
+@contextlib.contextmanager
+def open_rows(path: str, row_format: RowFormat) -> Iterator[RowFile]:
+    """Open a file of rows for the body; only a part of it is in memory at a time.
+
+    `lines` has an example a line, in a column `text`. `tsv` and `csv` begin with a line of names;
+    quotes are ordinary characters in `tsv`. `jsonl` has an object a line.
+
+    Args:
+        path: A file, local or gs://, or `-` for standard input.
+        row_format: Its format; of standard input not Parquet.
+
+    Raises:
+        InputError: There is no such file, or, while it is read, a row is not of the format; names
+            the line.
+    """
+    if row_format == "parquet":
+        with _open_parquet(path) as rows:
+            yield rows
+        return
+    with _open_bytes(path) as file:
+        text = io.TextIOWrapper(
+            file, encoding="utf-8-sig", newline="" if row_format == "csv" else "\n"
+        )
+        read = {"lines": _read_lines, "tsv": _read_tsv, "csv": _read_csv, "jsonl": _read_jsonl}
+        is_stream = path == STANDARD_INPUT
+        try:
+            yield RowFile(
+                total=0 if is_stream else find_files(path)[0].num_bytes,
+                done=(lambda: 0) if is_stream else file.tell,
+                rows=_refusing_other_encodings(path, read[row_format](path, text)),
+            )
+        finally:
+            text.detach()  # or it would close the file, which may be standard input
+
+
+@contextlib.contextmanager
+def _open_bytes(path: str) -> Iterator[BinaryIO]:
+    """Open a file of bytes for the body; standard input stays open."""
+    if path == STANDARD_INPUT:
+        yield sys.stdin.buffer
+        return
+    with open_file(path) as file:
+        yield file
+
+
+@contextlib.contextmanager
+def _open_parquet(path: str) -> Iterator[RowFile]:
+    """Open a Parquet file for the body; `done` and `total` are rows."""
+    import pyarrow
+    import pyarrow.parquet
+
+    with open_file(path) as file:
+        try:
+            table = pyarrow.parquet.ParquetFile(file)
+        except pyarrow.ArrowException as error:
+            raise InputError(f"{path}: not a Parquet file ({error})") from error
+        num_read = 0
+
+        def rows() -> Iterator[Row]:
+            nonlocal num_read
+            for batch in table.iter_batches(batch_size=_BATCH_ROWS):
+                for values in batch.to_pylist():
+                    num_read += 1
+                    yield Row(place=f"{path}, row {num_read}", values=values)
+
+        yield RowFile(total=table.metadata.num_rows, done=lambda: num_read, rows=rows())
+
+
+def _refusing_other_encodings(path: str, rows: Iterable[Row]) -> Iterator[Row]:
+    """Yield rows; text that is not UTF-8 is bad input."""
+    last = "the first line"
+    try:
+        for row in rows:
+            last = f"the line after {row.place}"
+            yield row
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: not UTF-8 near {last} ({error.reason}); convert the file, for example with "
+            "iconv"
+        ) from error
+
+
+def _read_lines(path: str, text: io.TextIOWrapper) -> Iterator[Row]:
+    for number, line in enumerate(text, start=1):
+        yield Row(place=f"{path}, line {number}", values={TEXT_COLUMN: line.rstrip("\r\n")})
+
+
+def _read_tsv(path: str, text: io.TextIOWrapper) -> Iterator[Row]:
+    rows = ((number, line.rstrip("\r\n").split("\t")) for number, line in enumerate(text, start=1))
+    yield from _with_header(path, rows)
+
+
+def _read_csv(path: str, text: io.TextIOWrapper) -> Iterator[Row]:
+    csv.field_size_limit(_MAX_CELL)
+    reader = csv.reader(text, strict=True)
+    try:
+        yield from _with_header(path, ((reader.line_num, row) for row in reader))
+    except csv.Error as error:
+        raise InputError(f"{path}, line {reader.line_num}: not CSV ({error})") from error
+
+
+def _with_header(path: str, rows: Iterator[tuple[int, list[str]]]) -> Iterator[Row]:
+    """Yield rows by the names in the first of them; empty lines are left out.
+
+    Raises:
+        InputError: A name is there twice, or a row has another number of cells.
+    """
+    _, names = next(rows, (0, []))
+    if len(set(names)) < len(names):
+        raise InputError(f"{path}, line 1: got columns {', '.join(names)}, expected each name once")
+    for number, cells in rows:
+        if cells in ([], [""]) and len(names) > 1:
+            continue
+        if len(cells) != len(names):
+            raise InputError(
+                f"{path}, line {number}: got {len(cells)} cells, expected {len(names)} as in the "
+                "first line"
+            )
+        yield Row(place=f"{path}, line {number}", values=dict(zip(names, cells, strict=True)))
+
+
+def _read_jsonl(path: str, text: io.TextIOWrapper) -> Iterator[Row]:
+    for number, line in enumerate(text, start=1):
+        if not line.strip():
+            continue
+        place = f"{path}, line {number}"
+        try:
+            values = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{place}: not JSON ({error}); expected an object a line") from error
+        yield Row(place=place, values=JsonObject.of(values, place).values)

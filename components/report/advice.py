@@ -1,0 +1,228 @@
+"""What to do next after a run, from its curves and scores: concrete, with the reason."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from components.number_formats import (
+    format_count,
+    format_loss,
+    format_number,
+    format_percent,
+    format_points,
+)
+from components.report.summary import Advice, RunSummary, StepSummary, TaskSummary
+
+_FALLING_LOSS = 0.05  # over the last third of the steps
+_OVERFITTING_LOSS = 0.3
+_MANY_EPOCHS = 10
+_PLATEAU_RATIO = 1.5
+_SMALL_TRAINING_SET = 5_000
+_WIDE_INTERVAL = 0.02
+
+
+def give_advice(run: RunSummary) -> list[Advice]:
+    """Return what to do next, what changes most first; the last is to use the models.
+
+    Args:
+        run: The run; its `verdict` is not read.
+    """
+    advice = [*_on_pretraining(run), *_on_tasks(run), *_on_baselines(run.tasks)]
+    if any(_is_useful(task) for task in run.tasks):
+        best = max(filter(_is_useful, run.tasks), key=lambda task: task.score - task.majority_score)
+        advice.append(
+            Advice(
+                action=f"Use it: the model for {best.name} beats every baseline that was run.",
+                reason=f"It scores {format_points(best.score)}; the commands are below.",
+                setting=f"albert predict {best.model_path} FILE",
+            )
+        )
+    return advice
+
+
+def _is_useful(task: TaskSummary) -> bool:
+    """Return whether a task's model is above every baseline by more than chance."""
+    known = [one for one in task.differences if one.low is not None]
+    return bool(known) and all(one.sign > 0 for one in known)
+
+
+def _on_pretraining(run: RunSummary) -> Iterator[Advice]:
+    """Yield advice that follows from the curves of pretraining; at most one on its length."""
+    history = _finite_rows(run.pretraining_history)
+    pretrain = next((step for step in run.steps if step.name == "pretrain"), None)
+    if not history or pretrain is None:
+        return
+    last = history[-1]
+    accuracy = last.get("masked_lm_accuracy")
+    if accuracy is not None and accuracy < _PLATEAU_RATIO * run.most_frequent_fraction:
+        yield Advice(
+            action="Change the learning rate, or warm up longer: the model learned little but "
+            "which token is the most frequent.",
+            reason=f"Held-out masked LM accuracy is {format_percent(accuracy)}; always guessing "
+            f"that token gives {format_percent(run.most_frequent_fraction)}.",
+            setting=_half_rate(pretrain),
+        )
+        return
+    epochs = pretrain.metrics.get("num_epochs", 0)
+    gap = last["loss"] - last.get("train_loss", last["loss"])
+    fall = _late_fall(history)
+    if gap > _OVERFITTING_LOSS and epochs > 1:
+        yield Advice(
+            action="Add text: the model begins to know its training text by heart.",
+            reason=f"After {format_number(epochs)} passes its training loss is "
+            f"{format_loss(last['train_loss'])}, the held-out loss {format_loss(last['loss'])}.",
+        )
+    elif fall > _FALLING_LOSS:
+        more_text = " and more text" if epochs > _MANY_EPOCHS else ""
+        yield Advice(
+            action=f"Pretrain longer{more_text}: it was still learning when it ended.",
+            reason=f"The held-out loss fell by {format_loss(fall)} in the last third of the steps, "
+            f"to {format_loss(last['loss'])}.",
+            setting=_twice_as_long(pretrain),
+        )
+    else:
+        yield Advice(
+            action="Change the rate, the model's size or the text rather than the length of "
+            "pretraining.",
+            reason=f"The held-out loss moved by {format_loss(abs(fall))} in the last third of the "
+            "steps.",
+        )
+
+
+def _finite_rows(history: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the rows of the last phase whose held-out loss is a number.
+
+    Losses of phases of other sequence lengths cannot be compared.
+    """
+    if not history:
+        return []
+    phase = history[-1].get("phase", 0)
+    return [
+        row
+        for row in history
+        if row.get("phase", 0) == phase and math.isfinite(row.get("loss") or math.nan)
+    ]
+
+
+def _late_fall(history: Sequence[Mapping[str, Any]]) -> float:
+    """Return by how much the held-out loss fell in the last third of the steps; 0 of one row."""
+    last = history[-1]
+    begin = last["global_step"] * 2 / 3
+    before = [row for row in history[:-1] if row["global_step"] <= begin] or history[:1]
+    return float(before[-1]["loss"] - last["loss"])
+
+
+def _twice_as_long(pretrain: StepSummary) -> str:
+    """Return the setting for twice the steps; empty of a training in phases, which have their own.
+
+    The default is not written into old configurations, and then unknown, too.
+    """
+    settings = pretrain.config.get("pretraining", {})
+    steps = settings.get("num_train_steps")
+    return "" if settings.get("phases") or not steps else _option("num_train_steps", 2 * steps)
+
+
+def _half_rate(pretrain: StepSummary) -> str:
+    """Return the setting for half the learning rate; empty if the rate is not known."""
+    rate = pretrain.config.get("pretraining", {}).get("learning_rate")
+    return _option("learning_rate", rate / 2) if rate else ""
+
+
+def _option(name: str, value: float) -> str:
+    return (
+        f"--pretraining.{name} {value:g}"
+        if isinstance(value, float)
+        else (f"--pretraining.{name} {value}")
+    )
+
+
+def _on_tasks(run: RunSummary) -> Iterator[Advice]:
+    """Yield advice on fine-tuning that follows from the tasks' curves and sizes."""
+    tasks = run.tasks
+    rising = [task.name for task in tasks if _is_rising(task)]
+    if rising:
+        yield Advice(
+            action=f"Fine-tune longer on {', '.join(rising)}: the dev score still rose at the end.",
+            reason="The last evaluation is the best one, by more than a point.",
+            setting=_twice_the_epochs(run.steps, rising),
+        )
+    falling = [task.name for task in tasks if _is_falling(task)]
+    if falling:
+        yield Advice(
+            action=f"Fine-tune {', '.join(falling)} with a lower rate, or fewer passes: the dev "
+            "score fell after the first evaluation.",
+            reason="The first evaluation is the best one, by more than a point.",
+            setting="--finetuning.grid_learning_rates 1e-4,2e-4,5e-4",
+        )
+    small = [task for task in tasks if task.num_train < _SMALL_TRAINING_SET]
+    if small:
+        yield Advice(
+            action="Collect more training examples for "
+            f"{', '.join(f'{task.name} ({task.num_train:,})' for task in small)}.",
+            reason="Scores learned from few examples depend much on which these are; several "
+            "seeds show by how much.",
+            setting="--finetuning.num_seeds 3",
+        )
+    wide = [task for task in tasks if _half_width(task) > _WIDE_INTERVAL]
+    if wide:
+        largest = max(map(_half_width, wide))
+        yield Advice(
+            action="Do not read small differences on "
+            f"{', '.join(task.name for task in wide)}: the dev set is too small for them.",
+            reason=f"With {format_count(min(task.num_dev for task in wide), 'example')} a score is "
+            f"known to within {format_points(largest)} points.",
+        )
+
+
+def _twice_the_epochs(steps: Sequence[StepSummary], tasks: Sequence[str]) -> str:
+    """Return the setting for twice the passes of some tasks; empty if they are not known."""
+    passes = [
+        step.config.get("finetuning", {}).get("num_epochs")
+        for step in steps
+        if step.name.split()[0] == "finetune" and step.config.get("task") in tasks
+    ]
+    known = [number for number in passes if number]
+    return f"--finetuning.num_epochs {2 * max(known):g}" if known else ""
+
+
+def _scores(task: TaskSummary) -> list[float]:
+    """Return the finite dev scores of a task's fine-tuning in their order."""
+    values = [row.get(task.metric) for row in task.history]
+    return [value for value in values if value is not None and math.isfinite(value)]
+
+
+def _is_rising(task: TaskSummary) -> bool:
+    scores = _scores(task)
+    return len(scores) > 1 and scores[-1] > max(scores[:-1]) + 0.01
+
+
+def _is_falling(task: TaskSummary) -> bool:
+    scores = _scores(task)
+    return len(scores) > 1 and scores[0] > max(scores[1:]) + 0.01
+
+
+def _half_width(task: TaskSummary) -> float:
+    """Return half of the width of a score's interval; 0 if it is not known."""
+    return (task.interval[1] - task.interval[0]) / 2 if task.interval else 0.0
+
+
+def _on_baselines(tasks: Sequence[TaskSummary]) -> Iterator[Advice]:
+    """Yield advice that follows from baselines that are better, or missing."""
+    beaten = [
+        task.name
+        for task in tasks
+        if any(one.baseline == "without_model" and one.sign < 0 for one in task.differences)
+    ]
+    if beaten:
+        yield Advice(
+            action=f"Until then, take TF-IDF with a linear model for {', '.join(beaten)}.",
+            reason="It scores better than this model by more than chance, and costs next to "
+            "nothing.",
+        )
+    missing = [task.name for task in tasks if task.random_weights_score is None]
+    if missing:
+        yield Advice(
+            action=f"Fine-tune {', '.join(missing)} from random weights, too.",
+            reason="Only the same head on random weights tells what pretraining itself brought.",
+            setting="--random_weights_baseline true",
+        )

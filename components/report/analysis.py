@@ -1,0 +1,261 @@
+"""What a model gets right and wrong on a dev set: classes, calibration, ROC and mistakes."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+NUM_MISTAKES = 20
+MAX_CHARACTERS = 300
+MAX_CLASSES = 30
+_NUM_BINS = 10
+_MAX_CURVE_POINTS = 101
+
+ExampleRow = Mapping[str, Any]
+"""A row of `albert_core.finetuning.example_rows`."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClassQuality:
+    """How well one class is told.
+
+    Attributes:
+        label: Its name.
+        num_examples: Dev examples of the class.
+        num_predicted: Dev examples taken for it.
+        precision: Fraction of these that are of the class; None if there are none.
+        recall: Fraction of its examples that are taken for it; None if there are none.
+        f1: Harmonic mean of both; None where either is None.
+    """
+
+    label: str
+    num_examples: int
+    num_predicted: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CalibrationBin:
+    """Examples whose probability lies in one tenth of the range.
+
+    Attributes:
+        mean_probability: Mean probability of these examples.
+        fraction: How often what the probability is of was right.
+        num_examples: Number of examples.
+    """
+
+    mean_probability: float
+    fraction: float
+    num_examples: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """Whether probabilities mean what they say.
+
+    Attributes:
+        of: What the probability is of, in words.
+        bins: Tenths of the range with at least one example, in order.
+        error: Mean difference of probability and fraction, each bin weighted by its examples.
+    """
+
+    of: str
+    bins: Sequence[CalibrationBin]
+    error: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RocCurve:
+    """How well probabilities separate two classes.
+
+    Attributes:
+        label: The class that counts as positive.
+        false_positive_rates: Fractions of the other class at falling thresholds.
+        true_positive_rates: Fractions of this class at the same thresholds.
+        area: Area under the whole curve, of which at most 101 points are kept.
+    """
+
+    label: str
+    false_positive_rates: Sequence[float]
+    true_positive_rates: Sequence[float]
+    area: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CutText:
+    """The beginning of a text, and how many characters of its end are left out."""
+
+    text: str
+    num_left_out: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Mistake:
+    """A dev example that is predicted wrongly.
+
+    Attributes:
+        id: Its id in the file.
+        texts: Its texts, cut; of multiple choice without the choices.
+        expected: The right label, choice, score or answer.
+        predicted: The prediction.
+        confidence: Probability of the prediction; None of a regression.
+    """
+
+    id: str
+    texts: Sequence[CutText]
+    expected: CutText
+    predicted: CutText
+    confidence: float | None
+
+
+def class_qualities(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> list[ClassQuality]:
+    """Return precision, recall and F1 of each class, in their order.
+
+    Args:
+        labels: Names of the classes.
+        matrix: Counts, a row for each true class, a column for each predicted one.
+    """
+    counts = np.asarray(matrix)
+    qualities = []
+    for number, label in enumerate(labels):
+        right = int(counts[number, number])
+        num_examples, num_predicted = int(counts[number].sum()), int(counts[:, number].sum())
+        known = num_examples and num_predicted
+        qualities.append(
+            ClassQuality(
+                label=label,
+                num_examples=num_examples,
+                num_predicted=num_predicted,
+                precision=right / num_predicted if num_predicted else None,
+                recall=right / num_examples if num_examples else None,
+                f1=2 * right / (num_examples + num_predicted) if known else None,
+            )
+        )
+    return qualities
+
+
+def calibration(rows: Sequence[ExampleRow], labels: Sequence[str]) -> Calibration | None:
+    """Return the calibration of classes or choices; None of rows without probabilities.
+
+    Of two classes it is that of the second one's probability, else that of the prediction's.
+
+    Args:
+        rows: The dev examples.
+        labels: Names of the classes; none for choices.
+    """
+    if not rows or "probabilities" not in rows[0]:
+        return None
+    probabilities_MC = np.array([row["probabilities"] for row in rows])
+    targets_M = np.array([row["label"] for row in rows])
+    if len(labels) == 2:
+        of, probabilities_M, is_right_M = labels[1], probabilities_MC[:, 1], targets_M == 1
+    else:
+        of, probabilities_M = "the prediction", probabilities_MC.max(axis=1)
+        is_right_M = probabilities_MC.argmax(axis=1) == targets_M
+    bins_M = np.minimum((probabilities_M * _NUM_BINS).astype(int), _NUM_BINS - 1)
+    bins = [
+        CalibrationBin(
+            mean_probability=float(probabilities_M[chosen].mean()),
+            fraction=float(is_right_M[chosen].mean()),
+            num_examples=int(chosen.sum()),
+        )
+        for number in range(_NUM_BINS)
+        if (chosen := bins_M == number).any()
+    ]
+    errors = [abs(one.mean_probability - one.fraction) * one.num_examples for one in bins]
+    return Calibration(of=of, bins=bins, error=sum(errors) / len(rows))
+
+
+def roc_curve(rows: Sequence[ExampleRow], labels: Sequence[str]) -> RocCurve | None:
+    """Return the ROC curve of the second of two classes; None unless both occur.
+
+    Args:
+        rows: The dev examples.
+        labels: Names of the classes.
+    """
+    if len(labels) != 2 or len({row["label"] for row in rows}) != 2:
+        return None
+    scores_M = np.array([row["probabilities"][1] for row in rows])
+    is_positive_M = np.array([row["label"] == 1 for row in rows])
+    order = np.argsort(-scores_M, kind="stable")
+    # Examples with the same probability cannot be told apart: the curve has one point for them.
+    is_last = np.append(np.diff(scores_M[order]) != 0, True)
+    true_positives = np.append(0, np.cumsum(is_positive_M[order])[is_last]) / is_positive_M.sum()
+    negatives = ~is_positive_M
+    false_positives = np.append(0, np.cumsum(negatives[order])[is_last]) / negatives.sum()
+    points = np.linspace(0, len(true_positives) - 1, _MAX_CURVE_POINTS).round().astype(int)
+    points = np.unique(points)
+    return RocCurve(
+        label=labels[1],
+        false_positive_rates=false_positives[points].tolist(),
+        true_positive_rates=true_positives[points].tolist(),
+        area=float(np.trapezoid(true_positives, false_positives)),
+    )
+
+
+def confident_mistakes(
+    rows: Sequence[ExampleRow], labels: Sequence[str], *, most: int = NUM_MISTAKES
+) -> tuple[list[Mistake], int]:
+    """Return the most confident mistakes, the most confident first, and the number of all.
+
+    Of classes and choices these are wrong predictions by their probability, of questions answers
+    that score 0, of a regression the largest differences, of which there are as many as examples
+    that are not predicted exactly.
+
+    Args:
+        rows: The dev examples.
+        labels: Names of the classes; none for other tasks.
+        most: How many to return.
+    """
+    wrong = [row for row in rows if _is_wrong(row)]
+    wrong.sort(key=_severity, reverse=True)
+    return [_mistake(row, labels) for row in wrong[:most]], len(wrong)
+
+
+def _is_wrong(row: ExampleRow) -> bool:
+    return row["score"] == 0 if "score" in row else row["label"] != row["prediction"]
+
+
+def _severity(row: ExampleRow) -> float:
+    """Return how sure a wrong prediction was; of a regression how far it is off."""
+    confidence = _confidence(row)
+    return abs(row["label"] - row["prediction"]) if confidence is None else confidence
+
+
+def _confidence(row: ExampleRow) -> float | None:
+    """Return the probability of a row's prediction; None of a regression."""
+    if "probabilities" in row:
+        return row["probabilities"][row["prediction"]]
+    if not row.get("prediction") and "null_probability" in row:
+        return row["null_probability"]
+    return row.get("probability")
+
+
+def _mistake(row: ExampleRow, labels: Sequence[str]) -> Mistake:
+    """Return a wrongly predicted row as people read it."""
+    texts = row["texts"]
+    if "score" in row:
+        expected, predicted = " / ".join(dict.fromkeys(row["answers"])), row["prediction"]
+        expected, predicted = expected or "no answer", predicted or "no answer"
+    elif labels:
+        expected, predicted = labels[row["label"]], labels[row["prediction"]]
+    elif "probabilities" in row:
+        expected, predicted = texts[1 + row["label"]], texts[1 + row["prediction"]]
+        texts = texts[:1]
+    else:
+        expected, predicted = f"{row['label']:g}", f"{row['prediction']:.3g}"
+    return Mistake(
+        id=row["id"],
+        texts=[cut_text(text) for text in texts],
+        expected=cut_text(expected),
+        predicted=cut_text(predicted),
+        confidence=_confidence(row),
+    )
+
+
+def cut_text(text: str, *, most: int = MAX_CHARACTERS) -> CutText:
+    """Return the first `most` characters of a text, and how many are left out."""
+    return CutText(text=text[:most], num_left_out=max(0, len(text) - most))

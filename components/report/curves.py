@@ -1,0 +1,45 @@
+"""Curves of a training's log, thinned for drawing so that a page stays small."""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+MAX_POINTS = 400
+
+Row = Mapping[str, Any]
+
+
+def thin_rows(
+    rows: Sequence[Row], keys: Sequence[str], *, most: int = MAX_POINTS
+) -> list[dict[str, Any]]:
+    """Return at most `most` rows with only the step and some columns, in order.
+
+    First and last row stay. Of each part of the curve between, the rows with the smallest and the
+    largest value of each column stay, so that no peak is lost that the whole curve would show.
+
+    Args:
+        rows: Rows with `global_step`.
+        keys: Columns to keep, where a row has them.
+        most: Largest number of rows; with k columns at least 2 k + 2 (not checked).
+    """
+    kept = [0, len(rows) - 1] if rows else []
+    if len(rows) <= most:
+        chosen = list(range(len(rows)))
+    else:
+        num_parts = (most - 2) // (2 * len(keys))
+        bounds = [1 + part * (len(rows) - 2) // num_parts for part in range(num_parts + 1)]
+        for begin, end in itertools.pairwise(bounds):
+            for key in keys:
+                kept += _extremes(rows, key, range(begin, end))
+        chosen = sorted(set(kept))
+    names = ("global_step", *keys)
+    return [{name: rows[n][name] for name in names if name in rows[n]} for n in chosen]
+
+
+def _extremes(rows: Sequence[Row], key: str, part: range) -> list[int]:
+    """Return the numbers of the rows with the smallest and the largest finite value of a column."""
+    known = [n for n in part if rows[n].get(key) is not None and math.isfinite(rows[n][key])]
+    if not known:
+        return []
+    return [min(known, key=lambda n: rows[n][key]), max(known, key=lambda n: rows[n][key])]

@@ -1,0 +1,135 @@
+"""Held-out texts with a masked word, filled by the pretrained model."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from albert_core.errors import InputError
+from albert_core.records.compact import token_dtype
+from albert_core.records.tfrecord import parse_example, read_tfrecords
+from albert_core.tokenization import Tokenizer, load_tokenizer
+from albert_core.tokenization.masked import MASK
+from components.report.summary import FilledSample
+
+NUM_SAMPLES = 8
+_NUM_READ = 400
+_LEAST_TOKENS = 6
+_LEAST_CHARACTERS = 3
+_NUM_CANDIDATES = 5
+_UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+$")
+
+
+def fill_samples(pretrained: Path, records: Path) -> list[FilledSample]:
+    """Mask a word of some held-out texts and return what the pretrained model puts there.
+
+    Loads the model, which imports Keras and its backend. The texts are spread over the first 400
+    held-out records; in each, the longest token of its middle half that is a word is masked. They
+    are in the form in which the model reads them, lower-cased if the vocabulary does so.
+
+    Args:
+        pretrained: Output of `albert pretrain`.
+        records: Output of `albert records` with compact records.
+
+    Returns:
+        The samples, at most `NUM_SAMPLES`. None of static records, whose masks are drawn already,
+        or of a model that cannot fill masks.
+    """
+    tokenizer = load_tokenizer(pretrained)
+    masked = list(_masked_texts(tokenizer, _held_out_texts(records, tokenizer)))
+    if not masked:
+        return []
+    from albert_core.inference import load
+
+    texts = [f"{before}{MASK}{after}" for before, _, after in masked]
+    try:
+        filled = load(pretrained).fill_mask(texts, top_k=_NUM_CANDIDATES)
+    except InputError:  # a model without the head, or of an earlier form: the page goes without
+        return []
+    return [
+        FilledSample(
+            before=before,
+            after=after,
+            expected=expected,
+            candidates=[(one.text, round(one.probability, 4)) for one in prediction.masks[0]],
+        )
+        for (before, expected, after), prediction in zip(masked, filled, strict=True)
+    ]
+
+
+def _held_out_texts(records: Path, tokenizer: Tokenizer) -> Iterator[list[str]]:
+    """Yield the tokens of the first segment of some held-out records, evenly spread.
+
+    Nothing of records whose masks are drawn already.
+    """
+    dtype = token_dtype(len(tokenizer))
+    segments = []
+    for path in sorted(records.glob("held_out-*")):
+        for record in read_tfrecords(path):
+            example = parse_example(record)
+            if "pieces" not in example:
+                return
+            ids = np.frombuffer(example["pieces"][0], dtype)[: example["first_length"][0]]
+            segments.append(ids)
+            if len(segments) == _NUM_READ:
+                break
+    step = max(1, len(segments) // (2 * NUM_SAMPLES))
+    for ids in segments[::step]:
+        yield [tokenizer.pieces[index] for index in ids]
+
+
+def _masked_texts(
+    tokenizer: Tokenizer, texts: Iterator[Sequence[str]]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield text before the mask, masked word and text after it; at most `NUM_SAMPLES`.
+
+    Texts without a word to mask are passed over.
+    """
+    num_yielded = 0
+    for tokens in texts:
+        position = _choose_position(tokenizer, tokens)
+        if position is None:
+            continue
+        surfaces = _spaced_surfaces(tokenizer, tokens)
+        word = surfaces[position]
+        space = word[: len(word) - len(word.lstrip())]
+        before, after = "".join(surfaces[:position]) + space, "".join(surfaces[position + 1 :])
+        yield before.lstrip(), word.strip(), after
+        num_yielded += 1
+        if num_yielded == NUM_SAMPLES:
+            return
+
+
+def _choose_position(tokenizer: Tokenizer, tokens: Sequence[str]) -> int | None:
+    """Return the place of the longest token in the middle half that is a whole word, or None.
+
+    A word is whole if it follows a space, and no letter follows it. In scripts without spaces any
+    token of letters counts.
+    """
+    if len(tokens) < _LEAST_TOKENS:
+        return None
+    surfaces = _spaced_surfaces(tokenizer, tokens)
+    best, longest = None, 0
+    for place in range(len(tokens) // 4, len(tokens) - len(tokens) // 4):
+        text, following = surfaces[place].strip(), surfaces[place + 1]
+        if _UNSPACED.match(text):
+            is_word = True
+        else:
+            follows_space = surfaces[place][:1].isspace() and len(text) >= _LEAST_CHARACTERS
+            is_word = follows_space and not following[:1].isalpha()
+        if is_word and text.isalpha() and len(text) > longest:
+            best, longest = place, len(text)
+    return best
+
+
+def _spaced_surfaces(tokenizer: Tokenizer, tokens: Sequence[str]) -> list[str]:
+    """Return tokens as text, with a space before each that begins a word."""
+    surfaces = tokenizer.surfaces(tokens)
+    if any(surface[:1].isspace() for surface in surfaces):
+        return surfaces
+    # WordPiece marks what continues a word, not what begins one.
+    return [
+        f" {surface}" if tokenizer.without_mark(token) == token else surface
+        for token, surface in zip(tokens, surfaces, strict=True)
+    ]

@@ -1,0 +1,118 @@
+"""Differences of two predictions of one dev set, with intervals by the bootstrap."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from albert_core.tasks import Task
+from albert_core.tasks.metrics import bootstrap_interval, compute_metric
+
+ExampleRow = Mapping[str, Any]
+Interval = tuple[float, float]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Difference:
+    """A model's score against that of a baseline.
+
+    Attributes:
+        baseline: What it is compared with: `random_weights`, `without_model` or `majority`.
+        method: The baseline in words.
+        score: The baseline's score.
+        gain: The model's score minus the baseline's.
+        low: Lower bound of the gain's 95 % interval; None if it is not known.
+        high: Its upper bound.
+        is_paired: Whether the interval is of both predictions of each example; else it follows
+            from the intervals of both scores, and is wider.
+    """
+
+    baseline: str
+    method: str
+    score: float
+    gain: float
+    low: float | None = None
+    high: float | None = None
+    is_paired: bool = False
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 if the interval is wholly above or below 0; else 0."""
+        if self.low is None or self.high is None:
+            return 0
+        return int(self.low > 0) - int(self.high < 0)
+
+
+def paired_interval(
+    task: Task, rows: Sequence[ExampleRow], others: Sequence[Any]
+) -> Interval | None:
+    """Return the 95 % bootstrap interval of a gain in the task's first metric.
+
+    Examples are drawn together with both of their predictions, so that examples which are hard for
+    both do not widen the interval.
+
+    Args:
+        task: The task.
+        rows: The dev examples with the model's predictions.
+        others: The baseline's prediction of each, in the same kind; of questions its score.
+
+    Returns:
+        The interval; None if there are no rows.
+    """
+    if not rows:
+        return None
+    if task.kind == "question_answering":
+        gains = np.array([row["score"] for row in rows]) - np.array(others)
+        return bootstrap_interval(lambda chosen: float(gains[chosen].mean()), len(rows))
+    targets, predicted = (np.array([row[name] for row in rows]) for name in ("label", "prediction"))
+    baseline = np.array(others)
+    sources = np.array([row["source"] for row in rows])
+    groups = np.unique(sources) if task.averages_sources else ()
+    metric = task.metrics[0]
+
+    def gain(chosen: np.ndarray) -> float:
+        """Return the gain on some examples, by their numbers."""
+        return compute_metric(metric, targets[chosen], predicted[chosen]) - compute_metric(
+            metric, targets[chosen], baseline[chosen]
+        )
+
+    def mean_gain(chosen: np.ndarray) -> float:
+        """Return the mean gain over the files, as the task's score is one."""
+        parts = [chosen[sources[chosen] == name] for name in groups]
+        return float(np.mean([gain(part) for part in parts if len(part)]))
+
+    return bootstrap_interval(mean_gain if len(groups) > 1 else gain, len(rows))
+
+
+def unpaired_interval(
+    gain: float, first: Interval | None, second: Interval | None
+) -> Interval | None:
+    """Return the interval of a difference from the intervals of two scores; None without both.
+
+    The bounds are those of two independent scores: each side's distances add up as squares.
+    """
+    if first is None or second is None:
+        return None
+    middle_first, middle_second = sum(first) / 2, sum(second) / 2
+    half = math.hypot(first[1] - middle_first, second[1] - middle_second)
+    return gain - half, gain + half
+
+
+def mean_gain(differences: Sequence[Difference]) -> tuple[float, Interval | None]:
+    """Return the mean gain over tasks, and its interval if every gain has one.
+
+    Args:
+        differences: One for each task, at least one; the tasks' dev sets are independent.
+    """
+    mean = math.fsum(one.gain for one in differences) / len(differences)
+    halves = [
+        (one.high - one.low) / 2
+        for one in differences
+        if one.low is not None and one.high is not None
+    ]
+    if len(halves) < len(differences):
+        return mean, None
+    half = math.hypot(*halves) / len(halves)
+    return mean, (mean - half, mean + half)

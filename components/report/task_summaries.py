@@ -1,0 +1,233 @@
+"""Summaries of a run's tasks from the outputs of fine-tuning and evaluation."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from albert_core.artifacts.manifest import Manifest
+from albert_core.finetuning.example_rows import read_example_rows
+from albert_core.inference.baselines import MAJORITY, WITHOUT_MODEL
+from albert_core.inference.task_settings import read_declared_task
+from albert_core.tasks import Task
+from albert_core.training.history import read_history
+from albert_core.training.log import read_log
+from components.evaluate.step import read_baselines, read_classification
+from components.report.analysis import (
+    calibration,
+    class_qualities,
+    confident_mistakes,
+    roc_curve,
+)
+from components.report.curves import thin_rows
+from components.report.significance import (
+    Difference,
+    ExampleRow,
+    Interval,
+    paired_interval,
+    unpaired_interval,
+)
+from components.report.summary import TaskAnalysis, TaskSummary
+
+RANDOM_WEIGHTS = "random_weights"
+
+# What a manifest of evaluation holds beside the task's metrics.
+_NO_METRICS = ("low", "high", "without_model_score")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _TaskRun:
+    """The outputs of a task's fine-tuning and evaluation: folders and manifests."""
+
+    model: Path
+    tuned: Manifest
+    evaluation: Path
+    evaluated: Manifest
+
+    @property
+    def interval(self) -> Interval:
+        """The 95 % interval of the score."""
+        return self.evaluated.metrics["low"], self.evaluated.metrics["high"]
+
+
+def summarise_tasks(
+    folders: Mapping[str, Sequence[Path]],
+    manifests: Mapping[str, Sequence[Manifest]],
+    model_paths: Mapping[str, str],
+) -> list[TaskSummary]:
+    """Return a summary for each task that has a run from pretrained weights, in their order.
+
+    The task's run from random weights, if there is one, becomes its baseline. Of two runs of a
+    task from the same weights the last one counts.
+
+    Args:
+        folders: Output folders by step; those of `finetune` and `evaluate` belong together
+            pairwise.
+        manifests: Their manifests, in the same order.
+        model_paths: Where the commands of the page find a task's model; `models/TASK` of others.
+    """
+    runs: dict[str, dict[str, _TaskRun]] = {}
+    for model, tuned, evaluation, evaluated in zip(
+        folders["finetune"],
+        manifests["finetune"],
+        folders["evaluate"],
+        manifests["evaluate"],
+        strict=True,
+    ):
+        of_task = runs.setdefault(tuned.config["task"], {})
+        of_task[tuned.config["initialization"]] = _TaskRun(
+            model=model, tuned=tuned, evaluation=evaluation, evaluated=evaluated
+        )
+    return [
+        _summarise(name, of_task["pretrained"], of_task.get("random"), model_paths)
+        for name, of_task in runs.items()
+        if "pretrained" in of_task
+    ]
+
+
+def _summarise(
+    name: str, run: _TaskRun, random: _TaskRun | None, model_paths: Mapping[str, str]
+) -> TaskSummary:
+    """Return the summary of a task, whose score is the first metric of its evaluation."""
+    task = read_declared_task(run.model)
+    metrics = run.evaluated.metrics
+    metric = next(iter(metrics))  # the task's own metric is always the first
+    rows = read_example_rows(run.evaluation)
+    tuned = run.tuned.metrics
+    return TaskSummary(
+        name=name,
+        kind=task.kind,
+        metric=metric,
+        score=metrics[metric],
+        random_weights_score=random.evaluated.metrics[metric] if random else None,
+        majority_score=tuned["majority_score"],
+        without_model_score=metrics.get("without_model_score"),
+        differences=_differences(task, run, random, rows),
+        metrics={key: value for key, value in metrics.items() if key not in _NO_METRICS},
+        interval=run.interval,
+        num_seeds=tuned.get("num_seeds", 1),
+        mean_score=tuned.get(f"{metric}_mean"),
+        score_std=tuned.get(f"{metric}_std"),
+        paper_scores=task.paper_scores,
+        num_train=tuned["num_train"],
+        num_dev=tuned["num_dev"],
+        history=read_history(run.model),
+        random_weights_history=read_history(random.model) if random else [],
+        training_log=thin_rows(read_log(run.model), ("loss",)),
+        random_weights_log=thin_rows(read_log(random.model), ("loss",)) if random else [],
+        analysis=_analyse(task, run.evaluation, rows),
+        model_path=model_paths.get(name, f"models/{name}"),
+    )
+
+
+def _differences(
+    task: Task, run: _TaskRun, random: _TaskRun | None, rows: Sequence[ExampleRow]
+) -> list[Difference]:
+    """Return the score against random weights, against no model and against the majority.
+
+    Those that there are, in this order; each paired if both predictions of the examples are known.
+    """
+    metric = next(iter(run.evaluated.metrics))
+    score = run.evaluated.metrics[metric]
+    baselines = read_baselines(run.evaluation)
+    differences = []
+    if random:
+        differences.append(
+            _difference(
+                RANDOM_WEIGHTS,
+                "random weights with the same head and training",
+                score,
+                random.evaluated.metrics[metric],
+                interval=_random_interval(task, run, random, rows),
+                other=(run.interval, random.interval),
+            )
+        )
+    differences += [
+        _difference(
+            name,
+            baselines[name]["method"],
+            score,
+            baselines[name]["score"],
+            interval=paired_interval(task, rows, [row[name] for row in rows]),
+            other=(run.interval, (baselines[name]["low"], baselines[name]["high"])),
+        )
+        for name in (WITHOUT_MODEL, MAJORITY)
+        if name in baselines
+    ]
+    if MAJORITY not in baselines:
+        differences.append(_difference(MAJORITY, _guess(task), score, _majority(run), other=None))
+    return differences
+
+
+def _majority(run: _TaskRun) -> float:
+    return run.tuned.metrics["majority_score"]
+
+
+def _guess(task: Task) -> str:
+    """Return in words what `majority_score` is the score of."""
+    if task.kind == "question_answering":
+        return "no answer" if task.has_unanswerable else "some words of the context"
+    return "mean of the training set" if task.kind == "regression" else "most frequent label"
+
+
+def _difference(
+    baseline: str,
+    method: str,
+    score: float,
+    other_score: float,
+    *,
+    interval: Interval | None = None,
+    other: tuple[Interval, Interval] | None,
+) -> Difference:
+    """Return a difference with its paired interval, or else one of the two scores' intervals.
+
+    Args:
+        baseline: What the score is compared with.
+        method: The same in words.
+        score: The model's score.
+        other_score: The baseline's.
+        interval: The paired interval, if the predictions of both are known.
+        other: The intervals of both scores; None if the baseline's is not known.
+    """
+    gain = score - other_score
+    is_paired = interval is not None
+    if interval is None and other is not None:
+        interval = unpaired_interval(gain, *other)
+    low, high = interval or (None, None)
+    return Difference(
+        baseline=baseline,
+        method=method,
+        score=other_score,
+        gain=gain,
+        low=low,
+        high=high,
+        is_paired=is_paired,
+    )
+
+
+def _random_interval(
+    task: Task, run: _TaskRun, random: _TaskRun, rows: Sequence[ExampleRow]
+) -> Interval | None:
+    """Return the paired interval against random weights; None unless the examples are the same."""
+    others = read_example_rows(random.evaluation)
+    # The fingerprint of the task's files: ids alone may be the same in another dev set.
+    if run.evaluated.inputs["data"] != random.evaluated.inputs["data"] or len(rows) != len(others):
+        return None
+    key = "score" if task.kind == "question_answering" else "prediction"
+    return paired_interval(task, rows, [row[key] for row in others])
+
+
+def _analyse(task: Task, evaluation: Path, rows: Sequence[ExampleRow]) -> TaskAnalysis:
+    """Return what the model gets right and wrong, as far as the evaluation's files tell."""
+    described: Mapping[str, Any] = read_classification(str(evaluation)) or {}
+    labels, matrix = described.get("labels", ()), described.get("confusion_matrix", ())
+    mistakes, num_mistakes = confident_mistakes(rows, task.labels)
+    return TaskAnalysis(
+        labels=labels,
+        confusion_matrix=matrix,
+        classes=class_qualities(labels, matrix),
+        calibration=calibration(rows, task.labels),
+        roc=roc_curve(rows, task.labels) if task.kind == "classification" else None,
+        mistakes=mistakes,
+        num_mistakes=num_mistakes if rows else None,
+    )

@@ -1,0 +1,107 @@
+"""The commands that use a model on a file: predict and embed."""
+
+import os
+import sys
+
+from albert_core.finetuning.prediction import DEFAULT_BATCH_SIZE
+from albert_core.inference.file_formats import (
+    STANDARD_OUTPUT,
+    ResultFormat,
+    RowFormat,
+)
+from albert_core.inference.sentence_vectors import Pooling
+from albert_core.places.models import find_model
+from albert_core.progress import to_stderr
+
+
+def predict(
+    model: str,
+    file: str,
+    *,
+    output: str = STANDARD_OUTPUT,
+    format: RowFormat | None = None,
+    output_format: ResultFormat | None = None,
+    vocab: str | None = None,
+    lower_case: bool | None = None,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+) -> None:
+    """Predict for every row of a file: labels with probabilities, scores, choices or answers.
+
+    Args:
+        model: An export, a checkpoint of any kind, a run's folder or a place in it.
+        file: Examples, a row each: .tsv or .csv with a line of names, .jsonl, .parquet, or plain
+            lines of text (.txt); - for standard input. Columns are named text, text_b, question,
+            context and choices, as the model's kind has them, or as in the task's own files.
+        output: File of predictions (.jsonl, .tsv, .csv, .parquet), which appears when all is done;
+            standard output without it.
+        format: Format of the file, if not by its ending; plain lines from standard input.
+        output_format: Format of the output, if not by its ending; JSON lines on standard output.
+        vocab: Vocabulary of a checkpoint, if not the one beside it.
+        lower_case: Whether that vocabulary is for lower-cased text, if nothing beside it says so.
+        batch_size: Examples that are run together.
+    """
+    from albert_core.inference import load
+    from albert_core.inference.file_prediction import predict_file, refuse_unusable_files
+
+    refuse_unusable_files(file, output)
+    progress = to_stderr("predict")
+    loaded = load(model, vocab=vocab, lower_case=lower_case)
+    try:
+        num_rows, num_invalid = predict_file(
+            loaded,
+            file,
+            output,
+            row_format=format,
+            result_format=output_format,
+            batch_size=batch_size,
+            progress=progress,
+        )
+    except BrokenPipeError:
+        # Whoever read the predictions wants no more, as `head` does; nor does Python's own end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return
+    without = f", {num_invalid:,} without a prediction" if num_invalid else ""
+    progress(0, 0, f"{num_rows:,} rows{without}")
+
+
+def embed(
+    model: str,
+    file: str,
+    *,
+    output: str,
+    pooling: Pooling = "mean",
+    format: RowFormat | None = None,
+    vocab: str | None = None,
+    lower_case: bool | None = None,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+) -> None:
+    """Write a vector for every text of a file.
+
+    Args:
+        model: A checkpoint of any kind, an export with the encoder, a run's folder (its pretrained
+            model) or a place in it.
+        file: Texts, a row each, as for `albert predict`: in a column text, and text_b for pairs.
+        output: File of vectors: .npy, or .parquet with the ids, too.
+        pooling: The mean of the last layer over all tokens, its first token (cls), or the pooler.
+        format: Format of the file, if not by its ending; plain lines from standard input.
+        vocab: Vocabulary of a checkpoint, if not the one beside it.
+        lower_case: Whether that vocabulary is for lower-cased text, if nothing beside it says so.
+        batch_size: Texts that are run together.
+    """
+    from albert_core.inference import load
+    from albert_core.inference.file_prediction import embed_file, refuse_unusable_files
+
+    refuse_unusable_files(file, output)
+    progress = to_stderr("embed")
+    path = find_model(model, prefer="pretrained")
+    loaded = load(path, vocab=vocab, lower_case=lower_case)
+    num_rows = embed_file(
+        loaded,
+        file,
+        output,
+        pooling=pooling,
+        row_format=format,
+        batch_size=batch_size,
+        progress=progress,
+    )
+    progress(0, 0, f"{num_rows:,} vectors of {loaded.config.hidden_size} numbers in {output}")

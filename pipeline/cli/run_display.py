@@ -1,0 +1,124 @@
+"""What `albert info` prints of a run, and the commands that a run ends with."""
+
+import json
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import rich.table
+
+from albert_core.checkpoints.checkpoint import read_task
+from albert_core.errors import InputError
+from albert_core.inference.examples import sample_fields
+from albert_core.inference.signature import TaskSignature
+from albert_core.inference.task_settings import parse_task
+from albert_core.places.models import run_models
+from albert_core.places.outputs import MODELS_PLACE, PRETRAINED_PLACE, RUN_CONFIG_NAME
+from albert_core.places.scores import TaskScore
+from components.number_formats import format_points
+from pipeline.cli.tables import make_console, make_table, points_or_nothing, steps_table
+from pipeline.local.run_state import RunDescription, describe_run
+
+_TEXT = "A short text to try the model with."
+
+
+def print_run(folder: Path) -> None:
+    """Print how a run ended, its steps, scores and models, and what to type next.
+
+    Raises:
+        InputError: A file of it cannot be read.
+    """
+    run, console = describe_run(folder), make_console()
+    heading = f"{run.folder}: {run.title}, {run.state}" + (f" ({run.message})" * bool(run.message))
+    console.print(heading, markup=False, soft_wrap=True)
+    if run.steps:
+        steps = [vars(step) for step in run.steps]
+        console.print()
+        console.print(steps_table(steps, {step.name: step.state for step in run.steps}))
+    if run.scores:
+        console.print()
+        console.print(_scores_table(run.scores))
+    if run.models:
+        console.print("\nModels:")
+        for place in run.models:
+            console.print(f"    {run.folder / place}", markup=False, soft_wrap=True)
+    _print_commands(_commands_for(run))
+
+
+def print_next_commands(folder: Path) -> None:
+    """Print three commands for a finished run that work as they are printed, from this folder."""
+    model = _first_model(run_models(folder))
+    commands = [_command("info", str(folder))]
+    if model:
+        commands += _model_commands(folder, *model)
+    _print_commands(commands)
+
+
+def _commands_for(run: RunDescription) -> Iterator[str]:
+    """Yield what to type next for a run: to go on with it, then to use its models."""
+    if run.state in ("failed", "interrupted"):
+        config = str(run.folder / RUN_CONFIG_NAME)
+        yield _command("run", "--config", config, "--output", str(run.folder))
+    if PRETRAINED_PLACE in run.models:
+        text = f"echo {shlex.quote(_TEXT)}"
+        vectors = str(run.folder / "vectors.npy")
+        embed = _command("embed", str(run.folder / PRETRAINED_PLACE), "-", "--output", vectors)
+        yield f"{text} | {embed}"
+    if model := _first_model(run.models):
+        yield from _model_commands(run.folder, *model)
+
+
+def _first_model(models: Mapping[str, Path]) -> tuple[str, Path] | None:
+    """Return place and folder of a run's first fine-tuned model; None if it has none."""
+    finetuned = (item for item in models.items() if item[0].startswith(f"{MODELS_PLACE}/"))
+    return next(finetuned, None)
+
+
+def _model_commands(run: Path, place: str, folder: Path) -> list[str]:
+    """Return the commands that predict with a model, for an example of its kind, and serve it.
+
+    None if its task is one that this version cannot read.
+    """
+    try:
+        task = parse_task(read_task(folder), source=folder)
+    except InputError:
+        return []
+    signature = TaskSignature.from_task(task) if task else TaskSignature(kind="classification")
+    example = json.dumps(sample_fields(signature, _TEXT))
+    predict = _command("predict", str(run / place), "-", "--format", "jsonl")
+    return [f"echo {shlex.quote(example)} | {predict}", _command("serve", str(run / place))]
+
+
+def _command(*words: str) -> str:
+    """Return a command line of this program, as it was called, with its words quoted."""
+    program = Path(sys.argv[0])
+    is_found = program.name != "albert" or shutil.which("albert") is not None
+    return shlex.join(["albert" if is_found else str(program), *words])
+
+
+def _print_commands(commands: Iterator[str] | Sequence[str]) -> None:
+    """Print commands under a heading, unwrapped, so that they can be copied."""
+    print("\nNext:")
+    for command in commands:
+        print(f"    {command}")
+
+
+def _scores_table(scores: Sequence[TaskScore]) -> rich.table.Table:
+    """Return the table of a run's scores in points, in their order; what is not known is blank."""
+    numbers = ("score", "95 % interval", "random weights", "without a model", "majority")
+    table = make_table("task", "metric", *numbers, right=numbers)
+    for score in scores:
+        has_interval = score.low is not None and score.high is not None
+        interval = f"{format_points(score.low)} to {format_points(score.high)}"
+        table.add_row(
+            score.task,
+            (score.metric or "not evaluated").replace("_", " "),
+            points_or_nothing(score.score),
+            interval if has_interval else "",
+            points_or_nothing(score.random_weights),
+            points_or_nothing(score.without_model),
+            points_or_nothing(score.majority),
+        )
+    return table

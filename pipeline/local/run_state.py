@@ -1,0 +1,154 @@
+"""What is in a run's folder: how the last run there ended, its steps, scores and models."""
+
+import dataclasses
+import fcntl
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from albert_core.places.models import run_models
+from albert_core.places.outputs import (
+    REPORT_PLACE,
+    RUN_CONFIG_NAME,
+    RunOutputs,
+    StepOutput,
+    find_outputs,
+)
+from albert_core.places.scores import TaskScore, task_scores
+from albert_core.progress import read_events
+from components.finetune.job import task_step_name
+from components.records.job import records_step_names
+from components.runtime import EVENTS_NAME, LOCK_NAME, log_path
+
+RunState = Literal["at work", "finished", "failed", "interrupted"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StepRow:
+    """A step of a run.
+
+    Attributes:
+        name: `vocab`, `finetune cola`, ...
+        state: `done`, or how it ended.
+        seconds: How long it took; None unless it is done.
+        metrics: Its metrics, as in its manifest; empty unless it is done.
+    """
+
+    name: str
+    state: str
+    seconds: float | None = None
+    metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunDescription:
+    """A run's folder.
+
+    Attributes:
+        folder: The folder.
+        title: Title of the run.
+        state: How the last run there ended, or that it is at work.
+        message: Why it failed, and where its log is; empty unless it did.
+        steps: Its steps, in order: those that are done, then those that are not.
+        scores: Scores of its tasks.
+        models: Folders of its models by their places.
+    """
+
+    folder: Path
+    title: str
+    state: RunState
+    message: str
+    steps: Sequence[StepRow]
+    scores: Sequence[TaskScore]
+    models: Mapping[str, Path]
+
+
+def describe_run(folder: Path) -> RunDescription:
+    """Describe a run's folder, of a run of any version, from its events and manifests.
+
+    Raises:
+        InputError: A file of it cannot be read.
+    """
+    last = _last_events(folder)
+    failures = [event for event in last.values() if event["event"] == "failed"]
+    unfinished = [step for step, event in last.items() if event["event"] != "finished"]
+    if _is_locked(folder):
+        state: RunState = "at work"
+    elif failures:
+        state = "failed"
+    else:
+        state = "interrupted" if unfinished else "finished"
+    report = folder / REPORT_PLACE
+    is_whole = state == "finished" and report.is_dir()
+    outputs = find_outputs(folder, report=report if is_whole else None)
+    values = yaml.safe_load((folder / RUN_CONFIG_NAME).read_text(encoding="utf-8")) or {}
+    return RunDescription(
+        folder=folder,
+        title=str(values.get("title", "")),
+        state=state,
+        message=_failure_message(folder, failures[0]) if failures else "",
+        steps=[
+            *_done_steps(outputs, except_for=unfinished),
+            *(StepRow(name=step, state=_step_state(last[step], state)) for step in unfinished),
+        ],
+        scores=task_scores(outputs),
+        models=run_models(folder),
+    )
+
+
+def _last_events(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the last event of each step of the last run, in the order in which they began."""
+    path = folder / EVENTS_NAME
+    return {event["step"]: event for event in read_events(path)} if path.is_file() else {}
+
+
+def _is_locked(folder: Path) -> bool:
+    """Return whether a run is at work in a folder: it holds the lock."""
+    try:
+        with (folder / LOCK_NAME).open(encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _failure_message(folder: Path, event: Mapping[str, Any]) -> str:
+    return f"{event['step']}: {event['message']}; log: {log_path(folder, event['step'])}"
+
+
+def _step_state(event: Mapping[str, Any], state: RunState) -> str:
+    """Return how an unfinished step ended, or that it has not."""
+    if event["event"] == "failed":
+        return "failed"
+    return "at work" if state == "at work" else "not finished"
+
+
+def _done_steps(outputs: RunOutputs, *, except_for: Sequence[str]) -> Iterator[StepRow]:
+    """Yield a row for each output that there is, without those of the steps that are done anew."""
+    for name, output in _named_outputs(outputs):
+        if output and name not in except_for:
+            manifest = output.manifest
+            yield StepRow(
+                name=name, state="done", seconds=manifest.seconds, metrics=manifest.metrics
+            )
+
+
+def _named_outputs(outputs: RunOutputs) -> Iterator[tuple[str, StepOutput | None]]:
+    """Yield the outputs of a run with the names of their steps, in the order of the steps."""
+    yield "vocab", outputs.vocab
+    yield from zip(records_step_names(list(outputs.records)), outputs.records.values(), strict=True)
+    if outputs.pretrained:
+        yield outputs.pretrained.manifest.step, outputs.pretrained
+    for step, of_models, of_baselines in (
+        ("finetune", outputs.models, outputs.random_models),
+        ("evaluate", outputs.evaluations, outputs.random_evaluations),
+    ):
+        for initialization, by_task in (("pretrained", of_models), ("random", of_baselines)):
+            for task, output in by_task.items():
+                yield task_step_name(step, task, initialization), output
+    yield "export", outputs.export
+    yield "report", outputs.report
