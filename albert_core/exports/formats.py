@@ -116,10 +116,12 @@ def _weights_format(
     description: str,
     unsupported_heads: frozenset[str] = frozenset(),
     hub_library: str | None = None,
+    overhead_bytes: int = _WEIGHTS_OVERHEAD,
 ) -> FormatSpec:
     """Return a format that `albert convert` writes, too, and proves the same to 1e-6.
 
-    It has no graph and needs no further packages; the arguments are attributes of `FormatSpec`.
+    It has no graph that runs the model and needs no further packages; the arguments are attributes
+    of `FormatSpec`, the last one of its bounds.
     """
     return FormatSpec(
         title=title,
@@ -128,7 +130,7 @@ def _weights_format(
         open=_import_when_called("albert_core.exports.weights:open_weights_format"),
         has_graph=False,
         unsupported_heads=unsupported_heads,
-        bounds=Bounds(overhead_bytes=_WEIGHTS_OVERHEAD),
+        bounds=Bounds(overhead_bytes=overhead_bytes),
         hub_library=hub_library,
     )
 
@@ -192,7 +194,10 @@ FORMATS: Mapping[ExportFormat, FormatSpec] = {
         hub_library="transformers",
     ),
     "tf1": _weights_format(
-        "tf1", title="TensorFlow 1 checkpoint", description="for the original's scripts"
+        "tf1",
+        title="TensorFlow 1 checkpoint",
+        description="for the original's scripts",
+        overhead_bytes=_GRAPH_OVERHEAD,  # some 2 kB for each variable
     ),
     "keras": _weights_format("keras", title="model folder", description="for this program"),
 }
@@ -215,11 +220,11 @@ def find_export_format(folder: Path) -> ExportFormat | None:
 
 
 def write_format(checkpoint: "Checkpoint", folder: Path, *, to: ExportFormat) -> None:
-    """Write a model into a new folder, with configuration, vocabulary and task.
+    """Write a model into a new folder, with configuration, vocabulary and side files.
 
-    Formats with a graph also get the settings of fine-tuning (finetuning.json). Formats of weights
-    alone are read back and compared; whether the others are the same model is not checked. After
-    an error the folder stays.
+    These are the task, the settings of fine-tuning and what the head's outputs stand for. Formats
+    of weights alone are read back and compared; whether the others are the same model is not
+    checked. After an error the folder stays.
 
     Args:
         checkpoint: The model.
@@ -231,7 +236,7 @@ def write_format(checkpoint: "Checkpoint", folder: Path, *, to: ExportFormat) ->
         InputError: The format cannot express the model.
         StepFailedError: A format of weights was read back as another model.
     """
-    from albert_core.checkpoints.checkpoint import write_task_files
+    from albert_core.checkpoints.side_files import write_side_files
     from albert_core.config import CONFIG_NAME
 
     folder.mkdir(parents=True)
@@ -241,7 +246,7 @@ def write_format(checkpoint: "Checkpoint", folder: Path, *, to: ExportFormat) ->
         checkpoint.config.to_json_file(folder / CONFIG_NAME)
         if checkpoint.tokenizer:
             checkpoint.tokenizer.save(folder)
-        write_task_files(checkpoint, folder)
+        write_side_files(checkpoint, folder)
 
 
 def refuse_missing_packages(formats: Collection[ExportFormat]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import expit, softmax
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: make test-interop")
 transformers = pytest.importorskip("transformers", reason="needs transformers: make test-interop")
@@ -32,6 +33,7 @@ from albert_core.model import (  # noqa: E402
     AlbertForSequenceClassification,
 )
 from albert_core.tokenization import SentencePieceTokenizer, WordPieceTokenizer  # noqa: E402
+from albert_core.tokenization.masked import encode_masked  # noqa: E402
 from tests.helpers.checkpoint_samples import CONFIG, of_model  # noqa: E402
 
 EQUAL_WIDTHS = dataclasses.replace(CONFIG, embedding_size=CONFIG.hidden_size)
@@ -154,7 +156,7 @@ def test_a_projection_of_theirs_that_ours_lack_is_refused(tmp_path: Path) -> Non
         read_huggingface(tmp_path)
 
 
-def their_model(architecture: str, embedding_size: int) -> Any:
+def their_model(architecture: str, embedding_size: int, **settings: Any) -> Any:
     """Return a model of transformers with random weights, all far from zero."""
     torch.manual_seed(1)
     names = (
@@ -168,7 +170,7 @@ def their_model(architecture: str, embedding_size: int) -> Any:
         "max_position_embeddings",
     )
     sizes = {name: getattr(CONFIG, name) for name in names}
-    config = transformers.AlbertConfig(**sizes, embedding_size=embedding_size)
+    config = transformers.AlbertConfig(**sizes, embedding_size=embedding_size, **settings)
     model = getattr(transformers, architecture)(config)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -182,6 +184,62 @@ def test_their_labels_are_ours(tmp_path: Path) -> None:
     save_huggingface(of_model(model, task=task), tmp_path)
     config = transformers.AutoConfig.from_pretrained(tmp_path)
     assert config.id2label == {0: "sad", 1: "glad", 2: "mad"}
+
+
+def run_on(folder: Path, text: str, output: str) -> np.ndarray:
+    """Return what the model in a folder computes for a text, read and encoded by us."""
+    checkpoint = read_huggingface(folder)
+    special = checkpoint.tokenizer.special_ids
+    ids = [special.cls, *encode_masked(checkpoint.tokenizer, text), special.sep]
+    inputs = {"input_ids": np.array([ids], np.int32)}
+    inputs |= {"input_mask": np.ones_like(inputs["input_ids"])}
+    inputs |= {"segment_ids": np.zeros_like(inputs["input_ids"])}
+    inputs["masked_lm_positions"] = np.flatnonzero(inputs["input_ids"] == special.mask)[None]
+    outputs = build_model(checkpoint)(inputs, training=False)
+    outputs = outputs if isinstance(outputs, dict) else {"logits": outputs}
+    return np.asarray(outputs[output])[0]
+
+
+@pytest.mark.parametrize("problem_type", ["multi_label_classification", None])
+def test_their_labels_have_our_probabilities(
+    problem_type: Any, tokenizer: SentencePieceTokenizer, tmp_path: Path
+) -> None:
+    """Written there, answered there and here, and again after a way through our formats."""
+    model = their_model("AlbertForSequenceClassification", CONFIG.embedding_size, num_labels=3)
+    names = {0: "entailment", 1: "neutral", 2: "contradiction"}
+    model.config.id2label, model.config.problem_type = names, problem_type
+    model.config.label2id = {name: index for index, name in names.items()}
+    save_huggingface(of_model(AlbertForPreTraining(CONFIG), tokenizer=tokenizer), tmp_path / "a")
+    (tmp_path / "a" / "model.safetensors").unlink()
+    model.save_pretrained(tmp_path / "a")
+    convert(tmp_path / "a", tmp_path / "b", to="keras")
+    convert(tmp_path / "b", tmp_path / "c", to="huggingface")
+    for folder in (tmp_path / "a", tmp_path / "c"):
+        checkpoint = read_huggingface(folder)
+        assert checkpoint.labels == tuple(names.values())
+        ask = transformers.pipeline("text-classification", str(folder), top_k=None)
+        for text in ("The storm reached the islands.", "warm bread"):
+            logits = run_on(folder, text, "logits")
+            shares = expit(logits) if checkpoint.is_multi_label else softmax(logits)
+            theirs = {one["label"]: one["score"] for one in ask(text)}
+            ours = dict(zip(checkpoint.labels, shares.tolist(), strict=True))
+            assert theirs == pytest.approx(ours, abs=TOLERANCE)
+
+
+def test_masks_are_filled_with_the_same_words(
+    tokenizer: SentencePieceTokenizer, tmp_path: Path
+) -> None:
+    save_huggingface(of_model(AlbertForPreTraining(CONFIG), tokenizer=tokenizer), tmp_path)
+    ask = transformers.pipeline("fill-mask", str(tmp_path), top_k=3)
+    for text in (
+        *("text [MASK]. more", "[MASK]. more", "a [MASK] b", "un[MASK]able", "[MASK]", "a [MASK]"),
+        *("(see [MASK])", "[MASK], and", "the 1,[MASK],000", "Москва [MASK]!", "北京[MASK]。"),
+    ):
+        shares = softmax(run_on(tmp_path, text, "masked_lm_logits")[0])
+        best = np.argsort(-shares)[:3]
+        theirs = ask(text)
+        assert [one["token"] for one in theirs] == best.tolist(), text
+        assert [one["score"] for one in theirs] == pytest.approx(shares[best], abs=TOLERANCE)
 
 
 def test_a_whole_folder_reads_and_predicts_there(
