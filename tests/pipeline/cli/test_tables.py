@@ -53,6 +53,14 @@ def test_the_evaluation_shown_is_that_of_the_last_phase_even_if_an_earlier_one_w
     assert rows["sentence"] == ["sentence", "order", "accuracy", "85.0", "50.0"]
 
 
+def test_the_verdict_and_the_score_without_a_model_are_shown(capsys):
+    task = {**make_summary()["tasks"][0], "random_weights_score": 0.1, "without_model_score": 0.2}
+    summary = make_summary(tasks=[task], verdict={"answer": "Pretraining paid: more."})
+    rows = printed_rows(capsys, summary)
+    assert rows["cola"][-4:] == ["45.7", "10.0", "20.0", "0.0"]
+    assert rows["Pretraining"] == ["Pretraining", "paid:", "more."]
+
+
 def test_steps_and_tasks_are_shown_with_their_key_metrics(capsys):
     rows = printed_rows(capsys, make_summary())
     assert rows["vocab"][:3] == ["vocab", "1.2", "run"]
