@@ -63,7 +63,8 @@ def format_number(value: float | None, *, digits: int = 4) -> str:
     """Format a number for reading: integers in full, floats in a few significant digits.
 
     Args:
-        value: The number. A float from 1,000 to below 1e9 is written in full without its fraction.
+        value: The number. A float from 1,000 to below 1e9 is written in full without its fraction;
+            None, NaN and infinity are a dash.
         digits: Significant digits of any other float.
 
     >>> format_number(1234567), format_number(12345.678), format_number(3.14159)

@@ -2,26 +2,20 @@
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from albert_core.artifacts.manifest import find_manifest
 from albert_core.checkpoints.names import HEADS, POOLER, find_heads
+from albert_core.checkpoints.side_files import ProblemType
 from albert_core.config import AlbertConfig
-from albert_core.errors import InputError
-from albert_core.files import hash_json, write_json
+from albert_core.files import hash_json
 from albert_core.model_function import ModelFunction, eager_function
 from albert_core.tokenization import Tokenizer
 
 if TYPE_CHECKING:
     import keras
-
-TASK_NAME = "task.json"
-FINETUNING_NAME = "finetuning.json"
 
 # These heads read single positions, so a model with no other head does not use its pooler, and
 # transformers leaves it out.
@@ -39,7 +33,11 @@ class Checkpoint:
         tokenizer: The vocabulary, if it is known.
         task: The declaration of the task (task.json) the model was fine-tuned on, if there is one.
         finetuning: The settings it was fine-tuned with (`FinetuningConfig`), if they are known.
+        labels: Names of the classifier's outputs, in their order; empty where nobody named them.
+            Those of a task count, where there is one.
+        problem_type: What the classifier's outputs are; None where no file says.
         is_multiple_choice: Whether the classifier's one output scores a choice, not a text.
+        null_threshold: Null odds from which on a question has no answer, if a dev set gave them.
         notes: Sentences for the user about what was changed or left out on reading.
     """
 
@@ -49,13 +47,34 @@ class Checkpoint:
     tokenizer: Tokenizer | None = None
     task: Mapping[str, Any] | None = None
     finetuning: Mapping[str, Any] | None = None
+    labels: tuple[str, ...] = ()
+    problem_type: ProblemType | None = None
     is_multiple_choice: bool = False
+    null_threshold: float | None = None
     notes: tuple[str, ...] = ()
 
     @property
     def heads(self) -> frozenset[str]:
         """The heads of which a variable is there, by the names in `names.HEADS`."""
         return find_heads(self.weights)
+
+    @property
+    def num_labels(self) -> int:
+        """Number of the classifier's outputs; 0 without a classifier."""
+        rows = [array for name, array in self.weights.items() if name in HEADS["classifier"]]
+        return len(rows[0]) if rows else 0
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the classifier's outputs: the task's labels, else `labels`; may be empty."""
+        return tuple((self.task or {}).get("labels") or ()) or self.labels
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether each output of the classifier is a label that applies or not, by itself."""
+        if self.task:
+            return self.task.get("kind") == "multi_label"
+        return self.problem_type == "multi_label_classification"
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -160,68 +179,11 @@ def _new_model(checkpoint: Checkpoint) -> "keras.Model":
     if "classifier" in heads and checkpoint.is_multiple_choice:
         return models.AlbertForMultipleChoice(config)
     if "classifier" in heads:
-        rows = [array for name, array in checkpoint.weights.items() if name in HEADS["classifier"]]
-        return models.AlbertForSequenceClassification(config, num_labels=len(rows[0]))
+        return models.AlbertForSequenceClassification(
+            config, num_labels=checkpoint.num_labels, is_multi_label=checkpoint.is_multi_label
+        )
     if "span" in heads:
         return models.AlbertForQuestionAnswering(config)
     if "span_beam" in heads:
         return models.AlbertForQuestionAnsweringWithBeam(config)
     return models.AlbertForPreTraining(config)
-
-
-def read_task(folder: Path) -> dict[str, Any] | None:
-    """Return the declaration of a task in a model's folder; None if there is none.
-
-    Raises:
-        InputError: There is one, but it is not a JSON object.
-    """
-    path = folder / TASK_NAME
-    return read_json(path) if path.is_file() else None
-
-
-def read_finetuning(folder: Path) -> dict[str, Any] | None:
-    """Return the settings that a model was fine-tuned with; None if they are not known.
-
-    They are in finetuning.json or, without that file, in the manifest of a folder that `albert
-    finetune` wrote. They are not checked.
-
-    Raises:
-        InputError: There is such a file, but it cannot be read.
-    """
-    if (folder / FINETUNING_NAME).is_file():
-        return read_json(folder / FINETUNING_NAME)
-    manifest = find_manifest(folder)
-    if manifest is None or manifest.step != "finetune":
-        return None
-    return dict(manifest.config["finetuning"])
-
-
-def write_task_files(checkpoint: Checkpoint, folder: Path) -> None:
-    """Write task.json and finetuning.json into an existing folder.
-
-    Each is written only if the checkpoint knows it and it is not empty; a file there is replaced.
-    """
-    files = {TASK_NAME: checkpoint.task, FINETUNING_NAME: checkpoint.finetuning}
-    for name, values in files.items():
-        if values:
-            write_json(folder / name, values)
-
-
-def is_multiple_choice(task: Mapping[str, Any] | None) -> bool:
-    """Return whether a task's declaration says that its model scores choices."""
-    return (task or {}).get("kind") == "multiple_choice"
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file.
-
-    Raises:
-        InputError: The file is missing or holds something else.
-    """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as JSON ({error})") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{path}: got a {type(values).__name__}, expected a JSON object")
-    return values

@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from albert_core.artifacts.inputs import input_folder
-from albert_core.checkpoints.checkpoint import TASK_NAME, Checkpoint
+from albert_core.checkpoints.checkpoint import Checkpoint
 from albert_core.checkpoints.folder import read_folder, save_folder
 from albert_core.checkpoints.huggingface import read_huggingface, save_huggingface
 from albert_core.checkpoints.kinds import CheckpointFormat, PathKind, detect
 from albert_core.checkpoints.proof import compare_outputs, compute_outputs
 from albert_core.checkpoints.release import read_hub_module, read_release, save_release
+from albert_core.checkpoints.side_files import write_side_files
 from albert_core.checkpoints.vocabulary import check_size
 from albert_core.errors import InputError, StepFailedError
-from albert_core.files import write_json
 from albert_core.storage import local_path
 
 LARGEST_DIFFERENCE = 1e-6
@@ -105,8 +105,8 @@ def convert(
 ) -> Conversion:
     """Convert a checkpoint, vocabulary and task included, and prove that it is the same model.
 
-    As in `write_proven`, the outputs on a random batch may differ by at most 1e-6. Settings of
-    fine-tuning (finetuning.json) are not written.
+    As in `write_proven`, the outputs on a random batch may differ by at most 1e-6. Labels and
+    settings of fine-tuning go along.
 
     Args:
         source: A checkpoint of any format, local or gs://.
@@ -147,8 +147,7 @@ def write_proven(
     """Write a checkpoint, vocabulary and task included, read it back and compare the outputs.
 
     The outputs are those of both Keras models on one random batch. Files are written to a hidden
-    folder beside `destination`, which is removed on failure and renamed at the end. Settings of
-    fine-tuning (finetuning.json) are not written.
+    folder beside `destination`, which is removed on failure and renamed at the end.
 
     Args:
         checkpoint: The model.
@@ -176,20 +175,16 @@ def write_proven(
 
 
 def _write(checkpoint: Checkpoint, folder: Path, to: CheckpointFormat) -> tuple[str, ...]:
-    """Write weights, vocabulary and task into a new folder.
+    """Write weights, vocabulary and side files into a new folder.
 
     Returns:
-        Notes for the user: what was added or left out, that files do not tell multiple choice
-        without a task, that there is no vocabulary.
+        Notes for the user: what was added or left out, that there is no vocabulary.
 
     Raises:
         InputError: The format cannot express the model.
     """
     notes = _WRITERS[to](checkpoint, folder)
-    if checkpoint.task:
-        write_json(folder / TASK_NAME, checkpoint.task)
-    if checkpoint.is_multiple_choice and not checkpoint.task and to != "huggingface":
-        notes = (*notes, "the classifier scores choices, which the files do not say")
+    write_side_files(checkpoint, folder, with_head=to != "huggingface")  # config.json says it there
     if not checkpoint.tokenizer:
         notes = (*notes, f"no vocabulary beside {checkpoint.source}, so none was written")
     return notes

@@ -8,7 +8,6 @@ from pathlib import Path
 import safetensors
 
 from albert_core.artifacts.manifest import Manifest, find_manifest
-from albert_core.checkpoints.checkpoint import read_json
 from albert_core.checkpoints.huggingface import HUGGINGFACE_CONFIG_NAME, weights_path
 from albert_core.checkpoints.huggingface_config import config_from_huggingface
 from albert_core.checkpoints.huggingface_weights import original_names
@@ -20,14 +19,22 @@ from albert_core.checkpoints.kinds import (
     PathKind,
     detect,
 )
-from albert_core.checkpoints.names import GLOBAL_STEP, SLOTS, find_heads, is_training_state
+from albert_core.checkpoints.names import (
+    GLOBAL_STEP,
+    HEADS,
+    SLOTS,
+    find_heads,
+    is_training_state,
+)
+from albert_core.checkpoints.purpose import Purpose, read_huggingface_purpose, read_purpose
+from albert_core.checkpoints.side_files import read_json
 from albert_core.checkpoints.tf1 import (
     Variable,
     find_tf1_checkpoint,
     list_tf1_checkpoint,
     read_tf1_checkpoint,
 )
-from albert_core.checkpoints.vocabulary import find_tokenizer
+from albert_core.checkpoints.vocabulary import summarize_vocabulary
 from albert_core.config import CONFIG_NAME, PRESETS, WEIGHTS_NAME, AlbertConfig
 from albert_core.errors import InputError
 from albert_core.storage import local_folder
@@ -46,6 +53,7 @@ class ModelSummary:
         num_variables: Variables of the model.
         dtypes: Their types, sorted.
         heads: Heads by the names in `albert_core.checkpoints.names.HEADS`.
+        num_labels: Outputs of its classifier; 0 without one.
         num_slots: Variables of the optimizer.
         global_step: Training steps made; None if the checkpoint does not say.
     """
@@ -56,6 +64,7 @@ class ModelSummary:
     num_variables: int
     dtypes: tuple[str, ...]
     heads: tuple[str, ...]
+    num_labels: int = 0
     num_slots: int = 0
     global_step: int | None = None
 
@@ -68,6 +77,7 @@ class Description:
         path: The path.
         kind: The kind of checkpoint or folder.
         model: The model, if there is one.
+        purpose: What the model was fine-tuned for; all empty if nothing says.
         vocabulary: Class, size and case of the vocabulary as text; empty if there is none.
         manifest: Manifest of the step that wrote the folder, if one did.
         files: Size in bytes by path in the folder, sorted.
@@ -76,6 +86,7 @@ class Description:
     path: str
     kind: PathKind
     model: ModelSummary | None
+    purpose: Purpose
     vocabulary: str
     manifest: Manifest | None
     files: Mapping[str, int]
@@ -101,10 +112,17 @@ def describe(path: str | Path) -> Description:
     folder = path if path.is_dir() else path.parent
     if kind == "hub":
         folder = path / HUB_ASSETS
+    model = readers[kind](path) if kind in readers else None
+    if kind == "huggingface":
+        values = read_json(path / HUGGINGFACE_CONFIG_NAME)
+        purpose = read_huggingface_purpose(path, values, model.num_labels if model else 0)
+    else:
+        purpose = read_purpose(folder)
     return Description(
         path=str(path),
         kind=kind,
-        model=readers[kind](path) if kind in readers else None,
+        model=model,
+        purpose=purpose,
         vocabulary=summarize_vocabulary(folder),
         manifest=find_manifest(path if path.is_dir() else path.parent),
         files=list_sizes(path),
@@ -196,6 +214,7 @@ def _summarize(
         num_variables=len(weights),
         dtypes=tuple(sorted({variable.dtype for variable in weights.values()})),
         heads=tuple(sorted(find_heads(weights))),
+        num_labels=next((v.shape[0] for n, v in weights.items() if n in HEADS["classifier"]), 0),
         num_slots=sum(name.endswith(SLOTS) for name in variables),
         global_step=global_step,
     )
@@ -219,23 +238,6 @@ def _list_safetensors(path: Path) -> dict[str, Variable]:
             }
     except (OSError, safetensors.SafetensorError) as error:
         raise InputError(f"weights {path}: cannot be read as safetensors ({error})") from error
-
-
-def summarize_vocabulary(folder: Path) -> str:
-    """Return kind, size, case and kept accents of a folder's vocabulary; empty if it has none.
-
-    One that cannot be read gives "unusable: " and the reason, and no error: the rest of the folder
-    is still worth telling.
-    """
-    try:
-        tokenizer = find_tokenizer(folder)
-    except InputError as error:
-        return f"unusable: {error}"
-    if tokenizer is None:
-        return ""
-    case = "lower case" if tokenizer.lower_case else "cased"
-    accents = ", accents kept" if tokenizer.keeps_accents else ""
-    return f"{tokenizer.display_name}, {len(tokenizer):,} tokens, {case}{accents}"
 
 
 def list_sizes(path: Path) -> dict[str, int]:

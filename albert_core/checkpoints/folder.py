@@ -2,12 +2,8 @@
 
 from pathlib import Path
 
-from albert_core.checkpoints.checkpoint import (
-    Checkpoint,
-    is_multiple_choice,
-    read_finetuning,
-    read_task,
-)
+from albert_core.checkpoints.checkpoint import Checkpoint
+from albert_core.checkpoints.side_files import read_side_files
 from albert_core.checkpoints.vocabulary import find_tokenizer
 from albert_core.config import CONFIG_NAME, WEIGHTS_NAME, AlbertConfig
 
@@ -30,15 +26,12 @@ def read_folder(
     from albert_core.model.weights import read_weights
 
     folder = Path(folder)
-    task = read_task(folder)
     return Checkpoint(
         config=AlbertConfig.from_json_file(folder / CONFIG_NAME),
         weights=read_weights(folder / WEIGHTS_NAME),
         source=str(folder),
         tokenizer=find_tokenizer(folder, vocab, lower_case=lower_case),
-        task=task,
-        finetuning=read_finetuning(folder),
-        is_multiple_choice=is_multiple_choice(task),
+        **read_side_files(folder),
     )
 
 

@@ -1,21 +1,26 @@
 """Folders of Hugging Face's transformers: config.json, model.safetensors and the vocabulary."""
 
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import safetensors.numpy
 
-from albert_core.checkpoints.checkpoint import Checkpoint, read_json, read_task
+from albert_core.checkpoints.checkpoint import Checkpoint
 from albert_core.checkpoints.huggingface_config import (
-    MULTIPLE_CHOICE,
     QUESTION_ANSWERING,
     config_from_huggingface,
     config_to_huggingface,
+    scores_choices,
 )
+from albert_core.checkpoints.huggingface_labels import labels_from_huggingface
 from albert_core.checkpoints.huggingface_weights import (
     weights_from_huggingface,
     weights_to_huggingface,
 )
 from albert_core.checkpoints.names import POOLER
+from albert_core.checkpoints.side_files import TASK_NAME, read_json, read_side_files
 from albert_core.checkpoints.vocabulary import find_tokenizer, write_huggingface_vocabulary
 from albert_core.config import WEIGHTS_NAME
 from albert_core.errors import InputError
@@ -32,7 +37,8 @@ def read_huggingface(
     """Read a folder that transformers, or `save_huggingface`, wrote.
 
     Weights of another floating type become float32. `classifier_dropout_prob` is a setting of
-    training, not of the architecture, and is ignored. finetuning.json is not read.
+    training, not of the architecture, and is ignored. Names and kind of a classifier's outputs
+    are those of a task.json beside it, else those of `id2label` and `problem_type`.
 
     Args:
         folder: The folder.
@@ -41,7 +47,8 @@ def read_huggingface(
 
     Raises:
         InputError: A file is missing or damaged; the model is no ALBERT, or one that differs from
-            the original's; or a parameter is unknown (all are listed).
+            the original's; a parameter is unknown (all are listed); or `id2label` does not name
+            the classifier's outputs, or names those of the task otherwise.
     """
     from albert_core.model.weights import read_weights
 
@@ -49,14 +56,45 @@ def read_huggingface(
     config_path, path = folder / HUGGINGFACE_CONFIG_NAME, weights_path(folder)
     values = read_json(config_path)
     config, notes = config_from_huggingface(values, source=str(config_path))
-    return Checkpoint(
+    checkpoint = Checkpoint(
         config=config,
         weights=weights_from_huggingface(config, read_weights(path), source=str(path)),
         source=str(folder),
         tokenizer=find_tokenizer(folder, vocab, lower_case=lower_case),
-        task=read_task(folder),
-        is_multiple_choice=MULTIPLE_CHOICE in (values.get("architectures") or ()),
+        **read_side_files(folder),
         notes=notes,
+    )
+    if scores_choices(values):
+        return dataclasses.replace(checkpoint, is_multiple_choice=True)
+    return _with_labels(checkpoint, values, str(config_path))
+
+
+def _with_labels(checkpoint: Checkpoint, values: Mapping[str, Any], source: str) -> Checkpoint:
+    """Return a checkpoint with the names and the kind of its classifier's outputs, if it has one.
+
+    Args:
+        checkpoint: The checkpoint, with its task.
+        values: The contents of its config.json.
+        source: Path of that file, for messages.
+
+    Raises:
+        InputError: The names do not fit the classifier, or are not those of its task.
+    """
+    if "classifier" not in checkpoint.heads:
+        return checkpoint
+    labels = labels_from_huggingface(values, num_labels=checkpoint.num_labels, source=source)
+    declared = tuple((checkpoint.task or {}).get("labels") or ())
+    if labels.names and declared and labels.names != declared:
+        raise InputError(
+            f"{source}: id2label names {', '.join(labels.names)}, and {TASK_NAME} beside it "
+            f"{', '.join(declared)}, expected the same names in the same order; correct the one "
+            f"that is wrong, or remove {TASK_NAME}"
+        )
+    return dataclasses.replace(
+        checkpoint,
+        labels=labels.names,
+        problem_type=labels.problem_type,
+        notes=(*checkpoint.notes, *labels.notes),
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from albert_core.checkpoints.checkpoint import Checkpoint
+from albert_core.checkpoints.huggingface_labels import labels_to_huggingface
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 
@@ -72,7 +73,8 @@ def config_to_huggingface(checkpoint: Checkpoint) -> dict[str, Any]:
     but not for multiple choice.
 
     Raises:
-        InputError: transformers has no model with these heads.
+        InputError: transformers has no model with these heads, or the classifier's labels are not
+            as many as its outputs.
     """
     config = checkpoint.config
     values = {
@@ -86,8 +88,13 @@ def config_to_huggingface(checkpoint: Checkpoint) -> dict[str, Any]:
         **_special_ids(checkpoint),
     }
     if "classifier" in checkpoint.heads and not checkpoint.is_multiple_choice:
-        values |= _label_settings(checkpoint)
+        values |= labels_to_huggingface(checkpoint)
     return values
+
+
+def scores_choices(values: Mapping[str, Any]) -> bool:
+    """Return whether the contents of a config.json are those of a model for multiple choice."""
+    return MULTIPLE_CHOICE in (values.get("architectures") or ())
 
 
 def _refuse_other_models(values: Mapping[str, Any], source: str) -> None:
@@ -140,20 +147,3 @@ def _special_ids(checkpoint: Checkpoint) -> dict[str, int]:
         special = checkpoint.tokenizer.special_ids
         ids = (special.pad, special.cls, special.sep)
     return dict(zip(("pad_token_id", "bos_token_id", "eos_token_id"), ids, strict=True))
-
-
-def _label_settings(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Return `id2label`, `label2id` and `problem_type` of a checkpoint with a classifier.
-
-    The names of the classes are the task's labels; LABEL_0, LABEL_1 and so on if these are unknown
-    or as many as the model's outputs are not. One output is a regression.
-    """
-    num_labels = len(checkpoint.weights["output_bias"])
-    names = list((checkpoint.task or {}).get("labels") or ())
-    if len(names) != num_labels:
-        names = [f"LABEL_{index}" for index in range(num_labels)]
-    return {
-        "id2label": {str(index): name for index, name in enumerate(names)},
-        "label2id": {name: index for index, name in enumerate(names)},
-        "problem_type": "regression" if num_labels == 1 else "single_label_classification",
-    }

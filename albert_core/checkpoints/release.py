@@ -5,14 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from albert_core.checkpoints.checkpoint import (
-    Checkpoint,
-    is_multiple_choice,
-    read_finetuning,
-    read_task,
-)
+from albert_core.checkpoints.checkpoint import Checkpoint
 from albert_core.checkpoints.kinds import HUB_ASSETS, HUB_VARIABLES
 from albert_core.checkpoints.names import GLOBAL_STEP, SLOTS, is_training_state
+from albert_core.checkpoints.side_files import read_side_files
 from albert_core.checkpoints.tf1 import (
     CHECKPOINT_ENDS,
     find_tf1_checkpoint,
@@ -88,8 +84,7 @@ def _read(
 
     Args:
         prefix: The checkpoint.
-        folder: Folder of the vocabulary, task.json and finetuning.json, each of which may be
-            missing.
+        folder: Folder of the vocabulary and the side files, each of which may be missing.
         config_path: The albert_config.json.
         vocab: Vocabulary, if not the one in the folder.
         lower_case: As for `read_release`.
@@ -100,19 +95,16 @@ def _read(
     if not config_path.is_file():
         raise InputError(
             f"checkpoint {prefix}: no file {config_path}; give the model's {CONFIG_NAME} with "
-            "--config"
+            "--albert_config"
         )
     arrays = read_tf1_checkpoint(prefix)
-    task = read_task(folder)
     weights = {name: array for name, array in arrays.items() if not is_training_state(name)}
     return Checkpoint(
         config=AlbertConfig.from_json_file(config_path),
         weights=weights,
         source=str(prefix),
         tokenizer=find_tokenizer(folder, vocab, lower_case=lower_case),
-        task=task,
-        finetuning=read_finetuning(folder),
-        is_multiple_choice=is_multiple_choice(task),
+        **read_side_files(folder),
         notes=_describe_left_out(arrays),
     )
 

@@ -32,6 +32,23 @@ def find_tokenizer(
     return load_tokenizer(vocab or folder, lower_case=lower_case)
 
 
+def summarize_vocabulary(folder: Path) -> str:
+    """Return kind, size, case and kept accents of a folder's vocabulary; empty if it has none.
+
+    One that cannot be read gives "unusable: " and the reason, and no error: the rest of the folder
+    is still worth telling.
+    """
+    try:
+        tokenizer = find_tokenizer(folder)
+    except InputError as error:
+        return f"unusable: {error}"
+    if tokenizer is None:
+        return ""
+    case = "lower case" if tokenizer.lower_case else "cased"
+    accents = ", accents kept" if tokenizer.keeps_accents else ""
+    return f"{tokenizer.display_name}, {len(tokenizer):,} tokens, {case}{accents}"
+
+
 def check_size(tokenizer: Tokenizer, config: AlbertConfig, *, source: str) -> None:
     """Refuse a vocabulary whose size is not the model's.
 

@@ -20,7 +20,11 @@ _LEAST_LOG_PROBABILITY = float(np.log(np.finfo(np.float32).tiny))
 
 
 def largest_differences(
-    reference: ModelOutputs, outputs: ModelOutputs, *, as_probabilities: bool = False
+    reference: ModelOutputs,
+    outputs: ModelOutputs,
+    *,
+    as_probabilities: bool = False,
+    is_multi_label: bool = False,
 ) -> dict[str, float]:
     """Return the largest absolute difference of each output; NaN if a value is NaN.
 
@@ -33,6 +37,7 @@ def largest_differences(
         outputs: Outputs of another runtime for the same inputs.
         as_probabilities: Compare the probabilities of classes, choices, tokens and positions, and
             leave out outputs that have none (`sequence_output`, `pooled_output`).
+        is_multi_label: Whether each of the `logits` has a probability by itself.
 
     Raises:
         StepFailedError: An output is missing, or of another shape.
@@ -44,7 +49,7 @@ def largest_differences(
             continue
         values = (expected, outputs[name])
         if as_probabilities:
-            measure = _get_probability_function(name)
+            measure = _get_probability_function(name, is_multi_label)
             if measure is None:
                 continue
             values = (measure(values[0]), measure(values[1]))
@@ -69,9 +74,11 @@ def _refuse_other_outputs(reference: ModelOutputs, outputs: ModelOutputs) -> Non
             )
 
 
-def _get_probability_function(name: str) -> Callable[[np.ndarray], np.ndarray] | None:
+def _get_probability_function(
+    name: str, is_multi_label: bool
+) -> Callable[[np.ndarray], np.ndarray] | None:
     """Return the function from an output's logits to probabilities; None if it has no logits."""
-    if name == "cls_logits":
+    if name == "cls_logits" or (name == "logits" and is_multi_label):
         return _sigmoid
     return _softmax if name.endswith("logits") else None
 

@@ -4,8 +4,10 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
-from albert_core.checkpoints.checkpoint import read_json
-from albert_core.checkpoints.description import list_sizes, size_name, summarize_vocabulary
+from albert_core.checkpoints.description import list_sizes, size_name
+from albert_core.checkpoints.purpose import Purpose, read_purpose
+from albert_core.checkpoints.side_files import read_json
+from albert_core.checkpoints.vocabulary import summarize_vocabulary
 from albert_core.config import CONFIG_NAME, AlbertConfig
 from albert_core.exports.formats import FORMATS, ExportFormat, find_export_format
 
@@ -21,6 +23,7 @@ class ExportDescription:
         format: Its format.
         config: The architecture.
         size: Name of the preset with that architecture; empty if none has it.
+        purpose: What the model was fine-tuned for; all empty if nothing says.
         vocabulary: Class, size and case of the vocabulary as text; empty if there is none.
         differences: Largest difference of each output from the Keras model's, as measured when the
             model was exported; empty if there is no parity.json.
@@ -31,6 +34,7 @@ class ExportDescription:
     format: ExportFormat
     config: AlbertConfig
     size: str
+    purpose: Purpose
     vocabulary: str
     differences: Mapping[str, float]
     files: Mapping[str, int]
@@ -59,6 +63,7 @@ def describe_export(folder: Path) -> ExportDescription | None:
         format=export_format,
         config=config,
         size=size_name(config),
+        purpose=read_purpose(settings),
         vocabulary=summarize_vocabulary(settings),
         differences=parity.get("differences") or {},
         files=list_sizes(folder),

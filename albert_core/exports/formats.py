@@ -215,11 +215,11 @@ def find_export_format(folder: Path) -> ExportFormat | None:
 
 
 def write_format(checkpoint: "Checkpoint", folder: Path, *, to: ExportFormat) -> None:
-    """Write a model into a new folder, with configuration, vocabulary and task.
+    """Write a model into a new folder, with configuration, vocabulary and side files.
 
-    Formats with a graph also get the settings of fine-tuning (finetuning.json). Formats of weights
-    alone are read back and compared; whether the others are the same model is not checked. After
-    an error the folder stays.
+    These are the task, the settings of fine-tuning and what the head's outputs stand for. Formats
+    of weights alone are read back and compared; whether the others are the same model is not
+    checked. After an error the folder stays.
 
     Args:
         checkpoint: The model.
@@ -231,7 +231,7 @@ def write_format(checkpoint: "Checkpoint", folder: Path, *, to: ExportFormat) ->
         InputError: The format cannot express the model.
         StepFailedError: A format of weights was read back as another model.
     """
-    from albert_core.checkpoints.checkpoint import write_task_files
+    from albert_core.checkpoints.side_files import write_side_files
     from albert_core.config import CONFIG_NAME
 
     folder.mkdir(parents=True)
@@ -241,7 +241,7 @@ def write_format(checkpoint: "Checkpoint", folder: Path, *, to: ExportFormat) ->
         checkpoint.config.to_json_file(folder / CONFIG_NAME)
         if checkpoint.tokenizer:
             checkpoint.tokenizer.save(folder)
-        write_task_files(checkpoint, folder)
+        write_side_files(checkpoint, folder)
 
 
 def refuse_missing_packages(formats: Collection[ExportFormat]) -> None:

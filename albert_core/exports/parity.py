@@ -145,6 +145,7 @@ class Reference:
         outputs: Its outputs for each batch.
         num_sentences: Sentences in the batches; 0 if the tokens are random.
         parameter_bytes: Size of the parameters in float32.
+        is_multi_label: Whether each of its logits has a probability by itself.
         dev: The task's dev set with the model's score, if there is one.
         sentence_source: Where the sentences come from.
     """
@@ -154,6 +155,7 @@ class Reference:
     outputs: Sequence[ModelOutputs]
     num_sentences: int
     parameter_bytes: int
+    is_multi_label: bool = False
     dev: DevSet | None = None
     sentence_source: SentenceSource = "package"
 
@@ -184,6 +186,7 @@ def make_reference(
         outputs=[run(batch) for batch in batches],
         num_sentences=len(sentences) if checkpoint.tokenizer else 0,
         parameter_bytes=sum(array.nbytes for array in checkpoint.weights.values()),
+        is_multi_label=checkpoint.is_multi_label,
         dev=dev,
         sentence_source=sentence_source,
     )
@@ -264,7 +267,12 @@ def _differences(
     """
     largest: dict[str, float] = {}
     for inputs, expected in zip(reference.batches, reference.outputs, strict=True):
-        of_batch = largest_differences(expected, run(inputs), as_probabilities=as_probabilities)
+        of_batch = largest_differences(
+            expected,
+            run(inputs),
+            as_probabilities=as_probabilities,
+            is_multi_label=reference.is_multi_label,
+        )
         for name, value in of_batch.items():
             # Not `max`, which drops a NaN in some orders.
             largest[name] = float(np.maximum(largest.get(name, 0.0), value))

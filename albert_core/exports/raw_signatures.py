@@ -55,7 +55,9 @@ class RawSignatures:
         self._task = dict(checkpoint.task or {})
         self._config = get_finetuning_config(checkpoint)
         self._special_ids = tokenizer.special_ids
-        self._num_outputs = len(checkpoint.weights.get("output_bias", ()))
+        self._num_outputs = checkpoint.num_labels
+        self._labels = checkpoint.label_names
+        self._is_multi_label = checkpoint.is_multi_label
         self._is_beam = "span_beam" in checkpoint.heads
         self._is_multiple_choice = checkpoint.is_multiple_choice
         self.tokenizer = GraphTokenizer(tokenizer, with_offsets=not self._num_outputs)
@@ -74,18 +76,34 @@ class RawSignatures:
             if _is_race(self._task):
                 return concrete_function(self._choose_option, **texts, question=_TEXTS_B)
             return concrete_function(self._choose, **texts)
-        method = self._rate if self._num_outputs == 1 else self._classify
+        method = self._classify
+        if self._is_multi_label:
+            method = self._find_labels
+        elif self._num_outputs == 1:
+            method = self._rate
         texts = {"text": _TEXTS_B}
         if _num_texts(self._task) == 2:
             texts["text_b"] = _TEXTS_B
         return concrete_function(method, **texts)
 
     def _classify(self, text: Any, text_b: Any = None) -> dict[str, Any]:
-        """Return `logits` and `probabilities` [B, C], and `label` [B] where the task has labels."""
+        """Return `logits` and `probabilities` [B, C], and `label` [B] where classes have names."""
         outputs = _with_probabilities(self._logits(text, text_b))
-        if labels := self._task.get("labels"):
+        if self._labels:
             best_B = tf.argmax(outputs["logits"], -1)
-            outputs["label"] = tf.gather(tf.constant(labels, tf.string), best_B)
+            outputs["label"] = tf.gather(tf.constant(self._labels, tf.string), best_B)
+        return outputs
+
+    def _find_labels(self, text: Any, text_b: Any = None) -> dict[str, Any]:
+        """Return `logits` and `probabilities` [B, C] of labels of which any number may apply.
+
+        Where they have names, also these, `labels` [B, C], the same in every row.
+        """
+        logits_BC = self._logits(text, text_b)
+        outputs = {"logits": logits_BC, "probabilities": tf.sigmoid(logits_BC)}
+        if self._labels:
+            names_1C = tf.constant([self._labels], tf.string)
+            outputs["labels"] = tf.repeat(names_1C, tf.shape(logits_BC)[0], axis=0)
         return outputs
 
     def _rate(self, text: Any, text_b: Any = None) -> dict[str, Any]:

@@ -24,13 +24,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from albert_core.checkpoints.checkpoint import (
-    Checkpoint,
-    build_model,
-    write_task_files,
-)
+from albert_core.checkpoints.checkpoint import Checkpoint, build_model
 from albert_core.checkpoints.kinds import HUB_ASSETS
 from albert_core.checkpoints.names import NAMED_VARIABLES, PRETRAINING_HEADS
+from albert_core.checkpoints.side_files import write_side_files
 from albert_core.checkpoints.vocabulary import (
     write_original_vocabulary,
 )
@@ -214,4 +211,4 @@ def _write_assets(checkpoint: Checkpoint, folder: Path) -> None:
     checkpoint.config.to_json_file(folder / CONFIG_NAME)
     if checkpoint.tokenizer:
         write_original_vocabulary(checkpoint.tokenizer, folder)
-    write_task_files(checkpoint, folder)
+    write_side_files(checkpoint, folder)

@@ -17,28 +17,26 @@ from albert_core.finetuning.prediction import ExampleOutputs
 from albert_core.finetuning.question_features import Window
 from albert_core.tasks import Question
 
-# As in the original: where no span may be the answer, and of a question without a window, which
-# then counts as one without an answer.
-_NO_ANSWER_LOG_PROB = -1e6
+# Of a question without a window, which then counts as one without an answer, as in the original.
 _UNSEEN_NULL_ODDS = 1e6
+# What the n-best list of a question without candidates holds, whose readers expect an entry.
+_NO_CANDIDATE = {"text": "", "probability": 0.0, "start_log_prob": -1e6, "end_log_prob": -1e6}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SpanCandidate:
-    """A possible answer: a part of the context, or the entry that stands for having none.
+    """A part of the context that may be the answer.
 
     Attributes:
-        text: The part, without white space around it. Where no part of the context can be an
-            answer: empty, or the text `empty` for a question that must have one.
-        start: Number of its first character in the context, from 0; None where no part can be an
-            answer.
+        text: The part, without white space around it.
+        start: Number of its first character in the context, from 0.
         start_log_prob: Log probability of its start, or the logit where all starts and ends are
             independent (SQuAD 1.1).
         end_log_prob: The same of its end.
     """
 
     text: str
-    start: int | None
+    start: int
     start_log_prob: float
     end_log_prob: float
 
@@ -53,7 +51,8 @@ class Answers:
     """Answers by the id of their question.
 
     Attributes:
-        candidates: The best answers, no text twice, the best first; at least one.
+        candidates: The best answers, no text twice, the best first; none where no part of the
+            context can be one.
         null_odds: Logit of there being no answer, the lowest over all windows; 1e6 for a question
             without windows. Empty where every question has an answer.
     """
@@ -64,16 +63,18 @@ class Answers:
     def best(self, threshold: float | None = None) -> dict[str, str]:
         """Return the text of the best candidate of each question, by the question's id.
 
+        It is empty for a question without candidates.
+
         Args:
-            threshold: Questions with null odds of this or more get an empty answer; None: none do.
-                Only where questions may have no answer.
+            threshold: Questions with null odds of this or more get an empty answer, too; None: none
+                do. Only where questions may have no answer.
 
         Raises:
             KeyError: A threshold is given, but there are no null odds.
         """
         return {
             key: ""
-            if threshold is not None and self.null_odds[key] >= threshold
+            if not candidates or (threshold is not None and self.null_odds[key] >= threshold)
             else candidates[0].text
             for key, candidates in self.candidates.items()
         }
@@ -81,12 +82,17 @@ class Answers:
     def n_best(self) -> dict[str, list[dict[str, Any]]]:
         """Return all candidates with their probabilities, as in the original's n-best file.
 
+        Deviates from the original: a question without candidates gets an empty text of probability
+        0, not one of probability 1, which for questions that must have an answer is `empty`.
+
         Returns:
             For each question's id, the best first: `text`, `probability`, `start_log_prob` and
             `end_log_prob` of each candidate. A question's probabilities sum to 1.
         """
         return {
-            key: [
+            key: [dict(_NO_CANDIDATE)]
+            if not candidates
+            else [
                 {
                     "text": candidate.text,
                     "probability": float(probability),
@@ -115,7 +121,7 @@ def search_answers(
 
     Args:
         questions: The questions, with ids that differ.
-        windows: What the model was shown, W, at least one.
+        windows: What the model was shown, W; without any, no question has candidates.
         outputs: The model's outputs for each window, in their order: those that the called function
             reads. Where every question has an answer, logits of padding are cut off here, so that
             an answer does not depend on what else was in the batch; `find_answers_or_none` gets
@@ -123,6 +129,12 @@ def search_answers(
         config: How many candidates to keep, and how long they may be.
         has_unanswerable: Whether a question may have no answer.
     """
+    if not windows:
+        null_odds = {question.id: _UNSEEN_NULL_ODDS for question in questions}
+        return Answers(
+            candidates={question.id: [] for question in questions},
+            null_odds=null_odds if has_unanswerable else {},
+        )
     find = find_answers_or_none if has_unanswerable else find_answers
     if not has_unanswerable:
         outputs = {
@@ -150,7 +162,7 @@ def find_answers(
 
     An answer lies in the part of the context that a window shows, and begins at a token for which
     that window shows the most context. A question without any such span, or without windows, gets
-    the text `empty` with log probabilities of 0, as in the original.
+    no candidates.
 
     Args:
         questions: The questions, with ids that differ.
@@ -163,9 +175,7 @@ def find_answers(
         _pair_best(starts_S.astype(float), ends_S.astype(float), n_best_size)
         for starts_S, ends_S in zip(outputs["start_logits"], outputs["end_logits"], strict=True)
     )
-    # The original's word, which is scored like any answer: "" would be right where there is none.
-    nothing = SpanCandidate(text="empty", start=None, start_log_prob=0.0, end_log_prob=0.0)
-    ranked = _rank_candidates(questions, windows, pairs, n_best_size, max_answer_length, nothing)
+    ranked = _rank_candidates(questions, windows, pairs, n_best_size, max_answer_length)
     return Answers(candidates=ranked, null_odds={})
 
 
@@ -181,7 +191,7 @@ def find_answers_or_none(
 
     An answer lies in the part of the context that a window shows, and begins at a token for which
     that window shows the most context. A question without any such span, or without windows, gets
-    an empty text with log probabilities of -1e6.
+    no candidates.
 
     Args:
         questions: The questions, with ids that differ.
@@ -209,13 +219,7 @@ def find_answers_or_none(
         key = questions[window.question].id
         # The smallest: an answer seen in one window is not refuted by those that do not show it.
         null_odds[key] = min(null_odds[key], float(cls_logit))
-    nothing = SpanCandidate(
-        text="",
-        start=None,
-        start_log_prob=_NO_ANSWER_LOG_PROB,
-        end_log_prob=_NO_ANSWER_LOG_PROB,
-    )
-    ranked = _rank_candidates(questions, windows, pairs, n_best_size, max_answer_length, nothing)
+    ranked = _rank_candidates(questions, windows, pairs, n_best_size, max_answer_length)
     return Answers(candidates=ranked, null_odds=null_odds)
 
 
@@ -254,7 +258,6 @@ def _rank_candidates(
     pairs: Iterable[_Pairs],
     n_best_size: int,
     max_length: int,
-    nothing: SpanCandidate,
 ) -> dict[str, list[SpanCandidate]]:
     """Return the best candidates of each question by its id, no text twice.
 
@@ -265,13 +268,12 @@ def _rank_candidates(
             answer are dropped here.
         n_best_size: Most candidates of a question.
         max_length: Longest answer in tokens.
-        nothing: The only candidate of a question that has no other.
     """
     spans: dict[int, list[tuple[Window, _Pairs]]] = collections.defaultdict(list)
     for window, window_pairs in zip(windows, pairs, strict=True):
         spans[window.question].append((window, _allowed_pairs(window, window_pairs, max_length)))
     return {
-        question.id: _best_candidates(spans[number], n_best_size) or [nothing]
+        question.id: _best_candidates(spans[number], n_best_size)
         for number, question in enumerate(questions)
     }
 
@@ -310,7 +312,7 @@ def _best_candidates(
 
 
 def candidate_probabilities(candidates: Sequence[SpanCandidate]) -> np.ndarray:
-    """Return the softmax of the scores of one or more candidates, float64, in their order."""
+    """Return the softmax of the scores of candidates, if any, float64, in their order."""
     scores = np.array([candidate.score for candidate in candidates])
-    odds = np.exp(scores - scores.max())
+    odds = np.exp(scores - scores.max(initial=-np.inf))
     return odds / odds.sum()

@@ -18,9 +18,9 @@ _GUESSED_WORDS = 3
 def baseline_score(program: TaskProgram, train: TaskData, dev: TaskData) -> float:
     """Return the first metric on the dev set of predictions that need no model.
 
-    These are the most frequent class or choice of the training set, or its mean score; no answer to
-    questions that may have none; else three words from a place in the context that follows from the
-    question's id.
+    These are the most frequent class or choice of the training set, or its mean score; the labels
+    that apply to more than half of it; no answer to questions that may have none; else three words
+    from a place in the context that follows from the question's id.
 
     Args:
         program: The task.
@@ -47,15 +47,18 @@ def constant_outputs(task: Task, targets: np.ndarray, num_rows: int) -> np.ndarr
 
     For classes and choices the scores are counts: the number of examples each is right in (C is 2
     or more, up to the highest class that occurs). Only their order means anything. For regression
-    they are the mean target [M, 1].
+    they are the mean target [M, 1]; for labels of which any number may apply, above 0 where a label
+    applies to more than half of the set.
 
     Args:
         task: A task of texts.
-        targets: The targets of the training set.
+        targets: The targets of the training set; of such labels [examples, C].
         num_rows: Number of examples M to predict for.
     """
     if task.kind == "regression":
         return np.full((num_rows, 1), targets.mean())
+    if task.kind == "multi_label":
+        return np.tile(targets.mean(axis=0) - 0.5, (num_rows, 1))
     counts = np.bincount(targets.astype(int), minlength=2)
     return np.tile(counts, (num_rows, 1))
 

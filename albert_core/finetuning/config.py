@@ -12,7 +12,6 @@ from albert_core.settings import parse_settings
 from albert_core.tasks.task import Task
 from albert_core.training.devices import Precision
 
-TRIALS_NAME = "trials.json"  # beside the weights: the best row of every trial
 EVERY_TASK = "*"  # in place of a task's name in `per_task`
 
 Initialization = Literal["pretrained", "random"]

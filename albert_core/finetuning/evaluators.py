@@ -97,7 +97,7 @@ class Evaluator(abc.ABC):
 
 
 class TextEvaluator(Evaluator):
-    """Evaluator of classification, regression and multiple choice; reads `logits` [M, C]."""
+    """Evaluator of classes, labels, scores and choices; reads `logits` [M, C]."""
 
     @functools.cached_property
     def logits(self) -> np.ndarray:
@@ -149,7 +149,7 @@ class TextEvaluator(Evaluator):
         }.get(self.task.kind, list(self.task.labels))
         lines = ["\t".join(["id", "prediction", *columns])]
         for row in rows:
-            probabilities = softmax(self.logits[row]) if columns else np.zeros(0)
+            probabilities = self._probabilities(row) if columns else np.zeros(0)
             cells = [self.data.examples[row].id, self._prediction(row)]
             lines.append("\t".join([*cells, *(f"{value:.6g}" for value in probabilities)]))
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -159,9 +159,20 @@ class TextEvaluator(Evaluator):
         lines += [f"{self.data.examples[row].id}\t{self._prediction(row)}" for row in rows]
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
-    def _prediction(self, row: int) -> str:
-        """Return an example's prediction as text: a class's name, a choice from 0, or a score."""
+    def _probabilities(self, row: int) -> np.ndarray:
+        """Return the probability of each class or choice of an example [C]."""
         logits = self.logits[row]
+        return 1 / (1 + np.exp(-logits)) if self.task.kind == "multi_label" else softmax(logits)
+
+    def _prediction(self, row: int) -> str:
+        """Return an example's prediction as text: a class's name, a choice from 0, or a score.
+
+        Of labels of which any number may apply: their names, separated by commas.
+        """
+        logits = self.logits[row]
+        if self.task.kind == "multi_label":
+            named = zip(self.task.labels, logits, strict=True)
+            return ",".join(label for label, logit in named if logit > 0)
         if self.task.kind == "regression":
             return f"{logits[0]:.6g}"
         best = int(logits.argmax())
@@ -173,7 +184,7 @@ class QuestionEvaluator(Evaluator):
 
     @functools.cached_property
     def answers(self) -> Answers:
-        """The likeliest answers to each question; needs one window or more."""
+        """The likeliest answers to each question; none of questions without windows."""
         return search_answers(
             self.data.examples,
             self.data.windows,

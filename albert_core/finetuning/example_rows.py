@@ -28,7 +28,8 @@ def write_example_rows(
         folder: The folder; a file of that name is replaced.
         evaluator: The predictions; their right answers must be known (not checked).
         baselines: Predictions of baselines by their name [M], in the kind of the model's own:
-            numbers of classes or choices, or scores. They become columns of the rows.
+            numbers of classes or choices, scores, or 1 and 0 for each label [M, C]. They become
+            columns of the rows.
     """
     columns = {name: values.tolist() for name, values in baselines.items()}
     with (folder / EXAMPLES_NAME).open("w", encoding="utf-8") as file:
@@ -55,7 +56,8 @@ def example_rows(evaluator: Evaluator) -> Iterator[dict[str, Any]]:
 
     All rows have `id`, `source`, `texts` and `prediction`. Those of a classification, multiple
     choice or regression have `label`; it and the prediction are the number of a class or choice, or
-    a score. The first two have `probabilities`, in the order of the classes or choices. Those of
+    a score; of `multi_label` both are lists of 1 or 0 for each label. All but those of regression
+    have `probabilities`, in the order of the classes, choices or labels. Those of
     questions have as texts question and context; `answers`, empty where there is none; a prediction
     as text, empty for no answer; its `probability` among the candidates; the `score` by the task's
     first metric; and where there may be no answer `null_probability`, the probability of that.
@@ -69,12 +71,19 @@ def example_rows(evaluator: Evaluator) -> Iterator[dict[str, Any]]:
 def _text_rows(evaluator: TextEvaluator) -> Iterator[dict[str, Any]]:
     """Yield the rows of a task of texts."""
     targets = evaluator.data.features.targets["target"]
-    is_regression = evaluator.task.kind == "regression"
+    kind = evaluator.task.kind
     for example, logits, target in zip(
         evaluator.data.examples, evaluator.logits, targets, strict=True
     ):
         row = {"id": example.id, "source": example.source, "texts": list(example.texts)}
-        if is_regression:
+        if kind == "multi_label":
+            yield {
+                **row,
+                "label": target.astype(int).tolist(),
+                "prediction": (logits > 0).astype(int).tolist(),
+                "probabilities": [_rounded(value) for value in 1 / (1 + np.exp(-logits))],
+            }
+        elif kind == "regression":
             yield {**row, "label": float(target), "prediction": _rounded(logits[0])}
         else:
             yield {

@@ -31,7 +31,10 @@ def new_task_model(
         )
     if task.kind != "question_answering":
         return models.AlbertForSequenceClassification(
-            model_config, num_labels=task.num_outputs, classifier_dropout=config.classifier_dropout
+            model_config,
+            num_labels=task.num_outputs,
+            is_multi_label=task.kind == "multi_label",
+            classifier_dropout=config.classifier_dropout,
         )
     if not task.has_unanswerable:
         return models.AlbertForQuestionAnswering(model_config)

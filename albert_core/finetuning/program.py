@@ -11,12 +11,14 @@ import numpy as np
 
 from albert_core.artifacts.manifest import Metrics
 from albert_core.checkpoints import Checkpoint
+from albert_core.checkpoints.names import PRETRAINING_HEADS
+from albert_core.checkpoints.side_files import TASK_NAME, TRIALS_NAME
 from albert_core.checkpoints.vocabulary import check_size
 from albert_core.config import CONFIG_NAME, WEIGHTS_NAME, AlbertConfig
 from albert_core.errors import InputError
 from albert_core.files import write_json
 from albert_core.finetuning.baseline import baseline_score
-from albert_core.finetuning.config import TRIALS_NAME, FinetuningConfig, Initialization
+from albert_core.finetuning.config import FinetuningConfig, Initialization
 from albert_core.finetuning.task_program import task_program
 from albert_core.finetuning.trials import Trial, TrialTrainer, best_trials
 from albert_core.progress import ReportProgress, quiet
@@ -73,6 +75,8 @@ def run_finetuning(
         StepFailedError: A training was interrupted or diverged; its checkpoint is left.
     """
     checkpoint = pretrained.with_pooler()
+    for note in (*checkpoint.notes, *_describe_left_out(checkpoint, task)):
+        progress(0, 0, note)
     tokenizer = _tokenizer(checkpoint)
     model_config = _model_config(checkpoint.config, config)
     weights = checkpoint.weights if initialization == "pretrained" else {}
@@ -104,6 +108,18 @@ def run_finetuning(
         "num_dev": len(dev.examples),
         **{f"num_left_out ({cause})": number for cause, number in train.left_out.items()},
     }
+
+
+def _describe_left_out(checkpoint: Checkpoint, task: Task) -> tuple[str, ...]:
+    """Return a note about the head of a checkpoint that was fine-tuned before; none without one."""
+    heads = checkpoint.heads - PRETRAINING_HEADS
+    if not heads:
+        return ()
+    names = f" ({', '.join(checkpoint.label_names)})" if checkpoint.label_names else ""
+    return (
+        f"left out {', '.join(sorted(heads))}{names} of {checkpoint.source}: the head for "
+        f"{task.name} begins anew",
+    )
 
 
 def _tokenizer(checkpoint: Checkpoint) -> Tokenizer:
@@ -190,7 +206,7 @@ def _write_results(
     tokenizer.save(results)
     copy_best(checkpoints / best.name, best.weights, results / WEIGHTS_NAME)
     shutil.copy(checkpoints / best.name / LOG_NAME, results / LOG_NAME)
-    write_json(results / "task.json", dataclasses.asdict(task))
+    write_json(results / TASK_NAME, dataclasses.asdict(task))
     rows = [{"name": trial.name, "seed": trial.config.seed, **trial.best} for trial in trials]
     write_json(results / TRIALS_NAME, {"chosen": best.name, "trials": rows})
     write_history(results, best.history)

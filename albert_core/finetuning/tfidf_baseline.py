@@ -45,7 +45,8 @@ def predict_with_tfidf(
 
     Classes are told by logistic regression on the TF-IDF of words and pairs of words; of two texts,
     on that of both and their cosine. Its strength of regularisation is chosen on every tenth
-    training example. Scores of pairs are a line through the cosine, those of single texts a ridge
+    training example. Labels of which any number may apply are told by one for each, of a fixed
+    strength. Scores of pairs are a line through the cosine, those of single texts a ridge
     regression. Of choices, the one that is closest to the text by its cosine is taken.
 
     Args:
@@ -73,6 +74,13 @@ def predict_with_tfidf(
     is_pair = len(train[0].texts) == 2
     if task.kind == "regression":
         return _regress(features, train, targets, dev, is_pair=is_pair)
+    if task.kind == "multi_label":
+        outputs = _find_labels(features.matrix(train), targets, features.matrix(dev))
+        return TfidfBaseline(
+            method="TF-IDF and a logistic regression for each label",
+            outputs=outputs,
+            num_train=len(train),
+        )
     if len(np.unique(targets)) < 2:
         return None
     classes = targets.astype(int)
@@ -167,6 +175,24 @@ def _regress(
     )
 
 
+def _find_labels(train_MF: Any, targets_MC: np.ndarray, dev_MF: Any) -> np.ndarray:
+    """Return a score for each label of dev examples [M, C], above 0 where it applies.
+
+    Args:
+        train_MF: Features to train on.
+        targets_MC: 1 or 0 for each label of these.
+        dev_MF: Features to score.
+    """
+    # As a task of two classes for each label: the second one's score.
+    columns = [
+        _fit_and_score(train_MF, target_M.astype(int), dev_MF, 2, _STRENGTHS[1])[:, 1]
+        if len(np.unique(target_M)) > 1
+        else np.full(dev_MF.shape[0], target_M[0] - 0.5)
+        for target_M in targets_MC.T
+    ]
+    return np.stack(columns, axis=1)
+
+
 def _classify(train_MF: Any, classes: np.ndarray, dev_MF: Any, num_classes: int) -> np.ndarray:
     """Return a score for each class of dev examples [M, C]; minus infinity where none trains it."""
     is_held_out = np.arange(len(classes)) % _HELD_OUT_EVERY == _HELD_OUT_EVERY - 1
@@ -189,6 +215,8 @@ def _fit_and_score(
     train_MF: Any, classes: np.ndarray, dev_MF: Any, num_classes: int, strength: float
 ) -> np.ndarray:
     """Train a logistic regression, one class against the rest, and return scores [M, C].
+
+    A class that is not among those to train on has the score -inf.
 
     Args:
         train_MF: Features to train on.

@@ -11,6 +11,7 @@ from albert_core.finetuning.evaluators import TextEvaluator
 from albert_core.finetuning.task_program import TaskData, TaskProgram
 from albert_core.finetuning.tfidf_baseline import predict_with_tfidf
 from albert_core.tasks import InvalidRows, read_examples
+from albert_core.tasks.metrics import predicted_values
 
 BASELINES_NAME = "baselines_dev.json"
 WITHOUT_MODEL = "without_model"
@@ -24,7 +25,8 @@ class ScoredBaseline:
     Attributes:
         name: `without_model` or `majority`.
         method: How it predicts, in words.
-        predictions: Numbers of classes or choices, or scores [M].
+        predictions: Numbers of classes or choices, or scores [M]; of `multi_label` 1 or 0 for each
+            label [M, C].
         score: The task's first metric.
         low: Lower bound of the score's 95 % bootstrap interval.
         high: Its upper bound.
@@ -73,7 +75,11 @@ def score_baselines(program: TaskProgram, folder: Path, dev: TaskData) -> list[S
     targets = np.array([example.target for example in train])
     constant = constant_outputs(task, targets, len(dev.examples))
     evaluator = TextEvaluator(program, dev, {"logits": list(constant)})
-    method = "mean of the training set" if task.kind == "regression" else "most frequent label"
+    methods = {
+        "regression": "mean of the training set",
+        "multi_label": "labels of more than half of the training set",
+    }
+    method = methods.get(task.kind, "most frequent label")
     return [*baselines, _score(MAJORITY, method, evaluator, len(train))]
 
 
@@ -85,7 +91,7 @@ def _score(name: str, method: str, evaluator: TextEvaluator, num_train: int) -> 
     return ScoredBaseline(
         name=name,
         method=method,
-        predictions=outputs[:, 0] if task.kind == "regression" else outputs.argmax(axis=1),
+        predictions=predicted_values(task, outputs),
         score=evaluator.metrics()[task.metrics[0]],
         low=low,
         high=high,

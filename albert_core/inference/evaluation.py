@@ -36,7 +36,7 @@ def evaluate_splits(
             the dev examples with their predictions, see `example_rows`.
         with_baselines: Whether simpler ways to predict are scored on the dev set, too: they are in
             the rows of the examples, and their scores in `baselines_dev.json`.
-        progress: Told which split is predicted.
+        progress: Told the model's notes, and which split is predicted.
 
     Returns:
         The metrics on the dev files, the task's first metric first; `score`, what GLUE averages;
@@ -48,6 +48,8 @@ def evaluate_splits(
             be used.
     """
     program = model.task_program()
+    for note in model.notes:
+        progress(0, 0, note)
     scores: Scores = {}
     for split in _SPLITS:
         progress(0, 0, f"predicting {split}")

@@ -62,7 +62,9 @@ def read_file_examples(
 
 
 def find_field_columns(row: Row, fields: Mapping[str, str], task: Task | None) -> dict[str, str]:
-    """Return the column of each field that there is, by the field.
+    """Return the column of each field that there is, by the field; case does not matter.
+
+    Columns named as the fields count first, else one of the ways that the task's own files have.
 
     Args:
         row: The first row of a file.
@@ -103,7 +105,7 @@ def _ways_of_naming(task: Task | None) -> list[Sequence[str]]:
 
 
 def _read_id(row: Row, used: Collection[str]) -> str | None:
-    """Return the id of a row; None if no column of its is for that."""
+    """Return the id of a row, from the first of the columns for it that is no field; else None."""
     for name in _ID_COLUMNS:
         value = row.values.get(name)
         if value is not None and name not in used:
@@ -116,7 +118,11 @@ def _optional_text(value: Any, column: str) -> str | None:
 
 
 def _choices(value: Any, column: str) -> list[str]:
-    """Return choices, from a list or from the JSON of one in the cell of a table."""
+    """Return two choices or more, from a list or from the JSON of one in the cell of a table.
+
+    Raises:
+        FieldError: The value is no such list.
+    """
     if isinstance(value, str):
         try:
             value = json.loads(value)

@@ -133,7 +133,11 @@ def _text_or_pair(example: FileExample) -> str | tuple[str, str]:
 def _parts(
     examples: Iterator[FileExample], file: RowFile, batch_size: int, progress: ReportProgress
 ) -> Iterator[Sequence[FileExample]]:
-    """Yield examples in lists of several batches, and report how much of the file has been read."""
+    """Yield examples in lists of several batches, and report how much of the file has been read.
+
+    Reports come at most every few seconds, after a list has been used; without a share of the whole
+    where its size is not known.
+    """
     started = reported = time.monotonic()
     num_rows = 0
     while part := list(itertools.islice(examples, batch_size * _BATCHES_IN_MEMORY)):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from albert_core.checks import check_minimum
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig
@@ -52,6 +53,7 @@ class LoadedModel:
             `pooled_output`; None where the format has none apart: `encode` then reads them from
             `run`.
         length_multiple: Multiple to which lengths of batches are rounded up.
+        notes: Sentences for the user about what was changed or left out on reading.
     """
 
     name: str
@@ -66,6 +68,7 @@ class LoadedModel:
     read_source: Callable[[], "Checkpoint"] | None = None
     open_encoder: Callable[[], ModelFunction] | None = None
     length_multiple: int
+    notes: tuple[str, ...] = ()
 
     def predict(
         self, examples: Sequence[Any], *, batch_size: int = DEFAULT_BATCH_SIZE
@@ -98,13 +101,15 @@ class LoadedModel:
 
         Args:
             texts: Texts with [MASK] in them, at most 16 each.
-            top_k: Tokens for each mask, 1 or more (not checked).
+            top_k: Tokens for each mask, 1 or more.
             batch_size: Texts in a batch.
 
         Raises:
-            InputError: The model is fine-tuned or has no head for masked words or no vocabulary, or
-                a text has no mask, too many of them, or more tokens than the model reads.
+            InputError: The model is fine-tuned or has no head for masked words or no vocabulary;
+                `top_k` is less than 1; or a text has no mask, too many of them, or more tokens than
+                the model reads.
         """
+        check_minimum("top_k", top_k, 1)
         predictor = self.predictor(batch_size=batch_size)
         if not isinstance(predictor, MaskPredictor):
             raise InputError(

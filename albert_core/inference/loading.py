@@ -1,13 +1,14 @@
 """Load a model from whatever holds it: a checkpoint of any format, or an export."""
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from albert_core.artifacts.inputs import input_folder
-from albert_core.checkpoints import Checkpoint, build_model, detect, read_checkpoint
-from albert_core.checkpoints.checkpoint import read_finetuning, read_task
-from albert_core.checkpoints.names import HEADS
+from albert_core.checkpoints import Checkpoint, build_model, detect
+from albert_core.checkpoints.side_files import read_heads, read_side_files
+from albert_core.checkpoints.task_head import read_for_task
 from albert_core.checkpoints.vocabulary import check_size, find_tokenizer
 from albert_core.config import CONFIG_NAME, AlbertConfig
 from albert_core.errors import InputError
@@ -16,7 +17,7 @@ from albert_core.finetuning.config import FinetuningConfig
 from albert_core.finetuning.models import new_task_model
 from albert_core.inference.loaded_model import LoadedModel
 from albert_core.inference.signature import TaskSignature
-from albert_core.inference.task_settings import parse_finetuning, parse_task, read_null_threshold
+from albert_core.inference.task_settings import parse_finetuning, parse_task
 from albert_core.model_function import compiled_function, encoder_function
 from albert_core.places.models import find_model
 from albert_core.tasks import Task
@@ -28,7 +29,12 @@ _EXPORT_LENGTH_MULTIPLE = 8
 
 
 def load(
-    path: str | Path, *, vocab: str | Path | None = None, lower_case: bool | None = None
+    path: str | Path,
+    *,
+    task: Task | None = None,
+    config: str | Path | None = None,
+    vocab: str | Path | None = None,
+    lower_case: bool | None = None,
 ) -> LoadedModel:
     """Load a model, to predict with it.
 
@@ -47,6 +53,9 @@ def load(
             Face's transformers; or an export of `albert export` in any format, which runs in its
             own runtime. Or a run's folder or a place in it, such as `runs/x/models/cola`, that has
             one such model; of a run's folder that is the fine-tuned one.
+        task: Task that a checkpoint answers as, if its files declare none or another, such as one
+            that was fine-tuned by the original or by transformers; see `fit_to_task`.
+        config: An albert_config.json, for a TensorFlow 1 checkpoint that has none beside it.
         vocab: Vocabulary of a checkpoint, if not the one beside it.
         lower_case: Whether that vocabulary lower-cases text, if not as its files say.
 
@@ -55,22 +64,28 @@ def load(
 
     Raises:
         InputError: There is no model at the path, or there are several below it, which the message
-            lists; a file of it cannot be used; or `vocab` or `lower_case` is given for an export.
+            lists; a file of it cannot be used; it is not one for `task`; or an argument is given
+            for an export.
     """
     folder = input_folder(find_model(path))
     export_format = find_export_format(folder)
     if export_format is None:
-        return _load_checkpoint(folder, vocab, lower_case)
-    if vocab is not None or lower_case is not None:
-        raise InputError(f"vocab, lower_case: expected none, since {path} has its own")
+        read_source = functools.partial(
+            read_for_task, folder, task=task, config=config, vocab=vocab, lower_case=lower_case
+        )
+        return _load_checkpoint(folder, read_source)
+    if any(value is not None for value in (task, config, vocab, lower_case)):
+        raise InputError(
+            f"task, config, vocab, lower_case: expected none, since the export {path} has its own"
+        )
     return _load_export(folder, export_format)
 
 
 def _load_export(folder: Path, export_format: ExportFormat) -> LoadedModel:
     """Open an export in its own runtime, with the vocabulary, task and settings beside it.
 
-    An export without a task is taken for a pretrained model with a head for masked words. It may
-    have no vocabulary.
+    Where neither task.json nor head.json says what it is for, as in older exports, it is taken for
+    a pretrained model with a head for masked words. It may have no vocabulary.
 
     Raises:
         InputError: A file cannot be used, or the vocabulary's size is not the model's.
@@ -81,7 +96,9 @@ def _load_export(folder: Path, export_format: ExportFormat) -> LoadedModel:
     tokenizer = find_tokenizer(side)
     if tokenizer:
         check_size(tokenizer, config, source=str(side))
-    task = parse_task(read_task(side), source=side)
+    files = read_side_files(side)
+    task = parse_task(files["task"], source=side)
+    heads, num_labels = read_heads(side, default=frozenset({"masked_lm"}))
     return LoadedModel(
         name=task.name if task else _model_name(folder),
         format=export_format,
@@ -89,17 +106,22 @@ def _load_export(folder: Path, export_format: ExportFormat) -> LoadedModel:
         tokenizer=tokenizer,
         task=task,
         settings=parse_finetuning(
-            read_finetuning(side), max_length=config.max_position_embeddings, source=side
+            files["finetuning"], max_length=config.max_position_embeddings, source=side
         ),
-        # The files do not say which heads a model without a task has.
         signature=TaskSignature.from_task(task)
         if task
-        else TaskSignature.from_heads(frozenset({"masked_lm"}), 0),
-        null_threshold=read_null_threshold(side),
+        else TaskSignature.from_heads(
+            heads,
+            num_labels,
+            labels=files["labels"],
+            problem_type=files["problem_type"],
+            is_multiple_choice=files["is_multiple_choice"],
+        ),
+        null_threshold=files["null_threshold"] or 0.0,
         run=spec.open(folder),
         # When vectors are first asked for, and only once: it may load the whole model again.
         # A SavedModel is also a checkpoint.
-        read_source=functools.partial(read_checkpoint, folder)
+        read_source=functools.partial(read_for_task, folder)
         if export_format == "saved_model"
         else None,
         open_encoder=functools.cache(functools.partial(spec.open_encoder, folder))
@@ -109,22 +131,20 @@ def _load_export(folder: Path, export_format: ExportFormat) -> LoadedModel:
     )
 
 
-def _load_checkpoint(path: Path, vocab: str | Path | None, lower_case: bool | None) -> LoadedModel:
-    """Read a checkpoint of any kind into a Keras model, with its vocabulary, task and settings.
+def _load_checkpoint(path: Path, read_source: Callable[[], Checkpoint]) -> LoadedModel:
+    """Make a Keras model of a checkpoint of any kind, with its vocabulary, task and settings.
 
     Without a task its heads say what it predicts. It may have no vocabulary.
 
     Args:
         path: The checkpoint.
-        vocab: Vocabulary to take instead of the one beside it.
-        lower_case: Whether the vocabulary lower-cases text; None: as its files say.
+        read_source: Reads it.
 
     Raises:
-        InputError: A file cannot be used.
+        InputError: A file cannot be used, or the weights do not fit the task.
     """
     from albert_core.backends import LENGTH_MULTIPLE
 
-    read_source = functools.partial(read_checkpoint, path, vocab=vocab, lower_case=lower_case)
     checkpoint = read_source()
     task = parse_task(checkpoint.task, source=path)
     settings = parse_finetuning(
@@ -140,8 +160,15 @@ def _load_checkpoint(path: Path, vocab: str | Path | None, lower_case: bool | No
         settings=settings,
         signature=TaskSignature.from_task(task)
         if task
-        else TaskSignature.from_heads(checkpoint.heads, _num_labels(checkpoint)),
-        null_threshold=read_null_threshold(path),
+        else TaskSignature.from_heads(
+            checkpoint.heads,
+            checkpoint.num_labels,
+            labels=checkpoint.labels,
+            problem_type=checkpoint.problem_type,
+            is_multiple_choice=checkpoint.is_multiple_choice,
+        ),
+        null_threshold=checkpoint.null_threshold or 0.0,
+        notes=checkpoint.notes,
         run=compiled_function(model),
         read_source=read_source,
         open_encoder=lambda: encoder_function(model),
@@ -177,10 +204,3 @@ def _model_name(path: Path) -> str:
     """Return the name of a model's folder; for a folder named as its format that of its parent."""
     path = path.resolve()
     return path.parent.name if path.name in FORMATS else path.name
-
-
-def _num_labels(checkpoint: Checkpoint) -> int:
-    """Return the number of outputs of a checkpoint's classifier; 0 if it has none."""
-    if "classifier" not in checkpoint.heads:
-        return 0
-    return next(len(checkpoint.weights[n]) for n in HEADS["classifier"] if n in checkpoint.weights)

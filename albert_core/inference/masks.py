@@ -38,7 +38,7 @@ class MaskPredictor(Predictor):
         return self.fill(examples, top_k=DEFAULT_TOP_K)
 
     def fill(self, examples: Sequence[Any], *, top_k: int) -> list[Prediction | InvalidExample]:
-        """Do as `predict` does, with `top_k` tokens for each mask, 1 or more (not checked)."""
+        """Do as `predict` does, with `top_k` tokens for each mask, 1 or more (not checked here)."""
         texts = [to_text(value, number, self.signature) for number, value in enumerate(examples)]
         encoded = [self._encode(text) for text in texts]
         usable = [ids for ids in encoded if not isinstance(ids, InvalidExample)]

@@ -22,6 +22,22 @@ class PredictedLabel:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class PredictedLabels:
+    """The labels of a text or a pair, of which any number may apply.
+
+    Attributes:
+        labels: Names of those that are more likely to apply than not, the likeliest first.
+        probabilities: The probability of every label by its name, each by itself: they do not sum
+            to 1.
+        is_truncated: Whether the end of a text was left out, as the model reads no more.
+    """
+
+    labels: Sequence[str]
+    probabilities: Mapping[str, float]
+    is_truncated: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class PredictedScore:
     """The score of a text or a pair, from a regression.
 
@@ -53,19 +69,18 @@ class PredictedChoice:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AnswerSpan:
-    """A part of a context that may be the answer to a question, or what stands for having none.
+    """A part of a context that may be the answer to a question.
 
     Attributes:
-        text: The part, without white space around it. Where no part of the context can be an
-            answer: empty, or the text `empty` for a model whose questions all have one.
-        start: Number of its first character in the context, from 0; None for no answer.
+        text: The part, without white space around it.
+        start: Number of its first character in the context, from 0.
         probability: Its probability among the candidates of the question that are kept.
         start_log_prob: Log probability of its start; a logit where every question has an answer.
         end_log_prob: The same of its end.
     """
 
     text: str
-    start: int | None
+    start: int
     probability: float
     start_log_prob: float
     end_log_prob: float
@@ -76,14 +91,15 @@ class PredictedAnswer:
     """The answer to a question about a context.
 
     Attributes:
-        answer: The answer; empty if there is none. The text `empty` where every question has an
-            answer, but no part of the context can be it.
+        answer: The answer; empty if there is none, also for a model whose questions all have one
+            where no part of the context can be it.
         start: Number of its first character in the context, from 0; None if there is none.
-        probability: Probability of the best candidate, also where no answer is given.
+        probability: Probability of the best candidate, also where the null odds are too high for
+            it to be given; 0 without candidates.
         null_odds: Logit of there being no answer; None where every question has one.
         null_threshold: Null odds from which on no answer is given; None where it always is.
         candidates: The best candidates, the best first; `finetuning.questions.n_best_size` at most.
-            They are there also where no answer is given.
+            They are there also where the null odds are too high; none where no part can be it.
         is_truncated: Whether the end of the question was left out; contexts never are.
     """
 
@@ -139,4 +155,11 @@ class InvalidExample:
     expected: str
 
 
-Prediction = PredictedLabel | PredictedScore | PredictedChoice | PredictedAnswer | FilledText
+Prediction = (
+    PredictedLabel
+    | PredictedLabels
+    | PredictedScore
+    | PredictedChoice
+    | PredictedAnswer
+    | FilledText
+)

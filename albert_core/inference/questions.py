@@ -97,22 +97,25 @@ class AnswerPredictor(Predictor):
         )
 
     def _prediction(self, question: Question, answers: Answers) -> PredictedAnswer:
-        """Return a question's answer: its best candidate, or "" if there is none by the threshold.
+        """Return a question's answer: its best candidate, or "" if there is none.
 
-        There is none if the null odds are at the threshold or above. The candidates come with it in
-        any case.
+        There is none if no part of the context can be it, or if the null odds are at the threshold
+        or above; the candidates come with it in any case.
         """
         spans = answers.candidates[question.id]
         candidates = [
             AnswerSpan(**dataclasses.asdict(span), probability=float(probability))
             for span, probability in zip(spans, candidate_probabilities(spans), strict=True)
         ]
+        best = candidates[0] if candidates else None
         null_odds = answers.null_odds.get(question.id)
-        has_answer = self._threshold is None or null_odds is None or null_odds < self._threshold
+        is_null = (
+            self._threshold is not None and null_odds is not None and null_odds >= self._threshold
+        )
         return PredictedAnswer(
-            answer=candidates[0].text if has_answer else "",
-            start=candidates[0].start if has_answer else None,
-            probability=candidates[0].probability,
+            answer=best.text if best and not is_null else "",
+            start=best.start if best and not is_null else None,
+            probability=best.probability if best else 0.0,
             null_odds=null_odds,
             null_threshold=self._threshold,
             candidates=candidates,

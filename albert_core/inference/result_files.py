@@ -140,6 +140,10 @@ class _TableWriter(ResultWriter):
     def __init__(
         self, file: IO[str], kind: type | None, labels: Sequence[str], *, is_tsv: bool
     ) -> None:
+        """Write the line of names: `id`, the fields of a prediction of type `kind`, and `error`.
+
+        A field by label has a column for each label. TSV is written without quotes.
+        """
         self._is_tsv, self._file = is_tsv, file
         columns = ["id"]
         for name, hint in _field_types(kind).items():
@@ -156,7 +160,7 @@ class _TableWriter(ResultWriter):
         self._writer.writeheader()
 
     def write(self, ids: Sequence[str | None], results: Results) -> None:
-        """Write a line for each prediction."""
+        """Write a line for each prediction, at once, so that a reader of a pipe sees it."""
         for row in map(_to_row, ids, results):
             cells: dict[str, Any] = {}
             for name, value in row.items():

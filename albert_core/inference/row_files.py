@@ -95,7 +95,11 @@ def _open_bytes(path: str) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def _open_parquet(path: str) -> Iterator[RowFile]:
-    """Open a Parquet file for the body; `done` and `total` are rows."""
+    """Open a Parquet file for the body; `done` and `total` are rows.
+
+    Raises:
+        InputError: It is no such file.
+    """
     import pyarrow
     import pyarrow.parquet
 
@@ -117,7 +121,11 @@ def _open_parquet(path: str) -> Iterator[RowFile]:
 
 
 def _refusing_other_encodings(path: str, rows: Iterable[Row]) -> Iterator[Row]:
-    """Yield rows; text that is not UTF-8 is bad input."""
+    """Yield rows; text that is not UTF-8 is refused.
+
+    Raises:
+        InputError: There is such text; names the line before it.
+    """
     last = "the first line"
     try:
         for row in rows:
@@ -141,6 +149,11 @@ def _read_tsv(path: str, text: io.TextIOWrapper) -> Iterator[Row]:
 
 
 def _read_csv(path: str, text: io.TextIOWrapper) -> Iterator[Row]:
+    """Yield the rows of CSV with a line of names; a cell may have line ends in quotes.
+
+    Raises:
+        InputError: It is no CSV, or as of `_with_header`.
+    """
     csv.field_size_limit(_MAX_CELL)
     reader = csv.reader(text, strict=True)
     try:
@@ -170,6 +183,11 @@ def _with_header(path: str, rows: Iterator[tuple[int, list[str]]]) -> Iterator[R
 
 
 def _read_jsonl(path: str, text: io.TextIOWrapper) -> Iterator[Row]:
+    """Yield an object a line; blank lines are left out.
+
+    Raises:
+        InputError: A line is no JSON object.
+    """
     for number, line in enumerate(text, start=1):
         if not line.strip():
             continue

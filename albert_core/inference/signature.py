@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Literal
 
+from albert_core.checkpoints.side_files import ProblemType
 from albert_core.tasks import Task
 from albert_core.tasks.task import Kind as TaskKind
 
@@ -16,7 +17,7 @@ class TaskSignature:
 
     Attributes:
         kind: What the model predicts.
-        labels: Class names of a classification, in the order of its outputs.
+        labels: Class names of a classifier, in the order of its outputs.
         num_texts: Texts of an example, 1 or 2; None where no file says. Not read for multiple
             choice and questions.
         has_questions: Whether a choice is an answer to a question, as in RACE.
@@ -42,20 +43,35 @@ class TaskSignature:
         )
 
     @classmethod
-    def from_heads(cls, heads: frozenset[str], num_labels: int) -> "TaskSignature":
+    def from_heads(
+        cls,
+        heads: frozenset[str],
+        num_labels: int,
+        *,
+        labels: tuple[str, ...] = (),
+        problem_type: ProblemType | None = None,
+        is_multiple_choice: bool = False,
+    ) -> "TaskSignature":
         """Return the signature of a model whose folder declares no task.
 
         A classifier wins over heads for answers, and these over one for masked words.
 
         Args:
             heads: Its heads by the names in `albert_core.checkpoints.names.HEADS`.
-            num_labels: Outputs of its classifier; 1 is a regression, more are classes named by
-                their numbers.
+            num_labels: Outputs of its classifier.
+            labels: Their names, as many; without any they are named by their numbers.
+            problem_type: What they are; None: one is a regression, more are classes.
+            is_multiple_choice: Whether the classifier scores choices.
         """
-        if "classifier" in heads and num_labels == 1:
-            return cls(kind="regression")
         if "classifier" in heads:
-            return cls(kind="classification", labels=tuple(map(str, range(num_labels))))
+            if is_multiple_choice:
+                return cls(kind="multiple_choice")
+            names = labels or tuple(map(str, range(num_labels)))
+            if problem_type == "multi_label_classification":
+                return cls(kind="multi_label", labels=names)
+            if num_labels == 1:
+                return cls(kind="regression")
+            return cls(kind="classification", labels=names)
         if heads & {"span", "span_beam"}:
             return cls(kind="question_answering", has_unanswerable="span_beam" in heads)
         return cls(kind="masked_lm" if "masked_lm" in heads else "encoder", num_texts=1)

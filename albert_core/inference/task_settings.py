@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from albert_core.checkpoints.checkpoint import TASK_NAME, read_json
-from albert_core.finetuning.config import TRIALS_NAME, FinetuningConfig
+from albert_core.checkpoints.side_files import TASK_NAME, read_json
+from albert_core.errors import InputError
+from albert_core.finetuning.config import FinetuningConfig
 from albert_core.settings import parse_settings
 from albert_core.tasks import Task
 
@@ -14,12 +15,21 @@ _DEFAULT_LENGTH = 512
 
 
 def read_declared_task(folder: str | Path) -> Task:
-    """Return the task of a folder that `albert finetune` wrote.
+    """Return the task that a fine-tuned model's folder declares, as `albert finetune` writes it.
+
+    Args:
+        folder: The folder, or the prefix of a TensorFlow 1 checkpoint in it.
 
     Raises:
         InputError: There is no task.json, or it declares no task.
     """
-    path = Path(folder) / TASK_NAME
+    folder = Path(folder)
+    path = (folder if folder.is_dir() else folder.parent) / TASK_NAME
+    if not path.is_file():
+        raise InputError(
+            f"model {folder}: no {TASK_NAME} beside it, so it declares no task; name its task with "
+            "--task"
+        )
     return parse_settings(Task, read_json(path), source=str(path))
 
 
@@ -51,19 +61,3 @@ def parse_finetuning(
     known = {name: value for name, value in values.items() if value is not None}
     config = parse_settings(FinetuningConfig, known, source=f"{source}: finetuning")
     return dataclasses.replace(config, sequence_length=min(config.sequence_length, max_length))
-
-
-def read_null_threshold(folder: Path) -> float:
-    """Return the null odds from which on the best trial's questions have no answer.
-
-    They are in trials.json, which fine-tuning leaves in a model's folder, as the best on the dev
-    set; 0 if the file is missing or has none.
-
-    Raises:
-        InputError: There is a trials.json, but it is no JSON; other contents are not checked.
-    """
-    if not (folder / TRIALS_NAME).is_file():
-        return 0.0
-    trials = read_json(folder / TRIALS_NAME)
-    rows = {row["name"]: row for row in trials["trials"]}
-    return rows[trials["chosen"]].get("null_threshold", 0.0)

@@ -1,4 +1,4 @@
-"""Predictions of classification, regression and multiple choice.
+"""Predictions of classification, of one or several labels, of regression and multiple choice.
 
 Shape suffixes: C classes or choices.
 """
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.special import softmax
+from scipy.special import expit, softmax
 
 from albert_core.finetuning.features import Features, make_features
 from albert_core.inference.examples import to_text_example
@@ -15,6 +15,7 @@ from albert_core.inference.predictions import (
     InvalidExample,
     PredictedChoice,
     PredictedLabel,
+    PredictedLabels,
     PredictedScore,
     Prediction,
 )
@@ -76,6 +77,8 @@ class TextPredictor(Predictor):
         kind, labels = self.signature.kind, self.signature.labels
         if kind == "regression":
             return PredictedScore(score=float(logits_C[0]), is_truncated=is_truncated)
+        if kind == "multi_label":
+            return _predicted_labels(labels, logits_C, is_truncated)
         probabilities = [float(value) for value in softmax(logits_C)]
         best = int(logits_C.argmax())
         if kind == "multiple_choice":
@@ -91,3 +94,16 @@ class TextPredictor(Predictor):
             probabilities=dict(zip(labels, probabilities, strict=True)),
             is_truncated=is_truncated,
         )
+
+
+def _predicted_labels(
+    names: Sequence[str], logits_C: np.ndarray, is_truncated: bool
+) -> PredictedLabels:
+    """Return the prediction from the logits [C] of labels that do not exclude each other."""
+    probabilities = dict(zip(names, map(float, expit(logits_C.astype(float))), strict=True))
+    likeliest_first = sorted(names, key=lambda name: -probabilities[name])
+    return PredictedLabels(
+        labels=[name for name in likeliest_first if probabilities[name] > 0.5],
+        probabilities=probabilities,
+        is_truncated=is_truncated,
+    )

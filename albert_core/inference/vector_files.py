@@ -43,7 +43,7 @@ def open_vectors(path: str, vector_format: VectorFormat, *, size: int) -> Iterat
         vector = pyarrow.list_(pyarrow.float32(), size)
         schema = pyarrow.schema([("id", pyarrow.string()), ("vector", vector)])
         with pyarrow.parquet.ParquetWriter(partial, schema) as table:
-            yield _TableWriter(table, schema)
+            yield _ParquetVectorWriter(table, schema)
 
 
 class _ArrayWriter(VectorWriter):
@@ -72,7 +72,7 @@ class _ArrayWriter(VectorWriter):
         np.lib.format.write_array_header_1_0(self._file, header)
 
 
-class _TableWriter(VectorWriter):
+class _ParquetVectorWriter(VectorWriter):
     """Writes Parquet, a row group for each part."""
 
     def __init__(self, file: Any, schema: "pyarrow.Schema") -> None:

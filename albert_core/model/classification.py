@@ -55,25 +55,37 @@ class PooledOutputModel(AlbertWithHead):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class AlbertForSequenceClassification(PooledOutputModel):
-    """ALBERT with the original's classification head; with one label it is regression.
+    """ALBERT with the original's classification head; with one class it is regression.
 
     Inputs are a dict of `input_ids`, `input_mask`, `segment_ids` [B, S]; targets are class
-    numbers [B], or float scores [B] for regression. Source: run_classifier.py of the original.
+    numbers [B], float scores [B] for regression, or 1 and 0 for each label [B, C] of which any
+    number may apply. Source: run_classifier.py of the original, which has no such labels.
 
     Args:
         config: The architecture.
         num_labels: Number of classes C; 1 is regression.
+        is_multi_label: Whether each class applies or not by itself.
         classifier_dropout: Dropout on the pooled output while training.
     """
 
     def __init__(
-        self, config: AlbertConfig, *, num_labels: int, classifier_dropout: float = 0.1
+        self,
+        config: AlbertConfig,
+        *,
+        num_labels: int,
+        is_multi_label: bool = False,
+        classifier_dropout: float = 0.1,
     ) -> None:
         super().__init__(config, num_outputs=num_labels, classifier_dropout=classifier_dropout)
+        self.is_multi_label = is_multi_label
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of the model as JSON holds them."""
-        return {**super().get_config(), "num_labels": self.num_outputs}
+        return {
+            **super().get_config(),
+            "num_labels": self.num_outputs,
+            "is_multi_label": self.is_multi_label,
+        }
 
     def call(self, inputs: Tensors, training: bool | None = None) -> Any:
         """Return logits [B, C], or scores [B, 1] for regression.
@@ -84,7 +96,12 @@ class AlbertForSequenceClassification(PooledOutputModel):
         return self.logits(inputs, training)
 
     def example_losses(self, targets: Any, outputs: Any) -> Any:
-        """Return the cross entropy, or the squared error for regression, of each example [B]."""
+        """Return the cross entropy, or the squared error for regression, of each example [B].
+
+        Of labels of which any number may apply it is the mean of their binary cross entropies.
+        """
+        if self.is_multi_label:
+            return binary_cross_entropy(targets, outputs)
         if self.num_outputs > 1:
             return cross_entropy(targets, outputs)
         # In bfloat16 the difference of two near scores would keep few of its digits.
@@ -122,3 +139,10 @@ class AlbertForMultipleChoice(PooledOutputModel):
     def example_losses(self, targets: Any, outputs: Any) -> Any:
         """Return the cross entropy over the choices [B]."""
         return cross_entropy(targets, outputs)
+
+
+def binary_cross_entropy(targets: Any, logits: Any) -> Any:
+    """Return the mean over C of the binary cross entropies of logits [B, C], float32 [B]."""
+    logits_BC, targets_BC = ops.cast(logits, "float32"), ops.cast(targets, "float32")
+    # By softplus, which unlike log and sigmoid does not overflow.
+    return ops.mean(ops.softplus(logits_BC) - targets_BC * logits_BC, axis=-1)

@@ -159,7 +159,7 @@ def _read_outputs(run: Path) -> list[StepOutput]:
 
 
 def _age(run: Path, output: StepOutput) -> tuple[str, float, str]:
-    """Return what outputs are sorted by, the oldest first."""
+    """Return what outputs are sorted by, the oldest first: run, time of the manifest, folder."""
     # kfp names the folder of each run by its time. Times of files alone would not do: an output
     # that is published again is made of links to the files of its first time.
     folder = Path(output.folder)

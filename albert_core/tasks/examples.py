@@ -14,13 +14,14 @@ class Example:
     Attributes:
         id: Its id in the file, or the number of its row from 0.
         texts: One text or a pair; for multiple choice a text, then every choice.
-        target: Class number, score or number of the right choice; None where unknown.
+        target: Class number, score or number of the right choice; of `multi_label` 1 or 0 for each
+            label; None where unknown.
         source: `Source.name` of the file it comes from.
     """
 
     id: str
     texts: tuple[str, ...]
-    target: float | None
+    target: float | tuple[float, ...] | None
     source: str = ""
 
 
@@ -71,7 +72,7 @@ class InvalidRows:
         self.first: dict[str, str] = {}
 
     def add(self, cause: str, message: str) -> None:
-        """Count an invalid row, which the caller then leaves out.
+        """Count an invalid row, which the caller then leaves out; keep each cause's first message.
 
         Args:
             cause: Key of `counts`, such as `empty text`.

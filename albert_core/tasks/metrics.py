@@ -19,10 +19,27 @@ def compute_metrics(task: Task, outputs: np.ndarray, targets: np.ndarray) -> Sco
     Args:
         task: A task of texts, not of question answering.
         outputs: Logits [M, C], or scores [M, 1] for regression.
-        targets: Class numbers, scores or numbers of choices [M].
+        targets: Class numbers, scores or numbers of choices [M]; of `multi_label` 1 or 0 for each
+            label [M, C].
     """
-    predicted = outputs[:, 0] if task.kind == "regression" else outputs.argmax(axis=-1)
+    predicted = predicted_values(task, outputs)
     return {name: _FUNCTIONS[name](targets, predicted) for name in task.metrics}
+
+
+def predicted_values(task: Task, outputs: np.ndarray) -> np.ndarray:
+    """Return what a model predicts, in the form of the targets.
+
+    Args:
+        task: A task of texts.
+        outputs: Logits [M, C], or scores [M, 1] for regression.
+
+    Returns:
+        Class numbers, scores or numbers of choices [M]; of `multi_label` 1 or 0 for each label
+        [M, C].
+    """
+    if task.kind == "multi_label":
+        return (outputs > 0).astype(int)
+    return outputs[:, 0] if task.kind == "regression" else outputs.argmax(axis=-1)
 
 
 def compute_metric(name: Metric, targets: np.ndarray, predicted: np.ndarray) -> float:
@@ -30,8 +47,8 @@ def compute_metric(name: Metric, targets: np.ndarray, predicted: np.ndarray) -> 
 
     Args:
         name: The metric; not one of questions.
-        targets: Class numbers, scores or numbers of choices [M].
-        predicted: The same of the predictions [M].
+        targets: Class numbers, scores or numbers of choices [M]; of `multi_label` 1 or 0 [M, C].
+        predicted: The same of the predictions.
     """
     return _FUNCTIONS[name](targets, predicted)
 
@@ -130,7 +147,21 @@ def describe_classification(
 
 
 def _accuracy(targets: np.ndarray, predicted: np.ndarray) -> float:
-    return float(np.mean(targets == predicted))
+    """Return the fraction of examples that are right, of several labels in all of them."""
+    is_right = targets == predicted
+    return float(np.mean(is_right.all(axis=1) if is_right.ndim > 1 else is_right))
+
+
+def _f1_over_labels(average: str) -> Callable[[np.ndarray, np.ndarray], float]:
+    """Return the F1 of labels [M, C]: of all together (`micro`), or the mean of each (`macro`)."""
+
+    def compute(targets: np.ndarray, predicted: np.ndarray) -> float:
+        import sklearn.metrics
+
+        score = sklearn.metrics.f1_score
+        return float(score(targets > 0, predicted, average=average, zero_division=0.0))
+
+    return compute
 
 
 def _f1(targets: np.ndarray, predicted: np.ndarray) -> float:
@@ -172,6 +203,8 @@ _FUNCTIONS: Mapping[Metric, Callable[[np.ndarray, np.ndarray], float]] = {
     "accuracy": _accuracy,
     "f1": _f1,
     "matthews_correlation": _matthews_correlation,
+    "micro_f1": _f1_over_labels("micro"),
+    "macro_f1": _f1_over_labels("macro"),
     "mean_squared_error": _mean_squared_error,
     "pearson": _pearson,
     "spearman": _spearman,

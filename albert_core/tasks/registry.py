@@ -47,6 +47,22 @@ def expand_groups(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(expanded))
 
 
+def named_task(name: str) -> Task:
+    """Return a task without its files: one of `TASKS`, or of the path of a task.yaml.
+
+    Raises:
+        InputError: It is neither, or the declaration is wrong.
+    """
+    if name in TASKS:
+        return TASKS[name]
+    if name.endswith((".yaml", ".yml")):
+        return read_task_file(name)
+    raise InputError(
+        f"task {name!r}: unknown; expected one of {', '.join(TASKS)}, or the path of a "
+        f"{DECLARATION_NAME}"
+    )
+
+
 def find_task(name: str, data_dir: str | Path) -> tuple[Task, Path]:
     """Return a task and the folder of its files.
 

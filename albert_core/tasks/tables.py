@@ -29,7 +29,10 @@ class _Unusable(Exception):  # noqa: N818 - caught here
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Cells:
-    """What a row says: its texts, the spellings of its label (None without one), its id."""
+    """What a row says: its texts, the spellings of its label (None without one), its id.
+
+    Of `multi_label` the label is all those that apply, of which there may be none.
+    """
 
     texts: list[str]
     label: tuple[str, ...] | None
@@ -131,17 +134,35 @@ class _Rows(abc.ABC):
             source=self.source.name,
         )
 
-    def _target(self, spellings: Sequence[str], texts: Sequence[str]) -> float:
+    def _label_targets(self, labels: Sequence[str]) -> tuple[float, ...]:
+        """Return 1 for each of the task's labels that is among some, and 0 for the others.
+
+        Raises:
+            _Unusable: One of the labels is none of the task's.
+        """
+        if unknown := [label for label in labels if label not in self.task.labels]:
+            raise _Unusable(
+                "unknown label",
+                f"got label {unknown[0]!r}, expected some of {', '.join(self.task.labels)}",
+            )
+        return tuple(float(label in labels) for label in self.task.labels)
+
+    def _target(self, spellings: Sequence[str], texts: Sequence[str]) -> float | tuple[float, ...]:
         """Return the number of the class or choice, or the score, that a label stands for.
 
+        Of `multi_label` it is 1 or 0 for each of the task's labels.
+
         Args:
-            spellings: The ways the label may be written; for a class the first known one counts.
+            spellings: The ways the label may be written; for a class the first known one counts. Of
+                `multi_label` all labels that apply.
             texts: The texts of the row, whose number decides how many choices there are.
 
         Raises:
             _Unusable: It is no label of the task, no finite number, or not the number of a choice.
         """
         task = self.task
+        if task.kind == "multi_label":
+            return self._label_targets(spellings)
         num_choices = len(texts) - 1
         try:
             if task.kind == "classification":
@@ -229,9 +250,17 @@ class _TabSeparatedRows(_Rows):
         label = None if columns.label is None else row[columns.label]
         return _Cells(
             texts=texts,
-            label=None if label is None else (columns.labels.get(label, label),),
+            label=None
+            if label is None
+            else tuple(columns.labels.get(name, name) for name in self._labels_in(label)),
             id=None if columns.id is None else _checked_id(row[columns.id]),
         )
+
+    def _labels_in(self, cell: str) -> Sequence[str]:
+        """Return the label in a cell, or those of `multi_label`, between commas."""
+        if self.task.kind != "multi_label":
+            return (cell,)
+        return [name.strip() for name in cell.split(",") if name.strip()]
 
 
 class _JsonRows(_Rows):
@@ -300,7 +329,10 @@ class _JsonRows(_Rows):
         return as_text(self._value(row, column), str(column))
 
     def _label(self, row: JsonObject, column: Column) -> tuple[str, ...]:
-        return label_spellings(self._value(row, column), str(column))
+        value = self._value(row, column)
+        if self.task.kind == "multi_label":
+            return tuple(as_texts(value, str(column)))
+        return label_spellings(value, str(column))
 
     def _id(self, row: JsonObject, column: Column) -> str:
         self._value(row, column)

@@ -6,13 +6,17 @@ from typing import Any, Literal
 
 from albert_core.errors import InputError
 
-Kind = Literal["classification", "regression", "multiple_choice", "question_answering"]
+Kind = Literal[
+    "classification", "multi_label", "regression", "multiple_choice", "question_answering"
+]
 Format = Literal["auto", "tsv", "jsonl", "squad", "race"]
 Split = Literal["train", "dev", "test"]
 Metric = Literal[
     "accuracy",
     "f1",
     "matthews_correlation",
+    "micro_f1",
+    "macro_f1",
     "mean_squared_error",
     "pearson",
     "spearman",
@@ -27,6 +31,7 @@ SUBMISSION_FOLDER = "submission"  # of an evaluation's output: files for GLUE's 
 
 METRICS_BY_KIND: Mapping[Kind, tuple[Metric, ...]] = {
     "classification": ("accuracy", "f1", "matthews_correlation"),
+    "multi_label": ("micro_f1", "macro_f1", "accuracy"),
     "regression": ("pearson", "spearman", "mean_squared_error"),
     "multiple_choice": ("accuracy",),
     "question_answering": ("f1", "exact", "cmrc_f1", "cmrc_exact"),
@@ -116,7 +121,8 @@ class Recipe:
     def settings_of_any_length(self) -> dict[str, float | int]:
         """Return the values of `settings` for a training of another length.
 
-        Steps of warm-up become a fraction: a training may have fewer steps than they are.
+        Steps of warm-up become a fraction: a training may have fewer steps than they are. Without
+        `num_train_steps`, of which they would be one, they are left out.
         """
         values = self.settings()
         num_steps, num_warmup_steps = self.num_train_steps, values.pop("num_warmup_steps", None)
@@ -131,8 +137,8 @@ class Task:
 
     Attributes:
         name: Name on the command line and in reports.
-        kind: What is asked: a class or a number for a text or a pair, one of several choices, or
-            the part of a text that answers a question.
+        kind: What is asked: a class, any number of labels or a number for a text or a pair, one of
+            several choices, or the part of a text that answers a question.
         train: Training files.
         dev: Development files.
         test: Test files, predicted and, where they have labels, scored.
@@ -140,8 +146,9 @@ class Task:
             multiple choice the text, then one list of choices. A name with braces is a template
             of keys, such as `{target[span1_text]}`; `{keywords:, }` joins a list of texts by what
             follows the colon. None for `squad` and `race` files.
-        label: Column or name of the label; -1 is the last column.
-        labels: Class names in order of their numbers; of classification only.
+        label: Column or name of the label; -1 is the last column. Of `multi_label` it holds the
+            labels that apply: in `jsonl` a list of texts, in `tsv` separated by commas.
+        labels: Class names in order of their numbers; of classification and `multi_label` only.
         skipped_labels: Labels of rows that have none; they are left out.
         metrics: What is reported; the first chooses the best checkpoint, by its highest value.
         combined: The metrics whose mean is the task's score; the first one where none is given.
@@ -227,19 +234,20 @@ class Task:
             )
 
     def _check_labels(self) -> None:
-        """Refuse labels that do not fit the kind: two or more different ones for classes, or none.
+        """Refuse labels that do not fit the kind: different ones for classes and labels, or none.
 
         Raises:
             InputError: They do not; or `has_unanswerable` is set for anything but questions.
         """
-        if self.kind != "classification" and self.labels:
+        least = {"classification": 2, "multi_label": 1}.get(self.kind, 0)
+        if not least and self.labels:
             raise InputError(
                 f"task {self.name}: got labels of a {self.kind} task, expected none there"
             )
-        if self.kind == "classification" and len(set(self.labels)) != max(2, len(self.labels)):
+        if least and len(set(self.labels)) != max(least, len(self.labels)):
             raise InputError(
-                f"task {self.name}: got labels {', '.join(self.labels) or 'none'}, expected two or "
-                "more different ones (for scores: kind: regression)"
+                f"task {self.name}: got labels {', '.join(self.labels) or 'none'}, expected "
+                f"{least} or more different ones (for scores: kind: regression)"
             )
         if self.has_unanswerable and self.kind != "question_answering":
             raise InputError(
@@ -275,7 +283,7 @@ class Task:
 
     @property
     def num_outputs(self) -> int:
-        """Width of the output layer of a classification or a regression."""
+        """Width of the output layer of a classification, `multi_label` or a regression."""
         return len(self.labels) or 1
 
     def sources(self, split: Split) -> tuple[Source, ...]:

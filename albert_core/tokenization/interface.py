@@ -161,6 +161,14 @@ class Tokenizer(abc.ABC):
         """Return the token ids of a text."""
         return self.encode_batch([text])[0]
 
+    def encode_continuation(self, text: str) -> list[int]:
+        """Return the token ids of a text that goes on where a word has begun.
+
+        Where tokens that begin a word are marked, its first token is not, unless the text begins
+        with white space.
+        """
+        return self.encode(text)
+
     @abc.abstractmethod
     def surfaces(self, tokens: Sequence[str]) -> list[str]:
         """Return the part of the normalised text that each token stands for.

@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterator
 # Tags, of field number and wire type, all in one byte.
 _PIECE, _NORMALIZER = 0x0A, 0x1A
 _CHARACTER_MAP = 0x12  # of the normaliser
+# Field 3 of the normaliser: whether text gets a space in front, which marks its first word; no.
+_NO_SPACE_IN_FRONT = b"\x18\x00"
 # Field 3, the piece's type: unused. Appended to a piece it wins over the type given before, since
 # of a field that occurs twice the last one counts.
 _MARKED_UNUSED = b"\x18\x05"
@@ -43,14 +45,22 @@ def without_pieces(model: bytes, ids: Collection[int]) -> bytes:
 
     SentencePiece, which honours the mark, then encodes text with other pieces.
     """
-    changed = bytearray()
     # Pieces are the first fields, so that a field's number is the piece's id.
-    for index, (tag, content) in enumerate(_fields(model)):
-        if tag == _PIECE and index in ids:
-            content += _MARKED_UNUSED
-        changed.append(tag)
-        changed += _varint(len(content)) + content
-    return bytes(changed)
+    return b"".join(
+        _field(tag, content + _MARKED_UNUSED if tag == _PIECE and index in ids else content)
+        for index, (tag, content) in enumerate(_fields(model))
+    )
+
+
+def without_space_in_front(model: bytes) -> bytes:
+    """Return a copy of a model that encodes text as the continuation of a word.
+
+    Its first piece is none that marks a word's start.
+    """
+    return b"".join(
+        _field(tag, content + _NO_SPACE_IN_FRONT if tag == _NORMALIZER else content)
+        for tag, content in _fields(model)
+    )
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
@@ -71,6 +81,11 @@ def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
                 break
         yield tag, message[position : position + length]
         position += length
+
+
+def _field(tag: int, content: bytes) -> bytes:
+    """Return a length-delimited field."""
+    return bytes([tag]) + _varint(len(content)) + content
 
 
 def _varint(value: int) -> bytes:

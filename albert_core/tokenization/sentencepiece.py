@@ -1,5 +1,6 @@
 """SentencePiece tokenization as ALBERT does it."""
 
+import functools
 import hashlib
 import string
 import unicodedata
@@ -19,7 +20,11 @@ from albert_core.tokenization.interface import (
     flatten,
     save_settings,
 )
-from albert_core.tokenization.model_file import is_whole, without_pieces
+from albert_core.tokenization.model_file import (
+    is_whole,
+    without_pieces,
+    without_space_in_front,
+)
 from albert_core.tokenization.text import (
     preprocess_text,
     preprocess_text_as_hugging_face,
@@ -169,6 +174,27 @@ class SentencePieceTokenizer(Tokenizer):
         """Return the piece ids of each text."""
         batch = self._processor.EncodeAsIds(self._preprocess_batch(texts))
         return [_replace_items(ids, self.split_ids) for ids in batch]
+
+    def encode_continuation(self, text: str) -> list[int]:
+        """Return the piece ids of a text that goes on where a word has begun."""
+        if self._begins_with_space(text):
+            return self.encode(text)
+        return _replace_items(
+            self._continuing_processor.EncodeAsIds(self.preprocess(text)), self.split_ids
+        )
+
+    def _begins_with_space(self, text: str) -> bool:
+        """Return whether white space is the first of a text that normalisation leaves of it."""
+        for character in text:
+            normal = self._continuing_processor.Normalize(self.preprocess(f"a{character}a"))
+            if normal != "aa":
+                return normal == f"a{WORD_START}a"
+        return False
+
+    @functools.cached_property
+    def _continuing_processor(self) -> sentencepiece.SentencePieceProcessor:
+        """The model as it encodes text that goes on where a word has begun."""
+        return _processor(without_space_in_front(self.used_model))
 
     def _encode_batch_flat(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Return what `encode_flat` does, for one batch, on one thread."""

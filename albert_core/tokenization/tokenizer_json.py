@@ -14,6 +14,9 @@ from albert_core.tokenization.sentencepiece import (
     ends_in_digit_comma,
 )
 
+# Stands for [MASK] while text is normalised; Unicode has no such character.
+_MASK = "\ufdd0"
+_NO_MASK = "\ufdd1"  # takes the place of that character in a text
 _NEVER = -100.0  # added to the score of pieces that transformers' ALBERT must not use
 
 
@@ -29,14 +32,15 @@ def tokenizer_json(tokenizer: SentencePieceTokenizer) -> dict[str, Any]:
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": [_added(index, tokenizer.pieces[index]) for index in special],
+        "added_tokens": [
+            # The mask is found in the normalised text, so that what follows it is part of its text.
+            {**_added(index, tokenizer.pieces[index]), "normalized": index == ids.mask}
+            for index in special
+        ],
         "normalizer": {"type": "Sequence", "normalizers": _normalizers(tokenizer)},
-        "pre_tokenizer": {
-            "type": "Sequence",
-            "pretokenizers": [{"type": "WhitespaceSplit"}, _metaspace()],
-        },
+        "pre_tokenizer": _metaspace("never"),
         "post_processor": _post_processor(tokenizer),
-        "decoder": _metaspace(),
+        "decoder": _metaspace("always"),
         "model": {
             "type": "Unigram",
             "unk_id": ids.unknown,
@@ -47,29 +51,52 @@ def tokenizer_json(tokenizer: SentencePieceTokenizer) -> dict[str, Any]:
 
 
 def _added(index: int, piece: str) -> dict[str, Any]:
-    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip"), False)
     return {"id": index, "content": piece, **flags, "special": True}
 
 
 def _normalizers(tokenizer: SentencePieceTokenizer) -> list[dict[str, Any]]:
-    """Return the normalisers in order: quotes, marks, lower case if set, the model's own table."""
-    quotes = [
-        {"type": "Replace", "pattern": {"String": old}, "content": '"'} for old in ("``", "''")
-    ]
+    """Return the normalisers in order: quotes, marks, case if set, the model's table, spaces.
+
+    In the end every word has one space before it, also the first, and each mask none: a word that
+    follows a mask without a space then gets no mark of its start, as in pretraining. [MASK] is
+    another character meanwhile, which lower-casing keeps.
+    """
     accents = [] if tokenizer.keeps_accents else ["NFKD", "StripAccents"]
     kinds = [*accents, *(["Lowercase"] if tokenizer.lower_case else [])]
     characters = character_map(tokenizer.model)
     encoded = base64.b64encode(characters).decode()
     precompiled = [{"type": "Precompiled", "precompiled_charsmap": encoded}] if characters else []
-    return [*quotes, *({"type": kind} for kind in kinds), *precompiled]
+    mask = tokenizer.pieces[tokenizer.special_ids.mask]
+    return [
+        _replace({"String": _MASK}, _NO_MASK),
+        _replace({"String": mask}, _MASK),
+        *(_replace({"String": old}, '"') for old in ("``", "''")),
+        *({"type": kind} for kind in kinds),
+        *precompiled,
+        _replace({"Regex": r"\s+"}, " "),
+        {"type": "Strip", "strip_left": True, "strip_right": True},
+        # Not of an empty text, and not of the mask alone: its name is normalised to be found.
+        _replace({"Regex": f"\\A(?!{_MASK}?\\z)"}, " "),
+        _replace({"Regex": f" *{_MASK}"}, mask),
+    ]
 
 
-def _metaspace() -> dict[str, Any]:
-    """Return the step that puts the mark of a word's start before words, or back to a space."""
+def _replace(pattern: dict[str, str], content: str) -> dict[str, Any]:
+    return {"type": "Replace", "pattern": pattern, "content": content}
+
+
+def _metaspace(prepend_scheme: str) -> dict[str, Any]:
+    """Return the step that puts the mark of a word's start in place of spaces, or back.
+
+    Args:
+        prepend_scheme: Where a mark is also added, or removed, without a space: `always` at the
+            beginning of a stretch, or `never`.
+    """
     return {
         "type": "Metaspace",
         "replacement": WORD_START,
-        "prepend_scheme": "always",
+        "prepend_scheme": prepend_scheme,
         "split": True,
     }
 

@@ -94,8 +94,10 @@ def recover_log(folder: Path, state: TrainingState) -> None:
             its copy is whole.
     """
     path = folder / LOG_NAME
+    # A log may be there all the same, where every checkpoint was lost; its steps are made again.
     if not state.step:
         write_atomically(path, b"")
+    # By bytes and not by steps: this part is what the checksum vouches for.
     elif state.log and matches_log(folder, state.log):
         write_atomically(path, path.read_bytes()[: state.log["bytes"]])
     elif state.log:

@@ -71,6 +71,8 @@ def _read_state(path: Path, shapes: Shapes, work: str) -> TrainingState:
         raise DamageError(f"{STATE_NAME}: {error.strerror}") from error
     except DamageError as error:
         raise DamageError(f"{STATE_NAME}: {error}") from error
+    # Only without both: a state that lost one of them is a damaged new one, and must not pass for
+    # an old one, of which less is checked.
     if "checksum" not in values and "work" not in values:
         state = _read_old_state(path, values, shapes)
     else:
@@ -78,6 +80,8 @@ def _read_state(path: Path, shapes: Shapes, work: str) -> TrainingState:
         if damage := find_file_damage(path / VARIABLES_NAME, values.pop("variables")):
             raise DamageError(damage)
         state = TrainingState(**values)
+    # A folder that was renamed or copied: data are read from the state's step on, and the newest
+    # checkpoint is found by the folder's name.
     if path != checkpoint_folder(path.parent, state.step):
         raise DamageError(f"{STATE_NAME} is of step {state.step:,}")
     return state
@@ -102,6 +106,8 @@ def _make_best_again(
         raise DamageError(damage)
     arrays = read_weights(checkpoint / VARIABLES_NAME)
     write_weights(path, {name: arrays[name] for name in shapes})
+    # The same arrays give the same bytes, so the checksum tells whether these are the best weights:
+    # after a roll-back the checkpoint of that step may hold others.
     if find_file_damage(path, best):
         raise DamageError(damage)
     report_damage(path, damage, f"made again from {checkpoint.name}")
@@ -119,12 +125,15 @@ def _read_old_state(path: Path, values: dict[str, Any], shapes: Shapes) -> Train
     known = {field.name for field in dataclasses.fields(TrainingState)} - {"best", "log"}
     if missing := {"step", "seconds", "history", "sha256"} - values.keys():
         raise DamageError(f"{STATE_NAME} lacks {', '.join(sorted(missing))}")
+    # Without a checksum a flipped bit in a name shows only here; `TrainingState` would raise
+    # TypeError.
     if unknown := values.keys() - known - {"sha256"}:
         raise DamageError(f"{STATE_NAME} has {', '.join(sorted(unknown))}, which no version wrote")
     variables = path / VARIABLES_NAME
     if not variables.is_file() or sha256_of_file(variables) != values.pop("sha256"):
         raise DamageError(f"{VARIABLES_NAME} is missing, or its sha256 differs")
     state = TrainingState(**values)
+    # Best weights were written at the first evaluation; before it there is no file to miss.
     if state.history:
         state.best = _describe_old_best(path.with_name(OLD_BEST_NAME), shapes)
     text = "of an earlier version, which wrote no checksum of its state; used as it is"

@@ -137,7 +137,7 @@ def _option(name: str, value: float) -> str:
 
 
 def _on_tasks(run: RunSummary) -> Iterator[Advice]:
-    """Yield advice on fine-tuning that follows from the tasks' curves and sizes."""
+    """Yield advice on tasks: rising or falling curves, small training sets, small dev sets."""
     tasks = run.tasks
     rising = [task.name for task in tasks if _is_rising(task)]
     if rising:

@@ -140,7 +140,8 @@ def class_qualities(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> l
 def calibration(rows: Sequence[ExampleRow], labels: Sequence[str]) -> Calibration | None:
     """Return the calibration of classes or choices; None of rows without probabilities.
 
-    Of two classes it is that of the second one's probability, else that of the prediction's.
+    Of two classes it is that of the second one's probability, of labels of which any number may
+    apply that of the probabilities of all, else that of the prediction's.
 
     Args:
         rows: The dev examples.
@@ -150,7 +151,10 @@ def calibration(rows: Sequence[ExampleRow], labels: Sequence[str]) -> Calibratio
         return None
     probabilities_MC = np.array([row["probabilities"] for row in rows])
     targets_M = np.array([row["label"] for row in rows])
-    if len(labels) == 2:
+    if targets_M.ndim > 1:
+        of, probabilities_M = "each label", probabilities_MC.ravel()
+        is_right_M = targets_M.ravel() == 1
+    elif len(labels) == 2:
         of, probabilities_M, is_right_M = labels[1], probabilities_MC[:, 1], targets_M == 1
     else:
         of, probabilities_M = "the prediction", probabilities_MC.max(axis=1)
@@ -166,7 +170,7 @@ def calibration(rows: Sequence[ExampleRow], labels: Sequence[str]) -> Calibratio
         if (chosen := bins_M == number).any()
     ]
     errors = [abs(one.mean_probability - one.fraction) * one.num_examples for one in bins]
-    return Calibration(of=of, bins=bins, error=sum(errors) / len(rows))
+    return Calibration(of=of, bins=bins, error=sum(errors) / len(probabilities_M))
 
 
 def roc_curve(rows: Sequence[ExampleRow], labels: Sequence[str]) -> RocCurve | None:
@@ -226,7 +230,14 @@ def _severity(row: ExampleRow) -> float:
 
 
 def _confidence(row: ExampleRow) -> float | None:
-    """Return the probability of a row's prediction; None of a regression."""
+    """Return the probability of a row's prediction; None of a regression.
+
+    Of labels of which any number may apply it is that of the label that is most surely wrong.
+    """
+    if isinstance(row.get("label"), list):
+        pairs = zip(row["probabilities"], row["label"], row["prediction"], strict=True)
+        wrong = [one if said else 1 - one for one, label, said in pairs if label != said]
+        return max(wrong, default=0.0)
     if "probabilities" in row:
         return row["probabilities"][row["prediction"]]
     if not row.get("prediction") and "null_probability" in row:
@@ -240,6 +251,12 @@ def _mistake(row: ExampleRow, labels: Sequence[str]) -> Mistake:
     if "score" in row:
         expected, predicted = " / ".join(dict.fromkeys(row["answers"])), row["prediction"]
         expected, predicted = expected or "no answer", predicted or "no answer"
+    elif isinstance(row["label"], list):
+        expected, predicted = (
+            ", ".join(label for label, applies in zip(labels, row[name], strict=True) if applies)
+            or "no label"
+            for name in ("label", "prediction")
+        )
     elif labels:
         expected, predicted = labels[row["label"]], labels[row["prediction"]]
     elif "probabilities" in row:

@@ -13,6 +13,8 @@ History = Sequence[Mapping[str, Any]]
 
 METRIC_LABELS = {
     "f1": "F1",
+    "micro_f1": "micro F1",
+    "macro_f1": "macro F1",
     "matthews_correlation": "Matthews correlation",
     "pearson": "Pearson correlation",
     "spearman": "Spearman correlation",

@@ -38,7 +38,7 @@ def thin_rows(
 
 
 def _extremes(rows: Sequence[Row], key: str, part: range) -> list[int]:
-    """Return the numbers of the rows with the smallest and the largest finite value of a column."""
+    """Return the numbers of the rows with a column's smallest and largest finite value, if any."""
     known = [n for n in part if rows[n].get(key) is not None and math.isfinite(rows[n][key])]
     if not known:
         return []

@@ -91,7 +91,8 @@ def unpaired_interval(
 ) -> Interval | None:
     """Return the interval of a difference from the intervals of two scores; None without both.
 
-    The bounds are those of two independent scores: each side's distances add up as squares.
+    The scores count as independent: the squares of half their intervals' widths add up, and the
+    interval has `gain` in its middle.
     """
     if first is None or second is None:
         return None

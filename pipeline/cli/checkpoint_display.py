@@ -10,6 +10,7 @@ import rich.table
 from albert_core.artifacts.manifest import Manifest
 from albert_core.checkpoints import Conversion, Description
 from albert_core.checkpoints.description import ModelSummary
+from albert_core.checkpoints.purpose import Purpose
 from albert_core.exports.description import ExportDescription
 from albert_core.exports.formats import FORMATS
 from components.number_formats import format_bytes, format_number
@@ -56,6 +57,7 @@ def print_description(description: Description) -> None:
         rows += _manifest_rows(description.manifest)
     if description.model:
         rows += _model_rows(description.model)
+    rows += _purpose_rows(description.purpose)
     if description.vocabulary:
         rows.append(("vocabulary", description.vocabulary))
     _print([*rows, *_file_rows(description.files)])
@@ -70,6 +72,7 @@ def print_export(export: ExportDescription) -> None:
         ("size", export.size or "none of the presets"),
         ("architecture", _changed_settings(export.config.to_dict())),
     ]
+    rows += _purpose_rows(export.purpose)
     if export.vocabulary:
         rows.append(("vocabulary", export.vocabulary))
     rows += [
@@ -90,6 +93,17 @@ def _model_rows(model: ModelSummary) -> Iterator[DisplayRow]:
         yield "optimizer", f"{model.num_slots} slots"
     if model.global_step is not None:
         yield "global step", f"{model.global_step:,}"
+
+
+def _purpose_rows(purpose: Purpose) -> Iterator[DisplayRow]:
+    """Yield the rows about what a model was fine-tuned for; none about what is not known."""
+    kind = purpose.kind.replace("_", " ")
+    if purpose.task or kind:
+        yield "task", f"{purpose.task} ({kind or 'kind unknown'})" if purpose.task else kind
+    if purpose.labels:
+        yield "labels", ", ".join(purpose.labels)
+    if purpose.sequence_length:
+        yield "longest input", f"{purpose.sequence_length:,} tokens in fine-tuning"
 
 
 def _manifest_rows(manifest: Manifest) -> Iterator[DisplayRow]:

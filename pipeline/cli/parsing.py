@@ -165,11 +165,14 @@ class CommandParser:
         if not path:
             return
         known = vars(self.parser.get_defaults())
-        values = to_values(read_config(path))
+        # A command's own option may be called as a section of the run is: `--vocab FILE`.
+        values = {
+            name: value
+            for name, value in to_values(read_config(path)).items()
+            if name in known and (name in self.sections or not isinstance(value, Mapping))
+        }
         self.given |= {name for name, _ in self._flatten(rename_settings(read_run_values(path)))}
-        self.parser.set_defaults(
-            dict(self._flatten({name: value for name, value in values.items() if name in known}))
-        )
+        self.parser.set_defaults(dict(self._flatten(values)))
 
     def get_settings(self, parsed: jsonargparse.Namespace) -> dict[str, Any]:
         """Return what to call the command's function with: parsed values, sections as dataclasses.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import rich.table
 
-from albert_core.checkpoints.checkpoint import read_task
+from albert_core.checkpoints.side_files import read_task
 from albert_core.errors import InputError
 from albert_core.inference.examples import sample_fields
 from albert_core.inference.signature import TaskSignature
@@ -48,7 +48,10 @@ def print_run(folder: Path) -> None:
 
 
 def print_next_commands(folder: Path) -> None:
-    """Print three commands for a finished run that work as they are printed, from this folder."""
+    """Print commands for a finished run that work as they are printed, from this folder.
+
+    `albert info`, and `predict` and `serve` with its first model, if it has one that can be read.
+    """
     model = _first_model(run_models(folder))
     commands = [_command("info", str(folder))]
     if model:
@@ -79,7 +82,7 @@ def _first_model(models: Mapping[str, Path]) -> tuple[str, Path] | None:
 def _model_commands(run: Path, place: str, folder: Path) -> list[str]:
     """Return the commands that predict with a model, for an example of its kind, and serve it.
 
-    None if its task is one that this version cannot read.
+    An empty list if its task is one that this version cannot read.
     """
     try:
         task = parse_task(read_task(folder), source=folder)

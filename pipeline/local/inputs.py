@@ -106,7 +106,7 @@ class LocalInputs:
         )
 
     def find_checkpoint(self, config: RunConfig) -> CheckpointStart:
-        """Read the checkpoint, and make its addresses absolute.
+        """Read the checkpoint (of a run's folder the pretrained one); make its addresses absolute.
 
         Raises:
             InputError: It is missing or unusable, has no vocabulary, or there is a date.

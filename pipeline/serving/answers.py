@@ -11,6 +11,7 @@ from albert_core.inference import (
     PredictedAnswer,
     PredictedChoice,
     PredictedLabel,
+    PredictedLabels,
     PredictedScore,
     Prediction,
 )
@@ -69,6 +70,12 @@ def _to_schema(prediction: Prediction | InvalidExample, top_k: int) -> Strict | 
             return schemas.ClassificationPrediction(
                 label=prediction.label,
                 probability=_rounded(prediction.probability),
+                probabilities={k: _rounded(v) for k, v in prediction.probabilities.items()},
+                is_truncated=prediction.is_truncated,
+            )
+        case PredictedLabels():
+            return schemas.MultiLabelPrediction(
+                labels=list(prediction.labels),
                 probabilities={k: _rounded(v) for k, v in prediction.probabilities.items()},
                 is_truncated=prediction.is_truncated,
             )

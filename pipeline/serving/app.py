@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from albert_core.inference import LoadedModel
 from pipeline.serving.answers import ServedExample, make_answer_function
-from pipeline.serving.batching import Batcher, QueueFullError
+from pipeline.serving.batching import Batcher, BatcherClosedError, QueueFullError
 from pipeline.serving.config import ServingConfig
 from pipeline.serving.errors import RequestError, from_unreadable_body, from_validation_error
 from pipeline.serving.limits import LimitedApp
@@ -92,7 +92,7 @@ def _add_prediction(
     """Add the endpoint of the model's kind, which puts the examples of a request into the queue.
 
     If one example of a request cannot be predicted for, the whole request is refused with its
-    error. Status 503 asks to try again where the queue is full.
+    error. Status 503 asks to try again where the queue is full, or tells that the server stops.
     """
     of_request, of_response = request_type(model, config), response_type(model)
 
@@ -110,6 +110,8 @@ def _add_prediction(
                 f"at most {config.max_queued_examples}; try again in {_RETRY_AFTER_S} s",
                 {"Retry-After": str(_RETRY_AFTER_S)},
             ) from None
+        except BatcherClosedError:
+            raise _stopped() from None
         return of_response(predictions=_raise_first_error(predictions))
 
     app.add_api_route(
@@ -159,7 +161,7 @@ def _add_pages(
     async def health() -> Health:
         """Return whether requests are answered."""
         if not batcher.is_running:
-            raise RequestError(503, "server", "a stopped model", "a running one; start it again")
+            raise _stopped()
         return Health(status="ok")
 
     @app.get("/metrics")
@@ -201,6 +203,11 @@ def _add_error_handlers(app: fastapi.FastAPI) -> None:
     async def refuse_unexpected(request: fastapi.Request, _: Exception) -> JSONResponse:
         failure = RequestError(500, "server", "an error of its own", "none; its log says more")
         return await refuse(request, failure)
+
+
+def _stopped() -> RequestError:
+    """Return the error for a server whose batches are run no more."""
+    return RequestError(503, "server", "a stopped model", "a running one; start it again")
 
 
 def _paths(app: fastapi.FastAPI) -> frozenset[str]:

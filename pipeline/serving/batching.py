@@ -16,6 +16,10 @@ class QueueFullError(Exception):
     """More examples would wait than may; the request can be sent again later."""
 
 
+class BatcherClosedError(Exception):
+    """No batches are run any more, so that a request would wait for ever."""
+
+
 @dataclasses.dataclass(frozen=True)
 class _PendingRequest(Generic[Item, ItemResult]):
     """A request's examples, the event loop's time of arrival, and the future of its results."""
@@ -77,10 +81,7 @@ class Batcher(Generic[Item, ItemResult]):
         self._task = asyncio.create_task(self._run_batches(), name="batches")
 
     async def close(self) -> None:
-        """Run all that waits, then stop the task and the thread.
-
-        Requests that are submitted afterwards are never answered (not checked).
-        """
+        """Run all that waits, then stop the task and the thread."""
         self._is_closing = True
         self._has_changed.set()
         if self._task:
@@ -94,9 +95,12 @@ class Batcher(Generic[Item, ItemResult]):
         same.
 
         Raises:
+            BatcherClosedError: `close` was called, or the task that runs batches has failed.
             QueueFullError: With these examples more than `max_queued` would wait.
             Exception: What the function raised for these examples alone.
         """
+        if self._is_closing or (self._task is not None and self._task.done()):
+            raise BatcherClosedError
         if self.num_queued + len(items) > self._max_queued:
             raise QueueFullError
         loop = asyncio.get_running_loop()

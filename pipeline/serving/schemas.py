@@ -35,6 +35,14 @@ class ClassificationPrediction(Strict):
     is_truncated: IsTruncated
 
 
+class MultiLabelPrediction(Strict):
+    """The labels that are more likely to apply than not, and how likely each is by itself."""
+
+    labels: list[str]
+    probabilities: dict[str, Probability]
+    is_truncated: IsTruncated
+
+
 class RegressionPrediction(Strict):
     """A score, on the scale of the task's labels."""
 
@@ -67,7 +75,9 @@ class AnswerPrediction(Strict):
     """The answer, empty if there is none."""
 
     answer: str
-    probability: Annotated[Probability, Field(description="of the best candidate")]
+    probability: Annotated[
+        Probability, Field(description="of the best candidate; 0 where nothing can be the answer")
+    ]
     null_odds: Annotated[
         float | None,
         Field(description="how much no answer is preferred; from the threshold on: none"),
@@ -96,6 +106,7 @@ class MaskPrediction(Strict):
 
 _PREDICTIONS: dict[str, type[Strict]] = {
     "classification": ClassificationPrediction,
+    "multi_label": MultiLabelPrediction,
     "regression": RegressionPrediction,
     "multiple_choice": ChoicePrediction,
     "question_answering": AnswerPrediction,

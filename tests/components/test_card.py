@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 
 from albert_core.artifacts.manifest import Manifest, read_manifest
 from albert_core.checkpoints import convert, describe, save_folder
-from albert_core.checkpoints.checkpoint import read_task
+from albert_core.checkpoints.side_files import read_task
 from albert_core.errors import InputError
 from albert_core.exports.sentences import read_sentences
 from albert_core.pretraining.config import PhaseConfig

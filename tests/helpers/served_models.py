@@ -1,14 +1,15 @@
 """Small models of every kind that can be served, untrained."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from albert_core.checkpoints import save_folder
-from albert_core.checkpoints.checkpoint import FINETUNING_NAME, TASK_NAME
+from albert_core.checkpoints import save_folder, save_huggingface
+from albert_core.checkpoints.side_files import FINETUNING_NAME, TASK_NAME
 from albert_core.exports.formats import ExportFormat
 from albert_core.files import write_json
 from albert_core.finetuning.config import FinetuningConfig, QuestionConfig
@@ -16,7 +17,7 @@ from albert_core.finetuning.models import new_task_model
 from albert_core.model import AlbertForPreTraining
 from albert_core.tasks import TASKS, Task
 from albert_core.tokenization import Tokenizer
-from tests.helpers.checkpoint_samples import CONFIG, of_model
+from tests.helpers.checkpoint_samples import CONFIG, classifier, multiple_choice, of_model
 from tests.helpers.tiny_tasks import TINY_TASKS
 
 TASKS_BY_NAME = {**TINY_TASKS, "race": TASKS["race"]}
@@ -27,8 +28,19 @@ MODEL_CONFIG = dataclasses.replace(
 )
 
 
+# Of transformers, without a task: what they answer is in their config.json alone.
+UNDECLARED = {
+    "tags": functools.partial(
+        classifier, 3, labels=("b", "a", "c"), problem_type="multi_label_classification"
+    ),
+    "choices": multiple_choice,
+}
+
 SaveModel = Callable[[str, Path], Path]
-"""Writes a model of a kind (a name of `TASKS_BY_NAME`, or `pretrained`) into a folder."""
+"""Writes a model of a kind into a folder.
+
+The kind is a name of `TASKS_BY_NAME` or `UNDECLARED`, or `pretrained`.
+"""
 Export = Callable[[str, ExportFormat], Path]
 """Returns the folder of a kind's model in a format."""
 
@@ -48,4 +60,11 @@ def save_pretrained_model(folder: Path, tokenizer: Tokenizer, **more: Any) -> Pa
     keras.utils.set_random_seed(3)
     model = AlbertForPreTraining(MODEL_CONFIG)
     save_folder(of_model(model, tokenizer=tokenizer, **more), folder)
+    return folder
+
+
+def save_undeclared_model(folder: Path, kind: str, tokenizer: Tokenizer) -> Path:
+    """Write a model of `UNDECLARED` as transformers holds it."""
+    keras.utils.set_random_seed(3)
+    save_huggingface(UNDECLARED[kind](config=MODEL_CONFIG, tokenizer=tokenizer), folder)
     return folder

@@ -25,6 +25,7 @@ from albert_core.checkpoints import (  # noqa: E402
 )
 from albert_core.checkpoints.proof import random_batch  # noqa: E402
 from albert_core.errors import InputError  # noqa: E402
+from albert_core.inference import load  # noqa: E402
 from albert_core.model import (  # noqa: E402
     AlbertForMultipleChoice,
     AlbertForPreTraining,
@@ -152,7 +153,7 @@ def test_a_projection_of_theirs_that_ours_lack_is_refused(tmp_path: Path) -> Non
         read_huggingface(tmp_path)
 
 
-def their_model(architecture: str, embedding_size: int) -> Any:
+def their_model(architecture: str, embedding_size: int, **settings: Any) -> Any:
     """Return a model of transformers with random weights, all far from zero."""
     torch.manual_seed(1)
     names = (
@@ -166,7 +167,7 @@ def their_model(architecture: str, embedding_size: int) -> Any:
         "max_position_embeddings",
     )
     sizes = {name: getattr(CONFIG, name) for name in names}
-    config = transformers.AlbertConfig(**sizes, embedding_size=embedding_size)
+    config = transformers.AlbertConfig(**sizes, embedding_size=embedding_size, **settings)
     model = getattr(transformers, architecture)(config)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -180,6 +181,46 @@ def test_their_labels_are_ours(tmp_path: Path) -> None:
     save_huggingface(of_model(model, task=task), tmp_path)
     config = transformers.AutoConfig.from_pretrained(tmp_path)
     assert config.id2label == {0: "sad", 1: "glad", 2: "mad"}
+
+
+@pytest.mark.parametrize("problem_type", ["multi_label_classification", None])
+def test_their_labels_have_our_probabilities(
+    problem_type: Any, tokenizer: SentencePieceTokenizer, tmp_path: Path
+) -> None:
+    """Written there, answered there and here, and again after a way through our formats."""
+    model = their_model("AlbertForSequenceClassification", CONFIG.embedding_size, num_labels=3)
+    names = {0: "entailment", 1: "neutral", 2: "contradiction"}
+    model.config.id2label, model.config.problem_type = names, problem_type
+    model.config.label2id = {name: index for index, name in names.items()}
+    save_huggingface(of_model(AlbertForPreTraining(CONFIG), tokenizer=tokenizer), tmp_path / "a")
+    (tmp_path / "a" / "model.safetensors").unlink()
+    model.save_pretrained(tmp_path / "a")
+    convert(tmp_path / "a", tmp_path / "b", to="keras")
+    convert(tmp_path / "b", tmp_path / "c", to="huggingface")
+    texts = ["The storm reached the islands.", "warm bread"]
+    for folder in ("a", "c"):
+        ask = transformers.pipeline("text-classification", str(tmp_path / folder), top_k=None)
+        theirs = [{one["label"]: one["score"] for one in row} for row in ask(texts)]
+        for found, expected in zip(load(tmp_path / folder).predict(texts), theirs, strict=True):
+            assert found.probabilities == pytest.approx(expected, abs=TOLERANCE)
+            assert tuple(found.probabilities) == tuple(names.values())
+
+
+def test_masks_are_filled_with_the_same_words(
+    tokenizer: SentencePieceTokenizer, tmp_path: Path
+) -> None:
+    save_huggingface(of_model(AlbertForPreTraining(CONFIG), tokenizer=tokenizer), tmp_path)
+    ask = transformers.pipeline("fill-mask", str(tmp_path), top_k=3)
+    ours = load(tmp_path)
+    for text in (
+        *("text [MASK]. more", "[MASK]. more", "a [MASK] b", "un[MASK]able", "[MASK]", "a [MASK]"),
+        *("(see [MASK])", "[MASK], and", "the 1,[MASK],000", "Москва [MASK]!", "北京[MASK]。"),
+    ):
+        (expected,) = ours.fill_mask([text], top_k=3)[0].masks
+        found = ask(text)
+        assert [one["token_str"] for one in found] == [token.text for token in expected], text
+        probabilities = [token.probability for token in expected]
+        assert [one["score"] for one in found] == pytest.approx(probabilities, abs=TOLERANCE)
 
 
 def test_a_whole_folder_reads_and_predicts_there(

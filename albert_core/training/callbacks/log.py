@@ -40,7 +40,7 @@ class LogWriter(keras.callbacks.Callback):
             self._num_roll_backs = self.session.state.num_roll_backs
 
     def _open(self) -> TrainingLog | None:
-        """Cut the log off at the session's step, and open it; None in a process not to write."""
+        """Cut the log off at the session's step, and open it; None unless this process writes."""
         session = self.session
         if not session.is_chief:
             return None

@@ -17,9 +17,16 @@ from components.export.lineage import Lineage
 from components.number_formats import format_exact_percent, format_number
 
 # The Hugging Face hub's names for metrics and kinds of tasks.
-_HUB_METRICS = {"pearson": "pearsonr", "spearman": "spearmanr", "exact": "exact_match"}
+_HUB_METRICS = {
+    "pearson": "pearsonr",
+    "spearman": "spearmanr",
+    "exact": "exact_match",
+    "micro_f1": "f1",
+    "macro_f1": "f1",
+}
 _HUB_TASKS = {
     "classification": "text-classification",
+    "multi_label": "text-classification",
     "regression": "text-classification",
     "multiple_choice": "multiple-choice",
     "question_answering": "question-answering",
@@ -88,7 +95,7 @@ def gather_facts(
     )
     return CardFacts(
         name=card.name or _default_name(model, task),
-        header=_header(model, task, export_format, card, languages),
+        header=_header(description, task, export_format, card, languages),
         sections=[section for section in sections if not section.is_empty],
     )
 
@@ -100,7 +107,7 @@ def _default_name(model: ModelSummary | None, task: Values) -> str:
 
 
 def _header(
-    model: ModelSummary | None,
+    description: Description,
     task: Values,
     export_format: ExportFormat | None,
     card: CardConfig,
@@ -110,8 +117,9 @@ def _header(
 
     The tags are albert, the task, the format and those of `card`, each once.
     """
-    heads = model.heads if model else ()
-    hub_task = _HUB_TASKS.get(task.get("kind", ""), "fill-mask" if "masked_lm" in heads else "")
+    heads = description.model.heads if description.model else ()
+    kind = task.get("kind") or description.purpose.kind
+    hub_task = _HUB_TASKS.get(kind, "fill-mask" if "masked_lm" in heads else "")
     tags = ("albert", task.get("name"), export_format, *card.tags)
     values = {
         "license": card.license,
@@ -132,7 +140,7 @@ def _model_section(
     languages: Sequence[str],
 ) -> Section:
     """Return a section about licence, architecture, vocabulary and task; unknown facts left out."""
-    model, vocabulary = description.model, description.vocabulary
+    model, vocabulary, purpose = description.model, description.vocabulary, description.purpose
     config = model.config if model else None
     return Section(
         title="Model",
@@ -153,8 +161,8 @@ def _model_section(
             ("Vocabulary", "" if vocabulary.startswith(_UNUSABLE) else vocabulary),
             ("Longest input, in tokens", config and config.max_position_embeddings),
             ("Task", task.get("name")),
-            ("Kind of task", task.get("kind", "").replace("_", " ")),
-            ("Labels", task.get("labels", ())),
+            ("Kind of task", (task.get("kind") or purpose.kind).replace("_", " ")),
+            ("Labels", task.get("labels") or purpose.labels),
         ),
     )
 

@@ -10,7 +10,7 @@ import yaml
 
 from albert_core.artifacts.inputs import input_folder
 from albert_core.checkpoints import describe
-from albert_core.checkpoints.checkpoint import read_json, read_task
+from albert_core.checkpoints.side_files import read_json, read_task
 from albert_core.exports.description import PARITY_NAME
 from albert_core.exports.formats import ExportFormat
 from albert_core.files import write_atomically
@@ -34,6 +34,7 @@ def write_card(
     folder: Path,
     *,
     model: str | Path,
+    task: Mapping[str, Any] | None = None,
     lineage: Lineage | None = None,
     export_format: ExportFormat | None = None,
     card: CardConfig | None = None,
@@ -45,6 +46,7 @@ def write_card(
     Args:
         folder: The folder; a README.md there is replaced.
         model: The model that was exported: a checkpoint of any kind, local or gs://.
+        task: Declaration of its task, if its folder has none or another.
         lineage: Manifests of the steps that led to it.
         export_format: The format of the export.
         card: What only people know about it.
@@ -55,6 +57,7 @@ def write_card(
     parity = folder / PARITY_NAME
     text = make_card(
         model,
+        task=task,
         lineage=lineage,
         parity=read_json(parity) if parity.is_file() else None,
         export_format=export_format,
@@ -66,6 +69,7 @@ def write_card(
 def make_card(
     model: str | Path,
     *,
+    task: Mapping[str, Any] | None = None,
     lineage: Lineage | None = None,
     parity: Mapping[str, Any] | None = None,
     export_format: ExportFormat | None = None,
@@ -73,8 +77,8 @@ def make_card(
 ) -> str:
     """Return the card of a checkpoint of any kind, local or gs://.
 
-    Only headers and side files are read, and the task.json in its folder. The other arguments are
-    those of `gather_facts`.
+    Only headers and side files are read. The other arguments are those of `gather_facts`; without a
+    `task` it is that of the task.json in the checkpoint's folder.
 
     Raises:
         InputError: The checkpoint cannot be read.
@@ -82,7 +86,7 @@ def make_card(
     source = input_folder(model)
     facts = gather_facts(
         describe(source),
-        task=read_task(source),
+        task=task or read_task(source),
         lineage=lineage,
         parity=parity,
         export_format=export_format,

@@ -133,11 +133,12 @@ def test_a_mapping_of_the_configuration_file_is_one_default(folder, run_parser):
     parser.take_defaults(options)
     settings = parse(parser, *options, "--pretrained_dir", "p")
     assert settings["finetuning"].per_task == {"cola": {"num_epochs": 3}}
+    assert settings["vocab"] is None  # a path here, not the section of that name
 
 
 def test_commands_about_a_path_take_no_configuration_of_a_run():
     without = {name for name, command in all_commands() if not CommandParser(command).takes_config}
     assert without == {
-        *("demo-data", "export", "card", "convert", "info", "serve"),
+        *("demo-data", "export", "card", "convert", "info", "serve", "predict", "embed"),
         *("list", "pause", "resume", "delete"),
     }

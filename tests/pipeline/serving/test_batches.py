@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from pipeline.serving.batching import Batcher, QueueFullError
+from pipeline.serving.batching import Batcher, BatcherClosedError, QueueFullError
 
 
 class Doubling:
@@ -76,6 +76,17 @@ def test_closing_answers_what_waits() -> None:
         return await waiting
 
     assert asyncio.run(close_early()) == [2]
+
+
+def test_what_comes_after_the_end_is_refused_at_once() -> None:
+    async def come_late() -> None:
+        batcher = Batcher(Doubling(), max_batch_size=9, max_wait_s=60.0, max_queued=9)
+        batcher.start()
+        await batcher.close()
+        with pytest.raises(BatcherClosedError):
+            await asyncio.wait_for(batcher.submit([1]), timeout=5)
+
+    asyncio.run(come_late())
 
 
 def test_a_client_that_left_disturbs_nobody() -> None:

@@ -65,6 +65,14 @@ def test_of_several_checkpoints_the_latest_is_taken_by_the_folders_state(tf1: Pa
         read_tf1_checkpoint(tf1)
 
 
+def test_where_the_latest_was_renamed_to_the_best_that_is_taken(tf1: Path) -> None:
+    """As run_classifier leaves its folder after an evaluation."""
+    write_tf1_checkpoint(tf1 / "model.ckpt-7", {"global_step": 7})
+    state = tf1 / "checkpoint"
+    state.write_text(state.read_text().replace("model.ckpt-7", "model.ckpt-9"))
+    assert read_tf1_checkpoint(tf1)["global_step"] == 0  # that of model.ckpt-best
+
+
 def test_a_folder_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds no \*\.index file; expected one checkpoint"):
         read_tf1_checkpoint(tmp_path)

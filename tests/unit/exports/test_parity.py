@@ -137,6 +137,14 @@ def test_quantized_models_are_compared_by_probabilities():
 def test_what_is_no_number_is_a_difference():
     ours, theirs = {"logits": np.zeros((1, 2))}, {"logits": np.array([[0.0, np.nan]])}
     assert math.isnan(largest_differences(ours, theirs)["logits"])
+
+
+def test_labels_that_do_not_exclude_each_other_have_probabilities_of_their_own():
+    """A shift of all logits changes no class of several, but each label by itself."""
+    ours, theirs = {"logits": np.zeros((1, 2))}, {"logits": np.full((1, 2), np.log(3.0))}
+    found = largest_differences(ours, theirs, as_probabilities=True, is_multi_label=True)
+    assert found["logits"] == pytest.approx(0.25)
+    assert largest_differences(ours, theirs, as_probabilities=True)["logits"] == 0.0
     assert of_parity(differences={"logits": math.nan}).failures
 
 

@@ -186,6 +186,22 @@ def test_strings_of_a_class(saved: Saved) -> None:
     assert [x.decode() for x in outputs["label"]] == [labels[k] for k in expected.argmax(-1)]
 
 
+def test_strings_of_labels_that_do_not_exclude_each_other(
+    tokenizer: SentencePieceTokenizer, tmp_path: Path
+) -> None:
+    names = ("sad", "glad", "mad")
+    problem_type = "multi_label_classification"
+    checkpoint = classifier(
+        3, SHALLOW, tokenizer=tokenizer, labels=names, problem_type=problem_type
+    )
+    write_saved_model(checkpoint, tmp_path)
+    outputs = served(tmp_path, text=TEXTS)
+    assert_close(outputs["probabilities"], 1 / (1 + np.exp(-outputs["logits"])))
+    assert outputs["labels"].tolist() == [[name.encode() for name in names]] * len(TEXTS)
+    back = read_checkpoint(tmp_path)
+    assert (back.labels, back.problem_type) == (names, problem_type)
+
+
 def test_strings_of_a_score(saved: Saved) -> None:
     checkpoint, folder = saved("regression")
     pairs = [(a, b) for a in TEXTS for b in TEXTS]

@@ -10,9 +10,11 @@ from albert_core.errors import InputError
 from albert_core.finetuning.answer_search import search_answers
 from albert_core.finetuning.batches import training_batches
 from albert_core.finetuning.config import FinetuningConfig
+from albert_core.finetuning.evaluators import evaluate_outputs
+from albert_core.finetuning.features import Features
 from albert_core.finetuning.question_features import make_question_features
-from albert_core.finetuning.task_program import task_program
-from albert_core.tasks import TASKS, Question
+from albert_core.finetuning.task_program import TaskData, task_program
+from albert_core.tasks import TASKS, Answer, Question
 from albert_core.tasks.squad_metrics import answer_threshold, best_threshold
 
 QUESTION = Question(id="1", question="what sat", context="the cat sat on the mat")
@@ -73,7 +75,60 @@ def test_an_answer_does_not_depend_on_the_padding_of_its_batch(padding, tokenize
         has_unanswerable=False,
     )
     assert answers == expected
-    assert answers.best()["1"] != "empty"
+    assert answers.best()["1"]
+
+
+def no_span_allowed(tokenizer, has_unanswerable):
+    """Return windows over a context, and outputs whose best start is behind the best end."""
+    made = make_question_features(
+        [QUESTION],
+        tokenizer,
+        sequence_length=64,
+        doc_stride=32,
+        max_query_length=16,
+        with_answers=False,
+    )
+    logits = np.linspace(0, 1, int(made.features.lengths[0]))
+    last, first = np.array([len(logits) - 2]), np.array([made.windows[0].offset])
+    if not has_unanswerable:
+        return made.windows, {"start_logits": [logits], "end_logits": [-logits]}
+    return made.windows, {
+        "start_top_index": [last],
+        "start_top_log_probs": [np.zeros(1)],
+        "end_top_index": [first],
+        "end_top_log_probs": [np.zeros(1)],
+        "cls_logits": [np.array(-3.0)],
+    }
+
+
+@pytest.mark.parametrize("has_unanswerable", [False, True])
+@pytest.mark.parametrize("has_windows", [False, True])
+def test_where_no_span_is_allowed_there_is_no_answer(has_unanswerable, has_windows, tokenizer):
+    windows, outputs = no_span_allowed(tokenizer, has_unanswerable)
+    answers = search_answers(
+        [QUESTION],
+        windows if has_windows else [],
+        outputs if has_windows else {},
+        dataclasses.replace(FinetuningConfig().questions, n_best_size=1),
+        has_unanswerable=has_unanswerable,
+    )
+    assert answers.candidates == {"1": []}
+    assert answers.best() == {"1": ""}
+    (entry,) = answers.n_best()["1"]
+    assert (entry["text"], entry["probability"]) == ("", 0.0)
+    null_odds = {"1": -3.0 if has_windows else 1e6}
+    assert answers.null_odds == (null_odds if has_unanswerable else {})
+
+
+@pytest.mark.parametrize("name", ["squad1", "squad2"])
+def test_a_set_without_windows_is_evaluated(name, tokenizer, tmp_path):
+    question = dataclasses.replace(QUESTION, answers=(Answer(text="cat", start=4),))
+    program = task_program(TASKS[name], FinetuningConfig(), tokenizer)
+    data = TaskData(examples=[question], features=Features.from_sequences([], [], {}))
+    evaluator = evaluate_outputs(program, data, {})
+    assert evaluator.metrics()["f1"] == 0.0
+    evaluator.write(tmp_path, "dev")
+    assert json.loads((tmp_path / "predictions_dev.json").read_text()) == {"1": ""}
 
 
 @pytest.mark.parametrize("shift", [-5.0, 0.0, 5.0])

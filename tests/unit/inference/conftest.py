@@ -10,10 +10,12 @@ from albert_core.exports.formats import ExportFormat, write_format
 from albert_core.tokenization import SentencePieceTokenizer
 from tests.helpers.served_models import (
     TASKS_BY_NAME,
+    UNDECLARED,
     Export,
     SaveModel,
     save_pretrained_model,
     save_task_model,
+    save_undeclared_model,
 )
 
 
@@ -24,6 +26,8 @@ def save_model(tokenizer: SentencePieceTokenizer) -> SaveModel:
     def save(kind: str, folder: Path) -> Path:
         if kind == "pretrained":
             return save_pretrained_model(folder, tokenizer)
+        if kind in UNDECLARED:
+            return save_undeclared_model(folder, kind, tokenizer)
         return save_task_model(folder, TASKS_BY_NAME[kind], tokenizer)
 
     return save

@@ -24,7 +24,7 @@ from albert_core.finetuning.question_features import make_question_features
 from albert_core.finetuning.task_program import TaskData, TaskProgram, task_program
 from albert_core.inference import InvalidExample, load
 from albert_core.model import AlbertForQuestionAnswering
-from albert_core.model_function import ModelFunction
+from albert_core.model_function import ModelFunction, ModelInputs, ModelOutputs
 from albert_core.tasks import Example, Question
 from albert_core.tokenization import SentencePieceTokenizer
 from albert_core.tokenization.masked import encode_masked
@@ -147,10 +147,10 @@ def test_answers_are_those_of_evaluation(
     found = predicted(folder, items)
     for number, one in enumerate(found):
         best = answers.n_best()[str(number)]
-        assert [candidate.text for candidate in one.candidates] == [own["text"] for own in best]
+        texts = [candidate.text for candidate in one.candidates] or [""]
+        assert texts == [own["text"] for own in best]
         for span in one.candidates:
-            is_in_context = span.start is not None
-            assert not is_in_context or asked[number][1][span.start :].startswith(span.text)
+            assert asked[number][1][span.start :].startswith(span.text)
         np.testing.assert_allclose(one.probability, best[0]["probability"], atol=2e-5)
         if task.has_unanswerable:
             np.testing.assert_allclose(one.null_odds, answers.null_odds[str(number)], atol=2e-5)
@@ -209,6 +209,32 @@ def test_too_many_masks_or_tokens_are_refused(
     assert masked.got == "17 masks"
     assert long.expected == "at most 22 of the vocabulary"
     assert len(found.masks) == 1
+
+
+def test_a_mask_gets_one_token_or_more(tokenizer: SentencePieceTokenizer, tmp_path: Path) -> None:
+    model = load(save_pretrained_model(tmp_path, tokenizer))
+    for count in (0, -1):
+        with pytest.raises(InputError, match=f"top_k: got {count}, expected 1 or more"):
+            model.fill_mask(["The [MASK]."], top_k=count)
+
+
+def test_a_context_that_no_answer_fits_into_has_none(
+    tokenizer: SentencePieceTokenizer, tmp_path: Path
+) -> None:
+    """The likeliest start lies behind the likeliest end, and no other is looked at."""
+    model = load(save_task_model(tmp_path, TASKS_BY_NAME["whale"], tokenizer))
+
+    def run(inputs: ModelInputs) -> ModelOutputs:
+        logits = np.broadcast_to(np.arange(inputs["input_ids"].shape[1]), inputs["input_ids"].shape)
+        logits = logits * inputs["input_mask"]
+        return {"start_logits": logits, "end_logits": -logits}
+
+    questions = dataclasses.replace(model.settings.questions, n_best_size=1)
+    settings = dataclasses.replace(model.settings, questions=questions)
+    mute = dataclasses.replace(model, run=run, settings=settings)
+    (found,) = mute.predict([("Who?", "on the door")])
+    assert (found.answer, found.start, found.probability) == ("", None, 0.0)
+    assert not found.candidates
 
 
 def test_what_follows_a_mask_begins_a_word_only_after_a_space(

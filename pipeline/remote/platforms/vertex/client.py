@@ -65,8 +65,8 @@ class VertexPlatform(Platform):
     def read_resources(self, path: str) -> Resources:
         """Return what the steps get: the defaults, overridden by a file's values.
 
-        Where the file has no settings of the custom job on TPUs, it gets the account, network, key
-        and labels that the pipeline itself runs with.
+        Where training runs as a custom job on TPUs and the file has no settings for it, it gets the
+        account, network, key and labels that the pipeline itself runs with.
         """
         resources = super().read_resources(path)
         if resources.custom_job != CustomJobSettings() or not resources.uses_custom_job:

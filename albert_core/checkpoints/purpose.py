@@ -1,0 +1,76 @@
+"""What a model was fine-tuned for, as the files beside its weights say it."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from albert_core.checkpoints.huggingface_config import scores_choices
+from albert_core.checkpoints.huggingface_labels import labels_from_huggingface
+from albert_core.checkpoints.side_files import ProblemType, SideFiles, read_side_files
+
+_KINDS: Mapping[ProblemType, str] = {
+    "regression": "regression",
+    "single_label_classification": "classification",
+    "multi_label_classification": "multi_label",
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Purpose:
+    """What a model was fine-tuned for.
+
+    Attributes:
+        task: Name of its task; empty if none is declared.
+        kind: What it answers, as in a task's declaration; empty if nothing says.
+        labels: Names of its classifier's outputs, in their order; empty if nobody named them.
+        sequence_length: Longest input of its fine-tuning, in tokens; None if not known.
+    """
+
+    task: str = ""
+    kind: str = ""
+    labels: tuple[str, ...] = ()
+    sequence_length: int | None = None
+
+
+def read_purpose(folder: Path) -> Purpose:
+    """Return what the side files in a folder say of its model.
+
+    Raises:
+        InputError: One of them cannot be used.
+    """
+    return _summarize(read_side_files(folder))
+
+
+def read_huggingface_purpose(folder: Path, values: Mapping[str, Any], num_labels: int) -> Purpose:
+    """Return what a folder of transformers says of its model.
+
+    Args:
+        folder: The folder, whose side files come first.
+        values: The contents of its config.json.
+        num_labels: Outputs of the model's classifier; 0 without one.
+
+    Raises:
+        InputError: A side file cannot be used, or config.json does not fit the classifier.
+    """
+    files = read_side_files(folder)
+    if scores_choices(values):
+        files["is_multiple_choice"] = True
+    elif num_labels:
+        labels = labels_from_huggingface(values, num_labels=num_labels, source=str(folder))
+        files["labels"], files["problem_type"] = labels.names, labels.problem_type
+    return _summarize(files)
+
+
+def _summarize(files: SideFiles) -> Purpose:
+    """Return the purpose that side files tell, the task's declaration before all else."""
+    task, finetuning = files["task"] or {}, files["finetuning"] or {}
+    kind = _KINDS[files["problem_type"]] if files["problem_type"] else ""
+    if files["is_multiple_choice"]:
+        kind = "multiple_choice"
+    return Purpose(
+        task=task.get("name", ""),
+        kind=task.get("kind", "") or kind,
+        labels=tuple(task.get("labels") or ()) or files["labels"],
+        sequence_length=finetuning.get("sequence_length"),
+    )

@@ -1,0 +1,208 @@
+"""The files beside a model's weights that say what it was made for: task, settings, head."""
+
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
+
+from albert_core.artifacts.manifest import find_manifest
+from albert_core.checkpoints.names import PRETRAINING_HEADS
+from albert_core.errors import InputError
+from albert_core.files import write_json
+from albert_core.json_values import JsonObject
+
+if TYPE_CHECKING:
+    from albert_core.checkpoints.checkpoint import Checkpoint
+
+TASK_NAME = "task.json"
+FINETUNING_NAME = "finetuning.json"
+HEAD_NAME = "head.json"
+TRIALS_NAME = "trials.json"  # of `albert finetune`: the best row of every trial
+
+ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
+"""What a classifier's outputs are, in the words of transformers."""
+
+
+class SideFiles(TypedDict):
+    """What a folder says about its model, by the names of the attributes of `Checkpoint`."""
+
+    task: dict[str, Any] | None
+    finetuning: dict[str, Any] | None
+    labels: tuple[str, ...]
+    problem_type: ProblemType | None
+    is_multiple_choice: bool
+    null_threshold: float | None
+
+
+def read_side_files(folder: Path) -> SideFiles:
+    """Return what task.json, finetuning.json, head.json, trials.json and a manifest say.
+
+    Each may be missing. Declarations and settings are not checked.
+
+    Raises:
+        InputError: A file cannot be read, or head.json holds something else.
+    """
+    task, head = read_task(folder), _read_head(folder)
+    labels = head.texts("labels") if "labels" in head else []
+    return SideFiles(
+        task=task,
+        finetuning=read_finetuning(folder),
+        labels=tuple(labels),
+        problem_type=_read_problem_type(head),
+        is_multiple_choice=is_multiple_choice(task) or head.truth("is_multiple_choice", False),
+        null_threshold=_read_null_threshold(folder, head),
+    )
+
+
+def read_heads(folder: Path, *, default: frozenset[str]) -> tuple[frozenset[str], int]:
+    """Return the heads of a model and the number of its classifier's outputs, by head.json.
+
+    Args:
+        folder: Folder of the file.
+        default: The heads where there is no such file or it names none, with 0 outputs.
+
+    Raises:
+        InputError: The file cannot be read or holds something else.
+    """
+    head = _read_head(folder)
+    if "heads" not in head:
+        return default, 0
+    return frozenset(head.texts("heads")), head.integer("num_labels", 0)
+
+
+def read_task(folder: Path) -> dict[str, Any] | None:
+    """Return the declaration of a task in a model's folder; None if there is none.
+
+    Raises:
+        InputError: There is one, but it is not a JSON object.
+    """
+    path = folder / TASK_NAME
+    return read_json(path) if path.is_file() else None
+
+
+def read_finetuning(folder: Path) -> dict[str, Any] | None:
+    """Return the settings that a model was fine-tuned with; None if they are not known.
+
+    They are in finetuning.json or, without that file, in the manifest of a folder that `albert
+    finetune` wrote. They are not checked.
+
+    Raises:
+        InputError: There is such a file, but it cannot be read.
+    """
+    if (folder / FINETUNING_NAME).is_file():
+        return read_json(folder / FINETUNING_NAME)
+    manifest = find_manifest(folder)
+    if manifest is None or manifest.step != "finetune":
+        return None
+    return dict(manifest.config["finetuning"])
+
+
+def write_side_files(checkpoint: "Checkpoint", folder: Path, *, with_head: bool = True) -> None:
+    """Write task.json, finetuning.json and head.json into an existing folder.
+
+    Each is written only if the checkpoint knows something for it; a file there is replaced.
+
+    Args:
+        checkpoint: The model.
+        folder: The folder.
+        with_head: Whether head.json is written, which formats that say the same themselves do
+            without.
+    """
+    files: dict[str, Mapping[str, Any] | None] = {
+        TASK_NAME: checkpoint.task,
+        FINETUNING_NAME: checkpoint.finetuning,
+        HEAD_NAME: _head_values(checkpoint) if with_head else None,
+    }
+    for name, values in files.items():
+        if values:
+            write_json(folder / name, values)
+
+
+def is_multiple_choice(task: Mapping[str, Any] | None) -> bool:
+    """Return whether a task's declaration says that its model scores choices."""
+    return (task or {}).get("kind") == "multiple_choice"
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file.
+
+    Raises:
+        InputError: The file is missing or holds something else.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as JSON ({error})") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: got a {type(values).__name__}, expected a JSON object")
+    return values
+
+
+def _head_values(checkpoint: "Checkpoint") -> dict[str, Any]:
+    """Return the contents of head.json: what neither task.json nor pretraining's heads say."""
+    values: dict[str, Any] = {}
+    if not checkpoint.task and checkpoint.heads - PRETRAINING_HEADS:
+        values["heads"] = sorted(checkpoint.heads)
+        if checkpoint.num_labels:
+            values["num_labels"] = checkpoint.num_labels
+        if checkpoint.labels:
+            values["labels"] = list(checkpoint.labels)
+        if checkpoint.problem_type:
+            values["problem_type"] = checkpoint.problem_type
+        if checkpoint.is_multiple_choice:
+            values["is_multiple_choice"] = True
+    if checkpoint.null_threshold is not None:
+        values["null_threshold"] = checkpoint.null_threshold
+    return values
+
+
+def _read_head(folder: Path) -> JsonObject:
+    """Return the contents of head.json; an empty object without that file."""
+    path = folder / HEAD_NAME
+    return JsonObject(read_json(path) if path.is_file() else {}, str(path))
+
+
+def _read_problem_type(head: JsonObject) -> ProblemType | None:
+    """Return the problem type in head.json, or None.
+
+    Raises:
+        InputError: It is none that transformers has.
+    """
+    if "problem_type" not in head:
+        return None
+    return as_problem_type(head.text("problem_type"), head.place)
+
+
+def as_problem_type(value: Any, place: str) -> ProblemType:
+    """Return a value that is a problem type.
+
+    Raises:
+        InputError: It is none; the message begins with `place`.
+    """
+    known: Collection[ProblemType] = get_args(ProblemType)
+    for name in known:
+        if name == value:
+            return name
+    raise InputError(f"{place}: got problem_type {value!r}, expected one of {', '.join(known)}")
+
+
+def _read_null_threshold(folder: Path, head: JsonObject) -> float | None:
+    """Return the null odds from which on the model's questions have no answer; None if not known.
+
+    They are in trials.json, as the best on the dev set, and in head.json of what was made of such a
+    model. Where there is a trials.json, head.json does not count.
+
+    Raises:
+        InputError: There is a trials.json, but it is no JSON (its contents are not checked); or
+            head.json's value is no number.
+    """
+    if (folder / TRIALS_NAME).is_file():
+        trials = read_json(folder / TRIALS_NAME)
+        rows = {row["name"]: row for row in trials["trials"]}
+        return rows[trials["chosen"]].get("null_threshold")
+    value = head.values.get("null_threshold")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InputError(f"{head.place}: got null_threshold {value!r}, expected a number")
+    return float(value)

@@ -1,0 +1,154 @@
+"""A checkpoint that was fine-tuned anywhere as the model of a task of this program."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from albert_core.checkpoints.checkpoint import Checkpoint
+from albert_core.checkpoints.conversion import read_checkpoint
+from albert_core.checkpoints.names import HEADS
+from albert_core.errors import InputError
+from albert_core.tasks import Task
+
+
+def read_for_task(path: str | Path, *, task: Task | None = None, **side_files: Any) -> Checkpoint:
+    """Read a checkpoint of any format, as the model of a task if one is given.
+
+    Args:
+        path: As for `read_checkpoint`.
+        task: Task that it answers as; None: the one that its files declare, if any.
+        **side_files: The other arguments of `read_checkpoint`.
+
+    Raises:
+        InputError: It cannot be read, or is not one for the task.
+    """
+    checkpoint = read_checkpoint(path, **side_files)
+    return fit_to_task(checkpoint, task) if task else checkpoint
+
+
+def fit_to_task(checkpoint: Checkpoint, task: Task) -> Checkpoint:
+    """Return a checkpoint as the model of a task, whatever its files say of their own task.
+
+    The outputs of a classifier come in the order of the task's labels. They are matched by their
+    names, however these are ordered, cased and joined; with a task whose labels are the numbers
+    from 0, as those of SST-2 and MRPC, by their numbers. Outputs that nobody named, as those of the
+    original's run_classifier, are taken in the order of the task's labels. All but equal names and
+    order is told in a note.
+
+    Args:
+        checkpoint: A fine-tuned model.
+        task: The task.
+
+    Returns:
+        A copy that declares the task. Its settings of fine-tuning stay.
+
+    Raises:
+        InputError: It has not the task's head, or another number of outputs; its outputs have other
+            names than the labels; or its files say that they are something else, such as labels of
+            which any number may apply.
+    """
+    _refuse_other_heads(checkpoint, task)
+    order = list(range(checkpoint.num_labels))
+    notes: tuple[str, ...] = ()
+    if task.labels:
+        order, notes = _match_labels(checkpoint, task)
+    weights = {
+        name: np.ascontiguousarray(array[order]) if name in HEADS["classifier"] else array
+        for name, array in checkpoint.weights.items()
+    }
+    return dataclasses.replace(
+        checkpoint,
+        weights=weights,
+        task=dataclasses.asdict(task),
+        labels=(),
+        problem_type=None,
+        is_multiple_choice=task.kind == "multiple_choice",
+        notes=(*checkpoint.notes, *notes),
+    )
+
+
+def _refuse_other_heads(checkpoint: Checkpoint, task: Task) -> None:
+    """Refuse a checkpoint without the task's head, or whose files call its outputs something else.
+
+    Raises:
+        InputError: It is such a checkpoint.
+    """
+    head = "classifier"
+    if task.kind == "question_answering":
+        head = "span_beam" if task.has_unanswerable else "span"
+    if head not in checkpoint.heads:
+        heads = ", ".join(sorted(checkpoint.heads)) or "none"
+        raise InputError(
+            f"model {checkpoint.source}: got the heads {heads}, expected {head} for task "
+            f"{task.name}; give a checkpoint that was fine-tuned on it"
+        )
+    expected = task.num_outputs if head == "classifier" else 0
+    if checkpoint.num_labels != expected:
+        raise InputError(
+            f"model {checkpoint.source}: got a classifier with {checkpoint.num_labels} outputs, "
+            f"expected {expected} for task {task.name}"
+        )
+    declared = _declared_kind(checkpoint)
+    if declared not in ("", task.kind):
+        raise InputError(
+            f"model {checkpoint.source}: got one for {declared}, expected one for {task.kind}, as "
+            f"task {task.name} is"
+        )
+
+
+def _declared_kind(checkpoint: Checkpoint) -> str:
+    """Return what a model's files say it answers, if the number of its outputs does not tell."""
+    if checkpoint.is_multiple_choice:
+        return "multiple_choice"
+    if checkpoint.is_multi_label:
+        return "multi_label"
+    kinds = {"regression": "regression", "single_label_classification": "classification"}
+    return "" if checkpoint.task else kinds.get(checkpoint.problem_type or "", "")
+
+
+def _match_labels(checkpoint: Checkpoint, task: Task) -> tuple[list[int], tuple[str, ...]]:
+    """Return the number of the output for each of a task's labels, and notes for the user.
+
+    Outputs of the same names, but for their spelling, are found in any order. Outputs without
+    names, or with numbers for names, are taken in the order of the labels, and so are all if the
+    task's labels are numbers. All but equal names give a note.
+
+    Raises:
+        InputError: The outputs have other names.
+    """
+    names, labels = checkpoint.label_names, task.labels
+    in_order = list(range(len(labels)))
+    if tuple(names) == labels:
+        return in_order, ()
+    by_name = {_plain(name): index for index, name in enumerate(names)}
+    if by_name.keys() == {_plain(label) for label in labels}:
+        order = [by_name[_plain(label)] for label in labels]
+        return order, (f"the classifier's outputs {_listed(names)} are read as {_listed(labels)}",)
+    if not names or _are_numbers(names):
+        return in_order, (
+            f"the classifier's outputs have no names: taken for {_listed(labels)}, in this order",
+        )
+    if _are_numbers(labels):
+        pairs = ", ".join(f"{label}: {name}" for label, name in zip(labels, names, strict=True))
+        return in_order, (f"the classifier's outputs are the labels by their numbers: {pairs}",)
+    raise InputError(
+        f"model {checkpoint.source}: got the labels {_listed(names)}, expected those of task "
+        f"{task.name}, in any order: {_listed(labels)}; give a task.yaml that declares the model's"
+    )
+
+
+def _plain(label: str) -> str:
+    """Return a label in lower case, its words joined by underscores."""
+    return "_".join(label.lower().replace("-", " ").replace("_", " ").split())
+
+
+def _are_numbers(labels: Sequence[str]) -> bool:
+    """Return whether labels are the numbers from 0, in their order."""
+    return list(labels) == [str(number) for number in range(len(labels))]
+
+
+def _listed(labels: Sequence[str]) -> str:
+    return ", ".join(labels)
