@@ -29,6 +29,8 @@ def make_summary(**changes: object) -> dict:
             {"global_step": 10, "masked_lm_accuracy": 0.5, "sentence_order_accuracy": 0.8},
         ],
         "most_frequent_fraction": 0.05,
+        "checkpoint": {},
+        "submission": [],
         "exports": [],
         "promotion": None,
         **changes,
