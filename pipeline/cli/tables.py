@@ -273,6 +273,7 @@ def _scores_table(summary: Mapping[str, Any]) -> rich.table.Table:
             task["metric"].replace("_", " "),
             format_points(task["score"]),
             points_or_nothing(random),
+            points_or_nothing(task.get("without_model_score")),
             format_points(task["majority_score"]),
             *((points_or_nothing(accepted.get(task["name"])),) if has_accepted else ()),
         )
