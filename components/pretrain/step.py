@@ -63,7 +63,9 @@ def pretrain(
         "vocab": tokenizer.content_hash(),
     }
     if config.init_checkpoint:
-        checkpoint = read_checkpoint(input_folder(config.init_checkpoint))
+        checkpoint = read_checkpoint(
+            input_folder(config.init_checkpoint), default_config=model_config
+        )
         inputs["init_checkpoint"] = checkpoint.content_hash()
     settings = {"model": dataclasses.asdict(model), "pretraining": recorded_settings(config)}
 
