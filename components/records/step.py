@@ -69,8 +69,9 @@ def make_records(
         """Make the records with Beam and bring the shards here; return the metrics.
 
         Beside the shards are cleaning_report.json, what cleaning left out, and
-        records_report.json, the metrics. What is left out and the estimated size go to `progress` first. Removes the workers' folder
-        if what they made is refused, and after success if it is in `beam.shared_folder`.
+        records_report.json, the metrics. What is left out and the estimated size go to `progress`
+        first. Removes the workers' folder if what they made is refused, and after success if it is
+        in `beam.shared_folder`.
 
         Raises:
             InputError: The disk is too small, or there are no training or held-out records.
