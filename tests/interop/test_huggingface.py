@@ -37,7 +37,9 @@ from albert_core.tokenization.masked import encode_masked  # noqa: E402
 from tests.helpers.checkpoint_samples import CONFIG, of_model  # noqa: E402
 
 EQUAL_WIDTHS = dataclasses.replace(CONFIG, embedding_size=CONFIG.hidden_size)
-CONFIGS = {"factorised": CONFIG, "equal_widths": EQUAL_WIDTHS}
+# The layers are of groups 0, 1 and 3; no layer uses groups 2 and 4.
+UNEVEN = dataclasses.replace(CONFIG, num_hidden_layers=3, num_hidden_groups=5)
+CONFIGS = {"factorised": CONFIG, "equal_widths": EQUAL_WIDTHS, "uneven": UNEVEN}
 TOLERANCE = 1e-4
 
 Outputs = dict[str, np.ndarray]
