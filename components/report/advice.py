@@ -129,11 +129,8 @@ def _half_rate(pretrain: StepSummary) -> str:
 
 
 def _option(name: str, value: float) -> str:
-    return (
-        f"--pretraining.{name} {value:g}"
-        if isinstance(value, float)
-        else (f"--pretraining.{name} {value}")
-    )
+    """Return an option of pretraining as it is typed."""
+    return f"--pretraining.{name} {value:.10g}"
 
 
 def _on_tasks(run: RunSummary) -> Iterator[Advice]:
