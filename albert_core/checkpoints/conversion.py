@@ -66,7 +66,8 @@ def read_checkpoint(
 ) -> Checkpoint:
     """Read a checkpoint of any format, with the vocabulary and the task beside it.
 
-    The tensors are not compared with the architecture; `build_model` does that.
+    The tensors are not compared with the architecture; `build_model` does that. Groups that no
+    layer uses are left out.
 
     Args:
         path: Anything `detect` knows that holds a finished model: not `training` or `artifact`.
@@ -96,7 +97,7 @@ def read_checkpoint(
         )
     if checkpoint.tokenizer:
         check_size(checkpoint.tokenizer, checkpoint.config, source=str(vocab or path))
-    return checkpoint
+    return checkpoint.without_unused_groups()
 
 
 def convert(

@@ -7,10 +7,12 @@ from pathlib import Path
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics, read_manifest
 from albert_core.artifacts.step import run_step
+from albert_core.checks import check_distinct
 from albert_core.errors import InputError
 from albert_core.files import write_json
 from albert_core.progress import ReportProgress, quiet
 from components.checkpoint.step import CHECKPOINT_NAME
+from components.finetune.job import refuse_repeated_tasks
 from components.report.page import render_page
 from components.report.submission import (
     PREDICTIONS_FOLDER,
@@ -64,7 +66,8 @@ def write_report(
 
     Raises:
         InputError: An input is missing, damaged or another step's, the evaluations are not those
-            of the fine-tuned models in their order, or `output` holds something else.
+            of the fine-tuned models in their order, two are of one task from the same weights or
+            have a file of one name for GLUE's site, or `output` holds something else.
     """
     start = input_folder(pretrained)
     is_checkpoint = (start / CHECKPOINT_NAME).is_file()
@@ -89,6 +92,9 @@ def write_report(
     }
 
     _refuse_unpaired(manifests["finetune"], manifests["evaluate"])
+    lengths = [manifest.config["records"]["sequence_length"] for manifest in manifests["records"]]
+    check_distinct("report: sequence lengths of the records", lengths)
+    refuse_repeated_tasks("report", [m.config for m in manifests["finetune"]], folders["finetune"])
     paths = ModelPaths()
     if not in_run_folder:
         tasks = _tasks_of_models(finetuned, manifests["finetune"])

@@ -383,6 +383,26 @@ def test_the_command_writes_the_card(run, lineage, tmp_path, capsys):
     assert "no such folder" in capsys.readouterr().err
 
 
+def test_the_command_writes_over_a_card_but_over_nothing_else(run, tmp_path, capsys):
+    vocabulary, output = tmp_path / "spiece.model", tmp_path / "README.md"
+    shutil.copy(run / "tuned" / "spiece.model", vocabulary)
+    before = vocabulary.read_bytes()
+    assert main(["card", str(run / "tuned"), "--output", str(vocabulary)]) == 2
+    assert "exists and is not a card as this program wrote it" in capsys.readouterr().err
+    assert vocabulary.read_bytes() == before
+
+    command = ["card", str(run / "tuned"), "--output", str(output)]
+    assert main([*command, "--card.license", "mit"]) == 0
+    assert main([*command, "--card.license", "apache-2.0"]) == 0
+    assert header_of(output.read_text())["license"] == "apache-2.0"
+    edited = output.read_text().replace("## Model", "## Our model")
+    output.write_text(edited)
+    assert main(command) == 2
+    assert output.read_text() == edited
+    assert main(["card", str(run / "tuned"), "--output", str(tmp_path)]) == 2
+    assert "got a folder" in capsys.readouterr().err
+
+
 def test_outputs_in_one_folder_of_another_model_are_left_out(run, lineage, tmp_path):
     shutil.copytree(run / "random scores", tmp_path / "scores")
     (tmp_path / "manifest.json").write_text("{}")
