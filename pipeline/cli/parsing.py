@@ -148,7 +148,7 @@ class CommandParser:
 
         In commands that start from a checkpoint, everything is but options, YAML and YAML's files.
         """
-        is_section = value.startswith("-") or value.endswith((".yaml", ".yml"))
+        is_section = value.startswith("-") or value.endswith((".yaml", ".yml", ".json"))
         return _CHECKPOINT_VOCAB in self._options and not is_section and not _is_mapping(value)
 
     def take_defaults(self, arguments: list[str]) -> None:

@@ -20,6 +20,8 @@ from albert_core.pretraining.config import PhaseConfig
 from albert_core.tasks import Source
 from albert_core.tokenization import SentencePieceTokenizer
 from albert_core.training.flops import training_flops_per_token
+from components.checkpoint.config import CheckpointConfig
+from components.checkpoint.step import import_checkpoint
 from components.evaluate.step import evaluate
 from components.export.card.config import CardConfig
 from components.export.card.facts import gather_facts
@@ -28,7 +30,7 @@ from components.export.lineage import Lineage, find_lineage, lineage_at
 from components.export.proof_sentences import ProofSentences, proof_sentences
 from components.finetune.step import finetune
 from pipeline.cli.main import main
-from tests.helpers.checkpoint_samples import pretrained
+from tests.helpers.checkpoint_samples import CONFIG, pretrained
 from tests.helpers.tiny_pretraining import make_material, train
 from tests.helpers.tiny_tasks import TINY_TASKS, tiny_finetuning, write_tiny_tasks
 
@@ -289,9 +291,21 @@ def test_a_checkpoint_without_manifests_has_a_card_of_its_sizes(tokenizer, tmp_p
     text = make_card(tmp_path / "old", lineage=find_lineage(tmp_path / "old"))
     assert re.findall(r"^## (.+)", text, re.MULTILINE) == ["Model"]
     told = facts_in(text, "Model")
-    assert (told["Layers"], told["Hidden size"]) == ("4", "16")
+    sizes = (str(CONFIG.num_hidden_layers), str(CONFIG.hidden_size))
+    assert (told["Layers"], told["Hidden size"]) == sizes
     assert told["Parameters"] == f"{describe(tmp_path / 'ours').model.num_parameters:,}"
     assert header_of(text) == {"pipeline_tag": "fill-mask", "tags": ["albert"]}
+
+
+def test_a_model_of_a_run_from_a_checkpoint_says_what_it_started_from(tokenizer, tmp_path):
+    save_folder(pretrained(tokenizer=tokenizer), tmp_path / "ours")
+    start = CheckpointConfig(path=str(tmp_path / "ours"))
+    import_checkpoint(config=start, output=tmp_path / "start")
+    lineage = lineage_at(pretrained=tmp_path / "start")
+    told = facts_in(make_card(tmp_path / "start", lineage=lineage), "Checkpoint")
+    assert told["Kind"] == "keras"
+    assert told["Read from"].endswith("/ours")
+    assert "masked" in told["Heads"]
 
 
 def test_what_an_export_was_compared_by_is_read_beside_it(run, lineage, tmp_path):
