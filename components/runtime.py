@@ -12,6 +12,7 @@ from pathlib import Path
 
 from albert_core.errors import InputError
 from albert_core.progress import ReportProgress, append_event, to_events, to_stderr
+from albert_core.unused_imports import skip_unused_imports
 from components.outcomes import record_attempt
 
 RUN_FOLDER_VARIABLE = "ALBERT_RUN_FOLDER"
@@ -51,6 +52,7 @@ def step_process(
     Yields:
         The function to report progress with.
     """
+    skip_unused_imports()
     if RUN_FOLDER_VARIABLE not in os.environ:
         with record_attempt(step, output=output, work_root=work_root):
             yield to_stderr(step, every_s=30.0)

@@ -46,9 +46,10 @@ class OptionalSteps:
     def for_run(cls, config: RunConfig, *, is_remote: bool = False) -> "OptionalSteps":
         """Return the optional steps of a run.
 
-        A run with export formats exports; one with `retraining.accepted` promotes. Only on a
-        platform, a dated run resolves its date and every run has a summary: a local run resolves
-        the date before it starts, and shows on the terminal what a summary tells.
+        A run with a checkpoint's path starts from it, one with export formats exports, one with
+        `retraining.accepted` promotes. Only on a platform, a dated run resolves its date and every
+        run has a summary: a local run resolves the date before it starts, and shows on the terminal
+        what a summary tells.
 
         Args:
             config: The run.

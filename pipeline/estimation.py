@@ -89,8 +89,9 @@ def estimate_run(
 def check_cost(config: RunConfig, tpu: TpuSlice | None, limit: CostLimit) -> None:
     """Refuse a run whose pretraining is estimated above the limit.
 
-    Does nothing when `limit.max_cost` is 0. Else it compiles the training step, which takes a
-    while, with progress on standard error.
+    Does nothing when `limit.max_cost` is 0, nor for a run from a checkpoint, which pretrains
+    nothing. Else it compiles the training step, which takes a while, with progress on standard
+    error.
 
     Args:
         config: The run.
@@ -101,7 +102,7 @@ def check_cost(config: RunConfig, tpu: TpuSlice | None, limit: CostLimit) -> Non
         InputError: The estimate is above the limit; or there is no estimate, because the run
             pretrains without TPUs, does not fit, or the prices have none for the slice.
     """
-    if not limit.max_cost:
+    if not limit.max_cost or config.checkpoint.path:
         return
     if tpu is None:
         raise InputError(

@@ -11,6 +11,9 @@ import pytest
 
 from albert_core.corpus import CorpusConfig
 from albert_core.tokenization import SentencePieceTokenizer, load_tokenizer
+from albert_core.unused_imports import skip_unused_imports
+
+skip_unused_imports()  # as in the program's own processes
 
 # A shell lets what it starts in the background ignore Ctrl-C, which some tests send.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -2,13 +2,31 @@
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from albert_core.checkpoints.checkpoint import Checkpoint
+from albert_core.checkpoints.conversion import read_checkpoint
 from albert_core.checkpoints.names import HEADS
 from albert_core.errors import InputError
 from albert_core.tasks import Task
+
+
+def read_for_task(path: str | Path, *, task: Task | None = None, **side_files: Any) -> Checkpoint:
+    """Read a checkpoint of any format, as the model of a task if one is given.
+
+    Args:
+        path: As for `read_checkpoint`.
+        task: Task that it answers as; None: the one that its files declare, if any.
+        **side_files: The other arguments of `read_checkpoint`.
+
+    Raises:
+        InputError: It cannot be read, or is not one for the task.
+    """
+    checkpoint = read_checkpoint(path, **side_files)
+    return fit_to_task(checkpoint, task) if task else checkpoint
 
 
 def fit_to_task(checkpoint: Checkpoint, task: Task) -> Checkpoint:
@@ -93,6 +111,10 @@ def _declared_kind(checkpoint: Checkpoint) -> str:
 
 def _match_labels(checkpoint: Checkpoint, task: Task) -> tuple[list[int], tuple[str, ...]]:
     """Return the number of the output for each of a task's labels, and notes for the user.
+
+    Outputs of the same names, but for their spelling, are found in any order. Outputs without
+    names, or with numbers for names, are taken in the order of the labels, and so are all if the
+    task's labels are numbers. All but equal names give a note.
 
     Raises:
         InputError: The outputs have other names.

@@ -59,7 +59,8 @@ def find_tf1_checkpoint(path: str | Path) -> Path:
 
     Args:
         path: A prefix, such as `folder/model.ckpt-best`; or a folder with one checkpoint, or with
-            several and a `checkpoint` file that names one of them.
+            several and a `checkpoint` file that names one of them. If that names one that is gone,
+            as the original's scripts leave it when they rename the best one, the best one counts.
 
     Raises:
         InputError: There is no checkpoint, or more than one; or its index or a shard is missing.
@@ -70,8 +71,9 @@ def find_tf1_checkpoint(path: str | Path) -> Path:
         _refuse_missing_files(prefix)
         return prefix
     prefixes = sorted(index.name.removesuffix(".index") for index in path.glob("*.index"))
-    if len(prefixes) > 1 and (latest := _read_latest_name(path)) in prefixes:
-        prefixes = [latest]
+    if len(prefixes) > 1 and (latest := _read_latest_name(path)):
+        best = [prefix for prefix in prefixes if prefix.endswith("-best")]
+        prefixes = [latest] if latest in prefixes else best or prefixes
     if len(prefixes) != 1:
         raise InputError(
             f"checkpoint {path}: holds {', '.join(prefixes) or 'no *.index file'}; expected one "

@@ -116,10 +116,12 @@ def _weights_format(
     description: str,
     unsupported_heads: frozenset[str] = frozenset(),
     hub_library: str | None = None,
+    overhead_bytes: int = _WEIGHTS_OVERHEAD,
 ) -> FormatSpec:
     """Return a format that `albert convert` writes, too, and proves the same to 1e-6.
 
-    It has no graph and needs no further packages; the arguments are attributes of `FormatSpec`.
+    It has no graph that runs the model and needs no further packages; the arguments are attributes
+    of `FormatSpec`, the last one of its bounds.
     """
     return FormatSpec(
         title=title,
@@ -128,7 +130,7 @@ def _weights_format(
         open=_import_when_called("albert_core.exports.weights:open_weights_format"),
         has_graph=False,
         unsupported_heads=unsupported_heads,
-        bounds=Bounds(overhead_bytes=_WEIGHTS_OVERHEAD),
+        bounds=Bounds(overhead_bytes=overhead_bytes),
         hub_library=hub_library,
     )
 
@@ -192,7 +194,10 @@ FORMATS: Mapping[ExportFormat, FormatSpec] = {
         hub_library="transformers",
     ),
     "tf1": _weights_format(
-        "tf1", title="TensorFlow 1 checkpoint", description="for the original's scripts"
+        "tf1",
+        title="TensorFlow 1 checkpoint",
+        description="for the original's scripts",
+        overhead_bytes=_GRAPH_OVERHEAD,  # some 2 kB for each variable
     ),
     "keras": _weights_format("keras", title="model folder", description="for this program"),
 }

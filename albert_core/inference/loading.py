@@ -3,12 +3,12 @@
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from albert_core.artifacts.inputs import input_folder
-from albert_core.checkpoints import Checkpoint, build_model, detect, read_checkpoint
+from albert_core.checkpoints import Checkpoint, build_model, detect
 from albert_core.checkpoints.side_files import read_heads, read_side_files
-from albert_core.checkpoints.task_head import fit_to_task
+from albert_core.checkpoints.task_head import read_for_task
 from albert_core.checkpoints.vocabulary import check_size, find_tokenizer
 from albert_core.config import CONFIG_NAME, AlbertConfig
 from albert_core.errors import InputError
@@ -71,7 +71,7 @@ def load(
     export_format = find_export_format(folder)
     if export_format is None:
         read_source = functools.partial(
-            _read_source, folder, task, config=config, vocab=vocab, lower_case=lower_case
+            read_for_task, folder, task=task, config=config, vocab=vocab, lower_case=lower_case
         )
         return _load_checkpoint(folder, read_source)
     if any(value is not None for value in (task, config, vocab, lower_case)):
@@ -121,7 +121,7 @@ def _load_export(folder: Path, export_format: ExportFormat) -> LoadedModel:
         run=spec.open(folder),
         # When vectors are first asked for, and only once: it may load the whole model again.
         # A SavedModel is also a checkpoint.
-        read_source=functools.partial(read_checkpoint, folder)
+        read_source=functools.partial(read_for_task, folder)
         if export_format == "saved_model"
         else None,
         open_encoder=functools.cache(functools.partial(spec.open_encoder, folder))
@@ -129,16 +129,6 @@ def _load_export(folder: Path, export_format: ExportFormat) -> LoadedModel:
         else None,
         length_multiple=_EXPORT_LENGTH_MULTIPLE,
     )
-
-
-def _read_source(folder: Path, task: Task | None, **options: Any) -> Checkpoint:
-    """Read a checkpoint, as the model of a task if one is given.
-
-    Raises:
-        InputError: A file cannot be used, or it is not one for the task.
-    """
-    checkpoint = read_checkpoint(folder, **options)
-    return fit_to_task(checkpoint, task) if task else checkpoint
 
 
 def _load_checkpoint(path: Path, read_source: Callable[[], Checkpoint]) -> LoadedModel:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from albert_core.checkpoints.side_files import TASK_NAME, read_json
+from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.settings import parse_settings
 from albert_core.tasks import Task
@@ -14,12 +15,21 @@ _DEFAULT_LENGTH = 512
 
 
 def read_declared_task(folder: str | Path) -> Task:
-    """Return the task of a folder that `albert finetune` wrote.
+    """Return the task that a fine-tuned model's folder declares, as `albert finetune` writes it.
+
+    Args:
+        folder: The folder, or the prefix of a TensorFlow 1 checkpoint in it.
 
     Raises:
         InputError: There is no task.json, or it declares no task.
     """
-    path = Path(folder) / TASK_NAME
+    folder = Path(folder)
+    path = (folder if folder.is_dir() else folder.parent) / TASK_NAME
+    if not path.is_file():
+        raise InputError(
+            f"model {folder}: no {TASK_NAME} beside it, so it declares no task; name its task with "
+            "--task"
+        )
     return parse_settings(Task, read_json(path), source=str(path))
 
 

@@ -9,6 +9,7 @@ from albert_core.tasks.registry import (
     data_folder,
     expand_groups,
     find_task,
+    named_task,
 )
 from albert_core.tasks.task import Recipe, Source, Task
 
@@ -26,6 +27,7 @@ __all__ = [
     "data_folder",
     "expand_groups",
     "find_task",
+    "named_task",
     "read_examples",
     "read_questions",
     "task_fingerprint",

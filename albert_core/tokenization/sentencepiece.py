@@ -79,7 +79,9 @@ class SentencePieceTokenizer(Tokenizer):
     file_name: ClassVar[str] = "spiece.model"
     original_file_name: ClassVar[str] = "30k-clean.model"
     setting_names: ClassVar[tuple[str, ...]] = ("lower_case", "strip_accents", "compat")
-    hugging_face_class: ClassVar[str] = "AlbertTokenizer"
+    # Not AlbertTokenizer: of a tokenizer.json that takes the vocabulary alone, and makes rules of
+    # its own, by which a `▁` stands between a mask and the full stop behind it.
+    hugging_face_class: ClassVar[str] = "PreTrainedTokenizerFast"
     hugging_face_roles: ClassVar[Mapping[str, str]] = {"bos_token": "cls", "eos_token": "sep"}
 
     def __init__(

@@ -1,18 +1,21 @@
 """Score a fine-tuned model on its task's dev set and write predictions."""
 
+import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from albert_core.artifacts.inputs import input_folder
-from albert_core.artifacts.manifest import Manifest, Metrics, read_manifest
+from albert_core.artifacts.manifest import Manifest, Metrics, find_manifest
 from albert_core.artifacts.step import run_step
+from albert_core.checkpoints import read_checkpoint
 from albert_core.files import write_json
 from albert_core.inference.baselines import BASELINES_NAME, WITHOUT_MODEL
 from albert_core.inference.task_settings import read_declared_task
 from albert_core.progress import ReportProgress, quiet
 from albert_core.storage import exists, join, read_bytes
-from albert_core.tasks import task_fingerprint
+from albert_core.tasks import Task, task_fingerprint
 from albert_core.tasks.metrics import CLASSIFICATION_NAME
 
 METRICS_NAME = "metrics.json"
@@ -23,6 +26,10 @@ def evaluate(
     model: str | Path,
     data: str | Path,
     output: str | Path,
+    task: Task | None = None,
+    albert_config: str | Path | None = None,
+    vocab: str | Path | None = None,
+    lower_case: bool | None = None,
     work_root: str | Path | None = None,
     progress: ReportProgress = quiet,
 ) -> Manifest:
@@ -33,9 +40,14 @@ def evaluate(
     run.
 
     Args:
-        model: A folder that `albert finetune` wrote, local or gs://; it knows its task.
+        model: A fine-tuned checkpoint of any kind, local or gs://: of `albert finetune`, of the
+            original's scripts, or of Hugging Face.
         data: Folder of the task's files, local or gs://.
         output: Folder to make, local or gs://.
+        task: The task, of a model whose folder declares none or another.
+        albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
+        vocab: Vocabulary of the checkpoint, if not the one beside it.
+        lower_case: Whether that vocabulary is for lower-cased text, if not as the files say.
         work_root: Folder of the work folders; beside `output` when not given.
         progress: Told what it is doing.
 
@@ -44,11 +56,13 @@ def evaluate(
         whole. Where there is a baseline by TF-IDF, `without_model_score` is its score.
 
     Raises:
-        InputError: An input is missing or unusable, or `output` holds something else.
+        InputError: An input is missing or unusable, the model is not one for the task, or `output`
+            holds something else.
     """
     model, data = input_folder(model), input_folder(data)
-    tuned = read_manifest(model, step="finetune")
-    task = read_declared_task(model)
+    side_files: dict[str, Any] = {"config": albert_config, "vocab": vocab, "lower_case": lower_case}
+    scored = task or read_declared_task(model)
+    identity = _identify(model, side_files)
 
     def write_scores(results: Path, _: Path) -> Metrics:
         """Write metrics and predictions into `results`; called by `run_step`."""
@@ -56,11 +70,11 @@ def evaluate(
         from albert_core.inference.evaluation import evaluate_splits
 
         scores = evaluate_splits(
-            load(model),
+            load(model, task=task, **side_files),
             data=data,
             results=results,
             # One set for each task is enough: the model from random weights is a baseline itself.
-            with_baselines=tuned.config["initialization"] == "pretrained",
+            with_baselines=identity.initialization == "pretrained",
             progress=progress,
         )
         write_json(results / METRICS_NAME, scores)
@@ -70,8 +84,8 @@ def evaluate(
 
     return run_step(
         "evaluate",
-        config={"task": task.name, "initialization": tuned.config["initialization"]},
-        inputs={"model": tuned.content_hash, "data": task_fingerprint(task, data)},
+        config={"task": scored.name, "initialization": identity.initialization},
+        inputs={"model": identity.content_hash, "data": task_fingerprint(scored, data)},
         output=output,
         work_root=work_root,
         body=write_scores,
@@ -86,6 +100,31 @@ def read_baselines(evaluation: Path) -> dict[str, dict[str, Any]]:
     """
     path = evaluation / BASELINES_NAME
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Identity:
+    """What tells a model from others, and whether its fine-tuning began from `random` weights."""
+
+    content_hash: str
+    initialization: str
+
+
+def _identify(model: Path, side_files: Mapping[str, Any]) -> _Identity:
+    """Return the identity of a model: by its manifest where `albert finetune` wrote it.
+
+    Args:
+        model: The checkpoint.
+        side_files: The keyword arguments of `read_checkpoint`; None where not given.
+
+    Raises:
+        InputError: The checkpoint cannot be read.
+    """
+    manifest = find_manifest(model)
+    has_own = all(value is None for value in side_files.values())
+    if manifest is not None and manifest.step == "finetune" and has_own:
+        return _Identity(manifest.content_hash, manifest.config["initialization"])
+    return _Identity(read_checkpoint(model, **side_files).content_hash(), "pretrained")
 
 
 def read_classification(evaluation: str) -> dict[str, Any] | None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics, find_manifest, read_manifest
 from albert_core.artifacts.step import run_step
-from albert_core.checkpoints import read_checkpoint
 from albert_core.checkpoints.side_files import TASK_NAME
+from albert_core.checkpoints.task_head import read_for_task
 from albert_core.errors import InputError
 from albert_core.exports.description import PARITY_NAME
 from albert_core.exports.formats import (
@@ -30,6 +30,7 @@ from components.export.card.render import write_card
 from components.export.config import ExportConfig
 from components.export.lineage import Lineage, find_lineage, lineage_at
 from components.export.proof_sentences import ProofSentences, proof_sentences
+from components.finetune.job import refuse_repeated_tasks
 
 if TYPE_CHECKING:
     from albert_core.exports.parity import Parity
@@ -95,6 +96,10 @@ def export_model(
     sentences: str | Path | None = None,
     run: str | Path | None = None,
     card: CardConfig | None = None,
+    task: Task | None = None,
+    albert_config: str | Path | None = None,
+    vocab: str | Path | None = None,
+    lower_case: bool | None = None,
     progress: ReportProgress = quiet,
 ) -> Manifest:
     """Export one model, pretrained or fine-tuned, to a folder below `output` for each format.
@@ -107,12 +112,16 @@ def export_model(
         formats: Names in the table of formats; at least one, each once.
         output: Folder to make, local or gs://.
         max_score_loss: As in `ExportConfig`.
-        data_dir: Folder of the tasks' folders, to score an output of `albert finetune`; other
-            models are refused with it. None: no scores.
+        data_dir: Folder of the tasks' folders, to score an output of `albert finetune`, or a model
+            of the given task; others are refused with it. None: no scores.
         sentences: File of sentences to compare outputs on, one a line; if not given, sentences of
             the corpus if `run` has its vocabulary, else the package's English ones.
         run: Folder of the run that made it, or one with the outputs of its steps, for the card.
         card: What only people know about the model, for its card.
+        task: Task of a fine-tuned checkpoint that declares none, or another.
+        albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
+        vocab: Vocabulary of the checkpoint, if not the one beside it.
+        lower_case: Whether that vocabulary is for lower-cased text, if not as the files say.
         progress: Called with what is being done.
 
     Returns:
@@ -130,10 +139,21 @@ def export_model(
         raise InputError(f"to: got nothing, expected one or more of {', '.join(FORMATS)}")
     refuse_missing_packages(config.formats)
     model = input_folder(model)
-    dev = _dev_files(model, data_dir)
+    reading: dict[str, Any] = {
+        "task": task,
+        "config": albert_config,
+        "vocab": vocab,
+        "lower_case": lower_case,
+    }
+    dev = _dev_files(model, data_dir, task)
     lineage = find_lineage(model, run)
     chosen = proof_sentences(lineage, sentences)
-    inputs = {"model": read_checkpoint(model).content_hash(), "lineage": _hash_lineage(lineage)}
+    inputs = {
+        "model": read_for_task(model, **reading).content_hash(),
+        "lineage": _hash_lineage(lineage),
+    }
+    if task:
+        inputs["task"] = hash_json(dataclasses.asdict(task))
     if sentences:
         inputs["sentences"] = hash_json(chosen.texts)
     if dev:
@@ -142,7 +162,7 @@ def export_model(
     def body(results: Path, _: Path) -> Metrics:
         """Export the model and return the largest difference by format."""
         exporter = _Exporter(config, chosen, progress)
-        parities = exporter.export(model, results, dev, lineage, label="")
+        parities = exporter.export(model, results, dev, lineage, label="", reading=reading)
         return {parity.format: parity.largest_difference for parity in parities}
 
     return run_step(
@@ -155,19 +175,23 @@ def read_parity(export: str) -> dict[str, Any]:
     return json.loads(read_bytes(join(export, PARITY_NAME)))
 
 
-def _dev_files(model: Path, data_dir: str | Path | None) -> _DevFiles | None:
+def _dev_files(model: Path, data_dir: str | Path | None, task: Task | None) -> _DevFiles | None:
     """Return the task of a model and the folder of its files; None without a folder of tasks.
+
+    The task is the given one, or else the one that the model's folder declares.
 
     Raises:
         InputError: The model is no output of `albert finetune`, or its task has no folder there.
     """
     if data_dir is None:
         return None
+    if task:
+        return _DevFiles(task=task, data=data_folder(task, input_folder(data_dir)))
     manifest = find_manifest(model)
     if manifest is None or manifest.step != "finetune" or not (model / TASK_NAME).is_file():
         raise InputError(
             f"data_dir: got {data_dir}, expected none, for {model} is no output of `albert "
-            "finetune`, which says what task to score and how"
+            "finetune`, which says what task to score and how; or name the task with --task"
         )
     return _DevFiles.for_model(
         model, data_folder(read_declared_task(model), input_folder(data_dir))
@@ -272,10 +296,11 @@ def _candidates(
         origins: The arguments of `lineage_at` that all models share.
 
     Raises:
-        InputError: An input is missing, damaged or another step's, or an evaluation is of another
-            model.
+        InputError: An input is missing, damaged or another step's, two are of one task from the
+            same weights, or an evaluation is of another model.
     """
     evaluated = [read_manifest(input_folder(folder), step="evaluate") for folder in evaluations]
+    refuse_repeated_tasks("export", [manifest.config for manifest in evaluated], evaluations)
     baselines = {
         manifest.config["task"]: folder
         for folder, manifest in zip(evaluations, evaluated, strict=True)
@@ -351,7 +376,14 @@ class _Exporter:
     progress: ReportProgress
 
     def export(
-        self, model: Path, folder: Path, dev: _DevFiles | None, lineage: Lineage, *, label: str
+        self,
+        model: Path,
+        folder: Path,
+        dev: _DevFiles | None,
+        lineage: Lineage,
+        *,
+        label: str,
+        reading: Mapping[str, Any] | None = None,
     ) -> "list[Parity]":
         """Write, prove and describe a model in every format, each in a folder below `folder`.
 
@@ -364,6 +396,7 @@ class _Exporter:
             dev: Where the dev set is; None to compare no scores.
             lineage: For the card.
             label: Put before what is reported as progress.
+            reading: Keyword arguments of `read_for_task`, with which the model is read.
 
         Returns:
             The measurements, in the order of the formats.
@@ -375,9 +408,9 @@ class _Exporter:
         from albert_core.exports.parity import make_reference, prove
 
         folder.mkdir(exist_ok=True)
-        checkpoint = read_checkpoint(model)
+        checkpoint = read_for_task(model, **(reading or {}))
         self.progress(0, 0, f"{label}reference")
-        dev_set = _score_dev_set(model, dev) if dev else None
+        dev_set = _score_dev_set(model, dev, reading or {}) if dev else None
         reference = make_reference(
             checkpoint, self.sentences.texts, dev_set, sentence_source=self.sentences.source
         )
@@ -398,6 +431,7 @@ class _Exporter:
             write_card(
                 folder / name,
                 model=model,
+                task=checkpoint.task,
                 lineage=lineage,
                 export_format=name,
                 card=self.config.card,
@@ -405,12 +439,18 @@ class _Exporter:
         return parities
 
 
-def _score_dev_set(model: Path, dev: _DevFiles) -> "DevSet":
-    """Return up to 2,000 examples, spread over the dev set, with the score of the Keras model."""
+def _score_dev_set(model: Path, dev: _DevFiles, reading: Mapping[str, Any]) -> "DevSet":
+    """Return up to 2,000 examples, spread over the dev set, with the score of the Keras model.
+
+    Args:
+        model: The checkpoint.
+        dev: Where the dev set is.
+        reading: Keyword arguments of `load`, with which the model is read.
+    """
     from albert_core.inference import load
     from albert_core.inference.evaluation import score_dev_set
 
-    return score_dev_set(load(model), data=dev.data, most=_MAX_DEV_EXAMPLES)
+    return score_dev_set(load(model, **reading), data=dev.data, most=_MAX_DEV_EXAMPLES)
 
 
 def _summarize(exports: Sequence[TaskExport]) -> Metrics:

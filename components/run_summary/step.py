@@ -72,13 +72,14 @@ def planned_steps(
 ) -> list[str]:
     """Return the names of a run's steps, in the order of the table of steps, without the summary.
 
-    Neighbouring steps that are repeated for each task come task by task: `finetune a`,
-    `evaluate a`, `finetune b`, ...
+    Neighbouring steps that are repeated for each task come task by task: `finetune a`, `evaluate
+    a`, `finetune b`, ... A run from a checkpoint has no steps that need text.
 
     Args:
         records_steps: Names of the steps that make records, one for each sequence length.
         jobs: The tasks, each of which is fine-tuned and evaluated.
-        optional_steps: Names of the optional steps that the run has.
+        optional_steps: Names of the optional steps that the run has; with `checkpoint` it starts
+            from one.
     """
     steps = [
         step

@@ -14,6 +14,7 @@ import jsonargparse
 
 from albert_core.errors import InputError, ServiceError, StepFailedError
 from albert_core.settings import one_line
+from albert_core.unused_imports import skip_unused_imports
 from pipeline.cli import (
     model_commands,
     platform_commands,
@@ -85,6 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: The help was asked for, and has been printed.
     """
+    skip_unused_imports()
     arguments = list(sys.argv[1:] if argv is None else argv)
     summary = "Raw text in, a scored ALBERT out, as one resumable pipeline."
     try:

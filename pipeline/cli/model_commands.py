@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from albert_core.artifacts.output_file import refuse_foreign_file
 from albert_core.checkpoints.kinds import CheckpointFormat
 from albert_core.errors import InputError
 from albert_core.exports.formats import ExportFormat
@@ -10,6 +11,7 @@ from albert_core.places.models import find_model, find_place
 from albert_core.places.outputs import find_outputs, is_run_folder
 from albert_core.progress import to_stderr
 from albert_core.storage import is_remote, join, local_folder, write_bytes
+from albert_core.tasks import named_task
 from components.export.card.config import CardConfig
 from pipeline.cli.step_commands import print_manifest
 from pipeline.serving.config import ServingConfig
@@ -24,6 +26,10 @@ def export(
     sentences: str | None = None,
     max_score_loss: float | None = None,
     run: str | None = None,
+    task: str = "",
+    albert_config: str | None = None,
+    vocab: str | None = None,
+    lower_case: bool | None = None,
     card: CardConfig,
 ) -> None:
     """Publish a model in formats that others run or read, each with a proof that it is the same.
@@ -39,6 +45,11 @@ def export(
         max_score_loss: What a score may lose by rounded weights, from 0 to 1; 0.02 (2 points) if
             not given.
         run: Folder below which the outputs of the steps are that led to the model, for its card.
+        task: Task of a fine-tuned checkpoint that declares none, or another: a known task, or the
+            path of a task.yaml.
+        albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
+        vocab: Vocabulary, if not the one beside the checkpoint.
+        lower_case: Whether that vocabulary is for lower-cased text, if not as the files say.
         card: What only people know, for its card.
     """
     from components.export.step import export_model, read_parity
@@ -52,6 +63,10 @@ def export(
         data_dir=data_dir,
         sentences=sentences,
         run=run,
+        task=named_task(task) if task else None,
+        albert_config=albert_config,
+        vocab=vocab,
+        lower_case=lower_case,
         card=card,
         progress=to_stderr("export"),
     )
@@ -65,15 +80,17 @@ def card(model: str, *, output: str, run: str = "", card: CardConfig) -> None:
     Args:
         model: Output of `albert pretrain` or `albert finetune`, or a place of a run; or any kind of
             checkpoint, of which less is known.
-        output: Markdown file to write, README.md for the Hugging Face hub.
+        output: Markdown file to write, README.md for the Hugging Face hub; takes the place of a
+            card that nobody has changed since, but of no other file.
         run: Folder on this machine below which the other steps' outputs are, such as the run's;
             they are found by their hashes.
         card: What only people know.
     """
-    from components.export.card.render import make_card
+    from components.export.card.render import is_own_card, make_card
     from components.export.lineage import find_lineage
 
     model = find_model(model)
+    refuse_foreign_file(output, is_own_card, what="a card")
     lineage = find_lineage(model, run or None)
     write_bytes(output, make_card(model, lineage=lineage, card=card).encode())
     steps = ", ".join(manifest.step for manifest in lineage.manifests)
@@ -149,12 +166,25 @@ def info(path: str, *, verify: bool = False) -> None:
         print_export(export)
 
 
-def serve(model: str, **settings: Any) -> None:
+def serve(
+    model: str,
+    *,
+    task: str = "",
+    albert_config: str | None = None,
+    vocab: str | None = None,
+    lower_case: bool | None = None,
+    **settings: Any,
+) -> None:
     """Answer requests over HTTP with a model, until Ctrl-C.
 
     Args:
         model: An export of `albert export`, any checkpoint that `albert convert` knows, or a place
             of a run, such as runs/x/models/cola.
+        task: Task of a fine-tuned checkpoint that declares none, or another: a known task, or the
+            path of a task.yaml.
+        albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
+        vocab: Vocabulary, if not the one beside the checkpoint.
+        lower_case: Whether that vocabulary is for lower-cased text, if not as the files say.
         **settings: Where to listen, how requests are run together, and what they may ask for.
     """
     config = ServingConfig(**settings)
@@ -164,4 +194,13 @@ def serve(model: str, **settings: Any) -> None:
         raise InputError(
             f"serve: needs the package {error.name}, which is not here; install the extra `serve`"
         ) from error
-    run_server(model, config)
+    run_server(
+        model,
+        config,
+        reading={
+            "task": named_task(task) if task else None,
+            "config": albert_config,
+            "vocab": vocab,
+            "lower_case": lower_case,
+        },
+    )

@@ -12,6 +12,7 @@ from albert_core.inference.file_formats import (
 from albert_core.inference.sentence_vectors import Pooling
 from albert_core.places.models import find_model
 from albert_core.progress import to_stderr
+from albert_core.tasks import named_task
 
 
 def predict(
@@ -21,6 +22,8 @@ def predict(
     output: str = STANDARD_OUTPUT,
     format: RowFormat | None = None,
     output_format: ResultFormat | None = None,
+    task: str = "",
+    albert_config: str | None = None,
     vocab: str | None = None,
     lower_case: bool | None = None,
     batch_size: int = DEFAULT_BATCH_SIZE,
@@ -36,6 +39,9 @@ def predict(
             standard output without it.
         format: Format of the file, if not by its ending; plain lines from standard input.
         output_format: Format of the output, if not by its ending; JSON lines on standard output.
+        task: Task of a fine-tuned checkpoint that declares none, or another: a known task, or the
+            path of a task.yaml.
+        albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
         vocab: Vocabulary of a checkpoint, if not the one beside it.
         lower_case: Whether that vocabulary is for lower-cased text, if nothing beside it says so.
         batch_size: Examples that are run together.
@@ -45,7 +51,13 @@ def predict(
 
     refuse_unusable_files(file, output)
     progress = to_stderr("predict")
-    loaded = load(model, vocab=vocab, lower_case=lower_case)
+    loaded = load(
+        model,
+        task=named_task(task) if task else None,
+        config=albert_config,
+        vocab=vocab,
+        lower_case=lower_case,
+    )
     try:
         num_rows, num_invalid = predict_file(
             loaded,
@@ -71,6 +83,7 @@ def embed(
     output: str,
     pooling: Pooling = "mean",
     format: RowFormat | None = None,
+    albert_config: str | None = None,
     vocab: str | None = None,
     lower_case: bool | None = None,
     batch_size: int = DEFAULT_BATCH_SIZE,
@@ -84,6 +97,7 @@ def embed(
         output: File of vectors: .npy, or .parquet with the ids, too.
         pooling: The mean of the last layer over all tokens, its first token (cls), or the pooler.
         format: Format of the file, if not by its ending; plain lines from standard input.
+        albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
         vocab: Vocabulary of a checkpoint, if not the one beside it.
         lower_case: Whether that vocabulary is for lower-cased text, if nothing beside it says so.
         batch_size: Texts that are run together.
@@ -94,7 +108,7 @@ def embed(
     refuse_unusable_files(file, output)
     progress = to_stderr("embed")
     path = find_model(model, prefer="pretrained")
-    loaded = load(path, vocab=vocab, lower_case=lower_case)
+    loaded = load(path, config=albert_config, vocab=vocab, lower_case=lower_case)
     num_rows = embed_file(
         loaded,
         file,

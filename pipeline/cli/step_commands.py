@@ -1,5 +1,6 @@
 """The commands of the pipeline's single steps; their signatures are the command line."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -158,34 +159,80 @@ def finetune(
     print_manifest(manifest, output)
 
 
-def evaluate(*, data_dir: str, finetuned_dirs: tuple[str, ...], output: str) -> None:
+def evaluate(
+    *,
+    data_dir: str,
+    finetuned_dirs: tuple[str, ...],
+    output: str,
+    task: str = "",
+    albert_config: str | None = None,
+    vocab: str | None = None,
+    lower_case: bool | None = None,
+) -> None:
     """Score fine-tuned models on their tasks' dev sets and write predictions.
 
     Args:
         data_dir: Folder of the tasks' folders, as they are published.
-        finetuned_dirs: Outputs of `albert finetune`; a run's folder is all its fine-tuned models.
+        finetuned_dirs: Fine-tuned models: outputs of `albert finetune`, checkpoints of the
+            original's scripts or of Hugging Face; a run's folder is all its fine-tuned models.
         output: Folder to make; of several models one below it for each.
+        task: Task of models whose folders declare none, or another: as for `albert finetune`.
+        albert_config: The albert_config.json of TensorFlow 1 checkpoints without one beside them.
+        vocab: Vocabulary, if not the one beside the checkpoints.
+        lower_case: Whether that vocabulary is for lower-cased text, if not as the files say.
     """
     from albert_core.inference.task_settings import read_declared_task
     from components.evaluate.step import evaluate as step
     from pipeline.cli.tables import print_scores
 
+    tasks_folder = local_folder(data_dir)
     metrics = {}
     models = {
         name: folder
         for path in finetuned_dirs
         for name, folder in (find_models(path) or {path: path}).items()
     }
-    for name, folder in models.items():
-        task, model_name = read_declared_task(input_folder(folder)), Path(name).name
+    # Links are not followed: the places of a run, named after tasks, are links.
+    named = [(Path(os.path.abspath(name)).name, name) for name in models]
+    _refuse_equal_names(named)
+    for model_name, name in named:
+        folder = models[name]
+        if task:
+            declared, data = find_task(task, tasks_folder)
+        else:
+            declared = read_declared_task(input_folder(folder))
+            data = data_folder(declared, tasks_folder)
         manifest = step(
             model=folder,
-            data=data_folder(task, local_folder(data_dir)),
+            data=data,
             output=output if len(models) == 1 else join(output, model_name),
-            progress=to_stderr(f"evaluate {task.name}"),
+            task=declared if task else None,
+            albert_config=albert_config,
+            vocab=vocab,
+            lower_case=lower_case,
+            progress=to_stderr(f"evaluate {declared.name}"),
         )
-        metrics[f"{task.name} ({model_name})"] = manifest.metrics
+        metrics[f"{declared.name} ({model_name})"] = manifest.metrics
     print_scores(metrics)
+
+
+def _refuse_equal_names(models: Sequence[tuple[str, str]]) -> None:
+    """Refuse models of which two would be evaluated into one folder.
+
+    Args:
+        models: Name and path of each.
+
+    Raises:
+        InputError: Two have one name.
+    """
+    paths: dict[str, str] = {}
+    for name, path in models:
+        if name in paths:
+            raise InputError(
+                f"finetuned_dirs: got {paths[name]} and {path}, both named {name}, as the folders "
+                "of their scores would be; expected different names, or one command for each"
+            )
+        paths[name] = path
 
 
 def report(

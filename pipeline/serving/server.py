@@ -6,7 +6,8 @@ import gc
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import uvicorn
 
@@ -20,7 +21,9 @@ _SHUTDOWN_TIMEOUT_S = 30
 _BACKLOG = 2048
 
 
-def run_server(model: str, config: ServingConfig) -> None:
+def run_server(
+    model: str, config: ServingConfig, *, reading: Mapping[str, Any] | None = None
+) -> None:
     """Serve a model until SIGTERM or Ctrl-C, and print a line on start and end.
 
     What was changed or left out on reading the model is told on standard error.
@@ -32,12 +35,14 @@ def run_server(model: str, config: ServingConfig) -> None:
     Args:
         model: Path of what `albert_core.load` can load.
         config: Settings; a `null_threshold` in it wins over the model's.
+        reading: Task, configuration and vocabulary of a checkpoint, if not its own: the keyword
+            arguments of `albert_core.load`.
 
     Raises:
         InputError: The model cannot be served, or the address not be listened on.
     """
     with _listen(config.host, config.port) as listener:
-        loaded = load(model)
+        loaded = load(model, **(reading or {}))
         for note in loaded.notes:
             print(f"note: {note}", file=sys.stderr, flush=True)
         if config.null_threshold is not None:

@@ -9,16 +9,18 @@ import pytest
 
 from albert_core.artifacts.manifest import Manifest
 from albert_core.tasks import TASKS
+from components.report.page import render_page
 from components.report.published import parse_row, published_tables
 from components.report.submission import (
     HEADER,
     NUM_ROWS,
+    SubmissionFile,
     check_file,
     copy_predictions,
     fill_file,
     write_submission,
 )
-from tests.components.test_report_page import make_task
+from tests.components.test_report_page import Page, make_run, make_task
 
 # GLUE's sample submission: what its files are called, and what their predictions look like.
 SAMPLE = {
@@ -186,3 +188,41 @@ def test_published_scores_of_tasks_are_those_of_the_tables():
 
 def test_a_row_of_a_table_is_a_name_and_cells():
     assert parse_row("base v2     90.2/83.2  84.6") == ("base v2", ["90.2/83.2", "84.6"])
+
+
+def test_the_page_of_a_run_from_a_checkpoint_has_its_start_the_table_and_the_files():
+    start = {
+        "source": "albert_base/model.ckpt-best",
+        "kind": "tf1",
+        "size": "base v2",
+        "num_parameters": 11_683_584,
+        "vocab_size": 30_000,
+        "lower_case": True,
+        "heads": "masked_lm, sentence_order",
+        "notes": ["left out global_step 5"],
+    }
+    files = [
+        SubmissionFile(name="RTE.tsv", task="rte", num_rows=3000, is_predicted=True),
+        SubmissionFile(name="AX.tsv", task="mnli", num_rows=9, is_predicted=False, remarks=("x",)),
+    ]
+    run = make_run(
+        checkpoint=start,
+        vocabulary={},
+        records={},
+        pretraining_history=(),
+        tasks=[make_task("rte", score=0.7, metrics={"accuracy": 0.7})],
+        submission=files,
+        predictions=["predictions/squad2/predictions_dev.json"],
+    )
+    page = Page(render_page(run))
+    text = " ".join(page.texts)
+    for expected in (
+        *("11,683,584", "albert_base/model.ckpt-best", "Note: left out global_step 5."),
+        *("Published scores", "this run (base v2)", "70.0", "89.2"),
+        *("RTE.tsv", "3,000", "of this run", "filled", "The site would refuse it: x."),
+        "predictions/squad2/predictions_dev.json",
+    ):
+        assert expected in text, expected
+    assert "Masked LM accuracy" not in text
+    assert "checkpoint" in page.ids
+    assert "pretraining" not in page.ids

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import expit, softmax
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: make test-interop")
 transformers = pytest.importorskip("transformers", reason="needs transformers: make test-interop")
@@ -25,7 +26,6 @@ from albert_core.checkpoints import (  # noqa: E402
 )
 from albert_core.checkpoints.proof import random_batch  # noqa: E402
 from albert_core.errors import InputError  # noqa: E402
-from albert_core.inference import load  # noqa: E402
 from albert_core.model import (  # noqa: E402
     AlbertForMultipleChoice,
     AlbertForPreTraining,
@@ -33,10 +33,13 @@ from albert_core.model import (  # noqa: E402
     AlbertForSequenceClassification,
 )
 from albert_core.tokenization import SentencePieceTokenizer, WordPieceTokenizer  # noqa: E402
+from albert_core.tokenization.masked import encode_masked  # noqa: E402
 from tests.helpers.checkpoint_samples import CONFIG, of_model  # noqa: E402
 
 EQUAL_WIDTHS = dataclasses.replace(CONFIG, embedding_size=CONFIG.hidden_size)
-CONFIGS = {"factorised": CONFIG, "equal_widths": EQUAL_WIDTHS}
+# The layers are of groups 0, 1 and 3; no layer uses groups 2 and 4.
+UNEVEN = dataclasses.replace(CONFIG, num_hidden_layers=3, num_hidden_groups=5)
+CONFIGS = {"factorised": CONFIG, "equal_widths": EQUAL_WIDTHS, "uneven": UNEVEN}
 TOLERANCE = 1e-4
 
 Outputs = dict[str, np.ndarray]
@@ -183,6 +186,20 @@ def test_their_labels_are_ours(tmp_path: Path) -> None:
     assert config.id2label == {0: "sad", 1: "glad", 2: "mad"}
 
 
+def run_on(folder: Path, text: str, output: str) -> np.ndarray:
+    """Return what the model in a folder computes for a text, read and encoded by us."""
+    checkpoint = read_huggingface(folder)
+    special = checkpoint.tokenizer.special_ids
+    ids = [special.cls, *encode_masked(checkpoint.tokenizer, text), special.sep]
+    inputs = {"input_ids": np.array([ids], np.int32)}
+    inputs |= {"input_mask": np.ones_like(inputs["input_ids"])}
+    inputs |= {"segment_ids": np.zeros_like(inputs["input_ids"])}
+    inputs["masked_lm_positions"] = np.flatnonzero(inputs["input_ids"] == special.mask)[None]
+    outputs = build_model(checkpoint)(inputs, training=False)
+    outputs = outputs if isinstance(outputs, dict) else {"logits": outputs}
+    return np.asarray(outputs[output])[0]
+
+
 @pytest.mark.parametrize("problem_type", ["multi_label_classification", None])
 def test_their_labels_have_our_probabilities(
     problem_type: Any, tokenizer: SentencePieceTokenizer, tmp_path: Path
@@ -197,13 +214,16 @@ def test_their_labels_have_our_probabilities(
     model.save_pretrained(tmp_path / "a")
     convert(tmp_path / "a", tmp_path / "b", to="keras")
     convert(tmp_path / "b", tmp_path / "c", to="huggingface")
-    texts = ["The storm reached the islands.", "warm bread"]
-    for folder in ("a", "c"):
-        ask = transformers.pipeline("text-classification", str(tmp_path / folder), top_k=None)
-        theirs = [{one["label"]: one["score"] for one in row} for row in ask(texts)]
-        for found, expected in zip(load(tmp_path / folder).predict(texts), theirs, strict=True):
-            assert found.probabilities == pytest.approx(expected, abs=TOLERANCE)
-            assert tuple(found.probabilities) == tuple(names.values())
+    for folder in (tmp_path / "a", tmp_path / "c"):
+        checkpoint = read_huggingface(folder)
+        assert checkpoint.labels == tuple(names.values())
+        ask = transformers.pipeline("text-classification", str(folder), top_k=None)
+        for text in ("The storm reached the islands.", "warm bread"):
+            logits = run_on(folder, text, "logits")
+            shares = expit(logits) if checkpoint.is_multi_label else softmax(logits)
+            theirs = {one["label"]: one["score"] for one in ask([text])[0]}
+            ours = dict(zip(checkpoint.labels, shares.tolist(), strict=True))
+            assert theirs == pytest.approx(ours, abs=TOLERANCE)
 
 
 def test_masks_are_filled_with_the_same_words(
@@ -211,16 +231,15 @@ def test_masks_are_filled_with_the_same_words(
 ) -> None:
     save_huggingface(of_model(AlbertForPreTraining(CONFIG), tokenizer=tokenizer), tmp_path)
     ask = transformers.pipeline("fill-mask", str(tmp_path), top_k=3)
-    ours = load(tmp_path)
     for text in (
         *("text [MASK]. more", "[MASK]. more", "a [MASK] b", "un[MASK]able", "[MASK]", "a [MASK]"),
         *("(see [MASK])", "[MASK], and", "the 1,[MASK],000", "Москва [MASK]!", "北京[MASK]。"),
     ):
-        (expected,) = ours.fill_mask([text], top_k=3)[0].masks
-        found = ask(text)
-        assert [one["token_str"] for one in found] == [token.text for token in expected], text
-        probabilities = [token.probability for token in expected]
-        assert [one["score"] for one in found] == pytest.approx(probabilities, abs=TOLERANCE)
+        shares = softmax(run_on(tmp_path, text, "masked_lm_logits")[0])
+        best = np.argsort(-shares)[:3]
+        theirs = ask(text)
+        assert [one["token"] for one in theirs] == best.tolist(), text
+        assert [one["score"] for one in theirs] == pytest.approx(shares[best], abs=TOLERANCE)
 
 
 def test_a_whole_folder_reads_and_predicts_there(

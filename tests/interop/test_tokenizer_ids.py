@@ -17,7 +17,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from albert_core.tokenization import Tokenizer, load_tokenizer
+from albert_core.checkpoints.vocabulary import write_huggingface_vocabulary
+from albert_core.config import AlbertConfig
+from albert_core.tokenization import Tokenizer, WordPieceTokenizer, load_tokenizer
 from albert_core.tokenization.sentencepiece import USER_DEFINED_SYMBOLS
 from tests.helpers.archives import article_lines, read_member
 
@@ -147,3 +149,25 @@ def test_word_ids_are_those_of_bert_tokenizer(
     chinese = article_lines(read_member(shared, "corpus_zhwiki", "corpus/zhwiki/AA/wiki_00"))
     ours = load_tokenizer(tmp_path)
     assert differing([*chinese, *sentences], ours, theirs) == []
+
+
+@pytest.mark.parametrize("kind", ["sentencepiece", "wordpiece"])
+def test_kept_accents_are_kept_there_too(kind: str, folder: Path, tmp_path: Path) -> None:
+    ours = load_tokenizer(folder, strip_accents=False, compat="huggingface")
+    if kind == "wordpiece":
+        letters = "abcdeflnstuzéüï,"
+        pieces = [
+            "[PAD]",
+            "[UNK]",
+            "[CLS]",
+            "[SEP]",
+            "[MASK]",
+            *letters,
+            *map("##{}".format, letters),
+        ]
+        ours = WordPieceTokenizer(pieces, lower_case=True, strip_accents=False)
+    write_huggingface_vocabulary(ours, AlbertConfig(vocab_size=len(ours)), tmp_path)
+    theirs = encoder(transformers.AutoTokenizer.from_pretrained(tmp_path))
+    texts = ["Élan café, naïf", "Zu Füßen É", "été e\u0301te\u0301", *ODD_TEXTS[:3]]
+    assert differing(texts, ours, theirs) == []
+    assert ours.encode("Été") != ours.encode("Ete")

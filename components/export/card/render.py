@@ -1,5 +1,6 @@
 """Write the card of a model as Markdown, with names and texts that cannot become markup."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from components.export.lineage import Lineage
 
 CARD_NAME = "README.md"
 _TEMPLATE = "card.md.j2"
+_SEAL_BEGIN = "\n[//]: # (albert card "  # a definition of a link that nothing uses
 
 # Control characters, and those that reverse the direction of the text that follows them.
 _INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
@@ -34,6 +36,7 @@ def write_card(
     folder: Path,
     *,
     model: str | Path,
+    task: Mapping[str, Any] | None = None,
     lineage: Lineage | None = None,
     export_format: ExportFormat | None = None,
     card: CardConfig | None = None,
@@ -45,6 +48,7 @@ def write_card(
     Args:
         folder: The folder; a README.md there is replaced.
         model: The model that was exported: a checkpoint of any kind, local or gs://.
+        task: Declaration of its task, if its folder has none or another.
         lineage: Manifests of the steps that led to it.
         export_format: The format of the export.
         card: What only people know about it.
@@ -55,6 +59,7 @@ def write_card(
     parity = folder / PARITY_NAME
     text = make_card(
         model,
+        task=task,
         lineage=lineage,
         parity=read_json(parity) if parity.is_file() else None,
         export_format=export_format,
@@ -66,6 +71,7 @@ def write_card(
 def make_card(
     model: str | Path,
     *,
+    task: Mapping[str, Any] | None = None,
     lineage: Lineage | None = None,
     parity: Mapping[str, Any] | None = None,
     export_format: ExportFormat | None = None,
@@ -73,8 +79,8 @@ def make_card(
 ) -> str:
     """Return the card of a checkpoint of any kind, local or gs://.
 
-    Only headers and side files are read, and the task.json in its folder. The other arguments are
-    those of `gather_facts`.
+    Only headers and side files are read. The other arguments are those of `gather_facts`; without a
+    `task` it is that of the task.json in the checkpoint's folder.
 
     Raises:
         InputError: The checkpoint cannot be read.
@@ -82,7 +88,7 @@ def make_card(
     source = input_folder(model)
     facts = gather_facts(
         describe(source),
-        task=read_task(source),
+        task=task or read_task(source),
         lineage=lineage,
         parity=parity,
         export_format=export_format,
@@ -95,7 +101,8 @@ def render_card(facts: CardFacts) -> str:
     """Return a card as Markdown, with the front matter of the Hugging Face hub.
 
     The same facts give the same text. Names and texts appear as they are: none becomes markup,
-    HTML or another key of the front matter.
+    HTML or another key of the front matter. The last line, which Markdown does not show, is a seal
+    for `is_own_card`.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -106,7 +113,18 @@ def render_card(facts: CardFacts) -> str:
     )
     environment.filters.update(plain=escape_markdown, paragraphs=_split_paragraphs)
     header = yaml.safe_dump(dict(facts.header), sort_keys=False, allow_unicode=True)
-    return environment.get_template(_TEMPLATE).render(card=facts, header=header)
+    text = environment.get_template(_TEMPLATE).render(card=facts, header=header)
+    return text + _seal(text)
+
+
+def is_own_card(data: bytes) -> bool:
+    """Return whether a file is a card as `render_card` made it, which nobody has changed since."""
+    text, separator, _ = data.decode("utf-8", errors="replace").rpartition(_SEAL_BEGIN)
+    return bool(separator) and (text + _seal(text)).encode() == data
+
+
+def _seal(text: str) -> str:
+    return f"{_SEAL_BEGIN}{hashlib.sha256(text.encode()).hexdigest()})\n"
 
 
 def escape_markdown(text: str) -> str:

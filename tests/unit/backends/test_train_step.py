@@ -17,7 +17,7 @@ CONFIG = AlbertConfig(
     vocab_size=50,
     embedding_size=8,
     hidden_size=16,
-    num_hidden_layers=3,
+    num_hidden_layers=2,
     num_attention_heads=2,
     intermediate_size=32,
     max_position_embeddings=24,
@@ -76,6 +76,7 @@ def trained(
     optimizer = make_optimizer(
         "lamb", learning_rate=0.01, num_train_steps=NUM_STEPS, num_warmup_steps=2
     )
+    optimizer.build(model.trainable_variables)  # else TensorFlow traces the first step twice
     model.compile(optimizer=optimizer, jit_compile=jit_compile)
     losses: list[float] = []
     for step in range(NUM_STEPS):

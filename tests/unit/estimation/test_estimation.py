@@ -120,7 +120,7 @@ def compiled():
         evaluation_interval_steps=100,
     )
     (found,) = estimate(
-        model=preset("tiny", vocab_size=4000, num_hidden_layers=4),
+        model=preset("tiny", vocab_size=4000, num_hidden_layers=2),
         config=config,
         sequence_length=64,
         accelerator=find_slice("v5e-4"),

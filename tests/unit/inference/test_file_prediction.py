@@ -22,6 +22,7 @@ from albert_core.inference import (
     PredictedAnswer,
     PredictedChoice,
     PredictedLabel,
+    PredictedLabels,
     TaskSignature,
 )
 from albert_core.inference.file_prediction import embed_file, predict_file
@@ -162,6 +163,22 @@ def test_tables_have_a_column_for_each_label(tmp_path: Path) -> None:
         "error": "",
     }
     assert second["error"] == "text: got nonsense, expected sense"
+
+
+def test_labels_of_which_any_number_applies_are_a_list(tmp_path: Path) -> None:
+    class AllLabels(FakeModel):
+        def predict_one(self, example: dict[str, Any]) -> Any:
+            shares = {"no": 0.75, "yes": 0.5}
+            return PredictedLabels(labels=["no"], probabilities=shares, is_truncated=False)
+
+    source = write_texts(tmp_path / "in.txt", ["a"])
+    predict_file(AllLabels(), str(source), str(tmp_path / "out.csv"))
+    header, line = (tmp_path / "out.csv").read_text().splitlines()
+    assert header == "id,labels,probability_no,probability_yes,is_truncated,error"
+    assert line == ',"[""no""]",0.75,0.5,false,'
+    predict_file(AllLabels(), str(source), str(tmp_path / "out.parquet"))
+    (row,) = pyarrow.parquet.read_table(tmp_path / "out.parquet").to_pylist()
+    assert (row["labels"], row["probabilities"]) == (["no"], {"no": 0.75, "yes": 0.5})
 
 
 def test_parquet_has_typed_columns(tmp_path: Path) -> None:
