@@ -1,8 +1,9 @@
-"""Checks of numbers in settings: each error names the setting, its value and what is expected.
+"""Checks of settings: each error names the setting, its value and what is expected.
 
 Light on purpose (no jsonargparse): settings of the data side are checked on Beam workers, too.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 from albert_core.errors import InputError
@@ -106,6 +107,21 @@ def check_seed(name: str, seed: int) -> None:
         InputError: It is negative.
     """
     check_minimum(name, seed, 0)
+
+
+def check_distinct(name: str, values: Sequence[object]) -> None:
+    """Refuse a list in which a value is twice, where each stands for a thing of its own.
+
+    Args:
+        name: Full name of the setting, for the message.
+        values: Its values.
+
+    Raises:
+        InputError: "{name}: got {value} twice, expected each of them once".
+    """
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            raise InputError(f"{name}: got {value} twice, expected each of them once")
 
 
 def _full_name(section: str, name: str) -> str:

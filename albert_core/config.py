@@ -23,7 +23,8 @@ class AlbertConfig:
         embedding_size: Width E of the factorised embeddings.
         hidden_size: Width H of the encoder.
         num_hidden_layers: Number of times that the (shared) layers are applied.
-        num_hidden_groups: Number of distinct layers; 1 shares everything, as in the paper.
+        num_hidden_groups: Number of distinct layers, over which the applications are spread; 1
+            shares everything, as in the paper. With more groups than layers some are not used.
         num_attention_heads: Attention heads N; H is a multiple of N.
         intermediate_size: Width of the feed-forward layer.
         inner_group_num: Attention + feed-forward blocks inside a group.
@@ -42,8 +43,8 @@ class AlbertConfig:
 
     Raises:
         InputError: A size is not a whole number of 1 or more, a dropout is not from 0 to below 1,
-            `initializer_range` is not above 0, `hidden_act` is unknown, H is no multiple of N, or
-            the number of layers none of the groups. Keys kept for old files are not checked.
+            `initializer_range` is not above 0, `hidden_act` is unknown, or H is no multiple of N.
+            Keys kept for old files are not checked.
     """
 
     vocab_size: int
@@ -93,11 +94,6 @@ class AlbertConfig:
                 f"hidden_size of the model: got {self.hidden_size}, expected a multiple of "
                 f"num_attention_heads={self.num_attention_heads}"
             )
-        if self.num_hidden_layers % self.num_hidden_groups:
-            raise InputError(
-                f"num_hidden_layers of the model: got {self.num_hidden_layers}, expected a "
-                f"multiple of num_hidden_groups={self.num_hidden_groups}"
-            )
         if self.hidden_act not in HIDDEN_ACTIVATIONS:
             raise InputError(
                 f"hidden_act of the model: got {self.hidden_act!r}, expected one of "
@@ -108,6 +104,19 @@ class AlbertConfig:
     def head_size(self) -> int:
         """Width D of one attention head."""
         return self.hidden_size // self.num_attention_heads
+
+    @property
+    def layer_groups(self) -> tuple[int, ...]:
+        """The group of each layer, in the order of application, as the original computes it."""
+        # In floating point, as there: for layer 15 of 22 in 22 groups it rounds to 14, which
+        # `layer * groups // layers` does not.
+        layers, groups = self.num_hidden_layers, self.num_hidden_groups
+        return tuple(int(layer / layers * groups) for layer in range(layers))
+
+    @property
+    def used_groups(self) -> tuple[int, ...]:
+        """The groups of which there is a layer, ascending; the others have no effect."""
+        return tuple(sorted(set(self.layer_groups)))
 
     @property
     def has_dropout(self) -> bool:
@@ -123,7 +132,14 @@ class AlbertConfig:
         Raises:
             InputError: A key is unknown, `vocab_size` is missing, or a value is out of its range.
         """
-        unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
+        if not isinstance(values, Mapping):
+            raise InputError(
+                f"model configuration: got {type(values).__name__}, expected the keys of "
+                "albert_config.json"
+            )
+        unknown = sorted(
+            map(str, values.keys() - {field.name for field in dataclasses.fields(cls)})
+        )
         if unknown:
             raise InputError(
                 f"model configuration: unknown keys {', '.join(unknown)}; expected the keys of "
@@ -131,8 +147,13 @@ class AlbertConfig:
             )
         if "vocab_size" not in values:
             raise InputError("model configuration: vocab_size is missing")
-        layers_to_keep = tuple(values.get("layers_to_keep", ()))  # JSON has lists only
-        return cls(**{**values, "layers_to_keep": layers_to_keep})
+        layers_to_keep = values.get("layers_to_keep", ())
+        if not isinstance(layers_to_keep, list | tuple):
+            raise InputError(
+                f"layers_to_keep of the model: got {layers_to_keep!r}, expected a list; leave it "
+                "out, it is used nowhere"
+            )
+        return cls(**{**values, "layers_to_keep": tuple(layers_to_keep)})  # JSON has lists only
 
     @classmethod
     def from_json_file(cls, path: str | Path) -> "AlbertConfig":
@@ -154,6 +175,22 @@ class AlbertConfig:
     def to_json_file(self, path: str | Path) -> None:
         """Write an albert_config.json with every key; a file at the path is replaced."""
         Path(path).write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+
+
+def refuse_redrawn_dropout(config: AlbertConfig, *, rematerialize: bool) -> None:
+    """Refuse rematerialisation of a model with dropout.
+
+    The gradient would draw other masks under TensorFlow, without a word; JAX fails late.
+
+    Raises:
+        InputError: Both are asked for.
+    """
+    if rematerialize and config.has_dropout:
+        raise InputError(
+            "rematerialize: got true with dropout, which would be drawn anew for the gradient; "
+            "expected a model without (the v2 presets, or hidden_dropout_prob and "
+            "attention_probs_dropout_prob 0)"
+        )
 
 
 _POSITIVE = (
@@ -222,9 +259,13 @@ def preset(name: str, *, vocab_size: int, **overrides: Any) -> AlbertConfig:
     Raises:
         InputError: The preset or an overridden key is unknown, or a value is impossible.
     """
+    return _with_overrides(name, {**overrides, "vocab_size": vocab_size})
+
+
+def _with_overrides(name: str, overrides: Mapping[str, Any]) -> AlbertConfig:
     if name not in PRESETS:
         raise InputError(f"model preset: got {name!r}, expected one of {', '.join(PRESETS)}")
-    return AlbertConfig.from_dict({**PRESETS[name], **overrides, "vocab_size": vocab_size})
+    return AlbertConfig.from_dict({**PRESETS[name], **overrides})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -239,10 +280,22 @@ class ModelConfig:
     preset: str = "base_v2"
     overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Refuse a size of the vocabulary.
+
+        Raises:
+            InputError: It is among the overrides.
+        """
+        if "vocab_size" in self.overrides:
+            raise InputError(
+                f"model.overrides: got vocab_size {self.overrides['vocab_size']!r}, expected none: "
+                "the vocabulary gives it (vocab.size)"
+            )
+
     def with_vocabulary(self, vocab_size: int) -> AlbertConfig:
         """Return the architecture for a vocabulary of `vocab_size` tokens.
 
         Raises:
             InputError: The preset or an overridden key is unknown, or a value is impossible.
         """
-        return preset(self.preset, vocab_size=vocab_size, **self.overrides)
+        return _with_overrides(self.preset, {**self.overrides, "vocab_size": vocab_size})

@@ -5,8 +5,6 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from albert_core.config import PRESETS, ModelConfig
 from albert_core.corpus import CorpusConfig
 from albert_core.corpus.cleaning import CleaningConfig
@@ -17,6 +15,7 @@ from albert_core.records.config import RecordsConfig
 from albert_core.settings import parse_settings, plain_values
 from albert_core.storage import is_remote, read_bytes
 from albert_core.tokenization.config import VocabConfig
+from albert_core.yaml_text import load_yaml
 from components.checkpoint.config import CheckpointConfig
 from components.export.config import ExportConfig
 from components.promote.config import RetrainingConfig
@@ -188,19 +187,22 @@ def read_yaml(path: str | Path, *, option: str = "--config") -> dict[str, Any]:
         option: The option that names the file, for messages; `--config` alone takes presets.
 
     Raises:
-        InputError: The file is missing, not YAML, or not a mapping (also when it is empty).
+        InputError: The file is missing or a folder, not YAML, has a key twice, or is not a mapping
+            (also when it is empty).
     """
     takes_presets = option == "--config"
     if takes_presets and path in PRESETS:
         return {"model": {"preset": path}}
     try:
         data = read_bytes(str(path)) if is_remote(path) else Path(path).read_bytes()
-        values = yaml.safe_load(data.decode("utf-8"))
     except FileNotFoundError as error:
         presets = f", nor a model preset ({', '.join(PRESETS)})" if takes_presets else ""
         raise InputError(f"{option} {path}: no such file{presets}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{option} {path}: not YAML: {' '.join(str(error).split())}") from error
+    except OSError as error:
+        raise InputError(
+            f"{option} {path}: {error.strerror}; expected a YAML file that can be read"
+        ) from error
+    values = load_yaml(data, source=f"{option} {path}")
     if not isinstance(values, dict):
         raise InputError(f"{option} {path}: got {type(values).__name__}, expected settings by name")
     return values

@@ -114,10 +114,11 @@ def pipeline_arguments(
         run goes on from no model.
 
     Raises:
-        InputError: There are no tasks; the corpus, the checkpoint or data of tasks is missing or
-            unusable (of all tasks that is told at once); a setting is for a task that does not
-            exist, or asks for longer sequences than the checkpoint reads; an export format cannot
-            hold a task's head; the date is wrong; or the accepted model is gone.
+        InputError: There are no tasks, or two of one name; the corpus, the checkpoint or data of
+            tasks is missing or unusable (of all tasks that is told at once); a setting is for a
+            task that does not exist, or asks for longer sequences than the checkpoint reads; an
+            export format cannot hold a task's head; the date is wrong; or the accepted model is
+            gone.
     """
     if not config.tasks:
         raise InputError(
@@ -169,12 +170,14 @@ def _find_jobs(config: RunConfig, inputs: InputView) -> list[TaskJob]:
     """Return the fine-tunings of all tasks of a run, once everything about tasks is checked.
 
     Raises:
-        InputError: Data of tasks is missing or unusable, with one message about all of them; or a
-            setting is for a task that does not exist, or an export format cannot hold a head.
+        InputError: Data of tasks is missing or unusable, with one message about all of them; two
+            tasks have one name; a setting is for a task that does not exist; or an export format
+            cannot hold a head.
     """
     files: list[TaskFiles] = []
     errors: list[InputError] = []
-    for name in expand_groups(config.tasks):
+    names = expand_groups(config.tasks)
+    for name in names:
         try:
             files.append(inputs.find_task(name, config))
         except InputError as error:
@@ -184,6 +187,7 @@ def _find_jobs(config: RunConfig, inputs: InputView) -> list[TaskJob]:
     if errors:
         messages = dict.fromkeys(map(str, errors))  # a missing data_dir is one mistake
         raise InputError("; ".join(messages))
+    _refuse_equal_names(names, [one.task.name for one in files])
     _refuse_settings_of_unknown_tasks(config, [one.task.name for one in files])
     _refuse_impossible_exports(config, [one.task for one in files])
     return [job for one in files for job in _task_jobs(one, config)]
@@ -206,6 +210,26 @@ def _task_jobs(files: TaskFiles, config: RunConfig) -> Iterable[TaskJob]:
             initialization=initialization,
             finetuning=config.finetuning.for_task(files.task),
         )
+
+
+def _refuse_equal_names(given: Sequence[str], tasks: Sequence[str]) -> None:
+    """Refuse two tasks of one name: results, scores and exports go by it.
+
+    Args:
+        given: The tasks as the run's configuration names them.
+        tasks: Their declared names, in the same order.
+
+    Raises:
+        InputError: There are such tasks.
+    """
+    by_name: dict[str, str] = {}
+    for address, name in zip(given, tasks, strict=True):
+        if name in by_name:
+            raise InputError(
+                f"tasks: got {by_name[name]} and {address}, both named {name}, expected different "
+                "names; change `name` in one task.yaml"
+            )
+        by_name[name] = address
 
 
 def _refuse_settings_of_unknown_tasks(config: RunConfig, tasks: Sequence[str]) -> None:

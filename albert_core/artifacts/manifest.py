@@ -154,8 +154,9 @@ def parse_manifest(data: bytes, source: str) -> Manifest:
     Its checksum is compared; manifests of earlier versions have none.
 
     Raises:
-        DamagedManifestError: It holds something else than was written.
-        InputError: It is not one this version can read. Both name `source`.
+        DamagedManifestError: It is whole JSON, but not what its checksum was taken of.
+        InputError: It is not JSON, as when it is cut short, no manifest, or of another schema
+            version. Both name `source`.
     """
     try:
         values = json.loads(data)

@@ -81,6 +81,30 @@ class Output(abc.ABC):
         There must be at least one file in the folder. Others than the manifest's are ignored.
         """
 
+    def refuse_added_files(self, manifest: Manifest) -> None:
+        """Refuse a folder with files that its manifest does not name: to publish would remove them.
+
+        Raises:
+            InputError: It has such files.
+        """
+        known = {MANIFEST_NAME, _UPLOADING_NAME, *manifest.files}
+        if added := sorted(self._sizes().keys() - known):
+            raise InputError(
+                f"output {self.address}: is to be made anew, which would remove "
+                f"{', '.join(added[:3])}{', ...' if len(added) > 3 else ''}, not made by this "
+                "program; move that away, or choose another folder"
+            )
+
+    def _sizes(self) -> dict[str, int]:
+        """Return the sizes of all files here by their paths below the folder.
+
+        Raises:
+            InputError: The folder is missing or empty.
+        """
+        root = self.address if is_remote(self.address) else str(Path(self.address).absolute())
+        files = find_files(root)
+        return {file.path.removeprefix(join(root, "")): file.num_bytes for file in files}
+
     def _foreign_files_error(self) -> InputError:
         return InputError(
             f"output {self.address}: exists and was not made by this program; expected a new or "

@@ -205,7 +205,7 @@ def _find_published(output: Output, fingerprint: str) -> Manifest | None:
     Damage is told on standard error.
 
     Raises:
-        InputError: It holds other work or files that are not this program's.
+        InputError: It holds other work, or files that are not this program's and would be lost.
     """
     try:
         manifest = output.manifest()
@@ -222,12 +222,15 @@ def _find_published(output: Output, fingerprint: str) -> Manifest | None:
             f"output {output.address}: belongs to another configuration (a {manifest.step} of "
             "other settings or inputs); choose another --output or remove that folder"
         )
-    if manifest.code_version != code_version():
-        return None
-    if damage := output.find_damage(manifest):
+    damage = None
+    if manifest.code_version == code_version():
+        damage = output.find_damage(manifest)
+        if damage is None:
+            return manifest
+    output.refuse_added_files(manifest)
+    if damage:
         report_damage(output.address, damage, "published again")
-        return None
-    return manifest
+    return None
 
 
 def _find_finished(results: Path, fingerprint: str) -> Manifest | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from albert_core.checkpoints.names import HEADS, POOLER, find_heads
+from albert_core.checkpoints.names import HEADS, POOLER, find_heads, unused_variables
 from albert_core.checkpoints.side_files import ProblemType
 from albert_core.config import AlbertConfig
 from albert_core.files import hash_json
@@ -114,6 +114,24 @@ class Checkpoint:
         return hash_json(
             {"config": self.config.to_dict(), "weights": weights, "vocabulary": vocabulary}
         )
+
+    def without_unused_groups(self) -> "Checkpoint":
+        """Return this checkpoint, or a copy without the groups that no layer uses, with a note.
+
+        transformers stores such groups; the original has no variables for them.
+        """
+        unused = unused_variables(self.config, self.weights)
+        if not unused:
+            return self
+        config = self.config
+        num_unused = config.num_hidden_groups - len(config.used_groups)
+        note = (
+            f"{self.source}: {num_unused} of num_hidden_groups {config.num_hidden_groups} are used "
+            f"by none of num_hidden_layers {config.num_hidden_layers}; left out their "
+            f"{len(unused)} variables"
+        )
+        weights = {name: array for name, array in self.weights.items() if name not in unused}
+        return dataclasses.replace(self, weights=weights, notes=(*self.notes, note))
 
     def with_pooler(self) -> "Checkpoint":
         """Return this checkpoint; if it `lacks_pooler`, a copy with a pooler of zeros and a note.

@@ -15,6 +15,7 @@ from albert_core.checkpoints.proof import compare_outputs, compute_outputs
 from albert_core.checkpoints.release import read_hub_module, read_release, save_release
 from albert_core.checkpoints.side_files import write_side_files
 from albert_core.checkpoints.vocabulary import check_size
+from albert_core.config import AlbertConfig
 from albert_core.errors import InputError, StepFailedError
 from albert_core.storage import local_path
 
@@ -61,16 +62,19 @@ def read_checkpoint(
     config: str | Path | None = None,
     vocab: str | Path | None = None,
     lower_case: bool | None = None,
+    default_config: AlbertConfig | None = None,
 ) -> Checkpoint:
     """Read a checkpoint of any format, with the vocabulary and the task beside it.
 
-    The tensors are not compared with the architecture; `build_model` does that.
+    The tensors are not compared with the architecture; `build_model` does that. Groups that no
+    layer uses are left out.
 
     Args:
         path: Anything `detect` knows that holds a finished model: not `training` or `artifact`.
         config: An albert_config.json, for a TensorFlow 1 checkpoint that has none beside it.
         vocab: Vocabulary, if not the one in the checkpoint's folder.
         lower_case: Whether the vocabulary is for lower-cased text, if not as its settings say.
+        default_config: Architecture of a TensorFlow 1 checkpoint without such a file.
 
     Raises:
         InputError: There is no finished model at the path, or a file cannot be used; the
@@ -79,7 +83,9 @@ def read_checkpoint(
     """
     kind = detect(path)
     if kind == "tf1":
-        checkpoint = read_release(path, config=config, vocab=vocab, lower_case=lower_case)
+        checkpoint = read_release(
+            path, config=config, vocab=vocab, lower_case=lower_case, default_config=default_config
+        )
     elif config is not None:
         raise InputError(f"config: got {config}, expected none, since {path} has its own")
     elif kind in _READERS:
@@ -91,7 +97,7 @@ def read_checkpoint(
         )
     if checkpoint.tokenizer:
         check_size(checkpoint.tokenizer, checkpoint.config, source=str(vocab or path))
-    return checkpoint
+    return checkpoint.without_unused_groups()
 
 
 def convert(

@@ -25,6 +25,7 @@ from albert_core.checkpoints.names import (
     SLOTS,
     find_heads,
     is_training_state,
+    unused_variables,
 )
 from albert_core.checkpoints.purpose import Purpose, read_huggingface_purpose, read_purpose
 from albert_core.checkpoints.side_files import read_json
@@ -49,12 +50,14 @@ class ModelSummary:
     Attributes:
         config: The architecture; None where no file says.
         size: Name of the preset with that architecture, such as `base v2`; empty if none has it.
-        num_parameters: Parameters of the model, without the optimizer's variables.
-        num_variables: Variables of the model.
+        num_parameters: Parameters of the model, without the optimizer's variables, and without
+            groups that no layer uses.
+        num_variables: Variables of the model, likewise.
         dtypes: Their types, sorted.
         heads: Heads by the names in `albert_core.checkpoints.names.HEADS`.
         num_labels: Outputs of its classifier; 0 without one.
         num_slots: Variables of the optimizer.
+        num_unused: Variables of groups that no layer uses.
         global_step: Training steps made; None if the checkpoint does not say.
     """
 
@@ -66,6 +69,7 @@ class ModelSummary:
     heads: tuple[str, ...]
     num_labels: int = 0
     num_slots: int = 0
+    num_unused: int = 0
     global_step: int | None = None
 
 
@@ -199,14 +203,17 @@ def _summarize(
 ) -> ModelSummary:
     """Return a summary of the variables in a file, without those of the training.
 
-    Of these the optimizer's slots are counted in `num_slots`, and the others left out.
+    Of these the optimizer's slots are counted in `num_slots`, and the others left out; variables of
+    groups that no layer uses are counted in `num_unused` alone, if the architecture is known.
 
     Args:
         variables: Shapes and types by the original's names.
         config: The architecture, if known.
         global_step: Training steps made, if known.
     """
-    weights = {name: v for name, v in variables.items() if not is_training_state(name)}
+    model = {name: v for name, v in variables.items() if not is_training_state(name)}
+    unused = unused_variables(config, model) if config else frozenset()
+    weights = {name: v for name, v in model.items() if name not in unused}
     return ModelSummary(
         config=config,
         size=size_name(config) if config else "",
@@ -216,6 +223,7 @@ def _summarize(
         heads=tuple(sorted(find_heads(weights))),
         num_labels=next((v.shape[0] for n, v in weights.items() if n in HEADS["classifier"]), 0),
         num_slots=sum(name.endswith(SLOTS) for name in variables),
+        num_unused=len(unused),
         global_step=global_step,
     )
 

@@ -49,7 +49,8 @@ def config_from_huggingface(
 
     Raises:
         InputError: It is no ALBERT, one with settings or heads that the original does not have, or
-            a setting has a value that `AlbertConfig` refuses.
+            a setting has a value that `AlbertConfig` refuses; or transformers uses the groups of
+            this number of layers in other layers than the original.
     """
     _refuse_other_models(values, source)
     names = {field.name for field in dataclasses.fields(AlbertConfig)}
@@ -62,8 +63,9 @@ def config_from_huggingface(
         )
     if activation in (*_TANH_GELUS, _EXACT_GELU):
         activation = "gelu"
-    config = {"vocab_size": _VOCAB_SIZE, **known, "hidden_act": activation}
-    return AlbertConfig.from_dict(config), tuple(notes)
+    config = AlbertConfig.from_dict({"vocab_size": _VOCAB_SIZE, **known, "hidden_act": activation})
+    _refuse_other_groups(config, source)
+    return config, tuple(notes)
 
 
 def config_to_huggingface(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -73,10 +75,11 @@ def config_to_huggingface(checkpoint: Checkpoint) -> dict[str, Any]:
     but not for multiple choice.
 
     Raises:
-        InputError: transformers has no model with these heads, or the classifier's labels are not
-            as many as its outputs.
+        InputError: transformers has no model with these heads, or uses the groups in other layers;
+            or the classifier's labels are not as many as its outputs.
     """
     config = checkpoint.config
+    _refuse_other_groups(config, f"weights {checkpoint.source}")
     values = {
         "architectures": [_architecture(checkpoint)],
         "model_type": "albert",
@@ -118,6 +121,26 @@ def _refuse_other_models(values: Mapping[str, Any], source: str) -> None:
             raise InputError(
                 f"{source}: got architecture {name}, expected one of {', '.join(known)}"
             )
+
+
+def _refuse_other_groups(config: AlbertConfig, source: str) -> None:
+    """Refuse numbers of layers and groups that transformers puts together in another way.
+
+    It rounds another expression; the first such model has 6 layers and 118 groups.
+
+    Raises:
+        InputError: A layer has another group there.
+    """
+    num_layers, num_groups = config.num_hidden_layers, config.num_hidden_groups
+    theirs = tuple(int(layer / (num_layers / num_groups)) for layer in range(num_layers))
+    if theirs != config.layer_groups:
+        pairs = zip(config.layer_groups, theirs, strict=True)
+        layer, (ours, other) = next((n, p) for n, p in enumerate(pairs) if p[0] != p[1])
+        raise InputError(
+            f"{source}: with num_hidden_layers {num_layers} and num_hidden_groups {num_groups}, "
+            f"layer {layer} is of group {ours} in the original, but of group {other} in "
+            "transformers; expected numbers for which both agree: this model cannot be both"
+        )
 
 
 def _architecture(checkpoint: Checkpoint) -> str:

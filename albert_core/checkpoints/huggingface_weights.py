@@ -3,11 +3,12 @@
 Shape suffixes: E embedding, H hidden.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from albert_core.checkpoints.names import name_pairs
+from albert_core.checkpoints.names import name_pairs, unused_variables
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 
@@ -28,9 +29,9 @@ def weights_to_huggingface(
 ) -> dict[str, np.ndarray]:
     """Return weights under transformers' names, shared ones once, as transformers writes them.
 
-    Where E = H, the projection that transformers still has is added as the identity. Types stay as
-    they are; matrices of dense layers are transposed. A model without a head has names without
-    `albert.` in front.
+    Where E = H, the projection that transformers still has is added as the identity; groups that
+    no layer uses, which it still has, too, as zeros. Types stay as they are; matrices of dense
+    layers are transposed. A model without a head has names without `albert.` in front.
 
     Args:
         config: The architecture.
@@ -42,6 +43,7 @@ def weights_to_huggingface(
     """
     pairs = {pair.original: pair for pair in name_pairs(config)}
     _refuse_unknown(weights.keys() - pairs.keys(), source)
+    weights = {**_unused_zeros(config, weights), **weights}
     arrays = {
         pairs[name].huggingface: array.T if pairs[name].is_transposed else array
         for name, array in weights.items()
@@ -105,6 +107,16 @@ def original_names(config: AlbertConfig, names: Iterable[str]) -> dict[str, str]
     base = _BASE if _WORDS in names else ""
     pairs = {pair.huggingface: pair.original for pair in name_pairs(config)}
     return {name: pairs[base + name] for name in names if base + name in pairs}
+
+
+def _unused_zeros(config: AlbertConfig, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return zeros for the variables of groups that no layer uses, by the original's names."""
+    names = unused_variables(config, (pair.original for pair in name_pairs(config)))
+    # The first layer's group is always 0, and all groups have the same shapes.
+    alike = {name: re.sub("/group_[0-9]+/", "/group_0/", name) for name in names}
+    return {
+        name: np.zeros_like(weights[other]) for name, other in alike.items() if other in weights
+    }
 
 
 def _identity(config: AlbertConfig) -> dict[str, np.ndarray]:

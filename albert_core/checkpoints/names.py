@@ -51,7 +51,8 @@ _DENSE: _Variables = (("/kernel", ".weight", True), ("/bias", ".bias", False))
 _NORM: _Variables = (("/gamma", ".weight", False), ("/beta", ".bias", False))
 _HEAD: _Variables = (("output_weights", ".weight", False), ("output_bias", ".bias", False))
 
-_BLOCK = "bert/encoder/transformer/group_{group}/inner_group_{inner}/"
+_GROUP = "bert/encoder/transformer/group_"
+_BLOCK = _GROUP + "{group}/inner_group_{inner}/"
 _LAYER = "albert.encoder.albert_layer_groups.{group}.albert_layers.{inner}."
 
 _PROJECTION = (
@@ -106,6 +107,16 @@ def name_pairs(config: AlbertConfig) -> tuple[NamePair, ...]:
         for position in positions
     }
     return tuple(sorted(pairs, key=lambda pair: pair.original))
+
+
+def unused_variables(config: AlbertConfig, names: Iterable[str]) -> frozenset[str]:
+    """Return those of some variables, by the original's names, of groups that no layer uses.
+
+    Groups that the architecture does not have are not among them.
+    """
+    unused = set(range(config.num_hidden_groups)) - set(config.used_groups)
+    scopes = tuple(f"{_GROUP}{group}/" for group in sorted(unused))
+    return frozenset(name for name in names if name.startswith(scopes))
 
 
 def find_heads(names: Iterable[str]) -> frozenset[str]:

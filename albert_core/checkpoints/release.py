@@ -33,6 +33,7 @@ def read_release(
     config: str | Path | None = None,
     vocab: str | Path | None = None,
     lower_case: bool | None = None,
+    default_config: AlbertConfig | None = None,
 ) -> Checkpoint:
     """Read a TensorFlow 1 checkpoint with the configuration and the vocabulary beside it.
 
@@ -43,13 +44,14 @@ def read_release(
         config: An albert_config.json, if not the one beside it.
         vocab: Vocabulary, if not the one beside it.
         lower_case: Whether the vocabulary is for lower-cased text, if not as its settings say.
+        default_config: The architecture where there is no such file.
 
     Raises:
         InputError: A file is missing or damaged.
     """
     prefix = find_tf1_checkpoint(path)
     config_path = Path(config) if config is not None else prefix.with_name(CONFIG_NAME)
-    return _read(prefix, prefix.parent, config_path, vocab, lower_case)
+    return _read(prefix, prefix.parent, config_path, vocab, lower_case, default_config)
 
 
 def read_hub_module(
@@ -79,6 +81,7 @@ def _read(
     config_path: Path,
     vocab: str | Path | None,
     lower_case: bool | None,
+    default_config: AlbertConfig | None = None,
 ) -> Checkpoint:
     """Read a checkpoint without the variables of its training, and the side files of a folder.
 
@@ -88,11 +91,15 @@ def _read(
         config_path: The albert_config.json.
         vocab: Vocabulary, if not the one in the folder.
         lower_case: As for `read_release`.
+        default_config: Likewise.
 
     Raises:
         InputError: The configuration is missing, or a file cannot be used.
     """
-    if not config_path.is_file():
+    config = default_config
+    if config_path.is_file():
+        config = AlbertConfig.from_json_file(config_path)
+    if config is None:
         raise InputError(
             f"checkpoint {prefix}: no file {config_path}; give the model's {CONFIG_NAME} with "
             "--albert_config"
@@ -100,7 +107,7 @@ def _read(
     arrays = read_tf1_checkpoint(prefix)
     weights = {name: array for name, array in arrays.items() if not is_training_state(name)}
     return Checkpoint(
-        config=AlbertConfig.from_json_file(config_path),
+        config=config,
         weights=weights,
         source=str(prefix),
         tokenizer=find_tokenizer(folder, vocab, lower_case=lower_case),

@@ -155,7 +155,7 @@ def _lower_step(request: StepRequest) -> Any:
     from jax.experimental import topologies
 
     from albert_core.pretraining.compilation import compiled_model
-    from albert_core.training.devices import Devices, use_precision
+    from albert_core.training.devices import Devices, set_precision
 
     accelerator, config, phase = request.accelerator, request.config, request.phase
     shape = (accelerator.num_chips // config.model_parallel_size, config.model_parallel_size)
@@ -164,7 +164,7 @@ def _lower_step(request: StepRequest) -> Any:
         platform="tpu", topology_name=accelerator.topology, **options
     )
     mesh = topologies.make_mesh(topology, shape, ("data", "model"))
-    use_precision(config.precision, "TPU")
+    set_precision(config.precision, "TPU")
     keras.utils.set_random_seed(config.seed)
     devices = Devices(strategy="data_parallel", num_devices=accelerator.num_chips, name="TPU")
     model = compiled_model(request.model, config, [phase], devices)

@@ -151,6 +151,9 @@ class Aligner:
 def _keep_clusters_whole(aligned: AlignedText) -> AlignedText:
     """Return an alignment in which each letter cluster belongs to the token that it begins in.
 
+    A token that begins and ends inside a cluster begun by another has no other characters: it
+    keeps its start, ends with the cluster, and overlaps the other.
+
     Normalisation drops marks, so that no token holds them; without the last one `ضُ` is another
     word. Between Thai words there are no spaces, and a token may hold the last vowel of one word
     and the first letter of the next.
@@ -161,7 +164,6 @@ def _keep_clusters_whole(aligned: AlignedText) -> AlignedText:
     starts_P, ends_P = aligned.starts, aligned.ends
     begins_inside_P = clusters.begins[starts_P] < starts_P
     next_clusters_P = clusters.ends[starts_P] + 1
-    # A token that lies inside a cluster keeps its characters: it has no others.
     has_next_P = begins_inside_P & (next_clusters_P <= ends_P)
     return dataclasses.replace(
         aligned,

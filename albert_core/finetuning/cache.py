@@ -85,19 +85,26 @@ def _load(entry: Path, key: str) -> Features:
 def _store(features: Features, entry: Path, key: str) -> None:
     """Store features in a new folder, made whole under another name and then renamed to `entry`.
 
-    Leaves `entry` as it is if it has come to exist in the meantime. Makes the folders above it.
+    Makes the folders above it. An `entry` that another process has stored in the meantime is left
+    as it is; nothing is raised then.
+
+    Raises:
+        OSError: The disk is full or not writable; nothing is left of the new folder.
     """
     partial = entry.with_name(f".{entry.name}.{uuid.uuid4().hex}")
     partial.mkdir(parents=True)
-    for name in _ARRAYS:
-        np.save(partial / f"{name}.npy", getattr(features, name))
-    for name, array in features.targets.items():
-        np.save(partial / f"target-{name}.npy", array)
-    counts = {name: getattr(features, name) for name in _COUNTS}
-    files = {path.name: describe_file(path) for path in sorted(partial.iterdir())}
-    facts = {**counts, "targets": sorted(features.targets), "files": files}
-    write_sealed(partial / _FACTS_NAME, facts, work=key)
     try:
+        for name in _ARRAYS:
+            np.save(partial / f"{name}.npy", getattr(features, name))
+        for name, array in features.targets.items():
+            np.save(partial / f"target-{name}.npy", array)
+        counts = {name: getattr(features, name) for name in _COUNTS}
+        files = {path.name: describe_file(path) for path in sorted(partial.iterdir())}
+        facts = {**counts, "targets": sorted(features.targets), "files": files}
+        write_sealed(partial / _FACTS_NAME, facts, work=key)
         os.replace(partial, entry)
-    except OSError:  # another process has stored the same features
-        shutil.rmtree(partial)
+    except OSError:
+        if not entry.is_dir():
+            raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)  # not there after the renaming

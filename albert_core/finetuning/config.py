@@ -5,7 +5,13 @@ import itertools
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from albert_core.checks import check_at_least, check_between, check_minimum, check_seed
+from albert_core.checks import (
+    check_at_least,
+    check_between,
+    check_distinct,
+    check_minimum,
+    check_seed,
+)
 from albert_core.errors import InputError
 from albert_core.optimizers.settings import OptimizerName, check_rates
 from albert_core.settings import parse_settings
@@ -19,8 +25,12 @@ RecipeName = Literal["general", "original"]
 Frozen = Literal["nothing", "embeddings", "encoder"]
 BadRowsSetting = Literal["as_declared", "refuse", "leave_out"]
 
-# Settings that say the same in two ways: as passes or a fraction, and as a number of steps.
-_ALTERNATIVES = (("num_epochs", "num_train_steps"), ("warmup_ratio", "num_warmup_steps"))
+# Settings that say the same in two ways: as passes, a fraction or a count, and in steps.
+_ALTERNATIVES = (
+    ("num_epochs", "num_train_steps"),
+    ("warmup_ratio", "num_warmup_steps"),
+    ("num_evaluations", "evaluation_interval_steps"),
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,8 +71,9 @@ class FinetuningConfig:
     as they are hold for one training of a task only where none of the four is used.
 
     Attributes:
-        recipe: `original`: what the original recommends for a task replaces the settings here;
-            `general`: these settings for every task.
+        recipe: `original`: what the original recommends for a task replaces the settings here, an
+            epoch is counted as there, and the checkpoint is chosen as there; `general`: these
+            settings for every task.
         optimizer: `adamw` or `lamb`.
         learning_rate: Peak rate.
         num_epochs: Passes over the training set.
@@ -76,6 +87,9 @@ class FinetuningConfig:
         questions: How questions about texts are shown and answered.
         num_evaluations: Dev evaluations, evenly spread; the best one's weights are kept. Training
             goes on to the end of the last interval between two of them.
+        evaluation_interval_steps: Steps between dev evaluations, as the original has them: before
+            the first step, whenever that many are done, and at the end, whose steps are not
+            rounded; if given, wins over `num_evaluations`.
         patience: Evaluations without a better one after which training ends; 0: never.
         classifier_dropout: Dropout before the head while training.
         hidden_dropout: Dropout of the encoder's layers; None: that of the pretrained model.
@@ -106,6 +120,7 @@ class FinetuningConfig:
     max_choice_length: int = 128
     questions: QuestionConfig = dataclasses.field(default_factory=QuestionConfig)
     num_evaluations: int = 3
+    evaluation_interval_steps: int | None = None
     patience: int = 0
     classifier_dropout: float = 0.1
     hidden_dropout: float | None = None
@@ -151,13 +166,14 @@ class FinetuningConfig:
         """Refuse whole numbers below their minimum; those that are None pass.
 
         Raises:
-            InputError: A number is too small.
+            InputError: A number is too small, or a value is twice in the grid.
         """
         check_at_least(
             self,
             "finetuning",
             batch_size=1,
             num_evaluations=1,
+            evaluation_interval_steps=1,
             num_seeds=1,
             max_choice_length=1,
             sequence_length=8,
@@ -167,6 +183,8 @@ class FinetuningConfig:
         )
         for size in self.grid_batch_sizes:
             check_minimum("finetuning.grid_batch_sizes", size, 1)
+        for name in ("grid_learning_rates", "grid_batch_sizes"):
+            check_distinct(f"finetuning.{name}", getattr(self, name))
 
     def leaves_out(self, task: Task) -> bool:
         """Return whether a task's unusable training rows are left out and counted, not refused.
@@ -200,7 +218,7 @@ class FinetuningConfig:
     def _overlaid(self, *layers: Mapping[str, Any], source: str) -> "FinetuningConfig":
         """Return a copy, without `per_task`, with the values of several layers; later ones win.
 
-        A layer that sets a number of passes or a fraction unsets the number of steps of what lies
+        A layer that sets passes, a fraction or a count unsets the number of steps of what lies
         below it. None in a layer stands for the setting's default, not for the value below.
 
         Args:
@@ -224,7 +242,7 @@ class FinetuningConfig:
         """Return the settings of every training: each point of the grid with each seed.
 
         In the order of rates, then batch sizes, then seeds. Each has one rate, one batch size and
-        one seed; values that are twice in the grid are so here, too.
+        one seed.
         """
         sizes = self.grid_batch_sizes or (self.batch_size,)
         seeds = range(self.seed, self.seed + self.num_seeds)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from albert_core.artifacts.manifest import Metrics
@@ -46,8 +45,7 @@ def run_finetuning(
     """Train every trial on the first device and write the best model into `results`.
 
     The best one is that of the seed with the highest first dev metric, of the grid's settings with
-    the best mean of it. Keras's dtype policy is float32 afterwards, whatever it was before; after
-    an error it may be another.
+    the best mean of it. Keras's dtype policy is float32 afterwards, whatever it was before.
 
     Args:
         task: The task.
@@ -80,8 +78,9 @@ def run_finetuning(
     tokenizer = _tokenizer(checkpoint)
     model_config = _model_config(checkpoint.config, config)
     weights = checkpoint.weights if initialization == "pretrained" else {}
-    with use_devices("single") as devices:
-        use_precision(config.precision, devices.name)
+    if config.recipe == "original" and not task.recipe.settings():
+        progress(0, 0, f"the original has no recipe for {task.name}: the settings stay as they are")
+    with use_devices("single") as devices, use_precision(config.precision, devices.name):
         program = task_program(task, config, tokenizer, feature_cache)
         progress(0, 0, "making features")
         train, dev = program.read(data, "train"), program.read(data, "dev")
@@ -96,8 +95,6 @@ def run_finetuning(
             progress=progress,
         )
         trials = [trainer.run(trial) for trial in config.trials()]
-    # The policy is global: whatever this process builds next would have the training's precision.
-    keras.config.set_dtype_policy("float32")
     group = best_trials(trials, task.metrics[0])
     best = max(group, key=lambda trial: trial.best[task.metrics[0]])
     _write_results(results, model_config, tokenizer, task, trials, best, checkpoints)

@@ -92,10 +92,10 @@ class TrialTrainer:
             InputError: The weights do not fit the architecture.
             StepFailedError: It was interrupted, or training diverged; a checkpoint is left.
         """
-        name = f"rate-{config.learning_rate:g}-batch-{config.batch_size}-seed-{config.seed}"
+        name = trial_name(config)
         folder = self.checkpoints / name
         folder.mkdir(exist_ok=True)
-        plan = _plan(config, self.program.task, len(self.train.features))
+        plan = make_plan(config, self.program.task, self.train, self.dev)
         model = self._new_model(config, plan)
         state = train(
             model,
@@ -157,6 +157,14 @@ class TrialTrainer:
         return evaluate_outputs(self.program, self.dev, outputs).metrics()
 
 
+def trial_name(config: FinetuningConfig) -> str:
+    """Return the name of a trial's folder, by its rate, batch size and seed; others have others."""
+    rate = f"{config.learning_rate:g}"
+    if float(rate) != config.learning_rate:  # rounded: another rate may have the same six digits
+        rate = repr(config.learning_rate)
+    return f"rate-{rate}-batch-{config.batch_size}-seed-{config.seed}"
+
+
 def best_trials(trials: Sequence[Trial], metric: str) -> list[Trial]:
     """Return the trials, one for each seed, of the settings with the best mean of a dev metric.
 
@@ -189,26 +197,75 @@ def _freeze(model: AlbertWithHead, frozen: Frozen) -> None:
         part.trainable = False
 
 
-def _plan(config: FinetuningConfig, task: Task, num_examples: int) -> TrainingPlan:
-    """Return the plan for a training set of `num_examples` sequences.
+def make_plan(config: FinetuningConfig, task: Task, train: TaskData, dev: TaskData) -> TrainingPlan:
+    """Return the plan of one training.
 
-    Its steps are rounded up to whole intervals between evaluations. `num_train_steps` wins over
-    `num_epochs`. There are at most as many evaluations as steps. The log has a row every 50 steps;
-    of a short training more often, so that there are about 100 rows.
+    With `evaluation_interval_steps` it is evaluated before the first step, whenever that many are
+    done, and after the last. Without, its steps are rounded up to whole intervals between
+    `num_evaluations`, which are at most as many as steps. The log has a row every 50 steps; of a
+    short training more often, so that there are about 100 rows.
+
+    Args:
+        config: The settings of one training.
+        task: The task.
+        train: The training set.
+        dev: The development set.
     """
-    steps_per_epoch = batches_in_epoch(num_examples, config.batch_size)
-    steps = config.num_train_steps or max(1, round(config.num_epochs * steps_per_epoch))
+    steps = _num_train_steps(config, task, train)
+    monitor = _monitored_metric(config, task, dev)
+    if config.evaluation_interval_steps:
+        return TrainingPlan(
+            phase_steps=(steps,),
+            interval_steps=config.evaluation_interval_steps,
+            is_last_interval_short=True,
+            evaluates_first=True,
+            monitor=monitor,
+            keep_checkpoints=1,
+            patience=config.patience,
+        )
     num_evaluations = min(config.num_evaluations, steps)
     # Up, not down: the training ends with an evaluation, so that its last weights can be the best.
     interval = math.ceil(steps / num_evaluations)
     return TrainingPlan(
         phase_steps=(interval * num_evaluations,),
         interval_steps=interval,
-        monitor=task.metrics[0],
+        monitor=monitor,
         keep_checkpoints=1,
         log_steps=max(1, min(_LOG_STEPS, steps // _LOG_ROWS)),
         patience=config.patience,
     )
+
+
+def _num_train_steps(config: FinetuningConfig, task: Task, train: TaskData) -> int:
+    """Return the number of steps: `num_train_steps`, else by `num_epochs`; at least 1.
+
+    An epoch is all batches of the training set. With the original's recipe it is all examples over
+    the batch size, and the product with the epochs is rounded down; of questions it counts
+    questions, not their windows.
+    """
+    if config.num_train_steps:
+        return config.num_train_steps
+    if _has_original_recipe(config, task):
+        return max(1, int(len(train.examples) / config.batch_size * config.num_epochs))
+    steps_per_epoch = batches_in_epoch(len(train.features), config.batch_size)
+    return max(1, round(config.num_epochs * steps_per_epoch))
+
+
+def _monitored_metric(config: FinetuningConfig, task: Task, dev: TaskData) -> str:
+    """Return the name of the metric that chooses the best weights: the task's first.
+
+    With the original's recipe, of a task whose score is the mean of several files (MNLI) the first
+    file's alone.
+    """
+    first_file = task.dev[0].name
+    is_mean = task.averages_sources and len(set(dev.sources)) > 1
+    if is_mean and _has_original_recipe(config, task):
+        return f"{first_file}_{task.metrics[0]}"
+    return task.metrics[0]
+
+
+def _has_original_recipe(config: FinetuningConfig, task: Task) -> bool:
+    return config.recipe == "original" and bool(task.recipe.settings())
 
 
 def _num_warmup_steps(config: FinetuningConfig, plan: TrainingPlan) -> int:

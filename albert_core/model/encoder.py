@@ -19,7 +19,7 @@ import keras
 from keras import ops
 
 from albert_core.backends import cast_weights_once, repeat_layer, save_for_backward
-from albert_core.config import AlbertConfig
+from albert_core.config import AlbertConfig, refuse_redrawn_dropout
 from albert_core.errors import InputError
 from albert_core.model.attention import AttentionMask, SelfAttention, make_attention_mask
 from albert_core.model.embeddings import Embeddings
@@ -111,20 +111,23 @@ class Block(keras.layers.Layer):
 class AlbertEncoder(keras.layers.Layer):
     """Embeddings, the shared layers applied over and over, and the pooler.
 
-    A layer is a group of `inner_group_num` blocks; the layers are spread evenly over
-    `num_hidden_groups` groups. All published models have one group of one block.
+    A layer is a group of `inner_group_num` blocks; the layers are spread over
+    `num_hidden_groups` groups, by `AlbertConfig.layer_groups`. Groups that no layer uses have no
+    variables, as in the original. The released models have one group of one block.
 
     Args:
         config: The architecture.
         rematerialize: Whether a layer's intermediate values are computed again for the gradient
-            instead of kept: a third more work, memory for one layer instead of all. Not with
-            dropout: TensorFlow would draw other masks for the gradient, and JAX would fail. The
-            pretraining step refuses both settings together.
+            instead of kept: a third more work, memory for one layer instead of all.
+
+    Raises:
+        InputError: `rematerialize` is set, and the architecture has dropout.
     """
 
     def __init__(self, config: AlbertConfig, *, rematerialize: bool = False) -> None:
         """Make embeddings, projection (only where E and H differ), blocks and pooler, not built."""
         super().__init__(name="bert")
+        refuse_redrawn_dropout(config, rematerialize=rematerialize)
         self.config = config
         self.rematerialize = rematerialize
 
@@ -138,7 +141,7 @@ class AlbertEncoder(keras.layers.Layer):
         # === Shared layers ===
         self.groups = [
             [Block(config, inner) for inner in range(config.inner_group_num)]
-            for _ in range(config.num_hidden_groups)
+            for _ in config.used_groups
         ]
 
         # === Pooler ===
@@ -150,9 +153,9 @@ class AlbertEncoder(keras.layers.Layer):
         self.embeddings.build((None, None))
         if self.projection is not None:
             build_in_scope("encoder", self.projection, (None, None, c.embedding_size))
-        for index, group in enumerate(self.groups):
+        for number, group in zip(c.used_groups, self.groups, strict=True):
             for block in group:
-                scope = f"encoder/transformer/group_{index}"
+                scope = f"encoder/transformer/group_{number}"
                 build_in_scope(scope, block, (None, None, c.hidden_size))
         build_in_scope("pooler", self.pooler, (None, c.hidden_size))
 
@@ -225,13 +228,8 @@ class AlbertEncoder(keras.layers.Layer):
 
         A group that several layers share is the same list in each of their places.
         """
-        c = self.config
-        return [
-            # In integers: the original divides floats, and with 22 groups of one layer each, one
-            # layer would round down and share the weights of the layer before.
-            self.groups[layer * c.num_hidden_groups // c.num_hidden_layers]
-            for layer in range(c.num_hidden_layers)
-        ]
+        groups = dict(zip(self.config.used_groups, self.groups, strict=True))
+        return [groups[number] for number in self.config.layer_groups]
 
     def _apply_blocks_one_by_one(
         self, x: Any, mask: AttentionMask, training: bool | None
@@ -284,10 +282,9 @@ class AlbertEncoder(keras.layers.Layer):
 
     def _may_scan(self, training: bool | None) -> bool:
         """Tell whether one compiled body may stand for all layers: one group, no dropout now."""
-        # Dropout draws numbers, which a loop's body must not. Several groups are several bodies,
-        # which no published model has.
+        # Dropout draws numbers, which a loop's body must not. Several groups are several bodies.
         has_dropout = training and self.config.has_dropout
-        return self.config.num_hidden_groups == 1 and not has_dropout
+        return len(self.groups) == 1 and not has_dropout
 
     def _cast_weights_once(self, training: bool | None) -> contextlib.AbstractContextManager[Any]:
         """Return a context in which the blocks' weights are cast once for all layers.

@@ -117,7 +117,7 @@ class PolynomialDecay(Schedule):
     def decayed_rate(self, step: Any) -> Any:
         """Return the peak times (1 - step / num_train_steps) ** poly_power.
 
-        It is 0 from `num_train_steps` on.
+        It is 0 from `num_train_steps` on; of a training without steps, the peak.
         """
         from keras import ops
 

@@ -274,7 +274,7 @@ class PretrainingConfig(ScheduleConfig):
     def _step_to_stop_after(self, phases: Sequence[Phase]) -> int | None:
         """Return the step at which the first of the step and token budgets is spent.
 
-        None if neither is set, or if there are more tokens in the budget than in all phases.
+        None if neither is set. A budget of more tokens than all phases have counts as not set.
         """
         steps = [] if self.stop_after_steps is None else [self.stop_after_steps]
         left, before = self.stop_after_tokens, 0

@@ -32,13 +32,15 @@ def initialize(model: AlbertForPreTraining, path: str, tokenizer: Tokenizer) -> 
 
     Args:
         model: Built; its weights are overwritten.
-        path: Folder or address of a checkpoint of any kind that can be read.
+        path: Folder or address of a checkpoint of any kind that can be read. One of TensorFlow 1
+            without a configuration beside it is taken to have the model's architecture, as by the
+            original.
         tokenizer: The vocabulary of the records; not compared if the checkpoint has none.
 
     Raises:
         InputError: There is no model at the path, or its architecture or vocabulary is another.
     """
-    checkpoint = read_checkpoint(local_folder(path)).with_pooler()
+    checkpoint = read_checkpoint(local_folder(path), default_config=model.config).with_pooler()
     expected, actual = model.config.to_dict(), checkpoint.config.to_dict()
     if different := [name for name in _ARCHITECTURE if expected[name] != actual[name]]:
         pairs = (f"{name} {actual[name]}, expected {expected[name]}" for name in different)

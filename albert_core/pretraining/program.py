@@ -72,9 +72,11 @@ def run_pretraining(
         StepFailedError: Training was interrupted or diverged, or a record cannot be read;
             checkpoints are kept.
     """
-    with use_devices(config.strategy, model_parallel_size=config.model_parallel_size) as devices:
+    with (
+        use_devices(config.strategy, model_parallel_size=config.model_parallel_size) as devices,
+        use_precision(config.precision, devices.name) as precision,
+    ):
         progress(0, 0, f"training: {devices}")
-        precision = use_precision(config.precision, devices.name)
         phases = config.resolved_phases(next(iter(records)))
         keras.utils.set_random_seed(config.seed)
         data = [
@@ -98,8 +100,6 @@ def run_pretraining(
         if devices.is_chief:
             recover_log(checkpoints, state)
             _write_results(results, model, tokenizer, state, best, checkpoints)
-    # The policy is global: what this process does next must not compute in bfloat16.
-    keras.config.set_dtype_policy("float32")
     log = read_log(checkpoints)
     return {
         **{name: round(best[name], 4) for name in (*EVALUATION_METRICS, "global_step")},

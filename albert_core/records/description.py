@@ -88,17 +88,19 @@ def describe_records(path: str | Path) -> RecordsDescription:
 def _describe_original(path: Path) -> RecordsDescription:
     """Describe static TFRecord files without a manifest, all of them as training data.
 
-    Lengths are those of the first record, taken for all. Counts records without reading them, but
-    reads all bytes for the hash.
+    Lengths are those of the first record of each file, taken for all. Counts records without
+    reading them, but reads all bytes for the hash.
 
     Args:
-        path: One file, or a folder, of which the files `*.tfrecord*` count.
+        path: One file, or a folder, of which the files `*.tfrecord*` and `*.tf_record*` count.
 
     Raises:
-        InputError: There is no such file, no record, a damaged file, or the first record lacks one
-            of the eight features.
+        InputError: There is no such file, no record, a damaged file, the first record of a file
+            lacks one of the eight features, or files differ in their lengths.
     """
-    files = tuple(sorted(path.glob("*.tfrecord*"))) if path.is_dir() else (path,)
+    files: tuple[Path, ...] = (path,)
+    if path.is_dir():
+        files = tuple(sorted({*path.glob("*.tfrecord*"), *path.glob("*.tf_record*")}))
     if not files or not all(file.is_file() for file in files):
         raise InputError(
             f"records {path}: no records there; expected the output of `albert records`, or "
@@ -107,18 +109,20 @@ def _describe_original(path: Path) -> RecordsDescription:
     counts = [count_tfrecords(file) for file in files]
     if not sum(counts):
         raise InputError(f"records {path}: {len(files)} files without a record")
-    first = next(file for file, count in zip(files, counts, strict=True) if count)
-    features = parse_example(next(read_tfrecords(first)))
-    expected = {*TOKEN_FEATURES, *PREDICTION_FEATURES, LABEL_FEATURE}
-    if missing := sorted(expected - features.keys()):
-        raise InputError(
-            f"{first}: its records lack {', '.join(missing)}; expected the eight features of the "
-            "original's create_pretraining_data.py"
-        )
+    filled = [file for file, count in zip(files, counts, strict=True) if count]
+    lengths = [_first_lengths(file) for file in filled]
+    for file, others in zip(filled, lengths, strict=True):
+        if others != lengths[0]:
+            raise InputError(
+                f"{file}: sequences of {others[0]} tokens with {others[1]} predictions, expected "
+                f"{lengths[0][0]} with {lengths[0][1]}, as in {filled[0]}; give each length a "
+                "folder of its own"
+            )
+    sequence_length, max_predictions = lengths[0]
     return RecordsDescription(
         format="static",
-        sequence_length=len(features["input_ids"]),
-        max_predictions=len(features["masked_lm_ids"]),
+        sequence_length=sequence_length,
+        max_predictions=max_predictions,
         masking=None,
         train_files=files,
         held_out_files=(),
@@ -127,3 +131,19 @@ def _describe_original(path: Path) -> RecordsDescription:
         vocabulary=None,
         content_hash=hash_json([sha256_of_file(file) for file in files]),
     )
+
+
+def _first_lengths(file: Path) -> tuple[int, int]:
+    """Return the sequence length and the prediction slots of a file's first record.
+
+    Raises:
+        InputError: It lacks one of the eight features.
+    """
+    features = parse_example(next(read_tfrecords(file)))
+    expected = {*TOKEN_FEATURES, *PREDICTION_FEATURES, LABEL_FEATURE}
+    if missing := sorted(expected - features.keys()):
+        raise InputError(
+            f"{file}: its records lack {', '.join(missing)}; expected the eight features of the "
+            "original's create_pretraining_data.py"
+        )
+    return len(features["input_ids"]), len(features["masked_lm_ids"])

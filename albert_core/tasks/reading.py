@@ -1,6 +1,7 @@
 """Read the files of a task in any of the formats."""
 
 import dataclasses
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -23,12 +24,25 @@ def task_fingerprint(task: Task, folder: Path) -> str:
         InputError: A training or development file is missing.
     """
     hashes = {
-        f"{source.file} {path.name}": sha256_of_file(path)
+        f"{source.file} {_name_in_source(path, source, folder)}": sha256_of_file(path)
         for split in SPLITS
         for source in task.sources(split)
         for path in source_files(task, source, folder, split)
     }
-    return hash_json({"task": dataclasses.asdict(task), "files": hashes})
+    declaration = dataclasses.asdict(task)
+    # Says nothing about the data; the first versions did not have it, and must find their work.
+    del declaration["recipe"]["evaluation_interval_steps"]
+    return hash_json({"task": declaration, "files": hashes})
+
+
+def _name_in_source(path: Path, source: Source, folder: Path) -> str:
+    """Return a file's name; its path below the task's folder where a source has several folders.
+
+    By their names alone, files of two folders would be taken for one.
+    """
+    if path.parent == (folder / source.file).parent:
+        return path.name
+    return Path(os.path.relpath(path, folder)).as_posix()
 
 
 def source_files(task: Task, source: Source, folder: Path, split: Split) -> list[Path]:

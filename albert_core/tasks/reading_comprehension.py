@@ -14,6 +14,7 @@ _SQUAD_RECIPE = Recipe(
     num_epochs=2.0,
     warmup_ratio=0.1,
     sequence_length=384,
+    evaluation_interval_steps=5000,
     source="README, run_squad_v1",
 )
 _RACE_RECIPE = Recipe(
@@ -22,6 +23,7 @@ _RACE_RECIPE = Recipe(
     num_train_steps=12000,
     num_warmup_steps=1000,
     sequence_length=512,
+    evaluation_interval_steps=100,
     source="README, run_race",
 )
 

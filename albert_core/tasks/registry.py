@@ -5,8 +5,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import yaml
-
 from albert_core.errors import InputError
 from albert_core.settings import parse_settings
 from albert_core.storage import local_folder, read_bytes
@@ -20,6 +18,7 @@ from albert_core.tasks.reading_comprehension import (
     SQUAD_TASKS,
 )
 from albert_core.tasks.task import Source, Task
+from albert_core.yaml_text import load_yaml, load_yaml_as_text
 
 DECLARATION_NAME = "task.yaml"
 
@@ -125,12 +124,9 @@ def read_task_file(path: str | Path) -> Task:
         InputError: The file is missing, no YAML, or the declaration is wrong or leads out of the
             folders of task and results.
     """
-    try:
-        data = read_bytes(str(path))
-        values = yaml.safe_load(data)
-        written = yaml.load(data, Loader=yaml.BaseLoader)  # which makes nothing but texts
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    data = read_bytes(str(path))
+    values = load_yaml(data, source=str(path))
+    written = load_yaml_as_text(data, source=str(path))
     if isinstance(values, Mapping):
         files = {split: _sources(values[split]) for split in SPLITS if split in values}
         labels = {

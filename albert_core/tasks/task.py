@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from albert_core.checks import check_distinct
 from albert_core.errors import InputError
 
 Kind = Literal[
@@ -101,6 +102,8 @@ class Recipe:
         num_epochs: Passes over the training set, where the original gives these, not steps.
         warmup_ratio: Warm-up as a fraction of all steps, where the original gives that.
         sequence_length: Longest input in tokens.
+        evaluation_interval_steps: Steps between checkpoints (`save_checkpoints_steps`), each of
+            which the original evaluates.
         source: Where the original says so.
     """
 
@@ -111,6 +114,7 @@ class Recipe:
     num_epochs: float | None = None
     warmup_ratio: float | None = None
     sequence_length: int | None = None
+    evaluation_interval_steps: int | None = None
     source: str = ""
 
     def settings(self) -> dict[str, float | int]:
@@ -268,6 +272,8 @@ class Task:
                 f"task {self.name}: got metrics {', '.join(self.metrics) or 'none'}, expected some "
                 f"of {', '.join(known)}"
             )
+        for field in ("metrics", "combined"):
+            check_distinct(f"task {self.name}: {field}", getattr(self, field))
         if not set(self.combined) <= set(self.metrics):
             raise InputError(
                 f"task {self.name}: got combined {', '.join(self.combined)}, expected some of its "

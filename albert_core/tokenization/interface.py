@@ -164,6 +164,7 @@ class Tokenizer(abc.ABC):
     def encode_continuation(self, text: str) -> list[int]:
         """Return the token ids of a text that goes on where a word has begun.
 
+        Those of `encode`, unless a kind of tokenizer says otherwise.
         Where tokens that begin a word are marked, its first token is not, unless the text begins
         with white space.
         """

@@ -125,7 +125,22 @@ def _get_process_index() -> int:
     return int(os.environ.get("KERAS_DISTRIBUTION_PROCESS_ID", index_in_slice))
 
 
-def use_precision(precision: Precision, device_name: str) -> str:
+@contextlib.contextmanager
+def use_precision(precision: Precision, device_name: str) -> Iterator[str]:
+    """Let models made inside compute in a precision, as by `set_precision`; yield it resolved.
+
+    The policy is global: afterwards, also after an error, it is float32, so that what the process
+    does next does not compute in bfloat16.
+    """
+    import keras
+
+    try:
+        yield set_precision(precision, device_name)
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def set_precision(precision: Precision, device_name: str) -> str:
     """Set the precision of models made from now on in this process; return it, `auto` resolved.
 
     With bfloat16, layers compute in it; weights, moments and losses stay in float32, and no loss

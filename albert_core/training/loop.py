@@ -119,12 +119,12 @@ def _continue(
             callback.on_epoch_end(0)
         return
     plan, step, num_done = session.plan, session.state.step, session.interval_step
-    phase_end = plan.phase_ends[plan.phase_of(step)]
+    num_left = plan.phase_ends[plan.phase_of(step)] - step
     # To Keras an interval between evaluations is an epoch; the rest of one is a shorter epoch.
     session.model.fit(
         batches_from(step),
-        steps_per_epoch=plan.interval_steps - num_done,
-        epochs=1 if num_done else (phase_end - step) // plan.interval_steps,
+        steps_per_epoch=min(plan.interval_steps - num_done, num_left),
+        epochs=1 if num_done else max(1, num_left // plan.interval_steps),
         # With Keras's history, which `fit` wants to return and does not add to a finished list.
         callbacks=_LazyCallbackList(callbacks, add_history=True, model=session.model),
         shuffle=False,  # the data is shuffled as it is read, by a seed, to be continued anywhere

@@ -14,6 +14,8 @@ class TrainingPlan:
         phase_steps: Steps of each phase, each a multiple of `interval_steps`; batches change their
             shape from one phase to the next.
         interval_steps: Steps between evaluations, each with a checkpoint.
+        is_last_interval_short: Whether the last interval of all may be shorter than the others.
+        evaluates_first: Whether the model is evaluated before the first step, too.
         monitor: Metric of the evaluation whose largest value, in the last phase, marks the best
             weights.
         checkpoint_steps: Steps between further checkpoints; 0: none.
@@ -29,6 +31,8 @@ class TrainingPlan:
     phase_steps: tuple[int, ...]
     interval_steps: int
     monitor: str
+    is_last_interval_short: bool = False
+    evaluates_first: bool = False
     checkpoint_steps: int = 0
     checkpoint_minutes: float = 0.0
     keep_checkpoints: int = 2
@@ -41,10 +45,12 @@ class TrainingPlan:
         """Refuse phases whose steps are no multiple of `interval_steps`; nothing else is checked.
 
         Raises:
-            InputError: The steps of a phase are no such multiple.
+            InputError: The steps of a phase are no such multiple, as all but the last one's must
+                be, and that one's, too, unless `is_last_interval_short`.
         """
         # An interval is one of Keras's epochs, and none may hold batches of two shapes.
-        for num_steps in self.phase_steps:
+        checked = self.phase_steps[:-1] if self.is_last_interval_short else self.phase_steps
+        for num_steps in checked:
             if self.interval_steps < 1 or num_steps % self.interval_steps:
                 raise InputError(
                     f"num_train_steps: got {num_steps}, expected a multiple of the "

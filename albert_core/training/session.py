@@ -58,8 +58,9 @@ class TrainingSession:
 
     @property
     def interval_step(self) -> int:
-        """Steps since the end of the last whole interval between evaluations."""
-        return self.state.step % self.plan.interval_steps
+        """Steps since the end of the last interval between evaluations; 0 where one ends."""
+        step = self.state.step
+        return 0 if step == self.plan.num_train_steps else step % self.plan.interval_steps
 
     @property
     def last_phase(self) -> int:
@@ -75,12 +76,13 @@ class TrainingSession:
     def needs_evaluation(self) -> bool:
         """Whether an evaluation is due that is not in the history.
 
-        So it is after an interruption between the last step of an interval and its evaluation, and
-        for a plan without steps, which evaluates once.
+        So it is after an interruption between the last step of an interval and its evaluation, for
+        a plan that evaluates first, and for one without steps, which evaluates once.
         """
         history, step = self.state.history, self.state.step
         if not step:
-            return self.plan.num_train_steps == 0 and not history
+            evaluates = self.plan.evaluates_first or self.plan.num_train_steps == 0
+            return evaluates and not history
         is_due = self.interval_step == 0 or self.state.stopped_by is not None
         return is_due and (not history or history[-1]["global_step"] != step)
 

@@ -36,7 +36,8 @@ class CheckpointConfig:
         if given and not self.path:
             raise InputError(
                 f"checkpoint.{given[0]}: got {getattr(self, given[0])}, expected it beside a "
-                "checkpoint.path (--checkpoint), the model that it belongs to"
+                "checkpoint.path (--checkpoint), the model that it belongs to; in a run from text "
+                "a vocabulary is vocab.source"
             )
 
     @property

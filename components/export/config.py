@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 
-from albert_core.checks import check_between
+from albert_core.checks import check_between, check_distinct
 from albert_core.errors import InputError
 from albert_core.exports.formats import FORMATS, QUANTIZED, Bounds, ExportFormat
 from components.export.card.config import CardConfig
@@ -40,10 +40,7 @@ class ExportConfig:
                 "export.thresholds: got some without export.formats, so nothing is exported; "
                 "expected formats, for example --export.formats huggingface"
             )
-        if len(set(self.formats)) < len(self.formats):
-            raise InputError(
-                f"export.formats: got {', '.join(self.formats)}, expected each of them once"
-            )
+        check_distinct("export.formats", self.formats)
         for task, least in self.thresholds.items():
             if not -1 <= least <= 1:
                 raise InputError(

@@ -30,6 +30,7 @@ from components.export.card.render import write_card
 from components.export.config import ExportConfig
 from components.export.lineage import Lineage, find_lineage, lineage_at
 from components.export.proof_sentences import ProofSentences, proof_sentences
+from components.finetune.job import refuse_repeated_tasks
 
 if TYPE_CHECKING:
     from albert_core.exports.parity import Parity
@@ -295,10 +296,11 @@ def _candidates(
         origins: The arguments of `lineage_at` that all models share.
 
     Raises:
-        InputError: An input is missing, damaged or another step's, or an evaluation is of another
-            model.
+        InputError: An input is missing, damaged or another step's, two are of one task from the
+            same weights, or an evaluation is of another model.
     """
     evaluated = [read_manifest(input_folder(folder), step="evaluate") for folder in evaluations]
+    refuse_repeated_tasks("export", [manifest.config for manifest in evaluated], evaluations)
     baselines = {
         manifest.config["task"]: folder
         for folder, manifest in zip(evaluations, evaluated, strict=True)

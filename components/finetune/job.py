@@ -1,7 +1,8 @@
 """A task of the pipeline: what its fine-tuning and its evaluation are told."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from albert_core.errors import InputError
@@ -68,6 +69,30 @@ def parse_job(values: Mapping[str, Any]) -> TaskJob:
 def task_step_name(step: str, task: str, initialization: str) -> str:
     """Return `{step} {task}`, with ` random` after it for the baseline from random weights."""
     return f"{step} {task}" + (" random" if initialization == "random" else "")
+
+
+def refuse_repeated_tasks(
+    step: str, configs: Sequence[Mapping[str, Any]], folders: Sequence[str | Path]
+) -> None:
+    """Refuse several outputs of one task from the same initial weights, of which one would count.
+
+    Args:
+        step: What reads them, for the message.
+        configs: Settings in the manifests of fine-tunings, or of evaluations.
+        folders: Where these are, in the same order.
+
+    Raises:
+        InputError: There are such outputs; two are named.
+    """
+    first: dict[str, str | Path] = {}
+    for config, folder in zip(configs, folders, strict=True):
+        name = task_step_name("task", config["task"], config["initialization"])
+        if name in first:
+            raise InputError(
+                f"{step}: got {first[name]} and {folder}, both of {name}, expected one for each "
+                "task"
+            )
+        first[name] = folder
 
 
 def _changed(settings: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics
@@ -64,7 +65,7 @@ def finetune(
     settings = {
         "task": task.name,
         "initialization": initialization,
-        "finetuning": dataclasses.asdict(config),
+        "finetuning": recorded_settings(config),
     }
 
     def write_model(results: Path, checkpoints: Path) -> Metrics:
@@ -92,3 +93,15 @@ def finetune(
         work_root=work_root,
         body=write_model,
     )
+
+
+def recorded_settings(config: FinetuningConfig) -> dict[str, Any]:
+    """Return the settings, by name, for the manifest and the fingerprint of the work.
+
+    `evaluation_interval_steps` is left out where it is not set: the first versions did not have
+    it, and their work must not become another.
+    """
+    settings = dataclasses.asdict(config)
+    if config.evaluation_interval_steps is None:
+        del settings["evaluation_interval_steps"]
+    return settings

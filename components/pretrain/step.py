@@ -9,7 +9,7 @@ from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics
 from albert_core.artifacts.step import run_step, run_step_as_follower, work_fingerprint
 from albert_core.checkpoints import read_checkpoint
-from albert_core.config import AlbertConfig, ModelConfig
+from albert_core.config import AlbertConfig, ModelConfig, refuse_redrawn_dropout
 from albert_core.errors import InputError
 from albert_core.optimizers.schedules import ScheduleConfig
 from albert_core.pretraining.config import PretrainingConfig
@@ -36,8 +36,7 @@ def pretrain(
 
     Args:
         records: A folder that `albert records` wrote, or TFRecord files of the original's
-            create_pretraining_data.py; for phases of several sequence lengths, one of each. Of
-            two with the same length the last one is used; this is not refused.
+            create_pretraining_data.py; for phases of several sequence lengths, one of each.
         vocab: The vocabulary those records were made with.
         model: The architecture.
         config: How to train.
@@ -54,22 +53,19 @@ def pretrain(
     descriptions = [describe_records(input_folder(folder)) for folder in folders]
     tokenizer = load_tokenizer(input_folder(vocab))
     model_config = model.with_vocabulary(len(tokenizer))
-    if config.rematerialize and model_config.has_dropout:
-        raise InputError(
-            "pretraining.rematerialize: got true with dropout, which would be drawn anew for the "
-            "gradient; expected a model without (the v2 presets, or hidden_dropout_prob and "
-            "attention_probs_dropout_prob 0)"
-        )
+    refuse_redrawn_dropout(model_config, rematerialize=config.rematerialize)
     for description in descriptions:
         _refuse_mismatch(description, tokenizer, model_config)
-    by_length = {description.sequence_length: description for description in descriptions}
+    by_length = _by_sequence_length(folders, descriptions)
     _refuse_missing_lengths(by_length, config)
     inputs = {
         **{f"records {length}": by_length[length].content_hash for length in by_length},
         "vocab": tokenizer.content_hash(),
     }
     if config.init_checkpoint:
-        checkpoint = read_checkpoint(input_folder(config.init_checkpoint))
+        checkpoint = read_checkpoint(
+            input_folder(config.init_checkpoint), default_config=model_config
+        )
         inputs["init_checkpoint"] = checkpoint.content_hash()
     settings = {"model": dataclasses.asdict(model), "pretraining": recorded_settings(config)}
 
@@ -112,6 +108,28 @@ def recorded_settings(config: PretrainingConfig) -> dict[str, Any]:
         if not is_first and settings[field.name] == field.default:
             del settings[field.name]
     return settings
+
+
+def _by_sequence_length(
+    folders: Sequence[str | Path], descriptions: Sequence[RecordsDescription]
+) -> dict[int, RecordsDescription]:
+    """Return the descriptions of some folders of records, in their order, by sequence length.
+
+    Raises:
+        InputError: Two have the same length: one of them would not be read.
+    """
+    by_length: dict[int, RecordsDescription] = {}
+    first: dict[int, str | Path] = {}
+    for folder, description in zip(folders, descriptions, strict=True):
+        length = description.sequence_length
+        if length in by_length:
+            raise InputError(
+                f"records: got {first[length]} and {folder}, both of sequence length {length}, "
+                "expected one folder of each length; put the TFRecord files of one length into one "
+                "folder, or make them by one `albert records`"
+            )
+        by_length[length], first[length] = description, folder
+    return by_length
 
 
 def _refuse_missing_lengths(

@@ -10,6 +10,7 @@ from albert_core.artifacts.step import run_step
 from albert_core.files import write_json
 from albert_core.progress import ReportProgress, quiet
 from albert_core.storage import is_remote
+from components.finetune.job import refuse_repeated_tasks
 from components.promote.config import RetrainingConfig
 from components.promote.decision import Promotion, decide
 from components.promote.model_registry import (
@@ -55,12 +56,14 @@ def promote(
         progress: Called with what the step is doing.
 
     Raises:
-        InputError: An input is missing, damaged or another step's; `address` is in storage other
-            than local or gs://; or another run accepted a model at the same moment.
+        InputError: An input is missing, damaged, another step's or the second of its task;
+            `address` is in storage other than local or gs://; or another run accepted a model at
+            the same moment.
     """
     is_remote(address)  # raises for other kinds of storage, which a later run could not read
     trained = read_manifest(input_folder(pretrained), step="pretrain")
     scored = [read_manifest(input_folder(folder), step="evaluate") for folder in evaluations]
+    refuse_repeated_tasks("promote", [manifest.config for manifest in scored], evaluations)
     model = AcceptedModel(
         date=date,
         address=address,
@@ -100,7 +103,7 @@ def _scores(evaluations: Sequence[Manifest]) -> dict[str, ComparableScore]:
     """Return the scores of the pretrained model by task, leaving out those from random weights.
 
     Args:
-        evaluations: Manifests of `albert evaluate`; of two of a task the last one counts.
+        evaluations: Manifests of `albert evaluate`, one for each task and initialization.
     """
     scores = {}
     for manifest in evaluations:

@@ -95,9 +95,10 @@ def refuse_full_disk(estimate: SizeEstimate, folder: Path) -> None:
 
 
 def _sample_documents(context: WorkerContext, splits: Sequence[CorpusSplit]) -> Iterator[list[str]]:
-    """Yield the first documents of at most 4 splits, spread evenly over the corpus.
+    """Yield the first documents of at most 4 splits, as they are read, before any cleaning.
 
-    Of each split, until they have more than 200,000 characters together.
+    The splits are every n-th from the first on, n being a quarter of their number, rounded down.
+    Of each, documents are yielded until they have more than 200,000 characters together.
     """
     step = max(1, len(splits) // _SAMPLED_SPLITS)
     for split in itertools.islice(splits[::step], _SAMPLED_SPLITS):

@@ -66,13 +66,16 @@ def make_records(
     }
 
     def body(results: Path, work: Path) -> Metrics:
-        """Make the records with Beam, bring the shards here and write both reports; return metrics.
+        """Make the records with Beam and bring the shards here; return the metrics.
 
-        What is left out and the estimated size go to `progress` first. Removes the workers' folder
-        if what they made is refused, and after success if it is in `beam.shared_folder`.
+        Beside the shards are cleaning_report.json, what cleaning left out, and
+        records_report.json, the metrics. What is left out and the estimated size go to `progress`
+        first. Removes the workers' folder if what they made is refused, and after success if it is
+        in `beam.shared_folder`.
 
         Raises:
             InputError: The disk is too small, or there are no training or held-out records.
+            StepFailedError: The workers failed, or a shard that they made is not what it says.
         """
         context = WorkerContext(
             corpus=corpus,

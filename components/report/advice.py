@@ -63,14 +63,17 @@ def _on_pretraining(run: RunSummary) -> Iterator[Advice]:
             setting=_half_rate(pretrain),
         )
         return
+    if len(history) < 2:
+        return
     epochs = pretrain.metrics.get("num_epochs", 0)
-    gap = last["loss"] - last.get("train_loss", last["loss"])
+    train_loss = last.get("train_loss")
+    gap = 0.0 if train_loss is None else last["loss"] - train_loss
     fall = _late_fall(history)
     if gap > _OVERFITTING_LOSS and epochs > 1:
         yield Advice(
             action="Add text: the model begins to know its training text by heart.",
             reason=f"After {format_number(epochs)} passes its training loss is "
-            f"{format_loss(last['train_loss'])}, the held-out loss {format_loss(last['loss'])}.",
+            f"{format_loss(train_loss)}, the held-out loss {format_loss(last['loss'])}.",
         )
     elif fall > _FALLING_LOSS:
         more_text = " and more text" if epochs > _MANY_EPOCHS else ""
@@ -129,11 +132,8 @@ def _half_rate(pretrain: StepSummary) -> str:
 
 
 def _option(name: str, value: float) -> str:
-    return (
-        f"--pretraining.{name} {value:g}"
-        if isinstance(value, float)
-        else (f"--pretraining.{name} {value}")
-    )
+    """Return an option of pretraining as it is typed."""
+    return f"--pretraining.{name} {value:.10g}"
 
 
 def _on_tasks(run: RunSummary) -> Iterator[Advice]:

@@ -25,7 +25,9 @@ def render_comparison(comparison: Comparison, runs: Sequence[RunValues]) -> str:
         An HTML document. Every name and text of the runs is escaped.
     """
     histories = [run["pretraining_history"] for run in runs]
+    logs = [run.get("pretraining_log", ()) for run in runs]
     charts = nonempty_charts(
+        ("Training loss", _curves(comparison.names, logs, "loss", "training", "loss", scale=1)),
         ("Held-out loss", _curves(comparison.names, histories, "loss", "loss", "loss", scale=1)),
         *(
             (title, _curves(comparison.names, histories, key, name, "accuracy (%)"))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from albert_core.artifacts.manifest import Manifest
+from albert_core.checks import check_distinct
 from albert_core.tasks import TASKS, Task
 from albert_core.tasks.glue import GLUE_TASKS
 from albert_core.tasks.task import SUBMISSION_FOLDER
@@ -63,8 +64,7 @@ def write_submission(
 ) -> list[SubmissionFile]:
     """Pack the predictions of pretrained models on GLUE's test sets into a zip archive.
 
-    Writes no archive, and returns nothing, if there are no predictions. All eleven files are in it;
-    of two of the same name the last one is packed.
+    Writes no archive, and returns nothing, if there are no predictions. All eleven files are in it.
 
     Args:
         evaluations: Output folders of `albert evaluate`.
@@ -73,14 +73,19 @@ def write_submission(
 
     Returns:
         The files in the archive, in the order of their names.
+
+    Raises:
+        InputError: Two evaluations have a file of one name.
     """
-    predicted = {
-        file.name: file
+    paths = [
+        file
         for folder, manifest in zip(evaluations, manifests, strict=True)
         if manifest.config["initialization"] == "pretrained"
-        for file in sorted((folder / SUBMISSION_FOLDER).glob("*.tsv"))
+        for file in (folder / SUBMISSION_FOLDER).glob("*.tsv")
         if file.name in NUM_ROWS
-    }
+    ]
+    check_distinct("report: files for GLUE's site", [file.name for file in paths])
+    predicted = {file.name: file for file in paths}
     if not predicted:
         return []
     tasks = _tasks_by_file()

@@ -186,6 +186,19 @@ class Cost:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelPaths:
+    """Where the commands on the page find the models.
+
+    Attributes:
+        pretrained: The pretrained model.
+        tasks: The model of each task by the task's name; `models/TASK` of others.
+    """
+
+    pretrained: str = "pretrained"
+    tasks: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class RunSummary:
     """A whole run.
 

@@ -110,11 +110,10 @@ def _task_sentence(task: TaskSummary) -> str:
 
 
 def _words(one: Difference) -> str:
-    return (
-        {1: "better than", -1: "worse than", 0: "within chance of"}[one.sign]
-        if (one.low is not None)
-        else "compared with"
-    )
+    """Return how a score compares with a baseline, as far as the interval tells."""
+    if one.low is None:
+        return "compared with"
+    return {1: "better than", -1: "worse than", 0: "within chance of"}[one.sign]
 
 
 def _interval(one: Difference) -> Interval | None:

@@ -87,6 +87,8 @@ def _model_rows(model: ModelSummary) -> Iterator[DisplayRow]:
         yield "size", model.size or "none of the presets"
         yield "architecture", _changed_settings(model.config.to_dict())
     yield "parameters", f"{model.num_parameters:,} in {model.num_variables} variables"
+    if model.num_unused:
+        yield "not used", f"{model.num_unused} variables of groups that no layer uses"
     yield "type", ", ".join(model.dtypes)
     yield "heads", _heads(model.heads)
     if model.num_slots:

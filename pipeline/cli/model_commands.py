@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from albert_core.artifacts.output_file import refuse_foreign_file
 from albert_core.checkpoints.kinds import CheckpointFormat
 from albert_core.errors import InputError
 from albert_core.exports.formats import ExportFormat
@@ -79,15 +80,17 @@ def card(model: str, *, output: str, run: str = "", card: CardConfig) -> None:
     Args:
         model: Output of `albert pretrain` or `albert finetune`, or a place of a run; or any kind of
             checkpoint, of which less is known.
-        output: Markdown file to write, README.md for the Hugging Face hub.
+        output: Markdown file to write, README.md for the Hugging Face hub; takes the place of a
+            card that nobody has changed since, but of no other file.
         run: Folder on this machine below which the other steps' outputs are, such as the run's;
             they are found by their hashes.
         card: What only people know.
     """
-    from components.export.card.render import make_card
+    from components.export.card.render import is_own_card, make_card
     from components.export.lineage import find_lineage
 
     model = find_model(model)
+    refuse_foreign_file(output, is_own_card, what="a card")
     lineage = find_lineage(model, run or None)
     write_bytes(output, make_card(model, lineage=lineage, card=card).encode())
     steps = ", ".join(manifest.step for manifest in lineage.manifests)

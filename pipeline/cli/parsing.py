@@ -18,8 +18,10 @@ import docstring_parser
 import jsonargparse
 import yaml
 
+from albert_core.errors import InputError
 from albert_core.old_names import rename_setting, rename_settings
 from albert_core.storage import split_addresses
+from albert_core.yaml_text import refuse_repeated_keys
 from pipeline.config import (
     RunConfig,
     read_config,
@@ -103,21 +105,26 @@ class CommandParser:
         becomes its content, since jsonargparse would take it for a name to import.
 
         Raises:
-            InputError: The file of a section is missing or does not hold settings.
+            InputError: The file of a section is missing or does not hold settings; or a list, a
+                section, --config or a key of a mapping is given twice, of which the first would be
+                lost.
         """
         lists = set(self._list_options())
         sections = {f"--{name}" for name in self.sections}
         spelled: list[str] = []
         for argument in arguments:
             if not argument.startswith("--"):
+                _refuse_repeated_keys(argument, source=spelled[-1] if spelled else argument)
                 spelled.append(argument)
                 continue
             option, equals, value = argument.partition("=")
             option = self._todays_name(option)
+            _refuse_repeated_keys(value, source=option)
             if equals and option in lists | sections:
                 spelled += [option, value]
             else:
                 spelled.append(f"{option}{equals}{value}")
+        _refuse_repeated_options(spelled, lists | sections | {"--config"})
         for index, option in enumerate(spelled[:-1]):
             value = spelled[index + 1]
             if option in lists & _ADDRESS_LISTS and (values := _addresses(value)):
@@ -141,7 +148,7 @@ class CommandParser:
 
         In commands that start from a checkpoint, everything is but options, YAML and YAML's files.
         """
-        is_section = value.startswith("-") or value.endswith((".yaml", ".yml"))
+        is_section = value.startswith("-") or value.endswith((".yaml", ".yml", ".json"))
         return _CHECKPOINT_VOCAB in self._options and not is_section and not _is_mapping(value)
 
     def take_defaults(self, arguments: list[str]) -> None:
@@ -230,6 +237,31 @@ def _takes_config(command: Command) -> bool:
     return not has_arguments and not _RUN_SETTINGS.isdisjoint(parameters)
 
 
+def _refuse_repeated_options(arguments: list[str], options: set[str]) -> None:
+    """Refuse some options where they are given twice; one that appends (`--tasks+`) may be.
+
+    Raises:
+        InputError: One is.
+    """
+    given = (argument.partition("=")[0] for argument in arguments if argument.startswith("--"))
+    names = [name for name in given if name in options and not name.endswith("+")]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise InputError(
+                f"{name}: got it twice, expected it once; several values are separated by commas"
+            )
+
+
+def _refuse_repeated_keys(value: str, *, source: str) -> None:
+    """Refuse a mapping in braces, also within a list, with a key twice; any other text passes.
+
+    Raises:
+        InputError: The value is one.
+    """
+    if value.lstrip().startswith(("{", "[")):
+        refuse_repeated_keys(value, source=source)
+
+
 def _nameless_lists(command: Command) -> dict[str, str]:
     """Return the parameters before a bare `*` that take any number of arguments, with their help.
 
@@ -283,9 +315,10 @@ def _read_section(option: str, value: str) -> str:
     today's.
 
     Raises:
-        InputError: The file is missing, not YAML, or not a mapping.
+        InputError: The file is missing, not YAML, or not a mapping; or a key is twice in it.
     """
     if _is_mapping(value):
+        refuse_repeated_keys(value, source=option)
         return value
     values = rename_settings(read_yaml(value, option=option), source=f"{option} {value}")
     return json.dumps(values, default=str)

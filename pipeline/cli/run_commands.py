@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from albert_core.artifacts.output_file import refuse_foreign_file
 from albert_core.config import ModelConfig
 from albert_core.errors import InputError
 from albert_core.pretraining.config import PretrainingConfig
@@ -74,7 +75,7 @@ def compile_for(
     the registry that holds the images.
 
     Args:
-        output: YAML file to write.
+        output: YAML file to write; takes the place of a compiled pipeline, but of no other file.
         target: `kubeflow` or `vertex`.
         work_root: gs:// folder of work in progress, by which later runs go on with this one's.
         resources: YAML file with what steps get, where it is not the default: machines,
@@ -84,7 +85,9 @@ def compile_for(
         **settings: The sections of the run's configuration.
     """
     from pipeline.remote.compilation import compile_pipeline
+    from pipeline.remote.package import is_own_package
 
+    refuse_foreign_file(output, is_own_package, what="a compiled pipeline")
     compiled = compile_pipeline(
         RunConfig(**settings),
         resources=read_resources(PLATFORMS[target].rules, resources),

@@ -1,5 +1,6 @@
 """The commands of the pipeline's single steps; their signatures are the command line."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -191,13 +192,16 @@ def evaluate(
         for path in finetuned_dirs
         for name, folder in (find_models(path) or {path: path}).items()
     }
-    for name, folder in models.items():
+    # Links are not followed: the places of a run, named after tasks, are links.
+    named = [(Path(os.path.abspath(name)).name, name) for name in models]
+    _refuse_equal_names(named)
+    for model_name, name in named:
+        folder = models[name]
         if task:
             declared, data = find_task(task, tasks_folder)
         else:
             declared = read_declared_task(input_folder(folder))
             data = data_folder(declared, tasks_folder)
-        model_name = Path(name).name
         manifest = step(
             model=folder,
             data=data,
@@ -210,6 +214,25 @@ def evaluate(
         )
         metrics[f"{declared.name} ({model_name})"] = manifest.metrics
     print_scores(metrics)
+
+
+def _refuse_equal_names(models: Sequence[tuple[str, str]]) -> None:
+    """Refuse models of which two would be evaluated into one folder.
+
+    Args:
+        models: Name and path of each.
+
+    Raises:
+        InputError: Two have one name.
+    """
+    paths: dict[str, str] = {}
+    for name, path in models:
+        if name in paths:
+            raise InputError(
+                f"finetuned_dirs: got {paths[name]} and {path}, both named {name}, as the folders "
+                "of their scores would be; expected different names, or one command for each"
+            )
+        paths[name] = path
 
 
 def report(

@@ -18,7 +18,7 @@ _PLAIN_WIDTH = 120
 
 
 def print_result(summary: Mapping[str, Any], steps_run: frozenset[str], page: Path) -> None:
-    """Print steps, scores, exports, outcomes and the report's path on standard output.
+    """Print steps, scores, exports, verdict, outcomes and the report's path on standard output.
 
     Args:
         summary: A `components.report.summary.RunSummary` as plain values.
@@ -34,6 +34,8 @@ def print_result(summary: Mapping[str, Any], steps_run: frozenset[str], page: Pa
     if rows := list(_export_rows(summary["exports"])):
         console.print()
         console.print(_exports_table(rows))
+    if verdict := summary.get("verdict"):
+        console.print(f"\n{verdict['answer']}", markup=False, soft_wrap=True)
     for line in _outcomes(summary):
         console.print(line, markup=False, soft_wrap=True)
     console.print(f"\nReport: {page}", markup=False, soft_wrap=True)
@@ -185,7 +187,13 @@ def steps_table(steps: Sequence[Mapping[str, Any]], states: Mapping[str, str]) -
 
 
 # Metrics of fine-tuning and evaluation that are in the table of scores, or of no interest here.
-_TASK_BOOKKEEPING = ("global_step", "majority_score", "num_train", "num_dev")
+_TASK_BOOKKEEPING = (
+    "global_step",
+    "majority_score",
+    "num_dev",
+    "num_train",
+    "without_model_score",
+)
 
 
 def _key_metrics(step: Mapping[str, Any]) -> str:
@@ -233,8 +241,8 @@ def _outcomes(summary: Mapping[str, Any]) -> Iterator[str]:
 def _scores_table(summary: Mapping[str, Any]) -> rich.table.Table:
     """Return the table of scores: the two pretraining objectives if any, then each task.
 
-    Baselines are in the columns `random weights` and `majority`. A column `accepted` is there
-    only if the accepted model has a score for a task.
+    Baselines are in the columns `random weights`, `TF-IDF` and `majority`. A column `accepted` is
+    there only if the accepted model has a score for a task.
 
     Args:
         summary: A `components.report.summary.RunSummary` as plain values.
@@ -242,7 +250,13 @@ def _scores_table(summary: Mapping[str, Any]) -> rich.table.Table:
     promotion = summary["promotion"] or {"comparisons": []}
     accepted = {one["task"]: one["accepted_score"] for one in promotion["comparisons"]}
     has_accepted = any(score is not None for score in accepted.values())
-    numbers = ("score", "random weights", "majority", *(("accepted",) if has_accepted else ()))
+    numbers = (
+        "score",
+        "random weights",
+        "TF-IDF",
+        "majority",
+        *(("accepted",) if has_accepted else ()),
+    )
     table = make_table("task", "metric", *numbers, right=numbers)
     published = published_evaluation(summary["pretraining_history"])
     objectives = (
@@ -251,7 +265,7 @@ def _scores_table(summary: Mapping[str, Any]) -> rich.table.Table:
     )
     for name, metric, baseline in () if summary["checkpoint"] else objectives:
         score = format_points(published.get(metric))
-        table.add_row(name, "accuracy", score, "", format_points(baseline))
+        table.add_row(name, "accuracy", score, "", "", format_points(baseline))
     for task in summary["tasks"]:
         random = task["random_weights_score"]
         table.add_row(
@@ -259,6 +273,7 @@ def _scores_table(summary: Mapping[str, Any]) -> rich.table.Table:
             task["metric"].replace("_", " "),
             format_points(task["score"]),
             points_or_nothing(random),
+            points_or_nothing(task.get("without_model_score")),
             format_points(task["majority_score"]),
             *((points_or_nothing(accepted.get(task["name"])),) if has_accepted else ()),
         )

@@ -15,9 +15,10 @@ from albert_core.files import write_atomically
 from albert_core.old_names import rename_settings
 from albert_core.places.outputs import RUN_CONFIG_NAME
 from albert_core.settings import parse_settings
-from components.runtime import LOCK_NAME
+from components.runtime import EVENTS_NAME, LOCK_NAME
 from pipeline.config import RunConfig, to_values
 
+_RUN_FILES = (LOCK_NAME, EVENTS_NAME)
 _CHECKSUM_LINE = b"# sha256 of the lines below: "
 
 # Settings that may change between runs of one folder: they add or leave out tasks.
@@ -79,14 +80,16 @@ def _refuse_other_configuration(folder: Path, config: RunConfig, *, reconfigure:
 
     A folder that does not exist, or holds at most the lock's file, is accepted, and so are
     changes of tasks and `random_weights_baseline`. Of a damaged configuration, which is told,
-    nothing is compared: every step compares its own settings with those of its results.
+    nothing is compared: every step compares its own settings with those of its results. A run's
+    folder has the lock's file or that of the events beside its configuration: a folder in which
+    people keep theirs has neither.
 
     Raises:
         InputError: The folder is no run's, or it has another configuration and `reconfigure` is
             False.
     """
     path = folder / RUN_CONFIG_NAME
-    if not path.is_file():
+    if not path.is_file() or not any((folder / name).exists() for name in _RUN_FILES):
         if folder.exists() and (not folder.is_dir() or _holds_more_than_a_lock(folder)):
             raise InputError(
                 f"output {folder}: exists and is not a run's folder; choose a new or empty one"

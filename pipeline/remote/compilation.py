@@ -1,15 +1,10 @@
 """The pipeline of a configuration, compiled to one file for a platform."""
 
 import dataclasses
-import itertools
 import json
 import os
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
-
-from kfp import compiler
 
 from albert_core.errors import InputError, NoAccessError
 from albert_core.progress import ReportProgress, quiet
@@ -18,6 +13,7 @@ from pipeline.albert import OptionalSteps, build_pipeline
 from pipeline.config import RunConfig
 from pipeline.preflight import pipeline_arguments
 from pipeline.remote.inputs import RemoteInputs, list_inputs, refuse_local_inputs
+from pipeline.remote.package_text import package_text
 from pipeline.remote.platform_config import RemotePlatformConfig
 from pipeline.remote.platforms.rules import PlatformRules
 from pipeline.remote.resources import Resources
@@ -67,7 +63,7 @@ def compile_pipeline(
 
     Raises:
         InputError: ALBERT_REGISTRY is not set, an input is on this machine or missing, a setting
-            is wrong, or the parameters are too large.
+            is wrong, or the parameters are too large or cannot be written.
         NoAccessError: `caching` is set, and a bucket cannot be read from here.
     """
     if "ALBERT_REGISTRY" not in os.environ:
@@ -92,21 +88,8 @@ def compile_pipeline(
         RemotePlatformConfig(resources, caching=caching),
         OptionalSteps.for_run(config, is_remote=True),
     )
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "pipeline.yaml"
-        compiler.Compiler().compile(pipeline, str(path), pipeline_parameters=parameters)
-        text = _without_header(path.read_text(encoding="utf-8"))
+    text = package_text(pipeline, parameters)
     return CompiledPipeline(text=text, parameters=parameters)
-
-
-def _without_header(text: str) -> str:
-    """Return a compiled pipeline without kfp's comment on top.
-
-    The comment lists the inputs in an order that changes from one process to the next, and the
-    same configuration must give the same bytes.
-    """
-    lines = text.splitlines(keepends=True)
-    return "".join(itertools.dropwhile(lambda line: line.startswith("#"), lines))
 
 
 def _refuse_large(parameters: Mapping[str, Any], platform: PlatformRules) -> None:

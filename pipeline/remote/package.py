@@ -1,5 +1,6 @@
 """A compiled pipeline as `albert compile` writes it: its images, its parameters."""
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,6 +10,7 @@ import yaml
 from albert_core.errors import InputError
 from albert_core.storage import read_bytes
 
+PIPELINE_NAME = "albert"
 _COMPILE = "compile it with `albert compile`"
 
 
@@ -58,6 +60,14 @@ def _images_in(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from _images_in(item)
+
+
+def is_own_package(data: bytes) -> bool:
+    """Return whether a file is a pipeline of this program, compiled for either platform."""
+    with contextlib.suppress(InputError):
+        info = parse_package(data, source="").spec["pipelineInfo"]
+        return isinstance(info, Mapping) and info.get("name") == PIPELINE_NAME
+    return False
 
 
 def read_package(path: str) -> Package:

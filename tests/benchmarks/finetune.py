@@ -113,9 +113,9 @@ def time_ours(shape: Shape, *, is_bucketed: bool) -> float:
     from albert_core.finetuning.features import Features
     from albert_core.model import AlbertForQuestionAnswering, AlbertForSequenceClassification
     from albert_core.optimizers.factory import make_optimizer
-    from albert_core.training.devices import use_precision
+    from albert_core.training.devices import set_precision
 
-    use_precision("bfloat16", "CPU")
+    set_precision("bfloat16", "CPU")
     config = preset("base_v2", vocab_size=VOCAB_SIZE)
     is_asked = shape.task == "SQuAD"
     model: Any = (

@@ -209,7 +209,7 @@ def time_ours(*, jit_compile: bool, precision: Any, **sizes: Any) -> float:
     from albert_core.config import preset
     from albert_core.pretraining.compilation import compiled_model
     from albert_core.pretraining.config import PretrainingConfig
-    from albert_core.training.devices import use_devices, use_precision
+    from albert_core.training.devices import set_precision, use_devices
 
     shape = Shape(**sizes)
     config = PretrainingConfig(batch_size=shape.batch_size, jit_compile=jit_compile)
@@ -217,7 +217,7 @@ def time_ours(*, jit_compile: bool, precision: Any, **sizes: Any) -> float:
     batch = examples(shape, model_config.vocab_size)
     inputs = {name: batch.pop(name) for name in list(batch)[:4]}
     with use_devices("single") as devices:
-        use_precision(precision, devices.name)
+        set_precision(precision, devices.name)
         phases = config.resolved_phases(shape.sequence_length)
         model = compiled_model(model_config, config, phases, devices)
 
@@ -306,11 +306,11 @@ def peer_config(name: str) -> Any:
 
 def time_matrices() -> float:
     """Return the largest rate of a bfloat16 matrix product, in FLOP/s."""
-    from albert_core.training.devices import use_devices, use_precision
+    from albert_core.training.devices import set_precision, use_devices
     from albert_core.training.flops import measured_matrix_flops
 
     with use_devices("single") as devices:
-        use_precision("bfloat16", devices.name)
+        set_precision("bfloat16", devices.name)
         sizes = MATRIX_SIZES["cpu" if devices.name.lower() == "cpu" else "gpu"]
         return max(
             measured_matrix_flops(size=size, num_products=PRODUCTS_IN_A_ROW) for size in sizes

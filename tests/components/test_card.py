@@ -20,6 +20,8 @@ from albert_core.pretraining.config import PhaseConfig
 from albert_core.tasks import Source
 from albert_core.tokenization import SentencePieceTokenizer
 from albert_core.training.flops import training_flops_per_token
+from components.checkpoint.config import CheckpointConfig
+from components.checkpoint.step import import_checkpoint
 from components.evaluate.step import evaluate
 from components.export.card.config import CardConfig
 from components.export.card.facts import gather_facts
@@ -28,7 +30,7 @@ from components.export.lineage import Lineage, find_lineage, lineage_at
 from components.export.proof_sentences import ProofSentences, proof_sentences
 from components.finetune.step import finetune
 from pipeline.cli.main import main
-from tests.helpers.checkpoint_samples import pretrained
+from tests.helpers.checkpoint_samples import CONFIG, pretrained
 from tests.helpers.tiny_pretraining import make_material, train
 from tests.helpers.tiny_tasks import TINY_TASKS, tiny_finetuning, write_tiny_tasks
 
@@ -289,9 +291,21 @@ def test_a_checkpoint_without_manifests_has_a_card_of_its_sizes(tokenizer, tmp_p
     text = make_card(tmp_path / "old", lineage=find_lineage(tmp_path / "old"))
     assert re.findall(r"^## (.+)", text, re.MULTILINE) == ["Model"]
     told = facts_in(text, "Model")
-    assert (told["Layers"], told["Hidden size"]) == ("4", "16")
+    sizes = (str(CONFIG.num_hidden_layers), str(CONFIG.hidden_size))
+    assert (told["Layers"], told["Hidden size"]) == sizes
     assert told["Parameters"] == f"{describe(tmp_path / 'ours').model.num_parameters:,}"
     assert header_of(text) == {"pipeline_tag": "fill-mask", "tags": ["albert"]}
+
+
+def test_a_model_of_a_run_from_a_checkpoint_says_what_it_started_from(tokenizer, tmp_path):
+    save_folder(pretrained(tokenizer=tokenizer), tmp_path / "ours")
+    start = CheckpointConfig(path=str(tmp_path / "ours"))
+    import_checkpoint(config=start, output=tmp_path / "start")
+    lineage = lineage_at(pretrained=tmp_path / "start")
+    told = facts_in(make_card(tmp_path / "start", lineage=lineage), "Checkpoint")
+    assert told["Kind"] == "keras"
+    assert told["Read from"].endswith("/ours")
+    assert "masked" in told["Heads"]
 
 
 def test_what_an_export_was_compared_by_is_read_beside_it(run, lineage, tmp_path):
@@ -381,6 +395,26 @@ def test_the_command_writes_the_card(run, lineage, tmp_path, capsys):
     assert "from vocab, records, records, pretrain, finetune, evaluate" in capsys.readouterr().out
     assert main([*command, "--run", str(tmp_path / "nowhere")]) == 2
     assert "no such folder" in capsys.readouterr().err
+
+
+def test_the_command_writes_over_a_card_but_over_nothing_else(run, tmp_path, capsys):
+    vocabulary, output = tmp_path / "spiece.model", tmp_path / "README.md"
+    shutil.copy(run / "tuned" / "spiece.model", vocabulary)
+    before = vocabulary.read_bytes()
+    assert main(["card", str(run / "tuned"), "--output", str(vocabulary)]) == 2
+    assert "exists and is not a card as this program wrote it" in capsys.readouterr().err
+    assert vocabulary.read_bytes() == before
+
+    command = ["card", str(run / "tuned"), "--output", str(output)]
+    assert main([*command, "--card.license", "mit"]) == 0
+    assert main([*command, "--card.license", "apache-2.0"]) == 0
+    assert header_of(output.read_text())["license"] == "apache-2.0"
+    edited = output.read_text().replace("## Model", "## Our model")
+    output.write_text(edited)
+    assert main(command) == 2
+    assert output.read_text() == edited
+    assert main(["card", str(run / "tuned"), "--output", str(tmp_path)]) == 2
+    assert "got a folder" in capsys.readouterr().err
 
 
 def test_outputs_in_one_folder_of_another_model_are_left_out(run, lineage, tmp_path):

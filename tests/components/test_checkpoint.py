@@ -98,7 +98,7 @@ def test_its_output_is_the_runs_pretrained_place_and_the_start_of_a_lineage(fold
     run = tmp_path / "run"
     output = run / "artifacts" / "albert-1" / "import-checkpoint" / "pretrained"
     import_checkpoint(config=CheckpointConfig(path=str(folders["hf"])), output=output)
-    assert find_outputs(run).places() == {PRETRAINED_PLACE: output}
+    assert find_outputs(run).places() == {PRETRAINED_PLACE: str(output)}
     lineage = lineage_at(pretrained=output)
     assert lineage.checkpoint == read_manifest(output, step="checkpoint")
     assert lineage.pretrained is None

@@ -286,6 +286,17 @@ def test_a_run_exports_the_models_that_reach_their_thresholds(finetuned, tmp_pat
     assert rows["good"]["differences"] == {"keras": 0.0}
 
 
+def test_two_models_of_one_task_are_refused(finetuned, tmp_path):
+    models, evaluations = zip(*[finetuned("good", 0.8)] * 2, strict=True)
+    with pytest.raises(InputError, match=r"export: got .* and .*, both of task good, expected one"):
+        export_models(
+            models=models,
+            evaluations=evaluations,
+            config=ExportConfig(formats=("keras",)),
+            output=tmp_path / "out",
+        )
+
+
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -201,6 +202,33 @@ def test_a_killed_fine_tuning_ends_like_one_that_was_not(tune, tmp_path):
     tune("topic", output="disturbed", **settings)
     undisturbed, disturbed = (weights_of(tmp_path / n) for n in ("undisturbed", "disturbed"))
     assert all(np.array_equal(undisturbed[key], disturbed[key]) for key in undisturbed)
+
+
+def test_a_fine_tuning_with_a_short_last_interval_ends_the_same_when_it_was_killed(tune, tmp_path):
+    settings = {"num_train_steps": 8, "evaluation_interval_steps": 3}
+    tune("topic", output="undisturbed", **settings)
+    rows = (tmp_path / "undisturbed/metrics.jsonl").read_text().splitlines()
+    assert [json.loads(row)["global_step"] for row in rows] == [0, 3, 6, 8]
+
+    def interrupt(done: int, total: int, text: str) -> None:
+        if done == 6:
+            raise InterruptedHereError
+
+    with pytest.raises(InterruptedHereError):
+        tune("topic", output="disturbed", progress=interrupt, **settings)
+    tune("topic", output="disturbed", **settings)
+    undisturbed, disturbed = (weights_of(tmp_path / n) for n in ("undisturbed", "disturbed"))
+    assert all(np.array_equal(undisturbed[key], disturbed[key]) for key in undisturbed)
+
+
+def test_an_error_leaves_the_process_in_full_precision(tune):
+    def fail(done: int, total: int, text: str) -> None:
+        assert keras.config.dtype_policy().name == "mixed_bfloat16"
+        raise InterruptedHereError
+
+    with pytest.raises(InterruptedHereError):
+        tune("topic", progress=fail, precision="bfloat16")
+    assert keras.config.dtype_policy().name == "float32"
 
 
 def test_frozen_parts_keep_their_weights(tune, model, tmp_path):

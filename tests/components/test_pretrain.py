@@ -236,6 +236,12 @@ def test_records_of_another_vocabulary(material, tmp_path):
         train(other, tmp_path / "model")
 
 
+def test_two_folders_of_one_sequence_length_are_refused_by_name(material, tmp_path):
+    copy_of(material.short, tmp_path / "more")
+    with pytest.raises(InputError, match=r"got .*short and .*more, both of sequence length 24"):
+        train(material, tmp_path / "model", records=[material.short, tmp_path / "more"])
+
+
 def test_records_of_another_sequence_length(material, tmp_path):
     phases = (PhaseConfig(sequence_length=48),)
     with pytest.raises(InputError, match="got sequence lengths 24, expected 48"):

@@ -144,6 +144,22 @@ def test_a_model_that_was_superseded_is_not_accepted(run_on):
     assert not beside["is_promoted"]
 
 
+def test_two_scores_of_one_task_are_refused(run_on, tmp_path):
+    run_on("2026-11-01", 0.5)
+    folder = tmp_path / "2026-11-01"
+    with pytest.raises(InputError, match=r"promote: got .*scores and .*scores, both of task cola,"):
+        promote(
+            pretrained=folder / "model",
+            address=str(folder / "model"),
+            evaluations=[folder / "scores", folder / "baseline", folder / "scores"],
+            accepted=None,
+            config=RetrainingConfig(accepted=str(tmp_path / "accepted")),
+            date="2026-11-02",
+            title="news",
+            output=tmp_path / "out",
+        )
+
+
 def test_a_model_in_other_storage_is_refused(tmp_path):
     with pytest.raises(InputError, match="expected a local path or gs://"):
         promote(

@@ -81,6 +81,11 @@ def test_a_model_that_knows_its_text_by_heart_wants_more_text() -> None:
     assert list(advice(pretrained_run([6.0, 5.0, 4.0], train_loss=3.0))) == ["Add text"]
 
 
+def test_one_evaluation_alone_says_nothing_about_the_course() -> None:
+    assert advice(pretrained_run([4.0], train_loss=None)) == {}
+    assert "Pretrain longer" in advice(pretrained_run([6.0, 5.0, 4.0], train_loss=None))
+
+
 def test_advice_for_tasks() -> None:
     short = task(0.6, 0.8, num_train=900, interval=(0.66, 0.74))
     rising = dataclasses.replace(

@@ -49,7 +49,7 @@ def run(folder) -> str:
         *("--output", str(folder / "out")),
     ]
     result = subprocess.run(
-        [ALBERT, "run", *options], capture_output=True, text=True, timeout=400, env=os.environ
+        [ALBERT, "run", *options], capture_output=True, text=True, timeout=900, env=os.environ
     )
     assert result.returncode == 0, result.stderr
     return result.stdout

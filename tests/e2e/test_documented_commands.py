@@ -56,7 +56,14 @@ def test_the_steps_one_by_one(folder, monkeypatch):
     assert sorted(path.name for path in steps.iterdir()) == sorted(STEPS)
     scores = read_manifest(steps / "evaluate", step="evaluate").metrics
     summary = json.loads((steps / "report" / "summary.json").read_text(encoding="utf-8"))
-    assert [task["score"] for task in summary["tasks"]] == [scores["accuracy"]]
+    (task,) = summary["tasks"]
+    assert task["score"] == scores["accuracy"]
+    assert task["without_model_score"] == scores["without_model_score"]
+    assert task["model_path"] == "runs/steps/finetune"
+    assert task["training_log"]
+    assert task["analysis"]["num_mistakes"] == round((1 - task["score"]) * task["num_dev"])
+    assert summary["verdict"]["answer"].startswith("Whether pretraining paid is not known")
+    assert summary["pretraining_log"]
     assert main(first_command("components/export/README.md", "card")) == 0
     assert "apache-2.0" in (folder / "README.md").read_text(encoding="utf-8")
 
@@ -66,6 +73,7 @@ def test_an_old_checkpoint_becomes_a_folder_of_transformers(folder, monkeypatch,
     monkeypatch.chdir(folder)
     pretrained = folder / "runs" / "steps" / "pretrain"
     assert main(["convert", str(pretrained), "albert_base", "--to", "tf1"]) == 0
-    for name in ("convert", "info"):
-        assert main(first_command("README.md", name)) == 0
+    convert = first_command("README.md", "convert")
+    for command in (convert, ["info", convert[2]]):
+        assert main(command) == 0
     assert "Hugging Face" in capsys.readouterr().out

@@ -16,12 +16,14 @@ from albert_core.model_function import ModelFunction, ModelInputs, ModelOutputs
 from tests.helpers.checkpoint_samples import CONFIG, classifier, of_model, pretrained
 
 SHALLOW = dataclasses.replace(CONFIG, num_hidden_layers=2, num_hidden_groups=1, inner_group_num=1)
+# Its layers are of groups 0 and 1; no layer uses group 2.
+UNEVEN = dataclasses.replace(SHALLOW, num_hidden_groups=3)
 # Its weights are large beside the graph, as those of a real model are.
 WIDE = dataclasses.replace(SHALLOW, vocab_size=8000, embedding_size=64, hidden_size=96)
 KINDS: Mapping[str, Callable[[], Checkpoint]] = {
     "pretrained": lambda: pretrained(SHALLOW),
     "classifier": lambda: classifier(3, SHALLOW),
-    "regression": lambda: classifier(1, SHALLOW),
+    "regression": lambda: classifier(1, UNEVEN),
     "multiple_choice": lambda: of_model(AlbertForMultipleChoice(SHALLOW), is_multiple_choice=True),
     "span": lambda: of_model(AlbertForQuestionAnswering(SHALLOW)),
     "span_beam": lambda: of_model(AlbertForQuestionAnsweringWithBeam(SHALLOW)),

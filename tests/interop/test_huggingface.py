@@ -37,7 +37,9 @@ from albert_core.tokenization.masked import encode_masked  # noqa: E402
 from tests.helpers.checkpoint_samples import CONFIG, of_model  # noqa: E402
 
 EQUAL_WIDTHS = dataclasses.replace(CONFIG, embedding_size=CONFIG.hidden_size)
-CONFIGS = {"factorised": CONFIG, "equal_widths": EQUAL_WIDTHS}
+# The layers are of groups 0, 1 and 3; no layer uses groups 2 and 4.
+UNEVEN = dataclasses.replace(CONFIG, num_hidden_layers=3, num_hidden_groups=5)
+CONFIGS = {"factorised": CONFIG, "equal_widths": EQUAL_WIDTHS, "uneven": UNEVEN}
 TOLERANCE = 1e-4
 
 Outputs = dict[str, np.ndarray]
@@ -219,7 +221,7 @@ def test_their_labels_have_our_probabilities(
         for text in ("The storm reached the islands.", "warm bread"):
             logits = run_on(folder, text, "logits")
             shares = expit(logits) if checkpoint.is_multi_label else softmax(logits)
-            theirs = {one["label"]: one["score"] for one in ask(text)}
+            theirs = {one["label"]: one["score"] for one in ask([text])[0]}
             ours = dict(zip(checkpoint.labels, shares.tolist(), strict=True))
             assert theirs == pytest.approx(ours, abs=TOLERANCE)
 

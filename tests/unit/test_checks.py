@@ -8,7 +8,13 @@ from typing import Literal
 
 import pytest
 
-from albert_core.checks import check_at_least, check_between, check_positive, check_seed
+from albert_core.checks import (
+    check_at_least,
+    check_between,
+    check_distinct,
+    check_positive,
+    check_seed,
+)
 from albert_core.errors import InputError
 
 
@@ -86,3 +92,9 @@ def test_a_seed_is_not_negative() -> None:
 def test_checks_import_without_the_parser_of_settings() -> None:
     code = "import sys, albert_core.checks; assert 'jsonargparse' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_value_that_is_twice_in_a_list_is_named() -> None:
+    check_distinct("tasks", ("cola", "rte"))
+    with pytest.raises(InputError, match=r"^tasks: got rte twice, expected each of them once$"):
+        check_distinct("tasks", ("cola", "rte", "rte"))

@@ -95,17 +95,34 @@ def test_model_section_overrides_single_keys() -> None:
         ({"intermediate_size": 1.5}, "intermediate_size"),
         ({"hidden_size": "768"}, "hidden_size"),
         ({"hidden_size": 100, "num_attention_heads": 64}, "num_attention_heads=64"),
-        ({"num_hidden_layers": 12, "num_hidden_groups": 5}, "num_hidden_groups=5"),
         ({"hidden_act": "swish"}, "hidden_act .* one of gelu, relu"),
         ({"hidden_dropout_prob": 1.0}, "hidden_dropout_prob"),
         ({"attention_probs_dropout_prob": math.nan}, "attention_probs_dropout_prob"),
         ({"initializer_range": math.nan}, "initializer_range"),
         ({"hidden_sise": 768}, "hidden_sise"),
+        ({768: "hidden_size"}, "unknown keys 768"),
+        ({"layers_to_keep": 3}, "layers_to_keep of the model: got 3, expected a list"),
+        ({"layers_to_keep": None}, "layers_to_keep of the model: got None"),
     ],
 )
 def test_impossible_architecture_is_refused_by_name(settings: dict[str, Any], named: str) -> None:
     with pytest.raises(InputError, match=named):
         AlbertConfig.from_dict({"vocab_size": 100, **settings})
+
+
+@pytest.mark.parametrize(
+    ("overrides", "named"),
+    [
+        ({"vocab_size": 7}, r"model\.overrides: got vocab_size 7, expected none: the vocabulary"),
+        ({"layers_to_keep": 3}, "layers_to_keep"),
+        ({"name": "tiny"}, "unknown keys name"),
+    ],
+)
+def test_overrides_that_are_none_of_a_preset_are_refused(
+    overrides: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(InputError, match=named):
+        ModelConfig(overrides=overrides).with_vocabulary(100)
 
 
 def test_missing_vocabulary_size_and_unknown_preset_are_refused() -> None:
@@ -132,6 +149,8 @@ def test_missing_vocabulary_size_and_unknown_preset_are_refused() -> None:
         (FinetuningConfig, "sequence_length", 7),
         (FinetuningConfig, "num_epochs", 0.0),
         (FinetuningConfig, "warmup_ratio", 1.0),
+        (FinetuningConfig, "grid_learning_rates", (1e-5, 2e-5, 0.00001)),
+        (FinetuningConfig, "grid_batch_sizes", (16, 16)),
         (FinetuningConfig, "per_task", {"cola": {"batchsize": 8}}),
         (FinetuningConfig, "per_task", {"cola": {"batch_size": 0}}),
     ],
@@ -140,3 +159,11 @@ def test_impossible_setting_is_refused_by_name(section: type, setting: str, valu
     named = {"evaluation_interval_steps": "multiple of the 7 steps between evaluations"}
     with pytest.raises(InputError, match=named.get(setting, "batch_?size|" + setting)):
         section(**{setting: value})
+
+
+def test_a_configuration_that_is_no_mapping_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "albert_config.json"
+    for text in ("7", "[]", '"tiny"'):
+        path.write_text(text)
+        with pytest.raises(InputError, match=r"expected the keys of albert_config\.json"):
+            AlbertConfig.from_json_file(path)

@@ -26,13 +26,13 @@ class Evaluation(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Evaluate; append a row to the history.
 
-        It holds step, phase, the training metrics of the interval (`train_*`), those of `evaluate`,
-        and the seconds trained.
+        It holds step, phase, the training metrics of the interval (`train_*`) unless nothing was
+        trained, those of `evaluate`, and the seconds trained.
         """
         session = self.session
         step = session.state.step
         # Read first: an evaluation resets the model's metrics.
-        metrics = session.model.get_metrics_result()
+        metrics = session.model.get_metrics_result() if step else {}
         trained = {f"train_{name}": float(value) for name, value in metrics.items()}
         row = {
             "global_step": step,

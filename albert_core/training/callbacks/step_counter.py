@@ -45,8 +45,9 @@ class StepCounter(keras.callbacks.Callback):
             logs: The means by Keras.
         """
         state = self.session.state
-        # At the end of an interval `interval_step` is 0 again, but the means are of all its steps.
-        count = self.session.interval_step or self.session.plan.interval_steps
+        # At the end of an interval the means are of all its steps.
+        interval = self.session.plan.interval_steps
+        count = state.step % interval or interval
         # This waits for the device, which is why only steps with a line come here.
         means = {name: float(value) for name, value in logs.items()}
         before = state.log_start or {"count": 0, "means": dict.fromkeys(means, 0.0)}

@@ -1,5 +1,6 @@
 """Write the card of a model as Markdown, with names and texts that cannot become markup."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from components.export.lineage import Lineage
 
 CARD_NAME = "README.md"
 _TEMPLATE = "card.md.j2"
+_SEAL_BEGIN = "\n[//]: # (albert card "  # a definition of a link that nothing uses
 
 # Control characters, and those that reverse the direction of the text that follows them.
 _INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
@@ -99,7 +101,8 @@ def render_card(facts: CardFacts) -> str:
     """Return a card as Markdown, with the front matter of the Hugging Face hub.
 
     The same facts give the same text. Names and texts appear as they are: none becomes markup,
-    HTML or another key of the front matter.
+    HTML or another key of the front matter. The last line, which Markdown does not show, is a seal
+    for `is_own_card`.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -110,7 +113,18 @@ def render_card(facts: CardFacts) -> str:
     )
     environment.filters.update(plain=escape_markdown, paragraphs=_split_paragraphs)
     header = yaml.safe_dump(dict(facts.header), sort_keys=False, allow_unicode=True)
-    return environment.get_template(_TEMPLATE).render(card=facts, header=header)
+    text = environment.get_template(_TEMPLATE).render(card=facts, header=header)
+    return text + _seal(text)
+
+
+def is_own_card(data: bytes) -> bool:
+    """Return whether a file is a card as `render_card` made it, which nobody has changed since."""
+    text, separator, _ = data.decode("utf-8", errors="replace").rpartition(_SEAL_BEGIN)
+    return bool(separator) and (text + _seal(text)).encode() == data
+
+
+def _seal(text: str) -> str:
+    return f"{_SEAL_BEGIN}{hashlib.sha256(text.encode()).hexdigest()})\n"
 
 
 def escape_markdown(text: str) -> str:

@@ -93,6 +93,28 @@ def test_no_task(capsys, folder):
     assert "tasks: got none" in refuse(capsys, folder, "--tasks", "[]")
 
 
+def test_two_tasks_of_one_name(capsys, folder):
+    declared = folder / "glue" / "topic" / "task.yaml"
+    line = refuse(capsys, folder, "--tasks", f"topic,{declared}")
+    assert f"tasks: got topic and {declared}, both named topic, expected different names" in line
+
+
+def test_two_models_of_one_name_are_not_evaluated_into_one_folder(capsys, tmp_path):
+    models = ",".join(str(tmp_path / name / "cola") for name in ("first", "second"))
+    command = ["evaluate", "--data_dir", "d", "--output", str(tmp_path / "out")]
+    assert main([*command, "--finetuned_dirs", models]) == 2
+    assert "both named cola, as the folders of their scores would be" in capsys.readouterr().err
+
+
+def test_a_folder_of_configurations_as_output(capsys, folder):
+    (folder / "out").mkdir()
+    config = folder / "out" / "config.yaml"
+    config.write_text((folder / "tiny.yaml").read_text())
+    before = config.read_bytes()
+    assert "not a run's folder" in refuse(capsys, folder)
+    assert config.read_bytes() == before
+
+
 def test_a_glue_folder_without_the_tasks_folder(capsys, folder):
     assert "in SST-2 or glue/SST-2" in refuse(capsys, folder, "--tasks", "sst-2")
 

@@ -142,3 +142,38 @@ def test_commands_about_a_path_take_no_configuration_of_a_run():
         *("demo-data", "export", "card", "convert", "info", "serve", "predict", "embed"),
         *("list", "pause", "resume", "delete"),
     }
+
+
+@pytest.mark.parametrize(
+    "twice",
+    [
+        ["--tasks", "cola", "--tasks=rte"],
+        ["--corpus", "a.txt", "--corpus.files", "b.txt"],
+        ["--model", "{preset: tiny}", "--model", "{preset: small}"],
+        ["--config", "a.yaml", "--config=b.yaml"],
+    ],
+    ids=lambda options: options[0],
+)
+def test_of_lists_and_files_that_are_given_twice_none_is_lost(run_parser, twice):
+    with pytest.raises(InputError, match=r"^--[\w.]+: got it twice, expected it once"):
+        run_parser.spell_out(["--output", "out", *twice])
+    assert run_parser.spell_out(["--title", "a", "--title", "b"])[-1] == "b"
+
+
+def test_a_key_that_is_twice_in_a_section_is_refused(folder, run_parser):
+    for form in (["--vocab", "{size: 50, size: 60}"], ["--vocab={size: 50, size: 60}"]):
+        with pytest.raises(InputError, match=r"--vocab: got 'size' in line 1 and again in line 1"):
+            run_parser.spell_out(form)
+    sets = '{"squad": ["a"], "squad": ["b"]}'
+    with pytest.raises(InputError, match=r"--cleaning.evaluation_sets: got 'squad' in line 1"):
+        run_parser.spell_out(["--cleaning.evaluation_sets", sets])
+    (folder / "vocab.yaml").write_text("size: 50\nkind: wordpiece\nsize: 60\n")
+    with pytest.raises(InputError, match=r"--vocab vocab.yaml: got 'size' in line 1 and again in"):
+        run_parser.spell_out(["--vocab", "vocab.yaml"])
+
+
+def test_a_folder_in_place_of_a_file_of_settings_is_refused(folder, capsys):
+    line = refusal(capsys, "run", "--config", str(folder), "--output", "out")
+    assert f"--config {folder}: Is a directory; expected a YAML file" in line
+    line = refusal(capsys, "card", "model", "--card", ".", "--output", "out")
+    assert "--card .: Is a directory" in line

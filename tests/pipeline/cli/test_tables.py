@@ -29,6 +29,8 @@ def make_summary(**changes: object) -> dict:
             {"global_step": 10, "masked_lm_accuracy": 0.5, "sentence_order_accuracy": 0.8},
         ],
         "most_frequent_fraction": 0.05,
+        "checkpoint": {},
+        "submission": [],
         "exports": [],
         "promotion": None,
         **changes,
@@ -51,6 +53,14 @@ def test_the_evaluation_shown_is_that_of_the_last_phase_even_if_an_earlier_one_w
     rows = printed_rows(capsys, make_summary(pretraining_history=history))
     assert rows["masked"] == ["masked", "LM", "accuracy", "42.0", "5.0"]
     assert rows["sentence"] == ["sentence", "order", "accuracy", "85.0", "50.0"]
+
+
+def test_the_verdict_and_the_score_without_a_model_are_shown(capsys):
+    task = {**make_summary()["tasks"][0], "random_weights_score": 0.1, "without_model_score": 0.2}
+    summary = make_summary(tasks=[task], verdict={"answer": "Pretraining paid: more."})
+    rows = printed_rows(capsys, summary)
+    assert rows["cola"][-4:] == ["45.7", "10.0", "20.0", "0.0"]
+    assert rows["Pretraining"] == ["Pretraining", "paid:", "more."]
 
 
 def test_steps_and_tasks_are_shown_with_their_key_metrics(capsys):

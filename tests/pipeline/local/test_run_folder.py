@@ -61,6 +61,7 @@ def old_folder(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / RUN_CONFIG_NAME).write_text(OLD_CONFIG)
+    (folder / LOCK_NAME).touch()
     return folder
 
 
@@ -113,6 +114,15 @@ def test_a_run_that_was_killed_as_it_began_leaves_a_folder_that_the_next_one_tak
     (tmp_path / LOCK_NAME).touch()
     with lock(tmp_path, make_config()):
         pass
+
+
+def test_a_folder_of_configurations_is_not_taken_for_a_runs(tmp_path):
+    config = tmp_path / RUN_CONFIG_NAME
+    config.write_text(f"# what we agreed on\n{OLD_CONFIG}")
+    with pytest.raises(InputError, match="exists and is not a run's folder"):
+        lock(tmp_path, make_config()).__enter__()
+    assert [path.name for path in tmp_path.iterdir()] == [RUN_CONFIG_NAME]
+    assert config.read_text().startswith("# what we agreed on")
 
 
 def test_settings_differ_by_their_dotted_names():

@@ -12,6 +12,7 @@ from components.finetune.job import parse_job
 from pipeline.cli.main import main
 from pipeline.config import RunConfig
 from pipeline.remote.compilation import compile_pipeline
+from pipeline.remote.package import read_package
 from pipeline.remote.platforms.registry import PLATFORMS
 from pipeline.remote.resources import default_resources
 from tests.helpers.object_storage import emulated_bucket
@@ -75,6 +76,24 @@ def test_settings_for_a_task_that_does_not_exist(capsys, tmp_path):
 def test_no_registry(capsys, tmp_path, monkeypatch):
     monkeypatch.delenv("ALBERT_REGISTRY")
     assert "ALBERT_REGISTRY: got nothing" in refuse(capsys, tmp_path)
+
+
+def test_a_file_that_is_no_pipeline_is_not_written_over(capsys, tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(CONFIG))
+    command = ["compile", "--target", "kubeflow", "--config", str(config), "--work_root", "gs://w"]
+    assert main([*command, "--output", str(config)]) == 2
+    assert "exists and is not a compiled pipeline" in capsys.readouterr().err
+    assert yaml.safe_load(config.read_text()) == CONFIG
+
+
+def test_a_title_of_several_lines_is_compiled_as_it_is_and_again_over_itself(tmp_path):
+    config, output = tmp_path / "config.yaml", tmp_path / "pipeline.yaml"
+    command = ["compile", "--target", "kubeflow", "--config", str(config), "--output", str(output)]
+    for title in ("News\n# of today: yes\n", "News"):
+        config.write_text(yaml.safe_dump({**CONFIG, "title": title}))
+        assert main([*command, "--work_root", "gs://no-bucket/work"]) == 0
+        assert read_package(str(output)).parameters()["title"] == title
 
 
 def test_more_parameters_than_kubeflow_takes(capsys, tmp_path):

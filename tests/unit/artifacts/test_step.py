@@ -55,7 +55,7 @@ def test_manifest_tells_the_machine_and_the_versions_and_old_ones_are_read(tmp_p
     path = tmp_path / "output" / "manifest.json"
     values = json.loads(path.read_text())
     assert values["environment"] == environment
-    del values["environment"]
+    del values["environment"], values["checksum"]  # as the first versions wrote it
     path.write_text(json.dumps(values))
     assert find_manifest(tmp_path / "output").environment == {}
 
@@ -93,10 +93,31 @@ def test_work_of_other_code_is_done_again(tmp_path: Path) -> None:
     run(tmp_path, body)
     path = tmp_path / "output/manifest.json"
     manifest = json.loads(path.read_text())
-    path.write_text(json.dumps({**manifest, "code_version": "older"}))
+    del manifest["checksum"]  # which older versions did not write
+    files = {**manifest["files"], "left-over.txt": {"bytes": 0, "sha256": ""}}
+    path.write_text(json.dumps({**manifest, "files": files, "code_version": "older"}))
     (tmp_path / "output/left-over.txt").touch()
     assert run(tmp_path, body).metrics == {"num_runs": 2}
     assert "output/left-over.txt" not in names_in(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change", [{"code_version": "older"}, {"files": {"lost": {"bytes": 1, "sha256": ""}}}]
+)
+def test_files_that_somebody_put_into_an_output_are_never_removed(
+    change: dict[str, Any], tmp_path: Path
+) -> None:
+    run(tmp_path, Work())
+    path = tmp_path / "output/manifest.json"
+    manifest = json.loads(path.read_text())
+    del manifest["checksum"]
+    files = {**manifest["files"], **change.get("files", {})}
+    path.write_text(json.dumps({**manifest, **change, "files": files}))
+    (tmp_path / "output/deep/notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"would remove deep/notes\.txt, not made by this program"):
+        run(tmp_path, Work())
+    assert (tmp_path / "output/deep/notes.txt").read_text() == "mine"
+    assert (tmp_path / "output/deep/result.txt").read_text() == "whole"
 
 
 @pytest.mark.parametrize("has_work_root", [True, False])

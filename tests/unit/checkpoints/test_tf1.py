@@ -10,6 +10,7 @@ import pytest
 
 from albert_core.checkpoints import (
     load_tf1_checkpoint,
+    read_checkpoint,
     read_tf1_checkpoint,
     save_release,
     save_tf1_checkpoint,
@@ -71,6 +72,16 @@ def test_where_the_latest_was_renamed_to_the_best_that_is_taken(tf1: Path) -> No
     state = tf1 / "checkpoint"
     state.write_text(state.read_text().replace("model.ckpt-7", "model.ckpt-9"))
     assert read_tf1_checkpoint(tf1)["global_step"] == 0  # that of model.ckpt-best
+
+
+def test_where_no_configuration_is_beside_a_checkpoint_that_of_the_pretraining_is_taken(
+    tf1: Path,
+) -> None:
+    """As by the original, whose --init_checkpoint goes with --albert_config_file."""
+    (tf1 / "albert_config.json").unlink()
+    assert read_checkpoint(tf1, default_config=CONFIG).config == CONFIG
+    with pytest.raises(InputError, match="with --albert_config"):
+        read_checkpoint(tf1)
 
 
 def test_a_folder_without_a_checkpoint_is_refused(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Archives of Keras: every kind of model comes back by Keras's own loader."""
 
+import functools
 import io
 import zipfile
 from pathlib import Path
@@ -16,15 +17,18 @@ from albert_core.exports.keras_archive import (
     write_keras_archive,
 )
 from albert_core.model import AlbertForPreTraining, AlbertForQuestionAnsweringWithBeam
-from tests.helpers.checkpoint_samples import CONFIG, SAMPLES, batch_of
+from tests.helpers.checkpoint_samples import CONFIG, SAMPLES, batch_of, pretrained
+from tests.helpers.export_samples import UNEVEN
 
 # Of Keras's own conversion of a variable of TensorFlow to an array.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
+MODELS = {**SAMPLES, "uneven": functools.partial(pretrained, UNEVEN)}
 
-@pytest.mark.parametrize("kind", SAMPLES)
+
+@pytest.mark.parametrize("kind", MODELS)
 def test_an_archive_computes_the_same(kind: str, tmp_path: Path) -> None:
-    checkpoint = SAMPLES[kind]()
+    checkpoint = MODELS[kind]()
     write_keras_archive(checkpoint, tmp_path)
     batch = batch_of(checkpoint)
     expected, found = reference_function(checkpoint)(batch), open_keras_archive(tmp_path)(batch)

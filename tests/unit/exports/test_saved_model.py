@@ -47,7 +47,8 @@ SETTINGS = FinetuningConfig(
     questions=QuestionConfig(doc_stride=5, max_query_length=4),
 )
 FINETUNING = json.loads(json.dumps(dataclasses.asdict(SETTINGS)))
-SHALLOW = dataclasses.replace(CONFIG, num_hidden_layers=2, inner_group_num=1)
+# The layers are of groups 0 and 1; no layer uses group 2.
+SHALLOW = dataclasses.replace(CONFIG, num_hidden_layers=2, num_hidden_groups=3, inner_group_num=1)
 TASK_OF = {
     "classification": "topic",
     "regression": "sea",

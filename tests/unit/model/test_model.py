@@ -201,6 +201,13 @@ def test_positions_over_the_limit_are_refused(model: AlbertForPreTraining) -> No
         model.bert(np.zeros((1, 25), int))
 
 
+@pytest.mark.parametrize("name", ["hidden_dropout_prob", "attention_probs_dropout_prob"])
+def test_rematerialisation_with_dropout_is_refused(name: str) -> None:
+    """TensorFlow would draw other masks for the gradient, which nothing would tell."""
+    with pytest.raises(InputError, match="rematerialize: got true with dropout"):
+        AlbertForPreTraining(dataclasses.replace(CONFIG, **{name: 0.1}), rematerialize=True)
+
+
 def test_all_layers_and_chosen_positions_are_refused_together(model: AlbertForPreTraining) -> None:
     ids = np.zeros((1, LENGTH), int)
     with pytest.raises(InputError, match=r"output_positions: .* together with return_all_layers"):

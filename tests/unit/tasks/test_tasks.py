@@ -17,7 +17,7 @@ from albert_core.tasks import (
     task_fingerprint,
 )
 from albert_core.tasks.glue import GLUE_FOLDERS
-from albert_core.tasks.task import Source
+from albert_core.tasks.task import Source, Task
 
 FILES = {
     "cola": {
@@ -199,6 +199,23 @@ def test_fingerprint_follows_files_and_declaration(data_dir: Path) -> None:
     )
     (folder / "test.tsv").unlink()
     assert task_fingerprint(task, folder) != original
+
+
+def test_fingerprint_follows_the_files_of_every_folder(tmp_path: Path) -> None:
+    """Two files of one name, in two folders that a pattern matches, are two."""
+    sources = {"train": (Source(file="*/train.tsv"),), "dev": (Source(file="dev.tsv"),)}
+    task = Task(name="t", texts=(1,), labels=("0", "1"), metrics=("accuracy",), **sources)
+    for name in ("a/train.tsv", "b/train.tsv", "dev.tsv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    before = task_fingerprint(task, tmp_path)
+    (tmp_path / "a/train.tsv").write_text("changed")
+    assert task_fingerprint(task, tmp_path) != before
+
+
+def test_a_metric_that_is_twice_in_a_declaration_is_refused() -> None:
+    with pytest.raises(InputError, match="task t: metrics: got f1 twice"):
+        Task(name="t", texts=(1,), labels=("0", "1"), metrics=("f1", "accuracy", "f1"))
 
 
 def test_folder_declares_its_own_task(tmp_path: Path) -> None:

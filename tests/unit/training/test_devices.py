@@ -5,14 +5,24 @@ import os
 import keras
 import pytest
 
-from albert_core.training.devices import use_devices
+from albert_core.training.devices import use_devices, use_precision
 
-pytestmark = [
-    pytest.mark.backends,
-    pytest.mark.skipif(keras.backend.backend() != "jax", reason="of the JAX backend"),
-]
+pytestmark = pytest.mark.backends
 
 
+def fail_in_bfloat16() -> None:
+    with use_precision("bfloat16", "CPU") as precision:
+        assert (precision, keras.config.dtype_policy().name) == ("bfloat16", "mixed_bfloat16")
+        raise ZeroDivisionError
+
+
+def test_a_precision_holds_for_the_models_made_inside_even_after_an_error() -> None:
+    with pytest.raises(ZeroDivisionError):
+        fail_in_bfloat16()
+    assert keras.config.dtype_policy().name == "float32"
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="of the JAX backend")
 def test_flags_that_are_given_win_over_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     given = "--xla_gpu_enable_triton_gemm=true"
     monkeypatch.setenv("XLA_FLAGS", given)

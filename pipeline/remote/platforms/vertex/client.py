@@ -126,7 +126,11 @@ class VertexPlatform(Platform):
         return self._remote_run(job)
 
     def run_state(self, run: RemoteRun, timeout_s: float) -> RunState:
-        """Return state, tasks and errors of a PipelineJob."""
+        """Ask once for state, tasks and errors of a PipelineJob.
+
+        States are Vertex's names in lower case, without their prefix. Google's exceptions are
+        neither caught nor translated.
+        """
         job = self._pipelines.get_pipeline_job(name=run.name, retry=None, timeout=timeout_s)
         state = job.state.name.removeprefix("PIPELINE_STATE_").lower()
         tasks = job.job_detail.task_details

@@ -1,0 +1,34 @@
+"""A single file that a command writes where its user says, which may hold something else."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from albert_core.errors import InputError
+from albert_core.storage import exists, is_remote, read_bytes
+
+
+def refuse_foreign_file(path: str, is_own: Callable[[bytes], bool], *, what: str) -> None:
+    """Refuse an output that is a folder, or a file that this program did not make.
+
+    Call it before the work, and `write_bytes` after it.
+
+    Args:
+        path: Address of the file to write, local or gs://; nothing may be there.
+        is_own: Function of a file's content; returns whether this program wrote it.
+        what: What the command writes, for the message, such as `a compiled pipeline`.
+
+    Raises:
+        InputError: It is one of these.
+    """
+    is_folder = path.endswith("/") or (not is_remote(path) and Path(path).is_dir())
+    if is_folder:
+        raise InputError(f"output {path}: got a folder, expected the name of a file")
+    if not is_remote(path):
+        for parent in Path(path).parents:
+            if parent.exists() and not parent.is_dir():
+                raise InputError(f"output {path}: {parent} is a file, expected a folder")
+    if exists(path) and not is_own(read_bytes(path)):
+        raise InputError(
+            f"output {path}: exists and is not {what} as this program wrote it; choose another "
+            "name, or move that file away"
+        )
