@@ -91,6 +91,13 @@ def test_tasks_have_their_recipes_unless_something_else_is_given(tmp_path):
     assert cola.per_task == {}
 
 
+def test_what_is_set_for_every_task_wins_over_what_is_given_and_leaves_the_rest():
+    config = FinetuningConfig(num_epochs=4, batch_size=8, per_task={"*": {"batch_size": 4}})
+    finetuning = with_recipes(config, {"num_epochs", "batch_size", "per_task"})
+    cola = finetuning.for_task(TASKS["cola"])
+    assert (cola.num_epochs, cola.batch_size) == (4.0, 4)
+
+
 def test_a_recipe_that_is_given_and_a_run_from_text_stay_as_they_are():
     assert parse("--checkpoint", "base", "--finetuning.recipe", "general")["finetuning"] == (
         FinetuningConfig()
