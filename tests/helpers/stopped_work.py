@@ -120,7 +120,7 @@ def run_finetune(
         initialization="pretrained",
         # So short that all batches have one length, which is compiled once.
         config=tiny_finetuning(
-            num_train_steps=2, num_seeds=2, seed=seed, sequence_length=8 - seed % 2
+            num_train_steps=2, num_seeds=2, seed=seed, sequence_length=8 + seed % 2
         ),
         output=folder / "output",
         work_root=folder / "work",
