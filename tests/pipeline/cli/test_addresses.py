@@ -50,7 +50,7 @@ EVERYWHERE = [
 ]
 LOCAL_ONLY = [
     "convert vocab.txt X --to tf1",
-    "convert model.ckpt out --to tf1 --config X",
+    "convert model.ckpt out --to tf1 --albert_config X",
     "run --config run.yaml --output X",
 ]
 WRONG = ["s3://bucket/x", "gs:/bucket/x", "hf://owner/x", "file:///x"]
