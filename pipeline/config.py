@@ -231,10 +231,11 @@ def read_run_values(path: str | Path) -> dict[str, Any]:
 
 
 def with_recipes(finetuning: FinetuningConfig, given: Collection[str]) -> FinetuningConfig:
-    """Return settings of fine-tuning for a run from a checkpoint: with the tasks' recipes.
+    """Return settings of fine-tuning for a run from a checkpoint, with `recipe="original"`.
 
-    The released models are known by the scores that these recipes give. What is given wins over
-    them, for every task; if `recipe` itself is given, the settings are returned as they are.
+    The released models are known by the scores that the original's recipes of tasks give. What is
+    given wins over them: it is copied to `per_task`, for every task, where what is set there
+    already wins again. If `recipe` itself is given, the settings are returned as they are.
 
     Args:
         finetuning: The settings.
@@ -244,5 +245,7 @@ def with_recipes(finetuning: FinetuningConfig, given: Collection[str]) -> Finetu
         return finetuning
     values = plain_values(dataclasses.asdict(finetuning))
     own = {name: values[name] for name in values if name in given and name != "per_task"}
-    per_task = {EVERY_TASK: own, **finetuning.per_task} if own else finetuning.per_task
+    per_task = dict(finetuning.per_task)
+    if own:
+        per_task[EVERY_TASK] = {**own, **per_task.get(EVERY_TASK, {})}
     return dataclasses.replace(finetuning, recipe="original", per_task=per_task)

@@ -94,14 +94,16 @@ def _random_inputs(checkpoint: Checkpoint) -> ModelInputs:
 def _features(
     checkpoint: Checkpoint, tokenizer: Tokenizer, sentences: Sequence[str], longest: int
 ) -> Features:
-    """Return the sentences as tokenized examples, without targets, of the head's kind.
+    """Return tokenized examples without targets, made of the sentences as the head reads them.
+
+    Each has as many sentences as the model reads texts; for a span head each is a question.
 
     Args:
         checkpoint: The model.
         tokenizer: Its vocabulary.
         sentences: The sentences.
-        longest: Most tokens of an example. A question, and the stride of its windows, is at most a
-            quarter of that, a choice half.
+        longest: Most tokens of an example. A question has at most a quarter of that, a choice
+            half; windows are a quarter apart.
     """
     if checkpoint.heads & {"span", "span_beam"}:
         return make_question_features(

@@ -259,7 +259,10 @@ def _match(text_codes_C: np.ndarray, token_codes_K: np.ndarray) -> tuple[np.ndar
 
 @numba.njit(nogil=True, cache=True)
 def _longest_common_subsequence(first, second, max_distance):  # type: ignore[no-untyped-def]
-    """Return its length, and the position of each element of one in the other (-1: none).
+    """Return the length of the longest common subsequence and the pairs that it is made of.
+
+    The pairs are two arrays: for each element of `first` its position in `second`, and for each of
+    `second` that in `first`; -1 where it has no partner.
 
     Only pairs (i, j) with i - max_distance <= j < i + max_distance are compared: the whole table
     of a context of 10,000 characters would be 100 million pairs.

@@ -129,8 +129,8 @@ class _Builder:
             number: Number of the question.
             question: The question; its first answer becomes the target, if targets are made.
             query: Its token ids, already cut to their most.
-            text: Its context with tokens; None if it could not be aligned: then the question is
-                only counted.
+            text: Its context with tokens; None if it could not be aligned: then no window is added,
+                only the number of questions that could not be aligned grows.
 
         Raises:
             InputError: The question leaves no room for its context.

@@ -193,6 +193,17 @@ def _find_remote_models(address: str, prefer: Preference) -> dict[str, str]:
 
     A prefix of a TensorFlow 1 checkpoint, and a folder without any file, stand for none.
     """
+    models = list_remote_models(address)
+    if "" in models:
+        return {address: address}
+    return {join(address, name): there for name, there in _choose(models, "", prefer).items()}
+
+
+def list_remote_models(address: str) -> dict[str, str]:
+    """Return all models in a gs:// folder by their places in it, from the names of its files alone.
+
+    The folder itself, if it is a model, has the name `""`, and is all there is.
+    """
     try:
         files = find_files(address)
     except InputError:
@@ -200,14 +211,13 @@ def _find_remote_models(address: str, prefer: Preference) -> dict[str, str]:
     names = [file.path.removeprefix(address).lstrip("/").rpartition("/") for file in files]
     folders = sorted({folder for folder, _, file in names if _is_model_file(file)})
     if "" in folders:
-        return {address: address}
-    found = {
+        return {"": address}
+    return {
         name: join(address, name)
         for name in folders
         if any(_matches(name, pattern) for pattern in _ANYWHERE)
         and name.rpartition("/")[0] not in folders  # the variables of a SavedModel
     }
-    return {join(address, name): there for name, there in _choose(found, "", prefer).items()}
 
 
 def _is_model_file(name: str) -> bool:

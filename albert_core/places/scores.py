@@ -50,7 +50,9 @@ def task_scores(outputs: RunOutputs) -> list[TaskScore]:
 
 
 def _task_score(outputs: RunOutputs, task: str, model: StepOutput) -> TaskScore:
-    """Return the scores of a task's model, None for each that is not known.
+    """Return a model's score on its task, its bounds, and the scores that it is compared with.
+
+    Those are of random weights, of no model and of the majority. None for each that is not known.
 
     The metric is the first in the evaluation's manifest. Scores of an evaluation of another model
     do not count.

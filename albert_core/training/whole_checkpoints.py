@@ -62,6 +62,9 @@ def read_whole(path: Path, shapes: Shapes, *, work: str) -> TrainingState:
 def _read_state(path: Path, shapes: Shapes, work: str) -> TrainingState:
     """Return the state of a checkpoint whose variables are whole.
 
+    A state with neither `checksum` nor `work` is of an older version: its variables are compared
+    with `shapes` alone. Any other is compared with its checksums and `work`.
+
     Raises:
         DamageError: State or variables are damaged, or of another training or step.
     """

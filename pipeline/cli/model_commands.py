@@ -146,12 +146,16 @@ def info(path: str, *, verify: bool = False) -> None:
     from albert_core.exports.description import describe_export
     from pipeline.cli.checkpoint_display import print_description, print_export
     from pipeline.cli.run_display import print_run
+    from pipeline.local.run_state import describe_run, describe_stored_run, is_stored_run
 
     if not is_remote(path) and is_run_folder(Path(path)):
         places = find_outputs(Path(path)).places().values() if verify else ()
         for folder in places:
             print(verify_files(folder))
-        print_run(Path(path))
+        print_run(describe_run(Path(path)))
+        return
+    if is_stored_run(path):
+        print_run(describe_stored_run(path))
         return
     path = find_model(find_place(path))
     if verify:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import rich.table
 
-from albert_core.checkpoints.side_files import read_task
+from albert_core.checkpoints.side_files import TASK_NAME
 from albert_core.errors import InputError
 from albert_core.inference.examples import sample_fields
 from albert_core.inference.signature import TaskSignature
@@ -17,20 +17,17 @@ from albert_core.inference.task_settings import parse_task
 from albert_core.places.models import run_models
 from albert_core.places.outputs import MODELS_PLACE, PRETRAINED_PLACE, RUN_CONFIG_NAME
 from albert_core.places.scores import TaskScore
+from albert_core.storage import exists, is_remote, join, read_bytes
 from components.number_formats import format_points
 from pipeline.cli.tables import make_console, make_table, points_or_nothing, steps_table
-from pipeline.local.run_state import RunDescription, describe_run
+from pipeline.local.run_state import RunDescription
 
 _TEXT = "A short text to try the model with."
 
 
-def print_run(folder: Path) -> None:
-    """Print how a run ended, its steps, scores and models, and what to type next.
-
-    Raises:
-        InputError: A file of it cannot be read.
-    """
-    run, console = describe_run(folder), make_console()
+def print_run(run: RunDescription) -> None:
+    """Print how a run ended, its steps, scores and models, and what to type next."""
+    console = make_console()
     heading = f"{run.folder}: {run.title}, {run.state}" + (f" ({run.message})" * bool(run.message))
     console.print(heading, markup=False, soft_wrap=True)
     if run.steps:
@@ -43,7 +40,7 @@ def print_run(folder: Path) -> None:
     if run.models:
         console.print("\nModels:")
         for place in run.models:
-            console.print(f"    {run.folder / place}", markup=False, soft_wrap=True)
+            console.print(f"    {join(run.folder, place)}", markup=False, soft_wrap=True)
     _print_commands(_commands_for(run))
 
 
@@ -52,46 +49,48 @@ def print_next_commands(folder: Path) -> None:
 
     `albert info`, and `predict` and `serve` with its first model, if it has one that can be read.
     """
-    model = _first_model(run_models(folder))
+    models = {place: str(model) for place, model in run_models(folder).items()}
     commands = [_command("info", str(folder))]
-    if model:
-        commands += _model_commands(folder, *model)
+    if model := _first_model(models):
+        commands += _model_commands(str(folder), *model)
     _print_commands(commands)
 
 
 def _commands_for(run: RunDescription) -> Iterator[str]:
     """Yield what to type next for a run: to go on with it, then to use its models."""
-    if run.state in ("failed", "interrupted"):
-        config = str(run.folder / RUN_CONFIG_NAME)
-        yield _command("run", "--config", config, "--output", str(run.folder))
+    if run.state in ("failed", "interrupted") and not is_remote(run.folder):
+        config = join(run.folder, RUN_CONFIG_NAME)
+        yield _command("run", "--config", config, "--output", run.folder)
     if PRETRAINED_PLACE in run.models:
         text = f"echo {shlex.quote(_TEXT)}"
-        vectors = str(run.folder / "vectors.npy")
-        embed = _command("embed", str(run.folder / PRETRAINED_PLACE), "-", "--output", vectors)
+        place, vectors = join(run.folder, PRETRAINED_PLACE), join(run.folder, "vectors.npy")
+        embed = _command("embed", place, "-", "--output", vectors)
         yield f"{text} | {embed}"
     if model := _first_model(run.models):
         yield from _model_commands(run.folder, *model)
 
 
-def _first_model(models: Mapping[str, Path]) -> tuple[str, Path] | None:
+def _first_model(models: Mapping[str, str]) -> tuple[str, str] | None:
     """Return place and folder of a run's first fine-tuned model; None if it has none."""
     finetuned = (item for item in models.items() if item[0].startswith(f"{MODELS_PLACE}/"))
     return next(finetuned, None)
 
 
-def _model_commands(run: Path, place: str, folder: Path) -> list[str]:
+def _model_commands(run: str, place: str, folder: str) -> list[str]:
     """Return the commands that predict with a model, for an example of its kind, and serve it.
 
     An empty list if its task is one that this version cannot read.
     """
     try:
-        task = parse_task(read_task(folder), source=folder)
+        path = join(folder, TASK_NAME)
+        declaration = json.loads(read_bytes(path)) if exists(path) else None
+        task = parse_task(declaration, source=Path(path))
     except InputError:
         return []
     signature = TaskSignature.from_task(task) if task else TaskSignature(kind="classification")
     example = json.dumps(sample_fields(signature, _TEXT))
-    predict = _command("predict", str(run / place), "-", "--format", "jsonl")
-    return [f"echo {shlex.quote(example)} | {predict}", _command("serve", str(run / place))]
+    predict = _command("predict", join(run, place), "-", "--format", "jsonl")
+    return [f"echo {shlex.quote(example)} | {predict}", _command("serve", join(run, place))]
 
 
 def _command(*words: str) -> str:

@@ -2,24 +2,29 @@
 
 import dataclasses
 import fcntl
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
-from albert_core.places.models import run_models
+from albert_core.artifacts.manifest import MANIFEST_NAME
+from albert_core.places.models import list_remote_models, run_models
 from albert_core.places.outputs import (
     REPORT_PLACE,
     RUN_CONFIG_NAME,
     RunOutputs,
     StepOutput,
     find_outputs,
+    read_outputs,
 )
-from albert_core.places.scores import TaskScore, task_scores
+from albert_core.places.scores import SCORES_NAME, TaskScore, task_scores
 from albert_core.progress import read_events
+from albert_core.storage import exists, find_files, is_remote, join, read_bytes
 from components.finetune.job import task_step_name
 from components.records.job import records_step_names
+from components.run_summary.step import SUMMARY_NAME
 from components.runtime import EVENTS_NAME, LOCK_NAME, log_path
 
 RunState = Literal["at work", "finished", "failed", "interrupted"]
@@ -47,7 +52,7 @@ class RunDescription:
     """A run's folder.
 
     Attributes:
-        folder: The folder.
+        folder: The folder, local or gs://.
         title: Title of the run.
         state: How the last run there ended, or that it is at work.
         message: Why it failed, and where its log is; empty unless it did.
@@ -56,13 +61,44 @@ class RunDescription:
         models: Folders of its models by their places.
     """
 
-    folder: Path
+    folder: str
     title: str
     state: RunState
     message: str
     steps: Sequence[StepRow]
     scores: Sequence[TaskScore]
-    models: Mapping[str, Path]
+    models: Mapping[str, str]
+
+
+def is_stored_run(address: str) -> bool:
+    """Return whether a gs:// folder has the places of a run, as a run on a platform leaves them."""
+    return is_remote(address) and exists(join(address, SCORES_NAME))
+
+
+def describe_stored_run(address: str) -> RunDescription:
+    """Describe the results of a run in a gs:// folder, from scores, manifests and the summary.
+
+    Nothing large is read. Steps whose outputs the platform took from its cache are not known.
+
+    Raises:
+        InputError: A file of it cannot be read.
+    """
+    root, ending = address.rstrip("/"), f"/{MANIFEST_NAME}"
+    manifests = [file.path for file in find_files(root) if file.path.endswith(ending)]
+    outputs = read_outputs(path.removesuffix(ending) for path in manifests)
+    summary: Mapping[str, Any] = {}
+    if exists(join(root, SUMMARY_NAME)):
+        summary = json.loads(read_bytes(join(root, SUMMARY_NAME)))
+    rows = json.loads(read_bytes(join(root, SCORES_NAME)))["tasks"]
+    return RunDescription(
+        folder=root,
+        title=summary.get("title", ""),
+        state="finished" if summary.get("is_success", True) else "failed",
+        message=summary.get("error", ""),
+        steps=list(_done_steps(outputs, except_for=())),
+        scores=[TaskScore(**row) for row in rows],
+        models=list_remote_models(root),
+    )
 
 
 def describe_run(folder: Path) -> RunDescription:
@@ -85,7 +121,7 @@ def describe_run(folder: Path) -> RunDescription:
     outputs = find_outputs(folder, report=report if is_whole else None)
     values = yaml.safe_load((folder / RUN_CONFIG_NAME).read_text(encoding="utf-8")) or {}
     return RunDescription(
-        folder=folder,
+        folder=str(folder),
         title=str(values.get("title", "")),
         state=state,
         message=_failure_message(folder, failures[0]) if failures else "",
@@ -94,7 +130,7 @@ def describe_run(folder: Path) -> RunDescription:
             *(StepRow(name=step, state=_step_state(last[step], state)) for step in unfinished),
         ],
         scores=task_scores(outputs),
-        models=run_models(folder),
+        models={place: str(model) for place, model in run_models(folder).items()},
     )
 
 

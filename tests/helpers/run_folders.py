@@ -1,11 +1,10 @@
 """Run folders as `albert run` leaves them, without running anything."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from albert_core.artifacts.manifest import Manifest, describe_files
+from albert_core.artifacts.manifest import Manifest, describe_files, find_manifest
 from albert_core.config import CONFIG_NAME, WEIGHTS_NAME
 
 FIRST, SECOND = "albert-2026-11-26-10-00-00-000001", "albert-2026-11-27-10-00-00-000001"
@@ -48,8 +47,9 @@ class FakeRun:
 
     def hash_of(self, output: Path) -> str:
         """Return the hash by which later steps name an output."""
-        manifest = json.loads((output / "manifest.json").read_text(encoding="utf-8"))
-        return Manifest(**manifest).content_hash
+        manifest = find_manifest(output)
+        assert manifest
+        return manifest.content_hash
 
     def write_start(self, attempt: str, text: str = "one") -> list[Path]:
         """Write vocabulary, records of one length, and a pretrained model."""

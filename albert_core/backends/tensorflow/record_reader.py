@@ -145,7 +145,10 @@ def _parse_static(data: "PretrainingData", records_B: Any) -> Batch:
 
 
 def _draw_masks(data: "PretrainingData", epochs_B: Any, indices_B: Any, records_B: Any) -> Batch:
-    """Return a batch of compact records [B], its masks drawn by their places in an epoch."""
+    """Return a batch from serialized compact records [B].
+
+    `data` draws their masks, outside TensorFlow's graph, by their places in an epoch.
+    """
     from albert_core.records.pairs import UNDECIDED  # imports numba, as above
 
     features = {

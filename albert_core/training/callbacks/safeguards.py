@@ -40,7 +40,9 @@ class Safeguards(keras.callbacks.Callback):
         state.lowest_loss = min(loss, state.lowest_loss or loss)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Check the evaluations; at the end of a phase forget its lowest loss.
+        """Check the history of evaluations; when a phase has ended, forget its lowest loss.
+
+        That loss is kept of training steps (`on_train_batch_end`), not of evaluations.
 
         Raises:
             StuckError: Training does not learn.

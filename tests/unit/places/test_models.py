@@ -12,6 +12,7 @@ from albert_core.places.links import update_places
 from albert_core.places.models import find_model, find_models, find_place
 from albert_core.places.outputs import read_outputs
 from albert_core.storage import local_folder, read_bytes, write_bytes
+from pipeline.local.run_state import describe_stored_run, is_stored_run
 from tests.helpers.object_storage import emulated_bucket
 from tests.helpers.run_folders import FIRST, FakeRun
 
@@ -150,3 +151,11 @@ def test_outputs_in_a_bucket_are_copied_to_their_places(tmp_path: Path) -> None:
         ).read_bytes()
         (score,) = json.loads(read_bytes(f"{folder}/scores.json"))["tasks"]
         assert (score["score"], score["model"]) == (0.7, "models/cola")
+        described = describe_stored_run(f"{folder}/")
+        assert [step.name for step in described.steps] == [
+            *("vocab", "records", "pretrain", "finetune cola", "evaluate cola")
+        ]
+        assert described.scores[0].score == 0.7
+        assert set(described.models) == {"pretrained", "models/cola", "export/cola/onnx"}
+        assert is_stored_run(folder)
+        assert not is_stored_run(f"{folder}/models")
