@@ -443,6 +443,17 @@ def _find_download_damage(folder: Path, facts: Mapping[str, FileFacts]) -> str |
     return next(filter(None, (find_file_damage(folder / n, f) for n, f in facts.items())), None)
 
 
+def local_file(path: str | Path) -> Path:
+    """Return the local path of a file, downloaded as by `local_folder` if it is in the cloud.
+
+    A local path is returned as it is, existing or not.
+
+    Raises:
+        InputError: There is no such file in the cloud.
+    """
+    return local_folder(path) / Path(path).name if is_remote(path) else Path(path)
+
+
 def fetch_files(files: Mapping[str, str], folder: Path) -> None:
     """Bring files to a local folder.
 

@@ -17,7 +17,7 @@ from albert_core.checkpoints.side_files import write_side_files
 from albert_core.checkpoints.vocabulary import check_size
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError, StepFailedError
-from albert_core.storage import local_path
+from albert_core.storage import local_file, local_path
 
 LARGEST_DIFFERENCE = 1e-6
 
@@ -71,7 +71,8 @@ def read_checkpoint(
 
     Args:
         path: Anything `detect` knows that holds a finished model: not `training` or `artifact`.
-        config: An albert_config.json, for a TensorFlow 1 checkpoint that has none beside it.
+        config: An albert_config.json, local or gs://, for a TensorFlow 1 checkpoint that has none
+            beside it.
         vocab: Vocabulary, if not the one in the checkpoint's folder.
         lower_case: Whether the vocabulary is for lower-cased text, if not as its settings say.
         default_config: Architecture of a TensorFlow 1 checkpoint without such a file.
@@ -81,6 +82,7 @@ def read_checkpoint(
             vocabulary has another size than the model's; `config` is given for another format; or
             `lower_case` is given and there is no vocabulary.
     """
+    config = local_file(config) if config is not None else None
     kind = detect(path)
     if kind == "tf1":
         checkpoint = read_release(

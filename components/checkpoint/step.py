@@ -73,7 +73,7 @@ def read_configured(config: CheckpointConfig) -> Checkpoint:
     """
     checkpoint = read_checkpoint(
         fetch_checkpoint(config.path),
-        config=input_folder(config.albert_config) if config.albert_config else None,
+        config=config.albert_config or None,
         vocab=config.vocab or None,
         lower_case=config.lower_case,
     )

@@ -52,9 +52,17 @@ def _answer(tasks: Sequence[TaskSummary]) -> str:
         return "Whether pretraining paid is not known: no task was fine-tuned."
     random, words = against(tasks, _RANDOM), against(tasks, _WITHOUT_MODEL)
     if not random:
+        also = ""
+        if words:
+            sign = _sign(mean_gain(words)[1])
+            also = {
+                1: " The model scores better than TF-IDF without a model.",
+                -1: " TF-IDF without a model scores better.",
+                0: " No gain over TF-IDF without a model is shown.",
+            }[sign]
         return (
             "Whether pretraining paid is not known: nothing was fine-tuned from random weights to "
-            "compare with."
+            f"compare with.{also}"
         )
     gain, interval = mean_gain(random)
     sign = _sign(interval)

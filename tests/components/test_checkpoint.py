@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from albert_core import storage
 from albert_core.artifacts.manifest import read_manifest
 from albert_core.checkpoints import (
     Checkpoint,
@@ -20,6 +21,7 @@ from components.checkpoint.config import CheckpointConfig
 from components.checkpoint.step import CHECKPOINT_NAME, import_checkpoint
 from components.export.lineage import lineage_at
 from tests.helpers.checkpoint_samples import classifier, pretrained
+from tests.helpers.object_storage import emulated_bucket
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +71,23 @@ def test_a_bare_checkpoint_takes_configuration_and_a_cased_vocabulary_from_elsew
     )
     import_checkpoint(config=whole, output=tmp_path / "out")
     assert read_checkpoint(tmp_path / "out").tokenizer.lower_case is False
+
+
+def test_a_checkpoint_in_a_bucket_is_fetched_by_folder_and_by_prefix(folders, model, tmp_path):
+    with emulated_bucket() as bucket:
+        for file in folders["tf1"].iterdir():
+            storage.write_bytes(f"{bucket}/base/{file.name}", file.read_bytes())
+        for name in ("base", "base/model.ckpt-best"):
+            output = tmp_path / name.replace("/", "-")
+            import_checkpoint(config=CheckpointConfig(path=f"{bucket}/{name}"), output=output)
+            assert read_checkpoint(output).content_hash() == model.content_hash()
+        elsewhere = CheckpointConfig(
+            path=str(folders["tf1"] / "model.ckpt-best"),
+            albert_config=f"{bucket}/base/albert_config.json",
+            vocab=f"{bucket}/base/30k-clean.model",
+        )
+        import_checkpoint(config=elsewhere, output=tmp_path / "elsewhere")
+    assert read_checkpoint(tmp_path / "elsewhere").content_hash() == model.content_hash()
 
 
 def test_a_vocabulary_of_another_size_is_refused(goldens, folders, tmp_path):

@@ -65,7 +65,10 @@ def test_a_run_ends_with_its_tables_and_a_report(first, folder):
         assert text in first.stdout
     page = folder / "out" / "index.html"
     assert f"Report: {page}" in first.stdout
-    assert "topic" in page.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    assert "topic" in text
+    assert "Did pretraining pay?" in text
+    assert "albert predict models/topic FILE" in text
 
 
 def test_a_run_ends_with_commands_that_work_as_they_are_printed(first, folder):
@@ -89,6 +92,7 @@ def test_the_places_of_a_run_lead_to_its_results(first, folder):
     metrics = json.loads((run / "evaluations" / "topic" / "metrics.json").read_text())
     assert score["score"] == round(metrics["accuracy"], 4)
     assert (score["model"], score["low"] < score["high"]) == ("models/topic", True)
+    assert 0 <= score["without_model"] <= 1
 
 
 def test_every_artifact_is_complete_and_nothing_is_in_progress(first, folder):

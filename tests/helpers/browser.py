@@ -118,6 +118,8 @@ class Browser:
         return base64.b64decode(answer["data"])
 
     def print_page(self) -> bytes:
-        """Return the page as PDF, on A4."""
+        """Return the page as PDF, on A4, as a reader whose screen is dark would print it."""
+        dark = {"name": "prefers-color-scheme", "value": "dark"}
+        self.call("Emulation.setEmulatedMedia", media="print", features=[dark])
         answer = self.call("Page.printToPDF", paperWidth=8.27, paperHeight=11.69)
         return base64.b64decode(answer["data"])

@@ -260,6 +260,12 @@ def test_a_remote_folder_is_fetched_once(bucket):
     assert storage.local_folder(f"{bucket}/model") != fetched
 
 
+def test_a_remote_file_is_fetched_and_a_local_one_is_not_looked_for(bucket, tmp_path):
+    storage.write_bytes(f"{bucket}/model/config.json", b"{}")
+    assert storage.local_file(f"{bucket}/model/config.json").read_bytes() == b"{}"
+    assert storage.local_file(tmp_path / "none.json") == tmp_path / "none.json"
+
+
 def test_a_corpus_is_read_from_a_bucket(bucket, tmp_path):
     text = "One.\nTwo.\n\nThree.\n"
     storage.write_bytes(f"{bucket}/text/plain.txt", text.encode())

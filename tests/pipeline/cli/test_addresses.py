@@ -46,11 +46,15 @@ EVERYWHERE = [
     "compile --config run.yaml --output o.yaml --target vertex --work_root gs://b/w --resources X",
     "estimate --accelerator v5e-4 --prices X",
     "run --config run.yaml --corpus X --output out",
+    "run --checkpoint X --tasks rte --data_dir data --output out",
+    "run --checkpoint data --albert_config X --tasks rte --data_dir data --output out",
+    "serve model --albert_config X --port 0",
+    "predict model text.txt --albert_config X",
     "run --config run.yaml --corpus text.txt --data_dir X --output out",
 ]
 LOCAL_ONLY = [
     "convert vocab.txt X --to tf1",
-    "convert model.ckpt out --to tf1 --config X",
+    "convert model.ckpt out --to tf1 --albert_config X",
     "run --config run.yaml --output X",
 ]
 WRONG = ["s3://bucket/x", "gs:/bucket/x", "hf://owner/x", "file:///x"]

@@ -53,7 +53,7 @@ def test_convert_takes_vocabulary_and_configuration_from_elsewhere(
     status = main(
         [
             *("convert", str(release / "model.ckpt-best"), str(tmp_path / "out"), "--to", "keras"),
-            *("--config", str(tmp_path / "albert_config.json")),
+            *("--albert_config", str(tmp_path / "albert_config.json")),
             *("--vocab", str(tmp_path / "30k-clean.model"), "--lower_case", "false"),
         ]
     )
