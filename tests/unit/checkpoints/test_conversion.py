@@ -144,7 +144,9 @@ def test_case_is_a_setting_of_the_vocabulary(tf1: Path, tmp_path: Path) -> None:
 def test_a_checkpoint_without_configuration_needs_one(tf1: Path, tmp_path: Path) -> None:
     config = tmp_path / "elsewhere.json"
     (tf1 / "albert_config.json").rename(config)
-    with pytest.raises(InputError, match=r"give the model's albert_config\.json with --config"):
+    with pytest.raises(
+        InputError, match=r"give the model's albert_config\.json with --albert_config"
+    ):
         convert(tf1, tmp_path / "out", to="keras")
     convert(tf1, tmp_path / "out", to="keras", config=config)
     assert read_checkpoint(tmp_path / "out").config == CONFIG
