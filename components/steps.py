@@ -109,6 +109,7 @@ _STEPS = (
         needs_text=True,
         key_metrics=(
             "masked_lm_accuracy",
+            "masked_lm_mask_token_accuracy",
             "sentence_order_accuracy",
             "loss",
             "tokens_per_second",

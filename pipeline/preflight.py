@@ -5,13 +5,19 @@ this machine, `pipeline.remote.inputs` looks at the listings of buckets.
 """
 
 import dataclasses
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from albert_core.checkpoints.trained_length import (
+    find_trained_length,
+    warn_of_untrained_positions,
+)
 from albert_core.errors import InputError
 from albert_core.exports.formats import FORMATS
 from albert_core.finetuning.config import EVERY_TASK, Initialization
+from albert_core.storage import is_remote
 from albert_core.tasks import TASKS, Task, expand_groups
 from components.checkpoint.config import CheckpointConfig
 from components.finetune.job import TaskJob
@@ -58,11 +64,13 @@ class CheckpointStart:
         config: It by addresses that are valid where the steps run.
         fingerprint: Hash of the model; `unknown` where it was not read.
         max_length: Longest sequence that it reads, in tokens; None where it was not read.
+        trained_length: Longest sequence that it was pretrained on; None where nothing tells it.
     """
 
     config: CheckpointConfig
     fingerprint: str
     max_length: int | None = None
+    trained_length: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,7 +109,8 @@ def pipeline_arguments(
 ) -> dict[str, Any]:
     """Check every input of a run and return the pipeline's arguments.
 
-    How much of the files is checked depends on the view.
+    How much of the files is checked depends on the view. A warning is printed on standard error
+    about tasks whose inputs are longer than all sequences of pretraining, where that is known.
 
     Args:
         config: The run.
@@ -129,6 +138,7 @@ def pipeline_arguments(
         return _arguments_from_checkpoint(config, inputs, work_root=work_root)
     start = inputs.find_start(config)
     jobs = _find_jobs(config, inputs)
+    _warn_of_untrained_positions(jobs, _trained_length(start.config))
     values = to_values(start.config)
     return {
         **{name: values[name] for name in _SECTIONS},
@@ -156,6 +166,7 @@ def _arguments_from_checkpoint(
                 f"the {start.max_length} positions of {config.checkpoint.path}; set it, for all "
                 "tasks with --finetuning.sequence_length"
             )
+    _warn_of_untrained_positions(jobs, start.trained_length)
     return {
         "title": config.title,
         "checkpoint": plain_values(dataclasses.asdict(start.config)),
@@ -164,6 +175,33 @@ def _arguments_from_checkpoint(
         "export": to_values(config)["export"],
         "work_root": str(work_root),
     }
+
+
+def _trained_length(config: RunConfig) -> int | None:
+    """Return the longest sequences that a run from text will have trained on, in tokens.
+
+    Those of the model that pretraining begins from count, too; None if it does not tell them, or
+    is not on this machine.
+
+    Raises:
+        InputError: The manifest of that model cannot be read.
+    """
+    lengths = config.pretraining.sequence_lengths(default=config.records.sequence_length)
+    if start := config.pretraining.init_checkpoint:
+        initial = None if is_remote(start) else find_trained_length(start)
+        return initial and max(initial, *lengths)
+    return max(lengths)
+
+
+def _warn_of_untrained_positions(jobs: Iterable[TaskJob], trained_length: int | None) -> None:
+    """Print a warning for each sequence length of tasks that is above that of pretraining."""
+    tasks: dict[int, list[str]] = {}
+    for job in jobs:
+        if job.initialization == "pretrained":
+            tasks.setdefault(job.finetuning.sequence_length, []).append(job.task.name)
+    for length, names in tasks.items():
+        if warning := warn_of_untrained_positions(names, length, trained_length):
+            print(f"warning: {warning}", file=sys.stderr)
 
 
 def _find_jobs(config: RunConfig, inputs: InputView) -> list[TaskJob]:

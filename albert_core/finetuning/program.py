@@ -12,13 +12,14 @@ from albert_core.artifacts.manifest import Metrics
 from albert_core.checkpoints import Checkpoint
 from albert_core.checkpoints.names import PRETRAINING_HEADS
 from albert_core.checkpoints.side_files import TASK_NAME, TRIALS_NAME
+from albert_core.checkpoints.trained_length import TRAINED_LENGTH, warn_of_untrained_positions
 from albert_core.checkpoints.vocabulary import check_size
 from albert_core.config import CONFIG_NAME, WEIGHTS_NAME, AlbertConfig
 from albert_core.errors import InputError
 from albert_core.files import write_json
 from albert_core.finetuning.baseline import baseline_score
 from albert_core.finetuning.config import FinetuningConfig, Initialization
-from albert_core.finetuning.task_program import task_program
+from albert_core.finetuning.task_program import TaskData, task_program
 from albert_core.finetuning.trials import Trial, TrialTrainer, best_trials
 from albert_core.progress import ReportProgress, quiet
 from albert_core.tasks import Task
@@ -40,6 +41,7 @@ def run_finetuning(
     checkpoints: Path,
     work: str,
     feature_cache: Path,
+    trained_length: int | None = None,
     progress: ReportProgress = quiet,
 ) -> Metrics:
     """Train every trial on the first device and write the best model into `results`.
@@ -60,6 +62,8 @@ def run_finetuning(
         work: What is trained: settings and inputs. Checkpoints of other work are not taken up.
         feature_cache: Keeps the training set's features, which other trainings with the same data,
             vocabulary and lengths read; made if it is missing.
+        trained_length: Longest sequences that the model was pretrained on, in tokens, for a
+            warning; None where it is not known.
         progress: Receives the number of steps done.
 
     Returns:
@@ -75,6 +79,9 @@ def run_finetuning(
     checkpoint = pretrained.with_pooler()
     for note in (*checkpoint.notes, *_describe_left_out(checkpoint, task)):
         progress(0, 0, note)
+    length = config.sequence_length
+    if warning := warn_of_untrained_positions([task.name], length, trained_length):
+        progress(0, 0, f"warning: {warning}")
     tokenizer = _tokenizer(checkpoint)
     model_config = _model_config(checkpoint.config, config)
     weights = checkpoint.weights if initialization == "pretrained" else {}
@@ -103,8 +110,20 @@ def run_finetuning(
         "majority_score": round(baseline_score(program, train, dev), 4),
         "num_train": len(train.examples),
         "num_dev": len(dev.examples),
+        **_count_untrained(train, trained_length),
         **{f"num_left_out ({cause})": number for cause, number in train.left_out.items()},
     }
+
+
+def _count_untrained(train: TaskData, trained_length: int | None) -> dict[str, int]:
+    """Return how many training sequences are longer than those of pretraining, and its length.
+
+    Empty if there are none, or if the length is not known.
+    """
+    if trained_length is None:
+        return {}
+    number = int(np.sum(train.features.lengths > trained_length))
+    return {"num_beyond_pretraining": number, TRAINED_LENGTH: trained_length} if number else {}
 
 
 def _describe_left_out(checkpoint: Checkpoint, task: Task) -> tuple[str, ...]:

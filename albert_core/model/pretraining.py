@@ -180,16 +180,7 @@ class AlbertForPreTraining(ConfigSerializable, GradientAccumulationModel):
         """
         # Not in `compute_metrics`: Keras calls it once a step, without micro-batches' outputs.
         losses = pretraining_losses(y, y_pred)
-        weights_BP, labels_B = y["masked_lm_weights"], y["sentence_order_labels"]
-        hits_BP = ops.equal(ops.argmax(y_pred["masked_lm_logits"], axis=-1), y["masked_lm_ids"])
-        hits_B = ops.equal(ops.argmax(y_pred["sentence_order_logits"], axis=-1), labels_B)
-        observed = {
-            "masked_lm_accuracy": (ops.cast(hits_BP, "float32"), weights_BP),
-            "masked_lm_loss": (losses["masked_lm_example_loss"], weights_BP),
-            "sentence_order_accuracy": (ops.cast(hits_B, "float32"), None),
-            "sentence_order_loss": (losses["sentence_order_example_loss"], None),
-        }
-        for name, (values, weights) in observed.items():
+        for name, (values, weights) in pretraining_values(y, y_pred, losses).items():
             self.means[name].update_state(values, sample_weight=weights)
         return losses["loss"]
 
@@ -237,6 +228,31 @@ def pretraining_losses(targets: Tensors, outputs: Tensors) -> dict[str, Any]:
         "sentence_order_example_loss": sentence_order_example_loss_B,
         "sentence_order_loss": sentence_order_loss,
         "loss": masked_lm_loss + sentence_order_loss,
+    }
+
+
+def pretraining_values(
+    targets: Tensors, outputs: Tensors, losses: Tensors
+) -> dict[str, tuple[Any, Any]]:
+    """Return what the metrics of `METRIC_NAMES` are means of, each with its weights or None.
+
+    Args:
+        targets: As of `pretraining_losses`.
+        outputs: As of `pretraining_losses`.
+        losses: What that returned for them.
+
+    Returns:
+        Values and weights [B, P] of masked LM, values [B] of sentence order; accuracies are means
+        of 1 for a hit and 0.
+    """
+    weights_BP, labels_B = targets["masked_lm_weights"], targets["sentence_order_labels"]
+    hits_BP = ops.equal(ops.argmax(outputs["masked_lm_logits"], axis=-1), targets["masked_lm_ids"])
+    hits_B = ops.equal(ops.argmax(outputs["sentence_order_logits"], axis=-1), labels_B)
+    return {
+        "masked_lm_accuracy": (ops.cast(hits_BP, "float32"), weights_BP),
+        "masked_lm_loss": (losses["masked_lm_example_loss"], weights_BP),
+        "sentence_order_accuracy": (ops.cast(hits_B, "float32"), None),
+        "sentence_order_loss": (losses["sentence_order_example_loss"], None),
     }
 
 

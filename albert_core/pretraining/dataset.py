@@ -124,6 +124,11 @@ class PretrainingData:
         return record_reader.held_out_batches(self, files, batch_size, num_batches)
 
     @property
+    def masking_of_batches(self) -> MaskingConfig | None:
+        """How the records of the batches are masked; None of static records that do not say it."""
+        return self.records.masking if self.records.format == "static" else self.masking
+
+    @property
     def num_predictions(self) -> int:
         """Number P of predictions that a sequence has slots for."""
         if self.records.format == "static":

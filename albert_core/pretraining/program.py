@@ -1,5 +1,6 @@
 """The pretraining program: devices, data, model, optimizer, `fit`, held-out evaluation."""
 
+import itertools
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,15 +9,24 @@ from typing import Any
 import keras
 
 from albert_core.artifacts.manifest import Metrics
+from albert_core.checkpoints.trained_length import TRAINED_LENGTH, find_trained_length
 from albert_core.config import CONFIG_NAME, WEIGHTS_NAME, AlbertConfig
 from albert_core.model import AlbertForPreTraining
 from albert_core.pretraining.compilation import compiled_model
 from albert_core.pretraining.config import Phase, PretrainingConfig
 from albert_core.pretraining.dataset import PretrainingData, locate_corrupt_record
+from albert_core.pretraining.effective_rank import measure_effective_ranks
+from albert_core.pretraining.held_out import (
+    EVALUATION_METRICS,
+    HeldOutModel,
+    evaluate_held_out,
+    published_metrics,
+)
 from albert_core.pretraining.initialization import initialize
 from albert_core.pretraining.speed import SpeedMeter, summarize_speed
 from albert_core.progress import ReportProgress, quiet
 from albert_core.records.description import RecordsDescription
+from albert_core.storage import local_folder
 from albert_core.tokenization import Tokenizer
 from albert_core.training.best_weights import copy_best
 from albert_core.training.devices import Devices, use_devices, use_precision
@@ -24,14 +34,6 @@ from albert_core.training.history import best_row, write_history
 from albert_core.training.log import LOG_NAME, TENSORBOARD_NAME, read_log, recover_log
 from albert_core.training.loop import train
 from albert_core.training.state import TrainingState
-
-EVALUATION_METRICS = (
-    "masked_lm_accuracy",
-    "masked_lm_loss",
-    "sentence_order_accuracy",
-    "sentence_order_loss",
-    "loss",
-)
 
 
 def run_pretraining(
@@ -63,8 +65,10 @@ def run_pretraining(
         progress: Told how far it is.
 
     Returns:
-        The original's evaluation metrics on the held-out records at the best evaluation, its step,
-        and sizes and speed; `stopped_by`, the setting that ended training early, if one did.
+        The metrics of `evaluate_held_out` at the best evaluation, with its step and the `masking`
+        in words; the effective ranks of the outputs at the last evaluation, unless several
+        processes train; `trained_sequence_length`, where it is known; sizes and speed;
+        `stopped_by`, the setting that ended training early, if one did.
 
     Raises:
         InputError: Settings, records, devices, a checkpoint or `init_checkpoint` do not go
@@ -102,7 +106,9 @@ def run_pretraining(
             _write_results(results, model, tokenizer, state, best, checkpoints)
     log = read_log(checkpoints)
     return {
-        **{name: round(best[name], 4) for name in (*EVALUATION_METRICS, "global_step")},
+        **published_metrics(best),
+        **{name: value for name, value in state.history[-1].items() if name.endswith("_rank")},
+        **_trained_length(phases, state, config),
         "num_parameters": model.count_params(),
         **summarize_speed(phases, data, state, log),
         "strategy": str(devices),
@@ -122,6 +128,8 @@ def _train(
     progress: ReportProgress,
 ) -> TrainingState:
     """Train all phases, each on its own data; return the final state.
+
+    The last row of its history also has the effective ranks, unless several processes train.
 
     Args:
         model: Compiled.
@@ -146,6 +154,15 @@ def _train(
         for records, phase, num in zip(data, phases, num_micro_batches, strict=True)
     ]
 
+    models = [HeldOutModel(model, records.special_ids.mask) for records in data]
+
+    def evaluate(step: int) -> dict[str, Any]:
+        """Return the held-out metrics at a step, on the records of its phase, and their masking."""
+        index = plan.phase_of(max(step - 1, 0))
+        masking = data[index].masking_of_batches
+        described = {"masking": masking.describe()} if masking else {}
+        return {**evaluate_held_out(models[index], held_out[index]), **described}
+
     def batches_from(step: int) -> Any:
         """Return the batches of the phase at a step, from there on.
 
@@ -153,16 +170,15 @@ def _train(
         """
         index = plan.phase_of(step)
         model.num_micro_batches = num_micro_batches[index]
-        for make_function in (model.make_train_function, model.make_test_function):
-            # Otherwise TensorFlow traces one step for the shapes of all phases, which is slower.
-            make_function(force=True)
+        # Otherwise TensorFlow traces one step for the shapes of all phases, which is slower.
+        model.make_train_function(force=True)
         begin = plan.phase_ends[index] - plan.phase_steps[index]
         return data[index].train_batches(phases[index].batch_size, start_step=step - begin)
 
-    return train(
+    state = train(
         model,
         batches_from=batches_from,
-        evaluate=lambda step: evaluate_held_out(model, held_out[plan.phase_of(max(step - 1, 0))]),
+        evaluate=evaluate,
         plan=plan,
         folder=checkpoints,
         work=work,
@@ -171,15 +187,35 @@ def _train(
         measure_speed=SpeedMeter(model.config, data, phases, plan, devices),
         is_chief=devices.is_chief,
     )
+    # Once, as it costs as much as an evaluation; the outputs of several processes are on several
+    # machines.
+    if devices.num_processes == 1:
+        batches = held_out[plan.phase_of(max(state.step - 1, 0))]
+        ranks = measure_effective_ranks(model, batches, multiple_of=num_data_parallel)
+        state.history[-1].update(ranks)
+    return state
 
 
-def evaluate_held_out(model: keras.Model, batches: object) -> dict[str, float]:
-    """Evaluate on held-out batches; return the metrics of `EVALUATION_METRICS`.
+def _trained_length(
+    phases: Sequence[Phase], state: TrainingState, config: PretrainingConfig
+) -> dict[str, int]:
+    """Return `trained_sequence_length`: the longest sequences the weights were trained on.
 
-    The model's metrics are reset before, and hold this evaluation afterwards.
+    The lengths of the phases that training reached count, and that of the model it began from.
+    Empty if that model does not tell its own.
     """
-    metrics = model.evaluate(batches, return_dict=True, verbose=0)
-    return {name: float(metrics[name]) for name in EVALUATION_METRICS}
+    begins = itertools.accumulate((phase.num_train_steps for phase in phases), initial=0)
+    lengths = [
+        phase.sequence_length
+        for phase, begin in zip(phases, begins, strict=False)
+        if begin < state.step
+    ]
+    if config.init_checkpoint:
+        initial = find_trained_length(local_folder(config.init_checkpoint))
+        if initial is None:
+            return {}
+        lengths.append(initial)
+    return {TRAINED_LENGTH: max(lengths)}
 
 
 def _write_results(

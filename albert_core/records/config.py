@@ -15,6 +15,9 @@ TRAIN_PREFIX, HELD_OUT_PREFIX = "train", "held_out"
 OriginalCompat = Literal["none", "original"]
 RecordFormat = Literal["compact", "static"]
 
+# What a masked token is shown as: [MASK], a random token, or itself.
+MASK_TOKEN_PROBABILITY, RANDOM_PROBABILITY, UNCHANGED_PROBABILITY = 0.8, 0.1, 0.1
+
 _ORIGINAL_MAX_PREDICTIONS = 20
 
 
@@ -76,6 +79,28 @@ class MaskingConfig:
     def max_predictions(self, sequence_length: int) -> int:
         """Return the number P of prediction slots: `max_masked`, twice that with `permutation`."""
         return self.max_masked(sequence_length) * (2 if self.permutation else 1)
+
+    def describe(self) -> str:
+        """Return in words what is masked and how it is shown, for people who compare accuracies.
+
+        It names probability, longest n-gram and the odds of [MASK], random and unchanged tokens;
+        and of the other settings those that are not at their defaults.
+        """
+        units = "whole words" if self.whole_word else "tokens"
+        parts = [f"{self.mask_probability * 100:.10g} % of the tokens"]
+        if self.max_predictions_per_sequence is not None or self.compat == "original":
+            parts[0] += f", at most {self.max_masked(0)} of a sequence"
+        parts.append(f"n-grams of up to {self.max_ngram} {units}")
+        if not self.favor_shorter_ngram:
+            parts[-1] += ", the longest likeliest"
+        parts.append(
+            f"{MASK_TOKEN_PROBABILITY * 100:.10g} % [MASK], "
+            f"{RANDOM_PROBABILITY * 100:.10g} % random, "
+            f"{UNCHANGED_PROBABILITY * 100:.10g} % unchanged"
+        )
+        if self.permutation:
+            parts.append("as many further tokens shuffled")
+        return "; ".join(parts)
 
     def ngram_cdf(self) -> np.ndarray:
         """Return the probabilities that a run has at most 1, 2, ... words, float64 [max_ngram].

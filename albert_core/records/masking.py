@@ -15,7 +15,11 @@ from typing import Any
 import numba
 import numpy as np
 
-from albert_core.records.config import MaskingConfig
+from albert_core.records.config import (
+    MASK_TOKEN_PROBABILITY,
+    RANDOM_PROBABILITY,
+    MaskingConfig,
+)
 from albert_core.records.pairs import SegmentPairs
 from albert_core.records.rng import integer_below, uniform
 from albert_core.records.word_borders import begins_word
@@ -230,9 +234,9 @@ def _replacement(token_id: int, vocab_size: int, state: Any, mask: int) -> int:
     `state` on by one draw, or by two for a random token.
     """
     draw = uniform(state)
-    if draw < 0.8:
+    if draw < MASK_TOKEN_PROBABILITY:
         return mask
-    if draw < 0.9:
+    if draw < 1 - RANDOM_PROBABILITY:
         return token_id
     return integer_below(state, vocab_size)
 

@@ -8,6 +8,7 @@ from albert_core.artifacts.manifest import Manifest, Metrics
 from albert_core.artifacts.step import run_step
 from albert_core.checkpoints import Checkpoint, detect, read_checkpoint, save_folder
 from albert_core.checkpoints.description import size_name
+from albert_core.checkpoints.trained_length import TRAINED_LENGTH, find_trained_length
 from albert_core.errors import InputError
 from albert_core.files import write_json
 from albert_core.progress import ReportProgress, quiet
@@ -104,13 +105,16 @@ def _describe(checkpoint: Checkpoint, config: CheckpointConfig) -> Metrics:
     """Return what a checkpoint is and holds, by name; it has a vocabulary."""
     tokenizer = checkpoint.tokenizer
     assert tokenizer is not None
+    path = fetch_checkpoint(config.path)
+    trained_length = find_trained_length(path)
     return {
         "source": config.path,
-        "kind": detect(fetch_checkpoint(config.path)),
+        "kind": detect(path),
         "size": size_name(checkpoint.config),
         "num_parameters": sum(array.size for array in checkpoint.weights.values()),
         "vocab_size": len(tokenizer),
         "lower_case": tokenizer.lower_case,
         "strip_accents": tokenizer.strip_accents,
         "heads": ", ".join(sorted(checkpoint.heads)),
+        **({TRAINED_LENGTH: trained_length} if trained_length else {}),
     }

@@ -9,6 +9,7 @@ from albert_core.artifacts.manifest import Manifest, Metrics
 from albert_core.artifacts.step import run_step, work_fingerprint
 from albert_core.artifacts.work_folder import local_work_root
 from albert_core.checkpoints import read_checkpoint
+from albert_core.checkpoints.trained_length import find_trained_length
 from albert_core.finetuning.config import FinetuningConfig, Initialization
 from albert_core.progress import ReportProgress, quiet
 from albert_core.tasks import Task, task_fingerprint
@@ -68,6 +69,8 @@ def finetune(
         "finetuning": recorded_settings(config),
     }
 
+    is_random = initialization == "random"  # then no position was trained, and none is worse
+
     def write_model(results: Path, checkpoints: Path) -> Metrics:
         """Train, write the model into `results` and return its metrics; called by `run_step`."""
         from albert_core.finetuning.program import run_finetuning
@@ -82,6 +85,7 @@ def finetune(
             checkpoints=checkpoints,
             work=work_fingerprint("finetune", settings, inputs),
             feature_cache=cache or checkpoints / "features",
+            trained_length=None if is_random else find_trained_length(pretrained),
             progress=progress,
         )
 

@@ -137,8 +137,9 @@ def _option(name: str, value: float) -> str:
 
 
 def _on_tasks(run: RunSummary) -> Iterator[Advice]:
-    """Yield advice on tasks: rising or falling curves, small training sets, small dev sets."""
+    """Yield advice on tasks: long inputs, rising or falling curves, small training or dev sets."""
     tasks = run.tasks
+    yield from _on_untrained_positions(run.steps)
     rising = [task.name for task in tasks if _is_rising(task)]
     if rising:
         yield Advice(
@@ -171,6 +172,25 @@ def _on_tasks(run: RunSummary) -> Iterator[Advice]:
             f"{', '.join(task.name for task in wide)}: the dev set is too small for them.",
             reason=f"With {format_count(min(task.num_dev for task in wide), 'example')} a score is "
             f"known to within {format_points(largest)} points.",
+        )
+
+
+def _on_untrained_positions(steps: Sequence[StepSummary]) -> Iterator[Advice]:
+    """Yield advice for each task with training sequences longer than those of pretraining."""
+    for step in steps:
+        number = step.metrics.get("num_beyond_pretraining")
+        if not number:
+            continue
+        length = step.metrics["trained_sequence_length"]
+        name, longest = step.config["task"], step.config["finetuning"]["sequence_length"]
+        yield Advice(
+            action=f"Pretrain on {longest} tokens (records.sequence_length, or a last phase of "
+            f"that length), or fine-tune {name} on {length}: it reads positions that were never "
+            "trained.",
+            reason=f"Pretraining had at most {length} tokens; "
+            f"{format_count(number, 'training sequence')} of {name} "
+            f"{'is' if number == 1 else 'are'} longer.",
+            setting=f"--finetuning.sequence_length {length}",
         )
 
 

@@ -12,6 +12,7 @@ from albert_core.errors import InputError
 from albert_core.files import sha256_of_file, write_json
 from albert_core.old_names import rename_settings
 from albert_core.storage import local_path
+from components.masked_lm import SHOWN_ACCURACIES
 from components.report.page import flatten
 from components.report.significance import unpaired_interval
 from components.report.step import PAGE_NAME, SUMMARY_NAME
@@ -189,8 +190,19 @@ def _compare_pretraining(
 ) -> list[tuple[str, list[float | None]]]:
     """Return rows of a name and a value for each run: accuracies and loss of what is published."""
     published = [published_evaluation(run["pretraining_history"]) for run in runs]
-    names = ("masked_lm_accuracy", "sentence_order_accuracy", "loss", "global_step")
-    return [(name, [row.get(name) for row in published]) for name in names]
+    names = (
+        "masked_lm_accuracy",
+        *SHOWN_ACCURACIES,
+        "sentence_order_accuracy",
+        "loss",
+        "global_step",
+    )
+    return [
+        (name, [row.get(name) for row in published])
+        for name in names
+        # Runs of earlier versions have no accuracies by what is shown.
+        if name not in SHOWN_ACCURACIES or any(name in row for row in published)
+    ]
 
 
 def _compare_tasks(runs: Sequence[RunValues]) -> Iterator[ComparedTask]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import jinja2
 
+from components.masked_lm import describe_ranks, shown_rows
 from components.number_formats import (
     NOTHING,
     format_bytes,
@@ -63,6 +64,9 @@ def render_page(summary: RunSummary) -> str:
         created=_format_time(summary.created),
         headlines=list(_headlines(summary)),
         evaluations=_spread(summary.pretraining_history),
+        published_evaluation=published_evaluation(summary.pretraining_history),
+        shown_rows=shown_rows(published_evaluation(summary.pretraining_history)),
+        effective_ranks=describe_ranks(summary.pretraining_history),
         published_source=SOURCE,
         published_tables=published_tables(summary.tasks, size=summary.checkpoint.get("size", "")),
         pretraining_charts=_pretraining_charts(summary),
@@ -137,10 +141,12 @@ def _text_headlines(summary: RunSummary) -> Iterator[Headline]:
     """
     best = published_evaluation(summary.pretraining_history)
     held_out = f"held-out, step {format_number(best['global_step'])}" if best else "held-out"
+    of_mask = "".join(f"; {words}: {format_percent(a)}" for words, _, _, a in shown_rows(best)[:1])
     yield Headline(
         label="Masked LM accuracy",
         value=format_percent(best.get("masked_lm_accuracy")),
-        note=f"{held_out}; most frequent token: {format_percent(summary.most_frequent_fraction)}",
+        note=f"{held_out}{of_mask}; most frequent token: "
+        f"{format_percent(summary.most_frequent_fraction)}",
     )
     yield Headline(
         label="Sentence order accuracy",

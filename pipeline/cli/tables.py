@@ -9,6 +9,7 @@ import rich.box
 import rich.console
 import rich.table
 
+from components.masked_lm import SHOWN_NAMES
 from components.number_formats import format_number, format_points
 from components.report.submission import SUBMISSION_NAME
 from components.report.summary import published_evaluation
@@ -31,6 +32,8 @@ def print_result(summary: Mapping[str, Any], steps_run: frozenset[str], page: Pa
     console.print(steps_table(summary["steps"], states))
     console.print()
     console.print(_scores_table(summary))
+    if masking := published_evaluation(summary["pretraining_history"]).get("masking"):
+        console.print(f"Masks of held-out text: {masking}", markup=False, soft_wrap=True)
     if rows := list(_export_rows(summary["exports"])):
         console.print()
         console.print(_exports_table(rows))
@@ -241,6 +244,8 @@ def _outcomes(summary: Mapping[str, Any]) -> Iterator[str]:
 def _scores_table(summary: Mapping[str, Any]) -> rich.table.Table:
     """Return the table of scores: the two pretraining objectives if any, then each task.
 
+    Below masked LM are its accuracies by what the input has at the predicted position, as far as
+    they were measured.
     Baselines are in the columns `random weights`, `TF-IDF` and `majority`. A column `accepted` is
     there only if the accepted model has a score for a task.
 
@@ -259,13 +264,10 @@ def _scores_table(summary: Mapping[str, Any]) -> rich.table.Table:
     )
     table = make_table("task", "metric", *numbers, right=numbers)
     published = published_evaluation(summary["pretraining_history"])
-    objectives = (
-        ("masked LM", "masked_lm_accuracy", summary["most_frequent_fraction"]),
-        ("sentence order", "sentence_order_accuracy", 0.5),
-    )
-    for name, metric, baseline in () if summary["checkpoint"] else objectives:
-        score = format_points(published.get(metric))
-        table.add_row(name, "accuracy", score, "", "", format_points(baseline))
+    if not summary["checkpoint"]:
+        for name, metric, baseline in _objectives(published, summary["most_frequent_fraction"]):
+            score = format_points(published.get(metric))
+            table.add_row(name, "accuracy", score, "", "", points_or_nothing(baseline))
     for task in summary["tasks"]:
         random = task["random_weights_score"]
         table.add_row(
@@ -278,6 +280,23 @@ def _scores_table(summary: Mapping[str, Any]) -> rich.table.Table:
             *((points_or_nothing(accepted.get(task["name"])),) if has_accepted else ()),
         )
     return table
+
+
+def _objectives(
+    published: Mapping[str, Any], most_frequent_fraction: float
+) -> Iterator[tuple[str, str, float | None]]:
+    """Yield the name, the metric and the majority baseline, or None, of each row of pretraining.
+
+    Args:
+        published: The evaluation of the published weights.
+        most_frequent_fraction: Masked-LM accuracy of always guessing the most frequent token.
+    """
+    yield "masked LM", "masked_lm_accuracy", most_frequent_fraction
+    for shown, words in SHOWN_NAMES.items():
+        metric = f"masked_lm_{shown}_accuracy"
+        if metric in published:
+            yield f"- {words}", metric, None
+    yield "sentence order", "sentence_order_accuracy", 0.5
 
 
 def points_or_nothing(score: float | None) -> str:

@@ -4,6 +4,7 @@ import dataclasses
 import os
 from pathlib import Path
 
+from albert_core.checkpoints.trained_length import find_trained_length
 from albert_core.corpus import CorpusConfig, check_corpus, corpus_fingerprint, find_corpus_files
 from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.corpus.overlap import OverlapIndex
@@ -19,7 +20,7 @@ from albert_core.tasks import (
     task_fingerprint,
 )
 from albert_core.tasks.reading import SPLITS
-from components.checkpoint.step import read_configured
+from components.checkpoint.step import fetch_checkpoint, read_configured
 from components.image import image_name
 from components.resolve.dates import DATE_PLACEHOLDER, NO_DATE
 from components.resolve.step import Resolved, resolve
@@ -128,6 +129,7 @@ class LocalInputs:
             ),
             fingerprint=checkpoint.content_hash(),
             max_length=checkpoint.config.max_position_embeddings,
+            trained_length=find_trained_length(fetch_checkpoint(path)),
         )
 
     def find_task(self, name: str, config: RunConfig) -> TaskFiles:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -255,6 +256,30 @@ def test_dropout_of_the_encoder_can_be_set(tune, tmp_path):
     tune("topic", hidden_dropout=0.25, num_train_steps=2)
     config = json.loads((tmp_path / "topic/albert_config.json").read_text())
     assert (config["hidden_dropout_prob"], config["attention_probs_dropout_prob"]) == (0.25, 0.0)
+
+
+def test_positions_that_pretraining_never_trained_are_named_and_counted(tune, model, tmp_path):
+    shutil.copytree(model, tmp_path / "short", ignore=shutil.ignore_patterns("manifest.json"))
+    Manifest(
+        step="pretrain",
+        fingerprint="f",
+        code_version="v",
+        config={},
+        inputs={},
+        files={},
+        metrics={"trained_sequence_length": 6},
+        seconds=1.0,
+    ).write(tmp_path / "short")
+    told: list[str] = []
+    figures = tune(
+        "topic",
+        pretrained=tmp_path / "short",
+        num_train_steps=1,
+        progress=lambda done, total, text: told.append(text),
+    ).metrics
+    assert any("pretrained on at most 6 tokens, so positions 6 to 47 were" in one for one in told)
+    assert 0 < figures["num_beyond_pretraining"] <= NUM_TRAIN
+    assert figures["trained_sequence_length"] == 6
 
 
 def test_bfloat16_learns_as_well(tune, learned):

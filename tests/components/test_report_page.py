@@ -229,6 +229,32 @@ def test_shows_evaluations_statistics_and_settings(page: Page) -> None:
         assert expected in page.texts, expected
 
 
+def test_shows_masked_lm_by_what_the_model_saw_the_masks_and_the_ranks(page: Page) -> None:
+    history = make_run().pretraining_history
+    measured = {
+        "masked_lm_mask_token_accuracy": 0.088,
+        "masked_lm_mask_token_loss": 6.75,
+        "masked_lm_mask_token_fraction": 0.801,
+        "masked_lm_random_fraction": 0.0,
+        "masking": "15 % of the tokens; <b>",
+        "pooled_output_effective_rank": 2.41,
+        "mean_output_effective_rank": 37.5,
+        "max_effective_rank": 128,
+    }
+    rows = [*history[:-1], {**history[-1], **measured}]
+    shown = Page(render_page(make_run(pretraining_history=rows)))
+    start = shown.texts.index("Masked LM by what the model is shown")
+    assert "the same masks: 15 % of the tokens; <b>." in " ".join(shown.texts[start + 1].split())
+    begin = shown.texts.index("[MASK]", start)
+    assert shown.texts[begin : begin + 4] == ["[MASK]", "80.1%", "6.750", "8.8%"]
+    assert "random token" not in shown.texts
+    ranks = "2.41 (pooled output), 37.5 (mean of the tokens) of 128."
+    assert any(ranks in text for text in shown.texts)
+    assert "[MASK]: 8.8%" in shown.texts[shown.texts.index("Masked LM accuracy") + 2]
+    # Runs of earlier versions have none of it.
+    assert "Masked LM by what the model is shown" not in page.texts
+
+
 def test_draws_three_pretraining_charts_and_one_a_task(page: Page) -> None:
     assert page.tags.count("svg") == 3 + 2
     assert "most frequent token" in page.texts

@@ -107,6 +107,19 @@ def test_advice_for_tasks() -> None:
     assert any("lower rate" in one.action for one in judge(make_run(tasks=[falling])).advice)
 
 
+def test_a_task_on_positions_that_were_never_trained_is_named_with_the_remedy() -> None:
+    step = dataclasses.replace(
+        make_step("finetune rte"),
+        config={"task": "rte", "finetuning": {"sequence_length": 128}},
+        metrics={"num_beyond_pretraining": 1200, "trained_sequence_length": 64},
+    )
+    advised = judge(make_run(steps=[step], tasks=(), pretraining_history=())).advice[0]
+    assert advised.action.startswith("Pretrain on 128 tokens (records.sequence_length, or a last")
+    assert "fine-tune rte on 64" in advised.action
+    assert "1,200 training sequences of rte are longer" in advised.reason
+    assert advised.setting == "--finetuning.sequence_length 64"
+
+
 def test_a_model_above_all_baselines_is_to_be_used() -> None:
     assert advice(make_run(tasks=[task(0.6, 0.6)]))["Use it"] == "albert predict models/topic FILE"
     unknown = task(

@@ -7,7 +7,7 @@ import keras
 
 from albert_core.training.session import TrainingSession
 
-Evaluate = Callable[[int], Mapping[str, float]]
+Evaluate = Callable[[int], Mapping[str, Any]]
 
 
 class Evaluation(keras.callbacks.Callback):
@@ -31,7 +31,7 @@ class Evaluation(keras.callbacks.Callback):
         """
         session = self.session
         step = session.state.step
-        # Read first: an evaluation resets the model's metrics.
+        # Read first: an evaluation may reset the model's metrics.
         metrics = session.model.get_metrics_result() if step else {}
         trained = {f"train_{name}": float(value) for name, value in metrics.items()}
         row = {

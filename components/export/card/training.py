@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from albert_core.artifacts.manifest import Manifest
+from albert_core.checkpoints.trained_length import TRAINED_LENGTH
 from albert_core.config import AlbertConfig
 from albert_core.pretraining.config import Phase, PretrainingConfig
 from albert_core.records.config import MaskingConfig, RecordsConfig
@@ -13,6 +14,7 @@ from albert_core.training.flops import training_flops_per_token
 from components.export.card.config import CardConfig
 from components.export.card.sections import CardTable, Fact, Section, keep_known
 from components.export.lineage import Lineage
+from components.masked_lm import describe_ranks, shown_rows
 from components.number_formats import format_exact, format_exact_percent, format_number
 
 _HOUR_S = 3600.0
@@ -52,6 +54,8 @@ def finetuning_section(finetuned: Manifest | None) -> Section:
             ("Warm-up steps", settings["num_warmup_steps"]),
             ("Warm-up ratio", _unless_replaced(settings, "warmup_ratio", by="num_warmup_steps")),
             ("Longest input, in tokens", settings["sequence_length"]),
+            ("Longest input of pretraining, where longer ones occur", metrics.get(TRAINED_LENGTH)),
+            ("Training sequences beyond that", metrics.get("num_beyond_pretraining")),
             ("Precision", settings["precision"]),
             ("Frozen", settings["frozen"]),
             ("Seeds", metrics.get("num_seeds", 1)),
@@ -100,11 +104,14 @@ def pretraining_section(
                     "Held-out masked LM accuracy",
                     format_exact_percent(metrics["masked_lm_accuracy"]),
                 ),
+                *_shown_facts(metrics),
                 ("Of always guessing the most frequent token", _baseline(lineage.records)),
                 (
                     "Held-out sentence order accuracy",
                     format_exact_percent(metrics["sentence_order_accuracy"]),
                 ),
+                ("Effective rank of the outputs at the last evaluation", describe_ranks([metrics])),
+                ("Longest sequences trained on, in tokens", metrics.get(TRAINED_LENGTH)),
                 ("Hardware", metrics["strategy"]),
                 ("Tokens trained on", metrics["num_tokens"]),
                 ("Epochs", metrics["num_epochs"]),
@@ -118,6 +125,19 @@ def pretraining_section(
         ],
         table=_phases_table(phases),
     )
+
+
+def _shown_facts(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the masked-LM accuracy by what the model is shown, and the masks, as far as known."""
+    facts = [
+        (
+            f"Held-out masked LM accuracy, {words}",
+            f"{format_exact_percent(accuracy)}, loss {format_exact(loss)}, of "
+            f"{format_exact_percent(fraction)} of the predictions",
+        )
+        for words, fraction, loss, accuracy in shown_rows(metrics)
+    ]
+    return [*facts, *([("Masks", metrics["masking"])] if "masking" in metrics else [])]
 
 
 def _first_sequence_length(manifest: Manifest) -> int:

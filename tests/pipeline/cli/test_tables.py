@@ -55,6 +55,24 @@ def test_the_evaluation_shown_is_that_of_the_last_phase_even_if_an_earlier_one_w
     assert rows["sentence"] == ["sentence", "order", "accuracy", "85.0", "50.0"]
 
 
+def test_masked_lm_is_also_shown_by_what_the_model_saw_with_the_masks_named(capsys):
+    row = {
+        **make_summary()["pretraining_history"][0],
+        "masked_lm_mask_token_accuracy": 0.088,
+        "masked_lm_unchanged_accuracy": 0.899,
+        "masking": "15 % of the tokens",
+    }
+    print_result(make_summary(pretraining_history=[row]), frozenset(), Path("index.html"))
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    first = lines.index(["masked", "LM", "accuracy", "50.0", "5.0"])
+    assert lines[first + 1 : first + 4] == [
+        ["-", "[MASK]", "accuracy", "8.8"],
+        ["-", "unchanged", "token", "accuracy", "89.9"],
+        ["sentence", "order", "accuracy", "80.0", "50.0"],
+    ]
+    assert ["Masks", "of", "held-out", "text:", "15", "%", "of", "the", "tokens"] in lines
+
+
 def test_the_verdict_and_the_score_without_a_model_are_shown(capsys):
     task = {**make_summary()["tasks"][0], "random_weights_score": 0.1, "without_model_score": 0.2}
     summary = make_summary(tasks=[task], verdict={"answer": "Pretraining paid: more."})

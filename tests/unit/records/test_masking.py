@@ -281,3 +281,34 @@ def test_the_originals_words_run_across_sep() -> None:
         together = [({1, 2} <= found) == (4 in found) for found in chosen]
         assert all(together) == always_together
         assert all(3 not in found for found in chosen)
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (
+            MaskingConfig(),
+            "15 % of the tokens; n-grams of up to 3 whole words; 80 % [MASK], 10 % random, "
+            "10 % unchanged",
+        ),
+        (
+            MaskingConfig(
+                mask_probability=0.125,
+                max_ngram=1,
+                whole_word=False,
+                favor_shorter_ngram=False,
+                permutation=True,
+                max_predictions_per_sequence=7,
+            ),
+            "12.5 % of the tokens, at most 7 of a sequence; n-grams of up to 1 tokens, the longest "
+            "likeliest; 80 % [MASK], 10 % random, 10 % unchanged; as many further tokens shuffled",
+        ),
+        (
+            MaskingConfig(compat="original"),
+            "15 % of the tokens, at most 20 of a sequence; n-grams of up to 3 whole words; "
+            "80 % [MASK], 10 % random, 10 % unchanged",
+        ),
+    ],
+)
+def test_masks_are_described_with_what_accuracies_depend_on(config: MaskingConfig, words: str):
+    assert config.describe() == words

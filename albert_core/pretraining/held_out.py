@@ -1,0 +1,144 @@
+"""Evaluation on held-out records: the original's metrics, and those of masked LM by what is shown.
+
+Shape suffixes: B batch, S sequence, P predictions.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+from keras import ops
+
+from albert_core.model import AlbertForPreTraining
+from albert_core.model.pretraining import METRIC_NAMES, pretraining_losses, pretraining_values
+
+EVALUATION_METRICS = (*METRIC_NAMES, "loss")
+"""The original's metrics, which eval_results.txt holds."""
+
+SHOWN = ("mask_token", "random", "unchanged")
+"""What the input may have at a predicted position, by the names that the records' report uses."""
+
+_PREFIX = "masked_lm"
+
+
+def shown_weights(inputs: Mapping[str, Any], targets: Mapping[str, Any], mask_id: int) -> Any:
+    """Return the weights of the predictions apart, by what the input has at their positions.
+
+    A random token that happens to be the label counts as unchanged: nothing tells them apart.
+
+    Args:
+        inputs: `input_ids` [B, S] and `masked_lm_positions` [B, P].
+        targets: `masked_lm_ids` and `masked_lm_weights` [B, P].
+        mask_id: Id of [MASK].
+
+    Returns:
+        By the names of `SHOWN`, float32 [B, P]; they add up to `masked_lm_weights`.
+    """
+    labels_BP = targets["masked_lm_ids"]
+    positions_BP = ops.cast(inputs["masked_lm_positions"], "int32")
+    shown_BP = ops.take_along_axis(inputs["input_ids"], positions_BP, axis=1)
+    is_mask_BP = ops.equal(shown_BP, mask_id)
+    is_label_BP = ops.equal(ops.cast(shown_BP, labels_BP.dtype), labels_BP)
+    # [MASK] first: where the label itself were [MASK], the model would be shown nothing else.
+    is_unchanged_BP = ops.logical_and(ops.logical_not(is_mask_BP), is_label_BP)
+    is_random_BP = ops.logical_not(ops.logical_or(is_mask_BP, is_label_BP))
+    weights_BP = ops.cast(targets["masked_lm_weights"], "float32")
+    return {
+        name: weights_BP * ops.cast(chosen_BP, "float32")
+        for name, chosen_BP in zip(SHOWN, (is_mask_BP, is_random_BP, is_unchanged_BP), strict=True)
+    }
+
+
+class HeldOutModel(keras.Model):
+    """A pretraining model as evaluation runs it, with means of its own and the same weights.
+
+    The means are not the pretraining model's: those belong to its training step and checkpoints.
+
+    Args:
+        model: Compiled; its weights are shared.
+        mask_id: Id of [MASK].
+    """
+
+    def __init__(self, model: AlbertForPreTraining, mask_id: int) -> None:
+        super().__init__(name="held_out")
+        self.model = model
+        self._mask_id = mask_id
+        names = [*METRIC_NAMES]
+        for shown in SHOWN:
+            names += [f"{_PREFIX}_{shown}_{what}" for what in ("accuracy", "loss", "fraction")]
+        self.means = {name: keras.metrics.Mean(name=name) for name in names}
+        self.built = True
+        self.compile(optimizer=None, jit_compile=model.jit_compile)
+
+    def call(self, inputs: Mapping[str, Any], training: bool | None = None) -> dict[str, Any]:
+        """Return the outputs of the pretraining model."""
+        return self.model(inputs, training=training)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = False,
+    ) -> Any:
+        """Return the sum of both losses, and update all means.
+
+        Args:
+            x: Inputs of the pretraining model.
+            y: Its targets.
+            y_pred: Its outputs.
+            sample_weight: Not used.
+            training: Not used.
+        """
+        losses = pretraining_losses(y, y_pred)
+        values = pretraining_values(y, y_pred, losses)
+        hits_BP, weights_BP = values[f"{_PREFIX}_accuracy"]
+        for shown, chosen_BP in shown_weights(x, y, self._mask_id).items():
+            name = f"{_PREFIX}_{shown}"
+            values[f"{name}_accuracy"] = (hits_BP, chosen_BP)
+            values[f"{name}_loss"] = (losses["masked_lm_example_loss"], chosen_BP)
+            # The weights are 1 or 0, so this is the mean of an indicator over the predictions.
+            values[f"{name}_fraction"] = (chosen_BP, weights_BP)
+        for name, (value, weights) in values.items():
+            self.means[name].update_state(value, sample_weight=weights)
+        return losses["loss"]
+
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
+        """Return the metrics that `compute_loss` has updated; no argument is used."""
+        return self.get_metrics_result()
+
+
+def evaluate_held_out(model: HeldOutModel, batches: object) -> dict[str, float]:
+    """Evaluate on held-out batches and return the metrics by name.
+
+    They are `EVALUATION_METRICS`, and for each kind of input in `SHOWN` `masked_lm_<kind>_accuracy`
+    and `_loss` over the predictions with that input, and `_fraction`, how many of all they are.
+    Accuracy and loss of a kind that does not occur are left out.
+    """
+    metrics = model.evaluate(batches, return_dict=True, verbose=0)
+    kept = {name: float(metrics[name]) for name in EVALUATION_METRICS}
+    for shown in SHOWN:
+        fraction = float(metrics[f"{_PREFIX}_{shown}_fraction"])
+        if fraction:
+            for what in ("accuracy", "loss"):
+                name = f"{_PREFIX}_{shown}_{what}"
+                kept[name] = float(metrics[name])
+        kept[f"{_PREFIX}_{shown}_fraction"] = fraction
+    return kept
+
+
+def published_metrics(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a manifest has of an evaluation: all its held-out metrics, step and masking.
+
+    Numbers are rounded to 4 decimals.
+
+    Args:
+        row: A row of the history, with the metrics of `evaluate_held_out`.
+    """
+    of_masked_lm = [name for name in row if name.startswith(f"{_PREFIX}_")]
+    names = dict.fromkeys((*EVALUATION_METRICS, *of_masked_lm, "global_step"))
+    masking = {"masking": row["masking"]} if "masking" in row else {}
+    return {**{name: round(row[name], 4) for name in names}, **masking}
