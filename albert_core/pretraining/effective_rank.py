@@ -4,6 +4,7 @@ Shape suffixes: B batch, S sequence, P predictions, H hidden, M sequences.
 """
 
 import itertools
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,8 +28,10 @@ def effective_rank(vectors_MH: np.ndarray) -> float:
     2007), definition 1; used so on outputs by Garrido et al., RankMe (ICML 2023).
 
     Args:
-        vectors_MH: A vector in each row, finite.
+        vectors_MH: A vector in each row; where one is not finite, the result is NaN.
     """
+    if not np.isfinite(vectors_MH).all():
+        return math.nan
     values = np.linalg.svd(np.asarray(vectors_MH, np.float64), compute_uv=False)
     if not values.any():
         return 0.0

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.report.analysis import Calibration, RocCurve
-from components.report.drawing import FIRST, SECOND, Line, draw_chart, draw_square
+from components.report.drawing import FIRST, SECOND, THIRD, Line, draw_chart, draw_square
 from components.report.reference_run import reference_history
 from components.report.summary import TaskSummary
 
@@ -45,6 +45,8 @@ def masked_lm_chart(
 ) -> str:
     """Draw masked-LM accuracy in training and held-out beside the reference run's.
 
+    That of tokens shown as [MASK] has a line of its own, where it was measured.
+
     Args:
         history: `RunSummary.pretraining_history`.
         most_frequent_fraction: Accuracy of always guessing the most frequent token, a dashed line;
@@ -56,7 +58,13 @@ def masked_lm_chart(
         An `<svg>` element, or an empty string if there is nothing to draw.
     """
     reference = Line(label="most frequent token", points=[(0, 100 * most_frequent_fraction)])
-    lines = _beside_reference_run(history, log, "masked_lm_accuracy")
+    of_mask = Line(
+        label="held-out, [MASK]",
+        points=points(history, "masked_lm_mask_token_accuracy", scale=100),
+        color=THIRD,
+        marker="^",
+    )
+    lines = [*_beside_reference_run(history, log, "masked_lm_accuracy"), of_mask]
     return draw_chart(name, lines, y_label="accuracy (%)", reference=reference)
 
 

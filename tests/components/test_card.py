@@ -178,6 +178,11 @@ def test_the_recipes_are_those_of_the_steps(run, lineage):
     assert pretraining["Hardware"] == figures["strategy"]
     share = float(pretraining["Held-out masked LM accuracy"].removesuffix(" %"))
     assert share == pytest.approx(100 * figures["masked_lm_accuracy"])
+    percent = pretraining["Held-out masked LM accuracy, \\[MASK\\]"].split(" %")[0]
+    assert float(percent) == pytest.approx(100 * figures["masked_lm_mask_token_accuracy"])
+    assert pretraining["Masks"].startswith("15 % of the tokens")
+    assert pretraining["Longest sequences trained on, in tokens"] == "48"
+    assert "Effective rank of the outputs at the last evaluation" in pretraining
     rows = table_in(text, "Pretraining")
     assert [(row["Sequence length"], row["Batch size"]) for row in rows] == [
         ("24", "16"),

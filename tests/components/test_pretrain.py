@@ -11,6 +11,7 @@ import pytest
 
 from albert_core.artifacts import inputs
 from albert_core.checkpoints import convert
+from albert_core.checkpoints.trained_length import find_trained_length
 from albert_core.config import AlbertConfig
 from albert_core.corpus import CorpusConfig
 from albert_core.errors import InputError, StepFailedError
@@ -52,6 +53,27 @@ def weights_of(output: Path):
     return read_weights(output / "model.safetensors")
 
 
+def test_masked_lm_is_measured_apart_in_every_evaluation_and_the_ranks_in_the_last(trained):
+    history = history_of(trained)
+    metrics = json.loads((trained / "manifest.json").read_text())["metrics"]
+    for row in (*history, metrics):
+        kinds = [f"masked_lm_{kind}" for kind in ("mask_token", "random", "unchanged")]
+        parts = (row[f"{kind}_fraction"] * row[f"{kind}_accuracy"] for kind in kinds)
+        assert sum(parts) == pytest.approx(row["masked_lm_accuracy"], abs=2e-4)
+        assert row["masking"].startswith("15 % of the tokens; n-grams of up to 3 whole words")
+    # A tenth of the predictions is still to be read, and a model learns first to copy it.
+    assert metrics["masked_lm_unchanged_accuracy"] > metrics["masked_lm_mask_token_accuracy"]
+    ranks = ("pooled_output_effective_rank", "mean_output_effective_rank")
+    assert [name in row for row in history for name in ranks] == [False] * 6 + [True] * 2
+    assert all(1 <= metrics[name] <= metrics["max_effective_rank"] for name in ranks)
+    # The file of the original's name keeps its lines.
+    names = [line.split(" = ")[0] for line in (trained / "eval_results.txt").open()]
+    assert names == [
+        *("global_step", "loss", "masked_lm_accuracy", "masked_lm_loss"),
+        *("sentence_order_accuracy", "sentence_order_loss"),
+    ]
+
+
 def test_the_log_has_what_a_user_watches(trained):
     rows = log_of(trained)
     assert [row["global_step"] for row in rows] == list(range(1, 201))
@@ -83,6 +105,7 @@ def test_a_longer_phase_goes_on_where_the_shorter_ended(material, tmp_path):
     train(material, output, records=records, phases=phases, evaluation_interval_steps=50)
     history, rows = history_of(output), log_of(output)
     assert [row["phase"] for row in history] == [0, 0, 0, 0, 1, 1]
+    assert find_trained_length(output) == 48
     assert history[-1]["loss"] < history[3]["loss"]
     # Without its moments Adam's first steps would be as long as the rate.
     first_of_long, before = rows[200]["loss"], rows[199]["loss"]
@@ -129,6 +152,7 @@ def test_evaluation_only_scores_the_model_as_it_is(material, trained, tmp_path):
     ).metrics
     best = max(row["masked_lm_accuracy"] for row in history_of(trained))
     assert figures["masked_lm_accuracy"] == pytest.approx(best, abs=1e-3)
+    assert figures["trained_sequence_length"] == 24  # of the model it evaluates
     before, after = weights_of(trained), weights_of(output)
     assert all((before[name] == after[name]).all() for name in before)
 
@@ -285,5 +309,6 @@ def test_metrics_of_a_finished_run(trained):
     metrics = manifest["metrics"]
     assert metrics["strategy"].startswith("single on 1 CPU device (there is no GPU")
     assert metrics["precision"] == "float32"
+    assert metrics["trained_sequence_length"] == 24
     assert 0 <= metrics["input_wait_fraction"] <= 1
     assert 0 < metrics["model_flops_utilization"] < 1

@@ -250,6 +250,8 @@ def test_shows_masked_lm_by_what_the_model_saw_the_masks_and_the_ranks(page: Pag
     assert "random token" not in shown.texts
     ranks = "2.41 (pooled output), 37.5 (mean of the tokens) of 128."
     assert any(ranks in text for text in shown.texts)
+    assert "held-out, [MASK]" in shown.texts  # in the chart
+    assert "held-out, [MASK]" not in page.texts
     assert "[MASK]: 8.8%" in shown.texts[shown.texts.index("Masked LM accuracy") + 2]
     # Runs of earlier versions have none of it.
     assert "Masked LM by what the model is shown" not in page.texts

@@ -29,6 +29,10 @@ def test_it_counts_the_directions_that_are_used(vectors, expected):
     assert effective_rank(vectors) == pytest.approx(expected)
 
 
+def test_outputs_that_are_not_finite_have_none():
+    assert math.isnan(effective_rank(np.array([[1.0, np.nan]])))
+
+
 def test_text_is_read_as_it_was_before_masking():
     ids = unmasked_inputs(INPUTS, TARGETS)["input_ids"]
     assert ids.tolist() == [[2, 10, 11, 12, 13, 3], [2, 11, 12, 13, 0, 3]]
