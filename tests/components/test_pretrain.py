@@ -69,7 +69,8 @@ def test_masked_lm_is_measured_apart_in_every_evaluation_and_the_ranks_in_the_la
     assert [name in row for row in history for name in ranks] == [False] * 6 + [True] * 2
     assert all(1 <= metrics[name] <= metrics["max_effective_rank"] for name in ranks)
     # The file of the original's name keeps its lines.
-    names = [line.split(" = ")[0] for line in (trained / "eval_results.txt").open()]
+    lines = (trained / "eval_results.txt").read_text().splitlines()
+    names = [line.split(" = ")[0] for line in lines]
     assert names == [
         *("global_step", "loss", "masked_lm_accuracy", "masked_lm_loss"),
         *("sentence_order_accuracy", "sentence_order_loss"),
