@@ -1,7 +1,7 @@
 """The outputs of a run's steps, found among its artifacts, and the place each has in its folder."""
 
-import contextlib
 import dataclasses
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -106,7 +106,8 @@ def find_outputs(run: Path, *, report: Path | None = None) -> RunOutputs:
 
     Of a finished run these are the outputs that its report names by their hashes, and the models
     of other tasks from the same pretraining. Of one that is at work or failed it is the newest of
-    each step. Only manifests are read; outputs with one that cannot be read are left out.
+    each step. Only manifests are read; outputs with one that cannot be read are left out, and named
+    on standard error.
 
     Args:
         run: The run's folder.
@@ -146,15 +147,19 @@ def read_outputs(addresses: Iterable[str]) -> RunOutputs:
 def _read_outputs(run: Path) -> list[StepOutput]:
     """Return all outputs below a run's artifacts that have a place, the oldest first.
 
-    Those whose manifest cannot be read are left out.
+    Those whose manifest cannot be read, damaged or of another version, are left out and named on
+    standard error.
     """
     outputs = []
     for path in (run / ARTIFACTS_NAME).glob(f"*/**/{MANIFEST_NAME}"):
-        # A file of another version, or damaged: no output that this version can use.
-        with contextlib.suppress(InputError):
+        try:
             manifest = find_manifest(path.parent)
-            if manifest and _key(manifest):
-                outputs.append(StepOutput(folder=str(path.parent), manifest=manifest))
+        except InputError as error:
+            # Not raised: a run must be able to make such an output again.
+            print(f"albert: left out: {error}", file=sys.stderr)
+            continue
+        if manifest and _key(manifest):
+            outputs.append(StepOutput(folder=str(path.parent), manifest=manifest))
     return sorted(outputs, key=lambda output: _age(run, output))
 
 

@@ -192,8 +192,12 @@ def test_what_is_not_the_runs_stays_and_is_refused_where_it_is_in_the_way(run: F
         update_places(run.folder)
 
 
-def test_outputs_of_other_versions_are_left_out(run: FakeRun) -> None:
+def test_outputs_of_other_versions_are_left_out_and_named(
+    run: FakeRun, capsys: pytest.CaptureFixture[str]
+) -> None:
     run.write_start(FIRST)
     path = run.folder / "artifacts" / FIRST / "pretrain" / "pretrained" / "manifest.json"
     path.write_text('{"schema_version": 99}')
     assert find_outputs(run.folder).pretrained is None
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"albert: left out: {path}: ")
