@@ -37,7 +37,6 @@ def config(folder):
         title="news of {{ds}}",
         corpus={"files": [str(folder / "news" / "{{ds}}")]},
         pretraining={**TINY_CONFIG["pretraining"], **SHORT},
-        finetuning={**TINY_CONFIG["finetuning"], "sequence_length": 24},
         retraining={"accepted": str(folder / "accepted")},
         export={"formats": ["huggingface"], "thresholds": {"topic": 0.7}},
     )

@@ -42,7 +42,7 @@ TINY_CONFIG = {
         "learning_rate": 0.003,
         "num_epochs": 4,
         "batch_size": 16,
-        "sequence_length": 32,
+        "sequence_length": 24,
         "num_evaluations": 4,
     },
 }
