@@ -111,6 +111,8 @@ class PretrainingConfig(ScheduleConfig):
         init_checkpoint: Model to start from: of the original, of Hugging Face or of this project;
             empty: new weights.
         masking: What is predicted.
+        sentence_order_weight: What the sentence-order loss is multiplied by before it is added to
+            that of the masked tokens.
         precision: `bfloat16`, `float32`, or `auto`: bfloat16 on accelerators made for it.
         jit_compile: Whether XLA compiles the step. None: always with JAX and on accelerators; on a
             CPU for small models only, since TensorFlow's own kernels are faster for large ones.
@@ -141,6 +143,7 @@ class PretrainingConfig(ScheduleConfig):
     safeguards: SafeguardConfig = dataclasses.field(default_factory=SafeguardConfig)
     init_checkpoint: str = ""
     masking: MaskingConfig = dataclasses.field(default_factory=MaskingConfig)
+    sentence_order_weight: float = 1.0
     precision: Precision = "auto"
     jit_compile: bool | None = None
     rematerialize: bool = False
@@ -172,7 +175,9 @@ class PretrainingConfig(ScheduleConfig):
             stop_after_steps=1,
             stop_after_tokens=1,
             stop_after_minutes=0,
+            sentence_order_weight=0,
         )
+        self._check_sentence_order()
         check_seed("pretraining.seed", self.seed)
         if not self.num_train_steps and not self.init_checkpoint:
             raise InputError(
@@ -183,6 +188,24 @@ class PretrainingConfig(ScheduleConfig):
         for phase in phases if self.num_train_steps else ():
             self.get_schedule(phase).check()
         self.plan(phases)
+
+    def _check_sentence_order(self) -> None:
+        """Refuse a weight of sentence order that is not finite, or 0 where it must be learned.
+
+        Raises:
+            InputError: It is one of the two.
+        """
+        weight, stuck_after = self.sentence_order_weight, self.safeguards.stuck_after_steps
+        if not math.isfinite(weight):
+            raise InputError(
+                f"pretraining.sentence_order_weight: got {weight}, expected a finite number"
+            )
+        if not weight and stuck_after is not None:
+            raise InputError(
+                f"pretraining.safeguards.stuck_after_steps: got {stuck_after}, which stops a run "
+                "that does not learn the order of sentences; expected nothing with "
+                "sentence_order_weight 0, which does not train it"
+            )
 
     def sequence_lengths(self, default: int) -> tuple[int, ...]:
         """Return the sequence lengths of all phases, each once, in the order of the phases.

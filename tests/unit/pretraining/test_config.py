@@ -4,6 +4,7 @@ import pytest
 
 from albert_core.errors import InputError
 from albert_core.pretraining.config import PhaseConfig, PretrainingConfig
+from albert_core.training.safeguards import SafeguardConfig
 
 TWO_PHASES = (
     PhaseConfig(sequence_length=128, num_train_steps=900),
@@ -87,6 +88,12 @@ def test_a_batch_that_devices_cannot_divide(device_batch_size, num_devices, name
         ({"num_warmup_steps": 1000}, "num_warmup_steps: got 1000"),
         ({"num_train_steps": 950}, "expected a multiple of the 100 steps between evaluations"),
         ({"phases": (PhaseConfig(sequence_length=0),)}, "got sequence_length 0"),
+        ({"sentence_order_weight": -0.5}, "pretraining.sentence_order_weight: got -0.5"),
+        ({"sentence_order_weight": float("inf")}, "expected a finite number"),
+        (
+            {"sentence_order_weight": 0, "safeguards": SafeguardConfig(stuck_after_steps=9)},
+            "stuck_after_steps: got 9, .* expected nothing with sentence_order_weight 0",
+        ),
         ({"poly_power": 0.0}, "poly_power: got 0.0"),
     ],
 )
