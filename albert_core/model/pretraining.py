@@ -133,7 +133,8 @@ class AlbertForPreTraining(ConfigSerializable, GradientAccumulationModel):
         """Return `masked_lm_logits` [B, P, V], `sentence_order_logits` [B, 2], and encoder outputs.
 
         Their `sequence_output` is [B, S, H]; while training [B, P, H], the masked positions alone.
-        `input_mask` and `segment_ids` may be missing: the encoder's defaults hold.
+        `input_mask` and `segment_ids` may be missing, and so may `position_offsets` [B]: the
+        encoder's defaults hold.
 
         Raises:
             InputError: The sequence is too long, or an id or a masked position is out of range (not
@@ -149,6 +150,7 @@ class AlbertForPreTraining(ConfigSerializable, GradientAccumulationModel):
             segment_ids=inputs.get("segment_ids"),
             # Evaluation and exports compute every position: callers read `sequence_output`.
             output_positions=positions_BP if training else None,
+            position_offsets=inputs.get("position_offsets"),
             training=training,
         )
         masked_BPH = outputs["sequence_output"]

@@ -75,16 +75,25 @@ def mask_pairs(
     return batch
 
 
-def record_rng_states(seed: int, epochs: np.ndarray, indices: np.ndarray) -> np.ndarray:
+def record_rng_states(
+    seed: int, epochs: np.ndarray, indices: np.ndarray, *, purpose: tuple[int, ...] = ()
+) -> np.ndarray:
     """Return the generator states uint64 [B] of records, from their places in the training data.
 
     A state is a hash of seed and epoch, plus the index times an odd constant: it depends on nothing
     drawn before, and no two records of an epoch share one.
+
+    Args:
+        seed: Seed of the run.
+        epochs: int [B].
+        indices: int [B], places in the epoch.
+        purpose: What is drawn, hashed with seed and epoch; masks have none, and any other draw for
+            a record needs one, so that it does not repeat theirs.
     """
     # By place, not by draws made so far: a resumed run masks step k as the whole run does, and
     # several processes agree on a batch without talking to each other.
     states = {
-        epoch: np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)[0]
+        epoch: np.random.SeedSequence((seed, epoch, *purpose)).generate_state(1, np.uint64)[0]
         for epoch in set(epochs.tolist())
     }
     epoch_states = np.array([states[epoch] for epoch in epochs.tolist()], dtype=np.uint64)

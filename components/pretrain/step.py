@@ -21,7 +21,7 @@ from albert_core.training.devices import is_led_by_another
 
 # Settings of the schedule that the first version had, and other settings that it did not have.
 _FIRST_SCHEDULE = {"start_warmup_step", "poly_power"}
-_NEWER = {"sentence_order_weight"}
+_NEWER = {"sentence_order_weight", "position_offset_probability", "num_trained_positions"}
 
 
 def pretrain(
@@ -63,6 +63,7 @@ def pretrain(
         _refuse_mismatch(description, tokenizer, model_config)
     by_length = _by_sequence_length(folders, descriptions)
     _refuse_missing_lengths(by_length, config)
+    config.check_positions(by_length, model_config.max_position_embeddings)
     inputs = {
         **{f"records {length}": by_length[length].content_hash for length in by_length},
         "vocab": tokenizer.content_hash(),
