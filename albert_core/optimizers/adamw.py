@@ -9,6 +9,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from albert_core.optimizers.phases import SettledSchedule
+
 # As in the original, layer normalisation and biases have neither weight decay nor a trust ratio
 # (exclude_from_weight_decay).
 _NOT_ADAPTED = re.compile(r"LayerNorm|layer_norm|bias")
@@ -56,7 +58,14 @@ class AdamW(keras.optimizers.Optimizer):
         self.adam_m, self.adam_v = self.add_optimizer_variables(variables, ["adam_m", "adam_v"])
         # A variable, so that a roll-back changes it in a compiled step, and checkpoints keep it.
         self.rate_factor = self.add_variable(shape=(), initializer="ones", name="rate_factor")
+        if isinstance(self.schedule, SettledSchedule):
+            self.schedule.build(self)
         self._adapted = [_NOT_ADAPTED.search(variable.path) is None for variable in variables]
+
+    @property
+    def schedule(self) -> Any:
+        """The rate or schedule that the optimizer was made with."""
+        return self._learning_rate
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Update one variable by its gradient, in place, and its two moments.

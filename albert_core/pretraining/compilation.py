@@ -6,7 +6,7 @@ from albert_core.backends import should_jit
 from albert_core.config import AlbertConfig
 from albert_core.model import AlbertForPreTraining
 from albert_core.optimizers.factory import make_phased_optimizer
-from albert_core.optimizers.phases import PhasedSchedule
+from albert_core.optimizers.phases import PhasedSchedule, SettledSchedule
 from albert_core.pretraining.config import Phase, PretrainingConfig
 from albert_core.training.devices import Devices
 
@@ -36,11 +36,28 @@ def compiled_model(
         rematerialize=config.rematerialize,
         sentence_order_weight=config.sentence_order_weight,
     )
-    schedules = [config.get_schedule(phase) for phase in phases]
-    schedule = PhasedSchedule(schedules, num_steps=[phase.num_train_steps for phase in phases])
+    schedule = _new_schedule(config, phases)
     optimizer = make_phased_optimizer(config.optimizer, schedule)
     jit_compile = config.jit_compile
     if jit_compile is None:
         jit_compile = should_jit(devices, model_config.hidden_size)
     model.compile(optimizer=optimizer, jit_compile=jit_compile)
     return model
+
+
+def _new_schedule(
+    config: PretrainingConfig, phases: Sequence[Phase]
+) -> PhasedSchedule | SettledSchedule:
+    """Return the schedule of all phases; of a training by minutes one that is settled later.
+
+    Raises:
+        InputError: A setting of another schedule than the named one is not at its default.
+    """
+    schedules = [config.get_schedule(phase) for phase in phases]
+    if config.train_minutes is not None:
+        return SettledSchedule(schedules[0])
+    return PhasedSchedule(
+        schedules,
+        num_steps=[phase.num_train_steps for phase in phases],
+        num_before=[phase.num_steps_before for phase in phases],
+    )

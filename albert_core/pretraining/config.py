@@ -1,8 +1,10 @@
 """Settings of pretraining."""
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Collection, Iterable, Sequence
+from typing import Literal
 
 from albert_core.checks import check_at_least, check_between, check_seed
 from albert_core.errors import InputError
@@ -10,8 +12,11 @@ from albert_core.optimizers.schedules import Schedule, ScheduleConfig, new_sched
 from albert_core.optimizers.settings import OptimizerName
 from albert_core.records.config import MaskingConfig
 from albert_core.training.devices import Precision, StrategyName
+from albert_core.training.minutes import UNSETTLED, PhaseMinutes
 from albert_core.training.plan import TrainingPlan
 from albert_core.training.safeguards import SafeguardConfig
+
+ScheduleSpan = Literal["phase", "run"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,7 +50,10 @@ class Phase:
         batch_size: Sequences in a step.
         device_batch_size: Sequences that a device takes at a time; None: all at once.
         learning_rate: Its peak rate, for this batch size.
-        num_warmup_steps: Steps of linear warm-up at its beginning.
+        num_warmup_steps: Steps of linear warm-up at the beginning of its schedule.
+        warmup_ratio: Fraction of the schedule's steps that these are, if they are given so.
+        num_schedule_steps: Steps of its schedule: its own, or those of the whole run.
+        num_steps_before: Steps of its schedule that were done before it began.
     """
 
     sequence_length: int
@@ -54,6 +62,9 @@ class Phase:
     device_batch_size: int | None
     learning_rate: float
     num_warmup_steps: int
+    warmup_ratio: float | None = None
+    num_schedule_steps: int = 0
+    num_steps_before: int = 0
 
     @property
     def num_tokens(self) -> int:
@@ -91,6 +102,15 @@ class PretrainingConfig(ScheduleConfig):
             square root of the real one over it. None: the rates are meant as they are.
         num_train_steps: Steps of training; 0 evaluates only.
         num_warmup_steps: Steps of linear warm-up.
+        warmup_ratio: Fraction of the steps that warm up; if given, wins over `num_warmup_steps`.
+        num_train_tokens: Tokens to train on, padding included; if given, wins over
+            `num_train_steps`, by which phases then share them.
+        train_minutes: Minutes of training, over all interruptions and with all evaluations; if
+            given, wins over `num_train_steps`, by which phases then share them. The first steps,
+            at rate 0, measure the speed; the steps are settled while training, before the rates
+            depend on them.
+        schedule_spans: Whether each phase has its own warm-up and decay (`phase`), or all have one
+            (`run`).
         batch_size: Sequences in a step, over all devices.
         device_batch_size: Sequences that a device takes at a time; a step accumulates the gradients
             of as many such micro-batches as `batch_size` needs. None: all at once.
@@ -133,6 +153,10 @@ class PretrainingConfig(ScheduleConfig):
     reference_batch_size: int | None = None
     num_train_steps: int = 125_000
     num_warmup_steps: int = 3_125
+    warmup_ratio: float | None = None
+    num_train_tokens: int | None = None
+    train_minutes: float | None = None
+    schedule_spans: ScheduleSpan = "phase"
     batch_size: int = 4096
     device_batch_size: int | None = None
     phases: tuple[PhaseConfig, ...] = ()
@@ -182,6 +206,7 @@ class PretrainingConfig(ScheduleConfig):
             stop_after_tokens=1,
             stop_after_minutes=0,
             sentence_order_weight=0,
+            num_train_tokens=1,
             num_trained_positions=1,
         )
         check_between(self, "pretraining", "position_offset_probability")
@@ -197,10 +222,69 @@ class PretrainingConfig(ScheduleConfig):
                 "pretraining.num_train_steps: got 0, which evaluates only; expected with it "
                 "init_checkpoint, the model to evaluate"
             )
+        self._check_budget()
         phases = self.resolved_phases(sequence_length=1)
         for phase in phases if self.num_train_steps else ():
             self.get_schedule(phase).check()
         self.plan(phases)
+
+    def _check_budget(self) -> None:
+        """Refuse budgets that do not go together, or with the schedule.
+
+        Raises:
+            InputError: There are such settings.
+        """
+        check_between(self, "pretraining", "warmup_ratio", inclusive="left")
+        if self.train_minutes is not None and not 0 < self.train_minutes < math.inf:
+            raise InputError(
+                f"pretraining.train_minutes: got {self.train_minutes}, expected a number above 0"
+            )
+        budgets = [
+            name
+            for name in ("num_train_tokens", "train_minutes")
+            if getattr(self, name) is not None
+        ]
+        if len(budgets) > 1 or (budgets and not self.num_train_steps):
+            others = budgets[1:] or ["num_train_steps 0, which evaluates only"]
+            raise InputError(f"pretraining.{budgets[0]}: got it with {others[0]}; expected one")
+        if self.train_minutes is not None:
+            self._check_minutes()
+        if self.schedule_spans == "run":
+            for phase in self.phases:
+                if phase.num_warmup_steps is not None:
+                    raise InputError(
+                        f"pretraining.phases: got num_warmup_steps {phase.num_warmup_steps} of a "
+                        "phase, expected none with schedule_spans run, whose only warm-up is "
+                        "pretraining.num_warmup_steps"
+                    )
+
+    def _check_minutes(self) -> None:
+        """Refuse settings that `train_minutes` takes the place of, or cannot keep.
+
+        Raises:
+            InputError: There are such settings.
+        """
+        if self.start_warmup_step:
+            raise InputError(
+                f"pretraining.start_warmup_step: got {self.start_warmup_step}, expected 0 with "
+                "train_minutes, where the warm-up begins once the speed is measured"
+            )
+        if self.stop_after_tokens is not None:
+            raise InputError(
+                f"pretraining.stop_after_tokens: got {self.stop_after_tokens}, expected nothing "
+                "with train_minutes; stop_after_steps and stop_after_minutes end it early"
+            )
+        if self.schedule_spans == "run" and len(self.phases) > 1:
+            raise InputError(
+                "pretraining.schedule_spans: got run for several phases with train_minutes, "
+                "expected phase; or give num_train_tokens, or steps"
+            )
+        decay_ratio = self.decay_ratio if self.schedule == "warmup_stable_decay" else 0.0
+        if (self.warmup_ratio or 0.0) + decay_ratio >= 1.0:
+            raise InputError(
+                f"pretraining.warmup_ratio: got {self.warmup_ratio}, expected below "
+                f"{1 - decay_ratio:g}, what decay_ratio leaves"
+            )
 
     def _check_sentence_order(self) -> None:
         """Refuse a weight of sentence order that is not finite, or 0 where it must be learned.
@@ -284,10 +368,52 @@ class PretrainingConfig(ScheduleConfig):
             sequence_length: Length of the sequences of a run without phases; else not used.
 
         Raises:
-            InputError: A length or a batch size is below 1.
+            InputError: A length or a batch size is below 1, or the tokens are too few for the
+                warm-up.
         """
-        phases = self.phases or (PhaseConfig(sequence_length=sequence_length),)
-        return tuple(self._resolved(phase) for phase in phases)
+        configs = self.phases or (PhaseConfig(sequence_length=sequence_length),)
+        phases = self._with_schedules(self._share_tokens([self._resolved(c) for c in configs]))
+        if self.num_train_tokens is not None:
+            for phase in phases:
+                self.get_schedule(phase).check()
+        return phases
+
+    def _share_tokens(self, phases: Sequence[Phase]) -> Sequence[Phase]:
+        """Return phases with as many steps as their part of `num_train_tokens` has, 1 at least.
+
+        The part of a phase is that of its tokens in those of all phases. Without `num_train_tokens`
+        the phases are returned as they are.
+        """
+        if self.num_train_tokens is None:
+            return phases
+        total = sum(phase.num_tokens for phase in phases)
+        return [
+            dataclasses.replace(
+                phase,
+                num_train_steps=max(1, self.num_train_tokens * phase.num_train_steps // total),
+            )
+            for phase in phases
+        ]
+
+    def _with_schedules(self, phases: Sequence[Phase]) -> tuple[Phase, ...]:
+        """Return phases with the steps of their schedules, and of the warm-up that is a part."""
+        total, before, result = sum(phase.num_train_steps for phase in phases), 0, []
+        for phase in phases:
+            spans_run = self.schedule_spans == "run"
+            num_steps = total if spans_run else phase.num_train_steps
+            num_warmup_steps = phase.num_warmup_steps
+            if phase.warmup_ratio is not None:
+                num_warmup_steps = round(phase.warmup_ratio * num_steps)
+            result.append(
+                dataclasses.replace(
+                    phase,
+                    num_warmup_steps=num_warmup_steps,
+                    num_schedule_steps=num_steps if self.train_minutes is None else UNSETTLED,
+                    num_steps_before=before if spans_run else 0,
+                )
+            )
+            before += phase.num_train_steps
+        return tuple(result)
 
     def _resolved(self, phase: PhaseConfig) -> Phase:
         """Return a phase with the run's settings where it has none, and its peak rate scaled.
@@ -319,10 +445,14 @@ class PretrainingConfig(ScheduleConfig):
             device_batch_size=resolve("device_batch_size"),
             learning_rate=resolve("learning_rate") * math.sqrt(ratio),
             num_warmup_steps=resolve("num_warmup_steps"),
+            warmup_ratio=self.warmup_ratio if phase.num_warmup_steps is None else None,
         )
 
     def get_schedule(self, phase: Phase) -> Schedule:
-        """Return the learning rates of a phase, by the steps since its beginning.
+        """Return the learning rates of a phase, by the steps since its schedule began.
+
+        Args:
+            phase: Resolved; of a training by minutes the steps of its schedule are `UNSETTLED`.
 
         Raises:
             InputError: A setting of another schedule is not at its default.
@@ -330,8 +460,28 @@ class PretrainingConfig(ScheduleConfig):
         return new_schedule(
             self,
             peak=phase.learning_rate,
-            num_train_steps=phase.num_train_steps,
+            num_train_steps=phase.num_schedule_steps,
             num_warmup_steps=phase.num_warmup_steps,
+        )
+
+    def phase_minutes(self, phases: Sequence[Phase]) -> tuple[PhaseMinutes, ...]:
+        """Return when each phase ends, by its part in the tokens of all; empty without minutes.
+
+        Args:
+            phases: Those of `resolved_phases`.
+        """
+        if self.train_minutes is None:
+            return ()
+        ends = list(itertools.accumulate(phase.num_tokens for phase in phases))
+        return tuple(
+            PhaseMinutes(
+                end_s=60 * self.train_minutes * end / ends[-1],
+                peak=phase.learning_rate,
+                num_warmup_steps=phase.num_warmup_steps,
+                warmup_ratio=phase.warmup_ratio,
+                stable_ratio=self.get_schedule(phase).stable_ratio,
+            )
+            for phase, end in zip(phases, ends, strict=True)
         )
 
     def plan(self, phases: Sequence[Phase]) -> TrainingPlan:
@@ -343,9 +493,14 @@ class PretrainingConfig(ScheduleConfig):
         Raises:
             InputError: The steps of a phase are no multiple of `evaluation_interval_steps`.
         """
+        minutes = self.phase_minutes(phases)
+        has_budget = bool(minutes) or self.num_train_tokens is not None
         return TrainingPlan(
-            phase_steps=tuple(phase.num_train_steps for phase in phases),
+            phase_steps=tuple(UNSETTLED if minutes else phase.num_train_steps for phase in phases),
+            minutes=minutes,
             interval_steps=self.evaluation_interval_steps,
+            # Where phases have the steps of a budget, or make a ramp, an interval fits by chance.
+            are_last_intervals_short=has_budget or self.schedule_spans == "run",
             monitor="masked_lm_accuracy",
             checkpoint_steps=self.checkpoint_interval_steps,
             checkpoint_minutes=self.checkpoint_interval_minutes,

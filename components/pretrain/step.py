@@ -21,7 +21,10 @@ from albert_core.training.devices import is_led_by_another
 
 # Settings of the schedule that the first version had, and other settings that it did not have.
 _FIRST_SCHEDULE = {"start_warmup_step", "poly_power"}
-_NEWER = {"sentence_order_weight", "position_offset_probability", "num_trained_positions"}
+_NEWER = {
+    *("warmup_ratio", "num_train_tokens", "train_minutes", "schedule_spans"),
+    *("sentence_order_weight", "position_offset_probability", "num_trained_positions"),
+}
 
 
 def pretrain(

@@ -211,6 +211,20 @@ def test_a_spent_budget_stops_training_within_an_interval(tmp_path, settings, st
     assert session.model.stop_training == (stopped_by is not None)
 
 
+def test_an_interval_ends_with_its_phase(tmp_path):
+    session = new_session(tmp_path, phase_steps=(14, 10), are_last_intervals_short=True)
+    counts, stops = [], []
+    for step in range(1, 25):
+        session.state.step, session.model.stop_training = step, False
+        Budget(session).on_train_batch_end(0)
+        counts.append(session.plan.steps_of_interval(step))
+        if session.model.stop_training:
+            stops.append(step)
+    assert counts == [*range(1, 11), *range(1, 5), *range(1, 11)]
+    assert stops == [14, 24]
+    assert session.interval_step == 0
+
+
 @pytest.mark.parametrize(
     ("settings", "stopped_by"),
     [
