@@ -102,7 +102,7 @@ class SettledSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
     def __call__(self, step: Any) -> Any:
         """Return the rate of the step that follows `step` steps of the whole training."""
-        begin, *numbers = ops.unstack(self._numbers)
+        begin, *numbers = ops.unstack(ops.convert_to_tensor(self._numbers))
         schedule = dataclasses.replace(self.schedule, **dict(zip(_SETTLED, numbers, strict=True)))
         return schedule(ops.cast(step, "float32") - begin)
 

@@ -36,7 +36,7 @@ def compiled_model(
         rematerialize=config.rematerialize,
         sentence_order_weight=config.sentence_order_weight,
     )
-    schedule = _new_schedule(config, phases)
+    schedule = schedule_of_phases(config, phases)
     optimizer = make_phased_optimizer(config.optimizer, schedule)
     jit_compile = config.jit_compile
     if jit_compile is None:
@@ -45,7 +45,7 @@ def compiled_model(
     return model
 
 
-def _new_schedule(
+def schedule_of_phases(
     config: PretrainingConfig, phases: Sequence[Phase]
 ) -> PhasedSchedule | SettledSchedule:
     """Return the schedule of all phases; of a training by minutes one that is settled later.

@@ -1,22 +1,19 @@
 """Settings of pretraining."""
 
 import dataclasses
-import itertools
 import math
-from collections.abc import Collection, Iterable, Sequence
-from typing import Literal
+from collections.abc import Sequence
 
-from albert_core.checks import check_at_least, check_between, check_seed
+from albert_core.checks import check_at_least, check_seed
 from albert_core.errors import InputError
-from albert_core.optimizers.schedules import Schedule, ScheduleConfig, new_schedule
 from albert_core.optimizers.settings import OptimizerName
+from albert_core.pretraining.budget import BudgetConfig
+from albert_core.pretraining.positions import PositionsConfig
 from albert_core.records.config import MaskingConfig
 from albert_core.training.devices import Precision, StrategyName
-from albert_core.training.minutes import UNSETTLED, PhaseMinutes
+from albert_core.training.minutes import UNSETTLED
 from albert_core.training.plan import TrainingPlan
 from albert_core.training.safeguards import SafeguardConfig
-
-ScheduleSpan = Literal["phase", "run"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -92,8 +89,10 @@ class Phase:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PretrainingConfig(ScheduleConfig):
-    """How to pretrain; the settings of the schedule are those of `ScheduleConfig`.
+class PretrainingConfig(BudgetConfig, PositionsConfig):
+    """How to pretrain; schedule and budget have the settings of `BudgetConfig`.
+
+    Those of positions are of `PositionsConfig`.
 
     Attributes:
         optimizer: `lamb` or `adamw`.
@@ -102,15 +101,6 @@ class PretrainingConfig(ScheduleConfig):
             square root of the real one over it. None: the rates are meant as they are.
         num_train_steps: Steps of training; 0 evaluates only.
         num_warmup_steps: Steps of linear warm-up.
-        warmup_ratio: Fraction of the steps that warm up; if given, wins over `num_warmup_steps`.
-        num_train_tokens: Tokens to train on, padding included; if given, wins over
-            `num_train_steps`, by which phases then share them.
-        train_minutes: Minutes of training, over all interruptions and with all evaluations; if
-            given, wins over `num_train_steps`, by which phases then share them. The first steps,
-            at rate 0, measure the speed; the steps are settled while training, before the rates
-            depend on them.
-        schedule_spans: Whether each phase has its own warm-up and decay (`phase`), or all have one
-            (`run`).
         batch_size: Sequences in a step, over all devices.
         device_batch_size: Sequences that a device takes at a time; a step accumulates the gradients
             of as many such micro-batches as `batch_size` needs. None: all at once.
@@ -133,10 +123,6 @@ class PretrainingConfig(ScheduleConfig):
         masking: What is predicted.
         sentence_order_weight: What the sentence-order loss is multiplied by before it is added to
             that of the masked tokens.
-        position_offset_probability: Chance that the positions of a training sequence begin at a
-            random offset, so that all position embeddings are trained by short sequences, too; in
-            evaluation and fine-tuning they begin at 0.
-        num_trained_positions: Positions that offsets reach; None: all that the model has.
         precision: `bfloat16`, `float32`, or `auto`: bfloat16 on accelerators made for it.
         jit_compile: Whether XLA compiles the step. None: always with JAX and on accelerators; on a
             CPU for small models only, since TensorFlow's own kernels are faster for large ones.
@@ -153,10 +139,6 @@ class PretrainingConfig(ScheduleConfig):
     reference_batch_size: int | None = None
     num_train_steps: int = 125_000
     num_warmup_steps: int = 3_125
-    warmup_ratio: float | None = None
-    num_train_tokens: int | None = None
-    train_minutes: float | None = None
-    schedule_spans: ScheduleSpan = "phase"
     batch_size: int = 4096
     device_batch_size: int | None = None
     phases: tuple[PhaseConfig, ...] = ()
@@ -172,8 +154,6 @@ class PretrainingConfig(ScheduleConfig):
     init_checkpoint: str = ""
     masking: MaskingConfig = dataclasses.field(default_factory=MaskingConfig)
     sentence_order_weight: float = 1.0
-    position_offset_probability: float = 0.0
-    num_trained_positions: int | None = None
     precision: Precision = "auto"
     jit_compile: bool | None = None
     rematerialize: bool = False
@@ -206,15 +186,8 @@ class PretrainingConfig(ScheduleConfig):
             stop_after_tokens=1,
             stop_after_minutes=0,
             sentence_order_weight=0,
-            num_train_tokens=1,
-            num_trained_positions=1,
         )
-        check_between(self, "pretraining", "position_offset_probability")
-        if self.num_trained_positions and not self.position_offset_probability:
-            raise InputError(
-                f"pretraining.num_trained_positions: got {self.num_trained_positions}, which does "
-                "nothing without position_offset_probability above 0; set that, or remove it"
-            )
+        self.check_offsets()
         self._check_sentence_order()
         check_seed("pretraining.seed", self.seed)
         if not self.num_train_steps and not self.init_checkpoint:
@@ -222,68 +195,32 @@ class PretrainingConfig(ScheduleConfig):
                 "pretraining.num_train_steps: got 0, which evaluates only; expected with it "
                 "init_checkpoint, the model to evaluate"
             )
-        self._check_budget()
+        self._check_phases()
         phases = self.resolved_phases(sequence_length=1)
         for phase in phases if self.num_train_steps else ():
             self.get_schedule(phase).check()
         self.plan(phases)
 
-    def _check_budget(self) -> None:
-        """Refuse budgets that do not go together, or with the schedule.
+    def _check_phases(self) -> None:
+        """Refuse phases that do not go together with budget or schedule.
 
         Raises:
-            InputError: There are such settings.
+            InputError: There are such phases.
         """
-        check_between(self, "pretraining", "warmup_ratio", inclusive="left")
-        if self.train_minutes is not None and not 0 < self.train_minutes < math.inf:
-            raise InputError(
-                f"pretraining.train_minutes: got {self.train_minutes}, expected a number above 0"
-            )
-        budgets = [
-            name
-            for name in ("num_train_tokens", "train_minutes")
-            if getattr(self, name) is not None
-        ]
-        if len(budgets) > 1 or (budgets and not self.num_train_steps):
-            others = budgets[1:] or ["num_train_steps 0, which evaluates only"]
-            raise InputError(f"pretraining.{budgets[0]}: got it with {others[0]}; expected one")
-        if self.train_minutes is not None:
-            self._check_minutes()
-        if self.schedule_spans == "run":
-            for phase in self.phases:
-                if phase.num_warmup_steps is not None:
-                    raise InputError(
-                        f"pretraining.phases: got num_warmup_steps {phase.num_warmup_steps} of a "
-                        "phase, expected none with schedule_spans run, whose only warm-up is "
-                        "pretraining.num_warmup_steps"
-                    )
-
-    def _check_minutes(self) -> None:
-        """Refuse settings that `train_minutes` takes the place of, or cannot keep.
-
-        Raises:
-            InputError: There are such settings.
-        """
-        if self.start_warmup_step:
-            raise InputError(
-                f"pretraining.start_warmup_step: got {self.start_warmup_step}, expected 0 with "
-                "train_minutes, where the warm-up begins once the speed is measured"
-            )
-        if self.stop_after_tokens is not None:
+        phases = self.phases or (PhaseConfig(sequence_length=1),)
+        self.check_budget([self._resolved(phase) for phase in phases])
+        for phase in phases if self.spans_run else ():
+            if phase.num_warmup_steps is not None:
+                raise InputError(
+                    f"pretraining.phases: got num_warmup_steps {phase.num_warmup_steps} of a "
+                    "phase, expected none with schedule_spans run, whose only warm-up is "
+                    "pretraining.num_warmup_steps"
+                )
+        # The tokens of later phases depend on steps that are not settled before they begin.
+        if self.train_minutes is not None and self.stop_after_tokens is not None:
             raise InputError(
                 f"pretraining.stop_after_tokens: got {self.stop_after_tokens}, expected nothing "
                 "with train_minutes; stop_after_steps and stop_after_minutes end it early"
-            )
-        if self.schedule_spans == "run" and len(self.phases) > 1:
-            raise InputError(
-                "pretraining.schedule_spans: got run for several phases with train_minutes, "
-                "expected phase; or give num_train_tokens, or steps"
-            )
-        decay_ratio = self.decay_ratio if self.schedule == "warmup_stable_decay" else 0.0
-        if (self.warmup_ratio or 0.0) + decay_ratio >= 1.0:
-            raise InputError(
-                f"pretraining.warmup_ratio: got {self.warmup_ratio}, expected below "
-                f"{1 - decay_ratio:g}, what decay_ratio leaves"
             )
 
     def _check_sentence_order(self) -> None:
@@ -302,54 +239,6 @@ class PretrainingConfig(ScheduleConfig):
                 f"pretraining.safeguards.stuck_after_steps: got {stuck_after}, which stops a run "
                 "that does not learn the order of sentences; expected nothing with "
                 "sentence_order_weight 0, which does not train it"
-            )
-
-    def max_position_offset(self, sequence_length: int, max_position_embeddings: int) -> int:
-        """Return the largest offset of positions of a training sequence; 0: none is drawn.
-
-        Args:
-            sequence_length: Length of the sequence.
-            max_position_embeddings: Positions that the model has.
-        """
-        if not self.position_offset_probability:
-            return 0
-        return max((self.num_trained_positions or max_position_embeddings) - sequence_length, 0)
-
-    def trained_length(self, sequence_lengths: Iterable[int], max_position_embeddings: int) -> int:
-        """Return how many positions training reaches: those of the longest sequence with offset.
-
-        Args:
-            sequence_lengths: Lengths that are trained on, at least one.
-            max_position_embeddings: Positions that the model has.
-        """
-        return max(
-            length + self.max_position_offset(length, max_position_embeddings)
-            for length in sequence_lengths
-        )
-
-    def check_positions(
-        self, sequence_lengths: Collection[int], max_position_embeddings: int
-    ) -> None:
-        """Refuse offsets of positions beyond the model's, and those that would do nothing.
-
-        Args:
-            sequence_lengths: Lengths that are trained on.
-            max_position_embeddings: Positions that the model has.
-
-        Raises:
-            InputError: There are such offsets.
-        """
-        if (self.num_trained_positions or 0) > max_position_embeddings:
-            raise InputError(
-                f"pretraining.num_trained_positions: got {self.num_trained_positions}, expected at "
-                f"most the model's max_position_embeddings={max_position_embeddings}"
-            )
-        limit = self.num_trained_positions or max_position_embeddings
-        if self.position_offset_probability and min(sequence_lengths) >= limit:
-            raise InputError(
-                f"pretraining.position_offset_probability: got {self.position_offset_probability}, "
-                f"which does nothing: all sequences are as long as the {limit} positions; expected "
-                "0, shorter sequences, or more positions"
             )
 
     def sequence_lengths(self, default: int) -> tuple[int, ...]:
@@ -372,48 +261,11 @@ class PretrainingConfig(ScheduleConfig):
                 warm-up.
         """
         configs = self.phases or (PhaseConfig(sequence_length=sequence_length),)
-        phases = self._with_schedules(self._share_tokens([self._resolved(c) for c in configs]))
+        phases = self.with_budget([self._resolved(config) for config in configs])
         if self.num_train_tokens is not None:
             for phase in phases:
                 self.get_schedule(phase).check()
         return phases
-
-    def _share_tokens(self, phases: Sequence[Phase]) -> Sequence[Phase]:
-        """Return phases with as many steps as their part of `num_train_tokens` has, 1 at least.
-
-        The part of a phase is that of its tokens in those of all phases. Without `num_train_tokens`
-        the phases are returned as they are.
-        """
-        if self.num_train_tokens is None:
-            return phases
-        total = sum(phase.num_tokens for phase in phases)
-        return [
-            dataclasses.replace(
-                phase,
-                num_train_steps=max(1, self.num_train_tokens * phase.num_train_steps // total),
-            )
-            for phase in phases
-        ]
-
-    def _with_schedules(self, phases: Sequence[Phase]) -> tuple[Phase, ...]:
-        """Return phases with the steps of their schedules, and of the warm-up that is a part."""
-        total, before, result = sum(phase.num_train_steps for phase in phases), 0, []
-        for phase in phases:
-            spans_run = self.schedule_spans == "run"
-            num_steps = total if spans_run else phase.num_train_steps
-            num_warmup_steps = phase.num_warmup_steps
-            if phase.warmup_ratio is not None:
-                num_warmup_steps = round(phase.warmup_ratio * num_steps)
-            result.append(
-                dataclasses.replace(
-                    phase,
-                    num_warmup_steps=num_warmup_steps,
-                    num_schedule_steps=num_steps if self.train_minutes is None else UNSETTLED,
-                    num_steps_before=before if spans_run else 0,
-                )
-            )
-            before += phase.num_train_steps
-        return tuple(result)
 
     def _resolved(self, phase: PhaseConfig) -> Phase:
         """Return a phase with the run's settings where it has none, and its peak rate scaled.
@@ -448,42 +300,6 @@ class PretrainingConfig(ScheduleConfig):
             warmup_ratio=self.warmup_ratio if phase.num_warmup_steps is None else None,
         )
 
-    def get_schedule(self, phase: Phase) -> Schedule:
-        """Return the learning rates of a phase, by the steps since its schedule began.
-
-        Args:
-            phase: Resolved; of a training by minutes the steps of its schedule are `UNSETTLED`.
-
-        Raises:
-            InputError: A setting of another schedule is not at its default.
-        """
-        return new_schedule(
-            self,
-            peak=phase.learning_rate,
-            num_train_steps=phase.num_schedule_steps,
-            num_warmup_steps=phase.num_warmup_steps,
-        )
-
-    def phase_minutes(self, phases: Sequence[Phase]) -> tuple[PhaseMinutes, ...]:
-        """Return when each phase ends, by its part in the tokens of all; empty without minutes.
-
-        Args:
-            phases: Those of `resolved_phases`.
-        """
-        if self.train_minutes is None:
-            return ()
-        ends = list(itertools.accumulate(phase.num_tokens for phase in phases))
-        return tuple(
-            PhaseMinutes(
-                end_s=60 * self.train_minutes * end / ends[-1],
-                peak=phase.learning_rate,
-                num_warmup_steps=phase.num_warmup_steps,
-                warmup_ratio=phase.warmup_ratio,
-                stable_ratio=self.get_schedule(phase).stable_ratio,
-            )
-            for phase, end in zip(phases, ends, strict=True)
-        )
-
     def plan(self, phases: Sequence[Phase]) -> TrainingPlan:
         """Return how long to train over all phases, how often to evaluate and save, when to stop.
 
@@ -494,13 +310,13 @@ class PretrainingConfig(ScheduleConfig):
             InputError: The steps of a phase are no multiple of `evaluation_interval_steps`.
         """
         minutes = self.phase_minutes(phases)
-        has_budget = bool(minutes) or self.num_train_tokens is not None
         return TrainingPlan(
             phase_steps=tuple(UNSETTLED if minutes else phase.num_train_steps for phase in phases),
             minutes=minutes,
+            spans_run=self.spans_run,
             interval_steps=self.evaluation_interval_steps,
             # Where phases have the steps of a budget, or make a ramp, an interval fits by chance.
-            are_last_intervals_short=has_budget or self.schedule_spans == "run",
+            are_last_intervals_short=self.has_budget or self.spans_run,
             monitor="masked_lm_accuracy",
             checkpoint_steps=self.checkpoint_interval_steps,
             checkpoint_minutes=self.checkpoint_interval_minutes,

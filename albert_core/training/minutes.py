@@ -25,8 +25,10 @@ class PhaseMinutes:
         peak: Rate that the warm-up leads to.
         num_warmup_steps: Length of the warm-up, where it is not a fraction.
         warmup_ratio: Fraction of the steps that warm up; wins over `num_warmup_steps`.
-        stable_ratio: Fraction of the steps, the first ones, whose rates after the warm-up do not
-            depend on the number of steps.
+        stable_ratio: Fraction of the schedule's steps, the first ones, whose rates after the
+            warm-up do not depend on their number; 1 for phases before the one that it ends in.
+        schedule_ratio: Steps of the schedule over those of the phase, as far as that is known
+            before training; 1 unless the schedule spans several phases.
     """
 
     end_s: float
@@ -34,6 +36,7 @@ class PhaseMinutes:
     num_warmup_steps: int = 0
     warmup_ratio: float | None = None
     stable_ratio: float = 0.0
+    schedule_ratio: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,7 +70,13 @@ class PhaseTiming:
         return (self.start_warmup_step or 0) + self.num_warmup_steps
 
     def after(
-        self, step: int, seconds: float, phase: PhaseMinutes, num_unchecked: int
+        self,
+        step: int,
+        seconds: float,
+        phase: PhaseMinutes,
+        *,
+        num_unchecked: int,
+        num_before: int = 0,
     ) -> "PhaseTiming":
         """Return what is known after some steps of the phase, `num_steps` not being settled.
 
@@ -76,6 +85,7 @@ class PhaseTiming:
             seconds: The time, since the beginning of training.
             phase: The phase.
             num_unchecked: Most steps until this is asked again, once the warm-up has begun.
+            num_before: Steps of the schedule before the phase.
 
         Raises:
             InputError: The minutes are too few for the warm-up, or for the decay behind it.
@@ -91,7 +101,7 @@ class PhaseTiming:
             if num_measured < _MEASURED_LEAST_STEPS or measured_s < wanted_s:
                 return timing
             timing = timing._with_warmup(step, phase)
-        return timing._with_steps(step, phase, num_unchecked)
+        return timing._with_steps(step, phase, num_unchecked, num_before)
 
     def _with_warmup(self, step: int, phase: PhaseMinutes) -> "PhaseTiming":
         """Return the timing with the warm-up, which begins after `step` steps.
@@ -102,31 +112,34 @@ class PhaseTiming:
         expected = self.num_expected or 0
         num_warmup_steps = phase.num_warmup_steps
         if phase.warmup_ratio is not None:
-            num_warmup_steps = round(phase.warmup_ratio * expected)
+            num_warmup_steps = round(phase.warmup_ratio * phase.schedule_ratio * expected)
         timing = dataclasses.replace(
             self, start_warmup_step=step, num_warmup_steps=max(num_warmup_steps, 1)
         )
-        if timing._fewest_steps(step, phase) > expected:
+        fewest = timing._fewest_steps(step, phase, num_before=0)
+        if fewest > expected:
             raise InputError(
                 f"pretraining.train_minutes: got time for about {expected:,} steps of a phase at "
-                f"the measured speed, expected {timing._fewest_steps(step, phase):,} or more: the "
-                f"warm-up ends at step {timing.warmup_end:,}, and the decay follows; give more "
-                "minutes, or a shorter warm-up (pretraining.warmup_ratio)"
+                f"the measured speed, expected {fewest:,} or more: the warm-up ends at step "
+                f"{timing.warmup_end:,}, and the decay follows; give more minutes, or a shorter "
+                "warm-up (pretraining.warmup_ratio)"
             )
         return timing
 
-    def _with_steps(self, step: int, phase: PhaseMinutes, num_unchecked: int) -> "PhaseTiming":
+    def _with_steps(
+        self, step: int, phase: PhaseMinutes, num_unchecked: int, num_before: int
+    ) -> "PhaseTiming":
         """Return the timing with the number of steps, if it must be known before the next check."""
         expected = self.num_expected or 0
-        last_free = max(self.warmup_end, math.floor(phase.stable_ratio * expected))
-        if step + num_unchecked <= last_free:
+        stable = math.floor(phase.stable_ratio * (num_before + expected)) - num_before
+        if step + num_unchecked <= max(self.warmup_end, stable):
             return self
-        num_steps = max(expected, self._fewest_steps(step, phase))
+        num_steps = max(expected, self._fewest_steps(step, phase, num_before))
         return dataclasses.replace(self, num_steps=num_steps, num_expected=num_steps)
 
-    def _fewest_steps(self, step: int, phase: PhaseMinutes) -> int:
+    def _fewest_steps(self, step: int, phase: PhaseMinutes, num_before: int) -> int:
         """Return the fewest steps whose decay has not begun, neither now nor in the warm-up."""
         free = max(step, self.warmup_end)
         if not phase.stable_ratio:
             return free + 1
-        return max(free + 1, math.ceil(free / phase.stable_ratio))
+        return max(free + 1, math.ceil((num_before + free) / phase.stable_ratio) - num_before)

@@ -20,6 +20,7 @@ class TrainingPlan:
         are_last_intervals_short: Whether the last interval of a phase may be shorter than others.
         minutes: When each phase ends, of a training whose phases last minutes; empty: they have
             `phase_steps`.
+        spans_run: Whether one schedule spans all phases.
         evaluates_first: Whether the model is evaluated before the first step, too.
         monitor: Metric of the evaluation whose largest value, in the last phase, marks the best
             weights.
@@ -38,6 +39,7 @@ class TrainingPlan:
     monitor: str
     are_last_intervals_short: bool = False
     minutes: tuple[PhaseMinutes, ...] = ()
+    spans_run: bool = False
     evaluates_first: bool = False
     checkpoint_steps: int = 0
     checkpoint_minutes: float = 0.0

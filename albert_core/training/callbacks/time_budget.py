@@ -33,6 +33,9 @@ class TimeBudget(keras.callbacks.Callback):
         index = session.plan.phase_of(session.state.step)
         if len(session.state.timings) == index:
             timing = PhaseTiming(begin_s=of_first_process(session.seconds))
+            if index and session.plan.spans_run:
+                # The schedule goes on: there is neither a warm-up nor a measurement before it.
+                timing = dataclasses.replace(timing, start_warmup_step=0, num_warmup_steps=0)
             session.state.timings.append(dataclasses.asdict(timing))
         self._settle_plan()
         self._settle_schedule(index)
@@ -58,7 +61,13 @@ class TimeBudget(keras.callbacks.Callback):
         # All processes must settle the same, and their clocks differ.
         seconds = of_first_process(session.seconds)
         step = session.state.step - plan.phase_begin(index)
-        timing = timing.after(step, seconds, plan.minutes[index], plan.log_steps)
+        timing = timing.after(
+            step,
+            seconds,
+            plan.minutes[index],
+            num_unchecked=plan.log_steps,
+            num_before=plan.phase_begin(index) if plan.spans_run else 0,
+        )
         session.state.timings[index] = dataclasses.asdict(timing)
         begins_warmup = is_measuring and timing.start_warmup_step is not None
         if begins_warmup or timing.num_steps is not None:
@@ -78,13 +87,18 @@ class TimeBudget(keras.callbacks.Callback):
 
     def _settle_schedule(self, index: int) -> None:
         """Set the numbers of the optimizer's schedule to those of a phase."""
-        plan, timing = self.session.plan, PhaseTiming(**self.session.state.timings[index])
+        plan, timings = self.session.plan, self.session.state.timings
+        begin, num_steps = plan.phase_begin(index), timings[index]["num_steps"]
+        timing = PhaseTiming(**timings[0 if plan.spans_run else index])
+        if plan.spans_run:
+            begin, is_last = 0, index == len(plan.minutes) - 1
+            num_steps = plan.num_train_steps if is_last and num_steps else None
         self.session.model.optimizer.schedule.settle(
-            begin=plan.phase_begin(index),
+            begin=begin,
             peak=plan.minutes[index].peak,
             start_warmup_step=(
                 UNSETTLED if timing.start_warmup_step is None else timing.start_warmup_step
             ),
             num_warmup_steps=timing.num_warmup_steps,
-            num_train_steps=timing.num_steps or UNSETTLED,
+            num_train_steps=num_steps or UNSETTLED,
         )

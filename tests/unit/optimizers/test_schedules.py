@@ -7,7 +7,7 @@ from albert_core.errors import InputError
 from albert_core.optimizers.adamw import AdamW
 from albert_core.optimizers.phases import PhasedSchedule, SettledSchedule
 from albert_core.optimizers.schedules import SCHEDULES, WarmupStableDecay
-from albert_core.pretraining.compilation import _new_schedule
+from albert_core.pretraining.compilation import schedule_of_phases
 from albert_core.pretraining.config import PhaseConfig, PretrainingConfig
 from albert_core.training.minutes import UNSETTLED
 
@@ -80,7 +80,7 @@ def test_one_schedule_may_span_all_phases():
     )
     settings = {"schedule": "warmup_stable_decay", "num_warmup_steps": 10}
     spanning = config(phases=phases, schedule_spans="run", **settings)
-    schedule = _new_schedule(spanning, spanning.resolved_phases(24))
+    schedule = schedule_of_phases(spanning, spanning.resolved_phases(24))
     single = config(**settings)
     (phase,) = single.resolved_phases(24)
     steps = [0, 5, 10, 29, 30, 80, 90, 99, 100]

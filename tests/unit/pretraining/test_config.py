@@ -96,6 +96,16 @@ def test_phases_share_minutes_by_their_tokens():
     assert [phase.end_s for phase in plan.minutes] == pytest.approx([600 * share, 600])
     assert [phase.peak for phase in plan.minutes] == pytest.approx([0.00176, 0.001])
     assert plan.num_train_steps == 2 * UNSETTLED
+    spanning = config(
+        phases=TWO_PHASES,
+        train_minutes=10,
+        schedule_spans="run",
+        schedule="warmup_stable_decay",
+        decay_ratio=0.1,
+    )
+    plan = spanning.plan(spanning.resolved_phases(24))
+    assert [phase.stable_ratio for phase in plan.minutes] == [1.0, 0.9]
+    assert [phase.schedule_ratio for phase in plan.minutes] == pytest.approx([10 / 9, 10])
 
 
 def test_tokens_too_few_for_the_warm_up_are_refused_once_the_length_is_known():
@@ -170,13 +180,16 @@ def test_offsets_that_are_impossible_or_do_nothing(settings, lengths, named):
             "stuck_after_steps: got 9, .* expected nothing with sentence_order_weight 0",
         ),
         ({"train_minutes": 0}, "train_minutes: got 0, expected a number above 0"),
-        ({"train_minutes": 5, "num_train_tokens": 9}, "num_train_tokens: got it with train_min"),
+        (
+            {"train_minutes": 5, "num_train_tokens": 9},
+            "num_train_tokens: got 9 with train_minutes 5",
+        ),
         ({"train_minutes": 5, "num_train_steps": 0, "init_checkpoint": "x"}, "evaluates only"),
         ({"train_minutes": 5, "start_warmup_step": 2}, "start_warmup_step: got 2, expected 0"),
         ({"train_minutes": 5, "stop_after_tokens": 2}, "stop_after_tokens: got 2, expected noth"),
         (
             {"train_minutes": 5, "phases": TWO_PHASES, "schedule_spans": "run"},
-            "schedule_spans: got run for several phases with train_minutes",
+            "decay_ratio: got 0 of all steps, expected above 0, and at most the 0.1 that are of",
         ),
         (
             {"train_minutes": 5, "schedule": "warmup_stable_decay", "warmup_ratio": 0.8},

@@ -22,7 +22,7 @@ def settle(phase: PhaseMinutes, step_s: list[float]) -> tuple[PhaseTiming, int, 
         step, seconds = step + 1, seconds + step_s[min(step, len(step_s) - 1)]
         is_checked = timing.start_warmup_step is None or step % LOG_STEPS == 0
         if timing.num_steps is None and is_checked:
-            timing = timing.after(step, seconds, phase, LOG_STEPS)
+            timing = timing.after(step, seconds, phase, num_unchecked=LOG_STEPS)
             settled_at = step
     return timing, settled_at, seconds
 
@@ -69,5 +69,23 @@ def test_a_warm_up_longer_than_the_minutes_is_refused_at_its_beginning():
 
 
 def test_a_checkpoint_keeps_what_is_settled():
-    timing = PhaseTiming(begin_s=3.0).after(1, 9.0, MINUTE, LOG_STEPS)
+    timing = PhaseTiming(begin_s=3.0).after(1, 9.0, MINUTE, num_unchecked=LOG_STEPS)
     assert PhaseTiming(**dataclasses.asdict(timing)) == timing
+
+
+@pytest.mark.parametrize(
+    ("stable_ratio", "earliest", "latest"), [(1.0, 1550, 1600), (0.6, 750, 800)]
+)
+def test_where_the_schedule_goes_on_a_phase_is_settled_before_its_end_or_the_decay(
+    stable_ratio, earliest, latest
+):
+    """Of 400 steps before and 1,600 in its time, at 0.6 the decay begins at step 1,200 of all."""
+    phase = PhaseMinutes(end_s=200.0, peak=0.1, stable_ratio=stable_ratio)
+    timing = PhaseTiming(begin_s=40.0, start_warmup_step=0, num_warmup_steps=0)
+    step = 0
+    while timing.num_steps is None:
+        step += LOG_STEPS
+        seconds = 40.0 + 0.1 * step
+        timing = timing.after(step, seconds, phase, num_unchecked=LOG_STEPS, num_before=400)
+    assert timing.num_steps == pytest.approx(1600, abs=1)
+    assert earliest <= step <= latest
