@@ -52,7 +52,7 @@ def export(
         lower_case: Whether that vocabulary is for lower-cased text, if not as the files say.
         card: What only people know, for its card.
     """
-    from components.export.step import export_model, read_parity
+    from components.export.single_model import export_model, read_parity
     from pipeline.cli.tables import print_parities
 
     manifest = export_model(
