@@ -103,6 +103,7 @@ def _load_export(folder: Path, export_format: ExportFormat) -> LoadedModel:
         name=task.name if task else _model_name(folder),
         format=export_format,
         config=config,
+        heads=heads,
         tokenizer=tokenizer,
         task=task,
         settings=parse_finetuning(
@@ -155,6 +156,7 @@ def _load_checkpoint(path: Path, read_source: Callable[[], Checkpoint]) -> Loade
         name=task.name if task else _model_name(path),
         format=detect(path),
         config=checkpoint.config,
+        heads=checkpoint.heads,
         tokenizer=checkpoint.tokenizer,
         task=task,
         settings=settings,
@@ -182,7 +184,8 @@ def _keras_model(
     """Return the Keras model of a checkpoint with its weights, compiled for prediction.
 
     That of a task is as its settings have it: they say how many starts and ends are searched.
-    Without a task it has the heads of the checkpoint.
+    Without a task, and for questions with a head for spans alone, whether or not they may have no
+    answer, it has the heads of the checkpoint.
 
     Raises:
         InputError: The weights are not those of the task's model.
@@ -190,7 +193,8 @@ def _keras_model(
     from albert_core.backends import JITS_VARYING_LENGTHS
     from albert_core.model import load_weights
 
-    if task is None:
+    finds_spans = "span" in checkpoint.heads
+    if task is None or (task.kind == "question_answering" and finds_spans):
         model = build_model(checkpoint)
     else:
         # Not `build_model`: the weights do not tell how many starts and ends are searched.
