@@ -35,6 +35,7 @@ def load(
     config: str | Path | None = None,
     vocab: str | Path | None = None,
     lower_case: bool | None = None,
+    strip_accents: bool | None = None,
 ) -> LoadedModel:
     """Load a model, to predict with it.
 
@@ -58,6 +59,7 @@ def load(
         config: An albert_config.json, for a TensorFlow 1 checkpoint that has none beside it.
         vocab: Vocabulary of a checkpoint, if not the one beside it.
         lower_case: Whether that vocabulary lower-cases text, if not as its files say.
+        strip_accents: Whether it drops accents, if not as its files say.
 
     Returns:
         The model with its vocabulary, task and settings, which are read from the folder.
@@ -71,12 +73,19 @@ def load(
     export_format = find_export_format(folder)
     if export_format is None:
         read_source = functools.partial(
-            read_for_task, folder, task=task, config=config, vocab=vocab, lower_case=lower_case
+            read_for_task,
+            folder,
+            task=task,
+            config=config,
+            vocab=vocab,
+            lower_case=lower_case,
+            strip_accents=strip_accents,
         )
         return _load_checkpoint(folder, read_source)
-    if any(value is not None for value in (task, config, vocab, lower_case)):
+    if any(value is not None for value in (task, config, vocab, lower_case, strip_accents)):
         raise InputError(
-            f"task, config, vocab, lower_case: expected none, since the export {path} has its own"
+            "task, config, vocab, lower_case, strip_accents: expected none, since the export "
+            f"{path} has its own"
         )
     return _load_export(folder, export_format)
 

@@ -40,6 +40,7 @@ def export_model(
     albert_config: str | Path | None = None,
     vocab: str | Path | None = None,
     lower_case: bool | None = None,
+    strip_accents: bool | None = None,
     progress: ReportProgress = quiet,
 ) -> Manifest:
     """Export one model, pretrained or fine-tuned, to a folder below `output` for each format.
@@ -62,6 +63,7 @@ def export_model(
         albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
         vocab: Vocabulary of the checkpoint, if not the one beside it.
         lower_case: Whether that vocabulary is for lower-cased text, if not as the files say.
+        strip_accents: Whether it is for text without accents, if not as the files say.
         progress: Called with what is being done.
 
     Returns:
@@ -84,6 +86,7 @@ def export_model(
         "config": albert_config,
         "vocab": vocab,
         "lower_case": lower_case,
+        "strip_accents": strip_accents,
     }
     dev = _dev_files(model, data_dir, task)
     lineage = find_lineage(model, run)
