@@ -97,7 +97,7 @@ class Muon(AdamW):
         self.assign(muon_m, next_m)
         # Nesterov's momentum: the moment that the same gradient once more would give.
         ahead = self.momentum * next_m + (1.0 - self.momentum) * gradient
-        # An orthogonal matrix of n rows or columns at most has a root mean square of n ** -0.5.
+        # An orthogonal matrix whose longer side is n has a root mean square of n ** -0.5.
         scale = _UPDATE_RMS * math.sqrt(max(ahead.shape))
         update = scale * orthogonalize(ahead, self.precision) + self.decay_rate * variable
         rate = ops.cast(learning_rate, variable.dtype) * self.rate_factor * self.rate_ratio
