@@ -6,33 +6,65 @@ from typing import Any
 import keras
 import numpy as np
 
+Function = Callable[[], Any]
+Gradients = Callable[[], tuple[np.ndarray, list[np.ndarray]]]
+
+
+def gradient_function(function: Function, variables: Sequence[keras.Variable]) -> Gradients:
+    """Return what computes a function and its gradients at the variables' values of the moment.
+
+    Of a function with a result of shape [N] these are those of each of its N numbers.
+
+    Returns:
+        A function of no arguments; it returns the result and, for each variable, the gradients:
+        of the variable's shape, or [N, ...].
+    """
+    make = {"tensorflow": _with_tensorflow, "jax": _with_jax}[keras.backend.backend()]
+    return make(function, variables)
+
 
 def value_and_gradients(
-    function: Callable[[], Any], variables: Sequence[keras.Variable]
+    function: Function, variables: Sequence[keras.Variable]
 ) -> tuple[float, list[np.ndarray]]:
     """Return a scalar function's value and its gradient by each variable."""
-    differentiate = {"tensorflow": _differentiate_by_tensorflow, "jax": _differentiate_by_jax}
-    value, gradients = differentiate[keras.backend.backend()](function, variables)
-    return float(value), [np.asarray(gradient) for gradient in gradients]
+    value, gradients = gradient_function(function, variables)()
+    return float(value), gradients
 
 
-def _differentiate_by_tensorflow(
-    function: Callable[[], Any], variables: Sequence[keras.Variable]
-) -> Any:
+def _with_tensorflow(function: Function, variables: Sequence[keras.Variable]) -> Gradients:
     import tensorflow as tf
 
-    with tf.GradientTape() as tape:
-        value = function()
-    gradients = tape.gradient(value, [variable.value for variable in variables])
-    return value, map(tf.convert_to_tensor, gradients)
+    def differentiate(tape: Any, value: Any) -> list[np.ndarray]:
+        gradients = tape.gradient(value, [variable.value for variable in variables])
+        return [np.asarray(tf.convert_to_tensor(gradient)) for gradient in gradients]
+
+    def compute() -> tuple[np.ndarray, list[np.ndarray]]:
+        with tf.GradientTape(persistent=True) as tape:
+            value = function()
+            values = tf.unstack(value) if value.shape.rank else [value]
+        rows = [differentiate(tape, one) for one in values]
+        gradients = (
+            rows[0] if not value.shape.rank else list(map(np.stack, zip(*rows, strict=True)))
+        )
+        return np.asarray(value), gradients
+
+    return compute
 
 
-def _differentiate_by_jax(function: Callable[[], Any], variables: Sequence[keras.Variable]) -> Any:
+def _with_jax(function: Function, variables: Sequence[keras.Variable]) -> Gradients:
     import jax
 
-    def compute(values: Sequence[Any]) -> Any:
+    def evaluate(values: Sequence[Any]) -> Any:
         mapping = list(zip(variables, values, strict=True))
         with keras.StatelessScope(state_mapping=mapping):
-            return function()
+            result = function()
+        return result, result
 
-    return jax.value_and_grad(compute)([variable.value for variable in variables])
+    # Not compiled as a whole: that takes longer than to run it a few times.
+    differentiate = jax.jacrev(evaluate, has_aux=True)
+
+    def compute() -> tuple[np.ndarray, list[np.ndarray]]:
+        gradients, value = differentiate([variable.value for variable in variables])
+        return np.asarray(value), [np.asarray(gradient) for gradient in gradients]
+
+    return compute

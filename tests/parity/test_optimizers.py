@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from albert_core.optimizers.factory import make_optimizer
 from albert_core.optimizers.lamb import LAMB
 from albert_core.optimizers.phases import PhasedSchedule
 from albert_core.optimizers.schedules import PolynomialDecay
-from tests.helpers.gradients import value_and_gradients
+from tests.helpers.gradients import gradient_function
 
 pytestmark = pytest.mark.backends
 
@@ -108,32 +107,35 @@ def loss_of_rows(model: AlbertForPreTraining, recorded: Recording) -> Any:
     return masked_lm + losses["sentence_order_example_loss"] / len(weights)
 
 
-def gradients_and_original_norm(
-    model: AlbertForPreTraining, recorded: Recording
-) -> tuple[float, list[np.ndarray], float]:
-    """Return the loss, the gradients, and their global norm as the original takes it on a CPU.
+class OriginalGradients:
+    """Loss, gradients, and their global norm as the original takes it on a CPU.
 
     There the segment embeddings are gathered, so that their gradient is a list of rows, one for
     each position of the batch, and the norm is taken before rows of the same segment are added.
     (On a TPU the original multiplies by a one-hot matrix and takes the plain norm, as we do.)
     The row of a position is the gradient of the position embedding, row of the batch by row.
     """
-    weights = weights_by_name(model)
-    names, variables = list(weights), list(weights.values())
-    loss, gradients = value_and_gradients(lambda: ops.sum(loss_of_rows(model, recorded)), variables)
-    squares = {name: np.sum(gradient**2) for name, gradient in zip(names, gradients, strict=True)}
-    positions = [weights["bert/embeddings/position_embeddings"]]
-    squares["bert/embeddings/token_type_embeddings"] = sum(
-        np.sum(
-            value_and_gradients(partial(loss_of_row, model, recorded, row), positions)[1][0] ** 2
+
+    def __init__(self, model: AlbertForPreTraining, recorded: Recording) -> None:
+        weights = weights_by_name(model)
+        self._names = list(weights)
+        self._of_sum = gradient_function(
+            lambda: ops.sum(loss_of_rows(model, recorded)), list(weights.values())
         )
-        for row in range(len(recorded["in:input_ids"]))
-    )
-    return loss, gradients, float(np.sqrt(sum(squares.values())))
+        self._of_rows = gradient_function(
+            lambda: loss_of_rows(model, recorded),
+            [weights["bert/embeddings/position_embeddings"]],
+        )
 
-
-def loss_of_row(model: AlbertForPreTraining, recorded: Recording, row: int) -> Any:
-    return loss_of_rows(model, recorded)[row]
+    def compute(self) -> tuple[float, list[np.ndarray], float]:
+        """Return loss, gradients and norm at the weights of the moment."""
+        loss, gradients = self._of_sum()
+        squares = {
+            name: np.sum(gradient**2) for name, gradient in zip(self._names, gradients, strict=True)
+        }
+        (rows,) = self._of_rows()[1]
+        squares["bert/embeddings/token_type_embeddings"] = np.sum(rows**2)
+        return float(loss), gradients, float(np.sqrt(sum(squares.values())))
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -150,8 +152,9 @@ def test_five_training_steps(
     schedule = PolynomialDecay(peak=0.01, num_train_steps=10, num_warmup_steps=2)
     optimizer = OPTIMIZERS[name](PhasedSchedule([schedule], num_steps=[10]))
     optimizer.build(model.trainable_variables)
+    original = OriginalGradients(model, recorded)
     for step in range(1, 6):
-        loss, gradients, norm = gradients_and_original_norm(model, recorded)
+        loss, gradients, norm = original.compute()
         assert loss == pytest.approx(float(expected[f"loss_before_step_{step}"]), abs=2e-5)
         if step == 1:
             assert norm == pytest.approx(float(recorded["global_grad_norm"]), rel=1e-5)
