@@ -116,8 +116,9 @@ def test_adamw_with_bias_correction() -> None:
         np.testing.assert_allclose(actual[name], value, rtol=1e-6, atol=1e-6, err_msg=name)
 
 
-# All updates together are about 6e-3; in bfloat16 they are exact to a few hundredths.
-@pytest.mark.parametrize(("precision", "atol"), [("float32", 1e-6), ("bfloat16", 2e-4)])
+# All updates together have a root mean square of 6e-3. In bfloat16 the smallest singular values
+# are lost in rounding, which the iteration then magnifies: up to a tenth of that was measured.
+@pytest.mark.parametrize(("precision", "atol"), [("float32", 1e-6), ("bfloat16", 1e-3)])
 def test_muon(precision: Any, atol: float) -> None:
     optimizer = Muon(0.1, momentum=0.9, rate_ratio=0.5, precision=precision, **ADAM)
     actual = trained(optimizer)
