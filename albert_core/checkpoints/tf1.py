@@ -271,9 +271,11 @@ def _optimizer_variables(model: "keras.Model") -> dict[str, Any]:
     Builds the optimizer, which makes its slots if there are none yet.
     """
     from albert_core.optimizers.adamw import AdamW
+    from albert_core.optimizers.muon import Muon
 
     optimizer = getattr(model, "optimizer", None)
-    if not isinstance(optimizer, AdamW):
+    # The original has no slots for Muon's moment.
+    if not isinstance(optimizer, AdamW) or isinstance(optimizer, Muon):
         return {}
     optimizer.build(model.trainable_variables)
     return {**optimizer.slots_by_name(), GLOBAL_STEP: optimizer.iterations}

@@ -191,10 +191,9 @@ def _describe_state(model: Any, mesh: Any) -> tuple[list[Any], ...]:
         return next(layouts, ())
 
     optimizer = model.optimizer
+    # Their names begin with the weight's, and end in the kind of moment.
     weight_paths = {
-        id(moment): weight.path
-        for moments in (optimizer.adam_m, optimizer.adam_v)
-        for weight, moment in zip(model.trainable_variables, moments, strict=True)
+        id(moment): name.rpartition("/")[0] for name, moment in optimizer.slots_by_name().items()
     }
 
     def spec(variable: Any) -> Any:

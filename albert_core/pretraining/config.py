@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from albert_core.checks import check_at_least, check_seed
 from albert_core.errors import InputError
 from albert_core.optimizers.schedules import Schedule, ScheduleConfig, new_schedule
-from albert_core.optimizers.settings import OptimizerName
+from albert_core.optimizers.settings import OptimizerConfig, OptimizerName
 from albert_core.records.config import MaskingConfig
 from albert_core.training.devices import Precision, StrategyName
 from albert_core.training.plan import TrainingPlan
@@ -81,11 +81,11 @@ class Phase:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PretrainingConfig(ScheduleConfig):
-    """How to pretrain; the settings of the schedule are those of `ScheduleConfig`.
+class PretrainingConfig(ScheduleConfig, OptimizerConfig):
+    """How to pretrain; schedule and optimizer have those of `ScheduleConfig`, `OptimizerConfig`.
 
     Attributes:
-        optimizer: `lamb` or `adamw`.
+        optimizer: `lamb`, `adamw` or `muon`.
         learning_rate: Peak rate, for `reference_batch_size`.
         reference_batch_size: Batch size the rates are meant for; a rate is multiplied by the
             square root of the real one over it. None: the rates are meant as they are.
@@ -174,6 +174,7 @@ class PretrainingConfig(ScheduleConfig):
             stop_after_minutes=0,
         )
         check_seed("pretraining.seed", self.seed)
+        self.check_optimizer("pretraining")
         if not self.num_train_steps and not self.init_checkpoint:
             raise InputError(
                 "pretraining.num_train_steps: got 0, which evaluates only; expected with it "

@@ -68,7 +68,7 @@ def run(tmp_path_factory) -> Path:
             data=data,
             pretrained=folder / "model",
             initialization=initialization,
-            config=tiny_finetuning(num_seeds=2),
+            config=tiny_finetuning(num_seeds=2, optimizer="muon", bias_correction=True),
             output=folder / name,
         )
         evaluate(model=folder / name, data=data, output=folder / f"{name} scores")
@@ -173,8 +173,11 @@ def test_the_recipes_are_those_of_the_steps(run, lineage):
     assert tuned["Seed of these weights"] == str(figures["seed"])
     assert tuned["Training examples"] == str(figures["num_train"])
     assert "Epochs" not in tuned
+    moments = "bias_correction true, muon_momentum 0.95, muon_rate_ratio 1.0, muon_precision auto"
+    assert tuned["Optimizer"].replace("\\", "") == f"muon ({moments})"
     figures = lineage.pretrained.metrics
     assert pretraining["Tokens trained on"] == f"{figures['num_tokens']:,}"
+    assert pretraining["Optimizer"] == "adamw"
     assert pretraining["Hardware"] == figures["strategy"]
     share = float(pretraining["Held-out masked LM accuracy"].removesuffix(" %"))
     assert share == pytest.approx(100 * figures["masked_lm_accuracy"])

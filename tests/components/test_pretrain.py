@@ -130,6 +130,8 @@ def test_a_run_interrupted_in_the_decay_of_its_rate_ends_with_the_same_weights(m
         "evaluation_interval_steps": 10,
         "schedule": "warmup_stable_decay",
         "decay_ratio": 0.6,
+        "optimizer": "muon",
+        "bias_correction": True,
     }
 
     def interrupt_once(step: int, num_steps: int, text: str) -> None:

@@ -18,7 +18,9 @@ TOLERANCE = 1e-4
 SETTINGS = {
     "model": {"preset": "tiny", "overrides": {**OVERRIDES, "num_hidden_layers": 2}},
     "pretraining": {
-        "optimizer": "lamb",
+        # Of the optimizers it is the one whose products of matrices cross devices.
+        "optimizer": "muon",
+        "bias_correction": True,
         "learning_rate": 0.01,
         "num_train_steps": NUM_STEPS,
         "num_warmup_steps": 2,

@@ -1,5 +1,6 @@
 """The card's sections about training: recipe, hardware, work, time, cost and energy."""
 
+import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from albert_core.artifacts.manifest import Manifest
 from albert_core.checkpoints.trained_length import TRAINED_LENGTH
 from albert_core.config import AlbertConfig
+from albert_core.optimizers.settings import OptimizerConfig, without_unchanged
 from albert_core.pretraining.config import Phase, PretrainingConfig
 from albert_core.records.config import MaskingConfig, RecordsConfig
 from albert_core.settings import parse_settings, plain_values
@@ -46,7 +48,7 @@ def finetuning_section(finetuned: Manifest | None) -> Section:
             ("Initialization", finetuned.config["initialization"]),
             ("Training examples", metrics["num_train"]),
             *left_out,
-            ("Optimizer", settings["optimizer"]),
+            ("Optimizer", _optimizer(settings)),
             ("Peak learning rate", metrics["learning_rate"]),
             ("Batch size", metrics["batch_size"]),
             ("Steps of these weights", metrics["global_step"]),
@@ -69,6 +71,21 @@ def finetuning_section(finetuned: Manifest | None) -> Section:
 def _unless_replaced(settings: Mapping[str, Any], name: str, *, by: str) -> Any:
     """Return a setting; None if the setting that takes its place is set."""
     return settings[name] if settings[by] is None else None
+
+
+def _optimizer(settings: Mapping[str, Any]) -> str:
+    """Return the name of the optimizer with its settings that differ from the original's.
+
+    Args:
+        settings: Those of a training by name; of the optimizer's all, or those recorded of it.
+    """
+    name, changed = settings["optimizer"], without_unchanged(settings)
+    details = [
+        f"{field.name} {str(changed[field.name]).lower()}"
+        for field in dataclasses.fields(OptimizerConfig)
+        if field.name in changed and field.name != "optimizer"
+    ]
+    return f"{name} ({', '.join(details)})" if details else name
 
 
 def pretraining_section(
@@ -162,7 +179,7 @@ def _recipe(config: PretrainingConfig, manifest: Manifest) -> list[Fact]:
     start = manifest.inputs.get("init_checkpoint")
     return keep_known(
         ("Initial weights", f"of the model with the hash {start[:16]}" if start else "random"),
-        ("Optimizer", config.optimizer),
+        ("Optimizer", _optimizer(dataclasses.asdict(config))),
         ("Learning-rate schedule", _schedule(config)),
         ("Tokens that are predicted", format_exact_percent(masking.mask_probability)),
         ("Longest masked n-gram, in words", masking.max_ngram),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from keras import ops
 
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError, StepFailedError
@@ -14,6 +15,7 @@ from albert_core.files import sha256_of_file, write_json
 from albert_core.model import AlbertForPreTraining, weights_by_name
 from albert_core.model.weights import read_weights, write_weights
 from albert_core.optimizers.factory import make_optimizer
+from albert_core.optimizers.settings import OptimizerName
 from albert_core.training.best_weights import OLD_BEST_NAME, copy_best, write_best
 from albert_core.training.checkpoint import restore_latest, save_checkpoint
 from albert_core.training.log import LOG_NAME, recover_log
@@ -31,9 +33,17 @@ SIZES = {
 }
 
 
-def new_model(**changes: int) -> AlbertForPreTraining:
+def new_model(
+    optimizer_name: OptimizerName = "lamb", *, bias_correction: bool = False, **changes: int
+) -> AlbertForPreTraining:
     model = AlbertForPreTraining(AlbertConfig(**{**SIZES, **changes}))
-    optimizer = make_optimizer("lamb", learning_rate=0.01, num_train_steps=9, num_warmup_steps=1)
+    optimizer = make_optimizer(
+        optimizer_name,
+        learning_rate=0.01,
+        num_train_steps=9,
+        num_warmup_steps=1,
+        bias_correction=bias_correction,
+    )
     model.compile(optimizer=optimizer)
     model.optimizer.build(model.trainable_variables)
     return model
@@ -127,6 +137,27 @@ def test_every_variable_has_its_name(folder):
     model = new_model()
     names = {*weights_by_name(model), *model.optimizer.state_by_name()}
     assert {"global_step", "rate_factor", "bert/pooler/dense/kernel/adam_m"} <= names
+
+
+def update(model: AlbertForPreTraining, *, seed: int) -> None:
+    rng, weights = np.random.default_rng(seed), model.trainable_variables
+    gradients = [rng.normal(size=weight.shape).astype("float32") for weight in weights]
+    model.optimizer.apply([ops.convert_to_tensor(gradient) for gradient in gradients], weights)
+
+
+def test_muon_with_bias_correction_continues_with_the_same_bits(tmp_path):
+    whole, continued = (new_model("muon", bias_correction=True) for _ in range(2))
+    for seed in (1, 2):
+        update(whole, seed=seed)
+    save_checkpoint(tmp_path, whole, TrainingState(step=2), keep=1)
+    restore_latest(tmp_path, continued)
+    for model in (whole, continued):
+        update(model, seed=3)
+    states = [{**weights_by_name(m), **m.optimizer.state_by_name()} for m in (whole, continued)]
+    for name, value in states[0].items():
+        np.testing.assert_array_equal(np.asarray(states[1][name]), np.asarray(value), err_msg=name)
+    query = "bert/encoder/transformer/group_0/inner_group_0/attention_1/self/query/kernel"
+    assert f"{query}/muon_m" in states[0]
 
 
 def test_none_at_all_cannot_be_kept(folder):
