@@ -18,9 +18,7 @@ TOLERANCE = 1e-4
 SETTINGS = {
     "model": {"preset": "tiny", "overrides": {**OVERRIDES, "num_hidden_layers": 2}},
     "pretraining": {
-        # Of the optimizers it is the one whose products of matrices cross devices.
-        "optimizer": "muon",
-        "bias_correction": True,
+        "optimizer": "lamb",
         "learning_rate": 0.01,
         "num_train_steps": NUM_STEPS,
         "num_warmup_steps": 2,
@@ -147,6 +145,47 @@ def test_two_logical_devices_of_tensorflow(start, arguments, tmp_path):
     one = losses_of(tmp_path / "one")
     assert losses_of(tmp_path / "two") == pytest.approx(one, abs=TOLERANCE)
     assert losses_of(tmp_path / "parts") == pytest.approx(one, abs=TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    ("environment", "code", "single", "several"),
+    [
+        (
+            EIGHT_DEVICES,
+            ALBERT,
+            [],
+            [
+                *("--pretraining.strategy", "model_parallel"),
+                *("--pretraining.model_parallel_size", "2"),
+                *("--pretraining.device_batch_size", "2"),
+            ],
+        ),
+        (
+            {"KERAS_BACKEND": "tensorflow"},
+            TWO_LOGICAL_CPUS,
+            ["--pretraining.jit_compile", "false"],
+            ["--pretraining.strategy", "mirrored", "--pretraining.device_batch_size", "4"],
+        ),
+    ],
+    ids=["jax", "tensorflow"],
+)
+def test_muon_whose_products_cross_devices(
+    start, arguments, tmp_path, environment, code, single, several
+):
+    """In model parallelism the rows of a matrix are on several devices, which multiply it whole."""
+    options = {
+        "optimizer": "muon",
+        "bias_correction": "true",
+        "num_train_steps": "5",
+        "evaluation_interval_steps": "5",
+    }
+    muon = [*arguments, *(f"--pretraining.{name}={value}" for name, value in options.items())]
+    single = [*muon, *single, "--pretraining.strategy", "single"]
+    finished(start(single, tmp_path / "one", environment, code))
+    finished(start([*muon, *several], tmp_path / "several", environment, code))
+    one, of_several = losses_of(tmp_path / "one"), losses_of(tmp_path / "several")
+    assert len(one) == 5
+    assert of_several == pytest.approx(one, abs=TOLERANCE)
 
 
 def test_a_batch_that_the_devices_cannot_divide(start, arguments, tmp_path):
