@@ -61,6 +61,7 @@ def make_phased_optimizer(
     *,
     decay_rate: float = 0.01,
     clip_norm: float = 1.0,
+    ema_decay: float | None = None,
     **settings: Any,
 ) -> AdamW:
     """Return an optimizer, not built, with any schedule; the defaults are the original's.
@@ -70,7 +71,15 @@ def make_phased_optimizer(
         schedule: The learning rate; its numbers are not checked here.
         decay_rate: Weight decay of kernels and embeddings.
         clip_norm: Largest norm of the whole gradient; longer ones are scaled down to it.
+        ema_decay: Decay of averages of the weights; None: none are kept.
         **settings: As `OptimizerConfig.optimizer_settings` returns them; not checked.
     """
-    # By the norm of all gradients together, as in the original; `clipnorm` would clip each alone.
-    return _OPTIMIZERS[name](schedule, decay_rate=decay_rate, global_clipnorm=clip_norm, **settings)
+    return _OPTIMIZERS[name](
+        schedule,
+        decay_rate=decay_rate,
+        # By the norm of all gradients together, as in the original; `clipnorm` would clip each
+        # alone.
+        global_clipnorm=clip_norm,
+        ema_decay=ema_decay,
+        **settings,
+    )

@@ -83,15 +83,14 @@ class Muon(AdamW):
                 )
         self.adam_m, self.adam_v, self.muon_m = moments.values()
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Update one variable by its gradient, in place, and its moments.
+    def _compute_step(self, gradient: Any, variable: Any, learning_rate: Any) -> Any:
+        """Update the moments of a variable; return what is to be subtracted from it.
 
         The rate is `learning_rate` times `rate_factor`, of a matrix also times `rate_ratio`.
         """
         muon_m = self.muon_m[self._get_variable_index(variable)]
         if muon_m is None:
-            super().update_step(gradient, variable, learning_rate)
-            return
+            return super()._compute_step(gradient, variable, learning_rate)
         gradient = ops.cast(gradient, variable.dtype)
         next_m = self.momentum * muon_m + (1.0 - self.momentum) * gradient
         self.assign(muon_m, next_m)
@@ -101,7 +100,7 @@ class Muon(AdamW):
         scale = _UPDATE_RMS * math.sqrt(max(ahead.shape))
         update = scale * orthogonalize(ahead, self.precision) + self.decay_rate * variable
         rate = ops.cast(learning_rate, variable.dtype) * self.rate_factor * self.rate_ratio
-        self.assign_sub(variable, rate * update)
+        return rate * update
 
     def _moments_by_slot(self) -> dict[str, list[Any]]:
         """Return the moments by kind, in the order of the variables; None where one has none."""

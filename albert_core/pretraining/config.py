@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from albert_core.checks import check_at_least, check_seed
+from albert_core.checks import check_at_least, check_between, check_seed
 from albert_core.errors import InputError
 from albert_core.optimizers.schedules import Schedule, ScheduleConfig, new_schedule
 from albert_core.optimizers.settings import OptimizerConfig, OptimizerName
@@ -110,6 +110,10 @@ class PretrainingConfig(ScheduleConfig, OptimizerConfig):
         safeguards: What to do when training goes wrong.
         init_checkpoint: Model to start from: of the original, of Hugging Face or of this project;
             empty: new weights.
+        residual_init_scale: What the initial kernels of attention output and feed-forward output,
+            whose results are added to the residual stream, are multiplied by; only for new weights.
+        ema_decay: Decay of an exponential moving average of the weights, which is then what is
+            evaluated and published; None: the weights themselves are.
         masking: What is predicted.
         precision: `bfloat16`, `float32`, or `auto`: bfloat16 on accelerators made for it.
         jit_compile: Whether XLA compiles the step. None: always with JAX and on accelerators; on a
@@ -140,6 +144,8 @@ class PretrainingConfig(ScheduleConfig, OptimizerConfig):
     stop_after_minutes: float | None = None
     safeguards: SafeguardConfig = dataclasses.field(default_factory=SafeguardConfig)
     init_checkpoint: str = ""
+    residual_init_scale: float = 1.0
+    ema_decay: float | None = None
     masking: MaskingConfig = dataclasses.field(default_factory=MaskingConfig)
     precision: Precision = "auto"
     jit_compile: bool | None = None
@@ -175,6 +181,8 @@ class PretrainingConfig(ScheduleConfig, OptimizerConfig):
         )
         check_seed("pretraining.seed", self.seed)
         self.check_optimizer("pretraining")
+        check_between(self, "pretraining", "ema_decay", inclusive="neither")
+        self._check_initial_scale()
         if not self.num_train_steps and not self.init_checkpoint:
             raise InputError(
                 "pretraining.num_train_steps: got 0, which evaluates only; expected with it "
@@ -184,6 +192,23 @@ class PretrainingConfig(ScheduleConfig, OptimizerConfig):
         for phase in phases if self.num_train_steps else ():
             self.get_schedule(phase).check()
         self.plan(phases)
+
+    def _check_initial_scale(self) -> None:
+        """Refuse a scale of the initial weights that is not above 0, or would do nothing.
+
+        Raises:
+            InputError: It is one of the two.
+        """
+        scale = self.residual_init_scale
+        if not (math.isfinite(scale) and scale > 0):
+            raise InputError(
+                f"pretraining.residual_init_scale: got {scale}, expected a number above 0"
+            )
+        if scale != 1 and self.init_checkpoint:
+            raise InputError(
+                f"pretraining.residual_init_scale: got {scale} with init_checkpoint, whose weights "
+                "are taken as they are; expected 1 with it"
+            )
 
     def sequence_lengths(self, default: int) -> tuple[int, ...]:
         """Return the sequence lengths of all phases, each once, in the order of the phases.

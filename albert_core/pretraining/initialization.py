@@ -1,4 +1,6 @@
-"""Initial weights of pretraining from a checkpoint: of any kind that can be read."""
+"""Initial weights of pretraining: from a checkpoint of any kind that can be read, or scaled."""
+
+import re
 
 from albert_core.checkpoints import read_checkpoint
 from albert_core.errors import InputError
@@ -22,6 +24,9 @@ _ARCHITECTURE = (
     "max_position_embeddings",
     "type_vocab_size",
 )
+
+# Those of a block's two products whose results are added to the residual stream.
+_RESIDUAL_KERNEL = re.compile(r"/(attention_1|ffn_1/intermediate)/output/dense/kernel$")
 
 
 def initialize(model: AlbertForPreTraining, path: str, tokenizer: Tokenizer) -> None:
@@ -62,3 +67,19 @@ def initialize(model: AlbertForPreTraining, path: str, tokenizer: Tokenizer) -> 
     }
     arrays = {name: a for name, a in checkpoint.weights.items() if name in known_heads}
     assign_by_name(known_heads, arrays, source=path)
+
+
+def scale_residual_kernels(model: AlbertForPreTraining, scale: float) -> None:
+    """Multiply the kernels of attention output and feed-forward output by a factor, in place.
+
+    With a small factor every block begins close to the identity, whatever the number of layers.
+
+    Args:
+        model: Built, with new weights.
+        scale: The factor; with 1 nothing is touched.
+    """
+    if scale == 1.0:
+        return
+    for name, variable in weights_by_name(model).items():
+        if _RESIDUAL_KERNEL.search(name):
+            variable.assign(variable * scale)

@@ -22,7 +22,7 @@ from albert_core.pretraining.held_out import (
     evaluate_held_out,
     published_metrics,
 )
-from albert_core.pretraining.initialization import initialize
+from albert_core.pretraining.initialization import initialize, scale_residual_kernels
 from albert_core.pretraining.speed import SpeedMeter, summarize_speed
 from albert_core.progress import ReportProgress, quiet
 from albert_core.records.description import RecordsDescription
@@ -98,6 +98,8 @@ def run_pretraining(
         model = compiled_model(model_config, config, phases, devices)
         if config.init_checkpoint:
             initialize(model, config.init_checkpoint, tokenizer)
+        else:
+            scale_residual_kernels(model, config.residual_init_scale)
         with locate_corrupt_record(data):
             state = _train(model, data, phases, config, devices, checkpoints, work, progress)
         best = best_row(state.history, "masked_lm_accuracy")
@@ -161,7 +163,8 @@ def _train(
         index = plan.phase_of(max(step - 1, 0))
         masking = data[index].masking_of_batches
         described = {"masking": masking.describe()} if masking else {}
-        return {**evaluate_held_out(models[index], held_out[index]), **described}
+        with model.optimizer.averages_in_place():
+            return {**evaluate_held_out(models[index], held_out[index]), **described}
 
     def batches_from(step: int) -> Any:
         """Return the batches of the phase at a step, from there on.
@@ -191,7 +194,8 @@ def _train(
     # machines.
     if devices.num_processes == 1:
         batches = held_out[plan.phase_of(max(state.step - 1, 0))]
-        ranks = measure_effective_ranks(model, batches, multiple_of=num_data_parallel)
+        with model.optimizer.averages_in_place():
+            ranks = measure_effective_ranks(model, batches, multiple_of=num_data_parallel)
         state.history[-1].update(ranks)
     return state
 

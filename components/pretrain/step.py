@@ -19,6 +19,9 @@ from albert_core.records.description import RecordsDescription, describe_records
 from albert_core.tokenization import Tokenizer, load_tokenizer
 from albert_core.training.devices import is_led_by_another
 
+# Settings that the first version did not have, recorded only where they are not at their defaults.
+_LATER_SETTINGS = ("residual_init_scale", "ema_decay")
+
 
 def pretrain(
     *,
@@ -102,12 +105,15 @@ def recorded_settings(config: PretrainingConfig) -> dict[str, Any]:
     Settings of learning rate schedules that are at their defaults are left out, but for
     `start_warmup_step` and `poly_power`, which the first version had: a schedule added since then
     must not make other work of a pretraining that does not use it. `without_unchanged` says which
-    settings of the optimizer are left out for the same reason.
+    settings of the optimizer are left out for the same reason; `_LATER_SETTINGS` has others.
     """
     settings = without_unchanged(dataclasses.asdict(config))
     for field in dataclasses.fields(ScheduleConfig):
         is_first = field.name in ("start_warmup_step", "poly_power")
         if not is_first and settings[field.name] == field.default:
+            del settings[field.name]
+    for field in dataclasses.fields(config):
+        if field.name in _LATER_SETTINGS and settings[field.name] == field.default:
             del settings[field.name]
     return settings
 

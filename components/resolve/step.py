@@ -47,7 +47,7 @@ def resolve(
     """Fill the date into the settings, and start from the accepted model if there is one.
 
     The accepted model becomes `vocab.source` and `pretraining.init_checkpoint`, in place of what
-    they were. Re-running a date reuses its results, since only models of earlier dates count. The
+    they were, and no initial weights are scaled. Re-running a date reuses its results, since only models of earlier dates count. The
     files of the corpus are read, to check and hash them; nothing is written.
 
     Args:
@@ -68,7 +68,11 @@ def resolve(
     accepted = accepted_before(retraining.accepted, date) if retraining.accepted else None
     if accepted:
         vocab = dataclasses.replace(vocab, source=accepted.address)
-        pretraining = dataclasses.replace(pretraining, init_checkpoint=accepted.address)
+        pretraining = dataclasses.replace(
+            pretraining,
+            init_checkpoint=accepted.address,
+            residual_init_scale=1.0,  # it was for the new weights of the first model
+        )
     return Resolved(
         date=date,
         title=with_date(title, date),

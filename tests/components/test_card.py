@@ -60,7 +60,8 @@ def run(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     material = make_material(folder)
     records = [material.short, material.long]
-    train(material, folder / "model", records=records, phases=PHASES)
+    settings = {"ema_decay": 0.9, "residual_init_scale": 0.5}
+    train(material, folder / "model", records=records, phases=PHASES, **settings)
     data = write_tiny_tasks(folder / "data") / "topic"
     for name, initialization in (("tuned", "pretrained"), ("random", "random")):
         finetune(
@@ -178,6 +179,8 @@ def test_the_recipes_are_those_of_the_steps(run, lineage):
     figures = lineage.pretrained.metrics
     assert pretraining["Tokens trained on"] == f"{figures['num_tokens']:,}"
     assert pretraining["Optimizer"] == "adamw"
+    assert pretraining["Decay of the averaged weights"] == "0.9"
+    assert pretraining["Scale of the initial residual kernels"] == "0.5"
     assert pretraining["Hardware"] == figures["strategy"]
     share = float(pretraining["Held-out masked LM accuracy"].removesuffix(" %"))
     assert share == pytest.approx(100 * figures["masked_lm_accuracy"])

@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.helpers.tiny_pretraining import OVERRIDES, Material, losses_of, make_material
+from tests.helpers.tiny_pretraining import (
+    OVERRIDES,
+    Material,
+    history_of,
+    losses_of,
+    make_material,
+)
 from tests.helpers.zygote import ALBERT, Fork, Zygote
 
 pytestmark = pytest.mark.slow
@@ -169,13 +175,14 @@ def test_two_logical_devices_of_tensorflow(start, arguments, tmp_path):
     ],
     ids=["jax", "tensorflow"],
 )
-def test_muon_whose_products_cross_devices(
+def test_muon_whose_products_cross_devices_and_averaged_weights(
     start, arguments, tmp_path, environment, code, single, several
 ):
     """In model parallelism the rows of a matrix are on several devices, which multiply it whole."""
     options = {
         "optimizer": "muon",
         "bias_correction": "true",
+        "ema_decay": "0.5",
         "num_train_steps": "5",
         "evaluation_interval_steps": "5",
     }
@@ -186,6 +193,9 @@ def test_muon_whose_products_cross_devices(
     one, of_several = losses_of(tmp_path / "one"), losses_of(tmp_path / "several")
     assert len(one) == 5
     assert of_several == pytest.approx(one, abs=TOLERANCE)
+    # Of the averages, which were evaluated.
+    (row,), (row_of_several,) = history_of(tmp_path / "one"), history_of(tmp_path / "several")
+    assert row_of_several["loss"] == pytest.approx(row["loss"], abs=TOLERANCE)
 
 
 def test_a_batch_that_the_devices_cannot_divide(start, arguments, tmp_path):

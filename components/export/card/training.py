@@ -175,11 +175,13 @@ def _schedule(config: PretrainingConfig) -> str:
 
 def _recipe(config: PretrainingConfig, manifest: Manifest) -> list[Fact]:
     """Return the settings that hold in all phases of a pretraining, and the initial weights."""
-    masking = config.masking
+    masking, scale = config.masking, config.residual_init_scale
     start = manifest.inputs.get("init_checkpoint")
     return keep_known(
         ("Initial weights", f"of the model with the hash {start[:16]}" if start else "random"),
+        ("Scale of the initial residual kernels", scale if scale != 1 else None),
         ("Optimizer", _optimizer(dataclasses.asdict(config))),
+        ("Decay of the averaged weights", config.ema_decay),
         ("Learning-rate schedule", _schedule(config)),
         ("Tokens that are predicted", format_exact_percent(masking.mask_probability)),
         ("Longest masked n-gram, in words", masking.max_ngram),

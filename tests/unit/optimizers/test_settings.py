@@ -55,6 +55,12 @@ def test_work_of_versions_without_these_settings_keeps_its_fingerprint(record, c
     assert names & record(config(optimizer="muon")).keys() == names - ORIGINAL_MOMENTS.keys()
 
 
+def test_work_without_averages_and_a_scale_of_initial_weights_keeps_its_fingerprint():
+    later = {"ema_decay": 0.999, "residual_init_scale": 0.15}
+    assert not later.keys() & recorded_pretraining(PretrainingConfig()).keys()
+    assert later.items() <= recorded_pretraining(PretrainingConfig(**later)).items()
+
+
 def test_the_original_recipe_has_the_moments_of_the_original():
     config = FinetuningConfig(recipe="original", **CORRECTED)
     settings = config.for_task(TASKS["cola"]).optimizer_settings

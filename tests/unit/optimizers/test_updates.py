@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -118,13 +118,20 @@ def rounded(values: np.ndarray) -> np.ndarray:
 
 
 def expected(update: Callable[..., np.ndarray]) -> Arrays:
+    *_, last = expected_values(update)
+    return last
+
+
+def expected_values(update: Callable[..., np.ndarray]) -> Iterator[Arrays]:
+    """Yield the variables before the first update and after each."""
     values = {name: value.astype("float64") for name, value in random_arrays(0).items()}
+    yield dict(values)
     gradients: dict[str, list[np.ndarray]] = {name: [] for name in SHAPES}
     for step, rate in enumerate(RATES, start=1):
         for name, gradient in random_arrays(step).items():
             gradients[name].append(gradient.astype("float64"))
             values[name] = values[name] - rate * update(gradients[name], values[name], name=name)
-    return values
+        yield dict(values)
 
 
 ADAM: dict[str, Any] = {
@@ -151,6 +158,51 @@ def test_muon(precision: Any, orthogonal: Callable[..., np.ndarray]) -> None:
     actual = trained(optimizer)
     for name, value in expected(functools.partial(muon_update, orthogonal)).items():
         np.testing.assert_allclose(actual[name], value, rtol=1e-6, atol=1e-6, err_msg=name)
+
+
+MUON: dict[str, Any] = {"momentum": 0.9, "rate_ratio": 0.5, "precision": "float32", **ADAM}
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "update"),
+    [
+        (AdamW, ADAM, adamw_update),
+        (Muon, MUON, functools.partial(muon_update, orthogonal_in_float32)),
+    ],
+)
+def test_averaged_weights(kind: Any, settings: Any, update: Callable[..., np.ndarray]) -> None:
+    optimizer = kind(0.1, ema_decay=0.3, **settings)
+    weights, plain = trained(optimizer), trained(kind(0.1, **settings))
+    first, *others = expected_values(update)
+    averages = first
+    for t, values in enumerate(others):
+        decay = min(0.3, (1 + t) / (10 + t))  # the latter for the first three
+        averages = {
+            name: decay * average + (1 - decay) * values[name] for name, average in averages.items()
+        }
+    for name, average in optimizer.averages_by_name().items():
+        np.testing.assert_array_equal(weights[f"model/{name}"], plain[f"model/{name}"])
+        np.testing.assert_allclose(
+            np.asarray(average), averages[f"model/{name}"], rtol=1e-6, atol=1e-6, err_msg=name
+        )
+
+
+def test_averages_are_in_the_place_of_the_weights_for_a_while() -> None:
+    variables = new_variables(random_arrays(0))
+    optimizer = AdamW(0.1, ema_decay=0.9)
+    optimizer.build(variables)
+    gradients = [ops.convert_to_tensor(gradient) for gradient in random_arrays(1).values()]
+    optimizer.apply(gradients, variables)
+    weights = [np.array(variable) for variable in variables]
+    averages = [np.array(average) for average in optimizer.averages_by_name().values()]
+    with contextlib.suppress(InterruptedError), optimizer.averages_in_place():
+        for variable, average, weight in zip(variables, averages, weights, strict=True):
+            np.testing.assert_array_equal(np.asarray(variable), average)
+            assert not np.array_equal(average, weight)
+        raise InterruptedError
+    for variable, weight in zip(variables, weights, strict=True):
+        np.testing.assert_array_equal(np.asarray(variable), weight)
+    optimizer.apply(gradients, variables)  # with JAX no array is in two places
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

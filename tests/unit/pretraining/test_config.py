@@ -28,6 +28,22 @@ def test_a_phase_takes_from_the_run_what_it_does_not_set():
     assert (short.num_tokens, long.num_tokens) == (900 * 64 * 128, 100 * 16 * 512)
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"ema_decay": 1.0}, r"\.ema_decay: got 1\.0, expected between 0 and 1"),
+        ({"residual_init_scale": 0.0}, r"\.residual_init_scale: got 0\.0, expected a number above"),
+        (
+            {"residual_init_scale": 0.15, "init_checkpoint": "model"},
+            r"got 0\.15 with init_checkpoint, whose weights are taken as they are; expected 1",
+        ),
+    ],
+)
+def test_averages_and_initial_scales_out_of_range_or_without_effect(settings, message):
+    with pytest.raises(InputError, match=message):
+        config(**settings)
+
+
 def test_rates_follow_the_square_root_of_the_batch():
     (phase,) = config(
         batch_size=256, reference_batch_size=4096, learning_rate=0.00176

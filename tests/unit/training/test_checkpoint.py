@@ -34,7 +34,11 @@ SIZES = {
 
 
 def new_model(
-    optimizer_name: OptimizerName = "lamb", *, bias_correction: bool = False, **changes: int
+    optimizer_name: OptimizerName = "lamb",
+    *,
+    bias_correction: bool = False,
+    ema_decay: float | None = None,
+    **changes: int,
 ) -> AlbertForPreTraining:
     model = AlbertForPreTraining(AlbertConfig(**{**SIZES, **changes}))
     optimizer = make_optimizer(
@@ -43,6 +47,7 @@ def new_model(
         num_train_steps=9,
         num_warmup_steps=1,
         bias_correction=bias_correction,
+        ema_decay=ema_decay,
     )
     model.compile(optimizer=optimizer)
     model.optimizer.build(model.trainable_variables)
@@ -145,8 +150,9 @@ def update(model: AlbertForPreTraining, *, seed: int) -> None:
     model.optimizer.apply([ops.convert_to_tensor(gradient) for gradient in gradients], weights)
 
 
-def test_muon_with_bias_correction_continues_with_the_same_bits(tmp_path):
-    whole, continued = (new_model("muon", bias_correction=True) for _ in range(2))
+def test_muon_with_bias_correction_and_averages_continues_with_the_same_bits(tmp_path):
+    settings = {"bias_correction": True, "ema_decay": 0.9}
+    whole, continued = (new_model("muon", **settings) for _ in range(2))
     for seed in (1, 2):
         update(whole, seed=seed)
     save_checkpoint(tmp_path, whole, TrainingState(step=2), keep=1)
@@ -157,7 +163,20 @@ def test_muon_with_bias_correction_continues_with_the_same_bits(tmp_path):
     for name, value in states[0].items():
         np.testing.assert_array_equal(np.asarray(states[1][name]), np.asarray(value), err_msg=name)
     query = "bert/encoder/transformer/group_0/inner_group_0/attention_1/self/query/kernel"
-    assert f"{query}/muon_m" in states[0]
+    assert {f"{query}/muon_m", f"{query}/average"} <= states[0].keys()
+
+
+def test_damaged_best_weights_that_are_averages_are_made_again(tmp_path, capsys):
+    model = new_model(ema_decay=0.9)
+    update(model, seed=1)
+    best = write_best(tmp_path, 1, model.optimizer.averages_by_name())
+    save_checkpoint(tmp_path, model, TrainingState(step=1, best=best), keep=1)
+    path = tmp_path / best["file"]
+    content = path.read_bytes()
+    path.write_bytes(content[:-1])
+    restore_latest(tmp_path, model)
+    assert path.read_bytes() == content
+    assert "made again from checkpoint-000000001" in capsys.readouterr().err
 
 
 def test_none_at_all_cannot_be_kept(folder):
