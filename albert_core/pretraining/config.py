@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 
 from albert_core.checks import check_at_least, check_between, check_seed
+from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 from albert_core.optimizers.schedules import Schedule, ScheduleConfig, new_schedule
 from albert_core.optimizers.settings import OptimizerConfig, OptimizerName
@@ -25,6 +26,7 @@ class PhaseConfig:
         device_batch_size: Sequences that a device takes at a time.
         learning_rate: Its peak rate.
         num_warmup_steps: Steps of linear warm-up at its beginning.
+        num_hidden_layers: Layers that are applied in it; None: as many as the model has.
     """
 
     sequence_length: int
@@ -33,6 +35,7 @@ class PhaseConfig:
     device_batch_size: int | None = None
     learning_rate: float | None = None
     num_warmup_steps: int | None = None
+    num_hidden_layers: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,6 +49,7 @@ class Phase:
         device_batch_size: Sequences that a device takes at a time; None: all at once.
         learning_rate: Its peak rate, for this batch size.
         num_warmup_steps: Steps of linear warm-up at its beginning.
+        num_hidden_layers: Layers that are applied in it; None: as many as the model has.
     """
 
     sequence_length: int
@@ -54,6 +58,20 @@ class Phase:
     device_batch_size: int | None
     learning_rate: float
     num_warmup_steps: int
+    num_hidden_layers: int | None = None
+
+    def architecture(self, model: AlbertConfig) -> AlbertConfig:
+        """Return the architecture of a model with the number of layers that this phase applies.
+
+        Raises:
+            InputError: The model cannot have that number with the same weights.
+        """
+        if self.num_hidden_layers is None:
+            return model
+        try:
+            return model.with_depth(self.num_hidden_layers)
+        except InputError as error:
+            raise InputError(f"pretraining.phases: {error}") from error
 
     @property
     def num_tokens(self) -> int:
@@ -261,7 +279,23 @@ class PretrainingConfig(ScheduleConfig, OptimizerConfig):
             device_batch_size=resolve("device_batch_size"),
             learning_rate=resolve("learning_rate") * math.sqrt(ratio),
             num_warmup_steps=resolve("num_warmup_steps"),
+            num_hidden_layers=phase.num_hidden_layers,
         )
+
+    def check_depths(self, model: AlbertConfig) -> None:
+        """Refuse numbers of layers of the phases that do not go together with those of the model.
+
+        Raises:
+            InputError: A phase's number is impossible, or the last phase's is not the model's.
+        """
+        for phase in self.resolved_phases(sequence_length=1):
+            last = phase.architecture(model).num_hidden_layers
+        if last != model.num_hidden_layers:
+            raise InputError(
+                f"pretraining.phases: got num_hidden_layers {last} in the last one, expected the "
+                f"model's {model.num_hidden_layers}; train the model that is wanted in the last "
+                "phase, or change its num_hidden_layers (model.overrides)"
+            )
 
     def get_schedule(self, phase: Phase) -> Schedule:
         """Return the learning rates of a phase, by the steps since its beginning.

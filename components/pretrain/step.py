@@ -21,6 +21,7 @@ from albert_core.training.devices import is_led_by_another
 
 # Settings that the first version did not have, recorded only where they are not at their defaults.
 _LATER_SETTINGS = ("residual_init_scale", "ema_decay")
+_NO_DEPTH = ("num_hidden_layers", None)  # the same of a phase
 
 
 def pretrain(
@@ -58,6 +59,7 @@ def pretrain(
     tokenizer = load_tokenizer(input_folder(vocab))
     model_config = model.with_vocabulary(len(tokenizer))
     refuse_redrawn_dropout(model_config, rematerialize=config.rematerialize)
+    config.check_depths(model_config)
     for description in descriptions:
         _refuse_mismatch(description, tokenizer, model_config)
     by_length = _by_sequence_length(folders, descriptions)
@@ -115,6 +117,10 @@ def recorded_settings(config: PretrainingConfig) -> dict[str, Any]:
     for field in dataclasses.fields(config):
         if field.name in _LATER_SETTINGS and settings[field.name] == field.default:
             del settings[field.name]
+    settings["phases"] = tuple(
+        {name: value for name, value in phase.items() if (name, value) != _NO_DEPTH}
+        for phase in settings["phases"]
+    )
     return settings
 
 

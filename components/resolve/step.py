@@ -47,8 +47,9 @@ def resolve(
     """Fill the date into the settings, and start from the accepted model if there is one.
 
     The accepted model becomes `vocab.source` and `pretraining.init_checkpoint`, in place of what
-    they were, and no initial weights are scaled. Re-running a date reuses its results, since only models of earlier dates count. The
-    files of the corpus are read, to check and hash them; nothing is written.
+    they were, and no initial weights are scaled. Re-running a date reuses its results, since only
+    models of earlier dates count. The files of the corpus are read, to check and hash them; nothing
+    is written.
 
     Args:
         date: A date or a time, as a schedule passes it.

@@ -35,7 +35,7 @@ from tests.helpers.tiny_pretraining import make_material, train
 from tests.helpers.tiny_tasks import TINY_TASKS, tiny_finetuning, write_tiny_tasks
 
 PHASES = (
-    PhaseConfig(sequence_length=24, num_train_steps=20),
+    PhaseConfig(sequence_length=24, num_train_steps=20, num_hidden_layers=1),
     PhaseConfig(sequence_length=48, num_train_steps=20, batch_size=8),
 )
 TASK = dataclasses.replace(TINY_TASKS["topic"], test=(Source(file="test.jsonl"),))
@@ -190,9 +190,9 @@ def test_the_recipes_are_those_of_the_steps(run, lineage):
     assert pretraining["Longest sequences trained on, in tokens"] == "48"
     assert "Effective rank of the outputs at the last evaluation" in pretraining
     rows = table_in(text, "Pretraining")
-    assert [(row["Sequence length"], row["Batch size"]) for row in rows] == [
-        ("24", "16"),
-        ("48", "8"),
+    assert [(row["Sequence length"], row["Batch size"], row["Layers"]) for row in rows] == [
+        ("24", "16", "1"),
+        ("48", "8", "all"),
     ]
 
 

@@ -26,6 +26,7 @@ _PHASE_COLUMNS = (
     "Batch size",
     "Peak learning rate",
     "Warm-up steps",
+    "Layers",
 )
 
 
@@ -199,6 +200,7 @@ def _baseline(records: Sequence[Manifest]) -> str | None:
 
 def _phases_table(phases: Sequence[Phase]) -> CardTable:
     """Return a table of the settings that may differ between phases, a row for each in order."""
+    grows = any(phase.num_hidden_layers for phase in phases)
     rows = [
         (
             phase.sequence_length,
@@ -206,6 +208,7 @@ def _phases_table(phases: Sequence[Phase]) -> CardTable:
             phase.batch_size,
             phase.learning_rate,
             phase.num_warmup_steps,
+            phase.num_hidden_layers or ("all" if grows else None),
         )
         for phase in phases
     ]
@@ -225,8 +228,12 @@ def _count_flops(
     num_tokens = lineage.pretrained.metrics["num_tokens"] if lineage.pretrained else 0
     total = sum(
         phase_tokens
-        * training_flops_per_token(architecture, length, masking.max_predictions(length))
-        for phase_tokens, length, masking in _split_by_phase(
+        * training_flops_per_token(
+            phase.architecture(architecture),
+            phase.sequence_length,
+            masking.max_predictions(phase.sequence_length),
+        )
+        for phase_tokens, phase, masking in _split_by_phase(
             num_tokens, phases, config, lineage.records
         )
     )
@@ -238,8 +245,8 @@ def _split_by_phase(
     phases: Sequence[Phase],
     config: PretrainingConfig,
     records: Sequence[Manifest],
-) -> Iterator[tuple[int, int, MaskingConfig]]:
-    """Yield the tokens trained on, the sequence length and the masking of each phase, in order.
+) -> Iterator[tuple[int, Phase, MaskingConfig]]:
+    """Yield for each phase, in order, the tokens trained on, the phase and its masking.
 
     A pretraining that stopped early has fewer tokens than planned, or 0, in its last phases. The
     masking is that of static records of this length, or else the pretraining's.
@@ -254,8 +261,8 @@ def _split_by_phase(
     ends = itertools.accumulate(phase.num_tokens for phase in phases)
     begins = itertools.accumulate((phase.num_tokens for phase in phases), initial=0)
     for phase, begin, end in zip(phases, begins, ends, strict=False):
-        length = phase.sequence_length
-        yield max(0, min(num_tokens, end) - begin), length, static.get(length, config.masking)
+        masking = static.get(phase.sequence_length, config.masking)
+        yield max(0, min(num_tokens, end) - begin), phase, masking
 
 
 def _static_masking(records: Sequence[Manifest]) -> dict[int, MaskingConfig]:

@@ -104,6 +104,29 @@ def test_training_with_muon_is_the_same() -> None:
         np.testing.assert_allclose(weight, whole_weights[name], atol=1e-4, err_msg=name)
 
 
+def test_a_step_made_anew_has_the_layers_of_now_in_batches_of_the_same_shape() -> None:
+    """The first rate of a warm-up is 0, so that the second step begins with the same weights."""
+
+    def first_losses(*depths: int) -> list[float]:
+        model = new_model()
+        optimizer = make_optimizer("lamb", learning_rate=0.1, num_train_steps=9, num_warmup_steps=8)
+        optimizer.build(model.trainable_variables)
+        model.compile(optimizer=optimizer, jit_compile=JITS)
+        losses = []
+        for depth in depths:
+            model.bert.set_depth(depth)
+            model.make_train_function(force=True)
+            inputs, targets = batches()
+            one = ({n: v[:4] for n, v in part.items()} for part in (inputs, targets))
+            history = model.fit(*one, batch_size=4, shuffle=False, verbose=0)
+            losses += history.history["loss"]
+        return losses
+
+    shallow, deep = first_losses(1, 2)
+    assert shallow != deep
+    assert (deep, shallow) == tuple(first_losses(2)[:1] + first_losses(1)[:1])
+
+
 def test_training_is_the_same_with_and_without_xla(whole) -> None:
     losses, _ = trained(jit_compile=not JITS)
     np.testing.assert_allclose(losses, whole[0], rtol=1e-5)

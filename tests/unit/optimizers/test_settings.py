@@ -5,7 +5,7 @@ import pytest
 from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.optimizers.settings import ORIGINAL_MOMENTS, OptimizerConfig
-from albert_core.pretraining.config import PretrainingConfig
+from albert_core.pretraining.config import PhaseConfig, PretrainingConfig
 from albert_core.tasks import TASKS
 from components.finetune.step import recorded_settings as recorded_finetuning
 from components.pretrain.step import recorded_settings as recorded_pretraining
@@ -59,6 +59,16 @@ def test_work_without_averages_and_a_scale_of_initial_weights_keeps_its_fingerpr
     later = {"ema_decay": 0.999, "residual_init_scale": 0.15}
     assert not later.keys() & recorded_pretraining(PretrainingConfig()).keys()
     assert later.items() <= recorded_pretraining(PretrainingConfig(**later)).items()
+
+
+def test_work_in_phases_of_all_layers_keeps_its_fingerprint():
+    phases = (
+        PhaseConfig(sequence_length=128, num_hidden_layers=4),
+        PhaseConfig(sequence_length=512),
+    )
+    growing, whole = recorded_pretraining(PretrainingConfig(phases=phases))["phases"]
+    assert growing["num_hidden_layers"] == 4
+    assert whole.keys() == growing.keys() - {"num_hidden_layers"}
 
 
 def test_the_original_recipe_has_the_moments_of_the_original():
