@@ -193,8 +193,8 @@ def test_averages_are_in_the_place_of_the_weights_for_a_while() -> None:
     optimizer.build(variables)
     gradients = [ops.convert_to_tensor(gradient) for gradient in random_arrays(1).values()]
     optimizer.apply(gradients, variables)
-    weights = [np.array(variable) for variable in variables]
-    averages = [np.array(average) for average in optimizer.averages_by_name().values()]
+    weights = [np.asarray(variable).copy() for variable in variables]
+    averages = [np.asarray(average).copy() for average in optimizer.averages_by_name().values()]
     with contextlib.suppress(InterruptedError), optimizer.averages_in_place():
         for variable, average, weight in zip(variables, averages, weights, strict=True):
             np.testing.assert_array_equal(np.asarray(variable), average)

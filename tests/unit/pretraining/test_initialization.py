@@ -25,7 +25,7 @@ def initial_weights(scale: float) -> dict[str, np.ndarray]:
     keras.utils.set_random_seed(3)
     model = AlbertForPreTraining(CONFIG)
     scale_residual_kernels(model, scale)
-    return {name: np.array(value) for name, value in weights_by_name(model).items()}
+    return {name: np.asarray(value).copy() for name, value in weights_by_name(model).items()}
 
 
 def test_residual_kernels_of_every_group_are_scaled_and_nothing_else() -> None:
