@@ -183,7 +183,7 @@ class AdamW(keras.optimizers.Optimizer):
         if self.ema_decay is None:
             return
         for variable, average in zip(self._trainable_variables, self._averages, strict=True):
-            value = ops.convert_to_tensor(variable)
+            value = ops.copy(variable)  # with TensorFlow its value is the variable itself
             variable.assign(average)
             average.assign(value)
 

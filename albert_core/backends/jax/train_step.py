@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import keras
 
 from albert_core.backends.portable.micro_batches import split_micro_batches
 
@@ -26,7 +27,7 @@ class TrainStep:
         if force:
             # JAX takes functions that are equal for one, and a model's methods always are.
             self.train_step = functools.partial(type(self).train_step, self)
-        super().make_train_function(force=force)
+        keras.Model.make_train_function(self, force=force)
 
     def train_step(self: Any, state: Any, data: Any) -> tuple[dict[str, Any], Any]:
         """Make one step; return the metrics and the next state.

@@ -104,6 +104,7 @@ def test_training_with_muon_is_the_same() -> None:
         np.testing.assert_allclose(weight, whole_weights[name], atol=1e-4, err_msg=name)
 
 
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="of the JAX backend")
 def test_a_step_made_anew_has_the_layers_of_now_in_batches_of_the_same_shape() -> None:
     """The first rate of a warm-up is 0, so that the second step begins with the same weights."""
 
@@ -124,7 +125,7 @@ def test_a_step_made_anew_has_the_layers_of_now_in_batches_of_the_same_shape() -
 
     shallow, deep = first_losses(1, 2)
     assert shallow != deep
-    assert (deep, shallow) == tuple(first_losses(2)[:1] + first_losses(1)[:1])
+    assert [deep] == first_losses(2)
 
 
 def test_training_is_the_same_with_and_without_xla(whole) -> None:
