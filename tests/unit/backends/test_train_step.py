@@ -8,6 +8,7 @@ import pytest
 
 from albert_core.config import AlbertConfig
 from albert_core.model import AlbertForPreTraining, weights_by_name
+from albert_core.model.gradient_accumulation import GradientAccumulationModel
 from albert_core.optimizers.factory import make_optimizer
 from albert_core.optimizers.settings import OptimizerName
 
@@ -104,28 +105,37 @@ def test_training_with_muon_is_the_same() -> None:
         np.testing.assert_allclose(weight, whole_weights[name], atol=1e-4, err_msg=name)
 
 
-@pytest.mark.skipif(keras.backend.backend() != "jax", reason="of the JAX backend")
-def test_a_step_made_anew_has_the_layers_of_now_in_batches_of_the_same_shape() -> None:
-    """The first rate of a warm-up is 0, so that the second step begins with the same weights."""
+class Multiplied(GradientAccumulationModel):
+    """Returns its inputs times an attribute, which a compiled step takes as it was."""
 
-    def first_losses(*depths: int) -> list[float]:
-        model = new_model()
-        optimizer = make_optimizer("lamb", learning_rate=0.1, num_train_steps=9, num_warmup_steps=8)
-        optimizer.build(model.trainable_variables)
-        model.compile(optimizer=optimizer, jit_compile=JITS)
-        losses = []
-        for depth in depths:
-            model.bert.set_depth(depth)
-            model.make_train_function(force=True)
-            inputs, targets = batches()
-            one = ({n: v[:4] for n, v in part.items()} for part in (inputs, targets))
-            history = model.fit(*one, batch_size=4, shuffle=False, verbose=0)
-            losses += history.history["loss"]
-        return losses
+    factor = 1.0
 
-    shallow, deep = first_losses(1, 2)
-    assert shallow != deep
-    assert [deep] == first_losses(2)
+    def build(self, input_shape: Any) -> None:
+        self.weight = self.add_weight(shape=(), initializer="ones")
+        self.built = True
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        return self.factor * self.weight * inputs["x"]
+
+    def batch_totals(self, targets: Any) -> dict[str, Any]:
+        return {}
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, *rest: Any, **others: Any
+    ) -> Any:
+        return keras.ops.mean(y_pred)
+
+
+def test_a_step_is_made_anew_for_batches_of_the_same_shape_too() -> None:
+    model = Multiplied()
+    model.compile(optimizer=keras.optimizers.SGD(0.0), jit_compile=JITS)
+    batch = ({"x": np.ones((4, 1), "float32")}, {"y": np.ones((4, 1), "float32")})
+    losses = []
+    for factor in (2.0, 3.0):
+        model.factor = factor
+        model.make_train_function(force=True)
+        losses += model.fit(*batch, batch_size=4, verbose=0).history["loss"]
+    assert losses == [2.0, 3.0]
 
 
 def test_training_is_the_same_with_and_without_xla(whole) -> None:
