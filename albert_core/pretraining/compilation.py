@@ -37,7 +37,9 @@ def compiled_model(
         sentence_order_weight=config.sentence_order_weight,
     )
     schedule = schedule_of_phases(config, phases)
-    optimizer = make_phased_optimizer(config.optimizer, schedule)
+    optimizer = make_phased_optimizer(
+        config.optimizer, schedule, ema_decay=config.ema_decay, **config.optimizer_settings
+    )
     jit_compile = config.jit_compile
     if jit_compile is None:
         jit_compile = should_jit(devices, model_config.hidden_size)

@@ -11,6 +11,7 @@ from albert_core.artifacts.work_folder import local_work_root
 from albert_core.checkpoints import read_checkpoint
 from albert_core.checkpoints.trained_length import find_trained_length
 from albert_core.finetuning.config import FinetuningConfig, Initialization
+from albert_core.optimizers.settings import without_unchanged
 from albert_core.progress import ReportProgress, quiet
 from albert_core.tasks import Task, task_fingerprint
 
@@ -109,9 +110,10 @@ def recorded_settings(config: FinetuningConfig) -> dict[str, Any]:
     """Return the settings, by name, for the manifest and the fingerprint of the work.
 
     `evaluation_interval_steps` is left out where it is not set: the first versions did not have
-    it, and their work must not become another.
+    it, and their work must not become another. `without_unchanged` says which settings of the
+    optimizer are left out for the same reason.
     """
-    settings = dataclasses.asdict(config)
+    settings = without_unchanged(dataclasses.asdict(config))
     if config.evaluation_interval_steps is None:
         del settings["evaluation_interval_steps"]
     return settings
