@@ -246,10 +246,10 @@ def test_an_interval_ends_with_its_phase(tmp_path):
                 # Of each phase three steps measure the speed, and five warm up.
                 (0, 1, (0, 0.1, UNSETTLED, 1, UNSETTLED)),
                 (0, 3, (0, 0.1, 3, 5, UNSETTLED)),
-                (0, 14, (0, 0.1, 3, 5, 30)),
+                (0, 15, (0, 0.1, 3, 5, 30)),
                 (1, 31, (30, 0.2, UNSETTLED, 1, UNSETTLED)),
                 (1, 33, (30, 0.2, 3, 5, UNSETTLED)),
-                (1, 44, (30, 0.2, 3, 5, 30)),
+                (1, 45, (30, 0.2, 3, 5, 30)),
             ],
         ),
         (
