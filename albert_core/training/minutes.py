@@ -132,7 +132,8 @@ class PhaseTiming:
         """Return the timing with the number of steps, if it must be known before the next check."""
         expected = self.num_expected or 0
         stable = math.floor(phase.stable_ratio * (num_before + expected)) - num_before
-        if step + num_unchecked <= max(self.warmup_end, stable):
+        # Where the schedule goes on, the end of the phase must be known before it.
+        if step + num_unchecked <= max(self.warmup_end, min(stable, expected - 1)):
             return self
         num_steps = max(expected, self._fewest_steps(step, phase, num_before))
         return dataclasses.replace(self, num_steps=num_steps, num_expected=num_steps)

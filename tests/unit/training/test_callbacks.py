@@ -257,10 +257,9 @@ def test_an_interval_ends_with_its_phase(tmp_path):
             [
                 (0, 1, (0, 0.1, UNSETTLED, 1, UNSETTLED)),
                 (0, 3, (0, 0.1, 3, 5, UNSETTLED)),
-                (0, 30, (0, 0.1, 3, 5, UNSETTLED)),
                 # The decay of all steps lies in the last phase.
                 (1, 31, (0, 0.2, 3, 5, UNSETTLED)),
-                (1, 46, (0, 0.2, 3, 5, 60)),
+                (1, 48, (0, 0.2, 3, 5, 60)),
             ],
         ),
     ],
