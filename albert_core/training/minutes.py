@@ -120,7 +120,8 @@ class PhaseTiming:
         if fewest > expected:
             raise InputError(
                 f"pretraining.train_minutes: got time for about {expected:,} steps of a phase at "
-                f"the measured speed, expected {fewest:,} or more: the warm-up ends at step "
+                f"the measured speed, the first of them after {self.first_s - self.begin_s:,.0f} "
+                f"seconds, expected {fewest:,} or more: the warm-up ends at step "
                 f"{timing.warmup_end:,}, and the decay follows; give more minutes, or a shorter "
                 "warm-up (pretraining.warmup_ratio)"
             )
