@@ -12,6 +12,7 @@ from keras import ops
 # As in the original, layer normalisation and biases have neither weight decay nor a trust ratio
 # (exclude_from_weight_decay).
 _NOT_ADAPTED = re.compile(r"LayerNorm|layer_norm|bias")
+_ENCODER = "/bert/"  # in the paths of the encoder's variables, pooler included
 
 
 @keras.saving.register_keras_serializable(package="albert")
@@ -26,6 +27,7 @@ class AdamW(keras.optimizers.Optimizer):
         beta_1: Decay of the first moment.
         beta_2: Decay of the second moment.
         epsilon: Added to the root of the second moment.
+        head_rate_multiplier: What the rate of variables outside the encoder is multiplied by.
         name: Name of the optimizer.
         **kwargs: Passed on to Keras, for example `global_clipnorm`.
     """
@@ -38,6 +40,7 @@ class AdamW(keras.optimizers.Optimizer):
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-6,
+        head_rate_multiplier: float = 1.0,
         name: str = "adamw",
         **kwargs: Any,
     ) -> None:
@@ -47,6 +50,7 @@ class AdamW(keras.optimizers.Optimizer):
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
+        self.head_rate_multiplier = head_rate_multiplier
 
     def build(self, variables: list[Any]) -> None:
         """Create two moments of every variable, and `rate_factor`; a second call does nothing."""
@@ -57,16 +61,20 @@ class AdamW(keras.optimizers.Optimizer):
         # A variable, so that a roll-back changes it in a compiled step, and checkpoints keep it.
         self.rate_factor = self.add_variable(shape=(), initializer="ones", name="rate_factor")
         self._adapted = [_NOT_ADAPTED.search(variable.path) is None for variable in variables]
+        self._in_head = [_ENCODER not in variable.path for variable in variables]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Update one variable by its gradient, in place, and its two moments.
 
-        The rate is `learning_rate` times `rate_factor` (in LAMB also times the trust ratio). Biases
-        and layer normalisation have neither weight decay nor a trust ratio.
+        The rate is `learning_rate` times `rate_factor`, of the head times its multiplier (in LAMB
+        also times the trust ratio). Biases and layer normalisation have neither weight decay nor a
+        trust ratio.
         """
         index = self._get_variable_index(variable)
         update = self._update_moments(ops.cast(gradient, variable.dtype), index)
         rate = ops.cast(learning_rate, variable.dtype) * self.rate_factor
+        if self._in_head[index] and self.head_rate_multiplier != 1:
+            rate = rate * self.head_rate_multiplier
         if self._adapted[index]:
             # Before the trust ratio: as in the original its norm is that of the update with the
             # decay.
@@ -118,4 +126,5 @@ class AdamW(keras.optimizers.Optimizer):
             "beta_1": self.beta_1,
             "beta_2": self.beta_2,
             "epsilon": self.epsilon,
+            "head_rate_multiplier": self.head_rate_multiplier,
         }

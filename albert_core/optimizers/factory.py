@@ -1,5 +1,7 @@
 """Optimizers by name, with the original's weight decay and clipping."""
 
+from typing import Any
+
 from albert_core.optimizers.adamw import AdamW
 from albert_core.optimizers.lamb import LAMB
 from albert_core.optimizers.phases import PhasedSchedule
@@ -17,6 +19,7 @@ def make_optimizer(
     poly_power: float = 1.0,
     decay_rate: float = 0.01,
     clip_norm: float = 1.0,
+    **settings: Any,
 ) -> AdamW:
     """Return LAMB or AdamW, not built, with the original's schedule and clipping.
 
@@ -29,6 +32,7 @@ def make_optimizer(
         poly_power: Exponent of the decay; 1 is linear.
         decay_rate: Weight decay of kernels and embeddings.
         clip_norm: Largest norm of the whole gradient; longer ones are scaled down to it.
+        **settings: Other arguments of the optimizer, such as `head_rate_multiplier`.
 
     Raises:
         InputError: A number of the schedule is out of its range; the last two are not checked.
@@ -42,7 +46,9 @@ def make_optimizer(
     )
     schedule.check()
     phases = PhasedSchedule([schedule], num_steps=[num_train_steps])
-    return make_phased_optimizer(name, phases, decay_rate=decay_rate, clip_norm=clip_norm)
+    return make_phased_optimizer(
+        name, phases, decay_rate=decay_rate, clip_norm=clip_norm, **settings
+    )
 
 
 def make_phased_optimizer(
@@ -51,6 +57,7 @@ def make_phased_optimizer(
     *,
     decay_rate: float = 0.01,
     clip_norm: float = 1.0,
+    **settings: Any,
 ) -> AdamW:
     """Return LAMB or AdamW, not built, with any schedule; the defaults are the original's.
 
@@ -59,7 +66,8 @@ def make_phased_optimizer(
         schedule: The learning rate; its numbers are not checked here.
         decay_rate: Weight decay of kernels and embeddings.
         clip_norm: Largest norm of the whole gradient; longer ones are scaled down to it.
+        **settings: Other arguments of the optimizer.
     """
     optimizer = {"lamb": LAMB, "adamw": AdamW}[name]
     # By the norm of all gradients together, as in the original; `clipnorm` would clip each alone.
-    return optimizer(schedule, decay_rate=decay_rate, global_clipnorm=clip_norm)
+    return optimizer(schedule, decay_rate=decay_rate, global_clipnorm=clip_norm, **settings)

@@ -18,6 +18,7 @@ from albert_core.exports.formats import (
     FORMATS,
     ExportFormat,
     refuse_missing_packages,
+    refuse_other_poolings,
     write_format,
 )
 from albert_core.files import hash_json, write_json
@@ -409,6 +410,7 @@ class _Exporter:
 
         folder.mkdir(exist_ok=True)
         checkpoint = read_for_task(model, **(reading or {}))
+        refuse_other_poolings(checkpoint, self.config.formats)
         self.progress(0, 0, f"{label}reference")
         dev_set = _score_dev_set(model, dev, reading or {}) if dev else None
         reference = make_reference(

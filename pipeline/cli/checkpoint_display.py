@@ -13,6 +13,7 @@ from albert_core.checkpoints.description import ModelSummary
 from albert_core.checkpoints.purpose import Purpose
 from albert_core.exports.description import ExportDescription
 from albert_core.exports.formats import FORMATS
+from albert_core.pooling import POOLINGS
 from components.number_formats import format_bytes, format_number
 
 _SHOWN_FILES = 12
@@ -91,6 +92,8 @@ def _model_rows(model: ModelSummary) -> Iterator[DisplayRow]:
         yield "not used", f"{model.num_unused} variables of groups that no layer uses"
     yield "type", ", ".join(model.dtypes)
     yield "heads", _heads(model.heads)
+    if not POOLINGS[model.pooling].is_in_original:
+        yield "head reads", POOLINGS[model.pooling].title
     if model.num_slots:
         yield "optimizer", f"{model.num_slots} slots"
     if model.global_step is not None:

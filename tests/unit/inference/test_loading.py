@@ -35,6 +35,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 EXAMPLES: dict[str, Sequence[Any]] = {
     "topic": SENTENCES[:3],
     "sea": [(SENTENCES[0], SENTENCES[1]), ("Bread.", "Dogs.")],
+    "averaged": SENTENCES[:3],
+    "apart": [(SENTENCES[0], SENTENCES[1]), ("Bread.", "Dogs.")],
     "held": [("Bread.", ["dogs", "apples"]), ("Dogs.", ["a", "b", "c"])],
     "whale": [("Who?", SENTENCES[2]), ("Where?", "on the door")],
     "no-whale": [("Who?", SENTENCES[2]), ("Where?", "on the door")],
@@ -47,6 +49,8 @@ EXAMPLES: dict[str, Sequence[Any]] = {
 FORMATS_BY_KIND: dict[str, tuple[ExportFormat, ...]] = {
     "topic": tuple(name for name, spec in FORMATS.items() if not spec.bounds.is_quantized),
     "sea": ("huggingface", "litert"),
+    "averaged": ("keras_archive", "litert"),
+    "apart": ("keras", "onnx", "saved_model"),
     "held": ("tf1", "onnx"),
     "whale": ("huggingface", "saved_model"),
     "no-whale": ("tf1", "keras_archive"),
