@@ -134,6 +134,7 @@ class TrialTrainer:
             num_train_steps=plan.num_train_steps,
             num_warmup_steps=_num_warmup_steps(config, plan),
             head_rate_multiplier=config.head_rate_of(self.program.task),
+            **config.optimizer_settings,
         )
         model.compile(optimizer=optimizer, jit_compile=JITS_VARYING_LENGTHS)
         return model

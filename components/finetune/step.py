@@ -12,6 +12,7 @@ from albert_core.artifacts.work_folder import local_work_root
 from albert_core.checkpoints import read_checkpoint
 from albert_core.checkpoints.trained_length import find_trained_length
 from albert_core.finetuning.config import FinetuningConfig, Initialization
+from albert_core.optimizers.settings import without_unchanged
 from albert_core.pooling import ORIGINAL_POOLING
 from albert_core.progress import ReportProgress, quiet
 from albert_core.tasks import Task, task_fingerprint
@@ -120,9 +121,9 @@ def recorded_settings(config: FinetuningConfig) -> dict[str, Any]:
     """Return the settings, by name, for the manifest and the fingerprint of the work.
 
     Left out are those that earlier versions did not have, where they are as these were: their work
-    must not become another.
+    must not become another. `without_unchanged` does the same for settings of the optimizer.
     """
-    settings = dataclasses.asdict(config)
+    settings = without_unchanged(dataclasses.asdict(config))
     return {
         name: value
         for name, value in settings.items()
