@@ -13,6 +13,7 @@ from albert_core.checks import (
     check_seed,
 )
 from albert_core.errors import InputError
+from albert_core.finetuning.probe_results import DEFAULT_NUM_EXAMPLES
 from albert_core.optimizers.settings import OptimizerName, check_rates
 from albert_core.settings import parse_settings
 from albert_core.tasks.task import Task
@@ -104,6 +105,8 @@ class FinetuningConfig:
         grid_batch_sizes: Batch sizes to try instead of `batch_size`, if any. Of all combinations
             the one with the best mean dev score is kept.
         bad_rows: What to do with training rows that cannot be used, if not what the task says.
+        num_probe_examples: Examples of the training set, and of the dev set, for the frozen probe
+            of a pretrained model; 0: no probe.
         per_task: Settings of this section that differ for a task, by the task's name; they win over
             the recipe. Those of the name `*` are for every task that does not set them itself.
     """
@@ -132,6 +135,7 @@ class FinetuningConfig:
     grid_learning_rates: tuple[float, ...] = ()
     grid_batch_sizes: tuple[int, ...] = ()
     bad_rows: BadRowsSetting = "as_declared"
+    num_probe_examples: int = DEFAULT_NUM_EXAMPLES
     per_task: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -180,6 +184,7 @@ class FinetuningConfig:
             patience=0,
             num_train_steps=1,
             num_warmup_steps=0,
+            num_probe_examples=0,
         )
         for size in self.grid_batch_sizes:
             check_minimum("finetuning.grid_batch_sizes", size, 1)

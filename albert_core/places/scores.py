@@ -14,7 +14,7 @@ from albert_core.storage import exists, join, read_bytes, write_bytes
 
 SCORES_NAME, SCORES_TABLE_NAME = "scores.json", "scores.csv"
 
-_NOT_OF_TRAINING = ("seed",)
+_NOT_OF_TRAINING = ("seed", "num_probe_examples")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,6 +36,8 @@ class TaskScore:
         std: Their sample standard deviation; None of a single one.
         random_weights_mean: The same of the trainings from random weights.
         random_weights_std: Likewise.
+        probe: Score of the frozen probe of the pretrained model, of its best layer.
+        probe_random_weights: That of random weights.
     """
 
     task: str
@@ -53,6 +55,8 @@ class TaskScore:
     std: float | None = None
     random_weights_mean: float | None = None
     random_weights_std: float | None = None
+    probe: float | None = None
+    probe_random_weights: float | None = None
 
 
 def task_scores(outputs: RunOutputs) -> list[TaskScore]:
@@ -91,6 +95,8 @@ def _task_score(outputs: RunOutputs, task: str, model: StepOutput) -> TaskScore:
         num_seeds=model.manifest.metrics.get("num_seeds", 1),
         **_over_seeds("", model, scores, metric),
         **_over_seeds("random_weights_", random, random_scores, metric),
+        probe=model.manifest.metrics.get("probe_score"),
+        probe_random_weights=model.manifest.metrics.get("probe_random_weights_score"),
     )
 
 

@@ -116,6 +116,43 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
+def gain_interval(
+    task: Task,
+    targets: np.ndarray,
+    predicted: np.ndarray,
+    others: np.ndarray,
+    sources: Sequence[str],
+) -> tuple[float, float]:
+    """Return the 95 % bootstrap interval of a gain in the task's first metric.
+
+    Examples are drawn together with both of their predictions, so that examples which are hard for
+    both do not widen the interval. Of a task that `averages_sources` it is the mean over the files.
+
+    Args:
+        task: A task of texts.
+        targets: The right answers, as `compute_metric` reads them.
+        predicted: The predictions.
+        others: Those with which they are compared.
+        sources: The name of each example's file.
+    """
+    names = np.array(sources)
+    groups = np.unique(names) if task.averages_sources else ()
+    metric = task.metrics[0]
+
+    def gain(chosen: np.ndarray) -> float:
+        """Return the gain on some examples, by their numbers."""
+        return compute_metric(metric, targets[chosen], predicted[chosen]) - compute_metric(
+            metric, targets[chosen], others[chosen]
+        )
+
+    def mean_gain(chosen: np.ndarray) -> float:
+        """Return the mean gain over the files, as the task's score is one."""
+        parts = [chosen[names[chosen] == name] for name in groups]
+        return float(np.mean([gain(part) for part in parts if len(part)]))
+
+    return bootstrap_interval(mean_gain if len(groups) > 1 else gain, len(names))
+
+
 def describe_classification(
     task: Task, probabilities: np.ndarray, targets: np.ndarray
 ) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Fine-tune a pretrained model on a task."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,12 @@ from albert_core.checkpoints.trained_length import find_trained_length
 from albert_core.finetuning.config import FinetuningConfig, Initialization
 from albert_core.progress import ReportProgress, quiet
 from albert_core.tasks import Task, task_fingerprint
+
+# Settings that earlier versions did not have, at their defaults.
+_LATER_DEFAULTS: Mapping[str, Any] = {
+    "evaluation_interval_steps": None,
+    "num_probe_examples": FinetuningConfig.num_probe_examples,
+}
 
 
 def finetune(
@@ -102,10 +109,12 @@ def finetune(
 def recorded_settings(config: FinetuningConfig) -> dict[str, Any]:
     """Return the settings, by name, for the manifest and the fingerprint of the work.
 
-    `evaluation_interval_steps` is left out where it is not set: the first versions did not have
-    it, and their work must not become another.
+    Left out are those that earlier versions did not have, where they are not set: their work must
+    not become another.
     """
     settings = dataclasses.asdict(config)
-    if config.evaluation_interval_steps is None:
-        del settings["evaluation_interval_steps"]
-    return settings
+    return {
+        name: value
+        for name, value in settings.items()
+        if name not in _LATER_DEFAULTS or value != _LATER_DEFAULTS[name]
+    }

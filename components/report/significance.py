@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from albert_core.tasks import Task
-from albert_core.tasks.metrics import bootstrap_interval, compute_metric
+from albert_core.tasks.metrics import bootstrap_interval, gain_interval
 
 ExampleRow = Mapping[str, Any]
 Interval = tuple[float, float]
@@ -129,23 +129,8 @@ def paired_interval(
         gains = np.array([row["score"] for row in rows]) - np.array(others)
         return bootstrap_interval(lambda chosen: float(gains[chosen].mean()), len(rows))
     targets, predicted = (np.array([row[name] for row in rows]) for name in ("label", "prediction"))
-    baseline = np.array(others)
-    sources = np.array([row["source"] for row in rows])
-    groups = np.unique(sources) if task.averages_sources else ()
-    metric = task.metrics[0]
-
-    def gain(chosen: np.ndarray) -> float:
-        """Return the gain on some examples, by their numbers."""
-        return compute_metric(metric, targets[chosen], predicted[chosen]) - compute_metric(
-            metric, targets[chosen], baseline[chosen]
-        )
-
-    def mean_gain(chosen: np.ndarray) -> float:
-        """Return the mean gain over the files, as the task's score is one."""
-        parts = [chosen[sources[chosen] == name] for name in groups]
-        return float(np.mean([gain(part) for part in parts if len(part)]))
-
-    return bootstrap_interval(mean_gain if len(groups) > 1 else gain, len(rows))
+    sources = [row["source"] for row in rows]
+    return gain_interval(task, targets, predicted, np.array(others), sources)
 
 
 def unpaired_interval(

@@ -92,6 +92,8 @@ class TaskSummary:
         training_log: Rows of `global_step` and `loss` of fine-tuning, thinned for drawing.
         random_weights_log: The same from random weights.
         analysis: What the model gets right and wrong.
+        probe: The frozen probe of the pretrained model, a `FrozenProbe` as plain values; empty
+            without one.
         model_path: Where the model is, for the commands that use it.
     """
 
@@ -120,6 +122,7 @@ class TaskSummary:
     training_log: Sequence[Mapping[str, Any]] = ()
     random_weights_log: Sequence[Mapping[str, Any]] = ()
     analysis: TaskAnalysis = dataclasses.field(default_factory=TaskAnalysis)
+    probe: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     model_path: str = ""
 
     def difference_from(self, baseline: str) -> Difference | None:

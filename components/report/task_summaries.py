@@ -7,6 +7,7 @@ from typing import Any
 
 from albert_core.artifacts.manifest import Manifest
 from albert_core.finetuning.example_rows import read_example_rows
+from albert_core.finetuning.probe_results import read_probe
 from albert_core.inference.baselines import MAJORITY, WITHOUT_MODEL
 from albert_core.inference.task_settings import read_declared_task
 from albert_core.places.scores import unequal_settings
@@ -150,6 +151,7 @@ def _summarise(
         training_log=thin_rows(read_log(run.model), ("loss",)),
         random_weights_log=thin_rows(read_log(random.model), ("loss",)) if random else [],
         analysis=_analyse(task, run.evaluation, rows),
+        probe=read_probe(run.model),
         model_path=model_paths.get(name, f"models/{name}"),
     )
 

@@ -1,5 +1,6 @@
 """Say in words whether pretraining paid, or how the models score, and what to do next."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 from components.number_formats import format_count, format_gain, format_points
@@ -121,6 +122,7 @@ def _reasons(tasks: Sequence[TaskSummary]) -> Iterator[str]:
             f"{format_count(len(differences), 'task')}, worse in {num_worse}, within chance in "
             f"{len(differences) - num_better - num_worse}."
         )
+    yield from _probe_reasons(tasks)
     for task in tasks:
         if task.random_weights_unequal_settings:
             names = ", ".join(task.random_weights_unequal_settings)
@@ -133,6 +135,22 @@ def _reasons(tasks: Sequence[TaskSummary]) -> Iterator[str]:
             "Each score is of one training: the intervals hold for other dev examples, not for "
             "other seeds, which can differ by a point or more."
         )
+
+
+def _probe_reasons(tasks: Sequence[TaskSummary]) -> Iterator[str]:
+    """Yield a sentence on the frozen probes of all tasks that have one."""
+    gains = [task.probe["best_layer_gain"] for task in tasks if task.probe]
+    if not gains:
+        return
+    num_better = sum(one["low"] > 0 for one in gains)
+    num_worse = sum(one["high"] < 0 for one in gains)
+    mean = math.fsum(one["gain"] for one in gains) / len(gains)
+    average = "on average " if len(gains) > 1 else ""
+    yield (
+        f"Frozen, read by a ridge regression: {average}{format_gain(mean)} points over random "
+        f"weights; better in {num_better} of {format_count(len(gains), 'task')}, worse in "
+        f"{num_worse}, within chance in {len(gains) - num_better - num_worse}."
+    )
 
 
 def _task_sentence(task: TaskSummary) -> str:

@@ -67,6 +67,8 @@ def test_a_finished_run_has_every_place(run: FakeRun) -> None:
             "std": None,
             "random_weights_mean": 0.6,
             "random_weights_std": None,
+            "probe": None,
+            "probe_random_weights": None,
         }
     ]
     with (run.folder / "scores.csv").open(encoding="utf-8", newline="") as file:
