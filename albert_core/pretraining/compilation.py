@@ -31,7 +31,11 @@ def compiled_model(
     Raises:
         InputError: A setting of another schedule than the named one is not at its default.
     """
-    model = AlbertForPreTraining(model_config, rematerialize=config.rematerialize)
+    model = AlbertForPreTraining(
+        model_config,
+        rematerialize=config.rematerialize,
+        sentence_order_weight=config.sentence_order_weight,
+    )
     schedules = [config.get_schedule(phase) for phase in phases]
     schedule = PhasedSchedule(schedules, num_steps=[phase.num_train_steps for phase in phases])
     optimizer = make_phased_optimizer(config.optimizer, schedule)
