@@ -10,6 +10,7 @@ H hidden, F features.
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -40,6 +41,9 @@ from albert_core.tasks.metrics import (
     scores_by_source,
 )
 from albert_core.tokenization import Tokenizer
+
+if TYPE_CHECKING:
+    from albert_core.model.encoder import AlbertEncoder
 
 _LEAST_EXAMPLES = 10
 _HELD_OUT_FRACTION = 0.2
@@ -100,7 +104,8 @@ def probe_frozen_encoder(
     model = problem.predict(pretrained_encoder(config, weights, source=source), source)
     control = problem.predict(random_encoder(config, seed), "random weights")
     of_model, of_control = problem.score(model), problem.score(control)
-    best = (model[of_model.best_layer - 1], control[of_control.best_layer - 1])
+    best = (of_model.best_layer - 1, of_control.best_layer - 1)
+    last = (len(model) - 1, len(control) - 1)
     probe = FrozenProbe(
         task=task.name,
         metric=task.metrics[0],
@@ -111,8 +116,8 @@ def probe_frozen_encoder(
         seconds=round(time.monotonic() - started, 1),
         pretrained=of_model,
         random_weights=of_control,
-        best_layer_gain=problem.gain(*best),
-        last_layer_gain=problem.gain(model[-1], control[-1]),
+        best_layer_gain=_gain(problem, (model, control), (of_model, of_control), best),
+        last_layer_gain=_gain(problem, (model, control), (of_model, of_control), last),
     )
     progress(0, 0, describe_probe(probe))
     return probe
@@ -152,11 +157,11 @@ class _Problem:
         self._is_held_out_N = np.zeros(len(train), bool)
         self._is_held_out_N[order[: max(1, int(_HELD_OUT_FRACTION * len(train)))]] = True
 
-    def predict(self, encoder: object, source: str) -> list[RidgePredictions]:
+    def predict(self, encoder: "AlbertEncoder", source: str) -> list[RidgePredictions]:
         """Return the predictions from each layer of an encoder, outputs [M, C].
 
         Args:
-            encoder: An `AlbertEncoder`.
+            encoder: The encoder.
             source: What it is, for messages.
 
         Raises:
@@ -237,12 +242,33 @@ class _Problem:
             penalty=predictions.penalty,
         )
 
-    def gain(self, first: RidgePredictions, second: RidgePredictions) -> Gain:
-        """Return the gain of the first predictions over the second."""
-        predicted = [predicted_values(self._task, one.outputs) for one in (first, second)]
-        low, high = gain_interval(self._task, self._dev_targets, *predicted, self._sources)
-        scores = [self._score_layer(0, one).score for one in (first, second)]
-        return Gain(gain=scores[0] - scores[1], low=low, high=high)
+    def gain_interval(
+        self, first: RidgePredictions, second: RidgePredictions
+    ) -> tuple[float, float]:
+        """Return the paired 95 % interval of the gain of the first predictions over the second."""
+        predicted, others = (predicted_values(self._task, one.outputs) for one in (first, second))
+        return gain_interval(self._task, self._dev_targets, predicted, others, self._sources)
+
+
+def _gain(
+    problem: _Problem,
+    predictions: Sequence[Sequence[RidgePredictions]],
+    scores: Sequence[EncoderScores],
+    layers: tuple[int, int],
+) -> Gain:
+    """Return the gain of a layer of the model over one of random weights.
+
+    Args:
+        problem: The examples.
+        predictions: From each layer of both encoders.
+        scores: Their scores.
+        layers: The index of the layer of each.
+    """
+    first, second = (one.layers[layer].score for one, layer in zip(scores, layers, strict=True))
+    low, high = problem.gain_interval(
+        *(one[layer] for one, layer in zip(predictions, layers, strict=True))
+    )
+    return Gain(gain=first - second, low=low, high=high)
 
 
 def _spread(examples: Sequence[Example], most: int) -> Sequence[Example]:

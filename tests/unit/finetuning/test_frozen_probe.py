@@ -28,7 +28,7 @@ TASKS = {
     "pairs": Task(name="p", texts=("a", "b"), labels=("no", "yes"), metrics=("f1",)),
     "scores": Task(name="s", kind="regression", texts=("a", "b"), metrics=("pearson",)),
     "labels": Task(
-        name="l", kind="multi_label", texts=("a",), labels=("x", "y"), metrics=("micro_f1",)
+        name="l", kind="multi_label", texts=("a",), labels=("x", "y"), metrics=("accuracy",)
     ),
     "choices": Task(name="h", kind="multiple_choice", texts=("a", "b"), metrics=("accuracy",)),
 }
