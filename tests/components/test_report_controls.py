@@ -1,5 +1,6 @@
 """A task's controls in the report: tuned as the model is, compared over seeds, or left out."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,20 @@ import pytest
 
 from albert_core.artifacts.manifest import Manifest
 from albert_core.files import write_json
-from components.report.page import task_details
+from albert_core.finetuning.probe_results import (
+    EncoderScores,
+    FrozenProbe,
+    Gain,
+    LayerScore,
+    describe_probe,
+    probe_metrics,
+)
+from components.report.page import render_page, task_details
 from components.report.significance import SeedScores, widen_by_seeds
 from components.report.summary import TaskSummary
 from components.report.task_summaries import summarise_tasks
 from components.report.verdict import judge
-from tests.components.test_report_page import make_run
+from tests.components.test_report_page import Page, make_run
 
 NUM_DEV = 200
 GRID = {"grid_learning_rates": [1e-4, 3e-4], "num_seeds": 3, "seed": 1}
@@ -124,6 +133,60 @@ def test_random_weights_that_were_tuned_otherwise_are_no_control(tmp_path, setti
     assert (task.random_weights_score is None) == bool(unequal)
     reasons = " ".join(judge(make_run(tasks=[task])).reasons)
     assert (f"with other settings ({', '.join(unequal)})" in reasons) == bool(unequal)
+
+
+def test_the_frozen_probe_is_shown_for_every_layer_and_summed_up(tmp_path):
+    def scores(*values: float) -> EncoderScores:
+        layers = [
+            LayerScore(
+                layer=number + 1,
+                score=value,
+                low=value - 0.02,
+                high=value + 0.02,
+                held_out_score=value,
+                penalty=0.1,
+            )
+            for number, value in enumerate(values)
+        ]
+        return EncoderScores(
+            layers=layers, best_layer=1, best_score=values[0], last_layer_score=values[-1]
+        )
+
+    probe = FrozenProbe(
+        task="topic",
+        metric="accuracy",
+        num_train=12000,
+        num_dev=NUM_DEV,
+        sequence_length=64,
+        seed=1,
+        seconds=3.5,
+        pretrained=scores(0.673, 0.639),
+        random_weights=scores(0.628, 0.611),
+        best_layer_gain=Gain(gain=0.045, low=0.01, high=0.08),
+        last_layer_gain=Gain(gain=0.028, low=-0.01, high=0.06),
+    )
+    outputs = make_outputs(tmp_path / "a", "pretrained", 160, {})
+    write_json(tmp_path / "a/model/frozen_probe.json", dataclasses.asdict(probe))
+    task = summarise(outputs)
+    run = make_run(tasks=[task])
+    reasons = judge(run).reasons
+    assert (
+        "Frozen, read by a ridge regression: +4.5 points over random weights; better in 1 of 1 "
+        "task, worse in 0, within chance in 0." in reasons
+    )
+    texts = " ".join(" ".join(Page(render_page(run)).texts).split())
+    assert "trained on 12,000 examples" in texts
+    assert "of random weights 1 (62.8): a gain of +4.5 (+1.0 to +8.0)" in texts
+    assert "2 (last) 63.9 61.9 to 65.9 61.1 59.1 to 63.1" in texts
+    assert describe_probe(probe) == (
+        "frozen probe, accuracy: layer 1 67.3, last layer 63.9; random weights: layer 1 62.8, last "
+        "layer 61.1 (3.5 s)"
+    )
+    assert probe_metrics(probe) == {
+        "probe_score": 0.673,
+        "probe_last_layer_score": 0.639,
+        "probe_random_weights_score": 0.628,
+    }
 
 
 def test_intervals_over_seeds_are_students():
