@@ -34,6 +34,7 @@ def finetune(
     albert_config: str | Path | None = None,
     vocab: str | Path | None = None,
     lower_case: bool | None = None,
+    strip_accents: bool | None = None,
     progress: ReportProgress = quiet,
 ) -> Manifest:
     """Fine-tune and publish the best model by the task's first metric to `output`.
@@ -52,6 +53,7 @@ def finetune(
         albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
         vocab: Vocabulary of the checkpoint, if not the one beside it.
         lower_case: Whether that vocabulary is for lower-cased text, if not as the files say.
+        strip_accents: Whether it is for text without accents, if not as the files say.
         progress: Receives the number of steps done.
 
     Returns:
@@ -64,7 +66,11 @@ def finetune(
     pretrained, data = input_folder(pretrained), input_folder(data)
     cache = local_work_root(work_root) / "features" if work_root else None
     checkpoint = read_checkpoint(
-        pretrained, config=albert_config, vocab=vocab, lower_case=lower_case
+        pretrained,
+        config=albert_config,
+        vocab=vocab,
+        lower_case=lower_case,
+        strip_accents=strip_accents,
     )
     inputs = {
         "pretrained": checkpoint.content_hash(),

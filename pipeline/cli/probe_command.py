@@ -25,6 +25,7 @@ def probe(
     albert_config: str | None = None,
     vocab: str | None = None,
     lower_case: bool | None = None,
+    strip_accents: bool | None = None,
 ) -> None:
     """Score a task by ridge regressions on a model's outputs, nothing of which is trained.
 
@@ -41,6 +42,7 @@ def probe(
         albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
         vocab: Vocabulary, if not the one beside the checkpoint.
         lower_case: Whether that vocabulary is for lower-cased text, if not as the files say.
+        strip_accents: Whether it is for text without accents, if not as the files say.
     """
     from albert_core.checkpoints import read_checkpoint
     from albert_core.checkpoints.trained_length import find_trained_length
@@ -53,8 +55,15 @@ def probe(
         refuse_foreign_file(output, _is_probe, what="a frozen probe")
     declared, data = find_task(task, local_folder(data_dir))
     path = input_folder(find_model(model, prefer="pretrained"))
+    checkpoint = read_checkpoint(
+        path,
+        config=albert_config,
+        vocab=vocab,
+        lower_case=lower_case,
+        strip_accents=strip_accents,
+    )
     result = probe_checkpoint(
-        read_checkpoint(path, config=albert_config, vocab=vocab, lower_case=lower_case),
+        checkpoint,
         task=declared,
         data=data,
         num_examples=num_examples,
