@@ -12,6 +12,7 @@ from albert_core.artifacts.work_folder import local_work_root
 from albert_core.checkpoints import read_checkpoint
 from albert_core.checkpoints.trained_length import find_trained_length
 from albert_core.finetuning.config import FinetuningConfig, Initialization
+from albert_core.optimizers.settings import without_unchanged
 from albert_core.progress import ReportProgress, quiet
 from albert_core.tasks import Task, task_fingerprint
 
@@ -116,9 +117,9 @@ def recorded_settings(config: FinetuningConfig) -> dict[str, Any]:
     """Return the settings, by name, for the manifest and the fingerprint of the work.
 
     Left out are those that earlier versions did not have, where they are not set: their work must
-    not become another.
+    not become another. `without_unchanged` says which of the optimizer these are.
     """
-    settings = dataclasses.asdict(config)
+    settings = without_unchanged(dataclasses.asdict(config))
     return {
         name: value
         for name, value in settings.items()

@@ -99,12 +99,11 @@ def _hardware(pretrained: StepOutput) -> str:
 def _flop(pretrained: StepOutput) -> float | None:
     """Return the operations of a pretraining's matrix products, by the formula, to three digits.
 
-    None of an objective with more than one model, or of phases with layers of their own.
+    None of an objective with more than one model.
     """
     manifest = pretrained.manifest
     settings = manifest.config["pretraining"]
-    has_other_models = settings.get("objective", "masked_lm") != "masked_lm"
-    if has_other_models or any("num_hidden_layers" in one for one in settings.get("phases", ())):
+    if settings.get("objective", "masked_lm") != "masked_lm":
         return None
     config = parse_settings(PretrainingConfig, settings, source="pretraining")
     architecture = AlbertConfig.from_json_file(Path(pretrained.folder) / CONFIG_NAME)
@@ -114,7 +113,9 @@ def _flop(pretrained: StepOutput) -> float | None:
         num_tokens = min(left, phase.num_tokens)
         left -= num_tokens
         num_predictions = config.masking.max_predictions(length)
-        flop += num_tokens * training_flops_per_token(architecture, length, num_predictions)
+        flop += num_tokens * training_flops_per_token(
+            phase.architecture(architecture), length, num_predictions
+        )
     return float(f"{flop:.2e}")
 
 
