@@ -102,7 +102,7 @@ def _answer_without_control(tasks: Sequence[TaskSummary]) -> str:
     if interval is None:
         answer = f"Not known: {format_gain(gain)} points over {name}, without an interval."
     return (
-        f"{answer} What pretraining brought was not measured: no task was fine-tuned from random "
+        f"{answer} What pretraining brings to fine-tuning was not measured: no task was fine-tuned from random "
         "weights."
     )
 
