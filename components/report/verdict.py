@@ -102,8 +102,8 @@ def _answer_without_control(tasks: Sequence[TaskSummary]) -> str:
     if interval is None:
         answer = f"Not known: {format_gain(gain)} points over {name}, without an interval."
     return (
-        f"{answer} What pretraining brings to fine-tuning was not measured: no task was fine-tuned from random "
-        "weights."
+        f"{answer} What pretraining brings to fine-tuning was not measured: no task was fine-tuned "
+        "from random weights."
     )
 
 

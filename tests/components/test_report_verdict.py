@@ -49,7 +49,8 @@ def test_without_random_weights_it_is_not_asked_whether_pretraining_paid(
     assert verdict.question == "Is the model better than simpler ways?"
     assert verdict.answer.startswith(answer)
     assert verdict.answer.endswith(
-        "What pretraining brings to fine-tuning was not measured: no task was fine-tuned from random weights."
+        "What pretraining brings to fine-tuning was not measured: no task was fine-tuned from "
+        "random weights."
     )
     assert "pretraining pa" not in " ".join(verdict.reasons)
 
