@@ -15,6 +15,7 @@ from albert_core.finetuning.batches import pad_inputs
 from albert_core.finetuning.features import Features
 from albert_core.finetuning.prediction import predict_outputs
 from albert_core.model.encoder import AlbertEncoder
+from albert_core.model.pooling import mean_of_tokens
 from albert_core.model.weights import assign_by_name
 from albert_core.model_function import ModelInputs, ModelOutputs
 
@@ -78,13 +79,7 @@ def layer_means(
             training=False,
         )
         layers: Sequence = outputs["all_layer_outputs"][every - 1 :: every]
-        weights_BS1 = ops.expand_dims(ops.cast(inputs["input_mask"], "float32"), axis=-1)
-        # No sum of weights is 0: every sequence has [CLS].
-        means = [
-            ops.sum(ops.cast(tokens_BSH, "float32") * weights_BS1, axis=1)
-            / ops.sum(weights_BS1, axis=1)
-            for tokens_BSH in layers
-        ]
+        means = [mean_of_tokens(tokens_BSH, inputs["input_mask"]) for tokens_BSH in layers]
         return {"means": np.asarray(ops.convert_to_numpy(ops.stack(means, axis=1)))}
 
     means_MLH = np.stack(predict_outputs(run, features, pad_inputs, max_length=max_length)["means"])

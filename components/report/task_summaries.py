@@ -159,9 +159,13 @@ def _summarise(
 def _chosen_settings(run: _TaskRun, random: _TaskRun | None) -> dict[str, list[Any]]:
     """Return what a grid chose: the model's value and that from random weights, by name.
 
-    Empty without a grid. The second value is missing without a run from random weights.
+    Empty without a grid, or where it was not tried because the training set is large. The second
+    value is missing without a run from random weights.
     """
     settings = run.tuned.config.get("finetuning", {})
+    largest = settings.get("grid_max_examples")
+    if largest is not None and run.tuned.metrics["num_train"] > largest:
+        return {}
     runs = [run, random] if random else [run]
     return {
         name: [one.tuned.metrics.get(name) for one in runs]
