@@ -43,6 +43,7 @@ _ALIASES = {
 _CHECKPOINT_VOCAB = "--checkpoint.vocab"
 # Options whose values may hold a comma or begin with a bracket: names of files and folders.
 _ADDRESS_LISTS = {"--corpus.files", "--records_dir", "--finetuned_dirs", "--evaluation_dirs"}
+_TRUTH_VALUES = ("true", "false", "yes", "no")
 # Parameters that the file of a run sets; `**settings` is all of them.
 _RUN_SETTINGS = {"settings", *(field.name for field in dataclasses.fields(RunConfig))}
 
@@ -109,6 +110,7 @@ class CommandParser:
                 section, --config or a key of a mapping is given twice, of which the first would be
                 lost.
         """
+        arguments = self._with_truth_values(arguments)
         lists = set(self._list_options())
         sections = {f"--{name}" for name in self.sections}
         spelled: list[str] = []
@@ -130,11 +132,29 @@ class CommandParser:
             if option in lists & _ADDRESS_LISTS and (values := _addresses(value)):
                 spelled[index + 1] = json.dumps(values)
             elif option in lists and not value.startswith(("[", "-")):
-                spelled[index + 1] = json.dumps(value.split(","))
+                spelled[index + 1] = json.dumps([item.strip() for item in value.split(",")])
             elif option == "--vocab" and self._names_vocabulary(value):
                 spelled[index] = _CHECKPOINT_VOCAB
             elif option in sections and not value.startswith("--"):
                 spelled[index + 1] = _read_section(option, value)
+        return spelled
+
+    def _with_truth_values(self, arguments: list[str]) -> list[str]:
+        """Return arguments with `true` behind each truth value that is given as its name alone.
+
+        People write `--reconfigure`, and messages tell them to.
+        """
+        names = {
+            name
+            for action in self.parser._actions
+            if getattr(action, "_typehint", None) is bool
+            for name in action.option_strings
+        }
+        spelled: list[str] = []
+        for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+            spelled.append(argument)
+            if argument in names and following.lower() not in _TRUTH_VALUES:
+                spelled.append("true")
         return spelled
 
     def _todays_name(self, option: str) -> str:
@@ -294,7 +314,7 @@ def _is_mapping(value: str) -> bool:
     """Return whether a text is a mapping in YAML."""
     try:
         return isinstance(yaml.safe_load(value), Mapping)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: of a date that is none
         return False
 
 

@@ -87,7 +87,7 @@ def test_a_batch_that_devices_cannot_divide(device_batch_size, num_devices, name
         ({"num_warmup_steps": 1000}, "num_warmup_steps: got 1000"),
         ({"num_train_steps": 950}, "expected a multiple of the 100 steps between evaluations"),
         ({"phases": (PhaseConfig(sequence_length=0),)}, "got sequence_length 0"),
-        ({"poly_power": 0.0}, "poly_power: got 0.0"),
+        ({"poly_power": -0.5}, "poly_power: got -0.5"),
     ],
 )
 def test_settings_out_of_range(settings, named):
