@@ -25,14 +25,12 @@ ODD_TEXTS = (
 def mutate_yaml(document: Any, rng: random.Random) -> bytes:
     """Return the YAML of a document with one to three changes to its values or its bytes."""
     values = copy.deepcopy(document)
-    num_changes = rng.randint(1, 3)
-    if rng.random() < 0.5:
-        for _ in range(num_changes):
-            values = _change_value(values, rng)
+    num_changes = rng.choice((1, 1, 2, 3))
+    of_values = rng.random() < 0.8
+    for _ in range(num_changes if of_values else 0):
+        values = _change_value(values, rng)
     data = yaml.safe_dump(values, sort_keys=False, allow_unicode=True).encode("utf-8", "replace")
-    if values == document or rng.random() < 0.2:
-        data = mutate_bytes(data, rng, num_changes)
-    return data
+    return data if of_values else mutate_bytes(data, rng, num_changes)
 
 
 def mutate_bytes(data: bytes, rng: random.Random, num_changes: int = 1) -> bytes:
