@@ -48,7 +48,7 @@ def parse_settings(cls: type[Settings], values: Any, *, source: str) -> Settings
     parser = _parser_of(cls)
     try:
         named = rename_settings(values, source=source)
-        settled = _settle(cls, named, source=source)
+        settled = settle_nulls(cls, named, source=source)
         parsed = parser.parse_object({"settings": _whole_numbers(settled)})
     except (jsonargparse.ArgumentError, TypeError, ImportError, RecursionError) as error:
         raise InputError(f"{source}: {one_line(error)}") from error
@@ -139,7 +139,7 @@ def one_line(error: Exception) -> str:
     return text.replace("settings.", "").replace("Group 'settings'", "This")
 
 
-def _settle(cls: type, values: Any, *, source: str, name: str = "") -> Any:
+def settle_nulls(cls: type, values: Any, *, source: str, name: str = "") -> Any:
     """Return the values of a dataclass without its sections that are null, for their defaults.
 
     Refuses anything else in place of a section: text jsonargparse would take for the path of a file
@@ -174,11 +174,11 @@ def _settle(cls: type, values: Any, *, source: str, name: str = "") -> Any:
             settled[field] = value
         elif isinstance(value, list | tuple) and _is_tuple(hint):
             settled[field] = [
-                _settle(section, item, source=source, name=f"{path}[{index}]")
+                settle_nulls(section, item, source=source, name=f"{path}[{index}]")
                 for index, item in enumerate(value)
             ]
         else:
-            settled[field] = _settle(section, value, source=source, name=path)
+            settled[field] = settle_nulls(section, value, source=source, name=path)
     return settled
 
 

@@ -14,9 +14,15 @@ from albert_core.errors import InputError
 from albert_core.files import read_regular_file
 from albert_core.finetuning.config import EVERY_TASK, FinetuningConfig
 from albert_core.json_values import describe_value
+from albert_core.old_names import rename_settings
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.records.config import RecordsConfig
-from albert_core.settings import parse_settings, plain_values, texts_as_written
+from albert_core.settings import (
+    parse_settings,
+    plain_values,
+    settle_nulls,
+    texts_as_written,
+)
 from albert_core.storage import is_remote, read_bytes
 from albert_core.tokenization.config import VocabConfig
 from albert_core.yaml_text import load_yaml, load_yaml_as_text
@@ -219,6 +225,26 @@ def read_yaml(path: str | Path, *, option: str = _CONFIG) -> dict[str, Any]:
     return _as_settings(
         load_yaml(_read_yaml_bytes(path, option), source=f"{option} {path}"), path, option
     )
+
+
+def read_section(path: str | Path, cls: type, *, option: str) -> dict[str, Any]:
+    """Return the settings in the YAML file of a section, with names, nulls and texts settled.
+
+    Old names become today's, sections that are null are left out, and texts are as they are
+    written. Types and values are not checked.
+
+    Args:
+        path: The file, local or gs://.
+        cls: The dataclass of the section.
+        option: The option that names the file, for messages.
+
+    Raises:
+        InputError: As of `read_yaml`; or a null is in place of a value.
+    """
+    source = f"{option} {path}"
+    written = load_yaml_as_text(_read_yaml_bytes(path, option), source=source)
+    values = texts_as_written(cls, read_yaml(path, option=option), written)
+    return settle_nulls(cls, rename_settings(values, source=source), source=source)
 
 
 def _read_yaml_bytes(path: str | Path, option: str) -> bytes:

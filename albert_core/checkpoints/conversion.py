@@ -96,7 +96,7 @@ def read_checkpoint(
             path, config=config, find_vocabulary=find_vocabulary, default_config=default_config
         )
     elif config is not None:
-        raise InputError(f"config: got {config}, expected none, since {path} has its own")
+        raise InputError(f"albert_config: got {config}, expected none, since {path} has its own")
     elif kind in _READERS:
         checkpoint = _READERS[kind](path, find_vocabulary=find_vocabulary)
     else:

@@ -20,13 +20,14 @@ import yaml
 
 from albert_core.errors import InputError
 from albert_core.old_names import rename_setting, rename_settings
+from albert_core.settings import settle_nulls
 from albert_core.storage import split_addresses
-from albert_core.yaml_text import refuse_repeated_keys
+from albert_core.yaml_text import load_yaml, refuse_repeated_keys
 from pipeline.config import (
     RunConfig,
     read_config,
     read_run_values,
-    read_yaml,
+    read_section,
     to_values,
     with_recipes,
 )
@@ -95,6 +96,11 @@ class CommandParser:
             for action in self.parser._actions
             if isinstance(defaults.get(action.dest), jsonargparse.Namespace)
         }
+        self._section_types = {
+            f"--{action.dest}": action.basetype
+            for action in self.parser._actions
+            if action.dest in self.sections
+        }
         self.given: set[str] = set()
         self._options = {option for a in self.parser._actions for option in a.option_strings}
 
@@ -137,7 +143,7 @@ class CommandParser:
             elif option == "--vocab" and self._names_vocabulary(value):
                 spelled[index] = _CHECKPOINT_VOCAB
             elif option in sections and not value.startswith("--"):
-                spelled[index + 1] = _read_section(option, value)
+                spelled[index + 1] = _read_section(option, value, self._section_types[option])
         return spelled
 
     def _with_truth_values(self, arguments: list[str]) -> list[str]:
@@ -329,17 +335,21 @@ def _addresses(value: str) -> list[str] | None:
     return addresses
 
 
-def _read_section(option: str, value: str) -> str:
-    """Return the settings of a section as JSON, read from the YAML file that `value` names.
+def _read_section(option: str, value: str, cls: type) -> str:
+    """Return the settings of a section, in YAML, as jsonargparse takes them.
 
-    A `value` that is itself a YAML mapping is returned as it is. Old names in a file become
-    today's.
+    Args:
+        option: The section's option.
+        value: The name of a YAML file, or a mapping in YAML.
+        cls: The dataclass of the section.
 
     Raises:
-        InputError: The file is missing, not YAML, or not a mapping; or a key is twice in it.
+        InputError: The file is missing, not YAML, or not a mapping; a key is twice in it, or a null
+            is in place of a value.
     """
-    if _is_mapping(value):
-        refuse_repeated_keys(value, source=option)
-        return value
-    values = rename_settings(read_yaml(value, option=option), source=f"{option} {value}")
-    return json.dumps(values, default=str)
+    if not _is_mapping(value):
+        return json.dumps(read_section(value, cls, option=option), default=str)
+    values = load_yaml(value, source=option)
+    settled = settle_nulls(cls, rename_settings(values), source=option)
+    # As it was given, where that says the same: JSON has no word for infinity.
+    return value if settled == values else json.dumps(settled, default=str)
