@@ -45,7 +45,8 @@ def parse_settings(cls: type[Settings], values: Any, *, source: str) -> Settings
     """
     if not isinstance(values, Mapping):
         raise InputError(f"{source}: got {describe_value(values)}, expected settings by name")
-    parser = _parser_of(cls)
+    of_any: Any = cls  # mypy does not take the type of a dataclass for hashable
+    parser = _parser_of(of_any)
     try:
         named = rename_settings(values, source=source)
         settled = settle_nulls(cls, named, source=source)

@@ -178,7 +178,7 @@ def _is_below(source: Source) -> bool:
 
 def _with_lists(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return a declaration in which the lists that may be given as one value are lists."""
-    files = {split: _sources(values[split]) for split in SPLITS if split in values}
+    files: dict[str, Any] = {split: _sources(values[split]) for split in SPLITS if split in values}
     lists = {
         key: [values[key]]
         for key in ("texts", "labels", "skipped_labels", "metrics", "combined")
