@@ -25,8 +25,8 @@ from pipeline.cli import (
     run_commands,
     step_commands,
 )
-from pipeline.cli.extras import describe_missing_package
 from pipeline.cli.parsing import Command, CommandParser, get_summary
+from pipeline.extras import describe_missing_package
 from pipeline.local.interruption import INTERRUPTED_STATUS, print_interrupted
 
 BROKEN_PIPE_STATUS = 141  # 128 + SIGPIPE, as of a program that the signal ends

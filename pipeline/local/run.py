@@ -32,6 +32,7 @@ from components.runtime import (
 )
 from pipeline.albert import OptionalSteps, build_pipeline
 from pipeline.config import RunConfig, Runner
+from pipeline.extras import refuse_missing_packages_of_run
 from pipeline.local.containers import container_runner, engine_errors, make_writable
 from pipeline.local.damage import record_cache, remove_damaged
 from pipeline.local.inputs import LocalInputs
@@ -92,6 +93,7 @@ def run_locally(
     """
     given, folder = folder, folder.absolute()
     if runner == "process":
+        refuse_missing_packages_of_run(has_text=not config.checkpoint.path)
         refuse_missing_packages(config.export.formats)
     arguments = pipeline_arguments(config, LocalInputs(date=date), work_root=folder / "work")
     pipeline = build_pipeline(PlatformConfig(), OptionalSteps.for_run(config))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli import extras
+from albert_core.errors import InputError
+from pipeline import extras
 from pipeline.cli.main import BROKEN_PIPE_STATUS, main
 from pipeline.cli.parsing import CommandParser
 from pipeline.cli.run_commands import run
@@ -49,6 +50,17 @@ def test_a_missing_package_is_named_with_its_extra(
 def test_a_package_of_no_extra_is_no_matter_of_installation():
     error = ModuleNotFoundError("No module named 'x'", name="x.y")
     assert extras.describe_missing_package("run", error) is None
+
+
+@pytest.mark.parametrize(
+    ("package", "has_text", "extra"),
+    [("keras", False, "train"), ("kfp", True, "pipeline"), ("apache_beam", True, "data")],
+)
+def test_a_run_names_a_missing_package_before_it_starts(package, has_text, extra, monkeypatch):
+    extras.refuse_missing_packages_of_run(has_text=has_text)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InputError, match=rf"run: needs the package {package}, .*\[{extra}\]"):
+        extras.refuse_missing_packages_of_run(has_text=has_text)
 
 
 def test_the_help_needs_no_package_of_an_extra():
