@@ -114,7 +114,7 @@ def check_image(image: str, calls: CallConfig) -> None:
     if platforms is None:
         raise InputError(
             f"image {image}: not in the registry; push it with `make images push REGISTRY=...` (of "
-            "GPUs `make images-gpu push-trainer-gpu`), or correct ALBERT_REGISTRY and ALBERT_TAG "
+            "GPUs `make images-gpu push-gpu`), or correct ALBERT_REGISTRY and ALBERT_TAG "
             "and compile again"
         )
     if platforms and _PLATFORM not in platforms:
