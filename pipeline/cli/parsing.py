@@ -158,7 +158,7 @@ class CommandParser:
             for name in action.option_strings
         }
         spelled: list[str] = []
-        for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
             spelled.append(argument)
             if argument in names and following.lower() not in _TRUTH_VALUES:
                 spelled.append("true")

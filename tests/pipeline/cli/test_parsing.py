@@ -176,4 +176,4 @@ def test_a_folder_in_place_of_a_file_of_settings_is_refused(folder, capsys):
     line = refusal(capsys, "run", "--config", str(folder), "--output", "out")
     assert f"--config {folder}: got a folder, expected a file" in line
     line = refusal(capsys, "card", "model", "--card", ".", "--output", "out")
-    assert "--card .: Is a directory" in line
+    assert "--card .: got a folder, expected a file" in line
