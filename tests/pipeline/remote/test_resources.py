@@ -1,9 +1,13 @@
 """The table of resources: what may be changed, and what is refused before it costs money."""
 
+from typing import Any
+
 import pytest
 import yaml
 
 from albert_core.errors import InputError
+from components.image import GPU_TRAINER, image_name
+from pipeline.remote.platform_config import RemotePlatformConfig
 from pipeline.remote.platforms.registry import PLATFORMS
 from pipeline.remote.platforms.vertex.config import VertexConfig
 from pipeline.remote.resources import Resources, default_resources, read_resources
@@ -167,3 +171,27 @@ def test_labels_that_google_does_not_take(labels):
     with pytest.raises(InputError, match=r"vertex\.labels: got '"):
         VertexConfig(labels=labels)
     assert VertexConfig(labels={"team": "", "a-1_b": "x" * 63})
+
+
+class RecordedTask:
+    """A task that only notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: dict[str, Any] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        def note(*values: Any) -> "RecordedTask":
+            self.told[name] = values
+            return self
+
+        return note
+
+
+def test_a_step_with_gpus_runs_in_the_image_with_cuda(tmp_path, monkeypatch):
+    monkeypatch.setenv("ALBERT_REGISTRY", "registry.example.org")
+    resources = read(tmp_path, "vertex", {"finetune": {"accelerator": {"type": "NVIDIA_L4"}}})
+    config = RemotePlatformConfig(resources, caching=False)
+    tasks = {step: config.configure(RecordedTask(), step) for step in ("finetune", "evaluate")}
+    assert tasks["finetune"].told["set_container_image"] == (image_name(GPU_TRAINER),)
+    assert "albert-python-trainer-gpu:" in image_name(GPU_TRAINER)
+    assert "set_container_image" not in tasks["evaluate"].told
