@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from albert_core.progress import ReportProgress
+from albert_core.training.minutes import UNSETTLED
 from albert_core.training.session import TrainingSession
 
 _REPORT_EVERY_S = 2.0
@@ -35,24 +36,28 @@ class ProgressReport(keras.callbacks.Callback):
         self._last_report_s = now
         shown = {n: v for n, v in (logs or {}).items() if n == "loss" or n.endswith("accuracy")}
         parts = [f"{name} {float(value):.3f}" for name, value in shown.items()]
-        self._report(
-            step, session.plan.num_train_steps, ", ".join([*parts, *self._time_left(step, now)])
-        )
+        parts += self._time_left(step, now)
+        self._report(step, session.num_expected_steps, ", ".join(parts))
 
     def _time_left(self, step: int, now: float) -> tuple[str, ...]:
         """Return the time left as text, by the steps since the first; nothing before 10 of them.
 
-        Nor before two, where those take over a minute.
+        Nor before two, where those take over a minute. While the number of steps is not settled, it
+        follows from the minutes of the training.
         """
         first, since = self._first or (step, now)
         steps, seconds = step - first, now - since
-        if steps < _MIN_STEPS and (steps < 2 or seconds < _MIN_S):
+        num_train_steps = self.session.plan.num_train_steps
+        if num_train_steps >= UNSETTLED:
+            minutes = self.session.seconds_left / 60
+        elif steps < _MIN_STEPS and (steps < 2 or seconds < _MIN_S):
             return ()
-        minutes = (self.session.plan.num_train_steps - step) * seconds / steps / 60
+        else:
+            minutes = (num_train_steps - step) * seconds / steps / 60
         return (f"{minutes:,.0f} min left" if minutes >= 1 else "under a minute left",)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Report the monitored metric of the evaluation, once it is saved."""
         plan, state = self.session.plan, self.session.state
         text = f"{plan.monitor} {state.history[-1][plan.monitor]:.3f}"
-        self._report(state.step, plan.num_train_steps, text)
+        self._report(state.step, self.session.num_expected_steps, text)
