@@ -97,7 +97,7 @@ class CommandParser:
             if isinstance(defaults.get(action.dest), jsonargparse.Namespace)
         }
         self._section_types = {
-            f"--{action.dest}": action.basetype
+            f"--{action.dest}": getattr(action, "basetype", None)
             for action in self.parser._actions
             if action.dest in self.sections
         }
