@@ -96,9 +96,10 @@ class CommandParser:
             for action in self.parser._actions
             if isinstance(defaults.get(action.dest), jsonargparse.Namespace)
         }
-        self._section_types = {
-            f"--{action.dest}": getattr(action, "basetype", None)
-            for action in self.parser._actions
+        actions: list[Any] = self.parser._actions  # those of sections have their dataclass
+        self._section_types: dict[str, type] = {
+            f"--{action.dest}": action.basetype
+            for action in actions
             if action.dest in self.sections
         }
         self.given: set[str] = set()
