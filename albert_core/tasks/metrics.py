@@ -241,21 +241,17 @@ def _pearson(targets: np.ndarray, predicted: np.ndarray) -> float:
         values.astype(np.float64) - np.mean(values, dtype=np.float64)
         for values in (targets, predicted)
     )
-    scale = np.sqrt((first @ first) * (second @ second))
-    return float(np.clip(first @ second / scale, -1.0, 1.0))
+    scale = np.linalg.norm(first) * np.linalg.norm(second)
+    return float(np.clip(first @ second / scale, -1.0, 1.0)) if scale else 0.0
 
 
 def _spearman(targets: np.ndarray, predicted: np.ndarray) -> float:
+    """Return the correlation of ranks; 0 where one side is constant, so that it does not exist."""
     import scipy.stats
 
-    return _or_zero(scipy.stats.spearmanr, targets, predicted)
-
-
-def _or_zero(correlation: Callable, targets: np.ndarray, predicted: np.ndarray) -> float:
-    """Return a correlation; 0 where one side is constant, so that it does not exist."""
     if np.ptp(targets) == 0 or np.ptp(predicted) == 0:
         return 0.0
-    return float(correlation(targets, predicted).statistic)
+    return float(scipy.stats.spearmanr(targets, predicted).statistic)
 
 
 _FUNCTIONS: Mapping[Metric, Callable[[np.ndarray, np.ndarray], float]] = {
