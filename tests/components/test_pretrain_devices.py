@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.helpers.tiny_pretraining import OVERRIDES, Material, losses_of, make_material
+from tests.helpers.jax_compilation import CHEAP_COMPILATION
+from tests.helpers.tiny_pretraining import OVERRIDES, losses_of
 from tests.helpers.zygote import ALBERT, Fork, Zygote
 
 pytestmark = pytest.mark.slow
@@ -28,7 +29,7 @@ SETTINGS = {
         "precision": "float32",
     },
 }
-JAX = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+JAX = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", **CHEAP_COMPILATION}
 EIGHT_DEVICES = {**JAX, "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
 # What TensorFlow takes for one device is set by a call, not by the environment.
 TWO_LOGICAL_CPUS = """
@@ -38,11 +39,6 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 from pipeline.cli.main import main
 sys.exit(main())
 """
-
-
-@pytest.fixture(scope="module")
-def material(tmp_path_factory) -> Material:
-    return make_material(tmp_path_factory.mktemp("material"))
 
 
 @pytest.fixture(scope="module")
