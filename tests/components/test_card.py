@@ -31,7 +31,7 @@ from components.export.proof_sentences import ProofSentences, proof_sentences
 from components.finetune.step import finetune
 from pipeline.cli.main import main
 from tests.helpers.checkpoint_samples import CONFIG, pretrained
-from tests.helpers.tiny_pretraining import make_material, train
+from tests.helpers.tiny_pretraining import train
 from tests.helpers.tiny_tasks import TINY_TASKS, tiny_finetuning, write_tiny_tasks
 
 PHASES = (
@@ -55,10 +55,11 @@ HOSTILE = (
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Path:
+def run(material, tmp_path_factory) -> Path:
     """The steps of a run in folders of their names: two phases, two seeds, random weights."""
     folder = tmp_path_factory.mktemp("run")
-    material = make_material(folder)
+    for step in (material.vocab, material.short, material.long):
+        shutil.copytree(step, folder / step.name)
     records = [material.short, material.long]
     train(material, folder / "model", records=records, phases=PHASES)
     data = write_tiny_tasks(folder / "data") / "topic"
@@ -68,7 +69,7 @@ def run(tmp_path_factory) -> Path:
             data=data,
             pretrained=folder / "model",
             initialization=initialization,
-            config=tiny_finetuning(num_seeds=2),
+            config=tiny_finetuning(num_seeds=2, num_train_steps=4, sequence_length=16),
             output=folder / name,
         )
         evaluate(model=folder / name, data=data, output=folder / f"{name} scores")
