@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import sklearn.metrics
 
 from albert_core.tasks import TASKS, Task, compute_metrics
 from albert_core.tasks.metrics import (
     bootstrap_interval,
     combined_score,
+    compute_metric,
     describe_classification,
     scores_by_source,
 )
@@ -31,6 +33,19 @@ def test_classes_are_scored_as_by_hand(metric: str, expected: float) -> None:
     outputs = logits_of([1, 1, 1, 1, 0, 0, 0, 0, 0, 0])
     scores = compute_metrics(task_with(metric, "a", "b"), outputs, targets)
     assert scores == {metric: pytest.approx(expected)}
+
+
+@pytest.mark.filterwarnings("ignore:A single label:UserWarning")
+@pytest.mark.parametrize("names", [np.arange(3), np.array(["sea", "farm", "town"])])
+@pytest.mark.parametrize("num_classes", [1, 2, 3])
+def test_matthews_correlation_is_that_of_scikit_learn_to_the_last_bit(
+    num_classes: int, names: np.ndarray
+) -> None:
+    rng = np.random.default_rng(num_classes)
+    for num_rows in (1, 2, 7, 400):
+        targets, predicted = names[rng.integers(0, num_classes, (2, num_rows))]
+        expected = sklearn.metrics.matthews_corrcoef(targets, predicted)
+        assert compute_metric("matthews_correlation", targets, predicted) == expected
 
 
 def test_scores_are_correlated_as_by_hand() -> None:
