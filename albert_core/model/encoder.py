@@ -165,6 +165,7 @@ class AlbertEncoder(keras.layers.Layer):
         input_mask: Any = None,
         segment_ids: Any = None,
         output_positions: Any = None,
+        position_offsets: Any = None,
         return_all_layers: bool = False,
         training: bool | None = None,
     ) -> dict[str, Any]:
@@ -178,6 +179,8 @@ class AlbertEncoder(keras.layers.Layer):
             segment_ids: int [B, S], segment of each position; all 0 when None.
             output_positions: int [B, P], positions whose output is needed; all when None. The last
                 layer then computes those and [CLS] only, with the same result.
+            position_offsets: int [B], position embedding of the first token of each sequence, in
+                training; 0 for all when None.
             return_all_layers: Whether `all_layer_outputs` is returned, too; every layer then
                 computes every position, and `rematerialize` has no effect.
             training: Whether dropout is on.
@@ -200,7 +203,12 @@ class AlbertEncoder(keras.layers.Layer):
         segment_ids = ops.zeros_like(input_ids) if segment_ids is None else segment_ids
 
         # === Factorised embeddings ===
-        x = self.embeddings(input_ids, segments_BS=segment_ids, training=training)
+        x = self.embeddings(
+            input_ids,
+            segments_BS=segment_ids,
+            position_offsets_B=position_offsets,
+            training=training,
+        )
         mask, x = make_attention_mask(input_mask, x, training)
         if self.projection is not None:
             x = self.projection(x)
@@ -222,6 +230,16 @@ class AlbertEncoder(keras.layers.Layer):
             "pooled_output": self.pooler(x[:, 0]),
             **optional_outputs,
         }
+
+    def set_depth(self, num_hidden_layers: int) -> None:
+        """Apply the shared layers so many times from the next call on; the weights stay.
+
+        Steps that are compiled already keep their number.
+
+        Raises:
+            InputError: As for `AlbertConfig.with_depth`.
+        """
+        self.config = self.config.with_depth(num_hidden_layers)
 
     def _get_layers(self) -> list[list[Block]]:
         """Return the blocks of each of `num_hidden_layers` layers, in the order of application.

@@ -2,12 +2,13 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from albert_core.checks import check_at_least, check_seed
+from albert_core.checks import check_at_least, check_between, check_seed
+from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 from albert_core.optimizers.schedules import Schedule, ScheduleConfig, new_schedule
-from albert_core.optimizers.settings import OptimizerName
+from albert_core.optimizers.settings import OptimizerConfig, OptimizerName
 from albert_core.records.config import MaskingConfig
 from albert_core.training.devices import Precision, StrategyName
 from albert_core.training.plan import TrainingPlan
@@ -25,6 +26,7 @@ class PhaseConfig:
         device_batch_size: Sequences that a device takes at a time.
         learning_rate: Its peak rate.
         num_warmup_steps: Steps of linear warm-up at its beginning.
+        num_hidden_layers: Layers that are applied in it; None: as many as the model has.
     """
 
     sequence_length: int
@@ -33,6 +35,7 @@ class PhaseConfig:
     device_batch_size: int | None = None
     learning_rate: float | None = None
     num_warmup_steps: int | None = None
+    num_hidden_layers: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,6 +49,7 @@ class Phase:
         device_batch_size: Sequences that a device takes at a time; None: all at once.
         learning_rate: Its peak rate, for this batch size.
         num_warmup_steps: Steps of linear warm-up at its beginning.
+        num_hidden_layers: Layers that are applied in it; None: as many as the model has.
     """
 
     sequence_length: int
@@ -54,6 +58,20 @@ class Phase:
     device_batch_size: int | None
     learning_rate: float
     num_warmup_steps: int
+    num_hidden_layers: int | None = None
+
+    def architecture(self, model: AlbertConfig) -> AlbertConfig:
+        """Return the architecture of a model with the number of layers that this phase applies.
+
+        Raises:
+            InputError: The model cannot have that number with the same weights.
+        """
+        if self.num_hidden_layers is None:
+            return model
+        try:
+            return model.with_depth(self.num_hidden_layers)
+        except InputError as error:
+            raise InputError(f"pretraining.phases: {error}") from error
 
     @property
     def num_tokens(self) -> int:
@@ -81,11 +99,11 @@ class Phase:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PretrainingConfig(ScheduleConfig):
-    """How to pretrain; the settings of the schedule are those of `ScheduleConfig`.
+class PretrainingConfig(ScheduleConfig, OptimizerConfig):
+    """How to pretrain; schedule and optimizer have those of `ScheduleConfig`, `OptimizerConfig`.
 
     Attributes:
-        optimizer: `lamb` or `adamw`.
+        optimizer: `lamb`, `adamw` or `muon`.
         learning_rate: Peak rate, for `reference_batch_size`.
         reference_batch_size: Batch size the rates are meant for; a rate is multiplied by the
             square root of the real one over it. None: the rates are meant as they are.
@@ -110,7 +128,17 @@ class PretrainingConfig(ScheduleConfig):
         safeguards: What to do when training goes wrong.
         init_checkpoint: Model to start from: of the original, of Hugging Face or of this project;
             empty: new weights.
+        residual_init_scale: What the initial kernels of attention output and feed-forward output,
+            whose results are added to the residual stream, are multiplied by; only for new weights.
+        ema_decay: Decay of an exponential moving average of the weights, which is then what is
+            evaluated and published; None: the weights themselves are.
         masking: What is predicted.
+        sentence_order_weight: What the sentence-order loss is multiplied by before it is added to
+            that of the masked tokens.
+        position_offset_probability: Chance that the positions of a training sequence begin at a
+            random offset, so that all position embeddings are trained by short sequences, too; in
+            evaluation and fine-tuning they begin at 0.
+        num_trained_positions: Positions that offsets reach; None: all that the model has.
         precision: `bfloat16`, `float32`, or `auto`: bfloat16 on accelerators made for it.
         jit_compile: Whether XLA compiles the step. None: always with JAX and on accelerators; on a
             CPU for small models only, since TensorFlow's own kernels are faster for large ones.
@@ -140,7 +168,12 @@ class PretrainingConfig(ScheduleConfig):
     stop_after_minutes: float | None = None
     safeguards: SafeguardConfig = dataclasses.field(default_factory=SafeguardConfig)
     init_checkpoint: str = ""
+    residual_init_scale: float = 1.0
+    ema_decay: float | None = None
     masking: MaskingConfig = dataclasses.field(default_factory=MaskingConfig)
+    sentence_order_weight: float = 1.0
+    position_offset_probability: float = 0.0
+    num_trained_positions: int | None = None
     precision: Precision = "auto"
     jit_compile: bool | None = None
     rematerialize: bool = False
@@ -172,8 +205,20 @@ class PretrainingConfig(ScheduleConfig):
             stop_after_steps=1,
             stop_after_tokens=1,
             stop_after_minutes=0,
+            sentence_order_weight=0,
+            num_trained_positions=1,
         )
+        check_between(self, "pretraining", "position_offset_probability")
+        if self.num_trained_positions and not self.position_offset_probability:
+            raise InputError(
+                f"pretraining.num_trained_positions: got {self.num_trained_positions}, which does "
+                "nothing without position_offset_probability above 0; set that, or remove it"
+            )
+        self._check_sentence_order()
         check_seed("pretraining.seed", self.seed)
+        self.check_optimizer("pretraining")
+        check_between(self, "pretraining", "ema_decay", inclusive="neither")
+        self._check_initial_scale()
         if not self.num_train_steps and not self.init_checkpoint:
             raise InputError(
                 "pretraining.num_train_steps: got 0, which evaluates only; expected with it "
@@ -183,6 +228,89 @@ class PretrainingConfig(ScheduleConfig):
         for phase in phases if self.num_train_steps else ():
             self.get_schedule(phase).check()
         self.plan(phases)
+
+    def _check_initial_scale(self) -> None:
+        """Refuse a scale of the initial weights that is not above 0, or would do nothing.
+
+        Raises:
+            InputError: It is one of the two.
+        """
+        scale = self.residual_init_scale
+        if not (math.isfinite(scale) and scale > 0):
+            raise InputError(
+                f"pretraining.residual_init_scale: got {scale}, expected a number above 0"
+            )
+        if scale != 1 and self.init_checkpoint:
+            raise InputError(
+                f"pretraining.residual_init_scale: got {scale} with init_checkpoint, whose weights "
+                "are taken as they are; expected 1 with it"
+            )
+
+    def _check_sentence_order(self) -> None:
+        """Refuse a weight of sentence order that is not finite, or 0 where it must be learned.
+
+        Raises:
+            InputError: It is one of the two.
+        """
+        weight, stuck_after = self.sentence_order_weight, self.safeguards.stuck_after_steps
+        if not math.isfinite(weight):
+            raise InputError(
+                f"pretraining.sentence_order_weight: got {weight}, expected a finite number"
+            )
+        if not weight and stuck_after is not None:
+            raise InputError(
+                f"pretraining.safeguards.stuck_after_steps: got {stuck_after}, which stops a run "
+                "that does not learn the order of sentences; expected nothing with "
+                "sentence_order_weight 0, which does not train it"
+            )
+
+    def max_position_offset(self, sequence_length: int, max_position_embeddings: int) -> int:
+        """Return the largest offset of positions of a training sequence; 0: none is drawn.
+
+        Args:
+            sequence_length: Length of the sequence.
+            max_position_embeddings: Positions that the model has.
+        """
+        if not self.position_offset_probability:
+            return 0
+        return max((self.num_trained_positions or max_position_embeddings) - sequence_length, 0)
+
+    def trained_length(self, sequence_lengths: Iterable[int], max_position_embeddings: int) -> int:
+        """Return how many positions training reaches: those of the longest sequence with offset.
+
+        Args:
+            sequence_lengths: Lengths that are trained on, at least one.
+            max_position_embeddings: Positions that the model has.
+        """
+        return max(
+            length + self.max_position_offset(length, max_position_embeddings)
+            for length in sequence_lengths
+        )
+
+    def check_positions(
+        self, sequence_lengths: Collection[int], max_position_embeddings: int
+    ) -> None:
+        """Refuse offsets of positions beyond the model's, and those that would do nothing.
+
+        Args:
+            sequence_lengths: Lengths that are trained on.
+            max_position_embeddings: Positions that the model has.
+
+        Raises:
+            InputError: There are such offsets.
+        """
+        if (self.num_trained_positions or 0) > max_position_embeddings:
+            raise InputError(
+                f"pretraining.num_trained_positions: got {self.num_trained_positions}, expected at "
+                f"most the model's max_position_embeddings={max_position_embeddings}"
+            )
+        limit = self.num_trained_positions or max_position_embeddings
+        if self.position_offset_probability and min(sequence_lengths) >= limit:
+            raise InputError(
+                f"pretraining.position_offset_probability: got {self.position_offset_probability}, "
+                f"which does nothing: all sequences are as long as the {limit} positions; expected "
+                "0, shorter sequences, or more positions"
+            )
 
     def sequence_lengths(self, default: int) -> tuple[int, ...]:
         """Return the sequence lengths of all phases, each once, in the order of the phases.
@@ -235,7 +363,23 @@ class PretrainingConfig(ScheduleConfig):
             device_batch_size=resolve("device_batch_size"),
             learning_rate=resolve("learning_rate") * math.sqrt(ratio),
             num_warmup_steps=resolve("num_warmup_steps"),
+            num_hidden_layers=phase.num_hidden_layers,
         )
+
+    def check_depths(self, model: AlbertConfig) -> None:
+        """Refuse numbers of layers of the phases that do not go together with those of the model.
+
+        Raises:
+            InputError: A phase's number is impossible, or the last phase's is not the model's.
+        """
+        for phase in self.resolved_phases(sequence_length=1):
+            last = phase.architecture(model).num_hidden_layers
+        if last != model.num_hidden_layers:
+            raise InputError(
+                f"pretraining.phases: got num_hidden_layers {last} in the last one, expected the "
+                f"model's {model.num_hidden_layers}; train the model that is wanted in the last "
+                "phase, or change its num_hidden_layers (model.overrides)"
+            )
 
     def get_schedule(self, phase: Phase) -> Schedule:
         """Return the learning rates of a phase, by the steps since its beginning.

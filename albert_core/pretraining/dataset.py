@@ -21,10 +21,12 @@ from albert_core.records.config import MaskingConfig
 from albert_core.records.description import RecordsDescription
 from albert_core.records.masking import mask_pairs, record_rng_states
 from albert_core.records.pairs import SegmentPairs
+from albert_core.records.position_offsets import draw_position_offsets
 from albert_core.records.tfrecord import read_tfrecords
 from albert_core.tokenization import SpecialIds, Tokenizer
 
 _ORIGINAL_EVALUATION_BATCHES = 100
+_OFFSETS = (1,)  # purpose of their draws
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,9 @@ class PretrainingData:
         seed: Seed of order, swaps and masks.
         process_index: Index of this process among those that train together.
         num_processes: Processes that share every batch; each gets equally many rows.
+        position_offset_probability: Chance that the positions of a training sequence begin at a
+            random offset.
+        max_position_offset: Largest offset; 0: none is drawn.
         input_timer: Sums up the time that training waited for batches.
     """
 
@@ -49,6 +54,8 @@ class PretrainingData:
     seed: int
     process_index: int = 0
     num_processes: int = 1
+    position_offset_probability: float = 0.0
+    max_position_offset: int = 0
     input_timer: InputTimer = dataclasses.field(default_factory=InputTimer)
 
     @classmethod
@@ -61,6 +68,8 @@ class PretrainingData:
         seed: int,
         process_index: int = 0,
         num_processes: int = 1,
+        position_offset_probability: float = 0.0,
+        max_position_offset: int = 0,
     ) -> "PretrainingData":
         """Return the data of records; the tokenizer is the one they were made with (not checked).
 
@@ -80,6 +89,8 @@ class PretrainingData:
             seed=seed,
             process_index=process_index,
             num_processes=num_processes,
+            position_offset_probability=position_offset_probability,
+            max_position_offset=max_position_offset,
         )
 
     def train_batches(self, batch_size: int, *, start_step: int = 0) -> Any:
@@ -87,7 +98,7 @@ class PretrainingData:
 
         Batch k is the same whether the run began at step 0 or resumed at `start_step` = k. Each
         process gets B / num_processes of the rows. The time spent waiting for batches is added to
-        `input_timer`.
+        `input_timer`. With `max_position_offset` the inputs have `position_offsets` [B], too.
 
         Args:
             batch_size: Rows B over all processes, a multiple of their number (not checked).
@@ -187,6 +198,21 @@ class PretrainingData:
             special_ids=self.special_ids,
         )
         return [batch[name] for name in INPUTS + TARGETS]
+
+    def draw_position_offsets(self, epochs: np.ndarray, indices: np.ndarray) -> np.ndarray:
+        """Draw where the positions of sequences begin; the same for the same epochs and places.
+
+        Args:
+            epochs: int64 [B].
+            indices: int64 [B], places in the epoch.
+
+        Returns:
+            int32 [B], from 0 to `max_position_offset`.
+        """
+        states = record_rng_states(self.seed, epochs, indices, purpose=_OFFSETS)
+        return draw_position_offsets(
+            states, self.position_offset_probability, self.max_position_offset
+        )
 
 
 @contextlib.contextmanager

@@ -82,7 +82,7 @@ class HeldOutModel(keras.Model):
         sample_weight: Any = None,
         training: bool = False,
     ) -> Any:
-        """Return the sum of both losses, and update all means.
+        """Return the sum of both losses, weighted as in training, and update all means.
 
         Args:
             x: Inputs of the pretraining model.
@@ -91,7 +91,7 @@ class HeldOutModel(keras.Model):
             sample_weight: Not used.
             training: Not used.
         """
-        losses = pretraining_losses(y, y_pred)
+        losses = pretraining_losses(y, y_pred, self.model.sentence_order_weight)
         values = pretraining_values(y, y_pred, losses)
         hits_BP, weights_BP = values[f"{_PREFIX}_accuracy"]
         for shown, chosen_BP in shown_weights(x, y, self._mask_id).items():

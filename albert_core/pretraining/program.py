@@ -22,7 +22,7 @@ from albert_core.pretraining.held_out import (
     evaluate_held_out,
     published_metrics,
 )
-from albert_core.pretraining.initialization import initialize
+from albert_core.pretraining.initialization import initialize, scale_residual_kernels
 from albert_core.pretraining.speed import SpeedMeter, summarize_speed
 from albert_core.progress import ReportProgress, quiet
 from albert_core.records.description import RecordsDescription
@@ -92,23 +92,37 @@ def run_pretraining(
                 seed=config.seed + index,
                 process_index=devices.process_index,
                 num_processes=devices.num_processes,
+                position_offset_probability=config.position_offset_probability,
+                max_position_offset=config.max_position_offset(
+                    phase.sequence_length, model_config.max_position_embeddings
+                ),
             )
             for index, phase in enumerate(phases)
         ]
         model = compiled_model(model_config, config, phases, devices)
         if config.init_checkpoint:
-            initialize(model, config.init_checkpoint, tokenizer)
+            initialize(
+                model,
+                config.init_checkpoint,
+                tokenizer,
+                may_differ_in_depth=bool(config.num_train_steps),
+            )
+        else:
+            scale_residual_kernels(model, config.residual_init_scale)
         with locate_corrupt_record(data):
             state = _train(model, data, phases, config, devices, checkpoints, work, progress)
         best = best_row(state.history, "masked_lm_accuracy")
         if devices.is_chief:
             recover_log(checkpoints, state)
-            _write_results(results, model, tokenizer, state, best, checkpoints)
+            architecture = phases[best.get("phase", 0)].architecture(model_config)
+            if architecture != model_config:
+                progress(state.step, state.step, _describe_depth(architecture, model_config))
+            _write_results(results, architecture, tokenizer, state, best, checkpoints)
     log = read_log(checkpoints)
     return {
         **published_metrics(best),
         **{name: value for name, value in state.history[-1].items() if name.endswith("_rank")},
-        **_trained_length(phases, state, config),
+        **_trained_length(phases, state, config, model_config),
         "num_parameters": model.count_params(),
         **summarize_speed(phases, data, state, log),
         "strategy": str(devices),
@@ -154,21 +168,28 @@ def _train(
         for records, phase, num in zip(data, phases, num_micro_batches, strict=True)
     ]
 
+    depths = [phase.architecture(model.config).num_hidden_layers for phase in phases]
     models = [HeldOutModel(model, records.special_ids.mask) for records in data]
 
     def evaluate(step: int) -> dict[str, Any]:
-        """Return the held-out metrics at a step, on the records of its phase, and their masking."""
+        """Return the held-out metrics at a step, on the records of its phase, and their masking.
+
+        Gives the model the number of layers of that phase.
+        """
         index = plan.phase_of(max(step - 1, 0))
+        model.bert.set_depth(depths[index])
         masking = data[index].masking_of_batches
         described = {"masking": masking.describe()} if masking else {}
-        return {**evaluate_held_out(models[index], held_out[index]), **described}
+        with model.optimizer.averages_in_place():
+            return {**evaluate_held_out(models[index], held_out[index]), **described}
 
     def batches_from(step: int) -> Any:
         """Return the batches of the phase at a step, from there on.
 
-        Sets the model's micro-batches, and has its step compiled again, for this phase.
+        Sets the model's micro-batches and layers, and has its step compiled again, for this phase.
         """
         index = plan.phase_of(step)
+        model.bert.set_depth(depths[index])
         model.num_micro_batches = num_micro_batches[index]
         # Otherwise TensorFlow traces one step for the shapes of all phases, which is slower.
         model.make_train_function(force=True)
@@ -190,23 +211,29 @@ def _train(
     # Once, as it costs as much as an evaluation; the outputs of several processes are on several
     # machines.
     if devices.num_processes == 1:
-        batches = held_out[plan.phase_of(max(state.step - 1, 0))]
-        ranks = measure_effective_ranks(model, batches, multiple_of=num_data_parallel)
+        index = plan.phase_of(max(state.step - 1, 0))
+        model.bert.set_depth(depths[index])
+        batches = held_out[index]
+        with model.optimizer.averages_in_place():
+            ranks = measure_effective_ranks(model, batches, multiple_of=num_data_parallel)
         state.history[-1].update(ranks)
     return state
 
 
 def _trained_length(
-    phases: Sequence[Phase], state: TrainingState, config: PretrainingConfig
+    phases: Sequence[Phase],
+    state: TrainingState,
+    config: PretrainingConfig,
+    model_config: AlbertConfig,
 ) -> dict[str, int]:
-    """Return `trained_sequence_length`: the longest sequences the weights were trained on.
+    """Return `trained_sequence_length`: the longest sequences whose positions were all trained.
 
-    The lengths of the phases that training reached count, and that of the model it began from.
-    Empty if that model does not tell its own.
+    The lengths of the phases that training reached count, with the offsets of their positions, and
+    that of the model it began from. Empty if that model does not tell its own.
     """
     begins = itertools.accumulate((phase.num_train_steps for phase in phases), initial=0)
     lengths = [
-        phase.sequence_length
+        config.trained_length([phase.sequence_length], model_config.max_position_embeddings)
         for phase, begin in zip(phases, begins, strict=False)
         if begin < state.step
     ]
@@ -218,9 +245,17 @@ def _trained_length(
     return {TRAINED_LENGTH: max(lengths)}
 
 
+def _describe_depth(published: AlbertConfig, planned: AlbertConfig) -> str:
+    """Return the message that training stopped in a phase of fewer layers than the model's."""
+    return (
+        f"stopped before the phase with all {planned.num_hidden_layers} layers: the published "
+        f"model has {published.num_hidden_layers}"
+    )
+
+
 def _write_results(
     results: Path,
-    model: AlbertForPreTraining,
+    architecture: AlbertConfig,
     tokenizer: Tokenizer,
     state: TrainingState,
     best: dict[str, float],
@@ -230,7 +265,7 @@ def _write_results(
 
     Args:
         results: The folder; it exists, and has no TensorBoard files yet.
-        model: Gives the architecture alone.
+        architecture: That of the best weights.
         tokenizer: The vocabulary.
         state: The final one.
         best: The row of the best weights, whose metrics go to eval_results.txt.
@@ -239,7 +274,7 @@ def _write_results(
     Raises:
         StepFailedError: The best weights were damaged since they were written.
     """
-    model.config.to_json_file(results / CONFIG_NAME)
+    architecture.to_json_file(results / CONFIG_NAME)
     tokenizer.save(results)
     copy_best(checkpoints, state.best, results / WEIGHTS_NAME)
     write_history(results, state.history)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 INPUTS = ("input_ids", "input_mask", "segment_ids", "masked_lm_positions")
+POSITION_OFFSETS = "position_offsets"  # a further input of training, where offsets are drawn
 TARGETS = ("masked_lm_ids", "masked_lm_weights", "sentence_order_labels")
 
 SHUFFLE_BUFFER = 16_384  # records; those of a shard are in random order by blocks already

@@ -18,6 +18,7 @@ from albert_core.errors import InputError
 from albert_core.records.batch import (
     HELD_OUT_EPOCH,
     INPUTS,
+    POSITION_OFFSETS,
     SHUFFLE_BUFFER,
     TARGETS,
     Batch,
@@ -112,7 +113,12 @@ def _generate_train_batches(
     for step in itertools.count(start_step):
         places_B = step * batch_size + np.arange(batch_size)
         records_B = list(itertools.islice(records, batch_size))
-        yield _make_batch(data, records_B, *np.divmod(places_B, num_records))
+        epochs_B, indices_B = np.divmod(places_B, num_records)
+        inputs, targets = _make_batch(data, records_B, epochs_B, indices_B)
+        if data.max_position_offset:
+            rows = data.process_rows(batch_size)
+            inputs[POSITION_OFFSETS] = data.draw_position_offsets(epochs_B[rows], indices_B[rows])
+        yield inputs, targets
 
 
 def _read_epoch(data: "PretrainingData", epoch: int) -> Iterator[bytes]:

@@ -13,6 +13,7 @@ import tensorflow as tf
 from albert_core.records.batch import (
     HELD_OUT_EPOCH,
     INPUTS,
+    POSITION_OFFSETS,
     SHUFFLE_BUFFER,
     TARGETS,
     Batch,
@@ -56,7 +57,12 @@ def train_batches(data: "PretrainingData", batch_size: int, start_step: int) -> 
         places_B = step * batch_size + tf.range(batch_size, dtype=tf.int64)
         return places_B // num_records, places_B % num_records
 
-    batches = _make_batches(data, records.enumerate(start_step), get_places)
+    batches = _make_batches(
+        data,
+        records.enumerate(start_step),
+        get_places,
+        draws_offsets=data.max_position_offset > 0,
+    )
     timed = _time(batches, data.input_timer)
     # `fit` would otherwise look for the end, which `zip` hides from it.
     return timed.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
@@ -107,6 +113,8 @@ def _make_batches(
     data: "PretrainingData",
     records: tf.data.Dataset,
     get_places: Callable[[Any], tuple[Any, Any]],
+    *,
+    draws_offsets: bool = False,
 ) -> tf.data.Dataset:
     """Return this process's rows of batches of records, as stored if static, else masked.
 
@@ -117,16 +125,21 @@ def _make_batches(
         records: (step, serialized records [B]) of all processes.
         get_places: Function of the step to epochs [B] and places in the epoch [B], which seed the
             masks.
+        draws_offsets: Whether the inputs also have offsets of positions, drawn by the same places.
     """
 
     @_as_written
     def make_batch(step: Any, records_B: Any) -> Batch:
         """Return this process's rows of a batch, as stored or with masks drawn."""
         rows = data.process_rows(records_B.shape[0])
+        epochs_B, indices_B = (places_B[rows] for places_B in get_places(step))
         if data.records.format == "static":
-            return _parse_static(data, records_B[rows])
-        epochs_B, indices_B = get_places(step)
-        return _draw_masks(data, epochs_B[rows], indices_B[rows], records_B[rows])
+            inputs, targets = _parse_static(data, records_B[rows])
+        else:
+            inputs, targets = _draw_masks(data, epochs_B, indices_B, records_B[rows])
+        if draws_offsets:
+            inputs[POSITION_OFFSETS] = _draw_position_offsets(data, epochs_B, indices_B)
+        return inputs, targets
 
     batches = records.map(make_batch, num_parallel_calls=2, deterministic=True)
     return batches.prefetch(_NUM_PREFETCHED)
@@ -174,6 +187,15 @@ def _draw_masks(data: "PretrainingData", epochs_B: Any, indices_B: Any, records_
     for name, tensor in zip(INPUTS + TARGETS, drawn, strict=True):
         tensor.set_shape([records_B.shape[0], *data.row_shape(name)])
     return to_batch(drawn)
+
+
+def _draw_position_offsets(data: "PretrainingData", epochs_B: Any, indices_B: Any) -> Any:
+    """Return offsets of positions, int32 [B], that `data` draws outside TensorFlow's graph."""
+    offsets_B = tf.numpy_function(
+        data.draw_position_offsets, [epochs_B, indices_B], tf.int32, stateful=False
+    )
+    offsets_B.set_shape(epochs_B.shape)
+    return offsets_B
 
 
 def _time(batches: tf.data.Dataset, timer: InputTimer) -> tf.data.Dataset:

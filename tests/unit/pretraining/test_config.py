@@ -2,8 +2,10 @@
 
 import pytest
 
+from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 from albert_core.pretraining.config import PhaseConfig, PretrainingConfig
+from albert_core.training.safeguards import SafeguardConfig
 
 TWO_PHASES = (
     PhaseConfig(sequence_length=128, num_train_steps=900),
@@ -26,6 +28,56 @@ def test_a_phase_takes_from_the_run_what_it_does_not_set():
     assert (short.batch_size, short.learning_rate, short.num_warmup_steps) == (64, 0.004, 10)
     assert (long.batch_size, long.learning_rate, long.num_train_steps) == (16, 0.001, 100)
     assert (short.num_tokens, long.num_tokens) == (900 * 64 * 128, 100 * 16 * 512)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"ema_decay": 1.0}, r"\.ema_decay: got 1\.0, expected between 0 and 1"),
+        ({"residual_init_scale": 0.0}, r"\.residual_init_scale: got 0\.0, expected a number above"),
+        (
+            {"residual_init_scale": 0.15, "init_checkpoint": "model"},
+            r"got 0\.15 with init_checkpoint, whose weights are taken as they are; expected 1",
+        ),
+    ],
+)
+def test_averages_and_initial_scales_out_of_range_or_without_effect(settings, message):
+    with pytest.raises(InputError, match=message):
+        config(**settings)
+
+
+def test_a_phase_has_the_layers_that_it_names_or_those_of_the_model():
+    phases = (
+        PhaseConfig(sequence_length=128, num_train_steps=100, num_hidden_layers=3),
+        PhaseConfig(sequence_length=128, num_train_steps=100),
+    )
+    model, growing = AlbertConfig(vocab_size=20, num_hidden_layers=12), config(phases=phases)
+    growing.check_depths(model)
+    depths = [p.architecture(model).num_hidden_layers for p in growing.resolved_phases(24)]
+    assert depths == [3, 12]
+
+
+@pytest.mark.parametrize(
+    ("layers", "groups", "message"),
+    [
+        ((0, None), 1, r"pretraining\.phases: num_hidden_layers of the model: got 0"),
+        ((4, 6), 1, r"got num_hidden_layers 6 in the last one, expected the model's 12"),
+        (
+            (2, None),
+            4,
+            r"phases: num_hidden_layers: got 2, which use 2 of the 4 groups of layers, expected a "
+            r"number that uses the 4 that 12 layers use",
+        ),
+    ],
+)
+def test_layers_of_phases_that_the_model_cannot_have(layers, groups, message):
+    phases = tuple(
+        PhaseConfig(sequence_length=128, num_train_steps=100, num_hidden_layers=number)
+        for number in layers
+    )
+    model = AlbertConfig(vocab_size=20, num_hidden_layers=12, num_hidden_groups=groups)
+    with pytest.raises(InputError, match=message):
+        config(phases=phases).check_depths(model)
 
 
 def test_rates_follow_the_square_root_of_the_batch():
@@ -79,14 +131,49 @@ def test_a_batch_that_devices_cannot_divide(device_batch_size, num_devices, name
 
 
 @pytest.mark.parametrize(
+    ("settings", "offset", "trained"),
+    [
+        ({}, 0, 128),
+        ({"position_offset_probability": 0.5}, 448, 512),
+        ({"position_offset_probability": 1, "num_trained_positions": 256}, 192, 256),
+    ],
+)
+def test_offsets_of_positions_reach_to_their_limit(settings, offset, trained):
+    settled = config(**settings)
+    assert settled.max_position_offset(64, 512) == offset
+    assert settled.trained_length([64, 128], 512) == trained
+    settled.check_positions([64, 128], 512)
+
+
+@pytest.mark.parametrize(
+    ("settings", "lengths", "named"),
+    [
+        ({"num_trained_positions": 600}, [64], "got 600, expected at most .*_embeddings=512"),
+        ({}, [512], "got 1, which does nothing: all sequences are as long as the 512 positions"),
+        ({"num_trained_positions": 64}, [64, 128], "as long as the 64 positions"),
+    ],
+)
+def test_offsets_that_are_impossible_or_do_nothing(settings, lengths, named):
+    with pytest.raises(InputError, match=named):
+        config(position_offset_probability=1, **settings).check_positions(lengths, 512)
+
+
+@pytest.mark.parametrize(
     ("settings", "named"),
     [
+        ({"num_trained_positions": 64}, "does nothing without position_offset_probability"),
         ({"num_train_steps": 0}, "expected with it init_checkpoint"),
         ({"device_batch_size": 0}, "pretraining.device_batch_size: got 0"),
         ({"stop_after_tokens": 0}, "pretraining.stop_after_tokens: got 0"),
         ({"num_warmup_steps": 1000}, "num_warmup_steps: got 1000"),
         ({"num_train_steps": 950}, "expected a multiple of the 100 steps between evaluations"),
         ({"phases": (PhaseConfig(sequence_length=0),)}, "got sequence_length 0"),
+        ({"sentence_order_weight": -0.5}, "pretraining.sentence_order_weight: got -0.5"),
+        ({"sentence_order_weight": float("inf")}, "expected a finite number"),
+        (
+            {"sentence_order_weight": 0, "safeguards": SafeguardConfig(stuck_after_steps=9)},
+            "stuck_after_steps: got 9, .* expected nothing with sentence_order_weight 0",
+        ),
         ({"poly_power": 0.0}, "poly_power: got 0.0"),
     ],
 )
