@@ -56,7 +56,6 @@ def arguments(material, tmp_path_factory) -> list[str]:
 def start(tmp_path_factory) -> Iterator[Start]:
     """Start `albert` with arguments, an output folder and an environment."""
     zygotes: dict[str, Zygote] = {}
-    compiled = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("compiled"))}
 
     def start(
         arguments: list[str], output: Path, environment: Mapping[str, str], code: str = ALBERT
@@ -65,8 +64,7 @@ def start(tmp_path_factory) -> Iterator[Start]:
         if backend not in zygotes:
             # Read when JAX is imported; XLA_FLAGS are read when it first looks for devices.
             at_import = {name: environment[name] for name in JAX if name in environment}
-            folder = tmp_path_factory.mktemp(backend)
-            zygotes[backend] = Zygote(folder, {**compiled, **at_import})
+            zygotes[backend] = Zygote(tmp_path_factory.mktemp(backend), at_import)
         return zygotes[backend].start([*arguments, "--output", str(output)], environment, code)
 
     yield start
