@@ -10,7 +10,6 @@ import yaml
 
 from albert_core.config import WEIGHTS_NAME
 from albert_core.model.weights import read_weights
-from tests.helpers.jax_compilation import CHEAP_COMPILATION
 from tests.helpers.tiny_pretraining import OVERRIDES, losses_of
 from tests.helpers.zygote import ALBERT, Fork, Zygote
 
@@ -32,7 +31,7 @@ SETTINGS = {
         "precision": "float32",
     },
 }
-JAX = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", **CHEAP_COMPILATION}
+JAX = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
 EIGHT_DEVICES = {**JAX, "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
 # What TensorFlow takes for one device is set by a call, not by the environment.
 TWO_LOGICAL_CPUS = """

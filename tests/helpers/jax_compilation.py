@@ -11,25 +11,24 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 
-CHEAP_COMPILATION = {
-    "JAX_DISABLE_MOST_OPTIMIZATIONS": "true",
-    # Programs of milliseconds are kept, too; by default those that took a second to compile.
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-}
-"""Variables that JAX reads when it is imported."""
-
 
 def compile_cheaply() -> None:
-    """Set `CHEAP_COMPILATION` and a folder of compiled programs, in tests under JAX.
+    """Set the variables that JAX reads when it is imported, in tests under JAX.
 
     For this process and those that it starts; what a variable is set to already stays. The folder
-    is removed when this process ends.
+    of compiled programs is removed when this process ends.
     """
     if os.environ.get("KERAS_BACKEND") != "jax":
         return
     folder = tempfile.mkdtemp(prefix="jax-compiled-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    for name, value in {**CHEAP_COMPILATION, "JAX_COMPILATION_CACHE_DIR": folder}.items():
+    variables = {
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "true",
+        "JAX_COMPILATION_CACHE_DIR": folder,
+        # Programs of milliseconds are kept, too; by default those that took a second to compile.
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    for name, value in variables.items():
         os.environ.setdefault(name, value)
 
 
