@@ -25,7 +25,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lock demo run test test-tensorflow test-jax test-interop benchmark lint format clean
-.PHONY: test-pretraining test-components test-unit test-parity test-runs kernels test-docker images push run-docker audit
+.PHONY: test-pretraining test-components test-unit test-parity test-runs kernels test-docker images images-gpu push push-gpu
+.PHONY: run-docker audit
 .PHONY: compile submit schedule estimate leaderboard $(ROLES:%=image-%) $(ROLES:%=push-%)
 
 help:  ## list the targets
@@ -68,10 +69,19 @@ $(ROLES:%=image-%): image-%: setup
 		--build-arg VERSION=$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
 		--build-arg TAG=$(lastword $(subst :, ,$(IMAGE))) .
 
+images-gpu: setup  ## build the trainer's image with CUDA, for steps with an `accelerator`; then push-gpu
+	$(eval IMAGE := $(call image,trainer-gpu))
+	$(DOCKER) build $(IMAGE_ARGS) --file docker/trainer.Dockerfile --tag $(IMAGE) --build-arg LOCK=trainer-gpu \
+		--build-arg VERSION=$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
+		--build-arg TAG=$(lastword $(subst :, ,$(IMAGE))) .
+
 push: $(ROLES:%=push-%)  ## push them: make images push REGISTRY=...
 
 $(ROLES:%=push-%): push-%: setup
 	$(DOCKER) push $(call image,$*)
+
+push-gpu: setup  ## push it: make images-gpu push-gpu REGISTRY=...
+	$(DOCKER) push $(call image,trainer-gpu)
 
 run-docker: setup  ## like `run`, every step a container of its image (after make images)
 	@ALBERT_REGISTRY=$(REGISTRY) $(BIN)/albert run --runner docker --config $(CONFIG) --output $(OUTPUT) $(ARGS)
