@@ -8,6 +8,7 @@ from albert_core.checkpoints.checkpoint import Checkpoint, refuse_other_pooling
 from albert_core.checkpoints.huggingface_labels import labels_to_huggingface
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
+from albert_core.json_values import as_texts
 
 # Class names by heads. A classifier may also be an AlbertForMultipleChoice.
 ARCHITECTURES: Mapping[frozenset[str], str] = {
@@ -63,13 +64,18 @@ def config_from_huggingface(
         )
     if activation in (*_TANH_GELUS, _EXACT_GELU):
         activation = "gelu"
-    config = AlbertConfig.from_dict({"vocab_size": _VOCAB_SIZE, **known, "hidden_act": activation})
+    try:
+        config = AlbertConfig.from_dict(
+            {"vocab_size": _VOCAB_SIZE, **known, "hidden_act": activation}
+        )
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from error
     _refuse_other_groups(config, source)
     return config, tuple(notes)
 
 
 def config_to_huggingface(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Return the contents of a config.json.
+    """Return the contents of a config.json: transformers' class, architecture and special ids.
 
     `classifier_dropout_prob` is always 0.1, `dtype` float32. A classifier's labels are added,
     but not for multiple choice.
@@ -99,7 +105,17 @@ def config_to_huggingface(checkpoint: Checkpoint) -> dict[str, Any]:
 
 def scores_choices(values: Mapping[str, Any]) -> bool:
     """Return whether the contents of a config.json are those of a model for multiple choice."""
-    return MULTIPLE_CHOICE in (values.get("architectures") or ())
+    return MULTIPLE_CHOICE in _architectures(values, "config.json")
+
+
+def _architectures(values: Mapping[str, Any], source: str) -> list[str]:
+    """Return the names of the classes in the contents of a config.json; none where it names none.
+
+    Raises:
+        InputError: They are no list of texts.
+    """
+    names = values.get("architectures")
+    return [] if names is None else as_texts(names, f"{source}: architectures")
 
 
 def _refuse_other_models(values: Mapping[str, Any], source: str) -> None:
@@ -118,7 +134,7 @@ def _refuse_other_models(values: Mapping[str, Any], source: str) -> None:
                 "has no other"
             )
     known = (*ARCHITECTURES.values(), MULTIPLE_CHOICE)
-    for name in values.get("architectures") or ():
+    for name in _architectures(values, source):
         if name not in known:
             raise InputError(
                 f"{source}: got architecture {name}, expected one of {', '.join(known)}"
@@ -166,7 +182,10 @@ def _architecture(checkpoint: Checkpoint) -> str:
 
 
 def _special_ids(checkpoint: Checkpoint) -> dict[str, int]:
-    """Return the ids of padding, begin and end; without a vocabulary those of the releases."""
+    """Return the ids of padding, [CLS] as begin and [SEP] as end, by the names in config.json.
+
+    Without a vocabulary they are those of the releases: 0, 2 and 3.
+    """
     ids = (0, 2, 3)
     if checkpoint.tokenizer:
         special = checkpoint.tokenizer.special_ids

@@ -156,7 +156,7 @@ def _read_texts(pattern: str) -> Iterator[str]:
         try:
             text = data.decode("utf-8")
             texts = list(_TEXTS.get(file.path.rpartition(".")[2].lower(), _plain_texts)(text))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(
                 f"evaluation data {file.path}: {' '.join(str(error).split())}; expected UTF-8 "
                 "text in a .tsv, .json, .jsonl or .txt file"
@@ -187,7 +187,10 @@ def _json_texts(text: str) -> Iterator[str]:
 
 
 def _plain_texts(text: str) -> Iterable[str]:
-    """Yield the strings of a RACE file, which holds JSON, or the paragraphs of a text."""
+    """Yield the strings of a text that begins with `{`, as JSON such as RACE's; else paragraphs.
+
+    Paragraphs are divided by blank lines.
+    """
     if text.lstrip().startswith("{"):
         return _json_texts(text)
     return (part for part in re.split(r"\n\s*\n", text) if part.strip())
