@@ -152,7 +152,7 @@ def test_a_model_of_such_a_task_is_one_in_transformers(
     tokenizer: SentencePieceTokenizer, tmp_path: Path
 ) -> None:
     task = json.loads(json.dumps(dataclasses.asdict(TAGS)))
-    model = new_task_model(TAGS, FinetuningConfig(), MODEL_CONFIG)
+    model = new_task_model(TAGS, FinetuningConfig(pooling="pooler"), MODEL_CONFIG)
     checkpoint = of_model(model, tokenizer=tokenizer, task=task)
     save_huggingface(checkpoint, tmp_path)
     values = json.loads((tmp_path / "config.json").read_text())
