@@ -219,7 +219,11 @@ def _trained_length(config: RunConfig) -> int | None:
 
 
 def _warn_of_untrained_positions(jobs: Iterable[TaskJob], trained_length: int | None) -> None:
-    """Print a warning for each sequence length of tasks that is above that of pretraining."""
+    """Print a warning for each sequence length that is above that of pretraining.
+
+    Only of tasks that start from the pretrained weights. Prints nothing if the length of
+    pretraining is not known.
+    """
     tasks: dict[int, list[str]] = {}
     for job in jobs:
         if job.initialization == "pretrained":
