@@ -96,7 +96,10 @@ class Parity:
                 yield f"{prefix}{name} differ by {value:.3g}, allowed {self.bounds.difference:g}"
 
     def _excess_size(self) -> Iterator[str]:
-        """Yield a sentence if the files are larger than the bound."""
+        """Yield a sentence if the files have more than `size_ratio` times the parameters' bytes.
+
+        `overhead_bytes` are allowed on top of that; both are those of the bounds.
+        """
         bounds = self.bounds
         if self.file_bytes > bounds.size_ratio * self.parameter_bytes + bounds.overhead_bytes:
             yield (

@@ -186,7 +186,7 @@ class QuestionEvaluator(Evaluator):
 
     @functools.cached_property
     def answers(self) -> Answers:
-        """The likeliest answers to each question; none of questions without windows."""
+        """The likeliest answers to each question, searched once; none where it has no windows."""
         return search_answers(
             self.data.examples,
             self.data.windows,

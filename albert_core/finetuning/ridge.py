@@ -70,7 +70,7 @@ class _Ridge:
         self._products_FC = standard_NF.T @ (targets_NC - self._intercept_C) / len(features)
 
     def predict(self, features_MF: np.ndarray, penalty: float) -> np.ndarray:
-        """Return the outputs [M, C] of other features."""
+        """Solve the normal equations for a penalty; return the outputs [M, C] of other features."""
         import scipy.linalg
 
         penalised_FF = self._covariance_FF + penalty * np.eye(len(self._covariance_FF))

@@ -142,7 +142,10 @@ class TrialTrainer:
         return model
 
     def _batches_from(self, step: int, config: FinetuningConfig) -> Any:
-        """Return endless batches of the training set, from that of a step on, counted from 0."""
+        """Return endless batches of the training set, from that of a step on, counted from 0.
+
+        Of similar lengths, each padded to its longest sequence, rounded up; by the trial's seed.
+        """
         features = self.train.features
 
         def make_batch(examples: np.ndarray) -> Any:
@@ -154,7 +157,10 @@ class TrialTrainer:
         )
 
     def _dev_metrics(self, model: AlbertWithHead) -> Mapping[str, float]:
-        """Run a compiled model over the dev set and return the task's metrics."""
+        """Run a compiled model over the dev set and return the task's metrics.
+
+        Where there may be no answer, the null threshold is the one that is best on the dev set.
+        """
         outputs = predict_outputs(
             compiled_function(model),
             self.dev.features,

@@ -48,7 +48,10 @@ class TrainStep:
         def compute_gradients(
             inputs: Mapping[str, Any], targets: Mapping[str, Any], non_trainable: Any, metrics: Any
         ) -> tuple[Any, Any, Any, Any]:
-            """Return the loss of a (micro-)batch, its gradients, and the states after it."""
+            """Return the loss of a (micro-)batch, its gradients, and the states after it.
+
+            The totals of the whole batch are among its targets; no weight is changed.
+            """
             (loss, (*_, non_trainable, metrics)), gradients = differentiate(
                 trainable,
                 non_trainable,

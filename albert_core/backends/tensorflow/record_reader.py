@@ -147,7 +147,10 @@ def _make_batches(
 
 
 def _parse_static(data: "PretrainingData", records_B: Any) -> Batch:
-    """Return a batch of serialized records [B] that hold their masks, as they are stored."""
+    """Return a batch of serialized records [B] that hold their masks, as they are stored.
+
+    Parsed in TensorFlow's graph; whole numbers become int32.
+    """
     # Here, not above: this imports numba, for a third of a second, and few processes read records.
     from albert_core.records.static import LABEL_FEATURE
 

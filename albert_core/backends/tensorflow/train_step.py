@@ -88,7 +88,7 @@ class TrainStep:
 
 
 def _sum_over_replicas(tensors: Any) -> Any:
-    """Return tensors, in any nesting, summed over the replicas of the strategy."""
+    """Return tensors, in any nesting, summed over the replicas; as they are if there is one."""
     context = tf.distribute.get_replica_context()
     if context.num_replicas_in_sync == 1:
         return tensors
