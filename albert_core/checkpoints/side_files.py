@@ -139,9 +139,14 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _head_values(checkpoint: "Checkpoint") -> dict[str, Any]:
-    """Return the contents of head.json: what neither task.json nor pretraining's heads say."""
+    """Return the contents of head.json: what neither task.json nor pretraining's heads say.
+
+    A model without a task and without the head of masked LM is named, too: of a graph that says
+    nothing about its heads, that head is expected.
+    """
     values: dict[str, Any] = {}
-    if not checkpoint.task and checkpoint.heads - PRETRAINING_HEADS:
+    is_masked_lm = "masked_lm" in checkpoint.heads and checkpoint.heads <= PRETRAINING_HEADS
+    if not checkpoint.task and not is_masked_lm:
         values["heads"] = sorted(checkpoint.heads)
         if checkpoint.num_labels:
             values["num_labels"] = checkpoint.num_labels

@@ -20,6 +20,7 @@ from albert_core.errors import InputError
 from albert_core.estimation.accelerators import Slice
 from albert_core.estimation.collectives import exchanged_bytes
 from albert_core.pretraining.config import Phase, PretrainingConfig
+from albert_core.records.batch import with_replacement_draws
 
 # Without these the compiler looks for chips and a metadata server, and fails. With them it takes
 # this machine for a host of four chips, and then compiles for any topology.
@@ -238,4 +239,6 @@ def _describe_batch(
         "masked_lm_weights": spec(num_predictions, dtype="float32"),
         "sentence_order_labels": spec(),
     }
+    if config.detects_replaced_tokens:
+        return with_replacement_draws((inputs, targets), spec(num_predictions))
     return inputs, targets

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from albert_core.backends import should_jit
 from albert_core.config import AlbertConfig
 from albert_core.model import AlbertForPreTraining
+from albert_core.model.pretraining import PretrainingModel
+from albert_core.model.replaced_token_detection import AlbertForReplacedTokenDetection
 from albert_core.optimizers.factory import make_phased_optimizer
 from albert_core.optimizers.phases import PhasedSchedule
 from albert_core.pretraining.config import Phase, PretrainingConfig
@@ -16,8 +18,8 @@ def compiled_model(
     config: PretrainingConfig,
     phases: Sequence[Phase],
     devices: Devices,
-) -> AlbertForPreTraining:
-    """Return a new model, compiled with the optimizer and schedule of the phases.
+) -> PretrainingModel:
+    """Return a new model for the objective, compiled with the optimizer and schedule of the phases.
 
     Its weights are drawn from Keras's global seed. The numbers of the schedules are not checked,
     and `num_micro_batches` stays 1: callers set it.
@@ -31,7 +33,7 @@ def compiled_model(
     Raises:
         InputError: A setting of another schedule than the named one is not at its default.
     """
-    model = AlbertForPreTraining(model_config, rematerialize=config.rematerialize)
+    model = _new_model(model_config, config)
     schedules = [config.get_schedule(phase) for phase in phases]
     schedule = PhasedSchedule(schedules, num_steps=[phase.num_train_steps for phase in phases])
     optimizer = make_phased_optimizer(config.optimizer, schedule)
@@ -40,3 +42,16 @@ def compiled_model(
         jit_compile = should_jit(devices, model_config.hidden_size)
     model.compile(optimizer=optimizer, jit_compile=jit_compile)
     return model
+
+
+def _new_model(model_config: AlbertConfig, config: PretrainingConfig) -> PretrainingModel:
+    """Return a new model that learns the objective, not compiled."""
+    if not config.detects_replaced_tokens:
+        return AlbertForPreTraining(model_config, rematerialize=config.rematerialize)
+    detection = config.replaced_token_detection
+    return AlbertForReplacedTokenDetection(
+        model_config,
+        detection.generator(model_config),
+        loss_weight=detection.loss_weight,
+        rematerialize=config.rematerialize,
+    )

@@ -8,6 +8,7 @@ from albert_core.checks import check_at_least, check_seed
 from albert_core.errors import InputError
 from albert_core.optimizers.schedules import Schedule, ScheduleConfig, new_schedule
 from albert_core.optimizers.settings import OptimizerName
+from albert_core.pretraining.objectives import ObjectiveConfig
 from albert_core.records.config import MaskingConfig
 from albert_core.training.devices import Precision, StrategyName
 from albert_core.training.plan import TrainingPlan
@@ -81,8 +82,8 @@ class Phase:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PretrainingConfig(ScheduleConfig):
-    """How to pretrain; the settings of the schedule are those of `ScheduleConfig`.
+class PretrainingConfig(ObjectiveConfig, ScheduleConfig):
+    """How to pretrain; schedule and objective have those of `ScheduleConfig`, `ObjectiveConfig`.
 
     Attributes:
         optimizer: `lamb` or `adamw`.
@@ -119,7 +120,7 @@ class PretrainingConfig(ScheduleConfig):
             pretraining step checks.
         strategy: How devices share the work; `auto` takes all there are.
         model_parallel_size: Devices that hold one copy of the weights together.
-        seed: Seed of initial weights, order and masks.
+        seed: Seed of initial weights, order, masks and replaced tokens.
     """
 
     optimizer: OptimizerName = "lamb"
@@ -174,6 +175,7 @@ class PretrainingConfig(ScheduleConfig):
             stop_after_minutes=0,
         )
         check_seed("pretraining.seed", self.seed)
+        self.check_objective(num_train_steps=self.num_train_steps)
         if not self.num_train_steps and not self.init_checkpoint:
             raise InputError(
                 "pretraining.num_train_steps: got 0, which evaluates only; expected with it "
@@ -262,7 +264,8 @@ class PretrainingConfig(ScheduleConfig):
         return TrainingPlan(
             phase_steps=tuple(phase.num_train_steps for phase in phases),
             interval_steps=self.evaluation_interval_steps,
-            monitor="masked_lm_accuracy",
+            monitor=self.monitor,
+            shown_metric=self.shown_metric,
             checkpoint_steps=self.checkpoint_interval_steps,
             checkpoint_minutes=self.checkpoint_interval_minutes,
             keep_checkpoints=self.keep_checkpoints,

@@ -21,6 +21,7 @@ from albert_core.records.config import MaskingConfig
 from albert_core.records.description import RecordsDescription
 from albert_core.records.masking import mask_pairs, record_rng_states
 from albert_core.records.pairs import SegmentPairs
+from albert_core.records.replacement_draws import replacement_draws
 from albert_core.records.tfrecord import read_tfrecords
 from albert_core.tokenization import SpecialIds, Tokenizer
 
@@ -36,7 +37,8 @@ class PretrainingData:
         masking: What to mask in compact records; static ones are masked already.
         word_starts: uint8 [V], bits as of `Tokenizer.word_borders`.
         special_ids: Ids of the vocabulary's special tokens.
-        seed: Seed of order, swaps and masks.
+        seed: Seed of order, swaps, masks and replacement draws.
+        replaces_tokens: Whether batches have the inputs of replaced-token detection, too.
         process_index: Index of this process among those that train together.
         num_processes: Processes that share every batch; each gets equally many rows.
         input_timer: Sums up the time that training waited for batches.
@@ -47,6 +49,7 @@ class PretrainingData:
     word_starts: np.ndarray
     special_ids: SpecialIds
     seed: int
+    replaces_tokens: bool = False
     process_index: int = 0
     num_processes: int = 1
     input_timer: InputTimer = dataclasses.field(default_factory=InputTimer)
@@ -59,6 +62,7 @@ class PretrainingData:
         masking: MaskingConfig,
         tokenizer: Tokenizer,
         seed: int,
+        replaces_tokens: bool = False,
         process_index: int = 0,
         num_processes: int = 1,
     ) -> "PretrainingData":
@@ -78,6 +82,7 @@ class PretrainingData:
             word_starts=tokenizer.word_borders(original=masking.compat == "original"),
             special_ids=tokenizer.special_ids,
             seed=seed,
+            replaces_tokens=replaces_tokens,
             process_index=process_index,
             num_processes=num_processes,
         )
@@ -187,6 +192,10 @@ class PretrainingData:
             special_ids=self.special_ids,
         )
         return [batch[name] for name in INPUTS + TARGETS]
+
+    def draw_replacements(self, epochs: np.ndarray, indices: np.ndarray) -> np.ndarray:
+        """Return the replacement draws int32 [B, P] of records; arguments as of `draw_masks`."""
+        return replacement_draws(self.seed, epochs, indices, self.num_predictions)
 
 
 @contextlib.contextmanager

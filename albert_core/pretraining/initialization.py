@@ -2,8 +2,8 @@
 
 from albert_core.checkpoints import read_checkpoint
 from albert_core.errors import InputError
-from albert_core.model import AlbertForPreTraining, weights_by_name
-from albert_core.model.weights import assign_by_name
+from albert_core.model.pretraining import PretrainingModel
+from albert_core.model.weights import assign_by_name, weights_by_name
 from albert_core.storage import local_folder
 from albert_core.tokenization import Tokenizer
 
@@ -24,11 +24,12 @@ _ARCHITECTURE = (
 )
 
 
-def initialize(model: AlbertForPreTraining, path: str, tokenizer: Tokenizer) -> None:
+def initialize(model: PretrainingModel, path: str, tokenizer: Tokenizer) -> None:
     """Load the encoder of a checkpoint, and those pretraining heads that it has, into a model.
 
-    Heads that it lacks keep their initial weights. The optimizer is not restored: training begins
-    at step 0. If anything is refused, no weight is changed.
+    Heads that it lacks keep their initial weights; no checkpoint has the generator and the head of
+    replaced-token detection. The optimizer is not restored: training begins at step 0. If anything
+    is refused, no weight is changed.
 
     Args:
         model: Built; its weights are overwritten.

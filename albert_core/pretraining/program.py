@@ -1,7 +1,6 @@
 """The pretraining program: devices, data, model, optimizer, `fit`, held-out evaluation."""
 
 import itertools
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,28 +9,23 @@ import keras
 
 from albert_core.artifacts.manifest import Metrics
 from albert_core.checkpoints.trained_length import TRAINED_LENGTH, find_trained_length
-from albert_core.config import CONFIG_NAME, WEIGHTS_NAME, AlbertConfig
-from albert_core.model import AlbertForPreTraining
+from albert_core.config import AlbertConfig
+from albert_core.model.pretraining import PretrainingModel
 from albert_core.pretraining.compilation import compiled_model
 from albert_core.pretraining.config import Phase, PretrainingConfig
 from albert_core.pretraining.dataset import PretrainingData, locate_corrupt_record
 from albert_core.pretraining.effective_rank import measure_effective_ranks
-from albert_core.pretraining.held_out import (
-    EVALUATION_METRICS,
-    HeldOutModel,
-    evaluate_held_out,
-    published_metrics,
-)
+from albert_core.pretraining.held_out import HeldOutModel, evaluate_held_out, published_metrics
 from albert_core.pretraining.initialization import initialize
+from albert_core.pretraining.publication import count_parameters, write_results
 from albert_core.pretraining.speed import SpeedMeter, summarize_speed
 from albert_core.progress import ReportProgress, quiet
 from albert_core.records.description import RecordsDescription
 from albert_core.storage import local_folder
 from albert_core.tokenization import Tokenizer
-from albert_core.training.best_weights import copy_best
 from albert_core.training.devices import Devices, use_devices, use_precision
-from albert_core.training.history import best_row, write_history
-from albert_core.training.log import LOG_NAME, TENSORBOARD_NAME, read_log, recover_log
+from albert_core.training.history import best_row
+from albert_core.training.log import read_log, recover_log
 from albert_core.training.loop import train
 from albert_core.training.state import TrainingState
 
@@ -59,7 +53,7 @@ def run_pretraining(
         model_config: The architecture.
         config: How to train.
         results: Existing folder; receives configuration, weights, vocabulary, metrics, log,
-            eval_results.txt.
+            eval_results.txt, and of replaced-token detection the generator.
         checkpoints: Keeps the checkpoints; a killed run continues from the newest.
         work: What is trained: settings and inputs. Checkpoints of other work are not taken up.
         progress: Told how far it is.
@@ -90,6 +84,7 @@ def run_pretraining(
                 tokenizer=tokenizer,
                 # Phases on the same records must not repeat each other's order and masks.
                 seed=config.seed + index,
+                replaces_tokens=config.detects_replaced_tokens,
                 process_index=devices.process_index,
                 num_processes=devices.num_processes,
             )
@@ -100,16 +95,16 @@ def run_pretraining(
             initialize(model, config.init_checkpoint, tokenizer)
         with locate_corrupt_record(data):
             state = _train(model, data, phases, config, devices, checkpoints, work, progress)
-        best = best_row(state.history, "masked_lm_accuracy")
+        best = best_row(state.history, config.monitor)
         if devices.is_chief:
             recover_log(checkpoints, state)
-            _write_results(results, model, tokenizer, state, best, checkpoints)
+            write_results(results, model, tokenizer, state, best, checkpoints)
     log = read_log(checkpoints)
     return {
         **published_metrics(best),
         **{name: value for name, value in state.history[-1].items() if name.endswith("_rank")},
         **_trained_length(phases, state, config),
-        "num_parameters": model.count_params(),
+        **count_parameters(model),
         **summarize_speed(phases, data, state, log),
         "strategy": str(devices),
         "precision": precision,
@@ -118,7 +113,7 @@ def run_pretraining(
 
 
 def _train(
-    model: AlbertForPreTraining,
+    model: PretrainingModel,
     data: Sequence[PretrainingData],
     phases: Sequence[Phase],
     config: PretrainingConfig,
@@ -184,7 +179,7 @@ def _train(
         work=work,
         progress=progress,
         safeguards=config.safeguards,
-        measure_speed=SpeedMeter(model.config, data, phases, plan, devices),
+        measure_speed=SpeedMeter(model.config, config, data, phases, plan, devices),
         is_chief=devices.is_chief,
     )
     # Once, as it costs as much as an evaluation; the outputs of several processes are on several
@@ -216,36 +211,3 @@ def _trained_length(
             return {}
         lengths.append(initial)
     return {TRAINED_LENGTH: max(lengths)}
-
-
-def _write_results(
-    results: Path,
-    model: AlbertForPreTraining,
-    tokenizer: Tokenizer,
-    state: TrainingState,
-    best: dict[str, float],
-    checkpoints: Path,
-) -> None:
-    """Write a model folder: configuration, vocabulary, best weights, history, metrics and logs.
-
-    Args:
-        results: The folder; it exists, and has no TensorBoard files yet.
-        model: Gives the architecture alone.
-        tokenizer: The vocabulary.
-        state: The final one.
-        best: The row of the best weights, whose metrics go to eval_results.txt.
-        checkpoints: Folder that holds best weights, log and TensorBoard files.
-
-    Raises:
-        StepFailedError: The best weights were damaged since they were written.
-    """
-    model.config.to_json_file(results / CONFIG_NAME)
-    tokenizer.save(results)
-    copy_best(checkpoints, state.best, results / WEIGHTS_NAME)
-    write_history(results, state.history)
-    names = sorted((*EVALUATION_METRICS, "global_step"))
-    text = "".join(f"{name} = {best[name]}\n" for name in names)
-    (results / "eval_results.txt").write_text(text, encoding="utf-8")
-    shutil.copy(checkpoints / LOG_NAME, results / LOG_NAME)
-    if (checkpoints / TENSORBOARD_NAME).is_dir():
-        shutil.copytree(checkpoints / TENSORBOARD_NAME, results / TENSORBOARD_NAME)

@@ -5,6 +5,10 @@ from typing import Any
 
 INPUTS = ("input_ids", "input_mask", "segment_ids", "masked_lm_positions")
 TARGETS = ("masked_lm_ids", "masked_lm_weights", "sentence_order_labels")
+REPLACEMENT_DRAWS = "replacement_draws"
+
+DRAW_BITS = 24
+"""Random bits of a replacement draw: as many as float32 holds."""
 
 SHUFFLE_BUFFER = 16_384  # records; those of a shard are in random order by blocks already
 HELD_OUT_EPOCH = 2**31 - 1  # evaluation draws its masks from an epoch training never reaches
@@ -24,6 +28,20 @@ def to_batch(values: Sequence[Any]) -> Batch:
     """
     batch = dict(zip(INPUTS + TARGETS, values, strict=True))
     return {name: batch[name] for name in INPUTS}, {name: batch[name] for name in TARGETS}
+
+
+def with_replacement_draws(batch: Batch, draws_BP: Any) -> Batch:
+    """Return a batch with what replaced-token detection reads besides, as further inputs.
+
+    They are the draws, and of the targets what the texts without masks are made of.
+
+    Args:
+        batch: Inputs and targets of masked LM.
+        draws_BP: Those of `records.replacement_draws`.
+    """
+    inputs, targets = batch
+    of_targets = {name: targets[name] for name in ("masked_lm_ids", "masked_lm_weights")}
+    return {**inputs, **of_targets, REPLACEMENT_DRAWS: draws_BP}, targets
 
 
 class InputTimer:

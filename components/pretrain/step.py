@@ -13,6 +13,7 @@ from albert_core.config import AlbertConfig, ModelConfig, refuse_redrawn_dropout
 from albert_core.errors import InputError
 from albert_core.optimizers.schedules import ScheduleConfig
 from albert_core.pretraining.config import PretrainingConfig
+from albert_core.pretraining.objectives import ObjectiveConfig
 from albert_core.progress import ReportProgress, quiet
 from albert_core.records.description import RecordsDescription, describe_records
 from albert_core.tokenization import Tokenizer, load_tokenizer
@@ -100,9 +101,13 @@ def recorded_settings(config: PretrainingConfig) -> dict[str, Any]:
 
     Settings of learning rate schedules that are at their defaults are left out, but for
     `start_warmup_step` and `poly_power`, which the first version had: a schedule added since then
-    must not make other work of a pretraining that does not use it.
+    must not make other work of a pretraining that does not use it. So are those of the objective
+    with masked LM.
     """
     settings = dataclasses.asdict(config)
+    if not config.detects_replaced_tokens:
+        for field in dataclasses.fields(ObjectiveConfig):
+            del settings[field.name]
     for field in dataclasses.fields(ScheduleConfig):
         is_first = field.name in ("start_warmup_step", "poly_power")
         if not is_first and settings[field.name] == field.default:

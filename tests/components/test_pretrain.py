@@ -293,6 +293,7 @@ def test_work_of_versions_without_a_schedule_keeps_its_fingerprint():
     before = recorded_settings(tiny_config())
     assert "poly_power" in before
     assert not {"schedule", "decay_ratio"} & before.keys()
+    assert not {"objective", "replaced_token_detection"} & before.keys()
     after = recorded_settings(tiny_config(schedule="warmup_stable_decay", decay_ratio=0.5))
     assert (after["schedule"], after["decay_ratio"]) == ("warmup_stable_decay", 0.5)
 

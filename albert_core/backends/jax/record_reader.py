@@ -22,6 +22,7 @@ from albert_core.records.batch import (
     TARGETS,
     Batch,
     to_batch,
+    with_replacement_draws,
 )
 from albert_core.records.tfrecord import parse_example, read_tfrecords
 
@@ -140,7 +141,7 @@ def _read(files: Sequence[Path]) -> Iterator[bytes]:
 def _make_batch(
     data: "PretrainingData", records_B: Sequence[bytes], epochs_B: np.ndarray, indices_B: np.ndarray
 ) -> Batch:
-    """Return this process's rows of a batch: as stored if static, else with masks drawn.
+    """Return this process's rows of a batch, with replacement draws if the data has them.
 
     Args:
         data: Format of the records, and how to mask them.
@@ -148,12 +149,25 @@ def _make_batch(
         epochs_B: Epoch of each record.
         indices_B: Place of each record in its epoch; both seed its masks.
     """
+    rows = data.process_rows(len(records_B))
+    batch = _mask_records(data, records_B[rows], epochs_B[rows], indices_B[rows])
+    if not data.replaces_tokens:
+        return batch
+    return with_replacement_draws(batch, data.draw_replacements(epochs_B[rows], indices_B[rows]))
+
+
+def _mask_records(
+    data: "PretrainingData", records_B: Sequence[bytes], epochs_B: np.ndarray, indices_B: np.ndarray
+) -> Batch:
+    """Return a batch of records as stored if static, else with masks drawn.
+
+    Arguments are those of `_make_batch`, of this process's rows alone.
+    """
     # Here, not above: these import numba, for a third of a second, and few processes read records.
     from albert_core.records.pairs import UNDECIDED
     from albert_core.records.static import LABEL_FEATURE
 
-    rows = data.process_rows(len(records_B))
-    examples = [parse_example(record) for record in records_B[rows]]
+    examples = [parse_example(record) for record in records_B]
     if data.records.format == "static":
         stored_names = {"sentence_order_labels": LABEL_FEATURE}
         return to_batch(
@@ -167,8 +181,8 @@ def _make_batch(
         )
     undecided = [UNDECIDED]
     drawn = data.draw_masks(
-        epochs_B[rows],
-        indices_B[rows],
+        epochs_B,
+        indices_B,
         [example["pieces"][0] for example in examples],
         np.array([example["first_length"][0] for example in examples]),
         np.array([example.get("sentence_order_label", undecided)[0] for example in examples]),

@@ -18,6 +18,7 @@ from albert_core.records.batch import (
     Batch,
     InputTimer,
     to_batch,
+    with_replacement_draws,
 )
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _make_batches(
 ) -> tf.data.Dataset:
     """Return this process's rows of batches of records, as stored if static, else masked.
 
-    They are made in order, ahead of need.
+    They are made in order, ahead of need, with replacement draws if the data has them.
 
     Args:
         data: Format of the records, and how to mask them.
@@ -117,10 +118,14 @@ def _make_batches(
     def make_batch(step: Any, records_B: Any) -> Batch:
         """Return this process's rows of a batch, as stored or with masks drawn."""
         rows = data.process_rows(records_B.shape[0])
+        epochs_B, indices_B = (places_B[rows] for places_B in get_places(step))
         if data.records.format == "static":
-            return _parse_static(data, records_B[rows])
-        epochs_B, indices_B = get_places(step)
-        return _draw_masks(data, epochs_B[rows], indices_B[rows], records_B[rows])
+            batch = _parse_static(data, records_B[rows])
+        else:
+            batch = _draw_masks(data, epochs_B, indices_B, records_B[rows])
+        if not data.replaces_tokens:
+            return batch
+        return with_replacement_draws(batch, _draw_replacements(data, epochs_B, indices_B))
 
     batches = records.map(make_batch, num_parallel_calls=2, deterministic=True)
     return batches.prefetch(_NUM_PREFETCHED)
@@ -168,6 +173,14 @@ def _draw_masks(data: "PretrainingData", epochs_B: Any, indices_B: Any, records_
     for name, tensor in zip(INPUTS + TARGETS, drawn, strict=True):
         tensor.set_shape([records_B.shape[0], *data.row_shape(name)])
     return to_batch(drawn)
+
+
+def _draw_replacements(data: "PretrainingData", epochs_B: Any, indices_B: Any) -> Any:
+    """Return the replacement draws [B, P], which `data` makes outside TensorFlow's graph."""
+    arguments = [epochs_B, indices_B]
+    draws_BP = tf.numpy_function(data.draw_replacements, arguments, tf.int32, stateful=False)
+    draws_BP.set_shape([epochs_B.shape[0], data.num_predictions])
+    return draws_BP
 
 
 def _time(batches: tf.data.Dataset, timer: InputTimer) -> tf.data.Dataset:

@@ -37,7 +37,8 @@ class ProgressReport(keras.callbacks.Callback):
         self._report(session.state.step, session.plan.num_train_steps, ", ".join(parts))
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Report the monitored metric of the evaluation, once it is saved."""
+        """Report a metric of the evaluation, once it is saved."""
         plan, state = self.session.plan, self.session.state
-        text = f"{plan.monitor} {state.history[-1][plan.monitor]:.3f}"
+        name = plan.shown_metric or plan.monitor
+        text = f"{name} {state.history[-1][name]:.3f}"
         self._report(state.step, plan.num_train_steps, text)

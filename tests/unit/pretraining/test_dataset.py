@@ -38,7 +38,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def open_data(folder, name="compact", *, masking=None, seed=1):
+def open_data(folder, name="compact", *, masking=None, seed=1, **settings):
     from albert_core.pretraining.dataset import PretrainingData
 
     return PretrainingData.from_records(
@@ -46,6 +46,7 @@ def open_data(folder, name="compact", *, masking=None, seed=1):
         masking=masking or MaskingConfig(),
         tokenizer=load_tokenizer(folder / "vocab"),
         seed=seed,
+        **settings,
     )
 
 
@@ -71,6 +72,29 @@ def test_a_resumed_run_reads_on_where_it_stopped(folder, name):
     for start in (1, steps // 2, steps - 2):
         again = take(open_data(folder, name).train_batches(BATCH, start_step=start), steps - start)
         assert_equal(whole[start:], again)
+
+
+@pytest.mark.parametrize("name", ["compact", "static"])
+def test_replacement_draws_follow_the_record_s_place_alone(folder, name):
+    """Epochs differ; a resumed run and several processes draw the same; masks stay as they are."""
+    data = open_data(folder, name, replaces_tokens=True)
+    steps = 3 + data.records.num_train_records // BATCH
+    whole = take(data.train_batches(BATCH), steps)
+    again = take(data.train_batches(BATCH, start_step=steps - 2), 2)
+    assert_equal(whole[-2:], again)
+    half = dataclasses.replace(data, process_index=1, num_processes=2)
+    (rows,) = take(half.train_batches(BATCH), 1)
+    for key, values in rows.items():
+        np.testing.assert_array_equal(values, whole[0][key][BATCH // 2 :])
+    without = take(open_data(folder, name).train_batches(BATCH), steps)
+    draws = np.concatenate([batch.pop("replacement_draws") for batch in whole])
+    assert_equal(whole, without)
+    assert draws.min() >= 0
+    assert draws.max() < 2**24
+    assert len(np.unique(draws)) > 0.99 * draws.size
+    assert (draws / 2**24).mean() == pytest.approx(0.5, abs=0.02)
+    held_out = data.held_out_batches(BATCH)
+    assert_equal(take(held_out, 2), take(held_out, 2))
 
 
 def test_every_epoch_has_each_record_once_with_another_mask(folder):
