@@ -109,8 +109,7 @@ def test_what_cannot_be_estimated(capsys, options, said):
     assert said in capsys.readouterr().err
 
 
-@pytest.fixture(scope="module")
-def compiled():
+def estimate_tiny(**settings):
     pytest.importorskip("libtpu", reason="needs the TPU compiler: albert-pipeline[tpu]")
     config = PretrainingConfig(
         batch_size=64,
@@ -118,6 +117,7 @@ def compiled():
         num_train_steps=1000,
         num_warmup_steps=10,
         evaluation_interval_steps=100,
+        **settings,
     )
     (found,) = estimate(
         model=preset("tiny", vocab_size=4000, num_hidden_layers=2),
@@ -128,6 +128,18 @@ def compiled():
         prices=LIST_PRICES,
     )
     return found
+
+
+@pytest.fixture(scope="module")
+def compiled():
+    return estimate_tiny()
+
+
+@pytest.mark.slow
+def test_replaced_token_detection_is_compiled_and_counted_with_its_generator(compiled):
+    detection = estimate_tiny(objective="replaced_token_detection")
+    assert detection.flops_per_step > 1.2 * compiled.flops_per_step
+    assert 1.0 < detection.needed_ratio < 1.3
 
 
 @pytest.mark.slow
