@@ -1,0 +1,101 @@
+"""Local copies of files and folders in the cloud, kept while the objects stay the same."""
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from albert_core.checksums import FileFacts, find_file_damage, report_damage
+from albert_core.errors import InputError
+from albert_core.files import hash_json
+from albert_core.google_storage import existing_blob
+from albert_core.storage.addresses import is_remote
+from albert_core.storage.contents import fetch_file
+from albert_core.storage.listing import find_files
+from albert_core.user_folder import user_folder
+
+
+def local_folder(path: str | Path) -> Path:
+    """Return a local folder with the content of an address, downloaded if it is in the cloud.
+
+    A download stays in a folder of this user's own among the temporary files, named by size,
+    checksum and generation of its objects, and is used again while these are the same. Its files
+    are compared with them each time, which reads them once; a damaged download is made again. A
+    local path is returned as it is, existing or not.
+
+    Raises:
+        InputError: There is no such folder in the cloud, an object's name leads out of it, an
+            object is replaced while it is fetched, or the folder of downloads is not this user's.
+    """
+    if not is_remote(path):
+        return Path(path)
+    address = str(path).rstrip("/")
+    objects = {file.path: _object_facts(file.path) for file in find_files(address)}
+    names = {file.removeprefix(address).lstrip("/") or Path(file).name: file for file in objects}
+    facts = {name: objects[file] for name, file in names.items()}
+    cached = user_folder("albert-fetched") / hash_json(objects)[:16]
+    if cached.is_dir():
+        damage = _find_download_damage(cached, facts)
+        if damage is None:
+            return cached
+        report_damage(cached, damage, f"{address} is fetched again")
+        shutil.rmtree(cached)
+    partial = Path(tempfile.mkdtemp(dir=cached.parent))
+    fetch_files(names, partial)
+    if damage := _find_download_damage(partial, facts):
+        shutil.rmtree(partial)
+        raise InputError(f"{address}: replaced while it was fetched ({damage}); run again")
+    try:
+        partial.rename(cached)
+    except OSError:  # another process has fetched the same content meanwhile
+        shutil.rmtree(partial)
+    return cached
+
+
+def _object_facts(path: str) -> dict[str, Any]:
+    """Return size, checksum and generation of an object in the cloud, by one request."""
+    blob = existing_blob(path)
+    return {"bytes": blob.size, "crc32c": blob.crc32c, "generation": blob.generation}
+
+
+def _find_download_damage(folder: Path, facts: Mapping[str, FileFacts]) -> str | None:
+    """Return how a folder differs from the files it should hold, and no others; or None."""
+    present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()}
+    if foreign := sorted(present - facts.keys()):
+        return f"{foreign[0]} was not fetched"
+    if links := [name for name in sorted(present) if (folder / name).is_symlink()]:
+        return f"{links[0]} is a link"
+    return next(filter(None, (find_file_damage(folder / n, f) for n, f in facts.items())), None)
+
+
+def local_file(path: str | Path) -> Path:
+    """Return the local path of a file, downloaded as by `local_folder` if it is in the cloud.
+
+    A local path is returned as it is, existing or not.
+
+    Raises:
+        InputError: There is no such file in the cloud.
+    """
+    return local_folder(path) / Path(path).name if is_remote(path) else Path(path)
+
+
+def fetch_files(files: Mapping[str, str], folder: Path) -> None:
+    """Bring files to a local folder.
+
+    Args:
+        files: Address of each file, by its name in the folder; `/` in a name makes folders.
+        folder: The folder, made here.
+
+    Raises:
+        InputError: A file is not there, or its name leads out of the folder.
+    """
+    # Before the first download. Names come from listings and indexes that others can write, and
+    # must not overwrite files elsewhere on this machine.
+    for name, address in files.items():
+        if ".." in Path(name).parts or Path(name).is_absolute():
+            raise InputError(f"{address}: its name, {name}, leads out of the folder; rename it")
+    for name, address in files.items():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fetch_file(address, target)

@@ -1,0 +1,174 @@
+"""Which files there are: at an address, below a folder, or by a glob."""
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from albert_core.errors import InputError
+from albert_core.globs import Parts, expand_glob, is_glob, literal_beginning, match_names
+from albert_core.google_storage import (
+    SCHEME,
+    bucket_and_name,
+    input_errors,
+    storage_client,
+)
+from albert_core.storage.addresses import is_remote
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class StoredFile:
+    """A file and its size.
+
+    Attributes:
+        path: Its address: an absolute path or a gs:// address.
+        num_bytes: Its size.
+    """
+
+    path: str
+    num_bytes: int
+
+
+def find_files(pattern: str) -> list[StoredFile]:
+    """Return the files that a pattern names, sorted by address.
+
+    Args:
+        pattern: A file, a folder (read recursively) or a glob by the rules of
+            `albert_core.globs`. A file or folder of exactly this name wins over the glob.
+
+    Raises:
+        InputError: There is none.
+    """
+    files = sorted(set(_find_remote(pattern) if is_remote(pattern) else _find_local(pattern)))
+    if not files:
+        where = "" if is_remote(pattern) else f" (read from {Path.cwd()})"
+        raise InputError(
+            f"{pattern!r}: no file matches; expected a file, a folder or a glob{where}"
+        )
+    return files
+
+
+def _find_local(pattern: str) -> Iterator[StoredFile]:
+    """Yield a local file, the files of a folder at any depth, or those that match a glob.
+
+    They come unsorted, by absolute path. A pattern that exists as a file or folder is no glob.
+    """
+    path = Path(pattern)
+    # What exists comes first: its name may have brackets, which a glob does not take literally.
+    candidates = path.rglob("*") if path.is_dir() else [path] if _is_there(path) else _glob(pattern)
+    for candidate in candidates:
+        if candidate.is_file():
+            yield StoredFile(str(candidate.absolute()), candidate.stat().st_size)
+
+
+def find_below(folder: Path, pattern: str) -> list[Path]:
+    """Return the files below a local folder that match a relative glob, sorted; maybe none."""
+    parts = Path(pattern).parts
+    matches = expand_glob(parts, lambda below: _local_names((*folder.parts, *below)))
+    return sorted({path for match in matches if (path := folder.joinpath(*match)).is_file()})
+
+
+def _is_there(path: str | Path) -> bool:
+    """Return whether there is a local file or folder; a name that is too long has none."""
+    try:
+        return Path(path).exists()
+    except OSError:
+        return False
+
+
+def _glob(pattern: str) -> Iterator[Path]:
+    """Yield the local paths that match a glob, maybe repeatedly."""
+    anchor, *parts = Path(pattern).absolute().parts
+    return (Path(*match) for match in expand_glob(tuple(parts), _local_names, (anchor,)))
+
+
+def _local_names(folder: Parts) -> list[str]:
+    """Return the names in a local folder; none where there is no folder.
+
+    Nor are there any of a link that leads to a folder it is in, which would repeat without end.
+
+    Raises:
+        InputError: The folder cannot be read.
+    """
+    path = Path(*folder)
+    if path.is_symlink() and path.parent.resolve().is_relative_to(path.resolve()):
+        return []
+    try:
+        return os.listdir(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; expected a readable folder") from error
+
+
+def _find_remote(pattern: str) -> Iterator[StoredFile]:
+    """Yield the object at a gs:// address and those below it; if there is none, those of a glob."""
+    bucket, name = bucket_and_name(pattern)
+    folder = name.rstrip("/")
+    with input_errors(pattern):
+        sizes = _list_objects(bucket, folder)
+        matches = [key for key in sizes if not folder or f"{key}/".startswith(f"{folder}/")]
+        if not matches and is_glob(name):
+            # Google filters by a prefix; the rest of the pattern is matched here.
+            sizes = _list_objects(bucket, literal_beginning(name))
+            matches = match_names(name, sizes)
+    for key in matches:
+        yield StoredFile(f"{SCHEME}{bucket}/{key}", sizes[key])
+
+
+def _list_objects(bucket: str, prefix: str) -> dict[str, int]:
+    """Return the sizes in bytes of a bucket's objects whose names begin with `prefix`, by name.
+
+    Objects whose names end in "/" are left out.
+    """
+    blobs = storage_client().list_blobs(bucket, prefix=prefix)
+    # Consoles make empty objects with a final "/" to show folders: they are no files.
+    return {blob.name: blob.size for blob in blobs if not blob.name.endswith("/")}
+
+
+def has_files(folder: str) -> bool:
+    """Return whether there is a file in a folder, at any depth."""
+    if not is_remote(folder):
+        return any(path.is_file() for path in Path(folder).rglob("*"))
+    bucket, name = bucket_and_name(folder)
+    with input_errors(folder):
+        prefix = f"{name.rstrip('/')}/" if name else ""
+        return any(True for _ in storage_client().list_blobs(bucket, prefix=prefix, max_results=1))
+
+
+# In the name of a file that a list of addresses names: with no bound, lists of thousands of files
+# would be looked up in millions of combinations.
+_MOST_COMMAS = 7
+
+
+def split_addresses(value: str) -> list[str]:
+    """Split a list of addresses at its commas, but for those of names that exist.
+
+    At each place the longest existing name wins. A name may have up to seven commas.
+    """
+    parts = value.split(",")
+    addresses: list[str] = []
+    while parts:
+        # The longest name first: of a folder "a,b" and a file "a" the former is meant.
+        most = min(len(parts), _MOST_COMMAS + 1)
+        joined = (count for count in range(most, 1, -1) if _exists_with_commas(parts[:count]))
+        count = next(joined, 1)
+        addresses.append(",".join(parts[:count]))
+        del parts[:count]
+    return addresses
+
+
+def _exists_with_commas(parts: list[str]) -> bool:
+    """Return whether parts of a list, joined by commas, are one address of something that exists.
+
+    That is a file, a folder or a glob with files. Never if a later part begins with gs://.
+    """
+    address = ",".join(parts)
+    if any(part.startswith(SCHEME) for part in parts[1:]):
+        return False
+    if not address.startswith(SCHEME):
+        return _is_there(address) or (is_glob(address) and any(map(_is_there, _glob(address))))
+    with contextlib.suppress(InputError):
+        return bool(find_files(address))
+    return False
