@@ -123,9 +123,13 @@ class RunConfig:
         """Refuse sequences of records or fine-tuning that are longer than the model reads.
 
         Raises:
-            InputError: There are such sequences.
+            InputError: There are such sequences, or offsets of positions with which there would be.
         """
         model = self.model.with_vocabulary(self.vocab.size)
+        self.pretraining.check_positions(
+            [job.records.sequence_length for job in self.records_jobs()],
+            model.max_position_embeddings,
+        )
         lengths = {
             **{
                 f"sequence_length of {job.step}": job.records.sequence_length

@@ -178,7 +178,7 @@ def _arguments_from_checkpoint(
 
 
 def _trained_length(config: RunConfig) -> int | None:
-    """Return the longest sequences that a run from text will have trained on, in tokens.
+    """Return the longest sequences whose positions a run from text will have trained, in tokens.
 
     Those of the model that pretraining begins from count, too; None if it does not tell them, or
     is not on this machine.
@@ -187,10 +187,12 @@ def _trained_length(config: RunConfig) -> int | None:
         InputError: The manifest of that model cannot be read.
     """
     lengths = config.pretraining.sequence_lengths(default=config.records.sequence_length)
+    num_positions = config.model.with_vocabulary(config.vocab.size).max_position_embeddings
+    trained = config.pretraining.trained_length(lengths, num_positions)
     if start := config.pretraining.init_checkpoint:
         initial = None if is_remote(start) else find_trained_length(start)
-        return initial and max(initial, *lengths)
-    return max(lengths)
+        return initial and max(initial, trained)
+    return trained
 
 
 def _warn_of_untrained_positions(jobs: Iterable[TaskJob], trained_length: int | None) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from albert_core.artifacts.manifest import find_manifest
 
 TRAINED_LENGTH = "trained_sequence_length"
-"""Metric of a manifest: the longest sequences, in tokens, that pretraining trained on."""
+"""Metric of a manifest: the longest sequences, in tokens, all of whose positions were trained."""
 
 
 def find_trained_length(path: str | Path) -> int | None:
@@ -55,8 +55,9 @@ def warn_of_untrained_positions(
         return ""
     return (
         f"finetuning.sequence_length for {', '.join(tasks)}: got {sequence_length}, but the model "
-        f"was pretrained on at most {trained_length} tokens, so positions {trained_length} to "
+        f"was pretrained on at most {trained_length} positions, so positions {trained_length} to "
         f"{sequence_length - 1} were never trained; set --finetuning.sequence_length "
         f"{trained_length}, which cuts longer texts, or pretrain on {sequence_length} tokens "
-        "(records.sequence_length, or a phase of that length in pretraining.phases)"
+        "(records.sequence_length, or a phase of that length in pretraining.phases), or on all "
+        "positions (pretraining.position_offset_probability)"
     )

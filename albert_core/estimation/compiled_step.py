@@ -20,7 +20,7 @@ from albert_core.errors import InputError
 from albert_core.estimation.accelerators import Slice
 from albert_core.estimation.collectives import exchanged_bytes
 from albert_core.pretraining.config import Phase, PretrainingConfig
-from albert_core.records.batch import with_replacement_draws
+from albert_core.records.batch import POSITION_OFFSETS, replacement_inputs
 
 # Without these the compiler looks for chips and a metadata server, and fails. With them it takes
 # this machine for a host of four chips, and then compiles for any topology.
@@ -174,7 +174,7 @@ def _lower_step(request: StepRequest) -> Any:
     state = _describe_state(model, mesh)
     shardings = jax.tree.map(lambda spec: spec.sharding, state)
     step = jax.jit(model.train_step, donate_argnums=0, out_shardings=(None, shardings))
-    return step.lower(state, _describe_batch(phase, config, mesh))
+    return step.lower(state, _describe_batch(request, mesh))
 
 
 def _describe_state(model: Any, mesh: Any) -> tuple[list[Any], ...]:
@@ -212,9 +212,7 @@ def _describe_state(model: Any, mesh: Any) -> tuple[list[Any], ...]:
     return tuple([spec(variable) for variable in variables] for variables in groups)
 
 
-def _describe_batch(
-    phase: Phase, config: PretrainingConfig, mesh: Any
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def _describe_batch(request: StepRequest, mesh: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return inputs and targets of a batch, each as shape, type and sharding, without values.
 
     Its rows are divided among the chips, or groups of them.
@@ -222,6 +220,7 @@ def _describe_batch(
     import jax
     from jax.sharding import NamedSharding, PartitionSpec
 
+    phase, config = request.phase, request.config
     num_predictions = config.masking.max_predictions(phase.sequence_length)
 
     def spec(*sizes: int, dtype: str = "int32") -> Any:
@@ -234,11 +233,14 @@ def _describe_batch(
         },
         "masked_lm_positions": spec(num_predictions),
     }
+    num_positions = request.model.max_position_embeddings
+    if config.max_position_offset(phase.sequence_length, num_positions):
+        inputs[POSITION_OFFSETS] = spec()
     targets = {
         "masked_lm_ids": spec(num_predictions),
         "masked_lm_weights": spec(num_predictions, dtype="float32"),
         "sentence_order_labels": spec(),
     }
     if config.detects_replaced_tokens:
-        return with_replacement_draws((inputs, targets), spec(num_predictions))
+        inputs |= replacement_inputs(targets, spec(num_predictions))
     return inputs, targets

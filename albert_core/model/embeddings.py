@@ -39,33 +39,48 @@ class Embeddings(keras.layers.Layer):
             setattr(self, name, table)
         self.norm.build((*input_shape, c.embedding_size))
 
-    def call(self, ids_BS: Any, segments_BS: Any, training: bool | None = None) -> Any:
+    def call(
+        self,
+        ids_BS: Any,
+        segments_BS: Any,
+        position_offsets_B: Any = None,
+        training: bool | None = None,
+    ) -> Any:
         """Return the embeddings [B, S, E].
 
         Args:
             ids_BS: Token ids.
             segments_BS: Segment of each position.
+            position_offsets_B: Position of the first token of each sequence; 0 for all when None.
             training: Whether dropout is on.
 
         Raises:
-            InputError: The sequence is longer than the position table, or an id is out of range;
-                ids are not checked inside a compiled step.
+            InputError: The sequence is longer than the position table, or an id or an offset is out
+                of range; neither is checked inside a compiled step.
         """
-        self._check(ids_BS, segments_BS)
+        self._check(ids_BS, segments_BS, position_offsets_B)
         words_BSE = ops.take(self.word_embeddings, ids_BS, axis=0)
         # As in the original: with so few rows a product is faster than a lookup.
         segments_BST = ops.one_hot(segments_BS, self.config.type_vocab_size, dtype=words_BSE.dtype)
         segments_BSE = ops.matmul(
             segments_BST, ops.cast(self.token_type_embeddings, words_BSE.dtype)
         )
-        # A slice, as in the original: positions count from 0, so there is nothing to look up.
-        positions_SE = self.position_embeddings[: ops.shape(ids_BS)[1]]
-        summed_BSE = words_BSE + segments_BSE + ops.cast(positions_SE, words_BSE.dtype)
+        positions = self._embed_positions(ops.shape(ids_BS)[1], position_offsets_B)
+        summed_BSE = words_BSE + segments_BSE + ops.cast(positions, words_BSE.dtype)
         # Dropout after the normalisation, unlike in a block: so it is in embedding_postprocessor.
         return self.dropout(self.norm(summed_BSE), training=training)
 
-    def _check(self, ids_BS: Any, segments_BS: Any) -> None:
-        """Refuse sequences and ids that the tables have no rows for.
+    def _embed_positions(self, length: Any, position_offsets_B: Any) -> Any:
+        """Return the embeddings of the positions, [S, E], or [B, S, E] with offsets."""
+        if position_offsets_B is None:
+            # A slice, as in the original: positions count from 0, so there is nothing to look up.
+            return self.position_embeddings[:length]
+        offsets_B1 = ops.expand_dims(ops.cast(position_offsets_B, "int32"), axis=1)
+        positions_BS = offsets_B1 + ops.arange(length, dtype="int32")
+        return ops.take(self.position_embeddings, positions_BS, axis=0)
+
+    def _check(self, ids_BS: Any, segments_BS: Any, position_offsets_B: Any) -> None:
+        """Refuse sequences, offsets and ids that the tables have no rows for.
 
         Raises:
             InputError: As told by `call`.
@@ -79,3 +94,6 @@ class Embeddings(keras.layers.Layer):
             )
         check_range("input_ids", ids_BS, "vocab_size", c.vocab_size)
         check_range("segment_ids", segments_BS, "type_vocab_size", c.type_vocab_size)
+        if position_offsets_B is not None and length is not None:
+            limit = c.max_position_embeddings - length + 1
+            check_range("position_offsets", position_offsets_B, "positions - length + 1", limit)

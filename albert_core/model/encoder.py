@@ -178,6 +178,7 @@ class AlbertEncoder(keras.layers.Layer):
         input_mask: Any = None,
         segment_ids: Any = None,
         output_positions: Any = None,
+        position_offsets: Any = None,
         return_all_layers: bool = False,
         training: bool | None = None,
     ) -> dict[str, Any]:
@@ -191,6 +192,8 @@ class AlbertEncoder(keras.layers.Layer):
             segment_ids: int [B, S], segment of each position; all 0 when None.
             output_positions: int [B, P], positions whose output is needed; all when None. The last
                 layer then computes those and [CLS] only, with the same result.
+            position_offsets: int [B], position embedding of the first token of each sequence, in
+                training; 0 for all when None.
             return_all_layers: Whether `all_layer_outputs` is returned, too; every layer then
                 computes every position, and `rematerialize` has no effect.
             training: Whether dropout is on.
@@ -213,7 +216,12 @@ class AlbertEncoder(keras.layers.Layer):
         segment_ids = ops.zeros_like(input_ids) if segment_ids is None else segment_ids
 
         # === Factorised embeddings ===
-        x = self.embeddings(input_ids, segments_BS=segment_ids, training=training)
+        x = self.embeddings(
+            input_ids,
+            segments_BS=segment_ids,
+            position_offsets_B=position_offsets,
+            training=training,
+        )
         mask, x = make_attention_mask(input_mask, x, training)
         if self.projection is not None:
             x = self.projection(x)

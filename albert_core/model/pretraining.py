@@ -94,6 +94,7 @@ class PretrainingModel(GradientAccumulationModel):
     Attributes:
         config: The architecture.
         bert: Its encoder.
+        sentence_order_weight: What the sentence-order loss is multiplied by in the sum.
         metric_names: Metrics of training and evaluation, each a mean.
         evaluation_names: Those of an evaluation alone: means of ever another number of values.
         means: The former, by name.
@@ -101,6 +102,7 @@ class PretrainingModel(GradientAccumulationModel):
 
     config: AlbertConfig
     bert: AlbertEncoder
+    sentence_order_weight: float
     metric_names: tuple[str, ...]
     evaluation_names: tuple[str, ...] = ()
     means: dict[str, keras.metrics.Mean]
@@ -172,7 +174,7 @@ class PretrainingModel(GradientAccumulationModel):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class AlbertForPreTraining(ConfigSerializable, PretrainingModel):
-    """ALBERT with both pretraining heads; `fit` minimises their summed loss.
+    """ALBERT with both pretraining heads; `fit` minimises the weighted sum of their losses.
 
     Inputs are a dict of `input_ids`, `input_mask`, `segment_ids` [B, S] and
     `masked_lm_positions` [B, P]; targets are `masked_lm_ids`, `masked_lm_weights` [B, P] and
@@ -183,17 +185,24 @@ class AlbertForPreTraining(ConfigSerializable, PretrainingModel):
         rematerialize: Whether the encoder computes intermediate values again for the gradient
             instead of keeping them.
         num_micro_batches: Number of micro-batches that a batch is cut into while training.
+        sentence_order_weight: What the sentence-order loss is multiplied by in the sum.
     """
 
     metric_names = METRIC_NAMES
 
     def __init__(
-        self, config: AlbertConfig, *, rematerialize: bool = False, num_micro_batches: int = 1
+        self,
+        config: AlbertConfig,
+        *,
+        rematerialize: bool = False,
+        num_micro_batches: int = 1,
+        sentence_order_weight: float = 1.0,
     ) -> None:
         """Make encoder, both heads and the means of the metrics, and build all variables."""
         super().__init__()
         self.config = config
         self.num_micro_batches = num_micro_batches
+        self.sentence_order_weight = sentence_order_weight
         self.bert = AlbertEncoder(config, rematerialize=rematerialize)
         self.masked_lm = MaskedLmHead(config)
         self.sentence_order = SentenceOrderHead(config)
@@ -206,6 +215,7 @@ class AlbertForPreTraining(ConfigSerializable, PretrainingModel):
             **super().get_config(),
             "rematerialize": self.bert.rematerialize,
             "num_micro_batches": self.num_micro_batches,
+            "sentence_order_weight": self.sentence_order_weight,
         }
 
     def build(self, input_shape: Any = None) -> None:
@@ -220,7 +230,8 @@ class AlbertForPreTraining(ConfigSerializable, PretrainingModel):
         """Return `masked_lm_logits` [B, P, V], `sentence_order_logits` [B, 2], and encoder outputs.
 
         Their `sequence_output` is [B, S, H]; while training [B, P, H], the masked positions alone.
-        `input_mask` and `segment_ids` may be missing: the encoder's defaults hold.
+        `input_mask` and `segment_ids` may be missing, and so may `position_offsets` [B]: the
+        encoder's defaults hold.
 
         Raises:
             InputError: The sequence is too long, or an id or a masked position is out of range (not
@@ -236,6 +247,7 @@ class AlbertForPreTraining(ConfigSerializable, PretrainingModel):
             segment_ids=inputs.get("segment_ids"),
             # Evaluation and exports compute every position: callers read `sequence_output`.
             output_positions=positions_BP if training else None,
+            position_offsets=inputs.get("position_offsets"),
             training=training,
         )
         masked_BPH = outputs["sequence_output"]
@@ -252,7 +264,7 @@ class AlbertForPreTraining(ConfigSerializable, PretrainingModel):
 
     def batch_losses(self, inputs: Tensors, targets: Tensors, outputs: Tensors) -> dict[str, Any]:
         """Return those of `pretraining_losses`."""
-        return pretraining_losses(targets, outputs)
+        return pretraining_losses(targets, outputs, self.sentence_order_weight)
 
     def metric_values(
         self, inputs: Tensors, targets: Tensors, outputs: Tensors, losses: Tensors
@@ -261,18 +273,23 @@ class AlbertForPreTraining(ConfigSerializable, PretrainingModel):
         return pretraining_values(targets, outputs, losses)
 
 
-def pretraining_losses(targets: Tensors, outputs: Tensors) -> dict[str, Any]:
+def pretraining_losses(
+    targets: Tensors, outputs: Tensors, sentence_order_weight: float = 1.0
+) -> dict[str, Any]:
     """Return the original's losses, in float32.
 
     Args:
         targets: `masked_lm_ids`, `masked_lm_weights` [B, P], `sentence_order_labels` [B]; and for
             a micro-batch the whole batch's `num_predictions` and `num_sequences`.
         outputs: `masked_lm_logits` [B, P, V], `sentence_order_logits` [B, 2].
+        sentence_order_weight: What the sentence-order loss is multiplied by in the sum; 1 in the
+            original.
 
     Returns:
         `masked_lm_example_loss` [B, P] (unweighted), `masked_lm_loss`, their weighted mean over
-        the batch; `sentence_order_example_loss` [B], `sentence_order_loss`; `loss`, the sum. For a
-        micro-batch, its contributions to the means over the whole batch.
+        the batch; `sentence_order_example_loss` [B], `sentence_order_loss`, both without the
+        weight; `loss`, the weighted sum. For a micro-batch, its contributions to the means over the
+        whole batch.
     """
     masked_lm_example_loss_BP = cross_entropy(targets["masked_lm_ids"], outputs["masked_lm_logits"])
     weights_BP = ops.cast(targets["masked_lm_weights"], "float32")
@@ -289,7 +306,7 @@ def pretraining_losses(targets: Tensors, outputs: Tensors) -> dict[str, Any]:
         "masked_lm_loss": masked_lm_loss,
         "sentence_order_example_loss": sentence_order_example_loss_B,
         "sentence_order_loss": sentence_order_loss,
-        "loss": masked_lm_loss + sentence_order_loss,
+        "loss": masked_lm_loss + sentence_order_weight * sentence_order_loss,
     }
 
 

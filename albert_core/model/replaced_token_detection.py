@@ -91,6 +91,7 @@ class Generator(keras.layers.Layer):
             input_mask=inputs["input_mask"],
             segment_ids=inputs["segment_ids"],
             output_positions=positions_BP if training else None,
+            position_offsets=inputs.get("position_offsets"),
             training=training,
         )
         masked_BPH = outputs["sequence_output"]
@@ -109,13 +110,14 @@ class AlbertForReplacedTokenDetection(PretrainingModel):
 
     Inputs are those of `AlbertForPreTraining` and, for the texts without masks, `masked_lm_ids` and
     `masked_lm_weights` [B, P] of the targets; `replacement_draws` int32 [B, P], numbers below 2**24
-    that the tokens are drawn by. Targets are the same as there.
+    that the tokens are drawn by; and on demand `position_offsets` [B]. Targets are those of there.
 
     Args:
         config: The architecture of ALBERT.
         generator_config: That of the generator.
         loss_weight: What the loss of the detection is multiplied by.
         rematerialize: As of `AlbertEncoder`, for both.
+        sentence_order_weight: What the sentence-order loss is multiplied by in the sum.
     """
 
     metric_names = (*METRIC_NAMES, "replaced_token_accuracy", "replaced_token_loss")
@@ -135,11 +137,12 @@ class AlbertForReplacedTokenDetection(PretrainingModel):
         *,
         loss_weight: float,
         rematerialize: bool = False,
+        sentence_order_weight: float = 1.0,
     ) -> None:
         """Make both encoders, all heads and the means of the metrics, and build all variables."""
         super().__init__()
         self.config, self.generator_config = config, generator_config
-        self.loss_weight = loss_weight
+        self.loss_weight, self.sentence_order_weight = loss_weight, sentence_order_weight
         self.bert = AlbertEncoder(config, rematerialize=rematerialize)
         self.sentence_order = SentenceOrderHead(config)
         self.replaced_tokens = ReplacedTokenHead(config)
@@ -182,6 +185,7 @@ class AlbertForReplacedTokenDetection(PretrainingModel):
             corrupted_BS,
             input_mask=inputs["input_mask"],
             segment_ids=inputs["segment_ids"],
+            position_offsets=inputs.get("position_offsets"),
             training=training,
         )
         return {
@@ -200,7 +204,13 @@ class AlbertForReplacedTokenDetection(PretrainingModel):
 
     def batch_losses(self, inputs: Tensors, targets: Tensors, outputs: Tensors) -> dict[str, Any]:
         """Return those of `replaced_token_losses`."""
-        return replaced_token_losses(inputs, targets, outputs, loss_weight=self.loss_weight)
+        return replaced_token_losses(
+            inputs,
+            targets,
+            outputs,
+            loss_weight=self.loss_weight,
+            sentence_order_weight=self.sentence_order_weight,
+        )
 
     def metric_values(
         self, inputs: Tensors, targets: Tensors, outputs: Tensors, losses: Tensors
@@ -251,7 +261,12 @@ def replace_tokens(inputs: Tensors, sampled_BP: Any) -> tuple[Any, Any]:
 
 
 def replaced_token_losses(
-    inputs: Tensors, targets: Tensors, outputs: Tensors, *, loss_weight: float
+    inputs: Tensors,
+    targets: Tensors,
+    outputs: Tensors,
+    *,
+    loss_weight: float,
+    sentence_order_weight: float = 1.0,
 ) -> dict[str, Any]:
     """Return the losses of replaced-token detection, in float32.
 
@@ -260,13 +275,14 @@ def replaced_token_losses(
         targets: As of `pretraining_losses`; for a micro-batch also the batch's `num_tokens`.
         outputs: Of `AlbertForReplacedTokenDetection`.
         loss_weight: What the loss of the detection is multiplied by.
+        sentence_order_weight: As of `pretraining_losses`.
 
     Returns:
         Those of `pretraining_losses` (masked LM is the generator's), and
         `replaced_token_example_loss` [B, S], `replaced_token_loss`, its mean over all but padding;
-        `loss`, the sum of the three with that weight.
+        `loss`, the sum of the three with these weights.
     """
-    losses = pretraining_losses(targets, outputs)
+    losses = pretraining_losses(targets, outputs, sentence_order_weight)
     example_loss_BS = ops.binary_crossentropy(
         ops.cast(outputs["is_replaced"], "float32"),
         ops.cast(outputs["replaced_token_logits"], "float32"),

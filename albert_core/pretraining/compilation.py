@@ -1,6 +1,7 @@
 """The model of a pretraining with its optimizer and schedule, ready for `fit`."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from albert_core.backends import should_jit
 from albert_core.config import AlbertConfig
@@ -46,12 +47,14 @@ def compiled_model(
 
 def _new_model(model_config: AlbertConfig, config: PretrainingConfig) -> PretrainingModel:
     """Return a new model that learns the objective, not compiled."""
+    settings: dict[str, Any] = {
+        "rematerialize": config.rematerialize,
+        "sentence_order_weight": config.sentence_order_weight,
+    }
     if not config.detects_replaced_tokens:
-        return AlbertForPreTraining(model_config, rematerialize=config.rematerialize)
+        return AlbertForPreTraining(model_config, **settings)
     detection = config.replaced_token_detection
+    generator_config = detection.generator(model_config)
     return AlbertForReplacedTokenDetection(
-        model_config,
-        detection.generator(model_config),
-        loss_weight=detection.loss_weight,
-        rematerialize=config.rematerialize,
+        model_config, generator_config, loss_weight=detection.loss_weight, **settings
     )

@@ -2,9 +2,9 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from albert_core.checks import check_at_least, check_seed
+from albert_core.checks import check_at_least, check_between, check_seed
 from albert_core.errors import InputError
 from albert_core.optimizers.schedules import Schedule, ScheduleConfig, new_schedule
 from albert_core.optimizers.settings import OptimizerName
@@ -112,6 +112,12 @@ class PretrainingConfig(ObjectiveConfig, ScheduleConfig):
         init_checkpoint: Model to start from: of the original, of Hugging Face or of this project;
             empty: new weights.
         masking: What is predicted.
+        sentence_order_weight: What the sentence-order loss is multiplied by before it is added to
+            that of the masked tokens.
+        position_offset_probability: Chance that the positions of a training sequence begin at a
+            random offset, so that all position embeddings are trained by short sequences, too; in
+            evaluation and fine-tuning they begin at 0.
+        num_trained_positions: Positions that offsets reach; None: all that the model has.
         precision: `bfloat16`, `float32`, or `auto`: bfloat16 on accelerators made for it.
         jit_compile: Whether XLA compiles the step. None: always with JAX and on accelerators; on a
             CPU for small models only, since TensorFlow's own kernels are faster for large ones.
@@ -142,6 +148,9 @@ class PretrainingConfig(ObjectiveConfig, ScheduleConfig):
     safeguards: SafeguardConfig = dataclasses.field(default_factory=SafeguardConfig)
     init_checkpoint: str = ""
     masking: MaskingConfig = dataclasses.field(default_factory=MaskingConfig)
+    sentence_order_weight: float = 1.0
+    position_offset_probability: float = 0.0
+    num_trained_positions: int | None = None
     precision: Precision = "auto"
     jit_compile: bool | None = None
     rematerialize: bool = False
@@ -173,7 +182,16 @@ class PretrainingConfig(ObjectiveConfig, ScheduleConfig):
             stop_after_steps=1,
             stop_after_tokens=1,
             stop_after_minutes=0,
+            sentence_order_weight=0,
+            num_trained_positions=1,
         )
+        check_between(self, "pretraining", "position_offset_probability")
+        if self.num_trained_positions and not self.position_offset_probability:
+            raise InputError(
+                f"pretraining.num_trained_positions: got {self.num_trained_positions}, which does "
+                "nothing without position_offset_probability above 0; set that, or remove it"
+            )
+        self._check_sentence_order()
         check_seed("pretraining.seed", self.seed)
         self.check_objective(num_train_steps=self.num_train_steps)
         if not self.num_train_steps and not self.init_checkpoint:
@@ -185,6 +203,72 @@ class PretrainingConfig(ObjectiveConfig, ScheduleConfig):
         for phase in phases if self.num_train_steps else ():
             self.get_schedule(phase).check()
         self.plan(phases)
+
+    def _check_sentence_order(self) -> None:
+        """Refuse a weight of sentence order that is not finite, or 0 where it must be learned.
+
+        Raises:
+            InputError: It is one of the two.
+        """
+        weight, stuck_after = self.sentence_order_weight, self.safeguards.stuck_after_steps
+        if not math.isfinite(weight):
+            raise InputError(
+                f"pretraining.sentence_order_weight: got {weight}, expected a finite number"
+            )
+        if not weight and stuck_after is not None:
+            raise InputError(
+                f"pretraining.safeguards.stuck_after_steps: got {stuck_after}, which stops a run "
+                "that does not learn the order of sentences; expected nothing with "
+                "sentence_order_weight 0, which does not train it"
+            )
+
+    def max_position_offset(self, sequence_length: int, max_position_embeddings: int) -> int:
+        """Return the largest offset of positions of a training sequence; 0: none is drawn.
+
+        Args:
+            sequence_length: Length of the sequence.
+            max_position_embeddings: Positions that the model has.
+        """
+        if not self.position_offset_probability:
+            return 0
+        return max((self.num_trained_positions or max_position_embeddings) - sequence_length, 0)
+
+    def trained_length(self, sequence_lengths: Iterable[int], max_position_embeddings: int) -> int:
+        """Return how many positions training reaches: those of the longest sequence with offset.
+
+        Args:
+            sequence_lengths: Lengths that are trained on, at least one.
+            max_position_embeddings: Positions that the model has.
+        """
+        return max(
+            length + self.max_position_offset(length, max_position_embeddings)
+            for length in sequence_lengths
+        )
+
+    def check_positions(
+        self, sequence_lengths: Collection[int], max_position_embeddings: int
+    ) -> None:
+        """Refuse offsets of positions beyond the model's, and those that would do nothing.
+
+        Args:
+            sequence_lengths: Lengths that are trained on.
+            max_position_embeddings: Positions that the model has.
+
+        Raises:
+            InputError: There are such offsets.
+        """
+        if (self.num_trained_positions or 0) > max_position_embeddings:
+            raise InputError(
+                f"pretraining.num_trained_positions: got {self.num_trained_positions}, expected at "
+                f"most the model's max_position_embeddings={max_position_embeddings}"
+            )
+        limit = self.num_trained_positions or max_position_embeddings
+        if self.position_offset_probability and min(sequence_lengths) >= limit:
+            raise InputError(
+                f"pretraining.position_offset_probability: got {self.position_offset_probability}, "
+                f"which does nothing: all sequences are as long as the {limit} positions; expected "
+                "0, shorter sequences, or more positions"
+            )
 
     def sequence_lengths(self, default: int) -> tuple[int, ...]:
         """Return the sequence lengths of all phases, each once, in the order of the phases.

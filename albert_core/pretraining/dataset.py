@@ -21,11 +21,13 @@ from albert_core.records.config import MaskingConfig
 from albert_core.records.description import RecordsDescription
 from albert_core.records.masking import mask_pairs, record_rng_states
 from albert_core.records.pairs import SegmentPairs
+from albert_core.records.position_offsets import draw_position_offsets
 from albert_core.records.replacement_draws import replacement_draws
 from albert_core.records.tfrecord import read_tfrecords
 from albert_core.tokenization import SpecialIds, Tokenizer
 
 _ORIGINAL_EVALUATION_BATCHES = 100
+_OFFSETS, _REPLACEMENTS = (1,), (2,)  # purposes of their draws
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,9 @@ class PretrainingData:
         replaces_tokens: Whether batches have the inputs of replaced-token detection, too.
         process_index: Index of this process among those that train together.
         num_processes: Processes that share every batch; each gets equally many rows.
+        position_offset_probability: Chance that the positions of a training sequence begin at a
+            random offset.
+        max_position_offset: Largest offset; 0: none is drawn.
         input_timer: Sums up the time that training waited for batches.
     """
 
@@ -52,6 +57,8 @@ class PretrainingData:
     replaces_tokens: bool = False
     process_index: int = 0
     num_processes: int = 1
+    position_offset_probability: float = 0.0
+    max_position_offset: int = 0
     input_timer: InputTimer = dataclasses.field(default_factory=InputTimer)
 
     @classmethod
@@ -65,6 +72,8 @@ class PretrainingData:
         replaces_tokens: bool = False,
         process_index: int = 0,
         num_processes: int = 1,
+        position_offset_probability: float = 0.0,
+        max_position_offset: int = 0,
     ) -> "PretrainingData":
         """Return the data of records; the tokenizer is the one they were made with (not checked).
 
@@ -85,6 +94,8 @@ class PretrainingData:
             replaces_tokens=replaces_tokens,
             process_index=process_index,
             num_processes=num_processes,
+            position_offset_probability=position_offset_probability,
+            max_position_offset=max_position_offset,
         )
 
     def train_batches(self, batch_size: int, *, start_step: int = 0) -> Any:
@@ -92,7 +103,7 @@ class PretrainingData:
 
         Batch k is the same whether the run began at step 0 or resumed at `start_step` = k. Each
         process gets B / num_processes of the rows. The time spent waiting for batches is added to
-        `input_timer`.
+        `input_timer`. With `max_position_offset` the inputs have `position_offsets` [B], too.
 
         Args:
             batch_size: Rows B over all processes, a multiple of their number (not checked).
@@ -195,7 +206,23 @@ class PretrainingData:
 
     def draw_replacements(self, epochs: np.ndarray, indices: np.ndarray) -> np.ndarray:
         """Return the replacement draws int32 [B, P] of records; arguments as of `draw_masks`."""
-        return replacement_draws(self.seed, epochs, indices, self.num_predictions)
+        states = record_rng_states(self.seed, epochs, indices, purpose=_REPLACEMENTS)
+        return replacement_draws(states, self.num_predictions)
+
+    def draw_position_offsets(self, epochs: np.ndarray, indices: np.ndarray) -> np.ndarray:
+        """Draw where the positions of sequences begin; the same for the same epochs and places.
+
+        Args:
+            epochs: int64 [B].
+            indices: int64 [B], places in the epoch.
+
+        Returns:
+            int32 [B], from 0 to `max_position_offset`.
+        """
+        states = record_rng_states(self.seed, epochs, indices, purpose=_OFFSETS)
+        return draw_position_offsets(
+            states, self.position_offset_probability, self.max_position_offset
+        )
 
 
 @contextlib.contextmanager

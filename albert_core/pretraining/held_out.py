@@ -89,7 +89,7 @@ class HeldOutModel(keras.Model):
         sample_weight: Any = None,
         training: bool = False,
     ) -> Any:
-        """Return the loss that the pretraining model minimises, and update all means.
+        """Return the loss that the pretraining model minimises, weighted so, and update all means.
 
         Args:
             x: Inputs of the pretraining model.

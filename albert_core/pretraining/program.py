@@ -87,6 +87,10 @@ def run_pretraining(
                 replaces_tokens=config.detects_replaced_tokens,
                 process_index=devices.process_index,
                 num_processes=devices.num_processes,
+                position_offset_probability=config.position_offset_probability,
+                max_position_offset=config.max_position_offset(
+                    phase.sequence_length, model_config.max_position_embeddings
+                ),
             )
             for index, phase in enumerate(phases)
         ]
@@ -103,7 +107,7 @@ def run_pretraining(
     return {
         **published_metrics(best),
         **{name: value for name, value in state.history[-1].items() if name.endswith("_rank")},
-        **_trained_length(phases, state, config),
+        **_trained_length(phases, state, config, model_config),
         **count_parameters(model),
         **summarize_speed(phases, data, state, log),
         "strategy": str(devices),
@@ -192,16 +196,19 @@ def _train(
 
 
 def _trained_length(
-    phases: Sequence[Phase], state: TrainingState, config: PretrainingConfig
+    phases: Sequence[Phase],
+    state: TrainingState,
+    config: PretrainingConfig,
+    model_config: AlbertConfig,
 ) -> dict[str, int]:
-    """Return `trained_sequence_length`: the longest sequences the weights were trained on.
+    """Return `trained_sequence_length`: the longest sequences whose positions were all trained.
 
-    The lengths of the phases that training reached count, and that of the model it began from.
-    Empty if that model does not tell its own.
+    The lengths of the phases that training reached count, with the offsets of their positions, and
+    that of the model it began from. Empty if that model does not tell its own.
     """
     begins = itertools.accumulate((phase.num_train_steps for phase in phases), initial=0)
     lengths = [
-        phase.sequence_length
+        config.trained_length([phase.sequence_length], model_config.max_position_embeddings)
         for phase, begin in zip(phases, begins, strict=False)
         if begin < state.step
     ]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 INPUTS = ("input_ids", "input_mask", "segment_ids", "masked_lm_positions")
+POSITION_OFFSETS = "position_offsets"  # a further input of training, where offsets are drawn
 TARGETS = ("masked_lm_ids", "masked_lm_weights", "sentence_order_labels")
 REPLACEMENT_DRAWS = "replacement_draws"
 
@@ -30,18 +31,17 @@ def to_batch(values: Sequence[Any]) -> Batch:
     return {name: batch[name] for name in INPUTS}, {name: batch[name] for name in TARGETS}
 
 
-def with_replacement_draws(batch: Batch, draws_BP: Any) -> Batch:
-    """Return a batch with what replaced-token detection reads besides, as further inputs.
+def replacement_inputs(targets: dict[str, Any], draws_BP: Any) -> dict[str, Any]:
+    """Return the further inputs of replaced-token detection.
 
     They are the draws, and of the targets what the texts without masks are made of.
 
     Args:
-        batch: Inputs and targets of masked LM.
+        targets: Of masked LM.
         draws_BP: Those of `records.replacement_draws`.
     """
-    inputs, targets = batch
-    of_targets = {name: targets[name] for name in ("masked_lm_ids", "masked_lm_weights")}
-    return {**inputs, **of_targets, REPLACEMENT_DRAWS: draws_BP}, targets
+    names = ("masked_lm_ids", "masked_lm_weights")
+    return {**{name: targets[name] for name in names}, REPLACEMENT_DRAWS: draws_BP}
 
 
 class InputTimer:

@@ -2,7 +2,8 @@
 
 import dataclasses
 import math
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,10 +16,8 @@ TRAIN_PREFIX, HELD_OUT_PREFIX = "train", "held_out"
 OriginalCompat = Literal["none", "original"]
 RecordFormat = Literal["compact", "static"]
 
-# What a masked token is shown as: [MASK], a random token, or itself.
-MASK_TOKEN_PROBABILITY, RANDOM_PROBABILITY, UNCHANGED_PROBABILITY = 0.8, 0.1, 0.1
-
 _ORIGINAL_MAX_PREDICTIONS = 20
+_ROUNDING = 1e-9  # what chances that sum up to 1 may exceed it by as float64
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,6 +37,9 @@ class MaskingConfig:
         compat: `original` also follows the original's defects: 20 masked tokens at most, by
             default, a word's continuation right after [SEP] joins the last word before it, and
             whatever is no English letter begins a word.
+        mask_replace_probability: Chance that a masked token is shown as [MASK].
+        random_replace_probability: Chance that it is shown as a random token; in all other cases
+            it is shown unchanged.
     """
 
     mask_probability: float = 0.15
@@ -47,13 +49,16 @@ class MaskingConfig:
     permutation: bool = False
     max_predictions_per_sequence: int | None = None
     compat: OriginalCompat = "none"
+    mask_replace_probability: float = 0.8
+    random_replace_probability: float = 0.1
 
     def __post_init__(self) -> None:
         """Refuse settings out of their range.
 
         Raises:
-            InputError: `mask_probability` is not between 0 and 1 (neither included), or `max_ngram`
-                or a given `max_predictions_per_sequence` is below 1.
+            InputError: `mask_probability` is not between 0 and 1 (neither included), `max_ngram`
+                or a given `max_predictions_per_sequence` is below 1, or the chances of what a
+                masked token is shown as are below 0 or above 1 in sum.
         """
         check_between(self, "masking", "mask_probability", inclusive="neither")
         check_at_least(self, "masking", max_ngram=1)
@@ -62,6 +67,18 @@ class MaskingConfig:
                 "masking.max_predictions_per_sequence: got "
                 f"{self.max_predictions_per_sequence}, expected 1 or more, or nothing"
             )
+        check_between(self, "masking", "mask_replace_probability", "random_replace_probability")
+        if self.unchanged_probability < -_ROUNDING:
+            raise InputError(
+                f"masking.random_replace_probability: got {self.random_replace_probability}, "
+                f"expected at most {1 - self.mask_replace_probability:.10g}, what "
+                "mask_replace_probability leaves"
+            )
+
+    @property
+    def unchanged_probability(self) -> float:
+        """Chance that a masked token is shown as it is: what the other two chances leave."""
+        return 1 - self.mask_replace_probability - self.random_replace_probability
 
     def max_masked(self, sequence_length: int) -> int:
         """Return the most tokens of a sequence of that length that are masked.
@@ -94,9 +111,9 @@ class MaskingConfig:
         if not self.favor_shorter_ngram:
             parts[-1] += ", the longest likeliest"
         parts.append(
-            f"{MASK_TOKEN_PROBABILITY * 100:.10g} % [MASK], "
-            f"{RANDOM_PROBABILITY * 100:.10g} % random, "
-            f"{UNCHANGED_PROBABILITY * 100:.10g} % unchanged"
+            f"{self.mask_replace_probability * 100:.10g} % [MASK], "
+            f"{self.random_replace_probability * 100:.10g} % random, "
+            f"{abs(round(self.unchanged_probability, 9)) * 100:.10g} % unchanged"
         )
         if self.permutation:
             parts.append("as many further tokens shuffled")
@@ -112,6 +129,23 @@ class MaskingConfig:
         if not self.favor_shorter_ngram:
             odds = odds[::-1]
         return np.cumsum(odds / odds.sum())
+
+
+def recorded_masking(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return recorded settings of masking less those that are newer than records people have.
+
+    Those are left out at their defaults only, so that they make no other work of such records.
+
+    Args:
+        settings: All fields of a `MaskingConfig`, by name.
+    """
+    newer = ("mask_replace_probability", "random_replace_probability")
+    defaults = {field.name: field.default for field in dataclasses.fields(MaskingConfig)}
+    return {
+        name: value
+        for name, value in settings.items()
+        if name not in newer or value != defaults[name]
+    }
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

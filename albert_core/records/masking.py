@@ -15,11 +15,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from albert_core.records.config import (
-    MASK_TOKEN_PROBABILITY,
-    RANDOM_PROBABILITY,
-    MaskingConfig,
-)
+from albert_core.records.config import MaskingConfig
 from albert_core.records.pairs import SegmentPairs
 from albert_core.records.rng import integer_below, uniform
 from albert_core.records.word_borders import begins_word
@@ -73,21 +69,31 @@ def mask_pairs(
         word_starts if config.whole_word else np.ones_like(word_starts),
         config.compat == "original" and config.whole_word, config.ngram_cdf(),
         config.mask_probability, config.max_masked(sequence_length), config.permutation,
+        config.mask_replace_probability, config.random_replace_probability,
         special_ids.cls, special_ids.sep, special_ids.mask, *batch.values(),
     )  # fmt: skip
     return batch
 
 
-def record_rng_states(seed: int, epochs: np.ndarray, indices: np.ndarray) -> np.ndarray:
+def record_rng_states(
+    seed: int, epochs: np.ndarray, indices: np.ndarray, *, purpose: tuple[int, ...] = ()
+) -> np.ndarray:
     """Return the generator states uint64 [B] of records, from their places in the training data.
 
     A state is a hash of seed and epoch, plus the index times an odd constant: it depends on nothing
     drawn before, and no two records of an epoch share one.
+
+    Args:
+        seed: Seed of the run.
+        epochs: int [B].
+        indices: int [B], places in the epoch.
+        purpose: What is drawn, hashed with seed and epoch; masks have none, and any other draw for
+            a record needs one, so that it does not repeat theirs.
     """
     # By place, not by draws made so far: a resumed run masks step k as the whole run does, and
     # several processes agree on a batch without talking to each other.
     states = {
-        epoch: np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)[0]
+        epoch: np.random.SeedSequence((seed, epoch, *purpose)).generate_state(1, np.uint64)[0]
         for epoch in set(epochs.tolist())
     }
     epoch_states = np.array([states[epoch] for epoch in epochs.tolist()], dtype=np.uint64)
@@ -227,16 +233,31 @@ def _mark_ngrams(
 
 
 @numba.njit(cache=True)
-def _replacement(token_id: int, vocab_size: int, state: Any, mask: int) -> int:
-    """Return what a masked token is replaced by: [MASK] (80 %), itself (10 %) or any token (10 %).
+def _replacement(
+    token_id: int,
+    vocab_size: int,
+    state: Any,
+    mask: int,
+    mask_replace: float,
+    random_replace: float,
+) -> int:
+    """Return what a masked token is replaced by: [MASK], itself or any token of the vocabulary.
 
     As in the original, a random token may be a special one, and may be the token itself. Moves
     `state` on by one draw, or by two for a random token.
+
+    Args:
+        token_id: The token.
+        vocab_size: Number of tokens of the vocabulary.
+        state: uint64 [1], the pair's generator.
+        mask: Id of [MASK].
+        mask_replace: Chance of [MASK].
+        random_replace: Chance of any token.
     """
     draw = uniform(state)
-    if draw < MASK_TOKEN_PROBABILITY:
+    if draw < mask_replace:
         return mask
-    if draw < 1 - RANDOM_PROBABILITY:
+    if draw < 1 - random_replace:
         return token_id
     return integer_below(state, vocab_size)
 
@@ -268,7 +289,8 @@ def _permute(row: Any, length: int, marks: Any, order: Any, state: Any) -> None:
 def _mask_batch(
     token_ids: Any, lengths: Any, first_lengths: Any, labels: Any, rng_states: Any,
     word_starts: Any, joins_over_sep: bool, ngram_cdf: Any, mask_probability: float,
-    max_masked: int, permutation: bool, cls: int, sep: int, mask: int,
+    max_masked: int, permutation: bool, mask_replace: float, random_replace: float,
+    cls: int, sep: int, mask: int,
     input_ids: Any, input_mask: Any, segment_ids: Any,
     positions: Any, predicted: Any, weights: Any, order_labels: Any,
 ) -> None:  # fmt: skip
@@ -288,6 +310,8 @@ def _mask_batch(
         mask_probability: Fraction of a sequence's positions that are predicted.
         max_masked: Most masked tokens of a sequence.
         permutation: Whether as many further tokens are shuffled and predicted.
+        mask_replace: Chance that a masked token is shown as [MASK].
+        random_replace: Chance that it is shown as a random token.
         cls: Id of [CLS].
         sep: Id of [SEP].
         mask: Id of [MASK].
@@ -338,6 +362,8 @@ def _mask_batch(
                 weights[example, slot] = 1.0
                 slot += 1
                 if marks[position] == _MASKED:
-                    row[position] = _replacement(row[position], len(word_starts), state, mask)
+                    row[position] = _replacement(
+                        row[position], len(word_starts), state, mask, mask_replace, random_replace
+                    )
         if permutation:
             _permute(row, length, marks, order, state)

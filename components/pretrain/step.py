@@ -15,9 +15,16 @@ from albert_core.optimizers.schedules import ScheduleConfig
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.pretraining.objectives import ObjectiveConfig
 from albert_core.progress import ReportProgress, quiet
+from albert_core.records.config import recorded_masking
 from albert_core.records.description import RecordsDescription, describe_records
 from albert_core.tokenization import Tokenizer, load_tokenizer
 from albert_core.training.devices import is_led_by_another
+
+# Settings of the schedule that the first version had, and other settings that it did not have.
+_FIRST_SCHEDULE = {"start_warmup_step", "poly_power"}
+_NEWER = {"sentence_order_weight", "position_offset_probability", "num_trained_positions"}
+_NEWER |= {field.name for field in dataclasses.fields(ObjectiveConfig)}
+_DEFAULTS = PretrainingConfig()
 
 
 def pretrain(
@@ -59,6 +66,7 @@ def pretrain(
         _refuse_mismatch(description, tokenizer, model_config)
     by_length = _by_sequence_length(folders, descriptions)
     _refuse_missing_lengths(by_length, config)
+    config.check_positions(by_length, model_config.max_position_embeddings)
     inputs = {
         **{f"records {length}": by_length[length].content_hash for length in by_length},
         "vocab": tokenizer.content_hash(),
@@ -99,18 +107,15 @@ def pretrain(
 def recorded_settings(config: PretrainingConfig) -> dict[str, Any]:
     """Return the settings, by name, for the manifest and the fingerprint of the work.
 
-    Settings of learning rate schedules that are at their defaults are left out, but for
-    `start_warmup_step` and `poly_power`, which the first version had: a schedule added since then
-    must not make other work of a pretraining that does not use it. So are those of the objective
-    with masked LM.
+    Settings that the first version did not have are left out where they are at their defaults: a
+    setting added since then must not make other work of a pretraining that does not use it.
     """
     settings = dataclasses.asdict(config)
-    if not config.detects_replaced_tokens:
-        for field in dataclasses.fields(ObjectiveConfig):
-            del settings[field.name]
-    for field in dataclasses.fields(ScheduleConfig):
-        is_first = field.name in ("start_warmup_step", "poly_power")
-        if not is_first and settings[field.name] == field.default:
+    settings["masking"] = recorded_masking(settings["masking"])
+    of_schedules = {field.name for field in dataclasses.fields(ScheduleConfig)} - _FIRST_SCHEDULE
+    for field in dataclasses.fields(PretrainingConfig):
+        is_newer = field.name in of_schedules | _NEWER
+        if is_newer and getattr(config, field.name) == getattr(_DEFAULTS, field.name):
             del settings[field.name]
     return settings
 

@@ -11,7 +11,7 @@ from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.errors import InputError, StepFailedError
 from albert_core.files import write_json
 from albert_core.progress import ReportProgress, quiet
-from albert_core.records.config import RecordsConfig
+from albert_core.records.config import RecordsConfig, recorded_masking
 from albert_core.records.documents import shard_names
 from albert_core.storage import fetch_file, join, remove_folder
 from albert_core.tokenization import load_tokenizer
@@ -55,7 +55,10 @@ def make_records(
     cleaning, beam = cleaning or CleaningConfig(), beam or BeamConfig()
     tokenizer = load_tokenizer(input_folder(vocab))
     settings = {
-        "records": dataclasses.asdict(config),
+        "records": {
+            **dataclasses.asdict(config),
+            "masking": recorded_masking(dataclasses.asdict(config.masking)),
+        },
         "cleaning": dataclasses.asdict(cleaning),
         "language": corpus.language,
     }

@@ -277,7 +277,7 @@ def test_positions_that_pretraining_never_trained_are_named_and_counted(tune, mo
         num_train_steps=1,
         progress=lambda done, total, text: told.append(text),
     ).metrics
-    assert any("pretrained on at most 6 tokens, so positions 6 to 47 were" in one for one in told)
+    assert any("on at most 6 positions, so positions 6 to 47 were" in one for one in told)
     assert 0 < figures["num_beyond_pretraining"] <= NUM_TRAIN
     assert figures["trained_sequence_length"] == 6
 

@@ -19,6 +19,7 @@ from albert_core.model import AlbertForPreTraining
 from albert_core.model.weights import read_weights, weights_by_name
 from albert_core.pretraining.config import PhaseConfig
 from albert_core.pretraining.initialization import initialize
+from albert_core.records.config import MaskingConfig
 from albert_core.tokenization import load_tokenizer
 from albert_core.tokenization.config import VocabConfig
 from albert_core.training.safeguards import SafeguardConfig
@@ -91,8 +92,17 @@ def test_the_log_has_what_a_user_watches(trained):
 
 
 def test_micro_batches_change_nothing(material, tmp_path):
-    train(material, tmp_path / "whole")
-    train(material, tmp_path / "parts", device_batch_size=4)
+    settings = {
+        "sentence_order_weight": 0.5,
+        "position_offset_probability": 0.5,
+        "num_trained_positions": 40,
+    }
+    metrics = train(material, tmp_path / "whole", **settings).metrics
+    assert metrics["trained_sequence_length"] == 40
+    train(material, tmp_path / "parts", device_batch_size=4, **settings)
+    first = log_of(tmp_path / "whole")[0]
+    expected = first["masked_lm_loss"] + 0.5 * first["sentence_order_loss"]
+    assert first["loss"] == pytest.approx(expected, abs=1e-4)
     whole, parts = losses_of(tmp_path / "whole"), losses_of(tmp_path / "parts")
     assert parts == pytest.approx(whole, rel=1e-4)
 
@@ -130,6 +140,7 @@ def test_a_run_interrupted_in_the_decay_of_its_rate_ends_with_the_same_weights(m
         "evaluation_interval_steps": 10,
         "schedule": "warmup_stable_decay",
         "decay_ratio": 0.6,
+        "position_offset_probability": 0.5,
     }
 
     def interrupt_once(step: int, num_steps: int, text: str) -> None:
@@ -292,9 +303,14 @@ def test_work_of_versions_without_a_schedule_keeps_its_fingerprint():
     """Settings of schedules that came later are recorded where they differ from their defaults."""
     before = recorded_settings(tiny_config())
     assert "poly_power" in before
-    assert not {"schedule", "decay_ratio"} & before.keys()
+    assert not {"schedule", "decay_ratio", "sentence_order_weight"} & before.keys()
     assert not {"objective", "replaced_token_detection"} & before.keys()
-    after = recorded_settings(tiny_config(schedule="warmup_stable_decay", decay_ratio=0.5))
+    assert "random_replace_probability" not in before["masking"]
+    masking = MaskingConfig(random_replace_probability=0.2)
+    after = recorded_settings(
+        tiny_config(schedule="warmup_stable_decay", decay_ratio=0.5, masking=masking)
+    )
+    assert after["masking"]["random_replace_probability"] == 0.2
     assert (after["schedule"], after["decay_ratio"]) == ("warmup_stable_decay", 0.5)
 
 

@@ -140,6 +140,8 @@ def test_an_interrupted_run_ends_with_the_same_bits(material, tmp_path):
         "num_train_steps": 20,
         "evaluation_interval_steps": 10,
         "device_batch_size": 8,
+        "position_offset_probability": 0.5,
+        "sentence_order_weight": 0.5,
         "overrides": {"hidden_dropout_prob": 0.1},
         "jit_compile": keras.backend.backend() == "jax",
         **DETECTION,

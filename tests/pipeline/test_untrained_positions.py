@@ -64,6 +64,15 @@ def test_a_phase_of_that_length_is_enough(config, capsys):
     assert warnings_of(longer, capsys) == []
 
 
+@pytest.mark.parametrize(("num_positions", "num_warnings"), [(None, 0), (40, 1)])
+def test_so_are_offsets_that_reach_so_far(config, capsys, num_positions, num_warnings):
+    pretraining = PretrainingConfig(
+        position_offset_probability=0.5, num_trained_positions=num_positions
+    )
+    offset = dataclasses.replace(config, pretraining=pretraining)
+    assert len(warnings_of(offset, capsys)) == num_warnings
+
+
 def test_what_another_program_has_trained_is_not_known(config, capsys, tmp_path):
     foreign = dataclasses.replace(
         config, pretraining=PretrainingConfig(init_checkpoint=str(tmp_path / "model.ckpt-best"))

@@ -18,11 +18,12 @@ from albert_core.errors import InputError
 from albert_core.records.batch import (
     HELD_OUT_EPOCH,
     INPUTS,
+    POSITION_OFFSETS,
     SHUFFLE_BUFFER,
     TARGETS,
     Batch,
+    replacement_inputs,
     to_batch,
-    with_replacement_draws,
 )
 from albert_core.records.tfrecord import parse_example, read_tfrecords
 
@@ -113,7 +114,12 @@ def _generate_train_batches(
     for step in itertools.count(start_step):
         places_B = step * batch_size + np.arange(batch_size)
         records_B = list(itertools.islice(records, batch_size))
-        yield _make_batch(data, records_B, *np.divmod(places_B, num_records))
+        epochs_B, indices_B = np.divmod(places_B, num_records)
+        inputs, targets = _make_batch(data, records_B, epochs_B, indices_B)
+        if data.max_position_offset:
+            rows = data.process_rows(batch_size)
+            inputs[POSITION_OFFSETS] = data.draw_position_offsets(epochs_B[rows], indices_B[rows])
+        yield inputs, targets
 
 
 def _read_epoch(data: "PretrainingData", epoch: int) -> Iterator[bytes]:
@@ -150,10 +156,11 @@ def _make_batch(
         indices_B: Place of each record in its epoch; both seed its masks.
     """
     rows = data.process_rows(len(records_B))
-    batch = _mask_records(data, records_B[rows], epochs_B[rows], indices_B[rows])
-    if not data.replaces_tokens:
-        return batch
-    return with_replacement_draws(batch, data.draw_replacements(epochs_B[rows], indices_B[rows]))
+    epochs_B, indices_B = epochs_B[rows], indices_B[rows]
+    inputs, targets = _mask_records(data, records_B[rows], epochs_B, indices_B)
+    if data.replaces_tokens:
+        inputs |= replacement_inputs(targets, data.draw_replacements(epochs_B, indices_B))
+    return inputs, targets
 
 
 def _mask_records(

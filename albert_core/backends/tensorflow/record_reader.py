@@ -13,12 +13,13 @@ import tensorflow as tf
 from albert_core.records.batch import (
     HELD_OUT_EPOCH,
     INPUTS,
+    POSITION_OFFSETS,
     SHUFFLE_BUFFER,
     TARGETS,
     Batch,
     InputTimer,
+    replacement_inputs,
     to_batch,
-    with_replacement_draws,
 )
 
 if TYPE_CHECKING:
@@ -52,7 +53,12 @@ def train_batches(data: "PretrainingData", batch_size: int, start_step: int) -> 
         places_B = step * batch_size + tf.range(batch_size, dtype=tf.int64)
         return places_B // num_records, places_B % num_records
 
-    batches = _make_batches(data, records.enumerate(start_step), get_places)
+    batches = _make_batches(
+        data,
+        records.enumerate(start_step),
+        get_places,
+        draws_offsets=data.max_position_offset > 0,
+    )
     timed = _time(batches, data.input_timer)
     # `fit` would otherwise look for the end, which `zip` hides from it.
     return timed.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
@@ -103,6 +109,8 @@ def _make_batches(
     data: "PretrainingData",
     records: tf.data.Dataset,
     get_places: Callable[[Any], tuple[Any, Any]],
+    *,
+    draws_offsets: bool = False,
 ) -> tf.data.Dataset:
     """Return this process's rows of batches of records, as stored if static, else masked.
 
@@ -113,6 +121,7 @@ def _make_batches(
         records: (step, serialized records [B]) of all processes.
         get_places: Function of the step to epochs [B] and places in the epoch [B], which seed the
             masks.
+        draws_offsets: Whether the inputs also have offsets of positions, drawn by the same places.
     """
 
     def make_batch(step: Any, records_B: Any) -> Batch:
@@ -120,12 +129,15 @@ def _make_batches(
         rows = data.process_rows(records_B.shape[0])
         epochs_B, indices_B = (places_B[rows] for places_B in get_places(step))
         if data.records.format == "static":
-            batch = _parse_static(data, records_B[rows])
+            inputs, targets = _parse_static(data, records_B[rows])
         else:
-            batch = _draw_masks(data, epochs_B, indices_B, records_B[rows])
-        if not data.replaces_tokens:
-            return batch
-        return with_replacement_draws(batch, _draw_replacements(data, epochs_B, indices_B))
+            inputs, targets = _draw_masks(data, epochs_B, indices_B, records_B[rows])
+        if draws_offsets:
+            inputs[POSITION_OFFSETS] = _draw_position_offsets(data, epochs_B, indices_B)
+        if data.replaces_tokens:
+            draws_BP = _draw_replacements(data, epochs_B, indices_B)
+            inputs |= replacement_inputs(targets, draws_BP)
+        return inputs, targets
 
     batches = records.map(make_batch, num_parallel_calls=2, deterministic=True)
     return batches.prefetch(_NUM_PREFETCHED)
@@ -181,6 +193,15 @@ def _draw_replacements(data: "PretrainingData", epochs_B: Any, indices_B: Any) -
     draws_BP = tf.numpy_function(data.draw_replacements, arguments, tf.int32, stateful=False)
     draws_BP.set_shape([epochs_B.shape[0], data.num_predictions])
     return draws_BP
+
+
+def _draw_position_offsets(data: "PretrainingData", epochs_B: Any, indices_B: Any) -> Any:
+    """Return offsets of positions, int32 [B], that `data` draws outside TensorFlow's graph."""
+    offsets_B = tf.numpy_function(
+        data.draw_position_offsets, [epochs_B, indices_B], tf.int32, stateful=False
+    )
+    offsets_B.set_shape(epochs_B.shape)
+    return offsets_B
 
 
 def _time(batches: tf.data.Dataset, timer: InputTimer) -> tf.data.Dataset:

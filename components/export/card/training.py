@@ -208,6 +208,7 @@ def _recipe(config: PretrainingConfig, manifest: Manifest) -> list[Fact]:
         ("Learning-rate schedule", _schedule(config)),
         ("Tokens that are predicted", format_exact_percent(masking.mask_probability)),
         ("Longest masked n-gram, in words", masking.max_ngram),
+        ("Weight of the sentence-order loss", config.sentence_order_weight),
         ("Precision", manifest.metrics["precision"]),
         ("Seed", str(config.seed)),
     )

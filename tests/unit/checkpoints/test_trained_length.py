@@ -57,6 +57,7 @@ def test_the_warning_names_tasks_positions_and_remedy():
     assert "positions 64 to 127 were never trained" in warning
     assert "--finetuning.sequence_length 64" in warning
     assert "records.sequence_length" in warning
+    assert "pretraining.position_offset_probability" in warning
 
 
 @pytest.mark.parametrize("trained", [128, 512, None])

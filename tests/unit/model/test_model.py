@@ -117,6 +117,25 @@ def test_the_order_of_the_batch_does_not_matter(model: AlbertForPreTraining, see
     assert_equal(shuffled, expected)
 
 
+def test_an_offset_moves_the_positions_of_its_sequence_alone(model: AlbertForPreTraining) -> None:
+    inputs = random_inputs(0)
+    offsets = np.array([0, 5, CONFIG.max_position_embeddings - LENGTH, 0])
+    plain = compute_outputs(model, inputs)
+    moved = compute_outputs(model, {**inputs, "position_offsets": offsets})
+    # The same by a table that begins at the offset.
+    table = model.bert.embeddings.position_embeddings
+    values = np.asarray(table).copy()
+    table.assign(np.roll(values, -5, axis=0))
+    rolled = compute_outputs(model, inputs)
+    table.assign(values)
+    for name, outputs in moved.items():
+        np.testing.assert_allclose(outputs[[0, 3]], plain[name][[0, 3]], atol=2e-5, err_msg=name)
+        np.testing.assert_allclose(outputs[1], rolled[name][1], atol=2e-5, err_msg=name)
+        assert np.abs(outputs[2] - plain[name][2]).max() > 1e-3
+    with pytest.raises(InputError, match="position_offsets: got 13, expected from 0 to below"):
+        compute_outputs(model, {**inputs, "position_offsets": offsets + 1})
+
+
 @settings(max_examples=20)
 @given(seed=seeds)
 def test_permuted_masked_positions_permute_the_logits(

@@ -14,7 +14,7 @@ from albert_core.model.sampling import sample_tokens
 from albert_core.optimizers.factory import make_optimizer
 from albert_core.pretraining.objectives import ReplacedTokenConfig
 from albert_core.pretraining.publication import discriminator_weights, generator_weights
-from albert_core.records.batch import DRAW_BITS, with_replacement_draws
+from albert_core.records.batch import DRAW_BITS, replacement_inputs
 from tests.helpers.gradients import value_and_gradients
 
 pytestmark = pytest.mark.backends
@@ -60,7 +60,7 @@ def make_batch(num_rows: int = 8, length: int = 10, num_predictions: int = 3, se
         "sentence_order_labels": rng.integers(0, 2, num_rows).astype(np.int32),
     }
     draws = rng.integers(0, 2**DRAW_BITS, (num_rows, num_predictions)).astype(np.int32)
-    return *with_replacement_draws((inputs, targets), draws), text
+    return {**inputs, **replacement_inputs(targets, draws)}, targets, text
 
 
 def new_model(**settings: Any) -> AlbertForReplacedTokenDetection:

@@ -8,6 +8,7 @@ from albert_core.config import preset
 from albert_core.errors import InputError
 from albert_core.pretraining.config import PhaseConfig, PretrainingConfig
 from albert_core.pretraining.objectives import ReplacedTokenConfig, published_row
+from albert_core.training.safeguards import SafeguardConfig
 
 TWO_PHASES = (
     PhaseConfig(sequence_length=128, num_train_steps=900),
@@ -86,14 +87,49 @@ def test_a_batch_that_devices_cannot_divide(device_batch_size, num_devices, name
 
 
 @pytest.mark.parametrize(
+    ("settings", "offset", "trained"),
+    [
+        ({}, 0, 128),
+        ({"position_offset_probability": 0.5}, 448, 512),
+        ({"position_offset_probability": 1, "num_trained_positions": 256}, 192, 256),
+    ],
+)
+def test_offsets_of_positions_reach_to_their_limit(settings, offset, trained):
+    settled = config(**settings)
+    assert settled.max_position_offset(64, 512) == offset
+    assert settled.trained_length([64, 128], 512) == trained
+    settled.check_positions([64, 128], 512)
+
+
+@pytest.mark.parametrize(
+    ("settings", "lengths", "named"),
+    [
+        ({"num_trained_positions": 600}, [64], "got 600, expected at most .*_embeddings=512"),
+        ({}, [512], "got 1, which does nothing: all sequences are as long as the 512 positions"),
+        ({"num_trained_positions": 64}, [64, 128], "as long as the 64 positions"),
+    ],
+)
+def test_offsets_that_are_impossible_or_do_nothing(settings, lengths, named):
+    with pytest.raises(InputError, match=named):
+        config(position_offset_probability=1, **settings).check_positions(lengths, 512)
+
+
+@pytest.mark.parametrize(
     ("settings", "named"),
     [
+        ({"num_trained_positions": 64}, "does nothing without position_offset_probability"),
         ({"num_train_steps": 0}, "expected with it init_checkpoint"),
         ({"device_batch_size": 0}, "pretraining.device_batch_size: got 0"),
         ({"stop_after_tokens": 0}, "pretraining.stop_after_tokens: got 0"),
         ({"num_warmup_steps": 1000}, "num_warmup_steps: got 1000"),
         ({"num_train_steps": 950}, "expected a multiple of the 100 steps between evaluations"),
         ({"phases": (PhaseConfig(sequence_length=0),)}, "got sequence_length 0"),
+        ({"sentence_order_weight": -0.5}, "pretraining.sentence_order_weight: got -0.5"),
+        ({"sentence_order_weight": float("inf")}, "expected a finite number"),
+        (
+            {"sentence_order_weight": 0, "safeguards": SafeguardConfig(stuck_after_steps=9)},
+            "stuck_after_steps: got 9, .* expected nothing with sentence_order_weight 0",
+        ),
         ({"poly_power": 0.0}, "poly_power: got 0.0"),
         (
             {"replaced_token_detection": ReplacedTokenConfig(loss_weight=1.0)},

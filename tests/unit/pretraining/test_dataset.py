@@ -66,12 +66,26 @@ def assert_equal(some, others):
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_resumed_run_reads_on_where_it_stopped(folder, name):
-    data = open_data(folder, name)
+    offsets = {"position_offset_probability": 0.5, "max_position_offset": 9}
+    data = open_data(folder, name, **offsets)
     steps = 3 + 2 * data.records.num_train_records // BATCH
     whole = take(data.train_batches(BATCH), steps)
     for start in (1, steps // 2, steps - 2):
-        again = take(open_data(folder, name).train_batches(BATCH, start_step=start), steps - start)
-        assert_equal(whole[start:], again)
+        resumed = open_data(folder, name, **offsets).train_batches(BATCH, start_step=start)
+        assert_equal(whole[start:], take(resumed, steps - start))
+
+
+def test_offsets_are_drawn_for_half_of_the_sequences_and_change_nothing_else(folder):
+    data = open_data(folder, position_offset_probability=0.5, max_position_offset=9)
+    batches = take(data.train_batches(BATCH), 60)
+    offsets = np.concatenate([batch.pop("position_offsets") for batch in batches])
+    assert offsets.shape == (60 * BATCH,)
+    counts = np.bincount(offsets)
+    # 0 is one of the ten that are drawn, too.
+    assert counts / len(offsets) == pytest.approx([0.55] + 9 * [0.05], abs=0.07)
+    assert_equal(batches, take(open_data(folder).train_batches(BATCH), 60))
+    (held_out,) = take(data.held_out_batches(BATCH), 1)
+    assert "position_offsets" not in held_out
 
 
 @pytest.mark.parametrize("name", ["compact", "static"])

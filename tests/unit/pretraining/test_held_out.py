@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from albert_core.config import AlbertConfig
-from albert_core.model import AlbertForPreTraining
+from albert_core.model import AlbertForPreTraining, pretraining_losses
 from albert_core.model.weights import as_arrays, weights_by_name
 from albert_core.pretraining.effective_rank import measure_effective_ranks
 from albert_core.pretraining.held_out import (
@@ -119,6 +119,15 @@ def test_a_kind_that_does_not_occur_has_no_accuracy(held_out):
     assert metrics["masked_lm_random_fraction"] == 0
     assert not {"masked_lm_random_accuracy", "masked_lm_random_loss"} & metrics.keys()
     assert "masked_lm_random_accuracy" not in published_metrics({**metrics, "global_step": 1})
+
+
+def test_the_loss_of_sentence_order_counts_by_its_weight(model):
+    outputs = model(INPUTS)
+    whole, weighted = (pretraining_losses(TARGETS, outputs, weight) for weight in (1.0, 0.25))
+    masked_lm, order = float(whole["masked_lm_loss"]), float(whole["sentence_order_loss"])
+    assert float(whole["loss"]) == pytest.approx(masked_lm + order)
+    assert float(weighted["loss"]) == pytest.approx(masked_lm + 0.25 * order)
+    assert float(weighted["sentence_order_loss"]) == order
 
 
 def test_the_model_itself_has_the_same_metrics_and_is_left_alone(model, held_out):

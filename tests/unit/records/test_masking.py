@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from albert_core.errors import InputError
 from albert_core.records.config import MaskingConfig
 from albert_core.records.masking import mask_pairs, record_rng_states
 from albert_core.tokenization import SpecialIds, load_tokenizer
@@ -132,6 +133,31 @@ def test_four_fifths_masked_one_tenth_kept_one_tenth_random() -> None:
     assert np.mean(shown == SPECIAL.mask) == pytest.approx(0.8 + 0.1 / NUM_PIECES, abs=0.01)
     assert np.mean(shown == labels) == pytest.approx(0.1 + 0.1 / NUM_PIECES, abs=0.01)
     assert set(shown[is_random].tolist()) == set(range(NUM_PIECES)) - {SPECIAL.mask}
+
+
+@pytest.mark.parametrize(
+    ("mask_replace", "random_replace"), [(1.0, 0.0), (0.0, 0.0), (0.0, 1.0), (0.5, 0.3)]
+)
+def test_masked_tokens_are_shown_by_their_odds(mask_replace: float, random_replace: float) -> None:
+    config = MaskingConfig(
+        mask_replace_probability=mask_replace, random_replace_probability=random_replace
+    )
+    pairs = random_pairs(2000)
+    batch, default = mask(pairs, config=config), mask(pairs)
+    chosen = batch["masked_lm_weights"] > 0
+    shown = np.take_along_axis(batch["input_ids"], batch["masked_lm_positions"], axis=1)[chosen]
+    fractions = (np.mean(shown == SPECIAL.mask), np.mean(shown == batch["masked_lm_ids"][chosen]))
+    by_chance = random_replace / NUM_PIECES
+    expected = (mask_replace + by_chance, 1 - mask_replace - random_replace + by_chance)
+    assert fractions == pytest.approx(expected, abs=0.02)
+    # What is predicted is drawn before, and depends on none of it.
+    assert np.array_equal(batch["masked_lm_positions"], default["masked_lm_positions"])
+
+
+def test_odds_above_one_are_refused() -> None:
+    with pytest.raises(InputError, match=r"random_replace_probability: got 0.4, .* at most 0.3,"):
+        MaskingConfig(mask_replace_probability=0.7, random_replace_probability=0.4)
+    assert MaskingConfig(mask_replace_probability=0.7, random_replace_probability=0.3)
 
 
 def test_special_pieces_may_lie_anywhere_in_the_vocabulary() -> None:
@@ -299,9 +325,10 @@ def test_the_originals_words_run_across_sep() -> None:
                 favor_shorter_ngram=False,
                 permutation=True,
                 max_predictions_per_sequence=7,
+                mask_replace_probability=0.9,
             ),
             "12.5 % of the tokens, at most 7 of a sequence; n-grams of up to 1 tokens, the longest "
-            "likeliest; 80 % [MASK], 10 % random, 10 % unchanged; as many further tokens shuffled",
+            "likeliest; 90 % [MASK], 10 % random, 0 % unchanged; as many further tokens shuffled",
         ),
         (
             MaskingConfig(compat="original"),
