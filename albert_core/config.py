@@ -118,6 +118,23 @@ class AlbertConfig:
         """The groups of which there is a layer, ascending; the others have no effect."""
         return tuple(sorted(set(self.layer_groups)))
 
+    def with_depth(self, num_hidden_layers: int) -> "AlbertConfig":
+        """Return the same architecture, with the same weights, applied as so many layers.
+
+        Raises:
+            InputError: The number is not 1 or more, or other groups would be used than now, so that
+                the weights would not be the same.
+        """
+        other = dataclasses.replace(self, num_hidden_layers=num_hidden_layers)
+        if other.used_groups != self.used_groups:
+            raise InputError(
+                f"num_hidden_layers: got {num_hidden_layers}, which use "
+                f"{len(other.used_groups)} of the {self.num_hidden_groups} groups of layers, "
+                f"expected a number that uses the {len(self.used_groups)} that "
+                f"{self.num_hidden_layers} layers use"
+            )
+        return other
+
     @property
     def has_dropout(self) -> bool:
         """Whether anything in the encoder is dropped while training."""

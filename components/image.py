@@ -34,12 +34,17 @@ def component(step: str, *, image: ImageRole | None = None) -> Callable[[Callabl
 def image_name(role: ImageRole) -> str:
     """Return the name of a role's image, in the registry ALBERT_REGISTRY with the tag ALBERT_TAG.
 
-    Without ALBERT_REGISTRY the registry is `local`; without ALBERT_TAG, or where it is empty, the
-    tag is `image_tag()`. The name holds `python` because kfp's local runner warns about images
-    without it.
+    Without ALBERT_REGISTRY the registry is `local`; without ALBERT_TAG the tag is `image_tag()`. An
+    empty variable counts as not set. The name holds `python` because kfp's local runner warns about
+    images without it.
     """
-    registry = os.environ.get("ALBERT_REGISTRY", "local")
+    registry = get_registry() or "local"
     return f"{registry}/albert-python-{role}:{os.environ.get('ALBERT_TAG') or image_tag()}"
+
+
+def get_registry() -> str:
+    """Return the registry that holds the images, from ALBERT_REGISTRY; empty if it is not set."""
+    return os.environ.get("ALBERT_REGISTRY", "")
 
 
 @functools.cache

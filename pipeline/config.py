@@ -5,7 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
-from albert_core.config import PRESETS, ModelConfig
+from albert_core.config import PRESETS, AlbertConfig, ModelConfig
 from albert_core.corpus import CorpusConfig
 from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.errors import InputError
@@ -80,20 +80,23 @@ class RunConfig:
     retraining: RetrainingConfig = dataclasses.field(default_factory=RetrainingConfig)
 
     def __post_init__(self) -> None:
-        """Refuse dates in the wrong place, two starts, and sequences longer than the model reads.
+        """Refuse dates in the wrong place, two starts, and what the model does not fit.
 
         How long a checkpoint's sequences may be is not known here.
 
         Raises:
             InputError: The placeholder of the date is elsewhere than in title and corpus.files, or
-                a sequence length of records or fine-tuning is above max_position_embeddings; or
-                there is a checkpoint, and settings of text or pretraining or a date.
+                a sequence length of records or fine-tuning is above max_position_embeddings; the
+                layers of the phases do not go together with the model's; or there is a checkpoint,
+                and settings of text or pretraining or a date.
         """
         self._refuse_stray_dates()
         if self.checkpoint.path:
             self._refuse_second_start()
         else:
-            self._refuse_long_sequences()
+            model = self.model.with_vocabulary(self.vocab.size)
+            self._refuse_long_sequences(model)
+            self.pretraining.check_depths(model)
 
     def _refuse_second_start(self) -> None:
         """Refuse what a run from a checkpoint does without.
@@ -119,13 +122,12 @@ class RunConfig:
                 "depends on no date"
             )
 
-    def _refuse_long_sequences(self) -> None:
+    def _refuse_long_sequences(self, model: AlbertConfig) -> None:
         """Refuse sequences of records or fine-tuning that are longer than the model reads.
 
         Raises:
             InputError: There are such sequences, or offsets of positions with which there would be.
         """
-        model = self.model.with_vocabulary(self.vocab.size)
         self.pretraining.check_positions(
             [job.records.sequence_length for job in self.records_jobs()],
             model.max_position_embeddings,

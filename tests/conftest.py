@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is first imported
@@ -56,6 +57,20 @@ def goldens(shared: Path) -> Path:
 def numeric_goldens() -> Path:
     """Those of the recordings that are in the repository: numbers of small models, no texts."""
     return Path(__file__).parent / "parity" / "goldens"
+
+
+@pytest.fixture(scope="module")
+def full_precision() -> Iterator[None]:
+    """Exact products of float32 matrices, which JAX makes in TF32 on NVIDIA GPUs."""
+    import keras
+
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    import jax
+
+    with jax.default_matmul_precision("highest"):
+        yield
 
 
 @pytest.fixture(scope="session")

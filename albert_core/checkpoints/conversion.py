@@ -1,6 +1,7 @@
 """Convert checkpoints from one format to another, and prove that the model stays the same."""
 
 import dataclasses
+import functools
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ from albert_core.checkpoints.kinds import CheckpointFormat, PathKind, detect
 from albert_core.checkpoints.proof import compare_outputs, compute_outputs
 from albert_core.checkpoints.release import read_hub_module, read_release, save_release
 from albert_core.checkpoints.side_files import write_side_files
-from albert_core.checkpoints.vocabulary import check_size
+from albert_core.checkpoints.vocabulary import check_size, find_tokenizer
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError, StepFailedError
 from albert_core.storage import local_file, local_path
@@ -62,6 +63,7 @@ def read_checkpoint(
     config: str | Path | None = None,
     vocab: str | Path | None = None,
     lower_case: bool | None = None,
+    strip_accents: bool | None = None,
     default_config: AlbertConfig | None = None,
 ) -> Checkpoint:
     """Read a checkpoint of any format, with the vocabulary and the task beside it.
@@ -75,23 +77,27 @@ def read_checkpoint(
             beside it.
         vocab: Vocabulary, if not the one in the checkpoint's folder.
         lower_case: Whether the vocabulary is for lower-cased text, if not as its settings say.
+        strip_accents: Whether it is for text without accents, if not as its settings say.
         default_config: Architecture of a TensorFlow 1 checkpoint without such a file.
 
     Raises:
         InputError: There is no finished model at the path, or a file cannot be used; the
             vocabulary has another size than the model's; `config` is given for another format; or
-            `lower_case` is given and there is no vocabulary.
+            `lower_case` or `strip_accents` is given and there is no vocabulary.
     """
     config = local_file(config) if config is not None else None
+    find_vocabulary = functools.partial(
+        find_tokenizer, vocab=vocab, lower_case=lower_case, strip_accents=strip_accents
+    )
     kind = detect(path)
     if kind == "tf1":
         checkpoint = read_release(
-            path, config=config, vocab=vocab, lower_case=lower_case, default_config=default_config
+            path, config=config, find_vocabulary=find_vocabulary, default_config=default_config
         )
     elif config is not None:
         raise InputError(f"config: got {config}, expected none, since {path} has its own")
     elif kind in _READERS:
-        checkpoint = _READERS[kind](path, vocab=vocab, lower_case=lower_case)
+        checkpoint = _READERS[kind](path, find_vocabulary=find_vocabulary)
     else:
         raise InputError(
             f"{path}: holds no finished model; expected one, such as the output of `albert "
@@ -110,6 +116,7 @@ def convert(
     vocab: str | Path | None = None,
     config: str | Path | None = None,
     lower_case: bool | None = None,
+    strip_accents: bool | None = None,
 ) -> Conversion:
     """Convert a checkpoint, vocabulary and task included, and prove that it is the same model.
 
@@ -125,6 +132,7 @@ def convert(
         vocab: Vocabulary, if not the one in the source's folder.
         config: An albert_config.json, for a TensorFlow 1 checkpoint that has none beside it.
         lower_case: Whether the vocabulary is for lower-cased text, if not as its settings say.
+        strip_accents: Whether it is for text without accents, if not as its settings say.
 
     Raises:
         InputError: The source cannot be read or expressed so, or the destination holds something.
@@ -136,7 +144,9 @@ def convert(
     config = local_path(config, "config") if config is not None else None
     refuse_occupied(destination)
     folder = input_folder(source)
-    checkpoint = read_checkpoint(folder, config=config, vocab=vocab, lower_case=lower_case)
+    checkpoint = read_checkpoint(
+        folder, config=config, vocab=vocab, lower_case=lower_case, strip_accents=strip_accents
+    )
     differences, notes = write_proven(checkpoint, destination, to=to)
     return Conversion(
         source=str(source),

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from albert_core.checkpoints.checkpoint import Checkpoint
 from albert_core.checkpoints.side_files import read_side_files
-from albert_core.checkpoints.vocabulary import find_tokenizer
+from albert_core.checkpoints.vocabulary import FindTokenizer, find_tokenizer
 from albert_core.config import CONFIG_NAME, WEIGHTS_NAME, AlbertConfig
 
 
 def read_folder(
-    folder: str | Path, *, vocab: str | Path | None = None, lower_case: bool | None = None
+    folder: str | Path, *, find_vocabulary: FindTokenizer = find_tokenizer
 ) -> Checkpoint:
     """Read a folder that `albert pretrain`, `albert finetune` or `save_folder` wrote.
 
@@ -17,8 +17,7 @@ def read_folder(
 
     Args:
         folder: The folder.
-        vocab: Vocabulary, if not the one there.
-        lower_case: Whether the vocabulary is for lower-cased text, if not as its settings say.
+        find_vocabulary: Returns the vocabulary for the folder; by default the one there.
 
     Raises:
         InputError: A file is missing or damaged.
@@ -30,7 +29,7 @@ def read_folder(
         config=AlbertConfig.from_json_file(folder / CONFIG_NAME),
         weights=read_weights(folder / WEIGHTS_NAME),
         source=str(folder),
-        tokenizer=find_tokenizer(folder, vocab, lower_case=lower_case),
+        tokenizer=find_vocabulary(folder),
         **read_side_files(folder),
     )
 

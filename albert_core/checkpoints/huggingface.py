@@ -22,7 +22,11 @@ from albert_core.checkpoints.huggingface_weights import (
 )
 from albert_core.checkpoints.names import HEADS, POOLER
 from albert_core.checkpoints.side_files import TASK_NAME, read_json, read_side_files
-from albert_core.checkpoints.vocabulary import find_tokenizer, write_huggingface_vocabulary
+from albert_core.checkpoints.vocabulary import (
+    FindTokenizer,
+    find_tokenizer,
+    write_huggingface_vocabulary,
+)
 from albert_core.config import WEIGHTS_NAME
 from albert_core.errors import InputError
 from albert_core.files import write_atomically, write_json
@@ -35,7 +39,7 @@ _LEFT_OUT = {QUESTION_ANSWERING: POOLER, ENCODER: HEADS["sentence_order"][0]}
 
 
 def read_huggingface(
-    folder: str | Path, *, vocab: str | Path | None = None, lower_case: bool | None = None
+    folder: str | Path, *, find_vocabulary: FindTokenizer = find_tokenizer
 ) -> Checkpoint:
     """Read a folder that transformers, or `save_huggingface`, wrote.
 
@@ -45,8 +49,7 @@ def read_huggingface(
 
     Args:
         folder: The folder.
-        vocab: Vocabulary, if not the one there.
-        lower_case: Whether the vocabulary is for lower-cased text, if not as its settings say.
+        find_vocabulary: Returns the vocabulary for the folder; by default the one there.
 
     Raises:
         InputError: A file is missing or damaged; the model is no ALBERT, or one that differs from
@@ -63,7 +66,7 @@ def read_huggingface(
         config=config,
         weights=weights_from_huggingface(config, read_weights(path), source=str(path)),
         source=str(folder),
-        tokenizer=find_tokenizer(folder, vocab, lower_case=lower_case),
+        tokenizer=find_vocabulary(folder),
         **read_side_files(folder),
         notes=notes,
     )

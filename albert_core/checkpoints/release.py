@@ -15,7 +15,11 @@ from albert_core.checkpoints.tf1 import (
     read_tf1_checkpoint,
     write_tf1_checkpoint,
 )
-from albert_core.checkpoints.vocabulary import find_tokenizer, write_original_vocabulary
+from albert_core.checkpoints.vocabulary import (
+    FindTokenizer,
+    find_tokenizer,
+    write_original_vocabulary,
+)
 from albert_core.config import CONFIG_NAME, AlbertConfig
 from albert_core.errors import InputError
 from albert_core.files import link_or_copy
@@ -31,8 +35,7 @@ def read_release(
     path: str | Path,
     *,
     config: str | Path | None = None,
-    vocab: str | Path | None = None,
-    lower_case: bool | None = None,
+    find_vocabulary: FindTokenizer = find_tokenizer,
     default_config: AlbertConfig | None = None,
 ) -> Checkpoint:
     """Read a TensorFlow 1 checkpoint with the configuration and the vocabulary beside it.
@@ -42,8 +45,7 @@ def read_release(
     Args:
         path: As for `find_tf1_checkpoint`.
         config: An albert_config.json, if not the one beside it.
-        vocab: Vocabulary, if not the one beside it.
-        lower_case: Whether the vocabulary is for lower-cased text, if not as its settings say.
+        find_vocabulary: Returns the vocabulary for its folder; by default the one there.
         default_config: The architecture where there is no such file.
 
     Raises:
@@ -51,11 +53,11 @@ def read_release(
     """
     prefix = find_tf1_checkpoint(path)
     config_path = Path(config) if config is not None else prefix.with_name(CONFIG_NAME)
-    return _read(prefix, prefix.parent, config_path, vocab, lower_case, default_config)
+    return _read(prefix, prefix.parent, config_path, find_vocabulary, default_config)
 
 
 def read_hub_module(
-    folder: str | Path, *, vocab: str | Path | None = None, lower_case: bool | None = None
+    folder: str | Path, *, find_vocabulary: FindTokenizer = find_tokenizer
 ) -> Checkpoint:
     """Read the weights of a TF-Hub module, or of a SavedModel that `albert export` wrote.
 
@@ -63,8 +65,8 @@ def read_hub_module(
 
     Args:
         folder: The module's folder.
-        vocab: Vocabulary, if not the one among its assets.
-        lower_case: Whether the vocabulary is for lower-cased text, if not as its settings say.
+        find_vocabulary: Returns the vocabulary for the folder of its assets; by default the one
+            there.
 
     Raises:
         InputError: A file is missing or damaged, or its variables have no names, as in other
@@ -72,15 +74,14 @@ def read_hub_module(
     """
     assets = Path(folder) / HUB_ASSETS
     prefix = find_tf1_checkpoint(Path(folder) / HUB_VARIABLES)
-    return _read(prefix, assets, assets / CONFIG_NAME, vocab, lower_case)
+    return _read(prefix, assets, assets / CONFIG_NAME, find_vocabulary)
 
 
 def _read(
     prefix: Path,
     folder: Path,
     config_path: Path,
-    vocab: str | Path | None,
-    lower_case: bool | None,
+    find_vocabulary: FindTokenizer,
     default_config: AlbertConfig | None = None,
 ) -> Checkpoint:
     """Read a checkpoint without the variables of its training, and the side files of a folder.
@@ -89,8 +90,7 @@ def _read(
         prefix: The checkpoint.
         folder: Folder of the vocabulary and the side files, each of which may be missing.
         config_path: The albert_config.json.
-        vocab: Vocabulary, if not the one in the folder.
-        lower_case: As for `read_release`.
+        find_vocabulary: As for `read_release`.
         default_config: Likewise.
 
     Raises:
@@ -110,7 +110,7 @@ def _read(
         config=config,
         weights=weights,
         source=str(prefix),
-        tokenizer=find_tokenizer(folder, vocab, lower_case=lower_case),
+        tokenizer=find_vocabulary(folder),
         **read_side_files(folder),
         notes=_describe_left_out(arrays),
     )

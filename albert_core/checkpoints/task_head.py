@@ -76,16 +76,17 @@ def _refuse_other_heads(checkpoint: Checkpoint, task: Task) -> None:
     Raises:
         InputError: It is such a checkpoint.
     """
-    head = "classifier"
+    suitable = ["classifier"]
     if task.kind == "question_answering":
-        head = "span_beam" if task.has_unanswerable else "span"
-    if head not in checkpoint.heads:
+        # Transformers has no head for answerability: there [CLS] scores against the spans.
+        suitable = ["span_beam", "span"] if task.has_unanswerable else ["span"]
+    if not checkpoint.heads & set(suitable):
         heads = ", ".join(sorted(checkpoint.heads)) or "none"
         raise InputError(
-            f"model {checkpoint.source}: got the heads {heads}, expected {head} for task "
-            f"{task.name}; give a checkpoint that was fine-tuned on it"
+            f"model {checkpoint.source}: got the heads {heads}, expected {' or '.join(suitable)} "
+            f"for task {task.name}; give a checkpoint that was fine-tuned on it"
         )
-    expected = task.num_outputs if head == "classifier" else 0
+    expected = task.num_outputs if suitable == ["classifier"] else 0
     if checkpoint.num_labels != expected:
         raise InputError(
             f"model {checkpoint.source}: got a classifier with {checkpoint.num_labels} outputs, "

@@ -271,9 +271,15 @@ def _optimizer_variables(model: "keras.Model") -> dict[str, Any]:
     Builds the optimizer, which makes its slots if there are none yet.
     """
     from albert_core.optimizers.adamw import AdamW
+    from albert_core.optimizers.muon import Muon
 
     optimizer = getattr(model, "optimizer", None)
-    if not isinstance(optimizer, AdamW):
+    # The original has no slots for Muon's moment, nor for averages of the weights.
+    if (
+        not isinstance(optimizer, AdamW)
+        or isinstance(optimizer, Muon)
+        or optimizer.ema_decay is not None
+    ):
         return {}
     optimizer.build(model.trainable_variables)
     return {**optimizer.slots_by_name(), GLOBAL_STEP: optimizer.iterations}

@@ -1,5 +1,6 @@
 """Read the vocabulary beside a checkpoint; write it in the files that each format expects."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,16 @@ from albert_core.tokenization import Tokenizer, load_tokenizer
 from albert_core.tokenization.interface import SETTINGS_NAME
 from albert_core.tokenization.kinds import vocabulary_patterns
 
+FindTokenizer = Callable[[Path], Tokenizer | None]
+"""Function from a checkpoint's folder to its vocabulary; None if there is none."""
+
 
 def find_tokenizer(
-    folder: Path, vocab: str | Path | None = None, *, lower_case: bool | None = None
+    folder: Path,
+    *,
+    vocab: str | Path | None = None,
+    lower_case: bool | None = None,
+    strip_accents: bool | None = None,
 ) -> Tokenizer | None:
     """Return the vocabulary of a checkpoint; None if its folder has none.
 
@@ -20,16 +28,21 @@ def find_tokenizer(
         folder: The checkpoint's folder.
         vocab: Another file or folder to take it from, which must have one.
         lower_case: Whether it is for lower-cased text, if not as its settings say.
+        strip_accents: Whether it is for text without accents, if not as its settings say.
 
     Raises:
-        InputError: It cannot be used; or `lower_case` is given and there is no vocabulary.
+        InputError: It cannot be used; or `lower_case` or `strip_accents` is given and there is no
+            vocabulary.
     """
     patterns = vocabulary_patterns()
     if vocab is None and not any(True for pattern in patterns for _ in folder.glob(pattern)):
-        if lower_case is not None:
-            raise InputError(f"lower_case: got {lower_case}, but {folder} holds no vocabulary")
+        for name, value in (("lower_case", lower_case), ("strip_accents", strip_accents)):
+            if value is not None:
+                raise InputError(
+                    f"{name}: got {value}, but {folder} holds no vocabulary; name one with --vocab"
+                )
         return None
-    return load_tokenizer(vocab or folder, lower_case=lower_case)
+    return load_tokenizer(vocab or folder, lower_case=lower_case, strip_accents=strip_accents)
 
 
 def summarize_vocabulary(folder: Path) -> str:

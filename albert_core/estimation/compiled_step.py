@@ -180,7 +180,7 @@ def _lower_step(request: StepRequest) -> Any:
 def _describe_state(model: Any, mesh: Any) -> tuple[list[Any], ...]:
     """Return shape and sharding of everything that a step changes, as `train_step` groups it.
 
-    The moments of a weight are sharded as the weight is.
+    The moments and the average of a weight are sharded as the weight is.
     """
     import jax
     from jax.sharding import NamedSharding, PartitionSpec
@@ -192,10 +192,10 @@ def _describe_state(model: Any, mesh: Any) -> tuple[list[Any], ...]:
         return next(layouts, ())
 
     optimizer = model.optimizer
+    # Names of moments and averages begin with the weight's; those of numbers have no slash.
     weight_paths = {
-        id(moment): weight.path
-        for moments in (optimizer.adam_m, optimizer.adam_v)
-        for weight, moment in zip(model.trainable_variables, moments, strict=True)
+        id(variable): name.rpartition("/")[0]
+        for name, variable in optimizer.state_by_name().items()
     }
 
     def spec(variable: Any) -> Any:

@@ -120,8 +120,9 @@ def estimate(
 
     Raises:
         InputError: The compiler is not installed; `utilisation` is not above 0 and at most 1; the
-            chips or the batch cannot be divided evenly; or a step needs more memory than a chip
-            has: further steps are then compiled, so that the message says what would fit.
+            chips or the batch cannot be divided evenly; the layers of a phase do not go together
+            with the model's; or a step needs more memory than a chip has: further steps are then
+            compiled, so that the message says what would fit.
     """
     if not 0.0 < utilisation <= 1.0:
         raise InputError(f"--utilisation: got {utilisation}, expected above 0, at most 1")
@@ -130,8 +131,11 @@ def estimate(
             f"pretraining.model_parallel_size: got {config.model_parallel_size}, expected a "
             f"divisor of the {accelerator.num_chips} chips of {accelerator.name}"
         )
+    config.check_depths(model)
     requests = [
-        StepRequest(model=model, config=config, phase=phase, accelerator=accelerator)
+        StepRequest(
+            model=phase.architecture(model), config=config, phase=phase, accelerator=accelerator
+        )
         for phase in config.resolved_phases(sequence_length)
     ]
     for request in requests:
@@ -160,7 +164,8 @@ def _estimate_phase(
             named.
     """
     phase, num_chips = request.phase, request.accelerator.num_chips
-    progress(0, 0, f"compiling the step of sequence length {phase.sequence_length}")
+    layers = f" and {phase.num_hidden_layers} layers" if phase.num_hidden_layers else ""
+    progress(0, 0, f"compiling the step of sequence length {phase.sequence_length}{layers}")
     compiling = executor.submit(compile_step, request)
     compiling_single = _submit_single_layer(request, executor)
     compiled = compiling.result()

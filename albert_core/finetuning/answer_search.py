@@ -7,104 +7,19 @@ Shape suffixes: W windows, S sequence, K starts, L ends of each.
 
 import collections
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from albert_core.finetuning.answers import Answers, SpanCandidate
 from albert_core.finetuning.config import QuestionConfig
 from albert_core.finetuning.prediction import ExampleOutputs
 from albert_core.finetuning.question_features import Window
 from albert_core.tasks import Question
 
-# Of a question without a window, which then counts as one without an answer, as in the original.
+# Of a question without a window, or of a head for spans without a candidate, which then counts as
+# one without an answer, as in the original.
 _UNSEEN_NULL_ODDS = 1e6
-# What the n-best list of a question without candidates holds, whose readers expect an entry.
-_NO_CANDIDATE = {"text": "", "probability": 0.0, "start_log_prob": -1e6, "end_log_prob": -1e6}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SpanCandidate:
-    """A part of the context that may be the answer.
-
-    Attributes:
-        text: The part, without white space around it.
-        start: Number of its first character in the context, from 0.
-        start_log_prob: Log probability of its start, or the logit where all starts and ends are
-            independent (SQuAD 1.1).
-        end_log_prob: The same of its end.
-    """
-
-    text: str
-    start: int
-    start_log_prob: float
-    end_log_prob: float
-
-    @property
-    def score(self) -> float:
-        """Sum of both log probabilities, by which candidates are ranked."""
-        return self.start_log_prob + self.end_log_prob
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Answers:
-    """Answers by the id of their question.
-
-    Attributes:
-        candidates: The best answers, no text twice, the best first; none where no part of the
-            context can be one.
-        null_odds: Logit of there being no answer, the lowest over all windows; 1e6 for a question
-            without windows. Empty where every question has an answer.
-    """
-
-    candidates: Mapping[str, Sequence[SpanCandidate]]
-    null_odds: Mapping[str, float]
-
-    def best(self, threshold: float | None = None) -> dict[str, str]:
-        """Return the text of the best candidate of each question, by the question's id.
-
-        It is empty for a question without candidates.
-
-        Args:
-            threshold: Questions with null odds of this or more get an empty answer, too; None: none
-                do. Only where questions may have no answer.
-
-        Raises:
-            KeyError: A threshold is given, but there are no null odds.
-        """
-        return {
-            key: ""
-            if not candidates or (threshold is not None and self.null_odds[key] >= threshold)
-            else candidates[0].text
-            for key, candidates in self.candidates.items()
-        }
-
-    def n_best(self) -> dict[str, list[dict[str, Any]]]:
-        """Return all candidates with their probabilities, as in the original's n-best file.
-
-        Deviates from the original: a question without candidates gets an empty text of probability
-        0, not one of probability 1, which for questions that must have an answer is `empty`.
-
-        Returns:
-            For each question's id, the best first: `text`, `probability`, `start_log_prob` and
-            `end_log_prob` of each candidate. A question's probabilities sum to 1.
-        """
-        return {
-            key: [dict(_NO_CANDIDATE)]
-            if not candidates
-            else [
-                {
-                    "text": candidate.text,
-                    "probability": float(probability),
-                    "start_log_prob": candidate.start_log_prob,
-                    "end_log_prob": candidate.end_log_prob,
-                }
-                for candidate, probability in zip(
-                    candidates, candidate_probabilities(candidates), strict=True
-                )
-            ]
-            for key, candidates in self.candidates.items()
-        }
 
 
 def search_answers(
@@ -115,19 +30,20 @@ def search_answers(
     *,
     has_unanswerable: bool,
 ) -> Answers:
-    """Search answers in the outputs of the head for the kind of questions.
+    """Search answers in the outputs of a head.
 
-    Calls `find_answers_or_none` if questions may have no answer, else `find_answers`.
+    Calls `find_answers_or_none` for those of the head of SQuAD 2.0, else `find_answers`.
 
     Args:
         questions: The questions, with ids that differ.
         windows: What the model was shown, W; without any, no question has candidates.
         outputs: The model's outputs for each window, in their order: those that the called function
-            reads. Where every question has an answer, logits of padding are cut off here, so that
+            reads. Those of independent starts and ends lose their logits of padding here, so that
             an answer does not depend on what else was in the batch; `find_answers_or_none` gets
             the outputs as they are.
         config: How many candidates to keep, and how long they may be.
-        has_unanswerable: Whether a question may have no answer.
+        has_unanswerable: Whether a question may have no answer. With outputs of a head for spans
+            alone its null odds are then those of `with_cls_odds`.
     """
     if not windows:
         null_odds = {question.id: _UNSEEN_NULL_ODDS for question in questions}
@@ -135,19 +51,45 @@ def search_answers(
             candidates={question.id: [] for question in questions},
             null_odds=null_odds if has_unanswerable else {},
         )
-    find = find_answers_or_none if has_unanswerable else find_answers
-    if not has_unanswerable:
-        outputs = {
-            name: [row[: window.num_tokens] for row, window in zip(rows, windows, strict=True)]
-            for name, rows in outputs.items()
-        }
-    return find(
-        questions,
-        windows,
-        outputs,
-        n_best_size=config.n_best_size,
-        max_answer_length=config.max_answer_length,
-    )
+    sizes = {"n_best_size": config.n_best_size, "max_answer_length": config.max_answer_length}
+    if has_unanswerable and "start_logits" not in outputs:
+        return find_answers_or_none(questions, windows, outputs, **sizes)
+    outputs = {
+        name: [row[: window.num_tokens] for row, window in zip(rows, windows, strict=True)]
+        for name, rows in outputs.items()
+    }
+    answers = find_answers(questions, windows, outputs, **sizes)
+    return with_cls_odds(answers, questions, windows, outputs) if has_unanswerable else answers
+
+
+def with_cls_odds(
+    answers: Answers,
+    questions: Sequence[Question],
+    windows: Sequence[Window],
+    outputs: ExampleOutputs,
+) -> Answers:
+    """Return answers with null odds by a head for spans, for which [CLS] stands for no answer.
+
+    They are the score of [CLS] as start and end, the lowest of a question's windows, less that of
+    its best candidate. The rule is BERT's for SQuAD 2.0 (run_squad.py), as transformers has it.
+
+    Args:
+        answers: As of `find_answers`.
+        questions: The questions.
+        windows: What the model was shown, W.
+        outputs: `start_logits` and `end_logits`, W rows of [S].
+    """
+    cls_scores: dict[str, float] = {}
+    scores = zip(windows, outputs["start_logits"], outputs["end_logits"], strict=True)
+    for window, starts_S, ends_S in scores:
+        key = questions[window.question].id
+        score = float(starts_S[0]) + float(ends_S[0])
+        cls_scores[key] = min(cls_scores.get(key, score), score)
+    null_odds = {
+        key: cls_scores[key] - candidates[0].score if candidates else _UNSEEN_NULL_ODDS
+        for key, candidates in answers.candidates.items()
+    }
+    return dataclasses.replace(answers, null_odds=null_odds)
 
 
 def find_answers(
@@ -309,10 +251,3 @@ def _best_candidates(
         )
         best.setdefault(text, candidate)
     return list(best.values())
-
-
-def candidate_probabilities(candidates: Sequence[SpanCandidate]) -> np.ndarray:
-    """Return the softmax of the scores of candidates, if any, float64, in their order."""
-    scores = np.array([candidate.score for candidate in candidates])
-    odds = np.exp(scores - scores.max(initial=-np.inf))
-    return odds / odds.sum()

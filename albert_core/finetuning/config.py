@@ -13,7 +13,12 @@ from albert_core.checks import (
     check_seed,
 )
 from albert_core.errors import InputError
-from albert_core.optimizers.settings import OptimizerName, check_rates
+from albert_core.optimizers.settings import (
+    ORIGINAL_MOMENTS,
+    OptimizerConfig,
+    OptimizerName,
+    check_rates,
+)
 from albert_core.settings import parse_settings
 from albert_core.tasks.task import Task
 from albert_core.training.devices import Precision
@@ -64,8 +69,8 @@ class QuestionConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FinetuningConfig:
-    """How to fine-tune.
+class FinetuningConfig(OptimizerConfig):
+    """How to fine-tune; further settings of the optimizer are those of `OptimizerConfig`.
 
     `for_task` resolves `recipe` and `per_task`, and `trials` the grid and the seeds: these settings
     as they are hold for one training of a task only where none of the four is used.
@@ -74,7 +79,7 @@ class FinetuningConfig:
         recipe: `original`: what the original recommends for a task replaces the settings here, an
             epoch is counted as there, and the checkpoint is chosen as there; `general`: these
             settings for every task.
-        optimizer: `adamw` or `lamb`.
+        optimizer: `adamw`, `lamb` or `muon`.
         learning_rate: Peak rate.
         num_epochs: Passes over the training set.
         warmup_ratio: Fraction of the steps that warm up.
@@ -153,6 +158,7 @@ class FinetuningConfig:
                 num_train_steps=self.num_train_steps or (self.num_warmup_steps or 0) + 1,
             )
         check_seed("finetuning.seed", self.seed)
+        self.check_optimizer("finetuning")
         check_between(
             self,
             "finetuning",
@@ -202,17 +208,20 @@ class FinetuningConfig:
     def for_task(self, task: Task) -> "FinetuningConfig":
         """Return the settings of one task.
 
-        Later ones win: these settings, the task's recipe if asked for, and the entries of
-        `per_task` for every task and for this one. If an entry sets the length of the training, the
-        recipe's warm-up is taken as a fraction of it. The result has no `per_task`.
+        Later ones win: these settings, the task's recipe if asked for (with it the optimizer has
+        moments as in the original), and the entries of `per_task` for every task and for this one.
+        If an entry sets the length of the training, the recipe's warm-up is taken as a fraction of
+        it. The result has no `per_task`.
 
         Raises:
             InputError: They are impossible together.
         """
         exceptions = {**self.per_task.get(EVERY_TASK, {}), **self.per_task.get(task.name, {})}
-        recipe = task.recipe.settings() if self.recipe == "original" else {}
-        if not {"num_train_steps", "num_epochs"}.isdisjoint(exceptions):
-            recipe = task.recipe.settings_of_any_length() if recipe else {}
+        recipe: Mapping[str, Any] = {}
+        if self.recipe == "original" and task.recipe.settings():
+            keeps_length = {"num_train_steps", "num_epochs"}.isdisjoint(exceptions)
+            of_task = task.recipe.settings if keeps_length else task.recipe.settings_of_any_length
+            recipe = {**ORIGINAL_MOMENTS, **of_task()}
         return self._overlaid(recipe, exceptions, source=f"finetuning.per_task.{task.name}")
 
     def _overlaid(self, *layers: Mapping[str, Any], source: str) -> "FinetuningConfig":

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from albert_core.files import write_json
-from albert_core.finetuning.answer_search import Answers, search_answers
+from albert_core.finetuning.answer_search import search_answers
+from albert_core.finetuning.answers import Answers
 from albert_core.finetuning.prediction import ExampleOutputs
 from albert_core.finetuning.task_program import TaskData, TaskProgram
 from albert_core.tasks import Task

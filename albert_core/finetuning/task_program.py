@@ -182,7 +182,10 @@ class TextProgram(TaskProgram):
 
 
 class QuestionProgram(TaskProgram):
-    """Questions about texts that all have an answer, as in SQuAD 1.1."""
+    """Questions about texts that a head for spans answers: those of SQuAD 1.1.
+
+    Those that may have no answer are only read and predicted for by it, not trained.
+    """
 
     def read(self, folder: Path, split: Split, *, most: int | None = None) -> TaskData:
         """Read a split and make its features, with targets for training files.
@@ -274,9 +277,21 @@ def task_program(
     config: FinetuningConfig,
     tokenizer: Tokenizer,
     feature_cache: Path | None = None,
+    *,
+    reads_answer_mask: bool = True,
 ) -> TaskProgram:
-    """Return the program of a task's kind; arguments are those of `TaskProgram`."""
+    """Return the program of a task's kind.
+
+    Args:
+        task: As of `TaskProgram`, like the next three.
+        config: Its settings.
+        tokenizer: The vocabulary.
+        feature_cache: Folder of features.
+        reads_answer_mask: Of questions that may have no answer, whether the model has the head of
+            SQuAD 2.0, which reads `p_mask`; else it has one for spans alone.
+    """
     program: type[TaskProgram] = TextProgram
     if task.kind == "question_answering":
-        program = AnswerabilityProgram if task.has_unanswerable else QuestionProgram
+        is_beam = task.has_unanswerable and reads_answer_mask
+        program = AnswerabilityProgram if is_beam else QuestionProgram
     return program(task, config, tokenizer, feature_cache)

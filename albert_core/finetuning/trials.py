@@ -130,6 +130,7 @@ class TrialTrainer:
             learning_rate=config.learning_rate,
             num_train_steps=plan.num_train_steps,
             num_warmup_steps=_num_warmup_steps(config, plan),
+            **config.optimizer_settings,
         )
         model.compile(optimizer=optimizer, jit_compile=JITS_VARYING_LENGTHS)
         return model

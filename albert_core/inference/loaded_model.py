@@ -41,6 +41,8 @@ class LoadedModel:
         name: Name of its task, or of its folder.
         format: What it was read from, such as `keras` or `onnx`.
         config: Its architecture.
+        heads: Its heads by the names in `albert_core.checkpoints.names.HEADS`; of an export in
+            whose folder no file says it, those of a pretrained model.
         tokenizer: Its vocabulary; None if none lies beside it.
         task: The task it was fine-tuned on; None if its folder declares none.
         settings: Its settings of fine-tuning, among them how texts become inputs; the defaults if
@@ -60,6 +62,7 @@ class LoadedModel:
     name: str
     format: str
     config: AlbertConfig
+    heads: frozenset[str]
     tokenizer: Tokenizer | None
     task: Task | None
     settings: FinetuningConfig
@@ -70,6 +73,11 @@ class LoadedModel:
     open_encoder: Callable[[], ModelFunction] | None = None
     length_multiple: int
     notes: tuple[str, ...] = ()
+
+    @property
+    def reads_answer_mask(self) -> bool:
+        """Whether `p_mask` is among the inputs: by the head of SQuAD 2.0, not by one for spans."""
+        return self.signature.has_unanswerable and "span" not in self.heads
 
     def predict(
         self, examples: Sequence[Any], *, batch_size: int = DEFAULT_BATCH_SIZE
@@ -226,7 +234,12 @@ class LoadedModel:
             raise InputError(
                 f"{self.name}: declares no task; expected a model that `albert finetune` wrote"
             )
-        return task_program(self.task, self.settings, self.require_tokenizer())
+        return task_program(
+            self.task,
+            self.settings,
+            self.require_tokenizer(),
+            reads_answer_mask=self.reads_answer_mask,
+        )
 
 
 def _require_valid(predictions: Sequence[Prediction | InvalidExample]) -> list[Prediction]:

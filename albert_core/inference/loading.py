@@ -35,6 +35,7 @@ def load(
     config: str | Path | None = None,
     vocab: str | Path | None = None,
     lower_case: bool | None = None,
+    strip_accents: bool | None = None,
 ) -> LoadedModel:
     """Load a model, to predict with it.
 
@@ -58,6 +59,7 @@ def load(
         config: An albert_config.json, for a TensorFlow 1 checkpoint that has none beside it.
         vocab: Vocabulary of a checkpoint, if not the one beside it.
         lower_case: Whether that vocabulary lower-cases text, if not as its files say.
+        strip_accents: Whether it drops accents, if not as its files say.
 
     Returns:
         The model with its vocabulary, task and settings, which are read from the folder.
@@ -71,12 +73,19 @@ def load(
     export_format = find_export_format(folder)
     if export_format is None:
         read_source = functools.partial(
-            read_for_task, folder, task=task, config=config, vocab=vocab, lower_case=lower_case
+            read_for_task,
+            folder,
+            task=task,
+            config=config,
+            vocab=vocab,
+            lower_case=lower_case,
+            strip_accents=strip_accents,
         )
         return _load_checkpoint(folder, read_source)
-    if any(value is not None for value in (task, config, vocab, lower_case)):
+    if any(value is not None for value in (task, config, vocab, lower_case, strip_accents)):
         raise InputError(
-            f"task, config, vocab, lower_case: expected none, since the export {path} has its own"
+            "task, config, vocab, lower_case, strip_accents: expected none, since the export "
+            f"{path} has its own"
         )
     return _load_export(folder, export_format)
 
@@ -103,6 +112,7 @@ def _load_export(folder: Path, export_format: ExportFormat) -> LoadedModel:
         name=task.name if task else _model_name(folder),
         format=export_format,
         config=config,
+        heads=heads,
         tokenizer=tokenizer,
         task=task,
         settings=parse_finetuning(
@@ -155,6 +165,7 @@ def _load_checkpoint(path: Path, read_source: Callable[[], Checkpoint]) -> Loade
         name=task.name if task else _model_name(path),
         format=detect(path),
         config=checkpoint.config,
+        heads=checkpoint.heads,
         tokenizer=checkpoint.tokenizer,
         task=task,
         settings=settings,
@@ -182,7 +193,8 @@ def _keras_model(
     """Return the Keras model of a checkpoint with its weights, compiled for prediction.
 
     That of a task is as its settings have it: they say how many starts and ends are searched.
-    Without a task it has the heads of the checkpoint.
+    Without a task, and for questions with a head for spans alone, whether or not they may have no
+    answer, it has the heads of the checkpoint.
 
     Raises:
         InputError: The weights are not those of the task's model.
@@ -190,7 +202,8 @@ def _keras_model(
     from albert_core.backends import JITS_VARYING_LENGTHS
     from albert_core.model import load_weights
 
-    if task is None:
+    finds_spans = "span" in checkpoint.heads
+    if task is None or (task.kind == "question_answering" and finds_spans):
         model = build_model(checkpoint)
     else:
         # Not `build_model`: the weights do not tell how many starts and ends are searched.

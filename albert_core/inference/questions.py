@@ -4,11 +4,8 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from albert_core.finetuning.answer_search import (
-    Answers,
-    candidate_probabilities,
-    search_answers,
-)
+from albert_core.finetuning.answer_search import search_answers
+from albert_core.finetuning.answers import Answers, candidate_probabilities
 from albert_core.finetuning.batches import pad_answerability_inputs, pad_inputs
 from albert_core.finetuning.prediction import DEFAULT_BATCH_SIZE
 from albert_core.finetuning.question_features import QuestionFeatures, make_question_features
@@ -53,9 +50,8 @@ class AnswerPredictor(Predictor):
         questions = self.settings.questions
         # Half of a sequence is for the context, or a long question would leave it no place.
         self._max_query_length = min(questions.max_query_length, self.settings.sequence_length // 2)
-        has_unanswerable = self.signature.has_unanswerable
-        self._threshold = model.null_threshold if has_unanswerable else None
-        self._pad = pad_answerability_inputs if has_unanswerable else pad_inputs
+        self._threshold = model.null_threshold if self.signature.has_unanswerable else None
+        self._pad = pad_answerability_inputs if model.reads_answer_mask else pad_inputs
 
     def predict(self, examples: Sequence[Any]) -> list[Prediction | InvalidExample]:
         """Return an answer to each question, or what is wrong with its context, in their order.

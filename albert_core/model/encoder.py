@@ -241,6 +241,16 @@ class AlbertEncoder(keras.layers.Layer):
         first = int(output_positions is not None)  # [CLS] was put before the given positions
         return {"sequence_output": x[:, first:], **pooled, **optional_outputs}
 
+    def set_depth(self, num_hidden_layers: int) -> None:
+        """Apply the shared layers so many times from the next call on; the weights stay.
+
+        Steps that are compiled already keep their number.
+
+        Raises:
+            InputError: As for `AlbertConfig.with_depth`.
+        """
+        self.config = self.config.with_depth(num_hidden_layers)
+
     def _get_layers(self) -> list[list[Block]]:
         """Return the blocks of each of `num_hidden_layers` layers, in the order of application.
 

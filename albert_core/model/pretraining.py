@@ -107,6 +107,10 @@ class PretrainingModel(GradientAccumulationModel):
     evaluation_names: tuple[str, ...] = ()
     means: dict[str, keras.metrics.Mean]
 
+    def set_depth(self, num_hidden_layers: int) -> None:
+        """Apply the encoder's shared layers so many times, as `AlbertEncoder.set_depth`."""
+        self.bert.set_depth(num_hidden_layers)
+
     def batch_totals(self, inputs: Tensors, targets: Tensors) -> dict[str, Any]:
         """Return `num_predictions`, the sum of the weights, and `num_sequences` of a batch."""
         weights_BP = ops.cast(targets["masked_lm_weights"], "float32")

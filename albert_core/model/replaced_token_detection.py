@@ -197,6 +197,11 @@ class AlbertForReplacedTokenDetection(PretrainingModel):
             "is_replaced": ops.cast(ops.not_equal(corrupted_BS, text_BS), "int32"),
         }
 
+    def set_depth(self, num_hidden_layers: int) -> None:
+        """Apply the shared layers of both encoders so many times."""
+        super().set_depth(num_hidden_layers)
+        self.generator.bert.set_depth(num_hidden_layers)
+
     def batch_totals(self, inputs: Tensors, targets: Tensors) -> dict[str, Any]:
         """Return, besides those of masked LM, `num_tokens`: positions that are no padding."""
         num_tokens = ops.sum(ops.cast(inputs["input_mask"], "float32"))

@@ -1,1 +1,1 @@
-"""LAMB and AdamW as the original defines them, and learning-rate schedules."""
+"""LAMB and AdamW as the original defines them, Muon, and learning-rate schedules."""

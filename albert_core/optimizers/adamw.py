@@ -1,9 +1,12 @@
-"""AdamW as the original defines it: without correction of the moments' bias.
+"""AdamW as the original defines it; on demand with bias correction, and with averaged weights.
 
-Source: optimization.py of google-research/albert.
+Source: optimization.py of google-research/albert; the correction: Kingma and Ba 2015, section 3.
 """
 
+import contextlib
+import math
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -13,10 +16,13 @@ from keras import ops
 # (exclude_from_weight_decay).
 _NOT_ADAPTED = re.compile(r"LayerNorm|layer_norm|bias")
 
+# What follows a weight's name in the name of its average, in checkpoints of a training.
+AVERAGE = "average"
+
 
 @keras.saving.register_keras_serializable(package="albert")
 class AdamW(keras.optimizers.Optimizer):
-    """Adam with decoupled weight decay and without bias correction.
+    """Adam with decoupled weight decay, and unless asked for without bias correction.
 
     Its variable `rate_factor` multiplies the learning rate: 1, unless training was rolled back.
 
@@ -26,6 +32,12 @@ class AdamW(keras.optimizers.Optimizer):
         beta_1: Decay of the first moment.
         beta_2: Decay of the second moment.
         epsilon: Added to the root of the second moment.
+        bias_correction: Whether the moments, which begin at 0, are divided by the sum of the
+            weights in their mean. Without it the update t of the first ones is too large, by
+            (1 - beta_1 ** t) / sqrt(1 - beta_2 ** t): with the defaults 3 to 6 times.
+        ema_decay: Decay of an exponential moving average of every variable; None: none is kept.
+            After t updates the next one uses (1 + t) / (10 + t) where that is smaller, as
+            `tf.train.ExponentialMovingAverage` does, so that the initial values are soon gone.
         name: Name of the optimizer.
         **kwargs: Passed on to Keras, for example `global_clipnorm`.
     """
@@ -38,6 +50,8 @@ class AdamW(keras.optimizers.Optimizer):
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-6,
+        bias_correction: bool = False,
+        ema_decay: float | None = None,
         name: str = "adamw",
         **kwargs: Any,
     ) -> None:
@@ -47,19 +61,46 @@ class AdamW(keras.optimizers.Optimizer):
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
+        self.bias_correction = bias_correction
+        # Not Keras's `use_ema`: of t weights it averages, the first one's part is decay ** t, which
+        # is most of the average for the first 1 / (1 - decay) updates.
+        self.ema_decay = ema_decay
 
     def build(self, variables: list[Any]) -> None:
-        """Create two moments of every variable, and `rate_factor`; a second call does nothing."""
+        """Create the moments of every variable, and `rate_factor`; a second call does nothing.
+
+        With `ema_decay` also the averages, which are the variables' values now.
+        """
         if self.built:
             return
         super().build(variables)
-        self.adam_m, self.adam_v = self.add_optimizer_variables(variables, ["adam_m", "adam_v"])
+        self._add_moments(variables)
         # A variable, so that a roll-back changes it in a compiled step, and checkpoints keep it.
         self.rate_factor = self.add_variable(shape=(), initializer="ones", name="rate_factor")
         self._adapted = [_NOT_ADAPTED.search(variable.path) is None for variable in variables]
+        self._averages = []
+        if self.ema_decay is not None:
+            (self._averages,) = self.add_optimizer_variables(variables, [AVERAGE])
+            for variable, average in zip(variables, self._averages, strict=True):
+                # A copy: JAX cannot donate one array in two places to a step.
+                average.assign(ops.copy(variable))
+
+    def _add_moments(self, variables: list[Any]) -> None:
+        """Create two moments of every variable, as lists in the order of the variables."""
+        self.adam_m, self.adam_v = self.add_optimizer_variables(variables, ["adam_m", "adam_v"])
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Update one variable by its gradient, in place, and its two moments.
+        """Update one variable by its gradient, in place, its moments, and its average if kept."""
+        self.assign_sub(variable, self._compute_step(gradient, variable, learning_rate))
+        if self.ema_decay is None:
+            return
+        average = self._averages[self._get_variable_index(variable)]
+        num_before = ops.cast(self.iterations, variable.dtype)
+        decay = ops.minimum(self.ema_decay, (1.0 + num_before) / (10.0 + num_before))
+        self.assign(average, average + (1.0 - decay) * (variable - average))
+
+    def _compute_step(self, gradient: Any, variable: Any, learning_rate: Any) -> Any:
+        """Update the moments of a variable; return what is to be subtracted from it.
 
         The rate is `learning_rate` times `rate_factor` (in LAMB also times the trust ratio). Biases
         and layer normalisation have neither weight decay nor a trust ratio.
@@ -72,40 +113,90 @@ class AdamW(keras.optimizers.Optimizer):
             # decay.
             update = update + self.decay_rate * variable
             rate = rate * self._trust_ratio(variable, update)
-        self.assign_sub(variable, rate * update)
+        return rate * update
 
     def _update_moments(self, gradient: Any, index: int) -> Any:
         """Update the moments of a variable; return its update before weight decay and rate."""
-        # No bias correction: the original has none, and its numbers are kept exactly.
         adam_m, adam_v = self.adam_m[index], self.adam_v[index]
         next_m = self.beta_1 * adam_m + (1.0 - self.beta_1) * gradient
         next_v = self.beta_2 * adam_v + (1.0 - self.beta_2) * ops.square(gradient)
         self.assign(adam_m, next_m)
         self.assign(adam_v, next_v)
+        if self.bias_correction:
+            next_m = next_m / self._sum_of_weights(self.beta_1)
+            next_v = next_v / self._sum_of_weights(self.beta_2)
         return next_m / (ops.sqrt(next_v) + self.epsilon)
+
+    def _sum_of_weights(self, beta: float) -> Any:
+        """Return 1 - beta ** t, float32, where t is the number of this update, counted from 1."""
+        num_updates = ops.cast(self.iterations, "float32") + 1.0
+        # Not 1 - power: in float32 the difference of two numbers close to 1 has few digits left.
+        return -ops.expm1(num_updates * math.log(beta))
 
     def _trust_ratio(self, variable: Any, update: Any) -> Any:
         """Return what multiplies the rate of a variable with weight decay: 1; LAMB overrides it."""
         return 1.0
 
     def slots_by_name(self) -> dict[str, Any]:
-        """Return the variables of the moments under their names in the original's checkpoints.
+        """Return the variables of the moments by name: the weight's, and a slot such as `adam_m`.
+
+        The names of `adam_m` and `adam_v` are those in the original's checkpoints.
 
         The optimizer must be built.
         """
         return {
             f"{variable.path.partition('/')[2]}/{slot}": moments[index]
-            for slot, moments in (("adam_m", self.adam_m), ("adam_v", self.adam_v))
+            for slot, moments in self._moments_by_slot().items()
             for index, variable in enumerate(self._trainable_variables)
+            if moments[index] is not None
         }
 
+    def _moments_by_slot(self) -> dict[str, list[Any]]:
+        """Return the moments by kind, in the order of the variables; None where one has none."""
+        return {"adam_m": self.adam_m, "adam_v": self.adam_v}
+
+    def averages_by_name(self) -> dict[str, Any]:
+        """Return the averages of the variables, by the variables' names; none without `ema_decay`.
+
+        The optimizer must be built.
+        """
+        if self.ema_decay is None:
+            return {}
+        names = (variable.path.partition("/")[2] for variable in self._trainable_variables)
+        return dict(zip(names, self._averages, strict=True))
+
+    @contextlib.contextmanager
+    def averages_in_place(self) -> Iterator[None]:
+        """Give the variables the values of their averages; afterwards they have theirs again.
+
+        Within the context the averages hold the variables' values. Does nothing without
+        `ema_decay`. The optimizer must be built.
+        """
+        self._swap_averages()
+        try:
+            yield
+        finally:
+            self._swap_averages()
+
+    def _swap_averages(self) -> None:
+        """Exchange the values of variables and averages."""
+        if self.ema_decay is None:
+            return
+        for variable, average in zip(self._trainable_variables, self._averages, strict=True):
+            value = ops.copy(variable)  # with TensorFlow its value is the variable itself
+            variable.assign(average)
+            average.assign(value)
+
     def state_by_name(self) -> dict[str, Any]:
-        """Return the variables that a checkpoint needs, by name: moments, step, factor of the rate.
+        """Return the variables that a checkpoint needs, by name.
+
+        They are moments, averages, step and factor of the rate.
 
         The optimizer must be built.
         """
         return {
             **self.slots_by_name(),
+            **{f"{name}/{AVERAGE}": value for name, value in self.averages_by_name().items()},
             "global_step": self.iterations,
             "rate_factor": self.rate_factor,
         }
@@ -118,4 +209,6 @@ class AdamW(keras.optimizers.Optimizer):
             "beta_1": self.beta_1,
             "beta_2": self.beta_2,
             "epsilon": self.epsilon,
+            "bias_correction": self.bias_correction,
+            "ema_decay": self.ema_decay,
         }

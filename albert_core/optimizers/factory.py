@@ -1,10 +1,16 @@
 """Optimizers by name, with the original's weight decay and clipping."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from albert_core.optimizers.adamw import AdamW
 from albert_core.optimizers.lamb import LAMB
+from albert_core.optimizers.muon import Muon
 from albert_core.optimizers.phases import PhasedSchedule
 from albert_core.optimizers.schedules import PolynomialDecay
 from albert_core.optimizers.settings import OptimizerName
+
+_OPTIMIZERS: Mapping[OptimizerName, type[AdamW]] = {"lamb": LAMB, "adamw": AdamW, "muon": Muon}
 
 
 def make_optimizer(
@@ -17,8 +23,9 @@ def make_optimizer(
     poly_power: float = 1.0,
     decay_rate: float = 0.01,
     clip_norm: float = 1.0,
+    **settings: Any,
 ) -> AdamW:
-    """Return LAMB or AdamW, not built, with the original's schedule and clipping.
+    """Return an optimizer, not built, with the original's schedule and clipping.
 
     Args:
         name: Which of them.
@@ -29,9 +36,10 @@ def make_optimizer(
         poly_power: Exponent of the decay; 1 is linear.
         decay_rate: Weight decay of kernels and embeddings.
         clip_norm: Largest norm of the whole gradient; longer ones are scaled down to it.
+        **settings: As `OptimizerConfig.optimizer_settings` returns them.
 
     Raises:
-        InputError: A number of the schedule is out of its range; the last two are not checked.
+        InputError: A number of the schedule is out of its range; the others are not checked.
     """
     schedule = PolynomialDecay(
         peak=learning_rate,
@@ -42,7 +50,9 @@ def make_optimizer(
     )
     schedule.check()
     phases = PhasedSchedule([schedule], num_steps=[num_train_steps])
-    return make_phased_optimizer(name, phases, decay_rate=decay_rate, clip_norm=clip_norm)
+    return make_phased_optimizer(
+        name, phases, decay_rate=decay_rate, clip_norm=clip_norm, **settings
+    )
 
 
 def make_phased_optimizer(
@@ -51,15 +61,25 @@ def make_phased_optimizer(
     *,
     decay_rate: float = 0.01,
     clip_norm: float = 1.0,
+    ema_decay: float | None = None,
+    **settings: Any,
 ) -> AdamW:
-    """Return LAMB or AdamW, not built, with any schedule; the defaults are the original's.
+    """Return an optimizer, not built, with any schedule; the defaults are the original's.
 
     Args:
         name: Which of them.
         schedule: The learning rate; its numbers are not checked here.
         decay_rate: Weight decay of kernels and embeddings.
         clip_norm: Largest norm of the whole gradient; longer ones are scaled down to it.
+        ema_decay: Decay of averages of the weights; None: none are kept.
+        **settings: As `OptimizerConfig.optimizer_settings` returns them; not checked.
     """
-    optimizer = {"lamb": LAMB, "adamw": AdamW}[name]
-    # By the norm of all gradients together, as in the original; `clipnorm` would clip each alone.
-    return optimizer(schedule, decay_rate=decay_rate, global_clipnorm=clip_norm)
+    return _OPTIMIZERS[name](
+        schedule,
+        decay_rate=decay_rate,
+        # By the norm of all gradients together, as in the original; `clipnorm` would clip each
+        # alone.
+        global_clipnorm=clip_norm,
+        ema_decay=ema_decay,
+        **settings,
+    )

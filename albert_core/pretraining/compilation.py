@@ -37,7 +37,9 @@ def compiled_model(
     model = _new_model(model_config, config)
     schedules = [config.get_schedule(phase) for phase in phases]
     schedule = PhasedSchedule(schedules, num_steps=[phase.num_train_steps for phase in phases])
-    optimizer = make_phased_optimizer(config.optimizer, schedule)
+    optimizer = make_phased_optimizer(
+        config.optimizer, schedule, ema_decay=config.ema_decay, **config.optimizer_settings
+    )
     jit_compile = config.jit_compile
     if jit_compile is None:
         jit_compile = should_jit(devices, model_config.hidden_size)

@@ -5,9 +5,10 @@ import math
 from collections.abc import Collection, Iterable, Sequence
 
 from albert_core.checks import check_at_least, check_between, check_seed
+from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 from albert_core.optimizers.schedules import Schedule, ScheduleConfig, new_schedule
-from albert_core.optimizers.settings import OptimizerName
+from albert_core.optimizers.settings import OptimizerConfig, OptimizerName
 from albert_core.pretraining.objectives import ObjectiveConfig
 from albert_core.records.config import MaskingConfig
 from albert_core.training.devices import Precision, StrategyName
@@ -26,6 +27,7 @@ class PhaseConfig:
         device_batch_size: Sequences that a device takes at a time.
         learning_rate: Its peak rate.
         num_warmup_steps: Steps of linear warm-up at its beginning.
+        num_hidden_layers: Layers that are applied in it; None: as many as the model has.
     """
 
     sequence_length: int
@@ -34,6 +36,7 @@ class PhaseConfig:
     device_batch_size: int | None = None
     learning_rate: float | None = None
     num_warmup_steps: int | None = None
+    num_hidden_layers: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,6 +50,7 @@ class Phase:
         device_batch_size: Sequences that a device takes at a time; None: all at once.
         learning_rate: Its peak rate, for this batch size.
         num_warmup_steps: Steps of linear warm-up at its beginning.
+        num_hidden_layers: Layers that are applied in it; None: as many as the model has.
     """
 
     sequence_length: int
@@ -55,6 +59,20 @@ class Phase:
     device_batch_size: int | None
     learning_rate: float
     num_warmup_steps: int
+    num_hidden_layers: int | None = None
+
+    def architecture(self, model: AlbertConfig) -> AlbertConfig:
+        """Return the architecture of a model with the number of layers that this phase applies.
+
+        Raises:
+            InputError: The model cannot have that number with the same weights.
+        """
+        if self.num_hidden_layers is None:
+            return model
+        try:
+            return model.with_depth(self.num_hidden_layers)
+        except InputError as error:
+            raise InputError(f"pretraining.phases: {error}") from error
 
     @property
     def num_tokens(self) -> int:
@@ -82,11 +100,14 @@ class Phase:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PretrainingConfig(ObjectiveConfig, ScheduleConfig):
-    """How to pretrain; schedule and objective have those of `ScheduleConfig`, `ObjectiveConfig`.
+class PretrainingConfig(ObjectiveConfig, ScheduleConfig, OptimizerConfig):
+    """How to pretrain.
+
+    Further settings of objective, schedule and optimizer are those of `ObjectiveConfig`,
+    `ScheduleConfig` and `OptimizerConfig`.
 
     Attributes:
-        optimizer: `lamb` or `adamw`.
+        optimizer: `lamb`, `adamw` or `muon`.
         learning_rate: Peak rate, for `reference_batch_size`.
         reference_batch_size: Batch size the rates are meant for; a rate is multiplied by the
             square root of the real one over it. None: the rates are meant as they are.
@@ -111,6 +132,10 @@ class PretrainingConfig(ObjectiveConfig, ScheduleConfig):
         safeguards: What to do when training goes wrong.
         init_checkpoint: Model to start from: of the original, of Hugging Face or of this project;
             empty: new weights.
+        residual_init_scale: What the initial kernels of attention output and feed-forward output,
+            whose results are added to the residual stream, are multiplied by; only for new weights.
+        ema_decay: Decay of an exponential moving average of the weights, which is then what is
+            evaluated and published; None: the weights themselves are.
         masking: What is predicted.
         sentence_order_weight: What the sentence-order loss is multiplied by before it is added to
             that of the masked tokens.
@@ -147,6 +172,8 @@ class PretrainingConfig(ObjectiveConfig, ScheduleConfig):
     stop_after_minutes: float | None = None
     safeguards: SafeguardConfig = dataclasses.field(default_factory=SafeguardConfig)
     init_checkpoint: str = ""
+    residual_init_scale: float = 1.0
+    ema_decay: float | None = None
     masking: MaskingConfig = dataclasses.field(default_factory=MaskingConfig)
     sentence_order_weight: float = 1.0
     position_offset_probability: float = 0.0
@@ -194,6 +221,9 @@ class PretrainingConfig(ObjectiveConfig, ScheduleConfig):
         self._check_sentence_order()
         check_seed("pretraining.seed", self.seed)
         self.check_objective(num_train_steps=self.num_train_steps)
+        self.check_optimizer("pretraining")
+        check_between(self, "pretraining", "ema_decay", inclusive="neither")
+        self._check_initial_scale()
         if not self.num_train_steps and not self.init_checkpoint:
             raise InputError(
                 "pretraining.num_train_steps: got 0, which evaluates only; expected with it "
@@ -203,6 +233,23 @@ class PretrainingConfig(ObjectiveConfig, ScheduleConfig):
         for phase in phases if self.num_train_steps else ():
             self.get_schedule(phase).check()
         self.plan(phases)
+
+    def _check_initial_scale(self) -> None:
+        """Refuse a scale of the initial weights that is not above 0, or would do nothing.
+
+        Raises:
+            InputError: It is one of the two.
+        """
+        scale = self.residual_init_scale
+        if not (math.isfinite(scale) and scale > 0):
+            raise InputError(
+                f"pretraining.residual_init_scale: got {scale}, expected a number above 0"
+            )
+        if scale != 1 and self.init_checkpoint:
+            raise InputError(
+                f"pretraining.residual_init_scale: got {scale} with init_checkpoint, whose weights "
+                "are taken as they are; expected 1 with it"
+            )
 
     def _check_sentence_order(self) -> None:
         """Refuse a weight of sentence order that is not finite, or 0 where it must be learned.
@@ -321,7 +368,23 @@ class PretrainingConfig(ObjectiveConfig, ScheduleConfig):
             device_batch_size=resolve("device_batch_size"),
             learning_rate=resolve("learning_rate") * math.sqrt(ratio),
             num_warmup_steps=resolve("num_warmup_steps"),
+            num_hidden_layers=phase.num_hidden_layers,
         )
+
+    def check_depths(self, model: AlbertConfig) -> None:
+        """Refuse numbers of layers of the phases that do not go together with those of the model.
+
+        Raises:
+            InputError: A phase's number is impossible, or the last phase's is not the model's.
+        """
+        for phase in self.resolved_phases(sequence_length=1):
+            last = phase.architecture(model).num_hidden_layers
+        if last != model.num_hidden_layers:
+            raise InputError(
+                f"pretraining.phases: got num_hidden_layers {last} in the last one, expected the "
+                f"model's {model.num_hidden_layers}; train the model that is wanted in the last "
+                "phase, or change its num_hidden_layers (model.overrides)"
+            )
 
     def get_schedule(self, phase: Phase) -> Schedule:
         """Return the learning rates of a phase, by the steps since its beginning.

@@ -16,7 +16,7 @@ from albert_core.pretraining.config import Phase, PretrainingConfig
 from albert_core.pretraining.dataset import PretrainingData, locate_corrupt_record
 from albert_core.pretraining.effective_rank import measure_effective_ranks
 from albert_core.pretraining.held_out import HeldOutModel, evaluate_held_out, published_metrics
-from albert_core.pretraining.initialization import initialize
+from albert_core.pretraining.initialization import initialize, scale_residual_kernels
 from albert_core.pretraining.publication import count_parameters, write_results
 from albert_core.pretraining.speed import SpeedMeter, summarize_speed
 from albert_core.progress import ReportProgress, quiet
@@ -96,13 +96,23 @@ def run_pretraining(
         ]
         model = compiled_model(model_config, config, phases, devices)
         if config.init_checkpoint:
-            initialize(model, config.init_checkpoint, tokenizer)
+            initialize(
+                model,
+                config.init_checkpoint,
+                tokenizer,
+                may_differ_in_depth=bool(config.num_train_steps),
+            )
+        else:
+            scale_residual_kernels(model, config.residual_init_scale)
         with locate_corrupt_record(data):
             state = _train(model, data, phases, config, devices, checkpoints, work, progress)
         best = best_row(state.history, config.monitor)
         if devices.is_chief:
             recover_log(checkpoints, state)
-            write_results(results, model, tokenizer, state, best, checkpoints)
+            architecture = phases[best.get("phase", 0)].architecture(model_config)
+            if architecture != model_config:
+                progress(state.step, state.step, _describe_depth(architecture, model_config))
+            write_results(results, model, architecture, tokenizer, state, best, checkpoints)
     log = read_log(checkpoints)
     return {
         **published_metrics(best),
@@ -153,21 +163,28 @@ def _train(
         for records, phase, num in zip(data, phases, num_micro_batches, strict=True)
     ]
 
+    depths = [phase.architecture(model.config).num_hidden_layers for phase in phases]
     models = [HeldOutModel(model, records.special_ids.mask) for records in data]
 
     def evaluate(step: int) -> dict[str, Any]:
-        """Return the held-out metrics at a step, on the records of its phase, and their masking."""
+        """Return the held-out metrics at a step, on the records of its phase, and their masking.
+
+        Gives the model the number of layers of that phase.
+        """
         index = plan.phase_of(max(step - 1, 0))
+        model.set_depth(depths[index])
         masking = data[index].masking_of_batches
         described = {"masking": masking.describe()} if masking else {}
-        return {**evaluate_held_out(models[index], held_out[index]), **described}
+        with model.optimizer.averages_in_place():
+            return {**evaluate_held_out(models[index], held_out[index]), **described}
 
     def batches_from(step: int) -> Any:
         """Return the batches of the phase at a step, from there on.
 
-        Sets the model's micro-batches, and has its step compiled again, for this phase.
+        Sets the model's micro-batches and layers, and has its step compiled again, for this phase.
         """
         index = plan.phase_of(step)
+        model.set_depth(depths[index])
         model.num_micro_batches = num_micro_batches[index]
         # Otherwise TensorFlow traces one step for the shapes of all phases, which is slower.
         model.make_train_function(force=True)
@@ -189,8 +206,11 @@ def _train(
     # Once, as it costs as much as an evaluation; the outputs of several processes are on several
     # machines.
     if devices.num_processes == 1:
-        batches = held_out[plan.phase_of(max(state.step - 1, 0))]
-        ranks = measure_effective_ranks(model, batches, multiple_of=num_data_parallel)
+        index = plan.phase_of(max(state.step - 1, 0))
+        model.set_depth(depths[index])
+        batches = held_out[index]
+        with model.optimizer.averages_in_place():
+            ranks = measure_effective_ranks(model, batches, multiple_of=num_data_parallel)
         state.history[-1].update(ranks)
     return state
 
@@ -218,3 +238,11 @@ def _trained_length(
             return {}
         lengths.append(initial)
     return {TRAINED_LENGTH: max(lengths)}
+
+
+def _describe_depth(published: AlbertConfig, planned: AlbertConfig) -> str:
+    """Return the message that training stopped in a phase of fewer layers than the model's."""
+    return (
+        f"stopped before the phase with all {planned.num_hidden_layers} layers: the published "
+        f"model has {published.num_hidden_layers}"
+    )

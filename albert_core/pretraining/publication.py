@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from albert_core.checkpoints.names import DETECTION_SCOPE, GENERATOR_SCOPE
-from albert_core.config import CONFIG_NAME, WEIGHTS_NAME
+from albert_core.config import CONFIG_NAME, WEIGHTS_NAME, AlbertConfig
 from albert_core.model.pretraining import PretrainingModel
 from albert_core.model.replaced_token_detection import AlbertForReplacedTokenDetection
 from albert_core.model.weights import read_weights, weights_by_name, write_weights
@@ -25,6 +25,7 @@ _EMBEDDINGS = "bert/embeddings/"
 def write_results(
     results: Path,
     model: PretrainingModel,
+    architecture: AlbertConfig,
     tokenizer: Tokenizer,
     state: TrainingState,
     best: Mapping[str, float],
@@ -37,7 +38,8 @@ def write_results(
 
     Args:
         results: The folder; it exists, and has no TensorBoard files yet.
-        model: Gives the architecture alone.
+        model: Tells whether there is a generator, and its architecture; no weight is read.
+        architecture: That of the best weights, which may have fewer layers than the model.
         tokenizer: The vocabulary.
         state: The final one.
         best: The row of the best weights, whose metrics go to eval_results.txt.
@@ -46,11 +48,12 @@ def write_results(
     Raises:
         StepFailedError: The best weights were damaged since they were written.
     """
-    model.config.to_json_file(results / CONFIG_NAME)
+    architecture.to_json_file(results / CONFIG_NAME)
     tokenizer.save(results)
     copy_best(checkpoints, state.best, results / WEIGHTS_NAME)
     if isinstance(model, AlbertForReplacedTokenDetection):
-        _divide(results, model, tokenizer)
+        depth = architecture.num_hidden_layers
+        _divide(results, model.generator_config.with_depth(depth), tokenizer)
     write_history(results, state.history)
     names = [name for name in best if name.startswith(f"{DETECTION_PREFIX}_")]
     text = "".join(
@@ -62,13 +65,13 @@ def write_results(
         shutil.copytree(checkpoints / TENSORBOARD_NAME, results / TENSORBOARD_NAME)
 
 
-def _divide(results: Path, model: AlbertForReplacedTokenDetection, tokenizer: Tokenizer) -> None:
+def _divide(results: Path, generator_config: AlbertConfig, tokenizer: Tokenizer) -> None:
     """Replace the weights of both models by those of the discriminator, beside a generator."""
     weights = read_weights(results / WEIGHTS_NAME)
     write_weights(results / WEIGHTS_NAME, discriminator_weights(weights))
     folder = results / GENERATOR_FOLDER
     folder.mkdir()
-    model.generator_config.to_json_file(folder / CONFIG_NAME)
+    generator_config.to_json_file(folder / CONFIG_NAME)
     tokenizer.save(folder)
     write_weights(folder / WEIGHTS_NAME, generator_weights(weights))
 

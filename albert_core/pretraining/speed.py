@@ -42,7 +42,9 @@ class SpeedMeter:
         self._data, self._phases, self._plan = data, phases, plan
         self._peak = devices.num_devices * (peak_flops(devices.name) or measured_matrix_flops())
         self._flops_per_token = [
-            objective.flops_per_token(model_config, phase.sequence_length, records.num_predictions)
+            objective.flops_per_token(
+                phase.architecture(model_config), phase.sequence_length, records.num_predictions
+            )
             for records, phase in zip(data, phases, strict=True)
         ]
         self._waited_s = 0.0

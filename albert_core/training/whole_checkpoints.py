@@ -21,6 +21,7 @@ from albert_core.checksums import (
 from albert_core.errors import InputError
 from albert_core.files import sha256_of_file
 from albert_core.model.weights import read_weights, write_weights
+from albert_core.optimizers.adamw import AVERAGE
 from albert_core.training.best_weights import OLD_BEST_NAME
 from albert_core.training.log import LOG_NAME, matches_log
 from albert_core.training.state import (
@@ -108,7 +109,9 @@ def _make_best_again(
     if checkpoint is None:
         raise DamageError(damage)
     arrays = read_weights(checkpoint / VARIABLES_NAME)
-    write_weights(path, {name: arrays[name] for name in shapes})
+    # Of a training that averages its weights the averages are evaluated and published.
+    published = {name: arrays.get(f"{name}/{AVERAGE}", arrays[name]) for name in shapes}
+    write_weights(path, published)
     # The same arrays give the same bytes, so the checksum tells whether these are the best weights:
     # after a roll-back the checkpoint of that step may hold others.
     if find_file_damage(path, best):

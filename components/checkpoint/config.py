@@ -18,12 +18,14 @@ class CheckpointConfig:
         vocab: Vocabulary, if not the one beside it: a SentencePiece model, a vocab.txt or a folder
             that holds one.
         lower_case: Whether the vocabulary is for lower-cased text, if not as the files say.
+        strip_accents: Whether it is for text without accents, if not as the files say.
     """
 
     path: str = ""
     albert_config: str = ""
     vocab: str = ""
     lower_case: bool | None = None
+    strip_accents: bool | None = None
 
     def __post_init__(self) -> None:
         """Refuse files that belong to no checkpoint.
@@ -31,7 +33,7 @@ class CheckpointConfig:
         Raises:
             InputError: There is such a setting, and no path.
         """
-        names = ("albert_config", "vocab", "lower_case")
+        names = ("albert_config", "vocab", "lower_case", "strip_accents")
         given = [name for name in names if getattr(self, name) not in ("", None)]
         if given and not self.path:
             raise InputError(

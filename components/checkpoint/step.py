@@ -77,6 +77,7 @@ def read_configured(config: CheckpointConfig) -> Checkpoint:
         config=config.albert_config or None,
         vocab=config.vocab or None,
         lower_case=config.lower_case,
+        strip_accents=config.strip_accents,
     )
     if checkpoint.tokenizer is None:
         raise InputError(

@@ -30,6 +30,7 @@ def evaluate(
     albert_config: str | Path | None = None,
     vocab: str | Path | None = None,
     lower_case: bool | None = None,
+    strip_accents: bool | None = None,
     work_root: str | Path | None = None,
     progress: ReportProgress = quiet,
 ) -> Manifest:
@@ -48,6 +49,7 @@ def evaluate(
         albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
         vocab: Vocabulary of the checkpoint, if not the one beside it.
         lower_case: Whether that vocabulary is for lower-cased text, if not as the files say.
+        strip_accents: Whether it is for text without accents, if not as the files say.
         work_root: Folder of the work folders; beside `output` when not given.
         progress: Told what it is doing.
 
@@ -60,7 +62,12 @@ def evaluate(
             holds something else.
     """
     model, data = input_folder(model), input_folder(data)
-    side_files: dict[str, Any] = {"config": albert_config, "vocab": vocab, "lower_case": lower_case}
+    side_files: dict[str, Any] = {
+        "config": albert_config,
+        "vocab": vocab,
+        "lower_case": lower_case,
+        "strip_accents": strip_accents,
+    }
     scored = task or read_declared_task(model)
     identity = _identify(model, side_files)
 

@@ -10,6 +10,7 @@ from albert_core.artifacts.manifest import MANIFEST_NAME, Manifest, find_manifes
 from albert_core.artifacts.outputs import output_at
 from albert_core.checkpoints import read_checkpoint
 from albert_core.errors import InputError
+from albert_core.files import hash_json
 from albert_core.storage import local_path
 from albert_core.tokenization import load_tokenizer
 
@@ -77,6 +78,12 @@ class Lineage:
         of_text = [manifest for manifest in (*self.records, self.vocab) if manifest]
         codes = (manifest.config.get("language") for manifest in of_text)
         return tuple(dict.fromkeys(code for code in codes if code))
+
+    @property
+    def content_hash(self) -> str:
+        """Hash of the content hashes of all known manifests, the random one last."""
+        manifests = [*self.manifests, *filter(None, [self.random_evaluated])]
+        return hash_json([manifest.content_hash for manifest in manifests])
 
 
 def lineage_at(

@@ -1,43 +1,26 @@
-"""The step `export`: write models in other formats, prove them the same, write their cards."""
+"""The step `export`: write a run's fine-tuned models in other formats, if their scores suffice."""
 
 import dataclasses
-import gc
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from albert_core.artifacts.inputs import input_folder
-from albert_core.artifacts.manifest import Manifest, Metrics, find_manifest, read_manifest
+from albert_core.artifacts.manifest import Manifest, Metrics, read_manifest
 from albert_core.artifacts.step import run_step
-from albert_core.checkpoints.side_files import TASK_NAME
-from albert_core.checkpoints.task_head import read_for_task
-from albert_core.errors import InputError
-from albert_core.exports.description import PARITY_NAME
-from albert_core.exports.formats import (
-    FORMATS,
-    ExportFormat,
-    refuse_missing_packages,
-    write_format,
-)
-from albert_core.files import hash_json, write_json
-from albert_core.inference.task_settings import read_declared_task
+from albert_core.exports.formats import refuse_missing_packages
+from albert_core.files import write_json
 from albert_core.progress import ReportProgress, quiet
-from albert_core.storage import join, read_bytes
-from albert_core.tasks import Task, data_folder, task_fingerprint
-from components.export.card.config import CardConfig
-from components.export.card.render import write_card
 from components.export.config import ExportConfig
-from components.export.lineage import Lineage, find_lineage, lineage_at
-from components.export.proof_sentences import ProofSentences, proof_sentences
+from components.export.exporter import DevFiles, Exporter
+from components.export.lineage import Lineage, lineage_at
+from components.export.proof_sentences import proof_sentences
 from components.finetune.job import refuse_repeated_tasks
 
 if TYPE_CHECKING:
     from albert_core.exports.parity import Parity
-    from albert_core.finetuning.dev_set import DevSet
 
 EXPORT_NAME = "export.json"
-_MAX_DEV_EXAMPLES = 2000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,137 +48,6 @@ class TaskExport:
     size_ratios: Mapping[str, float] = dataclasses.field(default_factory=dict)
     scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
     score_before: float | None = None
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _DevFiles:
-    """The task of a fine-tuned model, and the folder of its files."""
-
-    task: Task
-    data: Path
-
-    @classmethod
-    def for_model(cls, model: Path, data: Path) -> "_DevFiles":
-        """Read the task from the folder of the model; `data` is not looked at.
-
-        Raises:
-            InputError: The folder is not a finished output of `albert finetune`, or its task cannot
-                be read.
-        """
-        read_manifest(model, step="finetune")
-        return cls(task=read_declared_task(model), data=data)
-
-
-def export_model(
-    *,
-    model: str | Path,
-    formats: Sequence[ExportFormat],
-    output: str | Path,
-    max_score_loss: float | None = None,
-    data_dir: str | Path | None = None,
-    sentences: str | Path | None = None,
-    run: str | Path | None = None,
-    card: CardConfig | None = None,
-    task: Task | None = None,
-    albert_config: str | Path | None = None,
-    vocab: str | Path | None = None,
-    lower_case: bool | None = None,
-    progress: ReportProgress = quiet,
-) -> Manifest:
-    """Export one model, pretrained or fine-tuned, to a folder below `output` for each format.
-
-    Each is proved to be the same model and has a card (README.md). Nothing is written if `output`
-    already holds this work.
-
-    Args:
-        model: A checkpoint of any kind that `albert convert` reads, local or gs://.
-        formats: Names in the table of formats; at least one, each once.
-        output: Folder to make, local or gs://.
-        max_score_loss: As in `ExportConfig`.
-        data_dir: Folder of the tasks' folders, to score an output of `albert finetune`, or a model
-            of the given task; others are refused with it. None: no scores.
-        sentences: File of sentences to compare outputs on, one a line; if not given, sentences of
-            the corpus if `run` has its vocabulary, else the package's English ones.
-        run: Folder of the run that made it, or one with the outputs of its steps, for the card.
-        card: What only people know about the model, for its card.
-        task: Task of a fine-tuned checkpoint that declares none, or another.
-        albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
-        vocab: Vocabulary of the checkpoint, if not the one beside it.
-        lower_case: Whether that vocabulary is for lower-cased text, if not as the files say.
-        progress: Called with what is being done.
-
-    Returns:
-        The manifest; its metrics are the largest difference of the outputs by format.
-
-    Raises:
-        InputError: The model, or a setting, cannot be used; a format cannot express it, or lacks a
-            package; its task's dev set is missing; or `output` holds something else.
-        StepFailedError: An exported model is not the same model; nothing is published.
-    """
-    config = ExportConfig(
-        formats=tuple(formats), max_score_loss=max_score_loss, card=card or CardConfig()
-    )
-    if not config.formats:
-        raise InputError(f"to: got nothing, expected one or more of {', '.join(FORMATS)}")
-    refuse_missing_packages(config.formats)
-    model = input_folder(model)
-    reading: dict[str, Any] = {
-        "task": task,
-        "config": albert_config,
-        "vocab": vocab,
-        "lower_case": lower_case,
-    }
-    dev = _dev_files(model, data_dir, task)
-    lineage = find_lineage(model, run)
-    chosen = proof_sentences(lineage, sentences)
-    inputs = {
-        "model": read_for_task(model, **reading).content_hash(),
-        "lineage": _hash_lineage(lineage),
-    }
-    if task:
-        inputs["task"] = hash_json(dataclasses.asdict(task))
-    if sentences:
-        inputs["sentences"] = hash_json(chosen.texts)
-    if dev:
-        inputs["data"] = task_fingerprint(dev.task, dev.data)
-
-    def body(results: Path, _: Path) -> Metrics:
-        """Export the model and return the largest difference by format."""
-        exporter = _Exporter(config, chosen, progress)
-        parities = exporter.export(model, results, dev, lineage, label="", reading=reading)
-        return {parity.format: parity.largest_difference for parity in parities}
-
-    return run_step(
-        "export", config=dataclasses.asdict(config), inputs=inputs, output=output, body=body
-    )
-
-
-def read_parity(export: str) -> dict[str, Any]:
-    """Return the contents of parity.json in the folder of one format, local or gs://, unchecked."""
-    return json.loads(read_bytes(join(export, PARITY_NAME)))
-
-
-def _dev_files(model: Path, data_dir: str | Path | None, task: Task | None) -> _DevFiles | None:
-    """Return the task of a model and the folder of its files; None without a folder of tasks.
-
-    The task is the given one, or else the one that the model's folder declares.
-
-    Raises:
-        InputError: The model is no output of `albert finetune`, or its task has no folder there.
-    """
-    if data_dir is None:
-        return None
-    if task:
-        return _DevFiles(task=task, data=data_folder(task, input_folder(data_dir)))
-    manifest = find_manifest(model)
-    if manifest is None or manifest.step != "finetune" or not (model / TASK_NAME).is_file():
-        raise InputError(
-            f"data_dir: got {data_dir}, expected none, for {model} is no output of `albert "
-            "finetune`, which says what task to score and how; or name the task with --task"
-        )
-    return _DevFiles.for_model(
-        model, data_folder(read_declared_task(model), input_folder(data_dir))
-    )
 
 
 def export_models(
@@ -245,11 +97,11 @@ def export_models(
     def body(results: Path, _: Path) -> Metrics:
         """Export the candidates in order, write export.json and return the metrics."""
         lineage = candidates[0].lineage if candidates else Lineage()  # all have one vocabulary
-        exporter = _Exporter(config, proof_sentences(lineage), progress)
+        exporter = Exporter(config, proof_sentences(lineage), progress)
         exports = []
         for candidate in candidates:
             folder = folders.get(candidate.task)
-            dev = _DevFiles.for_model(candidate.model, input_folder(folder)) if folder else None
+            dev = DevFiles.for_model(candidate.model, input_folder(folder)) if folder else None
             exports.append(_export_task(exporter, candidate, results, dev))
         write_json(
             results / EXPORT_NAME, {"models": [dataclasses.asdict(export) for export in exports]}
@@ -262,7 +114,7 @@ def export_models(
         inputs={c.task: c.evaluated.content_hash for c in candidates}
         | {f"{c.task} model": c.evaluated.inputs["model"] for c in candidates}
         | {f"{c.task} data": c.evaluated.inputs["data"] for c in candidates}
-        | {f"{c.task} lineage": _hash_lineage(c.lineage) for c in candidates},
+        | {f"{c.task} lineage": c.lineage.content_hash for c in candidates},
         output=output,
         work_root=work_root,
         body=body,
@@ -322,14 +174,8 @@ def _candidates(
     ]
 
 
-def _hash_lineage(lineage: Lineage) -> str:
-    """Return a hash of the content hashes of all manifests of a lineage."""
-    manifests = [*lineage.manifests, *filter(None, [lineage.random_evaluated])]
-    return hash_json([manifest.content_hash for manifest in manifests])
-
-
 def _export_task(
-    exporter: "_Exporter", candidate: _Candidate, results: Path, dev: _DevFiles | None
+    exporter: Exporter, candidate: _Candidate, results: Path, dev: DevFiles | None
 ) -> TaskExport:
     """Export one model of a run to `results/<task>`, or hold it back if its score is too low.
 
@@ -365,92 +211,6 @@ def _export_task(
         scores={name: comparison.after for name, comparison in scores.items()},
         score_before=next((comparison.before for comparison in scores.values()), None),
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class _Exporter:
-    """Exports models in all formats of a configuration, one after the other."""
-
-    config: ExportConfig
-    sentences: ProofSentences
-    progress: ReportProgress
-
-    def export(
-        self,
-        model: Path,
-        folder: Path,
-        dev: _DevFiles | None,
-        lineage: Lineage,
-        *,
-        label: str,
-        reading: Mapping[str, Any] | None = None,
-    ) -> "list[Parity]":
-        """Write, prove and describe a model in every format, each in a folder below `folder`.
-
-        Beside the model each folder gets parity.json and README.md. The first format that fails
-        ends the export.
-
-        Args:
-            model: The checkpoint.
-            folder: Folder to make in an existing one; it may exist, but no format's folder in it.
-            dev: Where the dev set is; None to compare no scores.
-            lineage: For the card.
-            label: Put before what is reported as progress.
-            reading: Keyword arguments of `read_for_task`, with which the model is read.
-
-        Returns:
-            The measurements, in the order of the formats.
-
-        Raises:
-            InputError: The model or its dev set cannot be read, or a format cannot express it.
-            StepFailedError: What was written is not the same model.
-        """
-        from albert_core.exports.parity import make_reference, prove
-
-        folder.mkdir(exist_ok=True)
-        checkpoint = read_for_task(model, **(reading or {}))
-        self.progress(0, 0, f"{label}reference")
-        dev_set = _score_dev_set(model, dev, reading or {}) if dev else None
-        reference = make_reference(
-            checkpoint, self.sentences.texts, dev_set, sentence_source=self.sentences.source
-        )
-        parities = []
-        for name in self.config.formats:
-            self.progress(0, 0, f"{label}{name}")
-            write_format(checkpoint, folder / name, to=name)
-            # Keras models hold cycles; without this the last runtime's copy stays in memory.
-            gc.collect()
-            parity = prove(
-                reference,
-                folder / name,
-                name=name,
-                open_format=FORMATS[name].open,
-                bounds=self.config.get_bounds(name),
-            )
-            parities.append(parity)
-            write_card(
-                folder / name,
-                model=model,
-                task=checkpoint.task,
-                lineage=lineage,
-                export_format=name,
-                card=self.config.card,
-            )
-        return parities
-
-
-def _score_dev_set(model: Path, dev: _DevFiles, reading: Mapping[str, Any]) -> "DevSet":
-    """Return up to 2,000 examples, spread over the dev set, with the score of the Keras model.
-
-    Args:
-        model: The checkpoint.
-        dev: Where the dev set is.
-        reading: Keyword arguments of `load`, with which the model is read.
-    """
-    from albert_core.inference import load
-    from albert_core.inference.evaluation import score_dev_set
-
-    return score_dev_set(load(model, **reading), data=dev.data, most=_MAX_DEV_EXAMPLES)
 
 
 def _summarize(exports: Sequence[TaskExport]) -> Metrics:

@@ -11,6 +11,7 @@ from albert_core.artifacts.work_folder import local_work_root
 from albert_core.checkpoints import read_checkpoint
 from albert_core.checkpoints.trained_length import find_trained_length
 from albert_core.finetuning.config import FinetuningConfig, Initialization
+from albert_core.optimizers.settings import without_unchanged
 from albert_core.progress import ReportProgress, quiet
 from albert_core.tasks import Task, task_fingerprint
 
@@ -27,6 +28,7 @@ def finetune(
     albert_config: str | Path | None = None,
     vocab: str | Path | None = None,
     lower_case: bool | None = None,
+    strip_accents: bool | None = None,
     progress: ReportProgress = quiet,
 ) -> Manifest:
     """Fine-tune and publish the best model by the task's first metric to `output`.
@@ -45,6 +47,7 @@ def finetune(
         albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
         vocab: Vocabulary of the checkpoint, if not the one beside it.
         lower_case: Whether that vocabulary is for lower-cased text, if not as the files say.
+        strip_accents: Whether it is for text without accents, if not as the files say.
         progress: Receives the number of steps done.
 
     Returns:
@@ -57,7 +60,11 @@ def finetune(
     pretrained, data = input_folder(pretrained), input_folder(data)
     cache = local_work_root(work_root) / "features" if work_root else None
     checkpoint = read_checkpoint(
-        pretrained, config=albert_config, vocab=vocab, lower_case=lower_case
+        pretrained,
+        config=albert_config,
+        vocab=vocab,
+        lower_case=lower_case,
+        strip_accents=strip_accents,
     )
     inputs = {
         "pretrained": checkpoint.content_hash(),
@@ -103,9 +110,10 @@ def recorded_settings(config: FinetuningConfig) -> dict[str, Any]:
     """Return the settings, by name, for the manifest and the fingerprint of the work.
 
     `evaluation_interval_steps` is left out where it is not set: the first versions did not have
-    it, and their work must not become another.
+    it, and their work must not become another. `without_unchanged` says which settings of the
+    optimizer are left out for the same reason.
     """
-    settings = dataclasses.asdict(config)
+    settings = without_unchanged(dataclasses.asdict(config))
     if config.evaluation_interval_steps is None:
         del settings["evaluation_interval_steps"]
     return settings

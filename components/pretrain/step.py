@@ -12,6 +12,7 @@ from albert_core.checkpoints import read_checkpoint
 from albert_core.config import AlbertConfig, ModelConfig, refuse_redrawn_dropout
 from albert_core.errors import InputError
 from albert_core.optimizers.schedules import ScheduleConfig
+from albert_core.optimizers.settings import without_unchanged
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.pretraining.objectives import ObjectiveConfig
 from albert_core.progress import ReportProgress, quiet
@@ -22,9 +23,16 @@ from albert_core.training.devices import is_led_by_another
 
 # Settings of the schedule that the first version had, and other settings that it did not have.
 _FIRST_SCHEDULE = {"start_warmup_step", "poly_power"}
-_NEWER = {"sentence_order_weight", "position_offset_probability", "num_trained_positions"}
+_NEWER = {
+    "residual_init_scale",
+    "ema_decay",
+    "sentence_order_weight",
+    "position_offset_probability",
+    "num_trained_positions",
+}
 _NEWER |= {field.name for field in dataclasses.fields(ObjectiveConfig)}
 _DEFAULTS = PretrainingConfig()
+_NO_DEPTH = ("num_hidden_layers", None)  # of a phase
 
 
 def pretrain(
@@ -62,6 +70,7 @@ def pretrain(
     tokenizer = load_tokenizer(input_folder(vocab))
     model_config = model.with_vocabulary(len(tokenizer))
     refuse_redrawn_dropout(model_config, rematerialize=config.rematerialize)
+    config.check_depths(model_config)
     for description in descriptions:
         _refuse_mismatch(description, tokenizer, model_config)
     by_length = _by_sequence_length(folders, descriptions)
@@ -108,15 +117,20 @@ def recorded_settings(config: PretrainingConfig) -> dict[str, Any]:
     """Return the settings, by name, for the manifest and the fingerprint of the work.
 
     Settings that the first version did not have are left out where they are at their defaults: a
-    setting added since then must not make other work of a pretraining that does not use it.
+    setting added since then must not make other work of a pretraining that does not use it. Those
+    of the optimizer are left out by `without_unchanged`.
     """
-    settings = dataclasses.asdict(config)
+    settings = without_unchanged(dataclasses.asdict(config))
     settings["masking"] = recorded_masking(settings["masking"])
     of_schedules = {field.name for field in dataclasses.fields(ScheduleConfig)} - _FIRST_SCHEDULE
     for field in dataclasses.fields(PretrainingConfig):
         is_newer = field.name in of_schedules | _NEWER
         if is_newer and getattr(config, field.name) == getattr(_DEFAULTS, field.name):
             del settings[field.name]
+    settings["phases"] = tuple(
+        {name: value for name, value in phase.items() if (name, value) != _NO_DEPTH}
+        for phase in settings["phases"]
+    )
     return settings
 
 

@@ -47,8 +47,9 @@ def resolve(
     """Fill the date into the settings, and start from the accepted model if there is one.
 
     The accepted model becomes `vocab.source` and `pretraining.init_checkpoint`, in place of what
-    they were. Re-running a date reuses its results, since only models of earlier dates count. The
-    files of the corpus are read, to check and hash them; nothing is written.
+    they were, and no initial weights are scaled. Re-running a date reuses its results, since only
+    models of earlier dates count. The files of the corpus are read, to check and hash them; nothing
+    is written.
 
     Args:
         date: A date or a time, as a schedule passes it.
@@ -68,7 +69,11 @@ def resolve(
     accepted = accepted_before(retraining.accepted, date) if retraining.accepted else None
     if accepted:
         vocab = dataclasses.replace(vocab, source=accepted.address)
-        pretraining = dataclasses.replace(pretraining, init_checkpoint=accepted.address)
+        pretraining = dataclasses.replace(
+            pretraining,
+            init_checkpoint=accepted.address,
+            residual_init_scale=1.0,  # it was for the new weights of the first model
+        )
     return Resolved(
         date=date,
         title=with_date(title, date),

@@ -38,10 +38,11 @@ def _phase_lines(estimate: PhaseEstimate) -> list[str]:
     num_parts = estimate.num_micro_batches
     in_parts = f" in {num_parts} micro-batches" if num_parts > 1 else ""
     rematerialized = ", rematerialised" if request.config.rematerialize else ""
+    layers = f", {phase.num_hidden_layers} layers" if phase.num_hidden_layers else ""
     exchange = estimate.exchange_seconds / estimate.step_seconds
     return [
         "",
-        f"sequence length {phase.sequence_length}, {phase.batch_size:,} sequences a step, "
+        f"sequence length {phase.sequence_length}{layers}, {phase.batch_size:,} sequences a step, "
         f"{phase.batch_size // estimate.num_data_parallel:,} a chip{in_parts}{rematerialized}",
         f"memory      {num_gib:.2f} of {limit} GiB a chip: fits, {limit - num_gib:.2f} GiB free",
         f"work        {estimate.flops_per_step:.3g} FLOPs a chip and step: "

@@ -30,6 +30,7 @@ def export(
     albert_config: str | None = None,
     vocab: str | None = None,
     lower_case: bool | None = None,
+    strip_accents: bool | None = None,
     card: CardConfig,
 ) -> None:
     """Publish a model in formats that others run or read, each with a proof that it is the same.
@@ -50,9 +51,10 @@ def export(
         albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
         vocab: Vocabulary, if not the one beside the checkpoint.
         lower_case: Whether that vocabulary is for lower-cased text, if not as the files say.
+        strip_accents: Whether it is for text without accents, if not as the files say.
         card: What only people know, for its card.
     """
-    from components.export.step import export_model, read_parity
+    from components.export.single_model import export_model, read_parity
     from pipeline.cli.tables import print_parities
 
     manifest = export_model(
@@ -67,6 +69,7 @@ def export(
         albert_config=albert_config,
         vocab=vocab,
         lower_case=lower_case,
+        strip_accents=strip_accents,
         card=card,
         progress=to_stderr("export"),
     )
@@ -105,6 +108,7 @@ def convert(
     albert_config: str | None = None,
     vocab: str | None = None,
     lower_case: bool | None = None,
+    strip_accents: bool | None = None,
 ) -> None:
     """Write a checkpoint as another kind, and prove that it is the same model.
 
@@ -116,6 +120,7 @@ def convert(
         albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
         vocab: Vocabulary, if not the one beside the source.
         lower_case: Whether the vocabulary is for lower-cased text, if nothing beside it says so.
+        strip_accents: Whether it is for text without accents, if nothing beside it says so.
     """
     from albert_core.checkpoints import convert as convert_checkpoint
     from pipeline.cli.checkpoint_display import print_conversion
@@ -128,6 +133,7 @@ def convert(
             vocab=vocab,
             config=albert_config,
             lower_case=lower_case,
+            strip_accents=strip_accents,
         )
     )
 
@@ -177,6 +183,7 @@ def serve(
     albert_config: str | None = None,
     vocab: str | None = None,
     lower_case: bool | None = None,
+    strip_accents: bool | None = None,
     **settings: Any,
 ) -> None:
     """Answer requests over HTTP with a model, until Ctrl-C.
@@ -189,6 +196,7 @@ def serve(
         albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
         vocab: Vocabulary, if not the one beside the checkpoint.
         lower_case: Whether that vocabulary is for lower-cased text, if not as the files say.
+        strip_accents: Whether it is for text without accents, if not as the files say.
         **settings: Where to listen, how requests are run together, and what they may ask for.
     """
     config = ServingConfig(**settings)
@@ -206,5 +214,6 @@ def serve(
             "config": albert_config,
             "vocab": vocab,
             "lower_case": lower_case,
+            "strip_accents": strip_accents,
         },
     )

@@ -39,6 +39,7 @@ _ALIASES = {
     "--checkpoint": "--checkpoint.path",
     "--albert_config": "--checkpoint.albert_config",
     "--lower_case": "--checkpoint.lower_case",
+    "--strip_accents": "--checkpoint.strip_accents",
 }
 _CHECKPOINT_VOCAB = "--checkpoint.vocab"
 # Options whose values may hold a comma or begin with a bracket: names of files and folders.

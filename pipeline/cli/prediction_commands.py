@@ -26,6 +26,7 @@ def predict(
     albert_config: str | None = None,
     vocab: str | None = None,
     lower_case: bool | None = None,
+    strip_accents: bool | None = None,
     batch_size: int = DEFAULT_BATCH_SIZE,
 ) -> None:
     """Predict for every row of a file: labels with probabilities, scores, choices or answers.
@@ -44,6 +45,7 @@ def predict(
         albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
         vocab: Vocabulary of a checkpoint, if not the one beside it.
         lower_case: Whether that vocabulary is for lower-cased text, if nothing beside it says so.
+        strip_accents: Whether it is for text without accents, if nothing beside it says so.
         batch_size: Examples that are run together.
     """
     from albert_core.inference import load
@@ -57,6 +59,7 @@ def predict(
         config=albert_config,
         vocab=vocab,
         lower_case=lower_case,
+        strip_accents=strip_accents,
     )
     try:
         num_rows, num_invalid = predict_file(
@@ -86,6 +89,7 @@ def embed(
     albert_config: str | None = None,
     vocab: str | None = None,
     lower_case: bool | None = None,
+    strip_accents: bool | None = None,
     batch_size: int = DEFAULT_BATCH_SIZE,
 ) -> None:
     """Write a vector for every text of a file.
@@ -100,6 +104,7 @@ def embed(
         albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
         vocab: Vocabulary of a checkpoint, if not the one beside it.
         lower_case: Whether that vocabulary is for lower-cased text, if nothing beside it says so.
+        strip_accents: Whether it is for text without accents, if nothing beside it says so.
         batch_size: Texts that are run together.
     """
     from albert_core.inference import load
@@ -108,7 +113,13 @@ def embed(
     refuse_unusable_files(file, output)
     progress = to_stderr("embed")
     path = find_model(model, prefer="pretrained")
-    loaded = load(path, config=albert_config, vocab=vocab, lower_case=lower_case)
+    loaded = load(
+        path,
+        config=albert_config,
+        vocab=vocab,
+        lower_case=lower_case,
+        strip_accents=strip_accents,
+    )
     num_rows = embed_file(
         loaded,
         file,

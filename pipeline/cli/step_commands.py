@@ -126,6 +126,7 @@ def finetune(
     albert_config: str | None = None,
     vocab: str | None = None,
     lower_case: bool | None = None,
+    strip_accents: bool | None = None,
 ) -> None:
     """Fine-tune a pretrained model on a task.
 
@@ -140,6 +141,7 @@ def finetune(
         albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
         vocab: Vocabulary, if not the one beside the checkpoint.
         lower_case: Whether that vocabulary is for lower-cased text, if not as the files say.
+        strip_accents: Whether it is for text without accents, if not as the files say.
     """
     from components.finetune.step import finetune as step
 
@@ -154,6 +156,7 @@ def finetune(
         albert_config=albert_config,
         vocab=vocab,
         lower_case=lower_case,
+        strip_accents=strip_accents,
         progress=to_stderr(f"finetune {declared.name}"),
     )
     print_manifest(manifest, output)
@@ -168,6 +171,7 @@ def evaluate(
     albert_config: str | None = None,
     vocab: str | None = None,
     lower_case: bool | None = None,
+    strip_accents: bool | None = None,
 ) -> None:
     """Score fine-tuned models on their tasks' dev sets and write predictions.
 
@@ -180,6 +184,7 @@ def evaluate(
         albert_config: The albert_config.json of TensorFlow 1 checkpoints without one beside them.
         vocab: Vocabulary, if not the one beside the checkpoints.
         lower_case: Whether that vocabulary is for lower-cased text, if not as the files say.
+        strip_accents: Whether it is for text without accents, if not as the files say.
     """
     from albert_core.inference.task_settings import read_declared_task
     from components.evaluate.step import evaluate as step
@@ -210,6 +215,7 @@ def evaluate(
             albert_config=albert_config,
             vocab=vocab,
             lower_case=lower_case,
+            strip_accents=strip_accents,
             progress=to_stderr(f"evaluate {declared.name}"),
         )
         metrics[f"{declared.name} ({model_name})"] = manifest.metrics

@@ -1,7 +1,6 @@
 """The inputs of a run on this machine: read once, so that no step meets bad ones."""
 
 import dataclasses
-import os
 from pathlib import Path
 
 from albert_core.checkpoints.trained_length import find_trained_length
@@ -21,7 +20,7 @@ from albert_core.tasks import (
 )
 from albert_core.tasks.reading import SPLITS
 from components.checkpoint.step import fetch_checkpoint, read_configured
-from components.image import image_name
+from components.image import get_registry, image_name
 from components.resolve.dates import DATE_PLACEHOLDER, NO_DATE
 from components.resolve.step import Resolved, resolve
 from pipeline.config import RunConfig
@@ -64,7 +63,7 @@ class LocalInputs:
         else:
             text = self._check_undated_text(config)
         beam = config.beam
-        if "ALBERT_REGISTRY" in os.environ:
+        if get_registry():
             beam = beam.with_worker_image(image_name("data"))
         return RunStart(
             config=dataclasses.replace(

@@ -176,16 +176,17 @@ def _run_pipeline(
 
 @contextlib.contextmanager
 def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set variables that the processes of the steps inherit, and remove them after the body.
-
-    Values that the variables had before are lost.
-    """
+    """Set variables that the steps inherit; afterwards restore their earlier values."""
+    before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
         yield
     finally:
-        for name in variables:
-            del os.environ[name]
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _show_outputs(folder: Path) -> None:

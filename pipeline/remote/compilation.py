@@ -2,12 +2,12 @@
 
 import dataclasses
 import json
-import os
 from collections.abc import Mapping
 from typing import Any
 
 from albert_core.errors import InputError, NoAccessError
 from albert_core.progress import ReportProgress, quiet
+from components.image import get_registry
 from components.resolve.dates import NO_DATE
 from pipeline.albert import OptionalSteps, build_pipeline
 from pipeline.config import RunConfig
@@ -66,7 +66,7 @@ def compile_pipeline(
             is wrong, or the parameters are too large or cannot be written.
         NoAccessError: `caching` is set, and a bucket cannot be read from here.
     """
-    if "ALBERT_REGISTRY" not in os.environ:
+    if not get_registry():
         raise InputError(
             "ALBERT_REGISTRY: got nothing, expected the registry that holds the images, for "
             "example europe-docker.pkg.dev/PROJECT/REPOSITORY; export it"

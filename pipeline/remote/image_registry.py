@@ -156,22 +156,25 @@ def _docker_login(registry: str) -> tuple[str, str] | None:
     helper, a program whose answer wins.
 
     Raises:
-        FileNotFoundError: The credential helper is not installed.
+        InputError: The credential helper is not installed.
     """
-    folder = Path(os.environ.get("DOCKER_CONFIG", Path.home() / ".docker"))
+    path = Path(os.environ.get("DOCKER_CONFIG", Path.home() / ".docker")) / "config.json"
     try:
-        config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     helper = config.get("credHelpers", {}).get(registry) or config.get("credsStore")
     if helper:
-        result = subprocess.run(
-            [f"docker-credential-{helper}", "get"],
-            input=registry,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        program = f"docker-credential-{helper}"
+        try:
+            result = subprocess.run(
+                [program, "get"], input=registry, capture_output=True, text=True, check=False
+            )
+        except FileNotFoundError:
+            raise InputError(
+                f"{path}: names the credential helper {program}, which is not installed; install "
+                f"it, or take it out of the file and run `docker login {registry}`"
+            ) from None
         if result.returncode == 0:
             login = json.loads(result.stdout)
             return login["Username"], login["Secret"]

@@ -134,15 +134,16 @@ def _addresses(config: RunConfig, work_root: str) -> Iterator[tuple[str, str]]:
 def list_inputs(config: RunConfig) -> list[str]:
     """Return the addresses of all files below `data_dir`, once other inputs have been looked for.
 
-    Those are the evaluation sets and the corpus, unless it is dated, or the checkpoint that the
-    run starts from; not looked for are checkpoints of pretraining, vocabularies of text and
-    accepted models.
+    Those are the evaluation sets, the checkpoint and the vocabulary that pretraining starts from,
+    and the corpus, unless it is dated, or the checkpoint that the run starts from. Not looked for
+    are accepted models: before the first run there is none.
 
     Raises:
         NoAccessError: A bucket cannot be read from here.
         InputError: An input is missing.
     """
-    for address in config.checkpoint.addresses.values():
+    starts = (config.pretraining.init_checkpoint, config.vocab.source)
+    for address in (*config.checkpoint.addresses.values(), *filter(None, starts)):
         _checkpoint_files(address)
     if not config.checkpoint.path and not has_date(config.corpus.files):
         find_corpus_files(config.corpus)

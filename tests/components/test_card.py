@@ -35,7 +35,7 @@ from tests.helpers.tiny_pretraining import make_material, train
 from tests.helpers.tiny_tasks import TINY_TASKS, tiny_finetuning, write_tiny_tasks
 
 PHASES = (
-    PhaseConfig(sequence_length=24, num_train_steps=20),
+    PhaseConfig(sequence_length=24, num_train_steps=20, num_hidden_layers=1),
     PhaseConfig(sequence_length=48, num_train_steps=20, batch_size=8),
 )
 TASK = dataclasses.replace(TINY_TASKS["topic"], test=(Source(file="test.jsonl"),))
@@ -60,7 +60,8 @@ def run(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     material = make_material(folder)
     records = [material.short, material.long]
-    train(material, folder / "model", records=records, phases=PHASES)
+    settings = {"ema_decay": 0.9, "residual_init_scale": 0.5}
+    train(material, folder / "model", records=records, phases=PHASES, **settings)
     data = write_tiny_tasks(folder / "data") / "topic"
     for name, initialization in (("tuned", "pretrained"), ("random", "random")):
         finetune(
@@ -68,7 +69,7 @@ def run(tmp_path_factory) -> Path:
             data=data,
             pretrained=folder / "model",
             initialization=initialization,
-            config=tiny_finetuning(num_seeds=2),
+            config=tiny_finetuning(num_seeds=2, optimizer="muon", bias_correction=True),
             output=folder / name,
         )
         evaluate(model=folder / name, data=data, output=folder / f"{name} scores")
@@ -173,8 +174,13 @@ def test_the_recipes_are_those_of_the_steps(run, lineage):
     assert tuned["Seed of these weights"] == str(figures["seed"])
     assert tuned["Training examples"] == str(figures["num_train"])
     assert "Epochs" not in tuned
+    moments = "bias_correction true, muon_momentum 0.95, muon_rate_ratio 1.0, muon_precision auto"
+    assert tuned["Optimizer"].replace("\\", "") == f"muon ({moments})"
     figures = lineage.pretrained.metrics
     assert pretraining["Tokens trained on"] == f"{figures['num_tokens']:,}"
+    assert pretraining["Optimizer"] == "adamw"
+    assert pretraining["Decay of the averaged weights"] == "0.9"
+    assert pretraining["Scale of the initial residual kernels"] == "0.5"
     assert pretraining["Hardware"] == figures["strategy"]
     share = float(pretraining["Held-out masked LM accuracy"].removesuffix(" %"))
     assert share == pytest.approx(100 * figures["masked_lm_accuracy"])
@@ -184,9 +190,9 @@ def test_the_recipes_are_those_of_the_steps(run, lineage):
     assert pretraining["Longest sequences trained on, in tokens"] == "48"
     assert "Effective rank of the outputs at the last evaluation" in pretraining
     rows = table_in(text, "Pretraining")
-    assert [(row["Sequence length"], row["Batch size"]) for row in rows] == [
-        ("24", "16"),
-        ("48", "8"),
+    assert [(row["Sequence length"], row["Batch size"], row["Layers"]) for row in rows] == [
+        ("24", "16", "1"),
+        ("48", "8", "all"),
     ]
 
 

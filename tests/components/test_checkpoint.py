@@ -67,10 +67,14 @@ def test_a_bare_checkpoint_takes_configuration_and_a_cased_vocabulary_from_elsew
     with pytest.raises(InputError, match="has no vocabulary beside it"):
         import_checkpoint(config=CheckpointConfig(**with_config), output=tmp_path / "out")
     whole = CheckpointConfig(
-        **with_config, vocab=str(folders["tf1"] / "30k-clean.model"), lower_case=False
+        **with_config,
+        vocab=str(folders["tf1"] / "30k-clean.model"),
+        lower_case=False,
+        strip_accents=False,
     )
     import_checkpoint(config=whole, output=tmp_path / "out")
-    assert read_checkpoint(tmp_path / "out").tokenizer.lower_case is False
+    tokenizer = read_checkpoint(tmp_path / "out").tokenizer
+    assert (tokenizer.lower_case, tokenizer.strip_accents) == (False, False)
 
 
 def test_a_checkpoint_in_a_bucket_is_fetched_by_folder_and_by_prefix(folders, model, tmp_path):

@@ -19,7 +19,8 @@ from albert_core.model import (
     AlbertForQuestionAnsweringWithBeam,
 )
 from components.export.config import ExportConfig
-from components.export.step import export_model, export_models
+from components.export.single_model import export_model
+from components.export.step import export_models
 from components.finetune.step import finetune
 from pipeline.cli.main import main
 from tests.helpers.checkpoint_samples import (

@@ -46,7 +46,7 @@ def material(tmp_path_factory) -> Material:
 @pytest.fixture(scope="module")
 def trained(material, tmp_path_factory) -> Path:
     output = tmp_path_factory.mktemp("trained") / "model"
-    train(material, output, num_train_steps=200, evaluation_interval_steps=50)
+    train(material, output, num_train_steps=200, evaluation_interval_steps=50, ema_decay=0.9)
     return output
 
 
@@ -126,6 +126,65 @@ def test_a_longer_phase_goes_on_where_the_shorter_ended(material, tmp_path):
     assert first_of_long < rows[0]["loss"] - 0.5
 
 
+GROWTH = (
+    PhaseConfig(sequence_length=24, num_train_steps=10, num_hidden_layers=1),
+    PhaseConfig(sequence_length=24, num_train_steps=10, num_hidden_layers=2),
+    PhaseConfig(sequence_length=24, num_train_steps=10),
+)
+FOUR_LAYERS = {
+    "phases": GROWTH,
+    "evaluation_interval_steps": 10,
+    "overrides": {"num_hidden_layers": 4},
+}
+
+
+def test_a_model_that_grows_and_is_interrupted_ends_with_the_same_weights(material, tmp_path):
+    """Each time after the first step of a phase with more layers."""
+
+    def interrupt(step: int, num_steps: int, text: str) -> None:
+        if step in (10, 20) and text.startswith("masked_lm_accuracy"):
+            signal.raise_signal(signal.SIGTERM)
+
+    train(material, tmp_path / "whole", **FOUR_LAYERS)
+    for step in (11, 21):
+        with pytest.raises(StepFailedError, match=f"stopped by SIGTERM after {step} steps"):
+            train(material, tmp_path / "parts", progress=interrupt, **FOUR_LAYERS)
+    train(material, tmp_path / "parts", **FOUR_LAYERS)
+    whole, parts = weights_of(tmp_path / "whole"), weights_of(tmp_path / "parts")
+    assert all((whole[name] == parts[name]).all() for name in whole)
+    assert losses_of(tmp_path / "whole") == losses_of(tmp_path / "parts")
+
+
+def test_a_phase_trains_the_layers_that_it_has_and_a_model_stopped_in_it_is_of_as_many(
+    material, tmp_path, capsys
+):
+    settings = {**FOUR_LAYERS, "stop_after_steps": 8}
+    said = []
+    train(material, tmp_path / "stopped", progress=lambda *at: said.append(at[2]), **settings)
+    assert "stopped before the phase with all 4 layers: the published model has 1" in said
+    phase = PhaseConfig(sequence_length=24, num_train_steps=10)
+    settings |= {"phases": (phase,), "overrides": {"num_hidden_layers": 1}}
+    train(material, tmp_path / "shallow", **settings)
+    assert losses_of(tmp_path / "stopped") == losses_of(tmp_path / "shallow")
+    configs = [(tmp_path / n / "albert_config.json").read_text() for n in ("stopped", "shallow")]
+    assert configs[0] == configs[1]
+    # A model of another depth goes on from it, with the same weights.
+    model = AlbertForPreTraining(
+        AlbertConfig(**{**json.loads(configs[0]), "num_hidden_layers": 4, "layers_to_keep": ()})
+    )
+    start, tokenizer = str(tmp_path / "stopped"), load_tokenizer(material.vocab)
+    capsys.readouterr()
+    initialize(model, start, tokenizer, may_differ_in_depth=True)
+    assert "trained with 1 layers; this model applies the same weights as 4" in (
+        capsys.readouterr().err
+    )
+    expected = weights_of(tmp_path / "stopped")
+    for name, variable in weights_by_name(model).items():
+        np.testing.assert_array_equal(np.asarray(variable), expected[name])
+    with pytest.raises(InputError, match="has num_hidden_layers 1, expected 4"):
+        initialize(model, start, tokenizer, may_differ_in_depth=False)
+
+
 def test_a_budget_ends_training_with_an_evaluation(material, tmp_path):
     """That of steps is what one of tokens becomes; that of minutes is tested with its callback."""
     num_tokens = 24 * 16 * 9
@@ -140,6 +199,10 @@ def test_a_run_interrupted_in_the_decay_of_its_rate_ends_with_the_same_weights(m
         "evaluation_interval_steps": 10,
         "schedule": "warmup_stable_decay",
         "decay_ratio": 0.6,
+        "optimizer": "muon",
+        "bias_correction": True,
+        "ema_decay": 0.9,
+        "residual_init_scale": 0.5,
         "position_offset_probability": 0.5,
     }
 
@@ -164,8 +227,9 @@ def test_evaluation_only_scores_the_model_as_it_is(material, trained, tmp_path):
     figures = train(
         material, output, init_checkpoint=str(trained), num_train_steps=0, num_warmup_steps=0
     ).metrics
-    best = max(row["masked_lm_accuracy"] for row in history_of(trained))
-    assert figures["masked_lm_accuracy"] == pytest.approx(best, abs=1e-3)
+    best = max(history_of(trained), key=lambda row: row["masked_lm_accuracy"])
+    for name in ("masked_lm_accuracy", "loss"):
+        assert figures[name] == pytest.approx(best[name], abs=1e-3)
     assert figures["trained_sequence_length"] == 24  # of the model it evaluates
     before, after = weights_of(trained), weights_of(output)
     assert all((before[name] == after[name]).all() for name in before)
@@ -175,7 +239,8 @@ def test_evaluation_only_scores_the_model_as_it_is(material, trained, tmp_path):
 def test_training_begins_from_any_kind_of_checkpoint(material, trained, tmp_path, to):
     convert(str(trained), str(tmp_path / "converted"), to=to)
     model = AlbertForPreTraining(AlbertConfig.from_json_file(trained / "albert_config.json"))
-    initialize(model, str(tmp_path / "converted"), load_tokenizer(material.vocab))
+    tokenizer = load_tokenizer(material.vocab)
+    initialize(model, str(tmp_path / "converted"), tokenizer, may_differ_in_depth=False)
     expected, actual = weights_of(trained), weights_by_name(model)
     assert expected.keys() == actual.keys()
     for name, values in expected.items():

@@ -4,9 +4,12 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
+from albert_core.config import WEIGHTS_NAME
+from albert_core.model.weights import read_weights
 from tests.helpers.tiny_pretraining import OVERRIDES, Material, losses_of, make_material
 from tests.helpers.zygote import ALBERT, Fork, Zygote
 
@@ -145,6 +148,52 @@ def test_two_logical_devices_of_tensorflow(start, arguments, tmp_path):
     one = losses_of(tmp_path / "one")
     assert losses_of(tmp_path / "two") == pytest.approx(one, abs=TOLERANCE)
     assert losses_of(tmp_path / "parts") == pytest.approx(one, abs=TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    ("environment", "code", "single", "several"),
+    [
+        (
+            EIGHT_DEVICES,
+            ALBERT,
+            [],
+            [
+                *("--pretraining.strategy", "model_parallel"),
+                *("--pretraining.model_parallel_size", "2"),
+                *("--pretraining.device_batch_size", "2"),
+            ],
+        ),
+        (
+            {"KERAS_BACKEND": "tensorflow"},
+            TWO_LOGICAL_CPUS,
+            ["--pretraining.jit_compile", "false"],
+            ["--pretraining.strategy", "mirrored", "--pretraining.device_batch_size", "4"],
+        ),
+    ],
+    ids=["jax", "tensorflow"],
+)
+def test_muon_whose_products_cross_devices_and_averaged_weights(
+    start, arguments, tmp_path, environment, code, single, several
+):
+    """In model parallelism the rows of a matrix are on several devices, which multiply it whole."""
+    options = {
+        "optimizer": "muon",
+        "bias_correction": "true",
+        "ema_decay": "0.5",
+        "num_train_steps": "5",
+        "evaluation_interval_steps": "5",
+    }
+    muon = [*arguments, *(f"--pretraining.{name}={value}" for name, value in options.items())]
+    single = [*muon, *single, "--pretraining.strategy", "single"]
+    finished(start(single, tmp_path / "one", environment, code))
+    finished(start([*muon, *several], tmp_path / "several", environment, code))
+    one, of_several = losses_of(tmp_path / "one"), losses_of(tmp_path / "several")
+    assert len(one) == 5
+    assert of_several == pytest.approx(one, abs=TOLERANCE)
+    # Published are the averages.
+    published = [read_weights(tmp_path / name / WEIGHTS_NAME) for name in ("one", "several")]
+    for name, average in published[0].items():
+        np.testing.assert_allclose(published[1][name], average, atol=TOLERANCE, err_msg=name)
 
 
 def test_a_batch_that_the_devices_cannot_divide(start, arguments, tmp_path):

@@ -75,7 +75,8 @@ def test_later_runs_go_on_from_the_accepted_model_with_its_vocabulary(tmp_path):
         scores={},
     )
     accept(str(tmp_path / "accepted"), model)
-    found = resolve(**settings(tmp_path))
+    scaled = PretrainingConfig(residual_init_scale=0.15)  # of the first model alone
+    found = resolve(**{**settings(tmp_path), "pretraining": scaled})
     assert found.accepted == model
     assert found.vocab == VocabConfig(size=60, source=model.address)
     assert found.pretraining == PretrainingConfig(init_checkpoint=model.address)

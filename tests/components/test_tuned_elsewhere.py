@@ -1,4 +1,4 @@
-"""Models that run_classifier or transformers fine-tuned are scored, exported and served."""
+"""Models that the original's scripts or transformers fine-tuned are scored, exported, served."""
 
 import dataclasses
 import json
@@ -15,8 +15,9 @@ from albert_core.inference import load
 from albert_core.tasks import TASKS
 from pipeline.cli.main import main
 from pipeline.serving import server
-from tests.helpers.checkpoint_samples import classifier
+from tests.helpers.checkpoint_samples import classifier, span
 from tests.helpers.served_models import MODEL_CONFIG
+from tests.helpers.tiny_tasks import squad_file
 
 RTE = TASKS["rte"]
 ROWS = [
@@ -152,3 +153,37 @@ def test_fine_tuning_takes_the_files_that_do_not_lie_beside_a_checkpoint(folder,
     ]
     assert main(["finetune", *options]) == 0
     assert load(tmp_path / "out").task == RTE
+
+
+def test_a_model_for_spans_of_transformers_is_one_for_squad2(tokenizer, tmp_path):
+    """It has no head for answerability: there is no answer where [CLS] scores above all spans."""
+    save_huggingface(span(MODEL_CONFIG, tokenizer=tokenizer), tmp_path / "theirs")
+    qas = [
+        {"id": "a", "question": "Who?", "answers": [{"text": "Dogs", "answer_start": 0}]},
+        {"id": "b", "question": "What froze?", "answers": [], "is_impossible": True},
+    ]
+    data = squad_file([{"context": "Dogs sleep on the train.", "qas": qas}])
+    (tmp_path / "squad").mkdir()
+    for split in ("train", "dev"):
+        (tmp_path / "squad" / f"{split}-v2.0.json").write_text(json.dumps(data))
+    options = ["--task", "squad2", "--data_dir", str(tmp_path)]
+    exported = tmp_path / "exports"
+    formats = ["--to", "keras,onnx", "--output", str(exported)]
+    assert main(["export", str(tmp_path / "theirs"), *options, *formats]) == 0
+    evaluated = {}
+    for name, folder in (("theirs", tmp_path / "theirs"), ("ours", exported / "keras")):
+        output = ["--finetuned_dirs", str(folder), "--output", str(tmp_path / f"{name} scores")]
+        assert main(["evaluate", *options, *output]) == 0
+        files = ("predictions_dev.json", "null_odds_dev.json", "nbest_predictions_dev.json")
+        evaluated[name] = [
+            json.loads((tmp_path / f"{name} scores" / file).read_text()) for file in files
+        ]
+    assert evaluated["ours"] == evaluated["theirs"]
+    _, null_odds, n_best = evaluated["theirs"]
+    model = load(tmp_path / "theirs", task=TASKS["squad2"])
+    examples = [(one["question"], "Dogs sleep on the train.") for one in qas]
+    for served in (model, load(exported / "onnx")):
+        for one, found in zip(qas, served.predict(examples), strict=True):
+            assert found.null_odds == pytest.approx(null_odds[one["id"]], abs=1e-5)
+            best = n_best[one["id"]][0]["text"]
+            assert found.answer == ("" if found.null_odds >= 0 else best)

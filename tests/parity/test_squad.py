@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from albert_core.finetuning.alignment import GapFilledMap
-from albert_core.finetuning.answer_search import Answers, find_answers, find_answers_or_none
+from albert_core.finetuning.answer_search import find_answers, find_answers_or_none
+from albert_core.finetuning.answers import Answers
 from albert_core.finetuning.batches import answer_mask, pad_inputs
 from albert_core.finetuning.question_features import QuestionFeatures, make_question_features
 from albert_core.tasks import TASKS, InvalidRows, Question, find_task, read_questions

@@ -53,13 +53,14 @@ def parse(*arguments: str, config: Path | None = None) -> dict:
 def test_the_checkpoint_and_its_files_have_short_options():
     settings = parse(
         *("--checkpoint", "base/model.ckpt-best", "--albert_config", "config.json"),
-        *("--vocab", "cased.model", "--lower_case", "false"),
+        *("--vocab", "cased.model", "--lower_case", "false", "--strip_accents", "true"),
     )
     assert settings["checkpoint"] == CheckpointConfig(
         path="base/model.ckpt-best",
         albert_config="config.json",
         vocab="cased.model",
         lower_case=False,
+        strip_accents=True,
     )
 
 

@@ -1,9 +1,11 @@
 """The train step of `GradientAccumulationModel` for JAX."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
 import jax
+import keras
 
 from albert_core.backends.portable.micro_batches import split_micro_batches
 
@@ -14,6 +16,18 @@ class TrainStep:
     It is the same function for one device and for several: JAX sums over the whole batch, wherever
     its rows are.
     """
+
+    def make_train_function(self: Any, force: bool = False) -> None:
+        """Have the step compiled at its next call; without `force`, unless it is compiled already.
+
+        Args:
+            force: Whether it is traced again even for a batch of a known shape: what it computes
+                may have changed.
+        """
+        if force:
+            # JAX takes functions that are equal for one, and a model's methods always are.
+            self.train_step = functools.partial(type(self).train_step, self)
+        keras.Model.make_train_function(self, force=force)
 
     def train_step(self: Any, state: Any, data: Any) -> tuple[dict[str, Any], Any]:
         """Make one step; return the metrics and the next state.

@@ -62,7 +62,7 @@ class Checkpointing(keras.callbacks.Callback):
             )
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Write the weights if this evaluation is the best, then save.
+        """Write the weights, or their averages, if this evaluation is the best; then save.
 
         Raises:
             StepFailedError: The checkpoint cannot be written.
@@ -70,7 +70,9 @@ class Checkpointing(keras.callbacks.Callback):
         session, history = self.session, self.session.state.history
         # Before the checkpoint: one that knows of this evaluation must find its weights written.
         if session.is_chief and best_row(history, session.plan.monitor) is history[-1]:
-            weights = weights_by_name(session.model)
+            averages = session.model.optimizer.averages_by_name()
+            # Averages are what was evaluated.
+            weights = {**weights_by_name(session.model), **averages}
             session.state.best = write_best(session.folder, session.state.step, weights)
         session.save()
 

@@ -1,5 +1,6 @@
 """The card's sections about training: recipe, hardware, work, time, cost and energy."""
 
+import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from albert_core.artifacts.manifest import Manifest
 from albert_core.checkpoints.trained_length import TRAINED_LENGTH
 from albert_core.config import AlbertConfig
+from albert_core.optimizers.settings import OptimizerConfig, without_unchanged
 from albert_core.pretraining.config import Phase, PretrainingConfig
 from albert_core.pretraining.objectives import has_detection
 from albert_core.records.config import MaskingConfig, RecordsConfig
@@ -29,6 +31,7 @@ _PHASE_COLUMNS = (
     "Batch size",
     "Peak learning rate",
     "Warm-up steps",
+    "Layers",
 )
 
 
@@ -51,7 +54,7 @@ def finetuning_section(finetuned: Manifest | None) -> Section:
             ("Initialization", finetuned.config["initialization"]),
             ("Training examples", metrics["num_train"]),
             *left_out,
-            ("Optimizer", settings["optimizer"]),
+            ("Optimizer", _optimizer(settings)),
             ("Peak learning rate", metrics["learning_rate"]),
             ("Batch size", metrics["batch_size"]),
             ("Steps of these weights", metrics["global_step"]),
@@ -74,6 +77,21 @@ def finetuning_section(finetuned: Manifest | None) -> Section:
 def _unless_replaced(settings: Mapping[str, Any], name: str, *, by: str) -> Any:
     """Return a setting; None if the setting that takes its place is set."""
     return settings[name] if settings[by] is None else None
+
+
+def _optimizer(settings: Mapping[str, Any]) -> str:
+    """Return the name of the optimizer with its settings that differ from the original's.
+
+    Args:
+        settings: Those of a training by name; of the optimizer's all, or those recorded of it.
+    """
+    name, changed = settings["optimizer"], without_unchanged(settings)
+    details = [
+        f"{field.name} {str(changed[field.name]).lower()}"
+        for field in dataclasses.fields(OptimizerConfig)
+        if field.name in changed and field.name != "optimizer"
+    ]
+    return f"{name} ({', '.join(details)})" if details else name
 
 
 def pretraining_section(
@@ -199,12 +217,14 @@ def _schedule(config: PretrainingConfig) -> str:
 
 def _recipe(config: PretrainingConfig, manifest: Manifest) -> list[Fact]:
     """Return the settings that hold in all phases of a pretraining, and the initial weights."""
-    masking = config.masking
+    masking, scale = config.masking, config.residual_init_scale
     start = manifest.inputs.get("init_checkpoint")
     return keep_known(
         ("Initial weights", f"of the model with the hash {start[:16]}" if start else "random"),
         ("Objective", _objective(config)),
-        ("Optimizer", config.optimizer),
+        ("Scale of the initial residual kernels", scale if scale != 1 else None),
+        ("Optimizer", _optimizer(dataclasses.asdict(config))),
+        ("Decay of the averaged weights", config.ema_decay),
         ("Learning-rate schedule", _schedule(config)),
         ("Tokens that are predicted", format_exact_percent(masking.mask_probability)),
         ("Longest masked n-gram, in words", masking.max_ngram),
@@ -223,6 +243,7 @@ def _baseline(records: Sequence[Manifest]) -> str | None:
 
 def _phases_table(phases: Sequence[Phase]) -> CardTable:
     """Return a table of the settings that may differ between phases, a row for each in order."""
+    grows = any(phase.num_hidden_layers for phase in phases)
     rows = [
         (
             phase.sequence_length,
@@ -230,6 +251,7 @@ def _phases_table(phases: Sequence[Phase]) -> CardTable:
             phase.batch_size,
             phase.learning_rate,
             phase.num_warmup_steps,
+            phase.num_hidden_layers or ("all" if grows else None),
         )
         for phase in phases
     ]
@@ -248,8 +270,13 @@ def _count_flops(
     """
     num_tokens = lineage.pretrained.metrics["num_tokens"] if lineage.pretrained else 0
     total = sum(
-        phase_tokens * config.flops_per_token(architecture, length, masking.max_predictions(length))
-        for phase_tokens, length, masking in _split_by_phase(
+        phase_tokens
+        * config.flops_per_token(
+            phase.architecture(architecture),
+            phase.sequence_length,
+            masking.max_predictions(phase.sequence_length),
+        )
+        for phase_tokens, phase, masking in _split_by_phase(
             num_tokens, phases, config, lineage.records
         )
     )
@@ -261,8 +288,8 @@ def _split_by_phase(
     phases: Sequence[Phase],
     config: PretrainingConfig,
     records: Sequence[Manifest],
-) -> Iterator[tuple[int, int, MaskingConfig]]:
-    """Yield the tokens trained on, the sequence length and the masking of each phase, in order.
+) -> Iterator[tuple[int, Phase, MaskingConfig]]:
+    """Yield for each phase, in order, the tokens trained on, the phase and its masking.
 
     A pretraining that stopped early has fewer tokens than planned, or 0, in its last phases. The
     masking is that of static records of this length, or else the pretraining's.
@@ -277,8 +304,8 @@ def _split_by_phase(
     ends = itertools.accumulate(phase.num_tokens for phase in phases)
     begins = itertools.accumulate((phase.num_tokens for phase in phases), initial=0)
     for phase, begin, end in zip(phases, begins, ends, strict=False):
-        length = phase.sequence_length
-        yield max(0, min(num_tokens, end) - begin), length, static.get(length, config.masking)
+        masking = static.get(phase.sequence_length, config.masking)
+        yield max(0, min(num_tokens, end) - begin), phase, masking
 
 
 def _static_masking(records: Sequence[Manifest]) -> dict[int, MaskingConfig]:

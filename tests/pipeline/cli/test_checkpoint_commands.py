@@ -55,10 +55,12 @@ def test_convert_takes_vocabulary_and_configuration_from_elsewhere(
             *("convert", str(release / "model.ckpt-best"), str(tmp_path / "out"), "--to", "keras"),
             *("--albert_config", str(tmp_path / "albert_config.json")),
             *("--vocab", str(tmp_path / "30k-clean.model"), "--lower_case", "false"),
+            *("--strip_accents", "false"),
         ]
     )
     assert status == 0
-    assert not read_checkpoint(tmp_path / "out").tokenizer.lower_case
+    tokenizer = read_checkpoint(tmp_path / "out").tokenizer
+    assert (tokenizer.lower_case, tokenizer.strip_accents) == (False, False)
 
 
 def test_convert_refuses_bad_input(

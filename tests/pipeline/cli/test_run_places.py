@@ -16,7 +16,7 @@ TASK = Task(name="cola", texts=("sentence",), labels=("0", "1"), metrics=("accur
 MODEL, PRETRAINED = "models/cola", "pretrained"
 LOAD = "albert_core.inference.loading._load_checkpoint"
 CONVERT = "albert_core.checkpoints.convert"
-EXPORT = "components.export.step.export_model"
+EXPORT = "components.export.single_model.export_model"
 
 
 class CalledError(Exception):

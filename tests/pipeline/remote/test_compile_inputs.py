@@ -74,6 +74,8 @@ def test_settings_for_a_task_that_does_not_exist(capsys, tmp_path):
 
 
 def test_no_registry(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("ALBERT_REGISTRY", "")
+    assert "ALBERT_REGISTRY: got nothing" in refuse(capsys, tmp_path)
     monkeypatch.delenv("ALBERT_REGISTRY")
     assert "ALBERT_REGISTRY: got nothing" in refuse(capsys, tmp_path)
 
@@ -171,6 +173,8 @@ def test_changed_text_is_new_work(bucket):
         ("task rte: no dev.tsv in", {"tasks": ["rte"]}),
         ("no such object", {"tasks": ["unknown"]}),
         ("no file matches", {"cleaning": {"evaluation_sets": {"x": ["{bucket}/dev.json"]}}}),
+        ("base/model.ckpt", {"pretraining": {"init_checkpoint": "{bucket}/base/model.ckpt"}}),
+        ("no file matches", {"vocab": {"source": "{bucket}/vocab"}}),
     ],
 )
 def test_an_input_missing_in_its_bucket(bucket, message, changes):

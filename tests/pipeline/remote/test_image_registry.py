@@ -56,6 +56,15 @@ def test_an_image_that_a_credential_helper_opens(docker_config, monkeypatch):
         check(server)
 
 
+def test_a_credential_helper_that_is_not_installed(docker_config):
+    docker_config.write_text(json.dumps({"credsStore": "absent"}))
+    with (
+        loopback(Registry(IMAGE, login="basic", user=USER)) as server,
+        pytest.raises(InputError, match="docker-credential-absent, which is not installed"),
+    ):
+        check(server)
+
+
 def test_an_image_that_is_not_there():
     with (
         loopback(Registry()) as server,

@@ -1,6 +1,5 @@
 """A step is the same however it is computed: whole, in micro-batches, rematerialised, cut short."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -9,9 +8,11 @@ import pytest
 
 from albert_core.config import AlbertConfig
 from albert_core.model import AlbertForPreTraining, weights_by_name
+from albert_core.model.gradient_accumulation import GradientAccumulationModel
 from albert_core.optimizers.factory import make_optimizer
+from albert_core.optimizers.settings import OptimizerName
 
-pytestmark = pytest.mark.backends
+pytestmark = [pytest.mark.backends, pytest.mark.usefixtures("full_precision")]
 
 CONFIG = AlbertConfig(
     vocab_size=50,
@@ -27,18 +28,6 @@ BATCH, LENGTH, PREDICTIONS = 8, 12, 3
 NUM_STEPS = 20
 # JAX always compiles; TensorFlow's step takes XLA seconds to compile, and is the same without it.
 JITS = keras.backend.backend() == "jax"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def full_precision() -> Iterator[None]:
-    """On NVIDIA GPUs JAX multiplies float32 matrices in TF32, whose errors depend on the shapes."""
-    if keras.backend.backend() != "jax":
-        yield
-        return
-    import jax
-
-    with jax.default_matmul_precision("highest"):
-        yield
 
 
 def batches() -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -69,12 +58,12 @@ def new_model(**arguments: Any) -> AlbertForPreTraining:
 
 
 def trained(
-    jit_compile: bool = JITS, **arguments: Any
+    jit_compile: bool = JITS, optimizer_name: OptimizerName = "lamb", **arguments: Any
 ) -> tuple[list[float], dict[str, np.ndarray]]:
     """Return the loss of every step and the weights after the last."""
     model = new_model(**arguments)
     optimizer = make_optimizer(
-        "lamb", learning_rate=0.01, num_train_steps=NUM_STEPS, num_warmup_steps=2
+        optimizer_name, learning_rate=0.01, num_train_steps=NUM_STEPS, num_warmup_steps=2
     )
     optimizer.build(model.trainable_variables)  # else TensorFlow traces the first step twice
     model.compile(optimizer=optimizer, jit_compile=jit_compile)
@@ -106,6 +95,47 @@ def test_training_is_the_same(whole, arguments) -> None:
     np.testing.assert_allclose(losses, whole[0], rtol=1e-5)
     for name, weight in weights.items():
         np.testing.assert_allclose(weight, whole[1][name], atol=1e-4, err_msg=name)
+
+
+def test_training_with_muon_is_the_same() -> None:
+    losses, weights = trained(optimizer_name="muon", num_micro_batches=2, rematerialize=True)
+    whole_losses, whole_weights = trained(optimizer_name="muon")
+    np.testing.assert_allclose(losses, whole_losses, rtol=1e-5)
+    for name, weight in weights.items():
+        np.testing.assert_allclose(weight, whole_weights[name], atol=1e-4, err_msg=name)
+
+
+class Multiplied(GradientAccumulationModel):
+    """Returns its inputs times an attribute, which a compiled step takes as it was."""
+
+    factor = 1.0
+
+    def build(self, input_shape: Any) -> None:
+        self.weight = self.add_weight(shape=(), initializer="ones")
+        self.built = True
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        return self.factor * self.weight * inputs["x"]
+
+    def batch_totals(self, targets: Any) -> dict[str, Any]:
+        return {}
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, *rest: Any, **others: Any
+    ) -> Any:
+        return keras.ops.mean(y_pred)
+
+
+def test_a_step_is_made_anew_for_batches_of_the_same_shape_too() -> None:
+    model = Multiplied()
+    model.compile(optimizer=keras.optimizers.SGD(0.0), jit_compile=JITS)
+    batch = ({"x": np.ones((4, 1), "float32")}, {"y": np.ones((4, 1), "float32")})
+    losses = []
+    for factor in (2.0, 3.0):
+        model.factor = factor
+        model.make_train_function(force=True)
+        losses += model.fit(*batch, batch_size=4, verbose=0).history["loss"]
+    assert losses == [2.0, 3.0]
 
 
 def test_training_is_the_same_with_and_without_xla(whole) -> None:

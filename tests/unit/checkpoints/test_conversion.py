@@ -131,13 +131,16 @@ def test_a_vocabulary_of_another_size_is_refused(tf1: Path, tmp_path: Path) -> N
     assert names_in(tmp_path) == {"release", "vocab.txt"}
 
 
-def test_case_is_a_setting_of_the_vocabulary(tf1: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["lower_case", "strip_accents"])
+def test_case_and_accents_are_settings_of_the_vocabulary(
+    name: str, tf1: Path, tmp_path: Path
+) -> None:
     (tf1 / "tokenizer_settings.json").unlink()
-    assert read_checkpoint(tf1).tokenizer.lower_case
-    assert not read_checkpoint(tf1, lower_case=False).tokenizer.lower_case
+    assert getattr(read_checkpoint(tf1).tokenizer, name)
+    assert not getattr(read_checkpoint(tf1, **{name: False}).tokenizer, name)
     (tf1 / "30k-clean.model").unlink()
-    with pytest.raises(InputError, match=r"lower_case: got False, but .* holds no vocabulary"):
-        read_checkpoint(tf1, lower_case=False)
+    with pytest.raises(InputError, match=rf"{name}: got False, but .* holds no vocabulary"):
+        read_checkpoint(tf1, **{name: False})
     assert "no vocabulary beside" in convert(tf1, tmp_path / "out", to="keras").notes[0]
 
 

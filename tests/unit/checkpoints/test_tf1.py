@@ -167,6 +167,13 @@ def test_an_optimizer_that_is_not_there_cannot_be_written(tmp_path: Path) -> Non
     assert not names_in(tmp_path)
 
 
+def test_the_moment_of_muon_has_no_place_in_the_original(tmp_path: Path) -> None:
+    model = AlbertForPreTraining(CONFIG)
+    model.compile(make_optimizer("muon", learning_rate=0.1, num_train_steps=2, num_warmup_steps=0))
+    with pytest.raises(InputError, match="compile it with LAMB or AdamW"):
+        save_tf1_checkpoint(model, tmp_path / "model.ckpt", include_optimizer=True)
+
+
 def test_nothing_temporary_is_left_beside_a_checkpoint(tf1: Path) -> None:
     assert names_in(tf1) == {
         "30k-clean.model",

@@ -1,5 +1,7 @@
 """Estimates for slices of TPUs: names, bytes exchanged, prices, and a step really compiled."""
 
+import concurrent.futures
+import contextlib
 import dataclasses
 
 import pytest
@@ -8,9 +10,10 @@ from albert_core.config import preset
 from albert_core.errors import InputError
 from albert_core.estimation.accelerators import find_slice
 from albert_core.estimation.collectives import exchanged_bytes
+from albert_core.estimation.compiled_step import CompiledStep
 from albert_core.estimation.estimate import estimate
 from albert_core.estimation.prices import LIST_PRICES, Prices
-from albert_core.pretraining.config import PretrainingConfig
+from albert_core.pretraining.config import PhaseConfig, PretrainingConfig
 from pipeline.cli.main import main
 from pipeline.estimation import refuse_above
 
@@ -107,6 +110,40 @@ def test_prices_need_a_date():
 def test_what_cannot_be_estimated(capsys, options, said):
     assert main(["estimate", *options]) == 2
     assert said in capsys.readouterr().err
+
+
+class CountingCompiler:
+    """Stands for the processes that compile: counts 10 FLOPs a layer, a loop's body once."""
+
+    def submit(self, function, request):
+        flops = 100.0 + 10.0 * min(request.model.num_hidden_layers, 2)
+        step = CompiledStep(
+            memory_bytes=1.0, is_within_memory=True, flops=flops, exchanged_bytes=0, seconds=0.0
+        )
+        future = concurrent.futures.Future()
+        future.set_result(step)
+        return future
+
+
+def test_each_phase_is_estimated_with_the_layers_that_it_applies(monkeypatch):
+    monkeypatch.setattr(
+        "albert_core.estimation.estimate.in_compiler_process",
+        lambda num_processes: contextlib.nullcontext(CountingCompiler()),
+    )
+    phases = tuple(
+        PhaseConfig(sequence_length=64, num_hidden_layers=number) for number in (1, 3, None)
+    )
+    estimates = estimate(
+        model=preset("base_v2", vocab_size=4000),
+        config=PretrainingConfig(phases=phases),
+        sequence_length=64,
+        accelerator=find_slice("v5e-4"),
+        utilisation=0.5,
+        prices=LIST_PRICES,
+    )
+    assert [phase.flops_per_step for phase in estimates] == [110.0, 130.0, 220.0]
+    shallow, _, deep = (phase.formula_flops_per_step for phase in estimates)
+    assert 6 < deep / shallow < 12  # less than the layers, for the head over the vocabulary
 
 
 def estimate_tiny(**settings):

@@ -120,6 +120,34 @@ def test_where_no_span_is_allowed_there_is_no_answer(has_unanswerable, has_windo
     assert answers.null_odds == (null_odds if has_unanswerable else {})
 
 
+@pytest.mark.parametrize("cls_logits", [[1.5], [1.5, -1.0]])
+def test_a_head_for_spans_weighs_no_answer_against_the_best_one(cls_logits, tokenizer):
+    """As in BERT's run_squad.py: [CLS] as start and end, its lowest over all windows."""
+    made = make_question_features(
+        [QUESTION],
+        tokenizer,
+        sequence_length=64,
+        doc_stride=32,
+        max_query_length=16,
+        with_answers=False,
+    )
+    windows = [made.windows[0]] * len(cls_logits)
+    rows = [np.full(windows[0].num_tokens, -5.0) for _ in windows]
+    for row, logit in zip(rows, cls_logits, strict=True):
+        row[0] = logit
+    rows[0][windows[0].offset] = 1.0
+    answers = search_answers(
+        [QUESTION],
+        windows,
+        {"start_logits": rows, "end_logits": rows},
+        FinetuningConfig().questions,
+        has_unanswerable=True,
+    )
+    assert answers.null_odds == {"1": 2 * min(cls_logits) - 2.0}
+    best = answers.candidates["1"][0].text
+    assert answers.best(0.0) == {"1": best if min(cls_logits) < 1.0 else ""}
+
+
 @pytest.mark.parametrize("name", ["squad1", "squad2"])
 def test_a_set_without_windows_is_evaluated(name, tokenizer, tmp_path):
     question = dataclasses.replace(QUESTION, answers=(Answer(text="cat", start=4),))

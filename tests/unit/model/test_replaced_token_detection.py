@@ -200,17 +200,13 @@ def test_metrics_of_the_detection():
 
 def test_the_detection_does_not_train_the_generator_and_both_train_the_embeddings(model):
     inputs, targets, _ = make_batch()
+    names = ("replaced_token_loss", "masked_lm_loss")
 
     def losses() -> Any:
         outputs = model(inputs, training=True)
         losses = replaced_token_losses(inputs, targets, outputs, loss_weight=1.0)
         # With TensorFlow a variable that a loss does not depend on has no gradient, not even zeros.
-        return ops.stack(
-            [
-                losses[name] + 0.0 * losses["loss"]
-                for name in ("replaced_token_loss", "masked_lm_loss")
-            ]
-        )
+        return ops.stack([losses[name] + 0.0 * losses["loss"] for name in names])
 
     weights = weights_by_name(model)
     _, gradients = gradient_function(losses, list(weights.values()))()
@@ -235,6 +231,12 @@ def test_both_models_have_the_names_of_the_original(model):
     of_generator = {n: v.shape for n, v in generator.items() if "pooler" not in n}
     shapes = {n: v.shape for n, v in generator_weights(weights).items()}
     assert shapes == {n: s for n, s in of_generator.items() if "seq_relationship" not in n}
+
+
+def test_both_models_apply_as_many_layers():
+    model = new_model(num_hidden_layers=2)
+    model.set_depth(1)
+    assert [part.config.num_hidden_layers for part in (model.bert, model.generator.bert)] == [1, 1]
 
 
 def test_a_generator_keeps_at_least_one_head_and_the_embeddings():

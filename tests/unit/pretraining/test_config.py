@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from albert_core.config import preset
+from albert_core.config import AlbertConfig, preset
 from albert_core.errors import InputError
 from albert_core.pretraining.config import PhaseConfig, PretrainingConfig
 from albert_core.pretraining.objectives import ReplacedTokenConfig, published_row
@@ -34,6 +34,56 @@ def test_a_phase_takes_from_the_run_what_it_does_not_set():
     assert (short.batch_size, short.learning_rate, short.num_warmup_steps) == (64, 0.004, 10)
     assert (long.batch_size, long.learning_rate, long.num_train_steps) == (16, 0.001, 100)
     assert (short.num_tokens, long.num_tokens) == (900 * 64 * 128, 100 * 16 * 512)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"ema_decay": 1.0}, r"\.ema_decay: got 1\.0, expected between 0 and 1"),
+        ({"residual_init_scale": 0.0}, r"\.residual_init_scale: got 0\.0, expected a number above"),
+        (
+            {"residual_init_scale": 0.15, "init_checkpoint": "model"},
+            r"got 0\.15 with init_checkpoint, whose weights are taken as they are; expected 1",
+        ),
+    ],
+)
+def test_averages_and_initial_scales_out_of_range_or_without_effect(settings, message):
+    with pytest.raises(InputError, match=message):
+        config(**settings)
+
+
+def test_a_phase_has_the_layers_that_it_names_or_those_of_the_model():
+    phases = (
+        PhaseConfig(sequence_length=128, num_train_steps=100, num_hidden_layers=3),
+        PhaseConfig(sequence_length=128, num_train_steps=100),
+    )
+    model, growing = AlbertConfig(vocab_size=20, num_hidden_layers=12), config(phases=phases)
+    growing.check_depths(model)
+    depths = [p.architecture(model).num_hidden_layers for p in growing.resolved_phases(24)]
+    assert depths == [3, 12]
+
+
+@pytest.mark.parametrize(
+    ("layers", "groups", "message"),
+    [
+        ((0, None), 1, r"pretraining\.phases: num_hidden_layers of the model: got 0"),
+        ((4, 6), 1, r"got num_hidden_layers 6 in the last one, expected the model's 12"),
+        (
+            (2, None),
+            4,
+            r"phases: num_hidden_layers: got 2, which use 2 of the 4 groups of layers, expected a "
+            r"number that uses the 4 that 12 layers use",
+        ),
+    ],
+)
+def test_layers_of_phases_that_the_model_cannot_have(layers, groups, message):
+    phases = tuple(
+        PhaseConfig(sequence_length=128, num_train_steps=100, num_hidden_layers=number)
+        for number in layers
+    )
+    model = AlbertConfig(vocab_size=20, num_hidden_layers=12, num_hidden_groups=groups)
+    with pytest.raises(InputError, match=message):
+        config(phases=phases).check_depths(model)
 
 
 def test_rates_follow_the_square_root_of_the_batch():

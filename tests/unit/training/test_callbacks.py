@@ -11,6 +11,7 @@ import pytest
 from albert_core.config import AlbertConfig
 from albert_core.errors import StepFailedError
 from albert_core.model import AlbertForPreTraining
+from albert_core.model.weights import read_weights, weights_by_name
 from albert_core.optimizers.factory import make_optimizer
 from albert_core.training.callbacks.budget import Budget, lost_patience
 from albert_core.training.callbacks.checkpointing import Checkpointing
@@ -36,12 +37,19 @@ SIZES = {
 }
 
 
-@pytest.fixture(scope="module")
-def model() -> keras.Model:
+def new_model(**settings: Any) -> keras.Model:
+    """Return a model with LAMB and further settings of it."""
     model = AlbertForPreTraining(AlbertConfig(**SIZES))
-    model.compile(make_optimizer("lamb", learning_rate=0.1, num_train_steps=9, num_warmup_steps=0))
+    model.compile(
+        make_optimizer("lamb", learning_rate=0.1, num_train_steps=9, num_warmup_steps=0, **settings)
+    )
     model.optimizer.build(model.trainable_variables)
     return model
+
+
+@pytest.fixture(scope="module")
+def model() -> keras.Model:
+    return new_model()
 
 
 def new_session(folder: Path, model: Any = None, **settings: Any) -> TrainingSession:
@@ -262,6 +270,19 @@ def test_the_best_weights_are_those_of_the_best_evaluation(tmp_path, model):
         "best-000000010.safetensors",  # of the checkpoint before, which is kept, too
         "best-000000030.safetensors",
     }
+
+
+def test_the_best_weights_are_averages_where_training_keeps_them(tmp_path):
+    session = new_session(tmp_path, new_model(ema_decay=0.9))
+    averages = session.model.optimizer.averages_by_name()
+    for number, average in enumerate(averages.values()):
+        average.assign(np.full(average.shape, number, "float32"))
+    session.state.history.append(evaluated(0, 0.5))
+    Checkpointing(session, lambda: None).on_epoch_end(0)
+    best = read_weights(tmp_path / session.state.best["file"])
+    assert best.keys() == weights_by_name(session.model).keys()
+    for name, average in averages.items():
+        np.testing.assert_array_equal(best[name], np.asarray(average))
 
 
 def test_a_continued_interval_keeps_its_metrics(tmp_path):

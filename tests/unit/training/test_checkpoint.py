@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from keras import ops
 
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError, StepFailedError
@@ -14,6 +15,7 @@ from albert_core.files import sha256_of_file, write_json
 from albert_core.model import AlbertForPreTraining, weights_by_name
 from albert_core.model.weights import read_weights, write_weights
 from albert_core.optimizers.factory import make_optimizer
+from albert_core.optimizers.settings import OptimizerName
 from albert_core.training.best_weights import OLD_BEST_NAME, copy_best, write_best
 from albert_core.training.checkpoint import restore_latest, save_checkpoint
 from albert_core.training.log import LOG_NAME, recover_log
@@ -31,9 +33,22 @@ SIZES = {
 }
 
 
-def new_model(**changes: int) -> AlbertForPreTraining:
+def new_model(
+    optimizer_name: OptimizerName = "lamb",
+    *,
+    bias_correction: bool = False,
+    ema_decay: float | None = None,
+    **changes: int,
+) -> AlbertForPreTraining:
     model = AlbertForPreTraining(AlbertConfig(**{**SIZES, **changes}))
-    optimizer = make_optimizer("lamb", learning_rate=0.01, num_train_steps=9, num_warmup_steps=1)
+    optimizer = make_optimizer(
+        optimizer_name,
+        learning_rate=0.01,
+        num_train_steps=9,
+        num_warmup_steps=1,
+        bias_correction=bias_correction,
+        ema_decay=ema_decay,
+    )
     model.compile(optimizer=optimizer)
     model.optimizer.build(model.trainable_variables)
     return model
@@ -127,6 +142,41 @@ def test_every_variable_has_its_name(folder):
     model = new_model()
     names = {*weights_by_name(model), *model.optimizer.state_by_name()}
     assert {"global_step", "rate_factor", "bert/pooler/dense/kernel/adam_m"} <= names
+
+
+def update(model: AlbertForPreTraining, *, seed: int) -> None:
+    rng, weights = np.random.default_rng(seed), model.trainable_variables
+    gradients = [rng.normal(size=weight.shape).astype("float32") for weight in weights]
+    model.optimizer.apply([ops.convert_to_tensor(gradient) for gradient in gradients], weights)
+
+
+def test_muon_with_bias_correction_and_averages_continues_with_the_same_bits(tmp_path):
+    settings = {"bias_correction": True, "ema_decay": 0.9}
+    whole, continued = (new_model("muon", **settings) for _ in range(2))
+    for seed in (1, 2):
+        update(whole, seed=seed)
+    save_checkpoint(tmp_path, whole, TrainingState(step=2), keep=1)
+    restore_latest(tmp_path, continued)
+    for model in (whole, continued):
+        update(model, seed=3)
+    states = [{**weights_by_name(m), **m.optimizer.state_by_name()} for m in (whole, continued)]
+    for name, value in states[0].items():
+        np.testing.assert_array_equal(np.asarray(states[1][name]), np.asarray(value), err_msg=name)
+    query = "bert/encoder/transformer/group_0/inner_group_0/attention_1/self/query/kernel"
+    assert {f"{query}/muon_m", f"{query}/average"} <= states[0].keys()
+
+
+def test_damaged_best_weights_that_are_averages_are_made_again(tmp_path, capsys):
+    model = new_model(ema_decay=0.9)
+    update(model, seed=1)
+    best = write_best(tmp_path, 1, model.optimizer.averages_by_name())
+    save_checkpoint(tmp_path, model, TrainingState(step=1, best=best), keep=1)
+    path = tmp_path / best["file"]
+    content = path.read_bytes()
+    path.write_bytes(content[:-1])
+    restore_latest(tmp_path, model)
+    assert path.read_bytes() == content
+    assert "made again from checkpoint-000000001" in capsys.readouterr().err
 
 
 def test_none_at_all_cannot_be_kept(folder):
