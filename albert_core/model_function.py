@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 ModelInputs = Mapping[str, np.ndarray]
 """int32 arrays by name: `input_ids`, `input_mask`, `segment_ids` [B, S], for multiple choice
-[B, C, S]; also `masked_lm_positions` [B, P] for models with pretraining heads and `p_mask` [B, S]
-for the head of SQuAD 2.0 (see `Checkpoint.input_names`)."""
+[B, C, S], for two texts that are encoded apart [B, 2, S]; also `masked_lm_positions` [B, P] for
+models with pretraining heads and `p_mask` [B, S] for the head of SQuAD 2.0 (see
+`Checkpoint.input_names`)."""
 
 ModelOutputs = Mapping[str, np.ndarray]
 """float32 arrays by name: the outputs of the Keras model's dict, or `logits` for a model that

@@ -15,8 +15,9 @@ from albert_core.checkpoints.trained_length import (
     warn_of_untrained_positions,
 )
 from albert_core.errors import InputError
-from albert_core.exports.formats import FORMATS
+from albert_core.exports.formats import FORMATS, common_poolings
 from albert_core.finetuning.config import EVERY_TASK, Initialization
+from albert_core.pooling import POOLINGS
 from albert_core.storage import is_remote
 from albert_core.tasks import TASKS, Task, expand_groups
 from components.checkpoint.config import CheckpointConfig
@@ -229,16 +230,20 @@ def _find_jobs(config: RunConfig, inputs: InputView) -> list[TaskJob]:
         raise InputError("; ".join(messages))
     _refuse_equal_names(names, [one.task.name for one in files])
     _refuse_settings_of_unknown_tasks(config, [one.task.name for one in files])
-    _refuse_impossible_exports(config, [one.task for one in files])
-    return [job for one in files for job in _task_jobs(one, config)]
+    jobs = [job for one in files for job in _task_jobs(one, config)]
+    _refuse_impossible_exports(config, jobs)
+    _name_changed_poolings(config, jobs)
+    return jobs
 
 
 def _task_jobs(files: TaskFiles, config: RunConfig) -> Iterable[TaskJob]:
     """Yield the fine-tunings of a task, with the task's own settings.
 
     The first is from the pretrained weights; one from random weights follows if
-    `random_weights_baseline` is set.
+    `random_weights_baseline` is set. A pooling of `auto` becomes one that the run's export formats
+    hold.
     """
+    poolings = common_poolings(config.export.formats)
     initializations: list[Initialization] = ["pretrained"]
     if config.random_weights_baseline:
         initializations.append("random")
@@ -248,7 +253,25 @@ def _task_jobs(files: TaskFiles, config: RunConfig) -> Iterable[TaskJob]:
             data=files.folder,
             data_fingerprint=files.fingerprint,
             initialization=initialization,
-            finetuning=config.finetuning.for_task(files.task),
+            finetuning=config.finetuning.for_task(files.task, poolings=poolings),
+        )
+
+
+def _name_changed_poolings(config: RunConfig, jobs: Iterable[TaskJob]) -> None:
+    """Print a line about tasks whose head has the pooler for the sake of the export formats."""
+    changed = {
+        job.task.name
+        for job in jobs
+        if job.finetuning.pooling != config.finetuning.for_task(job.task).pooling
+    }
+    if changed:
+        formats = [
+            name for name in config.export.formats if FORMATS[name].poolings < frozenset(POOLINGS)
+        ]
+        print(
+            f"finetuning.pooling: pooler for {', '.join(sorted(changed))}, since of export.formats "
+            f"{', '.join(formats)} can hold no other head; without it the scores may be better",
+            file=sys.stderr,
         )
 
 
@@ -297,15 +320,24 @@ def _refuse_settings_of_unknown_tasks(config: RunConfig, tasks: Sequence[str]) -
             )
 
 
-def _refuse_impossible_exports(config: RunConfig, tasks: Iterable[Task]) -> None:
+def _refuse_impossible_exports(config: RunConfig, jobs: Sequence[TaskJob]) -> None:
     """Refuse a format without a counterpart for a task's head before models are trained.
 
     Raises:
         InputError: A format of `config.export.formats` does not support the head of a task that
-            has questions without an answer.
+            has questions without an answer, or what the head of a task reads.
     """
-    unanswerable = [task.name for task in tasks if task.has_unanswerable]
+    unanswerable = dict.fromkeys(job.task.name for job in jobs if job.task.has_unanswerable)
     for name in config.export.formats:
+        for job in jobs:
+            pooling = job.finetuning.pooling_of(job.task)
+            if pooling not in FORMATS[name].poolings:
+                raise InputError(
+                    f"export.formats: got {name} with finetuning.pooling {pooling} of "
+                    f"{job.task.name}, expected pooler, since {FORMATS[name].title} has no "
+                    "counterpart of other heads; set finetuning.pooling to auto or pooler, or "
+                    "leave the format out"
+                )
         if unanswerable and "span_beam" in FORMATS[name].unsupported_heads:
             raise InputError(
                 f"export.formats: got {name} with {', '.join(unanswerable)}, expected other "

@@ -7,11 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from albert_core.checkpoints.names import HEADS, POOLER, find_heads, unused_variables
+from albert_core.checkpoints.names import (
+    CLASSIFIER_OUTPUTS,
+    HEADS,
+    POOLER,
+    find_heads,
+    find_pooling,
+    unused_variables,
+)
 from albert_core.checkpoints.side_files import ProblemType
 from albert_core.config import AlbertConfig
+from albert_core.errors import InputError
 from albert_core.files import hash_json
 from albert_core.model_function import ModelFunction, eager_function
+from albert_core.pooling import POOLINGS, HeadPooling
 from albert_core.tokenization import Tokenizer
 
 if TYPE_CHECKING:
@@ -61,8 +70,21 @@ class Checkpoint:
     @property
     def num_labels(self) -> int:
         """Number of the classifier's outputs; 0 without a classifier."""
-        rows = [array for name, array in self.weights.items() if name in HEADS["classifier"]]
+        rows = [array for name, array in self.weights.items() if name in CLASSIFIER_OUTPUTS]
         return len(rows[0]) if rows else 0
+
+    @property
+    def pooling(self) -> HeadPooling:
+        """What the classifier reads of the encoder's outputs; `pooler` without a classifier."""
+        return find_pooling(self.weights)
+
+    @property
+    def has_sequence_groups(self) -> bool:
+        """Whether an example is several sequences, choices or two texts: its inputs are [B, C, S].
+
+        If not, its inputs are [B, S].
+        """
+        return self.is_multiple_choice or POOLINGS[self.pooling].encodes_apart
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -180,6 +202,26 @@ def build_model(checkpoint: Checkpoint) -> "keras.Model":
     return model
 
 
+def refuse_other_pooling(checkpoint: Checkpoint, target: str) -> None:
+    """Refuse a checkpoint whose classifier is none of the original's, for a format that has those.
+
+    Args:
+        checkpoint: The model.
+        target: Name of the format, for the message.
+
+    Raises:
+        InputError: Its classifier reads something else than the pooler.
+    """
+    spec = POOLINGS[checkpoint.pooling]
+    if not spec.is_in_original:
+        raise InputError(
+            f"weights {checkpoint.source}: got a head that reads {spec.title} (pooling "
+            f"{checkpoint.pooling}), expected pooler, since {target} has no other; fine-tune with "
+            "--finetuning.pooling pooler, or write keras, saved_model, keras_archive, onnx or "
+            "litert instead"
+        )
+
+
 def reference_function(checkpoint: Checkpoint) -> ModelFunction:
     """Return a checkpoint's Keras model, not compiled, as what other formats are compared with."""
     return eager_function(build_model(checkpoint))
@@ -195,10 +237,13 @@ def _new_model(checkpoint: Checkpoint) -> "keras.Model":
 
     config, heads = checkpoint.config, checkpoint.heads
     if "classifier" in heads and checkpoint.is_multiple_choice:
-        return models.AlbertForMultipleChoice(config)
+        return models.AlbertForMultipleChoice(config, pooling=checkpoint.pooling)
     if "classifier" in heads:
         return models.AlbertForSequenceClassification(
-            config, num_labels=checkpoint.num_labels, is_multi_label=checkpoint.is_multi_label
+            config,
+            num_labels=checkpoint.num_labels,
+            is_multi_label=checkpoint.is_multi_label,
+            pooling=checkpoint.pooling,
         )
     if "span" in heads:
         return models.AlbertForQuestionAnswering(config)

@@ -20,10 +20,11 @@ from albert_core.checkpoints.kinds import (
     detect,
 )
 from albert_core.checkpoints.names import (
+    CLASSIFIER_OUTPUTS,
     GLOBAL_STEP,
-    HEADS,
     SLOTS,
     find_heads,
+    find_pooling,
     is_training_state,
     unused_variables,
 )
@@ -38,6 +39,7 @@ from albert_core.checkpoints.tf1 import (
 from albert_core.checkpoints.vocabulary import summarize_vocabulary
 from albert_core.config import CONFIG_NAME, PRESETS, WEIGHTS_NAME, AlbertConfig
 from albert_core.errors import InputError
+from albert_core.pooling import HeadPooling
 from albert_core.storage import local_folder
 
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64"}
@@ -56,6 +58,7 @@ class ModelSummary:
         dtypes: Their types, sorted.
         heads: Heads by the names in `albert_core.checkpoints.names.HEADS`.
         num_labels: Outputs of its classifier; 0 without one.
+        pooling: What its classifier reads of the encoder's outputs; `pooler` without one.
         num_slots: Variables of the optimizer.
         num_unused: Variables of groups that no layer uses.
         global_step: Training steps made; None if the checkpoint does not say.
@@ -68,6 +71,7 @@ class ModelSummary:
     dtypes: tuple[str, ...]
     heads: tuple[str, ...]
     num_labels: int = 0
+    pooling: HeadPooling = "pooler"
     num_slots: int = 0
     num_unused: int = 0
     global_step: int | None = None
@@ -221,7 +225,8 @@ def _summarize(
         num_variables=len(weights),
         dtypes=tuple(sorted({variable.dtype for variable in weights.values()})),
         heads=tuple(sorted(find_heads(weights))),
-        num_labels=next((v.shape[0] for n, v in weights.items() if n in HEADS["classifier"]), 0),
+        num_labels=next((v.shape[0] for n, v in weights.items() if n in CLASSIFIER_OUTPUTS), 0),
+        pooling=find_pooling(weights),
         num_slots=sum(name.endswith(SLOTS) for name in variables),
         num_unused=len(unused),
         global_step=global_step,

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from albert_core.checkpoints.checkpoint import Checkpoint
+from albert_core.checkpoints.checkpoint import Checkpoint, refuse_other_pooling
 from albert_core.checkpoints.huggingface_labels import labels_to_huggingface
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
@@ -79,9 +79,11 @@ def config_to_huggingface(checkpoint: Checkpoint) -> dict[str, Any]:
 
     Raises:
         InputError: transformers has no model with these heads, or uses the groups in other layers;
-            or the classifier's labels are not as many as its outputs.
+            the classifier reads something else than the pooler; or its labels are not as many as
+            its outputs.
     """
     config = checkpoint.config
+    refuse_other_pooling(checkpoint, "huggingface")
     _refuse_other_groups(config, f"weights {checkpoint.source}")
     values = {
         "architectures": [_architecture(checkpoint)],

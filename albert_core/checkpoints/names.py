@@ -5,14 +5,27 @@ import re
 from collections.abc import Iterable, Mapping
 
 from albert_core.config import AlbertConfig
+from albert_core.pooling import ORIGINAL_POOLING, POOLINGS, HeadPooling
 
 POOLER = "bert/pooler/"
 
-# Scopes or names of each head's variables in the original's checkpoints.
+# Scope of the variables of each head for texts that the original has not, by its pooling.
+_POOLING_SCOPES: Mapping[HeadPooling, str] = {
+    pooling: f"{pooling}/" for pooling, spec in POOLINGS.items() if not spec.is_in_original
+}
+
+# Names of the classifier's weights [C, ...] and bias [C], whatever its pooling.
+CLASSIFIER_OUTPUTS = frozenset(
+    f"{scope}{name}"
+    for scope in ("", *_POOLING_SCOPES.values())
+    for name in ("output_weights", "output_bias")
+)
+
+# Scopes or names of each head's variables; those of the original as in its checkpoints.
 HEADS: Mapping[str, tuple[str, ...]] = {
     "masked_lm": ("cls/predictions/",),
     "sentence_order": ("cls/seq_relationship/",),
-    "classifier": ("output_weights", "output_bias"),
+    "classifier": ("output_weights", "output_bias", *_POOLING_SCOPES.values()),
     "span": ("cls/squad/",),
     "span_beam": ("start_logits/", "end_logits/", "answer_class/"),
 }
@@ -132,6 +145,18 @@ def find_heads(names: Iterable[str]) -> frozenset[str]:
     return frozenset(
         head for head, scopes in HEADS.items() if any(name.startswith(scopes) for name in names)
     )
+
+
+def find_pooling(names: Iterable[str]) -> HeadPooling:
+    """Return the pooling of a classifier by the names of its variables.
+
+    `pooler`, as in the original, where they are not those of another, or are no classifier's.
+    """
+    names = tuple(names)
+    for pooling, scope in _POOLING_SCOPES.items():
+        if any(name.startswith(scope) for name in names):
+            return pooling
+    return ORIGINAL_POOLING
 
 
 def get_variable_name(key: str) -> str | None:

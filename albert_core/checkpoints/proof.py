@@ -50,7 +50,8 @@ def compute_outputs(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
 
     Returns:
         `sequence_output`; `pooled_output`, unless the checkpoint `lacks_pooler`; and the logits of
-        each head it has, of multiple choice as of one question whose choices are the sequences.
+        each head it has, of multiple choice as of one question whose choices are the sequences,
+        of texts that are encoded apart as of pairs of sequences.
 
     Raises:
         InputError: The weights do not fit the architecture.
@@ -61,12 +62,24 @@ def compute_outputs(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
     outputs = {"sequence_output": encoded["sequence_output"]}
     if not checkpoint.lacks_pooler:
         outputs["pooled_output"] = encoded["pooled_output"]
-    if checkpoint.is_multiple_choice:  # the sequences of the batch are the choices of one question
-        choices = {name: array[None] for name, array in inputs.items()}
-        outputs["logits"] = model(choices, training=False)[0][:, None]
+    if checkpoint.is_multiple_choice:
+        outputs["logits"] = model(group_sequences(inputs, checkpoint), training=False)[0][:, None]
+    elif checkpoint.has_sequence_groups:
+        outputs["logits"] = model(group_sequences(inputs, checkpoint), training=False)
     else:
         outputs |= _logits(model(batch, training=False), checkpoint.heads)
     return {name: np.asarray(value) for name, value in outputs.items()}
+
+
+def group_sequences(
+    inputs: Mapping[str, np.ndarray], checkpoint: Checkpoint
+) -> dict[str, np.ndarray]:
+    """Return the sequences of `random_batch` as examples of a model that reads groups of them.
+
+    They are the choices of one question, [1, B, S]; or pairs of texts, [B / 2, 2, S].
+    """
+    size = _BATCH if checkpoint.is_multiple_choice else 2
+    return {name: array.reshape(-1, size, array.shape[-1]) for name, array in inputs.items()}
 
 
 def compare_outputs(first: ModelOutputs, second: ModelOutputs) -> dict[str, float]:

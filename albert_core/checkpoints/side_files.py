@@ -10,6 +10,7 @@ from albert_core.checkpoints.names import PRETRAINING_HEADS
 from albert_core.errors import InputError
 from albert_core.files import write_json
 from albert_core.json_values import JsonObject
+from albert_core.pooling import ORIGINAL_POOLING, POOLINGS, HeadPooling
 
 if TYPE_CHECKING:
     from albert_core.checkpoints.checkpoint import Checkpoint
@@ -68,6 +69,22 @@ def read_heads(folder: Path, *, default: frozenset[str]) -> tuple[frozenset[str]
     if "heads" not in head:
         return default, 0
     return frozenset(head.texts("heads")), head.integer("num_labels", 0)
+
+
+def read_pooling(folder: Path) -> HeadPooling:
+    """Return what the classifier of an export reads, by head.json.
+
+    `pooler` without that file, and in those of versions that had no other.
+
+    Raises:
+        InputError: The file cannot be read, or names a pooling that this version has not.
+    """
+    head = _read_head(folder)
+    name = head.text("pooling") if "pooling" in head else ORIGINAL_POOLING
+    for pooling in POOLINGS:
+        if pooling == name:
+            return pooling
+    raise InputError(f"{head.place}: got pooling {name!r}, expected one of {', '.join(POOLINGS)}")
 
 
 def read_task(folder: Path) -> dict[str, Any] | None:
@@ -145,6 +162,8 @@ def _head_values(checkpoint: "Checkpoint") -> dict[str, Any]:
     nothing about its heads, that head is expected.
     """
     values: dict[str, Any] = {}
+    if checkpoint.pooling != ORIGINAL_POOLING:
+        values["pooling"] = checkpoint.pooling
     is_masked_lm = "masked_lm" in checkpoint.heads and checkpoint.heads <= PRETRAINING_HEADS
     if not checkpoint.task and not is_masked_lm:
         values["heads"] = sorted(checkpoint.heads)

@@ -9,7 +9,7 @@ import numpy as np
 
 from albert_core.checkpoints.checkpoint import Checkpoint
 from albert_core.checkpoints.conversion import read_checkpoint
-from albert_core.checkpoints.names import HEADS
+from albert_core.checkpoints.names import CLASSIFIER_OUTPUTS
 from albert_core.errors import InputError
 from albert_core.tasks import Task
 
@@ -56,7 +56,7 @@ def fit_to_task(checkpoint: Checkpoint, task: Task) -> Checkpoint:
     if task.labels:
         order, notes = _match_labels(checkpoint, task)
     weights = {
-        name: np.ascontiguousarray(array[order]) if name in HEADS["classifier"] else array
+        name: np.ascontiguousarray(array[order]) if name in CLASSIFIER_OUTPUTS else array
         for name, array in checkpoint.weights.items()
     }
     return dataclasses.replace(

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from albert_core.checkpoints.description import list_sizes, size_name
 from albert_core.checkpoints.purpose import Purpose, read_purpose
-from albert_core.checkpoints.side_files import read_json
+from albert_core.checkpoints.side_files import read_json, read_pooling
 from albert_core.checkpoints.vocabulary import summarize_vocabulary
 from albert_core.config import CONFIG_NAME, AlbertConfig
 from albert_core.exports.formats import FORMATS, ExportFormat, find_export_format
+from albert_core.pooling import HeadPooling
 
 PARITY_NAME = "parity.json"
 
@@ -24,6 +25,7 @@ class ExportDescription:
         config: The architecture.
         size: Name of the preset with that architecture; empty if none has it.
         purpose: What the model was fine-tuned for; all empty if nothing says.
+        pooling: What its classifier reads of the encoder's outputs; `pooler` without one.
         vocabulary: Class, size and case of the vocabulary as text; empty if there is none.
         differences: Largest difference of each output from the Keras model's, as measured when the
             model was exported; empty if there is no parity.json.
@@ -35,6 +37,7 @@ class ExportDescription:
     config: AlbertConfig
     size: str
     purpose: Purpose
+    pooling: HeadPooling
     vocabulary: str
     differences: Mapping[str, float]
     files: Mapping[str, int]
@@ -64,6 +67,7 @@ def describe_export(folder: Path) -> ExportDescription | None:
         config=config,
         size=size_name(config),
         purpose=read_purpose(settings),
+        pooling=read_pooling(settings),
         vocabulary=summarize_vocabulary(settings),
         differences=parity.get("differences") or {},
         files=list_sizes(folder),

@@ -8,11 +8,12 @@ Importing the table imports none of these modules, neither Keras nor TensorFlow.
 import dataclasses
 import importlib
 import importlib.util
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from albert_core.errors import InputError
+from albert_core.pooling import POOLINGS, HeadPooling
 
 if TYPE_CHECKING:
     from albert_core.checkpoints import Checkpoint
@@ -28,6 +29,8 @@ ExportFormat = Literal[
     "tf1",
     "keras",
 ]
+
+_ORIGINAL_POOLINGS = frozenset(name for name, spec in POOLINGS.items() if spec.is_in_original)
 
 # What the files of a format hold beside the parameters, however many these are: names; a graph
 # with every layer written out; in SavedModels several graphs, and the tables that normalise text.
@@ -73,6 +76,7 @@ class FormatSpec:
             not store configuration, vocabulary, task and settings itself.
         unsupported_heads: Heads that the format cannot express, by the names in
             `albert_core.checkpoints.names.HEADS`.
+        poolings: What a classifier that it can express reads of the encoder's outputs.
         bounds: Limits of the proof.
         packages: Packages it needs beside those of training.
         hub_library: Name of the library that reads it, as the Hugging Face hub spells it.
@@ -87,6 +91,7 @@ class FormatSpec:
     settings_folder: str = "."
     has_graph: bool = True
     unsupported_heads: frozenset[str] = frozenset()
+    poolings: frozenset[HeadPooling] = frozenset(POOLINGS)
     bounds: Bounds = Bounds()
     packages: tuple[str, ...] = ()
     hub_library: str | None = None
@@ -115,6 +120,7 @@ def _weights_format(
     title: str,
     description: str,
     unsupported_heads: frozenset[str] = frozenset(),
+    poolings: frozenset[HeadPooling] = frozenset(POOLINGS),
     hub_library: str | None = None,
     overhead_bytes: int = _WEIGHTS_OVERHEAD,
 ) -> FormatSpec:
@@ -130,6 +136,7 @@ def _weights_format(
         open=_import_when_called("albert_core.exports.weights:open_weights_format"),
         has_graph=False,
         unsupported_heads=unsupported_heads,
+        poolings=poolings,
         bounds=Bounds(overhead_bytes=overhead_bytes),
         hub_library=hub_library,
     )
@@ -191,12 +198,14 @@ FORMATS: Mapping[ExportFormat, FormatSpec] = {
         title="Hugging Face folder",
         description="for transformers",
         unsupported_heads=frozenset({"span_beam"}),
+        poolings=_ORIGINAL_POOLINGS,
         hub_library="transformers",
     ),
     "tf1": _weights_format(
         "tf1",
         title="TensorFlow 1 checkpoint",
         description="for the original's scripts",
+        poolings=_ORIGINAL_POOLINGS,
         overhead_bytes=_GRAPH_OVERHEAD,  # some 2 kB for each variable
     ),
     "keras": _weights_format("keras", title="model folder", description="for this program"),
@@ -205,6 +214,11 @@ FORMATS: Mapping[ExportFormat, FormatSpec] = {
 QUANTIZED: tuple[ExportFormat, ...] = tuple(
     name for name, spec in FORMATS.items() if spec.bounds.is_quantized
 )
+
+
+def common_poolings(formats: Iterable[ExportFormat]) -> frozenset[HeadPooling]:
+    """Return the poolings of a classifier that all of some formats can express; all without any."""
+    return frozenset(POOLINGS).intersection(*(FORMATS[name].poolings for name in formats))
 
 
 def find_export_format(folder: Path) -> ExportFormat | None:
@@ -247,6 +261,19 @@ def write_format(checkpoint: "Checkpoint", folder: Path, *, to: ExportFormat) ->
         if checkpoint.tokenizer:
             checkpoint.tokenizer.save(folder)
         write_side_files(checkpoint, folder)
+
+
+def refuse_other_poolings(checkpoint: "Checkpoint", formats: Iterable[ExportFormat]) -> None:
+    """Refuse formats that cannot express what a checkpoint's classifier reads.
+
+    Raises:
+        InputError: There is one; the first is named.
+    """
+    from albert_core.checkpoints.checkpoint import refuse_other_pooling
+
+    for name in formats:
+        if checkpoint.pooling not in FORMATS[name].poolings:
+            refuse_other_pooling(checkpoint, name)
 
 
 def refuse_missing_packages(formats: Collection[ExportFormat]) -> None:

@@ -1,6 +1,6 @@
 """A checkpoint's model as a `tf.function`, which converters to other runtimes read.
 
-Shape suffixes: B batch, C choices, S sequence, P predictions.
+Shape suffixes: B batch, C choices or texts, S sequence, P predictions.
 """
 
 import contextlib
@@ -53,7 +53,7 @@ def float32_graph(checkpoint: Checkpoint) -> Graph:
         model = build_model(checkpoint)
     model.name = _MODEL_NAME
     names = checkpoint.input_names
-    rank = 3 if checkpoint.is_multiple_choice else 2
+    rank = 3 if checkpoint.has_sequence_groups else 2
     signature = tuple(tf.TensorSpec((None,) * rank, tf.int32, name=name) for name in names)
 
     @tf.function(input_signature=signature, autograph=False)

@@ -55,6 +55,24 @@ def text_inputs(
     return _inputs(_part(first, 0, num_first), _part(second, 0, num_second), special_ids)
 
 
+def apart_inputs(
+    first: Any, second: Any, special_ids: SpecialIds, sequence_length: int
+) -> dict[str, Any]:
+    """Return the inputs [B, 2, S] of texts that are encoded apart, truncated as in fine-tuning.
+
+    Each text loses its end. S is the longest sequence there. Arguments are those of `text_inputs`.
+    """
+    inputs = [text_inputs(texts, None, special_ids, sequence_length) for texts in (first, second)]
+    longest = tf.maximum(*(tf.shape(of_text["input_ids"])[1] for of_text in inputs))
+
+    def padded(array: Any) -> Any:
+        return tf.pad(array, [[0, 0], [0, longest - tf.shape(array)[1]]])
+
+    return {
+        name: tf.stack([padded(of_text[name]) for of_text in inputs], axis=1) for name in inputs[0]
+    }
+
+
 def choice_inputs(
     texts: Any, choices: Any, num_choices: Any, special_ids: SpecialIds, config: FinetuningConfig
 ) -> dict[str, Any]:

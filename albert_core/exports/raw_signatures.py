@@ -12,6 +12,7 @@ from albert_core.checkpoints.checkpoint import Checkpoint
 from albert_core.errors import InputError
 from albert_core.exports.code_points import differs_from_next
 from albert_core.exports.raw_inputs import (
+    apart_inputs,
     choice_inputs,
     graph_answer_mask,
     text_inputs,
@@ -19,6 +20,7 @@ from albert_core.exports.raw_inputs import (
 )
 from albert_core.exports.raw_text import GraphTokenizer
 from albert_core.finetuning.config import FinetuningConfig
+from albert_core.pooling import POOLINGS
 from albert_core.settings import parse_settings
 from albert_core.tokenization import Tokenizer
 
@@ -60,6 +62,7 @@ class RawSignatures:
         self._is_multi_label = checkpoint.is_multi_label
         self._is_beam = "span_beam" in checkpoint.heads
         self._is_multiple_choice = checkpoint.is_multiple_choice
+        self._are_apart = POOLINGS[checkpoint.pooling].encodes_apart
         self.tokenizer = GraphTokenizer(tokenizer, with_offsets=not self._num_outputs)
 
     def function(self) -> Any:
@@ -82,7 +85,7 @@ class RawSignatures:
         elif self._num_outputs == 1:
             method = self._rate
         texts = {"text": _TEXTS_B}
-        if _num_texts(self._task) == 2:
+        if self._are_apart or _num_texts(self._task) == 2:
             texts["text_b"] = _TEXTS_B
         return concrete_function(method, **texts)
 
@@ -116,7 +119,8 @@ class RawSignatures:
         The texts are tokenised in the graph and truncated as in fine-tuning.
         """
         second = None if text_b is None else self.tokenizer.encode(text_b)
-        inputs = text_inputs(
+        make_inputs = apart_inputs if self._are_apart else text_inputs
+        inputs = make_inputs(
             self.tokenizer.encode(text), second, self._special_ids, self._config.sequence_length
         )
         return self._run(**inputs)["logits"]

@@ -137,7 +137,7 @@ class _Signatures:
     def __init__(self, checkpoint: Checkpoint, model: keras.Model, vocabulary: Any) -> None:
         """Trace the functions `ids` and `tokens`, and make the signature on strings if any."""
         self._checkpoint, self._model, self._vocabulary = checkpoint, model, vocabulary
-        spec = _IDS_BCS if checkpoint.is_multiple_choice else _IDS_BS
+        spec = _IDS_BCS if checkpoint.has_sequence_groups else _IDS_BS
         # The other signatures call these two, so that the file holds the graph of the model twice
         # and not once for each signature.
         self._ids = concrete_function(self._run, **dict.fromkeys(checkpoint.input_names, spec))

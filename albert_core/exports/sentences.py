@@ -11,12 +11,13 @@ from typing import Literal
 import numpy as np
 
 from albert_core.checkpoints.checkpoint import Checkpoint
-from albert_core.checkpoints.proof import random_batch
+from albert_core.checkpoints.proof import group_sequences, random_batch
 from albert_core.errors import InputError
 from albert_core.finetuning.batches import answer_mask, pad_inputs
 from albert_core.finetuning.features import Features, make_features
 from albert_core.finetuning.question_features import make_question_features
 from albert_core.model_function import ModelInputs
+from albert_core.pooling import POOLINGS
 from albert_core.storage import read_bytes
 from albert_core.tasks import Example, Question
 from albert_core.tokenization import Tokenizer
@@ -85,10 +86,10 @@ def sentence_batches(checkpoint: Checkpoint, sentences: Sequence[str]) -> list[M
 
 
 def _random_inputs(checkpoint: Checkpoint) -> ModelInputs:
-    """Return one batch of random tokens; for multiple choice its sequences are choices."""
+    """Return one batch of random tokens; its sequences are choices, or pairs, as the head reads."""
     batch = random_batch(checkpoint.config)
     inputs = {name: batch[name] for name in checkpoint.input_names}
-    return {k: v[None] for k, v in inputs.items()} if checkpoint.is_multiple_choice else inputs
+    return group_sequences(inputs, checkpoint) if checkpoint.has_sequence_groups else inputs
 
 
 def _features(
@@ -116,7 +117,13 @@ def _features(
         ).features
     groups = _groups(sentences, _get_num_texts(checkpoint))
     examples = [Example(id=str(n), texts=texts, target=None) for n, texts in enumerate(groups)]
-    return make_features(examples, tokenizer, longest, max_choice_length=longest // 2)
+    return make_features(
+        examples,
+        tokenizer,
+        longest,
+        max_choice_length=longest // 2,
+        are_apart=POOLINGS[checkpoint.pooling].encodes_apart,
+    )
 
 
 def _get_num_texts(checkpoint: Checkpoint) -> int:

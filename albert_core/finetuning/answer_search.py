@@ -71,7 +71,7 @@ def with_cls_odds(
     """Return answers with null odds by a head for spans, for which [CLS] stands for no answer.
 
     They are the score of [CLS] as start and end, the lowest of a question's windows, less that of
-    its best candidate. The rule is BERT's for SQuAD 2.0 (run_squad.py), as transformers has it.
+    its best candidate. The rule is that of BERT's run_squad.py for SQuAD 2.0.
 
     Args:
         answers: As of `find_answers`.

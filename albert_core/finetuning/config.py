@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 from albert_core.checks import (
@@ -13,12 +13,14 @@ from albert_core.checks import (
     check_seed,
 )
 from albert_core.errors import InputError
+from albert_core.finetuning.pooling_choice import PoolingSetting, choose_pooling
 from albert_core.optimizers.settings import (
     ORIGINAL_MOMENTS,
     OptimizerConfig,
     OptimizerName,
     check_rates,
 )
+from albert_core.pooling import POOLINGS, HeadPooling
 from albert_core.settings import parse_settings
 from albert_core.tasks.task import Task
 from albert_core.training.devices import Precision
@@ -72,8 +74,8 @@ class QuestionConfig:
 class FinetuningConfig(OptimizerConfig):
     """How to fine-tune; further settings of the optimizer are those of `OptimizerConfig`.
 
-    `for_task` resolves `recipe` and `per_task`, and `trials` the grid and the seeds: these settings
-    as they are hold for one training of a task only where none of the four is used.
+    `for_task` resolves `recipe`, `per_task` and `pooling`, and `trials` the grid and the seeds:
+    these settings as they are hold for one training of a task only where none of these is used.
 
     Attributes:
         recipe: `original`: what the original recommends for a task replaces the settings here, an
@@ -96,6 +98,13 @@ class FinetuningConfig(OptimizerConfig):
             the first step, whenever that many are done, and at the end, whose steps are not
             rounded; if given, wins over `num_evaluations`.
         patience: Evaluations without a better one after which training ends; 0: never.
+        pooling: What the head reads: the original's `pooler` over [CLS]; the `mean` of the last
+            layer's tokens; `layer_mix`, a learned mix of the means of all layers; or `siamese`, for
+            pairs, which encodes both texts apart and compares them. `auto`: `mean` for single
+            texts, `siamese` for pairs, `pooler` for choices, questions, the original's recipe and
+            export formats that hold no other.
+        head_rate_multiplier: What the learning rate of the head is multiplied by; None: 10 with
+            `siamese`, else 1.
         classifier_dropout: Dropout before the head while training.
         hidden_dropout: Dropout of the encoder's layers; None: that of the pretrained model.
         attention_dropout: Dropout of its attention; None: that of the pretrained model.
@@ -108,6 +117,8 @@ class FinetuningConfig(OptimizerConfig):
         grid_learning_rates: Rates to try instead of `learning_rate`, if any.
         grid_batch_sizes: Batch sizes to try instead of `batch_size`, if any. Of all combinations
             the one with the best mean dev score is kept.
+        grid_max_examples: Largest training set, in examples, for which the grid is tried; larger
+            ones are trained with `learning_rate` and `batch_size`. None: of any size.
         bad_rows: What to do with training rows that cannot be used, if not what the task says.
         per_task: Settings of this section that differ for a task, by the task's name; they win over
             the recipe. Those of the name `*` are for every task that does not set them itself.
@@ -127,6 +138,8 @@ class FinetuningConfig(OptimizerConfig):
     num_evaluations: int = 3
     evaluation_interval_steps: int | None = None
     patience: int = 0
+    pooling: PoolingSetting = "auto"
+    head_rate_multiplier: float | None = None
     classifier_dropout: float = 0.1
     hidden_dropout: float | None = None
     attention_dropout: float | None = None
@@ -136,6 +149,7 @@ class FinetuningConfig(OptimizerConfig):
     num_seeds: int = 1
     grid_learning_rates: tuple[float, ...] = ()
     grid_batch_sizes: tuple[int, ...] = ()
+    grid_max_examples: int | None = None
     bad_rows: BadRowsSetting = "as_declared"
     per_task: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
@@ -149,7 +163,12 @@ class FinetuningConfig(OptimizerConfig):
         self._check_counts()
         if self.num_epochs <= 0:
             raise InputError(f"finetuning.num_epochs: got {self.num_epochs}, expected above 0")
-        for rate in self.learning_rates:
+        if self.head_rate_multiplier is not None and not self.head_rate_multiplier > 0:
+            raise InputError(
+                f"finetuning.head_rate_multiplier: got {self.head_rate_multiplier}, expected above "
+                "0; to train the head alone, set frozen to encoder"
+            )
+        for rate in (*self.grid_learning_rates, self.learning_rate):
             # Without `num_train_steps` the length of training is known once the data are: any
             # number passes.
             check_rates(
@@ -186,6 +205,7 @@ class FinetuningConfig(OptimizerConfig):
             patience=0,
             num_train_steps=1,
             num_warmup_steps=0,
+            grid_max_examples=1,
         )
         for size in self.grid_batch_sizes:
             check_minimum("finetuning.grid_batch_sizes", size, 1)
@@ -200,21 +220,22 @@ class FinetuningConfig(OptimizerConfig):
         policy = task.bad_rows if self.bad_rows == "as_declared" else self.bad_rows
         return policy == "leave_out"
 
-    @property
-    def learning_rates(self) -> tuple[float, ...]:
-        """The rates to try: those of the grid, else `learning_rate` alone."""
-        return self.grid_learning_rates or (self.learning_rate,)
-
-    def for_task(self, task: Task) -> "FinetuningConfig":
+    def for_task(
+        self, task: Task, *, poolings: Collection[HeadPooling] = tuple(POOLINGS)
+    ) -> "FinetuningConfig":
         """Return the settings of one task.
 
         Later ones win: these settings, the task's recipe if asked for (with it the optimizer has
         moments as in the original), and the entries of `per_task` for every task and for this one.
         If an entry sets the length of the training, the recipe's warm-up is taken as a fraction of
-        it. The result has no `per_task`.
+        it. The result has no `per_task`, and a `pooling` other than `auto`.
+
+        Args:
+            task: The task.
+            poolings: Those that `auto` may be.
 
         Raises:
-            InputError: They are impossible together.
+            InputError: They are impossible together, or the task cannot have the pooling.
         """
         exceptions = {**self.per_task.get(EVERY_TASK, {}), **self.per_task.get(task.name, {})}
         recipe: Mapping[str, Any] = {}
@@ -222,7 +243,25 @@ class FinetuningConfig(OptimizerConfig):
             keeps_length = {"num_train_steps", "num_epochs"}.isdisjoint(exceptions)
             of_task = task.recipe.settings if keeps_length else task.recipe.settings_of_any_length
             recipe = {**ORIGINAL_MOMENTS, **of_task()}
-        return self._overlaid(recipe, exceptions, source=f"finetuning.per_task.{task.name}")
+        config = self._overlaid(recipe, exceptions, source=f"finetuning.per_task.{task.name}")
+        return dataclasses.replace(config, pooling=config.pooling_of(task, poolings=poolings))
+
+    def pooling_of(
+        self, task: Task, *, poolings: Collection[HeadPooling] = tuple(POOLINGS)
+    ) -> HeadPooling:
+        """Return what a task's head reads, with `auto` resolved; arguments as for `for_task`.
+
+        Raises:
+            InputError: A task of this kind cannot have the pooling.
+        """
+        is_original = self.recipe == "original"
+        return choose_pooling(self.pooling, task, is_original=is_original, supported=poolings)
+
+    def head_rate_of(self, task: Task) -> float:
+        """Return what the learning rate of a task's head is multiplied by."""
+        if self.head_rate_multiplier is not None:
+            return self.head_rate_multiplier
+        return POOLINGS[self.pooling_of(task)].head_rate_multiplier
 
     def _overlaid(self, *layers: Mapping[str, Any], source: str) -> "FinetuningConfig":
         """Return a copy, without `per_task`, with the values of several layers; later ones win.
@@ -247,13 +286,19 @@ class FinetuningConfig(OptimizerConfig):
         known = {name: value for name, value in values.items() if value is not None}
         return parse_settings(FinetuningConfig, known, source=source)
 
-    def trials(self) -> list["FinetuningConfig"]:
+    def trials(self, *, num_examples: int = 0) -> list["FinetuningConfig"]:
         """Return the settings of every training: each point of the grid with each seed.
 
         In the order of rates, then batch sizes, then seeds. Each has one rate, one batch size and
         one seed.
+
+        Args:
+            num_examples: Size of the training set: above `grid_max_examples` there is no grid.
         """
-        sizes = self.grid_batch_sizes or (self.batch_size,)
+        rates, sizes = self.grid_learning_rates, self.grid_batch_sizes
+        if self.grid_max_examples is not None and num_examples > self.grid_max_examples:
+            rates, sizes = (), ()
+        rates, sizes = rates or (self.learning_rate,), sizes or (self.batch_size,)
         seeds = range(self.seed, self.seed + self.num_seeds)
         return [
             dataclasses.replace(
@@ -265,5 +310,5 @@ class FinetuningConfig(OptimizerConfig):
                 grid_learning_rates=(),
                 grid_batch_sizes=(),
             )
-            for rate, size, seed in itertools.product(self.learning_rates, sizes, seeds)
+            for rate, size, seed in itertools.product(rates, sizes, seeds)
         ]

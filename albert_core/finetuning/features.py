@@ -23,8 +23,8 @@ class Features:
         second_starts: Position in each sequence at which segment 1 begins; its length if there is
             none, int32 [N].
         targets: Arrays [M] by name; empty if any example has no target.
-        group_size: Sequences of an example, N / M: the number of its choices, else 1; they lie one
-            after the other.
+        group_size: Sequences of an example, N / M: the number of its choices, 2 for texts that are
+            encoded apart, else 1; they lie one after the other.
         num_left_out: Number of examples of which no sequence could be made.
     """
 
@@ -80,10 +80,12 @@ def make_features(
     sequence_length: int,
     *,
     max_choice_length: int = 128,
+    are_apart: bool = False,
 ) -> Features:
     """Encode examples: [CLS] A [SEP], [CLS] A [SEP] B [SEP], or the latter for each choice.
 
-    An example with three or more texts is a text and its choices. The result is flat and ragged,
+    An example with three or more texts is a text and its choices. With `are_apart` an example is
+    two sequences, [CLS] A [SEP] and [CLS] B [SEP]. The result is flat and ragged,
     not padded (`pad_inputs` pads a batch of it). It has the target `target`, float32 [M], only if
     every example has one.
 
@@ -96,11 +98,15 @@ def make_features(
         tokenizer: The tokenizer.
         sequence_length: Longest sequence in tokens, special ones included.
         max_choice_length: Longest choice in tokens, where there are choices.
+        are_apart: Whether both texts of an example are encoded apart; of an example with one text
+            the second is empty.
 
     Raises:
         InputError: An example has more or fewer texts than the first.
     """
     _refuse_uneven(examples)
+    if are_apart:
+        return _make_features_apart(examples, tokenizer, sequence_length)
     columns = [
         tokenizer.encode_batch(texts)
         for texts in zip(*(example.texts for example in examples), strict=True)
@@ -112,9 +118,31 @@ def make_features(
             sequence, second_start = _sequence(pair, tokenizer.special_ids)
             sequences.append(sequence)
             second_starts.append(second_start)
+    return Features.from_sequences(
+        sequences, second_starts, _targets(examples), group_size=num_choices
+    )
+
+
+def _make_features_apart(
+    examples: Sequence[Example], tokenizer: Tokenizer, sequence_length: int
+) -> Features:
+    """Return two sequences for each example, of its first and its second text; as `make_features`.
+
+    A missing second text is empty. Each text that is too long loses its end.
+    """
+    texts = [text for example in examples for text in (*example.texts, "")[:2]]
+    sequences = [
+        _sequence(_cut([ids], sequence_length), tokenizer.special_ids)[0]
+        for ids in tokenizer.encode_batch(texts)
+    ]
+    ends = [len(sequence) for sequence in sequences]
+    return Features.from_sequences(sequences, ends, _targets(examples), group_size=2)
+
+
+def _targets(examples: Sequence[Example]) -> dict[str, np.ndarray]:
+    """Return the targets of examples, float32 [M], by name; none if one of them has none."""
     values = [example.target for example in examples]
-    targets = {} if None in values else {"target": np.array(values, np.float32)}
-    return Features.from_sequences(sequences, second_starts, targets, group_size=num_choices)
+    return {} if None in values else {"target": np.array(values, np.float32)}
 
 
 def _refuse_uneven(examples: Sequence[Example]) -> None:

@@ -19,15 +19,19 @@ def new_task_model(
 
     Args:
         task: The task.
-        config: Its settings: the head's dropout (not for questions that all have an answer), and
-            how many starts and ends are searched where there may be none.
+        config: Its settings: what the head reads, its dropout (not for questions that all have an
+            answer), and how many starts and ends are searched where there may be none.
         model_config: The architecture.
+
+    Raises:
+        InputError: A task of this kind cannot have such a head.
     """
     from albert_core import model as models
 
+    pooling = config.pooling_of(task)
     if task.kind == "multiple_choice":
         return models.AlbertForMultipleChoice(
-            model_config, classifier_dropout=config.classifier_dropout
+            model_config, classifier_dropout=config.classifier_dropout, pooling=pooling
         )
     if task.kind != "question_answering":
         return models.AlbertForSequenceClassification(
@@ -35,6 +39,7 @@ def new_task_model(
             num_labels=task.num_outputs,
             is_multi_label=task.kind == "multi_label",
             classifier_dropout=config.classifier_dropout,
+            pooling=pooling,
         )
     if not task.has_unanswerable:
         return models.AlbertForQuestionAnswering(model_config)

@@ -54,7 +54,8 @@ def run_finetuning(
         data: Folder of its files.
         pretrained: The model to start from, with its vocabulary.
         initialization: `pretrained`, or `random` weights of the same architecture, as a baseline.
-        config: How to train: the settings of this task, see `FinetuningConfig.for_task`.
+        config: How to train: the settings of this task, see `FinetuningConfig.for_task`; a
+            `pooling` of `auto` is resolved.
         results: Folder that exists; receives configuration, weights, vocabulary, task.json,
             metrics.jsonl, training_log.jsonl, trials.json.
         checkpoints: Folder that exists; keeps the checkpoints: a killed run continues from the
@@ -76,6 +77,7 @@ def run_finetuning(
             `sequence_length` is more than the model reads.
         StepFailedError: A training was interrupted or diverged; its checkpoint is left.
     """
+    config = dataclasses.replace(config, pooling=config.pooling_of(task))
     checkpoint = pretrained.with_pooler()
     for note in (*checkpoint.notes, *_describe_left_out(checkpoint, task)):
         progress(0, 0, note)
@@ -101,7 +103,7 @@ def run_finetuning(
             work=work,
             progress=progress,
         )
-        trials = [trainer.run(trial) for trial in config.trials()]
+        trials = [trainer.run(one) for one in config.trials(num_examples=len(train.examples))]
     group = best_trials(trials, task.metrics[0])
     best = max(group, key=lambda trial: trial.best[task.metrics[0]])
     _write_results(results, model_config, tokenizer, task, trials, best, checkpoints)

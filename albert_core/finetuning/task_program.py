@@ -25,6 +25,7 @@ from albert_core.finetuning.question_features import (
     make_question_features,
 )
 from albert_core.model_function import ModelInputs
+from albert_core.pooling import POOLINGS
 from albert_core.tasks import (
     InvalidRows,
     Question,
@@ -167,6 +168,7 @@ class TextProgram(TaskProgram):
             self.tokenizer,
             self.config.sequence_length,
             max_choice_length=self.config.max_choice_length,
+            are_apart=self._are_apart,
         )
         features = self._cached(folder, make) if split == "train" else make()
         return TaskData(examples=examples, features=features, left_out=dict(invalid_rows.counts))
@@ -174,7 +176,12 @@ class TextProgram(TaskProgram):
     def feature_settings(self) -> dict[str, Any]:
         """Return the settings on which the features depend, for the key of the cache."""
         names = ("sequence_length", "max_choice_length", "bad_rows")
-        return {name: getattr(self.config, name) for name in names}
+        return {name: getattr(self.config, name) for name in names} | {"are_apart": self._are_apart}
+
+    @property
+    def _are_apart(self) -> bool:
+        """Whether the head reads the two texts of an example apart."""
+        return POOLINGS[self.config.pooling_of(self.task)].encodes_apart
 
     def batch(self, features: Features, examples: np.ndarray, length: int) -> TaskBatch:
         """Return inputs and targets [B]."""

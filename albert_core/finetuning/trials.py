@@ -18,9 +18,11 @@ from albert_core.finetuning.models import new_task_model
 from albert_core.finetuning.prediction import predict_outputs
 from albert_core.finetuning.task_program import TaskData, TaskProgram
 from albert_core.model import load_weights
+from albert_core.model.classification import PooledOutputModel
 from albert_core.model.heads import AlbertWithHead
 from albert_core.model_function import compiled_function
 from albert_core.optimizers.factory import make_optimizer
+from albert_core.pooling import POOLINGS
 from albert_core.progress import ReportProgress
 from albert_core.tasks import Task
 from albert_core.training.history import best_row
@@ -125,11 +127,13 @@ class TrialTrainer:
         if self.weights:
             load_weights(model, self.weights, prefix=_ENCODER, source="the pretrained model")
         _freeze(model, config.frozen)
+        start_at_mean_label(model, self.program.task, self.train)
         optimizer = make_optimizer(
             config.optimizer,
             learning_rate=config.learning_rate,
             num_train_steps=plan.num_train_steps,
             num_warmup_steps=_num_warmup_steps(config, plan),
+            head_rate_multiplier=config.head_rate_of(self.program.task),
             **config.optimizer_settings,
         )
         model.compile(optimizer=optimizer, jit_compile=JITS_VARYING_LENGTHS)
@@ -179,8 +183,20 @@ def best_trials(trials: Sequence[Trial], metric: str) -> list[Trial]:
     return max(groups.values(), key=lambda group: np.mean([trial.best[metric] for trial in group]))
 
 
+def start_at_mean_label(model: AlbertWithHead, task: Task, train: TaskData) -> None:
+    """Set the bias of a regression to the mean label of its training set, if its pooling has that.
+
+    Does nothing to other models.
+    """
+    if task.kind != "regression" or not isinstance(model, PooledOutputModel):
+        return
+    if POOLINGS[model.pooling].starts_at_mean_label:
+        mean = np.mean(train.features.targets["target"], keepdims=True)
+        model.output_layer().output_bias.assign(mean)
+
+
 def _freeze(model: AlbertWithHead, frozen: Frozen) -> None:
-    """Make parts of the encoder keep their weights; the pooler and the head always train.
+    """Make parts of the encoder keep their weights; the head, and a pooler it reads, always train.
 
     To be called before the model is compiled.
     """

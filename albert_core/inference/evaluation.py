@@ -10,6 +10,7 @@ from albert_core.finetuning.prediction import predict_outputs
 from albert_core.inference.baselines import BASELINES_NAME, score_baselines
 from albert_core.inference.loaded_model import LoadedModel
 from albert_core.progress import ReportProgress, quiet
+from albert_core.tasks import has_training
 from albert_core.tasks.metrics import Scores, combined_score
 from albert_core.tasks.task import Split
 
@@ -34,8 +35,9 @@ def evaluate_splits(
         data: Folder of its task's files.
         results: Folder that exists; receives the files of predictions, see `Evaluator.write`, and
             the dev examples with their predictions, see `example_rows`.
-        with_baselines: Whether simpler ways to predict are scored on the dev set, too: they are in
-            the rows of the examples, and their scores in `baselines_dev.json`.
+        with_baselines: Whether simpler ways to predict are scored on the dev set, too, if there are
+            training files: they are in the rows of the examples, and their scores in
+            `baselines_dev.json`.
         progress: Told the model's notes, and which split is predicted.
 
     Returns:
@@ -73,7 +75,9 @@ def evaluate_splits(
             score = combined_score(program.task, metrics)
             scores = {**metrics, "score": score, "low": low, "high": high}
             baselines = []
-            if with_baselines:
+            if with_baselines and not has_training(program.task, data):
+                progress(0, 0, "no training files: no score of simpler baselines")
+            elif with_baselines:
                 progress(0, 0, "scoring baselines")
                 baselines = score_baselines(program, data, split_data)
                 descriptions = {one.name: one.description() for one in baselines}

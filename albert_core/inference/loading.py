@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from albert_core.artifacts.inputs import input_folder
 from albert_core.checkpoints import Checkpoint, build_model, detect
-from albert_core.checkpoints.side_files import read_heads, read_side_files
+from albert_core.checkpoints.side_files import read_heads, read_pooling, read_side_files
 from albert_core.checkpoints.task_head import read_for_task
 from albert_core.checkpoints.vocabulary import check_size, find_tokenizer
 from albert_core.config import CONFIG_NAME, AlbertConfig
@@ -20,6 +20,7 @@ from albert_core.inference.signature import TaskSignature
 from albert_core.inference.task_settings import parse_finetuning, parse_task
 from albert_core.model_function import compiled_function, encoder_function
 from albert_core.places.models import find_model
+from albert_core.pooling import POOLINGS
 from albert_core.tasks import Task
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def _load_export(folder: Path, export_format: ExportFormat) -> LoadedModel:
     files = read_side_files(side)
     task = parse_task(files["task"], source=side)
     heads, num_labels = read_heads(side, default=frozenset({"masked_lm"}))
+    pooling = read_pooling(side)
     return LoadedModel(
         name=task.name if task else _model_name(folder),
         format=export_format,
@@ -116,7 +118,10 @@ def _load_export(folder: Path, export_format: ExportFormat) -> LoadedModel:
         tokenizer=tokenizer,
         task=task,
         settings=parse_finetuning(
-            files["finetuning"], max_length=config.max_position_embeddings, source=side
+            files["finetuning"],
+            max_length=config.max_position_embeddings,
+            pooling=pooling,
+            source=side,
         ),
         signature=TaskSignature.from_task(task)
         if task
@@ -126,6 +131,7 @@ def _load_export(folder: Path, export_format: ExportFormat) -> LoadedModel:
             labels=files["labels"],
             problem_type=files["problem_type"],
             is_multiple_choice=files["is_multiple_choice"],
+            are_pairs=POOLINGS[pooling].encodes_apart,
         ),
         null_threshold=files["null_threshold"] or 0.0,
         run=spec.open(folder),
@@ -158,7 +164,10 @@ def _load_checkpoint(path: Path, read_source: Callable[[], Checkpoint]) -> Loade
     checkpoint = read_source()
     task = parse_task(checkpoint.task, source=path)
     settings = parse_finetuning(
-        checkpoint.finetuning, max_length=checkpoint.config.max_position_embeddings, source=path
+        checkpoint.finetuning,
+        max_length=checkpoint.config.max_position_embeddings,
+        pooling=checkpoint.pooling,
+        source=path,
     )
     model = _keras_model(checkpoint, task, settings)
     return LoadedModel(
@@ -177,6 +186,7 @@ def _load_checkpoint(path: Path, read_source: Callable[[], Checkpoint]) -> Loade
             labels=checkpoint.labels,
             problem_type=checkpoint.problem_type,
             is_multiple_choice=checkpoint.is_multiple_choice,
+            are_pairs=POOLINGS[checkpoint.pooling].encodes_apart,
         ),
         null_threshold=checkpoint.null_threshold or 0.0,
         notes=checkpoint.notes,

@@ -51,6 +51,7 @@ class TaskSignature:
         labels: tuple[str, ...] = (),
         problem_type: ProblemType | None = None,
         is_multiple_choice: bool = False,
+        are_pairs: bool = False,
     ) -> "TaskSignature":
         """Return the signature of a model whose folder declares no task.
 
@@ -62,16 +63,18 @@ class TaskSignature:
             labels: Their names, as many; without any they are named by their numbers.
             problem_type: What they are; None: one is a regression, more are classes.
             is_multiple_choice: Whether the classifier scores choices.
+            are_pairs: Whether it compares two texts, so that an example has two.
         """
         if "classifier" in heads:
             if is_multiple_choice:
                 return cls(kind="multiple_choice")
             names = labels or tuple(map(str, range(num_labels)))
+            num_texts = 2 if are_pairs else None
             if problem_type == "multi_label_classification":
-                return cls(kind="multi_label", labels=names)
+                return cls(kind="multi_label", labels=names, num_texts=num_texts)
             if num_labels == 1:
-                return cls(kind="regression")
-            return cls(kind="classification", labels=names)
+                return cls(kind="regression", num_texts=num_texts)
+            return cls(kind="classification", labels=names, num_texts=num_texts)
         if heads & {"span", "span_beam"}:
             return cls(kind="question_answering", has_unanswerable="span_beam" in heads)
         return cls(kind="masked_lm" if "masked_lm" in heads else "encoder", num_texts=1)

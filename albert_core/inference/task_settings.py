@@ -8,6 +8,7 @@ from typing import Any
 from albert_core.checkpoints.side_files import TASK_NAME, read_json
 from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig
+from albert_core.pooling import HeadPooling
 from albert_core.settings import parse_settings
 from albert_core.tasks import Task
 
@@ -43,7 +44,7 @@ def parse_task(declaration: Mapping[str, Any] | None, *, source: Path) -> Task |
 
 
 def parse_finetuning(
-    values: Mapping[str, Any] | None, *, max_length: int, source: Path
+    values: Mapping[str, Any] | None, *, max_length: int, pooling: HeadPooling, source: Path
 ) -> FinetuningConfig:
     """Return settings of fine-tuning, with sequences no longer than the model can read.
 
@@ -51,13 +52,17 @@ def parse_finetuning(
         values: The settings as their file has them; those that are None, and all if there is no
             file (None), are the defaults. Without a file sequences may have up to 512 tokens.
         max_length: Longest sequence the model can read, in tokens; lowers `sequence_length`.
+        pooling: What the model's head reads, whatever the settings say.
         source: Where the settings come from, for messages.
 
     Raises:
         InputError: They are no settings of fine-tuning.
     """
     if values is None:
-        return FinetuningConfig(sequence_length=min(max_length, _DEFAULT_LENGTH))
+        return FinetuningConfig(sequence_length=min(max_length, _DEFAULT_LENGTH), pooling=pooling)
     known = {name: value for name, value in values.items() if value is not None}
     config = parse_settings(FinetuningConfig, known, source=f"{source}: finetuning")
-    return dataclasses.replace(config, sequence_length=min(config.sequence_length, max_length))
+    # Models of versions that had one pooling do not name it; the default of today is another.
+    return dataclasses.replace(
+        config, sequence_length=min(config.sequence_length, max_length), pooling=pooling
+    )

@@ -20,6 +20,7 @@ from albert_core.inference.predictions import (
     Prediction,
 )
 from albert_core.inference.predictor import Predictor
+from albert_core.pooling import POOLINGS
 from albert_core.tasks import Example
 
 _NO_LIMIT = 1 << 30
@@ -63,14 +64,25 @@ class TextPredictor(Predictor):
         """
         # A choice may be cut though its sequence is not full: it has a limit of its own.
         is_full = features.lengths.max() == self.settings.sequence_length
-        if features.group_size == 1 and not is_full:
+        if self.signature.kind != "multiple_choice" and not is_full:
             return [False] * len(examples)
         whole = self._features(examples, _NO_LIMIT, _NO_LIMIT)
         is_shorter = np.diff(features.begins) < np.diff(whole.begins)
         return [any(row) for row in is_shorter.reshape(-1, features.group_size)]
 
     def _features(self, examples: Sequence[Example], length: int, choice_length: int) -> Features:
-        return make_features(examples, self.tokenizer, length, max_choice_length=choice_length)
+        return make_features(
+            examples,
+            self.tokenizer,
+            length,
+            max_choice_length=choice_length,
+            are_apart=self._are_apart,
+        )
+
+    @property
+    def _are_apart(self) -> bool:
+        """Whether the model reads the two texts of an example apart."""
+        return self.settings.pooling != "auto" and POOLINGS[self.settings.pooling].encodes_apart
 
     def _prediction(self, logits_C: np.ndarray, is_truncated: bool) -> Prediction:
         """Return the prediction from an example's logits [C]; for regression the score [1]."""

@@ -1,6 +1,6 @@
-"""Heads on the pooled output: a label or a number for a text or a pair (GLUE), a choice (RACE).
+"""Heads on a vector for a text: a label or a number for a text or a pair (GLUE), a choice (RACE).
 
-Shape suffixes: B batch, C classes or choices, S sequence, H hidden.
+Shape suffixes: B batch, C classes or choices, S sequence, H hidden, F features.
 """
 
 from typing import Any
@@ -9,63 +9,102 @@ import keras
 from keras import ops
 
 from albert_core.config import AlbertConfig
+from albert_core.errors import InputError
 from albert_core.model.heads import ENCODER_INPUTS, AlbertWithHead, check_axes
 from albert_core.model.layers import PACKAGE, add_output_layer, apply_output_layer
+from albert_core.model.pooling import new_pooling_head
 from albert_core.model.pretraining import Tensors, cross_entropy
+from albert_core.pooling import POOLINGS, HeadPooling
 
 
 class PooledOutputModel(AlbertWithHead):
-    """ALBERT with dropout and one output layer on the pooled output.
+    """ALBERT with dropout and one output layer on what is pooled of the encoder's outputs.
 
     Args:
         config: The architecture.
         num_outputs: Width of the output layer.
-        classifier_dropout: Dropout on the pooled output while training.
+        classifier_dropout: Dropout on what the output layer reads, while training.
+        pooling: What that is; `pooler` is the original's.
     """
 
     def __init__(
-        self, config: AlbertConfig, *, num_outputs: int, classifier_dropout: float
+        self,
+        config: AlbertConfig,
+        *,
+        num_outputs: int,
+        classifier_dropout: float,
+        pooling: HeadPooling,
     ) -> None:
         """Make the encoder and the head, and build all variables."""
         super().__init__(config)
-        self.num_outputs = num_outputs
-        self.dropout = keras.layers.Dropout(classifier_dropout)
+        self.num_outputs, self.pooling = num_outputs, pooling
+        self.head = new_pooling_head(pooling, config, num_outputs)
+        # Features of a head of its own are in float32, and stay in it.
+        self.dropout = keras.layers.Dropout(
+            classifier_dropout, dtype=self.head.dtype_policy if self.head else None
+        )
         self.build()
 
     def build(self, input_shape: Any = None) -> None:
-        """Build all variables at once, under the original's names."""
+        """Build all variables at once; the pooler is trained only if the head reads it.
+
+        With `pooler` the output layer has the original's names, else it is in a scope that is named
+        as the pooling.
+        """
         self.bert.build()
-        with keras.name_scope(self.name, caller=self):
-            add_output_layer(self, self.config, self.num_outputs)
+        if self.head is not None:
+            self.bert.pooler.trainable = False  # nothing reads its output: it has no gradient
+            self.head.build()
+        else:
+            with keras.name_scope(self.name, caller=self):
+                add_output_layer(self, self.config, self.num_outputs)
         self.built = True
+
+    # Not a property: Keras walks through all attributes when it saves, and would never end.
+    def output_layer(self) -> keras.layers.Layer:
+        """Return the owner of the variables `output_weights` and `output_bias`: head or model."""
+        return self if self.head is None else self.head
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of the model as JSON holds them."""
-        return {**super().get_config(), "classifier_dropout": self.dropout.rate}
+        return {
+            **super().get_config(),
+            "classifier_dropout": self.dropout.rate,
+            "pooling": self.pooling,
+        }
 
     def logits(self, inputs: Tensors, training: bool | None) -> Any:
         """Return a row of outputs for each sequence: [B, S] inputs to [B, num_outputs].
 
+        Of texts that are encoded apart, inputs are [2 B, S], and a pair of sequences gives a row.
+
         Raises:
             InputError: An input does not have the axes [B, S].
         """
-        pooled_BH = self.encode(inputs, training, pooled_only=True)["pooled_output"]
-        return apply_output_layer(self, self.dropout(pooled_BH, training=training))
+        if self.head is None:
+            pooled_BH = self.encode(inputs, training, pooled_only=True)["pooled_output"]
+            return apply_output_layer(self, self.dropout(pooled_BH, training=training))
+        check_axes(inputs, "batch", "sequence")
+        ids, mask, segments = (inputs[name] for name in ENCODER_INPUTS)
+        features_BF = self.head.features(self.bert, ids, mask, segments, training)
+        return self.head(self.dropout(features_BF, training=training))
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class AlbertForSequenceClassification(PooledOutputModel):
-    """ALBERT with the original's classification head; with one class it is regression.
+    """ALBERT with a classification head, by default the original's; with one class, regression.
 
-    Inputs are a dict of `input_ids`, `input_mask`, `segment_ids` [B, S]; targets are class
-    numbers [B], float scores [B] for regression, or 1 and 0 for each label [B, C] of which any
-    number may apply. Source: run_classifier.py of the original, which has no such labels.
+    Inputs are a dict of `input_ids`, `input_mask`, `segment_ids` [B, S], and [B, 2, S] with
+    `siamese`, which encodes the two texts of an example apart; targets are class numbers [B], float
+    scores [B] for regression, or 1 and 0 for each label [B, C] of which any number may apply.
+    Source: run_classifier.py of the original, which has no such labels and no other pooling.
 
     Args:
         config: The architecture.
         num_labels: Number of classes C; 1 is regression.
         is_multi_label: Whether each class applies or not by itself.
-        classifier_dropout: Dropout on the pooled output while training.
+        classifier_dropout: Dropout on what the output layer reads, while training.
+        pooling: What the output layer reads of the encoder's outputs.
     """
 
     def __init__(
@@ -75,8 +114,14 @@ class AlbertForSequenceClassification(PooledOutputModel):
         num_labels: int,
         is_multi_label: bool = False,
         classifier_dropout: float = 0.1,
+        pooling: HeadPooling = "pooler",
     ) -> None:
-        super().__init__(config, num_outputs=num_labels, classifier_dropout=classifier_dropout)
+        super().__init__(
+            config,
+            num_outputs=num_labels,
+            classifier_dropout=classifier_dropout,
+            pooling=pooling,
+        )
         self.is_multi_label = is_multi_label
 
     def get_config(self) -> dict[str, Any]:
@@ -91,8 +136,11 @@ class AlbertForSequenceClassification(PooledOutputModel):
         """Return logits [B, C], or scores [B, 1] for regression.
 
         Raises:
-            InputError: An input does not have the axes [B, S].
+            InputError: An input does not have the axes [B, S], with `siamese` [B, 2, S].
         """
+        if POOLINGS[self.pooling].encodes_apart:
+            check_axes(inputs, "batch", "texts", "sequence")
+            inputs = _flatten(inputs)
         return self.logits(inputs, training)
 
     def example_losses(self, targets: Any, outputs: Any) -> Any:
@@ -119,11 +167,33 @@ class AlbertForMultipleChoice(PooledOutputModel):
 
     Args:
         config: The architecture.
-        classifier_dropout: Dropout on the pooled output while training.
+        classifier_dropout: Dropout on what the output layer reads, while training.
+        pooling: What the output layer reads of the encoder's outputs.
+
+    Raises:
+        InputError: The pooling is for pairs of texts.
     """
 
-    def __init__(self, config: AlbertConfig, *, classifier_dropout: float = 0.1) -> None:
-        super().__init__(config, num_outputs=1, classifier_dropout=classifier_dropout)
+    def __init__(
+        self,
+        config: AlbertConfig,
+        *,
+        classifier_dropout: float = 0.1,
+        pooling: HeadPooling = "pooler",
+    ) -> None:
+        """Make the encoder and the head, and build all variables.
+
+        Raises:
+            InputError: The pooling is for pairs of texts.
+        """
+        if POOLINGS[pooling].encodes_apart:
+            raise InputError(
+                f"pooling: got {pooling}, which compares two texts, for multiple choice; expected "
+                "pooler, mean or layer_mix"
+            )
+        super().__init__(
+            config, num_outputs=1, classifier_dropout=classifier_dropout, pooling=pooling
+        )
 
     def call(self, inputs: Tensors, training: bool | None = None) -> Any:
         """Return logits [B, C], one for each choice.
@@ -132,13 +202,18 @@ class AlbertForMultipleChoice(PooledOutputModel):
             InputError: An input does not have the axes [B, C, S].
         """
         check_axes(inputs, "batch", "choices", "sequence")
-        _, num_choices, length = ops.shape(inputs["input_ids"])
-        flat = {name: ops.reshape(inputs[name], (-1, length)) for name in ENCODER_INPUTS}
-        return ops.reshape(self.logits(flat, training), (-1, num_choices))
+        num_choices = ops.shape(inputs["input_ids"])[1]
+        return ops.reshape(self.logits(_flatten(inputs), training), (-1, num_choices))
 
     def example_losses(self, targets: Any, outputs: Any) -> Any:
         """Return the cross entropy over the choices [B]."""
         return cross_entropy(targets, outputs)
+
+
+def _flatten(inputs: Tensors) -> dict[str, Any]:
+    """Return the encoder's inputs of sequences one after the other: [B, C, S] to [B * C, S]."""
+    length = ops.shape(inputs["input_ids"])[2]
+    return {name: ops.reshape(inputs[name], (-1, length)) for name in ENCODER_INPUTS}
 
 
 def binary_cross_entropy(targets: Any, logits: Any) -> Any:

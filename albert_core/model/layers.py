@@ -91,17 +91,31 @@ def build_in_scope(scopes: str, layer: keras.layers.Layer, input_shape: Any) -> 
         layer.build(input_shape)
 
 
-def add_output_layer(owner: keras.layers.Layer, config: AlbertConfig, num_outputs: int) -> None:
+def add_output_layer(
+    owner: keras.layers.Layer,
+    config: AlbertConfig,
+    num_outputs: int,
+    *,
+    num_inputs: int | None = None,
+    starts_from_zero: bool = False,
+) -> None:
     """Give a layer or model the original's output weights [C, H], transposed, and bias [C].
 
     They become variables of the owner, `output_weights` and `output_bias`.
+
+    Args:
+        owner: The layer or model.
+        config: The architecture.
+        num_outputs: Number of outputs C.
+        num_inputs: Width of what it reads; None: that of the encoder, H.
+        starts_from_zero: Whether the weights begin at 0, not drawn as all others are.
     """
     # Not a Dense layer: its name would become a part of the variables' names, and its kernel is
     # [H, C], where the original's checkpoints have [C, H].
     owner.output_weights = owner.add_weight(
         name="output_weights",
-        shape=(num_outputs, config.hidden_size),
-        initializer=initializer(config),
+        shape=(num_outputs, num_inputs or config.hidden_size),
+        initializer="zeros" if starts_from_zero else initializer(config),
     )
     owner.output_bias = owner.add_weight(
         name="output_bias", shape=(num_outputs,), initializer="zeros"

@@ -15,6 +15,7 @@ from keras import ops
 # As in the original, layer normalisation and biases have neither weight decay nor a trust ratio
 # (exclude_from_weight_decay).
 _NOT_ADAPTED = re.compile(r"LayerNorm|layer_norm|bias")
+_ENCODER = "/bert/"  # in the paths of the encoder's variables, pooler included
 
 # What follows a weight's name in the name of its average, in checkpoints of a training.
 AVERAGE = "average"
@@ -32,6 +33,7 @@ class AdamW(keras.optimizers.Optimizer):
         beta_1: Decay of the first moment.
         beta_2: Decay of the second moment.
         epsilon: Added to the root of the second moment.
+        head_rate_multiplier: What the rate of variables outside the encoder is multiplied by.
         bias_correction: Whether the moments, which begin at 0, are divided by the sum of the
             weights in their mean. Without it the update t of the first ones is too large, by
             (1 - beta_1 ** t) / sqrt(1 - beta_2 ** t): with the defaults 3 to 6 times.
@@ -50,6 +52,7 @@ class AdamW(keras.optimizers.Optimizer):
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-6,
+        head_rate_multiplier: float = 1.0,
         bias_correction: bool = False,
         ema_decay: float | None = None,
         name: str = "adamw",
@@ -61,6 +64,7 @@ class AdamW(keras.optimizers.Optimizer):
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
+        self.head_rate_multiplier = head_rate_multiplier
         self.bias_correction = bias_correction
         # Not Keras's `use_ema`: of t weights it averages, the first one's part is decay ** t, which
         # is most of the average for the first 1 / (1 - decay) updates.
@@ -78,6 +82,7 @@ class AdamW(keras.optimizers.Optimizer):
         # A variable, so that a roll-back changes it in a compiled step, and checkpoints keep it.
         self.rate_factor = self.add_variable(shape=(), initializer="ones", name="rate_factor")
         self._adapted = [_NOT_ADAPTED.search(variable.path) is None for variable in variables]
+        self._in_head = [_ENCODER not in variable.path for variable in variables]
         self._averages = []
         if self.ema_decay is not None:
             (self._averages,) = self.add_optimizer_variables(variables, [AVERAGE])
@@ -102,12 +107,15 @@ class AdamW(keras.optimizers.Optimizer):
     def _compute_step(self, gradient: Any, variable: Any, learning_rate: Any) -> Any:
         """Update the moments of a variable; return what is to be subtracted from it.
 
-        The rate is `learning_rate` times `rate_factor` (in LAMB also times the trust ratio). Biases
-        and layer normalisation have neither weight decay nor a trust ratio.
+        The rate is `learning_rate` times `rate_factor`, of the head times its multiplier (in LAMB
+        also times the trust ratio). Biases and layer normalisation have neither weight decay nor a
+        trust ratio.
         """
         index = self._get_variable_index(variable)
         update = self._update_moments(ops.cast(gradient, variable.dtype), index)
         rate = ops.cast(learning_rate, variable.dtype) * self.rate_factor
+        if self._in_head[index] and self.head_rate_multiplier != 1:
+            rate = rate * self.head_rate_multiplier
         if self._adapted[index]:
             # Before the trust ratio: as in the original its norm is that of the update with the
             # decay.
@@ -209,6 +217,7 @@ class AdamW(keras.optimizers.Optimizer):
             "beta_1": self.beta_1,
             "beta_2": self.beta_2,
             "epsilon": self.epsilon,
+            "head_rate_multiplier": self.head_rate_multiplier,
             "bias_correction": self.bias_correction,
             "ema_decay": self.ema_decay,
         }

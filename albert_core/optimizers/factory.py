@@ -36,7 +36,8 @@ def make_optimizer(
         poly_power: Exponent of the decay; 1 is linear.
         decay_rate: Weight decay of kernels and embeddings.
         clip_norm: Largest norm of the whole gradient; longer ones are scaled down to it.
-        **settings: As `OptimizerConfig.optimizer_settings` returns them.
+        **settings: As `OptimizerConfig.optimizer_settings` returns them, and of a head of its own
+            rate the `head_rate_multiplier`.
 
     Raises:
         InputError: A number of the schedule is out of its range; the others are not checked.

@@ -2,7 +2,12 @@
 
 from albert_core.tasks.examples import Answer, Example, InvalidRows, Question
 from albert_core.tasks.metrics import compute_metrics
-from albert_core.tasks.reading import read_examples, read_questions, task_fingerprint
+from albert_core.tasks.reading import (
+    has_training,
+    read_examples,
+    read_questions,
+    task_fingerprint,
+)
 from albert_core.tasks.registry import (
     TASK_GROUPS,
     TASKS,
@@ -27,6 +32,7 @@ __all__ = [
     "data_folder",
     "expand_groups",
     "find_task",
+    "has_training",
     "named_task",
     "read_examples",
     "read_questions",

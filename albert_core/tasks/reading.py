@@ -17,15 +17,22 @@ from albert_core.tasks.task import Source, Split, Task
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 
-def task_fingerprint(task: Task, folder: Path) -> str:
+def task_fingerprint(task: Task, folder: Path, *, needs_training: bool = True) -> str:
     """Return a hash of the declaration and of the bytes of the files it names.
 
+    Args:
+        task: The task.
+        folder: Folder of its files.
+        needs_training: Whether training files must be there; else none of them counts where one is
+            missing.
+
     Raises:
-        InputError: A training or development file is missing.
+        InputError: A development file is missing, or a training file that must be there.
     """
+    splits = [s for s in SPLITS if s != "train" or needs_training or has_training(task, folder)]
     hashes = {
         f"{source.file} {_name_in_source(path, source, folder)}": sha256_of_file(path)
-        for split in SPLITS
+        for split in splits
         for source in task.sources(split)
         for path in source_files(task, source, folder, split)
     }
@@ -33,6 +40,12 @@ def task_fingerprint(task: Task, folder: Path) -> str:
     # Says nothing about the data; the first versions did not have it, and must find their work.
     del declaration["recipe"]["evaluation_interval_steps"]
     return hash_json({"task": declaration, "files": hashes})
+
+
+def has_training(task: Task, folder: Path) -> bool:
+    """Return whether the task's training files are all in its folder, but for optional ones."""
+    sources = [source for source in task.sources("train") if not source.is_optional]
+    return all(existing_files(source, folder) for source in sources)
 
 
 def _name_in_source(path: Path, source: Source, folder: Path) -> str:

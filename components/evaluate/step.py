@@ -37,7 +37,8 @@ def evaluate(
     """Score a model, and publish metrics.json and its predictions on dev and test files.
 
     For a classification also its confusion matrix; of a model that was pretrained also the scores
-    of simpler baselines. Test files may be missing. If `output` already holds this work, nothing is
+    of simpler baselines, which learn from the training files. Test and training files may be
+    missing. If `output` already holds this work, nothing is
     run.
 
     Args:
@@ -92,7 +93,10 @@ def evaluate(
     return run_step(
         "evaluate",
         config={"task": scored.name, "initialization": identity.initialization},
-        inputs={"model": identity.content_hash, "data": task_fingerprint(scored, data)},
+        inputs={
+            "model": identity.content_hash,
+            "data": task_fingerprint(scored, data, needs_training=False),
+        },
         output=output,
         work_root=work_root,
         body=write_scores,

@@ -100,7 +100,7 @@ def export_model(
     if sentences:
         inputs["sentences"] = hash_json(chosen.texts)
     if dev:
-        inputs["data"] = task_fingerprint(dev.task, dev.data)
+        inputs["data"] = task_fingerprint(dev.task, dev.data, needs_training=False)
 
     def body(results: Path, _: Path) -> Metrics:
         """Export the model and return the largest difference by format."""

@@ -1,6 +1,7 @@
 """Fine-tune a pretrained model on a task."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,17 @@ from albert_core.checkpoints import read_checkpoint
 from albert_core.checkpoints.trained_length import find_trained_length
 from albert_core.finetuning.config import FinetuningConfig, Initialization
 from albert_core.optimizers.settings import without_unchanged
+from albert_core.pooling import ORIGINAL_POOLING
 from albert_core.progress import ReportProgress, quiet
 from albert_core.tasks import Task, task_fingerprint
+
+# What settings that earlier versions did not have were, in effect.
+_FORMERLY: Mapping[str, Any] = {
+    "evaluation_interval_steps": None,
+    "pooling": ORIGINAL_POOLING,
+    "head_rate_multiplier": None,
+    "grid_max_examples": None,
+}
 
 
 def finetune(
@@ -57,6 +67,7 @@ def finetune(
         InputError: An input is missing or unusable, or `output` holds something else.
         StepFailedError: A training was interrupted or diverged; its checkpoint is left.
     """
+    config = dataclasses.replace(config, pooling=config.pooling_of(task))
     pretrained, data = input_folder(pretrained), input_folder(data)
     cache = local_work_root(work_root) / "features" if work_root else None
     checkpoint = read_checkpoint(
@@ -109,11 +120,12 @@ def finetune(
 def recorded_settings(config: FinetuningConfig) -> dict[str, Any]:
     """Return the settings, by name, for the manifest and the fingerprint of the work.
 
-    `evaluation_interval_steps` is left out where it is not set: the first versions did not have
-    it, and their work must not become another. `without_unchanged` says which settings of the
-    optimizer are left out for the same reason.
+    Left out are those that earlier versions did not have, where they are as these were: their work
+    must not become another. `without_unchanged` does the same for settings of the optimizer.
     """
     settings = without_unchanged(dataclasses.asdict(config))
-    if config.evaluation_interval_steps is None:
-        del settings["evaluation_interval_steps"]
-    return settings
+    return {
+        name: value
+        for name, value in settings.items()
+        if name not in _FORMERLY or value != _FORMERLY[name]
+    }

@@ -13,6 +13,7 @@ from albert_core.checkpoints.description import ModelSummary
 from albert_core.checkpoints.purpose import Purpose
 from albert_core.exports.description import ExportDescription
 from albert_core.exports.formats import FORMATS
+from albert_core.pooling import POOLINGS, HeadPooling
 from components.number_formats import format_bytes, format_number
 
 _SHOWN_FILES = 12
@@ -72,7 +73,7 @@ def print_export(export: ExportDescription) -> None:
         ("size", export.size or "none of the presets"),
         ("architecture", _changed_settings(export.config.to_dict())),
     ]
-    rows += _purpose_rows(export.purpose)
+    rows += [*_pooling_rows(export.pooling), *_purpose_rows(export.purpose)]
     if export.vocabulary:
         rows.append(("vocabulary", export.vocabulary))
     rows += [
@@ -91,10 +92,17 @@ def _model_rows(model: ModelSummary) -> Iterator[DisplayRow]:
         yield "not used", f"{model.num_unused} variables of groups that no layer uses"
     yield "type", ", ".join(model.dtypes)
     yield "heads", _heads(model.heads)
+    yield from _pooling_rows(model.pooling)
     if model.num_slots:
         yield "optimizer", f"{model.num_slots} slots"
     if model.global_step is not None:
         yield "global step", f"{model.global_step:,}"
+
+
+def _pooling_rows(pooling: HeadPooling) -> Iterator[DisplayRow]:
+    """Yield a row about what a classifier reads, if that is not as in the original."""
+    if not POOLINGS[pooling].is_in_original:
+        yield "head reads", POOLINGS[pooling].title
 
 
 def _purpose_rows(purpose: Purpose) -> Iterator[DisplayRow]:

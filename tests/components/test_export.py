@@ -29,6 +29,7 @@ from tests.helpers.checkpoint_samples import (
     classifier,
     names_in,
     of_model,
+    pooled,
     pretrained,
 )
 from tests.helpers.tiny_tasks import (
@@ -102,6 +103,15 @@ def few(tmp_path) -> Path:
     path = tmp_path / "few.txt"
     path.write_text("\n".join(read_sentences()[:20]), encoding="utf-8")
     return path
+
+
+def test_a_head_that_a_format_lacks_is_refused_before_anything_is_written(few, tmp_path):
+    model = saved(pooled("siamese"), tmp_path / "model")
+    settings = {"model": model, "output": tmp_path / "out", "sentences": few}
+    with pytest.raises(InputError, match=r"\(pooling siamese\), expected pooler, since tf1 has no"):
+        export_model(formats=("keras", "tf1"), **settings)
+    assert not (tmp_path / "out").exists()
+    assert export_model(formats=("keras",), **settings).metrics
 
 
 def altered(checkpoint: Checkpoint, folder: Path) -> None:
@@ -180,7 +190,8 @@ def topic(tmp_path_factory) -> tuple[Path, Path]:
         data=data / "topic",
         pretrained=write_tiny_model(folder / "tiny"),
         initialization="pretrained",
-        config=tiny_finetuning(learning_rate=0.01, num_train_steps=60),
+        # Of those that are exported one is of the original, which has no other head.
+        config=tiny_finetuning(learning_rate=0.01, num_train_steps=60, pooling="pooler"),
         output=folder / "topic",
     )
     return folder / "topic", data

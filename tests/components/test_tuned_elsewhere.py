@@ -94,6 +94,16 @@ def test_each_is_scored_with_the_right_labels(folder, expected, kind, tmp_path, 
     assert "rte" in capsys.readouterr().out
 
 
+def test_training_files_are_needed_for_the_baselines_alone(folder, tmp_path, capsys):
+    (tmp_path / "RTE").mkdir()
+    shutil.copy(folder / "glue" / "RTE" / "dev.tsv", tmp_path / "RTE")
+    options = ["--data_dir", str(tmp_path), "--finetuned_dirs", str(folder / "ours")]
+    assert main(["evaluate", *options, "--output", str(tmp_path / "out")]) == 0
+    assert "no training files: no score of simpler baselines" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "baselines_dev.json").exists()
+    assert len((tmp_path / "out" / "predictions_dev.tsv").read_text().splitlines()) == 5
+
+
 def test_a_model_that_declares_no_task_is_refused_with_the_option(folder, tmp_path, capsys):
     options = ["--data_dir", str(folder / "glue"), "--output", str(tmp_path / "out")]
     tuned = ["--finetuned_dirs", str(folder / "transformers")]

@@ -53,6 +53,20 @@ def classifier(num_labels: int, config: AlbertConfig = CONFIG, **more: Any) -> C
     return of_model(AlbertForSequenceClassification(config, num_labels=num_labels), **more)
 
 
+def pooled(pooling: str, config: AlbertConfig = CONFIG, **more: Any) -> Checkpoint:
+    """Return an encoder with a classifier of another pooling, none of whose weights is 0."""
+    model = AlbertForSequenceClassification(config, num_labels=3, pooling=pooling)
+    draw_head(model)
+    return of_model(model, **more)
+
+
+def draw_head(model: Any) -> None:
+    """Give the head of a model of another pooling weights that are not 0."""
+    rng = np.random.default_rng(1)
+    for variable in model.head.weights:
+        variable.assign(rng.normal(size=variable.shape, scale=0.3))
+
+
 def multiple_choice(config: AlbertConfig = CONFIG, **more: Any) -> Checkpoint:
     """Return an encoder with a head that scores choices."""
     return of_model(AlbertForMultipleChoice(config), is_multiple_choice=True, **more)
@@ -76,14 +90,21 @@ SAMPLES: dict[str, Callable[..., Checkpoint]] = {
     "span": span,
     "span_beam": span_beam,
 }
+POOLED: dict[str, Callable[..., Checkpoint]] = {
+    pooling: functools.partial(pooled, pooling) for pooling in ("mean", "layer_mix", "siamese")
+}
 
 
 def batch_of(
     checkpoint: Checkpoint, lengths: tuple[int, ...] = (24, 9, 17), seed: int = 0
 ) -> Arrays:
-    """Return inputs of a model for sequences of some lengths, of three choices each if need be."""
+    """Return inputs of a model for sequences of some lengths; three choices or two texts of each.
+
+    The latter if the model reads them.
+    """
     rng = np.random.default_rng(seed)
-    shape = (len(lengths), 3) if checkpoint.is_multiple_choice else (len(lengths),)
+    num_sequences = 3 if checkpoint.is_multiple_choice else 2
+    shape = (len(lengths), *[num_sequences] * checkpoint.has_sequence_groups)
     length = np.array(lengths).reshape(-1, *[1] * len(shape))
     mask = np.broadcast_to(np.arange(max(lengths)) < length, (*shape, max(lengths))).astype(int)
     batch = {

@@ -13,7 +13,7 @@ from albert_core.model import (
     AlbertForQuestionAnsweringWithBeam,
 )
 from albert_core.model_function import ModelFunction, ModelInputs, ModelOutputs
-from tests.helpers.checkpoint_samples import CONFIG, classifier, of_model, pretrained
+from tests.helpers.checkpoint_samples import CONFIG, classifier, of_model, pooled, pretrained
 
 SHALLOW = dataclasses.replace(CONFIG, num_hidden_layers=2, num_hidden_groups=1, inner_group_num=1)
 # Its layers are of groups 0 and 1; no layer uses group 2.
@@ -27,6 +27,8 @@ KINDS: Mapping[str, Callable[[], Checkpoint]] = {
     "multiple_choice": lambda: of_model(AlbertForMultipleChoice(SHALLOW), is_multiple_choice=True),
     "span": lambda: of_model(AlbertForQuestionAnswering(SHALLOW)),
     "span_beam": lambda: of_model(AlbertForQuestionAnsweringWithBeam(SHALLOW)),
+    "layer_mix": lambda: pooled("layer_mix", SHALLOW),
+    "siamese": lambda: pooled("siamese", SHALLOW),
 }
 TOLERANCE = 1e-4
 
@@ -39,7 +41,8 @@ def parameter_bytes(checkpoint: Checkpoint) -> int:
 def mixed_batch(checkpoint: Checkpoint, batch_size: int, length: int) -> ModelInputs:
     """Return random inputs of a model whose sequences end anywhere, the first at the end."""
     rng = np.random.default_rng(batch_size)
-    shape = (batch_size, 4, length) if checkpoint.is_multiple_choice else (batch_size, length)
+    num_sequences = 4 if checkpoint.is_multiple_choice else 2
+    shape = (batch_size, *[num_sequences] * checkpoint.has_sequence_groups, length)
     ends = rng.integers(1, length + 1, shape[:-1])
     ends.flat[0] = length
     mask = np.arange(length) < ends[..., None]

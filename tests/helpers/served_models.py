@@ -17,12 +17,30 @@ from albert_core.finetuning.models import new_task_model
 from albert_core.model import AlbertForPreTraining
 from albert_core.tasks import TASKS, Task
 from albert_core.tokenization import Tokenizer
-from tests.helpers.checkpoint_samples import CONFIG, classifier, multiple_choice, of_model
+from tests.helpers.checkpoint_samples import (
+    CONFIG,
+    classifier,
+    draw_head,
+    multiple_choice,
+    of_model,
+)
 from tests.helpers.tiny_tasks import TINY_TASKS
 
-TASKS_BY_NAME = {**TINY_TASKS, "race": TASKS["race"]}
+TASKS_BY_NAME = {
+    **TINY_TASKS,
+    "race": TASKS["race"],
+    "averaged": dataclasses.replace(TINY_TASKS["topic"], name="averaged"),
+    "apart": dataclasses.replace(TINY_TASKS["sea"], name="apart"),
+}
 QUESTIONS = QuestionConfig(doc_stride=6, max_query_length=8, n_best_size=4)
-SETTINGS = FinetuningConfig(sequence_length=20, max_choice_length=8, questions=QUESTIONS)
+SETTINGS = FinetuningConfig(
+    sequence_length=20, max_choice_length=8, questions=QUESTIONS, pooling="pooler"
+)
+# Of models whose head is none of the original's, by their task.
+SETTINGS_BY_NAME = {
+    "averaged": dataclasses.replace(SETTINGS, pooling="mean"),
+    "apart": dataclasses.replace(SETTINGS, pooling="siamese"),
+}
 MODEL_CONFIG = dataclasses.replace(
     CONFIG, num_hidden_layers=1, num_hidden_groups=1, inner_group_num=1
 )
@@ -46,12 +64,15 @@ Export = Callable[[str, ExportFormat], Path]
 
 
 def save_task_model(folder: Path, task: Task, tokenizer: Tokenizer) -> Path:
-    """Write a model for a task as exports hold it."""
+    """Write a model for a task as exports hold it; no weights of its head are 0."""
     keras.utils.set_random_seed(3)
-    model = new_task_model(task, SETTINGS, MODEL_CONFIG)
+    settings = SETTINGS_BY_NAME.get(task.name, SETTINGS)
+    model = new_task_model(task, settings, MODEL_CONFIG)
+    if settings is not SETTINGS:
+        draw_head(model)
     save_folder(of_model(model, tokenizer=tokenizer), folder)
     write_json(folder / TASK_NAME, dataclasses.asdict(task))
-    write_json(folder / FINETUNING_NAME, dataclasses.asdict(SETTINGS))
+    write_json(folder / FINETUNING_NAME, dataclasses.asdict(settings))
     return folder
 
 

@@ -30,12 +30,15 @@ from albert_core.model import (
     AlbertForQuestionAnsweringWithBeam,
 )
 from albert_core.optimizers.factory import make_optimizer
+from albert_core.pooling import POOLINGS
 from albert_core.tokenization import SentencePieceTokenizer
 from albert_core.training.checkpoint import save_checkpoint
 from albert_core.training.state import TrainingState
+from pipeline.cli.main import main
 from tests.helpers.checkpoint_samples import (
     CONFIG,
     KERNEL,
+    POOLED,
     classifier,
     edit_json,
     names_in,
@@ -110,6 +113,25 @@ def test_heads_that_find_answers_go_along(
         assert conversion.differences.keys() == {"sequence_output", *pooled, *logits}
         assert set(conversion.differences.values()) == {0.0}
         source = tmp_path / to
+
+
+@pytest.mark.parametrize("pooling", POOLED)
+def test_heads_of_another_pooling_are_known_by_their_variables(
+    pooling: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = POOLED[pooling]()
+    save_folder(checkpoint, tmp_path / "own")
+    assert names_in(tmp_path / "own") == {"albert_config.json", "model.safetensors"}
+    conversion = convert(tmp_path / "own", tmp_path / "again", to="keras")
+    assert conversion.differences["logits"] == 0.0
+    assert conversion.heads == ("classifier",)
+    back = read_checkpoint(tmp_path / "again")
+    assert (back.pooling, back.num_labels) == (pooling, 3)
+    assert json.loads((tmp_path / "again/head.json").read_text())["pooling"] == pooling
+    assert describe(tmp_path / "own").model.pooling == pooling
+    assert main(["info", str(tmp_path / "own")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert ["head", "reads", *POOLINGS[pooling].title.split()] in [line.split() for line in lines]
 
 
 def test_the_optimizer_is_left_out_and_said_so(

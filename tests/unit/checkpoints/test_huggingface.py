@@ -29,6 +29,7 @@ from tests.helpers.checkpoint_samples import (
     edit_weights,
     names_in,
     of_model,
+    pooled,
     pretrained,
 )
 
@@ -97,6 +98,15 @@ def test_question_answering_loses_only_the_pooler_it_does_not_have(tmp_path: Pat
 def test_squad_2_has_no_counterpart(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no ALBERT with the heads span_beam"):
         save_huggingface(of_model(AlbertForQuestionAnsweringWithBeam(CONFIG)), tmp_path)
+    assert not names_in(tmp_path)
+
+
+def test_heads_that_read_no_pooler_have_no_counterpart(tmp_path: Path) -> None:
+    for save, name in ((save_huggingface, "huggingface"), (save_release, "tf1")):
+        with pytest.raises(
+            InputError, match=rf"\(pooling mean\), expected pooler, since {name} ha"
+        ):
+            save(pooled("mean"), tmp_path)
     assert not names_in(tmp_path)
 
 

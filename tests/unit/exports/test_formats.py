@@ -9,7 +9,13 @@ import pytest
 
 from albert_core.checkpoints.huggingface_config import ARCHITECTURES
 from albert_core.checkpoints.names import HEADS
-from albert_core.exports.formats import FORMATS, ExportFormat, find_export_format
+from albert_core.exports.formats import (
+    FORMATS,
+    ExportFormat,
+    common_poolings,
+    find_export_format,
+)
+from albert_core.pooling import POOLINGS
 
 
 def test_every_name_has_an_entry() -> None:
@@ -42,3 +48,10 @@ def test_heads_that_a_format_lacks_are_heads() -> None:
         assert spec.unsupported_heads <= HEADS.keys()
     in_transformers = frozenset().union(*ARCHITECTURES)
     assert FORMATS["huggingface"].unsupported_heads == HEADS.keys() - in_transformers
+
+
+def test_only_graphs_and_this_programs_folders_hold_heads_that_the_original_has_not() -> None:
+    others = {name for name, spec in FORMATS.items() if spec.poolings == POOLINGS.keys()}
+    assert FORMATS.keys() - others == {"huggingface", "tf1"}
+    assert common_poolings(()) == POOLINGS.keys()
+    assert common_poolings(("onnx", "tf1")) == {"pooler"}

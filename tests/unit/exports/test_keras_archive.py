@@ -17,13 +17,13 @@ from albert_core.exports.keras_archive import (
     write_keras_archive,
 )
 from albert_core.model import AlbertForPreTraining, AlbertForQuestionAnsweringWithBeam
-from tests.helpers.checkpoint_samples import CONFIG, SAMPLES, batch_of, pretrained
+from tests.helpers.checkpoint_samples import CONFIG, POOLED, SAMPLES, batch_of, pretrained
 from tests.helpers.export_samples import UNEVEN
 
 # Of Keras's own conversion of a variable of TensorFlow to an array.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
-MODELS = {**SAMPLES, "uneven": functools.partial(pretrained, UNEVEN)}
+MODELS = {**SAMPLES, **POOLED, "uneven": functools.partial(pretrained, UNEVEN)}
 
 
 @pytest.mark.parametrize("kind", MODELS)

@@ -33,6 +33,7 @@ from albert_core.tokenization import SentencePieceTokenizer, WordPieceTokenizer
 from tests.helpers.archives import article_lines, read_member
 from tests.helpers.checkpoint_samples import (
     CONFIG,
+    POOLED,
     SAMPLES,
     batch_of,
     classifier,
@@ -49,6 +50,7 @@ SETTINGS = FinetuningConfig(
 FINETUNING = json.loads(json.dumps(dataclasses.asdict(SETTINGS)))
 # The layers are of groups 0 and 1; no layer uses group 2.
 SHALLOW = dataclasses.replace(CONFIG, num_hidden_layers=2, num_hidden_groups=3, inner_group_num=1)
+KINDS = {**SAMPLES, "siamese": POOLED["siamese"]}
 TASK_OF = {
     "classification": "topic",
     "regression": "sea",
@@ -77,7 +79,7 @@ def saved(tokenizer: SentencePieceTokenizer, tmp_path_factory: pytest.TempPathFa
             if kind in TASK_OF:
                 task = json.loads(json.dumps(dataclasses.asdict(TINY_TASKS[TASK_OF[kind]])))
                 more = {"task": task, "finetuning": FINETUNING}
-            checkpoint = SAMPLES[kind](SHALLOW, tokenizer=tokenizer, **more)
+            checkpoint = KINDS[kind](SHALLOW, tokenizer=tokenizer, **more)
             folder = tmp_path_factory.mktemp(kind)
             write_saved_model(checkpoint, folder)
             made[kind] = checkpoint, folder
@@ -110,7 +112,7 @@ def assert_close(found: np.ndarray, expected: np.ndarray) -> None:
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", SAMPLES)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_saved_model_computes_the_same_for_batches_of_any_length(kind: str, saved: Saved) -> None:
     checkpoint, folder = saved(kind)
     run, reference = open_saved_model(folder), reference_function(checkpoint)
@@ -123,7 +125,7 @@ def test_a_saved_model_computes_the_same_for_batches_of_any_length(kind: str, sa
             assert_close(found[name], value)
 
 
-@pytest.mark.parametrize("kind", SAMPLES)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_saved_model_is_a_checkpoint(kind: str, saved: Saved, tmp_path: Path) -> None:
     checkpoint, folder = saved(kind)
     back = read_checkpoint(folder)
@@ -210,6 +212,18 @@ def test_strings_of_a_score(saved: Saved) -> None:
     features = make_features(examples_of(first, second), checkpoint.tokenizer, 20)
     expected = in_python(checkpoint, features)["logits"][:, 0]
     assert_close(served(folder, text=first, text_b=second)["scores"], expected)
+
+
+def test_strings_of_texts_apart(saved: Saved) -> None:
+    checkpoint, folder = saved("siamese")
+    pairs = [(a, b) for a in TEXTS for b in TEXTS]
+    first, second = zip(*pairs, strict=True)
+    settings = {"sequence_length": CONFIG.max_position_embeddings}
+    features = make_features(
+        examples_of(first, second), checkpoint.tokenizer, **settings, are_apart=True
+    )
+    expected = in_python(checkpoint, features)["logits"]
+    assert_close(served(folder, text=first, text_b=second)["logits"], expected)
 
 
 def test_strings_of_choices(saved: Saved) -> None:

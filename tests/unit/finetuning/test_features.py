@@ -93,6 +93,25 @@ def test_longer_text_loses_its_end(
     assert features.second_starts.tolist() == [len(first) + 2]
 
 
+def test_texts_apart_are_two_sequences_and_each_loses_its_own_end(tokenizer: Tokenizer) -> None:
+    examples = [example_of(LONG, SHORT), example_of(SHORT, "")]
+    features = make_features(examples, tokenizer, 12, are_apart=True)
+    texts = [tokenizer.encode(text)[:10] for text in (LONG, SHORT, SHORT, "")]
+    assert sequences(features) == [[CLS_ID, *ids, SEP_ID] for ids in texts]
+    assert (len(features), features.group_size) == (2, 2)
+    assert features.targets["target"].shape == (2,)
+    inputs = pad_inputs(features, np.array([1, 0]), 16)
+    assert inputs["input_ids"].shape == (2, 2, 16)
+    assert inputs["input_mask"].sum(axis=-1).tolist() == [
+        [len(texts[2]) + 2, 2],
+        [12, len(texts[1]) + 2],
+    ]
+    assert not inputs["segment_ids"].any()
+    # A second text that is left out, as `albert predict` has it, is empty.
+    alone = make_features([example_of(SHORT)], tokenizer, 12, are_apart=True)
+    assert sequences(alone) == sequences(features)[2:]
+
+
 @pytest.mark.parametrize(("length", "longest_choice"), [(24, 10), (24, 200), (64, 5)])
 def test_choice_keeps_its_end_and_the_text_loses_its_own(
     length: int, longest_choice: int, tokenizer: Tokenizer

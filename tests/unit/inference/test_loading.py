@@ -2,6 +2,7 @@
 
 import dataclasses
 import doctest
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from conftest import SENTENCES
 
 import albert_core
 from albert_core.checkpoints import save_folder
+from albert_core.checkpoints.side_files import read_pooling
 from albert_core.errors import InputError
+from albert_core.exports.description import describe_export
 from albert_core.exports.formats import FORMATS, ExportFormat
 from albert_core.inference import loading
 from albert_core.inference.loaded_model import LoadedModel
@@ -35,6 +38,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 EXAMPLES: dict[str, Sequence[Any]] = {
     "topic": SENTENCES[:3],
     "sea": [(SENTENCES[0], SENTENCES[1]), ("Bread.", "Dogs.")],
+    "averaged": SENTENCES[:3],
+    "apart": [(SENTENCES[0], SENTENCES[1]), ("Bread.", "Dogs.")],
     "held": [("Bread.", ["dogs", "apples"]), ("Dogs.", ["a", "b", "c"])],
     "whale": [("Who?", SENTENCES[2]), ("Where?", "on the door")],
     "no-whale": [("Who?", SENTENCES[2]), ("Where?", "on the door")],
@@ -47,6 +52,8 @@ EXAMPLES: dict[str, Sequence[Any]] = {
 FORMATS_BY_KIND: dict[str, tuple[ExportFormat, ...]] = {
     "topic": tuple(name for name, spec in FORMATS.items() if not spec.bounds.is_quantized),
     "sea": ("huggingface", "litert"),
+    "averaged": ("keras_archive", "litert"),
+    "apart": ("keras", "onnx", "saved_model"),
     "held": ("tf1", "onnx"),
     "whale": ("huggingface", "saved_model"),
     "no-whale": ("tf1", "keras_archive"),
@@ -224,3 +231,16 @@ def test_what_is_loaded_knows_its_task_and_settings(save_model: SaveModel, tmp_p
     assert isinstance(model, LoadedModel)
     assert (model.task, model.settings) == (TASKS_BY_NAME["topic"], SETTINGS)
     assert (model.name, model.format, model.config) == ("topic", "keras", MODEL_CONFIG)
+
+
+def test_an_export_says_what_its_head_reads(export: Export, tmp_path: Path) -> None:
+    folder = shutil.copytree(export("apart", "onnx"), tmp_path / "apart")
+    described = describe_export(folder)
+    assert described is not None
+    assert described.pooling == albert_core.load(folder).settings.pooling == "siamese"
+    edit_json(folder / "head.json", pooling="median")
+    with pytest.raises(InputError, match="got pooling 'median', expected one of pooler, mean, la"):
+        albert_core.load(folder)
+    # As in earlier versions, which had no other and did not name it.
+    (folder / "head.json").unlink()
+    assert read_pooling(folder) == "pooler"

@@ -64,7 +64,11 @@ def logits_of_evaluation(folder: Path, name: str, examples: Sequence[Example]) -
     """Return the logits that evaluation would score."""
     program = program_for(folder, name)
     features = make_features(
-        examples, program.tokenizer, SETTINGS.sequence_length, max_choice_length=8
+        examples,
+        program.tokenizer,
+        SETTINGS.sequence_length,
+        max_choice_length=8,
+        are_apart=name == "apart",
     )
     run = reference_function(read_checkpoint(folder))
     return np.stack(outputs_of_evaluation(run, program, features)["logits"])
@@ -83,14 +87,15 @@ def test_labels_are_those_of_evaluation(tokenizer: SentencePieceTokenizer, tmp_p
     assert sizes == [4, 4, 1]
 
 
+@pytest.mark.parametrize("name", ["sea", "apart"])
 def test_scores_of_pairs_are_those_of_evaluation(
-    tokenizer: SentencePieceTokenizer, tmp_path: Path
+    tokenizer: SentencePieceTokenizer, tmp_path: Path, name: str
 ) -> None:
-    folder = save_task_model(tmp_path, TASKS_BY_NAME["sea"], tokenizer)
+    folder = save_task_model(tmp_path, TASKS_BY_NAME[name], tokenizer)
     pairs = [(SENTENCES[0], SENTENCES[1]), ("Bread.", "Dogs.")]
     found = predicted(folder, [{"text": one, "text_b": other} for one, other in pairs])
     examples = [Example(id="", texts=pair, target=None) for pair in pairs]
-    logits = logits_of_evaluation(folder, "sea", examples)
+    logits = logits_of_evaluation(folder, name, examples)
     np.testing.assert_allclose([one.score for one in found], logits[:, 0], atol=2e-6)
     assert [one.is_truncated for one in found] == [True, False]
 

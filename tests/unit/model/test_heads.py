@@ -1,5 +1,6 @@
 """What must hold for every head: it learns, takes any batch and precision, refuses wrong shapes."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,13 +47,20 @@ MODELS: dict[str, Callable[[], AlbertWithHead]] = {
     "multiple_choice": lambda: AlbertForMultipleChoice(CONFIG),
     "question_answering": lambda: AlbertForQuestionAnswering(CONFIG),
     "with_beam": lambda: AlbertForQuestionAnsweringWithBeam(CONFIG, start_n_top=3, end_n_top=2),
+    **{
+        pooling: functools.partial(
+            AlbertForSequenceClassification, CONFIG, num_labels=3, pooling=pooling
+        )
+        for pooling in ("mean", "layer_mix", "siamese")
+    },
 }
 OUTPUT_LAYER = {"output_weights", "output_bias"}
-# A softmax over positions is the same whatever these are: their gradient is 0 but for rounding.
-ADDED_TO_ALL_POSITIONS = {
+# A softmax is the same whatever these are: their gradient is 0 but for rounding.
+ADDED_TO_ALL_LOGITS = {
     "cls/squad/output_bias",
     "start_logits/dense/bias",
     "end_logits/dense_1/bias",
+    "layer_mix/layer_logits",  # of the one layer
 }
 HEAD_VARIABLES = {
     "classification": OUTPUT_LAYER,
@@ -72,7 +80,15 @@ HEAD_VARIABLES = {
         "answer_class/dense_0/bias",
         "answer_class/dense_1/kernel",
     },
+    "mean": {"mean/output_weights", "mean/output_bias"},
+    "layer_mix": {
+        "layer_mix/output_weights",
+        "layer_mix/output_bias",
+        "layer_mix/layer_logits",
+    },
+    "siamese": {"siamese/output_weights", "siamese/output_bias"},
 }
+NUM_SEQUENCES = {"multiple_choice": CHOICES, "siamese": 2}  # of an example, where it has several
 Arrays = dict[str, np.ndarray]
 
 
@@ -86,7 +102,7 @@ def make_batch(
 ) -> tuple[Arrays, Any]:
     """Return inputs and targets: QUESTION positions, then a text with an answer, then padding."""
     rng = np.random.default_rng(seed)
-    shape = (batch, CHOICES, length) if head == "multiple_choice" else (batch, length)
+    shape = (batch, *([NUM_SEQUENCES[head]] if head in NUM_SEQUENCES else []), length)
     used = rng.integers(QUESTION + 2, length, shape[:-1], endpoint=True)[..., None]
     inputs = {
         "input_ids": rng.integers(0, CONFIG.vocab_size, shape),
@@ -95,7 +111,7 @@ def make_batch(
     }
     if head == "regression":
         return inputs, rng.uniform(0, 5, batch)
-    if head in ("classification", "multiple_choice"):
+    if head in ("classification", "multiple_choice", "mean", "layer_mix", "siamese"):
         return inputs, rng.integers(0, 3, batch)
     start, end = np.sort(rng.integers(QUESTION, used, (batch, 2)), axis=1).T
     targets = {"start_positions": start, "end_positions": end}
@@ -137,14 +153,15 @@ def test_variables_have_the_originals_names(head: str) -> None:
     assert "bert/pooler/dense/kernel" in names
 
 
-@pytest.mark.parametrize("head", ["question_answering", "with_beam"])
+@pytest.mark.parametrize("head", ["question_answering", "with_beam", "layer_mix", "siamese"])
 def test_a_pooler_that_is_not_used_is_not_trained_and_not_lost(head: str, tmp_path: Path) -> None:
     model, (inputs, targets) = compile_model(new_model(head)), make_batch(head)
     before = as_arrays(weights_by_name(model))
-    model.fit(inputs, targets, batch_size=BATCH, epochs=1, verbose=0)
+    # With output weights of 0, as of `siamese`, the encoder's first gradient is 0.
+    model.fit(inputs, targets, batch_size=BATCH, epochs=2, verbose=0)
     after = as_arrays(weights_by_name(model))
     same = {name for name in after if np.array_equal(after[name], before[name])}
-    assert same - ADDED_TO_ALL_POSITIONS == {"bert/pooler/dense/kernel", "bert/pooler/dense/bias"}
+    assert same - ADDED_TO_ALL_LOGITS == {"bert/pooler/dense/kernel", "bert/pooler/dense/bias"}
     save_checkpoint(tmp_path, model, TrainingState(step=1), keep=1)
     resumed = compile_model(MODELS[head]())
     restore_latest(tmp_path, resumed)
@@ -230,7 +247,10 @@ def test_search_scores_ends_as_if_their_start_were_given() -> None:
 def test_wrong_axes_are_refused(head: str) -> None:
     (inputs, _), model = make_batch(head), new_model(head)
     inputs = {name: values[0] for name, values in inputs.items()}
-    axes = "batch, choices, sequence" if head == "multiple_choice" else "batch, sequence"
+    axes = {
+        "multiple_choice": "batch, choices, sequence",
+        "siamese": "batch, texts, sequence",
+    }.get(head, "batch, sequence")
     with pytest.raises(InputError, match=rf"input_ids: got shape \(.*\), expected \[{axes}\]"):
         model(inputs)
 

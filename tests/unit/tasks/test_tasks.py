@@ -197,8 +197,14 @@ def test_fingerprint_follows_files_and_declaration(data_dir: Path) -> None:
         task_fingerprint(dataclasses.replace(task, metrics=("matthews_correlation",)), folder)
         != original
     )
+    assert task_fingerprint(task, folder, needs_training=False) == original
     (folder / "test.tsv").unlink()
-    assert task_fingerprint(task, folder) != original
+    without_test = task_fingerprint(task, folder)
+    assert without_test != original
+    (folder / "train.tsv").unlink()
+    assert task_fingerprint(task, folder, needs_training=False) not in (original, without_test)
+    with pytest.raises(InputError, match=r"no file .*train\.tsv; expected the task's train set"):
+        task_fingerprint(task, folder)
 
 
 def test_fingerprint_follows_the_files_of_every_folder(tmp_path: Path) -> None:

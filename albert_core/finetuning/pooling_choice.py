@@ -1,0 +1,69 @@
+"""Which pooling the head of a task has. Does not import Keras."""
+
+from collections.abc import Collection, Mapping
+from typing import Literal
+
+from albert_core.errors import InputError
+from albert_core.pooling import ORIGINAL_POOLING, POOLINGS, HeadPooling
+from albert_core.tasks.task import Task
+
+PoolingSetting = Literal["auto", HeadPooling]
+
+_Examples = Literal["texts", "pairs", "choices", "questions"]
+
+# What `auto` is, by what an example is. Of single texts and pairs it was the best of those measured
+# (docs/experiments.md); of choices and questions no other was.
+_DEFAULTS: Mapping[_Examples, HeadPooling] = {
+    "texts": "mean",
+    "pairs": "siamese",
+    "choices": "pooler",
+    "questions": "pooler",
+}
+_POSSIBLE: Mapping[_Examples, tuple[HeadPooling, ...]] = {
+    "texts": ("pooler", "mean", "layer_mix"),
+    "pairs": tuple(POOLINGS),
+    "choices": ("pooler", "mean", "layer_mix"),
+    "questions": ("pooler",),
+}
+
+
+def choose_pooling(
+    setting: PoolingSetting,
+    task: Task,
+    *,
+    is_original: bool,
+    supported: Collection[HeadPooling] = tuple(POOLINGS),
+) -> HeadPooling:
+    """Return the pooling of a task's head.
+
+    Args:
+        setting: What is asked for. `auto` is the best one known for the task's kind; it is the
+            original's where that is asked for, and where the best one is not supported.
+        task: The task.
+        is_original: Whether the task is fine-tuned as the original does.
+        supported: Those that the model may have; what is asked for by name is not looked for there.
+
+    Raises:
+        InputError: A task with such examples cannot have the pooling.
+    """
+    examples = _examples(task)
+    if setting == "auto":
+        chosen = ORIGINAL_POOLING if is_original else _DEFAULTS[examples]
+        return chosen if chosen in supported else ORIGINAL_POOLING
+    if setting not in _POSSIBLE[examples]:
+        raise InputError(
+            f"finetuning.pooling for {task.name}: got {setting} for a task of {examples}, expected "
+            f"auto or one of {', '.join(_POSSIBLE[examples])}; set it for this task alone with "
+            f"finetuning.per_task.{task.name}.pooling"
+        )
+    return setting
+
+
+def _examples(task: Task) -> _Examples:
+    """Return what an example of a task is; pairs only if those of all its files are."""
+    if task.kind == "question_answering":
+        return "questions"
+    if task.kind == "multiple_choice":
+        return "choices"
+    sources = (*task.train, *task.dev, *task.test)
+    return "pairs" if all(len(one.texts or task.texts) == 2 for one in sources) else "texts"
