@@ -23,7 +23,7 @@ image = $(shell ALBERT_REGISTRY=$(REGISTRY) $(BIN)/python -c "from components.im
 .DEFAULT_GOAL := help
 .PHONY: help setup lock demo run test test-tensorflow test-jax test-interop benchmark lint format clean
 .PHONY: test-pretraining test-components test-unit test-parity test-runs test-docker images push run-docker audit
-.PHONY: compile submit schedule estimate $(ROLES:%=image-%) $(ROLES:%=push-%)
+.PHONY: compile submit schedule estimate leaderboard $(ROLES:%=image-%) $(ROLES:%=push-%)
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -132,6 +132,9 @@ benchmark: setup  ## time what users wait for, next to a peer (after make test-i
 	@test -z "$(MODEL)" || $(BIN)/python tests/benchmarks/serve.py --model $(MODEL)
 	@test -z "$(SQUAD)" || $(BIN)/python tests/benchmarks/squad.py --data $(SQUAD) --vocab $(VOCAB)
 	@test -z "$(CORPUS)" || $(BIN)/python tests/benchmarks/data.py $(CORPUS)
+
+leaderboard: setup  ## repeat a row of docs/leaderboard.md and compare with it: make leaderboard ROW=demo ARGS="--finetuning.num_seeds 3"
+	@$(BIN)/python -m tests.benchmarks.leaderboard $(ROW) $(ARGS)
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check

@@ -128,6 +128,7 @@ class RunConfig:
         Raises:
             InputError: There are such sequences, or offsets of positions with which there would be.
         """
+        self.pretraining.resolved_phases(self.records.sequence_length)  # its tokens may be too few
         self.pretraining.check_positions(
             [job.records.sequence_length for job in self.records_jobs()],
             model.max_position_embeddings,

@@ -25,7 +25,11 @@ if TYPE_CHECKING or keras.backend.backend() == "jax":
     from albert_core.backends.jax.gelu import gelu
     from albert_core.backends.jax.layer_loop import repeat_layer, save_for_backward
     from albert_core.backends.jax.layer_norm import LayerNormalization
-    from albert_core.backends.jax.train_step import TrainStep, sync_variables
+    from albert_core.backends.jax.train_step import (
+        TrainStep,
+        of_first_process,
+        sync_variables,
+    )
 else:
     from albert_core.backends.tensorflow import distribution, record_reader
     from albert_core.backends.tensorflow.attention import attend, get_prefix_lengths
@@ -39,7 +43,11 @@ else:
     from albert_core.backends.tensorflow.gelu import gelu
     from albert_core.backends.tensorflow.layer_loop import repeat_layer, save_for_backward
     from albert_core.backends.tensorflow.layer_norm import LayerNormalization
-    from albert_core.backends.tensorflow.train_step import TrainStep, sync_variables
+    from albert_core.backends.tensorflow.train_step import (
+        TrainStep,
+        of_first_process,
+        sync_variables,
+    )
 
 __all__ = [
     "JITS_VARYING_LENGTHS",
@@ -53,6 +61,7 @@ __all__ = [
     "feed_batches",
     "gelu",
     "get_prefix_lengths",
+    "of_first_process",
     "record_reader",
     "repeat_layer",
     "save_for_backward",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
@@ -10,6 +10,9 @@ from albert_core.files import write_json
 from albert_core.tokenization import Tokenizer, load_tokenizer
 from albert_core.tokenization.interface import SETTINGS_NAME
 from albert_core.tokenization.kinds import vocabulary_patterns
+
+if TYPE_CHECKING:
+    from albert_core.checkpoints.checkpoint import Checkpoint
 
 FindTokenizer = Callable[[Path], Tokenizer | None]
 """Function from a checkpoint's folder to its vocabulary; None if there is none."""
@@ -73,6 +76,20 @@ def check_size(tokenizer: Tokenizer, config: AlbertConfig, *, source: str) -> No
             f"vocabulary {source}: got {len(tokenizer):,} tokens, expected the model's vocab_size="
             f"{config.vocab_size:,}; give the vocabulary the model was trained with, with --vocab"
         )
+
+
+def require_tokenizer(checkpoint: "Checkpoint") -> Tokenizer:
+    """Return a checkpoint's vocabulary.
+
+    Raises:
+        InputError: It is missing, or its size is not the model's.
+    """
+    if checkpoint.tokenizer is None:
+        raise InputError(
+            f"{checkpoint.source}: has no vocabulary; put the one it was trained with beside it"
+        )
+    check_size(checkpoint.tokenizer, checkpoint.config, source=checkpoint.source)
+    return checkpoint.tokenizer
 
 
 def write_original_vocabulary(tokenizer: Tokenizer, folder: Path) -> None:

@@ -4,6 +4,7 @@ Memory, FLOPs and exchanged bytes are the compiler's; time is FLOPs over an assu
 """
 
 import dataclasses
+from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 
 from albert_core.config import AlbertConfig
@@ -141,10 +142,34 @@ def estimate(
     for request in requests:
         _num_micro_batches(request)
     with in_compiler_process(_NUM_PROCESSES) as executor:
-        return [
+        estimates = [
             _estimate_phase(request, executor, utilisation, prices, progress)
             for request in requests
         ]
+    return fill_minutes(estimates)
+
+
+def fill_minutes(estimates: Sequence[PhaseEstimate]) -> list[PhaseEstimate]:
+    """Return estimates whose phases have as many steps as fit into their minutes, 1 at least.
+
+    They are returned as they are if the training does not last a number of minutes.
+
+    Args:
+        estimates: One for each phase.
+    """
+    config = estimates[0].request.config
+    minutes = config.phase_minutes([estimate.request.phase for estimate in estimates])
+    if not minutes:
+        return list(estimates)
+    begins = [0.0, *(phase.end_s for phase in minutes)]
+    filled = []
+    for estimate, begin_s, phase_minutes in zip(estimates, begins[:-1], minutes, strict=True):
+        request = estimate.request
+        num_steps = max(1, round((phase_minutes.end_s - begin_s) / estimate.step_seconds))
+        phase = dataclasses.replace(request.phase, num_train_steps=num_steps)
+        request = dataclasses.replace(request, phase=phase)
+        filled.append(dataclasses.replace(estimate, request=request))
+    return filled
 
 
 def _estimate_phase(

@@ -14,6 +14,7 @@ from albert_core.checks import (
 )
 from albert_core.errors import InputError
 from albert_core.finetuning.pooling_choice import PoolingSetting, choose_pooling
+from albert_core.finetuning.probe_results import DEFAULT_NUM_EXAMPLES
 from albert_core.optimizers.settings import (
     ORIGINAL_MOMENTS,
     OptimizerConfig,
@@ -120,6 +121,8 @@ class FinetuningConfig(OptimizerConfig):
         grid_max_examples: Largest training set, in examples, for which the grid is tried; larger
             ones are trained with `learning_rate` and `batch_size`. None: of any size.
         bad_rows: What to do with training rows that cannot be used, if not what the task says.
+        num_probe_examples: Examples of the training set, and of the dev set, for the frozen probe
+            of a pretrained model; 0: no probe.
         per_task: Settings of this section that differ for a task, by the task's name; they win over
             the recipe. Those of the name `*` are for every task that does not set them itself.
     """
@@ -151,6 +154,7 @@ class FinetuningConfig(OptimizerConfig):
     grid_batch_sizes: tuple[int, ...] = ()
     grid_max_examples: int | None = None
     bad_rows: BadRowsSetting = "as_declared"
+    num_probe_examples: int = DEFAULT_NUM_EXAMPLES
     per_task: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -205,6 +209,7 @@ class FinetuningConfig(OptimizerConfig):
             patience=0,
             num_train_steps=1,
             num_warmup_steps=0,
+            num_probe_examples=0,
             grid_max_examples=1,
         )
         for size in self.grid_batch_sizes:

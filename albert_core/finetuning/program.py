@@ -2,7 +2,7 @@
 
 import dataclasses
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,14 @@ from albert_core.checkpoints import Checkpoint
 from albert_core.checkpoints.names import PRETRAINING_HEADS
 from albert_core.checkpoints.side_files import TASK_NAME, TRIALS_NAME
 from albert_core.checkpoints.trained_length import TRAINED_LENGTH, warn_of_untrained_positions
-from albert_core.checkpoints.vocabulary import check_size
+from albert_core.checkpoints.vocabulary import require_tokenizer
 from albert_core.config import CONFIG_NAME, WEIGHTS_NAME, AlbertConfig
 from albert_core.errors import InputError
 from albert_core.files import write_json
 from albert_core.finetuning.baseline import baseline_score
 from albert_core.finetuning.config import FinetuningConfig, Initialization
+from albert_core.finetuning.frozen_probe import can_probe, probe_frozen_encoder
+from albert_core.finetuning.probe_results import PROBE_NAME, probe_metrics
 from albert_core.finetuning.task_program import TaskData, task_program
 from albert_core.finetuning.trials import Trial, TrialTrainer, best_trials
 from albert_core.progress import ReportProgress, quiet
@@ -49,6 +51,8 @@ def run_finetuning(
     The best one is that of the seed with the highest first dev metric, of the grid's settings with
     the best mean of it. Keras's dtype policy is float32 afterwards, whatever it was before.
 
+    A model that was pretrained is probed as it was before, too, see `probe_frozen_encoder`.
+
     Args:
         task: The task.
         data: Folder of its files.
@@ -57,7 +61,8 @@ def run_finetuning(
         config: How to train: the settings of this task, see `FinetuningConfig.for_task`; a
             `pooling` of `auto` is resolved.
         results: Folder that exists; receives configuration, weights, vocabulary, task.json,
-            metrics.jsonl, training_log.jsonl, trials.json.
+            metrics.jsonl, training_log.jsonl, trials.json, and frozen_probe.json of a pretrained
+            model.
         checkpoints: Folder that exists; keeps the checkpoints: a killed run continues from the
             newest.
         work: What is trained: settings and inputs. Checkpoints of other work are not taken up.
@@ -70,7 +75,8 @@ def run_finetuning(
     Returns:
         The best dev metrics, with several seeds also mean and sample standard deviation; the step,
         rate, batch size and seed of the best model; `majority_score` of a baseline that needs no
-        model; the sizes of both sets; training rows left out, by cause.
+        model; the scores of the frozen probe; the sizes of both sets; training rows left out, by
+        cause.
 
     Raises:
         InputError: The checkpoint, its vocabulary or the task's files cannot be used, or
@@ -84,7 +90,7 @@ def run_finetuning(
     length = config.sequence_length
     if warning := warn_of_untrained_positions([task.name], length, trained_length):
         progress(0, 0, f"warning: {warning}")
-    tokenizer = _tokenizer(checkpoint)
+    tokenizer = require_tokenizer(checkpoint)
     model_config = _model_config(checkpoint.config, config)
     weights = checkpoint.weights if initialization == "pretrained" else {}
     if config.recipe == "original" and not task.recipe.settings():
@@ -110,11 +116,47 @@ def run_finetuning(
     return {
         **_dev_metrics(group, best, task),
         "majority_score": round(baseline_score(program, train, dev), 4),
+        **_probe(checkpoint, weights, tokenizer, task, config, train, dev, results, progress),
         "num_train": len(train.examples),
         "num_dev": len(dev.examples),
         **_count_untrained(train, trained_length),
         **{f"num_left_out ({cause})": number for cause, number in train.left_out.items()},
     }
+
+
+def _probe(
+    checkpoint: Checkpoint,
+    weights: Mapping[str, np.ndarray],
+    tokenizer: Tokenizer,
+    task: Task,
+    config: FinetuningConfig,
+    train: TaskData,
+    dev: TaskData,
+    results: Path,
+    progress: ReportProgress,
+) -> dict[str, float]:
+    """Write the frozen probe of a pretrained model into `results`; return its metrics.
+
+    Nothing is done and the result empty without weights, for a task that has no probe, or where
+    the settings want none.
+    """
+    wanted = weights and config.num_probe_examples
+    if not wanted or not can_probe(task, len(train.examples)):
+        return {}
+    probe = probe_frozen_encoder(
+        task=task,
+        config=checkpoint.config,
+        weights=weights,
+        tokenizer=tokenizer,
+        train=train.examples,
+        dev=dev.examples,
+        sequence_length=config.sequence_length,
+        num_examples=config.num_probe_examples,
+        source=checkpoint.source,
+        progress=progress,
+    )
+    write_json(results / PROBE_NAME, dataclasses.asdict(probe))
+    return probe_metrics(probe)
 
 
 def _count_untrained(train: TaskData, trained_length: int | None) -> dict[str, int]:
@@ -138,20 +180,6 @@ def _describe_left_out(checkpoint: Checkpoint, task: Task) -> tuple[str, ...]:
         f"left out {', '.join(sorted(heads))}{names} of {checkpoint.source}: the head for "
         f"{task.name} begins anew",
     )
-
-
-def _tokenizer(checkpoint: Checkpoint) -> Tokenizer:
-    """Return a checkpoint's vocabulary.
-
-    Raises:
-        InputError: It is missing, or its size is not the model's.
-    """
-    if checkpoint.tokenizer is None:
-        raise InputError(
-            f"{checkpoint.source}: has no vocabulary; put the one it was trained with beside it"
-        )
-    check_size(checkpoint.tokenizer, checkpoint.config, source=checkpoint.source)
-    return checkpoint.tokenizer
 
 
 def _model_config(pretrained: AlbertConfig, config: FinetuningConfig) -> AlbertConfig:

@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from albert_core.finetuning.linear_models import COSINE_ALONE, LinearModels
 from albert_core.tasks import Example, Task
 
 MAX_TRAIN_EXAMPLES = 50_000
-_STRENGTHS = (0.1, 1.0, 10.0)
-_HELD_OUT_EVERY = 10
 _COSINE_WEIGHT = 10.0
 # Scripts that write no spaces between words: each of their characters is a term.
 _CHARACTER = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
@@ -44,10 +43,12 @@ def predict_with_tfidf(
     """Predict a dev set from words alone; the same examples give the same predictions.
 
     Classes are told by logistic regression on the TF-IDF of words and pairs of words; of two texts,
-    on that of both and their cosine. Its strength of regularisation is chosen on every tenth
-    training example. Labels of which any number may apply are told by one for each, of a fixed
-    strength. Scores of pairs are a line through the cosine, those of single texts a ridge
-    regression. Of choices, the one that is closest to the text by its cosine is taken.
+    on that of both and their cosine. Labels of which any number may apply are told by one for each.
+    Scores are told by ridge regression on the same, or those of pairs by a line through the cosine
+    alone. What is best by the task's first metric is chosen on training examples: the strength of
+    regularisation, and whether pairs need more than the cosine. These are held out in five folds,
+    of more than 5,000 examples in every tenth. Of choices, the one that is closest to the text by
+    its cosine is taken.
 
     Args:
         task: The task.
@@ -71,24 +72,29 @@ def predict_with_tfidf(
             method="TF-IDF cosine of text and choice", outputs=outputs, num_train=0
         )
     targets = np.array([example.target for example in train])
-    is_pair = len(train[0].texts) == 2
-    if task.kind == "regression":
-        return _regress(features, train, targets, dev, is_pair=is_pair)
-    if task.kind == "multi_label":
-        outputs = _find_labels(features.matrix(train), targets, features.matrix(dev))
-        return TfidfBaseline(
-            method="TF-IDF and a logistic regression for each label",
-            outputs=outputs,
-            num_train=len(train),
-        )
-    if len(np.unique(targets)) < 2:
+    if task.kind == "classification" and len(np.unique(targets)) < 2:
         return None
-    classes = targets.astype(int)
-    outputs = _classify(features.matrix(train), classes, features.matrix(dev), task.num_outputs)
-    method = "TF-IDF of both texts, their cosine" if is_pair else "TF-IDF"
+    is_pair = len(train[0].texts) == 2
+    models = LinearModels(task, features.matrix(train), targets, has_cosine=is_pair)
+    strength = models.choose_strength()
+    outputs = models.predict(strength, np.arange(len(train)), features.matrix(dev))
     return TfidfBaseline(
-        method=f"{method} and logistic regression", outputs=outputs, num_train=len(train)
+        method=_describe(task, strength, is_pair=is_pair),
+        outputs=outputs,
+        num_train=len(train),
     )
+
+
+def _describe(task: Task, strength: float, *, is_pair: bool) -> str:
+    """Return in words how a chosen strength predicts."""
+    if strength == COSINE_ALONE:
+        return "TF-IDF cosine of both texts"
+    features = "TF-IDF of both texts, their cosine" if is_pair else "TF-IDF"
+    model = {
+        "regression": "ridge regression",
+        "multi_label": "a logistic regression for each label",
+    }.get(task.kind, "logistic regression")
+    return f"{features} and {model}"
 
 
 def _spread(examples: Sequence[Example]) -> Sequence[Example]:
@@ -134,14 +140,6 @@ class _Features:
         cosines = scipy.sparse.csr_matrix(_COSINE_WEIGHT * _cosines(*sides))
         return scipy.sparse.hstack([*sides, cosines]).tocsr()
 
-    def cosines(self, examples: Sequence[Example]) -> np.ndarray:
-        """Return the cosine of the two texts of each pair [M, 1]."""
-        first, second = (
-            self._vectorizer.transform([example.texts[number] for example in examples])
-            for number in range(2)
-        )
-        return _cosines(first, second)
-
     def choice_similarities(self, example: Example) -> np.ndarray:
         """Return the cosine of an example's text and each of its choices [C]."""
         vectors = self._vectorizer.transform(example.texts)
@@ -151,86 +149,3 @@ class _Features:
 def _cosines(first: Any, second: Any) -> np.ndarray:
     # The rows have length one already.
     return np.asarray(first.multiply(second).sum(axis=1)).reshape(-1, 1)
-
-
-def _regress(
-    features: _Features,
-    train: Sequence[Example],
-    targets: np.ndarray,
-    dev: Sequence[Example],
-    *,
-    is_pair: bool,
-) -> TfidfBaseline:
-    """Return scores [M, 1] by ridge regression, of pairs on nothing but their cosine."""
-    from sklearn.linear_model import Ridge
-
-    make = features.cosines if is_pair else features.matrix
-    # lsqr takes sparse features, and starts from zero, not from random numbers.
-    model = Ridge(alpha=1e-6 if is_pair else 1.0, solver="lsqr").fit(make(train), targets)
-    method = "TF-IDF cosine of both texts" if is_pair else "TF-IDF and ridge regression"
-    return TfidfBaseline(
-        method=method,
-        outputs=np.asarray(model.predict(make(dev))).reshape(-1, 1),
-        num_train=len(train),
-    )
-
-
-def _find_labels(train_MF: Any, targets_MC: np.ndarray, dev_MF: Any) -> np.ndarray:
-    """Return a score for each label of dev examples [M, C], above 0 where it applies.
-
-    Args:
-        train_MF: Features to train on.
-        targets_MC: 1 or 0 for each label of these.
-        dev_MF: Features to score.
-    """
-    # As a task of two classes for each label: the second one's score.
-    columns = [
-        _fit_and_score(train_MF, target_M.astype(int), dev_MF, 2, _STRENGTHS[1])[:, 1]
-        if len(np.unique(target_M)) > 1
-        else np.full(dev_MF.shape[0], target_M[0] - 0.5)
-        for target_M in targets_MC.T
-    ]
-    return np.stack(columns, axis=1)
-
-
-def _classify(train_MF: Any, classes: np.ndarray, dev_MF: Any, num_classes: int) -> np.ndarray:
-    """Return a score for each class of dev examples [M, C]; minus infinity where none trains it."""
-    is_held_out = np.arange(len(classes)) % _HELD_OUT_EVERY == _HELD_OUT_EVERY - 1
-    strength = _STRENGTHS[1]
-    if is_held_out.any() and len(np.unique(classes[~is_held_out])) > 1:
-        fitting, held_out = np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
-
-        def accuracy(strength: float) -> float:
-            """Return the accuracy on the examples held out."""
-            scores = _fit_and_score(
-                train_MF[fitting], classes[fitting], train_MF[held_out], num_classes, strength
-            )
-            return float(np.mean(scores.argmax(axis=1) == classes[held_out]))
-
-        strength = max(_STRENGTHS, key=accuracy)
-    return _fit_and_score(train_MF, classes, dev_MF, num_classes, strength)
-
-
-def _fit_and_score(
-    train_MF: Any, classes: np.ndarray, dev_MF: Any, num_classes: int, strength: float
-) -> np.ndarray:
-    """Train a logistic regression, one class against the rest, and return scores [M, C].
-
-    A class that is not among those to train on has the score -inf.
-
-    Args:
-        train_MF: Features to train on.
-        classes: Their classes.
-        dev_MF: Features to score.
-        num_classes: Number of classes C.
-        strength: Inverse strength of regularisation.
-    """
-    from sklearn.linear_model import LogisticRegression
-
-    scores = np.full((dev_MF.shape[0], num_classes), -np.inf)
-    for number in np.unique(classes):
-        # Several times faster on sparse features than the solver that trains all classes at once.
-        model = LogisticRegression(C=strength, solver="liblinear", random_state=0)
-        model.fit(train_MF, classes == number)
-        scores[:, number] = model.decision_function(dev_MF)
-    return scores

@@ -234,7 +234,7 @@ def make_plan(config: FinetuningConfig, task: Task, train: TaskData, dev: TaskDa
         return TrainingPlan(
             phase_steps=(steps,),
             interval_steps=config.evaluation_interval_steps,
-            is_last_interval_short=True,
+            are_last_intervals_short=True,
             evaluates_first=True,
             monitor=monitor,
             keep_checkpoints=1,

@@ -12,6 +12,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from albert_core.optimizers.phases import SettledSchedule
+
 # As in the original, layer normalisation and biases have neither weight decay nor a trust ratio
 # (exclude_from_weight_decay).
 _NOT_ADAPTED = re.compile(r"LayerNorm|layer_norm|bias")
@@ -81,6 +83,8 @@ class AdamW(keras.optimizers.Optimizer):
         self._add_moments(variables)
         # A variable, so that a roll-back changes it in a compiled step, and checkpoints keep it.
         self.rate_factor = self.add_variable(shape=(), initializer="ones", name="rate_factor")
+        if isinstance(self.schedule, SettledSchedule):
+            self.schedule.build(self)
         self._adapted = [_NOT_ADAPTED.search(variable.path) is None for variable in variables]
         self._in_head = [_ENCODER not in variable.path for variable in variables]
         self._averages = []
@@ -93,6 +97,11 @@ class AdamW(keras.optimizers.Optimizer):
     def _add_moments(self, variables: list[Any]) -> None:
         """Create two moments of every variable, as lists in the order of the variables."""
         self.adam_m, self.adam_v = self.add_optimizer_variables(variables, ["adam_m", "adam_v"])
+
+    @property
+    def schedule(self) -> Any:
+        """The rate or schedule that the optimizer was made with."""
+        return self._learning_rate
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Update one variable by its gradient, in place, its moments, and its average if kept."""

@@ -2,13 +2,15 @@
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
 from albert_core.optimizers.schedules import SCHEDULES, Schedule
+
+_SETTLED = ("peak", "start_warmup_step", "num_warmup_steps", "num_train_steps")
 
 
 @keras.saving.register_keras_serializable(package="albert")
@@ -19,44 +21,108 @@ class PhasedSchedule(keras.optimizers.schedules.LearningRateSchedule):
         schedules: The schedules, at least one.
         num_steps: How many steps each of them lasts, as many numbers as schedules; the last one
             goes on after its own.
+        num_before: How many steps each of them counts as done when it begins, as many numbers as
+            schedules; 0 for all when None.
     """
 
-    def __init__(self, schedules: Sequence[Schedule], *, num_steps: Sequence[int]) -> None:
+    def __init__(
+        self,
+        schedules: Sequence[Schedule],
+        *,
+        num_steps: Sequence[int],
+        num_before: Sequence[int] | None = None,
+    ) -> None:
         super().__init__()
         self.schedules = list(schedules)
         self.num_steps = list(num_steps)
+        self.num_before = list(num_before or [0] * len(self.schedules))
 
     def __call__(self, step: Any) -> Any:
         """Return the rate of the step that follows `step` steps of the whole training.
 
         It comes from the schedule of that step's phase, whose steps count from the phase's
-        beginning.
+        beginning, or are `num_before` by then.
         """
-        rate = self.schedules[0](step)
-        # Not strict: the sums of steps go on to the end of the last phase, where none begins.
-        for begin, schedule in zip(
-            itertools.accumulate(self.num_steps), self.schedules[1:], strict=False
+        begins = [0, *itertools.accumulate(self.num_steps[:-1])]
+        rate = None
+        for begin, num_before, schedule in zip(
+            begins, self.num_before, self.schedules, strict=True
         ):
+            origin = begin - num_before
+            of_phase = schedule(step - origin if origin else step)
             # The step is a tensor inside the compiled training step: no `if` can choose by it.
-            rate = ops.where(step >= begin, schedule(step - begin), rate)
+            rate = of_phase if rate is None else ops.where(step >= begin, of_phase, rate)
         return rate
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments for serialisation."""
-        names = {schedule: name for name, schedule in SCHEDULES.items()}
         return {
-            "schedules": [
-                {"name": names[type(schedule)], **dataclasses.asdict(schedule)}
-                for schedule in self.schedules
-            ],
+            "schedules": [_to_config(schedule) for schedule in self.schedules],
             "num_steps": self.num_steps,
+            "num_before": self.num_before,
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "PhasedSchedule":
         """Build a schedule from what `get_config` returned."""
-        schedules = []
-        for settings in config["schedules"]:
-            arguments = {name: value for name, value in settings.items() if name != "name"}
-            schedules.append(SCHEDULES[settings["name"]](**arguments))
-        return cls(schedules, num_steps=config["num_steps"])
+        schedules = [_from_config(settings) for settings in config["schedules"]]
+        return cls(schedules, num_steps=config["num_steps"], num_before=config.get("num_before"))
+
+
+@keras.saving.register_keras_serializable(package="albert")
+class SettledSchedule(keras.optimizers.schedules.LearningRateSchedule):
+    """The schedule of one phase whose numbers are settled while it is trained, by `settle`.
+
+    They are in a variable of the optimizer, so that the compiled step need not be compiled again.
+
+    Args:
+        schedule: Its kind and settings; peak and numbers of steps are not used.
+    """
+
+    def __init__(self, schedule: Schedule) -> None:
+        super().__init__()
+        self.schedule = schedule
+        self._numbers: Any = None
+
+    def build(self, optimizer: keras.optimizers.Optimizer) -> None:
+        """Make the variable, of zeros, in an optimizer."""
+        self._numbers = optimizer.add_variable(
+            shape=(len(_SETTLED) + 1,), initializer="zeros", name="schedule_numbers"
+        )
+
+    def settle(self, *, begin: int, **numbers: float) -> None:
+        """Set the numbers, which hold from the next step on; `build` must have been called.
+
+        Args:
+            begin: Step of the whole training at which the phase begins.
+            **numbers: `peak`, `start_warmup_step`, `num_warmup_steps` (1 at least) and
+                `num_train_steps` of the schedule; steps count from `begin`.
+        """
+        self._numbers.assign([begin, *(numbers[name] for name in _SETTLED)])
+
+    def __call__(self, step: Any) -> Any:
+        """Return the rate of the step that follows `step` steps of the whole training."""
+        begin, *numbers = ops.unstack(ops.convert_to_tensor(self._numbers))
+        schedule = dataclasses.replace(self.schedule, **dict(zip(_SETTLED, numbers, strict=True)))
+        return schedule(ops.cast(step, "float32") - begin)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the argument for serialisation."""
+        return {"schedule": _to_config(self.schedule)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "SettledSchedule":
+        """Build a schedule from what `get_config` returned; its numbers are not in it."""
+        return cls(_from_config(config["schedule"]))
+
+
+def _to_config(schedule: Schedule) -> dict[str, Any]:
+    """Return name and arguments of a schedule."""
+    names = {schedule: name for name, schedule in SCHEDULES.items()}
+    return {"name": names[type(schedule)], **dataclasses.asdict(schedule)}
+
+
+def _from_config(settings: Mapping[str, Any]) -> Schedule:
+    """Return the schedule whose name and arguments `_to_config` returned."""
+    arguments = {name: value for name, value in settings.items() if name != "name"}
+    return SCHEDULES[settings["name"]](**arguments)

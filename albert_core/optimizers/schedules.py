@@ -71,12 +71,21 @@ class Schedule:
         # TensorFlow would divide the optimizer's integers in float64; rates are float32.
         step = ops.cast(step, "float32")
         decayed = self.decayed_rate(step)
-        if not self.num_warmup_steps:
+        # A variable's number is 1 at least, and cannot be looked at in a compiled step.
+        if isinstance(self.num_warmup_steps, int) and not self.num_warmup_steps:
             return decayed
         warmup_step = step - self.start_warmup_step
         # Not below 0: the original's rate is negative before `start_warmup_step`.
         warming = self.peak * ops.maximum(warmup_step, 0.0) / self.num_warmup_steps
         return ops.where(warmup_step < self.num_warmup_steps, warming, decayed)
+
+    @property
+    def stable_ratio(self) -> float:
+        """Fraction of the steps, the first ones, whose rates do not depend on their number.
+
+        But for those of the warm-up, which never depend on it.
+        """
+        return 0.0
 
     def decayed_rate(self, step: Any) -> Any:
         """Return the rate after the warm-up; subclasses must define it.
@@ -121,7 +130,7 @@ class PolynomialDecay(Schedule):
         """
         from keras import ops
 
-        num_steps = max(self.num_train_steps, 1)  # with 0 the model is only evaluated
+        num_steps = _at_least_1(self.num_train_steps)
         left = 1.0 - ops.minimum(step, num_steps) / num_steps
         return self.peak * ops.power(left, self.poly_power)
 
@@ -150,11 +159,16 @@ class WarmupStableDecay(Schedule):
 
     decay_ratio: float = 0.2
 
+    @property
+    def stable_ratio(self) -> float:
+        """Fraction of the steps before the decay."""
+        return 1.0 - self.decay_ratio
+
     def decayed_rate(self, step: Any) -> Any:
         """Return the peak; over the last `decay_ratio` of the steps, the linear decay to 0."""
         from keras import ops
 
-        num_steps = max(self.num_train_steps, 1)  # with 0 the model is only evaluated
+        num_steps = _at_least_1(self.num_train_steps)
         left = num_steps - ops.minimum(step, num_steps)
         return self.peak * ops.minimum(left / (self.decay_ratio * num_steps), 1.0)
 
@@ -177,6 +191,19 @@ class WarmupStableDecay(Schedule):
                 f"decay_ratio: got {self.decay_ratio}, expected {most:g} at most, as the warm-up "
                 f"ends at step {warmup_end} of {self.num_train_steps}"
             )
+
+
+def _at_least_1(num_steps: Any) -> Any:
+    """Return a number of steps to divide by; 0 of a model that is only evaluated becomes 1.
+
+    Args:
+        num_steps: An integer, or a scalar of the backend.
+    """
+    if isinstance(num_steps, int):
+        return max(num_steps, 1)
+    from keras import ops
+
+    return ops.maximum(num_steps, 1.0)
 
 
 SCHEDULES: Mapping[ScheduleName, type[Schedule]] = {

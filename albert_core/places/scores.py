@@ -4,14 +4,17 @@ import csv
 import dataclasses
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from albert_core.artifacts.manifest import Manifest
 from albert_core.places.outputs import MODELS_PLACE, RunOutputs, StepOutput
 from albert_core.storage import exists, join, read_bytes, write_bytes
 
 SCORES_NAME, SCORES_TABLE_NAME = "scores.json", "scores.csv"
+
+_NOT_OF_TRAINING = ("seed", "num_probe_examples")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,6 +31,13 @@ class TaskScore:
         without_model: Score of the best method that needs no neural model.
         majority: Score of always answering the most frequent label, or the mean.
         model: Path of the model in the run's folder.
+        num_seeds: Trainings with different seeds, of which the best one's model and score are here.
+        mean: Mean of their scores; of a single one the score.
+        std: Their sample standard deviation; None of a single one.
+        random_weights_mean: The same of the trainings from random weights.
+        random_weights_std: Likewise.
+        probe: Score of the frozen probe of the pretrained model, of its best layer.
+        probe_random_weights: That of random weights.
     """
 
     task: str
@@ -39,6 +49,14 @@ class TaskScore:
     without_model: float | None
     majority: float | None
     model: str
+    # Files of earlier versions do not have what follows.
+    num_seeds: int = 1
+    mean: float | None = None
+    std: float | None = None
+    random_weights_mean: float | None = None
+    random_weights_std: float | None = None
+    probe: float | None = None
+    probe_random_weights: float | None = None
 
 
 def task_scores(outputs: RunOutputs) -> list[TaskScore]:
@@ -50,9 +68,10 @@ def task_scores(outputs: RunOutputs) -> list[TaskScore]:
 
 
 def _task_score(outputs: RunOutputs, task: str, model: StepOutput) -> TaskScore:
-    """Return a model's score on its task, its bounds, and the scores that it is compared with.
+    """Return a model's score on its task, its bounds and seeds, and what it is compared with.
 
-    Those are of random weights, of no model and of the majority. None for each that is not known.
+    Those are of random weights, of no model and of the majority. None for each that is not known,
+    and for random weights that were trained with other settings.
 
     The metric is the first in the evaluation's manifest. Scores of an evaluation of another model
     do not count.
@@ -60,6 +79,8 @@ def _task_score(outputs: RunOutputs, task: str, model: StepOutput) -> TaskScore:
     scores = _scores_of(outputs.evaluations.get(task), model)
     metric = next(iter(scores), None)  # the task's own metric is always the first
     random = outputs.random_models.get(task)
+    if random and unequal_settings(model.manifest, random.manifest):
+        random = None
     random_scores = _scores_of(outputs.random_evaluations.get(task), random) if random else {}
     return TaskScore(
         task=task,
@@ -71,7 +92,47 @@ def _task_score(outputs: RunOutputs, task: str, model: StepOutput) -> TaskScore:
         without_model=scores.get("without_model_score"),
         majority=model.manifest.metrics.get("majority_score"),
         model=f"{MODELS_PLACE}/{task}",
+        num_seeds=model.manifest.metrics.get("num_seeds", 1),
+        **_over_seeds("", model, scores, metric),
+        **_over_seeds("random_weights_", random, random_scores, metric),
+        probe=model.manifest.metrics.get("probe_score"),
+        probe_random_weights=model.manifest.metrics.get("probe_random_weights_score"),
     )
+
+
+def _over_seeds(
+    prefix: str, model: StepOutput | None, scores: Mapping[str, Any], metric: str | None
+) -> dict[str, float | None]:
+    """Return mean and std of a metric over a model's seeds, named with a prefix.
+
+    Args:
+        prefix: What the names begin with.
+        model: The output of the fine-tuning; None gives None for both.
+        scores: Its evaluation, whose score is the mean of a single training.
+        metric: The metric; None if it was not evaluated.
+    """
+    tuned = model.manifest.metrics if model and metric else {}
+    mean = tuned.get(f"{metric}_mean", scores.get(metric) if metric else None)
+    return {f"{prefix}mean": mean, f"{prefix}std": tuned.get(f"{metric}_std")}
+
+
+def unequal_settings(model: Manifest, control: Manifest) -> list[str]:
+    """Return the names of the settings in which a control's fine-tuning differs from the model's.
+
+    Both must be tuned alike, or their difference says nothing of pretraining. The first seed may
+    differ, not the number of seeds. Data are a setting here, named `data`.
+
+    Args:
+        model: The manifest of a fine-tuning.
+        control: That of the same task from random weights.
+    """
+    first, second = (one.config.get("finetuning", {}) for one in (model, control))
+    names = [
+        name
+        for name in sorted(first.keys() | second.keys())
+        if name not in _NOT_OF_TRAINING and first.get(name) != second.get(name)
+    ]
+    return names + ["data"] * (model.inputs.get("data") != control.inputs.get("data"))
 
 
 def _scores_of(evaluation: StepOutput | None, model: StepOutput) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from albert_core.model import AlbertForPreTraining
 from albert_core.model.pretraining import PretrainingModel
 from albert_core.model.replaced_token_detection import AlbertForReplacedTokenDetection
 from albert_core.optimizers.factory import make_phased_optimizer
-from albert_core.optimizers.phases import PhasedSchedule
+from albert_core.optimizers.phases import PhasedSchedule, SettledSchedule
 from albert_core.pretraining.config import Phase, PretrainingConfig
 from albert_core.training.devices import Devices
 
@@ -35,8 +35,7 @@ def compiled_model(
         InputError: A setting of another schedule than the named one is not at its default.
     """
     model = _new_model(model_config, config)
-    schedules = [config.get_schedule(phase) for phase in phases]
-    schedule = PhasedSchedule(schedules, num_steps=[phase.num_train_steps for phase in phases])
+    schedule = schedule_of_phases(config, phases)
     optimizer = make_phased_optimizer(
         config.optimizer, schedule, ema_decay=config.ema_decay, **config.optimizer_settings
     )
@@ -59,4 +58,22 @@ def _new_model(model_config: AlbertConfig, config: PretrainingConfig) -> Pretrai
     generator_config = detection.generator(model_config)
     return AlbertForReplacedTokenDetection(
         model_config, generator_config, loss_weight=detection.loss_weight, **settings
+    )
+
+
+def schedule_of_phases(
+    config: PretrainingConfig, phases: Sequence[Phase]
+) -> PhasedSchedule | SettledSchedule:
+    """Return the schedule of all phases; of a training by minutes one that is settled later.
+
+    Raises:
+        InputError: A setting of another schedule than the named one is not at its default.
+    """
+    schedules = [config.get_schedule(phase) for phase in phases]
+    if config.train_minutes is not None:
+        return SettledSchedule(schedules[0])
+    return PhasedSchedule(
+        schedules,
+        num_steps=[phase.num_train_steps for phase in phases],
+        num_before=[phase.num_steps_before for phase in phases],
     )

@@ -2,16 +2,18 @@
 
 import dataclasses
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 
 from albert_core.checks import check_at_least, check_between, check_seed
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
-from albert_core.optimizers.schedules import Schedule, ScheduleConfig, new_schedule
 from albert_core.optimizers.settings import OptimizerConfig, OptimizerName
+from albert_core.pretraining.budget import BudgetConfig
 from albert_core.pretraining.objectives import ObjectiveConfig
+from albert_core.pretraining.positions import PositionsConfig
 from albert_core.records.config import MaskingConfig
 from albert_core.training.devices import Precision, StrategyName
+from albert_core.training.minutes import UNSETTLED
 from albert_core.training.plan import TrainingPlan
 from albert_core.training.safeguards import SafeguardConfig
 
@@ -49,7 +51,10 @@ class Phase:
         batch_size: Sequences in a step.
         device_batch_size: Sequences that a device takes at a time; None: all at once.
         learning_rate: Its peak rate, for this batch size.
-        num_warmup_steps: Steps of linear warm-up at its beginning.
+        num_warmup_steps: Steps of linear warm-up at the beginning of its schedule.
+        warmup_ratio: Fraction of the schedule's steps that these are, if they are given so.
+        num_schedule_steps: Steps of its schedule: its own, or those of the whole run.
+        num_steps_before: Steps of its schedule that were done before it began.
         num_hidden_layers: Layers that are applied in it; None: as many as the model has.
     """
 
@@ -59,6 +64,9 @@ class Phase:
     device_batch_size: int | None
     learning_rate: float
     num_warmup_steps: int
+    warmup_ratio: float | None = None
+    num_schedule_steps: int = 0
+    num_steps_before: int = 0
     num_hidden_layers: int | None = None
 
     def architecture(self, model: AlbertConfig) -> AlbertConfig:
@@ -100,11 +108,11 @@ class Phase:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PretrainingConfig(ObjectiveConfig, ScheduleConfig, OptimizerConfig):
+class PretrainingConfig(ObjectiveConfig, BudgetConfig, OptimizerConfig, PositionsConfig):
     """How to pretrain.
 
-    Further settings of objective, schedule and optimizer are those of `ObjectiveConfig`,
-    `ScheduleConfig` and `OptimizerConfig`.
+    Objective, schedule, optimizer and positions have the settings of `ObjectiveConfig`,
+    `BudgetConfig`, `OptimizerConfig` and `PositionsConfig`.
 
     Attributes:
         optimizer: `lamb`, `adamw` or `muon`.
@@ -139,10 +147,6 @@ class PretrainingConfig(ObjectiveConfig, ScheduleConfig, OptimizerConfig):
         masking: What is predicted.
         sentence_order_weight: What the sentence-order loss is multiplied by before it is added to
             that of the masked tokens.
-        position_offset_probability: Chance that the positions of a training sequence begin at a
-            random offset, so that all position embeddings are trained by short sequences, too; in
-            evaluation and fine-tuning they begin at 0.
-        num_trained_positions: Positions that offsets reach; None: all that the model has.
         precision: `bfloat16`, `float32`, or `auto`: bfloat16 on accelerators made for it.
         jit_compile: Whether XLA compiles the step. None: always with JAX and on accelerators; on a
             CPU for small models only, since TensorFlow's own kernels are faster for large ones.
@@ -176,8 +180,6 @@ class PretrainingConfig(ObjectiveConfig, ScheduleConfig, OptimizerConfig):
     ema_decay: float | None = None
     masking: MaskingConfig = dataclasses.field(default_factory=MaskingConfig)
     sentence_order_weight: float = 1.0
-    position_offset_probability: float = 0.0
-    num_trained_positions: int | None = None
     precision: Precision = "auto"
     jit_compile: bool | None = None
     rematerialize: bool = False
@@ -210,14 +212,8 @@ class PretrainingConfig(ObjectiveConfig, ScheduleConfig, OptimizerConfig):
             stop_after_tokens=1,
             stop_after_minutes=0,
             sentence_order_weight=0,
-            num_trained_positions=1,
         )
-        check_between(self, "pretraining", "position_offset_probability")
-        if self.num_trained_positions and not self.position_offset_probability:
-            raise InputError(
-                f"pretraining.num_trained_positions: got {self.num_trained_positions}, which does "
-                "nothing without position_offset_probability above 0; set that, or remove it"
-            )
+        self.check_offsets()
         self._check_sentence_order()
         check_seed("pretraining.seed", self.seed)
         self.check_objective(num_train_steps=self.num_train_steps)
@@ -229,10 +225,33 @@ class PretrainingConfig(ObjectiveConfig, ScheduleConfig, OptimizerConfig):
                 "pretraining.num_train_steps: got 0, which evaluates only; expected with it "
                 "init_checkpoint, the model to evaluate"
             )
+        self._check_phases()
         phases = self.resolved_phases(sequence_length=1)
         for phase in phases if self.num_train_steps else ():
             self.get_schedule(phase).check()
         self.plan(phases)
+
+    def _check_phases(self) -> None:
+        """Refuse phases that do not go together with budget or schedule.
+
+        Raises:
+            InputError: There are such phases.
+        """
+        phases = self.phases or (PhaseConfig(sequence_length=1),)
+        self.check_budget([self._resolved(phase) for phase in phases])
+        for phase in phases if self.spans_run else ():
+            if phase.num_warmup_steps is not None:
+                raise InputError(
+                    f"pretraining.phases: got num_warmup_steps {phase.num_warmup_steps} of a "
+                    "phase, expected none with schedule_spans run, whose only warm-up is "
+                    "pretraining.num_warmup_steps"
+                )
+        # The tokens of later phases depend on steps that are not settled before they begin.
+        if self.train_minutes is not None and self.stop_after_tokens is not None:
+            raise InputError(
+                f"pretraining.stop_after_tokens: got {self.stop_after_tokens}, expected nothing "
+                "with train_minutes; stop_after_steps and stop_after_minutes end it early"
+            )
 
     def _check_initial_scale(self) -> None:
         """Refuse a scale of the initial weights that is not above 0, or would do nothing.
@@ -269,54 +288,6 @@ class PretrainingConfig(ObjectiveConfig, ScheduleConfig, OptimizerConfig):
                 "sentence_order_weight 0, which does not train it"
             )
 
-    def max_position_offset(self, sequence_length: int, max_position_embeddings: int) -> int:
-        """Return the largest offset of positions of a training sequence; 0: none is drawn.
-
-        Args:
-            sequence_length: Length of the sequence.
-            max_position_embeddings: Positions that the model has.
-        """
-        if not self.position_offset_probability:
-            return 0
-        return max((self.num_trained_positions or max_position_embeddings) - sequence_length, 0)
-
-    def trained_length(self, sequence_lengths: Iterable[int], max_position_embeddings: int) -> int:
-        """Return how many positions training reaches: those of the longest sequence with offset.
-
-        Args:
-            sequence_lengths: Lengths that are trained on, at least one.
-            max_position_embeddings: Positions that the model has.
-        """
-        return max(
-            length + self.max_position_offset(length, max_position_embeddings)
-            for length in sequence_lengths
-        )
-
-    def check_positions(
-        self, sequence_lengths: Collection[int], max_position_embeddings: int
-    ) -> None:
-        """Refuse offsets of positions beyond the model's, and those that would do nothing.
-
-        Args:
-            sequence_lengths: Lengths that are trained on.
-            max_position_embeddings: Positions that the model has.
-
-        Raises:
-            InputError: There are such offsets.
-        """
-        if (self.num_trained_positions or 0) > max_position_embeddings:
-            raise InputError(
-                f"pretraining.num_trained_positions: got {self.num_trained_positions}, expected at "
-                f"most the model's max_position_embeddings={max_position_embeddings}"
-            )
-        limit = self.num_trained_positions or max_position_embeddings
-        if self.position_offset_probability and min(sequence_lengths) >= limit:
-            raise InputError(
-                f"pretraining.position_offset_probability: got {self.position_offset_probability}, "
-                f"which does nothing: all sequences are as long as the {limit} positions; expected "
-                "0, shorter sequences, or more positions"
-            )
-
     def sequence_lengths(self, default: int) -> tuple[int, ...]:
         """Return the sequence lengths of all phases, each once, in the order of the phases.
 
@@ -333,10 +304,15 @@ class PretrainingConfig(ObjectiveConfig, ScheduleConfig, OptimizerConfig):
             sequence_length: Length of the sequences of a run without phases; else not used.
 
         Raises:
-            InputError: A length or a batch size is below 1.
+            InputError: A length or a batch size is below 1, or the tokens are too few for the
+                warm-up.
         """
-        phases = self.phases or (PhaseConfig(sequence_length=sequence_length),)
-        return tuple(self._resolved(phase) for phase in phases)
+        configs = self.phases or (PhaseConfig(sequence_length=sequence_length),)
+        phases = self.with_budget([self._resolved(config) for config in configs])
+        if self.num_train_tokens is not None:
+            for phase in phases:
+                self.get_schedule(phase).check()
+        return phases
 
     def _resolved(self, phase: PhaseConfig) -> Phase:
         """Return a phase with the run's settings where it has none, and its peak rate scaled.
@@ -368,6 +344,7 @@ class PretrainingConfig(ObjectiveConfig, ScheduleConfig, OptimizerConfig):
             device_batch_size=resolve("device_batch_size"),
             learning_rate=resolve("learning_rate") * math.sqrt(ratio),
             num_warmup_steps=resolve("num_warmup_steps"),
+            warmup_ratio=self.warmup_ratio if phase.num_warmup_steps is None else None,
             num_hidden_layers=phase.num_hidden_layers,
         )
 
@@ -386,19 +363,6 @@ class PretrainingConfig(ObjectiveConfig, ScheduleConfig, OptimizerConfig):
                 "phase, or change its num_hidden_layers (model.overrides)"
             )
 
-    def get_schedule(self, phase: Phase) -> Schedule:
-        """Return the learning rates of a phase, by the steps since its beginning.
-
-        Raises:
-            InputError: A setting of another schedule is not at its default.
-        """
-        return new_schedule(
-            self,
-            peak=phase.learning_rate,
-            num_train_steps=phase.num_train_steps,
-            num_warmup_steps=phase.num_warmup_steps,
-        )
-
     def plan(self, phases: Sequence[Phase]) -> TrainingPlan:
         """Return how long to train over all phases, how often to evaluate and save, when to stop.
 
@@ -408,9 +372,14 @@ class PretrainingConfig(ObjectiveConfig, ScheduleConfig, OptimizerConfig):
         Raises:
             InputError: The steps of a phase are no multiple of `evaluation_interval_steps`.
         """
+        minutes = self.phase_minutes(phases)
         return TrainingPlan(
-            phase_steps=tuple(phase.num_train_steps for phase in phases),
+            phase_steps=tuple(UNSETTLED if minutes else phase.num_train_steps for phase in phases),
+            minutes=minutes,
+            spans_run=self.spans_run,
             interval_steps=self.evaluation_interval_steps,
+            # Where phases have the steps of a budget, or make a ramp, an interval fits by chance.
+            are_last_intervals_short=self.has_budget or self.spans_run,
             monitor=self.monitor,
             shown_metric=self.shown_metric,
             checkpoint_steps=self.checkpoint_interval_steps,

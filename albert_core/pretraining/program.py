@@ -1,5 +1,6 @@
 """The pretraining program: devices, data, model, optimizer, `fit`, held-out evaluation."""
 
+import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -62,7 +63,8 @@ def run_pretraining(
         The metrics of `evaluate_held_out` at the best evaluation, with its step and the `masking`
         in words; the effective ranks of the outputs at the last evaluation, unless several
         processes train; `trained_sequence_length`, where it is known; sizes and speed;
-        `stopped_by`, the setting that ended training early, if one did.
+        `stopped_by`, the setting that ended training early, if one did; of a training by minutes
+        `settled_phases`, the steps of each phase that began.
 
     Raises:
         InputError: Settings, records, devices, a checkpoint or `init_checkpoint` do not go
@@ -106,6 +108,7 @@ def run_pretraining(
             scale_residual_kernels(model, config.residual_init_scale)
         with locate_corrupt_record(data):
             state = _train(model, data, phases, config, devices, checkpoints, work, progress)
+        phases = _settled(phases, state)
         best = best_row(state.history, config.monitor)
         if devices.is_chief:
             recover_log(checkpoints, state)
@@ -120,6 +123,7 @@ def run_pretraining(
         **_trained_length(phases, state, config, model_config),
         **count_parameters(model),
         **summarize_speed(phases, data, state, log),
+        **_describe_settled(phases, state),
         "strategy": str(devices),
         "precision": precision,
         **({"stopped_by": state.stopped_by} if state.stopped_by else {}),
@@ -213,6 +217,47 @@ def _train(
             ranks = measure_effective_ranks(model, batches, multiple_of=num_data_parallel)
         state.history[-1].update(ranks)
     return state
+
+
+def _settled(phases: Sequence[Phase], state: TrainingState) -> tuple[Phase, ...]:
+    """Return the phases with the steps that minutes gave them; those that did not begin have 0.
+
+    A phase whose steps were not settled has those that were done. Without minutes they are as they
+    were.
+    """
+    if not state.timings:
+        return tuple(phases)
+    settled, steps_left = [], state.step
+    for index, phase in enumerate(phases):
+        num_steps = 0
+        if index < len(state.timings):
+            num_steps = state.timings[index]["num_steps"] or steps_left
+        settled.append(dataclasses.replace(phase, num_train_steps=num_steps))
+        steps_left -= num_steps
+    return tuple(settled)
+
+
+def _describe_settled(
+    phases: Sequence[Phase], state: TrainingState
+) -> dict[str, list[dict[str, int]]]:
+    """Return `settled_phases`: the steps of phases by minutes that began; empty without minutes.
+
+    Args:
+        phases: With these steps, as `_settled` returns them.
+        state: The final one.
+    """
+    if not state.timings:
+        return {}
+    return {
+        "settled_phases": [
+            {
+                "num_train_steps": phase.num_train_steps,
+                "start_warmup_step": timing["start_warmup_step"] or 0,
+                "num_warmup_steps": timing["num_warmup_steps"],
+            }
+            for phase, timing in zip(phases, state.timings, strict=False)
+        ]
+    }
 
 
 def _trained_length(

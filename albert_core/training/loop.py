@@ -1,5 +1,6 @@
 """Keras `fit` in intervals: train, evaluate, checkpoint; continue where a killed run stopped."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from albert_core.training.callbacks.log import LogWriter, MeasureSpeed
 from albert_core.training.callbacks.progress import ProgressReport
 from albert_core.training.callbacks.safeguards import Safeguards
 from albert_core.training.callbacks.step_counter import StepCounter
+from albert_core.training.callbacks.time_budget import TimeBudget
 from albert_core.training.checkpoint import restore_latest
 from albert_core.training.plan import TrainingPlan
 from albert_core.training.safeguards import DivergenceError, SafeguardConfig
@@ -68,11 +70,11 @@ def train(
     # Keras builds it at the first step, but a checkpoint is read into its moments before.
     model.optimizer.build(model.trainable_variables)
     state = restore_latest(folder, model, work=work)
-    if state.num_lost_checkpoints:
-        progress(state.step, plan.num_train_steps, "a damaged checkpoint is left out")
     if state.stopped_by is None and lost_patience(state.history, plan):
         state.stopped_by = "patience"  # killed after the evaluation, before it was recorded
     session = TrainingSession(model, state, plan, folder, is_chief=is_chief, work=work)
+    if state.num_lost_checkpoints:
+        progress(state.step, session.num_expected_steps, "a damaged checkpoint is left out")
     if safeguards.action == "roll_back" and not state.step:
         session.save()  # so that there is a checkpoint to go back to
     with catch_signals() as signal_name:
@@ -83,6 +85,7 @@ def train(
             Evaluation(session, evaluate),
             guard,
             LogWriter(session, measure_speed),
+            *([TimeBudget(session)] if plan.minutes else []),
             Budget(session),
             Checkpointing(session, signal_name),
             ProgressReport(session, progress),
@@ -120,11 +123,12 @@ def _continue(
         return
     plan, step, num_done = session.plan, session.state.step, session.interval_step
     num_left = plan.phase_ends[plan.phase_of(step)] - step
-    # To Keras an interval between evaluations is an epoch; the rest of one is a shorter epoch.
+    # To Keras an interval between evaluations is an epoch; the rest of one is a shorter epoch. The
+    # end of a phase cuts its last epoch short.
     session.model.fit(
         batches_from(step),
-        steps_per_epoch=min(plan.interval_steps - num_done, num_left),
-        epochs=1 if num_done else max(1, num_left // plan.interval_steps),
+        steps_per_epoch=plan.interval_steps - num_done,
+        epochs=1 if num_done else math.ceil(num_left / plan.interval_steps),
         # With Keras's history, which `fit` wants to return and does not add to a finished list.
         callbacks=_LazyCallbackList(callbacks, add_history=True, model=session.model),
         shuffle=False,  # the data is shuffled as it is read, by a seed, to be continued anywhere

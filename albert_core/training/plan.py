@@ -4,17 +4,23 @@ import dataclasses
 import itertools
 
 from albert_core.errors import InputError
+from albert_core.training.minutes import PhaseMinutes
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(kw_only=True)
 class TrainingPlan:
     """How long to train, how often to evaluate, log and save, and when to stop early.
 
+    It changes only by `settle`.
+
     Attributes:
         phase_steps: Steps of each phase, each a multiple of `interval_steps`; batches change their
-            shape from one phase to the next.
+            shape from one phase to the next. `UNSETTLED` where they are not settled yet.
         interval_steps: Steps between evaluations, each with a checkpoint.
-        is_last_interval_short: Whether the last interval of all may be shorter than the others.
+        are_last_intervals_short: Whether the last interval of a phase may be shorter than others.
+        minutes: When each phase ends, of a training whose phases last minutes; empty: they have
+            `phase_steps`.
+        spans_run: Whether one schedule spans all phases.
         evaluates_first: Whether the model is evaluated before the first step, too.
         monitor: Metric of the evaluation whose largest value, in the last phase, marks the best
             weights.
@@ -32,7 +38,9 @@ class TrainingPlan:
     phase_steps: tuple[int, ...]
     interval_steps: int
     monitor: str
-    is_last_interval_short: bool = False
+    are_last_intervals_short: bool = False
+    minutes: tuple[PhaseMinutes, ...] = ()
+    spans_run: bool = False
     evaluates_first: bool = False
     shown_metric: str = ""
     checkpoint_steps: int = 0
@@ -47,12 +55,10 @@ class TrainingPlan:
         """Refuse phases whose steps are no multiple of `interval_steps`; nothing else is checked.
 
         Raises:
-            InputError: The steps of a phase are no such multiple, as all but the last one's must
-                be, and that one's, too, unless `is_last_interval_short`.
+            InputError: The steps of a phase are no such multiple, and `are_last_intervals_short`
+                is not set.
         """
-        # An interval is one of Keras's epochs, and none may hold batches of two shapes.
-        checked = self.phase_steps[:-1] if self.is_last_interval_short else self.phase_steps
-        for num_steps in checked:
+        for num_steps in () if self.are_last_intervals_short else self.phase_steps:
             if self.interval_steps < 1 or num_steps % self.interval_steps:
                 raise InputError(
                     f"num_train_steps: got {num_steps}, expected a multiple of the "
@@ -68,6 +74,28 @@ class TrainingPlan:
     def phase_ends(self) -> tuple[int, ...]:
         """Number of steps at the end of each phase, counted from the beginning of training."""
         return tuple(itertools.accumulate(self.phase_steps))
+
+    def settle(self, index: int, num_steps: int) -> None:
+        """Set the steps of a phase."""
+        phase_steps = list(self.phase_steps)
+        phase_steps[index] = num_steps
+        self.phase_steps = tuple(phase_steps)
+
+    def phase_begin(self, index: int) -> int:
+        """Return the number of steps before a phase."""
+        return sum(self.phase_steps[:index])
+
+    def steps_of_interval(self, step: int) -> int:
+        """Return how many steps of the interval of the last of `step` steps are done.
+
+        Of an interval that is done, all of its steps. Intervals count from the beginning of each
+        phase, and are short at its end.
+
+        Args:
+            step: Steps done, above 0.
+        """
+        step_of_phase = step - self.phase_begin(self.phase_of(step - 1))
+        return (step_of_phase - 1) % self.interval_steps + 1
 
     def phase_of(self, step: int) -> int:
         """Return the index of the phase of the step that follows `step` steps.

@@ -1,5 +1,6 @@
 """What the callbacks of one training share: model, state, plan and clock."""
 
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +9,7 @@ import keras
 
 from albert_core.backends import sync_variables
 from albert_core.training.checkpoint import save_checkpoint
+from albert_core.training.minutes import UNSETTLED
 from albert_core.training.plan import TrainingPlan
 from albert_core.training.state import TrainingState
 
@@ -60,12 +62,43 @@ class TrainingSession:
     def interval_step(self) -> int:
         """Steps since the end of the last interval between evaluations; 0 where one ends."""
         step = self.state.step
-        return 0 if step == self.plan.num_train_steps else step % self.plan.interval_steps
+        if step == 0 or step in self.plan.phase_ends:
+            return 0
+        return self.plan.steps_of_interval(step) % self.plan.interval_steps
 
     @property
     def last_phase(self) -> int:
         """Phase of the last step."""
         return self.plan.phase_of(max(self.state.step - 1, 0))
+
+    @property
+    def num_expected_steps(self) -> int:
+        """Steps of the whole training; while they are not settled, by the speed so far.
+
+        0 as long as there is none. Phases to come are taken to have as many steps a minute as those
+        before them.
+        """
+        if self.plan.num_train_steps < UNSETTLED:
+            return self.plan.num_train_steps
+        timings = self.state.timings
+        if not timings or not all(timing["num_expected"] for timing in timings):
+            return 0
+        minutes = self.plan.minutes
+        ratio = minutes[-1].end_s / minutes[len(timings) - 1].end_s
+        return round(ratio * sum(timing["num_expected"] for timing in timings))
+
+    @property
+    def seconds_left(self) -> float:
+        """Time to the end of training, by the speed since the last line of the log.
+
+        While steps are not settled, by their minutes; NaN where neither is known.
+        """
+        (first, since), step = self.last_log, self.state.step
+        if self.plan.num_train_steps >= UNSETTLED:
+            return max(self.plan.minutes[-1].end_s - self.seconds, 0.0)
+        if step <= first:
+            return math.nan
+        return (self.plan.num_train_steps - step) * (time.monotonic() - since) / (step - first)
 
     @property
     def is_finished(self) -> bool:

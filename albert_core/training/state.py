@@ -25,6 +25,8 @@ class TrainingState:
         best: The weights of the best evaluation, as `write_best` describes them; empty before the
             first evaluation.
         log: Size and checksum of the log up to this step; empty if there was no log.
+        timings: Of a training by minutes, what is settled of each phase that has begun: the fields
+            of `PhaseTiming`.
     """
 
     step: int = 0
@@ -37,6 +39,7 @@ class TrainingState:
     num_lost_checkpoints: int = 0
     best: dict[str, Any] = dataclasses.field(default_factory=dict)
     log: dict[str, Any] = dataclasses.field(default_factory=dict)
+    timings: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
 
 def checkpoint_folder(folder: Path, step: int) -> Path:

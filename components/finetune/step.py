@@ -23,6 +23,7 @@ _FORMERLY: Mapping[str, Any] = {
     "pooling": ORIGINAL_POOLING,
     "head_rate_multiplier": None,
     "grid_max_examples": None,
+    "num_probe_examples": FinetuningConfig.num_probe_examples,
 }
 
 

@@ -11,10 +11,11 @@ from albert_core.artifacts.step import run_step, run_step_as_follower, work_fing
 from albert_core.checkpoints import read_checkpoint
 from albert_core.config import AlbertConfig, ModelConfig, refuse_redrawn_dropout
 from albert_core.errors import InputError
-from albert_core.optimizers.schedules import ScheduleConfig
 from albert_core.optimizers.settings import without_unchanged
+from albert_core.pretraining.budget import BudgetConfig
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.pretraining.objectives import ObjectiveConfig
+from albert_core.pretraining.positions import PositionsConfig
 from albert_core.progress import ReportProgress, quiet
 from albert_core.records.config import recorded_masking
 from albert_core.records.description import RecordsDescription, describe_records
@@ -23,13 +24,7 @@ from albert_core.training.devices import is_led_by_another
 
 # Settings of the schedule that the first version had, and other settings that it did not have.
 _FIRST_SCHEDULE = {"start_warmup_step", "poly_power"}
-_NEWER = {
-    "residual_init_scale",
-    "ema_decay",
-    "sentence_order_weight",
-    "position_offset_probability",
-    "num_trained_positions",
-}
+_NEWER = {"residual_init_scale", "ema_decay", "sentence_order_weight"}
 _NEWER |= {field.name for field in dataclasses.fields(ObjectiveConfig)}
 _DEFAULTS = PretrainingConfig()
 _NO_DEPTH = ("num_hidden_layers", None)  # of a phase
@@ -122,10 +117,11 @@ def recorded_settings(config: PretrainingConfig) -> dict[str, Any]:
     """
     settings = without_unchanged(dataclasses.asdict(config))
     settings["masking"] = recorded_masking(settings["masking"])
-    of_schedules = {field.name for field in dataclasses.fields(ScheduleConfig)} - _FIRST_SCHEDULE
+    added = (*dataclasses.fields(BudgetConfig), *dataclasses.fields(PositionsConfig))
+    newer = {field.name for field in added} - _FIRST_SCHEDULE | _NEWER
     for field in dataclasses.fields(PretrainingConfig):
-        is_newer = field.name in of_schedules | _NEWER
-        if is_newer and getattr(config, field.name) == getattr(_DEFAULTS, field.name):
+        is_default = getattr(config, field.name) == getattr(_DEFAULTS, field.name)
+        if field.name in newer and is_default:
             del settings[field.name]
     settings["phases"] = tuple(
         {name: value for name, value in phase.items() if (name, value) != _NO_DEPTH}

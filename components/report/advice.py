@@ -138,11 +138,16 @@ def _late_fall(history: Sequence[Mapping[str, Any]]) -> float:
 
 
 def _twice_as_long(pretrain: StepSummary) -> str:
-    """Return the setting for twice the steps; empty of a training in phases, which have their own.
+    """Return the setting for twice the steps, tokens or minutes.
+
+    Empty of a training in phases that have steps of their own.
 
     The default is not written into old configurations, and then unknown, too.
     """
     settings = pretrain.config.get("pretraining", {})
+    for budget in ("train_minutes", "num_train_tokens"):
+        if settings.get(budget):
+            return _option(budget, 2 * settings[budget])
     steps = settings.get("num_train_steps")
     return "" if settings.get("phases") or not steps else _option("num_train_steps", 2 * steps)
 

@@ -35,7 +35,7 @@ from components.report.charts import (
 from components.report.published import SOURCE, published_tables
 from components.report.summary import RunSummary, StepSummary, TaskSummary, published_evaluation
 from components.report.task_panels import Chart, make_panel, nonempty_charts
-from components.report.verdict import BASELINE_COLUMNS, judge
+from components.report.verdict import BASELINE_COLUMNS, against, judge
 
 _TEMPLATE = "page.html.j2"
 _MAX_EVALUATIONS = 40
@@ -168,15 +168,11 @@ def _text_headlines(summary: RunSummary) -> Iterator[Headline]:
 def _task_headline(tasks: Sequence[TaskSummary]) -> Headline:
     """Return the mean gain over majority, and over random weights for the tasks that have them.
 
-    Without tasks the value is `NOTHING`.
+    Of several seeds it is the gain of the means. Without tasks the value is `NOTHING`.
     """
-    gains = [task.score - task.majority_score for task in tasks]
+    gains = [one.gain for one in against(tasks, "majority")]
     notes = [f"points over majority, {format_count(len(tasks), 'task')}" if tasks else "no tasks"]
-    over_random = [
-        task.score - task.random_weights_score
-        for task in tasks
-        if task.random_weights_score is not None
-    ]
+    over_random = [one.gain for one in against(tasks, "random_weights")]
     if over_random:
         notes.append(f"{format_gain(statistics.fmean(over_random))} over random weights")
         if len(over_random) < len(tasks):
@@ -186,7 +182,7 @@ def _task_headline(tasks: Sequence[TaskSummary]) -> Headline:
 
 
 def task_details(task: TaskSummary) -> Iterator[str]:
-    """Yield the lines below a task's score: all metrics, seeds, published scores.
+    """Yield the lines below a task's score: metrics, seeds, the grid's choice, published scores.
 
     Each only where there is something to say: metrics where there are two or more (SQuAD's
     threshold is not one), seeds where there are several.
@@ -203,11 +199,25 @@ def task_details(task: TaskSummary) -> Iterator[str]:
     if task.mean_score is not None:
         yield (
             f"Best of {task.num_seeds} seeds, mean {format_points(task.mean_score)}, standard "
-            f"deviation {format_points(task.score_std)}"
+            f"deviation {format_points(task.score_std)}{_random_seeds(task)}"
         )
+    for name, values in task.chosen_settings.items():
+        chosen, *random = map(format_setting, values)
+        of_random = "".join(f"; from random weights {value}" for value in random)
+        yield f"Chosen {name.replace('_', ' ')}: {chosen}{of_random}"
     if task.paper_scores:
         others = (f"{model} {score:.1f}" for model, score in task.paper_scores.items())
         yield f"Published: {' · '.join(others)}"
+
+
+def _random_seeds(task: TaskSummary) -> str:
+    """Return mean and deviation over the seeds from random weights; empty without them."""
+    if task.random_weights_mean is None:
+        return ""
+    return (
+        f"; from random weights mean {format_points(task.random_weights_mean)}, standard deviation "
+        f"{format_points(task.random_weights_std)}"
+    )
 
 
 def _spread(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

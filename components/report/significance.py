@@ -1,4 +1,4 @@
-"""Differences of two predictions of one dev set, with intervals by the bootstrap."""
+"""Differences of two predictions of one dev set, with intervals by the bootstrap and over seeds."""
 
 import dataclasses
 import math
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from albert_core.tasks import Task
-from albert_core.tasks.metrics import bootstrap_interval, compute_metric
+from albert_core.tasks.metrics import bootstrap_interval, gain_interval
 
 ExampleRow = Mapping[str, Any]
 Interval = tuple[float, float]
@@ -16,7 +16,7 @@ Interval = tuple[float, float]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Difference:
-    """A model's score against that of a baseline.
+    """A model's score against that of a baseline; of several seeds their mean.
 
     Attributes:
         baseline: What it is compared with: `random_weights`, `without_model` or `majority`.
@@ -27,6 +27,8 @@ class Difference:
         high: Its upper bound.
         is_paired: Whether the interval is of both predictions of each example; else it follows
             from the intervals of both scores, and is wider.
+        interval: The 95 % interval of the baseline's own score; None if it is not known.
+        num_seeds: Trainings whose mean the model's score is.
     """
 
     baseline: str
@@ -36,6 +38,13 @@ class Difference:
     low: float | None = None
     high: float | None = None
     is_paired: bool = False
+    interval: Interval | None = None
+    num_seeds: int = 1
+
+    @property
+    def model_score(self) -> float:
+        """The model's score that is compared, which of several seeds is their mean."""
+        return self.score + self.gain
 
     @property
     def sign(self) -> int:
@@ -43,6 +52,59 @@ class Difference:
         if self.low is None or self.high is None:
             return 0
         return int(self.low > 0) - int(self.high < 0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SeedScores:
+    """The scores of trainings that differ in nothing but their seed.
+
+    Attributes:
+        mean: Their mean.
+        std: Their sample standard deviation; 0 of a single training.
+        num: How many there are.
+    """
+
+    mean: float
+    std: float = 0.0
+    num: int = 1
+
+
+def widen_by_seeds(
+    interval: Interval, *, around: float, centre: float, seeds: Sequence[SeedScores]
+) -> Interval:
+    """Return the interval of a mean over seeds, from that of one of its trainings.
+
+    The bootstrap tells how a score depends on the dev examples, and nothing of how it depends on
+    the seed: the distances from the bounds and half the width of the interval of the mean over the
+    seeds are added as independent errors are, by their squares. Single trainings tell nothing of
+    their seeds: without others the interval is only moved.
+
+    Args:
+        interval: The bootstrap interval of one training's score, or of the difference of two.
+        around: That score or difference.
+        centre: The mean score, or the difference of two means.
+        seeds: The scores that `centre` is the mean of; two for a difference.
+    """
+    half = _half_width_over_seeds(seeds)
+    low, high = interval
+    if not half:
+        return low + (centre - around), high + (centre - around)
+    return centre - math.hypot(around - low, half), centre + math.hypot(high - around, half)
+
+
+def _half_width_over_seeds(seeds: Sequence[SeedScores]) -> float:
+    """Return half of the 95 % interval of a mean, or of a difference of means, over seeds.
+
+    By Student's t with the degrees of freedom of Welch and Satterthwaite; 0 without spread.
+    """
+    import scipy.stats
+
+    variances = [(one.std**2 / one.num, one.num - 1) for one in seeds if one.num > 1]
+    total = math.fsum(variance for variance, _ in variances)
+    if not total:
+        return 0.0
+    freedom = total**2 / math.fsum(variance**2 / count for variance, count in variances)
+    return float(scipy.stats.t.ppf(0.975, freedom)) * math.sqrt(total)
 
 
 def paired_interval(
@@ -67,23 +129,8 @@ def paired_interval(
         gains = np.array([row["score"] for row in rows]) - np.array(others)
         return bootstrap_interval(lambda chosen: float(gains[chosen].mean()), len(rows))
     targets, predicted = (np.array([row[name] for row in rows]) for name in ("label", "prediction"))
-    baseline = np.array(others)
-    sources = np.array([row["source"] for row in rows])
-    groups = np.unique(sources) if task.averages_sources else ()
-    metric = task.metrics[0]
-
-    def gain(chosen: np.ndarray) -> float:
-        """Return the gain on some examples, by their numbers."""
-        return compute_metric(metric, targets[chosen], predicted[chosen]) - compute_metric(
-            metric, targets[chosen], baseline[chosen]
-        )
-
-    def mean_gain(chosen: np.ndarray) -> float:
-        """Return the mean gain over the files, as the task's score is one."""
-        parts = [chosen[sources[chosen] == name] for name in groups]
-        return float(np.mean([gain(part) for part in parts if len(part)]))
-
-    return bootstrap_interval(mean_gain if len(groups) > 1 else gain, len(rows))
+    sources = [row["source"] for row in rows]
+    return gain_interval(task, targets, predicted, np.array(others), sources)
 
 
 def unpaired_interval(

@@ -72,6 +72,12 @@ class TaskSummary:
         num_seeds: Trainings with different seeds; the score is that of the best.
         mean_score: Mean over the seeds, or None of a single one.
         score_std: Sample standard deviation over the seeds, or None of a single one.
+        random_weights_mean: Mean over the seeds from random weights, or None.
+        random_weights_std: Sample standard deviation over these, or None.
+        random_weights_unequal_settings: Settings in which a run from random weights differs, so
+            that it is no control and left out; empty otherwise.
+        chosen_settings: What a grid chose by the dev set: the model's value and that from random
+            weights, by name; empty without a grid.
         paper_scores: Published scores, by model, in percent.
         num_train: Training examples.
         num_dev: Dev examples.
@@ -83,6 +89,8 @@ class TaskSummary:
         training_log: Rows of `global_step` and `loss` of fine-tuning, thinned for drawing.
         random_weights_log: The same from random weights.
         analysis: What the model gets right and wrong.
+        probe: The frozen probe of the pretrained model, a `FrozenProbe` as plain values; empty
+            without one.
         model_path: Where the model is, for the commands that use it.
     """
 
@@ -99,6 +107,10 @@ class TaskSummary:
     num_seeds: int = 1
     mean_score: float | None = None
     score_std: float | None = None
+    random_weights_mean: float | None = None
+    random_weights_std: float | None = None
+    random_weights_unequal_settings: Sequence[str] = ()
+    chosen_settings: Mapping[str, Sequence[Any]] = dataclasses.field(default_factory=dict)
     paper_scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
     random_weights_history: Sequence[Mapping[str, Any]] = ()
     kind: str = "classification"
@@ -107,6 +119,7 @@ class TaskSummary:
     training_log: Sequence[Mapping[str, Any]] = ()
     random_weights_log: Sequence[Mapping[str, Any]] = ()
     analysis: TaskAnalysis = dataclasses.field(default_factory=TaskAnalysis)
+    probe: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     model_path: str = ""
 
     def difference_from(self, baseline: str) -> Difference | None:
@@ -131,15 +144,17 @@ class Advice:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """Whether pretraining paid, in words.
+    """Whether pretraining paid, or without that control how the models score, in words.
 
     Attributes:
-        answer: The answer in one sentence.
+        question: What is answered.
+        answer: The answer, in a sentence or two.
         reasons: Sentences with the numbers, over all tasks.
         tasks: A sentence for each task, by its name.
         advice: What to do next, the most useful first.
     """
 
+    question: str
     answer: str
     reasons: Sequence[str] = ()
     tasks: Mapping[str, str] = dataclasses.field(default_factory=dict)

@@ -7,8 +7,10 @@ from typing import Any
 
 from albert_core.artifacts.manifest import Manifest
 from albert_core.finetuning.example_rows import read_example_rows
+from albert_core.finetuning.probe_results import read_probe
 from albert_core.inference.baselines import MAJORITY, WITHOUT_MODEL
 from albert_core.inference.task_settings import read_declared_task
+from albert_core.places.scores import unequal_settings
 from albert_core.tasks import Task
 from albert_core.training.history import read_history
 from albert_core.training.log import read_log
@@ -24,8 +26,10 @@ from components.report.significance import (
     Difference,
     ExampleRow,
     Interval,
+    SeedScores,
     paired_interval,
     unpaired_interval,
+    widen_by_seeds,
 )
 from components.report.summary import TaskAnalysis, TaskSummary
 
@@ -33,6 +37,8 @@ RANDOM_WEIGHTS = "random_weights"
 
 # What a manifest of evaluation holds beside the task's metrics.
 _NO_METRICS = ("low", "high", "without_model_score")
+
+_GRIDS = {"learning_rate": "grid_learning_rates", "batch_size": "grid_batch_sizes"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,6 +55,26 @@ class _TaskRun:
         """The 95 % interval of the score."""
         return self.evaluated.metrics["low"], self.evaluated.metrics["high"]
 
+    @property
+    def metric(self) -> str:
+        """The task's own metric, which is always the first of its evaluation."""
+        return next(iter(self.evaluated.metrics))
+
+    @property
+    def score(self) -> float:
+        """The score of the model that was kept: of several seeds the best one's."""
+        return self.evaluated.metrics[self.metric]
+
+    @property
+    def seeds(self) -> SeedScores:
+        """The scores of all its seeds; of a single one the score."""
+        tuned = self.tuned.metrics
+        num = tuned.get("num_seeds", 1)
+        if num == 1:
+            return SeedScores(mean=self.score)
+        mean, std = (tuned[f"{self.metric}_{name}"] for name in ("mean", "std"))
+        return SeedScores(mean=mean, std=std, num=num)
+
 
 def summarise_tasks(
     folders: Mapping[str, Sequence[Path]],
@@ -57,8 +83,8 @@ def summarise_tasks(
 ) -> list[TaskSummary]:
     """Return a summary for each task that has a run from pretrained weights, in their order.
 
-    The task's run from random weights, if there is one, becomes its baseline. Of two runs of a
-    task from the same weights the last one counts.
+    The task's run from random weights, if there is one with the same settings, becomes its
+    baseline. Of two runs of a task from the same weights the last one counts.
 
     Args:
         folders: Output folders by step; those of `finetune` and `evaluate` belong together
@@ -88,18 +114,24 @@ def summarise_tasks(
 def _summarise(
     name: str, run: _TaskRun, random: _TaskRun | None, model_paths: Mapping[str, str]
 ) -> TaskSummary:
-    """Return the summary of a task, whose score is the first metric of its evaluation."""
+    """Return the summary of a task, whose score is the first metric of its evaluation.
+
+    A run from random weights with other settings than the task's own is no control: it is left out,
+    and the settings are named.
+    """
     task = read_declared_task(run.model)
-    metrics = run.evaluated.metrics
-    metric = next(iter(metrics))  # the task's own metric is always the first
+    unequal = unequal_settings(run.tuned, random.tuned) if random else []
+    random = None if unequal else random
+    metrics, metric = run.evaluated.metrics, run.metric
     rows = read_example_rows(run.evaluation)
     tuned = run.tuned.metrics
     return TaskSummary(
         name=name,
         kind=task.kind,
         metric=metric,
-        score=metrics[metric],
-        random_weights_score=random.evaluated.metrics[metric] if random else None,
+        score=run.score,
+        random_weights_score=random.score if random else None,
+        random_weights_unequal_settings=unequal,
         majority_score=tuned["majority_score"],
         without_model_score=metrics.get("without_model_score"),
         differences=_differences(task, run, random, rows),
@@ -108,6 +140,9 @@ def _summarise(
         num_seeds=tuned.get("num_seeds", 1),
         mean_score=tuned.get(f"{metric}_mean"),
         score_std=tuned.get(f"{metric}_std"),
+        random_weights_mean=random.tuned.metrics.get(f"{metric}_mean") if random else None,
+        random_weights_std=random.tuned.metrics.get(f"{metric}_std") if random else None,
+        chosen_settings=_chosen_settings(run, random),
         paper_scores=task.paper_scores,
         num_train=tuned["num_train"],
         num_dev=tuned["num_dev"],
@@ -116,8 +151,27 @@ def _summarise(
         training_log=thin_rows(read_log(run.model), ("loss",)),
         random_weights_log=thin_rows(read_log(random.model), ("loss",)) if random else [],
         analysis=_analyse(task, run.evaluation, rows),
+        probe=read_probe(run.model),
         model_path=model_paths.get(name, f"models/{name}"),
     )
+
+
+def _chosen_settings(run: _TaskRun, random: _TaskRun | None) -> dict[str, list[Any]]:
+    """Return what a grid chose: the model's value and that from random weights, by name.
+
+    Empty without a grid, or where it was not tried because the training set is large. The second
+    value is missing without a run from random weights.
+    """
+    settings = run.tuned.config.get("finetuning", {})
+    largest = settings.get("grid_max_examples")
+    if largest is not None and run.tuned.metrics["num_train"] > largest:
+        return {}
+    runs = [run, random] if random else [run]
+    return {
+        name: [one.tuned.metrics.get(name) for one in runs]
+        for name, grid in _GRIDS.items()
+        if settings.get(grid)
+    }
 
 
 def _differences(
@@ -127,8 +181,6 @@ def _differences(
 
     Those that there are, in this order; each paired if both predictions of the examples are known.
     """
-    metric = next(iter(run.evaluated.metrics))
-    score = run.evaluated.metrics[metric]
     baselines = read_baselines(run.evaluation)
     differences = []
     if random:
@@ -136,26 +188,27 @@ def _differences(
             _difference(
                 RANDOM_WEIGHTS,
                 "random weights with the same head and training",
-                score,
-                random.evaluated.metrics[metric],
-                interval=_random_interval(task, run, random, rows),
-                other=(run.interval, random.interval),
+                run,
+                random.score,
+                paired=_random_interval(task, run, random, rows),
+                other=random.interval,
+                other_seeds=random.seeds,
             )
         )
     differences += [
         _difference(
             name,
             baselines[name]["method"],
-            score,
+            run,
             baselines[name]["score"],
-            interval=paired_interval(task, rows, [row[name] for row in rows]),
-            other=(run.interval, (baselines[name]["low"], baselines[name]["high"])),
+            paired=paired_interval(task, rows, [row[name] for row in rows]),
+            other=(baselines[name]["low"], baselines[name]["high"]),
         )
         for name in (WITHOUT_MODEL, MAJORITY)
         if name in baselines
     ]
     if MAJORITY not in baselines:
-        differences.append(_difference(MAJORITY, _guess(task), score, _majority(run), other=None))
+        differences.append(_difference(MAJORITY, _guess(task), run, _majority(run)))
     return differences
 
 
@@ -175,35 +228,46 @@ def _guess(task: Task) -> str:
 def _difference(
     baseline: str,
     method: str,
+    run: _TaskRun,
     score: float,
-    other_score: float,
     *,
-    interval: Interval | None = None,
-    other: tuple[Interval, Interval] | None,
+    paired: Interval | None = None,
+    other: Interval | None = None,
+    other_seeds: SeedScores | None = None,
 ) -> Difference:
     """Return a difference with its paired interval, or else one of the two scores' intervals.
+
+    Of several seeds it is that of the means, and the interval holds for other seeds, too.
 
     Args:
         baseline: What the score is compared with.
         method: The same in words.
-        score: The model's score.
-        other_score: The baseline's.
-        interval: The paired interval, if the predictions of both are known.
-        other: The intervals of both scores; None if the baseline's is not known.
+        run: The model's run.
+        score: The baseline's score, of several seeds the best one's.
+        paired: The paired interval of both best ones, if the predictions of both are known.
+        other: The interval of the baseline's score, if it is known.
+        other_seeds: The scores of the baseline's seeds, if it is trained.
     """
-    gain = score - other_score
-    is_paired = interval is not None
+    seeds = (run.seeds, other_seeds or SeedScores(mean=score))
+    best_gain, gain = run.score - score, seeds[0].mean - seeds[1].mean
+    interval = paired
     if interval is None and other is not None:
-        interval = unpaired_interval(gain, *other)
+        interval = unpaired_interval(best_gain, run.interval, other)
+    if interval is not None:
+        interval = widen_by_seeds(interval, around=best_gain, centre=gain, seeds=seeds)
+    if other is not None:
+        other = widen_by_seeds(other, around=score, centre=seeds[1].mean, seeds=seeds[1:])
     low, high = interval or (None, None)
     return Difference(
         baseline=baseline,
         method=method,
-        score=other_score,
+        score=seeds[1].mean,
         gain=gain,
         low=low,
         high=high,
-        is_paired=is_paired,
+        is_paired=paired is not None,
+        interval=other,
+        num_seeds=seeds[0].num,
     )
 
 

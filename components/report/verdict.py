@@ -1,5 +1,6 @@
-"""Say in words whether pretraining paid, and what to do next."""
+"""Say in words whether pretraining paid, or how the models score, and what to do next."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 from components.number_formats import format_count, format_gain, format_points
@@ -22,14 +23,20 @@ BASELINE_COLUMNS = {
 }
 
 
+_PAID = "Did pretraining pay?"
+_BETTER = "Is the model better than simpler ways?"
+
+
 def judge(run: RunSummary) -> Verdict:
-    """Return the verdict on a run: the answer, its reasons, a sentence for each task, advice.
+    """Return the verdict on a run: question and answer, reasons, a sentence for each task, advice.
 
     Args:
         run: The run; its `verdict` is not read.
     """
+    has_control = bool(against(run.tasks, _RANDOM))
     return Verdict(
-        answer=_answer(run.tasks),
+        question=_PAID if has_control else _BETTER,
+        answer=_answer(run.tasks) if has_control else _answer_without_control(run.tasks),
         reasons=list(_reasons(run.tasks)),
         tasks={task.name: _task_sentence(task) for task in run.tasks},
         advice=give_advice(run),
@@ -47,24 +54,13 @@ def _sign(interval: Interval | None) -> int:
 
 
 def _answer(tasks: Sequence[TaskSummary]) -> str:
-    """Return in one sentence whether pretraining paid, by the mean over the tasks."""
-    if not tasks:
-        return "Whether pretraining paid is not known: no task was fine-tuned."
-    random, words = against(tasks, _RANDOM), against(tasks, _WITHOUT_MODEL)
-    if not random:
-        also = ""
-        if words:
-            sign = _sign(mean_gain(words)[1])
-            also = {
-                1: " The model scores better than TF-IDF without a model.",
-                -1: " TF-IDF without a model scores better.",
-                0: " No gain over TF-IDF without a model is shown.",
-            }[sign]
-        return (
-            "Whether pretraining paid is not known: nothing was fine-tuned from random weights to "
-            f"compare with.{also}"
-        )
-    gain, interval = mean_gain(random)
+    """Return in one sentence whether pretraining paid, by the mean over the tasks.
+
+    Args:
+        tasks: At least one of them has a control from random weights.
+    """
+    words = against(tasks, _WITHOUT_MODEL)
+    gain, interval = mean_gain(against(tasks, _RANDOM))
     sign = _sign(interval)
     if sign < 0:
         return "Pretraining did not pay: random weights score better."
@@ -85,6 +81,32 @@ def _answer(tasks: Sequence[TaskSummary]) -> str:
     return f"Pretraining paid: {format_gain(gain)} points over random weights{beaten}{equal}."
 
 
+def _answer_without_control(tasks: Sequence[TaskSummary]) -> str:
+    """Return whether the model is better than TF-IDF, or else the majority, by the mean over tasks.
+
+    It says that nothing is known about pretraining, since there is no control from random weights.
+    """
+    if not tasks:
+        return "Not known: no task was fine-tuned."
+    compared = against(tasks, _WITHOUT_MODEL) or against(tasks, _MAJORITY)
+    name = {
+        _WITHOUT_MODEL: "TF-IDF without a model",
+        _MAJORITY: "always giving the majority's answer",
+    }[compared[0].baseline]
+    gain, interval = mean_gain(compared)
+    answer = {
+        1: f"Yes: {format_gain(gain)} points over {name}.",
+        -1: f"No: {name} scores better; {format_gain(gain)} points.",
+        0: f"Not shown: the difference from {name} is within chance.",
+    }[_sign(interval)]
+    if interval is None:
+        answer = f"Not known: {format_gain(gain)} points over {name}, without an interval."
+    return (
+        f"{answer} What pretraining brings to fine-tuning was not measured: no task was fine-tuned "
+        "from random weights."
+    )
+
+
 def _reasons(tasks: Sequence[TaskSummary]) -> Iterator[str]:
     """Yield a sentence on each baseline over all tasks that have it, and on what limits them."""
     for baseline, name in _BASELINE_NAMES.items():
@@ -100,6 +122,14 @@ def _reasons(tasks: Sequence[TaskSummary]) -> Iterator[str]:
             f"{format_count(len(differences), 'task')}, worse in {num_worse}, within chance in "
             f"{len(differences) - num_better - num_worse}."
         )
+    yield from _probe_reasons(tasks)
+    for task in tasks:
+        if task.random_weights_unequal_settings:
+            names = ", ".join(task.random_weights_unequal_settings)
+            yield (
+                f"{task.name} was fine-tuned from random weights with other settings ({names}), "
+                "which is no comparison: that run is left out."
+            )
     if tasks and all(task.num_seeds == 1 for task in tasks):
         yield (
             "Each score is of one training: the intervals hold for other dev examples, not for "
@@ -107,14 +137,37 @@ def _reasons(tasks: Sequence[TaskSummary]) -> Iterator[str]:
         )
 
 
+def _probe_reasons(tasks: Sequence[TaskSummary]) -> Iterator[str]:
+    """Yield a sentence on the frozen probes of all tasks that have one."""
+    gains = [task.probe["best_layer_gain"] for task in tasks if task.probe]
+    if not gains:
+        return
+    num_better = sum(one["low"] > 0 for one in gains)
+    num_worse = sum(one["high"] < 0 for one in gains)
+    mean = math.fsum(one["gain"] for one in gains) / len(gains)
+    average = "on average " if len(gains) > 1 else ""
+    yield (
+        f"Frozen, read by a ridge regression: {average}{format_gain(mean)} points over random "
+        f"weights; better in {num_better} of {format_count(len(gains), 'task')}, worse in "
+        f"{num_worse}, within chance in {len(gains) - num_better - num_worse}."
+    )
+
+
 def _task_sentence(task: TaskSummary) -> str:
-    """Return in one sentence how a task's score compares with each of its baselines."""
+    """Return in one sentence how a task's score compares with each of its baselines.
+
+    Of several seeds it is their mean that is compared.
+    """
+    if not task.differences:
+        return ""
     parts = [
         f"{_words(one)} {_BASELINE_NAMES[one.baseline]} ({format_points(one.score)}): "
         f"{_points(one.gain, _interval(one))}"
         for one in task.differences
     ]
-    return f"{format_points(task.score)} is {'; '.join(parts)}." if parts else ""
+    first = task.differences[0]
+    of_seeds = f", the mean of {first.num_seeds} seeds," if first.num_seeds > 1 else ""
+    return f"{format_points(first.model_score)}{of_seeds} is {'; '.join(parts)}."
 
 
 def _words(one: Difference) -> str:

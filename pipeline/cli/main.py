@@ -19,6 +19,7 @@ from pipeline.cli import (
     model_commands,
     platform_commands,
     prediction_commands,
+    probe_command,
     run_commands,
     step_commands,
 )
@@ -47,6 +48,7 @@ COMMANDS: Mapping[str, Command | CommandGroup] = {
     "pretrain": step_commands.pretrain,
     "finetune": step_commands.finetune,
     "evaluate": step_commands.evaluate,
+    "probe": probe_command.probe,
     "report": step_commands.report,
     "estimate": run_commands.estimate,
     "export": model_commands.export,

@@ -9,9 +9,10 @@ import rich.box
 import rich.console
 import rich.table
 
+from albert_core.finetuning.probe_results import FrozenProbe
 from albert_core.pretraining.objectives import has_detection
 from components.masked_lm import SHOWN_NAMES
-from components.number_formats import format_number, format_points
+from components.number_formats import format_gain, format_number, format_points
 from components.replaced_tokens import detection_baseline
 from components.report.submission import SUBMISSION_NAME
 from components.report.summary import published_evaluation
@@ -66,6 +67,39 @@ def print_scores(metrics: Mapping[str, Mapping[str, float]]) -> None:
             _metrics_text({k: v for k, v in values.items() if k not in (metric, "low", "high")}),
         )
     console.print(table)
+
+
+def print_probe(probe: FrozenProbe) -> None:
+    """Print a table of a frozen probe, a row for each layer, scores as points; then its gains."""
+    console = make_console()
+    numbers = ("layer", "score", "95 % interval", "random weights", "interval")
+    table = make_table(*numbers, right=numbers)
+    for model, control in zip(probe.pretrained.layers, probe.random_weights.layers, strict=True):
+        name = "last" if model is probe.pretrained.layers[-1] else ""
+        table.add_row(
+            f"{name} {model.layer}".strip(),
+            format_points(model.score),
+            f"{format_points(model.low)} to {format_points(model.high)}",
+            format_points(control.score),
+            f"{format_points(control.low)} to {format_points(control.high)}",
+        )
+    console.print(table)
+    best = (probe.pretrained.best_layer, probe.random_weights.best_layer)
+    for name, gain in (
+        (f"Best layers ({best[0]}, of random weights {best[1]})", probe.best_layer_gain),
+        ("Last layer", probe.last_layer_gain),
+    ):
+        console.print(
+            f"{name}: {format_gain(gain.gain)} points over random weights (95 % interval "
+            f"{format_gain(gain.low)} to {format_gain(gain.high)})",
+            soft_wrap=True,
+        )
+    console.print(
+        f"{probe.task}, {probe.metric.replace('_', ' ')}: {probe.num_train:,} training and "
+        f"{probe.num_dev:,} dev examples, {probe.seconds:.1f} s",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def print_parities(parities: Sequence[Mapping[str, Any]]) -> None:
@@ -197,6 +231,7 @@ _TASK_BOOKKEEPING = (
     "majority_score",
     "num_dev",
     "num_train",
+    "probe_last_layer_score",
     "without_model_score",
 )
 

@@ -15,6 +15,7 @@ import safetensors.numpy
 from albert_core.artifacts.manifest import Manifest, read_manifest
 from albert_core.checkpoints import convert, read_checkpoint
 from albert_core.errors import InputError, StepFailedError
+from albert_core.finetuning.probe_results import read_probe
 from albert_core.tasks import Source
 from components.evaluate.step import evaluate, read_baselines
 from components.finetune.step import finetune
@@ -99,6 +100,7 @@ def test_every_kind_of_task_is_learned_and_scored_again(name, learned, tasks, tm
     metric = TINY_TASKS[name].metrics[0]
     assert (figures["num_train"], figures["num_dev"]) == (NUM_TRAIN, NUM_DEV)
     assert figures[metric] > figures["majority_score"] + 0.3
+    assert_probed(learned(name), figures)
 
     evaluated = evaluate(model=learned(name), data=tasks / name, output=tmp_path / "scores")
     scores = evaluated.metrics
@@ -123,6 +125,28 @@ def test_every_kind_of_task_is_learned_and_scored_again(name, learned, tasks, tm
     if metric == "accuracy":
         right = np.mean([row["label"] == row["prediction"] for row in rows])
         assert right == pytest.approx(scores[metric], abs=1e-4)
+
+
+def assert_probed(folder: Path, figures: dict[str, Any]) -> None:
+    """Check that the model was probed as it was before fine-tuning; questions are not."""
+    probe = read_probe(folder)
+    if "whale" in folder.name:
+        assert not probe
+        assert "probe_score" not in figures
+        return
+    assert (probe["num_train"], probe["num_dev"]) == (NUM_TRAIN, NUM_DEV)
+    assert len(probe["pretrained"]["layers"]) == len(probe["random_weights"]["layers"]) == 1
+    assert figures["probe_score"] == round(probe["pretrained"]["best_score"], 4)
+    assert figures["probe_random_weights_score"] > 0
+
+
+def test_no_probe_of_random_weights_or_where_none_is_wanted(tune, tmp_path) -> None:
+    tune("topic", output="random", initialization="random", num_train_steps=2)
+    tune("topic", output="none", num_probe_examples=0, num_train_steps=2)
+    tune("topic", output="few", num_probe_examples=20, num_train_steps=2)
+    assert not read_probe(tmp_path / "random")
+    assert not read_probe(tmp_path / "none")
+    assert read_probe(tmp_path / "few")["num_train"] == 20
 
 
 def test_predictions_and_what_glue_takes(learned, tasks, tmp_path):

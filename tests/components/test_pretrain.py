@@ -23,6 +23,7 @@ from albert_core.records.config import MaskingConfig
 from albert_core.tokenization import load_tokenizer
 from albert_core.tokenization.config import VocabConfig
 from albert_core.training.safeguards import SafeguardConfig
+from albert_core.training.session import TrainingSession
 from components.pretrain.step import recorded_settings
 from components.vocab.step import train_vocab
 from tests.helpers.tiny_pretraining import (
@@ -193,10 +194,22 @@ def test_a_budget_ends_training_with_an_evaluation(material, tmp_path):
     assert metrics["num_tokens"] == num_tokens
 
 
-def test_a_run_interrupted_in_the_decay_of_its_rate_ends_with_the_same_weights(material, tmp_path):
+@pytest.mark.parametrize(
+    ("budget", "interval", "first_rates"),
+    [
+        ({"num_train_steps": 20}, 10, [0.25, 0.5, 0.75, 1, 1, 1, 1, 1]),
+        # By the clock below it is as many steps, of which three measure the speed.
+        ({"train_minutes": 2 / 60}, 8, [0, 0, 0, 0.25, 0.5, 0.75, 1, 1]),
+    ],
+)
+def test_a_run_interrupted_in_the_decay_of_its_rate_ends_with_the_same_weights(
+    material, tmp_path, monkeypatch, budget, interval, first_rates
+):
+    clock = property(lambda session: 0.1 * session.state.step)
+    monkeypatch.setattr(TrainingSession, "seconds", clock)
     settings = {
-        "num_train_steps": 20,
-        "evaluation_interval_steps": 10,
+        **budget,
+        "evaluation_interval_steps": interval,
         "schedule": "warmup_stable_decay",
         "decay_ratio": 0.6,
         "optimizer": "muon",
@@ -207,17 +220,19 @@ def test_a_run_interrupted_in_the_decay_of_its_rate_ends_with_the_same_weights(m
     }
 
     def interrupt_once(step: int, num_steps: int, text: str) -> None:
-        if step == 10 and text.startswith("masked_lm_accuracy"):
+        if step == interval and text.startswith("masked_lm_accuracy"):
             signal.raise_signal(signal.SIGTERM)
 
-    train(material, tmp_path / "whole", **settings)
-    with pytest.raises(StepFailedError, match="stopped by SIGTERM after 11 steps"):
+    metrics = train(material, tmp_path / "whole", **settings).metrics
+    assert [row["global_step"] for row in history_of(tmp_path / "whole")][-1] == 20
+    assert ("settled_phases" in metrics) == ("train_minutes" in budget)
+    with pytest.raises(StepFailedError, match=f"stopped by SIGTERM after {interval + 1} steps"):
         train(material, tmp_path / "parts", progress=interrupt_once, **settings)
     train(material, tmp_path / "parts", **settings)
     whole, parts = weights_of(tmp_path / "whole"), weights_of(tmp_path / "parts")
     assert all((whole[name] == parts[name]).all() for name in whole)
     rates = [row["learning_rate"] for row in log_of(tmp_path / "parts")]
-    assert rates[3:8] == pytest.approx(5 * [0.003])
+    assert rates[:8] == pytest.approx([0.003 * rate for rate in first_rates])
     assert rates[13] == pytest.approx(0.0015)
     assert rates[19] == 0.0
 
@@ -368,8 +383,9 @@ def test_work_of_versions_without_a_schedule_keeps_its_fingerprint():
     """Settings of schedules that came later are recorded where they differ from their defaults."""
     before = recorded_settings(tiny_config())
     assert "poly_power" in before
-    assert not {"schedule", "decay_ratio", "sentence_order_weight"} & before.keys()
-    assert not {"objective", "replaced_token_detection"} & before.keys()
+    newer = {"schedule", "decay_ratio", "sentence_order_weight", "train_minutes", "schedule_spans"}
+    newer |= {"objective", "replaced_token_detection"}
+    assert not newer & before.keys()
     assert "random_replace_probability" not in before["masking"]
     masking = MaskingConfig(random_replace_probability=0.2)
     after = recorded_settings(

@@ -24,8 +24,10 @@ SETTINGS = {
     "pretraining": {
         "optimizer": "lamb",
         "learning_rate": 0.005,
-        "num_train_steps": NUM_STEPS,
-        "num_warmup_steps": 5,
+        "num_train_tokens": NUM_STEPS * 256 * 24,
+        "schedule": "warmup_stable_decay",
+        "warmup_ratio": 0.04,
+        "position_offset_probability": 0.5,
         "batch_size": 256,
         "device_batch_size": 128,
         "evaluation_interval_steps": 40,

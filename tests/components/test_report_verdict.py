@@ -24,15 +24,41 @@ def task(random: float | None, words: float | None, **changes: Any) -> TaskSumma
         (0.6, 0.8, "Pretraining helped, but the model is not worth its cost yet: TF-IDF"),
         (0.69, 0.6, "It is not shown that pretraining paid"),
         (0.8, 0.6, "Pretraining did not pay: random weights score better."),
-        (
-            *(None, 0.8),
-            "Whether pretraining paid is not known: nothing was fine-tuned from random weights to "
-            "compare with. TF-IDF without a model scores better.",
-        ),
     ],
 )
 def test_answers_in_words(random: float | None, words: float | None, answer: str) -> None:
-    assert judge(make_run(tasks=[task(random, words)])).answer.startswith(answer)
+    verdict = judge(make_run(tasks=[task(random, words)]))
+    assert verdict.question == "Did pretraining pay?"
+    assert verdict.answer.startswith(answer)
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (0.6, "Yes: +10.0 points over TF-IDF without a model."),
+        (0.8, "No: TF-IDF without a model scores better; −10.0 points."),
+        (0.7, "Not shown: the difference from TF-IDF without a model is within chance."),
+        (None, "Yes: +19.0 points over always giving the majority's answer."),
+    ],
+)
+def test_without_random_weights_it_is_not_asked_whether_pretraining_paid(
+    words: float | None, answer: str
+) -> None:
+    run = make_run(tasks=[task(None, words)], checkpoint={"size": "base"})
+    verdict = judge(run)
+    assert verdict.question == "Is the model better than simpler ways?"
+    assert verdict.answer.startswith(answer)
+    assert verdict.answer.endswith(
+        "What pretraining brings to fine-tuning was not measured: no task was fine-tuned from "
+        "random weights."
+    )
+    assert "pretraining pa" not in " ".join(verdict.reasons)
+
+
+def test_a_comparison_without_an_interval_is_not_judged() -> None:
+    alone = dataclasses.replace(make_difference("majority", 0.7, 0.5), low=None, high=None)
+    verdict = judge(make_run(tasks=[task(None, None, differences=[alone])]))
+    assert verdict.answer.startswith("Not known: +20.0 points over always")
 
 
 def test_tasks_are_told_one_by_one_and_together() -> None:
@@ -43,7 +69,7 @@ def test_tasks_are_told_one_by_one_and_together() -> None:
     )
     assert "on average 0.0 points" in verdict.reasons[1]
     assert "better in 1 of 2 tasks, worse in 1, within chance in 0" in verdict.reasons[1]
-    assert judge(make_run(tasks=())).answer.endswith("no task was fine-tuned.")
+    assert judge(make_run(tasks=())).answer == "Not known: no task was fine-tuned."
 
 
 def pretrained_run(losses: list[float], **row: Any) -> RunSummary:

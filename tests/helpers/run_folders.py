@@ -78,16 +78,18 @@ class FakeRun:
         initialization: str = "pretrained",
         text: str = "one",
         score: float = 0.7,
+        settings: Mapping[str, Any] | None = None,
+        tuned: Mapping[str, Any] | None = None,
     ) -> list[Path]:
-        """Write a fine-tuned model and its evaluation."""
+        """Write a fine-tuned model and its evaluation; `tuned` are metrics of fine-tuning."""
         loop = f"{attempt}/for-loop-2-iteration-{number}"
         config = {"task": task, "initialization": initialization}
         model = self.write(
             f"{loop}/finetune/finetuned",
             "finetune",
-            config=config,
+            config={**config, "finetuning": settings or {}},
             inputs={"pretrained": f"weights {text}"},
-            metrics={"accuracy": score, "majority_score": 0.5},
+            metrics={"accuracy": score, "majority_score": 0.5, **(tuned or {})},
             files={CONFIG_NAME: "{}", WEIGHTS_NAME: f"{task} {initialization} {text}"},
         )
         evaluation = self.write(

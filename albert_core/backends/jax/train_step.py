@@ -107,3 +107,15 @@ def sync_variables(model: Any) -> None:
     With JAX `fit` passes values from step to step and leaves the variables stale meanwhile.
     """
     model.jax_state_sync()
+
+
+def of_first_process(value: float) -> float:
+    """Return the first process's value in all processes, which must call this at the same step.
+
+    Of several processes the result is rounded to float32.
+    """
+    if jax.process_count() == 1:
+        return value
+    from jax.experimental import multihost_utils
+
+    return float(multihost_utils.broadcast_one_to_all(jax.numpy.float32(value)))

@@ -22,9 +22,15 @@ class Budget(keras.callbacks.Callback):
         self.session = session
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Stop at a spent budget; Keras then ends the epoch, which evaluates and saves."""
+        """Stop at a spent budget, and at the end of a phase.
+
+        Keras then ends the epoch, which evaluates and saves.
+        """
         if self.session.interval_step:  # the last step of an interval: after its evaluation
             self._stop_by(self._spent_budget())
+        elif self.session.state.step in self.session.plan.phase_ends:
+            # To Keras the last interval of a phase is as long as the others.
+            self.session.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Stop at a spent budget, or when patience is lost."""

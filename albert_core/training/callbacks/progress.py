@@ -1,5 +1,6 @@
 """Reports progress: the losses every few seconds, and the result of every evaluation."""
 
+import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -29,16 +30,14 @@ class ProgressReport(keras.callbacks.Callback):
         self._last_report_s = now
         shown = {n: v for n, v in (logs or {}).items() if n == "loss" or n.endswith("accuracy")}
         parts = [f"{name} {float(value):.3f}" for name, value in shown.items()]
-        first, since = session.last_log
-        if session.state.step > first:
-            num_steps_left = session.plan.num_train_steps - session.state.step
-            minutes = num_steps_left * (now - since) / (session.state.step - first) / 60
+        minutes = session.seconds_left / 60
+        if not math.isnan(minutes):
             parts.append(f"{minutes:,.0f} min left" if minutes >= 1 else "under a minute left")
-        self._report(session.state.step, session.plan.num_train_steps, ", ".join(parts))
+        self._report(session.state.step, session.num_expected_steps, ", ".join(parts))
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Report a metric of the evaluation, once it is saved."""
         plan, state = self.session.plan, self.session.state
         name = plan.shown_metric or plan.monitor
         text = f"{name} {state.history[-1][name]:.3f}"
-        self._report(state.step, plan.num_train_steps, text)
+        self._report(state.step, self.session.num_expected_steps, text)

@@ -84,4 +84,4 @@ class Safeguards(keras.callbacks.Callback):
         # At once: a process killed before the next checkpoint would forget the lower rate.
         session.save()
         text = f"{error}: back to step {restored.step:,} with {factor:g} times the rate"
-        self._report(restored.step, session.plan.num_train_steps, text)
+        self._report(restored.step, session.num_expected_steps, text)

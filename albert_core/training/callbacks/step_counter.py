@@ -45,9 +45,7 @@ class StepCounter(keras.callbacks.Callback):
             logs: The means by Keras.
         """
         state = self.session.state
-        # At the end of an interval the means are of all its steps.
-        interval = self.session.plan.interval_steps
-        count = state.step % interval or interval
+        count = self.session.plan.steps_of_interval(state.step)
         # This waits for the device, which is why only steps with a line come here.
         means = {name: float(value) for name, value in logs.items()}
         before = state.log_start or {"count": 0, "means": dict.fromkeys(means, 0.0)}

@@ -114,8 +114,10 @@ def pretraining_section(
         return Section(title="Pretraining")
     values = plain_values(manifest.config["pretraining"])
     config = parse_settings(PretrainingConfig, values, source="manifest of pretrain")
-    phases = config.resolved_phases(_first_sequence_length(manifest))
     metrics = manifest.metrics
+    phases = _settled_phases(
+        config.resolved_phases(_first_sequence_length(manifest)), metrics.get("settled_phases")
+    )
     return Section(
         title="Pretraining",
         facts=[
@@ -186,6 +188,27 @@ def _objective(config: PretrainingConfig) -> str:
     )
 
 
+def _settled_phases(
+    phases: Sequence[Phase], settled: Sequence[Mapping[str, int]] | None
+) -> Sequence[Phase]:
+    """Return the phases that began, with their steps and those of their warm-up.
+
+    Args:
+        phases: By the settings.
+        settled: What minutes gave each of them; None of phases that have steps by the settings.
+    """
+    if settled is None:
+        return phases
+    return [
+        dataclasses.replace(
+            phase,
+            num_train_steps=numbers["num_train_steps"],
+            num_warmup_steps=numbers["num_warmup_steps"],
+        )
+        for phase, numbers in zip(phases, settled, strict=False)
+    ]
+
+
 def _shown_facts(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the masked-LM accuracy by what the model is shown, and the masks, as far as known."""
     facts = [
@@ -226,6 +249,7 @@ def _recipe(config: PretrainingConfig, manifest: Manifest) -> list[Fact]:
         ("Optimizer", _optimizer(dataclasses.asdict(config))),
         ("Decay of the averaged weights", config.ema_decay),
         ("Learning-rate schedule", _schedule(config)),
+        ("Minutes of the schedule", config.train_minutes),
         ("Tokens that are predicted", format_exact_percent(masking.mask_probability)),
         ("Longest masked n-gram, in words", masking.max_ngram),
         ("Weight of the sentence-order loss", config.sentence_order_weight),

@@ -250,6 +250,8 @@ def test_the_configuration_is_in_the_defaults_of_the_parameters(documents, platf
     jobs = [parse_job(job) for job in values["jobs"]]
     assert [job.task for job in jobs] == [TASKS["cola"]] * 2 + [TASKS["mnli"]] * 2
     assert [job.initialization for job in jobs] == ["pretrained", "random"] * 2
+    # The control is tuned as the model is: the same rates, passes, seeds and head.
+    assert [job.finetuning for job in jobs[::2]] == [job.finetuning for job in jobs[1::2]]
     assert [job.data for job in jobs] == ["gs://data/glue/CoLA"] * 2 + ["gs://data/glue/MNLI"] * 2
 
 

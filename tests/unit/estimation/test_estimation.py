@@ -11,7 +11,7 @@ from albert_core.errors import InputError
 from albert_core.estimation.accelerators import find_slice
 from albert_core.estimation.collectives import exchanged_bytes
 from albert_core.estimation.compiled_step import CompiledStep
-from albert_core.estimation.estimate import estimate
+from albert_core.estimation.estimate import estimate, fill_minutes
 from albert_core.estimation.prices import LIST_PRICES, Prices
 from albert_core.pretraining.config import PhaseConfig, PretrainingConfig
 from pipeline.cli.main import main
@@ -200,6 +200,15 @@ def test_time_and_price_follow_from_the_utilisation(compiled):
     assert compiled.step_seconds == pytest.approx(seconds)
     assert compiled.tokens_per_second == pytest.approx(64 * 64 / seconds)
     assert compiled.cost == pytest.approx(1000 * seconds / 3600 * 4 * 1.20)
+
+
+@pytest.mark.slow
+def test_minutes_have_as_many_steps_as_fit(compiled):
+    config = dataclasses.replace(compiled.request.config, train_minutes=3.0)
+    request = dataclasses.replace(compiled.request, config=config)
+    first, second = fill_minutes(2 * [dataclasses.replace(compiled, request=request)])
+    assert first.hours == second.hours == pytest.approx(1.5 / 60, rel=1e-3)
+    assert fill_minutes([compiled]) == [compiled]
 
 
 @pytest.mark.slow

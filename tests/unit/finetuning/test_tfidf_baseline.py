@@ -4,8 +4,11 @@ import random
 
 import numpy as np
 import pytest
+import scipy.sparse
+import sklearn.metrics
 
 from albert_core.finetuning import tfidf_baseline
+from albert_core.finetuning.linear_models import COSINE_ALONE, LinearModels
 from albert_core.finetuning.tfidf_baseline import predict_with_tfidf
 from albert_core.tasks import Example, Task
 from tests.helpers.tiny_run import TOPICS, sentence
@@ -55,8 +58,47 @@ def test_pairs_are_told_by_their_cosine():
     assert accuracy(PAIRS, pairs(200, 1), pairs(30, 2)) == 1.0
     baseline = predict_with_tfidf(SCORES, pairs(60, 1), pairs(30, 2))
     targets = [one.target for one in pairs(30, 2)]
-    assert baseline.method == "TF-IDF cosine of both texts"
+    assert baseline.method == "TF-IDF of both texts, their cosine and ridge regression"
     assert np.corrcoef(baseline.outputs[:, 0], targets)[0, 1] > 0.9
+
+
+@pytest.mark.parametrize(("column", "best"), [(-1, {COSINE_ALONE}), (0, {0.1, 1.0, 10.0, 100.0})])
+def test_pairs_are_scored_by_the_cosine_alone_where_words_add_nothing(column: int, best: set):
+    features = np.random.default_rng(1).random((80, 6))
+    models = LinearModels(
+        SCORES, scipy.sparse.csr_matrix(features), features[:, column], has_cosine=True
+    )
+    assert models.choose_strength() in best
+
+
+def test_the_strength_is_chosen_by_the_metric_of_the_task_on_examples_held_out():
+    task = Task(name="t", texts=("a",), labels=("no", "yes"), metrics=("matthews_correlation",))
+    rng = np.random.default_rng(1)
+    features = rng.normal(size=(200, 40))
+    targets = (features[:, 0] + rng.normal(size=200) > 1.2).astype(float)
+    models = LinearModels(task, scipy.sparse.csr_matrix(features), targets, has_cosine=False)
+    matrix = scipy.sparse.csr_matrix(features)
+    folds = [np.arange(200) % 5 == fold for fold in range(5)]
+    held_out = np.concatenate([np.flatnonzero(fold) for fold in folds])
+
+    def correlation(strength: float) -> float:
+        outputs = [
+            models.predict(strength, np.flatnonzero(~fold), matrix[np.flatnonzero(fold)])
+            for fold in folds
+        ]
+        predicted = np.concatenate(outputs).argmax(axis=1)
+        return sklearn.metrics.matthews_corrcoef(targets[held_out], predicted)
+
+    assert models.choose_strength() == max(models.strengths, key=correlation)
+
+
+def test_too_few_examples_or_classes_to_hold_some_out_give_the_default():
+    few = LinearModels(CLASSES, scipy.sparse.eye(6).tocsr(), np.arange(6) % 3, has_cosine=False)
+    assert few.choose_strength() == 1.0
+    rare = np.zeros(20)
+    rare[0] = 1
+    lonely = LinearModels(CLASSES, scipy.sparse.eye(20).tocsr(), rare, has_cosine=False)
+    assert lonely.choose_strength() == 1.0
 
 
 def test_scores_of_single_texts_and_choices():

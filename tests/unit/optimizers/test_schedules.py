@@ -1,11 +1,15 @@
 """The learning rates of the schedules at given steps, and which settings each of them has."""
 
+import keras
 import pytest
 
 from albert_core.errors import InputError
-from albert_core.optimizers.phases import PhasedSchedule
+from albert_core.optimizers.adamw import AdamW
+from albert_core.optimizers.phases import PhasedSchedule, SettledSchedule
 from albert_core.optimizers.schedules import SCHEDULES, WarmupStableDecay
+from albert_core.pretraining.compilation import schedule_of_phases
 from albert_core.pretraining.config import PhaseConfig, PretrainingConfig
+from albert_core.training.minutes import UNSETTLED
 
 pytestmark = pytest.mark.backends
 
@@ -68,12 +72,59 @@ def test_each_phase_warms_up_and_decays():
     )
 
 
+def test_one_schedule_may_span_all_phases():
+    """As for a ramp of the batch: the rates of one phase, but for its own peak."""
+    phases = (
+        PhaseConfig(sequence_length=24, num_train_steps=30),
+        PhaseConfig(sequence_length=24, num_train_steps=70, learning_rate=2.0),
+    )
+    settings = {"schedule": "warmup_stable_decay", "num_warmup_steps": 10}
+    spanning = config(phases=phases, schedule_spans="run", **settings)
+    schedule = schedule_of_phases(spanning, spanning.resolved_phases(24))
+    single = config(**settings)
+    (phase,) = single.resolved_phases(24)
+    steps = [0, 5, 10, 29, 30, 80, 90, 99, 100]
+    expected = [
+        rate * (2 if step >= 30 else 1)
+        for rate, step in zip(rates(single.get_schedule(phase), steps), steps, strict=True)
+    ]
+    assert rates(schedule, steps) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_numbers_that_are_settled_later_give_the_same_rates(name):
+    numbers = {"peak": 0.5, "num_train_steps": 50, "num_warmup_steps": 5, "start_warmup_step": 3}
+    kind = SCHEDULES[name]
+    optimizer = AdamW(SettledSchedule(kind(peak=1.0, num_train_steps=1)))
+    optimizer.build([keras.Variable([0.0])])
+    optimizer.schedule.settle(begin=100, **numbers)
+    steps = [0, 3, 4, 7, 8, 30, 49, 50]
+    actual = rates(optimizer.schedule, [100 + step for step in steps])
+    assert actual == pytest.approx(rates(kind(**numbers), steps), rel=1e-6)
+    optimizer.iterations.assign(108)
+    assert float(optimizer.learning_rate) == pytest.approx(actual[4])
+    again = SettledSchedule.from_config(optimizer.schedule.get_config())
+    assert again.schedule == optimizer.schedule.schedule
+
+
+def test_before_its_numbers_are_settled_a_schedule_warms_up_and_stays():
+    optimizer = AdamW(SettledSchedule(WarmupStableDecay(peak=1.0, num_train_steps=1)))
+    optimizer.build([keras.Variable([0.0])])
+    numbers = {"peak": 0.5, "num_train_steps": UNSETTLED, "num_warmup_steps": 5}
+    optimizer.schedule.settle(begin=0, start_warmup_step=UNSETTLED, **numbers)
+    assert rates(optimizer.schedule, [0, 9]) == [0.0, 0.0]
+    optimizer.schedule.settle(begin=0, start_warmup_step=10, **numbers)
+    assert rates(optimizer.schedule, [10, 12, 15, 10**6]) == pytest.approx([0.0, 0.2, 0.5, 0.5])
+
+
 def test_a_schedule_survives_serialisation():
     schedule = PhasedSchedule(
-        [WarmupStableDecay(peak=0.1, num_train_steps=50, decay_ratio=0.3)], num_steps=[50]
+        [WarmupStableDecay(peak=0.1, num_train_steps=50, decay_ratio=0.3)],
+        num_steps=[50],
+        num_before=[10],
     )
     again = PhasedSchedule.from_config(schedule.get_config())
-    assert again.schedules == schedule.schedules
+    assert (again.schedules, again.num_before) == (schedule.schedules, [10])
 
 
 @pytest.mark.parametrize(

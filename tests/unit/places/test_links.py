@@ -62,11 +62,39 @@ def test_a_finished_run_has_every_place(run: FakeRun) -> None:
             "without_model": None,
             "majority": 0.5,
             "model": "models/cola",
+            "num_seeds": 1,
+            "mean": 0.7,
+            "std": None,
+            "random_weights_mean": 0.6,
+            "random_weights_std": None,
+            "probe": None,
+            "probe_random_weights": None,
         }
     ]
     with (run.folder / "scores.csv").open(encoding="utf-8", newline="") as file:
         (row,) = csv.DictReader(file)
     assert (row["task"], row["score"], row["without_model"]) == ("cola", "0.7", "")
+
+
+def test_scores_over_seeds_are_told_and_a_control_of_other_settings_is_none(run: FakeRun) -> None:
+    start = run.write_start(FIRST)
+    seeds = {"num_seeds": 3, "accuracy_mean": 0.65, "accuracy_std": 0.02}
+    outputs = [*start]
+    for number, (task, rate) in enumerate((("cola", 1e-4), ("topic", 3e-4))):
+        settings = {"learning_rate": 1e-4}
+        outputs += run.write_task(FIRST, 2 * number, task, settings=settings, tuned=seeds)
+        outputs += run.write_task(
+            *(FIRST, 2 * number + 1, task),
+            initialization="random",
+            settings={"learning_rate": rate},
+            score=0.6,
+            tuned={**seeds, "accuracy_mean": 0.55},
+        )
+    update_places(run.folder, report=run.write_report(FIRST, outputs))
+    alike, unlike = scores_of(run.folder)
+    assert (alike["num_seeds"], alike["mean"], alike["std"]) == (3, 0.65, 0.02)
+    assert (alike["random_weights"], alike["random_weights_mean"]) == (0.6, 0.55)
+    assert (unlike["random_weights"], unlike["random_weights_mean"]) == (None, None)
 
 
 def test_places_are_made_as_steps_finish(run: FakeRun) -> None:

@@ -8,6 +8,7 @@ from albert_core.config import AlbertConfig, preset
 from albert_core.errors import InputError
 from albert_core.pretraining.config import PhaseConfig, PretrainingConfig
 from albert_core.pretraining.objectives import ReplacedTokenConfig, published_row
+from albert_core.training.minutes import UNSETTLED
 from albert_core.training.safeguards import SafeguardConfig
 
 TWO_PHASES = (
@@ -116,6 +117,61 @@ def test_budgets_become_steps(budget, expected):
 
 
 @pytest.mark.parametrize(
+    ("settings", "steps", "warmup_steps"),
+    [
+        ({"num_train_tokens": 64 * 24 * 500}, (500,), (10,)),
+        ({"num_train_tokens": 64 * 24 * 500 - 1, "warmup_ratio": 0.1}, (499,), (50,)),
+        # Half of all: so is each phase.
+        (
+            {
+                "phases": TWO_PHASES,
+                "num_train_tokens": (64 * 128 * 900 + 16 * 512 * 100) // 2,
+                "warmup_ratio": 0.1,
+            },
+            (450, 50),
+            (45, 5),
+        ),
+        (
+            {"phases": TWO_PHASES, "schedule_spans": "run", "warmup_ratio": 0.1},
+            (900, 100),
+            (100, 100),
+        ),
+    ],
+)
+def test_budgets_and_ratios_become_steps_of_phases(settings, steps, warmup_steps):
+    settled = config(**settings)
+    phases = settled.resolved_phases(24)
+    assert tuple(phase.num_train_steps for phase in phases) == steps
+    assert tuple(phase.num_warmup_steps for phase in phases) == warmup_steps
+    assert settled.plan(phases).phase_steps == steps
+
+
+def test_phases_share_minutes_by_their_tokens():
+    settled = config(phases=TWO_PHASES, train_minutes=10, warmup_ratio=0.1)
+    plan = settled.plan(settled.resolved_phases(24))
+    share = 900 * 64 * 128 / (900 * 64 * 128 + 100 * 16 * 512)
+    assert [phase.end_s for phase in plan.minutes] == pytest.approx([600 * share, 600])
+    assert [phase.peak for phase in plan.minutes] == pytest.approx([0.00176, 0.001])
+    assert plan.num_train_steps == 2 * UNSETTLED
+    spanning = config(
+        phases=TWO_PHASES,
+        train_minutes=10,
+        schedule_spans="run",
+        schedule="warmup_stable_decay",
+        decay_ratio=0.1,
+    )
+    plan = spanning.plan(spanning.resolved_phases(24))
+    assert [phase.stable_ratio for phase in plan.minutes] == [1.0, 0.9]
+    assert [phase.schedule_ratio for phase in plan.minutes] == pytest.approx([10 / 9, 10])
+
+
+def test_tokens_too_few_for_the_warm_up_are_refused_once_the_length_is_known():
+    settled = config(num_train_tokens=64 * 24 * 10)
+    with pytest.raises(InputError, match="num_warmup_steps: got 10, expected from 0 to below"):
+        settled.resolved_phases(24)
+
+
+@pytest.mark.parametrize(
     ("device_batch_size", "num_devices", "expected"), [(None, 8, 1), (8, 1, 8), (4, 2, 8)]
 )
 def test_a_batch_in_parts(device_batch_size, num_devices, expected):
@@ -179,6 +235,30 @@ def test_offsets_that_are_impossible_or_do_nothing(settings, lengths, named):
         (
             {"sentence_order_weight": 0, "safeguards": SafeguardConfig(stuck_after_steps=9)},
             "stuck_after_steps: got 9, .* expected nothing with sentence_order_weight 0",
+        ),
+        ({"train_minutes": 0}, "train_minutes: got 0, expected a number above 0"),
+        (
+            {"train_minutes": 5, "num_train_tokens": 9},
+            "num_train_tokens: got 9 with train_minutes 5",
+        ),
+        ({"train_minutes": 5, "num_train_steps": 0, "init_checkpoint": "x"}, "evaluates only"),
+        ({"train_minutes": 5, "start_warmup_step": 2}, "start_warmup_step: got 2, expected 0"),
+        ({"train_minutes": 5, "stop_after_tokens": 2}, "stop_after_tokens: got 2, expected noth"),
+        (
+            {"train_minutes": 5, "phases": TWO_PHASES, "schedule_spans": "run"},
+            "decay_ratio: got 0 of all steps, expected above 0, and at most the 0.1 that are of",
+        ),
+        (
+            {"train_minutes": 5, "schedule": "warmup_stable_decay", "warmup_ratio": 0.8},
+            "warmup_ratio: got 0.8, expected below 0.8, what decay_ratio leaves",
+        ),
+        ({"warmup_ratio": 1.0}, "pretraining.warmup_ratio: got 1.0, expected from 0 to below 1"),
+        (
+            {
+                "schedule_spans": "run",
+                "phases": (PhaseConfig(sequence_length=24, num_warmup_steps=5),),
+            },
+            "phases: got num_warmup_steps 5 of a phase, expected none with schedule_spans run",
         ),
         ({"poly_power": 0.0}, "poly_power: got 0.0"),
         (

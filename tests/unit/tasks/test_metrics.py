@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import sklearn.metrics
 
 from albert_core.tasks import TASKS, Task, compute_metrics
 from albert_core.tasks.metrics import (
     bootstrap_interval,
     combined_score,
+    compute_metric,
     describe_classification,
     scores_by_source,
 )
@@ -31,6 +33,21 @@ def test_classes_are_scored_as_by_hand(metric: str, expected: float) -> None:
     outputs = logits_of([1, 1, 1, 1, 0, 0, 0, 0, 0, 0])
     scores = compute_metrics(task_with(metric, "a", "b"), outputs, targets)
     assert scores == {metric: pytest.approx(expected)}
+
+
+def test_f1_and_correlation_of_classes_are_scikit_learns() -> None:
+    rng = np.random.default_rng(3)
+    for num_classes in (2, 2, 3, 5):
+        targets, predicted = rng.integers(0, num_classes, (2, 50))
+        expected = sklearn.metrics.matthews_corrcoef(targets, predicted)
+        ours = compute_metric("matthews_correlation", targets.astype(np.float32), predicted)
+        assert ours == pytest.approx(expected, abs=1e-12)
+        if num_classes == 2:
+            expected = sklearn.metrics.f1_score(targets, predicted)
+            assert compute_metric("f1", targets, predicted) == pytest.approx(expected, abs=1e-12)
+    zeros, ones = np.zeros(4, int), np.ones(4, int)
+    assert compute_metric("f1", zeros, zeros) == 0
+    assert compute_metric("matthews_correlation", ones, zeros) == 0
 
 
 def test_scores_are_correlated_as_by_hand() -> None:

@@ -1,0 +1,278 @@
+"""What a frozen encoder's outputs tell about a task: ridge regressions on the means of each layer.
+
+Nothing of the encoder is trained, so that the scores are of what pretraining taught it, and of
+nothing that fine-tuning adds. Random weights are the control.
+
+Shape suffixes: N training examples, M dev examples, C classes, labels or choices, L layers,
+H hidden, F features.
+"""
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from albert_core.config import AlbertConfig
+from albert_core.finetuning.probe_features import (
+    join_columns,
+    make_columns,
+    mean_and_scale,
+    numeric_targets,
+)
+from albert_core.finetuning.probe_results import (
+    DEFAULT_NUM_EXAMPLES,
+    DEFAULT_SEED,
+    EncoderScores,
+    FrozenProbe,
+    Gain,
+    LayerScore,
+    describe_probe,
+)
+from albert_core.finetuning.ridge import RidgePredictions, predict_by_ridge
+from albert_core.progress import ReportProgress, quiet
+from albert_core.tasks import Example, Task
+from albert_core.tasks.metrics import (
+    bootstrap_interval,
+    compute_metrics,
+    gain_interval,
+    predicted_values,
+    scores_by_source,
+)
+from albert_core.tokenization import Tokenizer
+
+if TYPE_CHECKING:
+    from albert_core.model.encoder import AlbertEncoder
+
+_LEAST_EXAMPLES = 10
+_HELD_OUT_FRACTION = 0.2
+
+
+def can_probe(task: Task, num_train: int) -> bool:
+    """Return whether there is a frozen probe: not of questions, nor with under ten examples."""
+    return task.kind != "question_answering" and num_train >= _LEAST_EXAMPLES
+
+
+def probe_frozen_encoder(
+    *,
+    task: Task,
+    config: AlbertConfig,
+    weights: Mapping[str, np.ndarray],
+    tokenizer: Tokenizer,
+    train: Sequence[Example],
+    dev: Sequence[Example],
+    sequence_length: int,
+    num_examples: int = DEFAULT_NUM_EXAMPLES,
+    seed: int = DEFAULT_SEED,
+    source: str = "the pretrained model",
+    progress: ReportProgress = quiet,
+) -> FrozenProbe:
+    """Score ridge regressions on the means of each layer, of a model and of random weights.
+
+    Texts are encoded one by one, also those of a pair or the choices of a question. Classes and
+    labels are told one against the rest; scores directly; choices by how right each is. Of two
+    texts a regression reads both means, their absolute difference, their product and their cosine,
+    after they were standardised. Computes in float32.
+
+    Args:
+        task: A task that `can_probe` accepts.
+        config: The architecture.
+        weights: The model's weights by the original's names; those of heads are ignored.
+        tokenizer: The vocabulary.
+        train: The training set, with targets.
+        dev: The dev set, with targets, at least one example.
+        sequence_length: Longest text in tokens; longer ones lose their ends.
+        num_examples: Of more texts than these, as many are taken, evenly spread: of either set so
+            many examples, of choices divided by their number.
+        seed: Seed of the random weights and of which training examples choose the penalty.
+        source: What the weights are, for messages.
+        progress: Told what it is doing, and how long it took.
+
+    Raises:
+        InputError: The weights do not fit the architecture, or give outputs that are not finite.
+    """
+    from albert_core.finetuning.frozen_encoder import pretrained_encoder, random_encoder
+
+    started = time.monotonic()
+    num_columns = len(train[0].texts)
+    if task.kind == "multiple_choice":
+        num_examples = max(_LEAST_EXAMPLES, num_examples // (num_columns - 1))
+    train, dev = _spread(train, num_examples), _spread(dev, num_examples)
+    problem = _Problem(task, train, dev, tokenizer, sequence_length=sequence_length, seed=seed)
+    progress(0, 0, f"frozen probe of {len(train):,} training and {len(dev):,} dev examples")
+    model = problem.predict(pretrained_encoder(config, weights, source=source), source)
+    control = problem.predict(random_encoder(config, seed), "random weights")
+    of_model, of_control = problem.score(model), problem.score(control)
+    best = (of_model.best_layer - 1, of_control.best_layer - 1)
+    last = (len(model) - 1, len(control) - 1)
+    probe = FrozenProbe(
+        task=task.name,
+        metric=task.metrics[0],
+        num_train=len(train),
+        num_dev=len(dev),
+        sequence_length=sequence_length,
+        seed=seed,
+        seconds=round(time.monotonic() - started, 1),
+        pretrained=of_model,
+        random_weights=of_control,
+        best_layer_gain=_gain(problem, (model, control), (of_model, of_control), best),
+        last_layer_gain=_gain(problem, (model, control), (of_model, of_control), last),
+    )
+    progress(0, 0, describe_probe(probe))
+    return probe
+
+
+class _Problem:
+    """The examples of a probe with their sequences and targets, for any encoder.
+
+    Args:
+        task: The task.
+        train: Its training examples.
+        dev: Its dev examples.
+        tokenizer: The vocabulary.
+        sequence_length: Longest text in tokens.
+        seed: Seed of which training examples are held out.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        train: Sequence[Example],
+        dev: Sequence[Example],
+        tokenizer: Tokenizer,
+        *,
+        sequence_length: int,
+        seed: int,
+    ) -> None:
+        self._task, self._length = task, sequence_length
+        self._train_columns, self._dev_columns = (
+            make_columns(examples, tokenizer, sequence_length) for examples in (train, dev)
+        )
+        self._train_targets, self._dev_targets = (
+            np.array([example.target for example in examples]) for examples in (train, dev)
+        )
+        self._sources = [example.source for example in dev]
+        order = np.random.default_rng(seed).permutation(len(train))
+        self._is_held_out_N = np.zeros(len(train), bool)
+        self._is_held_out_N[order[: max(1, int(_HELD_OUT_FRACTION * len(train)))]] = True
+
+    def predict(self, encoder: "AlbertEncoder", source: str) -> list[RidgePredictions]:
+        """Return the predictions from each layer of an encoder, outputs [M, C].
+
+        Args:
+            encoder: The encoder.
+            source: What it is, for messages.
+
+        Raises:
+            InputError: Its outputs are not finite.
+        """
+        from albert_core.finetuning.frozen_encoder import layer_means
+
+        train, dev = (
+            [layer_means(encoder, one, max_length=self._length, source=source) for one in columns]
+            for columns in (self._train_columns, self._dev_columns)
+        )
+        return [
+            self._predict_from([one[:, layer] for one in train], [one[:, layer] for one in dev])
+            for layer in range(train[0].shape[1])
+        ]
+
+    def _predict_from(
+        self, train: Sequence[np.ndarray], dev: Sequence[np.ndarray]
+    ) -> RidgePredictions:
+        """Return the predictions from one layer's means [N, H] and [M, H] of each column."""
+        mean_H, scale_H = mean_and_scale(np.concatenate(train))
+        # Rows of choices: those of an example one after the other.
+        train_NF, dev_MF = (
+            join_columns([(means - mean_H) / scale_H for means in columns], self._task)
+            for columns in (train, dev)
+        )
+        targets_NC = numeric_targets(self._task, self._train_targets, len(train) - 1)
+        per_example = len(train_NF) // len(self._train_targets)
+        held_out = self._train_targets[self._is_held_out_N]
+
+        def score(outputs: np.ndarray) -> float:
+            """Return the task's first metric of the held-out examples."""
+            metrics = compute_metrics(self._task, self._by_example(outputs, per_example), held_out)
+            return metrics[self._task.metrics[0]]
+
+        predictions = predict_by_ridge(
+            train_NF,
+            targets_NC,
+            dev_MF,
+            is_held_out_N=np.repeat(self._is_held_out_N, per_example),
+            score=score,
+        )
+        outputs = self._by_example(predictions.outputs, per_example)
+        return dataclasses.replace(predictions, outputs=outputs)
+
+    def _by_example(self, outputs: np.ndarray, per_example: int) -> np.ndarray:
+        """Return a row for each example of what has one for each choice, else the same."""
+        is_choice = self._task.kind == "multiple_choice"
+        return outputs.reshape(-1, per_example) if is_choice else outputs
+
+    def score(self, predictions: Sequence[RidgePredictions]) -> EncoderScores:
+        """Return the scores of the predictions from each layer."""
+        layers = [self._score_layer(number + 1, one) for number, one in enumerate(predictions)]
+        best = max(layers, key=lambda layer: layer.held_out_score)
+        return EncoderScores(
+            layers=layers,
+            best_layer=best.layer,
+            best_score=best.score,
+            last_layer_score=layers[-1].score,
+        )
+
+    def _score_layer(self, layer: int, predictions: RidgePredictions) -> LayerScore:
+        """Return the score and its interval of a layer's predictions, as evaluation has them."""
+        task, metric = self._task, self._task.metrics[0]
+
+        def compute(rows: np.ndarray) -> dict[str, float]:
+            """Return the metrics of some dev examples."""
+            return compute_metrics(task, predictions.outputs[rows], self._dev_targets[rows])
+
+        score = scores_by_source(task, compute, self._sources)[metric]
+        low, high = bootstrap_interval(lambda rows: compute(rows)[metric], len(self._sources))
+        return LayerScore(
+            layer=layer,
+            score=score,
+            low=low,
+            high=high,
+            held_out_score=predictions.held_out_score,
+            penalty=predictions.penalty,
+        )
+
+    def gain_interval(
+        self, first: RidgePredictions, second: RidgePredictions
+    ) -> tuple[float, float]:
+        """Return the paired 95 % interval of the gain of the first predictions over the second."""
+        predicted, others = (predicted_values(self._task, one.outputs) for one in (first, second))
+        return gain_interval(self._task, self._dev_targets, predicted, others, self._sources)
+
+
+def _gain(
+    problem: _Problem,
+    predictions: Sequence[Sequence[RidgePredictions]],
+    scores: Sequence[EncoderScores],
+    layers: tuple[int, int],
+) -> Gain:
+    """Return the gain of a layer of the model over one of random weights.
+
+    Args:
+        problem: The examples.
+        predictions: From each layer of both encoders.
+        scores: Their scores.
+        layers: The index of the layer of each.
+    """
+    first, second = (one.layers[layer].score for one, layer in zip(scores, layers, strict=True))
+    low, high = problem.gain_interval(
+        *(one[layer] for one, layer in zip(predictions, layers, strict=True))
+    )
+    return Gain(gain=first - second, low=low, high=high)
+
+
+def _spread(examples: Sequence[Example], most: int) -> Sequence[Example]:
+    """Return at most `most` examples, in their order and evenly spread."""
+    if len(examples) <= most:
+        return examples
+    return [examples[number * len(examples) // most] for number in range(most)]

@@ -1,0 +1,76 @@
+"""Ridge regression whose penalty is chosen on rows that are held out. Only NumPy and SciPy.
+
+Shape suffixes: N rows to train on, M rows to predict for, F features, C outputs.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+_PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+_SMALLEST_STD = 1e-6  # below it a feature is constant, and its last digits are noise
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RidgePredictions:
+    """What a ridge regression predicts, and how its penalty was chosen.
+
+    Attributes:
+        outputs: The predictions [M, C].
+        penalty: The penalty on standardised features, relative to the number of rows.
+        held_out_score: The score with this penalty of the held-out rows, trained on the others.
+    """
+
+    outputs: np.ndarray
+    penalty: float
+    held_out_score: float
+
+
+def predict_by_ridge(
+    train_NF: np.ndarray,
+    targets_NC: np.ndarray,
+    features_MF: np.ndarray,
+    *,
+    is_held_out_N: np.ndarray,
+    score: Callable[[np.ndarray], float],
+) -> RidgePredictions:
+    """Predict with the penalty whose predictions for held-out rows score best.
+
+    The smallest of equal ones. The regression itself is then trained on all rows. Features are
+    standardised, the intercept is not penalised; all is computed in float64.
+
+    Args:
+        train_NF: Features to train on, all finite.
+        targets_NC: What is to be predicted of them.
+        features_MF: Features to predict for.
+        is_held_out_N: Which rows choose the penalty; at least one, and not all.
+        score: Function of the outputs of the held-out rows, in their order; higher is better.
+    """
+    trial = _Ridge(train_NF[~is_held_out_N], targets_NC[~is_held_out_N])
+    held_out = train_NF[is_held_out_N]
+    scores = {penalty: score(trial.predict(held_out, penalty)) for penalty in _PENALTIES}
+    best = max(scores, key=lambda penalty: scores[penalty])
+    outputs = _Ridge(train_NF, targets_NC).predict(features_MF, best)
+    return RidgePredictions(outputs=outputs, penalty=best, held_out_score=scores[best])
+
+
+class _Ridge:
+    """The normal equations of standardised features, solved for any penalty."""
+
+    def __init__(self, features_NF: np.ndarray, targets_NC: np.ndarray) -> None:
+        features = np.asarray(features_NF, np.float64)
+        self._mean_F, std_F = features.mean(axis=0), features.std(axis=0)
+        self._scale_F = np.where(std_F > _SMALLEST_STD, std_F, 1.0)
+        self._intercept_C = targets_NC.mean(axis=0)
+        standard_NF = (features - self._mean_F) / self._scale_F
+        self._covariance_FF = standard_NF.T @ standard_NF / len(features)
+        self._products_FC = standard_NF.T @ (targets_NC - self._intercept_C) / len(features)
+
+    def predict(self, features_MF: np.ndarray, penalty: float) -> np.ndarray:
+        """Return the outputs [M, C] of other features."""
+        import scipy.linalg
+
+        penalised_FF = self._covariance_FF + penalty * np.eye(len(self._covariance_FF))
+        weights_FC = scipy.linalg.solve(penalised_FF, self._products_FC, assume_a="pos")
+        return (features_MF - self._mean_F) / self._scale_F @ weights_FC + self._intercept_C

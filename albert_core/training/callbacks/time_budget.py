@@ -1,0 +1,104 @@
+"""Settles how many steps the phases of a training have that lasts some minutes."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from albert_core.backends import of_first_process
+from albert_core.training.minutes import UNSETTLED, PhaseTiming
+from albert_core.training.session import TrainingSession
+
+
+class TimeBudget(keras.callbacks.Callback):
+    """Measures the speed and settles warm-up and steps of each phase, in state, plan and schedule.
+
+    Runs behind the log, whose row of a step must be written before the step is saved, and before
+    whatever ends training. The optimizer's schedule must be a `SettledSchedule`.
+    """
+
+    def __init__(self, session: TrainingSession) -> None:
+        """Take up what the session's state has settled already."""
+        super().__init__()
+        self.session = session
+        self._settle_plan()
+
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Begin the timing of a new phase; set plan and schedule by the state.
+
+        The state may be another than before: a roll-back replaces it.
+        """
+        session = self.session
+        index = session.plan.phase_of(session.state.step)
+        if len(session.state.timings) == index:
+            timing = PhaseTiming(begin_s=of_first_process(session.seconds))
+            if index and session.plan.spans_run:
+                # The schedule goes on: there is neither a warm-up nor a measurement before it.
+                timing = dataclasses.replace(timing, start_warmup_step=0, num_warmup_steps=0)
+            session.state.timings.append(dataclasses.asdict(timing))
+        self._settle_plan()
+        self._settle_schedule(index)
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Settle what can be settled after this step; save at once what is for good.
+
+        It looks at every step until the warm-up begins, and then at those with a row in the log.
+
+        Raises:
+            InputError: There is too little time for the warm-up and the decay.
+            StepFailedError: The checkpoint cannot be written.
+        """
+        session, plan = self.session, self.session.plan
+        index = session.last_phase
+        timing = PhaseTiming(**session.state.timings[index])
+        is_measuring = timing.start_warmup_step is None
+        is_due = is_measuring or session.recent_metrics is not None
+        if timing.num_steps is not None or not is_due:
+            return
+        if logs:
+            float(next(iter(logs.values())))  # waits for the device, whose time it is
+        # All processes must settle the same, and their clocks differ.
+        seconds = of_first_process(session.seconds)
+        step = session.state.step - plan.phase_begin(index)
+        timing = timing.after(
+            step,
+            seconds,
+            plan.minutes[index],
+            num_unchecked=plan.log_steps,
+            num_before=plan.phase_begin(index) if plan.spans_run else 0,
+        )
+        session.state.timings[index] = dataclasses.asdict(timing)
+        begins_warmup = is_measuring and timing.start_warmup_step is not None
+        if begins_warmup or timing.num_steps is not None:
+            self._settle_plan()
+            session.sync_variables()
+            self._settle_schedule(index)
+        if timing.num_steps is not None:
+            # At once: a process killed before the next checkpoint would settle another number.
+            session.save()
+
+    def _settle_plan(self) -> None:
+        """Give the plan the steps of each phase that are settled."""
+        timings = self.session.state.timings
+        for index in range(len(self.session.plan.minutes)):
+            num_steps = timings[index]["num_steps"] if index < len(timings) else None
+            self.session.plan.settle(index, num_steps or UNSETTLED)
+
+    def _settle_schedule(self, index: int) -> None:
+        """Set the numbers of the optimizer's schedule to those of a phase."""
+        plan, timings = self.session.plan, self.session.state.timings
+        begin, num_steps = plan.phase_begin(index), timings[index]["num_steps"]
+        timing = PhaseTiming(**timings[0 if plan.spans_run else index])
+        if plan.spans_run:
+            begin, is_last = 0, index == len(plan.minutes) - 1
+            num_steps = plan.num_train_steps if is_last and num_steps else None
+        self.session.model.optimizer.schedule.settle(
+            begin=begin,
+            peak=plan.minutes[index].peak,
+            start_warmup_step=(
+                UNSETTLED if timing.start_warmup_step is None else timing.start_warmup_step
+            ),
+            num_warmup_steps=timing.num_warmup_steps,
+            num_train_steps=num_steps or UNSETTLED,
+        )

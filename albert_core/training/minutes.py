@@ -1,0 +1,147 @@
+"""How many steps fit into the minutes of a phase, settled while it is trained.
+
+The rates of the first steps of a schedule do not depend on how long it is. So the number of steps
+is settled as late as they allow: from then on the schedule is one by steps. Does not import Keras.
+"""
+
+import dataclasses
+import math
+
+from albert_core.errors import InputError
+
+UNSETTLED = 10**9
+"""Steps of a phase whose number is not settled: more than any training has."""
+
+_MEASURED_RATIO, _MEASURED_MOST_S = 0.005, 10.0  # time that measures the speed, without training
+_MEASURED_LEAST_STEPS = 2
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PhaseMinutes:
+    """When a phase ends, and what its schedule has in fractions of its steps.
+
+    Attributes:
+        end_s: Seconds since the beginning of training at which it ends, all evaluations included.
+        peak: Rate that the warm-up leads to.
+        num_warmup_steps: Length of the warm-up, where it is not a fraction.
+        warmup_ratio: Fraction of the steps that warm up; wins over `num_warmup_steps`.
+        stable_ratio: Fraction of the schedule's steps, the first ones, whose rates after the
+            warm-up do not depend on their number; 1 for phases before the one that it ends in.
+        schedule_ratio: Steps of the schedule over those of the phase, as far as that is known
+            before training; 1 unless the schedule spans several phases.
+    """
+
+    end_s: float
+    peak: float
+    num_warmup_steps: int = 0
+    warmup_ratio: float | None = None
+    stable_ratio: float = 0.0
+    schedule_ratio: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PhaseTiming:
+    """What is known of a phase that lasts minutes, as a checkpoint keeps it.
+
+    Steps count from the beginning of the phase; seconds from that of the training.
+
+    Attributes:
+        begin_s: When the phase began.
+        first_step: Step after which the speed is measured; None before the first one.
+        first_s: When it was done.
+        start_warmup_step: Step at which the warm-up begins: until then the rate is 0, and the speed
+            is measured; None while it is.
+        num_warmup_steps: Length of the warm-up, once that is settled; 1 at least.
+        num_steps: Steps of the phase, once they are settled.
+        num_expected: Steps of the phase by the speed so far; None without a speed.
+    """
+
+    begin_s: float
+    first_step: int | None = None
+    first_s: float = 0.0
+    start_warmup_step: int | None = None
+    num_warmup_steps: int = 1
+    num_steps: int | None = None
+    num_expected: int | None = None
+
+    @property
+    def warmup_end(self) -> int:
+        """Step at which the warm-up ends, once that is settled."""
+        return (self.start_warmup_step or 0) + self.num_warmup_steps
+
+    def after(
+        self,
+        step: int,
+        seconds: float,
+        phase: PhaseMinutes,
+        *,
+        num_unchecked: int,
+        num_before: int = 0,
+    ) -> "PhaseTiming":
+        """Return what is known after some steps of the phase, `num_steps` not being settled.
+
+        Args:
+            step: Steps of the phase that are done, above 0.
+            seconds: The time, since the beginning of training.
+            phase: The phase.
+            num_unchecked: Most steps until this is asked again, once the warm-up has begun.
+            num_before: Steps of the schedule before the phase.
+
+        Raises:
+            InputError: The minutes are too few for the warm-up, or for the decay behind it.
+        """
+        if self.first_step is None:
+            # The first step is not measured: it is compiled before it runs.
+            return dataclasses.replace(self, first_step=step, first_s=seconds)
+        num_measured, measured_s = step - self.first_step, seconds - self.first_s
+        expected = step + (phase.end_s - seconds) / max(measured_s / num_measured, 1e-9)
+        timing = dataclasses.replace(self, num_expected=max(step + 1, round(expected)))
+        if self.start_warmup_step is None:
+            wanted_s = min(_MEASURED_RATIO * (phase.end_s - self.begin_s), _MEASURED_MOST_S)
+            if num_measured < _MEASURED_LEAST_STEPS or measured_s < wanted_s:
+                return timing
+            timing = timing._with_warmup(step, phase)
+        return timing._with_steps(step, phase, num_unchecked, num_before)
+
+    def _with_warmup(self, step: int, phase: PhaseMinutes) -> "PhaseTiming":
+        """Return the timing with the warm-up, which begins after `step` steps.
+
+        Raises:
+            InputError: The steps that are expected are too few for it and the decay.
+        """
+        expected = self.num_expected or 0
+        num_warmup_steps = phase.num_warmup_steps
+        if phase.warmup_ratio is not None:
+            num_warmup_steps = round(phase.warmup_ratio * phase.schedule_ratio * expected)
+        timing = dataclasses.replace(
+            self, start_warmup_step=step, num_warmup_steps=max(num_warmup_steps, 1)
+        )
+        fewest = timing._fewest_steps(step, phase, num_before=0)
+        if fewest > expected:
+            raise InputError(
+                f"pretraining.train_minutes: got time for about {expected:,} steps of a phase at "
+                f"the measured speed, the first of them after {self.first_s - self.begin_s:,.0f} "
+                f"seconds, expected {fewest:,} or more: the warm-up ends at step "
+                f"{timing.warmup_end:,}, and the decay follows; give more minutes, or a shorter "
+                "warm-up (pretraining.warmup_ratio)"
+            )
+        return timing
+
+    def _with_steps(
+        self, step: int, phase: PhaseMinutes, num_unchecked: int, num_before: int
+    ) -> "PhaseTiming":
+        """Return the timing with the number of steps, if it must be known before the next check."""
+        expected = self.num_expected or 0
+        stable = math.floor(phase.stable_ratio * (num_before + expected)) - num_before
+        # Where the schedule goes on, the end of the phase must be known before it.
+        if step + num_unchecked <= max(self.warmup_end, min(stable, expected - 1)):
+            return self
+        num_steps = max(expected, self._fewest_steps(step, phase, num_before))
+        return dataclasses.replace(self, num_steps=num_steps, num_expected=num_steps)
+
+    def _fewest_steps(self, step: int, phase: PhaseMinutes, num_before: int) -> int:
+        """Return the fewest steps whose decay has not begun, neither now nor in the warm-up."""
+        free = max(step, self.warmup_end)
+        if not phase.stable_ratio:
+            return free + 1
+        return max(free + 1, math.ceil((num_before + free) / phase.stable_ratio) - num_before)
