@@ -20,9 +20,13 @@ REGISTRY ?= $(or $(ALBERT_REGISTRY),local)
 IMAGE_ARGS ?=
 image = $(shell ALBERT_REGISTRY=$(REGISTRY) $(BIN)/python -c "from components.image import image_name; print(image_name('$(1)'))")
 
+# The targets start hundreds of processes of Python, each of which would compile every module again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup lock demo run test test-tensorflow test-jax test-interop benchmark lint format clean
-.PHONY: test-pretraining test-components test-unit test-parity test-runs test-docker images push run-docker audit
+.PHONY: test-pretraining test-components test-unit test-parity test-runs kernels test-docker images images-gpu push push-gpu
+.PHONY: run-docker audit
 .PHONY: compile submit schedule estimate leaderboard $(ROLES:%=image-%) $(ROLES:%=push-%)
 
 help:  ## list the targets
@@ -65,10 +69,19 @@ $(ROLES:%=image-%): image-%: setup
 		--build-arg VERSION=$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
 		--build-arg TAG=$(lastword $(subst :, ,$(IMAGE))) .
 
+images-gpu: setup  ## build the trainer's image with CUDA, for steps with an `accelerator`; then push-gpu
+	$(eval IMAGE := $(call image,trainer-gpu))
+	$(DOCKER) build $(IMAGE_ARGS) --file docker/trainer.Dockerfile --tag $(IMAGE) --build-arg LOCK=trainer-gpu \
+		--build-arg VERSION=$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
+		--build-arg TAG=$(lastword $(subst :, ,$(IMAGE))) .
+
 push: $(ROLES:%=push-%)  ## push them: make images push REGISTRY=...
 
 $(ROLES:%=push-%): push-%: setup
 	$(DOCKER) push $(call image,$*)
+
+push-gpu: setup  ## push it: make images-gpu push-gpu REGISTRY=...
+	$(DOCKER) push $(call image,trainer-gpu)
 
 run-docker: setup  ## like `run`, every step a container of its image (after make images)
 	@ALBERT_REGISTRY=$(REGISTRY) $(BIN)/albert run --runner docker --config $(CONFIG) --output $(OUTPUT) $(ARGS)
@@ -85,11 +98,15 @@ schedule: setup  ## run it there again and again: make schedule TARGET=vertex CO
 estimate: setup  ## what a pretraining needs on TPUs: make estimate CONFIG=... ARGS="--accelerator v5e-256"
 	@$(BIN)/albert estimate --config $(CONFIG) $(ARGS)
 
-test: setup lint  ## lint, types and all tests, as continuous integration runs them
+test: setup  ## lint, types and all tests, as continuous integration runs them
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint kernels
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target \
 		test-components test-unit test-runs test-jax test-pretraining test-parity
 
 test-tensorflow: test-runs test-pretraining test-components test-unit test-parity  ## all tests, under TensorFlow
+
+kernels: setup
+	$(BIN)/python -m tests.helpers.kernels
 
 # For two at a time, the longest first.
 test-pretraining: setup
@@ -108,7 +125,7 @@ test-runs: setup
 	$(BIN)/pytest tests/e2e tests/pipeline
 
 test-jax: setup  ## those of model, heads, optimizers and checkpoints, under JAX
-	KERAS_BACKEND=jax $(BIN)/pytest -m backends
+	KERAS_BACKEND=jax $(BIN)/pytest -m backends $$(grep -rl 'mark\.backends' tests --include='*.py')
 
 test-docker: images  ## the images, and a run in them, on a Docker engine
 	ALBERT_REGISTRY=$(REGISTRY) $(BIN)/pytest tests/docker

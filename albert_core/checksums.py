@@ -90,7 +90,7 @@ def parse_object(data: bytes) -> dict[str, Any]:
     """
     try:
         values = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DamageError(f"it is not JSON: {error}") from error
     if not isinstance(values, dict):
         raise DamageError(f"it holds a {type(values).__name__}, expected a JSON object")

@@ -2,14 +2,28 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from albert_core.errors import InputError
+from albert_core.json_values import describe_value, read_json_object
 
 # Files in the folder of every model; transformers calls its weights the same.
 CONFIG_NAME, WEIGHTS_NAME = "albert_config.json", "model.safetensors"
+
+# Keys of bert_config.json, also in files that were made from one: they say nothing about ALBERT.
+_BERT_KEYS = (
+    "directionality",
+    "pooler_fc_size",
+    "pooler_num_attention_heads",
+    "pooler_num_fc_layers",
+    "pooler_size_per_head",
+    "pooler_type",
+)
+# In Chinese releases: `postln` is ALBERT, `preln` another model.
+_LN_TYPE, _ALBERT_LN_TYPE = "ln_type", "postln"
 
 HIDDEN_ACTIVATIONS = ("gelu", "relu", "tanh", "linear")
 
@@ -43,8 +57,8 @@ class AlbertConfig:
 
     Raises:
         InputError: A size is not a whole number of 1 or more, a dropout is not from 0 to below 1,
-            `initializer_range` is not above 0, `hidden_act` is unknown, or H is no multiple of N.
-            Keys kept for old files are not checked.
+            `initializer_range` is not above 0, `hidden_act` is unknown, or H is no multiple of N;
+            or a key kept for old files is no whole number.
     """
 
     vocab_size: int
@@ -78,16 +92,26 @@ class AlbertConfig:
             value = getattr(self, name)
             if type(value) is not int or value < 1:
                 raise InputError(
-                    f"{name} of the model: got {value!r}, expected a whole number of 1 or more"
+                    f"{name} of the model: got {describe_value(value)}, expected a whole number of "
+                    "1 or more"
+                )
+        for name in _UNUSED:
+            value = getattr(self, name)
+            if type(value) is not int:
+                raise InputError(
+                    f"{name} of the model: got {describe_value(value)}, expected a whole number; "
+                    "leave it out, it is used nowhere"
                 )
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
             value = getattr(self, name)
-            if not isinstance(value, int | float) or not 0.0 <= value < 1.0:
-                raise InputError(f"{name} of the model: got {value!r}, expected 0 <= p < 1")
-        # Not `<=`, which NaN would pass.
-        if not isinstance(self.initializer_range, int | float) or not self.initializer_range > 0:
+            if not _is_number(value) or not 0.0 <= value < 1.0:
+                raise InputError(
+                    f"{name} of the model: got {describe_value(value)}, expected 0 <= p < 1"
+                )
+        if not _is_number(self.initializer_range) or self.initializer_range <= 0:
             raise InputError(
-                f"initializer_range of the model: got {self.initializer_range!r}, expected above 0"
+                f"initializer_range of the model: got {describe_value(self.initializer_range)}, "
+                "expected above 0"
             )
         if self.hidden_size % self.num_attention_heads:
             raise InputError(
@@ -96,7 +120,7 @@ class AlbertConfig:
             )
         if self.hidden_act not in HIDDEN_ACTIVATIONS:
             raise InputError(
-                f"hidden_act of the model: got {self.hidden_act!r}, expected one of "
+                f"hidden_act of the model: got {_quoted(self.hidden_act)}, expected one of "
                 f"{', '.join(HIDDEN_ACTIVATIONS)}"
             )
 
@@ -151,7 +175,7 @@ class AlbertConfig:
         """
         if not isinstance(values, Mapping):
             raise InputError(
-                f"model configuration: got {type(values).__name__}, expected the keys of "
+                f"model configuration: got {describe_value(values)}, expected the keys of "
                 "albert_config.json"
             )
         unknown = sorted(
@@ -160,15 +184,17 @@ class AlbertConfig:
         if unknown:
             raise InputError(
                 f"model configuration: unknown keys {', '.join(unknown)}; expected the keys of "
-                "albert_config.json"
+                "albert_config.json; correct or remove them"
             )
         if "vocab_size" not in values:
             raise InputError("model configuration: vocab_size is missing")
         layers_to_keep = values.get("layers_to_keep", ())
-        if not isinstance(layers_to_keep, list | tuple):
+        if not isinstance(layers_to_keep, list | tuple) or not all(
+            type(layer) is int for layer in layers_to_keep
+        ):
             raise InputError(
-                f"layers_to_keep of the model: got {layers_to_keep!r}, expected a list; leave it "
-                "out, it is used nowhere"
+                f"layers_to_keep of the model: got {describe_value(layers_to_keep)}, expected a "
+                "list of whole numbers; leave it out, it is used nowhere"
             )
         return cls(**{**values, "layers_to_keep": tuple(layers_to_keep)})  # JSON has lists only
 
@@ -176,14 +202,18 @@ class AlbertConfig:
     def from_json_file(cls, path: str | Path) -> "AlbertConfig":
         """Read an albert_config.json.
 
+        Keys of BERT are passed over, which `describe_ignored_keys` tells.
+
         Raises:
-            InputError: The file cannot be read, or as for `from_dict`.
+            InputError: The file cannot be read, or as for `from_dict`; names the file.
         """
         try:
-            values = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"model configuration {path}: cannot be read ({error})") from error
-        return cls.from_dict(values)
+            values = read_json_object(Path(path))
+            ignored = find_ignored_keys(values)
+            return cls.from_dict({k: v for k, v in values.items() if k not in ignored})
+        except InputError as error:
+            reason = str(error).removeprefix("model configuration: ").removeprefix(f"{path}: ")
+            raise InputError(f"model configuration {path}: {reason}") from error
 
     def to_dict(self) -> dict[str, Any]:
         """Return every key, as albert_config.json holds them and `from_dict` reads them."""
@@ -192,6 +222,30 @@ class AlbertConfig:
     def to_json_file(self, path: str | Path) -> None:
         """Write an albert_config.json with every key; a file at the path is replaced."""
         Path(path).write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+
+
+def find_ignored_keys(values: Mapping[str, Any]) -> list[str]:
+    """Return the keys of an albert_config.json that say nothing about ALBERT: those of BERT.
+
+    Raises:
+        InputError: `ln_type` is that of another model.
+    """
+    if values.get(_LN_TYPE, _ALBERT_LN_TYPE) != _ALBERT_LN_TYPE:
+        raise InputError(
+            f"{_LN_TYPE} of the model: got {describe_value(values[_LN_TYPE])}, expected "
+            f"{_ALBERT_LN_TYPE}, as ALBERT has it: this is another model"
+        )
+    return [key for key in values if key in (*_BERT_KEYS, _LN_TYPE)]
+
+
+def describe_ignored_keys(path: Path) -> tuple[str, ...]:
+    """Return a note about the keys of an albert_config.json that are passed over; none without.
+
+    Raises:
+        InputError: The file cannot be read, or is of another model.
+    """
+    keys = find_ignored_keys(read_json_object(path))
+    return (f"{path}: passed over {', '.join(keys)}, which ALBERT has no use for",) if keys else ()
 
 
 def refuse_redrawn_dropout(config: AlbertConfig, *, rematerialize: bool) -> None:
@@ -222,6 +276,17 @@ _POSITIVE = (
     "max_position_embeddings",
     "type_vocab_size",
 )
+
+_UNUSED = ("down_scale_factor", "net_structure_type", "gap_size", "num_memory_blocks")
+
+
+def _is_number(value: Any) -> bool:
+    """Return whether a value is a finite number; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _quoted(value: Any) -> str:
+    return repr(value) if isinstance(value, str) else describe_value(value)
 
 
 def _preset_keys(hidden: int, layers: int, heads: int, **overrides: Any) -> dict[str, Any]:

@@ -4,9 +4,12 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from albert_core.errors import InputError
 
 
 def hash_json(value: Any) -> str:
@@ -24,6 +27,40 @@ def sha256_of_file(path: Path) -> str:
     """Return the sha256 of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_regular_file(path: str | Path) -> bytes:
+    """Return the bytes of a file.
+
+    Raises:
+        InputError: It is missing, a folder, a pipe or a device, or must not be read.
+    """
+    refuse_special_file(path)
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except (OSError, ValueError) as error:  # ValueError: of a path with a null character
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: {reason}; expected a file that can be read") from error
+
+
+def refuse_special_file(path: str | Path) -> None:
+    """Refuse a folder, a pipe or a device in place of a file; a path with nothing at it passes.
+
+    Reading a pipe waits for whoever writes into it, and a device may have no end.
+
+    Raises:
+        InputError: It is one of these.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return
+    if not stat.S_ISREG(mode):
+        kinds = ((stat.S_ISDIR, "folder"), (stat.S_ISFIFO, "pipe"), (stat.S_ISSOCK, "socket"))
+        kind = next((name for is_kind, name in kinds if is_kind(mode)), "device")
+        raise InputError(f"{path}: got a {kind}, expected a file")
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -8,12 +8,15 @@ import dataclasses
 import json
 import math
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from albert_core.errors import InputError
+from albert_core.files import read_regular_file
 
 _TRUTH_VALUES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _MAX_SHOWN = 40  # characters of a value in a message
+_MAX_DIGITS = 300  # of a whole number: longer ones do not fit into a float
 
 
 class FieldError(InputError):
@@ -22,6 +25,35 @@ class FieldError(InputError):
     def __init__(self, message: str, *, is_missing: bool = False) -> None:
         super().__init__(message)
         self.is_missing = is_missing
+
+
+def parse_json(text: str | bytes, place: str, *, expected: str = "") -> Any:
+    """Return the value that a JSON text holds.
+
+    Args:
+        text: The text, or its bytes in UTF-8.
+        place: Where it is, the beginning of messages.
+        expected: What should be there, the end of messages; empty for nothing.
+
+    Raises:
+        InputError: It is not JSON, not UTF-8, nested too deeply, or has a number of over 4,300
+            digits.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        end = f"; expected {expected}" if expected else ""
+        raise InputError(f"{place}: not JSON ({error}){end}") from error
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file.
+
+    Raises:
+        InputError: The file is missing, cannot be read, or holds something else.
+    """
+    values = parse_json(read_regular_file(path), str(path), expected="a JSON object")
+    return dict(JsonObject.of(values, str(path)).values)
 
 
 def describe_value(value: Any) -> str:
@@ -36,15 +68,24 @@ def describe_value(value: Any) -> str:
         return json.dumps(value)
     if isinstance(value, str):
         is_long = len(value) > _MAX_SHOWN
-        return f"the text {value[:_MAX_SHOWN] + '…' if is_long else value!r}"
+        shown = f"{value[:_MAX_SHOWN]}…" if is_long else repr(value)
+        return f"the text {shown.encode(errors='backslashreplace').decode()}"
     if isinstance(value, int | float):
-        return "NaN" if value != value else f"the number {value}"
+        number = str(value)
+        shown = number if len(number) <= _MAX_SHOWN else f"{number[:_MAX_SHOWN]}…"
+        return "NaN" if value != value else f"the number {shown}"
     kinds: Mapping[type, str] = {list: "a list", tuple: "a list", dict: "an object"}
     return kinds.get(type(value), f"a value of type {type(value).__name__}")
 
 
-def as_text(value: Any, field: str) -> str:
+def as_text(value: Any, field: str, *, takes_halves: bool = False) -> str:
     """Return a text.
+
+    Args:
+        value: Any value of JSON.
+        field: What it is, for messages.
+        takes_halves: Whether a text may hold half of a pair of surrogates, which JSON can write as
+            an escape. It is no character, and neither files nor tokenizers can hold it.
 
     Raises:
         FieldError: The value is no text. Numbers are none either: what a number's words are is
@@ -52,7 +93,14 @@ def as_text(value: Any, field: str) -> str:
     """
     if not isinstance(value, str):
         raise _refusal(value, field, "text")
+    if not takes_halves and has_lone_surrogate(value):
+        raise _refusal(value, field, "text without half characters (lone surrogates)")
     return value
+
+
+def has_lone_surrogate(text: str) -> bool:
+    """Return whether a text holds half of a pair of surrogates, which is no character."""
+    return not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def as_id(value: Any, field: str) -> str:
@@ -64,7 +112,7 @@ def as_id(value: Any, field: str) -> str:
     is_number = isinstance(value, int) and not isinstance(value, bool)
     if not is_number and not isinstance(value, str):
         raise _refusal(value, field, "text or a whole number")
-    return str(value)
+    return str(value) if is_number else as_text(value, field)
 
 
 def as_bool(value: Any, field: str) -> bool:
@@ -92,10 +140,22 @@ def as_integer(value: Any, field: str) -> int:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, str) and value.strip().removeprefix("-").isdecimal():
-        return int(value)
-    if not isinstance(value, int) or isinstance(value, bool):
+        value = int(value) if len(value) <= _MAX_DIGITS else math.inf
+    if not isinstance(value, int) or isinstance(value, bool) or not _is_short(value):
         raise _refusal(value, field, "a whole number")
     return value
+
+
+def as_number(value: Any, field: str) -> float:
+    """Return a finite number as a float.
+
+    Raises:
+        FieldError: The value is none; texts, true and false are none.
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not _is_short(value) or value != value:
+        raise _refusal(value, field, "a number")
+    return float(value)
 
 
 def as_list(value: Any, field: str) -> list[Any]:
@@ -109,14 +169,17 @@ def as_list(value: Any, field: str) -> list[Any]:
     return list(value)
 
 
-def as_texts(value: Any, field: str) -> list[str]:
-    """Return a list of texts.
+def as_texts(value: Any, field: str, *, takes_halves: bool = False) -> list[str]:
+    """Return a list of texts; arguments are those of `as_text`.
 
     Raises:
         FieldError: The value is no list, or something in it is no text.
     """
     items = as_list(value, field)
-    return [as_text(item, f"{field}[{index}]") for index, item in enumerate(items)]
+    return [
+        as_text(item, f"{field}[{index}]", takes_halves=takes_halves)
+        for index, item in enumerate(items)
+    ]
 
 
 def label_spellings(value: Any, field: str) -> tuple[str, ...]:
@@ -126,14 +189,16 @@ def label_spellings(value: Any, field: str) -> tuple[str, ...]:
     any other number one.
 
     Raises:
-        FieldError: The value is null, NaN, infinite, a list or an object.
+        FieldError: The value is null, NaN, infinite, a list or an object, or half a character.
     """
     if isinstance(value, str):
-        return (value,)
+        return (as_text(value, field),)
     if isinstance(value, bool):
         return (json.dumps(value), str(value))
-    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
-        is_whole = float(value).is_integer()
+    if isinstance(value, int) and _is_short(value):
+        return (str(value),)
+    if isinstance(value, float) and math.isfinite(value):
+        is_whole = value.is_integer()
         return tuple(dict.fromkeys([str(value), *([str(int(value))] if is_whole else [])]))
     raise _refusal(value, field, "text or a number")
 
@@ -208,6 +273,11 @@ class JsonObject:
 
     def _field(self, name: str) -> str:
         return f"{self.place}: {name}"
+
+
+def _is_short(number: float) -> bool:
+    """Return whether a whole number has so few digits that it can be taken for a float."""
+    return abs(number) < 10**_MAX_DIGITS
 
 
 def _refusal(value: Any, field: str, expected: str) -> FieldError:

@@ -4,11 +4,12 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from albert_core.checksums import DamageError, parse_object
+from albert_core.files import write_atomically
 
 ReportProgress = Callable[[int, int, str], None]
 """Called as (done, total, text); `total` 0 when the step does not know."""
@@ -37,7 +38,12 @@ def read_events(path: Path) -> list[dict[str, Any]]:
     """Return the events of an existing file, in the order of its lines.
 
     A last line without its line end is still being written and is left out. So is a damaged line,
-    which is no JSON object: a display must not end a run.
+    which is no JSON object or lacks what its kind of event has: a display must not end a run.
+
+    Returns:
+        Events with `time` in seconds (0 where it is missing), `step` and `event`: `started`,
+        `progress` (with `done`, `total`, `text`), `failed` (with `message`, `is_bad_input`) or
+        `finished`. They may have other values, too.
     """
     data = path.read_bytes()
     lines = data[: data.rfind(b"\n") + 1].splitlines()
@@ -47,9 +53,57 @@ def read_events(path: Path) -> list[dict[str, Any]]:
 def _parse_event(line: bytes) -> dict[str, Any]:
     """Return the event of a line; empty if it is none."""
     try:
-        return parse_object(line)
+        event = parse_object(line)
     except DamageError:
         return {}
+    kind = event.get("event")
+    missing = {"message": "", "is_bad_input": False} if kind == "failed" else {}
+    event = {"time": 0.0, **missing, **event}
+    values = _EVENT_VALUES.get(kind) if isinstance(kind, str) else None
+    if values is None or not all(_is(event.get(name), of) for name, of in values.items()):
+        return {}
+    return event
+
+
+def _is(value: Any, kind: type) -> bool:
+    """Return whether a value of an event has its type; numbers are finite, counts not negative."""
+    if kind is float:
+        return isinstance(value, int | float) and 0 <= value < _LARGEST
+    if kind is int:
+        return type(value) is int and 0 <= value < _LARGEST
+    return isinstance(value, kind)
+
+
+_LARGEST = 2**63
+_OF_ALL: Mapping[str, type] = {"step": str, "time": float}
+_EVENT_VALUES: Mapping[str, Mapping[str, type]] = {
+    "started": _OF_ALL,
+    "progress": {**_OF_ALL, "done": int, "total": int, "text": str},
+    "failed": {**_OF_ALL, "message": str, "is_bad_input": bool},
+    "finished": _OF_ALL,
+}
+
+
+def keep_finished_events(path: Path, earlier: Sequence[Mapping[str, Any]]) -> None:
+    """Put the events of steps that an earlier run finished before those of this run, in its file.
+
+    Steps that have events in the file have run again, and those of steps that the earlier run did
+    not finish tell nothing any more: both are left out.
+
+    Args:
+        path: File of events; must exist.
+        earlier: Events of the run before.
+    """
+    again = {event["step"] for event in read_events(path)}
+    last = {event["step"]: event["event"] for event in earlier}
+    kept = [
+        event
+        for event in earlier
+        if event["step"] not in again and last[event["step"]] == "finished"
+    ]
+    if kept:
+        lines = "".join(json.dumps(event) + "\n" for event in kept)
+        write_atomically(path, lines.encode() + path.read_bytes())
 
 
 def to_events(path: Path, step: str) -> ReportProgress:

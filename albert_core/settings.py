@@ -1,6 +1,8 @@
 """Plain values, from YAML or a pipeline's parameters, to validated settings."""
 
+import collections.abc
 import dataclasses
+import functools
 import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -8,9 +10,12 @@ from typing import Any, TypeVar
 import jsonargparse
 
 from albert_core.errors import InputError
+from albert_core.json_values import describe_value
 from albert_core.old_names import rename_settings
 
 Settings = TypeVar("Settings")
+
+_LARGEST = 2**63  # of integers: no array and no file of records holds larger ones
 
 # Settings come from other people's files: without this, jsonargparse would import and call what a
 # value names. Its own denial takes names of this program's packages, for the settings' classes.
@@ -29,24 +34,77 @@ def parse_settings(cls: type[Settings], values: Any, *, source: str) -> Settings
 
     Args:
         cls: The dataclass.
-        values: Values by field; mappings, never text, for fields that are dataclasses. Whole
-            floats pass for integers, as a pipeline's parameters lose the difference.
+        values: Values by field; mappings, never text, for fields that are dataclasses, of which
+            null stands for the defaults. Whole floats pass for integers, as a pipeline's parameters
+            lose the difference.
         source: Where the values come from, for messages.
 
     Raises:
-        InputError: Not a mapping, an unknown or missing name, a wrong type or an impossible value.
+        InputError: Not a mapping, an unknown or missing name, a wrong type, a null that is not one
+            of its values, or an impossible value.
     """
     if not isinstance(values, Mapping):
-        raise InputError(f"{source}: got {type(values).__name__}, expected settings by name")
-    parser = jsonargparse.ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(cls, "settings")
-    _refuse_text_for_settings(cls, values, source=source)
+        raise InputError(f"{source}: got {describe_value(values)}, expected settings by name")
+    of_any: Any = cls  # mypy does not take the type of a dataclass for hashable
+    parser = _parser_of(of_any)
     try:
         named = rename_settings(values, source=source)
-        parsed = parser.parse_object({"settings": _whole_numbers(named)})
-    except (jsonargparse.ArgumentError, TypeError, ImportError) as error:
+        settled = settle_nulls(cls, named, source=source)
+        parsed = parser.parse_object({"settings": _whole_numbers(settled)})
+    except (jsonargparse.ArgumentError, TypeError, ImportError, RecursionError) as error:
         raise InputError(f"{source}: {one_line(error)}") from error
     return parser.instantiate(parsed).settings
+
+
+@functools.cache
+def _parser_of(cls: type) -> jsonargparse.ArgumentParser:
+    """Return the parser of a dataclass; made once, which takes longer than parsing with it."""
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(cls, "settings")
+    return parser
+
+
+def texts_as_written(cls: type, values: Any, written: Any) -> Any:
+    """Return the values of a YAML file in which texts are what stands in the file.
+
+    YAML reads the words no and on as truth values, 1984 as a number and 2026-11-01 as a date; where
+    the setting is a text, they are meant as they are written. A null stays one.
+
+    Args:
+        cls: The dataclass that the values are for.
+        values: Its values by field; any other value is returned as it is.
+        written: The same with all scalars as text (`load_yaml_as_text`).
+    """
+    if not _are_alike(values, written):
+        return values
+    hints = typing.get_type_hints(cls)
+    return {
+        name: _as_written(hints.get(name), value, written[str(name)])
+        if str(name) in written
+        else value
+        for name, value in values.items()
+    }
+
+
+def _as_written(hint: Any, value: Any, written: Any) -> Any:
+    """Return one value as its text in the file, where `hint` asks for a text, at any depth."""
+    kinds = typing.get_args(hint)
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return texts_as_written(hint, value, written)
+    if _is_tuple(hint) and isinstance(value, list) and isinstance(written, list):
+        return [_as_written(kinds[0], *pair) for pair in zip(value, written, strict=True)]
+    if typing.get_origin(hint) is collections.abc.Mapping and _are_alike(value, written):
+        pairs = zip(value.values(), written.items(), strict=True)
+        return {name: _as_written(kinds[1], item, text) for item, (name, text) in pairs}
+    is_text = hint is str or set(kinds) == {str, type(None)}
+    is_scalar = value is not None and isinstance(written, str)
+    return written if is_text and is_scalar else value
+
+
+def _are_alike(values: Any, written: Any) -> bool:
+    """Return whether two values are mappings of as many keys; merges (`<<`) make them unlike."""
+    are_mappings = isinstance(values, Mapping) and isinstance(written, Mapping)
+    return are_mappings and len(values) == len(written)
 
 
 def plain_values(value: Any) -> Any:
@@ -61,37 +119,80 @@ def plain_values(value: Any) -> Any:
     return value
 
 
+_TYPE_NAMES = {
+    "<class 'str'>": "text",
+    "<class 'int'>": "whole number",
+    "<class 'float'>": "number",
+    "<class 'bool'>": "truth value (true or false)",
+    "<class 'tuple'>": "list",
+    "<class 'collections.abc.Mapping'>": "mapping",
+}
+
+
 def one_line(error: Exception) -> str:
-    """Return an error of jsonargparse in one line, without the prefix of `parse_settings`."""
+    """Return an error of jsonargparse in one line, without the prefix of `parse_settings`.
+
+    Python's types are called as in YAML.
+    """
     text = " ".join(str(error).split())
+    for name, shown in _TYPE_NAMES.items():
+        text = text.replace(name, shown)
     return text.replace("settings.", "").replace("Group 'settings'", "This")
 
 
-def _refuse_text_for_settings(cls: type, values: Any, *, source: str, name: str = "") -> None:
-    """Refuse text in place of settings: of `cls`, or of a dataclass nested in it.
+def settle_nulls(cls: type, values: Any, *, source: str, name: str = "") -> Any:
+    """Return the values of a dataclass without its sections that are null, for their defaults.
 
-    jsonargparse would take it for the path of a file to read, or for the name of a class.
+    Refuses anything else in place of a section: text jsonargparse would take for the path of a file
+    to read or for the name of a class. Refuses a null that is none of a field's values, which it
+    would let pass.
 
     Args:
         cls: The dataclass that `values` are for.
-        values: Its values by field, or a sequence of such; other values are not looked at.
+        values: Its values by field.
         source: Where the values come from, for messages.
         name: Path of these values in the whole, for messages; empty for the whole.
 
     Raises:
-        InputError: Text was found; names the first.
+        InputError: Such a value was found; names the first.
     """
-    if isinstance(values, str):
-        raise InputError(f"{source}: {name}: got {values!r}, expected settings by name")
-    if isinstance(values, list | tuple):
-        for index, item in enumerate(values):
-            _refuse_text_for_settings(cls, item, source=source, name=f"{name}[{index}]")
-    elif isinstance(values, Mapping):
-        for field, hint in typing.get_type_hints(cls).items():
-            kind = next(iter(typing.get_args(hint)), None) if _is_tuple(hint) else hint
-            if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-                path = f"{name}.{field}" if name else field
-                _refuse_text_for_settings(kind, values.get(field), source=source, name=path)
+    if not isinstance(values, Mapping):
+        got = repr(values) if isinstance(values, str) else describe_value(values)
+        raise InputError(f"{source}: {name}: got {got}, expected settings by name")
+    hints = typing.get_type_hints(cls)
+    settled = {}
+    for field, value in values.items():
+        hint, path = hints.get(field, Any), f"{name}.{field}" if name else f"{field}"
+        section = _find_section(hint)
+        if value is None and section is not None and not _takes_null(hint):
+            continue
+        if value is None and not _takes_null(hint):
+            raise InputError(
+                f"{source}: got null as {path!r}, expected a value; leave the key out for its "
+                "default"
+            )
+        if section is None or value is None:
+            settled[field] = value
+        elif isinstance(value, list | tuple) and _is_tuple(hint):
+            settled[field] = [
+                settle_nulls(section, item, source=source, name=f"{path}[{index}]")
+                for index, item in enumerate(value)
+            ]
+        else:
+            settled[field] = settle_nulls(section, value, source=source, name=path)
+    return settled
+
+
+def _find_section(hint: Any) -> type | None:
+    """Return the dataclass that a type is, is a tuple of or may be; None of any other type."""
+    members = () if typing.get_origin(hint) is collections.abc.Mapping else typing.get_args(hint)
+    kinds = (hint, *members)
+    return next((k for k in kinds if isinstance(k, type) and dataclasses.is_dataclass(k)), None)
+
+
+def _takes_null(hint: Any) -> bool:
+    """Return whether None is a value of a type; it is of a type that is not known."""
+    return hint is Any or type(None) in typing.get_args(hint)
 
 
 def _is_tuple(hint: Any) -> bool:
@@ -102,11 +203,16 @@ def _whole_numbers(value: Any) -> Any:
     """Return nested values with integers in place of whole floats, and lists in place of tuples.
 
     kfp passes numbers as protobuf's doubles; a float field takes an integer as well.
+
+    Raises:
+        TypeError: An integer has over 64 bits, which no array and no file can hold.
     """
     if isinstance(value, Mapping):
         return {key: _whole_numbers(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_whole_numbers(item) for item in value]
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float) and value.is_integer() and abs(value) < _LARGEST:
         return int(value)
+    if isinstance(value, int) and abs(value) >= _LARGEST:
+        raise TypeError(f"got {describe_value(value)}, expected a number of at most 18 digits")
     return value

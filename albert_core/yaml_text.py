@@ -1,4 +1,4 @@
-"""YAML as people write it, without keys that are there twice."""
+"""YAML as people write it, without keys that are there twice and without anchors in a circle."""
 
 import contextlib
 from typing import Any
@@ -6,8 +6,10 @@ from typing import Any
 import yaml
 
 from albert_core.errors import InputError
+from albert_core.json_values import has_lone_surrogate
 
 _MERGE = "tag:yaml.org,2002:merge"
+_MOST_NODES = 100_000  # of a document with its aliases written out
 
 
 def load_yaml(data: str | bytes, *, source: str) -> Any:
@@ -18,9 +20,9 @@ def load_yaml(data: str | bytes, *, source: str) -> Any:
         source: Where it comes from, for messages.
 
     Raises:
-        InputError: It is not YAML, or a key is twice in a mapping.
+        InputError: It is not YAML, a key is twice in a mapping, half of a pair of surrogates is in
+            it, an anchor contains itself, or the aliases in it make it too large.
     """
-    refuse_repeated_keys(data, source=source)
     return _load(data, yaml.SafeLoader, source)
 
 
@@ -29,52 +31,97 @@ def load_yaml_as_text(data: str | bytes, *, source: str) -> Any:
 
     Arguments and errors are those of `load_yaml`.
     """
-    refuse_repeated_keys(data, source=source)
     return _load(data, yaml.BaseLoader, source)
 
 
 def refuse_repeated_keys(data: str | bytes, *, source: str) -> None:
-    """Refuse YAML with a key twice in a mapping, of which PyYAML would drop the first.
+    """Refuse YAML that `load_yaml` refuses for what it says; what is not YAML passes.
 
-    What is not YAML passes. Arguments are those of `load_yaml`.
+    PyYAML would drop the first of two equal keys. Arguments are those of `load_yaml`.
 
     Raises:
-        InputError: There is such a key; names it and its lines.
+        InputError: It is refused; names the place.
     """
-    with contextlib.suppress(yaml.YAMLError):
-        _check_node(yaml.compose(data, Loader=yaml.SafeLoader), source, set())
+    with contextlib.suppress(yaml.YAMLError, UnicodeError, RecursionError):
+        _Checker(source).check(yaml.compose(data, Loader=yaml.SafeLoader))
 
 
-def _check_node(node: yaml.Node | None, source: str, checked: set[int]) -> None:
-    """Refuse a key that is twice in a mapping; `<<`, which merges, may be there often.
+class _Checker:
+    """Checks the nodes of a document.
 
     Args:
-        node: Where to look, at any depth.
         source: Where it comes from, for messages.
-        checked: The ids of nodes that were checked; an alias leads to one again, maybe in a circle.
-
-    Raises:
-        InputError: There is such a key.
     """
-    if not isinstance(node, yaml.CollectionNode) or id(node) in checked:
-        return
-    checked.add(id(node))
-    lines: dict[tuple[str, str], int] = {}
-    for item in node.value:
-        key, value = item if isinstance(node, yaml.MappingNode) else (None, item)
-        if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._sizes: dict[int, int] = {}  # of collections that were checked, with their aliases
+        self._open: set[int] = set()
+
+    def check(self, node: yaml.Node | None) -> int:
+        """Refuse a node for what is in it, at any depth; return how many nodes that is.
+
+        An alias counts as often as it occurs: whatever goes through the values meets it as often.
+
+        Raises:
+            InputError: A key is twice in a mapping (but `<<`, which merges), half of a pair of
+                surrogates is in a scalar, a node contains itself, or there are too many nodes.
+        """
+        if isinstance(node, yaml.ScalarNode) and has_lone_surrogate(node.value):
+            raise InputError(
+                f"{self._place(node)}: got half a character (a lone surrogate), expected text "
+                "without"
+            )
+        if not isinstance(node, yaml.CollectionNode):
+            return 1
+        if id(node) in self._open:
+            raise InputError(
+                f"{self._place(node)}: got an anchor that contains itself, expected none in a "
+                "circle"
+            )
+        if id(node) not in self._sizes:
+            self._open.add(id(node))
+            self._sizes[id(node)] = self._check_items(node)
+            self._open.remove(id(node))
+        return self._sizes[id(node)]
+
+    def _check_items(self, node: yaml.CollectionNode) -> int:
+        """Refuse a mapping or sequence for what is in it; return how many nodes that is."""
+        if isinstance(node, yaml.MappingNode):
+            self._refuse_repeated_keys(node)
+            size = 1 + sum(self.check(key) + self.check(value) for key, value in node.value)
+        else:
+            size = 1 + sum(map(self.check, node.value))
+        if size > _MOST_NODES:
+            raise InputError(
+                f"{self._place(node)}: got over {_MOST_NODES:,} values, those of aliases counted "
+                "each time, expected fewer"
+            )
+        return size
+
+    def _refuse_repeated_keys(self, node: yaml.MappingNode) -> None:
+        lines: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
+                continue
             line = key.start_mark.line + 1
             if first := lines.get((key.tag, key.value)):
                 raise InputError(
-                    f"{source}: got {key.value!r} in line {first} and again in line {line}, "
+                    f"{self._source}: got {key.value!r} in line {first} and again in line {line}, "
                     "expected it once"
                 )
             lines[key.tag, key.value] = line
-        _check_node(value, source, checked)
+
+    def _place(self, node: yaml.Node) -> str:
+        return f"{self._source}, line {node.start_mark.line + 1}"
 
 
 def _load(data: str | bytes, loader: type[Any], source: str) -> Any:
     try:
+        refuse_repeated_keys(data, source=source)
         return yaml.load(data, Loader=loader)
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: of a date that is none
+    except InputError:
+        raise
+    # ValueError: of a date that is none, or a number of too many digits.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{source}: not YAML: {' '.join(str(error).split())}") from error

@@ -5,7 +5,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from kfp import dsl
 
@@ -31,7 +31,11 @@ def component(step: str, *, image: ImageRole | None = None) -> Callable[[Callabl
     return dsl.component(base_image=image_name(role), install_kfp_package=False)
 
 
-def image_name(role: ImageRole) -> str:
+GPU_TRAINER: Literal["trainer-gpu"] = "trainer-gpu"
+"""The image of `trainer` with CUDA's libraries, for steps that get GPUs (`make images-gpu`)."""
+
+
+def image_name(role: ImageRole | Literal["trainer-gpu"]) -> str:
     """Return the name of a role's image, in the registry ALBERT_REGISTRY with the tag ALBERT_TAG.
 
     Without ALBERT_REGISTRY the registry is `local`; without ALBERT_TAG the tag is `image_tag()`. An

@@ -153,3 +153,19 @@ def format_bytes(num_bytes: float) -> str:
 def _points(score: float) -> float:
     """Return a score times 100 with one decimal, and zero without a sign."""
     return round(100 * score, 1) + 0.0  # -0.0 + 0.0 is 0.0
+
+
+def format_metric(value: Any) -> str:
+    """Format a metric of a step as a person would write it: only long floats are rounded.
+
+    Those are floats of more than six significant digits, of which three or four are left. Anything
+    that is no float is written by `str`.
+
+    >>> format_metric(1.0371208190917969e-05), format_metric(0.7834), format_metric(5e-05)
+    ('1.04e-05', '0.7834', '5e-05')
+    >>> format_metric(0.78341234), format_metric(400), format_metric("sst-2")
+    ('0.7834', '400', 'sst-2')
+    """
+    if not isinstance(value, float) or float(f"{value:.6g}") == value:
+        return str(value)
+    return format_number(value, digits=3 if abs(value) < 1e-3 else 4)

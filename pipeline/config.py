@@ -1,21 +1,31 @@
 """The configuration of a run: one YAML file, a section for each step."""
 
 import dataclasses
+import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
+from albert_core.checks import check_distinct
 from albert_core.config import PRESETS, AlbertConfig, ModelConfig
 from albert_core.corpus import CorpusConfig
 from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.errors import InputError
+from albert_core.files import read_regular_file
 from albert_core.finetuning.config import EVERY_TASK, FinetuningConfig
+from albert_core.json_values import describe_value
+from albert_core.old_names import rename_settings
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.records.config import RecordsConfig
-from albert_core.settings import parse_settings, plain_values
+from albert_core.settings import (
+    parse_settings,
+    plain_values,
+    settle_nulls,
+    texts_as_written,
+)
 from albert_core.storage import is_remote, read_bytes
 from albert_core.tokenization.config import VocabConfig
-from albert_core.yaml_text import load_yaml
+from albert_core.yaml_text import load_yaml, load_yaml_as_text
 from components.checkpoint.config import CheckpointConfig
 from components.export.config import ExportConfig
 from components.promote.config import RetrainingConfig
@@ -25,6 +35,8 @@ from components.resolve.dates import DATE_PLACEHOLDER, has_date
 
 Runner = Literal["process", "docker"]
 """What a step of a local run is."""
+
+_CONFIG = "--config"
 
 # Sections about what a checkpoint takes the place of: text, vocabulary, records, pretraining.
 _TEXT_SECTIONS = (
@@ -85,18 +97,30 @@ class RunConfig:
         How long a checkpoint's sequences may be is not known here.
 
         Raises:
-            InputError: The placeholder of the date is elsewhere than in title and corpus.files, or
-                a sequence length of records or fine-tuning is above max_position_embeddings; the
-                layers of the phases do not go together with the model's; or there is a checkpoint,
-                and settings of text or pretraining or a date.
+            InputError: A task is named twice; the placeholder of the date is elsewhere than in
+                title and corpus.files; a sequence length of records or fine-tuning is above
+                max_position_embeddings; the layers of the phases do not go together with the
+                model's; or there is a checkpoint, and settings of text or pretraining or a date.
         """
         self._refuse_stray_dates()
+        self._check_tasks()
         if self.checkpoint.path:
             self._refuse_second_start()
         else:
             model = self.model.with_vocabulary(self.vocab.size)
             self._refuse_long_sequences(model)
             self.pretraining.check_depths(model)
+
+    def _check_tasks(self) -> None:
+        """Refuse a task that is named twice, and names that are empty or have spaces around them.
+
+        Raises:
+            InputError: There is such a name.
+        """
+        for name in self.tasks:
+            if name != name.strip() or not name:
+                raise InputError(f"tasks: got {name!r}, expected names without spaces around them")
+        check_distinct("tasks", self.tasks)
 
     def _refuse_second_start(self) -> None:
         """Refuse what a run from a checkpoint does without.
@@ -142,7 +166,7 @@ class RunConfig:
             **{
                 f"finetuning.per_task.{name}.sequence_length": values["sequence_length"]
                 for name, values in self.finetuning.per_task.items()
-                if "sequence_length" in values
+                if values.get("sequence_length") is not None
             },
         }
         for name, length in lengths.items():
@@ -185,7 +209,7 @@ def to_values(config: RunConfig) -> dict[str, Any]:
     return plain_values(dataclasses.asdict(config))
 
 
-def read_yaml(path: str | Path, *, option: str = "--config") -> dict[str, Any]:
+def read_yaml(path: str | Path, *, option: str = _CONFIG) -> dict[str, Any]:
     """Return the settings in a YAML file, unchecked; or those of a model preset.
 
     Args:
@@ -197,22 +221,61 @@ def read_yaml(path: str | Path, *, option: str = "--config") -> dict[str, Any]:
         InputError: The file is missing or a folder, not YAML, has a key twice, or is not a mapping
             (also when it is empty).
     """
-    takes_presets = option == "--config"
-    if takes_presets and path in PRESETS:
+    if option == _CONFIG and path in PRESETS:
         return {"model": {"preset": path}}
-    try:
-        data = read_bytes(str(path)) if is_remote(path) else Path(path).read_bytes()
-    except FileNotFoundError as error:
-        presets = f", nor a model preset ({', '.join(PRESETS)})" if takes_presets else ""
-        raise InputError(f"{option} {path}: no such file{presets}") from error
-    except OSError as error:
+    return _as_settings(
+        load_yaml(_read_yaml_bytes(path, option), source=f"{option} {path}"), path, option
+    )
+
+
+def read_section(path: str | Path, cls: type, *, option: str) -> dict[str, Any]:
+    """Return the settings in the YAML file of a section, with names, nulls and texts settled.
+
+    Old names become today's, sections that are null are left out, and texts are as they are
+    written. Types and values are not checked.
+
+    Args:
+        path: The file, local or gs://.
+        cls: The dataclass of the section.
+        option: The option that names the file, for messages.
+
+    Raises:
+        InputError: As of `read_yaml`; or a null is in place of a value.
+    """
+    source = f"{option} {path}"
+    written = load_yaml_as_text(_read_yaml_bytes(path, option), source=source)
+    values = texts_as_written(cls, read_yaml(path, option=option), written)
+    return settle_nulls(cls, rename_settings(values, source=source), source=source)
+
+
+def _read_yaml_bytes(path: str | Path, option: str) -> bytes:
+    """Return the bytes of a YAML file; arguments are those of `read_yaml`.
+
+    Raises:
+        InputError: It is missing, a folder, a pipe or a device, or must not be read.
+    """
+    if is_remote(path):
+        return read_bytes(str(path))
+    if option == _CONFIG and not os.path.lexists(path):
         raise InputError(
-            f"{option} {path}: {error.strerror}; expected a YAML file that can be read"
-        ) from error
-    values = load_yaml(data, source=f"{option} {path}")
-    if not isinstance(values, dict):
-        raise InputError(f"{option} {path}: got {type(values).__name__}, expected settings by name")
-    return values
+            f"{option} {path}: no such file, nor a model preset ({', '.join(PRESETS)})"
+        )
+    try:
+        return read_regular_file(path)
+    except InputError as error:
+        raise InputError(f"{option} {error}") from error
+
+
+def _as_settings(values: Any, path: str | Path, option: str) -> dict[str, Any]:
+    """Return what a YAML file says, if that is settings by name.
+
+    Raises:
+        InputError: It is something else, or nothing.
+    """
+    if isinstance(values, dict):
+        return values
+    got = "nothing" if values is None else describe_value(values)
+    raise InputError(f"{option} {path}: got {got}, expected settings by name")
 
 
 def read_config(path: str | Path) -> RunConfig:
@@ -233,6 +296,9 @@ def read_run_values(path: str | Path) -> dict[str, Any]:
         InputError: As of `read_yaml`.
     """
     values = read_yaml(path)
+    if path not in PRESETS:
+        written = load_yaml_as_text(_read_yaml_bytes(path, _CONFIG), source=f"{_CONFIG} {path}")
+        values = texts_as_written(RunConfig, values, written)
     checkpoint = values.get("checkpoint")
     return {**values, "checkpoint": {"path": checkpoint}} if isinstance(checkpoint, str) else values
 

@@ -20,6 +20,7 @@ from albert_core.finetuning.config import EVERY_TASK, Initialization
 from albert_core.pooling import POOLINGS
 from albert_core.storage import is_remote
 from albert_core.tasks import TASKS, Task, expand_groups
+from albert_core.tokenization import Tokenizer
 from components.checkpoint.config import CheckpointConfig
 from components.finetune.job import TaskJob
 from components.promote.model_registry import AcceptedModel
@@ -49,12 +50,14 @@ class RunStart:
         corpus_fingerprint: Hash of the text; `unknown` where the text was not read.
         accepted: The model that the run goes on from; None if there is none, or if a step finds it
             out later.
+        tokenizer: The vocabulary; None if it is to be trained, or was not read.
     """
 
     config: RunConfig
     date: str
     corpus_fingerprint: str
     accepted: AcceptedModel | None = None
+    tokenizer: Tokenizer | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,12 +69,14 @@ class CheckpointStart:
         fingerprint: Hash of the model; `unknown` where it was not read.
         max_length: Longest sequence that it reads, in tokens; None where it was not read.
         trained_length: Longest sequence that it was pretrained on; None where nothing tells it.
+        tokenizer: Its vocabulary; None where it was not read.
     """
 
     config: CheckpointConfig
     fingerprint: str
     max_length: int | None = None
     trained_length: int | None = None
+    tokenizer: Tokenizer | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,8 +106,11 @@ class InputView(Protocol):
     def find_checkpoint(self, config: RunConfig) -> CheckpointStart:
         """Check the checkpoint of a run from one, as far as seen, and return it."""
 
-    def find_task(self, name: str, config: RunConfig) -> TaskFiles:
-        """Check the files of one of the run's tasks, as far as seen, and return where they are."""
+    def find_task(self, name: str, config: RunConfig, tokenizer: Tokenizer | None) -> TaskFiles:
+        """Check the files of one of the run's tasks, as far as seen, and return where they are.
+
+        `tokenizer` is the run's vocabulary, where it is known.
+        """
 
 
 def pipeline_arguments(
@@ -138,7 +146,7 @@ def pipeline_arguments(
     if config.checkpoint.path:
         return _arguments_from_checkpoint(config, inputs, work_root=work_root)
     start = inputs.find_start(config)
-    jobs = _find_jobs(config, inputs)
+    jobs = _find_jobs(config, inputs, start.tokenizer)
     _warn_of_untrained_positions(jobs, _trained_length(start.config))
     values = to_values(start.config)
     return {
@@ -158,7 +166,7 @@ def _arguments_from_checkpoint(
 ) -> dict[str, Any]:
     """Return the pipeline's arguments for a run from a checkpoint; as `pipeline_arguments`."""
     start = inputs.find_checkpoint(config)
-    jobs = _find_jobs(config, inputs)
+    jobs = _find_jobs(config, inputs, start.tokenizer)
     for job in jobs:
         length = job.finetuning.sequence_length
         if start.max_length and length > start.max_length:
@@ -197,7 +205,11 @@ def _trained_length(config: RunConfig) -> int | None:
 
 
 def _warn_of_untrained_positions(jobs: Iterable[TaskJob], trained_length: int | None) -> None:
-    """Print a warning for each sequence length of tasks that is above that of pretraining."""
+    """Print a warning for each sequence length that is above that of pretraining.
+
+    Only of tasks that start from the pretrained weights. Prints nothing if the length of
+    pretraining is not known.
+    """
     tasks: dict[int, list[str]] = {}
     for job in jobs:
         if job.initialization == "pretrained":
@@ -207,8 +219,10 @@ def _warn_of_untrained_positions(jobs: Iterable[TaskJob], trained_length: int | 
             print(f"warning: {warning}", file=sys.stderr)
 
 
-def _find_jobs(config: RunConfig, inputs: InputView) -> list[TaskJob]:
+def _find_jobs(config: RunConfig, inputs: InputView, tokenizer: Tokenizer | None) -> list[TaskJob]:
     """Return the fine-tunings of all tasks of a run, once everything about tasks is checked.
+
+    `tokenizer` is the run's vocabulary, where it is known.
 
     Raises:
         InputError: Data of tasks is missing or unusable, with one message about all of them; two
@@ -220,7 +234,7 @@ def _find_jobs(config: RunConfig, inputs: InputView) -> list[TaskJob]:
     names = expand_groups(config.tasks)
     for name in names:
         try:
-            files.append(inputs.find_task(name, config))
+            files.append(inputs.find_task(name, config, tokenizer))
         except InputError as error:
             errors.append(error)
     if len(errors) == 1:

@@ -170,7 +170,7 @@ def parse_manifest(data: bytes, source: str) -> Manifest:
             values.get("fingerprint"),
         ) from error
     # AttributeError: JSON, but not an object, or with metrics that are none.
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError, RecursionError) as error:
         raise InputError(f"{source}: not a manifest of this program ({error})") from error
     if manifest.schema_version != SCHEMA_VERSION:
         raise InputError(

@@ -11,12 +11,12 @@ from albert_core.artifacts.inputs import input_folder
 from albert_core.checkpoints.checkpoint import Checkpoint
 from albert_core.checkpoints.folder import read_folder, save_folder
 from albert_core.checkpoints.huggingface import read_huggingface, save_huggingface
-from albert_core.checkpoints.kinds import CheckpointFormat, PathKind, detect
+from albert_core.checkpoints.kinds import HUB_ASSETS, CheckpointFormat, PathKind, detect
 from albert_core.checkpoints.proof import compare_outputs, compute_outputs
 from albert_core.checkpoints.release import read_hub_module, read_release, save_release
 from albert_core.checkpoints.side_files import write_side_files
 from albert_core.checkpoints.vocabulary import check_size, find_tokenizer
-from albert_core.config import AlbertConfig
+from albert_core.config import CONFIG_NAME, AlbertConfig
 from albert_core.errors import InputError, StepFailedError
 from albert_core.storage import local_file, local_path
 
@@ -73,8 +73,8 @@ def read_checkpoint(
 
     Args:
         path: Anything `detect` knows that holds a finished model: not `training` or `artifact`.
-        config: An albert_config.json, local or gs://, for a TensorFlow 1 checkpoint that has none
-            beside it.
+        config: An albert_config.json, local or gs://, for a TensorFlow 1 checkpoint or a TF-Hub
+            module that has none beside it.
         vocab: Vocabulary, if not the one in the checkpoint's folder.
         lower_case: Whether the vocabulary is for lower-cased text, if not as its settings say.
         strip_accents: Whether it is for text without accents, if not as its settings say.
@@ -90,12 +90,13 @@ def read_checkpoint(
         find_tokenizer, vocab=vocab, lower_case=lower_case, strip_accents=strip_accents
     )
     kind = detect(path)
-    if kind == "tf1":
-        checkpoint = read_release(
+    if kind in ("tf1", "hub") and not (kind == "hub" and _has_config(path)):
+        read = read_release if kind == "tf1" else read_hub_module
+        checkpoint = read(
             path, config=config, find_vocabulary=find_vocabulary, default_config=default_config
         )
     elif config is not None:
-        raise InputError(f"config: got {config}, expected none, since {path} has its own")
+        raise InputError(f"albert_config: got {config}, expected none, since {path} has its own")
     elif kind in _READERS:
         checkpoint = _READERS[kind](path, find_vocabulary=find_vocabulary)
     else:
@@ -106,6 +107,11 @@ def read_checkpoint(
     if checkpoint.tokenizer:
         check_size(checkpoint.tokenizer, checkpoint.config, source=str(vocab or path))
     return checkpoint.without_unused_groups()
+
+
+def _has_config(module: str | Path) -> bool:
+    """Return whether a TF-Hub module has an architecture among its assets, as ours have."""
+    return (Path(module) / HUB_ASSETS / CONFIG_NAME).is_file()
 
 
 def convert(

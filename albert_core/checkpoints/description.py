@@ -5,8 +5,6 @@ import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import safetensors
-
 from albert_core.artifacts.manifest import Manifest, find_manifest
 from albert_core.checkpoints.huggingface import HUGGINGFACE_CONFIG_NAME, weights_path
 from albert_core.checkpoints.huggingface_config import config_from_huggingface
@@ -29,7 +27,6 @@ from albert_core.checkpoints.names import (
     unused_variables,
 )
 from albert_core.checkpoints.purpose import Purpose, read_huggingface_purpose, read_purpose
-from albert_core.checkpoints.side_files import read_json
 from albert_core.checkpoints.tf1 import (
     Variable,
     find_tf1_checkpoint,
@@ -39,6 +36,7 @@ from albert_core.checkpoints.tf1 import (
 from albert_core.checkpoints.vocabulary import summarize_vocabulary
 from albert_core.config import CONFIG_NAME, PRESETS, WEIGHTS_NAME, AlbertConfig
 from albert_core.errors import InputError
+from albert_core.json_values import read_json_object
 from albert_core.pooling import HeadPooling
 from albert_core.storage import local_folder
 
@@ -122,7 +120,7 @@ def describe(path: str | Path) -> Description:
         folder = path / HUB_ASSETS
     model = readers[kind](path) if kind in readers else None
     if kind == "huggingface":
-        values = read_json(path / HUGGINGFACE_CONFIG_NAME)
+        values = read_json_object(path / HUGGINGFACE_CONFIG_NAME)
         purpose = read_huggingface_purpose(path, values, model.num_labels if model else 0)
     else:
         purpose = read_purpose(folder)
@@ -187,7 +185,7 @@ def _folder_model(folder: Path) -> ModelSummary:
 def _huggingface_model(folder: Path) -> ModelSummary:
     """Return the model in a folder of transformers, without parameters the original has not."""
     path = folder / HUGGINGFACE_CONFIG_NAME
-    config, _ = config_from_huggingface(read_json(path), source=str(path))
+    config, _ = config_from_huggingface(read_json_object(path), source=str(path))
     variables = _list_safetensors(weights_path(folder))
     names = original_names(config, variables)
     return _summarize({original: variables[name] for name, original in names.items()}, config)
@@ -196,7 +194,9 @@ def _huggingface_model(folder: Path) -> ModelSummary:
 def _training_model(folder: Path) -> ModelSummary:
     """Return the model in a training's checkpoint, which holds no configuration."""
     variables = _list_safetensors(folder / VARIABLES_NAME)
-    return _summarize(variables, None, global_step=read_json(folder / STATE_NAME).get("step"))
+    return _summarize(
+        variables, None, global_step=read_json_object(folder / STATE_NAME).get("step")
+    )
 
 
 def _summarize(
@@ -239,6 +239,9 @@ def _list_safetensors(path: Path) -> dict[str, Variable]:
     Raises:
         InputError: The file is missing or damaged.
     """
+    # Not above: `albert --help` works where no model can be read.
+    import safetensors
+
     try:
         with safetensors.safe_open(path, "numpy") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118

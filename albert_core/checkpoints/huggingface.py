@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors.numpy
-
 from albert_core.checkpoints.checkpoint import Checkpoint
 from albert_core.checkpoints.huggingface_config import (
     ENCODER,
@@ -21,7 +19,7 @@ from albert_core.checkpoints.huggingface_weights import (
     weights_to_huggingface,
 )
 from albert_core.checkpoints.names import HEADS, POOLER
-from albert_core.checkpoints.side_files import TASK_NAME, read_json, read_side_files
+from albert_core.checkpoints.side_files import TASK_NAME, read_side_files
 from albert_core.checkpoints.vocabulary import (
     FindTokenizer,
     find_tokenizer,
@@ -30,6 +28,7 @@ from albert_core.checkpoints.vocabulary import (
 from albert_core.config import WEIGHTS_NAME
 from albert_core.errors import InputError
 from albert_core.files import write_atomically, write_json
+from albert_core.json_values import read_json_object
 
 HUGGINGFACE_CONFIG_NAME = "config.json"
 # Other forms of weights, which are not read: pickled, and split into several files.
@@ -60,7 +59,7 @@ def read_huggingface(
 
     folder = Path(folder)
     config_path, path = folder / HUGGINGFACE_CONFIG_NAME, weights_path(folder)
-    values = read_json(config_path)
+    values = read_json_object(config_path)
     config, notes = config_from_huggingface(values, source=str(config_path))
     checkpoint = Checkpoint(
         config=config,
@@ -117,6 +116,9 @@ def save_huggingface(checkpoint: Checkpoint, folder: str | Path) -> tuple[str, .
     Raises:
         InputError: transformers has no model with these heads, or a variable is unknown.
     """
+    # Not above: `albert --help` works where no model can be read.
+    import safetensors.numpy
+
     folder = Path(folder)
     values = config_to_huggingface(checkpoint)
     (architecture,) = values["architectures"]

@@ -8,6 +8,7 @@ from albert_core.checkpoints.checkpoint import Checkpoint, refuse_other_pooling
 from albert_core.checkpoints.huggingface_labels import labels_to_huggingface
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
+from albert_core.json_values import as_texts
 
 # Class names by heads. A classifier may also be an AlbertForMultipleChoice.
 ENCODER = "AlbertModel"
@@ -66,7 +67,12 @@ def config_from_huggingface(
         )
     if activation in (*_TANH_GELUS, _EXACT_GELU):
         activation = "gelu"
-    config = AlbertConfig.from_dict({"vocab_size": _VOCAB_SIZE, **known, "hidden_act": activation})
+    try:
+        config = AlbertConfig.from_dict(
+            {"vocab_size": _VOCAB_SIZE, **known, "hidden_act": activation}
+        )
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from error
     _refuse_other_groups(config, source)
     return config, tuple(notes)
 
@@ -102,7 +108,17 @@ def config_to_huggingface(checkpoint: Checkpoint) -> dict[str, Any]:
 
 def scores_choices(values: Mapping[str, Any]) -> bool:
     """Return whether the contents of a config.json are those of a model for multiple choice."""
-    return MULTIPLE_CHOICE in (values.get("architectures") or ())
+    return MULTIPLE_CHOICE in _architectures(values, "config.json")
+
+
+def _architectures(values: Mapping[str, Any], source: str) -> list[str]:
+    """Return the names of the classes in the contents of a config.json; none where it names none.
+
+    Raises:
+        InputError: They are no list of texts.
+    """
+    names = values.get("architectures")
+    return [] if names is None else as_texts(names, f"{source}: architectures")
 
 
 def _refuse_other_models(values: Mapping[str, Any], source: str) -> None:
@@ -121,7 +137,7 @@ def _refuse_other_models(values: Mapping[str, Any], source: str) -> None:
                 "has no other"
             )
     known = (*ARCHITECTURES.values(), MULTIPLE_CHOICE)
-    for name in values.get("architectures") or ():
+    for name in _architectures(values, source):
         if name not in known:
             raise InputError(
                 f"{source}: got architecture {name}, expected one of {', '.join(known)}"

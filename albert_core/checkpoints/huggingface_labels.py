@@ -12,7 +12,7 @@ from albert_core.json_values import as_id, describe_value
 
 # What transformers calls outputs that nobody named.
 _PLACEHOLDER = "LABEL_{}"
-_INDEX = re.compile(r"[0-9]+")
+_INDEX = re.compile(r"[0-9]{1,9}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

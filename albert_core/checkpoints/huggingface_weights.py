@@ -4,7 +4,7 @@ Shape suffixes: E embedding, H hidden.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
@@ -72,15 +72,16 @@ def weights_from_huggingface(
     if _WORDS in arrays:
         arrays = {_BASE + name: array for name, array in arrays.items()}
     arrays = {name: array for name, array in arrays.items() if not name.endswith(_CONSTANTS)}
+    arrays = {_name_of_shared(name, arrays): array for name, array in arrays.items()}
     for copy, original in _COPIES.items():
-        if copy in arrays and not _equal(arrays.pop(copy), arrays.get(original)):
+        if copy in arrays and not np.array_equal(arrays.pop(copy), arrays[original]):
             raise InputError(
                 f"weights {source}: {copy} differs from {original}; expected the same values, "
                 "which ALBERT shares"
             )
     if config.embedding_size == config.hidden_size:
         for name, expected in _identity(config).items():
-            if name in arrays and not _equal(arrays.pop(name), expected):
+            if name in arrays and not np.array_equal(arrays.pop(name), expected):
                 raise InputError(
                     f"weights {source}: {name} is not the identity; with embedding_size = "
                     f"hidden_size = {config.hidden_size} the original has no projection, so this "
@@ -106,7 +107,18 @@ def original_names(config: AlbertConfig, names: Iterable[str]) -> dict[str, str]
     names = tuple(names)
     base = _BASE if _WORDS in names else ""
     pairs = {pair.huggingface: pair.original for pair in name_pairs(config)}
-    return {name: pairs[base + name] for name in names if base + name in pairs}
+    known = {name: base + _name_of_shared(name, names) for name in names}
+    return {name: pairs[other] for name, other in known.items() if other in pairs}
+
+
+def _name_of_shared(name: str, names: Collection[str]) -> str:
+    """Return the name of a shared parameter that a file has under its second name alone.
+
+    Whoever writes each array once (safetensors) may keep either name. Others are returned as they
+    are.
+    """
+    original = _COPIES.get(name, name)
+    return name if original in names else original
 
 
 def _unused_zeros(config: AlbertConfig, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -125,11 +137,6 @@ def _identity(config: AlbertConfig) -> dict[str, np.ndarray]:
         f"{_PROJECTION}.weight": np.eye(config.hidden_size, dtype=np.float32),
         f"{_PROJECTION}.bias": np.zeros(config.hidden_size, np.float32),
     }
-
-
-def _equal(array: np.ndarray, other: np.ndarray | None) -> bool:
-    """Return whether two arrays are equal; false if the second is missing."""
-    return other is not None and np.array_equal(array, other)
 
 
 def _refuse_unknown(names: set[str], source: str) -> None:

@@ -20,7 +20,7 @@ from albert_core.checkpoints.vocabulary import (
     find_tokenizer,
     write_original_vocabulary,
 )
-from albert_core.config import CONFIG_NAME, AlbertConfig
+from albert_core.config import CONFIG_NAME, AlbertConfig, describe_ignored_keys
 from albert_core.errors import InputError
 from albert_core.files import link_or_copy
 
@@ -57,7 +57,11 @@ def read_release(
 
 
 def read_hub_module(
-    folder: str | Path, *, find_vocabulary: FindTokenizer = find_tokenizer
+    folder: str | Path,
+    *,
+    config: str | Path | None = None,
+    find_vocabulary: FindTokenizer = find_tokenizer,
+    default_config: AlbertConfig | None = None,
 ) -> Checkpoint:
     """Read the weights of a TF-Hub module, or of a SavedModel that `albert export` wrote.
 
@@ -65,8 +69,10 @@ def read_hub_module(
 
     Args:
         folder: The module's folder.
+        config: An albert_config.json, of a module that has none among its assets.
         find_vocabulary: Returns the vocabulary for the folder of its assets; by default the one
             there.
+        default_config: The architecture where there is no such file.
 
     Raises:
         InputError: A file is missing or damaged, or its variables have no names, as in other
@@ -74,7 +80,8 @@ def read_hub_module(
     """
     assets = Path(folder) / HUB_ASSETS
     prefix = find_tf1_checkpoint(Path(folder) / HUB_VARIABLES)
-    return _read(prefix, assets, assets / CONFIG_NAME, find_vocabulary)
+    config_path = Path(config) if config is not None else assets / CONFIG_NAME
+    return _read(prefix, assets, config_path, find_vocabulary, default_config)
 
 
 def _read(
@@ -97,12 +104,14 @@ def _read(
         InputError: The configuration is missing, or a file cannot be used.
     """
     config = default_config
+    notes: tuple[str, ...] = ()
     if config_path.is_file():
         config = AlbertConfig.from_json_file(config_path)
+        notes = describe_ignored_keys(config_path)
     if config is None:
         raise InputError(
-            f"checkpoint {prefix}: no file {config_path}; give the model's {CONFIG_NAME} with "
-            "--albert_config"
+            f"checkpoint {prefix}: no file {config_path}; put the model's {CONFIG_NAME} there, or "
+            "name it with --albert_config"
         )
     arrays = read_tf1_checkpoint(prefix)
     weights = {name: array for name, array in arrays.items() if not is_training_state(name)}
@@ -112,7 +121,7 @@ def _read(
         source=str(prefix),
         tokenizer=find_vocabulary(folder),
         **read_side_files(folder),
-        notes=_describe_left_out(arrays),
+        notes=(*notes, *_describe_left_out(arrays)),
     )
 
 

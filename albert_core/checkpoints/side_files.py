@@ -1,6 +1,5 @@
 """The files beside a model's weights that say what it was made for: task, settings, head."""
 
-import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
@@ -9,7 +8,7 @@ from albert_core.artifacts.manifest import find_manifest
 from albert_core.checkpoints.names import PRETRAINING_HEADS
 from albert_core.errors import InputError
 from albert_core.files import write_json
-from albert_core.json_values import JsonObject
+from albert_core.json_values import JsonObject, as_number, read_json_object
 from albert_core.pooling import ORIGINAL_POOLING, POOLINGS, HeadPooling
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ def read_task(folder: Path) -> dict[str, Any] | None:
         InputError: There is one, but it is not a JSON object.
     """
     path = folder / TASK_NAME
-    return read_json(path) if path.is_file() else None
+    return read_json_object(path) if path.is_file() else None
 
 
 def read_finetuning(folder: Path) -> dict[str, Any] | None:
@@ -107,7 +106,7 @@ def read_finetuning(folder: Path) -> dict[str, Any] | None:
         InputError: There is such a file, but it cannot be read.
     """
     if (folder / FINETUNING_NAME).is_file():
-        return read_json(folder / FINETUNING_NAME)
+        return read_json_object(folder / FINETUNING_NAME)
     manifest = find_manifest(folder)
     if manifest is None or manifest.step != "finetune":
         return None
@@ -140,21 +139,6 @@ def is_multiple_choice(task: Mapping[str, Any] | None) -> bool:
     return (task or {}).get("kind") == "multiple_choice"
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file.
-
-    Raises:
-        InputError: The file is missing or holds something else.
-    """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as JSON ({error})") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{path}: got a {type(values).__name__}, expected a JSON object")
-    return values
-
-
 def _head_values(checkpoint: "Checkpoint") -> dict[str, Any]:
     """Return the contents of head.json: what neither task.json nor pretraining's heads say.
 
@@ -183,7 +167,7 @@ def _head_values(checkpoint: "Checkpoint") -> dict[str, Any]:
 def _read_head(folder: Path) -> JsonObject:
     """Return the contents of head.json; an empty object without that file."""
     path = folder / HEAD_NAME
-    return JsonObject(read_json(path) if path.is_file() else {}, str(path))
+    return JsonObject(read_json_object(path) if path.is_file() else {}, str(path))
 
 
 def _read_problem_type(head: JsonObject) -> ProblemType | None:
@@ -217,16 +201,11 @@ def _read_null_threshold(folder: Path, head: JsonObject) -> float | None:
     model. Where there is a trials.json, head.json does not count.
 
     Raises:
-        InputError: There is a trials.json, but it is no JSON (its contents are not checked); or
-            head.json's value is no number.
+        InputError: There is a trials.json, but not one of this program; or the value is no number.
     """
     if (folder / TRIALS_NAME).is_file():
-        trials = read_json(folder / TRIALS_NAME)
-        rows = {row["name"]: row for row in trials["trials"]}
-        return rows[trials["chosen"]].get("null_threshold")
+        trials = JsonObject(read_json_object(folder / TRIALS_NAME), str(folder / TRIALS_NAME))
+        rows = {row.text("name"): row for row in trials.objects("trials")}
+        head = JsonObject(rows, trials.place).value(trials.text("chosen"))
     value = head.values.get("null_threshold")
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InputError(f"{head.place}: got null_threshold {value!r}, expected a number")
-    return float(value)
+    return None if value is None else as_number(value, f"{head.place}: null_threshold")

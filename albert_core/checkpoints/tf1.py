@@ -332,7 +332,7 @@ def _read_latest_name(folder: Path) -> str | None:
     It is the prefix of its files without folders, so that a folder may have been moved.
     """
     state = folder / STATE_NAME
-    text = state.read_text(encoding="utf-8") if state.is_file() else ""
+    text = state.read_text(encoding="utf-8", errors="replace") if state.is_file() else ""
     match = re.search(r'^model_checkpoint_path: "(.*)"$', text, re.MULTILINE)
     return Path(match[1]).name if match else None
 

@@ -74,7 +74,8 @@ def check_size(tokenizer: Tokenizer, config: AlbertConfig, *, source: str) -> No
     if len(tokenizer) != config.vocab_size:
         raise InputError(
             f"vocabulary {source}: got {len(tokenizer):,} tokens, expected the model's vocab_size="
-            f"{config.vocab_size:,}; give the vocabulary the model was trained with, with --vocab"
+            f"{config.vocab_size:,}; put the vocabulary the model was trained with beside it, or "
+            "name it with --vocab"
         )
 
 

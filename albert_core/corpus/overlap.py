@@ -156,7 +156,7 @@ def _read_texts(pattern: str) -> Iterator[str]:
         try:
             text = data.decode("utf-8")
             texts = list(_TEXTS.get(file.path.rpartition(".")[2].lower(), _plain_texts)(text))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(
                 f"evaluation data {file.path}: {' '.join(str(error).split())}; expected UTF-8 "
                 "text in a .tsv, .json, .jsonl or .txt file"

@@ -219,7 +219,8 @@ def _checked_text(value: Any, place: str, config: CorpusConfig) -> str | list[st
         return None
     try:
         read = as_texts if isinstance(value, list) else as_text
-        return read(value, f"{place}: {config.text_field}")
+        # Halves of surrogate pairs are removed and counted later, as control characters are.
+        return read(value, f"{place}: {config.text_field}", takes_halves=True)
     except FieldError as error:
         raise InputError(
             f"{error}; expected a text or a list of texts under corpus.text_field (now "

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from albert_core.checkpoints.description import list_sizes, size_name
 from albert_core.checkpoints.purpose import Purpose, read_purpose
-from albert_core.checkpoints.side_files import read_json, read_pooling
+from albert_core.checkpoints.side_files import read_pooling
 from albert_core.checkpoints.vocabulary import summarize_vocabulary
 from albert_core.config import CONFIG_NAME, AlbertConfig
 from albert_core.exports.formats import FORMATS, ExportFormat, find_export_format
+from albert_core.json_values import read_json_object
 from albert_core.pooling import HeadPooling
 
 PARITY_NAME = "parity.json"
@@ -55,7 +56,7 @@ def describe_export(folder: Path) -> ExportDescription | None:
     export_format = find_export_format(folder)
     if export_format is None:
         return None
-    parity = read_json(folder / PARITY_NAME) if (folder / PARITY_NAME).is_file() else {}
+    parity = read_json_object(folder / PARITY_NAME) if (folder / PARITY_NAME).is_file() else {}
     # Formats may share their files; the proof knows which of them it was.
     if parity.get("format") in FORMATS:
         export_format = parity["format"]

@@ -13,7 +13,8 @@ import numpy as np
 from albert_core.errors import InputError
 from albert_core.finetuning.alignment import AlignedText, Aligner
 from albert_core.finetuning.features import Features
-from albert_core.tasks import Question
+from albert_core.tasks import Question, Task
+from albert_core.tasks.task import Split
 from albert_core.tokenization import Tokenizer
 
 
@@ -105,6 +106,45 @@ def make_question_features(
     return builder.result()
 
 
+def has_aligned_context(questions: Sequence[Question], tokenizer: Tokenizer) -> bool:
+    """Return whether the context of any question can be aligned with its tokens.
+
+    Contexts are aligned one by one until one fits, which is mostly the first.
+    """
+    aligner = Aligner(tokenizer)
+    contexts = dict.fromkeys(question.context for question in questions)
+    return any(aligner.align([context])[0] is not None for context in contexts)
+
+
+def unaligned_error(task: Task, split: Split, num_questions: int) -> InputError:
+    """Return the error of a split of which no context can be aligned."""
+    return InputError(
+        f"task {task.name}: got {num_questions:,} questions in the {split} set, and no context of "
+        "them matches its tokens, expected text in the vocabulary's script; use a vocabulary made "
+        "for it"
+    )
+
+
+def refuse_long_question(question: Question, num_tokens: int, sequence_length: int) -> None:
+    """Refuse a question that leaves no token of a sequence for its context.
+
+    Args:
+        question: The question, for the message.
+        num_tokens: Its tokens that are shown, without special ones.
+        sequence_length: Length of the sequence, with its three special tokens.
+
+    Raises:
+        InputError: It leaves none.
+    """
+    most = sequence_length - 4
+    if num_tokens > most:
+        raise InputError(
+            f"finetuning.questions.max_query_length: a question of {num_tokens} tokens leaves no "
+            f"room for its text in a sequence of {sequence_length} (question {question.id}); "
+            f"expected at most {most}; lower it, or raise finetuning.sequence_length"
+        )
+
+
 class _Builder:
     """Collects the windows of questions."""
 
@@ -140,13 +180,8 @@ class _Builder:
             return
         prefix = np.array([self._special_ids.cls, *query, self._special_ids.sep], np.int32)
         suffix = np.array([self._special_ids.sep], np.int32)
+        refuse_long_question(question, len(query), self._sequence_length)
         room = self._sequence_length - len(prefix) - len(suffix)
-        if room < 1:
-            raise InputError(
-                f"finetuning.questions.max_query_length: a question of {len(query)} tokens leaves "
-                f"no room for its text in a sequence of {self._sequence_length}; expected at most "
-                f"{self._sequence_length - 4}; lower it, or raise finetuning.sequence_length"
-            )
         spans = _spans(len(text.ids), room, self._doc_stride)
         answer = self._answer_tokens(question, text) if self._with_answers else None
         for (start, length), is_max_context in zip(spans, _max_contexts(spans), strict=True):

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 import numpy as np
 
 from albert_core.artifacts.manifest import code_version
-from albert_core.errors import InputError
 from albert_core.files import hash_json
 from albert_core.finetuning.batches import pad_answerability_inputs, pad_inputs
 from albert_core.finetuning.cache import cached_features
@@ -23,6 +22,7 @@ from albert_core.finetuning.question_features import (
     QuestionFeatures,
     Window,
     make_question_features,
+    unaligned_error,
 )
 from albert_core.model_function import ModelInputs
 from albert_core.pooling import POOLINGS
@@ -148,8 +148,7 @@ class TaskProgram(abc.ABC):
 
     def _invalid_rows(self, split: Split) -> InvalidRows:
         """Return a new collector of unusable rows; only of training files it may leave rows out."""
-        leaves_out = split == "train" and self.config.leaves_out(self.task)
-        return InvalidRows("leave_out" if leaves_out else "refuse")
+        return InvalidRows.of_split(split, leaves_out=self.config.leaves_out(self.task))
 
 
 class TextProgram(TaskProgram):
@@ -215,11 +214,7 @@ class QuestionProgram(TaskProgram):
             features, windows = encoded.features, encoded.windows
         if questions and not len(features.lengths):
             # Batches would be looked for in vain, for ever.
-            raise InputError(
-                f"task {self.task.name}: got {len(questions):,} questions in the {split} set, and "
-                "no context of them matches its tokens, expected text in the vocabulary's script; "
-                "use a vocabulary made for it"
-            )
+            raise unaligned_error(self.task, split, len(questions))
         left_out = dict(invalid_rows.counts)
         if features.num_left_out:
             left_out["context unlike its pieces"] = features.num_left_out

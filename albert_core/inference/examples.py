@@ -5,6 +5,7 @@ from typing import Any
 
 from albert_core.errors import InputError
 from albert_core.inference.signature import TaskSignature
+from albert_core.json_values import has_lone_surrogate
 from albert_core.tasks import Example, Question
 from albert_core.tasks.race_file import fill_blank
 from albert_core.tokenization.masked import MASK
@@ -118,6 +119,8 @@ def _fields(value: Any, number: int, signature: TaskSignature) -> Mapping[str, A
             fields[name] = None
         if not _fits(fields.get(name), content):
             raise _refusal(number, f"{type(fields.get(name)).__name__} as {name}", wanted)
+        if has_lone_surrogate("".join(fields[name] or "")):
+            raise _refusal(number, f"half a character (a lone surrogate) in {name}", wanted)
     if unknown := fields.keys() - wanted.keys():
         raise _refusal(number, ", ".join(sorted(unknown)), wanted)
     return fields

@@ -9,7 +9,7 @@ from albert_core.errors import InputError
 from albert_core.inference.examples import example_fields
 from albert_core.inference.row_files import Row
 from albert_core.inference.signature import TaskSignature
-from albert_core.json_values import FieldError, as_id, as_text, as_texts
+from albert_core.json_values import FieldError, as_id, as_text, as_texts, describe_value
 from albert_core.tasks import Task
 from albert_core.tasks.layouts import HUGGING_FACE_ID, find_layout
 
@@ -126,8 +126,10 @@ def _choices(value: Any, column: str) -> list[str]:
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except ValueError as error:
-            raise FieldError(f"got {value!r} as {column}, expected a list in JSON") from error
+        except (ValueError, RecursionError) as error:
+            raise FieldError(
+                f"got {describe_value(value)} as {column}, expected a list in JSON"
+            ) from error
     choices = as_texts(value, column)
     if len(choices) < 2:
         raise FieldError(f"got {choices!r} as {column}, expected two choices or more")

@@ -4,14 +4,13 @@ import contextlib
 import csv
 import dataclasses
 import io
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 from albert_core.errors import InputError
 from albert_core.inference.file_formats import STANDARD_INPUT, RowFormat
-from albert_core.json_values import JsonObject
+from albert_core.json_values import JsonObject, parse_json
 from albert_core.storage import find_files, open_file
 
 TEXT_COLUMN = "text"  # what a plain line is
@@ -192,8 +191,5 @@ def _read_jsonl(path: str, text: io.TextIOWrapper) -> Iterator[Row]:
         if not line.strip():
             continue
         place = f"{path}, line {number}"
-        try:
-            values = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{place}: not JSON ({error}); expected an object a line") from error
+        values = parse_json(line, place, expected="an object a line")
         yield Row(place=place, values=JsonObject.of(values, place).values)

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from albert_core.checkpoints.side_files import TASK_NAME, read_json
+from albert_core.checkpoints.side_files import TASK_NAME
 from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig
+from albert_core.json_values import read_json_object
 from albert_core.pooling import HeadPooling
 from albert_core.settings import parse_settings
 from albert_core.tasks import Task
@@ -31,7 +32,7 @@ def read_declared_task(folder: str | Path) -> Task:
             f"model {folder}: no {TASK_NAME} beside it, so it declares no task; name its task with "
             "--task"
         )
-    return parse_settings(Task, read_json(path), source=str(path))
+    return parse_settings(Task, read_json_object(path), source=str(path))
 
 
 def parse_task(declaration: Mapping[str, Any] | None, *, source: Path) -> Task | None:

@@ -22,7 +22,8 @@ class ScheduleConfig:
         schedule: How the rate decays after the warm-up: `polynomial` over all steps, or
             `warmup_stable_decay`, which keeps the peak and decays linearly at the end.
         start_warmup_step: Step at which the warm-up begins; the rate is 0 before.
-        poly_power: Exponent of the polynomial decay to 0 at the end; 1 is linear.
+        poly_power: Exponent of the polynomial decay to 0 at the end; 1 is linear, 0 a constant
+            rate.
         decay_ratio: Fraction of the steps, the last ones, over which `warmup_stable_decay` decays.
     """
 
@@ -118,7 +119,7 @@ class PolynomialDecay(Schedule):
     warm-up ends.
 
     Attributes:
-        poly_power: Exponent of the decay; 1 is linear.
+        poly_power: Exponent of the decay; 1 is linear, 0 keeps the peak.
     """
 
     poly_power: float = 1.0
@@ -126,7 +127,8 @@ class PolynomialDecay(Schedule):
     def decayed_rate(self, step: Any) -> Any:
         """Return the peak times (1 - step / num_train_steps) ** poly_power.
 
-        It is 0 from `num_train_steps` on; of a training without steps, the peak.
+        It is 0 from `num_train_steps` on; of a training without steps or an exponent of 0, the
+        peak.
         """
         from keras import ops
 
@@ -138,11 +140,11 @@ class PolynomialDecay(Schedule):
         """Refuse numbers out of their range.
 
         Raises:
-            InputError: As of every schedule, or `poly_power` is not positive.
+            InputError: As of every schedule, or `poly_power` is negative.
         """
         super().check()
-        if not (math.isfinite(self.poly_power) and self.poly_power > 0):
-            raise InputError(f"poly_power: got {self.poly_power}, expected a number above 0")
+        if not (math.isfinite(self.poly_power) and self.poly_power >= 0):
+            raise InputError(f"poly_power: got {self.poly_power}, expected a number of 0 or more")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -127,7 +127,10 @@ class PretrainingData:
         if self.records.vocabulary is None:
             files, num_records = self.records.train_files, self.records.num_train_records
         if not num_records:
-            raise InputError("records: none are held out; raise records.held_out_fraction")
+            raise InputError(
+                "records: none are held out, and pretraining is evaluated on such; make records of "
+                "several documents (a blank line ends one) with records.held_out_fraction above 0"
+            )
         batch_size = min(batch_size, num_records) // multiple_of * multiple_of
         if not batch_size:
             raise InputError(

@@ -36,10 +36,33 @@ def choose_shard(key: bytes, config: RecordsConfig) -> str:
     """
     # By hash, not in turn: the shard does not depend on what other documents there are or on who
     # reads them first, and repetitions meet in one shard, where they are found and dropped.
-    draw = document_rng_state(key, seed=config.seed, purpose="split")
-    if draw < config.held_out_fraction * 2**64:
+    if _held_out_draw(key, config) < config.held_out_fraction * 2**64:
         return HELD_OUT_SHARD
     return _train_shard(int.from_bytes(key[:8], "little") % config.num_shards, config)
+
+
+def _held_out_draw(key: bytes, config: RecordsConfig) -> int:
+    """Return the draw of a document, of 64 bits, below which the held-out fraction takes it."""
+    return document_rng_state(key, seed=config.seed, purpose="split")
+
+
+def find_held_out_fraction(keys: Iterable[bytes], config: RecordsConfig) -> float | None:
+    """Return a held-out fraction that takes some of the documents and leaves others.
+
+    It has few digits and is as small as these allow; None of fewer than two documents.
+
+    Args:
+        keys: The keys of the documents.
+        config: The settings, whose fraction does not count.
+    """
+    draws = sorted({_held_out_draw(key, config) for key in keys})
+    if len(draws) < 2:
+        return None
+    for num_digits in range(1, 17):
+        fraction = (draws[0] * 10**num_digits // 2**64 + 1) / 10**num_digits
+        if draws[0] < fraction * 2**64 <= draws[-1]:
+            return fraction
+    return None  # draws that agree in 16 digits
 
 
 def _train_shard(index: int, config: RecordsConfig) -> str:

@@ -8,7 +8,12 @@ from typing import BinaryIO, cast
 
 from albert_core.checksums import FileFacts, find_file_damage
 from albert_core.errors import InputError
-from albert_core.files import link_or_copy, sha256_of_file, write_atomically
+from albert_core.files import (
+    link_or_copy,
+    refuse_special_file,
+    sha256_of_file,
+    write_atomically,
+)
 from albert_core.google_storage import (
     blob_at,
     bucket_and_name,
@@ -25,14 +30,16 @@ def open_file(path: str) -> BinaryIO:
     """Open a file for reading bytes; the file is seekable.
 
     Raises:
-        InputError: There is no such file.
+        InputError: There is no such file, or a folder, a pipe or a device.
     """
     if is_remote(path):
         return cast(BinaryIO, existing_blob(path).open("rb"))
+    refuse_special_file(path)
     try:
         return Path(path).open("rb")
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; expected a readable file") from error
+    except (OSError, ValueError) as error:  # ValueError: of a path with a null character
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: {reason}; expected a readable file") from error
 
 
 def read_bytes(path: str) -> bytes:

@@ -4,7 +4,9 @@ import collections
 import dataclasses
 
 from albert_core.errors import InputError
-from albert_core.tasks.task import BadRows
+from albert_core.tasks.task import BadRows, Split
+
+UNEVEN_CHOICES = "other number of choices"  # a cause of `InvalidRows`
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,20 +58,41 @@ class Question:
 
 
 class InvalidRows:
-    """Collects rows that cannot be used: raises at the first, or counts them by cause.
+    """Collects rows of a split that cannot be used: raises at the first, or counts them by cause.
 
     Args:
         bad_rows: `refuse` raises at the first one, `leave_out` counts them.
+        split: The split; only of a training set the message tells that rows can be left out.
 
     Attributes:
         counts: Number of rows by cause.
         first: The message of the first row of each cause.
     """
 
-    def __init__(self, bad_rows: BadRows = "refuse") -> None:
-        self.bad_rows = bad_rows
+    def __init__(self, bad_rows: BadRows = "refuse", split: Split = "train") -> None:
+        self.bad_rows, self.split = bad_rows, split
         self.counts: collections.Counter[str] = collections.Counter()
         self.first: dict[str, str] = {}
+        self._num_choices: int | None = None
+
+    @classmethod
+    def of_split(cls, split: Split, *, leaves_out: bool) -> "InvalidRows":
+        """Return a new collector, which leaves rows out only of a training set."""
+        return cls("leave_out" if leaves_out and split == "train" else "refuse", split)
+
+    def describe_uneven(self, num_choices: int) -> str:
+        """Return what is wrong with a row of another number of choices than the first one's.
+
+        Empty if nothing is. The first row that is asked about says how many there must be: the
+        choices of a split are scored together.
+        """
+        expected = self._num_choices = self._num_choices or num_choices
+        if num_choices == expected:
+            return ""
+        return (
+            f"got {num_choices} choices, expected {expected} as in the first row; give every row "
+            "as many"
+        )
 
     def add(self, cause: str, message: str) -> None:
         """Count an invalid row, which the caller then leaves out; keep each cause's first message.
@@ -82,6 +105,7 @@ class InvalidRows:
             InputError: `bad_rows` is `refuse`.
         """
         if self.bad_rows == "refuse":
-            raise InputError(f"{message}; or leave such rows of training files out with bad_rows")
+            remedy = "; or leave such rows out with --finetuning.bad_rows leave_out"
+            raise InputError(message + (remedy if self.split == "train" else ""))
         self.counts[cause] += 1
         self.first.setdefault(cause, message)

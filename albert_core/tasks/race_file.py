@@ -1,27 +1,40 @@
 """Read the files of RACE: passages, each with multiple-choice questions."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from albert_core.errors import InputError
-from albert_core.json_values import FieldError, JsonObject, as_id, as_text, as_texts
-from albert_core.tasks.examples import Example
+from albert_core.json_values import (
+    FieldError,
+    JsonObject,
+    as_id,
+    as_text,
+    as_texts,
+    parse_json,
+)
+from albert_core.tasks.examples import UNEVEN_CHOICES, Example, InvalidRows
 from albert_core.tasks.tables import read_text
 from albert_core.tasks.task import Source
 
 _LETTERS = "ABCDEFGH"
 _BLANK = "_"
+_FORMAT = "a passage of RACE: JSON with article, questions, options, answers"
 
 
-def read_race(source: Source, path: Path) -> Iterator[Example]:
+def read_race(source: Source, path: Path, *, invalid_rows: InvalidRows) -> Iterator[Example]:
     """Yield the questions of a file, which is one JSON object or has one on each line.
 
     The texts of an example are the passage, then for every option the question with the option
     filled in (`fill_blank`). Source: `_create_examples` of the original's race_utils.py.
 
+    Args:
+        source: The file's declaration.
+        path: The file.
+        invalid_rows: Collects questions with another number of options than the split's first.
+
     Raises:
-        InputError: The file is missing, not UTF-8, or not of this format.
+        InputError: The file is missing, not UTF-8, or not of this format; or `invalid_rows` refuses
+            a question.
     """
     text = read_text(path)
     # RACE is published both ways; a passage by itself may be spread over several lines.
@@ -29,40 +42,52 @@ def read_race(source: Source, path: Path) -> Iterator[Example]:
     for number, line in enumerate(text.split("\n") if is_by_line else [text], start=1):
         place = f"{path}, line {number}" if is_by_line else str(path)
         if line.strip():
+            passage = parse_json(line, place, expected=_FORMAT)
             try:
-                yield from _examples(JsonObject.of(json.loads(line), place), source, path)
+                yield from _examples(JsonObject.of(passage, place), source, path, invalid_rows)
             except FieldError as error:
-                raise InputError(
-                    f"{error}; expected a passage of RACE: article, questions, options, answers"
-                ) from error
-            except InputError:
-                raise
-            except (ValueError, RecursionError) as error:
-                raise InputError(
-                    f"{place}: not a passage of RACE ({type(error).__name__}: {error}); expected "
-                    "JSON with article, questions, options, answers"
-                ) from error
+                raise InputError(f"{error}; expected {_FORMAT}") from error
 
 
-def _examples(passage: JsonObject, source: Source, path: Path) -> Iterator[Example]:
+def _examples(
+    passage: JsonObject, source: Source, path: Path, invalid_rows: InvalidRows
+) -> Iterator[Example]:
     """Yield an example for each question of a passage, in order; its id is source/passage-number.
 
     The passage's id is that of the file, or the file's name where it has none.
 
     Raises:
-        FieldError: A field is missing or of another type, or an answer is no letter of an option.
-        ValueError: There are not as many options and answers as questions.
+        FieldError: A field is missing or of another type, there are not as many options and answers
+            as questions, fewer than two options, or an answer is no letter of an option.
+        InputError: A question has another number of options than the first, and `invalid_rows`
+            refuses it.
     """
     article = passage.text("article")
     passage_id = as_id(passage.values.get("id", path.name), f"{passage.place}: id")
-    questions, answers = passage.texts("questions"), passage.items("answers")
-    rows = zip(questions, passage.items("options"), answers, strict=True)
-    for index, (question, values, answer) in enumerate(rows):
-        options = as_texts(values, f"{passage.place}: options[{index}]")
+    questions, options, answers = (
+        passage.texts("questions"),
+        passage.items("options"),
+        passage.items("answers"),
+    )
+    if not len(questions) == len(options) == len(answers):
+        raise FieldError(
+            f"{passage.place}: got {len(questions)} questions, {len(options)} options and "
+            f"{len(answers)} answers, expected as many of each"
+        )
+    for index, question in enumerate(questions):
+        values = as_texts(options[index], f"{passage.place}: options[{index}]")
+        if len(values) < 2:
+            raise FieldError(
+                f"{passage.place}: got {len(values)} options[{index}], expected two or more"
+            )
+        target = _option_number(answers[index], len(values), f"{passage.place}: answers[{index}]")
+        if uneven := invalid_rows.describe_uneven(len(values)):
+            invalid_rows.add(UNEVEN_CHOICES, f"{passage.place}: options[{index}]: {uneven}")
+            continue
         yield Example(
             id=f"{source.name}/{passage_id}-{index}".lstrip("/"),
-            texts=(article, *(fill_blank(question, option) for option in options)),
-            target=_option_number(answer, len(options), f"{passage.place}: answers[{index}]"),
+            texts=(article, *(fill_blank(question, option) for option in values)),
+            target=target,
             source=source.name,
         )
 

@@ -92,7 +92,7 @@ def read_examples(
         InputError: A file is missing or not UTF-8, or a row is short or has an unknown label; the
             message names file and line.
     """
-    return list(_read(task, folder, split, invalid_rows or InvalidRows()))
+    return list(_read(task, folder, split, invalid_rows or InvalidRows(split=split)))
 
 
 def read_questions(
@@ -102,7 +102,7 @@ def read_questions(
 
     Arguments, order and errors are those of `read_examples`.
     """
-    return list(_read(task, folder, split, invalid_rows or InvalidRows()))
+    return list(_read(task, folder, split, invalid_rows or InvalidRows(split=split)))
 
 
 def _read(task: Task, folder: Path, split: Split, invalid_rows: InvalidRows) -> Iterator:
@@ -151,7 +151,7 @@ def _read_file(
     if file_format == "squad":
         return read_squad(task, source, path, trains=trains, invalid_rows=invalid_rows)
     if file_format == "race":
-        return read_race(source, path)
+        return read_race(source, path, invalid_rows=invalid_rows)
     return read_table(
         task,
         source,

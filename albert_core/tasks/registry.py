@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from albert_core.errors import InputError
-from albert_core.settings import parse_settings
+from albert_core.settings import parse_settings, texts_as_written
 from albert_core.storage import local_folder, read_bytes
 from albert_core.tasks.clue import CLUE_FOLDERS, CLUE_TASKS
 from albert_core.tasks.glue import GLUE_FOLDERS, GLUE_TASKS
@@ -121,26 +121,33 @@ def read_task_file(path: str | Path) -> Task:
     Its keys are the fields of `Task`; a source may be given as the name of its file alone.
 
     Raises:
-        InputError: The file is missing, no YAML, or the declaration is wrong or leads out of the
-            folders of task and results.
+        InputError: The file is missing, no YAML, or the declaration is wrong, has training or dev
+            files without labels, or leads out of the folders of task and results.
     """
     data = read_bytes(str(path))
     values = load_yaml(data, source=str(path))
     written = load_yaml_as_text(data, source=str(path))
     if isinstance(values, Mapping):
-        files = {split: _sources(values[split]) for split in SPLITS if split in values}
-        labels = {
-            key: _labels_as_written(values[key], written[key])
-            for key in ("labels", "skipped_labels")
-            if key in values
-        }
-        values = {**values, **files, **labels}
-        for key in ("texts", "metrics", "combined"):
-            if isinstance(values.get(key), str | int):
-                values[key] = [values[key]]
+        values = texts_as_written(Task, _with_lists(values), _with_lists(written))
     task = parse_settings(Task, values, source=str(path))
     _refuse_outside_paths(task, path)
+    _refuse_missing_labels(task, path)
     return task
+
+
+def _refuse_missing_labels(task: Task, path: str | Path) -> None:
+    """Refuse training and dev files without labels, of which nothing can be learned or scored.
+
+    Raises:
+        InputError: There is such a file; names the first.
+    """
+    for split in ("train", "dev"):
+        for source in task.sources(split):
+            if not source.is_labelled:
+                raise InputError(
+                    f"{path}: got is_labelled: false for {source.file} of the {split} set, "
+                    "expected labels there: only test files may lack them"
+                )
 
 
 def _refuse_outside_paths(task: Task, path: str | Path) -> None:
@@ -169,17 +176,15 @@ def _is_below(source: Source) -> bool:
     return not file.is_absolute() and ".." not in file.parts
 
 
-def _labels_as_written(labels: Any, written: Any) -> Any:
-    """Return labels with truth values and numbers as the text that stands in the file.
-
-    YAML reads the words no and on as truth values. What is no list is returned as it is.
-    """
-    if not isinstance(labels, list):
-        return labels
-    return [
-        text if isinstance(label, bool | int | float) else label
-        for label, text in zip(labels, written, strict=True)
-    ]
+def _with_lists(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a declaration in which the lists that may be given as one value are lists."""
+    files: dict[str, Any] = {split: _sources(values[split]) for split in SPLITS if split in values}
+    lists = {
+        key: [values[key]]
+        for key in ("texts", "labels", "skipped_labels", "metrics", "combined")
+        if isinstance(values.get(key), str | int | float)
+    }
+    return {**values, **files, **lists}
 
 
 def _sources(value: Any) -> list[Any]:

@@ -1,16 +1,15 @@
 """Read questions in the format of SQuAD, versions 1.1 and 2.0."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from albert_core.errors import InputError
-from albert_core.json_values import FieldError, JsonObject
+from albert_core.json_values import FieldError, JsonObject, parse_json
 from albert_core.tasks.examples import Answer, InvalidRows, Question
 from albert_core.tasks.tables import read_text
 from albert_core.tasks.task import Source, Task
 
-_FORMAT = "expected the SQuAD format: JSON with data, paragraphs, context, qas"
+_FORMAT = "the SQuAD format: JSON with data, paragraphs, context, qas"
 
 
 def read_squad(
@@ -47,8 +46,8 @@ def read_squad(
         elif question.is_impossible and not task.has_unanswerable:
             invalid_rows.add(
                 "unanswerable",
-                f"{place}: got is_impossible, expected none in task {task.name} (declare "
-                "has_unanswerable, as squad2 does)",
+                f"{place}: got is_impossible, expected none in task {task.name}; such questions "
+                "are for task squad2, or for a task.yaml with has_unanswerable: true",
             )
         elif not question.answers and source.is_labelled and not question.is_impossible:
             flag = " or is_impossible" if task.has_unanswerable else ""
@@ -72,19 +71,15 @@ def _questions(path: Path) -> Iterator[tuple[str, JsonObject]]:
     Raises:
         InputError: The file is missing, not UTF-8, or not in the SQuAD format.
     """
+    content = parse_json(read_text(path), str(path), expected=_FORMAT)
     try:
-        content = JsonObject.of(json.loads(read_text(path)), str(path))
-        for article in content.objects("data"):
+        for article in JsonObject.of(content, str(path)).objects("data"):
             for paragraph in article.objects("paragraphs"):
                 context = paragraph.text("context")
                 for question in paragraph.objects("qas"):
                     yield context, _with_id_in_place(question, path)
     except FieldError as error:
-        raise InputError(f"{error}; {_FORMAT}") from error
-    except InputError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not JSON ({error}); {_FORMAT}") from error
+        raise InputError(f"{error}; expected {_FORMAT}") from error
 
 
 def _with_id_in_place(question: JsonObject, path: Path) -> JsonObject:

@@ -2,21 +2,28 @@
 
 import abc
 import dataclasses
-import json
-import math
 import string
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from albert_core.errors import InputError
-from albert_core.json_values import FieldError, JsonObject, as_text, as_texts, label_spellings
-from albert_core.tasks.examples import Example, InvalidRows
+from albert_core.files import read_regular_file
+from albert_core.json_values import (
+    FieldError,
+    JsonObject,
+    as_text,
+    as_texts,
+    label_spellings,
+    parse_json,
+)
+from albert_core.tasks.examples import UNEVEN_CHOICES, Example, InvalidRows
 from albert_core.tasks.quoting import unquote_export
 from albert_core.tasks.table_columns import TableColumns, find_columns
 from albert_core.tasks.task import Column, Source, Task
 
 Row = Any  # a list of cells, or a JSON object
+_LARGEST_SCORE = 1e18  # the loss squares scores in float32, which ends at 3e38
 
 
 class _Unusable(Exception):  # noqa: N818 - caught here
@@ -80,11 +87,11 @@ def read_table(
             if example is None:
                 continue
             if source.id is not None:
-                if example.id in seen:
-                    raise _Unusable("duplicate id", f"got id {example.id!r} again")
-                seen.add(example.id)
-            if checks_texts and not all(text.strip() for text in example.texts):
-                raise _Unusable("empty text", "got an empty text, expected words")
+                _refuse_repeated(example, seen)
+            if checks_texts:
+                _refuse_empty(example)
+            if task.kind == "multiple_choice":
+                _refuse_uneven(example, invalid_rows)
         except FieldError as error:
             invalid_rows.add("wrong type", f"{place}: {error}")
             continue
@@ -92,6 +99,24 @@ def read_table(
             invalid_rows.add(error.cause, f"{place}: {error}")
             continue
         yield example
+
+
+def _refuse_repeated(example: Example, seen: set[str]) -> None:
+    """Refuse an example with an id that was seen; add its id to those."""
+    if example.id in seen:
+        raise _Unusable("duplicate id", f"got id {example.id!r} again")
+    seen.add(example.id)
+
+
+def _refuse_empty(example: Example) -> None:
+    if not all(text.strip() for text in example.texts):
+        raise _Unusable("empty text", "got an empty text, expected words")
+
+
+def _refuse_uneven(example: Example, invalid_rows: InvalidRows) -> None:
+    """Refuse an example of multiple choice with other choices than the split's first in number."""
+    if uneven := invalid_rows.describe_uneven(len(example.texts) - 1):
+        raise _Unusable(UNEVEN_CHOICES, uneven)
 
 
 def read_header(path: Path) -> list[str]:
@@ -169,7 +194,8 @@ class _Rows(abc.ABC):
                 known = [label for label in spellings if label in task.labels]
                 return float(task.labels.index((known or list(spellings))[0]))
             target = float(spellings[0])
-            if not math.isfinite(target) or "_" in spellings[0]:  # Python reads 1_0 as 10
+            # NaN compares false. Python reads 1_0 as 10.
+            if not abs(target) <= _LARGEST_SCORE or "_" in spellings[0]:
                 raise ValueError(spellings)
             if task.kind == "multiple_choice" and target not in range(num_choices):
                 raise ValueError(spellings)
@@ -177,7 +203,7 @@ class _Rows(abc.ABC):
             expected = {
                 "classification": f"one of {', '.join(task.labels)}",
                 "multiple_choice": f"the number of a choice, 0 to {num_choices - 1}",
-            }.get(task.kind, "a number")
+            }.get(task.kind, f"a number of at most {_LARGEST_SCORE:g}")
             raise _Unusable(
                 "unknown label", f"got label {spellings[0]!r}, expected {expected}"
             ) from error
@@ -274,12 +300,7 @@ class _JsonRows(_Rows):
             if not line.strip():
                 continue
             place = f"{self.path}, line {number}"
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise InputError(
-                    f"{place}: not JSON ({error}); expected an object a line"
-                ) from error
+            row = parse_json(line, place, expected="an object a line")
             yield number, JsonObject.of(row, place).at("")
 
     def cells(self, row: Row) -> _Cells:
@@ -371,11 +392,9 @@ def read_text(path: Path) -> str:
     """Read a file of UTF-8 as text, line ends as they are, without its byte order mark.
 
     Raises:
-        InputError: The file is missing or not UTF-8.
+        InputError: The file is missing, cannot be read, or is not UTF-8.
     """
     try:
-        return path.read_bytes().decode("utf-8").removeprefix("\ufeff")
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
+        return read_regular_file(path).decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 at byte {error.start}") from error

@@ -70,7 +70,7 @@ class Source:
         texts: Where the texts are, if not where the task says.
         label: Where the label is, if not where the task says.
         id: Where the id of a row is; rows are numbered without it.
-        is_labelled: Whether rows have labels.
+        is_labelled: Whether rows have labels, as training and dev files must in the end.
         is_optional: Whether the file may be missing.
         submission: Name of the file for its predictions on GLUE's site; empty for none.
     """

@@ -1,11 +1,10 @@
 """Tokenizers from the files and folders people have."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from albert_core.errors import InputError
-from albert_core.json_values import as_bool
+from albert_core.json_values import as_bool, read_json_object
 from albert_core.storage import local_folder
 from albert_core.tokenization.interface import SETTINGS_NAME, Tokenizer
 from albert_core.tokenization.kinds import tokenizer_class, vocabulary_patterns
@@ -145,9 +144,4 @@ def _read_json(file: Path) -> dict[str, Any]:
     Raises:
         InputError: The file holds something else.
     """
-    if not file.is_file():
-        return {}
-    try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{file}: not a JSON object ({error}); write it anew") from error
+    return read_json_object(file) if file.is_file() else {}

@@ -44,8 +44,8 @@ class SafeguardConfig:
         """Refuse settings out of their range; `stuck_after_steps` is not checked.
 
         Raises:
-            InputError: `spike_ratio` is neither 0 nor above 1, `roll_back_factor` is not between 0
-                and 1, or `max_roll_backs` is below 0.
+            InputError: `spike_ratio` is neither 0 nor above 1, `roll_back_factor` is 0, 1 or not
+                between them, or `max_roll_backs` is below 0.
         """
         # Not `<=`, which NaN would pass.
         if self.spike_ratio and not self.spike_ratio > 1.0:

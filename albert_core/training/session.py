@@ -1,6 +1,5 @@
 """What the callbacks of one training share: model, state, plan and clock."""
 
-import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -89,16 +88,8 @@ class TrainingSession:
 
     @property
     def seconds_left(self) -> float:
-        """Time to the end of training, by the speed since the last line of the log.
-
-        While steps are not settled, by their minutes; NaN where neither is known.
-        """
-        (first, since), step = self.last_log, self.state.step
-        if self.plan.num_train_steps >= UNSETTLED:
-            return max(self.plan.minutes[-1].end_s - self.seconds, 0.0)
-        if step <= first:
-            return math.nan
-        return (self.plan.num_train_steps - step) * (time.monotonic() - since) / (step - first)
+        """Time to the end of a training whose steps are not settled, by its minutes."""
+        return max(self.plan.minutes[-1].end_s - self.seconds, 0.0)
 
     @property
     def is_finished(self) -> bool:

@@ -74,7 +74,10 @@ def task_step_name(step: str, task: str, initialization: str) -> str:
 def refuse_repeated_tasks(
     step: str, configs: Sequence[Mapping[str, Any]], folders: Sequence[str | Path]
 ) -> None:
-    """Refuse several outputs of one task from the same initial weights, of which one would count.
+    """Refuse several outputs of one task whose weights all began pretrained, or all random.
+
+    They count as the same model, of which only one would be used; which pretrained weights they
+    began with, and other settings, are not compared.
 
     Args:
         step: What reads them, for the message.

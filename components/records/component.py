@@ -22,6 +22,7 @@ def make_records(
     from albert_core.corpus.cleaning import CleaningConfig
     from albert_core.settings import parse_settings
     from components.artifacts import artifact_address, log_metrics
+    from components.file_lists import read_lists
     from components.records.job import RecordsJob
     from components.records.runners import BeamConfig
     from components.records.step import make_records
@@ -31,9 +32,9 @@ def make_records(
     output = artifact_address(records)
     with step_process(settings.step, output=output, work_root=work_root) as progress:
         manifest = make_records(
-            corpus=parse_settings(CorpusConfig, corpus, source="corpus"),
+            corpus=parse_settings(CorpusConfig, read_lists(corpus), source="corpus"),
             vocab=artifact_address(vocab),
-            cleaning=parse_settings(CleaningConfig, cleaning, source="cleaning"),
+            cleaning=parse_settings(CleaningConfig, read_lists(cleaning), source="cleaning"),
             config=settings.records,
             beam=parse_settings(BeamConfig, beam, source="beam"),
             output=output,

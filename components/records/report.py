@@ -5,11 +5,13 @@ from typing import Any
 
 from albert_core.corpus.cleaning import RemovedDocuments
 from albert_core.errors import InputError, StepFailedError
-from albert_core.records.config import HELD_OUT_PREFIX, TRAIN_PREFIX, RecordsConfig
-from albert_core.records.documents import HELD_OUT_SHARD, shard_names
+from albert_core.records.config import HELD_OUT_PREFIX, TRAIN_PREFIX
+from albert_core.records.documents import HELD_OUT_SHARD, find_held_out_fraction, shard_names
+from albert_core.records.encoded import merge_documents
 from albert_core.records.statistics import Counts, add_counts, masking_statistics
 from components.records.beam_pipeline import WorkerContext
 
+_LENGTH_BYTES = 4  # of `EncodedDocument.sentence_lengths`, which are uint32
 _READ = (
     "num_documents",
     "num_kept_documents",
@@ -43,7 +45,7 @@ def describe_shards(context: WorkerContext, splits: Iterable[str]) -> dict[str, 
         removed.merge(counts["removed"])
     by_shard = {shard: context.read_counts(shard) for shard in shard_names(context.config)}
     _refuse_loss(read["num_kept_documents"], by_shard)
-    _refuse_empty(read, by_shard, context.config)
+    _refuse_empty(context, read, by_shard, splits)
     num_records = {
         prefix: sum(c["num_records"] for shard, c in by_shard.items() if shard.startswith(prefix))
         for prefix in (TRAIN_PREFIX, HELD_OUT_PREFIX)
@@ -129,20 +131,45 @@ def _refuse_loss(num_read: int, by_shard: Mapping[str, Counts]) -> None:
         )
 
 
-def _refuse_empty(read: Counts, by_shard: Mapping[str, Counts], config: RecordsConfig) -> None:
+def _refuse_empty(
+    context: WorkerContext, read: Counts, by_shard: Mapping[str, Counts], splits: Iterable[str]
+) -> None:
     """Refuse shards without a training record, or without a held-out one where some are wanted.
+
+    The message names a fraction to hold out that gives both, if there is one.
 
     Raises:
         InputError: There is none.
     """
+    config = context.config
     num_train = sum(c["num_records"] for name, c in by_shard.items() if name != HELD_OUT_SHARD)
-    if not num_train:
+    num_held_out = by_shard[HELD_OUT_SHARD]["num_records"] if config.held_out_fraction else 1
+    if num_train and num_held_out:
+        return
+    keys = {key for key, num_sentences in _documents(context, splits) if num_sentences > 1}
+    if not keys:
         raise InputError(
             f"corpus: {read['num_documents']} documents gave no training record; expected "
             "documents of two sentences or more"
         )
-    if config.held_out_fraction and not by_shard[HELD_OUT_SHARD]["num_records"]:
+    fraction = find_held_out_fraction(keys, config)
+    if fraction is None:
         raise InputError(
-            f"records.held_out_fraction: got {config.held_out_fraction}, which keeps none of the "
-            f"{read['num_documents']} documents; raise it"
+            "corpus: got one document of two sentences or more, expected several, to train on some "
+            f"and hold out others (records.held_out_fraction {config.held_out_fraction}); put a "
+            "blank line behind each document, or each into a file of its own"
         )
+    effect = "leaves none of" if num_held_out else "keeps none of"
+    raise InputError(
+        f"records.held_out_fraction: got {config.held_out_fraction}, which {effect} the "
+        f"{len(keys)} documents of two sentences or more "
+        f"{'to train on' if num_held_out else 'for evaluation'}; set it to {fraction}"
+    )
+
+
+def _documents(context: WorkerContext, splits: Iterable[str]) -> Iterator[tuple[bytes, int]]:
+    """Yield key and number of sentences of every document that was encoded."""
+    paths = sorted(part.path for split in splits for part in context.encoded_parts(split))
+    for shard in shard_names(context.config):
+        for document in merge_documents(paths, shard):
+            yield document.key, len(document.sentence_lengths) // _LENGTH_BYTES

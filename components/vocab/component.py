@@ -19,13 +19,14 @@ def train_vocab(
     from albert_core.settings import parse_settings
     from albert_core.tokenization.config import VocabConfig
     from components.artifacts import artifact_address, log_metrics
+    from components.file_lists import read_lists
     from components.runtime import step_process
     from components.vocab.step import train_vocab
 
     output = artifact_address(vocab)
     with step_process("vocab", output=output, work_root=work_root) as progress:
         manifest = train_vocab(
-            corpus=parse_settings(CorpusConfig, corpus, source="corpus"),
+            corpus=parse_settings(CorpusConfig, read_lists(corpus), source="corpus"),
             config=parse_settings(VocabConfig, config, source="vocab"),
             output=output,
             work_root=work_root,

@@ -48,7 +48,7 @@ def train_vocab(
         InputError: The corpus is missing, empty or not UTF-8, or too small for the size; or
             `config.source` is missing, or the settings differ from it.
     """
-    source = _load_source(config) if config.source else None
+    source = load_source(config) if config.source else None
 
     def body(results: Path, _: Path) -> Metrics:
         """Train or take the vocabulary, write it and its report into `results`; return the metrics.
@@ -104,7 +104,7 @@ def train_vocab(
     )
 
 
-def _load_source(config: VocabConfig) -> Tokenizer:
+def load_source(config: VocabConfig) -> Tokenizer:
     """Load the vocabulary of `config.source`.
 
     Raises:

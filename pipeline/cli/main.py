@@ -6,13 +6,16 @@ and its help (`pipeline.cli.parsing`).
 The exit status is 0 for success, 1 for failure, 2 for bad input, 130 when it was interrupted.
 """
 
+import contextlib
 import dataclasses
+import os
 import sys
 from collections.abc import Mapping, Sequence
 
 import jsonargparse
 
 from albert_core.errors import InputError, ServiceError, StepFailedError
+from albert_core.json_values import has_lone_surrogate
 from albert_core.settings import one_line
 from albert_core.unused_imports import skip_unused_imports
 from pipeline.cli import (
@@ -24,7 +27,10 @@ from pipeline.cli import (
     step_commands,
 )
 from pipeline.cli.parsing import Command, CommandParser, get_summary
+from pipeline.extras import describe_missing_package
 from pipeline.local.interruption import INTERRUPTED_STATUS, print_interrupted
+
+BROKEN_PIPE_STATUS = 141  # 128 + SIGPIPE, as of a program that the signal ends
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,19 +88,42 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments; the process's own when None.
 
     Returns:
-        The exit status: 0; 1 if a step or a service failed; 2 for bad input; `INTERRUPTED_STATUS`
-        after Ctrl-C.
+        The exit status: 0; 1 if a step or a service failed; 2 for bad input or a missing package;
+        `INTERRUPTED_STATUS` after Ctrl-C; `BROKEN_PIPE_STATUS` if nobody reads the output.
 
     Raises:
         SystemExit: The help was asked for, and has been printed.
     """
     skip_unused_imports()
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        try:
+            return _run_arguments(list(sys.argv[1:] if argv is None else argv))
+        finally:
+            # Here, where a reader that has gone is no traceback; also after the help.
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        return _end_after_broken_pipe()
+
+
+def _run_arguments(arguments: list[str]) -> int:
+    """Run a command line and print its error, if it ends with one; return the exit status.
+
+    Raises:
+        BrokenPipeError: Nobody reads the output any more.
+        SystemExit: The help was asked for, and has been printed.
+    """
     summary = "Raw text in, a scored ALBERT out, as one resumable pipeline."
     try:
+        _refuse_undecodable(arguments)
         _run_command(COMMANDS, arguments, prog="albert", summary=summary)
     except (InputError, jsonargparse.ArgumentError) as error:
         print(f"albert: error: {one_line(error)}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if (missing := describe_missing_package(" ".join(arguments[:1]), error)) is None:
+            raise
+        print(f"albert: error: {missing}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as error:
         print_interrupted(*error.args)
@@ -103,6 +132,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"albert: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _end_after_broken_pipe() -> int:
+    """Return the exit status of a command whose reader has gone, as in `albert info X | head -1`.
+
+    Standard output leads nowhere from now on: what is left in its buffer would fail again when the
+    interpreter ends.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return BROKEN_PIPE_STATUS
+
+
+def _refuse_undecodable(arguments: Sequence[str]) -> None:
+    """Refuse arguments that are not UTF-8: no file that a step writes could hold them.
+
+    Raises:
+        InputError: There is one; names its place.
+    """
+    for number, argument in enumerate(arguments, start=1):
+        if has_lone_surrogate(argument):
+            shown = argument.encode(errors="backslashreplace").decode()
+            raise InputError(f"argument {number}: got {shown}, which is not UTF-8; rename the file")
 
 
 def _run_command(

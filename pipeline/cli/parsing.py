@@ -20,13 +20,14 @@ import yaml
 
 from albert_core.errors import InputError
 from albert_core.old_names import rename_setting, rename_settings
+from albert_core.settings import settle_nulls
 from albert_core.storage import split_addresses
-from albert_core.yaml_text import refuse_repeated_keys
+from albert_core.yaml_text import load_yaml, refuse_repeated_keys
 from pipeline.config import (
     RunConfig,
     read_config,
     read_run_values,
-    read_yaml,
+    read_section,
     to_values,
     with_recipes,
 )
@@ -44,6 +45,7 @@ _ALIASES = {
 _CHECKPOINT_VOCAB = "--checkpoint.vocab"
 # Options whose values may hold a comma or begin with a bracket: names of files and folders.
 _ADDRESS_LISTS = {"--corpus.files", "--records_dir", "--finetuned_dirs", "--evaluation_dirs"}
+_TRUTH_VALUES = ("true", "false", "yes", "no")
 # Parameters that the file of a run sets; `**settings` is all of them.
 _RUN_SETTINGS = {"settings", *(field.name for field in dataclasses.fields(RunConfig))}
 
@@ -94,6 +96,12 @@ class CommandParser:
             for action in self.parser._actions
             if isinstance(defaults.get(action.dest), jsonargparse.Namespace)
         }
+        actions: list[Any] = self.parser._actions  # those of sections have their dataclass
+        self._section_types: dict[str, type] = {
+            f"--{action.dest}": action.basetype
+            for action in actions
+            if action.dest in self.sections
+        }
         self.given: set[str] = set()
         self._options = {option for a in self.parser._actions for option in a.option_strings}
 
@@ -110,6 +118,7 @@ class CommandParser:
                 section, --config or a key of a mapping is given twice, of which the first would be
                 lost.
         """
+        arguments = self._with_truth_values(arguments)
         lists = set(self._list_options())
         sections = {f"--{name}" for name in self.sections}
         spelled: list[str] = []
@@ -131,11 +140,29 @@ class CommandParser:
             if option in lists & _ADDRESS_LISTS and (values := _addresses(value)):
                 spelled[index + 1] = json.dumps(values)
             elif option in lists and not value.startswith(("[", "-")):
-                spelled[index + 1] = json.dumps(value.split(","))
+                spelled[index + 1] = json.dumps([item.strip() for item in value.split(",")])
             elif option == "--vocab" and self._names_vocabulary(value):
                 spelled[index] = _CHECKPOINT_VOCAB
             elif option in sections and not value.startswith("--"):
-                spelled[index + 1] = _read_section(option, value)
+                spelled[index + 1] = _read_section(option, value, self._section_types[option])
+        return spelled
+
+    def _with_truth_values(self, arguments: list[str]) -> list[str]:
+        """Return arguments with `true` behind each truth value that is given as its name alone.
+
+        People write `--reconfigure`, and messages tell them to.
+        """
+        names = {
+            name
+            for action in self.parser._actions
+            if getattr(action, "_typehint", None) is bool
+            for name in action.option_strings
+        }
+        spelled: list[str] = []
+        for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
+            spelled.append(argument)
+            if argument in names and following.lower() not in _TRUTH_VALUES:
+                spelled.append("true")
         return spelled
 
     def _todays_name(self, option: str) -> str:
@@ -295,7 +322,7 @@ def _is_mapping(value: str) -> bool:
     """Return whether a text is a mapping in YAML."""
     try:
         return isinstance(yaml.safe_load(value), Mapping)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: of a date that is none
         return False
 
 
@@ -309,17 +336,21 @@ def _addresses(value: str) -> list[str] | None:
     return addresses
 
 
-def _read_section(option: str, value: str) -> str:
-    """Return the settings of a section as JSON, read from the YAML file that `value` names.
+def _read_section(option: str, value: str, cls: type) -> str:
+    """Return the settings of a section, in YAML, as jsonargparse takes them.
 
-    A `value` that is itself a YAML mapping is returned as it is. Old names in a file become
-    today's.
+    Args:
+        option: The section's option.
+        value: The name of a YAML file, or a mapping in YAML.
+        cls: The dataclass of the section.
 
     Raises:
-        InputError: The file is missing, not YAML, or not a mapping; or a key is twice in it.
+        InputError: The file is missing, not YAML, or not a mapping; a key is twice in it, or a null
+            is in place of a value.
     """
-    if _is_mapping(value):
-        refuse_repeated_keys(value, source=option)
-        return value
-    values = rename_settings(read_yaml(value, option=option), source=f"{option} {value}")
-    return json.dumps(values, default=str)
+    if not _is_mapping(value):
+        return json.dumps(read_section(value, cls, option=option), default=str)
+    values = load_yaml(value, source=option)
+    settled = settle_nulls(cls, rename_settings(values), source=option)
+    # As it was given, where that says the same: JSON has no word for infinity.
+    return value if settled == values else json.dumps(settled, default=str)

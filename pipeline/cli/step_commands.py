@@ -19,6 +19,7 @@ from albert_core.records.config import RecordsConfig
 from albert_core.storage import join, local_folder
 from albert_core.tasks import data_folder, find_task
 from albert_core.tokenization.config import VocabConfig
+from components.number_formats import format_metric
 from components.records.runners import BeamConfig
 
 
@@ -332,5 +333,5 @@ def _report_on_runs(runs: Sequence[str], folders: Mapping[str, Any], output: str
 
 def print_manifest(manifest: Manifest, output: str) -> None:
     """Print what a step made: the folder, its metrics and the seconds it took."""
-    metrics = ", ".join(f"{name} {value}" for name, value in manifest.metrics.items())
+    metrics = ", ".join(f"{name} {format_metric(v)}" for name, v in manifest.metrics.items())
     print(f"{output}: {metrics} ({manifest.seconds:.1f} s)")

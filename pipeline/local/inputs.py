@@ -8,21 +8,16 @@ from albert_core.corpus import CorpusConfig, check_corpus, corpus_fingerprint, f
 from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.corpus.overlap import OverlapIndex
 from albert_core.errors import InputError
+from albert_core.finetuning.data_checks import check_task_data
 from albert_core.places.models import find_model
 from albert_core.storage import find_files, is_remote
-from albert_core.tasks import (
-    InvalidRows,
-    Task,
-    find_task,
-    read_examples,
-    read_questions,
-    task_fingerprint,
-)
-from albert_core.tasks.reading import SPLITS
+from albert_core.tasks import find_task, task_fingerprint
+from albert_core.tokenization import Tokenizer
 from components.checkpoint.step import fetch_checkpoint, read_configured
 from components.image import get_registry, image_name
 from components.resolve.dates import DATE_PLACEHOLDER, NO_DATE
 from components.resolve.step import Resolved, resolve
+from components.vocab.step import load_source
 from pipeline.config import RunConfig
 from pipeline.preflight import CheckpointStart, RunStart, TaskFiles
 
@@ -45,8 +40,8 @@ class LocalInputs:
         absolute.
 
         Raises:
-            InputError: A file is missing or unusable, the date is missing, wrong or of no use, or
-                the accepted model is gone.
+            InputError: A file is missing or unusable, the vocabulary to take is not the one of the
+                settings, the date is missing, wrong or of no use, or the accepted model is gone.
         """
         accepted = _make_absolute(config.retraining.accepted)
         retraining = dataclasses.replace(config.retraining, accepted=accepted)
@@ -79,6 +74,7 @@ class LocalInputs:
             date=self.date,
             corpus_fingerprint=text.corpus_fingerprint,
             accepted=text.accepted,
+            tokenizer=load_source(text.vocab) if text.vocab.source else None,
         )
 
     def _check_undated_text(self, config: RunConfig) -> Resolved:
@@ -129,27 +125,25 @@ class LocalInputs:
             fingerprint=checkpoint.content_hash(),
             max_length=checkpoint.config.max_position_embeddings,
             trained_length=find_trained_length(fetch_checkpoint(path)),
+            tokenizer=checkpoint.tokenizer,
         )
 
-    def find_task(self, name: str, config: RunConfig) -> TaskFiles:
+    def find_task(self, name: str, config: RunConfig, tokenizer: Tokenizer | None) -> TaskFiles:
         """Read all files of a task, and return the task with its folder, absolute, and its hash.
-
-        Rows that training leaves out are let pass in the training set; others are refused.
 
         Args:
             name: As in `config.tasks`: a built-in task, a folder of `data_dir`, or a task.yaml.
             config: The run.
+            tokenizer: The vocabulary, where it exists already.
 
         Raises:
-            InputError: There is no `data_dir`, the task is unknown, or a file of it is missing or
-                wrong.
+            InputError: There is no `data_dir`, the task is unknown, or fine-tuning and evaluation
+                would refuse a file or a row (`check_task_data`).
         """
         if not config.data_dir:
             raise InputError("data_dir: got nothing; expected the folder of the tasks' folders")
         task, folder = find_task(name, config.data_dir)
-        _check_task_files(
-            task, folder, leaves_out=config.finetuning.for_task(task).leaves_out(task)
-        )
+        check_task_data(task, folder, config.finetuning.for_task(task), tokenizer)
         return TaskFiles(
             task=task, folder=str(folder.absolute()), fingerprint=task_fingerprint(task, folder)
         )
@@ -181,21 +175,3 @@ def _make_absolute(address: str) -> str:
     An empty address and one in the cloud are returned as they are.
     """
     return address if not address or is_remote(address) else str(Path(address).absolute())
-
-
-def _check_task_files(task: Task, folder: Path, *, leaves_out: bool) -> None:
-    """Read every file of a task and refuse wrong rows.
-
-    Args:
-        task: The task.
-        folder: Folder of its files.
-        leaves_out: Whether wrong rows of the training set are let pass, since training leaves
-            them out.
-
-    Raises:
-        InputError: A file is missing, or a row is wrong.
-    """
-    read = read_questions if task.kind == "question_answering" else read_examples
-    for split in SPLITS:
-        invalid_rows = InvalidRows("leave_out" if leaves_out and split == "train" else "refuse")
-        read(task, folder, split, invalid_rows=invalid_rows)

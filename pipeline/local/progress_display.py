@@ -76,8 +76,6 @@ class _ProgressLines(contextlib.AbstractContextManager):
     def show(self, event: Mapping[str, Any]) -> None:
         """Print a line for an event, or nothing if the step's last line of progress is too recent.
 
-        A step's `started` must come before its `finished`.
-
         Args:
             event: An event of `components.runtime.step_process`.
         """
@@ -86,7 +84,7 @@ class _ProgressLines(contextlib.AbstractContextManager):
             self._started[step] = now
             self._print(step, "started")
         elif event["event"] == "finished":
-            self._print(step, f"done in {now - self._started[step]:.1f} s")
+            self._print(step, f"done in {now - self._started.get(step, now):.1f} s")
         elif event["event"] == "failed":
             self._print(step, "failed")
         elif now - self._last.get(step, 0.0) >= _PLAIN_EVERY_S:

@@ -19,7 +19,8 @@ from albert_core.exports.formats import refuse_missing_packages
 from albert_core.files import write_atomically
 from albert_core.places.links import update_places
 from albert_core.places.outputs import ARTIFACTS_NAME
-from albert_core.progress import read_events
+from albert_core.progress import keep_finished_events, read_events
+from components.file_lists import write_long_lists
 from components.report.step import PAGE_NAME, SUMMARY_NAME
 from components.resolve.dates import NO_DATE
 from components.runtime import (
@@ -31,6 +32,7 @@ from components.runtime import (
 )
 from pipeline.albert import OptionalSteps, build_pipeline
 from pipeline.config import RunConfig, Runner
+from pipeline.extras import refuse_missing_packages_of_run
 from pipeline.local.containers import container_runner, engine_errors, make_writable
 from pipeline.local.damage import record_cache, remove_damaged
 from pipeline.local.inputs import LocalInputs
@@ -91,6 +93,7 @@ def run_locally(
     """
     given, folder = folder, folder.absolute()
     if runner == "process":
+        refuse_missing_packages_of_run(has_text=not config.checkpoint.path)
         refuse_missing_packages(config.export.formats)
     arguments = pipeline_arguments(config, LocalInputs(date=date), work_root=folder / "work")
     pipeline = build_pipeline(PlatformConfig(), OptionalSteps.for_run(config))
@@ -103,14 +106,17 @@ def run_locally(
     containers = container_runner(arguments, folder, environment) if runner == "docker" else None
     is_new = not folder.exists()
     with lock_run_folder(folder, config, run_id, reconfigure=reconfigure):
-        write_atomically(folder / EVENTS_NAME, b"")
+        events = folder / EVENTS_NAME
+        earlier = read_events(events) if events.is_file() else []
+        write_atomically(events, b"")
+        arguments = write_long_lists(arguments, folder / "work" / "file-lists")
         remove_damaged(folder)
         update_places(folder)
         try:
             with (
                 _environment(environment),
                 exit_when_interrupted(),
-                show_progress(folder / EVENTS_NAME, on_finished=lambda: _show_outputs(folder)),
+                show_progress(events, on_finished=lambda: _show_outputs(folder)),
             ):
                 report = call_in_thread(
                     lambda: _run_pipeline(pipeline, arguments, folder, containers)
@@ -128,7 +134,9 @@ def run_locally(
         finally:
             record_cache(folder)
         update_places(folder, report=report)
-        return _publish_page(given, report)
+        steps_run = _finished_steps(folder)
+        keep_finished_events(events, earlier)
+        return _publish_page(given, report, steps_run)
 
 
 def _run_pipeline(
@@ -231,12 +239,13 @@ def _finished_steps(folder: Path) -> frozenset[str]:
     return frozenset(event["step"] for event in events if event["event"] == "finished")
 
 
-def _publish_page(folder: Path, report: Path) -> RunResult:
+def _publish_page(folder: Path, report: Path, steps_run: frozenset[str]) -> RunResult:
     """Copy the report's page to the run's folder, where each run replaces it; return the result.
 
     Args:
         folder: The run's folder.
         report: Folder of the report, with page and summary.
+        steps_run: Names of the steps that ran this time.
     """
     page = folder / PAGE_NAME
     write_atomically(page, (report / PAGE_NAME).read_bytes())
@@ -244,5 +253,5 @@ def _publish_page(folder: Path, report: Path) -> RunResult:
         folder=folder,
         page=page,
         summary=json.loads((report / SUMMARY_NAME).read_text(encoding="utf-8")),
-        steps_run=_finished_steps(folder),
+        steps_run=steps_run,
     )

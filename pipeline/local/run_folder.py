@@ -15,6 +15,7 @@ from albert_core.files import write_atomically
 from albert_core.old_names import rename_settings
 from albert_core.places.outputs import RUN_CONFIG_NAME
 from albert_core.settings import parse_settings
+from albert_core.yaml_text import load_yaml
 from components.runtime import EVENTS_NAME, LOCK_NAME
 from pipeline.config import RunConfig, to_values
 
@@ -117,8 +118,8 @@ def _read_saved_values(data: bytes, path: Path) -> Mapping[str, Any]:
     that holds no mapping, or is no YAML, nothing.
     """
     try:
-        values = rename_settings(yaml.safe_load(data))
-    except (yaml.YAMLError, UnicodeDecodeError):
+        values = rename_settings(load_yaml(data, source=str(path)))
+    except InputError:
         return {}
     try:
         return to_values(parse_settings(RunConfig, values, source=str(path)))

@@ -1,5 +1,6 @@
 """What is in a run's folder: how the last run there ended, its steps, scores and models."""
 
+import contextlib
 import dataclasses
 import fcntl
 import json
@@ -7,9 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from albert_core.artifacts.manifest import MANIFEST_NAME
+from albert_core.errors import InputError
 from albert_core.places.models import list_remote_models, run_models
 from albert_core.places.outputs import (
     REPORT_PLACE,
@@ -22,6 +22,7 @@ from albert_core.places.outputs import (
 from albert_core.places.scores import SCORES_NAME, TaskScore, task_scores
 from albert_core.progress import read_events
 from albert_core.storage import exists, find_files, is_remote, join, read_bytes
+from albert_core.yaml_text import load_yaml
 from components.finetune.job import task_step_name
 from components.records.job import records_step_names
 from components.run_summary.step import SUMMARY_NAME
@@ -119,10 +120,9 @@ def describe_run(folder: Path) -> RunDescription:
     report = folder / REPORT_PLACE
     is_whole = state == "finished" and report.is_dir()
     outputs = find_outputs(folder, report=report if is_whole else None)
-    values = yaml.safe_load((folder / RUN_CONFIG_NAME).read_text(encoding="utf-8")) or {}
     return RunDescription(
         folder=str(folder),
-        title=str(values.get("title", "")),
+        title=_read_title(folder / RUN_CONFIG_NAME),
         state=state,
         message=_failure_message(folder, failures[0]) if failures else "",
         steps=[
@@ -132,6 +132,14 @@ def describe_run(folder: Path) -> RunDescription:
         scores=task_scores(outputs),
         models={place: str(model) for place, model in run_models(folder).items()},
     )
+
+
+def _read_title(config: Path) -> str:
+    """Return the title in the configuration of a run; empty if it is damaged or has none."""
+    with contextlib.suppress(InputError):
+        values = load_yaml(config.read_bytes(), source=str(config))
+        return str(values.get("title", "")) if isinstance(values, Mapping) else ""
+    return ""
 
 
 def _last_events(folder: Path) -> dict[str, dict[str, Any]]:

@@ -71,6 +71,7 @@ def compile_pipeline(
             "ALBERT_REGISTRY: got nothing, expected the registry that holds the images, for "
             "example europe-docker.pkg.dev/PROJECT/REPOSITORY; export it"
         )
+    _refuse_long_title(config.title, resources.platform)
     refuse_local_inputs(config, work_root)
     try:
         listing: list[str] | None = list_inputs(config)
@@ -90,6 +91,19 @@ def compile_pipeline(
     )
     text = package_text(pipeline, parameters)
     return CompiledPipeline(text=text, parameters=parameters)
+
+
+def _refuse_long_title(title: str, platform: PlatformRules) -> None:
+    """Refuse a title that is longer than the platform takes.
+
+    Raises:
+        InputError: It is.
+    """
+    if len(title) > platform.max_title_characters:
+        raise InputError(
+            f"title: got {len(title)} characters, expected {platform.max_title_characters} at "
+            f"most, the limit of {platform.title}"
+        )
 
 
 def _refuse_large(parameters: Mapping[str, Any], platform: PlatformRules) -> None:

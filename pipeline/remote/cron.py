@@ -27,6 +27,9 @@ _FIELDS = (
     _Field(name="month", lowest=1, highest=12, names=_MONTHS),
     _Field(name="day of week", lowest=0, highest=6, names=_DAYS),
 )
+_DAYS_IN_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+# In the database of zones of a machine, and no names of places: `posix/Europe/Rome`.
+_OF_THE_MACHINE = {"", "localtime", "Factory", "posixrules", "posix", "right", "zone.tab"}
 _ITEM = re.compile(r"(?P<first>\*|\w+)(-(?P<last>\w+))?(/(?P<step>\d+))?")
 
 
@@ -49,7 +52,8 @@ class CronSchedule:
         """Refuse expressions that the platforms do not read alike, and unknown time zones.
 
         Raises:
-            InputError: There are not five fields, a field is refused, or the zone is unknown.
+            InputError: There are not five fields, a field is refused, no month of those given has
+                a day of those given, or the zone is unknown.
         """
         fields = self.cron.split()
         if len(fields) != len(_FIELDS):
@@ -60,17 +64,67 @@ class CronSchedule:
         for field, text in zip(_FIELDS, fields, strict=True):
             for item in text.split(","):
                 _check_item(field, item, self.cron)
-        try:
-            zoneinfo.ZoneInfo(self.time_zone)
-        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise InputError(
-                f"time_zone: got {self.time_zone!r}, expected a name such as UTC or Europe/Rome"
-            ) from error
+        _refuse_impossible_day(*fields[2:], cron=self.cron)
+        check_time_zone("time_zone", self.time_zone)
 
     @property
     def fields(self) -> str:
         """The five fields, separated by single spaces."""
         return " ".join(self.cron.split())
+
+
+def check_time_zone(setting: str, name: str) -> None:
+    """Refuse a time zone that only this machine knows, or nobody.
+
+    Raises:
+        InputError: It is one.
+    """
+    if name in _OF_THE_MACHINE or name.partition("/")[0] in _OF_THE_MACHINE:
+        raise InputError(
+            f"{setting}: got {name!r}, which every machine takes for another; expected a name such "
+            "as UTC or Europe/Rome"
+        )
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise InputError(
+            f"{setting}: got {name!r}, expected a name such as UTC or Europe/Rome"
+        ) from error
+
+
+def _refuse_impossible_day(days: str, months: str, weekdays: str, *, cron: str) -> None:
+    """Refuse days that none of the months has: the schedule would never run.
+
+    With days of the week, too, either one counts.
+
+    Args:
+        days: The field of the days of the month, checked.
+        months: That of the months, checked.
+        weekdays: That of the days of the week.
+        cron: The whole expression, for the message.
+
+    Raises:
+        InputError: They are such days.
+    """
+    day_field, month_field = _FIELDS[2:4]
+    longest = max(_DAYS_IN_MONTH[month - 1] for month in _values(month_field, months))
+    if weekdays == "*" and min(_values(day_field, days)) > longest:
+        raise InputError(
+            f"cron: got the day of month {days!r} in the month {months!r} in {cron!r}, expected a "
+            "day that there is"
+        )
+
+
+def _values(field: _Field, text: str) -> set[int]:
+    """Return the values that a field stands for; its items must have been checked."""
+    values: set[int] = set()
+    for match in filter(None, map(_ITEM.fullmatch, text.split(","))):
+        first, last = field.lowest, field.highest
+        if match["first"] != "*":
+            first = _value(field, match["first"]) or first
+            last = (_value(field, match["last"]) or last) if match["last"] else first
+        values.update(range(first, last + 1, int(match["step"] or 1)))
+    return values
 
 
 def _check_item(field: _Field, item: str, cron: str) -> None:

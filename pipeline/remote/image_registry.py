@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ _MANIFESTS = ", ".join(
         "application/vnd.docker.distribution.manifest.v2+json",
     )
 )
+_PLATFORM = "linux/amd64"
 _GOOGLE = re.compile(r"([a-z0-9-]+-docker\.pkg\.dev|([a-z]+\.)?gcr\.io)")
 _LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1)(:\d+)?")
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
@@ -58,7 +60,9 @@ def parse_image(image: str) -> ImageReference:
 
 
 def check_image(image: str, calls: CallConfig) -> None:
-    """Refuse an image that is not in its registry; asks for its manifest, and pulls nothing.
+    """Refuse an image that is not in its registry, or not for the processors of the steps.
+
+    Asks for its manifest, and for its configuration where that alone tells; pulls no layer.
 
     Credentials are those that Docker has for the registry, or for Google's the Application
     Default Credentials; a public image needs none. HTTPS, but HTTP for a registry on this machine.
@@ -68,40 +72,61 @@ def check_image(image: str, calls: CallConfig) -> None:
         calls: Time-outs and retries; what may pass is retried.
 
     Raises:
-        InputError: There is no such image, or its name has no registry.
+        InputError: There is no such image, none for linux/amd64, or its name has no registry.
         ServiceError: The registry refused to tell, or did not answer.
     """
     import requests
 
     reference = parse_image(image)
     scheme = "http" if _LOOPBACK.fullmatch(reference.registry) else "https"
-    url = (
-        f"{scheme}://{reference.registry}/v2/{reference.repository}/manifests/{reference.reference}"
-    )
+    root = f"{scheme}://{reference.registry}/v2/{reference.repository}"
 
-    def is_there(timeout_s: float) -> bool:
-        """Return whether the registry has the image; logs in if the registry asks for it.
+    def find_platforms(timeout_s: float) -> set[str] | None:
+        """Return the platforms of the image; None if there is none. Logs in if that is asked for.
 
         Raises:
             requests.RequestException: No answer, or a status other than 200 and 404.
         """
-        headers = {"Accept": _MANIFESTS}
-        answer = requests.head(url, headers=headers, timeout=timeout_s, allow_redirects=True)
-        if answer.status_code == 401:
-            challenge = answer.headers.get("WWW-Authenticate", "")
-            headers["Authorization"] = _authorization(reference.registry, challenge, timeout_s)
-            answer = requests.head(url, headers=headers, timeout=timeout_s, allow_redirects=True)
+        login: dict[str, str] = {}
+
+        def get(path: str) -> requests.Response:
+            headers = {"Accept": _MANIFESTS, **login}
+            answer = requests.get(f"{root}/{path}", headers=headers, timeout=timeout_s)
+            if answer.status_code == 401 and not login:
+                challenge = answer.headers.get("WWW-Authenticate", "")
+                login["Authorization"] = _authorization(reference.registry, challenge, timeout_s)
+                return get(path)
+            return answer
+
+        answer = get(f"manifests/{reference.reference}")
         if answer.status_code == 404:
-            return False
+            return None
         answer.raise_for_status()
-        return True
+        manifest = answer.json()
+        if "config" not in manifest:
+            return {_platform(entry.get("platform", {})) for entry in manifest.get("manifests", ())}
+        config = get(f"blobs/{manifest['config']['digest']}")
+        config.raise_for_status()
+        return {_platform(config.json())}
 
     service = Service(name=f"the registry {reference.registry}", config=calls)
-    if not service.call(f"image {image}", is_there):
+    platforms = service.call(f"image {image}", find_platforms)
+    if platforms is None:
         raise InputError(
-            f"image {image}: not in the registry; push it with `make images push REGISTRY=...`, or "
-            "correct ALBERT_REGISTRY and ALBERT_TAG and compile again"
+            f"image {image}: not in the registry; push it with `make images push REGISTRY=...` (of "
+            "GPUs `make images-gpu push-gpu`), or correct ALBERT_REGISTRY and ALBERT_TAG "
+            "and compile again"
         )
+    if platforms and _PLATFORM not in platforms:
+        raise InputError(
+            f"image {image}: for {', '.join(sorted(platforms))}, expected one for {_PLATFORM}, as "
+            f"the machines of the steps are; build it with IMAGE_ARGS='--platform {_PLATFORM}'"
+        )
+
+
+def _platform(values: Mapping[str, Any]) -> str:
+    """Return the platform that an image's configuration or index names, such as linux/amd64."""
+    return f"{values.get('os', 'linux')}/{values.get('architecture', 'amd64')}"
 
 
 def _authorization(registry: str, challenge: str, timeout_s: float) -> str:

@@ -18,6 +18,7 @@ from albert_core.storage import (
 from albert_core.tasks import TASKS, Task
 from albert_core.tasks.reading import SPLITS
 from albert_core.tasks.registry import DECLARATION_NAME, candidate_folders, read_task_file
+from albert_core.tokenization import Tokenizer
 from components.image import image_name
 from components.resolve.dates import has_date
 from pipeline.config import RunConfig
@@ -73,8 +74,8 @@ class RemoteInputs:
             fingerprint = hash_json({file: content_hash(file) for file in files})
         return CheckpointStart(config=config.checkpoint, fingerprint=fingerprint)
 
-    def find_task(self, name: str, config: RunConfig) -> TaskFiles:
-        """Find the files of a task in the listing, and hash them if `with_hashes`.
+    def find_task(self, name: str, config: RunConfig, _: Tokenizer | None) -> TaskFiles:
+        """Find the files of a task in the listing, and hash them if `with_hashes`; reads no rows.
 
         Without a listing the folder is the first candidate, unchecked; without hashes the
         fingerprint is `UNKNOWN`.

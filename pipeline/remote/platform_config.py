@@ -4,7 +4,7 @@ from typing import Any
 
 from kfp import dsl
 
-from components.image import image_name
+from components.image import GPU_TRAINER, image_name
 from pipeline.platform_config import PlatformConfig
 from pipeline.remote.resources import Resources
 
@@ -37,8 +37,8 @@ class RemotePlatformConfig(PlatformConfig):
         """Give the task of a step what it gets on the platform, in place, and return it.
 
         That is title, cores, memory, GPUs, retries and cache; what only this platform has, such as
-        environment variables; and, for a task with TPUs of its own, the image for TPUs in place of
-        the step's.
+        environment variables; and, for a task with GPUs or TPUs of its own, their image in place
+        of the step's.
 
         Args:
             task: The task.
@@ -58,6 +58,8 @@ class RemotePlatformConfig(PlatformConfig):
         if resources.accelerator:
             task.set_accelerator_type(resources.accelerator.type)
             task.set_accelerator_limit(resources.accelerator.count)
+            # The other trainer has no CUDA: it would train on the cores of a machine with GPUs.
+            task.set_container_image(image_name(GPU_TRAINER))
         if resources.tpu and not self._resources.platform.trains_in_custom_job:
             task.set_container_image(image_name("tpu"))
         self._resources.platform.configure(task, resources)

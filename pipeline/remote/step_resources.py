@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from albert_core.errors import InputError
 from components.steps import STEPS, Step
+from pipeline.remote.cloud_names import check_google_labels
 from pipeline.remote.tpu import TpuSlice
 
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -187,3 +188,11 @@ class CustomJobSettings:
     network: str = ""
     encryption_key: str = ""
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse labels that Google Cloud does not take.
+
+        Raises:
+            InputError: There is one.
+        """
+        check_google_labels("custom_job.labels", self.labels)

@@ -17,6 +17,7 @@ from pipeline.remote.package import Package, parse_package, read_package
 from pipeline.remote.platforms.platform import Platform, RemoteRun, RunState, Submission
 
 _LONGEST_PAUSE_S = 60.0
+_LONGEST_SLUG = 40  # characters of a title in the name of a run
 
 
 def prepare(
@@ -136,10 +137,10 @@ def with_run_date(submission: Submission, date: str, platform: Platform) -> Subm
 def new_run_id(title: str) -> str:
     """Return a name for a run: its title in lower case with hyphens, and the time in UTC.
 
-    It begins with a letter, as Vertex AI wants it; its length is not checked. Two calls within
-    a second return the same name.
+    It begins with a letter and has 63 characters at most, which all platforms take: of a longer
+    title the end is left out. Two calls within a second return the same name.
     """
-    slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+    slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:_LONGEST_SLUG].strip("-")
     now = datetime.datetime.now(datetime.UTC)
     return f"{slug if slug[:1].isalpha() else f'albert-{slug}'}-{now:%Y%m%d-%H%M%S}"
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from albert_core.artifacts.manifest import MANIFEST_NAME
+from albert_core.artifacts.manifest import MANIFEST_NAME, Manifest
 from albert_core.config import CONFIG_NAME, AlbertConfig
 from albert_core.errors import InputError
 from albert_core.places.outputs import RUN_CONFIG_NAME, StepOutput, find_outputs
@@ -108,15 +108,23 @@ def _flop(pretrained: StepOutput) -> float | None:
     config = parse_settings(PretrainingConfig, settings, source="pretraining")
     architecture = AlbertConfig.from_json_file(Path(pretrained.folder) / CONFIG_NAME)
     left, flop = manifest.metrics["num_tokens"], 0.0
-    for phase in config.resolved_phases(manifest.metrics["trained_sequence_length"]):
+    phases = config.resolved_phases(_sequence_length(manifest))
+    for phase in phases:
         length = phase.sequence_length
-        num_tokens = min(left, phase.num_tokens)
+        # The last phase has all that are left: a budget of minutes does not tell its steps.
+        num_tokens = left if phase is phases[-1] else min(left, phase.num_tokens)
         left -= num_tokens
         num_predictions = config.masking.max_predictions(length)
         flop += num_tokens * training_flops_per_token(
             phase.architecture(architecture), length, num_predictions
         )
     return float(f"{flop:.2e}")
+
+
+def _sequence_length(manifest: Manifest) -> int:
+    """Return the length of the sequences of a pretraining without phases, by its records."""
+    lengths = [name.removeprefix("records ") for name in manifest.inputs if "records " in name]
+    return max(map(int, lengths))
 
 
 def _price(run: Path, hours: float) -> str:

@@ -31,13 +31,20 @@ from components.export.proof_sentences import ProofSentences, proof_sentences
 from components.finetune.step import finetune
 from pipeline.cli.main import main
 from tests.helpers.checkpoint_samples import CONFIG, pretrained
-from tests.helpers.tiny_pretraining import make_material, train
+from tests.helpers.tiny_pretraining import train
 from tests.helpers.tiny_tasks import TINY_TASKS, tiny_finetuning, write_tiny_tasks
 
 PHASES = (
     PhaseConfig(sequence_length=24, num_train_steps=20, num_hidden_layers=1),
     PhaseConfig(sequence_length=48, num_train_steps=20, batch_size=8),
 )
+TUNING = {
+    "num_seeds": 2,
+    "num_train_steps": 4,
+    "sequence_length": 16,
+    "optimizer": "muon",
+    "bias_correction": True,
+}
 TASK = dataclasses.replace(TINY_TASKS["topic"], test=(Source(file="test.jsonl"),))
 HEADER = re.compile(r"^---\n([\S\s]*?)\n---\n")  # as the Hugging Face hub finds it
 HOSTILE = (
@@ -55,10 +62,11 @@ HOSTILE = (
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Path:
+def run(material, tmp_path_factory) -> Path:
     """The steps of a run in folders of their names: two phases, two seeds, random weights."""
     folder = tmp_path_factory.mktemp("run")
-    material = make_material(folder)
+    for step in (material.vocab, material.short, material.long):
+        shutil.copytree(step, folder / step.name)
     records = [material.short, material.long]
     settings = {"ema_decay": 0.9, "residual_init_scale": 0.5}
     train(material, folder / "model", records=records, phases=PHASES, **settings)
@@ -69,7 +77,7 @@ def run(tmp_path_factory) -> Path:
             data=data,
             pretrained=folder / "model",
             initialization=initialization,
-            config=tiny_finetuning(num_seeds=2, optimizer="muon", bias_correction=True),
+            config=tiny_finetuning(**TUNING),
             output=folder / name,
         )
         evaluate(model=folder / name, data=data, output=folder / f"{name} scores")

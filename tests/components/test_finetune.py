@@ -40,6 +40,8 @@ ENOUGH: dict[str, dict[str, Any]] = {
     "no-whale": {"num_train_steps": 240, "learning_rate": 0.003},
 }
 
+SHORT, WHOLE = 16, 48  # tokens that the texts are cut to, tokens that no text is longer than
+
 
 @pytest.fixture(scope="module")
 def tasks(tmp_path_factory) -> Path:
@@ -73,7 +75,10 @@ def learned(tasks, model, tmp_path_factory) -> Callable[[str], Path]:
 
 @pytest.fixture
 def tune(tasks, model, tmp_path):
-    """Fine-tune on a task by name, into a folder of that name."""
+    """Fine-tune on a task by name, into a folder of that name.
+
+    Texts are cut so short that all batches have one length, which TensorFlow traces once.
+    """
 
     def run(name: str, *, output: str | None = None, **settings: Any) -> Manifest:
         options = {
@@ -83,9 +88,8 @@ def tune(tasks, model, tmp_path):
             "data": settings.pop("data", tasks / name),
             "progress": settings.pop("progress", lambda done, total, text: None),
         }
-        return finetune(
-            config=tiny_finetuning(**settings), output=tmp_path / (output or name), **options
-        )
+        config = tiny_finetuning(**{"sequence_length": SHORT, **settings})
+        return finetune(config=config, output=tmp_path / (output or name), **options)
 
     return run
 
@@ -301,14 +305,15 @@ def test_positions_that_pretraining_never_trained_are_named_and_counted(tune, mo
         num_train_steps=1,
         progress=lambda done, total, text: told.append(text),
     ).metrics
-    assert any("on at most 6 positions, so positions 6 to 47 were" in one for one in told)
+    assert any("on at most 6 positions, so positions 6 to 15 were" in one for one in told)
     assert 0 < figures["num_beyond_pretraining"] <= NUM_TRAIN
     assert figures["trained_sequence_length"] == 6
 
 
 def test_bfloat16_learns_as_well(tune, learned):
     full = read_manifest(learned("topic"), step="finetune").metrics["accuracy"]
-    half = tune("topic", precision="bfloat16", **ENOUGH["topic"]).metrics["accuracy"]
+    settings = {"sequence_length": WHOLE, **ENOUGH["topic"]}
+    half = tune("topic", precision="bfloat16", **settings).metrics["accuracy"]
     assert min(full, half) > 0.5
     assert full == pytest.approx(half, abs=0.1)
 
@@ -330,7 +335,7 @@ def test_features_are_made_once_for_the_same_data(tasks, model, tmp_path):
             data=tasks / "topic",
             pretrained=model,
             initialization="pretrained",
-            config=tiny_finetuning(num_train_steps=2, **settings),
+            config=tiny_finetuning(**{"num_train_steps": 2, "sequence_length": SHORT, **settings}),
             output=tmp_path / name,
             work_root=tmp_path / "work",
         )
@@ -338,7 +343,7 @@ def test_features_are_made_once_for_the_same_data(tasks, model, tmp_path):
     run("one", seed=1)
     run("two", seed=2)
     assert len(list((tmp_path / "work/features").iterdir())) == 1
-    run("three", sequence_length=32)
+    run("three", sequence_length=8)
     assert len(list((tmp_path / "work/features").iterdir())) == 2
 
 
@@ -393,8 +398,9 @@ def test_answers_outside_their_context_are_refused_or_counted(tune, tasks, tmp_p
     for split in ("train", "dev"):
         (data / f"{split}.json").write_text(json.dumps(squad_file(paragraphs)))
     with pytest.raises(InputError, match=r"question q7: got answer 'WHALE' at character"):
-        tune("whale", data=data, num_train_steps=2)
-    figures = tune("whale", data=data, num_train_steps=2, bad_rows="leave_out").metrics
+        tune("whale", data=data, sequence_length=WHOLE)
+    settings = {"num_train_steps": 2, "sequence_length": WHOLE, "bad_rows": "leave_out"}
+    figures = tune("whale", data=data, **settings).metrics
     assert figures["num_left_out (answer not in context)"] == 1
 
 

@@ -27,21 +27,14 @@ from albert_core.training.session import TrainingSession
 from components.pretrain.step import recorded_settings
 from components.vocab.step import train_vocab
 from tests.helpers.tiny_pretraining import (
-    Material,
     history_of,
     log_of,
     losses_of,
-    make_material,
     tiny_config,
     train,
 )
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def material(tmp_path_factory) -> Material:
-    return make_material(tmp_path_factory.mktemp("material"))
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import yaml
 
 from albert_core.config import WEIGHTS_NAME
 from albert_core.model.weights import read_weights
-from tests.helpers.tiny_pretraining import OVERRIDES, Material, losses_of, make_material
+from tests.helpers.tiny_pretraining import OVERRIDES, losses_of
 from tests.helpers.zygote import ALBERT, Fork, Zygote
 
 pytestmark = pytest.mark.slow
@@ -41,11 +41,6 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 from pipeline.cli.main import main
 sys.exit(main())
 """
-
-
-@pytest.fixture(scope="module")
-def material(tmp_path_factory) -> Material:
-    return make_material(tmp_path_factory.mktemp("material"))
 
 
 @pytest.fixture(scope="module")

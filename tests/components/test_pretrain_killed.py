@@ -12,7 +12,7 @@ import keras
 import pytest
 import yaml
 
-from tests.helpers.tiny_pretraining import OVERRIDES, Material, make_material
+from tests.helpers.tiny_pretraining import OVERRIDES
 from tests.helpers.zygote import Fork, Zygote
 
 pytestmark = [pytest.mark.slow, pytest.mark.backends]
@@ -39,18 +39,9 @@ SETTINGS = {
 
 
 @pytest.fixture(scope="module")
-def material(tmp_path_factory) -> Material:
-    return make_material(tmp_path_factory.mktemp("material"))
-
-
-@pytest.fixture(scope="module")
 def zygote(tmp_path_factory) -> Iterator[Zygote]:
-    # JAX compiles the step for the first run only.
-    environment = {
-        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("compiled")),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
-    zygote = Zygote(tmp_path_factory.mktemp("forks"), environment)
+    # JAX compiles the step for the first run only: its programs are kept for the whole session.
+    zygote = Zygote(tmp_path_factory.mktemp("forks"), {})
     yield zygote
     zygote.close()
 
@@ -92,12 +83,12 @@ def weights_hash(output: Path) -> str:
     return hashlib.sha256((output / "model.safetensors").read_bytes()).hexdigest()
 
 
-def test_five_kills_and_five_terminations_change_no_bit(start, tmp_path):
+def test_three_kills_and_three_terminations_change_no_bit(start, tmp_path):
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
     finish(start(undisturbed))
-    rng = random.Random(4)
-    steps = sorted(rng.sample(range(3, NUM_STEPS - 10), 10))
-    kinds = [signal.SIGKILL, signal.SIGTERM] * 5
+    rng = random.Random(keras.backend.backend())  # other moments under the other backend
+    steps = sorted(rng.sample(range(3, NUM_STEPS - 10), 6))
+    kinds = [signal.SIGKILL, signal.SIGTERM] * 3
     rng.shuffle(kinds)
     for step, kind in zip(steps, kinds, strict=True):
         process = start(disturbed)

@@ -12,6 +12,12 @@ from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.errors import InputError
 from albert_core.records.compact import token_dtype
 from albert_core.records.config import MaskingConfig, RecordsConfig
+from albert_core.records.documents import (
+    HELD_OUT_SHARD,
+    choose_shard,
+    find_held_out_fraction,
+)
+from albert_core.records.rng import document_key
 from albert_core.records.tfrecord import parse_example, read_tfrecords
 from albert_core.tokenization import load_tokenizer
 from albert_core.tokenization.config import VocabConfig
@@ -236,3 +242,40 @@ def test_documents_without_text_for_the_vocabulary_do_no_harm(folder, tmp_path):
     config = dataclasses.replace(CONFIG, random_next_sentence=True)
     metrics = make(folder, tmp_path / "records", corpus=corpus, config=config).metrics
     assert metrics["num_documents"] == 122
+
+
+def corpus_of(tmp_path, *documents):
+    (tmp_path / "text.txt").write_text("\n\n".join(documents) + "\n")
+    return CorpusConfig(files=(str(tmp_path / "text.txt"),))
+
+
+def test_one_document_is_told_with_what_makes_several(folder, tmp_path):
+    corpus = corpus_of(tmp_path, "The ship sails.\nThe wave sinks.\nThe tram rings.")
+    for fraction in (0.01, 0.99):
+        config = dataclasses.replace(CONFIG, held_out_fraction=fraction)
+        with pytest.raises(InputError, match=r"one document of two .* put a blank line behind"):
+            make(folder, tmp_path / "records", config=config, corpus=corpus)
+
+
+def test_a_fraction_that_keeps_none_or_all_is_told_with_one_that_does_not(folder, tmp_path):
+    texts = ["The ship sails.\nThe wave sinks.", "The cow grazes.\nThe barn stands."]
+    keys = [document_key(text.split("\n")) for text in texts]
+    fraction = find_held_out_fraction(keys, CONFIG)
+    assert {
+        choose_shard(key, dataclasses.replace(CONFIG, held_out_fraction=fraction)) == HELD_OUT_SHARD
+        for key in keys
+    } == {True, False}
+    corpus = corpus_of(tmp_path, *texts)
+    for wrong, effect in ((1e-9, "keeps none of the 2"), (1 - 1e-9, "leaves none of the 2")):
+        config = dataclasses.replace(CONFIG, held_out_fraction=wrong)
+        with pytest.raises(InputError, match=rf"{effect} documents .* set it to {fraction}$"):
+            make(folder, tmp_path / "records", config=config, corpus=corpus)
+
+
+def test_fractions_have_as_few_digits_as_they_can():
+    fractions = [
+        find_held_out_fraction([bytes([number]) * 16, bytes([number + 1]) * 16], CONFIG)
+        for number in range(50)
+    ]
+    assert all(len(repr(fraction)) <= 6 for fraction in fractions)
+    assert find_held_out_fraction([b"a" * 16, b"a" * 16], CONFIG) is None

@@ -6,6 +6,7 @@ signals, its files, and the devices that the frameworks find when they are first
 """
 
 import atexit
+import gc
 import json
 import os
 import signal
@@ -98,6 +99,7 @@ def serve(folder: str) -> None:
     """Fork for each request on standard input; write the status of each fork that ends."""
     for name in _PRELOADED:
         __import__(name)
+    gc.freeze()  # forks neither look through what was imported nor copy its pages for that
     # Forks are waited for in a handler: a thread would not be safe to fork beside.
     signal.signal(signal.SIGCHLD, lambda *_: _write_statuses(Path(folder)))
     for line in sys.stdin:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from albert_core.optimizers.lamb import LAMB
 from albert_core.optimizers.phases import PhasedSchedule
 from albert_core.optimizers.schedules import PolynomialDecay
 from tests.helpers.gradients import gradient_function
+from tests.helpers.jax_compilation import optimised_compilation
 
 pytestmark = pytest.mark.backends
 
@@ -48,6 +50,13 @@ def variables_named(recorded: Recording) -> dict[str, keras.Variable]:
     return variables
 
 
+@pytest.fixture
+def optimised() -> Iterator[None]:
+    with optimised_compilation():
+        yield
+
+
+@pytest.mark.usefixtures("optimised")
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_five_updates_of_single_variables(name: str, numeric_goldens: Path) -> None:
     recorded = dict(np.load(numeric_goldens / "optim" / f"{name}_wd0.01.npz"))

@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
-from albert_core.config import PRESETS, AlbertConfig, ModelConfig, preset
+from albert_core.config import (
+    PRESETS,
+    AlbertConfig,
+    ModelConfig,
+    describe_ignored_keys,
+    preset,
+)
 from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.pretraining.config import PretrainingConfig
@@ -101,8 +107,18 @@ def test_model_section_overrides_single_keys() -> None:
         ({"initializer_range": math.nan}, "initializer_range"),
         ({"hidden_sise": 768}, "hidden_sise"),
         ({768: "hidden_size"}, "unknown keys 768"),
-        ({"layers_to_keep": 3}, "layers_to_keep of the model: got 3, expected a list"),
-        ({"layers_to_keep": None}, "layers_to_keep of the model: got None"),
+        ({"layers_to_keep": 3}, "layers_to_keep of the model: got the number 3, expected a list"),
+        ({"layers_to_keep": None}, "layers_to_keep of the model: got null"),
+        ({"layers_to_keep": ["a"]}, "layers_to_keep of the model: got a list, .* leave it out"),
+        ({"gap_size": None}, "gap_size of the model: got null, .* leave it out"),
+        ({"hidden_size": None}, "hidden_size of the model: got null"),
+        ({"vocab_size": True}, "vocab_size of the model: got true"),
+        ({"hidden_act": None}, "hidden_act of the model: got null"),
+        ({"hidden_act": ["gelu"]}, "hidden_act of the model: got a list"),
+        ({"hidden_dropout_prob": "0.1"}, "hidden_dropout_prob of the model: got the text '0.1'"),
+        ({"hidden_dropout_prob": False}, "hidden_dropout_prob of the model: got false"),
+        ({"initializer_range": math.inf}, "initializer_range"),
+        ({"initializer_range": None}, "initializer_range of the model: got null"),
     ],
 )
 def test_impossible_architecture_is_refused_by_name(settings: dict[str, Any], named: str) -> None:
@@ -165,5 +181,49 @@ def test_a_configuration_that_is_no_mapping_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "albert_config.json"
     for text in ("7", "[]", '"tiny"'):
         path.write_text(text)
-        with pytest.raises(InputError, match=r"expected the keys of albert_config\.json"):
+        with pytest.raises(InputError, match=r"albert_config\.json: got .*, expected an object"):
             AlbertConfig.from_json_file(path)
+        with pytest.raises(InputError, match=r"expected the keys of albert_config\.json"):
+            AlbertConfig.from_dict(json.loads(text))
+
+
+BERT = {
+    "directionality": "bidi",
+    "pooler_fc_size": 768,
+    "pooler_num_attention_heads": 12,
+    "pooler_num_fc_layers": 3,
+    "pooler_size_per_head": 128,
+    "pooler_type": "first_token_transform",
+}
+
+
+def test_keys_of_bert_are_passed_over_and_told(tmp_path: Path) -> None:
+    path = tmp_path / "albert_config.json"
+    path.write_text(json.dumps({"vocab_size": 7, **BERT, "ln_type": "postln"}))
+    assert AlbertConfig.from_json_file(path) == AlbertConfig(vocab_size=7)
+    (note,) = describe_ignored_keys(path)
+    assert note.startswith(f"{path}: passed over directionality, pooler_fc_size")
+    path.write_text(json.dumps({"vocab_size": 7}))
+    assert describe_ignored_keys(path) == ()
+    with pytest.raises(InputError, match="unknown keys directionality"):
+        ModelConfig(overrides={"directionality": "bidi"}).with_vocabulary(7)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (None, "no such file"),
+        ("[]", "got a list, expected an object"),
+        ("[" * 99999, "not JSON"),
+        ('{"vocab_size": null}', "vocab_size of the model: got null"),
+        ('{"vocab_size": 7, "ln_type": "preln"}', "ln_type of the model: got the text 'preln'"),
+        ('{"vocab_size": 7, "ln_type": null}', "ln_type of the model: got null"),
+        ('{"vocab_size": 7, "num_heads": 2}', "unknown keys num_heads; .*correct or remove them"),
+    ],
+)
+def test_a_file_that_is_no_architecture_is_named(text, reason, tmp_path: Path) -> None:
+    path = tmp_path / "albert_config.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(InputError, match=rf"^model configuration {path}: {reason}"):
+        AlbertConfig.from_json_file(path)

@@ -14,6 +14,8 @@ from albert_core.json_values import (
     as_text,
     as_texts,
     label_spellings,
+    parse_json,
+    read_json_object,
 )
 
 ALL = [None, float("nan"), 12, 1.5, True, "text", ["a"], {"a": "b"}]
@@ -86,3 +88,31 @@ def test_an_error_names_file_place_field_got_and_expected():
     ):
         with pytest.raises(InputError, match=message):
             read()
+
+
+HALVES = ["\ud83d", "so happy \ude00", "\udfff\ud800"]
+
+
+@pytest.mark.parametrize("read", [as_text, as_id, label_spellings])
+def test_half_a_character_is_no_text(read):
+    assert refused_of(read, HALVES) == HALVES
+    assert not refused_of(read, ["so happy \U0001f600", "\ue000", "a"])
+    with pytest.raises(FieldError, match=r"^x: got the text 'a\\ud83d' as 'y', expected"):
+        read("a\ud83d", "x: y")
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 99999, "1" * 5000, b"\xff", '{"a": NaN'])
+def test_what_is_not_json_is_refused_with_its_place(text):
+    with pytest.raises(InputError, match=r"^x, line 1: not JSON \(.*\); expected a list$"):
+        parse_json(text, "x, line 1", expected="a list")
+
+
+@pytest.mark.parametrize("content", [None, b"[]", b"null", b"\xff", b"{", b""])
+def test_the_object_in_a_file_is_all_that_is_taken(content, tmp_path):
+    path = tmp_path / "x.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=r"x\.json: (no such file|got|not JSON)"):
+        read_json_object(path)
+    path.write_text('{"a": 1}')
+    assert read_json_object(path) == {"a": 1}

@@ -30,6 +30,10 @@ CorruptRecordError = tf.errors.DataLossError
 
 _NUM_PREFETCHED = 8  # batches
 
+# AutoGraph would rewrite the functions of a pipeline, and all that they call, for over a second;
+# their `if` and `for` are Python's, decided while the pipeline is made.
+_as_written = tf.autograph.experimental.do_not_convert
+
 
 def train_batches(data: "PretrainingData", batch_size: int, start_step: int) -> tf.data.Dataset:
     """Return endless batches (inputs, targets) from a step on, made ahead of need.
@@ -46,7 +50,8 @@ def train_batches(data: "PretrainingData", batch_size: int, start_step: int) -> 
     # A resumed run reads and drops the records before its step: the order within an epoch comes of
     # a shuffle buffer, whose state can only be had by filling it again.
     first = _read_epoch(data, tf.constant(epoch, tf.int64)).skip(num_skipped)
-    later = tf.data.Dataset.counter(epoch + 1).flat_map(lambda epoch: _read_epoch(data, epoch))
+    epochs = tf.data.Dataset.counter(epoch + 1)
+    later = epochs.flat_map(_as_written(lambda epoch: _read_epoch(data, epoch)))
     records = first.concatenate(later).batch(batch_size, drop_remainder=True)
 
     def get_places(step: Any) -> tuple[Any, Any]:
@@ -124,6 +129,7 @@ def _make_batches(
         draws_offsets: Whether the inputs also have offsets of positions, drawn by the same places.
     """
 
+    @_as_written
     def make_batch(step: Any, records_B: Any) -> Batch:
         """Return this process's rows of a batch, as stored or with masks drawn."""
         rows = data.process_rows(records_B.shape[0])
@@ -206,11 +212,12 @@ def _draw_position_offsets(data: "PretrainingData", epochs_B: Any, indices_B: An
 
 def _time(batches: tf.data.Dataset, timer: InputTimer) -> tf.data.Dataset:
     """Return the same batches; the time from asking for one to having it is added to `timer`."""
-    clock = tf.data.Dataset.counter().map(lambda _: tf.timestamp())
+    clock = tf.data.Dataset.counter().map(_as_written(lambda _: tf.timestamp()))
 
     def add(seconds: np.ndarray) -> None:
         timer.seconds += float(seconds)
 
+    @_as_written
     def count(asked: Any, batch: Batch, received: Any) -> Batch:
         """Add the time between two clock readings to the timer; return the batch alone."""
         tf.numpy_function(add, [received - asked], [])

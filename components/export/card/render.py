@@ -11,10 +11,11 @@ import yaml
 
 from albert_core.artifacts.inputs import input_folder
 from albert_core.checkpoints import describe
-from albert_core.checkpoints.side_files import read_json, read_task
+from albert_core.checkpoints.side_files import read_task
 from albert_core.exports.description import PARITY_NAME
 from albert_core.exports.formats import ExportFormat
 from albert_core.files import write_atomically
+from albert_core.json_values import read_json_object
 from components.export.card.config import CardConfig
 from components.export.card.facts import CardFacts, gather_facts
 from components.export.lineage import Lineage
@@ -61,7 +62,7 @@ def write_card(
         model,
         task=task,
         lineage=lineage,
-        parity=read_json(parity) if parity.is_file() else None,
+        parity=read_json_object(parity) if parity.is_file() else None,
         export_format=export_format,
         card=card,
     )

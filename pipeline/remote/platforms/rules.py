@@ -16,6 +16,7 @@ class PlatformRules(abc.ABC):
         scheduled_date: What a schedule passes as the date of a run; the platform replaces it by
             the time, or the date, for which it starts the run.
         max_parameter_bytes: Largest size of a pipeline's parameters as JSON; None: no known limit.
+        max_title_characters: Most characters of the title of a run.
         trains_in_custom_job: Whether its pipelines have no TPUs, so that the task of pretraining
             on TPUs starts a job elsewhere and waits for it.
     """
@@ -24,6 +25,7 @@ class PlatformRules(abc.ABC):
     title: ClassVar[str]
     scheduled_date: ClassVar[str]
     max_parameter_bytes: ClassVar[int | None] = None
+    max_title_characters: ClassVar[int]
     trains_in_custom_job: ClassVar[bool] = False
 
     def default_resources(self, step: Step) -> StepResources:

@@ -1,7 +1,7 @@
-"""A fake registry of images: it answers HEAD for manifests, to anyone or after a login."""
+"""A fake registry of images: it answers for manifests and configurations of images."""
 
 import base64
-from typing import Literal
+from typing import Any, Literal
 
 from tests.helpers.fakes.loopback import Answer, Call, refusal
 
@@ -15,6 +15,8 @@ class Registry:
         *images: Images that it has, as `repository:tag`.
         login: How it asks for a login; empty: not at all.
         user: Name and password that it accepts.
+        architectures: What its images are for; none: it does not tell.
+        is_index: Whether their manifests are lists of those of several architectures.
     """
 
     def __init__(
@@ -22,7 +24,10 @@ class Registry:
         *images: str,
         login: Literal["", "bearer", "basic"] = "",
         user: tuple[str, str] = ("", ""),
+        architectures: tuple[str, ...] = (),
+        is_index: bool = False,
     ) -> None:
+        self.architectures, self.is_index = architectures, is_index
         self.images = images
         self.login = login
         self.basic = f"Basic {base64.b64encode(':'.join(user).encode()).decode()}"
@@ -36,8 +41,17 @@ class Registry:
         expected = {"": given, "bearer": f"Bearer {TOKEN}", "basic": self.basic}[self.login]
         if given != expected:
             return self._challenge(call)
+        if "/blobs/" in call.path:
+            return Answer({"os": "linux", "architecture": self.architectures[0]})
         repository, _, reference = call.path.removeprefix("/v2/").partition("/manifests/")
-        return Answer({}) if f"{repository}:{reference}" in self.images else refusal(404)
+        is_there = f"{repository}:{reference}" in self.images
+        return Answer(self._manifest()) if is_there else refusal(404)
+
+    def _manifest(self) -> dict[str, Any]:
+        if self.is_index:
+            platforms = [{"os": "linux", "architecture": name} for name in self.architectures]
+            return {"manifests": [{"platform": platform} for platform in platforms]}
+        return {"config": {"digest": "sha256:0"}} if self.architectures else {}
 
     def _challenge(self, call: Call) -> Answer:
         details = 'realm="registry"'

@@ -1,12 +1,16 @@
 """Bad input gets one clear line and exit status 2, and leaves nothing behind."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
+from albert_core.config import ModelConfig
+from albert_core.tokenization.config import VocabConfig
 from pipeline.cli.main import main
+from pipeline.config import read_config
 from tests.helpers.tiny_run import write_tiny_run
 
 
@@ -87,6 +91,37 @@ def test_an_unknown_task(capsys, folder):
     line = refuse(capsys, folder, "--tasks", "cola,colla")
     assert "task 'colla': unknown" in line
     assert "cola, sst-2" in line
+
+
+@pytest.mark.parametrize("tasks", ["topic,topic", "topic, topic", "topic,cola,topic"])
+def test_a_task_that_is_named_twice(capsys, folder, tasks):
+    assert "tasks: got topic twice" in refuse(capsys, folder, "--tasks", tasks)
+
+
+@pytest.mark.parametrize("tasks", ["topic,,cola", "topic,", ","])
+def test_a_task_without_a_name(capsys, folder, tasks):
+    assert "tasks: got ''" in refuse(capsys, folder, "--tasks", tasks)
+
+
+def test_a_row_of_other_choices_is_found_before_the_vocabulary_is_trained(capsys, folder):
+    task = folder / "glue" / "arc"
+    task.mkdir()
+    kind = "name: arc\nkind: multiple_choice\ntexts: [q, c]\nmetrics: [accuracy]\n"
+    (task / "task.yaml").write_text(f"{kind}train: d.jsonl\ndev: d.jsonl\n")
+    rows = [{"q": "The cow", "c": ["grazes", "sinks"], "label": 0}] * 2
+    rows.append({"q": "The cow", "c": ["grazes", "sinks", "rings"], "label": 0})
+    (task / "d.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    line = refuse(capsys, folder, "--tasks", "arc")
+    assert "d.jsonl, line 3: got 3 choices, expected 2 as in the first row" in line
+
+
+def test_half_a_character_is_found_before_the_vocabulary_is_trained(capsys, folder):
+    path = folder / "glue" / "topic"
+    declaration = (path / "task.yaml").read_text()
+    texts = declaration.replace("texts:\n- 0", "texts: [t]").replace("label: 1", "label: l")
+    (path / "task.yaml").write_text(f"{texts}train: d.jsonl\ndev: d.jsonl\n")
+    (path / "d.jsonl").write_text('{"t": "so happy \\ud83d", "l": "sea"}\n')
+    assert "d.jsonl, line 1: got the text" in refuse(capsys, folder)
 
 
 def test_no_task(capsys, folder):
@@ -235,3 +270,42 @@ def test_a_step_given_another_steps_output(capsys, tmp_path, folder):
     assert main(["pretrain", "--config", config, *options]) == 2
     assert "expected the output of `albert records`" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["material", "vocab"]
+
+
+@pytest.mark.parametrize("content", ["", "# nothing yet\n", "null\n"])
+def test_an_empty_configuration(capsys, folder, content):
+    (folder / "tiny.yaml").write_text(content)
+    assert "tiny.yaml: got nothing, expected settings by name" in refuse(capsys, folder)
+
+
+def test_a_section_without_settings_is_at_its_defaults(folder):
+    config = folder / "tiny.yaml"
+    config.write_text("title: 1984\nmodel:\nvocab: ~\ntasks: [no, 5]\ndata_dir: 2026-11-01\n")
+    read = read_config(config)
+    assert (read.model, read.vocab) == (ModelConfig(), VocabConfig())
+    assert (read.title, read.tasks, read.data_dir) == ("1984", ("no", "5"), "2026-11-01")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_what_is_no_file_is_not_waited_for(capsys, folder, kind):
+    config = folder / "tiny.yaml"
+    config.unlink()
+    if kind == "pipe":
+        os.mkfifo(config)
+    elif kind == "device":
+        config.symlink_to("/dev/zero")
+    else:
+        config.mkdir()
+    assert f"tiny.yaml: got a {kind}, expected a file" in refuse(capsys, folder)
+
+
+def test_a_declaration_or_rows_that_are_a_pipe(capsys, folder):
+    rows = folder / "glue" / "topic" / "dev.tsv"
+    rows.unlink()
+    os.mkfifo(rows)
+    assert "no dev.tsv in" in refuse(capsys, folder)
+
+
+def test_an_argument_that_is_not_utf8(capsys):
+    assert main(["info", os.fsdecode(b"runs/\xff")]) == 2
+    assert "argument 2: got runs/\\udcff, which is not UTF-8" in capsys.readouterr().err

@@ -78,7 +78,7 @@ def test_the_file_of_a_section_may_use_old_names(folder, run_parser, capsys):
     ("content", "reason"),
     [
         (None, "--card card.yaml: no such file"),
-        ("[a]", "--card card.yaml: got list, expected settings by name"),
+        ("[a]", "--card card.yaml: got a list, expected settings by name"),
         ("{", "--card card.yaml: not YAML"),
         ("nam: x", "card.nam"),
     ],
@@ -174,6 +174,6 @@ def test_a_key_that_is_twice_in_a_section_is_refused(folder, run_parser):
 
 def test_a_folder_in_place_of_a_file_of_settings_is_refused(folder, capsys):
     line = refusal(capsys, "run", "--config", str(folder), "--output", "out")
-    assert f"--config {folder}: Is a directory; expected a YAML file" in line
+    assert f"--config {folder}: got a folder, expected a file" in line
     line = refusal(capsys, "card", "model", "--card", ".", "--output", "out")
-    assert "--card .: Is a directory" in line
+    assert "--card .: got a folder, expected a file" in line

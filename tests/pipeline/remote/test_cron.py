@@ -38,7 +38,27 @@ def test_what_they_would_not(cron, said):
     assert said in str(caught.value)
 
 
-@pytest.mark.parametrize("zone", ["Europe/Atlantis", "", "../etc"])
+@pytest.mark.parametrize(
+    "zone",
+    ["Europe/Atlantis", "", "../etc", "localtime", "posix/Europe/Rome", "right/UTC", "Factory"],
+)
 def test_a_time_zone_that_is_none(zone):
     with pytest.raises(InputError, match="time_zone: got"):
         CronSchedule(cron="0 3 * * 1", time_zone=zone)
+
+
+@pytest.mark.parametrize(
+    "cron",
+    ["0 3 31 2 *", "0 3 30,31 feb *", "0 3 31 4,6,9,11 *", "0 3 31 2-2 *"],
+)
+def test_days_that_no_month_has(cron):
+    with pytest.raises(InputError, match="expected a day that there is"):
+        CronSchedule(cron=cron)
+
+
+@pytest.mark.parametrize(
+    "cron",
+    ["0 3 29 2 *", "0 3 31 * *", "0 3 31 2-3 *", "0 3 31 2 mon", "0 3 1-31 2 *", "0 3 */30 2 *"],
+)
+def test_days_that_some_month_or_week_has(cron):
+    assert CronSchedule(cron=cron).fields == cron

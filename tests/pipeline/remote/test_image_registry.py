@@ -31,7 +31,7 @@ def check(server, image=IMAGE):
 def test_an_image_that_anybody_may_pull(login):
     with loopback(Registry(IMAGE, login=login)) as server:
         check(server)
-        call = server.sent("HEAD")[0]
+        call = server.sent("GET")[0]
         assert call.path == "/v2/albert/albert-python-data/manifests/src-1"
         assert "application/vnd.oci.image.index.v1+json" in call.headers["accept"]
 
@@ -84,9 +84,22 @@ def test_an_image_that_is_closed():
 @pytest.mark.parametrize("failure", [503, "drop before", "hang"])
 def test_a_registry_that_fails_once_is_asked_again(failure):
     with loopback(Registry(IMAGE)) as server:
-        server.fail("HEAD", "/v2/", failure)
+        server.fail("GET", "/v2/", failure)
         check(server)
-        assert len(server.sent("HEAD")) == 2
+        assert len(server.sent("GET")) == 2
+
+
+@pytest.mark.parametrize("is_index", [False, True])
+def test_an_image_for_other_processors_alone(is_index):
+    options = {"is_index": is_index, "login": "bearer"}
+    with (
+        loopback(Registry(IMAGE, architectures=("arm64",), **options)) as server,
+        pytest.raises(InputError, match=r"src-1: for linux/arm64, expected one for linux/amd64"),
+    ):
+        check(server)
+    names = ("arm64", "amd64") if is_index else ("amd64",)
+    with loopback(Registry(IMAGE, architectures=names, **options)) as server:
+        check(server)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,15 @@
 """The table of resources: what may be changed, and what is refused before it costs money."""
 
+from typing import Any
+
 import pytest
 import yaml
 
 from albert_core.errors import InputError
+from components.image import GPU_TRAINER, image_name
+from pipeline.remote.platform_config import RemotePlatformConfig
 from pipeline.remote.platforms.registry import PLATFORMS
+from pipeline.remote.platforms.vertex.config import VertexConfig
 from pipeline.remote.resources import Resources, default_resources, read_resources
 from pipeline.remote.step_resources import Accelerator
 from pipeline.remote.tpu import TpuSlice
@@ -71,10 +76,21 @@ KUBEFLOW = [
     ({"pretrain": {"tpu": {"topology": "4x4"}}}, "4 machines of ct5lp-hightpu-4t; expected one"),
     ({"finetune": {"accelerator": {"type": "NVIDIA_L4"}}}, "such as nvidia.com/gpu"),
     ({"custom_job": {"network": "mine"}}, "custom_job: got settings, expected none"),
+    ({"finetune": {"accelerator": {"type": "nvidia.com/l4"}}}, "got 'nvidia.com/l4', expected"),
+    ({"finetune": {"accelerator": {"type": "nvidia.com/gpus"}}}, "got 'nvidia.com/gpus', expect"),
+    ({"finetune": {"accelerator": {"type": "nvidia/gpu"}}}, "such as nvidia.com/gpu"),
+    ({"finetune": {"accelerator": {"type": ""}}}, "such as nvidia.com/gpu"),
+    ({"vocab": {"node_selectors": {"": "big"}}}, "vocab.node_selectors: got ''"),
+    ({"vocab": {"node_selectors": {"pool": "big one"}}}, "got 'big one' for pool"),
     ({"pretrain": {"shared_memory_gib": 96}}, "expected less than memory_gib"),
 ]
 VERTEX = [
     ({"finetune": {"accelerator": {"type": "nvidia.com/gpu"}}}, "such as NVIDIA_L4"),
+    ({"finetune": {"accelerator": {"type": "NVIDIA_L5"}}}, "got 'NVIDIA_L5', expected a type"),
+    ({"finetune": {"accelerator": {"type": "nvidia_l4"}}}, "such as NVIDIA_L4, one of NVIDIA_T"),
+    ({"finetune": {"accelerator": {"type": "NVIDIA_L4", "count": 3}}}, "NVIDIA_L4: 1, 2, 4, 8"),
+    ({"finetune": {"accelerator": {"type": "NVIDIA_B200"}}}, "count: got 1, expected as many"),
+    ({"custom_job": {"labels": {"": "x"}}}, "custom_job.labels: got ''"),
     ({"vocab": {"timeout_s": 60}}, "vocab.timeout_s: got 60, expected nothing"),
     ({"vocab": {"node_selectors": {"pool": "big"}}}, "vocab.node_selectors"),
     ({"vocab": {"shared_memory_gib": 1}}, "vocab.shared_memory_gib"),
@@ -117,3 +133,65 @@ def test_a_layout_of_chips_that_the_machines_do_not_make(machine, topology, mess
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(InputError, match=r"--resources .*none\.yaml: no such file$"):
         read_resources(PLATFORMS["vertex"].rules, str(tmp_path / "none.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("target", "kind"),
+    [
+        ("kubeflow", "nvidia.com/gpu"),
+        ("kubeflow", "nvidia.com/mig-1g.5gb"),
+        ("kubeflow", "amd.com/gpu"),
+        ("vertex", "NVIDIA_L4"),
+        ("vertex", "NVIDIA_TESLA_T4"),
+    ],
+)
+def test_kinds_of_gpus_that_there_are(tmp_path, target, kind):
+    changes = {"finetune": {"accelerator": {"type": kind, "count": 2}}}
+    assert read(tmp_path, target, changes).steps["finetune"].accelerator.type == kind
+
+
+@pytest.mark.parametrize(
+    ("location", "message"),
+    [
+        ("us-central1-a", "got the zone 'us-central1-a', expected its region, us-central1"),
+        ("us", "got 'us', expected a region"),
+        ("Europe-West4", "expected a region"),
+        ("us-central", "expected a region"),
+    ],
+)
+def test_a_zone_or_a_continent_is_no_region(location, message):
+    with pytest.raises(InputError, match=message):
+        VertexConfig(location=location)
+    for there in ("us-central1", "northamerica-northeast2", "europe-west12", "africa-south1"):
+        assert VertexConfig(location=there)
+
+
+@pytest.mark.parametrize("labels", [{"": "x"}, {"1a": "x"}, {"a": "X"}, {"a" * 64: ""}])
+def test_labels_that_google_does_not_take(labels):
+    with pytest.raises(InputError, match=r"vertex\.labels: got '"):
+        VertexConfig(labels=labels)
+    assert VertexConfig(labels={"team": "", "a-1_b": "x" * 63})
+
+
+class RecordedTask:
+    """A task that only notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: dict[str, Any] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        def note(*values: Any) -> "RecordedTask":
+            self.told[name] = values
+            return self
+
+        return note
+
+
+def test_a_step_with_gpus_runs_in_the_image_with_cuda(tmp_path, monkeypatch):
+    monkeypatch.setenv("ALBERT_REGISTRY", "registry.example.org")
+    resources = read(tmp_path, "vertex", {"finetune": {"accelerator": {"type": "NVIDIA_L4"}}})
+    config = RemotePlatformConfig(resources, caching=False)
+    tasks = {step: config.configure(RecordedTask(), step) for step in ("finetune", "evaluate")}
+    assert tasks["finetune"].told["set_container_image"] == (image_name(GPU_TRAINER),)
+    assert "albert-python-trainer-gpu:" in image_name(GPU_TRAINER)
+    assert "set_container_image" not in tasks["evaluate"].told

@@ -13,6 +13,7 @@ from albert_core import storage
 from pipeline.cli.main import main
 from pipeline.local.interruption import INTERRUPTED_STATUS
 from pipeline.remote.package import read_package
+from pipeline.remote.submission import new_run_id
 from tests.helpers.fakes.loopback import loopback
 from tests.helpers.fakes.registry import Registry
 from tests.helpers.object_storage import emulated_bucket
@@ -293,7 +294,8 @@ def test_a_compiled_pipeline_is_submitted_once_all_its_images_are_pushed(
 ):
     options = ("--check_images", "true")
     assert albert("submit --run_id tiny-1", platform, *options)[0] == 0
-    asked = {call.path.partition("/manifests/")[0] for call in registry.sent("HEAD")}
+    calls = [call.path.partition("/manifests/") for call in registry.sent("GET")]
+    asked = {name for name, is_manifest, _ in calls if is_manifest}
     assert {name.rpartition("-")[2] for name in asked} == {"data", "trainer", "tpu"}
     assert albert("schedule create --name weekly --cron '0 3 * * 1'", platform, *options)[0] == 0
     with pytest.MonkeyPatch.context() as patch:
@@ -329,11 +331,24 @@ def test_a_package_for_another_work_root_or_without_values_is_refused(
 
 def test_too_many_parameters_for_kubeflow(albert):
     with running("kubeflow") as kubeflow:
-        options = ("--title", "x" * 9_000)
+        options = ("--export.card.name", "x" * 9_000)
         status, _, err = albert("submit", kubeflow, *options, compiles=True)
         assert status == 2
         assert "expected at most 10,000, the limit of Kubeflow" in err
         assert not kubeflow.server.calls
+
+
+@pytest.mark.parametrize(("target", "most"), [("kubeflow", 255), ("vertex", 128)])
+def test_a_title_that_is_too_long(albert, target, most):
+    with running(target) as service:
+        status, _, err = albert("submit", service, "--title", "x" * (most + 1), compiles=True)
+        assert status == 2
+        assert f"title: got {most + 1} characters, expected {most} at most" in err
+        assert not service.server.calls
+
+
+def test_the_name_of_a_run_of_a_long_title_is_one_that_all_platforms_take():
+    assert re.fullmatch(r"a-long-title[a-z0-9-]{10,51}", new_run_id("A long title, " * 9))
 
 
 def test_the_job_on_tpus_runs_as_the_other_steps_do(albert, vertex):

@@ -15,7 +15,7 @@ from albert_core.checkpoints import (
     save_huggingface,
     save_release,
 )
-from albert_core.checkpoints.description import summarize_vocabulary
+from albert_core.checkpoints.description import describe, summarize_vocabulary
 from albert_core.checkpoints.names import name_pairs
 from albert_core.errors import InputError
 from albert_core.model import AlbertForQuestionAnswering, AlbertForQuestionAnsweringWithBeam
@@ -151,6 +151,21 @@ def test_unknown_parameters_are_listed(huggingface: Path) -> None:
         read_huggingface(huggingface)
 
 
+def test_shared_weights_are_found_under_either_name(huggingface: Path) -> None:
+    """Writers of safetensors keep one name of a shared array, and not always the same."""
+    before = read_huggingface(huggingface)
+
+    def rename(arrays: Arrays) -> None:
+        words = "albert.embeddings.word_embeddings.weight"
+        arrays["predictions.decoder.weight"] = arrays.pop(words)
+        arrays["predictions.decoder.bias"] = arrays.pop("predictions.bias")
+
+    edit_weights(huggingface / "model.safetensors", rename)
+    assert read_huggingface(huggingface).content_hash() == before.content_hash()
+    num_parameters = sum(array.size for array in before.weights.values())
+    assert describe(huggingface).model.num_parameters == num_parameters
+
+
 def test_a_projection_the_original_does_not_have_is_refused(tmp_path: Path) -> None:
     checkpoint = pretrained(dataclasses.replace(CONFIG, embedding_size=16))
     save_huggingface(checkpoint, tmp_path)
@@ -171,6 +186,16 @@ def test_a_projection_the_original_does_not_have_is_refused(tmp_path: Path) -> N
         ({"position_embedding_type": "relative_key"}, "expected 'absolute'"),
         ({"hidden_act": "silu"}, "hidden_act of the model: got 'silu'"),
         ({"architectures": ["AlbertForTokenClassification"]}, "got architecture AlbertForToken"),
+        ({"architectures": "AlbertModel"}, "got the text 'AlbertModel' as 'architectures', expect"),
+        ({"architectures": 5}, "got the number 5 as 'architectures', expected a list"),
+        ({"architectures": [None]}, r"got null as 'architectures\[0\]', expected text"),
+        ({"hidden_size": None}, r"config\.json: hidden_size of the model: got null"),
+        ({"hidden_act": None}, r"config\.json: hidden_act of the model: got null"),
+        (
+            {"hidden_dropout_prob": "0"},
+            r"config\.json: hidden_dropout_prob of the model: got the t",
+        ),
+        ({"model_type": ["albert"]}, r"got model_type=\['albert'\], expected 'albert'"),
     ],
 )
 def test_a_model_the_original_cannot_be_is_refused(

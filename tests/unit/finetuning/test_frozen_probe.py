@@ -89,10 +89,10 @@ def test_each_kind_of_task_is_read_off_the_outputs(kind: str, tokenizer) -> None
 
 
 def test_more_examples_than_wanted_are_left_out_and_counted(tokenizer) -> None:
-    assert probe("classes", tokenizer, num_examples=20).num_train == 20
-    assert probe("choices", tokenizer, num_examples=60).num_train == 20  # three choices each
-    again = [probe("classes", tokenizer, num_examples=20) for _ in range(2)]
-    assert dataclasses.replace(again[0], seconds=0) == dataclasses.replace(again[1], seconds=0)
+    first, second = (probe("classes", tokenizer, num_examples=20) for _ in range(2))
+    assert (first.num_train, first.num_dev) == (20, 20)
+    assert dataclasses.replace(first, seconds=0) == dataclasses.replace(second, seconds=0)
+    assert probe("choices", tokenizer, num_examples=30).num_train == 10  # three choices each
 
 
 def test_means_are_those_of_the_model_and_random_ones_follow_the_seed(tokenizer) -> None:

@@ -6,7 +6,7 @@ import pytest
 from albert_core.errors import InputError
 from albert_core.optimizers.adamw import AdamW
 from albert_core.optimizers.phases import PhasedSchedule, SettledSchedule
-from albert_core.optimizers.schedules import SCHEDULES, WarmupStableDecay
+from albert_core.optimizers.schedules import SCHEDULES, PolynomialDecay, WarmupStableDecay
 from albert_core.pretraining.compilation import schedule_of_phases
 from albert_core.pretraining.config import PhaseConfig, PretrainingConfig
 from albert_core.training.minutes import UNSETTLED
@@ -140,3 +140,9 @@ def test_a_schedule_survives_serialisation():
 def test_settings_out_of_range_or_of_another_schedule_are_refused(settings, message):
     with pytest.raises(InputError, match=message):
         config(**{"schedule": "warmup_stable_decay", **settings})
+
+
+def test_an_exponent_of_zero_keeps_the_peak_to_the_last_step():
+    schedule = PolynomialDecay(peak=0.5, num_train_steps=10, num_warmup_steps=2, poly_power=0.0)
+    schedule.check()
+    assert [float(schedule(step)) for step in (0, 1, 2, 5, 9, 10)] == [0.0, 0.25, *[0.5] * 4]

@@ -260,7 +260,7 @@ def test_offsets_that_are_impossible_or_do_nothing(settings, lengths, named):
             },
             "phases: got num_warmup_steps 5 of a phase, expected none with schedule_spans run",
         ),
-        ({"poly_power": 0.0}, "poly_power: got 0.0"),
+        ({"poly_power": -0.5}, "poly_power: got -0.5"),
         (
             {"replaced_token_detection": ReplacedTokenConfig(loss_weight=1.0)},
             "got settings, which the objective masked_lm does not have",

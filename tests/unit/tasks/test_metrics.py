@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 import sklearn.metrics
 
 from albert_core.tasks import TASKS, Task, compute_metrics
@@ -33,6 +34,17 @@ def test_classes_are_scored_as_by_hand(metric: str, expected: float) -> None:
     outputs = logits_of([1, 1, 1, 1, 0, 0, 0, 0, 0, 0])
     scores = compute_metrics(task_with(metric, "a", "b"), outputs, targets)
     assert scores == {metric: pytest.approx(expected)}
+
+
+def test_linear_correlation_is_scipys() -> None:
+    rng = np.random.default_rng(3)
+    for size in (2, 3, 400):
+        targets, predicted = rng.normal(5.0, 1.0, (2, size))
+        expected = scipy.stats.pearsonr(targets, predicted).statistic
+        assert compute_metric("pearson", targets, predicted) == pytest.approx(expected, abs=1e-12)
+    single = targets.astype(np.float32)
+    assert compute_metric("pearson", single, single) == pytest.approx(1.0, abs=1e-12)
+    assert compute_metric("pearson", np.ones(4), np.arange(4)) == 0.0
 
 
 def test_f1_and_correlation_of_classes_are_scikit_learns() -> None:

@@ -269,7 +269,7 @@ def test_columns_go_by_name_too(tmp_path: Path) -> None:
         (DECLARATION.replace("[accuracy, f1]", "[]"), "got metrics none"),
         (DECLARATION.replace("accuracy", "bleu"), r"task\.yaml.*metrics"),
         (DECLARATION + "lables: [a, b]\n", r"task\.yaml.*lables"),
-        ("- a\n- b", r"task\.yaml: got list, expected settings by name"),
+        ("- a\n- b", r"task\.yaml: got a list, expected settings by name"),
         ("name: [", r"task\.yaml: not YAML"),
     ],
 )

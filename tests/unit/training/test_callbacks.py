@@ -399,7 +399,21 @@ def test_progress_is_reported_by_the_clock_and_at_evaluations(tmp_path, monkeypa
     run_steps(session, report, to=4)
     session.state.history = [evaluated(4, 0.25)]
     report.on_epoch_end(0)
-    assert reports == [
-        (4, 30, "loss 5.000, under a minute left"),
-        (4, 30, "accuracy 0.250"),
-    ]
+    assert reports == [(4, 30, "loss 5.000"), (4, 30, "accuracy 0.250")]
+
+
+def test_the_time_left_is_told_once_steps_tell_it_and_without_the_start_up(tmp_path, monkeypatch):
+    session = new_session(tmp_path)
+    reports: list[Any] = []
+    report = ProgressReport(session, lambda *values: reports.append(values))
+    clock = iter([300.0, *range(310, 500, 10)])  # the first step compiles for five minutes
+    monkeypatch.setattr("time.monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(report, "_last_report_s", 0.0)
+    run_steps(session, report, to=12)
+    texts = {step: text for step, _, text in reports}
+    assert list(texts) == list(range(1, 13))
+    told = {step: text for step, text in texts.items() if "left" in text}
+    # Of 30 steps of ten seconds; from the seventh on over a minute is known.
+    assert told[7] == "loss 5.000, 4 min left"
+    assert told[12] == "loss 5.000, 3 min left"
+    assert min(told) == 7

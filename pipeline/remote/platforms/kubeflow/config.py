@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from pipeline.remote.cron import check_time_zone
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class KubeflowConfig:
@@ -24,3 +26,11 @@ class KubeflowConfig:
     work_root: str = ""
     service_account: str = ""
     time_zone: str = "UTC"
+
+    def __post_init__(self) -> None:
+        """Refuse a time zone that there is not.
+
+        Raises:
+            InputError: It is one.
+        """
+        check_time_zone("kubeflow.time_zone", self.time_zone)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from albert_core.errors import InputError
+from pipeline.remote.cloud_names import check_kubernetes_gpus, check_kubernetes_labels
 from pipeline.remote.platforms.rules import PlatformRules
 from pipeline.remote.step_resources import StepResources
 
@@ -15,18 +16,17 @@ class KubeflowRules(PlatformRules):
     scheduled_date = "[[ScheduledTime.2006-01-02]]"
     # The API server's limit, unless its MAX_PARAMETER_BYTES says otherwise.
     max_parameter_bytes = 10_000
+    max_title_characters = 255  # of a name in its database
 
     def check_resources(self, step: str, resources: StepResources) -> None:
-        """Refuse GPUs that are no resource of Kubernetes, and slices of more than one machine.
+        """Refuse GPUs and labels that Kubernetes has not, and slices of more than one machine.
 
         Raises:
             InputError: There is such a thing.
         """
-        if resources.accelerator and "/" not in resources.accelerator.type:
-            raise InputError(
-                f"{step}.accelerator.type: got {resources.accelerator.type!r}, expected a resource "
-                "of Kubernetes such as nvidia.com/gpu"
-            )
+        if resources.accelerator:
+            check_kubernetes_gpus(f"{step}.accelerator", resources.accelerator.type)
+        check_kubernetes_labels(f"{step}.node_selectors", resources.node_selectors)
         tpu = resources.tpu
         if tpu and tpu.num_hosts > 1:
             raise InputError(

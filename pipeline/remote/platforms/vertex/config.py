@@ -1,14 +1,12 @@
 """Where Vertex AI Pipelines is, and as whom it is called."""
 
 import dataclasses
-import re
 from collections.abc import Mapping
 
 from albert_core.errors import InputError
 from albert_core.storage import is_remote
 from components.vertex import REQUEST_LABEL
-
-_LABEL = re.compile(r"[a-z0-9_-]{0,63}")
+from pipeline.remote.cloud_names import check_google_labels, check_region
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,18 +35,15 @@ class VertexConfig:
     endpoint: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse a root that is not in gs://, and labels that Google Cloud does not take.
+        """Refuse a root that is not in gs://, and a region or labels that Google Cloud has not.
 
         Raises:
             InputError: One is refused, or a label has the name that the submission itself sets.
         """
         if self.root and not is_remote(self.root):
             raise InputError(f"vertex.root: got {self.root!r}, expected a gs:// folder")
-        for item in (item for pair in self.labels.items() for item in pair):
-            if not _LABEL.fullmatch(item):
-                raise InputError(
-                    f"vertex.labels: got {item!r}, expected up to 63 lower-case letters, digits, "
-                    "- and _"
-                )
+        if self.location:
+            check_region("vertex.location", self.location)
+        check_google_labels("vertex.labels", self.labels)
         if REQUEST_LABEL in self.labels:
             raise InputError(f"vertex.labels: {REQUEST_LABEL} is set by the submission itself")

@@ -1,16 +1,15 @@
 """What Vertex AI Pipelines accepts, and how pretraining gets TPUs there."""
 
 import dataclasses
-import re
 from typing import Any
 
 from albert_core.errors import InputError
 from components.steps import Step
+from pipeline.remote.cloud_names import check_vertex_gpus
 from pipeline.remote.platforms.rules import PlatformRules
 from pipeline.remote.step_resources import CustomJobSettings, StepResources
 from pipeline.remote.tpu import TpuSlice
 
-_GPU_TYPE = re.compile(r"NVIDIA_[A-Z0-9_]+")
 # Vertex AI replaces these by the run's own, as it does in Google's components.
 _PROJECT = "{{$.pipeline_google_cloud_project_id}}"
 _LOCATION = "{{$.pipeline_google_cloud_location}}"
@@ -23,6 +22,7 @@ class VertexRules(PlatformRules):
     title = "Vertex AI"
     scheduled_date = "{{$.pipeline_job_schedule_time_utc}}"
     trains_in_custom_job = True
+    max_title_characters = 128  # of a display name
 
     def default_resources(self, step: Step) -> StepResources:
         """Return what a step gets by default: never shared memory, nor a time-out without TPUs.
@@ -36,18 +36,15 @@ class VertexRules(PlatformRules):
         return dataclasses.replace(resources, timeout_s=0)
 
     def check_resources(self, step: str, resources: StepResources) -> None:
-        """Refuse GPUs of another platform and settings that steps of a pipeline do not have.
+        """Refuse GPUs that Vertex AI has not and settings that steps of a pipeline do not have.
 
         These are node selectors, shared memory and, but for a job on TPUs, a time-out.
 
         Raises:
             InputError: There is such a thing, or a job on TPUs without a time-out.
         """
-        if resources.accelerator and not _GPU_TYPE.fullmatch(resources.accelerator.type):
-            raise InputError(
-                f"{step}.accelerator.type: got {resources.accelerator.type!r}, expected a type of "
-                "Vertex AI such as NVIDIA_L4"
-            )
+        if gpus := resources.accelerator:
+            check_vertex_gpus(f"{step}.accelerator", gpus.type, gpus.count)
         is_set = {
             "node_selectors": bool(resources.node_selectors),
             "shared_memory_gib": bool(resources.shared_memory_gib),

@@ -1,0 +1,126 @@
+"""Names as Google Cloud and Kubernetes take them: regions, labels, kinds of GPUs.
+
+A platform would refuse others when a run starts, or hours later when a step does.
+"""
+
+import re
+from collections.abc import Mapping
+
+from albert_core.errors import InputError
+
+_REGION = re.compile(r"[a-z]+-[a-z]+\d{1,2}")
+_ZONE = re.compile(rf"({_REGION.pattern})-[a-z]")
+_GOOGLE_KEY = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+_GOOGLE_VALUE = re.compile(r"[a-z0-9_-]{0,63}")
+_MOST_LABELS = 64
+_NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+_DOMAIN = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
+_KUBERNETES_KEY = re.compile(rf"({_DOMAIN}/)?{_NAME}")
+_KUBERNETES_VALUE = re.compile(rf"({_NAME})?")
+_KUBERNETES_RESOURCE = re.compile(rf"(?P<domain>{_DOMAIN})/(?P<name>{_NAME})")
+# Of NVIDIA's device plugin; `mig-1g.5gb` and the like are parts of a GPU.
+_NVIDIA_RESOURCES = re.compile(r"gpu|gpu\.shared|mig-\d+g\.\d+gb(\.\S+)?")
+
+# How many of a kind a machine can have. Source: "Machine types and GPUs" of Vertex AI.
+VERTEX_GPUS: Mapping[str, tuple[int, ...]] = {
+    "NVIDIA_TESLA_P4": (1, 2, 4),
+    "NVIDIA_TESLA_T4": (1, 2, 4),
+    "NVIDIA_TESLA_P100": (1, 2, 4),
+    "NVIDIA_TESLA_V100": (1, 2, 4, 8),
+    "NVIDIA_TESLA_A100": (1, 2, 4, 8, 16),
+    "NVIDIA_A100_80GB": (1, 2, 4, 8),
+    "NVIDIA_L4": (1, 2, 4, 8),
+    "NVIDIA_H100_80GB": (1, 2, 4, 8),
+    "NVIDIA_H100_MEGA_80GB": (1, 2, 4, 8),
+    "NVIDIA_H200_141GB": (8,),
+    "NVIDIA_B200": (8,),
+    "NVIDIA_GB200": (4,),
+    "NVIDIA_RTX_PRO_6000": (1, 2, 4, 8),
+}
+
+
+def check_region(setting: str, value: str) -> None:
+    """Refuse what is no region of Google Cloud, such as a zone.
+
+    Raises:
+        InputError: It is none; of a zone the message names the region.
+    """
+    if zone := _ZONE.fullmatch(value):
+        raise InputError(f"{setting}: got the zone {value!r}, expected its region, {zone[1]}")
+    if not _REGION.fullmatch(value):
+        raise InputError(f"{setting}: got {value!r}, expected a region such as us-central1")
+
+
+def check_google_labels(setting: str, labels: Mapping[str, str]) -> None:
+    """Refuse labels that Google Cloud does not take, such as one without a name.
+
+    Raises:
+        InputError: There is one, or there are over 64.
+    """
+    for name, value in labels.items():
+        if not _GOOGLE_KEY.fullmatch(name):
+            raise InputError(
+                f"{setting}: got {name!r}, expected names of 1 to 63 lower-case letters, digits, - "
+                "and _, a letter first"
+            )
+        if not _GOOGLE_VALUE.fullmatch(value):
+            raise InputError(
+                f"{setting}: got {value!r}, expected up to 63 lower-case letters, digits, - and _"
+            )
+    if len(labels) > _MOST_LABELS:
+        raise InputError(f"{setting}: got {len(labels)} labels, expected {_MOST_LABELS} at most")
+
+
+def check_kubernetes_labels(setting: str, labels: Mapping[str, str]) -> None:
+    """Refuse labels that Kubernetes does not take, such as one without a name.
+
+    Raises:
+        InputError: There is one.
+    """
+    for name, value in labels.items():
+        if not _KUBERNETES_KEY.fullmatch(name):
+            raise InputError(
+                f"{setting}: got {name!r}, expected names of labels, such as "
+                "cloud.google.com/gke-accelerator"
+            )
+        if not _KUBERNETES_VALUE.fullmatch(value):
+            raise InputError(
+                f"{setting}: got {value!r} for {name}, expected up to 63 letters, digits, -, _, ."
+            )
+
+
+def check_vertex_gpus(setting: str, kind: str, count: int) -> None:
+    """Refuse a kind of GPUs that Vertex AI has not, or a number that no machine there has.
+
+    Raises:
+        InputError: It is one of these.
+    """
+    if kind not in VERTEX_GPUS:
+        raise InputError(
+            f"{setting}.type: got {kind!r}, expected a type of Vertex AI such as NVIDIA_L4, one of "
+            f"{', '.join(VERTEX_GPUS)}"
+        )
+    if count not in VERTEX_GPUS[kind]:
+        counts = ", ".join(map(str, VERTEX_GPUS[kind]))
+        raise InputError(
+            f"{setting}.count: got {count}, expected as many as a machine has of {kind}: {counts}"
+        )
+
+
+def check_kubernetes_gpus(setting: str, kind: str) -> None:
+    """Refuse a kind of GPUs that is no resource of Kubernetes, or none that NVIDIA's plugin offers.
+
+    Raises:
+        InputError: It is one of these.
+    """
+    match = _KUBERNETES_RESOURCE.fullmatch(kind)
+    if match is None or "." not in match["domain"]:
+        raise InputError(
+            f"{setting}.type: got {kind!r}, expected a resource of Kubernetes such as "
+            "nvidia.com/gpu"
+        )
+    if match["domain"] == "nvidia.com" and not _NVIDIA_RESOURCES.fullmatch(match["name"]):
+        raise InputError(
+            f"{setting}.type: got {kind!r}, expected nvidia.com/gpu, nvidia.com/gpu.shared or "
+            "nvidia.com/mig-1g.5gb; choose a model of GPU by node_selectors"
+        )
