@@ -67,7 +67,7 @@ def test_a_phase_has_the_layers_that_it_names_or_those_of_the_model():
 @pytest.mark.parametrize(
     ("layers", "groups", "message"),
     [
-        ((0, None), 1, r"pretraining\.phases: num_hidden_layers of the model: got 0"),
+        ((0, None), 1, r"pretraining\.phases: num_hidden_layers of the model: got the number 0"),
         ((4, 6), 1, r"got num_hidden_layers 6 in the last one, expected the model's 12"),
         (
             (2, None),
