@@ -69,7 +69,10 @@ def _memory_bytes() -> int | None:
 
 
 def _package_versions() -> dict[str, str]:
-    """Return the versions of the known packages that are loaded, by name, sorted."""
+    """Return the versions of those of `_PACKAGES` whose modules are loaded, by distribution name.
+
+    A package without metadata of its installation has the version "unknown".
+    """
     versions = {}
     for module, name in sorted(_PACKAGES.items()):
         if module not in sys.modules:

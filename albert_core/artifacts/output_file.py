@@ -8,7 +8,7 @@ from albert_core.storage import exists, is_remote, read_bytes
 
 
 def refuse_foreign_file(path: str, is_own: Callable[[bytes], bool], *, what: str) -> None:
-    """Refuse an output that is a folder, or a file that this program did not make.
+    """Refuse an output that is a folder, is below a file, or is a file of another program.
 
     Call it before the work, and `write_bytes` after it.
 

@@ -212,10 +212,11 @@ class RemoteOutput(Output):
         return None
 
     def publish(self, results: Path) -> None:
-        """Upload file by file, the manifest last.
+        """Upload file by file, the manifest last; a mark file says meanwhile that this goes on.
 
         Where a manifest is published, the whole folder is removed first. Objects of an upload that
-        ended early are overwritten where their names are the same, and stay otherwise.
+        ended early are overwritten where their names are the same, and stay otherwise. The mark is
+        removed at the end, and left where the upload fails.
 
         Raises:
             WriteConflictError: Another run published there meanwhile; its manifest stays, but its

@@ -205,7 +205,8 @@ def _find_published(output: Output, fingerprint: str) -> Manifest | None:
     Damage is told on standard error.
 
     Raises:
-        InputError: It holds other work, or files that are not this program's and would be lost.
+        InputError: It holds other work, whatever its code, a manifest that cannot be read, or files
+            that are not this program's and would be lost.
     """
     try:
         manifest = output.manifest()

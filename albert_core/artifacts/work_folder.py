@@ -65,9 +65,9 @@ def synchronized_work_folder(
     """Keep a local work folder and its copy in a gs:// work root in agreement.
 
     First replaces the local progress and results by what is there: the results only if they are
-    finished and of this code. Then uploads progress while the body of the `with` runs, but never
-    results: the body publishes them to the folder yielded. In the end removes the local folder,
-    also after an error.
+    finished, of this code, and all files have their sizes. Then uploads progress while the body of
+    the `with` runs, but never results: the body publishes them to the folder yielded. In the end
+    removes the local folder, also after an error.
 
     Args:
         work: The local work folder, made here; whoever calls holds its lock (not checked).
@@ -102,7 +102,10 @@ def synchronized_work_folder(
 
 
 def _read_manifest(results: RemoteOutput) -> Manifest | None:
-    """Return the manifest of results in the cloud; None if there is none, or a damaged one."""
+    """Return the manifest of results in the cloud, or None.
+
+    One that cannot be read counts as none, too, and is told on standard error.
+    """
     try:
         return results.manifest()
     except InputError as error:

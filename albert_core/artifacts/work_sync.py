@@ -334,9 +334,10 @@ class _ProgressSync:
 # An index is parsed several times; its damage is told once.
 @functools.lru_cache(maxsize=4)
 def _parse_index(data: bytes) -> Mapping[str, Any]:
-    """Return an index; of a damaged one, which is told, one without files, held by nobody known.
+    """Return an index from its bytes; of a damaged one an index without files, held by "unknown".
 
-    Its holder, if it lives, still has the lease: the next write of the index shows it.
+    Damage is told on standard error, once for the same bytes. The real holder, if it lives, still
+    has the lease: the next write of the index shows it.
     """
     try:
         index = parse_object(data)

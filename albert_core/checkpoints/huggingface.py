@@ -44,7 +44,8 @@ def read_huggingface(
 
     Weights of another floating type become float32. `classifier_dropout_prob` is a setting of
     training, not of the architecture, and is ignored. Names and kind of a classifier's outputs
-    are those of a task.json beside it, else those of `id2label` and `problem_type`.
+    are those of a task.json beside it, else those of `id2label` and `problem_type`, which are not
+    read of a model for multiple choice.
 
     Args:
         folder: The folder.

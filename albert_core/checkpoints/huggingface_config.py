@@ -78,7 +78,7 @@ def config_from_huggingface(
 
 
 def config_to_huggingface(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Return the contents of a config.json.
+    """Return the contents of a config.json: transformers' class, architecture and special ids.
 
     `classifier_dropout_prob` is always 0.1, `dtype` float32. A classifier's labels are added,
     but not for multiple choice.
@@ -185,7 +185,10 @@ def _architecture(checkpoint: Checkpoint) -> str:
 
 
 def _special_ids(checkpoint: Checkpoint) -> dict[str, int]:
-    """Return the ids of padding, begin and end; without a vocabulary those of the releases."""
+    """Return the ids of padding, [CLS] as begin and [SEP] as end, by the names in config.json.
+
+    Without a vocabulary they are those of the releases: 0, 2 and 3.
+    """
     ids = (0, 2, 3)
     if checkpoint.tokenizer:
         special = checkpoint.tokenizer.special_ids

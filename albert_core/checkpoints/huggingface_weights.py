@@ -58,7 +58,9 @@ def weights_to_huggingface(
 def weights_from_huggingface(
     config: AlbertConfig, arrays: Mapping[str, np.ndarray], *, source: str
 ) -> dict[str, np.ndarray]:
-    """Return weights under the original's names, in float32.
+    """Return weights under the original's names, in float32; dense matrices are transposed.
+
+    Buffers of constants, copies of shared parameters and an identity projection are left out.
 
     Args:
         config: The architecture.
@@ -122,7 +124,10 @@ def _name_of_shared(name: str, names: Collection[str]) -> str:
 
 
 def _unused_zeros(config: AlbertConfig, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return zeros for the variables of groups that no layer uses, by the original's names."""
+    """Return zeros for the variables of groups that no layer uses, by the original's names.
+
+    Shapes and types are those of group 0; a variable that is missing there is left out.
+    """
     names = unused_variables(config, (pair.original for pair in name_pairs(config)))
     # The first layer's group is always 0, and all groups have the same shapes.
     alike = {name: re.sub("/group_[0-9]+/", "/group_0/", name) for name in names}

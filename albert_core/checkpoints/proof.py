@@ -19,8 +19,9 @@ _BATCH, _LONGEST, _PREDICTIONS = 4, 32, 5
 def random_batch(config: AlbertConfig, *, seed: int = 0) -> dict[str, np.ndarray]:
     """Return random inputs for a model with any head, as int32 arrays by name.
 
-    They are 4 sequences of 32 tokens, or of as many as the model reads at most. The masks [B, S]
-    are full, cut off, and with holes, so that wrong masking changes outputs. Equal seeds give
+    They are 4 sequences of 32 tokens, or of as many as the model reads at most. The first mask is
+    full, the second cut off after half, and the other two have holes at random but not at the first
+    token, so that wrong masking changes outputs; `p_mask` is the reverse. P is 5. Equal seeds give
     equal batches.
 
     Returns:
@@ -93,7 +94,11 @@ def compare_outputs(first: ModelOutputs, second: ModelOutputs) -> dict[str, floa
 
 
 def _logits(outputs: Any, heads: frozenset[str]) -> dict[str, Any]:
-    """Return the logits of some heads; a pretraining model also returns those of an absent head."""
+    """Return those of a model's outputs that are logits of the given heads, by name.
+
+    A single array is `logits`. A pretraining model returns logits of an absent head, too, which are
+    left out; all outputs with other names than `*_logits` are.
+    """
     if not isinstance(outputs, Mapping):
         return {"logits": outputs}
     absent = {f"{head}_logits" for head in HEADS.keys() - heads}

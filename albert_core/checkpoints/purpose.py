@@ -45,8 +45,10 @@ def read_purpose(folder: Path) -> Purpose:
 def read_huggingface_purpose(folder: Path, values: Mapping[str, Any], num_labels: int) -> Purpose:
     """Return what a folder of transformers says of its model.
 
+    A task.json in it comes first, then config.json, whose labels replace those of a head.json.
+
     Args:
-        folder: The folder, whose side files come first.
+        folder: The folder.
         values: The contents of its config.json.
         num_labels: Outputs of the model's classifier; 0 without one.
 

@@ -140,10 +140,18 @@ def is_multiple_choice(task: Mapping[str, Any] | None) -> bool:
 
 
 def _head_values(checkpoint: "Checkpoint") -> dict[str, Any]:
+<<<<<<< HEAD
     """Return the contents of head.json: what neither task.json nor pretraining's heads say.
 
     A model without a task and without the head of masked LM is named, too: of a graph that says
     nothing about its heads, that head is expected.
+=======
+    """Return the contents of head.json, empty if there is nothing to say.
+
+    Always the pooling, unless it is `pooler`, and the null threshold, if there is one. Of a
+    checkpoint without a task, but with other heads than pretraining's, also its heads and what is
+    known of the number, names and kind of its outputs.
+>>>>>>> main
     """
     values: dict[str, Any] = {}
     if checkpoint.pooling != ORIGINAL_POOLING:
@@ -197,8 +205,8 @@ def as_problem_type(value: Any, place: str) -> ProblemType:
 def _read_null_threshold(folder: Path, head: JsonObject) -> float | None:
     """Return the null odds from which on the model's questions have no answer; None if not known.
 
-    They are in trials.json, as the best on the dev set, and in head.json of what was made of such a
-    model. Where there is a trials.json, head.json does not count.
+    They are in trials.json, in the row of the trial that was chosen, and in head.json of what was
+    made of such a model. Where there is a trials.json, head.json does not count.
 
     Raises:
         InputError: There is a trials.json, but not one of this program; or the value is no number.

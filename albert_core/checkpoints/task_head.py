@@ -71,7 +71,10 @@ def fit_to_task(checkpoint: Checkpoint, task: Task) -> Checkpoint:
 
 
 def _refuse_other_heads(checkpoint: Checkpoint, task: Task) -> None:
-    """Refuse a checkpoint without the task's head, or whose files call its outputs something else.
+    """Refuse a checkpoint without the task's head, or with another number or kind of outputs.
+
+    For answerable and unanswerable questions `span` serves as well as `span_beam`. The kind is that
+    of `_declared_kind`; where that is empty, any passes.
 
     Raises:
         InputError: It is such a checkpoint.
@@ -101,7 +104,11 @@ def _refuse_other_heads(checkpoint: Checkpoint, task: Task) -> None:
 
 
 def _declared_kind(checkpoint: Checkpoint) -> str:
-    """Return what a model's files say it answers, if the number of its outputs does not tell."""
+    """Return the kind of task that a model's files declare; empty if they declare none.
+
+    `multiple_choice` or `multi_label`; else, of a checkpoint without a task.json, `regression` or
+    `classification` by its problem type. With a task.json these two are not told apart here.
+    """
     if checkpoint.is_multiple_choice:
         return "multiple_choice"
     if checkpoint.is_multi_label:

@@ -199,9 +199,9 @@ def _make_meta_graph(values: Mapping[str, Any]) -> bytes:
 def load_tf1_checkpoint(model: "keras.Model", path: str | Path, *, prefix: str = "") -> Restored:
     """Assign a checkpoint to a model's variables of the same names.
 
-    Slots and global_step go into the optimizer of a model compiled with `AdamW` or `LAMB`, which is
-    built for that, if `prefix` is empty and the checkpoint has slots; else they are ignored, as by
-    the original's `init_checkpoint`.
+    Slots and global_step go into the optimizer of a model compiled with `AdamW` or `LAMB` without
+    averages of the weights, which is built for that, if `prefix` is empty and the checkpoint has
+    slots; else they are ignored, as by the original's `init_checkpoint`.
 
     Args:
         model: The model to fill.
@@ -246,7 +246,7 @@ def save_tf1_checkpoint(
 
     Raises:
         InputError: The optimizer is asked for, and the model is not compiled with `AdamW` or
-            `LAMB` of this package.
+            `LAMB` of this package, or with averages of the weights.
     """
     from albert_core.model.weights import as_arrays, weights_by_name
 
@@ -266,9 +266,10 @@ def save_tf1_checkpoint(
 
 
 def _optimizer_variables(model: "keras.Model") -> dict[str, Any]:
-    """Return slots and global_step of a model compiled with `AdamW` or `LAMB`; else nothing.
+    """Return slots and global_step by name of a model compiled with `AdamW` or `LAMB`.
 
-    Builds the optimizer, which makes its slots if there are none yet.
+    Builds the optimizer, which makes its slots if there are none yet. Empty for all others, for
+    `Muon` and for an optimizer that averages the weights.
     """
     from albert_core.optimizers.adamw import AdamW
     from albert_core.optimizers.muon import Muon

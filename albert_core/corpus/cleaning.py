@@ -89,7 +89,8 @@ class DocumentFilter:
     def reason(self, sentences: Sequence[str]) -> tuple[str, str] | None:
         """Return why a document is left out (name of the reason, evidence); None to keep it.
 
-        Checks that cost little come first; the first that applies is returned.
+        The checks are of length, letters, repetition and overlap, in this order; the first that
+        applies is returned. A document right at a bound is kept.
         """
         config = self.config
         num_characters = sum(map(len, sentences))

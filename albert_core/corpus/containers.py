@@ -217,7 +217,11 @@ def _zip_streams(
 
 
 def _is_left_out(head: bytes, config: CorpusConfig) -> bool:
-    """Return whether a member of an archive, which nobody named, is no text of this corpus."""
+    """Return whether a member of an archive, which nobody named, is no text of this corpus.
+
+    Of a Parquet corpus: whether it does not begin as Parquet. Text in a form that is not read is
+    not left out: it is refused later.
+    """
     if config.format == "parquet":
         return not head.startswith(b"PAR1")
     return not find_data(head) and is_binary(head)

@@ -83,8 +83,8 @@ def list_corpus(config: CorpusConfig) -> CorpusFiles:
     asks for.
 
     Raises:
-        InputError: A pattern matches no file, all files together are empty or left out, or one
-            holds text in a form that is not read.
+        InputError: No pattern is given or one matches no file, all files together are empty or left
+            out, or one holds text in a form that is not read.
     """
     if not config.files:
         raise InputError(
@@ -197,8 +197,9 @@ def corpus_splits(config: CorpusConfig, target_bytes: int | None = None) -> list
 
     Args:
         config: The corpus.
-        target_bytes: Approximate size of a split, as stored. By default about 64 splits of 4 to 64
-            MiB: enough for many workers, few enough to keep track of.
+        target_bytes: Size of a split, as stored, from which on it takes no further range. By
+            default 1/64 of the corpus, but from 4 to 64 MiB: enough splits for many workers, few
+            enough to keep track of.
     """
     files = find_corpus_files(config)
     if target_bytes is None:

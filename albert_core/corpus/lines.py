@@ -22,10 +22,12 @@ Lines = Iterator[tuple[int, str]]
 
 
 def read_lines(source: TextStream, config: CorpusConfig, counts: ReadCounts) -> Lines:
-    """Yield offset and text of the lines of a stream that begin at or behind its start, to its end.
+    """Yield offset and text of the lines of a stream that begin at or behind its range's start.
 
-    Texts are decoded, without outer white space and control characters; a byte order mark at the
-    beginning of the file is dropped. What was replaced or removed is counted.
+    They go on to the end of the file, past the range's: whoever reads them stops. Blank lines are
+    yielded as empty texts; offsets are in bytes. Texts are decoded, without outer white space and
+    control characters; a byte order mark at the beginning of the file is dropped. What was replaced
+    or removed is counted.
 
     Raises:
         InputError: A line is not UTF-8, and `config.invalid_utf8` is `refuse`.
@@ -58,9 +60,10 @@ def read_raw_lines(source: TextStream) -> Iterator[tuple[int, bytes]]:
 
 
 def _blocks(source: TextStream) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield blocks of lines, each with the offset of its first line; from the range's start on.
+    """Yield blocks of lines, each with the offset of its first line; to the end of the file.
 
-    A line that begins before the range is left out, one that begins right at its start is not.
+    A line that begins before the range is left out, one that begins right at its start is not; the
+    end of the range is ignored.
     """
     file, offset = source.file, 0
     if source.start:

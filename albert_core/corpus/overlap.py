@@ -187,7 +187,10 @@ def _json_texts(text: str) -> Iterator[str]:
 
 
 def _plain_texts(text: str) -> Iterable[str]:
-    """Yield the strings of a RACE file, which holds JSON, or the paragraphs of a text."""
+    """Yield the strings of a text that begins with `{`, as JSON such as RACE's; else paragraphs.
+
+    Paragraphs are divided by blank lines.
+    """
     if text.lstrip().startswith("{"):
         return _json_texts(text)
     return (part for part in re.split(r"\n\s*\n", text) if part.strip())

@@ -20,8 +20,9 @@ _PASSES = {"all-reduce": 2}
 def exchanged_bytes(program: str) -> int:
     """Return the bytes a chip sends in one run of an optimized HLO program, given as text.
 
-    The body of a loop counts as often as the loop runs. A ring of n chips really sends (n - 1) / n
-    of this: an upper bound.
+    The sum of the sizes of what collective operations return, that of an all-reduce twice; the body
+    of a loop counts as often as the loop runs. A ring of n chips really sends (n - 1) / n of this:
+    an upper bound.
 
     Raises:
         ValueError: The condition of a loop does not name exactly one limit.

@@ -102,7 +102,10 @@ def in_compiler_process(num_processes: int) -> Iterator[concurrent.futures.Execu
 
 
 def _prepare_process() -> None:
-    """Set the environment of this process, before JAX is imported, and discard standard error."""
+    """Set this process to Keras on JAX on the CPU by its environment, and discard standard error.
+
+    To be called before JAX is imported.
+    """
     os.environ.update(_ENVIRONMENT)
     # The libraries print warnings on the file descriptor itself; errors are raised.
     with open(os.devnull, "w") as nowhere:
@@ -113,7 +116,8 @@ def compile_step(request: StepRequest) -> CompiledStep:
     """Compile the training step that `fit` runs, for every chip of the slice; nothing is run.
 
     Must be called in a process of `in_compiler_process`. It sets the precision and the random seed
-    of that process. A step that needs more memory than a chip has is no error: the result says so.
+    of that process. A step that needs more memory than a chip has is no error: the result says so,
+    with 0 FLOPs and bytes exchanged if the compiler refused it.
 
     Raises:
         InputError: The batch cannot be divided evenly among the devices.

@@ -150,9 +150,10 @@ def estimate(
 
 
 def fill_minutes(estimates: Sequence[PhaseEstimate]) -> list[PhaseEstimate]:
-    """Return estimates whose phases have as many steps as fit into their minutes, 1 at least.
+    """Return copies whose phases have the number of steps that their minutes take, 1 at least.
 
-    They are returned as they are if the training does not last a number of minutes.
+    It is rounded to the nearest, by each estimate's seconds per step. The estimates are returned as
+    they are if the training does not last a number of minutes.
 
     Args:
         estimates: One for each phase.
@@ -222,8 +223,9 @@ def _estimate_phase(
 def _submit_single_layer(request: StepRequest, executor: Executor) -> Future[CompiledStep] | None:
     """Begin to compile the model with one layer, if its layers are scanned; else return None.
 
-    The compiler counts the body of a scan once. The difference between the two models is the body
-    once more, from which follow the FLOPs of all layers.
+    They are if there are several, of one group and without dropout. The compiler counts the body of
+    a scan once. The difference between the two models is the body once more, from which follow the
+    FLOPs of all layers.
     """
     model = request.model
     if model.num_hidden_groups > 1 or model.has_dropout or model.num_hidden_layers == 1:
@@ -235,7 +237,9 @@ def _submit_single_layer(request: StepRequest, executor: Executor) -> Future[Com
 def _explain_excess(request: StepRequest, compiled: CompiledStep, executor: Executor) -> str:
     """Return the message that a step does not fit, with settings with which it would.
 
-    Compiles some steps to find these: with fewer sequences at a time, and with rematerialisation.
+    Compiles some steps to find these: with fewer sequences at a time and, unless it is on already
+    or there is dropout, with rematerialisation. Where none fits, the message names model
+    parallelism or larger chips instead, untried.
 
     Args:
         request: The step.

@@ -35,7 +35,8 @@ class Graph:
 def float32_graph(checkpoint: Checkpoint) -> Graph:
     """Return the model of a checkpoint in float32, whatever Keras's policy is.
 
-    The policy is another only while the model is built.
+    Its inputs are int32 [B, S], or [B, C, S] of groups of sequences, all sizes open. The policy is
+    another only while the model is built.
 
     Raises:
         InputError: Keras does not run on TensorFlow, or the weights do not fit the model.

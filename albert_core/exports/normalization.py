@@ -74,6 +74,8 @@ class Normalization:
     def __call__(self, texts_N: Any) -> Characters:
         """Return the characters of UTF-8 strings after normalisation.
 
+        Pairs of quotes are joined, white space is folded before or after all else, characters are
+        replaced by the table and final sigmas set, each as far as the tokenizer's rules say so.
         Offsets are those of the strings before it. Invalid bytes become U+FFFD.
         """
         if self._rules.joins_quotes:

@@ -17,7 +17,9 @@ _LOG_SEVERITY_ERROR = 3
 
 
 def write_onnx(checkpoint: Checkpoint, folder: Path, *, quantized: bool = False) -> None:
-    """Write a checkpoint's model as ONNX.
+    """Write a checkpoint's model as ONNX, in a file that ends in its hash.
+
+    Each weight is in it once, under the original's name; equal checkpoints give equal files.
 
     Args:
         checkpoint: The model.

@@ -28,6 +28,9 @@ _LARGEST = 127
 def quantize(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a model with int8 matrices and word embeddings, each stored once.
 
+    Matrices of 16 or more rows and columns have a scale for each column, and what they are
+    multiplied with is quantized while the model runs; embeddings have a scale for each row.
+
     Args:
         model: A model that `store_once` changed: its nodes have names, and its word embeddings
             are a constant named as in the original.

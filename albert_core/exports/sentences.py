@@ -129,7 +129,7 @@ def _features(
 def _get_num_texts(checkpoint: Checkpoint) -> int:
     """Return how many texts an example has: as the task declares, else 2.
 
-    Of multiple choice they are the text and a fixed number of choices.
+    Of multiple choice they are the text and four choices, however many the task has.
     """
     if checkpoint.is_multiple_choice:
         return 1 + _NUM_CHOICES
@@ -150,7 +150,7 @@ def _questions(sentences: Sequence[str]) -> Iterator[Question]:
 
 
 def _mask_tokens(inputs: dict[str, np.ndarray], mask: int) -> dict[str, np.ndarray]:
-    """Return a copy of inputs with 4 masked tokens, spread over each sequence.
+    """Return a copy of inputs with the tokens at 1/5, 2/5, 3/5 and 4/5 of each sequence masked.
 
     The positions are added as `masked_lm_positions` [B, P].
 

@@ -36,7 +36,8 @@ def search_answers(
 
     Args:
         questions: The questions, with ids that differ.
-        windows: What the model was shown, W; without any, no question has candidates.
+        windows: What the model was shown, W; without any, no question has candidates, and null odds
+            are 1e6.
         outputs: The model's outputs for each window, in their order: those that the called function
             reads. Those of independent starts and ends lose their logits of padding here, so that
             an answer does not depend on what else was in the batch; `find_answers_or_none` gets
@@ -71,7 +72,8 @@ def with_cls_odds(
     """Return answers with null odds by a head for spans, for which [CLS] stands for no answer.
 
     They are the score of [CLS] as start and end, the lowest of a question's windows, less that of
-    its best candidate. The rule is that of BERT's run_squad.py for SQuAD 2.0.
+    its best candidate; 1e6 without candidates. The rule is that of BERT's run_squad.py for SQuAD
+    2.0.
 
     Args:
         answers: As of `find_answers`.
@@ -131,9 +133,10 @@ def find_answers_or_none(
 ) -> Answers:
     """Return answers and null odds of questions that may have none, from a search for both ends.
 
-    An answer lies in the part of the context that a window shows, and begins at a token for which
-    that window shows the most context. A question without any such span, or without windows, gets
-    no candidates.
+    The null odds of a question are the smallest `cls_logits` of its windows, at most 1e6, which
+    those without windows have. An answer lies in the part of the context that a window shows, and
+    begins at a token for which that window shows the most context. A question without any such
+    span, or without windows, gets no candidates.
 
     Args:
         questions: The questions, with ids that differ.

@@ -150,8 +150,9 @@ def epoch_batches(
     """Return the batches of an epoch, shuffled, as arrays of example numbers.
 
     Shuffled examples are cut into pools of 32 batches and sorted by length within a pool, so that a
-    batch has similar lengths. Examples that do not fill a last batch are left out, other ones in
-    every epoch; with fewer examples than a batch has, all are in one batch.
+    batch has similar lengths; then the batches are shuffled. Examples that do not fill a last batch
+    are left out, other ones in every epoch; with fewer examples than a batch has, all are in one
+    batch.
 
     Args:
         lengths: Length of each example.

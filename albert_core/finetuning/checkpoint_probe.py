@@ -40,8 +40,9 @@ def probe_checkpoint(
         progress: Told what it is doing.
 
     Raises:
-        InputError: The checkpoint has no vocabulary, the task's files cannot be used or are too
-            few, it asks for answers in texts, or a number is impossible.
+        InputError: The checkpoint has no vocabulary, the task's files cannot be used or have too
+            few examples, it asks for answers in texts, or `sequence_length` is below 8 or more than
+            the model reads.
     """
     longest = checkpoint.config.max_position_embeddings
     length = sequence_length or min(

@@ -161,8 +161,8 @@ class FinetuningConfig(OptimizerConfig):
         """Refuse settings out of their range, also those of `per_task` once they replace these.
 
         Raises:
-            InputError: A setting is out of its range, or `per_task` has an unknown or impossible
-                one.
+            InputError: A setting is out of its range (fractions of warm-up and dropout are from 0
+                to below 1), or `per_task` has an unknown or impossible one.
         """
         self._check_counts()
         if self.num_epochs <= 0:
@@ -263,7 +263,10 @@ class FinetuningConfig(OptimizerConfig):
         return choose_pooling(self.pooling, task, is_original=is_original, supported=poolings)
 
     def head_rate_of(self, task: Task) -> float:
-        """Return what the learning rate of a task's head is multiplied by."""
+        """Return what the learning rate of a task's head is multiplied by.
+
+        It is `head_rate_multiplier`, or where that is not set the one of the head's pooling.
+        """
         if self.head_rate_multiplier is not None:
             return self.head_rate_multiplier
         return POOLINGS[self.pooling_of(task)].head_rate_multiplier

@@ -58,6 +58,9 @@ def _refuse_long_questions(
 ) -> None:
     """Refuse questions of which one leaves no room; arguments are those of `check_task_data`.
 
+    Without a vocabulary each word with a letter counts as a token. A question counts with at most
+    `max_query_length` tokens.
+
     Raises:
         InputError: There is one; names the first.
     """

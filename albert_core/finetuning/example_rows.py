@@ -69,7 +69,10 @@ def example_rows(evaluator: Evaluator) -> Iterator[dict[str, Any]]:
 
 
 def _text_rows(evaluator: TextEvaluator) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a task of texts."""
+    """Yield the rows of a task of texts, as `example_rows` describes them.
+
+    A label of `multi_label` is predicted where its logit is above 0.
+    """
     targets = evaluator.data.features.targets["target"]
     kind = evaluator.task.kind
     for example, logits, target in zip(
@@ -95,7 +98,11 @@ def _text_rows(evaluator: TextEvaluator) -> Iterator[dict[str, Any]]:
 
 
 def _question_rows(evaluator: QuestionEvaluator) -> Iterator[dict[str, Any]]:
-    """Yield the rows of questions."""
+    """Yield the rows of questions, as `example_rows` describes them.
+
+    `probability` is the best candidate's, also where no answer is predicted; `null_probability` is
+    the logistic function of the null odds, cut at -30 and 30.
+    """
     answers = evaluator.answers
     predictions, n_best = answers.best(evaluator.threshold), answers.n_best()
     scores = evaluator.scores_by_metric[evaluator.task.metrics[0]]

@@ -181,7 +181,12 @@ class _Problem:
     def _predict_from(
         self, train: Sequence[np.ndarray], dev: Sequence[np.ndarray]
     ) -> RidgePredictions:
-        """Return the predictions from one layer's means [N, H] and [M, H] of each column."""
+        """Return the predictions from one layer's means [N, H] and [M, H] of each column.
+
+        Means are standardised by those of all training texts and joined to an example's (or
+        choice's) features; the held-out training examples choose the penalty by the task's first
+        metric.
+        """
         mean_H, scale_H = mean_and_scale(np.concatenate(train))
         # Rows of choices: those of an example one after the other.
         train_NF, dev_MF = (
@@ -213,7 +218,11 @@ class _Problem:
         return outputs.reshape(-1, per_example) if is_choice else outputs
 
     def score(self, predictions: Sequence[RidgePredictions]) -> EncoderScores:
-        """Return the scores of the predictions from each layer."""
+        """Return the scores of the predictions from each layer, the first being number 1.
+
+        The best layer is the one that scores best on the held-out training examples, not on the dev
+        set; its score is that on the dev set.
+        """
         layers = [self._score_layer(number + 1, one) for number, one in enumerate(predictions)]
         best = max(layers, key=lambda layer: layer.held_out_score)
         return EncoderScores(
@@ -224,7 +233,11 @@ class _Problem:
         )
 
     def _score_layer(self, layer: int, predictions: RidgePredictions) -> LayerScore:
-        """Return the score and its interval of a layer's predictions, as evaluation has them."""
+        """Return a layer's dev score by the task's first metric, and its 95 % bootstrap interval.
+
+        As in evaluation, the score may be the mean over several files; the interval is that of all
+        examples together.
+        """
         task, metric = self._task, self._task.metrics[0]
 
         def compute(rows: np.ndarray) -> dict[str, float]:

@@ -142,7 +142,8 @@ def _fit_and_score(
 ) -> np.ndarray:
     """Train a logistic regression, one class against the rest, and return scores [M, C].
 
-    A class that is not among those to train on has the score -inf.
+    A class that is not among those to train on has the score -inf. Where two are, one regression is
+    trained for both, and the second's scores are the negative of the first's.
 
     Args:
         train_MF: Features to train on.

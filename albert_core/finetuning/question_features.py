@@ -255,7 +255,10 @@ def _max_contexts(spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
 
 
 def _target(answer: tuple[int, int] | None, window: Window) -> tuple[int, int, int]:
-    """Return the answer's first and last position in a window and 0; 0, 0, 1 if it is not there."""
+    """Return the answer's first and last position in a window's sequence, and 0.
+
+    0, 0, 1 if there is no answer, or if the window does not show all of it.
+    """
     if answer is None or answer[0] < window.start or answer[1] >= window.start + window.length:
         return 0, 0, 1
     shift = window.offset - window.start

@@ -35,10 +35,11 @@ def predict_by_ridge(
     is_held_out_N: np.ndarray,
     score: Callable[[np.ndarray], float],
 ) -> RidgePredictions:
-    """Predict with the penalty whose predictions for held-out rows score best.
+    """Predict with the one of five penalties whose predictions for held-out rows score best.
 
-    The smallest of equal ones. The regression itself is then trained on all rows. Features are
-    standardised, the intercept is not penalised; all is computed in float64.
+    They are 1e-4 to 1, by factors of ten; the smallest of equal ones is taken. The regression
+    itself is then trained on all rows. Features are standardised, the intercept is not penalised;
+    all is computed in float64.
 
     Args:
         train_NF: Features to train on, all finite.

@@ -157,7 +157,8 @@ class TextProgram(TaskProgram):
     def read(self, folder: Path, split: Split, *, most: int | None = None) -> TaskData:
         """Read a split and make its features, with targets if all rows have labels.
 
-        Rows that cannot be used are counted in `left_out`. Only a training set uses the cache.
+        Rows that cannot be used are counted in `left_out`. Only a training set uses the cache. With
+        `most` all rows are read and that many kept, evenly spread.
         """
         invalid_rows = self._invalid_rows(split)
         examples = _spread(read_examples(self.task, folder, split, invalid_rows=invalid_rows), most)

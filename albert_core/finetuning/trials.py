@@ -115,7 +115,9 @@ class TrialTrainer:
     def _new_model(self, config: FinetuningConfig, plan: TrainingPlan) -> AlbertWithHead:
         """Return a compiled model: its encoder with the given weights, all others from the seed.
 
-        Clears Keras's session and sets the seed of all random states.
+        Without weights the encoder is from the seed, too. What the settings freeze is not trained,
+        and the head's bias may begin at the mean label. Clears Keras's session and sets the seed of
+        all random states.
 
         Raises:
             InputError: The weights do not fit the architecture.
@@ -220,7 +222,7 @@ def make_plan(config: FinetuningConfig, task: Task, train: TaskData, dev: TaskDa
     With `evaluation_interval_steps` it is evaluated before the first step, whenever that many are
     done, and after the last. Without, its steps are rounded up to whole intervals between
     `num_evaluations`, which are at most as many as steps. The log has a row every 50 steps; of a
-    short training more often, so that there are about 100 rows.
+    short training without that setting more often, so that there are about 100 rows.
 
     Args:
         config: The settings of one training.

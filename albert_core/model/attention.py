@@ -41,6 +41,9 @@ def make_attention_mask(
 ) -> tuple[AttentionMask, Any]:
     """Return the attention mask of a batch, and its embeddings.
 
+    The mask is a bias of the scores, -10,000 where a position is masked and 0 elsewhere; while
+    training also the number of unmasked positions, where the backend's attention wants it.
+
     Args:
         input_mask_BS: 1 where a position may be attended to, else 0.
         x_BSE: The embeddings. They are returned as they are, except while training with JAX on an

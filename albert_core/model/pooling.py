@@ -143,7 +143,8 @@ class SiameseHead(PoolingHead):
     ) -> Any:
         """Return the comparison of each pair of sequences: [N, S] to [B, F].
 
-        Texts 2 k and 2 k + 1 are a pair. [CLS] and [SEP] do not count in the means.
+        Texts 2 k and 2 k + 1 are a pair. Compared are the standardized means of the last layer's
+        tokens and, beside them, of the word embeddings. [CLS] and [SEP] do not count in the means.
         """
         outputs = encoder(ids, input_mask=mask, segment_ids=segments, training=training)
         words_NSE = ops.take(encoder.embeddings.word_embeddings, ids, axis=0)

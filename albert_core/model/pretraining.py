@@ -291,8 +291,9 @@ def pretraining_losses(
 
     Returns:
         `masked_lm_example_loss` [B, P] (unweighted), `masked_lm_loss`, their weighted mean over
-        the batch; `sentence_order_example_loss` [B], `sentence_order_loss`, both without the
-        weight; `loss`, the weighted sum. For a micro-batch, its contributions to the means over the
+        the batch (1e-5 is added to the total weight, so that it may be 0);
+        `sentence_order_example_loss` [B], `sentence_order_loss`, both without the weight; `loss`,
+        the weighted sum. For a micro-batch, its contributions to the means over the
         whole batch.
     """
     masked_lm_example_loss_BP = cross_entropy(targets["masked_lm_ids"], outputs["masked_lm_logits"])

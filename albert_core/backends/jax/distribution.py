@@ -29,7 +29,8 @@ def use_devices(strategy: StrategyName, model_parallel_size: int) -> Iterator[De
     connection to other processes where the environment names several, stay.
 
     Args:
-        strategy: One of `STRATEGIES` (not checked here), or `auto`: every device.
+        strategy: One of `STRATEGIES` (not checked here), `single` being the first device; or
+            `auto`: `data_parallel` over every device, `single` if there is one.
         model_parallel_size: Devices that hold one copy of the weights together; 1 for `single`.
 
     Raises:

@@ -103,7 +103,9 @@ def _generate_train_batches(
     """Yield endless batches from a step on, each made when it is asked for.
 
     Batch k holds records k * `batch_size` and so on of all epochs in a row: one may hold the end of
-    an epoch and the beginning of the next.
+    an epoch and the beginning of the next. Records of the first epoch that come before the step are
+    read and dropped. Of each batch only this process's rows are yielded, with offsets of positions
+    if `data` draws any.
     """
     num_records = data.records.num_train_records
     first_epoch, num_skipped = divmod(start_step * batch_size, num_records)
@@ -203,7 +205,7 @@ def _get_dtype(name: str) -> type[np.generic]:
 
 
 def _prefetch(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """Yield endless batches that a thread makes ahead of need; its errors are raised here.
+    """Yield endless batches that a thread makes up to 8 ahead of need; its errors are raised here.
 
     The thread starts with the first batch asked for, and ends when the generator is closed or
     collected.

@@ -38,7 +38,8 @@ _as_written = tf.autograph.experimental.do_not_convert
 def train_batches(data: "PretrainingData", batch_size: int, start_step: int) -> tf.data.Dataset:
     """Return endless batches (inputs, targets) from a step on, made ahead of need.
 
-    The time that the reader waits for a batch is added to `data.input_timer`.
+    The time that the reader waits for a batch is added to `data.input_timer`. Inputs have offsets
+    of positions if `data` draws any.
 
     Args:
         data: The records, and how to mask them.
