@@ -110,8 +110,8 @@ def _read(
         notes = describe_ignored_keys(config_path)
     if config is None:
         raise InputError(
-            f"checkpoint {prefix}: no file {config_path}; put the model's {CONFIG_NAME} there, or "
-            "name it with --albert_config"
+            f"checkpoint {prefix}: no file {config_path}; give the model's {CONFIG_NAME} with "
+            "--albert_config, or put it there"
         )
     arrays = read_tf1_checkpoint(prefix)
     weights = {name: array for name, array in arrays.items() if not is_training_state(name)}

@@ -140,18 +140,12 @@ def is_multiple_choice(task: Mapping[str, Any] | None) -> bool:
 
 
 def _head_values(checkpoint: "Checkpoint") -> dict[str, Any]:
-<<<<<<< HEAD
-    """Return the contents of head.json: what neither task.json nor pretraining's heads say.
-
-    A model without a task and without the head of masked LM is named, too: of a graph that says
-    nothing about its heads, that head is expected.
-=======
     """Return the contents of head.json, empty if there is nothing to say.
 
     Always the pooling, unless it is `pooler`, and the null threshold, if there is one. Of a
-    checkpoint without a task, but with other heads than pretraining's, also its heads and what is
-    known of the number, names and kind of its outputs.
->>>>>>> main
+    checkpoint without a task, but with other heads than pretraining's or without that of masked LM,
+    also its heads and what is known of the number, names and kind of its outputs: of a graph that
+    says nothing about its heads, that of masked LM is expected.
     """
     values: dict[str, Any] = {}
     if checkpoint.pooling != ORIGINAL_POOLING:

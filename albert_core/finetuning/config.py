@@ -102,8 +102,8 @@ class FinetuningConfig(OptimizerConfig):
         pooling: What the head reads: the original's `pooler` over [CLS]; the `mean` of the last
             layer's tokens; `layer_mix`, a learned mix of the means of all layers; or `siamese`, for
             pairs, which encodes both texts apart and compares them. `auto`: `mean` for single
-            texts, `siamese` for pairs, `pooler` for choices, questions, the original's recipe and
-            export formats that hold no other.
+            texts; `siamese` for scores of pairs, MRPC and RTE; `pooler` for other pairs, choices,
+            questions, the original's recipe and export formats that hold no other.
         head_rate_multiplier: What the learning rate of the head is multiplied by; None: 10 with
             `siamese`, else 1.
         classifier_dropout: Dropout before the head while training.

@@ -11,14 +11,17 @@ PoolingSetting = Literal["auto", HeadPooling]
 
 _Examples = Literal["texts", "pairs", "choices", "questions"]
 
-# What `auto` is, by what an example is. Of single texts and pairs it was the best of those measured
-# (docs/experiments.md); of choices and questions no other was.
+# What `auto` is, by what an example is: the best of those measured (docs/experiments.md). Classes
+# of pairs differ: whether two texts say the same is seen by comparing them, whether one follows the
+# other is not, so that only tasks which were measured are compared.
 _DEFAULTS: Mapping[_Examples, HeadPooling] = {
     "texts": "mean",
-    "pairs": "siamese",
+    "pairs": "pooler",
     "choices": "pooler",
     "questions": "pooler",
 }
+_SCORES_OF_PAIRS: HeadPooling = "siamese"
+_MEASURED_TASKS: Mapping[str, HeadPooling] = {"mrpc": "siamese", "rte": "siamese"}
 _POSSIBLE: Mapping[_Examples, tuple[HeadPooling, ...]] = {
     "texts": ("pooler", "mean", "layer_mix"),
     "pairs": tuple(POOLINGS),
@@ -48,7 +51,7 @@ def choose_pooling(
     """
     examples = _examples(task)
     if setting == "auto":
-        chosen = ORIGINAL_POOLING if is_original else _DEFAULTS[examples]
+        chosen = ORIGINAL_POOLING if is_original else _default(task, examples)
         return chosen if chosen in supported else ORIGINAL_POOLING
     if setting not in _POSSIBLE[examples]:
         raise InputError(
@@ -57,6 +60,15 @@ def choose_pooling(
             f"finetuning.per_task.{task.name}.pooling"
         )
     return setting
+
+
+def _default(task: Task, examples: _Examples) -> HeadPooling:
+    """Return what `auto` is: by the task where that was measured, else by what an example is."""
+    if examples == "pairs" and task.kind == "regression":
+        return _SCORES_OF_PAIRS
+    if examples == "pairs":
+        return _MEASURED_TASKS.get(task.name, _DEFAULTS[examples])
+    return _DEFAULTS[examples]
 
 
 def _examples(task: Task) -> _Examples:

@@ -327,7 +327,7 @@ def test_modules_of_tf_hub_are_read(sample: Checkpoint, tmp_path: Path) -> None:
     assert checkpoint.content_hash() == sample.content_hash()
     elsewhere = tmp_path / "albert_config.json"
     (tmp_path / "module/assets/albert_config.json").rename(elsewhere)
-    with pytest.raises(InputError, match=r"put the model's albert_config\.json there, or name it"):
+    with pytest.raises(InputError, match="with --albert_config, or put it there"):
         read_checkpoint(tmp_path / "module")
     named = read_checkpoint(tmp_path / "module", config=elsewhere)
     assert named.content_hash() == sample.content_hash()
