@@ -174,5 +174,8 @@ def get_variable_name(key: str) -> str | None:
 
 
 def is_training_state(name: str) -> bool:
-    """Return whether a variable belongs to the training, not to the model, such as a slot."""
+    """Return whether a variable is of the training, not of the model, by its name.
+
+    These are global_step, slots, random states, metrics and factors of the rate.
+    """
     return name == GLOBAL_STEP or name.endswith(SLOTS) or name.startswith(_TRAINING_PREFIXES)

@@ -268,6 +268,7 @@ def _decompressor(path: str) -> Callable[[BinaryIO], BinaryIO] | None:
 
 
 def _open_zstd(stored: BinaryIO) -> BinaryIO:
+    """Return the decompressed content of a Zstandard file, buffered; read as it is asked for."""
     import pyarrow
 
     stream = pyarrow.CompressedInputStream(pyarrow.PythonFile(stored, mode="r"), "zstd")

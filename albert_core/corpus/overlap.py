@@ -146,7 +146,7 @@ def _word_hash(word: str) -> int:
 def _read_texts(pattern: str) -> Iterator[str]:
     """Yield the texts of all evaluation files that a pattern matches, read by their endings.
 
-    These are .tsv, .json and .jsonl; any other file is plain text.
+    These are .tsv, .json and .jsonl; any other file is JSON if it begins with `{`, else plain text.
 
     Raises:
         InputError: A file is not UTF-8, not what its ending says, or has no text.

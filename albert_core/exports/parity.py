@@ -280,7 +280,10 @@ def _differences(
 
 
 def _count_model_bytes(folder: Path) -> int:
-    """Return the bytes of a folder's files at any depth, but for `_SIDE_FILES`."""
+    """Return the bytes of a folder's files at any depth.
+
+    Settings (*.json), vocabularies and a TensorFlow 1 checkpoint's second copy are left out.
+    """
     return sum(
         path.stat().st_size
         for path in folder.rglob("*")

@@ -60,6 +60,7 @@ class _Ridge:
     """The normal equations of standardised features, solved for any penalty."""
 
     def __init__(self, features_NF: np.ndarray, targets_NC: np.ndarray) -> None:
+        """Compute means, scales, covariance and products with the targets; solves nothing yet."""
         features = np.asarray(features_NF, np.float64)
         self._mean_F, std_F = features.mean(axis=0), features.std(axis=0)
         self._scale_F = np.where(std_F > _SMALLEST_STD, std_F, 1.0)

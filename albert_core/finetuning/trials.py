@@ -258,9 +258,9 @@ def make_plan(config: FinetuningConfig, task: Task, train: TaskData, dev: TaskDa
 def _num_train_steps(config: FinetuningConfig, task: Task, train: TaskData) -> int:
     """Return the number of steps: `num_train_steps`, else by `num_epochs`; at least 1.
 
-    An epoch is all batches of the training set. With the original's recipe it is all examples over
-    the batch size, and the product with the epochs is rounded down; of questions it counts
-    questions, not their windows.
+    An epoch is all full batches of the training set, and the product with the epochs is rounded to
+    the nearest. With the original's recipe it is all examples over the batch size, and the product
+    is rounded down; of questions it counts questions, not their windows.
     """
     if config.num_train_steps:
         return config.num_train_steps
