@@ -42,7 +42,7 @@ class TrainStep:
         """
         trainable, non_trainable, optimizer_variables, metrics = state
         inputs, targets = data[:2]
-        totals = self.batch_totals(targets)
+        totals = self.batch_totals(inputs, targets)
         differentiate = jax.value_and_grad(self.compute_loss_and_updates, has_aux=True)
 
         def compute_gradients(

@@ -22,7 +22,7 @@ class TrainStep:
                 multiple of `num_micro_batches`.
         """
         inputs, targets = data[:2]
-        totals = _sum_over_replicas(self.batch_totals(targets))
+        totals = _sum_over_replicas(self.batch_totals(inputs, targets))
         if self.num_micro_batches == 1:
             loss, gradients = self._compute_gradients(inputs, {**targets, **totals})
         else:
