@@ -110,6 +110,7 @@ _STEPS = (
         key_metrics=(
             "masked_lm_accuracy",
             "masked_lm_mask_token_accuracy",
+            "replaced_token_accuracy",
             "sentence_order_accuracy",
             "loss",
             "tokens_per_second",

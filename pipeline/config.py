@@ -150,13 +150,8 @@ class RunConfig:
         """Refuse sequences of records or fine-tuning that are longer than the model reads.
 
         Raises:
-            InputError: There are such sequences, or offsets of positions with which there would be.
+            InputError: There are such sequences.
         """
-        self.pretraining.resolved_phases(self.records.sequence_length)  # its tokens may be too few
-        self.pretraining.check_positions(
-            [job.records.sequence_length for job in self.records_jobs()],
-            model.max_position_embeddings,
-        )
         lengths = {
             **{
                 f"sequence_length of {job.step}": job.records.sequence_length

@@ -145,6 +145,7 @@ def pipeline_arguments(
         )
     if config.checkpoint.path:
         return _arguments_from_checkpoint(config, inputs, work_root=work_root)
+    _check_pretraining(config)
     start = inputs.find_start(config)
     jobs = _find_jobs(config, inputs, start.tokenizer)
     _warn_of_untrained_positions(jobs, _trained_length(start.config))
@@ -184,6 +185,19 @@ def _arguments_from_checkpoint(
         "export": to_values(config)["export"],
         "work_root": str(work_root),
     }
+
+
+def _check_pretraining(config: RunConfig) -> None:
+    """Refuse settings of pretraining that do not fit the lengths of a run's records.
+
+    Raises:
+        InputError: The tokens are too few for the warm-up, or offsets of positions do nothing or
+            reach beyond the model's.
+    """
+    pretraining, length = config.pretraining, config.records.sequence_length
+    num_positions = config.model.with_vocabulary(config.vocab.size).max_position_embeddings
+    pretraining.check_positions(pretraining.sequence_lengths(default=length), num_positions)
+    pretraining.resolved_phases(length)
 
 
 def _trained_length(config: RunConfig) -> int | None:

@@ -55,6 +55,7 @@ def _processor_name() -> str:
 
 
 def _num_cores() -> int:
+    """Return how many cores this process may use, or those of the machine if that is not known."""
     # Containers and `taskset` leave a process fewer cores than the machine has.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -62,6 +63,7 @@ def _num_cores() -> int:
 
 
 def _memory_bytes() -> int | None:
+    """Return the bytes of memory of the whole machine; None where the system does not tell."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):

@@ -19,7 +19,7 @@ _MAX_HASHED_BYTES = 4 << 30
 
 
 def is_worth_hashing(manifest: Manifest) -> bool:
-    """Return whether files are compared by sha256, which takes seconds, or by their sizes alone."""
+    """Return whether all files are less than 4 GiB together; more are compared by size alone."""
     return manifest.num_bytes < _MAX_HASHED_BYTES
 
 
@@ -80,8 +80,9 @@ def _damage_error(address: str | Path, damage: str, manifest: Manifest) -> Input
 def _find_covering(path: Path) -> tuple[Path, Manifest] | None:
     """Return the folder of the manifest that lists what is at a path, and what it lists of that.
 
-    Such a manifest is in the folder itself, or up to three above, as those of exports are. None
-    where there is none. A file's path may be a prefix of names, as of a TensorFlow 1 checkpoint.
+    Such a manifest is in the folder itself, or up to three above, as those of exports are; one
+    above that lists nothing at the path is passed over. None where there is none. A file's path may
+    be a prefix of names, as of a TensorFlow 1 checkpoint.
 
     Raises:
         InputError: The folder's own manifest cannot be read, or one above is damaged.

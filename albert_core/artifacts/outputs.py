@@ -126,6 +126,7 @@ class LocalOutput(Output):
     """
 
     def __init__(self, folder: Path) -> None:
+        """Keep the path, and place the work root beside it; nothing is made."""
         self.folder = folder
         self.address = str(folder)
         # Beside the output, so on the same file system: publishing links files, copying nothing.
@@ -178,6 +179,7 @@ class RemoteOutput(Output):
     """
 
     def __init__(self, address: str) -> None:
+        """Keep the address, and place the work root in the current folder; makes no request."""
         self.address = address.rstrip("/")
         self.default_work_root = Path(f".{self.address.rpartition('/')[2]}.work")
         self._manifest_path = join(address, MANIFEST_NAME)

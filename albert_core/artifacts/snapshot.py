@@ -74,6 +74,7 @@ def _complete_files(folder: Path) -> dict[str, int]:
 
 
 def _stamp(path: Path, inode: int) -> FileStamp:
+    """Return the given inode with size and time of change of the file at `path`."""
     # Size and time of the link, so that they belong to the bytes that will be uploaded: a log
     # grows in place. The inode of the file, since a copy (no hard links) has another one.
     status = path.stat()

@@ -138,9 +138,7 @@ def describe(path: str | Path) -> Description:
 def size_name(config: AlbertConfig) -> str:
     """Return the presets with an architecture, such as `base v2`; empty if there is none.
 
-    Several are joined by "or".
-
-    The size of the vocabulary and the initializer may differ.
+    Several are joined by "or". The size of the vocabulary and the initializer may differ.
     """
     free = {"vocab_size": config.vocab_size, "initializer_range": config.initializer_range}
     names = [

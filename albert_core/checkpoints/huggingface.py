@@ -7,6 +7,7 @@ from typing import Any
 
 from albert_core.checkpoints.checkpoint import Checkpoint
 from albert_core.checkpoints.huggingface_config import (
+    ENCODER,
     QUESTION_ANSWERING,
     config_from_huggingface,
     config_to_huggingface,
@@ -17,7 +18,7 @@ from albert_core.checkpoints.huggingface_weights import (
     weights_from_huggingface,
     weights_to_huggingface,
 )
-from albert_core.checkpoints.names import POOLER
+from albert_core.checkpoints.names import HEADS, POOLER
 from albert_core.checkpoints.side_files import TASK_NAME, read_side_files
 from albert_core.checkpoints.vocabulary import (
     FindTokenizer,
@@ -32,6 +33,8 @@ from albert_core.json_values import read_json_object
 HUGGINGFACE_CONFIG_NAME = "config.json"
 # Other forms of weights, which are not read: pickled, and split into several files.
 OTHER_WEIGHTS_NAMES = ("pytorch_model.bin", "model.safetensors.index.json")
+# Scope of the variables that transformers' class of a name does without.
+_LEFT_OUT = {QUESTION_ANSWERING: POOLER, ENCODER: HEADS["sentence_order"][0]}
 
 
 def read_huggingface(
@@ -105,7 +108,8 @@ def save_huggingface(checkpoint: Checkpoint, folder: str | Path) -> tuple[str, .
     """Write a folder that transformers' `from_pretrained` reads; the task is not written.
 
     Makes the folder if it is missing; files there are replaced. The pooler is left out where
-    transformers' model has none (`AlbertForQuestionAnswering`).
+    transformers' model has none (`AlbertForQuestionAnswering`), and the head of sentence order
+    where it is the only one, for which transformers has no model.
 
     Returns:
         Notes for the user about what had to be left out.
@@ -118,9 +122,9 @@ def save_huggingface(checkpoint: Checkpoint, folder: str | Path) -> tuple[str, .
 
     folder = Path(folder)
     values = config_to_huggingface(checkpoint)
-    left_out = set()
-    if values["architectures"] == [QUESTION_ANSWERING]:
-        left_out = {name for name in checkpoint.weights if name.startswith(POOLER)}
+    (architecture,) = values["architectures"]
+    scope = _LEFT_OUT.get(architecture, "")
+    left_out = {name for name in checkpoint.weights if scope and name.startswith(scope)}
     weights = {name: a for name, a in checkpoint.weights.items() if name not in left_out}
     arrays = weights_to_huggingface(checkpoint.config, weights, source=checkpoint.source)
     folder.mkdir(parents=True, exist_ok=True)
@@ -128,7 +132,7 @@ def save_huggingface(checkpoint: Checkpoint, folder: str | Path) -> tuple[str, .
     write_json(folder / HUGGINGFACE_CONFIG_NAME, values)
     if checkpoint.tokenizer:
         write_huggingface_vocabulary(checkpoint.tokenizer, checkpoint.config, folder)
-    return (f"left out {POOLER}*, which {QUESTION_ANSWERING} does without",) if left_out else ()
+    return (f"left out {scope}*, which {architecture} does without",) if left_out else ()
 
 
 def weights_path(folder: Path) -> Path:

@@ -11,8 +11,11 @@ from albert_core.errors import InputError
 from albert_core.json_values import as_texts
 
 # Class names by heads. A classifier may also be an AlbertForMultipleChoice.
+ENCODER = "AlbertModel"
 ARCHITECTURES: Mapping[frozenset[str], str] = {
-    frozenset(): "AlbertModel",
+    frozenset(): ENCODER,
+    # As after replaced-token detection; the head is left out.
+    frozenset({"sentence_order"}): ENCODER,
     frozenset({"masked_lm"}): "AlbertForMaskedLM",
     frozenset({"masked_lm", "sentence_order"}): "AlbertForPreTraining",
     frozenset({"classifier"}): "AlbertForSequenceClassification",

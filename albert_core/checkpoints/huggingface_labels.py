@@ -118,6 +118,8 @@ def _names(by_id: Any, num_labels: int, source: str) -> tuple[str, ...]:
 def _check_problem_type(problem_type: ProblemType, num_labels: int, source: str) -> None:
     """Refuse a regression with several outputs, and one output that is to be the best of several.
 
+    Labels that apply or not pass with any number of outputs.
+
     Raises:
         InputError: It is one of these.
     """

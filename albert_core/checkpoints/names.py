@@ -32,13 +32,20 @@ HEADS: Mapping[str, tuple[str, ...]] = {
 
 PRETRAINING_HEADS = frozenset({"masked_lm", "sentence_order"})
 
+# Scopes that a training by replaced-token detection has beside the model (repeated from
+# `albert_core.model`, which imports Keras): another model, and the head that detects.
+GENERATOR_SCOPE, DETECTION_SCOPE = "generator/", "replaced_tokens/"
+
 # Attribute of exported SavedModels that holds the variables by the original's names.
 NAMED_VARIABLES = "weights"
 
 # What checkpoints of a training hold beside the model; the original has only the first two.
 SLOTS = ("/adam_m", "/adam_v")
 GLOBAL_STEP = "global_step"
-_TRAINING_PREFIXES = ("random_state_", "metric_", "rate_factor")
+_TRAINING_PREFIXES = (
+    *("random_state_", "metric_", "rate_factor"),
+    *(GENERATOR_SCOPE, DETECTION_SCOPE),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,5 +174,8 @@ def get_variable_name(key: str) -> str | None:
 
 
 def is_training_state(name: str) -> bool:
-    """Return whether a variable belongs to the training, not to the model, such as a slot."""
+    """Return whether a variable is of the training, not of the model, by its name.
+
+    These are global_step, slots, random states, metrics and factors of the rate.
+    """
     return name == GLOBAL_STEP or name.endswith(SLOTS) or name.startswith(_TRAINING_PREFIXES)

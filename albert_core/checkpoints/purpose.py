@@ -65,7 +65,11 @@ def read_huggingface_purpose(folder: Path, values: Mapping[str, Any], num_labels
 
 
 def _summarize(files: SideFiles) -> Purpose:
-    """Return the purpose that side files tell, the task's declaration before all else."""
+    """Return the purpose that side files tell, the task's declaration before all else.
+
+    Without one the kind is that of the problem type, or multiple choice where a file says so;
+    what nobody tells is empty, an unknown sequence length None.
+    """
     task, finetuning = files["task"] or {}, files["finetuning"] or {}
     kind = _KINDS[files["problem_type"]] if files["problem_type"] else ""
     if files["is_multiple_choice"]:

@@ -143,13 +143,15 @@ def _head_values(checkpoint: "Checkpoint") -> dict[str, Any]:
     """Return the contents of head.json, empty if there is nothing to say.
 
     Always the pooling, unless it is `pooler`, and the null threshold, if there is one. Of a
-    checkpoint without a task, but with other heads than pretraining's, also its heads and what is
-    known of the number, names and kind of its outputs.
+    checkpoint without a task, but with other heads than pretraining's or without that of masked LM,
+    also its heads and what is known of the number, names and kind of its outputs: of a graph that
+    says nothing about its heads, that of masked LM is expected.
     """
     values: dict[str, Any] = {}
     if checkpoint.pooling != ORIGINAL_POOLING:
         values["pooling"] = checkpoint.pooling
-    if not checkpoint.task and checkpoint.heads - PRETRAINING_HEADS:
+    is_masked_lm = "masked_lm" in checkpoint.heads and checkpoint.heads <= PRETRAINING_HEADS
+    if not checkpoint.task and not is_masked_lm:
         values["heads"] = sorted(checkpoint.heads)
         if checkpoint.num_labels:
             values["num_labels"] = checkpoint.num_labels

@@ -312,7 +312,7 @@ def _open(prefix: Path) -> tuple[Any, dict[str, str]]:
 
 
 def _keys_by_variable_name(keys: Iterable[str], prefix: Path) -> dict[str, str]:
-    """Return the keys of an exported SavedModel by variable name.
+    """Return the keys of an exported SavedModel by variable name, other keys left out.
 
     Raises:
         InputError: No key is one of such a SavedModel.

@@ -249,7 +249,10 @@ def _refuse_other(head: bytes, path: str, config: CorpusConfig) -> None:
 
 
 def _decompressor(path: str) -> Callable[[BinaryIO], BinaryIO] | None:
-    """Return the function that opens a compressed file by its name; None for a plain file."""
+    """Return the function that opens a compressed file, by its ending; None for any other.
+
+    Also by those of compressed tar archives, whose compression alone it undoes; not for ZIP.
+    """
     suffix = path.lower().rpartition(".")[2]
     openers = {
         "gz": gzip.open,
@@ -268,6 +271,7 @@ def _decompressor(path: str) -> Callable[[BinaryIO], BinaryIO] | None:
 
 
 def _open_zstd(stored: BinaryIO) -> BinaryIO:
+    """Return the decompressed content of a Zstandard file, buffered; read as it is asked for."""
     import pyarrow
 
     stream = pyarrow.CompressedInputStream(pyarrow.PythonFile(stored, mode="r"), "zstd")

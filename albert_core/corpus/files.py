@@ -174,6 +174,7 @@ def is_stored_as_text(path: str) -> bool:
 
 
 def _find_pattern(pattern: str) -> list[StoredFile]:
+    """Return the files of a pattern; an InputError is raised anew with `corpus.files` in front."""
     try:
         return find_files(pattern)
     except InputError as error:
@@ -197,9 +198,9 @@ def corpus_splits(config: CorpusConfig, target_bytes: int | None = None) -> list
 
     Args:
         config: The corpus.
-        target_bytes: Size of a split, as stored, from which on it takes no further range. By
-            default 1/64 of the corpus, but from 4 to 64 MiB: enough splits for many workers, few
-            enough to keep track of.
+        target_bytes: Size of a split, as stored, from which on it takes no further range; files
+            are cut into ranges of about this size. By default 1/64 of the corpus, but from 4 to 64
+            MiB: enough splits for many workers, few enough to keep track of.
     """
     files = find_corpus_files(config)
     if target_bytes is None:

@@ -40,6 +40,7 @@ class _LineFeeds(io.RawIOBase):
     """The bytes of `with_line_feeds`, unbuffered."""
 
     def __init__(self, file: BinaryIO, line_end: bytes, head: bytes) -> None:
+        """Keep file and head; line ends are to become a line feed with spaces before it."""
         self._file = file
         self._line_end = line_end
         self._line_feed = b"\n".rjust(len(line_end))

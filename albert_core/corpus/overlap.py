@@ -123,7 +123,10 @@ def split_words(sentences: Sequence[str]) -> list[str]:
 
 
 def ngram_hashes(words: Sequence[str], ngram: int) -> np.ndarray:
-    """Return the hashes uint64 [max(0, W - n + 1)] of all runs of n words."""
+    """Return the hashes uint64 [max(0, W - n + 1)] of all runs of n words, in their order.
+
+    They are computed from a hash of each word, and depend on the order of the words in a run.
+    """
     # 64 bits suffice: with a billion runs of words and ten million n-grams about one such corpus
     # in a thousand has an equal hash by chance.
     count = len(words) - ngram + 1
@@ -146,7 +149,7 @@ def _word_hash(word: str) -> int:
 def _read_texts(pattern: str) -> Iterator[str]:
     """Yield the texts of all evaluation files that a pattern matches, read by their endings.
 
-    These are .tsv, .json and .jsonl; any other file is plain text.
+    These are .tsv, .json and .jsonl; any other file is JSON if it begins with `{`, else plain text.
 
     Raises:
         InputError: A file is not UTF-8, not what its ending says, or has no text.

@@ -30,7 +30,7 @@ def split_sentences(lines: Sequence[str], language: str) -> list[str]:
 
 
 def _passages(lines: Sequence[str]) -> Iterator[str]:
-    """Join lines with spaces into passages of about `_PASSAGE_CHARACTERS` or more.
+    """Join lines with spaces into passages of about 100,000 characters or more.
 
     A passage of that size ends with the next line that ends a sentence, or anywhere at ten times
     the size. Lines that are longer than a passage are cut first.

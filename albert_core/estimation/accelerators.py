@@ -107,6 +107,7 @@ class Slice:
         return f"{self.generation}:{self.chip.topologies[self.num_chips]}"
 
     def __str__(self) -> str:
+        """Return name, chips, their layout and cores in words."""
         plural = "s" if self.num_chips > 1 else ""
         cores = f"{self.num_cores:,} TensorCore{'s' if self.num_cores > 1 else ''}"
         layout = self.chip.topologies[self.num_chips]

@@ -20,7 +20,7 @@ from albert_core.errors import InputError
 from albert_core.estimation.accelerators import Slice
 from albert_core.estimation.collectives import exchanged_bytes
 from albert_core.pretraining.config import Phase, PretrainingConfig
-from albert_core.records.batch import POSITION_OFFSETS
+from albert_core.records.batch import POSITION_OFFSETS, replacement_inputs
 
 # Without these the compiler looks for chips and a metadata server, and fails. With them it takes
 # this machine for a host of four chips, and then compiles for any topology.
@@ -245,4 +245,6 @@ def _describe_batch(request: StepRequest, mesh: Any) -> tuple[dict[str, Any], di
         "masked_lm_weights": spec(num_predictions, dtype="float32"),
         "sentence_order_labels": spec(),
     }
+    if config.detects_replaced_tokens:
+        inputs |= replacement_inputs(targets, spec(num_predictions))
     return inputs, targets

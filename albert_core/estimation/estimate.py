@@ -19,7 +19,6 @@ from albert_core.estimation.compiled_step import (
 from albert_core.estimation.prices import Prices
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.progress import ReportProgress, quiet
-from albert_core.training.flops import skipped_flops_per_token, training_flops_per_token
 
 _NUM_PROCESSES = 2
 _MOST_ATTEMPTS = 4
@@ -33,7 +32,7 @@ class PhaseEstimate:
         request: The step that was compiled.
         compiled: Its memory, FLOPs and exchanged bytes by the compiler.
         flops_per_step: FLOPs of a chip in a step; a loop's body counts as often as it runs.
-        formula_flops_per_step: The same by `training_flops_per_token`.
+        formula_flops_per_step: The same by `ObjectiveConfig.flops_per_token`.
         skipped_flops_per_step: The part of them that the last layer saves.
         utilisation: Assumed fraction of a chip's peak rate.
         price_per_hour: Price of the whole slice; None if it is not in the table.
@@ -214,8 +213,8 @@ def _estimate_phase(
         request=request,
         compiled=compiled,
         flops_per_step=flops * _num_micro_batches(request),
-        formula_flops_per_step=training_flops_per_token(*sizes) * tokens / num_chips,
-        skipped_flops_per_step=skipped_flops_per_token(*sizes) * tokens / num_chips,
+        formula_flops_per_step=request.config.flops_per_token(*sizes) * tokens / num_chips,
+        skipped_flops_per_step=request.config.skipped_flops_per_token(*sizes) * tokens / num_chips,
         utilisation=utilisation,
         price_per_hour=None if price is None else price * num_chips,
     )

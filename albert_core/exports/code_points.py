@@ -28,6 +28,7 @@ class LookupTable:
     """
 
     def __init__(self, values: np.ndarray) -> None:
+        """Cut the values into blocks of 128, the last padded with 0, and keep equal ones once."""
         padded = np.zeros(-(-len(values) // _BLOCK) * _BLOCK, np.int32)
         padded[: len(values)] = values
         blocks, block_of = np.unique(padded.reshape(-1, _BLOCK), axis=0, return_inverse=True)

@@ -96,7 +96,10 @@ class Parity:
                 yield f"{prefix}{name} differ by {value:.3g}, allowed {self.bounds.difference:g}"
 
     def _excess_size(self) -> Iterator[str]:
-        """Yield a sentence if the files are larger than the bound."""
+        """Yield a sentence if the files have more than `size_ratio` times the parameters' bytes.
+
+        `overhead_bytes` are allowed on top of that; both are those of the bounds.
+        """
         bounds = self.bounds
         if self.file_bytes > bounds.size_ratio * self.parameter_bytes + bounds.overhead_bytes:
             yield (
@@ -280,7 +283,10 @@ def _differences(
 
 
 def _count_model_bytes(folder: Path) -> int:
-    """Return the bytes of a folder's files at any depth, but for `_SIDE_FILES`."""
+    """Return the bytes of a folder's files at any depth.
+
+    Settings (*.json), vocabularies and a TensorFlow 1 checkpoint's second copy are left out.
+    """
     return sum(
         path.stat().st_size
         for path in folder.rglob("*")

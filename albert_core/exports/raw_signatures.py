@@ -132,7 +132,10 @@ class RawSignatures:
         return self._choose(text, tf.reshape(filled, tf.shape(choices)))
 
     def _choose(self, text: Any, choices: Any) -> dict[str, Any]:
-        """Return `logits` and `probabilities` [B, C] of each text [B] with its choices [B, C]."""
+        """Return `logits` and `probabilities` [B, C] of each text [B] with its choices [B, C].
+
+        Text and choices are tokenised in the graph and cut as in fine-tuning.
+        """
         inputs = choice_inputs(
             self.tokenizer.encode(text),
             self.tokenizer.encode(tf.reshape(choices, [-1])),

@@ -83,7 +83,10 @@ def open_saved_model_encoder(folder: Path) -> ModelFunction:
 
 
 def _open_signature(folder: Path, signature: str) -> ModelFunction:
-    """Return a signature of a SavedModel as a function of arrays, for exactly its inputs."""
+    """Load a SavedModel and return a signature of it as a function of arrays.
+
+    It takes exactly the signature's inputs, which become int32, and returns arrays by name.
+    """
     import tensorflow_text  # type: ignore[import-untyped]  # noqa: F401  (operations that the graph may hold)
 
     loaded = tf.saved_model.load(str(folder))
@@ -189,7 +192,7 @@ class _Signatures:
         }
 
     def _tokenization(self) -> dict[str, Any]:
-        """Return the path of the vocabulary and its case (`tokenization_info`)."""
+        """Return the path of the vocabulary, and whether it is lower case (`tokenization_info`)."""
         tokenizer = self._checkpoint.tokenizer
         return {
             "vocab_file": self._vocabulary.asset_path,

@@ -65,6 +65,7 @@ class Aligner:
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
+        """Begin without any normalised character; they are kept for all texts as they come."""
         self._tokenizer = tokenizer
         self._codes = np.full(sys.maxunicode + 1, _UNMET, np.int32)
         self._expansions: dict[int, np.ndarray] = {}  # of the characters whose code is _SEVERAL

@@ -156,6 +156,7 @@ class TextEvaluator(Evaluator):
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def _write_submission(self, path: Path, rows: Sequence[int]) -> None:
+        """Write ids and predictions of some examples as TSV, a header first, for GLUE's site."""
         lines = ["index\tprediction"]
         lines += [f"{self.data.examples[row].id}\t{self._prediction(row)}" for row in rows]
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -185,7 +186,7 @@ class QuestionEvaluator(Evaluator):
 
     @functools.cached_property
     def answers(self) -> Answers:
-        """The likeliest answers to each question; none of questions without windows."""
+        """The likeliest answers to each question, searched once; none where it has no windows."""
         return search_answers(
             self.data.examples,
             self.data.windows,

@@ -145,6 +145,7 @@ class _Problem:
         sequence_length: int,
         seed: int,
     ) -> None:
+        """Encode the texts of both sets, and draw which fifth of the training set is held out."""
         self._task, self._length = task, sequence_length
         self._train_columns, self._dev_columns = (
             make_columns(examples, tokenizer, sequence_length) for examples in (train, dev)

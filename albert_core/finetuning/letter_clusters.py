@@ -27,7 +27,10 @@ class LetterClusters:
 
 
 def find_letter_clusters(text: str) -> LetterClusters | None:
-    """Return the letter clusters of a text; None if each character is a cluster by itself."""
+    """Return the letter clusters of a text; None if each character is a cluster by itself.
+
+    A cluster is a character with the marks and following vowels (Thai, Lao) behind it.
+    """
     if text.isascii():
         return None
     follows_C = np.fromiter(map(_follows_a_letter, text), bool, len(text))

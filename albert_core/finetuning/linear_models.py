@@ -40,6 +40,7 @@ class LinearModels:
     def __init__(
         self, task: Task, features_MF: Any, targets: np.ndarray, *, has_cosine: bool
     ) -> None:
+        """Keep the set; a regression with a cosine may use that alone, by default then."""
         self._task, self._features_MF, self._targets = task, features_MF, targets
         self.strengths: tuple[float, ...] = _STRENGTHS
         self._default = _DEFAULT_STRENGTH

@@ -40,8 +40,9 @@ def choose_pooling(
     """Return the pooling of a task's head.
 
     Args:
-        setting: What is asked for. `auto` is the best one known for the task's kind; it is the
-            original's where that is asked for, and where the best one is not supported.
+        setting: What is asked for. `auto` is `mean` for single texts, `siamese` for pairs and
+            `pooler` for all else; and `pooler`, the original's, where `is_original`, or where the
+            former is not supported.
         task: The task.
         is_original: Whether the task is fine-tuned as the original does.
         supported: Those that the model may have; what is asked for by name is not looked for there.

@@ -17,7 +17,10 @@ _LEAST_STD = 1e-6
 def make_columns(
     examples: Sequence[Example], tokenizer: Tokenizer, sequence_length: int
 ) -> list[Features]:
-    """Return the sequences of the first texts, of the second, and so on, each text by itself."""
+    """Return the sequences of the first texts, of the second, and so on, each text by itself.
+
+    They have no targets.
+    """
     return [
         make_features(
             [Example(id="", texts=(text,), target=None) for text in column],

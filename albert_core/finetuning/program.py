@@ -171,7 +171,10 @@ def _count_untrained(train: TaskData, trained_length: int | None) -> dict[str, i
 
 
 def _describe_left_out(checkpoint: Checkpoint, task: Task) -> tuple[str, ...]:
-    """Return a note about the head of a checkpoint that was fine-tuned before; none without one."""
+    """Return a note about the heads that a checkpoint was fine-tuned with before.
+
+    Empty if it has none, or only those of pretraining.
+    """
     heads = checkpoint.heads - PRETRAINING_HEADS
     if not heads:
         return ()

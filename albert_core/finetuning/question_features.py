@@ -199,6 +199,7 @@ class _Builder:
             self._targets.append(_target(answer, window))
 
     def _answer_tokens(self, question: Question, text: AlignedText) -> tuple[int, int] | None:
+        """Return first and last token of the first answer in its context; None if impossible."""
         if question.is_impossible:
             return None
         answer = question.answers[0]

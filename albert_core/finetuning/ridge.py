@@ -60,6 +60,7 @@ class _Ridge:
     """The normal equations of standardised features, solved for any penalty."""
 
     def __init__(self, features_NF: np.ndarray, targets_NC: np.ndarray) -> None:
+        """Compute means, scales, covariance and products with the targets; solves nothing yet."""
         features = np.asarray(features_NF, np.float64)
         self._mean_F, std_F = features.mean(axis=0), features.std(axis=0)
         self._scale_F = np.where(std_F > _SMALLEST_STD, std_F, 1.0)
@@ -69,7 +70,7 @@ class _Ridge:
         self._products_FC = standard_NF.T @ (targets_NC - self._intercept_C) / len(features)
 
     def predict(self, features_MF: np.ndarray, penalty: float) -> np.ndarray:
-        """Return the outputs [M, C] of other features."""
+        """Solve the normal equations for a penalty; return the outputs [M, C] of other features."""
         import scipy.linalg
 
         penalised_FF = self._covariance_FF + penalty * np.eye(len(self._covariance_FF))

@@ -116,6 +116,7 @@ class _Features:
     """
 
     def __init__(self, train: Sequence[Example]) -> None:
+        """Learn terms and their weights from all texts of the training set."""
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         self._vectorizer = TfidfVectorizer(

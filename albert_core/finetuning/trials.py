@@ -142,7 +142,10 @@ class TrialTrainer:
         return model
 
     def _batches_from(self, step: int, config: FinetuningConfig) -> Any:
-        """Return endless batches of the training set, from that of a step on, counted from 0."""
+        """Return endless batches of the training set, from that of a step on, counted from 0.
+
+        Of similar lengths, each padded to its longest sequence, rounded up; by the trial's seed.
+        """
         features = self.train.features
 
         def make_batch(examples: np.ndarray) -> Any:
@@ -154,7 +157,10 @@ class TrialTrainer:
         )
 
     def _dev_metrics(self, model: AlbertWithHead) -> Mapping[str, float]:
-        """Run a compiled model over the dev set and return the task's metrics."""
+        """Run a compiled model over the dev set and return the task's metrics.
+
+        Where there may be no answer, the null threshold is the one that is best on the dev set.
+        """
         outputs = predict_outputs(
             compiled_function(model),
             self.dev.features,
@@ -258,9 +264,9 @@ def make_plan(config: FinetuningConfig, task: Task, train: TaskData, dev: TaskDa
 def _num_train_steps(config: FinetuningConfig, task: Task, train: TaskData) -> int:
     """Return the number of steps: `num_train_steps`, else by `num_epochs`; at least 1.
 
-    An epoch is all batches of the training set. With the original's recipe it is all examples over
-    the batch size, and the product with the epochs is rounded down; of questions it counts
-    questions, not their windows.
+    An epoch is all full batches of the training set, and the product with the epochs is rounded to
+    the nearest. With the original's recipe it is all examples over the batch size, and the product
+    is rounded down; of questions it counts questions, not their windows.
     """
     if config.num_train_steps:
         return config.num_train_steps

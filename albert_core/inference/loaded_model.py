@@ -23,6 +23,7 @@ from albert_core.inference.sentence_vectors import Pooling, encode_texts
 from albert_core.inference.signature import TaskSignature
 from albert_core.inference.texts import TextPredictor
 from albert_core.model_function import ModelFunction
+from albert_core.pretraining.objectives import GENERATOR_FOLDER
 from albert_core.storage import local_path
 from albert_core.tasks import Task
 from albert_core.tokenization import Tokenizer
@@ -200,7 +201,9 @@ class LoadedModel:
         self.require_tokenizer()
         if self.signature.kind == "encoder":
             raise InputError(
-                f"{self.name}: has an encoder alone; expected a head for a task or for masked words"
+                f"{self.name}: has an encoder alone; expected a head for a task or for masked "
+                "words. Of a model pretrained by replaced-token detection, the generator in its "
+                f"folder {GENERATOR_FOLDER!r} fills masks; the model itself is to be fine-tuned"
             )
         predictor = kinds.get(self.signature.kind, TextPredictor)
         return predictor(self, batch_size=batch_size, on_batch=on_batch)

@@ -10,6 +10,7 @@ from albert_core.model.question_answering import (
     AlbertForQuestionAnswering,
     AlbertForQuestionAnsweringWithBeam,
 )
+from albert_core.model.replaced_token_detection import AlbertForReplacedTokenDetection
 from albert_core.model.weights import load_weights, read_weights, weights_by_name, write_weights
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "AlbertForPreTraining",
     "AlbertForQuestionAnswering",
     "AlbertForQuestionAnsweringWithBeam",
+    "AlbertForReplacedTokenDetection",
     "AlbertForSequenceClassification",
     "load_weights",
     "pretraining_losses",

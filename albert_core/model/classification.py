@@ -116,6 +116,7 @@ class AlbertForSequenceClassification(PooledOutputModel):
         classifier_dropout: float = 0.1,
         pooling: HeadPooling = "pooler",
     ) -> None:
+        """Make the encoder and the head, and build all variables."""
         super().__init__(
             config,
             num_outputs=num_labels,

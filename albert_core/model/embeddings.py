@@ -20,6 +20,7 @@ class Embeddings(keras.layers.Layer):
     """Sum of word, segment and position embeddings, normalised: [B, S] ids to [B, S, E]."""
 
     def __init__(self, config: AlbertConfig) -> None:
+        """Make normalisation and dropout; the tables are made by `build`."""
         super().__init__(name="embeddings")
         self.config = config
         self.norm = layer_norm()

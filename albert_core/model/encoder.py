@@ -119,12 +119,21 @@ class AlbertEncoder(keras.layers.Layer):
         config: The architecture.
         rematerialize: Whether a layer's intermediate values are computed again for the gradient
             instead of kept: a third more work, memory for one layer instead of all.
+        embeddings: Those of another encoder, built, which both then share; new ones when not given.
+        has_pooler: Whether there is a pooler, and so a `pooled_output`.
 
     Raises:
         InputError: `rematerialize` is set, and the architecture has dropout.
     """
 
-    def __init__(self, config: AlbertConfig, *, rematerialize: bool = False) -> None:
+    def __init__(
+        self,
+        config: AlbertConfig,
+        *,
+        rematerialize: bool = False,
+        embeddings: Embeddings | None = None,
+        has_pooler: bool = True,
+    ) -> None:
         """Make embeddings, projection (only where E and H differ), blocks and pooler, not built."""
         super().__init__(name="bert")
         refuse_redrawn_dropout(config, rematerialize=rematerialize)
@@ -132,7 +141,7 @@ class AlbertEncoder(keras.layers.Layer):
         self.rematerialize = rematerialize
 
         # === Factorised embeddings ===
-        self.embeddings = Embeddings(config)
+        self.embeddings = embeddings or Embeddings(config)
         # As in the original there is neither product nor variable where both are equally wide.
         self.projection = None
         if config.embedding_size != config.hidden_size:
@@ -145,19 +154,23 @@ class AlbertEncoder(keras.layers.Layer):
         ]
 
         # === Pooler ===
-        self.pooler = dense(config, config.hidden_size, "dense", activation="tanh")
+        self.pooler: Any = None
+        if has_pooler:
+            self.pooler = dense(config, config.hidden_size, "dense", activation="tanh")
 
     def build(self, input_shape: Any = None) -> None:
         """Build all variables under the original's names; `input_shape` is not used."""
         c = self.config
-        self.embeddings.build((None, None))
+        if not self.embeddings.built:
+            self.embeddings.build((None, None))
         if self.projection is not None:
             build_in_scope("encoder", self.projection, (None, None, c.embedding_size))
         for number, group in zip(c.used_groups, self.groups, strict=True):
             for block in group:
                 scope = f"encoder/transformer/group_{number}"
                 build_in_scope(scope, block, (None, None, c.hidden_size))
-        build_in_scope("pooler", self.pooler, (None, c.hidden_size))
+        if self.pooler is not None:
+            build_in_scope("pooler", self.pooler, (None, c.hidden_size))
 
     def call(
         self,
@@ -187,8 +200,8 @@ class AlbertEncoder(keras.layers.Layer):
 
         Returns:
             `sequence_output` [B, S, H], or [B, P, H] for the given positions; `pooled_output`
-            [B, H]; and on demand `all_layer_outputs`, a list with the output [B, S, H] of every
-            block application, the first one first.
+            [B, H], if there is a pooler; and on demand `all_layer_outputs`, a list with the output
+            [B, S, H] of every block application, the first one first.
 
         Raises:
             InputError: `output_positions` and `return_all_layers` are given together, the sequence
@@ -224,12 +237,9 @@ class AlbertEncoder(keras.layers.Layer):
                 x = self._apply_layers(x, mask, output_positions, training)
 
         # === Pooler ===
+        pooled = {} if self.pooler is None else {"pooled_output": self.pooler(x[:, 0])}
         first = int(output_positions is not None)  # [CLS] was put before the given positions
-        return {
-            "sequence_output": x[:, first:],
-            "pooled_output": self.pooler(x[:, 0]),
-            **optional_outputs,
-        }
+        return {"sequence_output": x[:, first:], **pooled, **optional_outputs}
 
     def set_depth(self, num_hidden_layers: int) -> None:
         """Apply the shared layers so many times from the next call on; the weights stay.

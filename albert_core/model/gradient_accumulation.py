@@ -25,7 +25,7 @@ class GradientAccumulationModel(TrainStep, keras.Model):
     # Not Keras's `gradient_accumulation_steps`: it fails under MirroredStrategy, besides.
     num_micro_batches = 1
 
-    def batch_totals(self, targets: Mapping[str, Any]) -> dict[str, Any]:
+    def batch_totals(self, inputs: Mapping[str, Any], targets: Mapping[str, Any]) -> dict[str, Any]:
         """Return scalars by name, sums over the examples of a batch, to divide losses by.
 
         Subclasses must define it.

@@ -27,6 +27,7 @@ class AlbertWithHead(ConfigSerializable, keras.Model):
     """
 
     def __init__(self, config: AlbertConfig) -> None:
+        """Make the encoder, not built; subclasses add the head."""
         super().__init__()
         self.config = config
         self.bert = AlbertEncoder(config)

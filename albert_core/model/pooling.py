@@ -106,7 +106,7 @@ class LayerMixHead(PoolingHead):
     def features(
         self, encoder: AlbertEncoder, ids: Any, mask: Any, segments: Any, training: bool | None
     ) -> Any:
-        """Return the mix of the means of all blocks' tokens [B, H]."""
+        """Return the mix of the means of all blocks' tokens [B, H], weighted by a softmax."""
         outputs = encoder(
             ids,
             input_mask=mask,

@@ -77,8 +77,107 @@ class SentenceOrderHead(keras.layers.Layer):
         return apply_output_layer(self, pooled_BH)
 
 
+METRIC_NAMES = (
+    "masked_lm_accuracy",
+    "masked_lm_loss",
+    "sentence_order_accuracy",
+    "sentence_order_loss",
+)
+
+
+class PretrainingModel(GradientAccumulationModel):
+    """Base of the pretraining models: the loss of a batch, and the means of its metrics.
+
+    Inputs and targets are those of `records.batch`. Subclasses add heads, `call`, `batch_losses`
+    and `metric_values`, make `means` and build all variables.
+
+    Attributes:
+        config: The architecture.
+        bert: Its encoder.
+        sentence_order_weight: What the sentence-order loss is multiplied by in the sum.
+        metric_names: Metrics of training and evaluation, each a mean.
+        evaluation_names: Those of an evaluation alone: means of ever another number of values.
+        means: The former, by name.
+    """
+
+    config: AlbertConfig
+    bert: AlbertEncoder
+    sentence_order_weight: float
+    metric_names: tuple[str, ...]
+    evaluation_names: tuple[str, ...] = ()
+    means: dict[str, keras.metrics.Mean]
+
+    def set_depth(self, num_hidden_layers: int) -> None:
+        """Apply the encoder's shared layers so many times, as `AlbertEncoder.set_depth`."""
+        self.bert.set_depth(num_hidden_layers)
+
+    def batch_totals(self, inputs: Tensors, targets: Tensors) -> dict[str, Any]:
+        """Return `num_predictions`, the sum of the weights, and `num_sequences` of a batch."""
+        weights_BP = ops.cast(targets["masked_lm_weights"], "float32")
+        num_sequences = ops.cast(ops.shape(weights_BP)[0], "float32")
+        return {"num_predictions": ops.sum(weights_BP), "num_sequences": num_sequences}
+
+    def batch_losses(self, inputs: Tensors, targets: Tensors, outputs: Tensors) -> dict[str, Any]:
+        """Return the losses of a batch by name, `loss` to be minimised among them.
+
+        Subclasses must define it.
+
+        Args:
+            inputs: As `call` takes them.
+            targets: While training with the totals of the whole batch among them.
+            outputs: Outputs of `call`.
+        """
+        raise NotImplementedError
+
+    def metric_values(
+        self, inputs: Tensors, targets: Tensors, outputs: Tensors, losses: Tensors
+    ) -> dict[str, tuple[Any, Any]]:
+        """Return what the metrics are means of, each with its weights or None.
+
+        Subclasses must define it, for `metric_names` and `evaluation_names`.
+
+        Args:
+            inputs: As of `batch_losses`.
+            targets: As of `batch_losses`.
+            outputs: As of `batch_losses`.
+            losses: What that returned for them.
+        """
+        raise NotImplementedError
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """Return the loss of a batch, and update the metrics.
+
+        Args:
+            x: Inputs.
+            y: Targets; while training with the totals of the whole batch among them.
+            y_pred: Outputs of `call`.
+            sample_weight: Not used: `masked_lm_weights` among the targets weigh the predictions.
+            training: Not used.
+        """
+        # Not in `compute_metrics`: Keras calls it once a step, without micro-batches' outputs.
+        losses = self.batch_losses(x, y, y_pred)
+        values = self.metric_values(x, y, y_pred, losses)
+        for name in self.metric_names:
+            value, weights = values[name]
+            self.means[name].update_state(value, sample_weight=weights)
+        return losses["loss"]
+
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
+        """Return the metrics that `compute_loss` has updated; no argument is used."""
+        return self.get_metrics_result()
+
+
 @keras.saving.register_keras_serializable(PACKAGE)
-class AlbertForPreTraining(ConfigSerializable, GradientAccumulationModel):
+class AlbertForPreTraining(ConfigSerializable, PretrainingModel):
     """ALBERT with both pretraining heads; `fit` minimises the weighted sum of their losses.
 
     Inputs are a dict of `input_ids`, `input_mask`, `segment_ids` [B, S] and
@@ -92,6 +191,8 @@ class AlbertForPreTraining(ConfigSerializable, GradientAccumulationModel):
         num_micro_batches: Number of micro-batches that a batch is cut into while training.
         sentence_order_weight: What the sentence-order loss is multiplied by in the sum.
     """
+
+    metric_names = METRIC_NAMES
 
     def __init__(
         self,
@@ -165,48 +266,15 @@ class AlbertForPreTraining(ConfigSerializable, GradientAccumulationModel):
             "sentence_order_logits": self.sentence_order(outputs["pooled_output"]),
         }
 
-    def batch_totals(self, targets: Tensors) -> dict[str, Any]:
-        """Return `num_predictions`, the sum of the weights, and `num_sequences` of a batch."""
-        weights_BP = ops.cast(targets["masked_lm_weights"], "float32")
-        num_sequences = ops.cast(ops.shape(weights_BP)[0], "float32")
-        return {"num_predictions": ops.sum(weights_BP), "num_sequences": num_sequences}
+    def batch_losses(self, inputs: Tensors, targets: Tensors, outputs: Tensors) -> dict[str, Any]:
+        """Return those of `pretraining_losses`."""
+        return pretraining_losses(targets, outputs, self.sentence_order_weight)
 
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Any:
-        """Return the weighted sum of both losses, and update the metrics.
-
-        Args:
-            x: Not used.
-            y: Targets; while training with the totals of the whole batch among them.
-            y_pred: Outputs of `call`.
-            sample_weight: Not used: `masked_lm_weights` among the targets weigh the predictions.
-            training: Not used.
-        """
-        # Not in `compute_metrics`: Keras calls it once a step, without micro-batches' outputs.
-        losses = pretraining_losses(y, y_pred, self.sentence_order_weight)
-        for name, (values, weights) in pretraining_values(y, y_pred, losses).items():
-            self.means[name].update_state(values, sample_weight=weights)
-        return losses["loss"]
-
-    def compute_metrics(
-        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
-    ) -> dict[str, Any]:
-        """Return the metrics that `compute_loss` has updated; no argument is used."""
-        return self.get_metrics_result()
-
-
-METRIC_NAMES = (
-    "masked_lm_accuracy",
-    "masked_lm_loss",
-    "sentence_order_accuracy",
-    "sentence_order_loss",
-)
+    def metric_values(
+        self, inputs: Tensors, targets: Tensors, outputs: Tensors, losses: Tensors
+    ) -> dict[str, tuple[Any, Any]]:
+        """Return those of `pretraining_values`."""
+        return pretraining_values(targets, outputs, losses)
 
 
 def pretraining_losses(

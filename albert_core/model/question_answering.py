@@ -58,6 +58,7 @@ class AlbertForQuestionAnswering(AlbertWithHead):
     """
 
     def __init__(self, config: AlbertConfig) -> None:
+        """Make the encoder and the head, and build all variables."""
         super().__init__(config)
         self.head = SpanHead(config)
         self.build()

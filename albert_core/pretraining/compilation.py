@@ -1,10 +1,13 @@
 """The model of a pretraining with its optimizer and schedule, ready for `fit`."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from albert_core.backends import should_jit
 from albert_core.config import AlbertConfig
 from albert_core.model import AlbertForPreTraining
+from albert_core.model.pretraining import PretrainingModel
+from albert_core.model.replaced_token_detection import AlbertForReplacedTokenDetection
 from albert_core.optimizers.factory import make_phased_optimizer
 from albert_core.optimizers.phases import PhasedSchedule, SettledSchedule
 from albert_core.pretraining.config import Phase, PretrainingConfig
@@ -16,8 +19,8 @@ def compiled_model(
     config: PretrainingConfig,
     phases: Sequence[Phase],
     devices: Devices,
-) -> AlbertForPreTraining:
-    """Return a new model, compiled with the optimizer and schedule of the phases.
+) -> PretrainingModel:
+    """Return a new model for the objective, compiled with the optimizer and schedule of the phases.
 
     Its weights are drawn from Keras's global seed. The numbers of the schedules are not checked,
     and `num_micro_batches` stays 1: callers set it.
@@ -31,11 +34,7 @@ def compiled_model(
     Raises:
         InputError: A setting of another schedule than the named one is not at its default.
     """
-    model = AlbertForPreTraining(
-        model_config,
-        rematerialize=config.rematerialize,
-        sentence_order_weight=config.sentence_order_weight,
-    )
+    model = _new_model(model_config, config)
     schedule = schedule_of_phases(config, phases)
     optimizer = make_phased_optimizer(
         config.optimizer, schedule, ema_decay=config.ema_decay, **config.optimizer_settings
@@ -45,6 +44,21 @@ def compiled_model(
         jit_compile = should_jit(devices, model_config.hidden_size)
     model.compile(optimizer=optimizer, jit_compile=jit_compile)
     return model
+
+
+def _new_model(model_config: AlbertConfig, config: PretrainingConfig) -> PretrainingModel:
+    """Return a new model that learns the objective, not compiled."""
+    settings: dict[str, Any] = {
+        "rematerialize": config.rematerialize,
+        "sentence_order_weight": config.sentence_order_weight,
+    }
+    if not config.detects_replaced_tokens:
+        return AlbertForPreTraining(model_config, **settings)
+    detection = config.replaced_token_detection
+    generator_config = detection.generator(model_config)
+    return AlbertForReplacedTokenDetection(
+        model_config, generator_config, loss_weight=detection.loss_weight, **settings
+    )
 
 
 def schedule_of_phases(

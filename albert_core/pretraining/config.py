@@ -9,6 +9,7 @@ from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 from albert_core.optimizers.settings import OptimizerConfig, OptimizerName
 from albert_core.pretraining.budget import BudgetConfig
+from albert_core.pretraining.objectives import ObjectiveConfig
 from albert_core.pretraining.positions import PositionsConfig
 from albert_core.records.config import MaskingConfig
 from albert_core.training.devices import Precision, StrategyName
@@ -107,11 +108,11 @@ class Phase:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PretrainingConfig(BudgetConfig, OptimizerConfig, PositionsConfig):
+class PretrainingConfig(ObjectiveConfig, BudgetConfig, OptimizerConfig, PositionsConfig):
     """How to pretrain.
 
-    Schedule, optimizer and positions have the settings of `BudgetConfig`, `OptimizerConfig` and
-    `PositionsConfig`.
+    Objective, schedule, optimizer and positions have the settings of `ObjectiveConfig`,
+    `BudgetConfig`, `OptimizerConfig` and `PositionsConfig`.
 
     Attributes:
         optimizer: `lamb`, `adamw` or `muon`.
@@ -154,7 +155,7 @@ class PretrainingConfig(BudgetConfig, OptimizerConfig, PositionsConfig):
             pretraining step checks.
         strategy: How devices share the work; `auto` takes all there are.
         model_parallel_size: Devices that hold one copy of the weights together.
-        seed: Seed of initial weights, order and masks.
+        seed: Seed of initial weights, order, masks and replaced tokens.
     """
 
     optimizer: OptimizerName = "lamb"
@@ -215,6 +216,7 @@ class PretrainingConfig(BudgetConfig, OptimizerConfig, PositionsConfig):
         self.check_offsets()
         self._check_sentence_order()
         check_seed("pretraining.seed", self.seed)
+        self.check_objective(num_train_steps=self.num_train_steps)
         self.check_optimizer("pretraining")
         check_between(self, "pretraining", "ema_decay", inclusive="neither")
         self._check_initial_scale()
@@ -378,7 +380,8 @@ class PretrainingConfig(BudgetConfig, OptimizerConfig, PositionsConfig):
             interval_steps=self.evaluation_interval_steps,
             # Where phases have the steps of a budget, or make a ramp, an interval fits by chance.
             are_last_intervals_short=self.has_budget or self.spans_run,
-            monitor="masked_lm_accuracy",
+            monitor=self.monitor,
+            shown_metric=self.shown_metric,
             checkpoint_steps=self.checkpoint_interval_steps,
             checkpoint_minutes=self.checkpoint_interval_minutes,
             keep_checkpoints=self.keep_checkpoints,

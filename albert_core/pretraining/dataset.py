@@ -22,11 +22,12 @@ from albert_core.records.description import RecordsDescription
 from albert_core.records.masking import mask_pairs, record_rng_states
 from albert_core.records.pairs import SegmentPairs
 from albert_core.records.position_offsets import draw_position_offsets
+from albert_core.records.replacement_draws import replacement_draws
 from albert_core.records.tfrecord import read_tfrecords
 from albert_core.tokenization import SpecialIds, Tokenizer
 
 _ORIGINAL_EVALUATION_BATCHES = 100
-_OFFSETS = (1,)  # purpose of their draws
+_OFFSETS, _REPLACEMENTS = (1,), (2,)  # purposes of their draws
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,8 @@ class PretrainingData:
         masking: What to mask in compact records; static ones are masked already.
         word_starts: uint8 [V], bits as of `Tokenizer.word_borders`.
         special_ids: Ids of the vocabulary's special tokens.
-        seed: Seed of order, swaps and masks.
+        seed: Seed of order, swaps, masks and replacement draws.
+        replaces_tokens: Whether batches have the inputs of replaced-token detection, too.
         process_index: Index of this process among those that train together.
         num_processes: Processes that share every batch; each gets equally many rows.
         position_offset_probability: Chance that the positions of a training sequence begin at a
@@ -52,6 +54,7 @@ class PretrainingData:
     word_starts: np.ndarray
     special_ids: SpecialIds
     seed: int
+    replaces_tokens: bool = False
     process_index: int = 0
     num_processes: int = 1
     position_offset_probability: float = 0.0
@@ -66,6 +69,7 @@ class PretrainingData:
         masking: MaskingConfig,
         tokenizer: Tokenizer,
         seed: int,
+        replaces_tokens: bool = False,
         process_index: int = 0,
         num_processes: int = 1,
         position_offset_probability: float = 0.0,
@@ -87,6 +91,7 @@ class PretrainingData:
             word_starts=tokenizer.word_borders(original=masking.compat == "original"),
             special_ids=tokenizer.special_ids,
             seed=seed,
+            replaces_tokens=replaces_tokens,
             process_index=process_index,
             num_processes=num_processes,
             position_offset_probability=position_offset_probability,
@@ -201,6 +206,11 @@ class PretrainingData:
             special_ids=self.special_ids,
         )
         return [batch[name] for name in INPUTS + TARGETS]
+
+    def draw_replacements(self, epochs: np.ndarray, indices: np.ndarray) -> np.ndarray:
+        """Return the replacement draws int32 [B, P] of records; arguments as of `draw_masks`."""
+        states = record_rng_states(self.seed, epochs, indices, purpose=_REPLACEMENTS)
+        return replacement_draws(states, self.num_predictions)
 
     def draw_position_offsets(self, epochs: np.ndarray, indices: np.ndarray) -> np.ndarray:
         """Draw where the positions of sequences begin; the same for the same epochs and places.

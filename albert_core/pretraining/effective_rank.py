@@ -12,8 +12,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from albert_core.model import AlbertForPreTraining
 from albert_core.model.encoder import AlbertEncoder
+from albert_core.model.pretraining import PretrainingModel
 
 _MOST_SEQUENCES = 512
 
@@ -86,7 +86,7 @@ class _SequenceVectors(keras.Model):
 
 
 def measure_effective_ranks(
-    model: AlbertForPreTraining, batches: Any, *, multiple_of: int = 1
+    model: PretrainingModel, batches: Any, *, multiple_of: int = 1
 ) -> dict[str, float]:
     """Return the effective ranks of a model's outputs on the first held-out sequences, unmasked.
 

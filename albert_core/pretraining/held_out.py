@@ -9,16 +9,23 @@ from typing import Any
 import keras
 from keras import ops
 
-from albert_core.model import AlbertForPreTraining
-from albert_core.model.pretraining import METRIC_NAMES, pretraining_losses, pretraining_values
+from albert_core.model.pretraining import METRIC_NAMES, PretrainingModel
 
 EVALUATION_METRICS = (*METRIC_NAMES, "loss")
 """The original's metrics, which eval_results.txt holds."""
+
+DETECTION_PREFIX = "replaced_token"
+"""How the names of the metrics begin that replaced-token detection alone has."""
 
 SHOWN = ("mask_token", "random", "unchanged")
 """What the input may have at a predicted position, by the names that the records' report uses."""
 
 _PREFIX = "masked_lm"
+# Metrics over a part of the tokens, by the metric that says how large that part is.
+_DETECTION_PARTS = {
+    f"{DETECTION_PREFIX}_precision": f"{DETECTION_PREFIX}_predicted_fraction",
+    f"{DETECTION_PREFIX}_recall": f"{DETECTION_PREFIX}_fraction",
+}
 
 
 def shown_weights(inputs: Mapping[str, Any], targets: Mapping[str, Any], mask_id: int) -> Any:
@@ -59,11 +66,11 @@ class HeldOutModel(keras.Model):
         mask_id: Id of [MASK].
     """
 
-    def __init__(self, model: AlbertForPreTraining, mask_id: int) -> None:
+    def __init__(self, model: PretrainingModel, mask_id: int) -> None:
         super().__init__(name="held_out")
         self.model = model
         self._mask_id = mask_id
-        names = [*METRIC_NAMES]
+        names = [*model.metric_names, *model.evaluation_names]
         for shown in SHOWN:
             names += [f"{_PREFIX}_{shown}_{what}" for what in ("accuracy", "loss", "fraction")]
         self.means = {name: keras.metrics.Mean(name=name) for name in names}
@@ -82,7 +89,7 @@ class HeldOutModel(keras.Model):
         sample_weight: Any = None,
         training: bool = False,
     ) -> Any:
-        """Return the sum of both losses, weighted as in training, and update all means.
+        """Return the loss that the pretraining model minimises, weighted so, and update all means.
 
         Args:
             x: Inputs of the pretraining model.
@@ -91,8 +98,8 @@ class HeldOutModel(keras.Model):
             sample_weight: Not used.
             training: Not used.
         """
-        losses = pretraining_losses(y, y_pred, self.model.sentence_order_weight)
-        values = pretraining_values(y, y_pred, losses)
+        losses = self.model.batch_losses(x, y, y_pred)
+        values = self.model.metric_values(x, y, y_pred, losses)
         hits_BP, weights_BP = values[f"{_PREFIX}_accuracy"]
         for shown, chosen_BP in shown_weights(x, y, self._mask_id).items():
             name = f"{_PREFIX}_{shown}"
@@ -114,12 +121,18 @@ class HeldOutModel(keras.Model):
 def evaluate_held_out(model: HeldOutModel, batches: object) -> dict[str, float]:
     """Evaluate on held-out batches and return the metrics by name.
 
-    They are `EVALUATION_METRICS`, and for each kind of input in `SHOWN` `masked_lm_<kind>_accuracy`
-    and `_loss` over the predictions with that input, and `_fraction`, how many of all they are.
-    Accuracy and loss of a kind that does not occur are left out.
+    They are `loss` and those of the pretraining model, and for each kind of input in `SHOWN`
+    `masked_lm_<kind>_accuracy` and `_loss` over the predictions with that input, and `_fraction`,
+    how many of all they are. What has nothing to be measured on is left out: accuracy and loss of a
+    kind that does not occur, recall where no token is replaced, precision where none is taken for
+    replaced.
     """
     metrics = model.evaluate(batches, return_dict=True, verbose=0)
-    kept = {name: float(metrics[name]) for name in EVALUATION_METRICS}
+    names = (*model.model.metric_names, "loss", *model.model.evaluation_names)
+    kept = {name: float(metrics[name]) for name in names}
+    for part, whole in _DETECTION_PARTS.items():
+        if kept.get(whole) == 0:
+            del kept[part]
     for shown in SHOWN:
         fraction = float(metrics[f"{_PREFIX}_{shown}_fraction"])
         if fraction:
@@ -138,7 +151,7 @@ def published_metrics(row: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         row: A row of the history, with the metrics of `evaluate_held_out`.
     """
-    of_masked_lm = [name for name in row if name.startswith(f"{_PREFIX}_")]
-    names = dict.fromkeys((*EVALUATION_METRICS, *of_masked_lm, "global_step"))
+    others = [name for name in row if name.startswith((f"{_PREFIX}_", f"{DETECTION_PREFIX}_"))]
+    names = dict.fromkeys((*EVALUATION_METRICS, *others, "global_step"))
     masking = {"masking": row["masking"]} if "masking" in row else {}
     return {**{name: round(row[name], 4) for name in names}, **masking}

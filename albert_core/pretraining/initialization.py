@@ -6,8 +6,8 @@ import sys
 from albert_core.checkpoints import read_checkpoint
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
-from albert_core.model import AlbertForPreTraining, weights_by_name
-from albert_core.model.weights import assign_by_name
+from albert_core.model.pretraining import PretrainingModel
+from albert_core.model.weights import assign_by_name, weights_by_name
 from albert_core.storage import local_folder
 from albert_core.tokenization import Tokenizer
 
@@ -34,13 +34,14 @@ _RESIDUAL_KERNEL = re.compile(r"/(attention_1|ffn_1/intermediate)/output/dense/k
 
 
 def initialize(
-    model: AlbertForPreTraining, path: str, tokenizer: Tokenizer, *, may_differ_in_depth: bool
+    model: PretrainingModel, path: str, tokenizer: Tokenizer, *, may_differ_in_depth: bool
 ) -> None:
     """Load the encoder of a checkpoint, and those pretraining heads that it has, into a model.
 
-    Heads that it lacks keep their initial weights. The optimizer is not restored: training begins
-    at step 0. If anything is refused, no weight is changed. Another number of layers than the
-    model's is told on standard error.
+    Heads that it lacks keep their initial weights; no checkpoint has the generator and the head of
+    replaced-token detection. The optimizer is not restored: training begins at step 0. If anything
+    is refused, no weight is changed. Another number of layers than the model's is told on standard
+    error.
 
     Args:
         model: Built; its weights are overwritten.
@@ -99,7 +100,7 @@ def _tell_other_depth(path: str, checkpoint: AlbertConfig, model: AlbertConfig) 
     )
 
 
-def scale_residual_kernels(model: AlbertForPreTraining, scale: float) -> None:
+def scale_residual_kernels(model: PretrainingModel, scale: float) -> None:
     """Multiply the kernels of attention output and feed-forward output by a factor, in place.
 
     With a small factor every block begins close to the identity, whatever the number of layers.

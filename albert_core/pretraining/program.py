@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,28 +10,23 @@ import keras
 
 from albert_core.artifacts.manifest import Metrics
 from albert_core.checkpoints.trained_length import TRAINED_LENGTH, find_trained_length
-from albert_core.config import CONFIG_NAME, WEIGHTS_NAME, AlbertConfig
-from albert_core.model import AlbertForPreTraining
+from albert_core.config import AlbertConfig
+from albert_core.model.pretraining import PretrainingModel
 from albert_core.pretraining.compilation import compiled_model
 from albert_core.pretraining.config import Phase, PretrainingConfig
 from albert_core.pretraining.dataset import PretrainingData, locate_corrupt_record
 from albert_core.pretraining.effective_rank import measure_effective_ranks
-from albert_core.pretraining.held_out import (
-    EVALUATION_METRICS,
-    HeldOutModel,
-    evaluate_held_out,
-    published_metrics,
-)
+from albert_core.pretraining.held_out import HeldOutModel, evaluate_held_out, published_metrics
 from albert_core.pretraining.initialization import initialize, scale_residual_kernels
+from albert_core.pretraining.publication import count_parameters, write_results
 from albert_core.pretraining.speed import SpeedMeter, summarize_speed
 from albert_core.progress import ReportProgress, quiet
 from albert_core.records.description import RecordsDescription
 from albert_core.storage import local_folder
 from albert_core.tokenization import Tokenizer
-from albert_core.training.best_weights import copy_best
 from albert_core.training.devices import Devices, use_devices, use_precision
-from albert_core.training.history import best_row, write_history
-from albert_core.training.log import LOG_NAME, TENSORBOARD_NAME, read_log, recover_log
+from albert_core.training.history import best_row
+from albert_core.training.log import read_log, recover_log
 from albert_core.training.loop import train
 from albert_core.training.state import TrainingState
 
@@ -60,7 +54,7 @@ def run_pretraining(
         model_config: The architecture.
         config: How to train.
         results: Existing folder; receives configuration, weights, vocabulary, metrics, log,
-            eval_results.txt.
+            eval_results.txt, and of replaced-token detection the generator.
         checkpoints: Keeps the checkpoints; a killed run continues from the newest.
         work: What is trained: settings and inputs. Checkpoints of other work are not taken up.
         progress: Told how far it is.
@@ -92,6 +86,7 @@ def run_pretraining(
                 tokenizer=tokenizer,
                 # Phases on the same records must not repeat each other's order and masks.
                 seed=config.seed + index,
+                replaces_tokens=config.detects_replaced_tokens,
                 process_index=devices.process_index,
                 num_processes=devices.num_processes,
                 position_offset_probability=config.position_offset_probability,
@@ -114,19 +109,19 @@ def run_pretraining(
         with locate_corrupt_record(data):
             state = _train(model, data, phases, config, devices, checkpoints, work, progress)
         phases = _settled(phases, state)
-        best = best_row(state.history, "masked_lm_accuracy")
+        best = best_row(state.history, config.monitor)
         if devices.is_chief:
             recover_log(checkpoints, state)
             architecture = phases[best.get("phase", 0)].architecture(model_config)
             if architecture != model_config:
                 progress(state.step, state.step, _describe_depth(architecture, model_config))
-            _write_results(results, architecture, tokenizer, state, best, checkpoints)
+            write_results(results, model, architecture, tokenizer, state, best, checkpoints)
     log = read_log(checkpoints)
     return {
         **published_metrics(best),
         **{name: value for name, value in state.history[-1].items() if name.endswith("_rank")},
         **_trained_length(phases, state, config, model_config),
-        "num_parameters": model.count_params(),
+        **count_parameters(model),
         **summarize_speed(phases, data, state, log),
         **_describe_settled(phases, state),
         "strategy": str(devices),
@@ -136,7 +131,7 @@ def run_pretraining(
 
 
 def _train(
-    model: AlbertForPreTraining,
+    model: PretrainingModel,
     data: Sequence[PretrainingData],
     phases: Sequence[Phase],
     config: PretrainingConfig,
@@ -181,7 +176,7 @@ def _train(
         Gives the model the number of layers of that phase.
         """
         index = plan.phase_of(max(step - 1, 0))
-        model.bert.set_depth(depths[index])
+        model.set_depth(depths[index])
         masking = data[index].masking_of_batches
         described = {"masking": masking.describe()} if masking else {}
         with model.optimizer.averages_in_place():
@@ -193,7 +188,7 @@ def _train(
         Sets the model's micro-batches and layers, and has its step compiled again, for this phase.
         """
         index = plan.phase_of(step)
-        model.bert.set_depth(depths[index])
+        model.set_depth(depths[index])
         model.num_micro_batches = num_micro_batches[index]
         # Otherwise TensorFlow traces one step for the shapes of all phases, which is slower.
         model.make_train_function(force=True)
@@ -209,14 +204,14 @@ def _train(
         work=work,
         progress=progress,
         safeguards=config.safeguards,
-        measure_speed=SpeedMeter(model.config, data, phases, plan, devices),
+        measure_speed=SpeedMeter(model.config, config, data, phases, plan, devices),
         is_chief=devices.is_chief,
     )
     # Once, as it costs as much as an evaluation; the outputs of several processes are on several
     # machines.
     if devices.num_processes == 1:
         index = plan.phase_of(max(state.step - 1, 0))
-        model.bert.set_depth(depths[index])
+        model.set_depth(depths[index])
         batches = held_out[index]
         with model.optimizer.averages_in_place():
             ranks = measure_effective_ranks(model, batches, multiple_of=num_data_parallel)
@@ -296,36 +291,3 @@ def _describe_depth(published: AlbertConfig, planned: AlbertConfig) -> str:
         f"stopped before the phase with all {planned.num_hidden_layers} layers: the published "
         f"model has {published.num_hidden_layers}"
     )
-
-
-def _write_results(
-    results: Path,
-    architecture: AlbertConfig,
-    tokenizer: Tokenizer,
-    state: TrainingState,
-    best: dict[str, float],
-    checkpoints: Path,
-) -> None:
-    """Write a model folder: configuration, vocabulary, best weights, history, metrics and logs.
-
-    Args:
-        results: The folder; it exists, and has no TensorBoard files yet.
-        architecture: That of the best weights.
-        tokenizer: The vocabulary.
-        state: The final one.
-        best: The row of the best weights, whose metrics go to eval_results.txt.
-        checkpoints: Folder that holds best weights, log and TensorBoard files.
-
-    Raises:
-        StepFailedError: The best weights were damaged since they were written.
-    """
-    architecture.to_json_file(results / CONFIG_NAME)
-    tokenizer.save(results)
-    copy_best(checkpoints, state.best, results / WEIGHTS_NAME)
-    write_history(results, state.history)
-    names = sorted((*EVALUATION_METRICS, "global_step"))
-    text = "".join(f"{name} = {best[name]}\n" for name in names)
-    (results / "eval_results.txt").write_text(text, encoding="utf-8")
-    shutil.copy(checkpoints / LOG_NAME, results / LOG_NAME)
-    if (checkpoints / TENSORBOARD_NAME).is_dir():
-        shutil.copytree(checkpoints / TENSORBOARD_NAME, results / TENSORBOARD_NAME)

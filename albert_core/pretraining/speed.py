@@ -6,8 +6,9 @@ from typing import Any
 from albert_core.config import AlbertConfig
 from albert_core.pretraining.config import Phase
 from albert_core.pretraining.dataset import PretrainingData
+from albert_core.pretraining.objectives import ObjectiveConfig
 from albert_core.training.devices import Devices
-from albert_core.training.flops import measured_matrix_flops, peak_flops, training_flops_per_token
+from albert_core.training.flops import measured_matrix_flops, peak_flops
 from albert_core.training.plan import TrainingPlan
 from albert_core.training.state import TrainingState
 
@@ -21,6 +22,7 @@ class SpeedMeter:
 
     Args:
         model_config: The architecture.
+        objective: Tells the FLOPs of a token.
         data: For each phase its records.
         phases: The phases.
         plan: Tells the phase of a step.
@@ -30,6 +32,7 @@ class SpeedMeter:
     def __init__(
         self,
         model_config: AlbertConfig,
+        objective: ObjectiveConfig,
         data: Sequence[PretrainingData],
         phases: Sequence[Phase],
         plan: TrainingPlan,
@@ -39,7 +42,7 @@ class SpeedMeter:
         self._data, self._phases, self._plan = data, phases, plan
         self._peak = devices.num_devices * (peak_flops(devices.name) or measured_matrix_flops())
         self._flops_per_token = [
-            training_flops_per_token(
+            objective.flops_per_token(
                 phase.architecture(model_config), phase.sequence_length, records.num_predictions
             )
             for records, phase in zip(data, phases, strict=True)

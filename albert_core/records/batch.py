@@ -6,6 +6,10 @@ from typing import Any
 INPUTS = ("input_ids", "input_mask", "segment_ids", "masked_lm_positions")
 POSITION_OFFSETS = "position_offsets"  # a further input of training, where offsets are drawn
 TARGETS = ("masked_lm_ids", "masked_lm_weights", "sentence_order_labels")
+REPLACEMENT_DRAWS = "replacement_draws"
+
+DRAW_BITS = 24
+"""Random bits of a replacement draw: as many as float32 holds."""
 
 SHUFFLE_BUFFER = 16_384  # records; those of a shard are in random order by blocks already
 HELD_OUT_EPOCH = 2**31 - 1  # evaluation draws its masks from an epoch training never reaches
@@ -25,6 +29,19 @@ def to_batch(values: Sequence[Any]) -> Batch:
     """
     batch = dict(zip(INPUTS + TARGETS, values, strict=True))
     return {name: batch[name] for name in INPUTS}, {name: batch[name] for name in TARGETS}
+
+
+def replacement_inputs(targets: dict[str, Any], draws_BP: Any) -> dict[str, Any]:
+    """Return the further inputs of replaced-token detection.
+
+    They are the draws, and of the targets what the texts without masks are made of.
+
+    Args:
+        targets: Of masked LM.
+        draws_BP: Those of `records.replacement_draws`.
+    """
+    names = ("masked_lm_ids", "masked_lm_weights")
+    return {**{name: targets[name] for name in names}, REPLACEMENT_DRAWS: draws_BP}
 
 
 class InputTimer:

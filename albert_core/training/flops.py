@@ -29,9 +29,9 @@ PEAK_FLOPS: Mapping[str, float] = {
 
 
 def training_flops_per_token(
-    config: AlbertConfig, sequence_length: int, num_predictions: int
+    config: AlbertConfig, sequence_length: int, num_predictions: int, *, has_pooler: bool = True
 ) -> float:
-    """Return the model's FLOPs for one token of a pretraining step; backward is twice forward.
+    """Return a model's FLOPs for one token of masked LM's training; backward is twice forward.
 
     Weights that layers share are used, and counted, in each of them: six times the number of
     parameters, the usual estimate, is 7 to 21 times too low for ALBERT.
@@ -40,17 +40,29 @@ def training_flops_per_token(
         config: The architecture.
         sequence_length: Length S of a sequence.
         num_predictions: Prediction slots P of a sequence.
+        has_pooler: Whether it has a pooler, which the generator of replaced tokens has not.
     """
-    c, blocks = config, config.num_hidden_layers * config.inner_group_num
+    c = config
     forward = (
-        blocks * _block_flops(c, sequence_length)
-        + 2 * c.embedding_size * c.hidden_size * (c.embedding_size != c.hidden_size)
+        _layers_flops(c, sequence_length)
         + num_predictions
         / sequence_length
         * (2 * c.hidden_size * c.embedding_size + 2 * c.embedding_size * c.vocab_size)
-        + 2 * c.hidden_size**2 / sequence_length  # the pooler, once a sequence
+        + _pooler_flops(c, sequence_length) * has_pooler
     )
     return 3 * forward
+
+
+def detection_flops_per_token(config: AlbertConfig, sequence_length: int) -> float:
+    """Return a model's FLOPs for one token of replaced-token detection, without its generator's.
+
+    As in `training_flops_per_token`; the head is a dense layer and one output, at every position.
+    """
+    h = config.hidden_size
+    head = 2 * h**2 + 2 * h
+    return 3 * (
+        _layers_flops(config, sequence_length) + _pooler_flops(config, sequence_length) + head
+    )
 
 
 def skipped_flops_per_token(
@@ -63,6 +75,18 @@ def skipped_flops_per_token(
     unread = 1 - (1 + num_predictions) / sequence_length
     of_all = 4 * config.hidden_size**2
     return 3 * max(unread, 0.0) * (_block_flops(config, sequence_length) - of_all)
+
+
+def _layers_flops(config: AlbertConfig, sequence_length: int) -> float:
+    """Forward FLOPs of all blocks and of the embeddings' projection, if any, for one token."""
+    e, h = config.embedding_size, config.hidden_size
+    num_blocks = config.num_hidden_layers * config.inner_group_num
+    return num_blocks * _block_flops(config, sequence_length) + 2 * e * h * (e != h)
+
+
+def _pooler_flops(config: AlbertConfig, sequence_length: int) -> float:
+    """Forward FLOPs of the pooler, which runs once a sequence, for one token."""
+    return 2 * config.hidden_size**2 / sequence_length
 
 
 def _block_flops(config: AlbertConfig, sequence_length: int) -> float:

@@ -24,6 +24,7 @@ class TrainingPlan:
         evaluates_first: Whether the model is evaluated before the first step, too.
         monitor: Metric of the evaluation whose largest value, in the last phase, marks the best
             weights.
+        shown_metric: Metric that is reported at each evaluation; the monitored one when empty.
         checkpoint_steps: Steps between further checkpoints; 0: none.
         checkpoint_minutes: Minutes between further checkpoints; 0: none.
         keep_checkpoints: How many checkpoints are kept, the newest ones.
@@ -41,6 +42,7 @@ class TrainingPlan:
     minutes: tuple[PhaseMinutes, ...] = ()
     spans_run: bool = False
     evaluates_first: bool = False
+    shown_metric: str = ""
     checkpoint_steps: int = 0
     checkpoint_minutes: float = 0.0
     keep_checkpoints: int = 2

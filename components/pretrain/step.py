@@ -14,6 +14,7 @@ from albert_core.errors import InputError
 from albert_core.optimizers.settings import without_unchanged
 from albert_core.pretraining.budget import BudgetConfig
 from albert_core.pretraining.config import PretrainingConfig
+from albert_core.pretraining.objectives import ObjectiveConfig
 from albert_core.pretraining.positions import PositionsConfig
 from albert_core.progress import ReportProgress, quiet
 from albert_core.records.config import recorded_masking
@@ -24,6 +25,8 @@ from albert_core.training.devices import is_led_by_another
 # Settings of the schedule that the first version had, and other settings that it did not have.
 _FIRST_SCHEDULE = {"start_warmup_step", "poly_power"}
 _NEWER = {"residual_init_scale", "ema_decay", "sentence_order_weight"}
+_NEWER |= {field.name for field in dataclasses.fields(ObjectiveConfig)}
+_DEFAULTS = PretrainingConfig()
 _NO_DEPTH = ("num_hidden_layers", None)  # of a phase
 
 
@@ -117,7 +120,8 @@ def recorded_settings(config: PretrainingConfig) -> dict[str, Any]:
     added = (*dataclasses.fields(BudgetConfig), *dataclasses.fields(PositionsConfig))
     newer = {field.name for field in added} - _FIRST_SCHEDULE | _NEWER
     for field in dataclasses.fields(PretrainingConfig):
-        if field.name in newer and settings[field.name] == field.default:
+        is_default = getattr(config, field.name) == getattr(_DEFAULTS, field.name)
+        if field.name in newer and is_default:
             del settings[field.name]
     settings["phases"] = tuple(
         {name: value for name, value in phase.items() if (name, value) != _NO_DEPTH}

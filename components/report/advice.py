@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from albert_core.pretraining.objectives import has_detection
 from components.number_formats import (
     format_count,
     format_loss,
@@ -11,6 +12,7 @@ from components.number_formats import (
     format_percent,
     format_points,
 )
+from components.replaced_tokens import detection_baseline
 from components.report.summary import Advice, RunSummary, StepSummary, TaskSummary
 
 _FALLING_LOSS = 0.05  # over the last third of the steps
@@ -53,6 +55,9 @@ def _on_pretraining(run: RunSummary) -> Iterator[Advice]:
     if not history or pretrain is None:
         return
     last = history[-1]
+    if has_detection(last):
+        yield from _on_detection(last, pretrain)
+        return
     accuracy = last.get("masked_lm_accuracy")
     if accuracy is not None and accuracy < _PLATEAU_RATIO * run.most_frequent_fraction:
         yield Advice(
@@ -89,6 +94,23 @@ def _on_pretraining(run: RunSummary) -> Iterator[Advice]:
             "pretraining.",
             reason=f"The held-out loss moved by {format_loss(abs(fall))} in the last third of the "
             "steps.",
+        )
+
+
+def _on_detection(last: Mapping[str, Any], pretrain: StepSummary) -> Iterator[Advice]:
+    """Yield advice on replaced-token detection that learned nothing.
+
+    None on its length: while the generator learns, the loss of the detection may rise with a model
+    that becomes better.
+    """
+    accuracy, baseline = last["replaced_token_accuracy"], detection_baseline(last)
+    if accuracy <= baseline:
+        yield Advice(
+            action="Change the learning rate, or pretrain longer: the model does not tell replaced "
+            "tokens from the text's.",
+            reason=f"Held-out accuracy of the detection is {format_percent(accuracy)}; taking no "
+            f"token for replaced gives {format_percent(baseline)}.",
+            setting=_half_rate(pretrain),
         )
 
 

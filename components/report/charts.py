@@ -4,12 +4,16 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from albert_core.pretraining.objectives import has_detection
+from components.replaced_tokens import detection_baseline
 from components.report.analysis import Calibration, RocCurve
 from components.report.drawing import FIRST, SECOND, THIRD, Line, draw_chart, draw_square
 from components.report.reference_run import reference_history
 from components.report.summary import TaskSummary
 
 History = Sequence[Mapping[str, Any]]
+
+_REFERENCE_RUN = "reference run"
 
 METRIC_LABELS = {
     "f1": "F1",
@@ -45,7 +49,8 @@ def masked_lm_chart(
 ) -> str:
     """Draw masked-LM accuracy in training and held-out beside the reference run's.
 
-    That of tokens shown as [MASK] has a line of its own, where it was measured.
+    That of tokens shown as [MASK] has a line of its own, where it was measured. The small generator
+    of replaced-token detection is not compared with the reference run.
 
     Args:
         history: `RunSummary.pretraining_history`.
@@ -65,7 +70,38 @@ def masked_lm_chart(
         marker="^",
     )
     lines = [*_beside_reference_run(history, log, "masked_lm_accuracy"), of_mask]
+    if history and has_detection(history[-1]):
+        lines = [line for line in lines if line.label != _REFERENCE_RUN]
     return draw_chart(name, lines, y_label="accuracy (%)", reference=reference)
+
+
+def replaced_token_chart(history: History, log: History = (), name: str = "rtd") -> str:
+    """Draw accuracy, precision and recall of replaced-token detection.
+
+    The dashed line is the accuracy of taking no token for replaced, at the last evaluation.
+
+    Args:
+        history: `RunSummary.pretraining_history`.
+        log: `RunSummary.pretraining_log`, the whole curve of the training accuracy.
+        name: Begins every id in the SVG; unique on the page.
+
+    Returns:
+        An `<svg>` element, or an empty string if there is nothing to draw.
+    """
+    if not history or not has_detection(history[-1]):
+        return ""
+    key = "replaced_token"
+    lines = [
+        Line(label="train", points=points(log, f"{key}_accuracy", 100), is_faint=True),
+        Line(label="held-out", points=points(history, f"{key}_accuracy", 100)),
+        *(
+            Line(label=what, points=points(history, f"{key}_{what}", 100), color=color, marker="^")
+            for what, color in (("precision", SECOND), ("recall", THIRD))
+        ),
+    ]
+    baseline = 100 * detection_baseline(history[-1])
+    reference = Line(label="none replaced", points=[(0, baseline)])
+    return draw_chart(name, lines, y_label="(%)", reference=reference)
 
 
 def sentence_order_chart(history: History, log: History = (), name: str = "sop") -> str:
@@ -107,7 +143,7 @@ def _beside_reference_run(history: History, log: History, key: str) -> tuple[Lin
     return (
         *training,
         Line(label="held-out", points=held_out),
-        Line(label="reference run", points=reference, color=SECOND, marker=""),
+        Line(label=_REFERENCE_RUN, points=reference, color=SECOND, marker=""),
     )
 
 

@@ -13,6 +13,7 @@ from albert_core.files import sha256_of_file, write_json
 from albert_core.old_names import rename_settings
 from albert_core.storage import local_path
 from components.masked_lm import SHOWN_ACCURACIES
+from components.replaced_tokens import DETECTION_METRICS
 from components.report.page import flatten
 from components.report.significance import unpaired_interval
 from components.report.step import PAGE_NAME, SUMMARY_NAME
@@ -193,6 +194,7 @@ def _compare_pretraining(
     names = (
         "masked_lm_accuracy",
         *SHOWN_ACCURACIES,
+        *DETECTION_METRICS,
         "sentence_order_accuracy",
         "loss",
         "global_step",
@@ -200,8 +202,9 @@ def _compare_pretraining(
     return [
         (name, [row.get(name) for row in published])
         for name in names
-        # Runs of earlier versions have no accuracies by what is shown.
-        if name not in SHOWN_ACCURACIES or any(name in row for row in published)
+        # Runs of earlier versions have no accuracies by what is shown, and few a detection.
+        if name not in (*SHOWN_ACCURACIES, *DETECTION_METRICS)
+        or any(name in row for row in published)
     ]
 
 

@@ -33,6 +33,7 @@ def render_comparison(comparison: Comparison, runs: Sequence[RunValues]) -> str:
             (title, _curves(comparison.names, histories, key, name, "accuracy (%)"))
             for title, key, name in (
                 ("Held-out masked LM accuracy", "masked_lm_accuracy", "mlm"),
+                ("Held-out accuracy of the detection", "replaced_token_accuracy", "rtd"),
                 ("Held-out sentence order accuracy", "sentence_order_accuracy", "sop"),
             )
         ),

@@ -11,6 +11,7 @@ from typing import Any
 
 import jinja2
 
+from albert_core.pretraining.objectives import has_detection
 from components.masked_lm import describe_ranks, shown_rows
 from components.number_formats import (
     NOTHING,
@@ -23,10 +24,12 @@ from components.number_formats import (
     format_percent,
     format_points,
 )
+from components.replaced_tokens import describe_detection, masked_lm_title
 from components.report.charts import (
     loss_chart,
     masked_lm_chart,
     metric_label,
+    replaced_token_chart,
     sentence_order_chart,
 )
 from components.report.published import SOURCE, published_tables
@@ -66,6 +69,7 @@ def render_page(summary: RunSummary) -> str:
         evaluations=_spread(summary.pretraining_history),
         published_evaluation=published_evaluation(summary.pretraining_history),
         shown_rows=shown_rows(published_evaluation(summary.pretraining_history)),
+        detects=has_detection(published_evaluation(summary.pretraining_history)),
         effective_ranks=describe_ranks(summary.pretraining_history),
         published_source=SOURCE,
         published_tables=published_tables(summary.tasks, size=summary.checkpoint.get("size", "")),
@@ -135,15 +139,21 @@ def _checkpoint_headlines(summary: RunSummary) -> Iterator[Headline]:
 
 
 def _text_headlines(summary: RunSummary) -> Iterator[Headline]:
-    """Yield the two accuracies of the pretraining.
+    """Yield the accuracies of the pretraining: with replaced-token detection, of that first.
 
     They are those of the published weights; missing ones are written as `NOTHING`.
     """
     best = published_evaluation(summary.pretraining_history)
     held_out = f"held-out, step {format_number(best['global_step'])}" if best else "held-out"
+    if has_detection(best):
+        yield Headline(
+            label="Replaced-token detection",
+            value=format_percent(best["replaced_token_accuracy"]),
+            note=f"{held_out}; {describe_detection(best)}",
+        )
     of_mask = "".join(f"; {words}: {format_percent(a)}" for words, _, _, a in shown_rows(best)[:1])
     yield Headline(
-        label="Masked LM accuracy",
+        label=masked_lm_title(best),
         value=format_percent(best.get("masked_lm_accuracy")),
         note=f"{held_out}{of_mask}; most frequent token: "
         f"{format_percent(summary.most_frequent_fraction)}",
@@ -217,12 +227,17 @@ def _spread(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _pretraining_charts(summary: RunSummary) -> list[Chart]:
-    """Return the charts of loss and both accuracies that have a line to draw."""
+    """Return the charts of loss and accuracies that have a line to draw."""
     history = summary.pretraining_history
     log = summary.pretraining_log
+    published = published_evaluation(history)
     return nonempty_charts(
         ("Loss", loss_chart(history, log)),
-        ("Masked LM accuracy", masked_lm_chart(history, summary.most_frequent_fraction, log)),
+        ("Replaced-token detection", replaced_token_chart(history, log)),
+        (
+            masked_lm_title(published),
+            masked_lm_chart(history, summary.most_frequent_fraction, log),
+        ),
         ("Sentence order accuracy", sentence_order_chart(history, log)),
     )
 

@@ -25,7 +25,12 @@ from components.report.task_summaries import summarise_tasks
 from components.report.verdict import judge
 
 _HOUR_S = 3600.0
-_LOG_COLUMNS = ("loss", "masked_lm_accuracy", "sentence_order_accuracy")
+_LOG_COLUMNS = (
+    "loss",
+    "masked_lm_accuracy",
+    "replaced_token_accuracy",
+    "sentence_order_accuracy",
+)
 
 
 def summarise(

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from albert_core.errors import InputError
+from albert_core.pretraining.objectives import GENERATOR_FOLDER
 from albert_core.records.compact import token_dtype
 from albert_core.records.tfrecord import parse_example, read_tfrecords
 from albert_core.tokenization import Tokenizer, load_tokenizer
@@ -24,7 +25,8 @@ _UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+$")
 def fill_samples(pretrained: Path, records: Path) -> list[FilledSample]:
     """Mask a word of some held-out texts and return what the pretrained model puts there.
 
-    Loads the model, which imports Keras and its backend. The texts are spread over the first 400
+    A model pretrained by replaced-token detection has a generator, which does it instead. Loads
+    the model, which imports Keras and its backend. The texts are spread over the first 400
     held-out records; in each, the longest token of its middle half that is a word is masked. They
     are in the form in which the model reads them, lower-cased if the vocabulary does so.
 
@@ -44,7 +46,9 @@ def fill_samples(pretrained: Path, records: Path) -> list[FilledSample]:
     try:
         from albert_core.inference import load
 
-        filled = load(pretrained).fill_mask(texts, top_k=_NUM_CANDIDATES)
+        generator = pretrained / GENERATOR_FOLDER
+        model = load(generator if generator.is_dir() else pretrained)
+        filled = model.fill_mask(texts, top_k=_NUM_CANDIDATES)
     # No head, or an installation that has what a report needs and no Keras: all else is still true.
     except (InputError, ImportError):
         return []

@@ -1,18 +1,15 @@
 """The results of a run, from the manifests of its steps, for the terminal's table and the page."""
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from albert_core.training.history import best_row
+from albert_core.pretraining.objectives import published_row
 from components.export.step import TaskExport
 from components.promote.decision import Promotion
 from components.report.analysis import Calibration, ClassQuality, Mistake, RocCurve
 from components.report.significance import Difference
 from components.report.submission import SubmissionFile
-
-_MONITOR = "masked_lm_accuracy"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -233,7 +230,9 @@ class RunSummary:
             train_masked_lm_accuracy, and the held-out masked_lm_accuracy, masked_lm_loss,
             sentence_order_accuracy, sentence_order_loss, loss; masked_lm_<kind>_accuracy, _loss and
             _fraction for each kind in `components.masked_lm`; `masking` in words; in the last
-            row effective ranks. Rows of earlier versions lack those after `loss`.
+            row effective ranks. With replaced-token detection those of masked LM are the
+            generator's, and there are replaced_token_accuracy, _loss, _precision, _recall,
+            _fraction and _predicted_fraction. Rows of earlier versions lack those after `loss`.
         most_frequent_fraction: Masked-LM accuracy of always guessing the most frequent token.
         tasks: Scores.
         submission: The files in the archive for GLUE's site; empty without one.
@@ -275,12 +274,4 @@ def published_evaluation(history: Sequence[Mapping[str, Any]]) -> Mapping[str, A
         history: Rows in the order of the steps. Of one whose masked LM accuracy is missing or not
             finite, that accuracy is returned as minus infinity.
     """
-    # A history may have gaps (a loss that diverged, a metric that was not measured), and NaN has
-    # no order: such an evaluation is the worst of its phase.
-    comparable = [{**row, _MONITOR: _finite(row.get(_MONITOR))} for row in history]
-    return best_row(comparable, _MONITOR) if comparable else {}
-
-
-def _finite(value: float | None) -> float:
-    """Return a number, or minus infinity where it is missing, nan or infinite."""
-    return value if value is not None and math.isfinite(value) else -math.inf
+    return published_row(history) if history else {}

@@ -10,8 +10,10 @@ import rich.console
 import rich.table
 
 from albert_core.finetuning.probe_results import FrozenProbe
+from albert_core.pretraining.objectives import has_detection
 from components.masked_lm import SHOWN_NAMES
 from components.number_formats import format_gain, format_number, format_points
+from components.replaced_tokens import detection_baseline
 from components.report.submission import SUBMISSION_NAME
 from components.report.summary import published_evaluation
 from components.steps import STEPS
@@ -277,7 +279,7 @@ def _outcomes(summary: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _scores_table(summary: Mapping[str, Any]) -> rich.table.Table:
-    """Return the table of scores: the two pretraining objectives if any, then each task.
+    """Return the table of scores: the pretraining objectives if any, then each task.
 
     Below masked LM are its accuracies by what the input has at the predicted position, as far as
     they were measured.
@@ -326,7 +328,10 @@ def _objectives(
         published: The evaluation of the published weights.
         most_frequent_fraction: Masked-LM accuracy of always guessing the most frequent token.
     """
-    yield "masked LM", "masked_lm_accuracy", most_frequent_fraction
+    if has_detection(published):
+        yield "replaced tokens", "replaced_token_accuracy", detection_baseline(published)
+    generator = " (generator)" if has_detection(published) else ""
+    yield f"masked LM{generator}", "masked_lm_accuracy", most_frequent_fraction
     for shown, words in SHOWN_NAMES.items():
         metric = f"masked_lm_{shown}_accuracy"
         if metric in published:

@@ -22,7 +22,7 @@ from components.report.charts import loss_chart, masked_lm_chart
 from components.report.page import format_metric, render_page
 from components.report.reference_run import reference_history
 from components.report.significance import Difference
-from components.report.summary import RunSummary, StepSummary, TaskSummary
+from components.report.summary import FilledSample, RunSummary, StepSummary, TaskSummary
 
 HOSTILE = "<script>alert('&\"')</script>"
 VOID = {"meta", "br", "img", "link", "hr", "input"}
@@ -255,6 +255,37 @@ def test_shows_masked_lm_by_what_the_model_saw_the_masks_and_the_ranks(page: Pag
     assert "[MASK]: 8.8%" in shown.texts[shown.texts.index("Masked LM accuracy") + 2]
     # Runs of earlier versions have none of it.
     assert "Masked LM by what the model is shown" not in page.texts
+
+
+def test_shows_replaced_token_detection_and_whose_masked_lm_it_is(page: Page) -> None:
+    detection = {
+        "replaced_token_accuracy": 0.951,
+        "replaced_token_loss": 0.125,
+        "replaced_token_precision": 0.832,
+        "replaced_token_recall": 0.617,
+        "replaced_token_fraction": 0.088,
+        "replaced_token_predicted_fraction": 0.07,
+    }
+    rows = [{**row, **detection} for row in make_run().pretraining_history]
+    sample = FilledSample(before="a ", expected="b", after=".", candidates=[("b", 0.5)])
+    run = make_run(pretraining_history=rows, filled_samples=[sample])
+    shown = Page(render_page(run))
+    start = shown.texts.index("Replaced-token detection")
+    assert shown.texts[start + 1] == "95.1%"
+    assert shown.texts[start + 2] == (
+        "held-out, step 2,000; precision 83.2%; recall 61.7%; taking none for replaced: 91.2%"
+    )
+    assert shown.texts[start + 3 : start + 5] == ["Masked LM accuracy of the generator", "40.0%"]
+    assert shown.tags.count("svg") == 4 + 2
+    begin = shown.texts.index("2,000", shown.texts.index("RTD recall"))
+    assert shown.texts[begin + 9 : begin + 13] == ["0.125", "95.1%", "83.2%", "61.7%"]
+    assert "Masked words filled by the generator" in shown.texts
+    assert any('load("pretrained/generator").fill_mask' in text for text in shown.texts)
+    # The small generator is not compared with the reference run; sentence order is.
+    assert page.texts.count("reference run") == 2
+    assert shown.texts.count("reference run") == 1
+    # Without any such evaluation there is nothing of it.
+    assert not any("RTD" in text or "generator" in text for text in page.texts)
 
 
 def test_draws_three_pretraining_charts_and_one_a_task(page: Page) -> None:

@@ -10,6 +10,7 @@ from albert_core.artifacts.manifest import Manifest
 from albert_core.checkpoints import Checkpoint, save_folder
 from albert_core.config import ModelConfig, preset
 from albert_core.corpus import CorpusConfig
+from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.pretraining.config import PhaseConfig, PretrainingConfig
 from albert_core.records.config import RecordsConfig
@@ -71,6 +72,22 @@ def test_so_are_offsets_that_reach_so_far(config, capsys, num_positions, num_war
     )
     offset = dataclasses.replace(config, pretraining=pretraining)
     assert len(warnings_of(offset, capsys)) == num_warnings
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        (
+            {"position_offset_probability": 1, "num_trained_positions": 24},
+            "which does nothing: all",
+        ),
+        ({"num_train_tokens": 4096 * 3200}, "num_warmup_steps: got 3125, expected from 0 to"),
+    ],
+)
+def test_pretraining_that_does_not_fit_its_records_is_refused(config, settings, named):
+    wrong = dataclasses.replace(config, pretraining=PretrainingConfig(**settings))
+    with pytest.raises(InputError, match=named):
+        pipeline_arguments(wrong, LocalInputs(), work_root="work")
 
 
 def test_what_another_program_has_trained_is_not_known(config, capsys, tmp_path):

@@ -49,7 +49,10 @@ def _forward(
 def _backward(
     epsilon: float, residuals: tuple[Any, Any, Any, Any], upstream: Any
 ) -> tuple[Any, Any, Any]:
-    """Return the gradients by x, gamma and beta, from what `_forward` kept."""
+    """Return the gradients by x, gamma and beta, from what `_forward` kept.
+
+    Rows are normalised again; those of gamma and beta are sums over all rows, in float32.
+    """
     x, gamma, mean, inverse_std = residuals
     upstream = upstream.astype(jnp.float32)
     normal = (x.astype(jnp.float32) - mean) * inverse_std

@@ -22,6 +22,7 @@ from albert_core.records.batch import (
     SHUFFLE_BUFFER,
     TARGETS,
     Batch,
+    replacement_inputs,
     to_batch,
 )
 from albert_core.records.tfrecord import parse_example, read_tfrecords
@@ -148,7 +149,7 @@ def _read(files: Sequence[Path]) -> Iterator[bytes]:
 def _make_batch(
     data: "PretrainingData", records_B: Sequence[bytes], epochs_B: np.ndarray, indices_B: np.ndarray
 ) -> Batch:
-    """Return this process's rows of a batch: as stored if static, else with masks drawn.
+    """Return this process's rows of a batch, with replacement draws if the data has them.
 
     Args:
         data: Format of the records, and how to mask them.
@@ -156,12 +157,26 @@ def _make_batch(
         epochs_B: Epoch of each record.
         indices_B: Place of each record in its epoch; both seed its masks.
     """
+    rows = data.process_rows(len(records_B))
+    epochs_B, indices_B = epochs_B[rows], indices_B[rows]
+    inputs, targets = _mask_records(data, records_B[rows], epochs_B, indices_B)
+    if data.replaces_tokens:
+        inputs |= replacement_inputs(targets, data.draw_replacements(epochs_B, indices_B))
+    return inputs, targets
+
+
+def _mask_records(
+    data: "PretrainingData", records_B: Sequence[bytes], epochs_B: np.ndarray, indices_B: np.ndarray
+) -> Batch:
+    """Return a batch of records as stored if static, else with masks drawn.
+
+    Arguments are those of `_make_batch`, of this process's rows alone.
+    """
     # Here, not above: these import numba, for a third of a second, and few processes read records.
     from albert_core.records.pairs import UNDECIDED
     from albert_core.records.static import LABEL_FEATURE
 
-    rows = data.process_rows(len(records_B))
-    examples = [parse_example(record) for record in records_B[rows]]
+    examples = [parse_example(record) for record in records_B]
     if data.records.format == "static":
         stored_names = {"sentence_order_labels": LABEL_FEATURE}
         return to_batch(
@@ -175,8 +190,8 @@ def _make_batch(
         )
     undecided = [UNDECIDED]
     drawn = data.draw_masks(
-        epochs_B[rows],
-        indices_B[rows],
+        epochs_B,
+        indices_B,
         [example["pieces"][0] for example in examples],
         np.array([example["first_length"][0] for example in examples]),
         np.array([example.get("sentence_order_label", undecided)[0] for example in examples]),

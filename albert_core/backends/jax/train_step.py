@@ -42,13 +42,16 @@ class TrainStep:
         """
         trainable, non_trainable, optimizer_variables, metrics = state
         inputs, targets = data[:2]
-        totals = self.batch_totals(targets)
+        totals = self.batch_totals(inputs, targets)
         differentiate = jax.value_and_grad(self.compute_loss_and_updates, has_aux=True)
 
         def compute_gradients(
             inputs: Mapping[str, Any], targets: Mapping[str, Any], non_trainable: Any, metrics: Any
         ) -> tuple[Any, Any, Any, Any]:
-            """Return the loss of a (micro-)batch, its gradients, and the states after it."""
+            """Return the loss of a (micro-)batch, its gradients, and the states after it.
+
+            The totals of the whole batch are among its targets; no weight is changed.
+            """
             (loss, (*_, non_trainable, metrics)), gradients = differentiate(
                 trainable,
                 non_trainable,

@@ -24,8 +24,8 @@ class LayerNormalization(keras.layers.LayerNormalization):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Return the normalised input, of the same shape and type.
 
-        While training, inputs of a fixed shape or with many channels take the fused operation with
-        its own gradient; all others are left to Keras.
+        While training, inputs of a fixed shape or with 512 channels or more take the fused
+        operation with its own gradient; all others are left to Keras.
         """
         # Keras's dozen operations are a pass over memory each. But every shape takes a fifth of a
         # second to compile, which batches of many lengths repay only where the model is large.

@@ -18,6 +18,7 @@ from albert_core.records.batch import (
     TARGETS,
     Batch,
     InputTimer,
+    replacement_inputs,
     to_batch,
 )
 
@@ -119,7 +120,7 @@ def _make_batches(
 ) -> tf.data.Dataset:
     """Return this process's rows of batches of records, as stored if static, else masked.
 
-    They are made in order, ahead of need.
+    They are made in order, ahead of need, with replacement draws if the data has them.
 
     Args:
         data: Format of the records, and how to mask them.
@@ -140,6 +141,9 @@ def _make_batches(
             inputs, targets = _draw_masks(data, epochs_B, indices_B, records_B[rows])
         if draws_offsets:
             inputs[POSITION_OFFSETS] = _draw_position_offsets(data, epochs_B, indices_B)
+        if data.replaces_tokens:
+            draws_BP = _draw_replacements(data, epochs_B, indices_B)
+            inputs |= replacement_inputs(targets, draws_BP)
         return inputs, targets
 
     batches = records.map(make_batch, num_parallel_calls=2, deterministic=True)
@@ -147,7 +151,10 @@ def _make_batches(
 
 
 def _parse_static(data: "PretrainingData", records_B: Any) -> Batch:
-    """Return a batch of serialized records [B] that hold their masks, as they are stored."""
+    """Return a batch of serialized records [B] that hold their masks, as they are stored.
+
+    Parsed in TensorFlow's graph; whole numbers become int32.
+    """
     # Here, not above: this imports numba, for a third of a second, and few processes read records.
     from albert_core.records.static import LABEL_FEATURE
 
@@ -188,6 +195,14 @@ def _draw_masks(data: "PretrainingData", epochs_B: Any, indices_B: Any, records_
     for name, tensor in zip(INPUTS + TARGETS, drawn, strict=True):
         tensor.set_shape([records_B.shape[0], *data.row_shape(name)])
     return to_batch(drawn)
+
+
+def _draw_replacements(data: "PretrainingData", epochs_B: Any, indices_B: Any) -> Any:
+    """Return the replacement draws [B, P], which `data` makes outside TensorFlow's graph."""
+    arguments = [epochs_B, indices_B]
+    draws_BP = tf.numpy_function(data.draw_replacements, arguments, tf.int32, stateful=False)
+    draws_BP.set_shape([epochs_B.shape[0], data.num_predictions])
+    return draws_BP
 
 
 def _draw_position_offsets(data: "PretrainingData", epochs_B: Any, indices_B: Any) -> Any:

@@ -22,7 +22,7 @@ class TrainStep:
                 multiple of `num_micro_batches`.
         """
         inputs, targets = data[:2]
-        totals = _sum_over_replicas(self.batch_totals(targets))
+        totals = _sum_over_replicas(self.batch_totals(inputs, targets))
         if self.num_micro_batches == 1:
             loss, gradients = self._compute_gradients(inputs, {**targets, **totals})
         else:
@@ -88,7 +88,7 @@ class TrainStep:
 
 
 def _sum_over_replicas(tensors: Any) -> Any:
-    """Return tensors, in any nesting, summed over the replicas of the strategy."""
+    """Return tensors, in any nesting, summed over the replicas; as they are if there is one."""
     context = tf.distribute.get_replica_context()
     if context.num_replicas_in_sync == 1:
         return tensors

@@ -57,7 +57,8 @@ class ProgressReport(keras.callbacks.Callback):
         return (f"{minutes:,.0f} min left" if minutes >= 1 else "under a minute left",)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Report the monitored metric of the evaluation, once it is saved."""
+        """Report a metric of the evaluation, once it is saved."""
         plan, state = self.session.plan, self.session.state
-        text = f"{plan.monitor} {state.history[-1][plan.monitor]:.3f}"
+        name = plan.shown_metric or plan.monitor
+        text = f"{name} {state.history[-1][name]:.3f}"
         self._report(state.step, self.session.num_expected_steps, text)

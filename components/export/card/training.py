@@ -10,14 +10,19 @@ from albert_core.checkpoints.trained_length import TRAINED_LENGTH
 from albert_core.config import AlbertConfig
 from albert_core.optimizers.settings import OptimizerConfig, without_unchanged
 from albert_core.pretraining.config import Phase, PretrainingConfig
+from albert_core.pretraining.objectives import has_detection
 from albert_core.records.config import MaskingConfig, RecordsConfig
 from albert_core.settings import parse_settings, plain_values
-from albert_core.training.flops import training_flops_per_token
 from components.export.card.config import CardConfig
 from components.export.card.sections import CardTable, Fact, Section, keep_known
 from components.export.lineage import Lineage
 from components.masked_lm import describe_ranks, shown_rows
 from components.number_formats import format_exact, format_exact_percent, format_number
+from components.replaced_tokens import (
+    DETECTION_METRICS,
+    detection_baseline,
+    masked_lm_title,
+)
 
 _HOUR_S = 3600.0
 _PHASE_COLUMNS = (
@@ -120,8 +125,9 @@ def pretraining_section(
             *keep_known(
                 ("Steps of these weights", metrics["global_step"]),
                 ("Stopped early by", metrics.get("stopped_by")),
+                *_detection_facts(metrics),
                 (
-                    "Held-out masked LM accuracy",
+                    f"Held-out {_lower_first(masked_lm_title(metrics))}",
                     format_exact_percent(metrics["masked_lm_accuracy"]),
                 ),
                 *_shown_facts(metrics),
@@ -144,6 +150,41 @@ def pretraining_section(
             *_time_and_cost(metrics["num_tokens"], metrics["tokens_per_second"], card),
         ],
         table=_phases_table(phases),
+    )
+
+
+def _detection_facts(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what replaced-token detection was measured by; nothing of masked LM alone."""
+    if not has_detection(metrics):
+        return []
+    facts = [
+        (f"Held-out {_lower_first(words)}", format_exact_percent(metrics[name]))
+        for name, words in DETECTION_METRICS.items()
+        if name in metrics
+    ]
+    return [
+        *facts,
+        ("Held-out loss of the detection", format_exact(metrics["replaced_token_loss"])),
+        (
+            "Accuracy of taking no token for replaced",
+            format_exact_percent(round(detection_baseline(metrics), 4)),
+        ),
+    ]
+
+
+def _lower_first(text: str) -> str:
+    return text[0].lower() + text[1:]
+
+
+def _objective(config: PretrainingConfig) -> str:
+    """Return the objective in words, with the size of the generator and the weight of its loss."""
+    if not config.detects_replaced_tokens:
+        return "masked language modelling and sentence order"
+    detection = config.replaced_token_detection
+    return (
+        "replaced-token detection and sentence order (generator of size "
+        f"{format_exact(detection.generator_size)}, loss weight "
+        f"{format_exact(detection.loss_weight)})"
     )
 
 
@@ -203,6 +244,7 @@ def _recipe(config: PretrainingConfig, manifest: Manifest) -> list[Fact]:
     start = manifest.inputs.get("init_checkpoint")
     return keep_known(
         ("Initial weights", f"of the model with the hash {start[:16]}" if start else "random"),
+        ("Objective", _objective(config)),
         ("Scale of the initial residual kernels", scale if scale != 1 else None),
         ("Optimizer", _optimizer(dataclasses.asdict(config))),
         ("Decay of the averaged weights", config.ema_decay),
@@ -253,7 +295,7 @@ def _count_flops(
     num_tokens = lineage.pretrained.metrics["num_tokens"] if lineage.pretrained else 0
     total = sum(
         phase_tokens
-        * training_flops_per_token(
+        * config.flops_per_token(
             phase.architecture(architecture),
             phase.sequence_length,
             masking.max_predictions(phase.sequence_length),

@@ -55,6 +55,22 @@ def test_the_evaluation_shown_is_that_of_the_last_phase_even_if_an_earlier_one_w
     assert rows["sentence"] == ["sentence", "order", "accuracy", "85.0", "50.0"]
 
 
+def test_with_replaced_token_detection_masked_lm_is_named_the_generator_s(capsys):
+    rows = [
+        {
+            "global_step": step,
+            "replaced_token_accuracy": 0.9 + step / 1000,
+            "replaced_token_fraction": 0.08,
+            "masked_lm_accuracy": 0.5 - step / 1000,
+            "sentence_order_accuracy": 0.8,
+        }
+        for step in (10, 20)
+    ]
+    shown = printed_rows(capsys, make_summary(pretraining_history=rows))
+    assert shown["replaced"] == ["replaced", "tokens", "accuracy", "92.0", "92.0"]
+    assert shown["masked"] == ["masked", "LM", "(generator)", "accuracy", "48.0", "5.0"]
+
+
 def test_masked_lm_is_also_shown_by_what_the_model_saw_with_the_masks_named(capsys):
     row = {
         **make_summary()["pretraining_history"][0],

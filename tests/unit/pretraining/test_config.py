@@ -1,10 +1,13 @@
 """Phases, rates, batches and budgets of a pretraining, settled before it starts."""
 
+import math
+
 import pytest
 
-from albert_core.config import AlbertConfig
+from albert_core.config import AlbertConfig, preset
 from albert_core.errors import InputError
 from albert_core.pretraining.config import PhaseConfig, PretrainingConfig
+from albert_core.pretraining.objectives import ReplacedTokenConfig, published_row
 from albert_core.training.minutes import UNSETTLED
 from albert_core.training.safeguards import SafeguardConfig
 
@@ -12,6 +15,9 @@ TWO_PHASES = (
     PhaseConfig(sequence_length=128, num_train_steps=900),
     PhaseConfig(sequence_length=512, num_train_steps=100, batch_size=16, learning_rate=0.001),
 )
+
+
+DETECTION = {"objective": "replaced_token_detection"}
 
 
 def config(**settings):
@@ -61,7 +67,7 @@ def test_a_phase_has_the_layers_that_it_names_or_those_of_the_model():
 @pytest.mark.parametrize(
     ("layers", "groups", "message"),
     [
-        ((0, None), 1, r"pretraining\.phases: num_hidden_layers of the model: got 0"),
+        ((0, None), 1, r"pretraining\.phases: num_hidden_layers of the model: got the number 0"),
         ((4, 6), 1, r"got num_hidden_layers 6 in the last one, expected the model's 12"),
         (
             (2, None),
@@ -255,8 +261,65 @@ def test_offsets_that_are_impossible_or_do_nothing(settings, lengths, named):
             "phases: got num_warmup_steps 5 of a phase, expected none with schedule_spans run",
         ),
         ({"poly_power": -0.5}, "poly_power: got -0.5"),
+        (
+            {"replaced_token_detection": ReplacedTokenConfig(loss_weight=1.0)},
+            "got settings, which the objective masked_lm does not have",
+        ),
+        (
+            {**DETECTION, "num_train_steps": 0, "init_checkpoint": "model"},
+            "got 0, which evaluates only, with the objective replaced_token_detection",
+        ),
     ],
 )
 def test_settings_out_of_range(settings, named):
     with pytest.raises(InputError, match=named):
         config(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"generator_size": 0.0}, "generator_size: got 0.0, expected above 0, at most 1"),
+        ({"generator_size": 1.5}, "generator_size: got 1.5, expected above 0, at most 1"),
+        ({"loss_weight": 0.0}, "loss_weight: got 0.0, expected a number above 0"),
+        ({"loss_weight": math.inf}, "loss_weight: got inf, expected a number above 0"),
+    ],
+)
+def test_settings_of_replaced_token_detection_out_of_range(settings, named):
+    with pytest.raises(InputError, match=named):
+        ReplacedTokenConfig(**settings)
+
+
+def test_the_generator_of_a_released_size():
+    model = preset("base_v2", vocab_size=30_000)
+    generator = ReplacedTokenConfig().generator(model)
+    assert (generator.hidden_size, generator.num_attention_heads) == (192, 3)
+    assert (generator.intermediate_size, generator.embedding_size) == (768, 128)
+
+
+def test_work_of_replaced_token_detection():
+    """Base at length 128 with 20 predictions, in multiplications; the factor is 2 of 3 passes."""
+    model = preset("base_v2", vocab_size=30_000)
+    h, g, e, s = 768, 192, 128, 128
+    layers = 12 * (4 * h * h + 2 * h * 4 * h + 2 * s * h) + e * h
+    small = 12 * (4 * g * g + 2 * g * 4 * g + 2 * s * g) + e * g
+    vocabulary = 20 / 128 * (g * e + e * 30_000)
+    head = h * h + h + h * h / s
+    needed = 6 * (layers + head + small + vocabulary)
+    assert config(**DETECTION).flops_per_token(model, 128, 20) == pytest.approx(needed)
+    # Every position is read by the detection; the last layer of the generator skips most.
+    skipped = config(**DETECTION).skipped_flops_per_token(model, 128, 20)
+    assert skipped == pytest.approx(6 * (1 - 21 / 128) * (2 * g * g + 2 * g * 4 * g + 2 * s * g))
+
+
+def test_the_last_weights_of_replaced_token_detection_are_published():
+    """While the generator learns, the detection becomes harder: its best metrics are early ones."""
+    accuracies = (0.97, 0.93, 0.94)
+    rows = [
+        {"global_step": step, "replaced_token_accuracy": accuracy, "masked_lm_accuracy": 0.5}
+        for step, accuracy in enumerate(accuracies)
+    ]
+    assert published_row(rows) is rows[-1]
+    assert config(**DETECTION).monitor == "global_step"
+    others = [{"global_step": n, "masked_lm_accuracy": a} for n, a in enumerate((0.2, 0.3, 0.1))]
+    assert published_row(others)["global_step"] == 1

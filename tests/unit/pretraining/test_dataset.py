@@ -38,7 +38,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def open_data(folder, name="compact", *, masking=None, seed=1, **offsets):
+def open_data(folder, name="compact", *, masking=None, seed=1, **settings):
     from albert_core.pretraining.dataset import PretrainingData
 
     return PretrainingData.from_records(
@@ -46,7 +46,7 @@ def open_data(folder, name="compact", *, masking=None, seed=1, **offsets):
         masking=masking or MaskingConfig(),
         tokenizer=load_tokenizer(folder / "vocab"),
         seed=seed,
-        **offsets,
+        **settings,
     )
 
 
@@ -86,6 +86,29 @@ def test_offsets_are_drawn_for_half_of_the_sequences_and_change_nothing_else(fol
     assert_equal(batches, take(open_data(folder).train_batches(BATCH), 60))
     (held_out,) = take(data.held_out_batches(BATCH), 1)
     assert "position_offsets" not in held_out
+
+
+@pytest.mark.parametrize("name", ["compact", "static"])
+def test_replacement_draws_follow_the_record_s_place_alone(folder, name):
+    """Epochs differ; a resumed run and several processes draw the same; masks stay as they are."""
+    data = open_data(folder, name, replaces_tokens=True)
+    steps = 3 + data.records.num_train_records // BATCH
+    whole = take(data.train_batches(BATCH), steps)
+    again = take(data.train_batches(BATCH, start_step=steps - 2), 2)
+    assert_equal(whole[-2:], again)
+    half = dataclasses.replace(data, process_index=1, num_processes=2)
+    (rows,) = take(half.train_batches(BATCH), 1)
+    for key, values in rows.items():
+        np.testing.assert_array_equal(values, whole[0][key][BATCH // 2 :])
+    without = take(open_data(folder, name).train_batches(BATCH), steps)
+    draws = np.concatenate([batch.pop("replacement_draws") for batch in whole])
+    assert_equal(whole, without)
+    assert draws.min() >= 0
+    assert draws.max() < 2**24
+    assert len(np.unique(draws)) > 0.99 * draws.size
+    assert (draws / 2**24).mean() == pytest.approx(0.5, abs=0.02)
+    held_out = data.held_out_batches(BATCH)
+    assert_equal(take(held_out, 2), take(held_out, 2))
 
 
 def test_every_epoch_has_each_record_once_with_another_mask(folder):
