@@ -172,7 +172,10 @@ class _TableWriter(ResultWriter):
         self._file.flush()
 
     def _cell(self, value: Any) -> Any:
-        """Return a value as a cell has it: true, false and lists in JSON."""
+        """Return a value as a cell has it: true, false and lists in JSON.
+
+        In TSV, tabs and line ends in texts become spaces. Anything else stays, for the csv module.
+        """
         if isinstance(value, bool | list | tuple):
             value = json.dumps(value, ensure_ascii=False)
         return value.translate(_SPACES) if self._is_tsv and isinstance(value, str) else value
@@ -182,6 +185,10 @@ class _ParquetWriter(ResultWriter):
     """Writes Parquet, a row group for each part; arguments are those of `_TableWriter`."""
 
     def __init__(self, path: Any, kind: type | None, labels: Sequence[str]) -> None:
+        """Open the file with a schema: `id`, the fields of predictions of type `kind`, and `error`.
+
+        Imports pyarrow. Arguments but for `path` are those of `_TableWriter`.
+        """
         import pyarrow.parquet
 
         fields = {name: _arrow_type(hint, labels) for name, hint in _field_types(kind).items()}
@@ -215,7 +222,11 @@ def _field_types(cls: type | None) -> dict[str, Any]:
 
 
 def _arrow_type(hint: Any, labels: Sequence[str]) -> "pyarrow.DataType":
-    """Return the type of Arrow for a type of a prediction's field; values may always be missing."""
+    """Return the type of Arrow for a type of a prediction's field; values may always be missing.
+
+    A dataclass becomes a struct of its fields, a mapping a struct with a field for each label, a
+    sequence a list; of a type or None it is the type that counts.
+    """
     import pyarrow
 
     plain = {

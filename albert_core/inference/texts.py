@@ -71,6 +71,7 @@ class TextPredictor(Predictor):
         return [any(row) for row in is_shorter.reshape(-1, features.group_size)]
 
     def _features(self, examples: Sequence[Example], length: int, choice_length: int) -> Features:
+        """Return the sequences of examples: at most `length` tokens, a choice `choice_length`."""
         return make_features(
             examples,
             self.tokenizer,

@@ -119,8 +119,9 @@ def _over_seeds(
 def unequal_settings(model: Manifest, control: Manifest) -> list[str]:
     """Return the names of the settings in which a control's fine-tuning differs from the model's.
 
-    Both must be tuned alike, or their difference says nothing of pretraining. The first seed may
-    differ, not the number of seeds. Data are a setting here, named `data`.
+    Both must be tuned alike, or their difference says nothing of pretraining. The first seed and
+    the number of probe examples may differ, not the number of seeds. Data are a setting here, named
+    `data`.
 
     Args:
         model: The manifest of a fine-tuning.

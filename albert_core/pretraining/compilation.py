@@ -64,7 +64,10 @@ def _new_model(model_config: AlbertConfig, config: PretrainingConfig) -> Pretrai
 def schedule_of_phases(
     config: PretrainingConfig, phases: Sequence[Phase]
 ) -> PhasedSchedule | SettledSchedule:
-    """Return the schedule of all phases; of a training by minutes one that is settled later.
+    """Return the schedule of all phases, one after the other.
+
+    Of a training by minutes it is one that is settled while training, of the kind of the first
+    phase's.
 
     Raises:
         InputError: A setting of another schedule than the named one is not at its default.

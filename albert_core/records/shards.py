@@ -54,6 +54,9 @@ class ShardBuilder:
     def records(self, documents: Iterable[EncodedDocument], counts: Counts) -> Iterator[bytes]:
         """Yield the serialised records of a shard's documents.
 
+        Documents are cut in blocks, each block `dupe_factor` times; the pairs of a block are
+        shuffled, and blocks follow one another.
+
         Args:
             documents: The shard's documents, sorted by key (not checked): of documents in another
                 order repetitions are missed. Taken block by block.

@@ -138,7 +138,10 @@ def write_file(path: str, source: Path) -> None:
 
 
 def fetch_file(path: str, target: Path) -> None:
-    """Bring a file to a local path: by a hard link where possible, a copy, or a download."""
+    """Bring a file to a local path: by a hard link where possible, a copy, or a download.
+
+    The folder of `target` must exist. A download is checked by its CRC-32C.
+    """
     if not is_remote(path):
         link_or_copy(path, target)
         return

@@ -59,7 +59,9 @@ def read_table(
 
     In `tsv` quotes are ordinary characters. Source: `_read_tsv` of the original's
     classifier_utils.py. Deviates from it: columns of GLUE's tables are found by their names, and a
-    header that is not known is refused.
+    header that is not known is refused. Rows whose label is skipped are left out, uncounted; a row
+    with an id that came before, or with another number of choices than the split's first, cannot be
+    used.
 
     Args:
         task: The task.
@@ -183,7 +185,8 @@ class _Rows(abc.ABC):
             texts: The texts of the row, whose number decides how many choices there are.
 
         Raises:
-            _Unusable: It is no label of the task, no finite number, or not the number of a choice.
+            _Unusable: It is no label of the task, no number of at most 1e18 in size, or not the
+                number of a choice.
         """
         task = self.task
         if task.kind == "multi_label":

@@ -283,6 +283,7 @@ class SentencePieceTokenizer(Tokenizer):
         return tokenizer_json(self)
 
     def _settings(self) -> dict[str, bool | str]:
+        """Return the `setting_names` with their values."""
         return {
             "lower_case": self.lower_case,
             "strip_accents": self.strip_accents,

@@ -176,7 +176,7 @@ class WordPieceTokenizer(Tokenizer):
         return np.array([not piece.startswith(CONTINUATION) for piece in self.pieces], dtype=bool)
 
     def content_hash(self) -> str:
-        """Return a hash of vocabulary and settings."""
+        """Return a hash of pieces and case; of accents only where lower-cased text keeps them."""
         # The setting is left out where it makes no difference, as in the hashes of vocabularies
         # without it.
         accents = {"strip_accents": False} if self.lower_case and self.keeps_accents else {}

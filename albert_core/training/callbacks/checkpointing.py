@@ -64,6 +64,8 @@ class Checkpointing(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Write the weights, or their averages, if this evaluation is the best; then save.
 
+        Of several processes the first one alone writes.
+
         Raises:
             StepFailedError: The checkpoint cannot be written.
         """

@@ -86,7 +86,12 @@ class TimeBudget(keras.callbacks.Callback):
             self.session.plan.settle(index, num_steps or UNSETTLED)
 
     def _settle_schedule(self, index: int) -> None:
-        """Set the numbers of the optimizer's schedule to those of a phase."""
+        """Set the numbers of the optimizer's schedule to those of a phase.
+
+        Where one schedule spans the run, it begins at step 0 with the warm-up of the first phase,
+        and has the steps of all phases once those of the last are settled. What is not settled is
+        `UNSETTLED`.
+        """
         plan, timings = self.session.plan, self.session.state.timings
         begin, num_steps = plan.phase_begin(index), timings[index]["num_steps"]
         timing = PhaseTiming(**timings[0 if plan.spans_run else index])
