@@ -110,7 +110,13 @@ def _ways_of_naming(task: Task | None) -> list[Sequence[str]]:
 
 
 def _read_id(row: Row, used: Collection[str]) -> str | None:
-    """Return the id of a row, from the first of the columns for it that is no field; else None."""
+    """Return the id of a row, from the first of the columns for it that is no field; else None.
+
+    These columns are `id`, `idx` and `index`; one without a value is passed over.
+
+    Raises:
+        FieldError: The value is neither text nor a whole number.
+    """
     for name in _ID_COLUMNS:
         value = row.values.get(name)
         if value is not None and name not in used:

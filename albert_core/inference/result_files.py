@@ -73,7 +73,10 @@ def _text_writer(file: IO[str], result_format: ResultFormat, labels: Sequence[st
 
 
 def _to_row(id_: str | None, result: Prediction | InvalidExample) -> dict[str, Any]:
-    """Return a prediction as plain values, with the id of its example if it has one."""
+    """Return a prediction as plain values, with the id of its example if it has one.
+
+    An invalid example has its id and one text, `error`.
+    """
     identity = {} if id_ is None else {"id": id_}
     if isinstance(result, InvalidExample):
         message = f"{result.what}: got {result.got}, expected {result.expected}"
@@ -108,7 +111,10 @@ class _WriterOfKnownType(ResultWriter):
     _writer: ResultWriter | None
 
     def write(self, ids: Sequence[str | None], results: Results) -> None:
-        """Write predictions, or keep them while they are nothing but invalid examples."""
+        """Write predictions, or keep them while they are nothing but invalid examples.
+
+        At the first prediction the writer is made for its class, and those kept are written first.
+        """
         self._waiting.append((ids, results))
         known = (type(result) for result in results if not isinstance(result, InvalidExample))
         if self._writer is None and (kind := next(known, None)):
@@ -160,7 +166,10 @@ class _TableWriter(ResultWriter):
         self._writer.writeheader()
 
     def write(self, ids: Sequence[str | None], results: Results) -> None:
-        """Write a line for each prediction, at once, so that a reader of a pipe sees it."""
+        """Write a line for each prediction, at once, so that a reader of a pipe sees it.
+
+        Lists and truth values are JSON, values by label a column each.
+        """
         for row in map(_to_row, ids, results):
             cells: dict[str, Any] = {}
             for name, value in row.items():

@@ -97,6 +97,8 @@ def _open_bytes(path: str) -> Iterator[BinaryIO]:
 def _open_parquet(path: str) -> Iterator[RowFile]:
     """Open a Parquet file for the body; `done` and `total` are rows.
 
+    Rows are read in batches of 1,024 as they are taken, each value as its column's type.
+
     Raises:
         InputError: It is no such file.
     """

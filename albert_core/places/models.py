@@ -129,7 +129,10 @@ def run_models(run: Path) -> dict[str, Path]:
 
 
 def _models_among_artifacts(run: Path) -> dict[str, Path]:
-    """Return the models of a run of an earlier version by the places they would have."""
+    """Return the models of a run of an earlier version by the places they would have.
+
+    Exports have a place for each task and format.
+    """
     outputs = find_outputs(run)
     places = {name: Path(folder) for name, folder in outputs.places().items()}
     models = {name: folder for name, folder in places.items() if _is_model(folder)}

@@ -243,7 +243,11 @@ def _is_of_task(key: str) -> bool:
 
 
 def _collect(by_key: Mapping[str, StepOutput], outputs: Iterable[StepOutput]) -> RunOutputs:
-    """Return the outputs of a run from those that count, by `_key`, and all there are."""
+    """Return the outputs of a run from those that count, by `_key`, and all there are.
+
+    Tasks are sorted by name, records by length. Exports are looked for among all outputs, the
+    others are those that count.
+    """
 
     def group(prefix: str) -> dict[str, StepOutput]:
         """Return the outputs whose keys begin with a prefix, by the rest of their keys, sorted."""

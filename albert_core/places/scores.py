@@ -145,7 +145,10 @@ def _scores_of(evaluation: StepOutput | None, model: StepOutput) -> dict[str, An
 
 
 def write_scores(scores: Sequence[TaskScore], folder: str | Path) -> None:
-    """Write scores.json and scores.csv into a folder, local or gs://; equal files stay."""
+    """Write scores.json and scores.csv, of equal content, into a folder, local or gs://.
+
+    A file that holds the same bytes already is not written again.
+    """
     rows = [dataclasses.asdict(score) for score in scores]
     text = json.dumps({"tasks": rows}, indent=2, ensure_ascii=False) + "\n"
     table = io.StringIO()

@@ -47,7 +47,10 @@ def compiled_model(
 
 
 def _new_model(model_config: AlbertConfig, config: PretrainingConfig) -> PretrainingModel:
-    """Return a new model that learns the objective, not compiled."""
+    """Return a new model that learns the objective of the settings, not compiled.
+
+    For replaced-token detection it has a generator of the size in the settings beside it.
+    """
     settings: dict[str, Any] = {
         "rematerialize": config.rematerialize,
         "sentence_order_weight": config.sentence_order_weight,

@@ -256,10 +256,11 @@ class PretrainingConfig(ObjectiveConfig, BudgetConfig, OptimizerConfig, Position
             )
 
     def _check_initial_scale(self) -> None:
-        """Refuse a scale of the initial weights that is not above 0, or would do nothing.
+        """Refuse a scale of initial weights that is not above 0, or has no effect.
 
         Raises:
-            InputError: It is one of the two.
+            InputError: It is not a finite number above 0; or it is not 1, and weights come from
+                `init_checkpoint`.
         """
         scale = self.residual_init_scale
         if not (math.isfinite(scale) and scale > 0):
@@ -276,7 +277,7 @@ class PretrainingConfig(ObjectiveConfig, BudgetConfig, OptimizerConfig, Position
         """Refuse a weight of sentence order that is not finite, or 0 where it must be learned.
 
         Raises:
-            InputError: It is one of the two.
+            InputError: It is not finite, or it is 0 and `stuck_after_steps` is set.
         """
         weight, stuck_after = self.sentence_order_weight, self.safeguards.stuck_after_steps
         if not math.isfinite(weight):

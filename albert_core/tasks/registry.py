@@ -97,6 +97,9 @@ def find_task(name: str, data_dir: str | Path) -> tuple[Task, Path]:
 def data_folder(task: Task, data_dir: str | Path) -> Path:
     """Return the first candidate folder below `data_dir` that holds development files of the task.
 
+    A known task's candidates are its published folders, any other's one of its name and `data_dir`
+    itself.
+
     Raises:
         InputError: No candidate holds any.
     """

@@ -253,6 +253,8 @@ class _TabSeparatedRows(_Rows):
     def cells(self, row: Row) -> _Cells:
         """Return texts, label and id of a row; needs the columns that iterating finds.
 
+        Other spellings of labels that are known for the table are replaced by the task's.
+
         Raises:
             _Unusable: The row has too few or too many cells or an empty id, or the task is multiple
                 choice, which tables cannot hold.
@@ -307,7 +309,7 @@ class _JsonRows(_Rows):
             yield number, JsonObject.of(row, place).at("")
 
     def cells(self, row: Row) -> _Cells:
-        """Return texts, label and id of a JSON object; of multiple choice all texts.
+        """Return texts, label and id of a JSON object; of multiple choice the text, then choices.
 
         Raises:
             _Unusable: A key is missing, the id is empty, or there are fewer than two choices.

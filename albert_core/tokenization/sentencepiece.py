@@ -159,7 +159,7 @@ class SentencePieceTokenizer(Tokenizer):
         return ContextRules(white_space="folded_before")
 
     def preprocess(self, text: str) -> str:
-        """Return the normalised text, which is then cut into pieces."""
+        """Return the text normalised by the rules of `compat`, before it is cut into pieces."""
         if self.compat == "huggingface":
             return preprocess_text_as_hugging_face(
                 text, lower_case=self.lower_case, strip_accents=self.strip_accents
@@ -199,7 +199,10 @@ class SentencePieceTokenizer(Tokenizer):
         return _processor(without_space_in_front(self.used_model))
 
     def _encode_batch_flat(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Return what `encode_flat` does, for one batch, on one thread."""
+        """Return what `encode_flat` does, for one batch, on one thread.
+
+        Only texts with a piece that the digit-comma rule splits are walked through again.
+        """
         batch = self._processor.EncodeAsIds(self._preprocess_batch(texts), num_threads=1)
         ids, lengths = flatten(batch)
         # Few texts hold a piece that the digit-comma rule splits: one look-up in a table finds
@@ -260,7 +263,7 @@ class SentencePieceTokenizer(Tokenizer):
         return self._processor.GetScore(list(range(len(self))))
 
     def content_hash(self) -> str:
-        """Return a hash of vocabulary and settings."""
+        """Return a hash of the model's bytes and the settings, of `strip_accents` only if false."""
         settings = self._settings()
         if self.strip_accents:
             del settings["strip_accents"]  # as in the hashes of vocabularies without this setting

@@ -82,8 +82,9 @@ class PhaseTiming:
 
         The first call notes step and time, from which the speed is measured: compiling does not
         count. Each later one expects as many steps as fit at the speed so far. The warm-up begins
-        after two steps that took 0.5 % of the phase's time, or 10 seconds if that is less; the
-        number of steps is settled when the rates of the next `num_unchecked` steps depend on it.
+        once two steps or more have been measured, for 0.5 % of the phase's time or for 10 seconds
+        if that is less; the number of steps is settled when the rates of the next `num_unchecked`
+        steps depend on it.
 
         Args:
             step: Steps of the phase that are done, above 0.
@@ -152,7 +153,7 @@ class PhaseTiming:
         return dataclasses.replace(self, num_steps=num_steps, num_expected=num_steps)
 
     def _fewest_steps(self, step: int, phase: PhaseMinutes, num_before: int) -> int:
-        """Return the fewest steps whose decay has not begun, neither now nor in the warm-up."""
+        """Return the fewest steps whose decay begins neither before `step` nor in the warm-up."""
         free = max(step, self.warmup_end)
         if not phase.stable_ratio:
             return free + 1

@@ -35,7 +35,7 @@ class Checkpointing(keras.callbacks.Callback):
             self._interval_metrics = [np.asarray(metric).copy() for metric in metrics]
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Put the metrics of a continued interval back."""
+        """Put the metrics of a continued interval back, once; does nothing at other intervals."""
         if self._interval_metrics is not None:
             variables = self.session.model.metrics_variables
             for variable, value in zip(variables, self._interval_metrics, strict=True):
@@ -79,7 +79,10 @@ class Checkpointing(keras.callbacks.Callback):
         session.save()
 
     def _is_due(self) -> bool:
-        """Tell whether steps, or minutes since the last checkpoint, ask for one now."""
+        """Tell whether steps, or minutes since the last checkpoint, ask for one now.
+
+        Steps count from the beginning of training; a number of 0 never asks.
+        """
         plan, step = self.session.plan, self.session.state.step
         if plan.checkpoint_steps and step % plan.checkpoint_steps == 0:
             return True
