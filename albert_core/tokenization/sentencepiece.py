@@ -178,7 +178,10 @@ class SentencePieceTokenizer(Tokenizer):
         return [_replace_items(ids, self.split_ids) for ids in batch]
 
     def encode_continuation(self, text: str) -> list[int]:
-        """Return the piece ids of a text that goes on where a word has begun."""
+        """Return the piece ids of a text that goes on where a word has begun.
+
+        Its first piece is none that marks a word's start, unless the text begins with white space.
+        """
         if self._begins_with_space(text):
             return self.encode(text)
         return _replace_items(

@@ -28,7 +28,10 @@ class Checkpointing(keras.callbacks.Callback):
         self._interval_metrics: list[np.ndarray] | None = None
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Keep the metrics of an interval that is continued: Keras resets them as it begins."""
+        """Keep the metrics of an interval that is continued: Keras resets them as it begins.
+
+        Copies them, if an interval is continued; else does nothing.
+        """
         if self.session.interval_step:
             metrics = self.session.model.metrics_variables
             # Copies: on a CPU an array may share its memory with the variable that is reset.
