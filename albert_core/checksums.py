@@ -119,11 +119,11 @@ def read_sealed(path: Path, *, work: str) -> dict[str, Any]:
 
 
 def describe_file(path: Path, *, most: int | None = None) -> dict[str, Any]:
-    """Return size and checksum of a file, which is read once.
+    """Return size (`bytes`) and CRC-32C in base64 (`crc32c`) of a file, which is read once.
 
     Args:
         path: The file.
-        most: Bytes at its beginning that count; None: all.
+        most: Bytes at its beginning that are read and count, in the size, too; None: all.
     """
     crc, num_bytes = google_crc32c.Checksum(), 0
     with path.open("rb") as file:

@@ -85,8 +85,9 @@ class AlbertConfig:
         """Refuse values that make no model.
 
         Raises:
-            InputError: A size is no whole number of 1 or more, a probability or the initial range
-                is out of its range, sizes do not divide, or the activation is unknown.
+            InputError: A size is no whole number of 1 or more, a dropout is not from 0 to below 1,
+                the initial range is not above 0, the hidden size is no multiple of the heads, the
+                activation is unknown, or a key that is kept for old files is no whole number.
         """
         for name in _POSITIVE:
             value = getattr(self, name)
@@ -171,7 +172,8 @@ class AlbertConfig:
         Keys that are missing take the defaults of this class.
 
         Raises:
-            InputError: A key is unknown, `vocab_size` is missing, or a value is out of its range.
+            InputError: `values` is no mapping, a key is unknown (those of BERT, too), `vocab_size`
+                is missing, or a value is out of its range or of another type.
         """
         if not isinstance(values, Mapping):
             raise InputError(
@@ -205,7 +207,8 @@ class AlbertConfig:
         Keys of BERT are passed over, which `describe_ignored_keys` tells.
 
         Raises:
-            InputError: The file cannot be read, or as for `from_dict`; names the file.
+            InputError: The file cannot be read, its `ln_type` is that of another model, or as for
+                `from_dict`; names the file.
         """
         try:
             values = read_json_object(Path(path))
@@ -225,10 +228,10 @@ class AlbertConfig:
 
 
 def find_ignored_keys(values: Mapping[str, Any]) -> list[str]:
-    """Return the keys of an albert_config.json that say nothing about ALBERT: those of BERT.
+    """Return the keys of an albert_config.json that are passed over: those of BERT, and `ln_type`.
 
     Raises:
-        InputError: `ln_type` is that of another model.
+        InputError: `ln_type` is there and not `postln`, as ALBERT has it: another model.
     """
     if values.get(_LN_TYPE, _ALBERT_LN_TYPE) != _ALBERT_LN_TYPE:
         raise InputError(

@@ -46,9 +46,10 @@ def read_regular_file(path: str | Path) -> bytes:
 
 
 def refuse_special_file(path: str | Path) -> None:
-    """Refuse a folder, a pipe or a device in place of a file; a path with nothing at it passes.
+    """Refuse a folder, a pipe, a socket or a device in place of a file; links are followed.
 
-    Reading a pipe waits for whoever writes into it, and a device may have no end.
+    Reading a pipe waits for whoever writes into it, and a device may have no end. A path with
+    nothing at it, or that cannot be looked at, passes.
 
     Raises:
         InputError: It is one of these.

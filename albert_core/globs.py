@@ -30,8 +30,9 @@ def expand_glob(
 ) -> Iterator[Parts]:
     """Yield the paths that match a glob, one maybe several times.
 
-    `**` stands for any number of folders, hidden ones left out. A part without a sign of globs is
-    taken as it is: the path need not exist.
+    `**` stands for any number of folders, also none, hidden ones left out; as the last part for all
+    files and folders below. A part without a sign of globs is taken as it is: the path need not
+    exist.
 
     Args:
         parts: The glob, relative to the folder.

@@ -67,7 +67,8 @@ def _isolate_random_state() -> None:
     """Give Google's modules a random state apart from that of Python's `random`.
 
     A training seeds `random` and is repeatable only if nobody else draws from it, but uploads of
-    its work in progress draw at times that depend on the network.
+    its work in progress draw at times that depend on the network. Modules that are not imported yet
+    are left as they are.
     """
     for name in _MODULES_USING_RANDOM:
         if module := sys.modules.get(name):
@@ -132,6 +133,8 @@ def conflict_error(path: str) -> WriteConflictError:
 @contextlib.contextmanager
 def input_errors(path: str | Path) -> Iterator[None]:
     """Turn errors of Google Cloud Storage into errors of one line that name a remedy.
+
+    Any other error passes as it is.
 
     Raises:
         WriteConflictError: A generation precondition failed.

@@ -60,7 +60,7 @@ def describe_value(value: Any) -> str:
     """Return what a JSON value is, for messages: `null`, `the number 12`, `the text 'a'`, `a list`.
 
     A text is quoted whole up to 40 characters; of a longer one the first 40 are shown, without
-    quotes.
+    quotes. Of a long number the first 40 digits are shown; of any other value its type.
     """
     if value is None:
         return "null"
@@ -107,7 +107,7 @@ def as_id(value: Any, field: str) -> str:
     """Return an id, a text or a whole number, as text.
 
     Raises:
-        FieldError: The value is neither.
+        FieldError: The value is neither, or a text with half a character (a lone surrogate).
     """
     is_number = isinstance(value, int) and not isinstance(value, bool)
     if not is_number and not isinstance(value, str):
@@ -135,7 +135,7 @@ def as_integer(value: Any, field: str) -> int:
     """Return a whole number, written as 5, 5.0 or "5".
 
     Raises:
-        FieldError: The value is no such number; true and false are none.
+        FieldError: The value is no such number, or has over 300 digits; true and false are none.
     """
     if isinstance(value, float) and value.is_integer():
         return int(value)
@@ -150,7 +150,8 @@ def as_number(value: Any, field: str) -> float:
     """Return a finite number as a float.
 
     Raises:
-        FieldError: The value is none; texts, true and false are none.
+        FieldError: The value is none, or is 1e300 or more in size; texts, true, false and NaN are
+            none.
     """
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not _is_short(value) or value != value:
@@ -189,7 +190,8 @@ def label_spellings(value: Any, field: str) -> tuple[str, ...]:
     any other number one.
 
     Raises:
-        FieldError: The value is null, NaN, infinite, a list or an object, or half a character.
+        FieldError: The value is null, NaN, infinite, a list or an object, a whole number of over
+            300 digits, or a text with half a character.
     """
     if isinstance(value, str):
         return (as_text(value, field),)

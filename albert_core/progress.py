@@ -51,7 +51,12 @@ def read_events(path: Path) -> list[dict[str, Any]]:
 
 
 def _parse_event(line: bytes) -> dict[str, Any]:
-    """Return the event of a line; empty if it is none."""
+    """Return the event of a line; empty if it is none.
+
+    It is none if it is no JSON object, its kind is unknown, or a value of its kind is missing or of
+    another type. Only these may be missing: `time`, which becomes 0, and `message` and
+    `is_bad_input` of `failed`, which become "" and False.
+    """
     try:
         event = parse_object(line)
     except DamageError:
@@ -66,7 +71,7 @@ def _parse_event(line: bytes) -> dict[str, Any]:
 
 
 def _is(value: Any, kind: type) -> bool:
-    """Return whether a value of an event has its type; numbers are finite, counts not negative."""
+    """Return whether a value of an event has its type; numbers are from 0 to below 2**63."""
     if kind is float:
         return isinstance(value, int | float) and 0 <= value < _LARGEST
     if kind is int:

@@ -58,7 +58,7 @@ def parse_settings(cls: type[Settings], values: Any, *, source: str) -> Settings
 
 @functools.cache
 def _parser_of(cls: type) -> jsonargparse.ArgumentParser:
-    """Return the parser of a dataclass; made once, which takes longer than parsing with it."""
+    """Return the parser of a dataclass, made once for each: making takes longer than parsing."""
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(cls, "settings")
     return parser
@@ -68,7 +68,8 @@ def texts_as_written(cls: type, values: Any, written: Any) -> Any:
     """Return the values of a YAML file in which texts are what stands in the file.
 
     YAML reads the words no and on as truth values, 1984 as a number and 2026-11-01 as a date; where
-    the setting is a text, they are meant as they are written. A null stays one.
+    the setting is a text, they are meant as they are written. A null stays one. Where the two have
+    other numbers of keys, as after a merge (`<<`), the values stay as they are.
 
     Args:
         cls: The dataclass that the values are for.
@@ -87,7 +88,11 @@ def texts_as_written(cls: type, values: Any, written: Any) -> Any:
 
 
 def _as_written(hint: Any, value: Any, written: Any) -> Any:
-    """Return one value as its text in the file, where `hint` asks for a text, at any depth."""
+    """Return one value with the texts in it as they stand in the file.
+
+    `hint`, the type of the field, says where texts are meant: it is text itself, text or None, or a
+    dataclass, tuple or mapping with such in it. Any other value, and None, is returned as it is.
+    """
     kinds = typing.get_args(hint)
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return texts_as_written(hint, value, written)
@@ -145,7 +150,7 @@ def settle_nulls(cls: type, values: Any, *, source: str, name: str = "") -> Any:
 
     Refuses anything else in place of a section: text jsonargparse would take for the path of a file
     to read or for the name of a class. Refuses a null that is none of a field's values, which it
-    would let pass.
+    would let pass. Fields that the dataclass does not have pass.
 
     Args:
         cls: The dataclass that `values` are for.
@@ -184,7 +189,10 @@ def settle_nulls(cls: type, values: Any, *, source: str, name: str = "") -> Any:
 
 
 def _find_section(hint: Any) -> type | None:
-    """Return the dataclass that a type is, is a tuple of or may be; None of any other type."""
+    """Return the dataclass that a type is, is a tuple of or may be; None of any other type.
+
+    A mapping of dataclasses is such another type.
+    """
     members = () if typing.get_origin(hint) is collections.abc.Mapping else typing.get_args(hint)
     kinds = (hint, *members)
     return next((k for k in kinds if isinstance(k, type) and dataclasses.is_dataclass(k)), None)

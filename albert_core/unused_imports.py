@@ -30,7 +30,11 @@ class _UnusedImportFinder(importlib.abc.MetaPathFinder):
         path: Sequence[str] | None,
         target: types.ModuleType | None = None,
     ) -> importlib.machinery.ModuleSpec | None:
-        """Raise ModuleNotFoundError for an import that is not needed, else leave it to others."""
+        """Raise ModuleNotFoundError for an import that is not needed; leave any other to others.
+
+        It is not needed where `_UNUSED` lists the package with the beginning of the importing
+        module's name; the same package is found for any other module.
+        """
         importers = _UNUSED.get(fullname)
         if importers and _get_importer().startswith(importers):
             raise ModuleNotFoundError(f"left out: {fullname}", name=fullname)
@@ -49,7 +53,7 @@ def skip_unused_imports() -> None:
     """Let Keras and TensorFlow, when they are imported from now on, do without what is not needed.
 
     For the processes of this program's commands and steps. Importing the library does not call it:
-    a notebook may want what is left out, such as `keras.wrappers`.
+    a notebook may want what is left out, such as `keras.wrappers`. A second call does nothing.
     """
     if not any(isinstance(finder, _UnusedImportFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _UnusedImportFinder())

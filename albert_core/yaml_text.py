@@ -35,12 +35,14 @@ def load_yaml_as_text(data: str | bytes, *, source: str) -> Any:
 
 
 def refuse_repeated_keys(data: str | bytes, *, source: str) -> None:
-    """Refuse YAML that `load_yaml` refuses for what it says; what is not YAML passes.
+    """Refuse YAML for a repeated key and the like, without making its values.
 
-    PyYAML would drop the first of two equal keys. Arguments are those of `load_yaml`.
+    Refused are a key that is twice in a mapping (PyYAML would drop the first), half of a pair of
+    surrogates, an anchor that contains itself, and too many values through aliases. What is not
+    YAML passes. Arguments are those of `load_yaml`.
 
     Raises:
-        InputError: It is refused; names the place.
+        InputError: Something of this is there; names the place.
     """
     with contextlib.suppress(yaml.YAMLError, UnicodeError, RecursionError):
         _Checker(source).check(yaml.compose(data, Loader=yaml.SafeLoader))
@@ -65,7 +67,7 @@ class _Checker:
 
         Raises:
             InputError: A key is twice in a mapping (but `<<`, which merges), half of a pair of
-                surrogates is in a scalar, a node contains itself, or there are too many nodes.
+                surrogates is in a scalar, a node contains itself, or there are over 100,000 nodes.
         """
         if isinstance(node, yaml.ScalarNode) and has_lone_surrogate(node.value):
             raise InputError(
@@ -86,7 +88,12 @@ class _Checker:
         return self._sizes[id(node)]
 
     def _check_items(self, node: yaml.CollectionNode) -> int:
-        """Refuse a mapping or sequence for what is in it; return how many nodes that is."""
+        """Check keys and items of a mapping or sequence, at any depth; return its number of nodes.
+
+        Raises:
+            InputError: As of `check`: a key is twice, there are over 100,000 nodes, or an item is
+                refused.
+        """
         if isinstance(node, yaml.MappingNode):
             self._refuse_repeated_keys(node)
             size = 1 + sum(self.check(key) + self.check(value) for key, value in node.value)
@@ -100,6 +107,11 @@ class _Checker:
         return size
 
     def _refuse_repeated_keys(self, node: yaml.MappingNode) -> None:
+        """Refuse a mapping in which a scalar key is twice, with the same type and text; not `<<`.
+
+        Raises:
+            InputError: There is one; names both lines.
+        """
         lines: dict[tuple[str, str], int] = {}
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
@@ -117,6 +129,11 @@ class _Checker:
 
 
 def _load(data: str | bytes, loader: type[Any], source: str) -> Any:
+    """Check and load a document with a loader of PyYAML.
+
+    Raises:
+        InputError: `refuse_repeated_keys` refuses it, or it is not YAML.
+    """
     try:
         refuse_repeated_keys(data, source=source)
         return yaml.load(data, Loader=loader)

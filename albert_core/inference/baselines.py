@@ -50,14 +50,17 @@ class ScoredBaseline:
 def score_baselines(program: TaskProgram, folder: Path, dev: TaskData) -> list[ScoredBaseline]:
     """Predict a dev set without the model, and score the predictions as the model's are.
 
+    Invalid rows of the training files are left out if the model's settings say so.
+
     Args:
         program: The task.
         folder: Folder of the task's files, whose training files are read.
         dev: The dev set, with labels.
 
     Returns:
-        The baseline by TF-IDF, if there is one for the task, and the most frequent class or choice
-        or the mean of the training set. None of questions.
+        First the baseline by TF-IDF, if there is one for the task; then one that always predicts
+        the same: the training set's most frequent class or choice, its mean, or the labels of more
+        than half of it. None at all of questions.
 
     Raises:
         InputError: A training file is missing or cannot be used.

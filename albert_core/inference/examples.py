@@ -103,7 +103,8 @@ def _fields(value: Any, number: int, signature: TaskSignature) -> Mapping[str, A
     is the first field. An optional field that is missing becomes None.
 
     Raises:
-        InputError: A field is missing, unknown or of another type; the message names them all.
+        InputError: A field is missing, unknown, of another type or holds half a character, or a
+            sequence has too many values; the message lists the fields expected.
     """
     wanted = example_fields(signature)
     if isinstance(value, Mapping):

@@ -90,7 +90,12 @@ def find_field_columns(row: Row, fields: Mapping[str, str], task: Task | None) -
 
 
 def _ways_of_naming(task: Task | None) -> list[Sequence[str]]:
-    """Return the names of the texts' columns in a task's own files, in lower case, in each way."""
+    """Return the names of the texts' columns in a task's own files, in each way they are named.
+
+    Of a task of GLUE in GLUE's columns these are those of its layout; of others the names that the
+    task declares for its train and dev files, in lower case and each way once. Columns by number
+    and templates (`{`) are left out. None without a task.
+    """
     if task is None:
         return []
     if layout := find_layout(task):
@@ -105,7 +110,13 @@ def _ways_of_naming(task: Task | None) -> list[Sequence[str]]:
 
 
 def _read_id(row: Row, used: Collection[str]) -> str | None:
-    """Return the id of a row, from the first of the columns for it that is no field; else None."""
+    """Return the id of a row, from the first of the columns for it that is no field; else None.
+
+    These columns are `id`, `idx` and `index`; one without a value is passed over.
+
+    Raises:
+        FieldError: The value is neither text nor a whole number.
+    """
     for name in _ID_COLUMNS:
         value = row.values.get(name)
         if value is not None and name not in used:

@@ -95,6 +95,8 @@ def embed_file(
 ) -> int:
     """Write the vector of every text of a file, in their order, and return their number.
 
+    The output appears whole at the end.
+
     Args:
         model: The model; one of any kind.
         path: File with a column `text`, and `text_b` for pairs; as for `predict_file`.
@@ -133,10 +135,11 @@ def _text_or_pair(example: FileExample) -> str | tuple[str, str]:
 def _parts(
     examples: Iterator[FileExample], file: RowFile, batch_size: int, progress: ReportProgress
 ) -> Iterator[Sequence[FileExample]]:
-    """Yield examples in lists of several batches, and report how much of the file has been read.
+    """Yield examples in lists of 16 batches, and report how much of the file has been read.
 
-    Reports come at most every few seconds, after a list has been used; without a share of the whole
-    where its size is not known.
+    Examples are read when the next list is asked for. Reports, with rows a second, come after a
+    list has been used and over 5 seconds after the last; without a share of the whole where its
+    size is not known.
     """
     started = reported = time.monotonic()
     num_rows = 0

@@ -191,6 +191,8 @@ class LoadedModel:
     ) -> Predictor:
         """Return a new predictor for the model's kind; arguments are those of `Predictor`.
 
+        It answers questions, fills masks, or predicts labels, scores and choices.
+
         Raises:
             InputError: The model has no vocabulary, or no head.
         """

@@ -204,7 +204,8 @@ def _keras_model(
 
     That of a task is as its settings have it: they say how many starts and ends are searched.
     Without a task, and for questions with a head for spans alone, whether or not they may have no
-    answer, it has the heads of the checkpoint.
+    answer, it has the heads of the checkpoint. A task's model gets a pooler of zeros where the
+    checkpoint has none.
 
     Raises:
         InputError: The weights are not those of the task's model.

@@ -38,7 +38,14 @@ class MaskPredictor(Predictor):
         return self.fill(examples, top_k=DEFAULT_TOP_K)
 
     def fill(self, examples: Sequence[Any], *, top_k: int) -> list[Prediction | InvalidExample]:
-        """Do as `predict` does, with `top_k` tokens for each mask, 1 or more (not checked here)."""
+        """Return the `top_k` likeliest tokens for each mask of each text, or what is wrong with it.
+
+        `top_k` is 1 or more (not checked here). The model is run on the usable texts alone, and not
+        at all without any.
+
+        Raises:
+            InputError: An example is no text.
+        """
         texts = [to_text(value, number, self.signature) for number, value in enumerate(examples)]
         encoded = [self._encode(text) for text in texts]
         usable = [ids for ids in encoded if not isinstance(ids, InvalidExample)]

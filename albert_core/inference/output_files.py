@@ -13,7 +13,8 @@ from albert_core.storage import is_remote, write_file
 def whole_file(path: str) -> Iterator[Path]:
     """Give the body a local path to write, which becomes `path` when the body has ended.
 
-    If the body fails nothing is left of it. A file at `path` is replaced.
+    Until then it is a hidden file beside `path`, or for gs:// among the temporary files, from where
+    it is uploaded. If the body fails nothing is left of it. A file at `path` is replaced.
 
     Args:
         path: Local, in a folder that exists, or gs://.

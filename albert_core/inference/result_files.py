@@ -73,7 +73,10 @@ def _text_writer(file: IO[str], result_format: ResultFormat, labels: Sequence[st
 
 
 def _to_row(id_: str | None, result: Prediction | InvalidExample) -> dict[str, Any]:
-    """Return a prediction as plain values, with the id of its example if it has one."""
+    """Return a prediction as plain values, with the id of its example if it has one.
+
+    An invalid example has its id and one text, `error`.
+    """
     identity = {} if id_ is None else {"id": id_}
     if isinstance(result, InvalidExample):
         message = f"{result.what}: got {result.got}, expected {result.expected}"
@@ -108,7 +111,10 @@ class _WriterOfKnownType(ResultWriter):
     _writer: ResultWriter | None
 
     def write(self, ids: Sequence[str | None], results: Results) -> None:
-        """Write predictions, or keep them while they are nothing but invalid examples."""
+        """Write predictions, or keep them while they are nothing but invalid examples.
+
+        At the first prediction the writer is made for its class, and those kept are written first.
+        """
         self._waiting.append((ids, results))
         known = (type(result) for result in results if not isinstance(result, InvalidExample))
         if self._writer is None and (kind := next(known, None)):
@@ -160,7 +166,10 @@ class _TableWriter(ResultWriter):
         self._writer.writeheader()
 
     def write(self, ids: Sequence[str | None], results: Results) -> None:
-        """Write a line for each prediction, at once, so that a reader of a pipe sees it."""
+        """Write a line for each prediction, at once, so that a reader of a pipe sees it.
+
+        Lists and truth values are JSON, values by label a column each.
+        """
         for row in map(_to_row, ids, results):
             cells: dict[str, Any] = {}
             for name, value in row.items():
@@ -172,7 +181,10 @@ class _TableWriter(ResultWriter):
         self._file.flush()
 
     def _cell(self, value: Any) -> Any:
-        """Return a value as a cell has it: true, false and lists in JSON."""
+        """Return a value as a cell has it: true, false and lists in JSON.
+
+        In TSV, tabs and line ends in texts become spaces. Anything else stays, for the csv module.
+        """
         if isinstance(value, bool | list | tuple):
             value = json.dumps(value, ensure_ascii=False)
         return value.translate(_SPACES) if self._is_tsv and isinstance(value, str) else value
@@ -182,6 +194,10 @@ class _ParquetWriter(ResultWriter):
     """Writes Parquet, a row group for each part; arguments are those of `_TableWriter`."""
 
     def __init__(self, path: Any, kind: type | None, labels: Sequence[str]) -> None:
+        """Open the file with a schema: `id`, the fields of predictions of type `kind`, and `error`.
+
+        Imports pyarrow. Arguments but for `path` are those of `_TableWriter`.
+        """
         import pyarrow.parquet
 
         fields = {name: _arrow_type(hint, labels) for name, hint in _field_types(kind).items()}
@@ -215,7 +231,11 @@ def _field_types(cls: type | None) -> dict[str, Any]:
 
 
 def _arrow_type(hint: Any, labels: Sequence[str]) -> "pyarrow.DataType":
-    """Return the type of Arrow for a type of a prediction's field; values may always be missing."""
+    """Return the type of Arrow for a type of a prediction's field; values may always be missing.
+
+    A dataclass becomes a struct of its fields, a mapping a struct with a field for each label, a
+    sequence a list; of a type or None it is the type that counts.
+    """
     import pyarrow
 
     plain = {

@@ -52,7 +52,8 @@ def open_rows(path: str, row_format: RowFormat) -> Iterator[RowFile]:
     """Open a file of rows for the body; only a part of it is in memory at a time.
 
     `lines` has an example a line, in a column `text`. `tsv` and `csv` begin with a line of names;
-    quotes are ordinary characters in `tsv`. `jsonl` has an object a line.
+    quotes are ordinary characters in `tsv`. `jsonl` has an object a line. Text is UTF-8, and a byte
+    order mark is skipped.
 
     Args:
         path: A file, local or gs://, or `-` for standard input.
@@ -96,6 +97,8 @@ def _open_bytes(path: str) -> Iterator[BinaryIO]:
 def _open_parquet(path: str) -> Iterator[RowFile]:
     """Open a Parquet file for the body; `done` and `total` are rows.
 
+    Rows are read in batches of 1,024 as they are taken, each value as its column's type.
+
     Raises:
         InputError: It is no such file.
     """
@@ -110,6 +113,7 @@ def _open_parquet(path: str) -> Iterator[RowFile]:
         num_read = 0
 
         def rows() -> Iterator[Row]:
+            """Yield the rows, numbered from 1, in batches of 1,024; counts them for `done`."""
             nonlocal num_read
             for batch in table.iter_batches(batch_size=_BATCH_ROWS):
                 for values in batch.to_pylist():
@@ -162,7 +166,9 @@ def _read_csv(path: str, text: io.TextIOWrapper) -> Iterator[Row]:
 
 
 def _with_header(path: str, rows: Iterator[tuple[int, list[str]]]) -> Iterator[Row]:
-    """Yield rows by the names in the first of them; empty lines are left out.
+    """Yield rows by the names in the first of them, which is not yielded itself.
+
+    Empty lines are left out if there is more than one column. Without any row nothing is yielded.
 
     Raises:
         InputError: A name is there twice, or a row has another number of cells.

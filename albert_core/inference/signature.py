@@ -55,13 +55,16 @@ class TaskSignature:
     ) -> "TaskSignature":
         """Return the signature of a model whose folder declares no task.
 
-        A classifier wins over heads for answers, and these over one for masked words.
+        A classifier wins over heads for answers, and these over one for masked words. Questions may
+        have no answer if the head is that of SQuAD 2.0 (`span_beam`). A model for masked words, or
+        without a head, reads one text.
 
         Args:
             heads: Its heads by the names in `albert_core.checkpoints.names.HEADS`.
             num_labels: Outputs of its classifier.
             labels: Their names, as many; without any they are named by their numbers.
-            problem_type: What they are; None: one is a regression, more are classes.
+            problem_type: `multi_label_classification`: labels that do not exclude each other. With
+                any other value or None one output is a regression, and more are classes.
             is_multiple_choice: Whether the classifier scores choices.
             are_pairs: Whether it compares two texts, so that an example has two.
         """

@@ -71,6 +71,7 @@ class TextPredictor(Predictor):
         return [any(row) for row in is_shorter.reshape(-1, features.group_size)]
 
     def _features(self, examples: Sequence[Example], length: int, choice_length: int) -> Features:
+        """Return the sequences of examples: at most `length` tokens, a choice `choice_length`."""
         return make_features(
             examples,
             self.tokenizer,
@@ -85,7 +86,11 @@ class TextPredictor(Predictor):
         return self.settings.pooling != "auto" and POOLINGS[self.settings.pooling].encodes_apart
 
     def _prediction(self, logits_C: np.ndarray, is_truncated: bool) -> Prediction:
-        """Return the prediction from an example's logits [C]; for regression the score [1]."""
+        """Return the prediction from an example's logits [C]; for regression the score [1].
+
+        Classes and choices have probabilities by softmax, and the likeliest is the answer; labels
+        of `multi_label` have theirs each by itself.
+        """
         kind, labels = self.signature.kind, self.signature.labels
         if kind == "regression":
             return PredictedScore(score=float(logits_C[0]), is_truncated=is_truncated)
@@ -111,7 +116,10 @@ class TextPredictor(Predictor):
 def _predicted_labels(
     names: Sequence[str], logits_C: np.ndarray, is_truncated: bool
 ) -> PredictedLabels:
-    """Return the prediction from the logits [C] of labels that do not exclude each other."""
+    """Return the prediction from the logits [C] of labels that do not exclude each other.
+
+    The probability of each is the sigmoid of its logit; those above 0.5 apply, the likeliest first.
+    """
     probabilities = dict(zip(names, map(float, expit(logits_C.astype(float))), strict=True))
     likeliest_first = sorted(names, key=lambda name: -probabilities[name])
     return PredictedLabels(

@@ -79,7 +79,7 @@ class _ParquetVectorWriter(VectorWriter):
         self._file, self._schema = file, schema
 
     def write(self, ids: Sequence[str | None], vectors: np.ndarray) -> None:
-        """Write ids and vectors."""
+        """Write ids and vectors as a row group; an id may be None."""
         import pyarrow
 
         values = pyarrow.array(np.ascontiguousarray(vectors, np.float32).reshape(-1))

@@ -133,7 +133,11 @@ class AdamW(keras.optimizers.Optimizer):
         return rate * update
 
     def _update_moments(self, gradient: Any, index: int) -> Any:
-        """Update the moments of a variable; return its update before weight decay and rate."""
+        """Update the moments of a variable; return its update before weight decay and rate.
+
+        That is the first moment over the root of the second plus epsilon, with both corrected for
+        beginning at 0 only if `bias_correction` is set.
+        """
         adam_m, adam_v = self.adam_m[index], self.adam_v[index]
         next_m = self.beta_1 * adam_m + (1.0 - self.beta_1) * gradient
         next_v = self.beta_2 * adam_v + (1.0 - self.beta_2) * ops.square(gradient)

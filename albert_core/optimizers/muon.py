@@ -86,7 +86,9 @@ class Muon(AdamW):
     def _compute_step(self, gradient: Any, variable: Any, learning_rate: Any) -> Any:
         """Update the moments of a variable; return what is to be subtracted from it.
 
-        The rate is `learning_rate` times `rate_factor`, of a matrix also times `rate_ratio`.
+        The rate is `learning_rate` times `rate_factor`, of a matrix also times `rate_ratio`. For a
+        matrix that is its moment with Nesterov's momentum, made orthogonal and scaled to the root
+        mean square of 0.2, plus weight decay; other variables go by AdamW.
         """
         muon_m = self.muon_m[self._get_variable_index(variable)]
         if muon_m is None:

@@ -32,6 +32,7 @@ class PhasedSchedule(keras.optimizers.schedules.LearningRateSchedule):
         num_steps: Sequence[int],
         num_before: Sequence[int] | None = None,
     ) -> None:
+        """Keep the schedules and their numbers, unchecked."""
         super().__init__()
         self.schedules = list(schedules)
         self.num_steps = list(num_steps)

@@ -66,7 +66,9 @@ class OptimizerConfig:
             section: Name of these settings in the configuration, for messages.
 
         Raises:
-            InputError: A number is out of its range, or a setting would do nothing.
+            InputError: A beta or `muon_momentum` is not between 0 and 1 (neither included),
+                `epsilon` or `muon_rate_ratio` is not a finite number above 0, or a setting of Muon
+                is not at its default with another optimizer.
         """
         check_between(self, section, "beta_1", "beta_2", "muon_momentum", inclusive="neither")
         for name in ("epsilon", "muon_rate_ratio"):

@@ -17,9 +17,9 @@ _COPY_NOTE = "copied_from.txt"
 def update_places(run: Path, *, report: Path | None = None) -> RunOutputs:
     """Bring the places of a run's folder, scores.json and scores.csv up to date.
 
-    Each place is replaced at once, links that lead nowhere are removed, and folders that this
-    program did not make are left alone. One process at a time may do this: it holds the lock of
-    the folder.
+    Each place is replaced at once; links and copies of earlier updates that are no place any more
+    are removed, and folders that this program did not make are left alone. The caller must hold the
+    lock of the folder, which is not taken here.
 
     Args:
         run: The run's folder.
@@ -73,7 +73,8 @@ def _is_copy(path: Path) -> bool:
 def _make_place(path: Path, folder: str) -> None:
     """Make a path lead to a folder, by a relative link or else a copy; does nothing if it does.
 
-    An older link or copy is replaced by a rename, so that the place is never half a folder.
+    What is new is made beside it and renamed, so that the place is never half a folder; an older
+    copy is removed just before that.
 
     Raises:
         InputError: Something else is there.

@@ -103,7 +103,7 @@ def _is_model(path: Path) -> bool:
 
 
 def _find_run(path: Path) -> Path | None:
-    """Return the folder of the run that a path is, or is in; None if it is in none."""
+    """Return the folder of the run that a path is, or is in by at most four levels; else None."""
     candidates = [path, *list(path.parents)[:_MOST_PARENTS]]
     return next((folder for folder in candidates if is_run_folder(folder)), None)
 
@@ -117,6 +117,7 @@ def run_models(run: Path) -> dict[str, Path]:
     """Return the folders of all models of a run by their places, exports included.
 
     Where the folder has places on the disk, these are the folders; else those of the artifacts.
+    Empty for a run without a model.
     """
     on_disk = {
         path.relative_to(run).as_posix(): path
@@ -128,7 +129,10 @@ def run_models(run: Path) -> dict[str, Path]:
 
 
 def _models_among_artifacts(run: Path) -> dict[str, Path]:
-    """Return the models of a run of an earlier version by the places they would have."""
+    """Return the models of a run of an earlier version by the places they would have.
+
+    Exports have a place for each task and format.
+    """
     outputs = find_outputs(run)
     places = {name: Path(folder) for name, folder in outputs.places().items()}
     models = {name: folder for name, folder in places.items() if _is_model(folder)}
@@ -178,7 +182,10 @@ def _choose(models: Mapping[str, str], name: str, prefer: Preference) -> dict[st
 
 
 def _names_of_models(folder: Path) -> list[str]:
-    """Return the names of the models in a local folder that is no run's."""
+    """Return the names of the models in a local folder that is no run's.
+
+    They are looked for one and two folders deep, and as export/TASK/FORMAT; sorted.
+    """
     names = {
         entry.relative_to(folder).as_posix()
         for pattern in _ANYWHERE
@@ -202,7 +209,8 @@ def _find_remote_models(address: str, prefer: Preference) -> dict[str, str]:
 def list_remote_models(address: str) -> dict[str, str]:
     """Return all models in a gs:// folder by their places in it, from the names of its files alone.
 
-    The folder itself, if it is a model, has the name `""`, and is all there is.
+    They are looked for one and two folders deep, and as export/TASK/FORMAT; none where there are no
+    files. The folder itself, if it is a model, has the name `""`, and is all there is.
     """
     try:
         files = find_files(address)

@@ -77,8 +77,9 @@ class RunOutputs:
     def places(self) -> dict[str, str]:
         """Return the folder behind each place, by the place's path in the run's folder.
 
-        The order is fixed, and outputs that there are not have no place. Records of one sequence
-        length are `records`; of several, `records/128` and so on.
+        They come in the order of the steps. Outputs that there are not have no place, nor have
+        models and evaluations from random weights. Records of one sequence length are `records`; of
+        several, `records/128` and so on.
         """
         singles = {
             VOCAB_PLACE: self.vocab,
@@ -130,7 +131,8 @@ def find_outputs(run: Path, *, report: Path | None = None) -> RunOutputs:
 def read_outputs(addresses: Iterable[str]) -> RunOutputs:
     """Return the outputs of one run that are at the given addresses, local or gs://.
 
-    Only manifests are read; an address without one is left out.
+    Only manifests are read; an address without one is left out. Of several outputs of the same step
+    (and task or length) the last one counts.
 
     Raises:
         InputError: A manifest cannot be read.
@@ -175,7 +177,9 @@ def _age(run: Path, output: StepOutput) -> tuple[str, float, str]:
 def _key(manifest: Manifest) -> str:
     """Return what tells the outputs of a run apart, such as `models/cola`; empty if none of them.
 
-    Two outputs with the same key are the same step's, of different attempts.
+    Models and evaluations have keys by task, those from random weights apart (`random
+    models/cola`); records by sequence length. Two outputs with the same key are the same step's, of
+    different attempts.
     """
     step, config = manifest.step, manifest.config
     if step in _TASK_PLACES and "task" in config:
@@ -208,10 +212,11 @@ def _find_report(
 def _still_valid(
     newest: Mapping[str, StepOutput], chain: Mapping[str, StepOutput]
 ) -> dict[str, StepOutput]:
-    """Return the newest outputs that a finished run has not named and that belong to it.
+    """Return the newest outputs that still count where a finished run has named none.
 
-    These are the tasks of earlier runs in the folder whose models began from the same pretrained
-    weights, with their evaluations. Records and exports are the finished run's own, if it has any.
+    Models and evaluations count for the tasks whose newest model began from the same pretrained
+    weights as a model that the run has named. Records count only if the run has named none; outputs
+    of other steps always do.
     """
     origins = {
         output.manifest.inputs.get("pretrained")
@@ -238,7 +243,11 @@ def _is_of_task(key: str) -> bool:
 
 
 def _collect(by_key: Mapping[str, StepOutput], outputs: Iterable[StepOutput]) -> RunOutputs:
-    """Return the outputs of a run from those that count, by `_key`, and all there are."""
+    """Return the outputs of a run from those that count, by `_key`, and all there are.
+
+    Tasks are sorted by name, records by length. Exports are looked for among all outputs, the
+    others are those that count.
+    """
 
     def group(prefix: str) -> dict[str, StepOutput]:
         """Return the outputs whose keys begin with a prefix, by the rest of their keys, sorted."""

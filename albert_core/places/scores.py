@@ -119,8 +119,9 @@ def _over_seeds(
 def unequal_settings(model: Manifest, control: Manifest) -> list[str]:
     """Return the names of the settings in which a control's fine-tuning differs from the model's.
 
-    Both must be tuned alike, or their difference says nothing of pretraining. The first seed may
-    differ, not the number of seeds. Data are a setting here, named `data`.
+    Both must be tuned alike, or their difference says nothing of pretraining. The first seed and
+    the number of probe examples may differ, not the number of seeds. Data are a setting here, named
+    `data`.
 
     Args:
         model: The manifest of a fine-tuning.
@@ -144,7 +145,10 @@ def _scores_of(evaluation: StepOutput | None, model: StepOutput) -> dict[str, An
 
 
 def write_scores(scores: Sequence[TaskScore], folder: str | Path) -> None:
-    """Write scores.json and scores.csv into a folder, local or gs://; equal files stay."""
+    """Write scores.json and scores.csv, of equal content, into a folder, local or gs://.
+
+    A file that holds the same bytes already is not written again.
+    """
     rows = [dataclasses.asdict(score) for score in scores]
     text = json.dumps({"tasks": rows}, indent=2, ensure_ascii=False) + "\n"
     table = io.StringIO()

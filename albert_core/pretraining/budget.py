@@ -55,7 +55,9 @@ class BudgetConfig(ScheduleConfig):
             phases: With the steps of the configuration.
 
         Raises:
-            InputError: There are such settings.
+            InputError: `warmup_ratio` is not from 0 to below 1, the tokens are below 1, the minutes
+                not above 0 or not finite; tokens and minutes are both given, or one of them with a
+                phase of 0 steps; or `_check_minutes` refuses the schedule.
         """
         check_between(self, "pretraining", "warmup_ratio", inclusive="left")
         check_at_least(self, "pretraining", num_train_tokens=1)
@@ -80,7 +82,8 @@ class BudgetConfig(ScheduleConfig):
         """Refuse a schedule that cannot end with the minutes.
 
         Raises:
-            InputError: The schedule is such a one.
+            InputError: `start_warmup_step` is not 0; one schedule spans several phases and does not
+                decay within the last; or warm-up and decay leave no step between them.
         """
         if self.start_warmup_step:
             raise InputError(
@@ -127,7 +130,11 @@ class BudgetConfig(ScheduleConfig):
         return tuple(phases)
 
     def _with_schedules(self, phases: Sequence["Phase"]) -> list["Phase"]:
-        """Return phases with the steps of their schedules, and of a warm-up that is a part."""
+        """Return phases with the steps of their schedules, and of a warm-up that is a part.
+
+        A schedule has the steps of its phase, or of all phases if it spans the run; `UNSETTLED`
+        ones with minutes. A warm-up ratio becomes steps, rounded.
+        """
         total, before, result = sum(phase.num_train_steps for phase in phases), 0, []
         for phase in phases:
             num_steps = total if self.spans_run else phase.num_train_steps
@@ -162,6 +169,9 @@ class BudgetConfig(ScheduleConfig):
 
     def phase_minutes(self, phases: Sequence["Phase"]) -> tuple[PhaseMinutes, ...]:
         """Return when each phase ends, by its part in the tokens of all; empty without minutes.
+
+        Peak, warm-up and stable part of the schedule come with it; of a schedule that spans the run
+        all of a phase before the last is stable.
 
         Args:
             phases: Resolved.

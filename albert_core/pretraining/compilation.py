@@ -47,7 +47,10 @@ def compiled_model(
 
 
 def _new_model(model_config: AlbertConfig, config: PretrainingConfig) -> PretrainingModel:
-    """Return a new model that learns the objective, not compiled."""
+    """Return a new model that learns the objective of the settings, not compiled.
+
+    For replaced-token detection it has a generator of the size in the settings beside it.
+    """
     settings: dict[str, Any] = {
         "rematerialize": config.rematerialize,
         "sentence_order_weight": config.sentence_order_weight,
@@ -64,7 +67,10 @@ def _new_model(model_config: AlbertConfig, config: PretrainingConfig) -> Pretrai
 def schedule_of_phases(
     config: PretrainingConfig, phases: Sequence[Phase]
 ) -> PhasedSchedule | SettledSchedule:
-    """Return the schedule of all phases; of a training by minutes one that is settled later.
+    """Return the schedule of all phases, one after the other.
+
+    Of a training by minutes it is one that is settled while training, of the kind of the first
+    phase's.
 
     Raises:
         InputError: A setting of another schedule than the named one is not at its default.

@@ -191,9 +191,10 @@ class PretrainingConfig(ObjectiveConfig, BudgetConfig, OptimizerConfig, Position
         """Refuse settings that are out of their range or do not go together.
 
         Raises:
-            InputError: A number is out of its range, in the run or in a phase; a schedule is
-                impossible; the steps of a phase are no multiple of `evaluation_interval_steps`; or
-                there are no steps and no `init_checkpoint` to evaluate.
+            InputError: A number is out of its range, in the run or in a phase; settings exclude
+                each other or would do nothing; a schedule is impossible; the steps of a phase are
+                no multiple of `evaluation_interval_steps`, where they must be; or there are no
+                steps and no `init_checkpoint` to evaluate.
         """
         check_at_least(
             self,
@@ -235,7 +236,8 @@ class PretrainingConfig(ObjectiveConfig, BudgetConfig, OptimizerConfig, Position
         """Refuse phases that do not go together with budget or schedule.
 
         Raises:
-            InputError: There are such phases.
+            InputError: `check_budget` refuses them, a phase has its own warm-up although one
+                schedule spans the run, or `stop_after_tokens` is given with `train_minutes`.
         """
         phases = self.phases or (PhaseConfig(sequence_length=1),)
         self.check_budget([self._resolved(phase) for phase in phases])
@@ -254,10 +256,11 @@ class PretrainingConfig(ObjectiveConfig, BudgetConfig, OptimizerConfig, Position
             )
 
     def _check_initial_scale(self) -> None:
-        """Refuse a scale of the initial weights that is not above 0, or would do nothing.
+        """Refuse a scale of initial weights that is not above 0, or has no effect.
 
         Raises:
-            InputError: It is one of the two.
+            InputError: It is not a finite number above 0; or it is not 1, and weights come from
+                `init_checkpoint`.
         """
         scale = self.residual_init_scale
         if not (math.isfinite(scale) and scale > 0):
@@ -274,7 +277,7 @@ class PretrainingConfig(ObjectiveConfig, BudgetConfig, OptimizerConfig, Position
         """Refuse a weight of sentence order that is not finite, or 0 where it must be learned.
 
         Raises:
-            InputError: It is one of the two.
+            InputError: It is not finite, or it is 0 and `stuck_after_steps` is set.
         """
         weight, stuck_after = self.sentence_order_weight, self.safeguards.stuck_after_steps
         if not math.isfinite(weight):
@@ -317,7 +320,8 @@ class PretrainingConfig(ObjectiveConfig, BudgetConfig, OptimizerConfig, Position
     def _resolved(self, phase: PhaseConfig) -> Phase:
         """Return a phase with the run's settings where it has none, and its peak rate scaled.
 
-        The rate is multiplied by the square root of the batch size over `reference_batch_size`.
+        The rate is multiplied by the square root of the batch size over `reference_batch_size`. A
+        warm-up ratio holds for phases without warm-up steps alone.
 
         Raises:
             InputError: Its length or a batch size is below 1.
@@ -370,7 +374,8 @@ class PretrainingConfig(ObjectiveConfig, BudgetConfig, OptimizerConfig, Position
             phases: Those of `resolved_phases`.
 
         Raises:
-            InputError: The steps of a phase are no multiple of `evaluation_interval_steps`.
+            InputError: The steps of a phase are no multiple of `evaluation_interval_steps`, without
+                a budget of tokens or minutes and with a schedule for each phase.
         """
         minutes = self.phase_minutes(phases)
         return TrainingPlan(

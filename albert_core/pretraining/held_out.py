@@ -67,6 +67,7 @@ class HeldOutModel(keras.Model):
     """
 
     def __init__(self, model: PretrainingModel, mask_id: int) -> None:
+        """Make a mean for each metric, and compile without an optimizer, by XLA as `model` is."""
         super().__init__(name="held_out")
         self.model = model
         self._mask_id = mask_id

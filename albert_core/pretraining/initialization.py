@@ -83,7 +83,7 @@ def initialize(
 
 
 def _tell_other_depth(path: str, checkpoint: AlbertConfig, model: AlbertConfig) -> None:
-    """Print that a checkpoint has another number of layers than the model it initializes.
+    """Print on standard error that a checkpoint has another number of layers than the model.
 
     Raises:
         InputError: Its layers have other weights than the model's.

@@ -97,7 +97,8 @@ class ObjectiveConfig:
             num_train_steps: Steps of training; 0 evaluates only.
 
         Raises:
-            InputError: It is one of these.
+            InputError: The objective is masked LM and `replaced_token_detection` is not at its
+                defaults, or it is the detection without a step of training.
         """
         if not self.detects_replaced_tokens:
             if self.replaced_token_detection != ReplacedTokenConfig():
@@ -130,7 +131,10 @@ class ObjectiveConfig:
     def flops_per_token(
         self, config: AlbertConfig, sequence_length: int, num_predictions: int
     ) -> float:
-        """Return the FLOPs for one token of a training step; arguments as of `flops`' functions."""
+        """Return the FLOPs for one token of a training step; arguments as of `flops`' functions.
+
+        Of replaced-token detection they are those of the generator and of the model that detects.
+        """
         sizes = (sequence_length, num_predictions)
         if not self.detects_replaced_tokens:
             return training_flops_per_token(config, *sizes)

@@ -25,7 +25,8 @@ class PositionsConfig:
         """Refuse settings out of their range, and a limit of offsets that are never drawn.
 
         Raises:
-            InputError: There are such settings.
+            InputError: The probability is not from 0 to 1 (both are allowed),
+                `num_trained_positions` is below 1, or it is given with a probability of 0.
         """
         check_between(self, "pretraining", "position_offset_probability")
         check_at_least(self, "pretraining", num_trained_positions=1)
@@ -37,6 +38,9 @@ class PositionsConfig:
 
     def max_position_offset(self, sequence_length: int, max_position_embeddings: int) -> int:
         """Return the largest offset of positions of a training sequence; 0: none is drawn.
+
+        It is `num_trained_positions`, or all that the model has, less the length; 0 where that is
+        less or the probability is 0.
 
         Args:
             sequence_length: Length of the sequence.
@@ -68,7 +72,8 @@ class PositionsConfig:
             max_position_embeddings: Positions that the model has.
 
         Raises:
-            InputError: There are such offsets.
+            InputError: `num_trained_positions` is more than the model has, or offsets are drawn
+                although no sequence is shorter than the positions they reach.
         """
         if (self.num_trained_positions or 0) > max_position_embeddings:
             raise InputError(

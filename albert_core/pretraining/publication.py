@@ -66,7 +66,11 @@ def write_results(
 
 
 def _divide(results: Path, generator_config: AlbertConfig, tokenizer: Tokenizer) -> None:
-    """Replace the weights of both models by those of the discriminator, beside a generator."""
+    """Replace the weights of both models by those of the discriminator, beside a generator.
+
+    The generator gets its folder, which must not exist, with configuration, vocabulary and weights;
+    the embeddings are in both models.
+    """
     weights = read_weights(results / WEIGHTS_NAME)
     write_weights(results / WEIGHTS_NAME, discriminator_weights(weights))
     folder = results / GENERATOR_FOLDER
@@ -91,7 +95,11 @@ def generator_weights(weights: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def count_parameters(model: PretrainingModel) -> dict[str, int]:
-    """Return `num_parameters` of the published model, and `num_generator_parameters` of one."""
+    """Return `num_parameters` of the published model, and `num_generator_parameters` of one.
+
+    The latter is there for replaced-token detection only. The shared embeddings count in both; the
+    head that detects counts in neither.
+    """
     weights = weights_by_name(model)
     counts = {"num_parameters": _count(discriminator_weights(weights))}
     if isinstance(model, AlbertForReplacedTokenDetection):

@@ -34,7 +34,8 @@ def to_batch(values: Sequence[Any]) -> Batch:
 def replacement_inputs(targets: dict[str, Any], draws_BP: Any) -> dict[str, Any]:
     """Return the further inputs of replaced-token detection.
 
-    They are the draws, and of the targets what the texts without masks are made of.
+    They are the draws, and of the targets `masked_lm_ids` and `masked_lm_weights`, of which the
+    texts without masks are made.
 
     Args:
         targets: Of masked LM.

@@ -49,7 +49,8 @@ def _held_out_draw(key: bytes, config: RecordsConfig) -> int:
 def find_held_out_fraction(keys: Iterable[bytes], config: RecordsConfig) -> float | None:
     """Return a held-out fraction that takes some of the documents and leaves others.
 
-    It has few digits and is as small as these allow; None of fewer than two documents.
+    It has as few decimals as possible, and is as small as these allow. None of fewer than two
+    different keys, or if no fraction of 16 decimals parts them.
 
     Args:
         keys: The keys of the documents.
@@ -135,7 +136,7 @@ def _filter_documents(
 
 
 def _batches(documents: Iterable[list[str]]) -> Iterator[Sequence[list[str]]]:
-    """Yield lists of whole documents, in order, each of `_BATCH_SENTENCES` sentences or more.
+    """Yield lists of whole documents, in order, each of 4,096 sentences or more.
 
     The last list may have fewer; none is empty.
     """

@@ -197,7 +197,8 @@ def _read_documents(file: BinaryIO, begin: int, end: int) -> list[EncodedDocumen
     `begin` must be the first byte of a document (not checked).
 
     Raises:
-        DamageError: The file ends in a document.
+        DamageError: The file ends in the header of a document. Where it ends behind a header, the
+            document is cut short without an error here.
     """
     file.seek(begin)
     documents = []

@@ -138,6 +138,9 @@ def _find_words(
 ) -> int:
     """Write the positions at which words begin, and behind them the last [SEP]'s; count the words.
 
+    A word begins by the table, and with the first token of each segment, but as `joins_over_sep`
+    says.
+
     Args:
         row: int32 [S], a sequence with special tokens.
         length: Its length without padding.
@@ -296,12 +299,15 @@ def _mask_batch(
 ) -> None:  # fmt: skip
     """Swap, place and mask every pair of a batch, and write the seven arrays of the model's input.
 
+    At most as many tokens of a pair are masked as `mask_probability` of its length with special
+    tokens, rounded; but `max_masked` at most, and never less than 1.
+
     Args:
         token_ids: int32 [T], the tokens of all pairs, one after the other.
         lengths: int64 [B], number of tokens of each pair.
         first_lengths: int64 [B], number of tokens of each first segment.
-        labels: int8 [B]: 0 and 1 are kept; pairs with a negative one are swapped with
-            probability 0.5.
+        labels: int8 [B]: 0 and 1 are kept; pairs with a negative one are swapped with probability
+            0.5.
         rng_states: uint64 [B], the state of each pair's generator; not changed.
         word_starts: uint8 [V], bits as of `Tokenizer.word_borders`; all ones masks token by token.
         joins_over_sep: Whether a continuation right behind [SEP] belongs to the word before it.

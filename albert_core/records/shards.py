@@ -54,6 +54,9 @@ class ShardBuilder:
     def records(self, documents: Iterable[EncodedDocument], counts: Counts) -> Iterator[bytes]:
         """Yield the serialised records of a shard's documents.
 
+        Documents are cut in blocks, each block `dupe_factor` times; the pairs of a block are
+        shuffled, and blocks follow one another.
+
         Args:
             documents: The shard's documents, sorted by key (not checked): of documents in another
                 order repetitions are missed. Taken block by block.
@@ -80,7 +83,7 @@ class ShardBuilder:
     def _blocks(
         self, documents: Iterable[EncodedDocument], counts: Counts
     ) -> Iterator[list[tuple[EncodedDocument, int]]]:
-        """Yield blocks of documents of about `_BLOCK_TOKENS` tokens and at least two documents.
+        """Yield blocks of documents, each of 2**19 tokens or more and of at least two documents.
 
         The last block may be smaller. Repetitions are dropped if `deduplicate`.
 
@@ -169,7 +172,7 @@ class ShardBuilder:
 
 
 def _batches(pairs: SegmentPairs) -> Iterator[SegmentPairs]:
-    """Split pairs into batches of at most `_BATCH_PAIRS`, in order."""
+    """Yield pairs in batches of 2,048, in order; the last one may be smaller."""
     starts = np.concatenate([[0], np.cumsum(pairs.lengths)])
     for begin in range(0, len(pairs), _BATCH_PAIRS):
         rows = slice(begin, min(begin + _BATCH_PAIRS, len(pairs)))

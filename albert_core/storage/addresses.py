@@ -15,8 +15,9 @@ def is_remote(path: str | Path) -> bool:
     """Return whether an address is in Google Cloud Storage.
 
     Raises:
-        InputError: It is in another kind of storage, or gs:// is misspelt. Without this, a folder
-            named `gs:` would be made here.
+        InputError: It is in another kind of storage (it begins with any scheme and a slash, or the
+            name of a known one and a colon), or gs:// is misspelt. Without this, a folder named
+            `gs:` would be made here.
     """
     address = str(path)
     if address.startswith(SCHEME):

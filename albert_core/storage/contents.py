@@ -67,8 +67,8 @@ def content_hash(path: str) -> str:
 def find_stored_damage(path: str, facts: FileFacts) -> str | None:
     """Return how a file at an address differs from its size and checksum, or None.
 
-    A local file is read once. Of an object in the cloud Google's own size and checksum are
-    compared, which takes one request.
+    A local file is read only if its size is right. Of an object in the cloud Google's own size and
+    checksum are compared, which takes one request.
     """
     if not is_remote(path):
         return find_file_damage(Path(path), facts)
@@ -138,7 +138,10 @@ def write_file(path: str, source: Path) -> None:
 
 
 def fetch_file(path: str, target: Path) -> None:
-    """Bring a file to a local path: by a hard link where possible, a copy, or a download."""
+    """Bring a file to a local path: by a hard link where possible, a copy, or a download.
+
+    The folder of `target` must exist. A download is checked by its CRC-32C.
+    """
     if not is_remote(path):
         link_or_copy(path, target)
         return

@@ -60,7 +60,10 @@ def _object_facts(path: str) -> dict[str, Any]:
 
 
 def _find_download_damage(folder: Path, facts: Mapping[str, FileFacts]) -> str | None:
-    """Return how a folder differs from the files it should hold, and no others; or None."""
+    """Return how a folder differs from the files it should hold, in a few words, or None.
+
+    It differs also by any other file and by a link; the first difference is named.
+    """
     present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()}
     if foreign := sorted(present - facts.keys()):
         return f"{foreign[0]} was not fetched"
@@ -82,6 +85,8 @@ def local_file(path: str | Path) -> Path:
 
 def fetch_files(files: Mapping[str, str], folder: Path) -> None:
     """Bring files to a local folder.
+
+    All names are checked before the first file is fetched.
 
     Args:
         files: Address of each file, by its name in the folder; `/` in a name makes folders.

@@ -128,7 +128,10 @@ def _list_objects(bucket: str, prefix: str) -> dict[str, int]:
 
 
 def has_files(folder: str) -> bool:
-    """Return whether there is a file in a folder, at any depth."""
+    """Return whether there is a file in a folder, at any depth.
+
+    In the cloud an empty object that stands for a folder counts, too.
+    """
     if not is_remote(folder):
         return any(path.is_file() for path in Path(folder).rglob("*"))
     bucket, name = bucket_and_name(folder)

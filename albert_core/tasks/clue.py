@@ -27,7 +27,15 @@ _CSLDCP_SUBJECTS = (
 
 
 def _few(name: str, *texts: Column, **others: Any) -> Task:
-    """Return a task in FewCLUE's layout."""
+    """Return a task in FewCLUE's layout, scored by accuracy.
+
+    Its files are train_few_all.json, dev_few_all.json and, if it is there, test_public.json.
+
+    Args:
+        name: Name of the task.
+        *texts: Keys of the texts.
+        **others: Other fields of `Task`, which win over those of the layout.
+    """
     values: dict[str, Any] = {
         "train": (Source(file="train_few_all.json"),),
         "dev": (Source(file="dev_few_all.json"),),

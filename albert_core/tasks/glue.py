@@ -26,7 +26,7 @@ _PAPER_MODELS = ("BERT-large", "XLNet-large", "RoBERTa-large", "ALBERT-xxlarge (
 def _recipe(
     rate: float, batch_size: int, steps: int, warmup: int, *, interval: int, source: str
 ) -> Recipe:
-    """Return a recipe of the original; the sequence length is the same for all tasks."""
+    """Return a recipe of the original; the sequence length is 512 for all tasks."""
     return Recipe(
         learning_rate=rate,
         batch_size=batch_size,
@@ -48,7 +48,7 @@ def _test(
     name: str = "",
     id: Column = 0,
 ) -> Source:
-    """Return a test file without labels, for GLUE's site."""
+    """Return a test file without labels, which may be missing; predictions go to GLUE's site."""
     return Source(
         file=file,
         name=name,

@@ -89,7 +89,10 @@ def scores_by_source(
 
 
 def combined_score(task: Task, metrics: Mapping[str, float]) -> float:
-    """Return the task's one score, as GLUE averages it: the mean of its `combined` metrics."""
+    """Return the task's one score, as GLUE averages it: the mean of its `combined` metrics.
+
+    Without `combined` it is the first metric.
+    """
     return float(np.mean([metrics[name] for name in task.combined or task.metrics[:1]]))
 
 
@@ -165,7 +168,8 @@ def describe_classification(
 
     Returns:
         `labels`; `confusion_matrix`, a row of counts for each true label; `roc_curve` with `fpr`,
-        `tpr` and `thresholds`, at most 101 points of it, where both labels occur.
+        `tpr` and `thresholds`, at most 101 points spread evenly over it, where both labels occur;
+        thresholds above 1 become 1.
     """
     import sklearn.metrics
 
@@ -190,7 +194,11 @@ def _accuracy(targets: np.ndarray, predicted: np.ndarray) -> float:
 
 
 def _f1_over_labels(average: str) -> Callable[[np.ndarray, np.ndarray], float]:
-    """Return the F1 of labels [M, C]: of all together (`micro`), or the mean of each (`macro`)."""
+    """Return a function that computes the F1 of labels [M, C] by scikit-learn.
+
+    `average` is `micro`, the F1 of all labels together, or `macro`, the mean of each label's, which
+    is 0 for a label that neither occurs nor is predicted.
+    """
 
     def compute(targets: np.ndarray, predicted: np.ndarray) -> float:
         import sklearn.metrics

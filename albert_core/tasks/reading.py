@@ -20,6 +20,8 @@ SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 def task_fingerprint(task: Task, folder: Path, *, needs_training: bool = True) -> str:
     """Return a hash of the declaration and of the bytes of the files it names.
 
+    Test files count where they are there. Of the recipe `evaluation_interval_steps` does not count.
+
     Args:
         task: The task.
         folder: Folder of its files.

@@ -71,7 +71,8 @@ def find_task(name: str, data_dir: str | Path) -> tuple[Task, Path]:
         data_dir: Folder of the tasks' folders, local or gs://.
 
     Raises:
-        InputError: The task or its folder is unknown, or the declaration is wrong.
+        InputError: The task or its folder is unknown, or the declaration is wrong or has another
+            name than the folder that holds it.
     """
     data_dir = local_folder(data_dir)
     declaration = data_dir / name / DECLARATION_NAME
@@ -95,6 +96,9 @@ def find_task(name: str, data_dir: str | Path) -> tuple[Task, Path]:
 
 def data_folder(task: Task, data_dir: str | Path) -> Path:
     """Return the first candidate folder below `data_dir` that holds development files of the task.
+
+    A known task's candidates are its published folders, any other's one of its name and `data_dir`
+    itself.
 
     Raises:
         InputError: No candidate holds any.
@@ -151,11 +155,11 @@ def _refuse_missing_labels(task: Task, path: str | Path) -> None:
 
 
 def _refuse_outside_paths(task: Task, path: str | Path) -> None:
-    """Refuse a task's name and file names that lead out of the task's or the results' folder.
+    """Refuse names of a task, its submissions and files that lead out of their folders.
 
     Raises:
-        InputError: A name has a slash or begins with a dot, or a file is not below the task's
-            folder; names the first.
+        InputError: A name is empty, begins with a dot or holds a slash, a backslash or a control
+            character, or a file's path is absolute or holds `..`; names the first.
     """
     # A declaration comes with other people's data, and the name of its task becomes part of the
     # names of folders and logs: "../.." in it would write anywhere.
@@ -177,7 +181,10 @@ def _is_below(source: Source) -> bool:
 
 
 def _with_lists(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a declaration in which the lists that may be given as one value are lists."""
+    """Return a declaration in which the lists that may be given as one value are lists.
+
+    A file's name alone becomes a source with this file.
+    """
     files: dict[str, Any] = {split: _sources(values[split]) for split in SPLITS if split in values}
     lists = {
         key: [values[key]]

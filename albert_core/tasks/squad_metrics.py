@@ -92,7 +92,8 @@ def question_scores(
         questions: The questions.
         predictions: Predicted texts by the questions' ids; a missing one counts as empty.
         has_unanswerable: Whether to score as SQuAD 2.0 does: a reference answer without a word is
-            dropped, and a question without references scores 1 for an empty prediction.
+            dropped, and a question without references scores 1 for an empty prediction and 0 for
+            any other. If not, a question without references scores 0.
     """
     scores = []
     for question in questions:

@@ -59,7 +59,9 @@ def read_table(
 
     In `tsv` quotes are ordinary characters. Source: `_read_tsv` of the original's
     classifier_utils.py. Deviates from it: columns of GLUE's tables are found by their names, and a
-    header that is not known is refused.
+    header that is not known is refused. Rows whose label is skipped are left out, uncounted; a row
+    with an id that came before, or with another number of choices than the split's first, cannot be
+    used.
 
     Args:
         task: The task.
@@ -183,7 +185,8 @@ class _Rows(abc.ABC):
             texts: The texts of the row, whose number decides how many choices there are.
 
         Raises:
-            _Unusable: It is no label of the task, no finite number, or not the number of a choice.
+            _Unusable: It is no label of the task, no number of at most 1e18 in size, or not the
+                number of a choice.
         """
         task = self.task
         if task.kind == "multi_label":
@@ -250,6 +253,8 @@ class _TabSeparatedRows(_Rows):
     def cells(self, row: Row) -> _Cells:
         """Return texts, label and id of a row; needs the columns that iterating finds.
 
+        Other spellings of labels that are known for the table are replaced by the task's.
+
         Raises:
             _Unusable: The row has too few or too many cells or an empty id, or the task is multiple
                 choice, which tables cannot hold.
@@ -304,7 +309,7 @@ class _JsonRows(_Rows):
             yield number, JsonObject.of(row, place).at("")
 
     def cells(self, row: Row) -> _Cells:
-        """Return texts, label and id of a JSON object; of multiple choice all texts.
+        """Return texts, label and id of a JSON object; of multiple choice the text, then choices.
 
         Raises:
             _Unusable: A key is missing, the id is empty, or there are fewer than two choices.

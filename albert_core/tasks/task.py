@@ -238,7 +238,10 @@ class Task:
             )
 
     def _check_labels(self) -> None:
-        """Refuse labels that do not fit the kind: different ones for classes and labels, or none.
+        """Refuse labels that do not fit the kind of the task.
+
+        Classification needs two or more, `multi_label` one or more, all different; other kinds have
+        none.
 
         Raises:
             InputError: They do not; or `has_unanswerable` is set for anything but questions.
@@ -262,9 +265,9 @@ class Task:
         """Refuse metrics that do not fit the kind of the task.
 
         Raises:
-            InputError: There are none, or one is not of the kind; `combined` names others; the
-                first is an error, of which the highest is not the best; or F1 is asked for without
-                two labels.
+            InputError: There are none, one is not of the kind or there twice, also in `combined`;
+                `combined` names others; the first is an error, of which the highest is not the
+                best; or F1 is asked for of a classification that has not just two labels.
         """
         known = METRICS_BY_KIND[self.kind]
         if not self.metrics or not set(self.metrics) <= set(known):

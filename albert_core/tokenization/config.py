@@ -38,8 +38,8 @@ class VocabConfig:
         """Refuse settings out of their range.
 
         Raises:
-            InputError: `size` leaves no room beside the special pieces, `character_coverage` is not
-                from 0.9 to 1, or `memory_gb` is not above 0.
+            InputError: `size` is below 14 (13 pieces are special ones), `character_coverage` is not
+                from 0.9 to 1 (both are allowed), or `memory_gb` is not above 0.
         """
         smallest = 2 + len(CONTROL_SYMBOLS) + len(USER_DEFINED_SYMBOLS) + 1
         if self.size < smallest:

@@ -111,6 +111,9 @@ def _read_settings(folder: Path) -> dict[str, Any]:
 def _read_hugging_face_settings(file: Path) -> dict[str, Any]:
     """Return case and accents as a tokenizer_config.json has them; empty without that file.
 
+    Accents are kept if `keep_accents` is true or `strip_accents` false; null says nothing. What the
+    file does not say is left out.
+
     Raises:
         InputError: It is not a JSON object, or has a value that ALBERT tokenizers cannot have.
     """

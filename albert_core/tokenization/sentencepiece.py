@@ -159,7 +159,7 @@ class SentencePieceTokenizer(Tokenizer):
         return ContextRules(white_space="folded_before")
 
     def preprocess(self, text: str) -> str:
-        """Return the normalised text, which is then cut into pieces."""
+        """Return the text normalised by the rules of `compat`, before it is cut into pieces."""
         if self.compat == "huggingface":
             return preprocess_text_as_hugging_face(
                 text, lower_case=self.lower_case, strip_accents=self.strip_accents
@@ -178,7 +178,10 @@ class SentencePieceTokenizer(Tokenizer):
         return [_replace_items(ids, self.split_ids) for ids in batch]
 
     def encode_continuation(self, text: str) -> list[int]:
-        """Return the piece ids of a text that goes on where a word has begun."""
+        """Return the piece ids of a text that goes on where a word has begun.
+
+        Its first piece is none that marks a word's start, unless the text begins with white space.
+        """
         if self._begins_with_space(text):
             return self.encode(text)
         return _replace_items(
@@ -199,7 +202,10 @@ class SentencePieceTokenizer(Tokenizer):
         return _processor(without_space_in_front(self.used_model))
 
     def _encode_batch_flat(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Return what `encode_flat` does, for one batch, on one thread."""
+        """Return what `encode_flat` does, for one batch, on one thread.
+
+        Only texts with a piece that the digit-comma rule splits are walked through again.
+        """
         batch = self._processor.EncodeAsIds(self._preprocess_batch(texts), num_threads=1)
         ids, lengths = flatten(batch)
         # Few texts hold a piece that the digit-comma rule splits: one look-up in a table finds
@@ -260,7 +266,7 @@ class SentencePieceTokenizer(Tokenizer):
         return self._processor.GetScore(list(range(len(self))))
 
     def content_hash(self) -> str:
-        """Return a hash of vocabulary and settings."""
+        """Return a hash of the model's bytes and the settings, of `strip_accents` only if false."""
         settings = self._settings()
         if self.strip_accents:
             del settings["strip_accents"]  # as in the hashes of vocabularies without this setting
@@ -283,6 +289,7 @@ class SentencePieceTokenizer(Tokenizer):
         return tokenizer_json(self)
 
     def _settings(self) -> dict[str, bool | str]:
+        """Return the `setting_names` with their values."""
         return {
             "lower_case": self.lower_case,
             "strip_accents": self.strip_accents,

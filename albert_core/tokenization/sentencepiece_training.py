@@ -84,7 +84,8 @@ def train_sentencepiece(
 def usable_sentences(texts: Iterable[str], counts: TrainingCounts) -> Iterator[str]:
     """Yield texts so that SentencePiece drops none: without its reserved sign, long ones in parts.
 
-    Texts that are empty then are left out. What was replaced and divided is added to `counts`.
+    Texts that are empty then are left out. What was replaced and divided is added to `counts`. Long
+    is what has over 4,192 bytes.
     """
     for text in texts:
         if _RESERVED in text:
@@ -99,7 +100,11 @@ def usable_sentences(texts: Iterable[str], counts: TrainingCounts) -> Iterator[s
 
 
 def _divide(text: str) -> Iterator[str]:
-    """Yield the parts of a text, each of at most `_MAX_SENTENCE_BYTES`, cut at spaces if it has."""
+    """Yield the parts of a text in order, each of at most 4,192 bytes of UTF-8.
+
+    Each is cut at its last space, which is left out; without one at its last boundary of
+    characters.
+    """
     data = text.encode()
     while len(data) > _MAX_SENTENCE_BYTES:
         beginning = data[: _MAX_SENTENCE_BYTES + 1].decode(errors="ignore")
@@ -125,7 +130,11 @@ def _last_boundary(text: str) -> int:
 
 
 def _training_error(size: int, error: RuntimeError, counts: TrainingCounts) -> InputError:
-    """Return an InputError that says what the trainer complains about."""
+    """Return an InputError that says what the trainer complains about.
+
+    It asks for a smaller or a larger size where the trainer's message is about that, and quotes any
+    other message. It tells how many sentences were cut.
+    """
     # SentencePiece raises one type for everything: only its message tells what is wrong.
     cut = (
         f" ({counts.num_divided_sentences:,} of its sentences have more than "

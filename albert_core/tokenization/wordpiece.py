@@ -176,14 +176,14 @@ class WordPieceTokenizer(Tokenizer):
         return np.array([not piece.startswith(CONTINUATION) for piece in self.pieces], dtype=bool)
 
     def content_hash(self) -> str:
-        """Return a hash of vocabulary and settings."""
+        """Return a hash of pieces and case; of accents only where lower-cased text keeps them."""
         # The setting is left out where it makes no difference, as in the hashes of vocabularies
         # without it.
         accents = {"strip_accents": False} if self.lower_case and self.keeps_accents else {}
         return hash_json({"pieces": self.pieces, "lower_case": self.lower_case, **accents})
 
     def save(self, folder: Path) -> None:
-        """Write vocabulary and settings into a folder, for `load_tokenizer`."""
+        """Write the pieces, one a line, and the settings into a folder, for `load_tokenizer`."""
         lines = "".join(f"{piece}\n" for piece in self.pieces)
         (folder / self.file_name).write_bytes(lines.encode())
         settings = {"lower_case": self.lower_case, "strip_accents": self.strip_accents}

@@ -144,7 +144,8 @@ def set_precision(precision: Precision, device_name: str) -> str:
     """Set the precision of models made from now on in this process; return it, `auto` resolved.
 
     With bfloat16, layers compute in it; weights, moments and losses stay in float32, and no loss
-    scale is needed. `auto` is bfloat16 on accelerators that are faster in it, else float32.
+    scale is needed. `auto` is float32 on a CPU and on GPUs before Ampere (V100, T4, P100, K80),
+    bfloat16 on all others.
 
     Args:
         precision: What to compute in.

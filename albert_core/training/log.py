@@ -109,9 +109,10 @@ def recover_log(folder: Path, state: TrainingState) -> None:
 
 
 def _drop_damaged_rows(path: Path) -> None:
-    """Drop rows that are not JSON from a log that nothing vouches for, and say how many.
+    """Drop rows that are no whole JSON objects with a step from a log that nothing vouches for.
 
-    As of a checkpoint of an earlier version. Does nothing where there is no log.
+    As of a checkpoint of an earlier version. If there are such, their number is told on standard
+    error and the log is written anew. Does nothing where there is no log.
     """
     lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
     whole = [line for line in lines if _is_row(line)]

@@ -39,15 +39,16 @@ def train(
 ) -> TrainingState:
     """Train a compiled model to the end of the plan; keep its best weights.
 
-    Continues from the newest whole checkpoint in `folder`, if there is one. An interrupted
-    training that is continued ends with the same bits as one that was not interrupted. The model
-    itself is left with the weights of the last step.
+    Continues from the newest whole checkpoint in `folder`, if there is one. An interrupted training
+    that is continued ends with the same bits as one that was not interrupted. The model itself is
+    left with the weights of the last step. If a divergence is to be rolled back, a new training is
+    saved before its first step, too.
 
     Args:
         model: Built, and compiled with an optimizer of `albert_core.optimizers`.
         batches_from: Function of a step; returns endless batches of its phase from that step on.
-        evaluate: Function of a step; returns metrics of the model as it is, the monitored one
-            among them.
+        evaluate: Function of a step; returns metrics of the model as it is, the monitored one among
+            them.
         plan: How long to train.
         folder: Folder of the checkpoints, the best weights and the log.
         work: What is trained: settings and data. Checkpoints of other work are not taken up.

@@ -80,6 +80,12 @@ class PhaseTiming:
     ) -> "PhaseTiming":
         """Return what is known after some steps of the phase, `num_steps` not being settled.
 
+        The first call notes step and time, from which the speed is measured: compiling does not
+        count. Each later one expects as many steps as fit at the speed so far. The warm-up begins
+        once two steps or more have been measured, for 0.5 % of the phase's time or for 10 seconds
+        if that is less; the number of steps is settled when the rates of the next `num_unchecked`
+        steps depend on it.
+
         Args:
             step: Steps of the phase that are done, above 0.
             seconds: The time, since the beginning of training.
@@ -106,6 +112,9 @@ class PhaseTiming:
     def _with_warmup(self, step: int, phase: PhaseMinutes) -> "PhaseTiming":
         """Return the timing with the warm-up, which begins after `step` steps.
 
+        Its length is the ratio of the steps that are expected of the schedule, or the fixed one; 1
+        at least.
+
         Raises:
             InputError: The steps that are expected are too few for it and the decay.
         """
@@ -130,7 +139,11 @@ class PhaseTiming:
     def _with_steps(
         self, step: int, phase: PhaseMinutes, num_unchecked: int, num_before: int
     ) -> "PhaseTiming":
-        """Return the timing with the number of steps, if it must be known before the next check."""
+        """Return the timing with the number of steps, if it must be known before the next check.
+
+        The number is that of the steps expected, or the fewest possible if that is more. Else the
+        timing is returned as it is.
+        """
         expected = self.num_expected or 0
         stable = math.floor(phase.stable_ratio * (num_before + expected)) - num_before
         # Where the schedule goes on, the end of the phase must be known before it.
@@ -140,7 +153,7 @@ class PhaseTiming:
         return dataclasses.replace(self, num_steps=num_steps, num_expected=num_steps)
 
     def _fewest_steps(self, step: int, phase: PhaseMinutes, num_before: int) -> int:
-        """Return the fewest steps whose decay has not begun, neither now nor in the warm-up."""
+        """Return the fewest steps whose decay begins neither before `step` nor in the warm-up."""
         free = max(step, self.warmup_end)
         if not phase.stable_ratio:
             return free + 1

@@ -61,7 +61,7 @@ class SafeguardConfig:
         Args:
             step: The last step, for the message.
             loss: Mean loss of the steps since the last check.
-            lowest_loss: Lowest one so far in this phase; None: there is none to compare with.
+            lowest_loss: Lowest one so far in this phase; None or 0: there is none to compare with.
 
         Raises:
             DivergenceError: It is not finite, or more than `spike_ratio` times `lowest_loss`.

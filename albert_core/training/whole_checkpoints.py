@@ -96,6 +96,9 @@ def _make_best_again(
 ) -> None:
     """Make damaged best weights again from the checkpoint of their evaluation, if it is kept.
 
+    Where the training averages its weights, they are the averages. The file is replaced, also if it
+    turns out to be other weights; success is told on standard error.
+
     Raises:
         DamageError: It is not kept, is damaged, too, or has other weights.
     """

@@ -24,7 +24,8 @@ class Budget(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Stop at a spent budget, and at the end of a phase.
 
-        Keras then ends the epoch, which evaluates and saves.
+        Keras then ends the epoch, which evaluates and saves. A budget that is spent at the last
+        step of an interval is left to `on_epoch_end`.
         """
         if self.session.interval_step:  # the last step of an interval: after its evaluation
             self._stop_by(self._spent_budget())
@@ -33,7 +34,7 @@ class Budget(keras.callbacks.Callback):
             self.session.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Stop at a spent budget, or when patience is lost."""
+        """Stop when patience is lost or a budget is spent, unless training was stopped before."""
         if self.session.state.stopped_by is None:
             patience_lost = lost_patience(self.session.state.history, self.session.plan)
             self._stop_by("patience" if patience_lost else self._spent_budget())

@@ -28,14 +28,17 @@ class Checkpointing(keras.callbacks.Callback):
         self._interval_metrics: list[np.ndarray] | None = None
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Keep the metrics of an interval that is continued: Keras resets them as it begins."""
+        """Keep the metrics of an interval that is continued: Keras resets them as it begins.
+
+        Copies them, if an interval is continued; else does nothing.
+        """
         if self.session.interval_step:
             metrics = self.session.model.metrics_variables
             # Copies: on a CPU an array may share its memory with the variable that is reset.
             self._interval_metrics = [np.asarray(metric).copy() for metric in metrics]
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Put the metrics of a continued interval back."""
+        """Put the metrics of a continued interval back, once; does nothing at other intervals."""
         if self._interval_metrics is not None:
             variables = self.session.model.metrics_variables
             for variable, value in zip(variables, self._interval_metrics, strict=True):
@@ -64,6 +67,8 @@ class Checkpointing(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Write the weights, or their averages, if this evaluation is the best; then save.
 
+        Of several processes the first one alone writes.
+
         Raises:
             StepFailedError: The checkpoint cannot be written.
         """
@@ -77,7 +82,10 @@ class Checkpointing(keras.callbacks.Callback):
         session.save()
 
     def _is_due(self) -> bool:
-        """Tell whether steps, or minutes since the last checkpoint, ask for one now."""
+        """Tell whether steps, or minutes since the last checkpoint, ask for one now.
+
+        Steps count from the beginning of training; a number of 0 never asks.
+        """
         plan, step = self.session.plan, self.session.state.step
         if plan.checkpoint_steps and step % plan.checkpoint_steps == 0:
             return True

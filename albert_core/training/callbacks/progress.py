@@ -57,7 +57,7 @@ class ProgressReport(keras.callbacks.Callback):
         return (f"{minutes:,.0f} min left" if minutes >= 1 else "under a minute left",)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Report a metric of the evaluation, once it is saved."""
+        """Report the evaluation's metric to show, or else the monitored one, once it is saved."""
         plan, state = self.session.plan, self.session.state
         name = plan.shown_metric or plan.monitor
         text = f"{name} {state.history[-1][name]:.3f}"

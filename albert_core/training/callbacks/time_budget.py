@@ -27,7 +27,8 @@ class TimeBudget(keras.callbacks.Callback):
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Begin the timing of a new phase; set plan and schedule by the state.
 
-        The state may be another than before: a roll-back replaces it.
+        The state may be another than before: a roll-back replaces it. Where one schedule spans the
+        run, phases after the first have no warm-up.
         """
         session = self.session
         index = session.plan.phase_of(session.state.step)
@@ -79,14 +80,19 @@ class TimeBudget(keras.callbacks.Callback):
             session.save()
 
     def _settle_plan(self) -> None:
-        """Give the plan the steps of each phase that are settled."""
+        """Give the plan the settled steps of each phase, `UNSETTLED` where they are not settled."""
         timings = self.session.state.timings
         for index in range(len(self.session.plan.minutes)):
             num_steps = timings[index]["num_steps"] if index < len(timings) else None
             self.session.plan.settle(index, num_steps or UNSETTLED)
 
     def _settle_schedule(self, index: int) -> None:
-        """Set the numbers of the optimizer's schedule to those of a phase."""
+        """Set the numbers of the optimizer's schedule to those of a phase.
+
+        Where one schedule spans the run, it begins at step 0 with the warm-up of the first phase,
+        and has the steps of all phases once those of the last are settled. What is not settled is
+        `UNSETTLED`.
+        """
         plan, timings = self.session.plan, self.session.state.timings
         begin, num_steps = plan.phase_begin(index), timings[index]["num_steps"]
         timing = PhaseTiming(**timings[0 if plan.spans_run else index])
