@@ -285,7 +285,8 @@ def read_config(path: str | Path) -> RunConfig:
 def read_run_values(path: str | Path) -> dict[str, Any]:
     """Return the settings in a configuration file, unchecked, with `checkpoint` as a section.
 
-    A file may give the path of the checkpoint in place of the section.
+    A file may give the path of the checkpoint in place of the section. Where a setting is a text,
+    it is what is written in the file, even if YAML reads it as a number or a truth value.
 
     Raises:
         InputError: As of `read_yaml`.

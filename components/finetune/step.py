@@ -42,7 +42,7 @@ def finetune(
     strip_accents: bool | None = None,
     progress: ReportProgress = quiet,
 ) -> Manifest:
-    """Fine-tune and publish the best model by the task's first metric to `output`.
+    """Fine-tune and publish the model with the best dev score, by the task's first metric.
 
     A killed run is continued. If `output` already holds this work, nothing is run.
 

@@ -129,7 +129,7 @@ def _headlines(summary: RunSummary) -> Iterator[Headline]:
 
 
 def _checkpoint_headlines(summary: RunSummary) -> Iterator[Headline]:
-    """Yield the size of the checkpoint that the run started from."""
+    """Yield the number of parameters, size and kind of the checkpoint that the run started from."""
     facts = summary.checkpoint
     yield Headline(
         label="Parameters of the checkpoint",
@@ -139,9 +139,10 @@ def _checkpoint_headlines(summary: RunSummary) -> Iterator[Headline]:
 
 
 def _text_headlines(summary: RunSummary) -> Iterator[Headline]:
-    """Yield the accuracies of the pretraining: with replaced-token detection, of that first.
+    """Yield the held-out accuracies of detection (if there is one), masked LM and sentence order.
 
-    They are those of the published weights; missing ones are written as `NOTHING`.
+    They are those of the published weights, each with the accuracy to compare it with; missing ones
+    are written as `NOTHING`.
     """
     best = published_evaluation(summary.pretraining_history)
     held_out = f"held-out, step {format_number(best['global_step'])}" if best else "held-out"

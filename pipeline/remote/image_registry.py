@@ -132,7 +132,8 @@ def _platform(values: Mapping[str, Any]) -> str:
 def _authorization(registry: str, challenge: str, timeout_s: float) -> str:
     """Return the Authorization header that a registry asked for with status 401.
 
-    Gets a token over the network for `Bearer`. Without credentials it asks for one anonymously.
+    Gets a token over the network for `Bearer`. Credentials are Google's for its registries, else
+    Docker's; without any it asks for a token anonymously, or gives empty ones for `Basic`.
 
     Args:
         registry: Host of the registry.
@@ -175,7 +176,7 @@ def _google_login() -> tuple[str, str] | None:
 
 
 def _docker_login(registry: str) -> tuple[str, str] | None:
-    """Return the user and password that `docker login` stored; None if there are none.
+    """Return the user and password that `docker login` stored; None if none can be read.
 
     Docker's configuration file (in DOCKER_CONFIG, or ~/.docker) has them, or names a credential
     helper, a program whose answer wins.

@@ -115,7 +115,8 @@ def _header(
 ) -> Values:
     """Return the front matter by the Hugging Face hub's keys and names, without unknown keys.
 
-    The tags are albert, the task, the format and those of `card`, each once.
+    The tags are albert, the task, the format and those of `card`, each once. The pipeline tag is
+    that of the kind of task, or else fill-mask if the model has a masked-LM head.
     """
     heads = description.model.heads if description.model else ()
     kind = task.get("kind") or description.purpose.kind
