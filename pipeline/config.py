@@ -149,6 +149,8 @@ class RunConfig:
     def _refuse_long_sequences(self, model: AlbertConfig) -> None:
         """Refuse sequences of records or fine-tuning that are longer than the model reads.
 
+        Those of all phases and of `finetuning.per_task` count, too.
+
         Raises:
             InputError: There are such sequences.
         """

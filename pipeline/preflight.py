@@ -165,7 +165,12 @@ def pipeline_arguments(
 def _arguments_from_checkpoint(
     config: RunConfig, inputs: InputView, *, work_root: str | Path
 ) -> dict[str, Any]:
-    """Return the pipeline's arguments for a run from a checkpoint; as `pipeline_arguments`."""
+    """Return the pipeline's arguments for a run from a checkpoint; as `pipeline_arguments`.
+
+    Raises:
+        InputError: As there; also if a task asks for more tokens than the checkpoint has positions,
+            where their number is known.
+    """
     start = inputs.find_checkpoint(config)
     jobs = _find_jobs(config, inputs, start.tokenizer)
     for job in jobs:

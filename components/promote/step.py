@@ -73,7 +73,10 @@ def promote(
     )
 
     def body(results: Path, _: Path) -> Metrics:
-        """Decide, write promotion.json, accept the model if so decided; return the metrics."""
+        """Decide, write promotion.json, accept the model if so decided; return the metrics.
+
+        They are `promoted`, 0 or 1, and `mean_gain` where a task could be compared.
+        """
         progress(0, 0, "comparing")
         decision = decide(model.scores, accepted, config, date=date)
         promotion = _reject_if_superseded(decision, model, accepted, config.accepted)

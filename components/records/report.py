@@ -139,7 +139,7 @@ def _refuse_empty(
     The message names a fraction to hold out that gives both, if there is one.
 
     Raises:
-        InputError: There is none.
+        InputError: One of the two is missing.
     """
     config = context.config
     num_train = sum(c["num_records"] for name, c in by_shard.items() if name != HELD_OUT_SHARD)

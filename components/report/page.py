@@ -55,7 +55,7 @@ def render_page(summary: RunSummary) -> str:
     """Render the whole report; the same summary gives the same text.
 
     Args:
-        summary: The run.
+        summary: The run; a verdict is made where it has none.
 
     Returns:
         An HTML document. Every name and text of the run is escaped.
@@ -228,7 +228,10 @@ def _spread(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _pretraining_charts(summary: RunSummary) -> list[Chart]:
-    """Return the charts of loss and accuracies that have a line to draw."""
+    """Return the charts of loss, detection, masked LM and sentence order that have a line to draw.
+
+    In this order, with their titles.
+    """
     history = summary.pretraining_history
     log = summary.pretraining_log
     published = published_evaluation(history)

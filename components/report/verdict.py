@@ -116,7 +116,8 @@ def _answer_without_control(tasks: Sequence[TaskSummary]) -> str:
 def _reasons(tasks: Sequence[TaskSummary]) -> Iterator[str]:
     """Yield a sentence on each baseline over all tasks that have it, and on what limits them.
 
-    Then on frozen probes, on runs from random weights left out for other settings, and, if no task
+    It has the mean gain and in how many tasks the model is better, worse or within chance. Then on
+    frozen probes, on runs from random weights left out for other settings, and, if no task
     had several seeds, on that.
     """
     for baseline, name in _BASELINE_NAMES.items():
@@ -148,7 +149,11 @@ def _reasons(tasks: Sequence[TaskSummary]) -> Iterator[str]:
 
 
 def _probe_reasons(tasks: Sequence[TaskSummary]) -> Iterator[str]:
-    """Yield a sentence on the frozen probes of all tasks that have one."""
+    """Yield one sentence on the frozen probes of all tasks that have one; none without any.
+
+    It has the mean gain of the best layer over random weights, and in how many tasks it is above,
+    below or within chance by its interval.
+    """
     gains = [task.probe["best_layer_gain"] for task in tasks if task.probe]
     if not gains:
         return

@@ -104,6 +104,8 @@ class LocalInputs:
     def find_checkpoint(self, config: RunConfig) -> CheckpointStart:
         """Read the checkpoint (of a run's folder the pretrained one); make its addresses absolute.
 
+        With its hash, the longest input it reads, the longest it was trained on and its vocabulary.
+
         Raises:
             InputError: It is missing or unusable, has no vocabulary, or there is a date.
         """

@@ -74,7 +74,7 @@ class CronSchedule:
 
 
 def check_time_zone(setting: str, name: str) -> None:
-    """Refuse a time zone that only this machine knows, or nobody.
+    """Refuse a time zone that only this machine knows (_OF_THE_MACHINE), or nobody.
 
     Raises:
         InputError: It is one.

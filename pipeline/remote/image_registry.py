@@ -84,12 +84,15 @@ def check_image(image: str, calls: CallConfig) -> None:
     def find_platforms(timeout_s: float) -> set[str] | None:
         """Return the platforms of the image; None if there is none. Logs in if that is asked for.
 
+        They are in the manifest of an image of several, else in the image's configuration.
+
         Raises:
             requests.RequestException: No answer, or a status other than 200 and 404.
         """
         login: dict[str, str] = {}
 
         def get(path: str) -> requests.Response:
+            """Get a path below the image's; on status 401 log in, once, and get it again."""
             headers = {"Accept": _MANIFESTS, **login}
             answer = requests.get(f"{root}/{path}", headers=headers, timeout=timeout_s)
             if answer.status_code == 401 and not login:
@@ -160,7 +163,10 @@ def _authorization(registry: str, challenge: str, timeout_s: float) -> str:
 
 
 def _google_login() -> tuple[str, str] | None:
-    """Return user and password (a new token) for Google's registries; None without credentials."""
+    """Return user and password for Google's registries; None without credentials.
+
+    The password is a token, asked for over the network with the Application Default Credentials.
+    """
     import google.auth
     from google.auth.exceptions import DefaultCredentialsError
     from google.auth.transport.requests import Request

@@ -25,7 +25,10 @@ class ServerMetrics:
     """
 
     def __init__(self) -> None:
-        """Register the server's metrics, all at zero, in a registry of their own."""
+        """Register the server's metrics, all at zero, in a registry of their own.
+
+        They are requests, errors and seconds by endpoint or status, batch sizes, and the queue.
+        """
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "albert_requests", "Requests answered", ["endpoint", "status"], registry=self.registry

@@ -38,7 +38,8 @@ _PHASE_COLUMNS = (
 def finetuning_section(finetuned: Manifest | None) -> Section:
     """Return a section about the settings of a fine-tuning and its seconds; empty for None.
 
-    Settings that another one replaced are left out.
+    Settings that another one replaced are left out. What was left out of the training data is
+    counted there, too.
     """
     if finetuned is None:
         return Section(title="Fine-tuning")
