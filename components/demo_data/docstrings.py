@@ -427,6 +427,9 @@ def _is_prose(text: str) -> bool:
 
 
 def _key(raw: str) -> str:
-    """Return the `Sentence.key` of a sentence that still has its markup."""
+    """Return the `Sentence.key` of a sentence with its markup: its words, folded, of letters alone.
+
+    Each piece of quoted code becomes a backtick; digits, signs and spaces only separate.
+    """
     masked = _QUOTED.sub("`", raw).casefold()
     return " ".join(re.findall(r"[^\W\d_]+|`", masked))

@@ -249,11 +249,13 @@ def _scores(task: TaskSummary) -> list[float]:
 
 
 def _is_rising(task: TaskSummary) -> bool:
+    """Return whether the last dev score is the best by more than a point; False of a single."""
     scores = _scores(task)
     return len(scores) > 1 and scores[-1] > max(scores[:-1]) + 0.01
 
 
 def _is_falling(task: TaskSummary) -> bool:
+    """Return whether the first dev score is the best by more than a point; False of a single."""
     scores = _scores(task)
     return len(scores) > 1 and scores[0] > max(scores[1:]) + 0.01
 

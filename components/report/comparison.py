@@ -262,6 +262,7 @@ def _compare_score(
 
 
 def _interval(task: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Return the interval of a task's score in a summary; None if it has none."""
     interval = task.get("interval")
     return (interval[0], interval[1]) if interval else None
 

@@ -170,7 +170,10 @@ class CommandParser:
         return spelled
 
     def _todays_name(self, option: str) -> str:
-        """Return an option with its short name and the old name of a setting replaced."""
+        """Return an option with its short name and the old name of a setting replaced.
+
+        An old name is told on standard error.
+        """
         alias = _ALIASES.get(option, option)
         section, dot, setting = (alias if alias in self._options else option).rpartition(".")
         return f"{section}{dot}{rename_setting(setting, source='command line')}"

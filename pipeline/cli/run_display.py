@@ -99,7 +99,10 @@ def _model_commands(run: str, place: str, folder: str) -> list[str]:
 
 
 def _command(*words: str) -> str:
-    """Return a command line of this program, as it was called, with its words quoted."""
+    """Return a command line of this program, with its words quoted.
+
+    The program is `albert`, or the path it was called by if PATH has no `albert`.
+    """
     program = Path(sys.argv[0])
     is_found = program.name != "albert" or shutil.which("albert") is not None
     return shlex.join(["albert" if is_found else str(program), *words])
