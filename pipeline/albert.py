@@ -94,7 +94,7 @@ def _build_from_text(platform: PlatformConfig, optional_steps: OptionalSteps) ->
 
     Its steps are, the optional ones in brackets: (resolve), vocab, records of each length one after
     the other, pretrain, finetune and evaluate for each job, (export), (promote, after the export),
-    report. The report is its output unless a summary ends the run, which has none.
+    report. Its output is the report; there is none if the run ends with a summary.
     """
     configure = platform.configure
     # The summary's task is run by an exit handler, and kfp lets no output out of one.
@@ -244,7 +244,7 @@ def _build_from_checkpoint(platform: PlatformConfig, optional_steps: OptionalSte
     """Return the pipeline of a run that starts from a finished model; as `build_pipeline`.
 
     Its steps are checkpoint, finetune and evaluate for each job, export if that is among the
-    optional steps, report. The report is its output unless a summary ends the run.
+    optional steps, report. Its output is the report; there is none if it ends with a summary.
     """
     configure = platform.configure
     output = None if optional_steps.summary else dsl.Artifact

@@ -281,7 +281,7 @@ def _split_sentences(paragraph: str) -> Iterator[str]:
     """Yield the sentences of a paragraph with their markup and the white space behind them.
 
     Roles are removed, and names shortened to their last part where `~` asks for it, before the
-    paragraph is split. Where sentencex ends a sentence without white space, it goes on. The last
+    paragraph is split by sentencex; a boundary without white space before it is ignored. The last
     sentence may be empty.
     """
     names_shortened = _LAST_NAME.sub(r"`\1`", _ROLE.sub("", paragraph))

@@ -93,8 +93,8 @@ def finetune(
     def write_model(results: Path, checkpoints: Path) -> Metrics:
         """Train, write the model into `results` and return its metrics; called by `run_step`.
 
-        Features are cached below the work root, or without one beside the checkpoints. Inputs
-        beyond the trained length are looked for only with pretrained weights.
+        Features are cached below the work root, or without one in the folder of the checkpoints.
+        Inputs beyond the trained length are looked for only with pretrained weights.
         """
         from albert_core.finetuning.program import run_finetuning
 

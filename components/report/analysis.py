@@ -114,7 +114,7 @@ class Mistake:
 def class_qualities(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> list[ClassQuality]:
     """Return precision, recall and F1 of each class, in their order.
 
-    Precision is None for a class never predicted, recall for one that never occurs, F1 for both.
+    Precision is None for a class never predicted, recall for one that never occurs, F1 for either.
 
     Args:
         labels: Names of the classes.

@@ -193,9 +193,8 @@ def _compare_pretraining(
 ) -> list[tuple[str, list[float | None]]]:
     """Return rows of a name and a value for each run, of the evaluation of what is published.
 
-    The rows are accuracies, loss and step.
-    A value that a run lacks is None. Accuracies by what is shown and those of the detection have a
-    row only if a run has them.
+    The rows are accuracies, loss and step. A value that a run lacks is None. Accuracies by what is
+    shown and those of the detection have a row only if a run has them.
     """
     published = [published_evaluation(run["pretraining_history"]) for run in runs]
     names = (

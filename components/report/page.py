@@ -311,7 +311,7 @@ def format_metric(value: object, key: str) -> str:
 def format_label(key: str) -> str:
     """Format a key as people write it: `num_train_records` as Train records.
 
-    `num_` at the begin and `_fraction` at the end are left out.
+    `num_` at the start and `_fraction` at the end are left out.
     """
     words = key.removeprefix("num_").removesuffix("_fraction").replace("_", " ")
     return words[:1].upper() + words[1:]

@@ -66,9 +66,8 @@ def fill_samples(pretrained: Path, records: Path) -> list[FilledSample]:
 def _held_out_texts(records: Path, tokenizer: Tokenizer) -> Iterator[list[str]]:
     """Yield the tokens of the first segment of every n-th of the first _NUM_READ held-out records.
 
-    They are about twice as many as samples are wanted, or a little more.
-
-    Nothing of records whose masks are drawn already.
+    They are at least twice as many as samples are wanted, as far as there are so many. Nothing of
+    records whose masks are drawn already.
     """
     dtype = token_dtype(len(tokenizer))
     segments = []

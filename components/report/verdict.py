@@ -31,7 +31,7 @@ def judge(run: RunSummary) -> Verdict:
     """Return the verdict on a run: question and answer, reasons, a sentence for each task, advice.
 
     The question is whether pretraining paid if a task was also fine-tuned from random weights, else
-    whether the model is better than baselines without one.
+    whether the model is better than simpler baselines.
 
     Args:
         run: The run; its `verdict` is not read.
@@ -117,8 +117,8 @@ def _reasons(tasks: Sequence[TaskSummary]) -> Iterator[str]:
     """Yield a sentence on each baseline over all tasks that have it, and on what limits them.
 
     It has the mean gain and in how many tasks the model is better, worse or within chance. Then on
-    frozen probes, on runs from random weights left out for other settings, and, if no task
-    had several seeds, on that.
+    frozen probes, on runs from random weights left out for other settings, and, if no task had
+    several seeds, on that.
     """
     for baseline, name in _BASELINE_NAMES.items():
         differences = against(tasks, baseline)

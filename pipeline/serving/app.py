@@ -178,8 +178,8 @@ def _add_pages(
 def _add_error_handlers(app: fastapi.FastAPI) -> None:
     """Make every error a JSON response with what was got and expected.
 
-    An unexpected exception is answered with 500, without its text.
-    To be called after all endpoints are added, which the error for an unknown path names.
+    An unexpected exception is answered with 500, without its text. To be called after all endpoints
+    are added, which the error for an unknown path names.
     """
     paths = ", ".join(sorted(_paths(app)))
 
