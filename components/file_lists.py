@@ -20,8 +20,9 @@ _LONGEST = 30_000  # bytes of a list that stays among the parameters
 def write_long_lists(arguments: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Return a pipeline's arguments with long lists of files in files, for `read_lists`.
 
-    Those are the files of the corpus and of its evaluation sets. Each list is written into a folder
-    under the name of its hash, so that another list is another parameter. Short lists stay.
+    Those are the files of the corpus and of its evaluation sets. Each list of more than _LONGEST
+    bytes of JSON is written into a folder under the name of its hash, so that another list is
+    another parameter. Shorter lists stay.
 
     Args:
         arguments: The arguments; sections that they lack are passed over.
@@ -56,7 +57,10 @@ def read_lists(section: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _shorten(files: list[str], folder: Path) -> list[str] | dict[str, str]:
-    """Return a list as it is, or, if it is long, where it was written."""
+    """Return a list as it is; one of more than _LONGEST bytes of JSON is written to the folder.
+
+    Of that one a dict with the file's path is returned, under _LIST_KEY.
+    """
     text = json.dumps(files)
     if len(text.encode()) <= _LONGEST:
         return files
@@ -67,6 +71,7 @@ def _shorten(files: list[str], folder: Path) -> list[str] | dict[str, str]:
 
 
 def _read(files: Any) -> Any:
+    """Return the list in the file that `_shorten` wrote; any other value as it is."""
     if not isinstance(files, Mapping) or _LIST_KEY not in files:
         return files
     path = files[_LIST_KEY]

@@ -53,7 +53,9 @@ def get_registry() -> str:
 
 @functools.cache
 def image_tag() -> str:
-    """Return the tag of the images: a hash of the sources and of all else they are built from.
+    """Return the tag of the images: `src-` and 12 hex digits of a hash of what they are built from.
+
+    That is the version of the code, the Dockerfiles, docker/bin and the lock files.
 
     kfp's cache compares the names of images, not their contents. With this tag changed code has
     another name, and no cache serves what older code computed. Computed once a process: later

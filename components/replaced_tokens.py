@@ -29,7 +29,10 @@ def detection_baseline(evaluation: Mapping[str, Any]) -> float:
 
 
 def describe_detection(evaluation: Mapping[str, Any]) -> str:
-    """Return precision, recall and the accuracy to compare with, in words."""
+    """Return in words precision and recall, where measured, and the accuracy to compare with.
+
+    The latter is that of taking no token for replaced.
+    """
     parts = [
         f"{words} {format_percent(evaluation[name])}"
         for name, words in (

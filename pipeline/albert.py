@@ -90,7 +90,12 @@ def build_pipeline(
 
 
 def _build_from_text(platform: PlatformConfig, optional_steps: OptionalSteps) -> Any:
-    """Return the pipeline of a run that starts from text; as `build_pipeline`."""
+    """Return the pipeline of a run that starts from text; as `build_pipeline`.
+
+    Its steps are, the optional ones in brackets: (resolve), vocab, records of each length one after
+    the other, pretrain, finetune and evaluate for each job, (export), (promote, after the export),
+    report. Its output is the report; there is none if the run ends with a summary.
+    """
     configure = platform.configure
     # The summary's task is run by an exit handler, and kfp lets no output out of one.
     output = None if optional_steps.summary else dsl.Artifact
@@ -236,7 +241,11 @@ def _build_from_text(platform: PlatformConfig, optional_steps: OptionalSteps) ->
 
 
 def _build_from_checkpoint(platform: PlatformConfig, optional_steps: OptionalSteps) -> Any:
-    """Return the pipeline of a run that starts from a finished model; as `build_pipeline`."""
+    """Return the pipeline of a run that starts from a finished model; as `build_pipeline`.
+
+    Its steps are checkpoint, finetune and evaluate for each job, export if that is among the
+    optional steps, report. Its output is the report; there is none if it ends with a summary.
+    """
     configure = platform.configure
     output = None if optional_steps.summary else dsl.Artifact
 

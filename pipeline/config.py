@@ -149,6 +149,8 @@ class RunConfig:
     def _refuse_long_sequences(self, model: AlbertConfig) -> None:
         """Refuse sequences of records or fine-tuning that are longer than the model reads.
 
+        Those of all phases and of `finetuning.per_task` count, too.
+
         Raises:
             InputError: There are such sequences.
         """
@@ -285,7 +287,8 @@ def read_config(path: str | Path) -> RunConfig:
 def read_run_values(path: str | Path) -> dict[str, Any]:
     """Return the settings in a configuration file, unchecked, with `checkpoint` as a section.
 
-    A file may give the path of the checkpoint in place of the section.
+    A file may give the path of the checkpoint in place of the section. Where a setting is a text,
+    it is what is written in the file, even if YAML reads it as a number or a truth value.
 
     Raises:
         InputError: As of `read_yaml`.

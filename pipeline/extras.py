@@ -75,6 +75,7 @@ def refuse_missing_packages_of_run(*, has_text: bool) -> None:
 
 
 def _find_extra(package: str) -> str | None:
+    """Return the extra of a dotted package, or else of the nearest one that it is in, or None."""
     parts = package.split(".")
     names = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
     return next((_EXTRAS[name] for name in names if name in _EXTRAS), None)

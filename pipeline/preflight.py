@@ -165,7 +165,12 @@ def pipeline_arguments(
 def _arguments_from_checkpoint(
     config: RunConfig, inputs: InputView, *, work_root: str | Path
 ) -> dict[str, Any]:
-    """Return the pipeline's arguments for a run from a checkpoint; as `pipeline_arguments`."""
+    """Return the pipeline's arguments for a run from a checkpoint; as `pipeline_arguments`.
+
+    Raises:
+        InputError: As there; also if a task asks for more tokens than the checkpoint has positions,
+            where their number is known.
+    """
     start = inputs.find_checkpoint(config)
     jobs = _find_jobs(config, inputs, start.tokenizer)
     for job in jobs:
@@ -236,7 +241,8 @@ def _warn_of_untrained_positions(jobs: Iterable[TaskJob], trained_length: int | 
 def _find_jobs(config: RunConfig, inputs: InputView, tokenizer: Tokenizer | None) -> list[TaskJob]:
     """Return the fine-tunings of all tasks of a run, once everything about tasks is checked.
 
-    `tokenizer` is the run's vocabulary, where it is known.
+    `tokenizer` is the run's vocabulary, where it is known. Tasks whose pooling the export formats
+    change are named on standard error.
 
     Raises:
         InputError: Data of tasks is missing or unusable, with one message about all of them; two
@@ -286,7 +292,10 @@ def _task_jobs(files: TaskFiles, config: RunConfig) -> Iterable[TaskJob]:
 
 
 def _name_changed_poolings(config: RunConfig, jobs: Iterable[TaskJob]) -> None:
-    """Print a line about tasks whose head has the pooler for the sake of the export formats."""
+    """Print a line about tasks whose head has the pooler for the sake of the export formats.
+
+    On standard error; nothing if there are none.
+    """
     changed = {
         job.task.name
         for job in jobs
@@ -326,8 +335,8 @@ def _refuse_equal_names(given: Sequence[str], tasks: Sequence[str]) -> None:
 def _refuse_settings_of_unknown_tasks(config: RunConfig, tasks: Sequence[str]) -> None:
     """Refuse settings for a task that is neither built in nor one of the run's.
 
-    A misspelt name would otherwise do nothing. Settings for a built-in task that does not run
-    are allowed.
+    A misspelt name would otherwise do nothing. Settings for a built-in task that does not run, or
+    for EVERY_TASK, are allowed.
 
     Args:
         config: The run, with `finetuning.per_task` and `export.thresholds`.

@@ -28,10 +28,10 @@ class CheckpointConfig:
     strip_accents: bool | None = None
 
     def __post_init__(self) -> None:
-        """Refuse files that belong to no checkpoint.
+        """Refuse `albert_config`, `vocab`, `lower_case` and `strip_accents` without a `path`.
 
         Raises:
-            InputError: There is such a setting, and no path.
+            InputError: One of them is given (false counts as given), and no path.
         """
         names = ("albert_config", "vocab", "lower_case", "strip_accents")
         given = [name for name in names if getattr(self, name) not in ("", None)]

@@ -38,8 +38,8 @@ def import_checkpoint(
 
     Returns:
         The manifest; its metrics are `kind`, `size` (as in `size_name`, empty for none of the
-        released sizes), `num_parameters`, `vocab_size`, `lower_case`, `strip_accents` and
-        `heads`.
+        released sizes), `num_parameters`, `vocab_size`, `lower_case`, `strip_accents`, `heads`
+        (names in one text, with commas) and, where it is known, the longest length trained on.
 
     Raises:
         InputError: There is no finished model, a file of it is missing or unusable, it has no
@@ -103,7 +103,10 @@ def fetch_checkpoint(address: str) -> Path:
 
 
 def _describe(checkpoint: Checkpoint, config: CheckpointConfig) -> Metrics:
-    """Return what a checkpoint is and holds, by name; it has a vocabulary."""
+    """Return source, kind, size, numbers of parameters and tokens, casing and heads, by name.
+
+    Also the longest length trained on, where it is known. The checkpoint must have a vocabulary.
+    """
     tokenizer = checkpoint.tokenizer
     assert tokenizer is not None
     path = fetch_checkpoint(config.path)

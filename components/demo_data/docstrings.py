@@ -281,7 +281,8 @@ def _split_sentences(paragraph: str) -> Iterator[str]:
     """Yield the sentences of a paragraph with their markup and the white space behind them.
 
     Roles are removed, and names shortened to their last part where `~` asks for it, before the
-    paragraph is split. The last sentence may be empty.
+    paragraph is split by sentencex; a boundary without white space before it is ignored. The last
+    sentence may be empty.
     """
     names_shortened = _LAST_NAME.sub(r"`\1`", _ROLE.sub("", paragraph))
     sentence = ""
@@ -426,6 +427,9 @@ def _is_prose(text: str) -> bool:
 
 
 def _key(raw: str) -> str:
-    """Return the `Sentence.key` of a sentence that still has its markup."""
+    """Return the `Sentence.key` of a sentence with its markup: its words, folded, of letters alone.
+
+    Each piece of quoted code becomes a backtick; digits, signs and spaces only separate.
+    """
     masked = _QUOTED.sub("`", raw).casefold()
     return " ".join(re.findall(r"[^\W\d_]+|`", masked))

@@ -285,7 +285,7 @@ def _write_next_task(
 ) -> dict[str, int]:
     """Write the task of telling whether two sentences are in order; return its numbers of rows.
 
-    The folder's name is the task's.
+    The folder's name is the task's; rows are at most MAX_NEXT_TRAIN_ROWS and MAX_NEXT_DEV_ROWS.
     """
     task = TaskDeclaration(name=folder.name, texts=[1, 2], label=3, labels=list(NEXT_LABELS))
     header = ("index", "sentence1", "sentence2", "label")

@@ -73,7 +73,10 @@ def evaluate(
     identity = _identify(model, side_files)
 
     def write_scores(results: Path, _: Path) -> Metrics:
-        """Write metrics and predictions into `results`; called by `run_step`."""
+        """Load and score the model; write metrics and predictions into `results`; return metrics.
+
+        Baselines are scored only for pretrained weights. Called by `run_step`.
+        """
         from albert_core.inference import load
         from albert_core.inference.evaluation import evaluate_splits
 

@@ -49,10 +49,10 @@ class ExportConfig:
         self._check_score_loss()
 
     def _check_score_loss(self) -> None:
-        """Refuse a loss outside 0 to 1, or one that no format of rounded weights uses.
+        """Refuse a loss below 0 or above 1, or one that no format of rounded weights uses.
 
         Raises:
-            InputError: `max_score_loss` is one of these. None is right.
+            InputError: `max_score_loss` is one of these. None, 0 and 1 are right.
         """
         if self.max_score_loss is None:
             return

@@ -27,7 +27,7 @@ class ProofSentences:
 
 
 def proof_sentences(lineage: Lineage, file: str | Path | None = None) -> ProofSentences:
-    """Return the sentences of a file, of the model's corpus, or of the package, in this order.
+    """Return the sentences of the file, else of the model's corpus, else of the package.
 
     Those of the corpus were chosen when the vocabulary was made, and lie beside it.
 

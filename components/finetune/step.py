@@ -42,7 +42,7 @@ def finetune(
     strip_accents: bool | None = None,
     progress: ReportProgress = quiet,
 ) -> Manifest:
-    """Fine-tune and publish the best model by the task's first metric to `output`.
+    """Fine-tune and publish the model with the best dev score, by the task's first metric.
 
     A killed run is continued. If `output` already holds this work, nothing is run.
 
@@ -91,7 +91,11 @@ def finetune(
     is_random = initialization == "random"  # then no position was trained, and none is worse
 
     def write_model(results: Path, checkpoints: Path) -> Metrics:
-        """Train, write the model into `results` and return its metrics; called by `run_step`."""
+        """Train, write the model into `results` and return its metrics; called by `run_step`.
+
+        Features are cached below the work root, or without one in the folder of the checkpoints.
+        Inputs beyond the trained length are looked for only with pretrained weights.
+        """
         from albert_core.finetuning.program import run_finetuning
 
         return run_finetuning(

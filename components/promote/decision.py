@@ -115,6 +115,9 @@ def _comparison(task: str, score: ComparableScore, accepted: AcceptedModel | Non
 def _objections(promotion: Promotion, config: RetrainingConfig) -> list[str]:
     """Return the reasons against the new model, in words; empty if it is to be accepted.
 
+    One for each task that lost more than allowed and one for too small a mean gain; if no task can
+    be compared, that alone.
+
     Args:
         promotion: With comparisons to an accepted model; the decision in it is not looked at.
         config: The bounds.

@@ -73,7 +73,10 @@ def promote(
     )
 
     def body(results: Path, _: Path) -> Metrics:
-        """Decide, write promotion.json, accept the model if so decided; return the metrics."""
+        """Decide, write promotion.json, accept the model if so decided; return the metrics.
+
+        They are `promoted`, 0 or 1, and `mean_gain` where a task could be compared.
+        """
         progress(0, 0, "comparing")
         decision = decide(model.scores, accepted, config, date=date)
         promotion = _reject_if_superseded(decision, model, accepted, config.accepted)
@@ -100,7 +103,7 @@ def promote(
 
 
 def _scores(evaluations: Sequence[Manifest]) -> dict[str, ComparableScore]:
-    """Return the scores of the pretrained model by task, leaving out those from random weights.
+    """Return each task's first metric of the pretrained model, without those from random weights.
 
     Args:
         evaluations: Manifests of `albert evaluate`, one for each task and initialization.
@@ -120,8 +123,10 @@ def _reject_if_superseded(
 ) -> Promotion:
     """Return the decision, or one against the model if the registry has changed during the run.
 
-    The latter has another `reason`, also where the decision was against the model before. An
-    entry of this model's own date and content is no change.
+    It has changed if a model of a later date, or another one of this date, is accepted, or if the
+    last model before this date is not `accepted` any more. The decision then has another `reason`,
+    also where it was against the model before. An entry of this model's own date and content is no
+    change.
 
     Args:
         promotion: The decision by scores.

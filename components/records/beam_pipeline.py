@@ -123,7 +123,7 @@ class WorkerContext:
         return unseal(read_bytes(self.counts_path(shard)), work=f"{self.work} {shard}")
 
     def write_counts(self, shard: str, counts: Counts) -> None:
-        """Write the counts of a complete shard."""
+        """Write the counts of a complete shard as JSON, sealed for this work and shard."""
         sealed = seal(counts, work=f"{self.work} {shard}")
         write_bytes(self.counts_path(shard), json.dumps(sealed).encode())
 

@@ -139,7 +139,7 @@ def _refuse_empty(
     The message names a fraction to hold out that gives both, if there is one.
 
     Raises:
-        InputError: There is none.
+        InputError: One of the two is missing.
     """
     config = context.config
     num_train = sum(c["num_records"] for name, c in by_shard.items() if name != HELD_OUT_SHARD)
@@ -168,7 +168,7 @@ def _refuse_empty(
 
 
 def _documents(context: WorkerContext, splits: Iterable[str]) -> Iterator[tuple[bytes, int]]:
-    """Yield key and number of sentences of every document that was encoded."""
+    """Yield key and number of sentences of every document that was encoded, shard by shard."""
     paths = sorted(part.path for split in splits for part in context.encoded_parts(split))
     for shard in shard_names(context.config):
         for document in merge_documents(paths, shard):

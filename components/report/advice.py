@@ -24,7 +24,10 @@ _WIDE_INTERVAL = 0.02
 
 
 def give_advice(run: RunSummary) -> list[Advice]:
-    """Return what to do next, what changes most first; the last is to use the models.
+    """Return what to do next, what changes most first; the last is to use the best model.
+
+    That one is given only if a task beats its baselines (`_is_useful`); the best is the one
+    farthest above its majority score.
 
     Args:
         run: The run; its `verdict` is not read.
@@ -49,7 +52,14 @@ def _is_useful(task: TaskSummary) -> bool:
 
 
 def _on_pretraining(run: RunSummary) -> Iterator[Advice]:
-    """Yield advice that follows from the curves of pretraining; at most one on its length."""
+    """Yield at most one advice, from the evaluations of pretraining's last phase.
+
+    Of replaced-token detection that of `_on_detection`. Else on the rate if the accuracy is below
+    _PLATEAU_RATIO times that of the most frequent token; or, of two evaluations or more, on the
+    text if the held-out loss is far above the training loss after more than one epoch, on the
+    length if it fell in the last third of the steps, else on rate, size and text. Nothing without
+    a step `pretrain` or without a finite held-out loss.
+    """
     history = _finite_rows(run.pretraining_history)
     pretrain = next((step for step in run.steps if step.name == "pretrain"), None)
     if not history or pretrain is None:
@@ -98,7 +108,7 @@ def _on_pretraining(run: RunSummary) -> Iterator[Advice]:
 
 
 def _on_detection(last: Mapping[str, Any], pretrain: StepSummary) -> Iterator[Advice]:
-    """Yield advice on replaced-token detection that learned nothing.
+    """Yield advice if the accuracy of detection is at most that of taking no token for replaced.
 
     None on its length: while the generator learns, the loss of the detection may rise with a model
     that becomes better.
@@ -138,11 +148,9 @@ def _late_fall(history: Sequence[Mapping[str, Any]]) -> float:
 
 
 def _twice_as_long(pretrain: StepSummary) -> str:
-    """Return the setting for twice the steps, tokens or minutes.
+    """Return the setting for twice the minutes, else twice the tokens, else twice the steps.
 
-    Empty of a training in phases that have steps of their own.
-
-    The default is not written into old configurations, and then unknown, too.
+    Empty if the steps are those of phases, or unknown: old configurations do not have the default.
     """
     settings = pretrain.config.get("pretraining", {})
     for budget in ("train_minutes", "num_train_tokens"):
@@ -164,7 +172,10 @@ def _option(name: str, value: float) -> str:
 
 
 def _on_tasks(run: RunSummary) -> Iterator[Advice]:
-    """Yield advice on tasks: long inputs, rising or falling curves, small training or dev sets."""
+    """Yield advice on tasks: long inputs, rising or falling curves, small training or dev sets.
+
+    One for each task with long inputs; of the others at most one each, naming all tasks it is of.
+    """
     tasks = run.tasks
     yield from _on_untrained_positions(run.steps)
     rising = [task.name for task in tasks if _is_rising(task)]
@@ -222,7 +233,7 @@ def _on_untrained_positions(steps: Sequence[StepSummary]) -> Iterator[Advice]:
 
 
 def _twice_the_epochs(steps: Sequence[StepSummary], tasks: Sequence[str]) -> str:
-    """Return the setting for twice the passes of some tasks; empty if they are not known."""
+    """Return the setting for twice the most passes of any of some tasks; empty if none is known."""
     passes = [
         step.config.get("finetuning", {}).get("num_epochs")
         for step in steps
@@ -239,11 +250,13 @@ def _scores(task: TaskSummary) -> list[float]:
 
 
 def _is_rising(task: TaskSummary) -> bool:
+    """Return whether the last dev score is the best by more than a point; False of a single."""
     scores = _scores(task)
     return len(scores) > 1 and scores[-1] > max(scores[:-1]) + 0.01
 
 
 def _is_falling(task: TaskSummary) -> bool:
+    """Return whether the first dev score is the best by more than a point; False of a single."""
     scores = _scores(task)
     return len(scores) > 1 and scores[0] > max(scores[1:]) + 0.01
 
@@ -254,7 +267,10 @@ def _half_width(task: TaskSummary) -> float:
 
 
 def _on_baselines(tasks: Sequence[TaskSummary]) -> Iterator[Advice]:
-    """Yield advice that follows from baselines that are better, or missing."""
+    """Yield advice on the tasks where TF-IDF is better by more than chance, or no twin exists.
+
+    The twin is a model fine-tuned from random weights.
+    """
     beaten = [
         task.name
         for task in tasks

@@ -114,6 +114,8 @@ class Mistake:
 def class_qualities(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> list[ClassQuality]:
     """Return precision, recall and F1 of each class, in their order.
 
+    Precision is None for a class never predicted, recall for one that never occurs, F1 for either.
+
     Args:
         labels: Names of the classes.
         matrix: Counts, a row for each true class, a column for each predicted one.
@@ -141,7 +143,8 @@ def calibration(rows: Sequence[ExampleRow], labels: Sequence[str]) -> Calibratio
     """Return the calibration of classes or choices; None of rows without probabilities.
 
     Of two classes it is that of the second one's probability, of labels of which any number may
-    apply that of the probabilities of all, else that of the prediction's.
+    apply that of the probabilities of all, else that of the prediction's. Bins are _NUM_BINS of
+    equal width, without empty ones; the error is the mean of their gaps, weighted by examples.
 
     Args:
         rows: The dev examples.
@@ -175,6 +178,8 @@ def calibration(rows: Sequence[ExampleRow], labels: Sequence[str]) -> Calibratio
 
 def roc_curve(rows: Sequence[ExampleRow], labels: Sequence[str]) -> RocCurve | None:
     """Return the ROC curve of the second of two classes; None unless both occur.
+
+    It has at most _MAX_CURVE_POINTS points; the area is that under all.
 
     Args:
         rows: The dev examples.
@@ -232,7 +237,8 @@ def _severity(row: ExampleRow) -> float:
 def _confidence(row: ExampleRow) -> float | None:
     """Return the probability of a row's prediction; None of a regression.
 
-    Of labels of which any number may apply it is that of the label that is most surely wrong.
+    Of labels of which any number may apply it is that of the label that is most surely wrong, and
+    of a question that was predicted to have no answer that of no answer.
     """
     if isinstance(row.get("label"), list):
         pairs = zip(row["probabilities"], row["label"], row["prediction"], strict=True)
@@ -246,7 +252,11 @@ def _confidence(row: ExampleRow) -> float | None:
 
 
 def _mistake(row: ExampleRow, labels: Sequence[str]) -> Mistake:
-    """Return a wrongly predicted row as people read it."""
+    """Return a wrongly predicted row as people read it, its texts cut by `cut_text`.
+
+    Expected and predicted are names of labels, answers, choices or numbers, as the task has them;
+    choices are left out of the texts.
+    """
     texts = row["texts"]
     if "score" in row:
         expected, predicted = " / ".join(dict.fromkeys(row["answers"])), row["prediction"]

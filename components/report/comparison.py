@@ -133,7 +133,9 @@ def write_comparison(runs: Sequence[str], *, output: str | Path) -> Manifest:
 
 
 def find_summary(run: str) -> Path:
-    """Return the summary of a run's newest report.
+    """Return the path of a run's summary: in the folder itself, else in its `report/`.
+
+    Else it is that of the newest report, by modification time, among the run's artifacts.
 
     Args:
         run: The run's folder, or that of a report.
@@ -156,9 +158,9 @@ def find_summary(run: str) -> Path:
 
 
 def name_runs(runs: Sequence[str]) -> list[str]:
-    """Return short names of runs: their folders' names, or the paths where two have the same.
+    """Return short names of runs: their folders' names, or all paths if any two have the same.
 
-    A run that is given twice has a number after its path.
+    A path that is given twice is followed by its place among the runs, from 1.
     """
     names = [Path(run).resolve().name for run in runs]
     if len(set(names)) < len(names):
@@ -189,7 +191,11 @@ def compare(names: Sequence[str], runs: Sequence[RunValues]) -> Comparison:
 def _compare_pretraining(
     runs: Sequence[RunValues],
 ) -> list[tuple[str, list[float | None]]]:
-    """Return rows of a name and a value for each run: accuracies and loss of what is published."""
+    """Return rows of a name and a value for each run, of the evaluation of what is published.
+
+    The rows are accuracies, loss and step. A value that a run lacks is None. Accuracies by what is
+    shown and those of the detection have a row only if a run has them.
+    """
     published = [published_evaluation(run["pretraining_history"]) for run in runs]
     names = (
         "masked_lm_accuracy",
@@ -209,7 +215,10 @@ def _compare_pretraining(
 
 
 def _compare_tasks(runs: Sequence[RunValues]) -> Iterator[ComparedTask]:
-    """Yield the scores of each task that any run has, in the order in which they first occur."""
+    """Yield the scores of each task that any run has, in the order in which they first occur.
+
+    The metric is that of the first run with the task; all but the first run are compared with it.
+    """
     by_name = [{task["name"]: task for task in run["tasks"]} for run in runs]
     for name in dict.fromkeys(name for tasks in by_name for name in tasks):
         found = [tasks.get(name) for tasks in by_name]
@@ -229,6 +238,8 @@ def _compare_score(
     task: Mapping[str, Any] | None, first: Mapping[str, Any] | None, metric: str
 ) -> ComparedScore:
     """Return a task's score, against that of the first run if it has the task and the metric.
+
+    Without a score of a run that lacks the task or has it with another metric.
 
     Args:
         task: The task in one run; None of a run without it.
@@ -250,6 +261,7 @@ def _compare_score(
 
 
 def _interval(task: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Return the interval of a task's score in a summary; None if it has none."""
     interval = task.get("interval")
     return (interval[0], interval[1]) if interval else None
 
@@ -257,7 +269,8 @@ def _interval(task: Mapping[str, Any]) -> tuple[float, float] | None:
 def _different_settings(runs: Sequence[RunValues]) -> Iterator[DifferentSetting]:
     """Yield the settings of the steps that are not the same in all runs, in their order.
 
-    A step that one of the runs does not have is left out: its settings are not another choice.
+    A step that one of the runs does not have is left out: its settings are not another choice. A
+    setting that a run does not have is None.
     """
     by_step = [
         {step["name"]: dict(flatten(rename_settings(step["config"]))) for step in run["steps"]}

@@ -73,7 +73,10 @@ def _curves(
     y_label: str,
     scale: float = 100,
 ) -> str:
-    """Draw a column of each run's rows over one another; a line after the fourth is dashed."""
+    """Draw a column of each run's rows, times `scale`, over one another, and return the `<svg>`.
+
+    Lines after the fourth are dashed. Without any value the result is "".
+    """
     lines = [
         Line(
             label=run,

@@ -158,7 +158,10 @@ def _describe(lines: Sequence[Line], what: str) -> str:
 
 
 def _draw_line(axes: Axes, line: Line) -> None:
-    """Draw a line; its points get markers if there are not more than _MAX_MARKERS."""
+    """Draw a line; its points get markers if it is not faint and has at most _MAX_MARKERS.
+
+    A single point always gets one. Faint lines are thinner, and partly transparent.
+    """
     xs, ys = zip(*line.points, strict=True)
     marker = line.marker if len(xs) <= _MAX_MARKERS and not line.is_faint else ""
     if len(xs) == 1:

@@ -55,7 +55,7 @@ def render_page(summary: RunSummary) -> str:
     """Render the whole report; the same summary gives the same text.
 
     Args:
-        summary: The run.
+        summary: The run; a verdict is made where it has none.
 
     Returns:
         An HTML document. Every name and text of the run is escaped.
@@ -129,7 +129,7 @@ def _headlines(summary: RunSummary) -> Iterator[Headline]:
 
 
 def _checkpoint_headlines(summary: RunSummary) -> Iterator[Headline]:
-    """Yield the size of the checkpoint that the run started from."""
+    """Yield the number of parameters, size and kind of the checkpoint that the run started from."""
     facts = summary.checkpoint
     yield Headline(
         label="Parameters of the checkpoint",
@@ -139,9 +139,10 @@ def _checkpoint_headlines(summary: RunSummary) -> Iterator[Headline]:
 
 
 def _text_headlines(summary: RunSummary) -> Iterator[Headline]:
-    """Yield the accuracies of the pretraining: with replaced-token detection, of that first.
+    """Yield the held-out accuracies of detection (if there is one), masked LM and sentence order.
 
-    They are those of the published weights; missing ones are written as `NOTHING`.
+    They are those of the published weights, each with the accuracy to compare it with; missing ones
+    are written as `NOTHING`.
     """
     best = published_evaluation(summary.pretraining_history)
     held_out = f"held-out, step {format_number(best['global_step'])}" if best else "held-out"
@@ -227,7 +228,10 @@ def _spread(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _pretraining_charts(summary: RunSummary) -> list[Chart]:
-    """Return the charts of loss and accuracies that have a line to draw."""
+    """Return the charts of loss, detection, masked LM and sentence order that have a line to draw.
+
+    In this order, with their titles.
+    """
     history = summary.pretraining_history
     log = summary.pretraining_log
     published = published_evaluation(history)
@@ -305,7 +309,10 @@ def format_metric(value: object, key: str) -> str:
 
 
 def format_label(key: str) -> str:
-    """Format a key as people write it: `num_train_records` as Train records."""
+    """Format a key as people write it: `num_train_records` as Train records.
+
+    `num_` at the start and `_fraction` at the end are left out.
+    """
     words = key.removeprefix("num_").removesuffix("_fraction").replace("_", " ")
     return words[:1].upper() + words[1:]
 

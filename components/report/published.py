@@ -95,7 +95,9 @@ def _make_table(
     tasks: Mapping[str, TaskSummary],
     size: str,
 ) -> PublishedTable:
-    """Return a table of published scores with a run's.
+    """Return a table of published scores, with the run's as first row.
+
+    It names the published row of the run's size, and tells a RACE score that is of the dev set.
 
     Args:
         title: What is compared.

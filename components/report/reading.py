@@ -125,7 +125,8 @@ def _step_summary(name: str, manifest: Manifest) -> StepSummary:
 def _cost(pretrained: Manifest, exported: Sequence[Manifest]) -> Cost | None:
     """Return time, price and energy of a pretraining; None if its speed is not known.
 
-    Price and power are those that the settings of the export give for the card.
+    Price and power are those that the settings of the export give for the card; energy measured
+    there goes before one estimated from the power.
     """
     speed = pretrained.metrics.get("tokens_per_second")
     if not speed:

@@ -59,7 +59,10 @@ def find_report_inputs(run: str) -> dict[str, Any]:
 
 
 def _model_path(run: str, model: Path) -> str:
-    """Return the place of a fine-tuned model in a run's folder, or its own folder."""
+    """Return the place of a fine-tuned model in a run's folder, or its own folder.
+
+    The latter of models from random weights, and where the place does not lead to the model.
+    """
     config = read_manifest(model, step="finetune").config
     if config["initialization"] != "pretrained":
         return str(model)

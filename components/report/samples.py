@@ -64,9 +64,10 @@ def fill_samples(pretrained: Path, records: Path) -> list[FilledSample]:
 
 
 def _held_out_texts(records: Path, tokenizer: Tokenizer) -> Iterator[list[str]]:
-    """Yield the tokens of the first segment of some held-out records, evenly spread.
+    """Yield the tokens of the first segment of every n-th of the first _NUM_READ held-out records.
 
-    Nothing of records whose masks are drawn already.
+    They are at least twice as many as samples are wanted, as far as there are so many. Nothing of
+    records whose masks are drawn already.
     """
     dtype = token_dtype(len(tokenizer))
     segments = []
@@ -109,8 +110,9 @@ def _masked_texts(
 def _choose_position(tokenizer: Tokenizer, tokens: Sequence[str]) -> int | None:
     """Return the place of the longest token in the middle half that is a whole word, or None.
 
-    A word is whole if it follows a space, and no letter follows it. In scripts without spaces any
-    token of letters counts.
+    A word is whole if it follows a space, no letter follows it and it has _LEAST_CHARACTERS or
+    more. In scripts without spaces any token of letters counts. None, too, of fewer than
+    _LEAST_TOKENS tokens.
     """
     if len(tokens) < _LEAST_TOKENS:
         return None

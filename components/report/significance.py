@@ -95,7 +95,8 @@ def widen_by_seeds(
 def _half_width_over_seeds(seeds: Sequence[SeedScores]) -> float:
     """Return half of the 95 % interval of a mean, or of a difference of means, over seeds.
 
-    By Student's t with the degrees of freedom of Welch and Satterthwaite; 0 without spread.
+    By Student's t with the degrees of freedom of Welch and Satterthwaite; 0 without spread. A model
+    of a single seed adds no variance.
     """
     import scipy.stats
 
@@ -150,6 +151,8 @@ def unpaired_interval(
 
 def mean_gain(differences: Sequence[Difference]) -> tuple[float, Interval | None]:
     """Return the mean gain over tasks, and its interval if every gain has one.
+
+    The interval's half width is the root of the sum of the squared half widths, over their number.
 
     Args:
         differences: One for each task, at least one; the tasks' dev sets are independent.

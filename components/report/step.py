@@ -138,6 +138,8 @@ def write_report(
 def _refuse_unpaired(finetuned: Sequence[Manifest], evaluations: Sequence[Manifest]) -> None:
     """Refuse evaluations that are not of the fine-tuned models, one each, in the same order.
 
+    The hash of the model that an evaluation names is compared with the model's.
+
     Raises:
         InputError: They are not.
     """

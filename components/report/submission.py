@@ -64,7 +64,8 @@ def write_submission(
 ) -> list[SubmissionFile]:
     """Pack the predictions of pretrained models on GLUE's test sets into a zip archive.
 
-    Writes no archive, and returns nothing, if there are no predictions. All eleven files are in it.
+    Writes no archive, and returns nothing, if there are no predictions. All eleven files are in it,
+    those without predictions as `fill_file` makes them.
 
     Args:
         evaluations: Output folders of `albert evaluate`.

@@ -74,6 +74,9 @@ class TaskPanel:
 def make_panel(task: TaskSummary, number: int, sentence: str) -> TaskPanel:
     """Return a task's part of the page.
 
+    Of at most MAX_MATRIX_CLASSES labels it has the confusion matrix, of others the most frequent
+    confusions; the qualities of classes are those of the MAX_CLASSES with the most examples.
+
     Args:
         task: The task.
         number: Its number on the page, for ids.
@@ -113,7 +116,7 @@ def _charts(task: TaskSummary, number: int) -> Iterator[tuple[str, str]]:
 
 
 def _matrix_rows(analysis: TaskAnalysis) -> Iterator[list[MatrixCell]]:
-    """Yield the cells of each row of the confusion matrix."""
+    """Yield the cells of each row of the confusion matrix: counts and percentages of the row."""
     for true_class, counts in enumerate(analysis.confusion_matrix):
         total = max(1, sum(counts))
         yield [
@@ -123,7 +126,7 @@ def _matrix_rows(analysis: TaskAnalysis) -> Iterator[list[MatrixCell]]:
 
 
 def _confusions(analysis: TaskAnalysis) -> list[Confusion]:
-    """Return the most frequent confusions of two classes, the most frequent first."""
+    """Return the confusions of two classes, the most frequent first, at most _NUM_CONFUSIONS."""
     confusions = [
         Confusion(
             label=analysis.labels[true_class],

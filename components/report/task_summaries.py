@@ -284,7 +284,11 @@ def _random_interval(
 
 
 def _analyse(task: Task, evaluation: Path, rows: Sequence[ExampleRow]) -> TaskAnalysis:
-    """Return what the model gets right and wrong, as far as the evaluation's files tell."""
+    """Return what the model gets right and wrong, as far as the evaluation's files tell.
+
+    That is the confusion matrix, the quality of each class, calibration, the ROC curve (of a
+    classification with two classes) and the most confident mistakes.
+    """
     described: Mapping[str, Any] = read_classification(str(evaluation)) or {}
     labels, matrix = described.get("labels", ()), described.get("confusion_matrix", ())
     mistakes, num_mistakes = confident_mistakes(rows, task.labels)

@@ -30,6 +30,9 @@ _BETTER = "Is the model better than simpler ways?"
 def judge(run: RunSummary) -> Verdict:
     """Return the verdict on a run: question and answer, reasons, a sentence for each task, advice.
 
+    The question is whether pretraining paid if a task was also fine-tuned from random weights, else
+    whether the model is better than simpler baselines.
+
     Args:
         run: The run; its `verdict` is not read.
     """
@@ -54,7 +57,10 @@ def _sign(interval: Interval | None) -> int:
 
 
 def _answer(tasks: Sequence[TaskSummary]) -> str:
-    """Return in one sentence whether pretraining paid, by the mean over the tasks.
+    """Return in one sentence whether pretraining paid, by the interval of the mean over the tasks.
+
+    The gain over random weights decides first; if it is above chance, that over TF-IDF (where it
+    was measured) says whether the model is worth its cost.
 
     Args:
         tasks: At least one of them has a control from random weights.
@@ -108,7 +114,12 @@ def _answer_without_control(tasks: Sequence[TaskSummary]) -> str:
 
 
 def _reasons(tasks: Sequence[TaskSummary]) -> Iterator[str]:
-    """Yield a sentence on each baseline over all tasks that have it, and on what limits them."""
+    """Yield a sentence on each baseline over all tasks that have it, and on what limits them.
+
+    It has the mean gain and in how many tasks the model is better, worse or within chance. Then on
+    frozen probes, on runs from random weights left out for other settings, and, if no task had
+    several seeds, on that.
+    """
     for baseline, name in _BASELINE_NAMES.items():
         differences = against(tasks, baseline)
         if not differences:
@@ -138,7 +149,11 @@ def _reasons(tasks: Sequence[TaskSummary]) -> Iterator[str]:
 
 
 def _probe_reasons(tasks: Sequence[TaskSummary]) -> Iterator[str]:
-    """Yield a sentence on the frozen probes of all tasks that have one."""
+    """Yield one sentence on the frozen probes of all tasks that have one; none without any.
+
+    It has the mean gain of the best layer over random weights, and in how many tasks it is above,
+    below or within chance by its interval.
+    """
     gains = [task.probe["best_layer_gain"] for task in tasks if task.probe]
     if not gains:
         return
@@ -156,7 +171,7 @@ def _probe_reasons(tasks: Sequence[TaskSummary]) -> Iterator[str]:
 def _task_sentence(task: TaskSummary) -> str:
     """Return in one sentence how a task's score compares with each of its baselines.
 
-    Of several seeds it is their mean that is compared.
+    Of several seeds it is their mean that is compared. Empty without baselines.
     """
     if not task.differences:
         return ""

@@ -163,8 +163,8 @@ def _publish_results(outputs: Sequence[str], folder: str) -> str:
 def _step_outcome(name: str, attempts: Sequence[StepAttempt], is_success: bool) -> StepOutcome:
     """Return what became of a step, from its attempts in the order they began.
 
-    The last attempt counts. A step without any did not run: in a run that succeeded (`is_success`)
-    the platform's cache had its output.
+    The last attempt counts; if its end was not recorded, the step was killed. A step without any
+    did not run: in a run that succeeded (`is_success`) the platform's cache had its output.
     """
     if not attempts:
         return StepOutcome(name=name, state="cached" if is_success else "not run")

@@ -31,7 +31,7 @@ def sample_sentences(sentences: Iterable[str], *, max_bytes: int) -> list[str]:
 
 
 def example_sentences(sample: Sequence[str]) -> list[str]:
-    """Return up to 200 sentences of a sample, each on one line; long ones are cut.
+    """Return the first 200 distinct sentences of a sample, each on one line; long ones are cut.
 
     Exports are proved with them later, on text that the model was made for.
 

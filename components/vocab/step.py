@@ -37,6 +37,8 @@ def train_vocab(
 ) -> Manifest:
     """Train a vocabulary, or copy `config.source`, and publish it with a report to `output`.
 
+    If `output` already holds this work, nothing is run.
+
     Args:
         corpus: The text to train on; the report describes how the vocabulary fits it.
         config: How to train.
@@ -52,6 +54,9 @@ def train_vocab(
 
     def body(results: Path, _: Path) -> Metrics:
         """Train or take the vocabulary, write it and its report into `results`; return the metrics.
+
+        Trained on the sentences with the smallest hashes, as many as `config.memory_gb` allows;
+        of these the report describes some, and some are written as examples.
 
         Raises:
             InputError: No file has text, or the vocabulary cannot be trained on it.

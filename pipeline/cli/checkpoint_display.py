@@ -124,7 +124,7 @@ def _manifest_rows(manifest: Manifest) -> Iterator[DisplayRow]:
 
 
 def _file_rows(files: Mapping[str, int]) -> Iterator[DisplayRow]:
-    """Yield the number and total size of files, then the first twelve with their sizes in bytes."""
+    """Yield number and total size of files, the first twelve with sizes, and how many are left."""
     yield "files", f"{len(files):,}, {format_bytes(sum(files.values()))}"
     for name, size in list(files.items())[:_SHOWN_FILES]:
         yield f"  {name}", format_bytes(size)

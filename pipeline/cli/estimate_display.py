@@ -31,7 +31,10 @@ def print_estimate(estimates: Sequence[PhaseEstimate], prices: Prices) -> None:
 
 
 def _phase_lines(estimate: PhaseEstimate) -> list[str]:
-    """Return the lines about one phase; the first is empty. The phase must fit into memory."""
+    """Return the lines about one phase: an empty one, then batch, memory, work, exchange and time.
+
+    The phase must fit into memory: the lines say so unchecked.
+    """
     request, compiled = estimate.request, estimate.compiled
     phase, accelerator = request.phase, request.accelerator
     num_gib, limit = compiled.memory_bytes / _GIB, accelerator.chip.memory_gib

@@ -71,7 +71,11 @@ class CommandParser:
     """
 
     def __init__(self, command: Command) -> None:
-        """Build the parser from the command's signature and docstring; takes up to 0.25 s."""
+        """Build the parser from the command's signature and docstring; takes up to 0.25 s.
+
+        It has `--config`, too, if the command takes a run's configuration, and lists without a name
+        as positional arguments that may be missing. Nothing is parsed yet.
+        """
         self.takes_config = _takes_config(command)
         self.parser = jsonargparse.ArgumentParser(
             exit_on_error=False, allow_abbrev=False, description=get_summary(command)
@@ -166,7 +170,10 @@ class CommandParser:
         return spelled
 
     def _todays_name(self, option: str) -> str:
-        """Return an option with its short name and the old name of a setting replaced."""
+        """Return an option with its short name and the old name of a setting replaced.
+
+        An old name is told on standard error.
+        """
         alias = _ALIASES.get(option, option)
         section, dot, setting = (alias if alias in self._options else option).rpartition(".")
         return f"{section}{dot}{rename_setting(setting, source='command line')}"

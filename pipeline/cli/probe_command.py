@@ -79,7 +79,7 @@ def probe(
 
 
 def _is_probe(content: bytes) -> bool:
-    """Return whether a file's content is that of a frozen probe."""
+    """Return whether a file's content is that of a frozen probe: JSON with `best_layer_gain`."""
     try:
         values = json.loads(content)
     except ValueError:

@@ -57,7 +57,11 @@ def print_next_commands(folder: Path) -> None:
 
 
 def _commands_for(run: RunDescription) -> Iterator[str]:
-    """Yield what to type next for a run: to go on with it, then to use its models."""
+    """Yield what to type next for a run: to go on with it, then to use its models.
+
+    Only local runs that failed or were interrupted go on. The models used are the pretrained one,
+    for vectors, and the first fine-tuned one, each if it is there.
+    """
     if run.state in ("failed", "interrupted") and not is_remote(run.folder):
         config = join(run.folder, RUN_CONFIG_NAME)
         yield _command("run", "--config", config, "--output", run.folder)
@@ -79,7 +83,8 @@ def _first_model(models: Mapping[str, str]) -> tuple[str, str] | None:
 def _model_commands(run: str, place: str, folder: str) -> list[str]:
     """Return the commands that predict with a model, for an example of its kind, and serve it.
 
-    An empty list if its task is one that this version cannot read.
+    An empty list if its task is one that this version cannot read; without a declaration it is
+    taken for a classification.
     """
     try:
         path = join(folder, TASK_NAME)
@@ -94,7 +99,10 @@ def _model_commands(run: str, place: str, folder: str) -> list[str]:
 
 
 def _command(*words: str) -> str:
-    """Return a command line of this program, as it was called, with its words quoted."""
+    """Return a command line of this program, with its words quoted.
+
+    The program is `albert`, or the path it was called by if PATH has no `albert`.
+    """
     program = Path(sys.argv[0])
     is_found = program.name != "albert" or shutil.which("albert") is not None
     return shlex.join(["albert" if is_found else str(program), *words])

@@ -77,7 +77,10 @@ def _read_checksums(cache: Path) -> dict[str, FileFacts]:
 
 
 def _find_artifact_damage(artifact: Path) -> str | None:
-    """Return how an artifact differs from its manifest, or None."""
+    """Return how an artifact differs from its manifest, or None; a missing manifest is damage.
+
+    Hashes of the files are compared only where `is_worth_hashing` says so.
+    """
     try:
         manifest = find_manifest(artifact)
     except InputError as error:

@@ -36,8 +36,8 @@ class LocalInputs:
         """Read text and evaluation data, and name their files one by one.
 
         In the returned configuration the corpus and evaluation files have their addresses in place
-        of patterns, the date and the accepted model are filled in, and `retraining.accepted` is
-        absolute.
+        of patterns, the date and the accepted model are filled in, `retraining.accepted` is
+        absolute, and Beam's workers have their image if there is a registry.
 
         Raises:
             InputError: A file is missing or unusable, the vocabulary to take is not the one of the
@@ -103,6 +103,8 @@ class LocalInputs:
 
     def find_checkpoint(self, config: RunConfig) -> CheckpointStart:
         """Read the checkpoint (of a run's folder the pretrained one); make its addresses absolute.
+
+        With its hash, the longest input it reads, the longest it was trained on and its vocabulary.
 
         Raises:
             InputError: It is missing or unusable, has no vocabulary, or there is a date.

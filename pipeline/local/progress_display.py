@@ -74,7 +74,9 @@ class _ProgressLines(contextlib.AbstractContextManager):
         return None
 
     def show(self, event: Mapping[str, Any]) -> None:
-        """Print a line for an event, or nothing if the step's last line of progress is too recent.
+        """Print a line for an event; of progress only every _PLAIN_EVERY_S seconds for each step.
+
+        That a step started, finished (with its seconds) or failed is always printed.
 
         Args:
             event: An event of `components.runtime.step_process`.

@@ -79,7 +79,8 @@ def is_stored_run(address: str) -> bool:
 def describe_stored_run(address: str) -> RunDescription:
     """Describe the results of a run in a gs:// folder, from scores, manifests and the summary.
 
-    Nothing large is read. Steps whose outputs the platform took from its cache are not known.
+    Nothing large is read. Steps whose outputs the platform took from its cache are not known. The
+    run counts as finished unless its summary says that it failed.
 
     Raises:
         InputError: A file of it cannot be read.
@@ -104,6 +105,9 @@ def describe_stored_run(address: str) -> RunDescription:
 
 def describe_run(folder: Path) -> RunDescription:
     """Describe a run's folder, of a run of any version, from its events and manifests.
+
+    It is at work if its lock is held, failed if the last event of a step is a failure, interrupted
+    if a step has begun and not ended, else finished.
 
     Raises:
         InputError: A file of it cannot be read.
@@ -149,7 +153,10 @@ def _last_events(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _is_locked(folder: Path) -> bool:
-    """Return whether a run is at work in a folder: it holds the lock."""
+    """Return whether a run is at work in a folder: it holds the lock; False without a lock's file.
+
+    A shared lock is tried for a moment, without waiting.
+    """
     try:
         with (folder / LOCK_NAME).open(encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -182,7 +189,10 @@ def _done_steps(outputs: RunOutputs, *, except_for: Sequence[str]) -> Iterator[S
 
 
 def _named_outputs(outputs: RunOutputs) -> Iterator[tuple[str, StepOutput | None]]:
-    """Yield the outputs of a run with the names of their steps, in the order of the steps."""
+    """Yield the outputs of a run with the names of their steps, in the order of the steps.
+
+    None stands for a missing vocabulary, export or report; other missing outputs are left out.
+    """
     yield "vocab", outputs.vocab
     yield from zip(records_step_names(list(outputs.records)), outputs.records.values(), strict=True)
     if outputs.pretrained:

@@ -74,7 +74,7 @@ class CronSchedule:
 
 
 def check_time_zone(setting: str, name: str) -> None:
-    """Refuse a time zone that only this machine knows, or nobody.
+    """Refuse a time zone that only this machine knows (_OF_THE_MACHINE), or nobody.
 
     Raises:
         InputError: It is one.
@@ -95,7 +95,7 @@ def check_time_zone(setting: str, name: str) -> None:
 def _refuse_impossible_day(days: str, months: str, weekdays: str, *, cron: str) -> None:
     """Refuse days that none of the months has: the schedule would never run.
 
-    With days of the week, too, either one counts.
+    With days of the week, too, either one counts, and nothing is refused.
 
     Args:
         days: The field of the days of the month, checked.

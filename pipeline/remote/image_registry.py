@@ -84,12 +84,15 @@ def check_image(image: str, calls: CallConfig) -> None:
     def find_platforms(timeout_s: float) -> set[str] | None:
         """Return the platforms of the image; None if there is none. Logs in if that is asked for.
 
+        They are in the manifest of an image of several, else in the image's configuration.
+
         Raises:
             requests.RequestException: No answer, or a status other than 200 and 404.
         """
         login: dict[str, str] = {}
 
         def get(path: str) -> requests.Response:
+            """Get a path below the image's; on status 401 log in, once, and get it again."""
             headers = {"Accept": _MANIFESTS, **login}
             answer = requests.get(f"{root}/{path}", headers=headers, timeout=timeout_s)
             if answer.status_code == 401 and not login:
@@ -132,7 +135,8 @@ def _platform(values: Mapping[str, Any]) -> str:
 def _authorization(registry: str, challenge: str, timeout_s: float) -> str:
     """Return the Authorization header that a registry asked for with status 401.
 
-    Gets a token over the network for `Bearer`. Without credentials it asks for one anonymously.
+    Gets a token over the network for `Bearer`. Credentials are Google's for its registries, else
+    Docker's; without any it asks for a token anonymously, or gives empty ones for `Basic`.
 
     Args:
         registry: Host of the registry.
@@ -159,7 +163,10 @@ def _authorization(registry: str, challenge: str, timeout_s: float) -> str:
 
 
 def _google_login() -> tuple[str, str] | None:
-    """Return user and password (a new token) for Google's registries; None without credentials."""
+    """Return user and password for Google's registries; None without credentials.
+
+    The password is a token, asked for over the network with the Application Default Credentials.
+    """
     import google.auth
     from google.auth.exceptions import DefaultCredentialsError
     from google.auth.transport.requests import Request
@@ -175,7 +182,7 @@ def _google_login() -> tuple[str, str] | None:
 
 
 def _docker_login(registry: str) -> tuple[str, str] | None:
-    """Return the user and password that `docker login` stored; None if there are none.
+    """Return the user and password that `docker login` stored; None if none can be read.
 
     Docker's configuration file (in DOCKER_CONFIG, or ~/.docker) has them, or names a credential
     helper, a program whose answer wins.

@@ -63,7 +63,7 @@ def _images_in(value: Any) -> Iterator[str]:
 
 
 def is_own_package(data: bytes) -> bool:
-    """Return whether a file is a pipeline of this program, compiled for either platform."""
+    """Return whether a file is a pipeline of this program, by its name, for either platform."""
     with contextlib.suppress(InputError):
         info = parse_package(data, source="").spec["pipelineInfo"]
         return isinstance(info, Mapping) and info.get("name") == PIPELINE_NAME

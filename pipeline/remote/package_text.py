@@ -28,6 +28,7 @@ class _PackageDumper(yaml.Dumper):
 
 
 def _represent_text(dumper: yaml.Dumper, text: str) -> yaml.Node:
+    """Return a text as YAML, quoted if other readers of YAML would take it for a number."""
     style = "'" if _NUMBER_ELSEWHERE.fullmatch(text) else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 

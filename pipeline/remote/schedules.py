@@ -36,7 +36,10 @@ def set_schedule(
     """
 
     def create_or_change(timeout_s: float) -> tuple[RemoteSchedule, ScheduleChange]:
-        """Create the schedule or change an existing one, then delete all others of its name."""
+        """Create the schedule or change an existing one, then delete all others of its name.
+
+        One that an equal request made is kept as it is, else the first one is changed.
+        """
         existing = platform.find_schedules(name, timeout_s)
         same = [item for item in existing if item.fingerprint == request.fingerprint]
         change: ScheduleChange

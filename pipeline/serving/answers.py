@@ -39,6 +39,8 @@ def make_answer_function(
     def answer(examples: Sequence[ServedExample]) -> list[Strict | RequestError]:
         """Run the model on examples, which may ask for different `top_k`, 5 if they do not say.
 
+        Masks are filled for the largest of them; each answer is then cut to its number.
+
         Raises:
             InputError: An example has not the fields that the model reads.
         """

@@ -44,6 +44,8 @@ def make_app(model: LoadedModel, config: ServingConfig) -> fastapi.FastAPI:
     """Return the application that answers with a model, which has answered samples then.
 
     Its batches run from the application's startup on; at its shutdown, all that waits is answered.
+    It has the endpoint of the model's kind and the pages of `_add_pages`, none of FastAPI's docs;
+    too long bodies are refused, and every request is counted.
 
     Raises:
         InputError: The model has no vocabulary or no head, or cannot answer a sample.
@@ -144,7 +146,10 @@ def _add_pages(
     batcher: Batcher[ServedExample, Strict | RequestError],
     metrics: ServerMetrics,
 ) -> None:
-    """Add `/` with a form, `/model`, `/healthz` and `/metrics`."""
+    """Add `/` with a form, `/model`, `/healthz` and `/metrics`.
+
+    `/healthz` answers 503 while no batches are run, before startup and after a failure or close.
+    """
     page = resources.files("pipeline.serving").joinpath("page.html").read_text(encoding="utf-8")
 
     @app.get("/", response_class=HTMLResponse)
@@ -173,7 +178,8 @@ def _add_pages(
 def _add_error_handlers(app: fastapi.FastAPI) -> None:
     """Make every error a JSON response with what was got and expected.
 
-    To be called after all endpoints are added, which the error for an unknown path names.
+    An unexpected exception is answered with 500, without its text. To be called after all endpoints
+    are added, which the error for an unknown path names.
     """
     paths = ", ".join(sorted(_paths(app)))
 

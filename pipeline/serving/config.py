@@ -39,7 +39,8 @@ class ServingConfig:
         """Refuse settings out of their range, or a queue too short for a request of most examples.
 
         Raises:
-            InputError: A setting is out of its range.
+            InputError: A setting is below its smallest value (1000 bytes of a body, 0 for the port
+                and `max_wait_ms`, else 1), the port above _MAX_PORT, or the queue too short.
         """
         check_at_least(
             self,

@@ -54,6 +54,11 @@ class LimitedApp:
                 await self._app(scope, _make_replay(body, receive), send)
 
     def _check_length(self, scope: Scope) -> None:
+        """Refuse a request whose Content-Length is too large; one without it passes.
+
+        Raises:
+            RequestError: It is.
+        """
         length = dict(scope["headers"]).get(b"content-length", b"")
         if length.isdigit() and int(length) > self._max_body_bytes:
             raise self._too_long(f"{int(length):,} bytes")

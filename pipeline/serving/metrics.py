@@ -25,7 +25,10 @@ class ServerMetrics:
     """
 
     def __init__(self) -> None:
-        """Register the server's metrics, all at zero, in a registry of their own."""
+        """Register the server's metrics, all at zero, in a registry of their own.
+
+        They are requests, errors and seconds by endpoint or status, batch sizes, and the queue.
+        """
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "albert_requests", "Requests answered", ["endpoint", "status"], registry=self.registry
@@ -90,7 +93,10 @@ class MeasuredApp:
             self._count(scope["path"], status, time.perf_counter() - started)
 
     def _count(self, path: str, status: int, seconds: float) -> None:
-        """Update the metrics of requests for one that has ended."""
+        """Update the metrics of requests for one that has ended; from status 400 on it is an error.
+
+        Paths that are no endpoint are counted together.
+        """
         endpoint = path if path in self._endpoints else _UNKNOWN
         self._metrics.requests.labels(endpoint, status).inc()
         self._metrics.request_seconds.labels(endpoint).observe(seconds)

@@ -160,12 +160,14 @@ def response_type(model: LoadedModel) -> type[pydantic.BaseModel]:
 
 
 def _not_blank(text: str) -> str:
+    """Return a text as it is; raise ValueError, with what is expected, if it is blank."""
     if not text.strip():
         raise ValueError("a text that is not empty")
     return text
 
 
 def _has_mask(text: str) -> str:
+    """Return a text as it is; raise ValueError, with what is expected, if no mask is in it."""
     if MASK not in text:
         raise ValueError(f"a text with {MASK} in it")
     return text

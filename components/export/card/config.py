@@ -41,7 +41,7 @@ class CardConfig:
     energy_kwh: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse texts of several lines, numbers below 0, and power beside measured energy.
+        """Refuse texts of several lines, numbers below 0 or infinite, and power beside energy.
 
         Descriptions (`intended_use`, `data_description`) may have several lines.
 

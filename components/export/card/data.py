@@ -56,7 +56,10 @@ def data_section(records: Sequence[Manifest], card: CardConfig) -> Section:
 
 
 def vocabulary_section(vocab: Manifest | None) -> Section:
-    """Return a section about the vocabulary and how well it covers its text; empty for None."""
+    """Return a section about the vocabulary and how well it covers its text; empty for None.
+
+    Of one that was not trained in the run it says so in place of the number of sentences.
+    """
     if vocab is None:
         return Section(title="Vocabulary")
     metrics = vocab.metrics

@@ -115,7 +115,8 @@ def _header(
 ) -> Values:
     """Return the front matter by the Hugging Face hub's keys and names, without unknown keys.
 
-    The tags are albert, the task, the format and those of `card`, each once.
+    The tags are albert, the task, the format and those of `card`, each once. The pipeline tag is
+    that of the kind of task, or else fill-mask if the model has a masked-LM head.
     """
     heads = description.model.heads if description.model else ()
     kind = task.get("kind") or description.purpose.kind
@@ -172,7 +173,8 @@ def _limits_section(
 ) -> Section:
     """Return a section about the lengths, languages and case that the model has seen in training.
 
-    What it was scored on is there, too. Empty without any manifest.
+    Case and accents are named only if they are lost. What it was scored on is there, too. Empty
+    without any manifest.
     """
     finetuned, evaluated = lineage.finetuned, lineage.evaluated
     if not lineage.manifests:
@@ -199,7 +201,10 @@ def _limits_section(
 
 
 def _checkpoint_section(checkpoint: Manifest | None) -> Section:
-    """Return a section about the checkpoint that fine-tuning started from; empty for None."""
+    """Return a section about the checkpoint that fine-tuning started from; empty for None.
+
+    It has the checkpoint's path, kind, size and heads.
+    """
     if checkpoint is None:
         return Section(title="Checkpoint")
     metrics = checkpoint.metrics

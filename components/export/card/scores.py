@@ -24,6 +24,8 @@ _COLUMNS = (
 def scores_section(task: Mapping[str, Any], lineage: Lineage) -> Section:
     """Return a section with a row for each metric; empty without a fine-tuning.
 
+    A row has the score, its mean and standard deviation over seeds, and the score from random
+    weights, as far as known; only the first also has the interval and the majority baseline.
     The scores are those of the evaluation; without one, those of the fine-tuning for the metrics
     that the task declares, on the dev set alone.
 

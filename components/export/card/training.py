@@ -38,7 +38,8 @@ _PHASE_COLUMNS = (
 def finetuning_section(finetuned: Manifest | None) -> Section:
     """Return a section about the settings of a fine-tuning and its seconds; empty for None.
 
-    Settings that another one replaced are left out.
+    Settings that another one replaced are left out. What was left out of the training data is
+    counted there, too.
     """
     if finetuned is None:
         return Section(title="Fine-tuning")
@@ -154,7 +155,10 @@ def pretraining_section(
 
 
 def _detection_facts(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return what replaced-token detection was measured by; nothing of masked LM alone."""
+    """Return held-out metrics and loss of the replaced-token detection, and its baseline.
+
+    The baseline is the accuracy of taking no token for replaced. Empty of masked LM alone.
+    """
     if not has_detection(metrics):
         return []
     facts = [
@@ -177,7 +181,10 @@ def _lower_first(text: str) -> str:
 
 
 def _objective(config: PretrainingConfig) -> str:
-    """Return the objective in words, with the size of the generator and the weight of its loss."""
+    """Return the objective in words: masked LM or replaced-token detection, and sentence order.
+
+    The latter with the size of the generator and the weight of the detection's loss.
+    """
     if not config.detects_replaced_tokens:
         return "masked language modelling and sentence order"
     detection = config.replaced_token_detection
@@ -195,7 +202,8 @@ def _settled_phases(
 
     Args:
         phases: By the settings.
-        settled: What minutes gave each of them; None of phases that have steps by the settings.
+        settled: Steps that minutes gave each phase that began; None of phases that have steps by
+            the settings, which are all returned as they are.
     """
     if settled is None:
         return phases
@@ -210,7 +218,10 @@ def _settled_phases(
 
 
 def _shown_facts(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the masked-LM accuracy by what the model is shown, and the masks, as far as known."""
+    """Return masked-LM accuracy, loss and fraction of the predictions by what the model is shown.
+
+    The last fact is how the masks were drawn. What `metrics` lacks is left out.
+    """
     facts = [
         (
             f"Held-out masked LM accuracy, {words}",
@@ -266,7 +277,10 @@ def _baseline(records: Sequence[Manifest]) -> str | None:
 
 
 def _phases_table(phases: Sequence[Phase]) -> CardTable:
-    """Return a table of the settings that may differ between phases, a row for each in order."""
+    """Return a table of the settings that may differ between phases, a row for each in order.
+
+    The number of layers is empty unless a phase sets one; then it is "all" in those that do not.
+    """
     grows = any(phase.num_hidden_layers for phase in phases)
     rows = [
         (

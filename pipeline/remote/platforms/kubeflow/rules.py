@@ -36,7 +36,10 @@ class KubeflowRules(PlatformRules):
             )
 
     def configure(self, task: Any, resources: StepResources) -> None:
-        """Give the task's pod environment, node selectors, TPUs, time-out and shared memory."""
+        """Give the task's pod environment, node selectors, TPUs, time-out and shared memory.
+
+        Each only if `resources` has it; changes the task in place.
+        """
         from kfp import kubernetes
 
         super().configure(task, resources)

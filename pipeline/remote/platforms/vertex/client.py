@@ -188,7 +188,7 @@ class VertexPlatform(Platform):
     def change_schedule(
         self, schedule: RemoteSchedule, request: Request, timeout_s: float
     ) -> RemoteSchedule:
-        """Update times and job of the Schedule in place, and return it; its name stays."""
+        """Update times and job of the Schedule in place, and return it; name and state stay."""
         from google.cloud.aiplatform_v1.types import Schedule
 
         values = to_message(Schedule, {**request.body, "name": schedule.id})
