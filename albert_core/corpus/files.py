@@ -113,11 +113,12 @@ def list_corpus(config: CorpusConfig) -> CorpusFiles:
 def _reason_to_leave_out(file: StoredFile, pattern: str, config: CorpusConfig) -> str:
     """Return why a file that a pattern names is not read; empty if it is.
 
-    A file that is named itself is always read. Else hidden files are left out, then all that are
-    not of the corpus's format: by the ending, or by the first bytes where that tells nothing.
+    A file that is named itself is always read. Else hidden files are left out. Endings of text,
+    Parquet (if it is the corpus's format) and compressed files or archives are read unopened; of
+    other endings the first bytes decide.
 
     Raises:
-        InputError: It holds text in a form that is not read.
+        InputError: A corpus of text has a file that by its first bytes is one of `find_data`.
     """
     if file.path == (pattern if is_remote(pattern) else str(Path(pattern).absolute())):
         return ""

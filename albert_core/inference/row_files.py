@@ -113,7 +113,7 @@ def _open_parquet(path: str) -> Iterator[RowFile]:
         num_read = 0
 
         def rows() -> Iterator[Row]:
-            """Yield the rows, numbered from 1, in batches of 1,024; counts them for `done`."""
+            """Yield the file's rows one by one, reading 1,024 at a time; count them for `done`."""
             nonlocal num_read
             for batch in table.iter_batches(batch_size=_BATCH_ROWS):
                 for values in batch.to_pylist():

@@ -114,7 +114,8 @@ class Batcher(Generic[Item, ItemResult]):
     async def _run_batches(self) -> None:
         """Run batches until the batcher is closed and nothing waits.
 
-        What the function raises goes to the requests and ends nothing.
+        The requests of a batch that failed are run again one by one, so that only those that fail
+        alone get the error. No error ends the loop.
         """
         while batch := await self._next_batch():
             try:

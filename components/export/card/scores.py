@@ -66,7 +66,8 @@ def _interval_and_baseline(
 ) -> tuple[str | None, float]:
     """Return the confidence interval of the first metric, as text, and its majority baseline.
 
-    The interval is None where the scores have none.
+    The interval is that of an evaluation's `scores`, None where they have none; the baseline is
+    always that of the fine-tuning.
     """
     interval = None
     if "low" in scores:
