@@ -172,9 +172,9 @@ def test_an_encoder_alone_has_no_other_signatures_and_no_vocabulary_if_there_is_
     encoder = {name: a for name, a in whole.weights.items() if name.startswith("bert/")}
     write_saved_model(dataclasses.replace(whole, weights=encoder), tmp_path)
     assert set(tf.saved_model.load(str(tmp_path)).signatures) == {"tokens", "ids"}
-    assert names_in(tmp_path / "assets") == {"albert_config.json"}
+    assert names_in(tmp_path / "assets") == {"albert_config.json", "head.json"}
     back = read_checkpoint(tmp_path)
-    assert back.weights.keys() == encoder.keys()
+    assert (back.weights.keys(), back.heads) == (encoder.keys(), frozenset())
     assert (back.tokenizer, back.task) == (None, None)
 
 
