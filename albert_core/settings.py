@@ -96,7 +96,7 @@ def _as_written(hint: Any, value: Any, written: Any) -> Any:
     kinds = typing.get_args(hint)
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return texts_as_written(hint, value, written)
-    if _is_tuple(hint) and isinstance(value, list) and isinstance(written, list):
+    if _is_sequence(hint) and isinstance(value, list) and isinstance(written, list):
         return [_as_written(kinds[0], *pair) for pair in zip(value, written, strict=True)]
     if typing.get_origin(hint) is collections.abc.Mapping and _are_alike(value, written):
         pairs = zip(value.values(), written.items(), strict=True)
@@ -178,7 +178,7 @@ def settle_nulls(cls: type, values: Any, *, source: str, name: str = "") -> Any:
             )
         if section is None or value is None:
             settled[field] = value
-        elif isinstance(value, list | tuple) and _is_tuple(hint):
+        elif isinstance(value, list | tuple) and _is_sequence(hint):
             settled[field] = [
                 settle_nulls(section, item, source=source, name=f"{path}[{index}]")
                 for index, item in enumerate(value)
@@ -189,7 +189,7 @@ def settle_nulls(cls: type, values: Any, *, source: str, name: str = "") -> Any:
 
 
 def _find_section(hint: Any) -> type | None:
-    """Return the dataclass that a type is, is a tuple of or may be; None of any other type.
+    """Return the dataclass that a type is, is a sequence of or may be; None of any other type.
 
     A mapping of dataclasses is such another type.
     """
@@ -203,8 +203,8 @@ def _takes_null(hint: Any) -> bool:
     return hint is Any or type(None) in typing.get_args(hint)
 
 
-def _is_tuple(hint: Any) -> bool:
-    return typing.get_origin(hint) is tuple
+def _is_sequence(hint: Any) -> bool:
+    return typing.get_origin(hint) in (tuple, list, collections.abc.Sequence)
 
 
 def _whole_numbers(value: Any) -> Any:

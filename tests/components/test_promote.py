@@ -1,5 +1,6 @@
 """Which models are accepted: better ones, compared on the same data, each date once."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -9,8 +10,9 @@ import pytest
 
 from albert_core.artifacts.step import run_step
 from albert_core.errors import InputError
+from albert_core.settings import parse_settings
 from components.promote.config import RetrainingConfig
-from components.promote.decision import decide
+from components.promote.decision import Promotion, decide
 from components.promote.model_registry import (
     AcceptedModel,
     ComparableScore,
@@ -54,6 +56,14 @@ def test_a_model_is_accepted_if_the_mean_gains_and_no_task_loses_much(before, af
     decision = decide(scores_of(**after), accepted, RetrainingConfig(), date="2026-11-02")
     assert decision.is_promoted == (not reason)
     assert reason in decision.reason
+
+
+def test_a_decision_is_read_back_as_it_was_written():
+    decision = decide(
+        scores_of(cola=0.6, rte=0.7), accepted_with(cola=0.5), RetrainingConfig(), date="2026-11-02"
+    )
+    values = json.loads(json.dumps(dataclasses.asdict(decision)))
+    assert parse_settings(Promotion, values, source="the test") == decision
 
 
 def test_scores_on_other_data_are_not_compared():

@@ -139,7 +139,7 @@ def test_a_mapping_of_the_configuration_file_is_one_default(folder, run_parser):
 def test_commands_about_a_path_take_no_configuration_of_a_run():
     without = {name for name, command in all_commands() if not CommandParser(command).takes_config}
     assert without == {
-        *("demo-data", "export", "card", "convert", "info", "serve", "predict", "embed"),
+        *("demo-data", "export", "card", "convert", "info", "probe", "serve", "predict", "embed"),
         *("list", "pause", "resume", "delete"),
     }
 
