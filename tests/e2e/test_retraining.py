@@ -6,8 +6,8 @@ a better one is told in tests/components/test_promote.py.
 
 import json
 import subprocess
-import time
 import sys
+import time
 from pathlib import Path
 
 import pytest
