@@ -56,9 +56,12 @@ def _find_local(pattern: str) -> Iterator[StoredFile]:
     """
     path = Path(pattern)
     # What exists comes first: its name may have brackets, which a glob does not take literally.
-    candidates = path.rglob("*") if path.is_dir() else [path] if _is_there(path) else _glob(pattern)
+    if _is_there(path):
+        candidates = path.rglob("*") if path.is_dir() else iter([path])
+    else:
+        candidates = _glob(pattern)
     for candidate in candidates:
-        if candidate.is_file():
+        if _is_file(candidate):
             yield StoredFile(str(candidate.absolute()), candidate.stat().st_size)
 
 
@@ -66,7 +69,7 @@ def find_below(folder: Path, pattern: str) -> list[Path]:
     """Return the files below a local folder that match a relative glob, sorted; maybe none."""
     parts = Path(pattern).parts
     matches = expand_glob(parts, lambda below: _local_names((*folder.parts, *below)))
-    return sorted({path for match in matches if (path := folder.joinpath(*match)).is_file()})
+    return sorted({path for match in matches if _is_file(path := folder.joinpath(*match))})
 
 
 def _is_there(path: str | Path) -> bool:
@@ -75,6 +78,11 @@ def _is_there(path: str | Path) -> bool:
         return Path(path).exists()
     except OSError:
         return False
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether there is such a local file; of a name that is too long there is none."""
+    return _is_there(path) and path.is_file()
 
 
 def _glob(pattern: str) -> Iterator[Path]:

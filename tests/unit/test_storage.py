@@ -43,6 +43,13 @@ def test_bytes_come_back(folder):
     assert storage.exists(path)
 
 
+def test_there_is_no_file_whose_name_is_too_long(tmp_path):
+    name = "x" * 300
+    assert storage.find_below(tmp_path, name) == []
+    with pytest.raises(InputError, match="no file matches"):
+        storage.find_files(str(tmp_path / name))
+
+
 def test_large_files_come_back_and_can_be_sought_in(folder, tmp_path):
     data = bytes(range(256)) * 40_000
     (tmp_path / "source").write_bytes(data)
