@@ -19,7 +19,8 @@ from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 from albert_core.estimation.accelerators import Slice
 from albert_core.estimation.collectives import exchanged_bytes
-from albert_core.pretraining.config import Phase, PretrainingConfig
+from albert_core.pretraining.config import PretrainingConfig
+from albert_core.pretraining.phases import Phase
 from albert_core.records.batch import POSITION_OFFSETS, replacement_inputs
 
 # Without these the compiler looks for chips and a metadata server, and fails. With them it takes

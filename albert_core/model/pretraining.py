@@ -26,7 +26,7 @@ from albert_core.model.layers import (
 )
 
 # Added to the number of predictions, as in the original: a batch without any divides by it.
-_SMALLEST_TOTAL = 1e-5
+SMALLEST_TOTAL = 1e-5
 Tensors = Mapping[str, Any]
 
 
@@ -299,7 +299,7 @@ def pretraining_losses(
     masked_lm_example_loss_BP = cross_entropy(targets["masked_lm_ids"], outputs["masked_lm_logits"])
     weights_BP = ops.cast(targets["masked_lm_weights"], "float32")
     # The total of the whole batch, if given: micro-batches and replicas then add up to its loss.
-    num_predictions = targets.get("num_predictions", ops.sum(weights_BP)) + _SMALLEST_TOTAL
+    num_predictions = targets.get("num_predictions", ops.sum(weights_BP)) + SMALLEST_TOTAL
     masked_lm_loss = ops.sum(weights_BP * masked_lm_example_loss_BP) / num_predictions
     sentence_order_example_loss_B = cross_entropy(
         targets["sentence_order_labels"], outputs["sentence_order_logits"]

@@ -26,6 +26,7 @@ from albert_core.model.layers import (
 )
 from albert_core.model.pretraining import (
     METRIC_NAMES,
+    SMALLEST_TOTAL,
     MaskedLmHead,
     PretrainingModel,
     SentenceOrderHead,
@@ -34,8 +35,6 @@ from albert_core.model.pretraining import (
     pretraining_values,
 )
 from albert_core.model.sampling import sample_tokens
-
-_SMALLEST_TOTAL = 1e-5  # as of masked LM: a batch of padding alone divides by it
 
 
 class ReplacedTokenHead(keras.layers.Layer):
@@ -294,7 +293,7 @@ def replaced_token_losses(
         from_logits=True,
     )
     weights_BS = ops.cast(inputs["input_mask"], "float32")
-    num_tokens = targets.get("num_tokens", ops.sum(weights_BS)) + _SMALLEST_TOTAL
+    num_tokens = targets.get("num_tokens", ops.sum(weights_BS)) + SMALLEST_TOTAL
     replaced_token_loss = ops.sum(weights_BS * example_loss_BS) / num_tokens
     return {
         **losses,

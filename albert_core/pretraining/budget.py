@@ -4,15 +4,13 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from albert_core.checks import check_at_least, check_between
 from albert_core.errors import InputError
 from albert_core.optimizers.schedules import Schedule, ScheduleConfig, new_schedule
+from albert_core.pretraining.phases import Phase
 from albert_core.training.minutes import UNSETTLED, PhaseMinutes
-
-if TYPE_CHECKING:
-    from albert_core.pretraining.config import Phase
 
 ScheduleSpan = Literal["phase", "run"]
 
@@ -48,7 +46,7 @@ class BudgetConfig(ScheduleConfig):
         """Whether tokens or minutes say how long training lasts."""
         return self.num_train_tokens is not None or self.train_minutes is not None
 
-    def check_budget(self, phases: Sequence["Phase"]) -> None:
+    def check_budget(self, phases: Sequence[Phase]) -> None:
         """Refuse budgets out of their range, that exclude each other, or without a schedule.
 
         Args:
@@ -78,7 +76,7 @@ class BudgetConfig(ScheduleConfig):
         if self.train_minutes is not None:
             self._check_minutes(phases)
 
-    def _check_minutes(self, phases: Sequence["Phase"]) -> None:
+    def _check_minutes(self, phases: Sequence[Phase]) -> None:
         """Refuse a schedule that cannot end with the minutes.
 
         Raises:
@@ -104,7 +102,7 @@ class BudgetConfig(ScheduleConfig):
                 f"{1 - decay_ratio:g}, what decay_ratio leaves"
             )
 
-    def with_budget(self, phases: Sequence["Phase"]) -> tuple["Phase", ...]:
+    def with_budget(self, phases: Sequence[Phase]) -> tuple[Phase, ...]:
         """Return phases with the steps that tokens give them, and those of their schedules.
 
         The part of a phase in `num_train_tokens` is that of its tokens in those of all phases, at
@@ -129,7 +127,7 @@ class BudgetConfig(ScheduleConfig):
                 self.get_schedule(phase).check()
         return tuple(phases)
 
-    def _with_schedules(self, phases: Sequence["Phase"]) -> list["Phase"]:
+    def _with_schedules(self, phases: Sequence[Phase]) -> list[Phase]:
         """Return phases with the steps of their schedules, and of a warm-up that is a part.
 
         A schedule has the steps of its phase, or of all phases if it spans the run; `UNSETTLED`
@@ -151,7 +149,7 @@ class BudgetConfig(ScheduleConfig):
             before += phase.num_train_steps
         return result
 
-    def get_schedule(self, phase: "Phase") -> Schedule:
+    def get_schedule(self, phase: Phase) -> Schedule:
         """Return the learning rates of a phase, by the steps since its schedule began.
 
         Args:
@@ -167,7 +165,7 @@ class BudgetConfig(ScheduleConfig):
             num_warmup_steps=phase.num_warmup_steps,
         )
 
-    def phase_minutes(self, phases: Sequence["Phase"]) -> tuple[PhaseMinutes, ...]:
+    def phase_minutes(self, phases: Sequence[Phase]) -> tuple[PhaseMinutes, ...]:
         """Return when each phase ends, by its part in the tokens of all; empty without minutes.
 
         Peak, warm-up and stable part of the schedule come with it; of a schedule that spans the run

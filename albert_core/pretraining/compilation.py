@@ -10,7 +10,8 @@ from albert_core.model.pretraining import PretrainingModel
 from albert_core.model.replaced_token_detection import AlbertForReplacedTokenDetection
 from albert_core.optimizers.factory import make_phased_optimizer
 from albert_core.optimizers.phases import PhasedSchedule, SettledSchedule
-from albert_core.pretraining.config import Phase, PretrainingConfig
+from albert_core.pretraining.config import PretrainingConfig
+from albert_core.pretraining.phases import Phase
 from albert_core.training.devices import Devices
 
 

@@ -21,6 +21,7 @@ SHOWN = ("mask_token", "random", "unchanged")
 """What the input may have at a predicted position, by the names that the records' report uses."""
 
 _PREFIX = "masked_lm"
+_LOSS = "loss_of_batches"
 # Metrics over a part of the tokens, by the metric that says how large that part is.
 _DETECTION_PARTS = {
     f"{DETECTION_PREFIX}_precision": f"{DETECTION_PREFIX}_predicted_fraction",
@@ -71,7 +72,9 @@ class HeldOutModel(keras.Model):
         super().__init__(name="held_out")
         self.model = model
         self._mask_id = mask_id
-        names = [*model.metric_names, *model.evaluation_names]
+        # Not Keras's mean of the loss: with several replicas it takes their losses for fractions of
+        # the batch's, and multiplies them by the number of replicas.
+        names = [*model.metric_names, *model.evaluation_names, _LOSS]
         for shown in SHOWN:
             names += [f"{_PREFIX}_{shown}_{what}" for what in ("accuracy", "loss", "fraction")]
         self.means = {name: keras.metrics.Mean(name=name) for name in names}
@@ -101,6 +104,7 @@ class HeldOutModel(keras.Model):
         """
         losses = self.model.batch_losses(x, y, y_pred)
         values = self.model.metric_values(x, y, y_pred, losses)
+        values[_LOSS] = (losses["loss"], ops.shape(y["sentence_order_labels"])[0])
         hits_BP, weights_BP = values[f"{_PREFIX}_accuracy"]
         for shown, chosen_BP in shown_weights(x, y, self._mask_id).items():
             name = f"{_PREFIX}_{shown}"
@@ -129,6 +133,7 @@ def evaluate_held_out(model: HeldOutModel, batches: object) -> dict[str, float]:
     replaced.
     """
     metrics = model.evaluate(batches, return_dict=True, verbose=0)
+    metrics["loss"] = metrics[_LOSS]
     names = (*model.model.metric_names, "loss", *model.model.evaluation_names)
     kept = {name: float(metrics[name]) for name in names}
     for part, whole in _DETECTION_PARTS.items():

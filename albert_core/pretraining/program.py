@@ -13,11 +13,12 @@ from albert_core.checkpoints.trained_length import TRAINED_LENGTH, find_trained_
 from albert_core.config import AlbertConfig
 from albert_core.model.pretraining import PretrainingModel
 from albert_core.pretraining.compilation import compiled_model
-from albert_core.pretraining.config import Phase, PretrainingConfig
+from albert_core.pretraining.config import PretrainingConfig
 from albert_core.pretraining.dataset import PretrainingData, locate_corrupt_record
 from albert_core.pretraining.effective_rank import measure_effective_ranks
 from albert_core.pretraining.held_out import HeldOutModel, evaluate_held_out, published_metrics
 from albert_core.pretraining.initialization import initialize, scale_residual_kernels
+from albert_core.pretraining.phases import Phase
 from albert_core.pretraining.publication import count_parameters, write_results
 from albert_core.pretraining.speed import SpeedMeter, summarize_speed
 from albert_core.progress import ReportProgress, quiet

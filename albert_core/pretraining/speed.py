@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from albert_core.config import AlbertConfig
-from albert_core.pretraining.config import Phase
 from albert_core.pretraining.dataset import PretrainingData
 from albert_core.pretraining.objectives import ObjectiveConfig
+from albert_core.pretraining.phases import Phase
 from albert_core.training.devices import Devices
 from albert_core.training.flops import measured_matrix_flops, peak_flops
 from albert_core.training.plan import TrainingPlan

@@ -16,7 +16,7 @@ from albert_core.checkpoints import convert, describe, save_folder
 from albert_core.checkpoints.side_files import read_task
 from albert_core.errors import InputError
 from albert_core.exports.sentences import read_sentences
-from albert_core.pretraining.config import PhaseConfig
+from albert_core.pretraining.phases import PhaseConfig
 from albert_core.tasks import Source
 from albert_core.tokenization import SentencePieceTokenizer
 from albert_core.training.flops import training_flops_per_token

@@ -17,8 +17,8 @@ from albert_core.corpus import CorpusConfig
 from albert_core.errors import InputError, StepFailedError
 from albert_core.model import AlbertForPreTraining
 from albert_core.model.weights import read_weights, weights_by_name
-from albert_core.pretraining.config import PhaseConfig
 from albert_core.pretraining.initialization import initialize
+from albert_core.pretraining.phases import PhaseConfig
 from albert_core.records.config import MaskingConfig
 from albert_core.tokenization import load_tokenizer
 from albert_core.tokenization.config import VocabConfig

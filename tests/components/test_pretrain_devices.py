@@ -10,7 +10,7 @@ import yaml
 
 from albert_core.config import WEIGHTS_NAME
 from albert_core.model.weights import read_weights
-from tests.helpers.tiny_pretraining import OVERRIDES, losses_of
+from tests.helpers.tiny_pretraining import OVERRIDES, history_of, losses_of
 from tests.helpers.zygote import ALBERT, Fork, Zygote
 
 pytestmark = pytest.mark.slow
@@ -143,6 +143,11 @@ def test_two_logical_devices_of_tensorflow(start, arguments, tmp_path):
     one = losses_of(tmp_path / "one")
     assert losses_of(tmp_path / "two") == pytest.approx(one, abs=TOLERANCE)
     assert losses_of(tmp_path / "parts") == pytest.approx(one, abs=TOLERANCE)
+    (row,), (row_of_two,) = history_of(tmp_path / "one"), history_of(tmp_path / "two")
+    for name in ("masked_lm_loss", "sentence_order_loss"):
+        assert row_of_two[name] == pytest.approx(row[name], abs=TOLERANCE), name
+    # In an evaluation each replica divides by the number of its own predictions.
+    assert row_of_two["loss"] == pytest.approx(row["loss"], rel=0.01)
 
 
 @pytest.mark.parametrize(

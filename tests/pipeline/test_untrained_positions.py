@@ -12,7 +12,8 @@ from albert_core.config import ModelConfig, preset
 from albert_core.corpus import CorpusConfig
 from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig
-from albert_core.pretraining.config import PhaseConfig, PretrainingConfig
+from albert_core.pretraining.config import PretrainingConfig
+from albert_core.pretraining.phases import PhaseConfig
 from albert_core.records.config import RecordsConfig
 from components.checkpoint.config import CheckpointConfig
 from pipeline.config import RunConfig

@@ -9,8 +9,9 @@ from albert_core.artifacts.manifest import Manifest
 from albert_core.checkpoints.trained_length import TRAINED_LENGTH
 from albert_core.config import AlbertConfig
 from albert_core.optimizers.settings import OptimizerConfig, without_unchanged
-from albert_core.pretraining.config import Phase, PretrainingConfig
+from albert_core.pretraining.config import PretrainingConfig
 from albert_core.pretraining.objectives import has_detection
+from albert_core.pretraining.phases import Phase
 from albert_core.records.config import MaskingConfig, RecordsConfig
 from albert_core.settings import parse_settings, plain_values
 from components.export.card.config import CardConfig

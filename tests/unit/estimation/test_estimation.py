@@ -13,7 +13,8 @@ from albert_core.estimation.collectives import exchanged_bytes
 from albert_core.estimation.compiled_step import CompiledStep
 from albert_core.estimation.estimate import estimate, fill_minutes
 from albert_core.estimation.prices import LIST_PRICES, Prices
-from albert_core.pretraining.config import PhaseConfig, PretrainingConfig
+from albert_core.pretraining.config import PretrainingConfig
+from albert_core.pretraining.phases import PhaseConfig
 from pipeline.cli.main import main
 from pipeline.estimation import refuse_above
 

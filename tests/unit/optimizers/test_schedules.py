@@ -8,7 +8,8 @@ from albert_core.optimizers.adamw import AdamW
 from albert_core.optimizers.phases import PhasedSchedule, SettledSchedule
 from albert_core.optimizers.schedules import SCHEDULES, PolynomialDecay, WarmupStableDecay
 from albert_core.pretraining.compilation import schedule_of_phases
-from albert_core.pretraining.config import PhaseConfig, PretrainingConfig
+from albert_core.pretraining.config import PretrainingConfig
+from albert_core.pretraining.phases import PhaseConfig
 from albert_core.training.minutes import UNSETTLED
 
 pytestmark = pytest.mark.backends

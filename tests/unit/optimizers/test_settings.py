@@ -5,7 +5,8 @@ import pytest
 from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.optimizers.settings import ORIGINAL_MOMENTS, OptimizerConfig
-from albert_core.pretraining.config import PhaseConfig, PretrainingConfig
+from albert_core.pretraining.config import PretrainingConfig
+from albert_core.pretraining.phases import PhaseConfig
 from albert_core.tasks import TASKS
 from components.finetune.step import recorded_settings as recorded_finetuning
 from components.pretrain.step import recorded_settings as recorded_pretraining

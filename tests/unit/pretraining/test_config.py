@@ -6,8 +6,9 @@ import pytest
 
 from albert_core.config import AlbertConfig, preset
 from albert_core.errors import InputError
-from albert_core.pretraining.config import PhaseConfig, PretrainingConfig
+from albert_core.pretraining.config import PretrainingConfig
 from albert_core.pretraining.objectives import ReplacedTokenConfig, published_row
+from albert_core.pretraining.phases import PhaseConfig
 from albert_core.training.minutes import UNSETTLED
 from albert_core.training.safeguards import SafeguardConfig
 
