@@ -7,7 +7,12 @@ from albert_core.checkpoints.vocabulary import require_tokenizer
 from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.finetuning.frozen_probe import can_probe, probe_frozen_encoder
-from albert_core.finetuning.probe_results import DEFAULT_NUM_EXAMPLES, DEFAULT_SEED, FrozenProbe
+from albert_core.finetuning.probe_results import (
+    DEFAULT_NUM_EXAMPLES,
+    DEFAULT_SEED,
+    LEAST_NUM_EXAMPLES,
+    FrozenProbe,
+)
 from albert_core.progress import ReportProgress, quiet
 from albert_core.tasks import Example, InvalidRows, Task, read_examples
 from albert_core.tasks.task import Split
@@ -63,7 +68,7 @@ def probe_checkpoint(
     if not can_probe(task, len(train)) or not dev:
         raise InputError(
             f"task {task.name}: got {len(train)} training and {len(dev)} dev examples, expected at "
-            "least ten and one"
+            f"least {LEAST_NUM_EXAMPLES} and 1"
         )
     return probe_frozen_encoder(
         task=task,
@@ -86,5 +91,5 @@ def _read(task: Task, data: Path, split: Split) -> list[Example]:
     Raises:
         InputError: A file is missing or cannot be used.
     """
-    invalid_rows = InvalidRows(task.bad_rows if split == "train" else "refuse")
+    invalid_rows = InvalidRows.of_split(split, leaves_out=task.bad_rows == "leave_out")
     return read_examples(task, data, split, invalid_rows=invalid_rows)

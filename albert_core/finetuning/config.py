@@ -14,7 +14,7 @@ from albert_core.checks import (
 )
 from albert_core.errors import InputError
 from albert_core.finetuning.pooling_choice import PoolingSetting, choose_pooling
-from albert_core.finetuning.probe_results import DEFAULT_NUM_EXAMPLES
+from albert_core.finetuning.probe_results import DEFAULT_NUM_EXAMPLES, LEAST_NUM_EXAMPLES
 from albert_core.optimizers.settings import (
     ORIGINAL_MOMENTS,
     OptimizerConfig,
@@ -212,6 +212,11 @@ class FinetuningConfig(OptimizerConfig):
             num_probe_examples=0,
             grid_max_examples=1,
         )
+        if 0 < self.num_probe_examples < LEAST_NUM_EXAMPLES:
+            raise InputError(
+                f"finetuning.num_probe_examples: got {self.num_probe_examples}, expected "
+                f"{LEAST_NUM_EXAMPLES} or more, or 0 for no frozen probe"
+            )
         for size in self.grid_batch_sizes:
             check_minimum("finetuning.grid_batch_sizes", size, 1)
         for name in ("grid_learning_rates", "grid_batch_sizes"):

@@ -24,6 +24,7 @@ from albert_core.finetuning.probe_features import (
 from albert_core.finetuning.probe_results import (
     DEFAULT_NUM_EXAMPLES,
     DEFAULT_SEED,
+    LEAST_NUM_EXAMPLES,
     EncoderScores,
     FrozenProbe,
     Gain,
@@ -33,6 +34,7 @@ from albert_core.finetuning.probe_results import (
 from albert_core.finetuning.ridge import RidgePredictions, predict_by_ridge
 from albert_core.progress import ReportProgress, quiet
 from albert_core.tasks import Example, Task
+from albert_core.tasks.examples import spread_evenly
 from albert_core.tasks.metrics import (
     bootstrap_interval,
     compute_metrics,
@@ -45,13 +47,12 @@ from albert_core.tokenization import Tokenizer
 if TYPE_CHECKING:
     from albert_core.model.encoder import AlbertEncoder
 
-_LEAST_EXAMPLES = 10
 _HELD_OUT_FRACTION = 0.2
 
 
 def can_probe(task: Task, num_train: int) -> bool:
     """Return whether there is a frozen probe: not of questions, nor with under ten examples."""
-    return task.kind != "question_answering" and num_train >= _LEAST_EXAMPLES
+    return task.kind != "question_answering" and num_train >= LEAST_NUM_EXAMPLES
 
 
 def probe_frozen_encoder(
@@ -97,8 +98,8 @@ def probe_frozen_encoder(
     started = time.monotonic()
     num_columns = len(train[0].texts)
     if task.kind == "multiple_choice":
-        num_examples = max(_LEAST_EXAMPLES, num_examples // (num_columns - 1))
-    train, dev = _spread(train, num_examples), _spread(dev, num_examples)
+        num_examples = max(LEAST_NUM_EXAMPLES, num_examples // (num_columns - 1))
+    train, dev = spread_evenly(train, num_examples), spread_evenly(dev, num_examples)
     problem = _Problem(task, train, dev, tokenizer, sequence_length=sequence_length, seed=seed)
     progress(0, 0, f"frozen probe of {len(train):,} training and {len(dev):,} dev examples")
     model = problem.predict(pretrained_encoder(config, weights, source=source), source)
@@ -200,8 +201,8 @@ class _Problem:
 
         def score(outputs: np.ndarray) -> float:
             """Return the task's first metric of the held-out examples."""
-            metrics = compute_metrics(self._task, self._by_example(outputs, per_example), held_out)
-            return metrics[self._task.metrics[0]]
+            outputs = self._by_example(outputs, len(held_out))
+            return compute_metrics(self._task, outputs, held_out)[self._task.metrics[0]]
 
         predictions = predict_by_ridge(
             train_NF,
@@ -210,13 +211,13 @@ class _Problem:
             is_held_out_N=np.repeat(self._is_held_out_N, per_example),
             score=score,
         )
-        outputs = self._by_example(predictions.outputs, per_example)
+        outputs = self._by_example(predictions.outputs, len(self._dev_targets))
         return dataclasses.replace(predictions, outputs=outputs)
 
-    def _by_example(self, outputs: np.ndarray, per_example: int) -> np.ndarray:
+    def _by_example(self, outputs: np.ndarray, num_examples: int) -> np.ndarray:
         """Return a row for each example of what has one for each choice, else the same."""
         is_choice = self._task.kind == "multiple_choice"
-        return outputs.reshape(-1, per_example) if is_choice else outputs
+        return outputs.reshape(num_examples, -1) if is_choice else outputs
 
     def score(self, predictions: Sequence[RidgePredictions]) -> EncoderScores:
         """Return the scores of the predictions from each layer, the first being number 1.
@@ -283,10 +284,3 @@ def _gain(
         *(one[layer] for one, layer in zip(predictions, layers, strict=True))
     )
     return Gain(gain=first - second, low=low, high=high)
-
-
-def _spread(examples: Sequence[Example], most: int) -> Sequence[Example]:
-    """Return at most `most` examples, in their order and evenly spread."""
-    if len(examples) <= most:
-        return examples
-    return [examples[number * len(examples) // most] for number in range(most)]

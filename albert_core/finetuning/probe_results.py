@@ -9,6 +9,7 @@ from typing import Any
 PROBE_NAME = "frozen_probe.json"
 DEFAULT_NUM_EXAMPLES = 12_000
 DEFAULT_SEED = 12345
+LEAST_NUM_EXAMPLES = 10  # with fewer, the fifth that chooses the penalty says nothing
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -58,8 +58,8 @@ def run_finetuning(
         data: Folder of its files.
         pretrained: The model to start from, with its vocabulary.
         initialization: `pretrained`, or `random` weights of the same architecture, as a baseline.
-        config: How to train: the settings of this task, see `FinetuningConfig.for_task`; a
-            `pooling` of `auto` is resolved.
+        config: How to train: the settings of this task, see `FinetuningConfig.for_task`, with
+            another `pooling` than `auto`.
         results: Folder that exists; receives configuration, weights, vocabulary, task.json,
             metrics.jsonl, training_log.jsonl, trials.json, and frozen_probe.json of a pretrained
             model.
@@ -83,7 +83,6 @@ def run_finetuning(
             `sequence_length` is more than the model reads.
         StepFailedError: A training was interrupted or diverged; its checkpoint is left.
     """
-    config = dataclasses.replace(config, pooling=config.pooling_of(task))
     checkpoint = pretrained.with_pooler()
     for note in (*checkpoint.notes, *_describe_left_out(checkpoint, task)):
         progress(0, 0, note)

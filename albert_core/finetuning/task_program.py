@@ -8,7 +8,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -34,13 +34,12 @@ from albert_core.tasks import (
     read_questions,
     task_fingerprint,
 )
+from albert_core.tasks.examples import spread_evenly
 from albert_core.tasks.task import Split
 from albert_core.tokenization import Tokenizer
 
 TaskBatch = tuple[ModelInputs, Any]
 """Inputs and targets of a batch: an array [B] of targets, or several by name."""
-
-_Row = TypeVar("_Row")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -161,7 +160,9 @@ class TextProgram(TaskProgram):
         `most` all rows are read and that many kept, evenly spread.
         """
         invalid_rows = self._invalid_rows(split)
-        examples = _spread(read_examples(self.task, folder, split, invalid_rows=invalid_rows), most)
+        examples = spread_evenly(
+            read_examples(self.task, folder, split, invalid_rows=invalid_rows), most
+        )
         make = functools.partial(
             make_features,
             examples,
@@ -204,7 +205,7 @@ class QuestionProgram(TaskProgram):
             InputError: As of `TaskProgram.read`, or a question leaves no room for its context.
         """
         invalid_rows = self._invalid_rows(split)
-        questions = _spread(
+        questions = spread_evenly(
             read_questions(self.task, folder, split, invalid_rows=invalid_rows), most
         )
         windows: Sequence[Window] = ()
@@ -263,16 +264,6 @@ class AnswerabilityProgram(QuestionProgram):
         """
         inputs, targets = super().batch(features, examples, length)
         return {**inputs, "start_positions": targets["start_positions"]}, targets
-
-
-def _spread(examples: Sequence[_Row], most: int | None) -> Sequence[_Row]:
-    """Return at most `most` examples, in their order and evenly spread, the first one among them.
-
-    All are returned if `most` is None.
-    """
-    if most is None or len(examples) <= most:
-        return examples
-    return [examples[number * len(examples) // most] for number in range(most)]
 
 
 def task_program(

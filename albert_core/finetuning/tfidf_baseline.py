@@ -13,6 +13,7 @@ import numpy as np
 
 from albert_core.finetuning.linear_models import COSINE_ALONE, LinearModels
 from albert_core.tasks import Example, Task
+from albert_core.tasks.examples import spread_evenly
 
 MAX_TRAIN_EXAMPLES = 50_000
 _COSINE_WEIGHT = 10.0
@@ -61,7 +62,7 @@ def predict_with_tfidf(
     """
     if task.kind == "question_answering":
         return None
-    train = _spread(train)
+    train = spread_evenly(train, MAX_TRAIN_EXAMPLES)
     try:
         features = _Features(train)
     except ValueError:  # scikit-learn's way to say that there is no term in any text
@@ -95,14 +96,6 @@ def _describe(task: Task, strength: float, *, is_pair: bool) -> str:
         "multi_label": "a logistic regression for each label",
     }.get(task.kind, "logistic regression")
     return f"{features} and {model}"
-
-
-def _spread(examples: Sequence[Example]) -> Sequence[Example]:
-    """Return at most `MAX_TRAIN_EXAMPLES` examples, in their order and evenly spread."""
-    num_all, most = len(examples), MAX_TRAIN_EXAMPLES
-    if num_all <= most:
-        return examples
-    return [examples[number * num_all // most] for number in range(most)]
 
 
 class _Features:

@@ -2,9 +2,13 @@
 
 import collections
 import dataclasses
+from collections.abc import Sequence
+from typing import TypeVar
 
 from albert_core.errors import InputError
 from albert_core.tasks.task import BadRows, Split
+
+Row = TypeVar("Row")
 
 UNEVEN_CHOICES = "other number of choices"  # a cause of `InvalidRows`
 
@@ -55,6 +59,16 @@ class Question:
     answers: tuple[Answer, ...] = ()
     is_impossible: bool = False
     source: str = ""
+
+
+def spread_evenly(rows: Sequence[Row], most: int | None) -> Sequence[Row]:
+    """Return at most `most` rows, in their order and evenly spread, the first one among them.
+
+    All are returned if `most` is None.
+    """
+    if most is None or len(rows) <= most:
+        return rows
+    return [rows[number * len(rows) // most] for number in range(most)]
 
 
 class InvalidRows:

@@ -6,7 +6,11 @@ import json
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.output_file import refuse_foreign_file
 from albert_core.checks import check_minimum, check_seed
-from albert_core.finetuning.probe_results import DEFAULT_NUM_EXAMPLES, DEFAULT_SEED
+from albert_core.finetuning.probe_results import (
+    DEFAULT_NUM_EXAMPLES,
+    DEFAULT_SEED,
+    LEAST_NUM_EXAMPLES,
+)
 from albert_core.places.models import find_model
 from albert_core.progress import to_stderr
 from albert_core.storage import local_folder, write_bytes
@@ -49,7 +53,7 @@ def probe(
     from albert_core.finetuning.checkpoint_probe import probe_checkpoint
     from pipeline.cli.tables import print_probe
 
-    check_minimum("num_examples", num_examples, 10)
+    check_minimum("num_examples", num_examples, LEAST_NUM_EXAMPLES)
     check_seed("seed", seed)
     if output:
         refuse_foreign_file(output, _is_probe, what="a frozen probe")

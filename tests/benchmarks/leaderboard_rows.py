@@ -153,22 +153,44 @@ def parse_row(values: Mapping[str, Any]) -> Row:
 
 
 def compare_rows(stored: Row, measured: Row) -> Iterator[tuple[str, float | None, float | None]]:
-    """Yield the name of each figure that either row has, with its value in both."""
-    for name in ("minutes", "masked_lm", "mask_token", "sentence_order"):
+    """Yield the name of each figure that either row has, with its value in both.
+
+    Raises:
+        InputError: A task's scores are of different metrics.
+    """
+    for name in ("minutes", "flop", "masked_lm", "mask_token", "sentence_order"):
         yield name, getattr(stored, name), getattr(measured, name)
     for task in dict.fromkeys((*stored.tasks, *measured.tasks)):
         of_task = [
             dataclasses.asdict(r.tasks[task]) if task in r.tasks else {} for r in (stored, measured)
         ]
-        for name in [field.name for field in dataclasses.fields(TaskFigures)][2:]:
+        metrics = {values.pop("metric") for values in of_task if values}
+        if len(metrics) > 1:
+            raise InputError(
+                f"row {measured.name}: {task}: got scores by {' and '.join(sorted(metrics))}, "
+                "expected one metric; give the row another name"
+            )
+        for name in dict.fromkeys(name for values in of_task for name in values):
             first, second = (values.get(name) for values in of_task)
             if first is not None or second is not None:
                 yield f"{task} {name}", first, second
 
 
-def mean_score(row: Row, tasks: Sequence[str]) -> float:
-    """Return the mean of a row's scores on some tasks, at least one, all of which it has."""
-    return sum(row.tasks[task].score for task in tasks) / len(tasks)
+def find_beaten_rows(rows: Sequence[Row]) -> list[str]:
+    """Return the names of the rows that do not beat the last row of an equal budget before them.
+
+    A row beats another by the mean of the scores on the tasks that both have; without such a task
+    it does not.
+    """
+    beaten = []
+    latest: dict[str, Row] = {}
+    for row in rows:
+        if before := latest.get(row.budget):
+            common = row.tasks.keys() & before.tasks.keys()
+            if sum(row.tasks[task].score - before.tasks[task].score for task in common) <= 0:
+                beaten.append(row.name)
+        latest[row.budget] = row
+    return beaten
 
 
 def render(board: Leaderboard) -> str:

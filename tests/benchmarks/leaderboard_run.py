@@ -8,15 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from albert_core.artifacts.manifest import MANIFEST_NAME, Manifest
+from albert_core.artifacts.manifest import MANIFEST_NAME, Manifest, code_version
 from albert_core.config import CONFIG_NAME, AlbertConfig
 from albert_core.errors import InputError
 from albert_core.places.outputs import RUN_CONFIG_NAME, StepOutput, find_outputs
 from albert_core.places.scores import SCORES_NAME
-from albert_core.pretraining.config import PretrainingConfig
-from albert_core.settings import parse_settings
-from albert_core.training.flops import training_flops_per_token
 from albert_core.yaml_text import load_yaml
+from components.export.card.training import pretraining_flops
 from tests.benchmarks.leaderboard_rows import ROOT, Row, TaskFigures
 
 
@@ -36,15 +34,18 @@ def row_from_run(run: Path, like: Row) -> Row:
         raise InputError(f"{run}: got no output of pretraining, expected a finished run from text")
     metrics = pretrained.manifest.metrics
     scores = json.loads((run / SCORES_NAME).read_text(encoding="utf-8"))["tasks"]
+    records = [one.manifest for one in outputs.records.values()]
+    architecture = AlbertConfig.from_json_file(Path(pretrained.folder) / CONFIG_NAME)
+    flop = pretraining_flops(pretrained.manifest, records, architecture)
     hours = metrics["num_tokens"] / metrics["tokens_per_second"] / 3600
     return dataclasses.replace(
         like,
         date=_day_of(Path(pretrained.folder)),
-        commit=_commit(),
+        commit=_commit(pretrained.manifest),
         command=f"make leaderboard ROW={like.name}",
         hardware=_hardware(pretrained),
         minutes=round(60 * hours, 1),
-        flop=_flop(pretrained),
+        flop=float(f"{flop:.2e}"),
         price=_price(run, hours),
         masked_lm=_points(metrics.get("masked_lm_accuracy")),
         mask_token=_points(metrics.get("masked_lm_mask_token_accuracy")),
@@ -81,8 +82,13 @@ def _day_of(folder: Path) -> str:
     return datetime.datetime.fromtimestamp(written, datetime.UTC).date().isoformat()
 
 
-def _commit() -> str:
-    """Return the repository's commit, with `+` if files have changed; empty outside of Git."""
+def _commit(manifest: Manifest) -> str:
+    """Return the repository's commit, with `+` if files have changed.
+
+    Empty outside of Git, and if other sources than those that are here made the output.
+    """
+    if manifest.code_version != code_version():
+        return ""
     command = ("git", "-C", str(ROOT), "describe", "--always", "--dirty=+", "--exclude", "*")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout.strip()
@@ -94,37 +100,6 @@ def _hardware(pretrained: StepOutput) -> str:
     devices = str(pretrained.manifest.metrics.get("strategy", ""))
     cores = f"{machine.get('num_cores', '?')} cores of {machine.get('processor', 'unknown')}"
     return cores if not devices or "CPU" in devices else f"{devices}; {cores}"
-
-
-def _flop(pretrained: StepOutput) -> float | None:
-    """Return the operations of a pretraining's matrix products, by the formula, to three digits.
-
-    None of an objective with more than one model.
-    """
-    manifest = pretrained.manifest
-    settings = manifest.config["pretraining"]
-    if settings.get("objective", "masked_lm") != "masked_lm":
-        return None
-    config = parse_settings(PretrainingConfig, settings, source="pretraining")
-    architecture = AlbertConfig.from_json_file(Path(pretrained.folder) / CONFIG_NAME)
-    left, flop = manifest.metrics["num_tokens"], 0.0
-    phases = config.resolved_phases(_sequence_length(manifest))
-    for phase in phases:
-        length = phase.sequence_length
-        # The last phase has all that are left: a budget of minutes does not tell its steps.
-        num_tokens = left if phase is phases[-1] else min(left, phase.num_tokens)
-        left -= num_tokens
-        num_predictions = config.masking.max_predictions(length)
-        flop += num_tokens * training_flops_per_token(
-            phase.architecture(architecture), length, num_predictions
-        )
-    return float(f"{flop:.2e}")
-
-
-def _sequence_length(manifest: Manifest) -> int:
-    """Return the length of the sequences of a pretraining without phases, by its records."""
-    lengths = [name.removeprefix("records ") for name in manifest.inputs if "records " in name]
-    return max(map(int, lengths))
 
 
 def _price(run: Path, hours: float) -> str:

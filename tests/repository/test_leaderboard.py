@@ -1,5 +1,6 @@
 """The leaderboard: its rows are whole, its page shows them, and a run gives a row of its own."""
 
+import dataclasses
 import datetime
 import json
 import re
@@ -19,7 +20,7 @@ from tests.benchmarks.leaderboard_rows import (
     ROOT,
     Row,
     compare_rows,
-    mean_score,
+    find_beaten_rows,
     parse_row,
     read_leaderboard,
     rendered_page,
@@ -57,13 +58,21 @@ def test_names_are_different_and_dates_in_order() -> None:
 
 
 def test_a_new_row_beats_the_last_of_an_equal_budget() -> None:
-    latest: dict[str, Row] = {}
-    for row in BOARD.rows:
-        if before := latest.get(row.budget):
-            common = [task for task in row.tasks if task in before.tasks]
-            assert common
-            assert mean_score(row, common) > mean_score(before, common)
-        latest[row.budget] = row
+    assert not find_beaten_rows(BOARD.rows)
+    demo = BOARD.row("demo")
+    figures = demo.tasks["docs-next"]
+    worse, better = (
+        dataclasses.replace(
+            demo,
+            name=name,
+            tasks={"docs-next": dataclasses.replace(figures, score=figures.score + gain)},
+        )
+        for name, gain in (("worse", -0.1), ("better", 0.1))
+    )
+    assert find_beaten_rows([demo, worse, better]) == ["worse"]
+    assert find_beaten_rows([demo, dataclasses.replace(demo, name="others", tasks={})]) == [
+        "others"
+    ]
 
 
 def test_the_page_shows_the_rows() -> None:

@@ -114,12 +114,8 @@ def pretraining_section(
     manifest = lineage.pretrained
     if manifest is None:
         return Section(title="Pretraining")
-    values = plain_values(manifest.config["pretraining"])
-    config = parse_settings(PretrainingConfig, values, source="manifest of pretrain")
+    config, phases = _recorded_training(manifest)
     metrics = manifest.metrics
-    phases = _settled_phases(
-        config.resolved_phases(_first_sequence_length(manifest)), metrics.get("settled_phases")
-    )
     return Section(
         title="Pretraining",
         facts=[
@@ -146,7 +142,10 @@ def pretraining_section(
                 ("Tokens per second", metrics["tokens_per_second"]),
                 (
                     "Model FLOPs",
-                    architecture and _count_flops(phases, config, lineage, architecture),
+                    architecture
+                    and format_number(
+                        pretraining_flops(manifest, lineage.records, architecture), digits=3
+                    ),
                 ),
             ),
             *_time_and_cost(metrics["num_tokens"], metrics["tokens_per_second"], card),
@@ -194,6 +193,18 @@ def _objective(config: PretrainingConfig) -> str:
         f"{format_exact(detection.generator_size)}, loss weight "
         f"{format_exact(detection.loss_weight)})"
     )
+
+
+def _recorded_training(manifest: Manifest) -> tuple[PretrainingConfig, Sequence[Phase]]:
+    """Return the settings of a pretraining, and its phases with the steps that minutes gave them.
+
+    Raises:
+        InputError: The settings in the manifest are not those of this version.
+    """
+    values = plain_values(manifest.config["pretraining"])
+    config = parse_settings(PretrainingConfig, values, source="manifest of pretrain")
+    phases = config.resolved_phases(_first_sequence_length(manifest))
+    return config, _settled_phases(phases, manifest.metrics.get("settled_phases"))
 
 
 def _settled_phases(
@@ -297,29 +308,33 @@ def _phases_table(phases: Sequence[Phase]) -> CardTable:
     return CardTable.from_values(_PHASE_COLUMNS, rows)
 
 
-def _count_flops(
-    phases: Sequence[Phase],
-    config: PretrainingConfig,
-    lineage: Lineage,
-    architecture: AlbertConfig,
-) -> str:
-    """Return the FLOPs of the matrix products of all phases, forwards and backwards, as text.
+def pretraining_flops(
+    manifest: Manifest, records: Sequence[Manifest], architecture: AlbertConfig
+) -> float:
+    """Return the FLOPs of the matrix products of a pretraining, forwards and backwards.
 
-    They are those of the tokens that were really trained on; "0" without a manifest of pretraining.
+    They are those of the tokens that were really trained on.
+
+    Args:
+        manifest: Of the pretraining.
+        records: Manifests of its records, for the masks of static ones.
+        architecture: Of the model, with all its layers.
+
+    Raises:
+        InputError: The settings in a manifest are not those of this version.
     """
-    num_tokens = lineage.pretrained.metrics["num_tokens"] if lineage.pretrained else 0
-    total = sum(
-        phase_tokens
+    config, phases = _recorded_training(manifest)
+    parts = _split_by_phase(manifest.metrics["num_tokens"], phases, config, records)
+    flops = (
+        num_tokens
         * config.flops_per_token(
             phase.architecture(architecture),
             phase.sequence_length,
             masking.max_predictions(phase.sequence_length),
         )
-        for phase_tokens, phase, masking in _split_by_phase(
-            num_tokens, phases, config, lineage.records
-        )
+        for num_tokens, phase, masking in parts
     )
-    return format_number(float(total), digits=3)
+    return float(sum(flops))
 
 
 def _split_by_phase(

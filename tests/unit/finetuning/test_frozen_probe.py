@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,6 @@ import pytest
 
 from albert_core.checkpoints import Checkpoint
 from albert_core.errors import InputError
-from albert_core.finetuning import frozen_encoder
 from albert_core.finetuning.checkpoint_probe import probe_checkpoint
 from albert_core.finetuning.features import make_features
 from albert_core.finetuning.frozen_encoder import layer_means, pretrained_encoder, random_encoder
@@ -54,7 +54,12 @@ def make_examples(kind: str, count: int, seed: int) -> list[Example]:
     return examples
 
 
-def probe(kind: str, tokenizer: SentencePieceTokenizer, **settings: int) -> FrozenProbe:
+def probe(
+    kind: str,
+    tokenizer: SentencePieceTokenizer,
+    dev: Sequence[Example] | None = None,
+    **settings: int,
+) -> FrozenProbe:
     config = dataclasses.replace(CONFIG, vocab_size=len(tokenizer))
     return probe_frozen_encoder(
         task=TASKS[kind],
@@ -62,7 +67,7 @@ def probe(kind: str, tokenizer: SentencePieceTokenizer, **settings: int) -> Froz
         weights=pretrained(tokenizer=tokenizer).weights,
         tokenizer=tokenizer,
         train=make_examples(kind, 90, 1),
-        dev=make_examples(kind, 30, 2),
+        dev=make_examples(kind, 30, 2) if dev is None else dev,
         sequence_length=24,
         **settings,
     )
@@ -86,6 +91,17 @@ def test_each_kind_of_task_is_read_off_the_outputs(kind: str, tokenizer) -> None
     assert gain.gain == result.pretrained.best_score - result.random_weights.best_score
     assert gain.low <= gain.high
     assert json.dumps(dataclasses.asdict(result))
+
+
+def test_dev_questions_may_have_another_number_of_choices(tokenizer) -> None:
+    dev = [
+        dataclasses.replace(one, texts=one.texts[:3])
+        for one in make_examples("choices", 30, 2)
+        if one.target < 2
+    ]
+    result = probe("choices", tokenizer, dev=dev)
+    assert (result.num_train, result.num_dev) == (90, 20)
+    assert result.pretrained.best_score > 0.8
 
 
 def test_more_examples_than_wanted_are_left_out_and_counted(tokenizer) -> None:
@@ -120,7 +136,7 @@ def block_numbers() -> range:
     return range(every - 1, every * CONFIG.num_hidden_layers, every)
 
 
-def test_outputs_that_are_not_finite_are_refused(tokenizer, monkeypatch) -> None:
+def test_outputs_that_are_not_finite_are_refused(tokenizer) -> None:
     checkpoint = pretrained(tokenizer=tokenizer)
     damaged = {name: np.full_like(array, np.nan) for name, array in checkpoint.weights.items()}
     with pytest.raises(InputError, match=r"the model: got outputs that are not finite"):
@@ -131,7 +147,7 @@ def test_outputs_that_are_not_finite_are_refused(tokenizer, monkeypatch) -> None
             source="the model",
         )
     with pytest.raises(InputError, match="missing bert/"):
-        frozen_encoder.pretrained_encoder(CONFIG, {}, source="the model")
+        pretrained_encoder(CONFIG, {}, source="the model")
 
 
 def test_features_and_targets_of_pairs_and_choices() -> None:
@@ -162,9 +178,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_command_prints_every_layer_and_writes_json(
-    folder, tokenizer, capsys, monkeypatch
-) -> None:
+def test_the_command_prints_every_layer_and_writes_json(folder, tokenizer, capsys) -> None:
     from albert_core.checkpoints import save_folder
 
     (folder / "model").mkdir()

@@ -81,7 +81,10 @@ def test_the_rate_of_the_head_goes_by_its_pooling_unless_it_is_set() -> None:
 
 def test_settings_that_are_as_they_always_were_are_the_same_work() -> None:
     config = FinetuningConfig(pooling="pooler")
-    new = {"pooling", "head_rate_multiplier", "grid_max_examples", "evaluation_interval_steps"}
+    new = {
+        *("pooling", "head_rate_multiplier", "grid_max_examples", "evaluation_interval_steps"),
+        "num_probe_examples",
+    }
     assert not new & recorded_settings(config).keys()
     assert recorded_settings(dataclasses.replace(config, pooling="mean"))["pooling"] == "mean"
 
