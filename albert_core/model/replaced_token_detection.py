@@ -1,7 +1,6 @@
 """Replaced-token detection: a small generator fills masks, ALBERT tells what it replaced.
 
-Shape suffixes: B batch, S sequence, P predictions, H hidden, E embedding, V vocabulary,
-N blocks of the vocabulary, K tokens of such a block.
+Shape suffixes: B batch, S sequence, P predictions, H hidden, E embedding, V vocabulary.
 
 Source: Clark et al. 2020, ELECTRA. Deviates from it: the model is an ALBERT, which also learns the
 order of sentences, and the masks are those of the records.
@@ -22,7 +21,6 @@ from albert_core.model.layers import (
     check_range,
     dense,
     hidden_activation,
-    select_positions,
 )
 from albert_core.model.pretraining import (
     METRIC_NAMES,
@@ -84,19 +82,16 @@ class Generator(keras.layers.Layer):
 
     def call(self, inputs: Tensors, training: bool | None = None) -> Any:
         """Return logits [B, P, V] for the masked positions; inputs as of `AlbertForPreTraining`."""
-        positions_BP = inputs["masked_lm_positions"]
         outputs = self.bert(
             inputs["input_ids"],
             input_mask=inputs["input_mask"],
             segment_ids=inputs["segment_ids"],
-            output_positions=positions_BP if training else None,
+            output_positions=inputs["masked_lm_positions"],
             position_offsets=inputs.get("position_offsets"),
             training=training,
         )
-        masked_BPH = outputs["sequence_output"]
-        if not training:
-            masked_BPH = select_positions(masked_BPH, positions_BP)
-        return self.masked_lm(masked_BPH, word_embeddings_VE=self.bert.embeddings.word_embeddings)
+        word_embeddings_VE = self.bert.embeddings.word_embeddings
+        return self.masked_lm(outputs["sequence_output"], word_embeddings_VE=word_embeddings_VE)
 
 
 class AlbertForReplacedTokenDetection(PretrainingModel):

@@ -62,7 +62,6 @@ def make_phased_optimizer(
     *,
     decay_rate: float = 0.01,
     clip_norm: float = 1.0,
-    ema_decay: float | None = None,
     **settings: Any,
 ) -> AdamW:
     """Return an optimizer, not built, with any schedule; the defaults are the original's.
@@ -72,8 +71,8 @@ def make_phased_optimizer(
         schedule: The learning rate; its numbers are not checked here.
         decay_rate: Weight decay of kernels and embeddings.
         clip_norm: Largest norm of the whole gradient; longer ones are scaled down to it.
-        ema_decay: Decay of averages of the weights; None: none are kept.
-        **settings: As `OptimizerConfig.optimizer_settings` returns them; not checked.
+        **settings: As `OptimizerConfig.optimizer_settings` returns them, and on demand
+            `head_rate_multiplier` and `ema_decay`; not checked.
     """
     return _OPTIMIZERS[name](
         schedule,
@@ -81,6 +80,5 @@ def make_phased_optimizer(
         # By the norm of all gradients together, as in the original; `clipnorm` would clip each
         # alone.
         global_clipnorm=clip_norm,
-        ema_decay=ema_decay,
         **settings,
     )

@@ -96,6 +96,13 @@ class BudgetConfig(ScheduleConfig):
                 f"at most the {most:g} that are of the last phase: with train_minutes a schedule "
                 "over several phases must decay in the last one"
             )
+        first = phases[0].num_train_steps / sum(phase.num_train_steps for phase in phases)
+        if self.spans_run and len(phases) > 1 and (self.warmup_ratio or 0.0) >= first:
+            raise InputError(
+                f"pretraining.warmup_ratio: got {self.warmup_ratio} of all steps, expected below "
+                f"the {first:g} that are of the first phase: with train_minutes the warm-up must "
+                "end in it"
+            )
         if (self.warmup_ratio or 0.0) + decay_ratio >= 1.0:
             raise InputError(
                 f"pretraining.warmup_ratio: got {self.warmup_ratio}, expected below "

@@ -67,7 +67,7 @@ class PretrainingConfig(ObjectiveConfig, BudgetConfig, OptimizerConfig, Position
             pretraining step checks.
         strategy: How devices share the work; `auto` takes all there are.
         model_parallel_size: Devices that hold one copy of the weights together.
-        seed: Seed of initial weights, order, masks and replaced tokens.
+        seed: Seed of initial weights, order, masks, replaced tokens and offsets.
     """
 
     optimizer: OptimizerName = "lamb"
@@ -138,6 +138,11 @@ class PretrainingConfig(ObjectiveConfig, BudgetConfig, OptimizerConfig, Position
                 "pretraining.num_train_steps: got 0, which evaluates only; expected with it "
                 "init_checkpoint, the model to evaluate"
             )
+        if not self.num_train_steps and self.ema_decay is not None:
+            raise InputError(
+                f"pretraining.ema_decay: got {self.ema_decay} with num_train_steps 0, which "
+                "evaluates only; expected nothing with it"
+            )
         self._check_phases()
         phases = self.resolved_phases(sequence_length=1)
         for phase in phases if self.num_train_steps else ():
@@ -148,10 +153,16 @@ class PretrainingConfig(ObjectiveConfig, BudgetConfig, OptimizerConfig, Position
         """Refuse phases that do not go together with budget or schedule.
 
         Raises:
-            InputError: `check_budget` refuses them, a phase has its own warm-up although one
-                schedule spans the run, or `stop_after_tokens` is given with `train_minutes`.
+            InputError: `check_budget` refuses them, one schedule spans the run although there is
+                one phase only or a phase has its own warm-up, or `stop_after_tokens` is given with
+                `train_minutes`.
         """
         phases = self.phases or (PhaseConfig(sequence_length=1),)
+        if self.spans_run and len(phases) < 2:
+            raise InputError(
+                "pretraining.schedule_spans: got run with one phase, whose schedule is that of the "
+                "run anyway; expected phase, or several pretraining.phases"
+            )
         self.check_budget([self._resolved(phase) for phase in phases])
         for phase in phases if self.spans_run else ():
             if phase.num_warmup_steps is not None:
@@ -223,11 +234,7 @@ class PretrainingConfig(ObjectiveConfig, BudgetConfig, OptimizerConfig, Position
                 warm-up.
         """
         configs = self.phases or (PhaseConfig(sequence_length=sequence_length),)
-        phases = self.with_budget([self._resolved(config) for config in configs])
-        if self.num_train_tokens is not None:
-            for phase in phases:
-                self.get_schedule(phase).check()
-        return phases
+        return self.with_budget([self._resolved(config) for config in configs])
 
     def _resolved(self, phase: PhaseConfig) -> Phase:
         """Return a phase with the run's settings where it has none, and its peak rate scaled.

@@ -39,7 +39,7 @@ class PretrainingData:
         masking: What to mask in compact records; static ones are masked already.
         word_starts: uint8 [V], bits as of `Tokenizer.word_borders`.
         special_ids: Ids of the vocabulary's special tokens.
-        seed: Seed of order, swaps, masks and replacement draws.
+        seed: Seed of order, swaps, masks, replacement draws and offsets.
         replaces_tokens: Whether batches have the inputs of replaced-token detection, too.
         process_index: Index of this process among those that train together.
         num_processes: Processes that share every batch; each gets equally many rows.

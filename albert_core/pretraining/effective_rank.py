@@ -13,6 +13,7 @@ import numpy as np
 from keras import ops
 
 from albert_core.model.encoder import AlbertEncoder
+from albert_core.model.pooling import mean_of_tokens
 from albert_core.model.pretraining import PretrainingModel
 
 _MOST_SEQUENCES = 512
@@ -77,11 +78,9 @@ class _SequenceVectors(keras.Model):
             segment_ids=inputs["segment_ids"],
             training=training,
         )
-        weights_BS1 = ops.expand_dims(ops.cast(inputs["input_mask"], "float32"), axis=-1)
-        tokens_BSH = ops.cast(outputs["sequence_output"], "float32")
         return {
             "pooled_output": ops.cast(outputs["pooled_output"], "float32"),
-            "mean_output": ops.sum(tokens_BSH * weights_BS1, axis=1) / ops.sum(weights_BS1, axis=1),
+            "mean_output": mean_of_tokens(outputs["sequence_output"], inputs["input_mask"]),
         }
 
 
@@ -102,11 +101,13 @@ def measure_effective_ranks(
         the last layer over all tokens of a sequence; and `max_effective_rank`, the smaller of the
         numbers of sequences and of hidden units, which neither can exceed.
     """
-    first = unmasked_inputs(*next(iter(batches)))
+    iterator = iter(batches)
+    first = unmasked_inputs(*next(iterator))
     batch_size = min(len(first["input_ids"]), max(multiple_of, _MOST_SEQUENCES))
     batch_size -= batch_size % multiple_of
     num_batches = max(1, min(len(batches), _MOST_SEQUENCES // batch_size))
-    parts = [unmasked_inputs(*batch) for batch in itertools.islice(batches, num_batches)]
+    others = itertools.islice(iterator, num_batches - 1)
+    parts = [first, *(unmasked_inputs(*batch) for batch in others)]
     inputs = {
         name: np.concatenate([part[name] for part in parts])[: num_batches * batch_size]
         for name in first

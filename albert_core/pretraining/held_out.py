@@ -12,7 +12,7 @@ from keras import ops
 from albert_core.model.pretraining import METRIC_NAMES, PretrainingModel
 
 EVALUATION_METRICS = (*METRIC_NAMES, "loss")
-"""The original's metrics, which eval_results.txt holds."""
+"""The original's metrics, the first in eval_results.txt."""
 
 DETECTION_PREFIX = "replaced_token"
 """How the names of the metrics begin that replaced-token detection alone has."""

@@ -119,10 +119,9 @@ def recorded_settings(config: PretrainingConfig) -> dict[str, Any]:
     settings["masking"] = recorded_masking(settings["masking"])
     added = (*dataclasses.fields(BudgetConfig), *dataclasses.fields(PositionsConfig))
     newer = {field.name for field in added} - _FIRST_SCHEDULE | _NEWER
-    for field in dataclasses.fields(PretrainingConfig):
-        is_default = getattr(config, field.name) == getattr(_DEFAULTS, field.name)
-        if field.name in newer and is_default:
-            del settings[field.name]
+    for name in newer:
+        if getattr(config, name) == getattr(_DEFAULTS, name):
+            del settings[name]
     settings["phases"] = tuple(
         {name: value for name, value in phase.items() if (name, value) != _NO_DEPTH}
         for phase in settings["phases"]

@@ -112,7 +112,7 @@ def test_two_texts_apart_are_compared() -> None:
     np.testing.assert_allclose(model(pairs), expected, atol=5e-5)
 
 
-def test_texts_apart_do_not_see_each_other() -> None:
+def test_the_order_of_two_texts_apart_does_not_matter() -> None:
     model, inputs = make_model("siamese"), make_inputs()
     pairs = {name: values.reshape(2, 2, LENGTH) for name, values in inputs.items()}
     swapped = {name: values[:, ::-1] for name, values in pairs.items()}

@@ -257,9 +257,24 @@ def test_offsets_that_are_impossible_or_do_nothing(settings, lengths, named):
         (
             {
                 "schedule_spans": "run",
-                "phases": (PhaseConfig(sequence_length=24, num_warmup_steps=5),),
+                "phases": (*TWO_PHASES, PhaseConfig(sequence_length=24, num_warmup_steps=5)),
             },
             "phases: got num_warmup_steps 5 of a phase, expected none with schedule_spans run",
+        ),
+        ({"schedule_spans": "run"}, "schedule_spans: got run with one phase"),
+        (
+            {
+                "train_minutes": 5,
+                "phases": TWO_PHASES[::-1],
+                "schedule_spans": "run",
+                "schedule": "warmup_stable_decay",
+                "warmup_ratio": 0.1,
+            },
+            "warmup_ratio: got 0.1 of all steps, expected below the 0.1 that are of the first",
+        ),
+        (
+            {"ema_decay": 0.9, "num_train_steps": 0, "init_checkpoint": "x"},
+            "ema_decay: got 0.9 with num_train_steps 0",
         ),
         ({"poly_power": -0.5}, "poly_power: got -0.5"),
         (

@@ -68,11 +68,6 @@ def test_a_warm_up_longer_than_the_minutes_is_refused_at_its_beginning():
         settle(phase, [0.1])
 
 
-def test_a_checkpoint_keeps_what_is_settled():
-    timing = PhaseTiming(begin_s=3.0).after(1, 9.0, MINUTE, num_unchecked=LOG_STEPS)
-    assert PhaseTiming(**dataclasses.asdict(timing)) == timing
-
-
 @pytest.mark.parametrize(
     ("stable_ratio", "earliest", "latest"), [(1.0, 1550, 1600), (0.6, 750, 800)]
 )
