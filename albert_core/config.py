@@ -285,7 +285,7 @@ _UNUSED = ("down_scale_factor", "net_structure_type", "gap_size", "num_memory_bl
 
 def _is_number(value: Any) -> bool:
     """Return whether a value is a finite number; true and false are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
 
 
 def _quoted(value: Any) -> str:

@@ -137,10 +137,11 @@ def as_integer(value: Any, field: str) -> int:
     Raises:
         FieldError: The value is no such number, or has over 300 digits; true and false are none.
     """
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float) and value.is_integer() and _is_short(value):
         return int(value)
-    if isinstance(value, str) and value.strip().removeprefix("-").isdecimal():
-        value = int(value) if len(value) <= _MAX_DIGITS else math.inf
+    is_written = isinstance(value, str) and value.strip().removeprefix("-").isdecimal()
+    if is_written and len(value) <= _MAX_DIGITS:
+        value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not _is_short(value):
         raise _refusal(value, field, "a whole number")
     return value
@@ -154,7 +155,7 @@ def as_number(value: Any, field: str) -> float:
             none.
     """
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not _is_short(value) or value != value:
+    if not is_number or not _is_short(value):  # NaN is not short: it compares as false
         raise _refusal(value, field, "a number")
     return float(value)
 

@@ -50,7 +50,7 @@ def parse_settings(cls: type[Settings], values: Any, *, source: str) -> Settings
     try:
         named = rename_settings(values, source=source)
         settled = settle_nulls(cls, named, source=source)
-        parsed = parser.parse_object({"settings": _whole_numbers(settled)})
+        parsed = parser.parse_object({"settings": _whole_numbers(settled, "")})
     except (jsonargparse.ArgumentError, TypeError, ImportError, RecursionError) as error:
         raise InputError(f"{source}: {one_line(error)}") from error
     return parser.instantiate(parsed).settings
@@ -68,8 +68,8 @@ def texts_as_written(cls: type, values: Any, written: Any) -> Any:
     """Return the values of a YAML file in which texts are what stands in the file.
 
     YAML reads the words no and on as truth values, 1984 as a number and 2026-11-01 as a date; where
-    the setting is a text, they are meant as they are written. A null stays one. Where the two have
-    other numbers of keys, as after a merge (`<<`), the values stay as they are.
+    the setting is a text, they are meant as they are written. A null stays one. What a merge (`<<`)
+    makes stays as YAML reads it.
 
     Args:
         cls: The dataclass that the values are for.
@@ -109,7 +109,8 @@ def _as_written(hint: Any, value: Any, written: Any) -> Any:
 def _are_alike(values: Any, written: Any) -> bool:
     """Return whether two values are mappings of as many keys; merges (`<<`) make them unlike."""
     are_mappings = isinstance(values, Mapping) and isinstance(written, Mapping)
-    return are_mappings and len(values) == len(written)
+    # A merge of a mapping of one key leaves their number as it is.
+    return are_mappings and len(values) == len(written) and "<<" not in written
 
 
 def plain_values(value: Any) -> Any:
@@ -207,20 +208,29 @@ def _is_sequence(hint: Any) -> bool:
     return typing.get_origin(hint) in (tuple, list, collections.abc.Sequence)
 
 
-def _whole_numbers(value: Any) -> Any:
+def _whole_numbers(value: Any, name: str) -> Any:
     """Return nested values with integers in place of whole floats, and lists in place of tuples.
 
     kfp passes numbers as protobuf's doubles; a float field takes an integer as well.
+
+    Args:
+        value: The values.
+        name: Path of these values in the whole, for messages; empty for the whole.
 
     Raises:
         TypeError: An integer has over 64 bits, which no array and no file can hold.
     """
     if isinstance(value, Mapping):
-        return {key: _whole_numbers(item) for key, item in value.items()}
+        return {
+            key: _whole_numbers(item, f"{name}.{key}" if name else f"{key}")
+            for key, item in value.items()
+        }
     if isinstance(value, list | tuple):
-        return [_whole_numbers(item) for item in value]
+        return [_whole_numbers(item, f"{name}[{index}]") for index, item in enumerate(value)]
     if isinstance(value, float) and value.is_integer() and abs(value) < _LARGEST:
         return int(value)
     if isinstance(value, int) and abs(value) >= _LARGEST:
-        raise TypeError(f"got {describe_value(value)}, expected a number of at most 18 digits")
+        raise TypeError(
+            f"{name}: got {describe_value(value)}, expected a number of at most 18 digits"
+        )
     return value

@@ -44,8 +44,13 @@ def refuse_repeated_keys(data: str | bytes, *, source: str) -> None:
     Raises:
         InputError: Something of this is there; names the place.
     """
-    with contextlib.suppress(yaml.YAMLError, UnicodeError, RecursionError):
-        _Checker(source).check(yaml.compose(data, Loader=yaml.SafeLoader))
+    try:
+        node = yaml.compose(data, Loader=yaml.SafeLoader)
+    # OverflowError: of an escape such as \UFFFFFFFF, which is no character.
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError):
+        return
+    with contextlib.suppress(RecursionError):
+        _Checker(source).check(node)
 
 
 class _Checker:
@@ -134,11 +139,9 @@ def _load(data: str | bytes, loader: type[Any], source: str) -> Any:
     Raises:
         InputError: `refuse_repeated_keys` refuses it, or it is not YAML.
     """
+    refuse_repeated_keys(data, source=source)
     try:
-        refuse_repeated_keys(data, source=source)
         return yaml.load(data, Loader=loader)
-    except InputError:
-        raise
     # ValueError: of a date that is none, or a number of too many digits.
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         raise InputError(f"{source}: not YAML: {' '.join(str(error).split())}") from error

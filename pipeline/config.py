@@ -220,9 +220,8 @@ def read_yaml(path: str | Path, *, option: str = _CONFIG) -> dict[str, Any]:
     """
     if option == _CONFIG and path in PRESETS:
         return {"model": {"preset": path}}
-    return _as_settings(
-        load_yaml(_read_yaml_bytes(path, option), source=f"{option} {path}"), path, option
-    )
+    source = f"{option} {path}"
+    return _as_settings(load_yaml(_read_yaml_bytes(path, option), source=source), source)
 
 
 def read_section(path: str | Path, cls: type, *, option: str) -> dict[str, Any]:
@@ -239,10 +238,33 @@ def read_section(path: str | Path, cls: type, *, option: str) -> dict[str, Any]:
     Raises:
         InputError: As of `read_yaml`; or a null is in place of a value.
     """
-    source = f"{option} {path}"
-    written = load_yaml_as_text(_read_yaml_bytes(path, option), source=source)
-    values = texts_as_written(cls, read_yaml(path, option=option), written)
+    return parse_section(_read_yaml_bytes(path, option), cls, source=f"{option} {path}")
+
+
+def parse_section(data: str | bytes, cls: type, *, source: str) -> dict[str, Any]:
+    """Return the settings of a section in YAML, as `read_section` returns those of a file.
+
+    Args:
+        data: The YAML.
+        cls: The dataclass of the section.
+        source: Where it comes from, for messages.
+
+    Raises:
+        InputError: It is not YAML, has a key twice or is not a mapping; or a null is in place of a
+            value.
+    """
+    values = _load_as_written(data, cls, source=source)
     return settle_nulls(cls, rename_settings(values, source=source), source=source)
+
+
+def _load_as_written(data: str | bytes, cls: type, *, source: str) -> dict[str, Any]:
+    """Return settings in YAML, with texts as they are written and all else unchecked.
+
+    Raises:
+        InputError: It is not YAML, has a key twice, or is not a mapping.
+    """
+    values = _as_settings(load_yaml(data, source=source), source)
+    return texts_as_written(cls, values, load_yaml_as_text(data, source=source))
 
 
 def _read_yaml_bytes(path: str | Path, option: str) -> bytes:
@@ -263,8 +285,8 @@ def _read_yaml_bytes(path: str | Path, option: str) -> bytes:
         raise InputError(f"{option} {error}") from error
 
 
-def _as_settings(values: Any, path: str | Path, option: str) -> dict[str, Any]:
-    """Return what a YAML file says, if that is settings by name.
+def _as_settings(values: Any, source: str) -> dict[str, Any]:
+    """Return what YAML says, if that is settings by name.
 
     Raises:
         InputError: It is something else, or nothing.
@@ -272,7 +294,7 @@ def _as_settings(values: Any, path: str | Path, option: str) -> dict[str, Any]:
     if isinstance(values, dict):
         return values
     got = "nothing" if values is None else describe_value(values)
-    raise InputError(f"{option} {path}: got {got}, expected settings by name")
+    raise InputError(f"{source}: got {got}, expected settings by name")
 
 
 def read_config(path: str | Path) -> RunConfig:
@@ -293,10 +315,10 @@ def read_run_values(path: str | Path) -> dict[str, Any]:
     Raises:
         InputError: As of `read_yaml`.
     """
-    values = read_yaml(path)
-    if path not in PRESETS:
-        written = load_yaml_as_text(_read_yaml_bytes(path, _CONFIG), source=f"{_CONFIG} {path}")
-        values = texts_as_written(RunConfig, values, written)
+    if path in PRESETS:
+        return read_yaml(path)
+    data = _read_yaml_bytes(path, _CONFIG)
+    values = _load_as_written(data, RunConfig, source=f"{_CONFIG} {path}")
     checkpoint = values.get("checkpoint")
     return {**values, "checkpoint": {"path": checkpoint}} if isinstance(checkpoint, str) else values
 

@@ -66,9 +66,12 @@ def refuse_missing_packages_of_run(*, has_text: bool) -> None:
         has_text: Whether the run begins with text, not with a checkpoint.
 
     Raises:
-        InputError: A package is missing; names the first and its extra.
+        InputError: A package is missing; names the first and its extra. Or KERAS_BACKEND is none
+            of the two backends.
     """
     backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if backend not in ("tensorflow", "jax"):
+        raise InputError(f"KERAS_BACKEND: got {backend!r}, expected tensorflow or jax")
     for package in (*_OF_RUNS, backend, *(_OF_TEXT if has_text else ())):
         if importlib.util.find_spec(package) is None:
             raise InputError(_describe("run", package, _find_extra(package) or "train"))

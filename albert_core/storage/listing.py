@@ -82,7 +82,10 @@ def _is_there(path: str | Path) -> bool:
 
 def _is_file(path: Path) -> bool:
     """Return whether there is such a local file; of a name that is too long there is none."""
-    return _is_there(path) and path.is_file()
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _glob(pattern: str) -> Iterator[Path]:

@@ -8,6 +8,7 @@ The exit status is 0 for success, 1 for failure, 2 for bad input, 130 when it wa
 
 import contextlib
 import dataclasses
+import errno
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -124,6 +125,12 @@ def _run_arguments(arguments: list[str]) -> int:
         if (missing := describe_missing_package(" ".join(arguments[:1]), error)) is None:
             raise
         print(f"albert: error: {missing}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        named = f"{error.filename}: the name is too long; shorten it"
+        print(f"albert: error: {named}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as error:
         print_interrupted(*error.args)

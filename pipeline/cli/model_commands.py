@@ -199,13 +199,9 @@ def serve(
         strip_accents: Whether it is for text without accents, if not as the files say.
         **settings: Where to listen, how requests are run together, and what they may ask for.
     """
+    from pipeline.serving.server import run_server
+
     config = ServingConfig(**settings)
-    try:
-        from pipeline.serving.server import run_server
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"serve: needs the package {error.name}, which is not here; install the extra `serve`"
-        ) from error
     run_server(
         model,
         config,

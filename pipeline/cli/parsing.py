@@ -20,11 +20,11 @@ import yaml
 
 from albert_core.errors import InputError
 from albert_core.old_names import rename_setting, rename_settings
-from albert_core.settings import settle_nulls
 from albert_core.storage import split_addresses
 from albert_core.yaml_text import load_yaml, refuse_repeated_keys
 from pipeline.config import (
     RunConfig,
+    parse_section,
     read_config,
     read_run_values,
     read_section,
@@ -159,13 +159,13 @@ class CommandParser:
         names = {
             name
             for action in self.parser._actions
-            if getattr(action, "_typehint", None) is bool
+            if getattr(action, "_typehint", None) in (bool, bool | None)
             for name in action.option_strings
         }
         spelled: list[str] = []
         for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
             spelled.append(argument)
-            if argument in names and following.lower() not in _TRUTH_VALUES:
+            if _ALIASES.get(argument, argument) in names and following.lower() not in _TRUTH_VALUES:
                 spelled.append("true")
         return spelled
 
@@ -329,7 +329,8 @@ def _is_mapping(value: str) -> bool:
     """Return whether a text is a mapping in YAML."""
     try:
         return isinstance(yaml.safe_load(value), Mapping)
-    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: of a date that is none
+    # ValueError: of a date that is none.
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError):
         return False
 
 
@@ -357,7 +358,7 @@ def _read_section(option: str, value: str, cls: type) -> str:
     """
     if not _is_mapping(value):
         return json.dumps(read_section(value, cls, option=option), default=str)
-    values = load_yaml(value, source=option)
-    settled = settle_nulls(cls, rename_settings(values), source=option)
+    settled = parse_section(value, cls, source=option)
     # As it was given, where that says the same: JSON has no word for infinity.
-    return value if settled == values else json.dumps(settled, default=str)
+    unchanged = settled == load_yaml(value, source=option)
+    return value if unchanged else json.dumps(settled, default=str)

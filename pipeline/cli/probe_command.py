@@ -6,6 +6,7 @@ import json
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.output_file import refuse_foreign_file
 from albert_core.checks import check_minimum, check_seed
+from albert_core.checksums import DamageError, parse_object
 from albert_core.finetuning.probe_results import (
     DEFAULT_NUM_EXAMPLES,
     DEFAULT_SEED,
@@ -85,7 +86,6 @@ def probe(
 def _is_probe(content: bytes) -> bool:
     """Return whether a file's content is that of a frozen probe: JSON with `best_layer_gain`."""
     try:
-        values = json.loads(content)
-    except ValueError:
+        return "best_layer_gain" in parse_object(content)
+    except DamageError:
         return False
-    return isinstance(values, dict) and "best_layer_gain" in values

@@ -172,15 +172,11 @@ def _refuse_missing_images() -> None:
     """Refuse a run without a Docker engine, or without an image of the steps of every run.
 
     Raises:
-        InputError: The Docker package, the engine or an image is missing.
+        InputError: The engine or an image is missing.
     """
-    try:
-        from docker import from_env
-        from docker.errors import DockerException
-    except ImportError as error:
-        raise InputError(
-            "runner: got docker, but not its package; install the extra `docker`"
-        ) from error
+    from docker import from_env
+    from docker.errors import DockerException
+
     try:
         with contextlib.closing(from_env()) as client:
             names = {tag for image in client.images.list() for tag in image.tags}

@@ -123,6 +123,7 @@ def run_locally(
                 )
             if not (report / PAGE_NAME).is_file():  # kfp takes a container that vanished for done
                 raise RuntimeError("no report")
+            steps_run = _finished_steps(folder)
         except RuntimeError as error:
             failure = _get_failure(error, folder)
             is_untouched = (
@@ -133,9 +134,9 @@ def run_locally(
             raise failure from error
         finally:
             record_cache(folder)
+            if earlier:  # also of a run that failed: the next one would know of no step before it
+                keep_finished_events(events, earlier)
         update_places(folder, report=report)
-        steps_run = _finished_steps(folder)
-        keep_finished_events(events, earlier)
         return _publish_page(given, report, steps_run)
 
 

@@ -91,7 +91,7 @@ def parse_package(text: str | bytes, *, source: str) -> Package:
     """
     try:
         documents = list(yaml.safe_load_all(text))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         raise InputError(f"{source}: not YAML; {_COMPILE}") from error
     is_package = (
         1 <= len(documents) <= 2

@@ -116,6 +116,7 @@ def test_model_section_overrides_single_keys() -> None:
         ({"hidden_act": None}, "hidden_act of the model: got null"),
         ({"hidden_act": ["gelu"]}, "hidden_act of the model: got a list"),
         ({"hidden_dropout_prob": "0.1"}, "hidden_dropout_prob of the model: got the text '0.1'"),
+        ({"hidden_dropout_prob": 10**400}, "hidden_dropout_prob of the model: got the number 1000"),
         ({"hidden_dropout_prob": False}, "hidden_dropout_prob of the model: got false"),
         ({"initializer_range": math.inf}, "initializer_range"),
         ({"initializer_range": None}, "initializer_range of the model: got null"),

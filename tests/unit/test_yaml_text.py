@@ -17,7 +17,7 @@ def test_equal_keys_of_different_mappings_and_merges_are_none_twice() -> None:
     assert load_yaml(text, source="f")["c"] == {"x": 4, "y": 2}
 
 
-@pytest.mark.parametrize("data", ["{", b"\xff\xfe\xff", "day: 2026-13-45"])
+@pytest.mark.parametrize("data", ["{", b"\xff\xfe\xff", "day: 2026-13-45", r'"\UFFFFFFFF"'])
 def test_what_is_no_yaml_is_refused(data) -> None:
     with pytest.raises(InputError, match=r"^f: not YAML: "):
         load_yaml(data, source="f")

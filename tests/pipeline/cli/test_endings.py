@@ -43,7 +43,7 @@ def test_a_missing_package_is_named_with_its_extra(
     assert main([word.format(model=tmp_path) for word in arguments]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert package in line
-    assert f"[{extra}]" in line or f"extra `{extra}`" in line
+    assert f"[{extra}]" in line
 
 
 def test_a_package_of_no_extra_is_no_matter_of_installation():
@@ -110,3 +110,24 @@ def test_a_truth_value_may_be_given_as_its_name_alone(arguments, expected):
     parser = CommandParser(run)
     spelled = parser.spell_out(["--output", "out", *arguments][2 * ("x" in arguments) :])
     assert parser.parser.parse_args(spelled).reconfigure is expected
+
+
+def test_a_truth_value_that_may_be_none_or_has_a_short_name_needs_no_value_either():
+    spelled = CommandParser(run).spell_out(["--lower_case", "--checkpoint.strip_accents"])
+    assert spelled == ["--checkpoint.lower_case", "true", "--checkpoint.strip_accents", "true"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["info"], ["serve"], ["report", "--output", "out"], ["run", "--tasks"]], ids=str
+)
+def test_a_name_that_is_too_long_is_refused_in_one_line(arguments, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([*arguments, "x" * 300]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("albert: error: ")
+
+
+def test_a_run_needs_a_backend_that_there_is(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    with pytest.raises(InputError, match="KERAS_BACKEND: got 'torch', expected tensorflow or jax"):
+        extras.refuse_missing_packages_of_run(has_text=False)

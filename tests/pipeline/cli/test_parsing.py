@@ -10,7 +10,7 @@ from albert_core.settings import parse_settings
 from pipeline.cli import model_commands, run_commands, step_commands
 from pipeline.cli.main import COMMANDS, CommandGroup, main
 from pipeline.cli.parsing import CommandParser
-from pipeline.config import RunConfig
+from pipeline.config import RunConfig, read_config
 
 
 @pytest.fixture(autouse=True)
@@ -124,6 +124,19 @@ def test_options_of_the_beam_runner_may_hold_commas(run_parser):
     options = json.dumps(["--experiments=a,b"])
     settings = parse(run_parser, "--output", "out", "--beam.options", options)
     assert settings["beam"].options == ("--experiments=a,b",)
+
+
+def test_a_merge_of_a_mapping_of_one_key_keeps_the_names(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("finetuning: {per_task: {a: &a {seed: 3}, b: {<<: *a, batch_size: 16}}}\n")
+    per_task = read_config(path).finetuning.per_task
+    assert per_task == {"a": {"seed": 3}, "b": {"seed": 3, "batch_size": 16}}
+
+
+def test_a_section_on_the_command_line_is_read_as_its_file_is(run_parser, capsys):
+    settings = parse(run_parser, "--output", "out", "--finetuning", "{warmup_share: 0.2}")
+    assert settings["finetuning"].warmup_ratio == 0.2
+    assert "warmup_share" in capsys.readouterr().err
 
 
 def test_a_mapping_of_the_configuration_file_is_one_default(folder, run_parser):

@@ -260,4 +260,4 @@ def test_what_cannot_be_served_is_refused_before(
         assert "--port 0" in refusal(capsys, str(topic_model), "--port", port)
     monkeypatch.delitem(sys.modules, "pipeline.serving.server")
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    assert "install the extra `serve`" in refusal(capsys, str(topic_model))
+    assert "albert-pipeline[serve]" in refusal(capsys, str(topic_model))
