@@ -27,7 +27,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help setup lock demo run test test-tensorflow test-jax test-interop benchmark lint format clean
 .PHONY: test-pretraining test-components test-unit test-parity test-runs kernels test-docker images images-gpu push push-gpu
 .PHONY: run-docker audit
-.PHONY: compile submit schedule estimate leaderboard $(ROLES:%=image-%) $(ROLES:%=push-%)
+.PHONY: compile submit schedule estimate leaderboard $(ROLES:%=image-%) $(ROLES:%=push-%) image-trainer-gpu push-trainer-gpu
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,25 +63,20 @@ run: setup  ## the whole pipeline: make run CONFIG=pipeline/configs/small.yaml O
 
 images: $(ROLES:%=image-%)  ## build the images of the three roles: REGISTRY=..., IMAGE_ARGS="--build-arg BASE=..." (docker/README.md)
 
-$(ROLES:%=image-%): image-%: setup
+$(ROLES:%=image-%) image-trainer-gpu: image-%: setup
 	$(eval IMAGE := $(call image,$*))
-	$(DOCKER) build $(IMAGE_ARGS) --file docker/$*.Dockerfile --tag $(IMAGE) \
+	$(DOCKER) build $(IMAGE_ARGS) --file docker/$(*:-gpu=).Dockerfile --tag $(IMAGE) $(if $(filter %-gpu,$*),--build-arg LOCK=$*) \
 		--build-arg VERSION=$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
 		--build-arg TAG=$(lastword $(subst :, ,$(IMAGE))) .
 
-images-gpu: setup  ## build the trainer's image with CUDA, for steps with an `accelerator`; then push-gpu
-	$(eval IMAGE := $(call image,trainer-gpu))
-	$(DOCKER) build $(IMAGE_ARGS) --file docker/trainer.Dockerfile --tag $(IMAGE) --build-arg LOCK=trainer-gpu \
-		--build-arg VERSION=$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
-		--build-arg TAG=$(lastword $(subst :, ,$(IMAGE))) .
+images-gpu: image-trainer-gpu  ## build the trainer's image with CUDA, for steps with an `accelerator`; then push-gpu
 
 push: $(ROLES:%=push-%)  ## push them: make images push REGISTRY=...
 
-$(ROLES:%=push-%): push-%: setup
+$(ROLES:%=push-%) push-trainer-gpu: push-%: setup
 	$(DOCKER) push $(call image,$*)
 
-push-gpu: setup  ## push it: make images-gpu push-gpu REGISTRY=...
-	$(DOCKER) push $(call image,trainer-gpu)
+push-gpu: push-trainer-gpu  ## push it: make images-gpu push-gpu REGISTRY=...
 
 run-docker: setup  ## like `run`, every step a container of its image (after make images)
 	@ALBERT_REGISTRY=$(REGISTRY) $(BIN)/albert run --runner docker --config $(CONFIG) --output $(OUTPUT) $(ARGS)

@@ -15,14 +15,14 @@ _SETTLED = ("peak", "start_warmup_step", "num_warmup_steps", "num_train_steps")
 
 @keras.saving.register_keras_serializable(package="albert")
 class PhasedSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """One schedule after the other, each counting its steps from its own beginning.
+    """One schedule after the other.
 
     Args:
         schedules: The schedules, at least one.
         num_steps: How many steps each of them lasts, as many numbers as schedules; the last one
             goes on after its own.
-        num_before: How many steps each of them counts as done when it begins, as many numbers as
-            schedules; 0 for all when None.
+        spans_run: Whether all of them count the steps of the whole training, not those since their
+            own beginning.
     """
 
     def __init__(
@@ -30,27 +30,23 @@ class PhasedSchedule(keras.optimizers.schedules.LearningRateSchedule):
         schedules: Sequence[Schedule],
         *,
         num_steps: Sequence[int],
-        num_before: Sequence[int] | None = None,
+        spans_run: bool = False,
     ) -> None:
         """Keep the schedules and their numbers, unchecked."""
         super().__init__()
         self.schedules = list(schedules)
         self.num_steps = list(num_steps)
-        self.num_before = list(num_before or [0] * len(self.schedules))
+        self.spans_run = spans_run
 
     def __call__(self, step: Any) -> Any:
         """Return the rate of the step that follows `step` steps of the whole training.
 
-        It comes from the schedule of that step's phase, whose steps count from the phase's
-        beginning, or are `num_before` by then.
+        It comes from the schedule of that step's phase.
         """
         begins = [0, *itertools.accumulate(self.num_steps[:-1])]
         rate = None
-        for begin, num_before, schedule in zip(
-            begins, self.num_before, self.schedules, strict=True
-        ):
-            origin = begin - num_before
-            of_phase = schedule(step - origin if origin else step)
+        for begin, schedule in zip(begins, self.schedules, strict=True):
+            of_phase = schedule(step - begin if begin and not self.spans_run else step)
             # The step is a tensor inside the compiled training step: no `if` can choose by it.
             rate = of_phase if rate is None else ops.where(step >= begin, of_phase, rate)
         return rate
@@ -60,14 +56,14 @@ class PhasedSchedule(keras.optimizers.schedules.LearningRateSchedule):
         return {
             "schedules": [_to_config(schedule) for schedule in self.schedules],
             "num_steps": self.num_steps,
-            "num_before": self.num_before,
+            "spans_run": self.spans_run,
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "PhasedSchedule":
         """Build a schedule from what `get_config` returned."""
         schedules = [_from_config(settings) for settings in config["schedules"]]
-        return cls(schedules, num_steps=config["num_steps"], num_before=config.get("num_before"))
+        return cls(schedules, num_steps=config["num_steps"], spans_run=config["spans_run"])
 
 
 @keras.saving.register_keras_serializable(package="albert")

@@ -140,7 +140,7 @@ class BudgetConfig(ScheduleConfig):
         A schedule has the steps of its phase, or of all phases if it spans the run; `UNSETTLED`
         ones with minutes. A warm-up ratio becomes steps, rounded.
         """
-        total, before, result = sum(phase.num_train_steps for phase in phases), 0, []
+        total, result = sum(phase.num_train_steps for phase in phases), []
         for phase in phases:
             num_steps = total if self.spans_run else phase.num_train_steps
             num_warmup_steps = phase.num_warmup_steps
@@ -150,10 +150,8 @@ class BudgetConfig(ScheduleConfig):
                 phase,
                 num_warmup_steps=num_warmup_steps,
                 num_schedule_steps=num_steps if self.train_minutes is None else UNSETTLED,
-                num_steps_before=before if self.spans_run else 0,
             )
             result.append(scheduled)
-            before += phase.num_train_steps
         return result
 
     def get_schedule(self, phase: Phase) -> Schedule:

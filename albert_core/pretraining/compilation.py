@@ -82,5 +82,5 @@ def schedule_of_phases(
     return PhasedSchedule(
         schedules,
         num_steps=[phase.num_train_steps for phase in phases],
-        num_before=[phase.num_steps_before for phase in phases],
+        spans_run=config.spans_run,
     )

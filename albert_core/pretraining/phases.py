@@ -42,7 +42,6 @@ class Phase:
         num_warmup_steps: Steps of linear warm-up at the beginning of its schedule.
         warmup_ratio: Fraction of the schedule's steps that these are, if they are given so.
         num_schedule_steps: Steps of its schedule: its own, or those of the whole run.
-        num_steps_before: Steps of its schedule that were done before it began.
         num_hidden_layers: Layers that are applied in it; None: as many as the model has.
     """
 
@@ -54,7 +53,6 @@ class Phase:
     num_warmup_steps: int
     warmup_ratio: float | None = None
     num_schedule_steps: int = 0
-    num_steps_before: int = 0
     num_hidden_layers: int | None = None
 
     def architecture(self, model: AlbertConfig) -> AlbertConfig:

@@ -17,9 +17,8 @@ _NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
 _KUBERNETES_KEY = re.compile(rf"({_DOMAIN}/)?{_NAME}")
 _KUBERNETES_VALUE = re.compile(rf"({_NAME})?")
-_KUBERNETES_RESOURCE = re.compile(rf"(?P<domain>{_DOMAIN})/(?P<name>{_NAME})")
-# Of NVIDIA's device plugin; `mig-1g.5gb` and the like are parts of a GPU.
-_NVIDIA_RESOURCES = re.compile(r"gpu|gpu\.shared|mig-\d+g\.\d+gb(\.\S+)?")
+# Of NVIDIA's device plugin, since the image for GPUs has CUDA. `mig-1g.5gb` is a part of a GPU.
+_NVIDIA_RESOURCE = re.compile(r"nvidia\.com/(gpu|gpu\.shared|mig-\d+g\.\d+gb(\.\S+)?)")
 
 # How many of a kind a machine can have. Source: "Machine types and GPUs" of Vertex AI.
 VERTEX_GPUS: Mapping[str, tuple[int, ...]] = {
@@ -108,19 +107,14 @@ def check_vertex_gpus(setting: str, kind: str, count: int) -> None:
 
 
 def check_kubernetes_gpus(setting: str, kind: str) -> None:
-    """Refuse a kind of GPUs that is no resource of Kubernetes, or none that NVIDIA's plugin offers.
+    """Refuse a kind of GPUs that NVIDIA's plugin for Kubernetes does not offer.
 
     Raises:
-        InputError: It is one of these.
+        InputError: It is none of its resources.
     """
-    match = _KUBERNETES_RESOURCE.fullmatch(kind)
-    if match is None or "." not in match["domain"]:
+    if not _NVIDIA_RESOURCE.fullmatch(kind):
         raise InputError(
             f"{setting}.type: got {kind!r}, expected a resource of Kubernetes such as "
-            "nvidia.com/gpu"
-        )
-    if match["domain"] == "nvidia.com" and not _NVIDIA_RESOURCES.fullmatch(match["name"]):
-        raise InputError(
-            f"{setting}.type: got {kind!r}, expected nvidia.com/gpu, nvidia.com/gpu.shared or "
-            "nvidia.com/mig-1g.5gb; choose a model of GPU by node_selectors"
+            "nvidia.com/gpu, nvidia.com/gpu.shared or nvidia.com/mig-1g.5gb; choose a model of GPU "
+            "by node_selectors"
         )

@@ -140,7 +140,7 @@ def test_a_file_that_is_not_there(tmp_path):
     [
         ("kubeflow", "nvidia.com/gpu"),
         ("kubeflow", "nvidia.com/mig-1g.5gb"),
-        ("kubeflow", "amd.com/gpu"),
+        ("kubeflow", "nvidia.com/gpu.shared"),
         ("vertex", "NVIDIA_L4"),
         ("vertex", "NVIDIA_TESLA_T4"),
     ],

@@ -122,10 +122,10 @@ def test_a_schedule_survives_serialisation():
     schedule = PhasedSchedule(
         [WarmupStableDecay(peak=0.1, num_train_steps=50, decay_ratio=0.3)],
         num_steps=[50],
-        num_before=[10],
+        spans_run=True,
     )
     again = PhasedSchedule.from_config(schedule.get_config())
-    assert (again.schedules, again.num_before) == (schedule.schedules, [10])
+    assert (again.schedules, again.spans_run) == (schedule.schedules, True)
 
 
 @pytest.mark.parametrize(
