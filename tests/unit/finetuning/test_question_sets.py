@@ -12,10 +12,11 @@ from albert_core.finetuning.batches import training_batches
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.finetuning.evaluators import evaluate_outputs
 from albert_core.finetuning.features import Features
-from albert_core.finetuning.question_features import make_question_features
+from albert_core.finetuning.question_features import QuestionFeatures, make_question_features
 from albert_core.finetuning.task_program import TaskData, task_program
 from albert_core.tasks import TASKS, Answer, Question
 from albert_core.tasks.squad_metrics import answer_threshold, best_threshold
+from albert_core.tokenization import Tokenizer
 
 QUESTION = Question(id="1", question="what sat", context="the cat sat on the mat")
 INVISIBLE = "\u200b\u200c\u200d\u2060" * 8
@@ -44,9 +45,8 @@ def test_batches_of_nothing_are_refused_at_once():
         training_batches(np.zeros(0, np.int64), lambda examples: examples, 4, seed=0)
 
 
-@pytest.mark.parametrize("padding", [0, 3, 60])
-def test_an_answer_does_not_depend_on_the_padding_of_its_batch(padding, tokenizer):
-    made = make_question_features(
+def features_of_question(tokenizer: Tokenizer) -> QuestionFeatures:
+    return make_question_features(
         [QUESTION],
         tokenizer,
         sequence_length=64,
@@ -54,6 +54,11 @@ def test_an_answer_does_not_depend_on_the_padding_of_its_batch(padding, tokenize
         max_query_length=16,
         with_answers=False,
     )
+
+
+@pytest.mark.parametrize("padding", [0, 3, 60])
+def test_an_answer_does_not_depend_on_the_padding_of_its_batch(padding, tokenizer):
+    made = features_of_question(tokenizer)
     length = int(made.features.lengths[0])
     assert made.windows[0].num_tokens == length
     logits = np.linspace(0, 1, length)
@@ -80,14 +85,7 @@ def test_an_answer_does_not_depend_on_the_padding_of_its_batch(padding, tokenize
 
 def no_span_allowed(tokenizer, has_unanswerable):
     """Return windows over a context, and outputs whose best start is behind the best end."""
-    made = make_question_features(
-        [QUESTION],
-        tokenizer,
-        sequence_length=64,
-        doc_stride=32,
-        max_query_length=16,
-        with_answers=False,
-    )
+    made = features_of_question(tokenizer)
     logits = np.linspace(0, 1, int(made.features.lengths[0]))
     last, first = np.array([len(logits) - 2]), np.array([made.windows[0].offset])
     if not has_unanswerable:
@@ -123,14 +121,7 @@ def test_where_no_span_is_allowed_there_is_no_answer(has_unanswerable, has_windo
 @pytest.mark.parametrize("cls_logits", [[1.5], [1.5, -1.0]])
 def test_a_head_for_spans_weighs_no_answer_against_the_best_one(cls_logits, tokenizer):
     """As in BERT's run_squad.py: [CLS] as start and end, its lowest over all windows."""
-    made = make_question_features(
-        [QUESTION],
-        tokenizer,
-        sequence_length=64,
-        doc_stride=32,
-        max_query_length=16,
-        with_answers=False,
-    )
+    made = features_of_question(tokenizer)
     windows = [made.windows[0]] * len(cls_logits)
     rows = [np.full(windows[0].num_tokens, -5.0) for _ in windows]
     for row, logit in zip(rows, cls_logits, strict=True):
