@@ -53,23 +53,21 @@ class LimitedProtocol(H11Protocol):
     def __init__(self, limits: ClientLimits, **of_uvicorn: Any) -> None:
         super().__init__(**of_uvicorn)
         self.network = ""
-        self.was_answered = False
         self._is_refused = False
         self._limits = limits
-        self._waits_since = self.loop.time()
         self._headers_timer = Timer(self.loop, limits.header_timeout_s, self._end_slow_headers)
         self._answer_timer = Timer(self.loop, limits.answer_timeout_s, self._end_unread_answer)
 
     @property
-    def waits_since(self) -> float | None:
-        """Time since when the server has waited for this client; None while it is answered.
-
-        A connection that is being closed waits for its client, too.
-        """
-        is_answering = self.cycle is not None and not (
-            self.cycle.response_complete or self.cycle.more_body
+    def is_waiting(self) -> bool:
+        """Whether the server waits for this client: for a request, or to close the connection."""
+        cycle = self.cycle
+        return (
+            cycle is None
+            or cycle.response_complete
+            or cycle.more_body
+            or self.transport.is_closing()
         )
-        return None if is_answering and not self.transport.is_closing() else self._waits_since
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a new connection; refuse it with 503 if there are too many and all are in use."""
@@ -113,8 +111,7 @@ class LimitedProtocol(H11Protocol):
 
     def on_response_complete(self) -> None:
         """Note that the client was answered, and wait for its next request."""
-        self.was_answered = True
-        self._waits_since = self.loop.time()
+        self._limits.connections.note_answer(self)
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
