@@ -17,7 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pipeline.serving.closing import GentleTransport, Timer
 from pipeline.serving.connections import ConnectionTable, get_network
-from pipeline.serving.errors import RETRY_AFTER, RequestError
+from pipeline.serving.errors import RETRY_AFTER, RETRY_AFTER_S, RequestError
 
 DropReason = Literal["headers", "answer", "displaced", "refused"]
 """Why the server ended a connection: its headers were not whole in time, its answer was not read
@@ -77,19 +77,13 @@ class LimitedProtocol(H11Protocol):
         super().connection_made(cast(asyncio.Transport, self._gentle))
         peer = transport.get_extra_info("peername")
         self.network = get_network(peer[0]) if peer else ""
-        self._headers_timer.start()
-        if not self._limits.connections.admit(self):
-            self._is_refused = True
-            self._limits.on_drop("refused")
-            self._refuse(
-                RequestError(
-                    503,
-                    "connections",
-                    "too many that are being answered",
-                    "fewer; try again in 1 s",
-                    RETRY_AFTER,
-                )
-            )
+        if self._limits.connections.admit(self):
+            self._headers_timer.start()
+            return
+        self._is_refused = True
+        self._limits.on_drop("refused")
+        got, expected = "too many that are being answered", f"fewer; try again in {RETRY_AFTER_S} s"
+        self._refuse(RequestError(503, "connections", got, expected, RETRY_AFTER))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
