@@ -1,12 +1,57 @@
-"""Folders of one user in the folder for temporary files, where others can plant files, too."""
+"""Temporary files: folders of one user, where others can plant files, and those of one step."""
 
 import contextlib
 import os
+import shutil
 import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from albert_core.errors import InputError
+
+# The folder for temporary files as it was before `temporary_files_in`, for child processes, too.
+_SHARED_VARIABLE = "ALBERT_SHARED_TMPDIR"
+
+
+@contextlib.contextmanager
+def temporary_files_in(folder: Path) -> Iterator[None]:
+    """Have this process and its children make their temporary files in a folder meanwhile.
+
+    Libraries remove theirs only if they are not killed; this folder is removed with all that is in
+    it, in the end, or by whoever comes next. `user_folder` stays where it was.
+
+    Args:
+        folder: Folder to make anew, for this process alone.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    variables = shared_folder_variables() | {"TMPDIR": str(folder.absolute())}
+    before = {name: os.environ.get(name) for name in variables}
+    before_here = tempfile.tempdir
+    os.environ.update(variables)
+    tempfile.tempdir = variables["TMPDIR"]
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before_here
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def shared_folder_variables() -> dict[str, str]:
+    """Return the variable that keeps `user_folder` in its place in processes of another TMPDIR.
+
+    Empty where the machine has no folder for temporary files that can be written.
+    """
+    # FileNotFoundError: of a machine with a read-only disk.
+    with contextlib.suppress(FileNotFoundError):
+        return {_SHARED_VARIABLE: os.environ.get(_SHARED_VARIABLE) or tempfile.gettempdir()}
+    return {}
 
 
 def user_folder(name: str) -> Path:
@@ -17,7 +62,8 @@ def user_folder(name: str) -> Path:
     Raises:
         InputError: What is there is another user's, a link or no folder, or is open to others.
     """
-    folder = Path(tempfile.gettempdir()) / f"{name}-{os.getuid()}"
+    shared = os.environ.get(_SHARED_VARIABLE) or tempfile.gettempdir()
+    folder = Path(shared) / f"{name}-{os.getuid()}"
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     status = folder.lstat()  # of a link itself, which somebody may have put there
