@@ -48,10 +48,29 @@ def shared_folder_variables() -> dict[str, str]:
 
     Empty where the machine has no folder for temporary files that can be written.
     """
-    # FileNotFoundError: of a machine with a read-only disk.
-    with contextlib.suppress(FileNotFoundError):
-        return {_SHARED_VARIABLE: os.environ.get(_SHARED_VARIABLE) or tempfile.gettempdir()}
-    return {}
+    try:
+        return {_SHARED_VARIABLE: str(_shared_folder())}
+    except InputError:  # of a machine with a read-only disk
+        return {}
+
+
+def _shared_folder() -> Path:
+    """Return the folder for temporary files that all users have, as it was before any step began.
+
+    `tempfile` would first write a file of a random name there, which a kill leaves behind.
+
+    Raises:
+        InputError: There is none that can be written.
+    """
+    names = [os.environ.get(_SHARED_VARIABLE), tempfile.tempdir]
+    names += [os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")]
+    for name in filter(None, (*names, "/tmp", "/var/tmp")):
+        if os.path.isdir(name) and os.access(name, os.W_OK | os.X_OK):
+            return Path(name).absolute()
+    raise InputError(
+        "got no folder for temporary files that can be written (TMPDIR, /tmp, /var/tmp); set "
+        "TMPDIR to one"
+    )
 
 
 def user_folder(name: str) -> Path:
@@ -60,10 +79,10 @@ def user_folder(name: str) -> Path:
     It is made, with mode 0700, if it is missing.
 
     Raises:
-        InputError: What is there is another user's, a link or no folder, or is open to others.
+        InputError: What is there is another user's, a link or no folder, or is open to others; or
+            there is no folder for temporary files.
     """
-    shared = os.environ.get(_SHARED_VARIABLE) or tempfile.gettempdir()
-    folder = Path(shared) / f"{name}-{os.getuid()}"
+    folder = _shared_folder() / f"{name}-{os.getuid()}"
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     status = folder.lstat()  # of a link itself, which somebody may have put there

@@ -1,6 +1,7 @@
 """Work that is killed at every call that changes files, in a process that may be forked."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,15 @@ from albert_core.files import write_json
 from albert_core.places.links import update_places
 from albert_core.progress import new_events, read_events
 from albert_core.settings import parse_settings
+from albert_core.yaml_text import load_yaml
 from components.runtime import EVENTS_NAME
 from pipeline.config import RunConfig
+from pipeline.local import run_folder
 from pipeline.local.damage import remove_damaged
 from pipeline.local.run_folder import RUN_CONFIG_NAME, lock_run_folder
 from tests.helpers.power_cuts import contents, kill_everywhere
 
+_CONFIG = parse_settings(RunConfig, {"corpus": {"files": ["corpus"]}}, source="test")
 _EVENT = {"time": 1.0, "step": "vocab", "event": "finished"}
 
 
@@ -80,12 +84,14 @@ def kill_step(prepare: Callable[[Path], None], is_in_place: bool, folder: Path) 
     """
     if is_in_place:
         outputs.is_replaceable = lambda folder: not folder.is_dir()  # type: ignore[attr-defined]
-    (folder / "whole").mkdir()
-    prepare(folder / "whole")
-    do_work(folder / "whole")
-    expected = without_times(folder / "whole")
+    prepared, whole = folder / "prepared", folder / "whole"
+    prepared.mkdir()
+    prepare(prepared)
+    shutil.copytree(prepared, whole)
+    do_work(whole)
+    expected = without_times(whole)
     num_places = 0
-    for place, case in kill_everywhere(prepare, do_work, folder):
+    for place, case in kill_everywhere(prepared, do_work, folder):
         assert without_times(case) == expected, f"killed at {place}"
         num_places = place
     return num_places
@@ -94,9 +100,8 @@ def kill_step(prepare: Callable[[Path], None], is_in_place: bool, folder: Path) 
 def begin_run(folder: Path) -> None:
     """Do what a run does before and after its steps."""
     run = folder / "run"
-    config = parse_settings(RunConfig, {"corpus": {"files": ["corpus"]}}, source="test")
     with (
-        lock_run_folder(run, config, "1", reconfigure=False),
+        lock_run_folder(run, _CONFIG, "1", reconfigure=False),
         new_events(run / EVENTS_NAME, run / "work/earlier-events.jsonl"),
     ):
         remove_damaged(run)
@@ -123,8 +128,13 @@ def kill_run(folder: Path) -> int:
     Returns:
         The number of places.
     """
+    # It takes ten times as long as all else, and writes nothing.
+    run_folder._read_saved_values = lambda data, _: load_yaml(data, source="config.yaml")
     num_places = 0
-    for place, case in kill_everywhere(finished_run, begin_run, folder):
+    for name in ("empty", "finished"):
+        (folder / name).mkdir()
+    finished_run(folder / "finished")
+    for place, case in kill_everywhere(folder / "finished", begin_run, folder):
         run = case / "run"
         assert not list(run.rglob(".*")), f"killed at {place}"
         assert not list((run / "work").iterdir()), f"killed at {place}"
@@ -132,7 +142,7 @@ def kill_run(folder: Path) -> int:
         assert (run / "vocab").is_symlink(), f"killed at {place}"
         assert not (run / "artifacts/two/vocab").exists(), f"killed at {place}"
         num_places += 1
-    for place, case in kill_everywhere(nothing, begin_run, folder):
+    for place, case in kill_everywhere(folder / "empty", begin_run, folder):
         assert (case / "run" / RUN_CONFIG_NAME).is_file(), f"killed at {place}"
         num_places += 1
     return num_places

@@ -92,12 +92,12 @@ def contents(folder: Path) -> dict[str, bytes | None]:
 
 
 def kill_everywhere(
-    prepare: Callable[[Path], None], work: Callable[[Path], Any], folder: Path
+    prepared: Path, work: Callable[[Path], Any], folder: Path
 ) -> Iterator[tuple[int, Path]]:
     """Kill work at every call, do it again each time, and yield where and in what folder.
 
     Args:
-        prepare: Makes the state of a folder before the work.
+        prepared: Folder of the state before the work, which is copied for each try.
         work: The work; the fork's status is what it returns.
         folder: Folder for the tries, each removed when the next begins.
 
@@ -112,8 +112,7 @@ def kill_everywhere(
         killed_at += 1
         shutil.rmtree(case, ignore_errors=True)
         log.unlink(missing_ok=True)
-        case.mkdir()
-        call_in_fork(lambda: prepare(case), log=log)
+        shutil.copytree(prepared, case, symlinks=True)
         if call_in_fork(lambda: work(case), killed_at=killed_at, log=log) != KILLED:
             return
         left = sorted(path.relative_to(case).as_posix() for path in case.rglob("*"))
