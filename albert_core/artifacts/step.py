@@ -242,7 +242,7 @@ def _find_published(output: Output, fingerprint: str) -> Manifest | None:
     if manifest.fingerprint != fingerprint:
         raise InputError(
             f"output {output.address}: belongs to another configuration (a {manifest.step} of "
-            "other settings or inputs); choose another --output or remove that folder"
+            "other settings or inputs); choose another --output, or remove what is in that folder"
         )
     damage = None
     if manifest.code_version == code_version():
