@@ -14,13 +14,12 @@ from albert_core.files import (
     sha256_of_file,
     write_atomically,
 )
+from albert_core.google_errors import conflict_error, input_errors
 from albert_core.google_storage import (
     blob_at,
     bucket_and_name,
-    conflict_error,
+    bucket_of,
     existing_blob,
-    input_errors,
-    storage_client,
     write_version,
 )
 from albert_core.storage.addresses import is_remote
@@ -89,7 +88,7 @@ def generation(path: str) -> int:
     if is_remote(path):
         bucket, name = bucket_and_name(path)
         with input_errors(path):
-            blob = storage_client().bucket(bucket).get_blob(name)
+            blob = bucket_of(bucket).get_blob(name)
         return int(blob.generation) if blob else 0
     return Path(path).stat().st_mtime_ns if Path(path).exists() else 0
 
@@ -172,5 +171,5 @@ def remove_folder(path: str) -> None:
         return
     bucket, name = bucket_and_name(path)
     with input_errors(path):
-        for blob in list(storage_client().list_blobs(bucket, prefix=f"{name.rstrip('/')}/")):
+        for blob in list(bucket_of(bucket).list_blobs(prefix=f"{name.rstrip('/')}/")):
             blob.delete()

@@ -16,6 +16,7 @@ from albert_core.records.documents import shard_names
 from albert_core.storage import fetch_file, join, remove_folder
 from albert_core.tokenization import load_tokenizer
 from components.records.beam_pipeline import WorkerContext, name_splits, run_beam
+from components.records.dask_cluster import check_scheduler
 from components.records.report import describe_cleaning, describe_shards
 from components.records.runners import BeamConfig
 from components.records.size_estimate import estimate_records, refuse_full_disk
@@ -77,9 +78,12 @@ def make_records(
         in `beam.shared_folder`.
 
         Raises:
-            InputError: The disk is too small, or there are no training or held-out records.
+            InputError: There is no such runner or scheduler, the disk is too small, or there are no
+                training or held-out records.
             StepFailedError: The workers failed, or a shard that they made is not what it says.
         """
+        if beam.runner == "dask":
+            check_scheduler(beam.dask_scheduler, progress)
         context = WorkerContext(
             corpus=corpus,
             cleaning=cleaning,

@@ -52,6 +52,8 @@ def submit(
     from pipeline.remote import submission
 
     platform, config = connect_for_run(**settings)
+    if not dry_run:
+        platform.check_server(runs_pipeline=True)
     prepared = _prepare(
         platform,
         config,
@@ -110,6 +112,8 @@ def create_schedule(
 
     times = CronSchedule(cron=cron, time_zone=time_zone)
     platform, config = connect_for_run(**settings)
+    if not dry_run:
+        platform.check_server(runs_pipeline=True)
     prepared = _prepare(
         platform,
         config,
@@ -135,7 +139,7 @@ def list_schedules(**platform: Any) -> None:
     """
     from pipeline.remote import schedules
 
-    for schedule in schedules.list_schedules(connect(**platform)):
+    for schedule in schedules.list_schedules(_connect_to_schedules(**platform)):
         print(f"{schedule.name}  {schedule.state}  {schedule.cron}")
 
 
@@ -148,7 +152,7 @@ def pause_schedule(*, name: str, **platform: Any) -> None:
     """
     from pipeline.remote import schedules
 
-    schedules.pause_schedule(connect(**platform), name)
+    schedules.pause_schedule(_connect_to_schedules(**platform), name)
     print(f"{name}: paused")
 
 
@@ -161,7 +165,7 @@ def resume_schedule(*, name: str, **platform: Any) -> None:
     """
     from pipeline.remote import schedules
 
-    schedules.resume_schedule(connect(**platform), name)
+    schedules.resume_schedule(_connect_to_schedules(**platform), name)
     print(f"{name}: active")
 
 
@@ -174,8 +178,23 @@ def delete_schedule(*, name: str, **platform: Any) -> None:
     """
     from pipeline.remote import schedules
 
-    schedules.delete_schedule(connect(**platform), name)
+    schedules.delete_schedule(_connect_to_schedules(**platform), name)
     print(f"{name}: gone")
+
+
+def _connect_to_schedules(**settings: Any) -> Platform:
+    """Return the platform of the schedules, which has answered.
+
+    Args:
+        **settings: The platform, and how to reach it.
+
+    Raises:
+        InputError: As of `connect`; or another server answers.
+        ServiceError: It did not answer.
+    """
+    platform = connect(**settings)
+    platform.check_server(runs_pipeline=False)
+    return platform
 
 
 def _prepare(
