@@ -56,7 +56,8 @@ def storage_client() -> Any:
     Raises:
         NoAccessError: There are credentials that cannot be read.
     """
-    return _client_of_process(os.getpid(), os.environ.get("STORAGE_EMULATOR_HOST"))
+    addresses = ("STORAGE_EMULATOR_HOST", "API_ENDPOINT_OVERRIDE")
+    return _client_of_process(os.getpid(), *map(os.environ.get, addresses))
 
 
 def is_anonymous() -> bool:
@@ -67,7 +68,7 @@ def is_anonymous() -> bool:
 
 
 @functools.cache
-def _client_of_process(_: int, emulator: str | None) -> Any:
+def _client_of_process(_: int, emulator: str | None, __: str | None) -> Any:
     import google.cloud.storage as storage
     from google.auth.credentials import AnonymousCredentials
 

@@ -114,18 +114,18 @@ def describe_refused_login(error: BaseException) -> str:
     return f"the Google login has expired or is refused ({said}); {LOGIN_REMEDY}"
 
 
-def _lost_connection(path: str | Path, error: BaseException) -> NoAccessError | ServiceError:
-    """Return the error of a connection that was lost, or was not made."""
-    if failure := explain_failure(error):
-        return NoAccessError(f"{path}: Google Cloud Storage: {failure.reason}")
+def _lost_connection(path: str | Path, error: BaseException) -> ServiceError:
+    """Return the error of a connection that was lost, or of a service that kept failing.
+
+    It is no InputError: what was to be looked at may be there.
+    """
     if code := getattr(error, "code", None):
         return ServiceError(
             f"{path}: Google Cloud Storage answered {code} ({_message_of(error)}); try again later"
         )
-    return ServiceError(
-        f"{path}: the connection to Google Cloud Storage was lost ({_one_line(str(error))}); "
-        "try again later"
-    )
+    failure = explain_failure(error)
+    reason = failure.reason if failure else f"{_one_line(str(error))}; try again later"
+    return ServiceError(f"{path}: the connection to Google Cloud Storage was lost: {reason}")
 
 
 def _message_of(error: Any) -> str:

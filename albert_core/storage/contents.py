@@ -1,13 +1,12 @@
 """Read, write, copy and remove single files by their address."""
 
-import contextlib
 import os
 import shutil
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from albert_core.checksums import FileFacts, find_file_damage
-from albert_core.errors import InputError
+from albert_core.errors import InputError, NoAccessError
 from albert_core.files import (
     link_or_copy,
     refuse_special_file,
@@ -68,16 +67,22 @@ def find_stored_damage(path: str, facts: FileFacts) -> str | None:
 
     A local file is read only if its size is right. Of an object in the cloud Google's own size and
     checksum are compared, which takes one request.
+
+    Raises:
+        NoAccessError: The bucket cannot be read from here.
     """
     if not is_remote(path):
         return find_file_damage(Path(path), facts)
     name = path.rpartition("/")[2]
-    with contextlib.suppress(InputError):
+    try:
         blob = existing_blob(path)
-        if (blob.size, blob.crc32c) == (facts["bytes"], facts["crc32c"]):
-            return None
-        return f"{name} is another object than was written"
-    return f"{name} is missing"
+    except NoAccessError:
+        raise
+    except InputError:
+        return f"{name} is missing"
+    if (blob.size, blob.crc32c) == (facts["bytes"], facts["crc32c"]):
+        return None
+    return f"{name} is another object than was written"
 
 
 def generation(path: str) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics
 from albert_core.artifacts.step import run_step, work_fingerprint
+from albert_core.connection_failures import explain_failure
 from albert_core.corpus import CorpusConfig, corpus_fingerprint, corpus_splits, list_corpus
 from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.errors import InputError, StepFailedError
@@ -100,7 +101,13 @@ def make_records(
         progress(0, 0, estimate.text)
         refuse_full_disk(estimate, work)
         options = beam.options_for(num_bytes=estimate.num_text_bytes, num_splits=len(splits))
-        run_beam(context, splits, options)
+        try:
+            run_beam(context, splits, options)
+        except Exception as error:
+            # Of a cluster's; workers on this machine connect to nothing.
+            if failure := explain_failure(error):
+                raise StepFailedError(f"beam.runner {beam.runner}: {failure.reason}") from error
+            raise
         try:
             metrics = describe_shards(context, splits)
         except (InputError, StepFailedError):
