@@ -1,17 +1,21 @@
 """A Dask cluster is looked at before it is given work."""
 
 import socket
+import struct
 
 from albert_core.connection_failures import explain_failure
 from albert_core.errors import InputError
 from albert_core.progress import ReportProgress
 
-_CONNECT_WITHIN_S = 3.0
-_ANSWER_WITHIN_S = 5
+_ANSWER_WITHIN_S = 3.0
+_LONGEST_GREETING_BYTES = 1 << 20
+
+
+_EXPECTED = "expected a running one (`dask scheduler`)"
 
 
 def check_scheduler(address: str, progress: ReportProgress) -> None:
-    """Refuse an address at which no Dask scheduler answers, within 8 seconds.
+    """Refuse an address at which no Dask scheduler answers, within 10 seconds.
 
     A scheduler without workers is told of, not refused: they may be on their way.
 
@@ -31,15 +35,27 @@ def check_scheduler(address: str, progress: ReportProgress) -> None:
     except ValueError as error:
         raise InputError(f"{setting}: {error}; expected one such as tcp://host:8786") from error
     try:
-        # Dask itself would try for half a minute where nothing listens.
-        socket.create_connection((host, port), timeout=_CONNECT_WITHIN_S).close()
-        with distributed.Client(address, timeout=_ANSWER_WITHIN_S, set_as_default=False) as client:
+        # Dask itself tries for half a minute where nothing listens, and for ever where nobody
+        # answers. Its scheduler speaks first: the length of its greeting, and that.
+        with socket.create_connection((host, port), timeout=_ANSWER_WITHIN_S) as connection:
+            is_dask = address.startswith("tls://") or _is_greeting(connection.recv(8))
+    except OSError as error:
+        failure = explain_failure(error)
+        reason = failure.reason if failure else "nobody answers in time"
+        raise InputError(f"{setting}: {reason}; {_EXPECTED}") from error
+    if not is_dask:
+        raise InputError(f"{setting}: what answers is no Dask scheduler; {_EXPECTED}")
+    try:
+        with distributed.Client(
+            address, timeout=int(_ANSWER_WITHIN_S), set_as_default=False
+        ) as client:
             has_workers = bool(client.scheduler_info()["workers"])
     except (OSError, ValueError) as error:
-        failure = explain_failure(error)
-        reason = failure.reason if failure else "no Dask scheduler answers in time"
-        raise InputError(
-            f"{setting}: {reason}; expected a running one (`dask scheduler`)"
-        ) from error
+        raise InputError(f"{setting}: {' '.join(str(error).split())}; {_EXPECTED}") from error
     if not has_workers:
         progress(0, 0, f"the Dask scheduler {address} has no workers yet: waiting for some")
+
+
+def _is_greeting(beginning: bytes) -> bool:
+    """Return whether 8 bytes are the length of what Dask sends to whoever connects."""
+    return len(beginning) == 8 and 0 < struct.unpack("<Q", beginning)[0] < _LONGEST_GREETING_BYTES

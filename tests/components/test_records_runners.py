@@ -297,7 +297,7 @@ def test_a_class_that_is_no_runner(runner, said):
         ("tcp://no-such-host.invalid:8786", "its name cannot be resolved"),
         ("tcp://127.0.0.1", "expected one such as tcp://host:8786"),
         ("http://127.0.0.1:8786", "expected one such as tcp://host:8786"),
-        ("tcp://127.0.0.1:{mute}", "no Dask scheduler answers in time"),
+        ("tcp://127.0.0.1:{mute}", "nobody answers in time; expected a running one"),
     ],
 )
 def test_a_dask_scheduler_that_is_not_there_is_told_in_seconds(folder, tmp_path, address, said):
