@@ -87,10 +87,10 @@ class Service:
         """Call a function until it succeeds, and return its result.
 
         Failures that may pass (quota, 5xx, no answer, a lost connection) are retried with growing
-        pauses, each with a line on standard error, until `config.retry_for_s` seconds are over;
+        pauses, with a line on standard error, until `config.retry_for_s` seconds are over;
         others are raised at once. A service that has never answered is given up after three
-        attempts, or four seconds, if the reason is known (no network, no such host, nothing that
-        listens). Errors that are neither the service's, the connection's nor of the login, and
+        attempts, or four seconds, without such lines, if the reason is known (no network, no such
+        host, nothing that listens). Errors that are neither the service's, the connection's nor of the login, and
         InputError and ServiceError, are let through as they are.
 
         Args:
@@ -105,7 +105,9 @@ class Service:
         from google.api_core.retry import Retry
 
         def announce(error: Exception) -> None:
-            print(f"{action}: {_describe(error)}; trying again", file=sys.stderr, flush=True)
+            """Tell of an attempt that failed, unless the call is given up in seconds."""
+            if self._answered.is_set() or _reason_of(error) is None:
+                print(f"{action}: {_describe(error)}; trying again", file=sys.stderr, flush=True)
 
         def call_and_note(timeout_s: float) -> Result:
             """Call the function, and note that the service answered, be it with an error."""

@@ -114,12 +114,17 @@ def read_resources(platform: PlatformRules, path: str = "") -> Resources:
     }
     merged = plain_values(_merge(values, changes))
     parsed = parse_settings(_ResourcesFile, merged, source=f"--resources {path}")
-    return Resources(
-        platform=platform,
-        steps={name: getattr(parsed, name) for name in STEPS},
-        parallel_tasks=parsed.parallel_tasks,
-        custom_job=parsed.custom_job,
-    )
+    try:
+        return Resources(
+            platform=platform,
+            steps={name: getattr(parsed, name) for name in STEPS},
+            parallel_tasks=parsed.parallel_tasks,
+            custom_job=parsed.custom_job,
+        )
+    except InputError as error:
+        # It names a step, in which the file may say nothing.
+        note = f" ({_ALL_STEPS} is of each step)" if for_all else ""
+        raise InputError(f"{error}{note}") from error
 
 
 def _merge(values: Any, changes: Any) -> Any:

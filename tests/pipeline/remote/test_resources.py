@@ -75,7 +75,7 @@ EITHER = [
     ({"finetune": {"env": {"HF_TOKEN": "s3cr3t"}}}, "finetune.env: got HF_TOKEN, expected no"),
     ({"target": "vertex"}, "got target, expected it as --target"),
     ({"all_steps": [1]}, "got [1] as all_steps, expected settings"),
-    ({"all_steps": {"cpus": 0}}, "vocab.cpus: got 0"),
+    ({"all_steps": {"cpus": 0}}, "1 or more (all_steps is of each step)"),
 ]
 KUBEFLOW = [
     ({"vocab": {"tolerations": [{"value": "x"}]}}, "vocab.tolerations[0]: got the value 'x' with"),
@@ -126,7 +126,7 @@ VERTEX = [
     ({"vocab": {"node_selectors": {"pool": "big"}}}, "vocab.node_selectors"),
     ({"vocab": {"shared_memory_gib": 1}}, "vocab.shared_memory_gib"),
     ({"vocab": {"tolerations": [{"key": "a"}]}}, "vocab.tolerations: got "),
-    ({"all_steps": {"pod_labels": {"team": "x"}}}, "vocab.pod_labels: got {'team': 'x'}, expected"),
+    ({"all_steps": {"pod_labels": {"team": "x"}}}, ".pod_labels: got {'team': 'x'}, expected noth"),
     ({"vocab": {"pod_annotations": {"a": "b"}}}, "vocab.pod_annotations"),
     ({"vocab": {"image_pull_secrets": ["login"]}}, "vocab.image_pull_secrets"),
     ({"vocab": {"env_from_secrets": {"X": SECRET}}}, "vocab.env_from_secrets"),
