@@ -90,8 +90,8 @@ class Service:
         pauses, with a line on standard error, until `config.retry_for_s` seconds are over;
         others are raised at once. A service that has never answered is given up after three
         attempts, or four seconds, without such lines, if the reason is known (no network, no such
-        host, nothing that listens). Errors that are neither the service's, the connection's nor of the login, and
-        InputError and ServiceError, are let through as they are.
+        host, nothing that listens). Errors that are neither the service's, the connection's nor of
+        the login, and InputError and ServiceError, are let through as they are.
 
         Args:
             action: What the call does, for messages, such as `submit run-1`.
