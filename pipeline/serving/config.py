@@ -1,11 +1,15 @@
 """Settings of the server."""
 
 import dataclasses
+import re
 
-from albert_core.checks import check_at_least
+from albert_core.checks import check_at_least, check_positive
 from albert_core.errors import InputError
 
+ANY_ORIGIN = "*"
 _MAX_PORT = 65535
+_ORIGIN = re.compile(r"https?://[^/?#\s]+")
+_MODEL_NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -18,9 +22,19 @@ class ServingConfig:
         max_batch_size: Examples that are run together.
         max_wait_ms: Milliseconds that a request waits for others to be run with.
         max_queued_examples: Examples that may wait; requests beyond are told to come again (503).
-        max_body_bytes: Longest body of a request, in bytes.
+        max_body_bytes: Longest body of a request, in bytes, as it is sent and once decompressed.
         max_text_characters: Longest text, question or context, in characters.
         max_examples: Most examples of a request.
+        header_timeout_s: Seconds that the headers of a request may take to arrive.
+        body_timeout_s: Seconds that its body may take to arrive, and its answer to be read.
+        max_connections: Most open connections; fewer where the limit of open files (ulimit -n) is
+            too low for them.
+        max_connections_per_address: Most of one address; half of all if not given. Behind a proxy
+            all are the proxy's: give as many as in all.
+        cors_origins: Origins such as https://example.org whose pages may ask from a browser; `*`
+            is every one.
+        model_name: Name of the model in the paths of the `instances` protocol, of letters, digits,
+            `.`, `_` and `-`; that of its task or folder if not given.
         null_threshold: Null odds from which on a question has no answer, where that may be; if not
             given, the best on the dev set where a fine-tuning left it beside the model, else 0.
     """
@@ -33,6 +47,12 @@ class ServingConfig:
     max_body_bytes: int = 1_000_000
     max_text_characters: int = 5_000
     max_examples: int = 64
+    header_timeout_s: float = 10.0
+    body_timeout_s: float = 10.0
+    max_connections: int = 512
+    max_connections_per_address: int | None = None
+    cors_origins: tuple[str, ...] = ()
+    model_name: str | None = None
     null_threshold: float | None = None
 
     def __post_init__(self) -> None:
@@ -40,7 +60,8 @@ class ServingConfig:
 
         Raises:
             InputError: A setting is below its smallest value (1000 bytes of a body, 0 for the port
-                and `max_wait_ms`, else 1), the port above _MAX_PORT, or the queue too short.
+                and `max_wait_ms`, else 1), a time limit not above 0, the port above _MAX_PORT, the
+                queue too short, an origin none, or the model's name not fit for a path.
         """
         check_at_least(
             self,
@@ -51,11 +72,24 @@ class ServingConfig:
             max_body_bytes=1000,
             max_text_characters=1,
             max_examples=1,
+            max_connections=1,
+            max_connections_per_address=1,
         )
+        check_positive(self, "", "header_timeout_s", "body_timeout_s")
         if self.port > _MAX_PORT:
             raise InputError(f"port: got {self.port}, expected at most {_MAX_PORT}")
         if self.max_queued_examples < self.max_examples:
             raise InputError(
                 f"max_queued_examples: got {self.max_queued_examples}, expected at least "
                 f"max_examples={self.max_examples}, or a whole request would never be taken"
+            )
+        for origin in self.cors_origins:
+            if origin != ANY_ORIGIN and not _ORIGIN.fullmatch(origin):
+                raise InputError(
+                    f"cors_origins: got {origin!r}, expected a scheme, a host and perhaps a port, "
+                    f"such as https://example.org:8443, or {ANY_ORIGIN} for all"
+                )
+        if self.model_name is not None and not _MODEL_NAME.fullmatch(self.model_name):
+            raise InputError(
+                f"model_name: got {self.model_name!r}, expected letters, digits, '.', '_' and '-'"
             )

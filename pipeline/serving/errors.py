@@ -4,6 +4,13 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+RETRY_AFTER_S = 1
+RETRY_AFTER = {"Retry-After": str(RETRY_AFTER_S)}
+"""Headers of the answers that ask a client to come again."""
+
+INSTANCES_PREFIX = "/v1/"
+"""Where the paths of KServe's and TensorFlow Serving's protocol begin."""
+
 _LONGEST_GOT = 80
 
 # What pydantic expected where its own words say less, by the type of its error.
@@ -48,8 +55,14 @@ class RequestError(Exception):
         self.status, self.what, self.got, self.expected = status, what, got, expected
         self.headers = dict(headers or {})
 
-    def body(self) -> dict[str, Any]:
-        """Return the body of the response, the values of a `FailureResponse`."""
+    def body(self, path: str = "") -> dict[str, Any]:
+        """Return the body of the response to a request for a path.
+
+        It has the values of a `FailureResponse`; of the `instances` protocol, whose clients expect
+        a text, those of an `InstancesFailure`.
+        """
+        if path.startswith(INSTANCES_PREFIX):
+            return {"error": str(self)}
         return {"error": {"what": self.what, "got": self.got, "expected": self.expected}}
 
 

@@ -1,57 +1,59 @@
 """Limits on the bodies of requests: their size, and the time they may take to arrive."""
 
 import asyncio
-import contextlib
 import json
+from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipeline.serving.compression import decompress_body
 from pipeline.serving.errors import RequestError
 
-BODY_TIMEOUT_S = 30.0
-_DRAINED_BYTES, _DRAIN_TIMEOUT_S = 64_000_000, 10.0
+_DESCRIPTIONS_OF_BODY = (b"content-encoding", b"content-length", b"transfer-encoding")
 
 
 class LimitedApp:
     """ASGI middleware that reads a request's whole body before it calls the application.
 
     A body that is too long is refused by its Content-Length, or as soon as too many bytes have
-    arrived (413); so is one that is not whole within 30 s (408). Of a long one up to 64 MB more are
-    then read and dropped, for up to 10 s: many clients read the response only after they have sent
-    everything, and would see a broken connection instead of the reason.
+    arrived (413); so is one that is not whole in time (408). A body that was sent as gzip is passed
+    on decompressed, if it is not too long then.
 
     Args:
         app: The application; not called if the client disconnects before its body is whole.
         max_body_bytes: Longest body.
+        timeout_s: Seconds that it may take to arrive.
     """
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
-        self._app, self._max_body_bytes = app, max_body_bytes
+    def __init__(self, app: ASGIApp, max_body_bytes: int, timeout_s: float) -> None:
+        self._app, self._max_body_bytes, self._timeout_s = app, max_body_bytes, timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read a request's whole body and pass it on, unless it is too long or takes too long.
 
-        Such a request is answered here: with 408 after `BODY_TIMEOUT_S` seconds, else with the
-        error about its length once the rest of the body has been read. What is not HTTP is passed
-        on as it is.
+        Such a request is answered here, at once, and the connection closed. What is not HTTP is
+        passed on as it is.
         """
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         try:
             self._check_length(scope)
-            async with asyncio.timeout(BODY_TIMEOUT_S):
+            async with asyncio.timeout(self._timeout_s):
                 body = await self._body(receive)
+            if body is None:
+                return
+            encodings = _content_encodings(scope)
+            content = decompress_body(body, encodings, self._max_body_bytes)
         except TimeoutError:
-            slow = RequestError(
-                408, "body", "no end of it", f"all of it within {BODY_TIMEOUT_S:g} s"
-            )
-            await _refuse(slow, receive, send, drains=False)
+            limit = f"all of it within {self._timeout_s:g} s"
+            await _refuse(RequestError(408, "body", "no end of it", limit), scope, send)
         except RequestError as error:
-            await _refuse(error, receive, send, drains=True)
+            await _refuse(error, scope, send)
         else:
-            if body is not None:
-                await self._app(scope, _make_replay(body, receive), send)
+            if encodings:
+                scope = {**scope, "headers": _headers_without_encoding(scope, len(content))}
+            await self._app(scope, _make_replay(content, receive), send)
 
     def _check_length(self, scope: Scope) -> None:
         """Refuse a request whose Content-Length is too large; one without it passes.
@@ -84,6 +86,19 @@ class LimitedApp:
         return RequestError(413, "body", got, f"at most {self._max_body_bytes:,} bytes")
 
 
+def _content_encodings(scope: Scope) -> Sequence[str]:
+    """Return the names in the Content-Encoding of a request, in lower case."""
+    values = (value for name, value in scope["headers"] if name == b"content-encoding")
+    names = b",".join(values).decode("latin-1").lower().split(",")
+    return [name.strip() for name in names if name.strip()]
+
+
+def _headers_without_encoding(scope: Scope, length: int) -> list[tuple[bytes, bytes]]:
+    """Return the headers of a request with what they say of the body as it is decompressed."""
+    headers = [pair for pair in scope["headers"] if pair[0] not in _DESCRIPTIONS_OF_BODY]
+    return [*headers, (b"content-length", str(length).encode())]
+
+
 def _make_replay(body: bytes, receive: Receive) -> Receive:
     """Return a `receive` that gives a body that was read already, then what the client sends."""
     is_sent = False
@@ -99,34 +114,20 @@ def _make_replay(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-async def _refuse(error: RequestError, receive: Receive, send: Send, *, drains: bool) -> None:
-    """Send an error and close the connection, since the rest of the body may still arrive on it.
-
-    Args:
-        error: What to send.
-        receive: The request.
-        send: The response.
-        drains: Whether to read and drop the rest of the body before the response ends.
-    """
-    content = json.dumps(error.body()).encode()
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(content)).encode()),
-        (b"connection", b"close"),
-    ]
-    await send({"type": "http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "http.response.body", "body": content, "more_body": True})
-    if drains:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_DRAIN_TIMEOUT_S):
-                await _drain(receive)
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def _drain(receive: Receive) -> None:
-    """Read and drop a body to its end, at most 64 MB of it, or until the client disconnects."""
-    num_bytes, has_more = 0, True
-    while has_more and num_bytes < _DRAINED_BYTES:
-        message = await receive()
-        num_bytes += len(message.get("body", b""))
-        has_more = message["type"] == "http.request" and message.get("more_body", False)
+async def _refuse(error: RequestError, scope: Scope, send: Send) -> None:
+    """Send an error and close the connection, since the rest of the body may still arrive on it."""
+    content = json.dumps(error.body(scope["path"])).encode()
+    headers = {
+        "content-type": "application/json",
+        "content-length": str(len(content)),
+        "connection": "close",
+        **error.headers,
+    }
+    await send(
+        {
+            "type": "http.response.start",
+            "status": error.status,
+            "headers": [(k.encode(), v.encode()) for k, v in headers.items()],
+        }
+    )
+    await send({"type": "http.response.body", "body": content})

@@ -22,12 +22,15 @@ class ServerMetrics:
         request_seconds: Seconds from a request's headers to the end of its answer, by endpoint.
         batch_size: Number of examples the model was run on at once.
         queued: Number of examples that wait to be run; whoever has the queue sets its function.
+        connections: Number of open connections; whoever has them sets its function.
+        dropped: Number of connections that the server ended, by reason.
     """
 
     def __init__(self) -> None:
         """Register the server's metrics, all at zero, in a registry of their own.
 
-        They are requests, errors and seconds by endpoint or status, batch sizes, and the queue.
+        They are requests, errors and seconds by endpoint or status, batch sizes, the queue, and
+        connections.
         """
         self.registry = CollectorRegistry()
         self.requests = Counter(
@@ -51,6 +54,13 @@ class ServerMetrics:
         )
         self.queued = Gauge(
             "albert_queued_examples", "Examples that wait to be run", registry=self.registry
+        )
+        self.connections = Gauge("albert_connections", "Open connections", registry=self.registry)
+        self.dropped = Counter(
+            "albert_dropped_connections",
+            "Connections that the server ended, of slow clients or where there were too many",
+            ["reason"],
+            registry=self.registry,
         )
 
     def exposition(self) -> bytes:

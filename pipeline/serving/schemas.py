@@ -127,6 +127,14 @@ def request_type(model: LoadedModel, config: ServingConfig) -> type[pydantic.Bas
     to 16 texts. No text may be blank, and one for masks needs a mask. Questions and masks may have
     `top_k`, 1 to 20.
     """
+    examples = limited_list(example_type(model, config), config)
+    return pydantic.create_model(
+        "Request", __base__=Strict, examples=(examples, ...), **request_settings(model)
+    )
+
+
+def example_type(model: LoadedModel, config: ServingConfig) -> type[Strict]:
+    """Return a new type of the examples of a model."""
     text: Any = Annotated[
         str,
         StringConstraints(max_length=config.max_text_characters),
@@ -140,12 +148,22 @@ def request_type(model: LoadedModel, config: ServingConfig) -> type[pydantic.Bas
         "texts": (Annotated[list[text], Field(min_length=2, max_length=MAX_CHOICES)], ...),
     }
     fields = {name: types[what] for name, what in example_fields(model.signature).items()}
-    example = pydantic.create_model("Example", __base__=Strict, **fields)
-    examples = Annotated[list[example], Field(min_length=1, max_length=config.max_examples)]  # type: ignore[valid-type]
-    of_request: dict[str, Any] = {"examples": (examples, ...)}
-    if model.signature.kind in _WITH_TOP_K:
-        of_request["top_k"] = (Annotated[int, Field(ge=1, le=MAX_TOP_K)], DEFAULT_TOP_K)
-    return pydantic.create_model("Request", __base__=Strict, **of_request)
+    return pydantic.create_model("Example", __base__=Strict, **fields)
+
+
+def limited_list(example: Any, config: ServingConfig) -> Any:
+    """Return the type of the list of a request's examples."""
+    return Annotated[list[example], Field(min_length=1, max_length=config.max_examples)]
+
+
+def request_settings(model: LoadedModel) -> dict[str, Any]:
+    """Return the fields of a request beside its examples, as pydantic's `create_model` takes them.
+
+    They are the arguments of the answer: `top_k`, for models that have one.
+    """
+    if model.signature.kind not in _WITH_TOP_K:
+        return {}
+    return {"top_k": (Annotated[int, Field(ge=1, le=MAX_TOP_K)], DEFAULT_TOP_K)}
 
 
 def response_type(model: LoadedModel) -> type[pydantic.BaseModel]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import gc
 import signal
 import socket
@@ -15,10 +16,17 @@ from albert_core.errors import InputError
 from albert_core.inference import load
 from pipeline.serving.app import make_app
 from pipeline.serving.config import ServingConfig
+from pipeline.serving.connections import ConnectionTable
+from pipeline.serving.metrics import ServerMetrics
+from pipeline.serving.open_files import limit_by_open_files
+from pipeline.serving.protocol import ClientLimits, LimitedProtocol
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _SHUTDOWN_TIMEOUT_S = 30
 _BACKLOG = 2048
+# asyncio takes so many connections before any of them is counted, and as many again before those
+# that make room for them are closed: there must be open files for all (`open_files.py`).
+_ACCEPTED_AT_ONCE = 8
 
 
 def run_server(
@@ -47,18 +55,61 @@ def run_server(
             print(f"note: {note}", file=sys.stderr, flush=True)
         if config.null_threshold is not None:
             loaded = dataclasses.replace(loaded, null_threshold=config.null_threshold)
-        settings = uvicorn.Config(
-            make_app(loaded, config),
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=_SHUTDOWN_TIMEOUT_S,
-        )
+        metrics = ServerMetrics()
+        app = make_app(loaded, config, metrics)
+        protocol = functools.partial(LimitedProtocol, limit_clients(config, metrics))
         gc.collect()
         gc.freeze()  # a full collection over the loaded modules and model would pause for a second
         what = f"{loaded.name} ({loaded.signature.kind}, {loaded.format})"
-        _Server(settings, f"Serving {what} on {_address(listener)}").run(sockets=[listener])
+        line = f"Serving {what} on {_address(listener)}"
+        _Server(make_settings(app, protocol), line).run(sockets=[listener])
     print("Stopped", flush=True)
+
+
+def limit_clients(config: ServingConfig, metrics: ServerMetrics) -> ClientLimits:
+    """Return the limits for clients that settings ask for, and count what becomes of them.
+
+    A note on standard error tells of fewer connections than the settings ask for.
+
+    Raises:
+        InputError: The limit of open files allows hardly any.
+    """
+    in_all = limit_by_open_files(config.max_connections)
+    if in_all < config.max_connections:
+        print(
+            f"note: at most {in_all} connections, not {config.max_connections}: the limit of open "
+            "files (ulimit -n) allows no more",
+            file=sys.stderr,
+            flush=True,
+        )
+    per_address = config.max_connections_per_address or (in_all + 1) // 2
+    connections = ConnectionTable(in_all, per_address)
+    metrics.connections.set_function(lambda: len(connections))
+    return ClientLimits(
+        connections=connections,
+        header_timeout_s=config.header_timeout_s,
+        answer_timeout_s=config.body_timeout_s,
+        on_drop=lambda reason: metrics.dropped.labels(reason).inc(),
+    )
+
+
+def make_settings(app: Any, protocol: Any) -> uvicorn.Config:
+    """Return uvicorn's settings for an application and the factory of its protocols.
+
+    Event loop and protocols are fixed: another loop would accept connections without end, and a
+    WebSocket would leave the limits of the protocol.
+    """
+    return uvicorn.Config(
+        app,
+        http=protocol,
+        loop="asyncio",
+        ws="none",
+        backlog=_ACCEPTED_AT_ONCE,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_SHUTDOWN_TIMEOUT_S,
+    )
 
 
 def _address(listener: socket.socket) -> str:
@@ -102,6 +153,8 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to answer requests, and say so."""
         await super().startup(sockets)
+        for listener in sockets or []:
+            listener.listen(_BACKLOG)  # uvicorn's is what asyncio accepts at once, too
         print(f"{self._line} (Ctrl-C ends it)", flush=True)
 
     @contextlib.contextmanager

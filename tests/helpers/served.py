@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,11 @@ class Client:
 class Server(Client):
     process: subprocess.Popen[str]
 
+    def cpu_s(self) -> float:
+        """Return the seconds of processor time that the server has used."""
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+
     def end(self, number: int) -> tuple[int, str]:
         """Send a signal; return the exit status and what was still printed."""
         self.process.send_signal(number)
@@ -81,9 +87,17 @@ class Server(Client):
 
 
 @contextlib.contextmanager
-def serving(model: Path, *options: str) -> Iterator[Server]:
-    """Run `albert serve` on a free port until the block ends."""
+def serving(model: Path, *options: str, open_files: int | None = None) -> Iterator[Server]:
+    """Run `albert serve` on a free port until the block ends.
+
+    Args:
+        model: What to serve.
+        *options: Further options.
+        open_files: Limit of open files (ulimit -n); this process's if not given.
+    """
     command = [sys.executable, "-c", _PROGRAM, "serve", str(model), "--port", "0", *options]
+    if open_files is not None:
+        command = ["sh", "-c", f'ulimit -n {open_files} && exec "$@"', "sh", *command]
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     try:
@@ -98,12 +112,30 @@ def serving(model: Path, *options: str) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def in_a_thread(app: Any) -> Iterator[Client]:
-    """Serve an application in this process."""
+def half_open(
+    port: int, count: int, start: bytes = b"POST /predict HTTP/1.1\r\n"
+) -> Iterator[list[socket.socket]]:
+    """Open connections that begin a request and never end it; closes them when the block ends."""
+    with contextlib.ExitStack() as stack:
+        connections = []
+        for _ in range(count):
+            connection = socket.create_connection(("127.0.0.1", port), timeout=30)
+            connections.append(stack.enter_context(connection))
+            connection.sendall(start)
+        yield connections
+
+
+@contextlib.contextmanager
+def in_a_thread(app: Any, settings: uvicorn.Config | None = None) -> Iterator[Client]:
+    """Serve an application in this process, with uvicorn's settings if none are given."""
     listener = socket.create_server(("127.0.0.1", 0))
-    running = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on"))
+    running = uvicorn.Server(settings or uvicorn.Config(app, log_config=None, lifespan="on"))
     thread = threading.Thread(target=asyncio.run, args=(running.serve(sockets=[listener]),))
     thread.start()
+    while not running.started:
+        assert thread.is_alive()
+        time.sleep(0.005)
+    listener.listen()  # as the server does: uvicorn's number may be a small one
     try:
         yield Client(listener.getsockname()[1])
     finally:

@@ -1,11 +1,13 @@
 """`albert serve` as a process: right answers, refusals with a reason, batches, an orderly end."""
 
 import dataclasses
+import gzip
 import json
 import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,11 +22,16 @@ from albert_core.tokenization import SentencePieceTokenizer
 from pipeline.cli.main import main
 from pipeline.serving.app import make_app
 from pipeline.serving.config import ServingConfig
-from tests.helpers.served import Answer, Server, in_a_thread, serving
+from tests.helpers.served import Answer, Server, half_open, in_a_thread, serving
 from tests.helpers.served_models import TASKS_BY_NAME, save_pretrained_model, save_task_model
 
 WAIT_MS = 200
-OPTIONS = ("--max_examples", "4", "--max_queued_examples", "8", "--max_wait_ms", str(WAIT_MS))
+ORIGIN = "https://example.org"
+OPTIONS = (
+    *("--max_examples", "4", "--max_queued_examples", "8", "--max_wait_ms", str(WAIT_MS)),
+    *("--cors_origins", f"{ORIGIN},http://localhost:3000"),
+)
+OPEN_FILES = 256
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +45,7 @@ def topic_model(
 
 @pytest.fixture(scope="module")
 def server(topic_model: Path) -> Iterator[Server]:
-    with serving(topic_model, *OPTIONS) as running:
+    with serving(topic_model, *OPTIONS, open_files=OPEN_FILES) as running:
         yield running
         assert running.end(signal.SIGINT) == (0, "Stopped\n")
 
@@ -115,6 +122,86 @@ def test_a_long_body_is_refused_though_nobody_says_how_long(server: Server) -> N
     answer = server.send("POST", "/predict", parts, {"Transfer-Encoding": "chunked"}, chunked=True)
     assert (answer.status, answer.headers["connection"]) == (413, "close")
     assert answer.body["error"]["expected"] == "at most 1,000,000 bytes"
+
+
+def test_compressed_bodies_are_answered(server: Server) -> None:
+    body, headers = json.dumps(asking("a")).encode(), {"Content-Type": "application/json"}
+    plain = server.send("POST", "/predict", body, headers)
+    headers["Content-Encoding"] = "gzip"
+    assert server.send("POST", "/predict", gzip.compress(body), headers).body == plain.body
+    bomb = gzip.compress(bytes(100_000_000))
+    refused = server.send("POST", "/predict", bomb, headers)
+    assert (refused.status, refused.body["error"]["what"]) == (413, "body")
+    assert server.send("POST", "/predict", body, headers).status == 400
+
+
+@pytest.mark.parametrize("path", ["/", "/model", "/healthz", "/metrics", "/v1/models/topic"])
+def test_head_is_get_without_its_body(server: Server, path: str) -> None:
+    got, headers_alone = server.get(path), server.send("HEAD", path)
+    assert (headers_alone.status, headers_alone.content) == (200, b"")
+    assert headers_alone.headers["content-type"] == got.headers["content-type"]
+    assert path == "/metrics" or (
+        headers_alone.headers["content-length"] == got.headers["content-length"]
+    )
+    assert server.send("DELETE", path).headers["allow"] == "GET, HEAD"
+
+
+def test_pages_of_given_origins_may_ask(server: Server) -> None:
+    preflight = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": ""}
+    preflight["Access-Control-Request-Headers"] = "content-type"
+    allowed = server.send("OPTIONS", "/predict", None, {"Origin": ORIGIN, **preflight})
+    assert (allowed.status, allowed.headers["access-control-allow-origin"]) == (200, ORIGIN)
+    refused = server.send("POST", "/predict", b"x" * 2_000_000, {"Origin": ORIGIN})
+    assert (refused.status, refused.headers["access-control-allow-origin"]) == (413, ORIGIN)
+    other = server.send("GET", "/model", None, {"Origin": "https://example.com"})
+    assert "access-control-allow-origin" not in other.headers
+
+
+def test_half_open_connections_beyond_the_open_files_shut_out_nobody(server: Server) -> None:
+    with half_open(server.port, 400):
+        assert [server.post("/predict", asking("a")).status for _ in range(3)] == [200] * 3
+        metrics, before_s = server.metrics(), server.cpu_s()
+        time.sleep(0.5)
+        assert server.cpu_s() - before_s < 0.25
+    assert metrics["albert_connections"] < OPEN_FILES
+    assert metrics['albert_dropped_connections_total{reason="displaced"}'] > 400 - OPEN_FILES
+
+
+def test_instances_are_answered_as_examples(server: Server) -> None:
+    """The protocol of KServe and TensorFlow Serving, from clients that send no Content-Type."""
+    path, texts = "/v1/models/topic", SENTENCES[:2]
+    expected = server.post("/predict", asking(*texts)).body
+    instances: list[Any] = [texts[0], {"text": texts[1]}]
+    body = json.dumps({"signature_name": "serving_default", "instances": instances})
+    answer = server.send("POST", f"{path}:predict", body)
+    assert answer.status == 200
+    assert [one["label"] for one in answer.body["predictions"]] == [
+        one["label"] for one in expected["predictions"]
+    ]
+    assert server.get("/v1/models").body == {"models": ["topic"]}
+    status = server.get(path).body
+    assert (status["name"], status["ready"]) == ("topic", True)
+    assert status["model_version_status"][0]["state"] == "AVAILABLE"
+    assert server.get("/v1/models/other").status == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "message"),
+    [
+        (b'{"instances": ["a", ""]}', 422, "instances[1].text: got "),
+        (b'{"instances": [5]}', 422, "instances[0]: got 5"),
+        (b'{"examples": ["a"]}', 422, "instances: got nothing"),
+        (b'{"instances": ["a"], "signature_name": "other"}', 422, "signature_name: got "),
+        (b'{"instances": ', 400, "body: got "),
+        (b"x" * 2_000_000, 413, "body: got "),
+    ],
+)
+def test_refusals_of_instances_are_texts(
+    server: Server, body: bytes, status: int, message: str
+) -> None:
+    answer = server.post("/v1/models/topic:predict", body)
+    assert answer.status == status
+    assert answer.body["error"].startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +283,10 @@ def test_the_server_describes_itself(server: Server) -> None:
         ["sea", "farm", "town"],
     )
     schema = server.get("/openapi.json").body
-    assert {"/", "/predict", "/model", "/healthz", "/metrics"} == schema["paths"].keys()
+    instances = {"/v1/models", "/v1/models/topic", "/v1/models/topic:predict"}
+    assert schema["paths"].keys() == instances | {
+        *("/", "/predict", "/model", "/healthz", "/metrics")
+    }
     example = schema["components"]["schemas"]["Example"]
     assert example["additionalProperties"] is False
     assert example["properties"]["text"]["maxLength"] == 5_000
@@ -255,6 +345,9 @@ def test_what_cannot_be_served_is_refused_before(
     assert "max_batch_size: got 0" in refusal(capsys, str(topic_model), "--max_batch_size", "0")
     assert "port: got 70000" in refusal(capsys, str(topic_model), "--port", "70000")
     assert "max_queued_examples" in refusal(capsys, str(topic_model), "--max_examples", "9999")
+    assert "body_timeout_s: got 0" in refusal(capsys, str(topic_model), "--body_timeout_s", "0")
+    assert "https://" in refusal(capsys, str(topic_model), "--cors_origins", "example.org")
+    assert "model_name: got 'a/b'" in refusal(capsys, str(topic_model), "--model_name", "a/b")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert "--port 0" in refusal(capsys, str(topic_model), "--port", port)

@@ -1,0 +1,45 @@
+"""How many connections the limit of open files allows."""
+
+import os
+import resource
+
+from albert_core.errors import InputError
+
+# Files for connections that the event loop has accepted and nobody has counted yet, for those that
+# are being closed, and for whatever else the process opens.
+_SPARE = 64
+_FEWEST = 16
+
+
+def limit_by_open_files(wanted: int) -> int:
+    """Return how many connections this process can hold open, at most `wanted`.
+
+    Raises the process's soft limit of open files where that is too low and the hard one permits it.
+    A server that ran into the limit could accept nobody, and would be told so by the system again
+    and again.
+
+    Raises:
+        InputError: Fewer than 16 are possible.
+    """
+    num_open = len(os.listdir("/dev/fd"))
+    limit = _raise_limit(num_open + wanted + _SPARE)
+    allowed = min(wanted, limit - num_open - _SPARE)
+    if allowed < min(wanted, _FEWEST):
+        raise InputError(
+            f"open files: got a limit of {limit}, of which {num_open} are in use, expected at "
+            f"least {num_open + _FEWEST + _SPARE}; raise it (ulimit -n)"
+        )
+    return allowed
+
+
+def _raise_limit(needed: int) -> int:
+    """Return the limit of open files once it is `needed` or as near to it as may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return needed
+    raised = needed if hard == resource.RLIM_INFINITY else min(hard, needed)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
+    except (OSError, ValueError):  # macOS has a lower limit than its hard one says
+        return soft
+    return raised
