@@ -65,14 +65,10 @@ def test_the_project_that_pays_goes_to_every_step(tmp_path, monkeypatch):
     options = ["--config", str(config), "--output", str(output), "--target", "vertex"]
     assert main(["compile", *options, "--work_root", "gs://no-bucket/work"]) == 0
     executors = read_package(str(output)).spec["deploymentSpec"]["executors"]
-    without = [
-        name
-        for name, executor in executors.items()
-        if {"name": "ALBERT_STORAGE_USER_PROJECT", "value": "my-project-1"}
-        not in executor["container"].get("env", [])
-    ]
-    # That one waits for a job, which has it.
-    assert without == ["exec-pretrain-in-custom-job"]
+    variable = {"name": "ALBERT_STORAGE_USER_PROJECT", "value": "my-project-1"}
+    assert len(executors) > 5
+    for executor in executors.values():
+        assert variable in executor["container"]["env"]
 
 
 @pytest.mark.parametrize(

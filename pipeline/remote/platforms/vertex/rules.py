@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from albert_core.errors import InputError
+from albert_core.storage_settings import USER_PROJECT_VARIABLE
 from components.steps import Step
 from pipeline.remote.cloud_names import check_vertex_gpus
 from pipeline.remote.platforms.rules import PlatformRules
@@ -72,9 +73,11 @@ class VertexRules(PlatformRules):
         return pretrain_in_custom_job(**inputs, project=_PROJECT, location=_LOCATION, job=job)
 
     def configure(self, task: Any, resources: StepResources) -> None:
-        """Add the environment, unless it is for a custom job, which has it in its settings."""
+        """Add the environment; a custom job has it in its settings, its task what buckets need."""
         if not resources.tpu:
             super().configure(task, resources)
+        elif payer := resources.env.get(USER_PROJECT_VARIABLE):
+            task.set_env_variable(USER_PROJECT_VARIABLE, payer)
 
 
 def _tpu_job(
