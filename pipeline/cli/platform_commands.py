@@ -52,8 +52,6 @@ def submit(
     from pipeline.remote import submission
 
     platform, config = connect_for_run(**settings)
-    if not dry_run:
-        platform.check_server(runs_pipeline=True)
     prepared = _prepare(
         platform,
         config,
@@ -68,6 +66,7 @@ def submit(
     if dry_run:
         _print_request(platform.run_request(prepared, run_id))
         return
+    platform.check_server(runs_pipeline=True)
     run = submission.submit(platform, prepared, run_id)
     print(f"{run_id}: {run.url}", flush=True)
     if wait:
@@ -112,8 +111,6 @@ def create_schedule(
 
     times = CronSchedule(cron=cron, time_zone=time_zone)
     platform, config = connect_for_run(**settings)
-    if not dry_run:
-        platform.check_server(runs_pipeline=True)
     prepared = _prepare(
         platform,
         config,
@@ -127,6 +124,7 @@ def create_schedule(
     if dry_run:
         _print_request(request)
         return
+    platform.check_server(runs_pipeline=True)
     schedule, outcome = schedules.set_schedule(platform, request, name)
     print(f"{name}: {outcome}, {schedule.state}, {schedule.cron}")
 

@@ -9,7 +9,6 @@ import pytest
 from albert_core import google_client
 from albert_core.errors import InputError, ServiceError
 from components.service_calls import CallConfig
-from pipeline.cli.main import main
 from pipeline.remote.image_registry import check_image
 from pipeline.remote.platforms.kubeflow.config import KubeflowConfig
 from pipeline.remote.platforms.registry import connect
@@ -236,15 +235,3 @@ def test_versions_of_kubeflow_that_cannot_run_the_pipeline(version):
     with running("kubeflow", check_version=False) as platform:
         platform.client.check_server(runs_pipeline=True)
         assert not platform.server.calls
-
-
-def test_an_old_kubeflow_is_sent_nothing_but_its_schedules_are_listed(capsys):
-    with running("kubeflow") as platform:
-        platform.service.health = {"tag_name": "2.14.0"}
-        options = ["--target=kubeflow", f"--kubeflow.host={platform.server.address}"]
-        run = [*options, "--kubeflow.root=gs://bucket/albert"]
-        assert main(["submit", *run]) == 2
-        assert main(["schedule", "create", "--name=x", "--cron=0 3 * * 1", *run]) == 2
-        assert capsys.readouterr().err.count("upgrade it") == 2
-        assert main(["schedule", "list", *options]) == 0
-        assert not platform.server.sent("POST")
