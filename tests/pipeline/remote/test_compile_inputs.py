@@ -136,7 +136,7 @@ def test_more_parameters_than_kubeflow_takes(capsys, tmp_path):
 
 def test_hashes_of_inputs_that_cannot_be_read(capsys, tmp_path):
     line = refuse(capsys, tmp_path, "--caching", "true")
-    assert "no usable Google credentials" in line
+    assert "not public, and there are no Google credentials" in line
 
 
 @pytest.fixture(scope="module")
