@@ -1,6 +1,7 @@
 """Load a model from whatever holds it: a checkpoint of any format, or an export."""
 
 import functools
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from albert_core.inference.task_settings import parse_finetuning, parse_task
 from albert_core.model_function import compiled_function, encoder_function
 from albert_core.places.models import find_model
 from albert_core.pooling import POOLINGS
+from albert_core.storage import is_remote
 from albert_core.tasks import Task
 
 if TYPE_CHECKING:
@@ -70,7 +72,7 @@ def load(
             lists; a file of it cannot be used; it is not one for `task`; or an argument is given
             for an export.
     """
-    folder = input_folder(find_model(path))
+    folder = input_folder(_follow_links(find_model(path)))
     export_format = find_export_format(folder)
     if export_format is None:
         read_source = functools.partial(
@@ -89,6 +91,16 @@ def load(
             f"{path} has its own"
         )
     return _load_export(folder, export_format)
+
+
+def _follow_links(path: str) -> str:
+    """Return a local path without the symbolic links in it; one without any as it is.
+
+    The places of a run are links that a later run replaces, perhaps while a model is read: all its
+    files must be of one folder.
+    """
+    real = path if is_remote(path) else os.path.realpath(path)
+    return path if real == os.path.abspath(path) else real
 
 
 def _load_export(folder: Path, export_format: ExportFormat) -> LoadedModel:

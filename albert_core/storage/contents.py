@@ -119,7 +119,8 @@ def write_bytes(
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     if expected is not None and generation(path) != expected:
         raise conflict_error(path)
-    write_atomically(Path(path), data)
+    # Where the path is a link, the file that it leads to.
+    write_atomically(Path(os.path.realpath(path)), data)
 
 
 def write_file(path: str, source: Path) -> None:

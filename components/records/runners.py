@@ -1,12 +1,12 @@
 """Where the Beam pipeline runs: on this machine, on a Dask cluster, or by Beam's own options."""
 
 import dataclasses
-import os
 import re
 from typing import TYPE_CHECKING, Literal
 
 from albert_core.checks import check_at_least
 from albert_core.errors import InputError
+from albert_core.machine import num_usable_cores
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -165,7 +165,7 @@ class BeamConfig:
         Unless `num_workers` is set there is one worker for each 32 MiB of text begun, at most as
         many as this process may use cores, and a single one in the mode `in_memory`.
         """
-        cores = len(os.sched_getaffinity(0))
+        cores = num_usable_cores()
         worthwhile = 1 if self.mode == "in_memory" else 1 + num_bytes // _BYTES_PER_PROCESS
         num_workers = self.num_workers or min(cores, worthwhile)
         mode = self.mode

@@ -1,7 +1,7 @@
 """Bounds on open connections, in all and from one address, and whom to drop where they are full."""
 
 import ipaddress
-from collections.abc import Collection
+import itertools
 from typing import Protocol
 
 _IPV6_NETWORK_BITS = 64
@@ -12,15 +12,13 @@ class Connection(Protocol):
 
     Attributes:
         network: Whose it is, as `get_network` names it.
-        was_answered: Whether a request on it was answered before.
     """
 
     network: str
-    was_answered: bool
 
     @property
-    def waits_since(self) -> float | None:
-        """Time since when the server has waited for the client; None while it is answered."""
+    def is_waiting(self) -> bool:
+        """Whether the server waits for the client, and not the client for its answer."""
 
     def drop(self) -> None:
         """Close it at once."""
@@ -40,11 +38,11 @@ class ConnectionTable:
 
     def __init__(self, max_in_all: int, max_per_address: int) -> None:
         self._max_in_all, self._max_per_address = max_in_all, max_per_address
-        self._by_network: dict[str, set[Connection]] = {}
-        self._connections: set[Connection] = set()
+        self._all = _Connections()
+        self._by_network: dict[str, _Connections] = {}
 
     def __len__(self) -> int:
-        return len(self._connections)
+        return len(self._all)
 
     def admit(self, connection: Connection) -> bool:
         """Add a new connection, and drop others where there are too many now.
@@ -53,41 +51,68 @@ class ConnectionTable:
             Whether it may be used. If not, the caller is to refuse and close it; it counts until
             `remove`, and is the first to be dropped for the next one.
         """
-        self._connections.add(connection)
-        same = self._by_network.setdefault(connection.network, set())
-        same.add(connection)
-        return self._drop_surplus(same, self._max_per_address, connection) and self._drop_surplus(
-            self._connections, self._max_in_all, connection
-        )
+        same = self._by_network.setdefault(connection.network, _Connections())
+        fits = self._make_room(same, self._max_per_address)
+        fits = fits and self._make_room(self._all, self._max_in_all)
+        # Again, since dropping the last one of a network forgets it.
+        same = self._by_network.setdefault(connection.network, same)
+        same.new[connection] = self._all.new[connection] = None
+        return fits
+
+    def note_answer(self, connection: Connection) -> None:
+        """Note that a connection's client was answered now."""
+        for group in (self._all, self._by_network.get(connection.network)):
+            if group is not None and group.remove(connection):
+                group.answered[connection] = None
 
     def remove(self, connection: Connection) -> None:
         """Forget a connection that is closed; one that is not in the table is passed over."""
-        self._connections.discard(connection)
-        same = self._by_network.get(connection.network, set())
-        same.discard(connection)
-        if not same:
-            self._by_network.pop(connection.network, None)
+        self._all.remove(connection)
+        if same := self._by_network.get(connection.network):
+            same.remove(connection)
+            if not len(same):
+                del self._by_network[connection.network]
 
-    def _drop_surplus(
-        self, connections: Collection[Connection], most: int, new: Connection
-    ) -> bool:
-        """Drop what waits until no more than `most` are left; return whether that succeeded.
-
-        Those that were never answered go first, among them those that wait longest: an idle client
-        that keeps its connection for the next request has shown that it is one.
-        """
-        while len(connections) > most:
-            waiting = [
-                (other.was_answered, other.waits_since, id(other), other)
-                for other in connections
-                if other is not new and other.waits_since is not None
-            ]
-            if not waiting:
+    def _make_room(self, connections: "_Connections", most: int) -> bool:
+        """Drop what waits until one more is not too many; return whether that succeeded."""
+        while len(connections) >= most:
+            dropped = connections.first_waiting()
+            if dropped is None:
                 return False
-            dropped = min(waiting)[-1]
             self.remove(dropped)
             dropped.drop()
         return True
+
+
+class _Connections:
+    """Connections of one network, or all.
+
+    Attributes:
+        new: Those that were never answered, in the order in which they came.
+        answered: The others, in the order of their last answers.
+    """
+
+    def __init__(self) -> None:
+        self.new: dict[Connection, None] = {}
+        self.answered: dict[Connection, None] = {}
+
+    def __len__(self) -> int:
+        return len(self.new) + len(self.answered)
+
+    def remove(self, connection: Connection) -> bool:
+        """Remove a connection; return whether it was there."""
+        kept = len(self)
+        self.new.pop(connection, None)
+        self.answered.pop(connection, None)
+        return len(self) < kept
+
+    def first_waiting(self) -> Connection | None:
+        """Return the one to drop first: never answered if there is such, and for longest.
+
+        An idle client that keeps its connection for the next request has shown that it is one.
+        """
+        every = itertools.chain(self.new, self.answered)
+        return next((connection for connection in every if connection.is_waiting), None)
 
 
 def get_network(host: str) -> str:

@@ -17,11 +17,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pipeline.serving.closing import GentleTransport, Timer
 from pipeline.serving.connections import ConnectionTable, get_network
-from pipeline.serving.errors import RETRY_AFTER, RequestError
+from pipeline.serving.errors import RETRY_AFTER, RETRY_AFTER_S, RequestError
 
-DropReason = Literal["headers", "answer", "displaced", "refused"]
+DropReason = Literal["headers", "answer", "malformed", "displaced", "refused"]
 """Why the server ended a connection: its headers were not whole in time, its answer was not read
-in time, it waited for its client while a new one came, or all others were being answered."""
+in time, it was sent what is not HTTP, it waited for its client while a new one came, or all others
+were being answered."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,23 +54,21 @@ class LimitedProtocol(H11Protocol):
     def __init__(self, limits: ClientLimits, **of_uvicorn: Any) -> None:
         super().__init__(**of_uvicorn)
         self.network = ""
-        self.was_answered = False
         self._is_refused = False
         self._limits = limits
-        self._waits_since = self.loop.time()
         self._headers_timer = Timer(self.loop, limits.header_timeout_s, self._end_slow_headers)
         self._answer_timer = Timer(self.loop, limits.answer_timeout_s, self._end_unread_answer)
 
     @property
-    def waits_since(self) -> float | None:
-        """Time since when the server has waited for this client; None while it is answered.
-
-        A connection that is being closed waits for its client, too.
-        """
-        is_answering = self.cycle is not None and not (
-            self.cycle.response_complete or self.cycle.more_body
+    def is_waiting(self) -> bool:
+        """Whether the server waits for this client: for a request, or to close the connection."""
+        cycle = self.cycle
+        return (
+            cycle is None
+            or cycle.response_complete
+            or cycle.more_body
+            or self.transport.is_closing()
         )
-        return None if is_answering and not self.transport.is_closing() else self._waits_since
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a new connection; refuse it with 503 if there are too many and all are in use."""
@@ -79,19 +78,13 @@ class LimitedProtocol(H11Protocol):
         super().connection_made(cast(asyncio.Transport, self._gentle))
         peer = transport.get_extra_info("peername")
         self.network = get_network(peer[0]) if peer else ""
-        self._headers_timer.start()
-        if not self._limits.connections.admit(self):
-            self._is_refused = True
-            self._limits.on_drop("refused")
-            self._refuse(
-                RequestError(
-                    503,
-                    "connections",
-                    "too many that are being answered",
-                    "fewer; try again in 1 s",
-                    RETRY_AFTER,
-                )
-            )
+        if self._limits.connections.admit(self):
+            self._headers_timer.start()
+            return
+        self._is_refused = True
+        self._limits.on_drop("refused")
+        got, expected = "too many that are being answered", f"fewer; try again in {RETRY_AFTER_S} s"
+        self._refuse(RequestError(503, "connections", got, expected, RETRY_AFTER))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
@@ -113,12 +106,12 @@ class LimitedProtocol(H11Protocol):
 
     def on_response_complete(self) -> None:
         """Note that the client was answered, and wait for its next request."""
-        self.was_answered = True
-        self._waits_since = self.loop.time()
+        self._limits.connections.note_answer(self)
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP; a request whose body it was to be has ended."""
+        self._limits.on_drop("malformed")
         super().send_400_response(msg)
         if self.cycle is not None:
             self.cycle.disconnected = True

@@ -13,8 +13,7 @@ from pipeline.serving.open_files import limit_by_open_files
 @dataclasses.dataclass(eq=False)
 class Connection:
     network: str = "a"
-    waits_since: float | None = 0.0
-    was_answered: bool = False
+    is_waiting: bool = True
     is_dropped: bool = False
 
     def drop(self) -> None:
@@ -22,26 +21,26 @@ class Connection:
 
 
 def test_whoever_waits_longest_without_an_answer_makes_room() -> None:
-    table = ConnectionTable(4, 4)
-    busy, idle = Connection(waits_since=None), Connection(waits_since=1.0, was_answered=True)
-    young, old = Connection(waits_since=3.0), Connection(waits_since=2.0)
-    connections = [busy, idle, young, old]
-    for expected in (None, old, young, idle):
-        new = connections.pop(0) if len(table) < 4 else Connection(waits_since=None)
-        while len(table) < 3:
-            table.admit(new)
-            new = connections.pop(0)
-        assert table.admit(new)
-        assert expected is None or expected.is_dropped
+    table = ConnectionTable(5, 5)
+    busy, idle, later_idle, old, young = connections = [Connection() for _ in range(5)]
+    assert all(table.admit(one) for one in connections)
+    busy.is_waiting = False
+    table.note_answer(later_idle)
+    table.note_answer(idle)
+    table.note_answer(later_idle)
+    for expected in (old, young, idle, later_idle):
+        assert not expected.is_dropped
+        assert table.admit(Connection(is_waiting=False))
+        assert expected.is_dropped
     assert not busy.is_dropped
-    assert len(table) == 4
+    assert len(table) == 5
 
 
 def test_where_all_are_answered_a_new_one_is_refused_and_is_the_first_to_go() -> None:
     table = ConnectionTable(2, 2)
-    busy = [Connection(waits_since=None) for _ in range(2)]
+    busy = [Connection(is_waiting=False) for _ in range(2)]
     assert all(table.admit(one) for one in busy)
-    refused, next_one = Connection(waits_since=1.0), Connection(waits_since=2.0)
+    refused, next_one = Connection(), Connection()
     assert not table.admit(refused)
     assert not table.admit(next_one)
     assert (refused.is_dropped, next_one.is_dropped, len(table)) == (True, False, 3)
@@ -53,12 +52,21 @@ def test_where_all_are_answered_a_new_one_is_refused_and_is_the_first_to_go() ->
 
 def test_one_address_takes_no_room_from_others() -> None:
     table = ConnectionTable(4, 2)
-    other = Connection(network="b", waits_since=0.0)
+    other = Connection(network="b")
     assert table.admit(other)
-    many = [Connection(waits_since=float(number)) for number in range(1, 10)]
+    many = [Connection() for _ in range(9)]
     assert all(table.admit(one) for one in many)
     assert [one.is_dropped for one in many] == [True] * 7 + [False] * 2
     assert not other.is_dropped
+
+
+def test_the_last_connection_of_an_address_may_make_room_for_its_next() -> None:
+    table = ConnectionTable(1, 1)
+    for _ in range(3):
+        assert table.admit(Connection())
+    assert len(table) == 1
+    table.note_answer(Connection(network="gone"))
+    assert len(table) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A loaded model answers from memory: its files may be overwritten, cut off or removed."""
+"""A loaded model answers from memory, and is one model: its files may be replaced meanwhile."""
 
 import shutil
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 from conftest import SENTENCES
 
 import albert_core
-from albert_core.exports.formats import FORMATS, ExportFormat
+from albert_core.exports.formats import FORMATS, ExportFormat, find_export_format
 from tests.helpers.served_models import Export, SaveModel
 
 # Keras, writing an archive, calls numpy in a way that it announces to change.
@@ -37,3 +37,21 @@ def test_a_replaced_export_changes_nothing(
 
 def test_a_replaced_checkpoint_changes_nothing(save_model: SaveModel, tmp_path: Path) -> None:
     check_that_files_are_not_needed(save_model("topic", tmp_path / "topic"))
+
+
+def test_a_place_that_is_replaced_while_it_is_read_gives_one_model(
+    save_model: SaveModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = (save_model(task, tmp_path / "artifacts" / task) for task in ("topic", "sea"))
+    place, replacement = tmp_path / "place", tmp_path / "replacement"
+    place.symlink_to(old)
+    replacement.symlink_to(new)
+
+    def replace_and_find(folder: Path) -> ExportFormat | None:
+        replacement.rename(place)
+        return find_export_format(folder)
+
+    monkeypatch.setattr("albert_core.inference.loading.find_export_format", replace_and_find)
+    assert albert_core.load(place).name == "topic"
+    monkeypatch.undo()
+    assert albert_core.load(place).name == "sea"
