@@ -32,7 +32,7 @@ from albert_core.artifacts.work_sync import fetch_progress
 from albert_core.checksums import report_damage
 from albert_core.errors import InputError, StepFailedError
 from albert_core.files import hash_json
-from albert_core.google_storage import WriteConflictError
+from albert_core.google_errors import WriteConflictError
 from albert_core.old_names import with_first_names
 from albert_core.storage import is_remote, join
 from albert_core.user_folder import temporary_files_in

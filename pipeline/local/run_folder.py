@@ -24,8 +24,8 @@ from pipeline.config import RunConfig, to_values
 _RUN_FILES = (LOCK_NAME, EVENTS_NAME)
 _CHECKSUM_LINE = b"# sha256 of the lines below: "
 
-# Settings that may change between runs of one folder: they add or leave out tasks.
-_FREE_SETTINGS = ("tasks", "random_weights_baseline")
+# Settings that may change between runs of one folder: they add or leave out tasks, or say who pays.
+_FREE_SETTINGS = ("tasks", "random_weights_baseline", "storage.user_project")
 
 
 @contextlib.contextmanager
