@@ -37,7 +37,7 @@ _PRELOADED = (
 # Folders of the user's own among the temporary files, which are kept for later commands.
 _KEPT = ("albert-fetched-", "albert-work-", "albert-uploads-")
 
-_FEW_STEPS = ("--num_train_steps", "6", "--evaluation_interval_steps", "3")
+_FEW_STEPS = {"num_train_steps": 6, "num_warmup_steps": 2, "evaluation_interval_steps": 3}
 
 
 def make_commands(inputs: Path) -> Mapping[str, Sequence[str]]:
@@ -49,7 +49,7 @@ def make_commands(inputs: Path) -> Mapping[str, Sequence[str]]:
     model, corpus = str(inputs / "tiny/model"), str(inputs / "text/text.txt")
     data = ("--vocab_dir", str(inputs / "tiny/vocab"), "--records_dir", str(inputs / "records"))
     settings = ("--config", str(inputs / "tiny.yaml"))
-    pretrain = (f"--pretraining.{name[2:]}" if name[0] == "-" else name for name in _FEW_STEPS)
+    few_steps = (f"--pretraining.{name}={value}" for name, value in _FEW_STEPS.items())
     return {
         "vocab": ("vocab", *settings, "--corpus.files", corpus, "--output", "out"),
         "records": ("records", *settings, "--corpus.files", corpus, *data[:2], "--output", "out"),
@@ -58,7 +58,7 @@ def make_commands(inputs: Path) -> Mapping[str, Sequence[str]]:
         "predict": ("predict", model, str(inputs / "texts.txt"), "--output", "out.jsonl"),
         "embed": ("embed", model, str(inputs / "texts.txt"), "--output", "out.npy"),
         "export": ("export", model, "--to", "huggingface,tf1", "--output", "out"),
-        "pretrain": ("pretrain", *settings, *pretrain, *data, "--output", "out"),
+        "pretrain": ("pretrain", *settings, *few_steps, *data, "--output", "out"),
         "run": ("run", *settings, "--corpus.files", corpus, "--output", "out"),
     }
 
