@@ -145,7 +145,8 @@ def _result(case: Path) -> dict[str, str]:
         path.relative_to(case).as_posix(): ""
         for folder in (case / "place", case / "tmp")
         for path in folder.rglob("*")
-        if not path.name.startswith(_KEPT)
+        # TensorBoard names its files after the time and the process.
+        if not path.name.startswith((*_KEPT, "events.out.tfevents"))
     }
     if (case / "place/out/config.yaml").exists():
         places = [path for path in (case / "place/out").iterdir() if path.is_symlink()]
