@@ -26,7 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help setup lock demo run test test-tensorflow test-jax test-interop benchmark lint format clean
 .PHONY: test-pretraining test-components test-unit test-parity test-runs kernels test-docker images images-gpu push push-gpu
-.PHONY: run-docker audit
+.PHONY: run-docker audit power-cuts
 .PHONY: compile submit schedule estimate leaderboard $(ROLES:%=image-%) $(ROLES:%=push-%) image-trainer-gpu push-trainer-gpu
 
 help:  ## list the targets
@@ -121,6 +121,9 @@ test-runs: setup
 
 test-jax: setup  ## those of model, heads, optimizers and checkpoints, under JAX
 	KERAS_BACKEND=jax $(BIN)/pytest -m backends $$(grep -rl 'mark\.backends' tests --include='*.py')
+
+power-cuts: setup  ## kill commands at every call that changes files and run them again: ARGS="vocab convert", ARGS="run --every 50"
+	$(BIN)/python -m tests.power_cuts $(ARGS)
 
 test-docker: images  ## the images, and a run in them, on a Docker engine
 	ALBERT_REGISTRY=$(REGISTRY) $(BIN)/pytest tests/docker

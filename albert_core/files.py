@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from albert_core.errors import InputError
+from albert_core.partial_files import partial_file
 
 
 def hash_json(value: Any) -> str:
@@ -68,22 +69,10 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Write a file, or replace it, so that it is never seen in part.
 
     Whenever the process or machine stops, the path has the new file, or what it had before. The
-    folder must exist.
+    folder must exist. Of several processes that write the same file at once each writes it whole.
     """
-    # In the same folder, since a rename is atomic within a file system only; with the process id,
-    # since two processes may write the same file at once; with a dot, so that uploads of work in
-    # progress leave it out.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            # Without it, a machine that loses power after the rename may come back with the new
-            # name and an empty file.
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with partial_file(path) as partial, partial.open("wb") as file:
+        file.write(data)
 
 
 def link_or_copy(source: str | Path, target: str | Path) -> None:

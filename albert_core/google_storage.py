@@ -1,31 +1,23 @@
-"""Google Cloud Storage: its client, objects by address and by generation, its errors.
+"""Google Cloud Storage: buckets, objects by address and by generation.
 
 Imports google-cloud-storage at the first call.
 """
 
-import contextlib
 import dataclasses
 import datetime
-import functools
-import os
-import random
-import sys
-from collections.abc import Iterator
-from pathlib import Path
+import re
 from typing import Any
 
-from albert_core.errors import InputError, NoAccessError
+from albert_core.errors import InputError
+from albert_core.google_client import storage_client
+from albert_core.google_errors import input_errors
+from albert_core.storage_settings import user_project
 
 SCHEME = "gs://"
 
-# Google's modules that draw random numbers, for pauses and for boundaries of uploads.
-_MODULES_USING_RANDOM = (
-    "google.api_core.retry.retry_base",
-    "google.auth._exponential_backoff",
-    "google.cloud.storage._media._upload",
-    "google.resumable_media._helpers",
-    "google.resumable_media._upload",
-)
+# Google's rules for names of buckets; those with dots may be longer.
+_BUCKET = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
+_LONGEST_PART, _LONGEST_BUCKET, _SHORTEST_BUCKET = 63, 222, 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,54 +35,37 @@ class Version:
     age_s: float
 
 
-class WriteConflictError(InputError):
-    """Object changed since it was read (generation precondition failed)."""
-
-
-def storage_client() -> Any:
-    """Return the client of this process, made at the first call.
-
-    A forked process gets a new one, as two processes must not share connections.
-    """
-    return _client_of_process(os.getpid(), os.environ.get("STORAGE_EMULATOR_HOST"))
-
-
-@functools.cache
-def _client_of_process(_: int, emulator: str | None) -> Any:
-    import google.cloud.storage as storage
-
-    _isolate_random_state()
-    return storage.Client.create_anonymous_client() if emulator else storage.Client()
-
-
-def _isolate_random_state() -> None:
-    """Give Google's modules a random state apart from that of Python's `random`.
-
-    A training seeds `random` and is repeatable only if nobody else draws from it, but uploads of
-    its work in progress draw at times that depend on the network. Modules that are not imported yet
-    are left as they are.
-    """
-    for name in _MODULES_USING_RANDOM:
-        if module := sys.modules.get(name):
-            module.random = random.Random()  # type: ignore[attr-defined]
-
-
 def bucket_and_name(path: str) -> tuple[str, str]:
     """Split a gs:// address; the name is empty for a whole bucket.
 
     Raises:
-        InputError: The address names no bucket.
+        InputError: The address names no bucket, or one of a name that Google does not give.
     """
     bucket, _, name = path[len(SCHEME) :].partition("/")
     if not bucket:
         raise InputError(f"{path}: got no bucket, expected {SCHEME}bucket/name")
+    longest = _LONGEST_BUCKET if "." in bucket else _LONGEST_PART
+    if not _BUCKET.fullmatch(bucket) or not _SHORTEST_BUCKET <= len(bucket) <= longest:
+        raise InputError(
+            f"{path}: got the bucket {bucket!r}, expected 3 to 63 lower-case letters, digits, -, _ "
+            "and ., a letter or digit first and last; correct its name"
+        )
     return bucket, name
+
+
+def bucket_of(name: str) -> Any:
+    """Return the client's bucket of a name, with the project that pays; makes no request.
+
+    Raises:
+        NoAccessError: There are credentials that cannot be read.
+    """
+    return storage_client().bucket(name, user_project=user_project() or None)
 
 
 def blob_at(path: str) -> Any:
     """Return the client's blob of an address, without a request: there may be no object."""
     bucket, name = bucket_and_name(path)
-    return storage_client().bucket(bucket).blob(name)
+    return bucket_of(bucket).blob(name)
 
 
 def existing_blob(path: str) -> Any:
@@ -101,7 +76,7 @@ def existing_blob(path: str) -> Any:
     """
     bucket, name = bucket_and_name(path)
     with input_errors(path):
-        blob = storage_client().bucket(bucket).get_blob(name)
+        blob = bucket_of(bucket).get_blob(name)
     if blob is None:
         raise InputError(f"{path}: no such object; expected one that exists")
     return blob
@@ -115,49 +90,12 @@ def copy_object(path: str, target: str) -> None:
     """
     bucket, name = bucket_and_name(target)
     with input_errors(path):
-        destination = storage_client().bucket(bucket).blob(name)
+        destination = bucket_of(bucket).blob(name)
         token = None
         while True:  # a large object, or one of another region, takes several calls
             token, _, _ = destination.rewrite(existing_blob(path), token=token)
             if token is None:
                 return
-
-
-def conflict_error(path: str) -> WriteConflictError:
-    """Return the error of a write that came after another process's."""
-    return WriteConflictError(
-        f"{path}: exists already; another run was faster, whose result is complete"
-    )
-
-
-@contextlib.contextmanager
-def input_errors(path: str | Path) -> Iterator[None]:
-    """Turn errors of Google Cloud Storage into errors of one line that name a remedy.
-
-    Any other error passes as it is.
-
-    Raises:
-        WriteConflictError: A generation precondition failed.
-        NoAccessError: There are no credentials, or they have no right to this.
-        InputError: There is no such bucket or object.
-    """
-    from google.api_core import exceptions
-    from google.auth.exceptions import GoogleAuthError
-
-    try:
-        yield
-    except exceptions.PreconditionFailed as error:
-        raise conflict_error(str(path)) from error
-    except exceptions.NotFound as error:
-        raise InputError(f"{path}: no such bucket or object; check the address") from error
-    except (exceptions.Forbidden, exceptions.Unauthorized) as error:
-        raise NoAccessError(
-            f"{path}: permission denied; give this account a role such as Storage Object Admin"
-        ) from error
-    except GoogleAuthError as error:
-        raise NoAccessError(
-            f"{path}: no usable Google credentials; run `gcloud auth application-default login`"
-        ) from error
 
 
 def read_version(path: str) -> Version | None:
@@ -168,7 +106,7 @@ def read_version(path: str) -> Version | None:
     """
     bucket, name = bucket_and_name(path)
     with input_errors(path):
-        blob = storage_client().bucket(bucket).get_blob(name)
+        blob = bucket_of(bucket).get_blob(name)
         if blob is None:
             return None
         # Generation and bytes come by two requests: they must be of the same write.

@@ -1,10 +1,11 @@
 """Progress of a step: a function that steps call, and its forms for terminals and event files."""
 
+import contextlib
 import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,39 @@ def keep_finished_events(path: Path, earlier: Sequence[Mapping[str, Any]]) -> No
     if kept:
         lines = "".join(json.dumps(event) + "\n" for event in kept)
         write_atomically(path, lines.encode() + path.read_bytes())
+
+
+@contextlib.contextmanager
+def new_events(path: Path, earlier_path: Path) -> Iterator[None]:
+    """Empty a run's file of events for the body; put earlier ones back afterwards.
+
+    These are the ones that `keep_finished_events` chooses. They are put back however the body ends:
+    after a run that failed, or was cached whole, the next one would else know of no step before it.
+    Of a run that is killed meanwhile the next one puts them back.
+
+    Args:
+        path: The file of events; made if missing.
+        earlier_path: File that holds the earlier events while the body runs.
+    """
+    if earlier_path.is_file():
+        _put_back(path, earlier_path)
+    if path.is_file() and path.stat().st_size:
+        earlier_path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(earlier_path, path.read_bytes())
+    write_atomically(path, b"")
+    try:
+        yield
+    finally:
+        if earlier_path.is_file():
+            _put_back(path, earlier_path)
+
+
+def _put_back(path: Path, earlier_path: Path) -> None:
+    """Put kept events into a file of events, and remove the file that kept them."""
+    if not path.is_file():  # somebody removed it
+        write_atomically(path, b"")
+    keep_finished_events(path, read_events(earlier_path))
+    earlier_path.unlink()
 
 
 def to_events(path: Path, step: str) -> ReportProgress:

@@ -1,12 +1,76 @@
-"""Folders of one user in the folder for temporary files, where others can plant files, too."""
+"""Temporary files: folders of one user, where others can plant files, and those of one step."""
 
 import contextlib
 import os
+import shutil
 import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from albert_core.errors import InputError
+
+# The folder for temporary files as it was before `temporary_files_in`, for child processes, too.
+_SHARED_VARIABLE = "ALBERT_SHARED_TMPDIR"
+
+
+@contextlib.contextmanager
+def temporary_files_in(folder: Path) -> Iterator[None]:
+    """Have this process and its children make their temporary files in a folder meanwhile.
+
+    Libraries remove theirs only if they are not killed; this folder is removed with all that is in
+    it, in the end, or by whoever comes next. `user_folder` stays where it was.
+
+    Args:
+        folder: Folder to make anew, for this process alone.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    variables = shared_folder_variables() | {"TMPDIR": str(folder.absolute())}
+    before = {name: os.environ.get(name) for name in variables}
+    before_here = tempfile.tempdir
+    os.environ.update(variables)
+    tempfile.tempdir = variables["TMPDIR"]
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before_here
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def shared_folder_variables() -> dict[str, str]:
+    """Return the variable that keeps `user_folder` in its place in processes of another TMPDIR.
+
+    Empty where the machine has no folder for temporary files that can be written.
+    """
+    try:
+        return {_SHARED_VARIABLE: str(_shared_folder())}
+    except InputError:  # of a machine with a read-only disk
+        return {}
+
+
+def _shared_folder() -> Path:
+    """Return the folder for temporary files that all users have, as it was before any step began.
+
+    `tempfile` would first write a file of a random name there, which a kill leaves behind.
+
+    Raises:
+        InputError: There is none that can be written.
+    """
+    names = [os.environ.get(_SHARED_VARIABLE), tempfile.tempdir]
+    names += [os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")]
+    for name in filter(None, (*names, "/tmp", "/var/tmp")):
+        if os.path.isdir(name) and os.access(name, os.W_OK | os.X_OK):
+            return Path(name).absolute()
+    raise InputError(
+        "got no folder for temporary files that can be written (TMPDIR, /tmp, /var/tmp); set "
+        "TMPDIR to one"
+    )
 
 
 def user_folder(name: str) -> Path:
@@ -15,9 +79,10 @@ def user_folder(name: str) -> Path:
     It is made, with mode 0700, if it is missing.
 
     Raises:
-        InputError: What is there is another user's, a link or no folder, or is open to others.
+        InputError: What is there is another user's, a link or no folder, or is open to others; or
+            there is no folder for temporary files.
     """
-    folder = Path(tempfile.gettempdir()) / f"{name}-{os.getuid()}"
+    folder = _shared_folder() / f"{name}-{os.getuid()}"
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     status = folder.lstat()  # of a link itself, which somebody may have put there

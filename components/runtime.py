@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from albert_core.errors import InputError
+from albert_core.machine import num_usable_cores
 from albert_core.progress import ReportProgress, append_event, to_events, to_stderr
 from albert_core.unused_imports import skip_unused_imports
 from components.outcomes import record_attempt
@@ -59,7 +60,7 @@ def step_process(
         return
     run_folder = Path(os.environ[RUN_FOLDER_VARIABLE])
     if shares_machine:
-        threads = (os.cpu_count() or 1) // int(os.environ[RUN_WORKERS_VARIABLE])
+        threads = num_usable_cores() // int(os.environ[RUN_WORKERS_VARIABLE])
         os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, threads)))
     _exit_when_run_ends(run_folder / LOCK_NAME, os.environ[RUN_ID_VARIABLE])
     _redirect_output(log_path(run_folder, step))

@@ -6,11 +6,16 @@ The exceptions of Google's clients, of kfp's client and of requests are understo
 import dataclasses
 import json
 import sys
+import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from albert_core.checks import check_positive
+from albert_core.connection_failures import ConnectionFailure, explain_failure
 from albert_core.errors import InputError, ServiceError
+from albert_core.google_client import UnreachableError
+from albert_core.google_errors import describe_refused_login
 
 Result = TypeVar("Result")
 
@@ -29,31 +34,38 @@ _REMEDIES: Mapping[int, tuple[str, str]] = {
 }
 _SERVICE_FAILED = ("the service failed", "try again later")
 _MAX_MESSAGE_LENGTH = 300
+# Of a service that has never answered.
+_MOST_ATTEMPTS = 3
+_FIRST_ANSWER_WITHIN_S = 4.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CallConfig:
-    """Time-outs and retries of calls to a service; all are more than 0.
+    """Time-outs, retries and certificates of calls to a service; all numbers are more than 0.
 
     Attributes:
         timeout_s: Seconds to wait for an answer.
         retry_for_s: Seconds to keep trying when a call fails in a way that may pass: 429, 5xx, no
-            answer, a dropped connection.
+            answer, a dropped connection. A service that never answered and has no way to it is
+            given up in seconds.
         first_pause_s: Longest pause in seconds before the second attempt; doubled for each
             further one, up to 30. Each pause is drawn between 0 and the longest.
+        ca_certificates: File of certificates in PEM that are trusted beside the known ones: of a
+            private authority, or of a proxy that intercepts TLS.
     """
 
     timeout_s: float = 60.0
     retry_for_s: float = 180.0
     first_pause_s: float = 1.0
+    ca_certificates: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse values that are not above 0.
+        """Refuse numbers that are not above 0.
 
         Raises:
             InputError: One is not.
         """
-        check_positive(self, "calls", *dataclasses.asdict(self))
+        check_positive(self, "calls", "timeout_s", "retry_for_s", "first_pause_s")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,14 +79,19 @@ class Service:
 
     name: str
     config: CallConfig
+    _answered: threading.Event = dataclasses.field(
+        default_factory=threading.Event, compare=False, repr=False
+    )
 
     def call(self, action: str, function: Callable[[float], Result]) -> Result:
         """Call a function until it succeeds, and return its result.
 
         Failures that may pass (quota, 5xx, no answer, a lost connection) are retried with growing
-        pauses, each with a line on standard error, until `config.retry_for_s` seconds are over;
-        others are raised at once. Errors that are neither the service's nor the connection's, and
-        InputError and ServiceError, are let through as they are.
+        pauses, with a line on standard error, until `config.retry_for_s` seconds are over;
+        others are raised at once. A service that has never answered is given up after three
+        attempts, or four seconds, without such lines, if the reason is known (no network, no such
+        host, nothing that listens). Errors that are neither the service's, the connection's nor of
+        the login, and InputError and ServiceError, are let through as they are.
 
         Args:
             action: What the call does, for messages, such as `submit run-1`.
@@ -88,25 +105,70 @@ class Service:
         from google.api_core.retry import Retry
 
         def announce(error: Exception) -> None:
-            print(f"{action}: {_describe(error)}; trying again", file=sys.stderr, flush=True)
+            """Tell of an attempt that failed, unless the call is given up in seconds."""
+            if self._answered.is_set() or _reason_of(error) is None:
+                print(f"{action}: {_describe(error)}; trying again", file=sys.stderr, flush=True)
+
+        def call_and_note(timeout_s: float) -> Result:
+            """Call the function, and note that the service answered, be it with an error."""
+            try:
+                result = function(timeout_s)
+            except Exception as error:
+                if http_status(error) is not None:
+                    self._answered.set()
+                raise
+            self._answered.set()
+            return result
 
         retry = Retry(
-            predicate=_is_temporary,
+            predicate=self._make_predicate(),
             initial=self.config.first_pause_s,
             maximum=30.0,
             timeout=self.config.retry_for_s,
             on_error=announce,
         )
         try:
-            return retry(function)(self.config.timeout_s)
-        except RetryError as error:
-            raise self._service_error(action, error.cause or error) from error
+            return retry(call_and_note)(self.config.timeout_s)
         except (InputError, ServiceError):
             raise
         except Exception as error:
-            if http_status(error) is None and not _is_lost_connection(error):
-                raise
-            raise self._service_error(action, error) from error
+            failed = error.cause if isinstance(error, RetryError) and error.cause else error
+            if service_error := self._explain(action, failed):
+                raise service_error from error
+            raise
+
+    def _explain(self, action: str, error: BaseException) -> ServiceError | None:
+        """Return the error of a call that failed; None if that is neither service nor login."""
+        from google.auth.exceptions import GoogleAuthError
+
+        if isinstance(error, UnreachableError):
+            return ServiceError(f"{action}: {error}")
+        if http_status(error) is not None or _is_lost_connection(error):
+            return self._service_error(action, error)
+        if failure := explain_failure(error):
+            return ServiceError(f"{action}: {self.name}: {failure.reason}")
+        if isinstance(error, GoogleAuthError):
+            return ServiceError(f"{action}: {self.name}: {describe_refused_login(error)}")
+        return None
+
+    def _make_predicate(self) -> Callable[[Exception], bool]:
+        """Return what tells of each error of a call, in turn, whether the call is made again."""
+        started_s = time.monotonic()
+        num_failed = 0
+
+        def is_worth_another(error: Exception) -> bool:
+            """Return whether the same call may succeed later."""
+            nonlocal num_failed
+            num_failed += 1
+            failure = _reason_of(error)
+            if failure is None or (self._answered.is_set() and not failure.is_lasting):
+                return _is_temporary(error)
+            has_tried = num_failed >= _MOST_ATTEMPTS or (
+                time.monotonic() - started_s > _FIRST_ANSWER_WITHIN_S
+            )
+            return not failure.is_lasting and not has_tried
+
+        return is_worth_another
 
     def create_once(
         self,
@@ -157,6 +219,8 @@ class Service:
         """
         status = http_status(error)
         config = self.config
+        if failure := _reason_of(error):
+            return ServiceError(f"{action}: {self.name}: {failure.reason}")
         if status is None:
             return ServiceError(
                 f"{action}: {self.name}: {_describe(error)}, tried for {config.retry_for_s:g} s; "
@@ -187,13 +251,21 @@ def http_status(error: BaseException) -> int | None:
     return None
 
 
+def _reason_of(error: BaseException) -> ConnectionFailure | None:
+    """Return why a service was not reached; None if it answered, or nothing says why."""
+    return None if http_status(error) is not None else explain_failure(error)
+
+
 def _is_temporary(error: Exception) -> bool:
     """Return whether the same call may succeed later: quota, a failing service, a lost call.
 
-    These are the statuses in `_TEMPORARY`, and lost connections of exceptions without a status.
+    These are the statuses in `_TEMPORARY`, lost connections of exceptions without a status, and
+    logins that Google calls worth another try.
     """
     status = http_status(error)
-    return _is_lost_connection(error) if status is None else status in _TEMPORARY
+    if status is not None:
+        return status in _TEMPORARY
+    return _is_lost_connection(error) or bool(getattr(error, "retryable", False))
 
 
 def _is_lost_connection(error: BaseException) -> bool:
@@ -225,11 +297,13 @@ def _is_lost_connection(error: BaseException) -> bool:
 def _describe(error: BaseException) -> str:
     """Return in a few words how a call failed, such as `answered 503` or `no answer in time`.
 
-    What has no HTTP status and is no time-out is called a dropped connection.
+    What has no HTTP status, no known reason and is no time-out is called a dropped connection.
     """
     status = http_status(error)
     if status is not None:
         return f"answered {status}"
+    if failure := explain_failure(error):
+        return failure.reason
     return "no answer in time" if "timed out" in str(error).lower() else "the connection dropped"
 
 

@@ -4,10 +4,12 @@ import urllib.parse
 from typing import Any
 
 from albert_core.errors import InputError
+from albert_core.google_client import LOGIN_REMEDY, find_credentials, make_adapter
 
 REQUEST_LABEL = "albert-request"
 """Label with the hash of the request that made a job, so that a repeated command finds the job."""
 
+_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _LOOPBACK = ("localhost", "127.0.0.1")
 
 
@@ -58,10 +60,10 @@ def _client(kind: Any, location: str, endpoint: str) -> Any:
         endpoint: Another endpoint; that of the region when empty.
 
     Raises:
-        InputError: There are no credentials, or they would leave this machine unencrypted.
+        InputError: There are no credentials, they cannot be read, or they would leave this machine
+            unencrypted.
     """
     from google.auth.credentials import AnonymousCredentials
-    from google.auth.exceptions import DefaultCredentialsError
 
     address = endpoint or f"{location}-aiplatform.googleapis.com"
     is_plain = address.startswith("http://")
@@ -70,14 +72,13 @@ def _client(kind: Any, location: str, endpoint: str) -> Any:
             f"vertex.endpoint: got {endpoint}, expected https, or a server on this machine: "
             "credentials are not sent in the clear"
         )
-    try:
-        return kind(
-            credentials=AnonymousCredentials() if is_plain else None,
-            transport="rest",
-            client_options={"api_endpoint": address},
-        )
-    except DefaultCredentialsError as error:
-        raise InputError(
-            f"Vertex AI in {location}: no usable Google credentials; run `gcloud auth "
-            "application-default login`"
-        ) from error
+    credentials = AnonymousCredentials() if is_plain else find_credentials((_SCOPE,))
+    if credentials is None:
+        raise InputError(f"Vertex AI in {location}: no Google credentials; {LOGIN_REMEDY}")
+    client = kind(
+        credentials=credentials, transport="rest", client_options={"api_endpoint": address}
+    )
+    # Google's transport has no time-out of its own for connecting.
+    for scheme in ("https://", "http://"):
+        client.transport._session.mount(scheme, make_adapter(f"Vertex AI in {location}"))
+    return client

@@ -24,6 +24,7 @@ from albert_core.settings import (
     texts_as_written,
 )
 from albert_core.storage import is_remote, read_bytes
+from albert_core.storage_settings import StorageConfig
 from albert_core.tokenization.config import VocabConfig
 from albert_core.yaml_text import load_yaml, load_yaml_as_text
 from components.checkpoint.config import CheckpointConfig
@@ -73,6 +74,7 @@ class RunConfig:
         random_weights_baseline: Whether each task is fine-tuned from random weights, too.
         export: In which formats fine-tuned models are published, and which of them.
         retraining: From which model the run goes on, and when it takes that model's place.
+        storage: How buckets are called.
     """
 
     title: str = "albert"
@@ -90,6 +92,7 @@ class RunConfig:
     random_weights_baseline: bool = False
     export: ExportConfig = dataclasses.field(default_factory=ExportConfig)
     retraining: RetrainingConfig = dataclasses.field(default_factory=RetrainingConfig)
+    storage: StorageConfig = dataclasses.field(default_factory=StorageConfig)
 
     def __post_init__(self) -> None:
         """Refuse dates in the wrong place, two starts, and what the model does not fit.

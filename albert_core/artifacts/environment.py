@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from albert_core.machine import num_usable_cores
+
 # Module -> distribution, of the packages on which results and speed may depend.
 _PACKAGES = {
     "apache_beam": "apache-beam",
@@ -36,7 +38,7 @@ def describe_environment() -> dict[str, Any]:
     """
     return {
         "processor": _processor_name(),
-        "num_cores": _num_cores(),
+        "num_cores": num_usable_cores(),
         "memory_bytes": _memory_bytes(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
@@ -52,14 +54,6 @@ def _processor_name() -> str:
             if name.strip() == "model name":
                 return value.strip()
     return platform.processor() or platform.machine()
-
-
-def _num_cores() -> int:
-    """Return how many cores this process may use, or those of the machine if that is not known."""
-    # Containers and `taskset` leave a process fewer cores than the machine has.
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _memory_bytes() -> int | None:

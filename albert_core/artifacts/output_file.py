@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from albert_core.artifacts.output_folder import refuse_unwritable_file
 from albert_core.errors import InputError
 from albert_core.storage import exists, is_remote, read_bytes
 
 
 def refuse_foreign_file(path: str, is_own: Callable[[bytes], bool], *, what: str) -> None:
-    """Refuse an output that is a folder, is below a file, or is a file of another program.
+    """Refuse an output that cannot be written as a file, or is a file of another program.
 
     Call it before the work, and `write_bytes` after it.
 
@@ -20,13 +21,10 @@ def refuse_foreign_file(path: str, is_own: Callable[[bytes], bool], *, what: str
     Raises:
         InputError: It is one of these.
     """
-    is_folder = path.endswith("/") or (not is_remote(path) and Path(path).is_dir())
-    if is_folder:
+    if path.endswith("/"):
         raise InputError(f"output {path}: got a folder, expected the name of a file")
     if not is_remote(path):
-        for parent in Path(path).parents:
-            if parent.exists() and not parent.is_dir():
-                raise InputError(f"output {path}: {parent} is a file, expected a folder")
+        refuse_unwritable_file(Path(path))
     if exists(path) and not is_own(read_bytes(path)):
         raise InputError(
             f"output {path}: exists and is not {what} as this program wrote it; choose another "

@@ -1,7 +1,8 @@
 """Where a step's results are published: a local folder, or one in Google Cloud Storage.
 
-Results are never published in part: a local folder appears in one rename; in a remote one the
-manifest is written last, and readers take a folder without a manifest for unfinished.
+Results are never published in part: a local folder appears in one rename; in a remote one, and in a
+local one that cannot be renamed, the manifest is written last, and readers take a folder without a
+manifest for unfinished.
 """
 
 import abc
@@ -17,8 +18,24 @@ from albert_core.artifacts.manifest import (
     find_manifest,
     parse_manifest,
 )
+from albert_core.artifacts.output_folder import (
+    PRIVATE_NAME,
+    earlier_files,
+    end_filling,
+    fill_folder,
+    find_foreign_file,
+    is_replaceable,
+    refuse_unwritable,
+    resolve_link,
+)
 from albert_core.errors import InputError
 from albert_core.files import link_or_copy
+from albert_core.partial_files import (
+    partial_path,
+    replace_folder,
+    replaced_path,
+    staging_folder,
+)
 from albert_core.storage import (
     exists,
     find_files,
@@ -75,6 +92,21 @@ class Output(abc.ABC):
         """
 
     @abc.abstractmethod
+    def refuse_unwritable(self) -> None:
+        """Refuse an output that cannot be written, as far as that can be told without writing.
+
+        Raises:
+            InputError: It cannot be; names the folder that is in the way.
+        """
+
+    @abc.abstractmethod
+    def remove_leftovers(self) -> None:
+        """Remove what a process that was killed while it published here left, besides the results.
+
+        Call it where the results are published; nothing is removed that another process needs.
+        """
+
+    @abc.abstractmethod
     def find_damage(self, manifest: Manifest) -> str | None:
         """Return the first difference of the published files from a manifest, or None.
 
@@ -113,7 +145,11 @@ class Output(abc.ABC):
 
 
 def output_at(address: str | Path) -> Output:
-    """Return the output at an address, gs:// or local; nothing is made or looked up there."""
+    """Return the output at an address, gs:// or local; nothing is made there.
+
+    Raises:
+        InputError: It is a link that leads in a circle.
+    """
     return RemoteOutput(str(address)) if is_remote(address) else LocalOutput(Path(address))
 
 
@@ -121,16 +157,22 @@ class LocalOutput(Output):
     """A folder on this machine.
 
     Attributes:
-        folder: Its path.
-        default_work_root: `.NAME.work` beside a folder called NAME.
+        folder: Its path; where the address is a link, the one that it leads to.
+        default_work_root: `.NAME.work` beside a folder called NAME; in a folder that is a mount
+            point, or that cannot be renamed for another reason, `.albert-work`.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Keep the path, and place the work root beside it; nothing is made."""
-        self.folder = folder
+        """Find the folder, and place the work root on its file system; nothing is made."""
+        self.folder = resolve_link(folder)
         self.address = str(folder)
-        # Beside the output, so on the same file system: publishing links files, copying nothing.
-        self.default_work_root = folder.with_name(f".{folder.name}.work")
+        self._is_replaceable = is_replaceable(self.folder)
+        # On the file system of the output: publishing links files, copying nothing.
+        self.default_work_root = (
+            self.folder.with_name(f".{self.folder.name}.work")
+            if self._is_replaceable
+            else self.folder / PRIVATE_NAME
+        )
 
     def manifest(self) -> Manifest | None:
         """Return the manifest of the published results, or None where there is none."""
@@ -140,11 +182,18 @@ class LocalOutput(Output):
         """Refuse a folder that is not empty, also one with a manifest, and a file.
 
         Raises:
+            InputError: It is such, and nobody was publishing there.
+        """
+        if self.folder.exists() and (not self.folder.is_dir() or find_foreign_file(self.folder)):
+            raise self._foreign_files_error()
+
+    def refuse_unwritable(self) -> None:
+        """Refuse a folder, or one above it, that this user must not write.
+
+        Raises:
             InputError: It is such.
         """
-        # No half-done upload is possible here: the folder appears whole, by a rename.
-        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
-            raise self._foreign_files_error()
+        refuse_unwritable(self.folder)
 
     def find_damage(self, manifest: Manifest) -> str | None:
         """Return the first difference from the manifest, for a message, or None.
@@ -156,19 +205,47 @@ class LocalOutput(Output):
     def publish(self, results: Path) -> None:
         """Publish the results in one rename; by hard links where the file system has them.
 
-        Removes the whole folder that was there before, just before the rename.
+        The folder that was there before is removed as a whole. One that cannot be renamed gets the
+        files one by one, the manifest last, after its earlier manifest and files were removed.
 
         Links, not a move: with a work root given, the results stay there, for the same work to be
         published elsewhere without being computed again.
         """
-        partial = self.folder.with_name(f".{self.folder.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(results, partial, copy_function=link_or_copy)
-        # A rename replaces no folder that is not empty. A process killed between these two lines
-        # loses nothing: the results are still in the work folder.
-        if self.folder.exists():
-            shutil.rmtree(self.folder)
-        partial.replace(self.folder)
+        if not self._is_replaceable:
+            earlier = (*earlier_files(self.folder), *self._files_of_manifest())
+            fill_folder(results, self.folder, earlier=earlier, last=MANIFEST_NAME)
+            end_filling(self.folder)
+            return
+        # A process killed in here loses nothing: the results are still in the work folder.
+        with staging_folder(partial_path(self.folder)) as partial:
+            shutil.copytree(results, partial, copy_function=link_or_copy, dirs_exist_ok=True)
+            replace_folder(partial, self.folder)
+
+    def remove_leftovers(self) -> None:
+        """Remove the note of a publishing in place, or the folders of one by renames."""
+        if not self._is_replaceable:
+            end_filling(self.folder)
+        partial, replaced = partial_path(self.folder), replaced_path(self.folder)
+        if partial.exists() or replaced.exists():
+            # Another process is publishing here, and removes them itself.
+            with contextlib.suppress(InputError), staging_folder(partial):
+                shutil.rmtree(replaced, ignore_errors=True)
+
+    def _files_of_manifest(self) -> tuple[str, ...]:
+        """Return the files that the manifest here lists; none without one that can be read."""
+        with contextlib.suppress(InputError):
+            if manifest := self.manifest():
+                return tuple(manifest.files)
+        return ()
+
+    def _sizes(self) -> dict[str, int]:
+        """Return the sizes of all files here but those of work in progress.
+
+        Raises:
+            InputError: The folder is missing or empty.
+        """
+        sizes = super()._sizes()
+        return {n: size for n, size in sizes.items() if not n.startswith(f"{PRIVATE_NAME}/")}
 
 
 class RemoteOutput(Output):
@@ -199,6 +276,15 @@ class RemoteOutput(Output):
         """
         if has_files(self.address) and not exists(self._uploading_path):
             raise self._foreign_files_error()
+
+    def refuse_unwritable(self) -> None:
+        """Do nothing: the first write tells, and what may be written cannot be asked."""
+
+    def remove_leftovers(self) -> None:
+        """Remove the mark of an upload that was killed after the manifest was written."""
+        if exists(self._uploading_path):
+            with contextlib.suppress(InputError):
+                remove_file(self._uploading_path)
 
     def find_damage(self, manifest: Manifest) -> str | None:
         """Return the first file whose published size differs from the manifest's, or None.

@@ -1,5 +1,6 @@
 """Run a step so that it can be killed and resumed, and publishes its results once and whole."""
 
+import os
 import shutil
 import tempfile
 import time
@@ -18,10 +19,12 @@ from albert_core.artifacts.manifest import (
     find_damage,
     find_manifest,
 )
+from albert_core.artifacts.output_folder import refuse_unwritable
 from albert_core.artifacts.outputs import Output, output_at
 from albert_core.artifacts.work_folder import (
     exclusive_lock,
     local_work_root,
+    remove_abandoned,
     remove_work_folder,
     synchronized_work_folder,
 )
@@ -29,9 +32,10 @@ from albert_core.artifacts.work_sync import fetch_progress
 from albert_core.checksums import report_damage
 from albert_core.errors import InputError, StepFailedError
 from albert_core.files import hash_json
-from albert_core.google_storage import WriteConflictError
+from albert_core.google_errors import WriteConflictError
 from albert_core.old_names import with_first_names
 from albert_core.storage import is_remote, join
+from albert_core.user_folder import temporary_files_in
 
 # Longer than the leader needs to load TensorFlow, fetch its inputs and make the work folder, and
 # to upload its results at the end.
@@ -76,18 +80,35 @@ def run_step(
 
     Raises:
         InputError: `output` holds something else, another process is doing this work or publishes
-            there, or the body refuses its input. In the latter case the work folder is removed
-            unless it held something from earlier runs.
+            there, the output or the work root cannot be written, or the body refuses its input. In
+            the latter case the work folder is removed unless it held something from earlier runs.
         StepFailedError: Another process has taken over this work.
     """
     fingerprint = work_fingerprint(step, config, inputs)
     target = output_at(output)
-    if published := _find_published(target, fingerprint):
-        return published
+    published = _find_published(target, fingerprint)
     root = local_work_root(work_root) if work_root else target.default_work_root
     work = root / _folder_name(step, fingerprint)
-    with exclusive_lock(work), synchronized_work_folder(work, work_root) as remote_results:
-        is_new = not (work / "results").exists() and not any((work / "progress").glob("*"))
+    is_kept = work_root is not None and not is_remote(work_root)
+    if published:
+        # A process killed after it had published has removed nothing.
+        target.remove_leftovers()
+        if not is_kept:
+            remove_abandoned(work)
+        return published
+    target.refuse_unwritable()
+    refuse_unwritable(root, "work_root" if work_root else "output", is_replaced=False)
+    with (
+        exclusive_lock(work) as has_waited,
+        synchronized_work_folder(work, work_root) as remote_results,
+    ):
+        # Another process may just have done this work.
+        if has_waited and (published := _find_published(target, fingerprint)):
+            if work_root is None:
+                remove_work_folder(work)
+            return published
+        # Results that a killed body left are worth nothing: only progress is taken up.
+        is_new = not any((work / "progress").glob("*"))
         try:
             manifest = _find_finished(work / "results", fingerprint)
             if manifest is None:
@@ -106,8 +127,8 @@ def run_step(
             if is_new and not is_finished and not isinstance(error, WriteConflictError):
                 remove_work_folder(work)
             raise
-    if work_root is None:
-        remove_work_folder(work)
+        if work_root is None:
+            remove_work_folder(work)  # under its lock: nobody has begun in it
     return manifest
 
 
@@ -221,7 +242,7 @@ def _find_published(output: Output, fingerprint: str) -> Manifest | None:
     if manifest.fingerprint != fingerprint:
         raise InputError(
             f"output {output.address}: belongs to another configuration (a {manifest.step} of "
-            "other settings or inputs); choose another --output or remove that folder"
+            "other settings or inputs); choose another --output, or remove what is in that folder"
         )
     damage = None
     if manifest.code_version == code_version():
@@ -277,7 +298,9 @@ def _execute(
     results.mkdir(parents=True)
     progress.mkdir(exist_ok=True)
     started = time.monotonic()
-    metrics = body(results, progress)
+    with temporary_files_in(work / "temporary"):
+        metrics = body(results, progress)
+    _flush_to_disk(results)
     manifest = Manifest(
         step=step,
         fingerprint=fingerprint,
@@ -291,3 +314,17 @@ def _execute(
     )
     manifest.write(results)
     return manifest
+
+
+def _flush_to_disk(folder: Path) -> None:
+    """Have the disk hold all files below a folder, before what they were made from is removed.
+
+    Without it, a machine that loses power within some seconds may come back with a manifest and
+    empty files, when the checkpoints are gone.
+    """
+    for path in (folder, *folder.rglob("*")):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

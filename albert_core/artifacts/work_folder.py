@@ -2,12 +2,14 @@
 
 import contextlib
 import fcntl
+import os
 import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from albert_core.artifacts.manifest import MANIFEST_NAME, Manifest, code_version
+from albert_core.artifacts.output_folder import remove_empty
 from albert_core.artifacts.outputs import RemoteOutput
 from albert_core.artifacts.work_sync import synchronized_progress
 from albert_core.checksums import report_damage
@@ -32,30 +34,47 @@ def local_work_root(work_root: str | Path) -> Path:
 
 
 @contextlib.contextmanager
-def exclusive_lock(work: Path) -> Iterator[None]:
+def exclusive_lock(work: Path, *, timeout_s: float | None = None) -> Iterator[bool]:
     """Hold the lock of a work folder while the body of the `with` runs; makes the folder.
 
-    Waits for another process to release it. The file `lock` stays in the folder afterwards; the
-    lock itself ends with the body, or with the process and its forked children.
+    Waits for another process to release it. The file `lock` stays in the folder afterwards, unless
+    the body removes the folder; the lock itself ends with the body, or with the process and its
+    forked children.
+
+    Args:
+        work: The folder.
+        timeout_s: How long to wait; `LOCK_TIMEOUT_S` if not given.
+
+    Yields:
+        Whether another process held the lock before.
 
     Raises:
-        InputError: Another process of this machine holds it for longer than `LOCK_TIMEOUT_S`.
+        InputError: Another process of this machine holds it for longer than that.
     """
-    work.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + LOCK_TIMEOUT_S
-    # flock, not a file that exists or not: the kernel drops it when its process dies, however.
-    with (work / "lock").open("w") as lock:
-        while True:
+    deadline = time.monotonic() + (LOCK_TIMEOUT_S if timeout_s is None else timeout_s)
+    has_waited = False
+    while True:
+        work.mkdir(parents=True, exist_ok=True)
+        # flock, not a file that exists or not: the kernel drops it when its process dies, however.
+        with (work / "lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
             except BlockingIOError:
+                has_waited = True
                 if time.monotonic() > deadline:
                     raise InputError(
                         f"{work}: another process is doing this very work; wait for it or stop it"
                     ) from None
                 time.sleep(0.2)
-        yield
+                continue
+            # The process that held it may have removed the folder, and a third one made it again.
+            if _is_at(lock.fileno(), work / "lock"):
+                yield has_waited
+                return
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    return path.exists() and os.path.samestat(os.fstat(descriptor), path.stat())
 
 
 @contextlib.contextmanager
@@ -111,6 +130,19 @@ def _read_manifest(results: RemoteOutput) -> Manifest | None:
     except InputError as error:
         report_damage(results.address, error, "made again")
         return None
+
+
+def remove_abandoned(work: Path) -> None:
+    """Remove the work folder of work that is published, which a killed process has left.
+
+    The work root is removed, too, if it is empty now. Does nothing where there is none, or where
+    another process has the lock of the work folder.
+    """
+    if work.exists():
+        with contextlib.suppress(InputError), exclusive_lock(work, timeout_s=0.0):
+            remove_work_folder(work)
+    else:
+        remove_empty(work.parent)
 
 
 def remove_work_folder(work: Path) -> None:

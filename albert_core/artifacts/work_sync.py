@@ -30,7 +30,8 @@ from albert_core.checksums import (
     without_checksum,
 )
 from albert_core.errors import InputError, StepFailedError
-from albert_core.google_storage import Version, WriteConflictError, read_version, write_version
+from albert_core.google_errors import WriteConflictError
+from albert_core.google_storage import Version, read_version, write_version
 from albert_core.storage import (
     fetch_files,
     find_files,

@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING
 
 import keras
 
+from albert_core.machine import limit_threads
+
+limit_threads()  # before the first computation
+
 # Type checkers read JAX's package: both have the same names and parameters, which a test checks.
 if TYPE_CHECKING or keras.backend.backend() == "jax":
     from albert_core.backends.jax import distribution, record_reader

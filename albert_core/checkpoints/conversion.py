@@ -2,15 +2,27 @@
 
 import dataclasses
 import functools
-import os
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from albert_core.artifacts.inputs import input_folder
+from albert_core.artifacts.manifest import describe_files
+from albert_core.artifacts.output_folder import (
+    PRIVATE_NAME,
+    end_filling,
+    fill_folder,
+    find_foreign_file,
+    is_replaceable,
+    refuse_unwritable,
+    resolve_link,
+)
 from albert_core.checkpoints.checkpoint import Checkpoint
 from albert_core.checkpoints.folder import read_folder, save_folder
-from albert_core.checkpoints.huggingface import read_huggingface, save_huggingface
+from albert_core.checkpoints.huggingface import (
+    HUGGINGFACE_CONFIG_NAME,
+    read_huggingface,
+    save_huggingface,
+)
 from albert_core.checkpoints.kinds import HUB_ASSETS, CheckpointFormat, PathKind, detect
 from albert_core.checkpoints.proof import compare_outputs, compute_outputs
 from albert_core.checkpoints.release import read_hub_module, read_release, save_release
@@ -18,6 +30,7 @@ from albert_core.checkpoints.side_files import write_side_files
 from albert_core.checkpoints.vocabulary import check_size, find_tokenizer
 from albert_core.config import CONFIG_NAME, AlbertConfig
 from albert_core.errors import InputError, StepFailedError
+from albert_core.partial_files import partial_path, replace_folder, staging_folder
 from albert_core.storage import local_file, local_path
 
 LARGEST_DIFFERENCE = 1e-6
@@ -132,7 +145,7 @@ def convert(
     Args:
         source: A checkpoint of any format, local or gs://.
         destination: Local folder to make, or an empty one; it is filled only when everything is
-            done.
+            done. One that holds this very conversion, file by file, is left as it is.
         to: `tf1` for the original's scripts, `huggingface` for transformers, `keras` for this
             program.
         vocab: Vocabulary, if not the one in the source's folder.
@@ -148,7 +161,7 @@ def convert(
         raise InputError(f"to: got {to!r}, expected one of {', '.join(_WRITERS)}")
     destination = local_path(destination, "destination")
     config = local_path(config, "config") if config is not None else None
-    refuse_occupied(destination)
+    refuse_occupied(destination, to=to)
     folder = input_folder(source)
     checkpoint = read_checkpoint(
         folder, config=config, vocab=vocab, lower_case=lower_case, strip_accents=strip_accents
@@ -171,31 +184,50 @@ def write_proven(
     """Write a checkpoint, vocabulary and task included, read it back and compare the outputs.
 
     The outputs are those of both Keras models on one random batch. Files are written to a hidden
-    folder beside `destination`, which is removed on failure and renamed at the end.
+    folder beside `destination`, or in it where it cannot be renamed, which is removed on failure
+    and published at the end.
 
     Args:
         checkpoint: The model.
-        destination: Folder to make, or an empty one; filled only when everything is done.
+        destination: Folder to make, an empty one, or one with this very conversion.
         to: The format.
 
     Returns:
         The largest absolute difference of each output, and notes for the user.
 
     Raises:
-        InputError: The model cannot be expressed so, or its weights do not fit its architecture.
+        InputError: The model cannot be expressed so, its weights do not fit its architecture, or
+            `destination` holds something else.
         StepFailedError: An output changed by more than 1e-6; `destination` is as it was.
     """
     before = compute_outputs(checkpoint)
-    partial = destination.with_name(f".{destination.name}.{os.getpid()}.partial")
-    try:
+    folder = resolve_link(destination, "destination")
+    private = partial_path(folder) if is_replaceable(folder) else folder / PRIVATE_NAME / "partial"
+    with staging_folder(private) as partial:
         notes = _write(checkpoint, partial, to)
         differences = compare_outputs(before, compute_outputs(read_checkpoint(partial)))
         _refuse_change(differences, destination)
-        # One rename: a killed conversion must not leave a folder that looks whole.
-        os.replace(partial, destination)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        _publish(partial, folder, to=to)
+    end_filling(folder)
     return differences, notes
+
+
+def _publish(partial: Path, folder: Path, *, to: CheckpointFormat) -> None:
+    """Move a finished conversion to its folder, unless that holds the same files already.
+
+    Raises:
+        InputError: It holds other files.
+    """
+    if folder.is_dir() and find_foreign_file(folder):
+        # That of the same command, killed after it had published.
+        if describe_files(folder) != describe_files(partial):
+            raise _occupied_error(folder)
+    elif is_replaceable(folder):
+        replace_folder(partial, folder)
+    else:
+        # Without it nobody takes the folder for a checkpoint.
+        last = HUGGINGFACE_CONFIG_NAME if to == "huggingface" else CONFIG_NAME
+        fill_folder(partial, folder, last=last)
 
 
 def _write(checkpoint: Checkpoint, folder: Path, to: CheckpointFormat) -> tuple[str, ...]:
@@ -214,14 +246,32 @@ def _write(checkpoint: Checkpoint, folder: Path, to: CheckpointFormat) -> tuple[
     return notes
 
 
-def refuse_occupied(destination: Path) -> None:
-    """Refuse a destination that is a file or a folder with anything in it.
+def refuse_occupied(destination: Path, *, to: CheckpointFormat) -> None:
+    """Refuse a destination that is a file, cannot be written, or is a folder with anything in it.
+
+    A folder with a checkpoint of the format passes: it may be this conversion, of a process that
+    was killed as it ended. `write_proven` compares the files.
 
     Raises:
         InputError: It is one of these.
     """
-    if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
-        raise InputError(f"destination {destination}: exists; choose a new or empty folder")
+    folder = resolve_link(destination, "destination")
+    if folder.exists() and not folder.is_dir():
+        raise _occupied_error(destination)
+    if folder.is_dir() and find_foreign_file(folder) and not _is_checkpoint(folder, to):
+        raise _occupied_error(destination)
+    refuse_unwritable(folder, "destination")
+
+
+def _occupied_error(destination: Path) -> InputError:
+    return InputError(f"destination {destination}: exists; choose a new or empty folder")
+
+
+def _is_checkpoint(folder: Path, kind: CheckpointFormat) -> bool:
+    try:
+        return detect(folder) == kind
+    except InputError:
+        return False
 
 
 def _refuse_change(differences: Mapping[str, float], destination: Path) -> None:

@@ -19,6 +19,7 @@ from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 from albert_core.estimation.accelerators import Slice
 from albert_core.estimation.collectives import exchanged_bytes
+from albert_core.machine import can_share_semaphores
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.pretraining.phases import Phase
 from albert_core.records.batch import POSITION_OFFSETS, replacement_inputs
@@ -87,12 +88,17 @@ def in_compiler_process(num_processes: int) -> Iterator[concurrent.futures.Execu
         num_processes: Most steps that are compiled at a time.
 
     Raises:
-        InputError: The compiler is not installed.
+        InputError: The compiler is not installed, or the machine has no /dev/shm.
     """
     if importlib.util.find_spec("libtpu") is None:
         raise InputError(
             "albert estimate: the TPU compiler is not installed; expected the package libtpu: "
             "pip install 'albert-pipeline[train,tpu]'"
+        )
+    if not can_share_semaphores():
+        raise InputError(
+            "albert estimate: this machine has no /dev/shm, through which its processes work "
+            "together; mount one (docker run --shm-size 64m), or estimate on another machine"
         )
     with concurrent.futures.ProcessPoolExecutor(
         num_processes,

@@ -3,7 +3,6 @@
 Only operations of plain LiteRT are in it, none of TensorFlow's ("flex"), and each weight once.
 """
 
-import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from albert_core.checkpoints.checkpoint import Checkpoint
 from albert_core.errors import InputError
 from albert_core.exports.checksum import read_sealed, write_sealed
 from albert_core.exports.graph import Graph, float32_graph
+from albert_core.machine import num_usable_cores
 from albert_core.model_function import ModelFunction, ModelInputs, ModelOutputs
 
 LITERT_NAME = "model.tflite"
@@ -53,7 +53,7 @@ def open_litert(folder: Path, *, num_threads: int | None = None) -> ModelFunctio
     content = read_sealed(path)
     try:
         interpreter = Interpreter(
-            model_content=content, num_threads=num_threads or len(os.sched_getaffinity(0))
+            model_content=content, num_threads=num_threads or num_usable_cores()
         )
         signature = interpreter.get_signature_runner()
     except ValueError as error:

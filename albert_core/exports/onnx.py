@@ -1,6 +1,5 @@
 """Models as ONNX: `model.onnx`, of any batch size and length, each weight stored once."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ from albert_core.checkpoints.checkpoint import Checkpoint
 from albert_core.errors import InputError
 from albert_core.exports.checksum import read_sealed, write_sealed
 from albert_core.exports.graph import float32_graph
+from albert_core.machine import num_usable_cores
 from albert_core.model_function import ModelFunction, ModelInputs, ModelOutputs
 
 ONNX_NAME = "model.onnx"
@@ -65,7 +65,7 @@ def open_onnx(folder: Path, *, num_threads: int | None = None) -> ModelFunction:
 
     path = folder / ONNX_NAME
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = num_threads or len(os.sched_getaffinity(0))
+    options.intra_op_num_threads = num_threads or num_usable_cores()
     options.log_severity_level = _LOG_SEVERITY_ERROR
     try:
         session = onnxruntime.InferenceSession(

@@ -19,10 +19,10 @@ import sys
 import unicodedata
 from collections.abc import Sequence
 
-import numba
 import numpy as np
 
 from albert_core.finetuning.letter_clusters import find_letter_clusters
+from albert_core.kernels import kernel
 from albert_core.tokenization import Tokenizer
 
 _ABSENT = -1
@@ -258,7 +258,7 @@ def _match(text_codes_C: np.ndarray, token_codes_K: np.ndarray) -> tuple[np.ndar
     return in_tokens_C, in_text_K
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel(nogil=True)
 def _longest_common_subsequence(first, second, max_distance):  # type: ignore[no-untyped-def]
     """Return the length of the longest common subsequence and the pairs that it is made of.
 
@@ -283,7 +283,7 @@ def _longest_common_subsequence(first, second, max_distance):  # type: ignore[no
     return lengths[-1, last], in_second, in_first
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel(nogil=True)
 def _fill(first, second, max_distance):  # type: ignore[no-untyped-def]
     """Fill the table of the longest common subsequence in a band around the diagonal.
 

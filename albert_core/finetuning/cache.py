@@ -6,8 +6,6 @@ arrays.
 
 import contextlib
 import os
-import shutil
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from albert_core.checksums import (
     write_sealed,
 )
 from albert_core.finetuning.features import Features
+from albert_core.partial_files import partial_path, remove_whole_folder, staging_folder
 
 _ARRAYS = ("ids", "begins", "second_starts")
 _COUNTS = ("group_size", "num_left_out")
@@ -58,10 +57,8 @@ def cached_features(entry: Path, make: Callable[[], Features], *, key: str) -> F
 
 def _discard(entry: Path) -> None:
     """Remove a folder of features at once, as far as others see; it may be gone already."""
-    rejected = entry.with_name(f".{entry.name}.{uuid.uuid4().hex}")
     with contextlib.suppress(OSError):
-        os.replace(entry, rejected)
-    shutil.rmtree(rejected, ignore_errors=True)
+        remove_whole_folder(entry)
 
 
 def _load(entry: Path, key: str) -> Features:
@@ -85,15 +82,15 @@ def _load(entry: Path, key: str) -> Features:
 def _store(features: Features, entry: Path, key: str) -> None:
     """Store features in a new folder, made whole under another name and then renamed to `entry`.
 
-    Makes the folders above it. An `entry` that another process has stored in the meantime is left
-    as it is; nothing is raised then.
+    Makes the folders above it. Waits for another process that stores features there, and leaves
+    its `entry` as it is.
 
     Raises:
         OSError: The disk is full or not writable; nothing is left of the new folder.
     """
-    partial = entry.with_name(f".{entry.name}.{uuid.uuid4().hex}")
-    partial.mkdir(parents=True)
-    try:
+    with staging_folder(partial_path(entry), waits=True) as partial:
+        if entry.is_dir():
+            return
         for name in _ARRAYS:
             np.save(partial / f"{name}.npy", getattr(features, name))
         for name, array in features.targets.items():
@@ -103,8 +100,3 @@ def _store(features: Features, entry: Path, key: str) -> None:
         facts = {**counts, "targets": sorted(features.targets), "files": files}
         write_sealed(partial / _FACTS_NAME, facts, work=key)
         os.replace(partial, entry)
-    except OSError:
-        if not entry.is_dir():
-            raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)  # not there after the renaming

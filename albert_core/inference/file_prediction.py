@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from albert_core.artifacts.output_folder import refuse_unwritable_file
 from albert_core.errors import InputError
 from albert_core.finetuning.prediction import DEFAULT_BATCH_SIZE
 from albert_core.inference.file_examples import FileExample, read_file_examples
@@ -158,7 +159,8 @@ def refuse_unusable_files(path: str, output: str) -> None:
     """Refuse files that cannot be read or written, before a model is loaded for them.
 
     Raises:
-        InputError: There is no such input, no folder for the output, or the output is the input.
+        InputError: There is no such input, no folder for the output, the output is the input, or
+            no file can be written there.
     """
     if path != STANDARD_INPUT and not exists(path):
         raise InputError(
@@ -166,6 +168,8 @@ def refuse_unusable_files(path: str, output: str) -> None:
         )
     if output != STANDARD_OUTPUT and not is_remote(output) and not Path(output).parent.is_dir():
         raise InputError(f"output {output}: no folder {Path(output).parent}; make it first")
+    if output != STANDARD_OUTPUT and not is_remote(output):
+        refuse_unwritable_file(Path(output))
     if path == output != STANDARD_INPUT or _is_same_local_file(path, output):
         raise InputError(f"output {output}: is the file that is read; expected another")
 

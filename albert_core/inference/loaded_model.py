@@ -173,7 +173,7 @@ class LoadedModel:
         from albert_core.checkpoints.conversion import refuse_occupied, write_proven
 
         destination = local_path(folder, "folder")
-        refuse_occupied(destination)
+        refuse_occupied(destination, to="huggingface")
         if self.read_source is None:
             raise InputError(
                 f"{self.name}: got an export ({self.format}), expected the checkpoint it was "

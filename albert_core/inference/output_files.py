@@ -2,30 +2,39 @@
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from albert_core.files import hash_json
+from albert_core.partial_files import partial_file
 from albert_core.storage import is_remote, write_file
+from albert_core.user_folder import user_folder
 
 
 @contextlib.contextmanager
 def whole_file(path: str) -> Iterator[Path]:
     """Give the body a local path to write, which becomes `path` when the body has ended.
 
-    Until then it is a hidden file beside `path`, or for gs:// among the temporary files, from where
-    it is uploaded. If the body fails nothing is left of it. A file at `path` is replaced.
+    Until then it is a hidden file beside `path`, or for gs:// in a folder of this user's among the
+    temporary files, from where it is uploaded. If the body fails nothing is left of it; what a
+    killed process left is written over. A file at `path` is replaced; if that is a link, the file
+    it leads to.
 
     Args:
         path: Local, in a folder that exists, or gs://.
+
+    Raises:
+        InputError: Another process writes the same file.
     """
-    folder = Path(tempfile.gettempdir()) if is_remote(path) else Path(path).parent
-    partial = folder / f".{PurePosixPath(path).name}.{os.getpid()}.partial"
+    if not is_remote(path):
+        with partial_file(Path(os.path.realpath(path)), waits=False) as partial:
+            yield partial
+        return
+    # By a hash of the address: a name alone may be another command's, too.
+    local = user_folder("albert-uploads") / hash_json(path)[:16]
     try:
-        yield partial
-        if is_remote(path):
-            write_file(path, partial)
-        else:
-            os.replace(partial, path)
+        with partial_file(local, waits=False) as partial:
+            yield partial
+        write_file(path, local)
     finally:
-        partial.unlink(missing_ok=True)
+        local.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from albert_core.errors import InputError
 from albert_core.files import link_or_copy
+from albert_core.partial_files import partial_path, remove_whole_folder
 from albert_core.places.outputs import ARTIFACTS_NAME, PLACES, RunOutputs, find_outputs
 from albert_core.places.scores import task_scores, write_scores
 
@@ -32,6 +33,7 @@ def update_places(run: Path, *, report: Path | None = None) -> RunOutputs:
         InputError: A file or folder that is not the run's stands where a place has to be.
     """
     outputs = find_outputs(run, report=report)
+    _remove_leftovers(run)
     places = {run / name: folder for name, folder in outputs.places().items()}
     for path in _existing_places(run):
         if path not in places:
@@ -56,6 +58,17 @@ def _existing_places(run: Path) -> list[Path]:
         for entry in folder.iterdir()
     ]
     return [path for path in candidates if _leads_to_artifact(path, run) or _is_copy(path)]
+
+
+def _remove_leftovers(run: Path) -> None:
+    """Remove what a killed update left under hidden names beside the places; others' files stay."""
+    hidden = [run / f".{name}{ending}" for name in PLACES for ending in (".partial", ".removed")]
+    for folder in (run / name for name in PLACES):
+        if folder.is_dir() and not folder.is_symlink() and not _is_copy(folder):
+            hidden += [*folder.glob(".*.partial"), *folder.glob(".*.removed")]
+    for path in hidden:
+        if path.is_dir() or _leads_to_artifact(path, run):
+            _remove(path)
 
 
 def _leads_to_artifact(path: Path, run: Path) -> bool:
@@ -85,15 +98,14 @@ def _make_place(path: Path, folder: str) -> None:
     is_copy = _is_copy(path)
     if is_copy and (path / _COPY_NOTE).read_text(encoding="utf-8") == target:
         return
-    _make_parent(path)
     if path.exists() and not path.is_symlink() and not is_copy:
         raise InputError(
             f"{path}: exists and is not the run's, expected a place for the link to {folder}; move "
             "it out of the run's folder"
         )
-    # Beside the place, so that the rename is within one file system; with a dot, as it is no place.
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    _remove(partial)
+    partial = partial_path(path)
+    _remove(partial)  # of a run that was killed
+    _make_parent(path)
     try:
         partial.symlink_to(target, target_is_directory=True)
     except OSError:  # such as FAT, or a bucket that is mounted
@@ -127,7 +139,7 @@ def _remove(path: Path) -> None:
     if path.is_symlink():
         path.unlink()
     elif path.is_dir():
-        shutil.rmtree(path)
+        remove_whole_folder(path)  # half a copy has no note, and would be taken for somebody's
     else:
         return
     if path.parent.name in PLACES:

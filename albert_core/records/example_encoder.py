@@ -11,8 +11,9 @@ of protobuf's deterministic serialisation.
 from collections.abc import Mapping
 from typing import Any
 
-import numba
 import numpy as np
+
+from albert_core.kernels import kernel
 
 _BYTES_LIST, _FLOAT_LIST, _INT64_LIST = 1, 2, 3  # field numbers of Feature
 _LENGTH_DELIMITED = 2  # wire type of messages and bytes
@@ -63,7 +64,7 @@ def _payload(values: np.ndarray | Ragged) -> tuple[int, np.ndarray, np.ndarray]:
     return _INT64_LIST, *_pack_varints(values)
 
 
-@numba.njit(cache=True)
+@kernel()
 def _write_varint(out: Any, end: int, value: int) -> int:
     """Write a varint, seven bits a byte, at `out[end]`; return the position behind it."""
     while value > 127:
@@ -74,7 +75,7 @@ def _write_varint(out: Any, end: int, value: int) -> int:
     return end + 1
 
 
-@numba.njit(cache=True)
+@kernel()
 def _varint_size(value: int) -> int:
     """Return the number of bytes of a varint."""
     size = 1
@@ -84,7 +85,7 @@ def _varint_size(value: int) -> int:
     return size
 
 
-@numba.njit(cache=True)
+@kernel()
 def _pack_varints(values: Any) -> tuple[np.ndarray, np.ndarray]:
     """Write integers [B, N], not negative, below 2**31, as varints.
 
@@ -102,21 +103,21 @@ def _pack_varints(values: Any) -> tuple[np.ndarray, np.ndarray]:
     return out[:end].copy(), ends
 
 
-@numba.njit(cache=True)
+@kernel()
 def _message_size(size: int) -> int:
     """Return the size of a length-delimited field of `size` bytes, with its tag and length."""
     # All field numbers here are below 16, so that a tag takes one byte.
     return 1 + _varint_size(size) + size
 
 
-@numba.njit(cache=True)
+@kernel()
 def _open_message(out: Any, end: int, field: int, size: int) -> int:
     """Write tag and length of a field at `out[end]`; return where its `size` bytes go."""
     out[end] = field << 3 | _LENGTH_DELIMITED
     return _write_varint(out, end + 1, size)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _assemble(
     data: Any, ends: Any, bases: Any, kinds: Any, keys: Any, key_ends: Any
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -162,7 +163,7 @@ def _assemble(
     return out[:end], row_ends
 
 
-@numba.njit(cache=True)
+@kernel()
 def _entry_size(feature: int, row: int, ends: Any, bases: Any, key_ends: Any) -> int:
     """Return the size of a map entry's content; arguments as in `_assemble`."""
     size = ends[feature, row] - (ends[feature, row - 1] if row else bases[feature])

@@ -12,9 +12,9 @@ format: another order gives other masks for the same seed, in records and in tra
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from albert_core.kernels import kernel
 from albert_core.records.config import MaskingConfig
 from albert_core.records.pairs import SegmentPairs
 from albert_core.records.rng import integer_below, uniform
@@ -102,7 +102,7 @@ def record_rng_states(
     return epoch_states + indices.astype(np.uint64) * _INDEX_STEP
 
 
-@numba.njit(cache=True)
+@kernel()
 def _place_segments(
     row: Any, segment_ids: Any, pair: Any, first_length: int, is_swapped: bool, cls: int, sep: int
 ) -> int:
@@ -132,7 +132,7 @@ def _place_segments(
     return length
 
 
-@numba.njit(cache=True)
+@kernel()
 def _find_words(
     row: Any, length: int, word_starts: Any, joins_over_sep: bool, bounds: Any, sep: int
 ) -> int:
@@ -166,7 +166,7 @@ def _find_words(
     return num_words
 
 
-@numba.njit(cache=True)
+@kernel()
 def _count_tokens(row: Any, begin: int, end: int, sep: int) -> int:
     """Count the tokens of `row` from `begin` to `end`, without [SEP], which words may enclose."""
     count = 0
@@ -175,13 +175,13 @@ def _count_tokens(row: Any, begin: int, end: int, sep: int) -> int:
     return count
 
 
-@numba.njit(cache=True)
+@kernel()
 def _is_free(marks: Any, begin: int, end: int) -> bool:
     """Return whether no position from `begin` to `end` is marked."""
     return not np.any(marks[begin:end])
 
 
-@numba.njit(cache=True)
+@kernel()
 def _mark_ngrams(
     row: Any, bounds: Any, num_words: int, quota: int, ngram_cdf: Any, marks: Any, mark: int,
     order: Any, state: Any, sep: int,
@@ -235,7 +235,7 @@ def _mark_ngrams(
                 marks[position] = mark
 
 
-@numba.njit(cache=True)
+@kernel()
 def _replacement(
     token_id: int,
     vocab_size: int,
@@ -265,7 +265,7 @@ def _replacement(
     return integer_below(state, vocab_size)
 
 
-@numba.njit(cache=True)
+@kernel()
 def _permute(row: Any, length: int, marks: Any, order: Any, state: Any) -> None:
     """Shuffle the tokens of `row` that are marked `_PERMUTED` among their positions, in place.
 
@@ -288,7 +288,7 @@ def _permute(row: Any, length: int, marks: Any, order: Any, state: Any) -> None:
 
 
 # nogil: tf.data and the thread that reads for JAX mask while the training step holds the GIL.
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _mask_batch(
     token_ids: Any, lengths: Any, first_lengths: Any, labels: Any, rng_states: Any,
     word_starts: Any, joins_over_sep: bool, ngram_cdf: Any, mask_probability: float,

@@ -13,9 +13,9 @@ another order gives other records for the same seed.
 import dataclasses
 from typing import Any
 
-import numba
 import numpy as np
 
+from albert_core.kernels import kernel
 from albert_core.records.config import NUM_SPECIAL_TOKENS, RecordsConfig
 from albert_core.records.rng import integer_below, next_bits, uniform
 from albert_core.records.word_borders import begins_word
@@ -116,7 +116,7 @@ def cut_pairs(
     )
 
 
-@numba.njit(cache=True)
+@kernel()
 def _gather_tokens(token_ids: Any, bounds: Any, num_tokens: int) -> np.ndarray:
     """Copy the tokens of all pairs one after the other.
 
@@ -139,7 +139,7 @@ def _gather_tokens(token_ids: Any, bounds: Any, num_tokens: int) -> np.ndarray:
 
 
 # nogil: local Beam workers may be threads of one process.
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _cut_documents(
     token_ids: Any, sentences: Any, documents: Any, rng_states: Any, word_starts: Any, shift: int,
     limit: int, short_sequence_probability: float, random_next: bool, original: bool,
@@ -194,7 +194,7 @@ def _cut_documents(
     return num_pairs, num_documents
 
 
-@numba.njit(cache=True)
+@kernel()
 def _cut_next_pair(
     begin: int, document: int, target: int, limit: int, token_ids: Any, sentences: Any,
     documents: Any, word_starts: Any, random_next: bool, original: bool, state: Any, pair: Any,
@@ -254,7 +254,7 @@ def _cut_next_pair(
     return end, label
 
 
-@numba.njit(cache=True)
+@kernel()
 def _chunk_end(sentences: Any, begin: int, end: int, target: int, original: bool) -> int:
     """Return where the shortest chunk from `begin` on with at least `target` tokens ends.
 
@@ -280,7 +280,7 @@ def _chunk_end(sentences: Any, begin: int, end: int, target: int, original: bool
     return position
 
 
-@numba.njit(cache=True)
+@kernel()
 def _middle_word_start(token_ids: Any, begin: int, end: int, word_starts: Any, state: Any) -> int:
     """Return the token nearest the middle of a sentence that begins a word, but not the sentence.
 
@@ -313,7 +313,7 @@ def _middle_word_start(token_ids: Any, begin: int, end: int, word_starts: Any, s
     return -1
 
 
-@numba.njit(cache=True)
+@kernel()
 def _random_segment(
     document: int, num_wanted: int, sentences: Any, documents: Any, state: Any
 ) -> tuple[int, int]:
@@ -346,7 +346,7 @@ def _random_segment(
     return sentences[begin], sentences[end]
 
 
-@numba.njit(cache=True)
+@kernel()
 def _truncate(pair: Any, limit: int, original: bool, state: Any) -> None:
     """Shorten the longer segment, then both in turn, until the pair has at most `limit` tokens.
 
@@ -377,7 +377,7 @@ def _truncate(pair: Any, limit: int, original: bool, state: Any) -> None:
     _drop_from_ends(pair, 2, excess - drop_first, state)
 
 
-@numba.njit(cache=True)
+@kernel()
 def _drop_from_ends(pair: Any, side: int, num_dropped: int, state: Any) -> None:
     """Drop tokens of one segment, each from the front or the back with probability 0.5.
 

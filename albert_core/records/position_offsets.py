@@ -7,13 +7,13 @@ Shape suffixes: B batch.
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from albert_core.kernels import kernel
 from albert_core.records.rng import integer_below, uniform
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def draw_position_offsets(rng_states_B: Any, probability: float, max_offset: int) -> Any:
     """Return the first position of each sequence of a batch, int32 [B].
 

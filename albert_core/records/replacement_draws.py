@@ -5,9 +5,9 @@ Shape suffixes: B batch, P predictions.
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from albert_core.kernels import kernel
 from albert_core.records.batch import DRAW_BITS
 from albert_core.records.rng import next_bits
 
@@ -24,7 +24,7 @@ def replacement_draws(states: np.ndarray, num_predictions: int) -> np.ndarray:
     return draws_BP
 
 
-@numba.njit(cache=True)
+@kernel()
 def _fill(states: Any, draws_BP: Any) -> None:
     """Fill each row with the upper bits of its generator's next numbers."""
     for row in range(draws_BP.shape[0]):

@@ -8,8 +8,9 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-import numba
 import numpy as np
+
+from albert_core.kernels import kernel
 
 # The constants of SplitMix64 (Steele, Lea, Flood 2014).
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -41,7 +42,7 @@ def document_rng_state(key: bytes, *, seed: int, purpose: str) -> int:
 
 # SplitMix64, not one of NumPy's generators: its state is one integer, so that a generator for each
 # document and each record costs nothing to set up.
-@numba.njit(cache=True)
+@kernel()
 def next_bits(state: Any) -> Any:
     """Return the next 64 random bits of SplitMix64, and move `state`, uint64 [1], on in place."""
     state[0] += _GOLDEN
@@ -51,14 +52,14 @@ def next_bits(state: Any) -> Any:
     return z ^ (z >> np.uint64(31))
 
 
-@numba.njit(cache=True)
+@kernel()
 def uniform(state: Any) -> float:
     """Draw a float64 from [0, 1) and move `state`, uint64 [1], on."""
     # The upper 53 bits: as many as a float64 holds, so that no result is rounded up to 1.
     return (next_bits(state) >> np.uint64(11)) * (1.0 / 9007199254740992.0)
 
 
-@numba.njit(cache=True)
+@kernel()
 def integer_below(state: Any, limit: int) -> int:
     """Draw an integer from 0 to `limit` - 1 and move `state`, uint64 [1], on."""
     return int(uniform(state) * limit)

@@ -6,9 +6,9 @@ Shape suffixes: B batch, S sequence, P predictions, V vocabulary.
 from collections.abc import Mapping
 from typing import Any
 
-import numba
 import numpy as np
 
+from albert_core.kernels import kernel
 from albert_core.records.static import unmask
 from albert_core.records.word_borders import begins_word
 from albert_core.tokenization import SpecialIds
@@ -52,7 +52,7 @@ def count_batch(
     }
 
 
-@numba.njit(cache=True)
+@kernel()
 def _count_runs(
     token_ids: Any, is_predicted: Any, lengths: Any, word_starts: Any, cls: int, sep: int, runs: Any
 ) -> None:

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-import numba
-
+from albert_core.kernels import kernel
 from albert_core.tokenization.word_borders import BEGINS_WORD, ENDS_WORD
 
 
-@numba.njit(cache=True, inline="always")
+@kernel(inline="always")
 def begins_word(word_starts: Any, token: int, previous: int) -> bool:
     """Return whether a token begins a word: by itself, or because the one before it ends one.
 

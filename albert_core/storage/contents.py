@@ -1,26 +1,24 @@
 """Read, write, copy and remove single files by their address."""
 
-import contextlib
 import os
 import shutil
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from albert_core.checksums import FileFacts, find_file_damage
-from albert_core.errors import InputError
+from albert_core.errors import InputError, NoAccessError
 from albert_core.files import (
     link_or_copy,
     refuse_special_file,
     sha256_of_file,
     write_atomically,
 )
+from albert_core.google_errors import conflict_error, input_errors
 from albert_core.google_storage import (
     blob_at,
     bucket_and_name,
-    conflict_error,
+    bucket_of,
     existing_blob,
-    input_errors,
-    storage_client,
     write_version,
 )
 from albert_core.storage.addresses import is_remote
@@ -69,16 +67,22 @@ def find_stored_damage(path: str, facts: FileFacts) -> str | None:
 
     A local file is read only if its size is right. Of an object in the cloud Google's own size and
     checksum are compared, which takes one request.
+
+    Raises:
+        NoAccessError: The bucket cannot be read from here.
     """
     if not is_remote(path):
         return find_file_damage(Path(path), facts)
     name = path.rpartition("/")[2]
-    with contextlib.suppress(InputError):
+    try:
         blob = existing_blob(path)
-        if (blob.size, blob.crc32c) == (facts["bytes"], facts["crc32c"]):
-            return None
-        return f"{name} is another object than was written"
-    return f"{name} is missing"
+    except NoAccessError:
+        raise
+    except InputError:
+        return f"{name} is missing"
+    if (blob.size, blob.crc32c) == (facts["bytes"], facts["crc32c"]):
+        return None
+    return f"{name} is another object than was written"
 
 
 def generation(path: str) -> int:
@@ -89,7 +93,7 @@ def generation(path: str) -> int:
     if is_remote(path):
         bucket, name = bucket_and_name(path)
         with input_errors(path):
-            blob = storage_client().bucket(bucket).get_blob(name)
+            blob = bucket_of(bucket).get_blob(name)
         return int(blob.generation) if blob else 0
     return Path(path).stat().st_mtime_ns if Path(path).exists() else 0
 
@@ -115,7 +119,8 @@ def write_bytes(
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     if expected is not None and generation(path) != expected:
         raise conflict_error(path)
-    write_atomically(Path(path), data)
+    # Where the path is a link, the file that it leads to.
+    write_atomically(Path(os.path.realpath(path)), data)
 
 
 def write_file(path: str, source: Path) -> None:
@@ -172,5 +177,5 @@ def remove_folder(path: str) -> None:
         return
     bucket, name = bucket_and_name(path)
     with input_errors(path):
-        for blob in list(storage_client().list_blobs(bucket, prefix=f"{name.rstrip('/')}/")):
+        for blob in list(bucket_of(bucket).list_blobs(prefix=f"{name.rstrip('/')}/")):
             blob.delete()

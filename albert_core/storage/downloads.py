@@ -1,7 +1,5 @@
 """Local copies of files and folders in the cloud, kept while the objects stay the same."""
 
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +8,12 @@ from albert_core.checksums import FileFacts, find_file_damage, report_damage
 from albert_core.errors import InputError
 from albert_core.files import hash_json
 from albert_core.google_storage import existing_blob
+from albert_core.partial_files import (
+    partial_path,
+    remove_whole_folder,
+    replace_folder,
+    staging_folder,
+)
 from albert_core.storage.addresses import is_remote
 from albert_core.storage.contents import fetch_file
 from albert_core.storage.listing import find_files
@@ -40,16 +44,14 @@ def local_folder(path: str | Path) -> Path:
         if damage is None:
             return cached
         report_damage(cached, damage, f"{address} is fetched again")
-        shutil.rmtree(cached)
-    partial = Path(tempfile.mkdtemp(dir=cached.parent))
-    fetch_files(names, partial)
-    if damage := _find_download_damage(partial, facts):
-        shutil.rmtree(partial)
-        raise InputError(f"{address}: replaced while it was fetched ({damage}); run again")
-    try:
-        partial.rename(cached)
-    except OSError:  # another process has fetched the same content meanwhile
-        shutil.rmtree(partial)
+        remove_whole_folder(cached)
+    with staging_folder(partial_path(cached), waits=True) as partial:
+        if cached.is_dir():  # another process has fetched the same content meanwhile
+            return cached
+        fetch_files(names, partial)
+        if damage := _find_download_damage(partial, facts):
+            raise InputError(f"{address}: replaced while it was fetched ({damage}); run again")
+        replace_folder(partial, cached)
     return cached
 
 

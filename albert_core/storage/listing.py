@@ -6,14 +6,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from albert_core.errors import InputError
+from albert_core.errors import InputError, NoAccessError
 from albert_core.globs import Parts, expand_glob, is_glob, literal_beginning, match_names
-from albert_core.google_storage import (
-    SCHEME,
-    bucket_and_name,
-    input_errors,
-    storage_client,
-)
+from albert_core.google_errors import input_errors
+from albert_core.google_storage import SCHEME, bucket_and_name, bucket_of, existing_blob
 from albert_core.storage.addresses import is_remote
 
 
@@ -114,11 +110,21 @@ def _local_names(folder: Parts) -> list[str]:
 
 
 def _find_remote(pattern: str) -> Iterator[StoredFile]:
-    """Yield the object at a gs:// address and those below it; if there is none, those of a glob."""
+    """Yield the object at a gs:// address and those below it; if there is none, those of a glob.
+
+    Of a bucket that may be read but not listed, as some public ones, the object alone.
+    """
     bucket, name = bucket_and_name(pattern)
     folder = name.rstrip("/")
+    try:
+        with input_errors(pattern):
+            sizes = _list_objects(bucket, folder)
+    except NoAccessError:
+        if is_glob(name) or not folder:
+            raise
+        yield StoredFile(pattern, existing_blob(pattern).size)
+        return
     with input_errors(pattern):
-        sizes = _list_objects(bucket, folder)
         matches = [key for key in sizes if not folder or f"{key}/".startswith(f"{folder}/")]
         if not matches and is_glob(name):
             # Google filters by a prefix; the rest of the pattern is matched here.
@@ -133,7 +139,7 @@ def _list_objects(bucket: str, prefix: str) -> dict[str, int]:
 
     Objects whose names end in "/" are left out.
     """
-    blobs = storage_client().list_blobs(bucket, prefix=prefix)
+    blobs = bucket_of(bucket).list_blobs(prefix=prefix)
     # Consoles make empty objects with a final "/" to show folders: they are no files.
     return {blob.name: blob.size for blob in blobs if not blob.name.endswith("/")}
 
@@ -148,7 +154,7 @@ def has_files(folder: str) -> bool:
     bucket, name = bucket_and_name(folder)
     with input_errors(folder):
         prefix = f"{name.rstrip('/')}/" if name else ""
-        return any(True for _ in storage_client().list_blobs(bucket, prefix=prefix, max_results=1))
+        return any(True for _ in bucket_of(bucket).list_blobs(prefix=prefix, max_results=1))
 
 
 # In the name of a file that a list of addresses names: with no bound, lists of thousands of files

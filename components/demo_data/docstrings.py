@@ -10,7 +10,6 @@ import gc
 import importlib.util
 import inspect
 import multiprocessing
-import os
 import re
 import sysconfig
 import warnings
@@ -22,6 +21,7 @@ from typing import NamedTuple
 import sentencex
 
 from albert_core.errors import InputError
+from albert_core.machine import can_share_semaphores, num_usable_cores
 
 PACKAGES = ("apache_beam", "keras", "numpy", "python", "tensorflow")
 
@@ -127,15 +127,15 @@ def read_documents(
         packages: Importable package names, or `python` for the standard library. Documents of
             TensorFlow's copy of Keras are of the package `keras`.
         num_processes: Processes that parse; by default one a core, at most 8. The result is the
-            same for any number.
+            same for any number. A machine without /dev/shm has only this one.
 
     Raises:
         InputError: A package is not installed.
         SyntaxError: A file is not Python that this interpreter can parse.
     """
     sources = sorted(source for name in packages for source in _find_sources(name))
-    num_processes = num_processes or min(os.cpu_count() or 1, _MAX_PROCESSES)
-    if num_processes == 1:
+    num_processes = num_processes or min(num_usable_cores(), _MAX_PROCESSES)
+    if num_processes == 1 or not can_share_semaphores():
         by_source = [_read_source(source) for source in sources]
     else:
         context = multiprocessing.get_context("spawn")

@@ -43,6 +43,7 @@ from albert_core.storage import (
     write_bytes,
     write_file,
 )
+from albert_core.storage_settings import StorageConfig
 from albert_core.tokenization import Tokenizer
 
 _PART_CHARACTERS = 64_000_000  # of the text that one file of encoded documents is made of
@@ -62,6 +63,7 @@ class WorkerContext:
         tokenizer: The tokenizer.
         folder: Folder of encoded documents and shards, local or gs://.
         work: What all of that is for: settings and inputs. Files of other work are not taken up.
+        storage: How buckets are called; by default as in the process that makes the context.
     """
 
     corpus: CorpusConfig
@@ -70,6 +72,7 @@ class WorkerContext:
     tokenizer: Tokenizer
     folder: str
     work: str = ""
+    storage: StorageConfig = dataclasses.field(default_factory=StorageConfig.of_process)
 
     def encoded_path(self, split: str, part: int) -> str:
         """Return the address of the file with one part of a split's encoded documents."""
@@ -223,6 +226,7 @@ class EncodeSplit(beam.DoFn):
 
     def setup(self) -> None:
         """Load the document filter; Beam calls this before `process`, once for each copy."""
+        self.context.storage.apply()
         self.document_filter = DocumentFilter(
             self.context.cleaning, self.context.load_overlap_index()
         )
@@ -293,6 +297,7 @@ class BuildShard(beam.DoFn):
 
     def setup(self) -> None:
         """Make the builder with its tables of the vocabulary; Beam calls this before `process`."""
+        self.context.storage.apply()
         self.builder = ShardBuilder.from_tokenizer(
             self.context.tokenizer,
             self.context.config,

@@ -1,17 +1,35 @@
 """Where the Beam pipeline runs: on this machine, on a Dask cluster, or by Beam's own options."""
 
 import dataclasses
-import os
 import re
 from typing import TYPE_CHECKING, Literal
 
 from albert_core.checks import check_at_least
 from albert_core.errors import InputError
+from albert_core.machine import num_usable_cores
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
 _FN_API_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+# Beam's own, in lower case; it takes them with and without `runner` at the end.
+RUNNERS = (
+    "bundlebaseddirectrunner",
+    "dataflowrunner",
+    "directrunner",
+    "flinkrunner",
+    "fnapirunner",
+    "interactiverunner",
+    "kafkastreamsrunner",
+    "portablerunner",
+    "prismrunner",
+    "pythonrpcdirectrunner",
+    "sparkrunner",
+    "switchingdirectrunner",
+    "testdataflowrunner",
+    "testdirectrunner",
+)
+_CLASS = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _IMAGE_OPTION = "--sdk_container_image"
 _BYTES_PER_PROCESS = 32 << 20  # less text than this does not pay for starting another process
 _SECRET_OPTION = re.compile(r"--\w*(secret|password|token|connection_string)\w*", re.IGNORECASE)
@@ -43,14 +61,15 @@ class BeamConfig:
     def __post_init__(self) -> None:
         """Refuse settings that the runner does not have, or lacks.
 
-        Refused are a negative number of workers; local settings with another runner; a Dask
-        address without Dask and the reverse; options that look like secrets by their name; and a
-        runner of Beam's without a shared folder.
+        Refused are a negative number of workers; a runner that Beam does not know; local settings
+        with another runner; a Dask address without Dask and the reverse; options that look like
+        secrets by their name; and a runner of Beam's without a shared folder.
 
         Raises:
             InputError: One of these.
         """
         check_at_least(self, "beam", num_workers=0)
+        self._check_runner()
         if self.runner != "local" and (self.mode != "auto" or self.num_workers):
             raise InputError(
                 f"beam.runner: got {self.runner} with beam.mode or beam.num_workers, which are for "
@@ -72,6 +91,22 @@ class BeamConfig:
                 "folder that all workers reach, such as gs://bucket/work"
             )
 
+    def _check_runner(self) -> None:
+        """Refuse a runner that is neither this program's, nor Beam's, nor the path of a class.
+
+        Raises:
+            InputError: It is none of these.
+        """
+        name = self.runner.lower()
+        is_known = self.runner in ("local", "dask") or not {name, f"{name}runner"}.isdisjoint(
+            RUNNERS
+        )
+        if not is_known and not _CLASS.fullmatch(self.runner):
+            raise InputError(
+                f"beam.runner: got {self.runner!r}, expected local, dask, DataflowRunner, "
+                "FlinkRunner, SparkRunner, another of Beam's, or the full name of a class"
+            )
+
     def with_worker_image(self, image: str) -> "BeamConfig":
         """Return a copy with `image` for Dataflow's workers.
 
@@ -89,6 +124,9 @@ class BeamConfig:
         Args:
             num_bytes: Size of the text; decides the number of local workers where none is set.
             num_splits: Number of splits; the number of Dask's partitions.
+
+        Raises:
+            InputError: The runner is the name of a class that there is not, or that is no runner.
         """
         from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -101,8 +139,25 @@ class BeamConfig:
         elif self.runner == "local":
             runner_options = self._local_options(num_bytes)
         else:
+            self._import_runner()
             runner_options = [f"--runner={self.runner}"]
         return PipelineOptions([*runner_options, *self.options])
+
+    def _import_runner(self) -> None:
+        """Import the runner, as Beam will once the pipeline is built.
+
+        Raises:
+            InputError: There is no such class, what it needs is not installed, or it is no runner.
+        """
+        from apache_beam.runners.runner import PipelineRunner, create_runner
+
+        try:
+            runner = create_runner(self.runner)
+        except (ImportError, AttributeError, TypeError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"beam.runner {self.runner}: {reason}; correct its name") from error
+        if not isinstance(runner, PipelineRunner):
+            raise InputError(f"beam.runner {self.runner}: no runner of Beam's; correct its name")
 
     def _local_options(self, num_bytes: int) -> list[str]:
         """Return the options of Beam's local runner: its name, its mode, its number of workers.
@@ -110,7 +165,7 @@ class BeamConfig:
         Unless `num_workers` is set there is one worker for each 32 MiB of text begun, at most as
         many as this process may use cores, and a single one in the mode `in_memory`.
         """
-        cores = len(os.sched_getaffinity(0))
+        cores = num_usable_cores()
         worthwhile = 1 if self.mode == "in_memory" else 1 + num_bytes // _BYTES_PER_PROCESS
         num_workers = self.num_workers or min(cores, worthwhile)
         mode = self.mode

@@ -6,6 +6,7 @@ from pathlib import Path
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics
 from albert_core.artifacts.step import run_step, work_fingerprint
+from albert_core.connection_failures import explain_failure
 from albert_core.corpus import CorpusConfig, corpus_fingerprint, corpus_splits, list_corpus
 from albert_core.corpus.cleaning import CleaningConfig
 from albert_core.errors import InputError, StepFailedError
@@ -16,6 +17,7 @@ from albert_core.records.documents import shard_names
 from albert_core.storage import fetch_file, join, remove_folder
 from albert_core.tokenization import load_tokenizer
 from components.records.beam_pipeline import WorkerContext, name_splits, run_beam
+from components.records.dask_cluster import check_scheduler
 from components.records.report import describe_cleaning, describe_shards
 from components.records.runners import BeamConfig
 from components.records.size_estimate import estimate_records, refuse_full_disk
@@ -77,9 +79,12 @@ def make_records(
         in `beam.shared_folder`.
 
         Raises:
-            InputError: The disk is too small, or there are no training or held-out records.
+            InputError: There is no such runner or scheduler, the disk is too small, or there are no
+                training or held-out records.
             StepFailedError: The workers failed, or a shard that they made is not what it says.
         """
+        if beam.runner == "dask":
+            check_scheduler(beam.dask_scheduler, progress)
         context = WorkerContext(
             corpus=corpus,
             cleaning=cleaning,
@@ -96,7 +101,13 @@ def make_records(
         progress(0, 0, estimate.text)
         refuse_full_disk(estimate, work)
         options = beam.options_for(num_bytes=estimate.num_text_bytes, num_splits=len(splits))
-        run_beam(context, splits, options)
+        try:
+            run_beam(context, splits, options)
+        except Exception as error:
+            # Of a cluster's; workers on this machine connect to nothing.
+            if failure := explain_failure(error):
+                raise StepFailedError(f"beam.runner {beam.runner}: {failure.reason}") from error
+            raise
         try:
             metrics = describe_shards(context, splits)
         except (InputError, StepFailedError):

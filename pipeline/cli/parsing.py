@@ -21,6 +21,7 @@ import yaml
 from albert_core.errors import InputError
 from albert_core.old_names import rename_setting, rename_settings
 from albert_core.storage import split_addresses
+from albert_core.storage_settings import StorageConfig
 from albert_core.yaml_text import load_yaml, refuse_repeated_keys
 from pipeline.config import (
     RunConfig,
@@ -74,7 +75,8 @@ class CommandParser:
         """Build the parser from the command's signature and docstring; takes up to 0.25 s.
 
         It has `--config`, too, if the command takes a run's configuration, and lists without a name
-        as positional arguments that may be missing. Nothing is parsed yet.
+        as positional arguments that may be missing. Every command has the section `storage`.
+        Nothing is parsed yet.
         """
         self.takes_config = _takes_config(command)
         self.parser = jsonargparse.ArgumentParser(
@@ -91,6 +93,9 @@ class CommandParser:
         self.parser.add_function_arguments(
             command, as_group=False, as_positional=True, skip=set(lists)
         )
+        self._has_own_storage = "storage" in self.parser.get_defaults()
+        if not self._has_own_storage:
+            self.parser.add_argument("--storage", type=StorageConfig, default=StorageConfig())
         for name in lists:
             # jsonargparse would make an option of it, since it need not be given.
             self.parser.add_argument(name, nargs="*", type=str, default=[], help=lists[name])
@@ -219,7 +224,8 @@ class CommandParser:
     def get_settings(self, parsed: jsonargparse.Namespace) -> dict[str, Any]:
         """Return what to call the command's function with: parsed values, sections as dataclasses.
 
-        Where a run starts from a checkpoint, tasks have their recipes (`with_recipes`).
+        Where a run starts from a checkpoint, tasks have their recipes (`with_recipes`). The
+        section `storage` holds for this process from now on.
 
         Raises:
             InputError: A value is impossible.
@@ -228,6 +234,9 @@ class CommandParser:
         settings |= {name: tuple(settings[name]) for name in self._lists}
         if self.takes_config:
             del settings["config"]
+        settings["storage"].apply()
+        if not self._has_own_storage:
+            del settings["storage"]
         if "checkpoint" in settings and settings["checkpoint"].path:
             section = "finetuning."
             given = {name.split(".")[1] for name in self.given if name.startswith(section)}

@@ -66,6 +66,7 @@ def submit(
     if dry_run:
         _print_request(platform.run_request(prepared, run_id))
         return
+    platform.check_server(runs_pipeline=True)
     run = submission.submit(platform, prepared, run_id)
     print(f"{run_id}: {run.url}", flush=True)
     if wait:
@@ -123,6 +124,7 @@ def create_schedule(
     if dry_run:
         _print_request(request)
         return
+    platform.check_server(runs_pipeline=True)
     schedule, outcome = schedules.set_schedule(platform, request, name)
     print(f"{name}: {outcome}, {schedule.state}, {schedule.cron}")
 
@@ -135,7 +137,7 @@ def list_schedules(**platform: Any) -> None:
     """
     from pipeline.remote import schedules
 
-    for schedule in schedules.list_schedules(connect(**platform)):
+    for schedule in schedules.list_schedules(_connect_to_schedules(**platform)):
         print(f"{schedule.name}  {schedule.state}  {schedule.cron}")
 
 
@@ -148,7 +150,7 @@ def pause_schedule(*, name: str, **platform: Any) -> None:
     """
     from pipeline.remote import schedules
 
-    schedules.pause_schedule(connect(**platform), name)
+    schedules.pause_schedule(_connect_to_schedules(**platform), name)
     print(f"{name}: paused")
 
 
@@ -161,7 +163,7 @@ def resume_schedule(*, name: str, **platform: Any) -> None:
     """
     from pipeline.remote import schedules
 
-    schedules.resume_schedule(connect(**platform), name)
+    schedules.resume_schedule(_connect_to_schedules(**platform), name)
     print(f"{name}: active")
 
 
@@ -174,8 +176,23 @@ def delete_schedule(*, name: str, **platform: Any) -> None:
     """
     from pipeline.remote import schedules
 
-    schedules.delete_schedule(connect(**platform), name)
+    schedules.delete_schedule(_connect_to_schedules(**platform), name)
     print(f"{name}: gone")
+
+
+def _connect_to_schedules(**settings: Any) -> Platform:
+    """Return the platform of the schedules, which has answered.
+
+    Args:
+        **settings: The platform, and how to reach it.
+
+    Raises:
+        InputError: As of `connect`; or another server answers.
+        ServiceError: It did not answer.
+    """
+    platform = connect(**settings)
+    platform.check_server(runs_pipeline=False)
+    return platform
 
 
 def _prepare(

@@ -1,7 +1,6 @@
 """Damage in the folder of a run: found before its steps start, so that they make it again."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from albert_core.checksums import (
     write_sealed,
 )
 from albert_core.errors import InputError
+from albert_core.partial_files import remove_leftovers, remove_whole_folder
 from albert_core.storage import is_remote
 
 # kfp reads files of the cache by their names, which are hashes with the ending .json.
@@ -30,15 +30,19 @@ def remove_damaged(folder: Path) -> None:
 
     Each is named on standard error. kfp takes what is not there for not done and starts the step,
     which publishes its results from the work folder or computes them again. Artifacts are compared
-    with their manifests, by sha256 if they have less than 4 GiB.
+    with their manifests, by sha256 if they have less than 4 GiB. What a killed run was writing or
+    removing goes without a word.
 
     Args:
         folder: The run's folder, in which no step is at work.
     """
+    remove_leftovers(folder / "artifacts")
+    for path in (folder / "cache").glob(".kfp_cache_*.tmp"):
+        path.unlink()
     for path in sorted((folder / "artifacts").rglob(MANIFEST_NAME)):
         if damage := _find_artifact_damage(path.parent):
             report_damage(path.parent, damage, "made again")
-            shutil.rmtree(path.parent)
+            remove_whole_folder(path.parent)  # kfp takes a part of it for an artifact
     checksums = _read_checksums(folder / "cache")
     for entry in sorted((folder / "cache").glob("*.json")):
         facts = checksums.get(entry.name)

@@ -7,19 +7,21 @@ import contextlib
 import dataclasses
 import json
 import os
-import shutil
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from albert_core.artifacts.output_folder import refuse_unwritable
 from albert_core.errors import InputError, StepFailedError
 from albert_core.exports.formats import refuse_missing_packages
 from albert_core.files import write_atomically
+from albert_core.partial_files import remove_removed, remove_whole_folder
 from albert_core.places.links import update_places
 from albert_core.places.outputs import ARTIFACTS_NAME
-from albert_core.progress import keep_finished_events, read_events
+from albert_core.progress import new_events, read_events
+from albert_core.user_folder import temporary_files_in
 from components.file_lists import write_long_lists
 from components.report.step import PAGE_NAME, SUMMARY_NAME
 from components.resolve.dates import NO_DATE
@@ -92,6 +94,7 @@ def run_locally(
         StepFailedError: A step failed; the next run continues there.
     """
     given, folder = folder, folder.absolute()
+    refuse_unwritable(folder, is_replaced=False)
     if runner == "process":
         refuse_missing_packages_of_run(has_text=not config.checkpoint.path)
         refuse_missing_packages(config.export.formats)
@@ -104,11 +107,16 @@ def run_locally(
         RUN_WORKERS_VARIABLE: str(min(PARALLEL_JOBS, len(arguments["jobs"]))),
     }
     containers = container_runner(arguments, folder, environment) if runner == "docker" else None
+    remove_removed(folder)
     is_new = not folder.exists()
-    with lock_run_folder(folder, config, run_id, reconfigure=reconfigure):
+    with (
+        lock_run_folder(folder, config, run_id, reconfigure=reconfigure),
+        contextlib.ExitStack() as stack,
+    ):
         events = folder / EVENTS_NAME
-        earlier = read_events(events) if events.is_file() else []
-        write_atomically(events, b"")
+        stack.enter_context(new_events(events, folder / "work" / "earlier-events.jsonl"))
+        if containers is None:
+            stack.enter_context(temporary_files_in(folder / "work" / "temporary"))
         arguments = write_long_lists(arguments, folder / "work" / "file-lists")
         remove_damaged(folder)
         update_places(folder)
@@ -130,12 +138,11 @@ def run_locally(
                 is_new and isinstance(failure, InputError) and not _finished_steps(folder)
             )
             if is_untouched:
-                shutil.rmtree(folder)  # bad input leaves nothing behind
+                stack.close()
+                remove_whole_folder(folder)  # bad input leaves nothing behind
             raise failure from error
         finally:
             record_cache(folder)
-            if earlier:  # also of a run that failed: the next one would know of no step before it
-                keep_finished_events(events, earlier)
         update_places(folder, report=report)
         return _publish_page(given, report, steps_run)
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import yaml
 
+from albert_core.artifacts.output_folder import FOLDERS_OF_VOLUMES
 from albert_core.checksums import report_damage
 from albert_core.errors import InputError
 from albert_core.files import write_atomically
 from albert_core.old_names import rename_settings
+from albert_core.partial_files import partial_path
 from albert_core.places.outputs import RUN_CONFIG_NAME
 from albert_core.settings import parse_settings
 from albert_core.yaml_text import load_yaml
@@ -22,8 +24,8 @@ from pipeline.config import RunConfig, to_values
 _RUN_FILES = (LOCK_NAME, EVENTS_NAME)
 _CHECKSUM_LINE = b"# sha256 of the lines below: "
 
-# Settings that may change between runs of one folder: they add or leave out tasks.
-_FREE_SETTINGS = ("tasks", "random_weights_baseline")
+# Settings that may change between runs of one folder: they add or leave out tasks, or say who pays.
+_FREE_SETTINGS = ("tasks", "random_weights_baseline", "storage.user_project")
 
 
 @contextlib.contextmanager
@@ -79,7 +81,7 @@ def _is_damaged(data: bytes) -> bool:
 def _refuse_other_configuration(folder: Path, config: RunConfig, *, reconfigure: bool) -> None:
     """Refuse a folder that is not for this run.
 
-    A folder that does not exist, or holds at most the lock's file, is accepted, and so are
+    A folder that does not exist, or was only begun, is accepted, and so are
     changes of tasks and `random_weights_baseline`. Of a damaged configuration, which is told,
     nothing is compared: every step compares its own settings with those of its results. A run's
     folder has the lock's file or that of the events beside its configuration: a folder in which
@@ -128,8 +130,12 @@ def _read_saved_values(data: bytes, path: Path) -> Mapping[str, Any]:
 
 
 def _holds_more_than_a_lock(folder: Path) -> bool:
-    """Return whether a folder holds anything but a lock, which a run killed as it began leaves."""
-    return any(entry.name != LOCK_NAME for entry in folder.iterdir())
+    """Return whether a folder holds anything but what a run killed as it began leaves there.
+
+    That is a lock, and a configuration that was still being written.
+    """
+    left = {LOCK_NAME, partial_path(folder / RUN_CONFIG_NAME).name, *FOLDERS_OF_VOLUMES}
+    return any(entry.name not in left for entry in folder.iterdir())
 
 
 def differing_settings(

@@ -48,7 +48,8 @@ def compile_pipeline(
     """Compile a configuration for a platform; the same input gives the same bytes.
 
     Needs the variable ALBERT_REGISTRY. Inputs are looked for in their buckets first; without
-    access to a bucket they stay unchecked, unless `caching` is set.
+    access to a bucket they stay unchecked, unless `caching` is set. Steps get the settings of
+    `storage` as environment variables.
 
     Args:
         config: The run; its inputs are in buckets.
@@ -86,7 +87,9 @@ def compile_pipeline(
     parameters = pipeline_arguments(config, inputs, work_root=work_root)
     _refuse_large(parameters, platform)
     pipeline = build_pipeline(
-        RemotePlatformConfig(resources, caching=caching),
+        RemotePlatformConfig(
+            resources.with_environment(config.storage.environment), caching=caching
+        ),
         OptionalSteps.for_run(config, is_remote=True),
     )
     text = package_text(pipeline, parameters)

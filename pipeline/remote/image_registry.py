@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from albert_core.errors import InputError
+from albert_core.google_client import find_credentials
 from components.service_calls import CallConfig, Service
 
 _MANIFESTS = ", ".join(
@@ -22,6 +23,7 @@ _MANIFESTS = ", ".join(
     )
 )
 _PLATFORM = "linux/amd64"
+_CONNECT_WITHIN_S = 4.0
 _GOOGLE = re.compile(r"([a-z0-9-]+-docker\.pkg\.dev|([a-z]+\.)?gcr\.io)")
 _LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1)(:\d+)?")
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
@@ -94,7 +96,8 @@ def check_image(image: str, calls: CallConfig) -> None:
         def get(path: str) -> requests.Response:
             """Get a path below the image's; on status 401 log in, once, and get it again."""
             headers = {"Accept": _MANIFESTS, **login}
-            answer = requests.get(f"{root}/{path}", headers=headers, timeout=timeout_s)
+            timeouts = (min(_CONNECT_WITHIN_S, timeout_s), timeout_s)
+            answer = requests.get(f"{root}/{path}", headers=headers, timeout=timeouts)
             if answer.status_code == 401 and not login:
                 challenge = answer.headers.get("WWW-Authenticate", "")
                 login["Authorization"] = _authorization(reference.registry, challenge, timeout_s)
@@ -166,16 +169,14 @@ def _google_login() -> tuple[str, str] | None:
     """Return user and password for Google's registries; None without credentials.
 
     The password is a token, asked for over the network with the Application Default Credentials.
+
+    Raises:
+        NoAccessError: There are credentials that cannot be read.
     """
-    import google.auth
-    from google.auth.exceptions import DefaultCredentialsError
     from google.auth.transport.requests import Request
 
-    try:
-        credentials, _ = google.auth.default(
-            scopes=["https://www.googleapis.com/auth/cloud-platform"]
-        )
-    except DefaultCredentialsError:
+    credentials = find_credentials(("https://www.googleapis.com/auth/cloud-platform",))
+    if credentials is None:
         return None
     credentials.refresh(Request())
     return "oauth2accesstoken", str(credentials.token)

@@ -7,6 +7,7 @@ from albert_core.corpus import corpus_fingerprint, find_corpus_files
 from albert_core.errors import InputError
 from albert_core.files import hash_json
 from albert_core.globs import match_names
+from albert_core.google_storage import bucket_and_name
 from albert_core.storage import (
     StoredFile,
     content_hash,
@@ -99,7 +100,8 @@ def refuse_local_inputs(config: RunConfig, work_root: str) -> None:
     """Refuse inputs and work folders that other machines do not reach; looks for none of them.
 
     Raises:
-        InputError: One is on this machine; or work_root, corpus or data_dir is not named at all.
+        InputError: One is on this machine, or in a bucket of an impossible name; or work_root,
+            corpus or data_dir is not named at all.
     """
     for name, address in _addresses(config, work_root):
         if not address or not is_remote(address):
@@ -108,6 +110,8 @@ def refuse_local_inputs(config: RunConfig, work_root: str) -> None:
                 "gs://bucket/folder: the steps run on other machines; copy it there (`gcloud "
                 "storage cp`)"
             )
+        if not has_date(address):
+            bucket_and_name(address)
 
 
 def _addresses(config: RunConfig, work_root: str) -> Iterator[tuple[str, str]]:

@@ -12,6 +12,7 @@ from pipeline.remote.platforms.rules import PlatformRules
 from pipeline.remote.step_resources import CustomJobSettings, StepResources
 
 _PARALLEL_TASKS = 4
+_ALL_STEPS = "all_steps"
 
 # What a file may hold: a section for each step, and the settings of all.
 _ResourcesFile: Any = dataclasses.make_dataclass(
@@ -64,6 +65,14 @@ class Resources:
         """What pretraining gets."""
         return self.steps["pretrain"]
 
+    def with_environment(self, environment: Mapping[str, str]) -> "Resources":
+        """Return the same with environment variables of all steps added; a step's own win."""
+        steps = {
+            name: dataclasses.replace(step, env={**environment, **step.env})
+            for name, step in self.steps.items()
+        }
+        return dataclasses.replace(self, steps=steps)
+
     @property
     def uses_custom_job(self) -> bool:
         """Whether pretraining is a job outside the pipeline."""
@@ -81,7 +90,8 @@ def read_resources(platform: PlatformRules, path: str = "") -> Resources:
 
     Args:
         platform: The platform.
-        path: YAML file with what differs, by step; `null` removes a value. Empty: the defaults.
+        path: YAML file with what differs, by step; `null` removes a value. What its section
+            `all_steps` says holds for each step that does not say otherwise. Empty: the defaults.
 
     Raises:
         InputError: The file is missing, or a step, a setting or a value in it is wrong.
@@ -92,19 +102,29 @@ def read_resources(platform: PlatformRules, path: str = "") -> Resources:
     changes = read_yaml(path, option="--resources")
     if "target" in changes:
         raise InputError(f"--resources {path}: got target, expected it as --target")
+    for_all = changes.pop(_ALL_STEPS, None) or {}
+    if not isinstance(for_all, Mapping):
+        raise InputError(f"--resources {path}: got {for_all!r} as {_ALL_STEPS}, expected settings")
     values = {
-        **{name: dataclasses.asdict(step) for name, step in defaults.steps.items()},
+        **{
+            name: _merge(dataclasses.asdict(step), for_all) for name, step in defaults.steps.items()
+        },
         "parallel_tasks": defaults.parallel_tasks,
         "custom_job": dataclasses.asdict(defaults.custom_job),
     }
     merged = plain_values(_merge(values, changes))
     parsed = parse_settings(_ResourcesFile, merged, source=f"--resources {path}")
-    return Resources(
-        platform=platform,
-        steps={name: getattr(parsed, name) for name in STEPS},
-        parallel_tasks=parsed.parallel_tasks,
-        custom_job=parsed.custom_job,
-    )
+    try:
+        return Resources(
+            platform=platform,
+            steps={name: getattr(parsed, name) for name in STEPS},
+            parallel_tasks=parsed.parallel_tasks,
+            custom_job=parsed.custom_job,
+        )
+    except InputError as error:
+        # It names a step, in which the file may say nothing.
+        note = f" ({_ALL_STEPS} is of each step)" if for_all else ""
+        raise InputError(f"{error}{note}") from error
 
 
 def _merge(values: Any, changes: Any) -> Any:

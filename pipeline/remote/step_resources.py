@@ -7,8 +7,19 @@ from collections.abc import Mapping
 from albert_core.errors import InputError
 from components.steps import STEPS, Step
 from pipeline.remote.cloud_names import check_google_labels
+from pipeline.remote.pod_settings import SecretKey, Toleration, VolumeClaim
 from pipeline.remote.tpu import TpuSlice
 
+# Settings of a step that are those of its pod: for platforms on Kubernetes.
+POD_SETTINGS = (
+    "node_selectors",
+    "tolerations",
+    "pod_labels",
+    "pod_annotations",
+    "image_pull_secrets",
+    "env_from_secrets",
+    "volume_claims",
+)
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET_NAME = re.compile(r"secret|token|passw|credential|api_?key|private_?key", re.IGNORECASE)
 
@@ -37,6 +48,12 @@ class StepResources:
         accelerator: GPUs.
         tpu: A slice of TPUs, for pretraining.
         node_selectors: Labels a node must have; Kubeflow only.
+        tolerations: Taints of nodes that do not keep the step away; Kubeflow only.
+        pod_labels: Labels of the step's pod; Kubeflow only.
+        pod_annotations: Annotations of the step's pod; Kubeflow only.
+        image_pull_secrets: Secrets with the login to the registry of images; Kubeflow only.
+        env_from_secrets: Environment variables whose values are in secrets; Kubeflow only.
+        volume_claims: Persistent volumes that are mounted; Kubeflow only.
         shared_memory_gib: Size of /dev/shm, in memory; 0: the node's default. Kubeflow only.
         retries: How often a failed try is repeated.
         backoff_s: Seconds before the first repetition.
@@ -55,6 +72,12 @@ class StepResources:
     accelerator: Accelerator | None = None
     tpu: TpuSlice | None = None
     node_selectors: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    tolerations: tuple[Toleration, ...] = ()
+    pod_labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    pod_annotations: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    image_pull_secrets: tuple[str, ...] = ()
+    env_from_secrets: Mapping[str, SecretKey] = dataclasses.field(default_factory=dict)
+    volume_claims: tuple[VolumeClaim, ...] = ()
     shared_memory_gib: int = 0
     retries: int = 2
     backoff_s: int = 60
@@ -158,7 +181,7 @@ class StepResources:
     def _check_env(self, step: str) -> None:
         """Refuse names that are none of environment variables, or that look like those of secrets.
 
-        Values are not checked.
+        A name in both `env` and `env_from_secrets` is refused, too. Values are not checked.
 
         Raises:
             InputError: There is one.
@@ -169,7 +192,14 @@ class StepResources:
             if _SECRET_NAME.search(name):
                 raise InputError(
                     f"{step}.env: got {name}, expected no secret: anyone who sees the pipeline can "
-                    "read it; give the step's service account the right instead"
+                    "read it; give the step's service account the right instead, or on Kubeflow "
+                    "name a secret in env_from_secrets"
+                )
+        for name in self.env_from_secrets:
+            if not _ENV_NAME.fullmatch(name) or name in self.env:
+                raise InputError(
+                    f"{step}.env_from_secrets: got {name!r}, expected names such as HF_TOKEN that "
+                    "are not in env, too"
                 )
 
 

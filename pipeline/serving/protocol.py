@@ -19,9 +19,10 @@ from pipeline.serving.closing import GentleTransport, Timer
 from pipeline.serving.connections import ConnectionTable, get_network
 from pipeline.serving.errors import RETRY_AFTER, RETRY_AFTER_S, RequestError
 
-DropReason = Literal["headers", "answer", "displaced", "refused"]
+DropReason = Literal["headers", "answer", "malformed", "displaced", "refused"]
 """Why the server ended a connection: its headers were not whole in time, its answer was not read
-in time, it waited for its client while a new one came, or all others were being answered."""
+in time, it was sent what is not HTTP, it waited for its client while a new one came, or all others
+were being answered."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -110,6 +111,7 @@ class LimitedProtocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP; a request whose body it was to be has ended."""
+        self._limits.on_drop("malformed")
         super().send_400_response(msg)
         if self.cycle is not None:
             self.cycle.disconnected = True

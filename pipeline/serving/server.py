@@ -97,7 +97,8 @@ def make_settings(app: Any, protocol: Any) -> uvicorn.Config:
     """Return uvicorn's settings for an application and the factory of its protocols.
 
     Event loop and protocols are fixed: another loop would accept connections without end, and a
-    WebSocket would leave the limits of the protocol.
+    WebSocket would leave the limits of the protocol. Uvicorn warns of nothing but the mistakes of
+    clients, which are counted; lines about them would let anybody fill the log.
     """
     return uvicorn.Config(
         app,
@@ -105,7 +106,7 @@ def make_settings(app: Any, protocol: Any) -> uvicorn.Config:
         loop="asyncio",
         ws="none",
         backlog=_ACCEPTED_AT_ONCE,
-        log_level="warning",
+        log_level="error",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=_SHUTDOWN_TIMEOUT_S,

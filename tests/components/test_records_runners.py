@@ -19,7 +19,7 @@ from albert_core.errors import InputError
 from albert_core.records.config import RecordsConfig
 from albert_core.tokenization.config import VocabConfig
 from components.records import step
-from components.records.runners import BeamConfig
+from components.records.runners import RUNNERS, BeamConfig
 from components.vocab.step import train_vocab
 from tests.helpers.object_storage import emulated_bucket
 from tests.helpers.tiny_run import write_corpus
@@ -258,11 +258,60 @@ def test_lost_documents_are_noticed(folder, tmp_path, monkeypatch):
         ({"runner": "FlinkRunner", "mode": "in_memory"}, r"beam\.mode"),
         ({"num_workers": -1}, r"beam\.num_workers: got -1"),
         ({"dask_scheduler": "tcp://x:1"}, r"beam\.dask_scheduler"),
+        ({"runner": "DaskRunner"}, r"beam\.runner: got 'DaskRunner', expected local, dask, Data"),
+        ({"runner": "Flnk", "shared_folder": "gs://b/w"}, r"beam\.runner: got 'Flnk', expected"),
+        ({"runner": ""}, r"beam\.runner: got ''"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(settings, message):
     with pytest.raises(InputError, match=message):
         BeamConfig(**settings)
+
+
+def test_the_runners_of_beam_are_known_by_all_their_names():
+    from apache_beam.runners.runner import _RUNNER_MAP
+
+    assert set(RUNNERS) == set(_RUNNER_MAP)
+    for name in ("FlinkRunner", "flink", "my.package.Runner"):
+        assert BeamConfig(runner=name, shared_folder="gs://b/w").runner == name
+
+
+@pytest.mark.parametrize(
+    ("runner", "said"),
+    [
+        ("no_such_package.Runner", "No module named 'no_such_package'"),
+        ("apache_beam.runners.NoRunner", "no attribute 'NoRunner'"),
+        ("collections.OrderedDict", "no runner of Beam's"),
+    ],
+)
+def test_a_class_that_is_no_runner(runner, said):
+    beam = BeamConfig(runner=runner, shared_folder="gs://b/w")
+    with pytest.raises(InputError, match=said):
+        beam.options_for(num_bytes=1, num_splits=1)
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("tcp://127.0.0.1:{free}", "nothing listens there; check host and port; expected a runni"),
+        ("tcp://no-such-host.invalid:8786", "its name cannot be resolved"),
+        ("tcp://127.0.0.1", "expected one such as tcp://host:8786"),
+        ("http://127.0.0.1:8786", "expected one such as tcp://host:8786"),
+        ("tcp://127.0.0.1:{mute}", "nobody answers in time; expected a running one"),
+    ],
+)
+def test_a_dask_scheduler_that_is_not_there_is_told_in_seconds(folder, tmp_path, address, said):
+    with socket.socket() as unused, socket.socket() as mute:
+        unused.bind(("127.0.0.1", 0))
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        address = address.format(free=unused.getsockname()[1], mute=mute.getsockname()[1])
+        before = time.monotonic()
+        with pytest.raises(InputError) as caught:
+            make(folder, tmp_path / "records", BeamConfig(runner="dask", dask_scheduler=address))
+    assert time.monotonic() - before < 10
+    assert str(caught.value).startswith(f"beam.dask_scheduler {address}: ")
+    assert said in str(caught.value)
 
 
 def test_processes_are_started_only_for_text_that_is_worth_them():

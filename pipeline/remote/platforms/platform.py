@@ -148,6 +148,17 @@ class Platform(abc.ABC):
         """
         return read_resources(self.rules, path)
 
+    def check_server(self, *, runs_pipeline: bool) -> None:  # noqa: B027
+        """Refuse a server that is another one than the settings say; here without a call.
+
+        Args:
+            runs_pipeline: Whether it is to run the pipeline, and must be able to.
+
+        Raises:
+            InputError: It is refused.
+            ServiceError: It did not answer.
+        """
+
     @abc.abstractmethod
     def run_request(self, submission: Submission, run_id: str) -> Request:
         """Return the request that starts a run, without sending it.

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from albert_core.certificates import trust_certificates
 from albert_core.errors import InputError
 from components.service_calls import CallConfig
 from pipeline.config import RunConfig
@@ -25,21 +26,25 @@ def connect(
 ) -> Platform:
     """Return a platform that can be called, without calling it yet.
 
+    From now on this process trusts the certificates that `calls` names, in all its calls.
     Keyword-only parameters are options on the command line, of every command that passes them on.
 
     Args:
         target: The platform.
         kubeflow: Kubeflow Pipelines: where, and as whom.
         vertex: Vertex AI: where, and as whom.
-        calls: Time-outs and retries of calls to the platform and the registry.
+        calls: Time-outs, retries and certificates of calls to the platform and the registry.
 
     Raises:
-        InputError: Settings of the platform are missing, or there are some of another.
+        InputError: Settings of the platform are missing, there are some of another, or there are no
+            certificates where `calls` says.
     """
     settings: Mapping[PlatformName, Any] = {"kubeflow": kubeflow, "vertex": vertex}
     for name, config in settings.items():
         if name != target and config != type(config)():
             raise InputError(f"{name}: got settings of {name} with --target {target}; remove them")
+    if calls.ca_certificates:
+        trust_certificates(calls.ca_certificates, setting="calls.ca_certificates")
     return PLATFORMS[target](settings[target], calls)
 
 
@@ -57,7 +62,7 @@ def connect_for_run(
         target: The platform.
         kubeflow: Kubeflow Pipelines: where, and as whom.
         vertex: Vertex AI: where, and as whom.
-        calls: Time-outs and retries of calls to the platform and the registry.
+        calls: Time-outs, retries and certificates of calls to the platform and the registry.
         **settings: The sections of the run's configuration.
 
     Raises:

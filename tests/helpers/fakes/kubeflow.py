@@ -24,14 +24,18 @@ class Kubeflow:
     Attributes:
         resources: Resources by kind and id.
         changes: Changes of a resource; each GET of one applies the next before it answers.
+        health: What it says of itself.
     """
 
     def __init__(self) -> None:
         self.resources: dict[str, dict[str, dict[str, Any]]] = {kind: {} for kind in _KINDS}
         self.changes: list[dict[str, Any]] = []
+        self.health: Any = {"commit_sha": "unknown", "tag_name": "2.16.0", "multi_user": False}
         self._numbers = itertools.count(1)
 
     def __call__(self, call: Call) -> Answer:
+        if call.path == f"{_API}healthz":
+            return Answer(self.health)
         kind, _, rest = call.path.removeprefix(_API).partition("/")
         name, _, verb = rest.partition(":")
         stored = self.resources[kind]

@@ -6,6 +6,7 @@ import dataclasses
 import http.server
 import json
 import os
+import ssl
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -39,9 +40,10 @@ Service = Callable[[Call], Answer]
 class Loopback:
     """The running server: its calls so far, and what is to go wrong."""
 
-    def __init__(self, service: Service, port: int) -> None:
+    def __init__(self, service: Service, port: int, scheme: str = "http") -> None:
         self.service = service
         self.port = port
+        self.scheme = scheme
         self.calls: list[Call] = []
         self.is_over = threading.Event()
         self._failures: dict[tuple[str, str], collections.deque[Failure]] = {}
@@ -49,7 +51,7 @@ class Loopback:
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def fail(self, method: str, path_part: str, *failures: Failure) -> None:
         """Let the next calls of that kind fail, each in its way."""
@@ -78,10 +80,13 @@ class Loopback:
 
 
 @contextlib.contextmanager
-def loopback(service: Service) -> Iterator[Loopback]:
+def loopback(service: Service, tls: ssl.SSLContext | None = None) -> Iterator[Loopback]:
     """Serve until the block ends; the process's clients go there without a proxy."""
     server = _Server(("127.0.0.1", 0), _Handler)
-    running = server.loopback = Loopback(service, server.server_port)
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    running = Loopback(service, server.server_port, "https" if tls else "http")
+    server.loopback = running
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NO_PROXY", "127.0.0.1,localhost")
@@ -111,7 +116,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             method=self.command,
             path=url.path,
             query=dict(urllib.parse.parse_qsl(url.query)),
-            body=json.loads(content) if content else None,
+            body=_parse_body(content),
             headers={name.lower(): value for name, value in self.headers.items()},
         )
         running.receive(call)
@@ -142,6 +147,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         pass
+
+
+def _parse_body(content: bytes) -> Any:
+    """The JSON; the fields of a form as they are; None for nothing."""
+    try:
+        return json.loads(content) if content else None
+    except ValueError:
+        return content.decode()
 
 
 REFUSALS = {

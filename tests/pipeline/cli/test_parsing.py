@@ -1,12 +1,14 @@
 """Options as people type them: files of sections, lists with commas, old names."""
 
 import json
+import os
 
 import pytest
 
 from albert_core.config import ModelConfig
 from albert_core.errors import InputError
 from albert_core.settings import parse_settings
+from albert_core.storage_settings import USER_PROJECT_VARIABLE
 from pipeline.cli import model_commands, run_commands, step_commands
 from pipeline.cli.main import COMMANDS, CommandGroup, main
 from pipeline.cli.parsing import CommandParser
@@ -66,6 +68,17 @@ def test_the_settings_of_a_file_reach_the_command(folder, run_parser, form):
 def test_a_section_takes_its_settings_in_place_of_a_file(run_parser):
     settings = parse(run_parser, "--output", "out", "--model", "{preset: tiny}")
     assert settings["model"] == ModelConfig(preset="tiny")
+
+
+def test_every_command_may_say_who_pays_for_buckets(run_parser, monkeypatch):
+    monkeypatch.setenv(USER_PROJECT_VARIABLE, "")
+    for _, command in all_commands():
+        assert "--storage.user_project" in CommandParser(command).parser.format_help()
+    parse(CommandParser(step_commands.vocab), "--output=x", "--storage.user_project=my-project-1")
+    assert os.environ[USER_PROJECT_VARIABLE] == "my-project-1"
+    settings = parse(run_parser, "--output", "out", "--storage", "{user_project: my-project-2}")
+    assert settings["storage"].user_project == "my-project-2"
+    assert os.environ[USER_PROJECT_VARIABLE] == "my-project-2"
 
 
 def test_the_file_of_a_section_may_use_old_names(folder, run_parser, capsys):

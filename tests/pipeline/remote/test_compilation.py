@@ -15,6 +15,8 @@ from albert_core.finetuning.config import FinetuningConfig
 from albert_core.tasks import TASKS
 from albert_core.tasks.glue import GLUE_TASKS
 from components.finetune.job import parse_job
+from tests.helpers.fakes.loopback import loopback
+from tests.helpers.fakes.storage import Bucket
 
 ROOT = Path(__file__).resolve().parents[3]
 GOLDENS = Path(__file__).parent / "goldens"
@@ -53,7 +55,11 @@ def compile_all(folder: Path, hash_seed: str) -> dict[str, str]:
         for suffix, config in CONFIGS.items()
     }
     command = [sys.executable, "-c", COMPILE_ALL, *jobs.values()]
-    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    with loopback(Bucket(is_public=False)) as google:
+        environment["API_ENDPOINT_OVERRIDE"] = google.address
+        result = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True
+        )
     assert result.returncode == 0, result.stderr
     assert result.stderr.count("inputs not looked at") == len(jobs)
     return {name: (folder / f"{name}.yaml").read_text(encoding="utf-8") for name in jobs}

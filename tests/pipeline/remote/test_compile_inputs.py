@@ -15,6 +15,8 @@ from pipeline.remote.compilation import compile_pipeline
 from pipeline.remote.package import read_package
 from pipeline.remote.platforms.registry import PLATFORMS
 from pipeline.remote.resources import default_resources
+from tests.helpers.fakes.loopback import loopback
+from tests.helpers.fakes.storage import Bucket
 from tests.helpers.object_storage import emulated_bucket
 from tests.helpers.tiny_run import write_corpus, write_tasks
 
@@ -25,8 +27,16 @@ CONFIG = {
 }
 
 
+@pytest.fixture(scope="module")
+def private():
+    """A Google Cloud Storage that has private buckets only."""
+    with loopback(Bucket(is_public=False)) as server:
+        yield server.address
+
+
 @pytest.fixture(autouse=True)
-def environment(monkeypatch, tmp_path):
+def environment(monkeypatch, tmp_path, private):
+    monkeypatch.setenv("API_ENDPOINT_OVERRIDE", private)
     monkeypatch.setenv("ALBERT_REGISTRY", "europe-docker.pkg.dev/proj/albert")
     monkeypatch.setenv("NO_GCE_CHECK", "true")
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -41,6 +51,24 @@ def refuse(capsys, tmp_path, *options: str, target: str = "kubeflow", **changes:
     assert not output.exists()
     (line,) = [one for one in capsys.readouterr().err.splitlines() if "not looked at" not in one]
     return line
+
+
+def test_a_bucket_of_an_impossible_name(capsys, tmp_path):
+    line = refuse(capsys, tmp_path, data_dir="gs://No_Bucket/glue")
+    assert "gs://No_Bucket/glue: got the bucket 'No_Bucket', expected 3 to 63 lower" in line
+
+
+def test_the_project_that_pays_goes_to_every_step(tmp_path, monkeypatch):
+    monkeypatch.setenv("ALBERT_STORAGE_USER_PROJECT", "")  # so that the test's end removes it
+    config, output = tmp_path / "config.yaml", tmp_path / "pipeline.yaml"
+    config.write_text(yaml.safe_dump({**CONFIG, "storage": {"user_project": "my-project-1"}}))
+    options = ["--config", str(config), "--output", str(output), "--target", "vertex"]
+    assert main(["compile", *options, "--work_root", "gs://no-bucket/work"]) == 0
+    executors = read_package(str(output)).spec["deploymentSpec"]["executors"]
+    variable = {"name": "ALBERT_STORAGE_USER_PROJECT", "value": "my-project-1"}
+    assert len(executors) > 5
+    for executor in executors.values():
+        assert variable in executor["container"]["env"]
 
 
 @pytest.mark.parametrize(
@@ -108,7 +136,7 @@ def test_more_parameters_than_kubeflow_takes(capsys, tmp_path):
 
 def test_hashes_of_inputs_that_cannot_be_read(capsys, tmp_path):
     line = refuse(capsys, tmp_path, "--caching", "true")
-    assert "no usable Google credentials" in line
+    assert "not public, and there are no Google credentials" in line
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from albert_core.errors import InputError
+from albert_core.storage_settings import StorageConfig
 from components.image import GPU_TRAINER, image_name
 from pipeline.remote.platform_config import RemotePlatformConfig
 from pipeline.remote.platforms.registry import PLATFORMS
@@ -55,6 +56,8 @@ def test_a_slice_of_several_machines_on_vertex(tmp_path):
     assert table.pretrain.tpu.num_hosts == 4
 
 
+SECRET = {"secret": "login", "key": "token"}
+VOLUME = {"claim": "data", "path": "/data"}
 EITHER = [
     ({"pretrian": {"cpus": 1}}, "pretrian"),
     ({"pretrain": {"cpu": 1}}, "cpu"),
@@ -71,8 +74,36 @@ EITHER = [
     ({"vocab": {"env": {"2X": "1"}}}, "vocab.env: got '2X'"),
     ({"finetune": {"env": {"HF_TOKEN": "s3cr3t"}}}, "finetune.env: got HF_TOKEN, expected no"),
     ({"target": "vertex"}, "got target, expected it as --target"),
+    ({"all_steps": [1]}, "got [1] as all_steps, expected settings"),
+    ({"all_steps": {"cpus": 0}}, "1 or more (all_steps is of each step)"),
 ]
 KUBEFLOW = [
+    ({"vocab": {"tolerations": [{"value": "x"}]}}, "vocab.tolerations[0]: got the value 'x' with"),
+    ({"vocab": {"tolerations": [{"operator": "Equal"}]}}, "got no key with operator Equal"),
+    ({"vocab": {"tolerations": [{"key": "a b"}]}}, "vocab.tolerations[0]: got 'a b', expected"),
+    ({"vocab": {"tolerations": [{"operator": "In", "key": "a"}]}}, "operator"),
+    ({"vocab": {"tolerations": [{"key": "a", "effect": "No"}]}}, "effect"),
+    ({"vocab": {"tolerations": [{"key": "a", "seconds": 3}]}}, "with effect: NoExecute only"),
+    ({"vocab": {"pod_labels": {"": "x"}}}, "vocab.pod_labels: got ''"),
+    ({"vocab": {"pod_labels": {"team": "a b"}}}, "got 'a b' for team"),
+    ({"vocab": {"pod_annotations": {"a b": "any text, even {}"}}}, "vocab.pod_annotations: got 'a"),
+    ({"vocab": {"image_pull_secrets": ["My_Login"]}}, "image_pull_secrets: got 'My_Login'"),
+    ({"vocab": {"env_from_secrets": {"2X": SECRET}}}, "vocab.env_from_secrets: got '2X'"),
+    ({"vocab": {"env_from_secrets": {"X": SECRET}, "env": {"X": "1"}}}, "not in env, too"),
+    ({"vocab": {"env_from_secrets": {"X": {**SECRET, "key": "a/b"}}}}, "X.key: got 'a/b'"),
+    ({"vocab": {"env_from_secrets": {"X": {**SECRET, "secret": "A"}}}}, "X.secret: got 'A'"),
+    (
+        {"vocab": {"volume_claims": [{"claim": "data", "path": "data"}]}},
+        "[0].path: got 'data', exp",
+    ),
+    ({"vocab": {"volume_claims": [{"claim": "data", "path": "/dev/shm"}]}}, "none of /kfp-launch"),
+    (
+        {"vocab": {"volume_claims": [{"claim": "data", "path": "/a/../b"}]}},
+        "[0].path: got '/a/../b'",
+    ),
+    ({"vocab": {"volume_claims": [{"claim": "D", "path": "/data"}]}}, "[0].claim: got 'D'"),
+    ({"vocab": {"volume_claims": [VOLUME, VOLUME]}}, "[1].path: got /data twice"),
+    ({"vocab": {"volume_claims": [{**VOLUME, "sub_path": "/a"}]}}, "[0].sub_path: got '/a'"),
     ({"pretrain": {"tpu": {"topology": "4x4"}}}, "4 machines of ct5lp-hightpu-4t; expected one"),
     ({"finetune": {"accelerator": {"type": "NVIDIA_L4"}}}, "such as nvidia.com/gpu"),
     ({"custom_job": {"network": "mine"}}, "custom_job: got settings, expected none"),
@@ -94,6 +125,12 @@ VERTEX = [
     ({"vocab": {"timeout_s": 60}}, "vocab.timeout_s: got 60, expected nothing"),
     ({"vocab": {"node_selectors": {"pool": "big"}}}, "vocab.node_selectors"),
     ({"vocab": {"shared_memory_gib": 1}}, "vocab.shared_memory_gib"),
+    ({"vocab": {"tolerations": [{"key": "a"}]}}, "vocab.tolerations: got "),
+    ({"all_steps": {"pod_labels": {"team": "x"}}}, ".pod_labels: got {'team': 'x'}, expected noth"),
+    ({"vocab": {"pod_annotations": {"a": "b"}}}, "vocab.pod_annotations"),
+    ({"vocab": {"image_pull_secrets": ["login"]}}, "vocab.image_pull_secrets"),
+    ({"vocab": {"env_from_secrets": {"X": SECRET}}}, "vocab.env_from_secrets"),
+    ({"vocab": {"volume_claims": [VOLUME]}}, "vocab.volume_claims"),
     ({"pretrain": {"timeout_s": 0}}, "pretrain.timeout_s: got 0"),
 ]
 
@@ -171,6 +208,74 @@ def test_labels_that_google_does_not_take(labels):
     with pytest.raises(InputError, match=r"vertex\.labels: got '"):
         VertexConfig(labels=labels)
     assert VertexConfig(labels={"team": "", "a-1_b": "x" * 63})
+
+
+POD = {
+    "tolerations": [
+        {"key": "team", "operator": "Equal", "value": "language", "effect": "NoSchedule"},
+        {"key": "spot", "effect": "NoExecute", "seconds": 60},
+    ],
+    "pod_labels": {"team": "language"},
+    "pod_annotations": {"sidecar.istio.io/inject": "false", "note": "any text, even {}"},
+    "image_pull_secrets": ["registry-login"],
+    "env_from_secrets": {"HF_TOKEN": {"secret": "hugging-face", "key": "token"}},
+    "volume_claims": [{"claim": "data", "path": "/data", "sub_path": "glue"}],
+}
+
+
+def test_what_a_pod_asks_of_kubernetes_is_in_the_compiled_pipeline(tmp_path):
+    """By kfp's own extension for Kubernetes, on a pipeline of one step."""
+    from kfp import compiler, dsl
+
+    @dsl.container_component
+    def step():
+        return dsl.ContainerSpec(image="image", command=["true"])
+
+    resources = read(
+        tmp_path, "kubeflow", {"all_steps": POD, "report": {"pod_labels": {"step": "report"}}}
+    ).steps["report"]
+
+    @dsl.pipeline(name="one")
+    def one():
+        PLATFORMS["kubeflow"].rules.configure(step(), resources)
+
+    compiler.Compiler().compile(one, str(tmp_path / "one.yaml"))
+    _, platform = yaml.safe_load_all((tmp_path / "one.yaml").read_text())
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    pod = executors["exec-step"]
+    assert pod["podMetadata"] == {
+        "labels": {"team": "language", "step": "report"},
+        "annotations": POD["pod_annotations"],
+    }
+    assert pod["tolerations"] == [
+        {"key": "team", "operator": "Equal", "value": "language", "effect": "NoSchedule"},
+        {"key": "spot", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": "60"},
+    ]
+    assert [secret["secretName"] for secret in pod["imagePullSecret"]] == ["registry-login"]
+    (secret,) = pod["secretAsEnv"]
+    assert secret["secretName"] == "hugging-face"
+    assert secret["keyToEnv"] == [{"secretKey": "token", "envVar": "HF_TOKEN"}]
+    (volume,) = pod["pvcMount"]
+    assert (volume["constant"], volume["mountPath"], volume["subPath"]) == ("data", "/data", "glue")
+
+
+def test_what_all_steps_get_is_what_each_gets_that_does_not_say_otherwise(tmp_path):
+    changes = {
+        "all_steps": {"retries": 5, "env": {"A": "1", "B": "1"}},
+        "vocab": {"retries": 0, "env": {"B": "2"}},
+    }
+    steps = read(tmp_path, "vertex", changes).steps
+    assert (steps["vocab"].retries, steps["report"].retries) == (0, 5)
+    assert steps["vocab"].env == {"A": "1", "B": "2"}
+    assert steps["pretrain"].environment == {"KERAS_BACKEND": "jax", "A": "1", "B": "1"}
+
+
+def test_steps_get_the_settings_of_buckets_as_environment():
+    table = default_resources(PLATFORMS["vertex"].rules)
+    environment = StorageConfig(user_project="my-project-1").environment
+    assert table.with_environment({}) == table
+    for step in table.with_environment(environment).steps.values():
+        assert step.environment["ALBERT_STORAGE_USER_PROJECT"] == "my-project-1"
 
 
 class RecordedTask:

@@ -329,6 +329,17 @@ def test_a_package_for_another_work_root_or_without_values_is_refused(
     assert not vertex.server.calls
 
 
+def test_an_old_kubeflow_is_sent_nothing_but_its_schedules_are_listed(albert):
+    with running("kubeflow") as kubeflow:
+        kubeflow.service.health = {"tag_name": "2.14.0"}
+        for command in ("submit --run_id tiny-1", "schedule create --name w --cron '0 3 * * 1'"):
+            status, _, err = albert(command, kubeflow)
+            assert status == 2
+            assert "is version 2.14.0, expected 2.16.0 or newer" in err
+        assert albert("schedule list", kubeflow)[0] == 0
+        assert not kubeflow.server.sent("POST")
+
+
 def test_too_many_parameters_for_kubeflow(albert):
     with running("kubeflow") as kubeflow:
         options = ("--export.card.name", "x" * 9_000)

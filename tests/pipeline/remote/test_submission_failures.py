@@ -108,7 +108,7 @@ def test_what_does_not_pass_is_given_up_with_a_clear_message(name, failure, said
 def test_a_server_that_is_not_there(name):
     with running(name, SHORT_TIMEOUTS) as platform:
         target = platform.client
-    with pytest.raises(ServiceError, match="the connection dropped"):
+    with pytest.raises(ServiceError, match="nothing listens there; check host and port"):
         submit(target, submission(), "tiny-1")
 
 

@@ -1,9 +1,11 @@
 """A file to write is refused where something is that this program did not make."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from albert_core.artifacts import output_folder
 from albert_core.artifacts.output_file import refuse_foreign_file
 from albert_core.errors import InputError
 from albert_core.storage import write_bytes
@@ -31,6 +33,27 @@ def test_a_file_of_others_a_folder_and_a_file_for_a_folder_are_refused(tmp_path:
         with pytest.raises(InputError, match=reason):
             check(path)
     assert file.read_bytes() == b"vocabulary"
+
+
+def test_devices_mount_points_and_what_cannot_be_written_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = tmp_path / "card.md"
+    card.write_bytes(b"ours")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link.md").symlink_to(os.devnull)
+    devices = {"/dev/null": "device", tmp_path / "link.md": "device", tmp_path / "pipe": "pipe"}
+    for path, kind in devices.items():
+        with pytest.raises(InputError, match=f"^output .*: got a {kind}, expected a file"):
+            check(path)
+    (tmp_path / "mounts").write_text(f"22 1 8:1 / {card.resolve()} rw - ext4 /dev/sda1 rw\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(output_folder, "_MOUNTS", tmp_path / "mounts")
+        with pytest.raises(InputError, match=r"card\.md: got a mount point"):
+            check(card)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(InputError, match=r"cannot be written; choose another folder"):
+        check(card)
 
 
 def test_an_object_of_others_is_refused() -> None:

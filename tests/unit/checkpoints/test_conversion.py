@@ -22,6 +22,7 @@ from albert_core.checkpoints import (
     save_release,
     write_tf1_checkpoint,
 )
+from albert_core.checkpoints import conversion as conversion_module
 from albert_core.config import preset
 from albert_core.errors import InputError, StepFailedError
 from albert_core.model import (
@@ -45,6 +46,7 @@ from tests.helpers.checkpoint_samples import (
     of_model,
     pretrained,
 )
+from tests.helpers.power_cuts import contents
 
 TASK = {"name": "moods", "labels": ["sad", "glad", "mad"]}
 
@@ -192,6 +194,38 @@ def test_a_destination_that_holds_something_is_refused(tf1: Path, tmp_path: Path
     with pytest.raises(InputError, match="exists; choose a new or empty folder"):
         convert(tf1, tmp_path / "out", to="keras")
     assert names_in(tmp_path / "out") == {"thesis.tex"}
+
+
+@pytest.mark.parametrize("to", ["tf1", "huggingface", "keras"])
+def test_a_conversion_that_is_there_already_is_done(
+    to: CheckpointFormat, own: Path, tmp_path: Path
+) -> None:
+    convert(own, tmp_path / "out", to=to)
+    expected = contents(tmp_path / "out")
+    (tmp_path / ".out.partial/half").mkdir(parents=True)  # of a process that was killed
+    convert(own, tmp_path / "out", to=to)
+    assert contents(tmp_path / "out") == expected
+    assert not (tmp_path / ".out.partial").exists()
+
+
+def test_a_destination_with_another_checkpoint_is_refused(own: Path, tmp_path: Path) -> None:
+    shutil.copytree(own, tmp_path / "out")
+    (tmp_path / "out/notes.txt").write_text("mine")
+    expected = contents(tmp_path / "out")
+    with pytest.raises(InputError, match="exists; choose a new or empty folder"):
+        convert(own, tmp_path / "out", to="keras")
+    assert contents(tmp_path / "out") == expected
+    assert not (tmp_path / ".out.partial").exists()
+
+
+def test_a_destination_that_cannot_be_renamed_is_filled(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    convert(own, tmp_path / "expected", to="huggingface")
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr(conversion_module, "is_replaceable", lambda _: False)
+    convert(own, tmp_path / "out", to="huggingface")
+    assert contents(tmp_path / "out") == contents(tmp_path / "expected")
 
 
 def test_an_unknown_target_is_refused(tf1: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import warnings
 from typing import Any
 
+from albert_core.certificates import certificates_file
 from albert_core.errors import InputError
 from albert_core.storage import join
 from components.service_calls import CallConfig, Service
@@ -20,6 +21,7 @@ from pipeline.remote.platforms.kubeflow.messages import (
     to_remote_schedule,
 )
 from pipeline.remote.platforms.kubeflow.rules import KubeflowRules
+from pipeline.remote.platforms.kubeflow.versions import check_version, version_in
 from pipeline.remote.platforms.platform import (
     Platform,
     RemoteRun,
@@ -76,11 +78,19 @@ class KubeflowPlatform(Platform):
         """Kfp's client, which knows the ways of logging in; made at the first use.
 
         With KF_PIPELINES_SA_TOKEN_PATH set, it logs in by the token of the pod's service account.
+
+        Raises:
+            InputError: There is no such token.
         """
         import kfp
         from kfp.client import KF_PIPELINES_SA_TOKEN_ENV, ServiceAccountTokenVolumeCredentials
 
-        has_token = KF_PIPELINES_SA_TOKEN_ENV in os.environ
+        token = os.environ.get(KF_PIPELINES_SA_TOKEN_ENV)
+        if token and not os.access(token, os.R_OK):
+            raise InputError(
+                f"{KF_PIPELINES_SA_TOKEN_ENV} {token}: no such file, expected one with the token "
+                "of a service account; make it with `kubectl create token`, or unset the variable"
+            )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             # Given its default namespace the client asks the server whether it has several users,
@@ -88,8 +98,42 @@ class KubeflowPlatform(Platform):
             return kfp.Client(
                 host=self.config.host,
                 namespace=self.config.namespace or "single-user",
-                credentials=ServiceAccountTokenVolumeCredentials() if has_token else None,
+                credentials=ServiceAccountTokenVolumeCredentials() if token else None,
+                ssl_ca_cert=certificates_file(),
             )
+
+    def check_server(self, *, runs_pipeline: bool) -> None:
+        """Ask the server for its version; refuse one that is not Kubeflow Pipelines, or too old.
+
+        One that does not tell its version is told of on standard error. Nothing is asked with
+        `check_version` false.
+
+        Raises:
+            InputError: It is refused.
+            ServiceError: It did not answer.
+        """
+        if not self.config.check_version:
+            return
+        health = self.service.call("kubeflow.host", self._get_health)
+        if not isinstance(health, dict):
+            raise InputError(
+                f"kubeflow.host: {self.config.host} answered with a page, expected the API of "
+                "Kubeflow Pipelines 2: log in as docs/operations.md says, or correct the address"
+            )
+        if runs_pipeline:
+            check_version(version_in(health), self.service.name)
+
+    def _get_health(self, timeout_s: float) -> Any:
+        """Return what the server says of itself: a mapping, or the text of a page."""
+        # The client's own method drops the version from the answer.
+        return self._client._healthz_api.api_client.call_api(
+            f"{_API}/healthz",
+            "GET",
+            response_type="object",
+            auth_settings=["Bearer"],
+            _return_http_data_only=True,
+            **timeouts(timeout_s),
+        )
 
     def run_request(self, submission: Submission, run_id: str) -> Request:
         """Return a Run."""

@@ -1,8 +1,16 @@
 """Where Kubeflow Pipelines is, and as whom it is called."""
 
 import dataclasses
+import re
+import urllib.parse
 
+from albert_core.errors import InputError
+from albert_core.google_storage import SCHEME, bucket_and_name
 from pipeline.remote.cron import check_time_zone
+
+_EXAMPLE = "https://kubeflow.example.org/pipeline"
+_BARE = re.compile(r"[\w.-]+(:\d+)?(/[\w./-]*)?$")
+_LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1)([:/]|$)")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -10,13 +18,16 @@ class KubeflowConfig:
     """Kubeflow Pipelines: where, and as whom.
 
     Attributes:
-        host: Address of its API, such as https://kubeflow.example.org/pipeline.
+        host: Address of its pages, such as https://kubeflow.example.org/pipeline, with the scheme
+            and without what follows a `#`.
         namespace: Namespace of a server with several users; nothing for one without.
         experiment: Experiment that the runs belong to.
         root: Folder for artifacts, in a storage that the server knows: gs://, s3:// or minio://.
         work_root: gs:// folder of work in progress; `work` in `root` when empty.
         service_account: Kubernetes service account of the steps; the server's own when empty.
         time_zone: What the server schedules by, its CRON_SCHEDULE_TIMEZONE.
+        check_version: Whether a server of a version that cannot run the pipeline is refused; false
+            for one that has what is needed under another number.
     """
 
     host: str = ""
@@ -26,11 +37,56 @@ class KubeflowConfig:
     work_root: str = ""
     service_account: str = ""
     time_zone: str = "UTC"
+    check_version: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse a time zone that there is not.
+        """Refuse a host that is no address, a bucket of an impossible name and other time zones.
 
         Raises:
-            InputError: It is one.
+            InputError: There is one of these.
         """
+        if self.host:
+            _check_host(self.host)
+        for root in (self.root, self.work_root):
+            if root.startswith(SCHEME):
+                bucket_and_name(root)
         check_time_zone("kubeflow.time_zone", self.time_zone)
+
+
+def _check_host(host: str) -> None:
+    """Refuse what is no address of a server, such as one without scheme or of a page.
+
+    Raises:
+        InputError: It is one; names the address that may be meant.
+    """
+    try:
+        parts = urllib.parse.urlsplit(host)
+        name, port = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise InputError(f"kubeflow.host: got {host!r}, {error}; expected {_EXAMPLE}") from error
+    if parts.scheme not in ("http", "https"):
+        is_bare = "://" not in host and _BARE.match(host)
+        guess = f"{'http' if _LOOPBACK.match(host) else 'https'}://{host}" if is_bare else _EXAMPLE
+        raise InputError(
+            f"kubeflow.host: got {_hide_password(host)!r}, expected an address with http:// or "
+            f"https://, such as {guess}"
+        )
+    if not name or host != host.strip() or any(c.isspace() for c in host):
+        raise InputError(f"kubeflow.host: got {host!r}, expected an address such as {_EXAMPLE}")
+    place = f"{parts.scheme}://{name}{f':{port}' if port else ''}"
+    if parts.username is not None:
+        raise InputError(
+            f"kubeflow.host: got a user's name in it, expected {place}{parts.path} without; log in "
+            "as docs/operations.md says"
+        )
+    path = parts.path.partition("/apis/")[0]
+    if parts.fragment or parts.query or path != parts.path or host.endswith(("#", "?")):
+        raise InputError(
+            f"kubeflow.host: got {host!r}, the address of a page, expected that of the server: "
+            f"{place}{path.rstrip('/')}"
+        )
+
+
+def _hide_password(host: str) -> str:
+    """Return an address without what precedes an @."""
+    return host.rpartition("@")[2]

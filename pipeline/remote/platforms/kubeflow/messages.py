@@ -8,6 +8,7 @@ from albert_core.errors import InputError
 from pipeline.remote.cron import CronSchedule
 from pipeline.remote.platforms.platform import RemoteSchedule
 
+_CONNECT_WITHIN_S = 2.0
 _REQUEST_HASH = re.compile(r"albert request ([0-9a-f]+)")
 
 
@@ -65,5 +66,8 @@ def name_filter(name: str) -> str:
 
 
 def timeouts(timeout_s: float) -> dict[str, tuple[float, float]]:
-    """Return the time-out as the generated client takes it: to connect, and to read."""
-    return {"_request_timeout": (timeout_s, timeout_s)}
+    """Return the time-out as the generated client takes it: to connect, and to read.
+
+    Connecting has two seconds at most: urllib3 tries it four times.
+    """
+    return {"_request_timeout": (min(_CONNECT_WITHIN_S, timeout_s), timeout_s)}

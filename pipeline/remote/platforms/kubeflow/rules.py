@@ -5,6 +5,7 @@ from typing import Any
 from albert_core.errors import InputError
 from pipeline.remote.cloud_names import check_kubernetes_gpus, check_kubernetes_labels
 from pipeline.remote.platforms.rules import PlatformRules
+from pipeline.remote.pod_settings import check_object_names, check_volume_claims
 from pipeline.remote.step_resources import StepResources
 
 
@@ -19,7 +20,7 @@ class KubeflowRules(PlatformRules):
     max_title_characters = 255  # of a name in its database
 
     def check_resources(self, step: str, resources: StepResources) -> None:
-        """Refuse GPUs and labels that Kubernetes has not, and slices of more than one machine.
+        """Refuse GPUs and names that Kubernetes has not, and slices of more than one machine.
 
         Raises:
             InputError: There is such a thing.
@@ -27,6 +28,7 @@ class KubeflowRules(PlatformRules):
         if resources.accelerator:
             check_kubernetes_gpus(f"{step}.accelerator", resources.accelerator.type)
         check_kubernetes_labels(f"{step}.node_selectors", resources.node_selectors)
+        _check_pod(step, resources)
         tpu = resources.tpu
         if tpu and tpu.num_hosts > 1:
             raise InputError(
@@ -36,9 +38,10 @@ class KubeflowRules(PlatformRules):
             )
 
     def configure(self, task: Any, resources: StepResources) -> None:
-        """Give the task's pod environment, node selectors, TPUs, time-out and shared memory.
+        """Give the task's pod what it asks of Kubernetes, in place, and its environment.
 
-        Each only if `resources` has it; changes the task in place.
+        That is node selectors, TPUs, time-out, shared memory, and what `_configure_pod` gives; each
+        only if `resources` has it.
         """
         from kfp import kubernetes
 
@@ -53,6 +56,50 @@ class KubeflowRules(PlatformRules):
             kubernetes.empty_dir_mount(
                 task, "shared-memory", "/dev/shm", "Memory", f"{resources.shared_memory_gib}Gi"
             )
+        _configure_pod(task, resources)
+
+
+def _check_pod(step: str, resources: StepResources) -> None:
+    """Refuse labels, annotations, tolerations, secrets and volumes that Kubernetes has not.
+
+    Raises:
+        InputError: There is such a thing.
+    """
+    check_kubernetes_labels(f"{step}.pod_labels", resources.pod_labels)
+    # Values of annotations may be any text.
+    keys = dict.fromkeys(resources.pod_annotations, "")
+    check_kubernetes_labels(f"{step}.pod_annotations", keys)
+    for index, toleration in enumerate(resources.tolerations):
+        toleration.check(f"{step}.tolerations[{index}]")
+    check_object_names(f"{step}.image_pull_secrets", resources.image_pull_secrets)
+    for name, source in resources.env_from_secrets.items():
+        source.check(f"{step}.env_from_secrets.{name}")
+    check_volume_claims(f"{step}.volume_claims", resources.volume_claims)
+
+
+def _configure_pod(task: Any, resources: StepResources) -> None:
+    """Give a task's pod labels, annotations, tolerations, secrets and volumes, in place."""
+    from kfp import kubernetes
+
+    for name, value in resources.pod_labels.items():
+        kubernetes.add_pod_label(task, name, value)
+    for name, value in resources.pod_annotations.items():
+        kubernetes.add_pod_annotation(task, name, value)
+    for toleration in resources.tolerations:
+        kubernetes.add_toleration(
+            task,
+            key=toleration.key or None,
+            operator=toleration.operator,
+            value=toleration.value or None,
+            effect=toleration.effect or None,
+            toleration_seconds=toleration.seconds,
+        )
+    if resources.image_pull_secrets:
+        kubernetes.set_image_pull_secrets(task, list(resources.image_pull_secrets))
+    for name, source in resources.env_from_secrets.items():
+        kubernetes.use_secret_as_env(task, source.secret, {source.key: name})
+    for claim in resources.volume_claims:
+        kubernetes.mount_pvc(task, claim.claim, claim.path, claim.sub_path)
 
 
 def _request_tpus(task: Any, resources: StepResources) -> None:

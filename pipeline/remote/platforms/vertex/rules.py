@@ -4,10 +4,11 @@ import dataclasses
 from typing import Any
 
 from albert_core.errors import InputError
+from albert_core.storage_settings import USER_PROJECT_VARIABLE
 from components.steps import Step
 from pipeline.remote.cloud_names import check_vertex_gpus
 from pipeline.remote.platforms.rules import PlatformRules
-from pipeline.remote.step_resources import CustomJobSettings, StepResources
+from pipeline.remote.step_resources import POD_SETTINGS, CustomJobSettings, StepResources
 from pipeline.remote.tpu import TpuSlice
 
 # Vertex AI replaces these by the run's own, as it does in Google's components.
@@ -38,7 +39,7 @@ class VertexRules(PlatformRules):
     def check_resources(self, step: str, resources: StepResources) -> None:
         """Refuse GPUs that Vertex AI has not and settings that steps of a pipeline do not have.
 
-        These are node selectors, shared memory and, but for a job on TPUs, a time-out.
+        These are all settings of a pod, shared memory and, but for a job on TPUs, a time-out.
 
         Raises:
             InputError: There is such a thing, or a job on TPUs without a time-out.
@@ -46,7 +47,7 @@ class VertexRules(PlatformRules):
         if gpus := resources.accelerator:
             check_vertex_gpus(f"{step}.accelerator", gpus.type, gpus.count)
         is_set = {
-            "node_selectors": bool(resources.node_selectors),
+            **{name: bool(getattr(resources, name)) for name in POD_SETTINGS},
             "shared_memory_gib": bool(resources.shared_memory_gib),
             "timeout_s": bool(resources.timeout_s) and not resources.tpu,
         }
@@ -72,9 +73,11 @@ class VertexRules(PlatformRules):
         return pretrain_in_custom_job(**inputs, project=_PROJECT, location=_LOCATION, job=job)
 
     def configure(self, task: Any, resources: StepResources) -> None:
-        """Add the environment, unless it is for a custom job, which has it in its settings."""
+        """Add the environment; a custom job has it in its settings, its task what buckets need."""
         if not resources.tpu:
             super().configure(task, resources)
+        elif payer := resources.env.get(USER_PROJECT_VARIABLE):
+            task.set_env_variable(USER_PROJECT_VARIABLE, payer)
 
 
 def _tpu_job(

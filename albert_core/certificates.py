@@ -1,0 +1,48 @@
+"""Certificates of authorities that are trusted beside the known ones."""
+
+import hashlib
+import os
+import ssl
+
+from albert_core.connection_failures import CERTIFICATES_VARIABLE
+from albert_core.errors import InputError
+from albert_core.files import read_regular_file, write_atomically
+from albert_core.user_folder import user_folder
+
+
+def trust_certificates(path: str, *, setting: str) -> None:
+    """Let this process and those it starts trust the certificates in a file, and the known ones.
+
+    Writes both into one file among this user's temporary files, and names it in REQUESTS_CA_BUNDLE.
+    Known are those of the file that this variable named before, else certifi's.
+
+    Args:
+        path: File of certificates in PEM.
+        setting: Name of the setting, for messages.
+
+    Raises:
+        InputError: The file is missing, or holds no certificate.
+    """
+    try:
+        added = read_regular_file(path)
+        ssl.create_default_context(cadata=added.decode("ascii"))
+    except InputError as error:
+        raise InputError(f"{setting} {error}") from error
+    except (ssl.SSLError, ValueError) as error:
+        raise InputError(
+            f"{setting} {path}: got no certificates, expected some in PEM (-----BEGIN CERTIFICATE)"
+        ) from error
+    from requests.certs import where
+
+    known = read_regular_file(certificates_file() or where())
+    if added not in known:
+        bundle = known.rstrip() + b"\n" + added
+        name = f"{hashlib.sha256(bundle).hexdigest()[:16]}.pem"
+        target = user_folder("albert-certificates") / name
+        write_atomically(target, bundle)
+        os.environ[CERTIFICATES_VARIABLE] = str(target)
+
+
+def certificates_file() -> str | None:
+    """Return the file of certificates that the environment names; None: certifi's."""
+    return os.environ.get(CERTIFICATES_VARIABLE) or os.environ.get("CURL_CA_BUNDLE")

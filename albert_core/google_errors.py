@@ -1,0 +1,137 @@
+"""Errors of Google Cloud Storage and of logging in there, as one line that names a remedy."""
+
+import contextlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from albert_core.connection_failures import explain_failure
+from albert_core.errors import InputError, NoAccessError, ServiceError
+from albert_core.google_client import LOGIN_REMEDY, UnreachableError, is_anonymous
+from albert_core.storage_settings import USER_PROJECT_VARIABLE, user_project
+
+_LONGEST_MESSAGE = 300
+_REQUEST = re.compile(r"^[A-Z]+ https?://\S+: ")
+
+
+class WriteConflictError(InputError):
+    """Object changed since it was read (generation precondition failed)."""
+
+
+def conflict_error(path: str) -> WriteConflictError:
+    """Return the error of a write that came after another process's."""
+    return WriteConflictError(
+        f"{path}: exists already; another run was faster, whose result is complete"
+    )
+
+
+@contextlib.contextmanager
+def input_errors(path: str | Path) -> Iterator[None]:
+    """Turn errors of Google Cloud Storage into errors of one line that name a remedy.
+
+    Any other error passes as it is.
+
+    Raises:
+        WriteConflictError: A generation precondition failed.
+        NoAccessError: There are no credentials, they are refused or have no right to this, or
+            there is no way to Google.
+        InputError: There is no such bucket or object, or Google does not take the request.
+        ServiceError: Google failed, or the connection was lost, for as long as it was tried again.
+    """
+    import requests.exceptions
+    from google.api_core import exceptions
+    from google.auth.exceptions import GoogleAuthError
+
+    try:
+        yield
+    except exceptions.PreconditionFailed as error:
+        raise conflict_error(str(path)) from error
+    except exceptions.RetryError as error:
+        raise _lost_connection(path, error.cause or error) from error
+    except exceptions.GoogleAPICallError as error:
+        raise _refusal(path, error) from error
+    except UnreachableError as error:
+        raise NoAccessError(f"{path}: {error}") from error
+    except GoogleAuthError as error:
+        raise _login_error(path, error) from error
+    except requests.exceptions.RequestException as error:
+        raise _lost_connection(path, error) from error
+
+
+def _refusal(path: str | Path, error: Any) -> InputError | ServiceError:
+    """Return the error of a request that Google answered with a status of 400 or above."""
+    message = _message_of(error)
+    if "requester pays" in message.lower() and not user_project():
+        login = f"{LOGIN_REMEDY}, and " if is_anonymous() else ""
+        return NoAccessError(
+            f"{path}: readers of this bucket pay (Requester Pays); {login}set "
+            f"storage.user_project, or {USER_PROJECT_VARIABLE}, to a Google Cloud project of yours"
+        )
+    if error.code == 404:
+        return InputError(f"{path}: no such bucket or object; check the address")
+    if error.code in (401, 403):
+        return _no_right(path, message)
+    if error.code == 429 or error.code >= 500:
+        return ServiceError(
+            f"{path}: Google Cloud Storage answered {error.code} ({message}); try again later"
+        )
+    return InputError(f"{path}: Google Cloud Storage answered {error.code} ({message}); correct it")
+
+
+def _no_right(path: str | Path, message: str) -> NoAccessError:
+    """Return the error of a request that the account, or nobody in particular, may not make."""
+    if is_anonymous():
+        return NoAccessError(
+            f"{path}: not public, and there are no Google credentials; {LOGIN_REMEDY}"
+        )
+    if "serviceusage" in message:
+        return NoAccessError(
+            f"{path}: permission denied; give this account the role Service Usage Consumer on "
+            f"{user_project() or 'the project'}, which pays (storage.user_project)"
+        )
+    return NoAccessError(
+        f"{path}: permission denied; give this account a role such as Storage Object Admin"
+    )
+
+
+def _login_error(path: str | Path, error: Any) -> NoAccessError | ServiceError:
+    """Return the error of a login at Google that failed: expired, revoked, or not made at all."""
+    from google.auth.exceptions import OAuthError, RefreshError, TransportError
+
+    if isinstance(error, TransportError):
+        return _lost_connection(path, error)
+    if isinstance(error, RefreshError | OAuthError):
+        return NoAccessError(f"{path}: {describe_refused_login(error)}")
+    if is_anonymous():
+        return _no_right(path, "")
+    return NoAccessError(f"{path}: no usable Google credentials; {LOGIN_REMEDY}")
+
+
+def describe_refused_login(error: BaseException) -> str:
+    """Return what to do about credentials that Google gives no token for, in part of a line."""
+    said = _one_line(str(error.args[0]) if error.args else str(error))
+    return f"the Google login has expired or is refused ({said}); {LOGIN_REMEDY}"
+
+
+def _lost_connection(path: str | Path, error: BaseException) -> ServiceError:
+    """Return the error of a connection that was lost, or of a service that kept failing.
+
+    It is no InputError: what was to be looked at may be there.
+    """
+    if code := getattr(error, "code", None):
+        return ServiceError(
+            f"{path}: Google Cloud Storage answered {code} ({_message_of(error)}); try again later"
+        )
+    failure = explain_failure(error)
+    reason = failure.reason if failure else f"{_one_line(str(error))}; try again later"
+    return ServiceError(f"{path}: the connection to Google Cloud Storage was lost: {reason}")
+
+
+def _message_of(error: Any) -> str:
+    """Return the message of an answer in one line, without the request that comes before it."""
+    return _one_line(_REQUEST.sub("", getattr(error, "message", "") or str(error)))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:_LONGEST_MESSAGE]

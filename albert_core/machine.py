@@ -1,0 +1,84 @@
+"""What this process may use of its machine: cores, and whether processes can share semaphores."""
+
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+_CGROUPS = Path("/proc/self/cgroup")
+_CGROUP_ROOT = Path("/sys/fs/cgroup")
+# The last is XLA's, for its pool of threads on the CPU.
+_THREAD_VARIABLES = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "NPROC")
+
+
+def num_usable_cores() -> int:
+    """Return how many cores this process may use, 1 at least.
+
+    It is the least of the machine's cores, those the process is bound to (`taskset`), and the time
+    that its control groups allow, rounded up: a container with a limit of 2 cores sees all of the
+    machine's, and threads for all of them would only take turns.
+    """
+    return max(1, min([_num_bound_cores(), *(math.ceil(quota) for quota in _quotas())]))
+
+
+def _num_bound_cores() -> int:
+    """Return how many cores this process is bound to; where that is not told, the machine's."""
+    if hasattr(os, "sched_getaffinity"):  # macOS has none
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def limit_threads() -> None:
+    """Have TensorFlow and XLA use no more threads than this process may use cores.
+
+    They see the cores that it is bound to, and not the limits of its container: only where these
+    are lower, variables of the environment are set, unless they are already. It must precede their
+    first computation.
+    """
+    if (num_cores := num_usable_cores()) < _num_bound_cores():
+        for name in _THREAD_VARIABLES:
+            os.environ.setdefault(name, str(num_cores))
+
+
+def can_share_semaphores() -> bool:
+    """Return whether pools of processes work here; they need semaphores, which are in /dev/shm."""
+    import multiprocessing
+
+    try:
+        multiprocessing.get_context("spawn").Lock()
+    except (ImportError, OSError):
+        return False
+    return True
+
+
+def _quotas() -> Iterator[float]:
+    """Yield the limits of this process's control groups and those above them, in cores."""
+    for folder in _cgroup_folders():
+        # Version 2: "200000 100000", or "max 100000" without a limit.
+        fields = _read(folder / "cpu.max").split()
+        if not fields:  # version 1: -1 without a limit
+            fields = [_read(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]
+        if len(fields) == 2 and all(field.isdigit() for field in fields) and int(fields[1]):
+            yield int(fields[0]) / int(fields[1])
+
+
+def _cgroup_folders() -> Iterator[Path]:
+    """Yield the folders of this process's control groups for cores, and all above them."""
+    for line in _read(_CGROUPS).splitlines():
+        number, _, rest = line.partition(":")
+        controllers, _, name = rest.partition(":")
+        if number != "0" and "cpu" not in controllers.split(","):
+            continue
+        # Of version 1 each set of controllers has a folder. A container's name may be that of the
+        # machine, while the folders that it sees begin with its own: the root is among them.
+        root = _CGROUP_ROOT if number == "0" else _CGROUP_ROOT / controllers
+        path = PurePosixPath(name.lstrip("/"))
+        yield from (root / below for below in (path, *path.parents))
+
+
+def _read(path: Path) -> str:
+    """Return a small file's text; empty if it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

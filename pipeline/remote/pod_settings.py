@@ -1,0 +1,148 @@
+"""What a step's pod asks of Kubernetes: tolerations, values of secrets, volumes; their checks."""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+from albert_core.errors import InputError
+from pipeline.remote.cloud_names import check_kubernetes_labels
+
+# Names of secrets and of claims of volumes; keys within secrets.
+_OBJECT_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+_SECRET_KEY = re.compile(r"[A-Za-z0-9._-]{1,253}")
+# The launcher of Kubeflow keeps its own files there.
+_TAKEN_PATHS = ("/kfp-launcher", "/gcs", "/s3", "/minio", "/dev/shm")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Toleration:
+    """A taint of nodes that does not keep a pod away.
+
+    Attributes:
+        key: Its key; empty, with `Exists`, for all taints.
+        operator: `Exists` for any value, `Equal` for that of `value`.
+        value: Its value.
+        effect: Its effect; empty for all.
+        seconds: How long the pod stays on a node that gets the taint; for ever when not given.
+            For the effect NoExecute only.
+    """
+
+    key: str = ""
+    operator: Literal["Equal", "Exists"] = "Exists"
+    value: str = ""
+    effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] = ""
+    seconds: int | None = None
+
+    def check(self, setting: str) -> None:
+        """Refuse what Kubernetes does not take.
+
+        Args:
+            setting: Name of the setting, for messages.
+
+        Raises:
+            InputError: It is refused.
+        """
+        if self.operator == "Exists" and self.value:
+            raise InputError(
+                f"{setting}: got the value {self.value!r} with operator Exists, expected none; set "
+                "operator: Equal"
+            )
+        if self.operator == "Equal" and not self.key:
+            raise InputError(f"{setting}: got no key with operator Equal, expected one")
+        if self.key:
+            check_kubernetes_labels(setting, {self.key: self.value})
+        if self.seconds is not None and (self.effect != "NoExecute" or self.seconds < 0):
+            raise InputError(
+                f"{setting}: got seconds: {self.seconds}, expected it with effect: NoExecute only, "
+                "and 0 or more"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SecretKey:
+    """A value in a secret of the namespace of the steps.
+
+    Attributes:
+        secret: Name of the secret.
+        key: Key of the value in it.
+    """
+
+    secret: str
+    key: str
+
+    def check(self, setting: str) -> None:
+        """Refuse names that Kubernetes does not have; the arguments are those of `Toleration`'s.
+
+        Raises:
+            InputError: There is one.
+        """
+        check_object_names(f"{setting}.secret", [self.secret])
+        if not _SECRET_KEY.fullmatch(self.key):
+            raise InputError(
+                f"{setting}.key: got {self.key!r}, expected letters, digits, -, _ and . as in the "
+                "secret's data"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VolumeClaim:
+    """A persistent volume, by its claim in the namespace of the steps.
+
+    Attributes:
+        claim: Name of the PersistentVolumeClaim, which exists.
+        path: Folder of the step's container that it is mounted at.
+        sub_path: Folder of the volume that is mounted; the whole volume when empty.
+    """
+
+    claim: str
+    path: str
+    sub_path: str = ""
+
+    def check(self, setting: str) -> None:
+        """Refuse names and folders that cannot be; the arguments are those of `Toleration`'s.
+
+        Raises:
+            InputError: There is one.
+        """
+        check_object_names(f"{setting}.claim", [self.claim])
+        parts = self.path.split("/")
+        is_taken = any(f"{self.path}/".startswith(f"{taken}/") for taken in _TAKEN_PATHS)
+        if not self.path.strip("/") or parts[0] or ".." in parts or ":" in self.path or is_taken:
+            raise InputError(
+                f"{setting}.path: got {self.path!r}, expected an absolute folder such as /data, "
+                f"none of {', '.join(_TAKEN_PATHS)}"
+            )
+        if self.sub_path.startswith("/") or ".." in self.sub_path.split("/"):
+            raise InputError(
+                f"{setting}.sub_path: got {self.sub_path!r}, expected a folder within the volume"
+            )
+
+
+def check_object_names(setting: str, names: Sequence[str]) -> None:
+    """Refuse what is no name of a secret or of another object of Kubernetes.
+
+    Raises:
+        InputError: There is such a name.
+    """
+    for name in names:
+        if not _OBJECT_NAME.fullmatch(name):
+            raise InputError(
+                f"{setting}: got {name!r}, expected the name of an object of Kubernetes: "
+                "lower-case letters, digits, - and ."
+            )
+
+
+def check_volume_claims(setting: str, claims: Sequence[VolumeClaim]) -> None:
+    """Refuse claims that cannot be, and two at one folder.
+
+    Raises:
+        InputError: There is one.
+    """
+    paths: set[str] = set()
+    for index, claim in enumerate(claims):
+        claim.check(f"{setting}[{index}]")
+        path = claim.path.rstrip("/")
+        if path in paths:
+            raise InputError(f"{setting}[{index}].path: got {claim.path} twice, expected it once")
+        paths.add(path)

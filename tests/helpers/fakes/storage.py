@@ -1,0 +1,75 @@
+"""A fake bucket of Google Cloud Storage that says no: it may be private, or its readers pay."""
+
+import base64
+import urllib.parse
+
+from tests.helpers.fakes.loopback import Answer, Call
+
+BUCKET = "albert-fake"
+CONTENT = ["one", "line"]
+
+
+class Bucket:
+    """The parts of the JSON API that reading takes, for one bucket with one object, `a/b.json`.
+
+    Args:
+        is_public: Whether it answers without a token.
+        is_listed: Whether it lists its objects.
+        readers_pay: Whether a request must name the project that pays.
+        refusal: Status and message for every request; None: none.
+    """
+
+    def __init__(
+        self,
+        *,
+        is_public: bool = True,
+        is_listed: bool = True,
+        readers_pay: bool = False,
+        refusal: tuple[int, str] | None = None,
+    ) -> None:
+        self.is_public, self.is_listed, self.readers_pay = is_public, is_listed, readers_pay
+        self.refusal = refusal
+
+    def __call__(self, call: Call) -> Answer:
+        if self.refusal:
+            return _error(*self.refusal)
+        if not self.is_public and "authorization" not in call.headers:
+            return _error(401, "Anonymous caller does not have storage.objects.get access")
+        if self.readers_pay and not call.query.get("userProject"):
+            return _error(400, "Bucket is a requester pays bucket but no user project provided.")
+        _, _, name = urllib.parse.unquote(call.path).partition("/o/")
+        if call.path.startswith("/download/"):
+            return Answer(CONTENT, headers={"X-Goog-Hash": "crc32c=" + _crc32c()})
+        if not name:
+            if not self.is_listed:
+                return _error(403, "does not have storage.objects.list access")
+            prefix = call.query.get("prefix", "")
+            return Answer({"items": [_object()] if "a/b.json".startswith(prefix) else []})
+        return Answer(_object()) if name == "a/b.json" else _error(404, "No such object")
+
+
+def _object() -> dict[str, str]:
+    return {
+        "name": "a/b.json",
+        "bucket": BUCKET,
+        "size": "15",
+        "generation": "1",
+        "crc32c": _crc32c(),
+        "updated": "2026-01-01T00:00:00Z",
+    }
+
+
+def _crc32c() -> str:
+    import google_crc32c
+
+    return base64.b64encode(google_crc32c.Checksum(b'["one", "line"]').digest()).decode()
+
+
+def _error(status: int, message: str) -> Answer:
+    return Answer({"error": {"code": status, "message": message}}, status)
+
+
+def refused_login(_: Call) -> Answer:
+    """A login at Google that has expired."""
+    body = {"error": "invalid_grant", "error_description": "Token has been expired or revoked."}
+    return Answer(body, 400)

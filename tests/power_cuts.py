@@ -1,0 +1,166 @@
+"""Kill commands at every call that changes files, one after the other, and run them again.
+
+Run by hand: `make power-cuts`, or `.venv/bin/python -m tests.power_cuts [command...] [--every N]`.
+Prints a line for each command: how many places it was killed at, after how many the same command
+failed, ended with other bytes, or left something beside its output, and each of these. Ends with
+status 1 if there is any. Calls of Python count: those that make, open for writing, flush, rename,
+link or remove a file. Children of a command, such as the steps of a run, are not killed by it, but
+end by themselves.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import yaml
+
+from pipeline.cli.main import main as albert
+from tests.helpers.power_cuts import KILLED, call_in_fork
+from tests.helpers.stopped_work import contents, make_inputs
+from tests.helpers.tiny_run import TINY_CONFIG, write_tasks
+
+_PRELOADED = (
+    "albert_core.inference",
+    "albert_core.inference.file_prediction",
+    "components.export.single_model",
+    "components.finetune.step",
+    "components.pretrain.step",
+    "components.records.step",
+    "components.report.step",
+    "components.vocab.step",
+)
+# Folders of the user's own among the temporary files, which are kept for later commands.
+_KEPT = ("albert-fetched-", "albert-work-", "albert-uploads-")
+
+_FEW_STEPS = {"num_train_steps": 6, "num_warmup_steps": 2, "evaluation_interval_steps": 3}
+
+
+def make_commands(inputs: Path) -> Mapping[str, Sequence[str]]:
+    """Return the commands by name, with `out` for their output.
+
+    Args:
+        inputs: Folder as `prepare` makes it.
+    """
+    model, corpus = str(inputs / "tiny/model"), str(inputs / "text/text.txt")
+    data = ("--vocab_dir", str(inputs / "tiny/vocab"), "--records_dir", str(inputs / "records"))
+    settings = ("--config", str(inputs / "tiny.yaml"))
+    few_steps = (f"--pretraining.{name}={value}" for name, value in _FEW_STEPS.items())
+    return {
+        "vocab": ("vocab", *settings, "--corpus.files", corpus, "--output", "out"),
+        "records": ("records", *settings, "--corpus.files", corpus, *data[:2], "--output", "out"),
+        "card": ("card", model, "--output", "out"),
+        "convert": ("convert", model, "out", "--to", "huggingface"),
+        "predict": ("predict", model, str(inputs / "texts.txt"), "--output", "out.jsonl"),
+        "embed": ("embed", model, str(inputs / "texts.txt"), "--output", "out.npy"),
+        "export": ("export", model, "--to", "huggingface,tf1", "--output", "out"),
+        "pretrain": ("pretrain", *settings, *few_steps, *data, "--output", "out"),
+        "run": ("run", *settings, "--corpus.files", corpus, "--output", "out"),
+    }
+
+
+def prepare(folder: Path) -> None:
+    """Make what the commands read."""
+    make_inputs(folder)
+    write_tasks(folder / "tasks-of-run")
+    config = {**TINY_CONFIG, "tasks": ["cola"], "data_dir": str(folder / "tasks-of-run")}
+    config["pretraining"] = {**TINY_CONFIG["pretraining"], "num_train_steps": 100}
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(config))
+    (folder / "texts.txt").write_text("The ship [MASK] slowly.\n" * 5)
+
+
+def main() -> int:
+    """Try all commands but `run`, or those named on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("commands", nargs="*", help="else all but run, of which one takes minutes")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="only every n-th place")
+    options = parser.parse_args()
+    for module in _PRELOADED:
+        __import__(module)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        # In a fork: TensorFlow must not have worked in the process that is forked.
+        assert call_in_fork(lambda: prepare(folder / "inputs"), log=folder / "log") == 0
+        commands = make_commands(folder / "inputs")
+        names = options.commands or [name for name in commands if name != "run"]
+        return int(sum(cut(n, commands[n], folder / n, options.every) for n in names) > 0)
+
+
+def cut(name: str, command: Sequence[str], folder: Path, every: int) -> int:
+    """Kill a command at every n-th place, run it again, and return how often it did not end well.
+
+    Args:
+        name: Of the command, for the lines that are printed.
+        command: Its arguments.
+        folder: Folder to make; removed in the end.
+        every: The n.
+    """
+    began = time.monotonic()
+    assert _run(command, folder / "whole") == 0, (folder / "whole/log").read_text()
+    expected = _result(folder / "whole")
+    num_places = num_wrong = 0
+    for number in range(1, 1_000_000, every):
+        case = folder / "case"
+        shutil.rmtree(case, ignore_errors=True)
+        if _run(command, case, killed_at=number) != KILLED:
+            break
+        num_places += 1
+        status = _run(command, case)
+        lines = (case / "log").read_text().splitlines()
+        wrong = f"status {status}: {lines[-1:]}" if status else _difference(expected, _result(case))
+        num_wrong += bool(wrong)
+        if wrong:
+            print(f"{name} | killed at {number} | {wrong}", flush=True)
+    seconds = time.monotonic() - began
+    print(f"{name} | {num_places} places | {num_wrong} wrong | {seconds:.0f} s", flush=True)
+    shutil.rmtree(folder)
+    return num_wrong
+
+
+def _run(command: Sequence[str], case: Path, *, killed_at: int = 0) -> int:
+    """Run a command in a folder, with temporary files in a folder of its own there."""
+
+    def run() -> int:
+        os.chdir(case / "place")
+        os.environ["TMPDIR"] = str(case / "tmp")
+        tempfile.tempdir = None
+        return albert(command)
+
+    for name in ("place", "tmp"):
+        (case / name).mkdir(parents=True, exist_ok=True)
+    return call_in_fork(run, killed_at=killed_at, log=case / "log")
+
+
+def _result(case: Path) -> dict[str, str]:
+    """Return hashes of the files, less times, and names of folders that a command left.
+
+    Of a run only the places, not what is below `artifacts`, `work` and the like: its folder keeps
+    what each attempt made.
+    """
+    names = {
+        path.relative_to(case).as_posix(): ""
+        for folder in (case / "place", case / "tmp")
+        for path in folder.rglob("*")
+        # TensorBoard names its files after the time and the process.
+        if not path.name.startswith((*_KEPT, "events.out.tfevents"))
+    }
+    if (case / "place/out/config.yaml").exists():
+        places = [path for path in (case / "place/out").iterdir() if path.is_symlink()]
+        hashes = {path.name: str(contents(path.resolve())) for path in places}
+        return {**hashes, **{n: "" for n in names if n.count("/") < 2 or ".partial" in n}}
+    return {**names, **{f"place/{name}": value for name, value in contents(case / "place").items()}}
+
+
+def _difference(expected: Mapping[str, str], result: Mapping[str, str]) -> str:
+    left, lost = sorted(result.keys() - expected.keys()), sorted(expected.keys() - result.keys())
+    other = [name for name, value in result.items() if expected.get(name, value) != value]
+    parts = {"leaves": left, "lacks": lost, "other bytes in": other}
+    return "; ".join(f"{text} {', '.join(names)}" for text, names in parts.items() if names)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""What is written beside its place: taken over from killed processes, never by two at once."""
+
+import multiprocessing
+import threading
+from pathlib import Path
+
+import pytest
+
+from albert_core.errors import InputError
+from albert_core.files import write_atomically
+from albert_core.inference.output_files import whole_file
+from albert_core.partial_files import (
+    partial_path,
+    remove_leftovers,
+    remove_whole_folder,
+    replace_folder,
+    replaced_path,
+    staging_folder,
+)
+from albert_core.user_folder import shared_folder_variables, temporary_files_in, user_folder
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def test_a_file_that_a_killed_writer_left_is_taken_over(tmp_path: Path) -> None:
+    partial_path(tmp_path / "file").write_bytes(b"a longer text, half")
+    write_atomically(tmp_path / "file", b"whole")
+    assert (tmp_path / "file").read_bytes() == b"whole"
+    assert names_in(tmp_path) == ["file"]
+
+
+def test_writers_of_one_file_wait_for_each_other(tmp_path: Path) -> None:
+    texts = [bytes([65 + number]) * 100_000 for number in range(8)]
+    threads = [
+        threading.Thread(target=write_atomically, args=(tmp_path / "file", text)) for text in texts
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (tmp_path / "file").read_bytes() in texts
+    assert names_in(tmp_path) == ["file"]
+
+
+def test_a_failed_writer_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("earlier")
+
+    def fail() -> None:
+        with whole_file(str(tmp_path / "labels.csv")) as partial:
+            partial.write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert (tmp_path / "labels.csv").read_text() == "earlier"
+    assert names_in(tmp_path) == ["labels.csv"]
+
+
+def test_the_file_that_a_link_leads_to_is_written(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "labels.csv").symlink_to("disk/labels.csv")
+    with whole_file(str(tmp_path / "labels.csv")) as partial:
+        partial.write_text("whole")
+    assert (tmp_path / "labels.csv").is_symlink()
+    assert (tmp_path / "disk/labels.csv").read_text() == "whole"
+
+
+def test_a_second_writer_of_hours_is_refused(tmp_path: Path) -> None:
+    refused = "another process is writing there; wait for it or stop it"
+    with whole_file(str(tmp_path / "labels.csv")) as partial:
+        partial.write_text("whole")
+        with pytest.raises(InputError, match=refused), whole_file(str(tmp_path / "labels.csv")):
+            pass
+    with staging_folder(tmp_path / ".out.partial") as folder:
+        (folder / "file").touch()
+        with pytest.raises(InputError, match=refused), staging_folder(folder):
+            pass
+        replace_folder(folder, tmp_path / "out")
+    assert names_in(tmp_path) == ["labels.csv", "out", "out/file"]
+
+
+def test_folders_that_a_killed_process_left_are_removed(tmp_path: Path) -> None:
+    partial_path(tmp_path / "out").mkdir()
+    (partial_path(tmp_path / "out") / "half").touch()
+    replaced_path(tmp_path / "out").mkdir()
+    (tmp_path / "out").mkdir()
+    with staging_folder(partial_path(tmp_path / "out")) as folder:
+        assert not list(folder.iterdir())
+        (folder / "whole").touch()
+        replace_folder(folder, tmp_path / "out")
+    assert names_in(tmp_path) == ["out", "out/whole"]
+    (tmp_path / "deep/.a.removed/x").mkdir(parents=True)
+    (tmp_path / "deep/.b.partial").mkdir()
+    (tmp_path / "deep/.c.replaced").write_text("a file of somebody's")
+    remove_leftovers(tmp_path)
+    assert names_in(tmp_path / "deep") == [".c.replaced"]
+    remove_whole_folder(tmp_path / "out")
+    assert names_in(tmp_path) == ["deep", "deep/.c.replaced"]
+
+
+def test_temporary_files_are_in_the_given_folder_and_those_of_the_user_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "shared"))
+    monkeypatch.delenv("ALBERT_SHARED_TMPDIR", raising=False)
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "work/left").mkdir(parents=True)
+    with temporary_files_in(tmp_path / "work"):
+        assert not list((tmp_path / "work").iterdir())
+        assert user_folder("albert-fetched").parent == tmp_path / "shared"
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            assert pool.apply(shared_folder_variables) == shared_folder_variables()
+    assert not (tmp_path / "work").exists()
+    assert user_folder("albert-fetched").parent == tmp_path / "shared"
