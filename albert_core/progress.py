@@ -42,9 +42,10 @@ def read_events(path: Path) -> list[dict[str, Any]]:
     which is no JSON object or lacks what its kind of event has: a display must not end a run.
 
     Returns:
-        Events with `time` in seconds (0 where it is missing), `step` and `event`: `started`,
-        `progress` (with `done`, `total`, `text`), `failed` (with `message`, `is_bad_input`) or
-        `finished`. They may have other values, too.
+        Events with `time` in seconds, `step` and `event`: `started`, `progress` (with `done`,
+        `total`, `text`), `failed` (with `message`, `is_bad_input`) or `finished`. Missing values
+        are filled in for `time` (0), `message` ("") and `is_bad_input` (False) alone. Events may
+        have other values, too.
     """
     data = path.read_bytes()
     lines = data[: data.rfind(b"\n") + 1].splitlines()

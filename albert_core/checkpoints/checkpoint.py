@@ -228,10 +228,12 @@ def reference_function(checkpoint: Checkpoint) -> ModelFunction:
 
 
 def _new_model(checkpoint: Checkpoint) -> "keras.Model":
-    """Return a model with random weights of the class that has the checkpoint's heads.
+    """Return a Keras model with random weights, of the class that has the checkpoint's head.
 
-    Of several heads the first of `classifier`, `span`, `span_beam` decides. A classifier has as
-    many labels as its variables have rows.
+    Of several heads the first of `classifier`, `span`, `span_beam` decides; without any of these it
+    is `AlbertForPreTraining`. A classifier has the checkpoint's pooling, and is one of multiple
+    choice if the checkpoint is; else it has the checkpoint's number of labels, of which any number
+    may apply if it `is_multi_label`.
     """
     from albert_core import model as models
 

@@ -13,14 +13,18 @@ def read_folder(
 ) -> Checkpoint:
     """Read a folder that `albert pretrain`, `albert finetune` or `save_folder` wrote.
 
-    Weights, architecture and vocabulary are not compared with each other.
+    Configuration and weights must be there; the vocabulary, and the files that tell task, settings
+    and head (`read_side_files`), may be missing. Weights, architecture and vocabulary are not
+    compared with each other. Keys of the configuration that ALBERT has no use for are
+    passed over, with a note.
 
     Args:
         folder: The folder.
-        find_vocabulary: Returns the vocabulary for the folder; by default the one there.
+        find_vocabulary: Returns the vocabulary for the folder, or None; by default the one there.
 
     Raises:
-        InputError: A file is missing or damaged.
+        InputError: Configuration or weights are missing; or they, the vocabulary or another of
+            those files cannot be read, or holds what it must not.
     """
     from albert_core.model.weights import read_weights
 

@@ -73,7 +73,8 @@ def fit_to_task(checkpoint: Checkpoint, task: Task) -> Checkpoint:
 def _refuse_other_heads(checkpoint: Checkpoint, task: Task) -> None:
     """Refuse a checkpoint without the task's head, or with another number or kind of outputs.
 
-    Where questions may have no answer, `span` serves as well as `span_beam`. The kind is that of
+    For questions it must have no outputs of a classifier; where they may have no answer, `span`
+    serves as well as `span_beam`. The kind is that of
     `_declared_kind`; where that is empty, any passes.
 
     Raises:

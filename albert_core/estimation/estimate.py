@@ -150,13 +150,15 @@ def estimate(
 
 
 def fill_minutes(estimates: Sequence[PhaseEstimate]) -> list[PhaseEstimate]:
-    """Return copies whose phases have the number of steps that their minutes take, 1 at least.
+    """Return copies with the steps that fit into each phase's part of the training's minutes.
 
-    It is rounded to the nearest, by each estimate's seconds per step. The estimates are returned as
-    they are if the training does not last a number of minutes.
+    The parts go by the phases' tokens. A number of steps is the part over the estimate's seconds
+    per step, rounded, 1 at least. It is replaced in each copy's phase; the configuration, with all
+    phases, stays. If the training does not last a number of minutes, the estimates are returned as
+    they are.
 
     Args:
-        estimates: One for each phase.
+        estimates: One for each phase, in their order, at least one.
     """
     config = estimates[0].request.config
     minutes = config.phase_minutes([estimate.request.phase for estimate in estimates])

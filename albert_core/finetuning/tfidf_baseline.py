@@ -46,10 +46,12 @@ def predict_with_tfidf(
     Classes are told by logistic regression on the TF-IDF of words and pairs of words; of two texts,
     on that of both and their cosine. Labels of which any number may apply are told by one for each.
     Scores are told by ridge regression on the same, or those of pairs by a line through the cosine
-    alone. What is best by the task's first metric is chosen on training examples: the strength of
-    regularisation, and whether pairs need more than the cosine. These are held out in five folds,
-    of more than 5,000 examples in every tenth. Of choices, the one that is closest to the text by
-    its cosine is taken.
+    alone. Of choices, the one that is closest to the text by its cosine is taken.
+
+    The strength of regularisation, and whether scores of pairs need more than the cosine, is chosen
+    by the task's first metric on training examples that are held out: in five folds, or of more
+    than 5,000 every tenth. With fewer than ten, or where a fold leaves but one class to train on,
+    it is strength 1, and for scores of pairs the cosine alone.
 
     Args:
         task: The task.
@@ -141,5 +143,5 @@ class _Features:
 
 
 def _cosines(first: Any, second: Any) -> np.ndarray:
-    # The rows have length one already.
+    """Return the cosine of each pair of rows of two sparse matrices, all of length 1: [M, 1]."""
     return np.asarray(first.multiply(second).sum(axis=1)).reshape(-1, 1)

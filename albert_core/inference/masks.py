@@ -50,7 +50,9 @@ class MaskPredictor(Predictor):
         encoded = [self._encode(text) for text in texts]
         usable = [ids for ids in encoded if not isinstance(ids, InvalidExample)]
         features = Features.from_sequences(usable, [len(ids) for ids in usable], {})
-        outputs = self.outputs(features, self._pad) if usable else {"masked_lm_logits": []}
+        outputs = (
+            self.outputs(features, self._pad_with_masks) if usable else {"masked_lm_logits": []}
+        )
         logits = iter(outputs["masked_lm_logits"])
         return [
             ids if isinstance(ids, InvalidExample) else self._prediction(text, next(logits), top_k)
@@ -79,10 +81,15 @@ class MaskPredictor(Predictor):
             )
         return ids
 
-    def _pad(self, features: Features, examples: np.ndarray, length: int) -> ModelInputs:
+    def _pad_with_masks(self, features: Features, examples: np.ndarray, length: int) -> ModelInputs:
         """Return a batch's inputs with the positions of its masks, `masked_lm_positions` [B, P].
 
-        P is the largest number of masks in a text; rows with fewer end in zeros.
+        P is the largest number of masks in a text of this batch; rows with fewer end in zeros.
+
+        Args:
+            features: The sequences of all texts.
+            examples: Numbers [B] of those in the batch.
+            length: Tokens that each is padded to.
         """
         inputs = pad_inputs(features, examples, length)
         is_mask_BS = inputs["input_ids"] == self.tokenizer.special_ids.mask

@@ -66,6 +66,10 @@ def open_results(
 
 
 def _text_writer(file: IO[str], result_format: ResultFormat, labels: Sequence[str]) -> ResultWriter:
+    """Return a writer of JSON lines or, of any other format, of a table: TSV or CSV.
+
+    The table is begun when the class of the predictions is known.
+    """
     if result_format == "jsonl":
         return _JsonWriter(file)
     is_tsv = result_format == "tsv"
@@ -73,9 +77,10 @@ def _text_writer(file: IO[str], result_format: ResultFormat, labels: Sequence[st
 
 
 def _to_row(id_: str | None, result: Prediction | InvalidExample) -> dict[str, Any]:
-    """Return a prediction as plain values, with the id of its example if it has one.
+    """Return a prediction's fields by name, after the `id` of its example if it has one.
 
-    An invalid example has its id and one text, `error`.
+    Dataclasses become dicts at any depth (`dataclasses.asdict`); other values stay as they are. An
+    invalid example has, in place of its fields, one text `error`.
     """
     identity = {} if id_ is None else {"id": id_}
     if isinstance(result, InvalidExample):
@@ -233,8 +238,15 @@ def _field_types(cls: type | None) -> dict[str, Any]:
 def _arrow_type(hint: Any, labels: Sequence[str]) -> "pyarrow.DataType":
     """Return the type of Arrow for a type of a prediction's field; values may always be missing.
 
-    A dataclass becomes a struct of its fields, a mapping a struct with a field for each label, a
-    sequence a list; of a type or None it is the type that counts.
+    A dataclass becomes a struct of its fields, a mapping by label a struct with a field for each
+    label, a sequence a list; of a type or None it is the type that counts.
+
+    Args:
+        hint: str, float, int, bool, a dataclass, `Mapping[str, X]`, `Sequence[X]` or `X | None`.
+        labels: Labels of the model, the keys of every mapping.
+
+    Raises:
+        TypeError: It is another type.
     """
     import pyarrow
 
@@ -250,9 +262,14 @@ def _arrow_type(hint: Any, labels: Sequence[str]) -> "pyarrow.DataType":
         fields = _field_types(hint)
         return pyarrow.struct([(name, _arrow_type(part, labels)) for name, part in fields.items()])
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        (wanted,) = (argument for argument in arguments if argument is not type(None))
-        return _arrow_type(wanted, labels)
-    if origin is Mapping:
+    wanted = [argument for argument in arguments if argument is not type(None)]
+    if origin in (typing.Union, types.UnionType) and len(wanted) == 1:
+        return _arrow_type(wanted[0], labels)
+    if origin is Mapping and arguments[0] is str:
         return pyarrow.struct([(label, _arrow_type(arguments[1], labels)) for label in labels])
-    return pyarrow.list_(_arrow_type(arguments[0], labels))
+    if origin is Sequence:
+        return pyarrow.list_(_arrow_type(arguments[0], labels))
+    raise TypeError(
+        f"Parquet: got a field of type {hint}, expected a text, a number, a dataclass, a mapping "
+        "by label or a sequence of these"
+    )

@@ -107,7 +107,8 @@ class PretrainingData:
 
         Args:
             batch_size: Rows B over all processes, a multiple of their number (not checked).
-            start_step: Steps done before; the records of those are read and dropped first.
+            start_step: Steps done before. Of their records only those of the epoch that has begun
+                are read, and dropped first.
         """
         return record_reader.train_batches(self, batch_size, start_step)
 

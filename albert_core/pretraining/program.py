@@ -43,7 +43,11 @@ def run_pretraining(
     work: str,
     progress: ReportProgress = quiet,
 ) -> Metrics:
-    """Pretrain on records and write the best model into `results`.
+    """Pretrain on records; write the best model of the last phase reached into `results`.
+
+    Where training stops before the phase with all layers, that model has fewer; this is told. A
+    model that begins without `init_checkpoint` has its residual kernels scaled by
+    `residual_init_scale`.
 
     Changes global settings of Keras: the random seed, and the precision, which is float32
     afterwards. Of several processes the first one alone writes `results`.
@@ -61,11 +65,11 @@ def run_pretraining(
         progress: Told how far it is.
 
     Returns:
-        The metrics of `evaluate_held_out` at the best evaluation, with its step and the `masking`
-        in words; the effective ranks of the outputs at the last evaluation, unless several
-        processes train; `trained_sequence_length`, where it is known; sizes and speed;
-        `stopped_by`, the setting that ended training early, if one did; of a training by minutes
-        `settled_phases`, the steps of each phase that began.
+        The metrics of `evaluate_held_out` for that model, with its step and the `masking` in words;
+        the effective ranks of the outputs at the last evaluation, unless several processes train;
+        `trained_sequence_length`, where it is known; sizes and speed; `strategy`, the devices in
+        words, and `precision`; `stopped_by`, the setting that ended training early, if one did; of
+        a training by minutes `settled_phases`, the steps of each phase that began.
 
     Raises:
         InputError: Settings, records, devices, a checkpoint or `init_checkpoint` do not go

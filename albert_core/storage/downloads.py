@@ -64,13 +64,15 @@ def _object_facts(path: str) -> dict[str, Any]:
 def _find_download_damage(folder: Path, facts: Mapping[str, FileFacts]) -> str | None:
     """Return how a folder differs from the files it should hold, in a few words, or None.
 
-    It differs also by any other file and by a link; the first difference is named.
+    One difference is named: a link to a file or a folder, else a file that is not among those, else
+    one that is missing or has another size or checksum. Folders without files do not count.
     """
-    present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()}
+    paths = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
+    if links := sorted(path for path in paths if path.is_symlink()):
+        return f"{links[0].relative_to(folder)} is a link"
+    present = {path.relative_to(folder).as_posix() for path in paths}
     if foreign := sorted(present - facts.keys()):
         return f"{foreign[0]} was not fetched"
-    if links := [name for name in sorted(present) if (folder / name).is_symlink()]:
-        return f"{links[0]} is a link"
     return next(filter(None, (find_file_damage(folder / n, f) for n, f in facts.items())), None)
 
 

@@ -96,15 +96,20 @@ def _by_layout(
 ) -> TableColumns:
     """Return the columns of a table whose header has the texts by a layout's names.
 
+    Of several ids the layout's first is taken. A column `idx` marks an export of Hugging Face's
+    data: its cells may be quoted, and its class numbers stand for labels.
+
     Args:
         layout: The layout of the task.
-        source: The table's declaration: whether it has labels and ids.
+        source: The table's declaration: whether label and id are looked for.
         path: The table, for messages.
         names: The header's cells in lower case.
         found: The ways of naming the texts that the header follows, at least one.
 
     Raises:
-        InputError: The label or id is missing, or a name is there twice or for two columns.
+        InputError: A label or id that is declared is missing; the header follows several ways of
+            naming the texts, or has several of the label's names; or a name that is used is there
+            twice.
     """
     labels = [name for name in layout.labels if name in names] if source.is_labelled else []
     ids = [name for name in layout.ids if name in names] if source.id is not None else []
@@ -154,6 +159,7 @@ def _as_declared(task: Task, source: Source, path: Path, first_row: Sequence[str
     """
 
     def number(column: Column) -> int:
+        """Return the number of a column, from 0; below 0 if a short row does not reach that far."""
         if isinstance(column, str):
             names = first_row if source.has_header else ()
             return _named_column(column, names, path)
@@ -260,9 +266,11 @@ def _is_number(text: str) -> bool:
 
 
 def _is_sentence(text: str) -> bool:
+    """Return whether a text has over 5 words or 60 characters, too many for a column's name."""
     return len(text.split()) > _MAX_NAME_WORDS or len(text) > _MAX_NAME_CHARACTERS
 
 
 def _shown(row: Sequence[str]) -> str:
+    """Return the cells of a row between commas, cut after 100 characters."""
     text = ", ".join(row)
     return text if len(text) <= 100 else f"{text[:100]}…"

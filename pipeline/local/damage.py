@@ -97,14 +97,14 @@ def _find_artifact_damage(artifact: Path) -> str | None:
 def _find_entry_damage(entry: Path, folder: Path) -> str | None:
     """Return why an entry of kfp's cache cannot be right, or None.
 
-    It is no JSON object, or names an artifact that is not below the run's folder: an entry of
-    another run's cache.
+    It is no JSON object, or names a local artifact that is not below the run's folder: an entry of
+    another run's cache. Artifacts in the cloud pass.
     """
     try:
         values = parse_object(entry.read_bytes())
     except DamageError as error:
         return str(error)
-    foreign = (uri for uri in _uris(values) if not _is_below(uri, folder))
+    foreign = (uri for uri in _uris(values) if not _may_be_of_run(uri, folder))
     uri = next(foreign, None)
     return f"it names {json.dumps(uri)}, which is no artifact of this run" if uri else None
 
@@ -121,8 +121,12 @@ def _uris(value: Any) -> Iterator[str]:
             yield from _uris(item)
 
 
-def _is_below(uri: str, folder: Path) -> bool:
-    """Return whether an address is in the cloud or below a folder."""
+def _may_be_of_run(uri: str, folder: Path) -> bool:
+    """Return whether an address is in Google Cloud Storage or below a run's folder.
+
+    Local ones are compared as they are spelt: links and `..` are not resolved. The folder itself is
+    not below it; addresses of other storages are neither.
+    """
     try:
         return is_remote(uri) or folder in Path(uri).parents
     except InputError:  # of a storage that no run uses

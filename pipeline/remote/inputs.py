@@ -159,7 +159,10 @@ def list_inputs(config: RunConfig) -> list[str]:
 
 
 def _checkpoint_files(address: str) -> list[StoredFile]:
-    """Return the files of a folder, of one file, or of the prefix of a TensorFlow 1 checkpoint.
+    """Return the files of a checkpoint, or the one file at an address.
+
+    If the address, with or without the ending `.index`, has an index of TensorFlow 1, these are all
+    files of its prefix; else the file, or all files of the folder, of this name (or glob).
 
     Raises:
         NoAccessError: The bucket cannot be read from here.

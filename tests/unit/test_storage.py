@@ -3,6 +3,7 @@
 import gzip
 import os
 import random
+import shutil
 import stat
 import subprocess
 import sys
@@ -378,6 +379,19 @@ def test_a_download_that_was_changed_is_fetched_again(how, bucket, capsys):
     assert not (fetched / "a.bin").is_symlink()
     assert (fetched / "a.bin").read_bytes() == b"weights"
     assert f"{fetched}: damaged (" in capsys.readouterr().err
+
+
+def test_a_download_whose_folder_became_a_link_is_fetched_again(bucket, tmp_path, capsys):
+    storage.write_bytes(f"{bucket}/deep/part/a.bin", b"weights")
+    fetched = storage.local_folder(f"{bucket}/deep")
+    shutil.copytree(fetched / "part", tmp_path / "part")
+    shutil.rmtree(fetched / "part")
+    (fetched / "part").symlink_to(tmp_path / "part")
+    assert storage.local_folder(f"{bucket}/deep") == fetched
+    assert not (fetched / "part").is_symlink()
+    assert (fetched / "part/a.bin").read_bytes() == b"weights"
+    assert (tmp_path / "part/a.bin").read_bytes() == b"weights"
+    assert f"{fetched}: damaged (part is a link)" in capsys.readouterr().err
 
 
 def test_downloads_are_in_a_folder_that_only_this_user_can_open(bucket):

@@ -39,12 +39,16 @@ _NUM_PREFETCHED = 8  # batches
 def train_batches(data: "PretrainingData", batch_size: int, start_step: int) -> Iterator[Batch]:
     """Yield endless batches (inputs, targets) from a step on, made ahead of need by a thread.
 
+    Each epoch has another order, which follows from the seed; a batch may hold the end of one and
+    the beginning of the next. Static records keep their masks; of others they are drawn anew in
+    each epoch. Inputs have offsets of positions, and the draws of replacements, if `data` has them.
     The time spent waiting for a batch is added to `data.input_timer`.
 
     Args:
         data: The records, and how to mask them.
         batch_size: Rows of a batch over all processes; this process gets its part of them.
-        start_step: Steps done before the first batch; the records of those are read and dropped.
+        start_step: Steps done before the first batch. Of their records only those of the epoch
+            that has begun are read, and dropped.
 
     Raises:
         InputError: A record cannot be read.
@@ -62,8 +66,9 @@ def held_out_batches(
 ) -> "keras.utils.PyDataset":
     """Return the first batches of some files, always with the same masks.
 
-    The records are read here, at once, and kept in memory; masks are drawn when a batch is asked
-    for.
+    The records are read here, at once, and kept in memory; masks are drawn, unless the records are
+    static, when a batch is asked for. Inputs have the draws of replacements if `data` has them, but
+    no offsets of positions.
 
     Args:
         data: How to mask the records.

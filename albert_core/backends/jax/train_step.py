@@ -80,6 +80,9 @@ class TrainStep:
     ) -> tuple[Any, Any, Any, Any]:
         """Return summed loss, summed gradients, and the last non-trainable and metrics values.
 
+        As each loss is divided by the totals of the whole batch, the sums are the batch's loss and
+        gradients: nothing is averaged.
+
         Args:
             compute_gradients: Function of inputs, targets, non-trainable and metrics values;
                 returns loss, gradients, and the last two after it.
@@ -92,7 +95,10 @@ class TrainStep:
         )
 
         def add(sums: Any, micro_batch: Any) -> tuple[tuple[Any, ...], None]:
-            """Add a micro-batch to the sums; its states replace those before it."""
+            """Add a micro-batch's loss and gradients to the sums; its states replace those before.
+
+            They come divided by the totals of the whole batch, so that the sums need no average.
+            """
             loss_sum, gradient_sums, *states = sums
             loss, gradients, *states = compute_gradients(*micro_batch, *states)
             gradient_sums = jax.tree.map(lambda a, b: a + b, gradient_sums, gradients)

@@ -38,13 +38,16 @@ _as_written = tf.autograph.experimental.do_not_convert
 def train_batches(data: "PretrainingData", batch_size: int, start_step: int) -> tf.data.Dataset:
     """Return endless batches (inputs, targets) from a step on, made ahead of need.
 
-    The time that the reader waits for a batch is added to `data.input_timer`. Inputs have offsets
-    of positions if `data` draws any.
+    Each epoch has another order, which follows from the seed; a batch may hold the end of one and
+    the beginning of the next. Static records keep their masks; of others they are drawn anew in
+    each epoch. Inputs have offsets of positions, and the draws of replacements, if `data` has them.
+    The time that the reader waits for a batch is added to `data.input_timer`.
 
     Args:
         data: The records, and how to mask them.
         batch_size: Rows of a batch over all processes; this process gets its part of them.
-        start_step: Steps done before the first batch; the records of those are read and dropped.
+        start_step: Steps done before the first batch. Of their records only those of the epoch
+            that has begun are read, and dropped.
     """
     num_records = data.records.num_train_records
     epoch, num_skipped = divmod(start_step * batch_size, num_records)
@@ -56,6 +59,7 @@ def train_batches(data: "PretrainingData", batch_size: int, start_step: int) -> 
     records = first.concatenate(later).batch(batch_size, drop_remainder=True)
 
     def get_places(step: Any) -> tuple[Any, Any]:
+        """Return epoch [B] and place in it [B] of each record of a step, int64."""
         places_B = step * batch_size + tf.range(batch_size, dtype=tf.int64)
         return places_B // num_records, places_B % num_records
 
@@ -75,7 +79,8 @@ def held_out_batches(
 ) -> tf.data.Dataset:
     """Return the first batches of some files, always with the same masks.
 
-    The records are read, and masked, each time the result is read.
+    The records are read, and masked unless they are static, each time the result is read. Inputs
+    have the draws of replacements if `data` has them, but no offsets of positions.
 
     Args:
         data: How to mask the records.
@@ -86,6 +91,7 @@ def held_out_batches(
     records = _read(files).batch(batch_size, drop_remainder=True).take(num_batches)
 
     def get_places(step: Any) -> tuple[Any, Any]:
+        """Return `HELD_OUT_EPOCH` [B] and the number of each record of a step [B], int64."""
         indices_B = step * batch_size + tf.range(batch_size, dtype=tf.int64)
         return tf.fill([batch_size], tf.constant(HELD_OUT_EPOCH, tf.int64)), indices_B
 

@@ -45,8 +45,15 @@ class TrainStep:
     ) -> tuple[Any, list[Any]]:
         """Run a (micro-)batch in training mode; return its loss and its gradient by each weight.
 
-        The gradients are dense tensors in the order of `trainable_weights`; nothing is applied. The
-        model's `compute_loss` may update metrics.
+        The gradients are dense tensors in the order of `trainable_weights`, neither scaled nor
+        applied. The model's `compute_loss` may update metrics.
+
+        Args:
+            inputs: Of the batch.
+            targets: Of the batch, and the totals that its losses are divided by.
+
+        Raises:
+            ValueError: The loss does not depend on one of the weights.
         """
         with tf.GradientTape() as tape:
             loss = self.compute_loss(inputs, targets, self(inputs, training=True))
@@ -59,6 +66,9 @@ class TrainStep:
     ) -> tuple[Any, list[Any]]:
         """Return summed loss and gradients of all micro-batches, the gradients in float32.
 
+        As each loss is divided by the totals of the whole batch, the sums are the batch's loss and
+        gradients: nothing is averaged.
+
         Args:
             inputs: Of the whole batch of this replica.
             targets: Of the whole batch of this replica.
@@ -70,7 +80,10 @@ class TrainStep:
         )
 
         def add(index: Any, loss_sum: Any, gradient_sums: list[Any]) -> tuple[Any, Any, list[Any]]:
-            """Add loss and gradients of micro-batch `index` to the sums; return the next index."""
+            """Add loss and gradients of micro-batch `index` to the sums; return the next index.
+
+            They come divided by the totals of the whole batch, so that the sums need no average.
+            """
             inputs, targets = tf.nest.map_structure(lambda tensor: tensor[index], micro_batches)
             loss, gradients = self._compute_gradients(inputs, {**targets, **totals})
             gradient_sums = [a + b for a, b in zip(gradient_sums, gradients, strict=True)]

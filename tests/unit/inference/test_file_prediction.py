@@ -1,11 +1,12 @@
 """Files of examples become files of predictions and vectors, row by row, in bounded memory."""
 
 import csv
+import dataclasses
 import io
 import json
 import sys
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,6 +27,7 @@ from albert_core.inference import (
     TaskSignature,
 )
 from albert_core.inference.file_prediction import embed_file, predict_file
+from albert_core.inference.result_files import open_results
 from albert_core.tasks import TASKS
 
 TEXTS = ["one", 'a "quoted", longer text', "größer\u2028still one line", ""]
@@ -191,6 +193,17 @@ def test_parquet_has_typed_columns(tmp_path: Path) -> None:
     predict_file(FakeModel(QUESTIONS), str(tmp_path / "in.jsonl"), str(tmp_path / "out.tsv"))
     header, line = (tmp_path / "out.tsv").read_text().splitlines()
     assert dict(zip(header.split("\t"), line.split("\t"), strict=True))["answer"] == "a b"
+
+
+@pytest.mark.parametrize("hint", [Mapping[int, float], frozenset[str], int | str])
+def test_parquet_refuses_a_field_of_a_type_it_has_no_column_for(hint: Any, tmp_path: Path) -> None:
+    prediction: Any = dataclasses.make_dataclass("Odd", [("value", hint)])({})
+    with (
+        pytest.raises(TypeError, match="Parquet: got a field of type"),
+        open_results(str(tmp_path / "out.parquet"), "parquet", labels=["yes"]) as writer,
+    ):
+        writer.write([None], [prediction])
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_file_in_which_nothing_can_be_predicted_is_told_row_by_row(tmp_path: Path) -> None:

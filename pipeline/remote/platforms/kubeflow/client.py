@@ -136,7 +136,11 @@ class KubeflowPlatform(Platform):
         )
 
     def run_request(self, submission: Submission, run_id: str) -> Request:
-        """Return a Run."""
+        """Return the request that creates a Run of that display name, without sending it.
+
+        The experiment is not in it: `start_run` adds that. Its hash is the fingerprint, and in the
+        description.
+        """
         return self._request("runs", run_id, self._run_values(submission))
 
     def find_run(self, run_id: str, timeout_s: float) -> RemoteRun | None:

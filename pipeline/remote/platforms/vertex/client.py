@@ -86,7 +86,10 @@ class VertexPlatform(Platform):
         return schedule_client(self.config.location, self.config.endpoint)
 
     def run_request(self, submission: Submission, run_id: str) -> Request:
-        """Return the request that creates a PipelineJob, with the run's name as its id.
+        """Return the request that creates a PipelineJob, without sending it.
+
+        Its path has the run's name as the job's id. Its hash is the fingerprint, and a label of the
+        job.
 
         Raises:
             InputError: Vertex AI does not take such an id, or the package is for Kubeflow.
@@ -148,7 +151,9 @@ class VertexPlatform(Platform):
     def schedule_request(
         self, submission: Submission, name: str, schedule: CronSchedule
     ) -> Request:
-        """Return the request for a Schedule of PipelineJobs, one run at a time.
+        """Return the request for a Schedule of PipelineJobs, one run at a time; sends nothing.
+
+        Its hash, which covers name and times, is the fingerprint, and a label of the jobs.
 
         Raises:
             InputError: The package is for Kubeflow.
