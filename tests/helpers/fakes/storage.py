@@ -42,11 +42,7 @@ class Bucket:
             return _error(400, "Bucket is a requester pays bucket but no user project provided.")
         _, _, name = urllib.parse.unquote(call.path).partition("/o/")
         if call.path.startswith("/download/"):
-            if not self.is_downloaded:
-                return _error(403, "does not have storage.objects.get access")
-            if call.headers.get("range", "").startswith(f"bytes={_SIZE}-"):
-                return _error(416, "Requested range not satisfiable")
-            return Answer(CONTENT, headers={"X-Goog-Hash": "crc32c=" + _crc32c()})
+            return self._download(call)
         if not name:
             if not self.is_listed:
                 return _error(403, "does not have storage.objects.list access")
@@ -57,6 +53,13 @@ class Bucket:
         if not self.is_listed:
             return _error(403, "does not have storage.objects.list access")
         return _error(404, "No such object")
+
+    def _download(self, call: Call) -> Answer:
+        if not self.is_downloaded:
+            return _error(403, "does not have storage.objects.get access")
+        if call.headers.get("range", "").startswith(f"bytes={_SIZE}-"):
+            return _error(416, "Requested range not satisfiable")
+        return Answer(CONTENT, headers={"X-Goog-Hash": "crc32c=" + _crc32c()})
 
 
 def _object() -> dict[str, str]:
