@@ -30,6 +30,7 @@ from albert_core.artifacts.output_folder import (
 )
 from albert_core.errors import InputError
 from albert_core.files import link_or_copy
+from albert_core.folders import flush_to_disk
 from albert_core.partial_files import (
     partial_path,
     replace_folder,
@@ -219,6 +220,8 @@ class LocalOutput(Output):
         # A process killed in here loses nothing: the results are still in the work folder.
         with staging_folder(partial_path(self.folder)) as partial:
             shutil.copytree(results, partial, copy_function=link_or_copy, dirs_exist_ok=True)
+            # Copies, where there are no links: the work that could make them again is removed next.
+            flush_to_disk(partial)
             replace_folder(partial, self.folder)
 
     def remove_leftovers(self) -> None:

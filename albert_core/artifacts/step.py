@@ -1,6 +1,5 @@
 """Run a step so that it can be killed and resumed, and publishes its results once and whole."""
 
-import os
 import shutil
 import tempfile
 import time
@@ -27,11 +26,13 @@ from albert_core.artifacts.work_folder import (
     remove_abandoned,
     remove_work_folder,
     synchronized_work_folder,
+    temporary_folder,
 )
 from albert_core.artifacts.work_sync import fetch_progress
 from albert_core.checksums import report_damage
 from albert_core.errors import InputError, StepFailedError
 from albert_core.files import hash_json
+from albert_core.folders import flush_to_disk, make_empty
 from albert_core.google_errors import WriteConflictError
 from albert_core.old_names import with_first_names
 from albert_core.storage import is_remote, join
@@ -294,13 +295,12 @@ def _execute(
     """
     results, progress = work / "results", work / "progress"
     # Half-written, damaged, or finished by other code: only what is in `progress` is taken up.
-    shutil.rmtree(results, ignore_errors=True)
-    results.mkdir(parents=True)
+    make_empty(results)
     progress.mkdir(exist_ok=True)
     started = time.monotonic()
-    with temporary_files_in(work / "temporary"):
+    with temporary_files_in(temporary_folder(work)):
         metrics = body(results, progress)
-    _flush_to_disk(results)
+    flush_to_disk(results)
     manifest = Manifest(
         step=step,
         fingerprint=fingerprint,
@@ -314,17 +314,3 @@ def _execute(
     )
     manifest.write(results)
     return manifest
-
-
-def _flush_to_disk(folder: Path) -> None:
-    """Have the disk hold all files below a folder, before what they were made from is removed.
-
-    Without it, a machine that loses power within some seconds may come back with a manifest and
-    empty files, when the checkpoints are gone.
-    """
-    for path in (folder, *folder.rglob("*")):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -30,6 +30,7 @@ from albert_core.checkpoints.side_files import write_side_files
 from albert_core.checkpoints.vocabulary import check_size, find_tokenizer
 from albert_core.config import CONFIG_NAME, AlbertConfig
 from albert_core.errors import InputError, StepFailedError
+from albert_core.folders import flush_to_disk
 from albert_core.partial_files import partial_path, replace_folder, staging_folder
 from albert_core.storage import local_file, local_path
 
@@ -223,6 +224,7 @@ def _publish(partial: Path, folder: Path, *, to: CheckpointFormat) -> None:
         if describe_files(folder) != describe_files(partial):
             raise _occupied_error(folder)
     elif is_replaceable(folder):
+        flush_to_disk(partial)
         replace_folder(partial, folder)
     else:
         # Without it nobody takes the folder for a checkpoint.
