@@ -7,6 +7,7 @@ locks, each writer has a name that is its alone instead, and what a killed one l
 """
 
 import contextlib
+import errno
 import math
 import os
 import shutil
@@ -164,15 +165,34 @@ def replace_folder(partial: Path, folder: Path) -> None:
 
     At every moment the place has the old folder, nothing, or the new one. What a process killed
     here left is removed; the caller holds the `staging_folder` that `partial` is.
+
+    Raises:
+        InputError: What an earlier call left cannot be removed, and is in the way.
+        OSError: The system refuses to rename one of them; the place has what it had.
     """
-    # A rename replaces no folder that is not empty.
     replaced = replaced_path(folder)
-    shutil.rmtree(replaced, ignore_errors=True)
-    if folder.exists():
-        os.rename(folder, replaced)
-    os.rename(partial, folder)
+    _remove(replaced)
+    try:
+        os.rename(partial, folder)
+        flush_folder(folder.parent)
+        return
+    except OSError as error:
+        # A rename replaces an empty folder, but no other, and no link.
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
+    if os.path.lexists(replaced):
+        raise InputError(
+            f"{replaced}: left from an earlier command, and cannot be removed; remove it, as with "
+            "the rights of its owner, and run again"
+        )
+    os.rename(folder, replaced)
+    try:
+        os.rename(partial, folder)
+    except OSError:
+        os.rename(replaced, folder)
+        raise
     flush_folder(folder.parent)
-    shutil.rmtree(replaced, ignore_errors=True)
+    _remove(replaced)
 
 
 def replaced_path(folder: Path) -> Path:
@@ -217,4 +237,12 @@ def _set_mode(descriptor: int, mode: int) -> None:
 def _remove_if_at(descriptor: int, path: Path) -> None:
     """Remove the file at a path if it is the open one."""
     if is_at(descriptor, path):
+        path.unlink(missing_ok=True)
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder, as far as that is possible, or a link or file; nothing may be there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
         path.unlink(missing_ok=True)
