@@ -6,6 +6,7 @@ with its process, keeps other writers of the same place out meanwhile.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -109,14 +110,32 @@ def replace_folder(partial: Path, folder: Path) -> None:
 
     At every moment the place has the old folder, nothing, or the new one. What a process killed
     here left is removed; the caller holds the `staging_folder` that `partial` is.
+
+    Raises:
+        InputError: What an earlier call left cannot be removed, and is in the way.
+        OSError: The system refuses to rename one of them; the place has what it had.
     """
-    # A rename replaces no folder that is not empty.
     replaced = replaced_path(folder)
-    shutil.rmtree(replaced, ignore_errors=True)
-    if folder.exists():
-        os.rename(folder, replaced)
-    os.rename(partial, folder)
-    shutil.rmtree(replaced, ignore_errors=True)
+    _remove(replaced)
+    try:
+        os.rename(partial, folder)
+        return
+    except OSError as error:
+        # A rename replaces an empty folder, but no other, and no link.
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
+    if os.path.lexists(replaced):
+        raise InputError(
+            f"{replaced}: left from an earlier command, and cannot be removed; remove it, as with "
+            "the rights of its owner, and run again"
+        )
+    os.rename(folder, replaced)
+    try:
+        os.rename(partial, folder)
+    except OSError:
+        os.rename(replaced, folder)
+        raise
+    _remove(replaced)
 
 
 def replaced_path(folder: Path) -> Path:
@@ -173,6 +192,14 @@ def _is_at(descriptor: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(descriptor), path.lstat())
     except FileNotFoundError:
         return False
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder, as far as that is possible, or a link or file; nothing may be there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _empty(folder: Path) -> None:

@@ -119,7 +119,9 @@ def run_step(
                     remote_results.publish(work / "results")
             # The results need no checkpoints any more, which may be many times their size.
             shutil.rmtree(work / "progress", ignore_errors=True)
-            target.publish(work / "results")
+            published = target.publish(
+                work / "results", lambda: _find_published_meanwhile(target, fingerprint)
+            )
         except InputError as error:
             # Bad input leaves nothing behind, but never costs the progress of an earlier run, nor
             # results that are finished and only could not be published.
@@ -129,7 +131,7 @@ def run_step(
             raise
         if work_root is None:
             remove_work_folder(work)  # under its lock: nobody has begun in it
-    return manifest
+    return published or manifest
 
 
 def run_step_as_follower(
@@ -226,6 +228,32 @@ def _find_published(output: Output, fingerprint: str) -> Manifest | None:
     Damage is told on standard error.
 
     Raises:
+        InputError: As of `_inspect`.
+    """
+    manifest, damage = _inspect(output, fingerprint)
+    if damage:
+        report_damage(output.address, damage, "published again")
+    return manifest
+
+
+def _find_published_meanwhile(output: Output, fingerprint: str) -> Manifest | None:
+    """Return what `_find_published` does, after the work; damage is not told once more.
+
+    Raises:
+        InputError: As of `_inspect`; says that the results are kept.
+    """
+    try:
+        return _inspect(output, fingerprint)[0]
+    except InputError as error:
+        raise InputError(
+            f"{error}. The finished results are kept: the same command publishes them once it may"
+        ) from error
+
+
+def _inspect(output: Output, fingerprint: str) -> tuple[Manifest | None, str | None]:
+    """Return the manifest as `_find_published` does, and what is damaged, for a message.
+
+    Raises:
         InputError: It holds other work, whatever its code, a manifest that cannot be read, or files
             that are not this program's and would be lost.
     """
@@ -234,11 +262,11 @@ def _find_published(output: Output, fingerprint: str) -> Manifest | None:
     except DamagedManifestError as error:
         if error.fingerprint != fingerprint:
             raise
-        report_damage(output.address, f"{MANIFEST_NAME}: its checksum differs", "published again")
-        return None
+        output.refuse_added_files(error.files)
+        return None, f"{MANIFEST_NAME}: its checksum differs"
     if manifest is None:
         output.refuse_foreign_files()
-        return None
+        return None, None
     if manifest.fingerprint != fingerprint:
         raise InputError(
             f"output {output.address}: belongs to another configuration (a {manifest.step} of "
@@ -248,11 +276,9 @@ def _find_published(output: Output, fingerprint: str) -> Manifest | None:
     if manifest.code_version == code_version():
         damage = output.find_damage(manifest)
         if damage is None:
-            return manifest
-    output.refuse_added_files(manifest)
-    if damage:
-        report_damage(output.address, damage, "published again")
-    return None
+            return manifest, None
+    output.refuse_added_files(manifest.files)
+    return None, damage
 
 
 def _find_finished(results: Path, fingerprint: str) -> Manifest | None:

@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from albert_core.artifacts.filled_folder import remove_empty
 from albert_core.artifacts.manifest import MANIFEST_NAME, Manifest, code_version
-from albert_core.artifacts.output_folder import remove_empty
 from albert_core.artifacts.outputs import RemoteOutput
 from albert_core.artifacts.work_sync import synchronized_progress
 from albert_core.checksums import report_damage

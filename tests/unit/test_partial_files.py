@@ -1,6 +1,9 @@
 """What is written beside its place: taken over from killed processes, never by two at once."""
 
+import errno
 import multiprocessing
+import os
+import shutil
 import threading
 from pathlib import Path
 
@@ -98,6 +101,34 @@ def test_folders_that_a_killed_process_left_are_removed(tmp_path: Path) -> None:
     assert names_in(tmp_path / "deep") == [".c.replaced"]
     remove_whole_folder(tmp_path / "out")
     assert names_in(tmp_path) == ["deep", "deep/.c.replaced"]
+
+
+def test_a_folder_that_cannot_be_replaced_is_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = os.rename
+    for name in ("new", "out"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.txt").touch()
+    expected = names_in(tmp_path)
+
+    def refuse(source: Path, target: Path) -> None:
+        if source.name == "new" and not target.exists():
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        rename(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "rename", refuse)
+        with pytest.raises(OSError, match="cross-device"):
+            replace_folder(tmp_path / "new", tmp_path / "out")
+    assert names_in(tmp_path) == expected
+    (tmp_path / ".out.replaced/of_root").mkdir(parents=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", lambda *_, **__: None)
+        with pytest.raises(InputError, match=r"\.out\.replaced: .*cannot be removed; remove it"):
+            replace_folder(tmp_path / "new", tmp_path / "out")
+    replace_folder(tmp_path / "new", tmp_path / "out")
+    assert names_in(tmp_path) == ["out", "out/new.txt"]
 
 
 def test_temporary_files_are_in_the_given_folder_and_those_of_the_user_stay(
