@@ -9,7 +9,7 @@ from pathlib import Path
 from albert_core.artifacts.filled_folder import remove_empty
 from albert_core.artifacts.manifest import MANIFEST_NAME, Manifest, code_version
 from albert_core.artifacts.output_folder import PRIVATE_NAME
-from albert_core.artifacts.outputs import RemoteOutput
+from albert_core.artifacts.remote_output import RemoteOutput
 from albert_core.artifacts.work_sync import synchronized_progress
 from albert_core.checksums import report_damage
 from albert_core.errors import InputError
