@@ -20,6 +20,8 @@ from albert_core.artifacts.output_folder import (
 from albert_core.checksums import DamageError, read_sealed, write_sealed
 from albert_core.errors import InputError
 from albert_core.files import link_or_copy
+from albert_core.folders import flush_folder
+from albert_core.locks import LOCK_NAME
 from albert_core.partial_files import replace_folder, staging_folder
 
 _WORK = "publishing"
@@ -77,7 +79,8 @@ def is_private(name: str, *, is_replaced: bool) -> bool:
     """
     first, slash, rest = name.partition("/")
     if is_replaced:
-        return first == PRIVATE_NAME and bool(slash) and (not rest or rest in NAMES_OF_FILLING)
+        names = ("", f"partial/{LOCK_NAME}", *NAMES_OF_FILLING)
+        return first == PRIVATE_NAME and bool(slash) and rest in names
     return bool(slash) and first in {PRIVATE_NAME, *FOLDERS_OF_VOLUMES}
 
 
@@ -155,6 +158,8 @@ def fill_folder(source: Path, folder: Path, *, earlier: Collection[str] = (), la
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)
         _put_file(source / name, target, note.with_name(COPY_NAME))
+    for parent in {(folder / name).parent for name in names}:
+        flush_folder(parent)
 
 
 def _refuse_ways_out(names: Iterable[str], folder: Path) -> None:
@@ -215,8 +220,8 @@ def earlier_files(folder: Path) -> tuple[str, ...]:
 
 
 def remove_empty(folder: Path) -> None:
-    """Remove a folder if it is empty; does nothing where there is none, or a link."""
-    if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
+    """Remove a folder if it is empty; does nothing where it is missing, or a link."""
+    with contextlib.suppress(OSError):
         folder.rmdir()
 
 

@@ -35,6 +35,7 @@ from albert_core.checkpoints.side_files import write_side_files
 from albert_core.checkpoints.vocabulary import check_size, find_tokenizer
 from albert_core.config import CONFIG_NAME, AlbertConfig
 from albert_core.errors import InputError, StepFailedError
+from albert_core.folders import flush_to_disk
 from albert_core.partial_files import partial_path, staging_folder
 from albert_core.storage import local_file, local_path
 
@@ -239,6 +240,7 @@ def _publish(partial: Path, folder: Path, *, to: CheckpointFormat, is_replaced: 
         if public != describe_files(partial):
             raise _occupied_error(folder)
     elif is_replaced:
+        flush_to_disk(partial)
         replace_or_fill(partial, folder, last=last)
     else:
         fill_folder(partial, folder, last=last)
