@@ -3,6 +3,7 @@
 import hashlib
 import os
 import ssl
+from pathlib import Path
 
 from albert_core.connection_failures import CERTIFICATES_VARIABLE
 from albert_core.errors import InputError
@@ -14,7 +15,7 @@ def trust_certificates(path: str, *, setting: str) -> None:
     """Let this process and those it starts trust the certificates in a file, and the known ones.
 
     Writes both into one file among this user's temporary files, and names it in REQUESTS_CA_BUNDLE.
-    Known are those of the file that this variable named before, else certifi's.
+    Known are those of the file or folder that this variable named before, else certifi's.
 
     Args:
         path: File of certificates in PEM.
@@ -36,13 +37,36 @@ def trust_certificates(path: str, *, setting: str) -> None:
 
     known = read_regular_file(certificates_file() or where())
     if added not in known:
-        bundle = known.rstrip() + b"\n" + added
-        name = f"{hashlib.sha256(bundle).hexdigest()[:16]}.pem"
-        target = user_folder("albert-certificates") / name
-        write_atomically(target, bundle)
-        os.environ[CERTIFICATES_VARIABLE] = str(target)
+        bundle = _write_bundle(known.rstrip() + b"\n" + added)
+        os.environ[CERTIFICATES_VARIABLE] = bundle
 
 
 def certificates_file() -> str | None:
-    """Return the file of certificates that the environment names; None: certifi's."""
-    return os.environ.get(CERTIFICATES_VARIABLE) or os.environ.get("CURL_CA_BUNDLE")
+    """Return the file of certificates that the environment names; None: certifi's.
+
+    Those of a folder are written into one file among this user's temporary files.
+
+    Raises:
+        InputError: The folder has no certificate, or a file of it cannot be read.
+    """
+    named = os.environ.get(CERTIFICATES_VARIABLE) or os.environ.get("CURL_CA_BUNDLE")
+    if not named or not Path(named).is_dir():
+        return named
+    # Once each: most folders hold them under their names, and by links of their hashes.
+    files = sorted({file.resolve() for file in Path(named).iterdir() if file.is_file()})
+    contents = (read_regular_file(file).rstrip() for file in files)
+    bundle = b"\n".join(text for text in contents if b"-----BEGIN CERTIFICATE" in text)
+    if not bundle:
+        raise InputError(
+            f"{CERTIFICATES_VARIABLE}: got the folder {named} without certificates, expected some "
+            "in PEM (-----BEGIN CERTIFICATE)"
+        )
+    return _write_bundle(bundle)
+
+
+def _write_bundle(bundle: bytes) -> str:
+    """Write certificates among this user's temporary files; return the file's path."""
+    name = f"{hashlib.sha256(bundle).hexdigest()[:16]}.pem"
+    target = user_folder("albert-certificates") / name
+    write_atomically(target, bundle)
+    return str(target)

@@ -22,3 +22,7 @@ class ServiceError(RuntimeError):
 
     Exit status 1.
     """
+
+
+class NoConnectionError(ServiceError):
+    """A service was not reached, which may pass. Exit status 1."""

@@ -1,7 +1,6 @@
-"""The client of Google Cloud Storage: its credentials, and what it says where there is no way.
+"""The client of Google Cloud Storage, and its credentials.
 
-Imports Google's packages at the first call. A failure that lasts, and any before the first answer,
-ends in seconds instead of the minutes for which Google's client would repeat it.
+Imports Google's packages at the first call.
 """
 
 import contextlib
@@ -11,15 +10,12 @@ import os
 import random
 import socket
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from albert_core.connection_failures import explain_failure
 from albert_core.errors import NoAccessError
-
-LOGIN_REMEDY = "run `gcloud auth application-default login`"
+from albert_core.google_sessions import mount_adapters
 
 # Google's modules that draw random numbers, for pauses and for boundaries of uploads.
 _MODULES_USING_RANDOM = (
@@ -29,29 +25,34 @@ _MODULES_USING_RANDOM = (
     "google.resumable_media._helpers",
     "google.resumable_media._upload",
 )
-# Before the first answer. Google's client pauses for up to a second, two, four between attempts.
-_MOST_ATTEMPTS = 3
-_FIRST_ANSWER_WITHIN_S = 4.0
-_CONNECT_WITHIN_S = 2.0
 _METADATA_SERVER = ("169.254.169.254", 80)
+_METADATA_WITHIN_S = 2.0
+_KUBERNETES_VARIABLE = "KUBERNETES_SERVICE_HOST"
 # Set by people and platforms that say themselves whether, or where, there is a metadata server.
 _METADATA_VARIABLES = (
     "GCE_METADATA_HOST",
     "GCE_METADATA_ROOT",
     "GCE_METADATA_IP",
-    "KUBERNETES_SERVICE_HOST",
+    _KUBERNETES_VARIABLE,
 )
 
 
-class UnreachableError(Exception):
-    """A server of Google's is not reached, and waiting would not help; the message says why."""
+def login_remedy() -> str:
+    """Return how to get Google credentials here, in part of a line."""
+    if os.environ.get(_KUBERNETES_VARIABLE):
+        return (
+            "give the pod's service account the rights of a Google service account (Workload "
+            "Identity), or name a key file in GOOGLE_APPLICATION_CREDENTIALS"
+        )
+    return "run `gcloud auth application-default login`"
 
 
 def storage_client() -> Any:
     """Return the client of this process, made at the first call.
 
     A forked process gets a new one, as two processes must not share connections. Without
-    credentials it is anonymous, and reads public buckets.
+    credentials it is anonymous, and reads public buckets; it looks for credentials again whenever
+    it is refused, since the metadata server of a new machine or pod may answer late.
 
     Raises:
         NoAccessError: There are credentials that cannot be read.
@@ -64,7 +65,10 @@ def is_anonymous() -> bool:
     """Return whether this process calls Google Cloud Storage without credentials."""
     from google.auth.credentials import AnonymousCredentials
 
-    return isinstance(storage_client()._credentials, AnonymousCredentials)
+    credentials = storage_client()._credentials
+    return isinstance(credentials, AnonymousCredentials) and not getattr(
+        credentials, "late_credentials", None
+    )
 
 
 @functools.cache
@@ -73,9 +77,44 @@ def _client_of_process(_: int, emulator: str | None, __: str | None) -> Any:
     from google.auth.credentials import AnonymousCredentials
 
     _isolate_random_state()
-    found = None if emulator else find_credentials(storage.Client.SCOPE)
-    credentials = found or AnonymousCredentials()
+    scope = storage.Client.SCOPE
+    if emulator:
+        credentials = AnonymousCredentials()
+    else:
+        credentials = find_credentials(scope) or _make_late_credentials(scope)
     return storage.Client(project=None, credentials=credentials, _http=_make_session(credentials))
+
+
+def _make_late_credentials(scopes: tuple[str, ...]) -> Any:
+    """Return credentials that are anonymous until a request is refused and there are some then.
+
+    Args:
+        scopes: What they are for.
+    """
+    from google.auth.credentials import AnonymousCredentials
+
+    class LateCredentials(AnonymousCredentials):
+        """Nobody's, or those that were found when Google refused to answer nobody (401)."""
+
+        late_credentials: Any = None
+
+        def refresh(self, request: Any) -> None:
+            """Look for credentials and get a token; the session asks for it after a 401.
+
+            Raises:
+                google.auth.exceptions.InvalidOperation: There still are none.
+            """
+            self.late_credentials = self.late_credentials or find_credentials(scopes)
+            if self.late_credentials is None:
+                super().refresh(request)
+            self.late_credentials.refresh(request)
+
+        def before_request(self, request: Any, method: str, url: str, headers: Any) -> None:
+            """Add a token to a request's headers, if there are credentials by now."""
+            if self.late_credentials is not None:
+                self.late_credentials.before_request(request, method, url, headers)
+
+    return LateCredentials()
 
 
 def find_credentials(scopes: tuple[str, ...] = ()) -> Any:
@@ -100,7 +139,7 @@ def find_credentials(scopes: tuple[str, ...] = ()) -> Any:
             return None
         reason = " ".join(str(error).split()).rstrip(".")
         raise NoAccessError(
-            f"no usable Google credentials ({reason}); {LOGIN_REMEDY}, or correct "
+            f"no usable Google credentials ({reason}); {login_remedy()}, or correct "
             "GOOGLE_APPLICATION_CREDENTIALS"
         ) from error
 
@@ -136,7 +175,7 @@ def _may_have_metadata_server() -> bool:
     if any(os.environ.get(name) for name in _METADATA_VARIABLES):
         return True
     with contextlib.suppress(OSError):
-        socket.create_connection(_METADATA_SERVER, timeout=_CONNECT_WITHIN_S).close()
+        socket.create_connection(_METADATA_SERVER, timeout=_METADATA_WITHIN_S).close()
         return True
     with contextlib.suppress(OSError):
         return Path("/sys/class/dmi/id/product_name").read_text().startswith("Google")
@@ -144,66 +183,14 @@ def _may_have_metadata_server() -> bool:
 
 
 def _make_session(credentials: Any) -> Any:
-    """Return the session that a storage client sends with; it logs in by a session of its own."""
-    import requests
-    from google.auth.transport.requests import AuthorizedSession, Request
+    """Return the session that a storage client sends with."""
+    from google.auth.transport.requests import AuthorizedSession
 
-    login = requests.Session()
-    # Not of http: the metadata server of a new pod answers late, and is asked several times.
-    login.mount("https://", make_adapter("logging in at Google"))
-    session = AuthorizedSession(credentials, auth_request=Request(login))
-    for scheme in ("https://", "http://"):
-        session.mount(scheme, make_adapter("Google Cloud Storage"))
-    # Replaces the adapter of https where the environment asks for client certificates.
+    session = AuthorizedSession(credentials)
+    # Where the environment asks for client certificates, else without effect.
     session.configure_mtls_channel()
+    mount_adapters(session, "Google Cloud Storage")
     return session
-
-
-def make_adapter(service: str) -> Any:
-    """Return what sends requests, and ends with an `UnreachableError` where waiting cannot help.
-
-    That is, at once, a certificate that is refused; and a server that was not reached in three
-    attempts or four seconds. Once it has answered, errors pass as they are.
-
-    Args:
-        service: Name of the server, for messages.
-    """
-    from requests.adapters import HTTPAdapter
-    from requests.exceptions import RequestException
-
-    class Adapter(HTTPAdapter):
-        """Sends requests; knows whether there was an answer yet."""
-
-        has_answered = False
-        num_failed = 0
-        first_sent_s: float | None = None
-
-        def send(self, request: Any, *args: Any, timeout: Any = None, **kwargs: Any) -> Any:
-            """Send a request and return the answer; until there was one, connect in 2 s or not."""
-            self.first_sent_s = self.first_sent_s or time.monotonic()
-            if not self.has_answered:
-                read = timeout[1] if isinstance(timeout, tuple) else timeout
-                timeout = (_CONNECT_WITHIN_S, read)
-            try:
-                response = super().send(request, *args, timeout=timeout, **kwargs)
-            except RequestException as error:
-                self._end_if_hopeless(error)
-                raise
-            except OSError as error:  # a file of certificates that is not there
-                raise UnreachableError(f"{service}: {error}") from error
-            self.has_answered = True
-            return response
-
-        def _end_if_hopeless(self, error: Exception) -> None:
-            """Count a failure; raise an `UnreachableError` if waiting cannot help."""
-            failure = explain_failure(error)
-            self.num_failed += 1
-            waited_s = time.monotonic() - (self.first_sent_s or 0.0)
-            has_tried = self.num_failed >= _MOST_ATTEMPTS or waited_s > _FIRST_ANSWER_WITHIN_S
-            if failure and (failure.is_lasting or (has_tried and not self.has_answered)):
-                raise UnreachableError(f"{service}: {failure.reason}") from error
-
-    return Adapter()
 
 
 def _isolate_random_state() -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from albert_core.connection_failures import explain_failure
-from albert_core.errors import InputError, NoAccessError, ServiceError
-from albert_core.google_client import LOGIN_REMEDY, UnreachableError, is_anonymous
+from albert_core.errors import InputError, NoAccessError, NoConnectionError, ServiceError
+from albert_core.google_client import is_anonymous, login_remedy
+from albert_core.google_sessions import UnreachableError
 from albert_core.storage_settings import USER_PROJECT_VARIABLE, user_project
 
 _LONGEST_MESSAGE = 300
@@ -35,14 +36,18 @@ def input_errors(path: str | Path) -> Iterator[None]:
     Raises:
         WriteConflictError: A generation precondition failed.
         NoAccessError: There are no credentials, they are refused or have no right to this, or
-            there is no way to Google.
+            the connection to Google fails whenever it is tried (a certificate).
         InputError: There is no such bucket or object, or Google does not take the request.
+        NoConnectionError: There is no way to Google now, such as no network.
         ServiceError: Google failed, or the connection was lost, for as long as it was tried again.
     """
     import requests.exceptions
+    import urllib3.exceptions
     from google.api_core import exceptions
     from google.auth.exceptions import GoogleAuthError
+    from google.cloud.storage.exceptions import DataCorruption
 
+    dropped = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, DataCorruption)
     try:
         yield
     except exceptions.PreconditionFailed as error:
@@ -52,10 +57,11 @@ def input_errors(path: str | Path) -> Iterator[None]:
     except exceptions.GoogleAPICallError as error:
         raise _refusal(path, error) from error
     except UnreachableError as error:
-        raise NoAccessError(f"{path}: {error}") from error
+        kind = NoAccessError if error.is_lasting else NoConnectionError
+        raise kind(f"{path}: {error}") from error
     except GoogleAuthError as error:
         raise _login_error(path, error) from error
-    except requests.exceptions.RequestException as error:
+    except dropped as error:
         raise _lost_connection(path, error) from error
 
 
@@ -63,7 +69,7 @@ def _refusal(path: str | Path, error: Any) -> InputError | ServiceError:
     """Return the error of a request that Google answered with a status of 400 or above."""
     message = _message_of(error)
     if "requester pays" in message.lower() and not user_project():
-        login = f"{LOGIN_REMEDY}, and " if is_anonymous() else ""
+        login = f"{login_remedy()}, and " if is_anonymous() else ""
         return NoAccessError(
             f"{path}: readers of this bucket pay (Requester Pays); {login}set "
             f"storage.user_project, or {USER_PROJECT_VARIABLE}, to a Google Cloud project of yours"
@@ -83,7 +89,7 @@ def _no_right(path: str | Path, message: str) -> NoAccessError:
     """Return the error of a request that the account, or nobody in particular, may not make."""
     if is_anonymous():
         return NoAccessError(
-            f"{path}: not public, and there are no Google credentials; {LOGIN_REMEDY}"
+            f"{path}: not public, and there are no Google credentials; {login_remedy()}"
         )
     if "serviceusage" in message:
         return NoAccessError(
@@ -105,13 +111,13 @@ def _login_error(path: str | Path, error: Any) -> NoAccessError | ServiceError:
         return NoAccessError(f"{path}: {describe_refused_login(error)}")
     if is_anonymous():
         return _no_right(path, "")
-    return NoAccessError(f"{path}: no usable Google credentials; {LOGIN_REMEDY}")
+    return NoAccessError(f"{path}: no usable Google credentials; {login_remedy()}")
 
 
 def describe_refused_login(error: BaseException) -> str:
     """Return what to do about credentials that Google gives no token for, in part of a line."""
     said = _one_line(str(error.args[0]) if error.args else str(error))
-    return f"the Google login has expired or is refused ({said}); {LOGIN_REMEDY}"
+    return f"the Google login has expired or is refused ({said}); {login_remedy()}"
 
 
 def _lost_connection(path: str | Path, error: BaseException) -> ServiceError:

@@ -2,17 +2,23 @@
 
 A killed process leaves such a file or folder behind. Its name has no process id, so that the same
 command, started again, writes over it and renames it: nothing stays. A lock, which the kernel drops
-with its process, keeps other writers of the same place out meanwhile.
+with its process, keeps other writers of the same place out meanwhile. On a file system without
+locks, each writer has a name that is its alone instead, and what a killed one left stays.
 """
 
 import contextlib
-import fcntl
+import errno
+import math
 import os
 import shutil
+import stat
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 from albert_core.errors import InputError
+from albert_core.folders import empty_folder, flush_folder, remove_locked_folder
+from albert_core.locks import LOCK_NAME, LockedFile, hold_lock, is_at
 
 
 def partial_path(path: Path) -> Path:
@@ -26,8 +32,8 @@ def partial_path(path: Path) -> Path:
 def partial_file(path: Path, *, waits: bool = True) -> Iterator[Path]:
     """Yield the path of an empty file for the body to write, which then becomes `path`.
 
-    It is flushed to the disk before the rename; if the body fails, it is removed, and `path` stays
-    as it was.
+    It is flushed to the disk before the rename, and has the mode of the file that it replaces; if
+    the body fails, it is removed, and `path` stays as it was.
 
     Args:
         path: The file to write or replace; its folder must exist.
@@ -36,19 +42,58 @@ def partial_file(path: Path, *, waits: bool = True) -> Iterator[Path]:
     Raises:
         InputError: Another process writes it, and `waits` is False.
     """
-    partial = partial_path(path)
-    descriptor = _hold(partial, os.O_RDWR | os.O_CREAT, waits=waits)
-    try:
-        os.ftruncate(descriptor, 0)
+    mode = _mode_of(path)
+    with _held_file(partial_path(path), waits=waits) as (partial, descriptor):
+        if mode is not None:
+            # Before anything secret is in it; this process must be able to write it.
+            _set_mode(descriptor, mode | stat.S_IRUSR | stat.S_IWUSR)
         yield partial
         # Without it, a machine that loses power after the rename may come back with the new name
         # and an empty file.
         os.fsync(descriptor)
         os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+        if mode is not None:
+            _set_mode(descriptor, mode)
+        flush_folder(path.parent)
+
+
+@contextlib.contextmanager
+def scratch_file(path: Path, *, waits: bool = True) -> Iterator[Path]:
+    """Yield the path of an empty file for the body to write and use; remove it in the end.
+
+    Args:
+        path: Beside it, in a folder that exists, is the file.
+        waits: Whether to wait while another process uses the same file, or to refuse.
+
+    Raises:
+        InputError: Another process uses it, and `waits` is False.
+    """
+    with _held_file(partial_path(path), waits=waits) as (partial, _):
+        yield partial
+
+
+@contextlib.contextmanager
+def _held_file(partial: Path, *, waits: bool) -> Iterator[tuple[Path, int]]:
+    """Yield path and descriptor of an empty, locked file; in the end remove it if still there.
+
+    On a file system without locks it has another name, which no other process uses.
+    """
+    with _hold(partial, waits=waits) as lock:
+        if lock.has_lock:
+            os.ftruncate(lock.descriptor, 0)
+            try:
+                yield partial, lock.descriptor
+            finally:
+                # Once it is renamed, another process may have made a new one under this name.
+                _remove_if_at(lock.descriptor, partial)
+            return
+        _remove_if_at(lock.descriptor, partial)
+    unique = partial.with_name(f".{partial.name.split('.', 1)[1]}.{uuid.uuid4().hex}.partial")
+    descriptor = os.open(unique, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        yield unique, descriptor
     finally:
+        _remove_if_at(descriptor, unique)
         os.close(descriptor)
 
 
@@ -56,25 +101,36 @@ def partial_file(path: Path, *, waits: bool = True) -> Iterator[Path]:
 def staging_folder(path: Path, *, waits: bool = False) -> Iterator[Path]:
     """Make an empty folder for the body to fill and rename; in the end remove it if still there.
 
-    What a killed process left in it is removed first. Folders above it are made.
+    It is in `path`, which has its lock beside it and is removed, too. What a killed process left
+    there is removed first. Folders above it are made.
 
     Args:
-        path: The folder, such as the `partial_path` of the one to publish.
+        path: A folder for this purpose alone, such as the `partial_path` of the one to publish.
         waits: Whether to wait while another process fills it, or to refuse.
 
     Raises:
-        InputError: Another process fills it, and `waits` is False.
+        InputError: Another process fills it, and `waits` is False; `path` is a link or a file; or
+            what is left there cannot be removed.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = _hold(path, os.O_RDONLY | os.O_DIRECTORY, waits=waits)
-    try:
-        _empty(path)
-        yield path
-    finally:
-        # Once it is renamed, another process may have made a new one under this name.
-        if _is_at(descriptor, path):
-            shutil.rmtree(path, ignore_errors=True)
-        os.close(descriptor)
+    if path.is_symlink():  # to empty it would empty somebody's folder
+        raise InputError(f"{path}: got a link, expected a folder or nothing; remove it")
+    with _hold(path / LOCK_NAME, waits=waits, makes_folder=True) as lock:
+        if lock.has_lock:
+            empty_folder(path, except_for=LOCK_NAME)
+        folder = path / ("new" if lock.has_lock else uuid.uuid4().hex)
+        try:
+            folder.mkdir(parents=True)
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            remove_locked_folder(path)
+
+
+def remove_staged(path: Path) -> None:
+    """Remove what a killed process left of a `staging_folder`, unless another one fills it."""
+    if path.exists():
+        with contextlib.suppress(InputError), staging_folder(path):
+            pass
 
 
 def remove_whole_folder(folder: Path) -> None:
@@ -109,14 +165,34 @@ def replace_folder(partial: Path, folder: Path) -> None:
 
     At every moment the place has the old folder, nothing, or the new one. What a process killed
     here left is removed; the caller holds the `staging_folder` that `partial` is.
+
+    Raises:
+        InputError: What an earlier call left cannot be removed, and is in the way.
+        OSError: The system refuses to rename one of them; the place has what it had.
     """
-    # A rename replaces no folder that is not empty.
     replaced = replaced_path(folder)
-    shutil.rmtree(replaced, ignore_errors=True)
-    if folder.exists():
-        os.rename(folder, replaced)
-    os.rename(partial, folder)
-    shutil.rmtree(replaced, ignore_errors=True)
+    _remove(replaced)
+    try:
+        os.rename(partial, folder)
+        flush_folder(folder.parent)
+        return
+    except OSError as error:
+        # A rename replaces an empty folder, but no other, and no link.
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
+    if os.path.lexists(replaced):
+        raise InputError(
+            f"{replaced}: left from an earlier command, and cannot be removed; remove it, as with "
+            "the rights of its owner, and run again"
+        )
+    os.rename(folder, replaced)
+    try:
+        os.rename(partial, folder)
+    except OSError:
+        os.rename(replaced, folder)
+        raise
+    flush_folder(folder.parent)
+    _remove(replaced)
 
 
 def replaced_path(folder: Path) -> Path:
@@ -128,57 +204,45 @@ def _removed_path(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.removed")
 
 
-def _hold(path: Path, flags: int, *, waits: bool) -> int:
-    """Open and lock a file or folder, made if it is missing; return its descriptor.
+def _hold(
+    path: Path, *, waits: bool, makes_folder: bool = False
+) -> contextlib.AbstractContextManager[LockedFile]:
+    """Return a context in which a file is open and locked; made if it is missing.
 
-    The lock ends when the descriptor is closed. File systems without locks go without.
-
-    Raises:
-        InputError: Another process holds the lock, and `waits` is False.
+    Entering it raises InputError if another process holds the lock and `waits` is False.
     """
-    while True:
-        if flags & os.O_DIRECTORY:
-            path.mkdir(exist_ok=True)
-        descriptor = os.open(path, flags | os.O_NOFOLLOW, 0o666)
-        try:
-            _lock(descriptor, waits=waits)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise InputError(
-                f"{path}: another process is writing there; wait for it or stop it"
-            ) from None
-        # Whoever held it before may have renamed or removed it: then it is no longer at its path.
-        if _is_at(descriptor, path):
-            return descriptor
-        os.close(descriptor)
+    place = path.parent if path.name == LOCK_NAME else path
+    return hold_lock(
+        path,
+        timeout_s=math.inf if waits else 0.0,
+        refusal=f"{place}: another process is writing there; wait for it or stop it",
+        makes_folder=makes_folder,
+    )
 
 
-def _lock(descriptor: int, *, waits: bool) -> None:
-    """Take the lock of an open file; passes without one where the file system has none.
-
-    Raises:
-        BlockingIOError: Another process holds it, and `waits` is False.
-    """
+def _mode_of(path: Path) -> int | None:
+    """Return who may read, write and execute a file, or None where there is none."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
-    except BlockingIOError:
-        raise
-    except OSError:
-        return
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    """Return whether an open file or folder is what is at a path."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.lstat())
+        return path.stat().st_mode & 0o777
     except FileNotFoundError:
-        return False
+        return None
 
 
-def _empty(folder: Path) -> None:
-    """Remove everything in a folder."""
-    for entry in list(folder.iterdir()):
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
+def _set_mode(descriptor: int, mode: int) -> None:
+    """Set the mode of an open file; passes where the file system has none, as FAT."""
+    with contextlib.suppress(OSError):
+        os.fchmod(descriptor, mode)
+
+
+def _remove_if_at(descriptor: int, path: Path) -> None:
+    """Remove the file at a path if it is the open one."""
+    if is_at(descriptor, path):
+        path.unlink(missing_ok=True)
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder, as far as that is possible, or a link or file; nothing may be there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -32,16 +32,25 @@ class StorageConfig:
         Raises:
             InputError: It is none.
         """
-        if self.user_project and not _PROJECT.fullmatch(self.user_project):
-            raise InputError(
-                f"storage.user_project: got {self.user_project!r}, expected the id or the number "
-                "of a Google Cloud project, such as my-project-1"
-            )
+        _check_project(self.user_project, setting="storage.user_project")
 
     @classmethod
     def of_process(cls) -> "StorageConfig":
-        """Return the settings that hold for this process."""
+        """Return the settings that hold for this process.
+
+        Raises:
+            InputError: The environment names what is no project.
+        """
+        _check_project(user_project(), setting=USER_PROJECT_VARIABLE)
         return cls(user_project=user_project())
+
+    def or_of_process(self) -> "StorageConfig":
+        """Return these settings, where they are empty those that hold for this process.
+
+        Raises:
+            InputError: The environment names what is no project.
+        """
+        return self if self.user_project else self.of_process()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -56,3 +65,16 @@ class StorageConfig:
 def user_project() -> str:
     """Return the project that pays for requests to buckets; empty: their owners pay."""
     return os.environ.get(USER_PROJECT_VARIABLE, "")
+
+
+def _check_project(project: str, *, setting: str) -> None:
+    """Refuse what is no project's id or number; empty is fine.
+
+    Raises:
+        InputError: It is none.
+    """
+    if project and not _PROJECT.fullmatch(project):
+        raise InputError(
+            f"{setting}: got {project!r}, expected the id or the number of a Google Cloud project, "
+            "such as my-project-1"
+        )

@@ -22,11 +22,19 @@ def temporary_files_in(folder: Path) -> Iterator[None]:
     it, in the end, or by whoever comes next. `user_folder` stays where it was.
 
     Args:
-        folder: Folder to make anew, for this process alone.
+        folder: Folder to make anew, for this process alone. If something of an earlier process
+            cannot be removed, the files are in a new folder in it.
+
+    Raises:
+        InputError: A file has its name.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    variables = shared_folder_variables() | {"TMPDIR": str(folder.absolute())}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise InputError(f"{folder}: is no folder, expected one; remove it") from error
+    place = tempfile.mkdtemp(prefix="", dir=folder) if any(folder.iterdir()) else folder
+    variables = shared_folder_variables() | {"TMPDIR": os.path.abspath(place)}
     before = {name: os.environ.get(name) for name in variables}
     before_here = tempfile.tempdir
     os.environ.update(variables)

@@ -1,7 +1,6 @@
 """The surroundings of a step in its process: log file, events, and its end with the run's."""
 
 import contextlib
-import fcntl
 import os
 import sys
 import threading
@@ -11,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from albert_core.errors import InputError
+from albert_core.locks import LOCK_NAME, is_locked
 from albert_core.machine import num_usable_cores
 from albert_core.progress import ReportProgress, append_event, to_events, to_stderr
 from albert_core.unused_imports import skip_unused_imports
@@ -20,7 +20,6 @@ RUN_FOLDER_VARIABLE = "ALBERT_RUN_FOLDER"
 RUN_ID_VARIABLE = "ALBERT_RUN_ID"
 RUN_WORKERS_VARIABLE = "ALBERT_RUN_WORKERS"
 EVENTS_NAME = "events.jsonl"
-LOCK_NAME = "lock"
 
 
 def log_path(run_folder: Path, step: str) -> Path:
@@ -118,17 +117,12 @@ def _is_at_work(lock: Path, run_id: str) -> bool:
     """Return whether a run still holds the lock of its folder.
 
     False if there is no such file, since the run's folder was deleted; if it names another run,
-    which has taken the lock since; or if nobody holds the lock: a shared lock is taken for a
-    moment to find out. The run's process is not looked for: a container has other process ids, but
+    which has taken the lock since; or if nobody holds the lock. On file systems without locks the
+    name alone counts. The run's process is not looked for: a container has other process ids, but
     the same locks.
     """
-    with contextlib.suppress(FileNotFoundError), lock.open(encoding="utf-8") as file:
-        if file.read() != run_id:
-            return False
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+    with contextlib.suppress(FileNotFoundError):
+        return lock.read_text(encoding="utf-8") == run_id and is_locked(lock) is not False
     return False
 
 

@@ -7,15 +7,15 @@ import dataclasses
 import json
 import sys
 import threading
-import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from albert_core.checks import check_positive
 from albert_core.connection_failures import ConnectionFailure, explain_failure
 from albert_core.errors import InputError, ServiceError
-from albert_core.google_client import UnreachableError
+from albert_core.first_answer import Attempts, connect_timeout, is_interactive
 from albert_core.google_errors import describe_refused_login
+from albert_core.google_sessions import UnreachableError
 
 Result = TypeVar("Result")
 
@@ -34,9 +34,6 @@ _REMEDIES: Mapping[int, tuple[str, str]] = {
 }
 _SERVICE_FAILED = ("the service failed", "try again later")
 _MAX_MESSAGE_LENGTH = 300
-# Of a service that has never answered.
-_MOST_ATTEMPTS = 3
-_FIRST_ANSWER_WITHIN_S = 4.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,8 +43,8 @@ class CallConfig:
     Attributes:
         timeout_s: Seconds to wait for an answer.
         retry_for_s: Seconds to keep trying when a call fails in a way that may pass: 429, 5xx, no
-            answer, a dropped connection. A service that never answered and has no way to it is
-            given up in seconds.
+            answer, a dropped connection. Commands give up a service that never answered and has no
+            way to it in seconds.
         first_pause_s: Longest pause in seconds before the second attempt; doubled for each
             further one, up to 30. Each pause is drawn between 0 and the longest.
         ca_certificates: File of certificates in PEM that are trusted beside the known ones: of a
@@ -88,9 +85,10 @@ class Service:
 
         Failures that may pass (quota, 5xx, no answer, a lost connection) are retried with growing
         pauses, with a line on standard error, until `config.retry_for_s` seconds are over;
-        others are raised at once. A service that has never answered is given up after three
-        attempts, or four seconds, without such lines, if the reason is known (no network, no such
-        host, nothing that listens). Errors that are neither the service's, the connection's nor of
+        others are raised at once. Before the first answer a certificate that is refused is final,
+        and in an interactive process a service is given up after three attempts, or four seconds,
+        without such lines, if the reason is known (no network, no such host, nothing that
+        listens). Errors that are neither the service's, the connection's nor of
         the login, and InputError and ServiceError, are let through as they are.
 
         Args:
@@ -106,7 +104,7 @@ class Service:
 
         def announce(error: Exception) -> None:
             """Tell of an attempt that failed, unless the call is given up in seconds."""
-            if self._answered.is_set() or _reason_of(error) is None:
+            if self._answered.is_set() or _reason_of(error) is None or not is_interactive():
                 print(f"{action}: {_describe(error)}; trying again", file=sys.stderr, flush=True)
 
         def call_and_note(timeout_s: float) -> Result:
@@ -153,22 +151,29 @@ class Service:
 
     def _make_predicate(self) -> Callable[[Exception], bool]:
         """Return what tells of each error of a call, in turn, whether the call is made again."""
-        started_s = time.monotonic()
-        num_failed = 0
+        attempts = Attempts()
 
         def is_worth_another(error: Exception) -> bool:
             """Return whether the same call may succeed later."""
-            nonlocal num_failed
-            num_failed += 1
             failure = _reason_of(error)
-            if failure is None or (self._answered.is_set() and not failure.is_lasting):
-                return _is_temporary(error)
-            has_tried = num_failed >= _MOST_ATTEMPTS or (
-                time.monotonic() - started_s > _FIRST_ANSWER_WITHIN_S
-            )
-            return not failure.is_lasting and not has_tried
+            if self._answered.is_set():
+                # Whatever keeps it from being reached was not there before: also a certificate.
+                return failure is not None or _is_temporary(error)
+            is_over = attempts.end_with(failure)
+            return _is_temporary(error) if failure is None else not is_over
 
         return is_worth_another
+
+    def timeouts(self, timeout_s: float) -> tuple[float, float]:
+        """Return the seconds to connect in and to read in, as requests and urllib3 take them.
+
+        Before the first answer an interactive process connects in two seconds or not at all.
+
+        Args:
+            timeout_s: Seconds to wait for an answer.
+        """
+        connect_s = connect_timeout(timeout_s, has_answered=self._answered.is_set())
+        return connect_s or timeout_s, timeout_s
 
     def create_once(
         self,

@@ -4,7 +4,8 @@ import urllib.parse
 from typing import Any
 
 from albert_core.errors import InputError
-from albert_core.google_client import LOGIN_REMEDY, find_credentials, make_adapter
+from albert_core.google_client import find_credentials, login_remedy
+from albert_core.google_sessions import mount_adapters
 
 REQUEST_LABEL = "albert-request"
 """Label with the hash of the request that made a job, so that a repeated command finds the job."""
@@ -74,11 +75,10 @@ def _client(kind: Any, location: str, endpoint: str) -> Any:
         )
     credentials = AnonymousCredentials() if is_plain else find_credentials((_SCOPE,))
     if credentials is None:
-        raise InputError(f"Vertex AI in {location}: no Google credentials; {LOGIN_REMEDY}")
+        raise InputError(f"Vertex AI in {location}: no Google credentials; {login_remedy()}")
     client = kind(
         credentials=credentials, transport="rest", client_options={"api_endpoint": address}
     )
     # Google's transport has no time-out of its own for connecting.
-    for scheme in ("https://", "http://"):
-        client.transport._session.mount(scheme, make_adapter(f"Vertex AI in {location}"))
+    mount_adapters(client.transport._session, f"Vertex AI in {location}")
     return client

@@ -35,7 +35,7 @@ _PRELOADED = (
     "components.vocab.step",
 )
 # Folders of the user's own among the temporary files, which are kept for later commands.
-_KEPT = ("albert-fetched-", "albert-work-", "albert-uploads-")
+_KEPT = ("albert-fetched-", "albert-work-", "albert-uploads-", "albert-temporary-")
 
 _FEW_STEPS = {"num_train_steps": 6, "num_warmup_steps": 2, "evaluation_interval_steps": 3}
 

@@ -94,11 +94,15 @@ class DamagedManifestError(InputError):
 
     Attributes:
         fingerprint: The fingerprint it has, right or wrong; None without one.
+        files: The names of files that it lists, right or wrong.
     """
 
-    def __init__(self, message: str, fingerprint: str | None) -> None:
+    def __init__(self, message: str, values: Mapping[str, Any]) -> None:
+        """Take the message, and the rest from the manifest's values, as they were read."""
         super().__init__(message)
-        self.fingerprint = fingerprint
+        self.fingerprint = values.get("fingerprint")
+        files = values.get("files")
+        self.files = tuple(files) if isinstance(files, Mapping) else ()
 
 
 def describe_files(folder: Path) -> dict[str, dict[str, Any]]:
@@ -167,7 +171,7 @@ def parse_manifest(data: bytes, source: str) -> Manifest:
         raise DamagedManifestError(
             f"{source}: damaged ({error}); delete this folder and run its step, or the pipeline, "
             "again",
-            values.get("fingerprint"),
+            values,
         ) from error
     # AttributeError: JSON, but not an object, or with metrics that are none.
     except (AttributeError, TypeError, ValueError, RecursionError) as error:

@@ -1,6 +1,5 @@
 """Run a step so that it can be killed and resumed, and publishes its results once and whole."""
 
-import os
 import shutil
 import tempfile
 import time
@@ -11,27 +10,30 @@ from typing import Any, TypeVar
 from albert_core.artifacts.environment import describe_environment
 from albert_core.artifacts.manifest import (
     MANIFEST_NAME,
-    DamagedManifestError,
     Manifest,
     Metrics,
     code_version,
     describe_files,
-    find_damage,
-    find_manifest,
 )
 from albert_core.artifacts.output_folder import refuse_unwritable
-from albert_core.artifacts.outputs import Output, output_at
+from albert_core.artifacts.outputs import output_at
+from albert_core.artifacts.published import (
+    find_finished,
+    find_published,
+    find_published_meanwhile,
+)
 from albert_core.artifacts.work_folder import (
     exclusive_lock,
     local_work_root,
     remove_abandoned,
     remove_work_folder,
     synchronized_work_folder,
+    temporary_folder,
 )
 from albert_core.artifacts.work_sync import fetch_progress
-from albert_core.checksums import report_damage
 from albert_core.errors import InputError, StepFailedError
 from albert_core.files import hash_json
+from albert_core.folders import flush_to_disk, make_empty
 from albert_core.google_errors import WriteConflictError
 from albert_core.old_names import with_first_names
 from albert_core.storage import is_remote, join
@@ -86,7 +88,7 @@ def run_step(
     """
     fingerprint = work_fingerprint(step, config, inputs)
     target = output_at(output)
-    published = _find_published(target, fingerprint)
+    published = find_published(target, fingerprint)
     root = local_work_root(work_root) if work_root else target.default_work_root
     work = root / _folder_name(step, fingerprint)
     is_kept = work_root is not None and not is_remote(work_root)
@@ -103,14 +105,14 @@ def run_step(
         synchronized_work_folder(work, work_root) as remote_results,
     ):
         # Another process may just have done this work.
-        if has_waited and (published := _find_published(target, fingerprint)):
+        if has_waited and (published := find_published(target, fingerprint)):
             if work_root is None:
                 remove_work_folder(work)
             return published
         # Results that a killed body left are worth nothing: only progress is taken up.
         is_new = not any((work / "progress").glob("*"))
         try:
-            manifest = _find_finished(work / "results", fingerprint)
+            manifest = find_finished(work / "results", fingerprint)
             if manifest is None:
                 manifest = _execute(step, fingerprint, config, inputs, work, body)
                 if remote_results:
@@ -119,7 +121,9 @@ def run_step(
                     remote_results.publish(work / "results")
             # The results need no checkpoints any more, which may be many times their size.
             shutil.rmtree(work / "progress", ignore_errors=True)
-            target.publish(work / "results")
+            published = target.publish(
+                work / "results", lambda: find_published_meanwhile(target, fingerprint)
+            )
         except InputError as error:
             # Bad input leaves nothing behind, but never costs the progress of an earlier run, nor
             # results that are finished and only could not be published.
@@ -129,7 +133,7 @@ def run_step(
             raise
         if work_root is None:
             remove_work_folder(work)  # under its lock: nobody has begun in it
-    return manifest
+    return published or manifest
 
 
 def run_step_as_follower(
@@ -169,7 +173,7 @@ def run_step_as_follower(
     remote = join(str(work_root), work.name) if work_root and is_remote(work_root) else None
 
     def published() -> Manifest | None:
-        return _find_published(target, fingerprint)
+        return find_published(target, fingerprint)
 
     with tempfile.TemporaryDirectory() as scratch:
         # With a work root in gs://, the leader's local folder is on another machine, or is the
@@ -219,64 +223,6 @@ def _wait_for(probe: Callable[[], _Result | None], failure: str) -> _Result:
     return result
 
 
-def _find_published(output: Output, fingerprint: str) -> Manifest | None:
-    """Return the manifest if `output` already holds this work, by this code, with all its files.
-
-    Returns None if the folder is empty or missing, is damaged or holds results of other code.
-    Damage is told on standard error.
-
-    Raises:
-        InputError: It holds other work, whatever its code, a manifest that cannot be read, or files
-            that are not this program's and would be lost.
-    """
-    try:
-        manifest = output.manifest()
-    except DamagedManifestError as error:
-        if error.fingerprint != fingerprint:
-            raise
-        report_damage(output.address, f"{MANIFEST_NAME}: its checksum differs", "published again")
-        return None
-    if manifest is None:
-        output.refuse_foreign_files()
-        return None
-    if manifest.fingerprint != fingerprint:
-        raise InputError(
-            f"output {output.address}: belongs to another configuration (a {manifest.step} of "
-            "other settings or inputs); choose another --output, or remove what is in that folder"
-        )
-    damage = None
-    if manifest.code_version == code_version():
-        damage = output.find_damage(manifest)
-        if damage is None:
-            return manifest
-    output.refuse_added_files(manifest)
-    if damage:
-        report_damage(output.address, damage, "published again")
-    return None
-
-
-def _find_finished(results: Path, fingerprint: str) -> Manifest | None:
-    """Return the manifest of finished results of this work and code, or None.
-
-    Sizes and sha256 of all files are compared. None where there is no manifest, or one of other
-    code; or where anything is damaged or of other work, which is told on standard error.
-    """
-    try:
-        manifest = find_manifest(results)
-    except InputError as error:
-        report_damage(results, error, "made again")
-        return None
-    if manifest is None or manifest.code_version != code_version():
-        return None
-    damage: str | None = "they belong to other work"
-    if manifest.fingerprint == fingerprint:
-        # By sha256: these bytes are about to be published as good.
-        damage = find_damage(results, manifest, with_hashes=True)
-    if damage:
-        report_damage(results, damage, "made again")
-    return None if damage else manifest
-
-
 def _execute(
     step: str,
     fingerprint: str,
@@ -294,13 +240,12 @@ def _execute(
     """
     results, progress = work / "results", work / "progress"
     # Half-written, damaged, or finished by other code: only what is in `progress` is taken up.
-    shutil.rmtree(results, ignore_errors=True)
-    results.mkdir(parents=True)
+    make_empty(results)
     progress.mkdir(exist_ok=True)
     started = time.monotonic()
-    with temporary_files_in(work / "temporary"):
+    with temporary_files_in(temporary_folder(work)):
         metrics = body(results, progress)
-    _flush_to_disk(results)
+    flush_to_disk(results)
     manifest = Manifest(
         step=step,
         fingerprint=fingerprint,
@@ -314,17 +259,3 @@ def _execute(
     )
     manifest.write(results)
     return manifest
-
-
-def _flush_to_disk(folder: Path) -> None:
-    """Have the disk hold all files below a folder, before what they were made from is removed.
-
-    Without it, a machine that loses power within some seconds may come back with a manifest and
-    empty files, when the checkpoints are gone.
-    """
-    for path in (folder, *folder.rglob("*")):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

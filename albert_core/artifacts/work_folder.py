@@ -1,23 +1,26 @@
 """Folders of work in progress: where they are, who may work in one, and what removes them."""
 
 import contextlib
-import fcntl
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from albert_core.artifacts.filled_folder import remove_empty
 from albert_core.artifacts.manifest import MANIFEST_NAME, Manifest, code_version
-from albert_core.artifacts.output_folder import remove_empty
-from albert_core.artifacts.outputs import RemoteOutput
+from albert_core.artifacts.output_folder import PRIVATE_NAME
+from albert_core.artifacts.remote_output import RemoteOutput
 from albert_core.artifacts.work_sync import synchronized_progress
 from albert_core.checksums import report_damage
 from albert_core.errors import InputError
 from albert_core.files import hash_json
+from albert_core.folders import empty_folder, remove_locked_folder
+from albert_core.locks import LOCK_NAME, hold_lock, tell_if_without_lock
 from albert_core.storage import fetch_files, is_remote, join
 from albert_core.user_folder import user_folder
 
+# Room below it for the sockets of multiprocessing, whose paths have 107 bytes at most.
+_MAX_TEMPORARY_BYTES = 64
 # A killed process may take some seconds to die, and forked children share its lock.
 LOCK_TIMEOUT_S = 20.0
 
@@ -37,9 +40,10 @@ def local_work_root(work_root: str | Path) -> Path:
 def exclusive_lock(work: Path, *, timeout_s: float | None = None) -> Iterator[bool]:
     """Hold the lock of a work folder while the body of the `with` runs; makes the folder.
 
-    Waits for another process to release it. The file `lock` stays in the folder afterwards, unless
-    the body removes the folder; the lock itself ends with the body, or with the process and its
-    forked children.
+    Waits for another process to release it. The lock ends with the body, or with the process and
+    its forked children. If the folder then holds nothing but its file `lock`, it is removed, and so
+    is an empty work root above it. On a file system without locks the body runs without one, which
+    is told on standard error.
 
     Args:
         work: The folder.
@@ -49,32 +53,34 @@ def exclusive_lock(work: Path, *, timeout_s: float | None = None) -> Iterator[bo
         Whether another process held the lock before.
 
     Raises:
-        InputError: Another process of this machine holds it for longer than that.
+        InputError: Another process holds it for longer than that.
     """
-    deadline = time.monotonic() + (LOCK_TIMEOUT_S if timeout_s is None else timeout_s)
-    has_waited = False
-    while True:
-        work.mkdir(parents=True, exist_ok=True)
-        # flock, not a file that exists or not: the kernel drops it when its process dies, however.
-        with (work / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                has_waited = True
-                if time.monotonic() > deadline:
-                    raise InputError(
-                        f"{work}: another process is doing this very work; wait for it or stop it"
-                    ) from None
-                time.sleep(0.2)
-                continue
-            # The process that held it may have removed the folder, and a third one made it again.
-            if _is_at(lock.fileno(), work / "lock"):
-                yield has_waited
-                return
+    with hold_lock(
+        work / LOCK_NAME,
+        timeout_s=LOCK_TIMEOUT_S if timeout_s is None else timeout_s,
+        refusal=f"{work}: another process is doing this very work; wait for it or stop it",
+        makes_folder=True,
+    ) as lock:
+        tell_if_without_lock(lock, work)
+        try:
+            yield lock.has_waited
+        finally:
+            remove_locked_folder(work)
+            with contextlib.suppress(OSError):  # other work goes on in the root
+                work.parent.rmdir()
 
 
-def _is_at(descriptor: int, path: Path) -> bool:
-    return path.exists() and os.path.samestat(os.fstat(descriptor), path.stat())
+def temporary_folder(work: Path) -> Path:
+    """Return where temporary files of the work in a folder are: in it, or else among the user's.
+
+    The latter where the path would be too long for sockets, or the folder is in an output that is
+    filled in place: its disk, such as a bucket that is mounted, may have no sockets. Its name is
+    made from that of the work folder; only the user's folder is made.
+    """
+    folder = work.absolute() / "temporary"
+    if len(os.fsencode(folder)) <= _MAX_TEMPORARY_BYTES and PRIVATE_NAME not in folder.parts:
+        return folder
+    return user_folder("albert-temporary") / hash_json(str(folder))[:12]
 
 
 @contextlib.contextmanager
@@ -146,10 +152,10 @@ def remove_abandoned(work: Path) -> None:
 
 
 def remove_work_folder(work: Path) -> None:
-    """Remove a work folder, and the work root above it if that is empty now.
+    """Remove what is in a work folder but its lock, at whose end `exclusive_lock` removes it.
 
     Whatever cannot be removed, or does not exist, is passed over without an error.
     """
-    shutil.rmtree(work, ignore_errors=True)
-    with contextlib.suppress(OSError):  # other work goes on in the root
-        work.parent.rmdir()
+    # The lock last, by its holder: once it is gone, another process may begin in the folder.
+    with contextlib.suppress(InputError, OSError):
+        empty_folder(work, except_for=LOCK_NAME)

@@ -5,13 +5,18 @@ import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from albert_core.artifacts.filled_folder import (
+    end_filling,
+    fill_folder,
+    filling_path,
+    find_foreign_file,
+    is_private,
+    replace_or_fill,
+)
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import describe_files
 from albert_core.artifacts.output_folder import (
-    PRIVATE_NAME,
-    end_filling,
-    fill_folder,
-    find_foreign_file,
+    folder_errors,
     is_replaceable,
     refuse_unwritable,
     resolve_link,
@@ -30,7 +35,8 @@ from albert_core.checkpoints.side_files import write_side_files
 from albert_core.checkpoints.vocabulary import check_size, find_tokenizer
 from albert_core.config import CONFIG_NAME, AlbertConfig
 from albert_core.errors import InputError, StepFailedError
-from albert_core.partial_files import partial_path, replace_folder, staging_folder
+from albert_core.folders import flush_to_disk
+from albert_core.partial_files import partial_path, staging_folder
 from albert_core.storage import local_file, local_path
 
 LARGEST_DIFFERENCE = 1e-6
@@ -202,31 +208,41 @@ def write_proven(
     """
     before = compute_outputs(checkpoint)
     folder = resolve_link(destination, "destination")
-    private = partial_path(folder) if is_replaceable(folder) else folder / PRIVATE_NAME / "partial"
-    with staging_folder(private) as partial:
+    is_replaced = is_replaceable(folder)
+    staging = partial_path(folder) if is_replaced else filling_path(folder)
+    with staging_folder(staging) as partial:
         notes = _write(checkpoint, partial, to)
         differences = compare_outputs(before, compute_outputs(read_checkpoint(partial)))
         _refuse_change(differences, destination)
-        _publish(partial, folder, to=to)
+        _publish(partial, folder, to=to, is_replaced=is_replaced)
     end_filling(folder)
     return differences, notes
 
 
-def _publish(partial: Path, folder: Path, *, to: CheckpointFormat) -> None:
+def _publish(partial: Path, folder: Path, *, to: CheckpointFormat, is_replaced: bool) -> None:
     """Move a finished conversion to its folder, unless that holds the same files already.
+
+    Args:
+        partial: The finished conversion.
+        folder: Its folder, existing or not.
+        to: The format.
+        is_replaced: Whether a rename may put `partial` in the place of `folder`.
 
     Raises:
         InputError: It holds other files.
     """
-    if folder.is_dir() and find_foreign_file(folder):
+    # Without it nobody takes the folder for a checkpoint.
+    last = HUGGINGFACE_CONFIG_NAME if to == "huggingface" else CONFIG_NAME
+    if folder.is_dir() and find_foreign_file(folder, is_replaced=is_replaced):
         # That of the same command, killed after it had published.
-        if describe_files(folder) != describe_files(partial):
+        files = describe_files(folder).items()
+        public = {n: file for n, file in files if not is_private(n, is_replaced=is_replaced)}
+        if public != describe_files(partial):
             raise _occupied_error(folder)
-    elif is_replaceable(folder):
-        replace_folder(partial, folder)
+    elif is_replaced:
+        flush_to_disk(partial)
+        replace_or_fill(partial, folder, last=last)
     else:
-        # Without it nobody takes the folder for a checkpoint.
-        last = HUGGINGFACE_CONFIG_NAME if to == "huggingface" else CONFIG_NAME
         fill_folder(partial, folder, last=last)
 
 
@@ -255,12 +271,16 @@ def refuse_occupied(destination: Path, *, to: CheckpointFormat) -> None:
     Raises:
         InputError: It is one of these.
     """
-    folder = resolve_link(destination, "destination")
-    if folder.exists() and not folder.is_dir():
-        raise _occupied_error(destination)
-    if folder.is_dir() and find_foreign_file(folder) and not _is_checkpoint(folder, to):
-        raise _occupied_error(destination)
-    refuse_unwritable(folder, "destination")
+    with folder_errors(destination, "destination"):
+        folder = resolve_link(destination, "destination")
+        if folder.exists() and not folder.is_dir():
+            raise _occupied_error(destination)
+        is_foreign = folder.is_dir() and find_foreign_file(
+            folder, is_replaced=is_replaceable(folder)
+        )
+        if is_foreign and not _is_checkpoint(folder, to):
+            raise _occupied_error(destination)
+        refuse_unwritable(folder, "destination")
 
 
 def _occupied_error(destination: Path) -> InputError:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from albert_core.files import hash_json
-from albert_core.partial_files import partial_file
+from albert_core.partial_files import partial_file, scratch_file
 from albert_core.storage import is_remote, write_file
 from albert_core.user_folder import user_folder
 
@@ -24,7 +24,7 @@ def whole_file(path: str) -> Iterator[Path]:
         path: Local, in a folder that exists, or gs://.
 
     Raises:
-        InputError: Another process writes the same file.
+        InputError: Another process writes the same file, or on this machine the same address.
     """
     if not is_remote(path):
         with partial_file(Path(os.path.realpath(path)), waits=False) as partial:
@@ -32,9 +32,7 @@ def whole_file(path: str) -> Iterator[Path]:
         return
     # By a hash of the address: a name alone may be another command's, too.
     local = user_folder("albert-uploads") / hash_json(path)[:16]
-    try:
-        with partial_file(local, waits=False) as partial:
-            yield partial
-        write_file(path, local)
-    finally:
-        local.unlink(missing_ok=True)
+    # Within its lock: a second command for the same address is refused until this one is uploaded.
+    with scratch_file(local, waits=False) as partial:
+        yield partial
+        write_file(path, partial)

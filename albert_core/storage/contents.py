@@ -1,9 +1,10 @@
 """Read, write, copy and remove single files by their address."""
 
+import io
 import os
 import shutil
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from albert_core.checksums import FileFacts, find_file_damage
 from albert_core.errors import InputError, NoAccessError
@@ -23,15 +24,61 @@ from albert_core.google_storage import (
 )
 from albert_core.storage.addresses import is_remote
 
+_READ_AHEAD_BYTES = 1 << 20
+
+
+class _ObjectReader(io.RawIOBase):
+    """An object of the cloud as a file; errors of reading are those of `input_errors`."""
+
+    def __init__(self, path: str) -> None:
+        """Look for the object; reads nothing yet.
+
+        Raises:
+            InputError: There is no such object.
+        """
+        self._path = path
+        self._file: Any = existing_blob(path).open("rb")
+
+    def readinto(self, buffer: Any) -> int:
+        """Read up to the length of a buffer into it; return how many bytes these are."""
+        with input_errors(self._path):
+            data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def readall(self) -> bytes:
+        """Return all that is left, by one download."""
+        with input_errors(self._path):
+            return bytes(self._file.read())
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to another place, at most to the end; return it."""
+        with input_errors(self._path):
+            return int(self._file.seek(offset, whence))
+
+    def tell(self) -> int:
+        """Return the place of the next byte."""
+        return int(self._file.tell())
+
+    def readable(self) -> bool:
+        """Return that it can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return that it can be read at any place."""
+        return True
+
 
 def open_file(path: str) -> BinaryIO:
     """Open a file for reading bytes; the file is seekable.
+
+    Reading an object of the cloud raises the errors of `input_errors`.
 
     Raises:
         InputError: There is no such file, or a folder, a pipe or a device.
     """
     if is_remote(path):
-        return cast(BinaryIO, existing_blob(path).open("rb"))
+        return cast(BinaryIO, io.BufferedReader(_ObjectReader(path), _READ_AHEAD_BYTES))
     refuse_special_file(path)
     try:
         return Path(path).open("rb")

@@ -10,6 +10,7 @@ from albert_core.files import hash_json
 from albert_core.google_storage import existing_blob
 from albert_core.partial_files import (
     partial_path,
+    remove_staged,
     remove_whole_folder,
     replace_folder,
     staging_folder,
@@ -42,6 +43,7 @@ def local_folder(path: str | Path) -> Path:
     if cached.is_dir():
         damage = _find_download_damage(cached, facts)
         if damage is None:
+            remove_staged(partial_path(cached))
             return cached
         report_damage(cached, damage, f"{address} is fetched again")
         remove_whole_folder(cached)

@@ -1,23 +1,23 @@
 """A Dask cluster is looked at before it is given work."""
 
 import socket
-import struct
 
 from albert_core.connection_failures import explain_failure
 from albert_core.errors import InputError
 from albert_core.progress import ReportProgress
 
-_ANSWER_WITHIN_S = 3.0
+_CONNECT_WITHIN_S = 3.0
+_ANSWER_WITHIN_S = 30.0
 _LONGEST_GREETING_BYTES = 1 << 20
-
-
+_LENGTH_BYTES = 8  # of the length that comes before a message
 _EXPECTED = "expected a running one (`dask scheduler`)"
 
 
 def check_scheduler(address: str, progress: ReportProgress) -> None:
-    """Refuse an address at which no Dask scheduler answers, within 10 seconds.
+    """Refuse an address at which no Dask scheduler answers.
 
-    A scheduler without workers is told of, not refused: they may be on their way.
+    That nothing listens is told within 3 seconds. A scheduler that is busy has half a minute to
+    answer. One without workers is told of, not refused: they may be on their way.
 
     Args:
         address: The setting `beam.dask_scheduler`.
@@ -27,24 +27,9 @@ def check_scheduler(address: str, progress: ReportProgress) -> None:
         InputError: There is none, or the address is not one of Dask's.
     """
     import distributed
-    from distributed.comm import get_address_host_port
 
     setting = f"beam.dask_scheduler {address}"
-    try:
-        host, port = get_address_host_port(address, strict=True)
-    except ValueError as error:
-        raise InputError(f"{setting}: {error}; expected one such as tcp://host:8786") from error
-    try:
-        # Dask itself tries for half a minute where nothing listens, and for ever where nobody
-        # answers. Its scheduler speaks first: the length of its greeting, and that.
-        with socket.create_connection((host, port), timeout=_ANSWER_WITHIN_S) as connection:
-            is_dask = address.startswith("tls://") or _is_greeting(connection.recv(8))
-    except OSError as error:
-        failure = explain_failure(error)
-        reason = failure.reason if failure else "nobody answers in time"
-        raise InputError(f"{setting}: {reason}; {_EXPECTED}") from error
-    if not is_dask:
-        raise InputError(f"{setting}: what answers is no Dask scheduler; {_EXPECTED}")
+    _check_connection(address, setting)
     try:
         with distributed.Client(
             address, timeout=int(_ANSWER_WITHIN_S), set_as_default=False
@@ -56,6 +41,51 @@ def check_scheduler(address: str, progress: ReportProgress) -> None:
         progress(0, 0, f"the Dask scheduler {address} has no workers yet: waiting for some")
 
 
-def _is_greeting(beginning: bytes) -> bool:
-    """Return whether 8 bytes are the length of what Dask sends to whoever connects."""
-    return len(beginning) == 8 and 0 < struct.unpack("<Q", beginning)[0] < _LONGEST_GREETING_BYTES
+def _check_connection(address: str, setting: str) -> None:
+    """Refuse a tcp:// address that cannot be connected to, or where another program answers.
+
+    Dask itself tries for half a minute where nothing listens, and for ever where nobody answers. Of
+    addresses of its other protocols only the form is checked.
+
+    Args:
+        address: The address.
+        setting: What it is, for messages.
+
+    Raises:
+        InputError: It is refused.
+    """
+    from distributed.comm import get_address_host_port
+
+    try:
+        host, port = get_address_host_port(address, strict=True)
+    except ValueError as error:
+        raise InputError(f"{setting}: {error}; expected one such as tcp://host:8786") from error
+    if not address.startswith("tcp://"):
+        return
+    try:
+        with socket.create_connection((host, port), timeout=_CONNECT_WITHIN_S) as connection:
+            connection.settimeout(_ANSWER_WITHIN_S)
+            is_dask = _is_greeted(connection)
+    except OSError as error:
+        failure = explain_failure(error)
+        reason = failure.reason if failure else "nobody answers in time"
+        raise InputError(f"{setting}: {reason}; {_EXPECTED}") from error
+    if not is_dask:
+        raise InputError(f"{setting}: what answers is no Dask scheduler; {_EXPECTED}")
+
+
+def _is_greeted(connection: socket.socket) -> bool:
+    """Read what a server sends first; return whether it begins like the greeting of Dask's.
+
+    That is a number of 8 bytes, the length of the greeting.
+
+    Raises:
+        OSError: Nothing came in time, or the connection was lost.
+    """
+    beginning = b""
+    while len(beginning) < _LENGTH_BYTES:
+        received = connection.recv(_LENGTH_BYTES - len(beginning))
+        if not received:
+            return False
+        beginning += received
+    return 0 < int.from_bytes(beginning, "little") < _LONGEST_GREETING_BYTES

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 import jsonargparse
 
 from albert_core.errors import InputError, ServiceError, StepFailedError
+from albert_core.first_answer import interactive
 from albert_core.json_values import has_lone_surrogate
 from albert_core.settings import one_line
 from albert_core.unused_imports import skip_unused_imports
@@ -31,6 +32,8 @@ from pipeline.cli.parsing import Command, CommandParser, get_summary
 from pipeline.extras import describe_missing_package
 from pipeline.local.interruption import INTERRUPTED_STATUS, print_interrupted
 
+# Platforms start these, too: the former in jobs on TPUs, the latter in pods.
+_UNATTENDED_COMMANDS = {"pretrain", "serve"}
 BROKEN_PIPE_STATUS = 141  # 128 + SIGPIPE, as of a program that the signal ends
 
 
@@ -98,7 +101,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     skip_unused_imports()
     try:
         try:
-            return _run_arguments(list(sys.argv[1:] if argv is None else argv))
+            arguments = list(sys.argv[1:] if argv is None else argv)
+            is_attended = not {*arguments[:1]} & _UNATTENDED_COMMANDS
+            with interactive() if is_attended else contextlib.nullcontext():
+                return _run_arguments(arguments)
         finally:
             # Here, where a reader that has gone is no traceback; also after the help.
             if sys.stdout is not None:

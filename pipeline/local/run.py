@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from albert_core.artifacts.output_folder import refuse_unwritable
+from albert_core.artifacts.work_folder import temporary_folder
 from albert_core.errors import InputError, StepFailedError
 from albert_core.exports.formats import refuse_missing_packages
 from albert_core.files import write_atomically
@@ -116,7 +117,7 @@ def run_locally(
         events = folder / EVENTS_NAME
         stack.enter_context(new_events(events, folder / "work" / "earlier-events.jsonl"))
         if containers is None:
-            stack.enter_context(temporary_files_in(folder / "work" / "temporary"))
+            stack.enter_context(temporary_files_in(temporary_folder(folder / "work")))
         arguments = write_long_lists(arguments, folder / "work" / "file-lists")
         remove_damaged(folder)
         update_places(folder)

@@ -1,8 +1,8 @@
 """The folder of a local run: it belongs to one configuration, and one run at a time works there."""
 
 import contextlib
-import fcntl
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,19 @@ from albert_core.artifacts.output_folder import FOLDERS_OF_VOLUMES
 from albert_core.checksums import report_damage
 from albert_core.errors import InputError
 from albert_core.files import write_atomically
+from albert_core.locks import LOCK_NAME, hold_lock, tell_if_without_lock
 from albert_core.old_names import rename_settings
 from albert_core.partial_files import partial_path
 from albert_core.places.outputs import RUN_CONFIG_NAME
 from albert_core.settings import parse_settings
 from albert_core.yaml_text import load_yaml
-from components.runtime import EVENTS_NAME, LOCK_NAME
+from components.runtime import EVENTS_NAME
 from pipeline.config import RunConfig, to_values
 
 _RUN_FILES = (LOCK_NAME, EVENTS_NAME)
 _CHECKSUM_LINE = b"# sha256 of the lines below: "
+# Whoever looks whether a run is at work, such as `albert info`, has its lock for a moment.
+_LOCK_TIMEOUT_S = 0.2
 
 # Settings that may change between runs of one folder: they add or leave out tasks, or say who pays.
 _FREE_SETTINGS = ("tasks", "random_weights_baseline", "storage.user_project")
@@ -35,7 +38,8 @@ def lock_run_folder(
     """Make a run's folder where there is none, and hold its lock while the body runs.
 
     The run's configuration replaces the one in the folder. The lock's file holds the run's id, by
-    which the steps see that their run, and no later one, is still at work.
+    which the steps see that their run, and no later one, is still at work. On a file system without
+    locks the body runs without one, which is told on standard error.
 
     Args:
         folder: The folder.
@@ -48,15 +52,15 @@ def lock_run_folder(
             the lock. The folder then stays as it was.
     """
     _refuse_other_configuration(folder, config, reconfigure=reconfigure)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK_NAME).open("a", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"output {folder}: another run is at work there") from None
-        lock.truncate(0)
-        lock.write(run_id)
-        lock.flush()
+    with hold_lock(
+        folder / LOCK_NAME,
+        timeout_s=_LOCK_TIMEOUT_S,
+        refusal=f"output {folder}: another run is at work there",
+        makes_folder=True,
+    ) as lock:
+        tell_if_without_lock(lock, folder)
+        os.ftruncate(lock.descriptor, 0)
+        os.write(lock.descriptor, run_id.encode())
         text = yaml.safe_dump(to_values(config), sort_keys=False, allow_unicode=True)
         write_atomically(folder / RUN_CONFIG_NAME, _with_checksum(text.encode()))
         yield

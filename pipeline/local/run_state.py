@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Literal
 
 from albert_core.artifacts.manifest import MANIFEST_NAME
 from albert_core.errors import InputError
+from albert_core.locks import LOCK_NAME, is_locked
 from albert_core.places.models import list_remote_models, run_models
 from albert_core.places.outputs import (
     REPORT_PLACE,
@@ -26,7 +26,7 @@ from albert_core.yaml_text import load_yaml
 from components.finetune.job import task_step_name
 from components.records.job import records_step_names
 from components.run_summary.step import SUMMARY_NAME
-from components.runtime import EVENTS_NAME, LOCK_NAME, log_path
+from components.runtime import EVENTS_NAME, log_path
 
 RunState = Literal["at work", "finished", "failed", "interrupted"]
 
@@ -153,18 +153,11 @@ def _last_events(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _is_locked(folder: Path) -> bool:
-    """Return whether a run is at work in a folder: it holds the lock; False without a lock's file.
+    """Return whether a run is at work in a folder: it holds the lock.
 
-    A shared lock is tried for a moment, without waiting.
+    False without a lock's file, and on file systems without locks.
     """
-    try:
-        with (folder / LOCK_NAME).open(encoding="utf-8") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
+    return is_locked(folder / LOCK_NAME) is True
 
 
 def _failure_message(folder: Path, event: Mapping[str, Any]) -> str:

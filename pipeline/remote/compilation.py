@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from albert_core.errors import InputError, NoAccessError
+from albert_core.errors import InputError, NoAccessError, NoConnectionError
 from albert_core.progress import ReportProgress, quiet
 from components.image import get_registry
 from components.resolve.dates import NO_DATE
@@ -49,7 +49,7 @@ def compile_pipeline(
 
     Needs the variable ALBERT_REGISTRY. Inputs are looked for in their buckets first; without
     access to a bucket they stay unchecked, unless `caching` is set. Steps get the settings of
-    `storage` as environment variables.
+    `storage`, or those of this process where these are empty, as environment variables.
 
     Args:
         config: The run; its inputs are in buckets.
@@ -66,7 +66,9 @@ def compile_pipeline(
         InputError: ALBERT_REGISTRY is not set, an input is on this machine or missing, a setting
             is wrong, or the parameters are too large or cannot be written.
         NoAccessError: `caching` is set, and a bucket cannot be read from here.
+        NoConnectionError: `caching` is set, and there is no way to the buckets.
     """
+    storage = config.storage.or_of_process()
     if not get_registry():
         raise InputError(
             "ALBERT_REGISTRY: got nothing, expected the registry that holds the images, for "
@@ -76,7 +78,7 @@ def compile_pipeline(
     refuse_local_inputs(config, work_root)
     try:
         listing: list[str] | None = list_inputs(config)
-    except NoAccessError as error:
+    except (NoAccessError, NoConnectionError) as error:
         if caching:
             raise
         progress(0, 0, f"inputs not looked at ({error})")
@@ -87,9 +89,7 @@ def compile_pipeline(
     parameters = pipeline_arguments(config, inputs, work_root=work_root)
     _refuse_large(parameters, platform)
     pipeline = build_pipeline(
-        RemotePlatformConfig(
-            resources.with_environment(config.storage.environment), caching=caching
-        ),
+        RemotePlatformConfig(resources.with_environment(storage.environment), caching=caching),
         OptionalSteps.for_run(config, is_remote=True),
     )
     text = package_text(pipeline, parameters)

@@ -12,6 +12,7 @@ from typing import Any
 
 from albert_core.errors import InputError
 from albert_core.google_client import find_credentials
+from albert_core.google_sessions import login_request
 from components.service_calls import CallConfig, Service
 
 _MANIFESTS = ", ".join(
@@ -23,7 +24,6 @@ _MANIFESTS = ", ".join(
     )
 )
 _PLATFORM = "linux/amd64"
-_CONNECT_WITHIN_S = 4.0
 _GOOGLE = re.compile(r"([a-z0-9-]+-docker\.pkg\.dev|([a-z]+\.)?gcr\.io)")
 _LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1)(:\d+)?")
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
@@ -82,6 +82,7 @@ def check_image(image: str, calls: CallConfig) -> None:
     reference = parse_image(image)
     scheme = "http" if _LOOPBACK.fullmatch(reference.registry) else "https"
     root = f"{scheme}://{reference.registry}/v2/{reference.repository}"
+    service = Service(name=f"the registry {reference.registry}", config=calls)
 
     def find_platforms(timeout_s: float) -> set[str] | None:
         """Return the platforms of the image; None if there is none. Logs in if that is asked for.
@@ -96,8 +97,9 @@ def check_image(image: str, calls: CallConfig) -> None:
         def get(path: str) -> requests.Response:
             """Get a path below the image's; on status 401 log in, once, and get it again."""
             headers = {"Accept": _MANIFESTS, **login}
-            timeouts = (min(_CONNECT_WITHIN_S, timeout_s), timeout_s)
-            answer = requests.get(f"{root}/{path}", headers=headers, timeout=timeouts)
+            answer = requests.get(
+                f"{root}/{path}", headers=headers, timeout=service.timeouts(timeout_s)
+            )
             if answer.status_code == 401 and not login:
                 challenge = answer.headers.get("WWW-Authenticate", "")
                 login["Authorization"] = _authorization(reference.registry, challenge, timeout_s)
@@ -115,7 +117,6 @@ def check_image(image: str, calls: CallConfig) -> None:
         config.raise_for_status()
         return {_platform(config.json())}
 
-    service = Service(name=f"the registry {reference.registry}", config=calls)
     platforms = service.call(f"image {image}", find_platforms)
     if platforms is None:
         raise InputError(
@@ -173,12 +174,10 @@ def _google_login() -> tuple[str, str] | None:
     Raises:
         NoAccessError: There are credentials that cannot be read.
     """
-    from google.auth.transport.requests import Request
-
     credentials = find_credentials(("https://www.googleapis.com/auth/cloud-platform",))
     if credentials is None:
         return None
-    credentials.refresh(Request())
+    credentials.refresh(login_request())
     return "oauth2accesstoken", str(credentials.token)
 
 

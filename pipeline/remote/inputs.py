@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from albert_core.corpus import corpus_fingerprint, find_corpus_files
-from albert_core.errors import InputError
+from albert_core.errors import InputError, NoAccessError
 from albert_core.files import hash_json
 from albert_core.globs import match_names
 from albert_core.google_storage import bucket_and_name
@@ -169,7 +169,18 @@ def _checkpoint_files(address: str) -> list[StoredFile]:
         InputError: There is no such file.
     """
     prefix = address.removesuffix(".index")
-    return find_files(f"{prefix}.*" if exists(f"{prefix}.index") else address)
+    return find_files(f"{prefix}.*" if _is_seen(f"{prefix}.index") else address)
+
+
+def _is_seen(address: str) -> bool:
+    """Return whether a file is seen to exist.
+
+    A bucket that may be read but not listed denies access to objects that are not there.
+    """
+    try:
+        return exists(address)
+    except NoAccessError:
+        return False
 
 
 def _find_declaration(name: str, data_dir: str) -> Task:

@@ -1,6 +1,7 @@
 """What a step's pod asks of Kubernetes: tolerations, values of secrets, volumes; their checks."""
 
 import dataclasses
+import posixpath
 import re
 from collections.abc import Sequence
 from typing import Literal
@@ -8,11 +9,32 @@ from typing import Literal
 from albert_core.errors import InputError
 from pipeline.remote.cloud_names import check_kubernetes_labels
 
-# Names of secrets and of claims of volumes; keys within secrets.
-_OBJECT_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+_SECRET_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _SECRET_KEY = re.compile(r"[A-Za-z0-9._-]{1,253}")
-# The launcher of Kubeflow keeps its own files there.
-_TAKEN_PATHS = ("/kfp-launcher", "/gcs", "/s3", "/minio", "/dev/shm")
+# Kubeflow names the pod's volume after the claim, and such names are shorter and have no dots.
+_CLAIM_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+# Volumes that Kubeflow, or this pipeline, gives to the pod of every step.
+_TAKEN_VOLUMES = (
+    "kfp-launcher",
+    "gcs-scratch",
+    "s3-scratch",
+    "minio-scratch",
+    "dot-local-scratch",
+    "dot-cache-scratch",
+    "dot-config-scratch",
+    "shared-memory",
+)
+# Where these volumes are.
+_TAKEN_PATHS = (
+    "/kfp-launcher",
+    "/gcs",
+    "/s3",
+    "/minio",
+    "/.local",
+    "/.cache",
+    "/.config",
+    "/dev/shm",
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,7 +99,7 @@ class SecretKey:
         Raises:
             InputError: There is one.
         """
-        check_object_names(f"{setting}.secret", [self.secret])
+        check_secret_names(f"{setting}.secret", [self.secret])
         if not _SECRET_KEY.fullmatch(self.key):
             raise InputError(
                 f"{setting}.key: got {self.key!r}, expected letters, digits, -, _ and . as in the "
@@ -105,30 +127,47 @@ class VolumeClaim:
         Raises:
             InputError: There is one.
         """
-        check_object_names(f"{setting}.claim", [self.claim])
-        parts = self.path.split("/")
-        is_taken = any(f"{self.path}/".startswith(f"{taken}/") for taken in _TAKEN_PATHS)
-        if not self.path.strip("/") or parts[0] or ".." in parts or ":" in self.path or is_taken:
+        if not _CLAIM_NAME.fullmatch(self.claim) or self.claim in _TAKEN_VOLUMES:
+            raise InputError(
+                f"{setting}.claim: got {self.claim!r}, expected the name of a claim of at most 63 "
+                "lower-case letters, digits and -, as Kubeflow names the pod's volume after it, "
+                f"none of {', '.join(_TAKEN_VOLUMES)}"
+            )
+        if not self._has_free_path():
             raise InputError(
                 f"{setting}.path: got {self.path!r}, expected an absolute folder such as /data, "
-                f"none of {', '.join(_TAKEN_PATHS)}"
+                f"none of {', '.join(_TAKEN_PATHS)}, in one or above one"
             )
         if self.sub_path.startswith("/") or ".." in self.sub_path.split("/"):
             raise InputError(
                 f"{setting}.sub_path: got {self.sub_path!r}, expected a folder within the volume"
             )
 
+    @property
+    def folder(self) -> str:
+        """The path without repeated, final and lone-dot parts."""
+        return posixpath.normpath(f"/{self.path.lstrip('/')}")
 
-def check_object_names(setting: str, names: Sequence[str]) -> None:
-    """Refuse what is no name of a secret or of another object of Kubernetes.
+    def _has_free_path(self) -> bool:
+        """Return whether the path is absolute, and neither in, at nor above a taken one."""
+        if not self.path.startswith("/") or ".." in self.path.split("/") or ":" in self.path:
+            return False
+        below = f"{self.folder.rstrip('/')}/"
+        return not any(
+            below.startswith(f"{taken}/") or f"{taken}/".startswith(below) for taken in _TAKEN_PATHS
+        )
+
+
+def check_secret_names(setting: str, names: Sequence[str]) -> None:
+    """Refuse what is no name of a secret of Kubernetes.
 
     Raises:
         InputError: There is such a name.
     """
     for name in names:
-        if not _OBJECT_NAME.fullmatch(name):
+        if not _SECRET_NAME.fullmatch(name):
             raise InputError(
-                f"{setting}: got {name!r}, expected the name of an object of Kubernetes: "
+                f"{setting}: got {name!r}, expected the name of a secret of Kubernetes: "
                 "lower-case letters, digits, - and ."
             )
 
@@ -142,7 +181,6 @@ def check_volume_claims(setting: str, claims: Sequence[VolumeClaim]) -> None:
     paths: set[str] = set()
     for index, claim in enumerate(claims):
         claim.check(f"{setting}[{index}]")
-        path = claim.path.rstrip("/")
-        if path in paths:
-            raise InputError(f"{setting}[{index}].path: got {claim.path} twice, expected it once")
-        paths.add(path)
+        if claim.folder in paths:
+            raise InputError(f"{setting}[{index}].path: got {claim.folder} twice, expected it once")
+        paths.add(claim.folder)

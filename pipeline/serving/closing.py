@@ -1,10 +1,11 @@
-"""The transport of a connection whose `close` lets the client read its answer first."""
+"""The transport of a connection that lingers on `close`, so that the client can read its answer."""
 
 import asyncio
 from collections.abc import Callable
 from typing import Any
 
-_DISCARDED_BYTES = 64_000_000
+# Fewer bytes than these in the whole time limit are no progress of a client that sends.
+_DISCARDED_BLOCK = 10_000
 
 
 class Timer:
@@ -14,17 +15,25 @@ class Timer:
         loop: The event loop that calls it.
         seconds: How long after.
         action: The function.
+        remaining: Returns how much is left of what is being waited for. If that has become less
+            when the seconds are over, they begin again.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, seconds: float, action: Callable[[], None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        seconds: float,
+        action: Callable[[], None],
+        remaining: Callable[[], int] = lambda: 0,
     ) -> None:
         self._loop, self._seconds, self._action = loop, seconds, action
+        self._remaining, self._remaining_before = remaining, 0
         self._handle: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Begin to count, unless it counts already."""
         if self._handle is None:
+            self._remaining_before = self._remaining()
             self._handle = self._loop.call_later(self._seconds, self._end)
 
     def stop(self) -> None:
@@ -35,11 +44,14 @@ class Timer:
 
     def _end(self) -> None:
         self._handle = None
-        self._action()
+        if self._remaining() < self._remaining_before:
+            self.start()
+        else:
+            self._action()
 
 
-class GentleTransport:
-    """A transport that is closed for good within a time, and politely where it can be.
+class LingeringTransport:
+    """A transport with a lingering close, which has an end.
 
     A socket that is closed while bytes of its client arrive resets the connection, and the client,
     which may still be sending a long body, loses the answer that was sent. `close` therefore ends
@@ -50,8 +62,9 @@ class GentleTransport:
         transport: The transport.
         is_receiving: Whether the client may still be sending a request.
         loop: The event loop.
-        timeout_s: After so many seconds a connection that was to be closed is dropped, whether the
-            client has read all of its answer or not.
+        timeout_s: After so many seconds in which the client neither read nor sent, a connection
+            that was to be closed is dropped, whether the client has read all of its answer or not.
+        max_discarded_bytes: Most bytes to discard; the connection is dropped on the next.
     """
 
     def __init__(
@@ -60,11 +73,12 @@ class GentleTransport:
         is_receiving: Callable[[], bool],
         loop: asyncio.AbstractEventLoop,
         timeout_s: float,
+        max_discarded_bytes: int,
     ) -> None:
         self._transport, self._is_receiving = transport, is_receiving
         self._is_closing = False
-        self._num_discarded = 0
-        self._deadline = Timer(loop, timeout_s, transport.abort)
+        self._max_discarded_bytes, self._num_discarded = max_discarded_bytes, 0
+        self._deadline = Timer(loop, timeout_s, transport.abort, self._remaining)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -89,11 +103,15 @@ class GentleTransport:
         self._transport.resume_reading()
 
     def discard(self, num_bytes: int) -> None:
-        """Count bytes that arrived after `close`, and close for good after 64 MB of them."""
+        """Count bytes that arrived after `close`, and close for good if they are too many."""
         self._num_discarded += num_bytes
-        if self._num_discarded > _DISCARDED_BYTES:
+        if self._num_discarded > self._max_discarded_bytes:
             self._transport.abort()
 
     def stop(self) -> None:
         """Stop the timer; for a connection that is lost."""
         self._deadline.stop()
+
+    def _remaining(self) -> int:
+        """Return a number that becomes smaller as long as the client reads or sends."""
+        return self._transport.get_write_buffer_size() - self._num_discarded // _DISCARDED_BLOCK

@@ -5,11 +5,9 @@ import re
 
 from albert_core.checks import check_at_least, check_positive
 from albert_core.errors import InputError
+from pipeline.serving.origins import MAX_PORT, check_origin
 
-ANY_ORIGIN = "*"
-_MAX_PORT = 65535
-_ORIGIN = re.compile(r"https?://[^/?#\s]+")
-_MODEL_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_MODEL_NAME = re.compile(r"(?!\.+$)[A-Za-z0-9._-]+")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,11 +24,14 @@ class ServingConfig:
         max_text_characters: Longest text, question or context, in characters.
         max_examples: Most examples of a request.
         header_timeout_s: Seconds that the headers of a request may take to arrive.
-        body_timeout_s: Seconds that its body may take to arrive, and its answer to be read.
+        body_timeout_s: Seconds that its body may take to arrive, and 1 s longer for each 1,000
+            bytes that have arrived.
+        answer_timeout_s: Seconds for which a client may read nothing of an answer that waits.
         max_connections: Most open connections; fewer where the limit of open files (ulimit -n) is
             too low for them.
-        max_connections_per_address: Most of one address; half of all if not given. Behind a proxy
-            all are the proxy's: give as many as in all.
+        max_connections_per_address: Most of one address, but loopback ones; half of all if not
+            given. Behind a proxy or NAT on another machine all are of its address: give as many as
+            in all.
         cors_origins: Origins such as https://example.org whose pages may ask from a browser; `*`
             is every one.
         model_name: Name of the model in the paths of the `instances` protocol, of letters, digits,
@@ -49,6 +50,7 @@ class ServingConfig:
     max_examples: int = 64
     header_timeout_s: float = 10.0
     body_timeout_s: float = 10.0
+    answer_timeout_s: float = 10.0
     max_connections: int = 512
     max_connections_per_address: int | None = None
     cors_origins: tuple[str, ...] = ()
@@ -60,8 +62,9 @@ class ServingConfig:
 
         Raises:
             InputError: A setting is below its smallest value (1000 bytes of a body, 0 for the port
-                and `max_wait_ms`, else 1), a time limit not above 0, the port above _MAX_PORT, the
-                queue too short, an origin none, or the model's name not fit for a path.
+                and `max_wait_ms`, else 1), a time limit not above 0, the port above 65535, the
+                queue too short, an origin none that browsers send, or the model's name not fit for
+                a path.
         """
         check_at_least(
             self,
@@ -75,21 +78,18 @@ class ServingConfig:
             max_connections=1,
             max_connections_per_address=1,
         )
-        check_positive(self, "", "header_timeout_s", "body_timeout_s")
-        if self.port > _MAX_PORT:
-            raise InputError(f"port: got {self.port}, expected at most {_MAX_PORT}")
+        check_positive(self, "", "header_timeout_s", "body_timeout_s", "answer_timeout_s")
+        if self.port > MAX_PORT:
+            raise InputError(f"port: got {self.port}, expected at most {MAX_PORT}")
         if self.max_queued_examples < self.max_examples:
             raise InputError(
                 f"max_queued_examples: got {self.max_queued_examples}, expected at least "
                 f"max_examples={self.max_examples}, or a whole request would never be taken"
             )
         for origin in self.cors_origins:
-            if origin != ANY_ORIGIN and not _ORIGIN.fullmatch(origin):
-                raise InputError(
-                    f"cors_origins: got {origin!r}, expected a scheme, a host and perhaps a port, "
-                    f"such as https://example.org:8443, or {ANY_ORIGIN} for all"
-                )
+            check_origin(origin)
         if self.model_name is not None and not _MODEL_NAME.fullmatch(self.model_name):
             raise InputError(
-                f"model_name: got {self.model_name!r}, expected letters, digits, '.', '_' and '-'"
+                f"model_name: got {self.model_name!r}, expected letters, digits, '.', '_' and '-', "
+                "not dots alone"
             )

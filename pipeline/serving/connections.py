@@ -2,7 +2,10 @@
 
 import ipaddress
 import itertools
-from typing import Protocol
+from typing import Literal, Protocol
+
+Bound = Literal["all", "address"]
+"""Which number of connections is too high: of all, or of those from one address."""
 
 _IPV6_NETWORK_BITS = 64
 
@@ -11,7 +14,8 @@ class Connection(Protocol):
     """What the table knows of a connection.
 
     Attributes:
-        network: Whose it is, as `get_network` names it.
+        network: Whose it is, as `get_network` names it; empty for one that no bound of an address
+            holds for.
     """
 
     network: str
@@ -20,8 +24,12 @@ class Connection(Protocol):
     def is_waiting(self) -> bool:
         """Whether the server waits for the client, and not the client for its answer."""
 
-    def drop(self) -> None:
-        """Close it at once."""
+    @property
+    def is_active(self) -> bool:
+        """Whether it has connected, or sent a part of a request's body, a moment ago."""
+
+    def drop(self, bound: Bound) -> None:
+        """Close it at once, since there are too many."""
 
 
 class ConnectionTable:
@@ -44,20 +52,23 @@ class ConnectionTable:
     def __len__(self) -> int:
         return len(self._all)
 
-    def admit(self, connection: Connection) -> bool:
+    def admit(self, connection: Connection) -> Bound | None:
         """Add a new connection, and drop others where there are too many now.
 
         Returns:
-            Whether it may be used. If not, the caller is to refuse and close it; it counts until
-            `remove`, and is the first to be dropped for the next one.
+            The bound for which it is to be refused and closed by the caller; it counts until
+            `remove`, and is dropped for the next one. None: it may be used.
         """
         same = self._by_network.setdefault(connection.network, _Connections())
-        fits = self._make_room(same, self._max_per_address)
-        fits = fits and self._make_room(self._all, self._max_in_all)
+        exceeded: Bound | None = None
+        if connection.network and not self._make_room(same, self._max_per_address, "address"):
+            exceeded = "address"
+        elif not self._make_room(self._all, self._max_in_all, "all"):
+            exceeded = "all"
         # Again, since dropping the last one of a network forgets it.
         same = self._by_network.setdefault(connection.network, same)
         same.new[connection] = self._all.new[connection] = None
-        return fits
+        return exceeded
 
     def note_answer(self, connection: Connection) -> None:
         """Note that a connection's client was answered now."""
@@ -73,14 +84,14 @@ class ConnectionTable:
             if not len(same):
                 del self._by_network[connection.network]
 
-    def _make_room(self, connections: "_Connections", most: int) -> bool:
+    def _make_room(self, connections: "_Connections", most: int, bound: Bound) -> bool:
         """Drop what waits until one more is not too many; return whether that succeeded."""
         while len(connections) >= most:
             dropped = connections.first_waiting()
             if dropped is None:
                 return False
             self.remove(dropped)
-            dropped.drop()
+            dropped.drop(bound)
         return True
 
 
@@ -107,11 +118,18 @@ class _Connections:
         return len(self) < kept
 
     def first_waiting(self) -> Connection | None:
-        """Return the one to drop first: never answered if there is such, and for longest.
+        """Return the one to drop first; None if none waits.
 
-        An idle client that keeps its connection for the next request has shown that it is one.
+        First come those that were never answered and are not active: clients that send no whole
+        request. Then the idle ones, longest first, which lose least; an active one may be in the
+        middle of its request, so it comes last.
         """
-        every = itertools.chain(self.new, self.answered)
+        every = itertools.chain(
+            (connection for connection in self.new if not connection.is_active),
+            (connection for connection in self.answered if not connection.is_active),
+            self.new,
+            self.answered,
+        )
         return next((connection for connection in every if connection.is_waiting), None)
 
 
@@ -119,14 +137,17 @@ def get_network(host: str) -> str:
     """Return what connections from a host are counted under.
 
     That is an IPv4 address itself; of IPv6 the network of 64 bits, since a single machine has all
-    of its addresses; other names as they are.
+    of its addresses; other names as they are. It is empty for this machine's loopback addresses,
+    which have no bound: there are reverse proxies, whose connections are those of many clients.
     """
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return host
+    if address.version == 6 and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    if address.is_loopback:
+        return ""
     if address.version == 4:
         return str(address)
-    if address.ipv4_mapped:
-        return str(address.ipv4_mapped)
     return str(ipaddress.ip_network((int(address), _IPV6_NETWORK_BITS), strict=False))

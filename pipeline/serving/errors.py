@@ -66,6 +66,25 @@ class RequestError(Exception):
         return {"error": {"what": self.what, "got": self.got, "expected": self.expected}}
 
 
+def closing_response(
+    error: RequestError, path: str = ""
+) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Return the headers and the body of an answer with an error that ends its connection.
+
+    Args:
+        error: The error.
+        path: The path of the request; empty if it is not known.
+    """
+    content = json.dumps(error.body(path)).encode()
+    headers = {
+        "content-type": "application/json",
+        "content-length": str(len(content)),
+        "connection": "close",
+        **error.headers,
+    }
+    return [(name.encode(), value.encode()) for name, value in headers.items()], content
+
+
 def from_validation_error(error: Mapping[str, Any]) -> RequestError:
     """Return the request error for an error of pydantic's or FastAPI's validation.
 

@@ -117,8 +117,12 @@ def add_instances(
 
 
 def name_in_paths(name: str) -> str:
-    """Return a model's name with `-` for what cannot be in a path as it is."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-") or "model"
+    """Return a model's name with `-` for what cannot be in a path as it is.
+
+    It is `model` if nothing but dots would remain, which a client takes for another path.
+    """
+    cleaned = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-")
+    return cleaned if cleaned.strip(".") else "model"
 
 
 def instances_type(model: LoadedModel, config: ServingConfig) -> type[pydantic.BaseModel]:

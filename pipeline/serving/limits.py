@@ -1,13 +1,15 @@
 """Limits on the bodies of requests: their size, and the time they may take to arrive."""
 
 import asyncio
-import json
 from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.serving.compression import decompress_body
-from pipeline.serving.errors import RequestError
+from pipeline.serving.errors import RequestError, closing_response
+
+SLOWEST_BYTES_PER_S = 1_000
+"""A body that arrives at this rate, or faster, is never too slow."""
 
 _DESCRIPTIONS_OF_BODY = (b"content-encoding", b"content-length", b"transfer-encoding")
 
@@ -22,7 +24,7 @@ class LimitedApp:
     Args:
         app: The application; not called if the client disconnects before its body is whole.
         max_body_bytes: Longest body.
-        timeout_s: Seconds that it may take to arrive.
+        timeout_s: Seconds that it may take to arrive, beside those it takes at the slowest rate.
     """
 
     def __init__(self, app: ASGIApp, max_body_bytes: int, timeout_s: float) -> None:
@@ -39,15 +41,18 @@ class LimitedApp:
             return
         try:
             self._check_length(scope)
-            async with asyncio.timeout(self._timeout_s):
-                body = await self._body(receive)
+            async with asyncio.timeout(self._timeout_s) as limit:
+                body = await self._body(receive, limit)
             if body is None:
                 return
             encodings = _content_encodings(scope)
             content = decompress_body(body, encodings, self._max_body_bytes)
         except TimeoutError:
-            limit = f"all of it within {self._timeout_s:g} s"
-            await _refuse(RequestError(408, "body", "no end of it", limit), scope, send)
+            expected = (
+                f"all of it within {self._timeout_s:g} s (--body_timeout_s), and 1 s longer for "
+                f"each {SLOWEST_BYTES_PER_S:,} bytes that have arrived"
+            )
+            await _refuse(RequestError(408, "body", "no end of it", expected), scope, send)
         except RequestError as error:
             await _refuse(error, scope, send)
         else:
@@ -65,13 +70,13 @@ class LimitedApp:
         if length.isdigit() and int(length) > self._max_body_bytes:
             raise self._too_long(f"{int(length):,} bytes")
 
-    async def _body(self, receive: Receive) -> bytes | None:
-        """Return the body; None if the client has disconnected.
+    async def _body(self, receive: Receive, limit: asyncio.Timeout) -> bytes | None:
+        """Return the body; None if the client has disconnected. Each part extends the time limit.
 
         Raises:
             RequestError: More than the longest body has arrived; the rest is not read here.
         """
-        body = bytearray()
+        body, first_end = bytearray(), limit.when() or 0.0
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -81,6 +86,7 @@ class LimitedApp:
                 raise self._too_long("more than that")
             if not message.get("more_body", False):
                 return bytes(body)
+            limit.reschedule(first_end + len(body) / SLOWEST_BYTES_PER_S)
 
     def _too_long(self, got: str) -> RequestError:
         return RequestError(413, "body", got, f"at most {self._max_body_bytes:,} bytes")
@@ -116,18 +122,6 @@ def _make_replay(body: bytes, receive: Receive) -> Receive:
 
 async def _refuse(error: RequestError, scope: Scope, send: Send) -> None:
     """Send an error and close the connection, since the rest of the body may still arrive on it."""
-    content = json.dumps(error.body(scope["path"])).encode()
-    headers = {
-        "content-type": "application/json",
-        "content-length": str(len(content)),
-        "connection": "close",
-        **error.headers,
-    }
-    await send(
-        {
-            "type": "http.response.start",
-            "status": error.status,
-            "headers": [(k.encode(), v.encode()) for k, v in headers.items()],
-        }
-    )
+    headers, content = closing_response(error, scope["path"])
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
     await send({"type": "http.response.body", "body": content})

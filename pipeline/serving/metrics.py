@@ -85,12 +85,13 @@ class MeasuredApp:
         """Answer a request and count it; what is not HTTP is passed on uncounted.
 
         A request that ends in an exception before its response begins counts as status 500; the
-        exception is raised on.
+        exception is raised on. One that has no response is not counted: its client has gone.
         """
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started, status = time.perf_counter(), 500
+        started = time.perf_counter()
+        status: int | None = None
 
         async def send_and_note_status(message: Message) -> None:
             nonlocal status
@@ -99,8 +100,12 @@ class MeasuredApp:
 
         try:
             await self._app(scope, receive, send_and_note_status)
+        except Exception:
+            status = status or 500
+            raise
         finally:
-            self._count(scope["path"], status, time.perf_counter() - started)
+            if status is not None:
+                self._count(scope["path"], status, time.perf_counter() - started)
 
     def _count(self, path: str, status: int, seconds: float) -> None:
         """Update the metrics of requests for one that has ended; from status 400 on it is an error.

@@ -9,6 +9,8 @@ from albert_core.errors import InputError
 # are being closed, and for whatever else the process opens.
 _SPARE = 64
 _FEWEST = 16
+# Assumed where the open files cannot be counted.
+_USUALLY_OPEN = 64
 
 
 def limit_by_open_files(wanted: int) -> int:
@@ -21,7 +23,7 @@ def limit_by_open_files(wanted: int) -> int:
     Raises:
         InputError: Fewer than 16 are possible.
     """
-    num_open = len(os.listdir("/dev/fd"))
+    num_open = _count_open()
     limit = _raise_limit(num_open + wanted + _SPARE)
     allowed = min(wanted, limit - num_open - _SPARE)
     if allowed < min(wanted, _FEWEST):
@@ -30,6 +32,14 @@ def limit_by_open_files(wanted: int) -> int:
             f"least {num_open + _FEWEST + _SPARE}; raise it (ulimit -n)"
         )
     return allowed
+
+
+def _count_open() -> int:
+    """Return the number of this process's open files; 64 where the system does not tell."""
+    try:
+        return len(os.listdir("/dev/fd"))
+    except OSError:  # a container without /proc
+        return _USUALLY_OPEN
 
 
 def _raise_limit(needed: int) -> int:

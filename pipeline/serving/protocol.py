@@ -8,21 +8,30 @@ application sees. The time limit and the length of bodies are in `limits.py`.
 
 import asyncio
 import dataclasses
-import json
 from collections.abc import Callable
 from typing import Any, Literal, cast
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from pipeline.serving.closing import GentleTransport, Timer
-from pipeline.serving.connections import ConnectionTable, get_network
-from pipeline.serving.errors import RETRY_AFTER, RETRY_AFTER_S, RequestError
+from pipeline.serving.closing import LingeringTransport, Timer
+from pipeline.serving.connections import Bound, ConnectionTable, get_network
+from pipeline.serving.errors import RETRY_AFTER, RETRY_AFTER_S, RequestError, closing_response
 
-DropReason = Literal["headers", "answer", "malformed", "displaced", "refused"]
-"""Why the server ended a connection: its headers were not whole in time, its answer was not read
-in time, it was sent what is not HTTP, it waited for its client while a new one came, or all others
-were being answered."""
+DropReason = Literal[
+    "silent", "headers", "answer", "malformed", "displaced", "refused", "per_address"
+]
+"""Why the server ended a connection: nothing was sent on it in time, its headers were not whole in
+time, its answer was not read in time, it was sent what is not HTTP, it waited for its client while
+a new one came, all others were being answered, or there were too many of its address."""
+
+_ACTIVE_S = 1.0
+"""For so long a connection is active after it was made, and after each part of a body."""
+
+_TOO_MANY: dict[Bound, tuple[str, str]] = {
+    "all": ("in all", "--max_connections"),
+    "address": ("from this address", "--max_connections_per_address"),
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,13 +42,15 @@ class ClientLimits:
         connections: The open ones.
         header_timeout_s: Seconds from a connection, or the first byte of a later request on it, to
             the end of the request's headers.
-        answer_timeout_s: Seconds for which a client may leave an answer unread.
+        answer_timeout_s: Seconds for which a client may read nothing of an answer.
+        max_discarded_bytes: Most bytes to read of a request that was refused already.
         on_drop: Called with the reason for each connection that the server ends.
     """
 
     connections: ConnectionTable
     header_timeout_s: float
     answer_timeout_s: float
+    max_discarded_bytes: int
     on_drop: Callable[[DropReason], None]
 
 
@@ -55,67 +66,89 @@ class LimitedProtocol(H11Protocol):
         super().__init__(**of_uvicorn)
         self.network = ""
         self._is_refused = False
+        self._last_part_s = 0.0
         self._limits = limits
         self._headers_timer = Timer(self.loop, limits.header_timeout_s, self._end_slow_headers)
-        self._answer_timer = Timer(self.loop, limits.answer_timeout_s, self._end_unread_answer)
+        self._answer_timer = Timer(
+            self.loop,
+            limits.answer_timeout_s,
+            self._end_unread_answer,
+            remaining=lambda: self.transport.get_write_buffer_size(),
+        )
 
     @property
     def is_waiting(self) -> bool:
-        """Whether the server waits for this client: for a request, or to close the connection."""
+        """Whether the server waits for this client: to send, to read, or to close."""
         cycle = self.cycle
         return (
             cycle is None
             or cycle.response_complete
             or cycle.more_body
+            or self.flow.write_paused
             or self.transport.is_closing()
         )
 
+    @property
+    def is_active(self) -> bool:
+        """Whether the client connected, or sent a part of a body, within the last second."""
+        is_expected = self.cycle is None or self.cycle.more_body
+        is_recent = self.loop.time() - self._last_part_s < _ACTIVE_S
+        return is_expected and is_recent and not self.transport.is_closing()
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a new connection; refuse it with 503 if there are too many and all are in use."""
-        self._gentle = GentleTransport(
-            transport, self._is_receiving, self.loop, self._limits.answer_timeout_s
+        self._lingering = LingeringTransport(
+            transport,
+            self._is_receiving,
+            self.loop,
+            self._limits.answer_timeout_s,
+            self._limits.max_discarded_bytes,
         )
-        super().connection_made(cast(asyncio.Transport, self._gentle))
+        super().connection_made(cast(asyncio.Transport, self._lingering))
+        self._last_part_s = self.loop.time()
         peer = transport.get_extra_info("peername")
         self.network = get_network(peer[0]) if peer else ""
-        if self._limits.connections.admit(self):
+        exceeded = self._limits.connections.admit(self)
+        if exceeded is None:
             self._headers_timer.start()
             return
-        self._is_refused = True
-        self._limits.on_drop("refused")
-        got, expected = "too many that are being answered", f"fewer; try again in {RETRY_AFTER_S} s"
-        self._refuse(RequestError(503, "connections", got, expected, RETRY_AFTER))
+        self._limits.on_drop("per_address" if exceeded == "address" else "refused")
+        self._refuse(_too_many(exceeded))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._limits.connections.remove(self)
-        for timer in (self._headers_timer, self._answer_timer, self._gentle):
+        for timer in (self._headers_timer, self._answer_timer, self._lingering):
             timer.stop()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Read a part of a request; what comes after the last answer is discarded."""
         if self.transport.is_closing():
-            self._gentle.discard(len(data))
+            self._lingering.discard(len(data))
             return
         if self.conn.their_state is h11.IDLE:
             self._headers_timer.start()
         super().data_received(data)
         if self.conn.their_state is not h11.IDLE:
             self._headers_timer.stop()
+        if self.conn.their_state is h11.SEND_BODY:
+            self._last_part_s = self.loop.time()
 
     def on_response_complete(self) -> None:
         """Note that the client was answered, and wait for its next request."""
         self._limits.connections.note_answer(self)
         super().on_response_complete()
+        if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
+            # The next request has begun already, so the connection is not one that is kept idle.
+            self._unset_keepalive_if_required()
+            self._headers_timer.start()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP; a request whose body it was to be has ended."""
         self._limits.on_drop("malformed")
         super().send_400_response(msg)
-        if self.cycle is not None:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        self._abandon_request()
 
     def pause_writing(self) -> None:
         """Hold the rest of an answer back until the client reads, for a time."""
@@ -128,16 +161,47 @@ class LimitedProtocol(H11Protocol):
         super().resume_writing()
 
     def shutdown(self) -> None:
-        """End the connection once it has been answered; one without a request at once."""
-        if self.cycle is None or self.transport.is_closing():
+        """End the connection once it has been answered; one without a request at once.
+
+        One that is closing already ends by itself in time, once its client has read the answer.
+        """
+        if self.transport.is_closing():
+            return
+        if self.cycle is None:
             self.transport.abort()
         else:
             super().shutdown()
 
-    def drop(self) -> None:
-        """Close the connection at once, for another."""
-        self._limits.on_drop("displaced")
+    def drop(self, bound: Bound) -> None:
+        """Close the connection at once, for another; a request that has begun gets 503 if it may.
+
+        Whether the client hears of it depends on what it is sending: nobody waits for it.
+        """
+        self._limits.on_drop("per_address" if bound == "address" else "displaced")
+        if self._can_refuse():
+            self._write_error(_too_many(bound))
+        self._abandon_request()
         self.transport.abort()
+
+    def _can_refuse(self) -> bool:
+        """Return whether the client may expect an answer, and none has begun."""
+        is_kept_idle = (
+            self.cycle is not None
+            and self.conn.their_state is h11.IDLE
+            and not self.conn.trailing_data[0]
+        )
+        return not (
+            is_kept_idle
+            or self.transport.is_closing()
+            or self.flow.write_paused
+            or self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE)
+        )
+
+    def _abandon_request(self) -> None:
+        """Let the application, if it waits for the rest of a body, know that none will come."""
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
 
     def _is_receiving(self) -> bool:
         """Return whether the client may be sending the request that was answered."""
@@ -145,14 +209,13 @@ class LimitedProtocol(H11Protocol):
 
     def _end_slow_headers(self) -> None:
         """Close a connection whose headers took too long, with 408 if any have come."""
-        self._limits.on_drop("headers")
         if not self.conn.trailing_data[0]:
+            self._limits.on_drop("silent")
             self.transport.close()
             return
-        limit_s = self._limits.header_timeout_s
-        self._refuse(
-            RequestError(408, "headers", "no end of them", f"all of them within {limit_s:g} s")
-        )
+        self._limits.on_drop("headers")
+        expected = f"all of them within {self._limits.header_timeout_s:g} s (--header_timeout_s)"
+        self._refuse(RequestError(408, "headers", "no end of them", expected))
 
     def _end_unread_answer(self) -> None:
         self._limits.on_drop("answer")
@@ -160,18 +223,28 @@ class LimitedProtocol(H11Protocol):
 
     def _refuse(self, error: RequestError) -> None:
         """Answer with an error before there is a request, and close."""
-        content = json.dumps(error.body()).encode()
-        headers = {
-            "content-type": "application/json",
-            "content-length": str(len(content)),
-            "connection": "close",
-            **error.headers,
-        }
+        self._is_refused = True
+        self._write_error(error)
+        self.transport.close()
+
+    def _write_error(self, error: RequestError) -> None:
+        """Write an answer with an error; the connection is to be closed then."""
+        has_headers = self.conn.their_state is not h11.IDLE
+        headers, content = closing_response(error, self.scope["path"] if has_headers else "")
+        if has_headers and self.scope["method"] == "HEAD":
+            content = b""
         events: tuple[h11.Event, ...] = (
-            h11.Response(status_code=error.status, headers=list(headers.items())),
+            h11.Response(status_code=error.status, headers=headers),
             h11.Data(data=content),
             h11.EndOfMessage(),
         )
         for event in events:
             self.transport.write(self.conn.send(event) or b"")
-        self.transport.close()
+
+
+def _too_many(bound: Bound) -> RequestError:
+    """Return the error, status 503, for a connection beyond a bound."""
+    whose, option = _TOO_MANY[bound]
+    got = f"as many {whose} as {option} allows"
+    expected = f"fewer; try again in {RETRY_AFTER_S} s, or raise {option}"
+    return RequestError(503, "connections", got, expected, RETRY_AFTER)

@@ -27,6 +27,9 @@ _BACKLOG = 2048
 # asyncio takes so many connections before any of them is counted, and as many again before those
 # that make room for them are closed: there must be open files for all (`open_files.py`).
 _ACCEPTED_AT_ONCE = 8
+# A client may send a body so many times as long as the longest to its end, before it reads that it
+# was refused: enough for one that is mistaken, and few seconds' worth for the server.
+_DISCARDED_BODIES = 64
 
 
 def run_server(
@@ -36,7 +39,8 @@ def run_server(
 
     What was changed or left out on reading the model is told on standard error.
 
-    The port is bound before the model is loaded, so that a taken one is known at once. Requests
+    The port is bound and the limit of open files checked before the model is loaded, so that a
+    taken port or too low a limit is known at once. Requests
     that arrived before the signal are answered, if that takes no longer than 30 s. To be called in
     the main thread, which takes the signals.
 
@@ -50,14 +54,14 @@ def run_server(
         InputError: The model cannot be served, or the address not be listened on.
     """
     with _listen(config.host, config.port) as listener:
+        metrics = ServerMetrics()
+        protocol = functools.partial(LimitedProtocol, limit_clients(config, metrics))
         loaded = load(model, **(reading or {}))
         for note in loaded.notes:
             print(f"note: {note}", file=sys.stderr, flush=True)
         if config.null_threshold is not None:
             loaded = dataclasses.replace(loaded, null_threshold=config.null_threshold)
-        metrics = ServerMetrics()
         app = make_app(loaded, config, metrics)
-        protocol = functools.partial(LimitedProtocol, limit_clients(config, metrics))
         gc.collect()
         gc.freeze()  # a full collection over the loaded modules and model would pause for a second
         what = f"{loaded.name} ({loaded.signature.kind}, {loaded.format})"
@@ -88,7 +92,8 @@ def limit_clients(config: ServingConfig, metrics: ServerMetrics) -> ClientLimits
     return ClientLimits(
         connections=connections,
         header_timeout_s=config.header_timeout_s,
-        answer_timeout_s=config.body_timeout_s,
+        answer_timeout_s=config.answer_timeout_s,
+        max_discarded_bytes=_DISCARDED_BODIES * config.max_body_bytes,
         on_drop=lambda reason: metrics.dropped.labels(reason).inc(),
     )
 

@@ -22,6 +22,7 @@ from components.records import step
 from components.records.runners import RUNNERS, BeamConfig
 from components.vocab.step import train_vocab
 from tests.helpers.object_storage import emulated_bucket
+from tests.helpers.reaching import NO_HOST, isolate
 from tests.helpers.tiny_run import write_corpus
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -295,13 +296,19 @@ def test_a_class_that_is_no_runner(runner, said):
     ("address", "said"),
     [
         ("tcp://127.0.0.1:{free}", "nothing listens there; check host and port; expected a runni"),
-        ("tcp://no-such-host.invalid:8786", "its name cannot be resolved"),
+        (f"tcp://{NO_HOST}:8786", "its name cannot be resolved"),
         ("tcp://127.0.0.1", "expected one such as tcp://host:8786"),
         ("http://127.0.0.1:8786", "expected one such as tcp://host:8786"),
         ("tcp://127.0.0.1:{mute}", "nobody answers in time; expected a running one"),
     ],
 )
-def test_a_dask_scheduler_that_is_not_there_is_told_in_seconds(folder, tmp_path, address, said):
+def test_a_dask_scheduler_that_is_not_there_is_told_in_seconds(
+    folder, tmp_path, monkeypatch, address, said
+):
+    import distributed  # noqa: F401  # before the clock starts
+
+    isolate(monkeypatch)
+    monkeypatch.setattr("components.records.dask_cluster._ANSWER_WITHIN_S", 1.0)
     with socket.socket() as unused, socket.socket() as mute:
         unused.bind(("127.0.0.1", 0))
         mute.bind(("127.0.0.1", 0))
@@ -313,6 +320,27 @@ def test_a_dask_scheduler_that_is_not_there_is_told_in_seconds(folder, tmp_path,
     assert time.monotonic() - before < 10
     assert str(caught.value).startswith(f"beam.dask_scheduler {address}: ")
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("parts", "is_dask"),
+    [
+        ([b"\x20\0\0", b"\0\0\0\0\0greeting"], True),
+        ([b"SSH-2.0-OpenSSH"], False),
+        ([b"\x20\0"], False),
+    ],
+)
+def test_what_a_scheduler_says_first_may_come_in_parts(parts, is_dask):
+    from components.records.dask_cluster import _is_greeted
+
+    class Connection:
+        def recv(self, size):
+            part = parts.pop(0) if parts else b""
+            if part[size:]:
+                parts.insert(0, part[size:])
+            return part[:size]
+
+    assert _is_greeted(Connection()) == is_dask
 
 
 def test_processes_are_started_only_for_text_that_is_worth_them():

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from albert_core.locks import LOCK_NAME
 from components.runtime import (
     EVENTS_NAME,
-    LOCK_NAME,
     RUN_FOLDER_VARIABLE,
     RUN_ID_VARIABLE,
     RUN_WORKERS_VARIABLE,

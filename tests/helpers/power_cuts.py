@@ -19,15 +19,25 @@ _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 KILLED = -signal.SIGKILL
 
 
-def in_new_process(function: Callable[..., Any], *arguments: Any) -> Any:
+def in_new_process(function: Callable[..., Any], *arguments: Any, timeout_s: float = 300.0) -> Any:
     """Call a function in a new process and return its result or raise its error.
 
     It may fork there. The tests' own process may have threads of TensorFlow's, beside which a fork
     can wait for ever, and is large, so that each fork takes long.
+
+    Raises:
+        TimeoutError: It takes longer than `timeout_s`; the process is killed.
     """
     context = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(1, context) as pool:
-        return pool.submit(function, *arguments).result()
+        future = pool.submit(function, *arguments)
+        try:
+            return future.result(timeout_s)
+        except TimeoutError:
+            for process in set(multiprocessing.active_children()) - others:
+                process.kill()  # else the pool waits for it
+            raise
 
 
 def call_in_fork(

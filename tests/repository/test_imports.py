@@ -18,6 +18,7 @@ FORBIDDEN = {
 ALLOWED = {
     "albert_core/google_client.py": CLOUD,  # where gs:// is read and written
     "albert_core/google_errors.py": CLOUD,
+    "albert_core/google_sessions.py": CLOUD,
     "components/service_calls.py": CLOUD,  # where services are called
     "components/vertex.py": CLOUD,
     "components/pretrain/custom_job.py": CLOUD,

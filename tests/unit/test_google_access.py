@@ -1,32 +1,45 @@
 """Buckets that are not there, not mine, not free or not reached: one line each, within seconds."""
 
 import contextlib
+import functools
+import itertools
 import json
 import socket
-import time
 
+import google.cloud.storage
 import google.oauth2.credentials
 import pytest
+import requests
+import urllib3.exceptions
+from google.auth.credentials import AnonymousCredentials
+from google.auth.transport.requests import AuthorizedSession
 
-from albert_core import google_client, storage
-from albert_core.errors import InputError, NoAccessError
+from albert_core import google_client, google_sessions, storage
+from albert_core.errors import InputError, NoAccessError, NoConnectionError, ServiceError
+from albert_core.first_answer import interactive
+from albert_core.google_errors import input_errors
 from albert_core.storage_settings import USER_PROJECT_VARIABLE, StorageConfig
 from tests.helpers.certificates import make_authority
 from tests.helpers.fakes.loopback import loopback
 from tests.helpers.fakes.storage import BUCKET, CONTENT, Bucket, refused_login
+from tests.helpers.reaching import NO_HOST, isolate, log_in
+from tests.helpers.reaching import refusal as refusal_of
 
 OBJECT = f"gs://{BUCKET}/a/b.json"
 
 
 @pytest.fixture(autouse=True)
 def no_login(monkeypatch, tmp_path):
-    """A machine without credentials, and not one of Google's; each test has its own client."""
-    for name in ("STORAGE_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS", USER_PROJECT_VARIABLE):
+    """Somebody at a machine without credentials, not one of Google's, with a new client."""
+    isolate(monkeypatch)
+    names = ("STORAGE_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS", "KUBERNETES_SERVICE_HOST")
+    for name in (*names, USER_PROJECT_VARIABLE):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
     monkeypatch.setenv("NO_GCE_CHECK", "true")
     google_client._client_of_process.cache_clear()
-    yield
+    with interactive():
+        yield
     google_client._client_of_process.cache_clear()
 
 
@@ -46,31 +59,12 @@ def served(monkeypatch):
 @pytest.fixture
 def login(monkeypatch, tmp_path):
     """Log in with credentials whose tokens come from an address."""
-
-    def log_in(address):
-        path = tmp_path / "credentials.json"
-        values = {
-            "type": "external_account_authorized_user",
-            "audience": "//iam.googleapis.com/locations/global/workforcePools/p/providers/q",
-            "refresh_token": "old",
-            "token_url": f"{address}/token",
-            "client_id": "id",
-            "client_secret": "s3cr3t",
-        }
-        path.write_text(json.dumps(values))
-        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
-
-    return log_in
+    return functools.partial(log_in, monkeypatch, tmp_path)
 
 
 def refusal(path=OBJECT, error=NoAccessError):
     """Return the one line that reading is refused with, which takes less than 10 s."""
-    before = time.monotonic()
-    with pytest.raises(error) as caught:
-        storage.find_files(path)
-    assert time.monotonic() - before < 10
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    return refusal_of(lambda: storage.find_files(path), error)
 
 
 def test_a_public_bucket_is_read_without_a_login(served):
@@ -85,6 +79,8 @@ def test_an_object_of_a_public_bucket_that_does_not_list_is_read(served):
     served(Bucket(is_listed=False))
     assert [file.path for file in storage.find_files(OBJECT)] == [OBJECT]
     assert "not public" in refusal(f"gs://{BUCKET}/a/*.json")
+    # As Google answers for objects that are not there, so as not to tell that they are not.
+    assert "not public" in refusal(f"gs://{BUCKET}/a/c.json")
 
 
 def test_a_private_bucket_without_a_login(served):
@@ -93,6 +89,54 @@ def test_a_private_bucket_without_a_login(served):
         f"{OBJECT}: not public, and there are no Google credentials; "
         "run `gcloud auth application-default login`"
     )
+
+
+def test_credentials_that_come_late_are_used_from_the_first_refusal_on(served, monkeypatch):
+    """As in a new pod, whose metadata server answers after the first search."""
+    token = google.oauth2.credentials.Credentials("token")
+    monkeypatch.setattr(token, "refresh", lambda _: None)
+    late = itertools.chain([None], itertools.repeat(token))
+    monkeypatch.setattr(google_client, "find_credentials", lambda _: next(late))
+    server = served(Bucket(is_public=False))
+    assert json.loads(storage.read_bytes(OBJECT)) == CONTENT
+    assert not google_client.is_anonymous()
+    # Google's client asks for the bucket, too, in a thread.
+    sent = server.sent("GET", "/o/")
+    assert ["authorization" in call.headers for call in sent] == [False, True, True]
+
+
+def test_the_remedy_in_a_pod(served, monkeypatch):
+    served(Bucket(is_public=False))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    said = refusal()
+    assert "give the pod's service account the rights of a Google service account" in said
+    assert "gcloud" not in said
+
+
+def test_an_object_that_may_be_looked_at_but_not_read(served):
+    bucket = Bucket()
+    served(bucket)
+    with storage.open_file(OBJECT) as file:
+        assert file.read(3) == b'["o'
+        assert file.seek(0) == 0
+        assert json.loads(file.read()) == CONTENT
+    bucket.is_downloaded = False
+    said = refusal_of(lambda: storage.read_bytes(OBJECT), NoAccessError)
+    assert said.startswith(f"{OBJECT}: not public")
+    with storage.open_file(OBJECT) as file:
+        refusal_of(lambda: file.read(1), NoAccessError)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        requests.exceptions.ChunkedEncodingError("Connection broken"),
+        urllib3.exceptions.ProtocolError("Connection broken"),
+    ],
+)
+def test_a_connection_that_drops_while_an_object_is_read(error):
+    with pytest.raises(ServiceError, match="was lost: Connection broken"), input_errors(OBJECT):
+        raise error
 
 
 def test_an_expired_login(served, login):
@@ -122,6 +166,10 @@ def test_a_bucket_whose_readers_pay(served, monkeypatch):
     monkeypatch.setenv(USER_PROJECT_VARIABLE, "")  # so that the test's end removes it
     server.calls.clear()
     StorageConfig(user_project="my-project-1").apply()
+    assert "not public, and there are no Google credentials" in refusal()
+    use_token(monkeypatch)
+    google_client._client_of_process.cache_clear()
+    server.calls.clear()
     assert json.loads(storage.read_bytes(OBJECT)) == CONTENT
     assert storage.has_files(f"gs://{BUCKET}/a")
     assert {call.query["userProject"] for call in server.sent("GET", "/o")} == {"my-project-1"}
@@ -133,6 +181,15 @@ def test_what_is_no_project(project):
         StorageConfig(user_project=project)
     assert StorageConfig(user_project="example.com:my-project").environment
     assert StorageConfig(user_project="123456789").environment
+
+
+def test_the_project_of_the_environment(monkeypatch):
+    monkeypatch.setenv(USER_PROJECT_VARIABLE, "my-project-1")
+    assert StorageConfig().or_of_process().user_project == "my-project-1"
+    assert StorageConfig(user_project="my-project-2").or_of_process().user_project == "my-project-2"
+    monkeypatch.setenv(USER_PROJECT_VARIABLE, "My Project")
+    with pytest.raises(InputError, match=f"{USER_PROJECT_VARIABLE}: got 'My Project'"):
+        StorageConfig().or_of_process()
 
 
 def use_token(monkeypatch):
@@ -190,20 +247,19 @@ def test_tls_that_is_intercepted_and_its_certificate_named(served, tmp_path, mon
 
 
 @pytest.mark.parametrize(
-    ("address", "said"),
+    ("address", "said", "error"),
     [
-        ("http://no-such-host.invalid", "its name cannot be resolved: no network, or no such"),
-        ("http://127.0.0.1:{free}", "nothing listens there; check host and port"),
-        ("https://127.0.0.1:{plain}", "it does not speak TLS; check scheme"),
+        (f"http://{NO_HOST}", "its name cannot be resolved: no network", NoConnectionError),
+        ("http://127.0.0.1:{free}", "nothing listens there; check host", NoConnectionError),
+        ("https://127.0.0.1:{plain}", "it does not speak TLS; check scheme", NoAccessError),
     ],
 )
-def test_no_way_to_google(monkeypatch, address, said):
-    monkeypatch.setenv("NO_PROXY", "*")
+def test_no_way_to_google(monkeypatch, address, said, error):
     with loopback(Bucket()) as server, socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = address.format(free=unused.getsockname()[1], plain=server.port)
         monkeypatch.setenv("API_ENDPOINT_OVERRIDE", address)
-        assert said in refusal()
+        assert said in refusal(error=error)
 
 
 def test_a_proxy_that_is_not_there(monkeypatch):
@@ -212,4 +268,71 @@ def test_a_proxy_that_is_not_there(monkeypatch):
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{unused.getsockname()[1]}")
         monkeypatch.setenv("NO_PROXY", "")
         monkeypatch.setenv("API_ENDPOINT_OVERRIDE", "https://storage.example")
-        assert "the proxy does not let it through; check HTTPS_PROXY" in refusal()
+        said = refusal(error=NoConnectionError)
+    assert "the proxy does not let it through; check HTTPS_PROXY" in said
+
+
+class Network:
+    """What an adapter sends by: failures in turn, then answers; notes the time-outs."""
+
+    def __init__(self, monkeypatch, *failures):
+        self.failures, self.timeouts = list(failures), []
+        monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", self.send)
+
+    def send(self, *_, timeout, **__):
+        self.timeouts.append(timeout)
+        if self.failures:
+            raise self.failures.pop(0)
+        return "answer"
+
+
+def mounted():
+    """Return a session with adapters."""
+    session = AuthorizedSession(AnonymousCredentials())
+    google_sessions.mount_adapters(session, "Storage")
+    return session
+
+
+def refused():
+    return requests.ConnectionError(ConnectionRefusedError())
+
+
+def send(adapter):
+    """Send a request; return the answer or the class of the error."""
+    try:
+        return adapter.send(None, timeout=60.0)
+    except Exception as error:
+        return type(error)
+
+
+def test_commands_give_up_before_the_first_answer_and_start_anew(monkeypatch):
+    network = Network(monkeypatch, *(refused() for _ in range(5)))
+    adapter = mounted().get_adapter("https://x")
+    lost, over = requests.ConnectionError, google_sessions.UnreachableError
+    assert [send(adapter) for _ in range(7)] == [lost, lost, over, lost, lost, "answer", "answer"]
+    assert network.timeouts == [(2.0, 60.0)] * 6 + [(60.0, 60.0)]
+
+
+def test_steps_ride_out_an_outage_and_bad_certificates_once_there_was_an_answer(monkeypatch):
+    untrusted = requests.exceptions.SSLError("CERTIFICATE_VERIFY_FAILED")
+    monkeypatch.setattr("albert_core.first_answer._interactive_processes", set())
+    network = Network(monkeypatch, *(refused() for _ in range(9)))
+    adapter = mounted().get_adapter("https://x")
+    assert [send(adapter) for _ in range(10)] == [requests.ConnectionError] * 9 + ["answer"]
+    assert set(network.timeouts) == {(60.0, 60.0)}
+    network.failures = [untrusted]
+    assert [send(adapter), send(adapter)] == [requests.exceptions.SSLError, "answer"]
+    network.failures = [untrusted]
+    assert send(mounted().get_adapter("https://x")) is google_sessions.UnreachableError
+
+
+def test_all_adapters_of_a_session_but_those_of_client_certificates(monkeypatch):
+    session = mounted()
+    for part in (session, session._auth_request_session, google_sessions.login_request().session):
+        assert type(part.get_adapter("https://x")).__name__ == "Adapter"
+    session = AuthorizedSession(AnonymousCredentials())
+    session._is_mtls = True
+    before = session.get_adapter("https://x"), session._auth_request_session.get_adapter("https://")
+    google_sessions.mount_adapters(session, "Storage")
+    after = session.get_adapter("https://x"), session._auth_request_session.get_adapter("https://")
+    assert before == after

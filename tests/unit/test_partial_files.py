@@ -1,17 +1,24 @@
 """What is written beside its place: taken over from killed processes, never by two at once."""
 
+import errno
 import multiprocessing
+import os
+import shutil
 import threading
 from pathlib import Path
 
 import pytest
 
+from albert_core import partial_files
 from albert_core.errors import InputError
 from albert_core.files import write_atomically
+from albert_core.folders import flush_to_disk, make_empty
+from albert_core.inference import output_files
 from albert_core.inference.output_files import whole_file
 from albert_core.partial_files import (
     partial_path,
     remove_leftovers,
+    remove_staged,
     remove_whole_folder,
     replace_folder,
     replaced_path,
@@ -75,7 +82,7 @@ def test_a_second_writer_of_hours_is_refused(tmp_path: Path) -> None:
             pass
     with staging_folder(tmp_path / ".out.partial") as folder:
         (folder / "file").touch()
-        with pytest.raises(InputError, match=refused), staging_folder(folder):
+        with pytest.raises(InputError, match=refused), staging_folder(tmp_path / ".out.partial"):
             pass
         replace_folder(folder, tmp_path / "out")
     assert names_in(tmp_path) == ["labels.csv", "out", "out/file"]
@@ -100,6 +107,34 @@ def test_folders_that_a_killed_process_left_are_removed(tmp_path: Path) -> None:
     assert names_in(tmp_path) == ["deep", "deep/.c.replaced"]
 
 
+def test_a_folder_that_cannot_be_replaced_is_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = os.rename
+    for name in ("new", "out"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.txt").touch()
+    expected = names_in(tmp_path)
+
+    def refuse(source: Path, target: Path) -> None:
+        if source.name == "new" and not target.exists():
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        rename(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "rename", refuse)
+        with pytest.raises(OSError, match="cross-device"):
+            replace_folder(tmp_path / "new", tmp_path / "out")
+    assert names_in(tmp_path) == expected
+    (tmp_path / ".out.replaced/of_root").mkdir(parents=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", lambda *_, **__: None)
+        with pytest.raises(InputError, match=r"\.out\.replaced: .*cannot be removed; remove it"):
+            replace_folder(tmp_path / "new", tmp_path / "out")
+    replace_folder(tmp_path / "new", tmp_path / "out")
+    assert names_in(tmp_path) == ["out", "out/new.txt"]
+
+
 def test_temporary_files_are_in_the_given_folder_and_those_of_the_user_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,3 +149,123 @@ def test_temporary_files_are_in_the_given_folder_and_those_of_the_user_stay(
             assert pool.apply(shared_folder_variables) == shared_folder_variables()
     assert not (tmp_path / "work").exists()
     assert user_folder("albert-fetched").parent == tmp_path / "shared"
+
+
+def test_what_cannot_be_removed_among_temporary_files_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "work/temporary"
+    (folder / "of root").mkdir(parents=True)
+    with monkeypatch.context() as context:
+        context.setattr(shutil, "rmtree", lambda *_, **__: None)
+        with temporary_files_in(folder):
+            place = Path(os.environ["TMPDIR"])
+            assert place.parent == folder
+            assert not list(place.iterdir())
+    with temporary_files_in(folder):
+        assert os.environ["TMPDIR"] == str(folder)
+    folder.touch()
+    with pytest.raises(InputError, match="temporary: is no folder"), temporary_files_in(folder):
+        pass
+
+
+def test_a_file_that_cannot_be_removed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "results/deep").mkdir(parents=True)
+    (tmp_path / "results/deep/file").touch()
+    (tmp_path / "results/other").touch()
+    with monkeypatch.context() as context:
+        context.setattr(shutil, "rmtree", lambda *_, **__: None)
+        with pytest.raises(InputError, match=r"results/deep/file: .* cannot be removed; remove it"):
+            make_empty(tmp_path / "results")
+    assert names_in(tmp_path) == ["results", "results/deep", "results/deep/file"]
+    make_empty(tmp_path / "results")
+    assert names_in(tmp_path) == ["results"]
+
+
+def test_a_file_that_is_replaced_keeps_its_mode(tmp_path: Path) -> None:
+    for mode in (0o600, 0o440, 0o664):
+        (tmp_path / "file").unlink(missing_ok=True)
+        (tmp_path / "file").touch()
+        (tmp_path / "file").chmod(mode)
+        write_atomically(tmp_path / "file", b"new")
+        assert (tmp_path / "file").stat().st_mode & 0o777 == mode
+
+
+def test_the_names_of_a_new_file_and_of_a_tree_are_flushed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed = []
+    monkeypatch.setattr(os, "fsync", lambda d: flushed.append(os.readlink(f"/proc/self/fd/{d}")))
+    write_atomically(tmp_path / "file", b"new")
+    assert flushed == [str(partial_path(tmp_path / "file")), str(tmp_path)]
+    flushed.clear()
+    (tmp_path / "partial/deep").mkdir(parents=True)
+    (tmp_path / "partial/deep/file").touch()
+    flush_to_disk(tmp_path / "partial")
+    replace_folder(tmp_path / "partial", tmp_path / "out")
+    names = ("partial/deep", "partial/deep/file", "partial")
+    assert flushed == [*(str(tmp_path / name) for name in names), str(tmp_path)]
+
+
+def test_a_link_is_not_emptied(tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs/file").touch()
+    partial_path(tmp_path / "out").symlink_to("theirs")
+    with (
+        pytest.raises(InputError, match="got a link, expected a folder"),
+        staging_folder(partial_path(tmp_path / "out")),
+    ):
+        pass
+    assert names_in(tmp_path / "theirs") == ["file"]
+
+
+def test_an_upload_keeps_its_file_while_a_second_one_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploaded = []
+
+    def upload(path: str, source: Path) -> None:
+        with pytest.raises(InputError, match="another process is writing there"):
+            whole_file(path).__enter__()
+        uploaded.append((path, source.read_text()))
+
+    monkeypatch.setattr(output_files, "user_folder", lambda _: tmp_path)
+    monkeypatch.setattr(output_files, "write_file", upload)
+    with whole_file("gs://bucket/labels.csv") as file:
+        file.write_text("whole")
+    assert uploaded == [("gs://bucket/labels.csv", "whole")]
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.usefixtures("no_locks")
+def test_without_locks_writers_have_names_of_their_own(tmp_path: Path) -> None:
+    path = str(tmp_path / "labels.csv")
+    with whole_file(path) as first, whole_file(path) as second:
+        assert first != second
+        first.write_text("first")
+        second.write_text("second")
+    assert (tmp_path / "labels.csv").read_text() == "first"
+    staging = partial_path(tmp_path / "out")
+    with staging_folder(staging) as first:
+        (first / "file").touch()
+        with staging_folder(staging) as second:
+            assert first != second
+        remove_staged(staging)
+        replace_folder(first, tmp_path / "out")
+    assert names_in(tmp_path) == ["labels.csv", "out", "out/file"]
+
+
+def enter_often(path: Path) -> int:
+    for _ in range(60):
+        with partial_files.staging_folder(path, waits=True) as folder:
+            (folder / "file").touch()
+    return 60
+
+
+def test_processes_that_begin_and_end_at_once_wait_without_errors(tmp_path: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(3) as pool:
+        paths = [tmp_path / "deep/.out.partial"] * 3
+        assert pool.map_async(enter_often, paths).get(60) == [60] * 3
+    assert names_in(tmp_path) == ["deep"]

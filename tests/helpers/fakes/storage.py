@@ -7,6 +7,7 @@ from tests.helpers.fakes.loopback import Answer, Call
 
 BUCKET = "albert-fake"
 CONTENT = ["one", "line"]
+_SIZE = 15  # of the content as JSON
 
 
 class Bucket:
@@ -14,7 +15,7 @@ class Bucket:
 
     Args:
         is_public: Whether it answers without a token.
-        is_listed: Whether it lists its objects.
+        is_listed: Whether it lists its objects, and tells that others are not there.
         readers_pay: Whether a request must name the project that pays.
         refusal: Status and message for every request; None: none.
     """
@@ -28,31 +29,44 @@ class Bucket:
         refusal: tuple[int, str] | None = None,
     ) -> None:
         self.is_public, self.is_listed, self.readers_pay = is_public, is_listed, readers_pay
+        self.is_downloaded = True
         self.refusal = refusal
 
     def __call__(self, call: Call) -> Answer:
         if self.refusal:
             return _error(*self.refusal)
-        if not self.is_public and "authorization" not in call.headers:
+        payer = call.query.get("userProject")
+        if (payer or not self.is_public) and "authorization" not in call.headers:
             return _error(401, "Anonymous caller does not have storage.objects.get access")
-        if self.readers_pay and not call.query.get("userProject"):
+        if self.readers_pay and not payer:
             return _error(400, "Bucket is a requester pays bucket but no user project provided.")
         _, _, name = urllib.parse.unquote(call.path).partition("/o/")
         if call.path.startswith("/download/"):
-            return Answer(CONTENT, headers={"X-Goog-Hash": "crc32c=" + _crc32c()})
+            return self._download(call)
         if not name:
             if not self.is_listed:
                 return _error(403, "does not have storage.objects.list access")
             prefix = call.query.get("prefix", "")
             return Answer({"items": [_object()] if "a/b.json".startswith(prefix) else []})
-        return Answer(_object()) if name == "a/b.json" else _error(404, "No such object")
+        if name == "a/b.json":
+            return Answer(_object())
+        if not self.is_listed:
+            return _error(403, "does not have storage.objects.list access")
+        return _error(404, "No such object")
+
+    def _download(self, call: Call) -> Answer:
+        if not self.is_downloaded:
+            return _error(403, "does not have storage.objects.get access")
+        if call.headers.get("range", "").startswith(f"bytes={_SIZE}-"):
+            return _error(416, "Requested range not satisfiable")
+        return Answer(CONTENT, headers={"X-Goog-Hash": "crc32c=" + _crc32c()})
 
 
 def _object() -> dict[str, str]:
     return {
         "name": "a/b.json",
         "bucket": BUCKET,
-        "size": "15",
+        "size": str(_SIZE),
         "generation": "1",
         "crc32c": _crc32c(),
         "updated": "2026-01-01T00:00:00Z",

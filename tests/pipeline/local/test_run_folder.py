@@ -7,8 +7,8 @@ import yaml
 
 from albert_core.artifacts.step import run_step
 from albert_core.errors import InputError
+from albert_core.locks import LOCK_NAME
 from albert_core.settings import parse_settings
-from components.runtime import LOCK_NAME
 from pipeline.cli.main import main
 from pipeline.config import RunConfig, to_values
 from pipeline.local.damage import record_cache, remove_damaged

@@ -11,12 +11,13 @@ from albert_core.settings import parse_settings
 from components.finetune.job import parse_job
 from pipeline.cli.main import main
 from pipeline.config import RunConfig
+from pipeline.remote import inputs
 from pipeline.remote.compilation import compile_pipeline
 from pipeline.remote.package import read_package
 from pipeline.remote.platforms.registry import PLATFORMS
 from pipeline.remote.resources import default_resources
 from tests.helpers.fakes.loopback import loopback
-from tests.helpers.fakes.storage import Bucket
+from tests.helpers.fakes.storage import BUCKET, Bucket
 from tests.helpers.object_storage import emulated_bucket
 from tests.helpers.tiny_run import write_corpus, write_tasks
 
@@ -53,6 +54,15 @@ def refuse(capsys, tmp_path, *options: str, target: str = "kubeflow", **changes:
     return line
 
 
+def compile_small() -> str:
+    """The text of the pipeline of `CONFIG` for Vertex AI."""
+    return compile_pipeline(
+        parse_settings(RunConfig, CONFIG, source="test"),
+        resources=default_resources(PLATFORMS["vertex"].rules),
+        work_root="gs://no-bucket/work",
+    ).text
+
+
 def test_a_bucket_of_an_impossible_name(capsys, tmp_path):
     line = refuse(capsys, tmp_path, data_dir="gs://No_Bucket/glue")
     assert "gs://No_Bucket/glue: got the bucket 'No_Bucket', expected 3 to 63 lower" in line
@@ -69,6 +79,21 @@ def test_the_project_that_pays_goes_to_every_step(tmp_path, monkeypatch):
     assert len(executors) > 5
     for executor in executors.values():
         assert variable in executor["container"]["env"]
+
+
+def test_the_project_of_the_environment_goes_to_the_steps_too(monkeypatch):
+    monkeypatch.setenv("ALBERT_STORAGE_USER_PROJECT", "My Project")
+    with pytest.raises(InputError, match="ALBERT_STORAGE_USER_PROJECT: got 'My Project'"):
+        compile_small()
+    monkeypatch.setenv("ALBERT_STORAGE_USER_PROJECT", "my-project-1")
+    assert "my-project-1" in compile_small()
+
+
+def test_a_checkpoint_in_a_bucket_that_may_be_read_but_not_listed(monkeypatch):
+    with loopback(Bucket(is_listed=False)) as server:
+        monkeypatch.setenv("API_ENDPOINT_OVERRIDE", server.address)
+        address = f"gs://{BUCKET}/a/b.json"
+        assert [file.path for file in inputs._checkpoint_files(address)] == [address]
 
 
 @pytest.mark.parametrize(

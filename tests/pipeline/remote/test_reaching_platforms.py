@@ -1,14 +1,16 @@
 """A platform that is not reached, not trusted, not logged in to or too old: why, in one line."""
 
-import json
+import functools
 import socket
-import time
+import ssl
 
 import pytest
 
 from albert_core import google_client
+from albert_core.certificates import certificates_file
 from albert_core.errors import InputError, ServiceError
-from components.service_calls import CallConfig
+from albert_core.first_answer import interactive
+from components.service_calls import CallConfig, Service
 from pipeline.remote.image_registry import check_image
 from pipeline.remote.platforms.kubeflow.config import KubeflowConfig
 from pipeline.remote.platforms.registry import connect
@@ -19,6 +21,8 @@ from tests.helpers.fakes.loopback import Answer, loopback
 from tests.helpers.fakes.storage import refused_login
 from tests.helpers.fakes.vertex import Vertex
 from tests.helpers.platforms import running
+from tests.helpers.reaching import NO_HOST, isolate, log_in
+from tests.helpers.reaching import refusal as refusal_of
 
 IMAGE = "europe-docker.pkg.dev/p/albert:1"
 
@@ -44,12 +48,21 @@ def call(platform):
 
 def refusal(function, error=ServiceError):
     """Return the one line that a call is refused with, which takes less than 10 s."""
-    before = time.monotonic()
-    with pytest.raises(error) as caught:
-        function()
-    assert time.monotonic() - before < 10
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    return refusal_of(function, error)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imported():
+    """Import both clients, so that no test's time is that of an import."""
+    import google.cloud.aiplatform_v1  # noqa: F401
+    import kfp  # noqa: F401
+
+
+@pytest.fixture(autouse=True)
+def somebody_waits(monkeypatch):
+    isolate(monkeypatch)
+    with interactive():
+        yield
 
 
 @pytest.fixture
@@ -57,22 +70,9 @@ def login(monkeypatch, tmp_path):
     """Log in at Google with credentials whose tokens come from an address."""
     monkeypatch.setenv("NO_GCE_CHECK", "true")
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
-    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
-
-    def log_in(address):
-        path = tmp_path / "credentials.json"
-        values = {
-            "type": "external_account_authorized_user",
-            "audience": "//iam.googleapis.com/locations/global/workforcePools/p/providers/q",
-            "refresh_token": "old",
-            "token_url": f"{address}/token",
-            "client_id": "id",
-            "client_secret": "s3cr3t",
-        }
-        path.write_text(json.dumps(values))
-        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
-
-    return log_in
+    for name in ("GOOGLE_APPLICATION_CREDENTIALS", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    return functools.partial(log_in, monkeypatch, tmp_path)
 
 
 def granted_login(_):
@@ -150,7 +150,7 @@ def test_a_file_without_certificates(tmp_path, content):
 @pytest.mark.parametrize(
     ("address", "said"),
     [
-        ("https://no-such-host.invalid", "its name cannot be resolved: no network, or no such"),
+        (f"https://{NO_HOST}", "its name cannot be resolved: no network, or no such"),
         ("https://127.0.0.1:{free}", "nothing listens there; check host and port"),
         ("https://127.0.0.1:{plain}", "it does not speak TLS; check scheme"),
     ],
@@ -186,8 +186,53 @@ def test_no_login_at_google(login):
 
 def test_a_registry_that_is_not_reached():
     calls = CallConfig()
-    said = refusal(lambda: check_image("no-such-host.invalid/albert:1", calls))
-    assert "the registry no-such-host.invalid: its name cannot be resolved" in said
+    said = refusal(lambda: check_image(f"{NO_HOST}/albert:1", calls))
+    assert f"the registry {NO_HOST}: its name cannot be resolved" in said
+
+
+def failing(*failures):
+    """Return a call that fails in these ways, one after the other, and then returns 1."""
+    remaining = list(failures)
+
+    def function(_):
+        if remaining:
+            raise remaining.pop(0)
+        return 1
+
+    return function
+
+
+def untrusted():
+    return ssl.SSLCertVerificationError("CERTIFICATE_VERIFY_FAILED")
+
+
+def test_a_service_that_has_answered_is_called_again_whatever_the_connection_says():
+    service = Service(name="it", config=CallConfig(first_pause_s=0.001))
+    assert service.timeouts(60.0) == (2.0, 60.0)
+    assert "not trusted" in refusal(lambda: service.call("look", failing(untrusted())))
+    assert service.call("look", failing()) == 1
+    assert service.call("look", failing(untrusted())) == 1
+    assert service.timeouts(60.0) == (60.0, 60.0)
+
+
+def test_a_step_waits_for_a_service_that_does_not_answer_yet(monkeypatch, capsys):
+    monkeypatch.setattr("albert_core.first_answer._interactive_processes", set())
+    service = Service(name="it", config=CallConfig(first_pause_s=0.001))
+    assert service.call("look", failing(*(ConnectionRefusedError() for _ in range(5)))) == 1
+    assert capsys.readouterr().err.count("nothing listens there; check host and port; trying") == 5
+
+
+def test_a_folder_of_certificates(tmp_path, monkeypatch):
+    authority = make_authority(tmp_path)
+    folder = tmp_path / "certificates"
+    folder.mkdir()
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(folder))
+    assert "without certificates, expected some" in refusal(certificates_file, InputError)
+    (folder / "ca.pem").write_bytes(authority.certificate.read_bytes())
+    (folder / "0123abcd.0").symlink_to("ca.pem")
+    (folder / "README").write_text("Certificates")
+    with open(certificates_file()) as file:
+        assert file.read() == authority.certificate.read_text().rstrip()
 
 
 def test_a_page_in_place_of_the_api():

@@ -103,6 +103,18 @@ KUBEFLOW = [
     ),
     ({"vocab": {"volume_claims": [{"claim": "D", "path": "/data"}]}}, "[0].claim: got 'D'"),
     ({"vocab": {"volume_claims": [VOLUME, VOLUME]}}, "[1].path: got /data twice"),
+    (
+        {"vocab": {"volume_claims": [VOLUME, {**VOLUME, "path": "//data/./"}]}},
+        "[1].path: got /data twice",
+    ),
+    *(
+        ({"vocab": {"volume_claims": [{**VOLUME, "claim": claim}]}}, f"[0].claim: got '{claim}'")
+        for claim in ("a.b", "x" * 64, "-a", "kfp-launcher", "shared-memory")
+    ),
+    *(
+        ({"vocab": {"volume_claims": [{**VOLUME, "path": path}]}}, f"[0].path: got '{path}'")
+        for path in ("/", "/.", "/dev", "//dev//shm", "/./gcs/x", "/.cache")
+    ),
     ({"vocab": {"volume_claims": [{**VOLUME, "sub_path": "/a"}]}}, "[0].sub_path: got '/a'"),
     ({"pretrain": {"tpu": {"topology": "4x4"}}}, "4 machines of ct5lp-hightpu-4t; expected one"),
     ({"finetune": {"accelerator": {"type": "NVIDIA_L4"}}}, "such as nvidia.com/gpu"),

@@ -40,6 +40,8 @@ def test_an_instance_of_several_texts_names_them() -> None:
         ("my model {x}/2", "my-model-x-2"),
         ("modèle", "mod-le"),
         ("模型", "model"),
+        ("..", "model"),
+        ("-.-", "model"),
     ],
 )
 def test_a_name_fits_into_a_path(name: str, in_paths: str) -> None:

@@ -29,7 +29,7 @@ WAIT_MS = 200
 ORIGIN = "https://example.org"
 OPTIONS = (
     *("--max_examples", "4", "--max_queued_examples", "8", "--max_wait_ms", str(WAIT_MS)),
-    *("--cors_origins", f"{ORIGIN},http://localhost:3000"),
+    *("--cors_origins", f"{ORIGIN},http://localhost:3000", "--header_timeout_s", "60"),
 )
 OPEN_FILES = 256
 
@@ -157,12 +157,21 @@ def test_pages_of_given_origins_may_ask(server: Server) -> None:
     assert "access-control-allow-origin" not in other.headers
 
 
+def is_idle(server: Server) -> bool:
+    """Return whether the server uses hardly any processor time in half a second.
+
+    One that cannot accept, and tries again and again, never does.
+    """
+    before_s = server.cpu_s()
+    time.sleep(0.5)
+    return server.cpu_s() - before_s < 0.1
+
+
 def test_half_open_connections_beyond_the_open_files_shut_out_nobody(server: Server) -> None:
     with half_open(server.port, 400):
         assert [server.post("/predict", asking("a")).status for _ in range(3)] == [200] * 3
-        metrics, before_s = server.metrics(), server.cpu_s()
-        time.sleep(0.5)
-        assert server.cpu_s() - before_s < 0.25
+        metrics = server.metrics()
+        assert any(is_idle(server) for _ in range(60))
     assert metrics["albert_connections"] < OPEN_FILES
     assert metrics['albert_dropped_connections_total{reason="displaced"}'] > 400 - OPEN_FILES
 
@@ -347,7 +356,9 @@ def test_what_cannot_be_served_is_refused_before(
     assert "max_queued_examples" in refusal(capsys, str(topic_model), "--max_examples", "9999")
     assert "body_timeout_s: got 0" in refusal(capsys, str(topic_model), "--body_timeout_s", "0")
     assert "https://" in refusal(capsys, str(topic_model), "--cors_origins", "example.org")
-    assert "model_name: got 'a/b'" in refusal(capsys, str(topic_model), "--model_name", "a/b")
+    for name in ("a/b", ".."):
+        told = refusal(capsys, str(topic_model), "--model_name", name)
+        assert f"model_name: got {name!r}" in told
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert "--port 0" in refusal(capsys, str(topic_model), "--port", port)

@@ -15,7 +15,6 @@ from pipeline.remote.platforms.kubeflow.config import KubeflowConfig
 from pipeline.remote.platforms.kubeflow.messages import (
     fingerprint_in,
     name_filter,
-    timeouts,
     to_cron,
     to_description,
     to_remote_schedule,
@@ -132,7 +131,7 @@ class KubeflowPlatform(Platform):
             response_type="object",
             auth_settings=["Bearer"],
             _return_http_data_only=True,
-            **timeouts(timeout_s),
+            **self._timeouts(timeout_s),
         )
 
     def run_request(self, submission: Submission, run_id: str) -> Request:
@@ -149,7 +148,7 @@ class KubeflowPlatform(Platform):
         if experiment is None:
             return None
         page = self._client.runs.run_service_list_runs(
-            experiment_id=experiment, filter=name_filter(run_id), **timeouts(timeout_s)
+            experiment_id=experiment, filter=name_filter(run_id), **self._timeouts(timeout_s)
         )
         return next((self._remote_run(run) for run in page.runs or ()), None)
 
@@ -160,12 +159,12 @@ class KubeflowPlatform(Platform):
         """
         body = {**request.body, "experiment_id": self._ensure_experiment(timeout_s)}
         return self._remote_run(
-            self._client.runs.run_service_create_run(body, **timeouts(timeout_s))
+            self._client.runs.run_service_create_run(body, **self._timeouts(timeout_s))
         )
 
     def run_state(self, run: RemoteRun, timeout_s: float) -> RunState:
         """Return state, tasks and errors of a Run; what has no state yet is `pending`."""
-        details = self._client.runs.run_service_get_run(run.name, **timeouts(timeout_s))
+        details = self._client.runs.run_service_get_run(run.name, **self._timeouts(timeout_s))
         state = (details.state or "pending").lower()
         tasks = (details.run_details and details.run_details.task_details) or []
         errors = {task.display_name: task.error.message for task in tasks if task.error}
@@ -213,7 +212,7 @@ class KubeflowPlatform(Platform):
                 page_token=token,
                 page_size=_PAGE_SIZE,
                 **selection,
-                **timeouts(timeout_s),
+                **self._timeouts(timeout_s),
             )
             schedules += [to_remote_schedule(item) for item in page.recurring_runs or ()]
             token = page.next_page_token
@@ -225,7 +224,7 @@ class KubeflowPlatform(Platform):
         body = {**request.body, "experiment_id": self._ensure_experiment(timeout_s)}
         service = self._client.recurring_runs
         return to_remote_schedule(
-            service.recurring_run_service_create_recurring_run(body, **timeouts(timeout_s))
+            service.recurring_run_service_create_recurring_run(body, **self._timeouts(timeout_s))
         )
 
     def change_schedule(
@@ -242,19 +241,19 @@ class KubeflowPlatform(Platform):
     def pause_schedule(self, schedule: RemoteSchedule, timeout_s: float) -> None:
         """Disable the RecurringRun."""
         self._client.recurring_runs.recurring_run_service_disable_recurring_run(
-            schedule.id, **timeouts(timeout_s)
+            schedule.id, **self._timeouts(timeout_s)
         )
 
     def resume_schedule(self, schedule: RemoteSchedule, timeout_s: float) -> None:
         """Enable the RecurringRun; it was created without catching up."""
         self._client.recurring_runs.recurring_run_service_enable_recurring_run(
-            schedule.id, **timeouts(timeout_s)
+            schedule.id, **self._timeouts(timeout_s)
         )
 
     def delete_schedule(self, schedule: RemoteSchedule, timeout_s: float) -> None:
         """Delete the RecurringRun."""
         self._client.recurring_runs.recurring_run_service_delete_recurring_run(
-            schedule.id, **timeouts(timeout_s)
+            schedule.id, **self._timeouts(timeout_s)
         )
 
     def _run_values(self, submission: Submission) -> dict[str, Any]:
@@ -290,7 +289,7 @@ class KubeflowPlatform(Platform):
         if experiment is None:
             body = {"display_name": self.config.experiment, **self._namespace()}
             created = self._client.experiments.experiment_service_create_experiment(
-                body, **timeouts(timeout_s)
+                body, **self._timeouts(timeout_s)
             )
             experiment = str(created.experiment_id)
         return experiment
@@ -298,9 +297,15 @@ class KubeflowPlatform(Platform):
     def _find_experiment(self, timeout_s: float) -> str | None:
         """Return the id of the experiment; None if there is none of its name."""
         page = self._client.experiments.experiment_service_list_experiments(
-            **self._namespace(), filter=name_filter(self.config.experiment), **timeouts(timeout_s)
+            **self._namespace(),
+            filter=name_filter(self.config.experiment),
+            **self._timeouts(timeout_s),
         )
         return next((str(item.experiment_id) for item in page.experiments or ()), None)
+
+    def _timeouts(self, timeout_s: float) -> dict[str, tuple[float, float]]:
+        """Return the time-outs of connecting and reading as the generated client takes them."""
+        return {"_request_timeout": self.service.timeouts(timeout_s)}
 
     def _namespace(self) -> dict[str, str]:
         """Return the namespace as arguments; none for a server without several users."""

@@ -8,7 +8,6 @@ from albert_core.errors import InputError
 from pipeline.remote.cron import CronSchedule
 from pipeline.remote.platforms.platform import RemoteSchedule
 
-_CONNECT_WITHIN_S = 2.0
 _REQUEST_HASH = re.compile(r"albert request ([0-9a-f]+)")
 
 
@@ -63,11 +62,3 @@ def name_filter(name: str) -> str:
     """Return the filter of the API for what has exactly this display name."""
     predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
     return json.dumps({"predicates": [predicate]})
-
-
-def timeouts(timeout_s: float) -> dict[str, tuple[float, float]]:
-    """Return the time-out as the generated client takes it: to connect, and to read.
-
-    Connecting has two seconds at most: urllib3 tries it four times.
-    """
-    return {"_request_timeout": (min(_CONNECT_WITHIN_S, timeout_s), timeout_s)}

@@ -5,7 +5,7 @@ from typing import Any
 from albert_core.errors import InputError
 from pipeline.remote.cloud_names import check_kubernetes_gpus, check_kubernetes_labels
 from pipeline.remote.platforms.rules import PlatformRules
-from pipeline.remote.pod_settings import check_object_names, check_volume_claims
+from pipeline.remote.pod_settings import check_secret_names, check_volume_claims
 from pipeline.remote.step_resources import StepResources
 
 
@@ -71,7 +71,7 @@ def _check_pod(step: str, resources: StepResources) -> None:
     check_kubernetes_labels(f"{step}.pod_annotations", keys)
     for index, toleration in enumerate(resources.tolerations):
         toleration.check(f"{step}.tolerations[{index}]")
-    check_object_names(f"{step}.image_pull_secrets", resources.image_pull_secrets)
+    check_secret_names(f"{step}.image_pull_secrets", resources.image_pull_secrets)
     for name, source in resources.env_from_secrets.items():
         source.check(f"{step}.env_from_secrets.{name}")
     check_volume_claims(f"{step}.volume_claims", resources.volume_claims)

@@ -1,0 +1,237 @@
+"""Fill a folder that stays, file by file, so that a killed process never locks it.
+
+The files that are about to come are listed in a note in the private folder, which also has the copy
+of the file that comes next, and a folder whose lock keeps other publishers out.
+"""
+
+import contextlib
+import errno
+import os
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+from albert_core.artifacts.output_folder import (
+    COPY_NAME,
+    FOLDERS_OF_VOLUMES,
+    NAMES_OF_FILLING,
+    NOTE_NAME,
+    PRIVATE_NAME,
+)
+from albert_core.checksums import DamageError, read_sealed, write_sealed
+from albert_core.errors import InputError
+from albert_core.files import link_or_copy
+from albert_core.folders import flush_folder
+from albert_core.locks import LOCK_NAME
+from albert_core.partial_files import replace_folder, staging_folder
+
+_WORK = "publishing"
+# Folders of a lower layer of an image, mount points, folders of others.
+_NO_RENAME = frozenset({errno.EXDEV, errno.EBUSY, errno.EPERM, errno.EACCES})
+
+
+def filling_path(folder: Path) -> Path:
+    """Return the staging folder of a folder that cannot be renamed: in it, on its file system."""
+    return folder / PRIVATE_NAME / "partial"
+
+
+@contextlib.contextmanager
+def filling_lock(folder: Path) -> Iterator[None]:
+    """Keep other publishers out of a folder that is filled in place while the body runs.
+
+    Raises:
+        InputError: Another process fills it.
+    """
+    try:
+        with staging_folder(filling_path(folder)):
+            yield
+    finally:
+        remove_empty(folder / PRIVATE_NAME)
+
+
+def find_foreign_file(folder: Path, *, is_replaced: bool) -> str | None:
+    """Return a path in an existing folder that no publishing of this program put there, or None.
+
+    A publishing that was ended early has a note with its files.
+
+    Args:
+        folder: The folder.
+        is_replaced: Whether another folder takes its place, so that all that is in it is lost;
+            else the private folder and those that every new volume has are left out.
+    """
+    known = earlier_files(folder)
+    for entry in sorted(folder.iterdir()):
+        names = _files_at(entry, folder)
+        foreign = {n for n in names if not is_private(n, is_replaced=is_replaced)} - set(known)
+        if foreign:
+            return min(foreign)
+        # An empty folder is somebody's, unless files were about to come.
+        if not (names or known or is_private(f"{entry.name}/", is_replaced=is_replaced)):
+            return entry.name
+    return None
+
+
+def is_private(name: str, *, is_replaced: bool) -> bool:
+    """Return whether a path below an output is none of its files, and nothing that may be lost.
+
+    Args:
+        name: The path, relative to the output; that of an empty folder ends with a slash.
+        is_replaced: As of `find_foreign_file`.
+    """
+    first, slash, rest = name.partition("/")
+    if is_replaced:
+        names = ("", f"partial/{LOCK_NAME}", *NAMES_OF_FILLING)
+        return first == PRIVATE_NAME and bool(slash) and rest in names
+    return bool(slash) and first in {PRIVATE_NAME, *FOLDERS_OF_VOLUMES}
+
+
+def files_in(folder: Path, *, is_replaced: bool) -> list[str]:
+    """Return the files below a folder but private ones, relative to it; links are files.
+
+    Args:
+        folder: An existing folder.
+        is_replaced: As of `find_foreign_file`.
+    """
+    names = _files_at(folder, folder)
+    return [name for name in names if not is_private(name, is_replaced=is_replaced)]
+
+
+def _files_at(path: Path, root: Path) -> list[str]:
+    """Return the files at a path, itself or below it, relative to a folder; links are files."""
+    is_folder = path.is_dir() and not path.is_symlink()
+    paths = path.rglob("*") if is_folder else [path]
+    return [
+        file.relative_to(root).as_posix()
+        for file in paths
+        if file.is_symlink() or not file.is_dir()
+    ]
+
+
+def replace_or_fill(
+    partial: Path, folder: Path, *, earlier: Collection[str] = (), last: str
+) -> None:
+    """Put a folder in place of another by `replace_folder`, or by `fill_folder` if it must stay.
+
+    The system may refuse to rename what looks like any other folder, such as one that an image
+    made. The caller holds the `staging_folder` that `partial` is.
+
+    Args:
+        partial: The finished folder.
+        folder: The place, where another folder may be.
+        earlier: As of `fill_folder`.
+        last: As of `fill_folder`.
+    """
+    try:
+        replace_folder(partial, folder)
+    except OSError as error:
+        if error.errno not in _NO_RENAME or not folder.is_dir():
+            raise
+        fill_folder(partial, folder, earlier=earlier, last=last)
+        end_filling(folder)
+
+
+def fill_folder(source: Path, folder: Path, *, earlier: Collection[str] = (), last: str) -> None:
+    """Put the files of a folder into one that exists and stays, and remove earlier ones.
+
+    A note tells meanwhile which files are of this program. Each file appears whole. Call
+    `end_filling` afterwards.
+
+    Args:
+        source: The finished files; they stay.
+        folder: The folder; others than the earlier files are left alone.
+        earlier: Paths below `folder` of the files that it holds from before.
+        last: The file that makes the folder whole: removed first, and written last.
+
+    Raises:
+        InputError: A path leads out of the folder, by its name or by a link; nothing is changed.
+    """
+    names = _files_at(source, source)
+    note = _note_path(folder)
+    listed = sorted({*names, *earlier, last})
+    _refuse_ways_out([*listed, f"{PRIVATE_NAME}/{NOTE_NAME}"], folder)
+    note.parent.mkdir(exist_ok=True)
+    write_sealed(note, {"files": listed}, work=_WORK)
+    (folder / last).unlink(missing_ok=True)
+    for name in earlier:
+        _remove_file(folder / name, folder)
+    for name in sorted(names, key=lambda name: name == last):
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        _put_file(source / name, target, note.with_name(COPY_NAME))
+    for parent in {(folder / name).parent for name in names}:
+        flush_folder(parent)
+
+
+def _refuse_ways_out(names: Iterable[str], folder: Path) -> None:
+    """Refuse paths below a folder that lead out of it.
+
+    Raises:
+        InputError: One is absolute, has `..` in it, or a folder on its way is a link.
+    """
+    # Notes and manifests are files that others can write, and links are theirs, too.
+    for name in names:
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts:
+            raise InputError(
+                f"{folder}: {name}, listed there as a file of this program, leads out of the "
+                "folder; choose another folder"
+            )
+        for parent in path.parents:
+            if parent.parts and (folder / parent).is_symlink():
+                raise InputError(
+                    f"{folder}: {parent} is a link, expected a folder; remove the link, or choose "
+                    "another folder"
+                )
+
+
+def _put_file(source: Path, target: Path, copy: Path) -> None:
+    """Make a file that does not exist yet a link or copy of another, so that it appears whole.
+
+    Args:
+        source: The file; it stays.
+        target: The new path.
+        copy: A path on the same file system, for the copy while it is written.
+    """
+    copy.unlink(missing_ok=True)
+    try:
+        link_or_copy(source, copy)
+        with copy.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(copy, target)
+    finally:
+        copy.unlink(missing_ok=True)
+
+
+def end_filling(folder: Path) -> None:
+    """Remove the note of a publishing that is complete, and the private folder if it is empty."""
+    private = folder / PRIVATE_NAME
+    if not private.is_symlink():
+        for name in NAMES_OF_FILLING:
+            (private / name).unlink(missing_ok=True)
+        remove_empty(private)
+
+
+def earlier_files(folder: Path) -> tuple[str, ...]:
+    """Return the files that the note of a publishing lists; none without a note."""
+    try:
+        return tuple(read_sealed(_note_path(folder), work=_WORK)["files"])
+    except DamageError:
+        return ()
+
+
+def remove_empty(folder: Path) -> None:
+    """Remove a folder if it is empty; does nothing where it is missing, or a link."""
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def _remove_file(path: Path, root: Path) -> None:
+    """Remove a file that may be gone already, and the folders above it that become empty."""
+    path.unlink(missing_ok=True)
+    for parent in path.relative_to(root).parents:
+        if parent.parts:
+            remove_empty(root / parent)
+
+
+def _note_path(folder: Path) -> Path:
+    return folder / PRIVATE_NAME / NOTE_NAME

@@ -1,0 +1,89 @@
+"""Folders that are made, emptied and removed, and whose content is flushed to the disk."""
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+
+from albert_core.errors import InputError
+from albert_core.locks import LOCK_NAME
+
+
+def make_empty(folder: Path) -> None:
+    """Make a folder, or remove everything in one that exists.
+
+    Raises:
+        InputError: A file has its name, or something in it cannot be removed; names that.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise InputError(f"{folder}: is no folder, expected one; remove it") from error
+    empty_folder(folder)
+
+
+def empty_folder(folder: Path, *, except_for: str = "") -> None:
+    """Remove everything in a folder but the entry of a name.
+
+    Raises:
+        InputError: Something cannot be removed; names it.
+    """
+    for entry in list(folder.iterdir()):
+        if entry.name == except_for:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                entry.unlink()
+    kept = (path for path in folder.rglob("*") if path != folder / except_for)
+    if left := max(kept, key=lambda path: len(path.parts), default=None):
+        raise InputError(
+            f"{left}: is of an earlier attempt and cannot be removed; remove it, or have "
+            f"{left.parent} made writable"
+        )
+
+
+def remove_locked_folder(folder: Path) -> None:
+    """Remove a folder that holds nothing but its lock, which the caller holds.
+
+    Does nothing where it holds more, or is gone.
+    """
+    with contextlib.suppress(OSError):
+        if [entry.name for entry in folder.iterdir()] == [LOCK_NAME]:
+            (folder / LOCK_NAME).unlink()
+            # From here on another process may hold a new lock there; then the folder stays.
+            folder.rmdir()
+
+
+def flush_to_disk(folder: Path) -> None:
+    """Have the disk hold a folder, and all files and folders below it.
+
+    Without it, a machine that loses power within some seconds may come back with a manifest and
+    empty files, when what they were made from is gone.
+    """
+    for path in folder.rglob("*"):
+        if path.is_symlink():
+            continue
+        if path.is_dir():
+            flush_folder(path)
+            continue
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    flush_folder(folder)
+
+
+def flush_folder(folder: Path) -> None:
+    """Have the disk hold the names in a folder, as after a rename there.
+
+    Does nothing on file systems that cannot, as some network disks.
+    """
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,97 @@
+"""Sessions with Google's servers, which end in a reason where there is no way to a server.
+
+Imports Google's packages at the first call.
+"""
+
+from typing import Any
+
+from albert_core.connection_failures import explain_failure
+from albert_core.first_answer import Attempts, connect_timeout
+
+_LOGIN = "logging in at Google"
+
+
+class UnreachableError(Exception):
+    """A server of Google's is not reached; the message says why.
+
+    Attributes:
+        is_lasting: Whether it fails again whenever it is tried.
+    """
+
+    def __init__(self, message: str, *, is_lasting: bool) -> None:
+        """Store the message, and whether waiting is in vain."""
+        super().__init__(message)
+        self.is_lasting = is_lasting
+
+
+def mount_adapters(session: Any, service: str) -> None:
+    """Let a session, and the session that it logs in with, end with an `UnreachableError`.
+
+    Adapters of https that send client certificates (mTLS) stay. So does http for logins: the
+    metadata server of a new pod answers late, and is asked several times.
+
+    Args:
+        session: A `google.auth.transport.requests.AuthorizedSession` that logs in by itself.
+        service: Name of the server that it calls, for messages.
+    """
+    session.mount("http://", _make_adapter(service))
+    if not session.is_mtls:
+        session.mount("https://", _make_adapter(service))
+        session._auth_request_session.mount("https://", _make_adapter(_LOGIN))
+
+
+def login_request() -> Any:
+    """Return what gets tokens for credentials, without a session that uses them."""
+    import requests
+    from google.auth.transport.requests import Request
+
+    session = requests.Session()
+    session.mount("https://", _make_adapter(_LOGIN))
+    return Request(session)
+
+
+def _make_adapter(service: str) -> Any:
+    """Return what sends requests, and ends with an `UnreachableError` before the first answer.
+
+    That is when `Attempts` end, as at once where a certificate is refused. Once the server has
+    answered, errors pass as they are, but for a missing file of certificates.
+
+    Args:
+        service: Name of the server, for messages.
+    """
+    from requests.adapters import HTTPAdapter
+    from requests.exceptions import RequestException
+
+    class Adapter(HTTPAdapter):
+        """Sends requests; knows whether there was an answer yet."""
+
+        has_answered = False
+        attempts: Attempts | None = None
+
+        def send(self, request: Any, *args: Any, timeout: Any = None, **kwargs: Any) -> Any:
+            """Send a request and return the answer; the first connection may have to be quick."""
+            connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
+            timeout = (connect_timeout(connect, has_answered=self.has_answered), read)
+            self.attempts = self.attempts or Attempts()
+            try:
+                response = super().send(request, *args, timeout=timeout, **kwargs)
+            except RequestException as error:
+                self._end_if_hopeless(error)
+                raise
+            except OSError as error:  # a file of certificates that is not there
+                raise UnreachableError(f"{service}: {error}", is_lasting=True) from error
+            self.has_answered = True
+            return response
+
+        def _end_if_hopeless(self, error: Exception) -> None:
+            """Count a failure before the first answer; raise an `UnreachableError` at the last."""
+            if self.has_answered:
+                return
+            failure = explain_failure(error)
+            attempts = self.attempts or Attempts()
+            if attempts.end_with(failure) and failure:
+                self.attempts = None  # a later call of the same process starts anew
+                reason = f"{service}: {failure.reason}"
+                raise UnreachableError(reason, is_lasting=failure.is_lasting) from error
+
+    return Adapter()
