@@ -220,7 +220,7 @@ def test_objects_are_fetched_into_their_folder_only(tmp_path, monkeypatch):
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://localhost:{server.server_port}")
         monkeypatch.setenv("NO_PROXY", "localhost")
         with pytest.raises(InputError, match="leads out of"):
-            storage.local_folder("gs://b/model")
+            storage.local_folder("gs://bucket/model")
         server.shutdown()
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 

@@ -92,7 +92,8 @@ def test_a_run_stands_for_its_model(
     monkeypatch.setattr(function, stop)
     with pytest.raises(CalledError) as called:
         main(line.split())
-    assert str(called.value) == f"runs/x/{place}"
+    # Where a model is loaded, links were followed already.
+    assert Path(str(called.value)).resolve() == Path(f"runs/x/{place}").resolve()
 
 
 def test_all_models_of_a_run_are_evaluated(
