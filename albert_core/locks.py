@@ -5,6 +5,7 @@ bytes of it, which it refuses for folders and for files that are open for readin
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import sys
@@ -115,19 +116,36 @@ def _open(path: Path, *, makes_folder: bool) -> int:
 
     Raises:
         FileNotFoundError: Its folder does not exist, and `makes_folder` is False.
-        InputError: A file, or a link that leads nowhere, is where a folder has to be.
+        InputError: The file is a link; or a file, or a link that leads nowhere, is where a folder
+            has to be.
     """
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     if not makes_folder:
-        return os.open(path, flags, 0o666)
+        return _open_regular(path)
     for _ in range(_OPENING_TRIES):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            return os.open(path, flags, 0o666)
+            return _open_regular(path)
         except (FileNotFoundError, FileExistsError) as error:
             problem = error
             time.sleep(0.001)
     raise InputError(f"{problem.filename}: is no folder, expected one; remove it") from problem
+
+
+def _open_regular(path: Path) -> int:
+    """Open a file for reading and writing; make it if it is missing.
+
+    Raises:
+        InputError: It is a link.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise InputError(
+                f"{path}: got a link, expected a file or nothing; remove it"
+            ) from error
+        raise
 
 
 def _try_lock(descriptor: int, kind: int) -> bool | None:

@@ -25,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,17 @@ def client_load(port: int, path: str, body: bytes, seconds: int) -> Load:
             connection.close()
         times.append(time.perf_counter() - started)
         time.sleep(max(0.0, started + 0.05 - time.perf_counter()))
+    return load_of(times, num_errors, seconds)
+
+
+def load_of(times: Sequence[float], num_errors: int, seconds: int) -> Load:
+    """Return the figures of a load.
+
+    Args:
+        times: Seconds of each request.
+        num_errors: How many of all were not answered well.
+        seconds: How long requests were sent.
+    """
     percentiles = statistics.quantiles(times, n=100)
     return Load(
         requests_per_s=len(times) / seconds,
@@ -197,13 +209,7 @@ def own_load(port: int, path: str, body: bytes, connections: int, seconds: int) 
     ) as process:
         sending = process.submit(_send_from_threads, port, path, body, connections, seconds)
         times, num_errors = sending.result()
-    percentiles = statistics.quantiles(times, n=100)
-    return Load(
-        requests_per_s=len(times) / seconds,
-        num_errors=num_errors,
-        p50_ms=1000 * percentiles[49],
-        p99_ms=1000 * percentiles[98],
-    )
+    return load_of(times, num_errors, seconds)
 
 
 def _send_from_threads(

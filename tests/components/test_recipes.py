@@ -4,7 +4,6 @@ import dataclasses
 
 import pytest
 
-from albert_core.artifacts.manifest import Manifest
 from pipeline.config import read_config
 from tests.helpers.documented import ROOT
 from tests.helpers.tiny_pretraining import make_material, train
@@ -40,7 +39,7 @@ def test_the_day_of_a_gpu_starts_with_few_layers_and_goes_on_with_all(tmp_path):
         "batch_size": 8,
         "precision": "float32",
     }
-    manifest: Manifest = train(
+    manifest = train(
         make_material(tmp_path),
         tmp_path / "model",
         overrides={"num_hidden_layers": 12},

@@ -16,6 +16,7 @@ from albert_core.folders import flush_to_disk, make_empty
 from albert_core.inference import output_files
 from albert_core.inference.output_files import whole_file
 from albert_core.partial_files import (
+    partial_file,
     partial_path,
     remove_leftovers,
     remove_staged,
@@ -219,6 +220,17 @@ def test_a_link_is_not_emptied(tmp_path: Path) -> None:
     ):
         pass
     assert names_in(tmp_path / "theirs") == ["file"]
+
+
+def test_a_link_is_not_written_through(tmp_path: Path) -> None:
+    (tmp_path / "theirs").write_text("kept", encoding="utf-8")
+    partial_path(tmp_path / "out").symlink_to("theirs")
+    with (
+        pytest.raises(InputError, match="got a link, expected a file or nothing; remove it"),
+        partial_file(tmp_path / "out"),
+    ):
+        pass
+    assert (tmp_path / "theirs").read_text(encoding="utf-8") == "kept"
 
 
 def test_an_upload_keeps_its_file_while_a_second_one_is_refused(
