@@ -7,11 +7,12 @@ takes several separated by commas. Commands whose options are settings of a run 
 """
 
 import argparse
+import contextlib
 import dataclasses
 import inspect
 import json
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import docstring_parser
@@ -23,6 +24,9 @@ from albert_core.old_names import rename_setting, rename_settings
 from albert_core.storage import split_addresses
 from albert_core.storage_settings import StorageConfig
 from albert_core.yaml_text import load_yaml, refuse_repeated_keys
+from pipeline.cli.commands import Command
+from pipeline.cli.options import ALIASES, is_truth_value
+from pipeline.cli.parsing_errors import describe_error
 from pipeline.config import (
     RunConfig,
     parse_section,
@@ -33,20 +37,10 @@ from pipeline.config import (
     with_recipes,
 )
 
-Command = Callable[..., None]
-
-# Short names of options, in the commands that have these.
-_ALIASES = {
-    "--corpus": "--corpus.files",
-    "--checkpoint": "--checkpoint.path",
-    "--albert_config": "--checkpoint.albert_config",
-    "--lower_case": "--checkpoint.lower_case",
-    "--strip_accents": "--checkpoint.strip_accents",
-}
 _CHECKPOINT_VOCAB = "--checkpoint.vocab"
 # Options whose values may hold a comma or begin with a bracket: names of files and folders.
 _ADDRESS_LISTS = {"--corpus.files", "--records_dir", "--finetuned_dirs", "--evaluation_dirs"}
-_TRUTH_VALUES = ("true", "false", "yes", "no")
+_TRUTH_VALUES = ("true", "false", "yes", "no", "null")
 # Parameters that the file of a run sets; `**settings` is all of them.
 _RUN_SETTINGS = {"settings", *(field.name for field in dataclasses.fields(RunConfig))}
 
@@ -56,14 +50,22 @@ def get_summary(command: Command) -> str:
     return (command.__doc__ or "").partition("\n")[0]
 
 
+def get_description(command: Command) -> str:
+    """Return what a command's docstring says before its arguments, in one paragraph."""
+    described = docstring_parser.parse(inspect.getdoc(command) or "")
+    parts = (described.short_description, described.long_description)
+    return " ".join(" ".join(part.split()) for part in parts if part)
+
+
 class CommandParser:
     """The parser of one command.
 
-    Call `spell_out` on the arguments, then `take_defaults`, then parse with `parser`, and pass
-    the result to `get_settings`.
+    Call `spell_out` on the arguments, then `take_defaults`, then `parse`, and pass the result to
+    `get_settings`.
 
     Attributes:
         parser: jsonargparse's parser.
+        description: What the command does, for its help.
         takes_config: Whether there is `--config`: the command has settings of a run, and no
             argument without a name.
         sections: Dotted names of the options that stand for a whole dataclass.
@@ -79,6 +81,7 @@ class CommandParser:
         Nothing is parsed yet.
         """
         self.takes_config = _takes_config(command)
+        self.description = get_description(command)
         self.parser = jsonargparse.ArgumentParser(
             exit_on_error=False, allow_abbrev=False, description=get_summary(command)
         )
@@ -117,17 +120,18 @@ class CommandParser:
     def spell_out(self, arguments: list[str]) -> list[str]:
         """Return arguments as jsonargparse takes them.
 
-        Aliases and old names of settings become today's names (an old name is told once on standard
-        error); `--tasks cola,rte` becomes a JSON list; `--vocab` with a path becomes the
-        checkpoint's vocabulary, where a command takes one; the name of a section's YAML file
-        becomes its content, since jsonargparse would take it for a name to import.
+        Dashes in names become underscores. Aliases and old names of settings become today's names
+        (an old name is told once on standard error); `--tasks cola,rte` becomes a JSON list;
+        `--vocab` with a path becomes the checkpoint's vocabulary, where a command takes one; the
+        name of a section's YAML file becomes its content, since jsonargparse would take it for a
+        name to import.
 
         Raises:
             InputError: The file of a section is missing or does not hold settings; or a list, a
                 section, --config or a key of a mapping is given twice, of which the first would be
                 lost.
         """
-        arguments = self._with_truth_values(arguments)
+        arguments = self._with_truth_values(list(map(self._with_underscores, arguments)))
         lists = set(self._list_options())
         sections = {f"--{name}" for name in self.sections}
         spelled: list[str] = []
@@ -156,21 +160,36 @@ class CommandParser:
                 spelled[index + 1] = _read_section(option, value, self._section_types[option])
         return spelled
 
+    def _with_underscores(self, argument: str) -> str:
+        """Return an argument with underscores in place of the dashes of an option's name.
+
+        Anything else stays as it is: a value, and the name of what is no option or alias.
+        """
+        option, equals, value = argument.partition("=")
+        name = f"--{option[2:].replace('-', '_')}"
+        is_option = argument.startswith("--") and name in {*self._options, *ALIASES}
+        return f"{name}{equals}{value}" if is_option else argument
+
     def _with_truth_values(self, arguments: list[str]) -> list[str]:
         """Return arguments with `true` behind each truth value that is given as its name alone.
 
-        People write `--reconfigure`, and messages tell them to.
+        People write `--reconfigure`, and messages tell them to. What follows it is its value if
+        it looks like one, or if the command has no argument without a name that it could be.
         """
+        has_arguments = any(not action.option_strings for action in self.parser._actions)
         names = {
             name
             for action in self.parser._actions
-            if getattr(action, "_typehint", None) in (bool, bool | None)
+            if is_truth_value(getattr(action, "_typehint", None))
             for name in action.option_strings
         }
         spelled: list[str] = []
         for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
             spelled.append(argument)
-            if _ALIASES.get(argument, argument) in names and following.lower() not in _TRUTH_VALUES:
+            is_value = following.lower() in _TRUTH_VALUES or (
+                following != "" and not following.startswith("--") and not has_arguments
+            )
+            if ALIASES.get(argument, argument) in names and not is_value:
                 spelled.append("true")
         return spelled
 
@@ -179,7 +198,7 @@ class CommandParser:
 
         An old name is told on standard error.
         """
-        alias = _ALIASES.get(option, option)
+        alias = ALIASES.get(option, option)
         section, dot, setting = (alias if alias in self._options else option).rpartition(".")
         return f"{section}{dot}{rename_setting(setting, source='command line')}"
 
@@ -220,6 +239,28 @@ class CommandParser:
         }
         self.given |= {name for name, _ in self._flatten(rename_settings(read_run_values(path)))}
         self.parser.set_defaults(dict(self._flatten(values)))
+
+    def parse(self, arguments: Sequence[str], *, needs_all: bool = True) -> jsonargparse.Namespace:
+        """Return the values of arguments that are spelled out.
+
+        Args:
+            arguments: As `spell_out` returns them.
+            needs_all: Whether what is required must be there; else it may be missing, and is None.
+
+        Raises:
+            InputError: An option is unknown or missing, or a value has a wrong type.
+        """
+        try:
+            if needs_all:
+                return self.parser.parse_args(arguments)
+            with contextlib.ExitStack() as stack:
+                for action in self.parser._actions:
+                    if action.required and action.option_strings:
+                        action.required = False
+                        stack.callback(setattr, action, "required", True)
+                return self.parser.parse_args(arguments)
+        except jsonargparse.ArgumentError as error:
+            raise InputError(describe_error(error, self._options - {"-h", "--help"})) from error
 
     def get_settings(self, parsed: jsonargparse.Namespace) -> dict[str, Any]:
         """Return what to call the command's function with: parsed values, sections as dataclasses.

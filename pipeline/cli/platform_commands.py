@@ -1,15 +1,63 @@
-"""`albert submit` and `albert schedule`; their signatures are the command line."""
+"""`albert compile`, `submit` and `schedule`; their signatures are the command line."""
 
 import json
 from typing import Any
 
+from albert_core.artifacts.output_file import refuse_foreign_file
 from albert_core.errors import InputError
+from albert_core.progress import to_stderr
+from albert_core.storage import write_bytes
 from components.service_calls import CallConfig
 from pipeline.config import RunConfig
 from pipeline.estimation import CostLimit
 from pipeline.remote.cron import CronSchedule
 from pipeline.remote.platforms.platform import Platform, Request, Submission
-from pipeline.remote.platforms.registry import connect, connect_for_run
+from pipeline.remote.platforms.registry import (
+    PLATFORMS,
+    PlatformName,
+    connect,
+    connect_for_run,
+)
+from pipeline.remote.resources import read_resources
+
+
+def compile_for(
+    *,
+    output: str,
+    target: PlatformName,
+    work_root: str,
+    resources: str = "",
+    caching: bool = False,
+    **settings: Any,
+) -> None:
+    """Compile the pipeline of a configuration for Kubeflow or Vertex AI; nothing is submitted.
+
+    The configuration's values are the defaults of the pipeline's parameters. ALBERT_REGISTRY is
+    the registry that holds the images.
+
+    Args:
+        output: YAML file to write; takes the place of a compiled pipeline, but of no other file.
+        target: `kubeflow` or `vertex`.
+        work_root: gs:// folder of work in progress, by which later runs go on with this one's.
+        resources: YAML file with what steps get, where it is not the default: machines,
+            accelerators, retries, timeouts.
+        caching: Let the target skip steps it has seen with these inputs, as they are now; for a
+            pipeline that runs once, now.
+        **settings: The sections of the run's configuration.
+    """
+    from pipeline.remote.compilation import compile_pipeline
+    from pipeline.remote.package import is_own_package
+
+    refuse_foreign_file(output, is_own_package, what="a compiled pipeline")
+    compiled = compile_pipeline(
+        RunConfig(**settings),
+        resources=read_resources(PLATFORMS[target].rules, resources),
+        work_root=work_root,
+        caching=caching,
+        progress=to_stderr("compile"),
+    )
+    write_bytes(output, compiled.text.encode())
+    print(f"{output}: for {target}, {compiled.num_parameter_bytes:,} bytes of parameters")
 
 
 def submit(

@@ -83,10 +83,11 @@ def test_a_reader_that_has_gone_is_no_error():
     code = (
         "import sys\n"
         "from pipeline.cli import main\n"
+        "from pipeline.cli.commands import CommandEntry\n"
         "def talk() -> None:\n"
         "    'Talk.'\n"
         "    print('word ' * 100_000)\n"
-        "main.COMMANDS = {'talk': talk}\n"
+        "main.COMMANDS = {'talk': CommandEntry('', lambda: talk)}\n"
         "sys.exit(main.main(['talk']))\n"
     )
     reader, writer = os.pipe()
