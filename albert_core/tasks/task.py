@@ -18,7 +18,11 @@ Metric = Literal[
     "f1",
     "matthews_correlation",
     "micro_f1",
+    "micro_precision",
+    "micro_recall",
     "macro_f1",
+    "macro_precision",
+    "macro_recall",
     "mean_squared_error",
     "pearson",
     "spearman",
@@ -44,8 +48,14 @@ FORMATS_BY_ENDING: Mapping[str, Format] = {
 SUBMISSION_FOLDER = "submission"  # of an evaluation's output: files for GLUE's site
 
 METRICS_BY_KIND: Mapping[Kind, tuple[Metric, ...]] = {
-    "classification": ("accuracy", "f1", "matthews_correlation"),
-    "multi_label": ("micro_f1", "macro_f1", "accuracy"),
+    "classification": (
+        *("accuracy", "f1", "matthews_correlation"),
+        *("macro_f1", "macro_precision", "macro_recall"),
+    ),
+    "multi_label": (
+        *("micro_f1", "macro_f1", "accuracy"),
+        *("micro_precision", "micro_recall", "macro_precision", "macro_recall"),
+    ),
     "regression": ("pearson", "spearman", "mean_squared_error"),
     "multiple_choice": ("accuracy",),
     "question_answering": ("f1", "exact", "cmrc_f1", "cmrc_exact"),
