@@ -197,10 +197,10 @@ def _call(command: Command, arguments: list[str], *, prog: str) -> None:
 
 
 def _version() -> str:
-    """Return the version of this package; that of a checkout that is not installed is unknown."""
+    """Return the version of this package; `unknown` where it was copied and not installed."""
     import importlib.metadata
 
     try:
         return importlib.metadata.version("albert-pipeline")
     except importlib.metadata.PackageNotFoundError:
-        return "(not installed: a checkout)"
+        return "unknown (copied, not installed)"

@@ -73,6 +73,8 @@ def test_the_help_needs_no_package_of_an_extra():
         f"import sys; sys.modules.update(dict.fromkeys({names}))\n"
         "from pipeline.cli.main import main\n"
         "main(['--help'])\n"
+        "main(['run', '--help'])\n"
+        "main(['completion', 'bash'])\n"  # imports every command
     )
     result = run_python(code, stdout=subprocess.PIPE)
     assert result.returncode == 0, result.stderr
