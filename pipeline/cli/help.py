@@ -76,14 +76,8 @@ def _first_layer(parser: CommandParser, prog: str) -> Iterator[str]:
     for name in (name for name in sections if "." not in name):
         aliases = [short[one.dest] for one in options if one.section == name and one.dest in short]
         number = sum(f"{one.section}.".startswith(f"{name}.") for one in options)
-        text = f"{sections[name]} ({number} setting{'s' * (number > 1)}"
-        yield from row(
-            name, text + "".join(f"; short: {one} {_word(one)}" for one in aliases) + ")"
-        )
-
-
-def _word(alias: str) -> str:
-    return "FILES" if alias == "--corpus" else "PATH"
+        words = [f"{number} setting{'s' * (number > 1)}", *(f"short: {one}" for one in aliases)]
+        yield from row(name, f"{sections[name]} ({'; '.join(words)})")
 
 
 def _usage(parser: CommandParser, prog: str) -> list[str]:
@@ -125,10 +119,10 @@ def _section(
 ) -> Iterator[str]:
     """Yield the lines of a section: its settings, and a line for each section within it."""
     yield f"{name}: {sections[name]}"
-    yield from wrapped(
-        f"A section takes a YAML file, too (--{name} FILE.yaml); in the file of a run it is the "
-        f"key {name}."
-    )
+    typed = f"--{name} FILE.yaml reads a section from a YAML file"
+    if short := _SHORT_VALUES.get(f"--{name}"):
+        typed = f"--{name} {short} is short for {ALIASES[f'--{name}']}"
+    yield from wrapped(f"{typed}; in the file of a run it is the key {name}.")
     yield from ("", *_rows([one for one in options if one.section == name]))
     inner = [one for one in sections if one.startswith(f"{name}.")]
     for one in inner:

@@ -126,9 +126,9 @@ def _run_command(commands: Commands, arguments: list[str], *, prog: str, summary
             type or is impossible, or the command refuses its input.
     """
     first, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
-    if first in (*_HELP, _FULL_HELP) and rest:  # albert --help run
+    if first in _HELP and rest:  # albert --help run
         first, rest = rest[0], [first, *rest[1:]]
-    if first in (*_HELP, _FULL_HELP):
+    if first in _HELP:
         from pipeline.cli.help_layout import list_of_commands
 
         summaries = {name: entry.summary for name, entry in commands.items()}
@@ -178,8 +178,8 @@ def _call(command: Command, arguments: list[str], *, prog: str) -> None:
     from pipeline.cli.printed_config import print_config, without_print_config
 
     parser = CommandParser(command)
-    asked = next((one for one in arguments if one in (*_HELP, _FULL_HELP)), None)
-    if asked == _FULL_HELP:
+    asked = next((one for one in arguments if one.replace("_", "-") in (*_HELP, _FULL_HELP)), None)
+    if asked and asked not in _HELP:
         print(full_help(parser, prog=prog), end="")
         return
     if asked:
