@@ -193,7 +193,7 @@ def _tasks(folder: Path) -> Kind:
     def read(data: bytes) -> None:
         path.write_bytes(data)
         task = read_task_file(path)
-        check_task_data(task, folder, FinetuningConfig().for_task(task))
+        check_task_data(task, folder, FinetuningConfig().for_task(task), say=lambda _: None)
 
     return lambda rng: mutate_yaml(rng.choice(_DECLARATIONS), rng), read
 
