@@ -8,7 +8,7 @@ from typing import Any
 
 from albert_core.errors import InputError
 from albert_core.settings import parse_settings, texts_as_written
-from albert_core.storage import find_below, find_files, join, local_folder, read_bytes
+from albert_core.storage import find_files, join, local_folder, read_bytes
 from albert_core.tasks.clue import CLUE_FOLDERS, CLUE_TASKS
 from albert_core.tasks.glue import GLUE_FOLDERS, GLUE_TASKS
 from albert_core.tasks.reading import SPLITS, existing_files
@@ -135,17 +135,35 @@ def _find_in_folders(
     Raises:
         InputError: No candidate has it, or as of `with_found_files`.
     """
-    candidates = candidate_folders(task)
-    for folder in (data_dir / candidate for candidate in candidates):
-        names = [
-            path.relative_to(folder).as_posix()
-            for pattern in ("*", f"{SHARDS_FOLDER}/*")
-            for path in find_below(folder, pattern)
-        ]
-        found = with_found_files(task, names, undeclared, folder=str(folder))
+    wanted = task
+    for folder in (data_dir / candidate for candidate in candidate_folders(task)):
+        found = with_found_files(task, _names_in(folder), undeclared, folder=str(folder))
         if any(existing_files(source, folder) for source in found.sources("dev")):
             return with_known_labels(found, task, str(folder)), folder
-    raise no_dev_set(task, str(data_dir))
+        wanted = wanted if wanted.dev else found
+    raise no_dev_set(wanted, str(data_dir))
+
+
+def _names_in(folder: Path) -> list[str]:
+    """Return the names of what is in a folder, and of `data` in it the paths, folders left out.
+
+    Also of what is no file, as a pipe: it is refused later, and not taken for missing.
+
+    Raises:
+        InputError: A folder cannot be read.
+    """
+    try:
+        return [
+            path.relative_to(folder).as_posix()
+            for part in (folder, folder / SHARDS_FOLDER)
+            if part.is_dir()
+            for path in part.iterdir()
+            if not path.is_dir()
+        ]
+    except OSError as error:
+        raise InputError(
+            f"{error.filename}: {error.strerror}; expected a readable folder"
+        ) from error
 
 
 def with_known_labels(found: Task, declared: Task, folder: str) -> Task:
