@@ -19,6 +19,7 @@ from albert_core.corpus.lines import Lines, clean_text, read_lines, read_raw_lin
 from albert_core.corpus.sentences import bounded, split_sentences
 from albert_core.errors import InputError
 from albert_core.json_values import FieldError, JsonObject, as_text, as_texts
+from albert_core.row_formats import open_parquet
 from albert_core.storage import StoredFile, open_file
 
 Document = list[str]
@@ -197,23 +198,15 @@ def _parquet_texts(source: TextStream, config: CorpusConfig) -> Iterator[Any]:
     Raises:
         InputError: It is no Parquet file, lacks the column, or a value is no text or list of texts.
     """
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        table = pyarrow.parquet.ParquetFile(source.file)
-        if config.text_field not in table.schema_arrow.names:
-            raise InputError(
-                f"{source.path}: got the columns {', '.join(table.schema_arrow.names)}, "
-                f"expected {config.text_field!r}; set corpus.text_field"
-            )
-        batches = table.iter_batches(batch_size=1024, columns=[config.text_field])
-        values = (value for batch in batches for value in batch.column(0).to_pylist())
-        for number, value in enumerate(values, start=1):
-            yield _checked_text(value, f"{source.path}, row {number:,}", config)
-    except (pyarrow.ArrowException, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{source.path}: not a Parquet file ({reason}); copy it anew") from error
+    table = open_parquet(source.path, source.file)
+    if config.text_field not in table.names:
+        raise InputError(
+            f"{source.path}: got the columns {', '.join(table.names)}, expected "
+            f"{config.text_field!r}; set corpus.text_field"
+        )
+    for number, values in table.rows([config.text_field]):
+        value = values[config.text_field]
+        yield _checked_text(value, f"{source.path}, row {number:,}", config)
 
 
 def _checked_text(value: Any, place: str, config: CorpusConfig) -> str | list[str] | None:
