@@ -258,7 +258,7 @@ class Task:
             if self.dev and field.name in ("dev_fraction", "dev_seed") and value != field.default:
                 files = ", ".join(source.file for source in self.dev)
                 raise InputError(
-                    f"task {self.name}: got {field.name} {value:g} with the dev files {files}, "
+                    f"task {self.name}: got {field.name} {value} with the dev files {files}, "
                     "expected none, since nothing is split off then; leave it out, or declare "
                     "dev: []"
                 )
