@@ -62,9 +62,18 @@ class CorpusFiles:
         )
 
 
-def find_corpus_files(config: CorpusConfig) -> list[StoredFile]:
-    """Return the corpus's files that are read, as `list_corpus` does."""
-    return list(list_corpus(config).files)
+def find_corpus_files(config: CorpusConfig, *, finds_format: bool = True) -> list[StoredFile]:
+    """Return the corpus's files that are read, as `list_corpus` does.
+
+    Args:
+        config: The corpus.
+        finds_format: Where no format is set, whether it is looked for, which opens all files; if
+            not, files of any format count.
+
+    Raises:
+        InputError: As of `list_corpus`.
+    """
+    return list((list_corpus if finds_format else _list_files)(config).files)
 
 
 def list_corpus(config: CorpusConfig) -> CorpusFiles:

@@ -161,7 +161,7 @@ def list_inputs(config: RunConfig) -> list[str]:
     for address in (*config.checkpoint.addresses.values(), *filter(None, starts)):
         _checkpoint_files(address)
     if not config.checkpoint.path and not has_date(config.corpus.files):
-        find_corpus_files(config.corpus)
+        find_corpus_files(config.corpus, finds_format=False)  # the steps open them, and refuse
     for patterns in config.cleaning.evaluation_sets.values():
         for pattern in patterns:
             find_files(pattern)
