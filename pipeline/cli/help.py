@@ -59,7 +59,7 @@ def full_help(parser: CommandParser, *, prog: str) -> str:
     lines = [*_usage(parser, prog), "", *_groups(parser, options), "", *_help_options(parser)]
     for name in sections:
         own = [one for one in options if one.section == name]
-        lines += ["", f"{name}: {sections[name]}", *_rows(own)]
+        lines += ["", *wrapped(f"{name}: {sections[name]}"), *_rows(own)]
     return to_text(lines)
 
 
@@ -83,13 +83,18 @@ def _first_layer(parser: CommandParser, prog: str) -> Iterator[str]:
 def _usage(parser: CommandParser, prog: str) -> list[str]:
     """Return the lines that say how a command is typed, and what it does."""
     options = list(find_options(parser.parser))
-    needed = [
-        f"{one.name} {one.placeholder}" if one.is_named else one.name.upper()
+    arguments = [
+        one.name.upper() if one.is_required else f"[{one.name.upper()} ...]"
         for one in options
-        if one.is_required or not one.is_named
+        if not one.is_named
+    ]
+    needed = [
+        f"{one.name} {one.dest.upper()}" for one in options if one.is_named and one.is_required
     ]
     usage = textwrap.wrap(
-        " ".join([f"usage: {prog}", *needed, "[options]"]), width(), subsequent_indent=" " * 7
+        " ".join([f"usage: {prog}", *arguments, *needed, "[options]"]),
+        width(),
+        subsequent_indent=" " * 7,
     )
     return [*usage, "", *wrapped(parser.description)]
 
@@ -118,7 +123,7 @@ def _section(
     name: str, options: Sequence[Option], sections: Mapping[str, str], prog: str
 ) -> Iterator[str]:
     """Yield the lines of a section: its settings, and a line for each section within it."""
-    yield f"{name}: {sections[name]}"
+    yield from wrapped(f"{name}: {sections[name]}")
     typed = f"--{name} FILE.yaml reads a section from a YAML file"
     if short := _SHORT_VALUES.get(f"--{name}"):
         typed = f"--{name} {short} is short for {ALIASES[f'--{name}']}"
@@ -150,6 +155,8 @@ def _rows(options: Sequence[Option]) -> Iterator[str]:
 def _described(option: Option) -> str:
     """Return what an option is for, and whether it is required or what it is by default."""
     text = f"{option.text.rstrip('.')}." if option.text else ""
+    if option.placeholder.startswith("CHOICE"):
+        text += f" Choices: {', '.join(option.choices)}."
     if option.is_required and option.is_named:
         return f"{text} (required)"
     default = option.shown_default

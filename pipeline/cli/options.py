@@ -19,6 +19,7 @@ ALIASES = {
     "--strip_accents": "--checkpoint.strip_accents",
 }
 _TYPE_WORDS = {str: "TEXT", int: "INTEGER", float: "NUMBER"}
+_MOST_CHOICES_COLUMNS = 45
 TRUTH_CHOICES = ("true", "false")
 
 
@@ -69,12 +70,14 @@ class Option:
 
     @property
     def placeholder(self) -> str:
-        """What stands for its value in the help: its choices, or the kind of value."""
+        """What stands for its value in the help: its choices if they are short, or its kind."""
         if self.is_switch:
             return ""
         hint = _without_none(self.hint)
         if self.choices:
-            return f"{{{','.join(self.choices)}}}" + ",..." * self.takes_several
+            listed = f"{{{','.join(self.choices)}}}"
+            shown = listed if len(listed) <= _MOST_CHOICES_COLUMNS else "CHOICE"
+            return shown + ",..." * self.takes_several
         if self.takes_several:
             return f"{_type_word(typing.get_args(hint)[0])},..."
         return _type_word(hint)

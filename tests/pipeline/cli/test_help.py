@@ -43,7 +43,7 @@ def test_the_help_of_every_command_fits_two_screens(capsys, words):
 
 def test_the_first_layer_of_a_run_names_what_is_needed_and_every_section(capsys):
     text = output_of(capsys, "run", "--help")
-    assert "usage: albert run --output TEXT [options]" in text
+    assert "usage: albert run --output OUTPUT [options]" in text
     assert "short: --corpus FILES)" in text
     assert "--pretraining." not in text
     assert output_of(capsys, "--help", "run") == text
