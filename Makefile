@@ -6,6 +6,8 @@ READY := $(VENV)/.ready
 INTEROP := .venv-interop
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 COMPILE := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11
+# For every Python and machine that pyproject.toml names; the others are for the images alone.
+COMPILE_UNIVERSAL := $(COMPILE) --universal
 # In an image the versions that were tested.
 COMPILE_ROLE := $(COMPILE) pyproject.toml --extra pipeline --constraint requirements/dev.lock
 
@@ -47,10 +49,10 @@ $(READY): requirements/dev.lock pyproject.toml $(filter .uv/bin/uv,$(UV))
 	@touch $@
 
 lock: $(filter .uv/bin/uv,$(UV))  ## resolve the requirements anew into requirements/*.lock
-	$(COMPILE) pyproject.toml --all-extras --output-file requirements/dev.lock
+	$(COMPILE_UNIVERSAL) pyproject.toml --all-extras --output-file requirements/dev.lock
 	$(COMPILE_ROLE) --extra data --extra dask --output-file requirements/data.lock
-	$(COMPILE_ROLE) --extra train --extra report --extra export --output-file requirements/trainer.lock
-	$(COMPILE_ROLE) --extra train --extra report --extra export requirements/gpu.in --output-file requirements/trainer-gpu.lock
+	$(COMPILE_ROLE) --extra train --extra report --extra export --extra serve --output-file requirements/trainer.lock
+	$(COMPILE_ROLE) --extra train --extra report --extra export --extra serve requirements/gpu.in --output-file requirements/trainer-gpu.lock
 	$(COMPILE_ROLE) --extra model --extra tpu --output-file requirements/tpu.lock
 	$(COMPILE) pyproject.toml requirements/interop.in --output-file requirements/interop.lock
 

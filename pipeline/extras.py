@@ -14,6 +14,7 @@ _EXTRAS: Mapping[str, str] = {
     "distributed": "dask",
     "docker": "docker",
     "fastapi": "serve",
+    "google_cloud_pipeline_components": "vertex",
     "google.cloud.aiplatform": "vertex",
     "google.cloud.aiplatform_v1": "vertex",
     "google": "data",
