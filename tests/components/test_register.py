@@ -8,9 +8,13 @@ import pytest
 from albert_core.artifacts.step import run_step
 from albert_core.errors import InputError, ServiceError
 from albert_core.files import write_json
+from albert_core.settings import parse_settings
 from components.register.config import VertexModelsConfig
+from components.register.serving import container_spec
 from components.register.step import model_id, register_models
+from pipeline.cli import main as cli
 from pipeline.config import RunConfig
+from pipeline.remote.compilation import _vertex_models
 from tests.helpers.fakes.loopback import loopback
 from tests.helpers.fakes.vertex import Vertex
 from tests.helpers.platforms import CALLS, SHORT_TIMEOUTS
@@ -110,9 +114,6 @@ def test_a_model_is_entered_with_its_files_and_the_container_that_serves_them(
 
 def test_the_container_takes_the_command_as_it_stands(monkeypatch):
     """`albert serve` parses it, once Vertex AI has replaced the variable."""
-    from components.register.serving import container_spec
-    from pipeline.cli import main as cli
-
     spec, given = container_spec(IMAGE), []
 
     def serve(model, config, *, reading):
@@ -220,17 +221,12 @@ RUN = {
     ],
 )
 def test_settings_that_register_nothing_are_refused(section, values, message):
-    from albert_core.settings import parse_settings
-
     parse_settings(RunConfig, RUN, source="run")
     with pytest.raises(InputError, match=message):
         parse_settings(RunConfig, {**RUN, section: values}, source="run")
 
 
 def test_format_and_image_are_the_runs_where_they_are_not_set(monkeypatch):
-    from albert_core.settings import parse_settings
-    from pipeline.remote.compilation import _vertex_models
-
     monkeypatch.setenv("ALBERT_REGISTRY", "registry.example.org")
     config = parse_settings(RunConfig, RUN, source="run")
     values = _vertex_models(config)
