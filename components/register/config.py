@@ -39,9 +39,8 @@ class VertexModelsConfig:
         Raises:
             InputError: One is refused.
         """
-        if not self.project and dataclasses.replace(self, project="-") != VertexModelsConfig(
-            project="-"
-        ):
+        settings = (self.location, self.format, self.image, self.labels, self.endpoint)
+        if not self.project and any(settings):
             raise InputError("vertex_models.project: got nothing, expected the registry's project")
         if self.project and not self.location:
             raise InputError(
