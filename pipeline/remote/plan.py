@@ -124,32 +124,29 @@ class _Plan:
             machine=_describe_machine(resources, tpu),
             tpu=tpu,
             is_spot=labels.get(_SPOT_LABEL) == "true",
-            inputs=self._inputs(task, component),
+            inputs=self._inputs(task),
         )
         yield planned
         job = _constant(task, "job")
         if isinstance(job, Mapping) and "machine_type" in job:
             yield _planned_job(job, num_runs)
 
-    def _inputs(self, task: Mapping[str, Any], component: Mapping[str, Any]) -> list[str]:
+    def _inputs(self, task: Mapping[str, Any]) -> list[str]:
         """Return the names of artifacts that a task reads, then the addresses in its parameters."""
-        artifacts = sorted(component.get("inputDefinitions", {}).get("artifacts", {}))
-        # Optional artifacts are defined, but not given.
-        given = task.get("inputs", {}).get("artifacts", {})
-        names = [name for name in artifacts if name in given]
-        arguments = task.get("inputs", {}).get("parameters", {}).values()
-        sources = [value.get("componentInputParameter", "") for value in arguments]
+        inputs = task.get("inputs", {})
+        sources = [
+            value.get("componentInputParameter", "")
+            for value in inputs.get("parameters", {}).values()
+        ]
         # Who gets all jobs in place of one reads the results of their tasks, not their data.
-        names_read = {_parameter_name(source) for source in sources} - {
-            "jobs" for source in sources if source.endswith("jobs")
-        }
+        names = {_parameter_name(source) for source in sources if not source.endswith("jobs")}
         addresses = [
             address
             for name in _INPUT_PARAMETERS
-            if name in names_read
+            if name in names
             for address in _addresses(self._parameters.get(name))
         ]
-        return [*names, *dict.fromkeys(addresses)]
+        return [*sorted(inputs.get("artifacts", {})), *dict.fromkeys(addresses)]
 
 
 def _in_order(tasks: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
