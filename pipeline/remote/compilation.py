@@ -98,11 +98,13 @@ def compile_pipeline(
 
 
 def _vertex_models(config: RunConfig) -> dict[str, Any]:
-    """Return the settings of Vertex AI's registry of models, as plain values, with their defaults.
+    """Return the settings of Vertex AI's registry of models, as plain values; {} without one.
 
     The image is that of the trainer and the format the first of the run's, if they are not set.
     """
     models = config.vertex_models
+    if not models.project:
+        return {}
     return plain_values(
         dataclasses.asdict(
             dataclasses.replace(

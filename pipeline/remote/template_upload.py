@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from albert_core.errors import InputError, ServiceError
 from albert_core.google_client import find_credentials, login_remedy
+from albert_core.google_sessions import login_request
 from components.service_calls import CallConfig, Service
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
@@ -67,7 +68,8 @@ def upload_template(text: str, repository: str, tags: Sequence[str], calls: Call
     """
     from kfp.registry import RegistryClient
 
-    client = RegistryClient(host=repository, auth=_credentials(repository))
+    credentials = _credentials(repository)
+    client = RegistryClient(host=repository, auth=credentials)
     service = Service(name=f"the repository {repository}", config=calls)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "albert.yaml"
@@ -75,6 +77,8 @@ def upload_template(text: str, repository: str, tags: Sequence[str], calls: Call
 
         def upload(timeout_s: float) -> tuple[str, str] | None:
             """Upload the file; return package and version, or None for an answer without them."""
+            if credentials is not None and not credentials.valid:
+                credentials.refresh(login_request())  # kfp's own way has no time limit
             try:
                 return _in_time(lambda: client.upload_pipeline(str(path), list(tags)), timeout_s)
             except ValueError as error:
@@ -98,9 +102,6 @@ def _credentials(repository: str) -> Any:
     Raises:
         InputError: There are none, or they cannot be read.
     """
-    # kfp refreshes credentials by this module without importing it.
-    import google.auth.transport.requests  # noqa: F401
-
     if _LOOPBACK.fullmatch(repository):
         return None
     credentials = find_credentials((_SCOPE,))

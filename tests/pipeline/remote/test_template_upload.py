@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from google.auth import credentials
 
 from albert_core.errors import InputError, ServiceError
 from components.service_calls import CallConfig
@@ -106,6 +107,21 @@ def test_a_server_that_is_no_repository_is_told(server):
 def test_impossible_repositories_and_tags_are_refused(repository, tags, target, message):
     with pytest.raises(InputError, match=message):
         check_repository(repository, tags, target=target)
+
+
+class Credentials(credentials.Credentials):
+    """Credentials that have no token until they are refreshed."""
+
+    def refresh(self, request):
+        self.token = "fresh"
+
+
+def test_credentials_are_refreshed_and_sent(server, monkeypatch):
+    given = Credentials()
+    monkeypatch.setattr(template_upload, "_credentials", lambda repository: given)
+    upload(server)
+    (call,) = server.calls
+    assert call.headers["authorization"] == "Bearer fresh"
 
 
 def test_without_credentials_nothing_is_sent(monkeypatch):
