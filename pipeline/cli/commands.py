@@ -69,7 +69,7 @@ COMMANDS: Commands = {
     "card": _entry("model_commands", "card", "Write the card of a model."),
     "convert": _entry("model_commands", "convert", "Write a checkpoint as another kind."),
     "estimate": _entry("run_commands", "estimate", "Tell what a pretraining needs on TPUs."),
-    "compile": _entry("platform_commands", "compile_for", "Compile a run for a platform."),
+    "compile": _entry("compile_command", "compile_for", "Compile a run for a platform."),
     "submit": _entry("platform_commands", "submit", "Start a run on Kubeflow or Vertex AI."),
     "schedule": CommandGroup(
         "Run the pipeline regularly on Kubeflow or Vertex AI.",

@@ -1,63 +1,15 @@
-"""`albert compile`, `submit` and `schedule`; their signatures are the command line."""
+"""`albert submit` and `albert schedule`; their signatures are the command line."""
 
 import json
 from typing import Any
 
-from albert_core.artifacts.output_file import refuse_foreign_file
 from albert_core.errors import InputError
-from albert_core.progress import to_stderr
-from albert_core.storage import write_bytes
 from components.service_calls import CallConfig
 from pipeline.config import RunConfig
-from pipeline.estimation import CostLimit
+from pipeline.estimation import CostLimit, read_prices
 from pipeline.remote.cron import CronSchedule
 from pipeline.remote.platforms.platform import Platform, Request, Submission
-from pipeline.remote.platforms.registry import (
-    PLATFORMS,
-    PlatformName,
-    connect,
-    connect_for_run,
-)
-from pipeline.remote.resources import read_resources
-
-
-def compile_for(
-    *,
-    output: str,
-    target: PlatformName,
-    work_root: str,
-    resources: str = "",
-    caching: bool = False,
-    **settings: Any,
-) -> None:
-    """Compile the pipeline of a configuration for Kubeflow or Vertex AI; nothing is submitted.
-
-    The configuration's values are the defaults of the pipeline's parameters. ALBERT_REGISTRY is
-    the registry that holds the images.
-
-    Args:
-        output: YAML file to write; takes the place of a compiled pipeline, but of no other file.
-        target: `kubeflow` or `vertex`.
-        work_root: gs:// folder of work in progress, by which later runs go on with this one's.
-        resources: YAML file with what steps get, where it is not the default: machines,
-            accelerators, retries, timeouts.
-        caching: Let the target skip steps it has seen with these inputs, as they are now; for a
-            pipeline that runs once, now.
-        **settings: The sections of the run's configuration.
-    """
-    from pipeline.remote.compilation import compile_pipeline
-    from pipeline.remote.package import is_own_package
-
-    refuse_foreign_file(output, is_own_package, what="a compiled pipeline")
-    compiled = compile_pipeline(
-        RunConfig(**settings),
-        resources=read_resources(PLATFORMS[target].rules, resources),
-        work_root=work_root,
-        caching=caching,
-        progress=to_stderr("compile"),
-    )
-    write_bytes(output, compiled.text.encode())
-    print(f"{output}: for {target}, {compiled.num_parameter_bytes:,} bytes of parameters")
+from pipeline.remote.platforms.registry import connect, connect_for_run
 
 
 def submit(
@@ -93,7 +45,8 @@ def submit(
             prices; 0 for no limit.
         utilisation: Fraction of the chips' peak that the estimate takes training to reach.
         prices: YAML file with date, source, currency and per_chip_hour; list prices without it.
-        dry_run: Check, print the request and send nothing.
+        dry_run: Check, print the request, then on standard error the table of what it will run,
+            and send nothing.
         wait: Watch the run to its end, showing the states of its tasks.
         **settings: The platform, how to reach it, and the sections of the run's configuration.
     """
@@ -112,7 +65,7 @@ def submit(
     prepared = submission.with_run_date(prepared, date, platform)
     run_id = run_id or submission.new_run_id(prepared.title)
     if dry_run:
-        _print_request(platform.run_request(prepared, run_id))
+        _print_request(platform.run_request(prepared, run_id), prepared, prices)
         return
     platform.check_server(runs_pipeline=True)
     run = submission.submit(platform, prepared, run_id)
@@ -152,7 +105,8 @@ def create_schedule(
             currency of the prices; 0 for no limit.
         utilisation: Fraction of the chips' peak that the estimate takes training to reach.
         prices: YAML file with date, source, currency and per_chip_hour; list prices without it.
-        dry_run: Check, print the request and send nothing.
+        dry_run: Check, print the request, then on standard error the table of what it will run,
+            and send nothing.
         **settings: The platform, how to reach it, and the sections of the run's configuration.
     """
     from pipeline.remote import schedules
@@ -170,7 +124,7 @@ def create_schedule(
     )
     request = platform.schedule_request(prepared, name, times)
     if dry_run:
-        _print_request(request)
+        _print_request(request, prepared, prices)
         return
     platform.check_server(runs_pipeline=True)
     schedule, outcome = schedules.set_schedule(platform, request, name)
@@ -289,7 +243,17 @@ def _prepare(
     return submission.prepare_package(package, platform, image_calls=image_calls)
 
 
-def _print_request(request: Request) -> None:
-    """Print a request's path, and its body as JSON."""
+def _print_request(request: Request, submission: Submission, prices: str) -> None:
+    """Print a request's path and its body as JSON; then, on standard error, what it will run.
+
+    Args:
+        request: The request.
+        submission: What it submits.
+        prices: YAML file of prices; empty for the list prices.
+    """
+    from pipeline.cli.plan_display import print_plan
+
+    table = read_prices(prices)
     print(f"POST {request.path}")
-    print(json.dumps(request.body, indent=2, ensure_ascii=False))
+    print(json.dumps(request.body, indent=2, ensure_ascii=False), flush=True)
+    print_plan(submission.package, table, to_stderr=True)
