@@ -181,13 +181,12 @@ class AlbertConfig:
                 f"model configuration: got {describe_value(values)}, expected the keys of "
                 "albert_config.json"
             )
-        unknown = sorted(
-            map(str, values.keys() - {field.name for field in dataclasses.fields(cls)})
-        )
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(map(str, values.keys() - known))
         if unknown:
             raise InputError(
                 f"model configuration: unknown keys {', '.join(unknown)}; expected the keys of "
-                "albert_config.json; correct or remove them"
+                f"albert_config.json; correct or remove them{did_you_mean(unknown[0], sorted(known))}"
             )
         if "vocab_size" not in values:
             raise InputError("model configuration: vocab_size is missing")

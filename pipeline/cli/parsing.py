@@ -17,22 +17,25 @@ from typing import Any
 
 import docstring_parser
 import jsonargparse
-import yaml
 
 from albert_core.errors import InputError
 from albert_core.old_names import rename_setting, rename_settings
-from albert_core.storage import split_addresses
 from albert_core.storage_settings import StorageConfig
-from albert_core.yaml_text import load_yaml, refuse_repeated_keys
+from pipeline.cli.argument_values import (
+    addresses_in,
+    given_options,
+    is_mapping,
+    refuse_repeated_keys_in,
+    refuse_repeated_options,
+    section_as_yaml,
+)
 from pipeline.cli.commands import Command
 from pipeline.cli.options import ALIASES, is_truth_value
 from pipeline.cli.parsing_errors import describe_error
 from pipeline.config import (
     RunConfig,
-    parse_section,
     read_config,
     read_run_values,
-    read_section,
     to_values,
     with_recipes,
 )
@@ -137,27 +140,27 @@ class CommandParser:
         spelled: list[str] = []
         for argument in arguments:
             if not argument.startswith("--"):
-                _refuse_repeated_keys(argument, source=spelled[-1] if spelled else argument)
+                refuse_repeated_keys_in(argument, source=spelled[-1] if spelled else argument)
                 spelled.append(argument)
                 continue
             option, equals, value = argument.partition("=")
             option = self._todays_name(option)
-            _refuse_repeated_keys(value, source=option)
+            refuse_repeated_keys_in(value, source=option)
             if equals and option in lists | sections:
                 spelled += [option, value]
             else:
                 spelled.append(f"{option}{equals}{value}")
-        _refuse_repeated_options(spelled, lists | sections | {"--config"})
+        refuse_repeated_options(spelled, lists | sections | {"--config"})
         for index, option in enumerate(spelled[:-1]):
             value = spelled[index + 1]
-            if option in lists & _ADDRESS_LISTS and (values := _addresses(value)):
+            if option in lists & _ADDRESS_LISTS and (values := addresses_in(value)):
                 spelled[index + 1] = json.dumps(values)
             elif option in lists and not value.startswith(("[", "-")):
                 spelled[index + 1] = json.dumps([item.strip() for item in value.split(",")])
             elif option == "--vocab" and self._names_vocabulary(value):
                 spelled[index] = _CHECKPOINT_VOCAB
             elif option in sections and not value.startswith("--"):
-                spelled[index + 1] = _read_section(option, value, self._section_types[option])
+                spelled[index + 1] = section_as_yaml(option, value, self._section_types[option])
         return spelled
 
     def _with_underscores(self, argument: str) -> str:
@@ -208,7 +211,7 @@ class CommandParser:
         In commands that start from a checkpoint, everything is but options, YAML and YAML's files.
         """
         is_section = value.startswith("-") or value.endswith((".yaml", ".yml", ".json"))
-        return _CHECKPOINT_VOCAB in self._options and not is_section and not _is_mapping(value)
+        return _CHECKPOINT_VOCAB in self._options and not is_section and not is_mapping(value)
 
     def take_defaults(self, arguments: list[str]) -> None:
         """Make the values of the file that `--config` names the defaults of `parser`'s options.
@@ -222,7 +225,7 @@ class CommandParser:
         Raises:
             InputError: The file is missing, or a name, a type or a value in it is wrong.
         """
-        self.given |= set(_given_options(arguments))
+        self.given |= set(given_options(arguments))
         if not self.takes_config:
             return
         finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -238,7 +241,8 @@ class CommandParser:
             if name in known and (name in self.sections or not isinstance(value, Mapping))
         }
         self.given |= {name for name, _ in self._flatten(rename_settings(read_run_values(path)))}
-        self.parser.set_defaults(dict(self._flatten(values)))
+        with self._input_errors():
+            self.parser.set_defaults(dict(self._flatten(values)))
 
     def parse(self, arguments: Sequence[str], *, needs_all: bool = True) -> jsonargparse.Namespace:
         """Return the values of arguments that are spelled out.
@@ -250,15 +254,18 @@ class CommandParser:
         Raises:
             InputError: An option is unknown or missing, or a value has a wrong type.
         """
+        with self._input_errors(), contextlib.ExitStack() as stack:
+            for action in self.parser._actions:
+                if action.required and action.option_strings and not needs_all:
+                    action.required = False
+                    stack.callback(setattr, action, "required", True)
+            return self.parser.parse_args(arguments)
+
+    @contextlib.contextmanager
+    def _input_errors(self) -> Iterator[None]:
+        """Turn an error of jsonargparse that the body raises into an InputError of one line."""
         try:
-            if needs_all:
-                return self.parser.parse_args(arguments)
-            with contextlib.ExitStack() as stack:
-                for action in self.parser._actions:
-                    if action.required and action.option_strings:
-                        action.required = False
-                        stack.callback(setattr, action, "required", True)
-                return self.parser.parse_args(arguments)
+            yield
         except jsonargparse.ArgumentError as error:
             raise InputError(describe_error(error, self._options - {"-h", "--help"})) from error
 
@@ -271,7 +278,8 @@ class CommandParser:
         Raises:
             InputError: A value is impossible.
         """
-        settings = self.parser.instantiate(parsed).as_dict()
+        with self._input_errors():
+            settings = self.parser.instantiate(parsed).as_dict()
         settings |= {name: tuple(settings[name]) for name in self._lists}
         if self.takes_config:
             del settings["config"]
@@ -322,31 +330,6 @@ def _takes_config(command: Command) -> bool:
     return not has_arguments and not _RUN_SETTINGS.isdisjoint(parameters)
 
 
-def _refuse_repeated_options(arguments: list[str], options: set[str]) -> None:
-    """Refuse some options where they are given twice; one that appends (`--tasks+`) may be.
-
-    Raises:
-        InputError: One is.
-    """
-    given = (argument.partition("=")[0] for argument in arguments if argument.startswith("--"))
-    names = [name for name in given if name in options and not name.endswith("+")]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            raise InputError(
-                f"{name}: got it twice, expected it once; several values are separated by commas"
-            )
-
-
-def _refuse_repeated_keys(value: str, *, source: str) -> None:
-    """Refuse a mapping in braces, also within a list, with a key twice; any other text passes.
-
-    Raises:
-        InputError: The value is one.
-    """
-    if value.lstrip().startswith(("{", "[")):
-        refuse_repeated_keys(value, source=source)
-
-
 def _nameless_lists(command: Command) -> dict[str, str]:
     """Return the parameters before a bare `*` that take any number of arguments, with their help.
 
@@ -357,58 +340,3 @@ def _nameless_lists(command: Command) -> dict[str, str]:
     described = docstring_parser.parse(inspect.getdoc(command) or "").params if names else ()
     texts = {one.arg_name: " ".join((one.description or "").split()) for one in described}
     return {name: texts.get(name, "") for name in names}
-
-
-def _given_options(arguments: Sequence[str]) -> Iterator[str]:
-    """Yield the dotted names of the options among arguments; those of a section's file, too.
-
-    Args:
-        arguments: As `spell_out` returns them.
-    """
-    for index, argument in enumerate(arguments):
-        if not argument.startswith("--"):
-            continue
-        name = argument[2:].partition("=")[0]
-        yield name
-        values = arguments[index + 1 : index + 2]
-        if values and _is_mapping(values[0]):
-            yield from (f"{name}.{key}" for key in yaml.safe_load(values[0]))
-
-
-def _is_mapping(value: str) -> bool:
-    """Return whether a text is a mapping in YAML."""
-    try:
-        return isinstance(yaml.safe_load(value), Mapping)
-    # ValueError: of a date that is none.
-    except (yaml.YAMLError, ValueError, OverflowError, RecursionError):
-        return False
-
-
-def _addresses(value: str) -> list[str] | None:
-    """Return the addresses that an option lists; None if it is an option, or a list in YAML."""
-    if value.startswith("-"):
-        return None
-    addresses = split_addresses(value)
-    if addresses != [value] and value.startswith("[") and value.endswith("]"):
-        return None
-    return addresses
-
-
-def _read_section(option: str, value: str, cls: type) -> str:
-    """Return the settings of a section, in YAML, as jsonargparse takes them.
-
-    Args:
-        option: The section's option.
-        value: The name of a YAML file, or a mapping in YAML.
-        cls: The dataclass of the section.
-
-    Raises:
-        InputError: The file is missing, not YAML, or not a mapping; a key is twice in it, or a null
-            is in place of a value.
-    """
-    if not _is_mapping(value):
-        return json.dumps(read_section(value, cls, option=option), default=str)
-    settled = parse_section(value, cls, source=option)
-    # As it was given, where that says the same: JSON has no word for infinity.
-    unchanged = settled == load_yaml(value, source=option)
-    return value if unchanged else json.dumps(settled, default=str)
