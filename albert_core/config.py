@@ -186,7 +186,8 @@ class AlbertConfig:
         if unknown:
             raise InputError(
                 f"model configuration: unknown keys {', '.join(unknown)}; expected the keys of "
-                f"albert_config.json; correct or remove them{did_you_mean(unknown[0], sorted(known))}"
+                "albert_config.json; correct or remove them"
+                f"{did_you_mean(unknown[0], sorted(known))}"
             )
         if "vocab_size" not in values:
             raise InputError("model configuration: vocab_size is missing")
