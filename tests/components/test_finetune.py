@@ -389,6 +389,21 @@ def test_unusable_rows_are_refused_or_counted(change, cause, tune, tasks, tmp_pa
     assert figures["num_train"] == NUM_TRAIN - 1
 
 
+def test_a_dev_set_that_is_split_off_is_scored_again_and_named(tune, tasks, tmp_path):
+    data = write_rows(tmp_path / "data", rows_of(tasks, "topic"))
+    (data / "dev.jsonl").unlink()
+    task = dataclasses.replace(TINY_TASKS["topic"], dev=(), test=(), dev_fraction=0.25)
+    figures = tune("topic", task=task, data=data, num_train_steps=2).metrics
+    assert figures["num_train"] + figures["num_dev"] == NUM_TRAIN
+    assert figures["num_dev"] == pytest.approx(NUM_TRAIN / 4, rel=0.1)  # equal texts together
+    assert figures["data_files"] == (
+        "train: train.jsonl (JSON lines); dev: 25 % of the training rows, split off by label with "
+        "seed 12345"
+    )
+    scores = evaluate(model=tmp_path / "topic", data=data, output=tmp_path / "scores").metrics
+    assert scores["accuracy"] == figures["accuracy"]
+
+
 def test_ids_must_differ(tune, tasks, tmp_path):
     task = dataclasses.replace(TINY_TASKS["topic"], train=(Source(file="train.jsonl", id="id"),))
     rows = rows_of(tasks, "topic")
