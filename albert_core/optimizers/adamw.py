@@ -144,7 +144,7 @@ class AdamW(keras.optimizers.Optimizer):
         beginning at 0 only if `bias_correction` is set.
         """
         adam_m, adam_v = self.adam_m[index], self.adam_v[index]
-        is_large = math.prod(gradient.shape) >= _LARGE
+        is_large = math.prod(adam_m.shape) >= _LARGE
         next_m, next_v, update = (_compiled_adam if is_large else _adam)(
             gradient,
             adam_m,
