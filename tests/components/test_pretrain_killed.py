@@ -22,7 +22,7 @@ SETTINGS = {
     # Dropout needs the random state to come back, too.
     "model": {"preset": "tiny", "overrides": {**OVERRIDES, "hidden_dropout_prob": 0.1}},
     "pretraining": {
-        # Both kinds of state: a moment for each matrix of the blocks, and two of AdamW for the rest.
+        # Both kinds of state: one moment for matrices of the blocks, AdamW's two for the rest.
         "optimizer": "muon",
         "bias_correction": True,
         "beta_2": 0.98,

@@ -48,25 +48,27 @@ def _compiled_cross_entropy(logits: Any, labels: Any) -> tuple[Any, Callable[[An
 
     The second goes to TensorFlow: callers get the losses alone.
     """
-    losses, normalizers = _forward(logits, labels)
-    return losses, lambda upstream: (_backward(logits, labels, normalizers, upstream), None)
+    losses, largest, log_sums = _forward(logits, labels)
+    return losses, lambda upstream: (_backward(logits, labels, largest, log_sums, upstream), None)
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _forward(logits: Any, labels: Any) -> tuple[Any, Any]:
-    """Return the losses, and the logarithm of the sum of exponentials for each label."""
+def _forward(logits: Any, labels: Any) -> tuple[Any, Any, Any]:
+    """Return, for each label, loss, largest logit, and log of the sum of exp(logit - largest)."""
     wide = tf.cast(logits, tf.float32)
-    normalizers = tf.reduce_logsumexp(wide, axis=-1)
+    largest = tf.reduce_max(wide, axis=-1)
+    log_sums = tf.math.log(tf.reduce_sum(tf.exp(wide - largest[..., tf.newaxis]), axis=-1))
     label_logits = tf.reduce_sum(tf.where(_is_label(wide, labels), wide, 0.0), axis=-1)
-    return normalizers - label_logits, normalizers
+    # Not `largest + log_sums - label_logits`, which has the rounding error of the largest logit.
+    return log_sums - (label_logits - largest), largest, log_sums
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _backward(logits: Any, labels: Any, normalizers: Any, upstream: Any) -> Any:
+def _backward(logits: Any, labels: Any, largest: Any, log_sums: Any, upstream: Any) -> Any:
     """Return the gradient by the logits, in their type: (softmax - label) times `upstream`."""
-    wide = tf.cast(logits, tf.float32)
-    probabilities = tf.exp(wide - normalizers[..., tf.newaxis])
-    difference = probabilities - tf.cast(_is_label(wide, labels), tf.float32)
+    shifted = tf.cast(logits, tf.float32) - largest[..., tf.newaxis]
+    probabilities = tf.exp(shifted - log_sums[..., tf.newaxis])
+    difference = probabilities - tf.cast(_is_label(shifted, labels), tf.float32)
     return tf.cast(difference * upstream[..., tf.newaxis], logits.dtype)
 
 
