@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from albert_core.checks import check_distinct
@@ -10,14 +11,18 @@ from albert_core.errors import InputError
 Kind = Literal[
     "classification", "multi_label", "regression", "multiple_choice", "question_answering"
 ]
-Format = Literal["auto", "tsv", "jsonl", "squad", "race"]
+Format = Literal["auto", "tsv", "csv", "jsonl", "parquet", "squad", "race"]
 Split = Literal["train", "dev", "test"]
 Metric = Literal[
     "accuracy",
     "f1",
     "matthews_correlation",
     "micro_f1",
+    "micro_precision",
+    "micro_recall",
     "macro_f1",
+    "macro_precision",
+    "macro_recall",
     "mean_squared_error",
     "pearson",
     "spearman",
@@ -28,11 +33,29 @@ Metric = Literal[
 BadRows = Literal["refuse", "leave_out"]
 Column = int | str
 
+COMMA = ","
+
+FORMATS_BY_ENDING: Mapping[str, Format] = {
+    ".tsv": "tsv",
+    ".csv": "csv",
+    ".json": "jsonl",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+}
+"""Formats of tables, by the endings of their names in lower case."""
+
 SUBMISSION_FOLDER = "submission"  # of an evaluation's output: files for GLUE's site
 
 METRICS_BY_KIND: Mapping[Kind, tuple[Metric, ...]] = {
-    "classification": ("accuracy", "f1", "matthews_correlation"),
-    "multi_label": ("micro_f1", "macro_f1", "accuracy"),
+    "classification": (
+        *("accuracy", "f1", "matthews_correlation"),
+        *("macro_f1", "macro_precision", "macro_recall"),
+    ),
+    "multi_label": (
+        *("micro_f1", "macro_f1", "accuracy"),
+        *("micro_precision", "micro_recall", "macro_precision", "macro_recall"),
+    ),
     "regression": ("pearson", "spearman", "mean_squared_error"),
     "multiple_choice": ("accuracy",),
     "question_answering": ("f1", "exact", "cmrc_f1", "cmrc_exact"),
@@ -64,9 +87,11 @@ class Source:
     Attributes:
         file: Path below the task's folder; with `*` all files it matches, in order of their names.
         name: Tells it from the other sources of its split; scores are reported by it, too.
-        format: `tsv` (tab-separated, quotes are ordinary characters), `jsonl` (a JSON object a
-            line), `squad` or `race`; `auto` goes by the ending and the task's kind.
-        has_header: Whether the first line of a `tsv` names the columns.
+        format: `tsv` (tab-separated, quotes are ordinary characters), `csv` (cells with commas or
+            line ends are in double quotes), `jsonl` (a JSON object a line), `parquet`, `squad` or
+            `race`; `auto` goes by the ending and the task's kind.
+        delimiter: The character between the cells of a `csv`.
+        has_header: Whether the first line of a `tsv` or `csv` names the columns.
         texts: Where the texts are, if not where the task says.
         label: Where the label is, if not where the task says.
         id: Where the id of a row is; rows are numbered without it.
@@ -78,6 +103,7 @@ class Source:
     file: str
     name: str = ""
     format: Format = "auto"
+    delimiter: str = COMMA
     has_header: bool = True
     texts: tuple[Column, ...] = ()
     label: Column | None = None
@@ -87,7 +113,18 @@ class Source:
     submission: str = ""
 
     def __post_init__(self) -> None:
+        """Refuse nulls, and a delimiter that is none.
+
+        Raises:
+            InputError: A field is null, or the delimiter is not one character, or a quotation mark
+                or a line end.
+        """
         _refuse_nulls(self, f"file {self.file}")
+        if len(self.delimiter) != 1 or self.delimiter in '"\r\n':
+            raise InputError(
+                f"file {self.file}: got delimiter {self.delimiter!r}, expected one character, such "
+                "as ';'"
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -144,7 +181,8 @@ class Task:
         kind: What is asked: a class, any number of labels or a number for a text or a pair, one of
             several choices, or the part of a text that answers a question.
         train: Training files.
-        dev: Development files.
+        dev: Development files. Without any, a part of the training rows is split off, see
+            `dev_split`.
         test: Test files, predicted and, where they have labels, scored.
         texts: Columns by number from 0, or names of the header or of JSON keys. One or two; of
             multiple choice the text, then one list of choices. A name with braces is a template
@@ -160,6 +198,9 @@ class Task:
             not computed over all rows together.
         has_unanswerable: Whether a question may have no answer (as in SQuAD 2.0).
         bad_rows: What to do with rows of the training files that cannot be used.
+        dev_fraction: Fraction of the training rows that are split off as the dev set, at most half;
+            only without dev files.
+        dev_seed: Decides which rows these are; only without dev files.
         recipe: How the original fine-tunes.
         paper_scores: Scores in percent that others published, by model, in the first metric: on
             the dev set, of RACE on the test set.
@@ -179,6 +220,8 @@ class Task:
     averages_sources: bool = False
     has_unanswerable: bool = False
     bad_rows: BadRows = "refuse"
+    dev_fraction: float = 0.1
+    dev_seed: int = 12345
     recipe: Recipe = dataclasses.field(default_factory=Recipe)
     paper_scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
@@ -186,21 +229,45 @@ class Task:
         """Refuse declarations that are incomplete or contradict themselves.
 
         Raises:
-            InputError: A field is null, train or dev files are missing, or names of files, texts,
-                labels or metrics do not fit the kind of the task.
+            InputError: A field is null, train files are missing, the dev set cannot be split off as
+                declared, or names of files, texts, labels or metrics do not fit the kind of the
+                task.
         """
         _refuse_nulls(self, f"task {self.name}")
-        if not self.train or not self.dev:
-            raise InputError(f"task {self.name}: got no train or no dev file, expected both")
+        if not self.train:
+            raise InputError(f"task {self.name}: got no train file, expected one")
+        self._check_dev_split()
         self._check_sources()
         self._check_labels()
         self._check_metrics()
+
+    def _check_dev_split(self) -> None:
+        """Refuse settings of a dev set that is split off, if they are impossible or of no effect.
+
+        Raises:
+            InputError: The fraction is not above 0 and at most one half, or there are dev files and
+                fraction or seed are not the defaults.
+        """
+        if not 0 < self.dev_fraction <= 0.5:
+            raise InputError(
+                f"task {self.name}: got dev_fraction {self.dev_fraction:g}, expected a number "
+                "above 0 and at most 0.5"
+            )
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if self.dev and field.name in ("dev_fraction", "dev_seed") and value != field.default:
+                files = ", ".join(source.file for source in self.dev)
+                raise InputError(
+                    f"task {self.name}: got {field.name} {value} with the dev files {files}, "
+                    "expected none, since nothing is split off then; leave it out, or declare "
+                    "dev: []"
+                )
 
     def _check_sources(self) -> None:
         """Refuse files of a split with the same name, and files with texts that do not fit.
 
         Raises:
-            InputError: There are such; names the first.
+            InputError: There are such, or a delimiter of a file that is no CSV; names the first.
         """
         for split in ("train", "dev", "test"):
             sources = self.sources(split)
@@ -213,6 +280,11 @@ class Task:
                 )
             for source in sources:
                 self._check_texts(source)
+                if source.delimiter != COMMA and self.source_format(source) != "csv":
+                    raise InputError(
+                        f"task {self.name}: got delimiter {source.delimiter!r} for {source.file}, "
+                        "which is no CSV; declare format: csv, or leave it out"
+                    )
 
     def _check_texts(self, source: Source) -> None:
         """Refuse a file whose number of texts does not fit its format and the task's kind.
@@ -295,18 +367,28 @@ class Task:
         """Width of the output layer of a classification, `multi_label` or a regression."""
         return len(self.labels) or 1
 
-    def sources(self, split: Split) -> tuple[Source, ...]:
-        """Return the files of a split."""
-        return {"train": self.train, "dev": self.dev, "test": self.test}[split]
+    @property
+    def splits_off_dev(self) -> bool:
+        """Whether the dev set is a part of the training rows."""
+        return not self.dev
 
-    def source_format(self, source: Source) -> Format:
+    def sources(self, split: Split) -> tuple[Source, ...]:
+        """Return the files in which a split's rows are; of a dev set split off, the training's."""
+        dev = self.dev or self.train
+        return {"train": self.train, "dev": dev, "test": self.test}[split]
+
+    def source_format(self, source: Source, name: str = "") -> Format:
         """Return the format of a file, with `auto` resolved.
 
-        That is SQuAD's for question answering, else JSON lines by the endings .json and .jsonl,
-        else TSV.
+        That is SQuAD's for question answering, else by the ending, else TSV.
+
+        Args:
+            source: Its declaration.
+            name: Its name, where the declaration has a glob.
         """
         if source.format != "auto":
             return source.format
         if self.kind == "question_answering":
             return "squad"
-        return "jsonl" if source.file.endswith((".json", ".jsonl")) else "tsv"
+        ending = PurePosixPath(name or source.file).suffix.lower()
+        return FORMATS_BY_ENDING.get(ending, "tsv")

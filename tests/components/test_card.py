@@ -22,7 +22,7 @@ from albert_core.tokenization import SentencePieceTokenizer
 from albert_core.training.flops import training_flops_per_token
 from components.checkpoint.config import CheckpointConfig
 from components.checkpoint.step import import_checkpoint
-from components.evaluate.step import evaluate
+from components.evaluate.step import evaluate, read_classification
 from components.export.card.config import CardConfig
 from components.export.card.facts import gather_facts
 from components.export.card.render import escape_markdown, make_card, render_card, write_card
@@ -173,6 +173,16 @@ def test_scores_are_those_of_the_evaluation(run, lineage):
     assert "60 examples; rows that begin with test are on the test set" in text
 
 
+def test_scores_by_label_are_those_of_the_evaluation(run, lineage):
+    scored = read_classification(str(run / "tuned scores"))["classes"]
+    rows = table_in(card(run, lineage), "Scores by label")
+    assert [row["Label"] for row in rows] == list(TASK.labels)
+    for row, expected in zip(rows, scored, strict=True):
+        for title, name in (("Precision", "precision"), ("Recall", "recall"), ("F1", "f1")):
+            assert float(row[title]) == round(expected[name], 4)
+        assert int(row["Examples"]) == expected["num_examples"]
+
+
 def test_the_recipes_are_those_of_the_steps(run, lineage):
     text = card(run, lineage)
     tuned, pretraining = facts_in(text, "Fine-tuning"), facts_in(text, "Pretraining")
@@ -181,6 +191,7 @@ def test_the_recipes_are_those_of_the_steps(run, lineage):
     assert tuned["Peak learning rate"] == str(figures["learning_rate"])
     assert tuned["Seed of these weights"] == str(figures["seed"])
     assert tuned["Training examples"] == str(figures["num_train"])
+    assert tuned["Files of the task"].replace("\\", "") == figures["data_files"]
     assert "Epochs" not in tuned
     moments = "bias_correction true, muon_momentum 0.95, muon_rate_ratio 1.0, muon_precision auto"
     assert tuned["Optimizer"].replace("\\", "") == f"muon ({moments})"
