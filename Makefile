@@ -48,10 +48,10 @@ $(READY): requirements/dev.lock pyproject.toml $(filter .uv/bin/uv,$(UV))
 
 lock: $(filter .uv/bin/uv,$(UV))  ## resolve the requirements anew into requirements/*.lock
 	$(COMPILE) pyproject.toml --all-extras --output-file requirements/dev.lock
-	$(COMPILE_ROLE) --extra data --extra dask --output-file requirements/data.lock
-	$(COMPILE_ROLE) --extra train --extra report --extra export --output-file requirements/trainer.lock
-	$(COMPILE_ROLE) --extra train --extra report --extra export requirements/gpu.in --output-file requirements/trainer-gpu.lock
-	$(COMPILE_ROLE) --extra model --extra tpu --output-file requirements/tpu.lock
+	$(COMPILE_ROLE) --extra s3 --extra data --extra dask --output-file requirements/data.lock
+	$(COMPILE_ROLE) --extra s3 --extra train --extra report --extra export --output-file requirements/trainer.lock
+	$(COMPILE_ROLE) --extra s3 --extra train --extra report --extra export requirements/gpu.in --output-file requirements/trainer-gpu.lock
+	$(COMPILE_ROLE) --extra s3 --extra model --extra tpu --output-file requirements/tpu.lock
 	$(COMPILE) pyproject.toml requirements/interop.in --output-file requirements/interop.lock
 
 demo: setup  ## from nothing to a scored ALBERT in minutes, on text already on this machine

@@ -68,7 +68,7 @@ def find_task(name: str, data_dir: str | Path) -> tuple[Task, Path]:
     Args:
         name: One of `TASKS`, a folder of `data_dir` that declares itself in a task.yaml, or the
             path of such a file, whose task's files are in that folder or else in `data_dir`.
-        data_dir: Folder of the tasks' folders, local or gs://.
+        data_dir: Folder of the tasks' folders, local, gs:// or s3://.
 
     Raises:
         InputError: The task or its folder is unknown, or the declaration is wrong or has another
@@ -120,7 +120,7 @@ def candidate_folders(task: Task) -> tuple[str, ...]:
 
 
 def read_task_file(path: str | Path) -> Task:
-    """Return the task that a YAML file declares, local or gs://.
+    """Return the task that a YAML file declares, local, gs:// or s3://.
 
     Its keys are the fields of `Task`; a source may be given as the name of its file alone.
 

@@ -51,7 +51,7 @@ def pretrain(
         vocab: The vocabulary those records were made with.
         model: The architecture.
         config: How to train.
-        output: Folder to write, local or gs://.
+        output: Folder to write, local, gs:// or s3://.
         work_root: Folder of the work folders; beside `output` when not given.
         progress: Told the steps done, of how many, and the losses.
 

@@ -28,7 +28,7 @@ _CHECKSUM_LINE = b"# sha256 of the lines below: "
 _LOCK_TIMEOUT_S = 0.2
 
 # Settings that may change between runs of one folder: they add or leave out tasks, or say who pays.
-_FREE_SETTINGS = ("tasks", "random_weights_baseline", "storage.user_project")
+_FREE_SETTINGS = ("tasks", "random_weights_baseline", "storage.user_project", "storage.endpoint")
 
 
 @contextlib.contextmanager

@@ -53,7 +53,7 @@ class RunDescription:
     """A run's folder.
 
     Attributes:
-        folder: The folder, local or gs://.
+        folder: The folder, local, gs:// or s3://.
         title: Title of the run.
         state: How the last run there ended, or that it is at work.
         message: Why it failed, and where its log is; empty unless it did.
@@ -72,12 +72,12 @@ class RunDescription:
 
 
 def is_stored_run(address: str) -> bool:
-    """Return whether a gs:// folder has the places of a run, as a run on a platform leaves them."""
+    """Return whether a folder is in a bucket and has the places that a run on a platform leaves."""
     return is_remote(address) and exists(join(address, SCORES_NAME))
 
 
 def describe_stored_run(address: str) -> RunDescription:
-    """Describe the results of a run in a gs:// folder, from scores, manifests and the summary.
+    """Describe the results of a run in a bucket, from scores, manifests and the summary.
 
     Nothing large is read. Steps whose outputs the platform took from its cache are not known. The
     run counts as finished unless its summary says that it failed.

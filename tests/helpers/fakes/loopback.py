@@ -29,7 +29,7 @@ class Call:
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    body: Any
+    body: Any  # bytes as they are, all else as JSON
     status: int = 200
     headers: dict[str, str] = dataclasses.field(default_factory=dict)
 
@@ -133,17 +133,19 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 return
         self.close_connection = True
 
-    do_GET = do_HEAD = do_POST = do_PATCH = do_DELETE = _handle  # noqa: N815
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _handle  # noqa: N815
 
     def _send(self, answer: Answer) -> None:
-        content = b"" if self.command == "HEAD" else json.dumps(answer.body).encode()
+        is_raw = isinstance(answer.body, bytes)
+        content = answer.body if is_raw else json.dumps(answer.body).encode()
         self.send_response(answer.status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", "text/html" if is_raw else "application/json")
         self.send_header("Content-Length", str(len(content)))
         for name, value in answer.headers.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(content)
+        if self.command != "HEAD":
+            self.wfile.write(content)
 
     def log_message(self, *_: Any) -> None:
         pass
