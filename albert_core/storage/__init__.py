@@ -17,7 +17,7 @@ from albert_core.storage.addresses import (
 )
 from albert_core.storage.contents import (
     content_hash,
-    copy_object,
+    copy_to_bucket,
     exists,
     fetch_file,
     find_stored_damage,
@@ -51,7 +51,7 @@ __all__ = [
     "Version",
     "check_bucket",
     "content_hash",
-    "copy_object",
+    "copy_to_bucket",
     "exists",
     "fetch_file",
     "fetch_files",

@@ -148,14 +148,17 @@ def fetch_file(path: str, target: Path) -> None:
     storage_of(path).download(path, target)
 
 
-def copy_object(path: str, target: str) -> None:
-    """Copy an object to another address in the cloud; replaces what is there.
+def copy_to_bucket(path: str, target: str) -> None:
+    """Copy a file, local or in a bucket, to an address in a bucket; replaces what is there.
 
     Within a storage nothing is downloaded.
 
     Raises:
-        InputError: There is no such object, or no right to read or write.
+        InputError: There is no such file, or no right to read or write.
     """
+    if not is_remote(path):
+        storage_of(target).upload(target, Path(path))
+        return
     source = storage_of(path)
     if storage_of(target) is source:
         source.copy(path, target)

@@ -73,6 +73,7 @@ def run_locally(
     date: str = NO_DATE,
     reconfigure: bool = False,
     runner: Runner = "process",
+    work_root: str = "",
 ) -> RunResult:
     """Run the whole pipeline in a folder; what is there already, and whole, is not done again.
 
@@ -88,6 +89,8 @@ def run_locally(
         reconfigure: Whether the folder may take over changed settings; the steps they touch
             run again.
         runner: What a step is: a `process` in this environment, or a `docker` container.
+        work_root: Folder of the steps' work in progress, local or in a bucket; `work` in the
+            run's folder if empty.
 
     Raises:
         InputError: Bad input. What can be found before anything runs leaves the folder as it was;
@@ -99,7 +102,9 @@ def run_locally(
     if runner == "process":
         refuse_missing_packages_of_run(has_text=not config.checkpoint.path)
         refuse_missing_packages(config.export.formats)
-    arguments = pipeline_arguments(config, LocalInputs(date=date), work_root=folder / "work")
+    arguments = pipeline_arguments(
+        config, LocalInputs(date=date), work_root=work_root or folder / "work"
+    )
     pipeline = build_pipeline(PlatformConfig(), OptionalSteps.for_run(config))
     run_id = uuid.uuid4().hex
     environment = {

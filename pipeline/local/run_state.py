@@ -12,6 +12,7 @@ from albert_core.errors import InputError
 from albert_core.locks import LOCK_NAME, is_locked
 from albert_core.places.models import list_remote_models, run_models
 from albert_core.places.outputs import (
+    PLACES,
     REPORT_PLACE,
     RUN_CONFIG_NAME,
     RunOutputs,
@@ -87,7 +88,10 @@ def describe_stored_run(address: str) -> RunDescription:
     """
     root, ending = address.rstrip("/"), f"/{MANIFEST_NAME}"
     manifests = [file.path for file in find_files(root) if file.path.endswith(ending)]
-    outputs = read_outputs(path.removesuffix(ending) for path in manifests)
+    # Beside the places there may be work in progress, with manifests of earlier settings.
+    names = (path.removeprefix(f"{root}/") for path in manifests)
+    placed = [name for name in names if name.partition("/")[0] in PLACES]
+    outputs = read_outputs(join(root, name).removesuffix(ending) for name in placed)
     summary: Mapping[str, Any] = {}
     if exists(join(root, SUMMARY_NAME)):
         summary = json.loads(read_bytes(join(root, SUMMARY_NAME)))

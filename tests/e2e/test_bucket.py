@@ -227,7 +227,7 @@ def inputs_in(scheme: str, cloud: Cloud, *artifacts: dsl.Artifact) -> Iterator[t
         addresses = [artifact.uri.replace(cloud.bucket, bucket) for artifact in artifacts]
         for artifact, address in zip(artifacts, addresses, strict=True):
             for file in storage.find_files(artifact.uri):
-                storage.copy_object(file.path, file.path.replace(artifact.uri, address))
+                storage.copy_to_bucket(file.path, file.path.replace(artifact.uri, address))
         yield bucket, *addresses
 
 

@@ -51,11 +51,11 @@ EVERYWHERE = [
     "serve model --albert_config X --port 0",
     "predict model text.txt --albert_config X",
     "run --config run.yaml --corpus text.txt --data_dir X --output out",
+    "run --config run.yaml --output X",
 ]
 LOCAL_ONLY = [
     "convert vocab.txt X --to tf1",
     "convert model.ckpt out --to tf1 --albert_config X",
-    "run --config run.yaml --output X",
 ]
 WRONG = ["s3:/bucket/x", "gs:/bucket/x", "hf://owner/x", "file:///x"]
 
