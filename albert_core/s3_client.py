@@ -38,6 +38,10 @@ _CLIENT_VARIABLES = (
 _AMAZON_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu")
 
 
+class ForeignServerError(Exception):
+    """What answers is no server of S3."""
+
+
 def login_remedy() -> str:
     """Return how to get credentials for S3 here, in part of a line."""
     keys = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
@@ -110,7 +114,22 @@ def _client_of_process(_: int, __: bool, ___: tuple[str | None, ...]) -> Any:
     )
     _isolate_random_state()
     client.meta.events.register_first("needs-retry.s3", _FirstAnswer().look_at)
+    client.meta.events.register_first("needs-retry.s3.ListObjectsV2", _refuse_page)
     return client
+
+
+def _refuse_page(*, response: Any = None, **_: Any) -> None:
+    """Refuse a page for people in place of a listing, which botocore would ask for again and again.
+
+    Raises:
+        ForeignServerError: It is one.
+    """
+    if response is None:
+        return
+    answer, _ = response
+    # botocore takes what is no listing for a failure, and makes the status 500; `raw` has its own.
+    if answer.raw.status == 200 and answer.headers.get("content-type", "").startswith("text/html"):
+        raise ForeignServerError
 
 
 class _FirstAnswer:

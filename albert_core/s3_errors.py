@@ -9,6 +9,7 @@ from albert_core.connection_failures import UnreachableError
 from albert_core.errors import InputError, NoAccessError, ServiceError
 from albert_core.s3_client import (
     SERVICE,
+    ForeignServerError,
     cause_of,
     endpoint_in_use,
     is_amazon,
@@ -62,7 +63,7 @@ def s3_errors(path: str | Path) -> Iterator[None]:
         raise _refusal(path, error) from error
     except UnreachableError as error:
         raise unreachable_error(path, error) from error
-    except ResponseParserError as error:
+    except (ForeignServerError, ResponseParserError) as error:
         raise InputError(
             f"{path}: what answers at {endpoint_in_use()} does not speak S3; correct "
             "storage.endpoint, or AWS_ENDPOINT_URL_S3"

@@ -7,7 +7,7 @@ from typing import Any
 
 from albert_core.errors import InputError
 from albert_core.object_storage import ObjectFacts
-from albert_core.s3_client import s3_client
+from albert_core.s3_client import ForeignServerError, s3_client
 from albert_core.s3_errors import s3_errors, status_of
 from albert_core.storage_errors import WriteConflictError
 
@@ -35,6 +35,8 @@ def find_object(target: dict[str, Any]) -> ObjectFacts | None:
         # The answer to HEAD has a status only; that to GET says why.
         client.get_object(**target, Range="bytes=0-0")["Body"].close()
         raise
+    if "ETag" not in answer:
+        raise ForeignServerError
     return ObjectFacts(
         num_bytes=answer["ContentLength"], crc32c=_checksum(answer), generation=answer["ETag"]
     )
@@ -43,8 +45,9 @@ def find_object(target: dict[str, Any]) -> ObjectFacts | None:
 def _checksum(answer: dict[str, Any]) -> str | None:
     """Return the CRC-32C of an object's bytes: the server's, else that of who wrote it, or None."""
     of_server = answer.get("ChecksumCRC32C", "")
-    # That of an object of parts may be one of the parts' checksums, with their number behind.
-    is_whole = of_server and "-" not in of_server and answer.get("ChecksumType") != "COMPOSITE"
+    # That of an object of parts may be one of the parts' checksums.
+    has_parts = "-" in answer["ETag"] and answer.get("ChecksumType") != "FULL_OBJECT"
+    is_whole = of_server and "-" not in of_server and not has_parts
     return of_server if is_whole else answer.get("Metadata", {}).get(CHECKSUM_KEY)
 
 

@@ -140,8 +140,9 @@ def test_what_s3_refuses(served, login, status, code, more, said, error):
 
 def test_a_server_of_something_else(served, login):
     served(lambda _: Answer(b"<html><p>Welcome</html>"))
-    said = refusal(error=InputError)
-    assert "does not speak S3; correct storage.endpoint, or AWS_ENDPOINT_URL_S3" in said
+    wrong = "does not speak S3; correct storage.endpoint, or AWS_ENDPOINT_URL_S3"
+    assert wrong in refusal(error=InputError)
+    assert wrong in refusal_of(lambda: storage.exists(OBJECT), InputError)
 
 
 @pytest.mark.parametrize("bucket", ["Bucket", "my_bucket", "a", "-mine", "mine-", "x" * 64])

@@ -139,7 +139,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         is_raw = isinstance(answer.body, bytes)
         content = answer.body if is_raw else json.dumps(answer.body).encode()
         self.send_response(answer.status)
-        self.send_header("Content-Type", "text/html" if is_raw else "application/json")
+        if "Content-Type" not in answer.headers:
+            self.send_header("Content-Type", "text/html" if is_raw else "application/json")
         self.send_header("Content-Length", str(len(content)))
         for name, value in answer.headers.items():
             self.send_header(name, value)

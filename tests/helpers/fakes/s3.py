@@ -49,7 +49,7 @@ class S3Bucket:
         is_named = "a/b.txt".startswith(call.query.get("prefix", ""))
         entry = f"<Contents><Key>a/b.txt</Key><Size>{len(CONTENT)}</Size></Contents>"
         body = f"<ListBucketResult>{entry if is_named else ''}</ListBucketResult>"
-        return Answer(body.encode())
+        return Answer(body.encode(), 200, {"Content-Type": "application/xml"})
 
 
 def _range(call: Call) -> Answer:
