@@ -6,12 +6,14 @@ from typing import Any
 from albert_core.artifacts.output_file import refuse_foreign_file
 from albert_core.config import ModelConfig
 from albert_core.errors import InputError
+from albert_core.estimation.prices import LIST_PRICES
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.progress import to_stderr
 from albert_core.records.config import RecordsConfig
 from albert_core.storage import is_remote, join, write_bytes
 from albert_core.tokenization.config import VocabConfig
 from components.resolve.dates import NO_DATE, has_date, parse_date, today, with_date
+from components.service_calls import CallConfig
 from pipeline.config import RunConfig, Runner
 from pipeline.remote.platforms.registry import PLATFORMS, PlatformName
 from pipeline.remote.resources import read_resources
@@ -69,9 +71,13 @@ def compile_for(
     work_root: str,
     resources: str = "",
     caching: bool = False,
+    upload: str = "",
+    upload_tags: tuple[str, ...] = ("latest",),
     **settings: Any,
 ) -> None:
     """Compile the pipeline of a configuration for Kubeflow or Vertex AI; nothing is submitted.
+
+    Prints a table of what it will run: step, image, machine, price where it is known, inputs.
 
     The configuration's values are the defaults of the pipeline's parameters. ALBERT_REGISTRY is
     the registry that holds the images.
@@ -85,12 +91,19 @@ def compile_for(
             accelerators, retries, timeouts.
         caching: Let the target skip steps it has seen with these inputs, as they are now; for a
             pipeline that runs once, now.
+        upload: Repository of templates to upload it to, such as
+            https://us-central1-kfp.pkg.dev/PROJECT/REPOSITORY; for `vertex` only.
+        upload_tags: Names of the uploaded version.
         **settings: The sections of the run's configuration.
     """
+    from pipeline.cli.plan_display import print_plan
     from pipeline.remote.compilation import compile_pipeline
-    from pipeline.remote.package import is_own_package
+    from pipeline.remote.package import is_own_package, parse_package
+    from pipeline.remote.template_upload import check_repository, upload_template
 
     refuse_foreign_file(output, is_own_package, what="a compiled pipeline")
+    if upload:
+        check_repository(upload, upload_tags, target=target)
     compiled = compile_pipeline(
         RunConfig(**settings),
         resources=read_resources(PLATFORMS[target].rules, resources),
@@ -99,7 +112,10 @@ def compile_for(
         progress=to_stderr("compile"),
     )
     write_bytes(output, compiled.text.encode())
+    print_plan(parse_package(compiled.text, source=output), LIST_PRICES)
     print(f"{output}: for {target}, {compiled.num_parameter_bytes:,} bytes of parameters")
+    if upload:
+        print(f"uploaded: {upload_template(compiled.text, upload, upload_tags, CallConfig())}")
 
 
 def estimate(

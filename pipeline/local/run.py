@@ -102,6 +102,11 @@ def run_locally(
     if runner == "process":
         refuse_missing_packages_of_run(has_text=not config.checkpoint.path)
         refuse_missing_packages(config.export.formats)
+    if config.vertex_models.project:
+        raise InputError(
+            f"vertex_models.project: got {config.vertex_models.project}, expected none for a run "
+            "on this machine: Vertex AI takes models from gs://; remove it, or submit the run"
+        )
     arguments = pipeline_arguments(
         config, LocalInputs(date=date), work_root=work_root or folder / "work"
     )

@@ -139,7 +139,8 @@ def test_what_s3_refuses(served, login, status, code, more, said, error):
 
 
 def test_a_server_of_something_else(served, login):
-    served(lambda _: Answer(b"<html><p>Welcome</html>"))
+    page = Answer(b"<html><p>Welcome</html>", headers={"Content-Type": "text/html"})
+    served(lambda _: page)
     wrong = "does not speak S3; correct storage.endpoint, or AWS_ENDPOINT_URL_S3"
     assert wrong in refusal(error=InputError)
     assert wrong in refusal_of(lambda: storage.exists(OBJECT), InputError)

@@ -29,7 +29,9 @@ class Call:
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    body: Any  # bytes as they are, all else as JSON
+    """What is sent back: JSON of `body`, or bytes as they are."""
+
+    body: Any
     status: int = 200
     headers: dict[str, str] = dataclasses.field(default_factory=dict)
 
@@ -136,17 +138,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _handle  # noqa: N815
 
     def _send(self, answer: Answer) -> None:
-        is_raw = isinstance(answer.body, bytes)
-        content = answer.body if is_raw else json.dumps(answer.body).encode()
+        body = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
         self.send_response(answer.status)
         if "Content-Type" not in answer.headers:
-            self.send_header("Content-Type", "text/html" if is_raw else "application/json")
-        self.send_header("Content-Length", str(len(content)))
+            self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
         for name, value in answer.headers.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(content)
+            self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
         pass
