@@ -154,4 +154,5 @@ def pretrain_command(
         output,
         "--work_root",
         work_root,
+        "--yes",  # nobody is there to be asked
     ]

@@ -31,6 +31,8 @@ _LOCK_TIMEOUT_S = 0.2
 
 # Settings that may change between runs of one folder: they add or leave out tasks, or say who pays.
 _FREE_SETTINGS = ("tasks", "random_weights_baseline", "storage.user_project", "storage.endpoint")
+# Sections on which the time of pretraining depends.
+_OF_PRETRAINING = ("vocab", "records", "model", "pretraining")
 
 # Settings that, where they are not set, are found by the files. Earlier versions had a default.
 _FOUND_SETTINGS = ("corpus.format",)
@@ -68,6 +70,27 @@ def lock_run_folder(
         os.write(lock.descriptor, run_id.encode())
         write_atomically(folder / RUN_CONFIG_NAME, format_configuration(config))
         yield
+
+
+def has_begun(folder: Path, config: RunConfig) -> bool:
+    """Return whether a run has begun in a folder with this configuration's pretraining.
+
+    Tasks and what follows pretraining may differ.
+
+    Args:
+        folder: The folder; may be missing.
+        config: The configuration.
+    """
+    path = folder / RUN_CONFIG_NAME
+    if not path.is_file():
+        return False
+    return has_same_pretraining(path.read_bytes(), str(path), config)
+
+
+def has_same_pretraining(data: bytes, path: str, config: RunConfig) -> bool:
+    """Return whether a saved configuration, the content of a path, pretrains as another one."""
+    saved, values = _read_saved_values(data, path), to_values(config)
+    return all(saved.get(name) == values[name] for name in _OF_PRETRAINING)
 
 
 def format_configuration(config: RunConfig) -> bytes:

@@ -21,13 +21,22 @@ from components.report.step import PAGE_NAME
 from components.resolve.dates import NO_DATE
 from pipeline.config import RunConfig
 from pipeline.local.run import RunResult, run_locally
-from pipeline.local.run_folder import format_configuration, refuse_changes
+from pipeline.local.run_folder import (
+    format_configuration,
+    has_same_pretraining,
+    refuse_changes,
+)
 
 _WORK_NAME = "work"
 
 
 def run_to_bucket(
-    config: RunConfig, address: str, *, date: str = NO_DATE, reconfigure: bool = False
+    config: RunConfig,
+    address: str,
+    *,
+    date: str = NO_DATE,
+    reconfigure: bool = False,
+    is_confirmed: bool = True,
 ) -> RunResult:
     """Run the whole pipeline on this machine, with work in progress and results in a bucket.
 
@@ -41,6 +50,8 @@ def run_to_bucket(
         address: The run's folder, gs:// or s3://.
         date: Its date, if anything depends on that.
         reconfigure: Whether the folder may take over changed settings.
+        is_confirmed: Whether pretraining may take more than a day, as of `run_locally`; a run
+            that has begun there, on whichever machine, goes on in any case.
 
     Returns:
         What the run left, with the local folder.
@@ -50,12 +61,13 @@ def run_to_bucket(
         StepFailedError: A step failed; the next run continues there.
     """
     address = address.rstrip("/")
-    with _claimed_folder(address, config, reconfigure=reconfigure):
+    with _claimed_folder(address, config, reconfigure=reconfigure) as has_begun:
         result = run_locally(
             config,
             user_folder("albert-runs") / hash_json(address)[:12],
             date=date,
             reconfigure=reconfigure,
+            is_confirmed=is_confirmed or has_begun,
             work_root=join(address, _WORK_NAME),
         )
     publish_places(find_outputs(result.folder), address)
@@ -64,25 +76,30 @@ def run_to_bucket(
 
 
 @contextlib.contextmanager
-def _claimed_folder(address: str, config: RunConfig, *, reconfigure: bool) -> Iterator[None]:
+def _claimed_folder(address: str, config: RunConfig, *, reconfigure: bool) -> Iterator[bool]:
     """Write a run's configuration to its folder in a bucket; remove it if the body finds bad input.
 
     It stays if it was there before, or the folder holds work.
+
+    Yields:
+        Whether a run with this pretraining has begun there.
 
     Raises:
         InputError: The folder is that of another configuration or of no run.
     """
     path = join(address, RUN_CONFIG_NAME)
-    is_new = not exists(path)
+    is_new, has_begun = not exists(path), False
     if not is_new:
-        refuse_changes(address, read_bytes(path), config, reconfigure=reconfigure)
+        saved = read_bytes(path)
+        refuse_changes(address, saved, config, reconfigure=reconfigure)
+        has_begun = has_same_pretraining(saved, path, config)
     elif has_files(address):
         raise InputError(
             f"output {address}: exists and is not a run's folder; choose a new or empty one"
         )
     write_bytes(path, format_configuration(config))
     try:
-        yield
+        yield has_begun
     except InputError:
         if is_new and not has_files(join(address, _WORK_NAME)):
             remove_file(path)
