@@ -123,9 +123,8 @@ estimate: setup-all  ## what a pretraining needs on TPUs: make estimate CONFIG=.
 	@$(BIN)/albert estimate --config $(CONFIG) $(ARGS)
 
 test: setup-all  ## lint, types and all tests, as continuous integration runs them
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint kernels
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target \
-		test-components test-unit test-runs test-jax test-pretraining test-parity
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target kernels lint \
+		test-unit test-components test-jax test-runs test-pretraining test-parity
 
 test-tensorflow: test-runs test-pretraining test-components test-unit test-parity  ## all tests, under TensorFlow
 

@@ -8,9 +8,6 @@ import contextlib
 import dataclasses
 import json
 import os
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -44,10 +41,10 @@ from pipeline.config import plain_values
 from tests.helpers.object_storage import s3_bucket, strict_bucket
 from tests.helpers.tiny_pretraining import OVERRIDES
 from tests.helpers.tiny_run import TINY_CONFIG, write_corpus, write_tasks
+from tests.helpers.zygote import Fork, Zygote
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
-ROOT = Path(__file__).resolve().parents[2]
 NUM_STEPS = 120
 MODEL = {"preset": "tiny", "overrides": {**OVERRIDES, "hidden_dropout_prob": 0.1}}
 PRETRAINING = {
@@ -233,16 +230,18 @@ def inputs_in(scheme: str, cloud: Cloud, *artifacts: dsl.Artifact) -> Iterator[t
 
 @pytest.mark.parametrize("scheme", ["gs", "s3"])
 def test_a_killed_pretraining_goes_on_from_the_bucket_on_another_machine(
-    scheme, cloud, vocab, records, pretrained
+    scheme, cloud, vocab, records, pretrained, run_zygote
 ):
     with inputs_in(scheme, cloud, vocab, records) as addresses:
-        output = pretrain_killed_once(cloud, *addresses)
+        output = pretrain_killed_once(run_zygote, cloud, *addresses)
         manifest = parse_manifest(storage.read_bytes(f"{output}/manifest.json"), output)
     whole = cloud.manifest(pretrained).files["model.safetensors"]
     assert manifest.files["model.safetensors"]["sha256"] == whole["sha256"]
 
 
-def pretrain_killed_once(cloud: Cloud, bucket: str, vocab: str, records: str) -> str:
+def pretrain_killed_once(
+    zygote: Zygote, cloud: Cloud, bucket: str, vocab: str, records: str
+) -> str:
     """Pretrain, be killed, go on elsewhere; return the output's address, whose file is whole."""
     work_root, output = f"{bucket}/killed/work", f"{bucket}/killed/pretrained"
     values = {
@@ -252,7 +251,9 @@ def pretrain_killed_once(cloud: Cloud, bucket: str, vocab: str, records: str) ->
         "pretrained": output,
         "metrics": cloud.metrics().uri,
     }
-    kill_at(cloud, values, lambda: newest_checkpoint(work_root) >= 50)
+    environment = {**os.environ, "TMPDIR": str(cloud.new_machine())}
+    process = zygote.start([json.dumps(values)], environment, KILLED)
+    kill_at(process, lambda: newest_checkpoint(work_root) >= 50)
     reached = newest_checkpoint(work_root)
     assert 50 <= reached < NUM_STEPS
     reported: list[int] = []
@@ -284,20 +285,17 @@ def newest_checkpoint(work_root: str) -> int:
     return max((int(name.removeprefix("checkpoint-")) for name in names), default=0)
 
 
-def kill_at(cloud: Cloud, values: dict[str, Any], condition: Callable[[], bool]) -> None:
-    """Start a pretraining on a new machine and SIGKILL it as soon as a condition holds."""
-    environment = {**os.environ, "TMPDIR": str(cloud.new_machine()), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", KILLED, json.dumps(values)]
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+def kill_at(process: Fork, condition: Callable[[], bool]) -> None:
+    """SIGKILL a process as soon as a condition holds."""
     deadline = time.monotonic() + 300
     try:
         while not condition():
-            assert process.poll() is None, "it ended before the condition held"
+            assert process.returncode is None, "it ended before the condition held"
             assert time.monotonic() < deadline
             time.sleep(0.01)
     finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.wait(timeout=60)
 
 
 def test_a_lost_object_is_named_and_comes_back_without_being_computed(
