@@ -3,7 +3,8 @@
 A new command is a function and a line in `COMMANDS`; its signature and docstring are its options
 and its help (`pipeline.cli.parsing`).
 
-The exit status is 0 for success, 1 for failure, 2 for bad input, 130 when it was interrupted.
+The exit status is 0 for success, 1 for failure, 2 for bad input, 130 after Ctrl-C, 143 after
+SIGTERM, 141 if nobody reads the output.
 """
 
 import contextlib
@@ -19,6 +20,7 @@ from albert_core.errors import InputError, ServiceError, StepFailedError
 from albert_core.first_answer import interactive
 from albert_core.json_values import has_lone_surrogate
 from albert_core.settings import one_line
+from albert_core.stops import answered_stops, is_stopping
 from albert_core.unused_imports import skip_unused_imports
 from pipeline.cli import (
     model_commands,
@@ -30,7 +32,6 @@ from pipeline.cli import (
 )
 from pipeline.cli.parsing import Command, CommandParser, get_summary
 from pipeline.extras import describe_missing_package
-from pipeline.local.interruption import INTERRUPTED_STATUS, print_interrupted
 
 # Platforms start these, too: the former in jobs on TPUs, the latter in pods.
 _UNATTENDED_COMMANDS = {"pretrain", "serve"}
@@ -93,15 +94,26 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0; 1 if a step or a service failed; 2 for bad input or a missing package;
-        `INTERRUPTED_STATUS` after Ctrl-C; `BROKEN_PIPE_STATUS` if nobody reads the output.
+        130 after Ctrl-C, 143 after SIGTERM; `BROKEN_PIPE_STATUS` if nobody reads the output. If
+        `argv` is None, a process that is stopped ends here instead, as `answered_stops` says.
 
     Raises:
         SystemExit: The help was asked for, and has been printed.
     """
-    skip_unused_imports()
+    with answered_stops(ends_process=argv is None) as ending:
+        skip_unused_imports()
+        return _run_to_its_end(list(sys.argv[1:] if argv is None else argv))
+    return ending.status
+
+
+def _run_to_its_end(arguments: list[str]) -> int:
+    """Run a command line, flush its output, and return the exit status.
+
+    Raises:
+        SystemExit: The help was asked for, and has been printed.
+    """
     try:
         try:
-            arguments = list(sys.argv[1:] if argv is None else argv)
             is_attended = not {*arguments[:1]} & _UNATTENDED_COMMANDS
             with interactive() if is_attended else contextlib.nullcontext():
                 return _run_arguments(arguments)
@@ -124,27 +136,31 @@ def _run_arguments(arguments: list[str]) -> int:
     try:
         _refuse_undecodable(arguments)
         _run_command(COMMANDS, arguments, prog="albert", summary=summary)
-    except (InputError, jsonargparse.ArgumentError) as error:
-        print(f"albert: error: {one_line(error)}", file=sys.stderr)
-        return 2
-    except ModuleNotFoundError as error:
-        if (missing := describe_missing_package(" ".join(arguments[:1]), error)) is None:
+    except Exception as error:
+        # Whatever fails after a stop fails by it.
+        if is_stopping() or (end := _describe_end(error, " ".join(arguments[:1]))) is None:
             raise
-        print(f"albert: error: {missing}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
-        named = f"{error.filename}: the name is too long; shorten it"
-        print(f"albert: error: {named}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt as error:
-        print_interrupted(*error.args)
-        return INTERRUPTED_STATUS
-    except (StepFailedError, ServiceError) as error:
-        print(f"albert: {error}", file=sys.stderr)
-        return 1
+        status, line = end
+        print(f"albert: {line}", file=sys.stderr)
+        return status
     return 0
+
+
+def _describe_end(error: Exception, command: str) -> tuple[int, str] | None:
+    """Return exit status and line for an error that a command may end with; None for a bug.
+
+    Args:
+        error: What the command raised.
+        command: Its name.
+    """
+    if isinstance(error, InputError | jsonargparse.ArgumentError):
+        return 2, f"error: {one_line(error)}"
+    if isinstance(error, ModuleNotFoundError):
+        missing = describe_missing_package(command, error)
+        return (2, f"error: {missing}") if missing else None
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return 2, f"error: {error.filename}: the name is too long; shorten it"
+    return (1, str(error)) if isinstance(error, StepFailedError | ServiceError) else None
 
 
 def _end_after_broken_pipe() -> int:
