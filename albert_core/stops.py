@@ -22,7 +22,6 @@ from albert_core.child_processes import end_children
 from albert_core.errors import ServiceError, StepFailedError
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-INTERRUPTED_STATUS = 128 + signal.SIGINT
 GRACE_S = 3.0
 """How long the main thread may take to end in order, from the first signal on."""
 SAVING_S = 25.0

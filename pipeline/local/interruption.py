@@ -4,9 +4,7 @@ import contextlib
 from collections.abc import Iterator
 
 from albert_core.child_processes import end_children
-from albert_core.stops import INTERRUPTED_STATUS, end_stopped_process, longer_grace
-
-__all__ = ["INTERRUPTED_STATUS", "exit_when_interrupted"]
+from albert_core.stops import end_stopped_process, longer_grace
 
 # Longer than a step that is stuck takes to end itself; both are less than the five seconds within
 # which a run must end.
