@@ -11,6 +11,7 @@ import contextlib
 import os
 import select
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -177,6 +178,33 @@ def call_stoppably(function: Callable[[], _Result]) -> _Result:
     """
     is_answered = _watch and threading.current_thread() is threading.main_thread()
     return call_in_thread(function) if is_answered else function()
+
+
+@contextlib.contextmanager
+def answered_by_system() -> Iterator[None]:
+    """Have signals end the process at once during the body, by the system and not by Python.
+
+    For calls of libraries that let no other thread of Python run. A child process tells the line
+    then; the exit status is that of a process that a signal ended, which shells show as 130 or 143,
+    too. Does nothing where the process does not answer stops, and in the first process of a
+    container, which the system lets no signal end.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not _watch or not is_main or os.getpid() == 1:
+        yield
+        return
+    # Once its input ends without a line, this process has ended, too.
+    script = 'read -r line || echo "albert: stopped; run again to continue" >&2'
+    teller = subprocess.Popen(
+        ["/bin/sh", "-c", script], stdin=subprocess.PIPE, start_new_session=True
+    )
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        teller.communicate(b"\n")
 
 
 class _StopWatch:

@@ -101,6 +101,26 @@ def test_a_process_that_is_stuck_ends_by_force_with_the_same_line(body):
     assert time.monotonic() - began < 4
 
 
+@pytest.mark.parametrize("number", stops.STOP_SIGNALS)
+def test_the_system_ends_a_process_that_lets_no_thread_run(number):
+    # Of ctypes, this kind of call keeps the lock of the interpreter.
+    body = (
+        "with stops.answered_by_system():\n"
+        "    print('ready', flush=True)\n"
+        "    ctypes.PyDLL(None).sleep(60)"
+    )
+    assert end(start(body), number) == (-number, "albert: stopped; run again to continue\n")
+
+
+def test_a_call_that_the_system_would_have_ended_leaves_all_as_it_was():
+    body = (
+        "with stops.answered_by_system():\n    pass\n"
+        "try:\n    with stops.answered_by_system():\n        raise ValueError\n"
+        "except ValueError:\n    wait()"
+    )
+    assert end(start(body)) == (143, LINES[signal.SIGTERM])
+
+
 NOISY = {
     "another error": "try:\n    wait()\nexcept BaseException:\n    raise RuntimeError('broken')",
     "an error of bad input": (
