@@ -13,6 +13,7 @@ from albert_core.stops import STOP_SIGNALS
 from pipeline.console import main as albert
 
 LIMIT_S = 5.0
+_LEFT_S = 1.0
 
 
 class Stop(NamedTuple):
@@ -66,7 +67,9 @@ def stop_after(command: Sequence[str], case: Path, seconds: float, number: int) 
     (os.killpg if number == signal.SIGINT else os.kill)(pid, number)
     status = wait(pid)
     ended = time.monotonic()
-    left = find_session(pid)
+    # What cleans up after others ends by itself, as soon as it hears of their end.
+    while (left := find_session(pid)) and time.monotonic() < ended + _LEFT_S:
+        time.sleep(0.02)
     for other in left:
         os.kill(other, signal.SIGKILL)
     lines = log.read_bytes()[num_bytes:].decode(errors="replace").splitlines()
