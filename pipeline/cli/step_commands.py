@@ -90,6 +90,7 @@ def pretrain(
     records_dir: tuple[str, ...],
     output: str,
     work_root: str = "",
+    yes: bool = False,
 ) -> None:
     """Pretrain a model on records.
 
@@ -101,6 +102,7 @@ def pretrain(
             several sequence lengths one of each.
         output: Folder to make.
         work_root: Folder of work in progress; beside the output when not given.
+        yes: Start it even if it would take more than a day on this machine.
     """
     from components.pretrain.step import pretrain as step
 
@@ -111,6 +113,7 @@ def pretrain(
         config=pretraining,
         output=output,
         work_root=work_root or None,
+        is_confirmed=yes,
         progress=to_stderr("pretrain"),
     )
     print_manifest(manifest, output)

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import operator
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -29,6 +30,11 @@ _LOCK_TIMEOUT_S = 0.2
 
 # Settings that may change between runs of one folder: they add or leave out tasks, or say who pays.
 _FREE_SETTINGS = ("tasks", "random_weights_baseline", "storage.user_project")
+# Sections on which the time of pretraining depends.
+_OF_PRETRAINING = ("vocab", "records", "model", "pretraining")
+
+# Settings that, where they are not set, are found by the files. Earlier versions had a default.
+_FOUND_SETTINGS = ("corpus.format",)
 
 
 @contextlib.contextmanager
@@ -66,6 +72,22 @@ def lock_run_folder(
         yield
 
 
+def has_begun(folder: Path, config: RunConfig) -> bool:
+    """Return whether a run has begun in a folder with this configuration's pretraining.
+
+    Tasks and what follows pretraining may differ.
+
+    Args:
+        folder: The folder; may be missing.
+        config: The configuration.
+    """
+    path = folder / RUN_CONFIG_NAME
+    if not path.is_file():
+        return False
+    saved, values = _read_saved_values(path.read_bytes(), path), to_values(config)
+    return all(saved.get(name) == values[name] for name in _OF_PRETRAINING)
+
+
 def _with_checksum(text: bytes) -> bytes:
     """Return a YAML file's bytes after a line, a comment, that has their checksum."""
     # First, so that it is there still if the file was cut off.
@@ -86,7 +108,8 @@ def _refuse_other_configuration(folder: Path, config: RunConfig, *, reconfigure:
     """Refuse a folder that is not for this run.
 
     A folder that does not exist, or was only begun, is accepted, and so are
-    changes of tasks and `random_weights_baseline`. Of a damaged configuration, which is told,
+    changes of tasks and `random_weights_baseline`, and a format of the corpus that is left to be
+    found. Of a damaged configuration, which is told,
     nothing is compared: every step compares its own settings with those of its results. A run's
     folder has the lock's file or that of the events beside its configuration: a folder in which
     people keep theirs has neither.
@@ -107,7 +130,8 @@ def _refuse_other_configuration(folder: Path, config: RunConfig, *, reconfigure:
         report_damage(path, "its checksum differs", "written again")
         return
     changed = differing_settings(to_values(config), _read_saved_values(data, path))
-    changed = [name for name in changed if name not in _FREE_SETTINGS]
+    found = [name for name in _FOUND_SETTINGS if operator.attrgetter(name)(config) is None]
+    changed = [name for name in changed if name not in (*_FREE_SETTINGS, *found)]
     if changed and not reconfigure:
         raise InputError(
             f"output {folder}: belongs to another configuration, different in "

@@ -278,6 +278,13 @@ def test_the_runners_of_beam_are_known_by_all_their_names():
         assert BeamConfig(runner=name, shared_folder="gs://b/w").runner == name
 
 
+def test_dataflow_without_its_packages_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "apitools", None)
+    beam = BeamConfig(runner="DataflowRunner", shared_folder="gs://b/w")
+    with pytest.raises(InputError, match=r"needs the package apitools.*\[dataflow\]"):
+        beam.options_for(num_bytes=1, num_splits=1)
+
+
 @pytest.mark.parametrize(
     ("runner", "said"),
     [

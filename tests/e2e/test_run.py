@@ -86,6 +86,14 @@ def test_a_run_ends_with_commands_that_work_as_they_are_printed(first, folder):
     assert json.loads(answers[1])["label"] in TOPICS
 
 
+def test_the_logs_of_the_steps_hold_nothing_of_tensorflow(first, folder):
+    logs = [path for path in (folder / "out" / "logs").glob("*.log") if path.name != "kfp.log"]
+    assert {"pretrain.log", "finetune-topic.log"} <= {path.name for path in logs}
+    lines = [line for path in logs for line in path.read_text().splitlines()]
+    noise = re.compile(r"[IWE]\d{4} \d\d:|WARNING: All log messages|WARNING:tensorflow")
+    assert [line for line in lines if noise.match(line)] == []
+
+
 def test_the_places_of_a_run_lead_to_its_results(first, folder):
     run = folder / "out"
     for name in ("vocab", "records", "pretrained", "models/topic", "evaluations/topic", "report"):

@@ -18,7 +18,13 @@ from pathlib import Path
 
 ALBERT = "import sys; from pipeline.cli.main import main; sys.exit(main())"
 _ROOT = Path(__file__).resolve().parents[2]
-_PRELOADED = ("pipeline.cli.main", "albert_core.pretraining.program", "components.pretrain.step")
+_PRELOADED = (
+    "pipeline.cli.main",
+    "pipeline.cli.printed_config",
+    "pipeline.cli.step_commands",
+    "albert_core.pretraining.program",
+    "components.pretrain.step",
+)
 
 
 class Fork:
