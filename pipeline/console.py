@@ -8,12 +8,9 @@ def main() -> int:
 
     It is that of `pipeline.cli.main.main`; a process that is stopped ends here, with 130 after
     Ctrl-C and 143 after SIGTERM.
-
-    Raises:
-        SystemExit: The help was asked for, and has been printed.
     """
     with answered_stops(ends_process=True) as ending:
-        # Here, as all commands and their settings come with it, which takes most of a second.
+        # Here, as all commands and their settings come with it, which takes much longer.
         from pipeline.cli import main as cli
 
         return cli.main()
