@@ -53,7 +53,7 @@ def pretrain(
         vocab: The vocabulary those records were made with.
         model: The architecture.
         config: How to train.
-        output: Folder to write, local or gs://.
+        output: Folder to write, local, gs:// or s3://.
         work_root: Folder of the work folders; beside `output` when not given.
         is_confirmed: Whether it may take more than a day by the estimate of `this_machine`; work
             that has a checkpoint goes on in any case.

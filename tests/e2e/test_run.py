@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from tests.helpers.tiny_run import TINY_CONFIG, TOPICS, write_tiny_run
 
 pytestmark = pytest.mark.slow
 
-ALBERT = [str(Path(sys.executable).with_name("albert"))]
+ALBERT = (str(Path(sys.executable).with_name("albert")),)
 # XLA compiles for longer than these steps take; tests/components trains as it is compiled.
 PRETRAINING = {**TINY_CONFIG["pretraining"], "jit_compile": False}
 SECRET = "s3cr3t-d0-n0t-k33p"
@@ -30,8 +30,10 @@ SECRETS = {
 }
 
 
-def albert_run(config: Path, output: Path, *options: str) -> subprocess.CompletedProcess:
-    command = [*ALBERT, "run", "--config", str(config), "--output", str(output), *options]
+def albert_run(
+    config: Path, output: Path, *options: str, albert: Sequence[str] = ALBERT
+) -> subprocess.CompletedProcess:
+    command = [*albert, "run", "--config", str(config), "--output", str(output), *options]
     environment = {**os.environ, **SECRETS}
     return subprocess.run(command, capture_output=True, text=True, timeout=400, env=environment)
 
@@ -131,19 +133,19 @@ def test_pretraining_reports_the_metrics_of_the_original(first, folder):
     ]
 
 
-def test_a_second_run_is_cached_and_takes_seconds(first, config, folder):
+def test_a_second_run_is_cached_and_takes_seconds(first, config, folder, forked_albert):
     events = folder / "out" / "events.jsonl"
     started, before = time.monotonic(), events.read_bytes()
-    again = albert_run(config, folder / "out")
+    again = albert_run(config, folder / "out", albert=forked_albert)
     assert again.returncode == 0, again.stderr
     assert time.monotonic() - started < 20
     assert events.read_bytes() == before, "steps ran again, or their events are lost"
     assert "cached" in again.stdout
 
 
-def test_one_more_task_runs_only_that_task_and_the_report(first, config, folder):
+def test_one_more_task_runs_only_that_task_and_the_report(first, config, folder, forked_albert):
     started = time.time()
-    result = albert_run(config, folder / "out", "--tasks", "topic,cola")
+    result = albert_run(config, folder / "out", "--tasks", "topic,cola", albert=forked_albert)
     assert result.returncode == 0, result.stderr
     events = folder / "out" / "events.jsonl"
     assert steps_of(events, "finished", since=started) == [
@@ -163,17 +165,18 @@ def test_a_run_keeps_no_secret_of_its_environment(first, folder):
     assert SECRET not in first.stdout + first.stderr
 
 
-def test_a_secret_in_the_settings_is_refused_and_not_repeated(config, folder):
+def test_a_secret_in_the_settings_is_refused_and_not_repeated(config, folder, forked_albert):
     option = json.dumps([f"--s3_secret_access_key={SECRET}"])
-    result = albert_run(config, folder / "secret", "--beam.options", option)
+    result = albert_run(config, folder / "secret", "--beam.options", option, albert=forked_albert)
     assert result.returncode == 2
     assert "beam.options: got --s3_secret_access_key, expected no secrets" in result.stderr
     assert SECRET not in result.stdout + result.stderr
     assert not (folder / "secret").exists()
 
 
-def test_an_output_folder_of_another_configuration_is_refused(first, config, folder):
-    result = albert_run(config, folder / "out", "--pretraining.learning_rate", "0.001")
+def test_an_output_folder_of_another_configuration_is_refused(first, config, folder, forked_albert):
+    other = ("--pretraining.learning_rate", "0.001")
+    result = albert_run(config, folder / "out", *other, albert=forked_albert)
     assert result.returncode == 2
     assert "pretraining.learning_rate" in result.stderr
     assert "--reconfigure" in result.stderr
@@ -250,9 +253,9 @@ def failed(folder) -> tuple[Path, Path]:
     return config, failing / "out"
 
 
-def test_a_failed_step_names_its_log(failed):
+def test_a_failed_step_names_its_log(failed, forked_albert):
     config, output = failed
-    result = albert_run(config, output)
+    result = albert_run(config, output, albert=forked_albert)
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
     assert "pretrain failed" in line
@@ -262,7 +265,7 @@ def test_a_failed_step_names_its_log(failed):
 
 
 def test_a_run_failed_killed_and_interrupted_ends_with_the_same_weights_and_scores(
-    first, failed, folder
+    first, failed, folder, forked_albert
 ):
     config, output = failed
     values = yaml.safe_load(config.read_text())
@@ -282,7 +285,7 @@ def test_a_run_failed_killed_and_interrupted_ends_with_the_same_weights_and_scor
             assert re.match(r"stopped by SIG(INT|TERM) after \d+ steps; they are saved", message)
     assert (output / "pretrained" / "manifest.json").is_file()
     assert not (output / "models").exists()
-    result = albert_run(config, output)
+    result = albert_run(config, output, albert=forked_albert)
     assert result.returncode == 0, result.stderr
     assert steps_of(output / "events.jsonl", "finished")[-1] == "report"
     assert (output / "models" / "topic" / "manifest.json").is_file()

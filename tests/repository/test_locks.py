@@ -20,6 +20,7 @@ ROLES = {
             "components.vocab.component",
             "albert_core.tokenization.kinds",
             "distributed",
+            "botocore.session",
             "google.cloud.storage",
             "pipeline.cli.main",
         ],
@@ -34,6 +35,7 @@ ROLES = {
             "components.pretrain.component",
             "components.report.component",
             "components.report.page",
+            "botocore.session",
             "google.cloud.storage",
             "pipeline.cli.main",
         ],
@@ -43,6 +45,7 @@ ROLES = {
         "imports": [
             "albert_core.pretraining.program",
             "components.pretrain.component",
+            "botocore.session",
             "google.cloud.storage",
             "jax",
             "pipeline.cli.main",
