@@ -8,6 +8,8 @@ UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 COMPILE := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 # In an image the versions that were tested.
 COMPILE_ROLE := $(COMPILE) pyproject.toml --extra pipeline --constraint requirements/dev.lock
+# Trackers that a training may be told to use.
+TRAINING := --extra mlflow --extra wandb --extra vertex
 
 CONFIG ?= pipeline/configs/demo.yaml
 OUTPUT ?= runs/$(basename $(notdir $(CONFIG)))
@@ -49,9 +51,9 @@ $(READY): requirements/dev.lock pyproject.toml $(filter .uv/bin/uv,$(UV))
 lock: $(filter .uv/bin/uv,$(UV))  ## resolve the requirements anew into requirements/*.lock
 	$(COMPILE) pyproject.toml --all-extras --output-file requirements/dev.lock
 	$(COMPILE_ROLE) --extra data --extra dask --output-file requirements/data.lock
-	$(COMPILE_ROLE) --extra train --extra report --extra export --output-file requirements/trainer.lock
-	$(COMPILE_ROLE) --extra train --extra report --extra export requirements/gpu.in --output-file requirements/trainer-gpu.lock
-	$(COMPILE_ROLE) --extra model --extra tpu --output-file requirements/tpu.lock
+	$(COMPILE_ROLE) $(TRAINING) --extra train --extra report --extra export --output-file requirements/trainer.lock
+	$(COMPILE_ROLE) $(TRAINING) --extra train --extra report --extra export requirements/gpu.in --output-file requirements/trainer-gpu.lock
+	$(COMPILE_ROLE) $(TRAINING) --extra model --extra tpu --output-file requirements/tpu.lock
 	$(COMPILE) pyproject.toml requirements/interop.in --output-file requirements/interop.lock
 
 demo: setup  ## from nothing to a scored ALBERT in minutes, on text already on this machine

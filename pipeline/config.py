@@ -26,6 +26,7 @@ from albert_core.settings import (
 from albert_core.storage import is_remote, read_bytes
 from albert_core.storage_settings import StorageConfig
 from albert_core.tokenization.config import VocabConfig
+from albert_core.tracking.config import TrackingConfig
 from albert_core.yaml_text import load_yaml, load_yaml_as_text
 from components.checkpoint.config import CheckpointConfig
 from components.export.config import ExportConfig
@@ -75,6 +76,7 @@ class RunConfig:
         export: In which formats fine-tuned models are published, and which of them.
         retraining: From which model the run goes on, and when it takes that model's place.
         storage: How buckets are called.
+        tracking: Where the run's trainings and scores are tracked.
     """
 
     title: str = "albert"
@@ -93,6 +95,7 @@ class RunConfig:
     export: ExportConfig = dataclasses.field(default_factory=ExportConfig)
     retraining: RetrainingConfig = dataclasses.field(default_factory=RetrainingConfig)
     storage: StorageConfig = dataclasses.field(default_factory=StorageConfig)
+    tracking: TrackingConfig = dataclasses.field(default_factory=TrackingConfig)
 
     def __post_init__(self) -> None:
         """Refuse dates in the wrong place, two starts, and what the model does not fit.

@@ -28,6 +28,9 @@ ROLES = {
         "imports": [
             "albert_core.finetuning.program",
             "albert_core.pretraining.program",
+            "albert_core.tracking.mlflow_runs",
+            "albert_core.tracking.vertex_experiments",
+            "albert_core.tracking.wandb_runs",
             "components.evaluate.component",
             "components.finetune.component",
             "components.pretrain.component",
@@ -41,6 +44,9 @@ ROLES = {
     "tpu": {
         "imports": [
             "albert_core.pretraining.program",
+            "albert_core.tracking.mlflow_runs",
+            "albert_core.tracking.vertex_experiments",
+            "albert_core.tracking.wandb_runs",
             "components.pretrain.component",
             "google.cloud.storage",
             "jax",

@@ -96,6 +96,12 @@ def test_other_tasks_are_the_same_run(old_folder):
         pass
 
 
+def test_a_tracked_run_is_the_same_run(old_folder):
+    tracking = {"to": "wandb", "address": "https://wandb.example.org", "run": "weekly"}
+    with lock(old_folder, make_config(tracking={**tracking, "experiment": "tries"})):
+        pass
+
+
 def test_the_artifacts_of_an_earlier_version_are_described(tmp_path, capsys):
     (tmp_path / "manifest.json").write_text(json.dumps(OLD_MANIFEST))
     assert main(["info", str(tmp_path)]) == 0
