@@ -38,16 +38,18 @@ def log_metrics(artifact: Any, metrics: Mapping[str, Any]) -> None:
 def log_classification(artifact: Any, results: Mapping[str, Any] | None) -> None:
     """Add confusion matrix and, with two labels, ROC curve to a ClassificationMetrics artifact.
 
-    They are written to the artifact's file, too, for kfp's cache as in `log_metrics`.
+    Only those that there are: labels of which any number may apply have neither. All results are
+    written to the artifact's file, too, for kfp's cache as in `log_metrics`.
 
     Args:
         artifact: A `dsl.ClassificationMetrics`; gets matrix and curve as metadata.
         results: What `components.evaluate.step.read_classification` returns. None, of tasks that
             are no classification, adds nothing and writes an empty JSON object to the file.
     """
-    if results:
-        artifact.log_confusion_matrix(results["labels"], results["confusion_matrix"])
-        if curve := results.get("roc_curve"):
-            artifact.log_roc_curve(curve["fpr"], curve["tpr"], curve["thresholds"])
+    results = results or {}
+    if matrix := results.get("confusion_matrix"):
+        artifact.log_confusion_matrix(results["labels"], matrix)
+    if curve := results.get("roc_curve"):
+        artifact.log_roc_curve(curve["fpr"], curve["tpr"], curve["thresholds"])
     with open(artifact.path, "w", encoding="utf-8") as file:
-        json.dump(results or {}, file)
+        json.dump(results, file)

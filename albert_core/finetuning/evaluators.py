@@ -7,6 +7,7 @@ import abc
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,8 @@ from albert_core.tasks.metrics import (
     bootstrap_interval,
     compute_metrics,
     describe_classification,
+    describe_labels,
+    predicted_values,
     scores_by_source,
 )
 from albert_core.tasks.squad_metrics import (
@@ -119,14 +122,11 @@ class TextEvaluator(Evaluator):
 
         The table `predictions_{split}_{source}.tsv`, or `predictions_{split}.tsv` of a source
         without a name, has an example in each row: its id, its prediction, and the probability of
-        each class or choice. Sources without examples get none. For the dev set of a
-        classification, which must have labels, also its confusion matrix and ROC curve.
+        each class or choice. Sources without examples get none. For the dev set of a task of
+        classes or labels, whose right answers must be known, also `classification.json`.
         """
-        if split == "dev" and self.task.kind == "classification":
-            targets = self.data.features.targets["target"]
-            probabilities = np.stack([softmax(row) for row in self.logits])
-            described = describe_classification(self.task, probabilities, targets)
-            write_json(folder / CLASSIFICATION_NAME, described)
+        if split == "dev" and self.task.labels:
+            write_json(folder / CLASSIFICATION_NAME, self._describe_classes())
         for source in self.task.sources(split):
             rows = [i for i, name in enumerate(self.data.sources) if name == source.name]
             if not rows:
@@ -136,6 +136,14 @@ class TextEvaluator(Evaluator):
             if source.submission:
                 (folder / SUBMISSION_FOLDER).mkdir(exist_ok=True)
                 self._write_submission(folder / SUBMISSION_FOLDER / source.submission, rows)
+
+    def _describe_classes(self) -> dict[str, Any]:
+        """Return the scores of each class or label; of classes also matrix and ROC curve."""
+        targets = self.data.features.targets["target"]
+        if self.task.kind == "multi_label":
+            return describe_labels(self.task, predicted_values(self.task, self.logits), targets)
+        probabilities = np.stack([softmax(row) for row in self.logits])
+        return describe_classification(self.task, probabilities, targets)
 
     def _write_table(self, path: Path, rows: Sequence[int]) -> None:
         """Write id, prediction and probabilities of some examples as TSV, a header first.

@@ -1,7 +1,6 @@
 """Files of examples to predict for, read row by row, whatever their size."""
 
 import contextlib
-import csv
 import dataclasses
 import io
 import sys
@@ -10,13 +9,17 @@ from typing import Any, BinaryIO
 
 from albert_core.errors import InputError
 from albert_core.inference.file_formats import STANDARD_INPUT, RowFormat
-from albert_core.json_values import JsonObject, parse_json
+from albert_core.row_formats import (
+    NumberedCells,
+    open_parquet,
+    read_csv_cells,
+    read_json_objects,
+    read_tsv_cells,
+    refuse_repeated_names,
+)
 from albert_core.storage import find_files, open_file
 
 TEXT_COLUMN = "text"  # what a plain line is
-
-_BATCH_ROWS = 1024  # of a Parquet file, in memory together
-_MAX_CELL = 1 << 30  # characters of a cell; Python's own limit is 128 Ki
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -97,30 +100,23 @@ def _open_bytes(path: str) -> Iterator[BinaryIO]:
 def _open_parquet(path: str) -> Iterator[RowFile]:
     """Open a Parquet file for the body; `done` and `total` are rows.
 
-    Rows are read in batches of 1,024 as they are taken, each value as its column's type.
+    Rows are read as they are taken, each value as its column's type.
 
     Raises:
         InputError: It is no such file.
     """
-    import pyarrow
-    import pyarrow.parquet
-
     with open_file(path) as file:
-        try:
-            table = pyarrow.parquet.ParquetFile(file)
-        except pyarrow.ArrowException as error:
-            raise InputError(f"{path}: not a Parquet file ({error})") from error
+        table = open_parquet(path, file)
         num_read = 0
 
         def rows() -> Iterator[Row]:
-            """Yield the file's rows one by one, reading 1,024 at a time; count them for `done`."""
+            """Yield the file's rows one by one; count them for `done`."""
             nonlocal num_read
-            for batch in table.iter_batches(batch_size=_BATCH_ROWS):
-                for values in batch.to_pylist():
-                    num_read += 1
-                    yield Row(place=f"{path}, row {num_read}", values=values)
+            for number, values in table.rows():
+                num_read = number
+                yield Row(place=f"{path}, row {number}", values=values)
 
-        yield RowFile(total=table.metadata.num_rows, done=lambda: num_read, rows=rows())
+        yield RowFile(total=table.num_rows, done=lambda: num_read, rows=rows())
 
 
 def _refusing_other_encodings(path: str, rows: Iterable[Row]) -> Iterator[Row]:
@@ -147,25 +143,14 @@ def _read_lines(path: str, text: io.TextIOWrapper) -> Iterator[Row]:
 
 
 def _read_tsv(path: str, text: io.TextIOWrapper) -> Iterator[Row]:
-    rows = ((number, line.rstrip("\r\n").split("\t")) for number, line in enumerate(text, start=1))
-    yield from _with_header(path, rows)
+    yield from _with_header(path, read_tsv_cells(text))
 
 
 def _read_csv(path: str, text: io.TextIOWrapper) -> Iterator[Row]:
-    """Yield the rows of CSV with a line of names; a cell may have line ends in quotes.
-
-    Raises:
-        InputError: It is no CSV, or as of `_with_header`.
-    """
-    csv.field_size_limit(_MAX_CELL)
-    reader = csv.reader(text, strict=True)
-    try:
-        yield from _with_header(path, ((reader.line_num, row) for row in reader))
-    except csv.Error as error:
-        raise InputError(f"{path}, line {reader.line_num}: not CSV ({error})") from error
+    yield from _with_header(path, read_csv_cells(path, text))
 
 
-def _with_header(path: str, rows: Iterator[tuple[int, list[str]]]) -> Iterator[Row]:
+def _with_header(path: str, rows: NumberedCells) -> Iterator[Row]:
     """Yield rows by the names in the first of them, which is not yielded itself.
 
     Empty lines are left out if there is more than one column. Without any row nothing is yielded.
@@ -174,8 +159,7 @@ def _with_header(path: str, rows: Iterator[tuple[int, list[str]]]) -> Iterator[R
         InputError: A name is there twice, or a row has another number of cells.
     """
     _, names = next(rows, (0, []))
-    if len(set(names)) < len(names):
-        raise InputError(f"{path}, line 1: got columns {', '.join(names)}, expected each name once")
+    refuse_repeated_names(names, f"{path}, line 1")
     for number, cells in rows:
         if cells in ([], [""]) and len(names) > 1:
             continue
@@ -188,14 +172,5 @@ def _with_header(path: str, rows: Iterator[tuple[int, list[str]]]) -> Iterator[R
 
 
 def _read_jsonl(path: str, text: io.TextIOWrapper) -> Iterator[Row]:
-    """Yield an object a line; blank lines are left out.
-
-    Raises:
-        InputError: A line is no JSON object.
-    """
-    for number, line in enumerate(text, start=1):
-        if not line.strip():
-            continue
-        place = f"{path}, line {number}"
-        values = parse_json(line, place, expected="an object a line")
-        yield Row(place=place, values=JsonObject.of(values, place).values)
+    for number, values in read_json_objects(path, text):
+        yield Row(place=f"{path}, line {number}", values=values)

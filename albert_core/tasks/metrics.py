@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from albert_core.tasks.class_metrics import averaged, count_classes
 from albert_core.tasks.task import Metric, Task
 
 CLASSIFICATION_NAME = "classification.json"
@@ -159,7 +160,7 @@ def gain_interval(
 def describe_classification(
     task: Task, probabilities: np.ndarray, targets: np.ndarray
 ) -> dict[str, Any]:
-    """Return the confusion matrix and, for two labels, the ROC curve of the second label.
+    """Return the scores of each class, the confusion matrix and, for two, the ROC curve.
 
     Args:
         task: A classification.
@@ -167,9 +168,10 @@ def describe_classification(
         targets: Class numbers [M].
 
     Returns:
-        `labels`; `confusion_matrix`, a row of counts for each true label; `roc_curve` with `fpr`,
-        `tpr` and `thresholds`, at most 101 points spread evenly over it, where both labels occur;
-        thresholds above 1 become 1.
+        `labels`; `classes`, see `ClassCounts.describe`; `confusion_matrix`, a row of counts for
+        each true label; `roc_curve` of the second of two labels with `fpr`, `tpr` and `thresholds`,
+        at most 101 points spread evenly over it, where both labels occur; thresholds above 1 become
+        1.
     """
     import sklearn.metrics
 
@@ -177,7 +179,12 @@ def describe_classification(
     matrix = sklearn.metrics.confusion_matrix(
         targets, probabilities.argmax(axis=-1), labels=numbers
     )
-    description = {"labels": list(task.labels), "confusion_matrix": matrix.tolist()}
+    counts = count_classes(targets, probabilities.argmax(axis=-1), len(task.labels))
+    description = {
+        "labels": list(task.labels),
+        "classes": counts.describe(task.labels),
+        "confusion_matrix": matrix.tolist(),
+    }
     if len(task.labels) == 2 and len(np.unique(targets)) == 2:
         fpr, tpr, thresholds = sklearn.metrics.roc_curve(targets, probabilities[:, 1])
         points = np.linspace(0, len(fpr) - 1, min(len(fpr), _MAX_CURVE_POINTS)).round().astype(int)
@@ -187,26 +194,25 @@ def describe_classification(
     return description
 
 
+def describe_labels(task: Task, predicted: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
+    """Return the scores of each label of a task of kind `multi_label`.
+
+    Args:
+        task: The task.
+        predicted: 1 or 0 for each label [M, C].
+        targets: The same of the right answers.
+
+    Returns:
+        `labels` and `classes`, see `ClassCounts.describe`.
+    """
+    counts = count_classes(targets, predicted)
+    return {"labels": list(task.labels), "classes": counts.describe(task.labels)}
+
+
 def _accuracy(targets: np.ndarray, predicted: np.ndarray) -> float:
     """Return the fraction of examples that are right, of several labels in all of them."""
     is_right = targets == predicted
     return float(np.mean(is_right.all(axis=1) if is_right.ndim > 1 else is_right))
-
-
-def _f1_over_labels(average: str) -> Callable[[np.ndarray, np.ndarray], float]:
-    """Return a function that computes the F1 of labels [M, C] by scikit-learn.
-
-    `average` is `micro`, the F1 of all labels together, or `macro`, the mean of each label's, which
-    is 0 for a label that neither occurs nor is predicted.
-    """
-
-    def compute(targets: np.ndarray, predicted: np.ndarray) -> float:
-        import sklearn.metrics
-
-        score = sklearn.metrics.f1_score
-        return float(score(targets > 0, predicted, average=average, zero_division=0.0))
-
-    return compute
 
 
 # F1, Matthews' and Pearson's correlation in a few operations of NumPy, not by scikit-learn and
@@ -266,8 +272,12 @@ _FUNCTIONS: Mapping[Metric, Callable[[np.ndarray, np.ndarray], float]] = {
     "accuracy": _accuracy,
     "f1": _f1,
     "matthews_correlation": _matthews_correlation,
-    "micro_f1": _f1_over_labels("micro"),
-    "macro_f1": _f1_over_labels("macro"),
+    "micro_f1": averaged("micro", "f1"),
+    "micro_precision": averaged("micro", "precision"),
+    "micro_recall": averaged("micro", "recall"),
+    "macro_f1": averaged("macro", "f1"),
+    "macro_precision": averaged("macro", "precision"),
+    "macro_recall": averaged("macro", "recall"),
     "mean_squared_error": _mean_squared_error,
     "pearson": _pearson,
     "spearman": _spearman,

@@ -13,8 +13,8 @@ from albert_core.json_values import (
     parse_json,
 )
 from albert_core.tasks.examples import UNEVEN_CHOICES, Example, InvalidRows
-from albert_core.tasks.tables import read_text
 from albert_core.tasks.task import Source
+from albert_core.tasks.text_files import read_text
 
 _LETTERS = "ABCDEFGH"
 _BLANK = "_"

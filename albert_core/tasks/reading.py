@@ -1,6 +1,6 @@
 """Read the files of a task in any of the formats."""
 
-import dataclasses
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,11 +8,12 @@ from pathlib import Path
 from albert_core.errors import InputError
 from albert_core.files import hash_json, sha256_of_file
 from albert_core.storage import find_below
+from albert_core.tasks.cell_rows import read_header
 from albert_core.tasks.examples import Example, InvalidRows, Question
 from albert_core.tasks.race_file import read_race
 from albert_core.tasks.squad_file import read_squad
-from albert_core.tasks.tables import read_header, read_table
-from albert_core.tasks.task import Source, Split, Task
+from albert_core.tasks.tables import find_format, read_table
+from albert_core.tasks.task import Source, Split, Task, fingerprinted_values
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
@@ -38,7 +39,7 @@ def task_fingerprint(task: Task, folder: Path, *, needs_training: bool = True) -
         for source in task.sources(split)
         for path in source_files(task, source, folder, split)
     }
-    declaration = dataclasses.asdict(task)
+    declaration = fingerprinted_values(task)
     # Says nothing about the data; the first versions did not have it, and must find their work.
     del declaration["recipe"]["evaluation_interval_steps"]
     return hash_json({"task": declaration, "files": hashes})
@@ -116,8 +117,10 @@ def _read(task: Task, folder: Path, split: Split, invalid_rows: InvalidRows) -> 
     """
     num_rows = 0
     for source in task.sources(split):
+        # Through all files of a source: in its predictions no two rows have one number.
+        numbers = itertools.count()
         for path in source_files(task, source, folder, split):
-            for example in _read_file(task, source, path, split, invalid_rows, folder):
+            for example in _read_file(task, source, path, split, invalid_rows, folder, numbers):
                 num_rows += 1
                 yield example
     sources = task.sources(split)
@@ -141,15 +144,17 @@ def _read_file(
     split: Split,
     invalid_rows: InvalidRows,
     folder: Path,
+    numbers: Iterator[int],
 ) -> Iterator[Example] | Iterator[Question]:
     """Return the examples or questions of a file, read by its format.
 
     Texts (and places of answers) are checked in training files alone; `folder` is where the
-    training table's header is looked up, with which other tables are compared.
+    training table's header is looked up, with which other tables are compared. `numbers` are those
+    of the rows of tables.
     """
     # Development and test rows must all be scored, so an empty text there is predicted like any.
     trains = split == "train"
-    file_format = task.source_format(source)
+    file_format = find_format(task, source, path)
     if file_format == "squad":
         return read_squad(task, source, path, trains=trains, invalid_rows=invalid_rows)
     if file_format == "race":
@@ -160,6 +165,7 @@ def _read_file(
         path,
         checks_texts=trains,
         invalid_rows=invalid_rows,
+        numbers=numbers,
         train_header=_train_header(task, folder),
     )
 
@@ -167,10 +173,11 @@ def _read_file(
 def _train_header(task: Task, folder: Path) -> Sequence[str]:
     """Return the header of the task's first training file, from `folder`.
 
-    Empty if there is no such file, or it is not a tab-separated table with a header.
+    Empty if there is no such file, or it is no table between tabs or commas with a header.
     """
     source = task.train[0]
     paths = existing_files(source, folder)
-    if not paths or not source.has_header or task.source_format(source) != "tsv":
+    if not paths or not source.has_header:
         return ()
-    return read_header(paths[0])
+    file_format = find_format(task, source, paths[0])
+    return read_header(paths[0], source, file_format) if file_format in ("tsv", "csv") else ()

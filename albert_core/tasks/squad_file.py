@@ -6,8 +6,8 @@ from pathlib import Path
 from albert_core.errors import InputError
 from albert_core.json_values import FieldError, JsonObject, parse_json
 from albert_core.tasks.examples import Answer, InvalidRows, Question
-from albert_core.tasks.tables import read_text
 from albert_core.tasks.task import Source, Task
+from albert_core.tasks.text_files import read_text
 
 _FORMAT = "the SQuAD format: JSON with data, paragraphs, context, qas"
 

@@ -1,4 +1,4 @@
-"""Find the columns of a tab-separated table by its header, or refuse the table."""
+"""Find the columns of a table by its header, or refuse the table."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -57,22 +57,20 @@ def find_columns(
             declared by number; empty if there is none.
 
     Raises:
-        InputError: The cells are parted by commas; the header is not one that the columns are
-            declared for, looks like data or has them in another order than the training table; or
-            there is a header where none is declared.
+        InputError: The cells are between commas in place of tabs; the header is not one that the
+            columns are declared for, looks like data or has them in another order than the training
+            table; or there is a header where none is declared.
     """
     if path.suffix.lower() == ".csv" and len(first_row) == 1 and "," in first_row[0]:
         raise InputError(
             f"{path}, line 1: got columns between commas ({_shown(first_row)}), expected tabs; "
-            "write the table with sep='\\t', or as JSON lines"
+            "declare format: csv"
         )
     layout = find_layout(task)
     if layout is not None:
         names = [cell.strip().casefold() for cell in first_row]
-        if found := layout.matching_texts(names):
-            return _by_layout(layout, source, path, names, found)
-        if source.has_header:
-            raise _unknown_header(task, layout, source, path, first_row)
+        if source.has_header or layout.matching_texts(names):
+            return find_layout_columns(task, layout, source, path, first_row)
     columns = _as_declared(task, source, path, first_row)
     if source.has_header:
         _refuse_data(task, source, path, first_row, columns)
@@ -85,6 +83,27 @@ def find_columns(
     if layout is not None:  # without a header
         return dataclasses.replace(columns, width=layout.headless_width)
     return columns
+
+
+def find_layout_columns(
+    task: Task, layout: Layout, source: Source, path: Path, names: Sequence[str]
+) -> TableColumns:
+    """Return where texts, label and id of a task of GLUE are among the names of columns.
+
+    Args:
+        task: The task.
+        layout: Its layout.
+        source: The file's declaration.
+        path: The file, for messages.
+        names: The names, as they are written.
+
+    Raises:
+        InputError: The layout knows no such names, or as of `_by_layout`.
+    """
+    in_lower_case = [name.strip().casefold() for name in names]
+    if found := layout.matching_texts(in_lower_case):
+        return _by_layout(layout, source, path, in_lower_case, found)
+    raise _unknown_header(task, layout, source, path, names)
 
 
 def _by_layout(

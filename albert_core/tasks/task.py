@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from albert_core.checks import check_distinct
@@ -10,14 +11,18 @@ from albert_core.errors import InputError
 Kind = Literal[
     "classification", "multi_label", "regression", "multiple_choice", "question_answering"
 ]
-Format = Literal["auto", "tsv", "jsonl", "squad", "race"]
+Format = Literal["auto", "tsv", "csv", "jsonl", "parquet", "squad", "race"]
 Split = Literal["train", "dev", "test"]
 Metric = Literal[
     "accuracy",
     "f1",
     "matthews_correlation",
     "micro_f1",
+    "micro_precision",
+    "micro_recall",
     "macro_f1",
+    "macro_precision",
+    "macro_recall",
     "mean_squared_error",
     "pearson",
     "spearman",
@@ -28,11 +33,29 @@ Metric = Literal[
 BadRows = Literal["refuse", "leave_out"]
 Column = int | str
 
+COMMA = ","
+
+FORMATS_BY_ENDING: Mapping[str, Format] = {
+    ".tsv": "tsv",
+    ".csv": "csv",
+    ".json": "jsonl",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+}
+"""Formats of tables, by the endings of their names in lower case."""
+
 SUBMISSION_FOLDER = "submission"  # of an evaluation's output: files for GLUE's site
 
 METRICS_BY_KIND: Mapping[Kind, tuple[Metric, ...]] = {
-    "classification": ("accuracy", "f1", "matthews_correlation"),
-    "multi_label": ("micro_f1", "macro_f1", "accuracy"),
+    "classification": (
+        *("accuracy", "f1", "matthews_correlation"),
+        *("macro_f1", "macro_precision", "macro_recall"),
+    ),
+    "multi_label": (
+        *("micro_f1", "macro_f1", "accuracy"),
+        *("micro_precision", "micro_recall", "macro_precision", "macro_recall"),
+    ),
     "regression": ("pearson", "spearman", "mean_squared_error"),
     "multiple_choice": ("accuracy",),
     "question_answering": ("f1", "exact", "cmrc_f1", "cmrc_exact"),
@@ -64,9 +87,11 @@ class Source:
     Attributes:
         file: Path below the task's folder; with `*` all files it matches, in order of their names.
         name: Tells it from the other sources of its split; scores are reported by it, too.
-        format: `tsv` (tab-separated, quotes are ordinary characters), `jsonl` (a JSON object a
-            line), `squad` or `race`; `auto` goes by the ending and the task's kind.
-        has_header: Whether the first line of a `tsv` names the columns.
+        format: `tsv` (tab-separated, quotes are ordinary characters), `csv` (cells with commas or
+            line ends are in double quotes), `jsonl` (a JSON object a line), `parquet`, `squad` or
+            `race`; `auto` goes by the ending and the task's kind.
+        delimiter: The character between the cells of a `csv`.
+        has_header: Whether the first line of a `tsv` or `csv` names the columns.
         texts: Where the texts are, if not where the task says.
         label: Where the label is, if not where the task says.
         id: Where the id of a row is; rows are numbered without it.
@@ -78,6 +103,7 @@ class Source:
     file: str
     name: str = ""
     format: Format = "auto"
+    delimiter: str = COMMA
     has_header: bool = True
     texts: tuple[Column, ...] = ()
     label: Column | None = None
@@ -87,7 +113,18 @@ class Source:
     submission: str = ""
 
     def __post_init__(self) -> None:
+        """Refuse nulls, and a delimiter that is none.
+
+        Raises:
+            InputError: A field is null, or the delimiter is not one character, or a quotation mark
+                or a line end.
+        """
         _refuse_nulls(self, f"file {self.file}")
+        if len(self.delimiter) != 1 or self.delimiter in '"\r\n':
+            raise InputError(
+                f"file {self.file}: got delimiter {self.delimiter!r}, expected one character, such "
+                "as ';'"
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -200,7 +237,7 @@ class Task:
         """Refuse files of a split with the same name, and files with texts that do not fit.
 
         Raises:
-            InputError: There are such; names the first.
+            InputError: There are such, or a delimiter of a file that is no CSV; names the first.
         """
         for split in ("train", "dev", "test"):
             sources = self.sources(split)
@@ -213,6 +250,11 @@ class Task:
                 )
             for source in sources:
                 self._check_texts(source)
+                if source.delimiter != COMMA and self.source_format(source) != "csv":
+                    raise InputError(
+                        f"task {self.name}: got delimiter {source.delimiter!r} for {source.file}, "
+                        "which is no CSV; declare format: csv, or leave it out"
+                    )
 
     def _check_texts(self, source: Source) -> None:
         """Refuse a file whose number of texts does not fit its format and the task's kind.
@@ -299,14 +341,42 @@ class Task:
         """Return the files of a split."""
         return {"train": self.train, "dev": self.dev, "test": self.test}[split]
 
-    def source_format(self, source: Source) -> Format:
+    def source_format(self, source: Source, name: str = "") -> Format:
         """Return the format of a file, with `auto` resolved.
 
-        That is SQuAD's for question answering, else JSON lines by the endings .json and .jsonl,
-        else TSV.
+        That is SQuAD's for question answering, else by the ending, else TSV.
+
+        Args:
+            source: Its declaration.
+            name: Its name, where the declaration has a glob.
         """
         if source.format != "auto":
             return source.format
         if self.kind == "question_answering":
             return "squad"
-        return "jsonl" if source.file.endswith((".json", ".jsonl")) else "tsv"
+        ending = PurePosixPath(name or source.file).suffix.lower()
+        return FORMATS_BY_ENDING.get(ending, "tsv")
+
+
+# Fields that the first versions did not have: with their defaults they are no part of a hash, so
+# that work of these versions is found.
+_LATER_SOURCE_FIELDS = ("delimiter",)
+
+
+def fingerprinted_values(task: Task) -> dict[str, Any]:
+    """Return a declaration as plain values by name, for a hash of it.
+
+    Fields that the first versions did not have are left out where they are as their defaults.
+    """
+    values = dataclasses.asdict(task)
+    defaults = {field.name: field.default for field in dataclasses.fields(Source)}
+    for split in ("train", "dev", "test"):
+        values[split] = [
+            {
+                name: value
+                for name, value in source.items()
+                if name not in _LATER_SOURCE_FIELDS or value != defaults[name]
+            }
+            for source in values[split]
+        ]
+    return values

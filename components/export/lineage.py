@@ -29,6 +29,7 @@ class Lineage:
         evaluated: Manifest of its evaluation.
         random_evaluated: Manifest of the evaluation of the same fine-tuning from random weights.
         vocab_address: Where the output of its vocabulary is; empty if unknown.
+        evaluation_address: Where the output of its evaluation is; empty if unknown.
 
     Raises:
         InputError: Evaluation or records belong to another model.
@@ -42,6 +43,7 @@ class Lineage:
     evaluated: Manifest | None = None
     random_evaluated: Manifest | None = None
     vocab_address: str = dataclasses.field(default="", compare=False)
+    evaluation_address: str = dataclasses.field(default="", compare=False)
 
     def __post_init__(self) -> None:
         """Refuse an evaluation of another model, and records the pretraining has not read.
@@ -116,6 +118,7 @@ def lineage_at(
         evaluated=manifest_at(evaluated),
         random_evaluated=manifest_at(random_evaluated),
         vocab_address=str(vocab or ""),
+        evaluation_address=str(evaluated or ""),
     )
 
 
@@ -172,8 +175,10 @@ def _trace(model: Manifest, outputs: Sequence[_Output]) -> Lineage:
     start = _find_pretraining(model, outputs) if is_finetuned else model
     origin = _as_start(start)
     pretrained = origin.get("pretrained")
-    evaluated = _find_evaluation(model, outputs) if is_finetuned else None
+    evaluation = _find_evaluation(model, outputs) if is_finetuned else None
+    evaluation_path, evaluated = evaluation or (None, None)
     random = _find_random_twin(model, outputs) if is_finetuned else None
+    random_evaluation = _find_evaluation(random, outputs) if random and evaluated else None
     inputs = pretrained.inputs if pretrained else {}
     records = {
         m.content_hash: m
@@ -188,7 +193,8 @@ def _trace(model: Manifest, outputs: Sequence[_Output]) -> Lineage:
         **origin,
         finetuned=finetuned,
         evaluated=evaluated,
-        random_evaluated=_find_evaluation(random, outputs) if random and evaluated else None,
+        evaluation_address=str(evaluation_path or ""),
+        random_evaluated=random_evaluation[1] if random_evaluation else None,
     )
 
 
@@ -224,10 +230,10 @@ def _find_pretraining(finetuned: Manifest, outputs: Sequence[_Output]) -> Manife
     return next((m for model_hash, m in hashes if model_hash == expected), None)
 
 
-def _find_evaluation(finetuned: Manifest, outputs: Sequence[_Output]) -> Manifest | None:
+def _find_evaluation(finetuned: Manifest, outputs: Sequence[_Output]) -> _Output | None:
     """Return the first evaluation of a fine-tuning; None if there is none."""
-    candidates = (m for _, m in outputs if m.step == "evaluate")
-    return next((m for m in candidates if m.inputs["model"] == finetuned.content_hash), None)
+    candidates = (output for output in outputs if output[1].step == "evaluate")
+    return next((o for o in candidates if o[1].inputs["model"] == finetuned.content_hash), None)
 
 
 def _find_random_twin(finetuned: Manifest, outputs: Sequence[_Output]) -> Manifest | None:

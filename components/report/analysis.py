@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from albert_core.tasks.class_metrics import ClassCounts
+
 NUM_MISTAKES = 20
 MAX_CHARACTERS = 300
 MAX_CLASSES = 30
@@ -111,32 +113,31 @@ class Mistake:
     confidence: float | None
 
 
-def class_qualities(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> list[ClassQuality]:
-    """Return precision, recall and F1 of each class, in their order.
+def class_qualities(classification: Mapping[str, Any]) -> list[ClassQuality]:
+    """Return precision, recall and F1 of each class, label or type of entities, in their order.
 
     Precision is None for a class never predicted, recall for one that never occurs, F1 for either.
 
     Args:
-        labels: Names of the classes.
-        matrix: Counts, a row for each true class, a column for each predicted one.
+        classification: What `read_classification` returned: with `classes`, or of earlier versions
+            with `labels` and `confusion_matrix`, a row for each true class; empty for other tasks.
     """
-    counts = np.asarray(matrix)
-    qualities = []
-    for number, label in enumerate(labels):
-        right = int(counts[number, number])
-        num_examples, num_predicted = int(counts[number].sum()), int(counts[:, number].sum())
-        known = num_examples and num_predicted
-        qualities.append(
-            ClassQuality(
-                label=label,
-                num_examples=num_examples,
-                num_predicted=num_predicted,
-                precision=right / num_predicted if num_predicted else None,
-                recall=right / num_examples if num_examples else None,
-                f1=2 * right / (num_examples + num_predicted) if known else None,
-            )
+    rows = classification.get("classes")
+    if rows is None:
+        matrix = np.asarray(classification.get("confusion_matrix", np.zeros((0, 0), int)))
+        counts = ClassCounts(matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0))
+        rows = counts.describe(classification.get("labels", ()))
+    return [
+        ClassQuality(
+            label=row["label"],
+            num_examples=row["num_examples"],
+            num_predicted=row["num_predicted"],
+            precision=row["precision"] if row["num_predicted"] else None,
+            recall=row["recall"] if row["num_examples"] else None,
+            f1=row["f1"] if row["num_predicted"] and row["num_examples"] else None,
         )
-    return qualities
+        for row in rows
+    ]
 
 
 def calibration(rows: Sequence[ExampleRow], labels: Sequence[str]) -> Calibration | None:

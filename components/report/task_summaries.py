@@ -290,12 +290,11 @@ def _analyse(task: Task, evaluation: Path, rows: Sequence[ExampleRow]) -> TaskAn
     classification with two classes) and the most confident mistakes.
     """
     described: Mapping[str, Any] = read_classification(str(evaluation)) or {}
-    labels, matrix = described.get("labels", ()), described.get("confusion_matrix", ())
     mistakes, num_mistakes = confident_mistakes(rows, task.labels)
     return TaskAnalysis(
-        labels=labels,
-        confusion_matrix=matrix,
-        classes=class_qualities(labels, matrix),
+        labels=described.get("labels", ()),
+        confusion_matrix=described.get("confusion_matrix", ()),
+        classes=class_qualities(described),
         calibration=calibration(rows, task.labels),
         roc=roc_curve(rows, task.labels) if task.kind == "classification" else None,
         mistakes=mistakes,

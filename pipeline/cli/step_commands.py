@@ -200,11 +200,12 @@ def evaluate(
     """
     from albert_core.inference.task_settings import read_declared_task
     from components.evaluate.step import evaluate as step
-    from pipeline.cli.tables import print_scores
+    from components.evaluate.step import read_classification
+    from pipeline.cli.tables import print_classes, print_scores
 
     tracking.check_here(output=output)
     tasks_folder = local_folder(data_dir)
-    metrics = {}
+    metrics, classes = {}, {}
     models = {
         name: folder
         for path in finetuned_dirs
@@ -220,10 +221,11 @@ def evaluate(
         else:
             declared = read_declared_task(input_folder(folder))
             data = data_folder(declared, tasks_folder)
+        place = output if len(models) == 1 else join(output, model_name)
         manifest = step(
             model=folder,
             data=data,
-            output=output if len(models) == 1 else join(output, model_name),
+            output=place,
             task=declared if task else None,
             albert_config=albert_config,
             vocab=vocab,
@@ -232,8 +234,11 @@ def evaluate(
             tracking=tracking,
             progress=to_stderr(f"evaluate {declared.name}"),
         )
-        metrics[f"{declared.name} ({model_name})"] = manifest.metrics
+        title = f"{declared.name} ({model_name})"
+        metrics[title] = manifest.metrics
+        classes[title] = (read_classification(place) or {}).get("classes", [])
     print_scores(metrics)
+    print_classes(classes)
 
 
 def _refuse_equal_names(models: Sequence[tuple[str, str]]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import rich.box
 import rich.console
 import rich.table
+from rich.markup import escape
 
 from albert_core.finetuning.probe_results import FrozenProbe
 from albert_core.pretraining.objectives import has_detection
@@ -67,6 +68,23 @@ def print_scores(metrics: Mapping[str, Mapping[str, float]]) -> None:
             _metrics_text({k: v for k, v in values.items() if k not in (metric, "low", "high")}),
         )
     console.print(table)
+
+
+def print_classes(classes: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Print a table of classes, labels or types of entities; nothing where there are none.
+
+    Args:
+        classes: The rows of `ClassCounts.describe` of each evaluation by its name.
+    """
+    numbers = ("precision", "recall", "F1", "examples", "predicted")
+    table = make_table("task", "label", *numbers, right=numbers)
+    for name, rows in classes.items():
+        for row in rows:
+            scores = (format_points(row[score]) for score in ("precision", "recall", "f1"))
+            counts = (f"{row[count]:,}" for count in ("num_examples", "num_predicted"))
+            table.add_row(escape(name), escape(row["label"]), *scores, *counts)
+    if table.row_count:
+        make_console().print(table)
 
 
 def print_probe(probe: FrozenProbe) -> None:

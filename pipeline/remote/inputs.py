@@ -19,6 +19,7 @@ from albert_core.storage import (
 from albert_core.tasks import TASKS, Task
 from albert_core.tasks.reading import SPLITS
 from albert_core.tasks.registry import DECLARATION_NAME, candidate_folders, read_task_file
+from albert_core.tasks.task import fingerprinted_values
 from albert_core.tokenization import Tokenizer
 from components.image import image_name
 from components.resolve.dates import has_date
@@ -92,7 +93,7 @@ class RemoteInputs:
         fingerprint = UNKNOWN
         if self.with_hashes:
             hashes = {file: content_hash(file) for file in files}
-            fingerprint = hash_json({"task": dataclasses.asdict(task), "files": hashes})
+            fingerprint = hash_json({"task": fingerprinted_values(task), "files": hashes})
         return TaskFiles(task=task, folder=folder, fingerprint=fingerprint)
 
 

@@ -22,7 +22,7 @@ from albert_core.tokenization import SentencePieceTokenizer
 from albert_core.training.flops import training_flops_per_token
 from components.checkpoint.config import CheckpointConfig
 from components.checkpoint.step import import_checkpoint
-from components.evaluate.step import evaluate
+from components.evaluate.step import evaluate, read_classification
 from components.export.card.config import CardConfig
 from components.export.card.facts import gather_facts
 from components.export.card.render import escape_markdown, make_card, render_card, write_card
@@ -171,6 +171,16 @@ def test_scores_are_those_of_the_evaluation(run, lineage):
     assert float(row["From random weights"]) == lineage.random_evaluated.metrics["accuracy"]
     assert "the best of 2 evaluations, of 2 seeds" in text
     assert "60 examples; rows that begin with test are on the test set" in text
+
+
+def test_scores_by_label_are_those_of_the_evaluation(run, lineage):
+    scored = read_classification(str(run / "tuned scores"))["classes"]
+    rows = table_in(card(run, lineage), "Scores by label")
+    assert [row["Label"] for row in rows] == list(TASK.labels)
+    for row, expected in zip(rows, scored, strict=True):
+        for title, name in (("Precision", "precision"), ("Recall", "recall"), ("F1", "f1")):
+            assert float(row[title]) == round(expected[name], 4)
+        assert int(row["Examples"]) == expected["num_examples"]
 
 
 def test_the_recipes_are_those_of_the_steps(run, lineage):

@@ -1,6 +1,7 @@
 """What the report says of a dev set: classes, calibration, ROC, mistakes, differences, curves."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -46,6 +47,11 @@ def make_rows(seed: int, count: int = 400, num_classes: int = 2) -> list[dict]:
     return rows
 
 
+def old_classification(labels: Sequence[str], matrix: list[list[int]]) -> dict:
+    """What evaluations of earlier versions left, without `classes`."""
+    return {"labels": labels, "confusion_matrix": matrix}
+
+
 def test_precision_and_recall_are_scikit_learns():
     rows = make_rows(1, num_classes=3)
     targets, predicted = ([row[name] for row in rows] for name in ("label", "prediction"))
@@ -53,7 +59,9 @@ def test_precision_and_recall_are_scikit_learns():
     precision, recall, f1, support = sklearn.metrics.precision_recall_fscore_support(
         targets, predicted
     )
-    for number, one in enumerate(class_qualities(("a", "b", "c"), matrix.tolist())):
+    for number, one in enumerate(
+        class_qualities(old_classification(("a", "b", "c"), matrix.tolist()))
+    ):
         assert one.precision == pytest.approx(precision[number])
         assert one.recall == pytest.approx(recall[number])
         assert one.f1 == pytest.approx(f1[number])
@@ -61,7 +69,7 @@ def test_precision_and_recall_are_scikit_learns():
 
 
 def test_a_class_that_is_never_predicted_has_no_precision():
-    never, always = class_qualities(LABELS, [[0, 3], [0, 5]])
+    never, always = class_qualities(old_classification(LABELS, [[0, 3], [0, 5]]))
     assert (never.precision, never.recall, never.f1) == (None, 0.0, None)
     assert (always.precision, always.recall) == (5 / 8, 1.0)
 

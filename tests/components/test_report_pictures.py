@@ -120,7 +120,7 @@ def rich_task(name: str, num_classes: int) -> TaskSummary:
         analysis=TaskAnalysis(
             labels=labels,
             confusion_matrix=matrix,
-            classes=class_qualities(labels, matrix),
+            classes=class_qualities({"labels": labels, "confusion_matrix": matrix}),
             calibration=calibration(rows, labels),
             roc=roc_curve(rows, labels),
             mistakes=mistakes,

@@ -10,7 +10,7 @@ from albert_core.checkpoints.description import ModelSummary
 from albert_core.exports.formats import FORMATS, ExportFormat
 from components.export.card.config import CardConfig
 from components.export.card.data import data_section, vocabulary_section
-from components.export.card.scores import scores_section
+from components.export.card.scores import classes_section, scores_section
 from components.export.card.sections import CardTable, Section, keep_known
 from components.export.card.training import finetuning_section, pretraining_section
 from components.export.lineage import Lineage
@@ -23,6 +23,10 @@ _HUB_METRICS = {
     "exact": "exact_match",
     "micro_f1": "f1",
     "macro_f1": "f1",
+    "micro_precision": "precision",
+    "macro_precision": "precision",
+    "micro_recall": "recall",
+    "macro_recall": "recall",
 }
 _HUB_TASKS = {
     "classification": "text-classification",
@@ -84,6 +88,7 @@ def gather_facts(
         _model_section(description, task, export_format, card, languages),
         Section(title="Intended use", text=card.intended_use),
         scores_section(task, lineage),
+        classes_section(lineage),
         _limits_section(description, task, lineage, languages),
         finetuning_section(lineage.finetuned),
         _checkpoint_section(lineage.checkpoint),
@@ -128,7 +133,9 @@ def _header(
         "library_name": FORMATS[export_format].hub_library if export_format else None,
         "pipeline_tag": hub_task,
         "tags": [tag for tag in dict.fromkeys(tags) if tag],
-        "metrics": [_HUB_METRICS.get(name, name) for name in task.get("metrics", ())],
+        "metrics": list(
+            dict.fromkeys(_HUB_METRICS.get(name, name) for name in task.get("metrics", ()))
+        ),
     }
     return {name: value for name, value in values.items() if value}
 

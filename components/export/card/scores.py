@@ -1,15 +1,17 @@
-"""The card's section about the scores of a fine-tuned model."""
+"""The card's sections about the scores of a fine-tuned model."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from albert_core.artifacts.manifest import Manifest
+from components.evaluate.step import read_classification
 from components.export.card.sections import CardTable, Section
 from components.export.lineage import Lineage
 from components.number_formats import format_exact
 
 # What a manifest of evaluation holds beside the task's metrics.
 _NO_METRICS = ("score", "low", "high", "null_threshold", "without_model_score")
+_MAX_CLASSES = 30
 _COLUMNS = (
     "Metric",
     "Score",
@@ -58,6 +60,39 @@ def scores_section(task: Mapping[str, Any], lineage: Lineage) -> Section:
         title="Scores",
         notes=list(_notes(finetuned, has_test=has_test)),
         table=CardTable.from_values(_COLUMNS, rows),
+    )
+
+
+def classes_section(lineage: Lineage) -> Section:
+    """Return a section with a row for each class, label or type of entities of the dev set.
+
+    Empty without an evaluation that has such; of over `_MAX_CLASSES` the most frequent are shown.
+    """
+    address = lineage.evaluation_address
+    described = read_classification(address) if address and lineage.evaluated else None
+    rows = (described or {}).get("classes", [])
+    shown = sorted(rows, key=lambda row: -row["num_examples"])[:_MAX_CLASSES]
+    notes = [
+        "On the dev set. Precision: of the predictions of a label, the fraction that is right. "
+        "Recall: of the label's examples, the fraction that is found."
+    ]
+    if len(shown) < len(rows):
+        notes.append(f"{len(rows) - len(shown)} labels with fewer examples are left out here.")
+    return Section(
+        title="Scores by label",
+        notes=notes,
+        table=CardTable.from_values(
+            ("Label", "Precision", "Recall", "F1", "Examples"),
+            [
+                (
+                    row["label"],
+                    *(round(row[name], 4) for name in ("precision", "recall", "f1")),
+                    row["num_examples"],
+                )
+                for row in rows
+                if row in shown
+            ],
+        ),
     )
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli.tables import print_result, print_scores
+from pipeline.cli.tables import print_classes, print_result, print_scores
 
 
 def make_summary(**changes: object) -> dict:
@@ -124,3 +124,15 @@ def test_an_evaluation_is_shown_with_its_interval_and_all_other_metrics(capsys):
     assert "70.0 to 80.0" in out
     assert "num_dev 1,043" in out
     assert "low" not in out
+
+
+def test_the_scores_of_each_class_are_points_in_the_order_of_the_labels(capsys):
+    counts = {"num_examples": 1200, "num_predicted": 900, "num_right": 800}
+    rows = [
+        {"label": "[b]", "precision": 8 / 9, "recall": 2 / 3, "f1": 0.76190, **counts},
+        {"label": "sea", "precision": 0.0, "recall": 1.0, "f1": 0.0, **counts},
+    ]
+    print_classes({"topic (tuned)": rows, "sts-b": []})
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if "topic" in line]
+    assert lines[0] == ["topic", "(tuned)", "[b]", "88.9", "66.7", "76.2", "1,200", "900"]
+    assert lines[1][2:5] == ["sea", "0.0", "100.0"]

@@ -106,6 +106,57 @@ def test_score_of_a_task_is_what_glue_averages() -> None:
     assert combined_score(TASKS["cola"], cola) == 0.3
 
 
+AVERAGES = ("macro_f1", "macro_precision", "macro_recall")
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 9])
+def test_averages_over_classes_are_scikit_learns(num_classes: int) -> None:
+    rng = np.random.default_rng(num_classes)
+    for size in (1, 5, 200):  # of five examples some classes have none
+        targets, predicted = rng.integers(0, num_classes, (2, size))
+        expected = dict(
+            zip(
+                ("macro_precision", "macro_recall", "macro_f1"),
+                sklearn.metrics.precision_recall_fscore_support(
+                    targets, predicted, average="macro", zero_division=0.0
+                ),
+                strict=False,
+            )
+        )
+        for name in AVERAGES:
+            ours = compute_metric(name, targets.astype(np.float32), predicted)
+            assert ours == pytest.approx(expected[name], abs=1e-12)
+
+
+def test_averages_over_labels_are_scikit_learns() -> None:
+    rng = np.random.default_rng(5)
+    for size in (1, 4, 100):
+        targets, predicted = rng.integers(0, 2, (2, size, 6))
+        targets[:, 5] = predicted[:, 5] = 0  # a label that never occurs counts as 0
+        for average in ("micro", "macro"):
+            scores = sklearn.metrics.precision_recall_fscore_support(
+                targets, predicted, average=average, zero_division=0.0
+            )
+            for name, expected in zip(("precision", "recall", "f1"), scores, strict=False):
+                ours = compute_metric(f"{average}_{name}", targets.astype(np.float32), predicted)
+                assert ours == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_scores_of_each_class_are_scikit_learns() -> None:
+    rng = np.random.default_rng(2)
+    targets = rng.integers(0, 4, 60)  # the last two of six classes never occur
+    probabilities = rng.dirichlet(np.ones(6), 60) * [1, 1, 1, 1, 1, 0]
+    task = task_with("macro_f1", *"abcdef")
+    classes = describe_classification(task, probabilities, targets)["classes"]
+    expected = sklearn.metrics.precision_recall_fscore_support(
+        targets, probabilities.argmax(axis=1), labels=range(6), zero_division=0.0
+    )
+    assert [row["label"] for row in classes] == [*"abcdef"]
+    for name, values in zip(("precision", "recall", "f1", "num_examples"), expected, strict=True):
+        assert [row[name] for row in classes] == pytest.approx(values.tolist(), abs=1e-12)
+    assert sum(row["num_predicted"] for row in classes) == 60
+
+
 def test_interval_of_a_mean_is_as_wide_as_theory_says() -> None:
     values = np.random.default_rng(0).random(400) < 0.7
     low, high = bootstrap_interval(lambda rows: float(values[rows].mean()), 400)

@@ -275,7 +275,7 @@ def test_a_header_with_too_few_columns_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_table_between_commas_is_not_one_column(tmp_path: Path) -> None:
-    source = Source(file="test.csv", texts=(0,), is_labelled=False)
+    source = Source(file="test.csv", format="tsv", texts=(0,), is_labelled=False)
     write(tmp_path, "sentence,idx", "A.,7", file="test.csv")
     with pytest.raises(InputError, match=r"test\.csv, line 1: got columns between commas"):
         read_examples(dataclasses.replace(PAIR, test=(source,)), tmp_path, "test")

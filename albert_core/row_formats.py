@@ -1,0 +1,186 @@
+"""Rows of files, parsed as they are read: tables between tabs or commas, JSON lines, Parquet.
+
+The one place that knows these formats. Files of tasks, files that are predicted for and corpora
+are read through it.
+"""
+
+import contextlib
+import csv
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO
+
+from albert_core.errors import InputError
+from albert_core.json_values import JsonObject, parse_json
+
+NumberedCells = Iterator[tuple[int, list[str]]]
+"""The number of the line in which each row begins, from 1, and its cells."""
+NumberedObjects = Iterator[tuple[int, Mapping[str, Any]]]
+"""The number of each line or row, from 1, and its values by name."""
+
+_MAX_CELL = 1 << 30  # characters of a cell; Python's own limit is 128 Ki
+_BATCH_ROWS = 1024  # of a Parquet file, in memory together
+_HUGGING_FACE = b"huggingface"  # key of the metadata that its `datasets` write into Parquet files
+
+
+def read_tsv_cells(lines: Iterable[str]) -> NumberedCells:
+    """Yield the cells of each line between tabs; quotes are ordinary characters.
+
+    Args:
+        lines: With or without their ends, which are removed.
+    """
+    for number, line in enumerate(lines, start=1):
+        yield number, line.rstrip("\r\n").split("\t")
+
+
+def read_csv_cells(path: str, lines: Iterable[str], *, delimiter: str = ",") -> NumberedCells:
+    """Yield the cells of each row of CSV as in RFC 4180; an empty line has none.
+
+    Cells in double quotes may hold delimiters, doubled quotes and line ends.
+
+    Args:
+        path: The file, for messages.
+        lines: With their ends as they are in the file.
+        delimiter: The character between cells.
+
+    Raises:
+        InputError: A quote is not closed, or characters follow one that is; names the line in which
+            the row begins.
+    """
+    csv.field_size_limit(_MAX_CELL)
+    reader = csv.reader(lines, strict=True, delimiter=delimiter)
+    begin = 1
+    try:
+        for cells in reader:
+            yield begin, cells
+            begin = reader.line_num + 1
+    except csv.Error as error:
+        raise InputError(
+            f"{path}, line {begin}: not CSV ({error}); put cells with quotes into quotes, and "
+            "double those inside"
+        ) from error
+
+
+def read_json_objects(path: str, lines: Iterable[str]) -> NumberedObjects:
+    """Yield the JSON object in each line; blank lines are left out.
+
+    Raises:
+        InputError: A line is no JSON object.
+    """
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            place = f"{path}, line {number}"
+            values = parse_json(line, place, expected="an object a line")
+            yield number, JsonObject.of(values, place).values
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ParquetTable:
+    """An open Parquet file.
+
+    Attributes:
+        path: The file, for messages.
+        file: The file as pyarrow reads it, a `pyarrow.parquet.ParquetFile`.
+        names: Its columns, each name once.
+        class_names: Names of the classes that the whole numbers of a column stand for, by column,
+            where Hugging Face's metadata in the file say so (`ClassLabel`).
+    """
+
+    path: str
+    file: Any
+    names: Sequence[str]
+    class_names: Mapping[str, Sequence[str]]
+
+    @property
+    def num_rows(self) -> int:
+        """Number of rows."""
+        return self.file.metadata.num_rows
+
+    def rows(self, columns: Sequence[str] | None = None) -> NumberedObjects:
+        """Yield the values of each row, of some columns or all; 1,024 rows are read at a time.
+
+        Raises:
+            InputError: The file is damaged.
+        """
+        number = 0
+        with _parquet_errors(self.path):
+            for batch in self.file.iter_batches(batch_size=_BATCH_ROWS, columns=columns):
+                for values in batch.to_pylist():
+                    number += 1
+                    yield number, values
+
+
+def open_parquet(path: str, file: BinaryIO) -> ParquetTable:
+    """Open a Parquet file; imports pyarrow.
+
+    Args:
+        path: Its address, for messages.
+        file: Its bytes, open as long as rows are read.
+
+    Raises:
+        InputError: It is no Parquet file, or has several columns of one name.
+    """
+    with _parquet_errors(path):
+        import pyarrow.parquet
+
+        table = pyarrow.parquet.ParquetFile(file)
+        schema = table.schema_arrow
+    refuse_repeated_names(schema.names, path)
+    return ParquetTable(
+        path=path,
+        file=table,
+        names=tuple(schema.names),
+        class_names=_class_names((schema.metadata or {}).get(_HUGGING_FACE, b"{}")),
+    )
+
+
+def refuse_repeated_names(names: Sequence[str], place: str) -> None:
+    """Refuse columns of which several have one name.
+
+    Raises:
+        InputError: There are such; the message begins with `place` and lists all.
+    """
+    if len(set(names)) < len(names):
+        raise InputError(f"{place}: got columns {', '.join(names)}, expected each name once")
+
+
+@contextlib.contextmanager
+def _parquet_errors(path: str) -> Iterator[None]:
+    """Turn errors of pyarrow inside, and its absence, into one that names the file and what to do.
+
+    Raises:
+        InputError: There was such an error.
+    """
+    try:
+        import pyarrow
+    except ImportError as error:
+        raise InputError(
+            f"{path}: got Parquet, which needs the package pyarrow; install albert-pipeline[data]"
+        ) from error
+    try:
+        yield
+    except (pyarrow.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: not a Parquet file ({reason}); copy it anew") from error
+
+
+def _class_names(metadata: bytes) -> dict[str, Sequence[str]]:
+    """Return the names of classes by column from Hugging Face's metadata; none if it has none.
+
+    A column of classes, or of lists of them, counts.
+    """
+    try:
+        features = json.loads(metadata)["info"]["features"]
+        return {name: names for name, feature in features.items() if (names := _names_in(feature))}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _names_in(feature: Any) -> Sequence[str]:
+    """Return the class names of a feature, or of the items of its list; empty without any."""
+    if isinstance(feature, list):
+        feature = feature[0]
+    if feature.get("_type") == "ClassLabel":
+        return tuple(map(str, feature["names"]))
+    return _names_in(feature["feature"]) if isinstance(feature.get("feature"), dict) else ()

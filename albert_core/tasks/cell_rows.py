@@ -1,0 +1,178 @@
+"""The rows of tables between tabs or commas, whose columns a header names or numbers count."""
+
+import dataclasses
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+from albert_core.errors import InputError
+from albert_core.row_formats import NumberedCells, read_csv_cells, read_tsv_cells
+from albert_core.tasks.quoting import Rows, unquote_export
+from albert_core.tasks.rows import Row, RowCells, TaskRows, UnusableRowError, checked_id
+from albert_core.tasks.table_columns import TableColumns, find_columns
+from albert_core.tasks.task import Source
+from albert_core.tasks.text_files import read_text
+
+CellFormat = Literal["tsv", "csv"]
+
+_OTHER_DELIMITERS = ";\t|"
+
+
+def read_header(path: Path, source: Source, file_format: CellFormat) -> list[str]:
+    """Return the cells of the first row of a table; none if it cannot be read."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            if file_format == "csv":
+                rows = read_csv_cells(str(path), file, delimiter=source.delimiter)
+            else:
+                rows = read_tsv_cells(file)
+            return next(rows, (0, []))[1]
+    except (InputError, OSError, UnicodeDecodeError):
+        return []
+
+
+def is_tab_separated(path: Path) -> bool:
+    """Return whether the first line of a file has a tab; False if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return b"\t" in file.readline(1 << 20)
+    except OSError:
+        return False
+
+
+@dataclasses.dataclass
+class CellRows(TaskRows):
+    """The rows of a table between tabs or commas.
+
+    Attributes:
+        file_format: In `tsv` quotes are ordinary characters; `csv` is that of RFC 4180, with the
+            source's delimiter.
+        train_header: The header of the training table, see `find_columns`.
+    """
+
+    file_format: CellFormat = "tsv"
+    train_header: Sequence[str] = ()
+    _columns: TableColumns = dataclasses.field(init=False)
+
+    def __iter__(self) -> Iterator[tuple[int, Row]]:
+        """Yield the number of the line and the cells of each row, without header and blank rows.
+
+        Finds the columns by the first row first, which `cells` needs. Cells of a `tsv` that is an
+        export are unquoted. Yields nothing of a file that has a header alone.
+
+        Raises:
+            InputError: The file is missing, not UTF-8, not in its format, or its header is refused
+                by `find_columns`.
+        """
+        text = read_text(self.path)
+        rows = list(self._csv_rows(text) if self.file_format == "csv" else self._tsv_rows(text))
+        if not rows or (len(rows) == 1 and self.source.has_header):
+            return  # nothing but a header
+        self._columns = find_columns(
+            self.task, self.source, self.path, rows[0][1], self.train_header
+        )
+        if self._columns.is_export and self.file_format == "tsv":
+            rows = unquote_export(rows)
+        for number, row in rows[1:] if self._columns.has_header else rows:
+            if any(cell.strip() for cell in row):
+                yield number, row
+
+    def _tsv_rows(self, text: str) -> NumberedCells:
+        """Yield the cells of each line that is not blank, and of the first.
+
+        Raises:
+            InputError: Lines end in carriage returns alone.
+        """
+        text = text.rstrip("\n")
+        if "\r" in text.rstrip("\r") and "\n" not in text:
+            raise InputError(
+                f"{self.path}: got lines that end in a carriage return alone, expected line feeds; "
+                "convert the file, for example with `tr '\\r' '\\n'`"
+            )
+        for number, cells in read_tsv_cells(text.split("\n")):
+            if number == 1 or any(cell.strip() for cell in cells):
+                yield number, cells
+
+    def _csv_rows(self, text: str) -> Rows:
+        """Return the cells of each row that is not empty.
+
+        Raises:
+            InputError: It is no CSV, or its first row is one cell with another sign that people put
+                between cells.
+        """
+        delimiter = self.source.delimiter
+        lines = io.StringIO(text, newline="")
+        cells = read_csv_cells(str(self.path), lines, delimiter=delimiter)
+        rows = [(number, row) for number, row in cells if row]
+        first = rows[0][1] if rows else []
+        others = [sign for sign in _OTHER_DELIMITERS if len(first) == 1 and sign in first[0]]
+        if others:
+            raise InputError(
+                f"{self.path}, line 1: got one column, {first[0][:100]!r}, expected columns "
+                f"between {delimiter!r}; declare what is between them with delimiter: {others[0]!r}"
+            )
+        return rows
+
+    def cells(self, row: Row) -> RowCells:
+        """Return texts, label and id of a row; needs the columns that iterating finds.
+
+        Other spellings of labels that are known for the table are replaced by the task's.
+
+        Raises:
+            UnusableRowError: The row has too few or too many cells or an empty id, or the task is
+                multiple choice, which tables cannot hold.
+        """
+        columns = self._columns
+        self._refuse_ragged(row)
+        texts = [row[number] for number in columns.texts]
+        if self.task.kind == "multiple_choice":
+            raise UnusableRowError(
+                "too few choices", f"got choices {texts[-1]!r}, expected a list, in a jsonl file"
+            )
+        label = None if columns.label is None else row[columns.label]
+        return RowCells(
+            texts=texts,
+            label=None
+            if label is None
+            else tuple(columns.labels.get(name, name) for name in self._labels_in(label)),
+            id=None if columns.id is None else checked_id(row[columns.id]),
+        )
+
+    def _refuse_ragged(self, row: Sequence[str]) -> None:
+        """Refuse a row with other cells than the first in number.
+
+        In `tsv`, as the original reads it, cells that the task does not need may be missing at the
+        end.
+
+        Raises:
+            UnusableRowError: It is such a row.
+        """
+        columns, is_csv = self._columns, self.file_format == "csv"
+        where = "in the header" if columns.has_header else "in the first row"
+        if len(row) < columns.needed_width:
+            raise UnusableRowError(
+                "short row",
+                f"got {len(row)} columns, expected at least {columns.needed_width} for task "
+                f"{self.task.name}",
+            )
+        if is_csv and len(row) < columns.width:
+            raise UnusableRowError(
+                "short row", f"got {len(row)} columns, expected {columns.width} as {where}"
+            )
+        if len(row) > columns.width:
+            remedy = (
+                f"put a cell that has {self.source.delimiter!r} in it into double quotes"
+                if is_csv
+                else "remove the tab in one of its cells"
+            )
+            raise UnusableRowError(
+                "long row",
+                f"got {len(row)} columns, expected {columns.width} as {where}; {remedy}",
+            )
+
+    def _labels_in(self, cell: str) -> Sequence[str]:
+        """Return the label in a cell, or those of `multi_label`, between commas."""
+        if self.task.kind != "multi_label":
+            return (cell,)
+        return [name.strip() for name in cell.split(",") if name.strip()]

@@ -1,0 +1,136 @@
+"""What the rows of a task's tables say, and their conversion to examples, whatever the format."""
+
+import abc
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from albert_core.tasks.examples import Example
+from albert_core.tasks.task import Source, Task
+
+Row = Any  # a list of cells, or an object
+_LARGEST_SCORE = 1e18  # the loss squares scores in float32, which ends at 3e38
+
+
+class UnusableRowError(Exception):
+    """A row cannot be used. Carries the cause; the message says what is wrong."""
+
+    def __init__(self, cause: str, message: str) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RowCells:
+    """What a row says: its texts, the spellings of its label (None without one), its id.
+
+    Of `multi_label` the label is all those that apply, of which there may be none.
+    """
+
+    texts: list[str]
+    label: tuple[str, ...] | None
+    id: str | None
+
+
+@dataclasses.dataclass
+class TaskRows(abc.ABC):
+    """The rows of a file, and their conversion to examples.
+
+    Attributes:
+        task: The task.
+        source: The file's declaration.
+        path: The file.
+        unit: What the numbers of rows count, for messages.
+    """
+
+    unit: ClassVar[str] = "line"
+
+    task: Task
+    source: Source
+    path: Path
+
+    @abc.abstractmethod
+    def __iter__(self) -> Iterator[tuple[int, Row]]:
+        """Yield each row with its number, from 1, by `unit`."""
+
+    @abc.abstractmethod
+    def cells(self, row: Row) -> RowCells:
+        """Return what a row says."""
+
+    def example(self, row: Row, number: str) -> Example | None:
+        """Convert a row to an example; None if its label is one of `skipped_labels`.
+
+        `number` becomes the example's id where the source names no id column.
+        """
+        cells = self.cells(row)
+        if cells.label is not None and not set(cells.label).isdisjoint(self.task.skipped_labels):
+            return None
+        return Example(
+            id=number if cells.id is None else cells.id,
+            texts=tuple(cells.texts),
+            target=None if cells.label is None else self._target(cells.label, cells.texts),
+            source=self.source.name,
+        )
+
+    def _label_targets(self, labels: Sequence[str]) -> tuple[float, ...]:
+        """Return 1 for each of the task's labels that is among some, and 0 for the others.
+
+        Raises:
+            UnusableRowError: One of the labels is none of the task's.
+        """
+        if unknown := [label for label in labels if label not in self.task.labels]:
+            raise UnusableRowError(
+                "unknown label",
+                f"got label {unknown[0]!r}, expected some of {', '.join(self.task.labels)}",
+            )
+        return tuple(float(label in labels) for label in self.task.labels)
+
+    def _target(self, spellings: Sequence[str], texts: Sequence[str]) -> float | tuple[float, ...]:
+        """Return the number of the class or choice, or the score, that a label stands for.
+
+        Of `multi_label` it is 1 or 0 for each of the task's labels.
+
+        Args:
+            spellings: The ways the label may be written; for a class the first known one counts. Of
+                `multi_label` all labels that apply.
+            texts: The texts of the row, whose number decides how many choices there are.
+
+        Raises:
+            UnusableRowError: It is no label of the task, no number of at most 1e18 in size, or not
+                the number of a choice.
+        """
+        task = self.task
+        if task.kind == "multi_label":
+            return self._label_targets(spellings)
+        num_choices = len(texts) - 1
+        try:
+            if task.kind == "classification":
+                known = [label for label in spellings if label in task.labels]
+                return float(task.labels.index((known or list(spellings))[0]))
+            target = float(spellings[0])
+            # NaN compares false. Python reads 1_0 as 10.
+            if not abs(target) <= _LARGEST_SCORE or "_" in spellings[0]:
+                raise ValueError(spellings)
+            if task.kind == "multiple_choice" and target not in range(num_choices):
+                raise ValueError(spellings)
+        except ValueError as error:
+            expected = {
+                "classification": f"one of {', '.join(task.labels)}",
+                "multiple_choice": f"the number of a choice, 0 to {num_choices - 1}",
+            }.get(task.kind, f"a number of at most {_LARGEST_SCORE:g}")
+            raise UnusableRowError(
+                "unknown label", f"got label {spellings[0]!r}, expected {expected}"
+            ) from error
+        return target
+
+
+def checked_id(text: str) -> str:
+    """Return an id.
+
+    Raises:
+        UnusableRowError: It is empty.
+    """
+    if not text.strip():
+        raise UnusableRowError("empty id", "got an empty id")
+    return text
