@@ -56,7 +56,8 @@ class TrackingClient:
         self._queue: queue.Queue[bytes] = queue.Queue(QUEUE_LENGTH)
         self._changed = threading.Condition()
         self._num_given = self._num_done = 0
-        self._is_ready = self._is_closed = self._is_over = self._has_warned = False
+        self._is_closed = self._is_over = self._has_warned = False
+        self._ready_s: float | None = None
         self._trouble = ""
         self._last_sign_s = time.monotonic()
         self._queue.put(opening_line(tracker, run))
@@ -93,8 +94,8 @@ class TrackingClient:
     def close(self, status: Status) -> None:
         """End the run; wait a few seconds for what is queued, then end the tracker's process.
 
-        It is waited for as long as the tracker answers, 15 seconds at most; 5 without an answer.
-        What was lost is told.
+        It is waited for as long as the tracker answers, 15 seconds at most; 5 without an answer;
+        after a step of seconds also until the client is imported. What was lost is told.
         """
         if self._queue.full():  # the end takes the place of a row
             with contextlib.suppress(queue.Empty):
@@ -102,10 +103,11 @@ class TrackingClient:
         with contextlib.suppress(queue.Full):
             self._queue.put_nowait(end_line(status))
         self._wait()
+        with self._changed:
+            loss = self._describe_loss()
         self._end_process()
-        num_lost = self._num_given - self._num_done
-        if num_lost or not self._is_closed:
-            self._warn(self._describe_loss(num_lost))
+        if loss:
+            self._warn(loss)
 
     def _give(self, line: bytes) -> None:
         """Queue a message; say once if the tracker is in trouble, or has not answered for long."""
@@ -152,7 +154,8 @@ class TrackingClient:
     def _note_sign(self, kind: str, number: int) -> None:
         """Note a sign of life: a failed call is none."""
         self._last_sign_s = time.monotonic()
-        self._is_ready |= kind == READY
+        if kind == READY:
+            self._ready_s = self._last_sign_s
         self._is_closed |= kind == CLOSED
         if kind == DONE:
             self._num_done = number
@@ -163,11 +166,11 @@ class TrackingClient:
         with self._changed:
             while not (self._is_closed or self._is_over):
                 now = time.monotonic()
-                if self._is_ready:
-                    end_s = max(begin_s, self._last_sign_s) + FLUSH_S
-                    end_s = min(end_s, begin_s + START_S + LONGEST_FLUSH_S)
-                else:
+                if self._ready_s is None:
                     end_s = begin_s + START_S
+                else:
+                    end_s = max(begin_s, self._last_sign_s) + FLUSH_S
+                    end_s = min(end_s, max(begin_s, self._ready_s) + LONGEST_FLUSH_S)
                 if now >= end_s:
                     return
                 self._changed.wait(end_s - now)
@@ -185,9 +188,12 @@ class TrackingClient:
                 if pipe:
                     pipe.close()
 
-    def _describe_loss(self, num_lost: int) -> str:
-        """Return what did not reach the tracker, and why."""
+    def _describe_loss(self) -> str:
+        """Return what did not reach the tracker, and why; empty if all did."""
         reason = self._trouble or "no answer in time"
+        num_lost = self._num_given - self._num_done
+        if self._is_closed and not num_lost:
+            return ""
         if num_lost:
             what = f"{num_lost:,} of {self._num_given:,} rows of values did not reach it"
         else:

@@ -162,9 +162,15 @@ class TrackingConfig:
         """
         if not self.is_on:
             return
-        address = self.resolved_address(None)
+        kind, address = TRACKERS[self.to], self.resolved_address(None)
+        if not kind.schemes and kind.takes_folders:
+            raise InputError(
+                f"tracking.to: got {self.to}, which writes into a folder, for steps on {where}; "
+                "expected another tracker; what pretraining makes has TensorBoard's files in any "
+                "case"
+            )
         self._refuse_missing_address(address)
-        if is_folder(address) and TRACKERS[self.to].takes_folders:
+        if is_folder(address) and kind.takes_folders:
             raise InputError(
                 f"tracking.address: got the folder {address}, expected a server that steps on "
                 f"{where} reach"

@@ -11,7 +11,7 @@ from google.cloud import aiplatform
 from google.cloud.aiplatform_v1.types import Execution
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from albert_core.errors import InputError
+from albert_core.errors import ServiceError
 from albert_core.google_client import find_credentials
 from albert_core.tracking.run import RefusedError, Row, Status, TrackedRun, finite
 from albert_core.tracking.trackers import VERTEX_ADDRESS
@@ -54,7 +54,7 @@ class StepRun:
         try:
             self._started = aiplatform.ExperimentRun(name, experiment=run.experiment)
             self._started.update_state(Execution.State.RUNNING)
-        except (exceptions.NotFound, ValueError):
+        except exceptions.NotFound:
             self._started = aiplatform.ExperimentRun.create(name, experiment=run.experiment)
         places = {f"place.{name}": place for name, place in run.places.items()}
         parameters: Mapping[str, Any] = {"run": run.group_label, **run.parameters, **places}
@@ -97,13 +97,14 @@ def _credentials(endpoint: str) -> Any:
     """Return what to log in with: nothing at a server on this machine, reached by plain http.
 
     Raises:
-        InputError: There are no credentials.
+        ServiceError: There are none, or not yet, as in a new pod.
+        InputError: They cannot be read.
     """
     if endpoint.startswith("http://"):
         return AnonymousCredentials()
     credentials = find_credentials((_SCOPE,))
     if credentials is None:
-        raise InputError("no Google credentials")
+        raise ServiceError("no Google credentials")
     return credentials
 
 

@@ -15,6 +15,7 @@ from albert_core.tracking import client
 from albert_core.tracking.config import TRACKING_VARIABLE, TrackingConfig
 from components.evaluate.step import evaluate
 from components.finetune.step import finetune
+from tests.helpers.event_files import read_scalars
 from tests.helpers.tiny_pretraining import history_of, log_of, train
 from tests.helpers.tiny_tasks import (
     TINY_TASKS,
@@ -46,17 +47,6 @@ def track(monkeypatch):
 
 def digest(folder: Path) -> str:
     return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-
-
-def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """The curves in a folder of TensorBoard's files, by name."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
-    return {
-        name: [(event.step, event.value) for event in events.Scalars(name)]
-        for name in events.Tags()["scalars"]
-    }
 
 
 def test_a_tracker_that_hangs_changes_no_bit_of_a_training(material, tmp_path, track, monkeypatch):
@@ -91,7 +81,7 @@ def test_a_training_that_goes_on_goes_on_with_its_tracked_run(material, tmp_path
     (folder,) = (tmp_path / "curves" / "albert" / "tries").iterdir()
     assert folder.name == "pretrain"
     assert len(list(folder.iterdir())) == 2
-    curves = scalars(folder)
+    curves = read_scalars(folder)
     rows = log_of(tmp_path / "model")
     for name in ("loss", "learning_rate"):
         assert dict(curves[name]) == {r["global_step"]: pytest.approx(r[name]) for r in rows}
@@ -120,10 +110,10 @@ def test_trials_of_a_fine_tuning_have_curves_of_their_own_and_an_evaluation_scor
     )
     evaluated, tuned = sorted((tmp_path / "curves" / "albert").iterdir())
     assert tuned.name.startswith("finetune-topic-")
-    curves = scalars(tuned)
+    curves = read_scalars(tuned)
     for seed in (12345, 12346):
         trial = f"rate-0.003-batch-16-seed-{seed}"
         assert [step for step, _ in curves[f"{trial}/loss"]] == [1, 2, 3, 4]
         assert [step for step, _ in curves[f"{trial}/evaluation/accuracy"]] == [2, 4]
     accuracy = scored.metrics["accuracy"]
-    assert scalars(evaluated)["scores/accuracy"] == [(0, pytest.approx(accuracy, abs=1e-4))]
+    assert read_scalars(evaluated)["scores/accuracy"] == [(0, pytest.approx(accuracy, abs=1e-4))]

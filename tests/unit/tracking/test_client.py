@@ -14,6 +14,7 @@ from albert_core.tracking.client import TrackingClient
 from albert_core.tracking.messages import WORKER_MODULE, opening_line
 from albert_core.tracking.run import Row, TrackedRun
 
+BLINK_S = 20.0  # no waiting for 60 s, on a machine that does much else
 ROW = Row(step=1, time_s=0.0, values={"loss": 1.0})
 
 
@@ -44,7 +45,7 @@ def test_rows_are_given_at_once_and_what_is_lost_is_counted(behaviour, reason, s
     begin_s = time.monotonic()
     for _ in range(1000):
         tracker.log(ROW)
-    assert time.monotonic() - begin_s < 1.0
+    assert time.monotonic() - begin_s < BLINK_S
     tracker.close("finished")
     assert f"MLflow: 1,000 of 1,000 rows of values did not reach it ({reason}" in said[-1]
     assert tracker._process.poll() is not None, "the process is left"
@@ -54,11 +55,11 @@ def test_rows_are_given_at_once_and_what_is_lost_is_counted(behaviour, reason, s
 def test_a_full_queue_loses_rows_and_does_not_wait(start, monkeypatch):
     monkeypatch.setattr(client, "QUEUE_LENGTH", 10)
     tracker, said = start("hang")
-    row = Row(step=1, time_s=0.0, values={f"metric {number}": 1.0 for number in range(10_000)})
+    row = Row(step=1, time_s=0.0, values={100_000 * "n": 1.0})  # more than a pipe holds
     begin_s = time.monotonic()
     for _ in range(20):
-        tracker.log(row)  # more than a pipe holds
-    assert time.monotonic() - begin_s < 5.0
+        tracker.log(row)
+    assert time.monotonic() - begin_s < BLINK_S
     tracker.close("finished")
     assert "20 of 20 rows" in said[-1]
 
@@ -72,17 +73,22 @@ def test_a_tracker_that_is_slow_but_answers_is_waited_for(start):
     assert said == []
 
 
-def test_trouble_and_silence_are_said_once_while_the_step_is_at_work(start, monkeypatch):
-    monkeypatch.setattr(client, "SILENCE_S", 0.0)
-    for behaviour, reason in (("fail", "403, permission denied"), ("hang", "no answer for 0 s")):
-        tracker, said = start(behaviour)
-        deadline = time.monotonic() + 30
-        while not said and time.monotonic() < deadline:
-            tracker.log(ROW)
-            time.sleep(0.01)
+@pytest.mark.parametrize(
+    ("behaviour", "silence_s", "reason"),
+    [("fail", 600.0, "403, permission denied"), ("hang", 0.0, "no answer for 0 s")],
+)
+def test_trouble_and_silence_are_said_once_while_the_step_is_at_work(
+    behaviour, silence_s, reason, start, monkeypatch
+):
+    monkeypatch.setattr(client, "SILENCE_S", silence_s)
+    tracker, said = start(behaviour)
+    deadline = time.monotonic() + 60
+    while not said and time.monotonic() < deadline:
         tracker.log(ROW)
-        assert said == [f"tracking: MLflow: {reason}; the step goes on without it"]
-        tracker.close("interrupted")
+        time.sleep(0.01)
+    tracker.log(ROW)
+    assert said == [f"tracking: MLflow: {reason}; the step goes on without it"]
+    tracker.close("interrupted")
 
 
 def test_no_thread_is_left(start):

@@ -59,6 +59,8 @@ def test_steps_elsewhere_need_a_server_and_containers_a_folder_of_the_run(tmp_pa
         TrackingConfig(to="mlflow", address="runs").check_elsewhere("Vertex AI")
     with pytest.raises(InputError, match=r"got nothing, expected \(or MLFLOW_TRACKING_URI\) http"):
         TrackingConfig(to="mlflow").check_elsewhere("Vertex AI")
+    with pytest.raises(InputError, match="got tensorboard, which writes into a folder, for steps"):
+        TrackingConfig(to="tensorboard").check_elsewhere("Kubeflow")
     with pytest.raises(InputError, match="containers have no network"):
         TrackingConfig(to="mlflow", address="http://host:5000").check_containers(folder)
     with pytest.raises(InputError, match="got Weights & Biases with runner docker"):

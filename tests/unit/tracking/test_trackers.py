@@ -10,6 +10,7 @@ import pytest
 from albert_core.tracking import client
 from albert_core.tracking.client import TrackingClient
 from albert_core.tracking.run import Row, TrackedRun
+from tests.helpers.event_files import read_events, read_scalars
 from tests.helpers.fakes.loopback import Loopback, loopback
 from tests.helpers.fakes.mlflow import Mlflow, curve
 from tests.helpers.fakes.vertex_experiments import VertexExperiments
@@ -52,19 +53,20 @@ def patience(monkeypatch):
 
 
 def test_tensorboard_has_curves_scores_and_hyperparameters(tmp_path):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
     assert track("tensorboard", run_at(str(tmp_path))) == []
     folder = tmp_path / "tries" / "Weekly fedcba987654" / "finetune-cola"
-    events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
-    losses = events.Scalars("loss")
-    assert [event.step for event in losses] == list(STEPS)
-    assert losses[3].value == 0.25
-    assert losses[3].wall_time == 1e9 + 4
-    assert events.Scalars("scores/accuracy")[0].value == 0.5
-    content = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
-    assert b"finetuning.learning_rate" in content
-    assert b"gs://bucket/out" in content
+    curves = read_scalars(folder)
+    assert [step for step, _ in curves["loss"]] == list(STEPS)
+    assert curves["loss"][3] == (4, 0.25)
+    assert curves["scores/accuracy"] == [(0, 0.5)]
+    events = list(read_events(folder))
+    assert [event.wall_time for event in events if event.step == 4] == [1e9 + 4]
+    (start,) = [
+        value for event in events for value in event.summary.value if value.HasField("metadata")
+    ]
+    assert start.tag == "_hparams_/session_start_info"
+    assert b"finetuning.learning_rate" in start.metadata.plugin_data.content
+    assert b"gs://bucket/out" in start.metadata.plugin_data.content
 
 
 def test_a_folder_of_mlflow_has_a_parent_with_a_run_for_each_step(tmp_path, monkeypatch):
