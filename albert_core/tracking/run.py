@@ -44,7 +44,7 @@ class TrackedRun:
         """Name of the pipeline's run that no other has; empty for a step alone."""
         if self.group in ("", self.group_name):
             return self.group
-        return f"{self.group_name} {self.group[:12]}".strip()
+        return f"{self.group_name} {self.group}".strip()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

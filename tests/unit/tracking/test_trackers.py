@@ -54,7 +54,7 @@ def patience(monkeypatch):
 
 def test_tensorboard_has_curves_scores_and_hyperparameters(tmp_path):
     assert track("tensorboard", run_at(str(tmp_path))) == []
-    folder = tmp_path / "tries" / "Weekly fedcba987654" / "finetune-cola"
+    folder = tmp_path / "tries" / "Weekly fedcba9876543210" / "finetune-cola"
     curves = read_scalars(folder)
     assert [step for step, _ in curves["loss"]] == list(STEPS)
     assert curves["loss"][3] == (4, 0.25)
@@ -107,7 +107,7 @@ def test_a_folder_of_wandb_has_a_run_to_upload_later(tmp_path):
     records = list(read_records(path))
     (run,) = [record.run for record in records if record.HasField("run")]
     assert (run.entity, run.project, run.display_name) == ("team", "tries", "finetune cola")
-    assert (run.run_group, run.job_type) == ("Weekly fedcba987654", "finetune")
+    assert (run.run_group, run.job_type) == ("Weekly fedcba9876543210", "finetune")
     config = {item.key: json.loads(item.value_json) for item in run.config.update}
     assert config["finetuning.learning_rate"] == 2e-5
     assert config["places"] == {"output": "gs://bucket/out"}
@@ -133,7 +133,7 @@ def test_an_experiment_of_vertex_has_a_run_that_goes_on(monkeypatch):
     assert metadata["_metrics"]["accuracy"] == 0.5
     assert metadata["_params"]["finetuning.learning_rate"] == 2e-5
     assert metadata["_params"]["place.output"] == "gs://bucket/out"
-    assert metadata["_params"]["run"] == "Weekly fedcba987654"
+    assert metadata["_params"]["run"] == "Weekly fedcba9876543210"
     assert service.points["loss"] == [(1, 1.0), (2, 0.5), (2, 0.5), (3, pytest.approx(1 / 3))]
 
 
