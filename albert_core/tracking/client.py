@@ -111,13 +111,14 @@ class TrackingClient:
 
     def _give(self, line: bytes) -> None:
         """Queue a message; say once if the tracker is in trouble, or has not answered for long."""
-        self._num_given += 1
         with contextlib.suppress(queue.Full):
             self._queue.put_nowait(line)
         with self._changed:
+            if self._num_done == self._num_given:  # silent so far, since it was told nothing
+                self._last_sign_s = time.monotonic()
+            self._num_given += 1
             trouble = self._trouble
-            is_behind = self._num_done < self._num_given - 1
-            if not trouble and is_behind and time.monotonic() - self._last_sign_s > SILENCE_S:
+            if not trouble and time.monotonic() - self._last_sign_s > SILENCE_S:
                 trouble = f"no answer for {SILENCE_S:.0f} s"
         if trouble and not self._has_warned:
             self._has_warned = True

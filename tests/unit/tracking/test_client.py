@@ -91,6 +91,16 @@ def test_trouble_and_silence_are_said_once_while_the_step_is_at_work(
     tracker.close("interrupted")
 
 
+def test_a_tracker_that_was_told_nothing_is_not_taken_for_silent(start, monkeypatch):
+    monkeypatch.setattr(client, "SILENCE_S", 30.0)
+    tracker, said = start("slow")
+    tracker._last_sign_s -= 600  # as of a step that computes for long before its first row
+    for _ in range(3):
+        tracker.log(ROW)
+    tracker.close("finished")
+    assert said == []
+
+
 def test_no_thread_is_left(start):
     before = threading.active_count()
     for behaviour in ("hang", "slow"):
