@@ -19,6 +19,7 @@ NumberedCells = Iterator[tuple[int, list[str]]]
 NumberedObjects = Iterator[tuple[int, Mapping[str, Any]]]
 """The number of each line or row, from 1, and its values by name."""
 
+_OTHER_DELIMITERS = ";\t|"
 _MAX_CELL = 1 << 30  # characters of a cell; Python's own limit is 128 Ki
 _BATCH_ROWS = 1024  # of a Parquet file, in memory together
 _HUGGING_FACE = b"huggingface"  # key of the metadata that its `datasets` write into Parquet files
@@ -60,6 +61,16 @@ def read_csv_cells(path: str, lines: Iterable[str], *, delimiter: str = ",") -> 
             f"{path}, line {begin}: not CSV ({error}); put cells with quotes into quotes, and "
             "double those inside"
         ) from error
+
+
+def find_other_delimiter(first_row: Sequence[str]) -> str | None:
+    """Return what is between the cells of a CSV that was read with another delimiter.
+
+    None if its first row has several cells, or none of the signs that programs put between them.
+    """
+    if len(first_row) != 1:
+        return None
+    return next((sign for sign in _OTHER_DELIMITERS if sign in first_row[0]), None)
 
 
 def read_json_objects(path: str, lines: Iterable[str]) -> NumberedObjects:

@@ -1,14 +1,15 @@
 """Read files with seeded mistakes, and count how each was taken.
 
 Run by hand: `.venv/bin/python -m tests.mutated_input [--seed N] [kind=number...]`, which reads
-2,000 configurations, 2,000 task.yaml (with their rows) and 500 events.jsonl in some minutes. Prints
-how many were accepted and refused in one line. Ends with status 1 if anything else happened:
-another exception (a traceback, to the user), or over ten seconds for one file. The suite tries a
-few of each.
+2,000 configurations, 2,000 task.yaml (with their rows), 2,000 tables and 500 events.jsonl in some
+minutes. Prints how many were accepted and refused in one line. Ends with status 1 if anything else
+happened: another exception (a traceback, to the user), or over ten seconds for one file. The suite
+tries a few of each.
 """
 
 import collections
 import contextlib
+import csv
 import io
 import json
 import random
@@ -22,14 +23,17 @@ from pathlib import Path
 from typing import Any
 
 import jsonargparse
+import pyarrow
+import pyarrow.parquet
 import rich.console
 import yaml
 
+from albert_core.corpus import CorpusConfig, check_corpus, corpus_documents
 from albert_core.errors import InputError
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.finetuning.data_checks import check_task_data
 from albert_core.progress import read_events
-from albert_core.tasks import TASKS
+from albert_core.tasks import TASKS, find_task
 from albert_core.tasks.registry import read_task_file
 from pipeline.config import read_config, to_values
 from pipeline.local.progress_display import _ProgressBars, _ProgressLines
@@ -37,6 +41,7 @@ from tests.helpers.mutations import mutate_bytes, mutate_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 LIMIT_S = 10
+_NUMBERS = {"configuration": 2000, "task": 2000, "table": 2000, "events": 500}
 ACCEPTED, REFUSED = "accepted", "refused in one line"
 
 
@@ -50,7 +55,7 @@ def main() -> int:
     seed = int(arguments[arguments.index("--seed") + 1]) if "--seed" in arguments else 1
     numbers = {name: int(number) for name, _, number in (a.partition("=") for a in arguments) if _}
     is_wrong = False
-    for kind, number in (numbers or {"configuration": 2000, "task": 2000, "events": 500}).items():
+    for kind, number in (numbers or _NUMBERS).items():
         began = time.monotonic()
         outcomes, wrong = try_files(kind, number, seed=seed)
         counts = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(outcomes.items()))
@@ -193,9 +198,48 @@ def _tasks(folder: Path) -> Kind:
     def read(data: bytes) -> None:
         path.write_bytes(data)
         task = read_task_file(path)
-        check_task_data(task, folder, FinetuningConfig().for_task(task))
+        check_task_data(task, folder, FinetuningConfig().for_task(task), say=lambda _: None)
 
     return lambda rng: mutate_yaml(rng.choice(_DECLARATIONS), rng), read
+
+
+def _tables(folder: Path) -> Kind:
+    """Return what makes the rows of a task with mistakes, and what reads them as task and corpus.
+
+    The first line of the made bytes is the name of the file.
+    """
+    rows = [{"id": n, "text": f'Row "{n}", no more.', "label": n % 2} for n in range(20)]
+    table = io.StringIO(newline="")
+    csv.writer(table).writerows([list(rows[0]), *(list(row.values()) for row in rows)])
+    parquet = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), parquet)
+    files = {
+        "train.csv": table.getvalue().encode(),
+        "train.tsv": table.getvalue().replace(",", "\t").encode(),
+        "train.jsonl": "".join(json.dumps(row) + "\n" for row in rows).encode(),
+        "train.parquet": parquet.getvalue(),
+    }
+
+    def make(rng: random.Random) -> bytes:
+        name = rng.choice(sorted(files))
+        return name.encode() + b"\n" + mutate_bytes(files[name], rng, rng.randint(0, 3))
+
+    def read(data: bytes) -> None:
+        name, _, content = data.partition(b"\n")
+        path = folder / name.decode()
+        path.write_bytes(content)
+        for file in folder.glob("train.*"):
+            if file != path:
+                file.unlink()
+        (folder / "task.yaml").write_text(
+            "name: own\ntexts: text\nlabels: [0, 1]\nmetrics: accuracy\ndev_fraction: 0.3\n"
+        )
+        config = CorpusConfig(files=(str(path),))
+        collections.deque(corpus_documents(check_corpus(config, say=lambda _: None)), maxlen=0)
+        task, found = find_task(str(folder / "task.yaml"), folder)
+        check_task_data(task, found, FinetuningConfig().for_task(task), say=lambda _: None)
+
+    return make, read
 
 
 def _events(folder: Path) -> Kind:
@@ -242,6 +286,7 @@ def _events(folder: Path) -> Kind:
 KINDS: Mapping[str, Callable[[Path], Kind]] = {
     "configuration": _configurations,
     "task": _tasks,
+    "table": _tables,
     "events": _events,
 }
 

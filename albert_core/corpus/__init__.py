@@ -3,14 +3,15 @@
 from albert_core.corpus.check import check_corpus
 from albert_core.corpus.config import CorpusConfig
 from albert_core.corpus.counts import ReadCounts
+from albert_core.corpus.file_names import FileRange
 from albert_core.corpus.files import (
     CorpusFiles,
     CorpusSplit,
-    FileRange,
     corpus_fingerprint,
     corpus_splits,
     find_corpus_files,
     list_corpus,
+    resolve_format,
 )
 from albert_core.corpus.reading import (
     corpus_documents,
@@ -32,4 +33,5 @@ __all__ = [
     "list_corpus",
     "read_documents",
     "read_split",
+    "resolve_format",
 ]

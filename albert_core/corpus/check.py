@@ -8,9 +8,12 @@ from collections.abc import Callable
 from albert_core.corpus.config import CorpusConfig
 from albert_core.corpus.containers import damage_errors, open_streams
 from albert_core.corpus.counts import ReadCounts
-from albert_core.corpus.files import FileRange, is_stored_as_text, list_corpus
+from albert_core.corpus.file_names import FileRange, is_stored_as_text
+from albert_core.corpus.files import CorpusFiles, list_corpus
+from albert_core.corpus.formats import TITLES, find_file_format
 from albert_core.corpus.lines import read_lines
 from albert_core.corpus.reading import read_documents
+from albert_core.errors import InputError
 from albert_core.storage import is_remote
 
 _CHECKED_BYTES = 1 << 30  # a larger corpus is checked at the beginning of its files
@@ -55,25 +58,32 @@ class _DocumentCounts:
         )
 
 
-def check_corpus(config: CorpusConfig, *, say: Callable[[str], None] = print) -> None:
+def check_corpus(config: CorpusConfig, *, say: Callable[[str], None] = print) -> CorpusConfig:
     """Read a corpus once and refuse it if it is wrong; say what is notable about it.
 
     Of a corpus above 1 GiB, and of files in gs://, only the first 16 MiB of each file (or of each
     member of an archive) are read; of jsonl and Parquet only the first document of every file.
-    Notable are files and members of archives that were left out and, where blank lines end
+    Notable are a format that was found and is not plain text, or one that is set although a file
+    begins as another; files and members of archives that were left out; and, where blank lines end
     documents, documents of an unlikely length.
 
     Args:
         config: The corpus.
         say: Called with a line about each notable thing; prints it to standard output by default.
 
+    Returns:
+        The corpus with its format, set or found.
+
     Raises:
-        InputError: A file is damaged, not UTF-8, or not what the settings say.
+        InputError: A file is damaged, not UTF-8, or not what the settings say; or no format is set
+            and the files have several.
     """
     corpus = list_corpus(config)
+    notes = [_note_on_format(config, corpus)]
+    config = dataclasses.replace(config, format=corpus.format)
     is_small = sum(file.num_bytes for file in corpus.files) <= _CHECKED_BYTES
     reading = ReadCounts()
-    documents = _DocumentCounts(_SHORT_CHARACTERS.get(config.format, 0))
+    documents = _DocumentCounts(_SHORT_CHARACTERS.get(corpus.format, 0))
     for file in corpus.files:
         source = FileRange(file.path, 0, file.num_bytes)
         if config.format in ("jsonl", "parquet"):
@@ -82,13 +92,36 @@ def check_corpus(config: CorpusConfig, *, say: Callable[[str], None] = print) ->
         is_whole = is_small and not is_remote(file.path)
         end = sys.maxsize if is_whole else _CHECKED_BEGINNING
         _check_lines(source, config, end, reading, documents)
-    notes = [corpus.note]
+    notes.append(corpus.note)
     if reading.num_left_out_members:
         notes.append(f"left out {reading.num_left_out_members:,} files in archives, no text")
     if config.format in ("sentences", "running_text") and config.documents == "blank_line":
         notes.append(documents.note)
     for note in filter(None, notes):
         say(f"corpus: {note}")
+    return config
+
+
+def _note_on_format(config: CorpusConfig, corpus: CorpusFiles) -> str:
+    """Return what is notable about a corpus's format; empty if that is nothing.
+
+    Either it was found and is not plain text, or it is set to plain text and a file begins as
+    another.
+    """
+    if config.format is None:
+        return "" if corpus.format == "sentences" else corpus.found
+    if config.format not in _SHORT_CHARACTERS:
+        return ""
+    for file in corpus.files:
+        found = None
+        with contextlib.suppress(InputError):  # told when the file is read
+            found = find_file_format(file)
+        if found not in (None, "sentences"):
+            return (
+                f"read as {TITLES[config.format]}, since corpus.format is {config.format}, "
+                f"although {file.path} begins as {TITLES[found]}"
+            )
+    return ""
 
 
 def _check_lines(

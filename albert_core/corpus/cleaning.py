@@ -21,8 +21,8 @@ class CleaningConfig:
     Attributes:
         deduplicate: Whether documents of the same text are kept once.
         evaluation_sets: The dev and test files of tasks, by the task's name: files, folders or
-            globs of .tsv (GLUE), .json (SQuAD), .jsonl (CLUE) or .txt (RACE). A document that
-            shares `overlap_ngram` words in a row with one of them is left out.
+            globs of .tsv (GLUE), .csv, .parquet, .json (SQuAD), .jsonl (CLUE) or .txt (RACE). A
+            document that shares `overlap_ngram` words in a row with one of them is left out.
         overlap_ngram: Words in a row that count as an overlap.
         min_characters: Shortest document that is kept.
         max_characters: Longest document that is kept; no bound when not given.

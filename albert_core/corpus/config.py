@@ -19,7 +19,8 @@ class CorpusConfig:
             files that are no text are left out.
         format: `sentences`: one sentence a line. `running_text`: lines are joined and split
             into sentences. `wikiextractor`: running text in `<doc ...>` ... `</doc>` blocks.
-            `jsonl`, `parquet`: a document of running text in each object or row.
+            `jsonl`, `parquet`: a document of running text in each object or row. Where it is not
+            set, it is found by the files: one of the last three, or else `sentences`.
         documents: What ends a document of the first two formats: a `blank_line`, or only the
             end of the `file`. The end of a file always ends a document (deviates from the
             original, where it does not).
@@ -31,7 +32,7 @@ class CorpusConfig:
     """
 
     files: tuple[str, ...] = ()
-    format: CorpusFormat = "sentences"
+    format: CorpusFormat | None = None
     documents: Literal["blank_line", "file"] = "blank_line"
     text_field: str = "text"
     language: str = "en"

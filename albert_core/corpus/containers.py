@@ -10,13 +10,13 @@ import sys
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import PurePosixPath
 from typing import BinaryIO, cast
 
 from albert_core.corpus.config import CorpusConfig
 from albert_core.corpus.counts import ReadCounts
-from albert_core.corpus.files import TAR_SUFFIXES, FileRange, is_hidden, is_stored_as_text
+from albert_core.corpus.file_names import TAR_SUFFIXES, FileRange, is_hidden, is_stored_as_text
 from albert_core.corpus.line_ends import find_line_end, with_line_feeds
 from albert_core.corpus.signatures import find_data, find_other, is_binary, is_tar
 from albert_core.errors import InputError
@@ -55,7 +55,7 @@ class TextStream:
 
 def open_streams(
     source: FileRange, config: CorpusConfig, counts: ReadCounts
-) -> Iterator[TextStream]:
+) -> Generator[TextStream, None, None]:
     """Yield the text of a file as streams of bytes: one, or one for each text member of an archive.
 
     Compressed files are decompressed, and other line ends become line feeds (except in Parquet).
@@ -230,13 +230,13 @@ def _is_left_out(head: bytes, config: CorpusConfig) -> bool:
 def _refuse_other(head: bytes, path: str, config: CorpusConfig) -> None:
     """Refuse a file by its first bytes, if they are those of something that is not text.
 
-    Of a Parquet corpus any file passes.
+    Of a Parquet corpus any file passes, and Parquet where no format is set.
 
     Raises:
         InputError: It is text in a form that is not read (such as UTF-16), or another kind of file;
             names kind and remedy.
     """
-    if config.format == "parquet":
+    if config.format == "parquet" or (config.format is None and head.startswith(b"PAR1")):
         return
     if kind := find_data(head):
         what, _, remedy = kind.partition(", ")

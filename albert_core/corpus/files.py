@@ -4,36 +4,24 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from albert_core.corpus.config import CorpusConfig
+from albert_core.corpus.config import CorpusConfig, CorpusFormat
+from albert_core.corpus.file_names import (
+    COMPRESSED_SUFFIXES,
+    FileRange,
+    is_hidden,
+    is_stored_as_text,
+)
+from albert_core.corpus.formats import find_format, is_description
 from albert_core.corpus.signatures import HEAD_BYTES, find_data, is_binary
 from albert_core.errors import InputError
 from albert_core.files import hash_json
 from albert_core.storage import StoredFile, content_hash, find_files, is_remote, open_file
 
-TAR_SUFFIXES = (".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tzst")
-COMPRESSED_SUFFIXES = (".gz", ".bz2", ".xz", ".lzma", ".zst", ".zstd", ".zip", *TAR_SUFFIXES)
 # Whoever names a file so means text; the readers refuse it if it is not. Others are looked into.
 _TEXT_SUFFIXES = ("", ".txt", ".text", ".md", ".json", ".jsonl", ".ndjson", ".parquet")
-# What systems put into folders for themselves, beside names that begin with a dot.
-_SYSTEM_NAMES = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini", "Icon\r"})
 _NUM_NAMED = 3  # examples in a message
 _NUM_SPLITS = 64  # about, as long as a split's size is between the next two
 _SMALLEST_SPLIT, _LARGEST_SPLIT = 4 << 20, 64 << 20
-
-
-@dataclasses.dataclass(frozen=True)
-class FileRange:
-    """A range of the bytes of a file; it stands for the documents that begin in it.
-
-    Attributes:
-        path: The file's address.
-        start: First byte.
-        end: One past the last byte.
-    """
-
-    path: str
-    start: int
-    end: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,10 +43,14 @@ class CorpusFiles:
     Attributes:
         files: Those that are read, sorted and without repetition.
         left_out: Those that are not, sorted, by the reason.
+        format: Their format: the one that is set, or else the one they are found to have.
+        found: In which format they are read, in words, where it was found; empty where it was set.
     """
 
     files: tuple[StoredFile, ...]
     left_out: Mapping[str, tuple[str, ...]]
+    format: CorpusFormat
+    found: str = ""
 
     @property
     def note(self) -> str:
@@ -70,9 +62,18 @@ class CorpusFiles:
         )
 
 
-def find_corpus_files(config: CorpusConfig) -> list[StoredFile]:
-    """Return the corpus's files that are read, as `list_corpus` does."""
-    return list(list_corpus(config).files)
+def find_corpus_files(config: CorpusConfig, *, finds_format: bool = True) -> list[StoredFile]:
+    """Return the corpus's files that are read, as `list_corpus` does.
+
+    Args:
+        config: The corpus.
+        finds_format: Where no format is set, whether it is looked for, which opens all files; if
+            not, files of any format count.
+
+    Raises:
+        InputError: As of `list_corpus`.
+    """
+    return list((list_corpus if finds_format else _list_files)(config).files)
 
 
 def list_corpus(config: CorpusConfig) -> CorpusFiles:
@@ -80,11 +81,35 @@ def list_corpus(config: CorpusConfig) -> CorpusFiles:
 
     Of a folder or glob, files that are hidden or no text are left out: files with an unknown ending
     are opened to see. A file that is named itself is always read, and so is one that any pattern
-    asks for.
+    asks for. Where no format is set, all files are opened to find it.
 
     Raises:
         InputError: No pattern is given or one matches no file, all files together are empty or left
-            out, or one holds text in a form that is not read.
+            out, one holds text in a form that is not read, or no format is set and the files have
+            several.
+    """
+    if config.format is not None:
+        return _list_files(config)
+    found = find_format(_list_files(config).files, named=config.files)
+    corpus = _list_files(dataclasses.replace(config, format=found.format))
+    return dataclasses.replace(corpus, found=found.note)
+
+
+def resolve_format(config: CorpusConfig) -> CorpusConfig:
+    """Return a corpus with its format: that which is set, or else that which its files have.
+
+    Raises:
+        InputError: As of `list_corpus`, if none is set.
+    """
+    if config.format is not None:
+        return config
+    return dataclasses.replace(config, format=list_corpus(config).format)
+
+
+def _list_files(config: CorpusConfig) -> CorpusFiles:
+    """Return the files of a corpus as `list_corpus` does, without looking for their format.
+
+    Without a format in the settings, files of any pass, and plain text is that of the result.
     """
     if not config.files:
         raise InputError(
@@ -101,7 +126,7 @@ def list_corpus(config: CorpusConfig) -> CorpusFiles:
         reason: tuple(sorted(file.path for file, why in reasons.items() if why == reason))
         for reason in sorted(set(reasons.values()) - {""})
     }
-    corpus = CorpusFiles(tuple(files), left_out)
+    corpus = CorpusFiles(tuple(files), left_out, config.format or "sentences")
     patterns = ", ".join(config.files)
     if not files:
         raise InputError(f"corpus.files {patterns}: got no text, expected some; {corpus.note}")
@@ -113,9 +138,9 @@ def list_corpus(config: CorpusConfig) -> CorpusFiles:
 def _reason_to_leave_out(file: StoredFile, pattern: str, config: CorpusConfig) -> str:
     """Return why a file that a pattern names is not read; empty if it is.
 
-    A file that is named itself is always read. Else hidden files are left out. Endings of text,
-    Parquet (if it is the corpus's format) and compressed files or archives are read unopened; of
-    other endings the first bytes decide.
+    A file that is named itself is always read. Else hidden files are left out, and of JSON lines
+    what describes a data set, as README.md. Endings of text, Parquet (if it is the corpus's format)
+    and compressed files or archives are read unopened; of other endings the first bytes decide.
 
     Raises:
         InputError: A corpus of text has a file that by its first bytes is one of `find_data`.
@@ -127,9 +152,13 @@ def _reason_to_leave_out(file: StoredFile, pattern: str, config: CorpusConfig) -
     suffix = PurePosixPath(file.path).suffix.lower()
     if config.format == "parquet":
         return "" if suffix in (".parquet", *COMPRESSED_SUFFIXES) else _unless_parquet(file)
+    if config.format == "jsonl" and is_description(file.path):
+        return "descriptions of data"
     if suffix in (*_TEXT_SUFFIXES, *COMPRESSED_SUFFIXES):
         return ""
     head = _head(file)
+    if config.format is None and head.startswith(b"PAR1"):
+        return ""
     if kind := find_data(head):
         what, _, remedy = kind.partition(", ")
         raise InputError(
@@ -159,21 +188,6 @@ def _below(path: str, pattern: str) -> str:
     return path.removeprefix(folder) if path.startswith(folder) else ""
 
 
-def is_hidden(name: str) -> bool:
-    """Return whether a file was put into a folder or archive by a program for itself.
-
-    That is: a part of its path begins with a dot or is one of a few systems' names, as `__MACOSX`.
-    """
-    parts = PurePosixPath(name).parts
-    is_dotted = any(part.startswith(".") and part not in (".", "..") for part in parts)
-    return is_dotted or not _SYSTEM_NAMES.isdisjoint(parts)
-
-
-def is_stored_as_text(path: str) -> bool:
-    """Return whether a file is neither compressed nor an archive, by its name."""
-    return not path.lower().endswith(COMPRESSED_SUFFIXES)
-
-
 def _find_pattern(pattern: str) -> list[StoredFile]:
     """Return the files of a pattern; an InputError is raised anew with `corpus.files` in front."""
     try:
@@ -189,6 +203,7 @@ def corpus_fingerprint(config: CorpusConfig) -> str:
     checksum is taken.
     """
     # Without names and order: files that are renamed or moved hold the same text.
+    config = resolve_format(config)
     settings = dataclasses.asdict(config) | {"files": []}
     contents = sorted(content_hash(file.path) for file in find_corpus_files(config))
     return hash_json({"settings": settings, "contents": contents})
@@ -203,6 +218,7 @@ def corpus_splits(config: CorpusConfig, target_bytes: int | None = None) -> list
             are cut into ranges of about this size. By default 1/64 of the corpus, but from 4 to 64
             MiB: enough splits for many workers, few enough to keep track of.
     """
+    config = resolve_format(config)
     files = find_corpus_files(config)
     if target_bytes is None:
         split_bytes = sum(file.num_bytes for file in files) // _NUM_SPLITS

@@ -8,6 +8,7 @@ and line breaks.
 import dataclasses
 import functools
 import hashlib
+import io
 import json
 import re
 import unicodedata
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from albert_core.errors import InputError
+from albert_core.row_formats import open_parquet, read_csv_cells
 from albert_core.storage import find_files, open_file, read_bytes, write_file
 
 # A word is a run of letters and digits; in scripts without spaces each character is one.
@@ -149,20 +151,25 @@ def _word_hash(word: str) -> int:
 def _read_texts(pattern: str) -> Iterator[str]:
     """Yield the texts of all evaluation files that a pattern matches, read by their endings.
 
-    These are .tsv, .json and .jsonl; any other file is JSON if it begins with `{`, else plain text.
+    These are .tsv, .csv, .json, .jsonl and .parquet; any other file is JSON if it begins with `{`,
+    else plain text.
 
     Raises:
         InputError: A file is not UTF-8, not what its ending says, or has no text.
     """
     for file in find_files(pattern):
         data = read_bytes(file.path).removeprefix(b"\xef\xbb\xbf")
+        ending = file.path.rpartition(".")[2].lower()
         try:
-            text = data.decode("utf-8")
-            texts = list(_TEXTS.get(file.path.rpartition(".")[2].lower(), _plain_texts)(text))
+            if ending == "parquet":
+                rows = open_parquet(file.path, io.BytesIO(data)).rows()
+                texts = [text for _, row in rows for text in _strings(row)]
+            else:
+                texts = list(_TEXTS.get(ending, _plain_texts)(data.decode("utf-8")))
         except (ValueError, RecursionError) as error:
             raise InputError(
                 f"evaluation data {file.path}: {' '.join(str(error).split())}; expected UTF-8 "
-                "text in a .tsv, .json, .jsonl or .txt file"
+                "text in a .tsv, .csv, .json, .jsonl or .txt file, or Parquet"
             ) from error
         if not texts:
             raise InputError(f"evaluation data {file.path}: no text in it; remove it")
@@ -173,6 +180,16 @@ def _table_texts(text: str) -> Iterator[str]:
     """Yield the cells of a GLUE file that are not empty, line by line; a heading counts as text."""
     for line in text.split("\n"):  # not splitlines: cells may hold other ends of lines
         yield from filter(None, line.removesuffix("\r").split("\t"))
+
+
+def _csv_texts(text: str) -> Iterator[str]:
+    """Yield the cells of a table between commas that are not empty, the header's too.
+
+    Raises:
+        InputError: It is no CSV.
+    """
+    for _, cells in read_csv_cells("CSV", io.StringIO(text, newline="")):
+        yield from filter(None, cells)
 
 
 def _json_texts(text: str) -> Iterator[str]:
@@ -211,4 +228,10 @@ def _strings(value: Any) -> Iterator[str]:
             yield from _strings(item)
 
 
-_TEXTS = {"tsv": _table_texts, "json": _json_texts, "jsonl": _json_texts}
+_TEXTS = {
+    "tsv": _table_texts,
+    "csv": _csv_texts,
+    "json": _json_texts,
+    "jsonl": _json_texts,
+    "ndjson": _json_texts,
+}

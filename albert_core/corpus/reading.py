@@ -1,6 +1,7 @@
 """Read documents, lists of sentences, from files of every supported format."""
 
 import contextlib
+import dataclasses
 import html
 import json
 import re
@@ -11,12 +12,15 @@ from typing import Any
 from albert_core.corpus.config import CorpusConfig
 from albert_core.corpus.containers import TextStream, damage_errors, open_streams
 from albert_core.corpus.counts import ReadCounts
-from albert_core.corpus.files import CorpusSplit, FileRange, find_corpus_files, is_stored_as_text
+from albert_core.corpus.file_names import FileRange, is_stored_as_text
+from albert_core.corpus.files import CorpusSplit, find_corpus_files, resolve_format
+from albert_core.corpus.formats import find_file_format
 from albert_core.corpus.lines import Lines, clean_text, read_lines, read_raw_lines, strip_line
 from albert_core.corpus.sentences import bounded, split_sentences
 from albert_core.errors import InputError
 from albert_core.json_values import FieldError, JsonObject, as_text, as_texts
-from albert_core.storage import open_file
+from albert_core.row_formats import open_parquet
+from albert_core.storage import StoredFile, open_file
 
 Document = list[str]
 
@@ -32,7 +36,7 @@ def read_documents(
     Args:
         source: A whole file, or the documents that begin in a range of it. Whatever the ranges of a
             file, each document belongs to exactly one.
-        config: How the file is laid out.
+        config: How the file is laid out; without a format, it is found by the file.
         counts: Receives counts of irregularities; added to.
 
     Raises:
@@ -41,6 +45,9 @@ def read_documents(
     if not isinstance(source, FileRange):
         with open_file(str(source)) as file:
             source = FileRange(str(source), 0, file.seek(0, 2))
+    if config.format is None:
+        found = find_file_format(StoredFile(source.path, source.end))
+        config = dataclasses.replace(config, format=found or "sentences")
     counts = counts if counts is not None else ReadCounts()
     is_plain = is_stored_as_text(source.path)
     with contextlib.nullcontext() if is_plain else damage_errors(source.path):
@@ -70,6 +77,7 @@ def read_split(
 
 def corpus_documents(config: CorpusConfig, counts: ReadCounts | None = None) -> Iterator[Document]:
     """Yield the documents of all files of a corpus, in the order of their names."""
+    config = resolve_format(config)
     for file in find_corpus_files(config):
         yield from read_documents(FileRange(file.path, 0, file.num_bytes), config, counts)
 
@@ -190,23 +198,15 @@ def _parquet_texts(source: TextStream, config: CorpusConfig) -> Iterator[Any]:
     Raises:
         InputError: It is no Parquet file, lacks the column, or a value is no text or list of texts.
     """
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        table = pyarrow.parquet.ParquetFile(source.file)
-        if config.text_field not in table.schema_arrow.names:
-            raise InputError(
-                f"{source.path}: got the columns {', '.join(table.schema_arrow.names)}, "
-                f"expected {config.text_field!r}; set corpus.text_field"
-            )
-        batches = table.iter_batches(batch_size=1024, columns=[config.text_field])
-        values = (value for batch in batches for value in batch.column(0).to_pylist())
-        for number, value in enumerate(values, start=1):
-            yield _checked_text(value, f"{source.path}, row {number:,}", config)
-    except (pyarrow.ArrowException, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{source.path}: not a Parquet file ({reason}); copy it anew") from error
+    table = open_parquet(source.path, source.file)
+    if config.text_field not in table.names:
+        raise InputError(
+            f"{source.path}: got the columns {', '.join(table.names)}, expected "
+            f"{config.text_field!r}; set corpus.text_field"
+        )
+    for number, values in table.rows([config.text_field]):
+        value = values[config.text_field]
+        yield _checked_text(value, f"{source.path}, row {number:,}", config)
 
 
 def _checked_text(value: Any, place: str, config: CorpusConfig) -> str | list[str] | None:

@@ -4,7 +4,7 @@ Imports neither Keras nor TensorFlow: it is done in seconds, before a run starts
 """
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from albert_core.finetuning.config import FinetuningConfig
@@ -14,6 +14,7 @@ from albert_core.finetuning.question_features import (
     unaligned_error,
 )
 from albert_core.tasks import InvalidRows, Question, Task, read_examples, read_questions
+from albert_core.tasks.description import describe_files
 from albert_core.tasks.reading import SPLITS
 from albert_core.tokenization import Tokenizer
 
@@ -22,11 +23,17 @@ _INVISIBLE = ("Z", "Cc", "Cf", "M")
 
 
 def check_task_data(
-    task: Task, folder: Path, config: FinetuningConfig, tokenizer: Tokenizer | None = None
+    task: Task,
+    folder: Path,
+    config: FinetuningConfig,
+    tokenizer: Tokenizer | None = None,
+    *,
+    say: Callable[[str], None] = print,
 ) -> None:
     """Read every row of a task, dev and test files too, and refuse what could not be used.
 
-    Rows of the training set that are left out are let pass.
+    Says which files in which formats these are. Rows of the training set that are left out are let
+    pass.
 
     Args:
         task: The task.
@@ -35,15 +42,17 @@ def check_task_data(
         tokenizer: The vocabulary, where it exists already. Without it questions are taken to have
             a token for each word, the least there can be, and contexts to be aligned with their
             tokens, if there is anything to be seen in them.
+        say: Called with a line about the files; prints it to standard output by default.
 
     Raises:
         InputError: A file is missing, a row is wrong or has another number of choices than the
             first of its split, a question leaves no room for its context, or no context of a split
             can be aligned.
     """
+    say(f"{task.name}: {describe_files(task, folder)}")
     leaves_out = config.leaves_out(task)
     for split in SPLITS:
-        invalid_rows = InvalidRows.of_split(split, leaves_out=leaves_out)
+        invalid_rows = InvalidRows.of_split(task, split, leaves_out=leaves_out)
         if task.kind != "question_answering":
             read_examples(task, folder, split, invalid_rows=invalid_rows)
             continue

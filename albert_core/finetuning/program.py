@@ -25,6 +25,7 @@ from albert_core.finetuning.task_program import TaskData, task_program
 from albert_core.finetuning.trials import Trial, TrialTrainer, best_trials
 from albert_core.progress import ReportProgress, quiet
 from albert_core.tasks import Task
+from albert_core.tasks.description import describe_files
 from albert_core.tokenization import Tokenizer
 from albert_core.tracking.step import TrackRow, untracked
 from albert_core.training.best_weights import copy_best
@@ -79,8 +80,8 @@ def run_finetuning(
     Returns:
         The best dev metrics, with several seeds also mean and sample standard deviation; the step,
         rate, batch size and seed of the best model; `majority_score` of a baseline that needs no
-        model; the scores of the frozen probe; the sizes of both sets; training rows left out, by
-        cause.
+        model; the scores of the frozen probe; the sizes of both sets; in words the files that they
+        are from; training rows left out, by cause.
 
     Raises:
         InputError: The checkpoint, its vocabulary or the task's files cannot be used, or
@@ -100,6 +101,8 @@ def run_finetuning(
         progress(0, 0, f"the original has no recipe for {task.name}: the settings stay as they are")
     with use_devices("single") as devices, use_precision(config.precision, devices.name):
         program = task_program(task, config, tokenizer, feature_cache)
+        files = describe_files(task, data)
+        progress(0, 0, f"{task.name}: {files}")
         progress(0, 0, "making features")
         train, dev = program.read(data, "train"), program.read(data, "dev")
         configs = config.trials(num_examples=len(train.examples))
@@ -125,6 +128,7 @@ def run_finetuning(
         **_probe(checkpoint, weights, tokenizer, task, config, train, dev, results, progress),
         "num_train": len(train.examples),
         "num_dev": len(dev.examples),
+        "data_files": files,
         **_count_untrained(train, trained_length),
         **{f"num_left_out ({cause})": number for cause, number in train.left_out.items()},
     }

@@ -296,7 +296,7 @@ def _monitored_metric(config: FinetuningConfig, task: Task, dev: TaskData) -> st
     With the original's recipe, of a task whose score is the mean of several files (MNLI) the first
     file's alone.
     """
-    first_file = task.dev[0].name
+    first_file = task.sources("dev")[0].name
     is_mean = task.averages_sources and len(set(dev.sources)) > 1
     if is_mean and _has_original_recipe(config, task):
         return f"{first_file}_{task.metrics[0]}"

@@ -69,7 +69,7 @@ def score_baselines(program: TaskProgram, folder: Path, dev: TaskData) -> list[S
     if task.kind == "question_answering":
         return []
     leaves_out = program.config.leaves_out(task)
-    invalid_rows = InvalidRows.of_split("train", leaves_out=leaves_out)
+    invalid_rows = InvalidRows.of_split(task, "train", leaves_out=leaves_out)
     train = read_examples(task, folder, "train", invalid_rows=invalid_rows)
     baselines = []
     if tfidf := predict_with_tfidf(task, train, dev.examples):

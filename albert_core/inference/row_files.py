@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
@@ -11,6 +12,7 @@ from albert_core.errors import InputError
 from albert_core.inference.file_formats import STANDARD_INPUT, RowFormat
 from albert_core.row_formats import (
     NumberedCells,
+    find_other_delimiter,
     open_parquet,
     read_csv_cells,
     read_json_objects,
@@ -147,7 +149,21 @@ def _read_tsv(path: str, text: io.TextIOWrapper) -> Iterator[Row]:
 
 
 def _read_csv(path: str, text: io.TextIOWrapper) -> Iterator[Row]:
-    yield from _with_header(path, read_csv_cells(path, text))
+    """Yield the rows of CSV by the names in its first row.
+
+    Raises:
+        InputError: It is no CSV, other signs than commas are between its cells, or as of
+            `_with_header`.
+    """
+    rows = read_csv_cells(path, text)
+    for first in rows:
+        if other := find_other_delimiter(first[1]):
+            remedy = "give --format tsv" if other == "\t" else "save it with commas"
+            raise InputError(
+                f"{path}, line 1: got one column, {first[1][0][:100]!r}, expected commas between "
+                f"columns; {remedy}"
+            )
+        yield from _with_header(path, itertools.chain([first], rows))
 
 
 def _with_header(path: str, rows: NumberedCells) -> Iterator[Row]:

@@ -33,7 +33,7 @@ class TaskSignature:
     @classmethod
     def from_task(cls, task: Task) -> "TaskSignature":
         """Return the signature of models fine-tuned on a task, by its first dev file."""
-        source = task.dev[0]
+        source = task.sources("dev")[0]
         return cls(
             kind=task.kind,
             labels=task.labels,

@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 from albert_core.errors import InputError
-from albert_core.row_formats import NumberedCells, read_csv_cells, read_tsv_cells
+from albert_core.row_formats import (
+    NumberedCells,
+    find_other_delimiter,
+    read_csv_cells,
+    read_tsv_cells,
+)
 from albert_core.tasks.quoting import Rows, unquote_export
 from albert_core.tasks.rows import Row, RowCells, TaskRows, UnusableRowError, checked_id
 from albert_core.tasks.table_columns import TableColumns, find_columns
@@ -15,8 +20,6 @@ from albert_core.tasks.task import Source
 from albert_core.tasks.text_files import read_text
 
 CellFormat = Literal["tsv", "csv"]
-
-_OTHER_DELIMITERS = ";\t|"
 
 
 def read_header(path: Path, source: Source, file_format: CellFormat) -> list[str]:
@@ -106,11 +109,10 @@ class CellRows(TaskRows):
         cells = read_csv_cells(str(self.path), lines, delimiter=delimiter)
         rows = [(number, row) for number, row in cells if row]
         first = rows[0][1] if rows else []
-        others = [sign for sign in _OTHER_DELIMITERS if len(first) == 1 and sign in first[0]]
-        if others:
+        if other := find_other_delimiter(first):
             raise InputError(
                 f"{self.path}, line 1: got one column, {first[0][:100]!r}, expected columns "
-                f"between {delimiter!r}; declare what is between them with delimiter: {others[0]!r}"
+                f"between {delimiter!r}; declare what is between them with delimiter: {other!r}"
             )
         return rows
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from albert_core.errors import InputError
-from albert_core.tasks.task import BadRows, Split
+from albert_core.tasks.task import BadRows, Split, Task
 
 Row = TypeVar("Row")
 
@@ -90,9 +90,13 @@ class InvalidRows:
         self._num_choices: int | None = None
 
     @classmethod
-    def of_split(cls, split: Split, *, leaves_out: bool) -> "InvalidRows":
-        """Return a new collector, which leaves rows out only of a training set."""
-        return cls("leave_out" if leaves_out and split == "train" else "refuse", split)
+    def of_split(cls, task: Task, split: Split, *, leaves_out: bool) -> "InvalidRows":
+        """Return a new collector, which leaves rows out only of training files.
+
+        These hold the dev set, too, where it is split off.
+        """
+        is_trained = split == "train" or (split == "dev" and task.splits_off_dev)
+        return cls("leave_out" if leaves_out and is_trained else "refuse", split)
 
     def describe_uneven(self, num_choices: int) -> str:
         """Return what is wrong with a row of another number of choices than the first one's.

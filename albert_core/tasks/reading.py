@@ -9,11 +9,13 @@ from albert_core.errors import InputError
 from albert_core.files import hash_json, sha256_of_file
 from albert_core.storage import find_below
 from albert_core.tasks.cell_rows import read_header
+from albert_core.tasks.dev_split import choose_dev_rows
 from albert_core.tasks.examples import Example, InvalidRows, Question
+from albert_core.tasks.fingerprints import fingerprinted_values
 from albert_core.tasks.race_file import read_race
 from albert_core.tasks.squad_file import read_squad
 from albert_core.tasks.tables import find_format, read_table
-from albert_core.tasks.task import Source, Split, Task, fingerprinted_values
+from albert_core.tasks.task import Source, Split, Task
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
@@ -109,7 +111,33 @@ def read_questions(
 
 
 def _read(task: Task, folder: Path, split: Split, invalid_rows: InvalidRows) -> Iterator:
-    """Yield the examples or questions of a split, file by file; in the end check their number.
+    """Yield the examples or questions of a split; arguments and errors are those of `_read_files`.
+
+    Of a dev set that is split off those of the training files that belong to it, and of the
+    training set the others.
+
+    Raises:
+        InputError: As of `_read_files`; or too few rows are there to split any off.
+    """
+    if split == "test" or not task.splits_off_dev:
+        yield from _read_files(task, folder, split, invalid_rows)
+        return
+    # As training rows for both, so that both find the same rows unusable.
+    rows = list(_read_files(task, folder, "train", invalid_rows))
+    is_dev = choose_dev_rows(task, rows)
+    if not any(is_dev):
+        raise InputError(
+            f"{folder / task.train[0].file}: got {len(rows):,} rows, of which dev_fraction "
+            f"{task.dev_fraction:g} splits off none for the dev set; expected more rows, a larger "
+            "dev_fraction, or dev files"
+        )
+    yield from (
+        row for row, belongs in zip(rows, is_dev, strict=True) if belongs == (split == "dev")
+    )
+
+
+def _read_files(task: Task, folder: Path, split: Split, invalid_rows: InvalidRows) -> Iterator:
+    """Yield the rows of a split's files, file by file; in the end check their number.
 
     Raises:
         InputError: A file is missing or cannot be used, `invalid_rows` refuses a row; or, at the

@@ -1,13 +1,14 @@
 """All tasks by name, where their files are looked for, and tasks that people declare."""
 
+import dataclasses
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from albert_core.errors import InputError
 from albert_core.settings import parse_settings, texts_as_written
-from albert_core.storage import local_folder, read_bytes
+from albert_core.storage import find_files, join, local_folder, read_bytes
 from albert_core.tasks.clue import CLUE_FOLDERS, CLUE_TASKS
 from albert_core.tasks.glue import GLUE_FOLDERS, GLUE_TASKS
 from albert_core.tasks.reading import SPLITS, existing_files
@@ -17,7 +18,8 @@ from albert_core.tasks.reading_comprehension import (
     SQUAD_FOLDERS,
     SQUAD_TASKS,
 )
-from albert_core.tasks.task import Source, Task
+from albert_core.tasks.split_files import SHARDS_FOLDER, has_labels, with_found_files
+from albert_core.tasks.task import Source, Split, Task
 from albert_core.yaml_text import load_yaml, load_yaml_as_text
 
 DECLARATION_NAME = "task.yaml"
@@ -29,8 +31,18 @@ TASK_GROUPS: Mapping[str, tuple[str, ...]] = {"all-glue": tuple(GLUE_FOLDERS)}
 """Names that stand for several tasks."""
 
 _PLAIN_NAME = re.compile(r"(?!\.)[^/\\\x00-\x1f]+")
+
+
+def _hub_name(task: str) -> str:
+    """Return the folder of a task of GLUE in Hugging Face's data set `glue`, as `sst2`."""
+    return {"sst-2": "sst2", "sts-b": "stsb"}.get(task, task)
+
+
 _FOLDERS: Mapping[str, tuple[str, ...]] = {
-    **{name: (folder, f"glue/{folder}") for name, folder in GLUE_FOLDERS.items()},
+    **{
+        name: tuple(path for one in (folder, _hub_name(name)) for path in (one, f"glue/{one}"))
+        for name, folder in GLUE_FOLDERS.items()
+    },
     **{task.name: SQUAD_FOLDERS for task in SQUAD_TASKS},
     **{task.name: RACE_FOLDERS for task in RACE_TASKS},
     **{
@@ -63,7 +75,10 @@ def named_task(name: str) -> Task:
 
 
 def find_task(name: str, data_dir: str | Path) -> tuple[Task, Path]:
-    """Return a task and the folder of its files.
+    """Return a task, with the files that are there, and the folder of its files.
+
+    For splits that a declaration says nothing of, and published files that are missing, files are
+    found by their names, see `with_found_files`.
 
     Args:
         name: One of `TASKS`, a folder of `data_dir` that declares itself in a task.yaml, or the
@@ -71,17 +86,18 @@ def find_task(name: str, data_dir: str | Path) -> tuple[Task, Path]:
         data_dir: Folder of the tasks' folders, local or gs://.
 
     Raises:
-        InputError: The task or its folder is unknown, or the declaration is wrong or has another
-            name than the folder that holds it.
+        InputError: The task or its folder is unknown, the declaration is wrong or has another name
+            than the folder that holds it, or as of `with_found_files`.
     """
     data_dir = local_folder(data_dir)
     declaration = data_dir / name / DECLARATION_NAME
+    undeclared: Collection[Split] = SPLITS
     if name in TASKS:
         task = TASKS[name]
     elif name.endswith((".yaml", ".yml")):
-        task = read_task_file(name)
+        task, undeclared = read_declaration(name)
     elif declaration.is_file():
-        task = read_task_file(declaration)
+        task, undeclared = read_declaration(declaration)
         if task.name != name:
             raise InputError(
                 f"{declaration}: got name {task.name!r}, expected the folder's, {name!r}"
@@ -91,7 +107,7 @@ def find_task(name: str, data_dir: str | Path) -> tuple[Task, Path]:
             f"task {name!r}: unknown; expected one of {', '.join(TASKS)}, a folder of {data_dir} "
             f"with a {DECLARATION_NAME}, or the path of such a file"
         )
-    return task, data_folder(task, data_dir)
+    return _find_in_folders(task, data_dir, undeclared)
 
 
 def data_folder(task: Task, data_dir: str | Path) -> Path:
@@ -103,14 +119,77 @@ def data_folder(task: Task, data_dir: str | Path) -> Path:
     Raises:
         InputError: No candidate holds any.
     """
-    candidates, data_dir = candidate_folders(task), local_folder(data_dir)
-    for folder in candidates:
-        if any(existing_files(source, data_dir / folder) for source in task.dev):
-            return data_dir / folder
-    raise InputError(
-        f"task {task.name}: no {task.dev[0].file} in {data_dir} or below it in "
-        f"{' or '.join(folder for folder in candidates if folder != '.')}; expected the task's "
-        "dev set, in files as they are published"
+    return _find_in_folders(task, local_folder(data_dir), ())[1]
+
+
+def _find_in_folders(
+    task: Task, data_dir: Path, undeclared: Collection[Split]
+) -> tuple[Task, Path]:
+    """Return a task with the files that are there, and the first folder that has its dev set.
+
+    Args:
+        task: The task.
+        data_dir: Folder of the tasks' folders.
+        undeclared: The splits that may have other files than the task says.
+
+    Raises:
+        InputError: No candidate has it, or as of `with_found_files`.
+    """
+    wanted = task
+    for folder in (data_dir / candidate for candidate in candidate_folders(task)):
+        found = with_found_files(task, _names_in(folder), undeclared, folder=str(folder))
+        if any(existing_files(source, folder) for source in found.sources("dev")):
+            return with_known_labels(found, task, str(folder)), folder
+        wanted = wanted if wanted.dev else found
+    raise no_dev_set(wanted, str(data_dir))
+
+
+def _names_in(folder: Path) -> list[str]:
+    """Return the names of what is in a folder, and of `data` in it the paths, folders left out.
+
+    Also of what is no file, as a pipe: it is refused later, and not taken for missing.
+
+    Raises:
+        InputError: A folder cannot be read.
+    """
+    try:
+        return [
+            path.relative_to(folder).as_posix()
+            for part in (folder, folder / SHARDS_FOLDER)
+            if part.is_dir()
+            for path in part.iterdir()
+            if not path.is_dir()
+        ]
+    except OSError as error:
+        raise InputError(
+            f"{error.filename}: {error.strerror}; expected a readable folder"
+        ) from error
+
+
+def with_known_labels(found: Task, declared: Task, folder: str) -> Task:
+    """Return a task in which a test file that was found has labels only if its first row has one.
+
+    Args:
+        found: The task with the files that are there.
+        declared: The task as it is declared.
+        folder: Address of the folder of its files.
+    """
+    if found.test == declared.test or declared.test:
+        return found
+    (source,) = found.test
+    file = min(find_files(join(folder, source.file)))
+    is_labelled = has_labels(found, source, file.path)
+    return dataclasses.replace(found, test=(dataclasses.replace(source, is_labelled=is_labelled),))
+
+
+def no_dev_set(task: Task, data_dir: str) -> InputError:
+    """Return the error of a task of which no folder has the dev set, or what it is split off."""
+    split = "training" if task.splits_off_dev else "dev"
+    return InputError(
+        f"task {task.name}: no {task.sources('dev')[0].file} in {data_dir} or below it in "
+        f"{' or '.join(folder for folder in candidate_folders(task) if folder != '.')}; expected "
+        f"the task's {split} set, in files as they are published, or named train, dev (or "
+        "validation) and test with the ending of their format"
     )
 
 
@@ -120,9 +199,15 @@ def candidate_folders(task: Task) -> tuple[str, ...]:
 
 
 def read_task_file(path: str | Path) -> Task:
-    """Return the task that a YAML file declares, local or gs://.
+    """Return the task that a YAML file declares, local or gs://, as `read_declaration` does."""
+    return read_declaration(path)[0]
 
-    Its keys are the fields of `Task`; a source may be given as the name of its file alone.
+
+def read_declaration(path: str | Path) -> tuple[Task, Collection[Split]]:
+    """Return the task that a YAML file declares, local or gs://, and the splits it says nothing of.
+
+    Its keys are the fields of `Task`; a source may be given as the name of its file alone. Dev and
+    test files that are not declared are none.
 
     Raises:
         InputError: The file is missing, no YAML, or the declaration is wrong, has training or dev
@@ -131,12 +216,15 @@ def read_task_file(path: str | Path) -> Task:
     data = read_bytes(str(path))
     values = load_yaml(data, source=str(path))
     written = load_yaml_as_text(data, source=str(path))
+    undeclared: Collection[Split] = ()
     if isinstance(values, Mapping):
+        undeclared = [split for split in SPLITS if split not in values]
         values = texts_as_written(Task, _with_lists(values), _with_lists(written))
+        values = {"dev": [], **values}
     task = parse_settings(Task, values, source=str(path))
     _refuse_outside_paths(task, path)
     _refuse_missing_labels(task, path)
-    return task
+    return task, undeclared
 
 
 def _refuse_missing_labels(task: Task, path: str | Path) -> None:

@@ -181,7 +181,8 @@ class Task:
         kind: What is asked: a class, any number of labels or a number for a text or a pair, one of
             several choices, or the part of a text that answers a question.
         train: Training files.
-        dev: Development files.
+        dev: Development files. Without any, a part of the training rows is split off, see
+            `dev_split`.
         test: Test files, predicted and, where they have labels, scored.
         texts: Columns by number from 0, or names of the header or of JSON keys. One or two; of
             multiple choice the text, then one list of choices. A name with braces is a template
@@ -197,6 +198,9 @@ class Task:
             not computed over all rows together.
         has_unanswerable: Whether a question may have no answer (as in SQuAD 2.0).
         bad_rows: What to do with rows of the training files that cannot be used.
+        dev_fraction: Fraction of the training rows that are split off as the dev set, at most half;
+            only without dev files.
+        dev_seed: Decides which rows these are; only without dev files.
         recipe: How the original fine-tunes.
         paper_scores: Scores in percent that others published, by model, in the first metric: on
             the dev set, of RACE on the test set.
@@ -216,6 +220,8 @@ class Task:
     averages_sources: bool = False
     has_unanswerable: bool = False
     bad_rows: BadRows = "refuse"
+    dev_fraction: float = 0.1
+    dev_seed: int = 12345
     recipe: Recipe = dataclasses.field(default_factory=Recipe)
     paper_scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
@@ -223,15 +229,39 @@ class Task:
         """Refuse declarations that are incomplete or contradict themselves.
 
         Raises:
-            InputError: A field is null, train or dev files are missing, or names of files, texts,
-                labels or metrics do not fit the kind of the task.
+            InputError: A field is null, train files are missing, the dev set cannot be split off as
+                declared, or names of files, texts, labels or metrics do not fit the kind of the
+                task.
         """
         _refuse_nulls(self, f"task {self.name}")
-        if not self.train or not self.dev:
-            raise InputError(f"task {self.name}: got no train or no dev file, expected both")
+        if not self.train:
+            raise InputError(f"task {self.name}: got no train file, expected one")
+        self._check_dev_split()
         self._check_sources()
         self._check_labels()
         self._check_metrics()
+
+    def _check_dev_split(self) -> None:
+        """Refuse settings of a dev set that is split off, if they are impossible or of no effect.
+
+        Raises:
+            InputError: The fraction is not above 0 and at most one half, or there are dev files and
+                fraction or seed are not the defaults.
+        """
+        if not 0 < self.dev_fraction <= 0.5:
+            raise InputError(
+                f"task {self.name}: got dev_fraction {self.dev_fraction:g}, expected a number "
+                "above 0 and at most 0.5"
+            )
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if self.dev and field.name in ("dev_fraction", "dev_seed") and value != field.default:
+                files = ", ".join(source.file for source in self.dev)
+                raise InputError(
+                    f"task {self.name}: got {field.name} {value} with the dev files {files}, "
+                    "expected none, since nothing is split off then; leave it out, or declare "
+                    "dev: []"
+                )
 
     def _check_sources(self) -> None:
         """Refuse files of a split with the same name, and files with texts that do not fit.
@@ -337,9 +367,15 @@ class Task:
         """Width of the output layer of a classification, `multi_label` or a regression."""
         return len(self.labels) or 1
 
+    @property
+    def splits_off_dev(self) -> bool:
+        """Whether the dev set is a part of the training rows."""
+        return not self.dev
+
     def sources(self, split: Split) -> tuple[Source, ...]:
-        """Return the files of a split."""
-        return {"train": self.train, "dev": self.dev, "test": self.test}[split]
+        """Return the files in which a split's rows are; of a dev set split off, the training's."""
+        dev = self.dev or self.train
+        return {"train": self.train, "dev": dev, "test": self.test}[split]
 
     def source_format(self, source: Source, name: str = "") -> Format:
         """Return the format of a file, with `auto` resolved.
@@ -356,27 +392,3 @@ class Task:
             return "squad"
         ending = PurePosixPath(name or source.file).suffix.lower()
         return FORMATS_BY_ENDING.get(ending, "tsv")
-
-
-# Fields that the first versions did not have: with their defaults they are no part of a hash, so
-# that work of these versions is found.
-_LATER_SOURCE_FIELDS = ("delimiter",)
-
-
-def fingerprinted_values(task: Task) -> dict[str, Any]:
-    """Return a declaration as plain values by name, for a hash of it.
-
-    Fields that the first versions did not have are left out where they are as their defaults.
-    """
-    values = dataclasses.asdict(task)
-    defaults = {field.name: field.default for field in dataclasses.fields(Source)}
-    for split in ("train", "dev", "test"):
-        values[split] = [
-            {
-                name: value
-                for name, value in source.items()
-                if name not in _LATER_SOURCE_FIELDS or value != defaults[name]
-            }
-            for source in values[split]
-        ]
-    return values

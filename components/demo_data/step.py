@@ -24,6 +24,7 @@ from albert_core.artifacts.step import run_step
 from albert_core.errors import InputError
 from albert_core.progress import ReportProgress, quiet
 from components.demo_data.docstrings import PACKAGES, DocstringProse, Sentence, read_documents
+from components.demo_data.examples import write_examples
 from components.demo_data.tasks import (
     NEXT_LABELS,
     TaskDeclaration,
@@ -98,7 +99,7 @@ def write_demo_data(output: Path, *, seed: int = 12345) -> dict[str, float | int
     depend on these packages' versions and the seed, and on nothing else.
 
     Args:
-        output: Folder that receives `corpus/` and `tasks/`; made if missing.
+        output: Folder that receives `corpus/`, `tasks/` and `examples/`; made if missing.
         seed: Decides the split into train and dev and the draws of the tasks.
 
     Returns:
@@ -116,8 +117,10 @@ def write_data_set(
 ) -> dict[str, float | int]:
     """Write a corpus and two tasks from the documentation of any installed packages.
 
+    Examples of other formats, see `write_examples`, are made of them.
+
     Args:
-        output: Folder that receives `corpus/` and `tasks/`; made if missing.
+        output: Folder that receives `corpus/`, `tasks/` and `examples/`; made if missing.
         packages: Importable package names, or `python` for the standard library.
         seed: Decides the split into train and dev and the draws of the tasks.
         num_processes: Processes that parse the packages; by default one a core, at most 8.
@@ -138,6 +141,9 @@ def write_data_set(
     metrics["num_dev_documents"] = len(dev)
     metrics |= _write_package_task(output / "tasks" / "docs-package", train, dev, seed)
     metrics |= _write_next_task(output / "tasks" / "docs-next", train, dev, seed)
+    train_rows, dev_rows = _package_rows(train, dev, seed)
+    labels = _packages(train)
+    write_examples(output / "examples", train, train_rows, dev_rows, labels)
     return metrics
 
 
@@ -273,11 +279,23 @@ def _write_package_task(
 
     The folder's name is the task's. Its labels are the packages in `train`.
     """
-    labels = sorted({document.package for document in train})
-    task = TaskDeclaration(name=folder.name, texts=[0], label=1, labels=labels)
-    train_rows = package_rows(train, max_rows_per_package=MAX_PACKAGE_TRAIN_ROWS, seed=seed)
-    dev_rows = package_rows(dev, max_rows_per_package=MAX_PACKAGE_DEV_ROWS, seed=seed)
-    return _write_task(folder, task, ("sentence", "label"), train_rows, dev_rows)
+    task = TaskDeclaration(name=folder.name, texts=[0], label=1, labels=_packages(train))
+    return _write_task(folder, task, ("sentence", "label"), *_package_rows(train, dev, seed))
+
+
+def _packages(documents: Sequence[DocstringProse]) -> list[str]:
+    """Return the packages that documents are of, sorted."""
+    return sorted({document.package for document in documents})
+
+
+def _package_rows(
+    train: Sequence[DocstringProse], dev: Sequence[DocstringProse], seed: int
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Return the training and the dev rows of the task of telling packages apart."""
+    return (
+        package_rows(train, max_rows_per_package=MAX_PACKAGE_TRAIN_ROWS, seed=seed),
+        package_rows(dev, max_rows_per_package=MAX_PACKAGE_DEV_ROWS, seed=seed),
+    )
 
 
 def _write_next_task(

@@ -19,7 +19,7 @@ from albert_core.inference.task_settings import read_declared_task
 from albert_core.progress import ReportProgress, quiet
 from albert_core.storage import join, read_bytes
 from albert_core.tasks import Task, data_folder, task_fingerprint
-from albert_core.tasks.task import fingerprinted_values
+from albert_core.tasks.fingerprints import fingerprinted_values
 from components.export.card.config import CardConfig
 from components.export.config import ExportConfig
 from components.export.exporter import DevFiles, Exporter

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from albert_core.corpus import CorpusSplit, FileRange, read_split
 from albert_core.corpus.cleaning import DocumentFilter
-from albert_core.corpus.files import is_stored_as_text
+from albert_core.corpus.file_names import is_stored_as_text
 from albert_core.errors import InputError
 from albert_core.records.documents import encode_documents
 from albert_core.records.shards import ShardBuilder

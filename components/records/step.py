@@ -56,6 +56,8 @@ def make_records(
     """
     cleaning, beam = cleaning or CleaningConfig(), beam or BeamConfig()
     tokenizer = load_tokenizer(input_folder(vocab))
+    listed = list_corpus(corpus)
+    corpus = dataclasses.replace(corpus, format=listed.format)
     settings = {
         "records": {
             **dataclasses.asdict(config),
@@ -93,7 +95,7 @@ def make_records(
             folder=_work_folder(beam, work),
             work=work_fingerprint("records", settings, inputs),
         )
-        if note := list_corpus(corpus).note:
+        for note in filter(None, (listed.found, listed.note)):
             progress(0, 0, note)
         splits = name_splits(corpus_splits(corpus))
         context.write_overlap_index()

@@ -183,7 +183,7 @@ def _task_headline(tasks: Sequence[TaskSummary]) -> Headline:
 
 
 def task_details(task: TaskSummary) -> Iterator[str]:
-    """Yield the lines below a task's score: metrics, seeds, the grid's choice, published scores.
+    """Yield the lines below a score: metrics, seeds, the grid's choice, published scores, files.
 
     Each only where there is something to say: metrics where there are two or more (SQuAD's
     threshold is not one), seeds where there are several.
@@ -209,6 +209,8 @@ def task_details(task: TaskSummary) -> Iterator[str]:
     if task.paper_scores:
         others = (f"{model} {score:.1f}" for model, score in task.paper_scores.items())
         yield f"Published: {' · '.join(others)}"
+    if task.data_files:
+        yield f"Data: {task.data_files}"
 
 
 def _random_seeds(task: TaskSummary) -> str:

@@ -81,6 +81,7 @@ class TaskSummary:
         paper_scores: Published scores, by model, in percent.
         num_train: Training examples.
         num_dev: Dev examples.
+        data_files: Which files they are from, in words; empty of earlier versions.
         history: A row for each dev evaluation of fine-tuning: global_step, train_loss, metrics.
         random_weights_history: The same from random weights, empty if it was not run.
         kind: Kind of the task.
@@ -121,6 +122,7 @@ class TaskSummary:
     analysis: TaskAnalysis = dataclasses.field(default_factory=TaskAnalysis)
     probe: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     model_path: str = ""
+    data_files: str = ""
 
     def difference_from(self, baseline: str) -> Difference | None:
         """Return the score's difference from a baseline by its name; None if it was not run."""

@@ -146,6 +146,7 @@ def _summarise(
         paper_scores=task.paper_scores,
         num_train=tuned["num_train"],
         num_dev=tuned["num_dev"],
+        data_files=tuned.get("data_files", ""),
         history=read_history(run.model),
         random_weights_history=read_history(random.model) if random else [],
         training_log=thin_rows(read_log(run.model), ("loss",)),

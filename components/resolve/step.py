@@ -65,7 +65,7 @@ def resolve(
     """
     date = parse_date(date)
     corpus = dataclasses.replace(corpus, files=with_date(corpus.files, date))
-    check_corpus(corpus)
+    corpus = check_corpus(corpus)
     accepted = accepted_before(retraining.accepted, date) if retraining.accepted else None
     if accepted:
         vocab = dataclasses.replace(vocab, source=accepted.address)

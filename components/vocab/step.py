@@ -51,6 +51,8 @@ def train_vocab(
             `config.source` is missing, or the settings differ from it.
     """
     source = load_source(config) if config.source else None
+    listed = list_corpus(corpus)
+    corpus = dataclasses.replace(corpus, format=listed.format)
 
     def body(results: Path, _: Path) -> Metrics:
         """Train or take the vocabulary, write it and its report into `results`; return the metrics.
@@ -61,9 +63,8 @@ def train_vocab(
         Raises:
             InputError: No file has text, or the vocabulary cannot be trained on it.
         """
-        files = list_corpus(corpus)
-        if files.note:
-            progress(0, 0, files.note)
+        for note in filter(None, (listed.found, listed.note)):
+            progress(0, 0, note)
         progress(0, 0, "choosing sentences")
         reading = ReadCounts()
         corpus_sentences = _CountedSentences(corpus, reading)
@@ -80,7 +81,7 @@ def train_vocab(
         (results / SENTENCES_NAME).write_text(examples, encoding="utf-8")
         progress(0, 0, "describing the vocabulary")
         irregularities = {
-            "num_left_out_files": sum(map(len, files.left_out.values())),
+            "num_left_out_files": sum(map(len, listed.left_out.values())),
             "num_sentences_not_sampled": corpus_sentences.count - len(sentences),
             **dataclasses.asdict(reading),
             **dataclasses.asdict(tokenizer.training_counts),

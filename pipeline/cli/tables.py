@@ -245,6 +245,7 @@ def steps_table(steps: Sequence[Mapping[str, Any]], states: Mapping[str, str]) -
 
 # Metrics of fine-tuning and evaluation that are in the table of scores, or of no interest here.
 _TASK_BOOKKEEPING = (
+    "data_files",
     "global_step",
     "majority_score",
     "num_dev",

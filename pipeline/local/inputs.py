@@ -90,12 +90,12 @@ class LocalInputs:
                 f"date: got {self.date}, expected none, since nothing depends on it; put "
                 f"{DATE_PLACEHOLDER} into corpus.files or title, or set retraining.accepted"
             )
-        check_corpus(config.corpus)
+        corpus = check_corpus(config.corpus)
         return Resolved(
             date=NO_DATE,
             title=config.title,
-            corpus=config.corpus,
-            corpus_fingerprint=corpus_fingerprint(config.corpus),
+            corpus=corpus,
+            corpus_fingerprint=corpus_fingerprint(corpus),
             vocab=config.vocab,
             pretraining=config.pretraining,
             accepted=None,

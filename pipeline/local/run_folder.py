@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import hashlib
+import operator
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -37,6 +38,9 @@ _FREE_SETTINGS = (
     "storage.user_project",
     *(f"tracking.{field.name}" for field in dataclasses.fields(TrackingConfig)),
 )
+
+# Settings that, where they are not set, are found by the files. Earlier versions had a default.
+_FOUND_SETTINGS = ("corpus.format",)
 
 
 @contextlib.contextmanager
@@ -94,7 +98,8 @@ def _refuse_other_configuration(folder: Path, config: RunConfig, *, reconfigure:
     """Refuse a folder that is not for this run.
 
     A folder that does not exist, or was only begun, is accepted, and so are
-    changes of tasks and `random_weights_baseline`. Of a damaged configuration, which is told,
+    changes of tasks and `random_weights_baseline`, and a format of the corpus that is left to be
+    found. Of a damaged configuration, which is told,
     nothing is compared: every step compares its own settings with those of its results. A run's
     folder has the lock's file or that of the events beside its configuration: a folder in which
     people keep theirs has neither.
@@ -115,7 +120,8 @@ def _refuse_other_configuration(folder: Path, config: RunConfig, *, reconfigure:
         report_damage(path, "its checksum differs", "written again")
         return
     changed = differing_settings(to_values(config), _read_saved_values(data, path))
-    changed = [name for name in changed if name not in _FREE_SETTINGS]
+    found = [name for name in _FOUND_SETTINGS if operator.attrgetter(name)(config) is None]
+    changed = [name for name in changed if name not in (*_FREE_SETTINGS, *found)]
     if changed and not reconfigure:
         raise InputError(
             f"output {folder}: belongs to another configuration, different in "

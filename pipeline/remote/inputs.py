@@ -1,7 +1,7 @@
 """The inputs of a run on a cluster: looked for in their buckets, and hashed if asked for."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from albert_core.corpus import corpus_fingerprint, find_corpus_files
 from albert_core.errors import InputError, NoAccessError
@@ -17,9 +17,17 @@ from albert_core.storage import (
     join,
 )
 from albert_core.tasks import TASKS, Task
+from albert_core.tasks.fingerprints import fingerprinted_values
 from albert_core.tasks.reading import SPLITS
-from albert_core.tasks.registry import DECLARATION_NAME, candidate_folders, read_task_file
-from albert_core.tasks.task import fingerprinted_values
+from albert_core.tasks.registry import (
+    DECLARATION_NAME,
+    candidate_folders,
+    no_dev_set,
+    read_declaration,
+    with_known_labels,
+)
+from albert_core.tasks.split_files import USUAL_FILES, with_found_files
+from albert_core.tasks.task import Split
 from albert_core.tokenization import Tokenizer
 from components.image import image_name
 from components.resolve.dates import has_date
@@ -85,11 +93,12 @@ class RemoteInputs:
         Raises:
             InputError: The task is unknown, or a file of it is missing.
         """
-        task = _find_declaration(name, config.data_dir)
+        task, undeclared = _find_declaration(name, config.data_dir)
         if self.listing is None:
             folder = join(config.data_dir, candidate_folders(task)[0])
+            task = with_found_files(task, USUAL_FILES, undeclared, folder=folder)
             return TaskFiles(task=task, folder=folder, fingerprint=UNKNOWN)
-        folder, files = _find_files(task, config.data_dir, self.listing)
+        task, folder, files = _find_files(task, undeclared, config.data_dir, self.listing)
         fingerprint = UNKNOWN
         if self.with_hashes:
             hashes = {file: content_hash(file) for file in files}
@@ -152,7 +161,7 @@ def list_inputs(config: RunConfig) -> list[str]:
     for address in (*config.checkpoint.addresses.values(), *filter(None, starts)):
         _checkpoint_files(address)
     if not config.checkpoint.path and not has_date(config.corpus.files):
-        find_corpus_files(config.corpus)
+        find_corpus_files(config.corpus, finds_format=False)  # the steps open them, and refuse
     for patterns in config.cleaning.evaluation_sets.values():
         for pattern in patterns:
             find_files(pattern)
@@ -184,8 +193,10 @@ def _is_seen(address: str) -> bool:
         return False
 
 
-def _find_declaration(name: str, data_dir: str) -> Task:
+def _find_declaration(name: str, data_dir: str) -> tuple[Task, Collection[Split]]:
     """Return a task: a built-in one, of a file on this machine, or of its folder in the bucket.
+
+    With the splits that may have other files than it says.
 
     Args:
         name: Name of a built-in task, path of a YAML file, or a folder of `data_dir`.
@@ -195,34 +206,38 @@ def _find_declaration(name: str, data_dir: str) -> Task:
         InputError: There is no such declaration, or it is wrong.
     """
     if name in TASKS:
-        return TASKS[name]
+        return TASKS[name], SPLITS
     is_file = name.endswith((".yaml", ".yml"))
-    return read_task_file(name if is_file else join(join(data_dir, name), DECLARATION_NAME))
+    return read_declaration(name if is_file else join(join(data_dir, name), DECLARATION_NAME))
 
 
-def _find_files(task: Task, data_dir: str, listing: Sequence[str]) -> tuple[str, list[str]]:
-    """Return the first of a task's folders that has its dev set, and all its files there.
+def _find_files(
+    declared: Task, undeclared: Collection[Split], data_dir: str, listing: Sequence[str]
+) -> tuple[Task, str, list[str]]:
+    """Return a task with the files that are there, the folder that has its dev set, all its files.
 
-    Missing test files and optional ones are left out.
+    Missing test files and optional ones are left out. The first row of a test file that was found
+    is read.
 
     Args:
-        task: The task.
+        declared: The task as it is declared.
+        undeclared: The splits that may have other files than it says.
         data_dir: Address of the folder of the tasks' folders.
         listing: Addresses of all files below it.
 
     Raises:
         InputError: No folder has the dev set, or a file of the training or dev set is missing.
     """
-    for name in candidate_folders(task):
+    for name in candidate_folders(declared):
         folder = data_dir.rstrip("/") if name == "." else join(data_dir, name)
-        if any(_matches(folder, source.file, listing) for source in task.dev):
+        below = join(folder, "")
+        names = [one.removeprefix(below) for one in listing if one.startswith(below)]
+        task = with_found_files(declared, names, undeclared, folder=folder)
+        if any(_matches(folder, source.file, listing) for source in task.sources("dev")):
+            task = with_known_labels(task, declared, folder)
             break
     else:
-        raise InputError(
-            f"task {task.name}: no {task.dev[0].file} in {data_dir} or below it in "
-            f"{' or '.join(n for n in candidate_folders(task) if n != '.')}; expected the "
-            "task's dev set"
-        )
+        raise no_dev_set(declared, data_dir)
     files = []
     for split in SPLITS:
         for source in task.sources(split):
@@ -232,8 +247,8 @@ def _find_files(task: Task, data_dir: str, listing: Sequence[str]) -> tuple[str,
                     f"task {task.name}: no file {join(folder, source.file)}; expected the task's "
                     f"{split} set"
                 )
-            files += matches
-    return folder, files
+            files += [match for match in matches if match not in files]
+    return task, folder, files
 
 
 def _matches(folder: str, pattern: str, listing: Sequence[str]) -> list[str]:

@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from albert_core.corpus import CorpusConfig, corpus_documents, resolve_format
 from albert_core.errors import InputError
+from albert_core.tasks import find_task, read_examples
+from albert_core.tasks.description import describe_files
+from albert_core.tasks.reading import SPLITS
 from components.demo_data.docstrings import (
     DocstringProse,
     Sentence,
@@ -230,6 +234,41 @@ def test_task_files_match_their_declaration(
         assert sorted(counts) == sorted(task["labels"])
         assert len(set(counts.values())) == 1
         assert all(row[column].strip() for row in rows for column in task["texts"])
+
+
+def test_examples_of_every_format_are_the_rows_of_the_task(
+    data_set: tuple[Path, dict[str, float | int]],
+) -> None:
+    folder = data_set[0] / "examples" / "tasks"
+    task, package = find_task("docs-package", data_set[0] / "tasks")
+    expected = {split: read_examples(task, package, split) for split in SPLITS[:2]}
+    first = {"train": expected["train"][:200], "dev": expected["dev"][:50]}
+    for name in ("docs-jsonl", "docs-parquet"):
+        task, data = find_task(name, folder)
+        assert {split: read_examples(task, data, split) for split in SPLITS[:2]} == first
+    task, data = find_task("docs-hub", folder)
+    assert "(Parquet, 2 files)" in describe_files(task, data)
+    for split, rows in first.items():
+        shards = [(one.texts, one.target) for one in read_examples(task, data, split)]
+        assert sorted(shards) == sorted((one.texts, one.target) for one in rows)
+    task, data = find_task("docs-csv", folder)
+    assert task.splits_off_dev
+    train, dev = (read_examples(task, data, split) for split in SPLITS[:2])
+    assert sorted((*train, *dev), key=lambda one: int(one.id)) == first["train"]
+    assert len(dev) == 20
+    assert not {one.texts for one in train} & {one.texts for one in dev}
+
+
+def test_examples_of_corpora_are_found_to_be_what_they_are(
+    data_set: tuple[Path, dict[str, float | int]],
+) -> None:
+    corpora = {}
+    for folder in (data_set[0] / "examples" / "corpus").iterdir():
+        config = resolve_format(CorpusConfig(files=(str(folder),)))
+        assert config.format == folder.name
+        corpora[folder.name] = list(corpus_documents(config))
+    assert corpora["jsonl"] == corpora["parquet"] == corpora["wikiextractor"]
+    assert len(corpora["jsonl"]) == 100
 
 
 def test_passages_name_no_package() -> None:

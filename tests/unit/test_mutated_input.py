@@ -8,7 +8,9 @@ import pytest
 from tests.mutated_input import try_files
 
 
-@pytest.mark.parametrize(("kind", "number"), [("configuration", 40), ("task", 60), ("events", 60)])
+@pytest.mark.parametrize(
+    ("kind", "number"), [("configuration", 40), ("task", 60), ("table", 60), ("events", 60)]
+)
 def test_mistakes_make_no_tracebacks(kind, number):
     outcomes, wrong = try_files(kind, number, seed=7)
     assert not wrong

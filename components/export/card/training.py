@@ -55,6 +55,7 @@ def finetuning_section(finetuned: Manifest | None) -> Section:
         facts=keep_known(
             ("Initialization", finetuned.config["initialization"]),
             ("Training examples", metrics["num_train"]),
+            ("Files of the task", metrics.get("data_files")),
             *left_out,
             ("Optimizer", _optimizer(settings)),
             ("Peak learning rate", metrics["learning_rate"]),

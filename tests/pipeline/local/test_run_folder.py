@@ -102,6 +102,17 @@ def test_a_tracked_run_is_the_same_run(old_folder):
         pass
 
 
+def test_a_format_that_is_left_to_be_found_is_no_difference_and_one_that_is_set_is(old_folder):
+    """Earlier versions wrote down the default, `sentences`."""
+    corpus = {"files": ["corpus"], "format": "sentences"}
+    text = yaml.safe_dump({**yaml.safe_load(OLD_CONFIG), "corpus": corpus})
+    (old_folder / RUN_CONFIG_NAME).write_text(text)
+    with lock(old_folder, make_config()):
+        pass
+    with pytest.raises(InputError, match=r"different in corpus\.format; choose"):
+        lock(old_folder, make_config(corpus={**corpus, "format": "jsonl"})).__enter__()
+
+
 def test_the_artifacts_of_an_earlier_version_are_described(tmp_path, capsys):
     (tmp_path / "manifest.json").write_text(json.dumps(OLD_MANIFEST))
     assert main(["info", str(tmp_path)]) == 0

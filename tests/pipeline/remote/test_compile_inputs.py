@@ -238,6 +238,28 @@ def test_inputs_in_a_bucket_are_found_and_their_hashes_let_the_platform_skip_ste
     assert text.count("enableCache: true") == 6
 
 
+def test_files_in_a_bucket_are_found_by_their_names(bucket):
+    declaration = b"name: hub\ntexts: text\nlabels: [a, b]\nmetrics: accuracy\n"
+    files = {
+        "task.yaml": declaration,
+        "README.md": b"# Data",
+        "data/train-00000-of-00002.parquet": b"",
+        "data/train-00001-of-00002.parquet": b"",
+        "data/test.csv": b"text,label\nA text.,-1\n",
+    }
+    for name, data in files.items():
+        storage.write_bytes(f"{bucket}/glue/hub/{name}", data)
+    try:
+        parameters, _ = compiled(config_of(bucket, tasks=["hub"]), caching=True)
+    finally:
+        storage.remove_folder(f"{bucket}/glue/hub")
+    (job,) = map(parse_job, parameters["jobs"])
+    assert job.data == f"{bucket}/glue/hub"
+    assert job.task.splits_off_dev
+    assert [source.file for source in job.task.train] == ["data/train-*-of-00002.parquet"]
+    assert [(one.file, one.is_labelled) for one in job.task.test] == [("data/test.csv", False)]
+
+
 def test_changed_text_is_new_work(bucket):
     before, _ = compiled(config_of(bucket), caching=True)
     storage.write_bytes(f"{bucket}/text/more.txt", b"One more sentence.\n")

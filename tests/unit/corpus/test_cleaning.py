@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +30,7 @@ def index_of(folder: Path, files: dict[str, str], ngram: int = 13) -> OverlapInd
     ("name", "text"),
     [
         ("dev.tsv", f"index\tquestion\n5\t{QUESTION}\n"),
+        ("dev.csv", f'index,question\r\n5,"Some said, ""{QUESTION}"""\r\n'),
         ("dev.json", json.dumps({"data": [{"paragraphs": [{"qas": [{"question": QUESTION}]}]}]})),
         ("dev.jsonl", json.dumps({"question": QUESTION}) + "\n" + json.dumps({"question": "a"})),
         ("middle.txt", json.dumps({"article": "Short.", "questions": [QUESTION]})),
@@ -41,6 +44,14 @@ def test_texts_of_every_kind_of_task_are_found_in_documents(tmp_path, name, text
     assert shared.startswith("which of the two harbours froze first in the winter of eighteen")
     assert index.find(["Much was said about the winter of eighteen ninety seven."]) is None
     assert index.find([]) is None
+
+
+def test_rows_of_parquet_are_evaluation_data(tmp_path):
+    table = pyarrow.table({"question": ["Short.", QUESTION], "label": [0, 1]})
+    pyarrow.parquet.write_table(table, tmp_path / "dev.parquet")
+    index = OverlapIndex.build({"dev": (str(tmp_path),)}, ngram=13)
+    assert index.find(ARTICLE)
+    assert index.counts["dev"]["num_texts"] == 2
 
 
 def test_one_word_less_is_no_overlap(tmp_path):
@@ -88,6 +99,8 @@ def test_hashes_are_equal_where_runs_of_words_are(first, second, ngram):
         ("dev.json", "{not json", "dev.json: "),
         ("dev.tsv", "", "no text in it"),
         ("dev.txt", "\n\n", "no text in it"),
+        ("dev.csv", 'a,"b\n', "dev.csv: CSV, line 1: not CSV"),
+        ("dev.parquet", "PAR1", "dev.parquet: not a Parquet file"),
     ],
 )
 def test_evaluation_data_that_cannot_be_read_is_refused(tmp_path, name, text, message):

@@ -232,6 +232,8 @@ def test_standard_input_and_output(
         ("in.tsv", "text\tb\n1\t2\t3\n", "in.tsv, line 2: got 3 cells, expected 2"),
         ("in.tsv", "text\ttext\n", "in.tsv, line 1: got columns text, text, expected each"),
         ("in.csv", 'text\n"a\n', "in.csv, line 2: not CSV"),
+        ("in.csv", "text;b\na;b\n", "in.csv, line 1: got one column, 'text;b', expected commas"),
+        ("in.csv", "text\tb\na\tb\n", "expected commas between columns; give --format tsv"),
         (
             "in.jsonl",
             '{"text": "a"}\n{"text": 5}\n',

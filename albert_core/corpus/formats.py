@@ -1,0 +1,160 @@
+"""Find the format of a corpus by the names and the first bytes of its files."""
+
+import contextlib
+import dataclasses
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from albert_core.corpus.config import CorpusConfig, CorpusFormat
+from albert_core.corpus.containers import damage_errors, open_streams
+from albert_core.corpus.counts import ReadCounts
+from albert_core.corpus.file_names import COMPRESSED_SUFFIXES, FileRange, is_stored_as_text
+from albert_core.errors import InputError
+from albert_core.storage import StoredFile, is_remote
+
+TITLES: Mapping[CorpusFormat, str] = {
+    "sentences": "plain text, a sentence a line",
+    "running_text": "running text",
+    "wikiextractor": "WikiExtractor's articles",
+    "jsonl": "JSON lines",
+    "parquet": "Parquet",
+}
+_ENDINGS: Mapping[str, CorpusFormat] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+}
+# Beside the files of a data set, as Hugging Face's hub has them.
+_DESCRIPTIONS = frozenset(
+    {"readme", "license", "licence", "dataset_info", "dataset_infos", "dataset_dict", "state"}
+)
+_PLAIN: CorpusFormat = "sentences"
+_HEAD_BYTES = 1 << 16
+_ARTICLE = re.compile(rb'<doc\b[^>]*\b(?:id|url|title)="[^>]*>\s*')
+_NUM_NAMED = 2  # files of each format in a message
+
+
+@dataclasses.dataclass(frozen=True)
+class FoundFormat:
+    """The format that the files of a corpus have, and a line that says so."""
+
+    format: CorpusFormat
+    note: str
+
+
+def find_format(files: Sequence[StoredFile], *, named: Sequence[str]) -> FoundFormat:
+    """Return the format that all files have; each is opened, unless its ending tells.
+
+    Plain text is `sentences`: only people know whether its lines are sentences. What describes a
+    data set beside JSON lines, Parquet or articles does not count, and empty files do not.
+
+    Args:
+        files: Those of a corpus.
+        named: The patterns of the corpus: a file that is named itself counts, whatever it is.
+
+    Raises:
+        InputError: The files have several formats, or one is JSON in another form than a line for
+            each document.
+    """
+    formats = {file.path: found for file in files if (found := find_file_format(file))}
+    if len(set(formats.values())) > 1:
+        own = {one if is_remote(one) else str(Path(one).absolute()) for one in named}
+        formats = {
+            path: found
+            for path, found in formats.items()
+            if found != _PLAIN or path in own or not is_description(path)
+        }
+    by_format: dict[CorpusFormat, list[str]] = {}
+    for path, found in formats.items():
+        by_format.setdefault(found, []).append(path)
+    if len(by_format) > 1:
+        mixture = " and ".join(
+            f"{TITLES[found]} ({_named(paths)})" for found, paths in sorted(by_format.items())
+        )
+        raise InputError(
+            f"corpus.files: got {mixture}, expected files of one format; name those of one, or set "
+            "corpus.format for all"
+        )
+    only = next(iter(by_format), _PLAIN)
+    return FoundFormat(only, f"found {TITLES[only]} (corpus.format {only})")
+
+
+def find_file_format(file: StoredFile) -> CorpusFormat | None:
+    """Return the format of a file, or of the first text in an archive.
+
+    The endings .jsonl, .ndjson and .parquet tell it, also before that of a compression. Else the
+    first bytes do: those of Parquet, an article's tag, or a first line that is a JSON object. None
+    of a file that is empty, and of one without text, which is refused when it is read.
+
+    Raises:
+        InputError: It is JSON in another form than a line for each document.
+    """
+    if found := _ENDINGS.get(_ending(file.path)):
+        return found
+    path, head = _first_text(file)
+    return _ENDINGS.get(_ending(path)) or _format_of(path, head)
+
+
+def _first_text(file: StoredFile) -> tuple[str, bytes]:
+    """Return the address and the first bytes of the first text in a file; no bytes without any."""
+    source = FileRange(file.path, 0, file.num_bytes)
+    try:
+        with (
+            contextlib.nullcontext() if is_stored_as_text(file.path) else damage_errors(file.path),
+            contextlib.closing(open_streams(source, CorpusConfig(), ReadCounts())) as streams,
+        ):
+            stream = next(streams)
+            return stream.path, stream.file.read(_HEAD_BYTES)
+    except InputError:
+        return file.path, b""
+
+
+def is_description(path: str) -> bool:
+    """Return whether a file describes a data set, by its name, as README.md or LICENSE."""
+    return PurePosixPath(path).stem.lower() in _DESCRIPTIONS
+
+
+def _ending(path: str) -> str:
+    """Return the ending of a name in lower case; of a compressed file the one before."""
+    name = PurePosixPath(path.lower())
+    return PurePosixPath(name.stem).suffix if name.suffix in COMPRESSED_SUFFIXES else name.suffix
+
+
+def _format_of(path: str, head: bytes) -> CorpusFormat | None:
+    """Return the format of a text by its first bytes; None of nothing but white space.
+
+    Raises:
+        InputError: It is named .json, begins as JSON, and has no object in its first line.
+    """
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    line, line_end, _ = text.partition(b"\n")
+    if _ARTICLE.match(line):
+        return "wikiextractor"
+    is_cut = not line_end and len(head) == _HEAD_BYTES
+    if line.startswith(b"{") and (is_cut or _is_object(line)):
+        return "jsonl"
+    if _ending(path) == ".json" and text[:1] in (b"{", b"[") and not is_description(path):
+        raise InputError(
+            f"corpus.files {path}: got JSON of several lines or a list, expected an object a line; "
+            "write it so, for example with `jq -c '.[]'`, move it away, or set corpus.format"
+        )
+    return _PLAIN if text else None
+
+
+def _is_object(line: bytes) -> bool:
+    """Return whether a line is a JSON object."""
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _named(paths: Sequence[str]) -> str:
+    """Return the number of files and the names of the first two."""
+    names = ", ".join(PurePosixPath(path).name for path in paths[:_NUM_NAMED])
+    more = ", ..." if len(paths) > _NUM_NAMED else ""
+    return f"{len(paths):,}: {names}{more}"

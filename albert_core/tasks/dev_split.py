@@ -1,0 +1,95 @@
+"""Split a dev set off the training rows of a task that has no dev files."""
+
+import bisect
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from albert_core.tasks.examples import Example, Question
+from albert_core.tasks.task import Task
+
+Row = Example | Question
+_NUM_BINS = 10  # of scores
+
+
+def choose_dev_rows(task: Task, rows: Sequence[Row]) -> list[bool]:
+    """Return for each training row whether it belongs to the dev set, never all rows of a class.
+
+    Rows of the same texts, whatever their case, and questions about the same context stay together:
+    what the model is scored on is never trained on. Of these groups `task.dev_fraction` is drawn,
+    of each class (of scores, each tenth by size) as far as numbers allow. The draw is by a hash of
+    `task.dev_seed` and the texts: neither order nor format of the files matters.
+
+    Args:
+        task: The task.
+        rows: All training rows that can be used, in their order.
+    """
+    groups: dict[str, list[int]] = {}
+    for number, row in enumerate(rows):
+        groups.setdefault(_group(row, task), []).append(number)
+    is_dev = [False] * len(rows)
+    position = 0
+    for stratum in _strata(task, rows, groups):
+        for group in sorted(stratum, key=lambda texts: _draw(texts, task.dev_seed)):
+            # Every n-th of all groups, one class after the other.
+            before, after = (int(n * task.dev_fraction + 0.5) for n in (position, position + 1))
+            position += 1
+            if after > before:
+                for number in groups[group]:
+                    is_dev[number] = True
+    return is_dev
+
+
+def _group(row: Row, task: Task) -> str:
+    """Return what rows have in common that stay together.
+
+    The context of a question, the text of multiple choice, or else all texts in any order, without
+    regard to case and white space.
+    """
+    if isinstance(row, Question):
+        texts: Sequence[str] = (row.context,)
+    else:
+        texts = row.texts[:1] if task.kind == "multiple_choice" else row.texts
+    return "\0".join(sorted(" ".join(text.casefold().split()) for text in texts))
+
+
+def _strata(
+    task: Task, rows: Sequence[Row], groups: Mapping[str, Sequence[int]]
+) -> list[list[str]]:
+    """Return the groups of each class, in the order of the classes; of two groups or more.
+
+    A class of one group is left out: it is learned rather than scored. Of `multi_label` the labels
+    that apply together are a class, and those of one group are one class together.
+
+    Args:
+        task: The task.
+        rows: The rows.
+        groups: The numbers of each group's rows.
+    """
+    classes = _classes(task, rows)
+    strata: dict[str, list[str]] = {}
+    for group, numbers in groups.items():
+        # Equal texts may have several labels: the first by name, whatever the order of the rows.
+        strata.setdefault(min(classes[number] for number in numbers), []).append(group)
+    if task.kind == "multi_label":
+        rare = [group for stratum in strata.values() if len(stratum) == 1 for group in stratum]
+        strata[""] = rare
+    return [strata[name] for name in sorted(strata) if len(strata[name]) > 1]
+
+
+def _classes(task: Task, rows: Sequence[Row]) -> list[str]:
+    """Return what each row counts as: its class or labels, the tenth of its score, or answerable.
+
+    All rows must have labels.
+    """
+    if task.kind != "regression":
+        return [str(row.is_impossible if isinstance(row, Question) else row.target) for row in rows]
+    scores = [cast(float, row.target) for row in rows if isinstance(row, Example)]
+    ordered = sorted(scores)
+    return [
+        f"{bisect.bisect_left(ordered, score) * _NUM_BINS // len(ordered):02}" for score in scores
+    ]
+
+
+def _draw(texts: str, seed: int) -> bytes:
+    return hashlib.blake2b(f"{seed}\0{texts}".encode(), digest_size=16).digest()

@@ -1,0 +1,178 @@
+"""Find the files of a task's splits by their names, as data sets of Hugging Face are laid out."""
+
+import dataclasses
+import io
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from albert_core.errors import InputError
+from albert_core.row_formats import (
+    open_parquet,
+    read_csv_cells,
+    read_json_objects,
+    read_tsv_cells,
+)
+from albert_core.storage import open_file
+from albert_core.tasks.task import FORMATS_BY_ENDING, Source, Split, Task
+
+USUAL_FILES = ("train.tsv", "dev.tsv")
+SHARDS_FOLDER = "data"  # below the folder of a data set on Hugging Face's hub
+
+# `dev_matched` is looked for as `validation_matched`, too.
+_DEV_NAMES = ("dev", "validation", "valid", "val", "eval")
+_ENDINGS: Mapping[bool, Collection[str]] = {True: (".json",), False: tuple(FORMATS_BY_ENDING)}
+# Several of one split, as `datasets` write them: train-00000-of-00002.parquet, some with a hash.
+_SHARD = r"-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<hash>-[0-9a-f]{16})?"
+
+
+@dataclasses.dataclass(frozen=True)
+class _SplitFiles:
+    """The files of a split: a glob for them, how many there are and should be."""
+
+    pattern: str
+    num_files: int
+    num_expected: int
+
+
+def with_found_files(
+    task: Task, names: Sequence[str], undeclared: Collection[Split], *, folder: str
+) -> Task:
+    """Return a task whose sources name the files that are there.
+
+    A file that is there by its published or usual name (`train.tsv`, `dev.tsv`) stays. For one that
+    is missing others are looked for, of a split that is not declared or of a built-in task: named
+    `train`, `validation` and other words for dev, or `test`; with the ending of any format; in
+    shards; in the folder itself or in `data` below it. Test files of a split that is not declared
+    are not looked for where training and dev files have their usual names.
+
+    Args:
+        task: The task.
+        names: The files in the folder and in `data`, by their relative paths.
+        undeclared: The splits that may have other files than the task says.
+        folder: The folder, for messages.
+
+    Returns:
+        The task. A file that is not found stays as it is declared; of a split without any declared
+        there is no source then.
+
+    Raises:
+        InputError: Several files could be those of a split, or a shard is missing.
+    """
+    train, dev, test = task.train, task.dev, task.test
+    if "train" in undeclared:
+        train = _find_sources(task, "train", names, folder)
+    if "dev" in undeclared:
+        dev = _find_sources(task, "dev", names, folder)
+    usual = tuple(source.file for source in (*train, *dev))
+    if "test" in undeclared and (test or usual != USUAL_FILES):
+        test = _find_sources(task, "test", names, folder)
+    return dataclasses.replace(task, train=train, dev=dev, test=test)
+
+
+def _find_sources(
+    task: Task, split: Split, names: Sequence[str], folder: str
+) -> tuple[Source, ...]:
+    """Return the sources of a split with the files that are there in place of those declared.
+
+    Raises:
+        InputError: As of `_find_source`.
+    """
+    declared = {"train": task.train, "dev": task.dev, "test": task.test}[split]
+    if declared:
+        return tuple(_find_source(task, one, names, folder) or one for one in declared)
+    found = _find_source(task, Source(file=f"{split}.tsv"), names, folder)
+    return (found,) if found else ()
+
+
+def _find_source(task: Task, source: Source, names: Sequence[str], folder: str) -> Source | None:
+    """Return a source with the file that is there in place of its own; None if none is.
+
+    Raises:
+        InputError: Several could be it, or a shard is missing.
+    """
+    if source.file in names:
+        return source
+    found = list(_find_patterns(task, PurePosixPath(source.file).stem, names))
+    if not found:
+        return None
+    if len(found) > 1:
+        patterns = " and ".join(one.pattern for one in found)
+        raise InputError(
+            f"task {task.name}: got {patterns} in {folder}, expected the files of one; remove the "
+            "others, or declare the split in task.yaml"
+        )
+    (files,) = found
+    if files.num_files != files.num_expected:
+        raise InputError(
+            f"task {task.name}: got {files.num_files} of {files.num_expected} files "
+            f"{files.pattern} in {folder}, expected all; copy the folder anew"
+        )
+    return dataclasses.replace(source, file=files.pattern)
+
+
+def _find_patterns(task: Task, stem: str, names: Sequence[str]) -> Iterator[_SplitFiles]:
+    """Yield the files that may be those of a split, in order of their patterns.
+
+    Args:
+        task: The task, whose kind decides the endings.
+        stem: The usual name of the split's file, without ending.
+        names: The files that there are.
+    """
+    first, _, rest = stem.partition("_")
+    words = _DEV_NAMES if first == "dev" else (first,)
+    stems = "|".join(re.escape(f"{word}_{rest}" if rest else word) for word in words)
+    endings = "|".join(map(re.escape, _ENDINGS[task.kind == "question_answering"]))
+    name = re.compile(
+        rf"(?P<begin>(?:{SHARDS_FOLDER}/)?(?:{stems}))(?:{_SHARD})?(?P<ending>{endings})"
+    )
+    counts: dict[tuple[str, int], int] = {}
+    for match in filter(None, map(name.fullmatch, names)):
+        pattern = match[0]
+        if match["count"]:
+            end = "*" if match["hash"] else ""
+            pattern = f"{match['begin']}-*-of-{match['count']}{end}{match['ending']}"
+        key = (pattern, int(match["count"] or 1))
+        counts[key] = counts.get(key, 0) + 1
+    for (pattern, num_expected), num_files in sorted(counts.items()):
+        yield _SplitFiles(pattern, num_files, num_expected)
+
+
+def has_labels(task: Task, source: Source, path: str) -> bool:
+    """Return whether the first row of a test file has a label, which none may have.
+
+    No label are a missing column, an empty cell, null, and -1, which Hugging Face writes. True for
+    labels in columns by number, and where the file cannot be read, which is told when it is.
+
+    Args:
+        task: The task.
+        source: The file's declaration.
+        path: The file, local or gs://.
+    """
+    if not isinstance(task.label, str):
+        return True
+    try:
+        row = _first_row(task, source, path)
+    except (InputError, UnicodeDecodeError):
+        return True
+    return row is None or row.get(task.label) not in (None, "", -1, "-1", -1.0)
+
+
+def _first_row(task: Task, source: Source, path: str) -> Mapping[str, Any] | None:
+    """Return the values of a table's first row by name; None if it has none.
+
+    Raises:
+        InputError: It is not of its format.
+        UnicodeDecodeError: It is not UTF-8.
+    """
+    file_format = task.source_format(source, path)
+    with open_file(path) as file:
+        if file_format == "parquet":
+            return next((row for _, row in open_parquet(path, file).rows()), None)
+        text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+        if file_format == "jsonl":
+            return next((row for _, row in read_json_objects(path, text)), None)
+        cells = read_csv_cells(path, text) if file_format == "csv" else read_tsv_cells(text)
+        names, first = (next(cells, (0, []))[1] for _ in range(2))
+        return dict(zip(names, first, strict=False)) if first else None

@@ -1,0 +1,173 @@
+"""Files of splits are found by their names, as data sets of Hugging Face are laid out."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from albert_core.errors import InputError
+from albert_core.tasks import TASKS, Source, Task, find_task, read_examples
+from albert_core.tasks.description import describe_files
+from albert_core.tasks.split_files import with_found_files
+from tests.unit.tasks.test_table_formats import (
+    ROWS,
+    write_csv,
+    write_jsonl,
+    write_parquet,
+    write_tsv,
+)
+
+DECLARATION = """
+name: weather
+texts: [text, text_b]
+label: label
+labels: [fine, wet]
+metrics: [accuracy]
+"""
+OWN = Task(name="own", texts=("text",), labels=("0", "1"), metrics=("accuracy",), dev=(), test=())
+
+
+def files_of(task: Task, *names: str, undeclared: Sequence = ("train", "dev", "test")) -> list:
+    found = with_found_files(task, names, undeclared, folder="data set")
+    return [[source.file for source in getattr(found, split)] for split in ("train", "dev", "test")]
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("train.tsv", "dev.tsv", "test.csv"), [["train.tsv"], ["dev.tsv"], []]),  # as ever
+        (("train.csv", "dev.csv", "test.csv"), [["train.csv"], ["dev.csv"], ["test.csv"]]),
+        (("train.csv", "README.md", "dataset_infos.json"), [["train.csv"], [], []]),
+        (("train.tsv", "valid.jsonl"), [["train.tsv"], ["valid.jsonl"], []]),
+        (
+            (
+                "README.md",
+                "data/train-00000-of-00002.parquet",
+                "data/train-00001-of-00002.parquet",
+                "data/validation-00000-of-00001-0123456789abcdef.parquet",
+                "data/test-00000-of-00001.parquet",
+            ),
+            [
+                ["data/train-*-of-00002.parquet"],
+                ["data/validation-*-of-00001*.parquet"],
+                ["data/test-*-of-00001.parquet"],
+            ],
+        ),
+        (("training.csv", "train.csv.gz", "dev_old.csv"), [["train.tsv"], [], []]),
+    ],
+)
+def test_splits_are_found_by_their_names(names: tuple[str, ...], expected: list) -> None:
+    assert files_of(OWN, *names) == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("train.csv", "train.jsonl"), r"got train\.csv and train\.jsonl in data set, expected"),
+        (("train.csv", "data/train.csv"), r"got data/train\.csv and train\.csv in data set"),
+        (("train.csv", "dev.csv", "validation.csv"), r"got dev\.csv and validation\.csv in data"),
+        (
+            ("train-00000-of-00003.parquet", "train-00002-of-00003.parquet"),
+            r"got 2 of 3 files train-\*-of-00003\.parquet in data set, expected all",
+        ),
+    ],
+)
+def test_what_may_be_one_or_the_other_is_refused(names: tuple[str, ...], message: str) -> None:
+    with pytest.raises(InputError, match=f"task own: {message}"):
+        files_of(OWN, *names)
+
+
+def test_what_is_declared_stays() -> None:
+    task = dataclasses.replace(OWN, dev=(Source(file="held.tsv"),))
+    assert files_of(task, "train.csv", "dev.csv", undeclared=("train",)) == [
+        ["train.csv"],
+        ["held.tsv"],
+        [],
+    ]
+    assert files_of(OWN, "train.csv", "dev.csv", undeclared=("train",)) == [["train.csv"], [], []]
+    fraction = dataclasses.replace(OWN, dev_fraction=0.2)
+    with pytest.raises(
+        InputError, match=r"got dev_fraction 0\.2 with the dev files dev\.csv, expe"
+    ):
+        files_of(fraction, "train.csv", "dev.csv")
+
+
+def test_published_files_of_built_in_tasks_may_have_hugging_faces_names() -> None:
+    hub = [
+        "train-00000-of-00001.parquet",
+        "validation_matched-00000-of-00001.parquet",
+        "validation_mismatched-00000-of-00001.parquet",
+        "test_matched-00000-of-00001.parquet",
+    ]
+    found = with_found_files(TASKS["mnli"], hub, ("train", "dev", "test"), folder="mnli")
+    assert [(source.name, source.file) for source in found.dev] == [
+        ("matched", "validation_matched-*-of-00001.parquet"),
+        ("mismatched", "validation_mismatched-*-of-00001.parquet"),
+    ]
+    assert [source.file for source in found.test] == [
+        "test_matched-*-of-00001.parquet",
+        "test_mismatched.tsv",
+        "../diagnostic/diagnostic.tsv",
+    ]
+    assert found.test[0].submission == "MNLI-m.tsv"
+    squad = with_found_files(TASKS["squad1"], ["train.json"], ("train", "dev"), folder="squad")
+    assert squad == TASKS["squad1"]
+
+
+@pytest.mark.parametrize("ending", ["tsv", "csv", "jsonl", "parquet"])
+def test_every_folder_gives_the_same_examples_and_says_what_it_is(
+    ending: str, tmp_path: Path
+) -> None:
+    write = {"tsv": write_tsv, "csv": write_csv, "jsonl": write_jsonl, "parquet": write_parquet}
+    folder = tmp_path / "weather"
+    folder.mkdir()
+    (folder / "task.yaml").write_text(DECLARATION)
+    (folder / "README.md").write_text("# Weather")
+    for split in ("train", "validation"):
+        write[ending](folder / f"{split}.{ending}")
+    write[ending](folder / f"test.{ending}", [(*row[:3], "") for row in ROWS])
+    task, found = find_task("weather", tmp_path)
+    assert found == folder
+    for split in ("train", "dev", "test"):
+        examples = read_examples(task, folder, split)  # type: ignore[arg-type]
+        assert [one.texts for one in examples] == [row[1:3] for row in ROWS]
+        assert [one.target for one in examples] == ([None] * 3 if split == "test" else [1, 0, 1])
+    title = {"tsv": "TSV", "csv": "CSV", "jsonl": "JSON lines", "parquet": "Parquet"}[ending]
+    assert describe_files(task, folder) == (
+        f"train: train.{ending} ({title}); dev: validation.{ending} ({title}); "
+        f"test: test.{ending} ({title}, without labels)"
+    )
+
+
+def test_a_test_file_with_labels_is_scored_and_one_without_is_not(tmp_path: Path) -> None:
+    (tmp_path / "task.yaml").write_text(DECLARATION)
+    write_parquet(tmp_path / "train.parquet")
+    features = {"label": {"names": ["fine", "wet"], "_type": "ClassLabel"}}
+    for label, target in ((1, 1), (-1, None)):
+        rows = [(*row[:3], label) for row in ROWS]
+        write_parquet(tmp_path / "test.parquet", rows, features=features)
+        task, folder = find_task(str(tmp_path / "task.yaml"), tmp_path)
+        assert read_examples(task, folder, "test")[0].target == target
+
+
+def test_a_folder_of_shards_is_read_whole(tmp_path: Path) -> None:
+    (tmp_path / "task.yaml").write_text(DECLARATION)
+    for shard in range(2):
+        write_parquet(tmp_path / f"data/train-0000{shard}-of-00002.parquet", ROWS[shard:])
+    write_parquet(tmp_path / "data/validation-00000-of-00001.parquet")
+    task, folder = find_task(str(tmp_path / "task.yaml"), tmp_path)
+    examples = read_examples(task, folder, "train")
+    assert [one.texts for one in examples] == [row[1:3] for row in (*ROWS, *ROWS[1:])]
+    assert describe_files(task, folder) == (
+        "train: data/train-*-of-00002.parquet (Parquet, 2 files); "
+        "dev: data/validation-*-of-00001.parquet (Parquet)"
+    )
+
+
+def test_a_folder_without_training_files_says_what_is_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "task.yaml").write_text(DECLARATION)
+    with pytest.raises(
+        InputError, match=r"task weather: no train\.tsv in .*or named train, dev \("
+    ):
+        find_task(str(tmp_path / "task.yaml"), tmp_path)
