@@ -1,11 +1,19 @@
 # `make help` lists the targets. Every target that needs the environment makes it once, by itself.
-PYTHON ?= python3.11
+IS_PYTHON_GIVEN := $(filter command environment,$(origin PYTHON))
+# The oldest that is installed, since the images have it; PYTHON=3.13, or a path, takes another.
+PYTHON ?= $(shell for v in 3.11 3.12 3.13; do python$$v -c '' 2>/dev/null && echo python$$v && break; done)
+override PYTHON := $(patsubst 3.%,python3.%,$(PYTHON))
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+READY_ALL := $(VENV)/.ready-all
 INTEROP := .venv-interop
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 COMPILE := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11
+# For every Python and machine that pyproject.toml names; the others are for the images alone.
+COMPILE_UNIVERSAL := $(COMPILE) --universal
+# What the targets of users need; `setup-all` has all extras.
+RUN_EXTRAS := data docker export pipeline report serve setup train
 # In an image the versions that were tested.
 COMPILE_ROLE := $(COMPILE) pyproject.toml --extra pipeline --constraint requirements/dev.lock
 # Trackers that a training may be told to use.
@@ -26,7 +34,7 @@ image = $(shell ALBERT_REGISTRY=$(REGISTRY) $(BIN)/python -c "from components.im
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo run test test-tensorflow test-jax test-interop benchmark lint format clean
+.PHONY: help setup setup-all lock demo run test test-tensorflow test-jax test-interop benchmark lint format clean
 .PHONY: test-pretraining test-components test-unit test-parity test-runs kernels test-docker images images-gpu push push-gpu
 .PHONY: run-docker audit power-cuts
 .PHONY: compile submit schedule estimate leaderboard $(ROLES:%=image-%) $(ROLES:%=push-%) image-trainer-gpu push-trainer-gpu
@@ -34,25 +42,46 @@ unexport PYTHONDONTWRITEBYTECODE
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY)  ## make .venv from the locked requirements (done once, by the other targets too)
+setup: $(READY)  ## make .venv from the locked requirements: PYTHON=3.12 for another than the oldest (done once, by the other targets too)
+	@test -z "$(IS_PYTHON_GIVEN)" || $(PYTHON) -c 'import os, sys; sys.exit(not os.path.isdir("$(VENV)/lib/python%d.%d" % sys.version_info[:2]))' 2>/dev/null || { echo "make: $(VENV) is not of $(PYTHON), which is missing or another version; make clean, then again" >&2; exit 2; }
+
+setup-all: $(READY_ALL)  ## the same with what Vertex AI, estimates and tests need (done by the targets that need it)
+
+define check_python
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.11, 3.12 or 3.13 found; install one, or name it: make setup PYTHON=/path/to/python" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || { echo "make: $(PYTHON) is no Python 3.11, 3.12 or 3.13; name another: make setup PYTHON=/path/to/python" >&2; exit 2; }
+endef
 
 .uv/bin/uv:
+	$(check_python)
 	$(PYTHON) -m venv .uv
 	.uv/bin/pip install --quiet uv
 
-$(READY): requirements/dev.lock pyproject.toml $(filter .uv/bin/uv,$(UV))
+# TensorFlow's headers are of use only to those who compile operations.
+define install
+	$(check_python)
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
-	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.lock
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/$(1).lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
-	$(BIN)/python -m compileall -q $(VENV)/lib/python3.11/site-packages -j 0 > /dev/null || true
+	rm -rf $(VENV)/lib/python3.*/site-packages/tensorflow/include
+	$(BIN)/python -m compileall -q $(VENV)/lib/python3.*/site-packages -j 0 > /dev/null || true
 	@sync  # the writes of the installation would stall the first checkpoint
 	@touch $@
+endef
+
+$(READY): requirements/run.lock pyproject.toml $(filter .uv/bin/uv,$(UV))
+	$(call install,run)
+
+$(READY_ALL): requirements/dev.lock pyproject.toml $(filter .uv/bin/uv,$(UV))
+	$(call install,dev)
+	@touch $(READY)
 
 lock: $(filter .uv/bin/uv,$(UV))  ## resolve the requirements anew into requirements/*.lock
-	$(COMPILE) pyproject.toml --all-extras --output-file requirements/dev.lock
-	$(COMPILE_ROLE) --extra data --extra dask --output-file requirements/data.lock
-	$(COMPILE_ROLE) $(TRAINING) --extra train --extra report --extra export --output-file requirements/trainer.lock
-	$(COMPILE_ROLE) $(TRAINING) --extra train --extra report --extra export requirements/gpu.in --output-file requirements/trainer-gpu.lock
+	$(COMPILE_UNIVERSAL) pyproject.toml --all-extras --output-file requirements/dev.lock
+	$(COMPILE_UNIVERSAL) pyproject.toml $(RUN_EXTRAS:%=--extra %) --constraint requirements/dev.lock --output-file requirements/run.lock
+	$(COMPILE_ROLE) --extra data --extra dataflow --extra dask --output-file requirements/data.lock
+	$(COMPILE_ROLE) $(TRAINING) --extra train --extra report --extra export --extra serve --output-file requirements/trainer.lock
+	$(COMPILE_ROLE) $(TRAINING) --extra train --extra report --extra export --extra serve requirements/gpu.in --output-file requirements/trainer-gpu.lock
 	$(COMPILE_ROLE) $(TRAINING) --extra model --extra tpu --output-file requirements/tpu.lock
 	$(COMPILE) pyproject.toml requirements/interop.in --output-file requirements/interop.lock
 
@@ -83,48 +112,47 @@ push-gpu: push-trainer-gpu  ## push it: make images-gpu push-gpu REGISTRY=...
 run-docker: setup  ## like `run`, every step a container of its image (after make images)
 	@ALBERT_REGISTRY=$(REGISTRY) $(BIN)/albert run --runner docker --config $(CONFIG) --output $(OUTPUT) $(ARGS)
 
-compile: setup  ## the pipeline as YAML: make compile TARGET=vertex CONFIG=... OUTPUT=albert.yaml REGISTRY=...
+compile: setup-all  ## the pipeline as YAML: make compile TARGET=vertex CONFIG=... OUTPUT=albert.yaml REGISTRY=...
 	@ALBERT_REGISTRY=$(REGISTRY) $(BIN)/albert compile --target $(TARGET) --config $(CONFIG) --output $(OUTPUT) $(ARGS)
 
-submit: setup  ## run it there: make submit TARGET=vertex CONFIG=... REGISTRY=... ARGS=...
+submit: setup-all  ## run it there: make submit TARGET=vertex CONFIG=... REGISTRY=... ARGS=...
 	@ALBERT_REGISTRY=$(REGISTRY) $(BIN)/albert submit --target $(TARGET) --config $(CONFIG) $(ARGS)
 
-schedule: setup  ## run it there again and again: make schedule TARGET=vertex CONFIG=... ARGS="--name weekly --cron '0 3 * * 1' ..."
+schedule: setup-all  ## run it there again and again: make schedule TARGET=vertex CONFIG=... ARGS="--name weekly --cron '0 3 * * 1' ..."
 	@ALBERT_REGISTRY=$(REGISTRY) $(BIN)/albert schedule create --target $(TARGET) --config $(CONFIG) $(ARGS)
 
-estimate: setup  ## what a pretraining needs on TPUs: make estimate CONFIG=... ARGS="--accelerator v5e-256"
+estimate: setup-all  ## what a pretraining needs on TPUs: make estimate CONFIG=... ARGS="--accelerator v5e-256"
 	@$(BIN)/albert estimate --config $(CONFIG) $(ARGS)
 
-test: setup  ## lint, types and all tests, as continuous integration runs them
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint kernels
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target \
-		test-components test-unit test-runs test-jax test-pretraining test-parity
+test: setup-all  ## lint, types and all tests, as continuous integration runs them
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target kernels lint \
+		test-unit test-components test-jax test-runs test-pretraining test-parity
 
 test-tensorflow: test-runs test-pretraining test-components test-unit test-parity  ## all tests, under TensorFlow
 
-kernels: setup
+kernels: setup-all
 	$(BIN)/python -m tests.helpers.kernels
 
 # For two at a time, the longest first.
-test-pretraining: setup
+test-pretraining: setup-all
 	$(BIN)/pytest tests/components/test_pretrain*.py
 
-test-components: setup
+test-components: setup-all
 	$(BIN)/pytest tests/components --ignore-glob 'tests/components/test_pretrain*.py'
 
-test-unit: setup
+test-unit: setup-all
 	$(BIN)/pytest tests/unit
 
-test-parity: setup
+test-parity: setup-all
 	$(BIN)/pytest tests/parity tests/interop tests/repository
 
-test-runs: setup
+test-runs: setup-all
 	$(BIN)/pytest tests/e2e tests/pipeline
 
-test-jax: setup  ## those of model, heads, optimizers and checkpoints, under JAX
+test-jax: setup-all  ## those of model, heads, optimizers and checkpoints, under JAX
 	KERAS_BACKEND=jax $(BIN)/pytest -m backends $$(grep -rl 'mark\.backends' tests --include='*.py')
 
-power-cuts: setup  ## kill commands at every call that changes files and run them again: ARGS="vocab convert", ARGS="run --every 50"
+power-cuts: setup-all  ## kill commands at every call that changes files and run them again: ARGS="vocab convert", ARGS="run --every 50"
 	$(BIN)/python -m tests.power_cuts $(ARGS)
 
 test-docker: images  ## the images, and a run in them, on a Docker engine
@@ -141,7 +169,7 @@ test-interop:  ## our models and tokenizers beside Hugging Face's, in an environ
 	$(INTEROP)/bin/pip install --quiet torch==2.13.0
 	KERAS_BACKEND=jax $(INTEROP)/bin/python -m pytest tests/interop
 
-benchmark: setup  ## time what users wait for, next to a peer (after make test-interop: Hugging Face, too); CORPUS=folder of Simple Wikipedia: the data side, too; SQUAD=folder of its files VOCAB=vocabulary: its features, too; MODEL=folder: serve it under load
+benchmark: setup-all  ## time what users wait for, next to a peer (after make test-interop: Hugging Face, too); CORPUS=folder of Simple Wikipedia: the data side, too; SQUAD=folder of its files VOCAB=vocabulary: its features, too; MODEL=folder: serve it under load
 	$(BIN)/python tests/benchmarks/startup.py
 	$(BIN)/python tests/benchmarks/pretrain.py $(addprefix --peer ,$(wildcard $(INTEROP)/bin/python))
 	$(BIN)/python tests/benchmarks/finetune.py $(addprefix --peer ,$(wildcard $(INTEROP)/bin/python))
@@ -150,15 +178,15 @@ benchmark: setup  ## time what users wait for, next to a peer (after make test-i
 	@test -z "$(SQUAD)" || $(BIN)/python tests/benchmarks/squad.py --data $(SQUAD) --vocab $(VOCAB)
 	@test -z "$(CORPUS)" || $(BIN)/python tests/benchmarks/data.py $(CORPUS)
 
-leaderboard: setup  ## repeat a row of docs/leaderboard.md and compare with it: make leaderboard ROW=demo ARGS="--finetuning.num_seeds 3"
+leaderboard: setup-all  ## repeat a row of docs/leaderboard.md and compare with it: make leaderboard ROW=demo ARGS="--finetuning.num_seeds 3"
 	@$(BIN)/python -m tests.benchmarks.leaderboard $(ROW) $(ARGS)
 
-lint: setup  ## ruff and mypy
+lint: setup-all  ## ruff and mypy
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-format: setup  ## let ruff fix and format the code
+format: setup-all  ## let ruff fix and format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 

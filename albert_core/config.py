@@ -9,6 +9,7 @@ from typing import Any
 
 from albert_core.errors import InputError
 from albert_core.json_values import describe_value, read_json_object
+from albert_core.suggestions import did_you_mean
 
 # Files in the folder of every model; transformers calls its weights the same.
 CONFIG_NAME, WEIGHTS_NAME = "albert_config.json", "model.safetensors"
@@ -180,13 +181,13 @@ class AlbertConfig:
                 f"model configuration: got {describe_value(values)}, expected the keys of "
                 "albert_config.json"
             )
-        unknown = sorted(
-            map(str, values.keys() - {field.name for field in dataclasses.fields(cls)})
-        )
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(map(str, values.keys() - known))
         if unknown:
             raise InputError(
                 f"model configuration: unknown keys {', '.join(unknown)}; expected the keys of "
                 "albert_config.json; correct or remove them"
+                f"{did_you_mean(unknown[0], sorted(known))}"
             )
         if "vocab_size" not in values:
             raise InputError("model configuration: vocab_size is missing")
@@ -349,7 +350,10 @@ def preset(name: str, *, vocab_size: int, **overrides: Any) -> AlbertConfig:
 
 def _with_overrides(name: str, overrides: Mapping[str, Any]) -> AlbertConfig:
     if name not in PRESETS:
-        raise InputError(f"model preset: got {name!r}, expected one of {', '.join(PRESETS)}")
+        raise InputError(
+            f"model preset: got {name!r}, expected one of {', '.join(PRESETS)}"
+            f"{did_you_mean(name, PRESETS)}"
+        )
     return AlbertConfig.from_dict({**PRESETS[name], **overrides})
 
 

@@ -1,10 +1,11 @@
-"""What this process may use of its machine: cores, and whether processes can share semaphores."""
+"""What this process may use of its machine: cores, GPUs, and semaphores between processes."""
 
 import math
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+NVIDIA_FOLDER = Path("/proc/driver/nvidia/gpus")
 _CGROUPS = Path("/proc/self/cgroup")
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 # The last is XLA's, for its pool of threads on the CPU.
@@ -38,6 +39,16 @@ def limit_threads() -> None:
     if (num_cores := num_usable_cores()) < _num_bound_cores():
         for name in _THREAD_VARIABLES:
             os.environ.setdefault(name, str(num_cores))
+
+
+def nvidia_gpu_names(folder: Path = NVIDIA_FOLDER) -> list[str]:
+    """Return the models of the machine's NVIDIA GPUs; no library is imported, no device asked.
+
+    Args:
+        folder: Folder in which NVIDIA's driver has a folder for each GPU.
+    """
+    lines = (line for path in sorted(folder.glob("*/information")) for line in _lines(path))
+    return [value.strip() for name, _, value in lines if name.strip() == "Model"]
 
 
 def can_share_semaphores() -> bool:
@@ -74,6 +85,11 @@ def _cgroup_folders() -> Iterator[Path]:
         root = _CGROUP_ROOT if number == "0" else _CGROUP_ROOT / controllers
         path = PurePosixPath(name.lstrip("/"))
         yield from (root / below for below in (path, *path.parents))
+
+
+def _lines(path: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield the lines of a small file, each divided at its first colon."""
+    yield from (line.partition(":") for line in _read(path).splitlines())
 
 
 def _read(path: Path) -> str:

@@ -1,10 +1,12 @@
 """Plain values, from YAML or a pipeline's parameters, to validated settings."""
 
+import ast
 import collections.abc
 import dataclasses
 import functools
+import re
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 import jsonargparse
@@ -12,6 +14,7 @@ import jsonargparse
 from albert_core.errors import InputError
 from albert_core.json_values import describe_value
 from albert_core.old_names import rename_settings
+from albert_core.suggestions import did_you_mean
 
 Settings = TypeVar("Settings")
 
@@ -52,7 +55,7 @@ def parse_settings(cls: type[Settings], values: Any, *, source: str) -> Settings
         settled = settle_nulls(cls, named, source=source)
         parsed = parser.parse_object({"settings": _whole_numbers(settled, "")})
     except (jsonargparse.ArgumentError, TypeError, ImportError, RecursionError) as error:
-        raise InputError(f"{source}: {one_line(error)}") from error
+        raise InputError(f"{source}: {_with_suggestion(one_line(error), cls)}") from error
     return parser.instantiate(parsed).settings
 
 
@@ -132,18 +135,70 @@ _TYPE_NAMES = {
     "<class 'bool'>": "truth value (true or false)",
     "<class 'tuple'>": "list",
     "<class 'collections.abc.Mapping'>": "mapping",
+    "<class 'NoneType'>": "null",
 }
+_KEY = re.compile(r"^Parser key \"([^\"]+)\": (?!.*Parser key)")
+_CHOICES = re.compile(r"typing\.Literal(\[[^]]*\])")
+_WRONG_CHOICE = re.compile(rf"Expected a {_CHOICES.pattern}\. Got value: (.*)$")
+_WRONG_TYPE = re.compile(r"Expected an? ([^.]+)\. Got value: (.*)$")
+_WRONG_UNION = re.compile(
+    r"Does not validate against any of the Union subtypes Subtypes: \[(.*?)\] Errors: .* "
+    r"Given value type: .* Given value: (.*)$"
+)
+_UNKNOWN_FIELD = re.compile(r"Problem with given class_path '\S+': Option '(\w+)' is not accepted")
+_UNKNOWN_SETTING = re.compile(r"does not accept option '([\w.]+)'")
 
 
 def one_line(error: Exception) -> str:
     """Return an error of jsonargparse in one line, without the prefix of `parse_settings`.
 
-    Python's types are called as in YAML.
+    It says what was got and what was expected; Python's types are called as in YAML. A value that
+    is nearly one of a few possible ones is followed by the one that may be meant.
     """
     text = " ".join(str(error).split())
     for name, shown in _TYPE_NAMES.items():
         text = text.replace(name, shown)
-    return text.replace("settings.", "").replace("Group 'settings'", "This")
+    text = text.replace("settings.", "").replace("Group 'settings'", "This")
+    text = _KEY.sub(r"\1: ", text)
+    text = _UNKNOWN_FIELD.sub(r"does not accept option '\1'", text)
+    text = _WRONG_CHOICE.sub(_describe_choice, text)
+    text = _WRONG_UNION.sub(_describe_union, text)
+    return _WRONG_TYPE.sub(r"got \2, expected a \1", text)
+
+
+def _describe_choice(match: re.Match[str]) -> str:
+    """Return what is wrong with a value that is none of a few possible ones."""
+    choices = [str(choice) for choice in ast.literal_eval(match[1])]
+    return f"got {match[2]}, expected one of {', '.join(choices)}{did_you_mean(match[2], choices)}"
+
+
+def _describe_union(match: re.Match[str]) -> str:
+    """Return what is wrong with a value that is of none of several types."""
+    if choices := _CHOICES.search(match[1]):
+        return _WRONG_CHOICE.sub(
+            _describe_choice, f"Expected a {choices[0]}. Got value: {match[2]}"
+        )
+    kinds = " or ".join(kind if kind == "null" else f"a {kind}" for kind in match[1].split(", "))
+    return f"got {match[2]}, expected {kinds}"
+
+
+def _with_suggestion(text: str, cls: type) -> str:
+    """Return a message with the settings of a dataclass that an unknown one may stand for."""
+    match = _UNKNOWN_SETTING.search(text)
+    return f"{text}{did_you_mean(match[1], setting_names(cls))}" if match else text
+
+
+def setting_names(cls: type, prefix: str = "") -> Iterator[str]:
+    """Yield the dotted names of a dataclass's fields, and of those of the dataclasses in it.
+
+    Args:
+        cls: The dataclass.
+        prefix: Dotted name of the section that it is, with a dot at the end; empty at the top.
+    """
+    for name, hint in typing.get_type_hints(cls).items():
+        yield f"{prefix}{name}"
+        if section := _find_section(hint):
+            yield from setting_names(section, f"{prefix}{name}.")
 
 
 def settle_nulls(cls: type, values: Any, *, source: str, name: str = "") -> Any:

@@ -1,6 +1,8 @@
 """YAML as people write it, without keys that are there twice and without anchors in a circle."""
 
 import contextlib
+import json
+import math
 from typing import Any
 
 import yaml
@@ -32,6 +34,15 @@ def load_yaml_as_text(data: str | bytes, *, source: str) -> Any:
     Arguments and errors are those of `load_yaml`.
     """
     return _load(data, yaml.BaseLoader, source)
+
+
+def to_flow_yaml(value: Any) -> str:
+    """Return a plain value as YAML in one line, lists and mappings in brackets and braces."""
+    text = yaml.safe_dump(
+        value, default_flow_style=True, width=math.inf, allow_unicode=True, sort_keys=False
+    )
+    text = text.removesuffix("...\n").strip()
+    return json.dumps(value) if "\n" in text else text
 
 
 def refuse_repeated_keys(data: str | bytes, *, source: str) -> None:

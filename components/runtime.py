@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from albert_core.errors import InputError
+from albert_core.library_logs import quiet_libraries
 from albert_core.locks import LOCK_NAME, is_locked
 from albert_core.machine import num_usable_cores
 from albert_core.progress import ReportProgress, append_event, to_events, to_stderr
@@ -53,6 +54,7 @@ def step_process(
         The function to report progress with.
     """
     skip_unused_imports()
+    quiet_libraries()
     if RUN_FOLDER_VARIABLE not in os.environ:
         with record_attempt(step, output=output, work_root=work_root):
             yield to_stderr(step, every_s=30.0)

@@ -136,6 +136,15 @@ _STEPS = (
         is_optional=True,
         needs_text=True,
     ),
+    Step(
+        name="register",
+        title="Model registry",
+        image="data",
+        cpus=2,
+        memory_gib=8,
+        is_optional=True,
+        needs_text=True,
+    ),
     Step(name="report", title="Report", image="trainer", cpus=2, memory_gib=8),
     Step(
         name="summary",

@@ -35,6 +35,13 @@ def job_client(location: str, endpoint: str = "") -> Any:
     return _client(JobServiceClient, location, endpoint)
 
 
+def model_client(location: str, endpoint: str = "") -> Any:
+    """Return the client of the model registry in a location; as `_client`."""
+    from google.cloud.aiplatform_v1 import ModelServiceClient
+
+    return _client(ModelServiceClient, location, endpoint)
+
+
 def to_message(message: Any, values: Any) -> Any:
     """Return a message of the API with the values of its JSON.
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kfp import dsl
@@ -12,6 +13,7 @@ from components.export.component import export_models
 from components.finetune.component import finetune
 from components.promote.component import promote
 from components.records.component import make_records
+from components.register.component import register
 from components.report.component import report
 from components.resolve.component import resolve
 from components.run_summary.component import summarise_run
@@ -33,6 +35,7 @@ class OptionalSteps:
         resolve: Whether text and start follow from a date that is known only at run time.
         export: Whether fine-tuned models are exported.
         promote: Whether the model may take the place of the accepted one.
+        register: Whether the exports of a model that did so are entered into Vertex AI's registry.
         summary: Whether a task tells at the end what became of the others, however they ended.
     """
 
@@ -40,6 +43,7 @@ class OptionalSteps:
     resolve: bool = False
     export: bool = False
     promote: bool = False
+    register: bool = False
     summary: bool = False
 
     @classmethod
@@ -47,9 +51,9 @@ class OptionalSteps:
         """Return the optional steps of a run.
 
         A run with a checkpoint's path starts from it, one with export formats exports, one with
-        `retraining.accepted` promotes. Only on a platform, a dated run resolves its date and every
-        run has a summary: a local run resolves the date before it starts, and shows on the terminal
-        what a summary tells.
+        `retraining.accepted` promotes. Only on a platform, a dated run resolves its date, a run
+        with `vertex_models.project` registers, and every run has a summary: a local run resolves
+        the date before it starts, and shows on the terminal what a summary tells.
 
         Args:
             config: The run.
@@ -60,6 +64,7 @@ class OptionalSteps:
             resolve=is_remote and config.is_dated,
             export=bool(config.export.formats),
             promote=bool(config.retraining.accepted),
+            register=is_remote and bool(config.vertex_models.project),
             summary=is_remote,
         )
 
@@ -73,7 +78,9 @@ _NO_OPTIONAL_STEPS = OptionalSteps()
 
 
 def build_pipeline(
-    platform: PlatformConfig, optional_steps: OptionalSteps = _NO_OPTIONAL_STEPS
+    platform: PlatformConfig,
+    optional_steps: OptionalSteps = _NO_OPTIONAL_STEPS,
+    vertex_models: Mapping[str, Any] | None = None,
 ) -> Any:
     """Return the kfp pipeline of all steps for a platform, to compile or to call.
 
@@ -83,18 +90,23 @@ def build_pipeline(
     Args:
         platform: Makes the task of pretraining, and configures the task of each step.
         optional_steps: The steps it has beside those of every run; none by default.
+        vertex_models: Values of `components.register.config.VertexModelsConfig`, of a pipeline
+            that registers, in which they are constants.
     """
     if optional_steps.checkpoint:
         return _build_from_checkpoint(platform, optional_steps)
-    return _build_from_text(platform, optional_steps)
+    return _build_from_text(platform, optional_steps, vertex_models or {})
 
 
-def _build_from_text(platform: PlatformConfig, optional_steps: OptionalSteps) -> Any:
+def _build_from_text(
+    platform: PlatformConfig, optional_steps: OptionalSteps, vertex_models: Mapping[str, Any]
+) -> Any:
     """Return the pipeline of a run that starts from text; as `build_pipeline`.
 
     Its steps are, the optional ones in brackets: (resolve), vocab, records of each length one after
     the other, pretrain, finetune and evaluate for each job, (export), (promote, after the export),
-    report. Its output is the report; there is none if the run ends with a summary.
+    (register, after both), report. Its output is the report; there is none if the run ends with a
+    summary.
     """
     configure = platform.configure
     # The summary's task is run by an exit handler, and kfp lets no output out of one.
@@ -223,6 +235,17 @@ def _build_from_text(platform: PlatformConfig, optional_steps: OptionalSteps) ->
                     promote_task.after(export_task)  # a model that cannot be exported stays out
                 optional_results["promotion"] = promote_task.outputs["promotion"]
 
+            if optional_steps.register:
+                register_task = register(
+                    vertex_models=dict(vertex_models),
+                    date=date,
+                    title=title,
+                    promotion=promote_task.outputs["promotion"],
+                    exported=export_task.outputs["exported"],
+                    work_root=work_root,
+                )
+                configure(register_task, "register")
+
             report_task = report(
                 title=title,
                 vocab=vocab_task.outputs["vocab"],
@@ -311,6 +334,7 @@ def _build_from_checkpoint(platform: PlatformConfig, optional_steps: OptionalSte
     return albert
 
 
+@contextlib.contextmanager
 def _ending_with_summary(
     platform: PlatformConfig,
     optional_steps: OptionalSteps,
@@ -318,14 +342,16 @@ def _ending_with_summary(
     records: Any,
     jobs: Any,
     work_root: Any,
-) -> contextlib.AbstractContextManager:
-    """Return a context: the tasks made in it are followed by that of the summary, however they end.
+) -> Iterator[None]:
+    """Let the tasks made in this context be followed by that of the summary, however they end.
 
-    Without a summary among the optional steps it does nothing. The last four arguments are
-    parameters of the pipeline, of the same names.
+    The platform may have them followed by a notification, too. Without a summary among the optional
+    steps this does nothing. The last four arguments are parameters of the pipeline, of the same
+    names.
     """
     if not optional_steps.summary:
-        return contextlib.nullcontext()
+        yield
+        return
     summary_task = summarise_run(
         title=title,
         records=records,
@@ -335,7 +361,9 @@ def _ending_with_summary(
         run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
         run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
     )
-    return dsl.ExitHandler(platform.configure(summary_task, "summary"), name="steps")
+    with dsl.ExitHandler(platform.configure(summary_task, "summary"), name="steps") as steps:
+        yield
+    platform.notify(steps)
 
 
 def _score_tasks(

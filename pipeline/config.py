@@ -33,6 +33,7 @@ from components.export.config import ExportConfig
 from components.promote.config import RetrainingConfig
 from components.records.job import RecordsJob, records_jobs
 from components.records.runners import BeamConfig
+from components.register.config import VertexModelsConfig
 from components.resolve.dates import DATE_PLACEHOLDER, has_date
 
 Runner = Literal["process", "docker"]
@@ -50,6 +51,7 @@ _TEXT_SECTIONS = (
     "model",
     "pretraining",
     "retraining",
+    "vertex_models",
 )
 
 
@@ -75,6 +77,8 @@ class RunConfig:
         random_weights_baseline: Whether each task is fine-tuned from random weights, too.
         export: In which formats fine-tuned models are published, and which of them.
         retraining: From which model the run goes on, and when it takes that model's place.
+        vertex_models: Where the exports of an accepted model are entered, after a run on a
+            platform: the registry of models of Vertex AI.
         storage: How buckets are called.
         tracking: Where the run's trainings and scores are tracked.
     """
@@ -94,6 +98,7 @@ class RunConfig:
     random_weights_baseline: bool = False
     export: ExportConfig = dataclasses.field(default_factory=ExportConfig)
     retraining: RetrainingConfig = dataclasses.field(default_factory=RetrainingConfig)
+    vertex_models: VertexModelsConfig = dataclasses.field(default_factory=VertexModelsConfig)
     storage: StorageConfig = dataclasses.field(default_factory=StorageConfig)
     tracking: TrackingConfig = dataclasses.field(default_factory=TrackingConfig)
 
@@ -106,10 +111,12 @@ class RunConfig:
             InputError: A task is named twice; the placeholder of the date is elsewhere than in
                 title and corpus.files; a sequence length of records or fine-tuning is above
                 max_position_embeddings; the layers of the phases do not go together with the
-                model's; or there is a checkpoint, and settings of text or pretraining or a date.
+                model's; there is a checkpoint, and settings of text or pretraining or a date; or
+                models are to be registered that are neither accepted nor exported.
         """
         self._refuse_stray_dates()
         self._check_tasks()
+        self._check_vertex_models()
         if self.checkpoint.path:
             self._refuse_second_start()
         else:
@@ -127,6 +134,30 @@ class RunConfig:
             if name != name.strip() or not name:
                 raise InputError(f"tasks: got {name!r}, expected names without spaces around them")
         check_distinct("tasks", self.tasks)
+
+    def _check_vertex_models(self) -> None:
+        """Refuse a registry of models in a run that accepts none, or does not export them.
+
+        Raises:
+            InputError: It is refused.
+        """
+        models = self.vertex_models
+        if not models.project:
+            return
+        for setting, value in (
+            ("retraining.accepted", self.retraining.accepted),
+            ("export.formats", self.export.formats),
+        ):
+            if not value:
+                raise InputError(
+                    f"vertex_models.project: got {models.project} without {setting}, expected it: "
+                    "the exports of accepted models are registered"
+                )
+        if models.format and models.format not in self.export.formats:
+            raise InputError(
+                f"vertex_models.format: got {models.format}, expected one of export.formats: "
+                f"{', '.join(self.export.formats)}"
+            )
 
     def _refuse_second_start(self) -> None:
         """Refuse what a run from a checkpoint does without.

@@ -72,8 +72,7 @@ def estimate_run(
         InputError: The slice is unknown, the file of prices is missing or wrong, or the training
             does not fit.
     """
-    source = f"--prices {prices}"
-    table = parse_settings(Prices, read_yaml(prices), source=source) if prices else LIST_PRICES
+    table = read_prices(prices)
     estimates = estimate_phases(
         model=model.with_vocabulary(vocab.size),
         config=pretraining,
@@ -84,6 +83,20 @@ def estimate_run(
         progress=to_stderr("estimate"),
     )
     return estimates, table
+
+
+def read_prices(path: str) -> Prices:
+    """Return the prices of a file, or the list prices without one.
+
+    Args:
+        path: YAML file with date, source, currency and per_chip_hour; empty for the list prices.
+
+    Raises:
+        InputError: The file is missing or wrong.
+    """
+    if not path:
+        return LIST_PRICES
+    return parse_settings(Prices, read_yaml(path), source=f"--prices {path}")
 
 
 def check_cost(config: RunConfig, tpu: TpuSlice | None, limit: CostLimit) -> None:

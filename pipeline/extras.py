@@ -14,6 +14,7 @@ _EXTRAS: Mapping[str, str] = {
     "distributed": "dask",
     "docker": "docker",
     "fastapi": "serve",
+    "google_cloud_pipeline_components": "vertex",
     "google.cloud.aiplatform": "vertex",
     "google.cloud.aiplatform_v1": "vertex",
     "google": "data",
@@ -89,5 +90,5 @@ def _find_extra(package: str) -> str | None:
 def _describe(command: str, package: str, extra: str) -> str:
     return (
         f"{command}: needs the package {package}, which is not installed; it comes with "
-        f"pip install 'albert-pipeline[{extra}]', from a checkout pip install -e '.[{extra}]'"
+        f"pip install 'albert-pipeline[{extra}]', from a checkout `make setup-all`"
     )

@@ -1,22 +1,22 @@
 """What all tests share: the golden files, a small vocabulary, settings of hypothesis."""
 
 import gc
-import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is first imported
 
 import hypothesis
 import pytest
 
 from albert_core.corpus import CorpusConfig
+from albert_core.library_logs import quiet_libraries
 from albert_core.tokenization import SentencePieceTokenizer, load_tokenizer
 from albert_core.unused_imports import skip_unused_imports
 from tests.helpers.jax_compilation import compile_cheaply
+from tests.helpers.zygote import RUN, Zygote
 
-skip_unused_imports()  # as in the program's own processes
+skip_unused_imports()  # as in the program's own processes; so is the next
+quiet_libraries()
 compile_cheaply()
 
 # A shell lets what it starts in the background ignore Ctrl-C, which some tests send.
@@ -85,6 +85,23 @@ def full_precision() -> Iterator[None]:
 
     with jax.default_matmul_precision("highest"):
         yield
+
+
+@pytest.fixture
+def eager() -> Iterator[None]:
+    """Run TensorFlow's functions operation by operation (see `tests.helpers.eager`)."""
+    from tests.helpers.eager import functions_run_eagerly
+
+    with functions_run_eagerly():
+        yield
+
+
+@pytest.fixture(scope="session")
+def run_zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
+    """A process that has imported what `albert run` and its steps need, and forks."""
+    zygote = Zygote(tmp_path_factory.mktemp("forks"), {}, modules=RUN)
+    yield zygote
+    zygote.close()
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from albert_core.corpus.containers import damage_errors, open_streams
 from albert_core.corpus.counts import ReadCounts
 from albert_core.corpus.file_names import FileRange, is_stored_as_text
 from albert_core.corpus.files import CorpusFiles, list_corpus
-from albert_core.corpus.formats import TITLES, find_file_format
+from albert_core.corpus.formats import TITLES, find_ending, find_file_format
 from albert_core.corpus.lines import read_lines
 from albert_core.corpus.reading import read_documents
 from albert_core.errors import InputError
@@ -21,6 +21,7 @@ _CHECKED_BEGINNING = 16 << 20
 # Shorter documents, on average, may be the paragraphs of longer ones; by format, since lines of one
 # sentence were prepared on purpose, and paragraphs of novels have up to 900 characters.
 _SHORT_CHARACTERS = {"sentences": 600, "running_text": 1000}
+_TABLE_ENDINGS = (".csv", ".tsv")
 _FEW_DOCUMENTS = 10  # in a file
 _MANY_LINES = 50
 
@@ -64,8 +65,8 @@ def check_corpus(config: CorpusConfig, *, say: Callable[[str], None] = print) ->
     Of a corpus above 1 GiB, and of files in gs://, only the first 16 MiB of each file (or of each
     member of an archive) are read; of jsonl and Parquet only the first document of every file.
     Notable are a format that was found and is not plain text, or one that is set although a file
-    begins as another; files and members of archives that were left out; and, where blank lines end
-    documents, documents of an unlikely length.
+    begins as another; tables, which are read as plain text; files and members of archives that were
+    left out; and, where blank lines end documents, documents of an unlikely length.
 
     Args:
         config: The corpus.
@@ -92,7 +93,7 @@ def check_corpus(config: CorpusConfig, *, say: Callable[[str], None] = print) ->
         is_whole = is_small and not is_remote(file.path)
         end = sys.maxsize if is_whole else _CHECKED_BEGINNING
         _check_lines(source, config, end, reading, documents)
-    notes.append(corpus.note)
+    notes += [_note_on_tables(corpus), corpus.note]
     if reading.num_left_out_members:
         notes.append(f"left out {reading.num_left_out_members:,} files in archives, no text")
     if config.format in ("sentences", "running_text") and config.documents == "blank_line":
@@ -122,6 +123,18 @@ def _note_on_format(config: CorpusConfig, corpus: CorpusFiles) -> str:
                 f"although {file.path} begins as {TITLES[found]}"
             )
     return ""
+
+
+def _note_on_tables(corpus: CorpusFiles) -> str:
+    """Return which tables are read as plain text, header and all; empty if none is."""
+    tables = [file.path for file in corpus.files if find_ending(file.path) in _TABLE_ENDINGS]
+    if not tables or corpus.format not in _SHORT_CHARACTERS:
+        return ""
+    return (
+        f"{tables[0]}{' and others' if len(tables) > 1 else ''}: a table, of which every line is "
+        "read as text, header and separators, too; save the column of its texts as JSON lines or "
+        "Parquet"
+    )
 
 
 def _check_lines(

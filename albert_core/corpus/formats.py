@@ -91,10 +91,10 @@ def find_file_format(file: StoredFile) -> CorpusFormat | None:
     Raises:
         InputError: It is JSON in another form than a line for each document.
     """
-    if found := _ENDINGS.get(_ending(file.path)):
+    if found := _ENDINGS.get(find_ending(file.path)):
         return found
     path, head = _first_text(file)
-    return _ENDINGS.get(_ending(path)) or _format_of(path, head)
+    return _ENDINGS.get(find_ending(path)) or _format_of(path, head)
 
 
 def _first_text(file: StoredFile) -> tuple[str, bytes]:
@@ -116,7 +116,7 @@ def is_description(path: str) -> bool:
     return PurePosixPath(path).stem.lower() in _DESCRIPTIONS
 
 
-def _ending(path: str) -> str:
+def find_ending(path: str) -> str:
     """Return the ending of a name in lower case; of a compressed file the one before."""
     name = PurePosixPath(path.lower())
     return PurePosixPath(name.stem).suffix if name.suffix in COMPRESSED_SUFFIXES else name.suffix
@@ -137,7 +137,7 @@ def _format_of(path: str, head: bytes) -> CorpusFormat | None:
     is_cut = not line_end and len(head) == _HEAD_BYTES
     if line.startswith(b"{") and (is_cut or _is_object(line)):
         return "jsonl"
-    if _ending(path) == ".json" and text[:1] in (b"{", b"[") and not is_description(path):
+    if find_ending(path) == ".json" and text[:1] in (b"{", b"[") and not is_description(path):
         raise InputError(
             f"corpus.files {path}: got JSON of several lines or a list, expected an object a line; "
             "write it so, for example with `jq -c '.[]'`, move it away, or set corpus.format"

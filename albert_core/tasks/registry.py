@@ -9,6 +9,7 @@ from typing import Any
 from albert_core.errors import InputError
 from albert_core.settings import parse_settings, texts_as_written
 from albert_core.storage import find_files, join, local_folder, read_bytes
+from albert_core.suggestions import did_you_mean
 from albert_core.tasks.clue import CLUE_FOLDERS, CLUE_TASKS
 from albert_core.tasks.glue import GLUE_FOLDERS, GLUE_TASKS
 from albert_core.tasks.reading import SPLITS, existing_files
@@ -70,7 +71,7 @@ def named_task(name: str) -> Task:
         return read_task_file(name)
     raise InputError(
         f"task {name!r}: unknown; expected one of {', '.join(TASKS)}, or the path of a "
-        f"{DECLARATION_NAME}"
+        f"{DECLARATION_NAME}{did_you_mean(name, TASKS)}"
     )
 
 
@@ -105,7 +106,7 @@ def find_task(name: str, data_dir: str | Path) -> tuple[Task, Path]:
     else:
         raise InputError(
             f"task {name!r}: unknown; expected one of {', '.join(TASKS)}, a folder of {data_dir} "
-            f"with a {DECLARATION_NAME}, or the path of such a file"
+            f"with a {DECLARATION_NAME}, or the path of such a file{did_you_mean(name, TASKS)}"
         )
     return _find_in_folders(task, data_dir, undeclared)
 

@@ -44,8 +44,8 @@ def with_found_files(
     A file that is there by its published or usual name (`train.tsv`, `dev.tsv`) stays. For one that
     is missing others are looked for, of a split that is not declared or of a built-in task: named
     `train`, `validation` and other words for dev, or `test`; with the ending of any format; in
-    shards; in the folder itself or in `data` below it. Test files of a split that is not declared
-    are not looked for where training and dev files have their usual names.
+    shards; in the folder itself or in `data` below it. Test files that are not declared are only
+    looked for where training or dev files were: earlier versions would have taken none.
 
     Args:
         task: The task.
@@ -65,8 +65,9 @@ def with_found_files(
         train = _find_sources(task, "train", names, folder)
     if "dev" in undeclared:
         dev = _find_sources(task, "dev", names, folder)
-    usual = tuple(source.file for source in (*train, *dev))
-    if "test" in undeclared and (test or usual != USUAL_FILES):
+    usual_dev = task.dev or (Source(file=USUAL_FILES[1]),)
+    is_unusual = train != task.train or ("dev" in undeclared and dev != usual_dev)
+    if "test" in undeclared and is_unusual:
         test = _find_sources(task, "test", names, folder)
     return dataclasses.replace(task, train=train, dev=dev, test=test)
 

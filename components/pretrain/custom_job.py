@@ -33,6 +33,7 @@ def run_custom_job(
     tpu_topology: str,
     staging_bucket: str,
     timeout_s: int,
+    is_spot: bool = False,
     service_account: str = "",
     network: str = "",
     encryption_key: str = "",
@@ -57,6 +58,7 @@ def run_custom_job(
         tpu_topology: Layout of the slice, such as `4x4`.
         staging_bucket: gs:// folder for the job's own outputs.
         timeout_s: Seconds after which Vertex AI ends the job.
+        is_spot: Whether Vertex AI may take its machines away at any time, for a lower price.
         service_account: What the job runs as; the default of Vertex AI when empty.
         network: VPC network to peer with, as `projects/NUMBER/global/networks/NAME`.
         encryption_key: Name of the Cloud KMS key for what the job writes.
@@ -72,7 +74,15 @@ def run_custom_job(
     """
     job = _job_values(
         display_name=display_name,
-        spec=_job_spec(image, command, machine_type, tpu_topology, staging_bucket, timeout_s),
+        spec=_job_spec(
+            image=image,
+            command=command,
+            machine_type=machine_type,
+            tpu_topology=tpu_topology,
+            staging_bucket=staging_bucket,
+            timeout_s=timeout_s,
+            is_spot=is_spot,
+        ),
         job_spec={"serviceAccount": service_account, "network": network},
         encryption_key=encryption_key,
         labels=labels or {},
@@ -88,12 +98,14 @@ def run_custom_job(
 
 
 def _job_spec(
+    *,
     image: str,
     command: Sequence[str],
     machine_type: str,
     tpu_topology: str,
     staging_bucket: str,
     timeout_s: int,
+    is_spot: bool,
 ) -> dict[str, Any]:
     """Return the JSON of a job's spec: one machine pool with the slice, which runs the command.
 
@@ -106,7 +118,7 @@ def _job_spec(
     }
     return {
         "workerPoolSpecs": [pool],
-        "scheduling": {"timeout": f"{timeout_s}s"},
+        "scheduling": {"timeout": f"{timeout_s}s", **({"strategy": "SPOT"} if is_spot else {})},
         "baseOutputDirectory": {"outputUriPrefix": staging_bucket},
     }
 

@@ -11,6 +11,7 @@ from albert_core.artifacts.step import run_step, run_step_as_follower, work_fing
 from albert_core.checkpoints import read_checkpoint
 from albert_core.config import AlbertConfig, ModelConfig, refuse_redrawn_dropout
 from albert_core.errors import InputError
+from albert_core.estimation.this_machine import refuse_unconfirmed
 from albert_core.optimizers.settings import without_unchanged
 from albert_core.pretraining.budget import BudgetConfig
 from albert_core.pretraining.config import PretrainingConfig
@@ -41,6 +42,7 @@ def pretrain(
     output: str | Path,
     work_root: str | Path | None = None,
     tracking: TrackingConfig = NO_TRACKING,
+    is_confirmed: bool = True,
     progress: ReportProgress = quiet,
 ) -> Manifest:
     """Pretrain and publish the best model by held-out accuracy to `output`.
@@ -57,11 +59,13 @@ def pretrain(
         output: Folder to write, local or gs://.
         work_root: Folder of the work folders; beside `output` when not given.
         tracking: Where the training is tracked; as this process's environment says when off.
+        is_confirmed: Whether it may take more than a day by the estimate of `this_machine`; work
+            that has a checkpoint goes on in any case.
         progress: Told the steps done, of how many, and the losses.
 
     Raises:
-        InputError: An input or setting is missing or wrong, two of them do not fit together, or
-            `output` holds something else.
+        InputError: An input or setting is missing or wrong, two of them do not fit together,
+            `output` holds something else, or it takes too long without a confirmation.
         StepFailedError: Training was interrupted or diverged; its checkpoints are kept.
     """
     folders = [records] if isinstance(records, str | Path) else records
@@ -91,6 +95,8 @@ def pretrain(
 
     def body(results: Path, checkpoints: Path) -> Metrics:
         """Train from the last checkpoint, write the best model to `results`, return its metrics."""
+        if not is_confirmed and not any(checkpoints.iterdir()):
+            refuse_unconfirmed(config, model_config, next(iter(by_length)))
         from albert_core.pretraining.program import run_pretraining
 
         with tracked_step(

@@ -24,6 +24,7 @@ class TpuJob:
         tpu_topology: Layout of the slice, such as `4x4`.
         timeout_s: Seconds after which it is ended.
         env: Environment variables of the command.
+        is_spot: Whether its machines may be taken away at any time, for a lower price.
         service_account: What it runs as; the default of Vertex AI when empty.
         network: VPC network to peer with.
         encryption_key: Name of the Cloud KMS key for what it writes.
@@ -36,6 +37,7 @@ class TpuJob:
     tpu_topology: str
     timeout_s: int
     env: Mapping[str, str]
+    is_spot: bool = False
     service_account: str = ""
     network: str = ""
     encryption_key: str = ""
@@ -97,6 +99,7 @@ def pretrain_on_tpus(
         tpu_topology=job.tpu_topology,
         staging_bucket=join(work_root, "custom_jobs"),
         timeout_s=job.timeout_s,
+        is_spot=job.is_spot,
         service_account=job.service_account,
         network=job.network,
         encryption_key=job.encryption_key,
@@ -151,4 +154,5 @@ def pretrain_command(
         output,
         "--work_root",
         work_root,
+        "--yes",  # nobody is there to be asked
     ]

@@ -1,6 +1,7 @@
 """Where the Beam pipeline runs: on this machine, on a Dask cluster, or by Beam's own options."""
 
 import dataclasses
+import importlib.util
 import re
 from typing import TYPE_CHECKING, Literal
 
@@ -151,6 +152,13 @@ class BeamConfig:
         """
         from apache_beam.runners.runner import PipelineRunner, create_runner
 
+        # Beam itself would find it missing when the pipeline is submitted.
+        if "dataflow" in self.runner.lower() and importlib.util.find_spec("apitools") is None:
+            raise InputError(
+                f"beam.runner {self.runner}: needs the package apitools, which is not installed; "
+                "it comes with pip install 'albert-pipeline[dataflow]', from a checkout "
+                "`make setup-all`"
+            )
         try:
             runner = create_runner(self.runner)
         except (ImportError, AttributeError, TypeError, ValueError) as error:

@@ -1,86 +1,29 @@
-"""The `albert` command: the table of its commands, and how one of them is run.
-
-A new command is a function and a line in `COMMANDS`; its signature and docstring are its options
-and its help (`pipeline.cli.parsing`).
+"""The `albert` command: how one of its commands is found and run.
 
 The exit status is 0 for success, 1 for failure, 2 for bad input, 130 when it was interrupted.
 """
 
 import contextlib
-import dataclasses
 import errno
 import os
 import sys
-from collections.abc import Mapping, Sequence
-
-import jsonargparse
+from collections.abc import Sequence
 
 from albert_core.errors import InputError, ServiceError, StepFailedError
 from albert_core.first_answer import interactive
 from albert_core.json_values import has_lone_surrogate
-from albert_core.settings import one_line
+from albert_core.library_logs import quiet_libraries
+from albert_core.suggestions import did_you_mean
 from albert_core.unused_imports import skip_unused_imports
-from pipeline.cli import (
-    model_commands,
-    platform_commands,
-    prediction_commands,
-    probe_command,
-    run_commands,
-    step_commands,
-)
-from pipeline.cli.parsing import Command, CommandParser, get_summary
+from pipeline.cli.commands import COMMANDS, Command, CommandGroup, Commands
 from pipeline.extras import describe_missing_package
 from pipeline.local.interruption import INTERRUPTED_STATUS, print_interrupted
 
+_SUMMARY = "Raw text in, a scored ALBERT out, as one resumable pipeline."
+_HELP, _FULL_HELP, _VERSION = ("-h", "--help"), "--help-all", "--version"
 # Platforms start these, too: the former in jobs on TPUs, the latter in pods.
 _UNATTENDED_COMMANDS = {"pretrain", "serve"}
 BROKEN_PIPE_STATUS = 141  # 128 + SIGPIPE, as of a program that the signal ends
-
-
-@dataclasses.dataclass(frozen=True)
-class CommandGroup:
-    """A command that only has commands of its own, such as `schedule`.
-
-    Attributes:
-        summary: Its line in the help.
-        commands: Its commands by their names.
-    """
-
-    summary: str
-    commands: Mapping[str, Command]
-
-
-COMMANDS: Mapping[str, Command | CommandGroup] = {
-    "run": run_commands.run,
-    "demo-data": step_commands.demo_data,
-    "vocab": step_commands.vocab,
-    "records": step_commands.records,
-    "pretrain": step_commands.pretrain,
-    "finetune": step_commands.finetune,
-    "evaluate": step_commands.evaluate,
-    "probe": probe_command.probe,
-    "report": step_commands.report,
-    "estimate": run_commands.estimate,
-    "export": model_commands.export,
-    "card": model_commands.card,
-    "compile": run_commands.compile_for,
-    "convert": model_commands.convert,
-    "info": model_commands.info,
-    "predict": prediction_commands.predict,
-    "embed": prediction_commands.embed,
-    "serve": model_commands.serve,
-    "submit": platform_commands.submit,
-    "schedule": CommandGroup(
-        "Run the pipeline regularly on Kubeflow or Vertex AI.",
-        {
-            "create": platform_commands.create_schedule,
-            "list": platform_commands.list_schedules,
-            "pause": platform_commands.pause_schedule,
-            "resume": platform_commands.resume_schedule,
-            "delete": platform_commands.delete_schedule,
-        },
-    ),
-}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -94,11 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0; 1 if a step or a service failed; 2 for bad input or a missing package;
         `INTERRUPTED_STATUS` after Ctrl-C; `BROKEN_PIPE_STATUS` if nobody reads the output.
-
-    Raises:
-        SystemExit: The help was asked for, and has been printed.
     """
     skip_unused_imports()
+    quiet_libraries()
     try:
         try:
             arguments = list(sys.argv[1:] if argv is None else argv)
@@ -118,14 +59,12 @@ def _run_arguments(arguments: list[str]) -> int:
 
     Raises:
         BrokenPipeError: Nobody reads the output any more.
-        SystemExit: The help was asked for, and has been printed.
     """
-    summary = "Raw text in, a scored ALBERT out, as one resumable pipeline."
     try:
         _refuse_undecodable(arguments)
-        _run_command(COMMANDS, arguments, prog="albert", summary=summary)
-    except (InputError, jsonargparse.ArgumentError) as error:
-        print(f"albert: error: {one_line(error)}", file=sys.stderr)
+        _run_command(COMMANDS, arguments, prog="albert", summary=_SUMMARY)
+    except InputError as error:
+        print(f"albert: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
         if (missing := describe_missing_package(" ".join(arguments[:1]), error)) is None:
@@ -170,12 +109,11 @@ def _refuse_undecodable(arguments: Sequence[str]) -> None:
             raise InputError(f"argument {number}: got {shown}, which is not UTF-8; rename the file")
 
 
-def _run_command(
-    commands: Mapping[str, Command | CommandGroup], arguments: list[str], *, prog: str, summary: str
-) -> None:
+def _run_command(commands: Commands, arguments: list[str], *, prog: str, summary: str) -> None:
     """Call the command that the first argument names with the settings that the others give.
 
-    A group passes the rest on to its own commands.
+    A group passes the rest on to its commands. Where help or the version is asked for, that is
+    printed instead.
 
     Args:
         commands: The commands to choose from.
@@ -184,35 +122,85 @@ def _run_command(
         summary: What `prog` does, for the help.
 
     Raises:
-        jsonargparse.ArgumentError: The command is missing or unknown, an option is unknown, or a
-            value has a wrong type.
-        InputError: A value is impossible, or the command refuses its input.
-        SystemExit: The help was asked for, and has been printed.
+        InputError: The command is missing or unknown, an option is unknown, a value has a wrong
+            type or is impossible, or the command refuses its input.
     """
-    name = arguments[0] if arguments else ""
-    command = commands.get(name)
-    if isinstance(command, CommandGroup):
-        _run_command(
-            command.commands, arguments[1:], prog=f"{prog} {name}", summary=command.summary
-        )
-        return
-    main_parser = jsonargparse.ArgumentParser(
-        prog=prog, allow_abbrev=False, exit_on_error=False, description=summary
+    first, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
+    if first in _HELP and rest:  # albert --help run
+        first, rest = rest[0], [first, *rest[1:]]
+    if first in _HELP:
+        from pipeline.cli.help_layout import list_of_commands
+
+        summaries = {name: entry.summary for name, entry in commands.items()}
+        print(list_of_commands(summaries, prog=prog, summary=summary), end="")
+    elif first == _VERSION and commands is COMMANDS:
+        print(f"albert {_version()}")
+    else:
+        name = _find_command(commands, first, prog)
+        entry = commands[name]
+        if isinstance(entry, CommandGroup):
+            _run_command(entry.commands, rest, prog=f"{prog} {name}", summary=entry.summary)
+        else:
+            _call(entry.load(), rest, prog=f"{prog} {name}")
+
+
+def _find_command(commands: Commands, name: str, prog: str) -> str:
+    """Return the name of a command, in which dashes and underscores are the same.
+
+    Raises:
+        InputError: There is no such command.
+    """
+    same = name.replace("_", "-")
+    if same in commands:
+        return same
+    got = f"got {name!r}" if name else "got nothing"
+    raise InputError(
+        f"{prog} COMMAND: {got}, expected one of {', '.join(commands)}"
+        f"{did_you_mean(same, commands) or f'; {prog} --help says what they do'}"
     )
-    subcommands = main_parser.add_subcommands(dest="command")
-    # Parsers take up to a quarter of a second to build: the others are listed by name only.
-    parsers = {other: jsonargparse.ArgumentParser() for other in commands}
-    if command:
-        command_parser = CommandParser(command)
-        parsers[name] = command_parser.parser
-        arguments = [name, *command_parser.spell_out(arguments[1:])]
-        command_parser.take_defaults(arguments[1:])
-    for other, parser in parsers.items():
-        subcommands.add_subcommand(other, parser, help=_get_help(commands[other]))
-    parsed = main_parser.parse_args(arguments)
-    if command:
-        command(**command_parser.get_settings(parsed[name]))
 
 
-def _get_help(command: Command | CommandGroup) -> str:
-    return command.summary if isinstance(command, CommandGroup) else get_summary(command)
+def _call(command: Command, arguments: list[str], *, prog: str) -> None:
+    """Call a command's function with the settings that arguments give, or print what they ask for.
+
+    That is the help, or with `--print_config` the settings.
+
+    Args:
+        command: The function.
+        arguments: What stands behind the command's name.
+        prog: Program and command, as they are typed.
+
+    Raises:
+        InputError: As of `_run_command`.
+    """
+    from pipeline.cli.help import command_help, full_help
+    from pipeline.cli.parsing import CommandParser
+    from pipeline.cli.printed_config import print_config, without_print_config
+
+    parser = CommandParser(command)
+    asked = next((one for one in arguments if one.replace("_", "-") in (*_HELP, _FULL_HELP)), None)
+    if asked and asked not in _HELP:
+        print(full_help(parser, prog=prog), end="")
+        return
+    if asked:
+        topic = "".join(arguments[arguments.index(asked) + 1 :][:1])
+        print(command_help(parser, prog=prog, topic=topic), end="")
+        return
+    arguments, prints_config = without_print_config(parser, arguments)
+    arguments = parser.spell_out(arguments)
+    parser.take_defaults(arguments)
+    settings = parser.get_settings(parser.parse(arguments, needs_all=not prints_config))
+    if prints_config:
+        print_config(settings)
+    else:
+        command(**settings)
+
+
+def _version() -> str:
+    """Return the version of this package; `unknown` where it was copied and not installed."""
+    import importlib.metadata
+
+    try:
+        return importlib.metadata.version("albert-pipeline")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown (copied, not installed)"

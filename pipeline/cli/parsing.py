@@ -7,46 +7,43 @@ takes several separated by commas. Commands whose options are settings of a run 
 """
 
 import argparse
+import contextlib
 import dataclasses
 import inspect
 import json
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import docstring_parser
 import jsonargparse
-import yaml
 
 from albert_core.errors import InputError
 from albert_core.old_names import rename_setting, rename_settings
-from albert_core.storage import split_addresses
 from albert_core.storage_settings import StorageConfig
-from albert_core.yaml_text import load_yaml, refuse_repeated_keys
+from pipeline.cli.argument_values import (
+    addresses_in,
+    given_options,
+    is_mapping,
+    refuse_repeated_keys_in,
+    refuse_repeated_options,
+    section_as_yaml,
+)
+from pipeline.cli.commands import Command
+from pipeline.cli.options import ALIASES, is_truth_value
+from pipeline.cli.parsing_errors import describe_error
 from pipeline.config import (
     RunConfig,
-    parse_section,
     read_config,
     read_run_values,
-    read_section,
     to_values,
     with_recipes,
 )
 
-Command = Callable[..., None]
-
-# Short names of options, in the commands that have these.
-_ALIASES = {
-    "--corpus": "--corpus.files",
-    "--checkpoint": "--checkpoint.path",
-    "--albert_config": "--checkpoint.albert_config",
-    "--lower_case": "--checkpoint.lower_case",
-    "--strip_accents": "--checkpoint.strip_accents",
-}
 _CHECKPOINT_VOCAB = "--checkpoint.vocab"
 # Options whose values may hold a comma or begin with a bracket: names of files and folders.
 _ADDRESS_LISTS = {"--corpus.files", "--records_dir", "--finetuned_dirs", "--evaluation_dirs"}
-_TRUTH_VALUES = ("true", "false", "yes", "no")
+_TRUTH_VALUES = ("true", "false", "yes", "no", "null")
 # Parameters that the file of a run sets; `**settings` is all of them.
 _RUN_SETTINGS = {"settings", *(field.name for field in dataclasses.fields(RunConfig))}
 
@@ -56,14 +53,22 @@ def get_summary(command: Command) -> str:
     return (command.__doc__ or "").partition("\n")[0]
 
 
+def get_description(command: Command) -> str:
+    """Return what a command's docstring says before its arguments, in one paragraph."""
+    described = docstring_parser.parse(inspect.getdoc(command) or "")
+    parts = (described.short_description, described.long_description)
+    return " ".join(" ".join(part.split()) for part in parts if part)
+
+
 class CommandParser:
     """The parser of one command.
 
-    Call `spell_out` on the arguments, then `take_defaults`, then parse with `parser`, and pass
-    the result to `get_settings`.
+    Call `spell_out` on the arguments, then `take_defaults`, then `parse`, and pass the result to
+    `get_settings`.
 
     Attributes:
         parser: jsonargparse's parser.
+        description: What the command does, for its help.
         takes_config: Whether there is `--config`: the command has settings of a run, and no
             argument without a name.
         sections: Dotted names of the options that stand for a whole dataclass.
@@ -79,6 +84,7 @@ class CommandParser:
         Nothing is parsed yet.
         """
         self.takes_config = _takes_config(command)
+        self.description = get_description(command)
         self.parser = jsonargparse.ArgumentParser(
             exit_on_error=False, allow_abbrev=False, description=get_summary(command)
         )
@@ -117,60 +123,76 @@ class CommandParser:
     def spell_out(self, arguments: list[str]) -> list[str]:
         """Return arguments as jsonargparse takes them.
 
-        Aliases and old names of settings become today's names (an old name is told once on standard
-        error); `--tasks cola,rte` becomes a JSON list; `--vocab` with a path becomes the
-        checkpoint's vocabulary, where a command takes one; the name of a section's YAML file
-        becomes its content, since jsonargparse would take it for a name to import.
+        Dashes in names become underscores. Aliases and old names of settings become today's names
+        (an old name is told once on standard error); `--tasks cola,rte` becomes a JSON list;
+        `--vocab` with a path becomes the checkpoint's vocabulary, where a command takes one; the
+        name of a section's YAML file becomes its content, since jsonargparse would take it for a
+        name to import.
 
         Raises:
             InputError: The file of a section is missing or does not hold settings; or a list, a
                 section, --config or a key of a mapping is given twice, of which the first would be
                 lost.
         """
-        arguments = self._with_truth_values(arguments)
+        arguments = self._with_truth_values(list(map(self._with_underscores, arguments)))
         lists = set(self._list_options())
         sections = {f"--{name}" for name in self.sections}
         spelled: list[str] = []
         for argument in arguments:
             if not argument.startswith("--"):
-                _refuse_repeated_keys(argument, source=spelled[-1] if spelled else argument)
+                refuse_repeated_keys_in(argument, source=spelled[-1] if spelled else argument)
                 spelled.append(argument)
                 continue
             option, equals, value = argument.partition("=")
             option = self._todays_name(option)
-            _refuse_repeated_keys(value, source=option)
+            refuse_repeated_keys_in(value, source=option)
             if equals and option in lists | sections:
                 spelled += [option, value]
             else:
                 spelled.append(f"{option}{equals}{value}")
-        _refuse_repeated_options(spelled, lists | sections | {"--config"})
+        refuse_repeated_options(spelled, lists | sections | {"--config"})
         for index, option in enumerate(spelled[:-1]):
             value = spelled[index + 1]
-            if option in lists & _ADDRESS_LISTS and (values := _addresses(value)):
+            if option in lists & _ADDRESS_LISTS and (values := addresses_in(value)):
                 spelled[index + 1] = json.dumps(values)
             elif option in lists and not value.startswith(("[", "-")):
                 spelled[index + 1] = json.dumps([item.strip() for item in value.split(",")])
             elif option == "--vocab" and self._names_vocabulary(value):
                 spelled[index] = _CHECKPOINT_VOCAB
             elif option in sections and not value.startswith("--"):
-                spelled[index + 1] = _read_section(option, value, self._section_types[option])
+                spelled[index + 1] = section_as_yaml(option, value, self._section_types[option])
         return spelled
+
+    def _with_underscores(self, argument: str) -> str:
+        """Return an argument with underscores in place of the dashes of an option's name.
+
+        Anything else stays as it is: a value, and the name of what is no option or alias.
+        """
+        option, equals, value = argument.partition("=")
+        name = f"--{option[2:].replace('-', '_')}"
+        is_option = argument.startswith("--") and name in {*self._options, *ALIASES}
+        return f"{name}{equals}{value}" if is_option else argument
 
     def _with_truth_values(self, arguments: list[str]) -> list[str]:
         """Return arguments with `true` behind each truth value that is given as its name alone.
 
-        People write `--reconfigure`, and messages tell them to.
+        People write `--reconfigure`, and messages tell them to. What follows it is its value if
+        it looks like one, or if the command has no argument without a name that it could be.
         """
+        has_arguments = any(not action.option_strings for action in self.parser._actions)
         names = {
             name
             for action in self.parser._actions
-            if getattr(action, "_typehint", None) in (bool, bool | None)
+            if is_truth_value(getattr(action, "_typehint", None))
             for name in action.option_strings
         }
         spelled: list[str] = []
         for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
             spelled.append(argument)
-            if _ALIASES.get(argument, argument) in names and following.lower() not in _TRUTH_VALUES:
+            is_value = following.lower() in _TRUTH_VALUES or (
+                following != "" and not following.startswith("--") and not has_arguments
+            )
+            if ALIASES.get(argument, argument) in names and not is_value:
                 spelled.append("true")
         return spelled
 
@@ -179,7 +201,7 @@ class CommandParser:
 
         An old name is told on standard error.
         """
-        alias = _ALIASES.get(option, option)
+        alias = ALIASES.get(option, option)
         section, dot, setting = (alias if alias in self._options else option).rpartition(".")
         return f"{section}{dot}{rename_setting(setting, source='command line')}"
 
@@ -189,7 +211,7 @@ class CommandParser:
         In commands that start from a checkpoint, everything is but options, YAML and YAML's files.
         """
         is_section = value.startswith("-") or value.endswith((".yaml", ".yml", ".json"))
-        return _CHECKPOINT_VOCAB in self._options and not is_section and not _is_mapping(value)
+        return _CHECKPOINT_VOCAB in self._options and not is_section and not is_mapping(value)
 
     def take_defaults(self, arguments: list[str]) -> None:
         """Make the values of the file that `--config` names the defaults of `parser`'s options.
@@ -203,7 +225,7 @@ class CommandParser:
         Raises:
             InputError: The file is missing, or a name, a type or a value in it is wrong.
         """
-        self.given |= set(_given_options(arguments))
+        self.given |= set(given_options(arguments))
         if not self.takes_config:
             return
         finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -219,7 +241,33 @@ class CommandParser:
             if name in known and (name in self.sections or not isinstance(value, Mapping))
         }
         self.given |= {name for name, _ in self._flatten(rename_settings(read_run_values(path)))}
-        self.parser.set_defaults(dict(self._flatten(values)))
+        with self._input_errors():
+            self.parser.set_defaults(dict(self._flatten(values)))
+
+    def parse(self, arguments: Sequence[str], *, needs_all: bool = True) -> jsonargparse.Namespace:
+        """Return the values of arguments that are spelled out.
+
+        Args:
+            arguments: As `spell_out` returns them.
+            needs_all: Whether what is required must be there; else it may be missing, and is None.
+
+        Raises:
+            InputError: An option is unknown or missing, or a value has a wrong type.
+        """
+        with self._input_errors(), contextlib.ExitStack() as stack:
+            for action in self.parser._actions:
+                if action.required and action.option_strings and not needs_all:
+                    action.required = False
+                    stack.callback(setattr, action, "required", True)
+            return self.parser.parse_args(arguments)
+
+    @contextlib.contextmanager
+    def _input_errors(self) -> Iterator[None]:
+        """Turn an error of jsonargparse that the body raises into an InputError of one line."""
+        try:
+            yield
+        except jsonargparse.ArgumentError as error:
+            raise InputError(describe_error(error, self._options - {"-h", "--help"})) from error
 
     def get_settings(self, parsed: jsonargparse.Namespace) -> dict[str, Any]:
         """Return what to call the command's function with: parsed values, sections as dataclasses.
@@ -230,7 +278,8 @@ class CommandParser:
         Raises:
             InputError: A value is impossible.
         """
-        settings = self.parser.instantiate(parsed).as_dict()
+        with self._input_errors():
+            settings = self.parser.instantiate(parsed).as_dict()
         settings |= {name: tuple(settings[name]) for name in self._lists}
         if self.takes_config:
             del settings["config"]
@@ -281,31 +330,6 @@ def _takes_config(command: Command) -> bool:
     return not has_arguments and not _RUN_SETTINGS.isdisjoint(parameters)
 
 
-def _refuse_repeated_options(arguments: list[str], options: set[str]) -> None:
-    """Refuse some options where they are given twice; one that appends (`--tasks+`) may be.
-
-    Raises:
-        InputError: One is.
-    """
-    given = (argument.partition("=")[0] for argument in arguments if argument.startswith("--"))
-    names = [name for name in given if name in options and not name.endswith("+")]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            raise InputError(
-                f"{name}: got it twice, expected it once; several values are separated by commas"
-            )
-
-
-def _refuse_repeated_keys(value: str, *, source: str) -> None:
-    """Refuse a mapping in braces, also within a list, with a key twice; any other text passes.
-
-    Raises:
-        InputError: The value is one.
-    """
-    if value.lstrip().startswith(("{", "[")):
-        refuse_repeated_keys(value, source=source)
-
-
 def _nameless_lists(command: Command) -> dict[str, str]:
     """Return the parameters before a bare `*` that take any number of arguments, with their help.
 
@@ -316,58 +340,3 @@ def _nameless_lists(command: Command) -> dict[str, str]:
     described = docstring_parser.parse(inspect.getdoc(command) or "").params if names else ()
     texts = {one.arg_name: " ".join((one.description or "").split()) for one in described}
     return {name: texts.get(name, "") for name in names}
-
-
-def _given_options(arguments: Sequence[str]) -> Iterator[str]:
-    """Yield the dotted names of the options among arguments; those of a section's file, too.
-
-    Args:
-        arguments: As `spell_out` returns them.
-    """
-    for index, argument in enumerate(arguments):
-        if not argument.startswith("--"):
-            continue
-        name = argument[2:].partition("=")[0]
-        yield name
-        values = arguments[index + 1 : index + 2]
-        if values and _is_mapping(values[0]):
-            yield from (f"{name}.{key}" for key in yaml.safe_load(values[0]))
-
-
-def _is_mapping(value: str) -> bool:
-    """Return whether a text is a mapping in YAML."""
-    try:
-        return isinstance(yaml.safe_load(value), Mapping)
-    # ValueError: of a date that is none.
-    except (yaml.YAMLError, ValueError, OverflowError, RecursionError):
-        return False
-
-
-def _addresses(value: str) -> list[str] | None:
-    """Return the addresses that an option lists; None if it is an option, or a list in YAML."""
-    if value.startswith("-"):
-        return None
-    addresses = split_addresses(value)
-    if addresses != [value] and value.startswith("[") and value.endswith("]"):
-        return None
-    return addresses
-
-
-def _read_section(option: str, value: str, cls: type) -> str:
-    """Return the settings of a section, in YAML, as jsonargparse takes them.
-
-    Args:
-        option: The section's option.
-        value: The name of a YAML file, or a mapping in YAML.
-        cls: The dataclass of the section.
-
-    Raises:
-        InputError: The file is missing, not YAML, or not a mapping; a key is twice in it, or a null
-            is in place of a value.
-    """
-    if not _is_mapping(value):
-        return json.dumps(read_section(value, cls, option=option), default=str)
-    settled = parse_section(value, cls, source=option)
-    # As it was given, where that says the same: JSON has no word for infinity.
-    unchanged = settled == load_yaml(value, source=option)
-    return value if unchanged else json.dumps(settled, default=str)

@@ -6,7 +6,7 @@ from typing import Any
 from albert_core.errors import InputError
 from components.service_calls import CallConfig
 from pipeline.config import RunConfig
-from pipeline.estimation import CostLimit
+from pipeline.estimation import CostLimit, read_prices
 from pipeline.remote.cron import CronSchedule
 from pipeline.remote.platforms.platform import Platform, Request, Submission
 from pipeline.remote.platforms.registry import connect, connect_for_run
@@ -45,7 +45,8 @@ def submit(
             prices; 0 for no limit.
         utilisation: Fraction of the chips' peak that the estimate takes training to reach.
         prices: YAML file with date, source, currency and per_chip_hour; list prices without it.
-        dry_run: Check, print the request and send nothing.
+        dry_run: Check, print the request, then on standard error the table of what it will run,
+            and send nothing.
         wait: Watch the run to its end, showing the states of its tasks.
         **settings: The platform, how to reach it, and the sections of the run's configuration.
     """
@@ -64,7 +65,7 @@ def submit(
     prepared = submission.with_run_date(prepared, date, platform)
     run_id = run_id or submission.new_run_id(prepared.title)
     if dry_run:
-        _print_request(platform.run_request(prepared, run_id))
+        _print_request(platform.run_request(prepared, run_id), prepared, prices)
         return
     platform.check_server(runs_pipeline=True)
     run = submission.submit(platform, prepared, run_id)
@@ -104,7 +105,8 @@ def create_schedule(
             currency of the prices; 0 for no limit.
         utilisation: Fraction of the chips' peak that the estimate takes training to reach.
         prices: YAML file with date, source, currency and per_chip_hour; list prices without it.
-        dry_run: Check, print the request and send nothing.
+        dry_run: Check, print the request, then on standard error the table of what it will run,
+            and send nothing.
         **settings: The platform, how to reach it, and the sections of the run's configuration.
     """
     from pipeline.remote import schedules
@@ -122,7 +124,7 @@ def create_schedule(
     )
     request = platform.schedule_request(prepared, name, times)
     if dry_run:
-        _print_request(request)
+        _print_request(request, prepared, prices)
         return
     platform.check_server(runs_pipeline=True)
     schedule, outcome = schedules.set_schedule(platform, request, name)
@@ -241,7 +243,17 @@ def _prepare(
     return submission.prepare_package(package, platform, image_calls=image_calls)
 
 
-def _print_request(request: Request) -> None:
-    """Print a request's path, and its body as JSON."""
+def _print_request(request: Request, submission: Submission, prices: str) -> None:
+    """Print a request's path and its body as JSON; then, on standard error, what it will run.
+
+    Args:
+        request: The request.
+        submission: What it submits.
+        prices: YAML file of prices; empty for the list prices.
+    """
+    from pipeline.cli.plan_display import print_plan
+
+    table = read_prices(prices)
     print(f"POST {request.path}")
-    print(json.dumps(request.body, indent=2, ensure_ascii=False))
+    print(json.dumps(request.body, indent=2, ensure_ascii=False), flush=True)
+    print_plan(submission.package, table, to_stderr=True)

@@ -1,20 +1,16 @@
-"""The commands of a whole run: run, compile and estimate; their signatures are the command line."""
+"""The commands of a whole run: run and estimate; their signatures are the command line."""
 
 from pathlib import Path
 from typing import Any
 
-from albert_core.artifacts.output_file import refuse_foreign_file
 from albert_core.config import ModelConfig
 from albert_core.errors import InputError
 from albert_core.pretraining.config import PretrainingConfig
-from albert_core.progress import to_stderr
 from albert_core.records.config import RecordsConfig
-from albert_core.storage import is_remote, write_bytes
+from albert_core.storage import is_remote
 from albert_core.tokenization.config import VocabConfig
 from components.resolve.dates import NO_DATE, has_date, parse_date, today, with_date
 from pipeline.config import RunConfig, Runner
-from pipeline.remote.platforms.registry import PLATFORMS, PlatformName
-from pipeline.remote.resources import read_resources
 
 
 def run(
@@ -23,6 +19,7 @@ def run(
     date: str = "",
     reconfigure: bool = False,
     runner: Runner = "process",
+    yes: bool = False,
     **settings: Any,
 ) -> None:
     """Run the whole pipeline on this machine; what is done already is not done again.
@@ -35,6 +32,7 @@ def run(
         reconfigure: Let the folder take over changed settings; the steps they touch run again.
         runner: What a step is: a `process` in this environment, or a `docker` container without
             network, of the images of `make images`.
+        yes: Start it even if pretraining would take more than a day on this machine.
         **settings: The sections of the run's configuration.
     """
     from pipeline.cli.run_display import print_next_commands
@@ -55,48 +53,10 @@ def run(
         date=day if is_needed else NO_DATE,
         reconfigure=reconfigure,
         runner=runner,
+        is_confirmed=yes,
     )
     print_result(result.summary, result.steps_run, result.page)
     print_next_commands(result.folder)
-
-
-def compile_for(
-    *,
-    output: str,
-    target: PlatformName,
-    work_root: str,
-    resources: str = "",
-    caching: bool = False,
-    **settings: Any,
-) -> None:
-    """Compile the pipeline of a configuration for Kubeflow or Vertex AI; nothing is submitted.
-
-    The configuration's values are the defaults of the pipeline's parameters. ALBERT_REGISTRY is
-    the registry that holds the images.
-
-    Args:
-        output: YAML file to write; takes the place of a compiled pipeline, but of no other file.
-        target: `kubeflow` or `vertex`.
-        work_root: gs:// folder of work in progress, by which later runs go on with this one's.
-        resources: YAML file with what steps get, where it is not the default: machines,
-            accelerators, retries, timeouts.
-        caching: Let the target skip steps it has seen with these inputs, as they are now; for a
-            pipeline that runs once, now.
-        **settings: The sections of the run's configuration.
-    """
-    from pipeline.remote.compilation import compile_pipeline
-    from pipeline.remote.package import is_own_package
-
-    refuse_foreign_file(output, is_own_package, what="a compiled pipeline")
-    compiled = compile_pipeline(
-        RunConfig(**settings),
-        resources=read_resources(PLATFORMS[target].rules, resources),
-        work_root=work_root,
-        caching=caching,
-        progress=to_stderr("compile"),
-    )
-    write_bytes(output, compiled.text.encode())
-    print(f"{output}: for {target}, {compiled.num_parameter_bytes:,} bytes of parameters")
 
 
 def estimate(

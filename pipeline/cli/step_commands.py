@@ -92,6 +92,7 @@ def pretrain(
     records_dir: tuple[str, ...],
     output: str,
     work_root: str = "",
+    yes: bool = False,
 ) -> None:
     """Pretrain a model on records.
 
@@ -104,6 +105,7 @@ def pretrain(
             several sequence lengths one of each.
         output: Folder to make.
         work_root: Folder of work in progress; beside the output when not given.
+        yes: Start it even if it would take more than a day on this machine.
     """
     from components.pretrain.step import pretrain as step
 
@@ -116,6 +118,7 @@ def pretrain(
         output=output,
         work_root=work_root or None,
         tracking=tracking,
+        is_confirmed=yes,
         progress=to_stderr("pretrain"),
     )
     print_manifest(manifest, output)

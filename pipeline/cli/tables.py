@@ -204,9 +204,13 @@ def _exports_table(rows: Sequence[_ExportRow]) -> rich.table.Table:
     return table
 
 
-def make_console() -> rich.console.Console:
-    """Return a console as wide as the terminal, or of a fixed width elsewhere, as in a file."""
-    console = rich.console.Console(highlight=False)
+def make_console(*, to_stderr: bool = False) -> rich.console.Console:
+    """Return a console as wide as the terminal, or of a fixed width elsewhere, as in a file.
+
+    Args:
+        to_stderr: Whether it is standard error, in place of standard output.
+    """
+    console = rich.console.Console(highlight=False, stderr=to_stderr)
     if not console.is_terminal:
         console.width = _PLAIN_WIDTH
     return console

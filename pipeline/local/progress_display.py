@@ -10,11 +10,14 @@ from typing import Any
 
 import rich.console
 import rich.progress
+import rich.table
 
 from albert_core.progress import progress_text, read_events
 
 _POLL_S = 0.25
 _PLAIN_EVERY_S = 10.0
+_WIDE = 100  # columns from which names and bars are shown at full length
+_TIME_WIDTH = 8  # 0:00:00 and one digit more
 
 
 @contextlib.contextmanager
@@ -98,17 +101,34 @@ class _ProgressLines(contextlib.AbstractContextManager):
         self._console.print(f"{stamp}  {step:<24} {text}", soft_wrap=True, markup=False)
 
 
+def _fixed(width: int) -> rich.table.Column:
+    """Return a column of a table that neither shrinks nor wraps."""
+    return rich.table.Column(width=width, no_wrap=True, overflow="ellipsis")
+
+
 class _ProgressBars(contextlib.AbstractContextManager):
     """Progress as bars that are redrawn in place, one for each step that has started."""
 
     def __init__(self, console: rich.console.Console) -> None:
-        """Lay out the bars; they are shown in a `with` block."""
+        """Lay out the bars; they are shown in a `with` block.
+
+        Bar and times keep their width whatever the terminal's; the text gets the rest, and ends
+        with an ellipsis where that is too little.
+        """
+        name_width, bar_width = (24, 24) if console.width >= _WIDE else (18, 12)
         self._bars = rich.progress.Progress(
-            rich.progress.TextColumn("{task.description:<24}"),
-            rich.progress.BarColumn(bar_width=24),
-            rich.progress.TimeElapsedColumn(),
-            rich.progress.TimeRemainingColumn(),
-            rich.progress.TextColumn("{task.fields[text]}"),
+            rich.progress.TextColumn(
+                "{task.description}", table_column=_fixed(name_width), markup=False
+            ),
+            rich.progress.BarColumn(bar_width=bar_width, table_column=_fixed(bar_width)),
+            rich.progress.TimeElapsedColumn(table_column=_fixed(_TIME_WIDTH)),
+            rich.progress.TimeRemainingColumn(table_column=_fixed(_TIME_WIDTH)),
+            rich.progress.TextColumn(
+                "{task.fields[text]}",
+                table_column=rich.table.Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+                markup=False,
+            ),
+            expand=True,
             console=console,
             redirect_stdout=False,
             redirect_stderr=False,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from albert_core.artifacts.output_folder import refuse_unwritable
 from albert_core.artifacts.work_folder import temporary_folder
 from albert_core.errors import InputError, StepFailedError
+from albert_core.estimation.this_machine import refuse_unconfirmed
 from albert_core.exports.formats import refuse_missing_packages
 from albert_core.files import write_atomically
 from albert_core.partial_files import remove_removed, remove_whole_folder
@@ -41,7 +42,7 @@ from pipeline.local.damage import record_cache, remove_damaged
 from pipeline.local.inputs import LocalInputs
 from pipeline.local.interruption import call_in_thread, exit_when_interrupted
 from pipeline.local.progress_display import show_progress
-from pipeline.local.run_folder import lock_run_folder
+from pipeline.local.run_folder import has_begun, lock_run_folder
 from pipeline.local.tracked_run import keep_tracked_run, tracking_environment
 from pipeline.platform_config import PARALLEL_JOBS, PlatformConfig
 from pipeline.preflight import pipeline_arguments
@@ -74,6 +75,7 @@ def run_locally(
     date: str = NO_DATE,
     reconfigure: bool = False,
     runner: Runner = "process",
+    is_confirmed: bool = True,
 ) -> RunResult:
     """Run the whole pipeline in a folder; what is there already, and whole, is not done again.
 
@@ -89,6 +91,8 @@ def run_locally(
         reconfigure: Whether the folder may take over changed settings; the steps they touch
             run again.
         runner: What a step is: a `process` in this environment, or a `docker` container.
+        is_confirmed: Whether pretraining may take more than a day by the estimate of
+            `this_machine`; a run whose folder has begun with these settings goes on in any case.
 
     Raises:
         InputError: Bad input. What can be found before anything runs leaves the folder as it was;
@@ -103,7 +107,18 @@ def run_locally(
         config.tracking.check_here(output=str(folder))
         refuse_missing_packages_of_run(has_text=not config.checkpoint.path)
         refuse_missing_packages(config.export.formats)
+    if config.vertex_models.project:
+        raise InputError(
+            f"vertex_models.project: got {config.vertex_models.project}, expected none for a run "
+            "on this machine: Vertex AI takes models from gs://; remove it, or submit the run"
+        )
     arguments = pipeline_arguments(config, LocalInputs(date=date), work_root=folder / "work")
+    if not is_confirmed and not config.checkpoint.path and not has_begun(folder, config):
+        refuse_unconfirmed(
+            config.pretraining,
+            config.model.with_vocabulary(config.vocab.size),
+            config.records.sequence_length,
+        )
     pipeline = build_pipeline(PlatformConfig(), OptionalSteps.for_run(config))
     run_id = uuid.uuid4().hex
     tracking = tracking_environment(config.tracking, folder, arguments["title"])

@@ -38,6 +38,8 @@ _FREE_SETTINGS = (
     "storage.user_project",
     *(f"tracking.{field.name}" for field in dataclasses.fields(TrackingConfig)),
 )
+# Sections on which the time of pretraining depends.
+_OF_PRETRAINING = ("vocab", "records", "model", "pretraining")
 
 # Settings that, where they are not set, are found by the files. Earlier versions had a default.
 _FOUND_SETTINGS = ("corpus.format",)
@@ -76,6 +78,22 @@ def lock_run_folder(
         text = yaml.safe_dump(to_values(config), sort_keys=False, allow_unicode=True)
         write_atomically(folder / RUN_CONFIG_NAME, _with_checksum(text.encode()))
         yield
+
+
+def has_begun(folder: Path, config: RunConfig) -> bool:
+    """Return whether a run has begun in a folder with this configuration's pretraining.
+
+    Tasks and what follows pretraining may differ.
+
+    Args:
+        folder: The folder; may be missing.
+        config: The configuration.
+    """
+    path = folder / RUN_CONFIG_NAME
+    if not path.is_file():
+        return False
+    saved, values = _read_saved_values(path.read_bytes(), path), to_values(config)
+    return all(saved.get(name) == values[name] for name in _OF_PRETRAINING)
 
 
 def _with_checksum(text: bytes) -> bytes:

@@ -8,10 +8,10 @@ from typing import Any
 from albert_core.errors import InputError, NoAccessError, NoConnectionError
 from albert_core.progress import ReportProgress, quiet
 from albert_core.tracking.config import GROUP_OF_OUTPUT
-from components.image import get_registry
+from components.image import get_registry, image_name
 from components.resolve.dates import NO_DATE, with_date
 from pipeline.albert import OptionalSteps, build_pipeline
-from pipeline.config import RunConfig
+from pipeline.config import RunConfig, plain_values
 from pipeline.preflight import pipeline_arguments
 from pipeline.remote.inputs import RemoteInputs, list_inputs, refuse_local_inputs
 from pipeline.remote.package_text import package_text
@@ -96,9 +96,29 @@ def compile_pipeline(
     pipeline = build_pipeline(
         RemotePlatformConfig(resources.with_environment(environment), caching=caching),
         OptionalSteps.for_run(config, is_remote=True),
+        _vertex_models(config),
     )
     text = package_text(pipeline, parameters)
     return CompiledPipeline(text=text, parameters=parameters)
+
+
+def _vertex_models(config: RunConfig) -> dict[str, Any]:
+    """Return the settings of Vertex AI's registry of models, as plain values; {} without one.
+
+    The image is that of the trainer and the format the first of the run's, if they are not set.
+    """
+    models = config.vertex_models
+    if not models.project:
+        return {}
+    return plain_values(
+        dataclasses.asdict(
+            dataclasses.replace(
+                models,
+                image=models.image or image_name("trainer"),
+                format=models.format or next(iter(config.export.formats), ""),
+            )
+        )
+    )
 
 
 def _refuse_long_title(title: str, platform: PlatformRules) -> None:

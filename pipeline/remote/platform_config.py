@@ -64,3 +64,12 @@ class RemotePlatformConfig(PlatformConfig):
             task.set_container_image(image_name("tpu"))
         self._resources.platform.configure(task, resources)
         return task
+
+    def notify(self, steps: Any) -> None:
+        """Add the task that sends e-mail to those whom the resources name, if they name any.
+
+        Args:
+            steps: The group of all other tasks, of kfp, after which it runs however they ended.
+        """
+        if self._resources.notification_emails:
+            self._resources.platform.notify(steps, self._resources.notification_emails)

@@ -1,6 +1,7 @@
 """What all steps get on a platform: defaults, which a YAML file overrides in part."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from pipeline.remote.step_resources import CustomJobSettings, StepResources
 
 _PARALLEL_TASKS = 4
 _ALL_STEPS = "all_steps"
+_EMAIL = re.compile(r"[^@\s,;]+@[^@\s,;]+\.[^@\s,;.]+")
 
 # What a file may hold: a section for each step, and the settings of all.
 _ResourcesFile: Any = dataclasses.make_dataclass(
@@ -21,6 +23,7 @@ _ResourcesFile: Any = dataclasses.make_dataclass(
         *((name, StepResources) for name in STEPS),
         ("parallel_tasks", int),
         ("custom_job", CustomJobSettings),
+        ("notification_emails", tuple[str, ...]),
     ],
     frozen=True,
     kw_only=True,
@@ -36,19 +39,22 @@ class Resources:
         steps: What each step of the table of steps gets, by its name.
         parallel_tasks: How many tasks are fine-tuned and evaluated at a time.
         custom_job: The job of pretraining on TPUs, on a platform that trains in one.
+        notification_emails: Who is told by e-mail how a run ended, on a platform that does so.
     """
 
     platform: PlatformRules
     steps: Mapping[str, StepResources]
     parallel_tasks: int = _PARALLEL_TASKS
     custom_job: CustomJobSettings = dataclasses.field(default_factory=CustomJobSettings)
+    notification_emails: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what a step cannot have, on any platform or on this one.
 
         Raises:
             InputError: A step's values are refused, `parallel_tasks` is below 1, or `custom_job`
-                has settings without a job of pretraining on TPUs.
+                has settings without a job of pretraining on TPUs; or there is e-mail that cannot
+                be sent.
         """
         for name, resources in self.steps.items():
             resources.check(STEPS[name])
@@ -59,6 +65,26 @@ class Resources:
             raise InputError(
                 "custom_job: got settings, expected none: it is of pretraining on TPUs on Vertex AI"
             )
+        self._check_emails()
+
+    def _check_emails(self) -> None:
+        """Refuse what is no address of e-mail, and any on a platform that sends none.
+
+        Raises:
+            InputError: There is one.
+        """
+        emails = self.notification_emails
+        if emails and not self.platform.sends_email:
+            raise InputError(
+                f"notification_emails: got {', '.join(emails)}, expected none: "
+                f"{self.platform.title} sends no e-mail; remove it"
+            )
+        for email in emails:
+            if not _EMAIL.fullmatch(email):
+                raise InputError(
+                    f"notification_emails: got {email!r}, expected addresses such as "
+                    "team@example.org"
+                )
 
     @property
     def pretrain(self) -> StepResources:
@@ -111,6 +137,7 @@ def read_resources(platform: PlatformRules, path: str = "") -> Resources:
         },
         "parallel_tasks": defaults.parallel_tasks,
         "custom_job": dataclasses.asdict(defaults.custom_job),
+        "notification_emails": defaults.notification_emails,
     }
     merged = plain_values(_merge(values, changes))
     parsed = parse_settings(_ResourcesFile, merged, source=f"--resources {path}")
@@ -120,6 +147,7 @@ def read_resources(platform: PlatformRules, path: str = "") -> Resources:
             steps={name: getattr(parsed, name) for name in STEPS},
             parallel_tasks=parsed.parallel_tasks,
             custom_job=parsed.custom_job,
+            notification_emails=parsed.notification_emails,
         )
     except InputError as error:
         # It names a step, in which the file may say nothing.

@@ -47,6 +47,8 @@ class StepResources:
         memory_gib: Memory, likewise.
         accelerator: GPUs.
         tpu: A slice of TPUs, for pretraining.
+        spot: Whether the machine may be taken away at any time, for a lower price. Each time counts
+            as a failed try: give `retries` that suffice. On Vertex AI for pretraining on TPUs only.
         node_selectors: Labels a node must have; Kubeflow only.
         tolerations: Taints of nodes that do not keep the step away; Kubeflow only.
         pod_labels: Labels of the step's pod; Kubeflow only.
@@ -71,6 +73,7 @@ class StepResources:
     memory_gib: int = 16
     accelerator: Accelerator | None = None
     tpu: TpuSlice | None = None
+    spot: bool = False
     node_selectors: Mapping[str, str] = dataclasses.field(default_factory=dict)
     tolerations: tuple[Toleration, ...] = ()
     pod_labels: Mapping[str, str] = dataclasses.field(default_factory=dict)

@@ -88,6 +88,31 @@ class TpuSlice:
         is_joinable = per_machine == _CHIPS_OF_JOINABLE
         return num_chips == per_machine or (is_joinable and num_chips % per_machine == 0)
 
+    @classmethod
+    def of_nodes(cls, node_label: str, topology: str, chips_per_node: int) -> "TpuSlice | None":
+        """Return the slice of GKE nodes with these labels; None where there is no such machine.
+
+        Args:
+            node_label: Value of their label cloud.google.com/gke-tpu-accelerator.
+            topology: Value of their label cloud.google.com/gke-tpu-topology.
+            chips_per_node: How many chips each of them has.
+        """
+        for family in _FAMILIES:
+            for machine, chips in family.chips.items():
+                if (family.node_label, chips) == (node_label, chips_per_node):
+                    return cls(machine=machine, topology=topology)
+        return None
+
+    @property
+    def generation(self) -> str:
+        """Name of the generation of its chips, such as `v5e`."""
+        return _MACHINES[self.machine].generation
+
+    @property
+    def num_chips(self) -> int:
+        """How many chips it has, in all machines."""
+        return _num_chips(self.topology)
+
     @property
     def chips_per_machine(self) -> int:
         """Chips of one machine."""
@@ -96,14 +121,13 @@ class TpuSlice:
     @property
     def name(self) -> str:
         """Name of the slice as `albert estimate` takes it, such as `v5e-4` (chips; v5p: cores)."""
-        generation = _MACHINES[self.machine].generation
-        num_cores = _num_chips(self.topology) * GENERATIONS[generation].cores_per_chip
-        return f"{generation}-{num_cores}"
+        num_cores = self.num_chips * GENERATIONS[self.generation].cores_per_chip
+        return f"{self.generation}-{num_cores}"
 
     @property
     def num_hosts(self) -> int:
         """How many machines the slice is."""
-        return _num_chips(self.topology) // self.chips_per_machine
+        return self.num_chips // self.chips_per_machine
 
     @property
     def node_label(self) -> str:

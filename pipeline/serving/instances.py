@@ -2,7 +2,8 @@
 
 What differs from this server's endpoints: the model's name is part of the paths, a request has
 `instances` in place of `examples`, an instance of a single text may be that text, `signature_name`
-may be given, any Content-Type is taken for JSON, and an error is a text.
+may be given, settings may be in `parameters` as Vertex AI sends them, any Content-Type is taken for
+JSON, and an error is a text.
 """
 
 import re
@@ -75,6 +76,26 @@ class _AnyContentTypeRoute(APIRoute):
         return handle_as_json
 
 
+class _WithParameters(Strict):
+    """A request whose settings may be in `parameters` in place of beside it."""
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _take_parameters(cls, values: Any) -> Any:
+        """Return the request with the settings in `parameters` beside it, too.
+
+        Raises:
+            ValueError: One is in both places; says what is expected.
+        """
+        parameters = values.get("parameters") if isinstance(values, dict) else None
+        if not isinstance(parameters, dict):
+            return values
+        if both := sorted(values.keys() & parameters.keys()):
+            raise ValueError(f"{both[0]} in parameters or beside it, not both")
+        known = cls.model_fields.keys() - {"instances", "parameters", "signature_name"}
+        return {**values, **{name: parameters[name] for name in known & parameters.keys()}}
+
+
 def add_instances(
     app: fastapi.FastAPI,
     model: LoadedModel,
@@ -138,9 +159,18 @@ def instances_type(model: LoadedModel, config: ServingConfig) -> type[pydantic.B
             Annotated[Literal["", "serving_default"], pydantic.Field(exclude=True)],
             _SIGNATURE,
         ),
+        # Not in the values either: what is in it is taken for what stands beside it.
+        "parameters": (
+            Annotated[
+                pydantic.create_model("Parameters", __base__=Strict, **request_settings(model))
+                | None,
+                pydantic.Field(exclude=True),
+            ],
+            None,
+        ),
         **request_settings(model),
     }
-    return pydantic.create_model("InstancesRequest", __base__=Strict, **fields)
+    return pydantic.create_model("InstancesRequest", __base__=_WithParameters, **fields)
 
 
 def _text_as_example(value: Any) -> Any:

@@ -191,6 +191,7 @@ def test_the_recipes_are_those_of_the_steps(run, lineage):
     assert tuned["Peak learning rate"] == str(figures["learning_rate"])
     assert tuned["Seed of these weights"] == str(figures["seed"])
     assert tuned["Training examples"] == str(figures["num_train"])
+    assert tuned["Files of the task"].replace("\\", "") == figures["data_files"]
     assert "Epochs" not in tuned
     moments = "bias_correction true, muon_momentum 0.95, muon_rate_ratio 1.0, muon_precision auto"
     assert tuned["Optimizer"].replace("\\", "") == f"muon ({moments})"

@@ -4,6 +4,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from google.cloud.aiplatform_v1.types import Scheduling
 
 from albert_core.errors import ServiceError, StepFailedError
 from components.pretrain.custom_job import run_custom_job
@@ -54,6 +55,18 @@ def test_the_job_asks_for_the_slice_and_is_watched_to_its_end(server):
     check_golden(GOLDEN, {"method": sent.method, "path": sent.path, "body": sent.body})
     (pool,) = sent.body["jobSpec"]["workerPoolSpecs"]
     assert pool["machineSpec"] == {"machineType": "ct5lp-hightpu-4t", "tpuTopology": "4x4"}
+
+
+def test_a_spot_job_differs_in_its_scheduling_alone(server):
+    run(server, SUCCEEDED)
+    run(server, SUCCEEDED, is_spot=True)
+    plain, spot = (dict(call.body["jobSpec"]) for call in server.sent("POST"))
+    assert plain.pop("scheduling") == {"timeout": "86400s"}
+    assert spot.pop("scheduling") == {
+        "timeout": "86400s",
+        "strategy": Scheduling.Strategy.SPOT,
+    }
+    assert spot == plain
 
 
 def test_a_job_that_fails_says_why(server):

@@ -19,6 +19,7 @@ from albert_core.finetuning.probe_results import read_probe
 from albert_core.tasks import Source
 from components.evaluate.step import evaluate, read_baselines
 from components.finetune.step import finetune
+from tests.helpers.eager import functions_run_eagerly
 from tests.helpers.tiny_tasks import (
     NUM_DEV,
     NUM_TRAIN,
@@ -40,6 +41,7 @@ ENOUGH: dict[str, dict[str, Any]] = {
     "no-whale": {"num_train_steps": 240, "learning_rate": 0.003},
 }
 
+MOST_EAGER_STEPS = 4
 SHORT, WHOLE = 16, 48  # tokens that the texts are cut to, tokens that no text is longer than
 
 
@@ -75,9 +77,10 @@ def learned(tasks, model, tmp_path_factory) -> Callable[[str], Path]:
 
 @pytest.fixture
 def tune(tasks, model, tmp_path):
-    """Fine-tune on a task by name, into a folder of that name.
+    """Fine-tune on a task by name, into a folder of that name; the encoder is not probed.
 
-    Texts are cut so short that all batches have one length, which TensorFlow traces once.
+    Texts are cut so short that all batches have one length, which TensorFlow traces once. A few
+    steps are made without tracing.
     """
 
     def run(name: str, *, output: str | None = None, **settings: Any) -> Manifest:
@@ -88,8 +91,10 @@ def tune(tasks, model, tmp_path):
             "data": settings.pop("data", tasks / name),
             "progress": settings.pop("progress", lambda done, total, text: None),
         }
-        config = tiny_finetuning(**{"sequence_length": SHORT, **settings})
-        return finetune(config=config, output=tmp_path / (output or name), **options)
+        cheap = {"sequence_length": SHORT, "num_probe_examples": 0}
+        config = tiny_finetuning(**{**cheap, **settings})
+        with functions_run_eagerly(config.num_train_steps <= MOST_EAGER_STEPS):
+            return finetune(config=config, output=tmp_path / (output or name), **options)
 
     return run
 
@@ -145,7 +150,8 @@ def assert_probed(folder: Path, figures: dict[str, Any]) -> None:
 
 
 def test_no_probe_of_random_weights_or_where_none_is_wanted(tune, tmp_path) -> None:
-    tune("topic", output="random", initialization="random", num_train_steps=2)
+    random = {"initialization": "random", "num_probe_examples": 20}
+    tune("topic", output="random", num_train_steps=2, **random)
     tune("topic", output="none", num_probe_examples=0, num_train_steps=2)
     tune("topic", output="few", num_probe_examples=20, num_train_steps=2)
     assert not read_probe(tmp_path / "random")
@@ -185,7 +191,7 @@ def test_answers_are_written_as_the_original_writes_them(learned, tasks, tmp_pat
 
 def test_same_seed_same_weights_another_seed_others(tune, tmp_path):
     for output, seed in (("one", 1), ("again", 1), ("other", 2)):
-        tune("topic", output=output, seed=seed, num_train_steps=8)
+        tune("topic", output=output, seed=seed, num_train_steps=4)
     one, again, other = (weights_of(tmp_path / name) for name in ("one", "again", "other"))
     assert all(np.array_equal(one[key], again[key]) for key in one)
     assert not np.array_equal(one["mean/output_weights"], other["mean/output_weights"])
@@ -217,6 +223,7 @@ class InterruptedHereError(Exception):
 
 def test_a_killed_fine_tuning_ends_like_one_that_was_not(tune, tmp_path):
     settings = {"num_seeds": 2, "num_train_steps": 12, "num_evaluations": 3}
+    settings["num_probe_examples"] = NUM_TRAIN
     tune("topic", output="undisturbed", **settings)
 
     seen = []
@@ -263,7 +270,7 @@ def test_an_error_leaves_the_process_in_full_precision(tune):
 def test_frozen_parts_keep_their_weights(tune, model, tmp_path):
     before = read_checkpoint(model).weights
     for frozen in ("embeddings", "encoder"):
-        tune("topic", output=frozen, frozen=frozen, num_train_steps=8, pooling="pooler")
+        tune("topic", output=frozen, frozen=frozen, num_train_steps=4, pooling="pooler")
         after = weights_of(tmp_path / frozen)
         changed = {n for n in after if n in before and not np.array_equal(after[n], before[n])}
         assert not any(name.startswith("bert/embeddings") for name in changed)
@@ -328,14 +335,17 @@ def test_other_checkpoints_are_taken_up(tune, model, tmp_path):
         assert all(np.allclose(ours[key], theirs[key], atol=1e-6) for key in ours)
 
 
+@pytest.mark.usefixtures("eager")
 def test_features_are_made_once_for_the_same_data(tasks, model, tmp_path):
+    cheap = {"num_train_steps": 2, "sequence_length": SHORT, "num_probe_examples": 0}
+
     def run(name: str, **settings: Any) -> None:
         finetune(
             task=TINY_TASKS["topic"],
             data=tasks / "topic",
             pretrained=model,
             initialization="pretrained",
-            config=tiny_finetuning(**{"num_train_steps": 2, "sequence_length": SHORT, **settings}),
+            config=tiny_finetuning(**{**cheap, **settings}),
             output=tmp_path / name,
             work_root=tmp_path / "work",
         )
@@ -377,6 +387,21 @@ def test_unusable_rows_are_refused_or_counted(change, cause, tune, tasks, tmp_pa
     figures = tune("topic", data=data, num_train_steps=2, bad_rows="leave_out").metrics
     assert figures[f"num_left_out ({cause})"] == 1
     assert figures["num_train"] == NUM_TRAIN - 1
+
+
+def test_a_dev_set_that_is_split_off_is_scored_again_and_named(tune, tasks, tmp_path):
+    data = write_rows(tmp_path / "data", rows_of(tasks, "topic"))
+    (data / "dev.jsonl").unlink()
+    task = dataclasses.replace(TINY_TASKS["topic"], dev=(), test=(), dev_fraction=0.25)
+    figures = tune("topic", task=task, data=data, num_train_steps=2).metrics
+    assert figures["num_train"] + figures["num_dev"] == NUM_TRAIN
+    assert figures["num_dev"] == pytest.approx(NUM_TRAIN / 4, rel=0.1)  # equal texts together
+    assert figures["data_files"] == (
+        "train: train.jsonl (JSON lines); dev: 25 % of the training rows, split off by label with "
+        "seed 12345"
+    )
+    scores = evaluate(model=tmp_path / "topic", data=data, output=tmp_path / "scores").metrics
+    assert scores["accuracy"] == figures["accuracy"]
 
 
 def test_ids_must_differ(tune, tasks, tmp_path):

@@ -23,7 +23,7 @@ from components.export.card.training import pretraining_section
 from components.export.lineage import find_lineage
 from components.finetune.step import finetune
 from components.report.samples import fill_samples
-from tests.helpers.tiny_pretraining import Material, history_of, log_of, make_material, train
+from tests.helpers.tiny_pretraining import history_of, log_of, train
 from tests.helpers.tiny_tasks import TINY_TASKS, tiny_finetuning, write_tiny_tasks
 
 pytestmark = pytest.mark.slow
@@ -33,11 +33,6 @@ DETECTION = {
     "replaced_token_detection": ReplacedTokenConfig(generator_size=0.5, loss_weight=20.0),
 }
 METRICS = ("accuracy", "loss", "recall", "fraction", "predicted_fraction")
-
-
-@pytest.fixture(scope="module")
-def material(tmp_path_factory) -> Material:
-    return make_material(tmp_path_factory.mktemp("material"))
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +70,7 @@ def test_both_models_learn_and_the_last_evaluation_is_published(trained):
         assert float(written[name]) == last[name]
 
 
+@pytest.mark.usefixtures("eager")
 def test_the_model_is_an_ordinary_albert_without_the_head_of_masked_lm(trained, material, tmp_path):
     description = describe(trained)
     assert description.model.heads == ("sentence_order",)
@@ -93,12 +89,13 @@ def test_the_model_is_an_ordinary_albert_without_the_head_of_masked_lm(trained, 
         data=write_tiny_tasks(tmp_path / "data") / "topic",
         pretrained=trained,
         initialization="pretrained",
-        config=tiny_finetuning(sequence_length=24),
+        config=tiny_finetuning(sequence_length=24, num_train_steps=2),
         output=tmp_path / "tuned",
     )
     assert tuned.metrics["global_step"] > 0
 
 
+@pytest.mark.usefixtures("eager")
 def test_the_generator_is_a_model_that_fills_masks(trained, material, monkeypatch):
     generator = albert_core.load(trained / "generator")
     assert (generator.config.hidden_size, generator.config.num_attention_heads) == (16, 2)

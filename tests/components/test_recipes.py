@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.config import read_config
 from tests.helpers.documented import ROOT
-from tests.helpers.tiny_pretraining import make_material, train
+from tests.helpers.tiny_pretraining import train
 
 CONFIGS = sorted((ROOT / "pipeline" / "configs").glob("*.yaml"))
 
@@ -22,7 +22,8 @@ def test_model_phases_and_budget_of_a_recipe_go_together(path):
 
 
 @pytest.mark.slow
-def test_the_day_of_a_gpu_starts_with_few_layers_and_goes_on_with_all(tmp_path):
+@pytest.mark.usefixtures("eager")  # of twelve layers two steps would be traced
+def test_the_day_of_a_gpu_starts_with_few_layers_and_goes_on_with_all(material, tmp_path):
     recipe = read_config(ROOT / "pipeline" / "configs" / "base_day.yaml").pretraining
     settings = {
         field.name: getattr(recipe, field.name) for field in dataclasses.fields(type(recipe))
@@ -40,7 +41,7 @@ def test_the_day_of_a_gpu_starts_with_few_layers_and_goes_on_with_all(tmp_path):
         "precision": "float32",
     }
     manifest = train(
-        make_material(tmp_path),
+        material,
         tmp_path / "model",
         overrides={"num_hidden_layers": 12},
         **{**settings, **short},

@@ -1,6 +1,5 @@
 """The records step on its runners: the same bytes from all, and whatever is killed meanwhile."""
 
-import contextlib
 import functools
 import os
 import random
@@ -24,8 +23,8 @@ from components.vocab.step import train_vocab
 from tests.helpers.object_storage import emulated_bucket
 from tests.helpers.reaching import NO_HOST, isolate
 from tests.helpers.tiny_run import write_corpus
+from tests.helpers.zygote import RECORDS, Fork, Zygote
 
-ROOT = Path(__file__).resolve().parents[2]
 CONFIG = RecordsConfig(sequence_length=24, held_out_fraction=0.2, num_shards=3)
 SPLIT_BYTES = 4_000
 
@@ -86,9 +85,13 @@ def test_local_workers_of_every_kind_give_the_same_bytes(folder, tmp_path, mode,
     assert contents(tmp_path / "records") == contents(folder / "whole")
 
 
-@contextlib.contextmanager
-def dask_cluster(folder: Path, num_workers: int = 2) -> Iterator[tuple[str, list]]:
-    """Start a scheduler and workers as processes; yield its address and theirs."""
+@pytest.fixture(scope="module")
+def dask_cluster(tmp_path_factory) -> Iterator[tuple[str, list]]:
+    """Start a scheduler and two workers as processes; yield its address and the workers.
+
+    The last test with it kills one of them.
+    """
+    folder, num_workers = tmp_path_factory.mktemp("dask"), 2
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
@@ -115,9 +118,9 @@ def wait_for_workers(address: str, num_workers: int) -> None:
         client.wait_for_workers(num_workers, timeout=60)
 
 
-def test_two_dask_workers_give_the_same_bytes(folder, tmp_path):
-    with dask_cluster(tmp_path) as (address, _):
-        make(folder, tmp_path / "records", BeamConfig(runner="dask", dask_scheduler=address))
+def test_two_dask_workers_give_the_same_bytes(folder, dask_cluster, tmp_path):
+    address, _ = dask_cluster
+    make(folder, tmp_path / "records", BeamConfig(runner="dask", dask_scheduler=address))
     assert contents(tmp_path / "records") == contents(folder / "whole")
 
 
@@ -140,19 +143,17 @@ if __name__ == "__main__":
 """
 
 
-def start(folder: Path, output: Path, dask: str = "") -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-c", STEP, str(folder), str(output), dask],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+@pytest.fixture(scope="module")
+def start(folder, tmp_path_factory) -> Iterator[Callable[..., Fork]]:
+    """Start the step in a process with an output folder and the address of a Dask scheduler."""
+    zygote = Zygote(tmp_path_factory.mktemp("forks"), {}, modules=RECORDS)
+    yield lambda output, dask="": zygote.start([str(folder), str(output), dask], {}, STEP)
+    zygote.close()
 
 
-def wait_until(condition: Callable[[], bool], process: subprocess.Popen) -> None:
+def wait_until(condition: Callable[[], bool], process: Fork) -> None:
     deadline = time.monotonic() + 60
-    while not condition() and process.poll() is None:
+    while not condition() and process.returncode is None:
         assert time.monotonic() < deadline
         time.sleep(0.005)
 
@@ -164,13 +165,13 @@ def work_files(output: Path) -> int:
 
 
 @pytest.mark.slow
-def test_a_dask_worker_killed_during_the_run_changes_nothing(folder, tmp_path):
+def test_a_dask_worker_killed_during_the_run_changes_nothing(folder, start, dask_cluster, tmp_path):
     """The work of the lost worker is done by the other one, or the run fails and says so."""
-    with dask_cluster(tmp_path) as (address, workers):
-        process = start(folder, tmp_path / "records", address)
-        wait_until(lambda: work_files(tmp_path / "records") >= 3, process)
-        workers[0].kill()
-        _, errors = process.communicate(timeout=120)
+    address, workers = dask_cluster
+    process = start(tmp_path / "records", address)
+    wait_until(lambda: work_files(tmp_path / "records") >= 3, process)
+    workers[0].kill()
+    errors = process.wait(timeout=120)
     if process.returncode:
         assert "Error" in errors.splitlines()[-1]
         assert not (tmp_path / "records").exists()
@@ -179,30 +180,29 @@ def test_a_dask_worker_killed_during_the_run_changes_nothing(folder, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_step_killed_at_ten_moments_ends_with_the_same_bytes(folder, tmp_path):
+def test_a_step_killed_at_ten_moments_ends_with_the_same_bytes(folder, start, tmp_path):
     """Each time it is killed when some more files are there, now and then mid-write."""
     rng, output, num_kills = random.Random(1), tmp_path / "records", 0
     for kill in range(10):
-        process = start(folder, output)
+        process = start(output)
         wait_until(lambda wanted=1 + 2 * kill: work_files(output) >= wanted, process)
         time.sleep(rng.random() * 0.02)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stderr.close()
+        process.kill()
+        process.wait(timeout=60)
         num_kills += process.returncode == -signal.SIGKILL
     assert num_kills >= 8
-    last = start(folder, output)
-    _, errors = last.communicate(timeout=120)
+    last = start(output)
+    errors = last.wait(timeout=120)
     assert last.returncode == 0, errors
     assert contents(output) == contents(folder / "whole")
     assert [path.name for path in tmp_path.iterdir()] == ["records"]
 
 
 @pytest.mark.slow
-def test_a_second_run_into_the_same_folder_is_refused(folder, tmp_path, monkeypatch):
+def test_a_second_run_into_the_same_folder_is_refused(folder, start, tmp_path, monkeypatch):
     monkeypatch.setattr("albert_core.artifacts.work_folder.LOCK_TIMEOUT_S", 0.2)
     output = tmp_path / "records"
-    first = start(folder, output)
+    first = start(output)
     wait_until(lambda: work_files(output) >= 2, first)
     first.send_signal(signal.SIGSTOP)
     try:
@@ -210,7 +210,7 @@ def test_a_second_run_into_the_same_folder_is_refused(folder, tmp_path, monkeypa
             make(folder, output, BeamConfig())
     finally:
         first.send_signal(signal.SIGCONT)
-        _, errors = first.communicate(timeout=120)
+        errors = first.wait(timeout=120)
     assert first.returncode == 0, errors
     assert contents(output) == contents(folder / "whole")
 
@@ -276,6 +276,13 @@ def test_the_runners_of_beam_are_known_by_all_their_names():
     assert set(RUNNERS) == set(_RUNNER_MAP)
     for name in ("FlinkRunner", "flink", "my.package.Runner"):
         assert BeamConfig(runner=name, shared_folder="gs://b/w").runner == name
+
+
+def test_dataflow_without_its_packages_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "apitools", None)
+    beam = BeamConfig(runner="DataflowRunner", shared_folder="gs://b/w")
+    with pytest.raises(InputError, match=r"needs the package apitools.*\[dataflow\]"):
+        beam.options_for(num_bytes=1, num_splits=1)
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,8 @@ def test_one_training_of_each_is_compared_by_the_paired_interval_as_it_is(tmp_pa
 def test_of_several_seeds_the_means_are_compared_and_the_spread_widens_the_interval(tmp_path):
     seeds = {"num_seeds": 3, "accuracy_mean": 0.75, "accuracy_std": 0.05, "learning_rate": 1e-4}
     of_random = {**seeds, "accuracy_mean": 0.64, "accuracy_std": 0.01, "learning_rate": 3e-4}
-    model = make_outputs(tmp_path / "a", "pretrained", 160, GRID, **seeds)
+    files = "train: a.csv (CSV); dev: 10 % of the training rows, split off by label with seed 1"
+    model = make_outputs(tmp_path / "a", "pretrained", 160, GRID, **seeds, data_files=files)
     random = make_outputs(tmp_path / "b", "random", 130, GRID, **of_random)
     task = summarise(model, random)
     one = task.difference_from("random_weights")
@@ -115,6 +116,7 @@ def test_of_several_seeds_the_means_are_compared_and_the_spread_widens_the_inter
     lines = list(task_details(task))
     assert lines[0].endswith("from random weights mean 64.0, standard deviation 1.0")
     assert lines[1] == "Chosen learning rate: 0.0001; from random weights 0.0003"
+    assert lines[-1] == f"Data: {files}"
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,8 @@ def test_any_user_has_room_for_artifacts_and_work(engine, role, user):
 @pytest.mark.parametrize("role", ROLES)
 def test_it_has_the_command_line(engine, role):
     assert "as one resumable pipeline" in run(engine, role, "albert", "--help")
+    # Imports the modules of all commands, whose packages of extras it must not need.
+    assert "--pretraining.seed" in run(engine, role, "albert", "completion", "bash")
 
 
 def test_the_trainers_have_no_installer(engine):

@@ -7,9 +7,6 @@ files. Artifacts have gs:// addresses as on Vertex AI; metrics and page are loca
 import dataclasses
 import json
 import os
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -42,10 +39,10 @@ from pipeline.config import plain_values
 from tests.helpers.object_storage import strict_bucket
 from tests.helpers.tiny_pretraining import OVERRIDES
 from tests.helpers.tiny_run import TINY_CONFIG, write_corpus, write_tasks
+from tests.helpers.zygote import Fork
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
-ROOT = Path(__file__).resolve().parents[2]
 NUM_STEPS = 120
 MODEL = {"preset": "tiny", "overrides": {**OVERRIDES, "hidden_dropout_prob": 0.1}}
 PRETRAINING = {
@@ -216,7 +213,7 @@ pretrain.python_func(
 
 
 def test_a_killed_pretraining_goes_on_from_the_bucket_on_another_machine(
-    cloud, vocab, records, pretrained
+    cloud, vocab, records, pretrained, run_zygote
 ):
     work_root, output = f"{cloud.bucket}/killed/work", f"{cloud.bucket}/killed/pretrained"
     values = {
@@ -226,7 +223,9 @@ def test_a_killed_pretraining_goes_on_from_the_bucket_on_another_machine(
         "pretrained": output,
         "metrics": cloud.metrics().uri,
     }
-    kill_at(cloud, values, lambda: newest_checkpoint(work_root) >= 50)
+    environment = {**os.environ, "TMPDIR": str(cloud.new_machine())}
+    process = run_zygote.start([json.dumps(values)], environment, KILLED)
+    kill_at(process, lambda: newest_checkpoint(work_root) >= 50)
     reached = newest_checkpoint(work_root)
     assert 50 <= reached < NUM_STEPS
     reported: list[int] = []
@@ -256,20 +255,17 @@ def newest_checkpoint(work_root: str) -> int:
     return max((int(name.removeprefix("checkpoint-")) for name in names), default=0)
 
 
-def kill_at(cloud: Cloud, values: dict[str, Any], condition: Callable[[], bool]) -> None:
-    """Start a pretraining on a new machine and SIGKILL it as soon as a condition holds."""
-    environment = {**os.environ, "TMPDIR": str(cloud.new_machine()), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", KILLED, json.dumps(values)]
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+def kill_at(process: Fork, condition: Callable[[], bool]) -> None:
+    """SIGKILL a process as soon as a condition holds."""
     deadline = time.monotonic() + 300
     try:
         while not condition():
-            assert process.poll() is None, "it ended before the condition held"
+            assert process.returncode is None, "it ended before the condition held"
             assert time.monotonic() < deadline
             time.sleep(0.01)
     finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.wait(timeout=60)
 
 
 def test_a_lost_object_is_named_and_comes_back_without_being_computed(

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -16,8 +15,6 @@ from tests.helpers.tiny_run import write_tasks
 from tests.helpers.tiny_tasks import write_tiny_model, write_tiny_tasks
 
 pytestmark = pytest.mark.slow
-
-ALBERT = str(Path(sys.executable).with_name("albert"))
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +34,7 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(folder) -> str:
+def run(folder, forked_albert) -> str:
     """Standard output of the run."""
     options = [
         *("--checkpoint", str(folder / "bare" / "model.ckpt-best")),
@@ -49,7 +46,11 @@ def run(folder) -> str:
         *("--output", str(folder / "out")),
     ]
     result = subprocess.run(
-        [ALBERT, "run", *options], capture_output=True, text=True, timeout=900, env=os.environ
+        [*forked_albert, "run", *options],
+        capture_output=True,
+        text=True,
+        timeout=900,
+        env=os.environ,
     )
     assert result.returncode == 0, result.stderr
     return result.stdout

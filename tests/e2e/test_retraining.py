@@ -6,7 +6,6 @@ a better one is told in tests/components/test_promote.py.
 
 import json
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from tests.helpers.tiny_run import TINY_CONFIG, write_corpus, write_tiny_run
 
 pytestmark = pytest.mark.slow
 
-ALBERT = str(Path(sys.executable).with_name("albert"))
 SHORT = {"num_train_steps": 120, "evaluation_interval_steps": 60, "jit_compile": False}
 STEPS = {"num_train_steps": 1, "num_evaluations": 1}, {"num_train_steps": 240, "num_evaluations": 4}
 FIRST, WORSE = "2026-11-01", "2026-11-02"
@@ -44,11 +42,11 @@ def config(folder):
 
 
 @pytest.fixture(scope="module")
-def run(config, folder):
+def run(config, folder, forked_albert):
     """Run a date; return what was printed and which steps were at work."""
 
     def run_date(date: str, *, is_long: bool) -> tuple[str, list[str]]:
-        command = [ALBERT, "run", "--config", str(config), "--output", str(folder / "out")]
+        command = [*forked_albert, "run", "--config", str(config), "--output", str(folder / "out")]
         options = ["--date", date, "--reconfigure", "true"]
         for name, value in STEPS[is_long].items():
             options += [f"--finetuning.{name}", str(value)]

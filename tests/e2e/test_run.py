@@ -3,11 +3,12 @@
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from tests.helpers.tiny_run import TINY_CONFIG, TOPICS, write_tiny_run
 
 pytestmark = pytest.mark.slow
 
-ALBERT = [str(Path(sys.executable).with_name("albert"))]
+ALBERT = (str(Path(sys.executable).with_name("albert")),)
 # XLA compiles for longer than these steps take; tests/components trains as it is compiled.
 PRETRAINING = {**TINY_CONFIG["pretraining"], "jit_compile": False}
 SECRET = "s3cr3t-d0-n0t-k33p"
@@ -29,8 +30,10 @@ SECRETS = {
 }
 
 
-def albert_run(config: Path, output: Path, *options: str) -> subprocess.CompletedProcess:
-    command = [*ALBERT, "run", "--config", str(config), "--output", str(output), *options]
+def albert_run(
+    config: Path, output: Path, *options: str, albert: Sequence[str] = ALBERT
+) -> subprocess.CompletedProcess:
+    command = [*albert, "run", "--config", str(config), "--output", str(output), *options]
     environment = {**os.environ, **SECRETS}
     return subprocess.run(command, capture_output=True, text=True, timeout=400, env=environment)
 
@@ -85,6 +88,14 @@ def test_a_run_ends_with_commands_that_work_as_they_are_printed(first, folder):
     assert json.loads(answers[1])["label"] in TOPICS
 
 
+def test_the_logs_of_the_steps_hold_nothing_of_tensorflow(first, folder):
+    logs = [path for path in (folder / "out" / "logs").glob("*.log") if path.name != "kfp.log"]
+    assert {"pretrain.log", "finetune-topic.log"} <= {path.name for path in logs}
+    lines = [line for path in logs for line in path.read_text().splitlines()]
+    noise = re.compile(r"[IWE]\d{4} \d\d:|WARNING: All log messages|WARNING:tensorflow")
+    assert [line for line in lines if noise.match(line)] == []
+
+
 def test_the_places_of_a_run_lead_to_its_results(first, folder):
     run = folder / "out"
     for name in ("vocab", "records", "pretrained", "models/topic", "evaluations/topic", "report"):
@@ -122,21 +133,21 @@ def test_pretraining_reports_the_metrics_of_the_original(first, folder):
     ]
 
 
-def test_a_second_run_is_cached_and_takes_seconds(first, config, folder):
+def test_a_second_run_is_cached_and_takes_seconds(first, config, folder, forked_albert):
     events = folder / "out" / "events.jsonl"
     started, before = time.monotonic(), events.read_bytes()
-    again = albert_run(config, folder / "out")
+    again = albert_run(config, folder / "out", albert=forked_albert)
     assert again.returncode == 0, again.stderr
     assert time.monotonic() - started < 20
     assert events.read_bytes() == before, "steps ran again, or their events are lost"
     assert "cached" in again.stdout
 
 
-def test_one_more_task_runs_only_that_task_and_the_report(first, config, folder):
+def test_one_more_task_runs_only_that_task_and_the_report(first, config, folder, forked_albert):
     started = time.time()
     # Tracking repeats no step that is done.
     options = ("--tasks", "topic,cola", "--tracking.to", "tensorboard")
-    result = albert_run(config, folder / "out", *options)
+    result = albert_run(config, folder / "out", *options, albert=forked_albert)
     assert result.returncode == 0, result.stderr
     tracked = (folder / "out" / "tracking" / "albert").glob("tiny */*")
     assert sorted(path.name for path in tracked) == ["evaluate-cola", "finetune-cola"]
@@ -158,17 +169,18 @@ def test_a_run_keeps_no_secret_of_its_environment(first, folder):
     assert SECRET not in first.stdout + first.stderr
 
 
-def test_a_secret_in_the_settings_is_refused_and_not_repeated(config, folder):
+def test_a_secret_in_the_settings_is_refused_and_not_repeated(config, folder, forked_albert):
     option = json.dumps([f"--s3_secret_access_key={SECRET}"])
-    result = albert_run(config, folder / "secret", "--beam.options", option)
+    result = albert_run(config, folder / "secret", "--beam.options", option, albert=forked_albert)
     assert result.returncode == 2
     assert "beam.options: got --s3_secret_access_key, expected no secrets" in result.stderr
     assert SECRET not in result.stdout + result.stderr
     assert not (folder / "secret").exists()
 
 
-def test_an_output_folder_of_another_configuration_is_refused(first, config, folder):
-    result = albert_run(config, folder / "out", "--pretraining.learning_rate", "0.001")
+def test_an_output_folder_of_another_configuration_is_refused(first, config, folder, forked_albert):
+    other = ("--pretraining.learning_rate", "0.001")
+    result = albert_run(config, folder / "out", *other, albert=forked_albert)
     assert result.returncode == 2
     assert "pretraining.learning_rate" in result.stderr
     assert "--reconfigure" in result.stderr
@@ -245,9 +257,9 @@ def failed(folder) -> tuple[Path, Path]:
     return config, failing / "out"
 
 
-def test_a_failed_step_names_its_log(failed):
+def test_a_failed_step_names_its_log(failed, forked_albert):
     config, output = failed
-    result = albert_run(config, output)
+    result = albert_run(config, output, albert=forked_albert)
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
     assert "pretrain failed" in line
@@ -257,7 +269,7 @@ def test_a_failed_step_names_its_log(failed):
 
 
 def test_a_run_failed_killed_and_interrupted_ends_with_the_same_weights_and_scores(
-    first, failed, folder
+    first, failed, folder, forked_albert
 ):
     config, output = failed
     values = yaml.safe_load(config.read_text())
@@ -272,7 +284,7 @@ def test_a_run_failed_killed_and_interrupted_ends_with_the_same_weights_and_scor
         assert steps_of(output / "events.jsonl", "started", since=started)[0] == "pretrain"
     assert (output / "pretrained" / "manifest.json").is_file()
     assert not (output / "models").exists()
-    result = albert_run(config, output)
+    result = albert_run(config, output, albert=forked_albert)
     assert result.returncode == 0, result.stderr
     assert steps_of(output / "events.jsonl", "finished")[-1] == "report"
     assert (output / "models" / "topic" / "manifest.json").is_file()

@@ -20,15 +20,17 @@ SHALLOW = dataclasses.replace(CONFIG, num_hidden_layers=2, num_hidden_groups=1, 
 UNEVEN = dataclasses.replace(SHALLOW, num_hidden_groups=3)
 # Its weights are large beside the graph, as those of a real model are.
 WIDE = dataclasses.replace(SHALLOW, vocab_size=8000, embedding_size=64, hidden_size=96)
+# For heads: what several layers do is seen in the other kinds, and each is converted anew.
+SINGLE = dataclasses.replace(SHALLOW, num_hidden_layers=1)
 KINDS: Mapping[str, Callable[[], Checkpoint]] = {
     "pretrained": lambda: pretrained(SHALLOW),
-    "classifier": lambda: classifier(3, SHALLOW),
+    "classifier": lambda: classifier(3, SINGLE),
     "regression": lambda: classifier(1, UNEVEN),
-    "multiple_choice": lambda: of_model(AlbertForMultipleChoice(SHALLOW), is_multiple_choice=True),
-    "span": lambda: of_model(AlbertForQuestionAnswering(SHALLOW)),
-    "span_beam": lambda: of_model(AlbertForQuestionAnsweringWithBeam(SHALLOW)),
+    "multiple_choice": lambda: of_model(AlbertForMultipleChoice(SINGLE), is_multiple_choice=True),
+    "span": lambda: of_model(AlbertForQuestionAnswering(SINGLE)),
+    "span_beam": lambda: of_model(AlbertForQuestionAnsweringWithBeam(SINGLE)),
     "layer_mix": lambda: pooled("layer_mix", SHALLOW),
-    "siamese": lambda: pooled("siamese", SHALLOW),
+    "siamese": lambda: pooled("siamese", SINGLE),
 }
 TOLERANCE = 1e-4
 

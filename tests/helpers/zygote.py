@@ -1,4 +1,4 @@
-"""Processes of `albert` that need not import TensorFlow or JAX: forks of one that has.
+"""Processes that need not import TensorFlow, JAX, Beam or kfp: forks of one that has.
 
 An import costs several seconds of a core in every process; tests that start a dozen processes pay
 it once. A fork is a process of its own in all that these tests are about: its environment, its
@@ -6,19 +6,67 @@ signals, its files, and the devices that the frameworks find when they are first
 """
 
 import atexit
+import contextlib
 import gc
 import json
 import os
+import runpy
+import selectors
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 ALBERT = "import sys; from pipeline.cli.main import main; sys.exit(main())"
 _ROOT = Path(__file__).resolve().parents[2]
-_PRELOADED = ("pipeline.cli.main", "albert_core.pretraining.program", "components.pretrain.step")
+PRETRAINING = (
+    "pipeline.cli.main",
+    "pipeline.cli.printed_config",
+    "pipeline.cli.step_commands",
+    "albert_core.pretraining.program",
+    "components.pretrain.step",
+)
+RECORDS = ("components.records.step", "components.records.beam_pipeline")
+# What `albert run` imports and what its steps do.
+RUN = (
+    *PRETRAINING,
+    *RECORDS,
+    "kfp.compiler",
+    "kfp.dsl.executor_main",
+    "kfp.local",
+    "pipeline.cli.run_commands",
+    "pipeline.local.run",
+    "components.vocab.step",
+    "components.finetune.step",
+    "components.evaluate.step",
+    "components.export.step",
+    "components.report.step",
+    "albert_core.finetuning.program",
+    "albert_core.inference.evaluation",
+)
+# Hands its arguments, environment, folder and standard streams to the zygote, and ends as the fork.
+_PYTHON = """#!{python} -IS
+import json, os, socket, sys
+request = {{
+    "arguments": sys.argv[1:],
+    "environment": dict(os.environ),
+    "folder": os.getcwd(),
+    "executable": os.path.abspath(sys.argv[0]),
+}}
+data = json.dumps(request).encode()
+with socket.socket(socket.AF_UNIX) as zygote:
+    zygote.connect({address!r})
+    socket.send_fds(zygote, [len(data).to_bytes(4, "big")], [0, 1, 2])
+    zygote.sendall(data)
+    status = zygote.recv(16)
+sys.exit(int(status) if status else "the fork was killed")
+"""
 
 
 class Fork:
@@ -57,16 +105,32 @@ class Fork:
 
 
 class Zygote:
-    """A process that has imported what `albert pretrain` needs, and forks on demand.
+    """A process that has imported what a command needs, and forks on demand.
 
     Args:
         folder: Receives standard error and status of the forks.
         environment: Variables that are read at import, such as KERAS_BACKEND.
+        modules: What it imports; by default what `albert pretrain` does.
+
+    Attributes:
+        python: A file to start in place of Python, with `-c` or `-m`: what it runs is run by a
+            fork. A signal to it does not reach the fork.
     """
 
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, environment: Mapping[str, str], modules: Sequence[str] = PRETRAINING
+    ) -> None:
         self._folder = folder
-        code = f"from tests.helpers.zygote import serve; serve({str(folder)!r})"
+        self.python = folder / "python"
+        # Not in the folder of the forks: the address of a socket has about 100 characters at most.
+        self._sockets = tempfile.TemporaryDirectory(prefix="zygote-", dir="/tmp")
+        address = f"{self._sockets.name}/socket"
+        self.python.write_text(_PYTHON.format(python=sys.executable, address=address))
+        self.python.chmod(0o755)
+        code = (
+            "from tests.helpers.zygote import serve; "
+            f"serve({str(folder)!r}, {address!r}, {list(modules)!r})"
+        )
         self._process = subprocess.Popen(
             [sys.executable, "-c", code],
             cwd=_ROOT,
@@ -75,6 +139,8 @@ class Zygote:
             text=True,
             env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
         )
+        assert self._process.stdout
+        self._process.stdout.readline()  # it listens
 
     def start(
         self, arguments: Sequence[str], environment: Mapping[str, str], code: str = ALBERT
@@ -93,22 +159,61 @@ class Zygote:
         self._process.stdin.close()
         self._process.wait(timeout=60)
         self._process.stdout.close()
+        self._sockets.cleanup()
 
 
-def serve(folder: str) -> None:
-    """Fork for each request on standard input; write the status of each fork that ends."""
-    for name in _PRELOADED:
+def serve(folder: str, address: str, modules: Sequence[str]) -> None:
+    """Import modules; fork for each request until standard input ends.
+
+    Requests of `Zygote.start` come on standard input, of each fork of which the status is written
+    when it ends; those of `Zygote.python` on a socket, which is told the status.
+
+    Args:
+        folder: Receives standard error and status of the forks.
+        address: Path of the socket, which is made.
+        modules: Their names.
+    """
+    from albert_core.unused_imports import skip_unused_imports
+
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(address)
+    listener.listen()
+    print("listening", flush=True)
+    skip_unused_imports()
+    for name in modules:
         __import__(name)
     gc.freeze()  # forks neither look through what was imported nor copy its pages for that
     # Forks are waited for in a handler: a thread would not be safe to fork beside.
     signal.signal(signal.SIGCHLD, lambda *_: _write_statuses(Path(folder)))
-    for line in sys.stdin:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
-        pid = os.fork()
-        if pid == 0:
-            _run(json.loads(line), Path(folder))
-        print(pid, flush=True)
+    with selectors.DefaultSelector() as selector:
+        selector.register(sys.stdin, selectors.EVENT_READ)
+        selector.register(listener, selectors.EVENT_READ)
+        while True:
+            for key, _ in selector.select():
+                if key.fileobj is listener:
+                    connection, _ = listener.accept()
+                    _fork(lambda connection=connection: _run_python(connection))
+                    connection.close()
+                elif line := sys.stdin.readline():
+                    print(_fork(lambda line=line: _run_code(json.loads(line), Path(folder))))
+                    sys.stdout.flush()
+                else:
+                    return
+
+
+def _fork(run: Callable[[], None]) -> int:
+    """Fork; return the number of the process, which calls a function and does not return."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    pid = os.fork()
+    if pid == 0:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+        try:
+            run()
+        finally:
+            os._exit(1)  # never back into the loop
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+    return pid
 
 
 def _write_statuses(folder: Path) -> None:
@@ -124,19 +229,55 @@ def _write_statuses(folder: Path) -> None:
         partial.rename(folder / f"{pid}.status")  # whole as soon as it is there
 
 
-def _run(request: Mapping[str, object], folder: Path) -> None:
-    """Become the process that was asked for; does not return."""
+def _run_code(request: Mapping[str, Any], folder: Path) -> None:
+    """Become the process that `Zygote.start` asked for; does not return."""
+    stderr = os.open(folder / f"{os.getpid()}.stderr", os.O_WRONLY | os.O_CREAT)
+    _redirect(os.open(os.devnull, os.O_RDONLY), os.open(os.devnull, os.O_WRONLY), stderr)
+    os.environ.update(request["environment"])
+    tempfile.tempdir = None  # looked for anew, in the fork's environment
+    sys.argv = ["albert", *request["arguments"]]
+    os._exit(_status_of(lambda: exec(request["code"], {"__name__": "__main__"})))
+
+
+def _run_python(connection: socket.socket) -> None:
+    """Become the process that `Zygote.python` asked for; tell the status; does not return."""
+    size, streams, _, _ = socket.recv_fds(connection, 4, 3)
+    data = connection.recv(int.from_bytes(size, "big"), socket.MSG_WAITALL)
+    request = json.loads(data)
+    _redirect(*streams)
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    tempfile.tempdir = None
+    os.chdir(request["folder"])
+    sys.executable = request["executable"]  # so that what this process starts are forks, too
+    option, program, *arguments = request["arguments"]
+
+    def run() -> None:
+        if option == "-m":
+            sys.argv = [program, *arguments]
+            runpy.run_module(program, run_name="__main__", alter_sys=True)
+            return
+        assert option == "-c", request["arguments"]
+        sys.argv = [option, *arguments]
+        exec(program, {"__name__": "__main__"})
+
+    status = _status_of(run)
+    connection.sendall(str(status).encode())
+    os._exit(status)
+
+
+def _redirect(*streams: int) -> None:
+    """Put files in the place of standard input, output and error."""
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+
+
+def _status_of(run: Callable[[], object]) -> int:
+    """Run a program to its end, with what Python does then; return the exit status."""
     status = 1
     try:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
-        stderr = os.open(folder / f"{os.getpid()}.stderr", os.O_WRONLY | os.O_CREAT)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        os.dup2(stderr, 2)
-        os.environ.update(request["environment"])  # type: ignore[call-overload]
-        sys.argv = ["albert", *request["arguments"]]  # type: ignore[misc]
-        exec(str(request["code"]), {"__name__": "__main__"})
+        run()
         status = 0
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -146,6 +287,9 @@ def _run(request: Mapping[str, object], folder: Path) -> None:
         traceback.print_exc()
     finally:
         # os._exit leaves them out; several processes of JAX wait for each other in theirs.
+        threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
-        sys.stderr.flush()
-        os._exit(status)
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(ValueError):  # the program may have closed it
+                stream.flush()
+    return status

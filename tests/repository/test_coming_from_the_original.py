@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.cli.main import COMMANDS, CommandGroup
+from pipeline.cli.commands import COMMANDS, CommandGroup
 from pipeline.cli.parsing import CommandParser
 from tests.helpers.documented import ROOT
 from tests.repository.test_component_readmes import settings
@@ -62,7 +62,7 @@ def options() -> set[str]:
     names = {
         option
         for command in commands
-        for action in CommandParser(command).parser._actions
+        for action in CommandParser(command.load()).parser._actions
         for option in action.option_strings
     }
     return names | {"--checkpoint", "--corpus"}

@@ -26,7 +26,7 @@ SECTIONS = (
     "pretraining",
     "records",
 )
-SECTIONS += ("retraining", "vocab")
+SECTIONS += ("retraining", "vertex_models", "vocab")
 
 
 @dataclasses.dataclass(frozen=True)

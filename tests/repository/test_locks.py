@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS = ROOT / "requirements"
@@ -57,9 +58,20 @@ ROLES = {
 }
 
 
-def pins(lock: str) -> dict[str, str]:
+def pins(lock: str, python: str = "3.11", **machine: str) -> dict[str, str]:
+    """The versions that a lock has for a Python, on this machine or one with other markers."""
+    environment = {"python_version": python, "python_full_version": f"{python}.0", **machine}
     text = (LOCKS / f"{lock}.lock").read_text(encoding="utf-8")
-    return dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", text, re.MULTILINE))
+    lines = re.findall(r"^([a-z0-9.-]+==[^\\\n]+)", text, re.MULTILINE)
+    found = [
+        requirement
+        for requirement in map(Requirement, lines)
+        if requirement.marker is None or requirement.marker.evaluate(environment)
+    ]
+    assert len({requirement.name for requirement in found}) == len(found)
+    return {
+        requirement.name: str(requirement.specifier).removeprefix("==") for requirement in found
+    }
 
 
 @pytest.mark.parametrize("role", [*ROLES, "trainer-gpu"])
@@ -68,10 +80,30 @@ def test_an_image_holds_the_versions_that_are_tested(role):
     others = {
         name: version
         for name, version in pins(role).items()
-        if tested.get(name) != version and not name.startswith("nvidia-")
+        if tested.get(name) != version and not name.startswith(("nvidia-", "jax-cuda"))
     }
     assert pins(role)
     assert not others
+
+
+@pytest.mark.parametrize("python", ["3.12", "3.13"])
+def test_newer_pythons_get_the_versions_of_the_oldest_but_where_there_are_none(python):
+    oldest, newer = pins("dev"), pins("dev", python)
+    assert {name for name in newer if oldest.get(name) != newer[name]} <= {"google-apitools"}
+    # What newer Pythons have in their own libraries.
+    assert oldest.keys() - newer.keys() <= {"backports-tarfile", "importlib-metadata", "zipp"} | {
+        "lazy-importer"
+    }
+
+
+@pytest.mark.parametrize(
+    ("system", "processor"), [("linux", "aarch64"), ("darwin", "arm64")], ids="-".join
+)
+def test_machines_without_tpus_get_all_but_their_library(system, processor):
+    here = pins("dev", sys_platform="linux", platform_machine="x86_64")
+    there = pins("dev", sys_platform=system, platform_machine=processor)
+    assert here.keys() - there.keys() - {"jeepney", "secretstorage"} == {"libtpu"}
+    assert {name for name in there if here.get(name, there[name]) != there[name]} == set()
 
 
 @pytest.mark.parametrize("lock", [path.stem for path in LOCKS.glob("*.lock")])

@@ -1,6 +1,7 @@
 """What differs between platforms when a pipeline is compiled; known without a connection."""
 
 import abc
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from components.steps import Step
@@ -19,6 +20,7 @@ class PlatformRules(abc.ABC):
         max_title_characters: Most characters of the title of a run.
         trains_in_custom_job: Whether its pipelines have no TPUs, so that the task of pretraining
             on TPUs starts a job elsewhere and waits for it.
+        sends_email: Whether it has a task that tells people by e-mail how a run ended.
     """
 
     name: ClassVar[str]
@@ -27,6 +29,7 @@ class PlatformRules(abc.ABC):
     max_parameter_bytes: ClassVar[int | None] = None
     max_title_characters: ClassVar[int]
     trains_in_custom_job: ClassVar[bool] = False
+    sends_email: ClassVar[bool] = False
 
     def default_resources(self, step: Step) -> StepResources:
         """Return what a step gets when no file says otherwise."""
@@ -66,3 +69,12 @@ class PlatformRules(abc.ABC):
         """
         for name, value in resources.environment.items():
             task.set_env_variable(name, value)
+
+    def notify(self, steps: Any, emails: Sequence[str]) -> None:
+        """Add a kfp task that sends e-mail, on a platform that `sends_email`.
+
+        Args:
+            steps: The group of all other tasks, after which it runs however they ended.
+            emails: Whom it tells.
+        """
+        raise NotImplementedError(f"{self.title} sends no e-mail")

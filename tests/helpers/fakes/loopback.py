@@ -29,6 +29,8 @@ class Call:
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
+    """What is sent back: JSON of `body`, or bytes as they are."""
+
     body: Any
     status: int = 200
     headers: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -136,7 +138,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PATCH = do_DELETE = _handle  # noqa: N815
 
     def _send(self, answer: Answer) -> None:
-        content = b"" if self.command == "HEAD" else json.dumps(answer.body).encode()
+        body = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
+        content = b"" if self.command == "HEAD" else body
         self.send_response(answer.status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))

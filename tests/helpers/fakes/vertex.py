@@ -1,4 +1,4 @@
-"""A fake of the parts of Vertex AI that are used: pipeline jobs, schedules, custom jobs."""
+"""A fake of the parts of Vertex AI that are used: pipeline jobs, schedules, custom jobs, models."""
 
 import itertools
 import re
@@ -22,11 +22,13 @@ class Vertex:
     Attributes:
         resources: Resources by their full names.
         changes: Changes of a resource; each GET of one applies the next before it answers.
+        models: Versions of models, oldest first, by the models' full names.
     """
 
     def __init__(self) -> None:
         self.resources: dict[str, dict[str, Any]] = {}
         self.changes: list[dict[str, Any]] = []
+        self.models: dict[str, list[dict[str, Any]]] = {}
         self._numbers = itertools.count(1)
 
     def __call__(self, call: Call) -> Answer:
@@ -35,6 +37,11 @@ class Vertex:
             return self._create(name, call)
         if call.method == "GET" and name.rpartition("/")[2] in _FIRST_STATES:
             return self._list(name, call)
+        if verb == "upload":
+            return self._upload(name, call)
+        if verb == "listVersions":
+            versions = self.models.get(name)
+            return Answer({"models": versions}) if versions else refusal(404)
         if name not in self.resources:
             return refusal(404)
         resource = self.resources[name]
@@ -65,6 +72,24 @@ class Vertex:
         self.resources[name] = {**call.body, "name": name, "state": _FIRST_STATES[kind]}
         return Answer(self.resources[name])
 
+    def _upload(self, collection: str, call: Call) -> Answer:
+        """Enter a version of a new model, or of one that there is already."""
+        name = call.body.get("parentModel") or f"{collection}/{call.body['modelId']}"
+        is_new = "parentModel" not in call.body
+        if is_new == (name in self.models):
+            return refusal(409 if is_new else 404)
+        versions = self.models.setdefault(name, [])
+        number = str(len(versions) + 1)
+        versions.append({**call.body["model"], "name": name, "versionId": number})
+        response = {"@type": f"{_TYPES}.UploadModelResponse", "model": name}
+        return Answer(
+            {
+                "name": f"{name}/operations/{number}",
+                "done": True,
+                "response": {**response, "modelVersionId": number},
+            }
+        )
+
     def _list(self, collection: str, call: Call) -> Answer:
         wanted = call.query.get("filter", "")
         found = [
@@ -85,4 +110,5 @@ def _matches(resource: dict[str, Any], wanted: str) -> bool:
     )
 
 
+_TYPES = "type.googleapis.com/google.cloud.aiplatform.v1"
 _EMPTY = {"@type": "type.googleapis.com/google.protobuf.Empty"}

@@ -73,6 +73,8 @@ def test_the_help_needs_no_package_of_an_extra():
         f"import sys; sys.modules.update(dict.fromkeys({names}))\n"
         "from pipeline.cli.main import main\n"
         "main(['--help'])\n"
+        "main(['run', '--help'])\n"
+        "main(['completion', 'bash'])\n"  # imports every command
     )
     result = run_python(code, stdout=subprocess.PIPE)
     assert result.returncode == 0, result.stderr
@@ -83,10 +85,11 @@ def test_a_reader_that_has_gone_is_no_error():
     code = (
         "import sys\n"
         "from pipeline.cli import main\n"
+        "from pipeline.cli.commands import CommandEntry\n"
         "def talk() -> None:\n"
         "    'Talk.'\n"
         "    print('word ' * 100_000)\n"
-        "main.COMMANDS = {'talk': talk}\n"
+        "main.COMMANDS = {'talk': CommandEntry('', lambda: talk)}\n"
         "sys.exit(main.main(['talk']))\n"
     )
     reader, writer = os.pipe()

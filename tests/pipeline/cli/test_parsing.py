@@ -10,7 +10,8 @@ from albert_core.errors import InputError
 from albert_core.settings import parse_settings
 from albert_core.storage_settings import USER_PROJECT_VARIABLE
 from pipeline.cli import model_commands, run_commands, step_commands
-from pipeline.cli.main import COMMANDS, CommandGroup, main
+from pipeline.cli.commands import COMMANDS, CommandGroup
+from pipeline.cli.main import main
 from pipeline.cli.parsing import CommandParser
 from pipeline.config import RunConfig, read_config
 
@@ -29,9 +30,9 @@ def run_parser():
 def all_commands():
     for name, command in COMMANDS.items():
         if isinstance(command, CommandGroup):
-            yield from command.commands.items()
+            yield from ((one, entry.load()) for one, entry in command.commands.items())
         else:
-            yield name, command
+            yield name, command.load()
 
 
 def parse(parser, *arguments):
@@ -165,7 +166,18 @@ def test_a_mapping_of_the_configuration_file_is_one_default(folder, run_parser):
 def test_commands_about_a_path_take_no_configuration_of_a_run():
     without = {name for name, command in all_commands() if not CommandParser(command).takes_config}
     assert without == {
-        *("demo-data", "export", "card", "convert", "info", "probe", "serve", "predict", "embed"),
+        *(
+            "demo-data",
+            "completion",
+            "export",
+            "card",
+            "convert",
+            "info",
+            "probe",
+            "serve",
+            "predict",
+            "embed",
+        ),
         *("list", "pause", "resume", "delete"),
     }
 

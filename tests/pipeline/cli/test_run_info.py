@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from albert_core.places.links import update_places
-from pipeline.cli.main import COMMANDS, main
+from pipeline.cli.commands import COMMANDS
+from pipeline.cli.main import main
 from pipeline.cli.run_display import print_next_commands
 from tests.helpers.run_folders import FIRST, FakeRun
 

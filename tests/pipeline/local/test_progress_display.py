@@ -1,9 +1,14 @@
 """What a local run shows while it goes on, elsewhere than on a terminal."""
 
+import io
+import re
+
 import pytest
+import rich.console
+import rich.text
 
 from albert_core.progress import append_event
-from pipeline.local.progress_display import show_progress
+from pipeline.local.progress_display import _ProgressBars, show_progress
 
 
 @pytest.fixture
@@ -59,3 +64,24 @@ def test_whoever_follows_is_told_when_a_step_has_finished(events):
     with show_progress(events, on_finished=lambda: calls.append(1)):
         append_event(events, step="vocab", event="finished")
     assert calls == [1]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_bars_keep_time_left_and_position_on_a_terminal(width):
+    text = "masked_lm_accuracy 0.2461, sentence_order_accuracy 0.6831, loss 5.1034"
+    console = rich.console.Console(width=width, force_terminal=True, file=io.StringIO())
+    bars = _ProgressBars(console)
+    for step in ("pretrain", "finetune race-middle random-weights"):
+        bars.show({"event": "started", "step": step})
+        progress = {"event": "progress", "step": step, "done": 1200, "total": 4000, "text": text}
+        bars.show(progress)
+    with console.capture() as captured:
+        console.print(bars._bars)
+    plain = rich.text.Text.from_ansi(captured.get()).plain
+    first, second = plain.splitlines()
+    assert len(first) <= width
+    for line in (first, second):
+        assert re.search(r"━+.* 0:00:00 +-:--:-- +1,200 of 4,000 \(30%\)", line), line
+        assert line.rstrip().endswith(("…", "5.1034"))
+    assert first.startswith("pretrain ")
+    assert second.startswith("finetune race-mid")

@@ -1,9 +1,7 @@
 """The pipeline of a target, run by kfp's local runner, with a step that fails."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,8 +9,6 @@ import pytest
 from tests.helpers.tiny_run import write_tiny_run
 
 pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).resolve().parents[3]
 
 # As on a cluster: no run folder, so that steps record what becomes of them in the work root.
 RUN = """
@@ -36,12 +32,9 @@ build_pipeline(RetriedRecords(), OptionalSteps(summary=True))(**arguments)
 """
 
 
-def run(folder: Path, arguments: Path) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-c", RUN, str(folder), str(arguments)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900
-    )
+def run(python: Path, folder: Path, arguments: Path) -> subprocess.CompletedProcess:
+    command = [str(python), "-c", RUN, str(folder), str(arguments)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900)
 
 
 def summary_of(folder: Path) -> dict:
@@ -49,7 +42,9 @@ def summary_of(folder: Path) -> dict:
     return json.loads(path.read_text())
 
 
-def test_a_step_that_fails_is_tried_again_and_the_summary_tells_what_became_of_all(tmp_path):
+def test_a_step_that_fails_is_tried_again_and_the_summary_tells_what_became_of_all(
+    tmp_path, run_zygote
+):
     from pipeline.config import read_config
     from pipeline.local.inputs import LocalInputs
     from pipeline.preflight import pipeline_arguments
@@ -62,7 +57,7 @@ def test_a_step_that_fails_is_tried_again_and_the_summary_tells_what_became_of_a
     arguments.write_text(json.dumps(values))
     exam.unlink()
 
-    result = run(tmp_path, arguments)
+    result = run(run_zygote.python, tmp_path, arguments)
     assert result.returncode == 1, result.stderr
     assert "# tiny: failed" in result.stdout
     summary = summary_of(tmp_path)

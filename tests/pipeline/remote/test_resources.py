@@ -11,6 +11,7 @@ from components.image import GPU_TRAINER, image_name
 from pipeline.remote.platform_config import RemotePlatformConfig
 from pipeline.remote.platforms.registry import PLATFORMS
 from pipeline.remote.platforms.vertex.config import VertexConfig
+from pipeline.remote.platforms.vertex.rules import _tpu_job
 from pipeline.remote.resources import Resources, default_resources, read_resources
 from pipeline.remote.step_resources import Accelerator
 from pipeline.remote.tpu import TpuSlice
@@ -269,6 +270,55 @@ def test_what_a_pod_asks_of_kubernetes_is_in_the_compiled_pipeline(tmp_path):
     assert secret["keyToEnv"] == [{"secretKey": "token", "envVar": "HF_TOKEN"}]
     (volume,) = pod["pvcMount"]
     assert (volume["constant"], volume["mountPath"], volume["subPath"]) == ("data", "/data", "glue")
+
+
+def test_spot_nodes_are_asked_for_by_their_label_and_tolerated(tmp_path):
+    from kfp import compiler, dsl
+
+    @dsl.container_component
+    def step():
+        return dsl.ContainerSpec(image="image", command=["true"])
+
+    resources = read(tmp_path, "kubeflow", {"finetune": {"spot": True}}).steps["finetune"]
+
+    @dsl.pipeline(name="one")
+    def one():
+        PLATFORMS["kubeflow"].rules.configure(step(), resources)
+
+    compiler.Compiler().compile(one, str(tmp_path / "one.yaml"))
+    _, platform = yaml.safe_load_all((tmp_path / "one.yaml").read_text())
+    pod = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-step"]
+    spot = "cloud.google.com/gke-spot"
+    assert pod["nodeSelector"]["labels"] == {spot: "true"}
+    assert pod["tolerations"] == [
+        {"key": spot, "operator": "Equal", "value": "true", "effect": "NoSchedule"}
+    ]
+
+
+def test_the_job_on_tpus_is_a_spot_one_only_where_that_is_set(tmp_path, monkeypatch):
+    monkeypatch.setenv("ALBERT_REGISTRY", "registry.example.org")
+    jobs = []
+    for spot in (True, False):
+        resources = read(tmp_path, "vertex", {"pretrain": {"spot": spot}})
+        jobs.append(_tpu_job(resources.pretrain, resources.pretrain.tpu, resources.custom_job))
+    spot_job, job = jobs
+    assert spot_job == {**job, "is_spot": True}
+    assert "is_spot" not in job
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"finetune": {"spot": True}}, r"finetune\.spot: got True, expected nothing: Vertex AI"),
+        (
+            {"pretrain": {"spot": True, "tpu": {"topology": "4x4"}}},
+            r"pretrain\.spot: got true with 4 machines of ct5lp-hightpu-4t, expected one machine",
+        ),
+    ],
+)
+def test_spot_machines_that_vertex_has_not_are_refused(tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
+        read(tmp_path, "vertex", changes)
 
 
 def test_what_all_steps_get_is_what_each_gets_that_does_not_say_otherwise(tmp_path):

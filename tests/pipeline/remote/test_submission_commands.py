@@ -184,6 +184,9 @@ def test_a_dry_run_prints_the_request_and_sends_nothing(albert, platform):
     assert RUNS[platform.name] in first
     assert "gs://bucket/albert/work" in json.dumps(json.loads(body))
     assert not platform.server.calls
+    # What a person reads is beside what a program reads.
+    assert re.search(r"^ step +image +machine +price +inputs", err, re.MULTILINE)
+    assert re.search(r"^ Vocabulary +data +4 cores, 16 GiB", err, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

@@ -46,3 +46,28 @@ def test_an_instance_of_several_texts_names_them() -> None:
 )
 def test_a_name_fits_into_a_path(name: str, in_paths: str) -> None:
     assert name_in_paths(name) == in_paths
+
+
+@pytest.mark.parametrize("parameters", [None, {}, {"top_k": 2}])
+def test_settings_may_be_in_parameters_as_vertex_ai_sends_them(parameters: Any) -> None:
+    parsed = parse({"instances": ["a [MASK]"], "parameters": parameters}, "masked_lm", num_texts=1)
+    top_k = (parameters or {}).get("top_k", 5)
+    assert parsed == {"instances": [{"text": "a [MASK]"}], "top_k": top_k}
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "message"),
+    [
+        ("masked_lm", {"parameters": {"top_k": 2}, "top_k": 2}, "in parameters or beside it"),
+        ("masked_lm", {"parameters": {"top_k": 0}}, "greater than or equal to 1"),
+        ("masked_lm", {"parameters": {"instances": []}}, "in parameters or beside it"),
+        ("masked_lm", {"parameters": {"temperature": 1}}, "not permitted"),
+        ("regression", {"parameters": {"top_k": 2}}, "not permitted"),
+        ("regression", {"parameters": [1]}, "valid dictionary"),
+    ],
+)
+def test_parameters_are_checked_as_what_stands_beside_them(
+    kind: Any, value: Any, message: str
+) -> None:
+    with pytest.raises(pydantic.ValidationError, match=message):
+        parse({"instances": ["a"], **value}, kind, num_texts=1)

@@ -150,6 +150,15 @@ def test_what_is_set_wins_and_is_told_where_a_file_begins_as_another(tmp_path: P
     assert ["It rained.", "We stayed in."] in list(corpus_documents(config))
 
 
+def test_a_table_is_told_to_be_read_as_text(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,text\n1,One.\n")
+    said: list[str] = []
+    assert check_corpus(CorpusConfig(files=(str(tmp_path),)), say=said.append).format == "sentences"
+    (note,) = said
+    assert f"{tmp_path}/a.csv: a table, of which every line is read as text" in note
+    assert "as JSON lines or Parquet" in note
+
+
 def test_keys_that_are_not_there_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"content": "One."}\n')
     config = CorpusConfig(files=(str(tmp_path),))

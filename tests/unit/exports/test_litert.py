@@ -8,7 +8,7 @@ from albert_core.errors import InputError
 from albert_core.exports.checksum import write_sealed
 from albert_core.exports.litert import open_litert, write_litert
 from tests.helpers.checkpoint_samples import classifier, pretrained
-from tests.helpers.export_samples import KINDS, SHALLOW, WIDE, assert_same_model, parameter_bytes
+from tests.helpers.export_samples import KINDS, SINGLE, WIDE, assert_same_model, parameter_bytes
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -28,7 +28,7 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.tflite"
     with pytest.raises(InputError, match=r"model\.tflite: cannot be read"):
         open_litert(tmp_path)
-    write_litert(classifier(2, SHALLOW), tmp_path)
+    write_litert(classifier(2, SINGLE), tmp_path)
     whole = path.read_bytes()
     path.write_bytes(whole[:-1])
     with pytest.raises(InputError, match=r"model\.tflite: got a file of .* does not end in its"):

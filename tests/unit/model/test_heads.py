@@ -25,6 +25,7 @@ from albert_core.model.weights import as_arrays
 from albert_core.optimizers.factory import make_optimizer
 from albert_core.training.checkpoint import restore_latest, save_checkpoint
 from albert_core.training.state import TrainingState
+from tests.helpers.eager import functions_run_eagerly
 
 pytestmark = pytest.mark.backends
 
@@ -140,10 +141,12 @@ def numbers(outputs: Any) -> Arrays:
 
 @pytest.mark.parametrize("head", MODELS)
 def test_training_lowers_the_loss(head: str) -> None:
+    """Traced where tests/components/test_finetune.py does not train the head so."""
     model, (inputs, targets) = compile_model(new_model(head)), make_batch(head)
-    before = model.evaluate(inputs, targets, batch_size=BATCH, verbose=0)
-    model.fit(inputs, targets, batch_size=BATCH, epochs=4, verbose=0)
-    assert model.evaluate(inputs, targets, batch_size=BATCH, verbose=0) < 0.95 * before
+    with functions_run_eagerly(head not in ("layer_mix", "siamese")):
+        before = model.evaluate(inputs, targets, batch_size=BATCH, verbose=0)
+        model.fit(inputs, targets, batch_size=BATCH, epochs=4, verbose=0)
+        assert model.evaluate(inputs, targets, batch_size=BATCH, verbose=0) < 0.95 * before
 
 
 @pytest.mark.parametrize("head", MODELS)
@@ -153,6 +156,7 @@ def test_variables_have_the_originals_names(head: str) -> None:
     assert "bert/pooler/dense/kernel" in names
 
 
+@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("head", ["question_answering", "with_beam", "layer_mix", "siamese"])
 def test_a_pooler_that_is_not_used_is_not_trained_and_not_lost(head: str, tmp_path: Path) -> None:
     model, (inputs, targets) = compile_model(new_model(head)), make_batch(head)
@@ -176,9 +180,13 @@ def test_a_pooler_that_is_not_used_is_not_trained_and_not_lost(head: str, tmp_pa
     ),
 )
 def test_batches_of_any_size_and_length(head: str, jit_compile: bool) -> None:
-    """One compiled function, whose sizes TensorFlow leaves open from the second batch on."""
+    """One compiled function, whose sizes TensorFlow leaves open from the second batch on.
+
+    JAX compiles one for each shape, and has seen enough with two.
+    """
     model = compile_model(new_model(head), jit_compile=jit_compile)
-    for seed, (batch, length) in enumerate([(4, 12), (2, 12), (3, 20)]):
+    sizes = [(4, 12), (3, 20)] if COMPILED else [(4, 12), (2, 12), (3, 20)]
+    for seed, (batch, length) in enumerate(sizes):
         inputs = without_start(make_batch(head, batch=batch, length=length, seed=seed)[0])
         actual = numbers(model.predict_on_batch(inputs))
         for name, expected in numbers(model(inputs, training=False)).items():

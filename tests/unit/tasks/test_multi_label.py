@@ -86,6 +86,7 @@ def test_labels_are_scored_as_by_hand() -> None:
 
 
 @pytest.mark.backends
+@pytest.mark.usefixtures("eager")
 def test_the_loss_is_the_mean_binary_cross_entropy() -> None:
     model = new_task_model(TAGS, FinetuningConfig(), MODEL_CONFIG)
     logits = np.array([[2.0, -1.0, 0.0], [80.0, -80.0, 80.0]], np.float32)
@@ -116,6 +117,7 @@ def test_training_batches_have_a_target_for_each_label(
     assert baseline_score(program, train, dev) == 0.0
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_classifier_of_transformers_is_scored_by_the_names_of_its_labels(
     tokenizer: SentencePieceTokenizer, data: Path, tmp_path: Path
 ) -> None:

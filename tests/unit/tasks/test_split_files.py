@@ -9,6 +9,7 @@ import pytest
 from albert_core.errors import InputError
 from albert_core.tasks import TASKS, Source, Task, find_task, read_examples
 from albert_core.tasks.description import describe_files
+from albert_core.tasks.reading import SPLITS
 from albert_core.tasks.split_files import with_found_files
 from tests.unit.tasks.test_table_formats import (
     ROWS,
@@ -79,6 +80,13 @@ def test_what_may_be_one_or_the_other_is_refused(names: tuple[str, ...], message
 
 
 def test_what_is_declared_stays() -> None:
+    declared = {"train": (Source(file="a.csv"),), "dev": (Source(file="b.csv"),)}
+    task = dataclasses.replace(OWN, **declared)
+    names = ("a.csv", "b.csv", "train.csv", "dev.csv", "test.csv")
+    assert files_of(task, *names, undeclared=("test",)) == [["a.csv"], ["b.csv"], []]
+    task = dataclasses.replace(OWN, train=declared["train"])
+    names = ("a.csv", "dev.tsv", "test.tsv")
+    assert files_of(task, *names, undeclared=("dev", "test")) == [["a.csv"], ["dev.tsv"], []]
     task = dataclasses.replace(OWN, dev=(Source(file="held.tsv"),))
     assert files_of(task, "train.csv", "dev.csv", undeclared=("train",)) == [
         ["train.csv"],
@@ -111,6 +119,11 @@ def test_published_files_of_built_in_tasks_may_have_hugging_faces_names() -> Non
         "../diagnostic/diagnostic.tsv",
     ]
     assert found.test[0].submission == "MNLI-m.tsv"
+    own = [
+        *(source.file for source in (*TASKS["mnli"].train, *TASKS["mnli"].dev)),
+        "test_matched.csv",
+    ]
+    assert with_found_files(TASKS["mnli"], own, SPLITS, folder="mnli") == TASKS["mnli"]
     squad = with_found_files(TASKS["squad1"], ["train.json"], ("train", "dev"), folder="squad")
     assert squad == TASKS["squad1"]
 

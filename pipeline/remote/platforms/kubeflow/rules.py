@@ -8,6 +8,8 @@ from pipeline.remote.platforms.rules import PlatformRules
 from pipeline.remote.pod_settings import check_secret_names, check_volume_claims
 from pipeline.remote.step_resources import StepResources
 
+_SPOT = "cloud.google.com/gke-spot"
+
 
 class KubeflowRules(PlatformRules):
     """Kubeflow Pipelines: a task is a pod."""
@@ -40,14 +42,16 @@ class KubeflowRules(PlatformRules):
     def configure(self, task: Any, resources: StepResources) -> None:
         """Give the task's pod what it asks of Kubernetes, in place, and its environment.
 
-        That is node selectors, TPUs, time-out, shared memory, and what `_configure_pod` gives; each
-        only if `resources` has it.
+        That is node selectors, TPUs, Spot nodes, time-out, shared memory, and what `_configure_pod`
+        gives; each only if `resources` has it.
         """
         from kfp import kubernetes
 
         super().configure(task, resources)
         if resources.tpu:
             _request_tpus(task, resources)
+        if resources.spot:
+            _request_spot(task)
         for name, value in resources.node_selectors.items():
             kubernetes.add_node_selector(task, name, value)
         if resources.timeout_s:
@@ -100,6 +104,17 @@ def _configure_pod(task: Any, resources: StepResources) -> None:
         kubernetes.use_secret_as_env(task, source.secret, {source.key: name})
     for claim in resources.volume_claims:
         kubernetes.mount_pvc(task, claim.claim, claim.path, claim.sub_path)
+
+
+def _request_spot(task: Any) -> None:
+    """Let a task run on a GKE node that may be taken away, which has a label and may have a taint.
+
+    Other clusters label such nodes in their own ways: there `node_selectors` and `tolerations` do.
+    """
+    from kfp import kubernetes
+
+    kubernetes.add_node_selector(task, _SPOT, "true")
+    kubernetes.add_toleration(task, key=_SPOT, operator="Equal", value="true", effect="NoSchedule")
 
 
 def _request_tpus(task: Any, resources: StepResources) -> None:

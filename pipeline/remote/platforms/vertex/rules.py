@@ -1,6 +1,7 @@
 """What Vertex AI Pipelines accepts, and how pretraining gets TPUs there."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from albert_core.errors import InputError
@@ -23,6 +24,7 @@ class VertexRules(PlatformRules):
     title = "Vertex AI"
     scheduled_date = "{{$.pipeline_job_schedule_time_utc}}"
     trains_in_custom_job = True
+    sends_email = True
     max_title_characters = 128  # of a display name
 
     def default_resources(self, step: Step) -> StepResources:
@@ -39,7 +41,8 @@ class VertexRules(PlatformRules):
     def check_resources(self, step: str, resources: StepResources) -> None:
         """Refuse GPUs that Vertex AI has not and settings that steps of a pipeline do not have.
 
-        These are all settings of a pod, shared memory and, but for a job on TPUs, a time-out.
+        These are all settings of a pod, shared memory and, but for a job on TPUs, a time-out and
+        Spot machines.
 
         Raises:
             InputError: There is such a thing, or a job on TPUs without a time-out.
@@ -50,11 +53,18 @@ class VertexRules(PlatformRules):
             **{name: bool(getattr(resources, name)) for name in POD_SETTINGS},
             "shared_memory_gib": bool(resources.shared_memory_gib),
             "timeout_s": bool(resources.timeout_s) and not resources.tpu,
+            "spot": resources.spot and not resources.tpu,
         }
         for name in (name for name, is_present in is_set.items() if is_present):
             raise InputError(
                 f"{step}.{name}: got {getattr(resources, name)}, expected nothing: Vertex AI has "
                 "no such setting for a step of a pipeline; remove it"
+            )
+        if resources.spot and resources.tpu and resources.tpu.num_hosts > 1:
+            raise InputError(
+                f"{step}.spot: got true with {resources.tpu.num_hosts} machines of "
+                f"{resources.tpu.machine}, expected one machine: Vertex AI has no Spot slices of "
+                "several; take a larger machine, or remove it"
             )
         if resources.tpu and not resources.timeout_s:
             raise InputError(
@@ -79,6 +89,21 @@ class VertexRules(PlatformRules):
         elif payer := resources.env.get(USER_PROJECT_VARIABLE):
             task.set_env_variable(USER_PROJECT_VARIABLE, payer)
 
+    def notify(self, steps: Any, emails: Sequence[str]) -> None:
+        """Add Google's task that lets Vertex AI send e-mail with state, name and page of the run.
+
+        Args:
+            steps: The group of all other tasks, after which it runs however they ended.
+            emails: Whom it tells.
+        """
+        from google_cloud_pipeline_components.v1.vertex_notification_email import (
+            VertexNotificationEmailOp,
+        )
+
+        # A group has one exit task, which is the summary: this is one of the same form.
+        task = VertexNotificationEmailOp(recipients=list(emails)).after(steps)
+        task.ignore_upstream_failure().set_display_name("E-mail").set_caching_options(False)
+
 
 def _tpu_job(
     resources: StepResources, tpu: TpuSlice, custom_job: CustomJobSettings
@@ -97,6 +122,11 @@ def _tpu_job(
         tpu_topology=tpu.topology,
         timeout_s=resources.timeout_s,
         env=resources.environment,
+        is_spot=resources.spot,
         **dataclasses.asdict(custom_job),
     )
-    return dataclasses.asdict(job)
+    values = dataclasses.asdict(job)
+    if not job.is_spot:
+        # The default is left out, so that pipelines stay the same, byte for byte.
+        del values["is_spot"]
+    return values

@@ -1,0 +1,54 @@
+"""Known names that resemble one that is not known, for error messages."""
+
+import difflib
+from collections.abc import Iterable
+
+_MOST = 3
+_LEAST_SIMILARITY = 0.7
+
+
+def did_you_mean(name: str, known: Iterable[str], *, prefix: str = "") -> str:
+    """Return the end of a message, `; did you mean x or y?`; empty if no known name is near.
+
+    Args:
+        name: What was given.
+        known: What could have been given.
+        prefix: Shown before each suggestion.
+    """
+    names = [f"{prefix}{one}" for one in nearest_names(name, known)]
+    return f"; did you mean {' or '.join(names)}?" if names else ""
+
+
+def nearest_names(name: str, known: Iterable[str]) -> list[str]:
+    """Return the known names that a mistyped one may stand for, the nearest first, three at most.
+
+    Names of settings have their sections before them, with dots. Known names that end in the same
+    setting come first, since sections are what people forget; then names that are spelled nearly
+    alike, with their sections and without.
+    """
+    known = list(dict.fromkeys(known))
+    by_setting: dict[str, list[str]] = {}
+    for one in known:
+        by_setting.setdefault(_setting(one), []).append(one)
+    if same := by_setting.get(_setting(name)):
+        return sorted(same, key=lambda one: -_similarity(name, one))[:_MOST]
+    if near := _matches(name, known):
+        return near
+    settings = _matches(_setting(name), by_setting)
+    return [one for setting in settings for one in by_setting[setting]][:_MOST]
+
+
+def _matches(name: str, known: Iterable[str]) -> list[str]:
+    """Return the known name that is spelled most nearly alike, in any case; empty if none is."""
+    by_lower = {one.lower(): one for one in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=_LEAST_SIMILARITY)
+    return [by_lower[one] for one in near]
+
+
+def _setting(name: str) -> str:
+    """Return the last part of a dotted name."""
+    return name.rpartition(".")[2]
+
+
+def _similarity(name: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, name, other).ratio()

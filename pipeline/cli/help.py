@@ -1,0 +1,163 @@
+"""The help of a command, in layers: the command, one of its sections, or everything.
+
+A command's first layer has its own options in full, and a line for each section of the run's
+settings; `albert run --help pretraining` shows one section, `--help-all` all of them.
+"""
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+
+import jsonargparse
+
+from albert_core.errors import InputError
+from albert_core.suggestions import did_you_mean
+from pipeline.cli.help_layout import row, to_text, width, wrapped
+from pipeline.cli.options import (
+    ALIASES,
+    Option,
+    dataclass_of,
+    find_options,
+    find_sections,
+)
+from pipeline.cli.parsing import CommandParser
+
+PRINT_CONFIG = "--print_config"
+# The short names that are called as a section is, and look like its option.
+_SHORT_VALUES = {"--corpus": "FILES", "--checkpoint": "PATH"}
+
+
+def command_help(parser: CommandParser, *, prog: str, topic: str = "") -> str:
+    """Return the help of a command: its first layer, or that of a topic.
+
+    Args:
+        parser: The command's parser.
+        prog: Program and command, as they are typed.
+        topic: A section or a setting, with or without its sections; empty: the first layer.
+
+    Raises:
+        InputError: The command has no such section or setting.
+    """
+    if not topic:
+        return to_text(_first_layer(parser, prog))
+    name = topic.lstrip("-").replace("-", "_")
+    options, sections = list(find_options(parser.parser)), find_sections(parser.parser)
+    if name in sections:
+        return to_text(_section(name, options, sections, prog))
+    matching = [one for one in options if f".{one.dest}".endswith(f".{name}")]
+    if not matching:
+        known = [*sections, *(one.dest for one in options)]
+        raise InputError(
+            f"--help {topic}: {prog} has no such section or setting"
+            f"{did_you_mean(name, known) or f'; {prog} --help lists the sections'}"
+        )
+    return to_text(line for one in matching for line in _setting(one))
+
+
+def full_help(parser: CommandParser, *, prog: str) -> str:
+    """Return the help of a command with all of its sections."""
+    options, sections = list(find_options(parser.parser)), find_sections(parser.parser)
+    lines = [*_usage(parser, prog), "", *_groups(parser, options), "", *_help_options(parser)]
+    for name in sections:
+        own = [one for one in options if one.section == name]
+        lines += ["", *wrapped(f"{name}: {sections[name]}"), *_rows(own)]
+    return to_text(lines)
+
+
+def _first_layer(parser: CommandParser, prog: str) -> Iterator[str]:
+    """Yield the lines of a command's help without the settings in its sections."""
+    options, sections = list(find_options(parser.parser)), find_sections(parser.parser)
+    yield from (*_usage(parser, prog), "", *_groups(parser, options), "", *_help_options(parser))
+    if not sections:
+        return
+    example = max(sections, key=lambda name: sum(one.section == name for one in options))
+    yield ""
+    yield f"sections of settings ({prog} --help {example} shows one):"
+    short = {ALIASES[name][2:]: f"{name} {value}" for name, value in _SHORT_VALUES.items()}
+    for name in (name for name in sections if "." not in name):
+        aliases = [short[one.dest] for one in options if one.section == name and one.dest in short]
+        number = sum(f"{one.section}.".startswith(f"{name}.") for one in options)
+        words = [f"{number} setting{'s' * (number > 1)}", *(f"short: {one}" for one in aliases)]
+        yield from row(name, f"{sections[name]} ({'; '.join(words)})")
+
+
+def _usage(parser: CommandParser, prog: str) -> list[str]:
+    """Return the lines that say how a command is typed, and what it does."""
+    options = list(find_options(parser.parser))
+    arguments = [
+        one.name.upper() if one.is_required else f"[{one.name.upper()} ...]"
+        for one in options
+        if not one.is_named
+    ]
+    needed = [
+        f"{one.name} {one.dest.upper()}" for one in options if one.is_named and one.is_required
+    ]
+    usage = textwrap.wrap(
+        " ".join([f"usage: {prog}", *arguments, *needed, "[options]"]),
+        width(),
+        subsequent_indent=" " * 7,
+    )
+    return [*usage, "", *wrapped(parser.description)]
+
+
+def _groups(parser: CommandParser, options: Sequence[Option]) -> Iterator[str]:
+    """Yield the lines of a command's arguments, then of its options outside of sections."""
+    if arguments := [one for one in options if not one.is_named]:
+        yield from ("arguments:", *_rows(arguments), "")
+    yield from ("options:", *_rows([one for one in options if one.is_named and not one.section]))
+
+
+def _help_options(parser: CommandParser) -> Iterator[str]:
+    """Yield the lines of the options that show something in place of running the command."""
+    yield "help:"
+    yield from row("--help [NAME]", "Show this help, or that of a section or a setting.")
+    yield from row("--help-all", "Show all settings.")
+    if parser.takes_config:
+        text = "Print the resulting settings as a file for --config, with comments."
+        yield from row(PRINT_CONFIG, text)
+    yield from wrapped(
+        "Dashes and underscores in names are the same. A switch may have a value: --name false."
+    )
+
+
+def _section(
+    name: str, options: Sequence[Option], sections: Mapping[str, str], prog: str
+) -> Iterator[str]:
+    """Yield the lines of a section: its settings, and a line for each section within it."""
+    yield from wrapped(f"{name}: {sections[name]}")
+    typed = f"--{name} FILE.yaml reads a section from a YAML file"
+    if short := _SHORT_VALUES.get(f"--{name}"):
+        typed = f"--{name} {short} is short for {ALIASES[f'--{name}']}"
+    yield from wrapped(f"{typed}; in the file of a run it is the key {name}.")
+    yield from ("", *_rows([one for one in options if one.section == name]))
+    inner = [one for one in sections if one.startswith(f"{name}.")]
+    for one in inner:
+        yield from row(one, f"{sections[one]} ({prog} --help {one})")
+
+
+def _setting(option: Option) -> Iterator[str]:
+    """Yield the lines of a setting, and of the fields of its items if they are mappings."""
+    yield from _rows([option])
+    if cls := dataclass_of(option.hint):
+        parser = jsonargparse.ArgumentParser()
+        parser.add_class_arguments(cls, option.dest)
+        yield from ("", "fields of each of its values:")
+        for field in find_options(parser):
+            yield from row(
+                f"{field.dest.rpartition('.')[2]} {field.placeholder}", _described(field)
+            )
+
+
+def _rows(options: Sequence[Option]) -> Iterator[str]:
+    for one in options:
+        yield from row(f"{one.name} {one.placeholder}".rstrip(), _described(one))
+
+
+def _described(option: Option) -> str:
+    """Return what an option is for, and whether it is required or what it is by default."""
+    text = f"{option.text.rstrip('.')}." if option.text else ""
+    if option.placeholder.startswith("CHOICE"):
+        text += f" Choices: {', '.join(option.choices)}."
+    if option.is_required and option.is_named:
+        return f"{text} (required)"
+    default = option.shown_default
+    return f"{text} (default: {default})".lstrip() if default and default != "false" else text
