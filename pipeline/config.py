@@ -247,8 +247,8 @@ def read_yaml(path: str | Path, *, option: str = _CONFIG) -> dict[str, Any]:
     """Return the settings in a YAML file, unchecked; or those of a model preset.
 
     Args:
-        path: The file, local or gs://; with `--config`, the name of a preset wins over a file of
-            that name and gives `{"model": {"preset": name}}`.
+        path: The file, local, gs:// or s3://; with `--config`, the name of a preset wins over a
+            file of that name and gives `{"model": {"preset": name}}`.
         option: The option that names the file, for messages; `--config` alone takes presets.
 
     Raises:
@@ -268,7 +268,7 @@ def read_section(path: str | Path, cls: type, *, option: str) -> dict[str, Any]:
     written. Types and values are not checked.
 
     Args:
-        path: The file, local or gs://.
+        path: The file, local, gs:// or s3://.
         cls: The dataclass of the section.
         option: The option that names the file, for messages.
 

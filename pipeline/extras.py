@@ -10,6 +10,7 @@ from albert_core.errors import InputError
 _EXTRAS: Mapping[str, str] = {
     "ai_edge_litert": "export",
     "apache_beam": "data",
+    "botocore": "s3",
     "dask": "dask",
     "distributed": "dask",
     "docker": "docker",

@@ -46,10 +46,10 @@ def evaluate(
     run.
 
     Args:
-        model: A fine-tuned checkpoint of any kind, local or gs://: of `albert finetune`, of the
-            original's scripts, or of Hugging Face.
-        data: Folder of the task's files, local or gs://.
-        output: Folder to make, local or gs://.
+        model: A fine-tuned checkpoint of any kind, local, gs:// or s3://: of `albert finetune`, of
+            the original's scripts, or of Hugging Face.
+        data: Folder of the task's files, local, gs:// or s3://.
+        output: Folder to make, local, gs:// or s3://.
         task: The task, of a model whose folder declares none or another.
         albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.
         vocab: Vocabulary of the checkpoint, if not the one beside it.
@@ -162,7 +162,7 @@ def _identify(model: Path, side_files: Mapping[str, Any]) -> _Identity:
 
 
 def read_classification(evaluation: str) -> dict[str, Any] | None:
-    """Return confusion matrix and ROC curve of an evaluation, local or gs://.
+    """Return confusion matrix and ROC curve of an evaluation, local, gs:// or s3://.
 
     None if there are none, as for a task that is no classification.
 

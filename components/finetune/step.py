@@ -52,11 +52,11 @@ def finetune(
 
     Args:
         task: The task.
-        data: Folder of its files, local or gs://.
-        pretrained: A checkpoint of any kind that `albert convert` knows, local or gs://.
+        data: Folder of its files, local, gs:// or s3://.
+        pretrained: A checkpoint of any kind that `albert convert` knows, local, gs:// or s3://.
         initialization: `pretrained`, or `random` weights of the same architecture.
         config: How to train: the settings of this task, see `FinetuningConfig.for_task`.
-        output: Folder to make, local or gs://.
+        output: Folder to make, local, gs:// or s3://.
         work_root: Folder of the work folders, and of the features that trainings share; when not
             given, work is done beside `output` and no features are shared.
         albert_config: The albert_config.json of a TensorFlow 1 checkpoint without one beside it.

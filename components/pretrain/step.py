@@ -56,7 +56,7 @@ def pretrain(
         vocab: The vocabulary those records were made with.
         model: The architecture.
         config: How to train.
-        output: Folder to write, local or gs://.
+        output: Folder to write, local, gs:// or s3://.
         work_root: Folder of the work folders; beside `output` when not given.
         tracking: Where the training is tracked; as this process's environment says when off.
         is_confirmed: Whether it may take more than a day by the estimate of `this_machine`; work

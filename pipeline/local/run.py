@@ -76,6 +76,7 @@ def run_locally(
     reconfigure: bool = False,
     runner: Runner = "process",
     is_confirmed: bool = True,
+    work_root: str = "",
 ) -> RunResult:
     """Run the whole pipeline in a folder; what is there already, and whole, is not done again.
 
@@ -93,6 +94,8 @@ def run_locally(
         runner: What a step is: a `process` in this environment, or a `docker` container.
         is_confirmed: Whether pretraining may take more than a day by the estimate of
             `this_machine`; a run whose folder has begun with these settings goes on in any case.
+        work_root: Folder of the steps' work in progress, local or in a bucket; `work` in the
+            run's folder if empty.
 
     Raises:
         InputError: Bad input. What can be found before anything runs leaves the folder as it was;
@@ -104,7 +107,7 @@ def run_locally(
     if runner == "docker":
         config.tracking.check_containers(folder)
     else:
-        config.tracking.check_here(output=str(folder))
+        config.tracking.check_here(output=work_root or str(folder))
         refuse_missing_packages_of_run(has_text=not config.checkpoint.path)
         refuse_missing_packages(config.export.formats)
     if config.vertex_models.project:
@@ -112,7 +115,9 @@ def run_locally(
             f"vertex_models.project: got {config.vertex_models.project}, expected none for a run "
             "on this machine: Vertex AI takes models from gs://; remove it, or submit the run"
         )
-    arguments = pipeline_arguments(config, LocalInputs(date=date), work_root=folder / "work")
+    arguments = pipeline_arguments(
+        config, LocalInputs(date=date), work_root=work_root or folder / "work"
+    )
     if not is_confirmed and not config.checkpoint.path and not has_begun(folder, config):
         refuse_unconfirmed(
             config.pretraining,
@@ -121,7 +126,7 @@ def run_locally(
         )
     pipeline = build_pipeline(PlatformConfig(), OptionalSteps.for_run(config))
     run_id = uuid.uuid4().hex
-    tracking = tracking_environment(config.tracking, folder, arguments["title"])
+    tracking = tracking_environment(config.tracking, folder, arguments["title"], work_root)
     environment = {
         **tracking,
         RUN_FOLDER_VARIABLE: str(folder),

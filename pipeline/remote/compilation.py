@@ -56,8 +56,8 @@ def compile_pipeline(
     Args:
         config: The run; its inputs are in buckets.
         resources: What the steps get, and on which platform.
-        work_root: gs:// folder of work in progress, the same for runs that may go on with each
-            other's work.
+        work_root: Folder of work in progress in a bucket, the same for runs that may go on with
+            each other's work.
         caching: Let the platform skip steps whose inputs it has seen. It goes by hashes of the
             inputs that are taken now, so it is for a pipeline that runs now, not for one that runs
             again when the text has changed. Without it every step starts, and ends at once if its

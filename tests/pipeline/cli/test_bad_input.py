@@ -49,9 +49,9 @@ def test_no_file_matches_the_corpus(capsys, folder):
     assert "'missing/*.txt': no file matches" in line
 
 
-def test_a_run_folder_in_the_cloud(capsys, folder):
-    line = refuse(capsys, folder, "--output", "gs://bucket/run")
-    assert "output gs://bucket/run: got an address in the cloud, expected a local folder" in line
+def test_containers_and_a_run_folder_in_the_cloud(capsys, folder):
+    line = refuse(capsys, folder, "--output", "gs://bucket/run", "--runner", "docker")
+    assert "output gs://bucket/run: got an address in the cloud with runner docker" in line
 
 
 @pytest.mark.parametrize("text", ["", "{"])

@@ -66,6 +66,8 @@ def compile_small() -> str:
 def test_a_bucket_of_an_impossible_name(capsys, tmp_path):
     line = refuse(capsys, tmp_path, data_dir="gs://No_Bucket/glue")
     assert "gs://No_Bucket/glue: got the bucket 'No_Bucket', expected 3 to 63 lower" in line
+    line = refuse(capsys, tmp_path, data_dir="s3://no_bucket/glue")
+    assert "s3://no_bucket/glue: got the bucket 'no_bucket', expected 3 to 63 lower" in line
 
 
 def test_the_project_that_pays_goes_to_every_step(tmp_path, monkeypatch):

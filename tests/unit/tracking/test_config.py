@@ -89,6 +89,13 @@ def test_the_steps_of_a_run_have_its_settings_and_its_id(tmp_path, monkeypatch):
     keep_tracked_run(tmp_path, environment)
     again = tracking_environment(config, tmp_path, "Weekly")
     assert again == environment, "a later run in the folder is another one"
+    in_bucket = [
+        tracking_environment(config, tmp_path / machine, "Weekly", "s3://bucket/run/work")
+        for machine in ("one", "another")
+    ]
+    assert in_bucket[0][GROUP_VARIABLE] == in_bucket[1][GROUP_VARIABLE] != group
+    with pytest.raises(InputError, match="got nothing, expected a folder"):
+        config.check_here(output="s3://bucket/run/work")
     (tmp_path / "work" / "tracked-run").write_text("damaged")
     assert tracking_environment(config, tmp_path, "Weekly")[GROUP_VARIABLE] != group
 
