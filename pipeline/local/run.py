@@ -44,6 +44,7 @@ from pipeline.local.inputs import LocalInputs
 from pipeline.local.interruption import exit_when_interrupted
 from pipeline.local.progress_display import show_progress
 from pipeline.local.run_folder import has_begun, lock_run_folder
+from pipeline.local.tracked_run import keep_tracked_run, tracking_environment
 from pipeline.platform_config import PARALLEL_JOBS, PlatformConfig
 from pipeline.preflight import pipeline_arguments
 
@@ -104,7 +105,10 @@ def run_locally(
     """
     given, folder = folder, folder.absolute()
     refuse_unwritable(folder, is_replaced=False)
-    if runner == "process":
+    if runner == "docker":
+        config.tracking.check_containers(folder)
+    else:
+        config.tracking.check_here(output=work_root or str(folder))
         refuse_missing_packages_of_run(has_text=not config.checkpoint.path)
         refuse_missing_packages(config.export.formats)
     if config.vertex_models.project:
@@ -123,7 +127,9 @@ def run_locally(
         )
     pipeline = build_pipeline(PlatformConfig(), OptionalSteps.for_run(config))
     run_id = uuid.uuid4().hex
+    tracking = tracking_environment(config.tracking, folder, arguments["title"], work_root)
     environment = {
+        **tracking,
         RUN_FOLDER_VARIABLE: str(folder),
         RUN_ID_VARIABLE: run_id,
         RUN_WORKERS_VARIABLE: str(min(PARALLEL_JOBS, len(arguments["jobs"]))),
@@ -136,6 +142,7 @@ def run_locally(
         contextlib.ExitStack() as stack,
     ):
         events = folder / EVENTS_NAME
+        keep_tracked_run(folder, tracking)
         stack.enter_context(new_events(events, folder / "work" / "earlier-events.jsonl"))
         if containers is None:
             stack.enter_context(temporary_files_in(temporary_folder(folder / "work")))

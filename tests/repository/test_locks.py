@@ -30,6 +30,9 @@ ROLES = {
         "imports": [
             "albert_core.finetuning.program",
             "albert_core.pretraining.program",
+            "albert_core.tracking.mlflow_runs",
+            "albert_core.tracking.vertex_experiments",
+            "albert_core.tracking.wandb_runs",
             "components.evaluate.component",
             "components.finetune.component",
             "components.pretrain.component",
@@ -44,6 +47,9 @@ ROLES = {
     "tpu": {
         "imports": [
             "albert_core.pretraining.program",
+            "albert_core.tracking.mlflow_runs",
+            "albert_core.tracking.vertex_experiments",
+            "albert_core.tracking.wandb_runs",
             "components.pretrain.component",
             "botocore.session",
             "google.cloud.storage",
