@@ -103,6 +103,8 @@ def is_stopping() -> bool:
 def longer_grace(seconds: Callable[[], float]) -> Iterator[None]:
     """Let the body end in order for longer than `GRACE_S` after a signal.
 
+    What the body is within has `GRACE_S` from its end on.
+
     Args:
         seconds: Function that returns for how long; asked again and again, in another thread.
     """
@@ -110,6 +112,8 @@ def longer_grace(seconds: Callable[[], float]) -> Iterator[None]:
     try:
         yield
     finally:
+        if _watch:
+            _watch.grace_from_s = time.monotonic()
         _graces.remove(seconds)
 
 
@@ -215,13 +219,14 @@ class _StopWatch:
     Attributes:
         number: That of the first signal; 0 before.
         is_main_told: Whether the main thread knows of it.
+        grace_from_s: When `GRACE_S` begins, by the monotonic clock.
     """
 
     def __init__(self) -> None:
         """Make what it needs; no signal is answered yet."""
         self.number = 0
         self.is_main_told = False
-        self._began_s = 0.0
+        self.grace_from_s = self._began_s = 0.0
         self._is_line_told = False
         self._stderr: int | None = None
         # Reentrant, since a handler may interrupt the main thread where it holds it.
@@ -273,7 +278,8 @@ class _StopWatch:
         with self._lock:
             if self.number:
                 return
-            self.number, self._began_s = number, time.monotonic()
+            self.grace_from_s = self._began_s = time.monotonic()
+            self.number = number
             with contextlib.suppress(OSError):
                 stderr = os.dup(2)
                 nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -323,8 +329,13 @@ class _StopWatch:
                     return
                 for number in received:
                     self._receive(number)
-            elif time.monotonic() - self._began_s > _grace_s():
+            elif time.monotonic() > self._deadline_s():
                 self._end_by_force()
+
+    def _deadline_s(self) -> float:
+        """Return until when the main thread may end in order."""
+        longest_s = max((seconds() for seconds in _graces), default=0.0)
+        return max(self.grace_from_s + GRACE_S, self._began_s + longest_s)
 
     def _receive(self, number: int) -> None:
         """Begin to stop at the first signal; end the process if Ctrl-C comes again."""
@@ -340,11 +351,6 @@ class _StopWatch:
         cleaning.start()
         cleaning.join(_CLEANING_S)
         self.end_process()
-
-
-def _grace_s() -> float:
-    """Return for how long the main thread may end in order."""
-    return max([GRACE_S, *(seconds() for seconds in _graces)])
 
 
 def _describe(error: BaseException) -> str:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from pathlib import Path
@@ -154,7 +155,10 @@ def test_work_that_would_be_lost_has_longer():
         "    try:\n        wait()\n"
         "    finally:\n        time.sleep(0.5); print('saved', flush=True)"
     )
-    process = start(body, grace_s=0.1)
+    body = (
+        f"try:\n{textwrap.indent(body, '    ')}\nfinally:\n    time.sleep(0.1)"  # has its time, too
+    )
+    process = start(body, grace_s=0.3)
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=20)
     assert (process.returncode, output) == (143, "saved\n")
