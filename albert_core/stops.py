@@ -100,14 +100,21 @@ def is_stopping() -> bool:
 
 
 @contextlib.contextmanager
-def longer_grace(seconds: Callable[[], float]) -> Iterator[None]:
+def longer_grace(seconds: Callable[[], float], *, may_follow: bool = False) -> Iterator[None]:
     """Let the body end in order for longer than `GRACE_S` after a signal.
 
     What the body is within has `GRACE_S` from its end on.
 
     Args:
         seconds: Function that returns for how long; asked again and again, in another thread.
+        may_follow: Whether the body may begin after the signal, as a part of the end.
+
+    Raises:
+        KeyboardInterrupt: A signal has come before the body that must not follow it: a library has
+            dropped what was raised then.
     """
+    if _watch and _watch.number and not may_follow:
+        raise KeyboardInterrupt(_watch.line)
     _graces.append(seconds)
     try:
         yield

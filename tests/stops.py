@@ -89,9 +89,9 @@ def try_stops(
         stop = stop_after(command, case, after_s, number)
         if stop is None:  # it had ended before
             continue
-        wrong = stop.describe_faults(number, is_server=name in _WITHOUT_END)
+        wrong = stop.describe_faults(number, has_result=True)
         if expected is not None and not wrong:
-            status = finish(command, case)
+            status = finish(command, case) if stop.status else 0  # 0: it has its result already
             wrong = f"then status {status}" if status else ""
             wrong = wrong or describe_difference(expected, read_result(case))
         longest_s = max(longest_s, stop.seconds)

@@ -89,7 +89,7 @@ def synchronized_progress(progress: Path, address: str) -> Iterator[None]:
             yield
     finally:
         # Also of a process that was stopped: what is uploaded here is done on no other machine.
-        with longer_grace(lambda: SAVING_S):
+        with longer_grace(lambda: SAVING_S, may_follow=True):
             is_done.set()
             thread.join()
             sync.release_lease()

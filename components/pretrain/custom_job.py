@@ -228,7 +228,7 @@ def _wait(
                 break
             _pause(pause_s, is_over=lambda: bool(signal_name()))
             if signal := signal_name():
-                with longer_grace(lambda: SAVING_S):
+                with longer_grace(lambda: SAVING_S, may_follow=True):
                     service.call(f"cancel {name}", lambda timeout_s: jobs.cancel(name, timeout_s))
                 raise StoppedError(f"{display_name}: cancelled {name}, as {signal} came")
             pause_s = min(2 * pause_s, _MAX_PAUSE_S)

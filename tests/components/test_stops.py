@@ -37,7 +37,7 @@ def stop_and_finish(folder: Path) -> list[str]:
         for number in STOP_SIGNALS:
             stop = stop_after(command, folder / name, rng.uniform(0.0, SECONDS[name]), number)
             num_stops += stop is not None
-            if stop and (fault := stop.describe_faults(number)):
+            if stop and (fault := stop.describe_faults(number, has_result=True)):
                 faults.append(f"{name}: {fault}")
         if name != "demo-data" and (status := finish(command, folder / name)):
             faults.append(f"{name}: {status}, {(folder / name / 'log').read_text()}")

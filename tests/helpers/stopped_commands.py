@@ -31,19 +31,20 @@ class Stop(NamedTuple):
     lines: Sequence[str]
     left: Sequence[int]
 
-    def describe_faults(self, number: int, *, is_server: bool = False) -> str:
+    def describe_faults(self, number: int, *, has_result: bool) -> str:
         """Return what is wrong, empty if nothing is.
 
         Args:
             number: The signal.
-            is_server: Whether the command ends with status 0, too, once it works.
+            has_result: Whether the command may end with status 0, too: a server, or one that had
+                its result when the signal came.
         """
-        has_served = is_server and self.status == 0 and not self.lines
+        is_done = has_result and self.status == 0 and not self.lines
         is_one_line = len(self.lines) == 1 and self.lines[0].startswith("albert: ")
         faults = {
             f"took {self.seconds:.1f} s": self.seconds > LIMIT_S,
-            f"status {self.status}": self.status != 128 + number and not has_served,
-            f"said {self.lines}": not is_one_line and not has_served,
+            f"status {self.status}": self.status != 128 + number and not is_done,
+            f"said {self.lines}": not is_one_line and not is_done,
             f"left {self.left}": bool(self.left),
         }
         return ", ".join(text for text, is_so in faults.items() if is_so)

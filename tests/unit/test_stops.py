@@ -164,6 +164,14 @@ def test_work_that_would_be_lost_has_longer():
     assert (process.returncode, output) == (143, "saved\n")
 
 
+def test_work_does_not_begin_after_a_stop_that_a_library_dropped():
+    body = (
+        "try:\n    wait()\nexcept BaseException:\n    pass\n"
+        "with stops.longer_grace(lambda: 60.0):\n    time.sleep(60)"
+    )
+    assert end(start(body)) == (143, LINES[signal.SIGTERM])
+
+
 def test_a_second_ctrl_c_ends_at_once():
     body = "with stops.longer_grace(lambda: 60.0):\n    wait_in_c()"
     process = start(body)
