@@ -13,9 +13,11 @@ COMPILE := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-
 # For every Python and machine that pyproject.toml names; the others are for the images alone.
 COMPILE_UNIVERSAL := $(COMPILE) --universal
 # What the targets of users need; `setup-all` has all extras.
-RUN_EXTRAS := data docker export pipeline report serve setup train
+RUN_EXTRAS := data docker export pipeline report s3 serve setup train
 # In an image the versions that were tested.
 COMPILE_ROLE := $(COMPILE) pyproject.toml --extra pipeline --constraint requirements/dev.lock
+# Trackers that a training may be told to use.
+TRAINING := --extra mlflow --extra wandb --extra vertex
 
 CONFIG ?= pipeline/configs/demo.yaml
 OUTPUT ?= runs/$(basename $(notdir $(CONFIG)))
@@ -77,10 +79,10 @@ $(READY_ALL): requirements/dev.lock pyproject.toml $(filter .uv/bin/uv,$(UV))
 lock: $(filter .uv/bin/uv,$(UV))  ## resolve the requirements anew into requirements/*.lock
 	$(COMPILE_UNIVERSAL) pyproject.toml --all-extras --output-file requirements/dev.lock
 	$(COMPILE_UNIVERSAL) pyproject.toml $(RUN_EXTRAS:%=--extra %) --constraint requirements/dev.lock --output-file requirements/run.lock
-	$(COMPILE_ROLE) --extra data --extra dataflow --extra dask --output-file requirements/data.lock
-	$(COMPILE_ROLE) --extra train --extra report --extra export --extra serve --output-file requirements/trainer.lock
-	$(COMPILE_ROLE) --extra train --extra report --extra export --extra serve requirements/gpu.in --output-file requirements/trainer-gpu.lock
-	$(COMPILE_ROLE) --extra model --extra tpu --output-file requirements/tpu.lock
+	$(COMPILE_ROLE) --extra s3 --extra data --extra dataflow --extra dask --output-file requirements/data.lock
+	$(COMPILE_ROLE) $(TRAINING) --extra s3 --extra train --extra report --extra export --extra serve --output-file requirements/trainer.lock
+	$(COMPILE_ROLE) $(TRAINING) --extra s3 --extra train --extra report --extra export --extra serve requirements/gpu.in --output-file requirements/trainer-gpu.lock
+	$(COMPILE_ROLE) $(TRAINING) --extra s3 --extra model --extra tpu --output-file requirements/tpu.lock
 	$(COMPILE) pyproject.toml requirements/interop.in --output-file requirements/interop.lock
 
 demo: setup  ## from nothing to a scored ALBERT in minutes, on text already on this machine

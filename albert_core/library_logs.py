@@ -1,7 +1,15 @@
 """What TensorFlow, XLA and others write to standard error and logs, left to what somebody needs."""
 
+import contextlib
+import faulthandler
+import importlib.abc
+import importlib.machinery
 import logging
 import os
+import re
+import sys
+import types
+from collections.abc import Iterator, Sequence
 
 from albert_core.machine import nvidia_gpu_names
 
@@ -10,6 +18,11 @@ from albert_core.machine import nvidia_gpu_names
 _LEVEL_VARIABLE = "TF_CPP_MIN_LOG_LEVEL"
 _ERRORS, _FATAL_ERRORS = "2", "3"
 _LOGGERS = ("absl", "tensorflow", "tf2onnx", "jax", "apache_beam")
+# These write while they are loaded, before they look at the level.
+_NOISY_PACKAGES = {"ai_edge_litert", "jaxlib", "keras", "tensorflow", "tensorflow_text"}
+_SEVERITIES = "IWEF"
+_LOG_LINE = re.compile(rf"([{_SEVERITIES}])\d{{4}} \d\d:\d\d:")
+_PREAMBLE = "WARNING: All log messages before absl::InitializeLog() is called"
 
 
 def quiet_libraries() -> None:
@@ -17,9 +30,97 @@ def quiet_libraries() -> None:
 
     For the processes of this program's commands and steps. Without an NVIDIA GPU, TensorFlow's code
     in C++ is left to log what ends the process: its errors there are that it finds no driver. A
-    level that the environment sets stays, so that whoever looks for something sees everything.
+    level that the environment sets stays, so that whoever looks for something sees everything. A
+    second call does nothing.
     """
     level = _ERRORS if nvidia_gpu_names() else _FATAL_ERRORS
     os.environ.setdefault(_LEVEL_VARIABLE, level)
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
+    if not any(isinstance(finder, _NoisyPackageFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _NoisyPackageFinder())
+
+
+class _NoisyPackageFinder(importlib.abc.MetaPathFinder):
+    """A finder that lets packages load as ever, without what they log meanwhile."""
+
+    def __init__(self) -> None:
+        self._is_loading = False
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,
+        target: types.ModuleType | None = None,
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Return what the other finders do for a noisy package; None, leaving it to them, else."""
+        if fullname not in _NOISY_PACKAGES:
+            return None
+        others = (finder for finder in sys.meta_path if finder is not self)
+        found = (finder.find_spec(fullname, path, target) for finder in others)
+        spec = next((one for one in found if one is not None), None)
+        if spec is not None and spec.loader is not None:
+            self._wrap(spec.loader)
+        return spec
+
+    def _wrap(self, loader: importlib.abc.Loader) -> None:
+        """Let a loader execute its module while standard error is held back."""
+        execute = loader.exec_module
+
+        def execute_quietly(module: types.ModuleType) -> None:
+            if self._is_loading:  # one of them imports another
+                execute(module)
+                return
+            self._is_loading = True
+            try:
+                with _without_log_lines():
+                    execute(module)
+            finally:
+                self._is_loading = False
+
+        # On the loader itself, which keeps whatever else it can do.
+        loader.exec_module = execute_quietly  # type: ignore[method-assign]
+
+
+@contextlib.contextmanager
+def _without_log_lines() -> Iterator[None]:
+    """Hold back standard error while the body runs; then write it, without lines below the level.
+
+    By descriptor, since libraries in C++ write there. Should they end the process meanwhile, Python
+    tells on the real standard error what it was doing.
+    """
+    import tempfile
+
+    try:
+        real = os.dup(2)
+    except OSError:  # there is none
+        yield
+        return
+    tells_of_crashes = not faulthandler.is_enabled()
+    with tempfile.TemporaryFile() as held_back:
+        if tells_of_crashes:
+            faulthandler.enable(real)
+        os.dup2(held_back.fileno(), 2)
+        try:
+            yield
+        finally:
+            if sys.stderr is not None:
+                sys.stderr.flush()
+            os.dup2(real, 2)
+            if tells_of_crashes:
+                faulthandler.disable()
+            os.close(real)
+            held_back.seek(0)
+            lines = held_back.read().decode(errors="replace").splitlines(keepends=True)
+            shown = "".join(line for line in lines if not _is_below_level(line))
+            with contextlib.suppress(OSError):  # nobody reads it any more
+                os.write(2, shown.encode())
+
+
+def _is_below_level(line: str) -> bool:
+    """Return whether a line is a log line in C++ that the level of the environment leaves out."""
+    level = os.environ.get(_LEVEL_VARIABLE, "0")
+    least = int(level) if level.isdigit() else 0
+    if match := _LOG_LINE.match(line):
+        return _SEVERITIES.index(match[1]) < least
+    return least > 0 and line.startswith(_PREAMBLE)

@@ -1,8 +1,8 @@
-"""A work folder's copy in Google Cloud Storage, from which another machine can continue.
+"""A work folder's copy in a bucket, from which another machine can continue.
 
 `progress.json`, the index, lists the files of one moment of `progress/`, each under an object name
-that is used once. It is written after those objects, and by a write that Google accepts only if
-nobody else has written it since this process did. The index always names a consistent snapshot;
+that is used once. It is written after those objects, and by a write that the storage accepts only
+if nobody else has written it since this process did. The index always names a consistent snapshot;
 only the lease holder may update it.
 """
 
@@ -30,16 +30,19 @@ from albert_core.checksums import (
     without_checksum,
 )
 from albert_core.errors import InputError, StepFailedError
-from albert_core.google_errors import WriteConflictError
-from albert_core.google_storage import Version, read_version, write_version
+from albert_core.object_storage import Generation
 from albert_core.storage import (
+    Version,
     fetch_files,
     find_files,
     has_files,
     join,
+    read_version,
     remove_file,
     write_file,
+    write_version,
 )
+from albert_core.storage_errors import WriteConflictError
 
 INDEX_NAME = "progress.json"
 SYNC_EVERY_S = 15.0
@@ -167,7 +170,7 @@ class _ProgressSync:
         self._index_path = join(address, INDEX_NAME)
         # Host and pid are for people; pids come again, so that only the uuid tells holders apart.
         self._holder_name = f"{socket.gethostname()} {os.getpid()} {uuid.uuid4().hex}"
-        self._generation = 0
+        self._generation: Generation = 0
         self._object_names: dict[str, str] = {}
         self._stamps: dict[str, FileStamp] = {}
         self._num_writes, self._last_write_s = 0, 0.0

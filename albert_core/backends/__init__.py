@@ -22,8 +22,10 @@ if TYPE_CHECKING or keras.backend.backend() == "jax":
     from albert_core.backends.jax.compilation import (
         JITS_VARYING_LENGTHS,
         LENGTH_MULTIPLE,
+        compile_loops,
         should_jit,
     )
+    from albert_core.backends.jax.cross_entropy import cross_entropy, most_likely_class
     from albert_core.backends.jax.dense import SharedDense, cast_weights_once
     from albert_core.backends.jax.feeding import feed_batches
     from albert_core.backends.jax.gelu import gelu
@@ -40,8 +42,10 @@ else:
     from albert_core.backends.tensorflow.compilation import (
         JITS_VARYING_LENGTHS,
         LENGTH_MULTIPLE,
+        compile_loops,
         should_jit,
     )
+    from albert_core.backends.tensorflow.cross_entropy import cross_entropy, most_likely_class
     from albert_core.backends.tensorflow.dense import SharedDense, cast_weights_once
     from albert_core.backends.tensorflow.feeding import feed_batches
     from albert_core.backends.tensorflow.gelu import gelu
@@ -61,10 +65,13 @@ __all__ = [
     "TrainStep",
     "attend",
     "cast_weights_once",
+    "compile_loops",
+    "cross_entropy",
     "distribution",
     "feed_batches",
     "gelu",
     "get_prefix_lengths",
+    "most_likely_class",
     "of_first_process",
     "record_reader",
     "repeat_layer",

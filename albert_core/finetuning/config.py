@@ -189,6 +189,11 @@ class FinetuningConfig(OptimizerConfig):
             inclusive="left",
         )
         for name, values in self.per_task.items():
+            if "per_task" in values:
+                raise InputError(
+                    f"finetuning.per_task.{name}: got per_task within it, expected settings of the "
+                    "task; remove the inner per_task"
+                )
             self._overlaid(values, source=f"finetuning.per_task.{name}")
 
     def _check_counts(self) -> None:

@@ -8,12 +8,13 @@ from typing import Any
 import keras
 from keras import ops
 
+from albert_core.backends import cross_entropy
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 from albert_core.model.heads import ENCODER_INPUTS, AlbertWithHead, check_axes
 from albert_core.model.layers import PACKAGE, add_output_layer, apply_output_layer
 from albert_core.model.pooling import new_pooling_head
-from albert_core.model.pretraining import Tensors, cross_entropy
+from albert_core.model.pretraining import Tensors
 from albert_core.pooling import POOLINGS, HeadPooling
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from albert_core.backends import cross_entropy, most_likely_class
 from albert_core.config import AlbertConfig
 from albert_core.model.encoder import AlbertEncoder
 from albert_core.model.gradient_accumulation import GradientAccumulationModel
@@ -330,27 +331,11 @@ def pretraining_values(
         of 1 for a hit and 0.
     """
     weights_BP, labels_B = targets["masked_lm_weights"], targets["sentence_order_labels"]
-    hits_BP = ops.equal(ops.argmax(outputs["masked_lm_logits"], axis=-1), targets["masked_lm_ids"])
-    hits_B = ops.equal(ops.argmax(outputs["sentence_order_logits"], axis=-1), labels_B)
+    hits_BP = ops.equal(most_likely_class(outputs["masked_lm_logits"]), targets["masked_lm_ids"])
+    hits_B = ops.equal(most_likely_class(outputs["sentence_order_logits"]), labels_B)
     return {
         "masked_lm_accuracy": (ops.cast(hits_BP, "float32"), weights_BP),
         "masked_lm_loss": (losses["masked_lm_example_loss"], weights_BP),
         "sentence_order_accuracy": (ops.cast(hits_B, "float32"), None),
         "sentence_order_loss": (losses["sentence_order_example_loss"], None),
     }
-
-
-def cross_entropy(labels: Any, logits: Any) -> Any:
-    """Return softmax cross entropy per label, in float32.
-
-    Args:
-        labels: Class numbers [...], from 0 to below C; not checked.
-        logits: [..., C], of any float type.
-
-    Returns:
-        [...], one number for each label.
-    """
-    # float32: a softmax over 30,000 logits in bfloat16 has two or three digits.
-    return keras.losses.sparse_categorical_crossentropy(
-        labels, ops.cast(logits, "float32"), from_logits=True
-    )

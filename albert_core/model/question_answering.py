@@ -10,6 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from albert_core.backends import cross_entropy
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 from albert_core.model.heads import AlbertWithHead
@@ -23,7 +24,7 @@ from albert_core.model.layers import (
     initializer,
     layer_norm,
 )
-from albert_core.model.pretraining import Tensors, cross_entropy
+from albert_core.model.pretraining import Tensors
 
 # Of positions that cannot be in an answer, as in the original. float16 cannot hold it: logits are
 # cast to float32 first.

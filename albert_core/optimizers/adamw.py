@@ -12,6 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from albert_core.backends import compile_loops
 from albert_core.optimizers.phases import SettledSchedule
 
 # As in the original, layer normalisation and biases have neither weight decay nor a trust ratio
@@ -21,6 +22,10 @@ _ENCODER = "/bert/"  # in the paths of the encoder's variables, pooler included
 
 # What follows a weight's name in the name of its average, in checkpoints of a training.
 AVERAGE = "average"
+
+# Variables of this many numbers or more are updated in compiled loops: of 8,000 word embeddings
+# that saves a dozen passes over 4 MB, while small ones are not worth compiling for.
+_LARGE = 2**18
 
 
 @keras.saving.register_keras_serializable(package="albert")
@@ -139,14 +144,20 @@ class AdamW(keras.optimizers.Optimizer):
         beginning at 0 only if `bias_correction` is set.
         """
         adam_m, adam_v = self.adam_m[index], self.adam_v[index]
-        next_m = self.beta_1 * adam_m + (1.0 - self.beta_1) * gradient
-        next_v = self.beta_2 * adam_v + (1.0 - self.beta_2) * ops.square(gradient)
+        is_large = math.prod(adam_m.shape) >= _LARGE
+        next_m, next_v, update = (_compiled_adam if is_large else _adam)(
+            gradient,
+            adam_m,
+            adam_v,
+            self._sum_of_weights(self.beta_1) if self.bias_correction else None,
+            self._sum_of_weights(self.beta_2) if self.bias_correction else None,
+            self.beta_1,
+            self.beta_2,
+            self.epsilon,
+        )
         self.assign(adam_m, next_m)
         self.assign(adam_v, next_v)
-        if self.bias_correction:
-            next_m = next_m / self._sum_of_weights(self.beta_1)
-            next_v = next_v / self._sum_of_weights(self.beta_2)
-        return next_m / (ops.sqrt(next_v) + self.epsilon)
+        return update
 
     def _sum_of_weights(self, beta: float) -> Any:
         """Return 1 - beta ** t, float32, where t is the number of this update, counted from 1."""
@@ -234,3 +245,35 @@ class AdamW(keras.optimizers.Optimizer):
             "bias_correction": self.bias_correction,
             "ema_decay": self.ema_decay,
         }
+
+
+def _adam(
+    gradient: Any,
+    adam_m: Any,
+    adam_v: Any,
+    sum_m: Any,
+    sum_v: Any,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+) -> tuple[Any, Any, Any]:
+    """Return the next moments of a variable and its update before weight decay and rate.
+
+    Args:
+        gradient: Of the variable, float32, as are the moments.
+        adam_m: The first moment.
+        adam_v: The second moment.
+        sum_m: The sum of the weights in the first moment, by which it is divided; None: it is not.
+        sum_v: The same of the second moment.
+        beta_1: Decay of the first moment.
+        beta_2: Decay of the second moment.
+        epsilon: Added to the root of the second moment.
+    """
+    next_m = beta_1 * adam_m + (1.0 - beta_1) * gradient
+    next_v = beta_2 * adam_v + (1.0 - beta_2) * ops.square(gradient)
+    mean = next_m if sum_m is None else next_m / sum_m
+    variance = next_v if sum_v is None else next_v / sum_v
+    return next_m, next_v, mean / (ops.sqrt(variance) + epsilon)
+
+
+_compiled_adam = compile_loops(_adam)

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from albert_core.progress import ReportProgress
+from albert_core.tracking.step import TrackRow, untracked
 from albert_core.training.callbacks.budget import Budget, lost_patience
 from albert_core.training.callbacks.checkpointing import Checkpointing
 from albert_core.training.callbacks.evaluation import Evaluate, Evaluation
@@ -16,6 +17,7 @@ from albert_core.training.callbacks.progress import ProgressReport
 from albert_core.training.callbacks.safeguards import Safeguards
 from albert_core.training.callbacks.step_counter import StepCounter
 from albert_core.training.callbacks.time_budget import TimeBudget
+from albert_core.training.callbacks.tracking import Tracking
 from albert_core.training.checkpoint import restore_latest
 from albert_core.training.plan import TrainingPlan
 from albert_core.training.safeguards import DivergenceError, SafeguardConfig
@@ -35,6 +37,7 @@ def train(
     progress: ReportProgress,
     safeguards: SafeguardConfig | None = None,
     measure_speed: MeasureSpeed = lambda first, last, seconds: {},
+    track: TrackRow = untracked,
     is_chief: bool = True,
 ) -> TrainingState:
     """Train a compiled model to the end of the plan; keep its best weights.
@@ -56,6 +59,7 @@ def train(
         safeguards: What to do when training diverges; the defaults when not given.
         measure_speed: Function of (first step, last step, seconds between them); returns metrics
             for the log.
+        track: Told the rows of the log and the evaluations.
         is_chief: Whether this process writes; of several, one does.
 
     Returns:
@@ -86,6 +90,7 @@ def train(
             Evaluation(session, evaluate),
             guard,
             LogWriter(session, measure_speed),
+            Tracking(session, track),
             *([TimeBudget(session)] if plan.minutes else []),
             Budget(session),
             Checkpointing(session, signal_name),

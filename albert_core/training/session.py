@@ -27,6 +27,7 @@ class TrainingSession:
         work: What is trained, which its checkpoints name: those of another are not taken up.
         recent_metrics: Means over the steps since the last line of the log; None at steps without
             a line.
+        log_row: The line of the log of the last step; None at steps without one.
         last_log: Step of the last line of the log, and when it was written (monotonic seconds).
         last_save_s: When the last checkpoint was written (monotonic seconds).
     """
@@ -49,6 +50,7 @@ class TrainingSession:
         # The time trained before an interruption counts: budgets are for the whole run.
         self._begin_s = now - state.seconds
         self.recent_metrics: Mapping[str, float] | None = None
+        self.log_row: Mapping[str, float] | None = None
         self.last_log = (state.step, now)
         self.last_save_s = now
 

@@ -22,7 +22,10 @@ SETTINGS = {
     # Dropout needs the random state to come back, too.
     "model": {"preset": "tiny", "overrides": {**OVERRIDES, "hidden_dropout_prob": 0.1}},
     "pretraining": {
-        "optimizer": "lamb",
+        # Both kinds of state: one moment for matrices of the blocks, AdamW's two for the rest.
+        "optimizer": "muon",
+        "bias_correction": True,
+        "beta_2": 0.98,
         "learning_rate": 0.005,
         "num_train_tokens": NUM_STEPS * 256 * 24,
         "schedule": "warmup_stable_decay",

@@ -145,8 +145,12 @@ def test_a_second_run_is_cached_and_takes_seconds(first, config, folder, forked_
 
 def test_one_more_task_runs_only_that_task_and_the_report(first, config, folder, forked_albert):
     started = time.time()
-    result = albert_run(config, folder / "out", "--tasks", "topic,cola", albert=forked_albert)
+    # Tracking repeats no step that is done.
+    options = ("--tasks", "topic,cola", "--tracking.to", "tensorboard")
+    result = albert_run(config, folder / "out", *options, albert=forked_albert)
     assert result.returncode == 0, result.stderr
+    tracked = (folder / "out" / "tracking" / "albert").glob("tiny */*")
+    assert sorted(path.name for path in tracked) == ["evaluate-cola", "finetune-cola"]
     events = folder / "out" / "events.jsonl"
     assert steps_of(events, "finished", since=started) == [
         "finetune cola",

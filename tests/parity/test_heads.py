@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from albert_core.backends import cross_entropy
 from albert_core.config import AlbertConfig
 from albert_core.model import (
     AlbertForMultipleChoice,
@@ -21,7 +22,6 @@ from albert_core.model import (
     load_weights,
 )
 from albert_core.model.heads import AlbertWithHead, mean_loss
-from albert_core.model.pretraining import cross_entropy
 from albert_core.tasks import Task, compute_metrics
 
 pytestmark = pytest.mark.backends

@@ -121,6 +121,11 @@ def test_impossible_intervals_between_evaluations_are_refused() -> None:
         FinetuningConfig(evaluation_interval_steps=0)
 
 
+def test_settings_of_a_task_have_none_of_tasks_within_them() -> None:
+    with pytest.raises(InputError, match=r"per_task\.rte: got per_task within it"):
+        FinetuningConfig(per_task={"rte": {"per_task": {"rte": {"num_epochs": 1}}}})
+
+
 def test_rates_that_look_alike_have_trials_of_their_own() -> None:
     """Trials with one name would share a folder, and the second be read from the first's."""
     rates = (1e-5, 1.0000001e-5, 3e-5, 0.002)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from albert_core.optimizers import adamw
 from albert_core.optimizers.adamw import AdamW
 from albert_core.optimizers.factory import make_optimizer
 from albert_core.optimizers.muon import Muon, orthogonalize
@@ -143,7 +144,10 @@ ADAM: dict[str, Any] = {
 }
 
 
-def test_adamw_with_bias_correction() -> None:
+@pytest.mark.parametrize("is_compiled", [False, True])
+def test_adamw_with_bias_correction(is_compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if is_compiled:
+        monkeypatch.setattr(adamw, "_LARGE", 1)
     actual = trained(AdamW(0.1, **ADAM))
     for name, value in expected(adamw_update).items():
         np.testing.assert_allclose(actual[name], value, rtol=1e-6, atol=1e-6, err_msg=name)
