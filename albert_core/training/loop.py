@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from albert_core.progress import ReportProgress
+from albert_core.stops import SAVING_S, longer_grace
 from albert_core.tracking.step import TrackRow, untracked
 from albert_core.training.callbacks.budget import Budget, lost_patience
 from albert_core.training.callbacks.checkpointing import Checkpointing
@@ -68,8 +69,9 @@ def train(
 
     Raises:
         InputError: The newest checkpoint does not fit the model.
-        StepFailedError: It was interrupted by SIGTERM or Ctrl-C, and is saved; training diverged,
-            and the last good checkpoint, if there is one, is kept; or one cannot be written.
+        StoppedError: It was stopped by SIGTERM or Ctrl-C, and is saved.
+        StepFailedError: Training diverged, and the last good checkpoint, if there is one, is kept;
+            or one cannot be written.
     """
     safeguards = safeguards or SafeguardConfig()
     # Keras builds it at the first step, but a checkpoint is read into its moments before.
@@ -82,12 +84,16 @@ def train(
         progress(state.step, session.num_expected_steps, "a damaged checkpoint is left out")
     if safeguards.action == "roll_back" and not state.step:
         session.save()  # so that there is a checkpoint to go back to
-    with catch_signals() as signal_name:
+    with (
+        catch_signals() as signal_name,
+        # No longer where no step would be lost, as while the first one is compiled.
+        longer_grace(lambda: SAVING_S if session.state.step != session.saved_step else 0.0),
+    ):
         guard = Safeguards(session, safeguards, progress)
         # The order matters: each callback says what must be done before and after it.
         callbacks = [
             StepCounter(session),
-            Evaluation(session, evaluate),
+            Evaluation(session, evaluate, signal_name),
             guard,
             LogWriter(session, measure_speed),
             Tracking(session, track),
@@ -120,7 +126,8 @@ def _continue(
 
     Raises:
         DivergenceError: The safeguards call a loss or an evaluation divergence.
-        StepFailedError: A signal was received, or a checkpoint cannot be written.
+        StoppedError: A signal was received, and the last step is saved.
+        StepFailedError: A checkpoint cannot be written.
     """
     if session.needs_evaluation:
         # Not by `fit`, which would train one step at least.

@@ -3,10 +3,12 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import keras
 
 from albert_core.backends import sync_variables
+from albert_core.errors import StoppedError
 from albert_core.training.checkpoint import save_checkpoint
 from albert_core.training.minutes import UNSETTLED
 from albert_core.training.plan import TrainingPlan
@@ -30,6 +32,7 @@ class TrainingSession:
         log_row: The line of the log of the last step; None at steps without one.
         last_log: Step of the last line of the log, and when it was written (monotonic seconds).
         last_save_s: When the last checkpoint was written (monotonic seconds).
+        saved_step: Step of the last checkpoint, written or restored; 0 without one.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class TrainingSession:
         self.log_row: Mapping[str, float] | None = None
         self.last_log = (state.step, now)
         self.last_save_s = now
+        self.saved_step = state.step
 
     @property
     def seconds(self) -> float:
@@ -132,3 +136,20 @@ class TrainingSession:
         if self.is_chief:
             keep = self.plan.keep_checkpoints
             save_checkpoint(self.folder, self.model, self.state, keep=keep, work=self.work)
+        self.saved_step = self.state.step
+
+    def save_and_stop(self, signal_name: str) -> NoReturn:
+        """Save the last step, as a signal asks the process to end.
+
+        Args:
+            signal_name: Name of the signal.
+
+        Raises:
+            StoppedError: Always, once the step is saved.
+            StepFailedError: It cannot be saved.
+        """
+        self.save()
+        raise StoppedError(
+            f"stopped by {signal_name} after {self.state.step:,} steps; they are saved in "
+            f"{self.folder}: run again to continue there"
+        )

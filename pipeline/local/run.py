@@ -23,6 +23,7 @@ from albert_core.partial_files import remove_removed, remove_whole_folder
 from albert_core.places.links import update_places
 from albert_core.places.outputs import ARTIFACTS_NAME
 from albert_core.progress import new_events, read_events
+from albert_core.stops import call_in_thread
 from albert_core.user_folder import temporary_files_in
 from components.file_lists import write_long_lists
 from components.report.step import PAGE_NAME, SUMMARY_NAME
@@ -40,7 +41,7 @@ from pipeline.extras import refuse_missing_packages_of_run
 from pipeline.local.containers import container_runner, engine_errors, make_writable
 from pipeline.local.damage import record_cache, remove_damaged
 from pipeline.local.inputs import LocalInputs
-from pipeline.local.interruption import call_in_thread, exit_when_interrupted
+from pipeline.local.interruption import exit_when_interrupted
 from pipeline.local.progress_display import show_progress
 from pipeline.local.run_folder import has_begun, lock_run_folder
 from pipeline.local.tracked_run import keep_tracked_run, tracking_environment
@@ -82,8 +83,8 @@ def run_locally(
 
     Checks all inputs, locks the folder, runs the steps and copies the report's page to the top of
     the folder. The stable places of the folder (`albert_core.places`) follow whenever a step has
-    finished, however the run ends. Progress is shown on standard output. Ctrl-C ends the whole
-    process at once, with status 130.
+    finished, however the run ends. Progress is shown on standard output. Ctrl-C ends the steps and
+    then the whole process, within seconds and with status 130.
 
     Args:
         config: The run.
