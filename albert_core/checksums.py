@@ -21,7 +21,7 @@ _CHECKSUM, _WORK = "checksum", "work"
 _BLOCK_BYTES = 1 << 20
 
 FileFacts = Mapping[str, Any]
-"""Size (`bytes`) and checksum (`crc32c`, in base64 as Google writes it) of a file."""
+"""Size (`bytes`) and checksum (`crc32c`, in base64 as Google writes it, None if unknown)."""
 
 
 class DamageError(ValueError):
@@ -137,12 +137,12 @@ def describe_file(path: Path, *, most: int | None = None) -> dict[str, Any]:
 def find_file_damage(path: Path, facts: FileFacts) -> str | None:
     """Return how a file differs from its size and checksum, in a few words, or None.
 
-    It is read only if its size is right.
+    It is read only if its size is right. An unknown checksum is not compared.
     """
     if not path.is_file():
         return f"{path.name} is missing"
     if (actual := path.stat().st_size) != facts["bytes"]:
         return f"{path.name} has {actual:,} bytes, expected {facts['bytes']:,}"
-    if describe_file(path)["crc32c"] != facts["crc32c"]:
+    if facts["crc32c"] not in (None, describe_file(path)["crc32c"]):
         return f"{path.name} holds something else than was written (its checksum differs)"
     return None

@@ -33,6 +33,19 @@ class ConnectionFailure:
     is_lasting: bool = False
 
 
+class UnreachableError(Exception):
+    """A server is not reached; the message says why.
+
+    Attributes:
+        is_lasting: Whether it fails again whenever it is tried.
+    """
+
+    def __init__(self, message: str, *, is_lasting: bool) -> None:
+        """Store the message, and whether waiting is in vain."""
+        super().__init__(message)
+        self.is_lasting = is_lasting
+
+
 def explain_failure(error: BaseException) -> ConnectionFailure | None:
     """Return why a server was not reached; None if it was, or nothing says why.
 

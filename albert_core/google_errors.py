@@ -6,25 +6,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from albert_core.connection_failures import explain_failure
-from albert_core.errors import InputError, NoAccessError, NoConnectionError, ServiceError
+from albert_core.connection_failures import UnreachableError
+from albert_core.errors import InputError, NoAccessError, ServiceError
 from albert_core.google_client import is_anonymous, login_remedy
-from albert_core.google_sessions import UnreachableError
+from albert_core.storage_errors import (
+    conflict_error,
+    failing_service_error,
+    lost_connection_error,
+    missing_error,
+    one_line,
+    refused_request_error,
+    unreachable_error,
+)
 from albert_core.storage_settings import USER_PROJECT_VARIABLE, user_project
 
-_LONGEST_MESSAGE = 300
+_SERVICE = "Google Cloud Storage"
 _REQUEST = re.compile(r"^[A-Z]+ https?://\S+: ")
-
-
-class WriteConflictError(InputError):
-    """Object changed since it was read (generation precondition failed)."""
-
-
-def conflict_error(path: str) -> WriteConflictError:
-    """Return the error of a write that came after another process's."""
-    return WriteConflictError(
-        f"{path}: exists already; another run was faster, whose result is complete"
-    )
 
 
 @contextlib.contextmanager
@@ -57,8 +54,7 @@ def input_errors(path: str | Path) -> Iterator[None]:
     except exceptions.GoogleAPICallError as error:
         raise _refusal(path, error) from error
     except UnreachableError as error:
-        kind = NoAccessError if error.is_lasting else NoConnectionError
-        raise kind(f"{path}: {error}") from error
+        raise unreachable_error(path, error) from error
     except GoogleAuthError as error:
         raise _login_error(path, error) from error
     except dropped as error:
@@ -75,14 +71,12 @@ def _refusal(path: str | Path, error: Any) -> InputError | ServiceError:
             f"storage.user_project, or {USER_PROJECT_VARIABLE}, to a Google Cloud project of yours"
         )
     if error.code == 404:
-        return InputError(f"{path}: no such bucket or object; check the address")
+        return missing_error(path)
     if error.code in (401, 403):
         return _no_right(path, message)
     if error.code == 429 or error.code >= 500:
-        return ServiceError(
-            f"{path}: Google Cloud Storage answered {error.code} ({message}); try again later"
-        )
-    return InputError(f"{path}: Google Cloud Storage answered {error.code} ({message}); correct it")
+        return failing_service_error(path, _SERVICE, error.code, message)
+    return refused_request_error(path, _SERVICE, error.code, message)
 
 
 def _no_right(path: str | Path, message: str) -> NoAccessError:
@@ -116,28 +110,17 @@ def _login_error(path: str | Path, error: Any) -> NoAccessError | ServiceError:
 
 def describe_refused_login(error: BaseException) -> str:
     """Return what to do about credentials that Google gives no token for, in part of a line."""
-    said = _one_line(str(error.args[0]) if error.args else str(error))
+    said = one_line(str(error.args[0]) if error.args else str(error))
     return f"the Google login has expired or is refused ({said}); {login_remedy()}"
 
 
 def _lost_connection(path: str | Path, error: BaseException) -> ServiceError:
-    """Return the error of a connection that was lost, or of a service that kept failing.
-
-    It is no InputError: what was to be looked at may be there.
-    """
+    """Return the error of a connection that was lost, or of a service that kept failing."""
     if code := getattr(error, "code", None):
-        return ServiceError(
-            f"{path}: Google Cloud Storage answered {code} ({_message_of(error)}); try again later"
-        )
-    failure = explain_failure(error)
-    reason = failure.reason if failure else f"{_one_line(str(error))}; try again later"
-    return ServiceError(f"{path}: the connection to Google Cloud Storage was lost: {reason}")
+        return failing_service_error(path, _SERVICE, code, _message_of(error))
+    return lost_connection_error(path, _SERVICE, error)
 
 
 def _message_of(error: Any) -> str:
     """Return the message of an answer in one line, without the request that comes before it."""
-    return _one_line(_REQUEST.sub("", getattr(error, "message", "") or str(error)))
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:_LONGEST_MESSAGE]
+    return one_line(_REQUEST.sub("", getattr(error, "message", "") or str(error)))

@@ -5,23 +5,10 @@ Imports Google's packages at the first call.
 
 from typing import Any
 
-from albert_core.connection_failures import explain_failure
+from albert_core.connection_failures import UnreachableError, explain_failure
 from albert_core.first_answer import Attempts, connect_timeout
 
 _LOGIN = "logging in at Google"
-
-
-class UnreachableError(Exception):
-    """A server of Google's is not reached; the message says why.
-
-    Attributes:
-        is_lasting: Whether it fails again whenever it is tried.
-    """
-
-    def __init__(self, message: str, *, is_lasting: bool) -> None:
-        """Store the message, and whether waiting is in vain."""
-        super().__init__(message)
-        self.is_lasting = is_lasting
 
 
 def mount_adapters(session: Any, service: str) -> None:

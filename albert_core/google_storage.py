@@ -1,59 +1,139 @@
-"""Google Cloud Storage: buckets, objects by address and by generation.
+"""Google Cloud Storage: objects by address and by generation.
 
 Imports google-cloud-storage at the first call.
 """
 
-import dataclasses
 import datetime
+import io
+import os
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from albert_core.errors import InputError
 from albert_core.google_client import storage_client
 from albert_core.google_errors import input_errors
+from albert_core.object_storage import Generation, ObjectFacts, ObjectStorage, Version
+from albert_core.storage_errors import no_object_error
 from albert_core.storage_settings import user_project
 
-SCHEME = "gs://"
-
-# Google's rules for names of buckets; those with dots may be longer.
-_BUCKET = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
-_LONGEST_PART, _LONGEST_BUCKET, _SHORTEST_BUCKET = 63, 222, 3
+_CONTENT_TYPE = "application/octet-stream"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Version:
-    """The content of an object in the cloud at one moment.
+class GoogleStorage(ObjectStorage):
+    """Buckets of Google Cloud Storage, called as `albert_core.google_client` says."""
 
-    Attributes:
-        data: Its bytes.
-        generation: The number that Google gave to the write of this content.
-        age_s: Seconds since that write, by this machine's clock.
-    """
+    scheme = "gs://"
+    copy_command = "gcloud storage cp"
+    bucket_name = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
+    bucket_characters = "-, _ and ."
+    longest_dotted_bucket = 222
 
-    data: bytes
-    generation: int
-    age_s: float
+    def find(self, path: str) -> ObjectFacts | None:
+        """Return what Google keeps of an object, None where there is none; by one request."""
+        blob = self._look_up(path)
+        if blob is None:
+            return None
+        return ObjectFacts(num_bytes=blob.size, crc32c=blob.crc32c, generation=blob.generation)
+
+    def list_objects(
+        self, path: str, prefix: str, *, limit: int | None = None
+    ) -> Iterator[tuple[str, int]]:
+        """Yield name and size in bytes of the objects of a bucket; see the base class."""
+        bucket, _ = self.bucket_and_name(path)
+        with input_errors(path):
+            for blob in _bucket_of(bucket).list_blobs(prefix=prefix, max_results=limit):
+                yield blob.name, blob.size
+
+    def open(self, path: str) -> io.RawIOBase:
+        """Open an object for reading at any place; see the base class."""
+        blob = self._existing_blob(path)
+        with input_errors(path):
+            return _ObjectReader(path, blob.open("rb"))
+
+    def read_version(self, path: str) -> Version | None:
+        """Return an object with its generation, by two requests; None where there is none.
+
+        Raises:
+            WriteConflictError: It was replaced between the two requests.
+        """
+        blob = self._look_up(path)
+        if blob is None:
+            return None
+        with input_errors(path):
+            # Generation and bytes come by two requests: they must be of the same write.
+            data = blob.download_as_bytes(if_generation_match=blob.generation)
+        age = datetime.datetime.now(datetime.UTC) - blob.updated
+        return Version(data=data, generation=blob.generation, age_s=age.total_seconds())
+
+    def write_version(self, path: str, data: bytes, *, generation: Generation | None) -> Generation:
+        """Write an object if it is still of a generation; see the base class."""
+        with input_errors(path):
+            blob = self._blob_at(path)
+            blob.upload_from_string(
+                data,
+                content_type=_CONTENT_TYPE,
+                checksum="crc32c",
+                if_generation_match=generation,
+            )
+        return int(blob.generation)
+
+    def upload(self, path: str, source: Path) -> None:
+        """Write a local file as an object, which appears whole; replaces what is there."""
+        with input_errors(path):
+            self._blob_at(path).upload_from_filename(
+                str(source), content_type=_CONTENT_TYPE, checksum="crc32c"
+            )
+
+    def download(self, path: str, target: Path) -> None:
+        """Write an object to a local file, and compare its CRC-32C; see the base class."""
+        blob = self._existing_blob(path)
+        with input_errors(path):
+            blob.download_to_filename(str(target), checksum="crc32c")
+
+    def copy(self, path: str, target: str) -> None:
+        """Copy an object to another address by Google, without a download; see the base class."""
+        blob = self._existing_blob(path)
+        with input_errors(path):
+            destination, token = self._blob_at(target), None
+            while True:  # a large object, or one of another region, takes several calls
+                token, _, _ = destination.rewrite(blob, token=token)
+                if token is None:
+                    return
+
+    def remove(self, path: str) -> None:
+        """Remove an object.
+
+        Raises:
+            InputError: There is none.
+        """
+        with input_errors(path):
+            self._blob_at(path).delete()
+
+    def _blob_at(self, path: str) -> Any:
+        """Return the client's blob of an address, without a request: there may be no object."""
+        bucket, name = self.bucket_and_name(path)
+        return _bucket_of(bucket).blob(name)
+
+    def _look_up(self, path: str) -> Any:
+        """Return the client's blob of an object with what Google keeps of it, or None."""
+        bucket, name = self.bucket_and_name(path)
+        with input_errors(path):
+            return _bucket_of(bucket).get_blob(name)
+
+    def _existing_blob(self, path: str) -> Any:
+        """Return the client's blob of an object with what Google keeps of it.
+
+        Raises:
+            InputError: There is no such object.
+        """
+        blob = self._look_up(path)
+        if blob is None:
+            raise no_object_error(path)
+        return blob
 
 
-def bucket_and_name(path: str) -> tuple[str, str]:
-    """Split a gs:// address; the name is empty for a whole bucket.
-
-    Raises:
-        InputError: The address names no bucket, or one of a name that Google does not give.
-    """
-    bucket, _, name = path[len(SCHEME) :].partition("/")
-    if not bucket:
-        raise InputError(f"{path}: got no bucket, expected {SCHEME}bucket/name")
-    longest = _LONGEST_BUCKET if "." in bucket else _LONGEST_PART
-    if not _BUCKET.fullmatch(bucket) or not _SHORTEST_BUCKET <= len(bucket) <= longest:
-        raise InputError(
-            f"{path}: got the bucket {bucket!r}, expected 3 to 63 lower-case letters, digits, -, _ "
-            "and ., a letter or digit first and last; correct its name"
-        )
-    return bucket, name
-
-
-def bucket_of(name: str) -> Any:
+def _bucket_of(name: str) -> Any:
     """Return the client's bucket of a name, with the project that pays; makes no request.
 
     Raises:
@@ -62,77 +142,38 @@ def bucket_of(name: str) -> Any:
     return storage_client().bucket(name, user_project=user_project() or None)
 
 
-def blob_at(path: str) -> Any:
-    """Return the client's blob of an address, without a request: there may be no object."""
-    bucket, name = bucket_and_name(path)
-    return bucket_of(bucket).blob(name)
+class _ObjectReader(io.RawIOBase):
+    """An object as a file; errors of reading are those of `input_errors`."""
 
+    def __init__(self, path: str, file: Any) -> None:
+        """Keep the address and the client's file; reads nothing yet."""
+        self._path, self._file = path, file
 
-def existing_blob(path: str) -> Any:
-    """Return the client's blob of an object, with its size, checksum and generation.
+    def readinto(self, buffer: Any) -> int:
+        """Read up to the length of a buffer into it; return how many bytes these are."""
+        with input_errors(self._path):
+            data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
-    Raises:
-        InputError: There is no such object.
-    """
-    bucket, name = bucket_and_name(path)
-    with input_errors(path):
-        blob = bucket_of(bucket).get_blob(name)
-    if blob is None:
-        raise InputError(f"{path}: no such object; expected one that exists")
-    return blob
+    def readall(self) -> bytes:
+        """Return all that is left, by one download."""
+        with input_errors(self._path):
+            return bytes(self._file.read())
 
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to another place, at most to the end; return it."""
+        with input_errors(self._path):
+            return int(self._file.seek(offset, whence))
 
-def copy_object(path: str, target: str) -> None:
-    """Copy an object to another address in the cloud, without a download; replaces what is there.
+    def tell(self) -> int:
+        """Return the place of the next byte."""
+        return int(self._file.tell())
 
-    Raises:
-        InputError: There is no such object, or no right to read or write.
-    """
-    bucket, name = bucket_and_name(target)
-    with input_errors(path):
-        destination = bucket_of(bucket).blob(name)
-        token = None
-        while True:  # a large object, or one of another region, takes several calls
-            token, _, _ = destination.rewrite(existing_blob(path), token=token)
-            if token is None:
-                return
+    def readable(self) -> bool:
+        """Return that it can be read."""
+        return True
 
-
-def read_version(path: str) -> Version | None:
-    """Return an object of the cloud with its generation; None where there is none.
-
-    Raises:
-        WriteConflictError: It was replaced between the two requests that this takes.
-    """
-    bucket, name = bucket_and_name(path)
-    with input_errors(path):
-        blob = bucket_of(bucket).get_blob(name)
-        if blob is None:
-            return None
-        # Generation and bytes come by two requests: they must be of the same write.
-        data = blob.download_as_bytes(if_generation_match=blob.generation)
-    age = datetime.datetime.now(datetime.UTC) - blob.updated
-    return Version(data=data, generation=blob.generation, age_s=age.total_seconds())
-
-
-def write_version(path: str, data: bytes, *, generation: int | None) -> int:
-    """Write an object of the cloud if it is still of a generation; return the new generation.
-
-    Args:
-        path: Address of the object.
-        data: Its new content.
-        generation: The generation that must be there; 0 if there must be no object, None if there
-            may be any.
-
-    Raises:
-        WriteConflictError: It is of another generation.
-    """
-    blob = blob_at(path)
-    with input_errors(path):
-        blob.upload_from_string(
-            data,
-            content_type="application/octet-stream",
-            checksum="crc32c",
-            if_generation_match=generation,
-        )
-    return blob.generation
+    def seekable(self) -> bool:
+        """Return that it can be read at any place."""
+        return True

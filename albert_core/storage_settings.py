@@ -1,15 +1,23 @@
-"""How buckets of Google Cloud Storage are called: settings that hold for a whole process.
+"""How buckets are called: settings that hold for a whole process.
 
-They live in an environment variable, so that the processes of a run's steps have them, too.
+They live in environment variables, so that the processes of a run's steps have them, too.
 """
 
+import contextlib
 import dataclasses
 import os
 import re
+import urllib.parse
 
 from albert_core.errors import InputError
 
 USER_PROJECT_VARIABLE = "ALBERT_STORAGE_USER_PROJECT"
+ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL_S3"
+STORAGE_VARIABLES = (USER_PROJECT_VARIABLE, ENDPOINT_VARIABLE)
+"""Environment variables that hold the settings."""
+
+# As Amazon's tools read them; the first one that is set counts.
+_ENDPOINT_VARIABLES = (ENDPOINT_VARIABLE, "AWS_ENDPOINT_URL")
 
 # Ids of projects, also those of an organisation with a domain; or their numbers.
 _PROJECT = re.compile(r"([a-z][a-z0-9.-]*:)?[a-z][a-z0-9-]{4,28}[a-z0-9]|\d+")
@@ -20,42 +28,53 @@ class StorageConfig:
     """How buckets are called.
 
     Attributes:
-        user_project: Google Cloud project that pays for all requests to buckets, which buckets
-            with Requester Pays ask for; the environment's ALBERT_STORAGE_USER_PROJECT when empty.
+        user_project: Google Cloud project that pays for all requests to buckets in gs://, which
+            buckets with Requester Pays ask for; the environment's ALBERT_STORAGE_USER_PROJECT when
+            empty.
+        endpoint: Server of s3://, such as https://minio.example.org:9000; the environment's
+            AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL when empty, else Amazon's.
     """
 
     user_project: str = ""
+    endpoint: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what is no project's id or number.
+        """Refuse what is no project's id or number, and no address of a server.
 
         Raises:
-            InputError: It is none.
+            InputError: There is one of these.
         """
         _check_project(self.user_project, setting="storage.user_project")
+        _check_endpoint(self.endpoint, setting="storage.endpoint")
 
     @classmethod
     def of_process(cls) -> "StorageConfig":
         """Return the settings that hold for this process.
 
         Raises:
-            InputError: The environment names what is no project.
+            InputError: The environment names what is no project, or no address of a server.
         """
         _check_project(user_project(), setting=USER_PROJECT_VARIABLE)
-        return cls(user_project=user_project())
+        endpoint = ""
+        for name in reversed(_ENDPOINT_VARIABLES):
+            _check_endpoint(os.environ.get(name, ""), setting=name)
+            endpoint = os.environ.get(name) or endpoint
+        return cls(user_project=user_project(), endpoint=endpoint)
 
     def or_of_process(self) -> "StorageConfig":
         """Return these settings, where they are empty those that hold for this process.
 
         Raises:
-            InputError: The environment names what is no project.
+            InputError: The environment names what is no project, or no address of a server.
         """
-        return self if self.user_project else self.of_process()
+        given = {name: value for name, value in dataclasses.asdict(self).items() if value}
+        return dataclasses.replace(self.of_process(), **given)
 
     @property
     def environment(self) -> dict[str, str]:
         """Environment variables that say the same to another process; none for the default."""
-        return {USER_PROJECT_VARIABLE: self.user_project} if self.user_project else {}
+        values = {USER_PROJECT_VARIABLE: self.user_project, ENDPOINT_VARIABLE: self.endpoint}
+        return {name: value for name, value in values.items() if value}
 
     def apply(self) -> None:
         """Let this process and those it starts use the settings; what is empty stays as it is."""
@@ -78,3 +97,24 @@ def _check_project(project: str, *, setting: str) -> None:
             f"{setting}: got {project!r}, expected the id or the number of a Google Cloud project, "
             "such as my-project-1"
         )
+
+
+def _check_endpoint(endpoint: str, *, setting: str) -> None:
+    """Refuse what is no address of a server; empty is fine.
+
+    Raises:
+        InputError: It is none, or holds a password, which settings must not.
+    """
+    if not endpoint:
+        return
+    with contextlib.suppress(ValueError):
+        parts = urllib.parse.urlsplit(endpoint)
+        is_address = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        has_more = parts.username or parts.query or parts.fragment or endpoint.strip() != endpoint
+        if is_address and not has_more:
+            return
+    shown = endpoint.rpartition("@")[2]
+    raise InputError(
+        f"{setting}: got {shown!r}, expected the address of a server of S3 without user and "
+        "password, such as https://minio.example.org:9000"
+    )

@@ -4,17 +4,18 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-_GCS_MOUNT = "/gcs/"
+_MOUNTS = ("/gcs/", "/s3/")
 
 
 def artifact_address(artifact: Any) -> str:
     """Return the address of an artifact's folder.
 
-    That of an artifact in Google Cloud Storage is its gs:// address, and steps read and write it
+    That of an artifact in a bucket is its gs:// or s3:// address, and steps read and write it
     there: on Vertex AI its path is below a mount that knows neither renames of folders nor hard
-    links. That of any other is its local path, from and to which the platform copies.
+    links, and later runs find it by the address only. That of any other is its local path, from and
+    to which the platform copies.
     """
-    return artifact.uri if artifact.path.startswith(_GCS_MOUNT) else artifact.path
+    return artifact.uri if artifact.path.startswith(_MOUNTS) else artifact.path
 
 
 def log_metrics(artifact: Any, metrics: Mapping[str, Any]) -> None:

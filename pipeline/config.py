@@ -26,6 +26,7 @@ from albert_core.settings import (
 from albert_core.storage import is_remote, read_bytes
 from albert_core.storage_settings import StorageConfig
 from albert_core.tokenization.config import VocabConfig
+from albert_core.tracking.config import TrackingConfig
 from albert_core.yaml_text import load_yaml, load_yaml_as_text
 from components.checkpoint.config import CheckpointConfig
 from components.export.config import ExportConfig
@@ -79,6 +80,7 @@ class RunConfig:
         vertex_models: Where the exports of an accepted model are entered, after a run on a
             platform: the registry of models of Vertex AI.
         storage: How buckets are called.
+        tracking: Where the run's trainings and scores are tracked.
     """
 
     title: str = "albert"
@@ -98,6 +100,7 @@ class RunConfig:
     retraining: RetrainingConfig = dataclasses.field(default_factory=RetrainingConfig)
     vertex_models: VertexModelsConfig = dataclasses.field(default_factory=VertexModelsConfig)
     storage: StorageConfig = dataclasses.field(default_factory=StorageConfig)
+    tracking: TrackingConfig = dataclasses.field(default_factory=TrackingConfig)
 
     def __post_init__(self) -> None:
         """Refuse dates in the wrong place, two starts, and what the model does not fit.
@@ -244,8 +247,8 @@ def read_yaml(path: str | Path, *, option: str = _CONFIG) -> dict[str, Any]:
     """Return the settings in a YAML file, unchecked; or those of a model preset.
 
     Args:
-        path: The file, local or gs://; with `--config`, the name of a preset wins over a file of
-            that name and gives `{"model": {"preset": name}}`.
+        path: The file, local, gs:// or s3://; with `--config`, the name of a preset wins over a
+            file of that name and gives `{"model": {"preset": name}}`.
         option: The option that names the file, for messages; `--config` alone takes presets.
 
     Raises:
@@ -265,7 +268,7 @@ def read_section(path: str | Path, cls: type, *, option: str) -> dict[str, Any]:
     written. Types and values are not checked.
 
     Args:
-        path: The file, local or gs://.
+        path: The file, local, gs:// or s3://.
         cls: The dataclass of the section.
         option: The option that names the file, for messages.
 

@@ -10,6 +10,7 @@ from albert_core.errors import InputError
 _EXTRAS: Mapping[str, str] = {
     "ai_edge_litert": "export",
     "apache_beam": "data",
+    "botocore": "s3",
     "dask": "dask",
     "distributed": "dask",
     "docker": "docker",
@@ -23,6 +24,7 @@ _EXTRAS: Mapping[str, str] = {
     "keras": "train",
     "kfp": "pipeline",
     "matplotlib": "report",
+    "mlflow": "mlflow",
     "numba": "data,train",
     "onnx": "export",
     "onnxruntime": "export",
@@ -39,6 +41,7 @@ _EXTRAS: Mapping[str, str] = {
     "tf2onnx": "export",
     "tokenizers": "data",
     "uvicorn": "serve",
+    "wandb": "wandb",
 }
 
 # What the steps of every run import, and of those from text.

@@ -23,7 +23,7 @@ class Output(abc.ABC):
     """A folder that receives results.
 
     Attributes:
-        address: Its local path or gs:// address.
+        address: Its local path, or its address in a bucket.
         default_work_root: Where work folders are if the step is given no work root.
     """
 

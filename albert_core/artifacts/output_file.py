@@ -14,7 +14,7 @@ def refuse_foreign_file(path: str, is_own: Callable[[bytes], bool], *, what: str
     Call it before the work, and `write_bytes` after it.
 
     Args:
-        path: Address of the file to write, local or gs://; nothing may be there.
+        path: Address of the file to write, local, gs:// or s3://; nothing may be there.
         is_own: Function of a file's content; returns whether this program wrote it.
         what: What the command writes, for the message, such as `a compiled pipeline`.
 

@@ -1,4 +1,4 @@
-"""Where results of a step are published: a local folder, or one in Google Cloud Storage.
+"""Where results of a step are published: a local folder, or one in a bucket.
 
 Results are never published in part: a local folder appears in one rename; in a remote one, and in a
 local one that cannot be renamed, the manifest is written last, and readers take a folder without a
@@ -47,7 +47,7 @@ from albert_core.storage import is_remote
 
 
 def output_at(address: str | Path) -> Output:
-    """Return the output at an address, gs:// or local; nothing is made there.
+    """Return the output at an address, gs://, s3:// or local; nothing is made there.
 
     Raises:
         InputError: It is a link that leads in a circle, or must not be looked at.

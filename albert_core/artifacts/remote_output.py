@@ -1,4 +1,4 @@
-"""Results in Google Cloud Storage: uploaded file by file, the manifest last."""
+"""Results in a bucket: uploaded file by file, the manifest last."""
 
 import contextlib
 from pathlib import Path
@@ -20,7 +20,7 @@ from albert_core.storage import (
 
 
 class RemoteOutput(Output):
-    """A folder in Google Cloud Storage.
+    """A folder in a bucket.
 
     Attributes:
         default_work_root: `.NAME.work` below the current folder for a folder called NAME.
@@ -62,8 +62,8 @@ class RemoteOutput(Output):
 
         Worded for a message. By one listing; contents are not compared.
         """
-        # Google keeps what it has; a sha256 would cost a download. Whoever reads the files as an
-        # input compares their hashes.
+        # Storages keep what they have; a sha256 would cost a download. Whoever reads the files as
+        # an input compares their hashes.
         sizes = {file.path: file.num_bytes for file in find_files(self.address)}
         for name, entry in manifest.files.items():
             if (actual := sizes.get(join(self.address, name))) != entry["bytes"]:

@@ -34,9 +34,9 @@ from albert_core.artifacts.work_sync import fetch_progress
 from albert_core.errors import InputError, StepFailedError
 from albert_core.files import hash_json
 from albert_core.folders import flush_to_disk, make_empty
-from albert_core.google_errors import WriteConflictError
 from albert_core.old_names import with_first_names
 from albert_core.storage import is_remote, join
+from albert_core.storage_errors import WriteConflictError
 from albert_core.user_folder import temporary_files_in
 
 # Longer than the leader needs to load TensorFlow, fetch its inputs and make the work folder, and
@@ -65,20 +65,20 @@ def run_step(
     results of this code in the work folder are published without running the body again.
 
     Once the body is done, its progress is removed. Where the body fails, with whatever error but
-    InputError, or its results cannot be published, the work folder (or its copy in gs://) stays for
-    another attempt. What is damaged in either folder is named on standard error and made again.
+    InputError, or its results cannot be published, the work folder (or its copy in a bucket) stays
+    for another attempt. What is damaged in either folder is named on standard error and made again.
 
     Args:
         step: Name of the step.
         config: Its settings, resolved; JSON values only.
         inputs: Content hash of each input, by name.
-        output: Folder that receives the results, local or gs://; made here, with its manifest
-            written last.
+        output: Folder that receives the results, local, gs:// or s3://; made here, with its
+            manifest written last.
         body: Function of (results, progress): writes result files into the first folder, keeps
             what it needs to resume in the second, and returns the key metrics.
-        work_root: Folder of the work folders, local or gs://; beside `output` when not given (for
-            gs:// outputs below the current folder), and then removed after success. With one in
-            gs://, the work is done in a local folder that is synchronized with it.
+        work_root: Folder of the work folders, local, gs:// or s3://; beside `output` when not given
+            (for outputs in buckets below the current folder), and then removed after success. With
+            one in a bucket, the work is done in a local folder that is synchronized with it.
 
     Raises:
         InputError: `output` holds something else, another process is doing this work or publishes
@@ -147,11 +147,11 @@ def run_step_as_follower(
 ) -> Manifest:
     """Run the body in one of several processes of a step, of which another leads by `run_step`.
 
-    Waits until the leader has begun, starts from the progress that the leader found, in gs:// or
+    Waits until the leader has begun, starts from the progress that the leader found, in a bucket or
     on a disk that both see, and waits until the leader has published; publishes nothing itself and
-    takes no lock. With a work root that is not in gs://, the body gets the leader's own progress
-    folder, else a copy that is dropped. Where the leader finds the work published already, the
-    body is not run. Returns the manifest that the leader published.
+    takes no lock. With a local work root, the body gets the leader's own progress folder, else a
+    copy that is dropped. Where the leader finds the work published already, the body is not run.
+    Returns the manifest that the leader published.
 
     Args:
         step: As of `run_step`, and equal in all processes; so are the other arguments.
@@ -176,7 +176,7 @@ def run_step_as_follower(
         return find_published(target, fingerprint)
 
     with tempfile.TemporaryDirectory() as scratch:
-        # With a work root in gs://, the leader's local folder is on another machine, or is the
+        # With a work root in a bucket, the leader's local folder is on another machine, or is the
         # folder of another process that writes into it: each process has a copy.
         progress = Path(scratch) / "progress" if remote else work / "progress"
 

@@ -26,7 +26,7 @@ LOCK_TIMEOUT_S = 20.0
 
 
 def local_work_root(work_root: str | Path) -> Path:
-    """Return where work folders are while steps run: the root itself, or a local one for gs://.
+    """Return where work folders are while steps run: the root itself, or a local one for a bucket.
 
     The latter is made, and its folder is this user's alone.
     """
@@ -87,7 +87,7 @@ def temporary_folder(work: Path) -> Path:
 def synchronized_work_folder(
     work: Path, work_root: str | Path | None
 ) -> Iterator[RemoteOutput | None]:
-    """Keep a local work folder and its copy in a gs:// work root in agreement.
+    """Keep a local work folder and its copy in a work root in a bucket in agreement.
 
     First replaces the local progress and results by what is there: the results only if they are
     finished, of this code, and all files have their sizes. Then uploads progress while the body of
@@ -99,7 +99,7 @@ def synchronized_work_folder(
         work_root: The root; for None or a local one nothing is done.
 
     Yields:
-        The folder in gs:// that receives the finished results; None for a local work root.
+        The folder in the bucket that receives the finished results; None for a local work root.
 
     Raises:
         InputError: Another process is doing this work, or its progress there is damaged.
@@ -112,7 +112,7 @@ def synchronized_work_folder(
     remote_results = RemoteOutput(join(address, "results"))
     try:
         with synchronized_progress(work / "progress", address):
-            # The copy in gs:// is the truth: local results may be of an earlier, lost holder.
+            # The copy in the bucket is the truth: local results may be of an earlier, lost holder.
             shutil.rmtree(work / "results", ignore_errors=True)
             manifest = _read_manifest(remote_results)
             is_current = manifest is not None and manifest.code_version == code_version()

@@ -1,8 +1,8 @@
-"""A work folder's copy in Google Cloud Storage, from which another machine can continue.
+"""A work folder's copy in a bucket, from which another machine can continue.
 
 `progress.json`, the index, lists the files of one moment of `progress/`, each under an object name
-that is used once. It is written after those objects, and by a write that Google accepts only if
-nobody else has written it since this process did. The index always names a consistent snapshot;
+that is used once. It is written after those objects, and by a write that the storage accepts only
+if nobody else has written it since this process did. The index always names a consistent snapshot;
 only the lease holder may update it.
 """
 
@@ -30,16 +30,20 @@ from albert_core.checksums import (
     without_checksum,
 )
 from albert_core.errors import InputError, StepFailedError
-from albert_core.google_errors import WriteConflictError
-from albert_core.google_storage import Version, read_version, write_version
+from albert_core.object_storage import Generation
+from albert_core.stops import SAVING_S, longer_grace
 from albert_core.storage import (
+    Version,
     fetch_files,
     find_files,
     has_files,
     join,
+    read_version,
     remove_file,
     write_file,
+    write_version,
 )
+from albert_core.storage_errors import WriteConflictError
 
 INDEX_NAME = "progress.json"
 SYNC_EVERY_S = 15.0
@@ -59,7 +63,8 @@ def synchronized_progress(progress: Path, address: str) -> Iterator[None]:
     Files appear in the cloud within `SYNC_EVERY_S` of being complete, and at the end of the body,
     also of one that fails. Whoever replaces a file of `progress` must do it by a rename, and
     write new ones under a name that begins with a dot; a log may grow in place. SIGTERM ends the
-    body by `SystemExit`; the loss of the lease interrupts it by SIGINT.
+    body, by `SystemExit` where no `answered_stops` does; the loss of the lease interrupts it by
+    SIGINT.
 
     Args:
         progress: Local folder, made here; what it held before is replaced.
@@ -83,25 +88,28 @@ def synchronized_progress(progress: Path, address: str) -> Iterator[None]:
         with _sigterm_as_exit():
             yield
     finally:
-        is_done.set()
-        thread.join()
-        sync.release_lease()
+        # Also of a process that was stopped: what is uploaded here is done on no other machine.
+        with longer_grace(lambda: SAVING_S, may_follow=True):
+            is_done.set()
+            thread.join()
+            sync.release_lease()
 
 
 @contextlib.contextmanager
 def _sigterm_as_exit() -> Iterator[None]:
     """Raise SystemExit(143) in the body at SIGTERM, so that there is a last upload.
 
-    The earlier handler is put back afterwards. Does nothing outside the main thread. Kubernetes and
-    Vertex AI send SIGTERM before they take a machine away. By default it would end the process
-    without running any `finally`.
+    The earlier handler is put back afterwards. Does nothing outside the main thread, or where
+    SIGTERM has a handler already. Kubernetes and Vertex AI send SIGTERM before they take a machine
+    away. By default it would end the process without running any `finally`.
     """
 
     def leave(number: int, _: Any) -> None:
         raise SystemExit(128 + number)
 
     # Python sets signal handlers in the main thread only.
-    if threading.current_thread() is not threading.main_thread():
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return
     before = signal.signal(signal.SIGTERM, leave)
@@ -167,7 +175,7 @@ class _ProgressSync:
         self._index_path = join(address, INDEX_NAME)
         # Host and pid are for people; pids come again, so that only the uuid tells holders apart.
         self._holder_name = f"{socket.gethostname()} {os.getpid()} {uuid.uuid4().hex}"
-        self._generation = 0
+        self._generation: Generation = 0
         self._object_names: dict[str, str] = {}
         self._stamps: dict[str, FileStamp] = {}
         self._num_writes, self._last_write_s = 0, 0.0

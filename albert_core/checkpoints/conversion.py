@@ -92,8 +92,8 @@ def read_checkpoint(
 
     Args:
         path: Anything `detect` knows that holds a finished model: not `training` or `artifact`.
-        config: An albert_config.json, local or gs://, for a TensorFlow 1 checkpoint or a TF-Hub
-            module that has none beside it.
+        config: An albert_config.json, local, gs:// or s3://, for a TensorFlow 1 checkpoint or a
+            TF-Hub module that has none beside it.
         vocab: Vocabulary, if not the one in the checkpoint's folder.
         lower_case: Whether the vocabulary is for lower-cased text, if not as its settings say.
         strip_accents: Whether it is for text without accents, if not as its settings say.
@@ -149,7 +149,7 @@ def convert(
     settings of fine-tuning go along.
 
     Args:
-        source: A checkpoint of any format, local or gs://.
+        source: A checkpoint of any format, local, gs:// or s3://.
         destination: Local folder to make, or an empty one; it is filled only when everything is
             done. One that holds this very conversion, file by file, is left as it is.
         to: `tf1` for the original's scripts, `huggingface` for transformers, `keras` for this

@@ -13,8 +13,8 @@ class CorpusConfig:
     """Where the text is and how it is laid out.
 
     Attributes:
-        files: Files, folders (read recursively) or globs, local or gs://. Those named .gz, .bz2,
-            .xz or .zst are decompressed; of those named .zip or .tar, compressed or not, the
+        files: Files, folders (read recursively) or globs, local, gs:// or s3://. Those named .gz,
+            .bz2, .xz or .zst are decompressed; of those named .zip or .tar, compressed or not, the
             members are read. A file named itself is read; of folders and globs, hidden files and
             files that are no text are left out.
         format: `sentences`: one sentence a line. `running_text`: lines are joined and split

@@ -199,7 +199,7 @@ def _find_pattern(pattern: str) -> list[StoredFile]:
 def corpus_fingerprint(config: CorpusConfig) -> str:
     """Return a hash of the contents of all files and of the settings they are read with.
 
-    All files are read, and their order and names do not matter; of gs:// objects the stored
+    All files are read, and their order and names do not matter; of objects in buckets the stored
     checksum is taken.
     """
     # Without names and order: files that are renamed or moved hold the same text.

@@ -98,7 +98,7 @@ class OverlapIndex:
         return self.names[int(self.owners[places[first]])], shared
 
     def save(self, path: str, *, scratch: Path) -> None:
-        """Write the index to a local path or gs://.
+        """Write the index to a local path or a bucket.
 
         It goes by way of a new local file `scratch`, which stays.
         """

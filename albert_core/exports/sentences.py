@@ -34,7 +34,7 @@ _STRIDES_PER_SEQUENCE = 4  # a question, and the stride of windows, is a quarter
 
 
 def read_sentences(path: str | Path | None = None) -> list[str]:
-    """Return the sentences of a file, one a line, local or gs://; by default this package's 200.
+    """Return the sentences of a file in any storage, one a line; by default this package's 200.
 
     White space at the ends of lines, and lines without anything else, are dropped.
 

@@ -52,8 +52,8 @@ def predict_file(
 
     Args:
         model: The model.
-        path: File of examples, local or gs://, or `-` for standard input.
-        output: File of predictions, local or gs://, or `-` for standard output.
+        path: File of examples, local, gs:// or s3://, or `-` for standard input.
+        output: File of predictions, local, gs:// or s3://, or `-` for standard output.
         row_format: Format of the file, if not by its ending.
         result_format: Format of the output, if not by its ending.
         batch_size: Examples in a batch.
@@ -101,7 +101,7 @@ def embed_file(
     Args:
         model: The model; one of any kind.
         path: File with a column `text`, and `text_b` for pairs; as for `predict_file`.
-        output: File of vectors, `.npy` or `.parquet`, local or gs://.
+        output: File of vectors, `.npy` or `.parquet`, local, gs:// or s3://.
         pooling: As of `LoadedModel.encode`.
         row_format: Format of the file, if not by its ending.
         batch_size: Texts in a batch.

@@ -15,13 +15,13 @@ from albert_core.user_folder import user_folder
 def whole_file(path: str) -> Iterator[Path]:
     """Give the body a local path to write, which becomes `path` when the body has ended.
 
-    Until then it is a hidden file beside `path`, or for gs:// in a folder of this user's among the
-    temporary files, from where it is uploaded. If the body fails nothing is left of it; what a
+    Until then it is a hidden file beside `path`, or for a bucket in a folder of this user's among
+    the temporary files, from where it is uploaded. If the body fails nothing is left of it; what a
     killed process left is written over. A file at `path` is replaced; if that is a link, the file
     it leads to.
 
     Args:
-        path: Local, in a folder that exists, or gs://.
+        path: Local, in a folder that exists, or in a bucket.
 
     Raises:
         InputError: Another process writes the same file, or on this machine the same address.

@@ -47,7 +47,7 @@ def open_results(
     spaces.
 
     Args:
-        path: Local or gs://, or `-` for standard output, which gets every part at once.
+        path: Local, gs:// or s3://, or `-` for standard output, which gets every part at once.
         result_format: Its format.
         labels: Labels of the model, in the order of the columns.
     """

@@ -61,7 +61,7 @@ def open_rows(path: str, row_format: RowFormat) -> Iterator[RowFile]:
     order mark is skipped.
 
     Args:
-        path: A file, local or gs://, or `-` for standard input.
+        path: A file, local, gs:// or s3://, or `-` for standard input.
         row_format: Its format; of standard input not Parquet.
 
     Raises:

@@ -27,7 +27,7 @@ def open_vectors(path: str, vector_format: VectorFormat, *, size: int) -> Iterat
     """Open a file of vectors for the body; it appears whole when the body has ended.
 
     Args:
-        path: Local or gs://.
+        path: Local, gs:// or s3://.
         vector_format: `npy`, the vectors alone, or `parquet` with the columns `id` and `vector`.
         size: Size of a vector, H.
     """

@@ -1,20 +1,29 @@
-"""The places of a run in the cloud, where there are no links: copies made by the storage itself."""
+"""The places of a run in a bucket, where there are no links: copies of its outputs."""
 
 from albert_core.artifacts.manifest import MANIFEST_NAME
-from albert_core.google_storage import copy_object
 from albert_core.places.outputs import RunOutputs
 from albert_core.places.scores import task_scores, write_scores
-from albert_core.storage import find_files, join
+from albert_core.storage import (
+    copy_to_bucket,
+    exists,
+    find_files,
+    has_files,
+    join,
+    read_bytes,
+    remove_folder,
+)
 
 
 def publish_places(outputs: RunOutputs, folder: str) -> list[str]:
-    """Copy a run's outputs to their places in a gs:// folder, and write its scores there.
+    """Copy a run's outputs to their places in a folder of a bucket, and write its scores there.
 
-    A place has its manifest last, so that a copy that ended early is not taken for a whole one.
+    What is at a place already is replaced, unless it is the same output. A place has its manifest
+    last, so that a copy that ended early is not taken for a whole one. Outputs in the same storage
+    are copied by it.
 
     Args:
-        outputs: Outputs in the cloud.
-        folder: The folder, gs://.
+        outputs: Outputs, local or in a bucket.
+        folder: The folder, gs:// or s3://.
 
     Returns:
         The names of the places.
@@ -24,9 +33,18 @@ def publish_places(outputs: RunOutputs, folder: str) -> list[str]:
     """
     places = outputs.places()
     for name, source in places.items():
-        root = source.rstrip("/")
-        paths = [file.path for file in find_files(root)]
-        for path in sorted(paths, key=lambda path: path.endswith(f"/{MANIFEST_NAME}")):
-            copy_object(path, join(join(folder, name), path.removeprefix(f"{root}/")))
+        _publish_place(source.rstrip("/"), join(folder, name))
     write_scores(task_scores(outputs), folder)
     return list(places)
+
+
+def _publish_place(output: str, place: str) -> None:
+    """Copy the files of an output's folder to its place, a manifest of theirs last."""
+    manifests = [join(folder, MANIFEST_NAME) for folder in (output, place)]
+    if all(map(exists, manifests)) and len(set(map(read_bytes, manifests))) == 1:
+        return
+    if has_files(place):
+        remove_folder(place)
+    paths = [file.path for file in find_files(output)]
+    for path in sorted(paths, key=lambda path: path.endswith(f"/{MANIFEST_NAME}")):
+        copy_to_bucket(path, join(place, path.removeprefix(f"{output}/")))

@@ -49,7 +49,7 @@ def find_model(path: str | Path, *, prefer: Preference = "finetuned") -> str:
 
     Args:
         path: A model's folder or TensorFlow 1 prefix, a run's folder or a place in it, or a folder
-            that holds models; local or gs://.
+            that holds models; local, gs:// or s3://.
         prefer: The kind of model that a run's folder stands for if it has one.
 
     Raises:
@@ -83,7 +83,7 @@ def find_place(path: str | Path) -> str:
     """Return the folder of a place of a run, also of one of an earlier version; others as they are.
 
     Args:
-        path: Such as `runs/x/vocab` or `runs/x/models/cola`, local or gs://.
+        path: Such as `runs/x/vocab` or `runs/x/models/cola`, local, gs:// or s3://.
     """
     if is_remote(path) or Path(path).exists():
         return str(path)
@@ -196,7 +196,7 @@ def _names_of_models(folder: Path) -> list[str]:
 
 
 def _find_remote_models(address: str, prefer: Preference) -> dict[str, str]:
-    """Return the models that a gs:// address stands for, from the names of its files alone.
+    """Return the models that an address in a bucket stands for, from the names of its files alone.
 
     A prefix of a TensorFlow 1 checkpoint, and a folder without any file, stand for none.
     """
@@ -207,7 +207,7 @@ def _find_remote_models(address: str, prefer: Preference) -> dict[str, str]:
 
 
 def list_remote_models(address: str) -> dict[str, str]:
-    """Return all models in a gs:// folder by their places in it, from the names of its files alone.
+    """Return all models in a folder of a bucket by their places in it, from its files' names alone.
 
     They are looked for one and two folders deep, and as export/TASK/FORMAT; none where there are no
     files. The folder itself, if it is a model, has the name `""`, and is all there is.

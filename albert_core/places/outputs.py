@@ -40,7 +40,7 @@ _RANDOM = "random "
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StepOutput:
-    """The folder that a step of a run wrote, local or gs://, and its manifest."""
+    """The folder that a step of a run wrote, local, gs:// or s3://, and its manifest."""
 
     folder: str
     manifest: Manifest
@@ -129,7 +129,7 @@ def find_outputs(run: Path, *, report: Path | None = None) -> RunOutputs:
 
 
 def read_outputs(addresses: Iterable[str]) -> RunOutputs:
-    """Return the outputs of one run that are at the given addresses, local or gs://.
+    """Return the outputs of one run that are at the given addresses, local, gs:// or s3://.
 
     Only manifests are read; an address without one is left out. Of several outputs of the same step
     (and task or length) the last one counts.

@@ -88,7 +88,7 @@ def write_encoded(
     """Write documents into a file with a section for each shard, and then its index.
 
     Args:
-        path: Address of the file, local or gs://. It appears whole or not at all.
+        path: Address of the file, local, gs:// or s3://. It appears whole or not at all.
         documents: The documents of each shard, in any order, by the shard's name; a section has
             them sorted by key, those of equal keys in the order given.
         counts: JSON values for the index.
@@ -125,7 +125,7 @@ def index_path(path: str) -> str:
 
 
 def read_index(path: str, *, work: str | None = None) -> EncodedFile:
-    """Read the index of a file, local or gs://, that `write_encoded` wrote.
+    """Read the index of a file, local, gs:// or s3://, that `write_encoded` wrote.
 
     Args:
         path: Address of the file, which is not looked at.
@@ -154,7 +154,7 @@ def merge_documents(paths: Iterable[str], shard: str) -> Iterator[EncodedDocumen
     read block by block as documents are taken; a file without this shard adds none.
 
     Args:
-        paths: Files of `write_encoded`, local or gs://.
+        paths: Files of `write_encoded`, local, gs:// or s3://.
         shard: Name of the shard.
 
     Raises:

@@ -1,26 +1,35 @@
-"""Files by their address: a local path, or gs://bucket/name in Google Cloud Storage.
+"""Files by their address: a local path, or gs://bucket/name or s3://bucket/name in a bucket.
 
 All access to files that may be in the cloud goes through this package. google-cloud-storage is
-imported at the first gs:// address, so that work on one machine does not need it.
+imported at the first gs:// address, botocore at the first of s3://, so that work on one machine
+needs neither.
 """
 
+from albert_core.object_storage import Version
 from albert_core.storage.addresses import (
+    GOOGLE_STORAGE,
+    SCHEMES,
+    check_bucket,
+    find_storage,
     is_remote,
     join,
     local_path,
 )
 from albert_core.storage.contents import (
     content_hash,
+    copy_to_bucket,
     exists,
     fetch_file,
     find_stored_damage,
     generation,
     open_file,
     read_bytes,
+    read_version,
     remove_file,
     remove_folder,
     write_bytes,
     write_file,
+    write_version,
 )
 from albert_core.storage.downloads import (
     fetch_files,
@@ -36,13 +45,19 @@ from albert_core.storage.listing import (
 )
 
 __all__ = [
+    "GOOGLE_STORAGE",
+    "SCHEMES",
     "StoredFile",
+    "Version",
+    "check_bucket",
     "content_hash",
+    "copy_to_bucket",
     "exists",
     "fetch_file",
     "fetch_files",
     "find_below",
     "find_files",
+    "find_storage",
     "find_stored_damage",
     "generation",
     "has_files",
@@ -53,9 +68,11 @@ __all__ = [
     "local_path",
     "open_file",
     "read_bytes",
+    "read_version",
     "remove_file",
     "remove_folder",
     "split_addresses",
     "write_bytes",
     "write_file",
+    "write_version",
 ]

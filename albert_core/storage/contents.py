@@ -3,8 +3,9 @@
 import io
 import os
 import shutil
+import tempfile
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from albert_core.checksums import FileFacts, find_file_damage
 from albert_core.errors import InputError, NoAccessError
@@ -14,71 +15,23 @@ from albert_core.files import (
     sha256_of_file,
     write_atomically,
 )
-from albert_core.google_errors import conflict_error, input_errors
-from albert_core.google_storage import (
-    blob_at,
-    bucket_and_name,
-    bucket_of,
-    existing_blob,
-    write_version,
-)
-from albert_core.storage.addresses import is_remote
+from albert_core.object_storage import Generation, Version
+from albert_core.storage.addresses import is_remote, storage_of
+from albert_core.storage_errors import conflict_error
 
 _READ_AHEAD_BYTES = 1 << 20
-
-
-class _ObjectReader(io.RawIOBase):
-    """An object of the cloud as a file; errors of reading are those of `input_errors`."""
-
-    def __init__(self, path: str) -> None:
-        """Look for the object; reads nothing yet.
-
-        Raises:
-            InputError: There is no such object.
-        """
-        self._path = path
-        self._file: Any = existing_blob(path).open("rb")
-
-    def readinto(self, buffer: Any) -> int:
-        """Read up to the length of a buffer into it; return how many bytes these are."""
-        with input_errors(self._path):
-            data = self._file.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-    def readall(self) -> bytes:
-        """Return all that is left, by one download."""
-        with input_errors(self._path):
-            return bytes(self._file.read())
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to another place, at most to the end; return it."""
-        with input_errors(self._path):
-            return int(self._file.seek(offset, whence))
-
-    def tell(self) -> int:
-        """Return the place of the next byte."""
-        return int(self._file.tell())
-
-    def readable(self) -> bool:
-        """Return that it can be read."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return that it can be read at any place."""
-        return True
 
 
 def open_file(path: str) -> BinaryIO:
     """Open a file for reading bytes; the file is seekable.
 
-    Reading an object of the cloud raises the errors of `input_errors`.
+    Reading an object of the cloud raises what `ObjectStorage` says.
 
     Raises:
         InputError: There is no such file, or a folder, a pipe or a device.
     """
     if is_remote(path):
-        return cast(BinaryIO, io.BufferedReader(_ObjectReader(path), _READ_AHEAD_BYTES))
+        return cast(BinaryIO, io.BufferedReader(storage_of(path).open(path), _READ_AHEAD_BYTES))
     refuse_special_file(path)
     try:
         return Path(path).open("rb")
@@ -97,23 +50,22 @@ def exists(path: str) -> bool:
     """Return whether there is a file (or object) at an address; False for a folder."""
     if not is_remote(path):
         return Path(path).is_file()
-    with input_errors(path):
-        return blob_at(path).exists()
+    return storage_of(path).find(path) is not None
 
 
 def content_hash(path: str) -> str:
-    """Return a hash of a file's bytes: the sha256, or the crc32c that Google keeps of an object."""
-    # Google's own checksum costs one request; a sha256 would cost a download.
+    """Return a hash of a file's bytes: the sha256, or what its storage keeps of an object."""
+    # The storage's checksum costs one request; a sha256 would cost a download.
     if not is_remote(path):
         return sha256_of_file(Path(path))
-    return f"crc32c:{existing_blob(path).crc32c}"
+    return storage_of(path).existing(path).content_hash
 
 
 def find_stored_damage(path: str, facts: FileFacts) -> str | None:
     """Return how a file at an address differs from its size and checksum, or None.
 
-    A local file is read only if its size is right. Of an object in the cloud Google's own size and
-    checksum are compared, which takes one request.
+    A local file is read only if its size is right. Of an object in the cloud the storage's size and
+    checksum are compared, which takes one request; where it keeps no checksum, the size.
 
     Raises:
         NoAccessError: The bucket cannot be read from here.
@@ -122,31 +74,29 @@ def find_stored_damage(path: str, facts: FileFacts) -> str | None:
         return find_file_damage(Path(path), facts)
     name = path.rpartition("/")[2]
     try:
-        blob = existing_blob(path)
+        kept = storage_of(path).existing(path)
     except NoAccessError:
         raise
     except InputError:
         return f"{name} is missing"
-    if (blob.size, blob.crc32c) == (facts["bytes"], facts["crc32c"]):
+    if kept.num_bytes == facts["bytes"] and kept.crc32c in (None, facts["crc32c"]):
         return None
     return f"{name} is another object than was written"
 
 
-def generation(path: str) -> int:
-    """Return a number that changes whenever a file is written again; 0 where there is no file.
+def generation(path: str) -> Generation:
+    """Return what tells the writes of a file apart; 0 where there is no file.
 
     It is the generation of an object, the time of change of a local file in nanoseconds.
     """
     if is_remote(path):
-        bucket, name = bucket_and_name(path)
-        with input_errors(path):
-            blob = bucket_of(bucket).get_blob(name)
-        return int(blob.generation) if blob else 0
+        facts = storage_of(path).find(path)
+        return facts.generation if facts else 0
     return Path(path).stat().st_mtime_ns if Path(path).exists() else 0
 
 
 def write_bytes(
-    path: str, data: bytes, *, only_new: bool = False, replaces: int | None = None
+    path: str, data: bytes, *, only_new: bool = False, replaces: Generation | None = None
 ) -> None:
     """Write a file that is either whole or not there.
 
@@ -161,7 +111,7 @@ def write_bytes(
     """
     expected = 0 if only_new else replaces
     if is_remote(path):
-        write_version(path, data, generation=expected)
+        storage_of(path).write_version(path, data, generation=expected)
         return
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     if expected is not None and generation(path) != expected:
@@ -176,10 +126,7 @@ def write_file(path: str, source: Path) -> None:
     It replaces what is there; missing local folders are made, and `source` stays.
     """
     if is_remote(path):
-        with input_errors(path):
-            blob_at(path).upload_from_filename(
-                str(source), content_type="application/octet-stream", checksum="crc32c"
-            )
+        storage_of(path).upload(path, source)
         return
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -192,24 +139,64 @@ def write_file(path: str, source: Path) -> None:
 def fetch_file(path: str, target: Path) -> None:
     """Bring a file to a local path: by a hard link where possible, a copy, or a download.
 
-    The folder of `target` must exist. A download is checked by its CRC-32C.
+    The folder of `target` must exist. A download is checked by its CRC-32C where the storage keeps
+    one.
     """
     if not is_remote(path):
         link_or_copy(path, target)
         return
-    with input_errors(path):
-        existing_blob(path).download_to_filename(str(target), checksum="crc32c")
+    storage_of(path).download(path, target)
+
+
+def copy_to_bucket(path: str, target: str) -> None:
+    """Copy a file, local or in a bucket, to an address in a bucket; replaces what is there.
+
+    Within a storage nothing is downloaded.
+
+    Raises:
+        InputError: There is no such file, or no right to read or write.
+    """
+    if not is_remote(path):
+        storage_of(target).upload(target, Path(path))
+        return
+    source = storage_of(path)
+    if storage_of(target) is source:
+        source.copy(path, target)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        local = Path(folder) / "object"
+        source.download(path, local)
+        storage_of(target).upload(target, local)
+
+
+def read_version(path: str) -> Version | None:
+    """Return an object of the cloud with its generation; None where there is none.
+
+    Raises:
+        WriteConflictError: It was replaced meanwhile.
+    """
+    return storage_of(path).read_version(path)
+
+
+def write_version(path: str, data: bytes, *, generation: Generation | None) -> Generation:
+    """Write an object of the cloud if it is still of a generation; return the new generation.
+
+    The arguments are those of `ObjectStorage.write_version`.
+
+    Raises:
+        WriteConflictError: It is of another generation.
+    """
+    return storage_of(path).write_version(path, data, generation=generation)
 
 
 def remove_file(path: str) -> None:
     """Remove a file; does nothing where there is no local one.
 
     Raises:
-        InputError: There is no such object in the cloud.
+        InputError: There is no such object in the cloud; S3 does not tell.
     """
     if is_remote(path):
-        with input_errors(path):
-            blob_at(path).delete()
+        storage_of(path).remove(path)
     else:
         Path(path).unlink(missing_ok=True)
 
@@ -222,7 +209,7 @@ def remove_folder(path: str) -> None:
     if not is_remote(path):
         shutil.rmtree(path, ignore_errors=True)
         return
-    bucket, name = bucket_and_name(path)
-    with input_errors(path):
-        for blob in list(bucket_of(bucket).list_blobs(prefix=f"{name.rstrip('/')}/")):
-            blob.delete()
+    storage = storage_of(path)
+    bucket, name = storage.bucket_and_name(path)
+    for each, _ in list(storage.list_objects(path, f"{name.rstrip('/')}/")):
+        storage.remove(f"{storage.scheme}{bucket}/{each}")

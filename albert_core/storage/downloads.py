@@ -4,10 +4,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from albert_core.checksums import FileFacts, find_file_damage, report_damage
+from albert_core.checksums import (
+    DamageError,
+    FileFacts,
+    describe_file,
+    find_file_damage,
+    read_sealed,
+    report_damage,
+    write_sealed,
+)
 from albert_core.errors import InputError
 from albert_core.files import hash_json
-from albert_core.google_storage import existing_blob
 from albert_core.partial_files import (
     partial_path,
     remove_staged,
@@ -15,7 +22,7 @@ from albert_core.partial_files import (
     replace_folder,
     staging_folder,
 )
-from albert_core.storage.addresses import is_remote
+from albert_core.storage.addresses import is_remote, storage_of
 from albert_core.storage.contents import fetch_file
 from albert_core.storage.listing import find_files
 from albert_core.user_folder import user_folder
@@ -26,8 +33,9 @@ def local_folder(path: str | Path) -> Path:
 
     A download stays in a folder of this user's own among the temporary files, named by size,
     checksum and generation of its objects, and is used again while these are the same. Its files
-    are compared with them each time, which reads them once; a damaged download is made again. A
-    local path is returned as it is, existing or not.
+    are compared with them each time, which reads them once; a damaged download is made again. Of
+    objects whose storage keeps no checksum, that of the bytes that came is noted beside the folder.
+    A local path is returned as it is, existing or not.
 
     Raises:
         InputError: There is no such folder in the cloud, an object's name leads out of it, an
@@ -41,7 +49,7 @@ def local_folder(path: str | Path) -> Path:
     facts = {name: objects[file] for name, file in names.items()}
     cached = user_folder("albert-fetched") / hash_json(objects)[:16]
     if cached.is_dir():
-        damage = _find_download_damage(cached, facts)
+        damage = _find_cache_damage(cached, facts)
         if damage is None:
             remove_staged(partial_path(cached))
             return cached
@@ -53,14 +61,59 @@ def local_folder(path: str | Path) -> Path:
         fetch_files(names, partial)
         if damage := _find_download_damage(partial, facts):
             raise InputError(f"{address}: replaced while it was fetched ({damage}); run again")
+        _note_checksums(partial, cached, facts, names)
         replace_folder(partial, cached)
     return cached
 
 
 def _object_facts(path: str) -> dict[str, Any]:
     """Return size, checksum and generation of an object in the cloud, by one request."""
-    blob = existing_blob(path)
-    return {"bytes": blob.size, "crc32c": blob.crc32c, "generation": blob.generation}
+    kept = storage_of(path).existing(path)
+    return {"bytes": kept.num_bytes, "crc32c": kept.crc32c, "generation": kept.generation}
+
+
+def _note_checksums(
+    folder: Path, cached: Path, facts: Mapping[str, FileFacts], addresses: Mapping[str, str]
+) -> None:
+    """Write the checksums of downloaded files whose storage keeps none; no file if there are none.
+
+    Args:
+        folder: Where the files are.
+        cached: Where they will be; the checksums are beside it.
+        facts: What was found of each object before the download, by the file's name.
+        addresses: Addresses of the objects, by the file's name.
+
+    Raises:
+        InputError: One of these objects has been replaced since it was found.
+    """
+    unknown = [name for name, each in facts.items() if each["crc32c"] is None]
+    for name in unknown:
+        if _object_facts(addresses[name]) != facts[name]:
+            raise InputError(f"{addresses[name]}: replaced while it was fetched; run again")
+    if unknown:
+        noted = {name: describe_file(folder / name)["crc32c"] for name in unknown}
+        write_sealed(_notes_path(cached), noted, work=cached.name)
+
+
+def _notes_path(cached: Path) -> Path:
+    return cached.with_name(f"{cached.name}.json")
+
+
+def _find_cache_damage(cached: Path, facts: Mapping[str, FileFacts]) -> str | None:
+    """Return how an earlier download differs from its objects, in a few words, or None.
+
+    Of those whose storage keeps no checksum, from what was noted when they came.
+    """
+    noted: dict[str, str] = {}
+    if any(each["crc32c"] is None for each in facts.values()):
+        try:
+            noted = read_sealed(_notes_path(cached), work=cached.name)
+        except DamageError as error:
+            return str(error)
+    whole = {
+        name: {**each, "crc32c": noted.get(name, each["crc32c"])} for name, each in facts.items()
+    }
+    return _find_download_damage(cached, whole)
 
 
 def _find_download_damage(folder: Path, facts: Mapping[str, FileFacts]) -> str | None:

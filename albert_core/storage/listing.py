@@ -8,9 +8,7 @@ from pathlib import Path
 
 from albert_core.errors import InputError, NoAccessError
 from albert_core.globs import Parts, expand_glob, is_glob, literal_beginning, match_names
-from albert_core.google_errors import input_errors
-from albert_core.google_storage import SCHEME, bucket_and_name, bucket_of, existing_blob
-from albert_core.storage.addresses import is_remote
+from albert_core.storage.addresses import find_storage, is_remote, storage_of
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -18,7 +16,7 @@ class StoredFile:
     """A file and its size.
 
     Attributes:
-        path: Its address: an absolute path or a gs:// address.
+        path: Its address: an absolute path or an address in a bucket.
         num_bytes: Its size.
     """
 
@@ -110,38 +108,37 @@ def _local_names(folder: Parts) -> list[str]:
 
 
 def _find_remote(pattern: str) -> Iterator[StoredFile]:
-    """Yield the object at a gs:// address and those below it; if there is none, those of a glob.
+    """Yield the object at an address and those below it; if there is none, those of a glob.
 
     Of a bucket that may be read but not listed, as some public ones, the object alone.
     """
-    bucket, name = bucket_and_name(pattern)
+    storage = storage_of(pattern)
+    bucket, name = storage.bucket_and_name(pattern)
     folder = name.rstrip("/")
     try:
-        with input_errors(pattern):
-            sizes = _list_objects(bucket, folder)
+        sizes = _object_sizes(pattern, folder)
     except NoAccessError:
         if is_glob(name) or not folder:
             raise
-        yield StoredFile(pattern, existing_blob(pattern).size)
+        yield StoredFile(pattern, storage.existing(pattern).num_bytes)
         return
-    with input_errors(pattern):
-        matches = [key for key in sizes if not folder or f"{key}/".startswith(f"{folder}/")]
-        if not matches and is_glob(name):
-            # Google filters by a prefix; the rest of the pattern is matched here.
-            sizes = _list_objects(bucket, literal_beginning(name))
-            matches = match_names(name, sizes)
+    matches = [key for key in sizes if not folder or f"{key}/".startswith(f"{folder}/")]
+    if not matches and is_glob(name):
+        # Storages filter by a prefix; the rest of the pattern is matched here.
+        sizes = _object_sizes(pattern, literal_beginning(name))
+        matches = match_names(name, sizes)
     for key in matches:
-        yield StoredFile(f"{SCHEME}{bucket}/{key}", sizes[key])
+        yield StoredFile(f"{storage.scheme}{bucket}/{key}", sizes[key])
 
 
-def _list_objects(bucket: str, prefix: str) -> dict[str, int]:
-    """Return the sizes in bytes of a bucket's objects whose names begin with `prefix`, by name.
+def _object_sizes(path: str, prefix: str) -> dict[str, int]:
+    """Return the sizes in bytes of the objects whose names begin with `prefix`, by name.
 
-    Objects whose names end in "/" are left out.
+    Those are in the bucket of `path`; objects whose names end in "/" are left out.
     """
-    blobs = bucket_of(bucket).list_blobs(prefix=prefix)
+    objects = storage_of(path).list_objects(path, prefix)
     # Consoles make empty objects with a final "/" to show folders: they are no files.
-    return {blob.name: blob.size for blob in blobs if not blob.name.endswith("/")}
+    return {name: num_bytes for name, num_bytes in objects if not name.endswith("/")}
 
 
 def has_files(folder: str) -> bool:
@@ -151,10 +148,10 @@ def has_files(folder: str) -> bool:
     """
     if not is_remote(folder):
         return any(path.is_file() for path in Path(folder).rglob("*"))
-    bucket, name = bucket_and_name(folder)
-    with input_errors(folder):
-        prefix = f"{name.rstrip('/')}/" if name else ""
-        return any(True for _ in bucket_of(bucket).list_blobs(prefix=prefix, max_results=1))
+    storage = storage_of(folder)
+    _, name = storage.bucket_and_name(folder)
+    prefix = f"{name.rstrip('/')}/" if name else ""
+    return any(True for _ in storage.list_objects(folder, prefix, limit=1))
 
 
 # In the name of a file that a list of addresses names: with no bound, lists of thousands of files
@@ -182,12 +179,12 @@ def split_addresses(value: str) -> list[str]:
 def _exists_with_commas(parts: list[str]) -> bool:
     """Return whether parts of a list, joined by commas, are one address of something that exists.
 
-    That is a file, a folder or a glob with files. Never if a later part begins with gs://.
+    That is a file, a folder or a glob with files. Never if a later part is an address in a bucket.
     """
     address = ",".join(parts)
-    if any(part.startswith(SCHEME) for part in parts[1:]):
+    if any(map(find_storage, parts[1:])):
         return False
-    if not address.startswith(SCHEME):
+    if not find_storage(address):
         return _is_there(address) or (is_glob(address) and any(map(_is_there, _glob(address))))
     with contextlib.suppress(InputError):
         return bool(find_files(address))

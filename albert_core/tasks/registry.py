@@ -84,7 +84,7 @@ def find_task(name: str, data_dir: str | Path) -> tuple[Task, Path]:
     Args:
         name: One of `TASKS`, a folder of `data_dir` that declares itself in a task.yaml, or the
             path of such a file, whose task's files are in that folder or else in `data_dir`.
-        data_dir: Folder of the tasks' folders, local or gs://.
+        data_dir: Folder of the tasks' folders, local, gs:// or s3://.
 
     Raises:
         InputError: The task or its folder is unknown, the declaration is wrong or has another name
@@ -200,12 +200,12 @@ def candidate_folders(task: Task) -> tuple[str, ...]:
 
 
 def read_task_file(path: str | Path) -> Task:
-    """Return the task that a YAML file declares, local or gs://, as `read_declaration` does."""
+    """Return the task that a YAML file declares, in any storage, as `read_declaration` does."""
     return read_declaration(path)[0]
 
 
 def read_declaration(path: str | Path) -> tuple[Task, Collection[Split]]:
-    """Return the task that a YAML file declares, local or gs://, and the splits it says nothing of.
+    """Return the task that a YAML file in any storage declares, and the splits it says nothing of.
 
     Its keys are the fields of `Task`; a source may be given as the name of its file alone. Dev and
     test files that are not declared are none.

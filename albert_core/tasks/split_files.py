@@ -149,7 +149,7 @@ def has_labels(task: Task, source: Source, path: str) -> bool:
     Args:
         task: The task.
         source: The file's declaration.
-        path: The file, local or gs://.
+        path: The file, local, gs:// or s3://.
     """
     if not isinstance(task.label, str):
         return True

@@ -22,8 +22,9 @@ class VocabConfig:
             text for SentencePiece, of lower-cased text for WordPiece, as the original does.
         memory_gb: Memory that training may take, in gigabytes. If the corpus needs more, a sample
             of its sentences that fits is used, chosen by their hashes.
-        source: A vocabulary to take instead of training one, local or gs://: a model's folder or
-            one that `albert vocab` wrote. It must be of the kind, size, case and accents set here.
+        source: A vocabulary to take instead of training one, local, gs:// or s3://: a model's
+            folder or one that `albert vocab` wrote. It must be of the kind, size, case and accents
+            set here.
     """
 
     kind: KindName = "sentencepiece"

@@ -27,7 +27,8 @@ def load_tokenizer(
     Args:
         path: A SentencePiece model, a WordPiece vocabulary (.txt), or a folder that holds one of
             them: one that `Tokenizer.save` wrote, the folder of a release of the original, or one
-            of Hugging Face. Local or gs://. For a file, settings that lie beside it are not read.
+            of Hugging Face. Local, gs:// or s3://. For a file, settings that lie beside it are not
+            read.
         lower_case: Whether text is lower-cased first; wins over the folder's own setting. With
             neither, true: the default of the original's `do_lower_case`.
         strip_accents: Whether accents are dropped (`Tokenizer`); wins over the folder's own

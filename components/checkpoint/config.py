@@ -10,7 +10,7 @@ class CheckpointConfig:
     """A finished model that a run starts from in place of text, and files that lie elsewhere.
 
     Attributes:
-        path: Checkpoint of any kind that `albert info` knows, local or gs://: a TensorFlow 1
+        path: Checkpoint of any kind that `albert info` knows, local, gs:// or s3://: a TensorFlow 1
             checkpoint or its folder, a TF-Hub module, a folder of Hugging Face, one of this
             program; on this machine also a run's folder, for its pretrained model. Empty: the run
             starts from text.

@@ -32,7 +32,7 @@ def import_checkpoint(
 
     Args:
         config: The checkpoint, and files of it that lie elsewhere.
-        output: Folder to make, local or gs://.
+        output: Folder to make, local, gs:// or s3://.
         work_root: Folder of the work folders; beside `output` when not given.
         progress: Told what it is doing.
 
@@ -66,7 +66,7 @@ def import_checkpoint(
 
 
 def read_configured(config: CheckpointConfig) -> Checkpoint:
-    """Read the checkpoint that settings name; local or gs://.
+    """Read the checkpoint that settings name; local, gs:// or s3://.
 
     Raises:
         InputError: There is no finished model, a file of it is missing or unusable, or it has no

@@ -97,7 +97,7 @@ def lineage_at(
     records: Sequence[str | Path] = (),
     vocab: str | Path | None = None,
 ) -> Lineage:
-    """Read the lineage from the outputs of the steps, local or gs://.
+    """Read the lineage from the outputs of the steps, local, gs:// or s3://.
 
     Only manifests are read. An output without one, such as a downloaded checkpoint, is unknown.
     Which step wrote an output is not checked, but that `pretrained` may be one of `checkpoint`.
@@ -136,8 +136,8 @@ def find_lineage(model: str | Path, run: str | Path | None = None) -> Lineage:
     pretraining of a fine-tuned model, the weights of pretrained models there are read.
 
     Args:
-        model: Output of `albert pretrain` or `albert finetune`, local or gs://; without `run` any
-            checkpoint, of which nothing is known if it has no manifest.
+        model: Output of `albert pretrain` or `albert finetune`, local, gs:// or s3://; without
+            `run` any checkpoint, of which nothing is known if it has no manifest.
         run: A run's folder on this machine, or one that holds outputs of single steps. Without it
             only the model's own manifest is read.
 

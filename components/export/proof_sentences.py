@@ -33,7 +33,7 @@ def proof_sentences(lineage: Lineage, file: str | Path | None = None) -> ProofSe
 
     Args:
         lineage: What led to the model; the corpus is known if the vocabulary is.
-        file: A file with a sentence on each line, local or gs://.
+        file: A file with a sentence on each line, local, gs:// or s3://.
 
     Raises:
         InputError: The file is missing, not UTF-8 or empty, or the vocabulary is damaged.

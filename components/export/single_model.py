@@ -50,9 +50,9 @@ def export_model(
     already holds this work.
 
     Args:
-        model: A checkpoint of any kind that `albert convert` reads, local or gs://.
+        model: A checkpoint of any kind that `albert convert` reads, local, gs:// or s3://.
         formats: Names in the table of formats; at least one, each once.
-        output: Folder to make, local or gs://.
+        output: Folder to make, local, gs:// or s3://.
         max_score_loss: As in `ExportConfig`.
         data_dir: Folder of the tasks' folders, to score an output of `albert finetune`, or a model
             of the given task; others are refused with it. None: no scores.
@@ -115,7 +115,7 @@ def export_model(
 
 
 def read_parity(export: str) -> dict[str, Any]:
-    """Return the contents of parity.json in the folder of one format, local or gs://, unchecked."""
+    """Return the contents of parity.json in the folder of one format, in any storage, unchecked."""
     return json.loads(read_bytes(join(export, PARITY_NAME)))
 
 

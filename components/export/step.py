@@ -72,8 +72,8 @@ def export_models(
         models: Outputs of `albert finetune`; those from random weights are left out.
         evaluations: Outputs of `albert evaluate`, one for each model, in the same order.
         config: The formats and the thresholds.
-        output: Folder to make, local or gs://; a model's formats are in a folder below it named as
-            its task.
+        output: Folder to make, local, gs:// or s3://; a model's formats are in a folder below it
+            named as its task.
         data: Folders of files by task; exported models of these tasks are scored again.
         vocab: Output of `albert vocab`, for the cards; so are the next two.
         records: Outputs of `albert records`.

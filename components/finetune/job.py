@@ -17,7 +17,7 @@ class TaskJob:
 
     Attributes:
         task: The task.
-        data: Folder of its files, local or gs://.
+        data: Folder of its files, local, gs:// or s3://.
         data_fingerprint: Hash of those files, so that changed data is a miss in kfp's cache.
         initialization: What weights it starts from.
         finetuning: The settings for this task.

@@ -1,12 +1,13 @@
 """Pretrain on TPUs by a custom job of Vertex AI, from a component that only waits for it."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from albert_core.errors import StepFailedError
+from albert_core.errors import StepFailedError, StoppedError
 from albert_core.files import hash_json
 from albert_core.progress import ReportProgress, quiet
+from albert_core.stops import SAVING_S, longer_grace
 from albert_core.training.signals import catch_signals
 from components.service_calls import CallConfig, Service
 from components.vertex import REQUEST_LABEL, job_client, to_message
@@ -18,8 +19,8 @@ _FINAL_STATES = (
     "JOB_STATE_CANCELLED",
     "JOB_STATE_EXPIRED",
 )
-# Kubernetes kills a pod 30 s after SIGTERM; the job must be cancelled before.
 _MAX_PAUSE_S = 15.0
+_SIGNAL_POLL_S = 0.2
 
 
 def run_custom_job(
@@ -200,8 +201,8 @@ def _wait(
 ) -> None:
     """Ask for a job's state until it has succeeded; cancel the job on SIGTERM or SIGINT.
 
-    Pauses between calls double from `first_pause_s` to 15 s. Signals are noticed after a pause,
-    and only in the main thread. Does not wait until a cancelled job has ended.
+    Pauses between calls double from `first_pause_s` to 15 s, and end at a signal. Signals are
+    noticed in the main thread only. Does not wait until a cancelled job has ended.
 
     Args:
         service: Makes the calls.
@@ -211,7 +212,8 @@ def _wait(
         progress: Called with each new state.
 
     Raises:
-        StepFailedError: The job did not succeed, or was cancelled.
+        StoppedError: The job was cancelled by a signal.
+        StepFailedError: The job did not succeed.
         ServiceError: Vertex AI refused a call, or kept failing.
     """
     pause_s, shown = service.config.first_pause_s, ""
@@ -224,10 +226,11 @@ def _wait(
                 shown = state
             if state in _FINAL_STATES:
                 break
+            _pause(pause_s, is_over=lambda: bool(signal_name()))
             if signal := signal_name():
-                service.call(f"cancel {name}", lambda timeout_s: jobs.cancel(name, timeout_s))
-                raise StepFailedError(f"{display_name}: cancelled {name}, as {signal} came")
-            time.sleep(pause_s)
+                with longer_grace(lambda: SAVING_S, may_follow=True):
+                    service.call(f"cancel {name}", lambda timeout_s: jobs.cancel(name, timeout_s))
+                raise StoppedError(f"{display_name}: cancelled {name}, as {signal} came")
             pause_s = min(2 * pause_s, _MAX_PAUSE_S)
     if state != "JOB_STATE_SUCCEEDED":
         reason = f": {job.error.message}" if job.error.message else ""
@@ -235,3 +238,10 @@ def _wait(
             f"{display_name}: {name} ended as {state.removeprefix('JOB_STATE_').lower()}{reason}; "
             "its log is in Cloud Logging"
         )
+
+
+def _pause(seconds: float, *, is_over: Callable[[], bool]) -> None:
+    """Sleep so long, or until a function, asked five times a second, returns True."""
+    end = time.monotonic() + seconds
+    while not is_over() and (left := end - time.monotonic()) > 0:
+        time.sleep(min(left, _SIGNAL_POLL_S))

@@ -10,8 +10,8 @@ class RetrainingConfig:
     """Which model a run starts from, and when the new model replaces it.
 
     Attributes:
-        accepted: Folder of the accepted models' pointers, local or gs://. Pretraining starts from
-            the model accepted last before the run's date, with its vocabulary. Empty: no
+        accepted: Folder of the accepted models' pointers, local, gs:// or s3://. Pretraining starts
+            from the model accepted last before the run's date, with its vocabulary. Empty: no
             retraining.
         min_gain: Smallest gain over that model at which the new one is accepted, as the mean over
             the tasks of their first metric (0.001 is 0.1 points).

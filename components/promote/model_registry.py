@@ -53,7 +53,7 @@ class AcceptedModel:
 
     Attributes:
         date: Date of the run that made it, YYYY-MM-DD.
-        address: The model's folder, local or gs://.
+        address: The model's folder, local, gs:// or s3://.
         content_hash: Hash of the files there, as its manifest says.
         run: Title of the run.
         scores: Its scores after fine-tuning, by task.
@@ -70,7 +70,7 @@ def accepted_dates(folder: str) -> list[str]:
     """Return the dates of the accepted models, oldest first; empty if there is no such folder.
 
     Args:
-        folder: Folder of the registry, local or gs://.
+        folder: Folder of the registry, local, gs:// or s3://.
     """
     history = join(folder, HISTORY_FOLDER)
     if not has_files(history):
@@ -107,7 +107,7 @@ def accepted_before(folder: str, date: str) -> AcceptedModel | None:
     manifest is read.
 
     Args:
-        folder: Folder of the registry, local or gs://.
+        folder: Folder of the registry, local, gs:// or s3://.
         date: YYYY-MM-DD.
 
     Raises:

@@ -45,20 +45,20 @@ def promote(
 
     Args:
         pretrained: Output of `albert pretrain`.
-        address: Where later runs will find that folder: an absolute path or gs://.
+        address: Where later runs will find that folder: an absolute path, gs:// or s3://.
         evaluations: Outputs of `albert evaluate`; those from random weights do not count.
         accepted: The accepted model that pretraining started from; None if there was none.
         config: Folder of the accepted models, and the bounds.
         date: Date of the run, YYYY-MM-DD.
         title: Name of the run.
-        output: Folder that receives promotion.json, local or gs://; made here.
+        output: Folder that receives promotion.json, local, gs:// or s3://; made here.
         work_root: Folder of the work folders; beside `output` when not given.
         progress: Called with what the step is doing.
 
     Raises:
         InputError: An input is missing, damaged, another step's or the second of its task;
-            `address` is in storage other than local or gs://; or another run accepted a model at
-            the same moment.
+            `address` is in storage other than local, gs:// or s3://; or another run accepted a
+            model at the same moment.
     """
     is_remote(address)  # raises for other kinds of storage, which a later run could not read
     trained = read_manifest(input_folder(pretrained), step="pretrain")

@@ -61,7 +61,7 @@ class WorkerContext:
         cleaning: Which documents are left out.
         config: How documents become records.
         tokenizer: The tokenizer.
-        folder: Folder of encoded documents and shards, local or gs://.
+        folder: Folder of encoded documents and shards, local, gs:// or s3://.
         work: What all of that is for: settings and inputs. Files of other work are not taken up.
         storage: How buckets are called; by default as in the process that makes the context.
     """

@@ -47,8 +47,8 @@ class BeamConfig:
             `auto` takes processes where there is text enough for more than one.
         num_workers: Local workers; 0 for as many as there are cores and the text is worth.
         dask_scheduler: Address of the Dask scheduler, such as `tcp://host:8786`.
-        shared_folder: Folder that all workers reach, local or gs://, for work in progress; the
-            step's own work folder when not given, which suits workers on this machine.
+        shared_folder: Folder that all workers reach, local, gs:// or s3://, for work in progress;
+            the step's own work folder when not given, which suits workers on this machine.
         options: Further options of Beam, such as `--project=mine`.
     """
 

@@ -56,7 +56,7 @@ def register_models(
         config: The registry; project, location, format and image are given.
         date: Date of the run, which the versions have as a label.
         title: Title of the run, in the versions' descriptions.
-        output: Folder that receives registration.json, local or gs://; made here.
+        output: Folder that receives registration.json, local, gs:// or s3://; made here.
         work_root: Folder of the work folders; beside `output` when not given.
         calls: Time-outs and retries of calls to Vertex AI; the defaults when None.
         progress: Called with each model that is entered.
@@ -139,7 +139,7 @@ def _exported_tasks(folder: str, format_name: str) -> list[str]:
     """Return the tasks whose models were exported in a format; those held back are not among them.
 
     Args:
-        folder: Output of `albert export`, local or gs://.
+        folder: Output of `albert export`, local, gs:// or s3://.
         format_name: The format.
     """
     exports = _read_json(join(folder, EXPORT_NAME))["models"]
@@ -159,5 +159,5 @@ def _registry(config: VertexModelsConfig, calls: CallConfig) -> Any:
 
 
 def _read_json(path: str) -> Mapping[str, Any]:
-    """Return the object in a file of a finished step, local or gs://."""
+    """Return the object in a file of a finished step, in any storage."""
     return dict(json.loads(read_bytes(path)))

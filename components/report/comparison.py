@@ -96,7 +96,7 @@ def write_comparison(runs: Sequence[str], *, output: str | Path) -> Manifest:
 
     Args:
         runs: Folders of runs or of their reports, on this machine; two to eight.
-        output: Folder to make, local or gs://.
+        output: Folder to make, local, gs:// or s3://.
 
     Raises:
         InputError: A run has no report, or there are too few or too many, or `output` holds

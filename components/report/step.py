@@ -53,7 +53,7 @@ def write_report(
         pretrained: Output of `albert pretrain`, or of the step `checkpoint` of a run from one.
         finetuned: Outputs of `albert finetune`.
         evaluations: Outputs of `albert evaluate`, one for each of `finetuned`, in the same order.
-        output: Folder that receives the report, local or gs://; made here.
+        output: Folder that receives the report, local, gs:// or s3://; made here.
         vocab: Output of `albert vocab`; needed beside an output of `albert pretrain`.
         records: Outputs of `albert records`, one for each sequence length, the last phase's last;
             likewise.

@@ -126,7 +126,7 @@ def write_run_summary(
         error: The platform's message on a failure.
         planned: Names of the steps in order. Others that recorded an attempt come after them.
         work_root: Folder of work in progress, where steps recorded what became of them.
-        output: Folder to write to, local or gs://.
+        output: Folder to write to, local, gs:// or s3://.
     """
     attempts: dict[str, list[StepAttempt]] = {name: [] for name in planned}
     for attempt in read_attempts(work_root, runs):

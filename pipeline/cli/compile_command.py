@@ -33,7 +33,8 @@ def compile_for(
     Args:
         output: YAML file to write; takes the place of a compiled pipeline, but of no other file.
         target: `kubeflow` or `vertex`.
-        work_root: gs:// folder of work in progress, by which later runs go on with this one's.
+        work_root: Folder of work in progress, gs:// or s3://, by which later runs go on with this
+            one's.
         resources: YAML file with what steps get, where it is not the default: machines,
             accelerators, retries, timeouts.
         caching: Let the target skip steps it has seen with these inputs, as they are now; for a

@@ -7,7 +7,7 @@ from albert_core.config import ModelConfig
 from albert_core.errors import InputError
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.records.config import RecordsConfig
-from albert_core.storage import is_remote
+from albert_core.storage import is_remote, join
 from albert_core.tokenization.config import VocabConfig
 from components.resolve.dates import NO_DATE, has_date, parse_date, today, with_date
 from pipeline.config import RunConfig, Runner
@@ -25,7 +25,7 @@ def run(
     """Run the whole pipeline on this machine; what is done already is not done again.
 
     Args:
-        output: The run's folder; may hold {{ds}}.
+        output: The run's folder, local, gs:// or s3://; may hold {{ds}}.
         date: Date that takes the place of {{ds}} in output, corpus.files and title, YYYY-MM-DD; a
             run with retraining goes on from the model accepted last before it. Today, in UTC, if
             a run needs one.
@@ -38,25 +38,30 @@ def run(
     from pipeline.cli.run_display import print_next_commands
     from pipeline.cli.tables import print_result
     from pipeline.local.run import run_locally
+    from pipeline.local.stored_run import run_to_bucket
 
-    if is_remote(output):
-        raise InputError(
-            f"output {output}: got an address in the cloud, expected a local folder for a whole "
-            "run, which locks and renames; single steps write there"
-        )
     config = RunConfig(**settings)
     day = parse_date(date or today())
     is_needed = config.is_dated or (date and not has_date(output))
-    result = run_locally(
-        config,
-        Path(with_date(output, day)),
-        date=day if is_needed else NO_DATE,
-        reconfigure=reconfigure,
-        runner=runner,
-        is_confirmed=yes,
-    )
-    print_result(result.summary, result.steps_run, result.page)
-    print_next_commands(result.folder)
+    folder = with_date(output, day)
+    options: dict[str, Any] = {
+        "date": day if is_needed else NO_DATE,
+        "reconfigure": reconfigure,
+        "is_confirmed": yes,
+    }
+    if is_remote(folder):
+        if runner == "docker":
+            raise InputError(
+                f"output {folder}: got an address in the cloud with runner docker, whose "
+                "containers have no network; expected a local folder, or --runner process"
+            )
+        result = run_to_bucket(config, folder, **options)
+        page = join(folder, result.page.name)
+    else:
+        result = run_locally(config, Path(folder), runner=runner, **options)
+        folder, page = str(result.folder), str(result.page)
+    print_result(result.summary, result.steps_run, page)
+    print_next_commands(folder)
 
 
 def estimate(

@@ -14,7 +14,7 @@ from albert_core.errors import InputError
 from albert_core.inference.examples import sample_fields
 from albert_core.inference.signature import TaskSignature
 from albert_core.inference.task_settings import parse_task
-from albert_core.places.models import run_models
+from albert_core.places.models import list_remote_models, run_models
 from albert_core.places.outputs import MODELS_PLACE, PRETRAINED_PLACE, RUN_CONFIG_NAME
 from albert_core.places.scores import TaskScore
 from albert_core.storage import exists, is_remote, join, read_bytes
@@ -44,15 +44,21 @@ def print_run(run: RunDescription) -> None:
     _print_commands(_commands_for(run))
 
 
-def print_next_commands(folder: Path) -> None:
-    """Print commands for a finished run that work as they are printed, from this folder.
+def print_next_commands(folder: str) -> None:
+    """Print commands for a finished run that work as they are printed, from the current folder.
 
     `albert info`, and `predict` and `serve` with its first model, if it has one that can be read.
+
+    Args:
+        folder: The run's folder, local or in a bucket.
     """
-    models = {place: str(model) for place, model in run_models(folder).items()}
-    commands = [_command("info", str(folder))]
+    if is_remote(folder):
+        models = list_remote_models(folder)
+    else:
+        models = {place: str(model) for place, model in run_models(Path(folder)).items()}
+    commands = [_command("info", folder)]
     if model := _first_model(models):
-        commands += _model_commands(str(folder), *model)
+        commands += _model_commands(folder, *model)
     _print_commands(commands)
 
 

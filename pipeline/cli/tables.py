@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import rich.box
@@ -22,7 +21,7 @@ from components.steps import STEPS
 _PLAIN_WIDTH = 120
 
 
-def print_result(summary: Mapping[str, Any], steps_run: frozenset[str], page: Path) -> None:
+def print_result(summary: Mapping[str, Any], steps_run: frozenset[str], page: str) -> None:
     """Print steps, scores, exports, verdict, outcomes and the report's path on standard output.
 
     Args:

@@ -1,6 +1,7 @@
 """The folder of a local run: it belongs to one configuration, and one run at a time works there."""
 
 import contextlib
+import dataclasses
 import hashlib
 import operator
 import os
@@ -19,6 +20,8 @@ from albert_core.old_names import rename_settings
 from albert_core.partial_files import partial_path
 from albert_core.places.outputs import RUN_CONFIG_NAME
 from albert_core.settings import parse_settings
+from albert_core.storage import join
+from albert_core.tracking.config import TrackingConfig
 from albert_core.yaml_text import load_yaml
 from components.runtime import EVENTS_NAME
 from pipeline.config import RunConfig, to_values
@@ -28,8 +31,15 @@ _CHECKSUM_LINE = b"# sha256 of the lines below: "
 # Whoever looks whether a run is at work, such as `albert info`, has its lock for a moment.
 _LOCK_TIMEOUT_S = 0.2
 
-# Settings that may change between runs of one folder: they add or leave out tasks, or say who pays.
-_FREE_SETTINGS = ("tasks", "random_weights_baseline", "storage.user_project")
+# Settings that may change between runs of one folder: they add or leave out tasks, say who pays or
+# who looks on.
+_FREE_SETTINGS = (
+    "tasks",
+    "random_weights_baseline",
+    "storage.user_project",
+    "storage.endpoint",
+    *(f"tracking.{field.name}" for field in dataclasses.fields(TrackingConfig)),
+)
 # Sections on which the time of pretraining depends.
 _OF_PRETRAINING = ("vocab", "records", "model", "pretraining")
 
@@ -67,8 +77,7 @@ def lock_run_folder(
         tell_if_without_lock(lock, folder)
         os.ftruncate(lock.descriptor, 0)
         os.write(lock.descriptor, run_id.encode())
-        text = yaml.safe_dump(to_values(config), sort_keys=False, allow_unicode=True)
-        write_atomically(folder / RUN_CONFIG_NAME, _with_checksum(text.encode()))
+        write_atomically(folder / RUN_CONFIG_NAME, format_configuration(config))
         yield
 
 
@@ -84,12 +93,18 @@ def has_begun(folder: Path, config: RunConfig) -> bool:
     path = folder / RUN_CONFIG_NAME
     if not path.is_file():
         return False
-    saved, values = _read_saved_values(path.read_bytes(), path), to_values(config)
+    return has_same_pretraining(path.read_bytes(), str(path), config)
+
+
+def has_same_pretraining(data: bytes, path: str, config: RunConfig) -> bool:
+    """Return whether a saved configuration, the content of a path, pretrains as another one."""
+    saved, values = _read_saved_values(data, path), to_values(config)
     return all(saved.get(name) == values[name] for name in _OF_PRETRAINING)
 
 
-def _with_checksum(text: bytes) -> bytes:
-    """Return a YAML file's bytes after a line, a comment, that has their checksum."""
+def format_configuration(config: RunConfig) -> bytes:
+    """Return a run's configuration as YAML, after a line, a comment, that has its checksum."""
+    text = yaml.safe_dump(to_values(config), sort_keys=False, allow_unicode=True).encode()
     # First, so that it is there still if the file was cut off.
     return _CHECKSUM_LINE + hashlib.sha256(text).hexdigest().encode() + b"\n" + text
 
@@ -125,7 +140,22 @@ def _refuse_other_configuration(folder: Path, config: RunConfig, *, reconfigure:
                 f"output {folder}: exists and is not a run's folder; choose a new or empty one"
             )
         return
-    data = path.read_bytes()
+    refuse_changes(str(folder), path.read_bytes(), config, reconfigure=reconfigure)
+
+
+def refuse_changes(folder: str, data: bytes, config: RunConfig, *, reconfigure: bool) -> None:
+    """Refuse a run in a folder of a run with other settings, but for those that may change.
+
+    Args:
+        folder: The folder, local or in a bucket.
+        data: Content of its configuration; a damaged one is told, and nothing is compared.
+        config: The run.
+        reconfigure: Whether settings may change.
+
+    Raises:
+        InputError: They differ, and may not.
+    """
+    path = join(folder, RUN_CONFIG_NAME)
     if _is_damaged(data):
         report_damage(path, "its checksum differs", "written again")
         return
@@ -140,7 +170,7 @@ def _refuse_other_configuration(folder: Path, config: RunConfig, *, reconfigure:
         )
 
 
-def _read_saved_values(data: bytes, path: Path) -> Mapping[str, Any]:
+def _read_saved_values(data: bytes, path: str) -> Mapping[str, Any]:
     """Return the settings in the bytes of a configuration of this or an earlier version.
 
     Settings have today's names, and those that there were not yet their defaults. Of settings that
@@ -148,11 +178,11 @@ def _read_saved_values(data: bytes, path: Path) -> Mapping[str, Any]:
     that holds no mapping, or is no YAML, nothing.
     """
     try:
-        values = rename_settings(load_yaml(data, source=str(path)))
+        values = rename_settings(load_yaml(data, source=path))
     except InputError:
         return {}
     try:
-        return to_values(parse_settings(RunConfig, values, source=str(path)))
+        return to_values(parse_settings(RunConfig, values, source=path))
     except InputError:
         return values if isinstance(values, Mapping) else {}
 

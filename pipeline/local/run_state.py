@@ -12,6 +12,7 @@ from albert_core.errors import InputError
 from albert_core.locks import LOCK_NAME, is_locked
 from albert_core.places.models import list_remote_models, run_models
 from albert_core.places.outputs import (
+    PLACES,
     REPORT_PLACE,
     RUN_CONFIG_NAME,
     RunOutputs,
@@ -53,7 +54,7 @@ class RunDescription:
     """A run's folder.
 
     Attributes:
-        folder: The folder, local or gs://.
+        folder: The folder, local, gs:// or s3://.
         title: Title of the run.
         state: How the last run there ended, or that it is at work.
         message: Why it failed, and where its log is; empty unless it did.
@@ -72,12 +73,12 @@ class RunDescription:
 
 
 def is_stored_run(address: str) -> bool:
-    """Return whether a gs:// folder has the places of a run, as a run on a platform leaves them."""
+    """Return whether a folder is in a bucket and has the places that a run on a platform leaves."""
     return is_remote(address) and exists(join(address, SCORES_NAME))
 
 
 def describe_stored_run(address: str) -> RunDescription:
-    """Describe the results of a run in a gs:// folder, from scores, manifests and the summary.
+    """Describe the results of a run in a bucket, from scores, manifests and the summary.
 
     Nothing large is read. Steps whose outputs the platform took from its cache are not known. The
     run counts as finished unless its summary says that it failed.
@@ -87,7 +88,10 @@ def describe_stored_run(address: str) -> RunDescription:
     """
     root, ending = address.rstrip("/"), f"/{MANIFEST_NAME}"
     manifests = [file.path for file in find_files(root) if file.path.endswith(ending)]
-    outputs = read_outputs(path.removesuffix(ending) for path in manifests)
+    # Beside the places there may be work in progress, with manifests of earlier settings.
+    names = (path.removeprefix(f"{root}/") for path in manifests)
+    placed = [name for name in names if name.partition("/")[0] in PLACES]
+    outputs = read_outputs(join(root, name).removesuffix(ending) for name in placed)
     summary: Mapping[str, Any] = {}
     if exists(join(root, SUMMARY_NAME)):
         summary = json.loads(read_bytes(join(root, SUMMARY_NAME)))

@@ -7,9 +7,9 @@ from albert_core.corpus import corpus_fingerprint, find_corpus_files
 from albert_core.errors import InputError, NoAccessError
 from albert_core.files import hash_json
 from albert_core.globs import match_names
-from albert_core.google_storage import bucket_and_name
 from albert_core.storage import (
     StoredFile,
+    check_bucket,
     content_hash,
     exists,
     find_files,
@@ -117,11 +117,11 @@ def refuse_local_inputs(config: RunConfig, work_root: str) -> None:
         if not address or not is_remote(address):
             raise InputError(
                 f"{name}: got {address or 'nothing'}, expected an address such as "
-                "gs://bucket/folder: the steps run on other machines; copy it there (`gcloud "
-                "storage cp`)"
+                "gs://bucket/folder or s3://bucket/folder: the steps run on other machines; copy "
+                "it there (`gcloud storage cp`, `aws s3 cp`)"
             )
         if not has_date(address):
-            bucket_and_name(address)
+            check_bucket(address)
 
 
 def _addresses(config: RunConfig, work_root: str) -> Iterator[tuple[str, str]]:

@@ -1,12 +1,17 @@
 """Pretraining on TPUs as a custom job of Vertex AI, on loopback."""
 
+import dataclasses
+import os
 import signal
+import threading
+import time
 from pathlib import Path
 
 import pytest
 from google.cloud.aiplatform_v1.types import Scheduling
 
-from albert_core.errors import ServiceError, StepFailedError
+from albert_core.errors import ServiceError, StepFailedError, StoppedError
+from components.pretrain import custom_job
 from components.pretrain.custom_job import run_custom_job
 from tests.helpers.fakes.loopback import loopback
 from tests.helpers.fakes.vertex import Vertex
@@ -42,8 +47,7 @@ def run(server, *changes, **settings):
         staging_bucket="gs://bucket/albert/staging",
         timeout_s=86_400,
         endpoint=server.address,
-        calls=CALLS,
-        **settings,
+        **{"calls": CALLS, **settings},
     )
 
 
@@ -99,6 +103,18 @@ def test_a_call_that_fails_once_makes_one_job(server, failure):
 def test_a_platform_that_fails_for_a_moment_while_the_job_runs(server):
     server.fail("GET", "/customJobs/1", 503, "drop before")
     run(server, RUNNING, SUCCEEDED)
+
+
+def test_a_signal_between_two_calls_is_answered_at_once(server, monkeypatch):
+    monkeypatch.setattr(custom_job, "_MAX_PAUSE_S", 60.0)
+    calls = dataclasses.replace(CALLS, first_pause_s=60.0)
+    timer = threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT))
+    timer.start()
+    began = time.monotonic()
+    with pytest.raises(StoppedError, match="as SIGINT came"):
+        run(server, RUNNING, RUNNING, calls=calls)
+    assert time.monotonic() - began < 10
+    timer.join()
 
 
 def test_a_signal_cancels_the_job(server):

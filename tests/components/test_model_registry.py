@@ -1,5 +1,6 @@
 """Pointers to accepted models: one for each date, never changed, the newest told apart."""
 
+import contextlib
 import dataclasses
 import http.server
 import json
@@ -22,7 +23,7 @@ from components.promote.model_registry import (
     accepted_dates,
     read_accepted,
 )
-from tests.helpers.object_storage import emulated_bucket
+from tests.helpers.object_storage import quick_bucket_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
@@ -30,14 +31,16 @@ SCORES = {"cola": ComparableScore(metric="matthews_correlation", score=0.5, data
 
 
 @pytest.fixture(scope="module")
-def bucket():
-    with emulated_bucket() as address:
-        yield address
+def buckets():
+    with contextlib.ExitStack() as stack:
+        yield {name: stack.enter_context(quick_bucket_of(name)) for name in ("gs", "s3")}
 
 
-@pytest.fixture(params=["local", "remote"])
-def folder(request, bucket, tmp_path) -> str:
-    return str(tmp_path) if request.param == "local" else f"{bucket}/{tmp_path.name}"
+@pytest.fixture(params=["local", "gs", "s3"])
+def folder(request, buckets, tmp_path) -> str:
+    return (
+        str(tmp_path) if request.param == "local" else f"{buckets[request.param]}/{tmp_path.name}"
+    )
 
 
 def make_model(address: str, text: str) -> Manifest:
@@ -112,8 +115,9 @@ def test_a_damaged_pointer_is_named(folder, monkeypatch, tmp_path):
         accepted_before(folder, "2026-11-02")
 
 
-def test_a_slower_writer_does_not_replace_what_it_has_not_read(tmp_path):
-    path = str(tmp_path / "accepted.json")
+@pytest.mark.parametrize("folder", ["local", "s3"], indirect=True)  # Google's emulator is lax
+def test_a_slower_writer_does_not_replace_what_it_has_not_read(folder):
+    path = storage.join(folder, "accepted.json")
     assert storage.generation(path) == 0
     storage.write_bytes(path, b"one", replaces=0)
     seen = storage.generation(path)

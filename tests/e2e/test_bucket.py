@@ -1,15 +1,16 @@
 """The pipeline's components with everything in a bucket, each on a machine that has seen nothing.
 
-The emulator keeps to generations, as Google does. A machine is an empty folder for temporary
+The emulators keep to generations, as Google and S3 do. A machine is an empty folder for temporary
 files. Artifacts have gs:// addresses as on Vertex AI; metrics and page are local files.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from albert_core.artifacts import work_sync
 from albert_core.artifacts.manifest import parse_manifest
 from albert_core.config import ModelConfig
 from albert_core.errors import InputError
+from albert_core.files import sha256_of_file
 from albert_core.finetuning.config import FinetuningConfig
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.records.config import RecordsConfig
@@ -36,10 +38,10 @@ from components.records.job import RecordsJob
 from components.report.component import report
 from components.vocab.component import train_vocab
 from pipeline.config import plain_values
-from tests.helpers.object_storage import strict_bucket
+from tests.helpers.object_storage import s3_bucket, strict_bucket
 from tests.helpers.tiny_pretraining import OVERRIDES
 from tests.helpers.tiny_run import TINY_CONFIG, write_corpus, write_tasks
-from tests.helpers.zygote import Fork
+from tests.helpers.zygote import Fork, Zygote
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
@@ -212,27 +214,53 @@ pretrain.python_func(
 """
 
 
+@contextlib.contextmanager
+def inputs_in(scheme: str, cloud: Cloud, *artifacts: dsl.Artifact) -> Iterator[tuple[str, ...]]:
+    """Yield a bucket of a storage, and the addresses of artifacts there."""
+    if scheme == "gs":
+        yield cloud.bucket, *(artifact.uri for artifact in artifacts)
+        return
+    with s3_bucket() as bucket:
+        addresses = [artifact.uri.replace(cloud.bucket, bucket) for artifact in artifacts]
+        for artifact, address in zip(artifacts, addresses, strict=True):
+            for file in storage.find_files(artifact.uri):
+                storage.copy_to_bucket(file.path, file.path.replace(artifact.uri, address))
+        yield bucket, *addresses
+
+
+@pytest.mark.parametrize("scheme", ["gs", "s3"])
 def test_a_killed_pretraining_goes_on_from_the_bucket_on_another_machine(
-    cloud, vocab, records, pretrained, run_zygote
+    scheme, cloud, vocab, records, pretrained, run_zygote
 ):
-    work_root, output = f"{cloud.bucket}/killed/work", f"{cloud.bucket}/killed/pretrained"
+    with inputs_in(scheme, cloud, vocab, records) as addresses:
+        output = pretrain_killed_once(run_zygote, cloud, *addresses)
+        manifest = parse_manifest(storage.read_bytes(f"{output}/manifest.json"), output)
+    whole = cloud.manifest(pretrained).files["model.safetensors"]
+    assert manifest.files["model.safetensors"]["sha256"] == whole["sha256"]
+
+
+def pretrain_killed_once(
+    zygote: Zygote, cloud: Cloud, bucket: str, vocab: str, records: str
+) -> str:
+    """Pretrain, be killed, go on elsewhere; return the output's address, whose file is whole."""
+    work_root, output = f"{bucket}/killed/work", f"{bucket}/killed/pretrained"
     values = {
         "settings": {"model": MODEL, "config": PRETRAINING, "work_root": work_root},
-        "vocab": vocab.uri,
-        "records": records.uri,
+        "vocab": vocab,
+        "records": records,
         "pretrained": output,
         "metrics": cloud.metrics().uri,
     }
     environment = {**os.environ, "TMPDIR": str(cloud.new_machine())}
-    process = run_zygote.start([json.dumps(values)], environment, KILLED)
+    process = zygote.start([json.dumps(values)], environment, KILLED)
     kill_at(process, lambda: newest_checkpoint(work_root) >= 50)
     reached = newest_checkpoint(work_root)
     assert 50 <= reached < NUM_STEPS
     reported: list[int] = []
     before, tempfile.tempdir = tempfile.tempdir, str(cloud.new_machine())
     pretrain_step(
-        records=records.uri,
-        vocab=vocab.uri,
+        records=records,
+        vocab=vocab,
         model=parse_settings(ModelConfig, MODEL, source="model"),
         config=parse_settings(PretrainingConfig, PRETRAINING, source="pretraining"),
         output=output,
@@ -241,8 +269,10 @@ def test_a_killed_pretraining_goes_on_from_the_bucket_on_another_machine(
     )
     tempfile.tempdir = before
     assert min(step for step in reported if step) > reached
-    weights = [storage.content_hash(f"{a}/model.safetensors") for a in (output, pretrained.uri)]
-    assert weights[0] == weights[1]
+    fetched = storage.local_file(f"{output}/model.safetensors")
+    recorded = parse_manifest(storage.read_bytes(f"{output}/manifest.json"), output)
+    assert sha256_of_file(fetched) == recorded.files["model.safetensors"]["sha256"]
+    return output
 
 
 def newest_checkpoint(work_root: str) -> int:

@@ -1,7 +1,8 @@
-"""A bucket in an emulator of Google Cloud Storage, on this machine's loopback."""
+"""Buckets on this machine's loopback: emulators of Google Cloud Storage, and a server of S3."""
 
 import contextlib
 import importlib.util
+import logging
 import os
 import socket
 import subprocess
@@ -14,6 +15,49 @@ from pathlib import Path
 import pytest
 
 BUCKET = "albert-test"
+
+
+def strict_bucket_of(scheme: str) -> contextlib.AbstractContextManager[str]:
+    """Start a storage of a scheme that keeps to conditional writes; yield its bucket's address."""
+    return {"gs": strict_bucket, "s3": s3_bucket}[scheme]()
+
+
+def quick_bucket_of(scheme: str) -> contextlib.AbstractContextManager[str]:
+    """Start the storage of a scheme that starts most quickly; yield its bucket's address."""
+    return {"gs": emulated_bucket, "s3": s3_bucket}[scheme]()
+
+
+@contextlib.contextmanager
+def s3_bucket() -> Iterator[str]:
+    """Start a server of S3 that keeps to conditions, in this process; yield s3://BUCKET."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # or it prints each request
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    address = f"http://{host}:{port}"
+    variables = {
+        "AWS_ENDPOINT_URL_S3": address,
+        "AWS_ACCESS_KEY_ID": "id",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        patch.setenv("NO_PROXY", f"127.0.0.1,{os.environ.get('NO_PROXY', '')}")
+        try:
+            # The server keeps its buckets as long as this process lives.
+            _call(f"{address}/moto-api/reset", "POST")
+            _call(f"{address}/{BUCKET}", "PUT")
+            yield f"s3://{BUCKET}"
+        finally:
+            server.stop()
+
+
+def _call(url: str, method: str) -> None:
+    urllib.request.urlopen(urllib.request.Request(url, method=method)).close()
 
 
 @contextlib.contextmanager

@@ -127,13 +127,14 @@ class OriginalGradients:
 
     def __init__(self, model: AlbertForPreTraining, recorded: Recording) -> None:
         weights = weights_by_name(model)
-        self._names = list(weights)
+        self._names, state = list(weights), list(weights.values())
         self._of_sum = gradient_function(
-            lambda: ops.sum(loss_of_rows(model, recorded)), list(weights.values())
+            lambda: ops.sum(loss_of_rows(model, recorded)), state, state=state
         )
         self._of_rows = gradient_function(
             lambda: loss_of_rows(model, recorded),
             [weights["bert/embeddings/position_embeddings"]],
+            state=state,
         )
 
     def compute(self) -> tuple[float, list[np.ndarray], float]:

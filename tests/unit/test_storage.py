@@ -1,5 +1,6 @@
-"""Files by their address: the same functions for local paths and gs://, whole or not at all."""
+"""Files by their address: the same functions for local paths, gs:// and s3://, whole or not."""
 
+import contextlib
 import gzip
 import os
 import random
@@ -14,26 +15,33 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from albert_core import google_storage, storage
+from albert_core import storage
 from albert_core.artifacts.step import run_step
 from albert_core.corpus import CorpusConfig, corpus_documents, corpus_fingerprint, corpus_splits
 from albert_core.errors import InputError
 from albert_core.globs import match_names
 from albert_core.user_folder import user_folder
-from tests.helpers.object_storage import emulated_bucket
+from tests.helpers.object_storage import quick_bucket_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 
 @pytest.fixture(scope="module")
-def bucket():
-    with emulated_bucket() as address:
-        yield address
+def buckets():
+    with contextlib.ExitStack() as stack:
+        yield {name: stack.enter_context(quick_bucket_of(name)) for name in ("gs", "s3")}
 
 
-@pytest.fixture(params=["local", "remote"])
-def folder(request, bucket, tmp_path) -> str:
-    return str(tmp_path) if request.param == "local" else f"{bucket}/{tmp_path.name}"
+@pytest.fixture(params=["gs", "s3"])
+def bucket(request, buckets) -> str:
+    return buckets[request.param]
+
+
+@pytest.fixture(params=["local", "gs", "s3"])
+def folder(request, buckets, tmp_path) -> str:
+    return (
+        str(tmp_path) if request.param == "local" else f"{buckets[request.param]}/{tmp_path.name}"
+    )
 
 
 def test_bytes_come_back(folder):
@@ -194,23 +202,27 @@ def test_what_is_not_there_is_named(folder):
 
 @pytest.mark.parametrize(
     "address",
-    ["s3://b/x", "hf://datasets/x", "file:///tmp/x", "https://x.org/y", "az://b", "S3://b/x",
-     "s3:/b/x", "hf:user/x", "file:x", " s3://b/x", "custom:/x"],
+    ["hf://datasets/x", "file:///tmp/x", "https://x.org/y", "az://b", "HF://b/x", "hf:/b/x",
+     "hf:user/x", "file:x", " az://b/x", "custom:/x"],
 )  # fmt: skip
 def test_other_kinds_of_storage_are_refused(address):
     functions = [storage.find_files, storage.open_file, storage.local_folder, storage.exists]
     for function in functions:
         with pytest.raises(
-            InputError, match=r"got an address of \w+://, expected a local path or gs://"
+            InputError, match=r"got an address of \w+://, expected a local path or gs:// or s3://"
         ):
             function(address)
 
 
-@pytest.mark.parametrize("address", ["gs:/b/x", "gs:b/x", "GS://b/x", "Gs:/b", " gs://b/x", "gs:"])
+@pytest.mark.parametrize(
+    "address",
+    ["gs:/b/x", "gs:b/x", "GS://b/x", "Gs:/b", " gs://b/x", "gs:", "gcs://b/x", "s3:/b/x", "s3:b",
+     "S3://b/x", "s3a://b/x", "s3n://b/x", " s3://b/x"],
+)  # fmt: skip
 def test_a_misspelt_address_is_no_folder_here(address, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for path in (address, Path(address)):
-        with pytest.raises(InputError, match="expected gs://bucket/name; a local folder"):
+        with pytest.raises(InputError, match=r"expected (gs|s3)://bucket/name; a local folder"):
             storage.write_bytes(path, b"1")
     assert not list(tmp_path.iterdir())
 
@@ -221,14 +233,19 @@ def test_other_names_with_a_colon_are_local(name):
     assert storage.local_path(name, "output") == Path(name)
 
 
-def test_a_setting_that_must_be_local_is_refused_in_the_cloud():
-    with pytest.raises(InputError, match="destination gs://b/x: got an address in the cloud"):
-        storage.local_path("gs://b/x", "destination")
+@pytest.mark.parametrize(
+    ("address", "command"), [("gs://b/x", "gcloud storage cp"), ("s3://b/x", "aws s3 cp")]
+)
+def test_a_setting_that_must_be_local_is_refused_in_the_cloud(address, command):
+    said = f"destination {address}: got an address in the cloud.* `{command}`"
+    with pytest.raises(InputError, match=said):
+        storage.local_path(address, "destination")
 
 
 def test_a_missing_bucket_is_named(bucket):
-    with pytest.raises(InputError, match="gs://no-such-bucket"):
-        storage.find_files("gs://no-such-bucket/*")
+    missing = bucket.replace("albert-test", "no-such-bucket")
+    with pytest.raises(InputError, match=f"{missing}/.*: no such bucket or object"):
+        storage.find_files(f"{missing}/*")
 
 
 def test_a_folder_is_removed_whole(folder):
@@ -253,7 +270,7 @@ def test_uploads_draw_no_random_numbers_that_a_training_has_seeded(bucket):
     expected = random.random()
     random.seed(1)
     storage.write_bytes(f"{bucket}/drawing", b"1")
-    assert google_storage.read_version(f"{bucket}/drawing").data == b"1"
+    assert storage.read_version(f"{bucket}/drawing").data == b"1"
     assert random.random() == expected
 
 

@@ -48,7 +48,7 @@ def write_card(
 
     Args:
         folder: The folder; a README.md there is replaced.
-        model: The model that was exported: a checkpoint of any kind, local or gs://.
+        model: The model that was exported: a checkpoint of any kind, local, gs:// or s3://.
         task: Declaration of its task, if its folder has none or another.
         lineage: Manifests of the steps that led to it.
         export_format: The format of the export.
@@ -78,7 +78,7 @@ def make_card(
     export_format: ExportFormat | None = None,
     card: CardConfig | None = None,
 ) -> str:
-    """Return the card of a checkpoint of any kind, local or gs://.
+    """Return the card of a checkpoint of any kind, local, gs:// or s3://.
 
     Only headers and side files are read. The other arguments are those of `gather_facts`; without a
     `task` it is that of the task.json in the checkpoint's folder.

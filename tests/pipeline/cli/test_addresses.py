@@ -1,4 +1,4 @@
-"""Every path argument of every command: gs:// works or is refused, all else is refused in a line.
+"""Every path argument of every command: addresses in buckets work or are refused, as is all else.
 
 Nothing may be written into a local folder that is named after an address.
 """
@@ -51,13 +51,13 @@ EVERYWHERE = [
     "serve model --albert_config X --port 0",
     "predict model text.txt --albert_config X",
     "run --config run.yaml --corpus text.txt --data_dir X --output out",
+    "run --config run.yaml --output X",
 ]
 LOCAL_ONLY = [
     "convert vocab.txt X --to tf1",
     "convert model.ckpt out --to tf1 --albert_config X",
-    "run --config run.yaml --output X",
 ]
-WRONG = ["s3://bucket/x", "gs:/bucket/x", "hf://owner/x", "file:///x"]
+WRONG = ["s3:/bucket/x", "gs:/bucket/x", "hf://owner/x", "file:///x"]
 
 
 @pytest.fixture
@@ -81,15 +81,17 @@ def test_other_storage_and_misspelt_addresses_are_refused(line, folder, capsys):
         message = capsys.readouterr().err.strip().splitlines()[-1]
         assert message.startswith("albert: error: ")
         assert address in message
-        assert "expected a local path or gs://" in message or "expected gs://bucket" in message
+        meant = ("expected a local path or gs://", "expected gs://bucket", "expected s3://bucket")
+        assert any(text in message for text in meant)
     assert sorted(folder.rglob("*")) == before
 
 
+@pytest.mark.parametrize("address", ["gs://bucket/x", "s3://bucket/x"])
 @pytest.mark.parametrize("line", LOCAL_ONLY)
-def test_what_must_be_local_is_refused_in_the_cloud(line, folder, capsys):
+def test_what_must_be_local_is_refused_in_the_cloud(line, address, folder, capsys):
     before = sorted(folder.rglob("*"))
-    assert main(line.replace("X", "gs://bucket/x").split(" ")) == 2
-    assert "gs://bucket/x: got an address in the cloud, expected a local" in capsys.readouterr().err
+    assert main(line.replace("X", address).split(" ")) == 2
+    assert f"{address}: got an address in the cloud, expected a local" in capsys.readouterr().err
     assert sorted(folder.rglob("*")) == before
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from albert_core.config import ModelConfig
 from albert_core.tokenization.config import VocabConfig
+from albert_core.tracking import trackers
 from pipeline.cli.main import main
 from pipeline.config import read_config
 from tests.helpers.tiny_run import write_tiny_run
@@ -48,9 +49,9 @@ def test_no_file_matches_the_corpus(capsys, folder):
     assert "'missing/*.txt': no file matches" in line
 
 
-def test_a_run_folder_in_the_cloud(capsys, folder):
-    line = refuse(capsys, folder, "--output", "gs://bucket/run")
-    assert "output gs://bucket/run: got an address in the cloud, expected a local folder" in line
+def test_containers_and_a_run_folder_in_the_cloud(capsys, folder):
+    line = refuse(capsys, folder, "--output", "gs://bucket/run", "--runner", "docker")
+    assert "output gs://bucket/run: got an address in the cloud with runner docker" in line
 
 
 @pytest.mark.parametrize("text", ["", "{"])
@@ -61,6 +62,17 @@ def test_an_evaluation_set_that_cannot_be_read(capsys, folder, text):
     line = refuse(capsys, folder, "--cleaning.evaluation_sets", sets)
     assert "evaluation data" in line
     assert "dev.json" in line
+
+
+def test_a_tracker_whose_client_is_not_installed(capsys, folder, monkeypatch):
+    monkeypatch.setattr(trackers, "_is_installed", lambda package: package != "wandb")
+    needs = "tracking.to: got wandb, which needs the package wandb, which is not installed"
+    assert needs in refuse(capsys, folder, "--tracking.to", "wandb")
+    assert (
+        main(["pretrain", "--vocab_dir=v", "--records_dir=r", "--output=o", "--tracking.to=wandb"])
+        == 2
+    )
+    assert needs in capsys.readouterr().err
 
 
 def test_an_empty_corpus(capsys, folder):

@@ -90,7 +90,7 @@ def test_a_run_that_was_killed_is_told_from_a_finished_one(
 def test_a_run_ends_with_three_commands_that_exist(
     run: FakeRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    print_next_commands(run.folder)
+    print_next_commands(str(run.folder))
     text = capsys.readouterr().out
     commands = next_commands(text)
     assert [words[1] for words in commands] == ["info", "predict", "serve"]

@@ -1,7 +1,5 @@
 """The tables at the end of a run: the numbers shown are those of what was published."""
 
-from pathlib import Path
-
 import pytest
 
 from pipeline.cli.tables import print_classes, print_result, print_scores
@@ -39,7 +37,7 @@ def make_summary(**changes: object) -> dict:
 
 def printed_rows(capsys: pytest.CaptureFixture[str], summary: dict) -> dict[str, list[str]]:
     """Return the words of each printed line by its first word."""
-    print_result(summary, frozenset({"vocab"}), Path("/run/index.html"))
+    print_result(summary, frozenset({"vocab"}), "/run/index.html")
     lines = capsys.readouterr().out.splitlines()
     return {line.split()[0]: line.split() for line in lines if line.strip()}
 
@@ -78,7 +76,7 @@ def test_masked_lm_is_also_shown_by_what_the_model_saw_with_the_masks_named(caps
         "masked_lm_unchanged_accuracy": 0.899,
         "masking": "15 % of the tokens",
     }
-    print_result(make_summary(pretraining_history=[row]), frozenset(), Path("index.html"))
+    print_result(make_summary(pretraining_history=[row]), frozenset(), "index.html")
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     first = lines.index(["masked", "LM", "accuracy", "50.0", "5.0"])
     assert lines[first + 1 : first + 4] == [

@@ -12,6 +12,7 @@ from albert_core.errors import InputError, ServiceError
 from albert_core.first_answer import interactive
 from components.service_calls import CallConfig, Service
 from pipeline.remote.image_registry import check_image
+from pipeline.remote.platforms.kubeflow.client import KubeflowPlatform
 from pipeline.remote.platforms.kubeflow.config import KubeflowConfig
 from pipeline.remote.platforms.registry import connect
 from pipeline.remote.platforms.vertex.config import VertexConfig
@@ -113,10 +114,27 @@ def test_what_is_an_address_of_kubeflow(host):
 def test_roots_in_buckets_of_impossible_names():
     for make in (
         lambda: KubeflowConfig(root="gs://My_Bucket/x"),
-        lambda: KubeflowConfig(root="s3://x", work_root="gs://-x/y"),
+        lambda: KubeflowConfig(root="minio://x", work_root="gs://-x/y"),
+        lambda: KubeflowConfig(root="s3://my_bucket/x"),
         lambda: VertexConfig(root="gs://my bucket/runs"),
     ):
         assert "got the bucket" in refusal(make, InputError)
+
+
+@pytest.mark.parametrize(
+    ("root", "work_root"),
+    [("gs://bucket/x", "gs://bucket/x/work"), ("s3://bucket/x", "s3://bucket/x/work")],
+)
+def test_work_in_progress_is_in_the_root(root, work_root):
+    config = KubeflowConfig(host="http://localhost:8080", root=root)
+    assert KubeflowPlatform(config, CallConfig()).work_root == work_root
+
+
+def test_a_root_that_steps_do_not_reach_needs_a_work_root():
+    config = KubeflowConfig(host="http://localhost:8080", root="minio://bucket/x")
+    said = refusal(lambda: KubeflowPlatform(config, CallConfig()).work_root, InputError)
+    assert "kubeflow.work_root: got nothing with kubeflow.root=minio://bucket/x" in said
+    assert said.endswith("expected a folder in gs:// or s3://")
 
 
 @pytest.mark.parametrize("kind", ["kubeflow", "vertex"])

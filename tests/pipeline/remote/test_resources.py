@@ -1,5 +1,6 @@
 """The table of resources: what may be changed, and what is refused before it costs money."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -334,10 +335,15 @@ def test_what_all_steps_get_is_what_each_gets_that_does_not_say_otherwise(tmp_pa
 
 def test_steps_get_the_settings_of_buckets_as_environment():
     table = default_resources(PLATFORMS["vertex"].rules)
-    environment = StorageConfig(user_project="my-project-1").environment
+    config = StorageConfig(user_project="my-project-1", endpoint="http://minio:9000")
     assert table.with_environment({}) == table
-    for step in table.with_environment(environment).steps.values():
+    for step in table.with_environment(config.environment).steps.values():
         assert step.environment["ALBERT_STORAGE_USER_PROJECT"] == "my-project-1"
+        assert step.environment["AWS_ENDPOINT_URL_S3"] == "http://minio:9000"
+    rules, pretrain, task = PLATFORMS["vertex"].rules, table.steps["pretrain"], RecordedTask()
+    assert pretrain.tpu  # a custom job has its own environment; the task looks at its outputs
+    rules.configure(task, dataclasses.replace(pretrain, env=config.environment))
+    assert task.told["set_env_variable"] == ("AWS_ENDPOINT_URL_S3", "http://minio:9000")
 
 
 class RecordedTask:

@@ -10,9 +10,10 @@ from components.artifacts import artifact_address
     ("uri", "address"),
     [
         ("gs://bucket/run/model", "gs://bucket/run/model"),
+        ("s3://bucket/run/model", "s3://bucket/run/model"),
         ("minio://bucket/run/model", "/minio/bucket/run/model"),
         ("/runs/mine/model", "/runs/mine/model"),
     ],
 )
-def test_only_artifacts_in_google_cloud_storage_have_remote_addresses(uri, address):
+def test_artifacts_in_buckets_that_steps_reach_have_remote_addresses(uri, address):
     assert artifact_address(dsl.Model(uri=uri)) == address

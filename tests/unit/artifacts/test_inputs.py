@@ -1,5 +1,6 @@
 """Inputs: a file that was lost or changed since its step wrote it is named, wherever it lies."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -9,25 +10,26 @@ from albert_core.artifacts import inputs
 from albert_core.artifacts.inputs import input_folder, verify_files
 from albert_core.artifacts.step import run_step
 from albert_core.errors import InputError
-from tests.helpers.object_storage import strict_bucket
+from tests.helpers.object_storage import strict_bucket_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 
 @pytest.fixture(scope="module")
-def bucket():
-    with strict_bucket() as address:
-        yield address
+def buckets():
+    with contextlib.ExitStack() as stack:
+        yield {name: stack.enter_context(strict_bucket_of(name)) for name in ("gs", "s3")}
 
 
-@pytest.fixture(params=["local", "remote"])
-def artifact(request, bucket, tmp_path) -> str:
+@pytest.fixture(params=["local", "gs", "s3"])
+def artifact(request, buckets, tmp_path) -> str:
     def body(results: Path, _: Path) -> dict[str, int]:
         (results / "model.bin").write_bytes(b"weights")
         (results / "log.txt").write_text("line")
         return {}
 
-    output = str(tmp_path / "out") if request.param == "local" else f"{bucket}/{tmp_path.name}"
+    bucket = buckets.get(request.param)
+    output = f"{bucket}/{tmp_path.name}" if bucket else str(tmp_path / "out")
     run_step("pretrain", config={}, inputs={}, output=output, body=body, work_root=tmp_path / "w")
     return output
 
@@ -67,7 +69,8 @@ def test_what_no_step_wrote_is_taken_as_it_is(tmp_path):
     assert input_folder(tmp_path / "folder" / "model.ckpt") == tmp_path / "folder" / "model.ckpt"
 
 
-def test_names_that_lead_out_of_the_folder_are_refused(bucket, tmp_path, monkeypatch):
+def test_names_that_lead_out_of_the_folder_are_refused(buckets, tmp_path, monkeypatch):
+    bucket = buckets["gs"]
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     storage.write_bytes(f"{bucket}/hostile/../../evil", b"1")
     with pytest.raises(InputError, match="leads out of the folder"):

@@ -9,7 +9,7 @@ from albert_core.artifacts import output_folder
 from albert_core.artifacts.output_file import refuse_foreign_file
 from albert_core.errors import InputError
 from albert_core.storage import write_bytes
-from tests.helpers.object_storage import emulated_bucket
+from tests.helpers.object_storage import quick_bucket_of
 
 
 def check(path: Path | str) -> None:
@@ -56,8 +56,9 @@ def test_devices_mount_points_and_what_cannot_be_written_are_refused(
         check(card)
 
 
-def test_an_object_of_others_is_refused() -> None:
-    with emulated_bucket() as bucket:
+@pytest.mark.parametrize("scheme", ["gs", "s3"])
+def test_an_object_of_others_is_refused(scheme: str) -> None:
+    with quick_bucket_of(scheme) as bucket:
         write_bytes(f"{bucket}/model/vocab", b"vocabulary")
         with pytest.raises(InputError, match="exists and is not a card"):
             check(f"{bucket}/model/vocab")

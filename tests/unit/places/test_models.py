@@ -13,7 +13,7 @@ from albert_core.places.models import find_model, find_models, find_place
 from albert_core.places.outputs import read_outputs
 from albert_core.storage import local_folder, read_bytes, write_bytes
 from pipeline.local.run_state import describe_stored_run, is_stored_run
-from tests.helpers.object_storage import emulated_bucket
+from tests.helpers.object_storage import quick_bucket_of
 from tests.helpers.run_folders import FIRST, FakeRun
 
 
@@ -109,8 +109,9 @@ def test_a_folder_of_models_without_the_rest_of_the_run(run: Path, tmp_path: Pat
     assert find_model(folder / "export" / "cola") == str(folder / "export" / "cola" / "onnx")
 
 
-def test_a_run_in_a_bucket_is_known_by_the_names_of_its_files() -> None:
-    with emulated_bucket() as bucket:
+@pytest.mark.parametrize("scheme", ["gs", "s3"])
+def test_a_run_in_a_bucket_is_known_by_the_names_of_its_files(scheme: str) -> None:
+    with quick_bucket_of(scheme) as bucket:
         run = f"{bucket}/runs/x"
         for name in ("models/cola/model.safetensors", "pretrained/model.safetensors"):
             write_bytes(f"{run}/{name}", b"a")
@@ -127,11 +128,12 @@ def test_a_run_in_a_bucket_is_known_by_the_names_of_its_files() -> None:
             find_model(run)
 
 
-def test_outputs_in_a_bucket_are_copied_to_their_places(tmp_path: Path) -> None:
+@pytest.mark.parametrize("scheme", ["gs", "s3"])
+def test_outputs_in_a_bucket_are_copied_to_their_places(scheme: str, tmp_path: Path) -> None:
     run = FakeRun(tmp_path / "run")
     outputs = [*run.write_start(FIRST), *run.write_task(FIRST, 0, "cola")]
     outputs.append(run.write_export(FIRST, {"cola": outputs[3]}))
-    with emulated_bucket() as bucket:
+    with quick_bucket_of(scheme) as bucket:
         addresses = []
         for number, output in enumerate(outputs):
             addresses.append(f"{bucket}/root/run-7/step-{number}")

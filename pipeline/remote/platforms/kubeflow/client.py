@@ -8,7 +8,7 @@ from typing import Any
 
 from albert_core.certificates import certificates_file
 from albert_core.errors import InputError
-from albert_core.storage import join
+from albert_core.storage import SCHEMES, find_storage, join
 from components.service_calls import CallConfig, Service
 from pipeline.remote.cron import CronSchedule
 from pipeline.remote.platforms.kubeflow.config import KubeflowConfig
@@ -57,18 +57,18 @@ class KubeflowPlatform(Platform):
 
     @property
     def work_root(self) -> str:
-        """Folder of work in progress: as set, or `work` in a root in gs://.
+        """Folder of work in progress: as set, or `work` in a root in gs:// or s3://.
 
         Raises:
-            InputError: There is no root, or one that is not in gs:// without a `work_root`.
+            InputError: There is no root, or one in another storage without a `work_root`.
         """
         root = self.config.root
         if not root:
             raise InputError("kubeflow.root: got nothing, expected a folder for artifacts")
-        if not self.config.work_root and not root.startswith("gs://"):
+        if not self.config.work_root and not find_storage(root):
             raise InputError(
-                f"kubeflow.work_root: got nothing with kubeflow.root={root}, expected a gs:// "
-                "folder"
+                f"kubeflow.work_root: got nothing with kubeflow.root={root}, expected a folder in "
+                f"{SCHEMES}"
             )
         return self.config.work_root or join(root, "work")
 

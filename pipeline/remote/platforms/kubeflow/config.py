@@ -5,7 +5,7 @@ import re
 import urllib.parse
 
 from albert_core.errors import InputError
-from albert_core.google_storage import SCHEME, bucket_and_name
+from albert_core.storage import check_bucket
 from pipeline.remote.cron import check_time_zone
 
 _EXAMPLE = "https://kubeflow.example.org/pipeline"
@@ -23,7 +23,7 @@ class KubeflowConfig:
         namespace: Namespace of a server with several users; nothing for one without.
         experiment: Experiment that the runs belong to.
         root: Folder for artifacts, in a storage that the server knows: gs://, s3:// or minio://.
-        work_root: gs:// folder of work in progress; `work` in `root` when empty.
+        work_root: gs:// or s3:// folder of work in progress; `work` in `root` when empty.
         service_account: Kubernetes service account of the steps; the server's own when empty.
         time_zone: What the server schedules by, its CRON_SCHEDULE_TIMEZONE.
         check_version: Whether a server of a version that cannot run the pipeline is refused; false
@@ -48,8 +48,7 @@ class KubeflowConfig:
         if self.host:
             _check_host(self.host)
         for root in (self.root, self.work_root):
-            if root.startswith(SCHEME):
-                bucket_and_name(root)
+            check_bucket(root)
         check_time_zone("kubeflow.time_zone", self.time_zone)
 
 

@@ -4,8 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from albert_core.errors import InputError
-from albert_core.google_storage import bucket_and_name
-from albert_core.storage import is_remote
+from albert_core.storage import GOOGLE_STORAGE, check_bucket, find_storage
 from components.vertex import REQUEST_LABEL
 from pipeline.remote.cloud_names import check_google_labels, check_region
 
@@ -36,15 +35,14 @@ class VertexConfig:
     endpoint: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse a root that is not in a bucket, and a region or labels that Google Cloud has not.
+        """Refuse a root that is not in gs://, and a region or labels that Google Cloud has not.
 
         Raises:
             InputError: One is refused, or a label has the name that the submission itself sets.
         """
-        if self.root and not is_remote(self.root):
+        if self.root and find_storage(self.root) is not GOOGLE_STORAGE:
             raise InputError(f"vertex.root: got {self.root!r}, expected a gs:// folder")
-        if self.root:
-            bucket_and_name(self.root)
+        check_bucket(self.root)
         if self.location:
             check_region("vertex.location", self.location)
         check_google_labels("vertex.labels", self.labels)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from albert_core.errors import InputError
-from albert_core.storage_settings import USER_PROJECT_VARIABLE
+from albert_core.storage_settings import STORAGE_VARIABLES
 from components.steps import Step
 from pipeline.remote.cloud_names import check_vertex_gpus
 from pipeline.remote.platforms.rules import PlatformRules
@@ -86,8 +86,10 @@ class VertexRules(PlatformRules):
         """Add the environment; a custom job has it in its settings, its task what buckets need."""
         if not resources.tpu:
             super().configure(task, resources)
-        elif payer := resources.env.get(USER_PROJECT_VARIABLE):
-            task.set_env_variable(USER_PROJECT_VARIABLE, payer)
+            return
+        for name in STORAGE_VARIABLES:
+            if value := resources.env.get(name):
+                task.set_env_variable(name, value)
 
     def notify(self, steps: Any, emails: Sequence[str]) -> None:
         """Add Google's task that lets Vertex AI send e-mail with state, name and page of the run.

@@ -1,0 +1,149 @@
+"""Read objects of S3: what it keeps of them, ranges of their bytes, and files of such ranges."""
+
+import io
+import os
+import time
+from typing import Any
+
+from albert_core.errors import InputError
+from albert_core.object_storage import ObjectFacts
+from albert_core.s3_client import ForeignServerError, s3_client
+from albert_core.s3_errors import s3_errors, status_of
+from albert_core.storage_errors import WriteConflictError
+
+CHECKSUM_KEY = "crc32c"
+"""Key of an object's metadata under which its CRC-32C is."""
+
+_READ_AHEAD_BYTES = 16 << 20
+_BODY_ATTEMPTS = 5
+
+
+def find_object(target: dict[str, Any]) -> ObjectFacts | None:
+    """Return what S3 keeps of an object, None where there is none; raises botocore's errors.
+
+    Args:
+        target: Bucket and name, as the client's calls take them.
+    """
+    from botocore.exceptions import ClientError
+
+    client = s3_client()
+    try:
+        answer = client.head_object(**target, ChecksumMode="ENABLED")
+    except ClientError as error:
+        if status_of(error) == 404:
+            return None
+        # The answer to HEAD has a status only; that to GET says why.
+        client.get_object(**target, Range="bytes=0-0")["Body"].close()
+        raise
+    if "ETag" not in answer:
+        raise ForeignServerError
+    return ObjectFacts(
+        num_bytes=answer["ContentLength"], crc32c=_checksum(answer), generation=answer["ETag"]
+    )
+
+
+def _checksum(answer: dict[str, Any]) -> str | None:
+    """Return the CRC-32C of an object's bytes: the server's, else that of who wrote it, or None."""
+    of_server = answer.get("ChecksumCRC32C", "")
+    # That of an object of parts may be one of the parts' checksums.
+    has_parts = "-" in answer["ETag"] and answer.get("ChecksumType") != "FULL_OBJECT"
+    is_whole = of_server and "-" not in of_server and not has_parts
+    return of_server if is_whole else answer.get("Metadata", {}).get(CHECKSUM_KEY)
+
+
+def read_range(
+    path: str, target: dict[str, Any], facts: ObjectFacts, start: int, size: int
+) -> bytes:
+    """Return a range of an object's bytes; asks again where the connection drops meanwhile.
+
+    Args:
+        path: Its address, for messages.
+        target: Bucket and name, as the client's calls take them.
+        facts: What was found of it.
+        start: Place of the first byte.
+        size: How many bytes, at least one, up to the object's end at most.
+
+    Raises:
+        InputError: It has been replaced since it was found.
+    """
+    part = {"Range": f"bytes={start}-{start + size - 1}", "IfMatch": facts.generation}
+    try:
+        with s3_errors(path):
+            return get_object({**target, **part})[1]
+    except WriteConflictError as error:
+        raise InputError(f"{path}: replaced while it was read; run again") from error
+
+
+def get_object(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """Return the answer to a request for an object, and the bytes that came with it.
+
+    A request whose bytes do not all come is made again, at most four times; then, and for any
+    other failure, this raises botocore's errors.
+
+    Args:
+        request: Arguments of the client's `get_object`.
+    """
+    from botocore.exceptions import HTTPClientError, IncompleteReadError
+
+    for attempt in range(1, _BODY_ATTEMPTS + 1):
+        answer = s3_client().get_object(**request)
+        try:
+            return answer, answer["Body"].read()
+        except (HTTPClientError, IncompleteReadError):
+            if attempt == _BODY_ATTEMPTS:
+                raise
+            time.sleep(attempt)
+    raise AssertionError
+
+
+class RangeReader(io.RawIOBase):
+    """An object as a file that is read at any place, 16 MiB at once."""
+
+    def __init__(self, path: str, target: dict[str, Any], facts: ObjectFacts) -> None:
+        """Keep what names the object and what was found of it; reads nothing yet."""
+        self._path, self._target, self._facts = path, target, facts
+        self._position, self._block, self._block_start = 0, b"", 0
+
+    def readinto(self, buffer: Any) -> int:
+        """Read up to the length of a buffer into it; return how many bytes these are."""
+        if self._position >= self._facts.num_bytes:
+            return 0
+        offset = self._position - self._block_start
+        if not 0 <= offset < len(self._block):
+            size = max(len(buffer), _READ_AHEAD_BYTES)
+            self._block, self._block_start, offset = self._read(size), self._position, 0
+        data = self._block[offset : offset + len(buffer)]
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def readall(self) -> bytes:
+        """Return all that is left, by one request."""
+        data = self._read(self._facts.num_bytes)
+        self._position += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to another place, at most to the end; return it."""
+        starts = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._facts.num_bytes}
+        self._position = min(max(starts[whence] + offset, 0), self._facts.num_bytes)
+        return self._position
+
+    def tell(self) -> int:
+        """Return the place of the next byte."""
+        return self._position
+
+    def readable(self) -> bool:
+        """Return that it can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return that it can be read at any place."""
+        return True
+
+    def _read(self, size: int) -> bytes:
+        """Return up to so many bytes from the position on; none at the end."""
+        size = min(size, self._facts.num_bytes - self._position)
+        if not size:
+            return b""
+        return read_range(self._path, self._target, self._facts, self._position, size)

@@ -1,0 +1,230 @@
+"""S3, Amazon's or another server's: objects by address, and by ETag as their generation.
+
+Imports botocore at the first call. Each object is written with its CRC-32C: the server compares it
+where it can, and it is kept in the object's metadata, since servers keep checksums of whole objects
+only of some.
+"""
+
+import base64
+import datetime
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+
+from albert_core.checksums import describe_file
+from albert_core.errors import InputError, ServiceError
+from albert_core.object_storage import Generation, ObjectFacts, ObjectStorage, Version
+from albert_core.s3_client import endpoint_in_use, is_amazon, s3_client
+from albert_core.s3_errors import code_of, s3_errors
+from albert_core.s3_parts import do_in_parallel, part_ranges, send_parts
+from albert_core.s3_reading import CHECKSUM_KEY, RangeReader, find_object, get_object, read_range
+from albert_core.storage_errors import WriteConflictError, conflict_error
+
+_PART_BYTES = 32 << 20  # of an upload or a download; smaller objects go by one request
+_COPY_PART_BYTES = 256 << 20
+_LARGEST_COPY_BYTES = 1 << 30  # by one request; S3 takes 5 GiB, for which it needs long
+
+
+class S3Storage(ObjectStorage):
+    """Buckets of S3, called as `albert_core.s3_client` says."""
+
+    scheme = "s3://"
+    copy_command = "aws s3 cp"
+    bucket_name = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+    bucket_characters = "- and ."
+
+    def __init__(self) -> None:
+        """Make no request, and know of no server yet that keeps to conditions."""
+        self._conditional: set[tuple[str, str]] = set()
+
+    def find(self, path: str) -> ObjectFacts | None:
+        """Return what S3 keeps of an object, None where there is none; by one request."""
+        with s3_errors(path):
+            return find_object(self._target(path))
+
+    def list_objects(
+        self, path: str, prefix: str, *, limit: int | None = None
+    ) -> Iterator[tuple[str, int]]:
+        """Yield name and size in bytes of the objects of a bucket; see the base class."""
+        bucket, _ = self.bucket_and_name(path)
+        limits = {"MaxItems": limit, "PageSize": limit} if limit else {}
+        with s3_errors(path):
+            pages = s3_client().get_paginator("list_objects_v2")
+            for page in pages.paginate(Bucket=bucket, Prefix=prefix, PaginationConfig=limits):
+                for entry in page.get("Contents", ()):
+                    yield entry["Key"], entry["Size"]
+
+    def open(self, path: str) -> io.RawIOBase:
+        """Open an object for reading at any place; see the base class."""
+        facts = self.existing(path)
+        return RangeReader(path, self._target(path), facts)
+
+    def read_version(self, path: str) -> Version | None:
+        """Return an object with its ETag, by one request; None where there is none."""
+        from botocore.exceptions import ClientError
+
+        with s3_errors(path):
+            try:
+                answer, data = get_object(self._target(path))
+            except ClientError as error:
+                if code_of(error) == "NoSuchKey":
+                    return None
+                raise
+        age = datetime.datetime.now(datetime.UTC) - answer["LastModified"]
+        # That is in whole seconds, and the write may have come up to one later.
+        age_s = max(0.0, age.total_seconds() - 1.0)
+        return Version(data=data, generation=answer["ETag"], age_s=age_s)
+
+    def write_version(self, path: str, data: bytes, *, generation: Generation | None) -> Generation:
+        """Write an object if it still has an ETag; see the base class.
+
+        When the first new object is written to a bucket of another server than Amazon's, that
+        server is asked whether it keeps to conditions at all, by two more requests.
+
+        Raises:
+            WriteConflictError: It has another ETag, or is there or gone unexpectedly.
+            InputError: The server does not keep to conditions.
+        """
+        from botocore.exceptions import ClientError
+
+        if generation == 0:
+            with s3_errors(path):
+                written = self._put(path, data, IfNoneMatch="*")
+            self._require_conditions(path, data)
+            return written
+        with s3_errors(path):
+            try:
+                return self._put(path, data, **({"IfMatch": generation} if generation else {}))
+            except ClientError as error:
+                # There is nothing any more that could have the ETag.
+                if code_of(error) == "NoSuchKey":
+                    raise conflict_error(path) from error
+                raise
+
+    def upload(self, path: str, source: Path) -> None:
+        """Write a local file as an object, which appears whole; replaces what is there.
+
+        Of a file that grows meanwhile, what was there at the beginning.
+        """
+        num_bytes = source.stat().st_size
+        if num_bytes <= _PART_BYTES:
+            with source.open("rb") as file, s3_errors(path):
+                self._put(path, file.read(num_bytes))
+            return
+        target = self._target(path)
+        ranges = part_ranges(num_bytes, _PART_BYTES)
+        crc32c = describe_file(source, most=num_bytes)["crc32c"]
+
+        def send(upload: dict[str, Any], number: int) -> dict[str, Any]:
+            start, size = ranges[number - 1]
+            with source.open("rb") as file:
+                file.seek(start)
+                data = file.read(size)
+            checksum = {"ChecksumAlgorithm": "CRC32C", "ChecksumCRC32C": _crc32c(data)}
+            answer = s3_client().upload_part(**upload, PartNumber=number, Body=data, **checksum)
+            return {"ETag": answer["ETag"], "ChecksumCRC32C": checksum["ChecksumCRC32C"]}
+
+        with s3_errors(path):
+            metadata = {"Metadata": {CHECKSUM_KEY: crc32c}, "ChecksumAlgorithm": "CRC32C"}
+            send_parts(target, len(ranges), send, **metadata)
+
+    def download(self, path: str, target: Path) -> None:
+        """Write an object to a local file, and compare its CRC-32C if it has one.
+
+        Raises:
+            InputError: There is no such object, or it is replaced meanwhile.
+            ServiceError: The bytes that came are others.
+        """
+        facts, source = self.existing(path), self._target(path)
+        with target.open("wb") as file:
+            file.truncate(facts.num_bytes)
+
+        def fetch(part: tuple[int, int]) -> None:
+            with target.open("r+b") as file:
+                file.seek(part[0])
+                file.write(read_range(path, source, facts, *part))
+
+        do_in_parallel(fetch, part_ranges(facts.num_bytes, _PART_BYTES))
+        if facts.crc32c not in (None, describe_file(target)["crc32c"]):
+            raise ServiceError(f"{path}: other bytes came than S3 keeps (CRC-32C); try again")
+
+    def copy(self, path: str, target: str) -> None:
+        """Copy an object to another address by S3, without a download; see the base class."""
+        facts, (bucket, name) = self.existing(path), self.bucket_and_name(path)
+        source = {
+            "CopySource": {"Bucket": bucket, "Key": name},
+            "CopySourceIfMatch": facts.generation,
+        }
+        if facts.num_bytes <= _LARGEST_COPY_BYTES:
+            with s3_errors(path):
+                s3_client().copy_object(**self._target(target), **source)
+            return
+        ranges = part_ranges(facts.num_bytes, _COPY_PART_BYTES)
+
+        def send(upload: dict[str, Any], number: int) -> dict[str, Any]:
+            start, size = ranges[number - 1]
+            part = {"PartNumber": number, "CopySourceRange": f"bytes={start}-{start + size - 1}"}
+            answer = s3_client().upload_part_copy(**upload, **part, **source)
+            return {"ETag": answer["CopyPartResult"]["ETag"]}
+
+        # The metadata does not come with the parts.
+        metadata = {"Metadata": {CHECKSUM_KEY: facts.crc32c}} if facts.crc32c else {}
+        with s3_errors(path):
+            send_parts(self._target(target), len(ranges), send, **metadata)
+
+    def remove(self, path: str) -> None:
+        """Remove an object; S3 does not tell whether there was one."""
+        with s3_errors(path):
+            s3_client().delete_object(**self._target(path))
+
+    def _target(self, path: str) -> dict[str, Any]:
+        """Return bucket and name of an address as the client's calls take them."""
+        bucket, name = self.bucket_and_name(path)
+        return {"Bucket": bucket, "Key": name}
+
+    def _put(self, path: str, data: bytes, **conditions: Any) -> str:
+        """Write an object by one request, and return its ETag; raises botocore's errors."""
+        crc32c = _crc32c(data)
+        answer = s3_client().put_object(
+            **self._target(path),
+            Body=data,
+            Metadata={CHECKSUM_KEY: crc32c},
+            ChecksumAlgorithm="CRC32C",
+            ChecksumCRC32C=crc32c,
+            **conditions,
+        )
+        return str(answer["ETag"])
+
+    def _require_conditions(self, path: str, data: bytes) -> None:
+        """Refuse a server that writes an object in spite of a condition; asks once a bucket.
+
+        Args:
+            path: Address of an object that was just written.
+            data: Its content, which a server that ignores conditions writes again.
+
+        Raises:
+            InputError: It does.
+        """
+        server = endpoint_in_use(), self.bucket_and_name(path)[0]
+        if is_amazon() or server in self._conditional:
+            return
+        for condition in ({"IfNoneMatch": "*"}, {"IfMatch": '"0"'}):
+            try:
+                with s3_errors(path):
+                    self._put(path, data, **condition)
+            except WriteConflictError:
+                continue
+            raise InputError(
+                f"{path}: the server at {server[0]} does not keep to {next(iter(condition))} of "
+                "writes, so that two runs would destroy each other's work; expected one that does"
+            )
+        self._conditional.add(server)
+
+
+def _crc32c(data: bytes) -> str:
+    """Return the CRC-32C of bytes in base64."""
+    return base64.b64encode(google_crc32c.Checksum(data).digest()).decode()

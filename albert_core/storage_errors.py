@@ -1,0 +1,71 @@
+"""Errors that all storages of objects share, each as one line that names a remedy."""
+
+from pathlib import Path
+
+from albert_core.connection_failures import UnreachableError, explain_failure
+from albert_core.errors import InputError, NoAccessError, NoConnectionError, ServiceError
+
+_LONGEST_MESSAGE = 300
+
+
+class WriteConflictError(InputError):
+    """Object changed since it was read (a conditional write was refused)."""
+
+
+def conflict_error(path: str) -> WriteConflictError:
+    """Return the error of a write that came after another process's."""
+    return WriteConflictError(
+        f"{path}: exists already; another run was faster, whose result is complete"
+    )
+
+
+def missing_error(path: str | Path) -> InputError:
+    """Return the error of a request for a bucket or an object that is not there."""
+    return InputError(f"{path}: no such bucket or object; check the address")
+
+
+def no_object_error(path: str) -> InputError:
+    """Return the error of an address at which there is no object."""
+    return InputError(f"{path}: no such object; expected one that exists")
+
+
+def failing_service_error(
+    path: str | Path, service: str, status: int, message: str
+) -> ServiceError:
+    """Return the error of a service that kept failing.
+
+    Args:
+        path: The address that was asked for.
+        service: Name of the service.
+        status: Its last answer's status.
+        message: Its last answer's message.
+    """
+    return ServiceError(f"{path}: {service} answered {status} ({message}); try again later")
+
+
+def refused_request_error(path: str | Path, service: str, status: int, message: str) -> InputError:
+    """Return the error of a request that a service does not take; the arguments are as above."""
+    return InputError(f"{path}: {service} answered {status} ({message}); correct it")
+
+
+def unreachable_error(
+    path: str | Path, error: UnreachableError
+) -> NoAccessError | NoConnectionError:
+    """Return the error of a service that is not reached: of no access, if waiting is in vain."""
+    kind = NoAccessError if error.is_lasting else NoConnectionError
+    return kind(f"{path}: {error}")
+
+
+def lost_connection_error(path: str | Path, service: str, error: BaseException) -> ServiceError:
+    """Return the error of a connection that was lost.
+
+    It is no InputError: what was to be looked at may be there.
+    """
+    failure = explain_failure(error)
+    reason = failure.reason if failure else f"{one_line(str(error))}; try again later"
+    return ServiceError(f"{path}: the connection to {service} was lost: {reason}")
+
+
+def one_line(text: str) -> str:
+    """Return a text in one line of at most 300 characters."""
+    return " ".join(text.split())[:_LONGEST_MESSAGE]

@@ -1,0 +1,106 @@
+"""Runs on this machine whose folder is in a bucket."""
+
+import contextlib
+from collections.abc import Iterator
+
+from albert_core.errors import InputError
+from albert_core.files import hash_json
+from albert_core.places.copies import publish_places
+from albert_core.places.outputs import RUN_CONFIG_NAME, find_outputs
+from albert_core.storage import (
+    exists,
+    has_files,
+    join,
+    read_bytes,
+    remove_file,
+    write_bytes,
+    write_file,
+)
+from albert_core.user_folder import user_folder
+from components.report.step import PAGE_NAME
+from components.resolve.dates import NO_DATE
+from pipeline.config import RunConfig
+from pipeline.local.run import RunResult, run_locally
+from pipeline.local.run_folder import (
+    format_configuration,
+    has_same_pretraining,
+    refuse_changes,
+)
+
+_WORK_NAME = "work"
+
+
+def run_to_bucket(
+    config: RunConfig,
+    address: str,
+    *,
+    date: str = NO_DATE,
+    reconfigure: bool = False,
+    is_confirmed: bool = True,
+) -> RunResult:
+    """Run the whole pipeline on this machine, with work in progress and results in a bucket.
+
+    The steps run as in `run_locally`, in a folder of this user's among the temporary files, and
+    keep their work in the folder `work` of the address: the same command goes on from there, also
+    on another machine. In the end the outputs are at their places there, with configuration,
+    scores and page. Two runs with one address exclude each other step by step.
+
+    Args:
+        config: The run.
+        address: The run's folder, gs:// or s3://.
+        date: Its date, if anything depends on that.
+        reconfigure: Whether the folder may take over changed settings.
+        is_confirmed: Whether pretraining may take more than a day, as of `run_locally`; a run
+            that has begun there, on whichever machine, goes on in any case.
+
+    Returns:
+        What the run left, with the local folder.
+
+    Raises:
+        InputError: Bad input; the bucket then holds what it held before, unless a step has begun.
+        StepFailedError: A step failed; the next run continues there.
+    """
+    address = address.rstrip("/")
+    with _claimed_folder(address, config, reconfigure=reconfigure) as has_begun:
+        result = run_locally(
+            config,
+            user_folder("albert-runs") / hash_json(address)[:12],
+            date=date,
+            reconfigure=reconfigure,
+            is_confirmed=is_confirmed or has_begun,
+            work_root=join(address, _WORK_NAME),
+        )
+    publish_places(find_outputs(result.folder), address)
+    write_file(join(address, PAGE_NAME), result.page)
+    return result
+
+
+@contextlib.contextmanager
+def _claimed_folder(address: str, config: RunConfig, *, reconfigure: bool) -> Iterator[bool]:
+    """Write a run's configuration to its folder in a bucket; remove it if the body finds bad input.
+
+    It stays if it was there before, or the folder holds work.
+
+    Yields:
+        Whether a run with this pretraining has begun there.
+
+    Raises:
+        InputError: The folder is that of another configuration or of no run.
+    """
+    path = join(address, RUN_CONFIG_NAME)
+    is_new, has_begun = not exists(path), False
+    if not is_new:
+        saved = read_bytes(path)
+        refuse_changes(address, saved, config, reconfigure=reconfigure)
+        has_begun = has_same_pretraining(saved, path, config)
+    elif has_files(address):
+        raise InputError(
+            f"output {address}: exists and is not a run's folder; choose a new or empty one"
+        )
+    write_bytes(path, format_configuration(config))
+    try:
+        yield has_begun
+    except InputError:
+        if is_new and not has_files(join(address, _WORK_NAME)):
+            remove_file(path)
+        raise

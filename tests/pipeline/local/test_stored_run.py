@@ -1,0 +1,108 @@
+"""A run whose folder is in a bucket: its results are at their places there, whole, and its own."""
+
+from pathlib import Path
+
+import pytest
+
+from albert_core import storage
+from albert_core.artifacts.manifest import MANIFEST_NAME
+from albert_core.errors import InputError
+from pipeline.config import RunConfig
+from pipeline.local import stored_run
+from pipeline.local.run import RunResult
+from pipeline.local.run_folder import format_configuration
+from pipeline.local.run_state import describe_stored_run, is_stored_run
+from pipeline.local.stored_run import run_to_bucket
+from tests.helpers.object_storage import s3_bucket
+from tests.helpers.run_folders import FIRST, FakeRun
+
+CONFIG = RunConfig(title="first", tasks=("cola",))
+
+
+@pytest.fixture(scope="module")
+def bucket():
+    with s3_bucket() as address:
+        yield address
+
+
+@pytest.fixture
+def address(bucket, tmp_path) -> str:
+    return f"{bucket}/{tmp_path.name}"
+
+
+@pytest.fixture
+def runs(monkeypatch, tmp_path) -> list[str]:
+    """Let runs make a folder of results without training; return their work roots so far."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    roots: list[str] = []
+
+    def run(config: RunConfig, folder: Path, *, work_root: str, **_: object) -> RunResult:
+        roots.append(work_root)
+        if config.title == "bad":
+            raise InputError("bad")
+        if not folder.exists():
+            fake = FakeRun(folder)
+            start, cola = fake.write_start(FIRST), fake.write_task(FIRST, 0, "cola")
+            fake.write_report(FIRST, [*start, *cola])
+        (folder / "index.html").write_text(config.title)
+        page = folder / "index.html"
+        return RunResult(folder=folder, page=page, summary={}, steps_run=frozenset())
+
+    monkeypatch.setattr(stored_run, "run_locally", run)
+    return roots
+
+
+def test_results_are_at_their_places_and_are_not_uploaded_again(address, runs):
+    run_to_bucket(CONFIG, address)
+    assert runs == [f"{address}/work"]
+    assert is_stored_run(address)
+    assert storage.read_bytes(f"{address}/index.html") == b"first"
+    manifest = f"{address}/models/cola/{MANIFEST_NAME}"
+    names = {file.path for file in storage.find_files(address)}
+    assert {manifest, f"{address}/config.yaml", f"{address}/scores.json"} <= names
+    (before,) = storage.find_files(f"{address}/models/cola/model.safetensors")
+    storage.remove_file(before.path)
+    run_to_bucket(CONFIG, f"{address}/")
+    assert not storage.exists(before.path)  # the manifest is the same
+    storage.write_bytes(manifest, b"{}")
+    storage.write_bytes(f"{address}/models/cola/stale", b"1")
+    run_to_bucket(CONFIG, address)
+    assert storage.exists(before.path)
+    assert not storage.exists(f"{address}/models/cola/stale")
+    assert storage.read_bytes(manifest) != b"{}"
+
+
+def test_work_in_progress_is_no_result(address, runs):
+    run_to_bucket(CONFIG, address)
+    steps = [step.name for step in describe_stored_run(address).steps]
+    data = storage.read_bytes(f"{address}/vocab/{MANIFEST_NAME}")
+    storage.write_bytes(f"{address}/work/vocab-1/results/{MANIFEST_NAME}", b"{")
+    storage.write_bytes(f"{address}/work/vocab-2/results/{MANIFEST_NAME}", data)
+    assert [step.name for step in describe_stored_run(address).steps] == steps
+
+
+def test_a_folder_belongs_to_one_configuration(address, runs):
+    run_to_bucket(CONFIG, address)
+    with pytest.raises(InputError, match=f"output {address}: belongs to another .* in title"):
+        run_to_bucket(RunConfig(title="other", tasks=("cola",)), address)
+    assert len(runs) == 1
+    run_to_bucket(RunConfig(title="other", tasks=("cola",)), address, reconfigure=True)
+    assert b"title: other" in storage.read_bytes(f"{address}/config.yaml")
+
+
+def test_a_folder_of_somebody_is_refused(address, runs):
+    storage.write_bytes(f"{address}/holiday.jpg", b"1")
+    with pytest.raises(InputError, match="exists and is not a run's folder"):
+        run_to_bucket(CONFIG, address)
+    assert not runs
+
+
+def test_bad_input_leaves_the_bucket_as_it_was(address, runs):
+    with pytest.raises(InputError, match="bad"):
+        run_to_bucket(RunConfig(title="bad"), address)
+    assert not storage.has_files(address)
+    storage.write_bytes(f"{address}/work/vocab-1/progress.json", b"{}")
+    storage.write_bytes(f"{address}/config.yaml", format_configuration(RunConfig(title="bad")))
+    with pytest.raises(InputError, match="bad"):
+        run_to_bucket(RunConfig(title="bad"), address)
+    assert storage.exists(f"{address}/config.yaml")
