@@ -192,7 +192,7 @@ class CommandParser:
             is_value = following.lower() in _TRUTH_VALUES or (
                 following != "" and not following.startswith("--") and not has_arguments
             )
-            if ALIASES.get(argument, argument) in names and not is_value:
+            if {argument, ALIASES.get(argument)} & names and not is_value:
                 spelled.append("true")
         return spelled
 
