@@ -16,6 +16,8 @@ COMPILE_UNIVERSAL := $(COMPILE) --universal
 RUN_EXTRAS := data docker export pipeline report s3 serve setup train
 # In an image the versions that were tested.
 COMPILE_ROLE := $(COMPILE) pyproject.toml --extra pipeline --constraint requirements/dev.lock
+# Trackers that a training may be told to use.
+TRAINING := --extra mlflow --extra wandb --extra vertex
 
 CONFIG ?= pipeline/configs/demo.yaml
 OUTPUT ?= runs/$(basename $(notdir $(CONFIG)))
@@ -34,7 +36,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-all lock demo run test test-tensorflow test-jax test-interop benchmark lint format clean
 .PHONY: test-pretraining test-components test-unit test-parity test-runs kernels test-docker images images-gpu push push-gpu
-.PHONY: run-docker audit power-cuts
+.PHONY: run-docker audit power-cuts stops
 .PHONY: compile submit schedule estimate leaderboard $(ROLES:%=image-%) $(ROLES:%=push-%) image-trainer-gpu push-trainer-gpu
 
 help:  ## list the targets
@@ -78,9 +80,9 @@ lock: $(filter .uv/bin/uv,$(UV))  ## resolve the requirements anew into requirem
 	$(COMPILE_UNIVERSAL) pyproject.toml --all-extras --output-file requirements/dev.lock
 	$(COMPILE_UNIVERSAL) pyproject.toml $(RUN_EXTRAS:%=--extra %) --constraint requirements/dev.lock --output-file requirements/run.lock
 	$(COMPILE_ROLE) --extra s3 --extra data --extra dataflow --extra dask --output-file requirements/data.lock
-	$(COMPILE_ROLE) --extra s3 --extra train --extra report --extra export --extra serve --output-file requirements/trainer.lock
-	$(COMPILE_ROLE) --extra s3 --extra train --extra report --extra export --extra serve requirements/gpu.in --output-file requirements/trainer-gpu.lock
-	$(COMPILE_ROLE) --extra s3 --extra model --extra tpu --output-file requirements/tpu.lock
+	$(COMPILE_ROLE) $(TRAINING) --extra s3 --extra train --extra report --extra export --extra serve --output-file requirements/trainer.lock
+	$(COMPILE_ROLE) $(TRAINING) --extra s3 --extra train --extra report --extra export --extra serve requirements/gpu.in --output-file requirements/trainer-gpu.lock
+	$(COMPILE_ROLE) $(TRAINING) --extra s3 --extra model --extra tpu --output-file requirements/tpu.lock
 	$(COMPILE) pyproject.toml requirements/interop.in --output-file requirements/interop.lock
 
 demo: setup  ## from nothing to a scored ALBERT in minutes, on text already on this machine
@@ -152,6 +154,9 @@ test-jax: setup-all  ## those of model, heads, optimizers and checkpoints, under
 
 power-cuts: setup-all  ## kill commands at every call that changes files and run them again: ARGS="vocab convert", ARGS="run --every 50"
 	$(BIN)/python -m tests.power_cuts $(ARGS)
+
+stops: setup  ## stop commands by SIGTERM and Ctrl-C at random moments and run them again: ARGS="vocab run --times 10 --seed 1"
+	$(BIN)/python -m tests.stops $(ARGS)
 
 test-docker: images  ## the images, and a run in them, on a Docker engine
 	ALBERT_REGISTRY=$(REGISTRY) $(BIN)/pytest tests/docker

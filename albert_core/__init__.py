@@ -6,10 +6,9 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from albert_core.config import AlbertConfig
-from albert_core.errors import InputError
-
 if TYPE_CHECKING:
+    from albert_core.config import AlbertConfig
+    from albert_core.errors import InputError
     from albert_core.inference import LoadedModel, load
     from albert_core.model import (
         AlbertEncoder,
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
         AlbertForQuestionAnswering,
         AlbertForQuestionAnsweringWithBeam,
         AlbertForSequenceClassification,
+        AlbertForTokenClassification,
     )
 
 __all__ = [
@@ -28,12 +28,18 @@ __all__ = [
     "AlbertForQuestionAnswering",
     "AlbertForQuestionAnsweringWithBeam",
     "AlbertForSequenceClassification",
+    "AlbertForTokenClassification",
     "InputError",
     "LoadedModel",
     "load",
 ]
 
-_ADDRESSES = {"load": "albert_core.inference", "LoadedModel": "albert_core.inference"}
+_ADDRESSES = {
+    "AlbertConfig": "albert_core.config",
+    "InputError": "albert_core.errors",
+    "load": "albert_core.inference",
+    "LoadedModel": "albert_core.inference",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -17,6 +17,10 @@ class StepFailedError(RuntimeError):
     """A step of a run failed; the message names the step and its log. Exit status 1."""
 
 
+class StoppedError(StepFailedError):
+    """A step was stopped by a signal, and what it had done is saved. Exit status 130 or 143."""
+
+
 class ServiceError(RuntimeError):
     """A service refused a call or kept failing; the message names call, service and remedy.
 

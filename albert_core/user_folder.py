@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from albert_core.errors import InputError
+from albert_core.stops import cleaned_by_force
 
 # The folder for temporary files as it was before `temporary_files_in`, for child processes, too.
 _SHARED_VARIABLE = "ALBERT_SHARED_TMPDIR"
@@ -40,7 +41,8 @@ def temporary_files_in(folder: Path) -> Iterator[None]:
     os.environ.update(variables)
     tempfile.tempdir = variables["TMPDIR"]
     try:
-        yield
+        with cleaned_by_force(lambda: shutil.rmtree(folder, ignore_errors=True)):
+            yield
     finally:
         tempfile.tempdir = before_here
         for name, value in before.items():

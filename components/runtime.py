@@ -14,6 +14,7 @@ from albert_core.library_logs import quiet_libraries
 from albert_core.locks import LOCK_NAME, is_locked
 from albert_core.machine import num_usable_cores
 from albert_core.progress import ReportProgress, append_event, to_events, to_stderr
+from albert_core.stops import answered_stops
 from albert_core.unused_imports import skip_unused_imports
 from components.outcomes import record_attempt
 
@@ -40,7 +41,8 @@ def step_process(
     ended. Anywhere else, as on a cluster, progress is plain lines on standard error, and the
     outcome is recorded below `work_root` for the run's summary. An error of the body is recorded
     and raised again; in a local run its traceback is printed and its frames are cleared, and
-    KeyboardInterrupt and SystemExit are not recorded.
+    KeyboardInterrupt and SystemExit are not recorded. SIGTERM and Ctrl-C end the process, as
+    `answered_stops` does, with status 143 or 130.
 
     Args:
         step: Name of the step.
@@ -55,6 +57,20 @@ def step_process(
     """
     skip_unused_imports()
     quiet_libraries()
+    with (
+        answered_stops(ends_process=True),
+        _recorded_step(
+            step, output=output, work_root=work_root, shares_machine=shares_machine
+        ) as progress,
+    ):
+        yield progress
+
+
+@contextlib.contextmanager
+def _recorded_step(
+    step: str, *, output: str, work_root: str, shares_machine: bool
+) -> Iterator[ReportProgress]:
+    """Do what `step_process` does, but for its answer to signals."""
     if RUN_FOLDER_VARIABLE not in os.environ:
         with record_attempt(step, output=output, work_root=work_root):
             yield to_stderr(step, every_s=30.0)

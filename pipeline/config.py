@@ -26,6 +26,7 @@ from albert_core.settings import (
 from albert_core.storage import is_remote, read_bytes
 from albert_core.storage_settings import StorageConfig
 from albert_core.tokenization.config import VocabConfig
+from albert_core.tracking.config import TrackingConfig
 from albert_core.yaml_text import load_yaml, load_yaml_as_text
 from components.checkpoint.config import CheckpointConfig
 from components.export.config import ExportConfig
@@ -79,6 +80,7 @@ class RunConfig:
         vertex_models: Where the exports of an accepted model are entered, after a run on a
             platform: the registry of models of Vertex AI.
         storage: How buckets are called.
+        tracking: Where the run's trainings and scores are tracked.
     """
 
     title: str = "albert"
@@ -98,6 +100,7 @@ class RunConfig:
     retraining: RetrainingConfig = dataclasses.field(default_factory=RetrainingConfig)
     vertex_models: VertexModelsConfig = dataclasses.field(default_factory=VertexModelsConfig)
     storage: StorageConfig = dataclasses.field(default_factory=StorageConfig)
+    tracking: TrackingConfig = dataclasses.field(default_factory=TrackingConfig)
 
     def __post_init__(self) -> None:
         """Refuse dates in the wrong place, two starts, and what the model does not fit.

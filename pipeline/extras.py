@@ -24,6 +24,7 @@ _EXTRAS: Mapping[str, str] = {
     "keras": "train",
     "kfp": "pipeline",
     "matplotlib": "report",
+    "mlflow": "mlflow",
     "numba": "data,train",
     "onnx": "export",
     "onnxruntime": "export",
@@ -40,6 +41,7 @@ _EXTRAS: Mapping[str, str] = {
     "tf2onnx": "export",
     "tokenizers": "data",
     "uvicorn": "serve",
+    "wandb": "wandb",
 }
 
 # What the steps of every run import, and of those from text.

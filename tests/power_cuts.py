@@ -24,7 +24,7 @@ from tests.helpers.power_cuts import KILLED, call_in_fork
 from tests.helpers.stopped_work import contents, make_inputs
 from tests.helpers.tiny_run import TINY_CONFIG, write_tasks
 
-_PRELOADED = (
+PRELOADED = (
     "albert_core.inference",
     "albert_core.inference.file_prediction",
     "components.export.single_model",
@@ -79,7 +79,7 @@ def main() -> int:
     parser.add_argument("commands", nargs="*", help="else all but run, of which one takes minutes")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="only every n-th place")
     options = parser.parse_args()
-    for module in _PRELOADED:
+    for module in PRELOADED:
         __import__(module)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -101,7 +101,7 @@ def cut(name: str, command: Sequence[str], folder: Path, every: int) -> int:
     """
     began = time.monotonic()
     assert _run(command, folder / "whole") == 0, (folder / "whole/log").read_text()
-    expected = _result(folder / "whole")
+    expected = read_result(folder / "whole")
     num_places = num_wrong = 0
     for number in range(1, 1_000_000, every):
         case = folder / "case"
@@ -111,7 +111,11 @@ def cut(name: str, command: Sequence[str], folder: Path, every: int) -> int:
         num_places += 1
         status = _run(command, case)
         lines = (case / "log").read_text().splitlines()
-        wrong = f"status {status}: {lines[-1:]}" if status else _difference(expected, _result(case))
+        wrong = (
+            f"status {status}: {lines[-1:]}"
+            if status
+            else describe_difference(expected, read_result(case))
+        )
         num_wrong += bool(wrong)
         if wrong:
             print(f"{name} | killed at {number} | {wrong}", flush=True)
@@ -135,7 +139,7 @@ def _run(command: Sequence[str], case: Path, *, killed_at: int = 0) -> int:
     return call_in_fork(run, killed_at=killed_at, log=case / "log")
 
 
-def _result(case: Path) -> dict[str, str]:
+def read_result(case: Path) -> dict[str, str]:
     """Return hashes of the files, less times, and names of folders that a command left.
 
     Of a run only the places, not what is below `artifacts`, `work` and the like: its folder keeps
@@ -155,7 +159,7 @@ def _result(case: Path) -> dict[str, str]:
     return {**names, **{f"place/{name}": value for name, value in contents(case / "place").items()}}
 
 
-def _difference(expected: Mapping[str, str], result: Mapping[str, str]) -> str:
+def describe_difference(expected: Mapping[str, str], result: Mapping[str, str]) -> str:
     left, lost = sorted(result.keys() - expected.keys()), sorted(expected.keys() - result.keys())
     other = [name for name, value in result.items() if expected.get(name, value) != value]
     parts = {"leaves": left, "lacks": lost, "other bytes in": other}

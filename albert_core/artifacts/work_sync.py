@@ -31,6 +31,7 @@ from albert_core.checksums import (
 )
 from albert_core.errors import InputError, StepFailedError
 from albert_core.object_storage import Generation
+from albert_core.stops import SAVING_S, longer_grace
 from albert_core.storage import (
     Version,
     fetch_files,
@@ -62,7 +63,8 @@ def synchronized_progress(progress: Path, address: str) -> Iterator[None]:
     Files appear in the cloud within `SYNC_EVERY_S` of being complete, and at the end of the body,
     also of one that fails. Whoever replaces a file of `progress` must do it by a rename, and
     write new ones under a name that begins with a dot; a log may grow in place. SIGTERM ends the
-    body by `SystemExit`; the loss of the lease interrupts it by SIGINT.
+    body, by `SystemExit` where no `answered_stops` does; the loss of the lease interrupts it by
+    SIGINT.
 
     Args:
         progress: Local folder, made here; what it held before is replaced.
@@ -86,25 +88,28 @@ def synchronized_progress(progress: Path, address: str) -> Iterator[None]:
         with _sigterm_as_exit():
             yield
     finally:
-        is_done.set()
-        thread.join()
-        sync.release_lease()
+        # Also of a process that was stopped: what is uploaded here is done on no other machine.
+        with longer_grace(lambda: SAVING_S, may_follow=True):
+            is_done.set()
+            thread.join()
+            sync.release_lease()
 
 
 @contextlib.contextmanager
 def _sigterm_as_exit() -> Iterator[None]:
     """Raise SystemExit(143) in the body at SIGTERM, so that there is a last upload.
 
-    The earlier handler is put back afterwards. Does nothing outside the main thread. Kubernetes and
-    Vertex AI send SIGTERM before they take a machine away. By default it would end the process
-    without running any `finally`.
+    The earlier handler is put back afterwards. Does nothing outside the main thread, or where
+    SIGTERM has a handler already. Kubernetes and Vertex AI send SIGTERM before they take a machine
+    away. By default it would end the process without running any `finally`.
     """
 
     def leave(number: int, _: Any) -> None:
         raise SystemExit(128 + number)
 
     # Python sets signal handlers in the main thread only.
-    if threading.current_thread() is not threading.main_thread():
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return
     before = signal.signal(signal.SIGTERM, leave)
@@ -240,6 +245,8 @@ class _ProgressSync:
                 # The new holder trains on from the last snapshot. Whatever this process computes
                 # from here on is lost: interrupt the main thread, as Ctrl-C does.
                 self._has_lost_lease = True
+                # A step of a run on this machine has Ctrl-C blocked in all of its threads.
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
                 os.kill(os.getpid(), signal.SIGINT)
                 return
             except Exception as error:

@@ -19,6 +19,7 @@ from albert_core.estimation.compiled_step import (
 from albert_core.estimation.prices import Prices
 from albert_core.pretraining.config import PretrainingConfig
 from albert_core.progress import ReportProgress, quiet
+from albert_core.stops import call_stoppably
 
 _NUM_PROCESSES = 2
 _MOST_ATTEMPTS = 4
@@ -141,12 +142,15 @@ def estimate(
     ]
     for request in requests:
         _num_micro_batches(request)
-    with in_compiler_process(_NUM_PROCESSES) as executor:
-        estimates = [
-            _estimate_phase(request, executor, utilisation, prices, progress)
-            for request in requests
-        ]
-    return fill_minutes(estimates)
+
+    def estimate_all() -> list[PhaseEstimate]:
+        with in_compiler_process(_NUM_PROCESSES) as executor:
+            return [
+                _estimate_phase(request, executor, utilisation, prices, progress)
+                for request in requests
+            ]
+
+    return fill_minutes(call_stoppably(estimate_all))
 
 
 def fill_minutes(estimates: Sequence[PhaseEstimate]) -> list[PhaseEstimate]:

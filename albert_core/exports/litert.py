@@ -15,6 +15,7 @@ from albert_core.exports.checksum import read_sealed, write_sealed
 from albert_core.exports.graph import Graph, float32_graph
 from albert_core.machine import num_usable_cores
 from albert_core.model_function import ModelFunction, ModelInputs, ModelOutputs
+from albert_core.stops import answered_by_system
 
 LITERT_NAME = "model.tflite"
 
@@ -75,4 +76,5 @@ def _convert(graph: Graph, folder: str) -> bytes:
     module.graph_variables = graph.variables
     signature = graph.function.get_concrete_function()
     tf.saved_model.save(module, folder, signatures=signature)
-    return tf.lite.TFLiteConverter.from_saved_model(folder).convert()
+    with answered_by_system():  # the converter, in C++, keeps all threads of Python waiting
+        return tf.lite.TFLiteConverter.from_saved_model(folder).convert()

@@ -10,6 +10,7 @@ import numpy as np
 from albert_core.finetuning.batches import padded_length
 from albert_core.finetuning.features import Features
 from albert_core.model_function import ModelFunction, ModelInputs
+from albert_core.training.signals import raise_if_signal
 
 DEFAULT_BATCH_SIZE = 64
 
@@ -46,9 +47,13 @@ def predict_outputs(
     Returns:
         For each output the row of each example, in the order of the examples. Rows whose size
         follows the batch's length, as logits of positions do, differ in size between examples.
+
+    Raises:
+        SignalError: A signal has come during a training, of which this is an evaluation.
     """
     outputs: dict[str, list[np.ndarray]] = {}
     for examples in length_sorted_batches(features.lengths, batch_size):
+        raise_if_signal()
         length = padded_length(features, examples, max_length, multiple=length_multiple)
         if on_batch:
             on_batch(len(examples))

@@ -27,6 +27,7 @@ from albert_core.progress import ReportProgress, quiet
 from albert_core.tasks import Task
 from albert_core.tasks.description import describe_files
 from albert_core.tokenization import Tokenizer
+from albert_core.tracking.step import TrackRow, untracked
 from albert_core.training.best_weights import copy_best
 from albert_core.training.devices import use_devices, use_precision
 from albert_core.training.history import write_history
@@ -46,6 +47,7 @@ def run_finetuning(
     feature_cache: Path,
     trained_length: int | None = None,
     progress: ReportProgress = quiet,
+    track: TrackRow = untracked,
 ) -> Metrics:
     """Train every trial on the first device and write the best model into `results`.
 
@@ -72,6 +74,8 @@ def run_finetuning(
         trained_length: Longest sequences that the model was pretrained on, in tokens, for a
             warning; None where it is not known.
         progress: Receives the number of steps done.
+        track: Told the rows of the logs and the evaluations; of several trials with the trial's
+            name before theirs.
 
     Returns:
         The best dev metrics, with several seeds also mean and sample standard deviation; the step,
@@ -101,6 +105,7 @@ def run_finetuning(
         progress(0, 0, f"{task.name}: {files}")
         progress(0, 0, "making features")
         train, dev = program.read(data, "train"), program.read(data, "dev")
+        configs = config.trials(num_examples=len(train.examples))
         trainer = TrialTrainer(
             program=program,
             model_config=model_config,
@@ -110,8 +115,10 @@ def run_finetuning(
             checkpoints=checkpoints,
             work=work,
             progress=progress,
+            track=track,
+            is_alone=len(configs) == 1,
         )
-        trials = [trainer.run(one) for one in config.trials(num_examples=len(train.examples))]
+        trials = [trainer.run(one) for one in configs]
     group = best_trials(trials, task.metrics[0])
     best = max(group, key=lambda trial: trial.best[task.metrics[0]])
     _write_results(results, model_config, tokenizer, task, trials, best, checkpoints)

@@ -25,6 +25,7 @@ from albert_core.optimizers.factory import make_optimizer
 from albert_core.pooling import POOLINGS
 from albert_core.progress import ReportProgress
 from albert_core.tasks import Task
+from albert_core.tracking.step import TrackRow, untracked
 from albert_core.training.history import best_row
 from albert_core.training.loop import train
 from albert_core.training.plan import TrainingPlan
@@ -68,6 +69,8 @@ class TrialTrainer:
         checkpoints: Folder that exists and holds a folder of checkpoints for each trial.
         work: What is trained: settings and inputs. Checkpoints of other work are not taken up.
         progress: Receives the number of steps done.
+        track: Told the rows of the logs and the evaluations.
+        is_alone: Whether there is one trial only; of several, the tracked names begin with theirs.
     """
 
     program: TaskProgram
@@ -78,6 +81,8 @@ class TrialTrainer:
     checkpoints: Path
     work: str
     progress: ReportProgress
+    track: TrackRow = untracked
+    is_alone: bool = True
 
     def run(self, config: FinetuningConfig) -> Trial:
         """Train once, from the trial's newest checkpoint if there is one; leave its best weights.
@@ -108,9 +113,18 @@ class TrialTrainer:
             work=f"{self.work} {name}",
             progress=self.progress,
             safeguards=SafeguardConfig(spike_ratio=0.0),  # losses near 0 jump by large ratios
+            track=self.track if self.is_alone else self._track_as(name),
         )
         best = best_row(state.history, plan.monitor)
         return Trial(name=name, config=config, history=state.history, best=best, weights=state.best)
+
+    def _track_as(self, name: str) -> TrackRow:
+        """Return what tells the tracker values of a trial under the trial's name."""
+
+        def track(step: int, values: Mapping[str, Any]) -> None:
+            self.track(step, {f"{name}/{value}": values[value] for value in values})
+
+        return track
 
     def _new_model(self, config: FinetuningConfig, plan: TrainingPlan) -> AlbertWithHead:
         """Return a compiled model: its encoder with the given weights, all others from the seed.

@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from albert_core.model.pretraining import METRIC_NAMES, PretrainingModel
+from albert_core.training.signals import has_signal, raise_if_signal
 
 EVALUATION_METRICS = (*METRIC_NAMES, "loss")
 """The original's metrics, the first in eval_results.txt."""
@@ -123,6 +124,14 @@ class HeldOutModel(keras.Model):
         return self.get_metrics_result()
 
 
+class _EndAtSignal(keras.callbacks.Callback):
+    """Ends an evaluation after a batch, in Keras's way, once a signal has come."""
+
+    def on_test_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Look whether one has come."""
+        self.model.stop_evaluating = has_signal()
+
+
 def evaluate_held_out(model: HeldOutModel, batches: object) -> dict[str, float]:
     """Evaluate on held-out batches and return the metrics by name.
 
@@ -131,8 +140,13 @@ def evaluate_held_out(model: HeldOutModel, batches: object) -> dict[str, float]:
     how many of all they are. What has nothing to be measured on is left out: accuracy and loss of a
     kind that does not occur, recall where no token is replaced, precision where none is taken for
     replaced.
+
+    Raises:
+        SignalError: A signal has come during the training; the evaluation is left unfinished.
     """
-    metrics = model.evaluate(batches, return_dict=True, verbose=0)
+    callbacks = [_EndAtSignal()]
+    metrics = model.evaluate(batches, return_dict=True, verbose=0, callbacks=callbacks)
+    raise_if_signal()
     metrics["loss"] = metrics[_LOSS]
     names = (*model.model.metric_names, "loss", *model.model.evaluation_names)
     kept = {name: float(metrics[name]) for name in names}

@@ -25,6 +25,7 @@ from albert_core.progress import ReportProgress, quiet
 from albert_core.records.description import RecordsDescription
 from albert_core.storage import local_folder
 from albert_core.tokenization import Tokenizer
+from albert_core.tracking.step import TrackRow, untracked
 from albert_core.training.devices import Devices, use_devices, use_precision
 from albert_core.training.history import best_row
 from albert_core.training.log import read_log, recover_log
@@ -42,6 +43,7 @@ def run_pretraining(
     checkpoints: Path,
     work: str,
     progress: ReportProgress = quiet,
+    track: TrackRow = untracked,
 ) -> Metrics:
     """Pretrain on records; write the best model of the last phase reached into `results`.
 
@@ -63,6 +65,7 @@ def run_pretraining(
         checkpoints: Keeps the checkpoints; a killed run continues from the newest.
         work: What is trained: settings and inputs. Checkpoints of other work are not taken up.
         progress: Told how far it is.
+        track: Told the rows of the log and the evaluations.
 
     Returns:
         The metrics of `evaluate_held_out` for that model, with its step and the `masking` in words;
@@ -112,7 +115,7 @@ def run_pretraining(
         else:
             scale_residual_kernels(model, config.residual_init_scale)
         with locate_corrupt_record(data):
-            state = _train(model, data, phases, config, devices, checkpoints, work, progress)
+            state = _train(model, data, phases, config, devices, checkpoints, work, progress, track)
         phases = _settled(phases, state)
         best = best_row(state.history, config.monitor)
         if devices.is_chief:
@@ -144,6 +147,7 @@ def _train(
     checkpoints: Path,
     work: str,
     progress: ReportProgress,
+    track: TrackRow,
 ) -> TrainingState:
     """Train all phases, each on its own data; return the final state.
 
@@ -158,6 +162,7 @@ def _train(
         checkpoints: Folder of checkpoints, best weights and log.
         work: What is trained.
         progress: Told how far it is.
+        track: Told the rows of the log and the evaluations.
 
     Raises:
         InputError: A batch cannot be divided evenly, or too few records are held out.
@@ -210,6 +215,7 @@ def _train(
         progress=progress,
         safeguards=config.safeguards,
         measure_speed=SpeedMeter(model.config, config, data, phases, plan, devices),
+        track=track,
         is_chief=devices.is_chief,
     )
     # Once, as it costs as much as an evaluation; the outputs of several processes are on several

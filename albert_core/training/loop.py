@@ -8,6 +8,8 @@ from typing import Any
 import keras
 
 from albert_core.progress import ReportProgress
+from albert_core.stops import SAVING_S, longer_grace
+from albert_core.tracking.step import TrackRow, untracked
 from albert_core.training.callbacks.budget import Budget, lost_patience
 from albert_core.training.callbacks.checkpointing import Checkpointing
 from albert_core.training.callbacks.evaluation import Evaluate, Evaluation
@@ -16,6 +18,7 @@ from albert_core.training.callbacks.progress import ProgressReport
 from albert_core.training.callbacks.safeguards import Safeguards
 from albert_core.training.callbacks.step_counter import StepCounter
 from albert_core.training.callbacks.time_budget import TimeBudget
+from albert_core.training.callbacks.tracking import Tracking
 from albert_core.training.checkpoint import restore_latest
 from albert_core.training.plan import TrainingPlan
 from albert_core.training.safeguards import DivergenceError, SafeguardConfig
@@ -35,6 +38,7 @@ def train(
     progress: ReportProgress,
     safeguards: SafeguardConfig | None = None,
     measure_speed: MeasureSpeed = lambda first, last, seconds: {},
+    track: TrackRow = untracked,
     is_chief: bool = True,
 ) -> TrainingState:
     """Train a compiled model to the end of the plan; keep its best weights.
@@ -56,6 +60,7 @@ def train(
         safeguards: What to do when training diverges; the defaults when not given.
         measure_speed: Function of (first step, last step, seconds between them); returns metrics
             for the log.
+        track: Told the rows of the log and the evaluations.
         is_chief: Whether this process writes; of several, one does.
 
     Returns:
@@ -64,8 +69,9 @@ def train(
 
     Raises:
         InputError: The newest checkpoint does not fit the model.
-        StepFailedError: It was interrupted by SIGTERM or Ctrl-C, and is saved; training diverged,
-            and the last good checkpoint, if there is one, is kept; or one cannot be written.
+        StoppedError: It was stopped by SIGTERM or Ctrl-C, and is saved.
+        StepFailedError: Training diverged, and the last good checkpoint, if there is one, is kept;
+            or one cannot be written.
     """
     safeguards = safeguards or SafeguardConfig()
     # Keras builds it at the first step, but a checkpoint is read into its moments before.
@@ -78,14 +84,19 @@ def train(
         progress(state.step, session.num_expected_steps, "a damaged checkpoint is left out")
     if safeguards.action == "roll_back" and not state.step:
         session.save()  # so that there is a checkpoint to go back to
-    with catch_signals() as signal_name:
+    with (
+        catch_signals() as signal_name,
+        # No longer where no step would be lost, as while the first one is compiled.
+        longer_grace(lambda: SAVING_S if session.state.step != session.saved_step else 0.0),
+    ):
         guard = Safeguards(session, safeguards, progress)
         # The order matters: each callback says what must be done before and after it.
         callbacks = [
             StepCounter(session),
-            Evaluation(session, evaluate),
+            Evaluation(session, evaluate, signal_name),
             guard,
             LogWriter(session, measure_speed),
+            Tracking(session, track),
             *([TimeBudget(session)] if plan.minutes else []),
             Budget(session),
             Checkpointing(session, signal_name),
@@ -115,7 +126,8 @@ def _continue(
 
     Raises:
         DivergenceError: The safeguards call a loss or an evaluation divergence.
-        StepFailedError: A signal was received, or a checkpoint cannot be written.
+        StoppedError: A signal was received, and the last step is saved.
+        StepFailedError: A checkpoint cannot be written.
     """
     if session.needs_evaluation:
         # Not by `fit`, which would train one step at least.

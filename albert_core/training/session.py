@@ -3,10 +3,12 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import keras
 
 from albert_core.backends import sync_variables
+from albert_core.errors import StoppedError
 from albert_core.training.checkpoint import save_checkpoint
 from albert_core.training.minutes import UNSETTLED
 from albert_core.training.plan import TrainingPlan
@@ -27,8 +29,10 @@ class TrainingSession:
         work: What is trained, which its checkpoints name: those of another are not taken up.
         recent_metrics: Means over the steps since the last line of the log; None at steps without
             a line.
+        log_row: The line of the log of the last step; None at steps without one.
         last_log: Step of the last line of the log, and when it was written (monotonic seconds).
         last_save_s: When the last checkpoint was written (monotonic seconds).
+        saved_step: Step of the last checkpoint, written or restored; 0 without one.
     """
 
     def __init__(
@@ -49,8 +53,10 @@ class TrainingSession:
         # The time trained before an interruption counts: budgets are for the whole run.
         self._begin_s = now - state.seconds
         self.recent_metrics: Mapping[str, float] | None = None
+        self.log_row: Mapping[str, float] | None = None
         self.last_log = (state.step, now)
         self.last_save_s = now
+        self.saved_step = state.step
 
     @property
     def seconds(self) -> float:
@@ -130,3 +136,20 @@ class TrainingSession:
         if self.is_chief:
             keep = self.plan.keep_checkpoints
             save_checkpoint(self.folder, self.model, self.state, keep=keep, work=self.work)
+        self.saved_step = self.state.step
+
+    def save_and_stop(self, signal_name: str) -> NoReturn:
+        """Save the last step, as a signal asks the process to end.
+
+        Args:
+            signal_name: Name of the signal.
+
+        Raises:
+            StoppedError: Always, once the step is saved.
+            StepFailedError: It cannot be saved.
+        """
+        self.save()
+        raise StoppedError(
+            f"stopped by {signal_name} after {self.state.step:,} steps; they are saved in "
+            f"{self.folder}: run again to continue there"
+        )

@@ -1,4 +1,4 @@
-"""Catches SIGTERM and Ctrl-C, so that the step in progress can be saved before the process ends."""
+"""Takes note of SIGTERM and Ctrl-C, so that the step in progress is saved before the end."""
 
 import contextlib
 import signal
@@ -6,7 +6,13 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+from albert_core.stops import STOP_SIGNALS, take_note
+
+_received: list[str] = []
+
+
+class SignalError(Exception):
+    """A signal came during an evaluation, which was left unfinished."""
 
 
 @contextlib.contextmanager
@@ -16,13 +22,13 @@ def catch_signals() -> Iterator[Callable[[], str | None]]:
     After it, and at the end, the handlers of before are restored: a second signal ends a process
     that hangs. Outside the main thread, where Python allows no handlers, nothing is caught.
     """
-    received: list[str] = []
 
     def notice(number: int, _: Any) -> None:
         # Noted, not raised: a signal arrives anywhere, also between the assignments of a step, and
         # what was saved then would be neither step.
-        received.append(signal.Signals(number).name)
+        _received.append(signal.Signals(number).name)
         restore()
+        take_note(number)
 
     def restore() -> None:
         for number, handler in before.items():
@@ -31,8 +37,25 @@ def catch_signals() -> Iterator[Callable[[], str | None]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None
         return
-    before = {number: signal.signal(number, notice) for number in _SIGNALS}
+    _received.clear()
+    before = {number: signal.signal(number, notice) for number in STOP_SIGNALS}
     try:
-        yield lambda: received[0] if received else None
+        yield lambda: _received[0] if _received else None
     finally:
         restore()
+        _received.clear()
+
+
+def has_signal() -> bool:
+    """Return whether a signal has been caught by the `catch_signals` that this is called within."""
+    return bool(_received)
+
+
+def raise_if_signal() -> None:
+    """End an evaluation between two batches if a signal has been caught.
+
+    Raises:
+        SignalError: There is one; the training saves the steps before the evaluation.
+    """
+    if has_signal():
+        raise SignalError

@@ -8,7 +8,7 @@ from typing import Any
 
 from albert_core.artifacts.inputs import input_folder
 from albert_core.artifacts.manifest import Manifest, Metrics, find_manifest
-from albert_core.artifacts.step import run_step
+from albert_core.artifacts.step import run_step, work_fingerprint
 from albert_core.checkpoints import read_checkpoint
 from albert_core.files import write_json
 from albert_core.inference.baselines import BASELINES_NAME, WITHOUT_MODEL
@@ -17,6 +17,9 @@ from albert_core.progress import ReportProgress, quiet
 from albert_core.storage import exists, join, read_bytes
 from albert_core.tasks import Task, task_fingerprint
 from albert_core.tasks.metrics import CLASSIFICATION_NAME
+from albert_core.tracking.config import NO_TRACKING, TrackingConfig
+from albert_core.tracking.step import tracked_step
+from components.finetune.job import task_step_name
 
 METRICS_NAME = "metrics.json"
 
@@ -32,6 +35,7 @@ def evaluate(
     lower_case: bool | None = None,
     strip_accents: bool | None = None,
     work_root: str | Path | None = None,
+    tracking: TrackingConfig = NO_TRACKING,
     progress: ReportProgress = quiet,
 ) -> Manifest:
     """Score a model, and publish metrics.json and its predictions on dev and test files.
@@ -52,6 +56,7 @@ def evaluate(
         lower_case: Whether that vocabulary is for lower-cased text, if not as the files say.
         strip_accents: Whether it is for text without accents, if not as the files say.
         work_root: Folder of the work folders; beside `output` when not given.
+        tracking: Where the scores are tracked; as this process's environment says when off.
         progress: Told what it is doing.
 
     Returns:
@@ -62,6 +67,7 @@ def evaluate(
         InputError: An input is missing or unusable, the model is not one for the task, or `output`
             holds something else.
     """
+    places = {"model": model, "data": data}
     model, data = input_folder(model), input_folder(data)
     side_files: dict[str, Any] = {
         "config": albert_config,
@@ -71,8 +77,13 @@ def evaluate(
     }
     scored = task or read_declared_task(model)
     identity = _identify(model, side_files)
+    settings = {"task": scored.name, "initialization": identity.initialization}
+    inputs = {
+        "model": identity.content_hash,
+        "data": task_fingerprint(scored, data, needs_training=False),
+    }
 
-    def write_scores(results: Path, _: Path) -> Metrics:
+    def write_scores(results: Path, progress_folder: Path) -> Metrics:
         """Load and score the model; write metrics and predictions into `results`; return metrics.
 
         Baselines are scored only for pretrained weights. Called by `run_step`.
@@ -80,26 +91,35 @@ def evaluate(
         from albert_core.inference import load
         from albert_core.inference.evaluation import evaluate_splits
 
-        scores = evaluate_splits(
-            load(model, task=task, **side_files),
-            data=data,
-            results=results,
-            # One set for each task is enough: the model from random weights is a baseline itself.
-            with_baselines=identity.initialization == "pretrained",
+        with tracked_step(
+            tracking,
+            step=task_step_name("evaluate", scored.name, identity.initialization),
+            settings=settings,
+            places=places,
+            output=output,
+            folder=progress_folder,
+            work=work_fingerprint("evaluate", settings, inputs),
             progress=progress,
-        )
-        write_json(results / METRICS_NAME, scores)
-        if baseline := read_baselines(results).get(WITHOUT_MODEL):
-            scores = {**scores, "without_model_score": baseline["score"]}
+        ) as tracker:
+            scores = evaluate_splits(
+                load(model, task=task, **side_files),
+                data=data,
+                results=results,
+                # One set for each task is enough: the model from random weights is a baseline
+                # itself.
+                with_baselines=identity.initialization == "pretrained",
+                progress=progress,
+            )
+            write_json(results / METRICS_NAME, scores)
+            if baseline := read_baselines(results).get(WITHOUT_MODEL):
+                scores = {**scores, "without_model_score": baseline["score"]}
+            tracker.log_scores(scores)
         return {name: round(value, 4) for name, value in scores.items()}
 
     return run_step(
         "evaluate",
-        config={"task": scored.name, "initialization": identity.initialization},
-        inputs={
-            "model": identity.content_hash,
-            "data": task_fingerprint(scored, data, needs_training=False),
-        },
+        config=settings,
+        inputs=inputs,
         output=output,
         work_root=work_root,
         body=write_scores,

@@ -16,6 +16,9 @@ from albert_core.optimizers.settings import without_unchanged
 from albert_core.pooling import ORIGINAL_POOLING
 from albert_core.progress import ReportProgress, quiet
 from albert_core.tasks import Task, task_fingerprint
+from albert_core.tracking.config import NO_TRACKING, TrackingConfig
+from albert_core.tracking.step import tracked_step
+from components.finetune.job import task_step_name
 
 # What settings that earlier versions did not have were, in effect.
 _FORMERLY: Mapping[str, Any] = {
@@ -40,6 +43,7 @@ def finetune(
     vocab: str | Path | None = None,
     lower_case: bool | None = None,
     strip_accents: bool | None = None,
+    tracking: TrackingConfig = NO_TRACKING,
     progress: ReportProgress = quiet,
 ) -> Manifest:
     """Fine-tune and publish the model with the best dev score, by the task's first metric.
@@ -59,6 +63,7 @@ def finetune(
         vocab: Vocabulary of the checkpoint, if not the one beside it.
         lower_case: Whether that vocabulary is for lower-cased text, if not as the files say.
         strip_accents: Whether it is for text without accents, if not as the files say.
+        tracking: Where the training is tracked; as this process's environment says when off.
         progress: Receives the number of steps done.
 
     Returns:
@@ -69,6 +74,7 @@ def finetune(
         StepFailedError: A training was interrupted or diverged; its checkpoint is left.
     """
     config = dataclasses.replace(config, pooling=config.pooling_of(task))
+    places = {"pretrained": pretrained, "data": data}
     pretrained, data = input_folder(pretrained), input_folder(data)
     cache = local_work_root(work_root) / "features" if work_root else None
     checkpoint = read_checkpoint(
@@ -98,19 +104,33 @@ def finetune(
         """
         from albert_core.finetuning.program import run_finetuning
 
-        return run_finetuning(
-            task=task,
-            data=data,
-            pretrained=checkpoint,
-            initialization=initialization,
-            config=config,
-            results=results,
-            checkpoints=checkpoints,
-            work=work_fingerprint("finetune", settings, inputs),
-            feature_cache=cache or checkpoints / "features",
-            trained_length=None if is_random else find_trained_length(pretrained),
+        work = work_fingerprint("finetune", settings, inputs)
+        with tracked_step(
+            tracking,
+            step=task_step_name("finetune", task.name, initialization),
+            settings=settings,
+            places=places,
+            output=output,
+            folder=checkpoints,
+            work=work,
             progress=progress,
-        )
+        ) as tracker:
+            metrics = run_finetuning(
+                task=task,
+                data=data,
+                pretrained=checkpoint,
+                initialization=initialization,
+                config=config,
+                results=results,
+                checkpoints=checkpoints,
+                work=work,
+                feature_cache=cache or checkpoints / "features",
+                trained_length=None if is_random else find_trained_length(pretrained),
+                progress=progress,
+                track=tracker.log_row,
+            )
+            tracker.log_scores(metrics)
+        return metrics
 
     return run_step(
         "finetune",

@@ -1,12 +1,13 @@
 """Pretrain on TPUs by a custom job of Vertex AI, from a component that only waits for it."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from albert_core.errors import StepFailedError
+from albert_core.errors import StepFailedError, StoppedError
 from albert_core.files import hash_json
 from albert_core.progress import ReportProgress, quiet
+from albert_core.stops import SAVING_S, longer_grace
 from albert_core.training.signals import catch_signals
 from components.service_calls import CallConfig, Service
 from components.vertex import REQUEST_LABEL, job_client, to_message
@@ -18,8 +19,8 @@ _FINAL_STATES = (
     "JOB_STATE_CANCELLED",
     "JOB_STATE_EXPIRED",
 )
-# Kubernetes kills a pod 30 s after SIGTERM; the job must be cancelled before.
 _MAX_PAUSE_S = 15.0
+_SIGNAL_POLL_S = 0.2
 
 
 def run_custom_job(
@@ -89,12 +90,14 @@ def run_custom_job(
     )
     service = Service(name=f"Vertex AI in {location}", config=calls or CallConfig())
     jobs = _CustomJobs(job_client(location, endpoint), f"projects/{project}/locations/{location}")
-    name = service.create_once(
-        f"custom job {display_name}",
-        find=lambda timeout_s: jobs.find_unfinished(job["labels"][REQUEST_LABEL], timeout_s),
-        create=lambda timeout_s: jobs.create(job, timeout_s),
-    )
-    _wait(service, jobs, name, display_name, progress)
+    # Also while it is made, or it could be left uncancelled; and each call may take its time.
+    with catch_signals() as signal_name, longer_grace(lambda: SAVING_S):
+        name = service.create_once(
+            f"custom job {display_name}",
+            find=lambda timeout_s: jobs.find_unfinished(job["labels"][REQUEST_LABEL], timeout_s),
+            create=lambda timeout_s: jobs.create(job, timeout_s),
+        )
+        _wait(service, jobs, name, display_name, progress, signal_name)
 
 
 def _job_spec(
@@ -196,12 +199,17 @@ class _CustomJobs:
 
 
 def _wait(
-    service: Service, jobs: _CustomJobs, name: str, display_name: str, progress: ReportProgress
+    service: Service,
+    jobs: _CustomJobs,
+    name: str,
+    display_name: str,
+    progress: ReportProgress,
+    signal_name: Callable[[], str | None],
 ) -> None:
     """Ask for a job's state until it has succeeded; cancel the job on SIGTERM or SIGINT.
 
-    Pauses between calls double from `first_pause_s` to 15 s. Signals are noticed after a pause,
-    and only in the main thread. Does not wait until a cancelled job has ended.
+    Pauses between calls double from `first_pause_s` to 15 s, and end at a signal. Signals are
+    noticed in the main thread only. Does not wait until a cancelled job has ended.
 
     Args:
         service: Makes the calls.
@@ -209,29 +217,37 @@ def _wait(
         name: Its full name.
         display_name: Its name for messages.
         progress: Called with each new state.
+        signal_name: Returns the name of the signal that the process received, or None.
 
     Raises:
-        StepFailedError: The job did not succeed, or was cancelled.
+        StoppedError: The job was cancelled by a signal.
+        StepFailedError: The job did not succeed.
         ServiceError: Vertex AI refused a call, or kept failing.
     """
     pause_s, shown = service.config.first_pause_s, ""
-    with catch_signals() as signal_name:
-        while True:
-            job = service.call(f"watch {name}", lambda timeout_s: jobs.get(name, timeout_s))
-            state = job.state.name
-            if state != shown:
-                progress(0, 0, f"{display_name}: {state.removeprefix('JOB_STATE_').lower()}")
-                shown = state
-            if state in _FINAL_STATES:
-                break
-            if signal := signal_name():
-                service.call(f"cancel {name}", lambda timeout_s: jobs.cancel(name, timeout_s))
-                raise StepFailedError(f"{display_name}: cancelled {name}, as {signal} came")
-            time.sleep(pause_s)
-            pause_s = min(2 * pause_s, _MAX_PAUSE_S)
+    while True:
+        job = service.call(f"watch {name}", lambda timeout_s: jobs.get(name, timeout_s))
+        state = job.state.name
+        if state != shown:
+            progress(0, 0, f"{display_name}: {state.removeprefix('JOB_STATE_').lower()}")
+            shown = state
+        if state in _FINAL_STATES:
+            break
+        _pause(pause_s, is_over=lambda: bool(signal_name()))
+        if signal := signal_name():
+            service.call(f"cancel {name}", lambda timeout_s: jobs.cancel(name, timeout_s))
+            raise StoppedError(f"{display_name}: cancelled {name}, as {signal} came")
+        pause_s = min(2 * pause_s, _MAX_PAUSE_S)
     if state != "JOB_STATE_SUCCEEDED":
         reason = f": {job.error.message}" if job.error.message else ""
         raise StepFailedError(
             f"{display_name}: {name} ended as {state.removeprefix('JOB_STATE_').lower()}{reason}; "
             "its log is in Cloud Logging"
         )
+
+
+def _pause(seconds: float, *, is_over: Callable[[], bool]) -> None:
+    """Sleep so long, or until a function, asked five times a second, returns True."""
+    end = time.monotonic() + seconds
+    while not is_over() and (left := end - time.monotonic()) > 0:
+        time.sleep(min(left, _SIGNAL_POLL_S))

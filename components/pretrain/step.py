@@ -21,6 +21,8 @@ from albert_core.progress import ReportProgress, quiet
 from albert_core.records.config import recorded_masking
 from albert_core.records.description import RecordsDescription, describe_records
 from albert_core.tokenization import Tokenizer, load_tokenizer
+from albert_core.tracking.config import NO_TRACKING, TrackingConfig
+from albert_core.tracking.step import tracked_step
 from albert_core.training.devices import is_led_by_another
 
 # Settings of the schedule that the first version had, and other settings that it did not have.
@@ -39,6 +41,7 @@ def pretrain(
     config: PretrainingConfig,
     output: str | Path,
     work_root: str | Path | None = None,
+    tracking: TrackingConfig = NO_TRACKING,
     is_confirmed: bool = True,
     progress: ReportProgress = quiet,
 ) -> Manifest:
@@ -55,6 +58,7 @@ def pretrain(
         config: How to train.
         output: Folder to write, local, gs:// or s3://.
         work_root: Folder of the work folders; beside `output` when not given.
+        tracking: Where the training is tracked; as this process's environment says when off.
         is_confirmed: Whether it may take more than a day by the estimate of `this_machine`; work
             that has a checkpoint goes on in any case.
         progress: Told the steps done, of how many, and the losses.
@@ -86,24 +90,41 @@ def pretrain(
         inputs["init_checkpoint"] = checkpoint.content_hash()
     settings = {"model": dataclasses.asdict(model), "pretraining": recorded_settings(config)}
 
+    work = work_fingerprint("pretrain", settings, inputs)
+    is_follower = is_led_by_another()
+
     def body(results: Path, checkpoints: Path) -> Metrics:
         """Train from the last checkpoint, write the best model to `results`, return its metrics."""
         if not is_confirmed and not any(checkpoints.iterdir()):
             refuse_unconfirmed(config, model_config, next(iter(by_length)))
         from albert_core.pretraining.program import run_pretraining
 
-        return run_pretraining(
-            records=by_length,
-            tokenizer=tokenizer,
-            model_config=model_config,
-            config=config,
-            results=results,
-            checkpoints=checkpoints,
-            work=work_fingerprint("pretrain", settings, inputs),
+        with tracked_step(
+            tracking,
+            step="pretrain",
+            settings=settings,
+            places={"vocab": vocab, "records": folders},
+            output=output,
+            folder=checkpoints,
+            work=work,
             progress=progress,
-        )
+            is_chief=not is_follower,
+        ) as tracker:
+            metrics = run_pretraining(
+                records=by_length,
+                tokenizer=tokenizer,
+                model_config=model_config,
+                config=config,
+                results=results,
+                checkpoints=checkpoints,
+                work=work,
+                progress=progress,
+                track=tracker.log_row,
+            )
+            tracker.log_scores(metrics)
+        return metrics
 
-    run = run_step_as_follower if is_led_by_another() else run_step
+    run = run_step_as_follower if is_follower else run_step
     return run(
         "pretrain",
         config=settings,

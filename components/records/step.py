@@ -14,6 +14,7 @@ from albert_core.files import write_json
 from albert_core.progress import ReportProgress, quiet
 from albert_core.records.config import RecordsConfig, recorded_masking
 from albert_core.records.documents import shard_names
+from albert_core.stops import call_stoppably
 from albert_core.storage import fetch_file, join, remove_folder
 from albert_core.tokenization import load_tokenizer
 from components.records.beam_pipeline import WorkerContext, name_splits, run_beam
@@ -104,7 +105,12 @@ def make_records(
         refuse_full_disk(estimate, work)
         options = beam.options_for(num_bytes=estimate.num_text_bytes, num_splits=len(splits))
         try:
-            run_beam(context, splits, options)
+            # Beam waits for its workers before it passes an interruption on. Runners of clusters
+            # set handlers of signals, which only the main thread can.
+            if beam.runner == "local":
+                call_stoppably(lambda: run_beam(context, splits, options))
+            else:
+                run_beam(context, splits, options)
         except Exception as error:
             # Of a cluster's; workers on this machine connect to nothing.
             if failure := explain_failure(error):

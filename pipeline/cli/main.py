@@ -1,6 +1,7 @@
 """The `albert` command: how one of its commands is found and run.
 
-The exit status is 0 for success, 1 for failure, 2 for bad input, 130 when it was interrupted.
+The exit status is 0 for success, 1 for failure, 2 for bad input, 130 after Ctrl-C, 143 after
+SIGTERM, 141 if nobody reads the output.
 """
 
 import contextlib
@@ -13,11 +14,11 @@ from albert_core.errors import InputError, ServiceError, StepFailedError
 from albert_core.first_answer import interactive
 from albert_core.json_values import has_lone_surrogate
 from albert_core.library_logs import quiet_libraries
+from albert_core.stops import answered_stops, is_stopping
 from albert_core.suggestions import did_you_mean
 from albert_core.unused_imports import skip_unused_imports
 from pipeline.cli.commands import COMMANDS, Command, CommandGroup, Commands
 from pipeline.extras import describe_missing_package
-from pipeline.local.interruption import INTERRUPTED_STATUS, print_interrupted
 
 _SUMMARY = "Raw text in, a scored ALBERT out, as one resumable pipeline."
 _HELP, _FULL_HELP, _VERSION = ("-h", "--help"), "--help-all", "--version"
@@ -36,13 +37,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0; 1 if a step or a service failed; 2 for bad input or a missing package;
-        `INTERRUPTED_STATUS` after Ctrl-C; `BROKEN_PIPE_STATUS` if nobody reads the output.
+        130 after Ctrl-C, 143 after SIGTERM; `BROKEN_PIPE_STATUS` if nobody reads the output. If
+        `argv` is None, a process that is stopped ends here instead, as `answered_stops` says.
     """
-    skip_unused_imports()
-    quiet_libraries()
+    with answered_stops(ends_process=argv is None) as ending:
+        skip_unused_imports()
+        quiet_libraries()
+        return _run_to_its_end(list(sys.argv[1:] if argv is None else argv))
+    return ending.status
+
+
+def _run_to_its_end(arguments: list[str]) -> int:
+    """Run a command line, flush its output, and return the exit status."""
     try:
         try:
-            arguments = list(sys.argv[1:] if argv is None else argv)
             is_attended = not {*arguments[:1]} & _UNATTENDED_COMMANDS
             with interactive() if is_attended else contextlib.nullcontext():
                 return _run_arguments(arguments)
@@ -63,27 +71,31 @@ def _run_arguments(arguments: list[str]) -> int:
     try:
         _refuse_undecodable(arguments)
         _run_command(COMMANDS, arguments, prog="albert", summary=_SUMMARY)
-    except InputError as error:
-        print(f"albert: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except ModuleNotFoundError as error:
-        if (missing := describe_missing_package(" ".join(arguments[:1]), error)) is None:
+    except Exception as error:
+        # Whatever fails after a stop fails by it.
+        if is_stopping() or (end := _describe_end(error, " ".join(arguments[:1]))) is None:
             raise
-        print(f"albert: error: {missing}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
-        named = f"{error.filename}: the name is too long; shorten it"
-        print(f"albert: error: {named}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt as error:
-        print_interrupted(*error.args)
-        return INTERRUPTED_STATUS
-    except (StepFailedError, ServiceError) as error:
-        print(f"albert: {error}", file=sys.stderr)
-        return 1
+        status, line = end
+        print(f"albert: {line}", file=sys.stderr)
+        return status
     return 0
+
+
+def _describe_end(error: Exception, command: str) -> tuple[int, str] | None:
+    """Return exit status and line for an error that a command may end with; None for a bug.
+
+    Args:
+        error: What the command raised.
+        command: Its name.
+    """
+    if isinstance(error, InputError):
+        return 2, f"error: {' '.join(str(error).split())}"
+    if isinstance(error, ModuleNotFoundError):
+        missing = describe_missing_package(command, error)
+        return (2, f"error: {missing}") if missing else None
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return 2, f"error: {error.filename}: the name is too long; shorten it"
+    return (1, str(error)) if isinstance(error, StepFailedError | ServiceError) else None
 
 
 def _end_after_broken_pipe() -> int:

@@ -19,6 +19,7 @@ from albert_core.records.config import RecordsConfig
 from albert_core.storage import join, local_folder
 from albert_core.tasks import data_folder, find_task
 from albert_core.tokenization.config import VocabConfig
+from albert_core.tracking.config import TrackingConfig
 from components.number_formats import format_metric
 from components.records.runners import BeamConfig
 
@@ -86,6 +87,7 @@ def pretrain(
     *,
     model: ModelConfig,
     pretraining: PretrainingConfig,
+    tracking: TrackingConfig,
     vocab_dir: str,
     records_dir: tuple[str, ...],
     output: str,
@@ -97,6 +99,7 @@ def pretrain(
     Args:
         model: The architecture.
         pretraining: How to pretrain.
+        tracking: Where the training is tracked.
         vocab_dir: The vocabulary the records were made with.
         records_dir: Output of `albert records`, or TFRecord files of the original; for phases of
             several sequence lengths one of each.
@@ -106,6 +109,7 @@ def pretrain(
     """
     from components.pretrain.step import pretrain as step
 
+    tracking.check_here(output=output)
     manifest = step(
         records=records_dir,
         vocab=vocab_dir,
@@ -113,6 +117,7 @@ def pretrain(
         config=pretraining,
         output=output,
         work_root=work_root or None,
+        tracking=tracking,
         is_confirmed=yes,
         progress=to_stderr("pretrain"),
     )
@@ -122,6 +127,7 @@ def pretrain(
 def finetune(
     *,
     finetuning: FinetuningConfig,
+    tracking: TrackingConfig,
     task: str,
     data_dir: str,
     pretrained_dir: str,
@@ -136,6 +142,7 @@ def finetune(
 
     Args:
         finetuning: How to fine-tune.
+        tracking: Where the training is tracked.
         task: A known task, such as cola, squad2 or race; a folder of `data_dir` with a task.yaml;
             or the path of such a file.
         data_dir: Folder of the tasks' folders, as they are published.
@@ -149,6 +156,7 @@ def finetune(
     """
     from components.finetune.step import finetune as step
 
+    tracking.check_here(output=output)
     declared, data = find_task(task, local_folder(data_dir))
     manifest = step(
         task=declared,
@@ -161,6 +169,7 @@ def finetune(
         vocab=vocab,
         lower_case=lower_case,
         strip_accents=strip_accents,
+        tracking=tracking,
         progress=to_stderr(f"finetune {declared.name}"),
     )
     print_manifest(manifest, output)
@@ -168,6 +177,7 @@ def finetune(
 
 def evaluate(
     *,
+    tracking: TrackingConfig,
     data_dir: str,
     finetuned_dirs: tuple[str, ...],
     output: str,
@@ -180,6 +190,7 @@ def evaluate(
     """Score fine-tuned models on their tasks' dev sets and write predictions.
 
     Args:
+        tracking: Where the scores are tracked.
         data_dir: Folder of the tasks' folders, as they are published.
         finetuned_dirs: Fine-tuned models: outputs of `albert finetune`, checkpoints of the
             original's scripts or of Hugging Face; a run's folder is all its fine-tuned models.
@@ -195,6 +206,7 @@ def evaluate(
     from components.evaluate.step import read_classification
     from pipeline.cli.tables import print_classes, print_scores
 
+    tracking.check_here(output=output)
     tasks_folder = local_folder(data_dir)
     metrics, classes = {}, {}
     models = {
@@ -222,6 +234,7 @@ def evaluate(
             vocab=vocab,
             lower_case=lower_case,
             strip_accents=strip_accents,
+            tracking=tracking,
             progress=to_stderr(f"evaluate {declared.name}"),
         )
         title = f"{declared.name} ({model_name})"

@@ -1,43 +1,29 @@
-"""Ctrl-C: one line, the exit status that shells give to it, and nothing left running."""
+"""Ctrl-C and SIGTERM in a local run: its steps end in order, and then the process."""
 
 import contextlib
-import os
-import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Iterator
 
-INTERRUPTED_STATUS = 130  # 128 and the number of SIGINT
+from albert_core.child_processes import end_children
+from albert_core.stops import end_stopped_process, longer_grace
 
-_Result = TypeVar("_Result")
-
-
-def print_interrupted(message: str = "interrupted; run again to continue") -> None:
-    """Print the line that ends an interrupted command, on the process's own standard error.
-
-    `sys.stderr` may be redirected to a log when the interruption comes.
-    """
-    print(f"albert: {message}", file=sys.__stderr__, flush=True)
+# Longer than a step that is stuck takes to end itself; both are less than the five seconds within
+# which a run must end.
+_STEPS_END_WITHIN_S = 3.5
+_GRACE_S = 4.5
 
 
 @contextlib.contextmanager
 def exit_when_interrupted() -> Iterator[None]:
-    """Exit the process with status 130 as soon as the body is interrupted (KeyboardInterrupt).
+    """Exit the process as soon as the body is interrupted (KeyboardInterrupt), after its steps.
 
-    Nothing is cleaned up and no thread is waited for: kfp would first start the steps that wait
-    for a place, and then wait for all of them. The steps see that the run's lock is free and end.
+    Steps are told by SIGTERM, so that a training saves the step in progress, and are killed after
+    `_STEPS_END_WITHIN_S`. The status is 130, or 143 after SIGTERM. Nothing is cleaned up and no
+    thread is waited for: kfp would start the steps that wait for a place, and wait for all of them.
+    Steps in containers see that the run's lock is free and end.
     """
-    try:
-        yield
-    except KeyboardInterrupt:
-        print_interrupted()
-        os._exit(INTERRUPTED_STATUS)
-
-
-def call_in_thread(function: Callable[[], _Result]) -> _Result:
-    """Call a function in another thread, wait for it, and return its result or raise its error.
-
-    The main thread only waits, so that Python can raise KeyboardInterrupt there at once; the
-    function goes on then, until the process ends.
-    """
-    return ThreadPoolExecutor(max_workers=1).submit(function).result()
+    with longer_grace(lambda: _GRACE_S):
+        try:
+            yield
+        except KeyboardInterrupt:
+            end_children(within_s=_STEPS_END_WITHIN_S)
+            end_stopped_process()

@@ -23,6 +23,7 @@ from albert_core.partial_files import remove_removed, remove_whole_folder
 from albert_core.places.links import update_places
 from albert_core.places.outputs import ARTIFACTS_NAME
 from albert_core.progress import new_events, read_events
+from albert_core.stops import call_in_thread
 from albert_core.user_folder import temporary_files_in
 from components.file_lists import write_long_lists
 from components.report.step import PAGE_NAME, SUMMARY_NAME
@@ -40,9 +41,10 @@ from pipeline.extras import refuse_missing_packages_of_run
 from pipeline.local.containers import container_runner, engine_errors, make_writable
 from pipeline.local.damage import record_cache, remove_damaged
 from pipeline.local.inputs import LocalInputs
-from pipeline.local.interruption import call_in_thread, exit_when_interrupted
+from pipeline.local.interruption import exit_when_interrupted
 from pipeline.local.progress_display import show_progress
 from pipeline.local.run_folder import has_begun, lock_run_folder
+from pipeline.local.tracked_run import keep_tracked_run, tracking_environment
 from pipeline.platform_config import PARALLEL_JOBS, PlatformConfig
 from pipeline.preflight import pipeline_arguments
 
@@ -81,8 +83,8 @@ def run_locally(
 
     Checks all inputs, locks the folder, runs the steps and copies the report's page to the top of
     the folder. The stable places of the folder (`albert_core.places`) follow whenever a step has
-    finished, however the run ends. Progress is shown on standard output. Ctrl-C ends the whole
-    process at once, with status 130.
+    finished, however the run ends. Progress is shown on standard output. Ctrl-C ends the steps and
+    then the whole process, within seconds and with status 130.
 
     Args:
         config: The run.
@@ -103,7 +105,10 @@ def run_locally(
     """
     given, folder = folder, folder.absolute()
     refuse_unwritable(folder, is_replaced=False)
-    if runner == "process":
+    if runner == "docker":
+        config.tracking.check_containers(folder)
+    else:
+        config.tracking.check_here(output=work_root or str(folder))
         refuse_missing_packages_of_run(has_text=not config.checkpoint.path)
         refuse_missing_packages(config.export.formats)
     if config.vertex_models.project:
@@ -122,7 +127,9 @@ def run_locally(
         )
     pipeline = build_pipeline(PlatformConfig(), OptionalSteps.for_run(config))
     run_id = uuid.uuid4().hex
+    tracking = tracking_environment(config.tracking, folder, arguments["title"], work_root)
     environment = {
+        **tracking,
         RUN_FOLDER_VARIABLE: str(folder),
         RUN_ID_VARIABLE: run_id,
         RUN_WORKERS_VARIABLE: str(min(PARALLEL_JOBS, len(arguments["jobs"]))),
@@ -135,6 +142,7 @@ def run_locally(
         contextlib.ExitStack() as stack,
     ):
         events = folder / EVENTS_NAME
+        keep_tracked_run(folder, tracking)
         stack.enter_context(new_events(events, folder / "work" / "earlier-events.jsonl"))
         if containers is None:
             stack.enter_context(temporary_files_in(temporary_folder(folder / "work")))

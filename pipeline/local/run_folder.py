@@ -1,6 +1,7 @@
 """The folder of a local run: it belongs to one configuration, and one run at a time works there."""
 
 import contextlib
+import dataclasses
 import hashlib
 import operator
 import os
@@ -20,6 +21,7 @@ from albert_core.partial_files import partial_path
 from albert_core.places.outputs import RUN_CONFIG_NAME
 from albert_core.settings import parse_settings
 from albert_core.storage import join
+from albert_core.tracking.config import TrackingConfig
 from albert_core.yaml_text import load_yaml
 from components.runtime import EVENTS_NAME
 from pipeline.config import RunConfig, to_values
@@ -29,8 +31,15 @@ _CHECKSUM_LINE = b"# sha256 of the lines below: "
 # Whoever looks whether a run is at work, such as `albert info`, has its lock for a moment.
 _LOCK_TIMEOUT_S = 0.2
 
-# Settings that may change between runs of one folder: they add or leave out tasks, or say who pays.
-_FREE_SETTINGS = ("tasks", "random_weights_baseline", "storage.user_project", "storage.endpoint")
+# Settings that may change between runs of one folder: they add or leave out tasks, say who pays or
+# who looks on.
+_FREE_SETTINGS = (
+    "tasks",
+    "random_weights_baseline",
+    "storage.user_project",
+    "storage.endpoint",
+    *(f"tracking.{field.name}" for field in dataclasses.fields(TrackingConfig)),
+)
 # Sections on which the time of pretraining depends.
 _OF_PRETRAINING = ("vocab", "records", "model", "pretraining")
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from albert_core.errors import InputError, NoAccessError, NoConnectionError
 from albert_core.progress import ReportProgress, quiet
+from albert_core.tracking.config import GROUP_OF_OUTPUT
 from components.image import get_registry, image_name
-from components.resolve.dates import NO_DATE
+from components.resolve.dates import NO_DATE, with_date
 from pipeline.albert import OptionalSteps, build_pipeline
 from pipeline.config import RunConfig, plain_values
 from pipeline.preflight import pipeline_arguments
@@ -49,7 +50,8 @@ def compile_pipeline(
 
     Needs the variable ALBERT_REGISTRY. Inputs are looked for in their buckets first; without
     access to a bucket they stay unchecked, unless `caching` is set. Steps get the settings of
-    `storage`, or those of this process where these are empty, as environment variables.
+    `storage`, or those of this process where these are empty, and those of `tracking`, as
+    environment variables, which no cache goes by.
 
     Args:
         config: The run; its inputs are in buckets.
@@ -69,6 +71,7 @@ def compile_pipeline(
         NoConnectionError: `caching` is set, and there is no way to the buckets.
     """
     storage = config.storage.or_of_process()
+    config.tracking.check_elsewhere(resources.platform.title)
     if not get_registry():
         raise InputError(
             "ALBERT_REGISTRY: got nothing, expected the registry that holds the images, for "
@@ -84,12 +87,14 @@ def compile_pipeline(
         progress(0, 0, f"inputs not looked at ({error})")
         listing = None
     platform = resources.platform
+    tracking = config.tracking.for_run(with_date(config.title, "").strip(), folder=None)
+    environment = {**storage.environment, **tracking.environment(GROUP_OF_OUTPUT)}
     date = platform.scheduled_date if config.is_dated else NO_DATE
     inputs = RemoteInputs(date=date, listing=listing, with_hashes=caching)
     parameters = pipeline_arguments(config, inputs, work_root=work_root)
     _refuse_large(parameters, platform)
     pipeline = build_pipeline(
-        RemotePlatformConfig(resources.with_environment(storage.environment), caching=caching),
+        RemotePlatformConfig(resources.with_environment(environment), caching=caching),
         OptionalSteps.for_run(config, is_remote=True),
         _vertex_models(config),
     )

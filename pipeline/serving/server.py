@@ -14,6 +14,7 @@ import uvicorn
 
 from albert_core.errors import InputError
 from albert_core.inference import load
+from albert_core.stops import GRACE_S, STOP_SIGNALS, longer_grace
 from pipeline.serving.app import make_app
 from pipeline.serving.config import ServingConfig
 from pipeline.serving.connections import ConnectionTable
@@ -21,7 +22,6 @@ from pipeline.serving.metrics import ServerMetrics
 from pipeline.serving.open_files import limit_by_open_files
 from pipeline.serving.protocol import ClientLimits, LimitedProtocol
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _SHUTDOWN_TIMEOUT_S = 30
 _BACKLOG = 2048
 # asyncio takes so many connections before any of them is counted, and as many again before those
@@ -169,9 +169,10 @@ class _Server(uvicorn.Server):
 
         Uvicorn would raise the signals again and exit with a failure.
         """
-        before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
+        before = {number: signal.signal(number, self.handle_exit) for number in STOP_SIGNALS}
         try:
-            yield
+            with longer_grace(lambda: _SHUTDOWN_TIMEOUT_S + GRACE_S):
+                yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)

@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from albert_core.errors import InputError
+from albert_core.stops import answered_stops
+from pipeline.local.interruption import exit_when_interrupted
 from tests.benchmarks.leaderboard_rows import (
     PAGE_PATH,
     ROOT,
@@ -32,7 +34,16 @@ DEMO_DATA = "runs/demo-data"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run, print and compare, as the module says; return 2 for a row that cannot be repeated."""
+    """Run, print and compare, as the module says; return 2 for a row that cannot be repeated.
+
+    SIGTERM and Ctrl-C end the process, and the run with it.
+    """
+    with answered_stops(ends_process=arguments is None) as ending:
+        return _repeat_and_compare(arguments)
+    return ending.status
+
+
+def _repeat_and_compare(arguments: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("row", nargs="?", default="")
     parser.add_argument("--run", type=Path)
@@ -72,10 +83,23 @@ def repeat(row: Row, options: Sequence[str]) -> Path:
     albert = str(Path(sys.executable).with_name("albert"))
     output = Path("runs") / "leaderboard" / row.name
     if row.needs_demo_data:
-        subprocess.run((albert, "demo-data", "--output", DEMO_DATA), cwd=ROOT, check=True)
+        _run((albert, "demo-data", "--output", DEMO_DATA))
     command = (albert, "run", "--config", row.config, "--output", str(output), *row.options)
-    subprocess.run((*command, *options), cwd=ROOT, check=True)
+    _run((*command, *options))
     return ROOT / output
+
+
+def _run(command: Sequence[str]) -> None:
+    """Run a command in the repository; a stop ends it in order, and then this process.
+
+    Raises:
+        subprocess.CalledProcessError: It failed.
+    """
+    with exit_when_interrupted():
+        # Not by `subprocess.run`, which kills it as soon as this process is interrupted.
+        process = subprocess.Popen(command, cwd=ROOT)
+        if status := process.wait():
+            raise subprocess.CalledProcessError(status, command)
 
 
 def print_row(stored: Row, measured: Row) -> None:

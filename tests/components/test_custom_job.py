@@ -1,12 +1,17 @@
 """Pretraining on TPUs as a custom job of Vertex AI, on loopback."""
 
+import dataclasses
+import os
 import signal
+import threading
+import time
 from pathlib import Path
 
 import pytest
 from google.cloud.aiplatform_v1.types import Scheduling
 
-from albert_core.errors import ServiceError, StepFailedError
+from albert_core.errors import ServiceError, StepFailedError, StoppedError
+from components.pretrain import custom_job
 from components.pretrain.custom_job import run_custom_job
 from tests.helpers.fakes.loopback import loopback
 from tests.helpers.fakes.vertex import Vertex
@@ -42,8 +47,7 @@ def run(server, *changes, **settings):
         staging_bucket="gs://bucket/albert/staging",
         timeout_s=86_400,
         endpoint=server.address,
-        calls=CALLS,
-        **settings,
+        **{"calls": CALLS, **settings},
     )
 
 
@@ -101,9 +105,29 @@ def test_a_platform_that_fails_for_a_moment_while_the_job_runs(server):
     run(server, RUNNING, SUCCEEDED)
 
 
+def test_a_signal_between_two_calls_is_answered_at_once(server, monkeypatch):
+    monkeypatch.setattr(custom_job, "_MAX_PAUSE_S", 60.0)
+    calls = dataclasses.replace(CALLS, first_pause_s=60.0)
+    timer = threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT))
+    timer.start()
+    began = time.monotonic()
+    with pytest.raises(StoppedError, match="as SIGINT came"):
+        run(server, RUNNING, RUNNING, calls=calls)
+    assert time.monotonic() - began < 10
+    timer.join()
+
+
 def test_a_signal_cancels_the_job(server):
     server.send_signal(signal.SIGTERM, "GET", "/customJobs/1", nth=3)
     with pytest.raises(StepFailedError, match=r"cancelled .*customJobs/1, as SIGTERM came"):
+        run(server, *[RUNNING] * 100)
+    (job,) = server.service.resources.values()
+    assert job["state"] == "JOB_STATE_CANCELLED"
+
+
+def test_a_job_that_is_made_while_a_signal_comes_is_cancelled(server):
+    server.send_signal(signal.SIGINT, "POST", "/customJobs", nth=1)
+    with pytest.raises(StoppedError, match="as SIGINT came"):
         run(server, *[RUNNING] * 100)
     (job,) = server.service.resources.values()
     assert job["state"] == "JOB_STATE_CANCELLED"

@@ -18,6 +18,8 @@ from tests.helpers.zygote import Fork, Zygote
 pytestmark = [pytest.mark.slow, pytest.mark.backends]
 
 NUM_STEPS = 120
+EVALUATED = 40
+KINDS = [signal.SIGKILL, signal.SIGTERM]
 SETTINGS = {
     # Dropout needs the random state to come back, too.
     "model": {"preset": "tiny", "overrides": {**OVERRIDES, "hidden_dropout_prob": 0.1}},
@@ -33,7 +35,7 @@ SETTINGS = {
         "position_offset_probability": 0.5,
         "batch_size": 256,
         "device_batch_size": 128,
-        "evaluation_interval_steps": 40,
+        "evaluation_interval_steps": EVALUATED,
         "checkpoint_interval_steps": 7,
         "log_interval_steps": 1,
         "jit_compile": keras.backend.backend() == "jax",  # TensorFlow starts faster without
@@ -90,14 +92,14 @@ def test_three_kills_and_three_terminations_change_no_bit(start, tmp_path):
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
     finish(start(undisturbed))
     rng = random.Random(keras.backend.backend())  # other moments under the other backend
-    steps = sorted(rng.sample(range(3, NUM_STEPS - 10), 6))
-    kinds = [signal.SIGKILL, signal.SIGTERM] * 3
-    rng.shuffle(kinds)
-    for step, kind in zip(steps, kinds, strict=True):
+    moments = dict(zip(rng.sample(range(3, NUM_STEPS - 10), 6), KINDS * 3, strict=True))
+    moments.pop(next(step for step, kind in moments.items() if kind == signal.SIGTERM))
+    moments[EVALUATED] = signal.SIGTERM  # logged just before the evaluation begins
+    for step, kind in sorted(moments.items()):
         process = start(disturbed)
         said = send_at(process, disturbed, step, kind)
         if kind == signal.SIGTERM:
-            assert process.returncode == 1
+            assert process.returncode == 143
             assert "stopped by SIGTERM after" in said
         else:
             assert process.returncode == -signal.SIGKILL

@@ -1,8 +1,10 @@
 """A step of a local run ends with the run, wherever its process is."""
 
 import fcntl
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from albert_core.locks import LOCK_NAME
+from albert_core.stops import STOP_SIGNALS
 from components.runtime import (
     EVENTS_NAME,
     RUN_FOLDER_VARIABLE,
@@ -20,6 +23,7 @@ from components.runtime import (
     clear_frames,
 )
 
+ROOT = Path(__file__).resolve().parents[2]
 STEP = """
 import time
 from components.runtime import step_process
@@ -71,6 +75,31 @@ def test_it_ends_when_another_run_has_the_folder(step, lock):
     lock.write("a later run")
     lock.flush()
     assert step.wait(timeout=20) == 1
+
+
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+def test_a_step_of_no_local_run_is_stopped_in_seconds_and_recorded(number, tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    step = subprocess.Popen(
+        [sys.executable, "-c", STEP],
+        env=environment,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for_file(tmp_path / "work/outcomes/made")
+    time.sleep(0.2)
+    step.send_signal(number)
+    _, messages = step.communicate(timeout=10)
+    happened = "interrupted" if number == signal.SIGINT else "stopped by SIGTERM"
+    assert (step.returncode, messages) == (
+        128 + number,
+        f"albert: {happened}; run again to continue\n",
+    )
+    (attempt,) = (tmp_path / "work/outcomes/made").iterdir()
+    values = json.loads(attempt.read_text())
+    assert values["state"] == "failed"
+    assert values["message"] == f"{happened}; run again to continue"
 
 
 def test_an_error_lets_go_of_what_its_functions_held():

@@ -145,8 +145,12 @@ def test_a_second_run_is_cached_and_takes_seconds(first, config, folder, forked_
 
 def test_one_more_task_runs_only_that_task_and_the_report(first, config, folder, forked_albert):
     started = time.time()
-    result = albert_run(config, folder / "out", "--tasks", "topic,cola", albert=forked_albert)
+    # Tracking repeats no step that is done.
+    options = ("--tasks", "topic,cola", "--tracking.to", "tensorboard")
+    result = albert_run(config, folder / "out", *options, albert=forked_albert)
     assert result.returncode == 0, result.stderr
+    tracked = (folder / "out" / "tracking" / "albert").glob("tiny */*")
+    assert sorted(path.name for path in tracked) == ["evaluate-cola", "finetune-cola"]
     events = folder / "out" / "events.jsonl"
     assert steps_of(events, "finished", since=started) == [
         "finetune cola",
@@ -186,9 +190,9 @@ def kill(process: subprocess.Popen) -> None:
     process.send_signal(signal.SIGKILL)
 
 
-def interrupt(process: subprocess.Popen) -> None:
-    """Send SIGINT to the run's own process alone."""
-    process.send_signal(signal.SIGINT)
+def terminate(process: subprocess.Popen) -> None:
+    """Send SIGTERM to the run's own process alone."""
+    process.send_signal(signal.SIGTERM)
 
 
 def press_ctrl_c(process: subprocess.Popen) -> None:
@@ -271,13 +275,18 @@ def test_a_run_failed_killed_and_interrupted_ends_with_the_same_weights_and_scor
     values = yaml.safe_load(config.read_text())
     values["pretraining"]["learning_rate"] = PRETRAINING["learning_rate"]
     config.write_text(yaml.safe_dump(values))
-    for step, end in (("pretrain", press_ctrl_c), ("finetune", interrupt)):
+    for step, end, expected in (
+        ("pretrain", press_ctrl_c, (130, "albert: interrupted; run again to continue\n")),
+        ("finetune", terminate, (143, "albert: stopped by SIGTERM; run again to continue\n")),
+    ):
         started = time.time()
-        status, messages = run_until(config, output, has_new_checkpoint(output, step), end)
-        assert status == 130
-        assert messages == "albert: interrupted; run again to continue\n"
+        assert run_until(config, output, has_new_checkpoint(output, step), end) == expected
         assert are_gone(output)
         assert steps_of(output / "events.jsonl", "started", since=started)[0] == "pretrain"
+        if step == "pretrain":
+            events = map(json.loads, (output / "events.jsonl").read_text().splitlines())
+            (message,) = (event["message"] for event in events if event["event"] == "failed")
+            assert re.match(r"stopped by SIG(INT|TERM) after \d+ steps; they are saved", message)
     assert (output / "pretrained" / "manifest.json").is_file()
     assert not (output / "models").exists()
     result = albert_run(config, output, albert=forked_albert)

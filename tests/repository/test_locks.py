@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,9 @@ ROLES = {
         "imports": [
             "albert_core.finetuning.program",
             "albert_core.pretraining.program",
+            "albert_core.tracking.mlflow_runs",
+            "albert_core.tracking.vertex_experiments",
+            "albert_core.tracking.wandb_runs",
             "components.evaluate.component",
             "components.finetune.component",
             "components.pretrain.component",
@@ -44,6 +48,9 @@ ROLES = {
     "tpu": {
         "imports": [
             "albert_core.pretraining.program",
+            "albert_core.tracking.mlflow_runs",
+            "albert_core.tracking.vertex_experiments",
+            "albert_core.tracking.wandb_runs",
             "components.pretrain.component",
             "botocore.session",
             "google.cloud.storage",
@@ -101,6 +108,14 @@ def test_machines_without_tpus_get_all_but_their_library(system, processor):
     there = pins("dev", sys_platform=system, platform_machine=processor)
     assert here.keys() - there.keys() - {"jeepney", "secretstorage"} == {"libtpu"}
     assert {name for name in there if here.get(name, there[name]) != there[name]} == set()
+
+
+def test_all_has_every_extra_of_users():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    (requirement,) = map(Requirement, extras["all"])
+    # `model` is in `train`; libtpu is for hosts of TPUs; the others are for who changes the code.
+    assert requirement.extras == extras.keys() - {"all", "model", "tpu", "setup", "dev"}
 
 
 @pytest.mark.parametrize("lock", [path.stem for path in LOCKS.glob("*.lock")])

@@ -38,6 +38,8 @@ def use_devices(strategy: StrategyName, model_parallel_size: int) -> Iterator[De
     """
     _set_xla_flags()
     if is_multi_process():
+        # It would take SIGTERM for itself, which then nobody else hears of.
+        jax.config.update("jax_enable_preemption_service", False)
         keras.distribution.initialize()  # before anything asks JAX for its devices
     devices = jax.devices()
     why = ""

@@ -7,7 +7,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from albert_core.errors import StepFailedError
 from albert_core.model.weights import weights_by_name
 from albert_core.training.best_weights import write_best
 from albert_core.training.history import best_row
@@ -52,17 +51,15 @@ class Checkpointing(keras.callbacks.Callback):
         received.
 
         Raises:
-            StepFailedError: A signal was received, and the step is saved; or it cannot be saved.
+            StoppedError: A signal was received, and the step is saved.
+            StepFailedError: It cannot be saved.
         """
-        session, signal_name = self.session, self._signal_name()
+        session = self.session
+        if signal_name := self._signal_name():
+            session.save_and_stop(signal_name)
         # The end of an interval saves after its evaluation, unless there is no time for one.
-        if signal_name or (session.interval_step and self._is_due()):
+        if session.interval_step and self._is_due():
             session.save()
-        if signal_name:
-            raise StepFailedError(
-                f"stopped by {signal_name} after {session.state.step:,} steps; they are saved in "
-                f"{session.folder}: run again to continue there"
-            )
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Write the weights, or their averages, if this evaluation is the best; then save.
@@ -70,6 +67,7 @@ class Checkpointing(keras.callbacks.Callback):
         Of several processes the first one alone writes.
 
         Raises:
+            StoppedError: A signal was received, and the evaluation is saved.
             StepFailedError: The checkpoint cannot be written.
         """
         session, history = self.session, self.session.state.history
@@ -79,6 +77,8 @@ class Checkpointing(keras.callbacks.Callback):
             # Averages are what was evaluated.
             weights = {**weights_by_name(session.model), **averages}
             session.state.best = write_best(session.folder, session.state.step, weights)
+        if signal_name := self._signal_name():
+            session.save_and_stop(signal_name)
         session.save()
 
     def _is_due(self) -> bool:

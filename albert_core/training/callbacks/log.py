@@ -48,12 +48,13 @@ class LogWriter(keras.callbacks.Callback):
         return TrainingLog(session.folder, session.state.step)
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Note step and time in the session's `last_log`, and append a row, if this step has one.
+        """Append a row if this step has one; note it in the session, with step and time.
 
         Only the process that writes appends it. It waits for the step to end, and writes its values
         into the model's variables. A step without recent metrics does nothing.
         """
         session = self.session
+        session.log_row = None
         if session.recent_metrics is None:
             return
         session.sync_variables()
@@ -67,6 +68,7 @@ class LogWriter(keras.callbacks.Callback):
             "steps_per_second": round((step - first) / (now - since), 4),
             **self._measure_speed(first, step, now - since),
         }
+        session.log_row = row
         if self._log:
             self._log.append(row)
 

@@ -9,6 +9,7 @@ import pytest
 
 from albert_core.config import ModelConfig
 from albert_core.tokenization.config import VocabConfig
+from albert_core.tracking import trackers
 from pipeline.cli.main import main
 from pipeline.config import read_config
 from tests.helpers.tiny_run import write_tiny_run
@@ -61,6 +62,17 @@ def test_an_evaluation_set_that_cannot_be_read(capsys, folder, text):
     line = refuse(capsys, folder, "--cleaning.evaluation_sets", sets)
     assert "evaluation data" in line
     assert "dev.json" in line
+
+
+def test_a_tracker_whose_client_is_not_installed(capsys, folder, monkeypatch):
+    monkeypatch.setattr(trackers, "_is_installed", lambda package: package != "wandb")
+    needs = "tracking.to: got wandb, which needs the package wandb, which is not installed"
+    assert needs in refuse(capsys, folder, "--tracking.to", "wandb")
+    assert (
+        main(["pretrain", "--vocab_dir=v", "--records_dir=r", "--output=o", "--tracking.to=wandb"])
+        == 2
+    )
+    assert needs in capsys.readouterr().err
 
 
 def test_an_empty_corpus(capsys, folder):

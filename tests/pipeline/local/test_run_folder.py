@@ -96,6 +96,12 @@ def test_other_tasks_are_the_same_run(old_folder):
         pass
 
 
+def test_a_tracked_run_is_the_same_run(old_folder):
+    tracking = {"to": "wandb", "address": "https://wandb.example.org", "run": "weekly"}
+    with lock(old_folder, make_config(tracking={**tracking, "experiment": "tries"})):
+        pass
+
+
 def test_a_format_that_is_left_to_be_found_is_no_difference_and_one_that_is_set_is(old_folder):
     """Earlier versions wrote down the default, `sentences`."""
     corpus = {"files": ["corpus"], "format": "sentences"}

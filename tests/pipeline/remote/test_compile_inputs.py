@@ -13,7 +13,7 @@ from pipeline.cli.main import main
 from pipeline.config import RunConfig
 from pipeline.remote import inputs
 from pipeline.remote.compilation import compile_pipeline
-from pipeline.remote.package import read_package
+from pipeline.remote.package import parse_package, read_package
 from pipeline.remote.platforms.registry import PLATFORMS
 from pipeline.remote.resources import default_resources
 from tests.helpers.fakes.loopback import loopback
@@ -89,6 +89,36 @@ def test_the_project_of_the_environment_goes_to_the_steps_too(monkeypatch):
         compile_small()
     monkeypatch.setenv("ALBERT_STORAGE_USER_PROJECT", "my-project-1")
     assert "my-project-1" in compile_small()
+
+
+def test_where_a_run_is_tracked_goes_to_its_steps_and_into_no_parameter(tmp_path):
+    plain = compile_small()
+    tracking = {"to": "mlflow", "address": "https://mlflow.example.org", "experiment": "tries"}
+    values = {**CONFIG, "title": "Weekly {{ds}}", "tracking": tracking}
+    text = compile_pipeline(
+        parse_settings(RunConfig, values, source="test"),
+        resources=default_resources(PLATFORMS["vertex"].rules),
+        work_root="gs://no-bucket/work",
+    ).text
+    package = parse_package(text, source="test")
+    assert "tracking" not in json.dumps(package.parameters())
+    variables = {
+        "ALBERT_TRACKING": json.dumps({**tracking, "run": "Weekly"}),
+        "ALBERT_TRACKING_GROUP": "of-output",
+    }
+    executors = package.spec["deploymentSpec"]["executors"]
+    for name in ("exec-finetune", "exec-evaluate"):
+        env = {item["name"]: item["value"] for item in executors[name]["container"]["env"]}
+        assert variables.items() <= env.items()
+    # The job on TPUs has them among its settings.
+    assert text.count("https://mlflow.example.org") > len(executors) - 1
+    assert "mlflow" not in plain
+
+
+def test_a_tracker_in_a_folder_of_this_machine_is_refused(capsys, tmp_path):
+    line = refuse(capsys, tmp_path, tracking={"to": "mlflow", "address": "runs"})
+    assert "tracking.address: got the folder" in line
+    assert "expected a server that steps on Kubeflow reach" in line
 
 
 def test_a_checkpoint_in_a_bucket_that_may_be_read_but_not_listed(monkeypatch):

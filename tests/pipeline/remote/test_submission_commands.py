@@ -11,7 +11,6 @@ import yaml
 
 from albert_core import storage
 from pipeline.cli.main import main
-from pipeline.local.interruption import INTERRUPTED_STATUS
 from pipeline.remote.package import read_package
 from pipeline.remote.submission import new_run_id
 from tests.helpers.fakes.loopback import loopback
@@ -164,12 +163,13 @@ def test_a_run_that_fails_names_the_step_and_the_reason(albert, platform):
     assert "tiny-1 ended as failed: pretrain: the loss is not a number; logs: http" in line
 
 
-def test_ctrl_c_leaves_the_run_at_work_and_says_so(albert, platform):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_leaves_the_run_at_work_and_says_so(albert, platform, number):
     states(platform, *[("RUNNING", TASKS)] * 1000)
     watched = {"kubeflow": "/runs/", "vertex": "/pipelineJobs/tiny-1"}[platform.name]
-    platform.server.send_signal(signal.SIGINT, "GET", watched, nth=4)
+    platform.server.send_signal(number, "GET", watched, nth=4)
     status, _, err = albert("submit --run_id tiny-1 --wait true", platform)
-    assert status == INTERRUPTED_STATUS
+    assert status == 128 + number
     assert "stopped watching; the run goes on: http" in err
     assert err.rstrip().endswith("--run_id tiny-1")
     assert not platform.server.sent("DELETE")

@@ -1,5 +1,6 @@
 """Masked LM apart by what the model is shown: [MASK], a random token, or the token itself."""
 
+import signal
 from typing import Any
 
 import keras
@@ -17,6 +18,7 @@ from albert_core.pretraining.held_out import (
     published_metrics,
     shown_weights,
 )
+from albert_core.training.signals import SignalError, catch_signals
 
 pytestmark = pytest.mark.backends
 
@@ -112,6 +114,17 @@ def test_the_parts_add_up_to_the_whole(held_out):
     for what in ("accuracy", "loss"):
         parts = (fractions[kind] * metrics[f"masked_lm_{kind}_{what}"] for kind in kinds)
         assert sum(parts) == pytest.approx(metrics[f"masked_lm_{what}"], rel=1e-5)
+
+
+def test_an_evaluation_ends_after_a_batch_once_a_signal_has_come(held_out):
+    before = evaluate_held_out(held_out, make_batches())
+    with catch_signals():
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(SignalError):
+            evaluate_held_out(held_out, make_batches())
+    assert int(held_out.means["loss_of_batches"].count) == len(INPUTS["input_ids"])  # of one batch
+    # The next one is whole again, with the same weights.
+    assert evaluate_held_out(held_out, make_batches()) == before
 
 
 def test_a_kind_that_does_not_occur_has_no_accuracy(held_out):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from albert_core.config import AlbertConfig
-from albert_core.errors import StepFailedError
+from albert_core.errors import StepFailedError, StoppedError
 from albert_core.model import AlbertForPreTraining
 from albert_core.model.weights import read_weights, weights_by_name
 from albert_core.optimizers.factory import make_optimizer
@@ -29,6 +29,7 @@ from albert_core.training.minutes import UNSETTLED, PhaseMinutes
 from albert_core.training.plan import TrainingPlan
 from albert_core.training.safeguards import DivergenceError, SafeguardConfig, StuckError
 from albert_core.training.session import TrainingSession
+from albert_core.training.signals import SignalError
 from albert_core.training.state import TrainingState
 
 SIZES = {
@@ -343,6 +344,31 @@ def test_a_signal_saves_the_step_and_ends_the_process_with_a_remedy(tmp_path, mo
     with pytest.raises(StepFailedError, match=r"stopped by SIGTERM after 1 steps; they are saved"):
         run_steps(session, checkpointing, to=1)
     assert restore_latest(tmp_path, model).step == 1
+    assert session.saved_step == 1
+
+
+def test_an_evaluation_that_a_signal_ends_saves_the_step_before_it(tmp_path, model):
+    def evaluate(step: int) -> dict[str, float]:
+        raise SignalError
+
+    session = new_session(tmp_path, model)
+    run_steps(session, to=10)
+    assert (session.state.step, session.saved_step) == (10, 0)
+    with pytest.raises(StoppedError, match="stopped by SIGINT after 10 steps; they are saved"):
+        Evaluation(session, evaluate, lambda: "SIGINT").on_epoch_end(0)
+    restored = restore_latest(tmp_path, model)
+    assert (restored.step, restored.history, session.saved_step) == (10, [], 10)
+    session.state = restored
+    assert session.needs_evaluation
+
+
+def test_a_signal_in_the_last_batch_of_an_evaluation_keeps_the_evaluation(tmp_path, model):
+    session = new_session(tmp_path, model)
+    session.state.step = 10
+    session.state.history = [evaluated(10, 0.5)]
+    with pytest.raises(StoppedError, match="after 10 steps"):
+        Checkpointing(session, lambda: "SIGTERM").on_epoch_end(0)
+    assert restore_latest(tmp_path, model).history == [evaluated(10, 0.5)]
 
 
 def test_the_best_weights_are_those_of_the_best_evaluation(tmp_path, model):

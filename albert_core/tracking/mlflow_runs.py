@@ -1,0 +1,146 @@
+"""MLflow: a run for each step, below a parent run for the run of the pipeline.
+
+Runs are found by tags: none of their ids is known to other steps.
+"""
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from albert_core.tracking.run import RefusedError, Row, Status, TrackedRun
+from albert_core.tracking.trackers import is_folder
+
+_KEY_TAG, _GROUP_TAG = "albert.key", "albert.run"
+_PLACE_TAG = "albert.{}"
+_STATUSES = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+_REFUSED = (400, 404, 405, 422)
+_OTHER_CHARACTERS = re.compile(r"[^\w. /-]")
+# Least limits of servers still at work.
+_MAX_METRICS, _MAX_PARAMS, _MAX_TEXT = 1000, 100, 500
+
+
+class StepRun:
+    """A run of MLflow for a step."""
+
+    def __init__(self, run: TrackedRun) -> None:
+        self._run = run
+        address = f"file://{run.address}" if is_folder(run.address) else run.address
+        self._client = MlflowClient(tracking_uri=address or None)
+        self._run_id = self._parent_id = ""
+
+    def open(self) -> None:
+        """Find or make experiment, parent run and run; write parameters and addresses."""
+        _call(self._open)
+
+    def _open(self) -> None:
+        experiment_id = self._find_experiment()
+        if self._run.group:
+            self._parent_id = self._find_parent(experiment_id)
+        found = self._search(experiment_id, _KEY_TAG, self._run.key)
+        if found:
+            self._run_id = found[0].info.run_id
+            self._client.update_run(self._run_id, status="RUNNING")
+        else:
+            tags = {_KEY_TAG: self._run.key, "albert.step": self._run.step}
+            if self._parent_id:
+                tags[MLFLOW_PARENT_RUN_ID] = self._parent_id
+            created = self._client.create_run(experiment_id, tags=tags, run_name=self._run.step)
+            self._run_id = created.info.run_id
+        # Also of a run that was found: who made it may have come no further.
+        params = [
+            Param(_name(name), str(value)[:_MAX_TEXT])
+            for name, value in self._run.parameters.items()
+        ]
+        for begin in range(0, len(params), _MAX_PARAMS):
+            self._client.log_batch(self._run_id, params=params[begin : begin + _MAX_PARAMS])
+        places = [RunTag(_PLACE_TAG.format(n), place) for n, place in self._run.places.items()]
+        self._client.log_batch(self._run_id, tags=places)
+
+    def log(self, rows: Sequence[Row]) -> None:
+        """Write rows as metrics."""
+        metrics = [
+            Metric(_name(name), value, round(row.time_s * 1000), row.step)
+            for row in rows
+            for name, value in row.values.items()
+        ]
+        _call(lambda: self._log_metrics(self._run_id, metrics))
+
+    def log_scores(self, scores: Mapping[str, float]) -> None:
+        """Write scores as metrics `scores/NAME`, and to the parent run as `STEP/NAME`."""
+        now = round(time.time() * 1000)
+
+        def metrics(prefix: str) -> list[Metric]:
+            return [Metric(_name(f"{prefix}/{n}"), value, now, 0) for n, value in scores.items()]
+
+        _call(lambda: self._log_metrics(self._run_id, metrics("scores")))
+        if self._parent_id:
+            _call(lambda: self._log_metrics(self._parent_id, metrics(self._run.step)))
+
+    def close(self, status: Status) -> None:
+        """Mark the run as ended."""
+        _call(lambda: self._client.set_terminated(self._run_id, status=_STATUSES[status]))
+
+    def _log_metrics(self, run_id: str, metrics: Sequence[Metric]) -> None:
+        for begin in range(0, len(metrics), _MAX_METRICS):
+            self._client.log_batch(run_id, metrics=metrics[begin : begin + _MAX_METRICS])
+
+    def _find_experiment(self) -> str:
+        """Return the id of the experiment, which is made if there is none."""
+        name = self._run.experiment
+        if experiment := self._client.get_experiment_by_name(name):
+            return experiment.experiment_id
+        try:
+            return self._client.create_experiment(name)
+        except MlflowException:
+            # Another step may have made it meanwhile.
+            if experiment := self._client.get_experiment_by_name(name):
+                return experiment.experiment_id
+            raise
+
+    def _find_parent(self, experiment_id: str) -> str:
+        """Return the id of the run that stands for the pipeline's, which is made if there is none.
+
+        It is no process, and counts as finished from the beginning. Of steps that make one at the
+        same time, all take the first.
+        """
+        group, name = self._run.group, self._run.group_name
+        if found := self._search(experiment_id, _GROUP_TAG, group):
+            return found[0].info.run_id
+        tags = {_GROUP_TAG: group}
+        made = self._client.create_run(experiment_id, tags=tags, run_name=name or group).info.run_id
+        self._client.set_terminated(made)
+        first = self._search(experiment_id, _GROUP_TAG, group)[0].info.run_id
+        if first != made:
+            self._client.delete_run(made)
+        return first
+
+    def _search(self, experiment_id: str, tag: str, value: str) -> list[Any]:
+        """Return the runs with a tag, the oldest first."""
+        text = value.replace("'", "")
+        runs = self._client.search_runs([experiment_id], f"tags.`{tag}` = '{text}'")
+        return sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id))
+
+
+def _name(name: str) -> str:
+    """Return a name of a metric or parameter with what MLflow does not take replaced."""
+    return _OTHER_CHARACTERS.sub("_", name)
+
+
+def _call(function: Callable[[], None]) -> None:
+    """Call a function of the client.
+
+    Raises:
+        RefusedError: The server refused, and would refuse again.
+    """
+    try:
+        function()
+    except MlflowException as error:
+        if error.get_http_status_code() in _REFUSED:
+            raise RefusedError(str(error)) from error
+        raise

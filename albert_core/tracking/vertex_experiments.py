@@ -1,0 +1,120 @@
+"""Vertex Experiments: a run for each step, with its curves in Vertex TensorBoard."""
+
+import datetime
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from google.api_core import exceptions
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import aiplatform
+from google.cloud.aiplatform_v1.types import Execution
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from albert_core.errors import ServiceError
+from albert_core.google_client import find_credentials
+from albert_core.tracking.run import RefusedError, Row, Status, TrackedRun, finite
+from albert_core.tracking.trackers import VERTEX_ADDRESS
+
+_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+_MAX_NAME = 120  # characters of experiment and run together
+_STATES = {
+    "finished": Execution.State.COMPLETE,
+    "failed": Execution.State.FAILED,
+    "interrupted": Execution.State.CANCELLED,
+}
+_REFUSALS = (exceptions.InvalidArgument, exceptions.BadRequest)
+
+
+class StepRun:
+    """A run of Vertex Experiments for a step."""
+
+    def __init__(self, run: TrackedRun) -> None:
+        self._run = run
+        self._started: Any = None
+
+    def open(self) -> None:
+        """Find or make experiment and run; write parameters and addresses."""
+        _call(self._open)
+
+    def _open(self) -> None:
+        run = self._run
+        match = VERTEX_ADDRESS.fullmatch(run.address)
+        assert match
+        endpoint = (match["endpoint"] or "").rstrip("/")
+        aiplatform.init(
+            project=match["project"],
+            location=match["location"],
+            experiment=run.experiment,
+            credentials=_credentials(endpoint),
+            api_endpoint=endpoint or None,
+            api_transport="rest",
+        )
+        name = _run_name(run)
+        try:
+            self._started = aiplatform.ExperimentRun(name, experiment=run.experiment)
+            self._started.update_state(Execution.State.RUNNING)
+        except exceptions.NotFound:
+            self._started = aiplatform.ExperimentRun.create(name, experiment=run.experiment)
+        places = {f"place.{name}": place for name, place in run.places.items()}
+        parameters: Mapping[str, Any] = {"run": run.group_label, **run.parameters, **places}
+        self._started.log_params(
+            {
+                n: value if isinstance(value, str) else float(value)
+                for n, value in parameters.items()
+            }
+        )
+
+    def log(self, rows: Sequence[Row]) -> None:
+        """Write rows as time series."""
+        _call(lambda: self._log_rows(rows))
+
+    def _log_rows(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            time = Timestamp()
+            time.FromDatetime(datetime.datetime.fromtimestamp(row.time_s, datetime.UTC))
+            values = finite(row.values)
+            self._started.log_time_series_metrics(values, step=row.step, wall_time=time)
+
+    def log_scores(self, scores: Mapping[str, float]) -> None:
+        """Write scores as the run's metrics."""
+        _call(lambda: self._started.log_metrics(finite(scores)))
+
+    def close(self, status: Status) -> None:
+        """Mark the run as ended."""
+        _call(lambda: self._started.update_state(_STATES[status]))
+
+
+def _run_name(run: TrackedRun) -> str:
+    """Return an id of the run: run, step and key in lower case, short enough for Vertex AI."""
+    text = f"{run.group_name} {run.step}".lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", text).strip("-")
+    room = _MAX_NAME - len(run.experiment) - len(run.key) - 2
+    return f"{slug[:room].strip('-')}-{run.key}".lstrip("-")
+
+
+def _credentials(endpoint: str) -> Any:
+    """Return what to log in with: nothing at a server on this machine, reached by plain http.
+
+    Raises:
+        ServiceError: There are none, or not yet, as in a new pod.
+        InputError: They cannot be read.
+    """
+    if endpoint.startswith("http://"):
+        return AnonymousCredentials()
+    credentials = find_credentials((_SCOPE,))
+    if credentials is None:
+        raise ServiceError("no Google credentials")
+    return credentials
+
+
+def _call(function: Callable[[], None]) -> None:
+    """Call a function of the client.
+
+    Raises:
+        RefusedError: Vertex AI refused, and would refuse again.
+    """
+    try:
+        function()
+    except _REFUSALS as error:
+        raise RefusedError(str(error)) from error

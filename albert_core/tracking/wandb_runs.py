@@ -1,0 +1,73 @@
+"""Weights & Biases: a run for each step, in a group for the run of the pipeline.
+
+With a folder as address nothing is sent: the runs in it are uploaded by `wandb sync`.
+"""
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import wandb
+
+from albert_core.tracking.run import Row, Status, TrackedRun
+from albert_core.tracking.trackers import is_folder
+
+_STEP = "global_step"
+_CONNECT_S = 30
+
+
+class StepRun:
+    """A run of Weights & Biases for a step."""
+
+    def __init__(self, run: TrackedRun) -> None:
+        self._run = run
+        self._started: Any = None
+
+    def open(self) -> None:
+        """Start the run, or go on with it; write parameters and addresses."""
+        run = self._run
+        team, _, project = run.experiment.rpartition("/")
+        is_offline = is_folder(run.address)
+        if run.address and not is_offline:
+            os.environ["WANDB_BASE_URL"] = run.address
+        self._started = wandb.init(
+            entity=team or None,
+            project=project,
+            # The client keeps what it sends in a folder, and the current one may be anybody's.
+            dir=run.address if is_offline else tempfile.mkdtemp(prefix="albert-wandb-"),
+            mode="offline" if is_offline else None,
+            id=run.key,
+            resume=None if is_offline else "allow",
+            name=run.step,
+            group=run.group_label or None,
+            job_type=run.step.split()[0],
+            config={**run.parameters, "places": dict(run.places)},
+            settings=wandb.Settings(
+                silent=True,
+                console="off",
+                disable_code=True,
+                disable_git=True,
+                init_timeout=_CONNECT_S,
+                # Command line, user and packages of this machine concern nobody who reads curves.
+                x_disable_meta=True,
+                x_save_requirements=False,
+                # Its measurements of the machine would take time from the training's cores.
+                x_disable_stats=True,
+            ),
+        )
+        # By the training's steps, not by its own count: a step that goes on repeats some of them.
+        self._started.define_metric("*", step_metric=_STEP)
+
+    def log(self, rows: Sequence[Row]) -> None:
+        """Write rows."""
+        for row in rows:
+            self._started.log({**row.values, _STEP: row.step, "_timestamp": row.time_s})
+
+    def log_scores(self, scores: Mapping[str, float]) -> None:
+        """Write scores to the summary, as `scores/NAME`."""
+        self._started.summary.update({f"scores/{name}": value for name, value in scores.items()})
+
+    def close(self, status: Status) -> None:
+        """End the run, and wait until all is sent or, in a folder, written."""
+        self._started.finish(exit_code=0 if status == "finished" else 1)
