@@ -17,6 +17,8 @@ from tests.helpers.fakes.s3 import BUCKET, CONTENT, S3Bucket
 from tests.helpers.reaching import NO_HOST, isolate
 from tests.helpers.reaching import refusal as refusal_of
 
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+
 OBJECT = f"s3://{BUCKET}/a/b.txt"
 LOGIN = "run `aws configure` or `aws sso login`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 

@@ -11,6 +11,8 @@ from albert_core.s3_client import s3_client
 from albert_core.user_folder import user_folder
 from tests.helpers.object_storage import BUCKET, s3_bucket
 
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+
 MIB = 1 << 20
 DATA = bytes(range(256)) * 4096 * 11  # two whole parts and a smaller one
 

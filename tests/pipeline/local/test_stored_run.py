@@ -16,6 +16,8 @@ from pipeline.local.stored_run import run_to_bucket
 from tests.helpers.object_storage import s3_bucket
 from tests.helpers.run_folders import FIRST, FakeRun
 
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+
 CONFIG = RunConfig(title="first", tasks=("cola",))
 
 
