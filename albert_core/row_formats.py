@@ -210,7 +210,7 @@ def _class_names(metadata: bytes) -> dict[str, Sequence[str]]:
     try:
         features = json.loads(metadata)["info"]["features"]
         return {name: names for name, feature in features.items() if (names := _names_in(feature))}
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError):
         return {}
 
 

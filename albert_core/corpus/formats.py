@@ -48,7 +48,7 @@ def find_format(files: Sequence[StoredFile], *, named: Sequence[str]) -> FoundFo
     """Return the format that all files have; each is opened, unless its ending tells.
 
     Plain text is `sentences`: only people know whether its lines are sentences. What describes a
-    data set beside JSON lines, Parquet or articles does not count, and empty files do not.
+    data set beside files of another format does not count, and empty files do not.
 
     Args:
         files: Those of a corpus.
@@ -60,11 +60,11 @@ def find_format(files: Sequence[StoredFile], *, named: Sequence[str]) -> FoundFo
     """
     formats = {file.path: found for file in files if (found := find_file_format(file))}
     if len(set(formats.values())) > 1:
-        own = {one if is_remote(one) else str(Path(one).absolute()) for one in named}
+        named_paths = {one if is_remote(one) else str(Path(one).absolute()) for one in named}
         formats = {
             path: found
             for path, found in formats.items()
-            if found != _PLAIN or path in own or not is_description(path)
+            if path in named_paths or not is_description(path)
         }
     by_format: dict[CorpusFormat, list[str]] = {}
     for path, found in formats.items():
@@ -112,8 +112,12 @@ def _first_text(file: StoredFile) -> tuple[str, bytes]:
 
 
 def is_description(path: str) -> bool:
-    """Return whether a file describes a data set, by its name, as README.md or LICENSE."""
-    return PurePosixPath(path).stem.lower() in _DESCRIPTIONS
+    """Return whether a file describes a data set, by its name, as README.md or LICENSE.
+
+    Files with the ending of JSON lines or Parquet never do: they are data.
+    """
+    is_named_so = PurePosixPath(path).stem.lower() in _DESCRIPTIONS
+    return is_named_so and find_ending(path) not in _ENDINGS
 
 
 def find_ending(path: str) -> str:

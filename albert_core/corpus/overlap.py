@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from albert_core.errors import InputError
-from albert_core.row_formats import open_parquet, read_csv_cells
+from albert_core.row_formats import find_other_delimiter, open_parquet, read_csv_cells
 from albert_core.storage import find_files, open_file, read_bytes, write_file
 
 # A word is a run of letters and digits; in scripts without spaces each character is one.
@@ -183,12 +183,21 @@ def _table_texts(text: str) -> Iterator[str]:
 
 
 def _csv_texts(text: str) -> Iterator[str]:
-    """Yield the cells of a table between commas that are not empty, the header's too.
+    """Yield the cells of a CSV that are not empty, the header's too.
+
+    Cells are between commas, or what else is in a header without any; with a tab in the first line
+    the file is a table between tabs.
 
     Raises:
         InputError: It is no CSV.
     """
-    for _, cells in read_csv_cells("CSV", io.StringIO(text, newline="")):
+    first_line = text.partition("\n")[0]
+    if "\t" in first_line:
+        yield from _table_texts(text)
+        return
+    delimiter = find_other_delimiter([first_line]) if "," not in first_line else None
+    lines = io.StringIO(text, newline="")
+    for _, cells in read_csv_cells("CSV", lines, delimiter=delimiter or ","):
         yield from filter(None, cells)
 
 

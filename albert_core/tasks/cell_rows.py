@@ -31,6 +31,8 @@ CellFormat = Literal["tsv", "csv"]
 
 def read_header(path: Path, source: Source, file_format: CellFormat) -> list[str]:
     """Return the cells of the first row of a table; none if it cannot be read."""
+    if not path.is_file():
+        return []  # a pipe would be waited for
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             if file_format == "csv":
@@ -44,6 +46,8 @@ def read_header(path: Path, source: Source, file_format: CellFormat) -> list[str
 
 def is_tab_separated(path: Path) -> bool:
     """Return whether the first line of a file has a tab; False if it cannot be read."""
+    if not path.is_file():
+        return False  # a pipe would be waited for
     try:
         with path.open("rb") as file:
             return b"\t" in file.readline(1 << 20)
@@ -108,15 +112,19 @@ class CellRows(TaskRows):
         """Return the cells of each row that is not empty.
 
         Raises:
-            InputError: It is no CSV, or its first row is one cell with another sign that people put
-                between cells.
+            InputError: It is no CSV, or its first row, a header or one of several cells, is one
+                cell with another sign that people put between cells.
         """
-        delimiter = self.source.delimiter
+        source = self.source
+        delimiter = source.delimiter
         lines = io.StringIO(text, newline="")
         cells = read_csv_cells(str(self.path), lines, delimiter=delimiter)
         rows = [(number, row) for number, row in cells if row]
         first = rows[0][1] if rows else []
-        if other := find_other_delimiter(first):
+        num_texts = len(source.texts or self.task.texts)
+        has_several = source.is_labelled or source.id is not None or num_texts > 1
+        other = find_other_delimiter(first)
+        if other and (source.has_header or has_several):  # else it may be a text with such a sign
             raise InputError(
                 f"{self.path}, line 1: got one column, {first[0][:100]!r}, expected columns "
                 f"between {delimiter!r}; declare what is between them with delimiter: {other!r}"

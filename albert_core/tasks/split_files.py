@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import itertools
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
@@ -189,6 +190,10 @@ def _first_row(task: Task, source: Source, path: str) -> Mapping[str, Any] | Non
         text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
         if file_format == "jsonl":
             return next((row for _, row in read_json_objects(path, text)), None)
-        cells = read_csv_cells(path, text) if file_format == "csv" else read_tsv_cells(text)
+        first_line = text.readline()
+        lines = itertools.chain([first_line], text)
+        # As `find_format` takes them: many tables between tabs are named .csv.
+        is_csv = file_format == "csv" and "\t" not in first_line
+        cells = read_csv_cells(path, lines) if is_csv else read_tsv_cells(lines)
         names, first = (next(cells, (0, []))[1] for _ in range(2))
         return dict(zip(names, first, strict=False)) if first else None

@@ -65,7 +65,8 @@ def find_columns(
             columns are declared for, looks like data or has them in another order than the training
             table; or there is a header where none is declared.
     """
-    if path.suffix.lower() == ".csv" and len(first_row) == 1 and "," in first_row[0]:
+    is_declared_tsv = path.suffix.lower() == ".csv" and source.format == "tsv"
+    if is_declared_tsv and len(first_row) == 1 and "," in first_row[0]:
         raise InputError(
             f"{path}, line 1: got columns between commas ({_shown(first_row)}), expected tabs; "
             "declare format: csv"

@@ -15,6 +15,7 @@ from albert_core.corpus.overlap import OverlapIndex, ngram_hashes, split_words
 from albert_core.errors import InputError
 
 QUESTION = "Which of the two harbours froze first in the winter of eighteen ninety seven?"
+WITH_COMMA = QUESTION.replace("harbours", "harbours,")
 ARTICLE = ["Much was said about it.", f"Some asked: {QUESTION.replace('of', 'OF')} Nobody knew."]
 
 words = st.lists(st.sampled_from("abcdefgh"), max_size=30)
@@ -31,6 +32,8 @@ def index_of(folder: Path, files: dict[str, str], ngram: int = 13) -> OverlapInd
     [
         ("dev.tsv", f"index\tquestion\n5\t{QUESTION}\n"),
         ("dev.csv", f'index,question\r\n5,"Some said, ""{QUESTION}"""\r\n'),
+        ("tabs.csv", f'question\tlabel\n"Well", they said: {WITH_COMMA}\t1\n'),
+        ("semicolons.csv", f"question;label\n{WITH_COMMA};1\n"),
         ("dev.json", json.dumps({"data": [{"paragraphs": [{"qas": [{"question": QUESTION}]}]}]})),
         ("dev.jsonl", json.dumps({"question": QUESTION}) + "\n" + json.dumps({"question": "a"})),
         ("middle.txt", json.dumps({"article": "Short.", "questions": [QUESTION]})),

@@ -111,6 +111,21 @@ def test_what_describes_a_data_set_is_left_out_beside_its_files(tmp_path: Path) 
     assert (corpus.format, len(corpus.files)) == ("sentences", 4)  # as ever
 
 
+def test_a_description_in_one_line_is_no_other_format(tmp_path: Path) -> None:
+    (tmp_path / "dataset_infos.json").write_text('{"default": {"features": {}}}')
+    parquet(tmp_path / "a.parquet")
+    corpus = list_corpus(CorpusConfig(files=(str(tmp_path),)))
+    assert (corpus.format, len(corpus.files)) == ("parquet", 1)
+
+
+def test_json_lines_are_data_whatever_their_name(tmp_path: Path) -> None:
+    for name in ("state.jsonl", "readme.jsonl.gz"):
+        write = gzip.compress if name.endswith(".gz") else bytes
+        (tmp_path / name).write_bytes(write(ROWS.encode()))
+    corpus = list_corpus(CorpusConfig(files=(str(tmp_path),), format="jsonl"))
+    assert len(corpus.files) == 2
+
+
 def test_files_of_several_formats_are_refused_in_a_line(tmp_path: Path) -> None:
     for name in ("a.txt", "b.txt", "c.txt", "README.md"):
         (tmp_path / name).write_text(PLAIN)

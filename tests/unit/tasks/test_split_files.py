@@ -164,6 +164,14 @@ def test_a_test_file_with_labels_is_scored_and_one_without_is_not(tmp_path: Path
         assert read_examples(task, folder, "test")[0].target == target
 
 
+def test_a_test_file_between_tabs_that_is_named_csv_is_scored(tmp_path: Path) -> None:
+    (tmp_path / "task.yaml").write_text(DECLARATION)
+    for split in ("train", "dev", "test"):
+        write_tsv(tmp_path / f"{split}.csv")
+    task, folder = find_task(str(tmp_path / "task.yaml"), tmp_path)
+    assert [one.target for one in read_examples(task, folder, "test")] == [1, 0, 1]
+
+
 def test_a_folder_of_shards_is_read_whole(tmp_path: Path) -> None:
     (tmp_path / "task.yaml").write_text(DECLARATION)
     for shard in range(2):

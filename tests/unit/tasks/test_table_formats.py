@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,24 @@ def test_a_csv_has_the_delimiter_that_is_declared(delimiter: str, tmp_path: Path
             read_examples(with_train("train.csv"), tmp_path, "train")
 
 
+@pytest.mark.parametrize("text", ["Rain; wind", "Rain, wind", "Rain"])
+def test_a_csv_of_one_column_may_begin_with_a_text_with_any_signs(
+    text: str, tmp_path: Path
+) -> None:
+    (tmp_path / "test.csv").write_text(f'"{text}"\nSun\n')
+    source = Source(file="test.csv", texts=(0,), has_header=False, is_labelled=False)
+    task = dataclasses.replace(TASK, test=(source,))
+    assert [one.texts for one in read_examples(task, tmp_path, "test")] == [(text,), ("Sun",)]
+    with pytest.raises(InputError, match=r"test\.csv"):
+        read_examples(with_train("test.csv", id=None), tmp_path, "train")
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "train.csv")
+    with pytest.raises(InputError, match=r"train\.csv"):
+        read_examples(with_train("train.csv"), tmp_path, "train")
+
+
 def test_a_cell_in_quotes_has_line_ends_and_the_line_of_a_mistake_is_where_its_row_begins(
     tmp_path: Path,
 ) -> None:
@@ -217,6 +236,12 @@ def test_class_numbers_of_parquet_are_the_names_in_hugging_faces_metadata(tmp_pa
     )  # of a test set without labels
     with pytest.raises(InputError, match="row 1: got label '-1', expected one of fine, wet"):
         read_examples(with_train("train.parquet"), tmp_path, "train")
+
+
+@pytest.mark.parametrize("feature", [[], None, {"_type": "ClassLabel"}])
+def test_metadata_in_another_form_names_no_classes(feature: Any, tmp_path: Path) -> None:
+    write_parquet(tmp_path / "train.parquet", features={"other": feature})
+    assert len(read_examples(with_train("train.parquet"), tmp_path, "train")) == len(ROWS)
 
 
 def test_lists_of_classes_are_those_that_apply(tmp_path: Path) -> None:
