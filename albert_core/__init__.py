@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         AlbertForQuestionAnswering,
         AlbertForQuestionAnsweringWithBeam,
         AlbertForSequenceClassification,
+        AlbertForTokenClassification,
     )
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "AlbertForQuestionAnswering",
     "AlbertForQuestionAnsweringWithBeam",
     "AlbertForSequenceClassification",
+    "AlbertForTokenClassification",
     "InputError",
     "LoadedModel",
     "load",

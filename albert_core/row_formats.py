@@ -8,6 +8,7 @@ import contextlib
 import csv
 import dataclasses
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
@@ -21,6 +22,8 @@ NumberedObjects = Iterator[tuple[int, Mapping[str, Any]]]
 
 _OTHER_DELIMITERS = ";\t|"
 _MAX_CELL = 1 << 30  # characters of a cell; Python's own limit is 128 Ki
+_DOCUMENT_START = "-DOCSTART-"  # of CoNLL 2003, between documents
+_SPACES = re.compile(" +")
 _BATCH_ROWS = 1024  # of a Parquet file, in memory together
 _HUGGING_FACE = b"huggingface"  # key of the metadata that its `datasets` write into Parquet files
 
@@ -84,6 +87,29 @@ def read_json_objects(path: str, lines: Iterable[str]) -> NumberedObjects:
             place = f"{path}, line {number}"
             values = parse_json(line, place, expected="an object a line")
             yield number, JsonObject.of(values, place).values
+
+
+def read_conll_sentences(lines: Iterable[str]) -> Iterator[list[tuple[int, list[str]]]]:
+    """Yield the lines of each sentence in CoNLL's columns: their numbers, from 1, and their cells.
+
+    Cells are between tabs in a line that has any, else between spaces. An empty line ends a
+    sentence, and so does one that begins with `-DOCSTART-`, which is left out. White space of other
+    kinds is part of words.
+    """
+    sentence: list[tuple[int, list[str]]] = []
+    for number, line in enumerate(lines, start=1):
+        content = line.strip(" \t\r\n")
+        if "\t" in content:
+            cells = [cell.strip(" ") for cell in content.split("\t")]
+        else:
+            cells = _SPACES.split(content)
+        if content and cells[0] != _DOCUMENT_START:
+            sentence.append((number, cells))
+        elif sentence:
+            yield sentence
+            sentence = []
+    if sentence:
+        yield sentence
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

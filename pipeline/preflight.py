@@ -362,8 +362,9 @@ def _refuse_impossible_exports(config: RunConfig, jobs: Sequence[TaskJob]) -> No
 
     Raises:
         InputError: A format of `config.export.formats` does not support the head of a task that
-            has questions without an answer, or what the head of a task reads.
+            has questions without an answer or tags words, or what the head of a task reads.
     """
+    tagging = [job.task.name for job in jobs if job.task.kind == "token_classification"]
     unanswerable = dict.fromkeys(job.task.name for job in jobs if job.task.has_unanswerable)
     for name in config.export.formats:
         for job in jobs:
@@ -375,6 +376,12 @@ def _refuse_impossible_exports(config: RunConfig, jobs: Sequence[TaskJob]) -> No
                     "counterpart of other heads; set finetuning.pooling to auto or pooler, or "
                     "leave the format out"
                 )
+        if tagging and "token_classifier" in FORMATS[name].unsupported_heads:
+            raise InputError(
+                f"export.formats: got {name} with {', '.join(dict.fromkeys(tagging))}, expected "
+                f"other formats, such as huggingface, since {FORMATS[name].title} has no "
+                "counterpart of the head that tags words"
+            )
         if unanswerable and "span_beam" in FORMATS[name].unsupported_heads:
             raise InputError(
                 f"export.formats: got {name} with {', '.join(unanswerable)}, expected other "

@@ -176,6 +176,16 @@ _DECLARATIONS: tuple[Mapping[str, Any], ...] = (
         "metrics": ["f1", "exact"],
         "has_unanswerable": True,
     },
+    {
+        "name": "own",
+        "kind": "token_classification",
+        "labels": ["O", "B-PER", "I-PER"],
+        "metrics": ["f1", "macro_f1", "accuracy"],
+        "label": -1,
+        "train": {"file": "train.conll", "texts": [0]},
+        "dev": {"file": "tags.jsonl", "texts": ["words"], "label": "tags"},
+        "test": {"file": "train.conll", "is_labelled": False},
+    },
 )
 
 
@@ -188,6 +198,9 @@ def _tasks(folder: Path) -> Kind:
     choices = {"text": "It rains", "choices": ["now.", "never."], "label": 0}
     (folder / "choices.jsonl").write_text(json.dumps(choices) + "\n", encoding="utf-8")
     (folder / "test.tsv").write_text("id\ttext\n0\tRow.\n", encoding="utf-8")
+    (folder / "train.conll").write_text("-DOCSTART- O\n\nAnn B-PER\nLee I-PER\n\nran O\n")
+    tags = {"words": ["Ann", "ran"], "tags": ["B-PER", 0]}
+    (folder / "tags.jsonl").write_text(json.dumps(tags) + "\n", encoding="utf-8")
     answers = [{"text": "tide", "answer_start": 4}]
     question = {"id": "q", "question": "What is late?", "answers": answers}
     paragraph = {"context": "The tide is late.", "qas": [question]}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # These heads read single positions, so a model with no other head does not use its pooler, and
 # transformers leaves it out.
-_HEADS_WITHOUT_POOLER = frozenset({"masked_lm", "span", "span_beam"})
+_HEADS_WITHOUT_POOLER = frozenset({"masked_lm", "span", "span_beam", "token_classifier"})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ class Checkpoint:
 
     @property
     def num_labels(self) -> int:
-        """Number of the classifier's outputs; 0 without a classifier."""
+        """Number of the outputs of a classifier, of texts or tokens; 0 without one."""
         rows = [array for name, array in self.weights.items() if name in CLASSIFIER_OUTPUTS]
         return len(rows[0]) if rows else 0
 
@@ -108,7 +108,7 @@ class Checkpoint:
         head_inputs: tuple[str, ...] = ()
         if "span_beam" in self.heads:
             head_inputs = ("p_mask",)
-        elif not self.heads & {"classifier", "span"}:
+        elif not self.heads & {"classifier", "span", "token_classifier"}:
             head_inputs = ("masked_lm_positions",)
         return ("input_ids", "input_mask", "segment_ids", *head_inputs)
 
@@ -222,6 +222,24 @@ def refuse_other_pooling(checkpoint: Checkpoint, target: str) -> None:
         )
 
 
+def refuse_token_classifier(checkpoint: Checkpoint, target: str) -> None:
+    """Refuse a checkpoint with a classifier of tokens, for a format of the original's heads.
+
+    Args:
+        checkpoint: The model.
+        target: Name of the format, for the message.
+
+    Raises:
+        InputError: It has one.
+    """
+    if "token_classifier" in checkpoint.heads:
+        raise InputError(
+            f"weights {checkpoint.source}: got a head that tags words, which the original has not, "
+            f"so that {target} cannot hold it; write huggingface, keras, saved_model, "
+            "keras_archive, onnx or litert instead"
+        )
+
+
 def reference_function(checkpoint: Checkpoint) -> ModelFunction:
     """Return a checkpoint's Keras model, not compiled, as what other formats are compared with."""
     return eager_function(build_model(checkpoint))
@@ -230,10 +248,10 @@ def reference_function(checkpoint: Checkpoint) -> ModelFunction:
 def _new_model(checkpoint: Checkpoint) -> "keras.Model":
     """Return a Keras model with random weights, of the class that has the checkpoint's head.
 
-    Of several heads the first of `classifier`, `span`, `span_beam` decides; without any of these it
-    is `AlbertForPreTraining`. A classifier has the checkpoint's pooling, and is one of multiple
-    choice if the checkpoint is; else it has the checkpoint's number of labels, of which any number
-    may apply if it `is_multi_label`.
+    Of several heads the first of `classifier`, `token_classifier`, `span`, `span_beam` decides;
+    without any of these it is `AlbertForPreTraining`. A classifier has the checkpoint's pooling and
+    is one of multiple choice if the checkpoint is; else it has the checkpoint's number of labels,
+    of which any number may apply if it `is_multi_label`.
     """
     from albert_core import model as models
 
@@ -247,6 +265,8 @@ def _new_model(checkpoint: Checkpoint) -> "keras.Model":
             is_multi_label=checkpoint.is_multi_label,
             pooling=checkpoint.pooling,
         )
+    if "token_classifier" in heads:
+        return models.AlbertForTokenClassification(config, num_labels=checkpoint.num_labels)
     if "span" in heads:
         return models.AlbertForQuestionAnswering(config)
     if "span_beam" in heads:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from albert_core.artifacts.manifest import Manifest, find_manifest
 from albert_core.checkpoints.huggingface import HUGGINGFACE_CONFIG_NAME, weights_path
-from albert_core.checkpoints.huggingface_config import config_from_huggingface
+from albert_core.checkpoints.huggingface_config import classifies_tokens, config_from_huggingface
 from albert_core.checkpoints.huggingface_weights import original_names
 from albert_core.checkpoints.kinds import (
     HUB_ASSETS,
@@ -183,9 +183,10 @@ def _folder_model(folder: Path) -> ModelSummary:
 def _huggingface_model(folder: Path) -> ModelSummary:
     """Return the model in a folder of transformers, without parameters the original has not."""
     path = folder / HUGGINGFACE_CONFIG_NAME
-    config, _ = config_from_huggingface(read_json_object(path), source=str(path))
+    values = read_json_object(path)
+    config, _ = config_from_huggingface(values, source=str(path))
     variables = _list_safetensors(weights_path(folder))
-    names = original_names(config, variables)
+    names = original_names(config, variables, of_tokens=classifies_tokens(values))
     return _summarize({original: variables[name] for name, original in names.items()}, config)
 
 

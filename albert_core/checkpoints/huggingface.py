@@ -9,6 +9,8 @@ from albert_core.checkpoints.checkpoint import Checkpoint
 from albert_core.checkpoints.huggingface_config import (
     ENCODER,
     QUESTION_ANSWERING,
+    TOKEN_CLASSIFICATION,
+    classifies_tokens,
     config_from_huggingface,
     config_to_huggingface,
     scores_choices,
@@ -34,7 +36,11 @@ HUGGINGFACE_CONFIG_NAME = "config.json"
 # Other forms of weights, which are not read: pickled, and split into several files.
 OTHER_WEIGHTS_NAMES = ("pytorch_model.bin", "model.safetensors.index.json")
 # Scope of the variables that transformers' class of a name does without.
-_LEFT_OUT = {QUESTION_ANSWERING: POOLER, ENCODER: HEADS["sentence_order"][0]}
+_LEFT_OUT = {
+    QUESTION_ANSWERING: POOLER,
+    TOKEN_CLASSIFICATION: POOLER,
+    ENCODER: HEADS["sentence_order"][0],
+}
 
 
 def read_huggingface(
@@ -64,7 +70,9 @@ def read_huggingface(
     config, notes = config_from_huggingface(values, source=str(config_path))
     checkpoint = Checkpoint(
         config=config,
-        weights=weights_from_huggingface(config, read_weights(path), source=str(path)),
+        weights=weights_from_huggingface(
+            config, read_weights(path), source=str(path), of_tokens=classifies_tokens(values)
+        ),
         source=str(folder),
         tokenizer=find_vocabulary(folder),
         **read_side_files(folder),
@@ -86,7 +94,7 @@ def _with_labels(checkpoint: Checkpoint, values: Mapping[str, Any], source: str)
     Raises:
         InputError: The names do not fit the classifier, or are not those of its task.
     """
-    if "classifier" not in checkpoint.heads:
+    if not checkpoint.num_labels:
         return checkpoint
     labels = labels_from_huggingface(values, num_labels=checkpoint.num_labels, source=source)
     declared = tuple((checkpoint.task or {}).get("labels") or ())
@@ -108,7 +116,8 @@ def save_huggingface(checkpoint: Checkpoint, folder: str | Path) -> tuple[str, .
     """Write a folder that transformers' `from_pretrained` reads; the task is not written.
 
     Makes the folder if it is missing; files there are replaced. The pooler is left out where
-    transformers' model has none (`AlbertForQuestionAnswering`), and the head of sentence order
+    transformers' model has none (`AlbertForQuestionAnswering`, `AlbertForTokenClassification`), and
+    the head of sentence order
     where it is the only one, for which transformers has no model.
 
     Returns:

@@ -20,9 +20,11 @@ ARCHITECTURES: Mapping[frozenset[str], str] = {
     frozenset({"masked_lm", "sentence_order"}): "AlbertForPreTraining",
     frozenset({"classifier"}): "AlbertForSequenceClassification",
     frozenset({"span"}): "AlbertForQuestionAnswering",
+    frozenset({"token_classifier"}): "AlbertForTokenClassification",
 }
 MULTIPLE_CHOICE = "AlbertForMultipleChoice"
 QUESTION_ANSWERING = "AlbertForQuestionAnswering"
+TOKEN_CLASSIFICATION = "AlbertForTokenClassification"
 
 # The original's gelu is the tanh approximation; transformers has it under several names, and calls
 # the exact function "gelu".
@@ -80,8 +82,8 @@ def config_from_huggingface(
 def config_to_huggingface(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return the contents of a config.json: transformers' class, architecture and special ids.
 
-    `classifier_dropout_prob` is always 0.1, `dtype` float32. A classifier's labels are added,
-    but not for multiple choice.
+    `classifier_dropout_prob` is always 0.1, `dtype` float32. The labels of a classifier, of texts
+    or of tokens, are added, but not for multiple choice.
 
     Raises:
         InputError: transformers has no model with these heads, or uses the groups in other layers;
@@ -101,7 +103,7 @@ def config_to_huggingface(checkpoint: Checkpoint) -> dict[str, Any]:
         "dtype": "float32",
         **_special_ids(checkpoint),
     }
-    if "classifier" in checkpoint.heads and not checkpoint.is_multiple_choice:
+    if checkpoint.num_labels and not checkpoint.is_multiple_choice:
         values |= labels_to_huggingface(checkpoint)
     return values
 
@@ -109,6 +111,11 @@ def config_to_huggingface(checkpoint: Checkpoint) -> dict[str, Any]:
 def scores_choices(values: Mapping[str, Any]) -> bool:
     """Return whether the contents of a config.json are those of a model for multiple choice."""
     return MULTIPLE_CHOICE in _architectures(values, "config.json")
+
+
+def classifies_tokens(values: Mapping[str, Any]) -> bool:
+    """Return whether the contents of a config.json are those of a classifier of tokens."""
+    return TOKEN_CLASSIFICATION in _architectures(values, "config.json")
 
 
 def _architectures(values: Mapping[str, Any], source: str) -> list[str]:

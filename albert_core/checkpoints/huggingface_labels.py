@@ -64,6 +64,8 @@ def labels_from_huggingface(values: Mapping[str, Any], *, num_labels: int, sourc
 def labels_to_huggingface(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return `id2label`, `label2id` and `problem_type` of a checkpoint with a classifier.
 
+    One of tokens has no problem type.
+
     The names are LABEL_0, LABEL_1 and so on where they are unknown. With a task the problem type
     follows from that: multi-label, or else by the number of outputs, one being a regression and
     several a single-label classification; so it does where it is unknown.
@@ -82,11 +84,13 @@ def labels_to_huggingface(checkpoint: Checkpoint) -> dict[str, Any]:
     problem_type = None if checkpoint.task else checkpoint.problem_type
     if checkpoint.is_multi_label:
         problem_type = "multi_label_classification"
-    return {
+    values: dict[str, Any] = {
         "id2label": {str(index): name for index, name in enumerate(names)},
         "label2id": {name: index for index, name in enumerate(names)},
-        "problem_type": problem_type or by_number,
     }
+    if "token_classifier" in checkpoint.heads:  # transformers asks for none there
+        return values
+    return {**values, "problem_type": problem_type or by_number}
 
 
 def _names(by_id: Any, num_labels: int, source: str) -> tuple[str, ...]:

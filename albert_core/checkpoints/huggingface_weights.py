@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
-from albert_core.checkpoints.names import name_pairs, unused_variables
+from albert_core.checkpoints.names import find_heads, name_pairs, unused_variables
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 
@@ -41,7 +41,8 @@ def weights_to_huggingface(
     Raises:
         InputError: A variable has no counterpart; all are listed.
     """
-    pairs = {pair.original: pair for pair in name_pairs(config)}
+    of_tokens = "token_classifier" in find_heads(weights)
+    pairs = {pair.original: pair for pair in name_pairs(config, of_tokens=of_tokens)}
     _refuse_unknown(weights.keys() - pairs.keys(), source)
     weights = {**_unused_zeros(config, weights), **weights}
     arrays = {
@@ -56,7 +57,11 @@ def weights_to_huggingface(
 
 
 def weights_from_huggingface(
-    config: AlbertConfig, arrays: Mapping[str, np.ndarray], *, source: str
+    config: AlbertConfig,
+    arrays: Mapping[str, np.ndarray],
+    *,
+    source: str,
+    of_tokens: bool = False,
 ) -> dict[str, np.ndarray]:
     """Return weights under the original's names, in float32; dense matrices are transposed.
 
@@ -66,6 +71,7 @@ def weights_from_huggingface(
         config: The architecture.
         arrays: Parameters by transformers' names, with or without `albert.` in front.
         source: Where they come from, for messages.
+        of_tokens: Whether the classifier is one of tokens.
 
     Raises:
         InputError: A parameter is unknown (all are listed), an output layer does not share the
@@ -89,7 +95,7 @@ def weights_from_huggingface(
                     f"hidden_size = {config.hidden_size} the original has no projection, so this "
                     "model has no counterpart"
                 )
-    pairs = {pair.huggingface: pair for pair in name_pairs(config)}
+    pairs = {pair.huggingface: pair for pair in name_pairs(config, of_tokens=of_tokens)}
     _refuse_unknown(arrays.keys() - pairs.keys(), source)
     return {
         pairs[name].original: np.ascontiguousarray(
@@ -99,16 +105,19 @@ def weights_from_huggingface(
     }
 
 
-def original_names(config: AlbertConfig, names: Iterable[str]) -> dict[str, str]:
+def original_names(
+    config: AlbertConfig, names: Iterable[str], *, of_tokens: bool = False
+) -> dict[str, str]:
     """Return the original's names by transformers' names, of the parameters that have one.
 
     Args:
         config: The architecture.
         names: Names of all parameters of a model, with or without `albert.` in front.
+        of_tokens: Whether the classifier is one of tokens.
     """
     names = tuple(names)
     base = _BASE if _WORDS in names else ""
-    pairs = {pair.huggingface: pair.original for pair in name_pairs(config)}
+    pairs = {pair.huggingface: pair.original for pair in name_pairs(config, of_tokens=of_tokens)}
     known = {name: base + _name_of_shared(name, names) for name in names}
     return {name: pairs[other] for name, other in known.items() if other in pairs}
 

@@ -14,10 +14,13 @@ _POOLING_SCOPES: Mapping[HeadPooling, str] = {
     pooling: f"{pooling}/" for pooling, spec in POOLINGS.items() if not spec.is_in_original
 }
 
-# Names of the classifier's weights [C, ...] and bias [C], whatever its pooling.
+# Scope of the classifier of tokens, which the original has not.
+_TOKEN_SCOPE = "token_classifier/"
+
+# Names of a classifier's weights [C, ...] and bias [C], whatever its pooling, or of tokens.
 CLASSIFIER_OUTPUTS = frozenset(
     f"{scope}{name}"
-    for scope in ("", *_POOLING_SCOPES.values())
+    for scope in ("", *_POOLING_SCOPES.values(), _TOKEN_SCOPE)
     for name in ("output_weights", "output_bias")
 )
 
@@ -26,6 +29,7 @@ HEADS: Mapping[str, tuple[str, ...]] = {
     "masked_lm": ("cls/predictions/",),
     "sentence_order": ("cls/seq_relationship/",),
     "classifier": ("output_weights", "output_bias", *_POOLING_SCOPES.values()),
+    "token_classifier": (_TOKEN_SCOPE,),
     "span": ("cls/squad/",),
     "span_beam": ("start_logits/", "end_logits/", "answer_class/"),
 }
@@ -100,15 +104,21 @@ _LAYERS: tuple[tuple[str, str, _Variables], ...] = (
     ("cls/predictions/output_bias", "predictions.bias", _VECTOR),
     ("cls/seq_relationship/", "sop_classifier.classifier", _HEAD),
     ("cls/squad/", "qa_outputs", _HEAD),
-    ("", "classifier", _HEAD),
 )
+_CLASSIFIER = ("", "classifier", _HEAD)
+_TOKEN_CLASSIFIER = (_TOKEN_SCOPE, "classifier", _HEAD)
 
 
-def name_pairs(config: AlbertConfig) -> tuple[NamePair, ...]:
+def name_pairs(config: AlbertConfig, *, of_tokens: bool = False) -> tuple[NamePair, ...]:
     """Return both names of every variable of encoder and heads, sorted by the original's.
 
     Left out are the head `span_beam`, which transformers has not, and the projection where the
     embeddings are as wide as the encoder, which the original has not.
+
+    Args:
+        config: The architecture.
+        of_tokens: Whether transformers' `classifier` is the one of tokens; the class of the model
+            says it, not the name.
     """
     positions = [
         {"group": group, "inner": inner}
@@ -121,7 +131,7 @@ def name_pairs(config: AlbertConfig) -> tuple[NamePair, ...]:
             huggingface=(layer[1] + huggingface_end).format(**position),
             is_transposed=transposed,
         )
-        for layer in _LAYERS
+        for layer in (*_LAYERS, _TOKEN_CLASSIFIER if of_tokens else _CLASSIFIER)
         if layer is not _PROJECTION or config.embedding_size != config.hidden_size
         for end, huggingface_end, transposed in layer[2]
         for position in positions

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from albert_core.checkpoints.huggingface_config import scores_choices
+from albert_core.checkpoints.huggingface_config import classifies_tokens, scores_choices
 from albert_core.checkpoints.huggingface_labels import labels_from_huggingface
-from albert_core.checkpoints.side_files import ProblemType, SideFiles, read_side_files
+from albert_core.checkpoints.side_files import ProblemType, SideFiles, read_heads, read_side_files
 
 _KINDS: Mapping[ProblemType, str] = {
     "regression": "regression",
@@ -39,7 +39,11 @@ def read_purpose(folder: Path) -> Purpose:
     Raises:
         InputError: One of them cannot be used.
     """
-    return _summarize(read_side_files(folder))
+    heads, _ = read_heads(folder, default=frozenset())
+    is_of_tokens = "token_classifier" in heads
+    return _summarize(
+        read_side_files(folder), default_kind="token_classification" if is_of_tokens else ""
+    )
 
 
 def read_huggingface_purpose(folder: Path, values: Mapping[str, Any], num_labels: int) -> Purpose:
@@ -59,19 +63,21 @@ def read_huggingface_purpose(folder: Path, values: Mapping[str, Any], num_labels
     if scores_choices(values):
         files["is_multiple_choice"] = True
     elif num_labels:
+        is_of_tokens = classifies_tokens(values)
         labels = labels_from_huggingface(values, num_labels=num_labels, source=str(folder))
         files["labels"], files["problem_type"] = labels.names, labels.problem_type
+        return _summarize(files, default_kind="token_classification" if is_of_tokens else "")
     return _summarize(files)
 
 
-def _summarize(files: SideFiles) -> Purpose:
+def _summarize(files: SideFiles, *, default_kind: str = "") -> Purpose:
     """Return the purpose that side files tell, the task's declaration before all else.
 
-    Without one the kind is that of the problem type, or multiple choice where a file says so;
-    what nobody tells is empty, an unknown sequence length None.
+    Without one the kind is that of the problem type, or multiple choice where a file says so, else
+    `default_kind`; what nobody tells is empty, an unknown sequence length None.
     """
     task, finetuning = files["task"] or {}, files["finetuning"] or {}
-    kind = _KINDS[files["problem_type"]] if files["problem_type"] else ""
+    kind = _KINDS[files["problem_type"]] if files["problem_type"] else default_kind
     if files["is_multiple_choice"]:
         kind = "multiple_choice"
     return Purpose(

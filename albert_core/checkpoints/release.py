@@ -5,7 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from albert_core.checkpoints.checkpoint import Checkpoint, refuse_other_pooling
+from albert_core.checkpoints.checkpoint import (
+    Checkpoint,
+    refuse_other_pooling,
+    refuse_token_classifier,
+)
 from albert_core.checkpoints.kinds import HUB_ASSETS, HUB_VARIABLES
 from albert_core.checkpoints.names import GLOBAL_STEP, SLOTS, is_training_state
 from albert_core.checkpoints.side_files import read_side_files
@@ -149,9 +153,10 @@ def save_release(checkpoint: Checkpoint, folder: str | Path) -> tuple[str, ...]:
         Notes for the user about what had to be added; those of the checkpoint are not repeated.
 
     Raises:
-        InputError: The classifier reads something else than the pooler.
+        InputError: The classifier reads something else than the pooler, or classifies tokens.
     """
     refuse_other_pooling(checkpoint, "tf1")
+    refuse_token_classifier(checkpoint, "tf1")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     complete = checkpoint.with_pooler()

@@ -80,7 +80,7 @@ def _refuse_other_heads(checkpoint: Checkpoint, task: Task) -> None:
     Raises:
         InputError: It is such a checkpoint.
     """
-    suitable = ["classifier"]
+    suitable = ["token_classifier" if task.kind == "token_classification" else "classifier"]
     if task.kind == "question_answering":
         # Transformers has no head for answerability: there [CLS] scores against the spans.
         suitable = ["span_beam", "span"] if task.has_unanswerable else ["span"]
@@ -90,7 +90,7 @@ def _refuse_other_heads(checkpoint: Checkpoint, task: Task) -> None:
             f"model {checkpoint.source}: got the heads {heads}, expected {' or '.join(suitable)} "
             f"for task {task.name}; give a checkpoint that was fine-tuned on it"
         )
-    expected = task.num_outputs if suitable == ["classifier"] else 0
+    expected = 0 if task.kind == "question_answering" else task.num_outputs
     if checkpoint.num_labels != expected:
         raise InputError(
             f"model {checkpoint.source}: got a classifier with {checkpoint.num_labels} outputs, "
@@ -107,13 +107,16 @@ def _refuse_other_heads(checkpoint: Checkpoint, task: Task) -> None:
 def _declared_kind(checkpoint: Checkpoint) -> str:
     """Return the kind of task that a model's files declare; empty if they declare none.
 
-    `multiple_choice` or `multi_label`; else, of a checkpoint without a task.json, `regression` or
-    `classification` by its problem type. With a task.json these two are not told apart here.
+    `multiple_choice`, `multi_label`, or `token_classification` by the head; else, of a checkpoint
+    without a task.json, `regression` or `classification` by its problem type. With a task.json
+    these two are not told apart here.
     """
     if checkpoint.is_multiple_choice:
         return "multiple_choice"
     if checkpoint.is_multi_label:
         return "multi_label"
+    if "token_classifier" in checkpoint.heads:
+        return "token_classification"
     kinds = {"regression": "regression", "single_label_classification": "classification"}
     return "" if checkpoint.task else kinds.get(checkpoint.problem_type or "", "")
 

@@ -205,6 +205,7 @@ FORMATS: Mapping[ExportFormat, FormatSpec] = {
         "tf1",
         title="TensorFlow 1 checkpoint",
         description="for the original's scripts",
+        unsupported_heads=frozenset({"token_classifier"}),
         poolings=_ORIGINAL_POOLINGS,
         overhead_bytes=_GRAPH_OVERHEAD,  # some 2 kB for each variable
     ),
@@ -263,15 +264,18 @@ def write_format(checkpoint: "Checkpoint", folder: Path, *, to: ExportFormat) ->
         write_side_files(checkpoint, folder)
 
 
-def refuse_other_poolings(checkpoint: "Checkpoint", formats: Iterable[ExportFormat]) -> None:
-    """Refuse formats that cannot express what a checkpoint's classifier reads.
+def refuse_other_classifiers(checkpoint: "Checkpoint", formats: Iterable[ExportFormat]) -> None:
+    """Refuse formats that cannot express a checkpoint's classifier.
 
     Raises:
-        InputError: There is one; the first is named.
+        InputError: There is one, since it classifies tokens, or for what it reads; the first is
+            named.
     """
-    from albert_core.checkpoints.checkpoint import refuse_other_pooling
+    from albert_core.checkpoints.checkpoint import refuse_other_pooling, refuse_token_classifier
 
     for name in formats:
+        if "token_classifier" in FORMATS[name].unsupported_heads:
+            refuse_token_classifier(checkpoint, name)
         if checkpoint.pooling not in FORMATS[name].poolings:
             refuse_other_pooling(checkpoint, name)
 

@@ -7,9 +7,10 @@ Signatures, all with dynamic batch and length, int32 in and float32 out:
   with `mlm_positions` [B, P] to `mlm_logits` [B * P, V]; `tokenization_info`: `vocab_file` and
   `do_lower_case`. So has the original (export_to_tfhub.py).
 - `ids`: `ModelInputs` to `ModelOutputs`, of every model.
-- `serving_default`, of fine-tuned models with their vocabulary: takes strings (`RawSignatures`) and
-  tokenizes them inside the graph. `tensorflow_text`, which imports Keras, must be imported before
-  such a model is loaded; the other signatures need neither Keras nor this program.
+- `serving_default`, of models fine-tuned on texts or questions with their vocabulary: takes strings
+  (`RawSignatures`) and tokenizes them inside the graph. `tensorflow_text`, which imports Keras,
+  must be imported before such a model is loaded; the other signatures need neither Keras nor this
+  program.
 
 Each variable is stored once, under the original's name, so that `albert_core.checkpoints` reads the
 folder as a checkpoint without executing anything in it.
@@ -134,7 +135,8 @@ class _Signatures:
         vocabulary: The `tf.saved_model.Asset` of its vocabulary; None without one.
 
     Attributes:
-        raw: The signature on strings; None without a vocabulary or without the head of a task.
+        raw: The signature on strings; None without a vocabulary or without the head of a task, and
+            of a classifier of tokens.
     """
 
     def __init__(self, checkpoint: Checkpoint, model: keras.Model, vocabulary: Any) -> None:
@@ -146,7 +148,9 @@ class _Signatures:
         self._ids = concrete_function(self._run, **dict.fromkeys(checkpoint.input_names, spec))
         self._tokens = _on_ids(self._encode)
         self.raw: RawSignatures | None = None
-        if checkpoint.tokenizer and not checkpoint.heads <= PRETRAINING_HEADS:
+        # A classifier of tokens reads words, and how a text is split into these is not in a graph.
+        without_text = PRETRAINING_HEADS | {"token_classifier"}
+        if checkpoint.tokenizer and not checkpoint.heads <= without_text:
             self.raw = RawSignatures(checkpoint, checkpoint.tokenizer, self._ids)
 
     def functions(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Real sentences as batches of a model's inputs: pairs, questions on contexts, texts with choices.
+"""Real sentences as batches of a model's inputs: texts, pairs, questions, choices, words.
 
 Shape suffixes: B batch, S sequence, P predictions.
 """
@@ -16,10 +16,11 @@ from albert_core.errors import InputError
 from albert_core.finetuning.batches import answer_mask, pad_inputs
 from albert_core.finetuning.features import Features, make_features
 from albert_core.finetuning.question_features import make_question_features
+from albert_core.finetuning.token_features import make_token_features
 from albert_core.model_function import ModelInputs
 from albert_core.pooling import POOLINGS
 from albert_core.storage import read_bytes
-from albert_core.tasks import Example, Question
+from albert_core.tasks import Example, Question, TaggedSentence
 from albert_core.tokenization import Tokenizer
 
 SENTENCES_NAME = "sentences.txt"
@@ -97,7 +98,8 @@ def _features(
 ) -> Features:
     """Return tokenized examples without targets, made of the sentences as the head reads them.
 
-    Each has as many sentences as the model reads texts; for a span head each is a question.
+    Each has as many sentences as the model reads texts; for a span head each is a question, for a
+    classifier of tokens the words of one.
 
     Args:
         checkpoint: The model.
@@ -106,6 +108,9 @@ def _features(
         longest: Most tokens of an example. A question has at most a quarter of that, a choice
             half; windows are a quarter apart.
     """
+    if "token_classifier" in checkpoint.heads:
+        split = [TaggedSentence(id="", words=tuple(text.split())) for text in sentences]
+        return make_token_features(split, tokenizer, longest).features
     if checkpoint.heads & {"span", "span_beam"}:
         return make_question_features(
             list(_questions(sentences)),

@@ -3,14 +3,18 @@
 Shape suffixes: M examples, C classes or choices.
 """
 
+import collections
+import dataclasses
 import zlib
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from albert_core.finetuning.evaluators import ANSWER_SCORES, TextEvaluator
 from albert_core.finetuning.task_program import TaskData, TaskProgram
-from albert_core.tasks import Question, Task
+from albert_core.tasks import Question, TaggedSentence, Task
 from albert_core.tasks.squad_metrics import question_scores
+from albert_core.tasks.token_metrics import TagScores
 
 _GUESSED_WORDS = 3
 
@@ -18,9 +22,9 @@ _GUESSED_WORDS = 3
 def baseline_score(program: TaskProgram, train: TaskData, dev: TaskData) -> float:
     """Return the first metric on the dev set of predictions that need no model.
 
-    These are the most frequent class or choice of the training set, or its mean score; the labels
-    that apply to more than half of it; no answer to questions that may have none; else three words
-    from a place in the context that follows from the question's id.
+    These are the most frequent class, choice or tag of the training set, or its mean score; the
+    labels that apply to more than half of it; no answer to questions that may have none; else three
+    words from a place in the context that follows from the question's id.
 
     Args:
         program: The task.
@@ -37,9 +41,46 @@ def baseline_score(program: TaskProgram, train: TaskData, dev: TaskData) -> floa
             has_unanswerable=task.has_unanswerable,
         )
         return float(scores.mean())
+    if task.kind == "token_classification":
+        frequent = most_frequent_tags(train.examples)
+        always = TagScores(
+            task,
+            [sentence.tags for sentence in dev.examples],
+            [[frequent.tag] * len(sentence.words) for sentence in dev.examples],
+        )
+        return always.metrics(np.arange(len(dev.examples)))[task.metrics[0]]
     outputs = constant_outputs(task, train.features.targets["target"], len(dev.examples))
     constant = TextEvaluator(program, dev, {"logits": list(outputs)})
     return constant.metrics()[task.metrics[0]]
+
+
+@dataclasses.dataclass(frozen=True)
+class FrequentTags:
+    """The most frequent tags of a training set; of equally frequent ones the first number.
+
+    Attributes:
+        tag: Number of the most frequent tag of all words.
+        by_word: That of each word by the word.
+    """
+
+    tag: int
+    by_word: Mapping[str, int]
+
+
+def most_frequent_tags(sentences: Sequence[TaggedSentence]) -> FrequentTags:
+    """Return the most frequent tags of sentences, all of which have tags."""
+    counts: dict[str, collections.Counter[int]] = collections.defaultdict(collections.Counter)
+    for sentence in sentences:
+        for word, tag in zip(sentence.words, sentence.tags or (), strict=True):
+            counts[word][tag] += 1
+    of_all: collections.Counter[int] = sum(counts.values(), collections.Counter())
+    return FrequentTags(
+        _most_frequent(of_all), {word: _most_frequent(tags) for word, tags in counts.items()}
+    )
+
+
+def _most_frequent(counts: Mapping[int, int]) -> int:
+    return min(counts, key=lambda tag: (-counts[tag], tag))
 
 
 def constant_outputs(task: Task, targets: np.ndarray, num_rows: int) -> np.ndarray:

@@ -46,8 +46,8 @@ def probe_checkpoint(
 
     Raises:
         InputError: The checkpoint has no vocabulary, the task's files cannot be used or have too
-            few examples, it asks for answers in texts, or `sequence_length` is below 8 or more than
-            the model reads.
+            few examples, it asks for answers in texts or for tags, or `sequence_length` is below 8
+            or more than the model reads.
     """
     longest = checkpoint.config.max_position_embeddings
     length = sequence_length or min(
@@ -58,9 +58,10 @@ def probe_checkpoint(
             f"sequence_length: got {length}, expected 8 to the model's max_position_embeddings="
             f"{longest}"
         )
-    if task.kind == "question_answering":
+    if task.kind in ("question_answering", "token_classification"):
+        asks = "answers in texts" if task.kind == "question_answering" else "tags of words"
         raise InputError(
-            f"probe: got {task.name}, which asks for answers in texts, expected a task of classes, "
+            f"probe: got {task.name}, which asks for {asks}, expected a task of classes, "
             "labels, scores or choices"
         )
     tokenizer = require_tokenizer(checkpoint)

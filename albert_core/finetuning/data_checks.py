@@ -13,7 +13,14 @@ from albert_core.finetuning.question_features import (
     refuse_long_question,
     unaligned_error,
 )
-from albert_core.tasks import InvalidRows, Question, Task, read_examples, read_questions
+from albert_core.tasks import (
+    InvalidRows,
+    Question,
+    Task,
+    read_examples,
+    read_questions,
+    read_sentences,
+)
 from albert_core.tasks.description import describe_files
 from albert_core.tasks.reading import SPLITS
 from albert_core.tokenization import Tokenizer
@@ -53,6 +60,9 @@ def check_task_data(
     leaves_out = config.leaves_out(task)
     for split in SPLITS:
         invalid_rows = InvalidRows.of_split(task, split, leaves_out=leaves_out)
+        if task.kind == "token_classification":
+            read_sentences(task, folder, split, invalid_rows=invalid_rows)
+            continue
         if task.kind != "question_answering":
             read_examples(task, folder, split, invalid_rows=invalid_rows)
             continue

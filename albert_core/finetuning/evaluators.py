@@ -1,9 +1,8 @@
-"""Evaluate a model's outputs on a split: scores, their intervals, files of predictions.
+"""Evaluate a model's outputs on a split of a task of texts or questions.
 
 Shape suffixes: M examples, C classes or choices.
 """
 
-import abc
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,18 +13,17 @@ import numpy as np
 from albert_core.files import write_json
 from albert_core.finetuning.answer_search import search_answers
 from albert_core.finetuning.answers import Answers
+from albert_core.finetuning.evaluator import Evaluator, softmax
 from albert_core.finetuning.prediction import ExampleOutputs
 from albert_core.finetuning.task_program import TaskData, TaskProgram
-from albert_core.tasks import Task
+from albert_core.finetuning.token_evaluator import TokenEvaluator
 from albert_core.tasks.metrics import (
     CLASSIFICATION_NAME,
     Scores,
-    bootstrap_interval,
     compute_metrics,
     describe_classification,
     describe_labels,
     predicted_values,
-    scores_by_source,
 )
 from albert_core.tasks.squad_metrics import (
     AnswerScore,
@@ -44,60 +42,6 @@ ANSWER_SCORES: Mapping[Metric, AnswerScore] = {
     "cmrc_f1": cmrc_f1,
     "cmrc_exact": cmrc_exact_match,
 }
-
-
-class Evaluator(abc.ABC):
-    """Scores and predictions that follow from a model's outputs on a split.
-
-    Args:
-        program: The task and its settings.
-        data: The split.
-        outputs: The model's outputs for each example, in their order; for each window of questions.
-        threshold: Null odds from which on a question has no answer; None: the best on this split.
-            Read only for questions that may have no answer.
-    """
-
-    def __init__(
-        self,
-        program: TaskProgram,
-        data: TaskData,
-        outputs: ExampleOutputs,
-        threshold: float | None = None,
-    ) -> None:
-        """Keep task, settings, split and outputs; nothing is computed yet."""
-        self.task: Task = program.task
-        self.config = program.config
-        self.data, self.outputs, self._given_threshold = data, outputs, threshold
-
-    @property
-    @abc.abstractmethod
-    def is_scored(self) -> bool:
-        """Whether the right answers are known."""
-
-    @abc.abstractmethod
-    def _metrics_on(self, rows: np.ndarray) -> Scores:
-        """Return the task's metrics over some examples, by their numbers; only if `is_scored`."""
-
-    @abc.abstractmethod
-    def write(self, folder: Path, split: Split) -> None:
-        """Write the predictions on a split into a folder that exists; files there are replaced."""
-
-    def metrics(self) -> Scores:
-        """Return the task's metrics over all files, and over each if there are several.
-
-        Only if `is_scored`, which is not checked.
-        """
-        return scores_by_source(self.task, self._metrics_on, self.data.sources)
-
-    def interval(self) -> tuple[float, float]:
-        """Return the 95 % bootstrap interval (low, high) of the first metric over all examples.
-
-        Only if `is_scored`, which is not checked. 1,000 resamples, the same in every run.
-        """
-        first = self.task.metrics[0]
-        return bootstrap_interval(
-            lambda rows: self._metrics_on(rows)[first], len(self.data.examples)
-        )
 
 
 class TextEvaluator(Evaluator):
@@ -310,13 +254,9 @@ def evaluate_outputs(
     program: TaskProgram, data: TaskData, outputs: ExampleOutputs, *, threshold: float | None = None
 ) -> Evaluator:
     """Return the evaluator of the task's kind; arguments are those of `Evaluator`."""
-    has_questions = program.task.kind == "question_answering"
-    evaluator = QuestionEvaluator if has_questions else TextEvaluator
+    evaluators: dict[str, type[Evaluator]] = {
+        "question_answering": QuestionEvaluator,
+        "token_classification": TokenEvaluator,
+    }
+    evaluator = evaluators.get(program.task.kind, TextEvaluator)
     return evaluator(program, data, outputs, threshold)
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Return the probabilities of one example's logits [C]."""
-    # Not scipy's: its last bits differ, and files of predictions are compared by their hashes.
-    odds = np.exp(logits - logits.max())
-    return odds / odds.sum()

@@ -1,18 +1,15 @@
 """Each dev example with its right answer, the model's prediction and those of the baselines."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from albert_core.finetuning.evaluators import (
-    Evaluator,
-    QuestionEvaluator,
-    TextEvaluator,
-    softmax,
-)
+from albert_core.finetuning.evaluator import Evaluator, softmax
+from albert_core.finetuning.evaluators import QuestionEvaluator, TextEvaluator
+from albert_core.finetuning.token_evaluator import TokenEvaluator
 
 EXAMPLES_NAME = "examples_dev.jsonl"
 
@@ -20,7 +17,7 @@ _LARGEST_ODDS = 30.0  # a probability of 1 to six decimals, and no overflow on t
 
 
 def write_example_rows(
-    folder: Path, evaluator: Evaluator, baselines: Mapping[str, np.ndarray]
+    folder: Path, evaluator: Evaluator, baselines: Mapping[str, Sequence[Any]]
 ) -> None:
     """Write `examples_dev.jsonl` into a folder that exists, a row for each example in order.
 
@@ -28,13 +25,12 @@ def write_example_rows(
         folder: The folder; a file of that name is replaced.
         evaluator: The predictions; their right answers must be known (not checked).
         baselines: Predictions of baselines by their name [M], in the kind of the model's own:
-            numbers of classes or choices, scores, or 1 and 0 for each label [M, C]. They become
-            columns of the rows.
+            numbers of classes or choices, scores, 1 and 0 for each label, or numbers of tags for
+            each word. They become columns of the rows.
     """
-    columns = {name: values.tolist() for name, values in baselines.items()}
     with (folder / EXAMPLES_NAME).open("w", encoding="utf-8") as file:
         for number, row in enumerate(example_rows(evaluator)):
-            row |= {name: values[number] for name, values in columns.items()}
+            row |= {name: values[number] for name, values in baselines.items()}
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
@@ -61,7 +57,11 @@ def example_rows(evaluator: Evaluator) -> Iterator[dict[str, Any]]:
     questions have as texts question and context; `answers`, empty where there is none; a prediction
     as text, empty for no answer; its `probability` among the candidates; the `score` by the task's
     first metric; and where there may be no answer `null_probability`, the probability of that.
+    Those of sentences with tags have `words`, as `label` and `prediction` the number of each word's
+    tag, and `word_probabilities`, the probability of each predicted tag.
     """
+    if isinstance(evaluator, TokenEvaluator):
+        return _sentence_rows(evaluator)
     if isinstance(evaluator, QuestionEvaluator):
         return _question_rows(evaluator)
     assert isinstance(evaluator, TextEvaluator)
@@ -95,6 +95,21 @@ def _text_rows(evaluator: TextEvaluator) -> Iterator[dict[str, Any]]:
                 "prediction": int(logits.argmax()),
                 "probabilities": [_rounded(value) for value in softmax(logits)],
             }
+
+
+def _sentence_rows(evaluator: TokenEvaluator) -> Iterator[dict[str, Any]]:
+    """Yield the rows of sentences with tags, as `example_rows` describes them."""
+    pairs = zip(evaluator.predicted, evaluator.probabilities, strict=True)
+    for sentence, (tags, probabilities) in zip(evaluator.data.examples, pairs, strict=True):
+        yield {
+            "id": sentence.id,
+            "source": sentence.source,
+            "texts": [" ".join(sentence.words)],
+            "words": list(sentence.words),
+            "label": list(sentence.tags),
+            "prediction": tags,
+            "word_probabilities": [_rounded(value) for value in probabilities.max(axis=-1)],
+        }
 
 
 def _question_rows(evaluator: QuestionEvaluator) -> Iterator[dict[str, Any]]:

@@ -22,10 +22,11 @@ class Features:
         begins: Where each sequence begins in `ids`, and the end, int64 [N + 1].
         second_starts: Position in each sequence at which segment 1 begins; its length if there is
             none, int32 [N].
-        targets: Arrays [M] by name; empty if any example has no target.
+        targets: Arrays [M] by name, of tokens [T]; empty if any example has no target.
         group_size: Sequences of an example, N / M: the number of its choices, 2 for texts that are
             encoded apart, else 1; they lie one after the other.
-        num_left_out: Number of examples of which no sequence could be made.
+        num_left_out: Number of examples of which no sequence could be made; of words with tags the
+            number of tokens that are cut off words longer than a sequence.
     """
 
     ids: np.ndarray

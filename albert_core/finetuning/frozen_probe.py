@@ -51,8 +51,12 @@ _HELD_OUT_FRACTION = 0.2
 
 
 def can_probe(task: Task, num_train: int) -> bool:
-    """Return whether there is a frozen probe: not of questions, nor with under ten examples."""
-    return task.kind != "question_answering" and num_train >= LEAST_NUM_EXAMPLES
+    """Return whether there is a frozen probe of a task, by its kind and its training examples.
+
+    There is none of questions and of words with tags, nor with under ten examples.
+    """
+    has_text_vectors = task.kind not in ("question_answering", "token_classification")
+    return has_text_vectors and num_train >= LEAST_NUM_EXAMPLES
 
 
 def probe_frozen_encoder(

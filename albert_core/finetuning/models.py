@@ -33,6 +33,12 @@ def new_task_model(
         return models.AlbertForMultipleChoice(
             model_config, classifier_dropout=config.classifier_dropout, pooling=pooling
         )
+    if task.kind == "token_classification":
+        return models.AlbertForTokenClassification(
+            model_config,
+            num_labels=task.num_outputs,
+            classifier_dropout=config.classifier_dropout,
+        )
     if task.kind != "question_answering":
         return models.AlbertForSequenceClassification(
             model_config,

@@ -9,7 +9,7 @@ from albert_core.tasks.task import Task
 
 PoolingSetting = Literal["auto", HeadPooling]
 
-_Examples = Literal["texts", "pairs", "choices", "questions"]
+_Examples = Literal["texts", "pairs", "choices", "questions", "words"]
 
 # What `auto` is, by what an example is: the best of those measured (docs/experiments.md). Classes
 # of pairs differ: whether two texts say the same is seen by comparing them, whether one follows the
@@ -19,6 +19,7 @@ _DEFAULTS: Mapping[_Examples, HeadPooling] = {
     "pairs": "pooler",
     "choices": "pooler",
     "questions": "pooler",
+    "words": "pooler",
 }
 _SCORES_OF_PAIRS: HeadPooling = "siamese"
 _MEASURED_TASKS: Mapping[str, HeadPooling] = {"mrpc": "siamese", "rte": "siamese"}
@@ -27,6 +28,7 @@ _POSSIBLE: Mapping[_Examples, tuple[HeadPooling, ...]] = {
     "pairs": tuple(POOLINGS),
     "choices": ("pooler", "mean", "layer_mix"),
     "questions": ("pooler",),
+    "words": ("pooler",),
 }
 
 
@@ -76,6 +78,8 @@ def _examples(task: Task) -> _Examples:
     """Return what an example of a task is; pairs only if those of all its files are."""
     if task.kind == "question_answering":
         return "questions"
+    if task.kind == "token_classification":
+        return "words"
     if task.kind == "multiple_choice":
         return "choices"
     sources = (*task.train, *task.dev, *task.test)

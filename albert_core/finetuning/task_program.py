@@ -24,14 +24,22 @@ from albert_core.finetuning.question_features import (
     make_question_features,
     unaligned_error,
 )
+from albert_core.finetuning.token_features import (
+    SentenceWindow,
+    TokenFeatures,
+    make_token_features,
+    pad_tags,
+)
 from albert_core.model_function import ModelInputs
 from albert_core.pooling import POOLINGS
 from albert_core.tasks import (
     InvalidRows,
     Question,
+    TaggedSentence,
     Task,
     read_examples,
     read_questions,
+    read_sentences,
     task_fingerprint,
 )
 from albert_core.tasks.examples import spread_evenly
@@ -47,16 +55,17 @@ class TaskData:
     """A split of a task: its examples, and their sequences as the model reads them.
 
     Attributes:
-        examples: Examples or questions, M, without invalid rows that were left out.
-        features: Their sequences; of questions there may be several for each, or none.
-        windows: The part of a question's context in each sequence; empty for other tasks and for
-            training sets.
+        examples: Examples, questions or sentences, M, without invalid rows that were left out.
+        features: Their sequences; of questions there may be several for each, or none, of sentences
+            several.
+        windows: The part of a question's context, or the words of a sentence with tags, that each
+            sequence is for; empty for other tasks and for training sets.
         left_out: Number of rows that were left out, by cause.
     """
 
     examples: Sequence[Any]
     features: Features
-    windows: Sequence[Window] = ()
+    windows: Sequence[Any] = ()
     left_out: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     @property
@@ -266,6 +275,44 @@ class AnswerabilityProgram(QuestionProgram):
         return {**inputs, "start_positions": targets["start_positions"]}, targets
 
 
+class TokenProgram(TaskProgram):
+    """Sentences whose words have tags."""
+
+    def read(self, folder: Path, split: Split, *, most: int | None = None) -> TaskData:
+        """Read a split and make its features, with targets if all sentences have tags.
+
+        Training files give no `windows`. Tokens that are cut off words longer than a sequence count
+        in `left_out`, as sentences that cannot be used do.
+        """
+        invalid_rows = self._invalid_rows(split)
+        sentences = spread_evenly(
+            read_sentences(self.task, folder, split, invalid_rows=invalid_rows), most
+        )
+        windows: Sequence[SentenceWindow] = ()
+        if split == "train":
+            features = self._cached(folder, lambda: self._encode(sentences).features)
+        else:
+            encoded = self._encode(sentences)
+            features, windows = encoded.features, encoded.windows
+        left_out = dict(invalid_rows.counts)
+        if features.num_left_out:
+            left_out["tokens of words longer than a sequence"] = features.num_left_out
+        return TaskData(examples=sentences, features=features, windows=windows, left_out=left_out)
+
+    def _encode(self, sentences: Sequence[TaggedSentence]) -> TokenFeatures:
+        """Return the sequences of sentences, by the task's settings."""
+        return make_token_features(sentences, self.tokenizer, self.config.sequence_length)
+
+    def feature_settings(self) -> dict[str, Any]:
+        """Return the settings on which the features depend, for the key of the cache."""
+        names = ("sequence_length", "bad_rows")
+        return {name: getattr(self.config, name) for name in names}
+
+    def batch(self, features: Features, examples: np.ndarray, length: int) -> TaskBatch:
+        """Return inputs and the tags of the tokens [B, S], below 0 for those without one."""
+        return pad_inputs(features, examples, length), pad_tags(features, examples, length)
+
+
 def task_program(
     task: Task,
     config: FinetuningConfig,
@@ -285,6 +332,8 @@ def task_program(
             SQuAD 2.0, which reads `p_mask`; else it has one for spans alone.
     """
     program: type[TaskProgram] = TextProgram
+    if task.kind == "token_classification":
+        program = TokenProgram
     if task.kind == "question_answering":
         is_beam = task.has_unanswerable and reads_answer_mask
         program = AnswerabilityProgram if is_beam else QuestionProgram

@@ -59,10 +59,10 @@ def predict_with_tfidf(
         dev: The examples to predict for, at least one.
 
     Returns:
-        The predictions; None of a task for which there is no such baseline: question answering, or
-        a training set without words or with examples of one class alone.
+        The predictions; None of a task for which there is no such baseline: question answering,
+        words with tags, or a training set without words or with examples of one class alone.
     """
-    if task.kind == "question_answering":
+    if task.kind in ("question_answering", "token_classification"):
         return None
     train = spread_evenly(train, MAX_TRAIN_EXAMPLES)
     try:

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
         PredictedLabel,
         PredictedLabels,
         PredictedScore,
+        PredictedTags,
         PredictedToken,
         Prediction,
+        TaggedEntity,
+        TaggedWord,
     )
     from albert_core.inference.signature import ModelKind, TaskSignature
 
@@ -32,8 +35,11 @@ __all__ = [
     "PredictedLabel",
     "PredictedLabels",
     "PredictedScore",
+    "PredictedTags",
     "PredictedToken",
     "Prediction",
+    "TaggedEntity",
+    "TaggedWord",
     "TaskSignature",
     "load",
 ]

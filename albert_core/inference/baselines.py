@@ -1,17 +1,20 @@
 """What simpler ways than the model score on its dev set. Does not import Keras."""
 
 import dataclasses
+import functools
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from albert_core.finetuning.baseline import constant_outputs
+from albert_core.finetuning.baseline import constant_outputs, most_frequent_tags
 from albert_core.finetuning.evaluators import TextEvaluator
 from albert_core.finetuning.task_program import TaskData, TaskProgram
 from albert_core.finetuning.tfidf_baseline import predict_with_tfidf
-from albert_core.tasks import InvalidRows, read_examples
-from albert_core.tasks.metrics import predicted_values
+from albert_core.tasks import InvalidRows, TaggedSentence, Task, read_examples, read_sentences
+from albert_core.tasks.metrics import bootstrap_interval, predicted_values
+from albert_core.tasks.token_metrics import TagScores
 
 BASELINES_NAME = "baselines_dev.json"
 WITHOUT_MODEL = "without_model"
@@ -25,8 +28,8 @@ class ScoredBaseline:
     Attributes:
         name: `without_model` or `majority`.
         method: How it predicts, in words.
-        predictions: Numbers of classes or choices, or scores [M]; of `multi_label` 1 or 0 for each
-            label [M, C].
+        predictions: For each example a class or choice by its number, or a score; of `multi_label`
+            1 or 0 for each label, of `token_classification` the number of each word's tag.
         score: The task's first metric.
         low: Lower bound of the score's 95 % bootstrap interval.
         high: Its upper bound.
@@ -35,7 +38,7 @@ class ScoredBaseline:
 
     name: str
     method: str
-    predictions: np.ndarray
+    predictions: Sequence[Any]
     score: float
     low: float
     high: float
@@ -58,9 +61,10 @@ def score_baselines(program: TaskProgram, folder: Path, dev: TaskData) -> list[S
         dev: The dev set, with labels.
 
     Returns:
-        First the baseline by TF-IDF, if there is one for the task; then one that always predicts
-        the same: the training set's most frequent class or choice, its mean, or the labels of more
-        than half of it. None at all of questions.
+        First the baseline by TF-IDF, if there is one for the task, or of tags that by the most
+        frequent one of each word; then one that always predicts the same: the training set's most
+        frequent class, choice or tag, its mean, or the labels of more than half of it. None at all
+        of questions.
 
     Raises:
         InputError: A training file is missing or cannot be used.
@@ -70,6 +74,9 @@ def score_baselines(program: TaskProgram, folder: Path, dev: TaskData) -> list[S
         return []
     leaves_out = program.config.leaves_out(task)
     invalid_rows = InvalidRows.of_split(task, "train", leaves_out=leaves_out)
+    if task.kind == "token_classification":
+        sentences = read_sentences(task, folder, "train", invalid_rows=invalid_rows)
+        return list(_score_frequent_tags(task, sentences, dev.examples))
     train = read_examples(task, folder, "train", invalid_rows=invalid_rows)
     baselines = []
     if tfidf := predict_with_tfidf(task, train, dev.examples):
@@ -86,6 +93,38 @@ def score_baselines(program: TaskProgram, folder: Path, dev: TaskData) -> list[S
     return [*baselines, _score(MAJORITY, method, evaluator, len(train))]
 
 
+def _score_frequent_tags(
+    task: Task, train: Sequence[TaggedSentence], dev: Sequence[TaggedSentence]
+) -> Iterator[ScoredBaseline]:
+    """Yield the baselines of tags: the most frequent one of each word, and that of all words.
+
+    A word that is not in the training set gets the latter in both.
+    """
+    frequent = most_frequent_tags(train)
+    ways: tuple[tuple[str, str, Mapping[str, int]], ...] = (
+        (WITHOUT_MODEL, "most frequent tag of each word", frequent.by_word),
+        (MAJORITY, "most frequent tag", {}),
+    )
+    for name, method, by_word in ways:
+        predictions = [[by_word.get(word, frequent.tag) for word in one.words] for one in dev]
+        scores = TagScores(task, [one.tags or () for one in dev], predictions)
+        first = functools.partial(_first_metric, task, scores)
+        low, high = bootstrap_interval(first, len(dev))
+        yield ScoredBaseline(
+            name=name,
+            method=method,
+            predictions=predictions,
+            score=first(np.arange(len(dev))),
+            low=low,
+            high=high,
+            num_train=len(train),
+        )
+
+
+def _first_metric(task: Task, scores: TagScores, rows: np.ndarray) -> float:
+    return scores.metrics(rows)[task.metrics[0]]
+
+
 def _score(name: str, method: str, evaluator: TextEvaluator, num_train: int) -> ScoredBaseline:
     """Return a baseline with the score and the interval of an evaluator."""
     task = evaluator.task
@@ -94,7 +133,7 @@ def _score(name: str, method: str, evaluator: TextEvaluator, num_train: int) -> 
     return ScoredBaseline(
         name=name,
         method=method,
-        predictions=predicted_values(task, outputs),
+        predictions=predicted_values(task, outputs).tolist(),
         score=evaluator.metrics()[task.metrics[0]],
         low=low,
         high=high,

@@ -38,7 +38,7 @@ def evaluate_splits(
         with_baselines: Whether simpler ways to predict are scored on the dev set, too, if there are
             training files: they are in the rows of the examples, and their scores in
             `baselines_dev.json`.
-        progress: Told the model's notes, and which split is predicted.
+        progress: Told the model's notes, which split is predicted, and what of it is left out.
 
     Returns:
         The metrics on the dev files, the task's first metric first; `score`, what GLUE averages;
@@ -58,6 +58,8 @@ def evaluate_splits(
         split_data = program.read(data, split)
         if not split_data.examples:
             continue
+        for cause, number in split_data.left_out.items():
+            progress(0, 0, f"left out of {split}: {number:,} ({cause})")
         outputs = predict_outputs(
             model.run,
             split_data.features,

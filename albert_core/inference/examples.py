@@ -1,12 +1,14 @@
 """Convert examples as people write them to those that features are made from."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from albert_core.errors import InputError
 from albert_core.inference.signature import TaskSignature
+from albert_core.inference.words import Bounds, join_words, split_words
 from albert_core.json_values import has_lone_surrogate
-from albert_core.tasks import Example, Question
+from albert_core.tasks import Example, Question, TaggedSentence
 from albert_core.tasks.race_file import fill_blank
 from albert_core.tokenization.masked import MASK
 
@@ -59,6 +61,49 @@ def to_question(value: Any, number: int, signature: TaskSignature) -> Question:
     return Question(id=str(number), question=fields["question"], context=fields["context"])
 
 
+@dataclasses.dataclass(frozen=True)
+class SplitText:
+    """A text and its words.
+
+    Attributes:
+        text: The text.
+        words: Its words; none of a text of white space.
+        bounds: Numbers of each word's first character in the text and of the one after its last.
+    """
+
+    text: str
+    words: tuple[str, ...]
+    bounds: Sequence[Bounds]
+
+
+def to_split_text(value: Any, number: int, signature: TaskSignature) -> SplitText:
+    """Return a text with its words: split by `split_words`, or as they are given.
+
+    Args:
+        value: A text, or a sequence of words; a mapping with either as `text`; or a
+            `TaggedSentence`, whose id and tags are dropped.
+        number: Its number, for messages.
+        signature: What the model is asked.
+
+    Raises:
+        InputError: It is none of these, or a word is blank.
+    """
+    content: Any
+    if isinstance(value, TaggedSentence):
+        content = value.words
+    elif isinstance(value, Mapping):
+        content = _fields(value, number, signature)["text"]
+    else:
+        content = _fields({"text": value}, number, signature)["text"]
+    if isinstance(content, str):
+        bounds = split_words(content)
+        return SplitText(content, tuple(content[begin:end] for begin, end in bounds), bounds)
+    if not all(word.strip() for word in content):
+        raise InputError(f"examples[{number}]: got a blank word, expected words")
+    text, bounds = join_words(content)
+    return SplitText(text, tuple(content), bounds)
+
+
 def to_text(value: Any, number: int, signature: TaskSignature) -> str:
     """Return a text, given as it is, as a mapping with `text`, or as a sequence of this one text.
 
@@ -72,11 +117,13 @@ def example_fields(signature: TaskSignature) -> dict[str, str]:
     """Return the fields of an example by name, in the order in which a tuple has them.
 
     Which there are depends on what the model is asked: question and context; a text with choices,
-    and a question in RACE; else one or two texts. Their contents are `text`, `optional text`, or
-    `texts` for a list.
+    and a question in RACE; a text to tag the words of; else one or two texts. Their contents are
+    `text`, `optional text`, `texts` for a list, or `text or words` for a text or a list.
     """
     if signature.kind == "question_answering":
         return {"question": "text", "context": "text"}
+    if signature.kind == "token_classification":
+        return {"text": "text or words"}
     if signature.kind == "multiple_choice":
         question = {"question": "text"} if signature.has_questions else {}
         return {"text": "text", **question, "choices": "texts"}
@@ -89,7 +136,7 @@ def sample_fields(signature: TaskSignature, text: str) -> dict[str, Any]:
 
     For a model that fills masks the text has one before it.
     """
-    values = {"text": text, "texts": [text, text]}
+    values = {"text": text, "texts": [text, text], "text or words": text}
     if signature.kind == "masked_lm":
         values["text"] = f"{MASK} {text}"
     fields = example_fields(signature)
@@ -130,10 +177,10 @@ def _fields(value: Any, number: int, signature: TaskSignature) -> Mapping[str, A
 def _fits(value: Any, content: str) -> bool:
     """Return whether a value is of a content of `example_fields`.
 
-    A list of texts has at least one; an optional text may be None.
+    A list of texts or words has at least one; an optional text may be None.
     """
-    if content == "texts":
-        is_list = isinstance(value, Sequence) and not isinstance(value, str)
+    is_list = isinstance(value, Sequence) and not isinstance(value, str)
+    if content == "texts" or (content == "text or words" and is_list):
         return is_list and len(value) > 0 and all(isinstance(item, str) for item in value)
     return isinstance(value, str) or (content == "optional text" and value is None)
 

@@ -37,7 +37,7 @@ def read_file_examples(
     Columns are named as the fields of examples are (`text`, `text_b`, `question`, `context`,
     `choices`), or as in the task's own files (`sentence1`, `sentence2`); all others are ignored but
     `id`, `idx` and `index`. Choices are a list, in tables one in JSON. An optional text may be
-    empty.
+    empty. What is to be tagged is a text or a list of words.
 
     Args:
         rows: The rows; their columns are those of the first.
@@ -147,8 +147,13 @@ def _choices(value: Any, column: str) -> list[str]:
     return choices
 
 
+def _text_or_words(value: Any, column: str) -> str | list[str]:
+    return as_texts(value, column) if isinstance(value, list) else as_text(value, column)
+
+
 _READERS: Mapping[str, Callable[[Any, str], Any]] = {
     "text": as_text,
     "optional text": _optional_text,
     "texts": _choices,
+    "text or words": _text_or_words,
 }

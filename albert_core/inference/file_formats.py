@@ -6,7 +6,7 @@ from typing import Literal, TypeVar
 
 from albert_core.errors import InputError
 
-RowFormat = Literal["lines", "tsv", "csv", "jsonl", "parquet"]
+RowFormat = Literal["lines", "tsv", "csv", "jsonl", "parquet", "conll"]
 ResultFormat = Literal["jsonl", "tsv", "csv", "parquet"]
 VectorFormat = Literal["npy", "parquet"]
 
@@ -19,6 +19,7 @@ _ROW_ENDINGS: Mapping[str, RowFormat] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".parquet": "parquet",
+    ".conll": "conll",
 }
 _RESULT_ENDINGS: Mapping[str, ResultFormat] = {
     ".jsonl": "jsonl",

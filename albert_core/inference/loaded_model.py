@@ -21,6 +21,7 @@ from albert_core.inference.predictor import Predictor
 from albert_core.inference.questions import AnswerPredictor
 from albert_core.inference.sentence_vectors import Pooling, encode_texts
 from albert_core.inference.signature import TaskSignature
+from albert_core.inference.tags import TagPredictor
 from albert_core.inference.texts import TextPredictor
 from albert_core.model_function import ModelFunction
 from albert_core.pretraining.objectives import GENERATOR_FOLDER
@@ -84,10 +85,11 @@ class LoadedModel:
     ) -> list[Prediction]:
         """Return a prediction for each example, in their order.
 
-        An example is a text, a pair of texts, a text with a list of choices, or a question with its
-        context: as a string or a tuple, as a mapping with the names of `albert serve` (`text`,
-        `text_b`, `choices`, `question`, `context`), or as `read_examples` and `read_questions`
-        return it. A pretrained model fills masks, with 5 tokens for each.
+        An example is a text, a pair of texts, a text with a list of choices, a text or a list of
+        words to tag, or a question with its context: as a string or a tuple, as a mapping with the
+        names of `albert serve` (`text`, `text_b`, `choices`, `question`, `context`), or as
+        `read_examples`, `read_sentences` and `read_questions` return it. A pretrained model fills
+        masks, with 5 tokens for each.
 
         Args:
             examples: The examples; there may be none.
@@ -191,7 +193,7 @@ class LoadedModel:
     ) -> Predictor:
         """Return a new predictor for the model's kind; arguments are those of `Predictor`.
 
-        It answers questions, fills masks, or predicts labels, scores and choices.
+        It answers questions, fills masks, tags words, or predicts labels, scores and choices.
 
         Raises:
             InputError: The model has no vocabulary, or no head.
@@ -199,6 +201,7 @@ class LoadedModel:
         kinds: dict[str, type[Predictor]] = {
             "question_answering": AnswerPredictor,
             "masked_lm": MaskPredictor,
+            "token_classification": TagPredictor,
         }
         self.require_tokenizer()
         if self.signature.kind == "encoder":

@@ -141,6 +141,61 @@ class FilledText:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class TaggedWord:
+    """A word of a text and its tag.
+
+    Attributes:
+        word: The word.
+        label: Its likeliest tag.
+        start: Number of its first character in the text, from 0.
+        end: Number of the character after its last.
+        probability: Probability of the tag.
+    """
+
+    word: str
+    label: str
+    start: int
+    end: int
+    probability: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaggedEntity:
+    """An entity in a text.
+
+    Attributes:
+        text: Its part of the text.
+        label: Its type, such as `PER` of the tags `B-PER` and `I-PER`.
+        start: Number of its first character in the text, from 0.
+        end: Number of the character after its last.
+        probability: Mean probability of the tags of its words.
+    """
+
+    text: str
+    label: str
+    start: int
+    end: int
+    probability: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PredictedTags:
+    """The tags of a text's words, and the entities that they make.
+
+    Attributes:
+        words: The words in their order. Of an example that is a list of words, places are those in
+            the words with a space between any two.
+        entities: The entities in their order; none where tags do not say where entities are.
+        is_truncated: Whether a word was cut, as it has more tokens than the model reads; long texts
+            never are.
+    """
+
+    words: Sequence[TaggedWord]
+    entities: Sequence[TaggedEntity]
+    is_truncated: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class InvalidExample:
     """Why an example has no prediction, while others of its batch have.
 
@@ -161,5 +216,6 @@ Prediction = (
     | PredictedScore
     | PredictedChoice
     | PredictedAnswer
+    | PredictedTags
     | FilledText
 )

@@ -14,6 +14,7 @@ from albert_core.row_formats import (
     NumberedCells,
     find_other_delimiter,
     open_parquet,
+    read_conll_sentences,
     read_csv_cells,
     read_json_objects,
     read_tsv_cells,
@@ -30,7 +31,7 @@ class Row:
 
     Attributes:
         place: File and line, for messages.
-        values: Its cells by column; text of all formats but JSON lines and Parquet.
+        values: Its cells by column; text of all formats but CoNLL, JSON lines and Parquet.
     """
 
     place: str
@@ -57,8 +58,9 @@ def open_rows(path: str, row_format: RowFormat) -> Iterator[RowFile]:
     """Open a file of rows for the body; only a part of it is in memory at a time.
 
     `lines` has an example a line, in a column `text`. `tsv` and `csv` begin with a line of names;
-    quotes are ordinary characters in `tsv`. `jsonl` has an object a line. Text is UTF-8, and a byte
-    order mark is skipped.
+    quotes are ordinary characters in `tsv`. `jsonl` has an object a line. `conll` has a word a line
+    in the first of its columns, and an empty line after each sentence, whose words are a list in a
+    column `text`. Text is UTF-8, and a byte order mark is skipped.
 
     Args:
         path: A file, local, gs:// or s3://, or `-` for standard input.
@@ -76,7 +78,13 @@ def open_rows(path: str, row_format: RowFormat) -> Iterator[RowFile]:
         text = io.TextIOWrapper(
             file, encoding="utf-8-sig", newline="" if row_format == "csv" else "\n"
         )
-        read = {"lines": _read_lines, "tsv": _read_tsv, "csv": _read_csv, "jsonl": _read_jsonl}
+        read = {
+            "lines": _read_lines,
+            "tsv": _read_tsv,
+            "csv": _read_csv,
+            "jsonl": _read_jsonl,
+            "conll": _read_conll,
+        }
         is_stream = path == STANDARD_INPUT
         try:
             yield RowFile(
@@ -142,6 +150,12 @@ def _refusing_other_encodings(path: str, rows: Iterable[Row]) -> Iterator[Row]:
 def _read_lines(path: str, text: io.TextIOWrapper) -> Iterator[Row]:
     for number, line in enumerate(text, start=1):
         yield Row(place=f"{path}, line {number}", values={TEXT_COLUMN: line.rstrip("\r\n")})
+
+
+def _read_conll(path: str, text: io.TextIOWrapper) -> Iterator[Row]:
+    for lines in read_conll_sentences(text):
+        words = [cells[0] for _, cells in lines]
+        yield Row(place=f"{path}, line {lines[0][0]}", values={TEXT_COLUMN: words})
 
 
 def _read_tsv(path: str, text: io.TextIOWrapper) -> Iterator[Row]:

@@ -37,7 +37,7 @@ class TaskSignature:
         return cls(
             kind=task.kind,
             labels=task.labels,
-            num_texts=len(source.texts or task.texts),
+            num_texts=1 if task.kind == "token_classification" else len(source.texts or task.texts),
             has_questions=task.source_format(source) == "race",
             has_unanswerable=task.has_unanswerable,
         )
@@ -55,9 +55,9 @@ class TaskSignature:
     ) -> "TaskSignature":
         """Return the signature of a model whose folder declares no task.
 
-        A classifier wins over heads for answers, and these over one for masked words. Questions may
-        have no answer if the head is that of SQuAD 2.0 (`span_beam`). A model for masked words, or
-        without a head, reads one text.
+        A classifier wins over one of tokens, that over heads for answers, and these over one for
+        masked words. Questions may have no answer if the head is that of SQuAD 2.0 (`span_beam`). A
+        model for masked words, or without a head, or with one for tokens, reads one text.
 
         Args:
             heads: Its heads by the names in `albert_core.checkpoints.names.HEADS`.
@@ -78,6 +78,9 @@ class TaskSignature:
             if num_labels == 1:
                 return cls(kind="regression", num_texts=num_texts)
             return cls(kind="classification", labels=names, num_texts=num_texts)
+        if "token_classifier" in heads:
+            names = labels or tuple(map(str, range(num_labels)))
+            return cls(kind="token_classification", labels=names, num_texts=1)
         if heads & {"span", "span_beam"}:
             return cls(kind="question_answering", has_unanswerable="span_beam" in heads)
         return cls(kind="masked_lm" if "masked_lm" in heads else "encoder", num_texts=1)

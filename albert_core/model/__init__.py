@@ -11,6 +11,7 @@ from albert_core.model.question_answering import (
     AlbertForQuestionAnsweringWithBeam,
 )
 from albert_core.model.replaced_token_detection import AlbertForReplacedTokenDetection
+from albert_core.model.token_classification import AlbertForTokenClassification
 from albert_core.model.weights import load_weights, read_weights, weights_by_name, write_weights
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "AlbertForQuestionAnsweringWithBeam",
     "AlbertForReplacedTokenDetection",
     "AlbertForSequenceClassification",
+    "AlbertForTokenClassification",
     "load_weights",
     "pretraining_losses",
     "read_weights",

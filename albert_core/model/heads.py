@@ -20,7 +20,8 @@ ENCODER_INPUTS = ("input_ids", "input_mask", "segment_ids")
 class AlbertWithHead(ConfigSerializable, keras.Model):
     """Base of the models for tasks: the encoder, and a loss that is a mean over examples.
 
-    Subclasses add the head, `call` and `example_losses`, and call `build` when they are made.
+    Subclasses add the head, `call` and `example_losses`, or `compute_loss` where the loss is no
+    such mean, and call `build` when they are made.
 
     Args:
         config: The architecture.
@@ -58,7 +59,7 @@ class AlbertWithHead(ConfigSerializable, keras.Model):
         )
 
     def example_losses(self, targets: Any, outputs: Any) -> Any:
-        """Return the loss of each example [B], in float32; subclasses must define it.
+        """Return the loss of each example [B], in float32, for `compute_loss`.
 
         Args:
             targets: What the data holds besides the inputs.

@@ -1,11 +1,12 @@
 """Declarations of tasks (files, labels, metrics, recipes), their readers and their metrics."""
 
-from albert_core.tasks.examples import Answer, Example, InvalidRows, Question
+from albert_core.tasks.examples import Answer, Example, InvalidRows, Question, TaggedSentence
 from albert_core.tasks.metrics import compute_metrics
 from albert_core.tasks.reading import (
     has_training,
     read_examples,
     read_questions,
+    read_sentences,
     task_fingerprint,
 )
 from albert_core.tasks.registry import (
@@ -27,6 +28,7 @@ __all__ = [
     "Question",
     "Recipe",
     "Source",
+    "TaggedSentence",
     "Task",
     "compute_metrics",
     "data_folder",
@@ -36,5 +38,6 @@ __all__ = [
     "named_task",
     "read_examples",
     "read_questions",
+    "read_sentences",
     "task_fingerprint",
 ]

@@ -14,7 +14,14 @@ from albert_core.row_formats import (
     read_tsv_cells,
 )
 from albert_core.tasks.quoting import Rows, unquote_export
-from albert_core.tasks.rows import Row, RowCells, TaskRows, UnusableRowError, checked_id
+from albert_core.tasks.rows import (
+    Row,
+    RowCells,
+    TaskRows,
+    UnusableRowError,
+    applied_labels,
+    checked_id,
+)
 from albert_core.tasks.table_columns import TableColumns, find_columns
 from albert_core.tasks.task import Source
 from albert_core.tasks.text_files import read_text
@@ -132,14 +139,26 @@ class CellRows(TaskRows):
             raise UnusableRowError(
                 "too few choices", f"got choices {texts[-1]!r}, expected a list, in a jsonl file"
             )
-        label = None if columns.label is None else row[columns.label]
         return RowCells(
             texts=texts,
-            label=None
-            if label is None
-            else tuple(columns.labels.get(name, name) for name in self._labels_in(label)),
+            label=self._label(row),
             id=None if columns.id is None else checked_id(row[columns.id]),
         )
+
+    def _label(self, row: Sequence[str]) -> tuple[str, ...] | None:
+        """Return the label of a row, or all that apply of `multi_label`; None without labels.
+
+        Raises:
+            UnusableRowError: A label's own column holds neither 1 nor 0.
+        """
+        columns = self._columns
+        if columns.label_columns:
+            cells = {name: row[number] for name, number in columns.label_columns.items()}
+            return applied_labels(cells)
+        if columns.label is None:
+            return None
+        names = self._labels_in(row[columns.label])
+        return tuple(columns.labels.get(name, name) for name in names)
 
     def _refuse_ragged(self, row: Sequence[str]) -> None:
         """Refuse a row with other cells than the first in number.

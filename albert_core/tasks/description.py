@@ -14,6 +14,7 @@ _TITLES: Mapping[str, str] = {
     "parquet": "Parquet",
     "squad": "SQuAD's JSON",
     "race": "RACE's JSON",
+    "conll": "CoNLL's columns",
 }
 
 
@@ -39,6 +40,7 @@ def describe_dev_split(task: Task) -> str:
         "regression": "by score",
         "question_answering": "by context",
         "multiple_choice": "by text",
+        "token_classification": "by the types of entities",
     }.get(task.kind, "by label")
     return (
         f"{task.dev_fraction * 100:g} % of the training rows, split off {by} with seed "

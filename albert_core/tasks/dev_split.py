@@ -5,10 +5,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from albert_core.tasks.examples import Example, Question
+from albert_core.tasks.entities import OUTSIDE, entity_types, is_entity_tag
+from albert_core.tasks.examples import Example, Question, TaggedSentence
 from albert_core.tasks.task import Task
 
-Row = Example | Question
+Row = Example | Question | TaggedSentence
 _NUM_BINS = 10  # of scores
 
 
@@ -43,11 +44,13 @@ def choose_dev_rows(task: Task, rows: Sequence[Row]) -> list[bool]:
 def _group(row: Row, task: Task) -> str:
     """Return what rows have in common that stay together.
 
-    The context of a question, the text of multiple choice, or else all texts in any order, without
-    regard to case and white space.
+    The context of a question, the text of multiple choice, the words of a sentence with tags, or
+    else all texts in any order, without regard to case and white space.
     """
     if isinstance(row, Question):
         texts: Sequence[str] = (row.context,)
+    elif isinstance(row, TaggedSentence):
+        texts = (" ".join(row.words),)
     else:
         texts = row.texts[:1] if task.kind == "multiple_choice" else row.texts
     return "\0".join(sorted(" ".join(text.casefold().split()) for text in texts))
@@ -59,7 +62,8 @@ def _strata(
     """Return the groups of each class, in the order of the classes; of two groups or more.
 
     A class of one group is left out: it is learned rather than scored. Of `multi_label` the labels
-    that apply together are a class, and those of one group are one class together.
+    that apply together are a class, of words with tags the types of entities that occur together,
+    and those of one group are one class together.
 
     Args:
         task: The task.
@@ -71,24 +75,36 @@ def _strata(
     for group, numbers in groups.items():
         # Equal texts may have several labels: the first by name, whatever the order of the rows.
         strata.setdefault(min(classes[number] for number in numbers), []).append(group)
-    if task.kind == "multi_label":
+    if task.kind in ("multi_label", "token_classification"):
         rare = [group for stratum in strata.values() if len(stratum) == 1 for group in stratum]
         strata[""] = rare
     return [strata[name] for name in sorted(strata) if len(strata[name]) > 1]
 
 
 def _classes(task: Task, rows: Sequence[Row]) -> list[str]:
-    """Return what each row counts as: its class or labels, the tenth of its score, or answerable.
+    """Return what each row counts as, all of which must have labels.
 
-    All rows must have labels.
+    That is its class or labels, the tenth of its score, whether it is answerable, or the types of
+    its entities, without entities the tags that occur.
     """
     if task.kind != "regression":
-        return [str(row.is_impossible if isinstance(row, Question) else row.target) for row in rows]
+        return [_class_of(task, row) for row in rows]
     scores = [cast(float, row.target) for row in rows if isinstance(row, Example)]
     ordered = sorted(scores)
     return [
         f"{bisect.bisect_left(ordered, score) * _NUM_BINS // len(ordered):02}" for score in scores
     ]
+
+
+def _class_of(task: Task, row: Row) -> str:
+    """Return what a row counts as, of a task without scores, see `_classes`."""
+    if isinstance(row, Question):
+        return str(row.is_impossible)
+    if isinstance(row, Example):
+        return str(row.target)
+    tags = sorted({task.labels[number] for number in row.tags or ()} - {OUTSIDE})
+    are_entities = all(map(is_entity_tag, task.labels))
+    return str(entity_types(tags) if are_entities else tags)
 
 
 def _draw(texts: str, seed: int) -> bytes:

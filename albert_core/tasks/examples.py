@@ -1,4 +1,4 @@
-"""The rows of a task's files: examples and questions."""
+"""The rows of a task's files: examples, questions, and sentences with tags."""
 
 import collections
 import dataclasses
@@ -58,6 +58,23 @@ class Question:
     context: str
     answers: tuple[Answer, ...] = ()
     is_impossible: bool = False
+    source: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaggedSentence:
+    """A sentence whose words have tags.
+
+    Attributes:
+        id: Its number among the sentences of its source, from 0.
+        words: Its words, at least one.
+        tags: The number of each word's tag among the task's labels; None where they are unknown.
+        source: `Source.name` of the file it comes from.
+    """
+
+    id: str
+    words: tuple[str, ...]
+    tags: tuple[int, ...] | None = None
     source: str = ""
 
 

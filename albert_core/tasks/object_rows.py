@@ -11,7 +11,15 @@ from albert_core.files import refuse_special_file
 from albert_core.json_values import FieldError, JsonObject, as_text, as_texts, label_spellings
 from albert_core.row_formats import ParquetTable, open_parquet, read_json_objects
 from albert_core.tasks.layouts import find_layout
-from albert_core.tasks.rows import Row, RowCells, TaskRows, UnusableRowError, checked_id
+from albert_core.tasks.rows import (
+    Row,
+    RowCells,
+    TaskRows,
+    UnusableRowError,
+    applied_labels,
+    checked_id,
+    has_label_columns,
+)
 from albert_core.tasks.table_columns import find_layout_columns
 from albert_core.tasks.task import Column
 from albert_core.tasks.text_files import read_text
@@ -111,8 +119,14 @@ class _ObjectRows(TaskRows, abc.ABC):
         """Return the spellings of a label, the task's where others are known for the file.
 
         The name of a class comes before its number. Of `multi_label` these are all labels that
-        apply.
+        apply, of which each may have a value of its own.
+
+        Raises:
+            UnusableRowError: There is no such value, or a label's own is neither 1 nor 0.
+            FieldError: A value is of another type.
         """
+        if has_label_columns(self.task, column, tuple(row.values)):
+            return applied_labels({name: row.values[name] for name in self.task.labels})
         value = self._value(row, column)
         classes = self._class_names.get(str(column), ())
         if self.task.kind == "multi_label":
@@ -179,7 +193,10 @@ class ParquetRows(_ObjectRows):
             InputError: The file lacks one.
         """
         names = self._names
-        optional = [name for name in (names.label, names.id) if name is not None]
+        labels: tuple[Column | None, ...] = (names.label,)
+        if names.label is not None and has_label_columns(self.task, names.label, table.names):
+            labels = self.task.labels
+        optional = [name for name in (*labels, names.id) if name is not None]
         needed = list(dict.fromkeys(map(str, (*names.texts, *optional))))
         if any("{" in name for name in needed):
             return None

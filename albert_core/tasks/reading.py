@@ -10,9 +10,10 @@ from albert_core.files import hash_json, sha256_of_file
 from albert_core.storage import find_below
 from albert_core.tasks.cell_rows import read_header
 from albert_core.tasks.dev_split import choose_dev_rows
-from albert_core.tasks.examples import Example, InvalidRows, Question
+from albert_core.tasks.examples import Example, InvalidRows, Question, TaggedSentence
 from albert_core.tasks.fingerprints import fingerprinted_values
 from albert_core.tasks.race_file import read_race
+from albert_core.tasks.sentence_files import read_sentences_file
 from albert_core.tasks.squad_file import read_squad
 from albert_core.tasks.tables import find_format, read_table
 from albert_core.tasks.task import Source, Split, Task
@@ -110,8 +111,18 @@ def read_questions(
     return list(_read(task, folder, split, invalid_rows or InvalidRows(split=split)))
 
 
+def read_sentences(
+    task: Task, folder: Path, split: Split, *, invalid_rows: InvalidRows | None = None
+) -> list[TaggedSentence]:
+    """Return all sentences of a split of a task that tags words.
+
+    Arguments, order and errors are those of `read_examples`.
+    """
+    return list(_read(task, folder, split, invalid_rows or InvalidRows(split=split)))
+
+
 def _read(task: Task, folder: Path, split: Split, invalid_rows: InvalidRows) -> Iterator:
-    """Yield the examples or questions of a split; arguments and errors are those of `_read_files`.
+    """Yield the rows of a split; arguments and errors are those of `_read_files`.
 
     Of a dev set that is split off those of the training files that belong to it, and of the
     training set the others.
@@ -173,8 +184,8 @@ def _read_file(
     invalid_rows: InvalidRows,
     folder: Path,
     numbers: Iterator[int],
-) -> Iterator[Example] | Iterator[Question]:
-    """Return the examples or questions of a file, read by its format.
+) -> Iterator[Example] | Iterator[Question] | Iterator[TaggedSentence]:
+    """Return the rows of a file, read by the kind of its task and its format.
 
     Texts (and places of answers) are checked in training files alone; `folder` is where the
     training table's header is looked up, with which other tables are compared. `numbers` are those
@@ -182,6 +193,8 @@ def _read_file(
     """
     # Development and test rows must all be scored, so an empty text there is predicted like any.
     trains = split == "train"
+    if task.kind == "token_classification":
+        return read_sentences_file(task, source, path, invalid_rows, numbers)
     file_format = find_format(task, source, path)
     if file_format == "squad":
         return read_squad(task, source, path, trains=trains, invalid_rows=invalid_rows)

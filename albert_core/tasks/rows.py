@@ -2,14 +2,15 @@
 
 import abc
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from albert_core.tasks.examples import Example
-from albert_core.tasks.task import Source, Task
+from albert_core.tasks.task import Column, Source, Task
 
 Row = Any  # a list of cells, or an object
+_APPLIES, _APPLIES_NOT = ("1", "1.0", "true"), ("0", "0.0", "false")
 _LARGEST_SCORE = 1e18  # the loss squares scores in float32, which ends at 3e38
 
 
@@ -31,6 +32,37 @@ class RowCells:
     texts: list[str]
     label: tuple[str, ...] | None
     id: str | None
+
+
+def has_label_columns(task: Task, label: Column, names: Sequence[str]) -> bool:
+    """Return whether a file has a column for each label, in place of one for all that apply.
+
+    Args:
+        task: The task; only of `multi_label` it may be so.
+        label: The column that is declared for the labels.
+        names: The names of the file's columns.
+    """
+    is_missing = isinstance(label, str) and label not in names
+    return task.kind == "multi_label" and is_missing and set(task.labels) <= set(names)
+
+
+def applied_labels(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the labels whose value is 1, from what their columns hold.
+
+    Args:
+        values: 1 or 0, as a number, a truth value or text, by the label.
+
+    Raises:
+        UnusableRowError: A value is something else.
+    """
+    applied = []
+    for label, value in values.items():
+        spelling = str(value).strip().lower()
+        if spelling not in (*_APPLIES, *_APPLIES_NOT):
+            raise UnusableRowError("unknown label", f"got {value!r} as {label!r}, expected 1 or 0")
+        if spelling in _APPLIES:
+            applied.append(label)
+    return tuple(applied)
 
 
 @dataclasses.dataclass

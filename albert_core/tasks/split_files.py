@@ -10,6 +10,7 @@ from typing import Any
 from albert_core.errors import InputError
 from albert_core.row_formats import (
     open_parquet,
+    read_conll_sentences,
     read_csv_cells,
     read_json_objects,
     read_tsv_cells,
@@ -143,8 +144,9 @@ def _find_patterns(task: Task, stem: str, names: Sequence[str]) -> Iterator[_Spl
 def has_labels(task: Task, source: Source, path: str) -> bool:
     """Return whether the first row of a test file has a label, which none may have.
 
-    No label are a missing column, an empty cell, null, and -1, which Hugging Face writes. True for
-    labels in columns by number, and where the file cannot be read, which is told when it is.
+    No label are a missing column, an empty cell, null, and -1, which Hugging Face writes; in
+    CoNLL's columns a single one. True for labels in other columns by number, and where the file
+    cannot be read, which is told when it is.
 
     Args:
         task: The task.
@@ -153,11 +155,24 @@ def has_labels(task: Task, source: Source, path: str) -> bool:
     """
     if not isinstance(task.label, str):
         return True
+    if task.source_format(source, path) == "conll":
+        return _has_two_columns(path)
     try:
         row = _first_row(task, source, path)
     except (InputError, UnicodeDecodeError):
         return True
     return row is None or row.get(task.label) not in (None, "", -1, "-1", -1.0)
+
+
+def _has_two_columns(path: str) -> bool:
+    """Return whether the first word of a file of columns has more beside it; True if unreadable."""
+    try:
+        with open_file(path) as file:
+            text = io.TextIOWrapper(file, encoding="utf-8-sig")
+            first = next(read_conll_sentences(text), None)
+    except (InputError, UnicodeDecodeError):
+        return True
+    return first is None or len(first[0][1]) > 1
 
 
 def _first_row(task: Task, source: Source, path: str) -> Mapping[str, Any] | None:

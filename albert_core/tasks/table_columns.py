@@ -6,6 +6,7 @@ from pathlib import Path
 
 from albert_core.errors import InputError
 from albert_core.tasks.layouts import HUGGING_FACE_ID, KNOWN_NAMES, Layout, find_layout
+from albert_core.tasks.rows import has_label_columns
 from albert_core.tasks.task import Column, Source, Task
 
 _MAX_NAME_WORDS, _MAX_NAME_CHARACTERS = 5, 60  # of the name of a column; longer is a text
@@ -18,6 +19,8 @@ class TableColumns:
     Attributes:
         texts: Numbers of the columns of the texts.
         label: Number of the label's column; None without labels.
+        label_columns: Numbers of the columns of each label by its name, where each has one; then
+            `label` is None.
         id: Number of the id's column; None if rows are numbered.
         width: Number of columns.
         has_header: Whether the first row names them.
@@ -31,13 +34,14 @@ class TableColumns:
     width: int
     has_header: bool
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    label_columns: Mapping[str, int] = dataclasses.field(default_factory=dict)
     is_export: bool = False
 
     @property
     def needed_width(self) -> int:
         """Number of cells that a row must have."""
         optional = [number for number in (self.label, self.id) if number is not None]
-        return max(*self.texts, *optional) + 1 if optional else max(self.texts) + 1
+        return max([*self.texts, *optional, *self.label_columns.values()]) + 1
 
 
 def find_columns(
@@ -170,24 +174,28 @@ def _unknown_header(
 def _as_declared(task: Task, source: Source, path: Path, first_row: Sequence[str]) -> TableColumns:
     """Return the columns by the numbers or names of the declaration.
 
+    Of `multi_label` each label may have a column of its name.
+
     Negative numbers count from the end. Without a header the first row may be short of cells: it is
     refused later, like any row.
 
     Raises:
         InputError: A name is not in the header, or twice, or the header has too few columns.
     """
+    names = first_row if source.has_header else ()
 
     def number(column: Column) -> int:
         """Return the number of a column, from 0; below 0 if a short row does not reach that far."""
         if isinstance(column, str):
-            names = first_row if source.has_header else ()
             return _named_column(column, names, path)
         return column if column >= 0 else len(first_row) + column
 
     label = task.label if source.label is None else source.label
+    by_label = source.is_labelled and has_label_columns(task, label, names)
     columns = TableColumns(
         texts=tuple(number(column) for column in source.texts or task.texts),
-        label=number(label) if source.is_labelled else None,
+        label=number(label) if source.is_labelled and not by_label else None,
+        label_columns={name: number(name) for name in task.labels} if by_label else {},
         id=None if source.id is None else number(source.id),
         width=len(first_row),
         has_header=source.has_header,

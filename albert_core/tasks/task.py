@@ -7,15 +7,23 @@ from typing import Any, Literal
 
 from albert_core.checks import check_distinct
 from albert_core.errors import InputError
+from albert_core.tasks.entities import is_entity_tag
 
 Kind = Literal[
-    "classification", "multi_label", "regression", "multiple_choice", "question_answering"
+    "classification",
+    "multi_label",
+    "regression",
+    "multiple_choice",
+    "question_answering",
+    "token_classification",
 ]
-Format = Literal["auto", "tsv", "csv", "jsonl", "parquet", "squad", "race"]
+Format = Literal["auto", "tsv", "csv", "jsonl", "parquet", "squad", "race", "conll"]
 Split = Literal["train", "dev", "test"]
 Metric = Literal[
     "accuracy",
     "f1",
+    "precision",
+    "recall",
     "matthews_correlation",
     "micro_f1",
     "micro_precision",
@@ -42,8 +50,9 @@ FORMATS_BY_ENDING: Mapping[str, Format] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".parquet": "parquet",
+    ".conll": "conll",
 }
-"""Formats of tables, by the endings of their names in lower case."""
+"""Formats of tables and sentences, by the endings of their names in lower case."""
 
 SUBMISSION_FOLDER = "submission"  # of an evaluation's output: files for GLUE's site
 
@@ -59,7 +68,14 @@ METRICS_BY_KIND: Mapping[Kind, tuple[Metric, ...]] = {
     "regression": ("pearson", "spearman", "mean_squared_error"),
     "multiple_choice": ("accuracy",),
     "question_answering": ("f1", "exact", "cmrc_f1", "cmrc_exact"),
+    "token_classification": ("f1", "precision", "recall", "macro_f1", "accuracy"),
 }
+_LEAST_LABELS: Mapping[Kind, int] = {
+    "classification": 2,
+    "multi_label": 1,
+    "token_classification": 2,
+}
+_SENTENCE_FORMATS = ("conll", "jsonl", "parquet")
 
 
 def _refuse_nulls(declaration: Any, what: str) -> None:
@@ -88,8 +104,9 @@ class Source:
         file: Path below the task's folder; with `*` all files it matches, in order of their names.
         name: Tells it from the other sources of its split; scores are reported by it, too.
         format: `tsv` (tab-separated, quotes are ordinary characters), `csv` (cells with commas or
-            line ends are in double quotes), `jsonl` (a JSON object a line), `parquet`, `squad` or
-            `race`; `auto` goes by the ending and the task's kind.
+            line ends are in double quotes), `jsonl` (a JSON object a line), `parquet`, `squad`,
+            `race` or `conll` (a word and its tag a line); `auto` goes by the ending and the task's
+            kind.
         delimiter: The character between the cells of a `csv`.
         has_header: Whether the first line of a `tsv` or `csv` names the columns.
         texts: Where the texts are, if not where the task says.
@@ -179,7 +196,7 @@ class Task:
     Attributes:
         name: Name on the command line and in reports.
         kind: What is asked: a class, any number of labels or a number for a text or a pair, one of
-            several choices, or the part of a text that answers a question.
+            several choices, the part of a text that answers a question, or a tag for each word.
         train: Training files.
         dev: Development files. Without any, a part of the training rows is split off, see
             `dev_split`.
@@ -187,10 +204,15 @@ class Task:
         texts: Columns by number from 0, or names of the header or of JSON keys. One or two; of
             multiple choice the text, then one list of choices. A name with braces is a template
             of keys, such as `{target[span1_text]}`; `{keywords:, }` joins a list of texts by what
-            follows the colon. None for `squad` and `race` files.
+            follows the colon. None for `squad` and `race` files. Of `token_classification` the
+            words: in `jsonl` a list of texts, in `conll` a column, the first if none is given.
         label: Column or name of the label; -1 is the last column. Of `multi_label` it holds the
-            labels that apply: in `jsonl` a list of texts, in `tsv` separated by commas.
-        labels: Class names in order of their numbers; of classification and `multi_label` only.
+            labels that apply: in `jsonl` a list of texts, in `tsv` separated by commas; a file
+            without it may have 1 or 0 in a column for each of `labels`, named as these. Of
+            `token_classification` the tags: in `jsonl` a list of texts, or of numbers of `labels`;
+            in `conll` a column, the last if none is given.
+        labels: Class names in order of their numbers; of classification, `multi_label` and
+            `token_classification` only, of which they are the tags as the files have them.
         skipped_labels: Labels of rows that have none; they are left out.
         metrics: What is reported; the first chooses the best checkpoint, by its highest value.
         combined: The metrics whose mean is the task's score; the first one where none is given.
@@ -289,36 +311,64 @@ class Task:
     def _check_texts(self, source: Source) -> None:
         """Refuse a file whose number of texts does not fit its format and the task's kind.
 
-        None for `squad` and `race`; two for multiple choice; one or two for other tables.
+        None for `squad` and `race`; two for multiple choice; one for words with tags, or none in
+        `conll`; one or two for other tables.
 
         Raises:
-            InputError: It has another number.
+            InputError: It has another number, or is of a format that does not fit the kind.
         """
-        num_texts = len(source.texts or self.texts)
-        if self.source_format(source) in ("squad", "race"):
+        num_texts, file_format = len(source.texts or self.texts), self.source_format(source)
+        if file_format in ("squad", "race"):
             if num_texts:
                 raise InputError(
                     f"task {self.name}: got texts for {source.file}, expected none: its format "
                     "says where they are"
                 )
             return
-        expected = {"multiple_choice": (2,), "question_answering": ()}.get(self.kind, (1, 2))
+        self._check_sentence_format(source)
+        expected = {
+            "multiple_choice": (2,),
+            "question_answering": (),
+            "token_classification": (0, 1) if file_format == "conll" else (1,),
+        }.get(self.kind, (1, 2))
         if num_texts not in expected:
             raise InputError(
                 f"task {self.name}: got {num_texts} texts for {source.file}, expected "
                 f"{' or '.join(map(str, expected)) or 'a file in the squad format'}"
             )
 
+    def _check_sentence_format(self, source: Source) -> None:
+        """Refuse words with tags in a format that cannot hold them, and columns by other names.
+
+        Raises:
+            InputError: A file of `token_classification` is of a format for rows of texts, one of
+                another kind is `conll`, or a `conll` has columns by name.
+        """
+        has_tags, file_format = self.kind == "token_classification", self.source_format(source)
+        if file_format not in _SENTENCE_FORMATS if has_tags else file_format == "conll":
+            expected = " or ".join(_SENTENCE_FORMATS) if has_tags else "another format"
+            raise InputError(
+                f"task {self.name}: got format {file_format} for {source.file} of a {self.kind} "
+                f"task, expected {expected}"
+            )
+        label = self.label if source.label is None else source.label
+        columns = [*(source.texts or self.texts), *([] if label == "label" else [label])]
+        if file_format == "conll" and (named := [c for c in columns if isinstance(c, str)]):
+            raise InputError(
+                f"task {self.name}: got column {named[0]!r} for {source.file}, expected a number, "
+                "from 0: columns of conll files have no names"
+            )
+
     def _check_labels(self) -> None:
         """Refuse labels that do not fit the kind of the task.
 
-        Classification needs two or more, `multi_label` one or more, all different; other kinds have
-        none.
+        Classification and `token_classification` need two or more, `multi_label` one or more, all
+        different; other kinds have none.
 
         Raises:
             InputError: They do not; or `has_unanswerable` is set for anything but questions.
         """
-        least = {"classification": 2, "multi_label": 1}.get(self.kind, 0)
+        least = _LEAST_LABELS.get(self.kind, 0)
         if not least and self.labels:
             raise InputError(
                 f"task {self.name}: got labels of a {self.kind} task, expected none there"
@@ -339,7 +389,8 @@ class Task:
         Raises:
             InputError: There are none, one is not of the kind or there twice, also in `combined`;
                 `combined` names others; the first is an error, of which the highest is not the
-                best; or F1 is asked for of a classification that has not just two labels.
+                best; or F1 is asked for of a classification that has not just two labels, or of
+                tags that are no entities'.
         """
         known = METRICS_BY_KIND[self.kind]
         if not self.metrics or not set(self.metrics) <= set(known):
@@ -360,11 +411,28 @@ class Task:
                 "highest value is the best: pearson or spearman"
             )
         if self.kind == "classification" and "f1" in self.metrics and len(self.labels) != 2:
-            raise InputError(f"task {self.name}: f1 needs two labels, got {len(self.labels)}")
+            raise InputError(
+                f"task {self.name}: f1 needs two labels, got {len(self.labels)}; expected macro_f1"
+            )
+        if self.kind == "token_classification" and set(self.metrics) != {"accuracy"}:
+            self._check_entity_tags()
+
+    def _check_entity_tags(self) -> None:
+        """Refuse tags that do not say where entities are, of which the metrics are counted.
+
+        Raises:
+            InputError: There is one; names the first.
+        """
+        if other := [tag for tag in self.labels if not is_entity_tag(tag)]:
+            raise InputError(
+                f"task {self.name}: got tag {other[0]!r} with metrics {', '.join(self.metrics)}, "
+                "which count entities; expected O, or a type after B-, I-, E- or S- (write L- as "
+                "E- and U- as S-); for other tags, as those of parts of speech, metrics: [accuracy]"
+            )
 
     @property
     def num_outputs(self) -> int:
-        """Width of the output layer of a classification, `multi_label` or a regression."""
+        """Width of the output layer of a classification, `multi_label`, regression or tags."""
         return len(self.labels) or 1
 
     @property
@@ -380,7 +448,8 @@ class Task:
     def source_format(self, source: Source, name: str = "") -> Format:
         """Return the format of a file, with `auto` resolved.
 
-        That is SQuAD's for question answering, else by the ending, else TSV.
+        That is SQuAD's for question answering, else by the ending, else TSV. Words with tags are in
+        CoNLL's columns, whatever the ending, but for JSON lines and Parquet.
 
         Args:
             source: Its declaration.
@@ -391,4 +460,6 @@ class Task:
         if self.kind == "question_answering":
             return "squad"
         ending = PurePosixPath(name or source.file).suffix.lower()
-        return FORMATS_BY_ENDING.get(ending, "tsv")
+        found = FORMATS_BY_ENDING.get(ending, "tsv")
+        has_tags = self.kind == "token_classification"
+        return "conll" if has_tags and found not in _SENTENCE_FORMATS else found

@@ -1,1 +1,1 @@
-"""The demo's data set: a corpus and two tasks from the documentation of installed packages."""
+"""The demo's data set: a corpus and three tasks from the documentation of installed packages."""

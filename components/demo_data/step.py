@@ -1,4 +1,4 @@
-"""The demo's data set: a corpus and two tasks from the documentation of installed packages.
+"""The demo's data set: a corpus and three tasks from the documentation of installed packages.
 
 No sentence and no family of near-copies is on both sides of the split. Two rules see to it:
 
@@ -25,6 +25,7 @@ from albert_core.errors import InputError
 from albert_core.progress import ReportProgress, quiet
 from components.demo_data.docstrings import PACKAGES, DocstringProse, Sentence, read_documents
 from components.demo_data.examples import write_examples
+from components.demo_data.names import name_sentences, write_name_task
 from components.demo_data.tasks import (
     NEXT_LABELS,
     TaskDeclaration,
@@ -44,6 +45,8 @@ MAX_PACKAGE_TRAIN_ROWS = 1_000
 MAX_PACKAGE_DEV_ROWS = 200
 MAX_NEXT_TRAIN_ROWS = 2_000
 MAX_NEXT_DEV_ROWS = 1_200
+MAX_NAME_TRAIN_SENTENCES = 1_500
+MAX_NAME_DEV_SENTENCES = 300
 
 
 def make_demo_data(
@@ -104,7 +107,7 @@ def write_demo_data(output: Path, *, seed: int = 12345) -> dict[str, float | int
 
     Returns:
         `num_documents`, `num_sentences`, `corpus_bytes` of the corpus, `num_dev_documents`, and
-        `<task>_train_rows` and `<task>_dev_rows` of both tasks.
+        `<task>_train_rows` and `<task>_dev_rows` of each task.
 
     Raises:
         InputError: One of the packages is not installed.
@@ -115,7 +118,7 @@ def write_demo_data(output: Path, *, seed: int = 12345) -> dict[str, float | int
 def write_data_set(
     output: Path, *, packages: Sequence[str], seed: int, num_processes: int | None = None
 ) -> dict[str, float | int]:
-    """Write a corpus and two tasks from the documentation of any installed packages.
+    """Write a corpus and three tasks from the documentation of any installed packages.
 
     Examples of other formats, see `write_examples`, are made of them.
 
@@ -141,6 +144,11 @@ def write_data_set(
     metrics["num_dev_documents"] = len(dev)
     metrics |= _write_package_task(output / "tasks" / "docs-package", train, dev, seed)
     metrics |= _write_next_task(output / "tasks" / "docs-next", train, dev, seed)
+    sentences = (
+        name_sentences(side, max_sentences=most, seed=seed)
+        for side, most in ((train, MAX_NAME_TRAIN_SENTENCES), (dev, MAX_NAME_DEV_SENTENCES))
+    )
+    metrics |= write_name_task(output / "tasks" / "docs-names", *sentences)
     train_rows, dev_rows = _package_rows(train, dev, seed)
     labels = _packages(train)
     write_examples(output / "examples", train, train_rows, dev_rows, labels)

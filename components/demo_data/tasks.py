@@ -1,4 +1,4 @@
-"""The demo's two tasks, `docs-package` and `docs-next`, from documents already split.
+"""The demo's tasks of texts, `docs-package` and `docs-next`, from documents already split.
 
 Both take the documents of one side (train or dev) and return rows; the files have the formats of
 GLUE's SST-2 and RTE, and a `task.yaml` beside them that declares names, columns and labels.
@@ -160,13 +160,13 @@ def _neighbours(document: DocstringProse) -> Iterator[tuple[str, str]]:
         position = 0
         while position + 1 < len(texts):
             first, second = texts[position : position + 2]
-            is_good = _is_good_sentence(first) and _is_good_sentence(second)
+            is_good = is_good_sentence(first) and is_good_sentence(second)
             if is_good:
                 yield first, second
             position += 2 if is_good else 1
 
 
-def _is_good_sentence(sentence: str) -> bool:
+def is_good_sentence(sentence: str) -> bool:
     """Return whether a sentence has MIN_SENTENCE_WORDS to MAX_SENTENCE_WORDS words."""
     return MIN_SENTENCE_WORDS <= len(sentence.split()) <= MAX_SENTENCE_WORDS
 

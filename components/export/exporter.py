@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from albert_core.artifacts.manifest import read_manifest
 from albert_core.checkpoints.task_head import read_for_task
-from albert_core.exports.formats import FORMATS, refuse_other_poolings, write_format
+from albert_core.exports.formats import FORMATS, refuse_other_classifiers, write_format
 from albert_core.inference.task_settings import read_declared_task
 from albert_core.progress import ReportProgress
 from albert_core.tasks import Task
@@ -85,7 +85,7 @@ class Exporter:
 
         folder.mkdir(exist_ok=True)
         checkpoint = read_for_task(model, **(reading or {}))
-        refuse_other_poolings(checkpoint, self.config.formats)
+        refuse_other_classifiers(checkpoint, self.config.formats)
         self.progress(0, 0, f"{label}reference")
         dev_set = _score_dev_set(model, dev, reading or {}) if dev else None
         reference = make_reference(

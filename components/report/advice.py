@@ -267,18 +267,25 @@ def _half_width(task: TaskSummary) -> float:
 
 
 def _on_baselines(tasks: Sequence[TaskSummary]) -> Iterator[Advice]:
-    """Yield advice on the tasks where TF-IDF is better by more than chance, or no twin exists.
+    """Yield advice on the tasks where simple ways are better by more than chance, or lack a twin.
 
     The twin is a model fine-tuned from random weights.
     """
     beaten = [
-        task.name
+        task
         for task in tasks
         if any(one.baseline == "without_model" and one.sign < 0 for one in task.differences)
     ]
-    if beaten:
+    tagging = [task.name for task in beaten if task.kind == "token_classification"]
+    ways = {
+        "TF-IDF with a linear model": [one.name for one in beaten if one.name not in tagging],
+        "each word's most frequent tag": tagging,
+    }
+    for way, names in ways.items():
+        if not names:
+            continue
         yield Advice(
-            action=f"Until then, take TF-IDF with a linear model for {', '.join(beaten)}.",
+            action=f"Until then, take {way} for {', '.join(names)}.",
             reason="It scores better than this model by more than chance, and costs next to "
             "nothing.",
         )

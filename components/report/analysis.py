@@ -141,16 +141,21 @@ def class_qualities(classification: Mapping[str, Any]) -> list[ClassQuality]:
 
 
 def calibration(rows: Sequence[ExampleRow], labels: Sequence[str]) -> Calibration | None:
-    """Return the calibration of classes or choices; None of rows without probabilities.
+    """Return the calibration of classes, choices or tags; None of rows without probabilities.
 
-    Of two classes it is that of the second one's probability, of labels of which any number may
-    apply that of the probabilities of all, else that of the prediction's. Bins are _NUM_BINS of
-    equal width, without empty ones; the error is the mean of their gaps, weighted by examples.
+    Of tags it is that of each word's, of two classes that of the second one's probability, of
+    labels of which any number may apply that of the probabilities of all, else that of the
+    prediction's. Bins are _NUM_BINS of equal width, without empty ones; the error is the mean of
+    their gaps, weighted by examples.
 
     Args:
         rows: The dev examples.
         labels: Names of the classes; none for choices.
     """
+    if rows and "words" in rows[0]:
+        probabilities_M = np.concatenate([row["word_probabilities"] for row in rows])
+        is_right_M = np.concatenate([np.equal(row["label"], row["prediction"]) for row in rows])
+        return _calibrate("each word's tag", probabilities_M, is_right_M)
     if not rows or "probabilities" not in rows[0]:
         return None
     probabilities_MC = np.array([row["probabilities"] for row in rows])
@@ -163,6 +168,11 @@ def calibration(rows: Sequence[ExampleRow], labels: Sequence[str]) -> Calibratio
     else:
         of, probabilities_M = "the prediction", probabilities_MC.max(axis=1)
         is_right_M = probabilities_MC.argmax(axis=1) == targets_M
+    return _calibrate(of, probabilities_M, is_right_M)
+
+
+def _calibrate(of: str, probabilities_M: np.ndarray, is_right_M: np.ndarray) -> Calibration:
+    """Return the calibration of probabilities of what is right or not; `of` says what it is."""
     bins_M = np.minimum((probabilities_M * _NUM_BINS).astype(int), _NUM_BINS - 1)
     bins = [
         CalibrationBin(
@@ -238,9 +248,13 @@ def _severity(row: ExampleRow) -> float:
 def _confidence(row: ExampleRow) -> float | None:
     """Return the probability of a row's prediction; None of a regression.
 
-    Of labels of which any number may apply it is that of the label that is most surely wrong, and
+    Of words with tags it is that of the wrong tag with the highest, of labels of which any number
+    may apply that of the label that is most surely wrong, and
     of a question that was predicted to have no answer that of no answer.
     """
+    if "words" in row:
+        tags = zip(row["word_probabilities"], row["label"], row["prediction"], strict=True)
+        return max((one for one, label, said in tags if label != said), default=0.0)
     if isinstance(row.get("label"), list):
         pairs = zip(row["probabilities"], row["label"], row["prediction"], strict=True)
         wrong = [one if said else 1 - one for one, label, said in pairs if label != said]
@@ -255,13 +269,18 @@ def _confidence(row: ExampleRow) -> float | None:
 def _mistake(row: ExampleRow, labels: Sequence[str]) -> Mistake:
     """Return a wrongly predicted row as people read it, its texts cut by `cut_text`.
 
-    Expected and predicted are names of labels, answers, choices or numbers, as the task has them;
-    choices are left out of the texts.
+    Expected and predicted are names of labels, answers, choices, numbers or the wrongly tagged
+    words with their tags, as the task has them; choices are left out of the texts.
     """
     texts = row["texts"]
     if "score" in row:
         expected, predicted = " / ".join(dict.fromkeys(row["answers"])), row["prediction"]
         expected, predicted = expected or "no answer", predicted or "no answer"
+    elif "words" in row:
+        tags = list(zip(row["words"], row["label"], row["prediction"], strict=True))
+        wrong = [one for one in tags if one[1] != one[2]]
+        expected = ", ".join(f"{word} {labels[label]}" for word, label, _ in wrong)
+        predicted = ", ".join(f"{word} {labels[said]}" for word, _, said in wrong)
     elif isinstance(row["label"], list):
         expected, predicted = (
             ", ".join(label for label, applies in zip(labels, row[name], strict=True) if applies)

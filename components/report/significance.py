@@ -9,6 +9,7 @@ import numpy as np
 
 from albert_core.tasks import Task
 from albert_core.tasks.metrics import bootstrap_interval, gain_interval
+from albert_core.tasks.token_metrics import TagScores
 
 ExampleRow = Mapping[str, Any]
 Interval = tuple[float, float]
@@ -129,9 +130,23 @@ def paired_interval(
     if task.kind == "question_answering":
         gains = np.array([row["score"] for row in rows]) - np.array(others)
         return bootstrap_interval(lambda chosen: float(gains[chosen].mean()), len(rows))
+    if task.kind == "token_classification":
+        return _tags_interval(task, rows, others)
     targets, predicted = (np.array([row[name] for row in rows]) for name in ("label", "prediction"))
     sources = [row["source"] for row in rows]
     return gain_interval(task, targets, predicted, np.array(others), sources)
+
+
+def _tags_interval(task: Task, rows: Sequence[ExampleRow], others: Sequence[Any]) -> Interval:
+    """Return the interval of a gain on sentences with tags; arguments as of `paired_interval`."""
+    targets = [row["label"] for row in rows]
+    ours, theirs = (
+        TagScores(task, targets, tags) for tags in ([row["prediction"] for row in rows], others)
+    )
+    metric = task.metrics[0]
+    return bootstrap_interval(
+        lambda chosen: ours.metrics(chosen)[metric] - theirs.metrics(chosen)[metric], len(rows)
+    )
 
 
 def unpaired_interval(

@@ -221,6 +221,8 @@ def _guess(task: Task) -> str:
     """Return in words what `majority_score` is the score of."""
     if task.kind == "question_answering":
         return "no answer" if task.has_unanswerable else "some words of the context"
+    if task.kind == "token_classification":
+        return "most frequent tag"
     if task.kind == "multi_label":
         return "labels of more than half of the training set"
     return "mean of the training set" if task.kind == "regression" else "most frequent label"

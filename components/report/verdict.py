@@ -12,7 +12,7 @@ _RANDOM, _WITHOUT_MODEL, _MAJORITY = "random_weights", "without_model", "majorit
 
 _BASELINE_NAMES = {
     _RANDOM: "random weights with the same head",
-    _WITHOUT_MODEL: "the words alone (TF-IDF)",
+    _WITHOUT_MODEL: "the words alone ({way})",
     _MAJORITY: "the majority",
 }
 
@@ -22,6 +22,9 @@ BASELINE_COLUMNS = {
     _MAJORITY: "Majority",
 }
 
+
+_TAGGING = "token_classification"
+_MOST_FREQUENT_TAG = "each word's most frequent tag"
 
 _PAID = "Did pretraining pay?"
 _BETTER = "Is the model better than simpler ways?"
@@ -51,6 +54,14 @@ def against(tasks: Sequence[TaskSummary], baseline: str) -> list[Difference]:
     return [one for task in tasks for one in task.differences if one.baseline == baseline]
 
 
+def _simple_way(tasks: Sequence[TaskSummary]) -> str:
+    """Return in words how tasks are scored without a model: as all of them, or either way."""
+    of_tags = [task.kind == _TAGGING for task in tasks if task.difference_from(_WITHOUT_MODEL)]
+    if all(of_tags) and of_tags:
+        return _MOST_FREQUENT_TAG
+    return f"TF-IDF or {_MOST_FREQUENT_TAG}" if any(of_tags) else "TF-IDF"
+
+
 def _sign(interval: Interval | None) -> int:
     """Return 1 or -1 if an interval is wholly above or below 0; else 0."""
     return 0 if interval is None else int(interval[0] > 0) - int(interval[1] < 0)
@@ -65,7 +76,7 @@ def _answer(tasks: Sequence[TaskSummary]) -> str:
     Args:
         tasks: At least one of them has a control from random weights.
     """
-    words = against(tasks, _WITHOUT_MODEL)
+    words, way = against(tasks, _WITHOUT_MODEL), _simple_way(tasks)
     gain, interval = mean_gain(against(tasks, _RANDOM))
     sign = _sign(interval)
     if sign < 0:
@@ -77,13 +88,13 @@ def _answer(tasks: Sequence[TaskSummary]) -> str:
         )
     if words and _sign(mean_gain(words)[1]) < 0:
         return (
-            "Pretraining helped, but the model is not worth its cost yet: TF-IDF without a model "
+            f"Pretraining helped, but the model is not worth its cost yet: {way} without a model "
             "scores better."
         )
-    beaten = " and over TF-IDF" if words and _sign(mean_gain(words)[1]) > 0 else ""
+    beaten = f" and over {way}" if words and _sign(mean_gain(words)[1]) > 0 else ""
     equal = ""
     if words and not beaten:
-        equal = "; over TF-IDF without a model no gain is shown"
+        equal = f"; over {way} without a model no gain is shown"
     return f"Pretraining paid: {format_gain(gain)} points over random weights{beaten}{equal}."
 
 
@@ -96,7 +107,7 @@ def _answer_without_control(tasks: Sequence[TaskSummary]) -> str:
         return "Not known: no task was fine-tuned."
     compared = against(tasks, _WITHOUT_MODEL) or against(tasks, _MAJORITY)
     name = {
-        _WITHOUT_MODEL: "TF-IDF without a model",
+        _WITHOUT_MODEL: f"{_simple_way(tasks)} without a model",
         _MAJORITY: "always giving the majority's answer",
     }[compared[0].baseline]
     gain, interval = mean_gain(compared)
@@ -128,8 +139,9 @@ def _reasons(tasks: Sequence[TaskSummary]) -> Iterator[str]:
         num_better = sum(one.sign > 0 for one in differences)
         num_worse = sum(one.sign < 0 for one in differences)
         mean = "on average " if len(differences) > 1 else ""
+        against_name = name.format(way=_simple_way(tasks))
         yield (
-            f"Against {name}: {mean}{_points(gain, interval)}; better in {num_better} of "
+            f"Against {against_name}: {mean}{_points(gain, interval)}; better in {num_better} of "
             f"{format_count(len(differences), 'task')}, worse in {num_worse}, within chance in "
             f"{len(differences) - num_better - num_worse}."
         )
@@ -175,9 +187,10 @@ def _task_sentence(task: TaskSummary) -> str:
     """
     if not task.differences:
         return ""
+    way = _simple_way([task])
     parts = [
-        f"{_words(one)} {_BASELINE_NAMES[one.baseline]} ({format_points(one.score)}): "
-        f"{_points(one.gain, _interval(one))}"
+        f"{_words(one)} {_BASELINE_NAMES[one.baseline].format(way=way)} "
+        f"({format_points(one.score)}): {_points(one.gain, _interval(one))}"
         for one in task.differences
     ]
     first = task.differences[0]

@@ -31,6 +31,7 @@ _HEADS = {
     "sentence_order": "sentence order",
     "classifier": "classifier",
     "span": "answer span",
+    "token_classifier": "classifier of tokens",
     "span_beam": "answer span with beam (SQuAD 2)",
 }
 

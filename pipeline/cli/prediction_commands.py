@@ -33,9 +33,10 @@ def predict(
 
     Args:
         model: An export, a checkpoint of any kind, a run's folder or a place in it.
-        file: Examples, a row each: .tsv or .csv with a line of names, .jsonl, .parquet, or plain
-            lines of text (.txt); - for standard input. Columns are named text, text_b, question,
-            context and choices, as the model's kind has them, or as in the task's own files.
+        file: Examples, a row each: .tsv or .csv with a line of names, .jsonl, .parquet, plain
+            lines of text (.txt), or words in columns (.conll); - for standard input. Columns are
+            named text, text_b, question, context and choices, as the model's kind has them, or as
+            in the task's own files.
         output: File of predictions (.jsonl, .tsv, .csv, .parquet), which appears when all is done;
             standard output without it.
         format: Format of the file, if not by its ending; plain lines from standard input.

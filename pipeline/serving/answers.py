@@ -1,5 +1,6 @@
 """Predictions as responses say them: rounded, with as many candidates as were asked for."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,7 +14,10 @@ from albert_core.inference import (
     PredictedLabel,
     PredictedLabels,
     PredictedScore,
+    PredictedTags,
     Prediction,
+    TaggedEntity,
+    TaggedWord,
 )
 from albert_core.inference.masks import MaskPredictor
 from albert_core.inference.predictor import Predictor
@@ -92,10 +96,21 @@ def _to_schema(prediction: Prediction | InvalidExample, top_k: int) -> Strict | 
                 probabilities=[_rounded(value) for value in prediction.probabilities],
                 is_truncated=prediction.is_truncated,
             )
+        case PredictedTags():
+            return schemas.TagsPrediction(
+                words=[schemas.WordTag(**_plain(word)) for word in prediction.words],
+                entities=[schemas.FoundEntity(**_plain(one)) for one in prediction.entities],
+                is_truncated=prediction.is_truncated,
+            )
         case PredictedAnswer():
             return _span_answer(prediction, top_k)
         case _:
             return _mask_answer(prediction, top_k)
+
+
+def _plain(tagged: TaggedWord | TaggedEntity) -> dict[str, Any]:
+    """Return a word or an entity by the names of its fields, its probability rounded."""
+    return {**dataclasses.asdict(tagged), "probability": _rounded(tagged.probability)}
 
 
 def _span_answer(prediction: PredictedAnswer, top_k: int) -> schemas.AnswerPrediction:

@@ -11,6 +11,9 @@ RETRY_AFTER = {"Retry-After": str(RETRY_AFTER_S)}
 INSTANCES_PREFIX = "/v1/"
 """Where the paths of KServe's and TensorFlow Serving's protocol begin."""
 
+TEXT_TAG, WORDS_TAG = "<text>", "<words>"
+"""What pydantic adds to the place of a value that may be a text or words; not in the request."""
+
 _LONGEST_GOT = 80
 
 # What pydantic expected where its own words say less, by the type of its error.
@@ -146,5 +149,6 @@ def _path(parts: Sequence[str | int]) -> str:
 
     It is `body` where the path has no parts.
     """
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+    known = [part for part in parts if part not in (TEXT_TAG, WORDS_TAG)]
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in known)
     return text.removeprefix(".") or "body"

@@ -3,13 +3,14 @@
 from typing import Annotated, Any
 
 import pydantic
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Tag
 
 from albert_core.inference import LoadedModel
 from albert_core.inference.examples import example_fields
 from albert_core.inference.masks import DEFAULT_TOP_K
 from albert_core.tokenization.masked import MASK
 from pipeline.serving.config import ServingConfig
+from pipeline.serving.errors import TEXT_TAG, WORDS_TAG
 
 MAX_TOP_K = 20
 MAX_CHOICES = 16
@@ -89,6 +90,36 @@ class AnswerPrediction(Strict):
     ]
 
 
+class WordTag(Strict):
+    """A word of the text and its likeliest tag; places count characters from 0."""
+
+    word: str
+    label: str
+    start: int
+    end: Annotated[int, Field(description="of the character after the last")]
+    probability: Probability
+
+
+class FoundEntity(Strict):
+    """An entity that tags make; the probability is the mean of its words'."""
+
+    text: str
+    label: Annotated[str, Field(description="its type, such as PER of the tag B-PER")]
+    start: int
+    end: Annotated[int, Field(description="of the character after the last")]
+    probability: Probability
+
+
+class TagsPrediction(Strict):
+    """A tag for each word, and the entities that these make, if tags say where entities are."""
+
+    words: list[WordTag]
+    entities: list[FoundEntity]
+    is_truncated: Annotated[
+        bool, Field(description="whether the end of a word was left out; texts never are cut")
+    ]
+
+
 class MaskPiece(Strict):
     """A piece of the vocabulary that may stand in place of a mask."""
 
@@ -110,6 +141,7 @@ _PREDICTIONS: dict[str, type[Strict]] = {
     "regression": RegressionPrediction,
     "multiple_choice": ChoicePrediction,
     "question_answering": AnswerPrediction,
+    "token_classification": TagsPrediction,
     "masked_lm": MaskPrediction,
 }
 _WITH_TOP_K = ("question_answering", "masked_lm")
@@ -124,8 +156,8 @@ def request_type(model: LoadedModel, config: ServingConfig) -> type[pydantic.Bas
     """Return a new type of requests to a model, with the server's limits in it.
 
     A request has 1 to `max_examples` examples with the fields of `example_fields`; a choice has 2
-    to 16 texts. No text may be blank, and one for masks needs a mask. Questions and masks may have
-    `top_k`, 1 to 20.
+    to 16 texts. No text or word may be blank, and one for masks needs a mask. Questions and masks
+    may have `top_k`, 1 to 20.
     """
     examples = limited_list(example_type(model, config), config)
     return pydantic.create_model(
@@ -146,9 +178,23 @@ def example_type(model: LoadedModel, config: ServingConfig) -> type[Strict]:
         "text": (text, ...),
         "optional text": (text | None, None),
         "texts": (Annotated[list[text], Field(min_length=2, max_length=MAX_CHOICES)], ...),
+        "text or words": (_text_or_words(text, config), ...),
     }
     fields = {name: types[what] for name, what in example_fields(model.signature).items()}
     return pydantic.create_model("Example", __base__=Strict, **fields)
+
+
+def _text_or_words(text: Any, config: ServingConfig) -> Any:
+    """Return the type of a text or of a list of words, which is as long as a text may be."""
+    words = Annotated[list[text], Field(min_length=1, max_length=config.max_text_characters)]
+
+    def tag(value: Any) -> str:
+        return WORDS_TAG if isinstance(value, list) else TEXT_TAG
+
+    # By its type, or an error would be told of both.
+    return Annotated[
+        Annotated[text, Tag(TEXT_TAG)] | Annotated[words, Tag(WORDS_TAG)], Discriminator(tag)
+    ]
 
 
 def limited_list(example: Any, config: ServingConfig) -> Any:

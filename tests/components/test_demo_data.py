@@ -8,7 +8,7 @@ import yaml
 
 from albert_core.corpus import CorpusConfig, corpus_documents, resolve_format
 from albert_core.errors import InputError
-from albert_core.tasks import find_task, read_examples
+from albert_core.tasks import find_task, read_examples, read_sentences
 from albert_core.tasks.description import describe_files
 from albert_core.tasks.reading import SPLITS
 from components.demo_data.docstrings import (
@@ -17,6 +17,7 @@ from components.demo_data.docstrings import (
     clean_docstring,
     read_documents,
 )
+from components.demo_data.names import tag_names
 from components.demo_data.step import split_documents, write_corpus, write_data_set
 from components.demo_data.tasks import NEXT_LABELS, next_rows, package_rows
 
@@ -234,6 +235,28 @@ def test_task_files_match_their_declaration(
         assert sorted(counts) == sorted(task["labels"])
         assert len(set(counts.values())) == 1
         assert all(row[column].strip() for row in rows for column in task["texts"])
+
+
+def test_sentences_with_names_are_a_task(
+    data_set: tuple[Path, dict[str, float | int]],
+) -> None:
+    output, metrics = data_set
+    task, folder = find_task("docs-names", output / "tasks")
+    lines = {line for f in (output / "corpus").iterdir() for line in f.read_text().split("\n")}
+    corpus = {tuple(word for word, _ in tag_names(line)) for line in lines}
+    for side in ("train", "dev"):
+        sentences = read_sentences(task, folder, side)
+        assert len(sentences) == metrics[f"docs_names_{side}_rows"] > 50
+        for sentence in sentences:
+            assert any(sentence.tags)
+            assert (sentence.words in corpus) == (side == "train")
+
+
+def test_names_are_words_with_a_capital_letter_inside_a_sentence() -> None:
+    tagged = tag_names("Return a Numpy Array (or None) of the NaN type, see ABC.")
+    assert [word for word, tag in tagged if tag == "B-NAME"] == ["numpy", "none", "nan"]
+    assert [word for word, tag in tagged if tag == "I-NAME"] == ["array"]
+    assert tagged[0] == ("return", "O")
 
 
 def test_examples_of_every_format_are_the_rows_of_the_task(

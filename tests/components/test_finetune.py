@@ -39,6 +39,7 @@ ENOUGH: dict[str, dict[str, Any]] = {
     "held": {"num_train_steps": 720, "learning_rate": 0.002},
     "whale": {"num_train_steps": 240, "learning_rate": 0.003},
     "no-whale": {"num_train_steps": 240, "learning_rate": 0.003},
+    "roles": {"num_train_steps": 120, "learning_rate": 0.003},
 }
 
 MOST_EAGER_STEPS = 4
@@ -137,9 +138,9 @@ def test_every_kind_of_task_is_learned_and_scored_again(name, learned, tasks, tm
 
 
 def assert_probed(folder: Path, figures: dict[str, Any]) -> None:
-    """Check that the model was probed as it was before fine-tuning; questions are not."""
+    """Check that the model was probed before fine-tuning; for questions and tags it is not."""
     probe = read_probe(folder)
-    if "whale" in folder.name:
+    if "whale" in folder.name or folder.name == "roles":
         assert not probe
         assert "probe_score" not in figures
         return

@@ -17,6 +17,7 @@ from albert_core.model import (
     AlbertForQuestionAnswering,
     AlbertForQuestionAnsweringWithBeam,
     AlbertForSequenceClassification,
+    AlbertForTokenClassification,
 )
 from albert_core.model.weights import as_arrays, weights_by_name
 
@@ -82,6 +83,11 @@ def span_beam(config: AlbertConfig = CONFIG, **more: Any) -> Checkpoint:
     return of_model(AlbertForQuestionAnsweringWithBeam(config), **more)
 
 
+def token_classifier(config: AlbertConfig = CONFIG, **more: Any) -> Checkpoint:
+    """Return an encoder with a head that gives each token one of five classes."""
+    return of_model(AlbertForTokenClassification(config, num_labels=5), **more)
+
+
 SAMPLES: dict[str, Callable[..., Checkpoint]] = {
     "pretrained": pretrained,
     "classification": functools.partial(classifier, 3),
@@ -89,6 +95,7 @@ SAMPLES: dict[str, Callable[..., Checkpoint]] = {
     "multiple_choice": multiple_choice,
     "span": span,
     "span_beam": span_beam,
+    "token_classifier": token_classifier,
 }
 POOLED: dict[str, Callable[..., Checkpoint]] = {
     pooling: functools.partial(pooled, pooling) for pooling in ("mean", "layer_mix", "siamese")

@@ -13,7 +13,14 @@ from albert_core.model import (
     AlbertForQuestionAnsweringWithBeam,
 )
 from albert_core.model_function import ModelFunction, ModelInputs, ModelOutputs
-from tests.helpers.checkpoint_samples import CONFIG, classifier, of_model, pooled, pretrained
+from tests.helpers.checkpoint_samples import (
+    CONFIG,
+    classifier,
+    of_model,
+    pooled,
+    pretrained,
+    token_classifier,
+)
 
 SHALLOW = dataclasses.replace(CONFIG, num_hidden_layers=2, num_hidden_groups=1, inner_group_num=1)
 # Its layers are of groups 0 and 1; no layer uses group 2.
@@ -29,6 +36,7 @@ KINDS: Mapping[str, Callable[[], Checkpoint]] = {
     "multiple_choice": lambda: of_model(AlbertForMultipleChoice(SINGLE), is_multiple_choice=True),
     "span": lambda: of_model(AlbertForQuestionAnswering(SINGLE)),
     "span_beam": lambda: of_model(AlbertForQuestionAnsweringWithBeam(SINGLE)),
+    "token_classifier": lambda: token_classifier(SINGLE),
     "layer_mix": lambda: pooled("layer_mix", SHALLOW),
     "siamese": lambda: pooled("siamese", SINGLE),
 }

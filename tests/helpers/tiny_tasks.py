@@ -1,7 +1,8 @@
 """A task of every kind, small enough for tests, and an untrained model for them.
 
 What is asked can be learned by a small model in a few seconds: which topic a sentence is about,
-how often the sea is mentioned, which sentence the text holds, where the whale is.
+how often the sea is mentioned, which sentence the text holds, where the whale is, which words say
+what does what when.
 """
 
 import json
@@ -60,6 +61,14 @@ TINY_TASKS = {
         metrics=("f1", "exact"),
         has_unanswerable=True,
     ),
+    "roles": Task(
+        name="roles",
+        kind="token_classification",
+        train=(Source(file="train.conll"),),
+        dev=(Source(file="dev.conll"),),
+        labels=("O", "B-THING", "B-ACT", "B-WHEN", "I-WHEN"),
+        metrics=("f1", "precision", "recall", "macro_f1", "accuracy"),
+    ),
 }
 
 
@@ -82,7 +91,18 @@ def write_tiny_tasks(folder: Path) -> Path:
         for split, count in (("train", NUM_TRAIN), ("dev", NUM_DEV)):
             data = squad_file([_whale_paragraph(rng, n, share) for n in range(count)])
             (folder / name / f"{split}.json").write_text(json.dumps(data), encoding="utf-8")
+    (folder / "roles").mkdir()
+    for split, count in (("train", NUM_TRAIN), ("dev", NUM_DEV)):
+        text = "-DOCSTART- O\n\n" + "\n".join(_tagged_sentence(rng) for _ in range(count))
+        (folder / "roles" / f"{split}.conll").write_text(text, encoding="utf-8")
     return folder
+
+
+def _tagged_sentence(rng: random.Random) -> str:
+    the, noun, verb, *when = sentence(rng.choice(list(TOPICS)), rng).rstrip(".").split()
+    tags = ["O", "B-THING", "B-ACT", "B-WHEN", *["I-WHEN"] * (len(when) - 1), "O"]
+    words = [the, noun, verb, *when, "."]
+    return "".join(f"{word} {tag}\n" for word, tag in zip(words, tags, strict=True))
 
 
 def squad_file(paragraphs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from albert_core.model import (  # noqa: E402
     AlbertForPreTraining,
     AlbertForQuestionAnswering,
     AlbertForSequenceClassification,
+    AlbertForTokenClassification,
 )
 from albert_core.tokenization import SentencePieceTokenizer, WordPieceTokenizer  # noqa: E402
 from albert_core.tokenization.masked import encode_masked  # noqa: E402
@@ -113,6 +114,9 @@ OURS = {
         AlbertForMultipleChoice(config), is_multiple_choice=True
     ),
     "AlbertForQuestionAnswering": lambda config: of_model(AlbertForQuestionAnswering(config)),
+    "AlbertForTokenClassification": lambda config: of_model(
+        AlbertForTokenClassification(config, num_labels=5)
+    ),
 }
 
 

@@ -34,6 +34,7 @@ _HUB_TASKS = {
     "regression": "text-classification",
     "multiple_choice": "multiple-choice",
     "question_answering": "question-answering",
+    "token_classification": "token-classification",
 }
 _SENTENCE_SOURCES = {
     "corpus": "the text of the vocabulary",

@@ -57,6 +57,7 @@ TASK_OF = {
     "multiple_choice": "held",
     "span": "whale",
     "span_beam": "no-whale",
+    "token_classifier": "roles",
 }
 LONG = "before the storm " * 9
 TEXTS = ("The Harbour master", "counted 12,400 crates, twice!", "", LONG, "été Σ")

@@ -10,11 +10,18 @@ import numpy as np
 import pytest
 
 import albert_core
-from albert_core.inference import AnswerSpan, PredictedAnswer, PredictedChoice, PredictedLabel
+from albert_core.inference import (
+    AnswerSpan,
+    PredictedAnswer,
+    PredictedChoice,
+    PredictedLabel,
+    PredictedTags,
+)
 from albert_core.tasks import TASKS
 from albert_core.tokenization import SentencePieceTokenizer
 from tests.helpers.documented import ROOT
 from tests.helpers.served_models import save_pretrained_model, save_task_model
+from tests.helpers.tiny_tasks import TINY_TASKS
 
 _BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _TASKS = ("cola", "sts-b", "squad2", "race")
@@ -26,6 +33,8 @@ def folder(tokenizer: SentencePieceTokenizer, tmp_path_factory: pytest.TempPathF
     folder = tmp_path_factory.mktemp("python")
     for name in _TASKS:
         save_task_model(folder / "runs" / "mine" / "models" / name, TASKS[name], tokenizer)
+    tagging = dataclasses.replace(TINY_TASKS["roles"], name="ner")
+    save_task_model(folder / "runs" / "mine" / "models" / "ner", tagging, tokenizer)
     save_pretrained_model(folder / "runs" / "mine" / "pretrained", tokenizer)
     (folder / "texts.txt").write_text("The ship sails again.\nA tram.\n", encoding="utf-8")
     return folder
@@ -48,13 +57,14 @@ def test_the_examples_do_what_the_page_says(variables: dict, folder: Path) -> No
     assert isinstance(variables["pair"].score, float)
     assert isinstance(variables["found"], PredictedAnswer)
     assert isinstance(variables["found"].candidates[0], AnswerSpan)
+    assert isinstance(variables["tags"], PredictedTags)
     assert isinstance(variables["choice"], PredictedChoice)
     assert len(variables["text"].masks[0]) == 3
     assert variables["vectors"].shape == (2, variables["pretrained"].config.hidden_size)
     assert (variables["num_rows"], variables["num_without_prediction"]) == (2, 0)
     first, *_ = (folder / "labels.csv").read_text(encoding="utf-8").splitlines()
     assert first.startswith("id,label,probability,probability_0,probability_1,is_truncated")
-    listed = "runs/mine: holds the models runs/mine/models/cola, runs/mine/models/race"
+    listed = "runs/mine: holds the models runs/mine/models/cola, runs/mine/models/ner"
     assert listed in variables["printed"]
 
 

@@ -3,8 +3,11 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from albert_core.backends import JITS_VARYING_LENGTHS
@@ -73,6 +76,38 @@ def test_labels_that_are_none_are_refused(file: str, row: str, message: str, dat
         rows.write(row + "\n")
     with pytest.raises(InputError, match=message):
         read_examples(TAGS, data, Path(file).stem, invalid_rows=InvalidRows())
+
+
+@pytest.mark.parametrize("file", ["train.tsv", "train.csv", "train.jsonl", "train.parquet"])
+def test_each_label_may_have_a_column(file: str, tmp_path: Path) -> None:
+    kinds = {"sea": int, "farm": float, "town": bool}
+    rows = [
+        {"text": text, "more": 7, **{name: kind(name in tags) for name, kind in kinds.items()}}
+        for text, tags in ROWS
+    ]
+    task = dataclasses.replace(TAGS, train=(Source(file=file),))
+    write_rows(rows, tmp_path / file)
+    assert [one.target for one in read_examples(task, tmp_path, "train")] == TARGETS
+    write_rows([*rows[:3], {**rows[3], "sea": 2}], tmp_path / file)
+    with pytest.raises(InputError, match=r"[45]: got '?2'? as 'sea', expected 1 or 0"):
+        read_examples(task, tmp_path, "train")
+    for row in rows:
+        del row["sea"]
+    write_rows(rows, tmp_path / file)
+    with pytest.raises(InputError, match="'tags'"):
+        read_examples(task, tmp_path, "train")
+
+
+def write_rows(rows: list[dict[str, Any]], path: Path) -> None:
+    """Write a table as the ending of the path says."""
+    if path.suffix == ".parquet":
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    elif path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        sign = "\t" if path.suffix == ".tsv" else ","
+        lines = [rows[0].keys(), *(row.values() for row in rows)]
+        path.write_text("".join(sign.join(map(str, line)) + "\n" for line in lines))
 
 
 def test_labels_are_scored_as_by_hand() -> None:

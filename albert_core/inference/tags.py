@@ -1,0 +1,95 @@
+"""Tags of the words of texts, and the entities that they make."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from albert_core.finetuning.token_evaluator import word_probabilities
+from albert_core.finetuning.token_features import make_token_features
+from albert_core.inference.examples import SplitText, to_split_text
+from albert_core.inference.predictions import (
+    InvalidExample,
+    PredictedTags,
+    Prediction,
+    TaggedEntity,
+    TaggedWord,
+)
+from albert_core.inference.predictor import Predictor
+from albert_core.tasks import TaggedSentence
+from albert_core.tasks.entities import find_entities, is_entity_tag
+
+_NO_WORDS = InvalidExample(what="text", got="no word", expected="a text with words")
+
+
+class TagPredictor(Predictor):
+    """Predicts a tag for each word, long texts in windows that overlap."""
+
+    def predict(self, examples: Sequence[Any]) -> list[Prediction | InvalidExample]:
+        """Return the tags of each text's words, in their order; a text without words is invalid.
+
+        Raises:
+            InputError: An example is neither a text nor a list of words.
+        """
+        texts = [
+            to_split_text(example, number, self.signature)
+            for number, example in enumerate(examples)
+        ]
+        usable = [text for text in texts if text.bounds]
+        sentences = [TaggedSentence(id="", words=text.words) for text in usable]
+        encoded = make_token_features(sentences, self.tokenizer, self.settings.sequence_length)
+        logits = self.outputs(encoded.features)["logits"] if usable else ()
+        found = iter(
+            self._prediction(text, probabilities, is_truncated=number in encoded.cut_sentences)
+            for number, (text, probabilities) in enumerate(
+                zip(
+                    usable,
+                    word_probabilities(
+                        encoded.windows, logits, [len(text.bounds) for text in usable]
+                    ),
+                    strict=True,
+                )
+            )
+        )
+        return [next(found) if text.bounds else _NO_WORDS for text in texts]
+
+    def _prediction(
+        self, text: SplitText, probabilities_WC: np.ndarray, *, is_truncated: bool
+    ) -> PredictedTags:
+        """Return the likeliest tag of each word, and the entities, if tags say where these are."""
+        labels = self.signature.labels
+        words = [
+            TaggedWord(
+                word=word,
+                label=labels[probabilities_C.argmax()],
+                start=start,
+                end=end,
+                probability=float(probabilities_C.max()),
+            )
+            for word, (start, end), probabilities_C in zip(
+                text.words, text.bounds, probabilities_WC, strict=True
+            )
+        ]
+        return PredictedTags(
+            words=words,
+            entities=_join_entities(text.text, words) if all(map(is_entity_tag, labels)) else [],
+            is_truncated=is_truncated,
+        )
+
+
+def _join_entities(text: str, words: Sequence[TaggedWord]) -> list[TaggedEntity]:
+    """Return the entities that the tags of a text's words make, in their order."""
+    entities = []
+    for entity in find_entities([word.label for word in words]):
+        parts = words[entity.first : entity.last + 1]
+        start, end = parts[0].start, parts[-1].end
+        entities.append(
+            TaggedEntity(
+                text=text[start:end],
+                label=entity.type,
+                start=start,
+                end=end,
+                probability=sum(part.probability for part in parts) / len(parts),
+            )
+        )
+    return entities

@@ -1,0 +1,104 @@
+"""The head that gives each token a class, such as the tags of named entities.
+
+Shape suffixes: B batch, S sequence, H hidden, C classes.
+"""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from albert_core.config import AlbertConfig
+from albert_core.model.heads import AlbertWithHead, mean_loss
+from albert_core.model.layers import PACKAGE, add_output_layer, apply_output_layer
+from albert_core.model.pretraining import Tensors, cross_entropy
+
+
+class TokenHead(keras.layers.Layer):
+    """Score the classes of every position by itself."""
+
+    def __init__(self, config: AlbertConfig, num_labels: int) -> None:
+        super().__init__(name="token_classifier")
+        self.config, self.num_labels = config, num_labels
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the weights [C, H] and the bias [C]."""
+        add_output_layer(self, self.config, self.num_labels)
+
+    def call(self, sequence_BSH: Any) -> Any:
+        """Return logits [B, S, C]."""
+        return apply_output_layer(self, sequence_BSH)
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class AlbertForTokenClassification(AlbertWithHead):
+    """ALBERT that gives each token one of C classes.
+
+    Inputs are a dict of `input_ids`, `input_mask`, `segment_ids` [B, S]; targets are class numbers
+    [B, S], below 0 for tokens without one. The original has no such head; transformers has the
+    same (`AlbertForTokenClassification`).
+
+    Args:
+        config: The architecture.
+        num_labels: Number of classes C.
+        classifier_dropout: Dropout on what the output layer reads, while training.
+    """
+
+    def __init__(
+        self, config: AlbertConfig, *, num_labels: int, classifier_dropout: float = 0.1
+    ) -> None:
+        """Make the encoder and the head, and build all variables."""
+        super().__init__(config)
+        self.head = TokenHead(config, num_labels)
+        self.dropout = keras.layers.Dropout(classifier_dropout)
+        self.build()
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the model as JSON holds them."""
+        return {
+            **super().get_config(),
+            "num_labels": self.head.num_labels,
+            "classifier_dropout": self.dropout.rate,
+        }
+
+    def build(self, input_shape: Any = None) -> None:
+        """Build all variables at once; the pooler is not trained."""
+        self.bert.build()
+        self.bert.pooler.trainable = False  # nothing reads its output: it has no gradient
+        self.head.build()
+        self.built = True
+
+    def call(self, inputs: Tensors, training: bool | None = None) -> Any:
+        """Return logits [B, S, C].
+
+        Raises:
+            InputError: An input does not have the axes [B, S].
+        """
+        sequence_BSH = self.encode(inputs, training)["sequence_output"]
+        return self.head(self.dropout(sequence_BSH, training=training))
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """Return the mean cross entropy of the tokens of a batch that have a class.
+
+        Each of these counts as much, not each example, as in transformers. With `sample_weight` [B]
+        those of an example weigh so much; the loss is 0 if none weighs anything.
+
+        Args:
+            x: Not used.
+            y: Targets.
+            y_pred: Outputs of `call`.
+            sample_weight: Weights of the examples.
+            training: Not used.
+        """
+        classes_BS = ops.cast(y, "int32")
+        weights_BS = ops.cast(classes_BS >= 0, "float32")
+        if sample_weight is not None:
+            weights_BS = weights_BS * ops.cast(sample_weight, "float32")[:, None]
+        return mean_loss(cross_entropy(ops.maximum(classes_BS, 0), y_pred), weights_BS)

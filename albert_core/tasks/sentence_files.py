@@ -1,0 +1,264 @@
+"""Read sentences whose words have tags: in CoNLL's columns, and as lists in JSON or Parquet."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from albert_core.errors import InputError
+from albert_core.files import refuse_special_file
+from albert_core.json_values import FieldError, as_texts, describe_value
+from albert_core.row_formats import open_parquet, read_conll_sentences, read_json_objects
+from albert_core.tasks.examples import InvalidRows, TaggedSentence
+from albert_core.tasks.task import Column, Source, Task
+from albert_core.tasks.text_files import read_text
+
+_LAST_COLUMN = -1
+_MAX_SHOWN_TAGS = 40
+
+_Lines = list[tuple[int, list[str]]]
+"""The number of the line of each word of a sentence, and its cells."""
+_ReadSentence = Callable[[], tuple[list[str], tuple[int, ...] | None]]
+"""Returns the words of a sentence, and the numbers of their tags or None; refuses wrong ones."""
+_Read = Callable[[Task, Source, Path], Iterator[_ReadSentence]]
+
+
+class _UnusableError(Exception):
+    """A sentence cannot be used; carries the cause, the place and what is wrong."""
+
+    def __init__(self, cause: str, place: str, message: str) -> None:
+        super().__init__(f"{place}: {message}")
+        self.cause = cause
+
+
+def read_sentences_file(
+    task: Task,
+    source: Source,
+    path: Path,
+    invalid_rows: InvalidRows,
+    numbers: Iterator[int],
+) -> Iterator[TaggedSentence]:
+    """Yield the sentences of a file, in its order.
+
+    In the format `conll` a line has a word and its tag, and maybe other columns between them, with
+    tabs or spaces between these; an empty line ends a sentence, and so does one that begins with
+    `-DOCSTART-`, which is left out. In `jsonl` and `parquet` a row has a list of words and one of
+    tags, which may be numbers: of the classes that Hugging Face's metadata in the file name, else
+    of the task's labels.
+
+    Args:
+        task: A task of kind `token_classification`.
+        source: The file's declaration.
+        path: The file.
+        invalid_rows: Collects sentences that cannot be used.
+        numbers: Ids of the sentences, of which as many are taken as the file has.
+
+    Raises:
+        InputError: The file is missing, not UTF-8 or in no such format, or a sentence cannot be
+            used and `invalid_rows` refuses such.
+    """
+    readers: dict[str, _Read] = {"jsonl": _read_json, "parquet": _read_parquet}
+    read = readers.get(task.source_format(source, path.name), _read_columns)
+    if read is not _read_columns and not (source.texts or task.texts):
+        raise InputError(
+            f"{path}: got no texts for task {task.name}, expected the name of the list of words, "
+            "as in texts: [tokens]"
+        )
+    for sentence, number in zip(read(task, source, path), numbers, strict=False):
+        try:
+            words, tags = sentence()
+        except _UnusableError as error:
+            invalid_rows.add(error.cause, str(error))
+        else:
+            yield TaggedSentence(id=str(number), words=tuple(words), tags=tags, source=source.name)
+
+
+class _ColumnSentence:
+    """A sentence of a file of columns, read when it is called."""
+
+    def __init__(self, task: Task, source: Source, path: Path, lines: _Lines, width: int) -> None:
+        self._task, self._source, self._path = task, source, path
+        self._lines, self._width = lines, width
+
+    def __call__(self) -> tuple[list[str], tuple[int, ...] | None]:
+        """Return its words, and the numbers of their tags; None of a file without tags.
+
+        Raises:
+            _UnusableError: A line has more or fewer columns than the first of the file, or an
+                unknown tag.
+        """
+        for number, cells in self._lines:
+            if len(cells) != self._width:
+                raise _UnusableError(
+                    "other number of columns",
+                    f"{self._path}, line {number}",
+                    f"got {len(cells)} columns ({' '.join(cells)[:80]}), expected {self._width} as "
+                    "in the first line: a word and its tag, with a tab or spaces between them, and "
+                    "an empty line after each sentence",
+                )
+        word = _column_number(self._source.texts or self._task.texts, default=0)
+        words = [cells[word] for _, cells in self._lines]
+        if not self._source.is_labelled:
+            return words, None
+        label = self._task.label if self._source.label is None else self._source.label
+        column = _column_number((label,), default=_LAST_COLUMN)
+        return words, tuple(
+            _tag_number(self._task, cells[column], f"{self._path}, line {number}")
+            for number, cells in self._lines
+        )
+
+
+def _read_columns(task: Task, source: Source, path: Path) -> Iterator[_ColumnSentence]:
+    """Yield the sentences of a file of columns.
+
+    Raises:
+        InputError: The file is missing or not UTF-8, or its first line has not the columns that are
+            read.
+    """
+    width = 0
+    for lines in read_conll_sentences(read_text(path).split("\n")):
+        if not width:
+            number, cells = lines[0]
+            width = len(cells)
+            _refuse_missing_columns(task, source, path, number, cells)
+        yield _ColumnSentence(task, source, path, lines, width)
+
+
+def _refuse_missing_columns(
+    task: Task, source: Source, path: Path, number: int, cells: Sequence[str]
+) -> None:
+    """Refuse a file whose first line has no column of words, or of tags where there must be.
+
+    Raises:
+        InputError: It is one; names what to do.
+    """
+    columns = [_column_number(source.texts or task.texts, default=0)]
+    if source.is_labelled:
+        label = task.label if source.label is None else source.label
+        columns.append(_column_number((label,), default=_LAST_COLUMN))
+    needed = max(column + 1 if column >= 0 else -column for column in columns)
+    needed = max(needed, len(columns))
+    if len(cells) < needed:
+        raise InputError(
+            f"{path}, line {number}: got {len(cells)} columns ({' '.join(cells)[:80]}), expected "
+            f"{needed} or more: a word first and its tag last, with a tab or spaces between them; "
+            "or give their numbers, from 0, as texts and label"
+        )
+
+
+def _column_number(columns: Sequence[Column], *, default: int) -> int:
+    """Return the number of a declared column, or the default where it is none or a name.
+
+    The name of a label is that of tasks which do not declare one (`label`).
+    """
+    return columns[0] if columns and isinstance(columns[0], int) else default
+
+
+def _tag_number(task: Task, tag: str, place: str) -> int:
+    """Return the number of a tag among the task's labels.
+
+    Raises:
+        _UnusableError: It is none of them.
+    """
+    if tag not in task.labels:
+        shown = ", ".join(task.labels[:_MAX_SHOWN_TAGS])
+        more = len(task.labels) - _MAX_SHOWN_TAGS
+        raise _UnusableError(
+            "unknown tag",
+            place,
+            f"got tag {tag!r}, expected one of {shown}{f' and {more} others' if more > 0 else ''}; "
+            "correct it, or add it to the task's labels",
+        )
+    return task.labels.index(tag)
+
+
+class _ObjectSentence:
+    """A sentence with words and tags by name, read when it is called."""
+
+    def __init__(
+        self,
+        task: Task,
+        source: Source,
+        place: str,
+        values: Mapping[str, Any],
+        class_names: Mapping[str, Sequence[str]],
+    ) -> None:
+        self._task, self._source, self._place, self._values = task, source, place, values
+        label = task.label if source.label is None else source.label
+        self._label = str(label)
+        self._class_names = class_names.get(self._label, ()) or task.labels
+
+    def __call__(self) -> tuple[list[str], tuple[int, ...] | None]:
+        """Return its words, and the numbers of their tags; None of a file without tags.
+
+        Raises:
+            _UnusableError: A key is missing, a value is of another type, there are no words, a word
+                is blank or holds half a character, there are more or fewer tags than words, or a
+                tag is unknown.
+        """
+        (column,) = self._source.texts or self._task.texts
+        try:
+            words = as_texts(self._value(str(column)), str(column))
+        except FieldError as error:
+            raise self._unusable("wrong type", str(error)) from error
+        if not words or not all(word.strip() for word in words):
+            raise self._unusable("empty word", f"got {str(words)[:80]}, expected words")
+        if not self._source.is_labelled:
+            return words, None
+        tags = self._value(self._label)
+        if not isinstance(tags, list) or len(tags) != len(words):
+            count = f"{len(tags)} tags" if isinstance(tags, list) else describe_value(tags)
+            raise self._unusable(
+                "other number of tags",
+                f"got {count} as {self._label!r}, expected a list of {len(words)}, one for each "
+                "word",
+            )
+        return words, tuple(_tag_number(self._task, self._name(tag), self._place) for tag in tags)
+
+    def _name(self, tag: Any) -> str:
+        """Return the name of a tag, which may be a number of the file's classes or the labels."""
+        is_number = isinstance(tag, int) and not isinstance(tag, bool)
+        is_known = is_number and 0 <= tag < len(self._class_names)
+        return self._class_names[tag] if is_known else str(tag)
+
+    def _value(self, column: str) -> Any:
+        """Return the value of a key.
+
+        Raises:
+            _UnusableError: It is missing.
+        """
+        if column not in self._values:
+            raise self._unusable(
+                "missing key",
+                f"got no {column!r} for task {self._task.name}, only {', '.join(self._values)}",
+            )
+        return self._values[column]
+
+    def _unusable(self, cause: str, message: str) -> _UnusableError:
+        return _UnusableError(cause, self._place, message)
+
+
+def _read_json(task: Task, source: Source, path: Path) -> Iterator[_ObjectSentence]:
+    """Yield the sentences of a file of JSON lines; blank lines are left out.
+
+    Raises:
+        InputError: The file is missing or not UTF-8, or a line is no JSON object.
+    """
+    for number, values in read_json_objects(str(path), read_text(path).split("\n")):
+        yield _ObjectSentence(task, source, f"{path}, line {number}", values, {})
+
+
+def _read_parquet(task: Task, source: Source, path: Path) -> Iterator[_ObjectSentence]:
+    """Yield the sentences of a Parquet file.
+
+    Raises:
+        InputError: It is missing or no such file.
+    """
+    refuse_special_file(path)
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    with file:
+        table = open_parquet(str(path), file)
+        for number, values in table.rows():
+            yield _ObjectSentence(task, source, f"{path}, row {number}", values, table.class_names)
